@@ -1,0 +1,26 @@
+"""From a `Scan` to the array that a model reads: pure steps, and named recipes of steps.
+
+Floor 1 of the house: numpy and Pillow's resampling, no files.
+"""
+
+from bonescint.prepare.composite import PreparedScan, prepare
+from bonescint.prepare.framing import BodyFrame, Extent, Framing, WholeField
+from bonescint.prepare.intensity import Intensity, MinMax, PercentileRoot
+from bonescint.prepare.recipe import RECIPES, Recipe, recipe_named
+from bonescint.prepare.resample import resampled
+
+__all__ = [
+    "RECIPES",
+    "BodyFrame",
+    "Extent",
+    "Framing",
+    "Intensity",
+    "MinMax",
+    "PercentileRoot",
+    "PreparedScan",
+    "Recipe",
+    "WholeField",
+    "prepare",
+    "recipe_named",
+    "resampled",
+]

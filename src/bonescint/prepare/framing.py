@@ -1,0 +1,142 @@
+"""Which part of each view goes to the model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from bonescint.scan import ParameterError, Scan, View
+
+
+class Extent(NamedTuple):
+    """A rectangle on a view, in pixels with edges: pixel 0 spans from 0 to 1."""
+
+    top: float
+    left: float
+    bottom: float
+    right: float
+
+    @property
+    def height(self) -> float:
+        """Rows that it spans."""
+        return self.bottom - self.top
+
+    @property
+    def width(self) -> float:
+        """Columns that it spans."""
+        return self.right - self.left
+
+
+@dataclass(frozen=True, slots=True)
+class WholeField:
+    """Take the whole view as acquired, whatever its proportions (as the paper does)."""
+
+    kind: ClassVar[Literal["whole_field"]] = "whole_field"
+
+    def extents(self, scan: Scan) -> dict[View, Extent]:
+        """The extent of each present view: all of it."""
+        rows, columns = scan.shape
+        return dict.fromkeys(scan.views, Extent(0.0, 0.0, float(rows), float(columns)))
+
+
+@dataclass(frozen=True, slots=True)
+class BodyFrame:
+    """Take a frame of fixed proportions around the body, the same size in both views.
+
+    Cameras and picture archives differ in margins, matrix and cropping; a body that always
+    fills the frame alike spares the model from learning that. Proportions are fixed, so the
+    body is never stretched; where head or feet are cut off, the frame reaches beyond the
+    image, which counts as empty.
+
+    Attributes:
+        aspect: rows over columns of the frame, in square pixels.
+        margin: free border on each side, as a share of the body's height.
+        threshold: what belongs to the body, as a share of the typical count density in it.
+    """
+
+    aspect: float = 3.0
+    margin: float = 0.02
+    threshold: float = 0.12
+    kind: ClassVar[Literal["body_frame"]] = "body_frame"
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.aspect <= 6:
+            raise ParameterError("aspect", "BodyFrame", "from 1 to 6", self.aspect)
+        if not 0 <= self.margin < 0.5:
+            raise ParameterError("margin", "BodyFrame", "from 0 to 0.5", self.margin)
+        if not 0 < self.threshold < 1:
+            raise ParameterError("threshold", "BodyFrame", "between 0 and 1", self.threshold)
+
+    def extents(self, scan: Scan) -> dict[View, Extent]:
+        """The extent of each present view; equal heights and widths, own centres."""
+        bodies = {view: body_extent(image, self.threshold) for view, image in scan.images()}
+        row_spacing, column_spacing = scan.pixel_spacing_mm or (1.0, 1.0)
+        # Both heads move over the patient together: one range of rows serves both views.
+        top = min(body.top for body in bodies.values())
+        bottom = max(body.bottom for body in bodies.values())
+        width = float(np.mean([body.width for body in bodies.values()]))
+        height_mm = (bottom - top) * row_spacing * (1 + 2 * self.margin)
+        width_mm = width * column_spacing * (1 + 2 * self.margin * self.aspect)
+        height_mm = max(height_mm, width_mm * self.aspect)
+        height = height_mm / row_spacing
+        frame_width = height_mm / self.aspect / column_spacing
+        middle = (top + bottom) / 2
+        extents = {}
+        for view, body in bodies.items():
+            centre = (body.left + body.right) / 2
+            extents[view] = Extent(
+                middle - height / 2,
+                centre - frame_width / 2,
+                middle + height / 2,
+                centre + frame_width / 2,
+            )
+        return extents
+
+
+Framing = WholeField | BodyFrame
+
+
+def body_extent(image: NDArray[np.float32], threshold: float) -> Extent:
+    """Find the rectangle that holds the patient's body.
+
+    Smoothed values are compared with a share of their typical value inside the body (the
+    median of what exceeds the mean), so that a hot bladder or injection site does not set
+    the scale; pieces smaller than a hundredth of the whole are left out.
+
+    Args:
+        image: a view, array (rows, columns), values at least 0.
+        threshold: share of the typical value.
+
+    Returns:
+        The rectangle, in pixels; the whole image where nothing stands out.
+
+    Examples:
+        >>> field = np.zeros((100, 40), dtype=np.float32)
+        >>> field[20:80, 10:30] = 5
+        >>> extent = body_extent(field, 0.12)
+        >>> 16 <= extent.top <= 20 and 80 <= extent.bottom <= 84
+        True
+    """
+    rows, columns = image.shape
+    whole = Extent(0.0, 0.0, float(rows), float(columns))
+    smooth = ndimage.gaussian_filter(image, max(1.0, columns / 100))
+    background = float(np.percentile(smooth, 5))
+    smooth = smooth - background
+    typical_of = smooth[smooth > smooth.mean()]
+    if typical_of.size == 0:
+        return whole
+    inside = smooth > threshold * float(np.median(typical_of))
+    labels, count = ndimage.label(inside, structure=np.ones((3, 3)))
+    if count == 0:
+        return whole
+    sizes = np.bincount(labels.ravel())[1:]
+    kept = np.isin(labels, 1 + np.flatnonzero(sizes >= 0.01 * sizes.sum()))
+    in_rows = np.flatnonzero(kept.any(axis=1))
+    in_columns = np.flatnonzero(kept.any(axis=0))
+    return Extent(
+        float(in_rows[0]), float(in_columns[0]), float(in_rows[-1] + 1), float(in_columns[-1] + 1)
+    )

@@ -1,0 +1,46 @@
+"""The nouns of the field: what a bone scan is, what is true of it, what was said of it.
+
+Floor 0 of the house: numpy only, no files, no other room.
+"""
+
+from bonescint.scan.case import Case, Split
+from bonescint.scan.errors import (
+    BonescintError,
+    InputError,
+    MissingExtraError,
+    ModelFolderError,
+    NotABoneScanError,
+    OutputError,
+    ParameterError,
+    UnitError,
+    ViewConflictError,
+)
+from bonescint.scan.prediction import ActivationMap, Prediction
+from bonescint.scan.scan import Acquisition, PixelUnit, Scan
+from bonescint.scan.truth import Focus, FocusKind, Truth
+from bonescint.scan.views import View, ViewRule, mirrored
+
+__all__ = [
+    "Acquisition",
+    "ActivationMap",
+    "BonescintError",
+    "Case",
+    "Focus",
+    "FocusKind",
+    "InputError",
+    "MissingExtraError",
+    "ModelFolderError",
+    "NotABoneScanError",
+    "OutputError",
+    "ParameterError",
+    "PixelUnit",
+    "Prediction",
+    "Scan",
+    "Split",
+    "Truth",
+    "UnitError",
+    "View",
+    "ViewConflictError",
+    "ViewRule",
+    "mirrored",
+]

@@ -1,0 +1,56 @@
+"""A case of a study: a scan, its reference standard, its patient, its centre, its split."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bonescint.scan.errors import ParameterError
+
+
+class Split(StrEnum):
+    """The part of a study that a case belongs to."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    TEST = "test"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One row of a cohort's manifest.
+
+    Attributes:
+        scan_id: identifier of the scan.
+        patient_id: pseudonym; for simulated scans, the anatomy.
+        centre: where it was acquired.
+        split: train, validation or test.
+        positive: the reference standard: metastatic bone disease or not.
+        file: path of the scan relative to the manifest; empty where only predictions are
+            judged.
+        sex: `"F"`, `"M"`, or empty.
+        age: in years, or `None`.
+        primary: primary tumour, or empty.
+        truth: path of the truth file relative to the manifest, or empty.
+
+    Raises:
+        ParameterError: an empty identifier or a negative age.
+    """
+
+    scan_id: str
+    patient_id: str
+    centre: str
+    split: Split
+    positive: bool
+    file: str = ""
+    sex: str = ""
+    age: float | None = None
+    primary: str = ""
+    truth: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("scan_id", "patient_id", "centre"):
+            if not getattr(self, name):
+                raise ParameterError(name, "Case", "a non-empty string", getattr(self, name))
+        if self.age is not None and not 0 <= self.age < 130:
+            raise ParameterError("age", "Case", "from 0 to 130 years", self.age)

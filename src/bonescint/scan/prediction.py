@@ -1,0 +1,138 @@
+"""What a model says of one scan, and where it saw it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bonescint.scan.errors import ParameterError
+from bonescint.scan.views import View
+
+PREDICTION_SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ActivationMap:
+    """Grad-CAM evidence for one class in one view.
+
+    Attributes:
+        view: the view it explains.
+        target: the class, `"mbd"` or `"no_mbd"`.
+        values: float32 array (map rows, map columns), at least 0, in the units of the
+            logit's linear approximation: maps of one scan compare with each other.
+        extent: where the map lies on the view, as (top, left, bottom, right) in the view's
+            pixels, edges included; it may reach beyond the image.
+    """
+
+    view: View
+    target: str
+    values: NDArray[np.float32]
+    extent: tuple[float, float, float, float]
+
+    def __post_init__(self) -> None:
+        values = np.array(self.values, dtype=np.float32, copy=True)
+        if values.ndim != 2 or not np.isfinite(values).all() or values.min() < 0:
+            raise ParameterError(
+                "values", "ActivationMap", "a finite (rows, columns) array of at least 0", "another"
+            )
+        top, left, bottom, right = self.extent
+        if not (bottom > top and right > left):
+            raise ParameterError("extent", "ActivationMap", "of positive size", self.extent)
+        values.flags.writeable = False
+        object.__setattr__(self, "values", values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Prediction:
+    """A model's answer for one scan.
+
+    Attributes:
+        scan_id: identifier of the scan.
+        mbd_probability: probability of metastatic bone disease, 0 to 1.
+        positive: whether it reaches the model's operating point.
+        model_id: name and version of the model with the start of its hash.
+        activation_maps: for each class and present view, where the evidence lies.
+        warnings: what limits the answer (a missing view, an assumed view, ...).
+    """
+
+    scan_id: str
+    mbd_probability: float
+    positive: bool
+    model_id: str
+    activation_maps: tuple[ActivationMap, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.mbd_probability <= 1:
+            raise ParameterError(
+                "mbd_probability", "Prediction", "from 0 to 1", self.mbd_probability
+            )
+
+    def activation_map(self, view: View, target: str = "mbd") -> ActivationMap | None:
+        """The map of one view and class, or `None`."""
+        for activation in self.activation_maps:
+            if activation.view is view and activation.target == target:
+                return activation
+        return None
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-ready dictionary with a schema version; the maps are nested lists.
+
+        Examples:
+            >>> answer = Prediction(scan_id="bs-1", mbd_probability=0.25, positive=False,
+            ...                     model_id="vgg16-sim")
+            >>> Prediction.from_json(answer.to_json()).mbd_probability
+            0.25
+        """
+        return {
+            "schema_version": PREDICTION_SCHEMA_VERSION,
+            "scan_id": self.scan_id,
+            "mbd_probability": self.mbd_probability,
+            "positive": self.positive,
+            "model_id": self.model_id,
+            "warnings": list(self.warnings),
+            "activation_maps": [
+                {
+                    "view": activation.view.value,
+                    "target": activation.target,
+                    "extent": list(activation.extent),
+                    "values": [[float(f"{v:.6g}") for v in row] for row in activation.values],
+                }
+                for activation in self.activation_maps
+            ],
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Prediction:
+        """Rebuild a prediction from `to_json`'s dictionary.
+
+        Raises:
+            ParameterError: a schema version that this release does not know.
+        """
+        if content.get("schema_version") != PREDICTION_SCHEMA_VERSION:
+            raise ParameterError(
+                "schema_version",
+                "Prediction.from_json",
+                str(PREDICTION_SCHEMA_VERSION),
+                content.get("schema_version"),
+            )
+        return cls(
+            scan_id=content["scan_id"],
+            mbd_probability=content["mbd_probability"],
+            positive=content["positive"],
+            model_id=content["model_id"],
+            warnings=tuple(content["warnings"]),
+            activation_maps=tuple(
+                ActivationMap(
+                    view=View(entry["view"]),
+                    target=entry["target"],
+                    extent=tuple(entry["extent"]),
+                    values=np.asarray(entry["values"], dtype=np.float32),
+                )
+                for entry in content["activation_maps"]
+            ),
+        )
