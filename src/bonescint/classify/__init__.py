@@ -1,0 +1,15 @@
+"""From files to results, as a stream: decoding in worker processes, one model, bounded memory.
+
+Floor 4 of the house. Importing this room loads no run time; `classify` does when it is called.
+"""
+
+from bonescint.classify.classify import ClassifyInterrupted, classify
+from bonescint.classify.outcome import ClassifiedScan, ClassifySummary, Refusal
+
+__all__ = [
+    "ClassifiedScan",
+    "ClassifyInterrupted",
+    "ClassifySummary",
+    "Refusal",
+    "classify",
+]

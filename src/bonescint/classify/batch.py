@@ -1,0 +1,202 @@
+"""One batch on its way: studies in, rows out, in order, with a few scans in flight."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bonescint.classify.folder import OWN_FILES, ResultsFolder, picture_name
+from bonescint.classify.outcome import ClassifiedScan, Refusal
+from bonescint.classify.steps import DrawOrder, ReadyScan, draw, read_and_prepare
+from bonescint.classify.workers import Pool
+from bonescint.dicom import Discovery, StudyFiles
+from bonescint.scan import BonescintError, InputError, OutputError, Prediction
+
+if TYPE_CHECKING:
+    from bonescint.model import Classifier
+    from bonescint.prepare import Recipe
+
+_SMALL_COPY = 560
+_SMALL_COPY_OF_MANY = 360
+_MANY_SCANS = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Drawn:
+    """A scan whose picture is being drawn."""
+
+    result: ClassifiedScan
+    record: dict[str, Any]
+    thumbnail: Future[bytes]
+
+
+class Batch:
+    """A batch of studies and what became of them.
+
+    Args:
+        results: where rows go.
+        notice: what pictures say of the model.
+        operating_point: the model's threshold on the probability.
+        recipe: the model's.
+        total: number of inputs, refused ones included.
+        progress: called with the number done and the total.
+    """
+
+    def __init__(
+        self,
+        results: ResultsFolder,
+        *,
+        notice: str,
+        operating_point: float,
+        recipe: Recipe,
+        total: int,
+        progress: Callable[[int, int], None] | None,
+    ) -> None:
+        self.classified: list[ClassifiedScan] = []
+        self.refused: list[Refusal] = []
+        self._results = results
+        self._notice = notice
+        self._operating_point = operating_point
+        self._recipe = recipe
+        self._total = total
+        self._progress = progress
+        self._width = _SMALL_COPY if total <= _MANY_SCANS else _SMALL_COPY_OF_MANY
+        self._seen: dict[str, tuple[str, tuple[str, ...]]] = {}
+
+    def refuse(self, error: BonescintError, *, source: str) -> None:
+        """Note an input that gives no result."""
+        self.refused.append(Refusal.of(error, source=source))
+        self._tell()
+
+    def run(
+        self, studies: Sequence[StudyFiles], pool: Pool, classifier: Classifier, *, ahead: int
+    ) -> None:
+        """Classify studies, in order.
+
+        Args:
+            studies: what to read.
+            pool: reads and draws.
+            classifier: predicts, in this thread.
+            ahead: studies that may be read before, and drawn behind, the one that is predicted.
+
+        Raises:
+            OutputError: results cannot be written any more.
+        """
+        drawing: deque[_Drawn | tuple[BonescintError, str]] = deque()
+        for study, reading in self._read_ahead(studies, pool, ahead):
+            try:
+                drawing.append(self._predicted(study, reading.result(), pool, classifier))
+            except BonescintError as error:
+                drawing.append((error, study.source))
+            while len(drawing) > ahead:
+                self._settle(drawing.popleft())
+        while drawing:
+            self._settle(drawing.popleft())
+
+    def _read_ahead(
+        self, studies: Sequence[StudyFiles], pool: Pool, ahead: int
+    ) -> Iterator[tuple[StudyFiles, Future[ReadyScan]]]:
+        """Each study with its reading, no more than `ahead` begun before they are wanted."""
+        begun: deque[tuple[StudyFiles, Future[ReadyScan]]] = deque()
+        for study in studies:
+            begun.append((study, pool.submit(read_and_prepare, study, self._recipe)))
+            if len(begun) >= ahead:
+                yield begun.popleft()
+        while begun:
+            yield begun.popleft()
+
+    def _predicted(
+        self, study: StudyFiles, ready: ReadyScan, pool: Pool, classifier: Classifier
+    ) -> _Drawn:
+        self._refuse_duplicate(study, ready)
+        prediction = classifier.predict_prepared(ready.prepared, warnings=ready.warnings)
+        order = DrawOrder(
+            prediction=prediction,
+            operating_point=self._operating_point,
+            notice=self._notice,
+            path=self._results.picture_path(prediction.scan_id),
+            thumbnail_width=self._width,
+        )
+        result = _result_of(prediction, study, ready)
+        record = {**result.to_json(), **ready.facts, "prediction": prediction.to_json()}
+        thumbnail = pool.submit(draw, ready.packed_scan, order)
+        return _Drawn(result=result, record=record, thumbnail=thumbnail)
+
+    def _refuse_duplicate(self, study: StudyFiles, ready: ReadyScan) -> None:
+        """One row a scan: the same study given twice is said, not overwritten.
+
+        Raises:
+            InputError: a scan of that identifier came before.
+        """
+        scan_id = ready.prepared.scan_id
+        if scan_id not in self._seen:
+            self._seen[scan_id] = (study.source, ready.file_sha256)
+            return
+        first, hashes = self._seen[scan_id]
+        if hashes == ready.file_sha256:
+            problem = f"is a duplicate of {first} (same content, scan {scan_id})"
+        else:
+            problem = f"has the identifiers of {first} (scan {scan_id}) but other content"
+        raise InputError(study.source, problem, "Give each study once")
+
+    def _settle(self, item: _Drawn | tuple[BonescintError, str]) -> None:
+        """Write the rows of the oldest scan in flight."""
+        if isinstance(item, tuple):
+            error, source = item
+            self.refuse(error, source=source)
+            return
+        result, record = item.result, item.record
+        try:
+            thumbnail = item.thumbnail.result()
+        except OutputError:
+            raise
+        except BonescintError as error:
+            # The answer stands without its picture.
+            warnings = (*result.warnings, f"no picture: {error}")
+            result = replace(result, picture="", warnings=warnings)
+            record = {**record, **result.to_json()}
+            thumbnail = b""
+        self._results.add(result, record, thumbnail)
+        self.classified.append(result)
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._progress is not None:
+            self._progress(len(self.classified) + len(self.refused), self._total)
+
+
+def without_results(found: Discovery, results: Path) -> Discovery:
+    """What a search found, less the files that an earlier run wrote to the results folder.
+
+    Searching `.` must not classify the pictures in `./results`.
+    """
+    own = {(results / name).resolve() for name in OWN_FILES}
+    pictures = (results / "pictures").resolve()
+
+    def is_own(path: Path) -> bool:
+        try:
+            resolved = path.resolve()
+        except (OSError, RuntimeError, ValueError):
+            return False
+        return resolved in own or pictures in resolved.parents
+
+    return Discovery(
+        studies=tuple(study for study in found.studies if not is_own(study.files[0])),
+        refused=tuple(error for error in found.refused if not is_own(Path(error.source))),
+    )
+
+
+def _result_of(prediction: Prediction, study: StudyFiles, ready: ReadyScan) -> ClassifiedScan:
+    return ClassifiedScan(
+        scan_id=prediction.scan_id,
+        source=study.source,
+        views=ready.views,
+        mbd_probability=prediction.mbd_probability,
+        positive=prediction.positive,
+        warnings=prediction.warnings,
+        picture=f"pictures/{picture_name(prediction.scan_id)}",
+    )

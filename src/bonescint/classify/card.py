@@ -1,0 +1,52 @@
+"""What results say of the model, from its card."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from bonescint.report import PageHeading
+
+if TYPE_CHECKING:
+    from bonescint.model import Metric, ModelFolder
+
+_NOTICE = "Research use only. Not a medical device."
+
+
+def notice_of(folder: ModelFolder) -> str:
+    """The sentence that stands on every picture and page."""
+    origin = folder.card.training.origin
+    unproven = ", not validated on patients" if "simulated" in origin else ""
+    return f"{_NOTICE} Model trained on {origin}{unproven}."
+
+
+def page_heading(folder: ModelFolder, created: datetime, *, interrupted: bool) -> PageHeading:
+    """What stands above the page of results."""
+    card = folder.card
+    scans = ", ".join(f"{count} {name}" for name, count in card.training.scans.items())
+    rows = [
+        ("Model", folder.model_id),
+        ("Architecture", f"{card.architecture}, {card.precision}"),
+        ("Trained on", f"{card.training.origin} ({scans})" if scans else card.training.origin),
+        ("Recipe", card.recipe.identifier),
+        ("Operating point", f"{card.operating_point:.2f} {card.operating_point_rule}".strip()),
+        *((f"{metric.name} on {metric.measured_on}", _figure(metric)) for metric in card.metrics),
+        ("Intended use", card.intended_use),
+        ("Limitations", " ".join(card.limitations)),
+        ("Licence", card.licence),
+    ]
+    return PageHeading(
+        title="Bone scans: results",
+        notice=notice_of(folder),
+        created=created.strftime("%Y-%m-%d %H:%M UTC"),
+        model=tuple((label, text) for label, text in rows if text),
+        operating_point=card.operating_point,
+        interrupted=interrupted,
+    )
+
+
+def _figure(metric: Metric) -> str:
+    """A figure with its interval, if it has one."""
+    if metric.low is None or metric.high is None:
+        return f"{metric.value:.3f}"
+    return f"{metric.value:.3f} (95 % interval {metric.low:.3f} to {metric.high:.3f})"

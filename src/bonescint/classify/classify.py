@@ -1,0 +1,159 @@
+"""Files to results."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import bonescint
+from bonescint.classify.card import notice_of, page_heading
+from bonescint.classify.folder import ResultsFolder
+from bonescint.classify.outcome import RESULTS_SCHEMA_VERSION, ClassifySummary
+from bonescint.classify.workers import available_cores, pool_of
+
+if TYPE_CHECKING:
+    from bonescint.model import ModelFolder
+
+_MOST_WORKERS = 8
+_LIBRARIES = ("numpy", "openvino", "pillow", "pydicom", "scipy")
+
+
+class ClassifyInterrupted(KeyboardInterrupt):
+    """Ctrl-C during `classify`: what was done until then is written.
+
+    Attributes:
+        summary: of the scans that were done.
+    """
+
+    def __init__(self, summary: ClassifySummary) -> None:
+        self.summary = summary
+        super().__init__(f"stopped after {len(summary.results)} scans; see {summary.folder}")
+
+
+def classify(
+    sources: Sequence[Path | str] | Path | str,
+    out: Path | str,
+    *,
+    model: Path | str | ModelFolder | None = None,
+    workers: int | None = None,
+    device: str = "cpu",
+    timeout_s: float = 180.0,
+    progress: Callable[[int, int], None] | None = None,
+) -> ClassifySummary:
+    """Classify scans and write the results: tables, a picture each, and a page of them all.
+
+    Files are read, prepared and drawn in worker processes while one model classifies in this
+    one; results come in input order, and no more than a few scans are in memory at a time
+    however long the list. A file that cannot be read, or that kills its worker, costs its own
+    entry in `refused` and nothing else.
+
+    Written to `out`: `results.csv`, `results.json`, `pictures/<scan_id>.png`, `index.html`.
+
+    Args:
+        sources: files and folders (searched recursively).
+        out: the results folder; checked before the work begins.
+        model: a model folder; the shipped model if `None`.
+        workers: worker processes; as many as cores (at most 8) if `None`, and 0 to work in
+            this process alone.
+        device: `"cpu"`, `"gpu"` or `"auto"`.
+        timeout_s: after so many seconds with one scan a worker is ended.
+        progress: called with the number of studies done and of all.
+
+    Returns:
+        What was classified and what was refused, and why.
+
+    Raises:
+        ModelFolderError: the model is incomplete, altered or of a newer schema.
+        OutputError: `out` cannot be written to.
+        ParameterError: a setting that cannot be used.
+        ClassifyInterrupted: Ctrl-C; the results until then are written.
+
+    Examples:
+        >>> summary = classify(["scan.dcm", "archive/"], "results")  # doctest: +SKIP
+        >>> [(scan.scan_id, scan.mbd_probability) for scan in summary.results]  # doctest: +SKIP
+    """
+    began = time.perf_counter()
+    # Imported here: a worker imports this module too, and needs no run time.
+    from bonescint.classify.batch import Batch, without_results
+    from bonescint.dicom import discover
+    from bonescint.model import Classifier
+
+    folder = _model_folder(model)
+    count = min(_MOST_WORKERS, available_cores()) if workers is None else workers
+    given = [sources] if isinstance(sources, Path | str) else list(sources)
+    destination = Path(out)
+    interrupted = False
+    with ResultsFolder(destination) as results:
+        found = without_results(discover(given), destination)
+        batch = Batch(
+            results,
+            notice=notice_of(folder),
+            operating_point=folder.card.operating_point,
+            recipe=folder.card.recipe,
+            total=len(found.studies) + len(found.refused),
+            progress=progress,
+        )
+        for error in found.refused:
+            batch.refuse(error, source=error.source)
+        # Workers first: they import while the model is compiled here.
+        with pool_of(min(count, len(found.studies)), timeout_s=timeout_s) as pool:
+            try:
+                if found.studies:
+                    with Classifier(folder, device=device) as classifier:
+                        batch.run(found.studies, pool, classifier, ahead=2 * count + 2)
+            except KeyboardInterrupt:
+                interrupted = True
+        refused = tuple(batch.refused)
+        created = datetime.now(UTC)
+        settings = {"device": device, "workers": count, "timeout_s": timeout_s}
+        results.finish(
+            _document(folder, settings, created, interrupted=interrupted),
+            page_heading(folder, created, interrupted=interrupted),
+            refused,
+        )
+    summary = ClassifySummary(
+        folder=destination,
+        model_id=folder.model_id,
+        operating_point=folder.card.operating_point,
+        results=tuple(batch.classified),
+        refused=refused,
+        interrupted=interrupted,
+        seconds=time.perf_counter() - began,
+    )
+    if interrupted:
+        raise ClassifyInterrupted(summary)
+    return summary
+
+
+def _model_folder(model: Path | str | ModelFolder | None) -> ModelFolder:
+    from bonescint.model import ModelFolder, shipped_model
+
+    if model is None:
+        return shipped_model()
+    return model if isinstance(model, ModelFolder) else ModelFolder.load(Path(model))
+
+
+def _document(
+    folder: ModelFolder, settings: dict[str, Any], created: datetime, *, interrupted: bool
+) -> dict[str, Any]:
+    """What `results.json` says besides the results and the refused."""
+    return {
+        "schema_version": RESULTS_SCHEMA_VERSION,
+        "notice": notice_of(folder),
+        "created": created.isoformat(timespec="seconds"),
+        "interrupted": interrupted,
+        "software": {
+            "bonescint": bonescint.__version__,
+            "python": platform.python_version(),
+            **{name: metadata.version(name) for name in _LIBRARIES},
+        },
+        "settings": {**settings, "recipe": folder.card.recipe.identifier},
+        "model_id": folder.model_id,
+        "operating_point": folder.card.operating_point,
+        "model": folder.card.to_json(),
+    }

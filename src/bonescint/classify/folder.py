@@ -1,0 +1,237 @@
+"""The results folder: rows as they come, whole files at the end.
+
+While a batch runs, `results.csv.partial` and `results.jsonl.partial` grow by a line a scan, so
+that a killed process loses nothing it had done. At the end they become `results.csv`,
+`results.json` and `index.html`, each renamed into place; nothing is held in memory.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import io
+import json
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TextIO
+
+from bonescint.classify.outcome import ClassifiedScan, Refusal
+from bonescint.report import PageHeading, RefusedRow, ResultRow, displayable, write_results_page
+from bonescint.scan import OutputError
+
+CSV_COLUMNS = (
+    "scan_id",
+    "source",
+    "views",
+    "mbd_probability",
+    "positive",
+    "warnings",
+    "picture",
+)
+_GROWING = ("results.csv.partial", "results.jsonl.partial", "index.jsonl.partial")
+OWN_FILES = ("results.csv", "results.json", "index.html", *_GROWING)
+_HARMLESS_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
+# A spreadsheet takes a cell that starts so for a formula.
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def csv_cell(text: str) -> str:
+    """Text for a CSV cell that a spreadsheet will not run as a formula.
+
+    An apostrophe goes before a leading `=`, `+`, `-` or `@` (as OWASP advises); `results.json`
+    has the text as it is.
+
+    Examples:
+        >>> csv_cell("=HYPERLINK(1).dcm")
+        "'=HYPERLINK(1).dcm"
+        >>> csv_cell("scan.dcm")
+        'scan.dcm'
+    """
+    shown = displayable(text)
+    return f"'{shown}" if text.startswith(_FORMULA_STARTS) else shown
+
+
+def picture_name(scan_id: str) -> str:
+    """File name of a scan's picture: its identifier, or a hash if that is no harmless name.
+
+    Examples:
+        >>> picture_name("bs-46ec70df0e49a6d6")
+        'bs-46ec70df0e49a6d6.png'
+    """
+    if _HARMLESS_NAME.fullmatch(scan_id):
+        return f"{scan_id}.png"
+    return f"scan-{hashlib.sha256(scan_id.encode('utf-8', 'replace')).hexdigest()[:16]}.png"
+
+
+class ResultsFolder:
+    """A folder that results are written to, valid once opened: it exists and can be written.
+
+    Args:
+        path: of the folder; made with its parents if it does not exist.
+
+    Raises:
+        OutputError: it cannot be made or written to.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._rows_path, self._records_path, self._page_path = (path / name for name in _GROWING)
+        try:
+            (path / "pictures").mkdir(parents=True, exist_ok=True)
+            self._rows = self._rows_path.open("w", encoding="utf-8", newline="")
+            self._records = self._records_path.open("w", encoding="utf-8")
+            self._page = self._page_path.open("w", encoding="utf-8")
+        except OSError as error:
+            raise cannot_write(path, error) from error
+        self._table = csv.writer(self._rows, lineterminator="\n")
+        self._added = 0
+        self._table.writerow(CSV_COLUMNS)
+        self._rows.flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the growing files; without `finish` they stay if they hold a scan."""
+        for stream in self._streams:
+            try:
+                stream.close()
+            except OSError:  # a full disk: said when the row was written
+                continue
+        if self._added == 0:
+            for path in (self._rows_path, self._records_path, self._page_path):
+                path.unlink(missing_ok=True)
+
+    @property
+    def _streams(self) -> tuple[TextIO, ...]:
+        return self._rows, self._records, self._page
+
+    def picture_path(self, scan_id: str) -> Path:
+        """Where the picture of a scan goes."""
+        return self.path / "pictures" / picture_name(scan_id)
+
+    def add(self, result: ClassifiedScan, record: Mapping[str, Any], thumbnail: bytes) -> None:
+        """Write one scan's rows.
+
+        Args:
+            result: the row of `results.csv`.
+            record: the entry of `results.json`.
+            thumbnail: the small picture for the page, WebP, or empty.
+
+        Raises:
+            OutputError: the disk is full, or the folder is gone.
+        """
+        page_row = {**result.to_json(), "thumbnail": base64.b64encode(thumbnail).decode("ascii")}
+        try:
+            self._table.writerow(_csv_row(result))
+            self._records.write(_json_line(record) + "\n")
+            self._page.write(_json_line(page_row) + "\n")
+            for stream in self._streams:
+                stream.flush()
+            self._added += 1
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+
+    def finish(
+        self,
+        document: Mapping[str, Any],
+        heading: PageHeading,
+        refused: tuple[Refusal, ...],
+    ) -> None:
+        """Make whole files of the rows: `results.csv`, `results.json`, `index.html`.
+
+        Args:
+            document: what `results.json` says besides the results and the refused.
+            heading: of the page.
+            refused: what gave no result.
+
+        Raises:
+            OutputError: the disk is full, or the folder is gone.
+        """
+        try:
+            for stream in self._streams:
+                stream.close()
+            self._write_json(document, refused)
+            write_results_page(
+                self.path / "index.html",
+                heading,
+                _PageRows(self._page_path),
+                [RefusedRow(source=entry.source, reason=entry.reason) for entry in refused],
+            )
+            self._rows_path.replace(self.path / "results.csv")
+            self._records_path.unlink()
+            self._page_path.unlink()
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+
+    def _write_json(self, document: Mapping[str, Any], refused: tuple[Refusal, ...]) -> None:
+        """Assemble `results.json` from the lines, one scan a line, without parsing them."""
+        beside = self.path / "results.json.partial"
+        with beside.open("w", encoding="utf-8") as whole:
+            head = json.dumps(dict(document), indent=1)
+            whole.write(head.rstrip().removesuffix("}").rstrip() + ',\n "results": [')
+            with self._records_path.open(encoding="utf-8") as lines:
+                for number, line in enumerate(lines):
+                    whole.write(",\n" if number else "\n")
+                    whole.write(line.rstrip("\n"))
+            whole.write('\n ],\n "refused": ')
+            shutil.copyfileobj(
+                io.StringIO(json.dumps([entry.to_json() for entry in refused], indent=1)), whole
+            )
+            whole.write("\n}\n")
+        beside.replace(self.path / "results.json")
+
+
+class _PageRows:
+    """The page's rows, read afresh from their file each time, one at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __iter__(self) -> Iterator[ResultRow]:
+        with self._path.open(encoding="utf-8") as lines:
+            for line in lines:
+                row = json.loads(line)
+                yield ResultRow(
+                    scan_id=row["scan_id"],
+                    source=row["source"],
+                    views=tuple(row["views"]),
+                    mbd_probability=row["mbd_probability"],
+                    positive=row["positive"],
+                    warnings=tuple(row["warnings"]),
+                    thumbnail_webp=base64.b64decode(row["thumbnail"]),
+                    picture=row["picture"],
+                )
+
+
+def _json_line(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, separators=(",", ":"))
+
+
+def _csv_row(result: ClassifiedScan) -> tuple[str, ...]:
+    return (
+        csv_cell(result.scan_id),
+        csv_cell(result.source),
+        "+".join(result.views),
+        f"{result.mbd_probability:.6f}",
+        "true" if result.positive else "false",
+        csv_cell("; ".join(result.warnings)),
+        result.picture,
+    )
+
+
+def cannot_write(path: Path, error: OSError) -> OutputError:
+    """The error that says why a results folder cannot be used."""
+    reason = error.strerror or type(error).__name__
+    return OutputError(
+        f"{path}: the results cannot be written there ({reason}). Choose another output folder."
+    )

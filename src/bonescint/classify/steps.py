@@ -1,0 +1,126 @@
+"""What workers do: read and prepare a study, and draw its picture."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bonescint.dicom import StudyFiles, read_study
+from bonescint.explain import explain
+from bonescint.prepare import PreparedScan, Recipe, prepare
+from bonescint.scan import Acquisition, OutputError, Prediction, Scan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ReadyScan:
+    """A study that was read and prepared.
+
+    Attributes:
+        prepared: what the model reads.
+        views: names of the views that are present.
+        warnings: what was tolerated or assumed while reading.
+        file_sha256: hashes of the files that it was read from.
+        facts: JSON-ready facts about the scan; nothing in it identifies a patient.
+        packed_scan: the scan, pickled once: the process that predicts passes it on unopened.
+    """
+
+    prepared: PreparedScan
+    views: tuple[str, ...]
+    warnings: tuple[str, ...]
+    file_sha256: tuple[str, ...]
+    facts: dict[str, Any]
+    packed_scan: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrawOrder:
+    """What a picture needs besides the scan.
+
+    Attributes:
+        prediction: of the scan.
+        operating_point: the model's threshold on the probability.
+        notice: what must be said of the model.
+        path: of the PNG file.
+        thumbnail_width: of the small copy, in pixels.
+    """
+
+    prediction: Prediction
+    operating_point: float
+    notice: str
+    path: Path
+    thumbnail_width: int
+
+
+def read_and_prepare(study: StudyFiles, recipe: Recipe) -> ReadyScan:
+    """Read one study and apply the model's recipe.
+
+    Raises:
+        InputError: the study cannot be read as a bone scan.
+        UnitError: its pixels are in a unit that the recipe does not accept.
+    """
+    began = time.perf_counter()
+    scan = read_study(study)
+    prepared = prepare(scan, recipe)
+    facts = facts_of(scan)
+    facts["read_s"] = round(time.perf_counter() - began, 4)
+    return ReadyScan(
+        prepared=prepared,
+        views=tuple(view.value for view in scan.views),
+        warnings=scan.warnings,
+        file_sha256=scan.acquisition.file_sha256,
+        facts=facts,
+        packed_scan=pickle.dumps(scan, protocol=5),
+    )
+
+
+def facts_of(scan: Scan) -> dict[str, Any]:
+    """What `results.json` records of a scan."""
+    return {
+        "shape": list(scan.shape),
+        "pixel_spacing_mm": list(scan.pixel_spacing_mm) if scan.pixel_spacing_mm else None,
+        "unit": scan.unit.value,
+        "total": {view.value: scan.total(view) for view in scan.views},
+        "acquisition": _acquisition(scan.acquisition),
+        "history": list(scan.history),
+    }
+
+
+def _acquisition(acquisition: Acquisition) -> dict[str, Any]:
+    window = acquisition.energy_window_kev
+    return {
+        "modality": acquisition.modality,
+        "manufacturer": acquisition.manufacturer,
+        "camera": acquisition.camera,
+        "image_type": acquisition.image_type,
+        "transfer_syntax": acquisition.transfer_syntax,
+        "energy_window_kev": list(window) if window else None,
+        "view_rules": {view.value: rule.value for view, rule in acquisition.view_rules.items()},
+        "file_sha256": list(acquisition.file_sha256),
+    }
+
+
+def draw(packed_scan: bytes, order: DrawOrder) -> bytes:
+    """Draw a scan's picture, write it as a PNG, and return its small copy as WebP.
+
+    Raises:
+        OutputError: the picture cannot be written (a full disk, say).
+    """
+    scan: Scan = pickle.loads(packed_scan)  # noqa: S301 - packed by `read_and_prepare`
+    explanation = explain(
+        scan, order.prediction, operating_point=order.operating_point, notice=order.notice
+    )
+    beside = order.path.with_name(f".{order.path.name}.{os.getpid()}.partial")
+    try:
+        beside.write_bytes(explanation.png())
+        beside.replace(order.path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise OutputError(
+            f"{order.path}: the picture cannot be written ({error.strerror}). "
+            "Free some space or choose another output folder."
+        ) from error
+    return explanation.thumbnail_webp(width=order.thumbnail_width)

@@ -1,0 +1,226 @@
+"""Worker processes that may die: a death costs its own task and no other."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
+from types import TracebackType
+from typing import Any, Protocol, Self, TypeVar, TypeVarTuple
+
+from bonescint.classify.worker import outcome_of
+from bonescint.scan import BonescintError, ParameterError
+
+_Value = TypeVar("_Value")
+_Arguments = TypeVarTuple("_Arguments")
+_START = "from bonescint.classify.worker import serve; serve()"
+
+
+class WorkerDiedError(BonescintError):
+    """A worker process that ended, or was ended, in the middle of its task."""
+
+
+class Pool(Protocol):
+    """What runs tasks: worker processes, or the caller's own."""
+
+    def submit(
+        self, function: Callable[[*_Arguments], _Value], *arguments: *_Arguments
+    ) -> Future[_Value]:
+        """Run a function; the future raises a `BonescintError` if it could not."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def pool_of(workers: int, *, timeout_s: float) -> Pool:
+    """A pool of so many processes; 0 works in the caller's own process.
+
+    Raises:
+        ParameterError: a negative number, or a time limit that is not above 0.
+    """
+    if not 0 <= workers <= 256:
+        raise ParameterError("workers", "classify", "from 0 to 256", workers)
+    if not timeout_s > 0:
+        raise ParameterError("timeout_s", "classify", "above 0 s", timeout_s)
+    return WorkerPool(workers, timeout_s=timeout_s) if workers else InProcess()
+
+
+class InProcess:
+    """A pool that works at once, in the caller's process: for debugging and small machines."""
+
+    def submit(
+        self, function: Callable[[*_Arguments], _Value], *arguments: *_Arguments
+    ) -> Future[_Value]:
+        """Call the function now."""
+        future: Future[_Value] = Future()
+        _settle(future, outcome_of(function, arguments))
+        return future
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        return None
+
+
+def _settle(future: Future[Any], outcome: tuple[bool, Any]) -> None:
+    done, value = outcome
+    if done:
+        future.set_result(value)
+    else:
+        future.set_exception(value)
+
+
+class _Process:
+    """One worker process and the pipes to it."""
+
+    def __init__(self) -> None:
+        environment = dict(os.environ)
+        # -P keeps the current folder out of the path: a file there must not pose as a library.
+        environment["PYTHONPATH"] = os.pathsep.join(entry for entry in sys.path if entry)
+        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+            environment[name] = "1"
+        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter
+            [sys.executable, "-P", "-c", _START],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+        )
+
+    def run(self, task: tuple[Any, ...], *, timeout_s: float) -> tuple[bool, Any]:
+        """Do one task.
+
+        Raises:
+            WorkerDiedError: the process ended, or did not finish in time and was killed.
+        """
+        process = self._process
+        if process.stdin is None or process.stdout is None:  # pragma: no cover
+            raise WorkerDiedError("The worker process has no pipes.")
+        late = threading.Event()
+
+        def end() -> None:
+            late.set()
+            process.kill()
+
+        timer = threading.Timer(timeout_s, end)
+        timer.daemon = True
+        timer.start()
+        try:
+            pickle.dump(task, process.stdin, protocol=5)
+            process.stdin.flush()
+            outcome: tuple[bool, Any] = pickle.load(process.stdout)  # noqa: S301 - our own child
+        except (EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
+            self.close()
+            reason = f"took longer than {timeout_s:g} s" if late.is_set() else "died"
+            raise WorkerDiedError(
+                f"The process that worked on it {reason} (exit status {process.returncode}). "
+                "Check the file with another viewer; the others are not affected."
+            ) from error
+        finally:
+            timer.cancel()
+        return outcome
+
+    def close(self) -> None:
+        """End the process and release its pipes."""
+        process = self._process
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                try:
+                    pipe.close()
+                except OSError:  # what was buffered for a dead process
+                    continue
+
+
+class WorkerPool:
+    """Worker processes, each kept for many tasks and replaced when it dies.
+
+    Examples:
+        >>> from math import sqrt
+        >>> with WorkerPool(1, timeout_s=60) as pool:
+        ...     pool.submit(sqrt, 4.0).result()
+        2.0
+    """
+
+    def __init__(self, count: int, *, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        self._closed = False
+        self._lock = threading.Lock()
+        self._processes: set[_Process] = set()
+        self._idle: SimpleQueue[_Process] = SimpleQueue()
+        self._threads = ThreadPoolExecutor(count, thread_name_prefix="bonescint-worker")
+        for _ in range(count):
+            self._idle.put(self._started())
+
+    def submit(
+        self, function: Callable[[*_Arguments], _Value], *arguments: *_Arguments
+    ) -> Future[_Value]:
+        """Run a module-level function in a worker, tasks in the order submitted."""
+        return self._threads.submit(self._run, function, arguments)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with self._lock:
+            self._closed = True
+            processes = list(self._processes)
+            self._processes.clear()
+        for process in processes:
+            process.close()
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+    def _started(self) -> _Process:
+        with self._lock:
+            if self._closed:
+                raise WorkerDiedError("The batch was stopped.")
+            process = _Process()
+            self._processes.add(process)
+        return process
+
+    def _run(self, function: Callable[..., _Value], arguments: tuple[Any, ...]) -> _Value:
+        process = self._idle.get()
+        try:
+            done, value = process.run((function, arguments), timeout_s=self._timeout_s)
+        except WorkerDiedError:
+            with self._lock:
+                self._processes.discard(process)
+            process = self._started()
+            raise
+        finally:
+            self._idle.put(process)
+        if done:
+            result: _Value = value
+            return result
+        raise value

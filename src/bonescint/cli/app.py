@@ -1,0 +1,238 @@
+"""The commands' names, options and help."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import bonescint
+
+_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+_INTRO = """Reads whole-body bone scans, says how likely each shows metastatic bone disease (MBD),
+and shows where. Research use only, not a medical device.
+
+\b
+First steps:
+  bonescint classify scan.dcm other-study/ archive/*.dcm --out results/
+  bonescint info scan.dcm
+  bonescint simulate cohort --count 20 --seed 1 --out demo-scans/
+  bonescint train demo-scans/manifest.csv --out my-model/
+
+Exit status: 0 all done, 1 some inputs failed (listed, with the reasons), 2 nothing could be
+done, 130 stopped with Ctrl-C. Every command is also a Python function of the same name."""
+_CLASSIFY = """Classify scans: tables, a picture of each with the evidence, and a page of them all.
+
+SOURCES are DICOM files, pairs of 16-bit PNGs (*_anterior.png, *_posterior.png), pictures with
+AP and PA side by side, and folders, which are searched recursively. What is no bone scan is
+listed with the reason; the rest goes on.
+
+\b
+Written to the results folder:
+  results.csv    a row a scan: scan_id, source, views, mbd_probability, positive, warnings
+  results.json   the same and more: activation maps, the model's card, what was refused and why
+  pictures/      a picture a scan: AP | PA beside the same under the evidence
+  index.html     to look at them all, offline
+
+\b
+Examples:
+  bonescint classify scan.dcm
+  bonescint classify archive/ --out results/ --workers 4
+  bonescint classify archive/ --model my-model/ --json > summary.json"""
+_INFO = """Say what a file holds: views and how they were told apart, matrix, spacing, counts.
+
+\b
+Examples:
+  bonescint info scan.dcm
+  bonescint info archive/ --json | jq '.scans[].warnings'"""
+_SIMULATE = """Simulate patients that never lived, for training, testing and teaching.
+
+Needs the extra: pip install 'bonescint[simulate]'"""
+_COHORT = """Simulate a cohort: DICOM studies with AP and PA, the truth of each, and manifest.csv.
+
+The same seed gives the same bytes. Training, validation and test have anatomies of their own.
+
+\b
+Examples:
+  bonescint simulate cohort --count 20 --seed 1 --out demo-scans/
+  bonescint classify demo-scans/ --out results/"""
+_TRAIN = """Train a model on a cohort and write a model folder with its card.
+
+COHORT is a manifest (scan_id, patient_id, centre, split, label, file), such as the one that
+`bonescint simulate cohort` writes. A training that was stopped goes on where it was.
+Needs the extra: pip install 'bonescint[train]'
+
+\b
+Examples:
+  bonescint train demo-scans/manifest.csv --out my-model/
+  bonescint train cohort.csv --out my-model/ --epochs 20 --weights vgg16.h5 --device gpu
+  bonescint train cohort.csv --out paper-model/ --settings paper"""
+
+app = typer.Typer(
+    name="bonescint",
+    help=_INTRO,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings=_CONTEXT,
+)
+simulate_app = typer.Typer(help=_SIMULATE, no_args_is_help=True, context_settings=_CONTEXT)
+app.add_typer(simulate_app, name="simulate", short_help="Simulate patients that never lived.")
+
+
+class Device(StrEnum):
+    """Where a model runs."""
+
+    CPU = "cpu"
+    GPU = "gpu"
+    AUTO = "auto"
+
+
+class SettingsName(StrEnum):
+    """A named set of training settings."""
+
+    DEFAULT = "default"
+    PAPER = "paper"
+
+
+Sources = Annotated[
+    list[Path],
+    typer.Argument(help="Files and folders.", metavar="SOURCES", show_default=False),
+]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print JSON, and nothing else, on standard output.")
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=256,
+        help="Worker processes; 0 works in one process.",
+        show_default="as many as cores, at most 8",
+    ),
+]
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    app()
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"bonescint {bonescint.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _all_commands(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    del version  # its callback has answered
+
+
+@app.command("classify", help=_CLASSIFY, short_help="Classify scans: tables, pictures, a page.")
+def _classify(
+    sources: Sources,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Results folder.")] = Path("results"),
+    model: Annotated[
+        Path | None,
+        typer.Option(help="Model folder.", show_default="the model that comes with bonescint"),
+    ] = None,
+    workers: Workers = None,
+    device: Annotated[Device, typer.Option(help="Where the model runs.")] = Device.CPU,
+    as_json: AsJson = False,
+) -> None:
+    from bonescint.cli.classifying import run_classify
+
+    run_classify(sources, out, model=model, workers=workers, device=device.value, as_json=as_json)
+
+
+@app.command("info", help=_INFO, short_help="Say what a file holds.")
+def _info(sources: Sources, as_json: AsJson = False) -> None:
+    from bonescint.cli.informing import run_info
+
+    run_info(sources, as_json=as_json)
+
+
+@simulate_app.callback()
+def _all_simulations() -> None:
+    return
+
+
+@simulate_app.command("cohort", help=_COHORT, short_help="A cohort in DICOM, with truth.")
+def _simulate_cohort(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the cohort.")],
+    count: Annotated[int, typer.Option(min=1, help="Number of studies.")] = 20,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of everything that is random.")] = 1,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, max=256, help="Worker processes.", show_default="as many as cores"),
+    ] = None,
+) -> None:
+    from bonescint.cli.simulating import run_simulate_cohort
+
+    run_simulate_cohort(out, count=count, seed=seed, workers=workers)
+
+
+@app.command("train", help=_TRAIN, short_help="Train a model on a cohort.")
+def _train(
+    cohort: Annotated[Path, typer.Argument(help="Manifest of the cohort.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Model folder to write.")],
+    settings: Annotated[
+        SettingsName, typer.Option(help="What learnt best in our trials, or the paper's.")
+    ] = SettingsName.DEFAULT,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Balanced epochs.", show_default="of the settings")
+    ] = None,
+    resolution: Annotated[
+        int | None,
+        typer.Option(
+            min=32,
+            max=4096,
+            help="Rows and columns of the composite while training, a multiple of 32.",
+            show_default="of the settings",
+        ),
+    ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            help="Preparation recipe: ibrahim2023 or body-root.", show_default="of the settings"
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="Seed of everything that is random.", show_default="of the settings"
+        ),
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            help="ImageNet weights: Keras .h5, torchvision .pth or .safetensors.",
+            show_default="fetched once",
+        ),
+    ] = None,
+    device: Annotated[Device, typer.Option(help="Where the training runs.")] = Device.AUTO,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Begin afresh instead of going on.")
+    ] = False,
+) -> None:
+    from bonescint.cli.training import TrainChoices, run_train
+
+    choices = TrainChoices(
+        paper=settings is SettingsName.PAPER,
+        epochs=epochs,
+        resolution=resolution,
+        recipe=recipe,
+        seed=seed,
+    )
+    run_train(cohort, out, choices, weights=weights, device=device.value, resume=not restart)

@@ -1,0 +1,124 @@
+"""`bonescint classify`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from bonescint.cli.console import (
+    INTERRUPTED,
+    NOTHING_DONE,
+    SOME_FAILED,
+    clear_failures,
+    messages_console,
+    progress_bar,
+    results_console,
+)
+from bonescint.report import displayable
+
+if TYPE_CHECKING:
+    from bonescint.classify import ClassifiedScan, ClassifySummary, Refusal
+
+_MOST_ROWS = 60
+
+
+def run_classify(
+    sources: list[Path],
+    out: Path,
+    *,
+    model: Path | None,
+    workers: int | None,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Classify, print a table or JSON, and exit with the status that says how it went."""
+    with clear_failures():
+        from bonescint.classify import ClassifyInterrupted, classify
+
+        status = 0
+        try:
+            with progress_bar() as bar:
+                task = bar.add_task("Reading", total=None)
+                summary = classify(
+                    sources,
+                    out,
+                    model=model,
+                    workers=workers,
+                    device=device,
+                    progress=lambda done, total: bar.update(
+                        task, description="Classifying", completed=done, total=total
+                    ),
+                )
+        except ClassifyInterrupted as stopped:
+            summary = stopped.summary
+            status = INTERRUPTED
+        if status == 0 and summary.refused:
+            status = SOME_FAILED if summary.results else NOTHING_DONE
+        if status == 0 and not summary.results:
+            status = NOTHING_DONE
+        if as_json:
+            typer.echo(json.dumps(summary.to_json(), indent=1))
+        else:
+            _print_table(summary)
+        _print_messages(summary)
+        raise typer.Exit(status)
+
+
+def _print_table(summary: ClassifySummary) -> None:
+    from rich.table import Table
+
+    console = results_console()
+    if summary.results:
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        for heading in ("Scan", "Source", "Views"):
+            table.add_column(heading, overflow="fold")
+        table.add_column("Probability", justify="right")
+        table.add_column(f"Call at {summary.operating_point:.2f}")
+        table.add_column("Warnings", overflow="fold")
+        for result in summary.results[:_MOST_ROWS]:
+            table.add_row(*_cells(result))
+        console.print(table)
+    hidden = len(summary.results) - _MOST_ROWS
+    if hidden > 0:
+        console.print(f"... and {hidden} more in {summary.folder / 'results.csv'}")
+
+
+def _cells(result: ClassifiedScan) -> tuple[str, ...]:
+    return (
+        displayable(result.scan_id),
+        displayable(result.source),
+        "+".join({"anterior": "AP", "posterior": "PA"}[view] for view in result.views),
+        f"{result.mbd_probability:.3f}",
+        "positive" if result.positive else "negative",
+        displayable("; ".join(result.warnings)),
+    )
+
+
+def _print_messages(summary: ClassifySummary) -> None:
+    """What was refused, where the results are, and what they are not."""
+    console = messages_console()
+    say: Callable[[str], None] = lambda text: console.print(text, soft_wrap=True)  # noqa: E731
+    print_refused(summary.refused, say)
+    if summary.interrupted:
+        say(f"Stopped with Ctrl-C after {len(summary.results)} scans; those are written.")
+    elif not summary.results:
+        say("Nothing could be classified.")
+    scans = "1 scan" if len(summary.results) == 1 else f"{len(summary.results)} scans"
+    say(
+        f"{scans} in {summary.seconds:.1f} s by {summary.model_id}. "
+        f"Look at {summary.folder / 'index.html'}"
+    )
+    say("Research use only. Not a medical device.")
+
+
+def print_refused(refused: tuple[Refusal, ...], say: Callable[[str], None]) -> None:
+    """One line for each refused input, the first of many."""
+    for refusal in refused[:_MOST_ROWS]:
+        say(f"Refused: {displayable(refusal.source)}: {displayable(refusal.reason)}")
+    hidden = len(refused) - _MOST_ROWS
+    if hidden > 0:
+        say(f"... and {hidden} more were refused; results.json has the reasons.")

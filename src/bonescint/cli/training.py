@@ -1,0 +1,86 @@
+"""`bonescint train`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from bonescint.cli.console import clear_failures, messages_console
+from bonescint.prepare import recipe_named
+from bonescint.scan import InputError
+
+if TYPE_CHECKING:
+    from bonescint.train import TrainSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainChoices:
+    """What the command line says of the settings; `None` leaves a setting as it is.
+
+    Attributes:
+        paper: start from the paper's settings instead of the default ones.
+        epochs: balanced epochs, all at one resolution.
+        resolution: rows of the composite while training.
+        recipe: name of the preparation recipe.
+        seed: of everything that is random.
+    """
+
+    paper: bool = False
+    epochs: int | None = None
+    resolution: int | None = None
+    recipe: str | None = None
+    seed: int | None = None
+
+    def settings(self) -> TrainSettings:
+        """The settings that are meant.
+
+        Raises:
+            ParameterError: a choice that the settings do not allow.
+        """
+        from bonescint.train import Stage, TrainSettings
+
+        chosen = TrainSettings.paper() if self.paper else TrainSettings()
+        stages = chosen.stages
+        if self.resolution is not None:
+            stages = tuple(replace(stage, rows=self.resolution) for stage in stages)
+        if self.epochs is not None:
+            # The last stage's resolution is the one that is exported.
+            stages = (Stage(epochs=self.epochs, rows=stages[-1].rows),)
+        recipe = chosen.recipe if self.recipe is None else recipe_named(self.recipe)
+        seed = chosen.seed if self.seed is None else self.seed
+        return replace(chosen, stages=stages, recipe=recipe, seed=seed)
+
+
+def run_train(
+    cohort: Path,
+    out: Path,
+    choices: TrainChoices,
+    *,
+    weights: Path | None,
+    device: str,
+    resume: bool,
+) -> None:
+    """Train and say where the model is."""
+    with clear_failures():
+        from bonescint.train import train
+
+        for path in (cohort, weights):
+            if path is not None and not path.is_file():
+                raise InputError(path, "no such file", "Check the path")
+        folder = train(
+            cohort,
+            out,
+            settings=choices.settings(),
+            weights=weights,
+            resume=resume,
+            progress=True,
+            device=device,
+        )
+        messages_console().print(
+            f"{folder.model_id} is in {out}. Try it: bonescint classify SOURCES --model {out}",
+            soft_wrap=True,
+        )
+        raise typer.Exit(0)

@@ -1,0 +1,27 @@
+"""Bone scans on disk: DICOM files and pictures to `Scan`, and a `Scan` to DICOM.
+
+Floor 1 of the house. `discover` finds studies by their headers, `read_study` reads one,
+`read` does both for a single study, `info` describes what it finds, `write_nm` writes an NM
+object. Everything that a file may do wrong comes back as an `InputError`; no identifier from a
+header leaves this room. pydicom and the decoders are loaded when the first file is read.
+"""
+
+from bonescint.dicom.description import InfoReport, ScanInfo, ViewInfo, describe, info
+from bonescint.dicom.discovery import Discovery, StudyFiles, discover
+from bonescint.dicom.reading import read, read_study
+from bonescint.dicom.writing import HeaderStyle, write_nm
+
+__all__ = [
+    "Discovery",
+    "HeaderStyle",
+    "InfoReport",
+    "ScanInfo",
+    "StudyFiles",
+    "ViewInfo",
+    "describe",
+    "discover",
+    "info",
+    "read",
+    "read_study",
+    "write_nm",
+]

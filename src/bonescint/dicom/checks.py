@@ -1,0 +1,90 @@
+"""All that a DICOM header alone tells of a bone scan, before a pixel is decoded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bonescint.dicom import views
+from bonescint.dicom.calibration import pixel_spacing_mm
+from bonescint.dicom.frames import PhotopeakFrames, photopeak_frames
+from bonescint.dicom.header import Header
+from bonescint.dicom.pixels import PixelLayout, pixel_layout
+from bonescint.dicom.whole_body import MIN_ASPECT, check_geometry, check_header
+from bonescint.scan import NotABoneScanError
+
+_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedHeader:
+    """A header that may be a bone scan's.
+
+    Attributes:
+        layout: how pixels are stored.
+        photopeak: the frames to use.
+        pixel_spacing_mm: distance between rows and between columns, or `None`.
+        decisions: for each frame of `photopeak` its view and rule, `None` if no rule answers.
+        is_side_by_side: a screen picture with both views in one frame.
+        warnings: what was tolerated.
+    """
+
+    layout: PixelLayout
+    photopeak: PhotopeakFrames
+    pixel_spacing_mm: tuple[float, float] | None
+    decisions: tuple[views.Decision | None, ...]
+    is_side_by_side: bool
+    warnings: tuple[str, ...]
+
+
+def check_dicom_header(header: Header, path: Path) -> CheckedHeader:
+    """Refuse what is no bone scan by its header; decide the views of what may be one.
+
+    Raises:
+        InputError: missing or contradictory attributes; `NotABoneScanError` and
+            `ViewConflictError` are kinds of it.
+    """
+    source = str(path)
+    warnings = list(check_header(header, source))
+    layout = pixel_layout(header, source)
+    photopeak = photopeak_frames(header, source)
+    warnings += photopeak.warnings
+    if len(photopeak.frames) > 2:
+        raise NotABoneScanError(
+            source,
+            f"it has {len(photopeak.frames)} images in one energy window, "
+            "a whole-body scan has one or two",
+            "Give the planar whole-body scan, anterior and posterior",
+        )
+    spacing = pixel_spacing_mm(header)
+    side_by_side = _is_side_by_side(header, layout, photopeak)
+    if side_by_side:
+        decisions: tuple[views.Decision | None, ...] = (None,)
+    else:
+        warnings += check_geometry(layout.rows, layout.columns, spacing, source)
+        decisions = tuple(
+            views.decide(
+                views.Question(header=header, frame=frame, photopeak=photopeak, path=path), source
+            )
+            for frame in photopeak.frames
+        )
+        if spacing is None:
+            warnings.append("no pixel spacing: sizes in millimetres are unknown")
+    return CheckedHeader(
+        layout=layout,
+        photopeak=photopeak,
+        pixel_spacing_mm=spacing,
+        decisions=decisions,
+        is_side_by_side=side_by_side,
+        warnings=tuple(warnings),
+    )
+
+
+def _is_side_by_side(header: Header, layout: PixelLayout, photopeak: PhotopeakFrames) -> bool:
+    """A secondary capture whose one frame is too wide for one view, not for two."""
+    return (
+        header.text("SOPClassUID").startswith(_SECONDARY_CAPTURE)
+        and len(photopeak.frames) == 1
+        and layout.rows < MIN_ASPECT * layout.columns
+        and layout.rows >= MIN_ASPECT * (layout.columns // 2)
+    )

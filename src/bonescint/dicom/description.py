@@ -1,0 +1,138 @@
+"""What `bonescint info` shows of a study; nothing in it identifies a patient."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bonescint.dicom.discovery import StudyFiles, discover
+from bonescint.dicom.reading import read_study
+from bonescint.scan import InputError, PixelUnit, Scan, View, ViewRule
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViewInfo:
+    """One view of a study.
+
+    Attributes:
+        view: anterior or posterior.
+        rule: the rule that told it.
+        total: sum of its pixels, in the scan's unit.
+        maximum: its largest pixel, in the scan's unit.
+    """
+
+    view: View
+    rule: ViewRule
+    total: float
+    maximum: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanInfo:
+    """One study as it was read.
+
+    Attributes:
+        scan_id: keyed hash of its UIDs or pixels.
+        source: the path as shown to the user.
+        files: names of its files.
+        views: the views that are present, anterior first.
+        rows: of each view.
+        columns: of each view.
+        pixel_spacing_mm: distance between rows and between columns, or `None`.
+        unit: what a pixel means.
+        modality: `"NM"` or `"picture"`.
+        manufacturer: maker of the camera, or `None`.
+        camera: model of the camera, or `None`.
+        image_type: DICOM Image Type, or `None`.
+        transfer_syntax: name of the transfer syntax or picture format, or `None`.
+        energy_window_kev: window that was used, or `None`.
+        warnings: what was tolerated or assumed.
+    """
+
+    scan_id: str
+    source: str
+    files: tuple[str, ...]
+    views: tuple[ViewInfo, ...]
+    rows: int
+    columns: int
+    pixel_spacing_mm: tuple[float, float] | None
+    unit: PixelUnit
+    modality: str
+    manufacturer: str | None
+    camera: str | None
+    image_type: str | None
+    transfer_syntax: str | None
+    energy_window_kev: tuple[float, float] | None
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class InfoReport:
+    """What `info` found: a description for each study, a reason for each refused file."""
+
+    scans: tuple[ScanInfo, ...]
+    refused: tuple[InputError, ...]
+
+
+def describe(scan: Scan, study: StudyFiles) -> ScanInfo:
+    """Describe a scan that was read from a study's files.
+
+    Examples:
+        >>> from pydicom.data import get_testdata_file
+        >>> path = Path(get_testdata_file("JPGExtended.dcm", download=False))
+        >>> study = StudyFiles((path,), "scan.dcm")
+        >>> described = describe(read_study(study), study)
+        >>> described.camera, described.views[0].rule.value
+        ('MILLENNIUM MG', 'GE private view name')
+    """
+    acquisition = scan.acquisition
+    rows, columns = scan.shape
+    return ScanInfo(
+        scan_id=scan.scan_id,
+        source=study.source,
+        files=tuple(path.name for path in study.files),
+        views=tuple(
+            ViewInfo(
+                view=view,
+                rule=acquisition.view_rules[view],
+                total=scan.total(view),
+                maximum=float(image.max()),
+            )
+            for view, image in scan.images()
+        ),
+        rows=rows,
+        columns=columns,
+        pixel_spacing_mm=scan.pixel_spacing_mm,
+        unit=scan.unit,
+        modality=acquisition.modality,
+        manufacturer=acquisition.manufacturer,
+        camera=acquisition.camera,
+        image_type=acquisition.image_type,
+        transfer_syntax=acquisition.transfer_syntax,
+        energy_window_kev=acquisition.energy_window_kev,
+        warnings=scan.warnings,
+    )
+
+
+def info(sources: str | Path | Sequence[str | Path]) -> InfoReport:
+    """Describe every study among files and folders; never raises for a file.
+
+    Args:
+        sources: a path or several; see `discover`.
+
+    Examples:
+        >>> from pydicom.data import get_testdata_file
+        >>> report = info(get_testdata_file("JPGExtended.dcm", download=False))
+        >>> report.scans[0].rows, report.scans[0].columns, report.scans[0].pixel_spacing_mm
+        (1024, 256, (2.26, 2.26))
+    """
+    found = discover([sources] if isinstance(sources, str | Path) else list(sources))
+    scans: list[ScanInfo] = []
+    refused = list(found.refused)
+    for study in found.studies:
+        try:
+            scans.append(describe(read_study(study), study))
+        except InputError as error:
+            refused.append(error)
+    return InfoReport(scans=tuple(scans), refused=tuple(refused))

@@ -1,0 +1,166 @@
+"""Which frames of an NM object are the photopeak's images, and which detector took each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bonescint.dicom.header import Header
+from bonescint.scan import InputError
+
+TC99M_KEV = 140.5
+"""Energy of technetium-99m's photon."""
+
+_MAX_FRAMES = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """One image of a file.
+
+    Attributes:
+        index: place in Pixel Data, from 0.
+        detector: detector number, from 1.
+    """
+
+    index: int
+    detector: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhotopeakFrames:
+    """The frames to use, with the energy window that they were taken in.
+
+    Attributes:
+        frames: one or more frames, in the file's order.
+        window_kev: lower and upper limit, or `None` if the header does not say.
+        frame_count: all frames of the file, other windows included.
+        warnings: what was tolerated.
+    """
+
+    frames: tuple[Frame, ...]
+    window_kev: tuple[float, float] | None
+    frame_count: int
+    warnings: tuple[str, ...] = ()
+
+
+def photopeak_frames(header: Header, source: str) -> PhotopeakFrames:
+    """Find the frames of technetium's photopeak.
+
+    Frames are laid out energy window outer, detector inner (PS3.3 C.8.4.8), as the vectors say.
+
+    Raises:
+        InputError: vectors that contradict the number of frames, or several energy windows of
+            which none holds 140.5 keV.
+    """
+    count = header.whole_number("NumberOfFrames") or 1
+    if not 1 <= count <= _MAX_FRAMES:
+        raise InputError(source, f"says it has {count} frames", "Export the study again")
+    warnings: list[str] = []
+    windows = _vector(header, "EnergyWindowVector", count, source)
+    detectors = _vector(header, "DetectorVector", count, source)
+    if detectors is None:
+        detectors = _detectors_by_number(header, count, windows)
+        if count > 1:
+            warnings.append("no detector vector: the frames' detectors were taken in their order")
+    if windows is None:
+        windows = _windows_by_number(header, count, source)
+    limits = _window_limits(header)
+    window = _photopeak(sorted(set(windows)), limits, source, warnings)
+    frames = tuple(
+        Frame(index=index, detector=detector)
+        for index, (energy, detector) in enumerate(zip(windows, detectors, strict=True))
+        if energy == window
+    )
+    return PhotopeakFrames(
+        frames=frames,
+        window_kev=_hull(limits.get(window, ())),
+        frame_count=count,
+        warnings=tuple(warnings),
+    )
+
+
+def _vector(header: Header, keyword: str, count: int, source: str) -> tuple[int, ...] | None:
+    vector = header.whole_numbers(keyword)
+    if not vector:
+        return None
+    if len(vector) != count:
+        raise InputError(
+            source,
+            f"has {count} frames, but its {keyword} lists {len(vector)}",
+            "Export the study again",
+        )
+    return vector
+
+
+def _detectors_by_number(
+    header: Header, count: int, windows: tuple[int, ...] | None
+) -> tuple[int, ...]:
+    stated = header.whole_number("NumberOfDetectors") or len(
+        header.items("DetectorInformationSequence")
+    )
+    window_count = len(set(windows)) if windows else len(_window_limits(header)) or 1
+    detectors = stated if stated and count % stated == 0 else max(1, count // window_count)
+    return tuple(index % detectors + 1 for index in range(count))
+
+
+def _windows_by_number(header: Header, count: int, source: str) -> tuple[int, ...]:
+    stated = header.whole_number("NumberOfEnergyWindows") or len(_window_limits(header)) or 1
+    if count % stated:
+        raise InputError(
+            source,
+            f"has {count} frames, which {stated} energy windows cannot share",
+            "Export the study again",
+        )
+    return tuple(index // (count // stated) + 1 for index in range(count))
+
+
+def _window_limits(header: Header) -> dict[int, tuple[tuple[float, float], ...]]:
+    """(lower, upper) ranges in keV of each energy window, by number."""
+    limits: dict[int, tuple[tuple[float, float], ...]] = {}
+    for number, item in enumerate(header.items("EnergyWindowInformationSequence"), start=1):
+        ranges = []
+        for entry in item.items("EnergyWindowRangeSequence"):
+            lower = entry.number("EnergyWindowLowerLimit")
+            upper = entry.number("EnergyWindowUpperLimit")
+            if lower is not None and upper is not None and 0 <= lower < upper:
+                ranges.append((lower, upper))
+        limits[number] = tuple(ranges)
+    return limits
+
+
+def _hull(ranges: tuple[tuple[float, float], ...]) -> tuple[float, float] | None:
+    return (min(low for low, _ in ranges), max(high for _, high in ranges)) if ranges else None
+
+
+def _photopeak(
+    windows: list[int],
+    limits: dict[int, tuple[tuple[float, float], ...]],
+    source: str,
+    warnings: list[str],
+) -> int:
+    holding = [
+        window
+        for window in windows
+        if any(low <= TC99M_KEV <= high for low, high in limits.get(window, ()))
+    ]
+    if len(windows) == 1:
+        if limits.get(windows[0]) and not holding:
+            warnings.append(f"the energy window does not hold technetium's {TC99M_KEV} keV")
+        return windows[0]
+    if not holding:
+        raise InputError(
+            source,
+            f"has {len(windows)} energy windows and none is said to hold {TC99M_KEV} keV",
+            "Export the photopeak's images alone",
+        )
+    if len(holding) > 1:
+        warnings.append(
+            f"{len(holding)} energy windows hold {TC99M_KEV} keV: the one centred closest to it "
+            "was taken"
+        )
+
+    def distance(window: int) -> tuple[float, float, int]:
+        low, high = _hull(limits[window]) or (0.0, 0.0)
+        return abs((low + high) / 2 - TC99M_KEV), high - low, window
+
+    return min(holding, key=distance)

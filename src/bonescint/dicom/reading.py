@@ -1,0 +1,289 @@
+"""One study's files to a `Scan`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bonescint.dicom import identity, views
+from bonescint.dicom.calibration import in_known_unit
+from bonescint.dicom.checks import check_dicom_header
+from bonescint.dicom.discovery import StudyFiles, discover
+from bonescint.dicom.files import read_bytes, sha256
+from bonescint.dicom.frames import PhotopeakFrames
+from bonescint.dicom.header import Header, parse, quiet
+from bonescint.dicom.pictures import halves, looks_like_picture, read_picture
+from bonescint.dicom.pixels import read_images
+from bonescint.dicom.whole_body import MIN_ASPECT, check_geometry, check_outline
+from bonescint.dicom.words import view_in_path
+from bonescint.scan import (
+    Acquisition,
+    BonescintError,
+    InputError,
+    PixelUnit,
+    Scan,
+    View,
+    ViewConflictError,
+    ViewRule,
+)
+
+_EXPORT_AGAIN = "Export or copy the file again"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _LoadedView:
+    """One image with its view, as a file gave it."""
+
+    decision: views.Decision | None
+    image: NDArray[np.float32]
+    detector: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _LoadedFile:
+    """What one file contributes to a scan."""
+
+    images: tuple[_LoadedView, ...]
+    unit: PixelUnit
+    acquisition: Acquisition
+    pixel_spacing_mm: tuple[float, float] | None = None
+    study_uid: str = ""
+    instance_uid: str = ""
+    patient_id: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+def read(path: str | Path | Sequence[str | Path], *, id_key: bytes | None = None) -> Scan:
+    """Read one bone scan: a file, the two files of a study, or a folder that holds one study.
+
+    Args:
+        path: a path, or several that belong to one study.
+        id_key: secret key for pseudonyms. With it `patient_id` is a keyed hash of the header's
+            PatientID and `scan_id` is keyed with it too; without it `patient_id` is `None` and
+            `scan_id` uses a public key.
+
+    Returns:
+        The scan, each view as seen from its own side, in counts (DICOM) or intensity (pictures).
+
+    Raises:
+        InputError: nothing, or more than one study, can be read there; `NotABoneScanError` and
+            `ViewConflictError` are kinds of it.
+
+    Examples:
+        >>> from pydicom.data import get_testdata_file
+        >>> scan = read(get_testdata_file("JPGExtended.dcm", download=False))
+        >>> scan.shape, scan.views[0].value
+        ((1024, 256), 'anterior')
+    """
+    paths = [path] if isinstance(path, str | Path) else list(path)
+    found = discover(paths)
+    source = " + ".join(str(entry) for entry in paths)
+    if len(found.studies) == 1:
+        return read_study(found.studies[0], id_key=id_key)
+    if not found.studies and len(found.refused) == 1:
+        raise found.refused[0]
+    if not found.studies:
+        raise InputError(
+            source, f"holds no bone scan ({len(found.refused)} files refused)", "Check the path"
+        )
+    raise InputError(
+        source, f"holds {len(found.studies)} studies", "Name one of them, or use discover()"
+    )
+
+
+def read_study(study: StudyFiles, *, id_key: bytes | None = None) -> Scan:
+    """Read the files of one study, as `discover` found them.
+
+    Args:
+        study: one file with one or two views, or two files with one view each.
+        id_key: see `read`.
+
+    Raises:
+        InputError: a file cannot be read; `NotABoneScanError` and `ViewConflictError` are kinds
+            of it.
+    """
+    try:
+        with quiet():
+            files = [_load(path) for path in study.files]
+            return _assembled(files, study.source, id_key)
+    except InputError:
+        raise
+    except BonescintError as error:
+        raise InputError(study.source, f"cannot be used: {error}", _EXPORT_AGAIN) from None
+    except MemoryError:
+        raise InputError(
+            study.source, "needs more memory than there is", "Leave this file out"
+        ) from None
+
+
+def _load(path: Path) -> _LoadedFile:
+    content = read_bytes(path)
+    if looks_like_picture(content):
+        return _load_picture(content, path)
+    return _load_dicom(content, path)
+
+
+def _load_picture(content: bytes, path: Path) -> _LoadedFile:
+    picture = read_picture(content, path)
+    image, warnings = picture.image, list(picture.warnings)
+    rows, columns = image.shape
+    if rows >= MIN_ASPECT * columns:
+        view = view_in_path(path)
+        if view is None:
+            raise InputError(
+                path,
+                "nothing tells which view this picture shows",
+                "Name it *_anterior or *_posterior, or give AP and PA side by side",
+            )
+        check_geometry(rows, columns, None, str(path))
+        decision = views.Decision(view=view, rule=ViewRule.FILE_NAME)
+        images: tuple[_LoadedView, ...] = (_LoadedView(decision=decision, image=image),)
+    else:
+        images = _side_by_side(image, str(path))
+        warnings.append("the left half was taken as anterior, the right half as posterior")
+    return _LoadedFile(
+        images=images,
+        unit=PixelUnit.INTENSITY,
+        acquisition=Acquisition(
+            modality="picture",
+            transfer_syntax=picture.format_name,
+            file_sha256=(sha256(content),),
+        ),
+        warnings=tuple(warnings),
+    )
+
+
+def _side_by_side(image: NDArray[np.float32], source: str) -> tuple[_LoadedView, ...]:
+    """The two views of an AP|PA picture."""
+    left, right = halves(image)
+    check_geometry(left.shape[0], left.shape[1], None, source)
+    return tuple(
+        _LoadedView(decision=views.Decision(view=view, rule=ViewRule.PICTURE_HALF), image=half)
+        for view, half in zip(View, (left, right), strict=True)
+    )
+
+
+def _load_dicom(content: bytes, path: Path) -> _LoadedFile:
+    source = str(path)
+    header = parse(content, path, pixels=True)
+    checked = check_dicom_header(header, path)
+    layout, photopeak = checked.layout, checked.photopeak
+    stored, pixel_warnings = read_images(header, layout, photopeak.frames, source)
+    images, unit, unit_warnings = in_known_unit(stored, header, layout)
+    warnings = [*checked.warnings, *pixel_warnings, *unit_warnings]
+    if checked.is_side_by_side:
+        loaded = _side_by_side(images[0], source)
+        unit = PixelUnit.INTENSITY
+        warnings.append("a screen picture: left half taken as anterior, right half as posterior")
+    else:
+        loaded = tuple(
+            _LoadedView(decision=decision, image=image, detector=frame.detector)
+            for frame, image, decision in zip(
+                photopeak.frames, images, checked.decisions, strict=True
+            )
+        )
+    return _LoadedFile(
+        images=loaded,
+        unit=unit,
+        acquisition=_acquisition(header, photopeak, content),
+        pixel_spacing_mm=None if checked.is_side_by_side else checked.pixel_spacing_mm,
+        study_uid=header.text("StudyInstanceUID"),
+        instance_uid=header.text("SOPInstanceUID"),
+        patient_id=header.text("PatientID"),
+        warnings=tuple(warnings),
+    )
+
+
+def _acquisition(header: Header, photopeak: PhotopeakFrames, content: bytes) -> Acquisition:
+    from pydicom.uid import UID
+
+    return Acquisition(
+        modality="NM",
+        manufacturer=_harmless(header.text("Manufacturer")),
+        camera=_harmless(header.text("ManufacturerModelName")),
+        image_type=_harmless(header.text("ImageType")),
+        transfer_syntax=UID(header.transfer_syntax).name,
+        energy_window_kev=photopeak.window_kev,
+        file_sha256=(sha256(content),),
+    )
+
+
+def _harmless(text: str) -> str | None:
+    """Printable text of bounded length, or `None` if empty."""
+    return "".join(char for char in text if char.isprintable())[:64].strip() or None
+
+
+def _assembled(files: Sequence[_LoadedFile], source: str, id_key: bytes | None) -> Scan:
+    """One scan from what its files gave."""
+    loaded = [entry for file in files for entry in file.images]
+    decisions, assumed = views.assume_by_detector(
+        tuple(entry.detector for entry in loaded), tuple(entry.decision for entry in loaded)
+    )
+    images: dict[View, NDArray[np.float32]] = {}
+    rules: dict[View, ViewRule] = {}
+    for entry, decision in zip(loaded, decisions, strict=True):
+        if decision.view in images:
+            raise ViewConflictError(
+                source,
+                f"two images claim to be {decision.view.value} "
+                f"(by {rules[decision.view].value} and by {decision.rule.value})",
+                "Correct the view names, or give the files one by one",
+            )
+        images[decision.view], rules[decision.view] = entry.image, decision.rule
+    _check_alike(files, images, source)
+    for image in images.values():
+        check_outline(image, source)
+    warnings = [text for file in files for text in file.warnings] + list(assumed)
+    warnings += [f"the {view.value} view is missing" for view in View if view not in images]
+    key = id_key if id_key is not None else identity.PUBLIC_SCAN_KEY
+    patient_id = files[0].patient_id if id_key is not None else ""
+    return Scan(
+        anterior=images.get(View.ANTERIOR),
+        posterior=images.get(View.POSTERIOR),
+        pixel_spacing_mm=files[0].pixel_spacing_mm,
+        unit=files[0].unit,
+        scan_id=_scan_id(files, images, key),
+        patient_id=identity.patient_pseudonym(patient_id, key=key) if patient_id else None,
+        acquisition=_joined(files, {view: rules[view] for view in View if view in rules}),
+        warnings=tuple(dict.fromkeys(warnings)),
+    )
+
+
+def _check_alike(
+    files: Sequence[_LoadedFile], images: dict[View, NDArray[np.float32]], source: str
+) -> None:
+    shapes = {image.shape for image in images.values()}
+    if len(shapes) > 1:
+        sizes = " and ".join(f"{rows} x {columns}" for rows, columns in sorted(shapes))
+        raise InputError(
+            source, f"its views are of different size: {sizes}", "Give the two views of one scan"
+        )
+    spacings = {file.pixel_spacing_mm for file in files}
+    if len({file.unit for file in files}) > 1 or len(spacings) > 1:
+        raise InputError(
+            source,
+            "its two files differ in pixel spacing or in what a pixel means",
+            "Give the two views of one scan",
+        )
+    if len({file.patient_id for file in files}) > 1:
+        raise InputError(
+            source, "its two files are of different patients", "Give the two views of one scan"
+        )
+
+
+def _scan_id(
+    files: Sequence[_LoadedFile], images: dict[View, NDArray[np.float32]], key: bytes
+) -> str:
+    if all(file.study_uid and file.instance_uid for file in files):
+        instance_uids = [file.instance_uid for file in files]
+        return identity.scan_id_from_uids(files[0].study_uid, instance_uids, key=key)
+    return identity.scan_id_from_images([images[view] for view in View if view in images], key=key)
+
+
+def _joined(files: Sequence[_LoadedFile], rules: dict[View, ViewRule]) -> Acquisition:
+    hashes = tuple(digest for file in files for digest in file.acquisition.file_sha256)
+    return replace(files[0].acquisition, view_rules=rules, file_sha256=hashes)

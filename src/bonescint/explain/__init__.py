@@ -1,0 +1,25 @@
+"""Pictures of where a model saw its evidence, each view in the scan's own geometry.
+
+Floor 3 of the house: Pillow and numpy, no plotting library, so that a picture costs little.
+"""
+
+from bonescint.explain.colour import heat_colours, opacity
+from bonescint.explain.evidence import EvidenceScale
+from bonescint.explain.geometry import PanelSize, map_on_grid, panel_size
+from bonescint.explain.overlay import RESEARCH_NOTICE, Explanation, explain, explain_picture
+from bonescint.explain.window import GreyWindow, grey_window
+
+__all__ = [
+    "RESEARCH_NOTICE",
+    "EvidenceScale",
+    "Explanation",
+    "GreyWindow",
+    "PanelSize",
+    "explain",
+    "explain_picture",
+    "grey_window",
+    "heat_colours",
+    "map_on_grid",
+    "opacity",
+    "panel_size",
+]

@@ -1,0 +1,101 @@
+"""A colour map whose lightness falls evenly, and how opaque each of its steps is."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+STEPS = 256
+
+
+def _oklab_to_srgb(lab: NDArray[np.float64]) -> NDArray[np.float64]:
+    """OKLab (steps, 3) to sRGB in [0, 1]; Ottosson 2020, "A perceptual color space"."""
+    to_lms = np.array(
+        [
+            [1.0, 0.3963377774, 0.2158037573],
+            [1.0, -0.1055613458, -0.0638541728],
+            [1.0, -0.0894841775, -1.2914855480],
+        ]
+    )
+    to_linear = np.array(
+        [
+            [4.0767416621, -3.3077115913, 0.2309699292],
+            [-1.2684380046, 2.6097574011, -0.3413193965],
+            [-0.0041960863, -0.7034186147, 1.7076147010],
+        ]
+    )
+    linear = np.clip((lab @ to_lms.T) ** 3 @ to_linear.T, 0.0, 1.0)
+    encoded: NDArray[np.float64] = np.where(
+        linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055
+    )
+    return encoded
+
+
+@lru_cache(maxsize=1)
+def heat_colours() -> NDArray[np.uint8]:
+    """The colour of each level of evidence, from pale yellow over orange to deep red.
+
+    Lightness falls evenly in OKLab, so equal steps of evidence look alike, also in grey print
+    and to readers who see colours differently; the hues stay away from the grey of the counts.
+
+    Returns:
+        Read-only uint8 array (256, 3), red, green, blue.
+
+    Examples:
+        >>> heat_colours().shape
+        (256, 3)
+    """
+    level = np.linspace(0.0, 1.0, STEPS)
+    lightness = 0.92 - 0.40 * level
+    chroma = 0.13 + 0.08 * level
+    hue = np.deg2rad(98.0 - 72.0 * level)
+    lab = np.stack([lightness, chroma * np.cos(hue), chroma * np.sin(hue)], axis=1)
+    colours = np.rint(255 * _oklab_to_srgb(lab)).astype(np.uint8)
+    colours.flags.writeable = False
+    return colours
+
+
+@lru_cache(maxsize=1)
+def opacity() -> NDArray[np.float32]:
+    """How opaque each level of evidence is, from 0 to 0.7, growing with the evidence.
+
+    Below 8 % of the scale nothing is painted; at the top 30 % of the anatomy's contrast is
+    left, so that bone stays visible under the strongest evidence.
+
+    Returns:
+        Read-only float32 array (256,).
+
+    Examples:
+        >>> float(opacity()[0]), bool((np.diff(opacity()) >= 0).all())
+        (0.0, True)
+    """
+    level = np.linspace(0.0, 1.0, STEPS, dtype=np.float32)
+    ramp = np.clip((level - 0.08) / 0.62, 0.0, 1.0)
+    alpha: NDArray[np.float32] = (0.7 * ramp ** np.float32(0.8)).astype(np.float32)
+    alpha.flags.writeable = False
+    return alpha
+
+
+def painted(grey: NDArray[np.uint8], levels: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Lay evidence over a grey image.
+
+    Args:
+        grey: uint8 array (rows, columns).
+        levels: array (rows, columns), 0 to 1; what lies beyond is clipped.
+
+    Returns:
+        uint8 array (rows, columns, 3).
+
+    Examples:
+        >>> white = np.full((1, 2), 255, dtype=np.uint8)
+        >>> painted(white, np.array([[0.0, 1.0]], dtype=np.float32))[0, 0].tolist()
+        [255, 255, 255]
+    """
+    step = np.rint(np.clip(levels, 0.0, 1.0) * (STEPS - 1)).astype(np.uint8)
+    # What a step adds, and how much of the grey below it leaves: two looked-up tables.
+    added = (heat_colours() * opacity()[:, None]).astype(np.float32)
+    left = 1.0 - opacity()
+    mixed = added[step] + (grey * left[step])[:, :, None]
+    return np.asarray(mixed + 0.5, dtype=np.float32).astype(np.uint8)

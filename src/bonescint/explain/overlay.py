@@ -1,0 +1,241 @@
+"""One picture of one scan: what was counted, and where the model saw evidence of disease."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+from PIL import Image, ImageDraw
+
+from bonescint.explain.evidence import EvidenceScale
+from bonescint.explain.geometry import panel_size
+from bonescint.explain.lettering import (
+    INK,
+    LINE,
+    MUTED,
+    NEGATIVE,
+    PAGE,
+    POSITIVE,
+    WARNING,
+    width_of,
+    wrapped,
+    write,
+)
+from bonescint.explain.panels import Panels, draw_strip
+from bonescint.explain.window import GreyWindow
+from bonescint.scan import ParameterError, PixelUnit, Prediction, Scan, View
+
+RESEARCH_NOTICE = (
+    "Research use only. Not a medical device. "
+    "Model trained on simulated scans only, not validated on patients."
+)
+_MARGIN = 28
+_HEADER = 92
+_MOST_ROWS = 820
+_MOST_COLUMNS = 400
+_LEAST_WIDTH = 900
+_MOST_WARNINGS = 6
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Explanation:
+    """The picture of a scan and the part of it that small copies show.
+
+    Attributes:
+        picture: RGB, with everything that must be said beside the images.
+        panels_box: left, top, right and bottom of the four panels in it.
+    """
+
+    picture: Image.Image
+    panels_box: tuple[int, int, int, int]
+
+    def png(self) -> bytes:
+        """The picture as a PNG file's content, quick to encode."""
+        buffer = io.BytesIO()
+        self.picture.save(buffer, format="PNG", compress_level=2)
+        return buffer.getvalue()
+
+    def thumbnail_webp(self, *, width: int = 560, quality: int = 60) -> bytes:
+        """The panels alone, scaled down, as a WebP file's content.
+
+        Raises:
+            ParameterError: a width below 16 pixels.
+        """
+        if width < 16:
+            raise ParameterError("width", "thumbnail_webp", "at least 16", width)
+        left, top, right, bottom = self.panels_box
+        rows = max(1, round((bottom - top) * width / (right - left)))
+        small = self.picture.resize(
+            (width, rows), Image.Resampling.BOX, box=self.panels_box, reducing_gap=2.0
+        )
+        buffer = io.BytesIO()
+        small.save(buffer, format="WEBP", quality=quality, method=1)
+        return buffer.getvalue()
+
+
+def explain_picture(
+    scan: Scan,
+    prediction: Prediction,
+    *,
+    operating_point: float | None = None,
+    notice: str = RESEARCH_NOTICE,
+) -> Image.Image:
+    """Draw one scan: AP | PA in inverted grey beside the same under the evidence for MBD.
+
+    See `explain` for the details.
+
+    Examples:
+        >>> import numpy as np
+        >>> from bonescint.scan import Acquisition, PixelUnit
+        >>> scan = Scan(anterior=np.eye(64, 16), posterior=None, pixel_spacing_mm=(2.4, 2.4),
+        ...             unit=PixelUnit.COUNTS, scan_id="bs-1",
+        ...             acquisition=Acquisition(modality="NM"))
+        >>> answer = Prediction(scan_id="bs-1", mbd_probability=0.25, positive=False,
+        ...                     model_id="vgg16-sim@1")
+        >>> explain_picture(scan, answer, operating_point=0.5).mode
+        'RGB'
+    """
+    return explain(scan, prediction, operating_point=operating_point, notice=notice).picture
+
+
+def explain(
+    scan: Scan,
+    prediction: Prediction,
+    *,
+    operating_point: float | None = None,
+    notice: str = RESEARCH_NOTICE,
+) -> Explanation:
+    """Draw one scan in its own geometry and proportions, with all that belongs beside it.
+
+    Views are shown as seen from their own side (patient's right on the image's left in the
+    anterior view, on its right in the posterior view), each in its own grey window
+    (`grey_window`), which is written below. Both maps share one scale (`EvidenceScale`).
+
+    Args:
+        scan: one or two views.
+        prediction: of the same scan.
+        operating_point: the model's threshold on the probability, if it has one.
+        notice: what must be said of the model, from its card.
+
+    Raises:
+        ParameterError: a prediction of another scan.
+    """
+    if prediction.scan_id != scan.scan_id:
+        raise ParameterError("prediction", "explain", f"of {scan.scan_id}", prediction.scan_id)
+    scale = EvidenceScale.of(prediction, operating_point=operating_point)
+    size = panel_size(
+        scan.shape, scan.pixel_spacing_mm, most_rows=_MOST_ROWS, most_columns=_MOST_COLUMNS
+    )
+    panels = Panels(size=size)
+    strip, windows = draw_strip(scan, prediction, scale, panels)
+    width = max(_LEAST_WIDTH, panels.width) + 2 * _MARGIN
+    footer = _footer_lines(scan, prediction, scale, windows, notice, width - 2 * _MARGIN)
+    strip_top = _MARGIN + _HEADER
+    footer_top = strip_top + panels.height + 16
+    height = footer_top + sum(line.height for line in footer) + _MARGIN
+    picture = Image.new("RGB", (width, height), PAGE)
+    draw = ImageDraw.Draw(picture)
+    _draw_header(draw, prediction, operating_point, width)
+    left = (width - panels.width) // 2
+    picture.paste(strip, (left, strip_top))
+    draw.line((_MARGIN, footer_top - 8, width - _MARGIN, footer_top - 8), fill=LINE)
+    row = footer_top
+    for line in footer:
+        write(draw, (_MARGIN, row), line.text, size=14, colour=line.colour, bold=line.bold)
+        row += line.height
+    first = panels.corner(View.ANTERIOR, with_map=False)
+    last = panels.corner(View.POSTERIOR, with_map=True)
+    box = (
+        left + first[0],
+        strip_top + first[1],
+        left + last[0] + size.columns,
+        strip_top + last[1] + size.rows,
+    )
+    return Explanation(picture, box)
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    text: str
+    colour: tuple[int, int, int]
+    bold: bool = False
+    height: int = 21
+
+
+def _draw_header(
+    draw: ImageDraw.ImageDraw, prediction: Prediction, operating_point: float | None, width: int
+) -> None:
+    """Identity on the left; probability, call and gauge on the right."""
+    write(draw, (_MARGIN, _MARGIN), prediction.scan_id, size=26, bold=True)
+    write(draw, (_MARGIN, _MARGIN + 38), prediction.model_id, size=14, colour=MUTED)
+    colour = POSITIVE if prediction.positive else NEGATIVE
+    probability = f"{prediction.mbd_probability:.2f}"
+    right = width - _MARGIN
+    number = width_of(probability, 46)
+    write(draw, (right, _MARGIN - 4), probability, size=46, bold=True, colour=colour, anchor="ra")
+    edge = right - number - 18
+    label = "Probability of metastatic bone disease (MBD)"
+    write(draw, (edge, _MARGIN), label, size=15, anchor="ra")
+    call = "POSITIVE" if prediction.positive else "NEGATIVE"
+    if operating_point is not None:
+        relation = "at or above" if prediction.positive else "below"
+        call = f"{call}: {relation} the operating point {operating_point:.2f}"
+    write(draw, (edge, _MARGIN + 22), call, size=15, bold=True, colour=colour, anchor="ra")
+    _draw_gauge(draw, prediction, operating_point, right)
+
+
+def _draw_gauge(
+    draw: ImageDraw.ImageDraw, prediction: Prediction, operating_point: float | None, right: int
+) -> None:
+    """A bar from 0 to 1 with a tick at the operating point."""
+    length, top = 420, _MARGIN + 54
+    left = right - length
+    colour = POSITIVE if prediction.positive else NEGATIVE
+    draw.rectangle((left, top, right, top + 8), fill=(230, 233, 237))
+    filled = left + length * prediction.mbd_probability
+    draw.rectangle((left, top, filled, top + 8), fill=colour)
+    if operating_point is not None:
+        tick = left + length * operating_point
+        draw.rectangle((tick - 1, top - 4, tick + 1, top + 12), fill=INK)
+
+
+def _footer_lines(
+    scan: Scan,
+    prediction: Prediction,
+    scale: EvidenceScale,
+    windows: dict[View, GreyWindow],
+    notice: str,
+    width: int,
+) -> list[_Line]:
+    """Warnings, what the greys and colours mean, and the notice."""
+    warnings = list(prediction.warnings)
+    lines: list[_Line] = []
+    for warning in warnings[:_MOST_WARNINGS]:
+        text = f"Warning: {warning}"
+        lines += [_Line(part, WARNING) for part in wrapped(text, size=14, width=width)]
+    if len(warnings) > _MOST_WARNINGS:
+        hidden = len(warnings) - _MOST_WARNINGS
+        lines.append(_Line(f"... and {hidden} more warnings, listed in results.json", WARNING))
+    for text in (_grey_statement(scan, windows), _colour_statement(scale)):
+        lines += [_Line(part, MUTED) for part in wrapped(text, size=14, width=width)]
+    lines += [_Line(part, INK, bold=True) for part in wrapped(notice, size=14, width=width)]
+    return lines
+
+
+def _grey_statement(scan: Scan, windows: dict[View, GreyWindow]) -> str:
+    unit = "counts" if scan.unit is PixelUnit.COUNTS else scan.unit.value
+    parts = [
+        f"{view.value} {window.low:.4g} to {window.high:.4g} {unit}"
+        for view, window in windows.items()
+    ]
+    return f"Grey, white to black: {', '.join(parts)} (99th percentile of the body, gamma 0.75)."
+
+
+def _colour_statement(scale: EvidenceScale) -> str:
+    if scale.peak <= 0:
+        return "Colour: Grad-CAM map of the class MBD; it is empty in this scan."
+    return (
+        "Colour: Grad-CAM map for MBD, one scale for both views; this scan's peak reaches "
+        f"{100 * scale.reached:.0f} % of it (100 % from the operating point on, below it in "
+        "proportion to the probability)."
+    )

@@ -1,0 +1,185 @@
+"""The four panels of a picture: each view in inverted grey, and the same under its evidence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from bonescint.explain.colour import painted
+from bonescint.explain.evidence import EvidenceScale
+from bonescint.explain.geometry import PanelSize, map_on_grid
+from bonescint.explain.lettering import INK, LINE, MUTED, PAGE, turned, wrapped, write
+from bonescint.explain.window import GreyWindow, grey_window
+from bonescint.prepare import Extent, resampled
+from bonescint.scan import Prediction, Scan, View
+
+GAP = 6
+GUTTER = 34
+TITLES = 44
+BENEATH = 36
+BAR = 104
+INSET = 1
+_FIRST_LETTER = {View.ANTERIOR: ("R", "L"), View.POSTERIOR: ("L", "R")}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Panels:
+    """Where the panels of a picture lie, in pixels from the strip's top left.
+
+    Attributes:
+        size: of each panel.
+    """
+
+    size: PanelSize
+
+    @property
+    def pair_width(self) -> int:
+        """Columns of two panels side by side."""
+        return 2 * self.size.columns + GAP
+
+    @property
+    def width(self) -> int:
+        """Columns of the whole strip, colour bar included."""
+        return INSET + 2 * self.pair_width + GUTTER + BAR
+
+    @property
+    def height(self) -> int:
+        """Rows of the whole strip, titles and scale bar included."""
+        return TITLES + self.size.rows + BENEATH
+
+    def corner(self, view: View, *, with_map: bool) -> tuple[int, int]:
+        """Left and top of one panel."""
+        left = INSET + ((self.pair_width + GUTTER) if with_map else 0)
+        if view is View.POSTERIOR:
+            left += self.size.columns + GAP
+        return left, TITLES
+
+
+def grey_panel(
+    image: NDArray[np.float32], window: GreyWindow, size: PanelSize
+) -> NDArray[np.uint8]:
+    """A view in inverted grey at its drawn size, antialiased; uint8 (rows, columns)."""
+    rows, columns = image.shape
+    whole = Extent(0.0, 0.0, float(rows), float(columns))
+    return window.inverted_grey(resampled(image, whole, rows=size.rows, columns=size.columns))
+
+
+def draw_strip(
+    scan: Scan, prediction: Prediction, scale: EvidenceScale, panels: Panels
+) -> tuple[Image.Image, dict[View, GreyWindow]]:
+    """Draw the panels with their titles, letters, scale bar and colour bar.
+
+    Returns:
+        The strip, and the grey window of each present view.
+    """
+    strip = Image.new("RGB", (panels.width, panels.height), PAGE)
+    draw = ImageDraw.Draw(strip)
+    windows: dict[View, GreyWindow] = {}
+    for view in View:
+        image = scan.view(view)
+        if image is None:
+            for with_map in (False, True):
+                _draw_missing(draw, view, panels, with_map=with_map)
+            continue
+        windows[view] = grey_window(image, scan.unit)
+        grey = grey_panel(image, windows[view], panels.size)
+        strip.paste(Image.fromarray(grey), panels.corner(view, with_map=False))
+        activation = prediction.activation_map(view)
+        levels = np.zeros(grey.shape, dtype=np.float32)
+        if activation is not None:
+            rows, columns = panels.size
+            levels = scale.levels(map_on_grid(activation, scan.shape, rows=rows, columns=columns))
+        strip.paste(Image.fromarray(painted(grey, levels)), panels.corner(view, with_map=True))
+        for with_map in (False, True):
+            _draw_letters(draw, view, panels, with_map=with_map)
+    for view in View:
+        for with_map in (False, True):
+            _draw_frame(draw, view, panels, with_map=with_map)
+    pair = INSET + panels.pair_width + GUTTER
+    write(draw, (0, 0), _pair_title(scan), size=15, bold=True)
+    write(draw, (pair, 0), "Evidence for MBD", size=15, bold=True)
+    _draw_scale_bar(draw, scan, panels)
+    _draw_colour_bar(strip, draw, scale, panels)
+    return strip, windows
+
+
+def _pair_title(scan: Scan) -> str:
+    """What the grey panels show, in the unit of their pixels."""
+    return f"{scan.unit.value.capitalize()}, inverted grey"
+
+
+def _draw_frame(draw: ImageDraw.ImageDraw, view: View, panels: Panels, *, with_map: bool) -> None:
+    left, top = panels.corner(view, with_map=with_map)
+    rows, columns = panels.size
+    draw.rectangle((left - 1, top - 1, left + columns, top + rows), outline=LINE)
+    write(draw, (left, top - 6), view.value.capitalize(), size=14, colour=MUTED, anchor="ls")
+
+
+def _draw_letters(draw: ImageDraw.ImageDraw, view: View, panels: Panels, *, with_map: bool) -> None:
+    """The patient's right and left, as seen from the view's own side."""
+    left, top = panels.corner(view, with_map=with_map)
+    on_left, on_right = _FIRST_LETTER[view]
+    edge = left + panels.size.columns
+    for text, column, anchor in ((on_left, left + 7, "la"), (on_right, edge - 7, "ra")):
+        draw.text(
+            (column, top + 5),
+            text,
+            font_size=16,
+            fill=INK,
+            anchor=anchor,
+            stroke_width=2,
+            stroke_fill=PAGE,
+        )
+
+
+def _draw_missing(draw: ImageDraw.ImageDraw, view: View, panels: Panels, *, with_map: bool) -> None:
+    left, top = panels.corner(view, with_map=with_map)
+    rows, columns = panels.size
+    draw.rectangle((left, top, left + columns - 1, top + rows - 1), fill=(244, 245, 247))
+    lines = wrapped(f"{view.value} view missing", size=15, width=columns - 16)
+    middle = top + rows / 2 - 10 * len(lines)
+    for number, line in enumerate(lines):
+        place = (left + columns / 2, middle + 20 * number)
+        write(draw, place, line, size=15, colour=MUTED, anchor="ma")
+
+
+def _draw_scale_bar(draw: ImageDraw.ImageDraw, scan: Scan, panels: Panels) -> None:
+    """10 cm (5 or 1 cm where that is wider than a panel), or a word that there is no scale."""
+    row = panels.height - 17
+    if scan.pixel_spacing_mm is None:
+        text = "No scale: pixel spacing unknown"
+        write(draw, (0, row), text, size=13, colour=MUTED, anchor="lm")
+        return
+    per_mm = panels.size.columns / (scan.shape[1] * scan.pixel_spacing_mm[1])
+    for centimetres in (10, 5, 1):
+        length = per_mm * 10 * centimetres
+        if length <= panels.size.columns or centimetres == 1:
+            break
+    draw.rectangle((0, row - 1, length, row + 1), fill=INK)
+    for end in (0.0, length):
+        draw.rectangle((end - 0.5, row - 5, end + 0.5, row + 5), fill=INK)
+    write(draw, (length + 9, row), f"{centimetres} cm", size=14, anchor="lm")
+
+
+def _draw_colour_bar(
+    strip: Image.Image, draw: ImageDraw.ImageDraw, scale: EvidenceScale, panels: Panels
+) -> None:
+    """The colours from none to high as they look over white, and where this scan's peak is."""
+    left = panels.width - BAR + 22
+    rows = max(60, min(360, panels.size.rows - 60))
+    top = TITLES + (panels.size.rows - rows) // 2
+    level = np.linspace(1.0, 0.0, rows, dtype=np.float32)
+    levels = np.repeat(level[:, None], 16, axis=1)
+    shown = painted(np.full(levels.shape, 255, dtype=np.uint8), levels)
+    strip.paste(Image.fromarray(shown), (left, top))
+    draw.rectangle((left - 1, top - 1, left + 16, top + rows), outline=MUTED)
+    write(draw, (left + 8, top - 8), "high", size=14, anchor="ms")
+    write(draw, (left + 8, top + rows + 8), "none", size=14, anchor="mt")
+    label = turned("Evidence for MBD", size=14, colour=MUTED)
+    strip.paste(label, (panels.width - 22, top + (rows - label.height) // 2))
+    row = top + round((1.0 - scale.reached) * (rows - 1))
+    draw.polygon([(left + 18, row), (left + 26, row - 5), (left + 26, row + 5)], fill=INK)
+    write(draw, (left + 29, row), "peak", size=12, anchor="lm")

@@ -1,0 +1,67 @@
+"""The grey window: which values become white and black."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bonescint.scan import PixelUnit
+
+_PERCENTILE = 99.0
+_HEADROOM = 1.0
+_GAMMA = 0.75
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GreyWindow:
+    """From white at `low` to black at `high`, with a gamma that lifts faint bone.
+
+    Attributes:
+        low: value shown white.
+        high: value shown black, with everything above it.
+    """
+
+    low: float
+    high: float
+
+    def inverted_grey(self, image: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Grey values of a view, uint8 (rows, columns): dark where counts are high.
+
+        Examples:
+            >>> GreyWindow(low=0, high=10).inverted_grey(np.array([[0, 10, 99]])).tolist()
+            [[255, 0, 0]]
+        """
+        share = np.clip((image - self.low) / (self.high - self.low), 0.0, 1.0)
+        return np.asarray(np.rint(255 * (1 - share**_GAMMA)), dtype=np.uint8)
+
+
+def grey_window(image: NDArray[np.float32], unit: PixelUnit) -> GreyWindow:
+    """A window for one view that a hot bladder or injection site does not move.
+
+    Black is the 99th percentile of the values inside the body (above a tenth of the median of
+    the positive ones). White is 0 for counts; for a picture's values, whose background need
+    not be 0, their 2nd percentile where that lies in the lower half.
+
+    Args:
+        image: array (rows, columns).
+        unit: what its values mean.
+
+    Examples:
+        >>> body = np.ones((100, 10), dtype=np.float32)
+        >>> body[0, 0] = 5000
+        >>> grey_window(body, PixelUnit.COUNTS).high
+        1.0
+    """
+    low = 0.0
+    if unit is PixelUnit.INTENSITY:
+        background = float(np.percentile(image, 2))
+        if background < 0.5 * float(image.max()):
+            low = background
+    above = image[image > low] - np.float32(low)
+    if above.size == 0:
+        return GreyWindow(low=low, high=low + 1.0)
+    body = above[above > 0.1 * float(np.median(above))]
+    high = _HEADROOM * float(np.percentile(body, _PERCENTILE))
+    return GreyWindow(low=low, high=low + high)

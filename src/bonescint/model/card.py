@@ -1,0 +1,175 @@
+"""The model card: what a model is, how it came to be, how well it does, what it is not for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from bonescint.prepare import Recipe
+from bonescint.scan import BonescintError, ModelFolderError, ParameterError
+
+CARD_SCHEMA_VERSION = 1
+PRECISIONS = ("fp32", "int8")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """One figure, and what it was measured on.
+
+    Attributes:
+        name: such as `"roc_auc"`; `_score` grows and `_error` falls with quality.
+        value: the figure.
+        measured_on: the scans, in words.
+        low: lower end of the 95 % interval, or `None`.
+        high: upper end, or `None`.
+        method: where the metric and its interval come from.
+    """
+
+    name: str
+    value: float
+    measured_on: str
+    low: float | None = None
+    high: float | None = None
+    method: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingRecord:
+    """What a model was trained on, and how.
+
+    Attributes:
+        origin: of the scans, such as `"simulated scans only"`.
+        cohort_sha256: fingerprint of the cohort: identifiers, labels and splits of its cases.
+        scans: number of scans by split and label, such as `{"train positive": 300}`.
+        weights: where the first weights come from.
+        settings: of the training, as its own room wrote them; not interpreted here.
+        epochs: that were finished.
+    """
+
+    origin: str
+    cohort_sha256: str
+    scans: Mapping[str, int]
+    weights: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    epochs: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCard:
+    """Everything that a user should know of a model before believing it.
+
+    Attributes:
+        name: of the model.
+        version: of the model.
+        architecture: in words.
+        recipe: what is done to a scan before the model reads it.
+        operating_point: MBD probability from which a scan is called positive.
+        operating_point_rule: how it was chosen.
+        temperature: that the logits are divided by before the softmax (calibration).
+        training: what it was trained on.
+        metrics: how well it does.
+        precision: arithmetic of the graph, `"fp32"` or `"int8"`.
+        intended_use: in words.
+        limitations: one statement each.
+        licence: of the model folder.
+        attribution: what others must be credited for.
+        created: UTC time, ISO 8601.
+        software: versions by name.
+
+    Raises:
+        ParameterError: an empty name or version, an operating point outside [0, 1], a
+            temperature not above 0, or another precision.
+
+    Examples:
+        >>> from bonescint.prepare import recipe_named
+        >>> card = ModelCard(
+        ...     name="demo", version="1", architecture="VGG16",
+        ...     recipe=recipe_named("body-root"), operating_point=0.5,
+        ...     training=TrainingRecord(origin="nothing", cohort_sha256="", scans={},
+        ...                             weights="random"))
+        >>> ModelCard.from_json(card.to_json()) == card
+        True
+    """
+
+    name: str
+    version: str
+    architecture: str
+    recipe: Recipe
+    operating_point: float
+    training: TrainingRecord
+    operating_point_rule: str = ""
+    temperature: float = 1.0
+    metrics: tuple[Metric, ...] = ()
+    precision: str = "fp32"
+    intended_use: str = "Research use only; not a medical device."
+    limitations: tuple[str, ...] = ()
+    licence: str = "Apache-2.0"
+    attribution: tuple[str, ...] = ()
+    created: str = ""
+    software: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("name", "version"):
+            if not getattr(self, name):
+                raise ParameterError(name, "ModelCard", "a non-empty string", getattr(self, name))
+        if not 0 <= self.operating_point <= 1:
+            raise ParameterError(
+                "operating_point", "ModelCard", "from 0 to 1", self.operating_point
+            )
+        if not 0 < self.temperature < float("inf"):
+            raise ParameterError("temperature", "ModelCard", "above 0", self.temperature)
+        if self.precision not in PRECISIONS:
+            raise ParameterError(
+                "precision", "ModelCard", " or ".join(PRECISIONS), self.precision
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-ready dictionary with a schema version."""
+        content = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {
+            "schema_version": CARD_SCHEMA_VERSION,
+            **content,
+            "recipe": self.recipe.to_json(),
+            "training": asdict(self.training),
+            "metrics": [asdict(metric) for metric in self.metrics],
+            "limitations": list(self.limitations),
+            "attribution": list(self.attribution),
+            "software": dict(self.software),
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any], *, source: str = "model card") -> ModelCard:
+        """Rebuild a card.
+
+        Args:
+            content: what `to_json` gave.
+            source: named in errors, usually a path.
+
+        Raises:
+            ModelFolderError: a newer schema, or a field that is missing or wrong.
+        """
+        version = content.get("schema_version")
+        if isinstance(version, int) and version > CARD_SCHEMA_VERSION:
+            raise ModelFolderError(
+                f"{source}: the card has schema version {version}, this release of bonescint "
+                f"knows up to {CARD_SCHEMA_VERSION}. Update bonescint."
+            )
+        if version != CARD_SCHEMA_VERSION:
+            raise ModelFolderError(
+                f"{source}: the card must have schema version {CARD_SCHEMA_VERSION}. "
+                f"Got {version!r} instead. Train or download the model again."
+            )
+        fields = {name: content[name] for name in cls.__dataclass_fields__ if name in content}
+        try:
+            fields["recipe"] = Recipe.from_json(content["recipe"])
+            fields["training"] = TrainingRecord(**content["training"])
+            fields["metrics"] = tuple(Metric(**metric) for metric in content["metrics"])
+            fields["limitations"] = tuple(content["limitations"])
+            fields["attribution"] = tuple(content["attribution"])
+            return cls(**fields)
+        except (KeyError, TypeError, ValueError, BonescintError) as error:
+            raise ModelFolderError(
+                f"{source}: the card cannot be used ({error}). "
+                "Train or download the model again."
+            ) from error

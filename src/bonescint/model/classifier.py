@@ -1,0 +1,188 @@
+"""A model that answers: scans in, predictions with activation maps out."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bonescint.model.engine import Answer, Engine, RunSettings
+from bonescint.model.folder import ModelFolder
+from bonescint.prepare import PreparedScan, prepare
+from bonescint.scan import ActivationMap, ModelFolderError, ParameterError, Prediction, Scan, View
+
+TARGETS = ("no_mbd", "mbd")
+
+
+class Classifier:
+    """Runs a model folder with OpenVINO. Use it as a context manager.
+
+    Args:
+        folder: a verified model folder.
+        device: `"cpu"`, `"gpu"` or `"auto"`.
+        threads: of the processor, or `None` for all of them.
+
+    Raises:
+        ParameterError: the device is not there.
+        ModelFolderError: OpenVINO cannot read the graph, or its input is not the recipe's.
+
+    Examples:
+        with Classifier(ModelFolder.load("my-model")) as classifier:
+            prediction = classifier.predict(scan)
+    """
+
+    def __init__(
+        self, folder: ModelFolder, *, device: str = "cpu", threads: int | None = None
+    ) -> None:
+        self._folder = folder
+        settings = RunSettings(
+            device=device, threads=threads, bfloat16=folder.card.precision == "int8"
+        )
+        self._engine = Engine(folder.onnx_path, settings)
+        recipe = folder.card.recipe
+        if self._engine.composite_shape != (1, 1, recipe.rows, 2 * recipe.columns):
+            raise ModelFolderError(
+                f"{folder.onnx_path}: takes composites of {self._engine.composite_shape[2:]}, "
+                f"its recipe gives {(recipe.rows, 2 * recipe.columns)}. "
+                "Train or download the model again."
+            )
+
+    def __enter__(self) -> Classifier:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free the compiled graph."""
+        self._engine.close()
+
+    @property
+    def folder(self) -> ModelFolder:
+        """The model folder that it runs."""
+        return self._folder
+
+    @property
+    def model_id(self) -> str:
+        """Name, version and the start of the graph's hash."""
+        return self._folder.model_id
+
+    def prepare(self, scan: Scan) -> PreparedScan:
+        """Apply the model's recipe to a scan."""
+        return prepare(scan, self._folder.card.recipe)
+
+    def predict(self, scan: Scan) -> Prediction:
+        """Classify one scan.
+
+        Args:
+            scan: one or two views.
+
+        Returns:
+            The answer; it carries the scan's warnings and one for a missing view.
+
+        Raises:
+            UnitError: pixels that the recipe does not take.
+        """
+        return self.predict_prepared(self.prepare(scan), warnings=scan.warnings)
+
+    def predict_prepared(
+        self, prepared: PreparedScan, *, warnings: tuple[str, ...] = ()
+    ) -> Prediction:
+        """Classify one prepared scan.
+
+        Args:
+            prepared: by this model's recipe, for instance in another process.
+            warnings: to carry over from the scan.
+
+        Raises:
+            ParameterError: prepared by another recipe.
+        """
+        self._require_recipe(prepared)
+        answer = self._engine.run(prepared.composite)
+        return self._prediction(prepared, answer, warnings)
+
+    def predict_many(
+        self, prepared: Iterable[tuple[PreparedScan, tuple[str, ...]]]
+    ) -> Iterator[Prediction]:
+        """Classify prepared scans as they come, in their order, few in memory.
+
+        Args:
+            prepared: scans by this model's recipe, each with the warnings to carry over.
+
+        Yields:
+            A prediction for each.
+
+        Raises:
+            ParameterError: one was prepared by another recipe.
+        """
+        waiting: deque[tuple[PreparedScan, tuple[str, ...]]] = deque()
+
+        def composites() -> Iterator[NDArray[np.float32]]:
+            for one, warnings in prepared:
+                self._require_recipe(one)
+                waiting.append((one, warnings))
+                yield one.composite
+
+        for answer in self._engine.run_many(composites()):
+            one, warnings = waiting.popleft()
+            yield self._prediction(one, answer, warnings)
+
+    def _require_recipe(self, prepared: PreparedScan) -> None:
+        wanted = self._folder.card.recipe.identifier
+        if prepared.recipe != wanted:
+            raise ParameterError(
+                "prepared", "Classifier", f"by the recipe {wanted}", prepared.recipe
+            )
+
+    def _prediction(
+        self, prepared: PreparedScan, answer: Answer, warnings: tuple[str, ...]
+    ) -> Prediction:
+        card = self._folder.card
+        probability = mbd_probability(answer.logits, card.temperature)
+        maps = []
+        for target, values in zip(TARGETS, answer.maps, strict=True):
+            for view, half in prepared.halves(values).items():
+                extent = tuple(prepared.extents[view])
+                maps.append(ActivationMap(view=view, target=target, values=half, extent=extent))
+        return Prediction(
+            scan_id=prepared.scan_id,
+            mbd_probability=probability,
+            positive=probability >= card.operating_point,
+            model_id=self.model_id,
+            activation_maps=tuple(maps),
+            warnings=(*warnings, *_missing_view(prepared)),
+        )
+
+
+def _missing_view(prepared: PreparedScan) -> tuple[str, ...]:
+    if len(prepared.extents) == len(View):
+        return ()
+    present = next(iter(prepared.extents))
+    return (
+        f"{present.value} view only: the model was made for both views, "
+        "disease seen only from the other side is missed",
+    )
+
+
+def mbd_probability(logits: NDArray[np.float32], temperature: float = 1.0) -> float:
+    """Softmax of two logits over a temperature: the probability of the second.
+
+    Args:
+        logits: (2,), no metastatic bone disease and the disease.
+        temperature: above 0; greater is less sure (Guo et al. 2017).
+
+    Returns:
+        Probability from 0 to 1.
+
+    Examples:
+        >>> mbd_probability(np.array([0.0, 0.0], dtype=np.float32))
+        0.5
+    """
+    margin = (float(logits[1]) - float(logits[0])) / temperature
+    if margin >= 0:
+        return 1.0 / (1.0 + math.exp(-margin))
+    grown = math.exp(max(margin, -700.0))
+    return grown / (1.0 + grown)

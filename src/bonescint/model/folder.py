@@ -1,0 +1,288 @@
+"""The model folder: an ONNX file with its card, checked by hash, as `monai.bundle` takes it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from bonescint.model.card import ModelCard
+from bonescint.model.readme import readme_of
+from bonescint.scan import ModelFolderError, OutputError
+
+METADATA = "configs/metadata.json"
+ONNX = "models/model.onnx"
+README = "docs/README.md"
+LICENSE = "LICENSE"
+_AGAIN = "Train or download the model again"
+_UNSEALED = "0" * 64
+_LICENSE_TEXT = """This model folder is licensed under the Apache License, Version 2.0
+(https://www.apache.org/licenses/LICENSE-2.0).
+
+The convolutions start from VGG16's ImageNet weights: Simonyan and Zisserman 2014, Visual
+Geometry Group, University of Oxford, licensed under CC BY 4.0
+(https://creativecommons.org/licenses/by/4.0/); they were changed by training.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFolder:
+    """A model folder whose files were verified.
+
+    Attributes:
+        path: the folder.
+        card: what the model is.
+        sha256: of the ONNX file.
+    """
+
+    path: Path
+    card: ModelCard
+    sha256: str
+
+    @property
+    def onnx_path(self) -> Path:
+        """The ONNX file."""
+        return self.path / ONNX
+
+    @property
+    def model_id(self) -> str:
+        """Name, version and the start of the ONNX file's hash."""
+        return f"{self.card.name}@{self.card.version}+{self.sha256[:8]}"
+
+    @classmethod
+    def load(cls, path: Path | str) -> ModelFolder:
+        """Read a model folder and verify every file that it lists.
+
+        Args:
+            path: the folder.
+
+        Returns:
+            The folder with its card.
+
+        Raises:
+            ModelFolderError: something is missing, was altered, or has a newer schema; one
+                line names the file.
+        """
+        folder = Path(path)
+        if not folder.is_dir():
+            raise ModelFolderError(f"{folder}: no such model folder. Give a folder with {METADATA}.")
+        metadata = _metadata(folder)
+        section = metadata.get("bonescint")
+        if not isinstance(section, dict):
+            raise ModelFolderError(
+                f"{folder / METADATA}: written by another program: it has no bonescint card. "
+                "Give a folder that bonescint train wrote."
+            )
+        # The schema first: a newer one may list its files in another way.
+        card = ModelCard.from_json(_mapping(section.get("card")), source=str(folder / METADATA))
+        hashes = _mapping(section.get("files"))
+        if ONNX not in hashes:
+            raise ModelFolderError(f"{folder / METADATA}: does not list {ONNX}. {_AGAIN}.")
+        if not _is_sealed(folder / METADATA, section.get("sha256")):
+            raise ModelFolderError(
+                f"{folder / METADATA}: wrong checksum: it was changed since it was written. "
+                f"{_AGAIN}."
+            )
+        for name, expected in hashes.items():
+            _verify(folder, str(name), str(expected))
+        return cls(path=folder, card=card, sha256=str(hashes[ONNX]))
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _metadata(folder: Path) -> Mapping[str, Any]:
+    file = folder / METADATA
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ModelFolderError(f"{file}: missing. {_AGAIN}.") from error
+    except (OSError, ValueError) as error:
+        raise ModelFolderError(f"{file}: not readable as JSON ({error}). {_AGAIN}.") from error
+    if not isinstance(content, dict):
+        raise ModelFolderError(f"{file}: not a JSON object. {_AGAIN}.")
+    return content
+
+
+def _verify(folder: Path, name: str, expected: str) -> None:
+    relative = PurePosixPath(name)
+    if relative.is_absolute() or ".." in relative.parts:
+        raise ModelFolderError(f"{folder / METADATA}: lists a file outside the folder ({name}).")
+    file = folder / relative
+    try:
+        with file.open("rb") as stream:
+            actual = hashlib.file_digest(stream, "sha256").hexdigest()
+    except FileNotFoundError as error:
+        raise ModelFolderError(f"{file}: missing. {_AGAIN}.") from error
+    except OSError as error:
+        raise ModelFolderError(f"{file}: cannot be read ({error.strerror}). {_AGAIN}.") from error
+    if actual != expected:
+        raise ModelFolderError(
+            f"{file}: wrong checksum: sha256 {actual[:12]}... instead of {expected[:12]}.... "
+            f"{_AGAIN}."
+        )
+
+
+def _sealed(text: str) -> str:
+    """Put the text's own hash where it holds zeros."""
+    return text.replace(_UNSEALED, hashlib.sha256(text.encode()).hexdigest(), 1)
+
+
+def _is_sealed(file: Path, seal: object) -> bool:
+    """Whether a file holds the hash that it had when zeros stood in the hash's place."""
+    if not isinstance(seal, str) or len(seal) != len(_UNSEALED):
+        return False
+    unsealed = file.read_bytes().replace(seal.encode(), _UNSEALED.encode(), 1)
+    return hashlib.sha256(unsealed).hexdigest() == seal
+
+
+def write_model_folder(path: Path | str, *, card: ModelCard, onnx: bytes) -> ModelFolder:
+    """Write a model folder beside its place, then move it there in one step.
+
+    Args:
+        path: the folder to write; one that holds a model already is replaced.
+        card: what the model is.
+        onnx: the serialised ONNX model.
+
+    Returns:
+        The folder, read back and verified.
+
+    Raises:
+        OutputError: the place cannot be written, or holds something that is no model folder.
+    """
+    target = Path(path)
+    if target.exists() and not (target / METADATA).is_file() and any(target.iterdir()):
+        raise OutputError(
+            f"{target}: exists and is no model folder. Choose another place for the model."
+        )
+    files = {
+        ONNX: onnx,
+        README: readme_of(card).encode(),
+        LICENSE: _LICENSE_TEXT.encode(),
+    }
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+        try:
+            for name, content in files.items():
+                file = beside / name
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(content)
+            metadata = beside / METADATA
+            metadata.parent.mkdir(parents=True, exist_ok=True)
+            text = json.dumps(_bundle_metadata(card, files), indent=2, ensure_ascii=False)
+            metadata.write_text(_sealed(text + "\n"), encoding="utf-8", newline="\n")
+            beside.chmod(0o755)
+            _move_into_place(beside, target)
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+    except OSError as error:
+        raise OutputError(
+            f"{target}: cannot be written ({error.strerror}). Choose another place for the model."
+        ) from error
+    return ModelFolder.load(target)
+
+
+def _move_into_place(beside: Path, target: Path) -> None:
+    if not target.exists():
+        os.replace(beside, target)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
+    try:
+        os.replace(target, old / "was")
+        os.replace(beside, target)
+    finally:
+        if not target.exists():
+            os.replace(old / "was", target)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _bundle_metadata(card: ModelCard, files: Mapping[str, bytes]) -> dict[str, Any]:
+    """What MONAI's bundle schema requires, then our card and the files' hashes."""
+    rows, columns = card.recipe.rows, 2 * card.recipe.columns
+    software = card.software
+    image = {
+        "type": "image",
+        "format": "magnitude",
+        "modality": "NM",
+        "num_channels": 1,
+        "spatial_shape": [rows, columns],
+        "dtype": "float32",
+        "value_range": [0, 1],
+        "is_patch_data": False,
+        "channel_def": {"0": "composite: anterior left, posterior right"},
+    }
+    logits = {
+        "type": "probabilities",
+        "format": "classification",
+        "num_channels": 2,
+        "spatial_shape": [],
+        "dtype": "float32",
+        "value_range": [],
+        "is_patch_data": False,
+        "channel_def": {"0": "no metastatic bone disease", "1": "metastatic bone disease"},
+    }
+    maps = {
+        "type": "feature",
+        "format": "Grad-CAM",
+        "num_channels": 2,
+        "spatial_shape": [rows // 16, columns // 16],
+        "dtype": "float32",
+        "value_range": [],
+        "is_patch_data": False,
+        "channel_def": {"0": "for no metastatic bone disease", "1": "for the disease"},
+    }
+    return {
+        "schema": "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/"
+        "0.8.1/meta_schema_20240725.json",
+        "version": card.version,
+        "changelog": {card.version: f"written {card.created}"},
+        "monai_version": "1.4.0",
+        "pytorch_version": software.get("torch", "2.6.0"),
+        "numpy_version": software.get("numpy", np.__version__),
+        "required_packages_version": {"openvino": software.get("openvino", "2026.0.0")},
+        "name": card.name,
+        "task": "Classification of whole-body bone scintigraphy: metastatic bone disease or not",
+        "description": card.architecture,
+        "authors": "The bonescint developers",
+        "copyright": "The bonescint developers; VGG16 weights: Visual Geometry Group, CC BY 4.0",
+        "intended_use": card.intended_use,
+        "data_type": "dicom",
+        "network_data_format": {
+            "inputs": {"scan": image},
+            "outputs": {"logits": logits, "maps": maps},
+        },
+        "bonescint": {
+            "card": card.to_json(),
+            "sha256": _UNSEALED,
+            "files": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
+        },
+    }
+
+
+def shipped_model() -> ModelFolder:
+    """The model that comes with this package.
+
+    Returns:
+        The model folder inside the package.
+
+    Raises:
+        ModelFolderError: this build of the package comes without one, or it was altered.
+    """
+    folder = Path(str(resources.files("bonescint.model").joinpath("shipped")))
+    if not (folder / METADATA).is_file():
+        raise ModelFolderError(
+            f"{folder}: this build of bonescint comes without a model. "
+            "Give one with --model DIR, for instance one that bonescint train wrote."
+        )
+    return ModelFolder.load(folder)

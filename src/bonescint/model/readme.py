@@ -1,0 +1,65 @@
+"""The model folder's README, rendered from the card."""
+
+from __future__ import annotations
+
+from bonescint.model.card import Metric, ModelCard
+
+
+def readme_of(card: ModelCard) -> str:
+    """Render a card as Markdown.
+
+    Args:
+        card: the model card.
+
+    Returns:
+        Text that ends with a line break.
+    """
+    training = card.training
+    lines = [
+        f"# {card.name} {card.version}",
+        "",
+        f"**{card.intended_use}** Trained on: {training.origin}.",
+        "",
+        card.architecture,
+        "",
+        "## What goes in, what comes out",
+        "",
+        f"`models/model.onnx` ({card.precision}) takes `scan`, float32 (N, 1, "
+        f"{card.recipe.rows}, {2 * card.recipe.columns}) in [0, 1]: anterior left, posterior "
+        f"right, each as seen from its own side, prepared by the recipe "
+        f"`{card.recipe.identifier}`. It gives `logits` (N, 2), for no metastatic bone disease "
+        f"and for the disease, and `maps` (N, 2, {card.recipe.rows // 16}, "
+        f"{2 * card.recipe.columns // 16}), the Grad-CAM map of each class.",
+        "",
+        f"The probability is the softmax of the logits over {card.temperature:.4g}. From "
+        f"{card.operating_point:.4g} on a scan is called positive"
+        + (f" ({card.operating_point_rule})." if card.operating_point_rule else "."),
+        "",
+        "## How well it does",
+        "",
+    ]
+    lines += [f"- {_sentence(metric)}" for metric in card.metrics] or ["Not measured."]
+    lines += ["", "## What limits it", ""]
+    lines += [f"- {limitation}" for limitation in card.limitations] or ["Nobody said."]
+    lines += ["", "## How it was trained", ""]
+    lines += [f"- {name}: {count} scans" for name, count in training.scans.items()]
+    lines += [
+        f"- {training.epochs} epochs, first weights: {training.weights}",
+        f"- fingerprint of the cohort: `{training.cohort_sha256}`",
+        f"- written {card.created or 'at an unknown time'} with "
+        + (", ".join(f"{name} {version}" for name, version in card.software.items()) or "?"),
+        "",
+        "## Licence",
+        "",
+        f"{card.licence}. See LICENSE.",
+    ]
+    lines += [f"- {credit}" for credit in card.attribution]
+    return "\n".join(lines) + "\n"
+
+
+def _sentence(metric: Metric) -> str:
+    interval = ""
+    if metric.low is not None and metric.high is not None:
+        interval = f" (95 % interval {metric.low:.4g} to {metric.high:.4g})"
+    method = f"; {metric.method}" if metric.method else ""
+    return f"{metric.name} {metric.value:.4g}{interval}, measured on {metric.measured_on}{method}"

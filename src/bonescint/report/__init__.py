@@ -1,0 +1,20 @@
+"""Pages from tables and pictures that the caller hands over.
+
+Floor 1 of the house: it knows no model and reads no scan.
+"""
+
+from bonescint.report.results_page import (
+    PageHeading,
+    RefusedRow,
+    ResultRow,
+    write_results_page,
+)
+from bonescint.report.text import displayable
+
+__all__ = [
+    "PageHeading",
+    "RefusedRow",
+    "ResultRow",
+    "displayable",
+    "write_results_page",
+]

@@ -1,0 +1,27 @@
+"""Whole-body bone scans of patients who never lived, with the truth beside every scan.
+
+Floor 1 of the house: arrays and nouns only, no files. Needs the extra `simulate`.
+"""
+
+from bonescint.simulate.anatomy import Anatomy, build_anatomy, draw_anatomy
+from bonescint.simulate.camera import Camera, Projector
+from bonescint.simulate.cameras import CAMERAS, camera_named, draw_camera
+from bonescint.simulate.patient import ArmPose, LegPose, Patient, draw_patient
+from bonescint.simulate.simulated_scan import SimulatedScan, simulate_scan
+
+__all__ = [
+    "CAMERAS",
+    "Anatomy",
+    "ArmPose",
+    "Camera",
+    "LegPose",
+    "Patient",
+    "Projector",
+    "SimulatedScan",
+    "build_anatomy",
+    "camera_named",
+    "draw_anatomy",
+    "draw_camera",
+    "draw_patient",
+    "simulate_scan",
+]

@@ -1,0 +1,109 @@
+"""One patient's anatomy: bones in place, landmarks, soft tissue."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bonescint.scan import FocusKind
+from bonescint.simulate.body import Body, build_body
+from bonescint.simulate.focal import FocalUptake
+from bonescint.simulate.landmarks import Landmarks
+from bonescint.simulate.patient import Patient, draw_patient
+from bonescint.simulate.posture import patient_positions
+from bonescint.simulate.skeleton import Skeleton, reference_skeleton
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Anatomy:
+    """A patient's body, before any tracer.
+
+    Attributes:
+        patient: who it is.
+        skeleton: the reference that it was made from.
+        positions_mm: float32 (n, 3), where the bone samples lie.
+        landmarks: ends and boxes of the bones.
+        body: soft tissue and attenuation.
+    """
+
+    patient: Patient
+    skeleton: Skeleton
+    positions_mm: NDArray[np.float32]
+    landmarks: Landmarks
+    body: Body
+
+    def bone_focus(
+        self,
+        *,
+        region: str,
+        centre_mm: NDArray[np.float32],
+        radius_mm: float,
+        contrast: float,
+        normal: NDArray[np.float32],
+        kind: FocusKind,
+        cause: str,
+        elongation: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    ) -> FocalUptake:
+        """Change the uptake of one bone around a point; other bones are spared.
+
+        Args:
+            region: the bone.
+            centre_mm: (3,) middle of the focus.
+            radius_mm: where the focus has fallen to about a third.
+            contrast: uptake at its core over the bone's own; below 1 is cold.
+            normal: the patient's normal uptake (n,), which scales it.
+            kind: metastasis or mimic.
+            cause: what it is.
+            elongation: stretch along x, y and z.
+        """
+        members = self.skeleton.members(region)
+        offset = (self.positions_mm[members] - centre_mm) / np.asarray(elongation, np.float32)
+        distance = np.sqrt((offset**2).sum(axis=1)) / radius_mm
+        # Nearly flat inside, a soft edge: lesions are neither points nor Gaussians.
+        profile = np.exp(-(distance**4)).astype(np.float32)
+        chosen = profile > 0.02
+        members, profile = members[chosen], profile[chosen]
+        volume = self.skeleton.volume[members]
+        # New bone forms at a rate of its own, even where normal uptake is low.
+        floor = 0.45 * volume if contrast > 1 else np.float32(0)
+        local = np.maximum(normal[members], floor)
+        return FocalUptake(
+            kind=kind,
+            cause=cause,
+            region=region,
+            radius_mm=radius_mm,
+            contrast=contrast,
+            positions_mm=self.positions_mm[members],
+            activity=np.asarray((contrast - 1) * profile * local, dtype=np.float32),
+        )
+
+    def nearest_in(self, region: str, point_mm: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The bone's sample that lies nearest to a point."""
+        points = self.positions_mm[self.skeleton.members(region)]
+        nearest = int(((points - point_mm) ** 2).sum(axis=1).argmin())
+        return np.asarray(points[nearest], dtype=np.float32)
+
+
+def build_anatomy(patient: Patient, rng: np.random.Generator) -> Anatomy:
+    """Build the anatomy of a given patient.
+
+    Raises:
+        MissingExtraError: the libraries of the extra `simulate` are not installed.
+    """
+    skeleton = reference_skeleton()
+    positions = patient_positions(skeleton, patient, rng)
+    landmarks = Landmarks(skeleton, positions)
+    return Anatomy(
+        patient=patient,
+        skeleton=skeleton,
+        positions_mm=positions,
+        landmarks=landmarks,
+        body=build_body(landmarks, patient, positions),
+    )
+
+
+def draw_anatomy(rng: np.random.Generator) -> Anatomy:
+    """Draw a patient and build the anatomy (about half a second)."""
+    return build_anatomy(draw_patient(rng), rng)

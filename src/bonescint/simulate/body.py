@@ -1,0 +1,272 @@
+"""The patient's soft tissue: envelope, lungs, and how much of it each ray passes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from bonescint.simulate.constants import CELL_MM, LUNG_DENSITY, MU_PER_MM
+from bonescint.simulate.landmarks import Landmarks
+from bonescint.simulate.patient import Patient
+
+_HALF_WIDTH_MM = 420.0
+_HALF_DEPTH_MM = 270.0
+_HEADROOM_MM = 60.0
+
+Point = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Body:
+    """Soft tissue on cubic cells.
+
+    Attributes:
+        origin_mm: corner of the first cell (x, y, z).
+        tissue: bool (nx, ny, nz), inside the skin.
+        uptake: float32 (nx, ny, nz), relative concentration, about 1 in muscle.
+        survival_front: float32 (nx, ny, nz), share of photons from a cell that reach the
+            front of the patient.
+        survival_back: the same for the back.
+    """
+
+    origin_mm: NDArray[np.float32]
+    tissue: NDArray[np.bool_]
+    uptake: NDArray[np.float32]
+    survival_front: NDArray[np.float32]
+    survival_back: NDArray[np.float32]
+
+    def cell_of(self, positions_mm: NDArray[np.float32]) -> tuple[NDArray[np.intp], ...]:
+        """Indices of the cells that hold the given points (n, 3), clipped to the grid."""
+        index = ((positions_mm - self.origin_mm) / CELL_MM).astype(np.intp)
+        return tuple(
+            np.clip(index[:, axis], 0, size - 1) for axis, size in enumerate(self.tissue.shape)
+        )
+
+    @property
+    def depth_range_mm(self) -> tuple[float, float]:
+        """Back and front of the body, as y."""
+        used = np.flatnonzero(self.tissue.any(axis=(0, 2)))
+        first = float(self.origin_mm[1])
+        return first + CELL_MM * float(used[0]), first + CELL_MM * float(used[-1] + 1)
+
+    @property
+    def height_range_mm(self) -> tuple[float, float]:
+        """Soles and vertex of the body, as z."""
+        used = np.flatnonzero(self.tissue.any(axis=(0, 1)))
+        first = float(self.origin_mm[2])
+        return first + CELL_MM * float(used[0]), first + CELL_MM * float(used[-1] + 1)
+
+
+class _Modeller:
+    """Adds simple solids to a grid of cells."""
+
+    def __init__(self, vertex_mm: float) -> None:
+        self.origin = np.array([-_HALF_WIDTH_MM, -_HALF_DEPTH_MM, -60.0], dtype=np.float32)
+        extent = np.array([2 * _HALF_WIDTH_MM, 2 * _HALF_DEPTH_MM, vertex_mm + 60 + _HEADROOM_MM])
+        self.shape = tuple(int(n) for n in np.ceil(extent / CELL_MM))
+        self.solid = np.zeros(self.shape, dtype=bool)
+        centres = [
+            self.origin[axis] + (np.arange(size) + 0.5) * CELL_MM
+            for axis, size in enumerate(self.shape)
+        ]
+        self.x = centres[0].astype(np.float32)[:, None, None]
+        self.y = centres[1].astype(np.float32)[None, :, None]
+        self.z = centres[2].astype(np.float32)[None, None, :]
+
+    def window(self, low: Point, high: Point) -> tuple[slice, slice, slice]:
+        """Slices of the cells between two corners."""
+        first = np.floor((low - self.origin) / CELL_MM).astype(int)
+        last = np.ceil((high - self.origin) / CELL_MM).astype(int) + 1
+        slices = [
+            slice(max(0, a), max(0, min(size, b)))
+            for a, b, size in zip(first, last, self.shape, strict=True)
+        ]
+        return slices[0], slices[1], slices[2]
+
+    def ellipsoid(self, centre: Point, radii: Point) -> tuple[tuple[slice, ...], NDArray[np.bool_]]:
+        """The cells of an ellipsoid: a window and a mask in it."""
+        at = self.window(centre - radii, centre + radii)
+        sx, sy, sz = at
+        inside = (
+            ((self.x[sx] - centre[0]) / radii[0]) ** 2
+            + ((self.y[:, sy] - centre[1]) / radii[1]) ** 2
+            + ((self.z[:, :, sz] - centre[2]) / radii[2]) ** 2
+        ) < 1
+        return at, inside
+
+    def add_ellipsoid(self, centre: Point, radii: Point) -> None:
+        at, inside = self.ellipsoid(centre, radii)
+        self.solid[at] |= inside
+
+    def add_limb(self, start: Point, end: Point, radius_start: float, radius_end: float) -> None:
+        """A tapered capsule between two points."""
+        reach = max(radius_start, radius_end) * 1.05
+        sx, sy, sz = self.window(np.minimum(start, end) - reach, np.maximum(start, end) + reach)
+        axis = end - start
+        offsets = (
+            self.x[sx] - start[0],
+            self.y[:, sy] - start[1],
+            self.z[:, :, sz] - start[2],
+        )
+        along = sum(offset * part for offset, part in zip(offsets, axis, strict=True))
+        share = np.clip(along / float(axis @ axis), 0, 1)
+        radius = radius_start + (radius_end - radius_start) * share
+        distance = sum(
+            (offset - share * part) ** 2 for offset, part in zip(offsets, axis, strict=True)
+        )
+        self.solid[sx, sy, sz] |= distance < radius**2
+
+    def add_trunk(self, stations: NDArray[np.float32]) -> None:
+        """Stacked superellipses: rows of (z, half width, half depth, middle x, middle y)."""
+        order = np.argsort(stations[:, 0])
+        stations = stations[order]
+        z = self.z.ravel()
+        half_width, half_depth, middle_x, middle_y = (
+            np.interp(z, stations[:, 0], stations[:, column]) for column in range(1, 5)
+        )
+        for k in np.flatnonzero((z > stations[0, 0]) & (z < stations[-1, 0])):
+            across = np.abs((self.x[:, :, 0] - middle_x[k]) / half_width[k]) ** 2.4
+            through = np.abs((self.y[:, :, 0] - middle_y[k]) / half_depth[k]) ** 2.4
+            self.solid[:, :, k] |= (across + through) < 1
+
+
+def _add_legs(shape: _Modeller, marks: Landmarks, fat: float) -> None:
+    for side in "LR":
+        hip, knee = marks.top(f"femur {side}"), marks.bottom(f"femur {side}")
+        ankle = marks.bottom(f"tibia {side}")
+        shape.add_limb(hip, knee, 84 + fat, 58 + 0.5 * fat)
+        calf = 0.3 * ankle + 0.7 * knee + np.array([0, -10, 0], dtype=np.float32)
+        shape.add_limb(knee, calf, 57 + 0.4 * fat, 53 + 0.35 * fat)
+        shape.add_limb(calf, ankle, 53 + 0.35 * fat, 35 + 0.1 * fat)
+        heel, toes = marks.back(f"foot {side}"), marks.front(f"foot {side}")
+        shape.add_limb(ankle, heel, 34, 32)
+        shape.add_limb(heel, toes, 34, 24)
+        shape.add_limb(ankle, toes, 36, 24)
+        buttock = hip + np.array([0, -34, 20], dtype=np.float32)
+        shape.add_ellipsoid(buttock, np.array([84 + fat, 70 + fat, 100 + fat]))
+
+
+def _add_arms(shape: _Modeller, marks: Landmarks, fat: float) -> None:
+    for side in "LR":
+        shoulder, elbow = marks.top(f"humerus {side}"), marks.bottom(f"humerus {side}")
+        wrist = marks.bottom(f"radius {side}")
+        fingers = marks.bottom(f"hand {side}")
+        shape.add_limb(shoulder, elbow, 46 + 0.55 * fat, 42 + 0.4 * fat)
+        shape.add_limb(elbow, wrist, 43 + 0.3 * fat, 28 + 0.05 * fat)
+        palm = (wrist + fingers) / 2
+        shape.add_limb(wrist, palm, 28, 34)
+        shape.add_limb(palm, fingers, 34, 16)
+
+
+def _add_head(shape: _Modeller, marks: Landmarks, fat: float) -> None:
+    low, high = marks.box("skull")
+    centre = (low + high) / 2
+    shape.add_ellipsoid(centre, (high - low) / 2 + 9)
+    jaw_low, jaw_high = marks.box("mandible")
+    shape.add_limb(centre, (jaw_low + jaw_high) / 2, 66, 52 + 0.3 * fat)
+    neck = marks.centre("C7") + np.array([0, 25, -20], dtype=np.float32)
+    shape.add_limb(marks.centre("C2"), neck, 58 + 0.3 * fat, 68 + 0.5 * fat)
+
+
+def _add_trunk(shape: _Modeller, marks: Landmarks, patient: Patient, fat: float) -> None:
+    pelvis_low, pelvis_high = marks.box("pelvis")
+    ribs_low, ribs_high = marks.box("rib")
+    shoulders = (marks.top("humerus L") + marks.top("humerus R")) / 2
+    half_shoulders = abs(marks.top("humerus L")[0] - marks.top("humerus R")[0]) / 2
+    pelvis_half = (pelvis_high - pelvis_low) / 2
+    ribs_half = (ribs_high - ribs_low) / 2
+    pelvis_middle = (pelvis_low + pelvis_high) / 2
+    ribs_middle = (ribs_low + ribs_high) / 2
+    waist = (pelvis_high[2] + ribs_low[2]) / 2
+    hips = abs(marks.top("femur L")[0] - marks.top("femur R")[0]) / 2 + 78
+    narrow = 0.90 if patient.sex == "F" else 1.0
+    belly = max(0.0, fat) * 0.9
+    rows = [
+        (pelvis_low[2] - 25, 0.88 * hips, pelvis_half[1] + 10 + fat, *pelvis_middle[:2]),
+        (pelvis_low[2] + 55, hips + 8 + fat, pelvis_half[1] + 24 + fat, *pelvis_middle[:2]),
+        (pelvis_high[2] - 50, pelvis_half[0] + 24 + 1.2 * fat, pelvis_half[1] + 22 + 1.5 * fat,
+         pelvis_middle[0], pelvis_middle[1] + 0.3 * belly),
+        (waist, narrow * ((pelvis_half[0] + ribs_half[0]) / 2 + 14) + 1.35 * fat,
+         (pelvis_half[1] + ribs_half[1]) / 2 + 16 + 1.6 * fat,
+         (pelvis_middle[0] + ribs_middle[0]) / 2,
+         (pelvis_middle[1] + ribs_middle[1]) / 2 + 0.5 * belly),
+        (ribs_low[2] + 80, ribs_half[0] + 16 + 1.1 * fat, ribs_half[1] + 18 + 1.2 * fat,
+         *ribs_middle[:2]),
+        (ribs_high[2] - 110, ribs_half[0] + 24 + 1.0 * fat, ribs_half[1] + 20 + 0.9 * fat,
+         *ribs_middle[:2]),
+        (shoulders[2] - 25, half_shoulders, 84 + 0.6 * fat, shoulders[0], shoulders[1]),
+        (shoulders[2] + 18, 0.72 * half_shoulders, 66 + 0.4 * fat, shoulders[0], shoulders[1]),
+        (shoulders[2] + 62, 66 + 0.4 * fat, 58 + 0.3 * fat, shoulders[0], shoulders[1]),
+    ]  # fmt: skip
+    shape.add_trunk(np.array(rows, dtype=np.float32))
+    if patient.sex == "F":
+        size = 48 + 1.1 * max(0.0, fat)
+        for sign in (-1, 1):
+            centre = np.array(
+                [ribs_middle[0] + sign * 0.55 * ribs_half[0], ribs_high[1] - 8,
+                 ribs_middle[2] + 0.05 * ribs_half[2]]
+            )  # fmt: skip
+            shape.add_ellipsoid(centre, np.array([1.15 * size, 0.75 * size, size]))
+
+
+def _lungs(shape: _Modeller, marks: Landmarks) -> NDArray[np.bool_]:
+    low, high = marks.box("rib")
+    half, middle = (high - low) / 2, (low + high) / 2
+    lungs = np.zeros(shape.shape, dtype=bool)
+    for sign in (-1, 1):
+        centre = np.array([middle[0] + sign * 0.50 * half[0], middle[1] - 3, middle[2] + 25])
+        at, inside = shape.ellipsoid(
+            centre, np.array([0.40 * half[0], 0.78 * half[1], 0.78 * half[2]])
+        )
+        lungs[at] |= inside
+    return lungs
+
+
+def build_body(marks: Landmarks, patient: Patient, bones_mm: NDArray[np.float32]) -> Body:
+    """Wrap soft tissue around a patient's skeleton.
+
+    Args:
+        marks: where the bones are.
+        patient: sex and build.
+        bones_mm: positions of the bones' samples (n, 3); none may lie outside the skin.
+
+    Returns:
+        Envelope, relative uptake and attenuation.
+    """
+    shape = _Modeller(float(bones_mm[:, 2].max()))
+    fat = 2.1 * (patient.body_mass_index - 24)
+    _add_legs(shape, marks, fat)
+    _add_arms(shape, marks, fat)
+    _add_head(shape, marks, fat)
+    _add_trunk(shape, marks, patient, fat)
+    index = ((bones_mm - shape.origin) / CELL_MM).astype(np.intp)
+    for axis, size in enumerate(shape.shape):
+        np.clip(index[:, axis], 0, size - 1, out=index[:, axis])
+    shape.solid[tuple(index.T)] = True
+    # Round the creases where solids meet.
+    soft_edge = ndimage.uniform_filter(shape.solid.astype(np.float32), 5)
+    tissue = ndimage.uniform_filter(soft_edge, 3) > 0.45
+    tissue[tuple(index.T)] = True
+    lungs = _lungs(shape, marks) & tissue
+    uptake = tissue.astype(np.float32)
+    # Fat takes up little: the deeper below the skin, the more muscle.
+    inner = np.clip((soft_edge - 0.5) * 2, 0, 1)
+    leanness = 0.55 if patient.body_mass_index > 30 else 0.7
+    uptake *= leanness + (1 - leanness) * inner
+    uptake[lungs] = 0.30
+    density = tissue.astype(np.float32)
+    density[lungs] = LUNG_DENSITY
+    path = np.cumsum(density, axis=1) * np.float32(CELL_MM)
+    half_cell = density * np.float32(CELL_MM / 2)
+    mu = np.float32(-MU_PER_MM)
+    return Body(
+        origin_mm=shape.origin,
+        tissue=tissue,
+        uptake=uptake,
+        survival_front=np.exp(mu * (path[:, -1:, :] - path + half_cell)),
+        survival_back=np.exp(mu * (path - half_cell)),
+    )

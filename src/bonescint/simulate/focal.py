@@ -1,0 +1,95 @@
+"""Focal uptake: activity added at a place, in bone or in soft tissue, with its provenance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bonescint.scan import FocusKind
+from bonescint.simulate.constants import SAMPLE_PITCH_MM
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FocalUptake:
+    """Activity that a metastasis, a worn joint or an injection adds.
+
+    Attributes:
+        kind: metastasis or mimic.
+        cause: such as `"metastasis"`, `"rib fracture"`.
+        region: bone or organ.
+        radius_mm: size.
+        contrast: uptake at its core over the bone around it; below 1 for a cold focus.
+        positions_mm: float32 (n, 3), samples that carry it.
+        activity: float32 (n,), added concentration times volume (negative where cold).
+    """
+
+    kind: FocusKind
+    cause: str
+    region: str
+    radius_mm: float
+    contrast: float
+    positions_mm: NDArray[np.float32]
+    activity: NDArray[np.float32]
+
+
+def ellipsoid_samples(
+    centre_mm: NDArray[np.float32], radii_mm: NDArray[np.float32], pitch_mm: float
+) -> NDArray[np.float32]:
+    """Fill an ellipsoid with samples on a grid.
+
+    Args:
+        centre_mm: (3,) centre.
+        radii_mm: (3,) semi-axes.
+        pitch_mm: distance of the samples.
+
+    Returns:
+        float32 array (n, 3); at least one sample.
+
+    Examples:
+        >>> points = ellipsoid_samples(np.zeros(3), np.full(3, 10.0), 1.0)
+        >>> bool(abs(len(points) / (4 / 3 * np.pi * 1000) - 1) < 0.05)
+        True
+    """
+    axes = [
+        np.arange(-np.floor(radius / pitch_mm), np.floor(radius / pitch_mm) + 1) * pitch_mm
+        for radius in radii_mm
+    ]
+    grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+    inside = ((grid / radii_mm) ** 2).sum(axis=1) <= 1
+    return np.asarray(grid[inside] + centre_mm, dtype=np.float32)
+
+
+def soft_focus(
+    *,
+    cause: str,
+    region: str,
+    centre_mm: NDArray[np.float32],
+    radii_mm: NDArray[np.float32],
+    concentration: float,
+) -> FocalUptake:
+    """Activity in an ellipsoid outside bone: an organ, urine, an injection site.
+
+    Args:
+        cause: what it is.
+        region: where it is.
+        centre_mm: (3,) centre.
+        radii_mm: (3,) semi-axes.
+        concentration: relative to a standard bone.
+    """
+    smallest = float(np.min(radii_mm))
+    pitch = float(np.clip(smallest / 3, 1.5, 5.0))
+    positions = ellipsoid_samples(centre_mm, radii_mm, pitch)
+    per_sample = concentration * (pitch / SAMPLE_PITCH_MM) ** 3
+    # Organs move and are no ellipsoids: a flat core and a soft rim.
+    depth = 1 - (((positions - centre_mm) / radii_mm) ** 2).sum(axis=1)
+    return FocalUptake(
+        kind=FocusKind.MIMIC,
+        cause=cause,
+        region=region,
+        radius_mm=float(np.cbrt(np.prod(radii_mm))),
+        contrast=concentration,
+        positions_mm=positions,
+        activity=np.asarray(per_sample * np.clip(1.6 * depth, 0.05, 1), dtype=np.float32),
+    )

@@ -1,0 +1,156 @@
+"""A patient who never lived: sex, age, stature, and how he or she lies on the table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bonescint.scan import ParameterError
+
+_PRIMARIES = {"F": ("breast", "lung", "other"), "M": ("prostate", "lung", "other")}
+_PRIMARY_SHARES = {"F": (0.68, 0.12, 0.20), "M": (0.68, 0.14, 0.18)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmPose:
+    """Angles of one arm, in radians."""
+
+    abduction: float
+    rotation: float
+    elbow_flexion: float
+    forearm_rotation: float
+    finger_flexion: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegPose:
+    """Angles of one leg, in radians."""
+
+    rotation: float
+    adduction: float
+    knee_flexion: float
+    ankle_flexion: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patient:
+    """Everything that sets the shape of a body; lengths in millimetres.
+
+    Attributes:
+        sex: `"F"` or `"M"`.
+        age: in years.
+        height_mm: standing height.
+        body_mass_index: in kg/m^2.
+        primary: primary tumour, or empty for a patient without cancer.
+        shoulder_width, chest_width, pelvis_width: relative to the reference skeleton at
+            this height.
+        chest_depth: the same, from back to front.
+        scoliosis_mm, scoliosis_phase: amplitude and phase of the spine's side bend.
+        kyphosis_mm: how far head and shoulders lie forward of the chest.
+        lean: sideways lean, as a slope.
+        head_turn, head_tilt: in radians.
+        roll: rotation of the body on the table, in radians.
+        arms, legs: left, then right.
+        breathing_mm: movement of the ribs while the scan ran.
+    """
+
+    sex: str
+    age: float
+    height_mm: float
+    body_mass_index: float
+    primary: str
+    shoulder_width: float
+    chest_width: float
+    pelvis_width: float
+    chest_depth: float
+    scoliosis_mm: float
+    scoliosis_phase: float
+    kyphosis_mm: float
+    lean: float
+    head_turn: float
+    head_tilt: float
+    roll: float
+    arms: tuple[ArmPose, ArmPose]
+    legs: tuple[LegPose, LegPose]
+    breathing_mm: float
+
+    def __post_init__(self) -> None:
+        if self.sex not in _PRIMARIES:
+            raise ParameterError("sex", "Patient", "'F' or 'M'", self.sex)
+        if not 1200 <= self.height_mm <= 2200:
+            raise ParameterError("height_mm", "Patient", "from 1200 to 2200", self.height_mm)
+        if not 12 <= self.body_mass_index <= 60:
+            raise ParameterError(
+                "body_mass_index", "Patient", "from 12 to 60 kg/m2", self.body_mass_index
+            )
+
+
+def _draw_arm(rng: np.random.Generator, body_mass_index: float, style: str) -> ArmPose:
+    room = 0.010 * max(0.0, body_mass_index - 24)
+    abduction = 0.06 + abs(rng.normal(0, 0.05)) + room
+    elbow = 0.08 + abs(rng.normal(0, 0.08))
+    if style == "hands on thighs":
+        elbow += rng.uniform(0.1, 0.25)
+    elif style == "arms out":
+        abduction += rng.uniform(0.05, 0.25)
+    return ArmPose(
+        abduction=abduction,
+        rotation=0.35 + rng.normal(0, 0.25),
+        elbow_flexion=elbow,
+        forearm_rotation=rng.normal(0.35, 0.5),
+        finger_flexion=abs(rng.normal(0.15, 0.2)),
+    )
+
+
+def _draw_leg(rng: np.random.Generator) -> LegPose:
+    return LegPose(
+        rotation=-0.28 + rng.normal(0, 0.15),
+        adduction=-0.06 + rng.normal(0, 0.035),
+        knee_flexion=0.04 + abs(rng.normal(0, 0.04)),
+        ankle_flexion=-0.55 + rng.normal(0, 0.15),
+    )
+
+
+def draw_patient(rng: np.random.Generator) -> Patient:
+    """Draw a patient as they come for bone scans: mostly elderly, any build.
+
+    Args:
+        rng: source of randomness; the same state gives the same patient.
+
+    Examples:
+        >>> patient = draw_patient(np.random.default_rng(1))
+        >>> patient == draw_patient(np.random.default_rng(1))
+        True
+    """
+    sex = "F" if rng.random() < 0.47 else "M"
+    age = float(np.clip(rng.normal(66, 12), 22, 95))
+    height = rng.normal(1625, 68) if sex == "F" else rng.normal(1750, 72)
+    height = float(np.clip(height - 1.2 * max(0.0, age - 50), 1400, 2020))
+    index = float(np.clip(16 + rng.gamma(5.2, 2.05), 15.5, 50))
+    cancer = rng.random() < 0.8
+    primary = str(rng.choice(_PRIMARIES[sex], p=_PRIMARY_SHARES[sex])) if cancer else ""
+    style = str(rng.choice(["at sides", "hands on thighs", "arms out"], p=[0.55, 0.25, 0.20]))
+    female = sex == "F"
+    bend = abs(rng.normal(0, 4)) if rng.random() < 0.85 else rng.uniform(8, 25)
+    return Patient(
+        sex=sex,
+        age=age,
+        height_mm=height,
+        body_mass_index=index,
+        primary=primary,
+        shoulder_width=float(np.clip(rng.normal(0.97 if female else 1.05, 0.045), 0.84, 1.2)),
+        chest_width=float(np.clip(rng.normal(0.99 if female else 1.04, 0.05), 0.84, 1.22)),
+        pelvis_width=float(np.clip(rng.normal(1.06 if female else 1.0, 0.045), 0.88, 1.2)),
+        chest_depth=float(np.clip(rng.normal(1.0, 0.06), 0.82, 1.25)),
+        scoliosis_mm=float(bend),
+        scoliosis_phase=float(rng.uniform(0, 2 * np.pi)),
+        kyphosis_mm=float(max(0.0, rng.normal(4 + 0.35 * max(0.0, age - 60), 7))),
+        lean=float(rng.normal(0, 0.012)),
+        head_turn=float(rng.normal(0, 0.13) if rng.random() < 0.8 else rng.normal(0, 0.5)),
+        head_tilt=float(rng.normal(0, 0.10)),
+        roll=float(rng.normal(0, 0.05)),
+        arms=(_draw_arm(rng, index, style), _draw_arm(rng, index, style)),
+        legs=(_draw_leg(rng), _draw_leg(rng)),
+        breathing_mm=float(rng.uniform(2.0, 5.0)),
+    )

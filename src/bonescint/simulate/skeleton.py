@@ -1,0 +1,275 @@
+"""The reference skeleton as a cloud of samples, and how it takes a pose.
+
+The bones are the meshes of the OpenSim community (CC BY 3.0) as packaged by
+musclemimic-models; each is filled with samples once, in the zero pose. A patient's skeleton
+is that cloud, moved: no mesh is filled again.
+
+The patient's frame: x to the patient's left, y to the front, z to the head, in millimetres.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from bonescint.scan import MissingExtraError
+from bonescint.simulate.constants import SAMPLE_PITCH_MM
+from bonescint.simulate.regions import region_of_mesh
+from bonescint.simulate.voxelise import filled_cells
+
+_RIBCAGE = "ribcage_s"
+_STERNUM_FACES = 1450
+_RIB_FACES = range(90, 201)
+_VERTEBRA_FACES = 200
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Skeleton:
+    """Bone as samples of equal cells, with where each lies inside its own bone.
+
+    Attributes:
+        positions_mm: float32 (n, 3), in the zero pose.
+        volume: float32 (n,), share of its cell that is bone, 0 to 1.
+        part: int16 (n,), the rigid body that carries the sample.
+        region: uint8 (n,), index into `regions`.
+        regions: names of the bones.
+        depth_mm: float32 (n,), distance below the bone's surface.
+        along: float32 (n,), 0 at the bone's foot end to 1 at its head end.
+        lateral: float32 (n,), 0 at the bone's medial edge to 1 at its lateral edge; for
+            bones in the middle 0 in the middle and 1 at either side.
+        front: float32 (n,), 0 at its back to 1 at its front.
+    """
+
+    positions_mm: NDArray[np.float32]
+    volume: NDArray[np.float32]
+    part: NDArray[np.int16]
+    region: NDArray[np.uint8]
+    regions: tuple[str, ...]
+    depth_mm: NDArray[np.float32]
+    along: NDArray[np.float32]
+    lateral: NDArray[np.float32]
+    front: NDArray[np.float32]
+
+    def members(self, region: str) -> NDArray[np.intp]:
+        """Indices of the samples of one bone.
+
+        Raises:
+            KeyError: no such region.
+        """
+        if region not in self.regions:
+            raise KeyError(region)
+        return np.flatnonzero(self.region == self.regions.index(region))
+
+
+def _library(name: str) -> ModuleType:
+    import importlib
+
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise MissingExtraError(name, "simulate") from error
+
+
+@lru_cache(1)
+def _body_model() -> tuple[Any, Any]:
+    mujoco = _library("mujoco")
+    package = _library("musclemimic_models")
+    return mujoco, mujoco.MjModel.from_xml_path(str(package.get_xml_path("myofullbody")))
+
+
+def _kinematics(pose: Mapping[str, float]) -> Any:
+    """Positions and rotations of every body for joint angles in radians."""
+    mujoco, model = _body_model()
+    state = mujoco.MjData(model)
+    mujoco.mj_resetData(model, state)
+    for joint, angle in pose.items():
+        index = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_JOINT, joint)
+        state.qpos[model.jnt_qposadr[index]] = angle
+    # Slave joints (shoulder rhythm, patella) follow polynomials; chains need a few rounds.
+    for _ in range(3):
+        for equality in range(model.neq):
+            if model.eq_type[equality] != mujoco.mjtEq.mjEQ_JOINT:
+                continue
+            slave, master = model.eq_obj1id[equality], model.eq_obj2id[equality]
+            coefficients = model.eq_data[equality][:5]
+            address = model.jnt_qposadr[slave]
+            offset = 0.0
+            if master >= 0:
+                master_address = model.jnt_qposadr[master]
+                offset = state.qpos[master_address] - model.qpos0[master_address]
+            state.qpos[address] = model.qpos0[address] + np.polyval(coefficients[::-1], offset)
+    mujoco.mj_kinematics(model, state)
+    return state
+
+
+_TO_PATIENT = np.diag([1.0, -1.0, 1.0])
+
+
+def posed(skeleton: Skeleton, pose: Mapping[str, float]) -> NDArray[np.float32]:
+    """Move the samples of the reference skeleton into a pose.
+
+    Args:
+        skeleton: the reference.
+        pose: joint angles in radians, by the body model's joint names.
+
+    Returns:
+        float32 array (n, 3) in millimetres, in the patient's frame.
+    """
+    _, model = _body_model()
+    rest = _kinematics({})
+    state = _kinematics(pose)
+    rotations = np.empty((model.nbody, 3, 3))
+    offsets = np.empty((model.nbody, 3))
+    for body in range(model.nbody):
+        turn = state.xmat[body].reshape(3, 3) @ rest.xmat[body].reshape(3, 3).T
+        shift = state.xpos[body] - turn @ rest.xpos[body]
+        rotations[body] = _TO_PATIENT @ turn @ _TO_PATIENT
+        offsets[body] = _TO_PATIENT @ shift * 1000
+    positions = np.empty_like(skeleton.positions_mm)
+    # Samples of one rigid body lie together: move them run by run.
+    ends = np.flatnonzero(np.diff(skeleton.part, append=-1)) + 1
+    for start, end in zip([0, *ends[:-1]], ends, strict=True):
+        body = skeleton.part[start]
+        turn = rotations[body].T.astype(np.float32)
+        positions[start:end] = skeleton.positions_mm[start:end] @ turn
+        positions[start:end] += offsets[body].astype(np.float32)
+    return positions
+
+
+def _components(vertices: NDArray[Any], faces: NDArray[Any]) -> tuple[NDArray[Any], list[Any]]:
+    """Merge equal vertices and split a mesh into its connected pieces."""
+    trimesh = _library("trimesh")
+    mesh = trimesh.Trimesh(vertices, faces, process=False)
+    mesh.merge_vertices()
+    labels = trimesh.graph.connected_component_labels(
+        mesh.face_adjacency, node_count=len(mesh.faces)
+    )
+    pieces = [np.asarray(mesh.faces[labels == label]) for label in np.unique(labels)]
+    return np.asarray(mesh.vertices), pieces
+
+
+def _split_ribcage(vertices: NDArray[Any], faces: NDArray[Any]) -> dict[str, Any]:
+    """The fused ribcage as 24 ribs and the sternum; drops a logo that is baked in."""
+    vertices, pieces = _components(vertices, faces)
+    middle = (vertices[:, 0].min() + vertices[:, 0].max()) / 2
+    meshes: dict[str, Any] = {}
+    ribs: dict[str, list[tuple[float, Any]]] = {"l": [], "r": []}
+    for piece in pieces:
+        if len(piece) == _STERNUM_FACES:
+            meshes["sternum"] = (vertices, piece)
+        elif len(piece) in _RIB_FACES:
+            points = vertices[piece].reshape(-1, 3)
+            at_spine = points[points[:, 1] < points[:, 1].min() + 30]
+            side = "l" if points[:, 0].mean() > middle else "r"
+            ribs[side].append((-float(at_spine[:, 2].mean()), piece))
+    for side, found in ribs.items():
+        for number, (_, piece) in enumerate(sorted(found, key=lambda rib: rib[0]), start=1):
+            meshes[f"rib{number:02d}_{side}"] = (vertices, piece)
+    return meshes
+
+
+def _split_neck(vertices: NDArray[Any], faces: NDArray[Any]) -> dict[str, Any]:
+    """The fused cervical spine as C1 to C7."""
+    vertices, pieces = _components(vertices, faces)
+    vertebrae = [piece for piece in pieces if len(piece) > _VERTEBRA_FACES]
+    vertebrae.sort(key=lambda piece: -float(vertices[piece].reshape(-1, 3)[:, 2].mean()))
+    return {
+        f"cervical{number}": (vertices, piece) for number, piece in enumerate(vertebrae, start=1)
+    }
+
+
+def _meshes() -> list[tuple[str, int, NDArray[Any], NDArray[Any]]]:
+    """Every bone in the zero pose: name, body, vertices in mm (patient's frame), faces."""
+    mujoco, model = _body_model()
+    state = _kinematics({})
+    bones: list[tuple[str, int, NDArray[Any], NDArray[Any]]] = []
+    for geom in range(model.ngeom):
+        if model.geom_type[geom] != mujoco.mjtGeom.mjGEOM_MESH:
+            continue
+        mesh = model.geom_dataid[geom]
+        first_vertex, first_face = model.mesh_vertadr[mesh], model.mesh_faceadr[mesh]
+        local = model.mesh_vert[first_vertex : first_vertex + model.mesh_vertnum[mesh]]
+        faces = model.mesh_face[first_face : first_face + model.mesh_facenum[mesh]][:, ::-1]
+        vertices = local @ state.geom_xmat[geom].reshape(3, 3).T + state.geom_xpos[geom]
+        vertices = vertices @ _TO_PATIENT * 1000
+        name = mujoco.mj_id2name(model, mujoco.mjtObj.mjOBJ_MESH, mesh)
+        if "_geom_" in name:
+            name = name.split("_geom_")[-1].split("_", 1)[-1]
+        body = int(model.geom_bodyid[geom])
+        if name == _RIBCAGE:
+            split = _split_ribcage(vertices, faces)
+        elif name == "hat_cervical":
+            split = _split_neck(vertices, faces)
+        else:
+            split = {name: (vertices, faces)}
+        bones.extend((piece, body, *mesh_of) for piece, mesh_of in split.items())
+    return bones
+
+
+def _normalised(values: NDArray[Any]) -> NDArray[Any]:
+    low, high = values.min(), values.max()
+    return np.asarray((values - low) / max(high - low, 1e-6))
+
+
+@lru_cache(1)
+def reference_skeleton() -> Skeleton:
+    """Build the reference skeleton, once a process (a few seconds).
+
+    Raises:
+        MissingExtraError: the libraries of the extra `simulate` are not installed.
+    """
+    rng = np.random.default_rng(20230212)  # one fixed cloud for everybody
+    pitch = SAMPLE_PITCH_MM
+    columns: dict[str, list[NDArray[Any]]] = {
+        key: [] for key in ("position", "volume", "part", "region", "depth")
+    }
+    regions: list[str] = []
+    for name, body, vertices, faces in _meshes():
+        cells, coverage, occupied = filled_cells(vertices[faces], pitch)
+        if len(cells) == 0:
+            continue
+        region = region_of_mesh(name)
+        if region not in regions:
+            regions.append(region)
+        low = cells.min(axis=0)
+        inside = np.pad(occupied > 0.4, 1)
+        depth = ndimage.distance_transform_edt(inside, sampling=pitch)[1:-1, 1:-1, 1:-1]
+        depth_of = depth[tuple((cells - low).T)]
+        if region == "skull":  # an outer surface: keep the vault's shell, thin out the inside
+            interior = depth_of > 16
+            keep = ~interior | (rng.random(len(cells)) < 0.15)
+            cells, coverage, depth_of = cells[keep], coverage[keep], depth_of[keep]
+        jitter = rng.random(cells.shape)
+        columns["position"].append((cells + jitter) * pitch)
+        columns["volume"].append(coverage)
+        columns["part"].append(np.full(len(cells), body))
+        columns["region"].append(np.full(len(cells), regions.index(region)))
+        columns["depth"].append(depth_of)
+    position = np.concatenate(columns["position"])
+    region_index = np.concatenate(columns["region"])
+    along, lateral, front = (np.empty(len(position)) for _ in range(3))
+    middle = float(np.median(position[region_index == regions.index("sacrum"), 0]))
+    position[:, 0] -= middle
+    for index in range(len(regions)):
+        mine = region_index == index
+        along[mine] = _normalised(position[mine, 2])
+        lateral[mine] = _normalised(np.abs(position[mine, 0]))
+        front[mine] = _normalised(position[mine, 1])
+    return Skeleton(
+        positions_mm=(position + np.array([middle, 0, 0])).astype(np.float32),
+        volume=np.concatenate(columns["volume"]).astype(np.float32),
+        part=np.concatenate(columns["part"]).astype(np.int16),
+        region=region_index.astype(np.uint8),
+        regions=tuple(regions),
+        depth_mm=np.concatenate(columns["depth"]).astype(np.float32),
+        along=along.astype(np.float32),
+        lateral=lateral.astype(np.float32),
+        front=front.astype(np.float32),
+    )

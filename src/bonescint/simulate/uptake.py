@@ -1,0 +1,230 @@
+"""Normal uptake of bone: between bones, and inside each.
+
+Values are relative concentrations: 1 is a standard bone. They are tuned so that projected
+ratios fall into the ranges of docs/simulator.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from bonescint.simulate.constants import (
+    BONE_GROUP_UPTAKE_SD,
+    BONE_UPTAKE_SD,
+    SIDE_UPTAKE_SD,
+)
+from bonescint.simulate.patient import Patient
+from bonescint.simulate.posture import smoothstep
+from bonescint.simulate.regions import group_of_region, side_of_region
+from bonescint.simulate.skeleton import Skeleton
+
+_Values = NDArray[np.float32]
+_TEXTURE_CELL_MM = 12.0
+
+
+class _Bone:
+    """The samples of one bone, and the draws that shape its uptake."""
+
+    def __init__(
+        self, skeleton: Skeleton, members: NDArray[np.intp], rng: np.random.Generator, age: float
+    ) -> None:
+        self.along = skeleton.along[members]
+        self.lateral = skeleton.lateral[members]
+        self.front = skeleton.front[members]
+        self.depth_mm = skeleton.depth_mm[members]
+        self.x_mm = skeleton.positions_mm[members, 0]
+        self.rng = rng
+        # Joints wear: their uptake grows with age, and differs from joint to joint.
+        self.wear = float(np.exp(rng.normal(0, 0.30)) * (0.8 + 0.006 * max(0.0, age - 30)))
+
+
+def _long_bone(shaft: float, head_end: float, foot_end: float) -> Callable[[_Bone], _Values]:
+    def uptake(bone: _Bone) -> _Values:
+        head = smoothstep(bone.along, 0.80, 0.94)
+        foot = smoothstep(bone.along, 0.16, 0.04)
+        # Cortex holds more tracer than marrow.
+        cortex = 1.15 - 0.3 * smoothstep(bone.depth_mm, 3, 9)
+        return np.asarray(shaft * cortex + bone.wear * (head_end * head + foot_end * foot))
+
+    return uptake
+
+
+def _femur(bone: _Bone) -> _Values:
+    proximal = smoothstep(bone.along, 0.72, 0.88)
+    trochanter = smoothstep(bone.along, 0.80, 0.86) * smoothstep(bone.lateral, 0.6, 0.9)
+    condyles = smoothstep(bone.along, 0.12, 0.03)
+    shaft = 0.42 * (1.15 - 0.3 * smoothstep(bone.depth_mm, 4, 10))
+    return np.asarray(shaft + 0.22 * proximal + 0.22 * trochanter + bone.wear * 0.16 * condyles)
+
+
+def _pelvis(bone: _Bone) -> _Values:
+    crest = smoothstep(bone.along, 0.84, 0.97)
+    sacroiliac = (
+        smoothstep(bone.lateral, 0.42, 0.24)
+        * smoothstep(bone.front, 0.40, 0.15)
+        * smoothstep(bone.along, 0.45, 0.55)
+    )
+    acetabulum = np.exp(-(((bone.along - 0.36) / 0.09) ** 2)) * smoothstep(bone.lateral, 0.5, 0.75)
+    spine = smoothstep(bone.front, 0.80, 0.95) * smoothstep(bone.along, 0.55, 0.7)
+    return np.asarray(
+        0.58 + 0.30 * crest + 0.95 * bone.wear * sacroiliac + 0.30 * acetabulum + 0.30 * spine
+    )
+
+
+def _sacrum(bone: _Bone) -> _Values:
+    wings = smoothstep(bone.lateral, 0.45, 0.8) * smoothstep(bone.along, 0.35, 0.55)
+    fade = 0.55 + 0.45 * smoothstep(bone.along, 0.1, 0.45)
+    return np.asarray((0.72 + 0.45 * bone.wear * wings) * fade)
+
+
+def _vertebra(level: float) -> Callable[[_Bone], _Values]:
+    def uptake(bone: _Bone) -> _Values:
+        body = smoothstep(bone.front, 0.45, 0.6)
+        facets = np.exp(-(((bone.front - 0.38) / 0.12) ** 2)) * smoothstep(bone.lateral, 0.15, 0.4)
+        return np.asarray(level * (0.78 + 0.26 * body + 0.32 * bone.wear * facets))
+
+    return uptake
+
+
+def _rib(bone: _Bone) -> _Values:
+    spine_end = smoothstep(bone.front, 0.10, 0.0)
+    costochondral = smoothstep(bone.front, 0.93, 1.0)
+    level = float(np.exp(bone.rng.normal(0, 0.06)))
+    return np.asarray(level * (0.98 + 0.25 * spine_end + 0.30 * bone.wear * costochondral))
+
+
+def _sternum(bone: _Bone) -> _Values:
+    offset = np.abs(bone.x_mm - np.median(bone.x_mm))
+    half_width = 17 + 13 * smoothstep(bone.along, 0.76, 0.90) - 9 * smoothstep(bone.along, 0.3, 0.1)
+    bone_share = smoothstep(half_width + 3 - offset, 0, 8) * smoothstep(bone.along, 0.08, 0.22)
+    manubrium = 0.32 * bone.wear * smoothstep(bone.along, 0.76, 0.86)
+    angle = 0.45 * bone.wear * np.exp(-(((bone.along - 0.79) / 0.025) ** 2))
+    joints = 0.5 * bone.wear * smoothstep(bone.along, 0.90, 0.97) * smoothstep(offset, 10, 24)
+    cartilage = float(np.exp(bone.rng.normal(np.log(0.10), 0.5)))
+    return np.asarray(
+        bone_share * (1.05 + manubrium + angle + joints) + (1 - bone_share) * cartilage
+    )
+
+
+def _scapula(bone: _Bone) -> _Values:
+    glenoid = smoothstep(bone.lateral, 0.70, 0.9)
+    tip = smoothstep(bone.along, 0.14, 0.03)
+    return np.asarray(0.72 + 0.45 * bone.wear * glenoid + 0.55 * tip)
+
+
+def _clavicle(bone: _Bone) -> _Values:
+    sternal = smoothstep(bone.lateral, 0.20, 0.06)
+    acromial = smoothstep(bone.lateral, 0.84, 0.96)
+    return np.asarray(0.45 + bone.wear * (0.55 * sternal + 0.40 * acromial))
+
+
+def _humerus(bone: _Bone) -> _Values:
+    head = smoothstep(bone.along, 0.82, 0.93)
+    elbow = smoothstep(bone.along, 0.10, 0.03)
+    shaft = 0.30 * (1.15 - 0.3 * smoothstep(bone.depth_mm, 4, 9))
+    # Shoulders are often hot and benign, far more in some people than in others.
+    return np.asarray(shaft + 0.36 * bone.wear**1.5 * head + 0.30 * bone.wear * elbow)
+
+
+def _skull(bone: _Bone) -> _Values:
+    # The occiput thins out towards the neck; the mesh ends there in a flat cut.
+    occiput = smoothstep(bone.along, 0.02, 0.36) + smoothstep(bone.front, 0.35, 0.7)
+    vault = (0.36 * smoothstep(bone.depth_mm, 13, 6) + 0.012) * np.minimum(occiput, 1)
+    face = (
+        smoothstep(bone.front, 0.62, 0.82)
+        * smoothstep(bone.along, 0.58, 0.40)
+        * smoothstep(bone.depth_mm, 60, 5)
+    )
+    # Base of the skull and mouth: diffuse, no hard line.
+    base = smoothstep(bone.along, 0.40, 0.22) * smoothstep(bone.along, 0.0, 0.10)
+    thickness = float(np.exp(bone.rng.normal(0, 0.25)))
+    face_level = 0.26 * float(np.exp(bone.rng.normal(0, 0.35)))
+    return np.asarray(vault * thickness + face_level * face + 0.11 * base * bone.wear)
+
+
+def _mandible(bone: _Bone) -> _Values:
+    teeth = 0.5 * smoothstep(bone.front, 0.5, 0.8)
+    return np.asarray(0.42 * float(np.exp(bone.rng.normal(0, 0.3))) * (1 + teeth))
+
+
+def _hand(bone: _Bone) -> _Values:
+    wrist = smoothstep(bone.along, 0.70, 0.85)
+    return np.asarray(0.42 + 0.35 * bone.wear * wrist)
+
+
+def _foot(bone: _Bone) -> _Values:
+    ankle = smoothstep(bone.along, 0.45, 0.75)
+    return np.asarray(0.30 + 0.26 * bone.wear * ankle)
+
+
+_UPTAKE: dict[str, Callable[[_Bone], _Values]] = {
+    "femur": _femur,
+    "tibia": _long_bone(0.33, 0.26, 0.28),
+    "fibula": _long_bone(0.36, 0.30, 0.40),
+    "patella": lambda bone: np.full(len(bone.along), 0.42 * bone.wear, dtype=np.float32),
+    "humerus": _humerus,
+    "ulna": _long_bone(0.42, 0.40, 0.35),
+    "radius": _long_bone(0.42, 0.30, 0.45),
+    "pelvis": _pelvis,
+    "sacrum": _sacrum,
+    "lumbar": _vertebra(1.28),
+    "thoracic": _vertebra(1.0),
+    "cervical": _vertebra(0.95),
+    "rib": _rib,
+    "sternum": _sternum,
+    "scapula": _scapula,
+    "clavicle": _clavicle,
+    "skull": _skull,
+    "mandible": _mandible,
+    "hand": _hand,
+    "foot": _foot,
+}
+
+
+def _texture(
+    positions_mm: NDArray[np.float32], rng: np.random.Generator, amplitude: float
+) -> NDArray[np.float32]:
+    """Slow unevenness of uptake inside bones: a smooth random field around 1."""
+    low = positions_mm.min(axis=0)
+    index = ((positions_mm - low) / _TEXTURE_CELL_MM).astype(np.intp)
+    field = rng.standard_normal(tuple(index.max(axis=0) + 1), dtype=np.float32)
+    field = ndimage.gaussian_filter(field, 0.9)
+    field *= amplitude / float(field.std())
+    return np.asarray(1 + field[tuple(index.T)], dtype=np.float32)
+
+
+def normal_uptake(
+    skeleton: Skeleton, patient: Patient, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Draw a patient's normal bone uptake.
+
+    Args:
+        skeleton: the reference.
+        patient: sets how worn the joints are.
+        rng: source of randomness.
+
+    Returns:
+        float32 array (n,): concentration in every sample, times the share of it that is
+        bone; 1 in a standard bone.
+    """
+    uptake = np.zeros(len(skeleton.region), dtype=np.float32)
+    group_level: dict[str, float] = {}
+    side_level = {"L": rng.normal(0, SIDE_UPTAKE_SD), "R": rng.normal(0, SIDE_UPTAKE_SD), "": 0.0}
+    wear_of_group: dict[str, float] = {}
+    for index, region in enumerate(skeleton.regions):
+        group = group_of_region(region)
+        members = np.flatnonzero(skeleton.region == index)
+        bone = _Bone(skeleton, members, rng, patient.age)
+        # Wear is alike on both sides and along the spine, but not the same.
+        shared = wear_of_group.setdefault(group, bone.wear)
+        bone.wear = float(bone.wear**0.4 * shared**0.6)
+        level = group_level.setdefault(group, rng.normal(0, BONE_GROUP_UPTAKE_SD))
+        own = rng.normal(0, BONE_UPTAKE_SD * (0.5 if group in ("rib", "thoracic") else 1.0))
+        scale = np.exp(level + own + side_level[side_of_region(region)])
+        uptake[members] = _UPTAKE[group](bone) * scale
+    texture = _texture(skeleton.positions_mm, rng, float(rng.uniform(0.05, 0.14)))
+    return np.asarray(uptake * texture * skeleton.volume, dtype=np.float32)

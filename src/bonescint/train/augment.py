@@ -1,0 +1,414 @@
+"""Random changes to scans that physics, cameras and picture archives allow.
+
+Each is a small frozen dataclass; a tuple of them is applied in order. The same generator
+state gives the same result.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, ClassVar, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage
+
+from bonescint.scan import PixelUnit, View
+from bonescint.train.sample import Sample
+
+_Range = tuple[float, float]
+_Value = TypeVar("_Value", bound=np.generic)
+
+
+class Augmentation(Protocol):
+    """Changes a sample at random; its label stays right."""
+
+    kind: ClassVar[str]
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        """The changed sample (or the same one)."""
+
+
+def _replaced(
+    sample: Sample,
+    images: dict[View, NDArray[np.float32]],
+    *,
+    step: str,
+    masks: dict[View, NDArray[np.bool_]] | None = None,
+    unit: PixelUnit | None = None,
+) -> Sample:
+    scan = sample.scan.with_views(
+        anterior=images.get(View.ANTERIOR),
+        posterior=images.get(View.POSTERIOR),
+        step=step,
+        unit=unit,
+    )
+    if unit is PixelUnit.INTENSITY:
+        scan = replace(scan, pixel_spacing_mm=None)
+    kept = sample.masks if masks is None else masks
+    return Sample(scan=scan, positive=sample.positive, masks=kept)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thinning:
+    """Fewer counts: each photon is kept with one probability (exactly Poisson again).
+
+    A lower activity, a later or faster scan, a heavier patient. Only for pixels in counts.
+    """
+
+    probability: float = 0.4
+    kept: _Range = (0.2, 0.9)
+    kind: ClassVar[str] = "thinning"
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        """Thin both views alike."""
+        if sample.scan.unit is not PixelUnit.COUNTS or rng.random() >= self.probability:
+            return sample
+        share = float(np.exp(rng.uniform(np.log(self.kept[0]), np.log(self.kept[1]))))
+        images = {
+            view: rng.binomial(np.rint(image).astype(np.int64), share).astype(np.float32)
+            for view, image in sample.scan.images()
+        }
+        return _replaced(sample, images, step="thinned")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blur:
+    """Smoothing by the camera's distance or by a workstation's filter, in pixels."""
+
+    probability: float = 0.3
+    sigma_pixels: _Range = (0.4, 1.4)
+    kind: ClassVar[str] = "blur"
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        """Blur both views alike."""
+        if rng.random() >= self.probability:
+            return sample
+        sigma = rng.uniform(*self.sigma_pixels)
+        images = {
+            view: ndimage.gaussian_filter(image, sigma, truncate=3.0)
+            for view, image in sample.scan.images()
+        }
+        return _replaced(sample, images, step="blurred")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pose:
+    """Turns, shifts and stretches each view, and bends the body sideways.
+
+    Both views share the stretch and the bend (mirrored, as the two heads see it) and have
+    their own small turn and shift.
+    """
+
+    probability: float = 0.8
+    turn_degrees: float = 3.0
+    stretch: float = 0.08
+    shift_share: float = 0.02
+    bend_share: float = 0.03
+    kind: ClassVar[str] = "pose"
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        """Move the body in the field."""
+        if rng.random() >= self.probability:
+            return sample
+        rows, columns = sample.scan.shape
+        zoom_rows, zoom_columns = np.exp(rng.uniform(-self.stretch, self.stretch, size=2))
+        turn = np.deg2rad(rng.uniform(-self.turn_degrees, self.turn_degrees))
+        shear = rng.uniform(-self.bend_share, self.bend_share) * columns / rows
+        images, masks = {}, {}
+        for view, image in sample.scan.images():
+            side = 1.0 if view is View.ANTERIOR else -1.0
+            own = np.deg2rad(rng.normal(0, self.turn_degrees / 6))
+            shift_rows, shift_columns = rng.uniform(-self.shift_share, self.shift_share, size=2)
+            angle = side * turn + own
+            cosine, sine = np.cos(angle), np.sin(angle)
+            # Pillow maps output (x, y) to input (a x + b y + c, d x + e y + f).
+            a, b = cosine * zoom_columns, -sine * zoom_rows + side * shear
+            d, e = sine * zoom_columns, cosine * zoom_rows
+            middle_x, middle_y = columns / 2, rows / 2
+            c = middle_x * (1 + shift_columns) - a * middle_x - b * middle_y
+            f = middle_y * (1 + shift_rows) - d * middle_x - e * middle_y
+            coefficients = (a, b, c, d, e, f)
+            images[view] = _warped(image, coefficients, Image.Resampling.BILINEAR)
+            mask = sample.mask(view)
+            if mask is not None:
+                masks[view] = _warped_mask(mask, coefficients)
+        new_masks = None if sample.masks is None else masks
+        return _replaced(sample, images, step="posed", masks=new_masks)
+
+
+def _warped(
+    image: NDArray[np.float32],
+    coefficients: tuple[float, ...],
+    resampling: Image.Resampling,
+) -> NDArray[np.float32]:
+    picture = Image.fromarray(image)
+    moved = picture.transform(picture.size, Image.Transform.AFFINE, coefficients, resampling)
+    return np.asarray(moved, dtype=np.float32)
+
+
+def _warped_mask(
+    mask: NDArray[np.bool_], coefficients: tuple[float, ...]
+) -> NDArray[np.bool_]:
+    if not mask.any():
+        return mask
+    picture = Image.fromarray(mask.astype(np.uint8))
+    moved = picture.transform(
+        picture.size, Image.Transform.AFFINE, coefficients, Image.Resampling.NEAREST
+    )
+    return np.asarray(moved) > 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DropView:
+    """One view is missing; never the only one that shows a metastasis."""
+
+    probability: float = 0.05
+    kind: ClassVar[str] = "drop_view"
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        """Drop a view."""
+        if len(sample.scan.views) < 2 or rng.random() >= self.probability:
+            return sample
+        kept = View.ANTERIOR if rng.random() < 0.5 else View.POSTERIOR
+        if sample.positive:
+            mask = sample.mask(kept)
+            if mask is None or not mask.any():
+                return sample
+        image = sample.scan.view(kept)
+        if image is None:
+            return sample
+        masks = None
+        if sample.masks is not None:
+            masks = {view: m for view, m in sample.masks.items() if view is kept}
+        return _replaced(sample, {kept: image}, step="one view dropped", masks=masks)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crop:
+    """Cut close to the body, or through it: head, feet or an arm outside the field.
+
+    Given up where most of the metastases would be cut away.
+
+    Attributes:
+        probability: of cropping at all.
+        head: largest share of the body's height cut at the top.
+        feet: the same at the bottom.
+        arm: largest share of the body's width cut at one side.
+        margin: free border left around the body, as a share of the rows.
+        lesions_kept: share of the marked pixels that must stay.
+    """
+
+    probability: float = 0.4
+    head: float = 0.08
+    feet: float = 0.25
+    arm: float = 0.14
+    margin: float = 0.04
+    lesions_kept: float = 0.6
+    kind: ClassVar[str] = "crop"
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        """Crop both views to one size."""
+        if rng.random() >= self.probability:
+            return sample
+        rows, columns = sample.scan.shape
+        boxes = {view: _body_box(image) for view, image in sample.scan.images()}
+        top = min(box[0] for box in boxes.values())
+        bottom = max(box[1] for box in boxes.values())
+        width = max(box[3] - box[2] for box in boxes.values())
+        border = rng.uniform(0, self.margin) * rows
+        head, feet = self._cuts(rng, self.head), self._cuts(rng, self.feet)
+        first = top - border + head * (bottom - top)
+        last = bottom + border - feet * (bottom - top)
+        arm = self._cuts(rng, self.arm)
+        side = 1.0 if rng.random() < 0.5 else -1.0
+        wanted = min(columns, round(width * (1 - arm) + border))
+        first_row, last_row = max(0, round(first)), min(rows, round(last))
+        images, masks = {}, {}
+        for view, image in sample.scan.images():
+            _, _, left, right = boxes[view]
+            lean = side if view is View.ANTERIOR else -side
+            offset = (left + right) / 2 + lean * arm * width / 2 - wanted / 2
+            start = int(np.clip(round(offset + rng.normal(0, 0.01) * width), 0, columns - wanted))
+            part = (slice(first_row, last_row), slice(start, start + wanted))
+            images[view] = image[part]
+            mask = sample.mask(view)
+            if mask is not None:
+                masks[view] = mask[part]
+        if min(images[next(iter(images))].shape) < 32:
+            return sample
+        kept_masks = None if sample.masks is None else masks
+        cut = _replaced(sample, images, step="cropped", masks=kept_masks)
+        if sample.positive and cut.lesion_pixels < self.lesions_kept * sample.lesion_pixels:
+            return sample
+        return cut
+
+    def _cuts(self, rng: np.random.Generator, largest: float) -> float:
+        """Half of the time nothing, else up to the largest share."""
+        return float(rng.uniform(0, largest)) if rng.random() < 0.5 else 0.0
+
+
+def _body_box(image: NDArray[np.float32]) -> tuple[int, int, int, int]:
+    """Rows and columns (first, past the last) that hold all but a trace of the counts."""
+    edges = []
+    for axis in (1, 0):
+        profile = image.sum(axis=axis)
+        inside = np.flatnonzero(profile > 0.03 * profile.mean())
+        edges += [int(inside[0]), int(inside[-1]) + 1] if inside.size else [0, profile.size]
+    return edges[0], edges[1], edges[2], edges[3]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchivePicture:
+    """The scan as a picture archive keeps it: 8 bits, windowed, another matrix, JPEG.
+
+    Attributes:
+        probability: of becoming a picture.
+        saturation: percentiles of the positive values that may become white; every third
+            picture is scaled to its maximum instead.
+        lower_share: share of the window that becomes black.
+        gamma: exponents of the grey scale.
+        matrix: factors of the matrix size, rows and columns each with their own tenth.
+        jpeg_quality: of pictures that went through JPEG (half of them).
+    """
+
+    probability: float = 0.4
+    saturation: _Range = (97.0, 99.95)
+    lower_share: float = 0.03
+    gamma: _Range = (0.6, 1.2)
+    matrix: _Range = (0.5, 1.3)
+    jpeg_quality: tuple[int, int] = (60, 96)
+    kind: ClassVar[str] = "archive_picture"
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        """Turn both views into 8-bit pictures, each with its own window."""
+        if rng.random() >= self.probability:
+            return sample
+        rows, columns = sample.scan.shape
+        zoom = rng.uniform(*self.matrix)
+        size = (
+            max(64, round(columns * zoom * rng.uniform(0.95, 1.05))),
+            max(128, round(rows * zoom * rng.uniform(0.95, 1.05))),
+        )
+        percentile = None if rng.random() < 1 / 3 else rng.uniform(*self.saturation)
+        gamma, lower = rng.uniform(*self.gamma), rng.uniform(0, self.lower_share)
+        quality = int(rng.integers(*self.jpeg_quality)) if rng.random() < 0.5 else None
+        images, masks = {}, {}
+        for view, image in sample.scan.images():
+            resized = Image.fromarray(image).resize(size, Image.Resampling.BILINEAR)
+            grey = _windowed(np.asarray(resized), percentile, lower, gamma)
+            images[view] = _through_jpeg(grey, quality).astype(np.float32)
+            mask = sample.mask(view)
+            if mask is not None:
+                small = Image.fromarray(mask.astype(np.uint8)).resize(
+                    size, Image.Resampling.NEAREST
+                )
+                masks[view] = np.asarray(small) > 0
+        return _replaced(
+            sample,
+            images,
+            step="picture",
+            masks=None if sample.masks is None else masks,
+            unit=PixelUnit.INTENSITY,
+        )
+
+
+def _windowed(
+    image: NDArray[np.float32], percentile: float | None, lower: float, gamma: float
+) -> NDArray[np.uint8]:
+    positive = image[image > 0]
+    if positive.size == 0:
+        return np.zeros(image.shape, dtype=np.uint8)
+    white = float(positive.max() if percentile is None else np.percentile(positive, percentile))
+    grey = np.clip((image / white - lower) / (1 - lower), 0, 1) ** np.float32(gamma)
+    return np.rint(255 * grey).astype(np.uint8)
+
+
+def _through_jpeg(grey: NDArray[np.uint8], quality: int | None) -> NDArray[np.uint8]:
+    if quality is None:
+        return grey
+    buffer = io.BytesIO()
+    Image.fromarray(grey).save(buffer, "JPEG", quality=quality)
+    return np.asarray(Image.open(buffer))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompositeChange:
+    """What is changed after the recipe, on the composite itself.
+
+    Attributes:
+        swap: probability of mirroring the whole composite left to right, so that AP and PA
+            change sides (as the paper does).
+        mirror_patient: probability of mirroring the patient: each view on its own side.
+        gain: factors of the values.
+        gamma: exponents of the values.
+    """
+
+    swap: float = 0.5
+    mirror_patient: float = 0.5
+    gain: _Range = (0.85, 1.15)
+    gamma: _Range = (0.85, 1.18)
+    kind: ClassVar[str] = "composite_change"
+
+    def __call__(
+        self,
+        composite: NDArray[np.float32],
+        cells: NDArray[np.bool_] | None,
+        rng: np.random.Generator,
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
+        """Change a composite (1, rows, columns) and its cells (rows / 16, columns / 16)."""
+        swap, mirror = rng.random() < self.swap, rng.random() < self.mirror_patient
+        gain, gamma = rng.uniform(*self.gain), rng.uniform(*self.gamma)
+        if mirror:
+            composite = _halves_mirrored(composite)
+            cells = None if cells is None else _halves_mirrored(cells)
+        if swap:
+            composite = composite[..., ::-1]
+            cells = None if cells is None else cells[..., ::-1]
+        if (gain, gamma) != (1.0, 1.0):
+            composite = np.clip(composite * np.float32(gain), 0, 1) ** np.float32(gamma)
+        return np.ascontiguousarray(composite), cells
+
+
+def _halves_mirrored(array: NDArray[_Value]) -> NDArray[_Value]:
+    half = array.shape[-1] // 2
+    return np.concatenate([array[..., :half][..., ::-1], array[..., half:][..., ::-1]], axis=-1)
+
+
+SCAN_AUGMENTATIONS: tuple[Augmentation, ...] = (
+    Thinning(),
+    Blur(),
+    Pose(),
+    Crop(),
+    ArchivePicture(),
+    DropView(),
+)
+PAPER_COMPOSITE_CHANGE = CompositeChange(mirror_patient=0.0, gain=(1.0, 1.0), gamma=(1.0, 1.0))
+
+
+def augmented(
+    sample: Sample, augmentations: Sequence[Augmentation], rng: np.random.Generator
+) -> Sample:
+    """Apply augmentations in order.
+
+    Examples:
+        >>> from bonescint.scan import Acquisition, Scan
+        >>> scan = Scan(anterior=np.full((128, 64), 9), posterior=None, scan_id="s",
+        ...             pixel_spacing_mm=None, unit=PixelUnit.COUNTS,
+        ...             acquisition=Acquisition(modality="NM"))
+        >>> sample = Sample(scan=scan, positive=False)
+        >>> thinned = augmented(sample, [Thinning(probability=1)], np.random.default_rng(1))
+        >>> thinned.scan.history
+        ('thinned',)
+    """
+    for augmentation in augmentations:
+        sample = augmentation(sample, rng)
+    return sample
+
+
+def described(augmentation: Augmentation | CompositeChange) -> dict[str, Any]:
+    """A JSON-ready description for the model card."""
+    return {"kind": augmentation.kind, **asdict(augmentation)}  # type: ignore[call-overload]

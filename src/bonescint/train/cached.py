@@ -1,0 +1,285 @@
+"""A cohort's scans, decoded once and kept where every epoch finds them fast."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bonescint.cohort import Manifest, read_truth
+from bonescint.dicom import read
+from bonescint.scan import (
+    Acquisition,
+    Case,
+    InputError,
+    OutputError,
+    ParameterError,
+    PixelUnit,
+    Scan,
+    Split,
+    View,
+)
+from bonescint.train.sample import Sample
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CachedScans:
+    """Samples read back from a cache folder; a `ScanSource`.
+
+    Attributes:
+        files: cached samples, in the cohort's order.
+        labels: the reference standard of each.
+    """
+
+    files: tuple[Path, ...]
+    labels: tuple[bool, ...]
+
+    @property
+    def positives(self) -> Sequence[bool]:
+        """The reference standard of every sample."""
+        return self.labels
+
+    def __len__(self) -> int:
+        """How many samples there are."""
+        return len(self.files)
+
+    def sample(self, index: int) -> Sample:
+        """Sample number `index`.
+
+        Raises:
+            InputError: the cached file vanished or was damaged.
+        """
+        file = self.files[index]
+        try:
+            return _read_cached(file)
+        except (OSError, KeyError, ValueError, BadZipFile) as error:
+            raise InputError(
+                file, f"cached scan not readable ({type(error).__name__})", "Delete this folder"
+            ) from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Order:
+    file: Path
+    truth: Path | None
+    positive: bool
+    scan_id: str
+    target: Path
+
+
+def cached_scans(
+    manifest: Manifest,
+    split: Split,
+    cache: Path,
+    *,
+    workers: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> CachedScans:
+    """Decode the scans of a split into a cache folder; those that are there already are kept.
+
+    Args:
+        manifest: the cohort.
+        split: which part of it.
+        cache: folder of the cached samples; made if missing.
+        workers: processes that decode; 0 for none.
+        progress: called with the number of scans done and of all.
+
+    Returns:
+        The samples of the split, in the manifest's order.
+
+    Raises:
+        InputError: a scan or a truth that cannot be read; the first one is named.
+        OutputError: the cache folder cannot be written.
+    """
+    cases = manifest.split(split)
+    orders = [_order(manifest, case, cache) for case in cases]
+    missing = [order for order in orders if not order.target.is_file()]
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        if workers and len(missing) > 1:
+            # "spawn": a forked child would inherit the threads of torch in an unknown state.
+            with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+                _all(pool.map(_decode, missing, chunksize=4), len(missing), progress)
+        else:
+            _all(map(_decode, missing), len(missing), progress)
+    except OSError as error:
+        raise OutputError(
+            f"{cache}: cannot be written ({error.strerror}). Free some space or choose another "
+            "place for the model."
+        ) from error
+    return CachedScans(
+        files=tuple(order.target for order in orders),
+        labels=tuple(case.positive for case in cases),
+    )
+
+
+def _all(results: Any, count: int, progress: Callable[[int, int], None] | None) -> None:
+    for done, _ in enumerate(results, start=1):
+        if progress is not None:
+            progress(done, count)
+
+
+def _order(manifest: Manifest, case: Case, cache: Path) -> _Order:
+    file = manifest.path(case)
+    truth = manifest.folder / case.truth if case.truth else None
+    status = [_status(path) for path in (file, truth) if path is not None]
+    key = json.dumps([_FORMAT, case.scan_id, case.positive, status])
+    name = hashlib.sha256(key.encode()).hexdigest()[:24]
+    return _Order(
+        file=file,
+        truth=truth,
+        positive=case.positive,
+        scan_id=case.scan_id,
+        target=cache / f"{name}.npz",
+    )
+
+
+def _status(path: Path) -> tuple[str, int, int]:
+    status = path.stat()
+    return str(path.absolute()), status.st_size, status.st_mtime_ns
+
+
+def _decode(order: _Order) -> None:
+    scan = read(order.file)
+    header = {
+        "scan_id": order.scan_id,
+        "unit": scan.unit.value,
+        "pixel_spacing_mm": scan.pixel_spacing_mm,
+        "positive": order.positive,
+        "modality": scan.acquisition.modality,
+        "segmented": False,
+    }
+    arrays: dict[str, NDArray[Any]] = {
+        view.value: _compact(image) for view, image in scan.images()
+    }
+    if order.truth is not None:
+        truth = read_truth(order.truth)
+        if truth.positive != order.positive:
+            raise InputError(
+                order.truth,
+                f"says {'positive' if truth.positive else 'negative'}, the manifest says "
+                "otherwise",
+                "Correct the label or the truth",
+            )
+        header["segmented"] = bool(truth.masks)
+        for view, mask in truth.masks.items():
+            if mask.shape != scan.shape:
+                raise InputError(
+                    order.truth,
+                    f"its mask has shape {mask.shape}, the scan {scan.shape}",
+                    "Make the truth for this scan",
+                )
+            arrays[f"mask_{view.value}"] = np.packbits(mask, axis=1)
+    arrays["header"] = np.array(json.dumps(header))
+    beside = order.target.with_name(f"{order.target.name}.{os.getpid()}.part")
+    with beside.open("wb") as stream:
+        np.savez(stream, **arrays)  # type: ignore[arg-type]
+    beside.replace(order.target)
+
+
+def _compact(image: NDArray[np.float32]) -> NDArray[Any]:
+    """16 bits where nothing is lost by it."""
+    if image.min() >= 0 and image.max() <= 65535:
+        whole = image.astype(np.uint16)
+        if np.array_equal(whole, image):
+            return whole
+    return image
+
+
+def _read_cached(file: Path) -> Sample:
+    with np.load(file, allow_pickle=False) as archive:
+        header = json.loads(str(archive["header"]))
+        images = {view: archive[view.value] for view in View if view.value in archive}
+        packed = {
+            view: archive[f"mask_{view.value}"] for view in View if f"mask_{view.value}" in archive
+        }
+    spacing = header["pixel_spacing_mm"]
+    scan = Scan(
+        anterior=images.get(View.ANTERIOR),
+        posterior=images.get(View.POSTERIOR),
+        pixel_spacing_mm=None if spacing is None else (spacing[0], spacing[1]),
+        unit=PixelUnit(header["unit"]),
+        scan_id=header["scan_id"],
+        acquisition=Acquisition(modality=header["modality"]),
+    )
+    masks = {
+        view: np.unpackbits(bits, axis=1, count=scan.shape[1]).astype(bool)
+        for view, bits in packed.items()
+    }
+    return Sample(
+        scan=scan, positive=header["positive"], masks=masks if header["segmented"] else None
+    )
+
+
+def check_trainable(manifest: Manifest, source: Path) -> None:
+    """Refuse a cohort that cannot be learnt from, before any work begins.
+
+    Args:
+        manifest: the cohort.
+        source: the manifest's path, for messages.
+
+    Raises:
+        InputError: an empty split, one class only, a row without a file, a file that is not
+            there; the row is named.
+    """
+    for split in (Split.TRAIN, Split.VALIDATION):
+        cases = manifest.split(split)
+        for wanted, name in ((True, "positive"), (False, "negative")):
+            if not any(case.positive is wanted for case in cases):
+                raise InputError(
+                    source,
+                    f"the split {split} has no {name} scan ({len(cases)} scans in all)",
+                    "Put scans of both classes into train and validation",
+                )
+    for row, case in enumerate(manifest.cases, start=2):
+        if not case.file:
+            raise InputError(f"{source}, row {row}", "no file is named", "Fill the column file")
+        for column, name in (("file", case.file), ("truth", case.truth)):
+            if name and not (manifest.folder / name).exists():
+                raise InputError(
+                    f"{source}, row {row}",
+                    f"the {column} '{name}' does not exist beside the manifest",
+                    f"Correct the column {column}",
+                )
+
+
+def cohort_fingerprint(manifest: Manifest) -> str:
+    """Hash of the identifiers, patients, labels and splits of a cohort, in any order.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    lines = sorted(
+        f"{case.scan_id}\t{case.patient_id}\t{int(case.positive)}\t{case.split}"
+        for case in manifest.cases
+    )
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def counted(manifest: Manifest) -> dict[str, int]:
+    """Number of scans by split and label, for the model card."""
+    counts: dict[str, int] = {}
+    for split in Split:
+        for positive, name in ((True, "positive"), (False, "negative")):
+            count = sum(case.positive is positive for case in manifest.split(split))
+            if count:
+                counts[f"{split.value} {name}"] = count
+    return counts
+
+
+def require_settings(condition: bool, name: str, requirement: str, got: object) -> None:
+    """Raise a `ParameterError` of `train` unless a condition holds."""
+    if not condition:
+        raise ParameterError(name, "train", requirement, got)

@@ -1,0 +1,221 @@
+"""From samples to batches: balanced epochs, augmentation, the recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from bonescint.prepare import Recipe, prepare
+from bonescint.scan import ParameterError
+from bonescint.train.augment import augmented
+from bonescint.train.network import REDUCTION
+from bonescint.train.sample import ScanSource, lesion_cells
+from bonescint.train.settings import TrainSettings
+
+
+class Draw(NamedTuple):
+    """One sample of one epoch: with the seed, it fixes every random change to it."""
+
+    epoch: int
+    index: int
+
+
+class Batch(NamedTuple):
+    """What the network learns from.
+
+    Attributes:
+        composites: float32 (N, 1, rows, columns) in [0, 1].
+        labels: int64 (N,), 1 for metastatic bone disease.
+        cells: float32 (N, rows / 16, columns / 16), 1 where a cell holds a metastasis.
+        known: float32 (N,), 1 where the cells are known.
+    """
+
+    composites: Tensor
+    labels: Tensor
+    cells: Tensor
+    known: Tensor
+
+
+class BalancedBatches(Sampler[list[Draw]]):
+    """All positive samples and as many negative ones, drawn afresh each epoch.
+
+    As Ibrahim et al. 2023: an epoch holds every positive scan, and the same number of
+    negative ones chosen at random (all of them, and some twice, if they are fewer).
+
+    Args:
+        positives: the reference standard of every sample.
+        batch_size: samples a batch; the last one may be smaller.
+        seed: with the epoch, fixes the draw.
+
+    Raises:
+        ParameterError: only one class.
+
+    Examples:
+        >>> batches = BalancedBatches([True, False, False, False], batch_size=2, seed=1)
+        >>> [len(batch) for batch in batches]
+        [2]
+    """
+
+    def __init__(self, positives: Sequence[bool], *, batch_size: int, seed: int) -> None:
+        labels = np.asarray(positives, dtype=bool)
+        self._positive = np.flatnonzero(labels)
+        self._negative = np.flatnonzero(~labels)
+        if not self._positive.size or not self._negative.size:
+            raise ParameterError(
+                "positives",
+                "BalancedBatches",
+                "of both classes",
+                f"{self._positive.size} positive, {self._negative.size} negative",
+            )
+        self._batch_size = batch_size
+        self._seed = seed
+        self._epoch = 0
+        self._resumed: tuple[int, int] = (0, 0)
+
+    def __len__(self) -> int:
+        """Batches of an epoch."""
+        return -(-2 * self._positive.size // self._batch_size)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch of the next iteration (Lightning calls this)."""
+        self._epoch = epoch
+
+    def resume_at(self, step: int) -> None:
+        """Begin at a step counted over all epochs."""
+        epoch, batch = divmod(step, len(self))
+        self._epoch = epoch
+        self._resumed = (epoch, batch)
+
+    def draws(self, epoch: int) -> list[Draw]:
+        """The draws of an epoch in their order."""
+        rng = np.random.default_rng([self._seed, epoch])
+        wanted = self._positive.size
+        negatives: list[int] = []
+        while len(negatives) < wanted:
+            negatives += rng.permutation(self._negative)[: wanted - len(negatives)].tolist()
+        order = rng.permutation(np.concatenate([self._positive, negatives]))
+        return [Draw(epoch, int(index)) for index in order]
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        """The batches of the chosen epoch, from where it was resumed."""
+        draws = self.draws(self._epoch)
+        first = self._resumed[1] if self._resumed[0] == self._epoch else 0
+        for number in range(first, len(self)):
+            yield draws[number * self._batch_size : (number + 1) * self._batch_size]
+
+
+class TrainingScans(Dataset[Batch]):
+    """Augmented, prepared samples by draw.
+
+    Args:
+        source: gives the samples.
+        settings: recipe, stages, augmentations, seed.
+    """
+
+    def __init__(self, source: ScanSource, settings: TrainSettings) -> None:
+        self._source = source
+        self._settings = settings
+
+    def __getitem__(self, draw: Draw) -> Batch:
+        """A batch of one."""
+        settings = self._settings
+        rng = np.random.default_rng([settings.seed, draw.epoch, draw.index])
+        recipe = resized(settings.recipe, settings.rows_of_epoch(draw.epoch))
+        sample = augmented(
+            self._source.sample(draw.index), settings.scan_augmentations, rng
+        )
+        prepared = prepare(sample.scan, recipe)
+        rows, columns = recipe.rows // REDUCTION, 2 * recipe.columns // REDUCTION
+        cells = lesion_cells(sample, prepared, rows=rows, columns=columns)
+        composite, cells = settings.composite_change(prepared.composite, cells, rng)
+        known = cells is not None
+        cells = np.zeros((rows, columns), dtype=bool) if cells is None else cells
+        return Batch(
+            composites=torch.from_numpy(composite)[None],
+            labels=torch.tensor([int(sample.positive)]),
+            cells=torch.from_numpy(cells.astype(np.float32))[None],
+            known=torch.tensor([float(known)]),
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlainScans(Dataset[Batch]):
+    """Prepared samples as they are, by number.
+
+    Attributes:
+        source: gives the samples.
+        recipe: what is done to them.
+    """
+
+    source: ScanSource
+    recipe: Recipe
+
+    def __len__(self) -> int:
+        """How many samples there are."""
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> Batch:
+        """A batch of one."""
+        sample = self.source.sample(index)
+        prepared = prepare(sample.scan, self.recipe)
+        rows, columns = self.recipe.rows // REDUCTION, 2 * self.recipe.columns // REDUCTION
+        cells = lesion_cells(sample, prepared, rows=rows, columns=columns)
+        known = cells is not None
+        cells = np.zeros((rows, columns), dtype=bool) if cells is None else cells
+        return Batch(
+            composites=torch.from_numpy(prepared.composite.copy())[None],
+            labels=torch.tensor([int(sample.positive)]),
+            cells=torch.from_numpy(cells.astype(np.float32))[None],
+            known=torch.tensor([float(known)]),
+        )
+
+
+def joined(batches: list[Batch]) -> Batch:
+    """Stack batches of one into one batch."""
+    return Batch(*(torch.cat(parts) for parts in zip(*batches, strict=True)))
+
+
+def resized(recipe: Recipe, rows: int) -> Recipe:
+    """The same recipe for a square composite of `rows` rows.
+
+    Examples:
+        >>> from bonescint.prepare import recipe_named
+        >>> small = resized(recipe_named("body-root"), 256)
+        >>> small.rows, small.columns
+        (256, 128)
+    """
+    return replace(recipe, rows=rows, columns=rows // 2)
+
+
+def training_loader(
+    source: ScanSource, settings: TrainSettings, batches: BalancedBatches
+) -> DataLoader[Batch]:
+    """A loader of balanced, augmented batches."""
+    workers = settings.loader_workers
+    return DataLoader(
+        TrainingScans(source, settings),
+        batch_sampler=batches,
+        collate_fn=joined,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        prefetch_factor=4 if workers else None,
+    )
+
+
+def plain_loader(
+    source: ScanSource, recipe: Recipe, *, batch_size: int, workers: int
+) -> DataLoader[Batch]:
+    """A loader of samples as they are, in order."""
+    return DataLoader(
+        PlainScans(source, recipe),
+        batch_size=batch_size,
+        collate_fn=joined,
+        num_workers=workers,
+        prefetch_factor=2 if workers else None,
+    )

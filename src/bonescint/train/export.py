@@ -1,0 +1,78 @@
+"""A trained network as an ONNX file: logits and Grad-CAM maps from one forward pass."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from bonescint.train.extras import load
+from bonescint.train.network import Vgg16Classifier
+
+if TYPE_CHECKING:
+    import onnx
+
+INPUT_NAME = "scan"
+OUTPUT_NAMES = ("logits", "maps")
+_OPSET = 17
+
+
+class _WithMaps(nn.Module):
+    """Makes `forward_with_maps` the forward pass, which is what exporters follow."""
+
+    def __init__(self, network: Vgg16Classifier) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, composite: Tensor) -> tuple[Tensor, Tensor]:
+        return self.network.forward_with_maps(composite)
+
+
+def to_onnx(network: Vgg16Classifier, *, rows: int = 512) -> onnx.ModelProto:
+    """Export a network in float32.
+
+    Args:
+        network: trained; its standardisation is folded first.
+        rows: rows and columns of the composite, fixed in the graph.
+
+    Returns:
+        ONNX model. Input `scan` float32 (N, 1, rows, rows) in [0, 1]; outputs `logits`
+        (N, 2) and `maps` (N, 2, rows / 16, rows / 16).
+
+    Raises:
+        MissingExtraError: the library onnx is not installed.
+
+    Examples:
+        >>> from bonescint.train.network import Vgg16Shape
+        >>> narrow = Vgg16Classifier(shape=Vgg16Shape(channels=(2, 2, 4, 4, 4), hidden=8))
+        >>> model = to_onnx(narrow, rows=64)
+        >>> [output.name for output in model.graph.output]
+        ['logits', 'maps']
+    """
+    onnx = load("onnx")
+    folded = network.folded().cpu().eval()
+    # The exporter follows the layout of the weights; ONNX knows only the default one.
+    folded = folded.to(memory_format=torch.contiguous_format)
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        # The TorchScript exporter announces that torch's other one will be the default. That
+        # one needs onnxscript and yields the same graph here, at several times the size of
+        # dependencies.
+        warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"torch\.onnx")
+        warnings.filterwarnings("ignore", category=DeprecationWarning, message=".*TorchScript")
+        torch.onnx.export(
+            _WithMaps(folded),
+            (torch.zeros(1, 1, rows, rows),),
+            buffer,
+            input_names=[INPUT_NAME],
+            output_names=list(OUTPUT_NAMES),
+            dynamic_axes={name: {0: "scans"} for name in (INPUT_NAME, *OUTPUT_NAMES)},
+            opset_version=_OPSET,
+            dynamo=False,
+        )
+    model = onnx.load_from_string(buffer.getvalue())
+    onnx.checker.check_model(model, full_check=True)
+    return model

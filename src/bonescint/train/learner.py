@@ -1,0 +1,189 @@
+"""The Lightning module: losses, optimiser, running average of the weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import lightning.pytorch as lightning
+import torch
+from sklearn.metrics import roc_auc_score
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim import AdamW, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import AveragedModel
+from torch.utils.data import DataLoader
+
+from bonescint.train.dataset import Batch
+from bonescint.train.network import LesionHead, Vgg16Classifier
+from bonescint.train.settings import Precision, Schedule, TrainSettings
+
+_WARM_UP = 0.05
+_FINAL = 0.01
+_SMALLEST_DEVIATION = 1e-3
+
+
+class Learner(lightning.LightningModule):
+    """Trains a `Vgg16Classifier` with settings.
+
+    Args:
+        network: with its initial weights.
+        settings: how to train.
+        steps_per_epoch: batches of an epoch.
+        stage_loader: gives plain training scans at a number of rows, to measure the pooled
+            features' mean and deviation when a stage begins.
+    """
+
+    def __init__(
+        self,
+        network: Vgg16Classifier,
+        settings: TrainSettings,
+        *,
+        steps_per_epoch: int,
+        stage_loader: Callable[[int], DataLoader[Batch]],
+    ) -> None:
+        super().__init__()
+        self.network = network.to(memory_format=torch.channels_last)
+        self.lesion_head = LesionHead(settings.shape.channels[-1])
+        self._settings = settings
+        self._steps_per_epoch = steps_per_epoch
+        self._stage_loader = stage_loader
+        self.averaged: AveragedModel | None = None
+        if settings.averaging_decay is not None:
+            self.averaged = AveragedModel(network, multi_avg_fn=_averaging(settings))
+        self._seen: list[tuple[Tensor, Tensor]] = []
+
+    @property
+    def exported(self) -> Vgg16Classifier:
+        """The network to judge and to export: the running average if there is one."""
+        network = self.network if self.averaged is None else self.averaged.module
+        if not isinstance(network, Vgg16Classifier):
+            raise TypeError("The averaged module must be a Vgg16Classifier.")
+        return network
+
+    def features(self, network: Vgg16Classifier, composites: Tensor) -> Tensor:
+        """Features of the last block in the precision of the settings."""
+        composites = composites.to(memory_format=torch.channels_last)
+        reduced = self._settings.precision is Precision.BFLOAT16
+        with torch.autocast(composites.device.type, dtype=torch.bfloat16, enabled=reduced):
+            features = network.features(composites, frozen_blocks=self._settings.frozen_blocks)
+        return features.float()
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # noqa: ARG002
+        """Cross entropy of the scan, and of its cells if that is wanted."""
+        settings = self._settings
+        features = self.features(self.network, batch.composites)
+        logits = self.network.classified(features)
+        loss = functional.cross_entropy(
+            logits, batch.labels, label_smoothing=settings.label_smoothing
+        )
+        self.log("loss", loss.detach(), prog_bar=True, batch_size=len(batch.labels))
+        if settings.lesion_weight > 0:
+            lesion_loss = self._lesion_loss(features, batch)
+            self.log("cells", lesion_loss.detach(), prog_bar=True, batch_size=len(batch.labels))
+            loss = loss + settings.lesion_weight * lesion_loss
+        return loss
+
+    def _lesion_loss(self, features: Tensor, batch: Batch) -> Tensor:
+        positive_weight = features.new_tensor(self._settings.lesion_positive_weight)
+        by_cell = functional.binary_cross_entropy_with_logits(
+            self.lesion_head(features), batch.cells, pos_weight=positive_weight, reduction="none"
+        )
+        known = batch.known.sum().clamp(min=1)
+        # A sum over the cells over a fixed number: a lesion weighs the same in every scan.
+        return (by_cell.sum(dim=(1, 2)) * batch.known).sum() / known / _CELLS_PER_UNIT
+
+    def on_train_batch_end(self, outputs: object, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
+        """Move the running average."""
+        if self.averaged is not None:
+            self.averaged.update_parameters(self.network)
+
+    def on_train_epoch_start(self) -> None:
+        """When a stage begins, measure what standardises the pooled features."""
+        settings, epoch = self._settings, self.current_epoch
+        rows = settings.rows_of_epoch(epoch)
+        if not settings.standardised or (epoch and rows == settings.rows_of_epoch(epoch - 1)):
+            return
+        networks = [self.network] if self.averaged is None else [self.network, self.exported]
+        pooled: list[list[Tensor]] = [[] for _ in networks]
+        with torch.no_grad():
+            for batch in self._stage_loader(rows):
+                composites = batch.composites.to(self.device)
+                for kept, network in zip(pooled, networks, strict=True):
+                    kept.append(network.pooled(self.features(network, composites)))
+                    if epoch == 0:
+                        break  # the average still equals the network
+            for kept, network in zip(pooled, networks, strict=True):
+                _standardise(network, torch.cat(kept or pooled[0]))
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
+        """Collect logits of the network that would be exported."""
+        network = self.exported
+        logits = network.classified(self.features(network, batch.composites))
+        self._seen.append((logits.cpu(), batch.labels.cpu()))
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the cross entropy and the area under the ROC curve."""
+        logits = torch.cat([logits for logits, _ in self._seen])
+        labels = torch.cat([labels for _, labels in self._seen])
+        self._seen.clear()
+        self.log("val_loss", functional.cross_entropy(logits, labels), prog_bar=True)
+        if 0 < int(labels.sum()) < len(labels):
+            score = roc_auc_score(labels.numpy(), (logits[:, 1] - logits[:, 0]).numpy())
+            self.log("val_auc", float(score), prog_bar=True)
+
+    def configure_optimizers(self) -> tuple[list[Optimizer], list[dict[str, object]]]:
+        """Adam with a slow backbone and a fast head, and the schedule of both."""
+        settings, network = self._settings, self.network
+        for number, block in enumerate(network.blocks):
+            block.requires_grad_(number >= settings.frozen_blocks)
+        head: list[nn.Module] = [network.hidden, network.output, self.lesion_head]
+        groups = [
+            {
+                "params": [p for p in network.blocks.parameters() if p.requires_grad],
+                "lr": settings.backbone_learning_rate,
+            },
+            {
+                "params": [p for module in head for p in module.parameters()],
+                "lr": settings.head_learning_rate,
+            },
+        ]
+        optimizer = AdamW(
+            [group for group in groups if group["params"]], weight_decay=settings.weight_decay
+        )
+        scheduler = LambdaLR(optimizer, self._factor)
+        return [optimizer], [{"scheduler": scheduler, "interval": "step"}]
+
+    def _factor(self, step: int) -> float:
+        settings = self._settings
+        if settings.schedule is Schedule.CONSTANT:
+            return 1.0
+        done = step / max(1, self._steps_per_epoch * settings.epochs)
+        if done < _WARM_UP:
+            return max(_FINAL, done / _WARM_UP)
+        turned = min(1.0, (done - _WARM_UP) / (1 - _WARM_UP))
+        return _FINAL + (1 - _FINAL) * 0.5 * (1 + math.cos(math.pi * turned))
+
+
+_CELLS_PER_UNIT = 64.0
+
+
+def _averaging(settings: TrainSettings) -> Callable[..., None]:
+    limit = settings.averaging_decay or 0.0
+
+    @torch.no_grad()
+    def move(averages: list[Tensor], values: list[Tensor], count: Tensor | int) -> None:
+        # Early steps weigh more, so that the start is forgotten soon.
+        decay = min(limit, (1.0 + float(count)) / (10.0 + float(count)))
+        torch._foreach_lerp_(averages, values, 1 - decay)
+
+    return move
+
+
+def _standardise(network: Vgg16Classifier, pooled: Tensor) -> None:
+    deviation = pooled.std(dim=0)
+    # A channel that never varies would be blown up: no deviation under a tenth of the typical.
+    least = max(_SMALLEST_DEVIATION, 0.1 * float(deviation.median()))
+    network.pooled_mean.copy_(pooled.mean(dim=0))
+    network.pooled_deviation.copy_(deviation.clamp(min=least))

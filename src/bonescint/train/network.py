@@ -1,0 +1,240 @@
+"""VGG16 as in the paper, with Grad-CAM written as part of the forward pass.
+
+Simonyan & Zisserman 2014 (13 convolutions), Ibrahim et al. 2023 (the head), Selvaraju et al.
+2017 (Grad-CAM). `docs/grad-cam.md` derives the closed form used here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+CONVOLUTIONS_PER_BLOCK = (2, 2, 3, 3, 3)
+REDUCTION = 16
+"""Pixels of the composite along one side of a cell of the activation map."""
+
+
+class InputScale(StrEnum):
+    """What a set of VGG16 weights wants to see where the composite says 0 to 1."""
+
+    KERAS_BGR = "keras-bgr"
+    """0 to 255 less the channel means 103.939, 116.779, 123.68, in the order B, G, R."""
+    TORCHVISION = "torchvision-rgb"
+    """0 to 1 less the means 0.485, 0.456, 0.406 over 0.229, 0.224, 0.225, in R, G, B."""
+    UNIT = "unit"
+    """0 to 1 as it is, in every channel (what the paper fed)."""
+
+
+class _Affine(NamedTuple):
+    factor: tuple[float, float, float]
+    offset: tuple[float, float, float]
+
+
+_SCALES = {
+    InputScale.KERAS_BGR: _Affine((255.0,) * 3, (-103.939, -116.779, -123.68)),
+    InputScale.TORCHVISION: _Affine(
+        (1 / 0.229, 1 / 0.224, 1 / 0.225), (-0.485 / 0.229, -0.456 / 0.224, -0.406 / 0.225)
+    ),
+    InputScale.UNIT: _Affine((1.0,) * 3, (0.0,) * 3),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vgg16Shape:
+    """Sizes of the layers; the defaults are VGG16's and the paper's.
+
+    Attributes:
+        channels: of the five blocks.
+        hidden: units of the hidden layer of the head.
+    """
+
+    channels: tuple[int, int, int, int, int] = (64, 128, 256, 512, 512)
+    hidden: int = 512
+
+
+class Vgg16Classifier(nn.Module):
+    """13 convolutions, last max pool, global average, 512 units with ReLU, 2 logits.
+
+    The input is a recipe's composite, float (N, 1, rows, columns) in [0, 1], rows and columns
+    multiples of 32; doubling the channel and the weights' own input scale happen inside.
+
+    The buffers `pooled_mean` and `pooled_deviation` standardise the globally averaged
+    features while training; they are constants, so `folded()` absorbs them in the hidden
+    layer and leaves exactly the paper's architecture.
+
+    Args:
+        shape: sizes of the layers.
+        input_scale: what the convolutions' weights want to see.
+
+    Examples:
+        >>> narrow = Vgg16Shape(channels=(2, 2, 4, 4, 4), hidden=8)
+        >>> network = Vgg16Classifier(shape=narrow)
+        >>> logits, maps = network.forward_with_maps(torch.rand(1, 1, 64, 64))
+        >>> tuple(logits.shape), tuple(maps.shape)
+        ((1, 2), (1, 2, 4, 4))
+    """
+
+    pooled_mean: Tensor
+    pooled_deviation: Tensor
+    _factor: Tensor
+    _offset: Tensor
+
+    def __init__(
+        self,
+        *,
+        shape: Vgg16Shape | None = None,
+        input_scale: InputScale = InputScale.KERAS_BGR,
+    ) -> None:
+        super().__init__()
+        self.shape = shape or Vgg16Shape()
+        self.input_scale = input_scale
+        blocks = []
+        inputs = 3
+        for outputs, count in zip(self.shape.channels, CONVOLUTIONS_PER_BLOCK, strict=True):
+            convolutions = []
+            for _ in range(count):
+                convolutions.append(nn.Conv2d(inputs, outputs, kernel_size=3, padding=1))
+                inputs = outputs
+            blocks.append(nn.ModuleList(convolutions))
+        self.blocks = nn.ModuleList(blocks)
+        self.activation = nn.ReLU()
+        self.last_activation = nn.ReLU()
+        self.hidden = nn.Linear(inputs, self.shape.hidden)
+        self.output = nn.Linear(self.shape.hidden, 2)
+        self._standardises = True
+        self.register_buffer("pooled_mean", torch.zeros(inputs))
+        self.register_buffer("pooled_deviation", torch.ones(inputs))
+        scale = _SCALES[input_scale]
+        self.register_buffer("_factor", torch.tensor(scale.factor).view(1, 3, 1, 1), False)
+        self.register_buffer("_offset", torch.tensor(scale.offset).view(1, 3, 1, 1), False)
+
+    def convolutions(self) -> Iterator[tuple[str, nn.Conv2d]]:
+        """The 13 convolutions with Keras' names, `block1_conv1` to `block5_conv3`."""
+        for number, block in enumerate(self._blocks(), start=1):
+            for index, convolution in enumerate(block, start=1):
+                yield f"block{number}_conv{index}", convolution
+
+    def _blocks(self) -> Iterator[list[nn.Conv2d]]:
+        for block in self.blocks:
+            if not isinstance(block, nn.ModuleList):
+                raise TypeError("A block must be a list of convolutions.")
+            yield [layer for layer in block if isinstance(layer, nn.Conv2d)]
+
+    def features(self, composite: Tensor, *, frozen_blocks: int = 0) -> Tensor:
+        """Features of block5_conv3 after ReLU, (N, channels, rows / 16, columns / 16).
+
+        Args:
+            composite: float (N, 1, rows, columns) in [0, 1].
+            frozen_blocks: leading blocks that keep no gradient.
+        """
+        values = composite * self._factor + self._offset
+        last = len(self.blocks)
+        for number, block in enumerate(self._blocks(), start=1):
+            frozen = number <= frozen_blocks
+            with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
+                for index, convolution in enumerate(block, start=1):
+                    is_last = number == last and index == len(block)
+                    values = convolution(values)
+                    values = self.last_activation(values) if is_last else self.activation(values)
+                if number < last:
+                    values = functional.max_pool2d(values, 2)
+        return values
+
+    def pooled(self, features: Tensor) -> Tensor:
+        """Last max pool and global average: (N, channels), not standardised."""
+        cells = functional.max_pool2d(features, 2)
+        return cells.to(self.pooled_mean.dtype).mean(dim=(2, 3))
+
+    def _hidden(self, features: Tensor) -> Tensor:
+        pooled = self.pooled(features)
+        if self._standardises:
+            pooled = (pooled - self.pooled_mean) / self.pooled_deviation
+        hidden: Tensor = self.hidden(pooled)
+        return hidden
+
+    def classified(self, features: Tensor) -> Tensor:
+        """Logits (N, 2) from features; class 0 is no metastatic bone disease, class 1 is."""
+        logits: Tensor = self.output(functional.relu(self._hidden(features)))
+        return logits
+
+    def forward(self, composite: Tensor) -> Tensor:
+        """Logits (N, 2) of composites (N, 1, rows, columns)."""
+        return self.classified(self.features(composite))
+
+    def forward_with_maps(self, composite: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits and the Grad-CAM map of each class, from one forward pass.
+
+        Args:
+            composite: float (N, 1, rows, columns) in [0, 1].
+
+        Returns:
+            Logits (N, 2), and maps (N, 2, rows / 16, columns / 16) after ReLU.
+        """
+        features = self.features(composite)
+        hidden = self._hidden(features)
+        logits = self.output(functional.relu(hidden))
+        # Gradient of logit c with respect to the pooled mean: W1' (1[h > 0] * W2[c]).
+        active = (hidden > 0).to(features.dtype)
+        through = active.unsqueeze(1) * self.output.weight.unsqueeze(0)
+        inward = self.hidden.weight
+        if self._standardises:
+            inward = inward / self.pooled_deviation
+        gradient = torch.matmul(through, inward)
+        # Every pooled cell hands its share to exactly one cell of the features, so the mean
+        # of the gradient over the features' cells is this vector over their number.
+        cells = features.shape[2] * features.shape[3]
+        weights = gradient / cells
+        maps = torch.matmul(weights, features.flatten(2))
+        maps = maps.reshape(features.shape[0], 2, features.shape[2], features.shape[3])
+        return logits, functional.relu(maps)
+
+    @torch.no_grad()
+    def folded(self) -> Vgg16Classifier:
+        """The same function with the standardisation absorbed by the hidden layer.
+
+        Examples:
+            >>> network = Vgg16Classifier(shape=Vgg16Shape(channels=(2, 2, 4, 4, 4), hidden=8))
+            >>> _ = network.pooled_mean.fill_(0.5), network.pooled_deviation.fill_(2.0)
+            >>> composite = torch.rand(1, 1, 64, 64)
+            >>> torch.allclose(network(composite), network.folded()(composite), atol=1e-6)
+            True
+        """
+        twin = Vgg16Classifier(shape=self.shape, input_scale=self.input_scale)
+        twin.load_state_dict(self.state_dict())
+        weight = self.hidden.weight.double() / self.pooled_deviation.double()
+        bias = self.hidden.bias.double() - weight @ self.pooled_mean.double()
+        twin.hidden.weight.copy_(weight)
+        twin.hidden.bias.copy_(bias)
+        twin.pooled_mean.zero_()
+        twin.pooled_deviation.fill_(1.0)
+        twin._standardises = False
+        return twin.train(self.training)
+
+
+class LesionHead(nn.Module):
+    """Says for each cell of the map whether it holds a metastasis; used while training only.
+
+    Args:
+        channels: of the features.
+
+    Examples:
+        >>> tuple(LesionHead(8)(torch.zeros(2, 8, 4, 4)).shape)
+        (2, 4, 4)
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.cell = nn.Conv2d(channels, 1, kernel_size=1)
+        nn.init.zeros_(self.cell.weight)
+        nn.init.constant_(self.cell.bias, -4.0)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Logits (N, rows / 16, columns / 16) of features (N, channels, ...)."""
+        logits: Tensor = self.cell(features)
+        return logits.squeeze(1)

@@ -1,0 +1,195 @@
+"""How to train: typed, frozen, written into the model card."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from bonescint.prepare import Recipe, recipe_named
+from bonescint.scan import ParameterError
+from bonescint.train.augment import (
+    PAPER_COMPOSITE_CHANGE,
+    SCAN_AUGMENTATIONS,
+    Augmentation,
+    CompositeChange,
+    described,
+)
+from bonescint.train.network import InputScale, Vgg16Shape
+
+
+class Precision(StrEnum):
+    """Arithmetic of the convolutions; the head always computes in float32."""
+
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+
+
+class Schedule(StrEnum):
+    """How learning rates move over the whole training."""
+
+    CONSTANT = "constant"
+    COSINE = "cosine"
+    """A linear warm-up, then half a cosine down to a hundredth."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """Some epochs at one resolution.
+
+    Attributes:
+        epochs: balanced epochs.
+        rows: rows (and columns) of the composite, a multiple of 32. The network is fully
+            convolutional: coarse epochs cost a quarter at half the rows.
+    """
+
+    epochs: int
+    rows: int = 512
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1:
+            raise ParameterError("epochs", "Stage", "at least 1", self.epochs)
+        if self.rows < 32 or self.rows % 32:
+            raise ParameterError("rows", "Stage", "a multiple of 32", self.rows)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainSettings:
+    """Everything that decides what training does, apart from the cohort and the weights.
+
+    The defaults are what learnt in our trials (docs/training.md); `paper()` is the paper's.
+
+    Attributes:
+        recipe: what is done to a scan first; its own size is what is exported.
+        stages: resolutions and epochs, in order.
+        batch_size: scans a step.
+        backbone_learning_rate: of the convolutions that are not frozen.
+        head_learning_rate: of the two dense layers and the lesion head.
+        frozen_blocks: leading blocks of convolutions that keep ImageNet's weights.
+        input_scale: overrides what the weights want to see (the paper fed 0 to 1).
+        standardised: standardise the pooled features by constants measured on the training
+            scans when a stage begins; folded into the hidden layer on export.
+        weight_decay: decoupled (AdamW); 0 is plain Adam.
+        label_smoothing: of the cross entropy.
+        schedule: of the learning rates.
+        lesion_weight: weight of the auxiliary task (where is metastasis, cell by cell), 0
+            for none. Only scans with masks, and negative ones, take part.
+        lesion_positive_weight: weight of a cell with metastasis against one without.
+        averaging_decay: of the running average of the weights that is exported, or `None`.
+        gradient_limit: largest norm of the gradient, or `None`.
+        precision: arithmetic of the convolutions.
+        scan_augmentations: random changes to scans, in order.
+        composite_change: random changes after the recipe.
+        seed: of everything that is random.
+        loader_workers: processes that read and prepare scans; 0 for none.
+        checkpoint_steps: steps between two checkpoints (there is one after each epoch, too).
+        shape: sizes of the layers.
+
+    Examples:
+        >>> TrainSettings().epochs, TrainSettings.paper().epochs
+        (12, 6)
+    """
+
+    recipe: Recipe = recipe_named("body-root")
+    stages: tuple[Stage, ...] = (Stage(epochs=8, rows=256), Stage(epochs=4, rows=512))
+    batch_size: int = 8
+    backbone_learning_rate: float = 1.5e-5
+    head_learning_rate: float = 5e-4
+    frozen_blocks: int = 2
+    input_scale: InputScale | None = None
+    standardised: bool = True
+    weight_decay: float = 1e-3
+    label_smoothing: float = 0.05
+    schedule: Schedule = Schedule.COSINE
+    lesion_weight: float = 0.5
+    lesion_positive_weight: float = 8.0
+    averaging_decay: float | None = 0.998
+    gradient_limit: float | None = 1.0
+    precision: Precision = Precision.BFLOAT16
+    scan_augmentations: tuple[Augmentation, ...] = SCAN_AUGMENTATIONS
+    composite_change: CompositeChange = CompositeChange()
+    seed: int = 1
+    loader_workers: int = 2
+    checkpoint_steps: int = 100
+    shape: Vgg16Shape = Vgg16Shape()
+
+    def __post_init__(self) -> None:
+        if not self.stages:
+            raise ParameterError("stages", "TrainSettings", "at least one stage", self.stages)
+        for name, least in (("batch_size", 1), ("checkpoint_steps", 1), ("loader_workers", 0)):
+            if getattr(self, name) < least:
+                raise ParameterError(
+                    name, "TrainSettings", f"at least {least}", getattr(self, name)
+                )
+        for name in ("backbone_learning_rate", "head_learning_rate"):
+            if not 0 < getattr(self, name) < 1:
+                raise ParameterError(
+                    name, "TrainSettings", "between 0 and 1", getattr(self, name)
+                )
+        if not 0 <= self.frozen_blocks <= 5:
+            raise ParameterError(
+                "frozen_blocks", "TrainSettings", "from 0 to 5", self.frozen_blocks
+            )
+        if self.recipe.rows != 2 * self.recipe.columns or self.recipe.rows % 32:
+            raise ParameterError(
+                "recipe",
+                "TrainSettings",
+                "one with a square composite of a multiple of 32 rows",
+                (self.recipe.rows, 2 * self.recipe.columns),
+            )
+
+    @classmethod
+    def paper(cls) -> TrainSettings:
+        """As Ibrahim et al. 2023 describe it: Adam 1e-4 on all layers, input in 0 to 1.
+
+        In our trials this collapsed to a constant (docs/training.md).
+        """
+        return cls(
+            recipe=recipe_named("ibrahim2023"),
+            stages=(Stage(epochs=6),),
+            backbone_learning_rate=1e-4,
+            head_learning_rate=1e-4,
+            frozen_blocks=0,
+            input_scale=InputScale.UNIT,
+            standardised=False,
+            weight_decay=0.0,
+            label_smoothing=0.0,
+            schedule=Schedule.CONSTANT,
+            lesion_weight=0.0,
+            averaging_decay=None,
+            gradient_limit=None,
+            scan_augmentations=(),
+            composite_change=PAPER_COMPOSITE_CHANGE,
+        )
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of all stages together."""
+        return sum(stage.epochs for stage in self.stages)
+
+    def rows_of_epoch(self, epoch: int) -> int:
+        """Rows of the composite in an epoch, counted from 0."""
+        for stage in self.stages:
+            if epoch < stage.epochs:
+                return stage.rows
+            epoch -= stage.epochs
+        return self.stages[-1].rows
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-ready dictionary for the model card and the checkpoint."""
+        plain = {
+            name: getattr(self, name)
+            for name in self.__dataclass_fields__
+            if name not in _NESTED
+        }
+        return {
+            **plain,
+            "recipe": self.recipe.to_json(),
+            "stages": [{"epochs": stage.epochs, "rows": stage.rows} for stage in self.stages],
+            "scan_augmentations": [described(change) for change in self.scan_augmentations],
+            "composite_change": described(self.composite_change),
+            "shape": {"channels": list(self.shape.channels), "hidden": self.shape.hidden},
+        }
+
+
+_NESTED = frozenset({"recipe", "stages", "scan_augmentations", "composite_change", "shape"})
