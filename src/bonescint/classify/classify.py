@@ -74,8 +74,11 @@ def classify(
         ClassifyInterrupted: Ctrl-C; the results until then are written.
 
     Examples:
-        >>> summary = classify(["scan.dcm", "archive/"], "results")  # doctest: +SKIP
-        >>> [(scan.scan_id, scan.mbd_probability) for scan in summary.results]  # doctest: +SKIP
+        >>> classify(["nowhere.dcm"], "results", model="no-model")
+        Traceback (most recent call last):
+        ...
+        bonescint.scan.errors.ModelFolderError: no-model: no such model folder. Give a folder \
+with configs/metadata.json.
     """
     began = time.perf_counter()
     # Imported here: a worker imports this module too, and needs no run time.

@@ -25,7 +25,8 @@ class CheckedHeader:
         photopeak: the frames to use.
         pixel_spacing_mm: distance between rows and between columns, or `None`.
         decisions: for each frame of `photopeak` its view and rule, `None` if no rule answers.
-        is_side_by_side: a screen picture with both views in one frame.
+        is_side_by_side: a screen picture too wide for one view: both are in one frame.
+        may_be_side_by_side: a screen picture whose view no rule tells: its pixels must show.
         warnings: what was tolerated.
     """
 
@@ -34,6 +35,7 @@ class CheckedHeader:
     pixel_spacing_mm: tuple[float, float] | None
     decisions: tuple[views.Decision | None, ...]
     is_side_by_side: bool
+    may_be_side_by_side: bool
     warnings: tuple[str, ...]
 
 
@@ -76,6 +78,7 @@ def check_dicom_header(header: Header, path: Path) -> CheckedHeader:
         pixel_spacing_mm=spacing,
         decisions=decisions,
         is_side_by_side=side_by_side,
+        may_be_side_by_side=_is_screen(header, photopeak) and decisions == (None,),
         warnings=tuple(warnings),
     )
 
@@ -83,8 +86,12 @@ def check_dicom_header(header: Header, path: Path) -> CheckedHeader:
 def _is_side_by_side(header: Header, layout: PixelLayout, photopeak: PhotopeakFrames) -> bool:
     """A secondary capture whose one frame is too wide for one view, not for two."""
     return (
-        header.text("SOPClassUID").startswith(_SECONDARY_CAPTURE)
-        and len(photopeak.frames) == 1
+        _is_screen(header, photopeak)
         and layout.rows < MIN_ASPECT * layout.columns
         and layout.rows >= MIN_ASPECT * (layout.columns // 2)
     )
+
+
+def _is_screen(header: Header, photopeak: PhotopeakFrames) -> bool:
+    """A secondary capture of one frame."""
+    return header.text("SOPClassUID").startswith(_SECONDARY_CAPTURE) and len(photopeak.frames) == 1

@@ -25,7 +25,7 @@ from bonescint.dicom.checks import check_dicom_header
 from bonescint.dicom.files import file_size, read_bytes, sha256
 from bonescint.dicom.header import Header, parse, quiet
 from bonescint.dicom.pictures import looks_like_picture, picture_size
-from bonescint.dicom.whole_body import MIN_ASPECT, check_geometry
+from bonescint.dicom.whole_body import MAX_ASPECT, MIN_ASPECT, check_geometry
 from bonescint.dicom.words import names_a_mask, pair_key, view_in_path
 from bonescint.scan import InputError, NotABoneScanError, View
 
@@ -175,14 +175,11 @@ def _examine_picture(content: bytes, path: Path, size_bytes: int) -> _Candidate:
         raise NotABoneScanError(path, "is named as a mask or a label", "Leave it out")
     rows, columns = picture_size(content, path)
     view = view_in_path(path)
-    one_view = rows >= MIN_ASPECT * columns
+    one_view = view is not None and rows >= MIN_ASPECT * columns
+    if view is None and rows > MAX_ASPECT / 2 * columns:
+        check_geometry(rows, columns, None, str(path))
+        raise unnamed_picture(path)
     check_geometry(rows, columns if one_view else columns // 2, None, str(path))
-    if one_view and view is None:
-        raise InputError(
-            path,
-            "nothing tells which view this picture shows",
-            "Name it *_anterior or *_posterior, or give AP and PA side by side",
-        )
     return _Candidate(
         path=path,
         view=view,
@@ -192,8 +189,17 @@ def _examine_picture(content: bytes, path: Path, size_bytes: int) -> _Candidate:
     )
 
 
+def unnamed_picture(path: Path) -> InputError:
+    """The error for a picture of one body whose view nothing tells."""
+    return InputError(
+        path,
+        "nothing tells which view this picture shows",
+        "Name it *_anterior or *_posterior, or give AP and PA side by side",
+    )
+
+
 def _examine_dicom(header: Header, path: Path, size_bytes: int) -> _Candidate:
-    if header.text("MediaStorageSOPClassUID") or header.items("DirectoryRecordSequence"):
+    if header.items("DirectoryRecordSequence"):
         raise NotABoneScanError(path, "is a DICOMDIR, an index of files", "Search its folder")
     checked = check_dicom_header(header, path)
     if not header.has_pixel_data:

@@ -30,7 +30,9 @@ IMPLICIT_LITTLE = "1.2.840.10008.1.2"
 EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
 EXPLICIT_BIG = "1.2.840.10008.1.2.2"
 
-_PIXEL_GROUP = 0x7FE0
+_FIRST_PIXEL_ELEMENT = 0x7FE00008
+_PIXEL_DATA = 0x7FE00010
+_UNDEFINED_LENGTH = 0xFFFFFFFF
 _LONG_VRS = frozenset({b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"UC", b"UN", b"UR", b"UT"})
 
 
@@ -60,17 +62,28 @@ class Header:
         dataset: the pydicom data set behind it.
         transfer_syntax: UID of the transfer syntax, empty if the file does not say.
         has_pixel_data: whether parsing came to a Pixel Data element.
+        pixel_data: its raw bytes, if they were asked for.
     """
 
     dataset: Dataset
     transfer_syntax: str = ""
     has_pixel_data: bool = False
+    pixel_data: bytes | None = None
 
     def _value(self, keyword: str) -> Any:
         try:
             return self.dataset.get(keyword)
         except Exception:  # noqa: BLE001 - a damaged value may raise anything in pydicom
             return None
+
+    def has(self, keyword: str) -> bool:
+        """Whether the element is there and not empty, readable or not."""
+        try:
+            return bool(self.dataset[keyword].value not in (None, "", b""))
+        except KeyError:
+            return False
+        except Exception:  # noqa: BLE001 - there, but damaged
+            return True
 
     def texts(self, keyword: str) -> tuple[str, ...]:
         """Each value as text without padding."""
@@ -117,11 +130,6 @@ class Header:
         except Exception:  # noqa: BLE001 - as above; a missing block raises KeyError
             return ()
         return _texts(value)
-
-    def pixel_data(self) -> bytes | None:
-        """The raw bytes of Pixel Data, or `None`."""
-        value = self._value("PixelData")
-        return bytes(value) if isinstance(value, bytes | bytearray) else None
 
 
 def _texts(value: Any) -> tuple[str, ...]:
@@ -196,19 +204,38 @@ def _parse(content: bytes, *, pixels: bool) -> Header:
 
     def stop(tag: Any, _vr: str | None, _length: int) -> bool:
         nonlocal reached
-        if tag.group == _PIXEL_GROUP and tag.element in (0x0008, 0x0009, 0x0010):
-            reached = True
-            return not pixels
-        return bool(tag.group > _PIXEL_GROUP)
+        reached = reached or tag == _PIXEL_DATA
+        return bool(tag >= _FIRST_PIXEL_ELEMENT)
 
     transfer_syntax, meta_end = _file_meta(content)
     if transfer_syntax == DEFLATED:
-        inflated = _inflate(content[meta_end:], limit=MAX_FILE_BYTES if pixels else 1 << 20)
-        dataset = read_dataset(BytesIO(inflated), False, True, stop_when=stop)
+        content = _inflate(content[meta_end:], limit=MAX_FILE_BYTES if pixels else 1 << 20)
+        stream = BytesIO(content)
+        dataset = read_dataset(stream, False, True, stop_when=stop)
     else:
-        dataset = read_partial(BytesIO(content), stop_when=stop, force=True)
+        stream = BytesIO(content)
+        dataset = read_partial(stream, stop_when=stop, force=True)
         transfer_syntax = transfer_syntax or _assumed_syntax(dataset)
-    return Header(dataset, transfer_syntax, reached)
+    pixel_data = None
+    if pixels and reached:
+        pixel_data = _value_at(content, stream.tell(), dataset)
+    return Header(dataset, transfer_syntax, reached, pixel_data)
+
+
+def _value_at(content: bytes, at: int, dataset: Dataset) -> bytes:
+    """The value of the element at an offset, as far as the file goes.
+
+    pydicom gives nothing of a value that is cut short; here it is wanted, to say what is wrong.
+    """
+    is_implicit, is_little = dataset.original_encoding
+    order = "<" if is_little else ">"
+    if is_implicit:
+        start, length = at + 8, struct.unpack_from(f"{order}I", content, at + 4)[0]
+    elif content[at + 4 : at + 6] in _LONG_VRS:
+        start, length = at + 12, struct.unpack_from(f"{order}I", content, at + 8)[0]
+    else:
+        start, length = at + 8, struct.unpack_from(f"{order}H", content, at + 6)[0]
+    return content[start:] if length == _UNDEFINED_LENGTH else content[start : start + length]
 
 
 def _assumed_syntax(dataset: Dataset) -> str:

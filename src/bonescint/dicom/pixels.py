@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from bonescint.dicom.decoding import (
     CODECS,
     LOSSY_SYNTAXES,
+    PERHAPS_LOSSY_SYNTAXES,
     DecodingError,
     FrameLayout,
     codestream_is_signed,
@@ -123,7 +124,7 @@ def read_images(
             transfer syntax.
         NotABoneScanError: a colour image.
     """
-    pixel_data = header.pixel_data()
+    pixel_data = header.pixel_data
     if not pixel_data:
         raise InputError(source, "it has no pixel data", _EXPORT_AGAIN)
     warnings: list[str] = []
@@ -131,14 +132,13 @@ def read_images(
         stored = _native_frames(pixel_data, header, layout, frames, source, warnings)
     elif header.transfer_syntax in CODECS:
         stored = _compressed_frames(pixel_data, header, layout, frames, source)
-        if _is_lossy(header):
-            warnings.append("compressed with loss: counts are approximate")
     else:
         raise InputError(
             source,
             "its transfer syntax (way of compression) is not known here",
             "Export it uncompressed, or with JPEG Lossless, JPEG-LS, JPEG 2000 or RLE",
         )
+    warnings += _loss_warnings(header)
     images = [_rescaled(values, header, source) for values in stored]
     if any(image.min() < 0 for image in images):
         warnings.append("negative pixels were set to 0")
@@ -146,10 +146,14 @@ def read_images(
     return tuple(images), tuple(warnings)
 
 
-def _is_lossy(header: Header) -> bool:
-    return header.transfer_syntax in LOSSY_SYNTAXES or header.text(
-        "LossyImageCompression"
-    ).startswith("01")
+def _loss_warnings(header: Header) -> tuple[str, ...]:
+    """What the header tells of lossy compression, now or earlier."""
+    stated = header.text("LossyImageCompression")
+    if header.transfer_syntax in LOSSY_SYNTAXES or stated.startswith("01"):
+        return ("compressed with loss: counts are approximate",)
+    if header.transfer_syntax in PERHAPS_LOSSY_SYNTAXES and stated != "00":
+        return ("perhaps compressed with loss: the header does not say",)
+    return ()
 
 
 def _native_frames(
@@ -275,9 +279,17 @@ def _stored_values(raw: NDArray[np.integer], layout: PixelLayout) -> NDArray[np.
     return values
 
 
+def _rescale_number(header: Header, keyword: str, source: str) -> float | None:
+    """The number, or `None` if the header has none; one that cannot be used is no such case."""
+    number = header.number(keyword)
+    if number is None and header.has(keyword):
+        raise InputError(source, f"its {keyword} is no usable number", _EXPORT_AGAIN)
+    return number
+
+
 def _rescaled(values: NDArray[np.integer], header: Header, source: str) -> NDArray[np.float32]:
-    slope = header.number("RescaleSlope")
-    intercept = header.number("RescaleIntercept")
+    slope = _rescale_number(header, "RescaleSlope", source)
+    intercept = _rescale_number(header, "RescaleIntercept", source)
     if header.items("ModalityLUTSequence"):
         raise InputError(
             source, "it maps its pixels through a lookup table", "Export the counts themselves"
@@ -287,6 +299,4 @@ def _rescaled(values: NDArray[np.integer], header: Header, source: str) -> NDArr
     if slope in (None, 1.0) and intercept in (None, 0.0):
         return values.astype(np.float32)
     scaled = values.astype(np.float64) * (1.0 if slope is None else slope) + (intercept or 0.0)
-    if not np.isfinite(scaled).all() or np.abs(scaled).max() > np.finfo(np.float32).max:
-        raise InputError(source, "its rescale slope or intercept is senseless", _EXPORT_AGAIN)
     return scaled.astype(np.float32)

@@ -12,18 +12,24 @@ from numpy.typing import NDArray
 from bonescint.dicom import identity, views
 from bonescint.dicom.calibration import in_known_unit
 from bonescint.dicom.checks import check_dicom_header
-from bonescint.dicom.discovery import StudyFiles, discover
+from bonescint.dicom.discovery import StudyFiles, discover, unnamed_picture
 from bonescint.dicom.files import read_bytes, sha256
 from bonescint.dicom.frames import PhotopeakFrames
 from bonescint.dicom.header import Header, parse, quiet
 from bonescint.dicom.pictures import halves, looks_like_picture, read_picture
 from bonescint.dicom.pixels import read_images
-from bonescint.dicom.whole_body import MIN_ASPECT, check_geometry, check_outline
+from bonescint.dicom.whole_body import (
+    MIN_ASPECT,
+    check_geometry,
+    check_outline,
+    holds_two_bodies,
+)
 from bonescint.dicom.words import view_in_path
 from bonescint.scan import (
     Acquisition,
     BonescintError,
     InputError,
+    ParameterError,
     PixelUnit,
     Scan,
     View,
@@ -79,9 +85,11 @@ def read(path: str | Path | Sequence[str | Path], *, id_key: bytes | None = None
         >>> scan.shape, scan.views[0].value
         ((1024, 256), 'anterior')
     """
-    paths = [path] if isinstance(path, str | Path) else list(path)
-    found = discover(paths)
+    paths = [Path(path)] if isinstance(path, str | Path) else [Path(entry) for entry in path]
     source = " + ".join(str(entry) for entry in paths)
+    if len(paths) == 2:
+        return read_study(StudyFiles(tuple(paths), source), id_key=id_key)
+    found = discover(paths)
     if len(found.studies) == 1:
         return read_study(found.studies[0], id_key=id_key)
     if not found.studies and len(found.refused) == 1:
@@ -105,7 +113,10 @@ def read_study(study: StudyFiles, *, id_key: bytes | None = None) -> Scan:
     Raises:
         InputError: a file cannot be read; `NotABoneScanError` and `ViewConflictError` are kinds
             of it.
+        ParameterError: an empty `id_key`.
     """
+    if id_key is not None and not id_key:
+        raise ParameterError("id_key", "read_study", "non-empty bytes or None", id_key)
     try:
         with quiet():
             files = [_load(path) for path in study.files]
@@ -131,20 +142,18 @@ def _load_picture(content: bytes, path: Path) -> _LoadedFile:
     picture = read_picture(content, path)
     image, warnings = picture.image, list(picture.warnings)
     rows, columns = image.shape
-    if rows >= MIN_ASPECT * columns:
-        view = view_in_path(path)
-        if view is None:
-            raise InputError(
-                path,
-                "nothing tells which view this picture shows",
-                "Name it *_anterior or *_posterior, or give AP and PA side by side",
-            )
+    view = view_in_path(path)
+    if view is not None and rows >= MIN_ASPECT * columns:
         check_geometry(rows, columns, None, str(path))
         decision = views.Decision(view=view, rule=ViewRule.FILE_NAME)
         images: tuple[_LoadedView, ...] = (_LoadedView(decision=decision, image=image),)
-    else:
+    elif rows < MIN_ASPECT * columns or holds_two_bodies(image):
         images = _side_by_side(image, str(path))
         warnings.append("the left half was taken as anterior, the right half as posterior")
+    else:
+        check_geometry(rows, columns, None, str(path))
+        check_outline(image, str(path))
+        raise unnamed_picture(path)
     return _LoadedFile(
         images=images,
         unit=PixelUnit.INTENSITY,
@@ -175,7 +184,10 @@ def _load_dicom(content: bytes, path: Path) -> _LoadedFile:
     stored, pixel_warnings = read_images(header, layout, photopeak.frames, source)
     images, unit, unit_warnings = in_known_unit(stored, header, layout)
     warnings = [*checked.warnings, *pixel_warnings, *unit_warnings]
-    if checked.is_side_by_side:
+    side_by_side = checked.is_side_by_side or (
+        checked.may_be_side_by_side and holds_two_bodies(images[0])
+    )
+    if side_by_side:
         loaded = _side_by_side(images[0], source)
         unit = PixelUnit.INTENSITY
         warnings.append("a screen picture: left half taken as anterior, right half as posterior")
@@ -190,7 +202,7 @@ def _load_dicom(content: bytes, path: Path) -> _LoadedFile:
         images=loaded,
         unit=unit,
         acquisition=_acquisition(header, photopeak, content),
-        pixel_spacing_mm=None if checked.is_side_by_side else checked.pixel_spacing_mm,
+        pixel_spacing_mm=None if side_by_side else checked.pixel_spacing_mm,
         study_uid=header.text("StudyInstanceUID"),
         instance_uid=header.text("SOPInstanceUID"),
         patient_id=header.text("PatientID"),

@@ -154,7 +154,7 @@ class Outline:
         """Why it is no body, or `None`."""
         if self.side_level > 0.75:
             return "its sides are as bright as its middle"
-        if self.occupied_rows < 0.8 or self.height_over_width < 1.2:
+        if self.occupied_rows < 0.65 or self.height_over_width < 1.2:
             return "what it shows is not one upright body"
         if self.roughness > 0.35:
             return "it is noise"
@@ -180,6 +180,31 @@ def check_outline(image: NDArray[np.float32], source: str) -> None:
     complaint = measure_outline(image).complaint()
     if complaint:
         raise NotABoneScanError(source, f"shows no whole body: {complaint}", _EXPORT_COUNTS)
+
+
+def holds_two_bodies(image: NDArray[np.float32]) -> bool:
+    """Whether each half of an image shows a body, as an AP|PA picture does.
+
+    Half a body has its spine at the seam; two bodies have their gap there.
+
+    Args:
+        image: (rows, columns), at least 0, background dark.
+    """
+    half = image.shape[1] // 2
+    parts = (image[:, :half], image[:, -half:])
+    if image.shape[0] < MIN_ROWS or half < MIN_COLUMNS:
+        return False
+    if not MIN_ASPECT <= image.shape[0] / half <= MAX_ASPECT:
+        return False
+    profile = np.sqrt(shrunk(image)).mean(axis=0)
+    quarter, reach = profile.size // 4, max(1, profile.size // 16)
+    bodies = [profile[c - reach : c + reach].mean() for c in (quarter, profile.size - quarter)]
+    seam = profile[profile.size // 2 - 1 : profile.size // 2 + 1].mean()
+    if seam > 0.75 * min(bodies):
+        return False
+    return all(
+        part.max() > part.min() and measure_outline(part).complaint() is None for part in parts
+    )
 
 
 def measure_outline(image: NDArray[np.float32]) -> Outline:

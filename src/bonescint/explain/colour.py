@@ -93,9 +93,17 @@ def painted(grey: NDArray[np.uint8], levels: NDArray[np.float32]) -> NDArray[np.
         >>> painted(white, np.array([[0.0, 1.0]], dtype=np.float32))[0, 0].tolist()
         [255, 255, 255]
     """
-    step = np.rint(np.clip(levels, 0.0, 1.0) * (STEPS - 1)).astype(np.uint8)
-    # What a step adds, and how much of the grey below it leaves: two looked-up tables.
-    added = (heat_colours() * opacity()[:, None]).astype(np.float32)
-    left = 1.0 - opacity()
-    mixed = added[step] + (grey * left[step])[:, :, None]
-    return np.asarray(mixed + 0.5, dtype=np.float32).astype(np.uint8)
+    step = np.rint(np.clip(levels, 0.0, 1.0) * (STEPS - 1)).astype(np.uint16)
+    packed = np.take(_mixtures(), (step << 8) | grey)
+    return packed.view(np.uint8).reshape(*grey.shape, 4)[:, :, :3]
+
+
+@lru_cache(maxsize=1)
+def _mixtures() -> NDArray[np.uint32]:
+    """The colour of each of 256 levels over each of 256 greys, four bytes each."""
+    opaque = opacity()[:, None, None]
+    greys = np.arange(256, dtype=np.float32)[None, :, None]
+    table = np.zeros((STEPS, 256, 4), dtype=np.uint8)
+    mixed = heat_colours()[:, None, :] * opaque + greys * (1.0 - opaque)
+    table[:, :, :3] = np.rint(mixed).astype(np.uint8)
+    return table.view(np.uint32).ravel()

@@ -47,9 +47,24 @@ def font(size: int) -> ImageFont.FreeTypeFont:
     raise OSError("Pillow was built without FreeType: install its wheel from PyPI.")
 
 
+@lru_cache(maxsize=2048)
 def width_of(text: str, size: int) -> int:
     """Pixels that a line of text spans."""
     return int(font(size).getlength(text) + 0.5)
+
+
+@lru_cache(maxsize=512)
+def _rendered(text: str, size: int, thickness: float, anchor: str) -> tuple[Image.Image, int, int]:
+    """A line of text as a mask, and where its corner lies from the anchor; kept for reuse."""
+    face = font(size)
+    left, top, right, bottom = face.getbbox(text, stroke_width=thickness, anchor=anchor)
+    corner = int(left) - 1, int(top) - 1
+    mask = Image.new("L", (int(right) - corner[0] + 2, int(bottom) - corner[1] + 2))
+    place = (-corner[0], -corner[1])
+    ImageDraw.Draw(mask).text(
+        place, text, font=face, fill=255, anchor=anchor, stroke_width=thickness, stroke_fill=255
+    )
+    return mask, *corner
 
 
 def write(
@@ -60,18 +75,26 @@ def write(
     size: int,
     colour: tuple[int, int, int] = INK,
     bold: bool = False,
+    halo: bool = False,
     anchor: str = "la",
 ) -> None:
-    """Write one line; bold thickens the strokes, since the font has one weight only."""
-    draw.text(
-        position,
-        drawable(text),
-        font=font(size),
-        fill=colour,
-        anchor=anchor,
-        stroke_width=0.4 if bold else 0,
-        stroke_fill=colour,
-    )
+    """Write one line; bold thickens the strokes, since the font has one weight only.
+
+    Args:
+        draw: where to.
+        position: of the anchor, column and row.
+        text: one line.
+        size: of the letters, in pixels.
+        colour: of the letters.
+        bold: with thicker strokes.
+        halo: with a white rim, to be read on an image.
+        anchor: which point of the text stands at the position, as Pillow names them.
+    """
+    layers = [(2.0, PAGE)] if halo else []
+    layers.append((0.4 if bold else 0.0, colour))
+    for thickness, ink in layers:
+        mask, left, top = _rendered(drawable(text), size, thickness, anchor)
+        draw.bitmap((round(position[0]) + left, round(position[1]) + top), mask, fill=ink)
 
 
 def wrapped(text: str, *, size: int, width: int, most_lines: int = 3) -> list[str]:
@@ -81,16 +104,18 @@ def wrapped(text: str, *, size: int, width: int, most_lines: int = 3) -> list[st
         >>> wrapped("one two", size=12, width=500)
         ['one two']
     """
+    space = width_of(" ", size)
     lines: list[str] = []
-    line = ""
+    line: list[str] = []
+    used = 0
     for word in drawable(text).split():
-        longer = f"{line} {word}".strip()
-        if line and width_of(longer, size) > width:
-            lines.append(line)
-            line = word
-        else:
-            line = longer
-    lines.append(line)
+        taken = width_of(word, size)
+        if line and used + space + taken > width:
+            lines.append(" ".join(line))
+            line, used = [], 0
+        used += taken + (space if line else 0)
+        line.append(word)
+    lines.append(" ".join(line))
     if len(lines) > most_lines:
         lines = [*lines[: most_lines - 1], f"{lines[most_lines - 1]} ..."]
     return [_shortened(entry, size=size, width=width) for entry in lines]

@@ -123,16 +123,8 @@ def _draw_letters(draw: ImageDraw.ImageDraw, view: View, panels: Panels, *, with
     left, top = panels.corner(view, with_map=with_map)
     on_left, on_right = _FIRST_LETTER[view]
     edge = left + panels.size.columns
-    for text, column, anchor in ((on_left, left + 7, "la"), (on_right, edge - 7, "ra")):
-        draw.text(
-            (column, top + 5),
-            text,
-            font_size=16,
-            fill=INK,
-            anchor=anchor,
-            stroke_width=2,
-            stroke_fill=PAGE,
-        )
+    write(draw, (left + 7, top + 5), on_left, size=16, bold=True, halo=True)
+    write(draw, (edge - 7, top + 5), on_right, size=16, bold=True, halo=True, anchor="ra")
 
 
 def _draw_missing(draw: ImageDraw.ImageDraw, view: View, panels: Panels, *, with_map: bool) -> None:

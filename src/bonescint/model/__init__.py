@@ -6,7 +6,7 @@ Floor 2 of the house.
 from bonescint.model.card import CARD_SCHEMA_VERSION, Metric, ModelCard, TrainingRecord
 from bonescint.model.classifier import TARGETS, Classifier, mbd_probability
 from bonescint.model.engine import Answer, Engine, RunSettings
-from bonescint.model.folder import ModelFolder, shipped_model, write_model_folder
+from bonescint.model.folder import ModelFolder, require_writable, shipped_model, write_model_folder
 
 __all__ = [
     "CARD_SCHEMA_VERSION",
@@ -20,6 +20,7 @@ __all__ = [
     "RunSettings",
     "TrainingRecord",
     "mbd_probability",
+    "require_writable",
     "shipped_model",
     "write_model_folder",
 ]

@@ -120,9 +120,7 @@ class ModelCard:
         if not 0 < self.temperature < float("inf"):
             raise ParameterError("temperature", "ModelCard", "above 0", self.temperature)
         if self.precision not in PRECISIONS:
-            raise ParameterError(
-                "precision", "ModelCard", " or ".join(PRECISIONS), self.precision
-            )
+            raise ParameterError("precision", "ModelCard", " or ".join(PRECISIONS), self.precision)
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready dictionary with a schema version."""
@@ -170,6 +168,5 @@ class ModelCard:
             return cls(**fields)
         except (KeyError, TypeError, ValueError, BonescintError) as error:
             raise ModelFolderError(
-                f"{source}: the card cannot be used ({error}). "
-                "Train or download the model again."
+                f"{source}: the card cannot be used ({error}). Train or download the model again."
             ) from error

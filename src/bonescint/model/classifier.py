@@ -145,7 +145,7 @@ class Classifier:
         maps = []
         for target, values in zip(TARGETS, answer.maps, strict=True):
             for view, half in prepared.halves(values).items():
-                extent = tuple(prepared.extents[view])
+                extent = prepared.extents[view]
                 maps.append(ActivationMap(view=view, target=target, values=half, extent=extent))
         return Prediction(
             scan_id=prepared.scan_id,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -24,7 +23,8 @@ ONNX = "models/model.onnx"
 README = "docs/README.md"
 LICENSE = "LICENSE"
 _AGAIN = "Train or download the model again"
-_UNSEALED = "0" * 64
+_UNSEALED = "<sha256 of this file while this stood here>"
+_HASH_DIGITS = 64
 _LICENSE_TEXT = """This model folder is licensed under the Apache License, Version 2.0
 (https://www.apache.org/licenses/LICENSE-2.0).
 
@@ -74,7 +74,9 @@ class ModelFolder:
         """
         folder = Path(path)
         if not folder.is_dir():
-            raise ModelFolderError(f"{folder}: no such model folder. Give a folder with {METADATA}.")
+            raise ModelFolderError(
+                f"{folder}: no such model folder. Give a folder with {METADATA}."
+            )
         metadata = _metadata(folder)
         section = metadata.get("bonescint")
         if not isinstance(section, dict):
@@ -134,13 +136,13 @@ def _verify(folder: Path, name: str, expected: str) -> None:
 
 
 def _sealed(text: str) -> str:
-    """Put the text's own hash where it holds zeros."""
+    """Put the text's own hash where the placeholder stands."""
     return text.replace(_UNSEALED, hashlib.sha256(text.encode()).hexdigest(), 1)
 
 
 def _is_sealed(file: Path, seal: object) -> bool:
-    """Whether a file holds the hash that it had when zeros stood in the hash's place."""
-    if not isinstance(seal, str) or len(seal) != len(_UNSEALED):
+    """Whether a file holds the hash that it had with the placeholder in the hash's place."""
+    if not isinstance(seal, str) or len(seal) != _HASH_DIGITS:
         return False
     unsealed = file.read_bytes().replace(seal.encode(), _UNSEALED.encode(), 1)
     return hashlib.sha256(unsealed).hexdigest() == seal
@@ -161,10 +163,7 @@ def write_model_folder(path: Path | str, *, card: ModelCard, onnx: bytes) -> Mod
         OutputError: the place cannot be written, or holds something that is no model folder.
     """
     target = Path(path)
-    if target.exists() and not (target / METADATA).is_file() and any(target.iterdir()):
-        raise OutputError(
-            f"{target}: exists and is no model folder. Choose another place for the model."
-        )
+    require_writable(target)
     files = {
         ONNX: onnx,
         README: readme_of(card).encode(),
@@ -193,17 +192,40 @@ def write_model_folder(path: Path | str, *, card: ModelCard, onnx: bytes) -> Mod
     return ModelFolder.load(target)
 
 
+def require_writable(path: Path | str) -> None:
+    """Make sure that a model folder can be written here, before any work begins.
+
+    Args:
+        path: the folder to be.
+
+    Raises:
+        OutputError: it holds something else, or its parent cannot be written.
+    """
+    target = Path(path)
+    remedy = "Choose another place for the model"
+    if target.exists() and not target.is_dir():
+        raise OutputError(f"{target}: is a file. {remedy}.")
+    if target.exists() and not (target / METADATA).is_file() and any(target.iterdir()):
+        raise OutputError(f"{target}: exists and is no model folder. {remedy}.")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=target.parent):
+            pass
+    except OSError as error:
+        raise OutputError(f"{target}: cannot be written ({error.strerror}). {remedy}.") from error
+
+
 def _move_into_place(beside: Path, target: Path) -> None:
     if not target.exists():
-        os.replace(beside, target)
+        beside.replace(target)
         return
     old = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
     try:
-        os.replace(target, old / "was")
-        os.replace(beside, target)
+        target.replace(old / "was")
+        beside.replace(target)
     finally:
         if not target.exists():
-            os.replace(old / "was", target)
+            (old / "was").replace(target)
         shutil.rmtree(old, ignore_errors=True)
 
 

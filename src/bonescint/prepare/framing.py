@@ -103,9 +103,9 @@ Framing = WholeField | BodyFrame
 def body_extent(image: NDArray[np.float32], threshold: float) -> Extent:
     """Find the rectangle that holds the patient's body.
 
-    Smoothed values are compared with a share of their typical value inside the body (the
-    median of what exceeds the mean), so that a hot bladder or injection site does not set
-    the scale; pieces smaller than a hundredth of the whole are left out.
+    Smoothed values are compared with a share of their typical value inside the body, found
+    on their square roots so that a hot bladder or injection site does not set the scale.
+    Pieces smaller than a hundredth of the whole are left out.
 
     Args:
         image: a view, array (rows, columns), values at least 0.
@@ -123,13 +123,14 @@ def body_extent(image: NDArray[np.float32], threshold: float) -> Extent:
     """
     rows, columns = image.shape
     whole = Extent(0.0, 0.0, float(rows), float(columns))
-    smooth = ndimage.gaussian_filter(image, max(1.0, columns / 100))
+    smooth = ndimage.gaussian_filter(image, max(1.0, rows / 400))
     background = float(np.percentile(smooth, 5))
-    smooth = smooth - background
-    typical_of = smooth[smooth > smooth.mean()]
+    # The root keeps a hot spot from setting the mean.
+    root = np.sqrt(np.maximum(smooth - background, 0))
+    typical_of = root[root > root.mean()]
     if typical_of.size == 0:
         return whole
-    inside = smooth > threshold * float(np.median(typical_of))
+    inside = root > np.sqrt(threshold) * float(np.median(typical_of))
     labels, count = ndimage.label(inside, structure=np.ones((3, 3)))
     if count == 0:
         return whole

@@ -248,7 +248,7 @@ def build_body(marks: Landmarks, patient: Patient, bones_mm: NDArray[np.float32]
         np.clip(index[:, axis], 0, size - 1, out=index[:, axis])
     shape.solid[tuple(index.T)] = True
     # Round the creases where solids meet.
-    soft_edge = ndimage.uniform_filter(shape.solid.astype(np.float32), 5)
+    soft_edge = ndimage.uniform_filter(shape.solid.astype(np.float32), 3)
     tissue = ndimage.uniform_filter(soft_edge, 3) > 0.45
     tissue[tuple(index.T)] = True
     lungs = _lungs(shape, marks) & tissue

@@ -8,7 +8,7 @@ depth slabs are blurred from far to near in steps that add up in variance.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,6 +78,20 @@ class Camera:
         return float(np.hypot(self.intrinsic_fwhm_mm, collimator)) / _FWHM_PER_SIGMA
 
 
+class ProjectedPart(NamedTuple):
+    """A rectangle of a projected image, and where in the view it lies."""
+
+    image: NDArray[np.float32]
+    top: int
+    left: int
+
+    @property
+    def window(self) -> tuple[slice, slice]:
+        """Rows and columns of the view that it covers."""
+        rows, columns = self.image.shape
+        return slice(self.top, self.top + rows), slice(self.left, self.left + columns)
+
+
 class Projector:
     """Projects activity in one body onto both heads of one camera.
 
@@ -114,7 +128,7 @@ class Projector:
 
     def project(
         self, positions_mm: NDArray[np.float32], activity: NDArray[np.float32]
-    ) -> dict[View, NDArray[np.float32]]:
+    ) -> dict[View, ProjectedPart]:
         """Project samples onto both heads.
 
         Args:
@@ -122,14 +136,15 @@ class Projector:
             activity: array (n,), concentration times cell volume.
 
         Returns:
-            For each view a float32 image (rows, columns), as seen from its own side:
-            primary photons, without scatter and noise.
+            For each view the part of a float32 image, as seen from its own side, that they
+            reach: primary photons, without scatter and noise. Empty when all lie outside
+            the field.
         """
         row, column, slab = self._pixels(positions_mm)
         rows, columns = self.camera.rows, self.camera.columns
         seen = (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
         if not seen.any():
-            return {view: np.zeros((rows, columns), dtype=np.float32) for view in View}
+            return {}
         row, column, slab = row[seen], column[seen], slab[seen]
         cells = self.body.cell_of(positions_mm[seen])
         # Only the part of the field that the samples and their blur reach.
@@ -138,14 +153,16 @@ class Projector:
         left, right = max(0, column.min() - reach), min(columns, column.max() + reach + 1)
         size = (SLABS, bottom - top, right - left)
         flat = (slab * size[1] + (row - top)) * size[2] + (column - left)
-        images = {}
+        parts = {}
         for view in View:
             reached = activity[seen] * self._survival[view][cells]
             slabs = np.bincount(flat, reached, minlength=int(np.prod(size))).reshape(size)
-            image = np.zeros((rows, columns), dtype=np.float32)
-            image[top:bottom, left:right] = self._blurred(slabs.astype(np.float32), view)
-            images[view] = image if view is View.ANTERIOR else mirrored(image)
-        return images
+            image = self._blurred(slabs.astype(np.float32), view)
+            if view is View.ANTERIOR:
+                parts[view] = ProjectedPart(image, int(top), int(left))
+            else:
+                parts[view] = ProjectedPart(mirrored(image), int(top), int(columns - right))
+        return parts
 
     def project_tissue(self) -> dict[View, NDArray[np.float32]]:
         """Project the soft tissue at a concentration of 1 times its relative uptake."""
@@ -178,7 +195,9 @@ class Projector:
         """Blur slabs by their distance and add them, far ones first."""
         pixel = pixel_mm or self.camera.pixel_mm
         distances = self._distance[view]
-        far_to_near = np.argsort(-distances)
+        far_to_near = [slab for slab in np.argsort(-distances) if slabs[slab].any()]
+        if not far_to_near:
+            return np.zeros(slabs.shape[1:], dtype=np.float32)
         sigmas = [self.camera.sigma_mm(float(distances[slab])) / pixel for slab in far_to_near]
         total = slabs[far_to_near[0]]
         for slab, farther, sigma in zip(far_to_near[1:], sigmas, sigmas[1:], strict=False):

@@ -12,7 +12,7 @@ MU_PER_MM = 0.0145
 LUNG_DENSITY = 0.30
 """Lung over water density. ICRP 110 adult phantoms: 0.26 to 0.38."""
 
-CELL_MM = 6.0
+CELL_MM = 8.0
 """Edge of the cells in which soft tissue and attenuation are computed. Assumed."""
 
 SAMPLE_PITCH_MM = 2.4

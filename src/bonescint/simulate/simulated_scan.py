@@ -164,9 +164,12 @@ def _primary_photons(
             *(organ.activity * np.float32(spare) for organ in organs),
         ]
     )
-    images = projector.project(positions, activity)
-    soft = projector.project_tissue()
-    return {view: np.maximum(images[view], 0) + np.float32(tissue) * soft[view] for view in images}
+    photons = {
+        view: np.float32(tissue) * soft for view, soft in projector.project_tissue().items()
+    }
+    for view, part in projector.project(positions, activity).items():
+        photons[view][part.window] += np.maximum(part.image, 0)
+    return photons
 
 
 def _truth(
@@ -182,21 +185,21 @@ def _truth(
     masks = {view: np.zeros(shape, dtype=bool) for view in View}
     listed: list[Focus] = []
     for focus in foci:
-        own_views = projector.project(focus.positions_mm, np.abs(focus.activity))
-        for view, own in own_views.items():
-            peak = float(own.max())
+        parts = projector.project(focus.positions_mm, np.abs(focus.activity))
+        for view, part in parts.items():
+            peak = float(part.image.max())
             if peak <= 0:
                 continue
-            mask = own > _MASK_LEVEL * peak
-            own_counts = float(own[mask].sum()) * per_activity
-            all_counts = float(means[view][mask].sum())
+            mask = part.image > _MASK_LEVEL * peak
+            own_counts = float(part.image[mask].sum()) * per_activity
+            all_counts = float(means[view][part.window][mask].sum())
             noise = float(np.sqrt(max(all_counts, 1.0)))
-            row, column = ndimage.center_of_mass(own * mask)
+            row, column = ndimage.center_of_mass(part.image * mask)
             listed.append(
                 Focus(
                     view=view,
-                    row=float(row),
-                    column=float(column),
+                    row=float(row) + part.top,
+                    column=float(column) + part.left,
                     radius_mm=focus.radius_mm,
                     kind=focus.kind,
                     cause=focus.cause,
@@ -206,7 +209,7 @@ def _truth(
                 )
             )
             if focus.kind is FocusKind.METASTASIS:
-                masks[view] |= mask
+                masks[view][part.window] |= mask
     return Truth(positive=positive, foci=tuple(listed), masks=masks, source="simulator")
 
 

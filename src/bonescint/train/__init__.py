@@ -1,0 +1,23 @@
+"""Train a network on a cohort and export it to a model folder. torch lives only here.
+
+Floor 3 of the house. Needs the extra `train`; importing this package says so if it is missing.
+"""
+
+from bonescint.train.extras import require
+
+require("torch", "lightning", "sklearn", "onnx")
+
+from bonescint.train.network import InputScale, Vgg16Classifier, Vgg16Shape  # noqa: E402
+from bonescint.train.settings import Precision, Schedule, Stage, TrainSettings  # noqa: E402
+from bonescint.train.training import train  # noqa: E402
+
+__all__ = [
+    "InputScale",
+    "Precision",
+    "Schedule",
+    "Stage",
+    "TrainSettings",
+    "Vgg16Classifier",
+    "Vgg16Shape",
+    "train",
+]

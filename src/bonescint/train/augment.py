@@ -6,9 +6,8 @@ state gives the same result.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, is_dataclass
 from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
@@ -17,6 +16,7 @@ from PIL import Image
 from scipy import ndimage
 
 from bonescint.scan import PixelUnit, View
+from bonescint.train.picture import ArchivePicture
 from bonescint.train.sample import Sample
 
 _Range = tuple[float, float]
@@ -30,26 +30,6 @@ class Augmentation(Protocol):
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
         """The changed sample (or the same one)."""
-
-
-def _replaced(
-    sample: Sample,
-    images: dict[View, NDArray[np.float32]],
-    *,
-    step: str,
-    masks: dict[View, NDArray[np.bool_]] | None = None,
-    unit: PixelUnit | None = None,
-) -> Sample:
-    scan = sample.scan.with_views(
-        anterior=images.get(View.ANTERIOR),
-        posterior=images.get(View.POSTERIOR),
-        step=step,
-        unit=unit,
-    )
-    if unit is PixelUnit.INTENSITY:
-        scan = replace(scan, pixel_spacing_mm=None)
-    kept = sample.masks if masks is None else masks
-    return Sample(scan=scan, positive=sample.positive, masks=kept)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +52,7 @@ class Thinning:
             view: rng.binomial(np.rint(image).astype(np.int64), share).astype(np.float32)
             for view, image in sample.scan.images()
         }
-        return _replaced(sample, images, step="thinned")
+        return sample.changed(images, step="thinned")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +72,7 @@ class Blur:
             view: ndimage.gaussian_filter(image, sigma, truncate=3.0)
             for view, image in sample.scan.images()
         }
-        return _replaced(sample, images, step="blurred")
+        return sample.changed(images, step="blurred")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +117,7 @@ class Pose:
             if mask is not None:
                 masks[view] = _warped_mask(mask, coefficients)
         new_masks = None if sample.masks is None else masks
-        return _replaced(sample, images, step="posed", masks=new_masks)
+        return sample.changed(images, step="posed", masks=new_masks)
 
 
 def _warped(
@@ -150,9 +130,7 @@ def _warped(
     return np.asarray(moved, dtype=np.float32)
 
 
-def _warped_mask(
-    mask: NDArray[np.bool_], coefficients: tuple[float, ...]
-) -> NDArray[np.bool_]:
+def _warped_mask(mask: NDArray[np.bool_], coefficients: tuple[float, ...]) -> NDArray[np.bool_]:
     if not mask.any():
         return mask
     picture = Image.fromarray(mask.astype(np.uint8))
@@ -184,7 +162,7 @@ class DropView:
         masks = None
         if sample.masks is not None:
             masks = {view: m for view, m in sample.masks.items() if view is kept}
-        return _replaced(sample, {kept: image}, step="one view dropped", masks=masks)
+        return sample.changed({kept: image}, step="one view dropped", masks=masks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,7 +219,7 @@ class Crop:
         if min(images[next(iter(images))].shape) < 32:
             return sample
         kept_masks = None if sample.masks is None else masks
-        cut = _replaced(sample, images, step="cropped", masks=kept_masks)
+        cut = sample.changed(images, step="cropped", masks=kept_masks)
         if sample.positive and cut.lesion_pixels < self.lesions_kept * sample.lesion_pixels:
             return sample
         return cut
@@ -259,80 +237,6 @@ def _body_box(image: NDArray[np.float32]) -> tuple[int, int, int, int]:
         inside = np.flatnonzero(profile > 0.03 * profile.mean())
         edges += [int(inside[0]), int(inside[-1]) + 1] if inside.size else [0, profile.size]
     return edges[0], edges[1], edges[2], edges[3]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ArchivePicture:
-    """The scan as a picture archive keeps it: 8 bits, windowed, another matrix, JPEG.
-
-    Attributes:
-        probability: of becoming a picture.
-        saturation: percentiles of the positive values that may become white; every third
-            picture is scaled to its maximum instead.
-        lower_share: share of the window that becomes black.
-        gamma: exponents of the grey scale.
-        matrix: factors of the matrix size, rows and columns each with their own tenth.
-        jpeg_quality: of pictures that went through JPEG (half of them).
-    """
-
-    probability: float = 0.4
-    saturation: _Range = (97.0, 99.95)
-    lower_share: float = 0.03
-    gamma: _Range = (0.6, 1.2)
-    matrix: _Range = (0.5, 1.3)
-    jpeg_quality: tuple[int, int] = (60, 96)
-    kind: ClassVar[str] = "archive_picture"
-
-    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
-        """Turn both views into 8-bit pictures, each with its own window."""
-        if rng.random() >= self.probability:
-            return sample
-        rows, columns = sample.scan.shape
-        zoom = rng.uniform(*self.matrix)
-        size = (
-            max(64, round(columns * zoom * rng.uniform(0.95, 1.05))),
-            max(128, round(rows * zoom * rng.uniform(0.95, 1.05))),
-        )
-        percentile = None if rng.random() < 1 / 3 else rng.uniform(*self.saturation)
-        gamma, lower = rng.uniform(*self.gamma), rng.uniform(0, self.lower_share)
-        quality = int(rng.integers(*self.jpeg_quality)) if rng.random() < 0.5 else None
-        images, masks = {}, {}
-        for view, image in sample.scan.images():
-            resized = Image.fromarray(image).resize(size, Image.Resampling.BILINEAR)
-            grey = _windowed(np.asarray(resized), percentile, lower, gamma)
-            images[view] = _through_jpeg(grey, quality).astype(np.float32)
-            mask = sample.mask(view)
-            if mask is not None:
-                small = Image.fromarray(mask.astype(np.uint8)).resize(
-                    size, Image.Resampling.NEAREST
-                )
-                masks[view] = np.asarray(small) > 0
-        return _replaced(
-            sample,
-            images,
-            step="picture",
-            masks=None if sample.masks is None else masks,
-            unit=PixelUnit.INTENSITY,
-        )
-
-
-def _windowed(
-    image: NDArray[np.float32], percentile: float | None, lower: float, gamma: float
-) -> NDArray[np.uint8]:
-    positive = image[image > 0]
-    if positive.size == 0:
-        return np.zeros(image.shape, dtype=np.uint8)
-    white = float(positive.max() if percentile is None else np.percentile(positive, percentile))
-    grey = np.clip((image / white - lower) / (1 - lower), 0, 1) ** np.float32(gamma)
-    return np.rint(255 * grey).astype(np.uint8)
-
-
-def _through_jpeg(grey: NDArray[np.uint8], quality: int | None) -> NDArray[np.uint8]:
-    if quality is None:
-        return grey
-    buffer = io.BytesIO()
-    Image.fromarray(grey).save(buffer, "JPEG", quality=quality)
-    return np.asarray(Image.open(buffer))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -386,6 +290,7 @@ SCAN_AUGMENTATIONS: tuple[Augmentation, ...] = (
     ArchivePicture(),
     DropView(),
 )
+COMPOSITE_CHANGE = CompositeChange()
 PAPER_COMPOSITE_CHANGE = CompositeChange(mirror_patient=0.0, gain=(1.0, 1.0), gamma=(1.0, 1.0))
 
 
@@ -411,4 +316,6 @@ def augmented(
 
 def described(augmentation: Augmentation | CompositeChange) -> dict[str, Any]:
     """A JSON-ready description for the model card."""
-    return {"kind": augmentation.kind, **asdict(augmentation)}  # type: ignore[call-overload]
+    if not is_dataclass(augmentation) or isinstance(augmentation, type):
+        return {"kind": augmentation.kind}
+    return {"kind": augmentation.kind, **asdict(augmentation)}

@@ -23,7 +23,6 @@ from bonescint.scan import (
     Case,
     InputError,
     OutputError,
-    ParameterError,
     PixelUnit,
     Scan,
     Split,
@@ -161,16 +160,13 @@ def _decode(order: _Order) -> None:
         "modality": scan.acquisition.modality,
         "segmented": False,
     }
-    arrays: dict[str, NDArray[Any]] = {
-        view.value: _compact(image) for view, image in scan.images()
-    }
+    arrays: dict[str, NDArray[Any]] = {view.value: _compact(image) for view, image in scan.images()}
     if order.truth is not None:
         truth = read_truth(order.truth)
         if truth.positive != order.positive:
             raise InputError(
                 order.truth,
-                f"says {'positive' if truth.positive else 'negative'}, the manifest says "
-                "otherwise",
+                f"says {'positive' if truth.positive else 'negative'}, the manifest says otherwise",
                 "Correct the label or the truth",
             )
         header["segmented"] = bool(truth.masks)
@@ -277,9 +273,3 @@ def counted(manifest: Manifest) -> dict[str, int]:
             if count:
                 counts[f"{split.value} {name}"] = count
     return counts
-
-
-def require_settings(condition: bool, name: str, requirement: str, got: object) -> None:
-    """Raise a `ParameterError` of `train` unless a condition holds."""
-    if not condition:
-        raise ParameterError(name, "train", requirement, got)

@@ -19,7 +19,8 @@ from bonescint.train.sample import ScanSource, lesion_cells
 from bonescint.train.settings import TrainSettings
 
 
-class Draw(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Draw:
     """One sample of one epoch: with the seed, it fixes every random change to it."""
 
     epoch: int
@@ -82,6 +83,11 @@ class BalancedBatches(Sampler[list[Draw]]):
         """Batches of an epoch."""
         return -(-2 * self._positive.size // self._batch_size)
 
+    @property
+    def sampler(self) -> BalancedBatches:
+        """Itself: Lightning looks for `set_epoch` at a batch sampler's sampler only."""
+        return self
+
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch of the next iteration (Lightning calls this)."""
         self._epoch = epoch
@@ -127,9 +133,7 @@ class TrainingScans(Dataset[Batch]):
         settings = self._settings
         rng = np.random.default_rng([settings.seed, draw.epoch, draw.index])
         recipe = resized(settings.recipe, settings.rows_of_epoch(draw.epoch))
-        sample = augmented(
-            self._source.sample(draw.index), settings.scan_augmentations, rng
-        )
+        sample = augmented(self._source.sample(draw.index), settings.scan_augmentations, rng)
         prepared = prepare(sample.scan, recipe)
         rows, columns = recipe.rows // REDUCTION, 2 * recipe.columns // REDUCTION
         cells = lesion_cells(sample, prepared, rows=rows, columns=columns)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import io
+import tempfile
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -52,27 +53,26 @@ def to_onnx(network: Vgg16Classifier, *, rows: int = 512) -> onnx.ModelProto:
         >>> [output.name for output in model.graph.output]
         ['logits', 'maps']
     """
-    onnx = load("onnx")
-    folded = network.folded().cpu().eval()
+    library = load("onnx")
     # The exporter follows the layout of the weights; ONNX knows only the default one.
-    folded = folded.to(memory_format=torch.contiguous_format)
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
+    folded = network.folded().cpu().eval().laid_out(torch.contiguous_format)
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         # The TorchScript exporter announces that torch's other one will be the default. That
         # one needs onnxscript and yields the same graph here, at several times the size of
         # dependencies.
         warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"torch\.onnx")
         warnings.filterwarnings("ignore", category=DeprecationWarning, message=".*TorchScript")
+        file = Path(folder) / "model.onnx"
         torch.onnx.export(
             _WithMaps(folded),
             (torch.zeros(1, 1, rows, rows),),
-            buffer,
+            file,
             input_names=[INPUT_NAME],
             output_names=list(OUTPUT_NAMES),
             dynamic_axes={name: {0: "scans"} for name in (INPUT_NAME, *OUTPUT_NAMES)},
             opset_version=_OPSET,
             dynamo=False,
         )
-    model = onnx.load_from_string(buffer.getvalue())
-    onnx.checker.check_model(model, full_check=True)
+        model: onnx.ModelProto = library.load(file)
+    library.checker.check_model(model, full_check=True)
     return model

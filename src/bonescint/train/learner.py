@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import lightning.pytorch as lightning
 import torch
+from lightning.pytorch.core.optimizer import LightningOptimizer
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from torch.nn import functional
@@ -44,7 +46,7 @@ class Learner(lightning.LightningModule):
         stage_loader: Callable[[int], DataLoader[Batch]],
     ) -> None:
         super().__init__()
-        self.network = network.to(memory_format=torch.channels_last)
+        self.network = network.laid_out(torch.channels_last)
         self.lesion_head = LesionHead(settings.shape.channels[-1])
         self._settings = settings
         self._steps_per_epoch = steps_per_epoch
@@ -94,8 +96,15 @@ class Learner(lightning.LightningModule):
         # A sum over the cells over a fixed number: a lesion weighs the same in every scan.
         return (by_cell.sum(dim=(1, 2)) * batch.known).sum() / known / _CELLS_PER_UNIT
 
-    def on_train_batch_end(self, outputs: object, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
-        """Move the running average."""
+    def optimizer_step(
+        self,
+        epoch: int,
+        batch_idx: int,
+        optimizer: Optimizer | LightningOptimizer,
+        optimizer_closure: Callable[[], object] | None = None,
+    ) -> None:
+        """A step, then the running average: before any checkpoint of this step is written."""
+        super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
         if self.averaged is not None:
             self.averaged.update_parameters(self.network)
 
@@ -105,17 +114,12 @@ class Learner(lightning.LightningModule):
         rows = settings.rows_of_epoch(epoch)
         if not settings.standardised or (epoch and rows == settings.rows_of_epoch(epoch - 1)):
             return
-        networks = [self.network] if self.averaged is None else [self.network, self.exported]
-        pooled: list[list[Tensor]] = [[] for _ in networks]
         with torch.no_grad():
-            for batch in self._stage_loader(rows):
-                composites = batch.composites.to(self.device)
-                for kept, network in zip(pooled, networks, strict=True):
-                    kept.append(network.pooled(self.features(network, composites)))
-                    if epoch == 0:
-                        break  # the average still equals the network
-            for kept, network in zip(pooled, networks, strict=True):
-                _standardise(network, torch.cat(kept or pooled[0]))
+            pooled = [
+                self.network.pooled(self.features(self.network, batch.composites.to(self.device)))
+                for batch in self._stage_loader(rows)
+            ]
+            _standardise(self.network, torch.cat(pooled))
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
         """Collect logits of the network that would be exported."""
@@ -133,7 +137,7 @@ class Learner(lightning.LightningModule):
             score = roc_auc_score(labels.numpy(), (logits[:, 1] - logits[:, 0]).numpy())
             self.log("val_auc", float(score), prog_bar=True)
 
-    def configure_optimizers(self) -> tuple[list[Optimizer], list[dict[str, object]]]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Adam with a slow backbone and a fast head, and the schedule of both."""
         settings, network = self._settings, self.network
         for number, block in enumerate(network.blocks):
@@ -153,7 +157,10 @@ class Learner(lightning.LightningModule):
             [group for group in groups if group["params"]], weight_decay=settings.weight_decay
         )
         scheduler = LambdaLR(optimizer, self._factor)
-        return [optimizer], [{"scheduler": scheduler, "interval": "step"}]
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
 
     def _factor(self, step: int) -> float:
         settings = self._settings

@@ -58,6 +58,9 @@ class Vgg16Shape:
     hidden: int = 512
 
 
+VGG16 = Vgg16Shape()
+
+
 class Vgg16Classifier(nn.Module):
     """13 convolutions, last max pool, global average, 512 units with ReLU, 2 logits.
 
@@ -88,11 +91,11 @@ class Vgg16Classifier(nn.Module):
     def __init__(
         self,
         *,
-        shape: Vgg16Shape | None = None,
+        shape: Vgg16Shape = VGG16,
         input_scale: InputScale = InputScale.KERAS_BGR,
     ) -> None:
         super().__init__()
-        self.shape = shape or Vgg16Shape()
+        self.shape = shape
         self.input_scale = input_scale
         blocks = []
         inputs = 3
@@ -120,6 +123,14 @@ class Vgg16Classifier(nn.Module):
             for index, convolution in enumerate(block, start=1):
                 yield f"block{number}_conv{index}", convolution
 
+    @torch.no_grad()
+    def laid_out(self, memory_format: torch.memory_format) -> Vgg16Classifier:
+        """Lay out the kernels in memory, in place; channels last is faster on processors."""
+        for _, convolution in self.convolutions():
+            weight = convolution.weight
+            weight.data = weight.data.contiguous(memory_format=memory_format)
+        return self
+
     def _blocks(self) -> Iterator[list[nn.Conv2d]]:
         for block in self.blocks:
             if not isinstance(block, nn.ModuleList):
@@ -133,7 +144,9 @@ class Vgg16Classifier(nn.Module):
             composite: float (N, 1, rows, columns) in [0, 1].
             frozen_blocks: leading blocks that keep no gradient.
         """
-        values = composite * self._factor + self._offset
+        values = torch.cat([composite] * 3, dim=1)
+        if self.input_scale is not InputScale.UNIT:
+            values = values * self._factor + self._offset
         last = len(self.blocks)
         for number, block in enumerate(self._blocks(), start=1):
             frozen = number <= frozen_blocks
@@ -232,7 +245,8 @@ class LesionHead(nn.Module):
         super().__init__()
         self.cell = nn.Conv2d(channels, 1, kernel_size=1)
         nn.init.zeros_(self.cell.weight)
-        nn.init.constant_(self.cell.bias, -4.0)
+        if self.cell.bias is not None:
+            nn.init.constant_(self.cell.bias, -4.0)  # cells with metastasis are rare
 
     def forward(self, features: Tensor) -> Tensor:
         """Logits (N, rows / 16, columns / 16) of features (N, channels, ...)."""

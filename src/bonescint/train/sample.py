@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bonescint.prepare import Extent, PreparedScan, resampled
-from bonescint.scan import ParameterError, Scan, View
+from bonescint.scan import ParameterError, PixelUnit, Scan, View
 
 _SUBCELLS = 4
 _SUBCELL_SHARE = 0.3
@@ -41,6 +41,34 @@ class Sample:
     def mask(self, view: View) -> NDArray[np.bool_] | None:
         """The mask of a view, or `None` if it has none."""
         return None if self.masks is None else self.masks.get(view)
+
+    def changed(
+        self,
+        images: Mapping[View, NDArray[np.float32]],
+        *,
+        step: str,
+        masks: Mapping[View, NDArray[np.bool_]] | None = None,
+        unit: PixelUnit | None = None,
+    ) -> Sample:
+        """The same patient in other images.
+
+        Args:
+            images: by view; a view that is not given is missing.
+            step: added to the scan's history.
+            masks: that go with the images; the old ones if not given.
+            unit: of the images, if it changed; pictures (INTENSITY) have no pixel spacing.
+        """
+        scan = self.scan.with_views(
+            anterior=images.get(View.ANTERIOR),
+            posterior=images.get(View.POSTERIOR),
+            step=step,
+            unit=unit,
+        )
+        if unit is PixelUnit.INTENSITY:
+            scan = replace(scan, pixel_spacing_mm=None)
+        return Sample(
+            scan=scan, positive=self.positive, masks=self.masks if masks is None else masks
+        )
 
     @property
     def lesion_pixels(self) -> int:

@@ -9,13 +9,16 @@ from typing import Any
 from bonescint.prepare import Recipe, recipe_named
 from bonescint.scan import ParameterError
 from bonescint.train.augment import (
+    COMPOSITE_CHANGE,
     PAPER_COMPOSITE_CHANGE,
     SCAN_AUGMENTATIONS,
     Augmentation,
     CompositeChange,
     described,
 )
-from bonescint.train.network import InputScale, Vgg16Shape
+from bonescint.train.network import VGG16, InputScale, Vgg16Shape
+
+BODY_ROOT = recipe_named("body-root")
 
 
 class Precision(StrEnum):
@@ -39,7 +42,7 @@ class Stage:
 
     Attributes:
         epochs: balanced epochs.
-        rows: rows (and columns) of the composite, a multiple of 32. The network is fully
+        rows: rows (and columns) of the composite, a multiple of 32 from 64 on. The network is fully
             convolutional: coarse epochs cost a quarter at half the rows.
     """
 
@@ -49,8 +52,8 @@ class Stage:
     def __post_init__(self) -> None:
         if self.epochs < 1:
             raise ParameterError("epochs", "Stage", "at least 1", self.epochs)
-        if self.rows < 32 or self.rows % 32:
-            raise ParameterError("rows", "Stage", "a multiple of 32", self.rows)
+        if self.rows < 64 or self.rows % 32:
+            raise ParameterError("rows", "Stage", "a multiple of 32 from 64 on", self.rows)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +93,7 @@ class TrainSettings:
         (12, 6)
     """
 
-    recipe: Recipe = recipe_named("body-root")
+    recipe: Recipe = BODY_ROOT
     stages: tuple[Stage, ...] = (Stage(epochs=8, rows=256), Stage(epochs=4, rows=512))
     batch_size: int = 8
     backbone_learning_rate: float = 1.5e-5
@@ -107,11 +110,11 @@ class TrainSettings:
     gradient_limit: float | None = 1.0
     precision: Precision = Precision.BFLOAT16
     scan_augmentations: tuple[Augmentation, ...] = SCAN_AUGMENTATIONS
-    composite_change: CompositeChange = CompositeChange()
+    composite_change: CompositeChange = COMPOSITE_CHANGE
     seed: int = 1
     loader_workers: int = 2
     checkpoint_steps: int = 100
-    shape: Vgg16Shape = Vgg16Shape()
+    shape: Vgg16Shape = VGG16
 
     def __post_init__(self) -> None:
         if not self.stages:
@@ -123,9 +126,7 @@ class TrainSettings:
                 )
         for name in ("backbone_learning_rate", "head_learning_rate"):
             if not 0 < getattr(self, name) < 1:
-                raise ParameterError(
-                    name, "TrainSettings", "between 0 and 1", getattr(self, name)
-                )
+                raise ParameterError(name, "TrainSettings", "between 0 and 1", getattr(self, name))
         if not 0 <= self.frozen_blocks <= 5:
             raise ParameterError(
                 "frozen_blocks", "TrainSettings", "from 0 to 5", self.frozen_blocks
@@ -178,9 +179,7 @@ class TrainSettings:
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready dictionary for the model card and the checkpoint."""
         plain = {
-            name: getattr(self, name)
-            for name in self.__dataclass_fields__
-            if name not in _NESTED
+            name: getattr(self, name) for name in self.__dataclass_fields__ if name not in _NESTED
         }
         return {
             **plain,

@@ -24,9 +24,7 @@ from bonescint.train.extras import load
 from bonescint.train.network import CONVOLUTIONS_PER_BLOCK, InputScale, Vgg16Classifier
 
 KERAS_FILE = "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
-KERAS_URL = (
-    "https://github.com/fchollet/deep-learning-models/releases/download/v0.1/" + KERAS_FILE
-)
+KERAS_URL = "https://github.com/fchollet/deep-learning-models/releases/download/v0.1/" + KERAS_FILE
 KERAS_MD5 = "6d6bbae143d832006294945121d1f1fc"
 _TORCHVISION_INDICES = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
 _REMEDY = (
@@ -133,7 +131,7 @@ def _from_keras(file: Path) -> _Layers:
     h5py = load("h5py")
     kernels, biases = {}, {}
     with h5py.File(file, "r") as content:
-        root = content["model_weights"] if "model_weights" in content else content
+        root = content.get("model_weights", content)
         for name in NAMES:
             found: list[Any] = []
             root[name].visititems(
@@ -222,6 +220,4 @@ def fetch_keras_weights(cache: Path | None = None, *, url: str = KERAS_URL) -> P
 
 def _md5(file: Path) -> str:
     with file.open("rb") as stream:
-        return hashlib.file_digest(
-            stream, lambda: hashlib.md5(usedforsecurity=False)
-        ).hexdigest()
+        return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

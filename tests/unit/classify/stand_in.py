@@ -15,7 +15,9 @@ SIZE = 512
 CELL = 16
 
 
-def write_stand_in_model(path: Path, *, operating_point: float = 0.5, gain: float = 20.0) -> ModelFolder:
+def write_stand_in_model(
+    path: Path, *, operating_point: float = 0.5, gain: float = 20.0
+) -> ModelFolder:
     """Write a model whose maps are local means and whose logit grows with the brightness."""
     card = ModelCard(
         name="stand-in",
@@ -34,7 +36,9 @@ def write_stand_in_model(path: Path, *, operating_point: float = 0.5, gain: floa
 def _graph(gain: float) -> onnx.ModelProto:
     cells = SIZE // CELL
     nodes = [
-        helper.make_node("AveragePool", ["scan"], ["warm"], kernel_shape=[CELL, CELL], strides=[CELL, CELL]),
+        helper.make_node(
+            "AveragePool", ["scan"], ["warm"], kernel_shape=[CELL, CELL], strides=[CELL, CELL]
+        ),
         helper.make_node("Sub", ["one", "warm"], ["cold"]),
         helper.make_node("Concat", ["cold", "warm"], ["both"], axis=1),
         helper.make_node("Relu", ["both"], ["maps"]),

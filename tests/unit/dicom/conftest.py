@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
 
-from dicom_files import paint_body  # noqa: E402
+from dicom_files import paint_body
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,52 @@
+# make demo   install the run time and read a real scan and a few simulated ones
+# make test   install what the tests need and run them
+# make lint   ruff, mypy, import contracts
+# make bench  measure speed, memory and accuracy (long)
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
+RUNTIME := $(VENV)/.runtime
+EVERYTHING := $(VENV)/.everything
+
+.PHONY: demo test slow lint bench clean
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "bonescint needs Python 3.11 or newer: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+
+# The run time alone: no torch.
+$(RUNTIME): pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) -e '.[demo]'
+	@touch $@
+
+# torch first: it must be the version that constraints.txt names, whatever asks for it.
+$(EVERYTHING): pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) torch
+	$(PIP) -e '.[demo,simulate,train]' --group test --group lint build
+	@touch $(RUNTIME) $@
+
+demo: $(RUNTIME)
+	$(BIN)/bonescint demo --out results
+
+test: $(EVERYTHING)
+	tools/install-test-packages
+	$(BIN)/python -m pytest -m "not slow and not gpu" -n 2 --dist loadfile
+
+slow: $(EVERYTHING)
+	$(BIN)/python -m pytest -m "slow" --timeout 3600
+
+lint: $(EVERYTHING)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(EVERYTHING)
+	$(BIN)/python benchmarks/help_time.py
+	$(BIN)/python benchmarks/classify.py --count 134
+	$(BIN)/python benchmarks/fuzz_reader.py --count 20000
+
+clean:
+	rm -rf $(VENV) build dist

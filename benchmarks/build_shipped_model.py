@@ -1,0 +1,65 @@
+"""Build the model that travels with the package, from nothing but the simulator and ImageNet.
+
+    python benchmarks/build_shipped_model.py --work cohorts --weights vgg16.h5
+
+Simulates two cohorts of different patients (one to learn from, one to test on), trains, and
+writes float and int8 model folders. Stopped at any point, the same command goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+from bonescint.cohort import Manifest, simulate_cohort, write_manifest
+from bonescint.scan import Split
+from bonescint.train import Stage, TrainSettings, train
+
+LEARN_SEED, TEST_SEED = 2026, 2027
+VALIDATION_EVERY = 9
+
+SETTINGS = TrainSettings(
+    stages=(Stage(epochs=8, rows=256), Stage(epochs=2, rows=512)),
+    backbone_learning_rate=3e-5,
+    lesion_weight=0.5,
+    seed=2026,
+)
+
+
+def cohort_to_learn_from(work: Path, count: int) -> Path:
+    """Simulate; a ninth of the patients is for validation, none for testing."""
+    cohort: Manifest = simulate_cohort(work / "ship", count=count, seed=LEARN_SEED)
+    cases = [
+        replace(
+            case,
+            split=Split.VALIDATION if number % VALIDATION_EVERY == 0 else Split.TRAIN,
+        )
+        for number, case in enumerate(cohort.cases)
+    ]
+    path = work / "ship" / "learn.csv"
+    write_manifest(cases, path)
+    return path
+
+
+def main() -> None:
+    """Simulate, train, write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--work", type=Path, default=Path("cohorts"))
+    parser.add_argument("--weights", type=Path, default=None, help="ImageNet weights of VGG16")
+    parser.add_argument("--count", type=int, default=1790, help="patients to learn from")
+    options = parser.parse_args()
+    manifest = cohort_to_learn_from(options.work, options.count)
+    folder = train(
+        manifest,
+        options.work / "shipped-fp32",
+        settings=SETTINGS,
+        weights=options.weights,
+        name="bonescint-vgg16",
+        version="0.1",
+    )
+    print(folder.model_id, folder.path)
+
+
+if __name__ == "__main__":
+    main()

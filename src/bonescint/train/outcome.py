@@ -1,0 +1,176 @@
+"""After training: export, calibrate, measure, and write the model folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+from bonescint import __version__
+from bonescint.cohort import Manifest, read_truth
+from bonescint.model import (
+    Engine,
+    Metric,
+    ModelCard,
+    ModelFolder,
+    TrainingRecord,
+    write_model_folder,
+)
+from bonescint.scan import InputError, Split
+from bonescint.train.cached import CachedScans, cohort_fingerprint, counted
+from bonescint.train.calibrate import (
+    OPERATING_POINT_RULE,
+    Judged,
+    balanced_operating_point,
+    best_temperature,
+    figures,
+)
+from bonescint.train.dataset import plain_loader
+from bonescint.train.export import to_onnx
+from bonescint.train.network import Vgg16Classifier
+from bonescint.train.sample import ScanSource
+from bonescint.train.settings import TrainSettings
+from bonescint.train.weights import ConvolutionWeights
+
+SIMULATED = "simulated scans only"
+_LIMITATIONS = {
+    SIMULATED: (
+        "Trained on simulated scans only; not validated on patients.",
+        "The figures above hold for simulated scans; real ones will differ.",
+    ),
+}
+_ALWAYS = (
+    "Research use only: not a medical device, no diagnosis may rest on it.",
+    "A Grad-CAM map shows what moved the answer, not where disease is.",
+)
+_ATTRIBUTION = (
+    "VGG16 ImageNet weights: Simonyan and Zisserman 2014, Visual Geometry Group, CC BY 4.0",
+    "Method: Ibrahim et al., Cancer Imaging 2023;23:12",
+)
+_ARCHITECTURE = (
+    "VGG16's 13 convolutions and last max pool, global average pool, 512 units with ReLU, "
+    "2 units with softmax (Ibrahim et al. 2023); Grad-CAM at block5_conv3 is part of the graph."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Outcome:
+    """What a training leaves behind, apart from the network.
+
+    Attributes:
+        cohort: the manifest.
+        sources: the scans by split.
+        settings: of the training.
+        weights: that it began with.
+        name: of the model.
+        version: of the model.
+    """
+
+    cohort: Manifest
+    sources: Mapping[Split, CachedScans]
+    settings: TrainSettings
+    weights: ConvolutionWeights
+    name: str
+    version: str
+
+
+def judged_by(engine: Engine, source: ScanSource, settings: TrainSettings) -> Judged:
+    """Run an exported graph over samples that are prepared in other processes."""
+    loader = plain_loader(source, settings.recipe, batch_size=1, workers=settings.loader_workers)
+    answers = engine.run_many(batch.composites[0].numpy() for batch in loader)
+    return Judged.of([answer.logits for answer in answers], source.positives)
+
+
+def write_outcome(network: Vgg16Classifier, outcome: Outcome, target: Path) -> ModelFolder:
+    """Export a network, calibrate and measure it, and write the model folder.
+
+    Args:
+        network: trained.
+        outcome: of the training.
+        target: the model folder to write.
+
+    Returns:
+        The folder.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    settings = outcome.settings
+    onnx = to_onnx(network, rows=settings.recipe.rows).SerializeToString()
+    origin = _origin(outcome.cohort)
+    with Engine(onnx) as engine:
+        judged = judged_by(engine, outcome.sources[Split.VALIDATION], settings)
+        temperature = best_temperature(judged)
+        operating_point = balanced_operating_point(judged, temperature)
+        metrics: tuple[Metric, ...] = ()
+        for split in (Split.VALIDATION, Split.TEST):
+            labels = set(outcome.sources[split].labels) if split in outcome.sources else set()
+            if len(labels) < 2:
+                continue
+            if split is Split.TEST:
+                judged = judged_by(engine, outcome.sources[split], settings)
+            metrics += figures(
+                judged,
+                temperature=temperature,
+                operating_point=operating_point,
+                measured_on=_in_words(outcome.cohort, split, origin),
+            )
+    card = ModelCard(
+        name=outcome.name,
+        version=outcome.version,
+        architecture=_ARCHITECTURE,
+        recipe=settings.recipe,
+        operating_point=operating_point,
+        operating_point_rule=OPERATING_POINT_RULE,
+        temperature=temperature,
+        training=TrainingRecord(
+            origin=origin,
+            cohort_sha256=cohort_fingerprint(outcome.cohort),
+            scans=counted(outcome.cohort),
+            weights=f"{outcome.weights.source}, sha256 {outcome.weights.sha256[:12]}",
+            settings=json.loads(json.dumps(settings.to_json())),
+            epochs=settings.epochs,
+        ),
+        metrics=metrics,
+        limitations=(*_LIMITATIONS.get(origin, ()), *_ALWAYS),
+        attribution=_ATTRIBUTION,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        software=software_versions(),
+    )
+    return write_model_folder(target, card=card, onnx=onnx)
+
+
+def software_versions() -> dict[str, str]:
+    """Versions of what made a model, by name."""
+    names = ("torch", "lightning", "onnx", "openvino", "nncf", "numpy")
+    found = {"bonescint": __version__}
+    for name in names:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _origin(cohort: Manifest) -> str:
+    """Whether every scan that was learnt from says that a simulator made it."""
+    for case in cohort.split(Split.TRAIN):
+        if not case.truth:
+            return "scans of the user's cohort"
+        try:
+            if read_truth(cohort.folder / case.truth).source != "simulator":
+                return "scans of the user's cohort"
+        except InputError:
+            return "scans of the user's cohort"
+    return SIMULATED
+
+
+def _in_words(cohort: Manifest, split: Split, origin: str) -> str:
+    cases = cohort.split(split)
+    positive = sum(case.positive for case in cases)
+    patients = len({case.patient_id for case in cases})
+    kind = "simulated scans" if origin == SIMULATED else "scans"
+    return f"{split.value} split: {len(cases)} {kind} ({positive} positive) of {patients} patients"

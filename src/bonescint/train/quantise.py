@@ -1,0 +1,181 @@
+"""Eight-bit integers for the convolutions, chosen after training (NNCF).
+
+The first convolution and everything after the last one stay in float: quantising the
+network's input costs 0.14 of AUC (docs/training.md), and the head and the Grad-CAM branch are
+too small to gain anything.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bonescint.cohort import read_manifest
+from bonescint.dicom import read
+from bonescint.model import ModelCard, ModelFolder, require_writable, write_model_folder
+from bonescint.model.telemetry import without_telemetry
+from bonescint.prepare import Recipe, prepare
+from bonescint.scan import Case, ParameterError, Split
+from bonescint.train.compare import Agreement, compared
+from bonescint.train.export import INPUT_NAME
+from bonescint.train.extras import load, require
+from bonescint.train.outcome import software_versions
+
+if TYPE_CHECKING:
+    import onnx
+
+_QUANTISABLE = ("Conv", "Relu", "MaxPool")
+
+
+def quantise(
+    folder: ModelFolder | Path,
+    manifest: Path | str,
+    out: Path | str,
+    *,
+    count: int = 200,
+    compare: int = 200,
+    seed: int = 1,
+) -> ModelFolder:
+    """Quantise a model folder, with scans of a cohort to find the ranges of the activations.
+
+    Args:
+        folder: a model in float32.
+        manifest: a cohort; scans of its training split set the ranges.
+        out: the model folder to write.
+        count: training scans that set the ranges, half of them positive where possible.
+        compare: validation scans on which the two are compared, noted on the card; 0 for
+            none.
+        seed: of the choice of scans.
+
+    Returns:
+        The quantised model folder.
+
+    Raises:
+        ParameterError: the model is quantised already, or a number is not usable.
+        InputError: a scan that cannot be read.
+        OutputError: the folder cannot be written.
+        MissingExtraError: NNCF or onnx is missing.
+    """
+    require("nncf", "onnx")
+    parent = folder if isinstance(folder, ModelFolder) else ModelFolder.load(folder)
+    if parent.card.precision != "fp32":
+        raise ParameterError("folder", "quantise", "a model in fp32", parent.card.precision)
+    if count < 1:
+        raise ParameterError("count", "quantise", "at least 1", count)
+    require_writable(Path(out))
+    cohort = read_manifest(manifest)
+    recipe = parent.card.recipe
+    chosen = chosen_cases(cohort.split(Split.TRAIN), count=count, seed=seed)
+    composites = [_composite(cohort.path(case), recipe) for case in chosen]
+    model = load("onnx").load(parent.onnx_path)
+    data = quantised_onnx(model, composites).SerializeToString()
+    card = replace(
+        parent.card,
+        precision="int8",
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        software=software_versions(),
+    )
+    written = write_model_folder(out, card=card, onnx=data)
+    if not compare:
+        return written
+    cases = chosen_cases(cohort.split(Split.VALIDATION), count=compare, seed=seed)
+    agreement = compared(
+        parent,
+        written,
+        (_composite(cohort.path(case), recipe) for case in cases),
+        labels=[case.positive for case in cases],
+    )
+    return write_model_folder(out, card=_noted(card, agreement, len(cases)), onnx=data)
+
+
+def _noted(card: ModelCard, agreement: Agreement, count: int) -> ModelCard:
+    """The card with how far the quantised model is from its parent, parent's figures kept."""
+    inherited = tuple(
+        replace(metric, measured_on=f"{metric.measured_on} (before quantisation)")
+        for metric in card.metrics
+    )
+    return replace(card, metrics=(*agreement.metrics(f"{count} validation scans"), *inherited))
+
+
+def _composite(file: Path, recipe: Recipe) -> NDArray[np.float32]:
+    return prepare(read(file), recipe).composite
+
+
+def chosen_cases(cases: Sequence[Case], *, count: int, seed: int) -> list[Case]:
+    """Up to `count` cases at random, half of them positive where there are enough.
+
+    Examples:
+        >>> chosen_cases([], count=3, seed=1)
+        []
+    """
+    rng = np.random.default_rng(seed)
+    shuffled = [cases[number] for number in rng.permutation(len(cases))]
+    positive = [case for case in shuffled if case.positive]
+    negative = [case for case in shuffled if not case.positive]
+    of_positive = min(len(positive), max(count // 2, count - len(negative)))
+    return positive[:of_positive] + negative[: count - of_positive]
+
+
+def quantised_onnx(
+    model: onnx.ModelProto, composites: Sequence[NDArray[np.float32]]
+) -> onnx.ModelProto:
+    """Quantise the convolutions of an exported graph, but for the first one.
+
+    Args:
+        model: what `to_onnx` gave.
+        composites: float32 arrays (1, rows, columns) in [0, 1] that set the ranges.
+
+    Returns:
+        The same graph with quantised weights stored as int8.
+
+    Raises:
+        ParameterError: no composite.
+        MissingExtraError: NNCF is missing.
+    """
+    if not composites:
+        raise ParameterError("composites", "quantised_onnx", "at least one", "none")
+    with _quiet_nncf() as nncf:
+        convolutions = [node.name for node in model.graph.node if node.op_type == "Conv"]
+        kept = {
+            node.name
+            for node in model.graph.node
+            if node.op_type not in _QUANTISABLE or node.name == convolutions[0]
+        }
+        dataset = nncf.Dataset(list(composites), lambda one: {INPUT_NAME: one[None]})
+        quantised: onnx.ModelProto = nncf.quantize(
+            model,
+            dataset,
+            subset_size=len(composites),
+            # Not every node that is to stay in float is one that NNCF looks at.
+            ignored_scope=nncf.IgnoredScope(names=sorted(kept), validate=False),
+        )
+    load("onnx").checker.check_model(quantised, full_check=True)
+    return quantised
+
+
+@contextmanager
+def _quiet_nncf() -> Iterator[Any]:
+    """NNCF without telemetry, log lines and progress bars."""
+    with without_telemetry(), warnings.catch_warnings():
+        # NNCF imports onnx helpers that announce their own replacement.
+        warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"(nncf|onnx)\b")
+        nncf = load("nncf")
+        logger = logging.getLogger("nncf")
+        level = logger.level
+        logger.setLevel(logging.ERROR)
+        try:
+            # Its progress bars cannot be switched off.
+            with redirect_stdout(io.StringIO()):
+                yield nncf
+        finally:
+            logger.setLevel(level)

@@ -1,0 +1,176 @@
+"""The run folder of a training: what was asked, checkpoints, a log of the epochs."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import signal
+import threading
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as lightning
+import torch
+
+from bonescint.scan import OutputError, ParameterError
+
+_FREE_TO_CHANGE = frozenset({"loader_workers", "checkpoint_steps"})
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """Where a training keeps what it needs to go on after a stop.
+
+    Attributes:
+        path: the folder.
+    """
+
+    path: Path
+
+    @property
+    def checkpoint(self) -> Path:
+        """The latest checkpoint; there is none before the first one was written."""
+        return self.path / "last.ckpt"
+
+    @property
+    def log(self) -> Path:
+        """A row for each epoch."""
+        return self.path / "epochs.csv"
+
+    @property
+    def scans(self) -> Path:
+        """Decoded scans, unless another cache folder was given."""
+        return self.path / "scans"
+
+    def begin(self, asked: Mapping[str, Any], *, resume: bool) -> bool:
+        """Make the folder, or go on in it.
+
+        Args:
+            asked: settings, cohort and weights, JSON-ready.
+            resume: go on from a checkpoint that is there; else it is thrown away.
+
+        Returns:
+            Whether there is a checkpoint to go on from.
+
+        Raises:
+            ParameterError: the checkpoint belongs to a training with other settings.
+            OutputError: the folder cannot be written.
+        """
+        noted = self.path / "asked.json"
+        asked = json.loads(json.dumps(asked))
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            if not resume:
+                self.checkpoint.unlink(missing_ok=True)
+                self.log.unlink(missing_ok=True)
+            if self.checkpoint.is_file() and noted.is_file():
+                changed = _changed(json.loads(noted.read_text(encoding="utf-8")), asked)
+                if changed:
+                    raise ParameterError(
+                        changed[0],
+                        "train",
+                        f"as it was when the training in {self.path} began, or resume false",
+                        "another value",
+                    )
+            beside = noted.with_suffix(".part")
+            beside.write_text(json.dumps(asked, indent=2) + "\n", encoding="utf-8")
+            beside.replace(noted)
+        except OSError as error:
+            raise OutputError(
+                f"{self.path}: cannot be written ({error.strerror}). Choose another place."
+            ) from error
+        return self.checkpoint.is_file()
+
+    def finished_steps(self) -> int:
+        """Steps that the checkpoint has behind it."""
+        content = torch.load(self.checkpoint, map_location="cpu", weights_only=True, mmap=True)
+        return int(content["global_step"])
+
+
+def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    old, new = dict(before.get("settings", {})), dict(now["settings"])
+    names = [
+        name
+        for name in sorted(old.keys() | new.keys())
+        if name not in _FREE_TO_CHANGE and old.get(name) != new.get(name)
+    ]
+    others = [name for name in now if name != "settings" and before.get(name) != now[name]]
+    return others + names
+
+
+class Checkpoints(lightning.Callback):
+    """Writes the checkpoint beside and renames it: every so many steps and after each epoch.
+
+    Args:
+        run: the run folder.
+        steps: between two checkpoints.
+    """
+
+    def __init__(self, run: RunFolder, *, steps: int) -> None:
+        self._run = run
+        self._steps = steps
+
+    def on_train_batch_end(
+        self,
+        trainer: lightning.Trainer,
+        pl_module: lightning.LightningModule,  # noqa: ARG002
+        outputs: object,  # noqa: ARG002
+        batch: object,  # noqa: ARG002
+        batch_idx: int,
+    ) -> None:
+        """Write one unless the epoch's own follows at once."""
+        is_last = batch_idx + 1 >= trainer.num_training_batches
+        if trainer.global_step % self._steps == 0 and not is_last:
+            self._write(trainer)
+
+    def on_train_epoch_end(
+        self,
+        trainer: lightning.Trainer,
+        pl_module: lightning.LightningModule,  # noqa: ARG002
+    ) -> None:
+        """Write one, and a row of the log."""
+        self._write(trainer)
+        figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        row = {"epoch": trainer.current_epoch, "steps": trainer.global_step}
+        row_text = {name: f"{figures[name]:.6g}" for name in sorted(figures)}
+        new = not self._run.log.is_file()
+        with self._run.log.open("a", newline="", encoding="utf-8") as stream:
+            writer = csv.writer(stream)
+            if new:
+                writer.writerow([*row, *row_text])
+            writer.writerow([*row.values(), *row_text.values()])
+
+    def _write(self, trainer: lightning.Trainer) -> None:
+        beside = self._run.checkpoint.with_suffix(".part")
+        trainer.save_checkpoint(beside)
+        beside.replace(self._run.checkpoint)
+
+
+@contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Keep Lightning's advice and its harmless warnings to itself, and Ctrl-C as it was."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    main = threading.current_thread() is threading.main_thread()
+    on_interrupt = signal.getsignal(signal.SIGINT) if main else None
+    with warnings.catch_warnings():
+        # Our sampler goes on inside an epoch by itself; Lightning looks at the loader only.
+        warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended")
+        # The number of processes that load is a setting of ours.
+        warnings.filterwarnings("ignore", message=".*does not have many workers")
+        # Lightning's own call into torch's tree utilities, deprecated there.
+        warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
+        try:
+            for logger in loggers:
+                logger.setLevel(logging.ERROR)
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
+            if main:
+                signal.signal(signal.SIGINT, on_interrupt)

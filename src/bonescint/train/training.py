@@ -1,0 +1,258 @@
+"""Train a network on a cohort and write the model folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as lightning
+import torch
+from lightning.pytorch.callbacks import RichProgressBar
+
+from bonescint.cohort import Manifest, read_manifest
+from bonescint.model import ModelFolder, require_writable
+from bonescint.scan import ParameterError, Split
+from bonescint.train.cached import (
+    CachedScans,
+    cached_scans,
+    check_trainable,
+    cohort_fingerprint,
+)
+from bonescint.train.dataset import BalancedBatches, plain_loader, resized, training_loader
+from bonescint.train.learner import Learner
+from bonescint.train.network import Vgg16Classifier
+from bonescint.train.outcome import Outcome, write_outcome
+from bonescint.train.run import Checkpoints, RunFolder, quiet_lightning
+from bonescint.train.sample import Sample, ScanSource
+from bonescint.train.settings import TrainSettings
+from bonescint.train.weights import ConvolutionWeights, fetch_keras_weights, load_weights
+
+DEVICES = ("cpu", "gpu", "auto")
+_STANDARDISED_ON = 256
+
+
+def train(
+    manifest: Path | str,
+    out: Path | str,
+    *,
+    settings: TrainSettings | None = None,
+    weights: Path | None = None,
+    resume: bool = True,
+    progress: bool = True,
+    device: str = "cpu",
+    cache: Path | None = None,
+    name: str | None = None,
+    version: str = "1",
+) -> ModelFolder:
+    """Train on a cohort and write a model folder.
+
+    Checkpoints stand in `<out>.run`; after a stop the same call goes on from there.
+
+    Args:
+        manifest: the cohort; it needs both classes in the splits train and validation.
+        out: the model folder to write.
+        settings: how to train; the defaults are what learnt in our trials.
+        weights: file of ImageNet weights; if not given, Keras' official one is fetched.
+        resume: go on from the run's checkpoint; else begin anew.
+        progress: show a progress bar.
+        device: `"cpu"`, `"gpu"` or `"auto"`.
+        cache: folder for decoded scans, to be shared by runs; `<out>.run/scans` if not given.
+        name: of the model; the folder's name if not given.
+        version: of the model.
+
+    Returns:
+        The model folder, with calibration, operating point and figures measured on the
+        validation split, and figures on the test split if there is one.
+
+    Raises:
+        InputError: a cohort that cannot be learnt from, or an unreadable file; the row is named.
+        ParameterError: a setting that cannot be used, or other ones than the run began with.
+        OutputError: a place that cannot be written; said before the work begins.
+        MissingExtraError: a library of the extra `train` is missing.
+        KeyboardInterrupt: it was stopped; the same call goes on.
+    """
+    settings = settings or TrainSettings()
+    target, table = Path(out), Path(manifest)
+    accelerator = _accelerator(device)
+    cohort = read_manifest(table)
+    check_trainable(cohort, table)
+    require_writable(target)
+    first_weights = load_weights(weights or fetch_keras_weights())
+    run = RunFolder(target.with_name(f"{target.name}.run"))
+    asked = {
+        "settings": settings.to_json(),
+        "cohort": cohort_fingerprint(cohort),
+        "weights": first_weights.sha256,
+    }
+    goes_on = run.begin(asked, resume=resume)
+    sources = _sources(cohort, cache or run.scans, settings, progress=progress)
+    network = fit(
+        sources[Split.TRAIN],
+        sources[Split.VALIDATION],
+        settings=settings,
+        weights=first_weights,
+        run=run,
+        goes_on=goes_on,
+        accelerator=accelerator,
+        progress=progress,
+    )
+    return write_outcome(
+        network,
+        Outcome(
+            cohort=cohort,
+            sources=sources,
+            settings=settings,
+            weights=first_weights,
+            name=name or target.name,
+            version=version,
+        ),
+        target,
+    )
+
+
+def _accelerator(device: str) -> str:
+    if device not in DEVICES:
+        raise ParameterError("device", "train", " or ".join(DEVICES), device)
+    there = torch.cuda.is_available()
+    if device == "gpu" and not there:
+        raise ParameterError("device", "train", "one that torch sees here (cpu)", device)
+    return "gpu" if there and device != "cpu" else "cpu"
+
+
+def _sources(
+    cohort: Manifest, cache: Path, settings: TrainSettings, *, progress: bool
+) -> dict[Split, CachedScans]:
+    from rich.progress import Progress
+
+    sources = {}
+    with Progress(disable=not progress, transient=True) as bar:
+        for split in Split:
+            task = bar.add_task(f"decoding {split.value} scans", total=None)
+
+            def advance(done: int, count: int, task: Any = task) -> None:
+                bar.update(task, completed=done, total=count)
+
+            if cohort.split(split):
+                sources[split] = cached_scans(
+                    cohort, split, cache, workers=settings.loader_workers, progress=advance
+                )
+    return sources
+
+
+def initial_network(settings: TrainSettings, weights: ConvolutionWeights) -> Vgg16Classifier:
+    """A network with the given convolutions and a head drawn from the settings' seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        network = Vgg16Classifier(
+            shape=settings.shape, input_scale=settings.input_scale or weights.input_scale
+        )
+    weights.copy_into(network)
+    return network
+
+
+def fit(
+    training: ScanSource,
+    validation: ScanSource,
+    *,
+    settings: TrainSettings,
+    weights: ConvolutionWeights,
+    run: RunFolder,
+    goes_on: bool = False,
+    accelerator: str = "cpu",
+    progress: bool = False,
+) -> Vgg16Classifier:
+    """Train a network on samples, with checkpoints in a run folder.
+
+    Args:
+        training: samples to learn from.
+        validation: samples to watch.
+        settings: how to train.
+        weights: first weights of the convolutions.
+        run: where checkpoints are kept.
+        goes_on: begin at the run's checkpoint.
+        accelerator: Lightning's name of the device.
+        progress: show a progress bar.
+
+    Returns:
+        The network to export: the running average of the weights if there is one.
+
+    Raises:
+        KeyboardInterrupt: it was stopped.
+    """
+    batches = BalancedBatches(
+        training.positives, batch_size=settings.batch_size, seed=settings.seed
+    )
+    learner = Learner(
+        initial_network(settings, weights),
+        settings,
+        steps_per_epoch=len(batches),
+        stage_loader=_stage_loader(training, settings),
+    )
+    if goes_on:
+        batches.resume_at(run.finished_steps())
+    bars = [RichProgressBar()] if progress else []
+    workers = settings.loader_workers
+    with quiet_lightning():
+        trainer = lightning.Trainer(
+            max_epochs=settings.epochs,
+            accelerator=accelerator,
+            devices=1,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=progress,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            gradient_clip_val=settings.gradient_limit,
+            default_root_dir=run.path,
+            callbacks=[Checkpoints(run, steps=settings.checkpoint_steps), *bars],
+        )
+        try:
+            trainer.fit(
+                learner,
+                training_loader(training, settings, batches),
+                plain_loader(validation, settings.recipe, batch_size=8, workers=workers),
+                ckpt_path=run.checkpoint if goes_on else None,
+                weights_only=True,
+            )
+        except SystemExit as stop:
+            # Lightning turns Ctrl-C into the end of the process; callers decide that.
+            raise KeyboardInterrupt from stop
+    return learner.exported.cpu().eval()
+
+
+def _stage_loader(training: ScanSource, settings: TrainSettings) -> Callable[[int], Any]:
+    order = torch.randperm(
+        len(training), generator=torch.Generator().manual_seed(settings.seed)
+    ).tolist()
+    part = _Part(training, tuple(order[:_STANDARDISED_ON]))
+
+    def loader(rows: int) -> Any:
+        return plain_loader(
+            part,
+            resized(settings.recipe, rows),
+            batch_size=settings.batch_size,
+            workers=settings.loader_workers,
+        )
+
+    return loader
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Part:
+    """Some samples of a source, in a given order."""
+
+    source: ScanSource
+    numbers: tuple[int, ...]
+
+    @property
+    def positives(self) -> tuple[bool, ...]:
+        labels = self.source.positives
+        return tuple(labels[number] for number in self.numbers)
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def sample(self, index: int) -> Sample:
+        return self.source.sample(self.numbers[index])

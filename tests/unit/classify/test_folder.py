@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from bonescint.classify.folder import CSV_COLUMNS, ResultsFolder, csv_cell, picture_name
+from bonescint.classify.outcome import ClassifiedScan, Refusal
+from bonescint.report import PageHeading
+from bonescint.scan import OutputError
+
+HEADING = PageHeading(title="t", notice="n", created="c", model=(), operating_point=0.5)
+
+
+def _result(number: int, *, source: str = "scan.dcm") -> ClassifiedScan:
+    return ClassifiedScan(
+        scan_id=f"bs-{number}",
+        source=source,
+        views=("anterior", "posterior"),
+        mbd_probability=number / 10,
+        positive=number >= 5,
+        warnings=("a", "b, c"),
+        picture=f"pictures/bs-{number}.png",
+    )
+
+
+def _names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_rows_become_whole_files(tmp_path: Path) -> None:
+    refused = (Refusal(source="x", kind="InputError", reason="is empty."),)
+    with ResultsFolder(tmp_path / "a" / "b") as folder:
+        for number in range(3):
+            folder.add(_result(number), _result(number).to_json(), b"webp")
+        folder.finish({"schema_version": 1}, HEADING, refused)
+    out = tmp_path / "a" / "b"
+    assert _names(out) == {"results.csv", "results.json", "index.html", "pictures"}
+    with (out / "results.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert tuple(rows[0]) == CSV_COLUMNS
+    assert [row["mbd_probability"] for row in rows] == ["0.000000", "0.100000", "0.200000"]
+    assert rows[0]["warnings"] == "a; b, c"
+    document = json.loads((out / "results.json").read_text())
+    assert [entry["scan_id"] for entry in document["results"]] == ["bs-0", "bs-1", "bs-2"]
+    assert document["refused"][0]["reason"] == "is empty."
+    assert document["schema_version"] == 1
+
+
+def test_an_empty_batch_is_valid_json(tmp_path: Path) -> None:
+    with ResultsFolder(tmp_path) as folder:
+        folder.finish({"schema_version": 1}, HEADING, ())
+    document = json.loads((tmp_path / "results.json").read_text())
+    assert (document["results"], document["refused"]) == ([], [])
+
+
+def test_rows_can_be_read_before_the_end(tmp_path: Path) -> None:
+    with ResultsFolder(tmp_path) as folder:
+        folder.add(_result(1), {}, b"")
+        assert "bs-1" in (tmp_path / "results.csv.partial").read_text()
+    assert "bs-1" in (tmp_path / "results.csv.partial").read_text(), "kept after a failure"
+
+
+def test_a_run_that_did_nothing_leaves_no_rows(tmp_path: Path) -> None:
+    (tmp_path / "results.csv").write_text("old")
+    with ResultsFolder(tmp_path):
+        pass
+    assert (tmp_path / "results.csv").read_text() == "old"
+    assert _names(tmp_path) == {"results.csv", "pictures"}
+
+
+@pytest.mark.parametrize("place", ["file", "file/below", "/proc/nothing/here"])
+def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").write_text("I am a file")
+    with pytest.raises(OutputError, match="cannot be written there"):
+        ResultsFolder(tmp_path / place)
+
+
+@pytest.mark.parametrize("start", "=+-@\t\r")
+def test_no_cell_is_a_formula(tmp_path: Path, start: str) -> None:
+    assert csv_cell(f"{start}cmd|' /C calc'!A0").startswith("'")
+    with ResultsFolder(tmp_path) as folder:
+        folder.add(_result(1, source=f"{start}evil.dcm"), {}, b"")
+    with (tmp_path / "results.csv.partial").open(newline="") as file:
+        assert next(iter(csv.DictReader(file)))["source"].startswith("'")
+
+
+def test_names_that_are_no_text_can_be_written(tmp_path: Path) -> None:
+    source = b"\xff\n.dcm".decode("utf-8", "surrogateescape")
+    result = _result(1, source=source)
+    with ResultsFolder(tmp_path) as folder:
+        folder.add(result, result.to_json(), b"")
+        folder.finish({"a": 1}, HEADING, ())
+    assert "\\xff\\x0a.dcm" in (tmp_path / "results.csv").read_text(encoding="utf-8")
+    assert json.loads((tmp_path / "results.json").read_text())["results"][0]["source"] == source
+
+
+@pytest.mark.parametrize("scan_id", ["../../etc/passwd", "a/b", ".hidden", "x" * 300, "", "ü"])
+def test_a_picture_stays_in_its_folder(scan_id: str) -> None:
+    name = picture_name(scan_id)
+    assert "/" not in name
+    assert name.startswith("scan-")

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from bonescint.cli.app import app
+from bonescint.cli.training import TrainChoices
+from bonescint.scan import ParameterError
+from bonescint.train import TrainSettings
+
+
+def test_no_choice_is_the_default() -> None:
+    assert TrainChoices().settings() == TrainSettings()
+    assert TrainChoices(paper=True).settings() == TrainSettings.paper()
+
+
+def test_choices_change_the_settings() -> None:
+    settings = TrainChoices(epochs=3, resolution=128, recipe="ibrahim2023", seed=9).settings()
+    assert (settings.epochs, settings.stages[-1].rows) == (3, 128)
+    assert (settings.recipe.name, settings.seed) == ("ibrahim2023", 9)
+
+
+def test_a_choice_that_makes_no_sense_is_refused() -> None:
+    with pytest.raises(ParameterError, match="multiple of 32"):
+        TrainChoices(resolution=100).settings()
+    with pytest.raises(ParameterError, match="body-root"):
+        TrainChoices(recipe="mine").settings()
+
+
+def test_options_reach_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, Any] = {}
+
+    class Folder:
+        model_id = "m@1"
+
+    def train(manifest: Path, out: Path, **options: Any) -> Folder:
+        given.update(options, manifest=manifest, out=out)
+        return Folder()
+
+    monkeypatch.setattr("bonescint.train.train", train)
+    cohort = tmp_path / "cohort.csv"
+    cohort.write_text("scan_id\n")
+    arguments = ["train", str(cohort), "--out", "model", "--epochs", "2", "--restart"]
+    ran = CliRunner().invoke(app, arguments)
+    assert ran.exit_code == 0, ran.output
+    assert (given["manifest"], given["out"]) == (cohort, Path("model"))
+    assert given["settings"].epochs == 2
+    assert given["resume"] is False
+    assert "m@1" in ran.stderr
+
+
+def test_a_missing_cohort_is_one_line() -> None:
+    ran = CliRunner().invoke(app, ["train", "nowhere.csv", "--out", "model"])
+    assert ran.exit_code == 2
+    assert ran.stderr == "Error: nowhere.csv: no such file. Check the path.\n"

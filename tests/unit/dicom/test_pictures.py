@@ -1,0 +1,154 @@
+"""PNG and JPEG pictures."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from bonescint.dicom import discover, read
+from bonescint.scan import (
+    InputError,
+    NotABoneScanError,
+    PixelUnit,
+    View,
+    ViewConflictError,
+    ViewRule,
+)
+
+
+def save_png(image: np.ndarray, path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(image).save(path)
+    return path
+
+
+def test_a_pair_of_16_bit_pngs_is_one_exact_study(anterior, posterior, tmp_path: Path) -> None:
+    high = anterior * np.uint16(300)
+    save_png(high, tmp_path / "p1_anterior.png")
+    save_png(posterior, tmp_path / "p1_posterior.png")
+    scan = read(tmp_path)
+    np.testing.assert_array_equal(scan.anterior, high)
+    np.testing.assert_array_equal(scan.posterior, posterior)
+    assert scan.unit is PixelUnit.INTENSITY
+    assert scan.pixel_spacing_mm is None
+    assert scan.acquisition.modality == "picture"
+    assert dict(scan.acquisition.view_rules) == dict.fromkeys(View, ViewRule.FILE_NAME)
+    assert len(scan.acquisition.file_sha256) == 2
+    assert scan.warnings == ()
+
+
+def test_bs80k_folders_of_jpegs(anterior, posterior, tmp_path: Path) -> None:
+    for folder, image in (("ANT", anterior), ("POST", posterior)):
+        for number in (7, 8):
+            path = tmp_path / folder / f"{number:06}.jpg"
+            path.parent.mkdir(exist_ok=True)
+            Image.fromarray(image.clip(0, 255).astype(np.uint8)).save(path, quality=90)
+    found = discover([tmp_path])
+    assert found.refused == ()
+    assert [[p.parent.name for p in study.files] for study in found.studies] == [
+        ["ANT", "POST"]
+    ] * 2
+    assert [study.files[0].name for study in found.studies] == ["000007.jpg", "000008.jpg"]
+    scan = read(found.studies[0].files)
+    assert np.abs(scan.anterior - anterior.clip(0, 255).astype(float)).mean() < 2
+    assert any("JPEG" in warning for warning in scan.warnings)
+
+
+@pytest.mark.parametrize("crop", [0, 20])
+def test_ap_and_pa_side_by_side(anterior, posterior, tmp_path: Path, crop: int) -> None:
+    left, right = (image[:, crop : 256 - crop] for image in (anterior, posterior))
+    scan = read(save_png(np.hstack([left, right]), tmp_path / "patient 12.png"))
+    np.testing.assert_array_equal(scan.anterior, left)
+    np.testing.assert_array_equal(scan.posterior, right)
+    assert dict(scan.acquisition.view_rules) == dict.fromkeys(View, ViewRule.PICTURE_HALF)
+    assert any("left half" in warning for warning in scan.warnings)
+
+
+def test_one_body_without_a_view_name_is_not_guessed(anterior, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"nothing tells which view.*Name it \*_anterior"):
+        read(save_png(anterior, tmp_path / "p1.png"))
+    wide = np.repeat(anterior, 2, axis=1)
+    with pytest.raises(InputError, match="nothing tells which view"):
+        read(save_png(wide, tmp_path / "p2.png"))
+
+
+@settings(
+    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(level=st.integers(180, 255), gain=st.floats(1.0, 4.0))
+def test_white_paper_is_inverted(anterior, tmp_path: Path, level: int, gain: float) -> None:
+    dark = (anterior * gain).clip(0, level).astype(np.uint8)
+    scan = read(save_png(level - dark, tmp_path / "p_ant.png"))
+    np.testing.assert_array_equal(scan.anterior, dark.astype(np.float32))
+    assert any("inverted" in warning for warning in scan.warnings)
+
+
+def test_grey_rgb_passes_and_colour_does_not(anterior, tmp_path: Path) -> None:
+    grey = anterior.clip(0, 255).astype(np.uint8)
+    rgb = np.repeat(grey[..., None], 3, axis=2)
+    scan = read(save_png(rgb, tmp_path / "x_ant.png"))
+    np.testing.assert_array_equal(scan.anterior, grey)
+    rgb[100:200, 100:150] = (200, 20, 20)
+    with pytest.raises(NotABoneScanError, match="colour"):
+        read(save_png(rgb, tmp_path / "y_ant.png"))
+
+
+def test_a_mask_is_no_scan(anterior, tmp_path: Path) -> None:
+    with pytest.raises(NotABoneScanError, match="mask"):
+        read(save_png(anterior, tmp_path / "p1_mask_anterior.png"))
+
+
+def test_both_pictures_anterior(anterior, posterior, tmp_path: Path) -> None:
+    one = save_png(anterior, tmp_path / "a_ant.png")
+    other = save_png(posterior, tmp_path / "b_ant.png")
+    with pytest.raises(ViewConflictError, match="two images claim to be anterior"):
+        read([one, other])
+
+
+def test_views_of_different_size(anterior, posterior, tmp_path: Path) -> None:
+    save_png(anterior, tmp_path / "p_ant.png")
+    save_png(posterior[:900], tmp_path / "p_post.png")
+    with pytest.raises(InputError, match="different size: 900 x 256 and 1024 x 256"):
+        read(tmp_path)
+
+
+def test_a_truncated_picture(anterior, tmp_path: Path) -> None:
+    path = save_png(anterior, tmp_path / "p_ant.png")
+    path.write_bytes(path.read_bytes()[:20_000])
+    with pytest.raises(InputError, match=r"p_ant\.png: the picture is truncated or damaged"):
+        read(path)
+
+
+def test_a_picture_bomb_is_refused_by_its_header(tmp_path: Path) -> None:
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        body = kind + content
+        return struct.pack(">I", len(content)) + body + struct.pack(">I", zlib.crc32(body))
+
+    header = struct.pack(">IIBBBBB", 30_000, 90_000, 16, 0, 0, 0, 0)
+    bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(9)))
+    path = tmp_path / "p_ant.png"
+    path.write_bytes(bomb + chunk(b"IEND", b""))
+    with pytest.raises(InputError, match="Mi pixels"):
+        read(path)
+
+
+def test_nan_in_a_picture(monkeypatch: pytest.MonkeyPatch, anterior, tmp_path: Path) -> None:
+    from bonescint.dicom import pictures
+
+    broken = anterior.astype(np.float32)
+    broken[5, 5] = np.nan
+    monkeypatch.setattr(pictures, "_grey", lambda *_: (broken, 16))
+    with pytest.raises(InputError, match="NaN"):
+        read(save_png(anterior, tmp_path / "p_ant.png"))
+
+
+def test_an_all_black_picture(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="every pixel is 0"):
+        read(save_png(np.zeros((1024, 256), np.uint8), tmp_path / "p_ant.png"))

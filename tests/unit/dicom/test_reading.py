@@ -1,0 +1,209 @@
+"""Files to a Scan: identity, bad input, silence."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from dicom_files import IDENTIFIERS, PATIENT_NAME, ge_discovery, multi_frame, one_view, save
+from pydicom.data import get_testdata_file
+
+from bonescint.dicom import StudyFiles, discover, read, read_study
+from bonescint.scan import InputError, ParameterError, PixelUnit, View
+
+DEFLATED = "1.2.840.10008.1.2.1.99"
+
+
+def test_a_scan_carries_what_was_acquired(anterior, posterior, tmp_path: Path) -> None:
+    scan = read(save(ge_discovery(anterior, posterior), tmp_path / "a.dcm"))
+    assert scan.unit is PixelUnit.COUNTS
+    assert scan.pixel_spacing_mm == (2.40112, 2.40112)
+    assert scan.total(View.ANTERIOR) == anterior.sum()
+    acquisition = scan.acquisition
+    assert acquisition.modality == "NM"
+    assert acquisition.manufacturer == "GE MEDICAL SYSTEMS"
+    assert acquisition.camera == "Discovery NM/CT 670"
+    assert acquisition.image_type == "ORIGINAL\\PRIMARY\\WHOLE BODY\\EMISSION"
+    assert acquisition.transfer_syntax == "Explicit VR Little Endian"
+    assert acquisition.energy_window_kev == (129.96, 151.04)
+    assert len(acquisition.file_sha256) == 1
+
+
+def test_no_identifier_of_the_header_is_in_the_scan(anterior, posterior, tmp_path: Path) -> None:
+    path = save(ge_discovery(anterior, posterior), tmp_path / "a.dcm")
+    for key in (None, b"secret"):
+        scan = read(path, id_key=key)
+        told = f"{scan!r} {scan.scan_id} {scan.patient_id} {scan.acquisition} {scan.warnings}"
+        assert not [word for word in (*IDENTIFIERS, "1.2.826") if word in told]
+
+
+def test_the_patient_is_pseudonymous_only_under_a_secret_key(anterior, posterior, tmp_path) -> None:
+    path = save(ge_discovery(anterior, posterior), tmp_path / "a.dcm")
+    assert read(path).patient_id is None
+    one, other = read(path, id_key=b"one"), read(path, id_key=b"other")
+    assert one.patient_id.startswith("pt-")
+    assert one.patient_id != other.patient_id
+    assert one.patient_id == read(path, id_key=b"one").patient_id
+    with pytest.raises(ParameterError, match="id_key"):
+        read(path, id_key=b"")
+
+
+def test_the_scan_id_follows_uids_not_paths_and_pixels_where_there_are_none(
+    anterior, posterior, tmp_path: Path
+) -> None:
+    dataset = ge_discovery(anterior, posterior)
+    one = read(save(dataset, tmp_path / "a.dcm")).scan_id
+    assert one == read(save(dataset, tmp_path / "b.dcm")).scan_id
+    dataset.StudyInstanceUID = "1.2.3"
+    assert one != read(save(dataset, tmp_path / "c.dcm")).scan_id
+    dataset.StudyInstanceUID = ""
+    bare = read(save(dataset, tmp_path / "d.dcm")).scan_id
+    other = multi_frame([posterior, anterior])
+    other.StudyInstanceUID = ""
+    assert bare != read(save(other, tmp_path / "e.dcm")).scan_id
+
+
+def test_pydicom_neither_warns_nor_logs_what_it_reads(
+    anterior, posterior, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    dataset = ge_discovery(anterior, posterior)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        dataset.StudyInstanceUID = f"1.2.{PATIENT_NAME}"
+        dataset.StudyDate = PATIENT_NAME
+        dataset.add_new(0x00185100, "CS", PATIENT_NAME.lower())
+        dataset.add_new(0x00080005, "CS", "KOWALSKA_IR 999")
+        path = save(dataset, tmp_path / "a.dcm")
+    caplog.clear()  # what pydicom said while the file was written
+    with caplog.at_level(logging.DEBUG):
+        read(path)  # a warning would be an error here
+    assert "KOWALSKA" not in caplog.text
+
+
+def test_a_file_without_preamble_is_read(anterior, posterior, tmp_path: Path) -> None:
+    path = save(ge_discovery(anterior, posterior), tmp_path / "a.dcm")
+    path.write_bytes(path.read_bytes()[132:])
+    np.testing.assert_array_equal(read(path).anterior, anterior)
+
+
+@pytest.mark.parametrize("part", [0.0005, 0.001, 0.3, 0.9, 0.9999])
+def test_truncated_files(anterior, posterior, tmp_path: Path, part: float) -> None:
+    path = save(ge_discovery(anterior, posterior), tmp_path / "a.dcm")
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * part)])
+    with pytest.raises(InputError) as caught:
+        read(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [("Rows", 60_000), ("Columns", 65_535), ("NumberOfFrames", 100_000), ("BitsAllocated", 64),
+     ("Rows", 0), ("BitsStored", 17), ("SamplesPerPixel", 4)],
+)  # fmt: skip
+def test_headers_of_impossible_images(anterior, posterior, tmp_path, keyword, value) -> None:
+    dataset = ge_discovery(anterior, posterior)
+    setattr(dataset, keyword, value)
+    path = tmp_path / "a.dcm"
+    with pytest.raises(InputError):
+        read_study(StudyFiles((save(dataset, path),), str(path)))
+
+
+def test_a_deflated_bomb_is_not_inflated(anterior, tmp_path: Path) -> None:
+    path = save(one_view(anterior, 1), tmp_path / "a.dcm", transfer_syntax=DEFLATED)
+    content = path.read_bytes()
+    start = 132 + 12 + int.from_bytes(content[140:144], "little")
+    packer = zlib.compressobj(9, wbits=-15)
+    inner = zlib.decompressobj(-15).decompress(content[start:])
+    bomb = [packer.compress(inner), packer.compress(b"\xe0\x7f\x10\x00OW\0\0\0\0\0\x40")]
+    bomb += [packer.compress(bytes(1 << 24)) for _ in range(64)]
+    path.write_bytes(content[:start] + b"".join(bomb) + packer.flush())
+    assert path.stat().st_size < 3_000_000
+    with pytest.raises(InputError, match="gigabytes"):
+        read_study(StudyFiles((path,), str(path)))
+
+
+def test_all_zero_image(tmp_path: Path) -> None:
+    dataset = multi_frame([np.zeros((1024, 256), np.uint16)] * 2)
+    with pytest.raises(InputError, match=r"a\.dcm: every pixel is 0\. Export"):
+        read(save(dataset, tmp_path / "a.dcm"))
+
+
+def test_an_unknown_transfer_syntax(anterior, posterior, tmp_path: Path) -> None:
+    path = save(ge_discovery(anterior, posterior), tmp_path / "a.dcm")
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.9.1\0"))
+    with pytest.raises(InputError, match="transfer syntax"):
+        read(path)
+
+
+def test_a_file_that_vanishes_after_it_was_found(anterior, posterior, tmp_path: Path) -> None:
+    path = save(ge_discovery(anterior, posterior), tmp_path / "a.dcm")
+    study = discover([path]).studies[0]
+    path.unlink()
+    with pytest.raises(InputError, match="does not exist"):
+        read_study(study)
+
+
+def test_a_folder_where_a_file_is_expected(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is a folder"):
+        read_study(StudyFiles((tmp_path,), str(tmp_path)))
+
+
+def test_a_file_beyond_the_limit_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "huge.dcm"
+    with path.open("wb") as stream:
+        stream.truncate(3 << 30)
+    with pytest.raises(InputError, match="3072 MiB"):
+        read(path)
+
+
+def test_one_missing_view_is_legal_and_said(posterior, tmp_path: Path) -> None:
+    scan = read(save(one_view(posterior, 1, angle="0"), tmp_path / "a.dcm"))
+    assert scan.missing_views == (View.ANTERIOR,)
+    assert scan.warnings == ("the anterior view is missing",)
+
+
+def test_views_of_different_size(anterior, posterior, tmp_path: Path) -> None:
+    save(one_view(anterior, 1, angle="180"), tmp_path / "1.dcm")
+    save(one_view(posterior[:900], 2, angle="0"), tmp_path / "2.dcm")
+    with pytest.raises(InputError, match="different size: 900 x 256 and 1024 x 256"):
+        read(tmp_path)
+
+
+def test_a_folder_of_two_studies_is_not_one_scan(anterior, posterior, tmp_path: Path) -> None:
+    for number in (1, 2):
+        dataset = ge_discovery(anterior, posterior)
+        dataset.SOPInstanceUID = f"1.2.{number}"
+        save(dataset, tmp_path / f"{number}.dcm")
+    with pytest.raises(InputError, match="holds 2 studies"):
+        read(tmp_path)
+
+
+def test_an_empty_folder(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds no bone scan"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["CT_small.dcm", "MR_small.dcm", "rtplan.dcm", "reportsi.dcm"])
+def test_other_dicom_objects_are_refused(name: str) -> None:
+    with pytest.raises(InputError, match="modality"):
+        read(str(get_testdata_file(name, download=False)))
+
+
+@pytest.mark.parametrize("name", ["JPGExtended.dcm", "JPEG-lossy.dcm", "JPEG2000.dcm"])
+def test_lossy_copies_of_the_real_image_say_so(name: str) -> None:
+    path = get_testdata_file(name, download=False)
+    if not path:
+        pytest.skip(f"this pydicom does not bundle {name}")
+    scan = read(str(path))
+    assert scan.shape == (1024, 256)
+    assert scan.views == (View.ANTERIOR,)
+    assert "compressed with loss: counts are approximate" in scan.warnings
+    # The lossless original's sum is 3 596 452.
+    assert scan.total(View.ANTERIOR) == pytest.approx(3_596_452, rel=0.06)

@@ -1,0 +1,153 @@
+"""The chain of rules that tells the views apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from dicom_files import (
+    detector,
+    ge_discovery,
+    multi_frame,
+    one_view,
+    save,
+    secondary_capture,
+    siemens,
+    view_code,
+)
+
+from bonescint.dicom import read
+from bonescint.scan import View, ViewConflictError, ViewRule
+
+CODES = {
+    "anterior": [("399321004", "SCT"), ("G-5215", "SRT")],
+    "posterior": [("399001007", "SCT"), ("G-5216", "SRT")],
+}
+
+
+def test_ge_discovery_is_told_by_its_private_names(anterior, posterior, tmp_path: Path) -> None:
+    scan = read(save(ge_discovery(anterior, posterior), tmp_path / "a.dcm"))
+    assert dict(scan.acquisition.view_rules) == dict.fromkeys(View, ViewRule.GE_PRIVATE)
+    np.testing.assert_array_equal(scan.anterior, anterior)
+    np.testing.assert_array_equal(scan.posterior, posterior)
+    assert scan.warnings == ()
+
+
+def test_ge_without_private_tags_is_told_by_start_angles(
+    anterior, posterior, tmp_path: Path
+) -> None:
+    dataset = ge_discovery(anterior, posterior, private=False)
+    scan = read(save(dataset, tmp_path / "a.dcm"))
+    assert dict(scan.acquisition.view_rules) == dict.fromkeys(View, ViewRule.START_ANGLE)
+    np.testing.assert_array_equal(scan.posterior, posterior)
+
+
+@pytest.mark.parametrize("posterior_first", [False, True])
+def test_siemens_is_told_by_free_text_in_either_order(
+    anterior, posterior, tmp_path: Path, posterior_first: bool
+) -> None:
+    dataset = siemens(anterior, posterior, posterior_first=posterior_first)
+    scan = read(save(dataset, tmp_path / "a.dcm"))
+    assert dict(scan.acquisition.view_rules) == dict.fromkeys(View, ViewRule.VIEW_CODE)
+    np.testing.assert_array_equal(scan.anterior, anterior)
+    np.testing.assert_array_equal(scan.posterior, posterior)
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_standard_codes_decide_whatever_their_meaning_says(
+    anterior, posterior, tmp_path: Path, which: int
+) -> None:
+    items = [
+        detector(code=view_code(*CODES["posterior"][which], "?")),
+        detector(code=view_code(*CODES["anterior"][which], "?")),
+    ]
+    scan = read(save(multi_frame([posterior, anterior], items=items), tmp_path / "a.dcm"))
+    assert scan.acquisition.view_rules[View.ANTERIOR] is ViewRule.VIEW_CODE
+    np.testing.assert_array_equal(scan.anterior, anterior)
+
+
+@pytest.mark.parametrize(
+    ("angle", "view"),
+    [("180", View.ANTERIOR), ("0", View.POSTERIOR), ("360", View.POSTERIOR),
+     ("540", View.ANTERIOR), ("-180", View.ANTERIOR), ("359.9", View.POSTERIOR)],
+)  # fmt: skip
+def test_start_angles_count_modulo_360(anterior, tmp_path: Path, angle: str, view: View) -> None:
+    scan = read(save(one_view(anterior, 1, angle=angle), tmp_path / "a.dcm"))
+    assert dict(scan.acquisition.view_rules) == {view: ViewRule.START_ANGLE}
+
+
+def test_the_ge_suffix_f_is_posterior(posterior, tmp_path: Path) -> None:
+    dataset = one_view(posterior, 1)
+    dataset.private_block(0x0011, "GEMS_GENIE_1", create=True).add_new(0x12, "LO", "WHOLE BODY_F")
+    scan = read(save(dataset, tmp_path / "a.dcm"))
+    assert dict(scan.acquisition.view_rules) == {View.POSTERIOR: ViewRule.GE_PRIVATE}
+
+
+def test_private_names_of_another_creator_are_not_read(anterior, tmp_path: Path) -> None:
+    dataset = one_view(anterior, 1)
+    dataset.private_block(0x0011, "ELSE", create=True).add_new(0x12, "LO", "POST")
+    scan = read(save(dataset, tmp_path / "a.dcm"))
+    assert dict(scan.acquisition.view_rules) == {View.ANTERIOR: ViewRule.DETECTOR_ORDER}
+
+
+def test_the_image_id_then_the_file_name(posterior, tmp_path: Path) -> None:
+    scan = read(save(one_view(posterior, 1, image_id="WB POST"), tmp_path / "a.dcm"))
+    assert dict(scan.acquisition.view_rules) == {View.POSTERIOR: ViewRule.DESCRIPTION}
+    scan = read(save(one_view(posterior, 1), tmp_path / "X_POST001.dcm"))
+    assert dict(scan.acquisition.view_rules) == {View.POSTERIOR: ViewRule.FILE_NAME}
+
+
+def test_a_description_of_both_views_tells_nothing_of_one(anterior, posterior, tmp_path) -> None:
+    dataset = ge_discovery(anterior, posterior)
+    dataset.SeriesDescription = "WHOLE BODY ANT/POST"
+    scan = read(save(dataset, tmp_path / "post.dcm"))
+    np.testing.assert_array_equal(scan.anterior, anterior)
+
+
+def test_detector_order_is_an_assumption_that_is_said(anterior, posterior, tmp_path) -> None:
+    scan = read(save(multi_frame([posterior, anterior], detectors=[2, 1]), tmp_path / "a.dcm"))
+    assert dict(scan.acquisition.view_rules) == dict.fromkeys(View, ViewRule.DETECTOR_ORDER)
+    np.testing.assert_array_equal(scan.anterior, anterior)
+    assert sum("assumed" in warning for warning in scan.warnings) == 2
+
+
+def test_beside_a_known_view_the_other_one_is_assumed(anterior, posterior, tmp_path) -> None:
+    dataset = multi_frame([posterior, anterior], items=[detector("0"), detector()])
+    scan = read(save(dataset, tmp_path / "a.dcm"))
+    np.testing.assert_array_equal(scan.anterior, anterior)
+    assert scan.acquisition.view_rules == {
+        View.ANTERIOR: ViewRule.DETECTOR_ORDER,
+        View.POSTERIOR: ViewRule.START_ANGLE,
+    }
+
+
+def test_rules_that_contradict_are_both_named(anterior, posterior, tmp_path: Path) -> None:
+    dataset = ge_discovery(anterior, posterior)
+    dataset.DetectorInformationSequence[0].StartAngle = "0"
+    dataset.DetectorInformationSequence[1].StartAngle = "180"
+    with pytest.raises(ViewConflictError) as caught:
+        read(save(dataset, tmp_path / "a.dcm"))
+    message = str(caught.value)
+    assert "GE private view name says anterior" in message
+    assert "detector start angle says posterior" in message
+    assert "a.dcm" in message
+
+
+def test_a_file_name_that_contradicts_the_header_is_an_error(anterior, tmp_path: Path) -> None:
+    with pytest.raises(ViewConflictError, match="file name says posterior"):
+        read(save(one_view(anterior, 1, angle="180"), tmp_path / "posterior.dcm"))
+
+
+def test_both_frames_anterior_is_an_error(anterior, posterior, tmp_path: Path) -> None:
+    dataset = multi_frame([anterior, posterior], items=[detector("180"), detector("180")])
+    with pytest.raises(ViewConflictError, match="two images claim to be anterior"):
+        read(save(dataset, tmp_path / "a.dcm"))
+
+
+def test_secondary_capture_takes_one_view(anterior, tmp_path: Path) -> None:
+    dataset = secondary_capture(anterior.astype(np.int16))
+    dataset.ImageID = "WHOLE BODY_E"
+    scan = read(save(dataset, tmp_path / "a.dcm"))
+    assert dict(scan.acquisition.view_rules) == {View.ANTERIOR: ViewRule.DESCRIPTION}
+    assert scan.warnings == ("the posterior view is missing",)

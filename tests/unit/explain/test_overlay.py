@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bonescint.explain import explain, explain_picture
+from bonescint.explain.evidence import EvidenceScale
+from bonescint.explain.geometry import PanelSize
+from bonescint.explain.panels import Panels, draw_strip
+from bonescint.scan import ParameterError, PixelUnit, Prediction, Scan, View
+
+MakeScan = Callable[..., Scan]
+MakePrediction = Callable[..., Prediction]
+
+
+def _painted_panel(
+    scan: Scan, prediction: Prediction, view: View, *, operating_point: float = 0.5
+) -> np.ndarray:
+    """How coloured each pixel of a view's panel is."""
+    panels = Panels(size=PanelSize(512, 256))
+    scale = EvidenceScale.of(prediction, operating_point=operating_point)
+    strip, _ = draw_strip(scan, prediction, scale, panels)
+    left, top = panels.corner(view, with_map=True)
+    rows, columns = panels.size
+    panel = np.asarray(strip)[top : top + rows, left : left + columns].astype(int)
+    colour = panel.max(axis=2) - panel.min(axis=2)
+    return np.where(colour > 12, colour, 0)  # the ink of the letters R and L is all but grey
+
+
+@pytest.mark.parametrize("view", list(View))
+def test_a_hot_cell_is_coloured_where_it_lies_and_nowhere_else(
+    make_scan: MakeScan, make_prediction: MakePrediction, view: View
+) -> None:
+    scan = make_scan(shape=(128, 64))
+    cells = np.zeros((32, 16), dtype=np.float32)
+    cells[8, 3] = 1.0
+    colour = _painted_panel(scan, make_prediction(scan, values=cells), view)
+    rows, columns = np.nonzero(colour)
+    # Cell 8, 3 of 32 x 16 on 512 x 256: its middle is at row 136, column 56; 16 pixels a cell.
+    assert 120 <= rows.min() < 136 < rows.max() < 152
+    assert 40 <= columns.min() < 56 < columns.max() < 72
+
+
+def test_a_calm_scan_stays_grey(make_scan: MakeScan, make_prediction: MakePrediction) -> None:
+    scan = make_scan()
+    cells = np.random.default_rng(0).random((32, 16)).astype(np.float32)
+    calm = make_prediction(scan, values=cells, probability=0.02, positive=False)
+    sick = make_prediction(scan, values=cells, probability=0.9)
+    assert _painted_panel(scan, calm, View.ANTERIOR).max() == 0
+    assert _painted_panel(scan, sick, View.ANTERIOR).max() > 60
+
+
+@pytest.mark.parametrize("missing", list(View))
+def test_a_missing_view_is_an_empty_panel(
+    make_scan: MakeScan, make_prediction: MakePrediction, missing: View
+) -> None:
+    scan = make_scan(views=(missing.opposite,))
+    explanation = explain(scan, make_prediction(scan), operating_point=0.5)
+    panels = np.asarray(explanation.picture.crop(explanation.panels_box))
+    quarter = panels.shape[1] // 4
+    empty = (
+        panels[:, : quarter - 10]
+        if missing is View.ANTERIOR
+        else panels[:, quarter : 2 * quarter - 30]
+    )
+    assert np.median(empty) >= 244
+    assert (empty[40:-40].reshape(-1, 3) == (244, 245, 247)).all(axis=1).mean() > 0.9
+
+
+@pytest.mark.parametrize(
+    ("shape", "spacing", "unit"),
+    [
+        ((1024, 256), (2.26, 2.26), PixelUnit.COUNTS),
+        ((256, 1024), None, PixelUnit.INTENSITY),
+        ((512, 512), (1.2, 2.4), PixelUnit.COUNTS),
+        ((64, 16), (38.0, 38.0), PixelUnit.COUNTS),
+        ((16, 16), (0.1, 0.1), PixelUnit.INTENSITY),
+        ((2048, 64), (1.0, 1.0), PixelUnit.COUNTS),
+    ],
+)
+def test_every_matrix_gives_a_picture(
+    make_scan: MakeScan,
+    make_prediction: MakePrediction,
+    shape: tuple[int, int],
+    spacing: tuple[float, float] | None,
+    unit: PixelUnit,
+) -> None:
+    scan = make_scan(shape=shape, spacing=spacing, unit=unit)
+    explanation = explain(scan, make_prediction(scan), operating_point=0.5)
+    width, height = explanation.picture.size
+    assert 900 <= width <= 2000
+    assert 300 <= height <= 1400
+    left, top, right, bottom = explanation.panels_box
+    assert 0 < left < right <= width
+    assert 0 < top < bottom <= height
+
+
+def test_encodings_can_be_read(make_scan: MakeScan, make_prediction: MakePrediction) -> None:
+    scan = make_scan()
+    explanation = explain(scan, make_prediction(scan), operating_point=0.5)
+    assert Image.open(io.BytesIO(explanation.png())).size == explanation.picture.size
+    small = Image.open(io.BytesIO(explanation.thumbnail_webp(width=200)))
+    assert (small.format, small.width) == ("WEBP", 200)
+
+
+def test_a_thumbnail_has_a_least_width(
+    make_scan: MakeScan, make_prediction: MakePrediction
+) -> None:
+    scan = make_scan()
+    with pytest.raises(ParameterError, match="width"):
+        explain(scan, make_prediction(scan)).thumbnail_webp(width=0)
+
+
+def test_the_same_scan_gives_the_same_bytes(
+    make_scan: MakeScan, make_prediction: MakePrediction
+) -> None:
+    scan = make_scan()
+    once, again = (explain(scan, make_prediction(scan)).png() for _ in range(2))
+    assert once == again
+
+
+def test_many_and_long_warnings_fit(make_scan: MakeScan, make_prediction: MakePrediction) -> None:
+    scan = make_scan()
+    warnings = tuple("x" * 5000 + f" größe {number}" for number in range(40))
+    picture = explain_picture(scan, make_prediction(scan, warnings=warnings), operating_point=0.5)
+    assert picture.height < 2000
+
+
+def test_a_prediction_of_another_scan_is_refused(
+    make_scan: MakeScan, make_prediction: MakePrediction
+) -> None:
+    scan = make_scan()
+    other = Prediction(scan_id="bs-2", mbd_probability=0.5, positive=True, model_id="m")
+    with pytest.raises(ParameterError, match="bs-1"):
+        explain_picture(scan, other)

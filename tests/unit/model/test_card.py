@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bonescint.model import CARD_SCHEMA_VERSION, Metric, ModelCard
+from bonescint.model.readme import readme_of
+from bonescint.scan import ModelFolderError, ParameterError
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@given(
+    operating_point=st.floats(0, 1),
+    temperature=st.floats(1e-3, 1e3),
+    values=st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=3),
+    text=st.text(min_size=1),
+)
+def test_a_card_survives_json(
+    card: ModelCard, operating_point: float, temperature: float, values: list[float], text: str
+) -> None:
+    changed = replace(
+        card,
+        name=text,
+        operating_point=operating_point,
+        temperature=temperature,
+        metrics=tuple(Metric(name="m_score", value=v, measured_on=text) for v in values),
+    )
+    assert ModelCard.from_json(json.loads(json.dumps(changed.to_json()))) == changed
+
+
+def test_a_newer_schema_is_refused_by_name(card: ModelCard) -> None:
+    content = {**card.to_json(), "schema_version": CARD_SCHEMA_VERSION + 1}
+    with pytest.raises(ModelFolderError, match=r"here\.json: .* schema version 2.*Update"):
+        ModelCard.from_json(content, source="here.json")
+
+
+@pytest.mark.parametrize("version", [None, 0, "1"])
+def test_another_schema_is_refused(card: ModelCard, version: object) -> None:
+    with pytest.raises(ModelFolderError, match="schema version"):
+        ModelCard.from_json({**card.to_json(), "schema_version": version})
+
+
+@pytest.mark.parametrize("name", ["name", "recipe", "operating_point", "training", "metrics"])
+def test_a_missing_field_is_named(card: ModelCard, name: str) -> None:
+    content = card.to_json()
+    del content[name]
+    with pytest.raises(ModelFolderError, match=name):
+        ModelCard.from_json(content)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("name", ""),
+        ("operating_point", 1.5),
+        ("temperature", 0.0),
+        ("temperature", float("inf")),
+        ("precision", "int4"),
+    ],
+)
+def test_what_cannot_be_is_refused(card: ModelCard, field: str, value: object) -> None:
+    with pytest.raises(ParameterError, match=field):
+        replace(card, **{field: value})  # type: ignore[arg-type]
+
+
+def test_the_readme_says_what_matters(card: ModelCard) -> None:
+    metric = Metric(name="roc_auc_score", value=0.9, low=0.8, high=0.95, measured_on="20 scans")
+    text = readme_of(replace(card, metrics=(metric,)))
+    for expected in (
+        "Research use only",
+        "It knows nothing.",
+        "roc_auc_score 0.9 (95 % interval 0.8 to 0.95), measured on 20 scans",
+        "small@1",
+        "train positive: 3 scans",
+    ):
+        assert expected in text

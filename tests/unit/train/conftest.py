@@ -1,0 +1,98 @@
+"""Small scans with hot spots, a narrow VGG16 for them, and weights files in each layout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from bonescint.prepare import recipe_named
+from bonescint.scan import Acquisition, PixelUnit, Scan, View
+from bonescint.train.network import InputScale, Vgg16Shape
+from bonescint.train.sample import ListedSource, Sample
+from bonescint.train.settings import Stage, TrainSettings
+from bonescint.train.weights import NAMES, ConvolutionWeights
+
+NARROW = Vgg16Shape(channels=(4, 4, 8, 8, 8), hidden=8)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> Iterator[None]:
+    """Tiny layers on several threads wait for each other more than they compute."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def a_sample(number: int, *, positive: bool) -> Sample:
+    """A body of counts; a positive one has a hot spot in both views."""
+    rng = np.random.default_rng([7, number])
+    images, masks = {}, {}
+    row, column = rng.integers(20, 90), rng.integers(20, 40)
+    for view in View:
+        mean = np.zeros((128, 64))
+        mean[8:120, 14:50] = 5
+        mask = np.zeros((128, 64), dtype=bool)
+        if positive:
+            mask[row : row + 8, column : column + 8] = True
+            mean[mask] = 60
+        images[view] = rng.poisson(mean)
+        masks[view] = mask
+    scan = Scan(
+        anterior=images[View.ANTERIOR],
+        posterior=images[View.POSTERIOR],
+        pixel_spacing_mm=(2.4, 2.4),
+        unit=PixelUnit.COUNTS,
+        scan_id=f"s{number}",
+        acquisition=Acquisition(modality="NM"),
+    )
+    return Sample(scan=scan, positive=positive, masks=masks)
+
+
+@pytest.fixture(scope="session")
+def source() -> ListedSource:
+    return ListedSource(tuple(a_sample(n, positive=n % 3 == 0) for n in range(18)))
+
+
+@pytest.fixture
+def settings() -> TrainSettings:
+    recipe = replace(recipe_named("body-root"), name="small", rows=64, columns=32)
+    return TrainSettings(
+        recipe=recipe,
+        stages=(Stage(epochs=2, rows=64),),
+        batch_size=4,
+        loader_workers=0,
+        shape=NARROW,
+        checkpoint_steps=2,
+        backbone_learning_rate=1e-3,
+        averaging_decay=0.9,
+    )
+
+
+@pytest.fixture(scope="session")
+def weights() -> ConvolutionWeights:
+    rng = np.random.default_rng(5)
+    kernels, biases = {}, {}
+    inputs = 3
+    for name in NAMES:
+        outputs = NARROW.channels[int(name[5]) - 1]
+        spread = np.sqrt(2 / (9 * inputs))
+        kernels[name] = rng.normal(0, spread, (outputs, inputs, 3, 3)).astype(np.float32)
+        biases[name] = np.zeros(outputs, dtype=np.float32)
+        inputs = outputs
+    return ConvolutionWeights(
+        kernels=kernels, biases=biases, input_scale=InputScale.UNIT, source="random", sha256="r"
+    )
+
+
+@pytest.fixture(scope="session")
+def imagenet_file() -> Path:
+    file = Path(__file__).parents[3] / "scratch" / "vgg16-imagenet-notop-fp16.safetensors"
+    if not file.is_file():
+        pytest.skip("needs scratch/vgg16-imagenet-notop-fp16.safetensors, which is not in git")
+    return file

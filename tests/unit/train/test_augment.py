@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bonescint.scan import PixelUnit, View
+from bonescint.train.augment import (
+    PAPER_COMPOSITE_CHANGE,
+    SCAN_AUGMENTATIONS,
+    Augmentation,
+    Blur,
+    CompositeChange,
+    Crop,
+    DropView,
+    Pose,
+    Thinning,
+    augmented,
+    described,
+)
+from bonescint.train.picture import ArchivePicture
+from bonescint.train.sample import ListedSource, Sample
+
+ALWAYS: tuple[Augmentation, ...] = tuple(
+    replace(change, probability=1.0)  # type: ignore[type-var]
+    for change in SCAN_AUGMENTATIONS
+)
+fast = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
+
+
+@fast
+@given(seed=st.integers(0, 2**32), number=st.integers(0, 17), change=st.sampled_from(ALWAYS))
+def test_whatever_is_drawn_the_sample_stays_valid(
+    source: ListedSource, seed: int, number: int, change: Augmentation
+) -> None:
+    sample = source.sample(number)
+    changed = change(sample, np.random.default_rng(seed))
+    again = change(sample, np.random.default_rng(seed))
+    assert changed.positive is sample.positive
+    for view, image in changed.scan.images():
+        assert np.isfinite(image).all()
+        assert image.min() >= 0
+        np.testing.assert_array_equal(image, again.scan.view(view))
+        mask = changed.mask(view)
+        assert mask is not None
+        assert mask.shape == image.shape
+    if sample.positive:
+        assert changed.lesion_pixels > 0
+
+
+def test_all_of_them_in_a_row(source: ListedSource) -> None:
+    rng = np.random.default_rng(1)
+    for number in range(len(source)):
+        changed = augmented(source.sample(number), ALWAYS, rng)
+        assert changed.scan.unit is PixelUnit.INTENSITY
+        assert changed.scan.pixel_spacing_mm is None
+
+
+def test_thinning_keeps_poisson_statistics(source: ListedSource) -> None:
+    sample = source.sample(1)
+    thinned = Thinning(probability=1, kept=(0.5, 0.5))(sample, np.random.default_rng(1))
+    before, after = sample.scan.total(View.ANTERIOR), thinned.scan.total(View.ANTERIOR)
+    assert abs(after - before / 2) < 5 * np.sqrt(before / 4)
+    image = thinned.scan.anterior
+    assert image is not None
+    assert np.array_equal(image, np.rint(image))
+    inside = image[20:100, 20:44]
+    assert inside.var() == pytest.approx(inside.mean(), rel=0.15)
+
+
+def test_thinning_leaves_pictures_alone(source: ListedSource) -> None:
+    picture = ArchivePicture(probability=1)(source.sample(0), np.random.default_rng(1))
+    assert Thinning(probability=1)(picture, np.random.default_rng(1)) is picture
+
+
+def test_blur_keeps_the_counts(source: ListedSource) -> None:
+    sample = source.sample(0)
+    blurred = Blur(probability=1)(sample, np.random.default_rng(1))
+    assert blurred.scan.total(View.POSTERIOR) == pytest.approx(
+        sample.scan.total(View.POSTERIOR), rel=0.01
+    )
+
+
+def test_masks_move_with_the_pixels(source: ListedSource) -> None:
+    for seed in range(10):
+        sample = augmented(
+            source.sample(0),
+            [Pose(probability=1), Crop(probability=1)],
+            np.random.default_rng(seed),
+        )
+        for view, image in sample.scan.images():
+            mask = sample.mask(view)
+            assert mask is not None
+            assert image[mask].mean() > 5 * image[~mask].mean()
+
+
+def test_a_picture_has_eight_bits(source: ListedSource) -> None:
+    change = ArchivePicture(probability=1)
+    for seed in range(8):
+        picture = change(source.sample(0), np.random.default_rng(seed))
+        for _, image in picture.scan.images():
+            assert image.max() <= 255
+            assert np.array_equal(image, np.rint(image))
+
+
+def test_a_view_that_alone_shows_disease_is_kept(source: ListedSource) -> None:
+    sample = source.sample(0)
+    assert sample.masks is not None
+    front_only = Sample(
+        scan=sample.scan,
+        positive=True,
+        masks={
+            View.ANTERIOR: sample.masks[View.ANTERIOR],
+            View.POSTERIOR: np.zeros_like(sample.masks[View.POSTERIOR]),
+        },
+    )
+    unknown = Sample(scan=sample.scan, positive=True, masks=None)
+    change = DropView(probability=1)
+    for seed in range(20):
+        kept = change(front_only, np.random.default_rng(seed))
+        assert View.ANTERIOR in kept.scan.views
+        assert change(unknown, np.random.default_rng(seed)) is unknown
+    dropped = {change(source.sample(1), np.random.default_rng(s)).scan.views for s in range(20)}
+    assert dropped == {(View.ANTERIOR,), (View.POSTERIOR,)}
+
+
+def test_the_papers_change_is_a_mirror_of_the_composite() -> None:
+    composite = np.arange(16, dtype=np.float32).reshape(1, 2, 8) / 16
+    cells = np.arange(8).reshape(2, 4) > 4
+    seen = set()
+    for seed in range(10):
+        mirrored, moved = PAPER_COMPOSITE_CHANGE(composite, cells, np.random.default_rng(seed))
+        assert moved is not None
+        as_it_was = np.array_equal(mirrored, composite)
+        assert as_it_was or np.array_equal(mirrored, composite[..., ::-1])
+        assert np.array_equal(moved, cells if as_it_was else cells[:, ::-1])
+        seen.add(as_it_was)
+    assert seen == {True, False}
+
+
+def test_mirroring_the_patient_keeps_the_sides_of_the_views() -> None:
+    change = CompositeChange(swap=0, mirror_patient=1, gain=(1, 1), gamma=(1, 1))
+    composite = np.arange(8, dtype=np.float32).reshape(1, 1, 8) / 8
+    mirrored, _ = change(composite, None, np.random.default_rng(1))
+    assert (8 * mirrored).ravel().tolist() == [3, 2, 1, 0, 7, 6, 5, 4]
+
+
+def test_descriptions_are_json_ready() -> None:
+    assert described(Pose())["kind"] == "pose"
+    assert described(CompositeChange())["swap"] == 0.5

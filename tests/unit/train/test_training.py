@@ -1,0 +1,267 @@
+"""Learning, stopping and going on, the same seed, and the way from a manifest to a folder."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import lightning.pytorch as lightning
+import numpy as np
+import pytest
+import torch
+
+from bonescint.cohort import write_manifest, write_truth
+from bonescint.dicom import write_nm
+from bonescint.model import Classifier, ModelFolder
+from bonescint.scan import Case, InputError, OutputError, ParameterError, Split, Truth
+from bonescint.train import training as training_module
+from bonescint.train.network import Vgg16Classifier
+from bonescint.train.run import Checkpoints, RunFolder
+from bonescint.train.sample import ListedSource
+from bonescint.train.settings import Schedule, Stage, TrainSettings
+from bonescint.train.training import fit, train
+from bonescint.train.weights import ConvolutionWeights
+
+
+def state_of(network: Vgg16Classifier) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in network.state_dict().items()}
+
+
+def same(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(one[name], two[name]) for name in one)
+
+
+def started(run: RunFolder) -> RunFolder:
+    run.path.mkdir(parents=True, exist_ok=True)
+    return run
+
+
+def test_the_same_seed_gives_the_same_weights(
+    tmp_path: Path, source: ListedSource, settings: TrainSettings, weights: ConvolutionWeights
+) -> None:
+    trained = []
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        run = started(RunFolder(tmp_path / name))
+        network = fit(
+            source, source, settings=replace(settings, seed=seed), weights=weights, run=run
+        )
+        trained.append(state_of(network))
+    assert same(trained[0], trained[1])
+    assert not same(trained[0], trained[2])
+
+
+class _StopsAt(Checkpoints):
+    """Presses Ctrl-C after a number of steps."""
+
+    at = 0
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, *rest: object) -> None:
+        super().on_train_batch_end(trainer, *rest)  # type: ignore[arg-type]
+        if trainer.global_step == self.at:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("stop", [1, 2, 3, 4, 5])
+def test_going_on_equals_never_having_stopped(
+    tmp_path: Path,
+    source: ListedSource,
+    settings: TrainSettings,
+    weights: ConvolutionWeights,
+    monkeypatch: pytest.MonkeyPatch,
+    stop: int,
+) -> None:
+    """Epochs have 3 steps; checkpoints stand after steps 2, 3 and 4."""
+    settings = replace(settings, stages=(Stage(epochs=1, rows=64), Stage(epochs=1, rows=128)))
+    whole = fit(
+        source,
+        source,
+        settings=settings,
+        weights=weights,
+        run=started(RunFolder(tmp_path / "whole")),
+    )
+    run = started(RunFolder(tmp_path / "stopped"))
+    with monkeypatch.context() as patch:
+        patch.setattr(_StopsAt, "at", stop)
+        patch.setattr(training_module, "Checkpoints", _StopsAt)
+        with pytest.raises(KeyboardInterrupt):
+            fit(source, source, settings=settings, weights=weights, run=run)
+    assert run.checkpoint.is_file() is (stop >= 2)
+    resumed = fit(
+        source,
+        source,
+        settings=settings,
+        weights=weights,
+        run=run,
+        goes_on=run.checkpoint.is_file(),
+    )
+    assert same(state_of(whole), state_of(resumed))
+
+
+def test_it_learns_hot_spots(
+    tmp_path: Path, source: ListedSource, settings: TrainSettings, weights: ConvolutionWeights
+) -> None:
+    settings = replace(
+        settings,
+        stages=(Stage(epochs=12, rows=64),),
+        scan_augmentations=(),
+        frozen_blocks=0,
+        averaging_decay=None,
+        head_learning_rate=5e-3,
+        schedule=Schedule.CONSTANT,
+    )
+    run = started(RunFolder(tmp_path / "run"))
+    fit(source, source, settings=settings, weights=weights, run=run)
+    with run.log.open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["epoch"] for row in rows] == [str(number) for number in range(12)]
+    assert float(rows[-1]["val_auc"]) > 0.95
+    assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
+
+
+def test_scans_without_masks_train_too(
+    tmp_path: Path, source: ListedSource, settings: TrainSettings, weights: ConvolutionWeights
+) -> None:
+    bare = ListedSource(tuple(replace(sample, masks=None) for sample in source.samples))
+    run = started(RunFolder(tmp_path / "run"))
+    network = fit(bare, bare, settings=settings, weights=weights, run=run)
+    assert all(torch.isfinite(value).all() for value in network.state_dict().values())
+
+
+@pytest.fixture
+def cohort(tmp_path: Path, source: ListedSource) -> Path:
+    folder = tmp_path / "cohort"
+    folder.mkdir()
+    cases = []
+    splits = (Split.TRAIN, Split.VALIDATION, Split.TEST)
+    for number, sample in enumerate(source.samples):
+        name = f"s{number}"
+        # A whole-body field: the reader refuses anything smaller.
+        grown = {
+            view: np.kron(image, np.ones((8, 4), dtype=np.float32))
+            for view, image in sample.scan.images()
+        }
+        scan = sample.changed(grown, step="grown", masks={}).scan
+        masks = {
+            view: np.kron(mask, np.ones((8, 4), dtype=bool))
+            for view, mask in (sample.masks or {}).items()
+        }
+        write_nm(scan, folder / f"{name}.dcm")
+        write_truth(Truth(positive=sample.positive, masks=masks), folder / f"{name}.npz")
+        cases.append(
+            Case(
+                scan_id=name,
+                patient_id=f"p{number}",
+                centre="here",
+                split=splits[number // 6],
+                positive=sample.positive,
+                file=f"{name}.dcm",
+                truth=f"{name}.npz",
+            )
+        )
+    write_manifest(cases, folder / "manifest.csv")
+    return folder / "manifest.csv"
+
+
+@pytest.fixture
+def _narrow_weights(weights: ConvolutionWeights, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training_module, "load_weights", lambda _: weights)
+
+
+@pytest.mark.usefixtures("_narrow_weights")
+def test_from_a_manifest_to_a_model_folder(
+    tmp_path: Path, cohort: Path, settings: TrainSettings, source: ListedSource
+) -> None:
+    out = tmp_path / "my-model"
+    folder = train(cohort, out, settings=settings, weights=Path("w"), progress=False)
+    assert folder == ModelFolder.load(out)
+    card = folder.card
+    assert card.name == "my-model"
+    assert card.training.origin == "simulated scans only"
+    assert card.training.scans["train positive"] == 2
+    assert card.training.settings["stages"] == [{"epochs": 2, "rows": 64}]
+    assert any("not validated on patients" in limitation for limitation in card.limitations)
+    measured = {metric.measured_on.split(":")[0] for metric in card.metrics}
+    assert measured == {"validation split", "test split"}
+    assert card.metrics[0].name == "roc_auc_score"
+    with Classifier(folder) as classifier:
+        prediction = classifier.predict(source.sample(0).scan)
+    assert 0 <= prediction.mbd_probability <= 1
+    # The same call again finds everything done, and writes the same graph.
+    assert train(cohort, out, settings=settings, weights=Path("w"), progress=False).sha256 == (
+        folder.sha256
+    )
+    with pytest.raises(ParameterError, match="seed"):
+        train(cohort, out, settings=replace(settings, seed=9), weights=Path("w"), progress=False)
+
+
+def rewritten(manifest: Path, change: Callable[[list[str], int], list[str]]) -> None:
+    with manifest.open() as stream:
+        header, *rows = list(csv.reader(stream))
+    rows = [change(row, number) for number, row in enumerate(rows)]
+    with manifest.open("w", newline="") as stream:
+        csv.writer(stream).writerows([header, *rows])
+
+
+def _column(
+    index: int, value: str, only: int | None = None
+) -> Callable[[list[str], int], list[str]]:
+    def change(row: list[str], number: int) -> list[str]:
+        if only is None or number == only:
+            row[index] = value
+        return row
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (_column(4, "0"), "the split train has no positive scan"),
+        (_column(4, "1"), "the split train has no negative scan"),
+        (_column(3, "train"), "the split validation has no positive scan"),
+        (_column(5, "", only=3), r"manifest\.csv, row 5: no file is named"),
+        (_column(5, "gone.dcm", only=2), r"row 4: the file 'gone\.dcm' does not exist"),
+        (_column(9, "gone.npz", only=0), r"row 2: the truth 'gone\.npz' does not exist"),
+        (_column(4, "maybe", only=1), r"row 3: label must be 0 or 1"),
+    ],
+)
+def test_a_cohort_that_cannot_be_learnt_from_is_refused_before_work_begins(
+    tmp_path: Path,
+    cohort: Path,
+    settings: TrainSettings,
+    change: _Change,
+    message: str,
+) -> None:
+    rewritten(cohort, change)
+    out = tmp_path / "out"
+    with pytest.raises(InputError, match=message):
+        train(cohort, out, settings=settings, weights=Path("w"), progress=False)
+    assert not out.exists()
+    assert not (tmp_path / "out.run").exists()
+
+
+@pytest.mark.usefixtures("_narrow_weights")
+def test_places_devices_and_scans_that_cannot_be_used_are_refused(
+    tmp_path: Path, cohort: Path, settings: TrainSettings
+) -> None:
+    with pytest.raises(OutputError, match="no model folder"):
+        train(cohort, cohort.parent, settings=settings, weights=Path("w"), progress=False)
+    with pytest.raises(ParameterError, match="device"):
+        train(cohort, tmp_path / "out", settings=settings, device="tpu", progress=False)
+    if not torch.cuda.is_available():
+        with pytest.raises(ParameterError, match="torch sees here"):
+            train(cohort, tmp_path / "out", settings=settings, device="gpu", progress=False)
+    (cohort.parent / "s1.dcm").write_bytes(b"no scan")
+    with pytest.raises(InputError, match=r"s1\.dcm"):
+        train(cohort, tmp_path / "out", settings=settings, weights=Path("w"), progress=False)
+
+
+@pytest.mark.usefixtures("_narrow_weights")
+def test_a_label_that_the_truth_contradicts_is_refused(
+    tmp_path: Path, cohort: Path, settings: TrainSettings
+) -> None:
+    rewritten(cohort, _column(4, "1", only=1))
+    with pytest.raises(InputError, match=r"s1\.npz.*the manifest says otherwise"):
+        train(cohort, tmp_path / "out", settings=settings, weights=Path("w"), progress=False)
