@@ -24,7 +24,7 @@ $(RUNTIME): pyproject.toml constraints.txt | $(BIN)/python
 # torch first: it must be the version that constraints.txt names, whatever asks for it.
 $(EVERYTHING): pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) torch
-	$(PIP) -e '.[demo,simulate,train]' --group test --group lint build
+	$(PIP) -e '.[demo,simulate,train]' --group test --group lint
 	@touch $(RUNTIME) $@
 
 demo: $(RUNTIME)

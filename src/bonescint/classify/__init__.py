@@ -4,6 +4,7 @@ Floor 4 of the house. Importing this room loads no run time; `classify` does whe
 """
 
 from bonescint.classify.classify import ClassifyInterrupted, classify
+from bonescint.classify.demo import demo, demo_sources
 from bonescint.classify.outcome import ClassifiedScan, ClassifySummary, Refusal
 
 __all__ = [
@@ -12,4 +13,6 @@ __all__ = [
     "ClassifySummary",
     "Refusal",
     "classify",
+    "demo",
+    "demo_sources",
 ]

@@ -16,6 +16,7 @@ and shows where. Research use only, not a medical device.
 
 \b
 First steps:
+  bonescint demo
   bonescint classify scan.dcm other-study/ archive/*.dcm --out results/
   bonescint info scan.dcm
   bonescint simulate cohort --count 20 --seed 1 --out demo-scans/
@@ -41,6 +42,14 @@ Examples:
   bonescint classify scan.dcm
   bonescint classify archive/ --out results/ --workers 4
   bonescint classify archive/ --model my-model/ --json > summary.json"""
+_DEMO = """Classify one real scan and three simulated studies, and show the page of results.
+
+The real scan (anterior view only) comes with the package pydicom-data:
+pip install 'bonescint[demo]'
+
+\b
+Example:
+  bonescint demo --out results/"""
 _INFO = """Say what a file holds: views and how they were told apart, matrix, spacing, counts.
 
 \b
@@ -154,6 +163,18 @@ def _classify(
     from bonescint.cli.classifying import run_classify
 
     run_classify(sources, out, model=model, workers=workers, device=device.value, as_json=as_json)
+
+
+@app.command("demo", help=_DEMO, short_help="A first look: a real scan, simulated studies.")
+def _demo(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Results folder.")] = Path("results"),
+    opens: Annotated[
+        bool, typer.Option("--open/--no-open", help="Show the page in the browser.")
+    ] = True,
+) -> None:
+    from bonescint.cli.classifying import run_demo
+
+    run_demo(out, opens=opens)
 
 
 @app.command("info", help=_INFO, short_help="Say what a file holds.")

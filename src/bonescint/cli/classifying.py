@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
@@ -37,35 +37,74 @@ def run_classify(
 ) -> None:
     """Classify, print a table or JSON, and exit with the status that says how it went."""
     with clear_failures():
-        from bonescint.classify import ClassifyInterrupted, classify
+        from bonescint.classify import classify
 
-        status = 0
-        try:
-            with progress_bar() as bar:
-                task = bar.add_task("Reading", total=None)
-                summary = classify(
-                    sources,
-                    out,
-                    model=model,
-                    workers=workers,
-                    device=device,
-                    progress=lambda done, total: bar.update(
-                        task, description="Classifying", completed=done, total=total
-                    ),
+        summary = _with_progress(
+            lambda progress: classify(
+                sources, out, model=model, workers=workers, device=device, progress=progress
+            )
+        )
+        _report(summary, as_json=as_json)
+
+
+def run_demo(out: Path, *, opens: bool) -> None:
+    """Classify the demonstration's scans, then show the page in a browser if there is one."""
+    with clear_failures():
+        from bonescint.classify import demo
+
+        summary = _with_progress(lambda progress: demo(out, progress=progress))
+        if opens:
+            open_page(summary.folder / "index.html")
+        _report(summary, as_json=False)
+
+
+def open_page(page: Path) -> None:
+    """Open a page in the browser, where somebody could be looking at one."""
+    import os
+    import sys
+    import webbrowser
+
+    has_screen = sys.platform in ("win32", "darwin") or any(
+        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")
+    )
+    if has_screen:
+        webbrowser.open(page.resolve().as_uri())
+
+
+def _with_progress(
+    work: Callable[[Callable[[int, int], None]], ClassifySummary],
+) -> ClassifySummary:
+    """Run under a progress bar; Ctrl-C gives what was done until then."""
+    from bonescint.classify import ClassifyInterrupted
+
+    try:
+        with progress_bar() as bar:
+            task = bar.add_task("Reading", total=None)
+            return work(
+                lambda done, total: bar.update(
+                    task, description="Classifying", completed=done, total=total
                 )
-        except ClassifyInterrupted as stopped:
-            summary = stopped.summary
-            status = INTERRUPTED
-        if status == 0 and summary.refused:
-            status = SOME_FAILED if summary.results else NOTHING_DONE
-        if status == 0 and not summary.results:
-            status = NOTHING_DONE
-        if as_json:
-            typer.echo(json.dumps(summary.to_json(), indent=1))
-        else:
-            _print_table(summary)
-        _print_messages(summary)
-        raise typer.Exit(status)
+            )
+    except ClassifyInterrupted as stopped:
+        return stopped.summary
+
+
+def _report(summary: ClassifySummary, *, as_json: bool) -> NoReturn:
+    """Print what came out, and exit with the status that says how it went."""
+    if as_json:
+        typer.echo(json.dumps(summary.to_json(), indent=1))
+    else:
+        _print_table(summary)
+    _print_messages(summary)
+    raise typer.Exit(_status(summary))
+
+
+def _status(summary: ClassifySummary) -> int:
+    if summary.interrupted:
+        return INTERRUPTED
+    if not summary.results:
+        return NOTHING_DONE
+    return SOME_FAILED if summary.refused else 0
 
 
 def _print_table(summary: ClassifySummary) -> None:

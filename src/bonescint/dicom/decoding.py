@@ -84,7 +84,7 @@ def decode_frame(codestream: bytes, layout: FrameLayout) -> bytes:
             a decoder that crashed, hung or needed too much memory.
     """
     codec = CODECS[layout.transfer_syntax]
-    if codec in ("jpeg", "jpeg_ls") and not codestream.rstrip(b"\0").endswith(_END_OF_IMAGE):
+    if codec in ("jpeg", "jpeg_ls") and not codestream.rstrip(b"\0\xff").endswith(_END_OF_IMAGE):
         # CharLS takes many seconds over a codestream that is cut short.
         raise DecodingError("the compressed pixel data is truncated")
     if codec != "rle":

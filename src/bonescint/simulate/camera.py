@@ -153,7 +153,7 @@ class Projector:
         left, right = max(0, column.min() - reach), min(columns, column.max() + reach + 1)
         size = (SLABS, bottom - top, right - left)
         flat = (slab * size[1] + (row - top)) * size[2] + (column - left)
-        parts = {}
+        parts: dict[View, ProjectedPart] = {}
         for view in View:
             reached = activity[seen] * self._survival[view][cells]
             slabs = np.bincount(flat, reached, minlength=int(np.prod(size))).reshape(size)

@@ -155,8 +155,9 @@ class _Draw:
             for number in range(first, min(first + int(rng.integers(2, 6)), 12)):
                 region = f"rib{number:02d} {side}"
                 place = (None, None, float(np.clip(front + rng.normal(0, 0.03), 0, 1)))
-                self.add("rib fracture", region, self.at(region, place),
-                         float(rng.uniform(6, 10)), 1 + heat * float(rng.uniform(0.5, 1.5)))  # fmt: skip
+                centre, radius = self.at(region, place), float(rng.uniform(6, 10))
+                contrast = 1 + heat * float(rng.uniform(0.5, 1.5))
+                self.add("rib fracture", region, centre, radius, contrast)
         if rng.random() < 0.09:  # a single one: in a scan, the hardest to tell
             region = f"rib{int(rng.integers(3, 12)):02d} {rng.choice(['L', 'R'])}"
             self.add("rib fracture", region, self.at(region, (None, None, rng.uniform(0.3, 1.0))),
@@ -186,8 +187,8 @@ class _Draw:
             for region, along in ((f"femur {side}", 0.0), (f"tibia {side}", 1.0)):
                 self.add("knee prosthesis", region, self.at(region, (along, 0.4, 0.5)), 30.0, 0.2)
             if self.rng.random() < 0.5:
-                self.add("around prosthesis", f"tibia {side}",
-                         self.at(f"tibia {side}", (0.86, 0.4, 0.5)), 16.0, self.contrast(1.6))  # fmt: skip
+                centre = self.at(f"tibia {side}", (0.86, 0.4, 0.5))
+                self.add("around prosthesis", f"tibia {side}", centre, 16.0, self.contrast(1.6))
 
 
 def draw_mimics(

@@ -71,8 +71,9 @@ class _Draw:
         volume_ml = self.about(70, 0.8)
         radius = float(np.cbrt(volume_ml * 1000 * 3 / (4 * np.pi)))
         base = _point((low[0] + high[0]) / 2 + rng.normal(0, 6), high[1] - 45, low[2] + 42)
-        self.add("bladder", "bladder", base + _point(0, 0, 0.7 * radius),
-                 _point(1.18 * radius, 0.95 * radius, 0.88 * radius), self.about(1.9, 0.8) * self.excretion)  # fmt: skip
+        radii = _point(1.18 * radius, 0.95 * radius, 0.88 * radius)
+        level = self.about(1.9, 0.8) * self.excretion
+        self.add("bladder", "bladder", base + _point(0, 0, 0.7 * radius), radii, level)
         if self.happens(0.30):  # urethra, urine on skin and linen
             for _ in range(int(rng.integers(1, 4))):
                 place = base + _point(rng.normal(0, 30), rng.uniform(10, 45), -rng.uniform(25, 130))
@@ -116,8 +117,8 @@ class _Draw:
                 belly = self.marks.centre("L3") + _point(
                     rng.normal(12, 45), rng.uniform(50, 100), rng.normal(10, 55)
                 )
-                self.add("bowel or stomach", "abdomen", belly,
-                         _point(*rng.uniform(12, 40, size=3)), level * self.about(1.0, 0.4))  # fmt: skip
+                radii = _point(*rng.uniform(12, 40, size=3))
+                self.add("bowel or stomach", "abdomen", belly, radii, level * self.about(1.0, 0.4))
         if self.happens(0.30):
             centre = self.marks.centre("T11") + _point(-65, 60, -5)
             self.add("liver", "abdomen", centre, _point(80, 65, 60), self.about(0.018, 0.6))

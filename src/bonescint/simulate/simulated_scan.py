@@ -164,9 +164,7 @@ def _primary_photons(
             *(organ.activity * np.float32(spare) for organ in organs),
         ]
     )
-    photons = {
-        view: np.float32(tissue) * soft for view, soft in projector.project_tissue().items()
-    }
+    photons = {view: np.float32(tissue) * soft for view, soft in projector.project_tissue().items()}
     for view, part in projector.project(positions, activity).items():
         photons[view][part.window] += np.maximum(part.image, 0)
     return photons

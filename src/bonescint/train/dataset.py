@@ -198,16 +198,27 @@ def resized(recipe: Recipe, rows: int) -> Recipe:
 
 
 def training_loader(
-    source: ScanSource, settings: TrainSettings, batches: BalancedBatches
+    source: ScanSource,
+    settings: TrainSettings,
+    batches: BalancedBatches | Sequence[list[Draw]],
+    *,
+    persistent: bool = True,
 ) -> DataLoader[Batch]:
-    """A loader of balanced, augmented batches."""
+    """A loader of augmented batches.
+
+    Args:
+        source: gives the samples.
+        settings: recipe, stages, augmentations, seed, workers.
+        batches: what to draw.
+        persistent: keep the workers for the next epoch.
+    """
     workers = settings.loader_workers
     return DataLoader(
         TrainingScans(source, settings),
         batch_sampler=batches,
         collate_fn=joined,
         num_workers=workers,
-        persistent_workers=workers > 0,
+        persistent_workers=persistent and workers > 0,
         prefetch_factor=4 if workers else None,
     )
 

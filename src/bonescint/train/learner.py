@@ -24,6 +24,7 @@ from bonescint.train.settings import Precision, Schedule, TrainSettings
 _WARM_UP = 0.05
 _FINAL = 0.01
 _SMALLEST_DEVIATION = 1e-3
+_SMALLEST_SHARE = 0.25
 
 
 class Learner(lightning.LightningModule):
@@ -33,8 +34,8 @@ class Learner(lightning.LightningModule):
         network: with its initial weights.
         settings: how to train.
         steps_per_epoch: batches of an epoch.
-        stage_loader: gives plain training scans at a number of rows, to measure the pooled
-            features' mean and deviation when a stage begins.
+        stage_loader: gives training scans of an epoch as they are learnt from (augmented),
+            to measure the pooled features' mean and deviation when a stage begins.
     """
 
     def __init__(
@@ -117,7 +118,7 @@ class Learner(lightning.LightningModule):
         with torch.no_grad():
             pooled = [
                 self.network.pooled(self.features(self.network, batch.composites.to(self.device)))
-                for batch in self._stage_loader(rows)
+                for batch in self._stage_loader(epoch)
             ]
             _standardise(self.network, torch.cat(pooled))
 
@@ -190,7 +191,7 @@ def _averaging(settings: TrainSettings) -> Callable[..., None]:
 
 def _standardise(network: Vgg16Classifier, pooled: Tensor) -> None:
     deviation = pooled.std(dim=0)
-    # A channel that never varies would be blown up: no deviation under a tenth of the typical.
-    least = max(_SMALLEST_DEVIATION, 0.1 * float(deviation.median()))
+    # A channel that hardly ever varies would be blown up when it does.
+    least = max(_SMALLEST_DEVIATION, _SMALLEST_SHARE * float(deviation.median()))
     network.pooled_mean.copy_(pooled.mean(dim=0))
     network.pooled_deviation.copy_(deviation.clamp(min=least))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +19,12 @@ from bonescint.train.cached import (
     check_trainable,
     cohort_fingerprint,
 )
-from bonescint.train.dataset import BalancedBatches, plain_loader, resized, training_loader
+from bonescint.train.dataset import BalancedBatches, plain_loader, training_loader
 from bonescint.train.learner import Learner
 from bonescint.train.network import Vgg16Classifier
 from bonescint.train.outcome import Outcome, write_outcome
 from bonescint.train.run import Checkpoints, RunFolder, quiet_lightning
-from bonescint.train.sample import Sample, ScanSource
+from bonescint.train.sample import ScanSource
 from bonescint.train.settings import TrainSettings
 from bonescint.train.weights import ConvolutionWeights, fetch_keras_weights, load_weights
 
@@ -188,7 +187,7 @@ def fit(
         initial_network(settings, weights),
         settings,
         steps_per_epoch=len(batches),
-        stage_loader=_stage_loader(training, settings),
+        stage_loader=_stage_loader(training, settings, batches),
     )
     if goes_on:
         batches.resume_at(run.finished_steps())
@@ -222,37 +221,21 @@ def fit(
     return learner.exported.cpu().eval()
 
 
-def _stage_loader(training: ScanSource, settings: TrainSettings) -> Callable[[int], Any]:
-    order = torch.randperm(
-        len(training), generator=torch.Generator().manual_seed(settings.seed)
-    ).tolist()
-    part = _Part(training, tuple(order[:_STANDARDISED_ON]))
+def _stage_loader(
+    training: ScanSource, settings: TrainSettings, batches: BalancedBatches
+) -> Callable[[int], Any]:
+    """Loaders of some draws of an epoch, augmented as they are in training."""
 
-    def loader(rows: int) -> Any:
-        return plain_loader(
-            part,
-            resized(settings.recipe, rows),
-            batch_size=settings.batch_size,
-            workers=settings.loader_workers,
+    def loader(epoch: int) -> Any:
+        draws = batches.draws(epoch)[:_STANDARDISED_ON]
+        return training_loader(
+            training,
+            settings,
+            [
+                draws[first : first + settings.batch_size]
+                for first in range(0, len(draws), settings.batch_size)
+            ],
+            persistent=False,
         )
 
     return loader
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Part:
-    """Some samples of a source, in a given order."""
-
-    source: ScanSource
-    numbers: tuple[int, ...]
-
-    @property
-    def positives(self) -> tuple[bool, ...]:
-        labels = self.source.positives
-        return tuple(labels[number] for number in self.numbers)
-
-    def __len__(self) -> int:
-        return len(self.numbers)
-
-    def sample(self, index: int) -> Sample:
-        return self.source.sample(self.numbers[index])

@@ -31,6 +31,16 @@ _REMEDY = (
     f"Give Keras' {KERAS_FILE}, torchvision's vgg16 .pth, or a .safetensors file with "
     "block1_conv1.weight to block5_conv3.bias"
 )
+_UNREADABLE = (
+    EOFError,
+    KeyError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    pickle.UnpicklingError,
+)
 NAMES = tuple(
     f"block{block}_conv{index}"
     for block, count in enumerate(CONVOLUTIONS_PER_BLOCK, start=1)
@@ -104,8 +114,8 @@ def load_weights(file: Path) -> ConvolutionWeights:
         raise InputError(file, f"unknown kind of weights file '{file.suffix}'", _REMEDY)
     try:
         kernels, biases, scale = reader(file)
-    except (KeyError, OSError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
-        reason = " ".join(str(error).split())[:160]
+    except _UNREADABLE as error:
+        reason = " ".join(f"{type(error).__name__} {error}".split())[:160]
         raise InputError(file, f"not a readable VGG16 weights file ({reason})", _REMEDY) from error
     for name in NAMES:
         if kernels[name].ndim != 4 or biases[name].shape != kernels[name].shape[:1]:

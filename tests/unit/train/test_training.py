@@ -204,9 +204,10 @@ def rewritten(manifest: Path, change: Callable[[list[str], int], list[str]]) -> 
         csv.writer(stream).writerows([header, *rows])
 
 
-def _column(
-    index: int, value: str, only: int | None = None
-) -> Callable[[list[str], int], list[str]]:
+_Change = Callable[[list[str], int], list[str]]
+
+
+def _column(index: int, value: str, only: int | None = None) -> _Change:
     def change(row: list[str], number: int) -> list[str]:
         if only is None or number == only:
             row[index] = value

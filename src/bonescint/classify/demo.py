@@ -1,0 +1,57 @@
+"""A first look: one real scan and a few simulated studies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import metadata, resources
+from pathlib import Path
+
+from bonescint.classify.classify import classify
+from bonescint.classify.outcome import ClassifySummary
+from bonescint.scan import MissingExtraError
+
+_REAL_SCAN = "data_store/data/JPEG-LL.dcm"
+
+
+def demo_sources() -> tuple[Path, ...]:
+    """The files of the demonstration.
+
+    A real patient's anonymised whole-body scan, anterior view only (NEMA WG04 "NM1", in the
+    package pydicom-data), and the simulated studies that travel with this package.
+
+    Raises:
+        MissingExtraError: the package pydicom-data is not installed.
+
+    Examples:
+        >>> [path.suffix for path in demo_sources()][1:]
+        ['.dcm', '.dcm', '.dcm']
+    """
+    try:
+        real = Path(str(metadata.distribution("pydicom-data").locate_file(_REAL_SCAN)))
+    except metadata.PackageNotFoundError as error:
+        raise MissingExtraError("pydicom-data", "demo") from error
+    examples = Path(str(resources.files("bonescint.classify") / "examples"))
+    return (real, *sorted(examples.glob("*.dcm")))
+
+
+def demo(
+    out: Path | str,
+    *,
+    workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> ClassifySummary:
+    """Classify the demonstration's scans with the shipped model.
+
+    Args:
+        out: the results folder.
+        workers: as for `classify`.
+        progress: as for `classify`.
+
+    Returns:
+        As `classify` does.
+
+    Raises:
+        MissingExtraError: the package pydicom-data is not installed.
+        OutputError: `out` cannot be written to.
+    """
+    return classify(demo_sources(), out, workers=workers, progress=progress)

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from bonescint.scan import ParameterError
+from bonescint.train.calibrate import (
+    Judged,
+    _area,
+    balanced_operating_point,
+    best_temperature,
+    figures,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.special import expit
+from sklearn.metrics import log_loss, roc_auc_score
+
+margin = st.integers(-5, 5).map(float)
+
+
+@given(st.lists(margin, min_size=1, max_size=12), st.lists(margin, min_size=1, max_size=12))
+def test_the_area_is_a_count_of_pairs(positive: list[float], negative: list[float]) -> None:
+    pairs = [1.0 if p > n else 0.5 if p == n else 0.0 for p in positive for n in negative]
+    ours = _area(np.array(positive), np.array(negative))
+    assert ours == pytest.approx(np.mean(pairs))
+    labels = [1] * len(positive) + [0] * len(negative)
+    assert ours == pytest.approx(roc_auc_score(labels, positive + negative))
+
+
+@pytest.mark.parametrize("truth", [0.5, 1.0, 4.0])
+def test_the_temperature_is_found_again(truth: float) -> None:
+    rng = np.random.default_rng(1)
+    margins = rng.normal(0, 2, 20_000)
+    labels = rng.random(margins.size) < expit(margins)
+    found = best_temperature(Judged(margins=truth * margins, labels=labels))
+    assert found == pytest.approx(truth, rel=0.05)
+
+
+@given(
+    st.lists(st.tuples(margin, st.booleans()), min_size=2, max_size=40).filter(
+        lambda rows: len({label for _, label in rows}) == 2
+    ),
+    st.floats(0.1, 10),
+)
+def test_no_other_point_is_better_balanced(
+    rows: list[tuple[float, bool]], temperature: float
+) -> None:
+    judged = Judged(
+        margins=np.array([value for value, _ in rows]),
+        labels=np.array([label for _, label in rows]),
+    )
+    point = balanced_operating_point(judged, temperature)
+    assert 0 <= point <= 1
+    probabilities = judged.probabilities(temperature)
+
+    def gap(threshold: float) -> float:
+        called = probabilities >= threshold
+        return abs(float(called[judged.labels].mean()) - float((~called)[~judged.labels].mean()))
+
+    # Every threshold that calls another set of scans, by brute force.
+    best = min(gap(threshold) for threshold in [*probabilities, 1.1])
+    assert gap(point) == pytest.approx(best) or point == 1.0
+
+
+def test_figures_are_sklearns() -> None:
+    rng = np.random.default_rng(2)
+    labels = rng.random(300) < 0.4
+    judged = Judged(margins=rng.normal(labels * 1.5, 1), labels=labels)
+    found = {
+        metric.name: metric
+        for metric in figures(judged, temperature=1.5, operating_point=0.5, measured_on="here")
+    }
+    auc = found["roc_auc_score"]
+    assert auc.value == pytest.approx(roc_auc_score(labels, judged.margins))
+    assert auc.low is not None
+    assert auc.high is not None
+    assert auc.low < auc.value < auc.high
+    probabilities = judged.probabilities(1.5)
+    assert found["cross_entropy_error"].value == pytest.approx(log_loss(labels, probabilities))
+    called = probabilities >= 0.5
+    assert found["sensitivity_score"].value == pytest.approx((called & labels).sum() / labels.sum())
+    again = figures(judged, temperature=1.5, operating_point=0.5, measured_on="here")
+    assert again[0] == auc
+
+
+def test_one_class_is_refused() -> None:
+    with pytest.raises(ParameterError, match="both classes"):
+        Judged.of([np.zeros(2, dtype=np.float32)], [True])

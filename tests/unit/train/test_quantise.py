@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from numpy.typing import NDArray
+from onnx import TensorProto
+
+from bonescint.cohort import read_manifest
+from bonescint.model import Engine, ModelCard, ModelFolder, TrainingRecord, write_model_folder
+from bonescint.prepare import prepare, recipe_named
+from bonescint.scan import Case, ParameterError, Split
+from bonescint.train import quantise as quantise_module
+from bonescint.train.compare import compared, correlation
+from bonescint.train.export import to_onnx
+from bonescint.train.network import InputScale, Vgg16Classifier, Vgg16Shape
+from bonescint.train.quantise import chosen_cases, quantise, quantised_onnx
+from bonescint.train.sample import ListedSource
+
+RECIPE = replace(recipe_named("body-root"), name="small", rows=64, columns=32)
+
+
+@pytest.fixture(scope="module")
+def composites(source: ListedSource) -> list[NDArray[np.float32]]:
+    return [prepare(sample.scan, RECIPE).composite for sample in source.samples]
+
+
+@pytest.fixture(scope="module")
+def parent_model() -> onnx.ModelProto:
+    torch.manual_seed(3)
+    shape = Vgg16Shape(channels=(8, 8, 16, 16, 16), hidden=16)
+    network = Vgg16Classifier(shape=shape, input_scale=InputScale.KERAS_BGR)
+    for _, layer in network.convolutions():
+        torch.nn.init.kaiming_normal_(layer.weight)
+    return to_onnx(network, rows=64)
+
+
+@pytest.fixture
+def parent(tmp_path: Path, parent_model: onnx.ModelProto) -> ModelFolder:
+    card = ModelCard(
+        name="demo",
+        version="1",
+        architecture="VGG16",
+        recipe=RECIPE,
+        operating_point=0.5,
+        training=TrainingRecord(origin="nothing", cohort_sha256="", scans={}, weights="random"),
+    )
+    return write_model_folder(tmp_path / "fp32", card=card, onnx=parent_model.SerializeToString())
+
+
+def test_all_convolutions_but_the_first_hold_int8(
+    parent_model: onnx.ModelProto, composites: list[NDArray[np.float32]]
+) -> None:
+    quantised = quantised_onnx(parent_model, composites)
+    kinds = {init.name: init.data_type for init in quantised.graph.initializer}
+    made_by = {node.output[0]: node for node in quantised.graph.node}
+    convolutions = [node for node in quantised.graph.node if node.op_type == "Conv"]
+    assert len(convolutions) == 13
+    assert kinds[convolutions[0].input[1]] == TensorProto.FLOAT
+    for convolution in convolutions[1:]:
+        scaled = made_by[convolution.input[1]]
+        assert scaled.op_type == "DequantizeLinear"
+        assert kinds[scaled.input[0]] == TensorProto.INT8
+    # The input of the network and everything after the last convolution stay in float.
+    quantisers = [node for node in quantised.graph.node if node.op_type == "QuantizeLinear"]
+    assert all("scan" not in node.input for node in quantisers)
+    last = max(i for i, node in enumerate(quantised.graph.node) if node.op_type == "Conv")
+    after = {node.op_type for node in list(quantised.graph.node)[last + 1 :]}
+    assert "QuantizeLinear" not in after
+
+
+def test_the_quantised_graph_runs_and_stays_close(
+    parent_model: onnx.ModelProto, composites: list[NDArray[np.float32]]
+) -> None:
+    quantised = quantised_onnx(parent_model, composites)
+    with (
+        Engine(parent_model.SerializeToString()) as one,
+        Engine(quantised.SerializeToString()) as two,
+    ):
+        pairs = [(one.run(composite), two.run(composite)) for composite in composites]
+    correlations = [correlation(a.maps[1], b.maps[1]) for a, b in pairs]
+    assert np.nanmedian(correlations) > 0.95
+    margins = np.array([[a.logits[1] - a.logits[0], b.logits[1] - b.logits[0]] for a, b in pairs])
+    assert np.corrcoef(margins.T)[0, 1] > 0.95
+
+
+def test_a_model_compared_with_itself_is_the_same(
+    parent: ModelFolder, composites: list[NDArray[np.float32]], source: ListedSource
+) -> None:
+    agreement = compared(parent, parent, composites, labels=source.positives)
+    one, two = agreement.auc
+    assert one == two
+    assert agreement.median_map_correlation == pytest.approx(1.0)
+    figures = {metric.name: metric.value for metric in agreement.metrics("18 scans")}
+    assert figures["parent_probability_error"] == 0.0
+
+
+def test_correlation_is_numpys() -> None:
+    rng = np.random.default_rng(1)
+    one, two = rng.random((2, 4, 4)).astype(np.float32)
+    assert correlation(one, two) == pytest.approx(np.corrcoef(one.ravel(), two.ravel())[0, 1])
+    assert np.isnan(correlation(one, np.zeros_like(one)))
+
+
+def a_case(number: int, *, positive: bool, split: Split = Split.TRAIN) -> Case:
+    return Case(
+        scan_id=f"s{number}",
+        patient_id=f"p{number}",
+        centre="here",
+        split=split,
+        positive=positive,
+        file=f"{number}.dcm",
+    )
+
+
+@pytest.mark.parametrize(
+    ("positives", "negatives", "count", "expected"),
+    [(10, 10, 6, (3, 3)), (1, 10, 6, (1, 5)), (10, 1, 6, (5, 1)), (1, 1, 6, (1, 1))],
+)
+def test_chosen_cases_are_half_positive_where_possible(
+    positives: int, negatives: int, count: int, expected: tuple[int, int]
+) -> None:
+    cases = [a_case(n, positive=n < positives) for n in range(positives + negatives)]
+    chosen = chosen_cases(cases, count=count, seed=1)
+    positive = sum(case.positive for case in chosen)
+    assert (positive, len(chosen) - positive) == expected
+    assert len({case.scan_id for case in chosen}) == len(chosen)
+
+
+def test_a_folder_is_quantised_into_a_folder(
+    tmp_path: Path,
+    parent: ModelFolder,
+    source: ListedSource,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from bonescint.cohort import write_manifest
+
+    cases = [
+        a_case(
+            number, positive=sample.positive, split=Split.TRAIN if number < 9 else Split.VALIDATION
+        )
+        for number, sample in enumerate(source.samples)
+    ]
+    write_manifest(cases, tmp_path / "manifest.csv")
+    assert len(read_manifest(tmp_path / "manifest.csv").cases) == 18
+    monkeypatch.setattr(
+        quantise_module, "read", lambda file: source.sample(int(Path(file).stem)).scan
+    )
+    out = tmp_path / "int8"
+    folder = quantise(parent, tmp_path / "manifest.csv", out, count=8, compare=8)
+    assert folder == ModelFolder.load(out)
+    assert folder.card.precision == "int8"
+    assert folder.onnx_path.stat().st_size < parent.onnx_path.stat().st_size
+    names = [metric.name for metric in folder.card.metrics]
+    assert "parent_map_correlation_score" in names
+    with pytest.raises(ParameterError, match="fp32"):
+        quantise(folder, tmp_path / "manifest.csv", tmp_path / "again")
+    with pytest.raises(ParameterError, match="at least one"):
+        quantised_onnx(onnx.load(parent.onnx_path), [])
