@@ -30,7 +30,8 @@ def test_its_counts_are_exact(path: Path) -> None:
     assert scan.views == (View.ANTERIOR,)
     assert dict(scan.acquisition.view_rules) == {View.ANTERIOR: ViewRule.GE_PRIVATE}
     assert scan.acquisition.camera == "MILLENNIUM MG"
-    assert scan.warnings == ("the posterior view is missing",)
+    assert scan.missing_views == (View.POSTERIOR,)
+    assert scan.warnings == ()
     assert scan.patient_id is None
 
 

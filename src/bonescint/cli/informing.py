@@ -17,6 +17,7 @@ from bonescint.cli.console import (
     results_console,
 )
 from bonescint.report import displayable
+from bonescint.scan import View
 
 if TYPE_CHECKING:
     from bonescint.dicom import InfoReport, ScanInfo
@@ -59,6 +60,8 @@ def _lines(described: ScanInfo) -> list[tuple[str, str]]:
     for view in described.views:
         total = f"total {view.total:,.0f}, maximum {view.maximum:,.0f} {unit}"
         lines.append((view.view.value.capitalize(), f"{total}; told by {view.rule.value}"))
+    present = {view.view for view in described.views}
+    lines += [(view.value.capitalize(), "missing") for view in View if view not in present]
     lines += [
         ("Matrix", f"{described.rows} rows x {described.columns} columns"),
         ("Spacing", f"{spacing[0]:g} x {spacing[1]:g} mm" if spacing else "unknown"),

@@ -250,7 +250,6 @@ def _assembled(files: Sequence[_LoadedFile], source: str, id_key: bytes | None) 
     for image in images.values():
         check_outline(image, source)
     warnings = [text for file in files for text in file.warnings] + list(assumed)
-    warnings += [f"the {view.value} view is missing" for view in View if view not in images]
     key = id_key if id_key is not None else identity.PUBLIC_SCAN_KEY
     patient_id = files[0].patient_id if id_key is not None else ""
     return Scan(

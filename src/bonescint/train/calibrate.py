@@ -64,8 +64,8 @@ def best_temperature(judged: Judged) -> float:
         >>> rng = np.random.default_rng(1)
         >>> margins = rng.normal(0, 2, 4000)
         >>> labels = rng.random(4000) < expit(margins)
-        >>> round(best_temperature(Judged(margins=3 * margins, labels=labels)), 1)
-        3.0
+        >>> round(best_temperature(Judged(margins=3 * margins, labels=labels)))
+        3
     """
     signs = np.where(judged.labels, 1.0, -1.0)
 

@@ -150,4 +150,5 @@ def test_secondary_capture_takes_one_view(anterior, tmp_path: Path) -> None:
     dataset.ImageID = "WHOLE BODY_E"
     scan = read(save(dataset, tmp_path / "a.dcm"))
     assert dict(scan.acquisition.view_rules) == {View.ANTERIOR: ViewRule.DESCRIPTION}
-    assert scan.warnings == ("the posterior view is missing",)
+    assert scan.missing_views == (View.POSTERIOR,)
+    assert scan.warnings == ()

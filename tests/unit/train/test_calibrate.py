@@ -2,6 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.special import expit
+from sklearn.metrics import log_loss, roc_auc_score
+
 from bonescint.scan import ParameterError
 from bonescint.train.calibrate import (
     Judged,
@@ -10,10 +15,6 @@ from bonescint.train.calibrate import (
     best_temperature,
     figures,
 )
-from hypothesis import given
-from hypothesis import strategies as st
-from scipy.special import expit
-from sklearn.metrics import log_loss, roc_auc_score
 
 margin = st.integers(-5, 5).map(float)
 
