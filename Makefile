@@ -13,8 +13,9 @@ EVERYTHING := $(VENV)/.everything
 .PHONY: demo test slow lint bench clean
 
 $(BIN)/python:
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "bonescint needs Python 3.11 or newer: make PYTHON=python3.11")'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "bonescint needs Python 3.11 or newer: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
+	$(PIP) pip
 
 # The run time alone: no torch.
 $(RUNTIME): pyproject.toml constraints.txt | $(BIN)/python

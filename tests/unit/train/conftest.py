@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -92,7 +93,7 @@ def weights() -> ConvolutionWeights:
 
 @pytest.fixture(scope="session")
 def imagenet_file() -> Path:
-    file = Path(__file__).parents[3] / "scratch" / "vgg16-imagenet-notop-fp16.safetensors"
-    if not file.is_file():
-        pytest.skip("needs scratch/vgg16-imagenet-notop-fp16.safetensors, which is not in git")
-    return file
+    name = "BONESCINT_VGG16_WEIGHTS"
+    if name not in os.environ:
+        pytest.skip(f"needs a file of ImageNet's weights, named by {name}")
+    return Path(os.environ[name])
