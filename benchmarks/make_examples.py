@@ -1,6 +1,6 @@
 """Make the simulated studies that travel with the package (`bonescint demo`).
 
-    python benchmarks/make_examples.py
+python benchmarks/make_examples.py
 """
 
 from __future__ import annotations

@@ -134,15 +134,15 @@ class TestSimulated:
         simulate_cohort(tmp_path / "whole", count=3, seed=8, workers=1)
         done: list[int] = []
 
-        class Stopped(Exception):
+        class StopError(Exception):
             pass
 
         def stop(finished: int, _: int) -> None:
             done.append(finished)
             if finished == 2:
-                raise Stopped
+                raise StopError
 
-        with pytest.raises(Stopped):
+        with pytest.raises(StopError):
             simulate_cohort(tmp_path / "part", count=3, seed=8, workers=1, progress=stop)
         before = (tmp_path / "part/scans/000000.dcm").stat().st_mtime_ns
         simulate_cohort(tmp_path / "part", count=3, seed=8, workers=1)
