@@ -1,7 +1,8 @@
 # make demo   install the run time and read a real scan and a few simulated ones
 # make test   install what the tests need and run them
+# make slow   the long tests
 # make lint   ruff, mypy, import contracts
-# make bench  measure speed, memory and accuracy (long)
+# make bench  measure speed, memory and robustness (long)
 
 PYTHON ?= python3
 VENV := .venv
@@ -47,6 +48,7 @@ lint: $(EVERYTHING)
 bench: $(EVERYTHING)
 	$(BIN)/python benchmarks/help_time.py
 	$(BIN)/python benchmarks/classify.py --count 134
+	$(BIN)/python benchmarks/classify.py --count 2000
 	$(BIN)/python benchmarks/fuzz_reader.py --count 20000
 
 clean:

@@ -2,8 +2,9 @@
 
     python benchmarks/build_shipped_model.py --work cohorts --weights vgg16.h5
 
-Simulates two cohorts of different patients (one to learn from, one to test on), trains, and
-writes float and int8 model folders. Stopped at any point, the same command goes on.
+Simulates two cohorts of different patients (one to learn from, one to test on), trains, writes
+float and int8 model folders; `benchmarks/quantise.py` then compares the two on the test cohort.
+Stopped at any point, the same command goes on.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ from pathlib import Path
 from bonescint.cohort import Manifest, simulate_cohort, write_manifest
 from bonescint.scan import Split
 from bonescint.train import Stage, TrainSettings, train
+from bonescint.train.quantise import quantise
 
 LEARN_SEED, TEST_SEED = 2026, 2027
 VALIDATION_EVERY = 9
 
 SETTINGS = TrainSettings(
-    stages=(Stage(epochs=8, rows=256), Stage(epochs=2, rows=512)),
+    stages=(Stage(epochs=8, rows=256), Stage(epochs=1, rows=512)),
     backbone_learning_rate=3e-5,
     lesion_weight=0.5,
     seed=2026,
@@ -42,12 +44,21 @@ def cohort_to_learn_from(work: Path, count: int) -> Path:
     return path
 
 
+def cohort_to_test_on(work: Path, count: int) -> Path:
+    """Simulate patients that nothing was learnt or chosen from."""
+    cohort = simulate_cohort(work / "unseen", count=count, seed=TEST_SEED)
+    path = work / "unseen" / "test.csv"
+    write_manifest([replace(case, split=Split.TEST) for case in cohort.cases], path)
+    return path
+
+
 def main() -> None:
     """Simulate, train, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, default=Path("cohorts"))
     parser.add_argument("--weights", type=Path, default=None, help="ImageNet weights of VGG16")
     parser.add_argument("--count", type=int, default=1790, help="patients to learn from")
+    parser.add_argument("--test-count", type=int, default=520, help="patients to test on")
     options = parser.parse_args()
     manifest = cohort_to_learn_from(options.work, options.count)
     folder = train(
@@ -58,7 +69,15 @@ def main() -> None:
         name="bonescint-vgg16",
         version="0.1",
     )
-    print(folder.model_id, folder.path)
+    int8 = options.work / "shipped-int8"
+    shipped = quantise(folder, manifest, int8)
+    test = cohort_to_test_on(options.work, options.test_count)
+    print(f"{folder.model_id} {folder.path}")
+    print(f"{shipped.model_id} {int8}: copy it to src/bonescint/model/shipped")
+    print(
+        f"python benchmarks/quantise.py --fp32 {folder.path} --int8 {int8} "
+        f"--cohort {test} --split test"
+    )
 
 
 if __name__ == "__main__":

@@ -217,7 +217,7 @@ def _train(
     resolution: Annotated[
         int | None,
         typer.Option(
-            min=32,
+            min=64,
             max=4096,
             help="Rows and columns of the composite while training, a multiple of 32.",
             show_default="of the settings",

@@ -47,7 +47,7 @@ class TrainChoices:
         if self.resolution is not None:
             stages = tuple(replace(stage, rows=self.resolution) for stage in stages)
         if self.epochs is not None:
-            # The last stage's resolution is the one that is exported.
+            # All epochs where the settings end; the model always reads the recipe's size.
             stages = (Stage(epochs=self.epochs, rows=stages[-1].rows),)
         recipe = chosen.recipe if self.recipe is None else recipe_named(self.recipe)
         seed = chosen.seed if self.seed is None else self.seed

@@ -1,7 +1,7 @@
 """The manifest: one table that says what a cohort holds.
 
 Required columns: `scan_id, patient_id, centre, split, label, file`; optional: `sex, age,
-primary, truth, mask_anterior, mask_posterior`. CSV or Parquet.
+primary, truth`. CSV.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def read_manifest(path: Path | str) -> Manifest:
     """Read a cohort's manifest.
 
     Args:
-        path: a `.csv` or `.parquet` table, or a folder that holds `manifest.csv`.
+        path: a CSV table, or a folder that holds `manifest.csv`.
 
     Returns:
         The cases, valid and without leakage between splits.
@@ -108,15 +108,12 @@ def read_manifest(path: Path | str) -> Manifest:
     if source.is_dir():
         source = source / "manifest.csv"
     try:
-        if source.suffix == ".parquet":
-            table = pd.read_parquet(source)
-        else:
-            table = pd.read_csv(source, dtype=str, keep_default_na=False)
+        table = pd.read_csv(source, dtype=str, keep_default_na=False)
     except FileNotFoundError as error:
         raise InputError(source, "no such file", "Give the path of a manifest") from error
     except (OSError, ValueError) as error:
         raise InputError(
-            source, f"not a readable table ({type(error).__name__})", "Give a CSV or Parquet table"
+            source, f"not a readable table ({type(error).__name__})", "Give a CSV table"
         ) from error
     missing = [name for name in _REQUIRED if name not in table.columns]
     if missing:

@@ -16,7 +16,7 @@ import numpy as np
 from bonescint import __version__
 from bonescint.cohort.manifest import Manifest, write_manifest
 from bonescint.cohort.truth_file import write_truth
-from bonescint.scan import Case, OutputError, ParameterError, Split
+from bonescint.scan import BonescintError, Case, OutputError, ParameterError, Split
 
 _SPLIT_SHARES = ((Split.TRAIN, 0.70), (Split.VALIDATION, 0.15), (Split.TEST, 0.15))
 _ATTEMPTS = 50
@@ -35,22 +35,23 @@ class _Order:
 
 
 def _balanced(count: int, seed: int, prevalence: float) -> list[bool]:
-    """Labels in random order, with the wanted share of positives in every stretch."""
+    """Labels evenly spread, with the wanted share of positives in every stretch."""
     rng = np.random.default_rng([seed, 1])
     offset = float(rng.random())
     steps = np.floor(np.arange(count + 1) * prevalence + offset)
     return [bool(step) for step in np.diff(steps) > 0]
 
 
-def _splits(count: int) -> list[Split]:
-    """Splits interleaved, so that any prefix holds all of them."""
+def _splits(labels: list[bool]) -> list[Split]:
+    """Splits interleaved within each class: all have the cohort's prevalence."""
     sizes = np.array([share for _, share in _SPLIT_SHARES])
-    given = np.zeros(len(sizes))
+    given = {True: np.zeros(len(sizes)), False: np.zeros(len(sizes))}
     splits = []
-    for number in range(1, count + 1):
-        lacking = sizes * number - given
+    for label in labels:
+        so_far = given[label]
+        lacking = sizes * (so_far.sum() + 1) - so_far
         chosen = int(lacking.argmax())
-        given[chosen] += 1
+        so_far[chosen] += 1
         splits.append(_SPLIT_SHARES[chosen][0])
     return splits
 
@@ -73,8 +74,12 @@ def _make(order: _Order) -> Case:
             anatomy, draw_camera(rng), rng, positive=order.positive, scan_id=f"sim-{key}"
         )
         # A patient whose every metastasis drowns in noise is neither positive nor negative.
-        if not simulated.occult and simulated.truth.positive == order.positive:
+        if not simulated.occult:
             break
+    else:
+        raise BonescintError(
+            f"Case {name}: no visible metastasis in {_ATTEMPTS} patients. Use another seed."
+        )
     file, truth = Path("scans") / f"{name}.dcm", Path("truth") / f"{name}.npz"
     write_truth(simulated.truth, order.out / truth)
     write_nm(simulated.scan, order.out / file, compress=True)
@@ -145,7 +150,8 @@ def simulate_cohort(
         raise ParameterError("workers", "simulate_cohort", "at least 1", workers)
     workers = min(workers or os.cpu_count() or 1, count)
     _open_folder(out, seed=seed, prevalence=prevalence)
-    labels, splits = _balanced(count, seed, prevalence), _splits(count)
+    labels = _balanced(count, seed, prevalence)
+    splits = _splits(labels)
     orders = [
         _Order(number=number, positive=label, split=split, seed=seed, out=out)
         for number, (label, split) in enumerate(zip(labels, splits, strict=True))
@@ -174,14 +180,14 @@ def _open_folder(out: Path, *, seed: int, prevalence: float) -> None:
         for name in ("scans", "truth", "cases"):
             (out / name).mkdir(parents=True, exist_ok=True)
         settings_file = out / "settings.json"
-        if settings_file.is_file():
-            found = json.loads(settings_file.read_text(encoding="utf-8"))
-            if found != settings:
-                raise OutputError(
-                    f"{out}: holds a cohort made with other settings ({found}). "
-                    "Choose another folder or delete it."
-                )
-        else:
-            settings_file.write_text(json.dumps(settings, indent=2), encoding="utf-8")
+        wanted = json.dumps(settings, indent=2)
+        if settings_file.is_file() and settings_file.read_text(encoding="utf-8") != wanted:
+            raise OutputError(
+                f"{out}: holds a cohort made with other settings (see settings.json there). "
+                "Choose another folder or delete it."
+            )
+        beside = settings_file.with_suffix(".part")
+        beside.write_text(wanted, encoding="utf-8")
+        beside.replace(settings_file)
     except OSError as error:
         raise OutputError(f"{out}: cannot be written ({error.strerror}).") from error

@@ -43,7 +43,7 @@ def read_truth(path: Path | str) -> Truth:
         InputError: missing, damaged, or of a schema that this release does not know.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             content = json.loads(str(archive["json"]))
             masks = {
                 view: archive[f"mask_{view.value}"]

@@ -245,7 +245,7 @@ def _bundle_metadata(card: ModelCard, files: Mapping[str, bytes]) -> dict[str, A
         "channel_def": {"0": "composite: anterior left, posterior right"},
     }
     logits = {
-        "type": "probabilities",
+        "type": "logits",
         "format": "classification",
         "num_channels": 2,
         "spatial_shape": [],
@@ -270,7 +270,7 @@ def _bundle_metadata(card: ModelCard, files: Mapping[str, bytes]) -> dict[str, A
         "version": card.version,
         "changelog": {card.version: f"written {card.created}"},
         "monai_version": "1.4.0",
-        "pytorch_version": software.get("torch", "2.6.0"),
+        "pytorch_version": software.get("torch", "not used"),
         "numpy_version": software.get("numpy", np.__version__),
         "required_packages_version": {"openvino": software.get("openvino", "2026.0.0")},
         "name": card.name,

@@ -48,9 +48,9 @@ class BodyFrame:
     """Take a frame of fixed proportions around the body, the same size in both views.
 
     Cameras and picture archives differ in margins, matrix and cropping; a body that always
-    fills the frame alike spares the model from learning that. Proportions are fixed, so the
-    body is never stretched; where head or feet are cut off, the frame reaches beyond the
-    image, which counts as empty.
+    fills the frame alike spares the model from learning that. Proportions are fixed, so every
+    body is stretched alike (by 1.5 sideways where 3:1 becomes 512 x 256); where head or feet
+    are cut off, the frame reaches beyond the image, which counts as empty.
 
     Attributes:
         aspect: rows over columns of the frame, in square pixels.
@@ -99,6 +99,9 @@ class BodyFrame:
 
 Framing = WholeField | BodyFrame
 
+_ENOUGH_ROWS = 400
+"""Rows on which a body is found well enough; larger views are reduced first."""
+
 
 def body_extent(image: NDArray[np.float32], threshold: float) -> Extent:
     """Find the rectangle that holds the patient's body.
@@ -123,7 +126,8 @@ def body_extent(image: NDArray[np.float32], threshold: float) -> Extent:
     """
     rows, columns = image.shape
     whole = Extent(0.0, 0.0, float(rows), float(columns))
-    smooth = ndimage.gaussian_filter(image, max(1.0, rows / 400))
+    step = max(1, rows // _ENOUGH_ROWS)
+    smooth = ndimage.gaussian_filter(_reduced(image, step), max(1.0, rows / step / _ENOUGH_ROWS))
     background = float(np.percentile(smooth, 5))
     # The root keeps a hot spot from setting the mean.
     root = np.sqrt(np.maximum(smooth - background, 0))
@@ -139,5 +143,15 @@ def body_extent(image: NDArray[np.float32], threshold: float) -> Extent:
     in_rows = np.flatnonzero(kept.any(axis=1))
     in_columns = np.flatnonzero(kept.any(axis=0))
     return Extent(
-        float(in_rows[0]), float(in_columns[0]), float(in_rows[-1] + 1), float(in_columns[-1] + 1)
+        float(in_rows[0] * step),
+        float(in_columns[0] * step),
+        float((in_rows[-1] + 1) * step),
+        float((in_columns[-1] + 1) * step),
     )
+
+
+def _reduced(image: NDArray[np.float32], step: int) -> NDArray[np.float32]:
+    """Means of blocks of step x step pixels; a remainder at the lower and right edge is cut."""
+    rows, columns = image.shape[0] // step, image.shape[1] // step
+    blocks = image[: rows * step, : columns * step].reshape(rows, step, columns, step)
+    return np.asarray(blocks.mean(axis=(1, 3)), dtype=np.float32)

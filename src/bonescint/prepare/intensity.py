@@ -37,7 +37,7 @@ class MinMax:
 class PercentileRoot:
     """Divide by a percentile of the body's values, clip, and take a root.
 
-    The percentile is taken over values above a tenth of the mean of the positive ones, that
+    The percentile is taken over values above a tenth of the median of the positive ones, that
     is inside the body, so margins and cropping do not move it. The root evens out Poisson
     noise (the square root is its variance-stabilising transform) and keeps faint bone apart
     from nothing while hot spots saturate.

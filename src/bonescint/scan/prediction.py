@@ -35,7 +35,12 @@ class ActivationMap:
 
     def __post_init__(self) -> None:
         values = np.array(self.values, dtype=np.float32, copy=True)
-        if values.ndim != 2 or not np.isfinite(values).all() or values.min() < 0:
+        if (
+            values.ndim != 2
+            or values.size == 0
+            or not np.isfinite(values).all()
+            or values.min() < 0
+        ):
             raise ParameterError(
                 "values", "ActivationMap", "a finite (rows, columns) array of at least 0", "another"
             )

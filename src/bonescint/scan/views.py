@@ -42,8 +42,9 @@ class ViewRule(StrEnum):
 def mirrored(image: NDArray[Any]) -> NDArray[Any]:
     """Flip a view left to right, to lay a posterior view onto an anterior one.
 
-    The only place in this package where a view is mirrored: views are stored and shown as
-    seen from their own side, and only registration needs them alike.
+    The only place where a scan's view is mirrored: views are stored and shown as seen from
+    their own side, and only registration needs them alike. (Training may also mirror whole
+    composites, at random, as the paper does.)
 
     Args:
         image: array of shape (rows, columns).

@@ -61,6 +61,11 @@ class Camera:
         for name in ("pixel_mm", "intrinsic_fwhm_mm", "collimator_fwhm_mm", "median_counts"):
             if not getattr(self, name) > 0:
                 raise ParameterError(name, "Camera", "above 0", getattr(self, name))
+        for name in ("rows", "columns"):
+            size = getattr(self, name)
+            if size < 64 or size % _SCATTER_REDUCTION:
+                requirement = f"at least 64 and a multiple of {_SCATTER_REDUCTION}"
+                raise ParameterError(name, "Camera", requirement, size)
         for name in ("gap_mm", "scatter_fraction", "collimator_slope"):
             if getattr(self, name) < 0:
                 raise ParameterError(name, "Camera", "at least 0", getattr(self, name))

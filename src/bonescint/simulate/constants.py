@@ -1,4 +1,7 @@
-"""Every constant of the simulator, with its source, or the word "assumed" or "tuned".
+"""What the physics, the disease and the population rest on, each with its source.
+
+Where there is no source it says "assumed" or "tuned". How uptake, organs and mimics are shaped
+stands with them (uptake.py, organs.py, mimics.py); those figures are all tuned or assumed.
 
 "Tuned" means fitted by eye against published ranges or against the one real scan that a
 package ships (NM1 in pydicom-data); such a scan is then no test of the simulator any more.
@@ -60,13 +63,14 @@ VISIBLE_CONTRAST_TO_NOISE = 5.0
 criterion: 3 to 5 for a uniform disc in noise."""
 
 SITE_WEIGHTS = {
-    # Prostate: patients with the site, World J Radiol 2024;16(7):265 (of about 81).
+    # Prostate: assumed, after the patients with each site in World J Radiol 2024;16(7):265 (of
+    # about 81); vertebrae divided over their levels, sites of few foci a patient taken down.
     "prostate": {
         "pelvis": 68, "thoracic": 38, "lumbar": 34, "cervical": 8, "sacrum": 18, "rib": 55,
         "sternum": 26, "femur": 41, "scapula": 30, "skull": 22, "clavicle": 14, "humerus": 26,
         "tibia": 3, "mandible": 1,
     },
-    # Breast: more ribs and sternum, fewer lumbar, after Wang, Oncol Lett 2012.
+    # Breast: assumed; more ribs and sternum, fewer lumbar, after Wang, Oncol Lett 2012.
     "breast": {
         "pelvis": 42, "thoracic": 38, "lumbar": 24, "cervical": 8, "sacrum": 12, "rib": 72,
         "sternum": 46, "femur": 30, "scapula": 26, "skull": 24, "clavicle": 14, "humerus": 24,
@@ -87,4 +91,5 @@ SITE_WEIGHTS = {
 """How often a site carries metastases, by primary tumour (relative)."""
 
 SUPERSCAN_SHARE = {"prostate": 0.08, "breast": 0.04, "lung": 0.01, "other": 0.02}
-"""Share of positive scans with diffuse disease. Prostate 10 of 81 in World J Radiol 2024."""
+"""Share of positive scans with diffuse disease. Assumed; 10 of 81 with prostate cancer in World
+J Radiol 2024;16(7):265, a series of advanced disease."""

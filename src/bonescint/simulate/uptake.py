@@ -1,7 +1,7 @@
 """Normal uptake of bone: between bones, and inside each.
 
-Values are relative concentrations: 1 is a standard bone. They are tuned so that projected
-ratios fall into the ranges of docs/simulator.md.
+Values are relative concentrations: 1 is a standard bone. They are tuned by eye, and to the
+ratios of docs/simulator.md.
 """
 
 from __future__ import annotations

@@ -77,9 +77,9 @@ class Blur:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pose:
-    """Turns, shifts and stretches each view, and bends the body sideways.
+    """Turns, shifts, stretches and shears each view.
 
-    Both views share the stretch and the bend (mirrored, as the two heads see it) and have
+    Both views share the stretch and the shear (mirrored, as the two heads see it) and have
     their own small turn and shift.
     """
 
@@ -87,7 +87,7 @@ class Pose:
     turn_degrees: float = 3.0
     stretch: float = 0.08
     shift_share: float = 0.02
-    bend_share: float = 0.03
+    shear_share: float = 0.03
     kind: ClassVar[str] = "pose"
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
@@ -97,7 +97,7 @@ class Pose:
         rows, columns = sample.scan.shape
         zoom_rows, zoom_columns = np.exp(rng.uniform(-self.stretch, self.stretch, size=2))
         turn = np.deg2rad(rng.uniform(-self.turn_degrees, self.turn_degrees))
-        shear = rng.uniform(-self.bend_share, self.bend_share) * columns / rows
+        shear = rng.uniform(-self.shear_share, self.shear_share) * columns / rows
         images, masks = {}, {}
         for view, image in sample.scan.images():
             side = 1.0 if view is View.ANTERIOR else -1.0
@@ -142,7 +142,7 @@ def _warped_mask(mask: NDArray[np.bool_], coefficients: tuple[float, ...]) -> ND
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DropView:
-    """One view is missing; never the only one that shows a metastasis."""
+    """One view is missing; a positive scan keeps a view in which a metastasis is marked."""
 
     probability: float = 0.05
     kind: ClassVar[str] = "drop_view"

@@ -36,6 +36,7 @@ class Learner(lightning.LightningModule):
         steps_per_epoch: batches of an epoch.
         stage_loader: gives training scans of an epoch as they are learnt from (augmented),
             to measure the pooled features' mean and deviation when a stage begins.
+        validation_loader: gives the validation scans at a number of rows.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Learner(lightning.LightningModule):
         *,
         steps_per_epoch: int,
         stage_loader: Callable[[int], DataLoader[Batch]],
+        validation_loader: Callable[[int], DataLoader[Batch]],
     ) -> None:
         super().__init__()
         self.network = network.laid_out(torch.channels_last)
@@ -52,6 +54,7 @@ class Learner(lightning.LightningModule):
         self._settings = settings
         self._steps_per_epoch = steps_per_epoch
         self._stage_loader = stage_loader
+        self._validation_loader = validation_loader
         self.averaged: AveragedModel | None = None
         if settings.averaging_decay is not None:
             self.averaged = AveragedModel(network, multi_avg_fn=_averaging(settings))
@@ -81,12 +84,23 @@ class Learner(lightning.LightningModule):
         loss = functional.cross_entropy(
             logits, batch.labels, label_smoothing=settings.label_smoothing
         )
-        self.log("loss", loss.detach(), prog_bar=True, batch_size=len(batch.labels))
+        self._log_mean("loss", loss, batch)
         if settings.lesion_weight > 0:
             lesion_loss = self._lesion_loss(features, batch)
-            self.log("cells", lesion_loss.detach(), prog_bar=True, batch_size=len(batch.labels))
+            self._log_mean("cells", lesion_loss, batch)
             loss = loss + settings.lesion_weight * lesion_loss
         return loss
+
+    def _log_mean(self, name: str, value: Tensor, batch: Batch) -> None:
+        """Show a value as it comes, and log its mean over the epoch."""
+        self.log(
+            name,
+            value.detach(),
+            prog_bar=True,
+            on_step=False,
+            on_epoch=True,
+            batch_size=len(batch.labels),
+        )
 
     def _lesion_loss(self, features: Tensor, batch: Batch) -> Tensor:
         positive_weight = features.new_tensor(self._settings.lesion_positive_weight)
@@ -121,6 +135,10 @@ class Learner(lightning.LightningModule):
                 for batch in self._stage_loader(epoch)
             ]
             _standardise(self.network, torch.cat(pooled))
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """Validation scans at the rows of the epoch that ends (asked anew for each)."""
+        return self._validation_loader(self._settings.rows_of_epoch(self.current_epoch))
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
         """Collect logits of the network that would be exported."""

@@ -67,6 +67,7 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             if not resume:
                 self.checkpoint.unlink(missing_ok=True)
+            if not self.checkpoint.is_file():  # nothing to go on from: a log of its own
                 self.log.unlink(missing_ok=True)
             if self.checkpoint.is_file() and noted.is_file():
                 changed = _changed(json.loads(noted.read_text(encoding="utf-8")), asked)

@@ -19,7 +19,7 @@ from bonescint.train.cached import (
     check_trainable,
     cohort_fingerprint,
 )
-from bonescint.train.dataset import BalancedBatches, plain_loader, training_loader
+from bonescint.train.dataset import BalancedBatches, plain_loader, resized, training_loader
 from bonescint.train.learner import Learner
 from bonescint.train.network import Vgg16Classifier
 from bonescint.train.outcome import Outcome, write_outcome
@@ -188,11 +188,16 @@ def fit(
         settings,
         steps_per_epoch=len(batches),
         stage_loader=_stage_loader(training, settings, batches),
+        validation_loader=lambda rows: plain_loader(
+            validation,
+            resized(settings.recipe, rows),
+            batch_size=settings.batch_size,
+            workers=settings.loader_workers,
+        ),
     )
     if goes_on:
         batches.resume_at(run.finished_steps())
     bars = [RichProgressBar()] if progress else []
-    workers = settings.loader_workers
     with quiet_lightning():
         trainer = lightning.Trainer(
             max_epochs=settings.epochs,
@@ -203,6 +208,7 @@ def fit(
             enable_progress_bar=progress,
             enable_model_summary=False,
             num_sanity_val_steps=0,
+            reload_dataloaders_every_n_epochs=1,  # validation follows the epoch's rows
             gradient_clip_val=settings.gradient_limit,
             default_root_dir=run.path,
             callbacks=[Checkpoints(run, steps=settings.checkpoint_steps), *bars],
@@ -211,7 +217,6 @@ def fit(
             trainer.fit(
                 learner,
                 training_loader(training, settings, batches),
-                plain_loader(validation, settings.recipe, batch_size=8, workers=workers),
                 ckpt_path=run.checkpoint if goes_on else None,
                 weights_only=True,
             )

@@ -12,6 +12,7 @@ from bonescint.cohort import (
     read_manifest,
     read_truth,
     simulate_cohort,
+    simulated,
     write_manifest,
     write_truth,
 )
@@ -105,6 +106,24 @@ def test_impossible_cohorts_are_refused(tmp_path: Path, wrong: dict[str, float])
     with pytest.raises(ParameterError):
         simulate_cohort(tmp_path / "c", **(settings | wrong))  # type: ignore[arg-type]
     assert not (tmp_path / "c").exists()
+
+
+@pytest.mark.parametrize("prevalence", [0.1, 0.2, 0.25, 0.4, 0.5, 0.7])
+@pytest.mark.parametrize("count", [60, 1000])
+def test_every_split_has_the_cohorts_prevalence(prevalence: float, count: int) -> None:
+    labels = simulated._balanced(count, 3, prevalence)
+    splits = simulated._splits(labels)
+    assert sum(labels) == pytest.approx(prevalence * count, abs=1)
+    for split, share in simulated._SPLIT_SHARES:
+        mine = [label for label, its in zip(labels, splits, strict=True) if its is split]
+        assert len(mine) == pytest.approx(share * count, abs=2)
+        assert sum(mine) == pytest.approx(prevalence * len(mine), abs=1.5)
+
+
+def test_a_longer_cohort_begins_as_the_shorter_one() -> None:
+    short, long = (simulated._balanced(count, 3, 0.3) for count in (40, 90))
+    assert long[:40] == short
+    assert simulated._splits(long)[:40] == simulated._splits(short)
 
 
 class TestSimulated:
