@@ -11,7 +11,13 @@ from torch import Tensor
 
 from bonescint.model import Engine
 from bonescint.train.export import to_onnx
-from bonescint.train.network import InputScale, LesionHead, Vgg16Classifier, Vgg16Shape
+from bonescint.train.network import (
+    VGG16,
+    InputScale,
+    LesionHead,
+    Vgg16Classifier,
+    Vgg16Shape,
+)
 
 SHAPES = (
     Vgg16Shape(channels=(4, 4, 8, 8, 8), hidden=16),
@@ -75,6 +81,20 @@ def test_maps_of_the_onnx_graph_agree_with_captum(
             worst = max(worst, relative(ours, expected.detach()))
         assert relative(torch.from_numpy(logits), network(composite).detach()) < 1e-4
     assert worst < 1e-4
+
+
+def test_full_size_maps_agree_with_captum() -> None:
+    """VGG16 at 512 x 512, as it is shipped."""
+    network = a_network(VGG16, 0, InputScale.KERAS_BGR)
+    composite = torch.rand(1, 1, 512, 512, generator=torch.Generator().manual_seed(2)) ** 3
+    session = a_session(to_onnx(network, rows=512).SerializeToString())
+    _, maps = session.run(None, {"scan": composite.numpy()})
+    assert maps.shape == (1, 2, 32, 32)
+    gradcam = LayerGradCam(network, network.last_activation)
+    for target in (0, 1):
+        expected = gradcam.attribute(composite, target=target, relu_attributions=True).detach()
+        assert expected.abs().max() > 0
+        assert relative(torch.from_numpy(maps[:, target : target + 1]), expected) < 1e-4
 
 
 @pytest.mark.parametrize("shape", SHAPES)
