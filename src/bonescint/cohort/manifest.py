@@ -6,15 +6,16 @@ primary, truth`. CSV.
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bonescint.scan import BonescintError, Case, InputError, Split
 
 _REQUIRED = ("scan_id", "patient_id", "centre", "split", "label", "file")
 _OPTIONAL = ("sex", "age", "primary", "truth")
+_COLUMNS = frozenset((*_REQUIRED, *_OPTIONAL))
 _LABELS: Mapping[str, bool] = {"0": False, "1": True, "0.0": False, "1.0": True}
 
 
@@ -59,8 +60,8 @@ class Manifest:
         return self.folder / case.file
 
 
-def _case(row: Mapping[Any, Any], number: int, source: Path) -> Case:
-    text = {key: str(value).strip() for key, value in row.items() if value == value}
+def _case(row: Mapping[str, str | None], number: int, source: Path) -> Case:
+    text = {key: (value or "").strip() for key, value in row.items() if key in _COLUMNS}
     where = f"{source}, row {number}"
     label = text.get("label", "")
     if label not in _LABELS:
@@ -102,25 +103,25 @@ def read_manifest(path: Path | str) -> Manifest:
         InputError: unreadable, columns missing, a row that is wrong (named), a patient on
             two sides of a split.
     """
-    import pandas as pd
-
     source = Path(path)
     if source.is_dir():
         source = source / "manifest.csv"
     try:
-        table = pd.read_csv(source, dtype=str, keep_default_na=False)
+        with source.open(newline="", encoding="utf-8-sig") as stream:
+            table = csv.DictReader(stream)
+            columns = table.fieldnames or []
+            rows = list(table)
     except FileNotFoundError as error:
         raise InputError(source, "no such file", "Give the path of a manifest") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, csv.Error) as error:
         raise InputError(
             source, f"not a readable table ({type(error).__name__})", "Give a CSV table"
         ) from error
-    missing = [name for name in _REQUIRED if name not in table.columns]
+    missing = [name for name in _REQUIRED if name not in columns]
     if missing:
         raise InputError(
             source, f"columns missing: {', '.join(missing)}", "Add them, one row a scan"
         )
-    rows = table.to_dict("records")
     cases = tuple(_case(row, number, source) for number, row in enumerate(rows, start=2))
     return Manifest(cases=cases, folder=source.parent)
 
@@ -132,8 +133,6 @@ def write_manifest(cases: Iterable[Case], path: Path) -> None:
         cases: the rows.
         path: the CSV file; its folder must exist.
     """
-    import csv
-
     beside = path.with_name(path.name + ".part")
     with beside.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)

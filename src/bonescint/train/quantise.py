@@ -1,7 +1,7 @@
 """Eight-bit integers for the convolutions, chosen after training (NNCF).
 
 The first convolution and everything after the last one stay in float: quantising the
-network's input costs 0.14 of AUC (docs/training.md), and the head and the Grad-CAM branch are
+network's input ruins both AUC and maps (docs/training.md), and the head and the Grad-CAM branch are
 too small to gain anything.
 """
 

@@ -68,6 +68,24 @@ def test_missing_columns_are_named(tmp_path: Path) -> None:
         read_manifest(manifest(tmp_path, "a,p,A,f\n", "scan_id,patient_id,centre,file\n"))
 
 
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00binary", b"a\x00b,c\n"])
+def test_what_is_no_table_is_one_clear_line(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "m.csv").write_bytes(content)
+    with pytest.raises(InputError, match=r"m\.csv: (not a readable table|columns missing)"):
+        read_manifest(tmp_path / "m.csv")
+
+
+def test_a_manifest_from_a_spreadsheet_is_read(tmp_path: Path) -> None:
+    """With a byte order mark, columns of its own, and decimals for whole numbers."""
+    rows = "x,a,p,A,train,1.0,f,61.0\r\n"
+    header = "note,scan_id,patient_id,centre,split,label,file,age\r\n"
+    path = tmp_path / "m.csv"
+    path.write_bytes(("\ufeff" + header + rows).encode())
+    (case,) = read_manifest(path).cases
+    assert case.positive
+    assert case.age == 61
+
+
 def test_a_missing_manifest_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         read_manifest(tmp_path / "none.csv")
