@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 from PIL import Image
 from pydicom.data import get_testdata_file
@@ -83,6 +84,23 @@ def test_processes_and_none_give_the_same_results(tmp_path: Path, model: ModelFo
     for result in alone.results:
         pictures = [(tmp_path / out / result.picture).read_bytes() for out in ("alone", "apart")]
         assert pictures[0] == pictures[1]
+
+
+def test_scans_under_one_uid_are_told_apart_whatever_the_workers(
+    tmp_path: Path, model: ModelFolder
+) -> None:
+    first = pydicom.dcmread(_study(tmp_path / "in" / "0.dcm", 0))
+    for number in range(1, 4):
+        path = _study(tmp_path / "in" / f"{number}.dcm", number)
+        dataset = pydicom.dcmread(path)
+        for name in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
+            setattr(dataset, name, first[name].value)
+        dataset.save_as(path)
+    alone = classify(tmp_path / "in", tmp_path / "alone", model=model, workers=0)
+    apart = classify(tmp_path / "in", tmp_path / "apart", model=model, workers=2)
+    assert alone.refused == ()
+    assert alone.results == apart.results
+    assert len({result.scan_id for result in alone.results}) == 4
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")

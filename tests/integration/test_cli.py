@@ -18,8 +18,8 @@ from PIL import Image
 from pydicom.data import get_testdata_file
 
 from bonescint.dicom import read, write_nm
-from bonescint.model import ModelFolder
-from bonescint.scan import Acquisition, PixelUnit, Scan
+from bonescint.model import ModelFolder, shipped_model
+from bonescint.scan import Acquisition, ModelFolderError, PixelUnit, Scan
 
 STAND_IN = Path(__file__).parents[1] / "unit" / "classify" / "stand_in.py"
 REAL = Path(str(get_testdata_file("JPGExtended.dcm", download=False)))
@@ -34,13 +34,16 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> ModelFolder:
     return folder
 
 
-def _bonescint(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def _bonescint(
+    *arguments: str | Path, cwd: Path | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*COMMAND, *map(str, arguments)],
         capture_output=True,
         text=True,
         check=False,
         cwd=cwd,
+        env={**os.environ, **environment},
         timeout=200,
     )
 
@@ -163,6 +166,38 @@ def test_bad_input_gets_a_line_each_and_stops_nothing(tmp_path: Path, model: Mod
     assert ran.stderr.count("Refused: ") == len(refused)
     stored = json.loads((tmp_path / "out" / "results.json").read_text())
     assert stored["refused"] == summary["refused"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX file names")
+def test_a_name_that_the_terminal_cannot_show_is_escaped(
+    tmp_path: Path, model: ModelFolder
+) -> None:
+    write_nm(_scan(), tmp_path / "größe.dcm")
+    (tmp_path / "骨.dcm").write_text("no DICOM")
+    ran = _bonescint(
+        "classify", "größe.dcm", "骨.dcm", "--model", model.path, "--workers", "0",
+        cwd=tmp_path, PYTHONIOENCODING="ascii",
+    )  # fmt: skip
+    assert ran.returncode == 1, ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert "gr\\xf6\\xdfe.dcm" in ran.stdout
+    assert "Refused: \\u9aa8.dcm" in ran.stderr
+    described = _bonescint("info", "größe.dcm", cwd=tmp_path, PYTHONIOENCODING="ascii")
+    assert described.returncode == 0, described.stderr
+    assert "gr\\xf6\\xdfe.dcm" in described.stdout
+
+
+def test_demo_shows_four_scans(tmp_path: Path) -> None:
+    try:
+        shipped_model()
+    except ModelFolderError:
+        pytest.skip("no shipped model yet")
+    ran = _bonescint("demo", "--no-open", "--out", "seen", cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    assert "JPEG-LL.dcm" in ran.stdout
+    assert ran.stdout.count("simulated-") == 3
+    assert "Look at seen/index.html" in ran.stderr
+    assert (tmp_path / "seen" / "index.html").is_file()
 
 
 def test_nothing_done_is_status_2(tmp_path: Path, model: ModelFolder) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
@@ -9,7 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bonescint.classify.folder import OWN_FILES, ResultsFolder, picture_name
+from bonescint.classify.earlier import EarlierRun, picture_name
+from bonescint.classify.folder import ResultsFolder
 from bonescint.classify.outcome import ClassifiedScan, Refusal
 from bonescint.classify.steps import DrawOrder, ReadyScan, draw, read_and_prepare
 from bonescint.classify.workers import Pool
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 _SMALL_COPY = 560
 _SMALL_COPY_OF_MANY = 360
 _MANY_SCANS = 300
+_CONTENT_LETTERS = 12  # 6 would meet by chance in an archive of some thousand scans
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -65,7 +68,7 @@ class Batch:
         self._total = total
         self._progress = progress
         self._width = _SMALL_COPY if total <= _MANY_SCANS else _SMALL_COPY_OF_MANY
-        self._seen: dict[str, tuple[str, tuple[str, ...]]] = {}
+        self._seen: dict[str, dict[frozenset[str], str]] = {}
 
     def refuse(self, error: BonescintError, *, source: str) -> None:
         """Note an input that gives no result."""
@@ -112,7 +115,7 @@ class Batch:
     def _predicted(
         self, study: StudyFiles, ready: ReadyScan, pool: Pool, classifier: Classifier
     ) -> _Drawn:
-        self._refuse_duplicate(study, ready)
+        ready = self._told_apart(study, ready)
         prediction = classifier.predict_prepared(ready.prepared, warnings=ready.warnings)
         order = DrawOrder(
             prediction=prediction,
@@ -126,22 +129,37 @@ class Batch:
         thumbnail = pool.submit(draw, ready.packed_scan, order)
         return _Drawn(result=result, record=record, thumbnail=thumbnail)
 
-    def _refuse_duplicate(self, study: StudyFiles, ready: ReadyScan) -> None:
-        """One row a scan: the same study given twice is said, not overwritten.
+    def _told_apart(self, study: StudyFiles, ready: ReadyScan) -> ReadyScan:
+        """One row a scan: the same content given twice is refused, not overwritten.
+
+        Other content under identifiers that came before is a scan of its own: some anonymisers
+        give a whole archive one UID. Its `scan_id` is extended by a hash of its content. This
+        runs in input order, so the number of workers changes nothing.
 
         Raises:
-            InputError: a scan of that identifier came before.
+            InputError: the same content came before.
         """
         scan_id = ready.prepared.scan_id
-        if scan_id not in self._seen:
-            self._seen[scan_id] = (study.source, ready.file_sha256)
-            return
-        first, hashes = self._seen[scan_id]
-        if hashes == ready.file_sha256:
-            problem = f"is a duplicate of {first} (same content, scan {scan_id})"
-        else:
-            problem = f"has the identifiers of {first} (scan {scan_id}) but other content"
-        raise InputError(study.source, problem, "Give each study once")
+        sources = self._seen.setdefault(scan_id, {})
+        content = frozenset(ready.file_sha256)
+        if content in sources:
+            problem = f"is a duplicate of {sources[content]} (same content, scan {scan_id})"
+            raise InputError(study.source, problem, "Give each study once")
+        is_first = not sources
+        sources[content] = study.source
+        if is_first:
+            return ready
+        warning = (
+            f"same identifiers as another study (scan {scan_id}) but other content: told apart "
+            "by a hash; check how the files were anonymised"
+        )
+        digest = hashlib.sha256("".join(sorted(content)).encode()).hexdigest()
+        name = f"{scan_id}-{digest[:_CONTENT_LETTERS]}"
+        return replace(
+            ready,
+            prepared=replace(ready.prepared, scan_id=name),
+            warnings=(*ready.warnings, warning),
+        )
 
     def _settle(self, item: _Drawn | tuple[BonescintError, str]) -> None:
         """Write the rows of the oldest scan in flight."""
@@ -169,25 +187,39 @@ class Batch:
             self._progress(len(self.classified) + len(self.refused), self._total)
 
 
-def without_results(found: Discovery, results: Path) -> Discovery:
+def without_results(
+    found: Discovery, earlier: EarlierRun, given: Sequence[Path | str] = ()
+) -> Discovery:
     """What a search found, less the files that an earlier run wrote to the results folder.
 
-    Searching `.` must not classify the pictures in `./results`.
+    Searching `.` must not classify the pictures in `./results`. Whatever else lies there is an
+    input like any other.
+
+    Args:
+        found: by the search.
+        earlier: what is ours in the results folder.
+        given: what the user named; a file of ours that was named is refused, not passed over.
     """
-    own = {(results / name).resolve() for name in OWN_FILES}
-    pictures = (results / "pictures").resolve()
+    own = earlier.paths()
+    named = {str(Path(source)) for source in given}
 
     def is_own(path: Path) -> bool:
         try:
-            resolved = path.resolve()
+            return path.resolve() in own
         except (OSError, RuntimeError, ValueError):
             return False
-        return resolved in own or pictures in resolved.parents
 
-    return Discovery(
-        studies=tuple(study for study in found.studies if not is_own(study.files[0])),
-        refused=tuple(error for error in found.refused if not is_own(Path(error.source))),
-    )
+    studies: list[StudyFiles] = []
+    refused = [
+        error for error in found.refused if error.source in named or not is_own(Path(error.source))
+    ]
+    for study in found.studies:
+        if not is_own(study.files[0]):
+            studies.append(study)
+        elif str(study.files[0]) in named:
+            problem = "is a picture that an earlier run wrote to this results folder"
+            refused.append(InputError(study.source, problem, "Give the scan itself"))
+    return Discovery(studies=tuple(studies), refused=tuple(refused))
 
 
 def _result_of(prediction: Prediction, study: StudyFiles, ready: ReadyScan) -> ClassifiedScan:

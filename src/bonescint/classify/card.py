@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from bonescint.report import PageHeading
+from bonescint.report import PageHeading, operating_point_text
 
 if TYPE_CHECKING:
     from bonescint.model import Metric, ModelFolder
@@ -29,7 +29,10 @@ def page_heading(folder: ModelFolder, created: datetime, *, interrupted: bool) -
         ("Architecture", f"{card.architecture}, {card.precision}"),
         ("Trained on", f"{card.training.origin} ({scans})" if scans else card.training.origin),
         ("Recipe", card.recipe.identifier),
-        ("Operating point", f"{card.operating_point:.2f} {card.operating_point_rule}".strip()),
+        (
+            "Operating point",
+            f"{operating_point_text(card.operating_point)} {card.operating_point_rule}".strip(),
+        ),
         *((f"{metric.name} on {metric.measured_on}", _figure(metric)) for metric in card.metrics),
         ("Intended use", card.intended_use),
         ("Limitations", " ".join(card.limitations)),

@@ -53,6 +53,8 @@ def classify(
     entry in `refused` and nothing else.
 
     Written to `out`: `results.csv`, `results.json`, `pictures/<scan_id>.png`, `index.html`.
+    They take the place of those of an earlier run, unless no study was found at all; files that
+    no earlier run wrote are never overwritten.
 
     Args:
         sources: files and folders (searched recursively).
@@ -69,7 +71,8 @@ def classify(
 
     Raises:
         ModelFolderError: the model is incomplete, altered or of a newer schema.
-        OutputError: `out` cannot be written to.
+        OutputError: `out` cannot be written to, or holds files of other origin in the places
+            of the results.
         ParameterError: a setting that cannot be used.
         ClassifyInterrupted: Ctrl-C; the results until then are written.
 
@@ -92,7 +95,7 @@ with configs/metadata.json.
     destination = Path(out)
     interrupted = False
     with ResultsFolder(destination) as results:
-        found = without_results(discover(given), destination)
+        found = without_results(discover(given), results.earlier, given)
         batch = Batch(
             results,
             notice=notice_of(folder),
@@ -114,11 +117,14 @@ with configs/metadata.json.
         refused = tuple(batch.refused)
         created = datetime.now(UTC)
         settings = {"device": device, "workers": count, "timeout_s": timeout_s}
-        results.finish(
-            _document(folder, settings, created, interrupted=interrupted),
-            page_heading(folder, created, interrupted=interrupted),
-            refused,
-        )
+        # A slip of the pen in a path must not cost the results of an earlier run.
+        written = bool(found.studies) or not results.earlier.has_results
+        if written:
+            results.finish(
+                _document(folder, settings, created, interrupted=interrupted),
+                page_heading(folder, created, interrupted=interrupted),
+                refused,
+            )
     summary = ClassifySummary(
         folder=destination,
         model_id=folder.model_id,
@@ -127,6 +133,7 @@ with configs/metadata.json.
         refused=refused,
         interrupted=interrupted,
         seconds=time.perf_counter() - began,
+        written=written,
     )
     if interrupted:
         raise ClassifyInterrupted(summary)

@@ -8,17 +8,18 @@ that a killed process loses nothing it had done. At the end they become `results
 from __future__ import annotations
 
 import base64
+import contextlib
 import csv
-import hashlib
 import io
 import json
-import re
 import shutil
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
 
+from bonescint.classify.earlier import GROWING, RESULTS_LINE, EarlierRun, picture_name
 from bonescint.classify.outcome import ClassifiedScan, Refusal
 from bonescint.report import PageHeading, RefusedRow, ResultRow, displayable, write_results_page
 from bonescint.scan import OutputError
@@ -32,9 +33,6 @@ CSV_COLUMNS = (
     "warnings",
     "picture",
 )
-_GROWING = ("results.csv.partial", "results.jsonl.partial", "index.jsonl.partial")
-OWN_FILES = ("results.csv", "results.json", "index.html", *_GROWING)
-_HARMLESS_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
 # A spreadsheet takes a cell that starts so for a formula.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -55,38 +53,36 @@ def csv_cell(text: str) -> str:
     return f"'{shown}" if text.startswith(_FORMULA_STARTS) else shown
 
 
-def picture_name(scan_id: str) -> str:
-    """File name of a scan's picture: its identifier, or a hash if that is no harmless name.
-
-    Examples:
-        >>> picture_name("bs-46ec70df0e49a6d6")
-        'bs-46ec70df0e49a6d6.png'
-    """
-    if _HARMLESS_NAME.fullmatch(scan_id):
-        return f"{scan_id}.png"
-    return f"scan-{hashlib.sha256(scan_id.encode('utf-8', 'replace')).hexdigest()[:16]}.png"
-
-
 class ResultsFolder:
     """A folder that results are written to, valid once opened: it exists and can be written.
 
     Args:
         path: of the folder; made with its parents if it does not exist.
 
+    Attributes:
+        path: of the folder.
+        earlier: what an earlier run left in it.
+
     Raises:
-        OutputError: it cannot be made or written to.
+        OutputError: it cannot be made or written to, or it holds files of somebody else's in
+            the places where results go.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._rows_path, self._records_path, self._page_path = (path / name for name in _GROWING)
+        self._rows_path, self._records_path, self._page_path = (path / name for name in GROWING)
         try:
+            self.earlier = EarlierRun.of(path)
             (path / "pictures").mkdir(parents=True, exist_ok=True)
-            self._rows = self._rows_path.open("w", encoding="utf-8", newline="")
-            self._records = self._records_path.open("w", encoding="utf-8")
-            self._page = self._page_path.open("w", encoding="utf-8")
+            with contextlib.ExitStack() as opened:
+                open_text = partial(Path.open, mode="w", encoding="utf-8", newline="\n")
+                self._rows: TextIO = opened.enter_context(open_text(self._rows_path))
+                self._records: TextIO = opened.enter_context(open_text(self._records_path))
+                self._page: TextIO = opened.enter_context(open_text(self._page_path))
+                opened.pop_all()
         except OSError as error:
             raise cannot_write(path, error) from error
+        self._pictures: set[str] = set()
         self._table = csv.writer(self._rows, lineterminator="\n")
         self._added = 0
         self._table.writerow(CSV_COLUMNS)
@@ -138,6 +134,8 @@ class ResultsFolder:
             for stream in self._streams:
                 stream.flush()
             self._added += 1
+            if result.picture:
+                self._pictures.add(picture_name(result.scan_id))
         except OSError as error:
             raise cannot_write(self.path, error) from error
 
@@ -148,6 +146,8 @@ class ResultsFolder:
         refused: tuple[Refusal, ...],
     ) -> None:
         """Make whole files of the rows: `results.csv`, `results.json`, `index.html`.
+
+        Pictures of an earlier run that this one did not write again are removed.
 
         Args:
             document: what `results.json` says besides the results and the refused.
@@ -172,13 +172,16 @@ class ResultsFolder:
             self._page_path.unlink()
         except OSError as error:
             raise cannot_write(self.path, error) from error
+        for name in sorted(self.earlier.pictures - self._pictures):
+            with contextlib.suppress(OSError):  # the results stand, whatever else lies there
+                (self.path / "pictures" / name).unlink()
 
     def _write_json(self, document: Mapping[str, Any], refused: tuple[Refusal, ...]) -> None:
         """Assemble `results.json` from the lines, one scan a line, without parsing them."""
         beside = self.path / "results.json.partial"
         with beside.open("w", encoding="utf-8") as whole:
             head = json.dumps(dict(document), indent=1)
-            whole.write(head.rstrip().removesuffix("}").rstrip() + ',\n "results": [')
+            whole.write(head.rstrip().removesuffix("}").rstrip() + f",\n{RESULTS_LINE}")
             with self._records_path.open(encoding="utf-8") as lines:
                 for number, line in enumerate(lines):
                     whole.write(",\n" if number else "\n")

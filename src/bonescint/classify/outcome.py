@@ -83,6 +83,8 @@ class ClassifySummary:
         refused: what gave no result, in input order.
         interrupted: whether the batch was stopped before its end.
         seconds: wall time.
+        written: whether results were written; where no study was found, those of an earlier
+            run stay as they are.
     """
 
     folder: Path
@@ -92,6 +94,7 @@ class ClassifySummary:
     refused: tuple[Refusal, ...]
     interrupted: bool
     seconds: float
+    written: bool = True
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready dictionary, the one that `bonescint classify --json` prints."""
@@ -101,6 +104,7 @@ class ClassifySummary:
             "model_id": self.model_id,
             "operating_point": self.operating_point,
             "interrupted": self.interrupted,
+            "written": self.written,
             "seconds": round(self.seconds, 3),
             "results": [result.to_json() for result in self.results],
             "refused": [refusal.to_json() for refusal in self.refused],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +110,8 @@ def draw(packed_scan: bytes, order: DrawOrder) -> bytes:
         OutputError: the picture cannot be written (a full disk, say).
     """
     scan: Scan = pickle.loads(packed_scan)  # noqa: S301 - packed by `read_and_prepare`
+    if scan.scan_id != order.prediction.scan_id:  # renamed: its UIDs stand for several scans
+        scan = replace(scan, scan_id=order.prediction.scan_id)
     explanation = explain(
         scan, order.prediction, operating_point=order.operating_point, notice=order.notice
     )

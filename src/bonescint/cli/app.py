@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -107,9 +109,16 @@ class SettingsName(StrEnum):
     PAPER = "paper"
 
 
+def path(given: str) -> Path:
+    """A path from the command line; `''`, which is often an unset variable, is none."""
+    if not str(given):
+        raise typer.BadParameter("an empty path. Give a name; '.' is the current folder.")
+    return Path(given)
+
+
 Sources = Annotated[
     list[Path],
-    typer.Argument(help="Files and folders.", metavar="SOURCES", show_default=False),
+    typer.Argument(parser=path, help="Files and folders.", metavar="SOURCES", show_default=False),
 ]
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print JSON, and nothing else, on standard output.")
@@ -127,6 +136,10 @@ Workers = Annotated[
 
 def main() -> None:
     """Run the command line and exit."""
+    for stream in (sys.stdout, sys.stderr):
+        # A file name that the terminal's encoding lacks is shown escaped, not a reason to stop.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     app()
 
 
@@ -151,10 +164,14 @@ def _all_commands(
 @app.command("classify", help=_CLASSIFY, short_help="Classify scans: tables, pictures, a page.")
 def _classify(
     sources: Sources,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Results folder.")] = Path("results"),
+    out: Annotated[Path, typer.Option("--out", "-o", parser=path, help="Results folder.")] = Path(
+        "results"
+    ),
     model: Annotated[
         Path | None,
-        typer.Option(help="Model folder.", show_default="the model that comes with bonescint"),
+        typer.Option(
+            parser=path, help="Model folder.", show_default="the model that comes with bonescint"
+        ),
     ] = None,
     workers: Workers = None,
     device: Annotated[Device, typer.Option(help="Where the model runs.")] = Device.CPU,
@@ -167,7 +184,9 @@ def _classify(
 
 @app.command("demo", help=_DEMO, short_help="A first look: a real scan, simulated studies.")
 def _demo(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Results folder.")] = Path("results"),
+    out: Annotated[Path, typer.Option("--out", "-o", parser=path, help="Results folder.")] = Path(
+        "results"
+    ),
     opens: Annotated[
         bool, typer.Option("--open/--no-open", help="Show the page in the browser.")
     ] = True,
@@ -191,7 +210,7 @@ def _all_simulations() -> None:
 
 @simulate_app.command("cohort", help=_COHORT, short_help="A cohort in DICOM, with truth.")
 def _simulate_cohort(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the cohort.")],
+    out: Annotated[Path, typer.Option("--out", "-o", parser=path, help="Folder of the cohort.")],
     count: Annotated[int, typer.Option(min=1, help="Number of studies.")] = 20,
     seed: Annotated[int, typer.Option(min=0, help="Seed of everything that is random.")] = 1,
     workers: Annotated[
@@ -206,8 +225,10 @@ def _simulate_cohort(
 
 @app.command("train", help=_TRAIN, short_help="Train a model on a cohort.")
 def _train(
-    cohort: Annotated[Path, typer.Argument(help="Manifest of the cohort.", show_default=False)],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Model folder to write.")],
+    cohort: Annotated[
+        Path, typer.Argument(parser=path, help="Manifest of the cohort.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", parser=path, help="Model folder to write.")],
     settings: Annotated[
         SettingsName, typer.Option(help="What learnt best in our trials, or the paper's.")
     ] = SettingsName.DEFAULT,
@@ -238,6 +259,7 @@ def _train(
     weights: Annotated[
         Path | None,
         typer.Option(
+            parser=path,
             help="ImageNet weights: Keras .h5, torchvision .pth or .safetensors.",
             show_default="fetched once",
         ),

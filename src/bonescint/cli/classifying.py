@@ -18,7 +18,7 @@ from bonescint.cli.console import (
     progress_bar,
     results_console,
 )
-from bonescint.report import displayable
+from bonescint.report import displayable, operating_point_text
 
 if TYPE_CHECKING:
     from bonescint.classify import ClassifiedScan, ClassifySummary, Refusal
@@ -116,20 +116,23 @@ def _print_table(summary: ClassifySummary) -> None:
         for heading in ("Scan", "Source", "Views"):
             table.add_column(heading, overflow="fold")
         table.add_column("Probability", justify="right")
-        table.add_column(f"Call at {summary.operating_point:.2f}")
+        table.add_column(f"Call at {operating_point_text(summary.operating_point)}")
         table.add_column("Warnings", overflow="fold")
         for result in summary.results[:_MOST_ROWS]:
-            table.add_row(*_cells(result))
+            table.add_row(*_cells(result, source_letters=console.width // 3))
         console.print(table)
     hidden = len(summary.results) - _MOST_ROWS
     if hidden > 0:
-        console.print(f"... and {hidden} more in {summary.folder / 'results.csv'}")
+        console.print(
+            f"... and {hidden} more in {_shown(summary.folder / 'results.csv')}",
+            soft_wrap=True,
+        )
 
 
-def _cells(result: ClassifiedScan) -> tuple[str, ...]:
+def _cells(result: ClassifiedScan, *, source_letters: int) -> tuple[str, ...]:
     return (
         displayable(result.scan_id),
-        displayable(result.source),
+        shortened(displayable(near(result.source)), source_letters),
         "+".join({"anterior": "AP", "posterior": "PA"}[view] for view in result.views),
         f"{result.mbd_probability:.3f}",
         "positive" if result.positive else "negative",
@@ -141,23 +144,66 @@ def _print_messages(summary: ClassifySummary) -> None:
     """What was refused, where the results are, and what they are not."""
     console = messages_console()
     say: Callable[[str], None] = lambda text: console.print(text, soft_wrap=True)  # noqa: E731
-    print_refused(summary.refused, say)
+    print_refused(summary.refused, say, listed=summary.written)
     if summary.interrupted:
         say(f"Stopped with Ctrl-C after {len(summary.results)} scans; those are written.")
     elif not summary.results:
         say("Nothing could be classified.")
-    scans = "1 scan" if len(summary.results) == 1 else f"{len(summary.results)} scans"
-    say(
-        f"{scans} in {summary.seconds:.1f} s by {summary.model_id}. "
-        f"Look at {summary.folder / 'index.html'}"
-    )
+    if not summary.written:
+        say(f"The earlier results in {_shown(summary.folder)} are left as they are.")
+    else:
+        scans = "1 scan" if len(summary.results) == 1 else f"{len(summary.results)} scans"
+        say(
+            f"{scans} in {summary.seconds:.1f} s by {summary.model_id}. "
+            f"Look at {_shown(summary.folder / 'index.html')}"
+        )
     say("Research use only. Not a medical device.")
 
 
-def print_refused(refused: tuple[Refusal, ...], say: Callable[[str], None]) -> None:
-    """One line for each refused input, the first of many."""
+def print_refused(
+    refused: tuple[Refusal, ...], say: Callable[[str], None], *, listed: bool
+) -> None:
+    """One line for each refused input, the first of many (if results.json lists them all)."""
     for refusal in refused[:_MOST_ROWS]:
         say(f"Refused: {displayable(refusal.source)}: {displayable(refusal.reason)}")
     hidden = len(refused) - _MOST_ROWS
     if hidden > 0:
-        say(f"... and {hidden} more were refused; results.json has the reasons.")
+        where = "; results.json has the reasons" if listed else ""
+        say(f"... and {hidden} more were refused{where}.")
+
+
+def near(source: str) -> str:
+    """A source as the table shows it: relative to the current folder where it lies inside.
+
+    Examples:
+        >>> near(f"{Path.cwd()}/scans/a_ANT.dcm + a_POST.dcm")
+        'scans/a_ANT.dcm + a_POST.dcm'
+    """
+    try:
+        here = Path.cwd()
+    except OSError:  # removed meanwhile
+        return source
+    return " + ".join(_relative(part, here) for part in source.split(" + "))
+
+
+def _relative(part: str, here: Path) -> str:
+    path = Path(part)
+    return str(path.relative_to(here)) if path.is_relative_to(here) else part
+
+
+def shortened(text: str, letters: int) -> str:
+    """Text of at most so many letters, cut in the middle: the end of a path tells most.
+
+    Examples:
+        >>> shortened("archive/2019/unit-3/study-0815.dcm", 24)
+        'archive...study-0815.dcm'
+    """
+    if len(text) <= letters:
+        return text
+    kept = max(8, letters) - 3
+    return f"{text[: kept // 3]}...{text[kept // 3 - kept :]}"
+
+
+def _shown(path: Path) -> str:
+    """A path that breaks no line and moves no cursor."""
+    return displayable(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bonescint.cli.console import clear_failures, messages_console, progress_bar
+from bonescint.report import displayable
 
 
 def run_simulate_cohort(out: Path, *, count: int, seed: int, workers: int | None) -> None:
@@ -22,6 +23,7 @@ def run_simulate_cohort(out: Path, *, count: int, seed: int, workers: int | None
                 progress=lambda done, total: bar.update(task, completed=done, total=total),
             )
         messages_console().print(
-            f"{count} studies of patients that never lived; manifest: {out / 'manifest.csv'}",
+            f"{count} studies of patients that never lived; manifest: "
+            + displayable(out / "manifest.csv"),
             soft_wrap=True,
         )

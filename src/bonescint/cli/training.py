@@ -10,6 +10,7 @@ import typer
 
 from bonescint.cli.console import clear_failures, messages_console
 from bonescint.prepare import recipe_named
+from bonescint.report import displayable
 from bonescint.scan import InputError
 
 if TYPE_CHECKING:
@@ -80,7 +81,9 @@ def run_train(
             device=device,
         )
         messages_console().print(
-            f"{folder.model_id} is in {out}. Try it: bonescint classify SOURCES --model {out}",
+            displayable(
+                f"{folder.model_id} is in {out}. Try it: bonescint classify SOURCES --model {out}"
+            ),
             soft_wrap=True,
         )
         raise typer.Exit(0)

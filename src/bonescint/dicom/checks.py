@@ -26,7 +26,8 @@ class CheckedHeader:
         pixel_spacing_mm: distance between rows and between columns, or `None`.
         decisions: for each frame of `photopeak` its view and rule, `None` if no rule answers.
         is_side_by_side: a screen picture too wide for one view: both are in one frame.
-        may_be_side_by_side: a screen picture whose view no rule tells: its pixels must show.
+        may_be_side_by_side: the only image of a file: its pixels must show if it is AP|PA,
+            whatever its names say.
         warnings: what was tolerated.
     """
 
@@ -70,6 +71,7 @@ def check_dicom_header(header: Header, path: Path) -> CheckedHeader:
             )
             for frame in photopeak.frames
         )
+        warnings += [decision.warning for decision in decisions if decision and decision.warning]
         if spacing is None:
             warnings.append("no pixel spacing: sizes in millimetres are unknown")
     return CheckedHeader(
@@ -78,7 +80,7 @@ def check_dicom_header(header: Header, path: Path) -> CheckedHeader:
         pixel_spacing_mm=spacing,
         decisions=decisions,
         is_side_by_side=side_by_side,
-        may_be_side_by_side=_is_screen(header, photopeak) and decisions == (None,),
+        may_be_side_by_side=not side_by_side and photopeak.frame_count == 1,
         warnings=tuple(warnings),
     )
 

@@ -25,7 +25,7 @@ from bonescint.dicom.checks import check_dicom_header
 from bonescint.dicom.files import file_size, read_bytes, sha256
 from bonescint.dicom.header import Header, parse, quiet
 from bonescint.dicom.pictures import looks_like_picture, picture_size
-from bonescint.dicom.whole_body import MAX_ASPECT, MIN_ASPECT, check_geometry
+from bonescint.dicom.whole_body import MAX_ASPECT, MIN_ASPECT, MIN_ROWS, check_geometry
 from bonescint.dicom.words import names_a_mask, pair_key, view_in_path
 from bonescint.scan import InputError, NotABoneScanError, View
 
@@ -175,11 +175,14 @@ def _examine_picture(content: bytes, path: Path, size_bytes: int) -> _Candidate:
         raise NotABoneScanError(path, "is named as a mask or a label", "Leave it out")
     rows, columns = picture_size(content, path)
     view = view_in_path(path)
-    one_view = view is not None and rows >= MIN_ASPECT * columns
+    one_view = view is not None  # a picture may yet turn out to hold both
     if view is None and rows > MAX_ASPECT / 2 * columns:
         check_geometry(rows, columns, None, str(path))
         raise unnamed_picture(path)
-    check_geometry(rows, columns if one_view else columns // 2, None, str(path))
+    if rows >= MIN_ASPECT * columns:
+        check_geometry(rows, columns if one_view else columns // 2, None, str(path))
+    elif columns > 2.4 * rows or rows < MIN_ROWS:  # wide ones may have empty sides
+        check_geometry(rows, columns // 2, None, str(path))
     return _Candidate(
         path=path,
         view=view,

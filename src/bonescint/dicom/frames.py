@@ -20,10 +20,12 @@ class Frame:
     Attributes:
         index: place in Pixel Data, from 0.
         detector: detector number, from 1.
+        item: place in the Detector Information Sequence, from 1.
     """
 
     index: int
     detector: int
+    item: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,13 +64,16 @@ def photopeak_frames(header: Header, source: str) -> PhotopeakFrames:
         detectors = _detectors_by_number(header, count, windows)
         if count > 1:
             warnings.append("no detector vector: the frames' detectors were taken in their order")
+    detectors, items = _numbered_from_1(detectors, header, source, warnings)
     if windows is None:
         windows = _windows_by_number(header, count, source)
     limits = _window_limits(header)
     window = _photopeak(sorted(set(windows)), limits, source, warnings)
     frames = tuple(
-        Frame(index=index, detector=detector)
-        for index, (energy, detector) in enumerate(zip(windows, detectors, strict=True))
+        Frame(index=index, detector=detector, item=item)
+        for index, (energy, detector, item) in enumerate(
+            zip(windows, detectors, items, strict=True)
+        )
         if energy == window
     )
     return PhotopeakFrames(
@@ -90,6 +95,37 @@ def _vector(header: Header, keyword: str, count: int, source: str) -> tuple[int,
             "Export the study again",
         )
     return vector
+
+
+def _numbered_from_1(
+    detectors: tuple[int, ...], header: Header, source: str, warnings: list[str]
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Detector numbers and places in the sequence; numbers not from 1 on go by rank.
+
+    Some files count detectors from 0 or name them 3 and 4. A single image keeps its number,
+    which tells the files of a pair apart, but a sequence of one item can only mean it.
+    """
+    distinct = sorted(set(detectors))
+    count = len(header.items("DetectorInformationSequence"))
+    if len(distinct) == 1:
+        number = detectors[0]
+        fits = count != 1 and number >= 1
+        if number < 1:
+            warnings.append("its detector is numbered 0 or less: taken as the first")
+            detectors = (1,) * len(detectors)
+        return detectors, detectors if fits else (1,) * len(detectors)
+    if distinct[0] >= 1 and distinct[-1] <= max(count, len(distinct)):
+        return detectors, detectors
+    if count not in (0, len(distinct)):
+        raise InputError(
+            source,
+            f"its DetectorVector names {len(distinct)} detectors that its {count} items of "
+            "detector information do not have",
+            "Export the study again",
+        )
+    warnings.append("its detectors are not numbered from 1: they were taken by rank")
+    ranked = tuple(distinct.index(detector) + 1 for detector in detectors)
+    return ranked, ranked
 
 
 def _detectors_by_number(

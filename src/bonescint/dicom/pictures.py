@@ -22,6 +22,10 @@ _JPEG_MAGIC = b"\xff\xd8\xff"
 _EXPORT_AGAIN = "Export or copy the file again"
 _COLOUR_SPREAD = 24
 _COLOUR_PART = 0.002
+_UNIFORM = 0.04
+"""Part of the grey values' range within which a row or column is uniform."""
+_UNLIKE = 0.1
+"""Part of that range by which a frame differs from the background."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -79,11 +83,18 @@ def read_picture(content: bytes, path: Path) -> Picture:
     image, inverted = with_dark_background(image)
     if inverted:
         warnings.append("dark body on a bright background: grey values were inverted")
+    image, framed = without_frame(image)
+    if framed:
+        warnings.append("a uniform frame round the picture was set to its background")
     return Picture(image=image, format_name=f"{opened.format} {bits} bit", warnings=tuple(warnings))
 
 
 def with_dark_background(image: NDArray[np.float32]) -> tuple[NDArray[np.float32], bool]:
-    """Invert an image whose border is brighter than its middle; says whether it did.
+    """Invert an image whose background is bright; says whether it did.
+
+    A uniform frame (a letterbox, a white rim) says nothing of the background: the outermost
+    one is passed over. The image is inverted if both its commonest level and its rim inside
+    the frame are bright; in doubt it is kept, and the outline check refuses a negative.
 
     Examples:
         >>> page = np.full((8, 6), 255, np.float32)
@@ -92,17 +103,133 @@ def with_dark_background(image: NDArray[np.float32]) -> tuple[NDArray[np.float32
         >>> inverted, float(image[0, 0]), float(image[3, 3])
         (True, 0.0, 225.0)
     """
+    top, bottom, left, right = _frame(image)
+    inside = image[top:bottom, left:right]
+    if _is_bright_around(image) if _is_flat(inside) else _is_bright_around(inside):
+        return np.maximum(np.float32(inside.max()) - image, np.float32(0)), True
+    return image, False
+
+
+def without_frame(image: NDArray[np.float32]) -> tuple[NDArray[np.float32], bool]:
+    """Set a uniform frame that is unlike the background to the background's level.
+
+    The shape stays, so that two views keep fitting each other. Says whether there was one.
+
+    Args:
+        image: (rows, columns), background dark.
+    """
+    top, bottom, left, right = _frame(image)
+    inside = image[top:bottom, left:right]
+    spread = float(image.max() - image.min())
+    if inside.size < image.size // 4 or _is_flat(inside):
+        return image, False
+    background = _commonest(inside)
+    filled = image.copy()
+    rows, columns = image.shape
+    sides = ((slice(0, top), slice(None)), (slice(bottom, rows), slice(None)),
+             (slice(None), slice(0, left)), (slice(None), slice(right, columns)))  # fmt: skip
+    found = False
+    for side in sides:
+        band = image[side]
+        if band.size and abs(float(np.median(band)) - background) > _UNLIKE * spread:
+            filled[side] = background
+            found = True
+    return filled, found
+
+
+def without_seam(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Set uniform columns near the middle that are unlike the background to its level."""
+    columns = image.shape[1]
+    reach = max(2, columns // 16)
+    start = columns // 2 - reach
+    middle = image[:, max(0, start) : columns // 2 + reach]
+    spread = float(image.max() - image.min())
+    background = _commonest(image)
+    uniform = np.ptp(middle, axis=0) <= _UNIFORM * spread
+    line = uniform & (np.abs(np.median(middle, axis=0) - background) > _UNLIKE * spread)
+    if not line.any():
+        return image
+    cleaned = image.copy()
+    cleaned[:, max(0, start) + np.flatnonzero(line)] = background
+    return cleaned
+
+
+def without_empty_sides(
+    image: NDArray[np.float32], rows_per_column: tuple[float, ...]
+) -> NDArray[np.float32]:
+    """Cut equal, empty sides off, down to the narrowest of the given shapes that holds all.
+
+    Args:
+        image: (rows, columns), background dark.
+        rows_per_column: shapes to try, the narrowest first.
+    """
+    rows, columns = image.shape
+    high = np.percentile(image, 99, axis=0) - _commonest(image)
+    occupied = np.flatnonzero(high > _UNLIKE * max(float(high.max()), 1e-6))
+    if not occupied.size:
+        return image
+    needed = 2 * max(columns / 2 - occupied[0], occupied[-1] + 1 - columns / 2)
+    for shape in rows_per_column:
+        wanted = 2 * round(rows / shape / 2)
+        if needed <= wanted < columns:
+            start = (columns - wanted) // 2
+            return image[:, start : start + wanted]
+    return image
+
+
+def _frame(image: NDArray[np.float32]) -> tuple[int, int, int, int]:
+    """First and last row and column inside the outermost uniform band of each side."""
+    spread = float(image.max() - image.min()) * _UNIFORM
+    top, left = 0, 0
+    bottom, right = image.shape
+    low, high = image.min(axis=1), image.max(axis=1)
+    top, bottom = _inside(low, high, spread)
+    if bottom > top:
+        part = image[top:bottom]
+        left, right = _inside(part.min(axis=0), part.max(axis=0), spread)
+    if right > left and top == 0 and bottom == image.shape[0]:
+        part = image[:, left:right]
+        top, bottom = _inside(part.min(axis=1), part.max(axis=1), spread)
+    if bottom - top < 8 or right - left < 8:
+        return 0, image.shape[0], 0, image.shape[1]
+    return top, bottom, left, right
+
+
+def _inside(
+    low: NDArray[np.float32], high: NDArray[np.float32], tolerance: float
+) -> tuple[int, int]:
+    """What is left of lines, given their extremes, without uniform ones of one level."""
+
+    def band(low: NDArray[np.float32], high: NDArray[np.float32]) -> int:
+        same = (high - low <= tolerance) & (np.abs(high - high[0]) <= tolerance)
+        return len(same) if same.all() else int(np.argmin(same))
+
+    first = band(low, high)
+    return first, max(first, len(low) - band(low[::-1], high[::-1]))
+
+
+def _commonest(image: NDArray[np.float32]) -> float:
+    """The commonest level, of 64."""
+    counts, edges = np.histogram(image, bins=64)
+    place = int(np.argmax(counts))
+    among = image[(image >= edges[place]) & (image <= edges[place + 1])]
+    return float(np.median(among))
+
+
+def _is_flat(image: NDArray[np.float32]) -> bool:
+    return bool(image.max() == image.min())
+
+
+def _is_bright_around(image: NDArray[np.float32]) -> bool:
     rows, columns = image.shape
     edge = max(1, columns // 40)
-    border = np.concatenate(
+    rim = np.concatenate(
         [image[:, :edge].ravel(), image[:, -edge:].ravel(), image[: max(1, rows // 80)].ravel()]
     )
     middle = image[:, columns // 4 : columns - columns // 4]
-    low, high = float(image.min()), float(image.max())
-    halfway = (low + high) / 2
-    if float(np.median(border)) > halfway and float(np.median(border)) > float(middle.mean()):
-        return np.float32(high) - image, True
-    return image, False
+    halfway = (float(image.min()) + float(image.max())) / 2
+    around = float(np.median(rim))
+    return _commonest(image) > halfway and around > max(halfway, float(middle.mean()))
 
 
 def halves(image: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -296,6 +296,8 @@ def _rescaled(values: NDArray[np.integer], header: Header, source: str) -> NDArr
         )
     if slope == 0:
         raise InputError(source, "its rescale slope is 0", _EXPORT_AGAIN)
+    if slope is not None and slope < 0:
+        raise InputError(source, "its rescale slope is negative", _EXPORT_AGAIN)
     if slope in (None, 1.0) and intercept in (None, 0.0):
         return values.astype(np.float32)
     scaled = values.astype(np.float64) * (1.0 if slope is None else slope) + (intercept or 0.0)

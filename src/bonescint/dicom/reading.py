@@ -11,12 +11,20 @@ from numpy.typing import NDArray
 
 from bonescint.dicom import identity, views
 from bonescint.dicom.calibration import in_known_unit
+from bonescint.dicom.camera import camera_of, image_type_of, maker_of
 from bonescint.dicom.checks import check_dicom_header
 from bonescint.dicom.discovery import StudyFiles, discover, unnamed_picture
 from bonescint.dicom.files import read_bytes, sha256
 from bonescint.dicom.frames import PhotopeakFrames
 from bonescint.dicom.header import Header, parse, quiet
-from bonescint.dicom.pictures import halves, looks_like_picture, read_picture
+from bonescint.dicom.pictures import (
+    halves,
+    looks_like_picture,
+    read_picture,
+    without_empty_sides,
+    without_frame,
+    without_seam,
+)
 from bonescint.dicom.pixels import read_images
 from bonescint.dicom.whole_body import (
     MIN_ASPECT,
@@ -24,11 +32,12 @@ from bonescint.dicom.whole_body import (
     check_outline,
     holds_two_bodies,
 )
-from bonescint.dicom.words import view_in_path
+from bonescint.dicom.words import view_in_path, view_in_path_is_plain
 from bonescint.scan import (
     Acquisition,
     BonescintError,
     InputError,
+    NotABoneScanError,
     ParameterError,
     PixelUnit,
     Scan,
@@ -143,13 +152,27 @@ def _load_picture(content: bytes, path: Path) -> _LoadedFile:
     image, warnings = picture.image, list(picture.warnings)
     rows, columns = image.shape
     view = view_in_path(path)
-    if view is not None and rows >= MIN_ASPECT * columns:
+    if rows < MIN_ASPECT * columns:
+        image = without_empty_sides(image, (4, 3, 2) if view else (2, 1.5, 1))
+        rows, columns = image.shape
+    if holds_two_bodies(without_seam(image)) or (view is None and rows < MIN_ASPECT * columns):
+        images: tuple[_LoadedView, ...] = _side_by_side(without_seam(image), str(path))
+        warnings.append("the left half was taken as anterior, the right half as posterior")
+        if view is not None:
+            warnings.append("it shows two bodies: the view in its name was not used")
+    elif view is not None:
+        if rows < MIN_ASPECT * columns:
+            raise NotABoneScanError(
+                path,
+                f"{rows} x {columns} pixels are too wide for one view, perhaps stretched or "
+                "padded, and no two bodies are seen",
+                "Give each view in its own proportions",
+            )
         check_geometry(rows, columns, None, str(path))
         decision = views.Decision(view=view, rule=ViewRule.FILE_NAME)
-        images: tuple[_LoadedView, ...] = (_LoadedView(decision=decision, image=image),)
-    elif rows < MIN_ASPECT * columns or holds_two_bodies(image):
-        images = _side_by_side(image, str(path))
-        warnings.append("the left half was taken as anterior, the right half as posterior")
+        images = (_LoadedView(decision=decision, image=image),)
+        if not view_in_path_is_plain(path):
+            warnings.append(f"only the file name says that it is the {view.value} view")
     else:
         check_geometry(rows, columns, None, str(path))
         check_outline(image, str(path))
@@ -168,7 +191,7 @@ def _load_picture(content: bytes, path: Path) -> _LoadedFile:
 
 def _side_by_side(image: NDArray[np.float32], source: str) -> tuple[_LoadedView, ...]:
     """The two views of an AP|PA picture."""
-    left, right = halves(image)
+    left, right = (without_frame(half)[0] for half in halves(image))
     check_geometry(left.shape[0], left.shape[1], None, source)
     return tuple(
         _LoadedView(decision=views.Decision(view=view, rule=ViewRule.PICTURE_HALF), image=half)
@@ -185,12 +208,14 @@ def _load_dicom(content: bytes, path: Path) -> _LoadedFile:
     images, unit, unit_warnings = in_known_unit(stored, header, layout)
     warnings = [*checked.warnings, *pixel_warnings, *unit_warnings]
     side_by_side = checked.is_side_by_side or (
-        checked.may_be_side_by_side and holds_two_bodies(images[0])
+        checked.may_be_side_by_side and holds_two_bodies(without_seam(images[0]))
     )
     if side_by_side:
         loaded = _side_by_side(images[0], source)
         unit = PixelUnit.INTENSITY
         warnings.append("a screen picture: left half taken as anterior, right half as posterior")
+        if checked.decisions != (None,):
+            warnings.append("it shows two bodies: the view that its header or name says was unused")
     else:
         loaded = tuple(
             _LoadedView(decision=decision, image=image, detector=frame.detector)
@@ -215,18 +240,13 @@ def _acquisition(header: Header, photopeak: PhotopeakFrames, content: bytes) -> 
 
     return Acquisition(
         modality="NM",
-        manufacturer=_harmless(header.text("Manufacturer")),
-        camera=_harmless(header.text("ManufacturerModelName")),
-        image_type=_harmless(header.text("ImageType")),
+        manufacturer=maker_of(header.text("Manufacturer")),
+        camera=camera_of(header.text("ManufacturerModelName")),
+        image_type=image_type_of(header.texts("ImageType")),
         transfer_syntax=UID(header.transfer_syntax).name,
         energy_window_kev=photopeak.window_kev,
         file_sha256=(sha256(content),),
     )
-
-
-def _harmless(text: str) -> str | None:
-    """Printable text of bounded length, or `None` if empty."""
-    return "".join(char for char in text if char.isprintable())[:64].strip() or None
 
 
 def _assembled(files: Sequence[_LoadedFile], source: str, id_key: bytes | None) -> Scan:
@@ -247,7 +267,9 @@ def _assembled(files: Sequence[_LoadedFile], source: str, id_key: bytes | None) 
             )
         images[decision.view], rules[decision.view] = entry.image, decision.rule
     _check_alike(files, images, source)
-    for image in images.values():
+    for view, image in images.items():
+        if image.max() == 0 and any(other.max() > 0 for other in images.values()):
+            raise InputError(source, f"every pixel of its {view.value} view is 0", _EXPORT_AGAIN)
         check_outline(image, source)
     warnings = [text for file in files for text in file.warnings] + list(assumed)
     key = id_key if id_key is not None else identity.PUBLIC_SCAN_KEY

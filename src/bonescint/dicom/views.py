@@ -1,21 +1,24 @@
 """Which view an image shows: the chain of rules, strongest first.
 
 Every rule that can say something is asked. The strongest one that answers decides and is
-recorded; another that says the opposite is an error that names both, because a swapped pair
-looks plausible and is wrong. Where no rule answers, detector 1 is taken as anterior, with a
-warning that this was assumed.
+recorded; another of the same strength that says the opposite is an error that names both,
+because a swapped pair looks plausible and is wrong. View codes, GE's names and start angles are
+strong. Descriptions and file names are weak: `POST` may mean "after" and `DOS` be a surname, so
+against a strong rule they lose, with a warning, and where they decide alone this is said.
+Where no rule answers,
+detector 1 is taken as anterior, with a warning that this was assumed.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bonescint.dicom.frames import Frame, PhotopeakFrames
 from bonescint.dicom.header import Header
-from bonescint.dicom.words import view_in_path, view_in_text
+from bonescint.dicom.words import view_in_path, view_in_path_is_plain, view_in_text
 from bonescint.scan import View, ViewConflictError, ViewRule
 
 _CODES = {
@@ -26,6 +29,7 @@ _CODES = {
 }
 """CID 26, SNOMED CT and the older SRT codes."""
 
+_WEAK = (ViewRule.DESCRIPTION, ViewRule.FILE_NAME)
 _ANGLES = {180: View.ANTERIOR, 0: View.POSTERIOR}
 _ANGLE_TOLERANCE = 5.0
 _GE_CREATOR = "GEMS_GENIE_1"
@@ -51,10 +55,11 @@ class Question:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """The view of one image and the rule that told it."""
+    """The view of one image, the rule that told it, and what is to be said of it."""
 
     view: View
     rule: ViewRule
+    warning: str = ""
 
 
 def decide(question: Question, source: str) -> Decision | None:
@@ -69,13 +74,27 @@ def decide(question: Question, source: str) -> Decision | None:
     first = answers[0]
     for other in answers[1:]:
         if other.view is not first.view:
+            if first.rule not in _WEAK and other.rule in _WEAK:
+                text = f"the {other.rule.value} says {other.view.value}, the {first.rule.value} "
+                return replace(first, warning=f"{text}{first.view.value}: the latter was believed")
             raise ViewConflictError(
                 source,
                 f"the {first.rule.value} says {first.view.value}, "
                 f"the {other.rule.value} says {other.view.value}",
                 "Find out which is right and correct the other",
             )
+    if first.rule in _WEAK and not _is_plain(first, question):
+        warning = f"only the {first.rule.value} says that it is the {first.view.value} view"
+        return replace(first, warning=warning)
     return first
+
+
+def _is_plain(decision: Decision, question: Question) -> bool:
+    if decision.rule is ViewRule.FILE_NAME:
+        return view_in_path_is_plain(question.path)
+    texts = [question.header.text(keyword) for keyword in ("ImageID", "SeriesDescription")]
+    told = next(text for text in texts if text and _view_in_ge_name(text) is not None)
+    return bool(_GE_DATASET_NAME.match(told.upper())) or view_in_path_is_plain(Path(f"_/{told}."))
 
 
 def _answers(question: Question) -> Iterator[Decision]:
@@ -95,7 +114,7 @@ def _answers(question: Question) -> Iterator[Decision]:
 def _detector_item(question: Question) -> Header | None:
     """The frame's item of the Detector Information Sequence."""
     items = question.header.items("DetectorInformationSequence")
-    number = question.frame.detector
+    number = question.frame.item
     return items[number - 1] if 1 <= number <= len(items) else None
 
 

@@ -67,6 +67,10 @@ def check_header(header: Header, source: str) -> tuple[str, ...]:
         modality = "NM"
     if modality != "NM":
         named = f"is {modality}" if modality in _MODALITIES else "is not NM"
+        if not modality:
+            raise NotABoneScanError(
+                source, "its header names no modality, or is cut short", "Export the file again"
+            )
         raise NotABoneScanError(
             source, f"its modality {named}, a bone scan's is NM", _EXPORT_COUNTS
         )
@@ -196,7 +200,7 @@ def holds_two_bodies(image: NDArray[np.float32]) -> bool:
         return False
     if not MIN_ASPECT <= image.shape[0] / half <= MAX_ASPECT:
         return False
-    profile = np.sqrt(shrunk(image)).mean(axis=0)
+    profile = np.sqrt(_above_background(shrunk(image))).mean(axis=0)
     quarter, reach = profile.size // 4, max(1, profile.size // 16)
     bodies = [profile[c - reach : c + reach].mean() for c in (quarter, profile.size - quarter)]
     seam = profile[profile.size // 2 - 1 : profile.size // 2 + 1].mean()
@@ -213,8 +217,7 @@ def measure_outline(image: NDArray[np.float32]) -> Outline:
     Args:
         image: one view, (rows, columns), at least 0.
     """
-    small = shrunk(image)
-    level = np.sqrt(small)
+    level = np.sqrt(_above_background(shrunk(image)))
     ceiling = float(np.percentile(level, 98))
     level = np.minimum(level, ceiling if ceiling > 0 else float(level.max()))
     smooth = _smoothed(level)
@@ -256,6 +259,14 @@ def shrunk(image: NDArray[np.float32], *, rows: int = 128) -> NDArray[np.float64
     blocks = image[:height, :width].reshape(height // block, block, width // block, block)
     means: NDArray[np.float64] = blocks.mean(axis=(1, 3), dtype=np.float64)
     return means
+
+
+def _above_background(small: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Without a lifted black level, as pictures have it; counts have next to none."""
+    black = float(np.percentile(small, 5))
+    if black <= 0.05 * float(np.percentile(small, 98)):
+        return small
+    return np.maximum(small - black, 0)
 
 
 def _smoothed(level: NDArray[np.float64]) -> NDArray[np.float64]:

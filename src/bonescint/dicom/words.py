@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from itertools import pairwise
 from pathlib import Path
 
 from bonescint.scan import View
@@ -59,8 +60,6 @@ _AFTER_POST = frozenset(
         "WHOLE",
         "BODY",
         "WHOLEBODY",
-        "BONE",
-        "SCAN",
         "IMAGE",
         "IMG",
         "IM",
@@ -86,6 +85,7 @@ _AFTER_POST = frozenset(
     ]
 )
 _WEAK = {"AP": View.ANTERIOR, "PA": View.POSTERIOR, "FACE": View.ANTERIOR}
+_TIME = re.compile(r"^(?:[0-9]*(?:H|HR|HRS|HOUR|HOURS|MIN|MINS)|DELAYED|LATE)$")
 _GLUED = re.compile(r"^(?:WB|WHOLEBODY|BONE|BODY)(ANT|POST|ANTERIOR|POSTERIOR)$")
 _MASK_WORDS = frozenset(
     ["MASK", "MASKS", "LABEL", "LABELS", "SEG", "SEGMENTATION", "OVERLAY", "ANNOTATION"]
@@ -113,14 +113,24 @@ def views_named(text: str) -> frozenset[View]:
         2
     """
     words = _words(text)
+    full = _words(text, keep_digits=True)
+    after_time = {
+        later for earlier, later in pairwise(full) if later == "POST" and _TIME.match(earlier)
+    }
     named: set[View] = set()
     for place, whole in enumerate(words):
         glued = _GLUED.match(whole)
         word = glued[1] if glued else whole
         following = words[place + 1] if place + 1 < len(words) else ""
+        before = words[place - 1] if place else ""
         if word in _ANTERIOR:
             named.add(View.ANTERIOR)
-        elif word in _POSTERIOR or (word == "POST" and _goes_with_view(following)):
+        elif word == "DOS":
+            if not following or {before, following} & {"FACE", "VUE", "WB"}:
+                named.add(View.POSTERIOR)
+        elif word in _POSTERIOR or (
+            word == "POST" and not after_time and _goes_with_view(following)
+        ):
             named.add(View.POSTERIOR)
     return frozenset(named)
 
@@ -140,8 +150,17 @@ def view_in_text(text: str) -> View | None:
     """
     named = views_named(text)
     if not named:
-        words = set(_words(text, keep_digits=True))
-        named = frozenset(view for word, view in _WEAK.items() if word in words)
+        words = _words(text, keep_digits=True)
+        named = frozenset(
+            view
+            for place, word in enumerate(words)
+            if (view := _WEAK.get(word)) is not None
+            and (
+                word != "PA"
+                or place == len(words) - 1
+                or {"WB", "VIEW", "AP"} & set(words[max(0, place - 1) : place + 2])
+            )
+        )
     return next(iter(named)) if len(named) == 1 else None
 
 
@@ -161,6 +180,20 @@ def view_in_path(path: Path) -> View | None:
     if len(_words(folder)) == 1 and views_named(folder):
         return view_in_text(folder)
     return view_in_text(path.stem)
+
+
+def view_in_path_is_plain(path: Path) -> bool:
+    """Whether a name follows a convention that leaves no doubt.
+
+    Such are `*_anterior`, `*_POST`, `ANT001` and a folder called just `ANT` or `POST`.
+
+    Examples:
+        >>> view_in_path_is_plain(Path("p1_anterior.png")), view_in_path_is_plain(Path("AP x.png"))
+        (True, False)
+    """
+    if re.search(r"(?:^|[_ -])(?:ant|post)(?:erior)?[0-9]*$", path.stem, re.IGNORECASE):
+        return True
+    return not views_named(path.stem) and bool(views_named(path.parent.name))
 
 
 def pair_key(path: Path) -> tuple[str, str]:

@@ -23,6 +23,7 @@ from bonescint.explain.lettering import (
 )
 from bonescint.explain.panels import Panels, draw_strip
 from bonescint.explain.window import GreyWindow
+from bonescint.report import probability_texts
 from bonescint.scan import ParameterError, PixelUnit, Prediction, Scan, View
 
 RESEARCH_NOTICE = (
@@ -169,7 +170,9 @@ def _draw_header(
     write(draw, (_MARGIN, _MARGIN), prediction.scan_id, size=26, bold=True)
     write(draw, (_MARGIN, _MARGIN + 38), prediction.model_id, size=14, colour=MUTED)
     colour = POSITIVE if prediction.positive else NEGATIVE
-    probability = f"{prediction.mbd_probability:.2f}"
+    probability, threshold = f"{prediction.mbd_probability:.2f}", ""
+    if operating_point is not None:
+        probability, threshold = probability_texts(prediction.mbd_probability, operating_point)
     right = width - _MARGIN
     number = width_of(probability, 46)
     write(draw, (right, _MARGIN - 4), probability, size=46, bold=True, colour=colour, anchor="ra")
@@ -179,7 +182,7 @@ def _draw_header(
     call = "POSITIVE" if prediction.positive else "NEGATIVE"
     if operating_point is not None:
         relation = "at or above" if prediction.positive else "below"
-        call = f"{call}: {relation} the operating point {operating_point:.2f}"
+        call = f"{call}: {relation} the operating point {threshold}"
     write(draw, (edge, _MARGIN + 22), call, size=15, bold=True, colour=colour, anchor="ra")
     _draw_gauge(draw, prediction, operating_point, right)
 

@@ -9,12 +9,14 @@ from bonescint.report.results_page import (
     ResultRow,
     write_results_page,
 )
-from bonescint.report.text import displayable
+from bonescint.report.text import displayable, operating_point_text, probability_texts
 
 __all__ = [
     "PageHeading",
     "RefusedRow",
     "ResultRow",
     "displayable",
+    "operating_point_text",
+    "probability_texts",
     "write_results_page",
 ]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from bonescint.report.text import displayable
+from bonescint.report.text import displayable, operating_point_text
 from bonescint.scan import ParameterError
 
 if TYPE_CHECKING:
@@ -177,4 +177,5 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["displayable"] = displayable
+    environment.filters["operating_point"] = operating_point_text
     return environment

@@ -26,6 +26,38 @@ def displayable(text: object) -> str:
     )
 
 
+def operating_point_text(operating_point: float) -> str:
+    """An operating point beside probabilities of three decimals: as exact, without a last 0.
+
+    Examples:
+        >>> operating_point_text(0.4), operating_point_text(0.5013)
+        ('0.40', '0.501')
+    """
+    text = f"{operating_point:.3f}"
+    return text.removesuffix("0")
+
+
+def probability_texts(probability: float, operating_point: float) -> tuple[str, str]:
+    """A probability and the operating point, with as many decimals as tell them apart.
+
+    Two decimals, or three (more only where those are equal too) near the operating point.
+
+    Examples:
+        >>> probability_texts(0.87, 0.5)
+        ('0.87', '0.50')
+        >>> probability_texts(0.4987, 0.5013)
+        ('0.499', '0.501')
+    """
+    pair = (f"{probability:.2f}", f"{operating_point:.2f}")
+    if pair[0] != pair[1]:
+        return pair
+    for decimals in range(3, 7):
+        pair = (f"{probability:.{decimals}f}", f"{operating_point:.{decimals}f}")
+        if pair[0] != pair[1]:
+            return pair
+    return f"{probability:.3f}", f"{operating_point:.3f}"
+
+
 def _escaped(letter: str) -> str:
     code = ord(letter)
     if 0xDC80 <= code <= 0xDCFF:  # a byte that was no UTF-8, as Python's file names carry it

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 from PIL import Image
 
@@ -96,6 +97,80 @@ def test_the_same_study_twice_is_said(
     summary = classify([study, copy], tmp_path / "out", model=stand_in_model, workers=0)
     assert len(summary.results) == 1
     assert [refusal.source for refusal in summary.refused] == [str(copy)]
+
+
+def _with_one_uid(studies: list[Path]) -> None:
+    """Give other content the same UIDs, as some anonymisers do."""
+    first = pydicom.dcmread(studies[0])
+    for path in studies[1:]:
+        dataset = pydicom.dcmread(path)
+        for name in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
+            setattr(dataset, name, first[name].value)
+        dataset.file_meta.MediaStorageSOPInstanceUID = first.SOPInstanceUID
+        dataset.save_as(path)
+
+
+def test_other_content_under_the_same_uids_is_a_scan_of_its_own(
+    tmp_path: Path, stand_in_model: ModelFolder, write_studies: WriteStudies
+) -> None:
+    studies = write_studies(3)
+    _with_one_uid(studies)
+    summary = classify(studies, tmp_path / "out", model=stand_in_model, workers=0)
+    assert summary.refused == ()
+    first, *others = summary.results
+    assert not any("same identifiers" in warning for warning in first.warnings)
+    assert len({result.scan_id for result in summary.results}) == 3
+    for result in others:
+        assert result.scan_id.startswith(f"{first.scan_id}-")
+        (warning,) = (text for text in result.warnings if "same identifiers" in text)
+        assert str(tmp_path) not in warning, "a warning stands on the picture"
+        assert (tmp_path / "out" / result.picture).is_file()
+    document = json.loads((tmp_path / "out" / "results.json").read_text())
+    for entry, result in zip(document["results"], summary.results, strict=True):
+        assert entry["prediction"]["scan_id"] == entry["scan_id"] == result.scan_id
+    assert len({result.mbd_probability for result in summary.results}) == 3
+
+
+def test_a_users_own_pictures_are_inputs(
+    tmp_path: Path,
+    stand_in_model: ModelFolder,
+    write_studies: WriteStudies,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """`--out .` beside a folder `pictures` with the user's own scans in it."""
+    studies = write_studies(2, folder="pictures")
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        summary = classify(["."], ".", model=stand_in_model, workers=0)
+        assert [Path(result.source).name for result in summary.results] == [
+            path.name for path in studies
+        ]
+        assert summary.refused == ()
+    named = classify([summary.results[0].picture, studies[1]], ".", model=stand_in_model, workers=0)
+    assert len(named.results) == len(named.refused) == 1
+    assert all(path.is_file() for path in studies)
+    assert not (tmp_path / summary.results[0].picture).exists(), "no result of the last run"
+
+
+def test_a_users_own_table_is_not_overwritten(
+    tmp_path: Path, stand_in_model: ModelFolder, write_studies: WriteStudies
+) -> None:
+    studies = write_studies(1)
+    (tmp_path / "results.csv").write_text("mine")
+    with pytest.raises(OutputError, match="not from an earlier run"):
+        classify(studies, tmp_path, model=stand_in_model, workers=0)
+    assert (tmp_path / "results.csv").read_text() == "mine"
+
+
+def test_a_slip_in_a_path_costs_no_earlier_results(
+    tmp_path: Path, stand_in_model: ModelFolder, write_studies: WriteStudies
+) -> None:
+    classify(write_studies(1), tmp_path / "out", model=stand_in_model, workers=0)
+    before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    summary = classify(["typo.dcm"], tmp_path / "out", model=stand_in_model, workers=0)
+    assert (len(summary.refused), summary.written) == (1, False)
+    after = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert after == before
 
 
 def test_results_are_not_classified_again(

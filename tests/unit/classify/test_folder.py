@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from bonescint.classify.folder import CSV_COLUMNS, ResultsFolder, csv_cell, picture_name
+from bonescint.classify.earlier import EarlierRun, picture_name
+from bonescint.classify.folder import CSV_COLUMNS, ResultsFolder, csv_cell
 from bonescint.classify.outcome import ClassifiedScan, Refusal
 from bonescint.report import PageHeading
 from bonescint.scan import OutputError
 
+DOCUMENT = {"schema_version": 1, "software": {"bonescint": "0"}}
 HEADING = PageHeading(title="t", notice="n", created="c", model=(), operating_point=0.5)
 
 
@@ -24,6 +26,14 @@ def _result(number: int, *, source: str = "scan.dcm") -> ClassifiedScan:
         warnings=("a", "b, c"),
         picture=f"pictures/bs-{number}.png",
     )
+
+
+def _run(path: Path, *numbers: int) -> None:
+    with ResultsFolder(path) as folder:
+        for number in numbers:
+            folder.picture_path(f"bs-{number}").write_text("a picture")
+            folder.add(_result(number), _result(number).to_json(), b"")
+        folder.finish(DOCUMENT, HEADING, ())
 
 
 def _names(folder: Path) -> set[str]:
@@ -64,11 +74,78 @@ def test_rows_can_be_read_before_the_end(tmp_path: Path) -> None:
 
 
 def test_a_run_that_did_nothing_leaves_no_rows(tmp_path: Path) -> None:
-    (tmp_path / "results.csv").write_text("old")
+    _run(tmp_path, 1)
+    old = (tmp_path / "results.csv").read_text()
     with ResultsFolder(tmp_path):
         pass
-    assert (tmp_path / "results.csv").read_text() == "old"
-    assert _names(tmp_path) == {"results.csv", "pictures"}
+    assert (tmp_path / "results.csv").read_text() == old
+    assert _names(tmp_path) == {"results.csv", "results.json", "index.html", "pictures"}
+
+
+@pytest.mark.parametrize("name", ["results.csv", "results.json", "index.html"])
+@pytest.mark.parametrize("beside", ["", "{}", "[1]", '{"software": {"bonescint": "0"}}', "\xff"])
+def test_files_of_other_origin_are_never_overwritten(
+    tmp_path: Path, name: str, beside: str
+) -> None:
+    (tmp_path / "results.json").write_text(beside, encoding="latin-1")
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(OutputError, match=r"not from an earlier run.*Choose another"):
+        ResultsFolder(tmp_path)
+    assert (tmp_path / name).read_text() == "mine"
+    assert _names(tmp_path) == {"results.json", name}
+
+
+@pytest.mark.parametrize(
+    "name", ["results.csv", "results.json", "index.html", "results.csv.partial"]
+)
+def test_a_folder_in_a_files_place_is_said_first(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    with pytest.raises(OutputError, match=f"{name}.*is a folder"):
+        ResultsFolder(tmp_path)
+    assert _names(tmp_path) == {name}
+
+
+def test_a_file_in_the_pictures_place_is_said_first(tmp_path: Path) -> None:
+    (tmp_path / "pictures").write_text("a list of pictures")
+    with pytest.raises(OutputError, match=r"pictures.*is no folder"):
+        ResultsFolder(tmp_path)
+
+
+def test_pictures_of_the_earlier_run_go_and_no_others(tmp_path: Path) -> None:
+    _run(tmp_path, 1, 2, 3)
+    (tmp_path / "pictures" / "mine.png").write_text("mine")
+    _run(tmp_path, 2, 4)
+    assert _names(tmp_path / "pictures") == {"bs-2.png", "bs-4.png", "mine.png"}
+
+
+def test_pictures_stay_until_the_new_run_is_finished(tmp_path: Path) -> None:
+    _run(tmp_path, 1, 2)
+    with ResultsFolder(tmp_path) as folder:
+        folder.add(_result(2), _result(2).to_json(), b"")
+    assert _names(tmp_path / "pictures") == {"bs-1.png", "bs-2.png"}
+
+
+def test_pictures_of_a_killed_run_are_known(tmp_path: Path) -> None:
+    with ResultsFolder(tmp_path) as folder:
+        folder.add(_result(1), _result(1).to_json(), b"")
+    with (tmp_path / "results.jsonl.partial").open("a") as growing:
+        growing.write('{"scan_id":"bs-2","pict')
+    earlier = EarlierRun.of(tmp_path)
+    assert (earlier.has_results, earlier.pictures) == (False, {"bs-1.png"})
+
+
+@pytest.mark.parametrize("picture", ["pictures/../mine.png", "/etc/passwd", "mine.png", "", None])
+def test_a_list_cannot_name_other_files(tmp_path: Path, picture: str | None) -> None:
+    _run(tmp_path, 1)
+    stored = (tmp_path / "results.json").read_text()
+    (tmp_path / "results.json").write_text(
+        stored.replace('"pictures/bs-1.png"', json.dumps(picture))
+    )
+    assert EarlierRun.of(tmp_path) == EarlierRun(folder=tmp_path, has_results=True)
+
+
+def test_a_folder_that_does_not_exist_has_no_earlier_run(tmp_path: Path) -> None:
+    assert EarlierRun.of(tmp_path / "new") == EarlierRun(folder=tmp_path / "new")
 
 
 @pytest.mark.parametrize("place", ["file", "file/below", "/proc/nothing/here"])

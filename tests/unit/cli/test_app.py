@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 import bonescint
 from bonescint.classify import ClassifiedScan, ClassifyInterrupted, ClassifySummary, Refusal
 from bonescint.cli.app import app
+from bonescint.cli.classifying import open_page
 from bonescint.scan import MissingExtraError, ModelFolderError, OutputError
 
 Patch = Callable[[Callable[..., ClassifySummary]], None]
@@ -72,6 +74,102 @@ def test_the_table_shows_each_scan(with_classify: Patch) -> None:
     assert "Call at 0.40" in ran.stdout
     assert "bs-1  scan1.dcm  AP+PA        0.500  positive" in ran.stdout
     assert "[red]odd[/red]\\x1b[31m" in ran.stdout
+
+
+def test_the_operating_point_is_as_exact_as_the_probabilities(with_classify: Patch) -> None:
+    with_classify(lambda *_, **__: replace(_summary(), operating_point=0.5013))
+    assert "Call at 0.501" in _run("classify", "scan.dcm").stdout
+
+
+def _from(source: Path) -> ClassifySummary:
+    summary = _summary()
+    (result,) = summary.results
+    return replace(summary, results=(replace(result, source=str(source)),))
+
+
+def test_a_source_below_the_current_folder_is_shown_from_there(
+    with_classify: Patch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with_classify(lambda *_, **__: _from(tmp_path / "archive" / "scan.dcm"))
+    ran = _run("classify", "scan.dcm")
+    assert "  archive/scan.dcm  " in ran.stdout
+    assert str(tmp_path) not in ran.stdout
+
+
+def test_a_long_source_is_cut_in_the_middle(with_classify: Patch) -> None:
+    source = Path("/very") / "/".join(["long"] * 60) / "scan.dcm"
+    with_classify(lambda *_, **__: _from(source))
+    ran = _run("classify", "scan.dcm")
+    assert "/very/long" in ran.stdout
+    assert "/scan.dcm  " in ran.stdout
+    assert len(ran.stdout.splitlines()) <= 3
+    assert json.loads(_run("classify", "a", "--json").stdout)["results"][0]["source"] == str(source)
+
+
+def test_the_name_of_the_results_folder_breaks_no_line(with_classify: Patch) -> None:
+    with_classify(lambda *_, **__: replace(_summary(results=61), folder=Path("a\nb\x1b[31m")))
+    ran = _run("classify", "scan.dcm")
+    assert "Look at a\\x0ab\\x1b[31m/index.html" in ran.stderr
+    assert "and 1 more in a\\x0ab\\x1b[31m/results.csv" in ran.stdout
+
+
+def test_earlier_results_that_stay_are_said(with_classify: Patch) -> None:
+    with_classify(lambda *_, **__: replace(_summary(results=0, refused=70), written=False))
+    ran = _run("classify", "typo.dcm")
+    assert ran.exit_code == 2
+    assert "The earlier results in results are left as they are." in ran.stderr
+    assert "and 10 more were refused.\n" in ran.stderr
+    assert "Look at" not in ran.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("classify", ""),
+        ("classify", "a.dcm", ""),
+        ("classify", "a.dcm", "--out", ""),
+        ("classify", "a.dcm", "--model", ""),
+        ("info", ""),
+        ("demo", "--out", ""),
+        ("train", "", "--out", "x"),
+        ("train", "a.csv", "--out", ""),
+        ("simulate", "cohort", "--out", ""),
+    ],
+)
+def test_an_empty_path_is_not_the_current_folder(
+    with_classify: Patch, arguments: tuple[str, ...]
+) -> None:
+    with_classify(lambda *_, **__: _summary())
+    ran = _run(*arguments)
+    assert ran.exit_code == 2
+    assert "an empty path. Give a name" in ran.stderr
+
+
+@pytest.mark.parametrize(("option", "opened"), [("--open", 1), ("--no-open", 0)])
+def test_demo_shows_its_page_where_wanted(
+    monkeypatch: pytest.MonkeyPatch, option: str, opened: int
+) -> None:
+    pages: list[Path] = []
+    monkeypatch.setattr("bonescint.classify.demo", lambda *_, **__: _summary(results=4))
+    monkeypatch.setattr("bonescint.cli.classifying.open_page", pages.append)
+    ran = _run("demo", option)
+    assert ran.exit_code == 0
+    assert "bs-3  scan3.dcm" in ran.stdout
+    assert pages == [Path("results/index.html")] * opened
+
+
+def test_no_browser_is_started_without_a_screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    open_page(Path("index.html"))
+    assert opened == []
+    monkeypatch.setenv("DISPLAY", ":0")
+    open_page(Path("index.html"))
+    assert opened == [Path("index.html").resolve().as_uri()]
 
 
 def test_a_long_table_is_cut(with_classify: Patch) -> None:
@@ -162,13 +260,13 @@ def test_version() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [(), ("classify",), ("info",), ("train",), ("simulate", "cohort")]
+    "command", [(), ("classify",), ("demo",), ("info",), ("train",), ("simulate", "cohort")]
 )
 def test_help_teaches_by_example(command: tuple[str, ...]) -> None:
     ran = _run(*command, "--help")
     assert ran.exit_code == 0
     assert f"bonescint {' '.join(command)}".strip() in ran.stdout
-    assert "Examples:" in ran.stdout or "First steps:" in ran.stdout
+    assert "Example" in ran.stdout or "First steps:" in ran.stdout
 
 
 def test_simulate_passes_its_options_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -152,3 +152,43 @@ def test_nan_in_a_picture(monkeypatch: pytest.MonkeyPatch, anterior, tmp_path: P
 def test_an_all_black_picture(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="every pixel is 0"):
         read(save_png(np.zeros((1024, 256), np.uint8), tmp_path / "p_ant.png"))
+
+
+def eight_bit(image: np.ndarray, black: int = 0) -> np.ndarray:
+    return (black + (image * 4.0).clip(0, 255 - black)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("inverted", [False, True])
+@pytest.mark.parametrize("width", [1, 6, 12])
+def test_a_frame_does_not_decide_the_polarity(anterior, tmp_path, width, inverted) -> None:
+    plain = eight_bit(anterior)
+    shown = 255 - plain if inverted else plain
+    framed = np.pad(shown, width, constant_values=0 if inverted else 255)
+    scan = read(save_png(framed, tmp_path / "p_ant.png"))
+    inside = slice(width, -width)
+    np.testing.assert_array_equal(scan.anterior[inside, inside], plain)
+    assert any("frame" in warning for warning in scan.warnings)
+
+
+@pytest.mark.parametrize("name", ["wb_post.png", "x_ant.png", "x.png"])
+@pytest.mark.parametrize("gap", [0, 2, 20])
+def test_two_bodies_are_two_views_whatever_the_name(
+    anterior, posterior, tmp_path: Path, name: str, gap: int
+) -> None:
+    line = np.full((1024, gap), 255, np.uint8)
+    shown = np.hstack([eight_bit(anterior), line, eight_bit(posterior)])
+    assert len(read(save_png(shown, tmp_path / name)).views) == 2
+
+
+@pytest.mark.parametrize("black", [25, 60, 110])
+def test_a_lifted_background_passes(anterior, tmp_path: Path, black: int) -> None:
+    assert read(save_png(eight_bit(anterior, black), tmp_path / "p_ant.png")).shape == (1024, 256)
+
+
+def test_views_padded_to_a_square_and_wide_screens(anterior, posterior, tmp_path: Path) -> None:
+    for name, image in (("ant", anterior), ("post", posterior)):
+        save_png(np.pad(eight_bit(image), ((0, 0), (384, 384))), tmp_path / "a" / f"p_{name}.png")
+    assert read(tmp_path / "a").shape == (1024, 256)
+    both = np.hstack([eight_bit(anterior), eight_bit(posterior)])
+    screen = np.pad(both, ((28, 28), (704, 704)))
+    assert len(read(save_png(screen, tmp_path / "screen.png")).views) == 2

@@ -134,9 +134,31 @@ def test_rules_that_contradict_are_both_named(anterior, posterior, tmp_path: Pat
     assert "a.dcm" in message
 
 
-def test_a_file_name_that_contradicts_the_header_is_an_error(anterior, tmp_path: Path) -> None:
+def test_a_file_name_loses_against_the_header_and_is_named(anterior, tmp_path: Path) -> None:
+    scan = read(save(one_view(anterior, 1, angle="180"), tmp_path / "posterior.dcm"))
+    assert scan.views == (View.ANTERIOR,)
+    assert any("file name says posterior" in warning for warning in scan.warnings)
+
+
+def test_a_description_against_a_file_name_is_an_error(anterior, tmp_path: Path) -> None:
     with pytest.raises(ViewConflictError, match="file name says posterior"):
-        read(save(one_view(anterior, 1, angle="180"), tmp_path / "posterior.dcm"))
+        read(save(one_view(anterior, 1, image_id="WB ANT"), tmp_path / "x_posterior.dcm"))
+
+
+@pytest.mark.parametrize("numbers", [(0, 1), (3, 4)])
+def test_detectors_not_numbered_from_1_go_by_rank(anterior, posterior, tmp_path, numbers) -> None:
+    items = [detector("180"), detector("0")]
+    dataset = multi_frame([anterior, posterior], detectors=numbers, items=items)
+    scan = read(save(dataset, tmp_path / "a.dcm"))
+    np.testing.assert_array_equal(scan.anterior, anterior)
+    assert any("by rank" in warning for warning in scan.warnings)
+
+
+def test_an_nm_object_of_two_bodies_is_two_views(anterior, posterior, tmp_path: Path) -> None:
+    dataset = one_view(np.hstack([anterior, posterior]), 1, image_id="WB POST")
+    scan = read(save(dataset, tmp_path / "a.dcm"))
+    np.testing.assert_array_equal(scan.anterior, anterior)
+    assert any("two bodies" in warning for warning in scan.warnings)
 
 
 def test_both_frames_anterior_is_an_error(anterior, posterior, tmp_path: Path) -> None:

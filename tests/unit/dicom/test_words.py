@@ -32,7 +32,8 @@ def test_names_the_posterior_view(text: str) -> None:
     "text",
     ["", "WHOLE BODY", "PLANTAR", "DISTANT", "POST OP", "POST-OP", "post therapy", "POST 3H",
      "POST INJECTION", "POSTOPERATIVE", "ANT/POST", "WHOLE BODY ANT POST", "AP/PA", "PA000123",
-     "APPENDIX", "Giant cell tumour", "SEPT 2021"],
+     "APPENDIX", "Giant cell tumour", "SEPT 2021", "dos_santos_1", "PA 0001", "POST BONE SCAN",
+     "BONE WB 3HR POST", "DELAYED POST"],
 )  # fmt: skip
 def test_names_no_single_view(text: str) -> None:
     assert view_in_text(text) is None

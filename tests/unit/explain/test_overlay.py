@@ -130,6 +130,29 @@ def test_many_and_long_warnings_fit(make_scan: MakeScan, make_prediction: MakePr
     assert picture.height < 2000
 
 
+def test_a_probability_near_the_operating_point_is_told_from_it(
+    make_scan: MakeScan, make_prediction: MakePrediction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+
+    def note(draw: object, place: object, text: str, **style: object) -> None:
+        written.append(text)
+
+    monkeypatch.setattr("bonescint.explain.overlay.write", note)
+    scan = make_scan()
+    close = make_prediction(scan, probability=0.4987, positive=False)
+    explain_picture(scan, close, operating_point=0.5013)
+    assert "0.499" in written
+    assert "NEGATIVE: below the operating point 0.501" in written
+    written.clear()
+    explain_picture(scan, make_prediction(scan, probability=0.9), operating_point=0.5013)
+    assert "0.90" in written
+    assert "POSITIVE: at or above the operating point 0.50" in written
+    written.clear()
+    explain_picture(scan, close)
+    assert {"0.50", "NEGATIVE"} <= set(written)
+
+
 def test_a_prediction_of_another_scan_is_refused(
     make_scan: MakeScan, make_prediction: MakePrediction
 ) -> None:

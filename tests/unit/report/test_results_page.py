@@ -4,6 +4,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -132,6 +133,11 @@ def test_rows_may_be_a_stream_that_starts_afresh(tmp_path: Path) -> None:
     write_results_page(tmp_path / "index.html", HEADING, stream)
     assert stream.begun > 1
     assert (tmp_path / "index.html").read_text(encoding="utf-8").count("<article") == 3
+
+
+def test_the_operating_point_is_as_exact_as_the_probabilities(tmp_path: Path) -> None:
+    write_results_page(tmp_path / "p.html", replace(HEADING, operating_point=0.5013), [_row()])
+    assert "Call at 0.501<" in (tmp_path / "p.html").read_text(encoding="utf-8")
 
 
 def test_a_generator_is_refused(tmp_path: Path) -> None:
