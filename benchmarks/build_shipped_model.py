@@ -2,9 +2,10 @@
 
     python benchmarks/build_shipped_model.py --work cohorts --weights vgg16.h5
 
-Simulates two cohorts of different patients (one to learn from, one to test on), trains, writes
-float and int8 model folders; `benchmarks/quantise.py` then compares the two on the test cohort.
-Stopped at any point, the same command goes on.
+Simulates two cohorts of different patients (one to learn from, one to test on), trains coarse,
+goes on at full resolution with more patients, writes float and int8 model folders;
+`benchmarks/quantise.py` then compares the two on the test cohort. Stopped at any point, the same
+command goes on.
 """
 
 from __future__ import annotations
@@ -21,11 +22,16 @@ from bonescint.train.quantise import quantise
 LEARN_SEED, TEST_SEED = 2026, 2027
 VALIDATION_EVERY = 9
 
-SETTINGS = TrainSettings(
+COARSE = TrainSettings(
     stages=(Stage(epochs=8, rows=256), Stage(epochs=1, rows=512)),
     backbone_learning_rate=3e-5,
-    lesion_weight=0.5,
     seed=2026,
+)
+FINE = TrainSettings(
+    stages=(Stage(epochs=3, rows=512),),
+    backbone_learning_rate=2e-5,
+    head_learning_rate=2e-4,
+    seed=2027,
 )
 
 
@@ -39,7 +45,7 @@ def cohort_to_learn_from(work: Path, count: int) -> Path:
         )
         for number, case in enumerate(cohort.cases)
     ]
-    path = work / "ship" / "learn.csv"
+    path = work / "ship" / f"learn-{count}.csv"
     write_manifest(cases, path)
     return path
 
@@ -57,15 +63,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, default=Path("cohorts"))
     parser.add_argument("--weights", type=Path, default=None, help="ImageNet weights of VGG16")
-    parser.add_argument("--count", type=int, default=1790, help="patients to learn from")
+    parser.add_argument("--count", type=int, default=1790, help="patients to learn from, coarse")
+    parser.add_argument("--fine-count", type=int, default=2600, help="the same, and more, fine")
     parser.add_argument("--test-count", type=int, default=520, help="patients to test on")
     options = parser.parse_args()
-    manifest = cohort_to_learn_from(options.work, options.count)
+    coarse = train(
+        cohort_to_learn_from(options.work, options.count),
+        options.work / "coarse",
+        settings=COARSE,
+        weights=options.weights,
+    )
+    manifest = cohort_to_learn_from(options.work, options.fine_count)
     folder = train(
         manifest,
         options.work / "shipped-fp32",
-        settings=SETTINGS,
-        weights=options.weights,
+        settings=FINE,
+        weights=coarse.path,
         name="bonescint-vgg16",
         version="0.1",
     )

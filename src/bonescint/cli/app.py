@@ -79,7 +79,8 @@ Needs the extra: pip install 'bonescint[train]'
 Examples:
   bonescint train demo-scans/manifest.csv --out my-model/
   bonescint train cohort.csv --out my-model/ --epochs 20 --weights vgg16.h5 --device gpu
-  bonescint train cohort.csv --out paper-model/ --settings paper"""
+  bonescint train cohort.csv --out paper-model/ --settings paper
+  bonescint train our-scans.csv --out ours/ --weights my-model/ --epochs 3   (go on from a model)"""
 
 app = typer.Typer(
     name="bonescint",
@@ -260,7 +261,8 @@ def _train(
         Path | None,
         typer.Option(
             parser=path,
-            help="ImageNet weights: Keras .h5, torchvision .pth or .safetensors.",
+            help="ImageNet weights (Keras .h5, torchvision .pth, .safetensors), or a float32 "
+            "model folder to go on from.",
             show_default="fetched once",
         ),
     ] = None,

@@ -68,9 +68,10 @@ def run_train(
     with clear_failures():
         from bonescint.train import train
 
-        for path in (cohort, weights):
-            if path is not None and not path.is_file():
-                raise InputError(path, "no such file", "Check the path")
+        if not cohort.is_file():
+            raise InputError(cohort, "no such file", "Check the path")
+        if weights is not None and not weights.exists():
+            raise InputError(weights, "no such file or folder", "Check the path")
         folder = train(
             cohort,
             out,

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 INPUT_NAME = "scan"
 OUTPUT_NAMES = ("logits", "maps")
+INPUT_SCALE = "bonescint.input_scale"
+"""Key in the ONNX file's metadata: what the first convolution wants to see."""
 _OPSET = 17
 
 
@@ -74,5 +76,6 @@ def to_onnx(network: Vgg16Classifier, *, rows: int = 512) -> onnx.ModelProto:
             dynamo=False,
         )
         model: onnx.ModelProto = library.load(file)
+    library.helper.set_model_props(model, {INPUT_SCALE: folded.input_scale.value})
     library.checker.check_model(model, full_check=True)
     return model

@@ -37,6 +37,8 @@ class Learner(lightning.LightningModule):
         stage_loader: gives training scans of an epoch as they are learnt from (augmented),
             to measure the pooled features' mean and deviation when a stage begins.
         validation_loader: gives the validation scans at a number of rows.
+        trained_head: the head has learnt already, so its function is kept when training
+            begins and the pooled features are standardised.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Learner(lightning.LightningModule):
         steps_per_epoch: int,
         stage_loader: Callable[[int], DataLoader[Batch]],
         validation_loader: Callable[[int], DataLoader[Batch]],
+        trained_head: bool = False,
     ) -> None:
         super().__init__()
         self.network = network.laid_out(torch.channels_last)
@@ -55,6 +58,7 @@ class Learner(lightning.LightningModule):
         self._steps_per_epoch = steps_per_epoch
         self._stage_loader = stage_loader
         self._validation_loader = validation_loader
+        self._trained_head = trained_head
         self.averaged: AveragedModel | None = None
         if settings.averaging_decay is not None:
             self.averaged = AveragedModel(network, multi_avg_fn=_averaging(settings))
@@ -134,7 +138,8 @@ class Learner(lightning.LightningModule):
                 self.network.pooled(self.features(self.network, batch.composites.to(self.device)))
                 for batch in self._stage_loader(epoch)
             ]
-            _standardise(self.network, torch.cat(pooled))
+            keeps = self._trained_head and not epoch
+            _standardise(self.network, torch.cat(pooled), keeps_function=keeps)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Validation scans at the rows of the epoch that ends (asked anew for each)."""
@@ -207,9 +212,19 @@ def _averaging(settings: TrainSettings) -> Callable[..., None]:
     return move
 
 
-def _standardise(network: Vgg16Classifier, pooled: Tensor) -> None:
+def _standardise(network: Vgg16Classifier, pooled: Tensor, *, keeps_function: bool) -> None:
+    """Set what standardises the pooled features (scans, channels).
+
+    Where the hidden layer is new, or the resolution changes, it then sees features of mean 0 and
+    deviation 1. Where it has learnt, it is rewritten to say the same of the new ones.
+    """
     deviation = pooled.std(dim=0)
     # A channel that hardly ever varies would be blown up when it does.
     least = max(_SMALLEST_DEVIATION, _SMALLEST_SHARE * float(deviation.median()))
-    network.pooled_mean.copy_(pooled.mean(dim=0))
-    network.pooled_deviation.copy_(deviation.clamp(min=least))
+    mean, deviation = pooled.mean(dim=0), deviation.clamp(min=least)
+    if keeps_function:
+        plain = network.hidden.weight / network.pooled_deviation
+        network.hidden.bias.add_(plain @ (mean - network.pooled_mean))
+        network.hidden.weight.copy_(plain * deviation)
+    network.pooled_mean.copy_(mean)
+    network.pooled_deviation.copy_(deviation)

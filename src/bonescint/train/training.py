@@ -53,7 +53,8 @@ def train(
         manifest: the cohort; it needs both classes in the splits train and validation.
         out: the model folder to write.
         settings: how to train; the defaults are what learnt in our trials.
-        weights: file of ImageNet weights; if not given, Keras' official one is fetched.
+        weights: file of ImageNet weights, or a float32 model folder to go on from; if not
+            given, Keras' official file is fetched.
         resume: go on from the run's checkpoint; else begin anew.
         progress: show a progress bar.
         device: `"cpu"`, `"gpu"` or `"auto"`.
@@ -141,7 +142,7 @@ def _sources(
 
 
 def initial_network(settings: TrainSettings, weights: ConvolutionWeights) -> Vgg16Classifier:
-    """A network with the given convolutions and a head drawn from the settings' seed."""
+    """A network with the given weights; a head that they lack is drawn from the seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         network = Vgg16Classifier(
@@ -168,7 +169,7 @@ def fit(
         training: samples to learn from.
         validation: samples to watch.
         settings: how to train.
-        weights: first weights of the convolutions.
+        weights: to begin with.
         run: where checkpoints are kept.
         goes_on: begin at the run's checkpoint.
         accelerator: Lightning's name of the device.
@@ -194,6 +195,7 @@ def fit(
             batch_size=settings.batch_size,
             workers=settings.loader_workers,
         ),
+        trained_head=weights.head is not None,
     )
     if goes_on:
         batches.resume_at(run.finished_steps())

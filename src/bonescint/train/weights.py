@@ -1,4 +1,4 @@
-"""ImageNet weights for the 13 convolutions, from three kinds of file.
+"""Weights to begin with: ImageNet's from three kinds of file, or those of a trained model.
 
 VGG16: Simonyan & Zisserman 2014, Visual Geometry Group, CC BY 4.0.
 """
@@ -19,7 +19,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from bonescint.model import ModelFolder
 from bonescint.scan import InputError
+from bonescint.train.export import INPUT_SCALE
 from bonescint.train.extras import load
 from bonescint.train.network import CONVOLUTIONS_PER_BLOCK, InputScale, Vgg16Classifier
 
@@ -31,6 +33,7 @@ _REMEDY = (
     f"Give Keras' {KERAS_FILE}, torchvision's vgg16 .pth, or a .safetensors file with "
     "block1_conv1.weight to block5_conv3.bias"
 )
+_DENSE = ("hidden", "output")
 _UNREADABLE = (
     EOFError,
     KeyError,
@@ -58,6 +61,8 @@ class ConvolutionWeights:
         input_scale: what the first convolution wants to see.
         source: where they come from, for the model card.
         sha256: of the file.
+        head: of a trained model also the dense layers, by their names in the network;
+            else `None`, and the head begins at random.
     """
 
     kernels: Mapping[str, NDArray[np.float32]]
@@ -65,10 +70,11 @@ class ConvolutionWeights:
     input_scale: InputScale
     source: str
     sha256: str
+    head: Mapping[str, NDArray[np.float32]] | None = None
 
     @torch.no_grad()
     def copy_into(self, network: Vgg16Classifier) -> None:
-        """Overwrite a network's convolutions; the head is left as it is.
+        """Overwrite a network's convolutions, and its head if these weights have one.
 
         Raises:
             InputError: a layer of another shape.
@@ -85,21 +91,36 @@ class ConvolutionWeights:
             layer.weight.copy_(torch.from_numpy(kernel))
             if layer.bias is not None:
                 layer.bias.copy_(torch.from_numpy(bias))
+        for name, values in (self.head or {}).items():
+            layer_name, kind = name.split(".")
+            parameter = getattr(getattr(network, layer_name), kind)
+            if values.shape != tuple(parameter.shape):
+                raise InputError(
+                    self.source,
+                    f"{name} has shape {values.shape}, the network wants {tuple(parameter.shape)}",
+                    _REMEDY,
+                )
+            parameter.copy_(torch.from_numpy(values))
 
 
 def load_weights(file: Path) -> ConvolutionWeights:
-    """Read convolution weights; the kind of file follows from its suffix.
+    """Read weights to begin with; the kind of file follows from its suffix.
 
     Args:
-        file: `.h5` or `.hdf5` (Keras, "notop"), `.pth` or `.pt` (torchvision's vgg16), or
-            `.safetensors` (names as Keras', kernels OIHW; its metadata may name the scale).
+        file: `.h5` or `.hdf5` (Keras, "notop"), `.pth` or `.pt` (torchvision's vgg16),
+            `.safetensors` (names as Keras', kernels OIHW; its metadata may name the scale),
+            or a model folder in float32, whose convolutions and head go on learning.
 
     Returns:
         The weights with their input scale.
 
     Raises:
         InputError: no such file, another layout, or not readable.
+        ModelFolderError: a model folder that is not whole.
+        MissingExtraError: a library of the extra `train` is missing.
     """
+    if file.is_dir():
+        return _from_model_folder(file)
     readers = {
         ".h5": _from_keras,
         ".hdf5": _from_keras,
@@ -181,6 +202,50 @@ def _from_safetensors(file: Path) -> _Layers:
     if metadata.get("layout", "OIHW") != "OIHW":
         raise ValueError(f"kernels in layout {metadata['layout']} instead of OIHW")
     return kernels, biases, _scale_named(metadata.get("input", "BGR"))
+
+
+def _from_model_folder(path: Path) -> ConvolutionWeights:
+    folder = ModelFolder.load(path)
+    if folder.card.precision != "fp32":
+        raise InputError(
+            path,
+            f"a model in {folder.card.precision} cannot go on learning",
+            "Give the float32 model that it was made from",
+        )
+    onnx = load("onnx")
+    model = onnx.load(folder.onnx_path)
+    arrays = {item.name: item for item in model.graph.initializer}
+    kernels: dict[str, NDArray[np.float32]] = {}
+    biases: dict[str, NDArray[np.float32]] = {}
+    try:
+        # The exporter stores equal arrays once and makes the others point there.
+        for node in model.graph.node:
+            if node.op_type == "Identity" and node.input[0] in arrays:
+                arrays[node.output[0]] = arrays[node.input[0]]
+        for kind, names in (("Conv", NAMES), ("Gemm", _DENSE)):
+            nodes = [node for node in model.graph.node if node.op_type == kind]
+            for name, node in zip(names, nodes, strict=True):
+                for found, inward in ((kernels, node.input[1]), (biases, node.input[2])):
+                    found[name] = _float32(onnx.numpy_helper.to_array(arrays[inward]).copy())
+        scale = InputScale({item.key: item.value for item in model.metadata_props}[INPUT_SCALE])
+    except (IndexError, KeyError, ValueError) as error:
+        raise InputError(
+            path,
+            f"not the graph of a VGG16 classifier ({error})",
+            "Give a model of bonescint train",
+        ) from error
+    return ConvolutionWeights(
+        kernels={name: kernels[name] for name in NAMES},
+        biases={name: biases[name] for name in NAMES},
+        input_scale=scale,
+        source=folder.model_id,
+        sha256=folder.sha256,
+        head={
+            f"{name}.{kind}": arrays[name]
+            for name in _DENSE
+            for kind, arrays in (("weight", kernels), ("bias", biases))
+        },
+    )
 
 
 def _scale_named(description: str) -> InputScale:

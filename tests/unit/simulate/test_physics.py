@@ -15,8 +15,11 @@ FWHM = 2.354820045
 CAMERA = Camera(name="test", maker="none", rows=256, columns=256, gap_mm=50.0)
 
 
-def water_tank(depth_mm: float = 200.0) -> Body:
-    """A box of water in the middle of an empty grid; back at y = -depth/2."""
+DEPTH_MM = 26 * CELL_MM
+
+
+def water_tank(depth_mm: float = DEPTH_MM) -> Body:
+    """A box of water, whole cells deep, in the middle of an empty grid; back at y = -depth/2."""
     nx, nz = 80, 80
     ny = int(320 / CELL_MM)
     origin = np.array([-nx / 2 * CELL_MM, -ny / 2 * CELL_MM, 0], dtype=np.float32)
@@ -34,7 +37,7 @@ def water_tank(depth_mm: float = 200.0) -> Body:
     )
 
 
-def projector(camera: Camera = CAMERA, depth_mm: float = 200.0) -> Projector:
+def projector(camera: Camera = CAMERA, depth_mm: float = DEPTH_MM) -> Projector:
     half = camera.columns * camera.pixel_mm / 2
     return Projector(water_tank(depth_mm), camera, top_mm=2 * half, left_mm=-half)
 
@@ -51,10 +54,10 @@ def test_a_point_source_is_blurred_by_its_distance(y_mm: float) -> None:
         rows = np.arange(image.shape[0])
         profile = image.sum(axis=1) / image.sum()
         sigma = np.sqrt((profile * rows**2).sum() - (profile * rows).sum() ** 2)
-        distance = 100 - sign * y_mm + CAMERA.gap_mm
+        distance = DEPTH_MM / 2 - sign * y_mm + CAMERA.gap_mm
         collimator = CAMERA.collimator_fwhm_mm + CAMERA.collimator_slope * distance
         expected = np.hypot(CAMERA.intrinsic_fwhm_mm, collimator) / FWHM / CAMERA.pixel_mm
-        # Slabs are 20 mm deep, kernels end at 3 sigma.
+        # Slabs are about 20 mm deep.
         assert sigma == pytest.approx(expected, rel=0.06)
 
 
@@ -62,7 +65,7 @@ def test_a_point_source_is_blurred_by_its_distance(y_mm: float) -> None:
 def test_attenuation_follows_beer_and_lambert(y_mm: float) -> None:
     parts = projector().project(point_at(y_mm), np.ones(1, np.float32))
     for view, sign in ((View.ANTERIOR, 1), (View.POSTERIOR, -1)):
-        expected = np.exp(-MU_PER_MM * (100 - sign * y_mm))
+        expected = np.exp(-MU_PER_MM * (DEPTH_MM / 2 - sign * y_mm))
         # Half a cell of water is the grid's resolution.
         assert parts[view].image.sum() == pytest.approx(expected, rel=MU_PER_MM * CELL_MM)
 
@@ -73,7 +76,7 @@ def test_the_geometric_mean_of_conjugate_views_does_not_know_the_depth() -> None
         parts = projector().project(point_at(y_mm), np.ones(1, np.float32))
         sums = [float(parts[view].image.sum()) for view in View]
         means.append(np.sqrt(sums[0] * sums[1]))
-    assert means == pytest.approx([np.exp(-MU_PER_MM * 100)] * 5, rel=0.01)
+    assert means == pytest.approx([np.exp(-MU_PER_MM * DEPTH_MM / 2)] * 5, rel=0.01)
 
 
 def test_a_slab_source_weakens_as_the_integral_says() -> None:

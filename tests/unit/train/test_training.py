@@ -14,15 +14,16 @@ import torch
 
 from bonescint.cohort import write_manifest, write_truth
 from bonescint.dicom import write_nm
-from bonescint.model import Classifier, ModelFolder
+from bonescint.model import Classifier, Engine, ModelFolder, write_model_folder
+from bonescint.prepare import prepare
 from bonescint.scan import Case, InputError, OutputError, ParameterError, Split, Truth
 from bonescint.train import training as training_module
 from bonescint.train.network import Vgg16Classifier
 from bonescint.train.run import Checkpoints, RunFolder
 from bonescint.train.sample import ListedSource
 from bonescint.train.settings import Schedule, Stage, TrainSettings
-from bonescint.train.training import fit, train
-from bonescint.train.weights import ConvolutionWeights
+from bonescint.train.training import fit, initial_network, train
+from bonescint.train.weights import ConvolutionWeights, load_weights
 
 
 def state_of(network: Vgg16Classifier) -> dict[str, torch.Tensor]:
@@ -194,6 +195,51 @@ def test_from_a_manifest_to_a_model_folder(
     )
     with pytest.raises(ParameterError, match="seed"):
         train(cohort, out, settings=replace(settings, seed=9), weights=Path("w"), progress=False)
+
+
+@pytest.fixture
+def parent(
+    tmp_path: Path,
+    cohort: Path,
+    settings: TrainSettings,
+    weights: ConvolutionWeights,
+) -> ModelFolder:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(training_module, "load_weights", lambda _: weights)
+        out = tmp_path / "parent"
+        return train(cohort, out, settings=settings, weights=Path("w"), progress=False)
+
+
+def test_a_trained_model_goes_on_where_it_stands(
+    tmp_path: Path,
+    cohort: Path,
+    settings: TrainSettings,
+    source: ListedSource,
+    parent: ModelFolder,
+) -> None:
+    """From the folder alone: first the same answers, then, after training, other ones."""
+    loaded = load_weights(parent.path)
+    assert loaded.source == parent.model_id
+    network = initial_network(settings, loaded).eval()
+    composite = prepare(source.sample(0).scan, settings.recipe).composite
+    with Engine(parent.onnx_path) as engine, torch.no_grad():
+        expected = engine.run(composite).logits
+        assert network(torch.tensor(composite)[None])[0].numpy() == pytest.approx(
+            expected, abs=1e-5
+        )
+    # Hardly any learning rate, so that what standardises must not have changed the function.
+    still = replace(settings, backbone_learning_rate=1e-9, head_learning_rate=1e-9)
+    child = train(cohort, tmp_path / "child", settings=still, weights=parent.path, progress=False)
+    with Engine(child.onnx_path) as engine:
+        assert engine.run(composite).logits == pytest.approx(expected, abs=1e-3)
+    assert child.card.training.weights.startswith(parent.model_id)
+
+
+def test_a_quantised_model_cannot_go_on(tmp_path: Path, parent: ModelFolder) -> None:
+    card = replace(parent.card, precision="int8")
+    small = write_model_folder(tmp_path / "int8", card=card, onnx=parent.onnx_path.read_bytes())
+    with pytest.raises(InputError, match="int8 cannot go on learning"):
+        load_weights(small.path)
 
 
 def rewritten(manifest: Path, change: Callable[[list[str], int], list[str]]) -> None:
