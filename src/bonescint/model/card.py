@@ -11,6 +11,15 @@ from bonescint.scan import BonescintError, ModelFolderError, ParameterError
 
 CARD_SCHEMA_VERSION = 1
 PRECISIONS = ("fp32", "int8")
+_IN_WORDS = {
+    "roc_auc_score": "Area under the ROC curve",
+    "sensitivity_score": "Sensitivity at the operating point",
+    "specificity_score": "Specificity at the operating point",
+    "cross_entropy_error": "Cross entropy",
+    "parent_roc_auc_score": "Area under the ROC curve of the float32 parent",
+    "parent_map_correlation_score": "Median correlation of the maps with the float32 parent's",
+    "parent_probability_error": "Largest difference of a probability from the float32 parent's",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +41,16 @@ class Metric:
     low: float | None = None
     high: float | None = None
     method: str = ""
+
+    @property
+    def in_words(self) -> str:
+        """What the figure is, for people; its name where nobody wrote words for it.
+
+        Examples:
+            >>> Metric(name="roc_auc_score", value=0.9, measured_on="20 scans").in_words
+            'Area under the ROC curve'
+        """
+        return _IN_WORDS.get(self.name, self.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -62,4 +62,6 @@ def _sentence(metric: Metric) -> str:
     if metric.low is not None and metric.high is not None:
         interval = f" (95 % interval {metric.low:.4g} to {metric.high:.4g})"
     method = f"; {metric.method}" if metric.method else ""
-    return f"{metric.name} {metric.value:.4g}{interval}, measured on {metric.measured_on}{method}"
+    return (
+        f"{metric.in_words}: {metric.value:.4g}{interval}, measured on {metric.measured_on}{method}"
+    )

@@ -29,6 +29,7 @@ class PageHeading:
         title: of the page.
         notice: the sentence that must be read first (research use only, ...).
         created: when, as text.
+        model_summary: the model in a line; what its card says unfolds below.
         model: label and value of what the model's card says.
         operating_point: the threshold on the probability.
         interrupted: whether the batch was stopped before its end.
@@ -37,6 +38,7 @@ class PageHeading:
     title: str
     notice: str
     created: str
+    model_summary: str
     model: tuple[tuple[str, str], ...]
     operating_point: float
     interrupted: bool = False
@@ -124,7 +126,8 @@ def write_results_page(
     Examples:
         >>> import tempfile
         >>> heading = PageHeading(title="Results", notice="Research use only.", created="today",
-        ...                       model=(("Model", "vgg16-sim"),), operating_point=0.5)
+        ...                       model_summary="Model vgg16-sim",
+        ...                       model=(("Recipe", "body-root@1"),), operating_point=0.5)
         >>> row = ResultRow(scan_id="bs-1", source="<b>.dcm", views=("anterior",),
         ...                 mbd_probability=0.25, positive=False)
         >>> with tempfile.TemporaryDirectory() as folder:

@@ -13,7 +13,9 @@ from bonescint.report import PageHeading
 from bonescint.scan import OutputError
 
 DOCUMENT = {"schema_version": 1, "software": {"bonescint": "0"}}
-HEADING = PageHeading(title="t", notice="n", created="c", model=(), operating_point=0.5)
+HEADING = PageHeading(
+    title="t", notice="n", created="c", model_summary="m", model=(), operating_point=0.5
+)
 
 
 def _result(number: int, *, source: str = "scan.dcm") -> ClassifiedScan:

@@ -73,7 +73,7 @@ def test_the_readme_says_what_matters(card: ModelCard) -> None:
     for expected in (
         "Research use only",
         "It knows nothing.",
-        "roc_auc_score 0.9 (95 % interval 0.8 to 0.95), measured on 20 scans",
+        "Area under the ROC curve: 0.9 (95 % interval 0.8 to 0.95), measured on 20 scans",
         "small@1",
         "train positive: 3 scans",
     ):

@@ -18,6 +18,7 @@ HEADING = PageHeading(
     title="Results",
     notice="Research use only.",
     created="today",
+    model_summary="Model m@1",
     model=(("Model", "m@1"),),
     operating_point=0.5,
 )
