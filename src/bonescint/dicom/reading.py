@@ -213,7 +213,9 @@ def _load_dicom(content: bytes, path: Path) -> _LoadedFile:
     if side_by_side:
         loaded = _side_by_side(images[0], source)
         unit = PixelUnit.INTENSITY
-        warnings.append("a screen picture: left half taken as anterior, right half as posterior")
+        warnings.append(
+            "both views in one image: left half taken as anterior, right half as posterior"
+        )
         if checked.decisions != (None,):
             warnings.append("it shows two bodies: the view that its header or name says was unused")
     else:
