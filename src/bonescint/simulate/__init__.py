@@ -7,6 +7,7 @@ from bonescint.simulate.anatomy import Anatomy, build_anatomy, draw_anatomy
 from bonescint.simulate.camera import Camera, Projector
 from bonescint.simulate.cameras import CAMERAS, camera_named, draw_camera
 from bonescint.simulate.patient import ArmPose, LegPose, Patient, draw_patient
+from bonescint.simulate.population import Population
 from bonescint.simulate.simulated_scan import SimulatedScan, simulate_scan
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Camera",
     "LegPose",
     "Patient",
+    "Population",
     "Projector",
     "SimulatedScan",
     "build_anatomy",

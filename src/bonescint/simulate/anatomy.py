@@ -12,6 +12,7 @@ from bonescint.simulate.body import Body, build_body
 from bonescint.simulate.focal import FocalUptake
 from bonescint.simulate.landmarks import Landmarks
 from bonescint.simulate.patient import Patient, draw_patient
+from bonescint.simulate.population import Population
 from bonescint.simulate.posture import patient_positions
 from bonescint.simulate.skeleton import Skeleton, reference_skeleton
 
@@ -104,6 +105,11 @@ def build_anatomy(patient: Patient, rng: np.random.Generator) -> Anatomy:
     )
 
 
-def draw_anatomy(rng: np.random.Generator) -> Anatomy:
-    """Draw a patient and build the anatomy (about half a second)."""
-    return build_anatomy(draw_patient(rng), rng)
+def draw_anatomy(
+    rng: np.random.Generator,
+    population: Population | None = None,
+    *,
+    primary: str | None = None,
+) -> Anatomy:
+    """Draw a patient (see `draw_patient`) and build the anatomy."""
+    return build_anatomy(draw_patient(rng, population, primary=primary), rng)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from bonescint.scan import ParameterError
+from bonescint.simulate.population import SEXES, Population
 
-_PRIMARIES = {"F": ("breast", "lung", "other"), "M": ("prostate", "lung", "other")}
-_PRIMARY_SHARES = {"F": (0.68, 0.12, 0.20), "M": (0.68, 0.14, 0.18)}
+_LEANEST = 16.0
+_BUILD_SHAPE = 5.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +78,7 @@ class Patient:
     breathing_mm: float
 
     def __post_init__(self) -> None:
-        if self.sex not in _PRIMARIES:
+        if self.sex not in SEXES:
             raise ParameterError("sex", "Patient", "'F' or 'M'", self.sex)
         if not 1200 <= self.height_mm <= 2200:
             raise ParameterError("height_mm", "Patient", "from 1200 to 2200", self.height_mm)
@@ -112,24 +114,40 @@ def _draw_leg(rng: np.random.Generator) -> LegPose:
     )
 
 
-def draw_patient(rng: np.random.Generator) -> Patient:
+def draw_patient(
+    rng: np.random.Generator,
+    population: Population | None = None,
+    *,
+    primary: str | None = None,
+) -> Patient:
     """Draw a patient as they come for bone scans: mostly elderly, any build.
 
     Args:
         rng: source of randomness; the same state gives the same patient.
+        population: who comes; the default one if `None`.
+        primary: primary tumour to give, empty for none; drawn if `None`. A tumour that only
+            one sex has in the population sets the sex.
+
+    Raises:
+        ParameterError: a primary tumour that nobody in the population has.
 
     Examples:
         >>> patient = draw_patient(np.random.default_rng(1))
         >>> patient == draw_patient(np.random.default_rng(1))
         True
     """
-    sex = "F" if rng.random() < 0.47 else "M"
-    age = float(np.clip(rng.normal(66, 12), 22, 95))
+    population = population or Population()
+    sex = "F" if rng.random() < population.female_share else "M"
+    if primary:
+        sex = _sex_with(primary, population, sex)
+    age = float(np.clip(rng.normal(population.age_mean, population.age_sd), 22, 95))
     height = rng.normal(1625, 68) if sex == "F" else rng.normal(1750, 72)
     height = float(np.clip(height - 1.2 * max(0.0, age - 50), 1400, 2020))
-    index = float(np.clip(16 + rng.gamma(5.2, 2.05), 15.5, 50))
-    cancer = rng.random() < 0.8
-    primary = str(rng.choice(_PRIMARIES[sex], p=_PRIMARY_SHARES[sex])) if cancer else ""
+    build = (population.body_mass_index_mean - _LEANEST) / _BUILD_SHAPE
+    index = float(np.clip(_LEANEST + rng.gamma(_BUILD_SHAPE, build), 15.5, 50))
+    cancer = rng.random() < population.cancer_share
+    if primary is None:
+        primary = _drawn_primary(rng, population.primaries(sex)) if cancer else ""
     style = str(rng.choice(["at sides", "hands on thighs", "arms out"], p=[0.55, 0.25, 0.20]))
     female = sex == "F"
     bend = abs(rng.normal(0, 4)) if rng.random() < 0.85 else rng.uniform(8, 25)
@@ -154,3 +172,18 @@ def draw_patient(rng: np.random.Generator) -> Patient:
         legs=(_draw_leg(rng), _draw_leg(rng)),
         breathing_mm=float(rng.uniform(2.0, 5.0)),
     )
+
+
+def _drawn_primary(rng: np.random.Generator, shares: Mapping[str, float]) -> str:
+    names = list(shares)
+    weights = np.array([shares[name] for name in names])
+    return str(rng.choice(names, p=weights / weights.sum()))
+
+
+def _sex_with(primary: str, population: Population, drawn: str) -> str:
+    """The drawn sex if it can have the tumour, else the other one."""
+    having = [sex for sex in SEXES if population.primaries(sex).get(primary, 0) > 0]
+    if not having:
+        known = sorted({name for sex in SEXES for name in population.primaries(sex)})
+        raise ParameterError("primary", "draw_patient", f"one of {', '.join(known)}", primary)
+    return drawn if drawn in having else having[0]
