@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from bonescint.simulate.constants import CELL_MM, LUNG_DENSITY, MU_PER_MM
 from bonescint.simulate.landmarks import Landmarks
@@ -41,22 +40,23 @@ class Body:
 
     def cell_of(self, positions_mm: NDArray[np.float32]) -> tuple[NDArray[np.intp], ...]:
         """Indices of the cells that hold the given points (n, 3), clipped to the grid."""
-        index = ((positions_mm - self.origin_mm) / CELL_MM).astype(np.intp)
-        return tuple(
-            np.clip(index[:, axis], 0, size - 1) for axis, size in enumerate(self.tissue.shape)
-        )
+        return tuple(np.unravel_index(self.flat_cell_of(positions_mm), self.tissue.shape))
+
+    def flat_cell_of(self, positions_mm: NDArray[np.float32]) -> NDArray[np.int32]:
+        """The same as one index into the flattened grid (n,)."""
+        return _flat_cells(positions_mm, self.origin_mm, self.tissue.shape)
 
     @property
     def depth_range_mm(self) -> tuple[float, float]:
         """Back and front of the body, as y."""
-        used = np.flatnonzero(self.tissue.any(axis=(0, 2)))
+        used = np.flatnonzero(self.tissue.any(axis=0).any(axis=1))
         first = float(self.origin_mm[1])
         return first + CELL_MM * float(used[0]), first + CELL_MM * float(used[-1] + 1)
 
     @property
     def height_range_mm(self) -> tuple[float, float]:
         """Soles and vertex of the body, as z."""
-        used = np.flatnonzero(self.tissue.any(axis=(0, 1)))
+        used = np.flatnonzero(self.tissue.any(axis=0).any(axis=0))
         first = float(self.origin_mm[2])
         return first + CELL_MM * float(used[0]), first + CELL_MM * float(used[-1] + 1)
 
@@ -243,30 +243,88 @@ def build_body(marks: Landmarks, patient: Patient, bones_mm: NDArray[np.float32]
     _add_arms(shape, marks, fat)
     _add_head(shape, marks, fat)
     _add_trunk(shape, marks, patient, fat)
-    index = ((bones_mm - shape.origin) / CELL_MM).astype(np.intp)
-    for axis, size in enumerate(shape.shape):
-        np.clip(index[:, axis], 0, size - 1, out=index[:, axis])
-    shape.solid[tuple(index.T)] = True
-    # Round the creases where solids meet.
-    soft_edge = ndimage.uniform_filter(shape.solid.astype(np.float32), 3)
-    tissue = ndimage.uniform_filter(soft_edge, 3) > 0.45
-    tissue[tuple(index.T)] = True
-    lungs = _lungs(shape, marks) & tissue
-    uptake = tissue.astype(np.float32)
+    bones = _flat_cells(bones_mm, shape.origin, shape.shape)
+    shape.solid.reshape(-1)[bones] = True
+    bone_cells = np.zeros(shape.shape, dtype=bool)
+    bone_cells.reshape(-1)[bones] = True
+    used = _window_of(shape.solid)
+    solid, bone_cells, lungs = shape.solid[used], bone_cells[used], _lungs(shape, marks)[used]
+    origin = shape.origin + np.float32(CELL_MM) * np.array(
+        [part.start for part in used], dtype=np.float32
+    )
+    # Round the creases where solids meet: the share of solid cells among the neighbours.
+    near = _summed_over_neighbours(solid.astype(np.uint8))
+    tissue = _summed_over_neighbours(near.astype(np.uint16)) > 0.45 * 27**2
+    tissue |= bone_cells
+    lungs &= tissue
     # Fat takes up little: the deeper below the skin, the more muscle.
-    inner = np.clip((soft_edge - 0.5) * 2, 0, 1)
+    inner = np.clip((np.arange(28, dtype=np.float32) / 27 - 0.5) * 2, 0, 1)
     leanness = 0.55 if patient.body_mass_index > 30 else 0.7
-    uptake *= leanness + (1 - leanness) * inner
+    uptake = (leanness + (1 - leanness) * inner).astype(np.float32)[near] * tissue
     uptake[lungs] = 0.30
     density = tissue.astype(np.float32)
     density[lungs] = LUNG_DENSITY
-    path = np.cumsum(density, axis=1) * np.float32(CELL_MM)
-    half_cell = density * np.float32(CELL_MM / 2)
-    mu = np.float32(-MU_PER_MM)
+    front, back = survival(density)
     return Body(
-        origin_mm=shape.origin,
+        origin_mm=origin,
         tissue=tissue,
         uptake=uptake,
-        survival_front=np.exp(mu * (path[:, -1:, :] - path + half_cell)),
-        survival_back=np.exp(mu * (path - half_cell)),
+        survival_front=front,
+        survival_back=back,
     )
+
+
+def survival(density: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Share of photons from the middle of each cell that reach the front, and the back.
+
+    Args:
+        density: (nx, ny, nz) relative to water; y runs from back to front.
+
+    Examples:
+        >>> front, back = survival(np.ones((1, 3, 1), dtype=np.float32))
+        >>> bool(np.allclose(front[0, 0, 0], np.exp(-MU_PER_MM * 2.5 * CELL_MM)))
+        True
+    """
+    step = density * np.float32(-MU_PER_MM * CELL_MM)
+    path = np.cumsum(step, axis=1)
+    step *= np.float32(0.5)
+    behind = path - step
+    front = path[:, -1:, :] - behind
+    return np.exp(front, out=front), np.exp(behind, out=behind)
+
+
+def _flat_cells(
+    positions_mm: NDArray[np.float32], origin_mm: NDArray[np.float32], shape: tuple[int, ...]
+) -> NDArray[np.int32]:
+    """Flat indices of the cells that hold points (n, 3); points outside go to the edge."""
+    flat = np.zeros(len(positions_mm), dtype=np.int32)
+    for axis, size in enumerate(shape):
+        place = (positions_mm[:, axis] - origin_mm[axis]) * np.float32(1 / CELL_MM)
+        flat *= np.int32(size)
+        flat += np.clip(place, 0, size - 1, out=place).astype(np.int32)
+    return flat
+
+
+def _window_of(solid: NDArray[np.bool_]) -> tuple[slice, slice, slice]:
+    """The cells that are used, and three more on each side."""
+    depths_and_heights = solid.any(axis=0)
+    used = (
+        solid.reshape(len(solid), -1).any(axis=1),
+        depths_and_heights.any(axis=1),
+        depths_and_heights.any(axis=0),
+    )
+    first = [max(0, int(line.argmax()) - 3) for line in used]
+    last = [len(line) - max(0, int(line[::-1].argmax()) - 3) for line in used]
+    return slice(first[0], last[0]), slice(first[1], last[1]), slice(first[2], last[2])
+
+
+def _summed_over_neighbours(cells: NDArray[Any]) -> NDArray[Any]:
+    """Sum over each cell and its 26 neighbours, in the cells' own integers."""
+    for axis in range(3):
+        line = np.moveaxis(cells, axis, 0)
+        total = cells.copy()
+        along = np.moveaxis(total, axis, 0)
+        along[1:] += line[:-1]
+        along[:-1] += line[1:]
+        cells = total
+    return cells
