@@ -1,0 +1,166 @@
+"""What cohort to simulate: centres with their cameras, patients and numbers of studies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import isclose
+from types import MappingProxyType
+
+from bonescint.scan import ParameterError, Split
+from bonescint.simulate import CAMERAS, Population
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Studies:
+    """How many studies of a centre go to one split.
+
+    Attributes:
+        positive: with metastatic bone disease that can be seen.
+        negative: without metastases.
+
+    Raises:
+        ParameterError: a number that is not whole, or below 0.
+    """
+
+    positive: int
+    negative: int
+
+    def __post_init__(self) -> None:
+        for name in ("positive", "negative"):
+            count = getattr(self, name)
+            if not isinstance(count, int) or isinstance(count, bool) or count < 0:
+                raise ParameterError(name, "Studies", "a whole number from 0 on", count)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Centre:
+    """One hospital: what it scans with, who comes, how many studies it gives.
+
+    Attributes:
+        cameras: share of studies acquired with each of the simulator's cameras; sums to 1.
+        studies: numbers by split.
+        population: who comes.
+        counts: counts of a study relative to its camera's median.
+
+    Raises:
+        ParameterError: shares that do not sum to 1, an unknown camera, no study, or counts
+            that are not above 0.
+    """
+
+    cameras: Mapping[str, float]
+    studies: Mapping[Split, Studies]
+    population: Population = field(default_factory=Population)
+    counts: float = 1.0
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.cameras if name not in CAMERAS]
+        if unknown:
+            raise ParameterError("cameras", "Centre", f"among {', '.join(CAMERAS)}", unknown[0])
+        shares = self.cameras.values()
+        if any(share < 0 for share in shares) or not isclose(sum(shares), 1.0, abs_tol=1e-6):
+            raise ParameterError("cameras", "Centre", "shares that sum to 1", dict(self.cameras))
+        if not any(part.positive + part.negative for part in self.studies.values()):
+            raise ParameterError("studies", "Centre", "at least one study", dict(self.studies))
+        if not self.counts > 0:
+            raise ParameterError("counts", "Centre", "above 0", self.counts)
+        object.__setattr__(self, "cameras", MappingProxyType(dict(self.cameras)))
+        object.__setattr__(self, "studies", MappingProxyType(dict(self.studies)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Protocol:
+    """A cohort to simulate.
+
+    Attributes:
+        name: what users call it.
+        version: counted up whenever the cohort changes.
+        centres: by name, in the order in which they are simulated.
+        description: in a sentence.
+
+    Raises:
+        ParameterError: no centre, an empty name, a version below 1.
+
+    Examples:
+        >>> centre = Centre(cameras={"symbia": 1.0},
+        ...                 studies={Split.TRAIN: Studies(positive=2, negative=3)})
+        >>> Protocol(name="mine", version=1, centres={"A": centre}).count
+        5
+    """
+
+    name: str
+    version: int
+    centres: Mapping[str, Centre]
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise ParameterError("name", "Protocol", "a name", self.name)
+        if self.version < 1:
+            raise ParameterError("version", "Protocol", "at least 1", self.version)
+        if not self.centres:
+            raise ParameterError("centres", "Protocol", "at least one centre", "none")
+        object.__setattr__(self, "centres", MappingProxyType(dict(self.centres)))
+
+    @property
+    def identifier(self) -> str:
+        """Name and version, as cohorts record it."""
+        return f"{self.name}@{self.version}"
+
+    @property
+    def count(self) -> int:
+        """Studies of all centres together."""
+        return sum(
+            part.positive + part.negative
+            for centre in self.centres.values()
+            for part in centre.studies.values()
+        )
+
+
+def mixed_protocol(count: int, *, prevalence: float = 0.5) -> Protocol:
+    """One centre with every camera: for training and for trying things.
+
+    Args:
+        count: number of studies; 70 % go to training, 15 % each to validation and test,
+            with the same prevalence.
+        prevalence: share with metastatic bone disease.
+
+    Raises:
+        ParameterError: a count below 1, or a prevalence outside 0 to 1.
+
+    Examples:
+        >>> mixed_protocol(20).centres["mixed"].studies[Split.TRAIN]
+        Studies(positive=7, negative=7)
+    """
+    if count < 1:
+        raise ParameterError("count", "mixed_protocol", "at least 1", count)
+    if not 0 <= prevalence <= 1:
+        raise ParameterError("prevalence", "mixed_protocol", "from 0 to 1", prevalence)
+    positive = round(count * prevalence)
+    of_positive, of_negative = _shared_out(positive), _shared_out(count - positive)
+    centre = Centre(
+        cameras={name: 1 / len(CAMERAS) for name in CAMERAS},
+        studies={
+            split: Studies(positive=of_positive[split], negative=of_negative[split])
+            for split in Split
+        },
+    )
+    return Protocol(
+        name=f"mixed-{count}-{prevalence:g}",
+        version=1,
+        centres={"mixed": centre},
+        description="Patients and cameras of every kind.",
+    )
+
+
+_SPLIT_SHARES = {Split.TRAIN: 0.70, Split.VALIDATION: 0.15, Split.TEST: 0.15}
+
+
+def _shared_out(count: int) -> dict[Split, int]:
+    """A number divided by the splits' shares: whole numbers, the largest remainders first."""
+    exact = {split: share * count for split, share in _SPLIT_SHARES.items()}
+    given = {split: int(share) for split, share in exact.items()}
+    left = count - sum(given.values())
+    for split in sorted(exact, key=lambda split: given[split] - exact[split])[:left]:
+        given[split] += 1
+    return given

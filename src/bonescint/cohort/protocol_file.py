@@ -1,0 +1,194 @@
+"""Protocols as YAML: the ones that travel with the package, and the user's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeVar
+
+from bonescint.cohort.protocol import Centre, Protocol, Studies
+from bonescint.scan import (
+    BonescintError,
+    InputError,
+    MissingExtraError,
+    ParameterError,
+    Split,
+)
+from bonescint.simulate import Population
+
+_FOLDER = "protocols"
+_SUFFIX = ".yaml"
+_Kind = TypeVar("_Kind")
+_CORRECT = "Correct the protocol"
+
+
+def protocol_names() -> tuple[str, ...]:
+    """Names of the protocols that travel with the package.
+
+    Examples:
+        >>> "ibrahim2023" in protocol_names()
+        True
+    """
+    folder = resources.files("bonescint.cohort") / _FOLDER
+    return tuple(
+        sorted(
+            entry.name.removesuffix(_SUFFIX)
+            for entry in folder.iterdir()
+            if entry.name.endswith(_SUFFIX)
+        )
+    )
+
+
+def read_protocol(name: str | Path) -> Protocol:
+    """Read a protocol by its name, or from a YAML file.
+
+    Args:
+        name: one of `protocol_names()`, or a path that ends in `.yaml` or `.yml`.
+
+    Raises:
+        ParameterError: no protocol of that name; the message lists those that exist.
+        InputError: an unreadable file; an unknown key, a missing one or an impossible value, named
+            with its place.
+        MissingExtraError: PyYAML is not installed.
+
+    Examples:
+        >>> protocol = read_protocol("ibrahim2023")
+        >>> protocol.count, list(protocol.centres)
+        (2365, ['A', 'B', 'C'])
+    """
+    text, source = _text_of(name)
+    try:
+        import yaml
+    except ImportError as error:
+        raise MissingExtraError("yaml", "simulate") from error
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        reason = " ".join(str(error).split())
+        raise InputError(source, f"not readable as YAML ({reason})", _CORRECT) from error
+    return protocol_from(content, source)
+
+
+def _text_of(name: str | Path) -> tuple[str, str]:
+    path = Path(name)
+    if path.suffix not in (".yaml", ".yml"):
+        if str(name) not in protocol_names():
+            known = f"one of {', '.join(protocol_names())}, or a path that ends in .yaml"
+            raise ParameterError("protocol", "read_protocol", known, str(name))
+        packaged = resources.files("bonescint.cohort") / _FOLDER / f"{name}{_SUFFIX}"
+        return packaged.read_text("utf-8"), f"protocol {name}"
+    try:
+        return path.read_text("utf-8"), str(path)
+    except FileNotFoundError as error:
+        raise InputError(path, "no such file", "Check the path") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(path, f"cannot be read ({type(error).__name__})", _CORRECT) from error
+
+
+def protocol_from(content: object, source: str) -> Protocol:
+    """A protocol from plain tables, as YAML and JSON give them.
+
+    Args:
+        content: what `protocol_content` gives, or a file's content.
+        source: named in errors.
+
+    Raises:
+        InputError: an unknown key, a missing one or an impossible value, named with its place.
+    """
+    top = _checked(content, Protocol, "", source)
+    centres = top.get("centres")
+    if not isinstance(centres, Mapping):
+        raise InputError(source, "centres: must be a table of centres by name", _CORRECT)
+    built = {
+        str(name): _centre(entry, f"centres.{name}", source) for name, entry in centres.items()
+    }
+    return _built(Protocol, {**top, "centres": built}, "", source)
+
+
+def protocol_content(protocol: Protocol) -> dict[str, Any]:
+    """A protocol as plain tables, ready for YAML or JSON.
+
+    Examples:
+        >>> protocol = read_protocol("ibrahim2023")
+        >>> protocol_from(protocol_content(protocol), "here") == protocol
+        True
+    """
+    return {
+        "name": protocol.name,
+        "version": protocol.version,
+        "description": protocol.description,
+        "centres": {
+            name: {
+                **_plain(centre),
+                "population": _plain(centre.population),
+                "studies": {
+                    split.value: _plain(studies) for split, studies in centre.studies.items()
+                },
+            }
+            for name, centre in protocol.centres.items()
+        },
+    }
+
+
+def _plain(noun: Any) -> dict[str, Any]:
+    """The fields of a dataclass, tables as plain dictionaries."""
+    values = {entry.name: getattr(noun, entry.name) for entry in fields(noun)}
+    return {
+        name: dict(value) if isinstance(value, Mapping) else value for name, value in values.items()
+    }
+
+
+def _centre(content: object, place: str, source: str) -> Centre:
+    values = _checked(content, Centre, place, source)
+    if "population" in values:
+        where = f"{place}.population"
+        population = _checked(values["population"], Population, where, source)
+        values["population"] = _built(Population, population, where, source)
+    studies = values.get("studies")
+    if not isinstance(studies, Mapping):
+        raise InputError(source, f"{place}.studies: must be a table by split", _CORRECT)
+    values["studies"] = {
+        _split(name, f"{place}.studies", source): _built(
+            Studies,
+            _checked(entry, Studies, f"{place}.studies.{name}", source),
+            f"{place}.studies.{name}",
+            source,
+        )
+        for name, entry in studies.items()
+    }
+    return _built(Centre, values, place, source)
+
+
+def _split(name: object, place: str, source: str) -> Split:
+    try:
+        return Split(str(name))
+    except ValueError as error:
+        known = ", ".join(split.value for split in Split)
+        raise InputError(
+            source, f"{place}: no split is called {name!r} ({known})", _CORRECT
+        ) from error
+
+
+def _checked(content: object, kind: type[Any], place: str, source: str) -> dict[str, Any]:
+    """A table whose keys are all known to a dataclass."""
+    where = f"{place}: " if place else ""
+    if not isinstance(content, Mapping):
+        raise InputError(source, f"{where}must be a table of names and values", _CORRECT)
+    known = [entry.name for entry in fields(kind)]
+    unknown = [str(key) for key in content if key not in known]
+    if unknown:
+        raise InputError(
+            source, f"{where}unknown key {unknown[0]!r}; known are {', '.join(known)}", _CORRECT
+        )
+    return dict(content)
+
+
+def _built(kind: type[_Kind], values: Mapping[str, Any], place: str, source: str) -> _Kind:
+    where = f"{place}: " if place else ""
+    try:
+        return kind(**values)
+    except (BonescintError, TypeError, ValueError, AttributeError) as error:
+        reason = str(error).replace(f"{kind.__name__}.__init__() ", "").rstrip(".")
+        raise InputError(source, f"{where}{reason}", _CORRECT) from error

@@ -1,0 +1,152 @@
+"""Protocols: what they ask for, how they are read, what they refuse."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bonescint.cohort import mixed_protocol, protocol_names, read_protocol
+from bonescint.cohort.orders import orders_of
+from bonescint.cohort.protocol_file import protocol_content, protocol_from
+from bonescint.scan import InputError, ParameterError, Split
+
+# Table 1 of Ibrahim et al. 2023: centre, split, with metastasis, normal.
+TABLE_1 = {
+    ("A", Split.TRAIN): (235, 668),
+    ("A", Split.VALIDATION): (58, 58),
+    ("B", Split.TRAIN): (94, 206),
+    ("B", Split.VALIDATION): (24, 24),
+    ("C", Split.TEST): (411, 587),
+}
+
+
+def test_the_papers_table_1() -> None:
+    orders = list(orders_of(read_protocol("ibrahim2023"), seed=1))
+    assert len(orders) == 2365
+    found = {
+        cell: tuple(
+            sum((o.centre, o.split) == cell and o.positive is positive for o in orders)
+            for positive in (True, False)
+        )
+        for cell in {(o.centre, o.split) for o in orders}
+    }
+    assert found == TABLE_1
+    assert len({order.key() for order in orders}) == 2365
+
+
+def test_the_external_centre_has_cameras_of_its_own() -> None:
+    centres = read_protocol("ibrahim2023").centres
+    assert not set(centres["C"].cameras) & (set(centres["A"].cameras) | set(centres["B"].cameras))
+
+
+@pytest.mark.parametrize("name", protocol_names())
+def test_packaged_protocols_survive_plain_tables(name: str) -> None:
+    protocol = read_protocol(name)
+    assert protocol.name == name
+    assert protocol_from(protocol_content(protocol), "here") == protocol
+
+
+@pytest.mark.parametrize("prevalence", [0.1, 0.25, 0.5, 0.7])
+@pytest.mark.parametrize("count", [1, 7, 60, 1000])
+def test_every_split_has_the_cohorts_prevalence(count: int, prevalence: float) -> None:
+    protocol = mixed_protocol(count, prevalence=prevalence)
+    assert protocol.count == count
+    (centre,) = protocol.centres.values()
+    shares = {Split.TRAIN: 0.70, Split.VALIDATION: 0.15, Split.TEST: 0.15}
+    for split, part in centre.studies.items():
+        assert part.positive == pytest.approx(shares[split] * prevalence * count, abs=1.5)
+        assert part.negative == pytest.approx(shares[split] * (1 - prevalence) * count, abs=1.5)
+
+
+def test_a_larger_cohort_holds_the_smaller_one() -> None:
+    small = {order.key() for order in orders_of(mixed_protocol(100), seed=4)}
+    large = {order.key() for order in orders_of(mixed_protocol(1000), seed=4)}
+    other = {order.key() for order in orders_of(mixed_protocol(1000), seed=5)}
+    assert small < large
+    assert not large & other
+
+
+def test_labels_come_in_no_order() -> None:
+    labels = [order.positive for order in orders_of(read_protocol("ibrahim2023"), seed=1)]
+    first = labels[:903]  # centre A, training: 235 positive
+    assert sum(first[:452]) == pytest.approx(235 / 2, abs=30)
+
+
+@pytest.mark.parametrize(("count", "prevalence"), [(0, 0.5), (4, 1.5), (4, -0.1)])
+def test_impossible_mixtures_are_refused(count: int, prevalence: float) -> None:
+    with pytest.raises(ParameterError):
+        mixed_protocol(count, prevalence=prevalence)
+
+
+def written(folder: Path, change: dict[str, object]) -> Path:
+    content = yaml.safe_load(
+        """
+        name: mine
+        version: 1
+        centres:
+          X:
+            cameras: {symbia: 1.0}
+            population: {age_mean: 60}
+            studies: {train: {positive: 2, negative: 3}}
+        """
+    )
+    for place, value in change.items():
+        *path, last = place.split("/")
+        table = content
+        for name in path:
+            table = table[name]
+        table[last] = value
+    file = folder / "mine.yaml"
+    file.write_text(yaml.safe_dump(content))
+    return file
+
+
+def test_a_protocol_of_ones_own(tmp_path: Path) -> None:
+    protocol = read_protocol(written(tmp_path, {}))
+    assert protocol.identifier == "mine@1"
+    assert protocol.count == 5
+    assert protocol.centres["X"].population.age_mean == 60
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"centers": {}}, r"mine\.yaml: unknown key 'centers'; known are name, version, centres"),
+        ({"centres/X/camera": "symbia"}, r"centres\.X: unknown key 'camera'"),
+        ({"centres/X/cameras": {"symbia": 0.5}}, r"centres\.X: .*sum to 1"),
+        ({"centres/X/cameras": {"gamma9": 1.0}}, r"centres\.X: .*gamma9"),
+        ({"centres/X/counts": -1}, r"centres\.X: .*'counts'.*above 0"),
+        ({"centres/X/population": {"age": 4}}, r"centres\.X\.population: unknown key 'age'"),
+        ({"centres/X/population": {"age_mean": 4}}, r"centres\.X\.population: .*'age_mean'"),
+        ({"centres/X/studies": {"trian": {}}}, r"centres\.X\.studies: no split is called 'trian'"),
+        (
+            {"centres/X/studies/train": {"positive": -1, "negative": 0}},
+            r"studies\.train: .*positive",
+        ),
+        ({"centres/X/studies/train": {"positive": 1}}, r"studies\.train: .*negative"),
+        ({"centres/X/studies/train": {"positive": 0, "negative": 0}}, r"at least one study"),
+        ({"centres": {}}, r"at least one centre"),
+        ({"centres": [1]}, r"centres: must be a table"),
+        ({"version": 0}, r"'version'.*at least 1"),
+    ],
+)
+def test_impossible_protocols_name_the_place(
+    tmp_path: Path, change: dict[str, object], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        read_protocol(written(tmp_path, change))
+
+
+def test_what_cannot_be_read_is_one_clear_line(tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match=r"one of .*ibrahim2023"):
+        read_protocol("ibrahim")
+    with pytest.raises(InputError, match="no such file"):
+        read_protocol(tmp_path / "none.yaml")
+    (tmp_path / "broken.yaml").write_text("name: [1\n- b: {")
+    with pytest.raises(InputError, match="not readable as YAML"):
+        read_protocol(tmp_path / "broken.yaml")
+    (tmp_path / "list.yaml").write_text("- 1")
+    with pytest.raises(InputError, match="must be a table"):
+        read_protocol(tmp_path / "list.yaml")
