@@ -40,8 +40,10 @@ def test_the_middle_of_a_bone_shows_that_bone(
 ) -> None:
     maps = region_maps(projector, anatomy)
     expected = 1 + anatomy.skeleton.regions.index(region)
+    # A bowed bone does not hold its own centroid.
+    middle = anatomy.nearest_in(region, anatomy.landmarks.centre(region))
     for view in View:
-        place = pixel_of(projector, anatomy.landmarks.centre(region), view)
+        place = pixel_of(projector, middle, view)
         assert maps[view][place] == expected
 
 
