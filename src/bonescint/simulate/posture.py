@@ -44,19 +44,24 @@ def joint_angles(patient: Patient) -> dict[str, float]:
     return angles
 
 
-def _turned(
+def turned(
     points: NDArray[np.float32], centre: NDArray[np.float32], axes: tuple[int, int], angle: float
 ) -> NDArray[np.float32]:
+    """Turn points (n, 3) around a centre (3,), in the plane of two axes, by radians.
+
+    Examples:
+        >>> quarter = turned(np.array([[1.0, 0.0, 5.0]]), np.zeros(3), (0, 1), np.pi / 2)
+        >>> np.abs(quarter.round(6)).tolist()
+        [[0.0, 1.0, 5.0]]
+    """
     first, second = axes
-    offset = points - centre
-    turned = points.copy()
-    turned[:, first] = (
-        centre[first] + np.cos(angle) * offset[:, first] - np.sin(angle) * offset[:, second]
-    )
-    turned[:, second] = (
-        centre[second] + np.sin(angle) * offset[:, first] + np.cos(angle) * offset[:, second]
-    )
-    return turned
+    cosine, sine = np.float32(np.cos(angle)), np.float32(np.sin(angle))
+    across = points[:, first] - centre[first]
+    along = points[:, second] - centre[second]
+    result = np.array(points)
+    result[:, first] = centre[first] + (cosine * across - sine * along)
+    result[:, second] = centre[second] + (sine * across + cosine * along)
+    return result
 
 
 def patient_positions(
@@ -74,58 +79,72 @@ def patient_positions(
         the front, z up from the soles.
     """
     positions = posed(skeleton, joint_angles(patient))
-    groups = np.array([group_of_region(name) for name in skeleton.regions])
-    for region, group in zip(skeleton.regions, groups, strict=True):
+    groups = [group_of_region(name) for name in skeleton.regions]
+    spans = [skeleton.span(region) for region in skeleton.regions]
+    for span, group in zip(spans, groups, strict=True):
         if group in ("thoracic", "lumbar"):
-            mine = skeleton.members(region)
-            centre = positions[mine, 2].mean()
-            positions[mine, 2] = centre + _VERTEBRA_STRETCH * (positions[mine, 2] - centre)
-    sacrum = positions[skeleton.members("sacrum")]
-    positions -= np.array([np.median(sacrum[:, 0]), sacrum[:, 1].mean(), 0], dtype=np.float32)
-    positions[:, 2] -= positions[:, 2].min()
-    head = np.concatenate([skeleton.members("skull"), skeleton.members("mandible")])
-    pivot = positions[skeleton.members("C2")].mean(axis=0)
-    positions[head] = _turned(positions[head], pivot, (0, 1), patient.head_turn)
-    positions[head] = _turned(positions[head], pivot, (0, 2), patient.head_tilt)
+            centre = positions[span, 2].mean()
+            positions[span, 2] = centre + _VERTEBRA_STRETCH * (positions[span, 2] - centre)
+    sacrum = positions[skeleton.span("sacrum")]
+    # Contiguous coordinates: x, y and z each in one run of memory.
+    x, y, z = np.ascontiguousarray(positions.T)
+    x -= np.median(sacrum[:, 0])
+    y -= sacrum[:, 1].mean()
+    z -= z.min()
+    positions = np.stack([x, y, z], axis=1)
+    pivot = positions[skeleton.span("C2")].mean(axis=0)
+    for region in ("skull", "mandible"):
+        span = skeleton.span(region)
+        head = turned(positions[span], pivot, (0, 1), patient.head_turn)
+        positions[span] = turned(head, pivot, (0, 2), patient.head_tilt)
     positions = _proportioned(positions, patient)
-    for group, amount in _JITTER_MM.items():
-        mine = np.flatnonzero((groups == group)[skeleton.region])
+    for span, group in zip(spans, groups, strict=True):
+        if group not in _JITTER_MM:
+            continue
+        number = span.stop - span.start
         if group == "rib":
             # Breathing moves the ribs up and down, and more so at their front ends.
-            swing = patient.breathing_mm * (0.5 + 0.5 * skeleton.front[mine])
-            positions[mine, 2] += swing * rng.standard_normal(len(mine), dtype=np.float32)
-        positions[mine] += amount * rng.standard_normal((len(mine), 3), dtype=np.float32)
+            swing = patient.breathing_mm * (0.5 + 0.5 * skeleton.front[span])
+            positions[span, 2] += swing * rng.standard_normal(number, dtype=np.float32)
+        jitter = rng.standard_normal((number, 3), dtype=np.float32)
+        positions[span] += np.float32(_JITTER_MM[group]) * jitter
     return positions
 
 
 def _proportioned(positions: NDArray[np.float32], patient: Patient) -> NDArray[np.float32]:
     """Apply stature, widths and curves that vary smoothly with height."""
-    scale = patient.height_mm / REFERENCE_HEIGHT_MM
-    x, y, z = positions.T.copy()
+    scale = np.float32(patient.height_mm / REFERENCE_HEIGHT_MM)
+    x, y, z = np.ascontiguousarray(positions.T)
+    # Widths and shifts depend on height alone: tabulate them, once a millimetre.
+    heights = np.arange(0, max(1800.0, float(z.max())) + 2)
+    level = z.astype(np.int32)
     # Heights on the reference skeleton: hip joint 860, lowest ribs 1150, shoulders 1430.
     stations = [0, 700, 860, 1000, 1180, 1320, 1430, 1500, 1800]
     limbs = (1 + patient.pelvis_width) / 2
     widths = [limbs, limbs, patient.pelvis_width, patient.pelvis_width, patient.chest_width,
               patient.chest_width, patient.shoulder_width, 1.0, 1.0]  # fmt: skip
-    width = np.interp(z, stations, widths)
+    depths = [1, 1, 1, 1, patient.chest_depth, patient.chest_depth, 1.0, 1.0, 1.0]
+    trunk = smoothstep(heights, 850, 1050)
+    bend = patient.scoliosis_mm * trunk * np.sin(
+        2 * np.pi * (heights - 900) / 750 + patient.scoliosis_phase
+    )
+    bend += patient.lean * (heights - 900)
+    forward = patient.kyphosis_mm * smoothstep(heights, 1250, 1600)
+    width, depth, bend, forward = (
+        line.astype(np.float32)
+        for line in (
+            np.interp(heights, stations, widths), np.interp(heights, stations, depths),
+            bend, forward,
+        )
+    )  # fmt: skip
     # Hands hang beside the pelvis: they follow the shoulder, not the pelvis.
-    outside = smoothstep(np.abs(x), 120, 200) * (z > 600)
-    width = width * (1 - outside) + outside * patient.shoulder_width
-    depth = np.interp(
-        z, stations, [1, 1, 1, 1, patient.chest_depth, patient.chest_depth, 1.0, 1.0, 1.0]
+    outside = smoothstep(np.abs(x), np.float32(120), np.float32(200)) * (z > 600)
+    own = width[level]
+    x *= own + outside * (np.float32(patient.shoulder_width) - own)
+    x += bend[level]
+    y *= depth[level]
+    y += forward[level]
+    cosine, sine = np.float32(np.cos(patient.roll)), np.float32(np.sin(patient.roll))
+    return np.stack(
+        [(cosine * x - sine * y) * scale, (sine * x + cosine * y) * scale, z * scale], axis=1
     )
-    x = x * width
-    y = y * depth
-    trunk = smoothstep(z, 850, 1050)
-    x = x + patient.scoliosis_mm * trunk * np.sin(
-        2 * np.pi * (z - 900) / 750 + patient.scoliosis_phase
-    )
-    x = x + patient.lean * (z - 900)
-    y = y + patient.kyphosis_mm * smoothstep(z, 1250, 1600)
-    turned = _turned(
-        np.stack([x, y, z], axis=1).astype(np.float32),
-        np.zeros(3, dtype=np.float32),
-        (0, 1),
-        patient.roll,
-    )
-    return np.asarray(turned * np.float32(scale), dtype=np.float32)

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from bonescint.scan import MissingExtraError
+from bonescint.scan import MissingExtraError, ParameterError
 from bonescint.simulate.constants import SAMPLE_PITCH_MM
 from bonescint.simulate.regions import region_of_mesh
 from bonescint.simulate.voxelise import filled_cells
@@ -38,7 +38,7 @@ class Skeleton:
         positions_mm: float32 (n, 3), in the zero pose.
         volume: float32 (n,), share of its cell that is bone, 0 to 1.
         part: int16 (n,), the rigid body that carries the sample.
-        region: uint8 (n,), index into `regions`.
+        region: uint8 (n,), index into `regions`, sorted.
         regions: names of the bones.
         depth_mm: float32 (n,), distance below the bone's surface.
         along: float32 (n,), 0 at the bone's foot end to 1 at its head end.
@@ -57,15 +57,30 @@ class Skeleton:
     lateral: NDArray[np.float32]
     front: NDArray[np.float32]
 
-    def members(self, region: str) -> NDArray[np.intp]:
-        """Indices of the samples of one bone.
+    def __post_init__(self) -> None:
+        if (self.region[1:] < self.region[:-1]).any():
+            raise ParameterError("region", "Skeleton", "sorted: each bone in one run", "unsorted")
+
+    def span(self, region: str) -> slice:
+        """Where the samples of one bone lie: each bone is one run.
 
         Raises:
             KeyError: no such region.
         """
         if region not in self.regions:
             raise KeyError(region)
-        return np.flatnonzero(self.region == self.regions.index(region))
+        index = np.uint8(self.regions.index(region))
+        first = int(np.searchsorted(self.region, index, side="left"))
+        return slice(first, int(np.searchsorted(self.region, index, side="right")))
+
+    def members(self, region: str) -> NDArray[np.intp]:
+        """Indices of the samples of one bone.
+
+        Raises:
+            KeyError: no such region.
+        """
+        span = self.span(region)
+        return np.arange(span.start, span.stop)
 
 
 def _library(name: str) -> ModuleType:
@@ -84,6 +99,22 @@ def _body_model() -> tuple[Any, Any]:
     return mujoco, mujoco.MjModel.from_xml_path(str(package.get_xml_path("myofullbody")))
 
 
+@lru_cache(1)
+def _couplings() -> tuple[tuple[int, int, tuple[float, ...]], ...]:
+    """Addresses of every slave joint and its master (-1: none), and the polynomial between
+    them, highest power first."""
+    mujoco, model = _body_model()
+    found = []
+    for equality in range(model.neq):
+        if model.eq_type[equality] != mujoco.mjtEq.mjEQ_JOINT:
+            continue
+        slave, master = int(model.eq_obj1id[equality]), int(model.eq_obj2id[equality])
+        master_address = int(model.jnt_qposadr[master]) if master >= 0 else -1
+        coefficients = tuple(float(value) for value in model.eq_data[equality][:5][::-1])
+        found.append((int(model.jnt_qposadr[slave]), master_address, coefficients))
+    return tuple(found)
+
+
 def _kinematics(pose: Mapping[str, float]) -> Any:
     """Positions and rotations of every body for joint angles in radians."""
     mujoco, model = _body_model()
@@ -93,20 +124,25 @@ def _kinematics(pose: Mapping[str, float]) -> Any:
         index = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_JOINT, joint)
         state.qpos[model.jnt_qposadr[index]] = angle
     # Slave joints (shoulder rhythm, patella) follow polynomials; chains need a few rounds.
+    joints, rest = state.qpos.tolist(), model.qpos0.tolist()
     for _ in range(3):
-        for equality in range(model.neq):
-            if model.eq_type[equality] != mujoco.mjtEq.mjEQ_JOINT:
-                continue
-            slave, master = model.eq_obj1id[equality], model.eq_obj2id[equality]
-            coefficients = model.eq_data[equality][:5]
-            address = model.jnt_qposadr[slave]
-            offset = 0.0
-            if master >= 0:
-                master_address = model.jnt_qposadr[master]
-                offset = state.qpos[master_address] - model.qpos0[master_address]
-            state.qpos[address] = model.qpos0[address] + np.polyval(coefficients[::-1], offset)
+        for slave, master, coefficients in _couplings():
+            offset = joints[master] - rest[master] if master >= 0 else 0.0
+            value = 0.0
+            for coefficient in coefficients:
+                value = value * offset + coefficient
+            joints[slave] = rest[slave] + value
+    state.qpos[:] = joints
     mujoco.mj_kinematics(model, state)
     return state
+
+
+@lru_cache(1)
+def _at_rest() -> tuple[NDArray[Any], NDArray[Any]]:
+    """Rotations (bodies, 3, 3) and positions (bodies, 3) in the zero pose."""
+    _, model = _body_model()
+    state = _kinematics({})
+    return np.array(state.xmat).reshape(model.nbody, 3, 3), np.array(state.xpos)
 
 
 _TO_PATIENT = np.diag([1.0, -1.0, 1.0])
@@ -123,13 +159,13 @@ def posed(skeleton: Skeleton, pose: Mapping[str, float]) -> NDArray[np.float32]:
         float32 array (n, 3) in millimetres, in the patient's frame.
     """
     _, model = _body_model()
-    rest = _kinematics({})
+    rest_turns, rest_places = _at_rest()
     state = _kinematics(pose)
     rotations = np.empty((model.nbody, 3, 3))
     offsets = np.empty((model.nbody, 3))
     for body in range(model.nbody):
-        turn = state.xmat[body].reshape(3, 3) @ rest.xmat[body].reshape(3, 3).T
-        shift = state.xpos[body] - turn @ rest.xpos[body]
+        turn = state.xmat[body].reshape(3, 3) @ rest_turns[body].T
+        shift = state.xpos[body] - turn @ rest_places[body]
         rotations[body] = _TO_PATIENT @ turn @ _TO_PATIENT
         offsets[body] = _TO_PATIENT @ shift * 1000
     positions = np.empty_like(skeleton.positions_mm)
@@ -252,8 +288,13 @@ def reference_skeleton() -> Skeleton:
         columns["part"].append(np.full(len(cells), body))
         columns["region"].append(np.full(len(cells), regions.index(region)))
         columns["depth"].append(depth_of)
-    position = np.concatenate(columns["position"])
     region_index = np.concatenate(columns["region"])
+    # Each bone in one run; the meshes come that way, and must.
+    order = np.argsort(region_index, kind="stable")
+    region_index = region_index[order]
+    position, volume, part, depth_mm = (
+        np.concatenate(columns[key])[order] for key in ("position", "volume", "part", "depth")
+    )
     along, lateral, front = (np.empty(len(position)) for _ in range(3))
     middle = float(np.median(position[region_index == regions.index("sacrum"), 0]))
     position[:, 0] -= middle
@@ -264,11 +305,11 @@ def reference_skeleton() -> Skeleton:
         front[mine] = _normalised(position[mine, 1])
     return Skeleton(
         positions_mm=(position + np.array([middle, 0, 0])).astype(np.float32),
-        volume=np.concatenate(columns["volume"]).astype(np.float32),
-        part=np.concatenate(columns["part"]).astype(np.int16),
+        volume=volume.astype(np.float32),
+        part=part.astype(np.int16),
         region=region_index.astype(np.uint8),
         regions=tuple(regions),
-        depth_mm=np.concatenate(columns["depth"]).astype(np.float32),
+        depth_mm=depth_mm.astype(np.float32),
         along=along.astype(np.float32),
         lateral=lateral.astype(np.float32),
         front=front.astype(np.float32),

@@ -7,6 +7,7 @@ ratios of docs/simulator.md.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,13 +31,13 @@ class _Bone:
     """The samples of one bone, and the draws that shape its uptake."""
 
     def __init__(
-        self, skeleton: Skeleton, members: NDArray[np.intp], rng: np.random.Generator, age: float
+        self, skeleton: Skeleton, span: slice, rng: np.random.Generator, age: float
     ) -> None:
-        self.along = skeleton.along[members]
-        self.lateral = skeleton.lateral[members]
-        self.front = skeleton.front[members]
-        self.depth_mm = skeleton.depth_mm[members]
-        self.x_mm = skeleton.positions_mm[members, 0]
+        self.along = skeleton.along[span]
+        self.lateral = skeleton.lateral[span]
+        self.front = skeleton.front[span]
+        self.depth_mm = skeleton.depth_mm[span]
+        self.x_mm = skeleton.positions_mm[span, 0]
         self.rng = rng
         # Joints wear: their uptake grows with age, and differs from joint to joint.
         self.wear = float(np.exp(rng.normal(0, 0.30)) * (0.8 + 0.006 * max(0.0, age - 30)))
@@ -185,16 +186,25 @@ _UPTAKE: dict[str, Callable[[_Bone], _Values]] = {
 }
 
 
+@lru_cache(2)
+def _texture_cells(skeleton: Skeleton) -> tuple[NDArray[np.int32], tuple[int, int, int]]:
+    """For each sample the flat index of its texture cell, and the cells' grid."""
+    places = skeleton.positions_mm - skeleton.positions_mm.min(axis=0)
+    cells = (places / _TEXTURE_CELL_MM).astype(np.int32)
+    nx, ny, nz = (int(size) for size in cells.max(axis=0) + 1)
+    return (cells[:, 0] * ny + cells[:, 1]) * nz + cells[:, 2], (nx, ny, nz)
+
+
 def _texture(
-    positions_mm: NDArray[np.float32], rng: np.random.Generator, amplitude: float
+    skeleton: Skeleton, rng: np.random.Generator, amplitude: float
 ) -> NDArray[np.float32]:
     """Slow unevenness of uptake inside bones: a smooth random field around 1."""
-    low = positions_mm.min(axis=0)
-    index = ((positions_mm - low) / _TEXTURE_CELL_MM).astype(np.intp)
-    field = rng.standard_normal(tuple(index.max(axis=0) + 1), dtype=np.float32)
+    cells, shape = _texture_cells(skeleton)
+    field = rng.standard_normal(shape, dtype=np.float32)
     field = ndimage.gaussian_filter(field, 0.9)
     field *= amplitude / float(field.std())
-    return np.asarray(1 + field[tuple(index.T)], dtype=np.float32)
+    field += 1
+    return np.asarray(field.reshape(-1)[cells], dtype=np.float32)
 
 
 def normal_uptake(
@@ -215,16 +225,18 @@ def normal_uptake(
     group_level: dict[str, float] = {}
     side_level = {"L": rng.normal(0, SIDE_UPTAKE_SD), "R": rng.normal(0, SIDE_UPTAKE_SD), "": 0.0}
     wear_of_group: dict[str, float] = {}
-    for index, region in enumerate(skeleton.regions):
+    for region in skeleton.regions:
         group = group_of_region(region)
-        members = np.flatnonzero(skeleton.region == index)
-        bone = _Bone(skeleton, members, rng, patient.age)
+        span = skeleton.span(region)
+        bone = _Bone(skeleton, span, rng, patient.age)
         # Wear is alike on both sides and along the spine, but not the same.
         shared = wear_of_group.setdefault(group, bone.wear)
         bone.wear = float(bone.wear**0.4 * shared**0.6)
         level = group_level.setdefault(group, rng.normal(0, BONE_GROUP_UPTAKE_SD))
         own = rng.normal(0, BONE_UPTAKE_SD * (0.5 if group in ("rib", "thoracic") else 1.0))
         scale = np.exp(level + own + side_level[side_of_region(region)])
-        uptake[members] = _UPTAKE[group](bone) * scale
-    texture = _texture(skeleton.positions_mm, rng, float(rng.uniform(0.05, 0.14)))
-    return np.asarray(uptake * texture * skeleton.volume, dtype=np.float32)
+        uptake[span] = _UPTAKE[group](bone) * scale
+    texture = _texture(skeleton, rng, float(rng.uniform(0.05, 0.14)))
+    uptake *= texture
+    uptake *= skeleton.volume
+    return uptake
