@@ -8,13 +8,16 @@ header leaves this room. pydicom and the decoders are loaded when the first file
 
 from bonescint.dicom.description import InfoReport, ScanInfo, ViewInfo, describe, info
 from bonescint.dicom.discovery import Discovery, StudyFiles, discover
+from bonescint.dicom.header_styles import HeaderStyle
+from bonescint.dicom.patient_facts import PatientFacts
 from bonescint.dicom.reading import read, read_study
-from bonescint.dicom.writing import HeaderStyle, write_nm
+from bonescint.dicom.writing import write_nm
 
 __all__ = [
     "Discovery",
     "HeaderStyle",
     "InfoReport",
+    "PatientFacts",
     "ScanInfo",
     "StudyFiles",
     "ViewInfo",
