@@ -129,8 +129,8 @@ class _Modeller:
             np.interp(z, stations[:, 0], stations[:, column]) for column in range(1, 5)
         )
         for k in np.flatnonzero((z > stations[0, 0]) & (z < stations[-1, 0])):
-            across = np.abs((self.x[:, :, 0] - middle_x[k]) / half_width[k]) ** 2.4
-            through = np.abs((self.y[:, :, 0] - middle_y[k]) / half_depth[k]) ** 2.4
+            across = np.abs((self.x[:, :, 0] - middle_x[k]) / half_width[k]) ** 2.3
+            through = np.abs((self.y[:, :, 0] - middle_y[k]) / half_depth[k]) ** 2.3
             self.solid[:, :, k] |= (across + through) < 1
 
 
@@ -138,25 +138,35 @@ def _add_legs(shape: _Modeller, marks: Landmarks, fat: float) -> None:
     for side in "LR":
         hip, knee = marks.top(f"femur {side}"), marks.bottom(f"femur {side}")
         ankle = marks.bottom(f"tibia {side}")
-        shape.add_limb(hip, knee, 84 + fat, 58 + 0.5 * fat)
-        calf = 0.3 * ankle + 0.7 * knee + np.array([0, -10, 0], dtype=np.float32)
-        shape.add_limb(knee, calf, 57 + 0.4 * fat, 53 + 0.35 * fat)
-        shape.add_limb(calf, ankle, 53 + 0.35 * fat, 35 + 0.1 * fat)
+        thigh = 0.55 * hip + 0.45 * knee
+        shape.add_limb(hip, thigh, 84 + 1.15 * fat, 74 + 0.9 * fat)
+        shape.add_limb(thigh, knee, 74 + 0.9 * fat, 56 + 0.45 * fat)
+        calf = 0.3 * ankle + 0.7 * knee + np.array([0, -12, 0], dtype=np.float32)
+        shape.add_limb(knee, calf, 55 + 0.4 * fat, 54 + 0.4 * fat)
+        shape.add_limb(calf, ankle, 54 + 0.4 * fat, 33 + 0.1 * fat)
         heel, toes = marks.back(f"foot {side}"), marks.front(f"foot {side}")
         shape.add_limb(ankle, heel, 34, 32)
         shape.add_limb(heel, toes, 34, 24)
         shape.add_limb(ankle, toes, 36, 24)
-        buttock = hip + np.array([0, -34, 20], dtype=np.float32)
-        shape.add_ellipsoid(buttock, np.array([84 + fat, 70 + fat, 100 + fat]))
+        # Supine: the buttocks are pressed wide against the table.
+        buttock = hip + np.array([0, -46, -8], dtype=np.float32)
+        shape.add_ellipsoid(buttock, np.array([86 + fat, 66 + 0.8 * fat, 92 + fat]))
 
 
 def _add_arms(shape: _Modeller, marks: Landmarks, fat: float) -> None:
+    neck = marks.centre("C7") + np.array([0, 8, -12], dtype=np.float32)
     for side in "LR":
         shoulder, elbow = marks.top(f"humerus {side}"), marks.bottom(f"humerus {side}")
         wrist = marks.bottom(f"radius {side}")
         fingers = marks.bottom(f"hand {side}")
-        shape.add_limb(shoulder, elbow, 46 + 0.55 * fat, 42 + 0.4 * fat)
-        shape.add_limb(elbow, wrist, 43 + 0.3 * fat, 28 + 0.05 * fat)
+        # The trapezius slopes from the neck to the shoulder; the deltoid rounds it off.
+        shape.add_limb(neck, shoulder, 56 + 0.4 * fat, 40 + 0.4 * fat)
+        deltoid = 0.78 * shoulder + 0.22 * elbow
+        shape.add_limb(shoulder, deltoid, 47 + 0.5 * fat, 50 + 0.7 * fat)
+        shape.add_limb(deltoid, elbow, 49 + 0.7 * fat, 40 + 0.4 * fat)
+        forearm = 0.75 * elbow + 0.25 * wrist
+        shape.add_limb(elbow, forearm, 40 + 0.4 * fat, 43 + 0.35 * fat)
+        shape.add_limb(forearm, wrist, 43 + 0.35 * fat, 28 + 0.05 * fat)
         palm = (wrist + fingers) / 2
         shape.add_limb(wrist, palm, 28, 34)
         shape.add_limb(palm, fingers, 34, 16)
@@ -167,9 +177,9 @@ def _add_head(shape: _Modeller, marks: Landmarks, fat: float) -> None:
     centre = (low + high) / 2
     shape.add_ellipsoid(centre, (high - low) / 2 + 9)
     jaw_low, jaw_high = marks.box("mandible")
-    shape.add_limb(centre, (jaw_low + jaw_high) / 2, 66, 52 + 0.3 * fat)
+    shape.add_limb(centre, (jaw_low + jaw_high) / 2, 66, 50 + 0.5 * fat)
     neck = marks.centre("C7") + np.array([0, 25, -20], dtype=np.float32)
-    shape.add_limb(marks.centre("C2"), neck, 58 + 0.3 * fat, 68 + 0.5 * fat)
+    shape.add_limb(marks.centre("C2"), neck, 56 + 0.4 * fat, 66 + 0.6 * fat)
 
 
 def _add_trunk(shape: _Modeller, marks: Landmarks, patient: Patient, fat: float) -> None:
@@ -182,35 +192,40 @@ def _add_trunk(shape: _Modeller, marks: Landmarks, patient: Patient, fat: float)
     pelvis_middle = (pelvis_low + pelvis_high) / 2
     ribs_middle = (ribs_low + ribs_high) / 2
     waist = (pelvis_high[2] + ribs_low[2]) / 2
-    hips = abs(marks.top("femur L")[0] - marks.top("femur R")[0]) / 2 + 78
-    narrow = 0.90 if patient.sex == "F" else 1.0
-    belly = max(0.0, fat) * 0.9
+    hips = abs(marks.top("femur L")[0] - marks.top("femur R")[0]) / 2 + 76
+    narrow = 0.87 if patient.sex == "F" else 0.97
+    belly = max(0.0, fat)
     rows = [
-        (pelvis_low[2] - 25, 0.88 * hips, pelvis_half[1] + 10 + fat, *pelvis_middle[:2]),
-        (pelvis_low[2] + 55, hips + 8 + fat, pelvis_half[1] + 24 + fat, *pelvis_middle[:2]),
-        (pelvis_high[2] - 50, pelvis_half[0] + 24 + 1.2 * fat, pelvis_half[1] + 22 + 1.5 * fat,
-         pelvis_middle[0], pelvis_middle[1] + 0.3 * belly),
-        (waist, narrow * ((pelvis_half[0] + ribs_half[0]) / 2 + 14) + 1.35 * fat,
-         (pelvis_half[1] + ribs_half[1]) / 2 + 16 + 1.6 * fat,
+        # Between the thighs the trunk closes to the perineum.
+        (pelvis_low[2] - 45, 0.25 * hips, 30 + 0.5 * belly, *pelvis_middle[:2]),
+        (pelvis_low[2] - 10, 0.62 * hips, pelvis_half[1] - 10 + 0.7 * fat, *pelvis_middle[:2]),
+        (pelvis_low[2] + 25, 0.95 * hips + 0.8 * fat, pelvis_half[1] + 10 + fat,
+         *pelvis_middle[:2]),
+        (pelvis_low[2] + 70, hips + 6 + fat, pelvis_half[1] + 17 + fat, *pelvis_middle[:2]),
+        (pelvis_high[2] - 50, pelvis_half[0] + 22 + 1.3 * fat, pelvis_half[1] + 16 + 1.6 * fat,
+         pelvis_middle[0], pelvis_middle[1] + 2 + 0.4 * belly),
+        (waist, narrow * ((pelvis_half[0] + ribs_half[0]) / 2 + 12) + 1.5 * fat,
+         (pelvis_half[1] + ribs_half[1]) / 2 + 9 + 1.8 * fat,
          (pelvis_middle[0] + ribs_middle[0]) / 2,
-         (pelvis_middle[1] + ribs_middle[1]) / 2 + 0.5 * belly),
-        (ribs_low[2] + 80, ribs_half[0] + 16 + 1.1 * fat, ribs_half[1] + 18 + 1.2 * fat,
+         (pelvis_middle[1] + ribs_middle[1]) / 2 + 4 + 0.7 * belly),
+        (ribs_low[2] + 80, ribs_half[0] + 14 + 1.2 * fat, ribs_half[1] + 17 + 1.3 * fat,
          *ribs_middle[:2]),
-        (ribs_high[2] - 110, ribs_half[0] + 24 + 1.0 * fat, ribs_half[1] + 20 + 0.9 * fat,
+        (ribs_high[2] - 110, ribs_half[0] + 22 + 1.0 * fat, ribs_half[1] + 18 + 0.9 * fat,
          *ribs_middle[:2]),
-        (shoulders[2] - 25, half_shoulders, 84 + 0.6 * fat, shoulders[0], shoulders[1]),
-        (shoulders[2] + 18, 0.72 * half_shoulders, 66 + 0.4 * fat, shoulders[0], shoulders[1]),
-        (shoulders[2] + 62, 66 + 0.4 * fat, 58 + 0.3 * fat, shoulders[0], shoulders[1]),
+        (shoulders[2] - 45, half_shoulders - 4, 88 + 0.6 * fat, shoulders[0], shoulders[1]),
+        (shoulders[2] - 5, 0.80 * half_shoulders, 72 + 0.5 * fat, shoulders[0], shoulders[1]),
+        (shoulders[2] + 40, 74 + 0.5 * fat, 58 + 0.3 * fat, shoulders[0], shoulders[1]),
     ]  # fmt: skip
     shape.add_trunk(np.array(rows, dtype=np.float32))
     if patient.sex == "F":
-        size = 48 + 1.1 * max(0.0, fat)
+        # Supine: breasts lie flat and fall to the sides.
+        size = 46 + 1.2 * max(0.0, fat)
         for sign in (-1, 1):
             centre = np.array(
-                [ribs_middle[0] + sign * 0.55 * ribs_half[0], ribs_high[1] - 8,
+                [ribs_middle[0] + sign * (0.55 * ribs_half[0] + 0.15 * size), ribs_high[1] - 16,
                  ribs_middle[2] + 0.05 * ribs_half[2]]
             )  # fmt: skip
-            shape.add_ellipsoid(centre, np.array([1.15 * size, 0.75 * size, size]))
+            shape.add_ellipsoid(centre, np.array([1.3 * size, 0.75 * size, 1.05 * size]))
 
 
 def _lungs(shape: _Modeller, marks: Landmarks) -> NDArray[np.bool_]:
@@ -238,7 +253,8 @@ def build_body(marks: Landmarks, patient: Patient, bones_mm: NDArray[np.float32]
         Envelope, relative uptake and attenuation.
     """
     shape = _Modeller(float(bones_mm[:, 2].max()))
-    fat = 2.1 * (patient.body_mass_index - 24)
+    # Soft tissue over the bones of a lean body, tuned to the weight that the index gives.
+    fat = 2.3 * (patient.body_mass_index - 23.5)
     _add_legs(shape, marks, fat)
     _add_arms(shape, marks, fat)
     _add_head(shape, marks, fat)

@@ -7,33 +7,38 @@ from numpy.typing import NDArray
 
 from bonescint.scan import FocusKind, ParameterError
 from bonescint.simulate.anatomy import Anatomy
-from bonescint.simulate.constants import (
-    LESION_CONTRAST_MEDIAN,
-    LESION_CONTRAST_SD,
-    LESION_RADIUS_MEDIAN_MM,
-    LESION_RADIUS_SD,
-    SITE_WEIGHTS,
-    SUPERSCAN_SHARE,
-)
-from bonescint.simulate.focal import FocalUptake
+from bonescint.simulate.constants import SITE_WEIGHTS
+from bonescint.simulate.disease import Disease
+from bonescint.simulate.focal import FocalUptake, with_cold_core
 from bonescint.simulate.regions import group_of_region
 
-_COLD_SHARE = 0.03
+SUPERSCAN_FROM = 60
+"""From this number of metastases on, disease is diffuse in the axial skeleton. Assumed."""
+
+_MOST_FOCAL = 45
+_ALONG_RIB_SHARE = 0.30  # disease that runs along a rib for centimetres; assumed
+_DIFFUSE_BONES = ("pelvis", "sacrum", "lumbar", "thoracic", "sternum", "rib", "scapula",
+                  "humerus", "femur")  # fmt: skip
 _MARROW_END = 0.62  # metastases of long bones sit where red marrow is: mostly at the trunk's end
 
 
-def draw_lesion_number(rng: np.random.Generator, primary: str) -> int:
+def draw_lesion_number(
+    rng: np.random.Generator, primary: str, disease: Disease | None = None
+) -> int:
     """How many metastases a positive scan shows: often one to three, at times a hundred.
 
     Args:
         rng: source of randomness.
         primary: primary tumour.
+        disease: how the disease is in this population; the default one if `None`.
     """
-    if rng.random() < SUPERSCAN_SHARE.get(primary, SUPERSCAN_SHARE["other"]):
-        return int(rng.integers(60, 130))
-    if rng.random() < 0.22:
+    disease = disease or Disease()
+    if rng.random() < disease.superscan_share_of(primary):
+        return int(rng.integers(SUPERSCAN_FROM, 130))
+    if rng.random() < disease.solitary_share:
         return 1
-    return 1 + int(np.clip(rng.geometric(0.16), 1, 45))
+    # A geometric distribution: most patients have few, some have dozens.
+    return 1 + int(np.clip(rng.geometric(1 / (disease.mean_number - 1)), 1, _MOST_FOCAL))
 
 
 def site_probabilities(regions: tuple[str, ...], primary: str) -> NDArray[np.float64]:
@@ -65,6 +70,7 @@ def _lesion(
     normal: NDArray[np.float32],
     region: str,
     rng: np.random.Generator,
+    disease: Disease,
     hotness: float,
 ) -> FocalUptake:
     skeleton = anatomy.skeleton
@@ -80,15 +86,19 @@ def _lesion(
     elif group == "skull":
         members = members[(skeleton.depth_mm[members] < 10) & (skeleton.along[members] > 0.25)]
     centre = anatomy.positions_mm[rng.choice(members)]
-    radius = float(np.exp(rng.normal(np.log(LESION_RADIUS_MEDIAN_MM), LESION_RADIUS_SD)))
-    if group == "rib":  # a rib is thin: disease spreads along it
-        radius *= 1.2
-    excess = float(np.exp(rng.normal(np.log(LESION_CONTRAST_MEDIAN), LESION_CONTRAST_SD)))
+    radius = float(np.exp(rng.normal(np.log(disease.radius_median_mm), disease.radius_sd)))
+    if group == "rib":  # a rib is thin: disease spreads along it, at times for centimetres
+        radius *= float(rng.uniform(1.8, 3.0)) if rng.random() < _ALONG_RIB_SHARE else 1.2
+    excess = float(np.exp(rng.normal(np.log(disease.contrast_median), disease.contrast_sd)))
     contrast = 1 + min(excess * hotness, 30.0)
-    if rng.random() < _COLD_SHARE:
+    form = rng.random()
+    if form < disease.cold_share:
         contrast = float(rng.uniform(0.0, 0.3))
+    mixed = disease.cold_share <= form < disease.cold_share + disease.mixed_share
+    if mixed:  # only a lesion of some size shows its core
+        radius *= 1.6
     stretch = rng.uniform(0.75, 1.35, size=3)
-    return anatomy.bone_focus(
+    lesion = anatomy.bone_focus(
         region=region,
         centre_mm=centre,
         radius_mm=float(np.clip(radius, 5.0, 45.0)),
@@ -98,6 +108,36 @@ def _lesion(
         cause="metastasis",
         elongation=(float(stretch[0]), float(stretch[1]), float(stretch[2])),
     )
+    return with_cold_core(lesion, centre) if mixed else lesion
+
+
+def _diffuse(
+    anatomy: Anatomy,
+    normal: NDArray[np.float32],
+    rng: np.random.Generator,
+    hotness: float,
+) -> list[FocalUptake]:
+    """Whole bones of the axial skeleton that take up more: a superscan."""
+    lesions = []
+    for region in anatomy.skeleton.regions:
+        group = group_of_region(region)
+        if group not in _DIFFUSE_BONES or rng.random() < 0.15:
+            continue
+        # Long bones only as far as there is red marrow: a ball around the trunk's end.
+        long_bone = group in ("humerus", "femur")
+        marks = anatomy.landmarks
+        lesions.append(
+            anatomy.bone_focus(
+                region=region,
+                centre_mm=marks.top(region) if long_bone else marks.centre(region),
+                radius_mm=float(rng.uniform(110, 190)) if long_bone else 300.0,
+                contrast=1 + hotness * float(rng.lognormal(np.log(1.1), 0.35)),
+                normal=normal,
+                kind=FocusKind.METASTASIS,
+                cause="diffuse metastases",
+            )
+        )
+    return lesions
 
 
 def draw_metastases(
@@ -107,6 +147,7 @@ def draw_metastases(
     *,
     number: int,
     primary: str,
+    disease: Disease | None = None,
 ) -> list[FocalUptake]:
     """Draw the metastases of one patient.
 
@@ -114,8 +155,9 @@ def draw_metastases(
         anatomy: the patient.
         normal: normal uptake of the bone samples (n,).
         rng: source of randomness.
-        number: how many foci.
+        number: how many foci; from `SUPERSCAN_FROM` on, most of them are whole bones.
         primary: primary tumour, which sets the sites.
+        disease: how the disease is in this population; the default one if `None`.
 
     Raises:
         ParameterError: a negative number or an unknown primary.
@@ -128,9 +170,15 @@ def draw_metastases(
     # Disease clusters: some patients have it in the spine, some in the ribs.
     chances = chances * rng.gamma(1.2, 1.0, size=len(chances))
     chances /= chances.sum()
-    hotness = float(np.exp(rng.normal(0, 0.25)))
+    disease = disease or Disease()
+    hotness = float(np.exp(rng.normal(0, disease.patient_contrast_sd)))
+    lesions: list[FocalUptake] = []
+    if number >= SUPERSCAN_FROM:
+        lesions = _diffuse(anatomy, normal, rng, hotness)
+        number -= len(lesions)
     sites = rng.choice(len(chances), size=number, p=chances)
-    lesions = [
-        _lesion(anatomy, normal, anatomy.skeleton.regions[site], rng, hotness) for site in sites
+    lesions += [
+        _lesion(anatomy, normal, anatomy.skeleton.regions[site], rng, disease, hotness)
+        for site in sites
     ]
     return [lesion for lesion in lesions if len(lesion.positions_mm)]

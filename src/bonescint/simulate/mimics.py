@@ -40,6 +40,7 @@ _PAIRED_JOINTS = (
     _Joint("glenoid", "scapula", (0.85, 1.0, None), 0.14, 1.6, (8, 13)),
     _Joint("sternoclavicular", "clavicle", (None, 0.0, None), 0.30, 2.2, (7, 13)),
     _Joint("hip", "pelvis", (0.36, 0.85, 0.45), 0.14, 1.6, (10, 20)),
+    _Joint("trochanter", "femur", (0.86, 0.9, 0.4), 0.08, 1.6, (8, 15)),
     _Joint("sacroiliac", "pelvis", (0.6, 0.3, 0.15), 0.12, 1.2, (10, 18)),
     _Joint("pubic symphysis", "pelvis", (0.08, 0.0, None), 0.10, 1.5, (7, 12)),
     _Joint("ankle", "foot", (1.0, None, 0.3), 0.20, 2.4, (9, 15)),
@@ -64,6 +65,13 @@ _MIDLINE = (
 )
 _WORN_LEVELS = ("C4", "C5", "C6", "C7", "T8", "T9", "T10", "T11", "T12",
                 "L1", "L2", "L3", "L4", "L5")  # fmt: skip
+
+
+_LIMB_FRACTURES = (("radius", 0.06, 10.0), ("humerus", 0.86, 15.0), ("tibia", 0.10, 12.0),
+                   ("fibula", 0.10, 8.0), ("foot", 0.30, 6.0), ("femur", 0.85, 16.0),
+                   ("clavicle", 0.5, 9.0))  # fmt: skip
+_PAGET_BONES = ("pelvis L", "pelvis R", "femur L", "femur R", "tibia L", "tibia R", "L2", "L3",
+                "L4", "T11", "skull", "sacrum", "humerus L", "humerus R", "scapula R")  # fmt: skip
 
 
 class _Draw:
@@ -162,33 +170,88 @@ class _Draw:
             region = f"rib{int(rng.integers(3, 12)):02d} {rng.choice(['L', 'R'])}"
             self.add("rib fracture", region, self.at(region, (None, None, rng.uniform(0.3, 1.0))),
                      float(rng.uniform(5, 8)), self.contrast(2.4))  # fmt: skip
-        if rng.random() < 0.012 * self.wear:  # insufficiency fracture of the sacrum
-            for lateral in (0.7, 0.9):
-                self.add("sacral insufficiency fracture", "sacrum",
-                         self.at("sacrum", (0.75, lateral, 0.5)), 16.0, self.contrast(3.0),
-                         (0.6, 1.0, 1.6))  # fmt: skip
+        if rng.random() < 0.035 * self.wear:  # an older one of a limb
+            bone, along, size = _LIMB_FRACTURES[int(rng.integers(len(_LIMB_FRACTURES)))]
+            region = f"{bone} {rng.choice(['L', 'R'])}"
+            self.add("limb fracture", region, self.at(region, (along, None, None)),
+                     size * float(rng.uniform(0.8, 1.3)), self.contrast(2.6),
+                     (1.2, 1.2, 0.7))  # fmt: skip
+        self.sacral_fracture()
+
+    def sacral_fracture(self) -> None:
+        """Insufficiency fracture: an upright bar in either wing, often a crossing one: an H."""
+        rng, female = self.rng, self.anatomy.patient.sex == "F"
+        if rng.random() >= (0.018 if female else 0.006) * self.wear:
+            return
+        excess = self.contrast(4.0)
+        low, high = self.anatomy.landmarks.box("sacrum")
+        middle, wing = (low + high) / 2, float(high[0] - low[0]) / 2
+        height = float(low[2] + 0.74 * (high[2] - low[2]))
+        sides = (-1, 1) if rng.random() < 0.7 else (int(rng.choice([-1, 1])),)
+        for side in sides:
+            at = np.array([middle[0] + side * 0.62 * wing, middle[1], height], dtype=np.float32)
+            self.add("sacral insufficiency fracture", "sacrum", at, 17.0, excess, (0.55, 3.0, 1.5))
+        if len(sides) == 2 and rng.random() < 0.7:
+            at = np.array([middle[0], middle[1], height - 4], dtype=np.float32)
+            self.add("sacral insufficiency fracture", "sacrum", at, 17.0, excess, (1.9, 3.0, 0.45))
 
     def paget(self) -> None:
-        if self.rng.random() < 0.012:
-            regions = ["pelvis L", "pelvis R", "femur L", "femur R", "tibia L", "L3", "skull"]
-            region = str(self.rng.choice(regions))
-            self.add("Paget's disease", region, self.anatomy.landmarks.centre(region), 400.0,
-                     float(self.rng.uniform(2.5, 6.0)))  # fmt: skip
+        """Most of one bone, hot throughout, at times with a front inside a long bone."""
+        rng = self.rng
+        if rng.random() >= 0.012 * min(self.wear, 1.5):
+            return
+        region = str(rng.choice(_PAGET_BONES))
+        contrast = float(rng.uniform(2.5, 6.0))
+        marks = self.anatomy.landmarks
+        if region.startswith(("femur", "tibia")) and rng.random() < 0.5:
+            length = float(np.linalg.norm(marks.top(region) - marks.bottom(region)))
+            start = marks.top(region) if rng.random() < 0.6 else marks.bottom(region)
+            radius = length * float(rng.uniform(0.4, 0.8))
+            self.add("Paget's disease", region, start, radius, contrast)
+        else:
+            self.add("Paget's disease", region, marks.centre(region), 400.0, contrast)
 
     def metal(self) -> None:
-        if self.rng.random() < 0.05 * self.wear:  # hip prosthesis: cold, with a hot rim at times
-            region = f"femur {self.rng.choice(['L', 'R'])}"
-            self.add("hip prosthesis", region, self.at(region, (0.97, 0.3, None)), 34.0, 0.12)
-            if self.rng.random() < 0.5:
-                self.add("around prosthesis", region, self.at(region, (0.72, 0.6, None)), 14.0,
-                         self.contrast(2.0))  # fmt: skip
-        if self.rng.random() < 0.05 * self.wear:
-            side = str(self.rng.choice(["L", "R"]))
-            for region, along in ((f"femur {side}", 0.0), (f"tibia {side}", 1.0)):
-                self.add("knee prosthesis", region, self.at(region, (along, 0.4, 0.5)), 30.0, 0.2)
-            if self.rng.random() < 0.5:
-                centre = self.at(f"tibia {side}", (0.86, 0.4, 0.5))
-                self.add("around prosthesis", f"tibia {side}", centre, 16.0, self.contrast(1.6))
+        rng = self.rng
+        if rng.random() < 0.05 * self.wear:
+            self.hip_prosthesis(str(rng.choice(["L", "R"])))
+        if rng.random() < 0.05 * self.wear:
+            self.knee_prosthesis(str(rng.choice(["L", "R"])))
+        if rng.random() < 0.01 * self.wear:
+            region = f"humerus {rng.choice(['L', 'R'])}"
+            self.add("shoulder prosthesis", region, self.at(region, (0.96, 0.3, None)), 30.0, 0.15)
+
+    def hip_prosthesis(self, side: str) -> None:
+        """Head, cup and stem are cold; bone around them may be hot for years."""
+        rng, marks = self.rng, self.anatomy.landmarks
+        femur, head = f"femur {side}", marks.top(f"femur {side}")
+        self.add("hip prosthesis", femur, self.at(femur, (0.97, 0.3, None)), 34.0, 0.12)
+        self.add("hip prosthesis", f"pelvis {side}", head, 30.0, 0.35)
+        stem = (0.76 * head + 0.24 * marks.bottom(femur)).astype(np.float32)
+        self.add("hip prosthesis", femur, stem, 13.0, 0.45, (1.0, 1.0, 4.5))
+        if rng.random() < 0.5:  # a loose stem: hot at trochanters and tip
+            for along, lateral, radius in ((0.88, 0.9, 13.0), (0.86, 0.2, 11.0), (0.64, 0.5, 14.0)):
+                if rng.random() < 0.7:
+                    self.add("around prosthesis", femur, self.at(femur, (along, lateral, None)),
+                             radius, self.contrast(2.0))  # fmt: skip
+        if rng.random() < 0.25:  # a hot rim around the cup
+            rim = head + np.array([0, 0, 26], dtype=np.float32)
+            self.add("around prosthesis", f"pelvis {side}", rim, 16.0, self.contrast(1.6),
+                     (1.6, 1.5, 0.6))  # fmt: skip
+
+    def knee_prosthesis(self, side: str) -> None:
+        """Caps of metal on both bones, a hot rim below and above them."""
+        rng = self.rng
+        rim = rng.random() < 0.6
+        for bone, cap, beside in (("femur", 0.0, 0.10), ("tibia", 1.0, 0.88)):
+            region = f"{bone} {side}"
+            self.add("knee prosthesis", region, self.at(region, (cap, 0.4, 0.5)), 30.0, 0.2)
+            if rim:
+                for lateral in (0.15, 0.85):
+                    self.add("around prosthesis", region, self.at(region, (beside, lateral, 0.5)),
+                             float(rng.uniform(9, 14)), self.contrast(1.6))  # fmt: skip
+        self.add("knee prosthesis", f"patella {side}", self.anatomy.landmarks.centre(
+            f"patella {side}"), 30.0, 0.5)  # fmt: skip
 
 
 def draw_mimics(

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bonescint.simulate.anatomy import Anatomy
-from bonescint.simulate.focal import FocalUptake, soft_focus
+from bonescint.simulate.focal import FocalUptake, soft_focus, soft_tube
 
 _Point = NDArray[np.float32]
 
@@ -40,6 +40,20 @@ class _Draw:
             )
         )
 
+    def tube(
+        self, cause: str, region: str, points: list[_Point], radius_mm: float, level: float
+    ) -> None:
+        """Place a line of activity through points."""
+        self.found.append(
+            soft_tube(
+                cause=cause,
+                region=region,
+                points_mm=np.stack(points),
+                radius_mm=radius_mm,
+                concentration=level,
+            )
+        )
+
     def kidneys(self) -> None:
         rng = self.rng
         level = self.about(0.22, 0.55) * self.excretion
@@ -56,21 +70,43 @@ class _Draw:
             size = np.float32(rng.normal(1.0, 0.09))
             self.add("kidney", region, centre, _point(26, 21, 50) * size,
                      level * self.about(1.0, 0.2))  # fmt: skip
-            if self.happens(0.35):  # pelvis and calyces, at times a hydronephrosis
-                swelling = np.float32(1.7 if self.happens(0.12) else 0.75)
-                self.add("renal pelvis", region, centre + _point(-sign * 11, 0, rng.normal(0, 6)),
-                         _point(14, 13, 17) * swelling, level * self.about(3.0, 0.5))  # fmt: skip
-            if self.happens(0.08):
-                self.add("ureter", f"ureter {side}",
-                         centre + _point(-sign * 24, 8, -rng.uniform(60, 150)),
-                         _point(4, 4, rng.uniform(10, 25)), self.about(1.6, 0.6))  # fmt: skip
+            self.drained(side, sign, centre, level)
+
+    def drained(self, side: str, sign: int, kidney: _Point, level: float) -> None:
+        """Renal pelvis and ureter: usually empty, at times obstructed."""
+        rng = self.rng
+        bladder = self.bladder_base() + _point(sign * 22, -12, 25)
+        hilum = kidney + _point(-sign * 11, 4, rng.normal(0, 6))
+        if self.happens(0.035):  # hydronephrosis: a wide pelvis, a stretched kidney, a full ureter
+            swelling = np.float32(rng.uniform(1.4, 2.2))
+            hot = level * self.about(4.0, 0.5)
+            self.add("hydronephrosis", f"kidney {side}", hilum, _point(15, 14, 19) * swelling, hot)
+            for height in (-26, 0, 26):  # calyces
+                self.add("hydronephrosis", f"kidney {side}", kidney + _point(sign * 7, 0, height),
+                         _point(8, 8, 8) * swelling, 0.8 * hot)  # fmt: skip
+            if self.happens(0.6):
+                low = hilum + (bladder - hilum) * np.float32(rng.uniform(0.3, 1.0))
+                self.tube("ureter", f"ureter {side}", [hilum, low], 4.5, 0.7 * hot)
+            return
+        if self.happens(0.33):
+            self.add("renal pelvis", f"kidney {side}", hilum, _point(14, 13, 17) * np.float32(0.75),
+                     level * self.about(3.0, 0.5))  # fmt: skip
+        if self.happens(0.08):  # urine on its way: a short stretch
+            middle = hilum + (bladder - hilum) * np.float32(rng.uniform(0.2, 0.9))
+            half = _point(0, 0, rng.uniform(10, 25))
+            self.tube("ureter", f"ureter {side}", [middle + half, middle - half], 3.0,
+                      self.about(2.0, 0.6))  # fmt: skip
+
+    def bladder_base(self) -> _Point:
+        low, high = self.marks.box("pelvis")
+        return _point((low[0] + high[0]) / 2, high[1] - 45, low[2] + 42)
 
     def urine(self) -> None:
         rng = self.rng
-        low, high = self.marks.box("pelvis")
-        volume_ml = self.about(70, 0.8)
+        catheter = self.happens(0.05)
+        volume_ml = self.about(12 if catheter else 70, 0.8)
         radius = float(np.cbrt(volume_ml * 1000 * 3 / (4 * np.pi)))
-        base = _point((low[0] + high[0]) / 2 + rng.normal(0, 6), high[1] - 45, low[2] + 42)
+        base = self.bladder_base() + _point(rng.normal(0, 6), 0, 0)
         radii = _point(1.18 * radius, 0.95 * radius, 0.88 * radius)
         level = self.about(1.9, 0.8) * self.excretion
         self.add("bladder", "bladder", base + _point(0, 0, 0.7 * radius), radii, level)
@@ -79,11 +115,29 @@ class _Draw:
                 place = base + _point(rng.normal(0, 30), rng.uniform(10, 45), -rng.uniform(25, 130))
                 self.add("urine contamination", "groin", place, _point(*rng.uniform(4, 16, size=3)),
                          self.about(0.9, 0.9))  # fmt: skip
-        if self.happens(0.04):
-            side = float(rng.choice([-1, 1]))
-            knee = self.marks.bottom("femur L" if side > 0 else "femur R")
-            self.add("urine bag", "thigh", knee + _point(side * 75, 30, rng.uniform(0, 160)),
-                     _point(35, 18, 70), self.about(0.9, 0.7))  # fmt: skip
+        if self.happens(0.04):  # splashed further: a sleeve, a hand, a sock
+            region = str(rng.choice(["hand L", "hand R", "radius R", "tibia L", "tibia R"]))
+            place = self.marks.centre(region) + _point(*rng.normal(0, 25, size=3))
+            self.add("urine contamination", region, place, _point(*rng.uniform(4, 14, size=3)),
+                     self.about(0.6, 0.8))  # fmt: skip
+        if catheter:
+            self.catheter(base, level)
+
+    def catheter(self, base: _Point, level: float) -> None:
+        """A tube from the bladder over the thigh to a bag between or beside the legs."""
+        rng = self.rng
+        sign = float(rng.choice([-1, 1]))
+        side = "L" if sign > 0 else "R"
+        hip, knee = self.marks.top(f"femur {side}"), self.marks.bottom(f"femur {side}")
+        beside = self.happens(0.4)  # hung on the table beside the thigh, else on the leg
+        across = rng.uniform(105, 150) if beside else rng.uniform(-20, 40)
+        bag = knee + _point(sign * across, -20 if beside else 55, rng.uniform(20, 190))
+        groin = _point(base[0], base[1] + 35, base[2] - 75)
+        bend = 0.6 * hip + 0.4 * knee + _point(sign * rng.uniform(-50, 20), 75, 0)
+        self.tube("catheter", "groin", [base, groin], 2.5, level * self.about(0.6, 0.3))
+        self.tube("catheter", "thigh", [groin, bend, bag], 2.5, level * self.about(0.25, 0.6))
+        self.add("urine bag", "thigh", bag, _point(45, 16, 75) * np.float32(rng.uniform(0.6, 1.1)),
+                 level * self.about(0.35, 0.5))  # fmt: skip
 
     def injection(self) -> None:
         # Seen in 17.5 % of 450 scans (PMC8484323); faint ones are more frequent.
@@ -100,7 +154,17 @@ class _Draw:
             "wrist": self.marks.bottom(f"radius {side}"),
         }[where] + _point(*self.rng.normal(0, 10, size=3))
         radii = _point(7, 7, 12) * np.float32(self.rng.uniform(0.6, 2.2))
-        self.add("injection site", f"{where} {side}", place, radii, self.about(7.0, 1.1))
+        level = self.about(7.0, 1.1)
+        self.add("injection site", f"{where} {side}", place, radii, level)
+        shoulder = self.marks.top(f"humerus {side}")
+        if self.happens(0.10):  # left behind in the vein above it
+            end = place + (shoulder - place) * np.float32(self.rng.uniform(0.2, 0.7))
+            self.tube("injection site", f"vein {side}", [place, end + _point(0, 15, 0)], 2.0,
+                      0.15 * level)  # fmt: skip
+        if self.happens(0.08):  # what leaked goes to a lymph node
+            inward = -20.0 if side == "L" else 20.0
+            axilla = shoulder + _point(inward, 5, -60) + _point(*self.rng.normal(0, 8, size=3))
+            self.add("lymph node", f"axilla {side}", axilla, _point(6, 6, 8), self.about(1.2, 0.7))
 
     def neck(self) -> None:
         if self.happens(0.35):  # thyroid and larynx's cartilage

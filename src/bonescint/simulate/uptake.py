@@ -25,6 +25,7 @@ from bonescint.simulate.skeleton import Skeleton
 
 _Values = NDArray[np.float32]
 _TEXTURE_CELL_MM = 12.0
+_AGE_SLOPE = 0.005  # a year; assumed
 
 
 class _Bone:
@@ -39,6 +40,7 @@ class _Bone:
         self.depth_mm = skeleton.depth_mm[span]
         self.x_mm = skeleton.positions_mm[span, 0]
         self.rng = rng
+        self.age = age
         # Joints wear: their uptake grows with age, and differs from joint to joint.
         self.wear = float(np.exp(rng.normal(0, 0.30)) * (0.8 + 0.006 * max(0.0, age - 30)))
 
@@ -105,7 +107,9 @@ def _sternum(bone: _Bone) -> _Values:
     manubrium = 0.32 * bone.wear * smoothstep(bone.along, 0.76, 0.86)
     angle = 0.45 * bone.wear * np.exp(-(((bone.along - 0.79) / 0.025) ** 2))
     joints = 0.5 * bone.wear * smoothstep(bone.along, 0.90, 0.97) * smoothstep(offset, 10, 24)
-    cartilage = float(np.exp(bone.rng.normal(np.log(0.10), 0.5)))
+    # Cartilage of the ribs turns to bone with age.
+    usual = np.log(0.10) + 0.012 * (bone.age - 60)
+    cartilage = float(np.exp(bone.rng.normal(usual, 0.5)))
     return np.asarray(
         bone_share * (1.05 + manubrium + angle + joints) + (1 - bone_share) * cartilage
     )
@@ -195,9 +199,7 @@ def _texture_cells(skeleton: Skeleton) -> tuple[NDArray[np.int32], tuple[int, in
     return (cells[:, 0] * ny + cells[:, 1]) * nz + cells[:, 2], (nx, ny, nz)
 
 
-def _texture(
-    skeleton: Skeleton, rng: np.random.Generator, amplitude: float
-) -> NDArray[np.float32]:
+def _texture(skeleton: Skeleton, rng: np.random.Generator, amplitude: float) -> NDArray[np.float32]:
     """Slow unevenness of uptake inside bones: a smooth random field around 1."""
     cells, shape = _texture_cells(skeleton)
     field = rng.standard_normal(shape, dtype=np.float32)
@@ -236,6 +238,8 @@ def normal_uptake(
         own = rng.normal(0, BONE_UPTAKE_SD * (0.5 if group in ("rib", "thoracic") else 1.0))
         scale = np.exp(level + own + side_level[side_of_region(region)])
         uptake[span] = _UPTAKE[group](bone) * scale
+    # Bone turns over less with age; tissue and organs then stand out more. Assumed.
+    uptake *= np.float32(np.exp(-_AGE_SLOPE * (patient.age - 60)))
     texture = _texture(skeleton, rng, float(rng.uniform(0.05, 0.14)))
     uptake *= texture
     uptake *= skeleton.volume
