@@ -160,9 +160,9 @@ def _add_arms(shape: _Modeller, marks: Landmarks, fat: float) -> None:
         wrist = marks.bottom(f"radius {side}")
         fingers = marks.bottom(f"hand {side}")
         # The trapezius slopes from the neck to the shoulder; the deltoid rounds it off.
-        shape.add_limb(neck, shoulder, 56 + 0.4 * fat, 40 + 0.4 * fat)
+        shape.add_limb(neck, shoulder, 56 + 0.4 * fat, 32 + 0.15 * fat)
         deltoid = 0.78 * shoulder + 0.22 * elbow
-        shape.add_limb(shoulder, deltoid, 47 + 0.5 * fat, 50 + 0.7 * fat)
+        shape.add_limb(shoulder, deltoid, 40 + 0.25 * fat, 50 + 0.7 * fat)
         shape.add_limb(deltoid, elbow, 49 + 0.7 * fat, 40 + 0.4 * fat)
         forearm = 0.75 * elbow + 0.25 * wrist
         shape.add_limb(elbow, forearm, 40 + 0.4 * fat, 43 + 0.35 * fat)
@@ -212,9 +212,9 @@ def _add_trunk(shape: _Modeller, marks: Landmarks, patient: Patient, fat: float)
          *ribs_middle[:2]),
         (ribs_high[2] - 110, ribs_half[0] + 22 + 1.0 * fat, ribs_half[1] + 18 + 0.9 * fat,
          *ribs_middle[:2]),
-        (shoulders[2] - 45, half_shoulders - 4, 88 + 0.6 * fat, shoulders[0], shoulders[1]),
-        (shoulders[2] - 5, 0.80 * half_shoulders, 72 + 0.5 * fat, shoulders[0], shoulders[1]),
-        (shoulders[2] + 40, 74 + 0.5 * fat, 58 + 0.3 * fat, shoulders[0], shoulders[1]),
+        (shoulders[2] - 55, 0.96 * half_shoulders, 88 + 0.6 * fat, shoulders[0], shoulders[1]),
+        (shoulders[2] - 15, 0.72 * half_shoulders, 72 + 0.5 * fat, shoulders[0], shoulders[1]),
+        (shoulders[2] + 35, 62 + 0.5 * fat, 58 + 0.3 * fat, shoulders[0], shoulders[1]),
     ]  # fmt: skip
     shape.add_trunk(np.array(rows, dtype=np.float32))
     if patient.sex == "F":

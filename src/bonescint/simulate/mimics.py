@@ -56,7 +56,7 @@ _PAIRED_JOINTS = (
 _MIDLINE = (
     _Joint("manubrium", "sternum", (0.92, 0.15, None), 0.16, 0.9, (10, 18)),
     _Joint("sternal angle", "sternum", (0.79, 0.0, None), 0.18, 1.4, (7, 11)),
-    _Joint("xiphoid", "sternum", (0.14, 0.0, None), 0.08, 1.8, (6, 9)),
+    _Joint("xiphoid", "sternum", (0.38, 0.0, None), 0.08, 1.8, (6, 9)),
     _Joint("dental", "mandible", (None, 0.7, 0.6), 0.34, 2.8, (6, 11)),
     _Joint("upper jaw", "skull", (0.10, 0.25, 0.88), 0.34, 2.2, (7, 14)),
     _Joint("sinus", "skull", (0.30, 0.1, 0.92), 0.24, 1.8, (8, 16)),

@@ -135,7 +135,9 @@ class _Draw:
         groin = _point(base[0], base[1] + 35, base[2] - 75)
         bend = 0.6 * hip + 0.4 * knee + _point(sign * rng.uniform(-50, 20), 75, 0)
         self.tube("catheter", "groin", [base, groin], 2.5, level * self.about(0.6, 0.3))
-        self.tube("catheter", "thigh", [groin, bend, bag], 2.5, level * self.about(0.25, 0.6))
+        share = np.linspace(0, 1, 9, dtype=np.float32)[:, None]  # a tube bends, it has no corners
+        curve = (1 - share) ** 2 * groin + 2 * share * (1 - share) * bend + share**2 * bag
+        self.tube("catheter", "thigh", list(curve), 2.5, level * self.about(0.25, 0.6))
         self.add("urine bag", "thigh", bag, _point(45, 16, 75) * np.float32(rng.uniform(0.6, 1.1)),
                  level * self.about(0.35, 0.5))  # fmt: skip
 

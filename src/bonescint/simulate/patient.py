@@ -170,7 +170,7 @@ def draw_patient(
         roll=float(rng.normal(0, 0.05)),
         arms=(_draw_arm(rng, index, style), _draw_arm(rng, index, style)),
         legs=(_draw_leg(rng), _draw_leg(rng)),
-        breathing_mm=float(rng.uniform(2.0, 5.0)),
+        breathing_mm=float(rng.uniform(3.0, 6.0)),
     )
 
 

@@ -11,7 +11,10 @@ from bonescint.simulate.skeleton import Skeleton, posed
 
 REFERENCE_HEIGHT_MM = 1690.0
 _VERTEBRA_STRETCH = 1.16  # the meshes leave wider gaps than discs do on a planar scan
-_JITTER_MM = {"rib": 1.0, "hand": 2.2, "foot": 2.0, "scapula": 1.2}
+_JITTER_MM = {"rib": 1.0, "hand": 3.2, "foot": 3.2, "scapula": 1.2, "skull": 1.5}
+_SKULL_WIDTH = 1.08
+_KNEE_REACH_MM = 4.0  # the meshes leave out the joint's cartilage on both sides
+_KNEE_JITTER_MM = 2.0
 
 
 def smoothstep(values: NDArray[np.float32], low: float, high: float) -> NDArray[np.float32]:
@@ -85,6 +88,16 @@ def patient_positions(
         if group in ("thoracic", "lumbar"):
             centre = positions[span, 2].mean()
             positions[span, 2] = centre + _VERTEBRA_STRETCH * (positions[span, 2] - centre)
+    for side in "LR":  # knees: no empty gap between the bones
+        for bone, sign in (("femur", -1), ("tibia", 1)):
+            span = skeleton.span(f"{bone} {side}")
+            along = skeleton.along[span]
+            near = along < 0.10 if sign < 0 else along > 0.90
+            reach = smoothstep(along[near], 0.10, 0.0) if sign < 0 else smoothstep(
+                along[near], 0.90, 1.0)  # fmt: skip
+            noise = rng.standard_normal(int(near.sum()), dtype=np.float32)
+            move = sign * np.float32(_KNEE_REACH_MM) * reach + np.float32(_KNEE_JITTER_MM) * noise
+            positions[span.start + np.flatnonzero(near), 2] += move
     sacrum = positions[skeleton.span("sacrum")]
     # Contiguous coordinates: x, y and z each in one run of memory.
     x, y, z = np.ascontiguousarray(positions.T)
@@ -93,6 +106,10 @@ def patient_positions(
     z -= z.min()
     positions = np.stack([x, y, z], axis=1)
     pivot = positions[skeleton.span("C2")].mean(axis=0)
+    # The mesh's skull is narrow; adults' are 140 to 160 mm wide.
+    head_span = skeleton.span("skull")
+    middle = positions[head_span, 0].mean()
+    positions[head_span, 0] = middle + np.float32(_SKULL_WIDTH) * (positions[head_span, 0] - middle)
     for region in ("skull", "mandible"):
         span = skeleton.span(region)
         head = turned(positions[span], pivot, (0, 1), patient.head_turn)
@@ -125,8 +142,10 @@ def _proportioned(positions: NDArray[np.float32], patient: Patient) -> NDArray[n
               patient.chest_width, patient.shoulder_width, 1.0, 1.0]  # fmt: skip
     depths = [1, 1, 1, 1, patient.chest_depth, patient.chest_depth, 1.0, 1.0, 1.0]
     trunk = smoothstep(heights, 850, 1050)
-    bend = patient.scoliosis_mm * trunk * np.sin(
-        2 * np.pi * (heights - 900) / 750 + patient.scoliosis_phase
+    bend = (
+        patient.scoliosis_mm
+        * trunk
+        * np.sin(2 * np.pi * (heights - 900) / 750 + patient.scoliosis_phase)
     )
     bend += patient.lean * (heights - 900)
     forward = patient.kyphosis_mm * smoothstep(heights, 1250, 1600)

@@ -21,13 +21,16 @@ from scipy import ndimage
 
 from bonescint.scan import MissingExtraError, ParameterError
 from bonescint.simulate.constants import SAMPLE_PITCH_MM
-from bonescint.simulate.regions import region_of_mesh
+from bonescint.simulate.regions import group_of_region, region_of_mesh
 from bonescint.simulate.voxelise import filled_cells
 
 _RIBCAGE = "ribcage_s"
 _STERNUM_FACES = 1450
 _RIB_FACES = range(90, 201)
 _VERTEBRA_FACES = 200
+_SLENDER = ("femur", "tibia", "humerus")
+_SHAFT_WIDENING = 1.18
+"""The meshes' femoral shaft is 23 mm wide; adults' are 25 (women) to 29 mm (men)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,7 +105,8 @@ def _body_model() -> tuple[Any, Any]:
 @lru_cache(1)
 def _couplings() -> tuple[tuple[int, int, tuple[float, ...]], ...]:
     """Addresses of every slave joint and its master (-1: none), and the polynomial between
-    them, highest power first."""
+    them, highest power first.
+    """
     mujoco, model = _body_model()
     found = []
     for equality in range(model.neq):
@@ -249,6 +253,23 @@ def _meshes() -> list[tuple[str, int, NDArray[Any], NDArray[Any]]]:
     return bones
 
 
+def _thickened(
+    points: NDArray[np.float64], along: NDArray[np.float64], factor: float
+) -> NDArray[np.float64]:
+    """Widen the shaft of a long bone around its axis; the ends stay as they are."""
+    stations = np.linspace(0, 1, 25)
+    level = np.clip(np.searchsorted(stations, along) - 1, 0, 23)
+    number = np.maximum(np.bincount(level, minlength=24), 1)
+    centres = (stations[:-1] + stations[1:]) / 2
+    wide = 1 + (factor - 1) * np.interp(along, (0.08, 0.2, 0.75, 0.88), (0, 1, 1, 0))
+    widened = points.copy()
+    for axis in (0, 1):
+        middle = np.bincount(level, points[:, axis], minlength=24) / number
+        centre = np.interp(along, centres, middle)
+        widened[:, axis] = centre + wide * (points[:, axis] - centre)
+    return widened
+
+
 def _normalised(values: NDArray[Any]) -> NDArray[Any]:
     low, high = values.min(), values.max()
     return np.asarray((values - low) / max(high - low, 1e-6))
@@ -303,6 +324,8 @@ def reference_skeleton() -> Skeleton:
         along[mine] = _normalised(position[mine, 2])
         lateral[mine] = _normalised(np.abs(position[mine, 0]))
         front[mine] = _normalised(position[mine, 1])
+        if group_of_region(regions[index]) in _SLENDER:
+            position[mine] = _thickened(position[mine], along[mine], _SHAFT_WIDENING)
     return Skeleton(
         positions_mm=(position + np.array([middle, 0, 0])).astype(np.float32),
         volume=volume.astype(np.float32),

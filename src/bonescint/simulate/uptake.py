@@ -102,8 +102,10 @@ def _rib(bone: _Bone) -> _Values:
 
 def _sternum(bone: _Bone) -> _Values:
     offset = np.abs(bone.x_mm - np.median(bone.x_mm))
-    half_width = 17 + 13 * smoothstep(bone.along, 0.76, 0.90) - 9 * smoothstep(bone.along, 0.3, 0.1)
-    bone_share = smoothstep(half_width + 3 - offset, 0, 8) * smoothstep(bone.along, 0.08, 0.22)
+    # The mesh holds the arch of cartilage below 0.35, too; the body tapers to the xiphoid.
+    waist = smoothstep(bone.along, 0.33, 0.56)
+    half_width = 6 + 10 * waist + 14 * smoothstep(bone.along, 0.76, 0.90)
+    bone_share = smoothstep(half_width + 4 - offset, 0, 10) * smoothstep(bone.along, 0.33, 0.50)
     manubrium = 0.32 * bone.wear * smoothstep(bone.along, 0.76, 0.86)
     angle = 0.45 * bone.wear * np.exp(-(((bone.along - 0.79) / 0.025) ** 2))
     joints = 0.5 * bone.wear * smoothstep(bone.along, 0.90, 0.97) * smoothstep(offset, 10, 24)
@@ -111,7 +113,7 @@ def _sternum(bone: _Bone) -> _Values:
     usual = np.log(0.10) + 0.012 * (bone.age - 60)
     cartilage = float(np.exp(bone.rng.normal(usual, 0.5)))
     return np.asarray(
-        bone_share * (1.05 + manubrium + angle + joints) + (1 - bone_share) * cartilage
+        bone_share * (1.25 + manubrium + angle + joints) + (1 - bone_share) * cartilage
     )
 
 
@@ -136,19 +138,25 @@ def _humerus(bone: _Bone) -> _Values:
 
 
 def _skull(bone: _Bone) -> _Values:
-    # The occiput thins out towards the neck; the mesh ends there in a flat cut.
-    occiput = smoothstep(bone.along, 0.02, 0.36) + smoothstep(bone.front, 0.35, 0.7)
-    vault = (0.36 * smoothstep(bone.depth_mm, 13, 6) + 0.012) * np.minimum(occiput, 1)
+    # The mesh ends below in a flat floor, which would shine as a hard line: the vault thins
+    # out towards the neck, later at the back than at the front.
+    rise = bone.along + 0.12 * bone.front
+    above_floor = smoothstep(rise, 0.10, 0.50)
+    # Temples are thin, forehead and occiput thick; what lies inside is diffuse.
+    thick = 1 - 0.5 * smoothstep(bone.lateral, 0.55, 0.95)
+    shell = smoothstep(bone.depth_mm, 14, 5)
+    vault = (0.36 * thick * shell + 0.10 * (1 - shell)) * above_floor
     face = (
         smoothstep(bone.front, 0.62, 0.82)
         * smoothstep(bone.along, 0.58, 0.40)
         * smoothstep(bone.depth_mm, 60, 5)
     )
-    # Base of the skull and mouth: diffuse, no hard line.
-    base = smoothstep(bone.along, 0.40, 0.22) * smoothstep(bone.along, 0.0, 0.10)
-    thickness = float(np.exp(bone.rng.normal(0, 0.25)))
+    # Base of the skull: diffuse, no hard line.
+    base = np.exp(-(((bone.along - 0.27) / 0.11) ** 2)) * smoothstep(bone.front, 0.15, 0.5)
+    # Thickened in some women past sixty (hyperostosis).
+    thickness = float(np.exp(bone.rng.normal(0.003 * max(0.0, bone.age - 60), 0.25)))
     face_level = 0.26 * float(np.exp(bone.rng.normal(0, 0.35)))
-    return np.asarray(vault * thickness + face_level * face + 0.11 * base * bone.wear)
+    return np.asarray(vault * thickness + face_level * face + 0.06 * base * bone.wear)
 
 
 def _mandible(bone: _Bone) -> _Values:

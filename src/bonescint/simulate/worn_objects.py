@@ -9,7 +9,7 @@ Transmissions follow from thickness and the NIST attenuation of the metal at 140
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ from scipy import ndimage
 from bonescint.scan import Focus, FocusKind, View, mirrored
 from bonescint.simulate.anatomy import Anatomy
 from bonescint.simulate.projection import Projector
+from bonescint.simulate.seen_foci import FocusMask, SeenFocus
 
 _Points = NDArray[np.float32]
 _FILL_PITCH_MM = 1.0
@@ -43,6 +44,22 @@ class WornObject:
     points_mm: _Points
     piece_mm2: float
     transmission: Mapping[View, float]
+
+    @property
+    def radius_mm(self) -> float:
+        """Radius of a disc of the same area."""
+        return float(np.sqrt(len(self.points_mm) * self.piece_mm2 / np.pi))
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """What was drawn, without the outline."""
+        return {
+            "cause": self.cause,
+            "region": self.region,
+            "radius_mm": self.radius_mm,
+            "centre_mm": [float(place) for place in self.points_mm.mean(axis=0)],
+            "transmission": {view.value: share for view, share in self.transmission.items()},
+        }
 
 
 class Shadow(NamedTuple):
@@ -68,28 +85,29 @@ class Shadow(NamedTuple):
         rows, columns = self.passed.shape
         return slice(self.top, self.top + rows), slice(self.left, self.left + columns)
 
-    def focus(self, mean: NDArray[np.float32]) -> Focus:
-        """The object as a focus of the truth.
+    def seen(self, mean: NDArray[np.float32]) -> SeenFocus:
+        """The object as a focus of the truth; its contrast-to-noise counts what it took away.
 
         Args:
             mean: noise-free mean counts of the view (rows, columns), shadow included.
         """
         inside = self.passed < (1 + self.passed.min()) / 2
-        kept = float(mean[self.window][inside].sum())
-        lost = float((mean[self.window] * (1 / self.passed - 1))[inside].sum())
+        part = mean[self.window]
+        kept = float(part[inside].sum())
+        lost = float((part * (1 / self.passed - 1))[inside].sum())
         row, column = ndimage.center_of_mass(1 - self.passed)
-        points = self.worn.points_mm
-        return Focus(
+        focus = Focus(
             view=self.view,
             row=float(row) + self.top,
             column=float(column) + self.left,
-            radius_mm=float(np.sqrt(len(points) * self.worn.piece_mm2 / np.pi)),
+            radius_mm=self.worn.radius_mm,
             kind=FocusKind.MIMIC,
             cause=self.worn.cause,
             region=self.worn.region,
             contrast=self.worn.transmission[self.view],
             contrast_to_noise=lost / float(np.sqrt(max(kept, 1.0))),
         )
+        return SeenFocus(focus, FocusMask(inside, self.top, self.left))
 
 
 def shadow(worn: WornObject, projector: Projector, view: View) -> Shadow | None:
@@ -123,24 +141,37 @@ def shadow(worn: WornObject, projector: Projector, view: View) -> Shadow | None:
     return Shadow(worn, view, mirrored(passed), top, camera.columns - right)
 
 
-def cast_shadows(
-    worn: list[WornObject], projector: Projector, photons: Mapping[View, NDArray[np.float32]]
-) -> list[Shadow]:
-    """Take away, in place, the unscattered photons that objects stop.
+def cast_shadows(worn: Sequence[WornObject], projector: Projector) -> list[Shadow]:
+    """Every shadow of some objects that falls inside the field, on either head.
 
     Args:
         worn: the objects.
         projector: geometry of the scan.
-        photons: for each view float32 (rows, columns).
-
-    Returns:
-        Every shadow that falls inside the field.
     """
     shadows = [shadow(thing, projector, view) for thing in worn for view in View]
-    cast = [found for found in shadows if found is not None]
-    for found in cast:
-        photons[found.view][found.window] *= found.passed
-    return cast
+    return [cast for cast in shadows if cast is not None]
+
+
+def share_passing(shadows: Sequence[Shadow], shape: tuple[int, int]) -> dict[View, NDArray[np.float32]]:
+    """Share of the unscattered photons that pass all objects.
+
+    Args:
+        shadows: of all objects.
+        shape: rows and columns of a view.
+
+    Returns:
+        For each view with a shadow an array (rows, columns).
+
+    Examples:
+        >>> share_passing([], (4, 4))
+        {}
+    """
+    shares: dict[View, NDArray[np.float32]] = {}
+    for cast in shadows:
+        if cast.view not in shares:
+            shares[cast.view] = np.ones(shape, dtype=np.float32)
+        shares[cast.view][cast.window] *= cast.passed
+    return shares
 
 
 def _ellipse(centre: tuple[float, float], radii: tuple[float, float]) -> _Points:
