@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from bonescint.scan import FocusKind, ParameterError
 from bonescint.simulate.anatomy import Anatomy
-from bonescint.simulate.constants import SITE_WEIGHTS
+from bonescint.simulate.constants import EARLY_SITE_FACTORS, SITE_WEIGHTS
 from bonescint.simulate.disease import Disease
 from bonescint.simulate.focal import FocalUptake, with_cold_core
 from bonescint.simulate.regions import group_of_region
@@ -16,6 +16,7 @@ SUPERSCAN_FROM = 60
 """From this number of metastases on, disease is diffuse in the axial skeleton. Assumed."""
 
 _MOST_FOCAL = 45
+_EARLY_UP_TO = 5  # metastases; assumed
 _ALONG_RIB_SHARE = 0.30  # disease that runs along a rib for centimetres; assumed
 _DIFFUSE_BONES = ("pelvis", "sacrum", "lumbar", "thoracic", "sternum", "rib", "scapula",
                   "humerus", "femur")  # fmt: skip
@@ -41,12 +42,15 @@ def draw_lesion_number(
     return 1 + int(np.clip(rng.geometric(1 / (disease.mean_number - 1)), 1, _MOST_FOCAL))
 
 
-def site_probabilities(regions: tuple[str, ...], primary: str) -> NDArray[np.float64]:
+def site_probabilities(
+    regions: tuple[str, ...], primary: str, *, early: bool = False
+) -> NDArray[np.float64]:
     """Probability that a metastasis lies in each region.
 
     Args:
         regions: names of the bones.
         primary: one of the primaries of the site tables.
+        early: whether the patient has few metastases; they lie elsewhere than later ones.
 
     Raises:
         ParameterError: an unknown primary tumour.
@@ -59,7 +63,10 @@ def site_probabilities(regions: tuple[str, ...], primary: str) -> NDArray[np.flo
         raise ParameterError(
             "primary", "site_probabilities", f"one of {', '.join(SITE_WEIGHTS)}", primary
         )
-    weights = SITE_WEIGHTS[primary]
+    factors = EARLY_SITE_FACTORS.get(primary, {}) if early else {}
+    weights = {
+        group: weight * factors.get(group, 1.0) for group, weight in SITE_WEIGHTS[primary].items()
+    }
     groups = [group_of_region(region) for region in regions]
     chances = np.array([weights.get(group, 0) / groups.count(group) for group in groups])
     return np.asarray(chances / chances.sum(), dtype=np.float64)
@@ -166,7 +173,8 @@ def draw_metastases(
         raise ParameterError("number", "draw_metastases", "at least 0", number)
     if number == 0:
         return []
-    chances = site_probabilities(anatomy.skeleton.regions, primary)
+    early = number <= _EARLY_UP_TO
+    chances = site_probabilities(anatomy.skeleton.regions, primary, early=early)
     # Disease clusters: some patients have it in the spine, some in the ribs.
     chances = chances * rng.gamma(1.2, 1.0, size=len(chances))
     chances /= chances.sum()

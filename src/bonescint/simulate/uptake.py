@@ -145,7 +145,7 @@ def _skull(bone: _Bone) -> _Values:
     # Temples are thin, forehead and occiput thick; what lies inside is diffuse.
     thick = 1 - 0.5 * smoothstep(bone.lateral, 0.55, 0.95)
     shell = smoothstep(bone.depth_mm, 14, 5)
-    vault = (0.36 * thick * shell + 0.10 * (1 - shell)) * above_floor
+    vault = (0.28 * thick * shell + 0.08 * (1 - shell)) * above_floor
     face = (
         smoothstep(bone.front, 0.62, 0.82)
         * smoothstep(bone.along, 0.58, 0.40)
