@@ -23,11 +23,12 @@ from bonescint.simulate import (
     Anatomy,
     Projector,
     SimulatedScan,
-    camera_named,
     draw_anatomy,
     draw_camera,
     simulate_scan,
 )
+from bonescint.simulate.disease import PRIMARIES
+from bonescint.simulate.metastases import draw_lesion_number, draw_metastases
 from bonescint.simulate.regions import group_of_region
 
 LEVELS = (5, 50, 95)
@@ -84,6 +85,7 @@ class Seen:
     number: Counter[bool] = field(default_factory=Counter)
     lesions: dict[str, list[list[str]]] = field(default_factory=dict)
     visible: list[float] = field(default_factory=list)
+    benign: dict[bool, list[float]] = field(default_factory=lambda: {True: [], False: []})
     masses: list[float] = field(default_factory=list)
 
 
@@ -151,6 +153,17 @@ def simulated_population(patients: int, seed: int) -> Seen:
         litres = float(anatomy.body.tissue.sum()) * 8.0**3 / 1e6
         seen.masses.append(litres / (patient.body_mass_index * (patient.height_mm / 1000) ** 2))
         found = {f.cause for f in simulated.truth.foci if f.kind is FocusKind.MIMIC}
+        in_bone = {str(name) for name in anatomy.skeleton.regions}
+        seen.benign[positive].append(
+            max(
+                (
+                    focus.contrast_to_noise or 0.0
+                    for focus in simulated.truth.foci
+                    if focus.kind is FocusKind.MIMIC and focus.region in in_bone
+                ),
+                default=0.0,
+            )
+        )
         parameters = simulated.parameters["organs"]
         if isinstance(parameters, list):
             found |= {str(item["cause"]) for item in parameters if isinstance(item, dict)}
@@ -158,13 +171,27 @@ def simulated_population(patients: int, seed: int) -> Seen:
         if not positive:
             for name, value in ratios_of(anatomy, simulated).items():
                 seen.ratios.setdefault(name, []).append(value)
+        # Sites and numbers need no camera: draw them for every primary tumour.
+        lesion_rng = np.random.default_rng([seed, number, 1])
+        for primary in PRIMARIES:
+            found_regions = [
+                lesion.region
+                for lesion in draw_metastases(
+                    anatomy,
+                    anatomy.skeleton.volume,
+                    lesion_rng,
+                    number=draw_lesion_number(lesion_rng, primary),
+                    primary=primary,
+                )
+            ]
+            seen.lesions.setdefault(primary, []).append(found_regions)
+        if not positive:
             continue
         best: dict[tuple[str, float, float], float] = {}
         for focus in simulated.truth.foci:
             if focus.kind is FocusKind.METASTASIS:
                 key = (focus.region, focus.radius_mm or 0.0, focus.contrast or 0.0)
                 best[key] = max(best.get(key, 0.0), focus.contrast_to_noise or 0.0)
-        seen.lesions.setdefault(simulated.primary, []).append([key[0] for key in best])
         seen.visible.append(max(best.values(), default=0.0))
     return seen
 
@@ -248,7 +275,6 @@ def main() -> None:
     parser.add_argument("--patients", type=int, default=200)
     parser.add_argument("--seed", type=int, default=2026)
     options = parser.parse_args()
-    camera_named("discovery")
     seen = simulated_population(options.patients, options.seed)
     outside: list[str] = []
     print(f"{options.patients} simulated patients, seed {options.seed}, half with metastases.\n")
@@ -258,6 +284,10 @@ def main() -> None:
     visible = np.mean(np.array(seen.visible) >= 5)
     print(f"\nPositive patients with a metastasis at a contrast-to-noise ratio of 5 or more in "
           f"a view: {100 * visible:.0f} %.")  # fmt: skip
+    for positive, name in ((False, "without"), (True, "with")):
+        hot = np.mean(np.array(seen.benign[positive]) >= 5)
+        print(f"Patients {name} metastases who have something benign in bone as visible as that: "
+              f"{100 * hot:.0f} %.")  # fmt: skip
     print("\nOutside a published range, or unlike between positive and negative:\n")
     print("\n".join(f"- {line}" for line in outside) if outside else "- nothing")
 

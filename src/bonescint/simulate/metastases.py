@@ -138,7 +138,7 @@ def _diffuse(
                 region=region,
                 centre_mm=marks.top(region) if long_bone else marks.centre(region),
                 radius_mm=float(rng.uniform(110, 190)) if long_bone else 300.0,
-                contrast=1 + hotness * float(rng.lognormal(np.log(1.1), 0.35)),
+                contrast=1 + hotness * float(rng.lognormal(np.log(1.6), 0.35)),
                 normal=normal,
                 kind=FocusKind.METASTASIS,
                 cause="diffuse metastases",

@@ -159,17 +159,17 @@ class _Draw:
         rng = self.rng
         if rng.random() < 0.13:  # ribs in a row
             side, first = str(rng.choice(["L", "R"])), int(rng.integers(3, 9))
-            front, heat = float(rng.uniform(0.25, 0.95)), float(rng.gamma(4.0, 0.9))
+            front, heat = float(rng.uniform(0.25, 0.95)), float(rng.gamma(4.0, 1.8))
             for number in range(first, min(first + int(rng.integers(2, 6)), 12)):
                 region = f"rib{number:02d} {side}"
                 place = (None, None, float(np.clip(front + rng.normal(0, 0.03), 0, 1)))
-                centre, radius = self.at(region, place), float(rng.uniform(6, 10))
+                centre, radius = self.at(region, place), float(rng.uniform(7, 11))
                 contrast = 1 + heat * float(rng.uniform(0.5, 1.5))
                 self.add("rib fracture", region, centre, radius, contrast)
         if rng.random() < 0.09:  # a single one: in a scan, the hardest to tell
             region = f"rib{int(rng.integers(3, 12)):02d} {rng.choice(['L', 'R'])}"
             self.add("rib fracture", region, self.at(region, (None, None, rng.uniform(0.3, 1.0))),
-                     float(rng.uniform(5, 8)), self.contrast(2.4))  # fmt: skip
+                     float(rng.uniform(6, 10)), self.contrast(5.5))  # fmt: skip
         if rng.random() < 0.035 * self.wear:  # an older one of a limb
             bone, along, size = _LIMB_FRACTURES[int(rng.integers(len(_LIMB_FRACTURES)))]
             region = f"{bone} {rng.choice(['L', 'R'])}"
@@ -245,7 +245,7 @@ class _Draw:
         rim = rng.random() < 0.6
         for bone, cap, beside in (("femur", 0.0, 0.10), ("tibia", 1.0, 0.88)):
             region = f"{bone} {side}"
-            self.add("knee prosthesis", region, self.at(region, (cap, 0.4, 0.5)), 30.0, 0.2)
+            self.add("knee prosthesis", region, self.at(region, (cap, 0.4, 0.5)), 36.0, 0.1)
             if rim:
                 for lateral in (0.15, 0.85):
                     self.add("around prosthesis", region, self.at(region, (beside, lateral, 0.5)),

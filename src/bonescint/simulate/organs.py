@@ -139,7 +139,7 @@ class _Draw:
         curve = (1 - share) ** 2 * groin + 2 * share * (1 - share) * bend + share**2 * bag
         self.tube("catheter", "thigh", list(curve), 2.5, level * self.about(0.25, 0.6))
         self.add("urine bag", "thigh", bag, _point(45, 16, 75) * np.float32(rng.uniform(0.6, 1.1)),
-                 level * self.about(0.35, 0.5))  # fmt: skip
+                 level * self.about(0.2, 0.6))  # fmt: skip
 
     def injection(self) -> None:
         # Seen in 17.5 % of 450 scans (PMC8484323); faint ones are more frequent.

@@ -10,8 +10,11 @@ from bonescint.simulate.regions import group_of_region
 from bonescint.simulate.skeleton import Skeleton, posed
 
 REFERENCE_HEIGHT_MM = 1690.0
-_VERTEBRA_STRETCH = 1.16  # the meshes leave wider gaps than discs do on a planar scan
-_JITTER_MM = {"rib": 1.0, "hand": 3.2, "foot": 3.2, "scapula": 1.2, "skull": 1.5}
+_VERTEBRA_STRETCH = {
+    "thoracic": 1.16,
+    "lumbar": 1.27,
+}  # the meshes leave wider gaps than discs do on a planar scan
+_JITTER_MM = {"rib": 1.0, "hand": 3.2, "foot": 3.2, "scapula": 1.2, "skull": 1.5, "lumbar": 1.5}
 _SKULL_WIDTH = 1.08
 _KNEE_REACH_MM = 4.0  # the meshes leave out the joint's cartilage on both sides
 _KNEE_JITTER_MM = 2.0
@@ -85,9 +88,10 @@ def patient_positions(
     groups = [group_of_region(name) for name in skeleton.regions]
     spans = [skeleton.span(region) for region in skeleton.regions]
     for span, group in zip(spans, groups, strict=True):
-        if group in ("thoracic", "lumbar"):
+        if group in _VERTEBRA_STRETCH:
             centre = positions[span, 2].mean()
-            positions[span, 2] = centre + _VERTEBRA_STRETCH * (positions[span, 2] - centre)
+            stretch = np.float32(_VERTEBRA_STRETCH[group])
+            positions[span, 2] = centre + stretch * (positions[span, 2] - centre)
     for side in "LR":  # knees: no empty gap between the bones
         for bone, sign in (("femur", -1), ("tibia", 1)):
             span = skeleton.span(f"{bone} {side}")

@@ -134,14 +134,14 @@ def _humerus(bone: _Bone) -> _Values:
     elbow = smoothstep(bone.along, 0.10, 0.03)
     shaft = 0.30 * (1.15 - 0.3 * smoothstep(bone.depth_mm, 4, 9))
     # Shoulders are often hot and benign, far more in some people than in others.
-    return np.asarray(shaft + 0.36 * bone.wear**1.5 * head + 0.30 * bone.wear * elbow)
+    return np.asarray(shaft + 0.32 * bone.wear**1.5 * head + 0.30 * bone.wear * elbow)
 
 
 def _skull(bone: _Bone) -> _Values:
     # The mesh ends below in a flat floor, which would shine as a hard line: the vault thins
     # out towards the neck, later at the back than at the front.
     rise = bone.along + 0.12 * bone.front
-    above_floor = smoothstep(rise, 0.10, 0.50)
+    above_floor = smoothstep(rise, 0.16, 0.62)
     # Temples are thin, forehead and occiput thick; what lies inside is diffuse.
     thick = 1 - 0.5 * smoothstep(bone.lateral, 0.55, 0.95)
     shell = smoothstep(bone.depth_mm, 14, 5)
