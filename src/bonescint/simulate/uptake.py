@@ -61,7 +61,7 @@ def _femur(bone: _Bone) -> _Values:
     trochanter = smoothstep(bone.along, 0.80, 0.86) * smoothstep(bone.lateral, 0.6, 0.9)
     condyles = smoothstep(bone.along, 0.12, 0.03)
     shaft = 0.42 * (1.15 - 0.3 * smoothstep(bone.depth_mm, 4, 10))
-    return np.asarray(shaft + 0.22 * proximal + 0.22 * trochanter + bone.wear * 0.16 * condyles)
+    return np.asarray(shaft + 0.22 * proximal + 0.22 * trochanter + bone.wear * 0.14 * condyles)
 
 
 def _pelvis(bone: _Bone) -> _Values:
@@ -176,7 +176,7 @@ def _foot(bone: _Bone) -> _Values:
 
 _UPTAKE: dict[str, Callable[[_Bone], _Values]] = {
     "femur": _femur,
-    "tibia": _long_bone(0.33, 0.26, 0.28),
+    "tibia": _long_bone(0.33, 0.23, 0.28),
     "fibula": _long_bone(0.36, 0.30, 0.40),
     "patella": lambda bone: np.full(len(bone.along), 0.42 * bone.wear, dtype=np.float32),
     "humerus": _humerus,
