@@ -49,14 +49,16 @@ class Body:
     @property
     def depth_range_mm(self) -> tuple[float, float]:
         """Back and front of the body, as y."""
-        used = np.flatnonzero(self.tissue.any(axis=0).any(axis=1))
+        outline = np.asarray(self.tissue.any(axis=0), dtype=bool)
+        used = np.flatnonzero(outline.any(axis=1))
         first = float(self.origin_mm[1])
         return first + CELL_MM * float(used[0]), first + CELL_MM * float(used[-1] + 1)
 
     @property
     def height_range_mm(self) -> tuple[float, float]:
         """Soles and vertex of the body, as z."""
-        used = np.flatnonzero(self.tissue.any(axis=0).any(axis=0))
+        outline = np.asarray(self.tissue.any(axis=0), dtype=bool)
+        used = np.flatnonzero(outline.any(axis=0))
         first = float(self.origin_mm[2])
         return first + CELL_MM * float(used[0]), first + CELL_MM * float(used[-1] + 1)
 
@@ -323,9 +325,9 @@ def _flat_cells(
 
 def _window_of(solid: NDArray[np.bool_]) -> tuple[slice, slice, slice]:
     """The cells that are used, and three more on each side."""
-    depths_and_heights = solid.any(axis=0)
+    depths_and_heights = np.asarray(solid.any(axis=0), dtype=bool)
     used = (
-        solid.reshape(len(solid), -1).any(axis=1),
+        np.asarray(solid.reshape(len(solid), -1).any(axis=1), dtype=bool),
         depths_and_heights.any(axis=1),
         depths_and_heights.any(axis=0),
     )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,6 +12,7 @@ from bonescint.simulate.anatomy import Anatomy
 from bonescint.simulate.focal import FocalUptake, soft_focus, soft_tube
 
 _Point = NDArray[np.float32]
+_Place = NDArray[np.floating[Any]]
 
 
 def _point(x: float, y: float, z: float) -> _Point:
@@ -41,14 +45,14 @@ class _Draw:
         )
 
     def tube(
-        self, cause: str, region: str, points: list[_Point], radius_mm: float, level: float
+        self, cause: str, region: str, points: Sequence[_Place], radius_mm: float, level: float
     ) -> None:
         """Place a line of activity through points."""
         self.found.append(
             soft_tube(
                 cause=cause,
                 region=region,
-                points_mm=np.stack(points),
+                points_mm=np.stack(points).astype(np.float32),
                 radius_mm=radius_mm,
                 concentration=level,
             )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,7 +22,9 @@ _KNEE_REACH_MM = 4.0  # the meshes leave out the joint's cartilage on both sides
 _KNEE_JITTER_MM = 2.0
 
 
-def smoothstep(values: NDArray[np.float32], low: float, high: float) -> NDArray[np.float32]:
+def smoothstep(
+    values: NDArray[np.floating[Any]], low: float | np.float32, high: float | np.float32
+) -> NDArray[np.float32]:
     """0 at or before `low`, 1 at or after `high`, smooth between.
 
     Examples:

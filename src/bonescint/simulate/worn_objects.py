@@ -181,7 +181,7 @@ def _ellipse(centre: tuple[float, float], radii: tuple[float, float]) -> _Points
     x, z = (np.arange(-radius, radius + _FILL_PITCH_MM, _FILL_PITCH_MM) for radius in radii)
     grid = np.stack(np.meshgrid(x, z, indexing="ij"), axis=-1).reshape(-1, 2)
     inside = ((grid / np.asarray(radii)) ** 2).sum(axis=1) <= 1
-    return (grid[inside] + np.asarray(centre)).astype(np.float32)
+    return np.asarray(grid[inside] + np.asarray(centre), dtype=np.float32)
 
 
 def _frame(centre: tuple[float, float], half: tuple[float, float], bar: float) -> _Points:
@@ -189,7 +189,7 @@ def _frame(centre: tuple[float, float], half: tuple[float, float], bar: float) -
     x, z = (np.arange(-size, size + _FILL_PITCH_MM, _FILL_PITCH_MM) for size in half)
     grid = np.stack(np.meshgrid(x, z, indexing="ij"), axis=-1).reshape(-1, 2)
     edge = (np.abs(grid[:, 0]) > half[0] - bar) | (np.abs(grid[:, 1]) > half[1] - bar)
-    return (grid[edge] + np.asarray(centre)).astype(np.float32)
+    return np.asarray(grid[edge] + np.asarray(centre), dtype=np.float32)
 
 
 def _arc(
@@ -199,7 +199,7 @@ def _arc(
     length = max(radii) * abs(angles[1] - angles[0])
     turn = np.linspace(*angles, max(2, int(length)))
     points = np.stack([radii[0] * np.cos(turn), radii[1] * np.sin(turn)], axis=1)
-    return (points + np.asarray(centre)).astype(np.float32)
+    return np.asarray(points + np.asarray(centre), dtype=np.float32)
 
 
 def _before(transmission: float) -> Mapping[View, float]:
@@ -292,8 +292,8 @@ class _Draw:
             clasp = _frame((float(middle[0]), height - 40), (9.0, 16.0), 4.0)
             self.add("bra clasp", "chest", clasp, _behind(0.7))
         if patient.primary == "breast" and rng.random() < 0.04:  # 4 cm of silicone
-            sign = float(rng.choice([-1, 1]))
-            centre = (float(middle[0]) + sign * across, height)
+            one_side = float(rng.choice([-1, 1]))
+            centre = (float(middle[0]) + one_side * across, height)
             self.add("breast prosthesis", "chest", _ellipse(centre, (62.0, 58.0)),
                      _before(float(rng.uniform(0.55, 0.7))))  # fmt: skip
 
