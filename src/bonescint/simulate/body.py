@@ -326,11 +326,14 @@ def _flat_cells(
 def _window_of(solid: NDArray[np.bool_]) -> tuple[slice, slice, slice]:
     """The cells that are used, and three more on each side."""
     depths_and_heights = np.asarray(solid.any(axis=0), dtype=bool)
-    used = (
-        np.asarray(solid.reshape(len(solid), -1).any(axis=1), dtype=bool),
-        depths_and_heights.any(axis=1),
-        depths_and_heights.any(axis=0),
-    )
+    used = [
+        np.asarray(line, dtype=bool)
+        for line in (
+            solid.reshape(len(solid), -1).any(axis=1),
+            depths_and_heights.any(axis=1),
+            depths_and_heights.any(axis=0),
+        )
+    ]
     first = [max(0, int(line.argmax()) - 3) for line in used]
     last = [len(line) - max(0, int(line[::-1].argmax()) - 3) for line in used]
     return slice(first[0], last[0]), slice(first[1], last[1]), slice(first[2], last[2])

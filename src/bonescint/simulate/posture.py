@@ -144,11 +144,12 @@ def _proportioned(positions: NDArray[np.float32], patient: Patient) -> NDArray[n
     heights = np.arange(0, max(1800.0, float(z.max())) + 2)
     level = z.astype(np.int32)
     # Heights on the reference skeleton: hip joint 860, lowest ribs 1150, shoulders 1430.
-    stations = [0, 700, 860, 1000, 1180, 1320, 1430, 1500, 1800]
+    # One width for the whole shoulder, or the heads of the humeri would be stretched.
+    stations = [0, 700, 860, 1000, 1180, 1320, 1400, 1480, 1540, 1800]
     limbs = (1 + patient.pelvis_width) / 2
-    widths = [limbs, limbs, patient.pelvis_width, patient.pelvis_width, patient.chest_width,
-              patient.chest_width, patient.shoulder_width, 1.0, 1.0]  # fmt: skip
-    depths = [1, 1, 1, 1, patient.chest_depth, patient.chest_depth, 1.0, 1.0, 1.0]
+    pelvis, chest, shoulder = patient.pelvis_width, patient.chest_width, patient.shoulder_width
+    widths = [limbs, limbs, pelvis, pelvis, chest, chest, shoulder, shoulder, 1.0, 1.0]
+    depths = [1, 1, 1, 1, patient.chest_depth, patient.chest_depth, 1.0, 1.0, 1.0, 1.0]
     trunk = smoothstep(heights, 850, 1050)
     bend = (
         patient.scoliosis_mm

@@ -61,7 +61,7 @@ def _femur(bone: _Bone) -> _Values:
     trochanter = smoothstep(bone.along, 0.80, 0.86) * smoothstep(bone.lateral, 0.6, 0.9)
     condyles = smoothstep(bone.along, 0.12, 0.03)
     shaft = 0.42 * (1.15 - 0.3 * smoothstep(bone.depth_mm, 4, 10))
-    return np.asarray(shaft + 0.22 * proximal + 0.22 * trochanter + bone.wear * 0.14 * condyles)
+    return np.asarray(shaft + 0.22 * proximal + 0.22 * trochanter + bone.wear * 0.12 * condyles)
 
 
 def _pelvis(bone: _Bone) -> _Values:
