@@ -4,17 +4,22 @@ Floor 1 of the house: arrays and nouns only, no files. Needs the extra `simulate
 """
 
 from bonescint.simulate.anatomy import Anatomy, build_anatomy, draw_anatomy
-from bonescint.simulate.camera import Camera, Projector
-from bonescint.simulate.cameras import CAMERAS, camera_named, draw_camera
+from bonescint.simulate.camera import Camera
+from bonescint.simulate.cameras import CAMERAS, camera_named, draw_camera, set_up_camera
+from bonescint.simulate.disease import Disease
 from bonescint.simulate.patient import ArmPose, LegPose, Patient, draw_patient
 from bonescint.simulate.population import Population
+from bonescint.simulate.projection import Projector
+from bonescint.simulate.region_maps import TWELVE_NAMES, region_maps, twelve_regions
 from bonescint.simulate.simulated_scan import SimulatedScan, simulate_scan
 
 __all__ = [
     "CAMERAS",
+    "TWELVE_NAMES",
     "Anatomy",
     "ArmPose",
     "Camera",
+    "Disease",
     "LegPose",
     "Patient",
     "Population",
@@ -25,5 +30,8 @@ __all__ = [
     "draw_anatomy",
     "draw_camera",
     "draw_patient",
+    "region_maps",
+    "set_up_camera",
     "simulate_scan",
+    "twelve_regions",
 ]

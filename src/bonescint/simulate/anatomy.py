@@ -59,13 +59,14 @@ class Anatomy:
             cause: what it is.
             elongation: stretch along x, y and z.
         """
-        members = self.skeleton.members(region)
-        offset = (self.positions_mm[members] - centre_mm) / np.asarray(elongation, np.float32)
-        distance = np.sqrt((offset**2).sum(axis=1)) / radius_mm
+        span = self.skeleton.span(region)
+        scale = (np.asarray(elongation) * radius_mm).astype(np.float32)
+        x, y, z = ((self.positions_mm[span] - np.float32(centre_mm)) / scale).T
+        squared = x * x + y * y + z * z
         # Nearly flat inside, a soft edge: lesions are neither points nor Gaussians.
-        profile = np.exp(-(distance**4)).astype(np.float32)
-        chosen = profile > 0.02
-        members, profile = members[chosen], profile[chosen]
+        profile = np.exp(-(squared**2))
+        chosen = np.flatnonzero(profile > 0.02)
+        members, profile = span.start + chosen, profile[chosen]
         volume = self.skeleton.volume[members]
         # New bone forms at a rate of its own, even where normal uptake is low.
         floor = 0.45 * volume if contrast > 1 else np.float32(0)

@@ -21,14 +21,28 @@ CELL_MM = 8.0
 SAMPLE_PITCH_MM = 2.4
 """Spacing of the samples that stand for bone. Assumed: about one pixel."""
 
-SLABS = 10
-"""Depth slabs that share one blur. Assumed: the width of the blur changes by under 1 mm."""
+SLAB_MM = 28.0
+"""Thickness of a slab that shares one blur. Assumed: in it the blur's FWHM changes by about
+1 mm, and each slab has the blur of its activity's mean distance."""
+
+PHOTOPEAK_KEV = 140.5
+"""Gamma line of technetium-99m (140.51 keV)."""
+
+REFERENCE_WINDOW = 0.20
+"""Energy window to which counts and scatter refer: 15 to 20 % is usual (EANM 2016)."""
+
+REFERENCE_SPEED_CM_PER_MIN = 10.0
+"""Scan speed to which counts refer: 10 to 15 cm/min is usual (PubMed 39358241)."""
 
 SCATTER_FRACTION = 0.22
-"""Scattered over primary counts in the photopeak window. Tuned."""
+"""Scattered over primary counts in a 20 % window. Tuned."""
 
 SCATTER_SIGMA_MM = 35.0
 """Width of the scatter kernel. Tuned."""
+
+BACKGROUND_SHARE = 0.012
+"""Counts from the room and through septa, even over the field, over primary counts. Tuned to
+NM1 (0.25 counts a pixel beside the body in 3.6 million)."""
 
 BONE_UPTAKE_SD = 0.13
 """Standard deviation of the logarithm of a bone's own uptake between patients. Tuned."""
@@ -39,35 +53,19 @@ BONE_GROUP_UPTAKE_SD = 0.16
 SIDE_UPTAKE_SD = 0.05
 """The same between left and right. Assumed."""
 
-SOFT_TISSUE_UPTAKE_MEDIAN = 0.012
+SOFT_TISSUE_UPTAKE_MEDIAN = 0.010
 """Concentration in soft tissue over that in a standard bone at 3 h. Tuned to a thigh over
 lumbar spine ratio of 0.03 to 0.09 in posterior views (four real scans)."""
 
 SOFT_TISSUE_UPTAKE_SD = 0.60
 """Standard deviation of its logarithm: renal function, delay, weight. Tuned."""
 
-LESION_RADIUS_MEDIAN_MM = 13.0
-"""Median radius of a metastasis. No source found; tuned."""
-
-LESION_RADIUS_SD = 0.45
-"""Standard deviation of the logarithm of that radius. No source found; tuned."""
-
-LESION_CONTRAST_MEDIAN = 4.0
-"""Median of (uptake over the bone around it, less 1). No source found; tuned."""
-
-LESION_CONTRAST_SD = 0.65
-"""Standard deviation of the logarithm of that contrast. No source found; tuned."""
-
-VISIBLE_CONTRAST_TO_NOISE = 5.0
-"""A metastasis counts as visible in a view from this contrast-to-noise ratio on. Rose
-criterion: 3 to 5 for a uniform disc in noise."""
-
 SITE_WEIGHTS = {
     # Prostate: assumed, after the patients with each site in World J Radiol 2024;16(7):265 (of
     # about 81); vertebrae divided over their levels, sites of few foci a patient taken down.
     "prostate": {
-        "pelvis": 68, "thoracic": 38, "lumbar": 34, "cervical": 8, "sacrum": 18, "rib": 55,
-        "sternum": 26, "femur": 41, "scapula": 30, "skull": 22, "clavicle": 14, "humerus": 26,
+        "pelvis": 68, "thoracic": 38, "lumbar": 34, "cervical": 8, "sacrum": 18, "rib": 58,
+        "sternum": 36, "femur": 41, "scapula": 36, "skull": 22, "clavicle": 18, "humerus": 13,
         "tibia": 3, "mandible": 1,
     },
     # Breast: assumed; more ribs and sternum, fewer lumbar, after Wang, Oncol Lett 2012.
@@ -90,6 +88,10 @@ SITE_WEIGHTS = {
 }  # fmt: skip
 """How often a site carries metastases, by primary tumour (relative)."""
 
-SUPERSCAN_SHARE = {"prostate": 0.08, "breast": 0.04, "lung": 0.01, "other": 0.02}
-"""Share of positive scans with diffuse disease. Assumed; 10 of 81 with prostate cancer in World
-J Radiol 2024;16(7):265, a series of advanced disease."""
+EARLY_SITE_FACTORS = {
+    "prostate": {"rib": 0.6, "lumbar": 3.2, "sternum": 0.2},
+    "breast": {"rib": 1.5, "lumbar": 2.2, "sternum": 1.7},
+}
+"""What these weights are multiplied with in patients of few metastases. Tuned to the shares of
+foci in early disease (Wang, Oncol Lett 2012): breast, ribs 27.2 %, lumbar 13.9 %, sternum
+17.9 %; prostate, ribs 8.6 %, lumbar 39.7 %, sternum 1.7 %."""

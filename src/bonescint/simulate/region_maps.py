@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from bonescint.scan import View
 from bonescint.simulate.anatomy import Anatomy
-from bonescint.simulate.camera import Projector
+from bonescint.simulate.projection import Projector
 from bonescint.simulate.regions import group_of_region
 
 _EDGE = 0.15

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from bonescint.scan import (
     Acquisition,
-    Focus,
-    FocusKind,
     ParameterError,
     PixelUnit,
     Scan,
@@ -20,22 +18,29 @@ from bonescint.scan import (
     ViewRule,
 )
 from bonescint.simulate.anatomy import Anatomy
-from bonescint.simulate.camera import Camera, Projector, detected
-from bonescint.simulate.constants import (
-    SOFT_TISSUE_UPTAKE_MEDIAN,
-    SOFT_TISSUE_UPTAKE_SD,
-    VISIBLE_CONTRAST_TO_NOISE,
-)
+from bonescint.simulate.camera import Camera
+from bonescint.simulate.constants import SOFT_TISSUE_UPTAKE_MEDIAN, SOFT_TISSUE_UPTAKE_SD
+from bonescint.simulate.disease import Disease
+from bonescint.simulate.faults import HeadFaults, draw_faults, field_of
 from bonescint.simulate.focal import FocalUptake
 from bonescint.simulate.metastases import draw_lesion_number, draw_metastases
 from bonescint.simulate.mimics import draw_mimics
+from bonescint.simulate.motion import Motion, draw_motion
 from bonescint.simulate.organs import draw_organs
+from bonescint.simulate.parameters import Json, as_json, bone_uptake
+from bonescint.simulate.projection import Projector, detected
+from bonescint.simulate.seen_foci import FocusMask, SeenFocus, joined_masks, occult, seen_foci
 from bonescint.simulate.uptake import normal_uptake
-
-_MASK_LEVEL = 0.40
-"""A focus' mask is where its own counts exceed this share of their peak. Assumed."""
+from bonescint.simulate.worn_objects import (
+    WornObject,
+    cast_shadows,
+    draw_worn_objects,
+    share_passing,
+)
 
 _HEADROOM_MM = (40.0, 220.0)
+_COUNTS_SD = 0.35
+"""Spread of the logarithm of the counts between patients of one camera. Assumed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -48,13 +53,49 @@ class SimulatedScan:
         means: for each view the noise-free mean (rows, columns).
         occult: positive, but no metastasis reaches the stated contrast-to-noise ratio.
         primary: primary tumour, or empty.
+        mimic_masks: for each view a bool array (rows, columns), true on mimics.
+        focus_masks: the mask of each of `truth.foci`, in the same order.
+        parameters: everything that was drawn, as JSON can hold it.
+        projector: how the patient lay under the camera; projects more of the anatomy, such
+            as its regions, onto the same pixels.
     """
 
     scan: Scan
     truth: Truth
-    means: dict[View, NDArray[np.float32]]
+    means: Mapping[View, NDArray[np.float32]]
     occult: bool
     primary: str
+    mimic_masks: Mapping[View, NDArray[np.bool_]]
+    focus_masks: tuple[FocusMask, ...]
+    parameters: Mapping[str, Json]
+    projector: Projector
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Tracer:
+    """Where the tracer is in one patient.
+
+    Attributes:
+        primary: primary tumour, or empty.
+        normal: normal uptake of the bone samples (n,).
+        metastases, mimics, organs: what is added to it.
+        worn: what takes up nothing and stops photons.
+        tissue: concentration in soft tissue.
+        spare: share that diffuse disease leaves for organs and soft tissue.
+    """
+
+    primary: str
+    normal: NDArray[np.float32]
+    metastases: list[FocalUptake]
+    mimics: list[FocalUptake]
+    organs: list[FocalUptake]
+    worn: list[WornObject]
+    tissue: float
+    spare: float
+
+    @property
+    def foci(self) -> list[FocalUptake]:
+        return [*self.metastases, *self.mimics]
 
 
 def simulate_scan(
@@ -66,6 +107,9 @@ def simulate_scan(
     scan_id: str,
     lesions: int | None = None,
     counts: float | None = None,
+    exposure: float = 1.0,
+    disease: Disease | None = None,
+    faults: Mapping[View, HeadFaults] | None = None,
 ) -> SimulatedScan:
     """Simulate one whole-body bone scan.
 
@@ -76,62 +120,98 @@ def simulate_scan(
         positive: whether the patient has metastatic bone disease.
         scan_id: identifier to give it.
         lesions: number of metastases; drawn if `None`.
-        counts: counts in the posterior view; drawn around the camera's median if `None`.
+        counts: counts that are expected in the posterior view of a faultless head; drawn
+            around the camera's if `None`.
+        exposure: activity and time relative to the camera's usual ones, where `counts` is
+            `None`.
+        disease: how metastases are; the default kind if `None`.
+        faults: what is wrong with each head; drawn with the camera's probabilities if
+            `None`.
 
     Returns:
         The scan with its truth.
 
     Raises:
-        ParameterError: lesions in a negative scan or none in a positive one, or counts that
-            are not above 0.
+        ParameterError: lesions in a negative scan or none in a positive one, counts or an
+            exposure that are not above 0.
     """
     if lesions is not None and (lesions > 0) != positive:
         requirement = "at least 1 in a positive scan, 0 in a negative one"
         raise ParameterError("lesions", "simulate_scan", requirement, lesions)
     if counts is not None and not counts > 0:
         raise ParameterError("counts", "simulate_scan", "above 0", counts)
+    if not exposure > 0:
+        raise ParameterError("exposure", "simulate_scan", "above 0", exposure)
+    disease = disease or Disease()
+    tracer = _draw_tracer(anatomy, rng, positive=positive, lesions=lesions, disease=disease)
+    projector = _placed(anatomy, camera, rng)
+    motion = draw_motion(anatomy, camera.motion_share, rng)
+    faults = draw_faults(camera, rng) if faults is None else faults
+    if counts is None:
+        usual = camera.expected_counts * exposure
+        counts = float(np.exp(rng.normal(np.log(usual), _COUNTS_SD)))
+    shadows = cast_shadows(tracer.worn, projector)
+    transmission = share_passing(shadows, (camera.rows, camera.columns))
+    primary = _primary_photons(projector, anatomy, tracer, motion)
+    for view, passing in transmission.items():
+        primary[view] *= passing
+    means = {view: projector.with_scatter(image, view) for view, image in primary.items()}
+    field = field_of(camera)
+    per_activity = counts / float((means[View.POSTERIOR] * field).sum())  # both heads run alike
+    sensitivity = {
+        view: faults[view].sensitivity(camera) * field * np.float32(per_activity) for view in View
+    }
+    means = {view: np.maximum(image * sensitivity[view], 0) for view, image in means.items()}
+    images = {view: detected(mean, rng) for view, mean in means.items()}
+    per_photon = {
+        view: line[None, :] * transmission.get(view, np.ones((1, 1), dtype=np.float32))
+        for view, line in sensitivity.items()
+    }
+    seen = seen_foci(projector, tracer.foci, means, per_photon, motion)
+    seen += [shadow.seen(means[shadow.view]) for shadow in shadows]
+    return SimulatedScan(
+        scan=_scan(images, camera, scan_id),
+        truth=_truth(seen, means, positive=positive),
+        means=means,
+        occult=positive and occult(seen, disease.visible_contrast_to_noise),
+        primary=tracer.primary,
+        mimic_masks=joined_masks(seen, means, metastases=False),
+        focus_masks=tuple(focus.mask for focus in seen),
+        parameters=_parameters(anatomy, projector, tracer, counts, faults, motion),
+        projector=projector,
+    )
+
+
+def _draw_tracer(
+    anatomy: Anatomy,
+    rng: np.random.Generator,
+    *,
+    positive: bool,
+    lesions: int | None,
+    disease: Disease,
+) -> _Tracer:
     primary = anatomy.patient.primary
     if positive and not primary:
         primary = "other"
     normal = normal_uptake(anatomy.skeleton, anatomy.patient, rng)
     number = 0
     if positive:
-        number = draw_lesion_number(rng, primary) if lesions is None else lesions
-    foci = draw_metastases(anatomy, normal, rng, number=number, primary=primary)
-    foci += draw_mimics(anatomy, normal, rng)
+        number = draw_lesion_number(rng, primary, disease) if lesions is None else lesions
+    metastases = draw_metastases(
+        anatomy, normal, rng, number=number, primary=primary, disease=disease
+    )
     # Diffuse disease takes up what organs and soft tissue then lack.
     spare = float(np.exp(-number / 60)) if number > 20 else 1.0
-    organs = draw_organs(anatomy, rng)
-    tissue = spare * float(
-        np.exp(rng.normal(np.log(SOFT_TISSUE_UPTAKE_MEDIAN), SOFT_TISSUE_UPTAKE_SD))
-    )
-    projector = _placed(anatomy, camera, rng)
-    primaries = _primary_photons(projector, anatomy, normal, foci, organs, tissue, spare)
-    if counts is None:
-        counts = float(np.exp(rng.normal(np.log(camera.median_counts), 0.35)))
-    means = {view: projector.with_scatter(image) for view, image in primaries.items()}
-    per_activity = counts / float(means[View.POSTERIOR].sum())  # both heads run equally long
-    means = {view: np.maximum(image * per_activity, 0) for view, image in means.items()}
-    images = {view: detected(mean, rng) for view, mean in means.items()}
-    truth = _truth(projector, foci, means, per_activity, positive=bool(number))
-    scan = Scan(
-        anterior=images[View.ANTERIOR],
-        posterior=images[View.POSTERIOR],
-        pixel_spacing_mm=(camera.pixel_mm, camera.pixel_mm),
-        unit=PixelUnit.COUNTS,
-        scan_id=scan_id,
-        acquisition=Acquisition(
-            modality="NM",
-            manufacturer=camera.maker,
-            camera=f"simulated {camera.name}",
-            image_type="DERIVED\\PRIMARY\\WHOLE BODY\\EMISSION",
-            energy_window_kev=(126.5, 154.5),
-            view_rules=dict.fromkeys(View, ViewRule.SIMULATED),
-        ),
-        history=("simulated",),
-    )
-    return SimulatedScan(
-        scan=scan, truth=truth, means=means, occult=_occult(truth), primary=primary
+    return _Tracer(
+        primary=primary,
+        normal=normal,
+        metastases=metastases,
+        mimics=draw_mimics(anatomy, normal, rng),
+        organs=draw_organs(anatomy, rng),
+        worn=draw_worn_objects(anatomy, rng),
+        tissue=spare
+        * float(np.exp(rng.normal(np.log(SOFT_TISSUE_UPTAKE_MEDIAN), SOFT_TISSUE_UPTAKE_SD))),
+        spare=spare,
     )
 
 
@@ -145,75 +225,95 @@ def _placed(anatomy: Anatomy, camera: Camera, rng: np.random.Generator) -> Proje
 
 
 def _primary_photons(
-    projector: Projector,
-    anatomy: Anatomy,
-    normal: NDArray[np.float32],
-    foci: list[FocalUptake],
-    organs: list[FocalUptake],
-    tissue: float,
-    spare: float,
+    projector: Projector, anatomy: Anatomy, tracer: _Tracer, motion: Motion | None
 ) -> dict[View, NDArray[np.float32]]:
     """Unscattered photons of bone, foci, organs and soft tissue on both heads."""
-    positions = np.concatenate(
-        [anatomy.positions_mm, *(focus.positions_mm for focus in (*foci, *organs))]
-    )
-    activity = np.concatenate(
-        [
-            normal * np.float32(0.35 + 0.65 * spare),
-            *(focus.activity for focus in foci),
-            *(organ.activity * np.float32(spare) for organ in organs),
-        ]
-    )
-    photons = {view: np.float32(tissue) * soft for view, soft in projector.project_tissue().items()}
+    bone = tracer.normal * np.float32(0.35 + 0.65 * tracer.spare)
+    pieces = [(anatomy.positions_mm, bone)]
+    if motion is not None:
+        length = projector.camera.field_length_mm
+        bone = bone.copy()
+        for region in motion.regions:
+            if region in anatomy.skeleton.regions:
+                span = anatomy.skeleton.span(region)
+                pieces.append(motion.applied(anatomy.positions_mm[span], bone[span], length))
+                bone[span] = 0
+        pieces[0] = (anatomy.positions_mm, bone)
+    pieces += [_met(organ, projector, motion, tracer.spare) for organ in tracer.organs]
+    pieces += [_met(focus, projector, motion) for focus in tracer.foci]
+    positions = np.concatenate([positions for positions, _ in pieces])
+    activity = np.concatenate([activity for _, activity in pieces])
+    photons = projector.project_tissue(tracer.tissue)
     for view, part in projector.project(positions, activity).items():
         photons[view][part.window] += np.maximum(part.image, 0)
     return photons
 
 
+def _met(
+    focus: FocalUptake, projector: Projector, motion: Motion | None, share: float = 1.0
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Samples of a focus as the camera meets them."""
+    activity = focus.activity * np.float32(share)
+    if motion is None or focus.region not in motion.regions:
+        return focus.positions_mm, activity
+    return motion.applied(focus.positions_mm, activity, projector.camera.field_length_mm)
+
+
+def _scan(images: Mapping[View, NDArray[np.float32]], camera: Camera, scan_id: str) -> Scan:
+    return Scan(
+        anterior=images[View.ANTERIOR],
+        posterior=images[View.POSTERIOR],
+        pixel_spacing_mm=(camera.pixel_mm, camera.pixel_mm),
+        unit=PixelUnit.COUNTS,
+        scan_id=scan_id,
+        acquisition=Acquisition(
+            modality="NM",
+            manufacturer=camera.maker,
+            camera=f"simulated {camera.name}",
+            image_type="DERIVED\\PRIMARY\\WHOLE BODY\\EMISSION",
+            energy_window_kev=camera.energy_window_kev,
+            view_rules=dict.fromkeys(View, ViewRule.SIMULATED),
+        ),
+        history=("simulated",),
+    )
+
+
 def _truth(
-    projector: Projector,
-    foci: list[FocalUptake],
-    means: dict[View, NDArray[np.float32]],
-    per_activity: float,
-    *,
-    positive: bool,
+    seen: list[SeenFocus], means: Mapping[View, NDArray[np.float32]], *, positive: bool
 ) -> Truth:
-    """Where each focus appears in each view, and how it stands out from noise."""
-    shape = next(iter(means.values())).shape
-    masks = {view: np.zeros(shape, dtype=bool) for view in View}
-    listed: list[Focus] = []
-    for focus in foci:
-        parts = projector.project(focus.positions_mm, np.abs(focus.activity))
-        for view, part in parts.items():
-            peak = float(part.image.max())
-            if peak <= 0:
-                continue
-            mask = part.image > _MASK_LEVEL * peak
-            own_counts = float(part.image[mask].sum()) * per_activity
-            all_counts = float(means[view][part.window][mask].sum())
-            noise = float(np.sqrt(max(all_counts, 1.0)))
-            row, column = ndimage.center_of_mass(part.image * mask)
-            listed.append(
-                Focus(
-                    view=view,
-                    row=float(row) + part.top,
-                    column=float(column) + part.left,
-                    radius_mm=focus.radius_mm,
-                    kind=focus.kind,
-                    cause=focus.cause,
-                    region=focus.region,
-                    contrast=focus.contrast,
-                    contrast_to_noise=own_counts / noise,
-                )
-            )
-            if focus.kind is FocusKind.METASTASIS:
-                masks[view][part.window] |= mask
-    return Truth(positive=positive, foci=tuple(listed), masks=masks, source="simulator")
+    return Truth(
+        positive=positive,
+        foci=tuple(item.focus for item in seen),
+        masks=joined_masks(seen, means, metastases=True),
+        source="simulator",
+    )
 
 
-def _occult(truth: Truth) -> bool:
-    """Positive, yet every metastasis is below the visibility bound in both views."""
-    seen = [
-        focus.contrast_to_noise or 0.0 for focus in truth.foci if focus.kind is FocusKind.METASTASIS
-    ]
-    return truth.positive and max(seen, default=0.0) < VISIBLE_CONTRAST_TO_NOISE
+def _parameters(
+    anatomy: Anatomy,
+    projector: Projector,
+    tracer: _Tracer,
+    counts: float,
+    faults: Mapping[View, HeadFaults],
+    motion: Motion | None,
+) -> dict[str, Json]:
+    camera = projector.camera
+    return {
+        "simulated": True,
+        "patient": as_json(anatomy.patient),
+        "camera": as_json(camera),
+        "duration_s": camera.duration_s,
+        "top_mm": projector.top_mm,
+        "left_mm": projector.left_mm,
+        "counts": counts,
+        "primary": tracer.primary,
+        "soft_tissue_uptake": tracer.tissue,
+        "spared_by_diffuse_disease": tracer.spare,
+        "bone_uptake": as_json(bone_uptake(anatomy.skeleton, tracer.normal)),
+        "metastases": as_json(tracer.metastases),
+        "mimics": as_json(tracer.mimics),
+        "organs": as_json(tracer.organs),
+        "worn": as_json([thing.facts for thing in tracer.worn]),
+        "faults": as_json({view.value: head for view, head in faults.items()}),
+        "motion": as_json(motion),
+    }

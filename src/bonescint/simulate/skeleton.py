@@ -104,8 +104,9 @@ def _body_model() -> tuple[Any, Any]:
 
 @lru_cache(1)
 def _couplings() -> tuple[tuple[int, int, tuple[float, ...]], ...]:
-    """Addresses of every slave joint and its master (-1: none), and the polynomial between
-    them, highest power first.
+    """Addresses of every slave joint and its master (-1: none), and their polynomial.
+
+    The polynomial's highest power comes first.
     """
     mujoco, model = _body_model()
     found = []

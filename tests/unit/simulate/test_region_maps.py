@@ -7,7 +7,7 @@ import pytest
 
 from bonescint.scan import View
 from bonescint.simulate import Anatomy, camera_named, draw_anatomy
-from bonescint.simulate.camera import Projector
+from bonescint.simulate.projection import Projector
 from bonescint.simulate.region_maps import TWELVE_NAMES, region_maps, twelve_regions
 
 pytest.importorskip("mujoco", reason="needs the extra 'simulate'")
