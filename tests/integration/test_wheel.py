@@ -16,6 +16,8 @@ from pydicom.data import get_testdata_file
 from bonescint.model import shipped_model
 from bonescint.scan import ModelFolderError
 
+pytestmark = pytest.mark.timeout(900)  # an environment is made and filled
+
 ROOT = Path(__file__).parents[2]
 MOST_BYTES = 25 * 1024 * 1024
 REAL = get_testdata_file("JPEG-LL.dcm", download=False) or get_testdata_file(
@@ -44,7 +46,7 @@ def empty_environment(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> 
         [scripts / "python", "-m", "pip", "install", "-q", *pinned, str(wheel)],
         check=True,
         capture_output=True,
-        timeout=280,
+        timeout=900,
         env=_clean_environment(),
     )
     return scripts

@@ -23,6 +23,7 @@ from bonescint.report import displayable, operating_point_text
 if TYPE_CHECKING:
     from bonescint.classify import ClassifiedScan, ClassifySummary, Refusal
 
+_WIDE = 110
 _MOST_ROWS = 60
 
 
@@ -113,13 +114,15 @@ def _print_table(summary: ClassifySummary) -> None:
     console = results_console()
     if summary.results:
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-        for heading in ("Scan", "Source", "Views"):
-            table.add_column(heading, overflow="fold")
+        table.add_column("Scan", overflow="fold")
+        letters = console.width // (3 if console.width >= _WIDE else 4)
+        table.add_column("Source", overflow="fold", no_wrap=console.width >= _WIDE)
+        table.add_column("Views", no_wrap=True)
         table.add_column("Probability", justify="right")
         table.add_column(f"Call at {operating_point_text(summary.operating_point)}")
         table.add_column("Warnings", overflow="fold")
         for result in summary.results[:_MOST_ROWS]:
-            table.add_row(*_cells(result, source_letters=console.width // 3))
+            table.add_row(*_cells(result, source_letters=letters))
         console.print(table)
     hidden = len(summary.results) - _MOST_ROWS
     if hidden > 0:
