@@ -11,16 +11,25 @@ command goes on.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from scipy.special import logit
 
-from bonescint.cohort import Manifest, read_manifest, simulate_cohort, write_manifest
+from bonescint.cohort import (
+    Centre,
+    Protocol,
+    Studies,
+    read_manifest,
+    simulate_cohort,
+    write_manifest,
+)
 from bonescint.dicom import read
 from bonescint.model import Classifier, ModelFolder, write_model_folder
 from bonescint.scan import Split
+from bonescint.simulate import CAMERAS
 from bonescint.train import Stage, TrainSettings, train
 from bonescint.train.calibrate import Judged, figures
 from bonescint.train.quantise import quantise
@@ -41,27 +50,34 @@ FINE = TrainSettings(
 )
 
 
+def every_camera(name: str, studies: Mapping[Split, int]) -> Protocol:
+    """Patients of every kind on cameras of every kind, half of them with metastases."""
+    centre = Centre(
+        cameras={camera: 1 / len(CAMERAS) for camera in CAMERAS},
+        studies={
+            split: Studies(positive=count // 2, negative=count - count // 2)
+            for split, count in studies.items()
+        },
+    )
+    return Protocol(name=name, version=1, centres={"every": centre})
+
+
 def cohort_to_learn_from(work: Path, count: int) -> Path:
     """Simulate; a ninth of the patients is for validation, none for testing."""
-    cohort: Manifest = simulate_cohort(work / "ship", count=count, seed=LEARN_SEED)
-    cases = [
-        replace(
-            case,
-            split=Split.VALIDATION if number % VALIDATION_EVERY == 0 else Split.TRAIN,
-        )
-        for number, case in enumerate(cohort.cases)
-    ]
+    validation = count // VALIDATION_EVERY
+    protocol = every_camera(
+        "learn", {Split.TRAIN: count - validation, Split.VALIDATION: validation}
+    )
+    cohort = simulate_cohort(work / "ship", protocol, seed=LEARN_SEED).manifest
     path = work / "ship" / f"learn-{count}.csv"
-    write_manifest(cases, path)
+    write_manifest(cohort.cases, path)
     return path
 
 
 def cohort_to_test_on(work: Path, count: int) -> Path:
-    """Simulate patients that nothing was learnt or chosen from."""
-    cohort = simulate_cohort(work / "unseen", count=count, seed=TEST_SEED)
-    path = work / "unseen" / "test.csv"
-    write_manifest([replace(case, split=Split.TEST) for case in cohort.cases], path)
-    return path
+    """Simulate patients that nothing was learnt from."""
+    simulate_cohort(work / "unseen", every_camera("unseen", {Split.TEST: count}), seed=TEST_SEED)
+    return work / "unseen" / "manifest.csv"
 
 
 def note_unseen(folder: ModelFolder, test: Path) -> ModelFolder:

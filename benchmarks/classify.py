@@ -81,10 +81,10 @@ def _options() -> argparse.Namespace:
 
 def _simulated(cache: Path) -> Path:
     """Simulate the studies, or go on where that was stopped."""
-    from bonescint.cohort import simulate_cohort
+    from bonescint.cohort import mixed_protocol, simulate_cohort
 
     print(f"Studies in {cache} (simulated if missing) ...", file=sys.stderr)
-    simulate_cohort(cache, count=_SIMULATED, seed=134)
+    simulate_cohort(cache, mixed_protocol(_SIMULATED), seed=134)
     return cache / "scans"
 
 

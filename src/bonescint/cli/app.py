@@ -11,8 +11,9 @@ from typing import Annotated
 import typer
 
 import bonescint
+from bonescint.cli.options import CONTEXT, path
+from bonescint.cli.simulate_app import simulate_app
 
-_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 _INTRO = """Reads whole-body bone scans, says how likely each shows metastatic bone disease (MBD),
 and shows where. Research use only, not a medical device.
 
@@ -58,17 +59,6 @@ _INFO = """Say what a file holds: views and how they were told apart, matrix, sp
 Examples:
   bonescint info scan.dcm
   bonescint info archive/ --json | jq '.scans[].warnings'"""
-_SIMULATE = """Simulate patients that never lived, for training, testing and teaching.
-
-Needs the extra: pip install 'bonescint[simulate]'"""
-_COHORT = """Simulate a cohort: DICOM studies with AP and PA, the truth of each, and manifest.csv.
-
-The same seed gives the same bytes. Training, validation and test have anatomies of their own.
-
-\b
-Examples:
-  bonescint simulate cohort --count 20 --seed 1 --out demo-scans/
-  bonescint classify demo-scans/ --out results/"""
 _TRAIN = """Train a model on a cohort and write a model folder with its card.
 
 COHORT is a manifest (scan_id, patient_id, centre, split, label, file), such as the one that
@@ -89,9 +79,8 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    context_settings=_CONTEXT,
+    context_settings=CONTEXT,
 )
-simulate_app = typer.Typer(help=_SIMULATE, no_args_is_help=True, context_settings=_CONTEXT)
 app.add_typer(simulate_app, name="simulate", short_help="Simulate patients that never lived.")
 
 
@@ -108,13 +97,6 @@ class SettingsName(StrEnum):
 
     DEFAULT = "default"
     PAPER = "paper"
-
-
-def path(given: str) -> Path:
-    """A path from the command line; `''`, which is often an unset variable, is none."""
-    if not str(given):
-        raise typer.BadParameter("an empty path. Give a name; '.' is the current folder.")
-    return Path(given)
 
 
 Sources = Annotated[
@@ -202,26 +184,6 @@ def _info(sources: Sources, as_json: AsJson = False) -> None:
     from bonescint.cli.informing import run_info
 
     run_info(sources, as_json=as_json)
-
-
-@simulate_app.callback()
-def _all_simulations() -> None:
-    return
-
-
-@simulate_app.command("cohort", help=_COHORT, short_help="A cohort in DICOM, with truth.")
-def _simulate_cohort(
-    out: Annotated[Path, typer.Option("--out", "-o", parser=path, help="Folder of the cohort.")],
-    count: Annotated[int, typer.Option(min=1, help="Number of studies.")] = 20,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of everything that is random.")] = 1,
-    workers: Annotated[
-        int | None,
-        typer.Option(min=1, max=256, help="Worker processes.", show_default="as many as cores"),
-    ] = None,
-) -> None:
-    from bonescint.cli.simulating import run_simulate_cohort
-
-    run_simulate_cohort(out, count=count, seed=seed, workers=workers)
 
 
 @app.command("train", help=_TRAIN, short_help="Train a model on a cohort.")

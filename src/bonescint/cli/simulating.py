@@ -2,28 +2,101 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bonescint.cli.console import clear_failures, messages_console, progress_bar
 from bonescint.report import displayable
 
+_MIXED_COUNT = 20
 
-def run_simulate_cohort(out: Path, *, count: int, seed: int, workers: int | None) -> None:
+
+def run_simulate_cohort(
+    out: Path, *, count: int | None, protocol: str | None, seed: int, workers: int | None
+) -> None:
     """Simulate a cohort on disk and say where its manifest is."""
     with clear_failures():
-        from bonescint.cohort import simulate_cohort
+        from bonescint.cohort import mixed_protocol, read_protocol, simulate_cohort
 
+        wanted = (
+            mixed_protocol(count or _MIXED_COUNT) if protocol is None else read_protocol(protocol)
+        )
         with progress_bar() as bar:
-            task = bar.add_task("Simulating", total=count)
-            simulate_cohort(
+            task = bar.add_task("Simulating", total=wanted.count)
+            cohort = simulate_cohort(
                 out,
-                count=count,
+                wanted,
                 seed=seed,
                 workers=workers,
                 progress=lambda done, total: bar.update(task, completed=done, total=total),
             )
-        messages_console().print(
-            f"{count} studies of patients that never lived; manifest: "
-            + displayable(out / "manifest.csv"),
-            soft_wrap=True,
+        apart = len(cohort.occult.cases)
+        said = f"{wanted.count} studies of patients that never lived"
+        said += f", {apart} occult ones apart in occult.csv" if apart else ""
+        _say(f"{said}; manifest: {displayable(out / 'manifest.csv')}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanChoices:
+    """What the command line says of a single study; `None` is drawn.
+
+    Attributes:
+        primary: primary tumour.
+        lesions: number of metastases.
+        counts: counts in the posterior view.
+        camera: name of the camera.
+        seed: of everything that is drawn.
+    """
+
+    primary: str | None
+    lesions: int | None
+    counts: float | None
+    camera: str | None
+    seed: int
+
+
+def run_simulate_scan(out: Path, choices: ScanChoices, *, truth: Path | None) -> None:
+    """Simulate one study, write it, and say what it is."""
+    with clear_failures():
+        from bonescint.cohort import simulate_study
+
+        study = simulate_study(**asdict(choices))
+        if truth is not None:  # its suffix may be refused: nothing is written then
+            study.write_truth(truth)
+        study.write_scan(out)
+        patient, simulated = study.anatomy.patient, study.simulated
+        who = "woman" if patient.sex == "F" else "man"
+        disease = "with metastases" if simulated.truth.positive else "without metastases"
+        disease += ", none of them visible" if simulated.occult else ""
+        _say(
+            f"{displayable(out)}: a {who} of {patient.age:.0f} who never lived, {disease}, "
+            f"on the camera {study.camera.name}"
         )
+
+
+def run_simulate_truth(cohort: Path, scan_id: str, out: Path) -> None:
+    """Make the whole truth of a study again."""
+    with clear_failures():
+        from bonescint.cohort import simulate_truth
+
+        simulate_truth(cohort, scan_id, out)
+        _say(f"Means, maps and masks: {displayable(out)}")
+
+
+def run_simulate_gallery(out: Path, *, count: int, seed: int) -> None:
+    """Draw a picture of many studies."""
+    with clear_failures():
+        from bonescint.cohort import simulate_study
+        from bonescint.explain import ContactPrint, write_contact_sheet
+
+        prints = []
+        with progress_bar() as bar:
+            for number in bar.track(range(count), description="Simulating"):
+                study = simulate_study(seed=seed + number)
+                prints.append(ContactPrint(scan=study.simulated.scan, caption=study.caption))
+        write_contact_sheet(prints, out)
+        _say(f"{count} studies of patients that never lived: {displayable(out)}")
+
+
+def _say(text: str) -> None:
+    messages_console().print(text, soft_wrap=True)

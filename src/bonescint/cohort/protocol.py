@@ -8,7 +8,7 @@ from math import isclose
 from types import MappingProxyType
 
 from bonescint.scan import ParameterError, Split
-from bonescint.simulate import CAMERAS, Population
+from bonescint.simulate import CAMERAS, Disease, Population
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +76,7 @@ class Protocol:
         name: what users call it.
         version: counted up whenever the cohort changes.
         centres: by name, in the order in which they are simulated.
+        disease: how metastases are: what makes the cohort easy or hard.
         description: in a sentence.
 
     Raises:
@@ -91,6 +92,7 @@ class Protocol:
     name: str
     version: int
     centres: Mapping[str, Centre]
+    disease: Disease = field(default_factory=Disease)
     description: str = ""
 
     def __post_init__(self) -> None:

@@ -16,7 +16,7 @@ from bonescint.scan import (
     ParameterError,
     Split,
 )
-from bonescint.simulate import Population
+from bonescint.simulate import Disease, Population
 
 _FOLDER = "protocols"
 _SUFFIX = ".yaml"
@@ -104,6 +104,9 @@ def protocol_from(content: object, source: str) -> Protocol:
     built = {
         str(name): _centre(entry, f"centres.{name}", source) for name, entry in centres.items()
     }
+    if "disease" in top:
+        disease = _checked(top["disease"], Disease, "disease", source)
+        top["disease"] = _built(Disease, disease, "disease", source)
     return _built(Protocol, {**top, "centres": built}, "", source)
 
 
@@ -119,6 +122,7 @@ def protocol_content(protocol: Protocol) -> dict[str, Any]:
         "name": protocol.name,
         "version": protocol.version,
         "description": protocol.description,
+        "disease": _plain(protocol.disease),
         "centres": {
             name: {
                 **_plain(centre),

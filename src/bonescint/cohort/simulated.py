@@ -2,192 +2,258 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-
-import numpy as np
+from typing import Any
 
 from bonescint import __version__
 from bonescint.cohort.manifest import Manifest, write_manifest
-from bonescint.cohort.truth_file import write_truth
-from bonescint.scan import BonescintError, Case, OutputError, ParameterError, Split
+from bonescint.cohort.orders import Order, orders_of
+from bonescint.cohort.protocol import Centre, Protocol
+from bonescint.cohort.protocol_file import protocol_content, protocol_from
+from bonescint.cohort.study import Study
+from bonescint.scan import (
+    BonescintError,
+    Case,
+    InputError,
+    OutputError,
+    ParameterError,
+    Split,
+)
+from bonescint.simulate import (
+    Disease,
+    camera_named,
+    draw_anatomy,
+    set_up_camera,
+    simulate_scan,
+)
 
-_SPLIT_SHARES = ((Split.TRAIN, 0.70), (Split.VALIDATION, 0.15), (Split.TEST, 0.15))
-_ATTEMPTS = 50
+ATTEMPTS = 50
+"""Patients with unseen metastases that are drawn again before a study is given up."""
+
 _CHUNK = 4
+SETTINGS = "settings.json"
+
+_FOLDERS = ("scans", "truth", "cases")
+_GIVE = "Give the folder that bonescint simulate cohort wrote"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Order:
-    """What one worker needs to make one case."""
+class SimulatedCohort:
+    """What a simulation wrote.
 
-    number: int
-    positive: bool
-    split: Split
-    seed: int
-    out: Path
+    Attributes:
+        manifest: the studies that the protocol asks for.
+        occult: positive patients whose every metastasis is below the bound of visibility; in
+            `occult.csv`, outside the protocol's numbers.
+    """
 
-
-def _balanced(count: int, seed: int, prevalence: float) -> list[bool]:
-    """Labels evenly spread, with the wanted share of positives in every stretch."""
-    rng = np.random.default_rng([seed, 1])
-    offset = float(rng.random())
-    steps = np.floor(np.arange(count + 1) * prevalence + offset)
-    return [bool(step) for step in np.diff(steps) > 0]
+    manifest: Manifest
+    occult: Manifest
 
 
-def _splits(labels: list[bool]) -> list[Split]:
-    """Splits interleaved within each class: all have the cohort's prevalence."""
-    sizes = np.array([share for _, share in _SPLIT_SHARES])
-    given = {True: np.zeros(len(sizes)), False: np.zeros(len(sizes))}
-    splits = []
-    for label in labels:
-        so_far = given[label]
-        lacking = sizes * (so_far.sum() + 1) - so_far
-        chosen = int(lacking.argmax())
-        so_far[chosen] += 1
-        splits.append(_SPLIT_SHARES[chosen][0])
-    return splits
+def study_of(order: Order, centre: Centre, disease: Disease, attempt: int = 0) -> Study:
+    """Simulate one study of a cohort: always the same for the same order and attempt.
+
+    Args:
+        order: which study.
+        centre: where.
+        disease: how metastases are.
+        attempt: which of the patients that were drawn for it.
+    """
+    names = list(centre.cameras)
+    rng = order.generator(attempt)
+    anatomy = draw_anatomy(rng, centre.population)
+    chosen = camera_named(str(rng.choice(names, p=[centre.cameras[name] for name in names])))
+    camera = set_up_camera(chosen, rng)
+    simulated = simulate_scan(
+        anatomy,
+        camera,
+        rng,
+        positive=order.positive,
+        scan_id=f"sim-{order.key(attempt)}",
+        exposure=centre.counts,
+        disease=disease,
+    )
+    return Study(anatomy=anatomy, camera=camera, simulated=simulated)
 
 
-def _make(order: _Order) -> Case:
-    """Simulate one case and write its files, unless they are there already."""
-    from bonescint.dicom import read, write_nm
-    from bonescint.simulate import draw_anatomy, draw_camera, simulate_scan
+def _make(order: Order, *, content: dict[str, Any], out: Path) -> list[Case]:
+    """Simulate one study and write its files, unless they are there already.
 
-    name = f"{order.number:06d}"
-    case_file = order.out / "cases" / f"{name}.json"
+    Args:
+        order: which study.
+        content: of the protocol, as plain tables can be sent to another process.
+        out: folder of the cohort.
+
+    Returns:
+        The study, behind the occult patients that were drawn before it.
+    """
+    case_file = out / "cases" / f"{order.key()}.json"
     if case_file.is_file():
         stored = json.loads(case_file.read_text(encoding="utf-8"))
-        return Case(**{**stored, "split": Split(stored["split"])})
-    key = hashlib.blake2b(f"{order.seed}/{order.number}".encode(), digest_size=8).hexdigest()
-    for attempt in range(_ATTEMPTS):
-        rng = np.random.default_rng([order.seed, order.number, attempt])
-        anatomy = draw_anatomy(rng)
-        simulated = simulate_scan(
-            anatomy, draw_camera(rng), rng, positive=order.positive, scan_id=f"sim-{key}"
-        )
-        # A patient whose every metastasis drowns in noise is neither positive nor negative.
-        if not simulated.occult:
+        return [Case(**{**entry, "split": Split(entry["split"])}) for entry in stored]
+    protocol = protocol_from(content, SETTINGS)
+    cases = []
+    for attempt in range(ATTEMPTS):
+        study = study_of(order, protocol.centres[order.centre], protocol.disease, attempt)
+        cases.append(_written(order, attempt, study, out))
+        if not study.simulated.occult:
             break
     else:
         raise BonescintError(
-            f"Case {name}: no visible metastasis in {_ATTEMPTS} patients. Use another seed."
+            f"Centre {order.centre}, study {order.number}: no visible metastasis in {ATTEMPTS} "
+            "patients. Make lesions larger or hotter in the protocol."
         )
-    file, truth = Path("scans") / f"{name}.dcm", Path("truth") / f"{name}.npz"
-    write_truth(simulated.truth, order.out / truth)
-    write_nm(simulated.scan, order.out / file, compress=True)
-    case = Case(
-        scan_id=read(order.out / file).scan_id,
+    beside = case_file.with_suffix(".part")
+    beside.write_text(json.dumps([asdict(case) for case in cases]), encoding="utf-8")
+    beside.replace(case_file)
+    return cases
+
+
+def _written(order: Order, attempt: int, study: Study, out: Path) -> Case:
+    key, patient = order.key(attempt), study.anatomy.patient
+    file, truth = Path("scans") / f"{key}.dcm", Path("truth") / f"{key}.npz"
+    study.write_truth(out / truth)
+    return Case(
+        scan_id=study.write_scan(out / file),
         patient_id=f"anatomy-{key}",
-        centre="simulated",
+        centre=order.centre,
         split=order.split,
         positive=order.positive,
         file=file.as_posix(),
-        sex=anatomy.patient.sex,
-        age=float(round(anatomy.patient.age)),
-        primary=simulated.primary,
+        sex=patient.sex,
+        age=float(int(patient.age)),
+        primary=study.simulated.primary,
         truth=truth.as_posix(),
     )
-    beside = case_file.with_suffix(".part")
-    beside.write_text(json.dumps(asdict(case)), encoding="utf-8")
-    beside.replace(case_file)
-    return case
 
 
-def _made(orders: list[_Order], workers: int) -> Iterator[Case]:
+def _made(protocol: Protocol, seed: int, out: Path, workers: int) -> Iterator[list[Case]]:
+    make = partial(_make, content=protocol_content(protocol), out=out)
     if workers == 1:
-        yield from map(_make, orders)
+        yield from map(make, orders_of(protocol, seed))
         return
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(_make, orders, chunksize=_CHUNK)
+        yield from pool.map(make, orders_of(protocol, seed), chunksize=_CHUNK)
 
 
 def simulate_cohort(
     out: Path,
+    protocol: Protocol,
     *,
-    count: int,
     seed: int,
-    prevalence: float = 0.5,
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> Manifest:
+) -> SimulatedCohort:
     """Simulate a cohort: every scan of another patient, split by patient.
 
     The folder then holds `scans/*.dcm` (NM Image Storage), `truth/*.npz` (masks and foci),
-    `manifest.csv` and `settings.json`. The same seed gives the same bytes, whatever the
-    number of workers. Interrupted and started again, it goes on where it stopped.
+    `manifest.csv`, `occult.csv` and `settings.json`. The same seed gives the same bytes,
+    whatever the number of workers. Interrupted and started again, it goes on where it
+    stopped; a protocol with larger numbers only adds to what is there.
 
     Args:
         out: folder to write to.
-        count: number of scans.
+        protocol: what to simulate.
         seed: of everything that is drawn.
-        prevalence: share of scans with metastatic bone disease.
         workers: processes; one a processor if `None`.
-        progress: called with (done, count) after every scan.
+        progress: called with (done, count) after every study.
 
     Returns:
-        The manifest that was written.
+        The manifests that were written.
 
     Raises:
-        ParameterError: a count below 1, a prevalence outside 0 to 1, no worker.
+        ParameterError: a seed below 0, no worker.
         OutputError: the folder cannot be written, or holds a cohort of other settings.
         MissingExtraError: the libraries of the extra `simulate` are not installed.
     """
-    if count < 1:
-        raise ParameterError("count", "simulate_cohort", "at least 1", count)
     if seed < 0:
         raise ParameterError("seed", "simulate_cohort", "at least 0", seed)
-    if not 0 <= prevalence <= 1:
-        raise ParameterError("prevalence", "simulate_cohort", "from 0 to 1", prevalence)
     if workers is not None and workers < 1:
         raise ParameterError("workers", "simulate_cohort", "at least 1", workers)
-    workers = min(workers or os.cpu_count() or 1, count)
-    _open_folder(out, seed=seed, prevalence=prevalence)
-    labels = _balanced(count, seed, prevalence)
-    splits = _splits(labels)
-    orders = [
-        _Order(number=number, positive=label, split=split, seed=seed, out=out)
-        for number, (label, split) in enumerate(zip(labels, splits, strict=True))
-    ]
-    cases = []
-    for case in _made(orders, workers):
-        cases.append(case)
+    workers = min(workers or os.cpu_count() or 1, protocol.count)
+    _open_folder(out, protocol, seed)
+    cases: list[Case] = []
+    occult: list[Case] = []
+    for made in _made(protocol, seed, out, workers):
+        cases.append(made[-1])
+        occult.extend(made[:-1])
         if progress is not None:
-            progress(len(cases), count)
+            progress(len(cases), protocol.count)
+    write_manifest(occult, out / "occult.csv")
     write_manifest(cases, out / "manifest.csv")
-    return Manifest(cases=tuple(cases), folder=out)
+    return SimulatedCohort(
+        manifest=Manifest(cases=tuple(cases), folder=out),
+        occult=Manifest(cases=tuple(occult), folder=out),
+    )
 
 
-def _open_folder(out: Path, *, seed: int, prevalence: float) -> None:
+def _open_folder(out: Path, protocol: Protocol, seed: int) -> None:
     """Make the cohort's folder, or find that it is this very cohort, begun before."""
     from bonescint.simulate.skeleton import reference_skeleton
 
+    reference_skeleton()  # a missing extra is said before anything is written
     settings = {
         "bonescint": __version__,
         "seed": seed,
-        "prevalence": prevalence,
         "origin": "simulated scans, research use only",
+        "protocol": protocol_content(protocol),
     }
-    reference_skeleton()  # a missing extra is said before anything is written
+    settings_file = out / SETTINGS
     try:
-        for name in ("scans", "truth", "cases"):
+        for name in _FOLDERS:
             (out / name).mkdir(parents=True, exist_ok=True)
-        settings_file = out / "settings.json"
-        wanted = json.dumps(settings, indent=2)
-        if settings_file.is_file() and settings_file.read_text(encoding="utf-8") != wanted:
+        if settings_file.is_file() and _lasting(_settings(out)) != _lasting(settings):
             raise OutputError(
-                f"{out}: holds a cohort made with other settings (see settings.json there). "
+                f"{out}: holds a cohort made with other settings (see {SETTINGS} there). "
                 "Choose another folder or delete it."
             )
         beside = settings_file.with_suffix(".part")
-        beside.write_text(wanted, encoding="utf-8")
+        beside.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
         beside.replace(settings_file)
     except OSError as error:
         raise OutputError(f"{out}: cannot be written ({error.strerror}).") from error
+
+
+def _settings(folder: Path) -> dict[str, Any]:
+    file = folder / SETTINGS
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(folder, f"no simulated cohort: it has no {SETTINGS}", _GIVE) from error
+    except (OSError, ValueError) as error:
+        raise InputError(file, f"cannot be read ({type(error).__name__})", _GIVE) from error
+    if not isinstance(content, dict) or "protocol" not in content:
+        raise InputError(file, "not the settings of a simulated cohort", _GIVE)
+    return content
+
+
+def _lasting(settings: dict[str, Any]) -> dict[str, Any]:
+    """What must not change when a cohort goes on: all but names and numbers of studies."""
+    centres = {
+        name: {key: value for key, value in centre.items() if key != "studies"}
+        for name, centre in settings["protocol"]["centres"].items()
+    }
+    return {
+        "bonescint": settings["bonescint"],
+        "seed": settings["seed"],
+        "disease": settings["protocol"]["disease"],
+        "centres": centres,
+    }
+
+
+def protocol_of(folder: Path) -> tuple[Protocol, int]:
+    """The protocol and the seed that a simulated cohort was made with.
+
+    Raises:
+        InputError: the folder holds no simulated cohort.
+    """
+    settings = _settings(folder)
+    return protocol_from(settings["protocol"], str(folder / SETTINGS)), int(settings["seed"])

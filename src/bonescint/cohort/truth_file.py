@@ -1,39 +1,84 @@
-"""Truth files: masks and foci of one scan, as NPZ with JSON inside."""
+"""Truth files: masks and foci of one scan, as NPZ with JSON inside, or as JSON alone."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
+from numpy.typing import NDArray
 
-from bonescint.scan import Focus, FocusKind, InputError, Truth, View
+from bonescint.scan import (
+    Focus,
+    FocusKind,
+    InputError,
+    OutputError,
+    ParameterError,
+    Truth,
+    View,
+)
 
 TRUTH_SCHEMA_VERSION = 1
 
 
-def write_truth(truth: Truth, path: Path) -> None:
+def write_truth(
+    truth: Truth,
+    path: Path,
+    *,
+    mimic_masks: Mapping[View, NDArray[np.bool_]] | None = None,
+    parameters: Mapping[str, object] | None = None,
+) -> None:
     """Write a truth, beside and then renamed into place; equal truths give equal bytes.
 
     Args:
         truth: what is true of a scan.
-        path: the `.npz` file; its folder must exist.
+        path: the file; its folder must exist. `.npz` holds the masks too, `.json` all but
+            them.
+        mimic_masks: for each view a bool array (rows, columns), true on what only looks like
+            a metastasis.
+        parameters: what was drawn, JSON-ready.
+
+    Raises:
+        ParameterError: another suffix.
+        OutputError: the file cannot be written.
     """
-    content = {
+    content: dict[str, Any] = {
         "schema_version": TRUTH_SCHEMA_VERSION,
         "positive": truth.positive,
         "source": truth.source,
         "foci": [asdict(focus) for focus in truth.foci],
     }
+    if parameters is not None:
+        content["parameters"] = dict(parameters)
     arrays: dict[str, Any] = {f"mask_{view.value}": mask for view, mask in truth.masks.items()}
-    arrays["json"] = np.array(json.dumps(content))
+    for view, mask in (mimic_masks or {}).items():
+        arrays[f"mimics_{view.value}"] = mask
+    write_arrays(path, content, arrays)
+
+
+def write_arrays(path: Path, content: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
+    """Write JSON with arrays (`.npz`, JSON under the name `json`), or without (`.json`).
+
+    Raises:
+        ParameterError: another suffix.
+        OutputError: the file cannot be written.
+    """
+    if path.suffix not in (".npz", ".json"):
+        raise ParameterError("path", "write_truth", "a path that ends in .npz or .json", path.name)
     beside = path.with_name(path.name + ".part")
-    with beside.open("wb") as stream:
-        np.savez_compressed(stream, **arrays)
-    beside.replace(path)
+    try:
+        if path.suffix == ".json":
+            beside.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        else:
+            with beside.open("wb") as stream:
+                np.savez_compressed(stream, json=np.array(json.dumps(content)), **arrays)
+        beside.replace(path)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror}).") from error
 
 
 def read_truth(path: Path | str) -> Truth:

@@ -4,6 +4,7 @@ Floor 3 of the house: Pillow and numpy, no plotting library, so that a picture c
 """
 
 from bonescint.explain.colour import heat_colours, opacity
+from bonescint.explain.contact_sheet import ContactPrint, contact_sheet, write_contact_sheet
 from bonescint.explain.evidence import EvidenceScale
 from bonescint.explain.geometry import PanelSize, map_on_grid, panel_size
 from bonescint.explain.overlay import RESEARCH_NOTICE, Explanation, explain, explain_picture
@@ -11,10 +12,12 @@ from bonescint.explain.window import GreyWindow, grey_window
 
 __all__ = [
     "RESEARCH_NOTICE",
+    "ContactPrint",
     "EvidenceScale",
     "Explanation",
     "GreyWindow",
     "PanelSize",
+    "contact_sheet",
     "explain",
     "explain_picture",
     "grey_window",
@@ -22,4 +25,5 @@ __all__ = [
     "map_on_grid",
     "opacity",
     "panel_size",
+    "write_contact_sheet",
 ]

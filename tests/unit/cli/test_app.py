@@ -12,9 +12,11 @@ import pytest
 from typer.testing import CliRunner
 
 import bonescint
+import bonescint.cohort as cohort_room
 from bonescint.classify import ClassifiedScan, ClassifyInterrupted, ClassifySummary, Refusal
 from bonescint.cli.app import app
 from bonescint.cli.classifying import open_page
+from bonescint.cohort import Protocol
 from bonescint.scan import MissingExtraError, ModelFolderError, OutputError
 
 Patch = Callable[[Callable[..., ClassifySummary]], None]
@@ -260,7 +262,18 @@ def test_version() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [(), ("classify",), ("demo",), ("info",), ("train",), ("simulate", "cohort")]
+    "command",
+    [
+        (),
+        ("classify",),
+        ("demo",),
+        ("info",),
+        ("train",),
+        ("simulate", "cohort"),
+        ("simulate", "scan"),
+        ("simulate", "truth"),
+        ("simulate", "gallery"),
+    ],
 )
 def test_help_teaches_by_example(command: tuple[str, ...]) -> None:
     ran = _run(*command, "--help")
@@ -270,18 +283,56 @@ def test_help_teaches_by_example(command: tuple[str, ...]) -> None:
 
 
 def test_simulate_passes_its_options_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    given: dict[str, object] = {}
+    given: list[dict[str, object]] = []
 
-    def simulate_cohort(out: Path, *, count: int, seed: int, **others: Any) -> None:
-        given.update(out=out, count=count, seed=seed, workers=others["workers"])
-        others["progress"](1, count)
+    def simulate_cohort(out: Path, protocol: Protocol, **others: Any) -> object:
+        others.pop("progress")(1, protocol.count)
+        given.append({"out": out, "name": protocol.name, "count": protocol.count, **others})
+        return SimpleNamespace(occult=SimpleNamespace(cases=()))
 
-    monkeypatch.setitem(
-        sys.modules, "bonescint.cohort", SimpleNamespace(simulate_cohort=simulate_cohort)
-    )
-    ran = _run("simulate", "cohort", "--count", "3", "--seed", "5", "--out", str(tmp_path))
-    assert ran.exit_code == 0
-    assert given == {"out": tmp_path, "count": 3, "seed": 5, "workers": None}
+    monkeypatch.setattr(cohort_room, "simulate_cohort", simulate_cohort)
+    there = ("--out", str(tmp_path))
+    assert _run("simulate", "cohort", "--count", "3", "--seed", "5", *there).exit_code == 0
+    assert _run("simulate", "cohort", "--protocol", "ibrahim2023", *there).exit_code == 0
+    assert _run("simulate", "cohort", *there).exit_code == 0
+    assert [(one["count"], one["seed"]) for one in given] == [(3, 5), (2365, 1), (20, 1)]
+    assert given[1]["name"] == "ibrahim2023"
+
+
+def test_simulate_cohort_takes_a_count_or_a_protocol(tmp_path: Path) -> None:
+    out = ("--out", str(tmp_path / "c"))
+    ran = _run("simulate", "cohort", "--count", "3", "--protocol", "ibrahim2023", *out)
+    assert ran.exit_code == 2
+    assert "not both" in ran.stderr
+    ran = _run("simulate", "cohort", "--protocol", "ibrahim", *out)
+    assert ran.exit_code == 2
+    assert "ibrahim2023" in ran.stderr
+    assert not (tmp_path / "c").exists()
+
+
+def test_simulate_scan_passes_its_options_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pytest.importorskip("mujoco", reason="needs the extra 'simulate'")
+    out, truth = tmp_path / "one.dcm", tmp_path / "one.json"
+    wanted = ("--primary", "breast", "--lesions", "2", "--camera", "forte", "--counts", "5e5")
+    ran = _run("simulate", "scan", *wanted, "--out", str(out), "--truth", str(truth))
+    assert ran.exit_code == 0, ran.stderr
+    assert "a woman of" in ran.stderr
+    assert "on the camera forte" in ran.stderr
+    assert out.is_file()
+    assert '"positive": true' in truth.read_text()
+    refused = _run("simulate", "scan", "--camera", "nikon", "--out", str(tmp_path / "two.dcm"))
+    assert refused.exit_code == 2
+    assert "one of discovery" in refused.stderr
+    assert not (tmp_path / "two.dcm").exists()
+
+
+def test_simulate_gallery_draws(tmp_path: Path) -> None:
+    pytest.importorskip("mujoco", reason="needs the extra 'simulate'")
+    out = tmp_path / "gallery.png"
+    assert _run("simulate", "gallery", "--count", "2", "--out", str(out)).exit_code == 0
+    assert out.read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(
@@ -294,9 +345,7 @@ def test_a_missing_library_names_its_extra(
     def simulate_cohort(*_: object, **__: object) -> None:
         raise ModuleNotFoundError(f"No module named '{library}'", name=library)
 
-    monkeypatch.setitem(
-        sys.modules, "bonescint.cohort", SimpleNamespace(simulate_cohort=simulate_cohort)
-    )
+    monkeypatch.setattr(cohort_room, "simulate_cohort", simulate_cohort)
     ran = _run("simulate", "cohort", "--out", "x")
     assert ran.exit_code == 2
     assert f"pip install 'bonescint[{extra}]'" in ran.stderr

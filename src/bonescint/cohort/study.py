@@ -1,0 +1,162 @@
+"""One simulated study and how it is written: DICOM in its maker's style, truth beside it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bonescint.cohort.truth_file import write_truth
+from bonescint.dicom import HeaderStyle, PatientFacts, write_nm
+from bonescint.scan import FocusKind, ParameterError
+from bonescint.simulate import (
+    Anatomy,
+    Camera,
+    SimulatedScan,
+    camera_named,
+    draw_anatomy,
+    draw_camera,
+    simulate_scan,
+)
+
+_STYLES: Mapping[str, HeaderStyle] = {
+    "GE": HeaderStyle.GE,
+    "SIEMENS": HeaderStyle.SIEMENS,
+    "PHILIPS": HeaderStyle.PHILIPS,
+}
+_MM_PER_S = 10 / 60  # of a speed in cm/min
+
+
+def header_style_of(camera: Camera) -> HeaderStyle:
+    """The habits of the camera's maker.
+
+    Examples:
+        >>> header_style_of(camera_named("symbia"))
+        <HeaderStyle.SIEMENS: 'siemens'>
+    """
+    return _STYLES[camera.maker.upper().split()[0]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Study:
+    """A patient who never lived, the camera, and the scan.
+
+    Attributes:
+        anatomy: the patient.
+        camera: as it was set up.
+        simulated: scan and truth.
+    """
+
+    anatomy: Anatomy
+    camera: Camera
+    simulated: SimulatedScan
+
+    @property
+    def caption(self) -> str:
+        """Patient, camera, disease and what else is hot, in a line or two."""
+        patient, truth = self.anatomy.patient, self.simulated.truth
+        metastases = {
+            (focus.region, focus.radius_mm)
+            for focus in truth.foci
+            if focus.kind is FocusKind.METASTASIS
+        }
+        causes = Counter(focus.cause for focus in truth.foci if focus.kind is FocusKind.MIMIC)
+        said = [
+            f"{patient.sex} {patient.age:.0f}, BMI {patient.body_mass_index:.0f}, "
+            f"{self.camera.name}",
+            f"{patient.primary or 'no'} cancer",
+            f"{len(metastases)} metastases" if metastases else "no metastasis",
+            *[cause for cause, _ in causes.most_common(3)],
+        ]
+        return "; ".join(said)
+
+    def write_scan(self, path: Path) -> str:
+        """Write the scan as an NM object, compressed without loss.
+
+        Returns:
+            The `scan_id` that it is read with.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        patient = self.anatomy.patient
+        height_m = patient.height_mm / 1000
+        return write_nm(
+            self.simulated.scan,
+            path,
+            style=header_style_of(self.camera),
+            compress=True,
+            scan_velocity_mm_per_s=self.camera.scan_speed_cm_per_min * _MM_PER_S,
+            patient=PatientFacts(
+                sex=patient.sex,
+                age=int(patient.age),
+                height_m=height_m,
+                weight_kg=patient.body_mass_index * height_m**2,
+            ),
+        )
+
+    def write_truth(self, path: Path) -> None:
+        """Write masks and foci of metastases and mimics, and every drawn parameter.
+
+        Raises:
+            ParameterError: a path that ends neither in `.npz` nor in `.json`.
+            OutputError: the file cannot be written.
+        """
+        simulated = self.simulated
+        write_truth(
+            simulated.truth,
+            path,
+            mimic_masks=simulated.mimic_masks,
+            parameters=simulated.parameters,
+        )
+
+
+def simulate_study(
+    *,
+    seed: int,
+    primary: str | None = None,
+    lesions: int | None = None,
+    counts: float | None = None,
+    camera: str | None = None,
+) -> Study:
+    """Simulate one study, as wanted where something is wanted, drawn where not.
+
+    Args:
+        seed: of everything that is drawn.
+        primary: primary tumour; empty for none.
+        lesions: number of metastases; 0 for none.
+        counts: expected counts in the posterior view.
+        camera: name of a camera.
+
+    Raises:
+        ParameterError: what cannot be; the message names it.
+        MissingExtraError: the libraries of the extra `simulate` are not installed.
+
+    Examples:
+        >>> study = simulate_study(seed=1, primary="prostate", lesions=2, camera="symbia")
+        >>> study.anatomy.patient.sex, study.simulated.truth.positive
+        ('M', True)
+    """
+    if seed < 0:
+        raise ParameterError("seed", "simulate_study", "at least 0", seed)
+    if lesions is not None and lesions < 0:
+        raise ParameterError("lesions", "simulate_study", "at least 0", lesions)
+    chosen = None if camera is None else camera_named(camera)
+    rng = np.random.default_rng([seed, 0x5CA9])
+    anatomy = draw_anatomy(rng, primary=primary)
+    if chosen is None:
+        chosen = draw_camera(rng)
+    ill = bool(anatomy.patient.primary) and rng.random() < 0.5
+    simulated = simulate_scan(
+        anatomy,
+        chosen,
+        rng,
+        positive=ill if lesions is None else lesions > 0,
+        scan_id=f"sim-{seed:016x}",
+        lesions=lesions,
+        counts=counts,
+    )
+    return Study(anatomy=anatomy, camera=chosen, simulated=simulated)

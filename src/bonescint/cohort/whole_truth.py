@@ -1,0 +1,116 @@
+"""What a simulated cohort does not store, made again: means, bone maps, a mask of each focus."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bonescint.cohort.manifest import read_manifest
+from bonescint.cohort.orders import Order, orders_of
+from bonescint.cohort.protocol import Protocol
+from bonescint.cohort.simulated import ATTEMPTS, protocol_of, study_of
+from bonescint.cohort.study import Study
+from bonescint.cohort.truth_file import write_arrays
+from bonescint.dicom import read
+from bonescint.scan import Case, InputError
+from bonescint.simulate import TWELVE_NAMES, region_maps, twelve_regions
+
+WHOLE_TRUTH_SCHEMA_VERSION = 1
+
+
+def simulate_truth(cohort: Path, scan_id: str, out: Path) -> None:
+    """Simulate a study of a cohort once more, and write everything that is true of it.
+
+    The file is an NPZ. For each view (`anterior`, `posterior`) it holds
+
+    - `mean_<view>`: float32 (rows, columns), expected counts without noise;
+    - `bones_<view>`: uint8, the bone that a pixel shows; `regions_<view>`: the same joined to
+      twelve; the names stand in `json` under `bones` and `regions`, number 0 is none;
+    - `focus_<n>`: bool, the mask of the n-th entry of `foci` in `json`, in its view;
+
+    and `json`: foci, names, and every parameter that was drawn.
+
+    Args:
+        cohort: folder that `simulate_cohort` wrote.
+        scan_id: as its `manifest.csv` or `occult.csv` names it.
+        out: NPZ file to write.
+
+    Raises:
+        InputError: no simulated cohort, no such scan, or a stored scan that is not equal to
+            the one simulated now (another release, or a changed file).
+        OutputError: the file cannot be written.
+        MissingExtraError: the libraries of the extra `simulate` are not installed.
+    """
+    protocol, seed = protocol_of(cohort)
+    case = _case(cohort, scan_id)
+    order, attempt = _order(protocol, seed, case)
+    study = study_of(order, protocol.centres[order.centre], protocol.disease, attempt)
+    _check_equal(study, cohort / case.file)
+    content, arrays = _everything(study)
+    write_arrays(out, {"scan_id": scan_id, **content}, arrays)
+
+
+def _case(cohort: Path, scan_id: str) -> Case:
+    for table in ("manifest.csv", "occult.csv"):
+        for case in read_manifest(cohort / table).cases:
+            if case.scan_id == scan_id:
+                return case
+    raise InputError(
+        cohort, f"holds no scan {scan_id}", "Take a scan_id of its manifest.csv or occult.csv"
+    )
+
+
+def _order(protocol: Protocol, seed: int, case: Case) -> tuple[Order, int]:
+    key = Path(case.file).stem
+    orders = [
+        order
+        for order in orders_of(protocol, seed)
+        if (order.centre, order.split, order.positive) == (case.centre, case.split, case.positive)
+    ]
+    for attempt in range(ATTEMPTS):
+        for order in orders:
+            if order.key(attempt) == key:
+                return order, attempt
+    raise InputError(case.file, "is of another cohort than settings.json says", "Simulate it again")
+
+
+def _check_equal(study: Study, file: Path) -> None:
+    stored = read(file)
+    for view, image in study.simulated.scan.images():
+        there = stored.view(view)
+        if there is None or not np.array_equal(image, there):
+            raise InputError(
+                file,
+                f"its {view.value} view is not what is simulated now",
+                "Use the release of bonescint that wrote it (settings.json), on a like machine",
+            )
+
+
+def _everything(study: Study) -> tuple[dict[str, Any], Mapping[str, Any]]:
+    simulated, skeleton = study.simulated, study.anatomy.skeleton
+    bones = region_maps(simulated.projector, study.anatomy)
+    arrays: dict[str, Any] = {}
+    for view, image in simulated.means.items():
+        arrays[f"mean_{view.value}"] = image
+        arrays[f"bones_{view.value}"] = bones[view]
+    for view, regions in twelve_regions(bones, skeleton.regions).items():
+        arrays[f"regions_{view.value}"] = regions
+    for number, part in enumerate(simulated.focus_masks):
+        mask = np.zeros(simulated.scan.shape, dtype=bool)
+        mask[part.window] = part.mask
+        arrays[f"focus_{number}"] = mask
+    content = {
+        "schema_version": WHOLE_TRUTH_SCHEMA_VERSION,
+        "source": "simulator; research use only, no patient was imaged",
+        "positive": simulated.truth.positive,
+        "occult": simulated.occult,
+        "bones": ["none", *skeleton.regions],
+        "regions": ["none", *TWELVE_NAMES],
+        "foci": [asdict(focus) for focus in simulated.truth.foci],
+        "parameters": dict(simulated.parameters),
+    }
+    return content, arrays

@@ -1,0 +1,92 @@
+"""Simulated cohorts on disk."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from bonescint.cohort import mixed_protocol, read_manifest, read_truth, simulate_cohort
+from bonescint.scan import OutputError, ParameterError, View
+
+
+@pytest.mark.parametrize("wrong", [{"seed": -1}, {"workers": 0}])
+def test_impossible_cohorts_are_refused(tmp_path: Path, wrong: dict[str, int]) -> None:
+    settings: dict[str, int] = {"seed": 1}
+    with pytest.raises(ParameterError):
+        simulate_cohort(tmp_path / "c", mixed_protocol(2), **(settings | wrong))
+    assert not (tmp_path / "c").exists()
+
+
+class TestSimulated:
+    """Needs the simulator's libraries."""
+
+    pytestmark = pytest.mark.timeout(600)
+
+    @pytest.fixture(autouse=True)
+    def _libraries(self) -> None:
+        pytest.importorskip("mujoco", reason="needs the extra 'simulate'")
+        pytest.importorskip("musclemimic_models", reason="needs the extra 'simulate'")
+
+    def hashes(self, folder: Path) -> dict[str, str]:
+        return {
+            str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted(folder.rglob("*"))
+            if path.is_file()
+        }
+
+    def test_same_seed_same_bytes_for_any_number_of_workers(self, tmp_path: Path) -> None:
+        one = simulate_cohort(tmp_path / "one", mixed_protocol(4), seed=7, workers=1)
+        two = simulate_cohort(tmp_path / "two", mixed_protocol(4), seed=7, workers=2)
+        assert one.manifest.cases == two.manifest.cases
+        assert self.hashes(tmp_path / "one") == self.hashes(tmp_path / "two")
+
+    def test_goes_on_where_it_stopped(self, tmp_path: Path) -> None:
+        simulate_cohort(tmp_path / "whole", mixed_protocol(3), seed=8, workers=1)
+        done: list[int] = []
+
+        class StopError(Exception):
+            pass
+
+        def stop(finished: int, _: int) -> None:
+            done.append(finished)
+            if finished == 2:
+                raise StopError
+
+        with pytest.raises(StopError):
+            simulate_cohort(tmp_path / "part", mixed_protocol(3), seed=8, workers=1, progress=stop)
+        before = {file: file.stat().st_mtime_ns for file in (tmp_path / "part/scans").iterdir()}
+        assert before
+        simulate_cohort(tmp_path / "part", mixed_protocol(3), seed=8, workers=1)
+        assert all(file.stat().st_mtime_ns == time for file, time in before.items())
+        assert self.hashes(tmp_path / "part") == self.hashes(tmp_path / "whole")
+
+    def test_manifest_and_files_agree(self, tmp_path: Path) -> None:
+        from bonescint.dicom import read
+
+        cohort = simulate_cohort(tmp_path, mixed_protocol(4), seed=9, workers=1).manifest
+        assert read_manifest(tmp_path).cases == cohort.cases
+        assert sum(case.positive for case in cohort.cases) == 2
+        for case in cohort.cases:
+            scan = read(cohort.path(case))
+            assert scan.scan_id == case.scan_id
+            truth = read_truth(tmp_path / case.truth)
+            assert truth.positive == case.positive
+            assert truth.masks[View.ANTERIOR].shape == scan.shape
+            assert truth.masks[View.ANTERIOR].any() <= case.positive
+
+    def test_a_cohort_can_grow(self, tmp_path: Path) -> None:
+        small = simulate_cohort(tmp_path, mixed_protocol(2), seed=3, workers=1).manifest
+        large = simulate_cohort(tmp_path, mixed_protocol(4), seed=3, workers=1).manifest
+        assert set(small.cases) < set(large.cases)
+
+    def test_another_cohort_is_not_overwritten(self, tmp_path: Path) -> None:
+        simulate_cohort(tmp_path, mixed_protocol(1), seed=1, workers=1)
+        with pytest.raises(OutputError, match="other settings"):
+            simulate_cohort(tmp_path, mixed_protocol(1), seed=2, workers=1)
+
+    def test_a_place_that_cannot_be_written_is_said_first(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("in the way")
+        with pytest.raises(OutputError, match="cannot be written"):
+            simulate_cohort(tmp_path / "file" / "cohort", mixed_protocol(1), seed=1, workers=1)
