@@ -1,11 +1,10 @@
 """Cameras to simulate with, as the makers' data and published objects have them.
 
 Sources. Holes and lengths of the low-energy high-resolution collimators: the table that the
-Monte Carlo program SIMIND ships (collim.col). Pixel sizes and counts of discovery and
-millennium, and discovery's window (129.96 to 151.04 keV): real DICOM objects. Crystals of
-9.5 mm with an intrinsic resolution of 3.8 mm, fields of about 54 by 40 cm: makers' data
-sheets. Everything else (gaps, speeds, other counts and pixel sizes, how often what fails) is
-assumed.
+Monte Carlo program SIMIND ships (collim.col). Pixel sizes of discovery and millennium, the
+order of their counts, discovery's window (129.96 to 151.04 keV) and millennium's field (520
+of 579 mm): real DICOM objects. Everything else is assumed: the other fields, about 54 by 40
+cm, the crystals' resolution, gaps, speeds, counts, pixel sizes, and how often something fails.
 """
 
 from __future__ import annotations
@@ -61,7 +60,7 @@ CAMERAS: Mapping[str, Camera] = MappingProxyType({
         ),
         Camera(
             name="millennium", maker="GE MEDICAL SYSTEMS", pixel_mm=2.26,
-            field_width_mm=540.0, gap_mm=60.0, table_gap_mm=60.0, intrinsic_fwhm_mm=4.0,
+            field_width_mm=520.0, gap_mm=60.0, table_gap_mm=60.0, intrinsic_fwhm_mm=4.0,
             energy_resolution=0.10, scan_speed_cm_per_min=10.0, median_counts=2.2e6,
             ripple=0.012, weak_tube_share=0.03, seam_share=0.02, dead_column_share=0.006,
             motion_share=0.06, **_GE,

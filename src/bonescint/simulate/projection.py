@@ -223,7 +223,8 @@ class Projector:
     def _scatterers(self, view: View) -> NDArray[np.float32]:
         """How much there is to scatter in the line of each coarse pixel: 0 in air, up to 1."""
         body, pixel = self.body, self.camera.pixel_mm * MATRIX_MULTIPLE
-        thickness = body.tissue.sum(axis=1).T * np.float32(CELL_MM)
+        cells = body.tissue.sum(axis=1, dtype=np.uint8).T  # 255 cells would be two metres
+        thickness = cells * np.float32(CELL_MM)
         share = 1 - np.exp(np.float32(-MU_PER_MM) * thickness)
         z = self.top_mm - (np.arange(self.camera.rows // MATRIX_MULTIPLE) + 0.5) * pixel
         x = self.left_mm + (np.arange(self.camera.columns // MATRIX_MULTIPLE) + 0.5) * pixel

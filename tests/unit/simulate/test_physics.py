@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -10,7 +12,7 @@ from bonescint.scan import View
 from bonescint.simulate.body import Body
 from bonescint.simulate.camera import Camera
 from bonescint.simulate.constants import BACKGROUND_SHARE, CELL_MM, MU_PER_MM
-from bonescint.simulate.projection import Projector, detected
+from bonescint.simulate.projection import Projector, anterior_face_mm, detected, gaussian
 
 FWHM = 2.354820045
 CAMERA = Camera(name="test", maker="none", rows=256, columns=256, gap_mm=50.0, table_gap_mm=50.0)
@@ -58,8 +60,7 @@ def test_a_point_source_is_blurred_by_its_distance(y_mm: float) -> None:
         distance = DEPTH_MM / 2 - sign * y_mm + CAMERA.gap_mm
         collimator = CAMERA.collimator_fwhm_mm + CAMERA.collimator_slope * distance
         expected = np.hypot(CAMERA.intrinsic_fwhm_mm, collimator) / FWHM / CAMERA.pixel_mm
-        # Slabs are about 20 mm deep.
-        assert sigma == pytest.approx(expected, rel=0.06)
+        assert sigma == pytest.approx(expected, rel=0.02)
 
 
 @pytest.mark.parametrize("y_mm", [-84.0, -12.0, 60.0])
@@ -147,6 +148,89 @@ def test_a_cloud_is_blurred_by_the_mean_of_its_variances() -> None:
     )
     expected = np.average((fwhm / FWHM / CAMERA.pixel_mm) ** 2, weights=weight)
     assert variance == pytest.approx(expected, rel=0.02)
+
+
+STEP_MM = 160.0
+
+
+def stepped_tank() -> Body:
+    """Deep below a height, and 64 mm deep above it; the backs are level, as on a table."""
+    deep = water_tank()
+    y = deep.origin_mm[1] + (np.arange(deep.tissue.shape[1]) + 0.5) * CELL_MM
+    z = deep.origin_mm[2] + (np.arange(deep.tissue.shape[2]) + 0.5) * CELL_MM
+    away = (y[:, None] > -DEPTH_MM / 2 + 64) & (z[None, :] > STEP_MM)
+    return replace(deep, tissue=deep.tissue & ~away[None])
+
+
+def test_a_head_that_follows_the_body_clears_what_is_under_it() -> None:
+    camera = replace(CAMERA, contouring=True, field_length_mm=200.0, gap_mm=30.0)
+    face = anterior_face_mm(stepped_tank(), camera)
+    z = (np.arange(80) + 0.5) * CELL_MM
+    front = np.where(z > STEP_MM, -DEPTH_MM / 2 + 64, DEPTH_MM / 2)
+    for height, mine in zip(z, face, strict=True):
+        # Every position of the head from which it sees this height, one by one.
+        middles = [m for m in z if abs(m - height) <= 100]
+        heads = [front[np.abs(z - m) <= 100].max() for m in middles]
+        assert mine == pytest.approx(30.0 + np.mean(heads), abs=9.0)  # a field is whole cells
+    assert face[0] == DEPTH_MM / 2 + 30
+    assert face[-1] == -DEPTH_MM / 2 + 64 + 30
+    assert (np.diff(face) <= 0).all()
+
+
+@pytest.mark.parametrize("contouring", [False, True])
+def test_contouring_brings_the_head_near(contouring: bool) -> None:
+    camera = replace(CAMERA, contouring=contouring, field_length_mm=200.0, gap_mm=30.0)
+    half = camera.columns * camera.pixel_mm / 2
+    above_thin = np.array([[0.5, -90.0, 560.0]], dtype=np.float32)
+    view = Projector(stepped_tank(), camera, top_mm=640.0, left_mm=-half)
+    image = view.project(above_thin, np.ones(1, np.float32))[View.ANTERIOR].image.astype(float)
+    columns = np.arange(image.shape[1])
+    profile = image.sum(axis=0) / image.sum()
+    sigma = np.sqrt((profile * columns**2).sum() - (profile * columns).sum() ** 2)
+    skin = -DEPTH_MM / 2 + 64 if contouring else DEPTH_MM / 2
+    fwhm = np.hypot(
+        camera.intrinsic_fwhm_mm,
+        camera.collimator_fwhm_mm + camera.collimator_slope * (skin + 30.0 + 90.0),
+    )
+    assert sigma == pytest.approx(fwhm / FWHM / camera.pixel_mm, rel=0.02)
+
+
+def test_the_posterior_head_stays_below_the_table() -> None:
+    follows = replace(CAMERA, contouring=True, table_gap_mm=40.0)
+    half = follows.columns * follows.pixel_mm / 2
+    view = Projector(stepped_tank(), follows, top_mm=640.0, left_mm=-half)
+    sums = []
+    for z_mm in (100.0, 560.0):
+        point = np.array([[0.5, -60.0, z_mm]], dtype=np.float32)
+        image = view.project(point, np.ones(1, np.float32))[View.POSTERIOR].image
+        sums.append(float(image.max() / image.sum()))
+    assert sums[0] == pytest.approx(sums[1], rel=1e-3)  # as sharp here as there
+
+
+@pytest.mark.parametrize("sigma", [0.3, 0.6, 0.9, 2.5])
+def test_blur_keeps_counts_and_has_its_variance(sigma: float) -> None:
+    image = np.zeros((41, 41), np.float32)
+    image[20, 20] = 1
+    blurred = gaussian(image, sigma).astype(float)
+    assert blurred.sum() == pytest.approx(1, abs=1e-5)
+    assert np.array_equal(blurred, blurred[::-1, ::-1])
+    offset = np.arange(41) - 20.0
+    for axis in (0, 1):
+        variance = (blurred.sum(axis=axis) * offset**2).sum()
+        assert variance == pytest.approx(sigma**2, rel=0.04)
+
+
+def test_an_empty_slab_does_no_harm() -> None:
+    """Two layers far apart: the slabs between them are empty."""
+    layers = np.array([[0.5, -95.0, 300.0], [0.5, 95.0, 300.0]], dtype=np.float32)
+    view = projector()
+    both = view.project(layers, np.ones(2, np.float32))[View.ANTERIOR]
+    whole, apart = np.zeros((256, 256)), np.zeros((256, 256))
+    whole[both.window] = both.image
+    for layer in layers:
+        part = view.project(layer[None], np.ones(1, np.float32))[View.ANTERIOR]
+        apart[part.window] += part.image
+    assert np.abs(whole - apart).max() < 0.02 * apart.max()
 
 
 def test_views_are_seen_from_their_own_sides() -> None:
