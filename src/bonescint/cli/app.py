@@ -68,7 +68,7 @@ The same seed gives the same bytes. Training, validation and test have anatomies
 \b
 Examples:
   bonescint simulate cohort --count 20 --seed 1 --out demo-scans/
-  bonescint classify demo-scans/ --out results/"""
+  bonescint classify demo-scans/scans/ --out results/"""
 _TRAIN = """Train a model on a cohort and write a model folder with its card.
 
 COHORT is a manifest (scan_id, patient_id, centre, split, label, file), such as the one that
