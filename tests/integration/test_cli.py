@@ -239,6 +239,8 @@ def test_ctrl_c_keeps_what_was_done(tmp_path: Path, model: ModelFolder) -> None:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # A shell's background jobs ignore Ctrl-C, and so would their children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         growing = tmp_path / "out" / "results.csv.partial"
         deadline = time.monotonic() + 60

@@ -29,7 +29,8 @@ Written to the folder:
 Examples:
   bonescint simulate cohort --count 20 --seed 1 --out demo-scans/
   bonescint simulate cohort --protocol ibrahim2023 --seed 1 --out cohort/
-  bonescint simulate cohort --protocol my-protocol.yaml --seed 1 --out mine/"""
+  bonescint simulate cohort --protocol my-protocol.yaml --seed 1 --out mine/
+  bonescint classify demo-scans/scans/ --out results/"""
 _SCAN = """Simulate one study as NM DICOM, with its truth beside it.
 
 \b
