@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from functools import partial
 from multiprocessing import get_context
@@ -112,8 +113,11 @@ def _make(order: Order, *, content: dict[str, Any], out: Path) -> list[Case]:
             "patients. Make lesions larger or hotter in the protocol."
         )
     beside = case_file.with_suffix(".part")
-    beside.write_text(json.dumps([asdict(case) for case in cases]), encoding="utf-8")
-    beside.replace(case_file)
+    try:
+        beside.write_text(json.dumps([asdict(case) for case in cases]), encoding="utf-8")
+        beside.replace(case_file)
+    except OSError as error:
+        raise OutputError(f"{case_file}: cannot be written ({error.strerror}).") from error
     return cases
 
 
@@ -140,8 +144,14 @@ def _made(protocol: Protocol, seed: int, out: Path, workers: int) -> Iterator[li
     if workers == 1:
         yield from map(make, orders_of(protocol, seed))
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(make, orders_of(protocol, seed), chunksize=_CHUNK)
+    try:
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            yield from pool.map(make, orders_of(protocol, seed), chunksize=_CHUNK)
+    except BrokenProcessPool as error:
+        raise BonescintError(
+            "A worker process was ended from outside (too little memory?). What was finished is "
+            "kept: start the same command again, perhaps with fewer workers."
+        ) from error
 
 
 def simulate_cohort(
@@ -172,6 +182,7 @@ def simulate_cohort(
     Raises:
         ParameterError: a seed below 0, no worker.
         OutputError: the folder cannot be written, or holds a cohort of other settings.
+        BonescintError: a worker process was killed, or a study whose metastases stay unseen.
         MissingExtraError: the libraries of the extra `simulate` are not installed.
     """
     if seed < 0:
@@ -215,6 +226,9 @@ def _open_folder(out: Path, protocol: Protocol, seed: int) -> None:
                 f"{out}: holds a cohort made with other settings (see {SETTINGS} there). "
                 "Choose another folder or delete it."
             )
+        for name in _FOLDERS:  # what a worker that was killed had begun
+            for left in (out / name).glob("*.part"):
+                left.unlink(missing_ok=True)
         beside = settings_file.with_suffix(".part")
         beside.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
         beside.replace(settings_file)

@@ -81,6 +81,13 @@ class TestSimulated:
         large = simulate_cohort(tmp_path, mixed_protocol(4), seed=3, workers=1).manifest
         assert set(small.cases) < set(large.cases)
 
+    def test_what_a_killed_worker_began_is_removed(self, tmp_path: Path) -> None:
+        begun = tmp_path / "scans" / ".0123.dcm.7.abcd.part"
+        begun.parent.mkdir()
+        begun.write_bytes(b"half")
+        simulate_cohort(tmp_path, mixed_protocol(1), seed=1, workers=1)
+        assert not begun.exists()
+
     def test_another_cohort_is_not_overwritten(self, tmp_path: Path) -> None:
         simulate_cohort(tmp_path, mixed_protocol(1), seed=1, workers=1)
         with pytest.raises(OutputError, match="other settings"):
