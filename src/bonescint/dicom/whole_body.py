@@ -134,6 +134,10 @@ image of a whole body. Give the planar whole-body scan, anterior and posterior.
     return ()
 
 
+_LEAST_OCCUPIED = 0.5
+"""Part of the rows that a body crosses at least: in a superscan thighs and shins nearly vanish."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outline:
     """What the outline check measures on one view.
@@ -158,7 +162,7 @@ class Outline:
         """Why it is no body, or `None`."""
         if self.side_level > 0.75:
             return "its sides are as bright as its middle"
-        if self.occupied_rows < 0.65 or self.height_over_width < 1.2:
+        if self.occupied_rows < _LEAST_OCCUPIED or self.height_over_width < 1.2:
             return "what it shows is not one upright body"
         if self.roughness > 0.35:
             return "it is noise"

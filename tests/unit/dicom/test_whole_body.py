@@ -147,3 +147,13 @@ def test_a_mislabelled_static_of_a_whole_body_passes_with_a_warning(anterior, tm
     dataset.ImageType = ["ORIGINAL", "PRIMARY", "STATIC", "EMISSION"]
     scan = read(save(dataset, tmp_path / "a.dcm"))
     assert any("STATIC" in warning for warning in scan.warnings)
+
+
+def test_a_superscan_with_faint_limbs_is_a_body() -> None:
+    """Diffuse disease of the trunk takes up nearly everything: thighs and shins all but vanish."""
+    rows = np.arange(BODY.shape[0])
+    trunk, thighs, knees, shins, ankles = 1.0, 0.02, 0.25, 0.015, 0.2
+    places = [430, 470, 550, 570, 600, 620, 800, 820, 860]
+    levels = [trunk, thighs, thighs, knees, knees, shins, shins, ankles, ankles]
+    faded = BODY * np.interp(rows, places, levels)[:, None]
+    check_outline(RNG.poisson(4 * faded).astype(np.float32), "scan.dcm")
