@@ -89,8 +89,8 @@ class Patient:
 
 
 def _draw_arm(rng: np.random.Generator, body_mass_index: float, style: str) -> ArmPose:
-    room = 0.010 * max(0.0, body_mass_index - 24)
-    abduction = 0.06 + abs(rng.normal(0, 0.05)) + room
+    room = 0.006 * max(0.0, body_mass_index - 24)
+    abduction = 0.01 + abs(rng.normal(0, 0.035)) + room
     elbow = 0.08 + abs(rng.normal(0, 0.08))
     if style == "hands on thighs":
         elbow += rng.uniform(0.1, 0.25)
@@ -148,7 +148,7 @@ def draw_patient(
     cancer = rng.random() < population.cancer_share
     if primary is None:
         primary = _drawn_primary(rng, population.primaries(sex)) if cancer else ""
-    style = str(rng.choice(["at sides", "hands on thighs", "arms out"], p=[0.55, 0.25, 0.20]))
+    style = str(rng.choice(["at sides", "hands on thighs", "arms out"], p=[0.60, 0.28, 0.12]))
     female = sex == "F"
     bend = abs(rng.normal(0, 4)) if rng.random() < 0.85 else rng.uniform(8, 25)
     return Patient(
