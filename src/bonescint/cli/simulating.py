@@ -34,6 +34,12 @@ def run_simulate_cohort(
         said = f"{wanted.count} studies of patients that never lived"
         said += f", {apart} occult ones apart in occult.csv" if apart else ""
         _say(f"{said}; manifest: {displayable(out / 'manifest.csv')}")
+        changed = cohort.changed_centres(wanted)
+        if changed:
+            _say(
+                f"Not what {wanted.identifier} was frozen as: centre {', '.join(changed)}. Another "
+                "processor or release of a library? Say so where you give figures."
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

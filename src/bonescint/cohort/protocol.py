@@ -69,6 +69,22 @@ class Centre:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Frozen:
+    """What a protocol made when it was frozen.
+
+    Attributes:
+        seed: of the cohort.
+        sha256: for each centre a hash of the labels and counts of its studies, in order.
+    """
+
+    seed: int
+    sha256: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sha256", MappingProxyType(dict(self.sha256)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Protocol:
     """A cohort to simulate.
 
@@ -78,6 +94,7 @@ class Protocol:
         centres: by name, in the order in which they are simulated.
         disease: how metastases are: what makes the cohort easy or hard.
         description: in a sentence.
+        frozen: what it made when it was frozen; `None` while it may still change.
 
     Raises:
         ParameterError: no centre, an empty name, a version below 1.
@@ -94,6 +111,7 @@ class Protocol:
     centres: Mapping[str, Centre]
     disease: Disease = field(default_factory=Disease)
     description: str = ""
+    frozen: Frozen | None = None
 
     def __post_init__(self) -> None:
         if not self.name:

@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bonescint.cohort.protocol import Centre, Protocol, Studies
+from bonescint.cohort.protocol import Centre, Frozen, Protocol, Studies
 from bonescint.scan import (
     BonescintError,
     InputError,
@@ -107,6 +107,9 @@ def protocol_from(content: object, source: str) -> Protocol:
     if "disease" in top:
         disease = _checked(top["disease"], Disease, "disease", source)
         top["disease"] = _built(Disease, disease, "disease", source)
+    if top.get("frozen") is not None:
+        frozen = _checked(top["frozen"], Frozen, "frozen", source)
+        top["frozen"] = _built(Frozen, frozen, "frozen", source)
     return _built(Protocol, {**top, "centres": built}, "", source)
 
 
@@ -123,6 +126,7 @@ def protocol_content(protocol: Protocol) -> dict[str, Any]:
         "version": protocol.version,
         "description": protocol.description,
         "disease": _plain(protocol.disease),
+        "frozen": None if protocol.frozen is None else _plain(protocol.frozen),
         "centres": {
             name: {
                 **_plain(centre),

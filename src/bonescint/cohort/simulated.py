@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -11,12 +12,12 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bonescint import __version__
 from bonescint.cohort.manifest import Manifest, write_manifest
 from bonescint.cohort.orders import Order, orders_of
-from bonescint.cohort.protocol import Centre, Protocol
+from bonescint.cohort.protocol import Centre, Frozen, Protocol
 from bonescint.cohort.protocol_file import protocol_content, protocol_from
 from bonescint.cohort.study import Study
 from bonescint.scan import (
@@ -53,10 +54,24 @@ class SimulatedCohort:
         manifest: the studies that the protocol asks for.
         occult: positive patients whose every metastasis is below the bound of visibility; in
             `occult.csv`, outside the protocol's numbers.
+        frozen: hashes of the labels and counts of each centre, to compare with the
+            protocol's own.
     """
 
     manifest: Manifest
     occult: Manifest
+    frozen: Frozen
+
+    def changed_centres(self, protocol: Protocol) -> tuple[str, ...]:
+        """Centres that are not what the protocol was frozen as; none without a hash to compare.
+
+        Arithmetic may differ between processors and releases of numpy and SciPy.
+        """
+        wanted = protocol.frozen
+        if wanted is None or wanted.seed != self.frozen.seed:
+            return ()
+        made = self.frozen.sha256
+        return tuple(name for name in wanted.sha256 if made.get(name) != wanted.sha256[name])
 
 
 def study_of(order: Order, centre: Centre, disease: Disease, attempt: int = 0) -> Study:
@@ -85,7 +100,22 @@ def study_of(order: Order, centre: Centre, disease: Disease, attempt: int = 0) -
     return Study(anatomy=anatomy, camera=camera, simulated=simulated)
 
 
-def _make(order: Order, *, content: dict[str, Any], out: Path) -> list[Case]:
+class _Made(NamedTuple):
+    """A study on disk, and the hash of its counts."""
+
+    case: Case
+    counts_sha256: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self.case), "counts_sha256": self.counts_sha256}
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> _Made:
+        counts = content.pop("counts_sha256")
+        return cls(Case(**{**content, "split": Split(content["split"])}), counts)
+
+
+def _make(order: Order, *, content: dict[str, Any], out: Path) -> list[_Made]:
     """Simulate one study and write its files, unless they are there already.
 
     Args:
@@ -99,12 +129,12 @@ def _make(order: Order, *, content: dict[str, Any], out: Path) -> list[Case]:
     case_file = out / "cases" / f"{order.key()}.json"
     if case_file.is_file():
         stored = json.loads(case_file.read_text(encoding="utf-8"))
-        return [Case(**{**entry, "split": Split(entry["split"])}) for entry in stored]
+        return [_Made.from_json(entry) for entry in stored]
     protocol = protocol_from(content, SETTINGS)
-    cases = []
+    made = []
     for attempt in range(ATTEMPTS):
         study = study_of(order, protocol.centres[order.centre], protocol.disease, attempt)
-        cases.append(_written(order, attempt, study, out))
+        made.append(_Made(_written(order, attempt, study, out), study.counts_sha256))
         if not study.simulated.occult:
             break
     else:
@@ -114,11 +144,11 @@ def _make(order: Order, *, content: dict[str, Any], out: Path) -> list[Case]:
         )
     beside = case_file.with_suffix(".part")
     try:
-        beside.write_text(json.dumps([asdict(case) for case in cases]), encoding="utf-8")
+        beside.write_text(json.dumps([one.to_json() for one in made]), encoding="utf-8")
         beside.replace(case_file)
     except OSError as error:
         raise OutputError(f"{case_file}: cannot be written ({error.strerror}).") from error
-    return cases
+    return made
 
 
 def _written(order: Order, attempt: int, study: Study, out: Path) -> Case:
@@ -139,7 +169,7 @@ def _written(order: Order, attempt: int, study: Study, out: Path) -> Case:
     )
 
 
-def _made(protocol: Protocol, seed: int, out: Path, workers: int) -> Iterator[list[Case]]:
+def _made(protocol: Protocol, seed: int, out: Path, workers: int) -> Iterator[list[_Made]]:
     make = partial(_make, content=protocol_content(protocol), out=out)
     if workers == 1:
         yield from map(make, orders_of(protocol, seed))
@@ -193,9 +223,12 @@ def simulate_cohort(
     _open_folder(out, protocol, seed)
     cases: list[Case] = []
     occult: list[Case] = []
+    hashes = {name: hashlib.sha256() for name in protocol.centres}
     for made in _made(protocol, seed, out, workers):
-        cases.append(made[-1])
-        occult.extend(made[:-1])
+        case = made[-1].case
+        cases.append(case)
+        occult.extend(one.case for one in made[:-1])
+        hashes[case.centre].update(f"{int(case.positive)} {made[-1].counts_sha256}\n".encode())
         if progress is not None:
             progress(len(cases), protocol.count)
     write_manifest(occult, out / "occult.csv")
@@ -203,6 +236,7 @@ def simulate_cohort(
     return SimulatedCohort(
         manifest=Manifest(cases=tuple(cases), folder=out),
         occult=Manifest(cases=tuple(occult), folder=out),
+        frozen=Frozen(seed=seed, sha256={name: h.hexdigest() for name, h in hashes.items()}),
     )
 
 

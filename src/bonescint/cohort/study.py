@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -72,6 +73,14 @@ class Study:
             *[cause for cause, _ in causes.most_common(3)],
         ]
         return "; ".join(said)
+
+    @property
+    def counts_sha256(self) -> str:
+        """Hash of both views' counts, as unsigned 16-bit numbers, anterior first."""
+        digest = hashlib.sha256()
+        for _, image in self.simulated.scan.images():
+            digest.update(np.rint(image).astype("<u2").tobytes())
+        return digest.hexdigest()
 
     def write_scan(self, path: Path) -> str:
         """Write the scan as an NM object, compressed without loss.

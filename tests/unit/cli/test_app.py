@@ -288,7 +288,7 @@ def test_simulate_passes_its_options_on(monkeypatch: pytest.MonkeyPatch, tmp_pat
     def simulate_cohort(out: Path, protocol: Protocol, **others: Any) -> object:
         others.pop("progress")(1, protocol.count)
         given.append({"out": out, "name": protocol.name, "count": protocol.count, **others})
-        return SimpleNamespace(occult=SimpleNamespace(cases=()))
+        return SimpleNamespace(occult=SimpleNamespace(cases=()), changed_centres=lambda _: ())
 
     monkeypatch.setattr(cohort_room, "simulate_cohort", simulate_cohort)
     there = ("--out", str(tmp_path))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bonescint.cohort import mixed_protocol, read_manifest, read_truth, simulate_cohort
+from bonescint.dicom import read
 from bonescint.scan import OutputError, ParameterError, View
 
 
@@ -63,8 +66,6 @@ class TestSimulated:
         assert self.hashes(tmp_path / "part") == self.hashes(tmp_path / "whole")
 
     def test_manifest_and_files_agree(self, tmp_path: Path) -> None:
-        from bonescint.dicom import read
-
         cohort = simulate_cohort(tmp_path, mixed_protocol(4), seed=9, workers=1).manifest
         assert read_manifest(tmp_path).cases == cohort.cases
         assert sum(case.positive for case in cohort.cases) == 2
@@ -87,6 +88,30 @@ class TestSimulated:
         begun.write_bytes(b"half")
         simulate_cohort(tmp_path, mixed_protocol(1), seed=1, workers=1)
         assert not begun.exists()
+
+    def test_a_frozen_protocol_knows_its_own(self, tmp_path: Path) -> None:
+        protocol = mixed_protocol(2)
+        first = simulate_cohort(tmp_path / "a", protocol, seed=1, workers=1)
+        assert first.changed_centres(protocol) == ()
+        frozen = replace(protocol, frozen=first.frozen)
+        assert (
+            simulate_cohort(tmp_path / "b", frozen, seed=1, workers=1).changed_centres(frozen) == ()
+        )
+        other = replace(protocol, frozen=replace(first.frozen, sha256={"mixed": "0" * 64}))
+        again = simulate_cohort(tmp_path / "a", other, seed=1, workers=1)
+        assert again.frozen == first.frozen
+        assert again.changed_centres(other) == ("mixed",)
+
+    def test_the_hash_is_of_the_counts(self, tmp_path: Path) -> None:
+        """Made anew from the files alone."""
+        cohort = simulate_cohort(tmp_path, mixed_protocol(2), seed=1, workers=1)
+        digest = hashlib.sha256()
+        for case in cohort.manifest.cases:
+            scan = read(cohort.manifest.path(case))
+            counts = np.stack([scan.anterior, scan.posterior]).astype("<u2")
+            pixels = hashlib.sha256(counts.tobytes()).hexdigest()
+            digest.update(f"{int(case.positive)} {pixels}\n".encode())
+        assert cohort.frozen.sha256 == {"mixed": digest.hexdigest()}
 
     def test_another_cohort_is_not_overwritten(self, tmp_path: Path) -> None:
         simulate_cohort(tmp_path, mixed_protocol(1), seed=1, workers=1)
