@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bonescint.cli.console import clear_failures, messages_console, progress_bar
 from bonescint.report import displayable
+from bonescint.scan import OutputError
 
 _MIXED_COUNT = 20
 
@@ -66,10 +67,11 @@ def run_simulate_scan(out: Path, choices: ScanChoices, *, truth: Path | None) ->
     with clear_failures():
         from bonescint.cohort import simulate_study
 
+        _check_targets(out, truth)
         study = simulate_study(**asdict(choices))
-        if truth is not None:  # its suffix may be refused: nothing is written then
-            study.write_truth(truth)
         study.write_scan(out)
+        if truth is not None:
+            study.write_truth(truth)
         patient, simulated = study.anatomy.patient, study.simulated
         who = "woman" if patient.sex == "F" else "man"
         disease = "with metastases" if simulated.truth.positive else "without metastases"
@@ -80,11 +82,26 @@ def run_simulate_scan(out: Path, choices: ScanChoices, *, truth: Path | None) ->
         )
 
 
+def _check_targets(out: Path, truth: Path | None) -> None:
+    """Say before the work begins what could not be written after it."""
+    if truth is not None and truth.suffix not in (".json", ".npz"):
+        raise OutputError(f"{truth}: a truth file ends in .json or .npz.")
+    if truth is not None and truth.resolve() == out.resolve():
+        raise OutputError(f"{out}: scan and truth need files of their own.")
+    for target in (out, truth):
+        if target is not None and (target.is_dir() or not target.resolve().parent.is_dir()):
+            raise OutputError(
+                f"{target}: cannot be written. Give a file in a folder that is there."
+            )
+
+
 def run_simulate_truth(cohort: Path, scan_id: str, out: Path) -> None:
     """Make the whole truth of a study again."""
     with clear_failures():
         from bonescint.cohort import simulate_truth
 
+        if out.suffix != ".npz":
+            raise OutputError(f"{out}: means and maps need a file that ends in .npz.")
         simulate_truth(cohort, scan_id, out)
         _say(f"Means, maps and masks: {displayable(out)}")
 

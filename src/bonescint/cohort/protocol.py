@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import isclose
 from types import MappingProxyType
 
+from bonescint.cohort.checked import (
+    check_name,
+    check_number,
+    check_shares,
+    check_table,
+    check_text,
+    check_whole,
+)
 from bonescint.scan import ParameterError, Split
 from bonescint.simulate import CAMERAS, Disease, Population
+
+MOST_STUDIES = 1_000_000
+"""Studies of one split and label; more is a slip of the pen."""
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,9 +41,7 @@ class Studies:
 
     def __post_init__(self) -> None:
         for name in ("positive", "negative"):
-            count = getattr(self, name)
-            if not isinstance(count, int) or isinstance(count, bool) or count < 0:
-                raise ParameterError(name, "Studies", "a whole number from 0 on", count)
+            check_whole(self, name, 0, MOST_STUDIES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,16 +65,14 @@ class Centre:
     counts: float = 1.0
 
     def __post_init__(self) -> None:
-        unknown = [name for name in self.cameras if name not in CAMERAS]
+        unknown = [name for name in check_table(self, "cameras") if name not in CAMERAS]
         if unknown:
             raise ParameterError("cameras", "Centre", f"among {', '.join(CAMERAS)}", unknown[0])
-        shares = self.cameras.values()
-        if any(share < 0 for share in shares) or not isclose(sum(shares), 1.0, abs_tol=1e-6):
-            raise ParameterError("cameras", "Centre", "shares that sum to 1", dict(self.cameras))
-        if not any(part.positive + part.negative for part in self.studies.values()):
-            raise ParameterError("studies", "Centre", "at least one study", dict(self.studies))
-        if not self.counts > 0:
-            raise ParameterError("counts", "Centre", "above 0", self.counts)
+        check_shares(self, "cameras")
+        parts = check_table(self, "studies").values()
+        if not any(part.positive + part.negative for part in parts):
+            raise ParameterError("studies", "Centre", "at least one study", "none")
+        check_number(self, "counts", 0.01, 100)
         object.__setattr__(self, "cameras", MappingProxyType(dict(self.cameras)))
         object.__setattr__(self, "studies", MappingProxyType(dict(self.studies)))
 
@@ -81,6 +90,10 @@ class Frozen:
     sha256: Mapping[str, str]
 
     def __post_init__(self) -> None:
+        check_whole(self, "seed", 0, 2**63)
+        for centre, digest in check_table(self, "sha256").items():
+            if not isinstance(digest, str) or not _SHA256.fullmatch(digest):
+                raise ParameterError("sha256", "Frozen", f"64 digits for centre {centre}", digest)
         object.__setattr__(self, "sha256", MappingProxyType(dict(self.sha256)))
 
 
@@ -114,12 +127,16 @@ class Protocol:
     frozen: Frozen | None = None
 
     def __post_init__(self) -> None:
-        if not self.name:
-            raise ParameterError("name", "Protocol", "a name", self.name)
-        if self.version < 1:
-            raise ParameterError("version", "Protocol", "at least 1", self.version)
-        if not self.centres:
+        check_name("Protocol", "name", self.name)
+        check_whole(self, "version", 1, 1_000_000)
+        check_text(self, "description")
+        if not check_table(self, "centres"):
             raise ParameterError("centres", "Protocol", "at least one centre", "none")
+        for name in self.centres:
+            check_name("Protocol", "centres", name)
+        strangers = [] if self.frozen is None else set(self.frozen.sha256) - set(self.centres)
+        if strangers:
+            raise ParameterError("frozen", "Protocol", "of its own centres", min(strangers))
         object.__setattr__(self, "centres", MappingProxyType(dict(self.centres)))
 
     @property
@@ -152,8 +169,8 @@ def mixed_protocol(count: int, *, prevalence: float = 0.5) -> Protocol:
         >>> mixed_protocol(20).centres["mixed"].studies[Split.TRAIN]
         Studies(positive=7, negative=7)
     """
-    if count < 1:
-        raise ParameterError("count", "mixed_protocol", "at least 1", count)
+    if not 1 <= count <= MOST_STUDIES:
+        raise ParameterError("count", "mixed_protocol", f"from 1 to {MOST_STUDIES}", count)
     if not 0 <= prevalence <= 1:
         raise ParameterError("prevalence", "mixed_protocol", "from 0 to 1", prevalence)
     positive = round(count * prevalence)

@@ -64,11 +64,28 @@ def read_protocol(name: str | Path) -> Protocol:
     except ImportError as error:
         raise MissingExtraError("yaml", "simulate") from error
     try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
+        content = yaml.load(text, Loader=_strict_loader())  # noqa: S506 - a SafeLoader
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:160]
         raise InputError(source, f"not readable as YAML ({reason})", _CORRECT) from error
     return protocol_from(content, source)
+
+
+def _strict_loader() -> type[Any]:
+    """YAML's safe loader, which would keep the last of two equal keys without a word."""
+    import yaml
+
+    class StrictLoader(yaml.SafeLoader):
+        def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+            keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+            for number, key in enumerate(keys):
+                if key in keys[:number]:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"the key {key!r} stands twice", node.start_mark
+                    )
+            return super().construct_mapping(node, deep=deep)
+
+    return StrictLoader
 
 
 def _text_of(name: str | Path) -> tuple[str, str]:
@@ -101,9 +118,7 @@ def protocol_from(content: object, source: str) -> Protocol:
     centres = top.get("centres")
     if not isinstance(centres, Mapping):
         raise InputError(source, "centres: must be a table of centres by name", _CORRECT)
-    built = {
-        str(name): _centre(entry, f"centres.{name}", source) for name, entry in centres.items()
-    }
+    built = {name: _centre(entry, f"centres.{name}", source) for name, entry in centres.items()}
     if "disease" in top:
         disease = _checked(top["disease"], Disease, "disease", source)
         top["disease"] = _built(Disease, disease, "disease", source)

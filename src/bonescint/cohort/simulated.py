@@ -127,9 +127,9 @@ def _make(order: Order, *, content: dict[str, Any], out: Path) -> list[_Made]:
         The study, behind the occult patients that were drawn before it.
     """
     case_file = out / "cases" / f"{order.key()}.json"
-    if case_file.is_file():
-        stored = json.loads(case_file.read_text(encoding="utf-8"))
-        return [_Made.from_json(entry) for entry in stored]
+    stored = _stored(case_file, out)
+    if stored:
+        return stored
     protocol = protocol_from(content, SETTINGS)
     made = []
     for attempt in range(ATTEMPTS):
@@ -149,6 +149,17 @@ def _make(order: Order, *, content: dict[str, Any], out: Path) -> list[_Made]:
     except OSError as error:
         raise OutputError(f"{case_file}: cannot be written ({error.strerror}).") from error
     return made
+
+
+def _stored(case_file: Path, out: Path) -> list[_Made]:
+    """A study that is there with all its files; nothing if one of them is missing or damaged."""
+    try:
+        content = json.loads(case_file.read_text(encoding="utf-8"))
+        made = [_Made.from_json(entry) for entry in content]
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, BonescintError):
+        return []
+    whole = all((out / file).is_file() for one in made for file in (one.case.file, one.case.truth))
+    return made if whole else []
 
 
 def _written(order: Order, attempt: int, study: Study, out: Path) -> Case:
@@ -255,7 +266,7 @@ def _open_folder(out: Path, protocol: Protocol, seed: int) -> None:
     try:
         for name in _FOLDERS:
             (out / name).mkdir(parents=True, exist_ok=True)
-        if settings_file.is_file() and _lasting(_settings(out)) != _lasting(settings):
+        if settings_file.is_file() and not _is_same(_settings(out), settings):
             raise OutputError(
                 f"{out}: holds a cohort made with other settings (see {SETTINGS} there). "
                 "Choose another folder or delete it."
@@ -278,9 +289,20 @@ def _settings(folder: Path) -> dict[str, Any]:
         raise InputError(folder, f"no simulated cohort: it has no {SETTINGS}", _GIVE) from error
     except (OSError, ValueError) as error:
         raise InputError(file, f"cannot be read ({type(error).__name__})", _GIVE) from error
-    if not isinstance(content, dict) or "protocol" not in content:
+    if (
+        not isinstance(content, dict)
+        or not isinstance(content.get("protocol"), dict)
+        or not isinstance(content.get("seed"), int)
+    ):
         raise InputError(file, "not the settings of a simulated cohort", _GIVE)
     return content
+
+
+def _is_same(before: dict[str, Any], now: dict[str, Any]) -> bool:
+    try:
+        return _lasting(before) == _lasting(now)
+    except (KeyError, TypeError, AttributeError):  # damaged, or of another release
+        return False
 
 
 def _lasting(settings: dict[str, Any]) -> dict[str, Any]:

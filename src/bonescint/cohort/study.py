@@ -28,6 +28,10 @@ _STYLES: Mapping[str, HeaderStyle] = {
     "SIEMENS": HeaderStyle.SIEMENS,
     "PHILIPS": HeaderStyle.PHILIPS,
 }
+MOST_LESIONS = 500
+COUNTS = (2e4, 5e7)
+"""Counts of a posterior view that can be asked for: fewer show no body, more overflow pixels."""
+
 _MM_PER_S = 10 / 60  # of a speed in cm/min
 
 
@@ -151,8 +155,14 @@ def simulate_study(
     """
     if seed < 0:
         raise ParameterError("seed", "simulate_study", "at least 0", seed)
-    if lesions is not None and lesions < 0:
-        raise ParameterError("lesions", "simulate_study", "at least 0", lesions)
+    if lesions is not None and not 0 <= lesions <= MOST_LESIONS:
+        raise ParameterError("lesions", "simulate_study", f"from 0 to {MOST_LESIONS}", lesions)
+    if lesions and primary == "":
+        raise ParameterError("lesions", "simulate_study", "0 for a patient without cancer", lesions)
+    if counts is not None and not COUNTS[0] <= counts <= COUNTS[1]:
+        raise ParameterError(
+            "counts", "simulate_study", f"from {COUNTS[0]:g} to {COUNTS[1]:g}", counts
+        )
     chosen = None if camera is None else camera_named(camera)
     rng = np.random.default_rng([seed, 0x5CA9])
     anatomy = draw_anatomy(rng, primary=primary)

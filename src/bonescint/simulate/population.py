@@ -52,6 +52,10 @@ class Population:
     )
 
     def __post_init__(self) -> None:
+        for name in ("female_share", "age_mean", "age_sd", "body_mass_index_mean", "cancer_share"):
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or isinstance(value, bool):
+                raise ParameterError(name, "Population", "a number (1.0e+1, not 1e1)", value)
         for name in ("female_share", "cancer_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ParameterError(name, "Population", "from 0 to 1", getattr(self, name))
@@ -65,17 +69,23 @@ class Population:
                 self.body_mass_index_mean,
             )  # fmt: skip
         for name in ("primaries_female", "primaries_male"):
-            shares = getattr(self, name)
-            unknown = [primary for primary in shares if primary not in SITE_WEIGHTS]
-            if unknown:
-                raise ParameterError(
-                    name, "Population", f"among {', '.join(SITE_WEIGHTS)}", unknown[0]
-                )
-            if any(share < 0 for share in shares.values()) or not isclose(
-                sum(shares.values()), 1.0, abs_tol=1e-6
-            ):
-                raise ParameterError(name, "Population", "shares that sum to 1", dict(shares))
-            object.__setattr__(self, name, _frozen(shares))
+            self._check_primaries(name)
+            object.__setattr__(self, name, _frozen(getattr(self, name)))
+
+    def _check_primaries(self, name: str) -> None:
+        shares = getattr(self, name)
+        if not isinstance(shares, Mapping):
+            raise ParameterError(name, "Population", "a table of shares", shares)
+        for share in shares.values():
+            if not isinstance(share, int | float) or isinstance(share, bool):
+                raise ParameterError(name, "Population", "a table of numbers", share)
+        unknown = [primary for primary in shares if primary not in SITE_WEIGHTS]
+        if unknown:
+            raise ParameterError(name, "Population", f"among {', '.join(SITE_WEIGHTS)}", unknown[0])
+        if any(share < 0 for share in shares.values()) or not isclose(
+            sum(shares.values()), 1.0, abs_tol=1e-6
+        ):
+            raise ParameterError(name, "Population", "shares that sum to 1", dict(shares))
 
     def primaries(self, sex: str) -> Mapping[str, float]:
         """Share of each primary tumour among patients of one sex with cancer."""

@@ -328,6 +328,26 @@ def test_simulate_scan_passes_its_options_on(
     assert not (tmp_path / "two.dcm").exists()
 
 
+@pytest.mark.parametrize(
+    ("out", "truth", "message"),
+    [
+        ("same.json", "same.json", "files of their own"),
+        ("a.dcm", "a.txt", r"ends in .json or .npz"),
+        ("none/a.dcm", "a.json", "in a folder that is there"),
+        ("a.dcm", "none/a.json", "in a folder that is there"),
+        (".", "a.json", "cannot be written"),
+    ],
+)
+def test_targets_are_checked_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str, truth: str, message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ran = _run("simulate", "scan", "--out", out, "--truth", truth)
+    assert ran.exit_code == 2
+    assert message in ran.stderr
+    assert not list(tmp_path.iterdir())
+
+
 def test_simulate_gallery_draws(tmp_path: Path) -> None:
     pytest.importorskip("mujoco", reason="needs the extra 'simulate'")
     out = tmp_path / "gallery.png"

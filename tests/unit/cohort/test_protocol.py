@@ -117,7 +117,7 @@ def test_a_protocol_of_ones_own(tmp_path: Path) -> None:
         ({"centres/X/camera": "symbia"}, r"centres\.X: unknown key 'camera'"),
         ({"centres/X/cameras": {"symbia": 0.5}}, r"centres\.X: .*sum to 1"),
         ({"centres/X/cameras": {"gamma9": 1.0}}, r"centres\.X: .*gamma9"),
-        ({"centres/X/counts": -1}, r"centres\.X: .*'counts'.*above 0"),
+        ({"centres/X/counts": -1}, r"centres\.X: .*'counts'.*from 0.01"),
         ({"centres/X/population": {"age": 4}}, r"centres\.X\.population: unknown key 'age'"),
         ({"centres/X/population": {"age_mean": 4}}, r"centres\.X\.population: .*'age_mean'"),
         ({"centres/X/studies": {"trian": {}}}, r"centres\.X\.studies: no split is called 'trian'"),
@@ -129,7 +129,25 @@ def test_a_protocol_of_ones_own(tmp_path: Path) -> None:
         ({"centres/X/studies/train": {"positive": 0, "negative": 0}}, r"at least one study"),
         ({"centres": {}}, r"at least one centre"),
         ({"centres": [1]}, r"centres: must be a table"),
-        ({"version": 0}, r"'version'.*at least 1"),
+        ({"centres/X/counts": "1e9"}, r"'counts'.*1\.0e\+9, not 1e9"),
+        ({"centres/X/counts": float("inf")}, r"'counts'"),
+        ({"centres/X/counts": True}, r"'counts'"),
+        ({"centres/X/cameras": None}, r"'cameras'.*a table"),
+        ({"centres/X/cameras": "symbia"}, r"'cameras'.*a table"),
+        ({"centres/X/cameras": {"symbia": "all"}}, r"sum to 1"),
+        ({"centres/X/population": {"female_share": True}}, r"'female_share'.*a number"),
+        ({"centres/X/population": {"primaries_male": ["lung"]}}, r"'primaries_male'.*a table"),
+        ({"centres/X/studies/train": {"positive": 10**20, "negative": 0}}, r"'positive'"),
+        ({"centres": {"../x": None}}, r"centres"),
+        ({"name": "a\nb"}, r"'name'"),
+        ({"name": 5}, r"'name'"),
+        ({"version": "1"}, r"'version'.*a whole number"),
+        ({"version": 1.5}, r"'version'.*a whole number"),
+        ({"description": {"a": 1}}, r"'description'.*a line of text"),
+        ({"frozen": {"seed": "x", "sha256": {}}}, r"frozen: .*'seed'"),
+        ({"frozen": {"seed": 1, "sha256": {"X": "00"}}}, r"frozen: .*'sha256'"),
+        ({"frozen": {"seed": 1, "sha256": {"Y": "0" * 64}}}, r"'frozen'.*own centres"),
+        ({"version": 0}, r"'version'.*from 1"),
     ],
 )
 def test_impossible_protocols_name_the_place(
@@ -147,6 +165,13 @@ def test_what_cannot_be_read_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "broken.yaml").write_text("name: [1\n- b: {")
     with pytest.raises(InputError, match="not readable as YAML"):
         read_protocol(tmp_path / "broken.yaml")
+    (tmp_path / "twice.yaml").write_text("name: a\nversion: 1\nversion: 2\ncentres: {}\n")
+    with pytest.raises(InputError, match="'version' stands twice"):
+        read_protocol(tmp_path / "twice.yaml")
+    for number, text in enumerate(("name: 2026-99-99", "name: " + "9" * 5000, "[" * 3000)):
+        (tmp_path / f"odd{number}.yaml").write_text(text)
+        with pytest.raises(InputError, match="not readable as YAML"):
+            read_protocol(tmp_path / f"odd{number}.yaml")
     (tmp_path / "list.yaml").write_text("- 1")
     with pytest.raises(InputError, match="must be a table"):
         read_protocol(tmp_path / "list.yaml")

@@ -11,7 +11,7 @@ import pytest
 
 from bonescint.cohort import mixed_protocol, read_manifest, read_truth, simulate_cohort
 from bonescint.dicom import read
-from bonescint.scan import OutputError, ParameterError, View
+from bonescint.scan import BonescintError, OutputError, ParameterError, View
 
 
 @pytest.mark.parametrize("wrong", [{"seed": -1}, {"workers": 0}])
@@ -112,6 +112,27 @@ class TestSimulated:
             pixels = hashlib.sha256(counts.tobytes()).hexdigest()
             digest.update(f"{int(case.positive)} {pixels}\n".encode())
         assert cohort.frozen.sha256 == {"mixed": digest.hexdigest()}
+
+    @pytest.mark.parametrize("lost", ["scans", "truth", "cases"])
+    def test_what_was_lost_is_made_again(self, tmp_path: Path, lost: str) -> None:
+        first = simulate_cohort(tmp_path, mixed_protocol(1), seed=1, workers=1)
+        before = self.hashes(tmp_path)
+        (file,) = (tmp_path / lost).iterdir()
+        if lost == "cases":
+            file.write_text("{")
+        else:
+            file.unlink()
+        again = simulate_cohort(tmp_path, mixed_protocol(1), seed=1, workers=1)
+        assert again.manifest.cases == first.manifest.cases
+        assert self.hashes(tmp_path) == before
+
+    @pytest.mark.parametrize(
+        "content", ['{"protocol": 5, "seed": 1}', "[]", "{", '{"protocol": {}}']
+    )
+    def test_damaged_settings_are_one_clear_line(self, tmp_path: Path, content: str) -> None:
+        (tmp_path / "settings.json").write_text(content)
+        with pytest.raises(BonescintError, match=r"settings\.json"):
+            simulate_cohort(tmp_path, mixed_protocol(1), seed=1, workers=1)
 
     def test_another_cohort_is_not_overwritten(self, tmp_path: Path) -> None:
         simulate_cohort(tmp_path, mixed_protocol(1), seed=1, workers=1)

@@ -59,8 +59,12 @@ def test_a_study_without_disease(tmp_path: Path) -> None:
     [
         ({"primary": "liver"}, "one of breast, lung, other, prostate"),
         ({"camera": "box brownie"}, "one of discovery"),
-        ({"lesions": -1}, "at least 0"),
-        ({"counts": 0.0}, "above 0"),
+        ({"lesions": -1}, "from 0 to 500"),
+        ({"lesions": 10**8}, "from 0 to 500"),
+        ({"lesions": 2, "primary": ""}, "0 for a patient without cancer"),
+        ({"counts": 0.0}, "from 20000"),
+        ({"counts": 1e300}, "from 20000"),
+        ({"counts": float("nan")}, "from 20000"),
         ({"seed": -1}, "at least 0"),
     ],
 )

@@ -1,0 +1,65 @@
+"""Checks of what people write into protocols: one clear error for each wrong value."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from bonescint.scan import ParameterError
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.-]{0,39}")
+
+
+def check_number(noun: object, name: str, low: float, high: float) -> None:
+    """Refuse what is no finite number from `low` to `high`."""
+    value = getattr(noun, name)
+    if isinstance(value, str):  # YAML 1.1 reads 1e9 as a word
+        wanted = "a number (1.0e+9, not 1e9)"
+        raise ParameterError(name, type(noun).__name__, wanted, value)
+    if not _is_number(value) or not low <= value <= high:
+        raise ParameterError(name, type(noun).__name__, f"a number from {low:g} to {high:g}", value)
+
+
+def check_whole(noun: object, name: str, low: int, high: int) -> None:
+    """Refuse what is no whole number from `low` to `high`."""
+    value = getattr(noun, name)
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        requirement = f"a whole number from {low} to {high}"
+        raise ParameterError(name, type(noun).__name__, requirement, value)
+
+
+def check_text(noun: object, name: str) -> None:
+    """Refuse what is no line of text."""
+    value = getattr(noun, name)
+    if not isinstance(value, str) or not value.isprintable():
+        raise ParameterError(name, type(noun).__name__, "a line of text", value)
+
+
+def check_name(owner: str, name: str, value: object) -> None:
+    """Refuse what is no plain name of a thing."""
+    if not isinstance(value, str) or not _NAME.fullmatch(value):
+        requirement = "up to 40 letters, digits, spaces, '_', '.' or '-'"
+        raise ParameterError(name, owner, requirement, value)
+
+
+def check_table(noun: object, name: str) -> Mapping[Any, Any]:
+    """A table of names and values, or an error."""
+    value = getattr(noun, name)
+    if not isinstance(value, Mapping):
+        raise ParameterError(name, type(noun).__name__, "a table of names and values", value)
+    return value
+
+
+def check_shares(noun: object, name: str) -> None:
+    """Refuse shares that are no numbers from 0 to 1, or do not sum to 1."""
+    shares = list(check_table(noun, name).values())
+    fine = all(_is_number(share) and 0 <= share <= 1 for share in shares)
+    if not fine or not math.isclose(sum(shares), 1.0, abs_tol=1e-6):
+        given = dict(getattr(noun, name))
+        raise ParameterError(name, type(noun).__name__, "shares that sum to 1", given)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
