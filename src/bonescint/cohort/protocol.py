@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from bonescint.cohort.checked import (
+from bonescint.scan import ParameterError, Split
+from bonescint.scan.checked import (
     check_name,
     check_number,
     check_shares,
@@ -15,7 +16,6 @@ from bonescint.cohort.checked import (
     check_text,
     check_whole,
 )
-from bonescint.scan import ParameterError, Split
 from bonescint.simulate import CAMERAS, Disease, Population
 
 MOST_STUDIES = 1_000_000

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from bonescint.scan import ParameterError
+from bonescint.scan.checked import check_number, require_number
 from bonescint.simulate.constants import SITE_WEIGHTS
 
 PRIMARIES = tuple(SITE_WEIGHTS)
@@ -80,7 +81,7 @@ from 0 to 1. Got 1.2 instead.
             "visible_contrast_to_noise": (0.0, 1000.0),
         }
         for name, (low, high) in bounds.items():
-            _check(name, getattr(self, name), low, high)
+            check_number(self, name, low, high)
         together = self.cold_share + self.mixed_share
         if together > 1:
             most = 1 - self.cold_share
@@ -94,7 +95,7 @@ from 0 to 1. Got 1.2 instead.
             if primary not in PRIMARIES:
                 known = f"among {', '.join(PRIMARIES)}"
                 raise ParameterError("superscan_share", "Disease", known, primary)
-            _check(f"superscan_share[{primary}]", share, 0.0, 1.0)
+            require_number("Disease", f"superscan_share[{primary}]", share, 0.0, 1.0)
         object.__setattr__(self, "superscan_share", MappingProxyType(dict(self.superscan_share)))
 
     def __reduce__(self) -> tuple[Callable[..., Disease], tuple[dict[str, object]]]:
@@ -115,10 +116,3 @@ from 0 to 1. Got 1.2 instead.
 
 def _rebuilt(values: dict[str, Any]) -> Disease:
     return Disease(**values)
-
-
-def _check(name: str, value: object, low: float, high: float) -> None:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    # Written so that NaN is refused too.
-    if not number or not low <= value <= high:  # type: ignore[operator]
-        raise ParameterError(name, "Disease", f"from {low:g} to {high:g}", value)

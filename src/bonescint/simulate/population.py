@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import isclose
 from types import MappingProxyType
 
 from bonescint.scan import ParameterError
+from bonescint.scan.checked import check_number, check_shares, check_table
 from bonescint.simulate.constants import SITE_WEIGHTS
 
 SEXES = ("F", "M")
@@ -52,40 +52,20 @@ class Population:
     )
 
     def __post_init__(self) -> None:
-        for name in ("female_share", "age_mean", "age_sd", "body_mass_index_mean", "cancer_share"):
-            value = getattr(self, name)
-            if not isinstance(value, int | float) or isinstance(value, bool):
-                raise ParameterError(name, "Population", "a number (1.0e+1, not 1e1)", value)
-        for name in ("female_share", "cancer_share"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ParameterError(name, "Population", "from 0 to 1", getattr(self, name))
-        if not 22 <= self.age_mean <= 95:
-            raise ParameterError("age_mean", "Population", "from 22 to 95", self.age_mean)
-        if not 0 < self.age_sd <= 40:
-            raise ParameterError("age_sd", "Population", "above 0, up to 40", self.age_sd)
-        if not 18 <= self.body_mass_index_mean <= 40:
-            raise ParameterError(
-                "body_mass_index_mean", "Population", "from 18 to 40 kg/m2",
-                self.body_mass_index_mean,
-            )  # fmt: skip
+        check_number(self, "female_share", 0, 1)
+        check_number(self, "cancer_share", 0, 1)
+        check_number(self, "age_mean", 22, 95)
+        check_number(self, "age_sd", 0, 40)
+        if self.age_sd == 0:
+            raise ParameterError("age_sd", "Population", "above 0", self.age_sd)
+        check_number(self, "body_mass_index_mean", 18, 40)
         for name in ("primaries_female", "primaries_male"):
-            self._check_primaries(name)
+            unknown = [one for one in check_table(self, name) if one not in SITE_WEIGHTS]
+            if unknown:
+                known = f"among {', '.join(SITE_WEIGHTS)}"
+                raise ParameterError(name, "Population", known, unknown[0])
+            check_shares(self, name)
             object.__setattr__(self, name, _frozen(getattr(self, name)))
-
-    def _check_primaries(self, name: str) -> None:
-        shares = getattr(self, name)
-        if not isinstance(shares, Mapping):
-            raise ParameterError(name, "Population", "a table of shares", shares)
-        for share in shares.values():
-            if not isinstance(share, int | float) or isinstance(share, bool):
-                raise ParameterError(name, "Population", "a table of numbers", share)
-        unknown = [primary for primary in shares if primary not in SITE_WEIGHTS]
-        if unknown:
-            raise ParameterError(name, "Population", f"among {', '.join(SITE_WEIGHTS)}", unknown[0])
-        if any(share < 0 for share in shares.values()) or not isclose(
-            sum(shares.values()), 1.0, abs_tol=1e-6
-        ):
-            raise ParameterError(name, "Population", "shares that sum to 1", dict(shares))
 
     def primaries(self, sex: str) -> Mapping[str, float]:
         """Share of each primary tumour among patients of one sex with cancer."""

@@ -1,4 +1,4 @@
-"""Checks of what people write into protocols: one clear error for each wrong value."""
+"""Checks of values that people write: one clear error for each wrong one."""
 
 from __future__ import annotations
 
@@ -7,19 +7,23 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from bonescint.scan import ParameterError
+from bonescint.scan.errors import ParameterError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.-]{0,39}")
 
 
 def check_number(noun: object, name: str, low: float, high: float) -> None:
+    """Refuse an attribute that is no finite number from `low` to `high`."""
+    require_number(type(noun).__name__, name, getattr(noun, name), low, high)
+
+
+def require_number(owner: str, name: str, value: object, low: float, high: float) -> None:
     """Refuse what is no finite number from `low` to `high`."""
-    value = getattr(noun, name)
-    if isinstance(value, str):  # YAML 1.1 reads 1e9 as a word
-        wanted = "a number (1.0e+9, not 1e9)"
-        raise ParameterError(name, type(noun).__name__, wanted, value)
-    if not _is_number(value) or not low <= value <= high:
-        raise ParameterError(name, type(noun).__name__, f"a number from {low:g} to {high:g}", value)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        wanted = "a number (1.0e+9, not 1e9)"  # YAML 1.1 reads 1e9 as a word
+        raise ParameterError(name, owner, wanted, value)
+    if not math.isfinite(value) or not low <= value <= high:
+        raise ParameterError(name, owner, f"from {low:g} to {high:g}", value)
 
 
 def check_whole(noun: object, name: str, low: int, high: int) -> None:
