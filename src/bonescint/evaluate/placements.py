@@ -1,0 +1,87 @@
+"""Placement values: where each case stands among the cases of the other class.
+
+The empirical area under the ROC curve is their mean, and DeLong's covariance is theirs, so
+everything here that compares areas rests on this module.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from bonescint.scan import ParameterError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Placements:
+    """Placement values of every case under each of K ratings (readers, models, resamples).
+
+    DeLong, DeLong and Clarke-Pearson, Biometrics 1988;44:837; in the form of Sun and Xu, IEEE
+    Signal Process Lett 2014;21:1389.
+
+    Attributes:
+        positive: float64 (K, P), for each case with disease the share of those without that it
+            is rated above, ties by half.
+        negative: float64 (K, N), for each case without disease the share of those with that it
+            is rated below, ties by half.
+    """
+
+    positive: NDArray[np.float64]
+    negative: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, ratings: NDArray[np.floating], positive: NDArray[np.bool_]) -> Placements:
+        """From ratings of the same cases.
+
+        Args:
+            ratings: (K, cases) or (cases,), higher for disease.
+            positive: bool (cases,), the truth.
+
+        Raises:
+            ParameterError: if a rating is not finite, or one class has no case.
+
+        Examples:
+            >>> truth = np.array([False, False, True, True])
+            >>> Placements.of(np.array([1.0, 2.0, 2.0, 3.0]), truth).areas
+            array([0.875])
+        """
+        rows = np.atleast_2d(np.asarray(ratings, dtype=np.float64))
+        truth = np.asarray(positive, dtype=bool)
+        if truth.ndim != 1 or rows.ndim != 2 or rows.shape[1] != truth.size:
+            got = (rows.shape, truth.shape)
+            raise ParameterError("ratings", "Placements.of", "one for each case", got)
+        if truth.all() or not truth.any():
+            raise ParameterError("positive", "Placements.of", "of both classes", "one class")
+        if not np.isfinite(rows).all():
+            raise ParameterError("ratings", "Placements.of", "finite numbers", "some that are not")
+        with_disease, without = rows[:, truth], rows[:, ~truth]
+        everywhere = rankdata(np.concatenate([with_disease, without], axis=1), axis=1)
+        count = with_disease.shape[1]
+        above = everywhere[:, :count] - rankdata(with_disease, axis=1)
+        below = count - (everywhere[:, count:] - rankdata(without, axis=1))
+        return cls(positive=above / without.shape[1], negative=below / count)
+
+    @property
+    def areas(self) -> NDArray[np.float64]:
+        """Empirical area under each ROC curve, float64 (K,): Mann and Whitney's statistic."""
+        return np.asarray(self.positive.mean(axis=1))
+
+    @property
+    def covariance(self) -> NDArray[np.float64]:
+        """DeLong's covariance of the areas, float64 (K, K).
+
+        Not a number where a class has one case only: one case says nothing of its spread.
+        """
+        return _mean_covariance(self.positive) + _mean_covariance(self.negative)
+
+
+def _mean_covariance(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Covariance of the means of rows (K, cases) that are observed on the same cases."""
+    cases = values.shape[1]
+    if cases < 2:
+        return np.full((values.shape[0],) * 2, np.nan)
+    centred = values - values.mean(axis=1, keepdims=True)
+    return np.asarray(centred @ centred.T / (cases - 1) / cases)

@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+
+from bonescint.evaluate import Placements
+from bonescint.scan import ParameterError
+
+
+def _pairs(ratings: NDArray[np.float64], truth: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Every positive against every negative: 1, 0.5 or 0."""
+    above = ratings[truth][:, None] > ratings[~truth][None]
+    same = ratings[truth][:, None] == ratings[~truth][None]
+    return above + 0.5 * same
+
+
+@given(seed=st.integers(0, 10_000), levels=st.integers(2, 30))
+def test_areas_and_placements_are_those_of_all_pairs(seed: int, levels: int) -> None:
+    rng = np.random.default_rng(seed)
+    truth = np.r_[True, False, rng.random(30) < 0.4]
+    ratings = rng.integers(0, levels, (3, truth.size)).astype(float)
+    placements = Placements.of(ratings, truth)
+    for row, above, below in zip(ratings, placements.positive, placements.negative, strict=True):
+        pairs = _pairs(row, truth)
+        np.testing.assert_allclose(above, pairs.mean(axis=1), atol=1e-12)
+        np.testing.assert_allclose(below, pairs.mean(axis=0), atol=1e-12)
+    areas = [roc_auc_score(truth, row) for row in ratings]
+    np.testing.assert_allclose(placements.areas, areas, atol=1e-12)
+
+
+def test_covariance_is_delongs_formula_written_out() -> None:
+    rng = np.random.default_rng(7)
+    truth = rng.random(60) < 0.5
+    ratings = rng.normal(size=(2, 60)) + truth
+    by_pairs = [_pairs(row, truth) for row in ratings]
+    expected = np.zeros((2, 2))
+    for i, first in enumerate(by_pairs):
+        for j, second in enumerate(by_pairs):
+            tens = np.cov(first.mean(axis=1), second.mean(axis=1))[0, 1]
+            ones = np.cov(first.mean(axis=0), second.mean(axis=0))[0, 1]
+            expected[i, j] = tens / truth.sum() + ones / (~truth).sum()
+    np.testing.assert_allclose(Placements.of(ratings, truth).covariance, expected, rtol=1e-10)
+
+
+def test_covariance_is_that_of_many_repeated_studies() -> None:
+    rng = np.random.default_rng(3)
+    truth = np.repeat([True, False], [40, 60])
+    shared = rng.normal(size=(4000, 1, 100))
+    ratings = shared + rng.normal(size=(4000, 2, 100)) + 1.5 * truth
+    drawn = [Placements.of(study, truth) for study in ratings]
+    spread = np.cov(np.array([one.areas for one in drawn]).T)
+    mean = np.mean([one.covariance for one in drawn], axis=0)
+    np.testing.assert_allclose(mean, spread, rtol=0.08)
+
+
+def test_one_case_of_a_class_has_an_area_and_no_variance() -> None:
+    placements = Placements.of(np.array([1.0, 2.0, 3.0]), np.array([False, False, True]))
+    assert placements.areas == [1.0]
+    assert np.isnan(placements.covariance).all()
+
+
+@pytest.mark.parametrize(
+    ("ratings", "truth", "says"),
+    [
+        ([1.0, 2.0], [True, True], "both classes"),
+        ([1.0, np.nan], [True, False], "finite"),
+        ([1.0, 2.0, 3.0], [True, False], "one for each case"),
+    ],
+)
+def test_what_has_no_area_is_refused(ratings: list[float], truth: list[bool], says: str) -> None:
+    with pytest.raises(ParameterError, match=says):
+        Placements.of(np.array(ratings), np.array(truth))
