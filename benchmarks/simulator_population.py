@@ -46,6 +46,9 @@ REAL_SITES = {
 }  # fmt: skip
 """Patients with the site, of about 81 with prostate cancer (World J Radiol 2024;16(7):265)."""
 
+ADVANCED_FROM = 5
+"""More metastases than this count as advanced, as those patients' disease was. Assumed."""
+
 REAL_EARLY = {
     ("breast", "ribs"): 27.2, ("prostate", "ribs"): 8.6, ("breast", "lumbar spine"): 13.9,
     ("prostate", "lumbar spine"): 39.7, ("breast", "sternum"): 17.9, ("prostate", "sternum"): 1.7,
@@ -227,8 +230,10 @@ def _print_lesions(seen: Seen, outside: list[str]) -> None:
               f"| {regions:.1f} ({real or 'no figure'}) | {superscans} |")  # fmt: skip
         if real and not 0.67 <= regions / real <= 1.5:
             outside.append(f"regions a patient, {primary}: {regions:.1f}, published {real}")
-    print("\n| prostate, patients with the site | simulated | published |\n|---|---|---|")
-    patients = seen.lesions.get("prostate", [])
+    # The published series had advanced disease: compare with simulated patients like it.
+    patients = [found for found in seen.lesions.get("prostate", []) if len(found) > ADVANCED_FROM]
+    print(f"\n| prostate, {len(patients)} patients with more than {ADVANCED_FROM} metastases: "
+          "with the site | simulated | published |\n|---|---|---|")  # fmt: skip
     for site, number in REAL_SITES.items():
         share = np.mean([any(site_of(region) == site for region in found) for found in patients])
         real_share = number / 81

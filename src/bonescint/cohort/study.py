@@ -123,6 +123,7 @@ class Study:
             simulated.truth,
             path,
             mimic_masks=simulated.mimic_masks,
+            organ_masks=simulated.organ_masks,
             parameters=simulated.parameters,
         )
 

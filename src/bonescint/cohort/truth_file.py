@@ -30,6 +30,7 @@ def write_truth(
     path: Path,
     *,
     mimic_masks: Mapping[View, NDArray[np.bool_]] | None = None,
+    organ_masks: Mapping[View, NDArray[np.bool_]] | None = None,
     parameters: Mapping[str, object] | None = None,
 ) -> None:
     """Write a truth, beside and then renamed into place; equal truths give equal bytes.
@@ -40,6 +41,7 @@ def write_truth(
             them.
         mimic_masks: for each view a bool array (rows, columns), true on what only looks like
             a metastasis.
+        organ_masks: the same for organs.
         parameters: what was drawn, JSON-ready.
 
     Raises:
@@ -55,8 +57,8 @@ def write_truth(
     if parameters is not None:
         content["parameters"] = dict(parameters)
     arrays: dict[str, Any] = {f"mask_{view.value}": mask for view, mask in truth.masks.items()}
-    for view, mask in (mimic_masks or {}).items():
-        arrays[f"mimics_{view.value}"] = mask
+    for name, masks in (("mimics", mimic_masks), ("organs", organ_masks)):
+        arrays |= {f"{name}_{view.value}": mask for view, mask in (masks or {}).items()}
     write_arrays(path, content, arrays)
 
 

@@ -18,6 +18,7 @@ class FocusKind(StrEnum):
 
     METASTASIS = "metastasis"
     MIMIC = "mimic"
+    ORGAN = "organ"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +31,8 @@ class Focus:
         column: column of the centre, in pixels of that view as seen from its own side.
         radius_mm: size, or `None` if unknown.
         confidence: 0 to 1 for a reader or a model; 1 for a truth.
-        kind: metastasis, or a mimic (what looks like one and is none).
+        kind: metastasis, mimic (what looks like one and is none), or organ (tracer where it is
+            usual outside bone, such as the bladder).
         cause: what made it, such as `"prostate metastasis"` or `"rib fracture"`.
         region: bone or organ, such as `"L3"`.
         contrast: uptake over the bone around it, or `None`.
@@ -61,7 +63,7 @@ class Truth:
 
     Attributes:
         positive: whether at least one metastasis is present.
-        foci: every metastasis and every mimic, once for each view it is seen in.
+        foci: every metastasis, mimic and hot organ, once for each view it is seen in.
         masks: for each view a bool array (rows, columns), true on metastases; empty if
             nobody segmented the scan.
         source: `"simulator"`, or who segmented it.

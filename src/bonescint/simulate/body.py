@@ -15,6 +15,8 @@ from bonescint.simulate.patient import Patient
 _HALF_WIDTH_MM = 420.0
 _HALF_DEPTH_MM = 270.0
 _HEADROOM_MM = 60.0
+_BLOOD_UPTAKE = 1.5
+"""Between the lungs, over muscle. Tuned."""
 
 Point = NDArray[np.floating[Any]]
 
@@ -184,7 +186,9 @@ def _add_head(shape: _Modeller, marks: Landmarks, fat: float) -> None:
     shape.add_limb(marks.centre("C2"), neck, 56 + 0.4 * fat, 66 + 0.6 * fat)
 
 
-def _add_trunk(shape: _Modeller, marks: Landmarks, patient: Patient, fat: float) -> None:
+def _add_trunk(
+    shape: _Modeller, marks: Landmarks, patient: Patient, fat: float, *, belly: float
+) -> None:
     pelvis_low, pelvis_high = marks.box("pelvis")
     ribs_low, ribs_high = marks.box("rib")
     shoulders = (marks.top("humerus L") + marks.top("humerus R")) / 2
@@ -196,7 +200,6 @@ def _add_trunk(shape: _Modeller, marks: Landmarks, patient: Patient, fat: float)
     waist = (pelvis_high[2] + ribs_low[2]) / 2
     hips = abs(marks.top("femur L")[0] - marks.top("femur R")[0]) / 2 + 76
     narrow = 0.87 if patient.sex == "F" else 0.97
-    belly = max(0.0, fat)
     rows = [
         # Between the thighs the trunk closes to the perineum.
         (pelvis_low[2] - 45, 0.25 * hips, 30 + 0.5 * belly, *pelvis_middle[:2]),
@@ -204,10 +207,11 @@ def _add_trunk(shape: _Modeller, marks: Landmarks, patient: Patient, fat: float)
         (pelvis_low[2] + 25, 0.95 * hips + 0.8 * fat, pelvis_half[1] + 10 + fat,
          *pelvis_middle[:2]),
         (pelvis_low[2] + 70, hips + 6 + fat, pelvis_half[1] + 17 + fat, *pelvis_middle[:2]),
-        (pelvis_high[2] - 50, pelvis_half[0] + 22 + 1.3 * fat, pelvis_half[1] + 16 + 1.6 * fat,
-         pelvis_middle[0], pelvis_middle[1] + 2 + 0.4 * belly),
-        (waist, narrow * ((pelvis_half[0] + ribs_half[0]) / 2 + 12) + 1.5 * fat,
-         (pelvis_half[1] + ribs_half[1]) / 2 + 9 + 1.8 * fat,
+        (pelvis_high[2] - 50, pelvis_half[0] + 22 + 1.3 * fat,
+         pelvis_half[1] + 16 + 1.2 * fat + 0.4 * belly,
+         pelvis_middle[0], pelvis_middle[1] + 2 + 0.6 * belly),
+        (waist, narrow * ((pelvis_half[0] + ribs_half[0]) / 2 + 12) + 1.2 * fat + 0.3 * belly,
+         (pelvis_half[1] + ribs_half[1]) / 2 + 9 + 1.2 * fat + 0.6 * belly,
          (pelvis_middle[0] + ribs_middle[0]) / 2,
          (pelvis_middle[1] + ribs_middle[1]) / 2 + 4 + 0.7 * belly),
         (ribs_low[2] + 80, ribs_half[0] + 14 + 1.2 * fat, ribs_half[1] + 17 + 1.3 * fat,
@@ -243,6 +247,14 @@ def _lungs(shape: _Modeller, marks: Landmarks) -> NDArray[np.bool_]:
     return lungs
 
 
+def _mediastinum(shape: _Modeller, marks: Landmarks) -> tuple[tuple[slice, ...], NDArray[np.bool_]]:
+    """Heart, great vessels and what lies between the lungs: much blood."""
+    low, high = marks.box("rib")
+    half, middle = (high - low) / 2, (low + high) / 2
+    centre = np.array([middle[0] + 0.08 * half[0], middle[1] + 0.25 * half[1], middle[2] + 10])
+    return shape.ellipsoid(centre, np.array([0.42 * half[0], 0.62 * half[1], 0.75 * half[2]]))
+
+
 def build_body(marks: Landmarks, patient: Patient, bones_mm: NDArray[np.float32]) -> Body:
     """Wrap soft tissue around a patient's skeleton.
 
@@ -257,10 +269,12 @@ def build_body(marks: Landmarks, patient: Patient, bones_mm: NDArray[np.float32]
     shape = _Modeller(float(bones_mm[:, 2].max()))
     # Soft tissue over the bones of a lean body, tuned to the weight that the index gives.
     fat = 2.3 * (patient.body_mass_index - 23.5)
-    _add_legs(shape, marks, fat)
-    _add_arms(shape, marks, fat)
-    _add_head(shape, marks, fat)
-    _add_trunk(shape, marks, patient, fat)
+    central = patient.central_fat if fat > 0 else 0.0
+    on_limbs, on_trunk = fat * (1 - 0.7 * central), fat * (1 + 0.25 * central)
+    _add_legs(shape, marks, on_limbs)
+    _add_arms(shape, marks, on_limbs)
+    _add_head(shape, marks, on_limbs)
+    _add_trunk(shape, marks, patient, on_trunk, belly=max(0.0, fat) * (1 + 1.3 * central))
     bones = _flat_cells(bones_mm, shape.origin, shape.shape)
     shape.solid.reshape(-1)[bones] = True
     bone_cells = np.zeros(shape.shape, dtype=bool)
@@ -279,7 +293,11 @@ def build_body(marks: Landmarks, patient: Patient, bones_mm: NDArray[np.float32]
     inner = np.clip((np.arange(28, dtype=np.float32) / 27 - 0.5) * 2, 0, 1)
     leanness = 0.55 if patient.body_mass_index > 30 else 0.7
     uptake = (leanness + (1 - leanness) * inner).astype(np.float32)[near] * tissue
-    uptake[lungs] = 0.30
+    uptake[lungs] = 0.45
+    blood = np.zeros(shape.shape, dtype=bool)
+    at, inside = _mediastinum(shape, marks)
+    blood[at] = inside
+    uptake[blood[used] & tissue] = _BLOOD_UPTAKE
     density = tissue.astype(np.float32)
     density[lungs] = LUNG_DENSITY
     front, back = survival(density)

@@ -64,8 +64,8 @@ SITE_WEIGHTS = {
     # Prostate: assumed, after the patients with each site in World J Radiol 2024;16(7):265 (of
     # about 81); vertebrae divided over their levels, sites of few foci a patient taken down.
     "prostate": {
-        "pelvis": 68, "thoracic": 38, "lumbar": 34, "cervical": 8, "sacrum": 18, "rib": 58,
-        "sternum": 36, "femur": 41, "scapula": 36, "skull": 22, "clavicle": 18, "humerus": 13,
+        "pelvis": 100, "thoracic": 38, "lumbar": 34, "cervical": 8, "sacrum": 20, "rib": 62,
+        "sternum": 48, "femur": 40, "scapula": 31, "skull": 22, "clavicle": 17, "humerus": 9,
         "tibia": 3, "mandible": 1,
     },
     # Breast: assumed; more ribs and sternum, fewer lumbar, after Wang, Oncol Lett 2012.
@@ -89,7 +89,7 @@ SITE_WEIGHTS = {
 """How often a site carries metastases, by primary tumour (relative)."""
 
 EARLY_SITE_FACTORS = {
-    "prostate": {"rib": 0.6, "lumbar": 3.2, "sternum": 0.2},
+    "prostate": {"rib": 0.5, "lumbar": 5.0, "sternum": 0.16},
     "breast": {"rib": 1.5, "lumbar": 2.2, "sternum": 1.7},
 }
 """What these weights are multiplied with in patients of few metastases. Tuned to the shares of

@@ -11,13 +11,16 @@ from numpy.typing import NDArray
 from bonescint.scan import FocusKind
 from bonescint.simulate.constants import SAMPLE_PITCH_MM
 
+_LARGE_MM = 30.0
+"""Smallest semi-axis from which an organ is sampled coarsely."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FocalUptake:
     """Activity that a metastasis, a worn joint or an injection adds.
 
     Attributes:
-        kind: metastasis or mimic.
+        kind: metastasis, mimic or organ.
         cause: such as `"metastasis"`, `"rib fracture"`.
         region: bone or organ.
         radius_mm: size.
@@ -80,6 +83,7 @@ def soft_tube(
     points_mm: NDArray[np.float32],
     radius_mm: float,
     concentration: float,
+    kind: FocusKind = FocusKind.MIMIC,
 ) -> FocalUptake:
     """Activity along a line outside bone.
 
@@ -89,12 +93,13 @@ def soft_tube(
         points_mm: (n, 3) corners of the line.
         radius_mm: of its lumen.
         concentration: relative to a standard bone.
+        kind: mimic or organ.
     """
     pitch = 2.0
     positions = tube_samples(points_mm, pitch)
     volume = np.pi * radius_mm**2 * pitch / SAMPLE_PITCH_MM**3
     return FocalUptake(
-        kind=FocusKind.MIMIC,
+        kind=kind,
         cause=cause,
         region=region,
         radius_mm=radius_mm,
@@ -123,12 +128,13 @@ def ellipsoid_samples(
         True
     """
     axes = [
-        np.arange(-np.floor(radius / pitch_mm), np.floor(radius / pitch_mm) + 1) * pitch_mm
+        (np.arange(-np.floor(radius / pitch_mm), np.floor(radius / pitch_mm) + 1) * pitch_mm)
         for radius in radii_mm
     ]
-    grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
-    inside = ((grid / radii_mm) ** 2).sum(axis=1) <= 1
-    return np.asarray(grid[inside] + centre_mm, dtype=np.float32)
+    x, y, z = ((axis / radius) ** 2 for axis, radius in zip(axes, radii_mm, strict=True))
+    inside = np.nonzero(x[:, None, None] + y[None, :, None] + z[None, None, :] <= 1)
+    places = [axis[index] for axis, index in zip(axes, inside, strict=True)]
+    return np.asarray(np.stack(places, axis=1) + centre_mm, dtype=np.float32)
 
 
 def soft_focus(
@@ -138,6 +144,7 @@ def soft_focus(
     centre_mm: NDArray[np.float32],
     radii_mm: NDArray[np.float32],
     concentration: float,
+    kind: FocusKind = FocusKind.MIMIC,
 ) -> FocalUptake:
     """Activity in an ellipsoid outside bone: an organ, urine, an injection site.
 
@@ -147,15 +154,18 @@ def soft_focus(
         centre_mm: (3,) centre.
         radii_mm: (3,) semi-axes.
         concentration: relative to a standard bone.
+        kind: mimic or organ.
     """
     smallest = float(np.min(radii_mm))
-    pitch = float(np.clip(smallest / 3, 1.5, 5.0))
+    # Finer than a pixel would show it, unless it is large and deep.
+    pitch = float(np.clip(smallest / 3, 1.5, 3.0 if smallest < _LARGE_MM else 5.0))
     positions = ellipsoid_samples(centre_mm, radii_mm, pitch)
     per_sample = concentration * (pitch / SAMPLE_PITCH_MM) ** 3
     # Organs move and are no ellipsoids: a flat core and a soft rim.
-    depth = 1 - (((positions - centre_mm) / radii_mm) ** 2).sum(axis=1)
+    away = (positions - centre_mm) / radii_mm
+    depth = 1 - np.einsum("ij,ij->i", away, away)
     return FocalUptake(
-        kind=FocusKind.MIMIC,
+        kind=kind,
         cause=cause,
         region=region,
         radius_mm=float(np.cbrt(np.prod(radii_mm))),

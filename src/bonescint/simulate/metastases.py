@@ -57,7 +57,7 @@ def site_probabilities(
 
     Examples:
         >>> site_probabilities(("L3", "femur L", "femur R"), "prostate").round(2).tolist()
-        [0.45, 0.27, 0.27]
+        [0.46, 0.27, 0.27]
     """
     if primary not in SITE_WEIGHTS:
         raise ParameterError(

@@ -1,4 +1,4 @@
-"""A patient who moves during the pass: a head that turns, an arm that is taken away.
+"""A patient who moves during the pass: a head turns, an arm is taken away, a leg rolls.
 
 A point of the patient is looked at for as long as the head's field passes over it, some
 minutes. What lies far above the field when the patient moves is already imaged, what lies far
@@ -100,7 +100,8 @@ def draw_motion(anatomy: Anatomy, share: float, rng: np.random.Generator) -> Mot
     if rng.random() >= share:
         return None
     marks = anatomy.landmarks
-    if rng.random() < 0.6:
+    part = rng.random()
+    if part < 0.55:
         low, high = marks.box("skull")
         turns = rng.random() < 0.7
         pivot = marks.centre("C2")
@@ -113,8 +114,19 @@ def draw_motion(anatomy: Anatomy, share: float, rng: np.random.Generator) -> Mot
             moment_mm=float(rng.uniform(low[2], high[2])),
         )
     side = str(rng.choice(["L", "R"]))
-    shoulder, fingers = marks.top(f"humerus {side}"), marks.bottom(f"hand {side}")
     outwards = 1.0 if side == "L" else -1.0
+    if part < 0.70:
+        hip, heel = marks.top(f"femur {side}"), marks.back(f"foot {side}")
+        legs = ("femur", "patella", "tibia", "fibula", "foot")
+        return Motion(
+            part=f"leg {side}",
+            regions=tuple(f"{bone} {side}" for bone in legs),
+            pivot_mm=(float(hip[0]), float(hip[1]), float(hip[2])),
+            axes=(0, 1),
+            angle=outwards * float(rng.normal(0, 0.2)),
+            moment_mm=float(rng.uniform(heel[2], hip[2])),
+        )
+    shoulder, fingers = marks.top(f"humerus {side}"), marks.bottom(f"hand {side}")
     bones = ("humerus", "ulna", "radius", "hand", "elbow", "forearm", "wrist")
     return Motion(
         part=f"arm {side}",

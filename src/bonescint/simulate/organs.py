@@ -8,11 +8,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bonescint.scan import FocusKind
 from bonescint.simulate.anatomy import Anatomy
 from bonescint.simulate.focal import FocalUptake, soft_focus, soft_tube
 
 _Point = NDArray[np.float32]
+_MISPLACED = ("catheter", "hydronephrosis", "injection site", "lymph node", "urine bag",
+              "urine contamination")  # fmt: skip
 _Place = NDArray[np.floating[Any]]
+
+
+def _kind(cause: str) -> FocusKind:
+    """Tracer where everybody has some is an organ's; elsewhere it can look like disease."""
+    return FocusKind.MIMIC if cause in _MISPLACED else FocusKind.ORGAN
 
 
 def _point(x: float, y: float, z: float) -> _Point:
@@ -40,7 +48,12 @@ class _Draw:
         """Place an ellipsoid of a concentration (1 is a standard bone)."""
         self.found.append(
             soft_focus(
-                cause=cause, region=region, centre_mm=centre, radii_mm=radii, concentration=level
+                cause=cause,
+                region=region,
+                centre_mm=centre,
+                radii_mm=radii,
+                concentration=level,
+                kind=_kind(cause),
             )
         )
 
@@ -55,6 +68,7 @@ class _Draw:
                 points_mm=np.stack(points).astype(np.float32),
                 radius_mm=radius_mm,
                 concentration=level,
+                kind=_kind(cause),
             )
         )
 

@@ -44,6 +44,8 @@ class Patient:
         age: in years.
         height_mm: standing height.
         body_mass_index: in kg/m^2.
+        central_fat: how much of what is above a lean body lies on the trunk rather than on
+            limbs; 0 even, 1 all.
         primary: primary tumour, or empty for a patient without cancer.
         shoulder_width, chest_width, pelvis_width: relative to the reference skeleton at
             this height.
@@ -61,6 +63,7 @@ class Patient:
     age: float
     height_mm: float
     body_mass_index: float
+    central_fat: float
     primary: str
     shoulder_width: float
     chest_width: float
@@ -86,6 +89,8 @@ class Patient:
             raise ParameterError(
                 "body_mass_index", "Patient", "from 12 to 60 kg/m2", self.body_mass_index
             )
+        if not 0 <= self.central_fat <= 1:
+            raise ParameterError("central_fat", "Patient", "from 0 to 1", self.central_fat)
 
 
 def _draw_arm(rng: np.random.Generator, body_mass_index: float, style: str) -> ArmPose:
@@ -156,6 +161,7 @@ def draw_patient(
         age=age,
         height_mm=height,
         body_mass_index=index,
+        central_fat=float(np.clip(rng.normal(0.15 if female else 0.45, 0.2), 0, 1)),
         primary=primary,
         shoulder_width=float(np.clip(rng.normal(0.97 if female else 1.05, 0.045), 0.84, 1.2)),
         chest_width=float(np.clip(rng.normal(0.99 if female else 1.04, 0.05), 0.84, 1.22)),

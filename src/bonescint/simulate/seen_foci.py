@@ -49,7 +49,7 @@ def seen_foci(
 
     Args:
         projector: of the scan.
-        foci: metastases and mimics.
+        foci: metastases, mimics, organs.
         means: for each view the noise-free mean (rows, columns).
         per_photon: for each view the counts of a projected photon, an array that
             broadcasts to (rows, columns): 0 outside the field and behind metal.
@@ -108,12 +108,12 @@ def _cropped(
 
 
 def joined_masks(
-    seen: Sequence[SeenFocus], means: Mapping[View, NDArray[np.float32]], *, metastases: bool
+    seen: Sequence[SeenFocus], means: Mapping[View, NDArray[np.float32]], *, kind: FocusKind
 ) -> dict[View, NDArray[np.bool_]]:
-    """For each view the union of all metastases' masks, or of all mimics'."""
+    """For each view the union of the masks of all foci of one kind."""
     joined = {view: np.zeros(mean.shape, dtype=bool) for view, mean in means.items()}
     for focus, mask in seen:
-        if (focus.kind is FocusKind.METASTASIS) is metastases:
+        if focus.kind is kind:
             joined[focus.view][mask.window] |= mask.mask
     return joined
 

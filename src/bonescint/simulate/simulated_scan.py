@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bonescint.scan import (
     Acquisition,
+    FocusKind,
     ParameterError,
     PixelUnit,
     Scan,
@@ -54,6 +55,7 @@ class SimulatedScan:
         occult: positive, but no metastasis reaches the stated contrast-to-noise ratio.
         primary: primary tumour, or empty.
         mimic_masks: for each view a bool array (rows, columns), true on mimics.
+        organ_masks: the same for organs.
         focus_masks: the mask of each of `truth.foci`, in the same order.
         parameters: everything that was drawn, as JSON can hold it.
         projector: how the patient lay under the camera; projects more of the anatomy, such
@@ -66,6 +68,7 @@ class SimulatedScan:
     occult: bool
     primary: str
     mimic_masks: Mapping[View, NDArray[np.bool_]]
+    organ_masks: Mapping[View, NDArray[np.bool_]]
     focus_masks: tuple[FocusMask, ...]
     parameters: Mapping[str, Json]
     projector: Projector
@@ -95,7 +98,7 @@ class _Tracer:
 
     @property
     def foci(self) -> list[FocalUptake]:
-        return [*self.metastases, *self.mimics]
+        return [*self.metastases, *self.mimics, *self.organs]
 
 
 def simulate_scan(
@@ -175,7 +178,8 @@ def simulate_scan(
         means=means,
         occult=positive and occult(seen, disease.visible_contrast_to_noise),
         primary=tracer.primary,
-        mimic_masks=joined_masks(seen, means, metastases=False),
+        mimic_masks=joined_masks(seen, means, kind=FocusKind.MIMIC),
+        organ_masks=joined_masks(seen, means, kind=FocusKind.ORGAN),
         focus_masks=tuple(focus.mask for focus in seen),
         parameters=_parameters(anatomy, projector, tracer, counts, faults, motion),
         projector=projector,
@@ -207,7 +211,10 @@ def _draw_tracer(
         normal=normal,
         metastases=metastases,
         mimics=draw_mimics(anatomy, normal, rng),
-        organs=draw_organs(anatomy, rng),
+        organs=[
+            replace(organ, activity=organ.activity * np.float32(spare))
+            for organ in draw_organs(anatomy, rng)
+        ],
         worn=draw_worn_objects(anatomy, rng),
         tissue=spare
         * float(np.exp(rng.normal(np.log(SOFT_TISSUE_UPTAKE_MEDIAN), SOFT_TISSUE_UPTAKE_SD))),
@@ -239,7 +246,6 @@ def _primary_photons(
                 pieces.append(motion.applied(anatomy.positions_mm[span], bone[span], length))
                 bone[span] = 0
         pieces[0] = (anatomy.positions_mm, bone)
-    pieces += [_met(organ, projector, motion, tracer.spare) for organ in tracer.organs]
     pieces += [_met(focus, projector, motion) for focus in tracer.foci]
     positions = np.concatenate([positions for positions, _ in pieces])
     activity = np.concatenate([activity for _, activity in pieces])
@@ -250,13 +256,12 @@ def _primary_photons(
 
 
 def _met(
-    focus: FocalUptake, projector: Projector, motion: Motion | None, share: float = 1.0
+    focus: FocalUptake, projector: Projector, motion: Motion | None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Samples of a focus as the camera meets them."""
-    activity = focus.activity * np.float32(share)
     if motion is None or focus.region not in motion.regions:
-        return focus.positions_mm, activity
-    return motion.applied(focus.positions_mm, activity, projector.camera.field_length_mm)
+        return focus.positions_mm, focus.activity
+    return motion.applied(focus.positions_mm, focus.activity, projector.camera.field_length_mm)
 
 
 def _scan(images: Mapping[View, NDArray[np.float32]], camera: Camera, scan_id: str) -> Scan:
@@ -284,7 +289,7 @@ def _truth(
     return Truth(
         positive=positive,
         foci=tuple(item.focus for item in seen),
-        masks=joined_masks(seen, means, metastases=True),
+        masks=joined_masks(seen, means, kind=FocusKind.METASTASIS),
         source="simulator",
     )
 

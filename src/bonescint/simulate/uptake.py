@@ -32,7 +32,13 @@ class _Bone:
     """The samples of one bone, and the draws that shape its uptake."""
 
     def __init__(
-        self, skeleton: Skeleton, span: slice, rng: np.random.Generator, age: float
+        self,
+        skeleton: Skeleton,
+        span: slice,
+        rng: np.random.Generator,
+        *,
+        age: float,
+        knees: float,
     ) -> None:
         self.along = skeleton.along[span]
         self.lateral = skeleton.lateral[span]
@@ -41,13 +47,16 @@ class _Bone:
         self.x_mm = skeleton.positions_mm[span, 0]
         self.rng = rng
         self.age = age
+        self.knees = knees
         # Joints wear: their uptake grows with age, and differs from joint to joint.
         self.wear = float(np.exp(rng.normal(0, 0.30)) * (0.8 + 0.006 * max(0.0, age - 30)))
 
 
-def _long_bone(shaft: float, head_end: float, foot_end: float) -> Callable[[_Bone], _Values]:
+def _long_bone(
+    shaft: float, head_end: float, foot_end: float, *, knee: bool = False
+) -> Callable[[_Bone], _Values]:
     def uptake(bone: _Bone) -> _Values:
-        head = smoothstep(bone.along, 0.80, 0.94)
+        head = smoothstep(bone.along, 0.80, 0.94) * (bone.knees if knee else 1.0)
         foot = smoothstep(bone.along, 0.16, 0.04)
         # Cortex holds more tracer than marrow.
         cortex = 1.15 - 0.3 * smoothstep(bone.depth_mm, 3, 9)
@@ -60,8 +69,11 @@ def _femur(bone: _Bone) -> _Values:
     proximal = smoothstep(bone.along, 0.72, 0.88)
     trochanter = smoothstep(bone.along, 0.80, 0.86) * smoothstep(bone.lateral, 0.6, 0.9)
     condyles = smoothstep(bone.along, 0.12, 0.03)
-    shaft = 0.42 * (1.15 - 0.3 * smoothstep(bone.depth_mm, 4, 10))
-    return np.asarray(shaft + 0.22 * proximal + 0.22 * trochanter + bone.wear * 0.12 * condyles)
+    # Marrow of the wide ends holds little.
+    shaft = 0.42 * (1.15 - 0.3 * smoothstep(bone.depth_mm, 4, 10) - 0.22 * condyles)
+    return np.asarray(
+        shaft + 0.22 * proximal + 0.22 * trochanter + bone.wear * bone.knees * 0.18 * condyles
+    )
 
 
 def _pelvis(bone: _Bone) -> _Values:
@@ -74,7 +86,7 @@ def _pelvis(bone: _Bone) -> _Values:
     acetabulum = np.exp(-(((bone.along - 0.36) / 0.09) ** 2)) * smoothstep(bone.lateral, 0.5, 0.75)
     spine = smoothstep(bone.front, 0.80, 0.95) * smoothstep(bone.along, 0.55, 0.7)
     return np.asarray(
-        0.58 + 0.30 * crest + 0.95 * bone.wear * sacroiliac + 0.30 * acetabulum + 0.30 * spine
+        0.50 + 0.30 * crest + 0.95 * bone.wear * sacroiliac + 0.30 * acetabulum + 0.30 * spine
     )
 
 
@@ -97,7 +109,11 @@ def _rib(bone: _Bone) -> _Values:
     spine_end = smoothstep(bone.front, 0.10, 0.0)
     costochondral = smoothstep(bone.front, 0.93, 1.0)
     level = float(np.exp(bone.rng.normal(0, 0.06)))
-    return np.asarray(level * (0.98 + 0.25 * spine_end + 0.30 * bone.wear * costochondral))
+    # Seen edge-on at the side of the chest, where a rib of one level would shine.
+    side = np.exp(-(((bone.front - 0.5) / 0.22) ** 2))
+    return np.asarray(
+        level * (1.0 - 0.35 * side + 0.25 * spine_end + 0.30 * bone.wear * costochondral)
+    )
 
 
 def _sternum(bone: _Bone) -> _Values:
@@ -176,9 +192,11 @@ def _foot(bone: _Bone) -> _Values:
 
 _UPTAKE: dict[str, Callable[[_Bone], _Values]] = {
     "femur": _femur,
-    "tibia": _long_bone(0.33, 0.23, 0.28),
-    "fibula": _long_bone(0.36, 0.30, 0.40),
-    "patella": lambda bone: np.full(len(bone.along), 0.42 * bone.wear, dtype=np.float32),
+    "tibia": _long_bone(0.33, 0.23, 0.28, knee=True),
+    "fibula": _long_bone(0.36, 0.30, 0.40, knee=True),
+    "patella": lambda bone: np.full(
+        len(bone.along), 0.42 * bone.wear * bone.knees, dtype=np.float32
+    ),
     "humerus": _humerus,
     "ulna": _long_bone(0.42, 0.40, 0.35),
     "radius": _long_bone(0.42, 0.30, 0.45),
@@ -233,12 +251,14 @@ def normal_uptake(
     """
     uptake = np.zeros(len(skeleton.region), dtype=np.float32)
     group_level: dict[str, float] = {}
+    # Knees hardly stand out in some people and are the hottest place in others. Tuned.
+    knees = float(np.exp(rng.normal(-0.25, 0.45)))
     side_level = {"L": rng.normal(0, SIDE_UPTAKE_SD), "R": rng.normal(0, SIDE_UPTAKE_SD), "": 0.0}
     wear_of_group: dict[str, float] = {}
     for region in skeleton.regions:
         group = group_of_region(region)
         span = skeleton.span(region)
-        bone = _Bone(skeleton, span, rng, patient.age)
+        bone = _Bone(skeleton, span, rng, age=patient.age, knees=knees)
         # Wear is alike on both sides and along the spine, but not the same.
         shared = wear_of_group.setdefault(group, bone.wear)
         bone.wear = float(bone.wear**0.4 * shared**0.6)

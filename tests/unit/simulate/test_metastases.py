@@ -10,6 +10,7 @@ pytest.importorskip("musclemimic_models", reason="needs the extra 'simulate'")
 
 from bonescint.scan import FocusKind
 from bonescint.simulate import Anatomy, draw_anatomy
+from bonescint.simulate.constants import EARLY_SITE_FACTORS
 from bonescint.simulate.disease import Disease
 from bonescint.simulate.focal import FocalUptake
 from bonescint.simulate.metastases import (
@@ -112,4 +113,6 @@ def test_early_disease_lies_elsewhere() -> None:
     later = site_probabilities(regions, "prostate")
     early = site_probabilities(regions, "prostate", early=True)
     odds = (early / later)[[0, 1]] / (early / later)[2]
-    assert odds == pytest.approx([3.2 / 0.2, 0.6 / 0.2])
+    factors = EARLY_SITE_FACTORS["prostate"]
+    expected = [factors["lumbar"] / factors["sternum"], factors["rib"] / factors["sternum"]]
+    assert odds == pytest.approx(expected)

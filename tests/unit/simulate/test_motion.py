@@ -94,7 +94,9 @@ def test_patients_move_as_often_as_the_camera_says(anatomy: Anatomy) -> None:
     motions = [draw_motion(anatomy, 0.3, rng) for _ in range(1000)]
     moved = [motion for motion in motions if motion is not None]
     assert abs(len(moved) - 300) < 4 * np.sqrt(1000 * 0.3 * 0.7)
-    assert {motion.part for motion in moved} == {"head", "arm L", "arm R"}
+    assert {motion.part for motion in moved} == {
+        "head", "arm L", "arm R", "leg L", "leg R",
+    }  # fmt: skip
     assert draw_motion(anatomy, 0.0, rng) is None
     for motion in moved:
         if motion.part == "arm L":  # outwards: the hand moves to the patient's left

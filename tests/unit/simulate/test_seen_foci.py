@@ -50,7 +50,9 @@ def test_every_focus_has_its_mask(simulated: SimulatedScan) -> None:
     for view in View:
         assert np.array_equal(joined[FocusKind.METASTASIS][view], simulated.truth.masks[view])
         assert np.array_equal(joined[FocusKind.MIMIC][view], simulated.mimic_masks[view])
+        assert np.array_equal(joined[FocusKind.ORGAN][view], simulated.organ_masks[view])
         assert simulated.mimic_masks[view].any()
+        assert simulated.organ_masks[view].any()
 
 
 def test_a_focus_is_measured_as_it_is(anatomy: Anatomy, simulated: SimulatedScan) -> None:
@@ -72,7 +74,7 @@ def test_a_focus_is_measured_as_it_is(anatomy: Anatomy, simulated: SimulatedScan
         image = np.zeros((1024, 256))
         image[part.window] = part.image
         mask = image > 0.4 * image.max()
-        assert np.array_equal(joined_masks([item], means, metastases=False)[view], mask)
+        assert np.array_equal(joined_masks([item], means, kind=FocusKind.MIMIC)[view], mask)
         expected = 0.5 * image[mask].sum() / np.sqrt(4.0 * mask.sum())
         assert item.focus.contrast_to_noise == pytest.approx(expected, rel=1e-4)
         row = (projector.top_mm - centre[2]) / CAMERA.pixel_mm - 0.5

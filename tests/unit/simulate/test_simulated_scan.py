@@ -129,7 +129,10 @@ def test_a_negative_scan_has_mimics_but_no_metastasis(anatomy: Anatomy) -> None:
     simulated = a_scan(anatomy, positive=False)
     assert not simulated.truth.positive
     assert simulated.truth.foci
-    assert all(focus.kind is FocusKind.MIMIC for focus in simulated.truth.foci)
+    kinds = {focus.kind for focus in simulated.truth.foci}
+    assert kinds == {FocusKind.MIMIC, FocusKind.ORGAN}
+    organs = {focus.cause for focus in simulated.truth.foci if focus.kind is FocusKind.ORGAN}
+    assert {"kidney", "bladder"} <= organs
     assert not simulated.truth.masks[View.ANTERIOR].any()
 
 
