@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from bonescint.prepare import Recipe, prepare
 from bonescint.scan import ParameterError
 from bonescint.train.augment import augmented
-from bonescint.train.network import REDUCTION
+from bonescint.train.networks import reduction_of
 from bonescint.train.sample import ScanSource, lesion_cells
 from bonescint.train.settings import TrainSettings
 
@@ -33,7 +33,7 @@ class Batch(NamedTuple):
     Attributes:
         composites: float32 (N, 1, rows, columns) in [0, 1].
         labels: int64 (N,), 1 for metastatic bone disease.
-        cells: float32 (N, rows / 16, columns / 16), 1 where a cell holds a metastasis.
+        cells: float32 (N, map rows, map columns), 1 where a cell holds a metastasis.
         known: float32 (N,), 1 where the cells are known.
     """
 
@@ -135,7 +135,8 @@ class TrainingScans(Dataset[Batch]):
         recipe = resized(settings.recipe, settings.rows_of_epoch(draw.epoch))
         sample = augmented(self._source.sample(draw.index), settings.scan_augmentations, rng)
         prepared = prepare(sample.scan, recipe)
-        rows, columns = recipe.rows // REDUCTION, 2 * recipe.columns // REDUCTION
+        side = reduction_of(settings.network)
+        rows, columns = recipe.rows // side, 2 * recipe.columns // side
         cells = lesion_cells(sample, prepared, rows=rows, columns=columns)
         composite, cells = settings.composite_change(prepared.composite, cells, rng)
         known = cells is not None
@@ -150,7 +151,7 @@ class TrainingScans(Dataset[Batch]):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PlainScans(Dataset[Batch]):
-    """Prepared samples as they are, by number.
+    """Prepared samples as they are, by number; their cells are not asked for.
 
     Attributes:
         source: gives the samples.
@@ -168,15 +169,11 @@ class PlainScans(Dataset[Batch]):
         """A batch of one."""
         sample = self.source.sample(index)
         prepared = prepare(sample.scan, self.recipe)
-        rows, columns = self.recipe.rows // REDUCTION, 2 * self.recipe.columns // REDUCTION
-        cells = lesion_cells(sample, prepared, rows=rows, columns=columns)
-        known = cells is not None
-        cells = np.zeros((rows, columns), dtype=bool) if cells is None else cells
         return Batch(
             composites=torch.from_numpy(prepared.composite.copy())[None],
             labels=torch.tensor([int(sample.positive)]),
-            cells=torch.from_numpy(cells.astype(np.float32))[None],
-            known=torch.tensor([float(known)]),
+            cells=torch.zeros(1, 1, 1),
+            known=torch.zeros(1),
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 import warnings
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from bonescint.train.extras import load
-from bonescint.train.network import Vgg16Classifier
+from bonescint.train.network import Vgg16Trunk
 
 if TYPE_CHECKING:
     import onnx
@@ -20,13 +21,17 @@ INPUT_NAME = "scan"
 OUTPUT_NAMES = ("logits", "maps")
 INPUT_SCALE = "bonescint.input_scale"
 """Key in the ONNX file's metadata: what the first convolution wants to see."""
+NETWORK = "bonescint.network"
+"""Key in the ONNX file's metadata: which network it is."""
+CONSTANTS = "bonescint.constants"
+"""Key in the ONNX file's metadata: learnt numbers that belong to no layer, as JSON."""
 _OPSET = 17
 
 
 class _WithMaps(nn.Module):
     """Makes `forward_with_maps` the forward pass, which is what exporters follow."""
 
-    def __init__(self, network: Vgg16Classifier) -> None:
+    def __init__(self, network: Vgg16Trunk) -> None:
         super().__init__()
         self.network = network
 
@@ -34,7 +39,7 @@ class _WithMaps(nn.Module):
         return self.network.forward_with_maps(composite)
 
 
-def to_onnx(network: Vgg16Classifier, *, rows: int = 512) -> onnx.ModelProto:
+def to_onnx(network: Vgg16Trunk, *, rows: int = 512) -> onnx.ModelProto:
     """Export a network in float32.
 
     Args:
@@ -43,13 +48,13 @@ def to_onnx(network: Vgg16Classifier, *, rows: int = 512) -> onnx.ModelProto:
 
     Returns:
         ONNX model. Input `scan` float32 (N, 1, rows, rows) in [0, 1]; outputs `logits`
-        (N, 2) and `maps` (N, 2, rows / 16, rows / 16).
+        (N, 2) and `maps` (N, 2, map rows, map columns).
 
     Raises:
         MissingExtraError: the library onnx is not installed.
 
     Examples:
-        >>> from bonescint.train.network import Vgg16Shape
+        >>> from bonescint.train.network import Vgg16Classifier, Vgg16Shape
         >>> narrow = Vgg16Classifier(shape=Vgg16Shape(channels=(2, 2, 4, 4, 4), hidden=8))
         >>> model = to_onnx(narrow, rows=64)
         >>> [output.name for output in model.graph.output]
@@ -76,6 +81,11 @@ def to_onnx(network: Vgg16Classifier, *, rows: int = 512) -> onnx.ModelProto:
             dynamo=False,
         )
         model: onnx.ModelProto = library.load(file)
-    library.helper.set_model_props(model, {INPUT_SCALE: folded.input_scale.value})
+    properties = {
+        INPUT_SCALE: folded.input_scale.value,
+        NETWORK: folded.kind,
+        CONSTANTS: json.dumps(folded.constants()),
+    }
+    library.helper.set_model_props(model, properties)
     library.checker.check_model(model, full_check=True)
     return model

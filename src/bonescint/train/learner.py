@@ -18,17 +18,15 @@ from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
 from bonescint.train.dataset import Batch
-from bonescint.train.network import LesionHead, Vgg16Classifier
+from bonescint.train.network import LesionHead, Vgg16Trunk
 from bonescint.train.settings import Precision, Schedule, TrainSettings
 
 _WARM_UP = 0.05
 _FINAL = 0.01
-_SMALLEST_DEVIATION = 1e-3
-_SMALLEST_SHARE = 0.25
 
 
 class Learner(lightning.LightningModule):
-    """Trains a `Vgg16Classifier` with settings.
+    """Trains a network with settings.
 
     Args:
         network: with its initial weights.
@@ -43,7 +41,7 @@ class Learner(lightning.LightningModule):
 
     def __init__(
         self,
-        network: Vgg16Classifier,
+        network: Vgg16Trunk,
         settings: TrainSettings,
         *,
         steps_per_epoch: int,
@@ -53,6 +51,7 @@ class Learner(lightning.LightningModule):
     ) -> None:
         super().__init__()
         self.network = network.laid_out(torch.channels_last)
+        # A network that does not judge cells borrows a head that does, while training.
         self.lesion_head = LesionHead(settings.shape.channels[-1])
         self._settings = settings
         self._steps_per_epoch = steps_per_epoch
@@ -65,25 +64,25 @@ class Learner(lightning.LightningModule):
         self._seen: list[tuple[Tensor, Tensor]] = []
 
     @property
-    def exported(self) -> Vgg16Classifier:
+    def exported(self) -> Vgg16Trunk:
         """The network to judge and to export: the running average if there is one."""
         network = self.network if self.averaged is None else self.averaged.module
-        if not isinstance(network, Vgg16Classifier):
-            raise TypeError("The averaged module must be a Vgg16Classifier.")
+        if not isinstance(network, Vgg16Trunk):
+            raise TypeError("The averaged module must be a network on VGG16's trunk.")
         return network
 
-    def features(self, network: Vgg16Classifier, composites: Tensor) -> Tensor:
-        """Features of the last block in the precision of the settings."""
+    def _in_precision(self, function: Callable[..., Tensor], composites: Tensor) -> Tensor:
+        """Call a function of the network in the precision of the settings."""
         composites = composites.to(memory_format=torch.channels_last)
         reduced = self._settings.precision is Precision.BFLOAT16
         with torch.autocast(composites.device.type, dtype=torch.bfloat16, enabled=reduced):
-            features = network.features(composites, frozen_blocks=self._settings.frozen_blocks)
-        return features.float()
+            found = function(composites, frozen_blocks=self._settings.frozen_blocks)
+        return found.float()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # noqa: ARG002
         """Cross entropy of the scan, and of its cells if that is wanted."""
         settings = self._settings
-        features = self.features(self.network, batch.composites)
+        features = self._in_precision(self.network.features, batch.composites)
         logits = self.network.classified(features)
         loss = functional.cross_entropy(
             logits, batch.labels, label_smoothing=settings.label_smoothing
@@ -108,12 +107,15 @@ class Learner(lightning.LightningModule):
 
     def _lesion_loss(self, features: Tensor, batch: Batch) -> Tensor:
         positive_weight = features.new_tensor(self._settings.lesion_positive_weight)
+        judged = self.network.cell_logits(features)
+        logits = self.lesion_head(features) if judged is None else judged
         by_cell = functional.binary_cross_entropy_with_logits(
-            self.lesion_head(features), batch.cells, pos_weight=positive_weight, reduction="none"
+            logits, batch.cells, pos_weight=positive_weight, reduction="none"
         )
         known = batch.known.sum().clamp(min=1)
         # A sum over the cells over a fixed number: a lesion weighs the same in every scan.
-        return (by_cell.sum(dim=(1, 2)) * batch.known).sum() / known / _CELLS_PER_UNIT
+        unit = _CELLS_PER_UNIT * (_COARSEST / self.network.reduction) ** 2
+        return (by_cell.sum(dim=(1, 2)) * batch.known).sum() / known / unit
 
     def optimizer_step(
         self,
@@ -134,12 +136,12 @@ class Learner(lightning.LightningModule):
         if not settings.standardised or (epoch and rows == settings.rows_of_epoch(epoch - 1)):
             return
         with torch.no_grad():
-            pooled = [
-                self.network.pooled(self.features(self.network, batch.composites.to(self.device)))
+            measured = [
+                self._in_precision(self.network.measured, batch.composites.to(self.device))
                 for batch in self._stage_loader(epoch)
             ]
             keeps = self._trained_head and not epoch
-            _standardise(self.network, torch.cat(pooled), keeps_function=keeps)
+            self.network.standardise(torch.cat(measured), keeps_function=keeps)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Validation scans at the rows of the epoch that ends (asked anew for each)."""
@@ -148,7 +150,7 @@ class Learner(lightning.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
         """Collect logits of the network that would be exported."""
         network = self.exported
-        logits = network.classified(self.features(network, batch.composites))
+        logits = network.classified(self._in_precision(network.features, batch.composites))
         self._seen.append((logits.cpu(), batch.labels.cpu()))
 
     def on_validation_epoch_end(self) -> None:
@@ -166,14 +168,13 @@ class Learner(lightning.LightningModule):
         settings, network = self._settings, self.network
         for number, block in enumerate(network.blocks):
             block.requires_grad_(number >= settings.frozen_blocks)
-        head: list[nn.Module] = [network.hidden, network.output, self.lesion_head]
         groups = [
             {
                 "params": [p for p in network.blocks.parameters() if p.requires_grad],
                 "lr": settings.backbone_learning_rate,
             },
             {
-                "params": [p for module in head for p in module.parameters()],
+                "params": [*_head_of(network), *self.lesion_head.parameters()],
                 "lr": settings.head_learning_rate,
             },
         ]
@@ -198,6 +199,7 @@ class Learner(lightning.LightningModule):
 
 
 _CELLS_PER_UNIT = 64.0
+_COARSEST = 16
 
 
 def _averaging(settings: TrainSettings) -> Callable[..., None]:
@@ -212,19 +214,7 @@ def _averaging(settings: TrainSettings) -> Callable[..., None]:
     return move
 
 
-def _standardise(network: Vgg16Classifier, pooled: Tensor, *, keeps_function: bool) -> None:
-    """Set what standardises the pooled features (scans, channels).
-
-    Where the hidden layer is new, or the resolution changes, it then sees features of mean 0 and
-    deviation 1. Where it has learnt, it is rewritten to say the same of the new ones.
-    """
-    deviation = pooled.std(dim=0)
-    # A channel that hardly ever varies would be blown up when it does.
-    least = max(_SMALLEST_DEVIATION, _SMALLEST_SHARE * float(deviation.median()))
-    mean, deviation = pooled.mean(dim=0), deviation.clamp(min=least)
-    if keeps_function:
-        plain = network.hidden.weight / network.pooled_deviation
-        network.hidden.bias.add_(plain @ (mean - network.pooled_mean))
-        network.hidden.weight.copy_(plain * deviation)
-    network.pooled_mean.copy_(mean)
-    network.pooled_deviation.copy_(deviation)
+def _head_of(network: Vgg16Trunk) -> list[nn.Parameter]:
+    """Everything that learns behind the 13 convolutions."""
+    trunk = {id(parameter) for parameter in network.blocks.parameters()}
+    return [parameter for parameter in network.parameters() if id(parameter) not in trunk]

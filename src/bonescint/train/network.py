@@ -1,4 +1,4 @@
-"""VGG16 as in the paper, with Grad-CAM written as part of the forward pass.
+"""VGG16's convolutions, and the paper's network on them: Grad-CAM is part of its forward pass.
 
 Simonyan & Zisserman 2014 (13 convolutions), Ibrahim et al. 2023 (the head), Selvaraju et al.
 2017 (Grad-CAM). `docs/grad-cam.md` derives the closed form used here.
@@ -6,18 +6,19 @@ Simonyan & Zisserman 2014 (13 convolutions), Ibrahim et al. 2023 (the head), Sel
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 CONVOLUTIONS_PER_BLOCK = (2, 2, 3, 3, 3)
-REDUCTION = 16
-"""Pixels of the composite along one side of a cell of the activation map."""
+_SMALLEST_DEVIATION = 1e-3
+_SMALLEST_SHARE = 0.25
 
 
 class InputScale(StrEnum):
@@ -52,20 +53,165 @@ class Vgg16Shape:
     Attributes:
         channels: of the five blocks.
         hidden: units of the hidden layer of the head.
+        cells: channels of the layers that judge cells (`Vgg16Cells` only).
     """
 
     channels: tuple[int, int, int, int, int] = (64, 128, 256, 512, 512)
     hidden: int = 512
+    cells: int = 96
 
 
 VGG16 = Vgg16Shape()
 
 
-class Vgg16Classifier(nn.Module):
-    """13 convolutions, last max pool, global average, 512 units with ReLU, 2 logits.
+class Vgg16Trunk(nn.Module, ABC):
+    """The 13 convolutions, and what every network on them can do.
 
     The input is a recipe's composite, float (N, 1, rows, columns) in [0, 1], rows and columns
     multiples of 32; doubling the channel and the weights' own input scale happen inside.
+
+    Args:
+        shape: sizes of the layers.
+        input_scale: what the convolutions' weights want to see.
+    """
+
+    reduction: ClassVar[int]
+    """Pixels of the composite along one side of a cell of the activation map."""
+    kind: ClassVar[str]
+    """How settings and files call this network."""
+    architecture: ClassVar[str]
+    """In words, for the model card."""
+
+    _factor: Tensor
+    _offset: Tensor
+
+    def __init__(self, *, shape: Vgg16Shape, input_scale: InputScale) -> None:
+        super().__init__()
+        self.shape = shape
+        self.input_scale = input_scale
+        blocks = []
+        inputs = 3
+        for outputs, count in zip(self.shape.channels, CONVOLUTIONS_PER_BLOCK, strict=True):
+            convolutions = []
+            for _ in range(count):
+                convolutions.append(nn.Conv2d(inputs, outputs, kernel_size=3, padding=1))
+                inputs = outputs
+            blocks.append(nn.ModuleList(convolutions))
+        self.blocks = nn.ModuleList(blocks)
+        self.activation = nn.ReLU()
+        self.last_activation = nn.ReLU()
+        scale = _SCALES[input_scale]
+        self.register_buffer("_factor", torch.tensor(scale.factor).view(1, 3, 1, 1), False)
+        self.register_buffer("_offset", torch.tensor(scale.offset).view(1, 3, 1, 1), False)
+
+    @abstractmethod
+    def features(self, composite: Tensor, *, frozen_blocks: int = 0) -> Tensor:
+        """What the head looks at; the first `frozen_blocks` blocks keep no gradient."""
+
+    @abstractmethod
+    def classified(self, features: Tensor) -> Tensor:
+        """Logits (N, 2) from features; class 0 is no metastatic bone disease, class 1 is."""
+
+    @abstractmethod
+    def cell_logits(self, features: Tensor) -> Tensor | None:
+        """Logit of a metastasis in each cell (N, rows, columns) of the map, or `None`."""
+
+    @abstractmethod
+    def forward_with_maps(self, composite: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (N, 2) and the map of each class (N, 2, ...), at least 0, in one pass."""
+
+    @abstractmethod
+    def measured(self, composite: Tensor, *, frozen_blocks: int = 0) -> Tensor:
+        """What `standardise` wants to know of some scans: (N, numbers)."""
+
+    @abstractmethod
+    def standardise(self, measured: Tensor, *, keeps_function: bool) -> None:
+        """Set the constants that standardise features.
+
+        Args:
+            measured: of some hundred training scans, (scans, numbers).
+            keeps_function: rewrite what has learnt so that the network's answers stay.
+        """
+
+    @abstractmethod
+    def folded(self) -> Self:
+        """The same function with the standardisation absorbed by the next layer."""
+
+    def constants(self) -> dict[str, float]:
+        """Learnt numbers of the head that belong to no layer."""
+        return {}
+
+    @torch.no_grad()
+    def set_constants(self, values: Mapping[str, float]) -> None:
+        """Take over what `constants` gave."""
+        for name, value in values.items():
+            getattr(self, name).fill_(value)
+
+    def forward(self, composite: Tensor) -> Tensor:
+        """Logits (N, 2) of composites (N, 1, rows, columns)."""
+        return self.classified(self.features(composite))
+
+    def convolutions(self) -> Iterator[tuple[str, nn.Conv2d]]:
+        """The 13 convolutions with Keras' names, `block1_conv1` to `block5_conv3`."""
+        for number, block in enumerate(self._blocks(), start=1):
+            for index, convolution in enumerate(block, start=1):
+                yield f"block{number}_conv{index}", convolution
+
+    @torch.no_grad()
+    def laid_out(self, memory_format: torch.memory_format) -> Self:
+        """Lay out the kernels in memory, in place; channels last is faster on processors."""
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d):
+                layer.weight.data = layer.weight.data.contiguous(memory_format=memory_format)
+        return self
+
+    def _blocks(self) -> Iterator[list[nn.Conv2d]]:
+        for block in self.blocks:
+            if not isinstance(block, nn.ModuleList):
+                raise TypeError("A block must be a list of convolutions.")
+            yield [layer for layer in block if isinstance(layer, nn.Conv2d)]
+
+    def block_features(self, composite: Tensor, *, frozen_blocks: int = 0) -> list[Tensor]:
+        """Features after the last ReLU of each of the five blocks, before its max pool.
+
+        Args:
+            composite: float (N, 1, rows, columns) in [0, 1].
+            frozen_blocks: leading blocks that keep no gradient.
+
+        Returns:
+            Five tensors (N, channels, rows / 2**k, columns / 2**k), k from 0 to 4.
+        """
+        values = torch.cat([composite] * 3, dim=1)
+        if self.input_scale is not InputScale.UNIT:
+            values = values * self._factor + self._offset
+        found = []
+        last = len(self.blocks)
+        for number, block in enumerate(self._blocks(), start=1):
+            frozen = number <= frozen_blocks
+            with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
+                for index, convolution in enumerate(block, start=1):
+                    is_last = number == last and index == len(block)
+                    values = convolution(values)
+                    values = self.last_activation(values) if is_last else self.activation(values)
+                found.append(values)
+                if number < last:
+                    values = functional.max_pool2d(values, 2)
+        return found
+
+
+def measured_deviation(squares: Tensor, mean: Tensor) -> Tensor:
+    """Deviations from mean squares and means; a channel that hardly varies is held up.
+
+    It would be blown up when it does vary.
+    """
+    deviation = (squares - mean**2).clamp(min=0).sqrt()
+    return deviation.clamp(
+        min=max(_SMALLEST_DEVIATION, _SMALLEST_SHARE * float(deviation.median()))
+    )
+
+
+class Vgg16Classifier(Vgg16Trunk):
+    """13 convolutions, last max pool, global average, 512 units with ReLU, 2 logits.
 
     The buffers `pooled_mean` and `pooled_deviation` standardise the globally averaged
     features while training; they are constants, so `folded()` absorbs them in the hidden
@@ -83,10 +229,16 @@ class Vgg16Classifier(nn.Module):
         ((1, 2), (1, 2, 4, 4))
     """
 
+    reduction = 16
+    kind = "vgg16"
+    architecture = (
+        "VGG16's 13 convolutions and last max pool, global average pool, 512 units with ReLU, "
+        "2 units with softmax (Ibrahim et al. 2023); Grad-CAM at block5_conv3 is part of the "
+        "graph."
+    )
+
     pooled_mean: Tensor
     pooled_deviation: Tensor
-    _factor: Tensor
-    _offset: Tensor
 
     def __init__(
         self,
@@ -94,70 +246,37 @@ class Vgg16Classifier(nn.Module):
         shape: Vgg16Shape = VGG16,
         input_scale: InputScale = InputScale.KERAS_BGR,
     ) -> None:
-        super().__init__()
-        self.shape = shape
-        self.input_scale = input_scale
-        blocks = []
-        inputs = 3
-        for outputs, count in zip(self.shape.channels, CONVOLUTIONS_PER_BLOCK, strict=True):
-            convolutions = []
-            for _ in range(count):
-                convolutions.append(nn.Conv2d(inputs, outputs, kernel_size=3, padding=1))
-                inputs = outputs
-            blocks.append(nn.ModuleList(convolutions))
-        self.blocks = nn.ModuleList(blocks)
-        self.activation = nn.ReLU()
-        self.last_activation = nn.ReLU()
+        super().__init__(shape=shape, input_scale=input_scale)
+        inputs = self.shape.channels[-1]
         self.hidden = nn.Linear(inputs, self.shape.hidden)
         self.output = nn.Linear(self.shape.hidden, 2)
         self._standardises = True
         self.register_buffer("pooled_mean", torch.zeros(inputs))
         self.register_buffer("pooled_deviation", torch.ones(inputs))
-        scale = _SCALES[input_scale]
-        self.register_buffer("_factor", torch.tensor(scale.factor).view(1, 3, 1, 1), False)
-        self.register_buffer("_offset", torch.tensor(scale.offset).view(1, 3, 1, 1), False)
-
-    def convolutions(self) -> Iterator[tuple[str, nn.Conv2d]]:
-        """The 13 convolutions with Keras' names, `block1_conv1` to `block5_conv3`."""
-        for number, block in enumerate(self._blocks(), start=1):
-            for index, convolution in enumerate(block, start=1):
-                yield f"block{number}_conv{index}", convolution
-
-    @torch.no_grad()
-    def laid_out(self, memory_format: torch.memory_format) -> Vgg16Classifier:
-        """Lay out the kernels in memory, in place; channels last is faster on processors."""
-        for _, convolution in self.convolutions():
-            weight = convolution.weight
-            weight.data = weight.data.contiguous(memory_format=memory_format)
-        return self
-
-    def _blocks(self) -> Iterator[list[nn.Conv2d]]:
-        for block in self.blocks:
-            if not isinstance(block, nn.ModuleList):
-                raise TypeError("A block must be a list of convolutions.")
-            yield [layer for layer in block if isinstance(layer, nn.Conv2d)]
 
     def features(self, composite: Tensor, *, frozen_blocks: int = 0) -> Tensor:
-        """Features of block5_conv3 after ReLU, (N, channels, rows / 16, columns / 16).
+        """Features of block5_conv3 after ReLU, (N, channels, rows / 16, columns / 16)."""
+        return self.block_features(composite, frozen_blocks=frozen_blocks)[-1]
 
-        Args:
-            composite: float (N, 1, rows, columns) in [0, 1].
-            frozen_blocks: leading blocks that keep no gradient.
-        """
-        values = torch.cat([composite] * 3, dim=1)
-        if self.input_scale is not InputScale.UNIT:
-            values = values * self._factor + self._offset
-        last = len(self.blocks)
-        for number, block in enumerate(self._blocks(), start=1):
-            frozen = number <= frozen_blocks
-            with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
-                for index, convolution in enumerate(block, start=1):
-                    is_last = number == last and index == len(block)
-                    values = convolution(values)
-                    values = self.last_activation(values) if is_last else self.activation(values)
-                if number < last:
-                    values = functional.max_pool2d(values, 2)
-        return values
+    def cell_logits(self, features: Tensor) -> None:  # noqa: ARG002
+        """This network judges no cells."""
+        return
+
+    def measured(self, composite: Tensor, *, frozen_blocks: int = 0) -> Tensor:
+        """Pooled features of some scans."""
+        return self.pooled(self.features(composite, frozen_blocks=frozen_blocks))
+
+    @torch.no_grad()
+    def standardise(self, measured: Tensor, *, keeps_function: bool) -> None:
+        """The hidden layer then sees features of mean 0 and deviation 1."""
+        mean = measured.mean(dim=0)
+        deviation = measured_deviation((measured**2).mean(dim=0), mean)
+        if keeps_function:
+            plain = self.hidden.weight / self.pooled_deviation
+            self.hidden.bias.add_(plain @ (mean - self.pooled_mean))
+            self.hidden.weight.copy_(plain * deviation)
+        self.pooled_mean.copy_(mean)
+        self.pooled_deviation.copy_(deviation)
 
     def pooled(self, features: Tensor) -> Tensor:
         """Last max pool and global average: (N, channels), not standardised."""
@@ -175,10 +294,6 @@ class Vgg16Classifier(nn.Module):
         """Logits (N, 2) from features; class 0 is no metastatic bone disease, class 1 is."""
         logits: Tensor = self.output(functional.relu(self._hidden(features)))
         return logits
-
-    def forward(self, composite: Tensor) -> Tensor:
-        """Logits (N, 2) of composites (N, 1, rows, columns)."""
-        return self.classified(self.features(composite))
 
     def forward_with_maps(self, composite: Tensor) -> tuple[Tensor, Tensor]:
         """Logits and the Grad-CAM map of each class, from one forward pass.
@@ -208,7 +323,7 @@ class Vgg16Classifier(nn.Module):
         return logits, functional.relu(maps)
 
     @torch.no_grad()
-    def folded(self) -> Vgg16Classifier:
+    def folded(self) -> Self:
         """The same function with the standardisation absorbed by the hidden layer.
 
         Examples:
@@ -218,7 +333,7 @@ class Vgg16Classifier(nn.Module):
             >>> torch.allclose(network(composite), network.folded()(composite), atol=1e-6)
             True
         """
-        twin = Vgg16Classifier(shape=self.shape, input_scale=self.input_scale)
+        twin = type(self)(shape=self.shape, input_scale=self.input_scale)
         twin.load_state_dict(self.state_dict())
         weight = self.hidden.weight.double() / self.pooled_deviation.double()
         bias = self.hidden.bias.double() - weight @ self.pooled_mean.double()

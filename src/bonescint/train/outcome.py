@@ -30,7 +30,7 @@ from bonescint.train.calibrate import (
 )
 from bonescint.train.dataset import plain_loader
 from bonescint.train.export import to_onnx
-from bonescint.train.network import Vgg16Classifier
+from bonescint.train.network import Vgg16Trunk
 from bonescint.train.sample import ScanSource
 from bonescint.train.settings import TrainSettings
 from bonescint.train.weights import ConvolutionWeights
@@ -44,15 +44,11 @@ _LIMITATIONS = {
 }
 _ALWAYS = (
     "Research use only: not a medical device, no diagnosis may rest on it.",
-    "A Grad-CAM map shows what moved the answer, not where disease is.",
+    "An activation map shows what moved the answer, not where disease is.",
 )
 _ATTRIBUTION = (
     "VGG16 ImageNet weights: Simonyan and Zisserman 2014, Visual Geometry Group, CC BY 4.0",
     "Method: Ibrahim et al., Cancer Imaging 2023;23:12",
-)
-_ARCHITECTURE = (
-    "VGG16's 13 convolutions and last max pool, global average pool, 512 units with ReLU, "
-    "2 units with softmax (Ibrahim et al. 2023); Grad-CAM at block5_conv3 is part of the graph."
 )
 
 
@@ -84,7 +80,7 @@ def judged_by(engine: Engine, source: ScanSource, settings: TrainSettings) -> Ju
     return Judged.of([answer.logits for answer in answers], source.positives)
 
 
-def write_outcome(network: Vgg16Classifier, outcome: Outcome, target: Path) -> ModelFolder:
+def write_outcome(network: Vgg16Trunk, outcome: Outcome, target: Path) -> ModelFolder:
     """Export a network, calibrate and measure it, and write the model folder.
 
     Args:
@@ -121,7 +117,7 @@ def write_outcome(network: Vgg16Classifier, outcome: Outcome, target: Path) -> M
     card = ModelCard(
         name=outcome.name,
         version=outcome.version,
-        architecture=_ARCHITECTURE,
+        architecture=network.architecture,
         recipe=settings.recipe,
         operating_point=operating_point,
         operating_point_rule=OPERATING_POINT_RULE,

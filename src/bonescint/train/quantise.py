@@ -1,6 +1,6 @@
 """Eight-bit integers for the convolutions, chosen after training (NNCF).
 
-The first convolution and everything after the last one stay in float: quantising the
+The first convolution and everything behind the 13th stay in float: quantising the
 network's input ruins both AUC and maps (docs/training.md), and the head and the Grad-CAM branch are
 too small to gain anything.
 """
@@ -30,6 +30,7 @@ from bonescint.train.compare import Agreement, compared
 from bonescint.train.export import INPUT_NAME
 from bonescint.train.extras import load, require
 from bonescint.train.outcome import software_versions
+from bonescint.train.weights import NAMES
 
 if TYPE_CHECKING:
     import onnx
@@ -146,10 +147,12 @@ def quantised_onnx(
         raise ParameterError("composites", "quantised_onnx", "at least one", "none")
     with _quiet_nncf() as nncf:
         convolutions = [node.name for node in model.graph.node if node.op_type == "Conv"]
+        # The first one, and those of a head, which judges from what is left of the signal.
+        in_float = {convolutions[0], *convolutions[len(NAMES) :]}
         kept = {
             node.name
             for node in model.graph.node
-            if node.op_type not in _QUANTISABLE or node.name == convolutions[0]
+            if node.op_type not in _QUANTISABLE or node.name in in_float
         }
         dataset = nncf.Dataset(list(composites), lambda one: {INPUT_NAME: one[None]})
         quantised: onnx.ModelProto = nncf.quantize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -17,6 +17,7 @@ from bonescint.train.augment import (
     described,
 )
 from bonescint.train.network import VGG16, InputScale, Vgg16Shape
+from bonescint.train.networks import NetworkKind
 
 BODY_ROOT = recipe_named("body-root")
 
@@ -63,6 +64,7 @@ class TrainSettings:
     The defaults are what learnt in our trials (docs/training.md); `paper()` is the paper's.
 
     Attributes:
+        network: which one is trained.
         recipe: what is done to a scan first; its own size is what is exported.
         stages: resolutions and epochs, in order.
         batch_size: scans a step.
@@ -93,6 +95,7 @@ class TrainSettings:
         (12, 6)
     """
 
+    network: NetworkKind = NetworkKind.VGG16
     recipe: Recipe = BODY_ROOT
     stages: tuple[Stage, ...] = (Stage(epochs=8, rows=256), Stage(epochs=4, rows=512))
     batch_size: int = 8
@@ -189,7 +192,7 @@ class TrainSettings:
             "stages": [{"epochs": stage.epochs, "rows": stage.rows} for stage in self.stages],
             "scan_augmentations": [described(change) for change in self.scan_augmentations],
             "composite_change": described(self.composite_change),
-            "shape": {"channels": list(self.shape.channels), "hidden": self.shape.hidden},
+            "shape": {**asdict(self.shape), "channels": list(self.shape.channels)},
         }
 
 

@@ -21,7 +21,8 @@ from bonescint.train.cached import (
 )
 from bonescint.train.dataset import BalancedBatches, plain_loader, resized, training_loader
 from bonescint.train.learner import Learner
-from bonescint.train.network import Vgg16Classifier
+from bonescint.train.network import Vgg16Trunk
+from bonescint.train.networks import new_network
 from bonescint.train.outcome import Outcome, write_outcome
 from bonescint.train.run import Checkpoints, RunFolder, quiet_lightning
 from bonescint.train.sample import ScanSource
@@ -141,12 +142,14 @@ def _sources(
     return sources
 
 
-def initial_network(settings: TrainSettings, weights: ConvolutionWeights) -> Vgg16Classifier:
+def initial_network(settings: TrainSettings, weights: ConvolutionWeights) -> Vgg16Trunk:
     """A network with the given weights; a head that they lack is drawn from the seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
-        network = Vgg16Classifier(
-            shape=settings.shape, input_scale=settings.input_scale or weights.input_scale
+        network = new_network(
+            settings.network,
+            shape=settings.shape,
+            input_scale=settings.input_scale or weights.input_scale,
         )
     weights.copy_into(network)
     return network
@@ -162,7 +165,7 @@ def fit(
     goes_on: bool = False,
     accelerator: str = "cpu",
     progress: bool = False,
-) -> Vgg16Classifier:
+) -> Vgg16Trunk:
     """Train a network on samples, with checkpoints in a run folder.
 
     Args:

@@ -6,12 +6,13 @@ VGG16: Simonyan & Zisserman 2014, Visual Geometry Group, CC BY 4.0.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import pickle
 import tempfile
 import urllib.request
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,10 @@ from numpy.typing import NDArray
 
 from bonescint.model import ModelFolder
 from bonescint.scan import InputError
-from bonescint.train.export import INPUT_SCALE
+from bonescint.train.export import CONSTANTS, INPUT_SCALE, NETWORK
 from bonescint.train.extras import load
-from bonescint.train.network import CONVOLUTIONS_PER_BLOCK, InputScale, Vgg16Classifier
+from bonescint.train.network import CONVOLUTIONS_PER_BLOCK, InputScale, Vgg16Trunk
+from bonescint.train.networks import NetworkKind
 
 KERAS_FILE = "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
 KERAS_URL = "https://github.com/fchollet/deep-learning-models/releases/download/v0.1/" + KERAS_FILE
@@ -33,7 +35,14 @@ _REMEDY = (
     f"Give Keras' {KERAS_FILE}, torchvision's vgg16 .pth, or a .safetensors file with "
     "block1_conv1.weight to block5_conv3.bias"
 )
-_DENSE = ("hidden", "output")
+_HEADS: Mapping[NetworkKind, Mapping[str, tuple[str, ...]]] = {
+    NetworkKind.VGG16: {"Gemm": ("hidden", "output")},
+    NetworkKind.VGG16_CELLS: {
+        "Conv": ("coarse", "fine", "first", "second", "cell"),
+        "Gemm": ("context",),
+    },
+}
+"""Layers behind the 13 convolutions, by kind of node, in the order of the graph."""
 _UNREADABLE = (
     EOFError,
     KeyError,
@@ -61,8 +70,10 @@ class ConvolutionWeights:
         input_scale: what the first convolution wants to see.
         source: where they come from, for the model card.
         sha256: of the file.
-        head: of a trained model also the dense layers, by their names in the network;
-            else `None`, and the head begins at random.
+        head: of a trained model also the layers behind the convolutions, by their names in
+            the network; else `None`, and the head begins at random.
+        network: which network the head belongs to, if there is one.
+        constants: of the head, see `Vgg16Trunk.constants`.
     """
 
     kernels: Mapping[str, NDArray[np.float32]]
@@ -71,9 +82,11 @@ class ConvolutionWeights:
     source: str
     sha256: str
     head: Mapping[str, NDArray[np.float32]] | None = None
+    network: NetworkKind = NetworkKind.VGG16
+    constants: Mapping[str, float] = field(default_factory=dict)
 
     @torch.no_grad()
-    def copy_into(self, network: Vgg16Classifier) -> None:
+    def copy_into(self, network: Vgg16Trunk) -> None:
         """Overwrite a network's convolutions, and its head if these weights have one.
 
         Raises:
@@ -91,6 +104,13 @@ class ConvolutionWeights:
             layer.weight.copy_(torch.from_numpy(kernel))
             if layer.bias is not None:
                 layer.bias.copy_(torch.from_numpy(bias))
+        if self.head is not None and network.kind != self.network:
+            raise InputError(
+                self.source,
+                f"a {self.network.value} network, the settings ask for {network.kind}",
+                "Give settings with the same network, or ImageNet's weights",
+            )
+        network.set_constants(self.constants)
         for name, values in (self.head or {}).items():
             layer_name, kind = name.split(".")
             parameter = getattr(getattr(network, layer_name), kind)
@@ -222,12 +242,19 @@ def _from_model_folder(path: Path) -> ConvolutionWeights:
         for node in model.graph.node:
             if node.op_type == "Identity" and node.input[0] in arrays:
                 arrays[node.output[0]] = arrays[node.input[0]]
-        for kind, names in (("Conv", NAMES), ("Gemm", _DENSE)):
+        properties = {item.key: item.value for item in model.metadata_props}
+        network = NetworkKind(properties.get(NETWORK, NetworkKind.VGG16))
+        head = _HEADS[network]
+        for kind, names in (
+            ("Conv", (*NAMES, *head.get("Conv", ()))),
+            ("Gemm", head.get("Gemm", ())),
+        ):
             nodes = [node for node in model.graph.node if node.op_type == kind]
             for name, node in zip(names, nodes, strict=True):
                 for found, inward in ((kernels, node.input[1]), (biases, node.input[2])):
                     found[name] = _float32(onnx.numpy_helper.to_array(arrays[inward]).copy())
-        scale = InputScale({item.key: item.value for item in model.metadata_props}[INPUT_SCALE])
+        scale = InputScale(properties[INPUT_SCALE])
+        constants = json.loads(properties.get(CONSTANTS, "{}"))
     except (IndexError, KeyError, ValueError) as error:
         raise InputError(
             path,
@@ -242,9 +269,12 @@ def _from_model_folder(path: Path) -> ConvolutionWeights:
         sha256=folder.sha256,
         head={
             f"{name}.{kind}": arrays[name]
-            for name in _DENSE
+            for names in head.values()
+            for name in names
             for kind, arrays in (("weight", kernels), ("bias", biases))
         },
+        network=network,
+        constants=constants,
     )
 
 

@@ -1,0 +1,193 @@
+"""A network that judges every cell of the scan, and the scan by its cells.
+
+Metastases are small: averaged over the whole scan, as the paper's network does, one of them is
+a thousandth of what the head sees. Here each cell gets a logit, learnt from lesion masks where
+there are some, and the scan's logit is a smooth maximum of them (log-sum-exp pooling: Pinheiro
+and Collobert, CVPR 2015). The scan's answer depends on the cells alone, so the map of cells is
+not an explanation after the fact: it is what the answer is made of.
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from bonescint.train.network import (
+    VGG16,
+    InputScale,
+    Vgg16Shape,
+    Vgg16Trunk,
+    measured_deviation,
+)
+
+_RARE = -4.0  # logit of a cell before anything was learnt: cells with metastasis are rare
+
+
+class Vgg16Cells(Vgg16Trunk):
+    """13 convolutions; blocks 4 and 5 and the scan's average joined; a logit for each cell.
+
+    Args:
+        shape: sizes of the layers.
+        input_scale: what the convolutions' weights want to see.
+
+    Examples:
+        >>> network = Vgg16Cells(shape=Vgg16Shape(channels=(2, 2, 4, 4, 4), cells=4))
+        >>> logits, maps = network.forward_with_maps(torch.rand(1, 1, 64, 64))
+        >>> tuple(logits.shape), tuple(maps.shape)
+        ((1, 2), (1, 2, 8, 8))
+    """
+
+    reduction = 8
+    kind = "vgg16-cells"
+    architecture = (
+        "VGG16's 13 convolutions; features of blocks 4 and 5 and of the whole scan joined, two "
+        "3 x 3 convolutions, a logit for each cell of 8 x 8 pixels; the scan's logit is their "
+        "log-sum-exp. The map is the probability of each cell: the answer is made of it alone."
+    )
+
+    fine_mean: Tensor
+    fine_deviation: Tensor
+    coarse_mean: Tensor
+    coarse_deviation: Tensor
+
+    def __init__(
+        self,
+        *,
+        shape: Vgg16Shape = VGG16,
+        input_scale: InputScale = InputScale.KERAS_BGR,
+    ) -> None:
+        super().__init__(shape=shape, input_scale=input_scale)
+        fine, coarse, width = shape.channels[3], shape.channels[4], shape.cells
+        self.context = nn.Linear(coarse, width)
+        self.coarse = nn.Conv2d(coarse, width, kernel_size=1)
+        self.fine = nn.Conv2d(fine, width, kernel_size=1)
+        self.first = nn.Conv2d(width, width, kernel_size=3, padding=1)
+        self.second = nn.Conv2d(width, width, kernel_size=3, padding=1)
+        self.cell = nn.Conv2d(width, 1, kernel_size=1)
+        nn.init.normal_(self.cell.weight, std=0.01)
+        if self.cell.bias is not None:
+            nn.init.constant_(self.cell.bias, _RARE)
+        self.sharpness = nn.Parameter(torch.tensor(2.0))
+        self.gain = nn.Parameter(torch.tensor(1.0))
+        self.offset = nn.Parameter(torch.tensor(-_RARE))
+        self._standardises = True
+        for name, channels in (("fine", fine), ("coarse", coarse)):
+            self.register_buffer(f"{name}_mean", torch.zeros(channels))
+            self.register_buffer(f"{name}_deviation", torch.ones(channels))
+
+    def features(self, composite: Tensor, *, frozen_blocks: int = 0) -> Tensor:
+        """Logit of a metastasis in each cell, (N, rows / 8, columns / 8)."""
+        *_, fine, coarse = self.block_features(composite, frozen_blocks=frozen_blocks)
+        if self._standardises:
+            fine = _scaled(fine, self.fine_mean, self.fine_deviation)
+            coarse = _scaled(coarse, self.coarse_mean, self.coarse_deviation)
+        whole = self.context(coarse.mean(dim=(2, 3)))[:, :, None, None]
+        around = functional.interpolate(self.coarse(coarse) + whole, scale_factor=2.0)
+        joined = functional.relu(self.fine(fine) + around)
+        hidden = functional.relu(self.second(functional.relu(self.first(joined))))
+        logits: Tensor = self.cell(hidden)
+        return logits.squeeze(1)
+
+    def cell_logits(self, features: Tensor) -> Tensor:
+        """The features are the logits of the cells."""
+        return features
+
+    def classified(self, features: Tensor) -> Tensor:
+        """Logits (N, 2): a smooth maximum of the cells' logits, and its negative."""
+        sharpness = self.sharpness.clamp(min=0.1)
+        cells = sharpness * features.flatten(1)
+        peak = cells.amax(dim=1, keepdim=True)
+        smooth = torch.log(torch.exp(cells - peak).mean(dim=1)) + peak.squeeze(1)
+        margin = self.gain.clamp(min=0.01) * (smooth / sharpness) + self.offset
+        return torch.stack([-margin / 2, margin / 2], dim=1)
+
+    def forward_with_maps(self, composite: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits, and the probability of each cell (N, 2, rows / 8, columns / 8).
+
+        Args:
+            composite: float (N, 1, rows, columns) in [0, 1].
+
+        Returns:
+            Logits (N, 2), and for no metastasis and for one the probability of each cell.
+        """
+        cells = self.features(composite)
+        present = torch.sigmoid(cells)
+        return self.classified(cells), torch.stack([1 - present, present], dim=1)
+
+    def measured(self, composite: Tensor, *, frozen_blocks: int = 0) -> Tensor:
+        """Mean and mean square of every channel of blocks 4 and 5."""
+        *_, fine, coarse = self.block_features(composite, frozen_blocks=frozen_blocks)
+        parts = [values.float() for values in (fine, coarse)]
+        moments = [(part.mean(dim=(2, 3)), (part**2).mean(dim=(2, 3))) for part in parts]
+        return torch.cat([moment for pair in moments for moment in pair], dim=1)
+
+    @torch.no_grad()
+    def standardise(self, measured: Tensor, *, keeps_function: bool) -> None:
+        """The head then sees channels of mean 0 and deviation 1 over cells and scans."""
+        channels = [self.shape.channels[3]] * 2 + [self.shape.channels[4]] * 2
+        means = torch.split(measured.mean(dim=0), channels)
+        found = {"fine": means[:2], "coarse": means[2:]}
+        for name, (mean, squares) in found.items():
+            deviation = measured_deviation(squares, mean)
+            old_mean = getattr(self, f"{name}_mean")
+            old_deviation = getattr(self, f"{name}_deviation")
+            if keeps_function:
+                for layer in self._behind(name):
+                    _rescaled(layer, mean - old_mean, deviation, old_deviation)
+            old_mean.copy_(mean)
+            old_deviation.copy_(deviation)
+
+    def _behind(self, name: str) -> list[nn.Conv2d | nn.Linear]:
+        return [self.fine] if name == "fine" else [self.coarse, self.context]
+
+    @torch.no_grad()
+    def folded(self) -> Self:
+        """The same function with the standardisation absorbed by the 1 x 1 convolutions.
+
+        Examples:
+            >>> network = Vgg16Cells(shape=Vgg16Shape(channels=(2, 2, 4, 4, 4), cells=4))
+            >>> _ = network.fine_mean.fill_(0.5), network.coarse_deviation.fill_(2.0)
+            >>> composite = torch.rand(1, 1, 64, 64)
+            >>> torch.allclose(network(composite), network.folded()(composite), atol=1e-5)
+            True
+        """
+        twin = type(self)(shape=self.shape, input_scale=self.input_scale)
+        twin.load_state_dict(self.state_dict())
+        for name in ("fine", "coarse"):
+            mean, deviation = getattr(twin, f"{name}_mean"), getattr(twin, f"{name}_deviation")
+            for layer in twin._behind(name):
+                _rescaled(layer, -mean, torch.ones_like(deviation), deviation)
+            mean.zero_()
+            deviation.fill_(1.0)
+        twin._standardises = False
+        return twin.train(self.training)
+
+    def constants(self) -> dict[str, float]:
+        """The three numbers of the pooling."""
+        return {name: float(getattr(self, name).detach()) for name in ("sharpness", "gain", "offset")}
+
+
+def _scaled(values: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
+    scaled: Tensor = (values - mean[:, None, None]) / deviation[:, None, None]
+    return scaled
+
+
+def _rescaled(
+    layer: nn.Conv2d | nn.Linear, shift: Tensor, deviation: Tensor, old_deviation: Tensor
+) -> None:
+    """Rewrite a layer over x' = (x - m') / d' to say what it said of x'' = (x - m) / d.
+
+    Args:
+        layer: 1 x 1 convolution or dense.
+        shift: m' - m.
+        deviation: d'.
+        old_deviation: d.
+    """
+    weight = layer.weight.double().flatten(1)
+    plain = weight / old_deviation.double()
+    if layer.bias is not None:
+        layer.bias.add_((plain @ shift.double()).to(layer.bias.dtype))
+    layer.weight.copy_((plain * deviation.double()).view_as(layer.weight))

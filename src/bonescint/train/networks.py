@@ -1,0 +1,44 @@
+"""The networks by name."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from bonescint.train.cells import Vgg16Cells
+from bonescint.train.network import InputScale, Vgg16Classifier, Vgg16Shape, Vgg16Trunk
+
+
+class NetworkKind(StrEnum):
+    """Which network is trained."""
+
+    VGG16 = "vgg16"
+    """The paper's: global average, one hidden layer, Grad-CAM as the map."""
+    VGG16_CELLS = "vgg16-cells"
+    """Judges every cell, and the scan by its cells."""
+
+
+_CLASSES: dict[NetworkKind, type[Vgg16Classifier] | type[Vgg16Cells]] = {
+    NetworkKind.VGG16: Vgg16Classifier,
+    NetworkKind.VGG16_CELLS: Vgg16Cells,
+}
+
+
+def new_network(kind: NetworkKind, *, shape: Vgg16Shape, input_scale: InputScale) -> Vgg16Trunk:
+    """A network of a kind, with layers drawn from torch's generator.
+
+    Examples:
+        >>> small = Vgg16Shape(channels=(2, 2, 4, 4, 4), hidden=8)
+        >>> new_network(NetworkKind.VGG16, shape=small, input_scale=InputScale.UNIT).kind
+        'vgg16'
+    """
+    return _CLASSES[kind](shape=shape, input_scale=input_scale)
+
+
+def reduction_of(kind: NetworkKind) -> int:
+    """Pixels of the composite along one side of a cell of a network's map.
+
+    Examples:
+        >>> reduction_of(NetworkKind.VGG16_CELLS)
+        8
+    """
+    return _CLASSES[kind].reduction
