@@ -69,7 +69,8 @@ Needs the extra: pip install 'bonescint[train]'
 Examples:
   bonescint train demo-scans/manifest.csv --out my-model/
   bonescint train cohort.csv --out my-model/ --epochs 20 --weights vgg16.h5 --device gpu
-  bonescint train cohort.csv --out paper-model/ --settings paper
+  bonescint train cohort.csv --out paper-model/ --settings ibrahim2023
+  torchrun --nproc-per-node 4 -m bonescint train cohort.csv --out my-model/   (several devices)
   bonescint train our-scans.csv --out ours/ --weights my-model/ --epochs 3   (go on from a model)"""
 
 app = typer.Typer(
@@ -92,11 +93,12 @@ class Device(StrEnum):
     AUTO = "auto"
 
 
-class SettingsName(StrEnum):
-    """A named set of training settings."""
+class Follow(StrEnum):
+    """What follows a training."""
 
-    DEFAULT = "default"
-    PAPER = "paper"
+    NONE = "none"
+    TENSORBOARD = "tensorboard"
+    MLFLOW = "mlflow"
 
 
 Sources = Annotated[
@@ -193,8 +195,11 @@ def _train(
     ],
     out: Annotated[Path, typer.Option("--out", "-o", parser=path, help="Model folder to write.")],
     settings: Annotated[
-        SettingsName, typer.Option(help="What learnt best in our trials, or the paper's.")
-    ] = SettingsName.DEFAULT,
+        str,
+        typer.Option(
+            help="bonescint, ibrahim2023 (the paper's), ibrahim2023-converging, or a YAML file."
+        ),
+    ] = "bonescint",
     epochs: Annotated[
         int | None, typer.Option(min=1, help="Balanced epochs.", show_default="of the settings")
     ] = None,
@@ -232,14 +237,25 @@ def _train(
     restart: Annotated[
         bool, typer.Option("--restart", help="Begin afresh instead of going on.")
     ] = False,
+    track: Annotated[
+        Follow, typer.Option(help="Follow the training there, too, in a local folder.")
+    ] = Follow.NONE,
 ) -> None:
     from bonescint.cli.training import TrainChoices, run_train
 
     choices = TrainChoices(
-        paper=settings is SettingsName.PAPER,
+        named=settings,
         epochs=epochs,
         resolution=resolution,
         recipe=recipe,
         seed=seed,
     )
-    run_train(cohort, out, choices, weights=weights, device=device.value, resume=not restart)
+    run_train(
+        cohort,
+        out,
+        choices,
+        weights=weights,
+        device=device.value,
+        resume=not restart,
+        tracking=track.value,
+    )

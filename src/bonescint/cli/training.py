@@ -22,14 +22,14 @@ class TrainChoices:
     """What the command line says of the settings; `None` leaves a setting as it is.
 
     Attributes:
-        paper: start from the paper's settings instead of the default ones.
+        named: settings to start from: a name, or a YAML file.
         epochs: balanced epochs, all at one resolution.
         resolution: rows of the composite while training.
         recipe: name of the preparation recipe.
         seed: of everything that is random.
     """
 
-    paper: bool = False
+    named: str = "bonescint"
     epochs: int | None = None
     resolution: int | None = None
     recipe: str | None = None
@@ -39,11 +39,12 @@ class TrainChoices:
         """The settings that are meant.
 
         Raises:
-            ParameterError: a choice that the settings do not allow.
+            ParameterError: no such settings, or a choice that they do not allow.
+            InputError: an unreadable file of settings.
         """
-        from bonescint.train import Stage, TrainSettings
+        from bonescint.train import Stage, read_settings
 
-        chosen = TrainSettings.paper() if self.paper else TrainSettings()
+        chosen = read_settings(self.named)
         stages = chosen.stages
         if self.resolution is not None:
             stages = tuple(replace(stage, rows=self.resolution) for stage in stages)
@@ -63,10 +64,11 @@ def run_train(
     weights: Path | None,
     device: str,
     resume: bool,
+    tracking: str,
 ) -> None:
     """Train and say where the model is."""
     with clear_failures():
-        from bonescint.train import train
+        from bonescint.train import Tracking, train
 
         if not cohort.is_file():
             raise InputError(cohort, "no such file", "Check the path")
@@ -80,6 +82,7 @@ def run_train(
             resume=resume,
             progress=True,
             device=device,
+            tracking=Tracking(tracking),
         )
         messages_console().print(
             displayable(

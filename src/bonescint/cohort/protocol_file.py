@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bonescint.cohort.protocol import Centre, Frozen, Protocol, Studies
+from bonescint.cohort.strict_yaml import read_yaml
 from bonescint.scan import (
     BonescintError,
     InputError,
-    MissingExtraError,
     ParameterError,
     Split,
 )
@@ -59,33 +59,8 @@ def read_protocol(name: str | Path) -> Protocol:
         (2365, ['A', 'B', 'C'])
     """
     text, source = _text_of(name)
-    try:
-        import yaml
-    except ImportError as error:
-        raise MissingExtraError("yaml", "simulate") from error
-    try:
-        content = yaml.load(text, Loader=_strict_loader())  # noqa: S506 - a SafeLoader
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise InputError(source, f"not readable as YAML ({reason})", _CORRECT) from error
+    content = read_yaml(text, source, remedy=_CORRECT, extra="simulate")
     return protocol_from(content, source)
-
-
-def _strict_loader() -> type[Any]:
-    """YAML's safe loader, which would keep the last of two equal keys without a word."""
-    import yaml
-
-    class StrictLoader(yaml.SafeLoader):
-        def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-            keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-            for number, key in enumerate(keys):
-                if key in keys[:number]:
-                    raise yaml.constructor.ConstructorError(
-                        None, None, f"the key {key!r} stands twice", node.start_mark
-                    )
-            return super().construct_mapping(node, deep=deep)
-
-    return StrictLoader
 
 
 def _text_of(name: str | Path) -> tuple[str, str]:

@@ -9,6 +9,8 @@ require("torch", "lightning", "sklearn", "onnx")
 
 from bonescint.train.network import InputScale, Vgg16Classifier, Vgg16Shape  # noqa: E402
 from bonescint.train.settings import Precision, Schedule, Stage, TrainSettings  # noqa: E402
+from bonescint.train.settings_file import read_settings, settings_names  # noqa: E402
+from bonescint.train.tracking import Tracking  # noqa: E402
 from bonescint.train.training import train  # noqa: E402
 
 __all__ = [
@@ -16,8 +18,11 @@ __all__ = [
     "Precision",
     "Schedule",
     "Stage",
+    "Tracking",
     "TrainSettings",
     "Vgg16Classifier",
     "Vgg16Shape",
+    "read_settings",
+    "settings_names",
     "train",
 ]

@@ -6,7 +6,7 @@ state gives the same result.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from typing import Any, ClassVar, Protocol, TypeVar
 
@@ -290,8 +290,11 @@ SCAN_AUGMENTATIONS: tuple[Augmentation, ...] = (
     ArchivePicture(),
     DropView(),
 )
+AUGMENTATIONS: Mapping[str, type[Augmentation]] = {
+    kind.kind: kind for kind in (Thinning, Blur, Pose, Crop, ArchivePicture, DropView)
+}
+"""By the name that settings call them."""
 COMPOSITE_CHANGE = CompositeChange()
-PAPER_COMPOSITE_CHANGE = CompositeChange(mirror_patient=0.0, gain=(1.0, 1.0), gamma=(1.0, 1.0))
 
 
 def augmented(

@@ -167,7 +167,8 @@ class Vgg16Cells(Vgg16Trunk):
 
     def constants(self) -> dict[str, float]:
         """The three numbers of the pooling."""
-        return {name: float(getattr(self, name).detach()) for name in ("sharpness", "gain", "offset")}
+        names = ("sharpness", "gain", "offset")
+        return {name: float(getattr(self, name).detach()) for name in names}
 
 
 def _scaled(values: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:

@@ -21,10 +21,11 @@ from bonescint.train.settings import TrainSettings
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """One sample of one epoch: with the seed, it fixes every random change to it."""
+    """One sample of one epoch, and the how-manieth time: with the seed, fixes every change."""
 
     epoch: int
     index: int
+    turn: int = 0
 
 
 class Batch(NamedTuple):
@@ -53,9 +54,13 @@ class BalancedBatches(Sampler[list[Draw]]):
         positives: the reference standard of every sample.
         batch_size: samples a batch; the last one may be smaller.
         seed: with the epoch, fixes the draw.
+        steps: batches of an epoch, which then begins the same draw again, in another order, or
+            ends before it; `None` for one pass.
+        rank: of this process among those that train together.
+        ranks: number of those; each takes its share of every batch.
 
     Raises:
-        ParameterError: only one class.
+        ParameterError: only one class, or batches that cannot be shared.
 
     Examples:
         >>> batches = BalancedBatches([True, False, False, False], batch_size=2, seed=1)
@@ -63,7 +68,16 @@ class BalancedBatches(Sampler[list[Draw]]):
         [2]
     """
 
-    def __init__(self, positives: Sequence[bool], *, batch_size: int, seed: int) -> None:
+    def __init__(
+        self,
+        positives: Sequence[bool],
+        *,
+        batch_size: int,
+        seed: int,
+        steps: int | None = None,
+        rank: int = 0,
+        ranks: int = 1,
+    ) -> None:
         labels = np.asarray(positives, dtype=bool)
         self._positive = np.flatnonzero(labels)
         self._negative = np.flatnonzero(~labels)
@@ -74,13 +88,20 @@ class BalancedBatches(Sampler[list[Draw]]):
                 "of both classes",
                 f"{self._positive.size} positive, {self._negative.size} negative",
             )
+        if batch_size % ranks:
+            requirement = f"a multiple of the {ranks} processes that train together"
+            raise ParameterError("batch_size", "BalancedBatches", requirement, batch_size)
         self._batch_size = batch_size
         self._seed = seed
+        self._steps = steps
+        self._rank, self._ranks = rank, ranks
         self._epoch = 0
         self._resumed: tuple[int, int] = (0, 0)
 
     def __len__(self) -> int:
         """Batches of an epoch."""
+        if self._steps is not None:
+            return self._steps
         return -(-2 * self._positive.size // self._batch_size)
 
     @property
@@ -99,21 +120,29 @@ class BalancedBatches(Sampler[list[Draw]]):
         self._resumed = (epoch, batch)
 
     def draws(self, epoch: int) -> list[Draw]:
-        """The draws of an epoch in their order."""
+        """The draws of an epoch in their order, for all processes together."""
         rng = np.random.default_rng([self._seed, epoch])
         wanted = self._positive.size
         negatives: list[int] = []
         while len(negatives) < wanted:
             negatives += rng.permutation(self._negative)[: wanted - len(negatives)].tolist()
-        order = rng.permutation(np.concatenate([self._positive, negatives]))
-        return [Draw(epoch, int(index)) for index in order]
+        chosen = np.concatenate([self._positive, negatives])
+        length = chosen.size if self._steps is None else self._steps * self._batch_size
+        if self._steps is None and length % self._ranks:
+            length += self._ranks - length % self._ranks  # so that each has its share
+        turns = range(-(-length // chosen.size))
+        drawn = [
+            Draw(epoch, int(index), turn) for turn in turns for index in rng.permutation(chosen)
+        ]
+        return drawn[:length]
 
     def __iter__(self) -> Iterator[list[Draw]]:
         """The batches of the chosen epoch, from where it was resumed."""
         draws = self.draws(self._epoch)
         first = self._resumed[1] if self._resumed[0] == self._epoch else 0
         for number in range(first, len(self)):
-            yield draws[number * self._batch_size : (number + 1) * self._batch_size]
+            batch = draws[number * self._batch_size : (number + 1) * self._batch_size]
+            yield batch[self._rank :: self._ranks]
 
 
 class TrainingScans(Dataset[Batch]):
@@ -131,7 +160,7 @@ class TrainingScans(Dataset[Batch]):
     def __getitem__(self, draw: Draw) -> Batch:
         """A batch of one."""
         settings = self._settings
-        rng = np.random.default_rng([settings.seed, draw.epoch, draw.index])
+        rng = np.random.default_rng([settings.seed, draw.epoch, draw.index, draw.turn])
         recipe = resized(settings.recipe, settings.rows_of_epoch(draw.epoch))
         sample = augmented(self._source.sample(draw.index), settings.scan_augmentations, rng)
         prepared = prepare(sample.scan, recipe)

@@ -86,7 +86,7 @@ class Learner(lightning.LightningModule):
         logits = self.network.classified(features)
         loss = functional.cross_entropy(
             logits, batch.labels, label_smoothing=settings.label_smoothing
-        )
+        )  # the processes' shares of a batch are alike, so their mean is the batch's
         self._log_mean("loss", loss, batch)
         if settings.lesion_weight > 0:
             lesion_loss = self._lesion_loss(features, batch)
@@ -112,10 +112,18 @@ class Learner(lightning.LightningModule):
         by_cell = functional.binary_cross_entropy_with_logits(
             logits, batch.cells, pos_weight=positive_weight, reduction="none"
         )
-        known = batch.known.sum().clamp(min=1)
+        known = self._mean_over_ranks(batch.known.sum()).clamp(min=1)
         # A sum over the cells over a fixed number: a lesion weighs the same in every scan.
         unit = _CELLS_PER_UNIT * (_COARSEST / self.network.reduction) ** 2
         return (by_cell.sum(dim=(1, 2)) * batch.known).sum() / known / unit
+
+    def _mean_over_ranks(self, value: Tensor) -> Tensor:
+        """The mean of a number over the processes that train together."""
+        if self.trainer.world_size == 1:
+            return value
+        total = value.clone()
+        torch.distributed.all_reduce(total)
+        return total / self.trainer.world_size
 
     def optimizer_step(
         self,

@@ -47,12 +47,13 @@ class RunFolder:
         """Decoded scans, unless another cache folder was given."""
         return self.path / "scans"
 
-    def begin(self, asked: Mapping[str, Any], *, resume: bool) -> bool:
+    def begin(self, asked: Mapping[str, Any], *, resume: bool, leads: bool = True) -> bool:
         """Make the folder, or go on in it.
 
         Args:
             asked: settings, cohort and weights, JSON-ready.
             resume: go on from a checkpoint that is there; else it is thrown away.
+            leads: whether this process writes; others only look.
 
         Returns:
             Whether there is a checkpoint to go on from.
@@ -63,6 +64,8 @@ class RunFolder:
         """
         noted = self.path / "asked.json"
         asked = json.loads(json.dumps(asked))
+        if not leads:
+            return resume and self.checkpoint.is_file()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             if not resume:
@@ -136,6 +139,8 @@ class Checkpoints(lightning.Callback):
     ) -> None:
         """Write one, and a row of the log."""
         self._write(trainer)
+        if not trainer.is_global_zero:
+            return
         figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
         row = {"epoch": trainer.current_epoch, "steps": trainer.global_step}
         row_text = {name: f"{figures[name]:.6g}" for name in sorted(figures)}
@@ -148,8 +153,9 @@ class Checkpoints(lightning.Callback):
 
     def _write(self, trainer: lightning.Trainer) -> None:
         beside = self._run.checkpoint.with_suffix(".part")
-        trainer.save_checkpoint(beside)
-        beside.replace(self._run.checkpoint)
+        trainer.save_checkpoint(beside)  # every process takes part, the first one writes
+        if trainer.is_global_zero:
+            beside.replace(self._run.checkpoint)
 
 
 @contextmanager

@@ -8,9 +8,9 @@ from typing import Any
 
 from bonescint.prepare import Recipe, recipe_named
 from bonescint.scan import ParameterError
+from bonescint.scan.checked import check_number, check_whole
 from bonescint.train.augment import (
     COMPOSITE_CHANGE,
-    PAPER_COMPOSITE_CHANGE,
     SCAN_AUGMENTATIONS,
     Augmentation,
     CompositeChange,
@@ -51,9 +51,9 @@ class Stage:
     rows: int = 512
 
     def __post_init__(self) -> None:
-        if self.epochs < 1:
-            raise ParameterError("epochs", "Stage", "at least 1", self.epochs)
-        if self.rows < 64 or self.rows % 32:
+        check_whole(self, "epochs", 1, 10_000)
+        check_whole(self, "rows", 64, 4096)
+        if self.rows % 32:
             raise ParameterError("rows", "Stage", "a multiple of 32 from 64 on", self.rows)
 
 
@@ -61,13 +61,18 @@ class Stage:
 class TrainSettings:
     """Everything that decides what training does, apart from the cohort and the weights.
 
-    The defaults are what learnt in our trials (docs/training.md); `paper()` is the paper's.
+    The defaults are what learnt first in our trials (docs/training.md). Named sets of settings
+    stand in `recipes/`: `read_settings("ibrahim2023")` is the paper's.
 
     Attributes:
         network: which one is trained.
         recipe: what is done to a scan first; its own size is what is exported.
         stages: resolutions and epochs, in order.
         batch_size: scans a step.
+        steps_per_epoch: steps of an epoch, which then begins the same draw again, in another
+            order, or ends before it; `None` for one pass.
+        patience: epochs after which training ends if the validation AUC has not grown;
+            `None` to go on to the end.
         backbone_learning_rate: of the convolutions that are not frozen.
         head_learning_rate: of the two dense layers and the lesion head.
         frozen_blocks: leading blocks of convolutions that keep ImageNet's weights.
@@ -91,14 +96,16 @@ class TrainSettings:
         shape: sizes of the layers.
 
     Examples:
-        >>> TrainSettings().epochs, TrainSettings.paper().epochs
-        (12, 6)
+        >>> TrainSettings().epochs
+        12
     """
 
     network: NetworkKind = NetworkKind.VGG16
     recipe: Recipe = BODY_ROOT
     stages: tuple[Stage, ...] = (Stage(epochs=8, rows=256), Stage(epochs=4, rows=512))
     batch_size: int = 8
+    steps_per_epoch: int | None = None
+    patience: int | None = None
     backbone_learning_rate: float = 1.5e-5
     head_learning_rate: float = 5e-4
     frozen_blocks: int = 2
@@ -122,18 +129,19 @@ class TrainSettings:
     def __post_init__(self) -> None:
         if not self.stages:
             raise ParameterError("stages", "TrainSettings", "at least one stage", self.stages)
-        for name, least in (("batch_size", 1), ("checkpoint_steps", 1), ("loader_workers", 0)):
-            if getattr(self, name) < least:
-                raise ParameterError(
-                    name, "TrainSettings", f"at least {least}", getattr(self, name)
-                )
-        for name in ("backbone_learning_rate", "head_learning_rate"):
-            if not 0 < getattr(self, name) < 1:
-                raise ParameterError(name, "TrainSettings", "between 0 and 1", getattr(self, name))
-        if not 0 <= self.frozen_blocks <= 5:
-            raise ParameterError(
-                "frozen_blocks", "TrainSettings", "from 0 to 5", self.frozen_blocks
-            )
+        for name, least, most in _WHOLE:
+            check_whole(self, name, least, most)
+        for name, low, high in _NUMBERS:
+            check_number(self, name, low, high)
+        for name, low, high in _OPTIONAL:
+            if getattr(self, name) is not None:
+                check_number(self, name, low, high)
+        for name in ("steps_per_epoch", "patience"):
+            if getattr(self, name) is not None:
+                check_whole(self, name, 1, 1_000_000)
+        if not isinstance(self.standardised, bool):
+            got = self.standardised
+            raise ParameterError("standardised", "TrainSettings", "true or false", got)
         if self.recipe.rows != 2 * self.recipe.columns or self.recipe.rows % 32:
             raise ParameterError(
                 "recipe",
@@ -141,32 +149,6 @@ class TrainSettings:
                 "one with a square composite of a multiple of 32 rows",
                 (self.recipe.rows, 2 * self.recipe.columns),
             )
-
-    @classmethod
-    def paper(cls) -> TrainSettings:
-        """As Ibrahim et al. 2023 describe it: Adam 1e-4 on all layers, input in 0 to 1.
-
-        658 images in 200 steps are 3.29 a batch; this takes 4. docs/training.md says what
-        became of it.
-        """
-        return cls(
-            recipe=recipe_named("ibrahim2023"),
-            stages=(Stage(epochs=6),),
-            batch_size=4,
-            backbone_learning_rate=1e-4,
-            head_learning_rate=1e-4,
-            frozen_blocks=0,
-            input_scale=InputScale.UNIT,
-            standardised=False,
-            weight_decay=0.0,
-            label_smoothing=0.0,
-            schedule=Schedule.CONSTANT,
-            lesion_weight=0.0,
-            averaging_decay=None,
-            gradient_limit=None,
-            scan_augmentations=(),
-            composite_change=PAPER_COMPOSITE_CHANGE,
-        )
 
     @property
     def epochs(self) -> int:
@@ -196,4 +178,20 @@ class TrainSettings:
         }
 
 
+_WHOLE = (
+    ("batch_size", 1, 1024),
+    ("checkpoint_steps", 1, 1_000_000),
+    ("loader_workers", 0, 256),
+    ("frozen_blocks", 0, 5),
+    ("seed", 0, 2**63 - 1),
+)
+_NUMBERS = (
+    ("backbone_learning_rate", 1e-9, 1.0),
+    ("head_learning_rate", 1e-9, 1.0),
+    ("weight_decay", 0.0, 1.0),
+    ("label_smoothing", 0.0, 0.5),
+    ("lesion_weight", 0.0, 1e3),
+    ("lesion_positive_weight", 1e-3, 1e6),
+)
+_OPTIONAL = (("averaging_decay", 0.0, 1.0), ("gradient_limit", 1e-6, 1e6))
 _NESTED = frozenset({"recipe", "stages", "scan_augmentations", "composite_change", "shape"})

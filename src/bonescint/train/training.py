@@ -8,7 +8,8 @@ from typing import Any
 
 import lightning.pytorch as lightning
 import torch
-from lightning.pytorch.callbacks import RichProgressBar
+from lightning.pytorch.callbacks import EarlyStopping, RichProgressBar
+from lightning.pytorch.loggers import Logger
 
 from bonescint.cohort import Manifest, read_manifest
 from bonescint.model import ModelFolder, require_writable
@@ -24,13 +25,18 @@ from bonescint.train.learner import Learner
 from bonescint.train.network import Vgg16Trunk
 from bonescint.train.networks import new_network
 from bonescint.train.outcome import Outcome, write_outcome
+from bonescint.train.ranks import Ranks
 from bonescint.train.run import Checkpoints, RunFolder, quiet_lightning
 from bonescint.train.sample import ScanSource
 from bonescint.train.settings import TrainSettings
+from bonescint.train.settings_file import read_settings
+from bonescint.train.tracking import Tracking, logger_of
 from bonescint.train.weights import ConvolutionWeights, fetch_keras_weights, load_weights
 
 DEVICES = ("cpu", "gpu", "auto")
 _STANDARDISED_ON = 256
+ALONE = Ranks()
+"""One process by itself."""
 
 
 def train(
@@ -45,6 +51,7 @@ def train(
     cache: Path | None = None,
     name: str | None = None,
     version: str = "1",
+    tracking: Tracking = Tracking.NONE,
 ) -> ModelFolder:
     """Train on a cohort and write a model folder.
 
@@ -53,7 +60,7 @@ def train(
     Args:
         manifest: the cohort; it needs both classes in the splits train and validation.
         out: the model folder to write.
-        settings: how to train; the defaults are what learnt in our trials.
+        settings: how to train; those called `bonescint` if not given.
         weights: file of ImageNet weights, or a float32 model folder to go on from; if not
             given, Keras' official file is fetched.
         resume: go on from the run's checkpoint; else begin anew.
@@ -62,6 +69,10 @@ def train(
         cache: folder for decoded scans, to be shared by runs; `<out>.run/scans` if not given.
         name: of the model; the folder's name if not given.
         version: of the model.
+        tracking: what follows the training, beside `<out>.run/epochs.csv`.
+
+    Under torchrun or SLURM, processes train together (each takes its share of every batch), and the
+    first one writes.
 
     Returns:
         The model folder, with calibration, operating point and figures measured on the
@@ -74,7 +85,8 @@ def train(
         MissingExtraError: a library of the extra `train` is missing.
         KeyboardInterrupt: it was stopped; the same call goes on.
     """
-    settings = settings or TrainSettings()
+    settings = settings or read_settings("bonescint")
+    ranks = Ranks.from_environment()
     target, table = Path(out), Path(manifest)
     accelerator = _accelerator(device)
     cohort = read_manifest(table)
@@ -87,8 +99,8 @@ def train(
         "cohort": cohort_fingerprint(cohort),
         "weights": first_weights.sha256,
     }
-    goes_on = run.begin(asked, resume=resume)
-    sources = _sources(cohort, cache or run.scans, settings, progress=progress)
+    goes_on = run.begin(asked, resume=resume, leads=ranks.leads)
+    sources = _sources(cohort, cache or run.scans, settings, progress=progress and ranks.leads)
     network = fit(
         sources[Split.TRAIN],
         sources[Split.VALIDATION],
@@ -97,9 +109,14 @@ def train(
         run=run,
         goes_on=goes_on,
         accelerator=accelerator,
-        progress=progress,
+        progress=progress and ranks.leads,
+        ranks=ranks,
+        logger=logger_of(tracking, run.path, name or target.name) if ranks.leads else None,
     )
-    return write_outcome(
+    if not ranks.leads:
+        torch.distributed.barrier()
+        return ModelFolder.load(target)
+    written = write_outcome(
         network,
         Outcome(
             cohort=cohort,
@@ -111,6 +128,9 @@ def train(
         ),
         target,
     )
+    if ranks.count > 1:
+        torch.distributed.barrier()
+    return written
 
 
 def _accelerator(device: str) -> str:
@@ -165,6 +185,8 @@ def fit(
     goes_on: bool = False,
     accelerator: str = "cpu",
     progress: bool = False,
+    ranks: Ranks = ALONE,
+    logger: Logger | None = None,
 ) -> Vgg16Trunk:
     """Train a network on samples, with checkpoints in a run folder.
 
@@ -177,6 +199,8 @@ def fit(
         goes_on: begin at the run's checkpoint.
         accelerator: Lightning's name of the device.
         progress: show a progress bar.
+        ranks: the processes that train together.
+        logger: follows the training.
 
     Returns:
         The network to export: the running average of the weights if there is one.
@@ -185,7 +209,12 @@ def fit(
         KeyboardInterrupt: it was stopped.
     """
     batches = BalancedBatches(
-        training.positives, batch_size=settings.batch_size, seed=settings.seed
+        training.positives,
+        batch_size=settings.batch_size,
+        seed=settings.seed,
+        steps=settings.steps_per_epoch,
+        rank=ranks.rank,
+        ranks=ranks.count,
     )
     learner = Learner(
         initial_network(settings, weights),
@@ -202,13 +231,21 @@ def fit(
     )
     if goes_on:
         batches.resume_at(run.finished_steps())
-    bars = [RichProgressBar()] if progress else []
+    callbacks: list[lightning.Callback] = [Checkpoints(run, steps=settings.checkpoint_steps)]
+    if settings.patience is not None:
+        callbacks.append(EarlyStopping("val_auc", mode="max", patience=settings.patience))
+    if progress:
+        callbacks.append(RichProgressBar())
     with quiet_lightning():
         trainer = lightning.Trainer(
             max_epochs=settings.epochs,
             accelerator=accelerator,
-            devices=1,
-            logger=False,
+            devices=ranks.on_this_machine,
+            num_nodes=ranks.machines,
+            strategy="ddp_find_unused_parameters_true" if ranks.count > 1 else "auto",
+            use_distributed_sampler=False,  # batches are shared out by BalancedBatches
+            logger=logger or False,
+            log_every_n_steps=min(50, len(batches)),
             enable_checkpointing=False,
             enable_progress_bar=progress,
             enable_model_summary=False,
@@ -216,7 +253,7 @@ def fit(
             reload_dataloaders_every_n_epochs=1,  # validation follows the epoch's rows
             gradient_clip_val=settings.gradient_limit,
             default_root_dir=run.path,
-            callbacks=[Checkpoints(run, steps=settings.checkpoint_steps), *bars],
+            callbacks=callbacks,
         )
         try:
             trainer.fit(

@@ -9,12 +9,12 @@ from typer.testing import CliRunner
 from bonescint.cli.app import app
 from bonescint.cli.training import TrainChoices
 from bonescint.scan import ParameterError
-from bonescint.train import TrainSettings
+from bonescint.train import read_settings
 
 
 def test_no_choice_is_the_default() -> None:
-    assert TrainChoices().settings() == TrainSettings()
-    assert TrainChoices(paper=True).settings() == TrainSettings.paper()
+    assert TrainChoices().settings() == read_settings("bonescint")
+    assert TrainChoices(named="ibrahim2023").settings() == read_settings("ibrahim2023")
 
 
 def test_choices_change_the_settings() -> None:

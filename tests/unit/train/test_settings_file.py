@@ -1,0 +1,94 @@
+"""Settings as YAML: those that travel with the package, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bonescint.scan import InputError, ParameterError
+from bonescint.train import read_settings, settings_names
+from bonescint.train.network import InputScale
+from bonescint.train.networks import NetworkKind
+from bonescint.train.settings import Precision, Stage, TrainSettings
+from bonescint.train.settings_file import settings_from
+
+
+def test_every_packaged_file_is_readable() -> None:
+    assert set(settings_names()) == {"bonescint", "ibrahim2023", "ibrahim2023-converging"}
+    for name in settings_names():
+        assert isinstance(read_settings(name), TrainSettings)
+
+
+def test_the_papers_settings_are_the_papers() -> None:
+    """Ibrahim et al. 2023, Methods: what they say in words, as numbers."""
+    paper = read_settings("ibrahim2023")
+    assert paper.network is NetworkKind.VGG16
+    assert paper.stages == (Stage(epochs=6, rows=512),)
+    assert (paper.steps_per_epoch, paper.backbone_learning_rate) == (200, 1e-4)
+    assert paper.head_learning_rate == paper.backbone_learning_rate
+    assert (paper.frozen_blocks, paper.scan_augmentations) == (0, ())
+    assert paper.input_scale is InputScale.UNIT
+    assert (paper.composite_change.swap, paper.composite_change.mirror_patient) == (0.5, 0.0)
+
+
+def test_a_file_changes_what_it_names(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        """about: for people
+network: vgg16-cells
+precision: float32
+stages:
+  - {epochs: 3, rows: 128}
+scan_augmentations:
+  - {kind: thinning, probability: 0.9, kept: [0.1, 0.5]}
+composite_change: {swap: 0.0}
+shape: {channels: [4, 4, 8, 8, 8], cells: 4}
+patience: 2
+""",
+        encoding="utf-8",
+    )
+    settings = read_settings(file)
+    assert settings.network is NetworkKind.VGG16_CELLS
+    assert settings.precision is Precision.FLOAT32
+    assert settings.epochs == 3
+    assert settings.patience == 2
+    (thinning,) = settings.scan_augmentations
+    assert (thinning.kind, getattr(thinning, "kept", None)) == ("thinning", (0.1, 0.5))
+    assert settings.composite_change.swap == 0.0
+    assert settings.shape.cells == 4
+    assert settings.batch_size == TrainSettings().batch_size
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ({"epochs": 3}, "unknown key 'epochs'"),
+        ({"stages": [{"epoch": 3}]}, r"stages\[0\]: unknown key 'epoch'"),
+        ({"stages": [{"epochs": "three"}]}, "whole number"),
+        ({"stages": 3}, "stages: must be a list"),
+        ({"network": "resnet"}, "network: must be one of vgg16, vgg16-cells"),
+        ({"recipe": "mine"}, "recipe: .*body-root"),
+        ({"batch_size": 2.5}, "batch_size"),
+        ({"backbone_learning_rate": "1e-4"}, "backbone_learning_rate"),
+        ({"weight_decay": -1}, "weight_decay"),
+        ({"standardised": "yes"}, "true or false"),
+        ({"scan_augmentations": [{"kind": "cutmix"}]}, "thinning"),
+        ({"scan_augmentations": [{"kind": "blur", "sigma": 3}]}, "unknown key 'sigma'"),
+        ({"patience": 0}, "patience"),
+        ([1, 2], "table of names"),
+    ],
+)
+def test_what_makes_no_sense_is_named(content: object, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        settings_from(content, "mine.yaml")
+
+
+def test_unknown_names_and_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match="ibrahim2023"):
+        read_settings("nobody")
+    with pytest.raises(InputError, match="no such file"):
+        read_settings(tmp_path / "none.yaml")
+    (tmp_path / "twice.yaml").write_text("seed: 1\nseed: 2\n", encoding="utf-8")
+    with pytest.raises(InputError, match="stands twice"):
+        read_settings(tmp_path / "twice.yaml")
