@@ -12,7 +12,7 @@ from typing import Any
 from bonescint.dicom import StudyFiles, read_study
 from bonescint.explain import explain
 from bonescint.prepare import PreparedScan, Recipe, prepare
-from bonescint.scan import Acquisition, OutputError, Prediction, Scan
+from bonescint.scan import Acquisition, OutputError, Prediction, Scan, os_reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -122,7 +122,7 @@ def draw(packed_scan: bytes, order: DrawOrder) -> bytes:
     except OSError as error:
         beside.unlink(missing_ok=True)
         raise OutputError(
-            f"{order.path}: the picture cannot be written ({error.strerror}). "
+            f"{order.path}: the picture cannot be written ({os_reason(error)}). "
             "Free some space or choose another output folder."
         ) from error
     return explanation.thumbnail_webp(width=order.thumbnail_width)

@@ -27,6 +27,7 @@ from bonescint.scan import (
     OutputError,
     ParameterError,
     Split,
+    os_reason,
 )
 from bonescint.simulate import (
     Disease,
@@ -147,7 +148,7 @@ def _make(order: Order, *, content: dict[str, Any], out: Path) -> list[_Made]:
         beside.write_text(json.dumps([one.to_json() for one in made]), encoding="utf-8")
         beside.replace(case_file)
     except OSError as error:
-        raise OutputError(f"{case_file}: cannot be written ({error.strerror}).") from error
+        raise OutputError(f"{case_file}: cannot be written ({os_reason(error)}).") from error
     return made
 
 
@@ -278,7 +279,7 @@ def _open_folder(out: Path, protocol: Protocol, seed: int) -> None:
         beside.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
         beside.replace(settings_file)
     except OSError as error:
-        raise OutputError(f"{out}: cannot be written ({error.strerror}).") from error
+        raise OutputError(f"{out}: cannot be written ({os_reason(error)}).") from error
 
 
 def _settings(folder: Path) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from bonescint.scan import (
     ParameterError,
     Truth,
     View,
+    os_reason,
 )
 
 TRUTH_SCHEMA_VERSION = 1
@@ -80,7 +81,7 @@ def write_arrays(path: Path, content: Mapping[str, Any], arrays: Mapping[str, An
                 np.savez_compressed(stream, json=np.array(json.dumps(content)), **arrays)
         beside.replace(path)
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror}).") from error
+        raise OutputError(f"{path}: cannot be written ({os_reason(error)}).") from error
 
 
 def read_truth(path: Path | str) -> Truth:

@@ -14,7 +14,15 @@ import numpy as np
 from bonescint.dicom.header_styles import HeaderStyle, apply_style, code_item
 from bonescint.dicom.identity import PUBLIC_SCAN_KEY, scan_id_from_uids
 from bonescint.dicom.patient_facts import PatientFacts
-from bonescint.scan import OutputError, ParameterError, PixelUnit, Scan, UnitError, ViewRule
+from bonescint.scan import (
+    OutputError,
+    ParameterError,
+    PixelUnit,
+    Scan,
+    UnitError,
+    ViewRule,
+    os_reason,
+)
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -271,4 +279,4 @@ def _write_beside(dataset: Dataset, path: Path, *, compress: bool) -> None:
         finally:
             beside.unlink(missing_ok=True)
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror}).") from None
+        raise OutputError(f"{path}: cannot be written ({os_reason(error)}).") from None

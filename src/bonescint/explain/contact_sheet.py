@@ -13,7 +13,7 @@ from bonescint.explain.geometry import panel_size
 from bonescint.explain.lettering import INK, LINE, MUTED, PAGE, wrapped, write
 from bonescint.explain.panels import grey_panel
 from bonescint.explain.window import grey_window
-from bonescint.scan import OutputError, ParameterError, Scan, View
+from bonescint.scan import OutputError, ParameterError, Scan, View, os_reason
 
 _NOTICE = (
     "Simulated scans, research use only: no patient was imaged. Left anterior, right posterior."
@@ -105,4 +105,4 @@ def write_contact_sheet(prints: Sequence[ContactPrint], path: Path) -> None:
         beside.write_bytes(content.getvalue())
         beside.replace(path)
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror}).") from error
+        raise OutputError(f"{path}: cannot be written ({os_reason(error)}).") from error

@@ -16,7 +16,7 @@ import numpy as np
 
 from bonescint.model.card import ModelCard
 from bonescint.model.readme import readme_of
-from bonescint.scan import ModelFolderError, OutputError
+from bonescint.scan import ModelFolderError, OutputError, os_reason
 
 METADATA = "configs/metadata.json"
 ONNX = "models/model.onnx"
@@ -127,7 +127,7 @@ def _verify(folder: Path, name: str, expected: str) -> None:
     except FileNotFoundError as error:
         raise ModelFolderError(f"{file}: missing. {_AGAIN}.") from error
     except OSError as error:
-        raise ModelFolderError(f"{file}: cannot be read ({error.strerror}). {_AGAIN}.") from error
+        raise ModelFolderError(f"{file}: cannot be read ({os_reason(error)}). {_AGAIN}.") from error
     if actual != expected:
         raise ModelFolderError(
             f"{file}: wrong checksum: sha256 {actual[:12]}... instead of {expected[:12]}.... "
@@ -187,7 +187,7 @@ def write_model_folder(path: Path | str, *, card: ModelCard, onnx: bytes) -> Mod
             shutil.rmtree(beside, ignore_errors=True)
     except OSError as error:
         raise OutputError(
-            f"{target}: cannot be written ({error.strerror}). Choose another place for the model."
+            f"{target}: cannot be written ({os_reason(error)}). Choose another place for the model."
         ) from error
     return ModelFolder.load(target)
 
@@ -212,7 +212,7 @@ def require_writable(path: Path | str) -> None:
         with tempfile.TemporaryFile(dir=target.parent):
             pass
     except OSError as error:
-        raise OutputError(f"{target}: cannot be written ({error.strerror}). {remedy}.") from error
+        raise OutputError(f"{target}: cannot be written ({os_reason(error)}). {remedy}.") from error
 
 
 def _move_into_place(beside: Path, target: Path) -> None:

@@ -14,6 +14,7 @@ from bonescint.scan.errors import (
     ParameterError,
     UnitError,
     ViewConflictError,
+    os_reason,
 )
 from bonescint.scan.prediction import ActivationMap, Prediction
 from bonescint.scan.scan import Acquisition, PixelUnit, Scan
@@ -43,4 +44,5 @@ __all__ = [
     "ViewConflictError",
     "ViewRule",
     "mirrored",
+    "os_reason",
 ]

@@ -91,3 +91,23 @@ class MissingExtraError(BonescintError):
 
     def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:
         return type(self), (self.library, self.extra)
+
+
+def os_reason(error: BaseException) -> str:
+    """Why the system refused, in its own words; also where a library wrapped its error.
+
+    Examples:
+        >>> wrapped = OSError("while writing: [Errno 28]")
+        >>> wrapped.__cause__ = OSError(28, "No space left on device")
+        >>> os_reason(wrapped)
+        'No space left on device'
+        >>> os_reason(OSError("odd"))
+        'OSError'
+    """
+    seen: BaseException | None = error
+    while seen is not None:
+        reason = getattr(seen, "strerror", None)
+        if reason:
+            return str(reason)
+        seen = seen.__cause__ or seen.__context__
+    return type(error).__name__

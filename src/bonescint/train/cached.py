@@ -27,6 +27,7 @@ from bonescint.scan import (
     Scan,
     Split,
     View,
+    os_reason,
 )
 from bonescint.train.sample import Sample
 
@@ -115,7 +116,7 @@ def cached_scans(
             _all(map(_decode, missing), len(missing), progress)
     except OSError as error:
         raise OutputError(
-            f"{cache}: cannot be written ({error.strerror}). Free some space or choose another "
+            f"{cache}: cannot be written ({os_reason(error)}). Free some space or choose another "
             "place for the model."
         ) from error
     return CachedScans(

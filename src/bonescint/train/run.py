@@ -17,7 +17,7 @@ from typing import Any
 import lightning.pytorch as lightning
 import torch
 
-from bonescint.scan import OutputError, ParameterError
+from bonescint.scan import OutputError, ParameterError, os_reason
 
 _FREE_TO_CHANGE = frozenset({"loader_workers", "checkpoint_steps"})
 
@@ -86,7 +86,7 @@ class RunFolder:
             beside.replace(noted)
         except OSError as error:
             raise OutputError(
-                f"{self.path}: cannot be written ({error.strerror}). Choose another place."
+                f"{self.path}: cannot be written ({os_reason(error)}). Choose another place."
             ) from error
         return self.checkpoint.is_file()
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
+import subprocess
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +23,34 @@ def test_impossible_cohorts_are_refused(tmp_path: Path, wrong: dict[str, int]) -
     with pytest.raises(ParameterError):
         simulate_cohort(tmp_path / "c", mixed_protocol(2), **(settings | wrong))
     assert not (tmp_path / "c").exists()
+
+
+class SmallDisk:
+    """A file system in memory that is soon full."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def grow(self) -> None:
+        subprocess.run(["mount", "-o", "remount,size=50m", str(self.path)], check=True)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    path = tmp_path / "disk"
+    path.mkdir()
+    mount = shutil.which("mount")
+    made = mount and subprocess.run(
+        [mount, "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(path)],
+        check=False,
+        capture_output=True,
+    )
+    if not made or made.returncode:
+        pytest.skip("needs the right to mount a file system")
+    try:
+        yield SmallDisk(path)
+    finally:
+        subprocess.run(["umount", str(path)], check=True)
 
 
 class TestSimulated:
@@ -41,9 +72,19 @@ class TestSimulated:
 
     def test_same_seed_same_bytes_for_any_number_of_workers(self, tmp_path: Path) -> None:
         one = simulate_cohort(tmp_path / "one", mixed_protocol(4), seed=7, workers=1)
-        two = simulate_cohort(tmp_path / "two", mixed_protocol(4), seed=7, workers=2)
-        assert one.manifest.cases == two.manifest.cases
-        assert self.hashes(tmp_path / "one") == self.hashes(tmp_path / "two")
+        eight = simulate_cohort(tmp_path / "eight", mixed_protocol(4), seed=7, workers=8)
+        assert one.manifest.cases == eight.manifest.cases
+        assert self.hashes(tmp_path / "one") == self.hashes(tmp_path / "eight")
+
+    def test_a_full_disk_is_said_and_loses_nothing(
+        self, tmp_path: Path, small_disk: SmallDisk
+    ) -> None:
+        with pytest.raises(OutputError, match="No space left"):
+            simulate_cohort(small_disk.path / "c", mixed_protocol(3), seed=8, workers=1)
+        small_disk.grow()
+        simulate_cohort(small_disk.path / "c", mixed_protocol(3), seed=8, workers=1)
+        simulate_cohort(tmp_path / "whole", mixed_protocol(3), seed=8, workers=1)
+        assert self.hashes(small_disk.path / "c") == self.hashes(tmp_path / "whole")
 
     def test_goes_on_where_it_stopped(self, tmp_path: Path) -> None:
         simulate_cohort(tmp_path / "whole", mixed_protocol(3), seed=8, workers=1)
