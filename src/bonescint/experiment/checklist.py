@@ -1,0 +1,210 @@
+"""Reporting checklists: what of CLAIM 2020 and STARD 2015 a run fills, and what is open.
+
+Items are paraphrased. A run knows some of them, the user's `study-metadata.yaml` gives others, and
+the rest a person writes. A score such as "27 of 42" is counted from that, never typed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib import resources
+from pathlib import Path
+
+from bonescint.cohort.strict_yaml import read_yaml
+from bonescint.scan import InputError, ParameterError
+
+_FOLDER = "checklists"
+_CORRECT = "Correct the study's metadata"
+
+
+class Filler(StrEnum):
+    """Who can fill an item."""
+
+    RUN = "run"
+    METADATA = "metadata"
+    PERSON = "person"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One item of a checklist.
+
+    Attributes:
+        item: its number, such as `"10a"`.
+        topic: what it is about; runs and metadata give their texts by topic.
+        text: the item in a few words.
+        by: who is expected to fill it.
+    """
+
+    item: str
+    topic: str
+    text: str
+    by: Filler
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilledItem:
+    """An item, and what fills it.
+
+    Attributes:
+        item: of the checklist.
+        by: who filled it, or `None` if it is open.
+        content: what was given, or empty.
+    """
+
+    item: Item
+    by: Filler | None
+    content: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checklist:
+    """A reporting guideline.
+
+    Attributes:
+        name: short.
+        title: with its source.
+        items: in order.
+        published: what a published study reached, in words; empty if none is known.
+    """
+
+    name: str
+    title: str
+    items: tuple[Item, ...]
+    published: str = ""
+
+    def filled(self, run: Mapping[str, str], metadata: Mapping[str, str]) -> tuple[FilledItem, ...]:
+        """Fill what can be filled.
+
+        Args:
+            run: texts by topic that a run knows.
+            metadata: texts by topic that people wrote; they take precedence.
+
+        Examples:
+            >>> checklist = read_checklist("claim2020")
+            >>> filled = checklist.filled({"model": "VGG16"}, {"funding": "none"})
+            >>> [entry.item.item for entry in filled if entry.by is not None]
+            ['22', '42']
+        """
+        found = []
+        for item in self.items:
+            by: Filler | None = None
+            content = ""
+            if metadata.get(item.topic, "").strip():
+                content = metadata[item.topic].strip()
+                by = Filler.PERSON if item.by is Filler.PERSON else Filler.METADATA
+            elif run.get(item.topic, "").strip():
+                content, by = run[item.topic].strip(), Filler.RUN
+            found.append(FilledItem(item=item, by=by, content=content))
+        return tuple(found)
+
+    def numbers(self) -> tuple[str, ...]:
+        """The numbered items; rows such as 10a and 10b are one item."""
+        return tuple(dict.fromkeys(item.item.rstrip("ab") for item in self.items))
+
+
+def score(filled: tuple[FilledItem, ...]) -> tuple[int, int]:
+    """Items that are filled, and all; an item of two rows is filled when both are.
+
+    Examples:
+        >>> checklist = read_checklist("stard2015")
+        >>> score(checklist.filled({"model": "VGG16"}, {}))
+        (0, 30)
+        >>> score(checklist.filled({"model": "VGG16"}, {"reference_standard": "biopsy"}))
+        (1, 30)
+    """
+    whole: dict[str, bool] = {}
+    for entry in filled:
+        number = entry.item.item.rstrip("ab")
+        whole[number] = whole.get(number, True) and entry.by is not None
+    return sum(whole.values()), len(whole)
+
+
+def checklist_names() -> tuple[str, ...]:
+    """Names of the checklists that travel with the package.
+
+    Examples:
+        >>> checklist_names()
+        ('claim2020', 'stard2015')
+    """
+    folder = resources.files("bonescint.experiment") / _FOLDER
+    return tuple(
+        sorted(
+            entry.name.removesuffix(".yaml")
+            for entry in folder.iterdir()
+            if entry.name.endswith(".yaml")
+        )
+    )
+
+
+def read_checklist(name: str) -> Checklist:
+    """One of the checklists that travel with the package.
+
+    Raises:
+        ParameterError: no checklist of that name.
+    """
+    if name not in checklist_names():
+        raise ParameterError(
+            "name", "read_checklist", f"one of {', '.join(checklist_names())}", name
+        )
+    file = resources.files("bonescint.experiment") / _FOLDER / f"{name}.yaml"
+    content = read_yaml(file.read_text("utf-8"), name, remedy="Reinstall", extra="simulate")
+    if not isinstance(content, dict):
+        raise InputError(name, "is no checklist", "Reinstall bonescint")
+    reached = content["published"]
+    return Checklist(
+        name=content["name"],
+        title=content["title"],
+        items=tuple(Item(**{**entry, "by": Filler(entry["by"])}) for entry in content["items"]),
+        published=f"{reached['study']}: {reached['filled']} of {reached['of']}",
+    )
+
+
+def topics() -> tuple[str, ...]:
+    """Every topic that some checklist asks for.
+
+    Examples:
+        >>> "reference_standard" in topics()
+        True
+    """
+    return tuple(
+        dict.fromkeys(
+            item.topic for name in checklist_names() for item in read_checklist(name).items
+        )
+    )
+
+
+def read_metadata(path: Path | str) -> dict[str, str]:
+    """What people write about a study: a text for each topic.
+
+    Args:
+        path: a YAML file, `topic: text`.
+
+    Raises:
+        InputError: unreadable, an unknown topic, or an entry that is no text; all are named.
+    """
+    source = Path(path)
+    try:
+        text = source.read_text("utf-8")
+    except FileNotFoundError as error:
+        raise InputError(source, "no such file", "Check the path") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(source, f"cannot be read ({type(error).__name__})", _CORRECT) from error
+    content = read_yaml(text, str(source), remedy=_CORRECT, extra="simulate")
+    if content is None:
+        return {}
+    if not isinstance(content, Mapping):
+        raise InputError(source, "must be a table of topics and texts", _CORRECT)
+    known = topics()
+    problems = [f"unknown topic {str(topic)!r}" for topic in content if str(topic) not in known]
+    problems += [
+        f"{topic}: must be a text"
+        for topic, entry in content.items()
+        if str(topic) in known and entry is not None and not isinstance(entry, str)
+    ]
+    if problems:
+        remedy = f"{_CORRECT}; topics are {', '.join(known)}"
+        raise InputError(source, "; ".join(problems), remedy)
+    return {str(topic): entry for topic, entry in content.items() if entry is not None}
