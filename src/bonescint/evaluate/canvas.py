@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from bonescint.scan import MissingExtraError
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 INK, GREY, LIGHT = "#22262b", "#6b7178", "#e4e7ea"
 BLUE, ORANGE, GREEN, PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
+LegendPlace: TypeAlias = Literal["lower left", "lower right", "upper left", "upper right"]
 _DPI = 200
 _STYLE: Any = {  # matplotlib types its 300 keys one by one
     "font.family": "DejaVu Sans",
@@ -23,8 +24,6 @@ _STYLE: Any = {  # matplotlib types its 300 keys one by one
     "axes.linewidth": 0.7,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "legend.fontsize": 8,
-    "legend.frameon": False,
     "text.color": INK,
     "xtick.color": GREY,
     "ytick.color": GREY,
@@ -82,6 +81,11 @@ def unit_axes(axes: Axes, x: str, y: str) -> None:
     axes.set_ylabel(y)
     axes.grid(color=LIGHT, linewidth=0.6)
     axes.set_axisbelow(True)
+
+
+def legend(axes: Axes, place: LegendPlace) -> None:
+    """A legend without a frame."""
+    axes.legend(loc=place, frameon=False, fontsize=8, labelcolor=INK)
 
 
 def rendered(figure: Figure) -> Picture:

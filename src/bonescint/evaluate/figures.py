@@ -19,6 +19,7 @@ from bonescint.evaluate.canvas import (
     LIGHT,
     ORANGE,
     Picture,
+    legend,
     new_axes,
     rendered,
     unit_axes,
@@ -61,7 +62,7 @@ def roc_figure(judgement: Judgement) -> Picture:
               "o", color=ORANGE, markersize=7, markeredgecolor="white",
               label="operating point")  # fmt: skip
     unit_axes(axes, "1 - specificity", "Sensitivity")
-    axes.legend(loc="lower right")
+    legend(axes, "lower right")
     return rendered(figure)
 
 
@@ -81,7 +82,7 @@ def precision_recall_figure(judgement: Judgement) -> Picture:
                   "o", color=ORANGE, markersize=7, markeredgecolor="white",
                   label="operating point")  # fmt: skip
     unit_axes(axes, "Sensitivity (recall)", "Positive predictive value (precision)")
-    axes.legend(loc="lower left")
+    legend(axes, "lower left")
     return rendered(figure)
 
 
@@ -96,7 +97,7 @@ def calibration_figure(
     if scaled is not None:
         _draw_bins(above, scaled, ORANGE, "after temperature scaling", "s")
     unit_axes(above, "", "Observed share with disease")
-    above.legend(loc="upper left")
+    legend(above, "upper left")
     scores, truth = judgement.cases.scores, judgement.cases.positive
     edges = np.linspace(0, 1, 41)
     for members, colour, sign in ((truth, ORANGE, 1), (~truth, BLUE, -1)):
@@ -108,7 +109,7 @@ def calibration_figure(
     below.set_yticks([])
     below.set_ylabel("scans", color=GREY)
     for place, word, colour in ((0.98, "with disease", ORANGE), (0.02, "without", BLUE)):
-        below.text(0.99, place, word, transform=below.transAxes, ha="right", fontsize=7.5,
+        below.text(0.5, place, word, transform=below.transAxes, ha="center", fontsize=7.5,
                    va="top" if place > 0.5 else "bottom", color=colour)  # fmt: skip
     return rendered(figure)
 
@@ -138,7 +139,7 @@ def decision_figure(judgement: Judgement) -> Picture:
     axes.set_xlim(0, 1)
     axes.set_xlabel("Threshold probability")
     axes.set_ylabel("Net benefit (true positives per scan)")
-    axes.legend(loc="upper right")
+    legend(axes, "upper right")
     return rendered(figure)
 
 
@@ -240,5 +241,5 @@ def control_figure(model: RocCurve, control: RocCurve, labels: tuple[str, str]) 
                   linewidth=1.6, linestyle=style, label=label)  # fmt: skip
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=(0, (4, 3)))
     unit_axes(axes, "1 - specificity", "Sensitivity")
-    axes.legend(loc="lower right")
+    legend(axes, "lower right")
     return rendered(figure)
