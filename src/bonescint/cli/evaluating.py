@@ -91,6 +91,7 @@ def run_evaluate(
                 out,
                 settings=choices.settings(),
                 against=against,
+                maps=maps,
                 ignore_unknown=ignore_unknown,
                 workbook=workbook,
                 progress=lambda text: bar.update(task, description=text),

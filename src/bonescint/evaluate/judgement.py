@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,9 +57,13 @@ class Calibration:
 
     @classmethod
     def of(cls, cases: ScoredCases, resampling: Resampling) -> Calibration:
-        """Of cases of both classes, scored by probabilities."""
+        """Of cases of both classes, scored by probabilities.
+
+        All cases are resampled together, since the Brier score's uncertainty is that of the
+        prevalence.
+        """
         return cls(
-            brier=brier_parts(cases, resampling=resampling),
+            brier=brier_parts(cases, resampling=replace(resampling, stratified=False)),
             line=calibration_line(cases, level=resampling.level),
             bins=reliability_curve(cases, level=resampling.level),
         )
@@ -146,12 +150,7 @@ def judge(
     resampling = resampling or Resampling()
     level = resampling.level
     confusion = Confusion.of(cases, point.threshold)
-    band_resampling = Resampling(
-        resamples=min(resampling.resamples, _BAND_RESAMPLES),
-        stratified=resampling.stratified,
-        level=level,
-        seed=resampling.seed,
-    )
+    few = replace(resampling, resamples=min(resampling.resamples, _BAND_RESAMPLES))
     return Judgement(
         cases=cases,
         point=point,
@@ -161,7 +160,7 @@ def judge(
         at_half=threshold_measures(Confusion.of(cases, 0.5), level=level),
         resampled=resampled(cases, point.threshold, resampling, patients=patients).measures,
         curve=RocCurve.of(cases),
-        band=roc_band(cases, resampling=band_resampling),
+        band=roc_band(cases, resampling=few),
         calibration=Calibration.of(cases, resampling),
         decision=decision_curve(cases, level=level),
         resampling=resampling,

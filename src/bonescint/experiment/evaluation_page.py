@@ -115,14 +115,17 @@ def _headlines(found: Evaluation) -> tuple[tuple[str, str, str], ...]:
     )
 
 
-def _measures(caption: str, measures: Iterable[Measure], note: str = "") -> PageTable:
+def measures_page_table(caption: str, measures: Iterable[Measure], note: str = "") -> PageTable:
+    """Measures as text; the column of counts only where something was counted."""
+    shown = tuple(measures)
+    counted = any(one.counted for one in shown)
     return PageTable(
         caption=caption,
-        columns=("", "Counted", "Value (interval)", "Interval by"),
+        columns=("", *(("Counted",) if counted else ()), "Value (interval)", "Interval by"),
         rows=tuple(
             (
                 one.words.replace("  ", "\u2003"),
-                one.counted,
+                *((one.counted,) if counted else ()),
                 one.estimate.text(),
                 "; ".join(
                     t
@@ -133,10 +136,10 @@ def _measures(caption: str, measures: Iterable[Measure], note: str = "") -> Page
                     if t
                 ),
             )
-            for one in measures
+            for one in shown
         ),
         note=note,
-        numeric=(1, 2),
+        numeric=(1, 2) if counted else (1,),
     )
 
 
@@ -217,10 +220,10 @@ def _performance(found: Evaluation, pictures: dict[str, Picture]) -> PageSection
                     "a score without any knowledge reaches."),
         ),
         tables=(
-            _measures(f"At the operating point {threshold}",
+            measures_page_table(f"At the operating point {threshold}",
                       (area, precision, *judgement.at_point)),
-            _measures("At 0.5", judgement.at_half),
-            _measures(f"At {threshold}, by resampling", judgement.resampled),
+            measures_page_table("At 0.5", judgement.at_half),
+            measures_page_table(f"At {threshold}, by resampling", judgement.resampled),
         ),
     )  # fmt: skip
 
@@ -232,11 +235,11 @@ def _threshold(threshold: float) -> str:
 
 
 def _calibration(found: Evaluation, pictures: dict[str, Picture]) -> PageSection:
-    tables = [_measures("As predicted", found.judgement.calibration.measures)]
+    tables = [measures_page_table("As predicted", found.judgement.calibration.measures)]
     text = "Bins hold about equal numbers of scans; bars are Wilson's intervals."
     paragraphs = []
     if found.scaled is not None and found.temperature is not None:
-        tables.append(_measures("After temperature scaling", found.scaled.measures))
+        tables.append(measures_page_table("After temperature scaling", found.scaled.measures))
         paragraphs.append(
             f"Temperature fitted on the validation split: {found.temperature.text()}. Above 1 "
             "the predictions were too bold, below 1 too shy. Scaling does not change the order "
