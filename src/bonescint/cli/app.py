@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 import bonescint
+from bonescint.cli.evaluate_app import EVALUATE, evaluate_command
 from bonescint.cli.options import CONTEXT, path
 from bonescint.cli.simulate_app import simulate_app
 
@@ -81,6 +82,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings=CONTEXT,
+)
+app.command("evaluate", help=EVALUATE, short_help="Judge predictions, write a report.")(
+    evaluate_command
 )
 app.add_typer(simulate_app, name="simulate", short_help="Simulate patients that never lived.")
 

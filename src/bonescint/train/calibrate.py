@@ -1,16 +1,29 @@
-"""From a trained network's logits to probabilities, an operating point, and figures."""
+"""From a trained network's logits to probabilities, an operating point, and figures.
+
+The numbers are made in `evaluate/`; here is what a training asks of it.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 from scipy.special import expit
-from sklearn.metrics import roc_auc_score, roc_curve
 
+from bonescint.evaluate import (
+    Balanced,
+    Confusion,
+    Estimate,
+    ScoredCases,
+    fit_temperature,
+    operating_point,
+    roc_auc_score,
+    sensitivity_score,
+    specificity_score,
+)
 from bonescint.model import Metric
 from bonescint.scan import ParameterError
 
@@ -18,7 +31,6 @@ OPERATING_POINT_RULE = (
     "where sensitivity equals specificity on the validation scans, half way between the two "
     "probabilities that enclose it"
 )
-_RESAMPLES = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -46,6 +58,11 @@ class Judged:
             labels=np.array(list(labels), dtype=bool),
         )
 
+    @property
+    def cases(self) -> ScoredCases:
+        """The scans, scored by their margins."""
+        return ScoredCases(scores=self.margins, positive=self.labels)
+
     def probabilities(self, temperature: float) -> NDArray[np.float64]:
         """MBD probability of each scan."""
         return np.asarray(expit(self.margins / temperature), dtype=np.float64)
@@ -67,18 +84,13 @@ def best_temperature(judged: Judged) -> float:
         >>> round(best_temperature(Judged(margins=3 * margins, labels=labels)))
         3
     """
-    signs = np.where(judged.labels, 1.0, -1.0)
-
-    def cross_entropy(log_temperature: float) -> float:
-        scaled = judged.margins * signs / np.exp(log_temperature)
-        return float(np.logaddexp(0, -scaled).mean())
-
-    found = minimize_scalar(cross_entropy, bounds=(np.log(0.05), np.log(20)), method="bounded")
-    return float(np.exp(found.x))
+    return fit_temperature(judged.cases).value
 
 
 def balanced_operating_point(judged: Judged, temperature: float) -> float:
     """The probability from which sensitivity and specificity are closest to each other.
+
+    Half way is taken between margins, as the network gives them.
 
     Examples:
         >>> margins = np.array([-3.0, -2.0, 2.0, 3.0])
@@ -86,21 +98,12 @@ def balanced_operating_point(judged: Judged, temperature: float) -> float:
         >>> balanced_operating_point(judged, 1.0)
         0.5
     """
-    false_positive, true_positive, thresholds = roc_curve(
-        judged.labels, judged.margins, drop_intermediate=False
-    )
-    chosen = int(np.argmin(np.abs(true_positive - (1 - false_positive))))
-    lower = judged.margins[judged.margins < thresholds[chosen]]
-    margin = float(thresholds[chosen])
-    if np.isinf(margin):
-        return 1.0
-    if lower.size:
-        margin = (margin + float(lower.max())) / 2
-    return float(expit(margin / temperature))
+    margin = operating_point(judged.cases, Balanced())
+    return 1.0 if math.isinf(margin) else float(expit(margin / temperature))
 
 
 def figures(
-    judged: Judged, *, temperature: float, operating_point: float, measured_on: str, seed: int = 1
+    judged: Judged, *, temperature: float, operating_point: float, measured_on: str
 ) -> tuple[Metric, ...]:
     """Area under the ROC curve, sensitivity, specificity and cross entropy.
 
@@ -109,48 +112,29 @@ def figures(
         temperature: of the calibration.
         operating_point: probability from which a scan is positive.
         measured_on: the scans, in words.
-        seed: of the bootstrap.
 
     Returns:
-        The figures; the first one is the AUC, with a 95 % interval.
+        The figures, with 95 % intervals where one is known; the first one is the AUC.
     """
     probabilities = judged.probabilities(temperature)
-    called = probabilities >= operating_point
     chosen = np.clip(np.where(judged.labels, probabilities, 1 - probabilities), 1e-12, 1)
-    low, high = _auc_interval(judged, seed)
-    auc = Metric(
-        name="roc_auc_score",
-        value=float(roc_auc_score(judged.labels, judged.margins)),
-        low=low,
-        high=high,
-        measured_on=measured_on,
-        method=f"scikit-learn; percentile bootstrap over scans, {_RESAMPLES} resamples by class",
-    )
-    plain = {
-        "sensitivity_score": float(called[judged.labels].mean()),
-        "specificity_score": float((~called)[~judged.labels].mean()),
-        "cross_entropy_error": float(-np.log(chosen).mean()),
+    table = Confusion.of(judged.cases.with_scores(probabilities), operating_point)
+    estimates = {
+        "roc_auc_score": roc_auc_score(judged.cases),
+        "sensitivity_score": sensitivity_score(table),
+        "specificity_score": specificity_score(table),
+        "cross_entropy_error": Estimate(value=float(-np.log(chosen).mean())),
     }
-    others = [
-        Metric(name=name, value=value, measured_on=measured_on) for name, value in plain.items()
-    ]
-    return (auc, *others)
+    return tuple(_metric(name, found, measured_on) for name, found in estimates.items())
 
 
-def _auc_interval(judged: Judged, seed: int) -> tuple[float, float]:
-    rng = np.random.default_rng(seed)
-    positive, negative = judged.margins[judged.labels], judged.margins[~judged.labels]
-    areas = [
-        _area(rng.choice(positive, positive.size), rng.choice(negative, negative.size))
-        for _ in range(_RESAMPLES)
-    ]
-    low, high = np.percentile(areas, [2.5, 97.5])
-    return float(low), float(high)
-
-
-def _area(positive: NDArray[np.float64], negative: NDArray[np.float64]) -> float:
-    """Share of the pairs that are ranked right, ties by half (Mann and Whitney)."""
-    ranked = np.sort(negative)
-    below = np.searchsorted(ranked, positive, side="left").sum()
-    not_above = np.searchsorted(ranked, positive, side="right").sum()
-    return float(below + not_above) / (2 * positive.size * negative.size)
+def _metric(name: str, estimate: Estimate, measured_on: str) -> Metric:
+    known = math.isfinite(estimate.low) and math.isfinite(estimate.high)
+    return Metric(
+        name=name,
+        value=estimate.value,
+        low=estimate.low if known else None,
+        high=estimate.high if known else None,
+        measured_on=measured_on,
+        method=estimate.method,
+    )

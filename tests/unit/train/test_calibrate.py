@@ -10,22 +10,12 @@ from sklearn.metrics import log_loss, roc_auc_score
 from bonescint.scan import ParameterError
 from bonescint.train.calibrate import (
     Judged,
-    _area,
     balanced_operating_point,
     best_temperature,
     figures,
 )
 
 margin = st.integers(-5, 5).map(float)
-
-
-@given(st.lists(margin, min_size=1, max_size=12), st.lists(margin, min_size=1, max_size=12))
-def test_the_area_is_a_count_of_pairs(positive: list[float], negative: list[float]) -> None:
-    pairs = [1.0 if p > n else 0.5 if p == n else 0.0 for p in positive for n in negative]
-    ours = _area(np.array(positive), np.array(negative))
-    assert ours == pytest.approx(np.mean(pairs))
-    labels = [1] * len(positive) + [0] * len(negative)
-    assert ours == pytest.approx(roc_auc_score(labels, positive + negative))
 
 
 @pytest.mark.parametrize("truth", [0.5, 1.0, 4.0])

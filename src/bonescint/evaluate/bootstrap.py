@@ -1,0 +1,240 @@
+"""Resampling of cases, fast enough for a hundred thousand of them.
+
+Resamples are drawn as counts (how often each case was drawn); scores are sorted once. A figure
+of a resample is then a cumulative sum over counts, with no sorting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bonescint.evaluate.interval import Estimate
+from bonescint.evaluate.scored import ScoredCases
+from bonescint.scan import ParameterError
+from bonescint.scan.checked import check_number, check_whole
+
+
+class Draw(NamedTuple):
+    """How often each case was drawn: int64 (positives,) and (negatives,), in their order."""
+
+    positive: NDArray[np.int64]
+    negative: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Resampling:
+    """How cases are resampled (Efron and Tibshirani 1993).
+
+    Attributes:
+        resamples: how often.
+        stratified: positive and negative cases on their own, so that prevalence stays; else all
+            cases together.
+        level: of the percentile intervals.
+        seed: the same seed gives the same resamples.
+
+    Examples:
+        >>> paper = Resampling(resamples=100, stratified=False)  # Ibrahim et al. 2023
+        >>> len(list(paper.draws(np.array([True, False, True]))))
+        100
+    """
+
+    resamples: int = 2000
+    stratified: bool = True
+    level: float = 0.95
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        check_whole(self, "resamples", 2, 1_000_000)
+        check_whole(self, "seed", 0, 2**63)
+        check_number(self, "level", 0.5, 0.9999)
+
+    @property
+    def method(self) -> str:
+        """In words, for tables."""
+        kind = "by class" if self.stratified else "of all cases"
+        return f"percentile bootstrap, {self.resamples} resamples {kind}"
+
+    def draws(
+        self, positive: NDArray[np.bool_], patients: NDArray[np.intp] | None = None
+    ) -> Iterator[Draw]:
+        """Draw with replacement.
+
+        Args:
+            positive: bool (cases,).
+            patients: number of each case's patient, (cases,); patients are then drawn, with all
+                their scans (Field and Welsh, J R Stat Soc B 2007;69:369). `stratified` keeps the
+                numbers of patients who have positive scans, negative ones, or both.
+
+        Raises:
+            ParameterError: arrays of different length.
+        """
+        rng = np.random.default_rng(self.seed)
+        truth = np.asarray(positive, dtype=bool)
+        if patients is not None:
+            yield from self._patient_draws(rng, truth, np.asarray(patients))
+            return
+        with_disease = int(np.count_nonzero(truth))
+        without = truth.size - with_disease
+        for _ in range(self.resamples):
+            drawn = with_disease
+            if not self.stratified:
+                drawn = int(rng.binomial(truth.size, with_disease / truth.size))
+            yield Draw(_counts(rng, with_disease, drawn), _counts(rng, without, truth.size - drawn))
+
+    def _patient_draws(
+        self, rng: np.random.Generator, truth: NDArray[np.bool_], patients: NDArray[np.intp]
+    ) -> Iterator[Draw]:
+        if patients.shape != truth.shape:
+            raise ParameterError("patients", "Resampling.draws", "one for each case", patients)
+        _, number = np.unique(patients, return_inverse=True)
+        positive_scans = np.bincount(number, weights=truth)
+        scans = np.bincount(number)
+        kind = np.where(positive_scans == 0, 0, np.where(positive_scans == scans, 2, 1))
+        strata = [np.flatnonzero(kind == one) for one in range(3)]
+        if not self.stratified:
+            strata = [np.arange(scans.size)]
+        for _ in range(self.resamples):
+            drawn = np.zeros(scans.size, dtype=np.int64)
+            for members in strata:
+                drawn[members] = _counts(rng, members.size, members.size)
+            per_case = drawn[number]
+            yield Draw(per_case[truth], per_case[~truth])
+
+    def estimate(self, value: float, resampled: NDArray[np.float64], note: str = "") -> Estimate:
+        """A figure with its percentile interval.
+
+        Args:
+            value: on the cases themselves.
+            resampled: (resamples,); resamples where it is undefined are left out, and said.
+            note: what else to say.
+        """
+        low, high, said = percentiles(resampled, self.level)
+        joined = "; ".join(text for text in (note, said) if text)
+        return Estimate(
+            value=value, low=low, high=high, level=self.level, method=self.method, note=joined
+        )
+
+
+def _counts(rng: np.random.Generator, size: int, draws: int) -> NDArray[np.int64]:
+    if size == 0:
+        return np.zeros(0, dtype=np.int64)
+    return np.bincount(rng.integers(size, size=draws, dtype=np.int32), minlength=size)
+
+
+def percentiles(values: NDArray[np.float64], level: float) -> tuple[float, float, str]:
+    """Ends of the percentile interval, and a note where resamples were undefined.
+
+    Examples:
+        >>> percentiles(np.arange(101.0), 0.9)[2]
+        ''
+    """
+    sound = values[~np.isnan(values)]
+    if sound.size < 2:
+        return np.nan, np.nan, "undefined in all resamples"
+    tails = [50 * (1 - level), 50 * (1 + level)]
+    # Between two infinite values (a likelihood ratio's) nothing can be interpolated.
+    finite = bool(np.isfinite(sound).all())
+    low, high = np.percentile(sound, tails, method="linear" if finite else "nearest")
+    lost = values.size - sound.size
+    return float(low), float(high), f"undefined in {lost} resamples" if lost else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SortedCases:
+    """Cases sorted by score once, so that figures of a resample need no sorting.
+
+    Attributes:
+        positive_order: order of the positive cases, ascending, (positives,).
+        negative_order: order of the negative cases, (negatives,).
+        positive_scores: sorted.
+        negative_scores: sorted.
+        below: for each sorted positive case, negatives with a lower score.
+        not_above: for each, negatives with a lower or equal score.
+        first: for each, the first positive with an equal score.
+    """
+
+    positive_order: NDArray[np.intp]
+    negative_order: NDArray[np.intp]
+    positive_scores: NDArray[np.float64]
+    negative_scores: NDArray[np.float64]
+    below: NDArray[np.intp]
+    not_above: NDArray[np.intp]
+    first: NDArray[np.intp]
+    _tied: bool = field(default=False)
+
+    @classmethod
+    def of(cls, cases: ScoredCases) -> SortedCases:
+        """Sort cases of both classes.
+
+        Raises:
+            ParameterError: one class only.
+        """
+        cases.require_both_classes("SortedCases.of")
+        positive, negative = cases.scores[cases.positive], cases.scores[~cases.positive]
+        positive_order = np.argsort(positive, kind="stable")
+        negative_order = np.argsort(negative, kind="stable")
+        positive, negative = positive[positive_order], negative[negative_order]
+        below = np.searchsorted(negative, positive, side="left")
+        not_above = np.searchsorted(negative, positive, side="right")
+        return cls(
+            positive_order=positive_order,
+            negative_order=negative_order,
+            positive_scores=positive,
+            negative_scores=negative,
+            below=below,
+            not_above=not_above,
+            first=np.searchsorted(positive, positive, side="left"),
+            _tied=not np.array_equal(below, not_above),
+        )
+
+    @property
+    def whole(self) -> Draw:
+        """Every case once: no resample."""
+        return Draw(
+            np.ones(self.positive_order.size, np.int64), np.ones(self.negative_order.size, np.int64)
+        )
+
+    def sort(self, draw: Draw) -> Draw:
+        """Counts in the order of the scores."""
+        return Draw(draw.positive[self.positive_order], draw.negative[self.negative_order])
+
+    def area(self, counts: Draw) -> float:
+        """Area under the ROC curve of a resample: Mann and Whitney's statistic, ties by half.
+
+        Args:
+            counts: sorted, as `sort` gives them.
+
+        Returns:
+            Not a number where a class was not drawn.
+        """
+        lower = np.concatenate([[0], np.cumsum(counts.negative)])
+        pairs = int(counts.positive.sum()) * int(lower[-1])
+        if not pairs:
+            return float("nan")
+        ranked = lower[self.below]
+        if not self._tied:
+            return int(counts.positive @ ranked) / pairs
+        return int(counts.positive @ (ranked + lower[self.not_above])) / (2 * pairs)
+
+    def called(self, counts: Draw, threshold: float) -> tuple[int, int]:
+        """True and false positives of a resample: drawn cases that score at least `threshold`."""
+        true = int(counts.positive[np.searchsorted(self.positive_scores, threshold) :].sum())
+        false = int(counts.negative[np.searchsorted(self.negative_scores, threshold) :].sum())
+        return true, false
+
+    def average_precision(self, counts: Draw) -> float:
+        """Average precision of a resample: precision at each positive drawn, in the mean."""
+        lower = np.concatenate([[0], np.cumsum(counts.negative)])
+        drawn = np.concatenate([[0], np.cumsum(counts.positive)])
+        if drawn[-1] == 0:
+            return float("nan")
+        true = drawn[-1] - drawn[self.first]
+        false = lower[-1] - lower[self.below]
+        there = counts.positive > 0
+        precision = true[there] / (true[there] + false[there])
+        return float(counts.positive[there] @ precision) / float(drawn[-1])

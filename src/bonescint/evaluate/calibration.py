@@ -1,0 +1,278 @@
+"""Whether a probability of 0.7 means seven of ten: Brier score, calibration line and curve."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bonescint.evaluate.bootstrap import Resampling
+from bonescint.evaluate.interval import Estimate
+from bonescint.evaluate.logistic import fit_logistic
+from bonescint.evaluate.proportions import normal_quantile, share
+from bonescint.evaluate.scored import ScoredCases
+from bonescint.evaluate.temperature import margins
+from bonescint.scan import ParameterError
+
+_BINS = 10
+
+
+def mean_with_interval(values: NDArray[np.float64], *, level: float, method: str) -> Estimate:
+    """A mean over cases with the interval of its standard error.
+
+    Args:
+        values: (cases,).
+        level: of the interval.
+        method: what to call it.
+    """
+    value = float(values.mean())
+    if values.size < 2:
+        return Estimate(value=value, level=level, method=method, note="one case: no interval")
+    half = normal_quantile(level) * float(values.std(ddof=1)) / math.sqrt(values.size)
+    return Estimate(value=value, low=value - half, high=value + half, level=level, method=method)
+
+
+def brier_error(cases: ScoredCases, *, level: float = 0.95) -> Estimate:
+    """Mean squared difference of probability and truth (Brier, Mon Weather Rev 1950;78:1).
+
+    The interval is that of a mean over cases.
+
+    Raises:
+        ParameterError: scores that are no probabilities.
+
+    Examples:
+        >>> brier_error(ScoredCases(scores=[0.0, 0.5, 1.0], positive=[0, 1, 1])).text()
+        '0.083 (-0.080 to 0.247)'
+    """
+    cases.require_probabilities("brier_error")
+    squares = (cases.scores - cases.positive) ** 2
+    return mean_with_interval(squares, level=level, method="normal, of a mean over cases")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrierParts:
+    """Murphy's decomposition (J Appl Meteorol 1973;12:595): where the Brier score comes from.
+
+    brier = reliability - resolution + uncertainty + within_bins
+
+    Attributes:
+        brier: the score.
+        reliability: how far bins lie from the diagonal: 0 is best.
+        resolution: how far apart bins are: large is good.
+        uncertainty: prevalence times (1 - prevalence): of the cases, not of the model.
+        within_bins: what is left because cases of a bin do not have one probability (Stephenson
+            et al., Weather Forecast 2008;23:752).
+    """
+
+    brier: Estimate
+    reliability: Estimate
+    resolution: Estimate
+    uncertainty: Estimate
+    within_bins: Estimate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ReliabilityBin:
+    """Cases of like probability.
+
+    Attributes:
+        lowest: probability in it.
+        highest: probability in it.
+        predicted: mean probability.
+        observed: share of cases with disease, Wilson's interval.
+        count: of cases.
+    """
+
+    lowest: float
+    highest: float
+    predicted: float
+    observed: Estimate
+    count: int
+
+
+def bin_numbers(probabilities: NDArray[np.float64], bins: int = _BINS) -> NDArray[np.intp]:
+    """Bins of about equal numbers of cases; equal probabilities share one.
+
+    Args:
+        probabilities: (cases,).
+        bins: at most as many.
+
+    Returns:
+        Number of each case's bin, (cases,), from 0 without gaps.
+
+    Raises:
+        ParameterError: fewer than one bin.
+
+    Examples:
+        >>> bin_numbers(np.array([0.1, 0.1, 0.2, 0.9]), 2).tolist()
+        [0, 0, 1, 1]
+    """
+    if bins < 1:
+        raise ParameterError("bins", "bin_numbers", "at least 1", bins)
+    order = np.argsort(probabilities, kind="stable")
+    ranked = probabilities[order]
+    first = np.searchsorted(ranked, ranked, side="left")  # of equal ones
+    number = first * bins // probabilities.size
+    numbers = np.empty(probabilities.size, dtype=np.intp)
+    numbers[order] = np.unique(number, return_inverse=True)[1]
+    return numbers
+
+
+def reliability_curve(
+    cases: ScoredCases, *, bins: int = _BINS, level: float = 0.95
+) -> tuple[ReliabilityBin, ...]:
+    """Observed against predicted, in bins of about equal numbers of cases.
+
+    Args:
+        cases: scored by probabilities.
+        bins: at most as many.
+        level: of Wilson's intervals.
+
+    Raises:
+        ParameterError: scores that are no probabilities.
+
+    Examples:
+        >>> cases = ScoredCases(scores=[0.1, 0.2, 0.8, 0.9], positive=[0, 0, 1, 1])
+        >>> [(one.predicted, one.observed.value) for one in reliability_curve(cases, bins=2)]
+        [(0.15000000000000002, 0.0), (0.8500000000000001, 1.0)]
+    """
+    cases.require_probabilities("reliability_curve")
+    numbers = bin_numbers(cases.scores, bins)
+    found = []
+    for number in range(int(numbers.max()) + 1):
+        scores, truth = cases.scores[numbers == number], cases.positive[numbers == number]
+        found.append(
+            ReliabilityBin(
+                lowest=float(scores.min()),
+                highest=float(scores.max()),
+                predicted=float(scores.mean()),
+                observed=share(int(truth.sum()), truth.size, level=level),
+                count=int(truth.size),
+            )
+        )
+    return tuple(found)
+
+
+def brier_parts(
+    cases: ScoredCases, *, bins: int = _BINS, resampling: Resampling | None = None
+) -> BrierParts:
+    """Decompose the Brier score; intervals by resampling, with the bins held.
+
+    Args:
+        cases: scored by probabilities.
+        bins: at most as many, of about equal numbers of cases.
+        resampling: of the intervals; 2000 times, unstratified, if not given, since uncertainty
+            is that of the prevalence.
+
+    Raises:
+        ParameterError: scores that are no probabilities.
+    """
+    cases.require_probabilities("brier_parts")
+    resampling = resampling or Resampling(stratified=False)
+    numbers = bin_numbers(cases.scores, bins)
+    size = int(numbers.max()) + 1
+    squares = (cases.scores - cases.positive) ** 2
+    terms = np.stack([np.ones(cases.count), cases.scores, cases.positive, squares])
+    values = _parts(numbers, terms, size)
+    drawn = np.empty((resampling.resamples, values.size))
+    counts = np.empty(cases.count)
+    for row, draw in enumerate(resampling.draws(cases.positive)):
+        counts[cases.positive], counts[~cases.positive] = draw
+        drawn[row] = _parts(numbers, terms * counts, size)
+    estimates = [resampling.estimate(float(v), drawn[:, i]) for i, v in enumerate(values)]
+    return BrierParts(
+        brier=estimates[0],
+        reliability=estimates[1],
+        resolution=estimates[2],
+        uncertainty=estimates[3],
+        within_bins=estimates[4],
+    )
+
+
+def _parts(numbers: NDArray[np.intp], terms: NDArray[np.float64], size: int) -> NDArray[np.float64]:
+    """Brier score, reliability, resolution, uncertainty, rest.
+
+    Args:
+        numbers: bin of each case, (cases,).
+        terms: how often the case counts, and so often its probability, its truth and its
+            squared error, (4, cases).
+        size: number of bins.
+    """
+    sums = np.stack([np.bincount(numbers, weights=term, minlength=size) for term in terms])
+    count, predicted, diseased, squares = sums[:, sums[0] > 0]
+    total = count.sum()
+    prevalence = diseased.sum() / total
+    mean, observed = predicted / count, diseased / count
+    brier = squares.sum() / total
+    reliability = (count * (mean - observed) ** 2).sum() / total
+    resolution = (count * (observed - prevalence) ** 2).sum() / total
+    uncertainty = prevalence * (1 - prevalence)
+    rest = brier - reliability + resolution - uncertainty
+    return np.array([brier, reliability, resolution, uncertainty, rest])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalibrationLine:
+    """Truth regressed on the logit of the probability (Cox, Biometrika 1958;45:562).
+
+    Attributes:
+        slope: 1 is best; below 1 the model is too bold, above 1 too shy.
+        intercept: of the same regression; 0 is best where the slope is 1.
+        in_the_large: intercept with the slope held at 1: above 0, disease is more frequent than
+            predicted.
+    """
+
+    slope: Estimate
+    intercept: Estimate
+    in_the_large: Estimate
+
+
+def calibration_line(cases: ScoredCases, *, level: float = 0.95) -> CalibrationLine:
+    """Calibration slope and intercept with Wald's intervals.
+
+    Steyerberg, Clinical Prediction Models 2019, chapter 15. Probabilities of 0 and 1 count as
+    1e-12 and 1 - 1e-12.
+
+    Raises:
+        ParameterError: one class only, or scores that are no probabilities.
+
+    Examples:
+        >>> rng = np.random.default_rng(2)
+        >>> chance = rng.beta(1, 1, 4000)
+        >>> line = calibration_line(ScoredCases(scores=chance, positive=rng.random(4000) < chance))
+        >>> line.slope.low < 1 < line.slope.high
+        True
+    """
+    cases.require_both_classes("calibration_line")
+    cases.require_probabilities("calibration_line")
+    logits = margins(cases.scores)
+    ones = np.ones((cases.count, 1))
+    alone = fit_logistic(ones, cases.positive, offset=logits)
+    large = _wald(alone.coefficients, alone.covariance, 0, level, sound=alone.converged)
+    if np.ptp(logits) < 1e-12:
+        none = Estimate(value=math.nan, level=level, method="Wald", note="all scores are equal")
+        return CalibrationLine(slope=none, intercept=none, in_the_large=large)
+    both = fit_logistic(np.column_stack([ones, logits]), cases.positive)
+    return CalibrationLine(
+        slope=_wald(both.coefficients, both.covariance, 1, level, sound=both.converged),
+        intercept=_wald(both.coefficients, both.covariance, 0, level, sound=both.converged),
+        in_the_large=large,
+    )
+
+
+def _wald(
+    coefficients: NDArray[np.float64],
+    covariance: NDArray[np.float64],
+    term: int,
+    level: float,
+    *,
+    sound: bool,
+) -> Estimate:
+    if not sound:
+        note = "the classes do not overlap: no finite line fits best"
+        return Estimate(value=math.nan, level=level, method="Wald", note=note)
+    value = float(coefficients[term])
+    half = normal_quantile(level) * math.sqrt(float(covariance[term, term]))
+    return Estimate(value=value, low=value - half, high=value + half, level=level, method="Wald")

@@ -1,0 +1,102 @@
+"""What figures are drawn on: one quiet style, PNG and SVG, no global state left behind."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from bonescint.scan import MissingExtraError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK, GREY, LIGHT = "#22262b", "#6b7178", "#e4e7ea"
+BLUE, ORANGE, GREEN, PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
+LegendPlace: TypeAlias = Literal["lower left", "lower right", "upper left", "upper right"]
+_DPI = 200
+_STYLE: Any = {  # matplotlib types its 300 keys one by one
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "text.color": INK,
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "svg.hashsalt": "bonescint",
+    "svg.fonttype": "path",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """A figure that is drawn.
+
+    Attributes:
+        png: content of a PNG file.
+        svg: content of an SVG file.
+    """
+
+    png: bytes
+    svg: bytes
+
+
+def new_axes(
+    width: float,
+    height: float,
+    *,
+    rows: int = 1,
+    columns: int = 1,
+    heights: tuple[float, ...] | None = None,
+) -> tuple[Figure, Any]:
+    """A figure in inches with one panel, or an array of them.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    try:
+        import matplotlib as mpl
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtraError("matplotlib", "evaluate") from error
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        panels = figure.subplots(rows, columns, height_ratios=heights)
+    return figure, panels
+
+
+def unit_axes(axes: Axes, x: str, y: str) -> None:
+    """Both axes from 0 to 1, square, with a little air."""
+    axes.set_xlim(-0.01, 1.01)
+    axes.set_ylim(-0.01, 1.01)
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.grid(color=LIGHT, linewidth=0.6)
+    axes.set_axisbelow(True)
+
+
+def legend(axes: Axes, place: LegendPlace) -> None:
+    """A legend without a frame."""
+    axes.legend(loc=place, frameon=False, fontsize=8, labelcolor=INK)
+
+
+def rendered(figure: Figure) -> Picture:
+    """Draw a figure; the same figure gives the same bytes."""
+    import matplotlib as mpl
+
+    pictures = []
+    with mpl.rc_context(_STYLE):
+        for kind in ("png", "svg"):
+            buffer = io.BytesIO()
+            metadata = {"Date": None} if kind == "svg" else {"Software": None}
+            figure.savefig(buffer, format=kind, dpi=_DPI, metadata=metadata)
+            pictures.append(buffer.getvalue())
+    return Picture(png=pictures[0], svg=pictures[1])

@@ -1,0 +1,143 @@
+"""Rules that choose an operating point. Choose on validation cases; judge on others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from bonescint.evaluate.roc import RocCurve
+from bonescint.evaluate.scored import ScoredCases
+from bonescint.scan.checked import check_number
+
+
+class OperatingRule(Protocol):
+    """Which point of a ROC curve to work at."""
+
+    @property
+    def words(self) -> str:
+        """The rule, for people."""
+        ...
+
+    def choose(self, curve: RocCurve) -> int:
+        """Index of the chosen point of the curve."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Balanced:
+    """Where sensitivity and specificity are closest to each other."""
+
+    @property
+    def words(self) -> str:
+        """The rule, for people."""
+        return "where sensitivity equals specificity"
+
+    def choose(self, curve: RocCurve) -> int:
+        """Index of the chosen point."""
+        return int(np.argmin(np.abs(curve.sensitivity - curve.specificity)))
+
+
+@dataclass(frozen=True, slots=True)
+class Youden:
+    """Where sensitivity + specificity is largest (Youden, Cancer 1950;3:32).
+
+    Of several such points, the one where the two are closest.
+    """
+
+    @property
+    def words(self) -> str:
+        """The rule, for people."""
+        return "where sensitivity + specificity is largest (Youden)"
+
+    def choose(self, curve: RocCurve) -> int:
+        """Index of the chosen point."""
+        # Whole numbers, so that equal points are equal: TP N - FP P.
+        index = curve.true_positives * curve.negatives - curve.false_positives * curve.positives
+        best = np.flatnonzero(index == index.max())
+        gap = np.abs(curve.sensitivity - curve.specificity)[best]
+        return int(best[np.argmin(gap)])
+
+
+@dataclass(frozen=True, slots=True)
+class GivenSpecificity:
+    """The most sensitive point whose specificity is at least as given.
+
+    Attributes:
+        specificity: above 0, at most 1.
+    """
+
+    specificity: float
+
+    def __post_init__(self) -> None:
+        check_number(self, "specificity", 0.01, 1)
+
+    @property
+    def words(self) -> str:
+        """The rule, for people."""
+        return f"where specificity is at least {self.specificity:g}"
+
+    def choose(self, curve: RocCurve) -> int:
+        """Index of the chosen point."""
+        # A rounding error must not lose the point that is exactly there.
+        allowed = (1 - self.specificity) * curve.negatives + 1e-9 * curve.negatives
+        enough = np.flatnonzero(curve.false_positives <= allowed)
+        most = curve.true_positives[enough].max()
+        return int(enough[curve.true_positives[enough] == most][0])
+
+
+@dataclass(frozen=True, slots=True)
+class GivenSensitivity:
+    """The most specific point whose sensitivity is at least as given.
+
+    Attributes:
+        sensitivity: above 0, at most 1.
+    """
+
+    sensitivity: float
+
+    def __post_init__(self) -> None:
+        check_number(self, "sensitivity", 0.01, 1)
+
+    @property
+    def words(self) -> str:
+        """The rule, for people."""
+        return f"where sensitivity is at least {self.sensitivity:g}"
+
+    def choose(self, curve: RocCurve) -> int:
+        """Index of the chosen point."""
+        wanted = self.sensitivity * curve.positives - 1e-9 * curve.positives
+        return int(np.flatnonzero(curve.true_positives >= wanted)[0])
+
+
+def operating_point(cases: ScoredCases, rule: OperatingRule) -> float:
+    """The threshold that a rule chooses, half way to the next lower score.
+
+    Half way, so that a case of another set that scores a little less than the last one called
+    here is not lost to rounding.
+
+    Args:
+        cases: to choose on: validation cases, not those that are judged.
+        rule: which point.
+
+    Returns:
+        A case is called positive if its score is at least this. The lowest score itself where
+        all are called, infinity where none is.
+
+    Raises:
+        ParameterError: one class only.
+
+    Examples:
+        >>> cases = ScoredCases(scores=[0.1, 0.2, 0.8, 0.9], positive=[0, 0, 1, 1])
+        >>> operating_point(cases, Balanced())
+        0.5
+    """
+    curve = RocCurve.of(cases)
+    chosen = rule.choose(curve)
+    threshold = float(curve.thresholds[chosen])
+    if chosen == 0 or chosen == curve.thresholds.size - 1:
+        return threshold
+    between = (threshold + float(curve.thresholds[chosen + 1])) / 2
+    # Two scores that touch have nothing between them.
+    return between if between > curve.thresholds[chosen + 1] else threshold

@@ -1,0 +1,270 @@
+"""Two models on the same cases: paired differences with intervals and tests."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr
+from scipy.stats import binomtest
+
+from bonescint.evaluate.bootstrap import Resampling
+from bonescint.evaluate.interval import Estimate
+from bonescint.evaluate.placements import Placements
+from bonescint.evaluate.proportions import normal_quantile, share
+from bonescint.evaluate.resampled import resampled
+from bonescint.evaluate.scored import ScoredCases
+from bonescint.scan import ParameterError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """A paired difference, first less second.
+
+    Attributes:
+        name: of the figure compared.
+        words: for people.
+        first: the first model's.
+        second: the second model's.
+        difference: with its interval.
+        p_value: of the test that there is none; not a number if it cannot be told.
+        test: its name.
+    """
+
+    name: str
+    words: str
+    first: float
+    second: float
+    difference: Estimate
+    p_value: float
+    test: str
+
+
+def compare_areas(first: ScoredCases, second: ScoredCases, *, level: float = 0.95) -> Comparison:
+    """Paired difference of areas under the ROC curve (DeLong et al., Biometrics 1988;44:837).
+
+    Args:
+        first: cases as the first model scores them.
+        second: the same cases, scored by the second.
+        level: of the interval.
+
+    Raises:
+        ParameterError: other cases, or one class only.
+
+    Examples:
+        >>> truth = np.arange(40) % 2 == 0
+        >>> rng = np.random.default_rng(1)
+        >>> better = ScoredCases(scores=rng.normal(2.0 * truth), positive=truth)
+        >>> worse = ScoredCases(scores=rng.normal(0.5 * truth), positive=truth)
+        >>> compare_areas(better, worse).p_value < 0.05
+        True
+    """
+    _same_cases(first, second, "compare_areas")
+    first.require_both_classes("compare_areas")
+    placements = Placements.of(np.stack([first.scores, second.scores]), first.positive)
+    one, other = (float(area) for area in placements.areas)
+    weights = np.array([1.0, -1.0])
+    variance = float(weights @ placements.covariance @ weights)
+    difference, p_value = one - other, math.nan
+    if not math.isfinite(variance) or variance < 1e-15:
+        note = "the difference does not vary: no interval" if one != other else "no difference"
+        estimate = Estimate(value=difference, level=level, method="DeLong", note=note)
+    else:
+        half = normal_quantile(level) * math.sqrt(variance)
+        p_value = 2 * float(ndtr(-abs(difference) / math.sqrt(variance)))
+        low, high = difference - half, difference + half
+        estimate = Estimate(value=difference, low=low, high=high, level=level, method="DeLong")
+    return Comparison(
+        name="roc_auc_score",
+        words="Area under the ROC curve",
+        first=one,
+        second=other,
+        difference=estimate,
+        p_value=p_value,
+        test="DeLong, paired",
+    )
+
+
+def compare_calls(
+    first: NDArray[np.bool_],
+    second: NDArray[np.bool_],
+    *,
+    name: str,
+    words: str,
+    level: float = 0.95,
+) -> Comparison:
+    """Paired difference of two shares: McNemar's exact test, Newcombe's interval.
+
+    McNemar, Psychometrika 1947;12:153, as a binomial test of the pairs that differ; Newcombe,
+    Stat Med 1998;17:2635, method 10 (Wilson's intervals with the pairs' correlation).
+
+    Args:
+        first: bool (cases,), whether the first model is right (or calls) in each case.
+        second: the second one.
+        name: of the share, as in code.
+        words: for people.
+        level: of the interval.
+
+    Raises:
+        ParameterError: arrays of different length.
+
+    Examples:
+        >>> first = np.array([True] * 9 + [False])
+        >>> second = np.array([True] * 3 + [False] * 7)
+        >>> found = compare_calls(first, second, name="sensitivity_score", words="Sensitivity")
+        >>> found.difference.value, found.p_value
+        (0.6, 0.03125)
+    """
+    one, other = np.asarray(first, dtype=bool), np.asarray(second, dtype=bool)
+    if one.shape != other.shape or one.ndim != 1:
+        raise ParameterError("second", "compare_calls", "of the same cases", other.shape)
+    total = int(one.size)
+    both, only_one = int((one & other).sum()), int((one & ~other).sum())
+    only_other = int((~one & other).sum())
+    neither = total - both - only_one - only_other
+    differing = only_one + only_other
+    return Comparison(
+        name=name,
+        words=words,
+        first=float(one.mean()) if total else math.nan,
+        second=float(other.mean()) if total else math.nan,
+        difference=_newcombe(both, only_one, only_other, neither, level),
+        p_value=float(binomtest(only_one, differing).pvalue) if differing else 1.0,
+        test="McNemar, exact",
+    )
+
+
+def _newcombe(both: int, only_one: int, only_other: int, neither: int, level: float) -> Estimate:
+    """Newcombe's method 10, with the correlation corrected as he does."""
+    total = both + only_one + only_other + neither
+    method = "Newcombe, paired"
+    if total == 0:
+        return Estimate(value=math.nan, level=level, method=method, note="no case")
+    one, other = share(both + only_one, total, level=level), share(
+        both + only_other, total, level=level
+    )  # fmt: skip
+    rows = (both + only_one) * (only_other + neither)
+    columns = (both + only_other) * (only_one + neither)
+    phi = 0.0
+    if rows and columns:
+        cross = float(both * neither - only_one * only_other)
+        if cross > 0:
+            cross = max(cross - total / 2, 0.0)
+        phi = cross / math.sqrt(rows * columns)
+    difference = (only_one - only_other) / total
+    down_one, up_other = one.value - one.low, other.high - other.value
+    up_one, down_other = one.high - one.value, other.value - other.low
+    below = down_one**2 - 2 * phi * down_one * up_other + up_other**2
+    above = up_one**2 - 2 * phi * up_one * down_other + down_other**2
+    return Estimate(
+        value=difference,
+        low=difference - math.sqrt(max(below, 0)),
+        high=difference + math.sqrt(max(above, 0)),
+        level=level,
+        method=method,
+    )
+
+
+def compare_by_resampling(
+    first: ScoredCases,
+    second: ScoredCases,
+    thresholds: tuple[float, float],
+    resampling: Resampling,
+    *,
+    patients: NDArray[np.intp] | None = None,
+) -> tuple[Comparison, ...]:
+    """Bootstrap of the difference: the same resamples for both models.
+
+    Args:
+        first: cases as the first model scores them.
+        second: the same cases, scored by the second.
+        thresholds: the operating point of each.
+        resampling: how.
+        patients: number of each case's patient; patients are drawn then, not scans.
+
+    Returns:
+        One for each figure that `resampled` gives. The p value is twice the smaller share of
+        resamples on one side of 0, no less than 2 / (resamples + 1).
+
+    Raises:
+        ParameterError: other cases, or one class only.
+    """
+    _same_cases(first, second, "compare_by_resampling")
+    # The same seed and the same truth: the draws are the same, case by case.
+    one, other = (
+        resampled(cases, threshold, resampling, patients=patients)
+        for cases, threshold in zip((first, second), thresholds, strict=True)
+    )
+    found = []
+    with np.errstate(invalid="ignore"):
+        drawn = one.drawn - other.drawn
+        values = one.values - other.values
+    for column, (name, words) in enumerate(zip(one.names, one.words, strict=True)):
+        found.append(
+            Comparison(
+                name=name,
+                words=words,
+                first=float(one.values[column]),
+                second=float(other.values[column]),
+                difference=resampling.estimate(float(values[column]), drawn[:, column]),
+                p_value=_two_sided(drawn[:, column]),
+                test=resampling.method,
+            )
+        )
+    return tuple(found)
+
+
+def _two_sided(differences: NDArray[np.float64]) -> float:
+    sound = differences[~np.isnan(differences)]
+    if not sound.size:
+        return math.nan
+    tail = min(int((sound <= 0).sum()), int((sound >= 0).sum())) + 1
+    return min(1.0, 2 * tail / (sound.size + 1))
+
+
+def compare_models(
+    first: ScoredCases,
+    second: ScoredCases,
+    thresholds: tuple[float, float],
+    *,
+    level: float = 0.95,
+) -> tuple[Comparison, ...]:
+    """Areas, sensitivity, specificity and accuracy of two models, paired, in closed form.
+
+    Args:
+        first: cases as the first model scores them.
+        second: the same cases, scored by the second.
+        thresholds: the operating point of each.
+        level: of the intervals.
+
+    Raises:
+        ParameterError: other cases, or one class only.
+    """
+    _same_cases(first, second, "compare_models")
+    truth = first.positive
+    called = [
+        cases.scores >= threshold
+        for cases, threshold in zip((first, second), thresholds, strict=True)
+    ]
+    right = [calls == truth for calls in called]
+    shares = (
+        ("sensitivity_score", "Sensitivity", truth),
+        ("specificity_score", "Specificity", ~truth),
+        ("accuracy_score", "Accuracy", np.ones_like(truth)),
+    )
+    return (
+        compare_areas(first, second, level=level),
+        *(
+            compare_calls(right[0][chosen], right[1][chosen], name=name, words=words, level=level)
+            for name, words, chosen in shares
+        ),
+    )
+
+
+def _same_cases(first: ScoredCases, second: ScoredCases, owner: str) -> None:
+    if not np.array_equal(first.positive, second.positive):
+        got = f"{second.count} cases, {second.positives} with disease"
+        requirement = f"the first model's {first.count} cases in their order"
+        raise ParameterError("second", owner, requirement, got)

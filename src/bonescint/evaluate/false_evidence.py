@@ -1,0 +1,218 @@
+"""Where the evidence of a false positive lies: on what, near what, or outside the body."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from bonescint.evaluate.bootstrap import Resampling
+from bonescint.evaluate.interval import Estimate
+from bonescint.evaluate.localised import ratio_over_scans
+from bonescint.evaluate.proportions import share
+from bonescint.scan import ParameterError
+
+ELSEWHERE, OUTSIDE = "elsewhere in the body", "outside the body"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Something hot, or cold, that a map may have taken for disease.
+
+    Attributes:
+        name: group that it is counted with, such as `"bladder"`.
+        row: of its centre, in pixels.
+        column: of its centre, in pixels.
+        radius_mm: how far it reaches.
+    """
+
+    name: str
+    row: float
+    column: float
+    radius_mm: float = 0.0
+
+
+def place_map(
+    shape: tuple[int, int],
+    places: Sequence[Place],
+    names: Sequence[str],
+    pixel_mm: tuple[float, float],
+    *,
+    reach_mm: float,
+    body: NDArray[np.bool_] | None = None,
+) -> NDArray[np.intp]:
+    """What each pixel of a view belongs to.
+
+    Args:
+        shape: (rows, columns).
+        places: in this view.
+        names: of all groups; `ELSEWHERE` and `OUTSIDE` must be among them.
+        pixel_mm: between rows and between columns.
+        reach_mm: how far from a place's edge still counts as it: half a cell of the map is fair.
+        body: bool (rows, columns), or `None` if the outline is unknown; nothing is outside then.
+
+    Returns:
+        int (rows, columns), index in `names`: of the place whose edge is nearest, if it is
+        within reach; else elsewhere in the body, or outside it.
+
+    Examples:
+        >>> names = ("bladder", ELSEWHERE, OUTSIDE)
+        >>> body = np.array([[True, True, True, False]])
+        >>> bladder = Place(name="bladder", row=0, column=0, radius_mm=1)
+        >>> place_map((1, 4), [bladder], names, (1.0, 1.0), reach_mm=0.5, body=body).tolist()
+        [[0, 0, 1, 2]]
+    """
+    index = {name: number for number, name in enumerate(names)}
+    missing = {place.name for place in places} | {ELSEWHERE, OUTSIDE}
+    missing -= set(index)
+    if missing:
+        raise ParameterError("names", "place_map", f"with {sorted(missing)}", list(names))
+    found = np.full(shape, index[ELSEWHERE], dtype=np.intp)
+    if body is not None:
+        found[~body] = index[OUTSIDE]
+    nearest = np.full(shape, np.inf)
+    rows = np.arange(shape[0], dtype=np.float64)[:, None] * pixel_mm[0]
+    columns = np.arange(shape[1], dtype=np.float64)[None, :] * pixel_mm[1]
+    for place in places:
+        down, across = rows - place.row * pixel_mm[0], columns - place.column * pixel_mm[1]
+        edge = np.hypot(down, across) - place.radius_mm
+        wins = (edge <= reach_mm) & (edge < nearest)
+        nearest[wins] = edge[wins]
+        found[wins] = index[place.name]
+    return found
+
+
+def body_outline(
+    image: NDArray[np.floating], pixel_mm: tuple[float, float], *, level: float = 0.06
+) -> NDArray[np.bool_]:
+    """The patient's outline in a view: where smoothed counts stand out from the air.
+
+    Args:
+        image: (rows, columns), at least 0.
+        pixel_mm: between rows and between columns.
+        level: share of the typical value inside the body.
+
+    Returns:
+        bool (rows, columns); all true where nothing stands out.
+
+    Examples:
+        >>> field = np.zeros((60, 40)); field[10:50, 10:30] = 5
+        >>> outline = body_outline(field, (5.0, 5.0))
+        >>> bool(outline[30, 20]), bool(outline[2, 2])
+        (True, False)
+    """
+    smooth = ndimage.gaussian_filter(
+        np.asarray(image, dtype=np.float64), [6.0 / step for step in pixel_mm]
+    )
+    smooth = np.maximum(smooth - np.percentile(smooth, 2), 0)
+    root = np.sqrt(smooth)
+    typical = root[root > root.mean()]
+    if typical.size == 0:
+        return np.ones(image.shape, dtype=bool)
+    inside = root > np.sqrt(level) * float(np.median(typical))
+    pieces, count = ndimage.label(inside, structure=np.ones((3, 3)))
+    if count == 0:
+        return np.ones(image.shape, dtype=bool)
+    sizes = np.bincount(pieces.ravel())[1:]
+    kept = np.isin(pieces, 1 + np.flatnonzero(sizes >= 0.01 * sizes.sum()))
+    return np.asarray(ndimage.binary_fill_holes(kept), dtype=bool)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ScanEvidence:
+    """Where one scan's evidence lies.
+
+    Attributes:
+        highest: index of the place under the map's highest value; -1 for an empty map.
+        shares: of the map's sum on each place, (places,).
+        areas: of all pixels on each place, (places,): what a map without aim would score.
+    """
+
+    highest: int
+    shares: NDArray[np.float64]
+    areas: NDArray[np.float64]
+
+    @classmethod
+    def of(
+        cls,
+        values: Sequence[NDArray[np.floating]],
+        places: Sequence[NDArray[np.intp]],
+        count: int,
+    ) -> ScanEvidence:
+        """From the maps and place maps of a scan's views.
+
+        Args:
+            values: for each view, (rows, columns), at least 0.
+            places: for each view, as `place_map` gives it.
+            count: of places.
+
+        Examples:
+            >>> found = ScanEvidence.of([np.array([[3.0, 1.0]])], [np.array([[1, 0]])], 2)
+            >>> found.highest, found.shares.tolist()
+            (1, [0.25, 0.75])
+        """
+        value = np.concatenate([one.ravel() for one in values]).astype(np.float64)
+        place = np.concatenate([one.ravel() for one in places])
+        if value.shape != place.shape:
+            got = (value.shape, place.shape)
+            raise ParameterError("places", "ScanEvidence.of", "of the maps' shapes", got)
+        sums = np.bincount(place, weights=value, minlength=count)
+        areas = np.bincount(place, minlength=count) / place.size
+        total = float(sums.sum())
+        if total <= 0:
+            return cls(highest=-1, shares=np.zeros(count), areas=areas)
+        return cls(highest=int(place[value.argmax()]), shares=sums / total, areas=areas)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaceRow:
+    """One line of the table.
+
+    Attributes:
+        name: of the place.
+        scans: whose highest evidence lies there.
+        of: scans in the table.
+        highest: share of scans, Wilson's interval.
+        evidence: mean share of the evidence, interval over scans.
+        area: mean share of the pixels, in those scans.
+    """
+
+    name: str
+    scans: int
+    of: int
+    highest: Estimate
+    evidence: Estimate
+    area: float
+
+
+def evidence_table(
+    scans: Sequence[ScanEvidence], names: Sequence[str], resampling: Resampling
+) -> tuple[PlaceRow, ...]:
+    """Where the evidence of many scans lies, most frequent first; places of none are left out.
+
+    Args:
+        scans: the false positives, say.
+        names: of the places.
+        resampling: of the intervals of the shares of evidence; its level for all.
+    """
+    found = []
+    for number, name in enumerate(names):
+        shares = np.array([scan.shares[number] for scan in scans])
+        areas = np.array([scan.areas[number] for scan in scans])
+        if not areas.any():
+            continue
+        here = sum(scan.highest == number for scan in scans)
+        found.append(
+            PlaceRow(
+                name=name,
+                scans=here,
+                of=len(scans),
+                highest=share(here, len(scans), level=resampling.level),
+                evidence=ratio_over_scans(shares, np.ones(len(scans)), resampling),
+                area=float(areas.mean()),
+            )
+        )
+    return tuple(sorted(found, key=lambda row: (-row.scans, -row.evidence.value)))

@@ -1,0 +1,245 @@
+"""Figures of an evaluation, as PNG and SVG. Needs the extra `evaluate` (matplotlib).
+
+Colours are Okabe and Ito's, which colour-blind readers tell apart.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bonescint.evaluate.canvas import (
+    BLUE,
+    GREY,
+    INK,
+    LIGHT,
+    ORANGE,
+    Picture,
+    legend,
+    new_axes,
+    rendered,
+    unit_axes,
+)
+from bonescint.evaluate.judgement import Calibration, Judgement
+from bonescint.evaluate.operating import Confusion
+from bonescint.evaluate.roc import RocCurve
+from bonescint.evaluate.subgroups import Subgroup
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_MOST_POINTS = 1500
+
+
+def _thinned(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[
+    NDArray[np.float64], NDArray[np.float64]
+]:  # fmt: skip
+    """A curve with no more points than can be seen; the ends stay."""
+    if x.size <= _MOST_POINTS:
+        return x, y
+    length = np.concatenate([[0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))])
+    wanted = np.linspace(0, length[-1], _MOST_POINTS)
+    kept = np.unique(np.searchsorted(length, wanted).clip(0, x.size - 1))
+    return x[kept], y[kept]
+
+
+def roc_figure(judgement: Judgement) -> Picture:
+    """The ROC curve with its pointwise interval and the operating point."""
+    figure, axes = new_axes(4.2, 4.2)
+    curve, band = judgement.curve, judgement.band
+    level = round(100 * judgement.resampling.level)
+    axes.fill_between(band.at, band.low, band.high, color=BLUE, alpha=0.18, linewidth=0,
+                      label=f"{level} % interval, pointwise")  # fmt: skip
+    axes.plot(*_thinned(1 - curve.specificity, curve.sensitivity), color=BLUE, linewidth=1.6,
+              label=f"AUC {judgement.area.text()}")  # fmt: skip
+    axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=(0, (4, 3)))
+    table = judgement.confusion
+    axes.plot(table.false_positives / table.negatives, table.true_positives / table.positives,
+              "o", color=ORANGE, markersize=7, markeredgecolor="white",
+              label="operating point")  # fmt: skip
+    unit_axes(axes, "1 - specificity", "Sensitivity")
+    legend(axes, "lower right")
+    return rendered(figure)
+
+
+def precision_recall_figure(judgement: Judgement) -> Picture:
+    """Positive predictive value against sensitivity."""
+    figure, axes = new_axes(4.2, 4.2)
+    curve = judgement.curve
+    prevalence = judgement.cases.prevalence
+    axes.plot(*_thinned(curve.sensitivity[1:], curve.precision[1:]), color=BLUE, linewidth=1.6,
+              label="Model")  # fmt: skip
+    axes.axhline(prevalence, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)))
+    axes.annotate(f"prevalence {prevalence:.2f}", (0.01, prevalence), xytext=(0, 3),
+                  textcoords="offset points", color=GREY, fontsize=8)  # fmt: skip
+    table = judgement.confusion
+    if table.called:
+        axes.plot(table.true_positives / table.positives, table.true_positives / table.called,
+                  "o", color=ORANGE, markersize=7, markeredgecolor="white",
+                  label="operating point")  # fmt: skip
+    unit_axes(axes, "Sensitivity (recall)", "Positive predictive value (precision)")
+    legend(axes, "lower left")
+    return rendered(figure)
+
+
+def calibration_figure(
+    calibration: Calibration, judgement: Judgement, scaled: Calibration | None = None
+) -> Picture:
+    """Observed against predicted, with the distribution of the probabilities below."""
+    figure, axes = new_axes(4.2, 4.9, rows=2, heights=(4, 1))
+    above, below = axes
+    above.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=(0, (4, 3)))
+    _draw_bins(above, calibration, BLUE, "as predicted", "o")
+    if scaled is not None:
+        _draw_bins(above, scaled, ORANGE, "after temperature scaling", "s")
+    unit_axes(above, "", "Observed share with disease")
+    legend(above, "upper left")
+    scores, truth = judgement.cases.scores, judgement.cases.positive
+    edges = np.linspace(0, 1, 41)
+    for members, colour, sign in ((truth, ORANGE, 1), (~truth, BLUE, -1)):
+        count, _ = np.histogram(scores[members], edges)
+        below.bar(edges[:-1], sign * count, width=0.025, align="edge", color=colour, linewidth=0)
+    below.axhline(0, color=INK, linewidth=0.6)
+    below.set_xlim(-0.01, 1.01)
+    below.set_xlabel("Predicted probability of disease")
+    below.set_yticks([])
+    below.set_ylabel("scans", color=GREY)
+    for place, word, colour in ((0.98, "with disease", ORANGE), (0.02, "without", BLUE)):
+        below.text(0.5, place, word, transform=below.transAxes, ha="center", fontsize=7.5,
+                   va="top" if place > 0.5 else "bottom", color=colour)  # fmt: skip
+    return rendered(figure)
+
+
+def _draw_bins(axes: Axes, calibration: Calibration, colour: str, label: str, marker: str) -> None:
+    bins = [one for one in calibration.bins if one.observed.defined]
+    at = [one.predicted for one in bins]
+    observed = np.array([one.observed.value for one in bins])
+    below = observed - [one.observed.low for one in bins]
+    above = np.array([one.observed.high for one in bins]) - observed
+    axes.errorbar(at, observed, yerr=np.clip([below, above], 0, None), fmt=marker, color=colour,
+                  markersize=4.5, elinewidth=0.9, label=label)  # fmt: skip
+    axes.plot(at, observed, color=colour, linewidth=0.8, alpha=0.6)
+
+
+def decision_figure(judgement: Judgement) -> Picture:
+    """Net benefit of the model, of calling everybody, and of calling nobody."""
+    figure, axes = new_axes(5.0, 3.6)
+    curve = judgement.decision
+    axes.fill_between(curve.thresholds, curve.low, curve.high, color=BLUE, alpha=0.18, linewidth=0)
+    axes.plot(curve.thresholds, curve.model, color=BLUE, linewidth=1.6, label="Model")
+    axes.plot(curve.thresholds, curve.everybody, color=ORANGE, linewidth=1.1,
+              linestyle=(0, (5, 2)), label="Call every scan positive")  # fmt: skip
+    axes.axhline(0, color=GREY, linewidth=0.9, label="Call no scan positive")
+    top = max(judgement.cases.prevalence, float(curve.high[: curve.high.size // 2].max()))
+    axes.set_ylim(-0.15 * top, 1.15 * top)
+    axes.set_xlim(0, 1)
+    axes.set_xlabel("Threshold probability")
+    axes.set_ylabel("Net benefit (true positives per scan)")
+    legend(axes, "upper right")
+    return rendered(figure)
+
+
+def confusion_figure(confusion: Confusion) -> Picture:
+    """Counts and row shares of the 2 x 2 table."""
+    figure, axes = new_axes(3.9, 3.3)
+    counts = np.array(
+        [[confusion.true_positives, confusion.false_negatives],
+         [confusion.false_positives, confusion.true_negatives]], dtype=float
+    )  # fmt: skip
+    rates = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    names = (("true positive", "false negative"), ("false positive", "true negative"))
+    for row in range(2):
+        for column in range(2):
+            share = float(rates[row, column])
+            right = row == column
+            axes.add_patch(_cell(column, row, BLUE if right else ORANGE, share))
+            dark = right and share > 0.55
+            text = f"{int(counts[row, column])}\n{100 * share:.1f} %"
+            axes.text(column + 0.5, row + 0.46, text, ha="center", va="center", fontsize=12,
+                      color="white" if dark else INK)  # fmt: skip
+            axes.text(column + 0.5, row + 0.86, names[row][column], ha="center", fontsize=7.5,
+                      color="white" if dark else INK)  # fmt: skip
+    axes.set_xlim(0, 2)
+    axes.set_ylim(2, 0)
+    axes.set_xticks([0.5, 1.5], ["called positive", "called negative"])
+    axes.set_yticks([0.5, 1.5], ["with\ndisease", "without\ndisease"])
+    axes.xaxis.tick_top()
+    axes.tick_params(length=0)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    return rendered(figure)
+
+
+def _cell(column: int, row: int, colour: str, share: float) -> object:
+    from matplotlib.colors import to_rgb
+    from matplotlib.patches import Rectangle
+
+    part = 0.08 + 0.85 * share
+    mixed = tuple(1 - part * (1 - channel) for channel in to_rgb(colour))
+    return Rectangle((column + 0.02, row + 0.02), 0.96, 0.96, facecolor=mixed, linewidth=0)
+
+
+def subgroups_figure(found: Sequence[Subgroup], overall: Judgement) -> Picture:
+    """Forest of area, sensitivity and specificity by subgroup."""
+    lines = _forest_lines(found)
+    figure, axes = new_axes(8.6, 0.9 + 0.24 * len(lines), columns=3)
+    heights = np.arange(len(lines), dtype=float)
+    figures = ("Area under the ROC curve", "Sensitivity", "Specificity")
+    whole = (overall.area, overall.at_point[0].estimate, overall.at_point[1].estimate)
+    for column, (panel, title, total) in enumerate(zip(axes, figures, whole, strict=True)):
+        panel.axvline(total.value, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)))
+        lows = []
+        for height, (_, one) in zip(heights, lines, strict=True):
+            if one is None:
+                continue
+            estimate = (one.area, one.sensitivity, one.specificity)[column]
+            if not estimate.defined:
+                panel.text(1.0, height, "-", ha="right", va="center", color=GREY)
+                continue
+            ends = [estimate.low, estimate.high]
+            if not math.isnan(ends[0]):
+                panel.plot(ends, [height, height], color=BLUE, linewidth=1.1)
+                lows.append(ends[0])
+            panel.plot(estimate.value, height, "s", color=BLUE, markersize=4.5)
+            lows.append(estimate.value)
+        low = math.floor(10 * min([*lows, 0.9])) / 10
+        panel.set_xlim(max(0.0, low - 0.02), 1.02)
+        panel.set_title(title, fontsize=9, color=INK)
+        panel.set_ylim(len(lines) - 0.4, -0.6)
+        panel.grid(axis="x", color=LIGHT, linewidth=0.6)
+        panel.set_axisbelow(True)
+        panel.tick_params(axis="y", length=0)
+        panel.spines["left"].set_visible(False)
+        panel.set_yticks(heights, [""] * len(lines))
+    axes[0].set_yticks(heights, [text for text, _ in lines])
+    for label, (_, one) in zip(axes[0].get_yticklabels(), lines, strict=True):
+        label.set_fontweight("bold" if one is None else "normal")
+    return rendered(figure)
+
+
+def _forest_lines(found: Sequence[Subgroup]) -> list[tuple[str, Subgroup | None]]:
+    lines: list[tuple[str, Subgroup | None]] = []
+    factor = ""
+    for one in found:
+        if one.factor != factor:
+            lines.append((one.factor, None))
+            factor = one.factor
+        lines.append((f"{one.level}  ({one.positives} / {one.negatives})", one))
+    return lines
+
+
+def control_figure(model: RocCurve, control: RocCurve, labels: tuple[str, str]) -> Picture:
+    """The ROC curves of the model and of the control that never sees the scan."""
+    figure, axes = new_axes(4.2, 4.2)
+    for curve, colour, label, style in ((model, BLUE, labels[0], "-"),
+                                        (control, ORANGE, labels[1], (0, (5, 2)))):  # fmt: skip
+        axes.plot(*_thinned(1 - curve.specificity, curve.sensitivity), color=colour,
+                  linewidth=1.6, linestyle=style, label=label)  # fmt: skip
+    axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=(0, (4, 3)))
+    unit_axes(axes, "1 - specificity", "Sensitivity")
+    legend(axes, "lower right")
+    return rendered(figure)

@@ -1,0 +1,167 @@
+"""A model judged on cases: all figures that need nothing but scores and truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bonescint.evaluate.bootstrap import Resampling
+from bonescint.evaluate.calibration import (
+    BrierParts,
+    CalibrationLine,
+    ReliabilityBin,
+    brier_parts,
+    calibration_line,
+    reliability_curve,
+)
+from bonescint.evaluate.decision_curve import DecisionCurve, decision_curve
+from bonescint.evaluate.interval import Estimate
+from bonescint.evaluate.measure import Measure
+from bonescint.evaluate.operating import Confusion, threshold_measures
+from bonescint.evaluate.resampled import resampled
+from bonescint.evaluate.roc import CurveBand, RocCurve, roc_auc_score, roc_band
+from bonescint.evaluate.scored import ScoredCases
+
+_BAND_RESAMPLES = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatingPoint:
+    """The threshold of a call and where it comes from.
+
+    Attributes:
+        threshold: probability from which a case is called positive.
+        source: in words, such as `"where sensitivity equals specificity, on 164 validation
+            scans"`.
+    """
+
+    threshold: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """How far probabilities are what they say.
+
+    Attributes:
+        brier: the score and its parts.
+        line: slope and intercept.
+        bins: observed against predicted.
+    """
+
+    brier: BrierParts
+    line: CalibrationLine
+    bins: tuple[ReliabilityBin, ...]
+
+    @classmethod
+    def of(cls, cases: ScoredCases, resampling: Resampling) -> Calibration:
+        """Of cases of both classes, scored by probabilities.
+
+        All cases are resampled together, since the Brier score's uncertainty is that of the
+        prevalence.
+        """
+        return cls(
+            brier=brier_parts(cases, resampling=replace(resampling, stratified=False)),
+            line=calibration_line(cases, level=resampling.level),
+            bins=reliability_curve(cases, level=resampling.level),
+        )
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """All of it as a table."""
+        rows = (
+            ("brier_error", "Brier score", self.brier.brier),
+            ("brier_reliability_error", "  reliability (0 is best)", self.brier.reliability),
+            ("brier_resolution_score", "  resolution (large is good)", self.brier.resolution),
+            ("brier_uncertainty", "  uncertainty (of the cases)", self.brier.uncertainty),
+            ("brier_within_bins", "  left over within bins", self.brier.within_bins),
+            ("calibration_slope", "Calibration slope (1 is best)", self.line.slope),
+            ("calibration_intercept", "Calibration intercept (0 is best)", self.line.intercept),
+            ("calibration_in_the_large", "Calibration in the large (0 is best)",
+             self.line.in_the_large),
+        )  # fmt: skip
+        return tuple(Measure(name=n, words=words, estimate=found) for n, words, found in rows)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Judgement:
+    """What can be said of a model from its scores of cases with known truth.
+
+    Attributes:
+        cases: that it was judged on.
+        point: where it works.
+        confusion: calls against truth there.
+        area: under the ROC curve, DeLong's interval.
+        at_point: figures at the operating point, closed-form intervals.
+        at_half: the same at 0.5.
+        resampled: areas and the figures at the operating point, by resampling.
+        curve: the ROC curve.
+        band: its pointwise interval.
+        calibration: of the probabilities as they are.
+        decision: net benefit.
+        resampling: how cases were resampled.
+    """
+
+    cases: ScoredCases
+    point: OperatingPoint
+    confusion: Confusion
+    area: Estimate
+    at_point: tuple[Measure, ...]
+    at_half: tuple[Measure, ...]
+    resampled: tuple[Measure, ...]
+    curve: RocCurve
+    band: CurveBand
+    calibration: Calibration
+    decision: DecisionCurve
+    resampling: Resampling
+
+
+def judge(
+    cases: ScoredCases,
+    point: OperatingPoint,
+    *,
+    resampling: Resampling | None = None,
+    patients: NDArray[np.intp] | None = None,
+) -> Judgement:
+    """Judge a model on cases that neither it nor its operating point has seen.
+
+    Args:
+        cases: of both classes, scored by probabilities.
+        point: chosen elsewhere.
+        resampling: 2000 times by class if not given.
+        patients: number of each case's patient, if several have more than one scan: patients are
+            resampled then.
+
+    Raises:
+        ParameterError: one class only, or scores that are no probabilities.
+
+    Examples:
+        >>> rng = np.random.default_rng(1)
+        >>> chance = rng.beta(1, 1, 200)
+        >>> cases = ScoredCases(scores=chance, positive=rng.random(200) < chance)
+        >>> half = OperatingPoint(threshold=0.5, source="given")
+        >>> judge(cases, half, resampling=Resampling(resamples=50)).confusion.count
+        200
+    """
+    cases.require_both_classes("judge")
+    cases.require_probabilities("judge")
+    resampling = resampling or Resampling()
+    level = resampling.level
+    confusion = Confusion.of(cases, point.threshold)
+    few = replace(resampling, resamples=min(resampling.resamples, _BAND_RESAMPLES))
+    return Judgement(
+        cases=cases,
+        point=point,
+        confusion=confusion,
+        area=roc_auc_score(cases, level=level),
+        at_point=threshold_measures(confusion, level=level),
+        at_half=threshold_measures(Confusion.of(cases, 0.5), level=level),
+        resampled=resampled(cases, point.threshold, resampling, patients=patients).measures,
+        curve=RocCurve.of(cases),
+        band=roc_band(cases, resampling=few),
+        calibration=Calibration.of(cases, resampling),
+        decision=decision_curve(cases, level=level),
+        resampling=resampling,
+    )

@@ -1,0 +1,280 @@
+"""Many scans' maps together: figures with intervals over scans, and the free-response curve."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import spearmanr
+
+from bonescint.evaluate.bootstrap import Resampling
+from bonescint.evaluate.interval import Estimate
+from bonescint.evaluate.localisation import LEVELS, ScanLocalisation
+from bonescint.evaluate.measure import Measure
+from bonescint.scan import ParameterError
+
+HIT_LEVEL = 0.5
+"""A lesion is hit where the map reaches this share of the scan's highest value on it."""
+
+
+def ratio_over_scans(
+    numerators: ArrayLike, denominators: ArrayLike, resampling: Resampling
+) -> Estimate:
+    """A ratio of sums over scans, with the interval of resampled scans.
+
+    With denominators of 1 it is a mean over scans; with counts of lesions it is the rate over
+    lesions, whose interval then knows that lesions of one scan are not independent.
+
+    Args:
+        numerators: (scans,).
+        denominators: (scans,), at least 0.
+        resampling: how often, and the level; scans are drawn, whatever it says of classes.
+
+    Examples:
+        >>> ratio_over_scans([1, 0, 1, 1], [1, 1, 1, 1], Resampling(resamples=100)).value
+        0.75
+    """
+    above = np.asarray(numerators, dtype=np.float64)
+    below = np.asarray(denominators, dtype=np.float64)
+    if above.shape != below.shape or above.ndim != 1:
+        got = (above.shape, below.shape)
+        raise ParameterError("denominators", "ratio_over_scans", "one for each numerator", got)
+    method = f"percentile bootstrap of scans, {resampling.resamples} resamples"
+    if below.sum() <= 0:
+        return Estimate(value=np.nan, level=resampling.level, method=method, note="no case")
+    rng = np.random.default_rng(resampling.seed)
+    drawn = np.empty(resampling.resamples)
+    for number in range(resampling.resamples):
+        chosen = rng.integers(above.size, size=above.size)
+        base = below[chosen].sum()
+        drawn[number] = above[chosen].sum() / base if base > 0 else np.nan
+    found = resampling.estimate(float(above.sum() / below.sum()), drawn)
+    return Estimate(value=found.value, low=found.low, high=found.high, level=found.level,
+                    method=method, note=found.note)  # fmt: skip
+
+
+def localisation_measures(
+    scans: Sequence[ScanLocalisation], resampling: Resampling
+) -> tuple[Measure, ...]:
+    """Everything over scans that `localise` finds in one, with what chance would score.
+
+    Args:
+        scans: with lesions.
+        resampling: of the intervals.
+
+    Raises:
+        ParameterError: no scan.
+    """
+    if not scans:
+        raise ParameterError("scans", "localisation_measures", "at least one", 0)
+    ones = np.ones(len(scans))
+    lesions = np.array([len(scan.lesions) for scan in scans], dtype=float)
+    hits = np.array([sum(lesion.reached >= HIT_LEVEL for lesion in scan.lesions) for scan in scans])
+    levels = np.array([scan.iou_at for scan in scans])
+    common = int(levels.mean(axis=0).argmax())
+    pointed = sum(scan.pointing for scan in scans)
+    near = sum(scan.pointing_near for scan in scans)
+    rows: list[tuple[str, str, ArrayLike, NDArray[np.float64], str]] = [
+        ("pointing_game_score", "Pointing game", [s.pointing for s in scans], ones,
+         f"{pointed:g}/{len(scans)}"),
+        ("pointing_game_by_chance", "  by chance", [s.lesion_share for s in scans], ones, ""),
+        ("pointing_game_near_score", "Pointing game within the tolerance",
+         [s.pointing_near for s in scans], ones, f"{near:g}/{len(scans)}"),
+        ("pointing_game_near_by_chance", "  by chance", [s.near_share for s in scans], ones, ""),
+        ("energy_inside_score", "Share of the evidence inside lesions",
+         [s.energy_inside for s in scans], ones, ""),
+        ("energy_inside_by_chance", "  by chance", [s.lesion_share for s in scans], ones, ""),
+        ("lesion_hit_score", "Lesions hit", hits, lesions,
+         f"{int(hits.sum())}/{int(lesions.sum())}"),
+        ("lesion_hit_by_chance", "  by chance", [s.high_share for s in scans], ones, ""),
+        ("best_iou_score", "Intersection over union, best threshold of each scan",
+         [s.best_iou for s in scans], ones, ""),
+        ("common_iou_score",
+         f"Intersection over union at {LEVELS[common]:g} of the highest value (best for all)",
+         levels[:, common], ones, ""),
+    ]  # fmt: skip
+    return tuple(
+        Measure(
+            name=name,
+            words=words,
+            estimate=ratio_over_scans(above, below, resampling),
+            counted=counted,
+        )
+        for name, words, above, below, counted in rows
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ScanMarks:
+    """The marks that a scan's map leaves, rated so that scans compare.
+
+    Attributes:
+        lesions: rating of the highest mark on each lesion, (lesions,); minus infinity where none
+            is.
+        others: ratings of the marks that lie on no lesion.
+    """
+
+    lesions: NDArray[np.float64]
+    others: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FreeResponseCurve:
+    """Lesions found against false marks per scan (Bunch et al. 1978; Chakraborty 1989).
+
+    Attributes:
+        false_marks: mean number of marks on no lesion per scan, (points,), ascending.
+        found: share of all lesions with a mark, (points,).
+        scans: that the curve is of, those without disease included.
+        lesions: in them.
+    """
+
+    false_marks: NDArray[np.float64]
+    found: NDArray[np.float64]
+    scans: int
+    lesions: int
+
+    @classmethod
+    def of(cls, marks: Sequence[ScanMarks]) -> FreeResponseCurve:
+        """The curve of some scans.
+
+        Raises:
+            ParameterError: no lesion in any scan.
+
+        Examples:
+            >>> ill = ScanMarks(lesions=np.array([0.9, 0.2]), others=np.array([0.5]))
+            >>> well = ScanMarks(lesions=np.zeros(0), others=np.array([0.4]))
+            >>> curve = FreeResponseCurve.of([ill, well])
+            >>> curve.false_marks.tolist(), curve.found.tolist()
+            ([0.0, 0.0, 0.5, 1.0, 1.0], [0.0, 0.5, 0.5, 0.5, 1.0])
+        """
+        lesions = np.concatenate([one.lesions for one in marks]) if marks else np.zeros(0)
+        if lesions.size == 0:
+            raise ParameterError("marks", "FreeResponseCurve.of", "of scans with lesions", "none")
+        others = np.sort(np.concatenate([one.others for one in marks]))
+        rated = np.sort(lesions[np.isfinite(lesions)])
+        thresholds = np.unique(np.concatenate([rated, others]))[::-1]
+        found = rated.size - np.searchsorted(rated, thresholds)
+        false = others.size - np.searchsorted(others, thresholds)
+        return cls(
+            false_marks=np.concatenate([[0.0], false / len(marks)]),
+            found=np.concatenate([[0.0], found / lesions.size]),
+            scans=len(marks),
+            lesions=int(lesions.size),
+        )
+
+    def found_at(self, false_marks: float) -> float:
+        """Share of lesions found where there are no more false marks per scan than given."""
+        return float(self.found[self.false_marks <= false_marks + 1e-12].max())
+
+
+def free_response_measures(
+    marks: Sequence[ScanMarks],
+    resampling: Resampling,
+    *,
+    at: Sequence[float] = (0.25, 0.5, 1.0, 2.0, 4.0),
+) -> tuple[Measure, ...]:
+    """Share of lesions found at given numbers of false marks per scan, resampling scans.
+
+    Args:
+        marks: of each scan.
+        resampling: how often, and the level.
+        at: false marks per scan.
+
+    Raises:
+        ParameterError: no lesion in any scan.
+    """
+    whole = FreeResponseCurve.of(marks)
+    rng = np.random.default_rng(resampling.seed)
+    drawn = np.full((resampling.resamples, len(at)), np.nan)
+    for number in range(resampling.resamples):
+        chosen = [marks[place] for place in rng.integers(len(marks), size=len(marks))]
+        if any(one.lesions.size for one in chosen):
+            curve = FreeResponseCurve.of(chosen)
+            drawn[number] = [curve.found_at(limit) for limit in at]
+    return tuple(
+        Measure(
+            name=f"lesions_found_at_{limit:g}_score",
+            words=f"Lesions found at {limit:g} false marks per scan",
+            estimate=resampling.estimate(whole.found_at(limit), drawn[:, column]),
+        )
+        for column, limit in enumerate(at)
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HitGroup:
+    """Lesions of a kind and how many of them a map hits.
+
+    Attributes:
+        name: of the group.
+        lesions: in it.
+        rate: share that is hit, interval over scans.
+    """
+
+    name: str
+    lesions: int
+    rate: Estimate
+
+
+def hit_rates(
+    hit: NDArray[np.bool_],
+    scan: NDArray[np.intp],
+    group: NDArray[np.intp],
+    names: Sequence[str],
+    resampling: Resampling,
+) -> tuple[HitGroup, ...]:
+    """Hit rate of each group of lesions; scans are resampled, not lesions.
+
+    Args:
+        hit: bool (lesions,).
+        scan: number of each lesion's scan, (lesions,).
+        group: number of each lesion's group, (lesions,); -1 for none.
+        names: of the groups.
+        resampling: of the intervals.
+    """
+    _, number = np.unique(scan, return_inverse=True)
+    size = int(number.max(initial=-1)) + 1
+    found = []
+    for place, name in enumerate(names):
+        members = group == place
+        above = np.bincount(number, weights=members & hit, minlength=size)
+        below = np.bincount(number, weights=members, minlength=size)
+        found.append(
+            HitGroup(
+                name=name,
+                lesions=int(members.sum()),
+                rate=ratio_over_scans(above, below, resampling),
+            )
+        )
+    return tuple(found)
+
+
+def map_agreement(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:
+    """Rank correlation of two maps of one scan: the sanity check of Adebayo et al.
+
+    NeurIPS 2018: a map that hardly changes when the network's weights are random explains the
+    picture, not the network.
+
+    Args:
+        first: of any shape.
+        second: of the same shape.
+
+    Returns:
+        Spearman's coefficient; not a number where a map is constant.
+
+    Raises:
+        ParameterError: maps of different shape.
+
+    Examples:
+        >>> map_agreement(np.array([1.0, 2.0, 3.0]), np.array([1.0, 4.0, 9.0]))
+        1.0
+    """
+    if first.shape != second.shape:
+        got = (first.shape, second.shape)
+        raise ParameterError("second", "map_agreement", "of the first map's shape", got)
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
+        return float("nan")
+    return round(float(spearmanr(first.ravel(), second.ravel()).statistic), 12)

@@ -1,0 +1,142 @@
+"""Closed-form intervals of shares and of their ratios."""
+
+from __future__ import annotations
+
+import math
+
+from scipy.special import ndtri
+from scipy.stats import beta
+
+from bonescint.evaluate.interval import Estimate
+from bonescint.scan import ParameterError
+
+
+def normal_quantile(level: float) -> float:
+    """Standard deviations on either side that an interval of this level spans.
+
+    Examples:
+        >>> round(normal_quantile(0.95), 2)
+        1.96
+    """
+    if not 0 < level < 1:
+        raise ParameterError("level", "normal_quantile", "between 0 and 1", level)
+    return float(ndtri(0.5 + level / 2))
+
+
+def share(successes: int, total: int, *, level: float = 0.95, nobody: str = "no case") -> Estimate:
+    """A share with Wilson's score interval (J Am Stat Assoc 1927;22:209).
+
+    Brown, Cai and DasGupta (Stat Sci 2001;16:101) recommend it for its coverage.
+
+    Args:
+        successes: counted.
+        total: out of how many.
+        level: of the interval.
+        nobody: what to say where `total` is 0.
+
+    Raises:
+        ParameterError: fewer than no, or more successes than cases.
+
+    Examples:
+        >>> share(42, 50).text()
+        '0.840 (0.715 to 0.917)'
+        >>> share(0, 0, nobody="no positive case").text()
+        'undefined: no positive case'
+    """
+    _check(successes, total, "share")
+    if total == 0:
+        return Estimate(value=math.nan, level=level, method="Wilson", note=nobody)
+    z = normal_quantile(level)
+    value = successes / total
+    middle = (value + z * z / (2 * total)) / (1 + z * z / total)
+    half = z / (1 + z * z / total)
+    half *= math.sqrt(value * (1 - value) / total + z * z / (4 * total * total))
+    # Rounding must not leave an end on the wrong side of the value.
+    low = 0.0 if successes == 0 else min(value, middle - half)
+    high = 1.0 if successes == total else max(value, middle + half)
+    return Estimate(value=value, low=low, high=high, level=level, method="Wilson")
+
+
+def exact_share(
+    successes: int, total: int, *, level: float = 0.95, nobody: str = "no case"
+) -> Estimate:
+    """A share with Clopper and Pearson's interval (Biometrika 1934;26:404): never too narrow.
+
+    Args:
+        successes: counted.
+        total: out of how many.
+        level: of the interval.
+        nobody: what to say where `total` is 0.
+
+    Raises:
+        ParameterError: fewer than no, or more successes than cases.
+
+    Examples:
+        >>> exact_share(42, 50).text()
+        '0.840 (0.709 to 0.928)'
+    """
+    _check(successes, total, "exact_share")
+    method = "Clopper-Pearson"
+    if total == 0:
+        return Estimate(value=math.nan, level=level, method=method, note=nobody)
+    tail = (1 - level) / 2
+    low = 0.0 if successes == 0 else float(beta.ppf(tail, successes, total - successes + 1))
+    last = successes == total
+    high = 1.0 if last else float(beta.ppf(1 - tail, successes + 1, total - successes))
+    return Estimate(value=successes / total, low=low, high=high, level=level, method=method)
+
+
+def ratio_of_shares(
+    first: tuple[int, int], second: tuple[int, int], *, level: float = 0.95
+) -> Estimate:
+    """Ratio of two independent shares, interval by the log method.
+
+    Simel, Samsa and Matchar, J Clin Epidemiol 1991;44:763 (likelihood ratios); Katz et al.,
+    Biometrics 1978;34:469.
+
+    Args:
+        first: successes and total above the line.
+        second: successes and total below it.
+        level: of the interval.
+
+    Returns:
+        The ratio. Where a count is 0 the logarithm has no spread: half a case is then added
+        to both counts of successes and one to both totals, for the interval only (`note` says
+        so); without successes below the line the ratio is infinite, so undefined.
+
+    Examples:
+        >>> ratio_of_shares((40, 50), (10, 50)).text(2)
+        '4.00 (2.26 to 7.08)'
+    """
+    method = "log method"
+    for successes, total in (first, second):
+        _check(successes, total, "ratio_of_shares")
+        if total == 0:
+            return Estimate(value=math.nan, level=level, method=method, note="a class is empty")
+    note = ""
+    (above, above_total), (below, below_total) = first, second
+    value = math.inf if below == 0 else (above / above_total) / (below / below_total)
+    a, n, b, m = float(above), float(above_total), float(below), float(below_total)
+    if above == 0 or below == 0:
+        a, n, b, m = a + 0.5, n + 1, b + 0.5, m + 1
+        note = "a count is 0: half a case was added for the interval"
+    z = normal_quantile(level)
+    spread = math.sqrt(max(1 / a - 1 / n + 1 / b - 1 / m, 0.0))
+    middle = math.log((a / n) / (b / m))
+    low, high = math.exp(middle - z * spread), math.exp(middle + z * spread)
+    if math.isinf(value):
+        if above == 0:
+            return Estimate(value=math.nan, level=level, method=method, note="0 over 0")
+        said = f"infinite, for a count is 0; at least {low:.2f}"
+        return Estimate(
+            value=math.inf, low=low, high=math.inf, level=level, method=method, note=said
+        )
+    return Estimate(
+        value=value, low=min(low, value), high=high, level=level, method=method, note=note
+    )
+
+
+def _check(successes: int, total: int, owner: str) -> None:
+    if not 0 <= successes <= total:
+        got = f"{successes} of {total}"
+        raise ParameterError("successes", owner, "from 0 to 'total'", got)

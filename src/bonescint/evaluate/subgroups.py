@@ -1,0 +1,357 @@
+"""Figures by subgroup, and whether they differ: tests for interaction."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import chi2, chi2_contingency, fisher_exact
+
+from bonescint.evaluate.interval import Estimate
+from bonescint.evaluate.operating import Confusion, sensitivity_score, specificity_score
+from bonescint.evaluate.placements import Placements
+from bonescint.evaluate.roc import area_with_interval
+from bonescint.evaluate.scored import ScoredCases
+from bonescint.scan import ParameterError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Factor:
+    """What cases are divided by, such as the centre.
+
+    Attributes:
+        name: for people, such as `"Sex"`.
+        levels: names of the groups, in the order of the table.
+        members: int (cases,), index of each case's level; -1 where it is unknown.
+        positives_only: whether only cases with disease have a level (number of lesions, say);
+            each group is then judged against all cases without disease.
+
+    Raises:
+        ParameterError: a member that is no level.
+    """
+
+    name: str
+    levels: tuple[str, ...]
+    members: NDArray[np.intp]
+    positives_only: bool = False
+
+    def __post_init__(self) -> None:
+        members = np.asarray(self.members, dtype=np.intp)
+        if members.ndim != 1 or (members < -1).any() or (members >= len(self.levels)).any():
+            requirement = f"from -1 to {len(self.levels) - 1}"
+            raise ParameterError("members", f"Factor {self.name}", requirement, "others")
+        object.__setattr__(self, "members", members)
+
+    @classmethod
+    def of_names(cls, name: str, values: Sequence[str], *, unknown: str = "") -> Factor:
+        """A factor of words, levels in the order of the alphabet.
+
+        Args:
+            name: of the factor.
+            values: a word for each case.
+            unknown: the word that stands for no knowledge.
+
+        Examples:
+            >>> Factor.of_names("Sex", ["F", "M", ""]).members.tolist()
+            [0, 1, -1]
+        """
+        levels = tuple(sorted(set(values) - {unknown}))
+        index = {level: number for number, level in enumerate(levels)}
+        members = np.array([index.get(value, -1) for value in values], dtype=np.intp)
+        return cls(name=name, levels=levels, members=members)
+
+    @classmethod
+    def of_numbers(
+        cls,
+        name: str,
+        values: NDArray[np.float64],
+        edges: Sequence[float],
+        *,
+        positives_only: bool = False,
+        digits: int = 0,
+    ) -> Factor:
+        """A factor of a number, cut at edges; empty levels are left out.
+
+        Args:
+            name: of the factor.
+            values: (cases,), not a number where unknown.
+            edges: ascending; a value on an edge belongs above it.
+            positives_only: as the attribute.
+            digits: of the edges in the levels' names.
+
+        Examples:
+            >>> ages = np.array([40.0, 65.0, 80.0, np.nan])
+            >>> Factor.of_numbers("Age", ages, [50, 65]).levels
+            ('under 50', '65 and over')
+        """
+        cuts = list(edges)
+        if not cuts:
+            raise ParameterError("edges", "Factor.of_numbers", "at least one", edges)
+        texts = [f"{cut:.{digits}f}" for cut in cuts]
+        names = [f"under {texts[0]}"]
+        names += [f"{low} to under {high}" for low, high in pairwise(texts)]
+        names.append(f"{texts[-1]} and over")
+        numbers = np.asarray(values, dtype=np.float64)
+        index = np.where(np.isnan(numbers), -1, np.digitize(numbers, cuts)).astype(np.intp)
+        there = sorted(set(index.tolist()) - {-1})
+        place = {old: new for new, old in enumerate(there)} | {-1: -1}
+        return cls(
+            name=name,
+            levels=tuple(names[old] for old in there),
+            members=np.array([place[one] for one in index.tolist()], dtype=np.intp),
+            positives_only=positives_only,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subgroup:
+    """One level of a factor.
+
+    Attributes:
+        factor: name of the factor.
+        level: name of the level.
+        positives: cases with disease in it.
+        negatives: cases without that they are judged against.
+        area: under the ROC curve.
+        sensitivity: at the operating point.
+        specificity: at the operating point.
+    """
+
+    factor: str
+    level: str
+    positives: int
+    negatives: int
+    area: Estimate
+    sensitivity: Estimate
+    specificity: Estimate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interaction:
+    """Whether a figure differs between the levels of a factor by more than chance.
+
+    Attributes:
+        factor: name of the factor.
+        figure: name of the figure, as in code.
+        statistic: of the test; not a number where it has none.
+        degrees: of freedom.
+        p_value: not a number where it cannot be told; `note` says why.
+        p_holm: the same, corrected for all tests of the table (Holm, Scand J Stat 1979;6:65).
+        test: its name.
+        note: what has to be known.
+    """
+
+    factor: str
+    figure: str
+    statistic: float
+    degrees: int
+    p_value: float
+    p_holm: float = math.nan
+    test: str = ""
+    note: str = ""
+
+
+def subgroups(
+    cases: ScoredCases, factor: Factor, threshold: float, *, level: float = 0.95
+) -> tuple[Subgroup, ...]:
+    """Figures for each level of a factor.
+
+    Args:
+        cases: all of them.
+        factor: what divides them.
+        threshold: a case is called positive if its score is at least this.
+        level: of the intervals.
+
+    Raises:
+        ParameterError: a factor of other cases.
+    """
+    _check(cases, factor)
+    found = []
+    for number, name in enumerate(factor.levels):
+        part = (
+            cases.of(_members(cases, factor, number)) if (factor.members == number).any() else None
+        )
+        if part is None:
+            continue
+        table = Confusion.of(part, threshold)
+        found.append(
+            Subgroup(
+                factor=factor.name,
+                level=name,
+                positives=part.positives,
+                negatives=part.negatives,
+                area=_area(part, level),
+                sensitivity=sensitivity_score(table, level=level),
+                specificity=specificity_score(table, level=level),
+            )
+        )
+    return tuple(found)
+
+
+def interactions(cases: ScoredCases, factor: Factor, threshold: float) -> tuple[Interaction, ...]:
+    """Test whether area, sensitivity and specificity differ between the levels.
+
+    Areas: Wald's test of equal areas with DeLong's covariance, which knows that groups may
+    share their negatives. Shares: Pearson's chi-square, Fisher's exact test for two levels
+    where a count below 5 is expected.
+
+    Args:
+        cases: all of them.
+        factor: what divides them.
+        threshold: a case is called positive if its score is at least this.
+
+    Raises:
+        ParameterError: a factor of other cases.
+    """
+    _check(cases, factor)
+    found = [_area_interaction(cases, factor)]
+    called = cases.scores >= threshold
+    found.append(_share_interaction(factor, "sensitivity_score", called, cases.positive))
+    if not factor.positives_only:
+        found.append(_share_interaction(factor, "specificity_score", ~called, ~cases.positive))
+    return tuple(found)
+
+
+def with_holm(tests: Sequence[Interaction]) -> tuple[Interaction, ...]:
+    """The same tests with p values corrected for their number.
+
+    Examples:
+        >>> tests = [Interaction(factor="Sex", figure="f", statistic=1.0, degrees=1, p_value=p)
+        ...          for p in (0.01, 0.04, 0.03)]
+        >>> [round(test.p_holm, 2) for test in with_holm(tests)]
+        [0.03, 0.06, 0.06]
+    """
+    known = [number for number, test in enumerate(tests) if not math.isnan(test.p_value)]
+    corrected, highest = [math.nan] * len(tests), 0.0
+    for rank, number in enumerate(sorted(known, key=lambda one: tests[one].p_value)):
+        highest = max(highest, min(1.0, (len(known) - rank) * tests[number].p_value))
+        corrected[number] = highest
+    return tuple(replace(test, p_holm=p) for test, p in zip(tests, corrected, strict=True))
+
+
+def _check(cases: ScoredCases, factor: Factor) -> None:
+    if factor.members.shape != (cases.count,):
+        requirement = f"of {cases.count} cases"
+        raise ParameterError("factor", "subgroups", requirement, factor.members.shape)
+
+
+def _members(cases: ScoredCases, factor: Factor, number: int) -> NDArray[np.bool_]:
+    chosen = np.asarray(factor.members == number)
+    if factor.positives_only:
+        chosen = (chosen & cases.positive) | ~cases.positive
+    return chosen
+
+
+def _area(part: ScoredCases, level: float) -> Estimate:
+    if not part.positives or not part.negatives:
+        kind = "with" if not part.positives else "without"
+        note = f"no case {kind} disease"
+        return Estimate(value=math.nan, level=level, method="DeLong, on the logit", note=note)
+    placements = Placements.of(part.scores, part.positive)
+    variance = float(placements.covariance[0, 0])
+    return area_with_interval(float(placements.areas[0]), variance, level=level)
+
+
+def _area_interaction(cases: ScoredCases, factor: Factor) -> Interaction:
+    test = "Wald, DeLong's covariance"
+    areas, weights = [], []
+    for number in range(len(factor.levels)):
+        chosen = _members(cases, factor, number)
+        truth = cases.positive[chosen]
+        if truth.sum() < 2 or (~truth).sum() < 2:
+            continue
+        placements = Placements.of(cases.scores[chosen], truth)
+        areas.append(float(placements.areas[0]))
+        weights.append(_influence(cases, chosen, placements))
+    note = (
+        "" if len(areas) == len(factor.levels) else "levels with fewer than 2 of a class left out"
+    )
+    degrees = len(areas) - 1
+    if degrees >= 1:
+        influence = np.array(weights)
+        statistic = wald_equal(np.array(areas), influence @ influence.T)
+        if math.isfinite(statistic):
+            return Interaction(
+                factor=factor.name, figure="roc_auc_score", statistic=statistic, degrees=degrees,
+                p_value=float(chi2.sf(statistic, degrees)), test=test, note=note,
+            )  # fmt: skip
+        note = "an area does not vary"
+    else:
+        note = "fewer than two levels with 2 cases of each class"
+    return Interaction(factor=factor.name, figure="roc_auc_score", statistic=math.nan,
+                       degrees=max(degrees, 0), p_value=math.nan, test=test, note=note)  # fmt: skip
+
+
+def _influence(
+    cases: ScoredCases, chosen: NDArray[np.bool_], placements: Placements
+) -> NDArray[np.float64]:
+    """What each case adds to an area's error, (cases,); products sum to DeLong's covariance.
+
+    Cases that two groups share give their covariance; where groups are apart it is 0.
+    """
+    found = np.zeros(cases.count)
+    for members, row in (
+        (chosen & cases.positive, placements.positive[0]),
+        (chosen & ~cases.positive, placements.negative[0]),
+    ):
+        found[members] = (row - row.mean()) / math.sqrt(row.size * (row.size - 1))
+    return found
+
+
+def wald_equal(values: NDArray[np.float64], covariance: NDArray[np.float64]) -> float:
+    """Wald's statistic of the hypothesis that all values are equal.
+
+    With independent values it is Cochran's Q.
+
+    Args:
+        values: (K,).
+        covariance: (K, K).
+
+    Returns:
+        Chi-square with K - 1 degrees of freedom; not a number where a contrast does not vary.
+
+    Examples:
+        >>> round(wald_equal(np.array([1.0, 2.0]), np.diag([0.5, 0.5])), 6)
+        1.0
+    """
+    contrasts = np.eye(values.size)[1:] - np.eye(values.size)[:1]
+    spread = contrasts @ covariance @ contrasts.T
+    if not np.isfinite(spread).all() or np.linalg.cond(spread) > 1e12:
+        return math.nan
+    apart = contrasts @ values
+    return float(apart @ np.linalg.solve(spread, apart))
+
+
+def _share_interaction(
+    factor: Factor, figure: str, right: NDArray[np.bool_], among: NDArray[np.bool_]
+) -> Interaction:
+    table = np.array(
+        [
+            [int((chosen & right).sum()), int((chosen & ~right).sum())]
+            for chosen in ((factor.members == n) & among for n in range(len(factor.levels)))
+            if chosen.any()
+        ]
+    ).reshape(-1, 2)
+    degrees = max(len(table) - 1, 0)
+    if degrees == 0:
+        return Interaction(factor=factor.name, figure=figure, statistic=math.nan, degrees=0,
+                           p_value=math.nan, test="chi-square",
+                           note="fewer than two levels with cases")  # fmt: skip
+    if not table.sum(axis=0).all():
+        return Interaction(factor=factor.name, figure=figure, statistic=0.0, degrees=degrees,
+                           p_value=1.0, test="chi-square",
+                           note="the same in all levels")  # fmt: skip
+    expected = np.outer(table.sum(axis=1), table.sum(axis=0)) / table.sum()
+    if len(table) == 2 and expected.min() < 5:
+        p_value = float(fisher_exact(table).pvalue)
+        return Interaction(factor=factor.name, figure=figure, statistic=math.nan, degrees=1,
+                           p_value=p_value, test="Fisher, exact")  # fmt: skip
+    result = chi2_contingency(table, correction=False)
+    few = "" if expected.min() >= 5 else "a count below 5 is expected: p is rough"
+    return Interaction(factor=factor.name, figure=figure, statistic=float(result.statistic),
+                       degrees=degrees, p_value=float(result.pvalue), test="chi-square",
+                       note=few)  # fmt: skip

@@ -1,0 +1,291 @@
+"""Anyone's predictions judged: the operating point from one split, every figure from another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bonescint.evaluate import (
+    Balanced,
+    ClinicalControl,
+    Comparison,
+    Estimate,
+    Interaction,
+    OperatingRule,
+    Resampling,
+    RocCurve,
+    ScoredCases,
+    Subgroup,
+    added_information,
+    at_temperature,
+    compare_areas,
+    compare_by_resampling,
+    compare_models,
+    cross_fitted,
+    fit_temperature,
+    interactions,
+    margins,
+    operating_point,
+    roc_auc_score,
+    subgroups,
+    with_holm,
+)
+from bonescint.evaluate.judgement import Calibration, Judgement, OperatingPoint, judge
+from bonescint.experiment.facts import clinical_facts, factors_of, facts_of
+from bonescint.experiment.joining import Joined, Part, require_judgeable
+from bonescint.scan import BonescintError, InputError, ParameterError, Split
+
+_FEW = 20
+"""Training cases of a class below which the control is cross-fitted on the judged ones."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationSettings:
+    """How predictions are judged.
+
+    Attributes:
+        rule: that chooses the operating point on the validation split.
+        threshold: an operating point from elsewhere instead, such as the model's own.
+        judged: the split that is judged.
+        resampling: of everything that is resampled; its level is that of all intervals.
+
+    Raises:
+        ParameterError: a threshold outside [0, 1], or an operating point chosen on the cases
+            that are judged.
+    """
+
+    rule: OperatingRule = field(default_factory=Balanced)
+    threshold: float | None = None
+    judged: Split = Split.TEST
+    resampling: Resampling = field(default_factory=Resampling)
+
+    def __post_init__(self) -> None:
+        if self.threshold is not None and not 0 <= self.threshold <= 1:
+            raise ParameterError("threshold", "EvaluationSettings", "from 0 to 1", self.threshold)
+        if self.threshold is None and self.judged is Split.VALIDATION:
+            requirement = "another split, or give 'threshold': the point is chosen on validation"
+            raise ParameterError("judged", "EvaluationSettings", requirement, self.judged.value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ControlResult:
+    """How far age, sex and primary tumour alone get.
+
+    Attributes:
+        area: of the control, under the ROC curve.
+        curve: its ROC curve.
+        comparison: model less control, paired.
+        model_adds: p value that the model's score tells more than the control.
+        control_adds: p value that the control tells more than the model's score.
+        fitted_on: in words.
+    """
+
+    area: Estimate
+    curve: RocCurve
+    comparison: Comparison
+    model_adds: float
+    control_adds: float
+    fitted_on: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Against:
+    """The same scans, predicted by another model.
+
+    Attributes:
+        name: of its table.
+        scans: that both have predicted.
+        closed: differences in closed form, first less second.
+        resampled: differences by resampling.
+        thresholds: the operating point of each.
+    """
+
+    name: str
+    scans: int
+    closed: tuple[Comparison, ...]
+    resampled: tuple[Comparison, ...]
+    thresholds: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Evaluation:
+    """Everything that was found.
+
+    Attributes:
+        joined: predictions and cohort.
+        settings: how they were judged.
+        judgement: areas, figures at the operating point, calibration, decision curve.
+        temperature: fitted on the validation split, or `None` without one.
+        scaled: calibration after it, or `None`.
+        subgroups: figures by subgroup.
+        interactions: whether they differ.
+        control: what age, sex and primary tumour tell, or `None`; `control_note` says why.
+        control_note: why there is no control, or empty.
+        against: another model's, or `None`.
+    """
+
+    joined: Joined
+    settings: EvaluationSettings
+    judgement: Judgement
+    temperature: Estimate | None
+    scaled: Calibration | None
+    subgroups: tuple[Subgroup, ...]
+    interactions: tuple[Interaction, ...]
+    control: ControlResult | None
+    control_note: str = ""
+    against: Against | None = None
+
+    @property
+    def part(self) -> Part:
+        """The cases that were judged."""
+        return self.joined.part(self.settings.judged)
+
+
+def evaluate_joined(
+    joined: Joined,
+    settings: EvaluationSettings,
+    *,
+    source: object = "predictions",
+    counts: Mapping[str, float] | None = None,
+) -> Evaluation:
+    """Judge predictions that have found their cases.
+
+    Args:
+        joined: predictions and cohort.
+        settings: how.
+        source: what to call the predictions in an error.
+        counts: of posterior views by scan, where truth files do not say.
+
+    Raises:
+        InputError: a split without predictions or of one class, a truth file that cannot be read.
+    """
+    part = joined.part(settings.judged)
+    require_judgeable(part, source, "judge a model")
+    point = _point(joined, settings, source)
+    judgement = judge(part.scored, point, resampling=settings.resampling, patients=part.patients)
+    temperature, scaled = _temperature(joined, settings, part.scored)
+    factors = factors_of(part.cases, facts_of(part.cases, joined.manifest, counts))
+    level = settings.resampling.level
+    groups = [
+        one
+        for factor in factors
+        for one in subgroups(part.scored, factor, point.threshold, level=level)
+    ]
+    tests = [
+        test for factor in factors for test in interactions(part.scored, factor, point.threshold)
+    ]
+    control, note = _control(joined, part, level)
+    return Evaluation(
+        joined=joined,
+        settings=settings,
+        judgement=judgement,
+        temperature=temperature,
+        scaled=scaled,
+        subgroups=tuple(groups),
+        interactions=with_holm(tests),
+        control=control,
+        control_note=note,
+    )
+
+
+def _point(joined: Joined, settings: EvaluationSettings, source: object) -> OperatingPoint:
+    if settings.threshold is not None:
+        return OperatingPoint(threshold=settings.threshold, source="given, not chosen here")
+    validation = joined.part(Split.VALIDATION)
+    if not validation.cases:
+        problem = "split validation: no scan with a prediction, to choose the operating point on"
+        raise InputError(source, problem, "Predict it too, or give --operating-point")
+    require_judgeable(validation, source, "choose an operating point")
+    threshold = operating_point(validation.scored, settings.rule)
+    words = f"{settings.rule.words}, on {len(validation.cases)} validation scans"
+    return OperatingPoint(threshold=threshold, source=words)
+
+
+def _temperature(
+    joined: Joined, settings: EvaluationSettings, cases: ScoredCases
+) -> tuple[Estimate | None, Calibration | None]:
+    validation = joined.part(Split.VALIDATION)
+    both = validation.positive.any() and not validation.positive.all()
+    if settings.judged is Split.VALIDATION or not validation.cases or not both:
+        return None, None
+    fitted = fit_temperature(
+        validation.scored.with_scores(margins(validation.probabilities)),
+        level=settings.resampling.level,
+    )
+    scaled = cases.with_scores(at_temperature(cases.scores, fitted.value))
+    return fitted, Calibration.of(scaled, settings.resampling)
+
+
+def _control(joined: Joined, part: Part, level: float) -> tuple[ControlResult | None, str]:
+    facts = clinical_facts(part.cases)
+    if not facts.known:
+        return None, "the manifest has no age, sex or primary tumour"
+    train = joined.manifest.split(Split.TRAIN)
+    truth = np.array([case.positive for case in train], dtype=bool)
+    if part.split is not Split.TRAIN and min(truth.sum(), (~truth).sum()) >= _FEW:
+        scores = ClinicalControl.fit(clinical_facts(train), truth).probabilities(facts)
+        fitted_on = f"{len(train)} training cases"
+    else:
+        try:
+            patients = [case.patient_id for case in part.cases]
+            scores = cross_fitted(facts, part.positive, patients)
+        except BonescintError:
+            return None, "too few training cases, and too few judged ones to cross-fit it"
+        fitted_on = "the judged cases themselves, in five folds by patient"
+    cases = part.scored
+    control = cases.with_scores(scores)
+    return ControlResult(
+        area=roc_auc_score(control, level=level),
+        curve=RocCurve.of(control),
+        comparison=compare_areas(cases, control, level=level),
+        model_adds=added_information(cases, scores)[1],
+        control_adds=added_information(control, cases.scores)[1],
+        fitted_on=fitted_on,
+    ), ""
+
+
+def compare_against(
+    first: Joined, second: Joined, settings: EvaluationSettings, *, name: str
+) -> Against:
+    """Compare two models on the scans that both have predicted.
+
+    Args:
+        first: predictions of the model that is judged.
+        second: predictions of the other one.
+        settings: how; each model's operating point is chosen by the same rule.
+        name: of the other model.
+
+    Raises:
+        InputError: no common scans of both classes, or no operating point for the other.
+    """
+    thresholds = (
+        _point(first, settings, "predictions").threshold,
+        _point(second, settings, name).threshold,
+    )
+    one, other = first.part(settings.judged), second.part(settings.judged)
+    common = {case.scan_id for case in one.cases} & {case.scan_id for case in other.cases}
+    scored = []
+    patients = None
+    for part in (one, other):
+        kept = np.array([case.scan_id in common for case in part.cases], dtype=bool)
+        shared = Part(
+            split=part.split,
+            cases=tuple(case for case in part.cases if case.scan_id in common),
+            probabilities=part.probabilities[kept],
+            missing=(),
+        )
+        require_judgeable(shared, name, "compare two models")
+        scored.append(shared.scored)
+        patients = shared.patients
+    ours, theirs = scored
+    return Against(
+        name=name,
+        scans=len(common),
+        closed=compare_models(ours, theirs, thresholds, level=settings.resampling.level),
+        resampled=compare_by_resampling(
+            ours, theirs, thresholds, settings.resampling, patients=patients
+        ),
+        thresholds=thresholds,
+    )

@@ -1,0 +1,232 @@
+"""From files to a report: what `bonescint evaluate` does."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bonescint import __version__
+from bonescint.cohort import read_manifest
+from bonescint.evaluate.tables import Table, write_csv, write_workbook
+from bonescint.experiment.evaluating import (
+    Evaluation,
+    EvaluationSettings,
+    compare_against,
+    evaluate_joined,
+)
+from bonescint.experiment.evaluation_page import NOTICE, draw_figures, evaluation_document
+from bonescint.experiment.evaluation_tables import evaluation_tables
+from bonescint.experiment.explaining import Explanation, measure_explanation, pictures_of
+from bonescint.experiment.explanation_page import (
+    draw_explanation,
+    explanation_sections,
+    explanation_tables,
+    failures_section,
+)
+from bonescint.experiment.joining import join, read_predictions
+from bonescint.experiment.maps import MappedScan, read_maps
+from bonescint.report.document_page import PageSection, write_document
+from bonescint.scan import OutputError
+
+EVALUATION_SCHEMA_VERSION = 1
+_BIG = 20_000
+"""Rows above which a table stays out of the JSON file and the workbook; its CSV has them all."""
+
+
+def evaluate(
+    predictions: Path,
+    cohort: Path,
+    out: Path,
+    *,
+    settings: EvaluationSettings | None = None,
+    against: Path | None = None,
+    maps: Path | None = None,
+    ignore_unknown: bool = False,
+    workbook: bool = False,
+    progress: Callable[[str], None] | None = None,
+) -> Evaluation:
+    """Judge anyone's predictions by a cohort's reference standard, and write a report.
+
+    Args:
+        predictions: CSV table with `scan_id, mbd_probability`.
+        cohort: manifest of the cohort.
+        out: folder of the report: `report.html`, `figures/`, `tables/`, `evaluation.json`.
+        settings: how to judge.
+        against: predictions of another model of the same scans, to compare with.
+        maps: `results.json` of `bonescint classify` with the activation maps of the same
+            predictions, to measure them against lesion masks.
+        ignore_unknown: leave out predictions of scans that the manifest does not know.
+        workbook: write `tables.xlsx` too.
+        progress: told what is being done.
+
+    Returns:
+        What was found.
+
+    Raises:
+        InputError: tables that are wrong, every row named; a split that cannot be judged.
+        OutputError: the folder cannot be written.
+        MissingExtraError: matplotlib or openpyxl is not installed.
+    """
+    tell = progress or (lambda _: None)
+    settings = settings or EvaluationSettings()
+    _check_folder(out)
+    tell("Reading")
+    manifest = read_manifest(cohort)
+    joined = join(
+        read_predictions(predictions), manifest, source=predictions, ignore_unknown=ignore_unknown
+    )
+    other = None
+    if against is not None:
+        rows = read_predictions(against)
+        other = join(rows, manifest, source=against, ignore_unknown=ignore_unknown)
+    mapped = read_maps(maps) if maps is not None else {}
+    tell("Judging")
+    found = evaluate_joined(joined, settings, source=predictions, counts=_counts(mapped))
+    if other is not None and against is not None:
+        compared = compare_against(joined, other, settings, name=against.name)
+        found = replace(found, against=compared)
+    explanation = None
+    if mapped:
+        tell("Measuring maps")
+        explanation = measure_explanation(found, mapped)
+    tell("Drawing")
+    inputs = {"predictions": predictions, "cohort": _table_of(cohort)}
+    inputs |= {name: path for name, path in (("against", against), ("maps", maps)) if path}
+    report = _Report(found=found, explanation=explanation, mapped=mapped, inputs=inputs)
+    report.write(out, workbook=workbook)
+    return found
+
+
+def _check_folder(out: Path) -> None:
+    try:
+        for name in ("figures", "tables"):
+            (out / name).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{out}: cannot be written ({error.strerror}).") from error
+
+
+def _table_of(cohort: Path) -> Path:
+    return cohort / "manifest.csv" if cohort.is_dir() else cohort
+
+
+def _counts(mapped: Mapping[str, MappedScan]) -> dict[str, float]:
+    """Counts of posterior views by scan, where pixels are counts."""
+    return {
+        scan_id: scan.posterior_counts
+        for scan_id, scan in mapped.items()
+        if scan.posterior_counts is not None
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Report:
+    """What is written.
+
+    Attributes:
+        found: the evaluation.
+        explanation: what maps are worth, or `None`.
+        mapped: scans with maps and pictures.
+        inputs: files that went in, by what they are.
+    """
+
+    found: Evaluation
+    explanation: Explanation | None
+    mapped: Mapping[str, MappedScan]
+    inputs: Mapping[str, Path]
+
+    def write(self, out: Path, *, workbook: bool) -> None:
+        created = datetime.now(UTC).isoformat(timespec="seconds")
+        hashes = {
+            name: hashlib.sha256(path.read_bytes()).hexdigest()
+            for name, path in self.inputs.items()
+        }
+        pictures = draw_figures(self.found)
+        tables = evaluation_tables(self.found)
+        sections: tuple[PageSection, ...] = ()
+        if self.explanation is not None:
+            pictures |= draw_explanation(self.explanation)
+            tables += explanation_tables(self.explanation)
+            sections = explanation_sections(self.explanation, pictures)
+        sections += failures_section(self.found, pictures_of(self.found.part, self.mapped))
+        document = evaluation_document(
+            self.found, pictures, created=created, facts=self._facts(hashes), more=sections
+        )
+        try:
+            for name, picture in pictures.items():
+                for suffix, content in (("png", picture.png), ("svg", picture.svg)):
+                    _write_bytes(out / "figures" / f"{name}.{suffix}", content)
+            for table in tables:
+                write_csv(table, out / "tables" / f"{table.name}.csv")
+            if workbook:
+                small = [table for table in tables if len(table.rows) <= _BIG]
+                write_workbook(small, out / "tables.xlsx", notice=NOTICE)
+            text = json.dumps(_as_json(self.found, tables, created, hashes), indent=1)
+            _write_bytes(out / "evaluation.json", text.encode("utf-8"))
+        except OSError as error:
+            raise OutputError(f"{out}: cannot be written ({error.strerror}).") from error
+        write_document(out / "report.html", document)
+
+    def _facts(self, hashes: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+        found = self.found
+        part = found.part
+        return (
+            *(
+                (name.capitalize(), f"{path.name}, sha256 {hashes[name][:12]}")
+                for name, path in self.inputs.items()
+            ),
+            ("Judged", f"{len(part.cases)} scans of the {part.split} split, "
+                       f"{int(part.positive.sum())} with disease"),
+            ("Operating point", found.judgement.point.source),
+            ("Resampling", found.settings.resampling.method),
+            ("Software", f"bonescint {__version__}"),
+        )  # fmt: skip
+
+
+def _write_bytes(path: Path, content: bytes) -> None:
+    beside = path.with_name(f".{path.name}.part")
+    beside.write_bytes(content)
+    beside.replace(path)
+
+
+def _as_json(
+    found: Evaluation, tables: tuple[Table, ...], created: str, hashes: Mapping[str, str]
+) -> dict[str, Any]:
+    settings = found.settings
+    threshold = found.judgement.point.threshold
+    return {
+        "schema_version": EVALUATION_SCHEMA_VERSION,
+        "notice": NOTICE,
+        "created": created,
+        "software": {"bonescint": __version__},
+        "inputs_sha256": hashes,
+        "settings": {
+            "judged": settings.judged.value,
+            "operating_point": threshold if math.isfinite(threshold) else None,
+            "operating_point_source": found.judgement.point.source,
+            "resamples": settings.resampling.resamples,
+            "stratified": settings.resampling.stratified,
+            "level": settings.resampling.level,
+            "seed": settings.resampling.seed,
+        },
+        "tables": {
+            table.name: {
+                "title": table.title,
+                "columns": list(table.columns),
+                "rows": [[_json_cell(cell) for cell in row] for row in table.rows],
+            }
+            for table in tables
+            if len(table.rows) <= _BIG
+        },
+    }
+
+
+def _json_cell(cell: object) -> object:
+    if isinstance(cell, float) and not math.isfinite(cell):
+        return None if math.isnan(cell) else "infinite"
+    return cell

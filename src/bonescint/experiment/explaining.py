@@ -1,0 +1,393 @@
+"""Explanation, measured: activation maps against lesion masks, and where false evidence lies."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bonescint.cohort import Manifest, read_truth
+from bonescint.dicom import read
+from bonescint.evaluate import Measure, Resampling
+from bonescint.evaluate.false_evidence import (
+    PlaceRow,
+    ScanEvidence,
+    body_outline,
+    evidence_table,
+    place_map,
+)
+from bonescint.evaluate.localisation import (
+    ScanLocalisation,
+    ViewEvidence,
+    find_peaks,
+    localise,
+    numbered_areas,
+)
+from bonescint.evaluate.localised import (
+    HIT_LEVEL,
+    FreeResponseCurve,
+    HitGroup,
+    ScanMarks,
+    free_response_measures,
+    hit_rates,
+    localisation_measures,
+)
+from bonescint.experiment.evaluating import Evaluation
+from bonescint.experiment.facts import truth_content
+from bonescint.experiment.joining import Part
+from bonescint.experiment.maps import MappedScan
+from bonescint.experiment.places import PLACE_NAMES, places_of
+from bonescint.explain import map_on_grid
+from bonescint.scan import BonescintError, Case, Focus, FocusKind, InputError, Truth, View
+
+_FIELD_MM = 1950.0
+"""Length of a whole-body field, for pictures that do not say how large a pixel is. Assumed."""
+
+_MARK_RESAMPLES = 500
+_SAME = 0.005
+"""Probabilities no further apart are the same; tables may be rounded."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LesionRecord:
+    """One lesion and how much evidence lies on it.
+
+    Attributes:
+        scan_id: of its scan.
+        contrast: to the bone around it, or not a number.
+        radius_mm: or not a number.
+        reached: highest value of the map on it, as a share of the scan's highest.
+    """
+
+    scan_id: str
+    contrast: float
+    radius_mm: float
+    reached: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Explanation:
+    """What maps of the judged scans are worth.
+
+    Attributes:
+        tolerance_mm: how far from a lesion still counts where so said.
+        called: scan by scan, true positives with lesions that can be seen.
+        missed: the same of false negatives.
+        measures: of the true positives.
+        measures_of_all: of all positives.
+        by_contrast: hit rate of lesions of true positives by contrast.
+        by_size: the same by radius.
+        lesions: all lesions of true positives.
+        curve: free response, of all judged scans with maps.
+        curve_measures: lesions found at given numbers of false marks.
+        false_positives: where their evidence lies, most frequent first.
+        left_out: judged scans that could not be measured and why, for people.
+        notes: what has to be known.
+    """
+
+    tolerance_mm: float
+    called: Mapping[str, ScanLocalisation]
+    missed: Mapping[str, ScanLocalisation]
+    measures: tuple[Measure, ...]
+    measures_of_all: tuple[Measure, ...]
+    by_contrast: tuple[HitGroup, ...]
+    by_size: tuple[HitGroup, ...]
+    lesions: tuple[LesionRecord, ...]
+    curve: FreeResponseCurve | None
+    curve_measures: tuple[Measure, ...]
+    false_positives: tuple[PlaceRow, ...]
+    left_out: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def measure_explanation(
+    found: Evaluation,
+    maps: Mapping[str, MappedScan],
+    *,
+    tolerance_mm: float = 15.0,
+) -> Explanation | None:
+    """Measure the maps of the judged scans.
+
+    Args:
+        found: the evaluation of the same predictions.
+        maps: by scan.
+        tolerance_mm: how far from a lesion still counts where so said.
+
+    Returns:
+        `None` if no judged scan has both a map and the truth about its lesions.
+
+    Raises:
+        InputError: a mask that does not fit its scan, or a truth file that cannot be read.
+    """
+    part, threshold = found.part, found.judgement.point.threshold
+    work = _Work(found.joined.manifest, tolerance_mm)
+    for case, probability in zip(part.cases, part.probabilities.tolist(), strict=True):
+        scan = maps.get(case.scan_id)
+        if scan is None or not scan.prediction.activation_maps:
+            work.left_out.append(f"{case.scan_id}: no map")
+            continue
+        if abs(scan.prediction.mbd_probability - probability) > _SAME:
+            work.differing += 1
+        if case.positive:
+            work.add_positive(case, scan, probability, called=probability >= threshold)
+        else:
+            work.add_negative(case, scan, probability, called=probability >= threshold)
+    if not work.called and not work.missed and not work.evidence:
+        return None
+    return work.summary(found.settings.resampling)
+
+
+class _Work:
+    """What is gathered, scan by scan.
+
+    Args:
+        manifest: that says where truth and scans lie.
+        tolerance_mm: of peaks and of the pointing game.
+    """
+
+    def __init__(self, manifest: Manifest, tolerance_mm: float) -> None:
+        self.manifest = manifest
+        self.tolerance_mm = tolerance_mm
+        self.called: dict[str, ScanLocalisation] = {}
+        self.missed: dict[str, ScanLocalisation] = {}
+        self.lesions: list[LesionRecord] = []
+        self.marks: list[ScanMarks] = []
+        self.evidence: list[ScanEvidence] = []
+        self.left_out: list[str] = []
+        self.without_outline = 0
+        self.assumed_spacing = 0
+        self.differing = 0
+
+    def add_positive(
+        self, case: Case, scan: MappedScan, probability: float, *, called: bool
+    ) -> None:
+        """Measure a scan with disease."""
+        truth = self._truth(case)
+        if truth is None or not truth.masks:
+            self.left_out.append(f"{case.scan_id}: nobody segmented its lesions")
+            return
+        views, foci = self._views(case, scan, truth)
+        if not any(view.lesions.any() for view in views):
+            self.left_out.append(f"{case.scan_id}: its masks are empty")
+            return
+        measured = localise(views, tolerance_mm=self.tolerance_mm)
+        (self.called if called else self.missed)[case.scan_id] = measured
+        highest = max(float(view.values.max()) for view in views)
+        self.marks.append(_marks(measured, probability, highest))
+        if called:
+            for hit in measured.lesions:
+                focus = foci.get(hit.number)
+                self.lesions.append(
+                    LesionRecord(
+                        scan_id=case.scan_id,
+                        contrast=_or_nan(None if focus is None else focus.contrast),
+                        radius_mm=_or_nan(None if focus is None else focus.radius_mm),
+                        reached=hit.reached,
+                    )
+                )
+
+    def add_negative(
+        self, case: Case, scan: MappedScan, probability: float, *, called: bool
+    ) -> None:
+        """Note the marks of a scan without disease; where they lie, if it is called."""
+        views = [
+            ViewEvidence(values=values, lesions=np.zeros(scan.shape, dtype=np.intp),
+                         pixel_mm=self._pixel_mm(scan))
+            for values in _grids(scan).values()
+        ]  # fmt: skip
+        peaks = find_peaks(views, [view.lesions for view in views], separation_mm=30.0)
+        highest = max(float(view.values.max()) for view in views)
+        ratings = [probability * peak.height / highest for peak in peaks]
+        self.marks.append(ScanMarks(lesions=np.zeros(0), others=np.array(ratings)))
+        if called and case.truth:
+            self._add_evidence(case, scan)
+
+    def _add_evidence(self, case: Case, scan: MappedScan) -> None:
+        content = truth_content(self.manifest.folder / case.truth)
+        try:
+            places = places_of(content, scan.shape[1])
+        except (KeyError, TypeError, ValueError):
+            self.left_out.append(f"{case.scan_id}: its truth file names no mimics")
+            return
+        pixel_mm = self._pixel_mm(scan)
+        outlines = self._outlines(case, scan, pixel_mm)
+        grids = _grids(scan)
+        found = [
+            place_map(scan.shape, places[view], PLACE_NAMES, pixel_mm,
+                      reach_mm=self.tolerance_mm, body=outlines.get(view))
+            for view in grids
+        ]  # fmt: skip
+        self.evidence.append(ScanEvidence.of(list(grids.values()), found, len(PLACE_NAMES)))
+
+    def _outlines(
+        self, case: Case, scan: MappedScan, pixel_mm: tuple[float, float]
+    ) -> dict[View, NDArray[np.bool_]]:
+        """The body's outline in each view; empty if the scan itself is not at hand."""
+        try:
+            if not case.file:
+                raise InputError(case.scan_id, "has no file", "Give one")
+            stored = read(self.manifest.path(case))
+        except BonescintError:
+            self.without_outline += 1
+            return {}
+        return {
+            view: body_outline(image, pixel_mm)
+            for view, image in stored.images()
+            if image.shape == scan.shape
+        }
+
+    def _truth(self, case: Case) -> Truth | None:
+        return read_truth(self.manifest.folder / case.truth) if case.truth else None
+
+    def _pixel_mm(self, scan: MappedScan) -> tuple[float, float]:
+        if scan.pixel_spacing_mm is not None:
+            return scan.pixel_spacing_mm
+        self.assumed_spacing += 1
+        return (_FIELD_MM / scan.shape[0],) * 2
+
+    def _views(
+        self, case: Case, scan: MappedScan, truth: Truth
+    ) -> tuple[list[ViewEvidence], dict[int, Focus]]:
+        """Each view's map and numbered lesions; the lesions by number."""
+        pixel_mm = self._pixel_mm(scan)
+        number_of: dict[tuple[object, ...], int] = {}
+        foci: dict[int, Focus] = {}
+        in_view: dict[View, list[tuple[int, Focus]]] = {view: [] for view in View}
+        for focus in truth.foci:
+            if focus.kind is not FocusKind.METASTASIS:
+                continue
+            number = number_of.setdefault(_identity(focus), len(number_of) + 1)
+            foci.setdefault(number, focus)
+            in_view[focus.view].append((number, focus))
+        views, highest = [], len(number_of)
+        for view, values in _grids(scan).items():
+            mask = truth.masks.get(view, np.zeros(scan.shape, dtype=bool))
+            if mask.shape != scan.shape:
+                problem = (
+                    f"the mask of {case.scan_id} is {mask.shape}, its {view} view {scan.shape}"
+                )
+                raise InputError(
+                    self.manifest.folder / case.truth, problem, "Give masks of the scan's pixels"
+                )
+            listed = in_view[view]
+            areas = numbered_areas(
+                mask,
+                np.array([(f.row, f.column) for _, f in listed], dtype=float).reshape(-1, 2),
+                np.array([n for n, _ in listed], dtype=np.intp),
+                pixel_mm,
+            )
+            if not listed:  # pieces of a mask without foci: numbers of their own
+                areas = np.where(areas > 0, areas + highest, 0)
+                highest = max(highest, int(areas.max()))
+            views.append(ViewEvidence(values=values, lesions=areas, pixel_mm=pixel_mm))
+        return views, foci
+
+    def summary(self, resampling: Resampling) -> Explanation:
+        """Everything over scans."""
+        marks = replace(resampling, resamples=min(resampling.resamples, _MARK_RESAMPLES))
+        everyone = [*self.called.values(), *self.missed.values()]
+        with_lesions = bool(everyone)
+        notes = []
+        if self.without_outline:
+            notes.append(
+                f"{self.without_outline} false positives have no scan file at hand: nothing of "
+                "theirs can be told to lie outside the body."
+            )
+        if self.differing:
+            notes.append(
+                f"{self.differing} scans have another probability where their maps stand than "
+                "among the judged predictions: are the maps of the same model?"
+            )
+        if self.assumed_spacing:
+            notes.append(
+                "Some scans do not say how large a pixel is: a field of "
+                f"{_FIELD_MM / 1000:g} m was assumed for distances."
+            )
+        return Explanation(
+            tolerance_mm=self.tolerance_mm,
+            called=self.called,
+            missed=self.missed,
+            measures=_measures(list(self.called.values()), resampling),
+            measures_of_all=_measures(everyone, resampling),
+            by_contrast=_by(self.lesions, "contrast", resampling),
+            by_size=_by(self.lesions, "radius_mm", resampling),
+            lesions=tuple(self.lesions),
+            curve=FreeResponseCurve.of(self.marks) if with_lesions else None,
+            curve_measures=free_response_measures(self.marks, marks) if with_lesions else (),
+            false_positives=evidence_table(self.evidence, PLACE_NAMES, resampling)
+            if self.evidence
+            else (),
+            left_out=tuple(self.left_out),
+            notes=tuple(notes),
+        )
+
+
+def _measures(scans: Sequence[ScanLocalisation], resampling: Resampling) -> tuple[Measure, ...]:
+    return localisation_measures(scans, resampling) if scans else ()
+
+
+def _identity(focus: Focus) -> tuple[object, ...]:
+    """What makes two foci of two views one lesion."""
+    if focus.contrast is None:
+        return (focus.view, focus.row, focus.column)
+    return (focus.region, focus.cause, focus.radius_mm, focus.contrast)
+
+
+def _grids(scan: MappedScan) -> dict[View, NDArray[np.float32]]:
+    """The map of each view on the view's own pixels."""
+    rows, columns = scan.shape
+    return {
+        view: np.maximum(map_on_grid(activation, scan.shape, rows=rows, columns=columns), 0)
+        for view in View
+        if (activation := scan.prediction.activation_map(view)) is not None
+    }
+
+
+def _marks(measured: ScanLocalisation, probability: float, highest: float) -> ScanMarks:
+    """Peaks rated by the scan's probability, in proportion to their height."""
+    best: dict[int, float] = {}
+    others = []
+    for peak in measured.peaks:
+        rating = probability * peak.height / highest
+        if peak.lesion:
+            best[peak.lesion] = max(best.get(peak.lesion, -math.inf), rating)
+        else:
+            others.append(rating)
+    lesions = [best.get(hit.number, -math.inf) for hit in measured.lesions]
+    return ScanMarks(lesions=np.array(lesions), others=np.array(others))
+
+
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else float(value)
+
+
+def _by(
+    lesions: Sequence[LesionRecord], attribute: str, resampling: Resampling
+) -> tuple[HitGroup, ...]:
+    """Hit rates in thirds of an attribute of these lesions."""
+    values = np.array([getattr(lesion, attribute) for lesion in lesions], dtype=np.float64)
+    known = values[np.isfinite(values)]
+    if known.size < 3:
+        return ()
+    edges = sorted({round(float(e), 1) for e in np.percentile(known, [100 / 3, 200 / 3])})
+    names = [f"under {edges[0]:g}"]
+    names += [f"{low:g} to under {high:g}" for low, high in pairwise(edges)]
+    names.append(f"{edges[-1]:g} and over")
+    group = np.where(np.isnan(values), -1, np.digitize(values, edges))
+    _, scan = np.unique([lesion.scan_id for lesion in lesions], return_inverse=True)
+    hit = np.array([lesion.reached >= HIT_LEVEL for lesion in lesions])
+    return hit_rates(hit, scan, group, names, resampling)
+
+
+def pictures_of(part: Part, maps: Mapping[str, MappedScan]) -> dict[str, Path]:
+    """Paths of the pictures of judged scans that have one."""
+    return {
+        case.scan_id: scan.picture
+        for case in part.cases
+        if (scan := maps.get(case.scan_id)) is not None and scan.picture is not None
+    }

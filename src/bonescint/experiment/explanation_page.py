@@ -1,0 +1,253 @@
+"""What maps are worth, as a section of the page, figures and tables."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+from bonescint.evaluate.canvas import Picture
+from bonescint.evaluate.localised import HIT_LEVEL, HitGroup
+from bonescint.evaluate.map_figures import free_response_figure, hit_rate_figure, places_figure
+from bonescint.evaluate.tables import Cell, Table, measures_table
+from bonescint.experiment.evaluating import Evaluation
+from bonescint.experiment.evaluation_page import measures_page_table
+from bonescint.experiment.explaining import Explanation
+from bonescint.report.document_page import PageFigure, PageSection, PageTable
+
+_MOST_FAILURES = 6
+_WIDTH = 760
+
+
+def draw_explanation(found: Explanation) -> dict[str, Picture]:
+    """Every figure, by the name of its file.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    drawn = {}
+    if found.curve is not None:
+        drawn["free_response"] = free_response_figure(found.curve, found.curve_measures)
+    if found.by_contrast or found.by_size:
+        drawn["lesions_hit"] = hit_rate_figure(
+            (("Contrast to the bone around it", found.by_contrast),
+             ("Radius, mm", found.by_size))
+        )  # fmt: skip
+    if found.false_positives:
+        drawn["false_evidence"] = places_figure(found.false_positives)
+    return drawn
+
+
+def explanation_tables(found: Explanation) -> tuple[Table, ...]:
+    """The tables, at full precision."""
+    scans: list[tuple[Cell, ...]] = [
+        (scan_id, outcome, one.pointing, one.pointing_near, one.energy_inside, one.lesion_share,
+         one.best_iou, len(one.lesions), sum(le.reached >= HIT_LEVEL for le in one.lesions))
+        for outcome, group in (("true positive", found.called), ("false negative", found.missed))
+        for scan_id, one in group.items()
+    ]  # fmt: skip
+    tables = [
+        measures_table("localisation", "Maps of true positives", found.measures),
+        measures_table("localisation_all", "Maps of all positives", found.measures_of_all),
+        measures_table("free_response", "Free response", found.curve_measures),
+        _hit_table(found),
+        Table(
+            name="localisation_scans",
+            title="Maps, scan by scan",
+            columns=("scan_id", "outcome", "pointing_game", "pointing_game_near", "energy_inside",
+                     "lesion_share", "best_iou", "lesions", "lesions_hit"),
+            rows=tuple(scans),
+        ),
+        Table(
+            name="lesions",
+            title="Lesions of true positives",
+            columns=("scan_id", "contrast", "radius_mm", "reached"),
+            rows=tuple((le.scan_id, _known(le.contrast), _known(le.radius_mm), le.reached)
+                       for le in found.lesions),
+        ),
+        Table(
+            name="false_evidence",
+            title="Where the evidence of false positives lies",
+            columns=("place", "scans_with_highest", "scans", "share", "low", "high",
+                     "evidence", "evidence_low", "evidence_high", "area"),
+            rows=tuple(
+                (row.name, row.scans, row.of, row.highest.value, row.highest.low,
+                 row.highest.high, row.evidence.value, _known(row.evidence.low),
+                 _known(row.evidence.high), row.area)
+                for row in found.false_positives
+            ),
+        ),
+    ]  # fmt: skip
+    return tuple(table for table in tables if table.rows)
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def _hit_table(found: Explanation) -> Table:
+    rows: list[tuple[Cell, ...]] = [
+        (name, group.name, group.lesions, _known(group.rate.value), _known(group.rate.low),
+         _known(group.rate.high))
+        for name, groups in (("contrast", found.by_contrast), ("radius_mm", found.by_size))
+        for group in groups
+    ]  # fmt: skip
+    return Table(name="lesions_hit", title="Lesions hit, by contrast and size",
+                 columns=("by", "group", "lesions", "share_hit", "low", "high"),
+                 rows=tuple(rows))  # fmt: skip
+
+
+def explanation_sections(
+    found: Explanation, pictures: Mapping[str, Picture]
+) -> tuple[PageSection, ...]:
+    """The sections of the page."""
+    return (_localisation(found, pictures), *_false_evidence(found, pictures))
+
+
+def _localisation(found: Explanation, pictures: Mapping[str, Picture]) -> PageSection:
+    captions = {
+        "free_response": "Free response: peaks of the maps of all judged scans, rated by the "
+        "scan's probability in proportion to their height. Bars are intervals over scans.",
+        "lesions_hit": "Lesions of true positives that are hit: the map reaches half of the "
+        "scan's highest value on them.",
+    }
+    figures = tuple(
+        PageFigure(caption=caption, content=pictures[name].svg, alternative=caption)
+        for name, caption in captions.items()
+        if name in pictures
+    )
+    tables = []
+    if found.measures:
+        title = f"Maps of {len(found.called)} true positives"
+        tables.append(measures_page_table(title, found.measures))
+    if found.missed and found.measures_of_all:
+        count = len(found.called) + len(found.missed)
+        title = f"Maps of all {count} positives, missed ones included"
+        tables.append(measures_page_table(title, found.measures_of_all))
+    if found.curve_measures:
+        tables.append(measures_page_table("Free response", found.curve_measures))
+    tables += [
+        _hit_page_table(name, groups)
+        for name, groups in (("contrast", found.by_contrast), ("radius, mm", found.by_size))
+        if groups
+    ]
+    notes = list(found.notes)
+    if found.left_out:
+        shown = "; ".join(found.left_out[:20])
+        more = len(found.left_out) - 20
+        notes.append(
+            f"{len(found.left_out)} judged scans could not be measured: {shown}"
+            + (f"; and {more} more." if more > 0 else ".")
+        )
+    return PageSection(
+        title="Explanation, measured",
+        paragraphs=(
+            "Activation maps for disease against the lesion masks. The tolerance, where one is "
+            f"named, is {found.tolerance_mm:g} mm from a lesion's edge. What chance would score "
+            "stands below each figure.",
+        ),
+        warnings=tuple(notes),
+        figures=figures,
+        tables=tuple(tables),
+    )
+
+
+def _hit_page_table(name: str, groups: tuple[HitGroup, ...]) -> PageTable:
+    return PageTable(
+        caption=f"Lesions hit, by {name}",
+        columns=(name.capitalize(), "Lesions", "Share hit (interval over scans)"),
+        rows=tuple((group.name, str(group.lesions), group.rate.text()) for group in groups),
+        numeric=(1, 2),
+    )
+
+
+def _false_evidence(found: Explanation, pictures: Mapping[str, Picture]) -> tuple[PageSection, ...]:
+    if not found.false_positives:
+        return ()
+    caption = "Where the evidence of false positives lies."
+    count = found.false_positives[0].of
+    return (
+        PageSection(
+            title="Where false evidence lies",
+            paragraphs=(
+                f"Maps of {count} false positives. Each pixel belongs to the organ or mimic whose "
+                f"edge is nearest, if it is within {found.tolerance_mm:g} mm; else to the body, or "
+                "to what is outside it.",
+            ),
+            figures=(
+                PageFigure(caption=caption, content=pictures["false_evidence"].svg,
+                           alternative=caption, wide=True),
+            ),
+            tables=(
+                PageTable(
+                    caption="Places, most frequent first",
+                    columns=("Place", "Highest evidence there", "Share of scans (interval)",
+                             "Share of the evidence (interval)", "Share of the image"),
+                    rows=tuple(
+                        (row.name, f"{row.scans}/{row.of}", row.highest.text(),
+                         row.evidence.text(), f"{row.area:.3f}")
+                        for row in found.false_positives
+                    ),
+                    numeric=(1, 2, 3, 4),
+                ),
+            ),
+        ),
+    )  # fmt: skip
+
+
+def failures_section(found: Evaluation, pictures: Mapping[str, Path]) -> tuple[PageSection, ...]:
+    """A gallery of the worst failures: pictures of the most certain wrong calls.
+
+    Args:
+        found: the evaluation.
+        pictures: path of each scan's picture, as `bonescint classify` draws it.
+    """
+    figures = []
+    threshold = found.judgement.point.threshold
+    part = found.part
+    rows = [
+        (case, probability)
+        for case, probability in zip(part.cases, part.probabilities.tolist(), strict=True)
+        if case.scan_id in pictures
+    ]
+    false_positives = [row for row in rows if not row[0].positive and row[1] >= threshold]
+    false_negatives = [row for row in rows if row[0].positive and row[1] < threshold]
+    false_positives.sort(key=lambda row: -row[1])
+    false_negatives.sort(key=lambda row: row[1])
+    for word, group in (("False positive", false_positives), ("False negative", false_negatives)):
+        for case, probability in group[:_MOST_FAILURES]:
+            content = _small(pictures[case.scan_id])
+            if content is None:
+                continue
+            caption = f"{word}: {case.scan_id}, probability {probability:.3f}"
+            figures.append(PageFigure(caption=caption, content=content, alternative=caption,
+                                      media_type="image/webp"))  # fmt: skip
+    if not figures:
+        return ()
+    return (
+        PageSection(
+            title="Failures",
+            paragraphs=(
+                f"The most certain wrong calls, at most {_MOST_FAILURES} of each kind "
+                f"(of {len(false_positives)} false positives and {len(false_negatives)} false "
+                "negatives that have a picture).",
+            ),
+            figures=tuple(figures),
+        ),
+    )
+
+
+def _small(path: Path) -> bytes | None:
+    """A smaller copy of a picture as WebP, or `None` if it cannot be read."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as picture:
+            height = round(picture.height * _WIDTH / picture.width)
+            small = picture.convert("RGB").resize((_WIDTH, height), Image.Resampling.LANCZOS)
+    except (OSError, ValueError):
+        return None
+    buffer = io.BytesIO()
+    small.save(buffer, format="WEBP", quality=80)
+    return buffer.getvalue()

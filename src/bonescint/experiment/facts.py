@@ -1,0 +1,142 @@
+"""What is known of the cases beside their scans: factors of subgroups, facts of the control."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bonescint.cohort import Manifest
+from bonescint.evaluate import ClinicalFacts, Factor
+from bonescint.scan import Case, InputError
+
+_AGES = (50.0, 65.0, 75.0)
+_LESIONS = (2.0, 5.0, 20.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseFacts:
+    """What truth and results files say of a case.
+
+    Attributes:
+        lesions: metastases, each once however many views show it; `None` if nobody counted.
+        contrast: highest contrast of one of them, or `None`.
+        counts: in the posterior view, or `None`.
+    """
+
+    lesions: int | None = None
+    contrast: float | None = None
+    counts: float | None = None
+
+
+def facts_of(
+    cases: Iterable[Case], manifest: Manifest, counts: Mapping[str, float] | None = None
+) -> tuple[CaseFacts, ...]:
+    """Read what the truth files of cases say.
+
+    Args:
+        cases: of the manifest.
+        manifest: that says where truth files lie.
+        counts: of posterior views by scan, for cases whose truth does not say.
+
+    Raises:
+        InputError: truth files that cannot be read, the first one named.
+    """
+    known = counts or {}
+    return tuple(_of_case(case, manifest.folder, known.get(case.scan_id)) for case in cases)
+
+
+def _of_case(case: Case, folder: Path, counts: float | None) -> CaseFacts:
+    if not case.truth:
+        return CaseFacts(counts=counts)
+    content = truth_content(folder / case.truth)
+    try:
+        metastases = {
+            (focus["region"], focus["radius_mm"], focus["contrast"])
+            for focus in content["foci"]
+            if focus["kind"] == "metastasis"
+        }
+        simulated = content.get("parameters", {}).get("counts")
+    except (KeyError, TypeError, AttributeError) as error:
+        problem = f"not a readable truth file ({type(error).__name__})"
+        raise InputError(folder / case.truth, problem, "Make it again") from error
+    contrasts = [contrast for _, _, contrast in metastases if contrast is not None]
+    return CaseFacts(
+        lesions=len(metastases),
+        contrast=max(contrasts) if contrasts else None,
+        counts=counts if simulated is None else float(simulated),
+    )
+
+
+def truth_content(path: Path) -> dict[str, Any]:
+    """The JSON of a truth file, without its masks: a hundred times faster.
+
+    Raises:
+        InputError: missing or damaged.
+    """
+    try:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+            content = json.loads(str(archive["json"]))
+    except (OSError, KeyError, ValueError, TypeError, EOFError, BadZipFile) as error:
+        problem = f"not a readable truth file ({type(error).__name__})"
+        raise InputError(path, problem, "Make it again") from error
+    if not isinstance(content, dict):
+        raise InputError(path, "not a readable truth file (no table)", "Make it again")
+    return content
+
+
+def clinical_facts(cases: Sequence[Case]) -> ClinicalFacts:
+    """Age, sex and primary tumour, as the manifest gives them."""
+    return ClinicalFacts(
+        age=np.array([math.nan if case.age is None else case.age for case in cases]),
+        sex=tuple(case.sex for case in cases),
+        primary=tuple(case.primary for case in cases),
+    )
+
+
+def factors_of(cases: Sequence[Case], facts: Sequence[CaseFacts]) -> tuple[Factor, ...]:
+    """What cases can be divided by; factors with fewer than two levels are left out.
+
+    Ages are cut at 50, 65 and 75 years, lesions at 2, 5 and 20, contrast and counts at the
+    thirds of these cases.
+    """
+    positive = np.array([case.positive for case in cases])
+    ages = np.array([math.nan if case.age is None else case.age for case in cases])
+    lesions = np.where(positive, _numbers([one.lesions for one in facts]), np.nan)
+    contrast = np.where(positive, _numbers([one.contrast for one in facts]), np.nan)
+    counts = _numbers([one.counts for one in facts]) / 1e3
+    found = [
+        Factor.of_names("Centre", [case.centre for case in cases]),
+        Factor.of_names("Sex", [case.sex for case in cases]),
+        Factor.of_numbers("Age, years", ages, _AGES),
+        Factor.of_names("Primary tumour", [case.primary or "none" for case in cases]),
+        Factor.of_numbers("Lesions", lesions, _LESIONS, positives_only=True),
+    ]
+    for name, values, digits, of_positives in (
+        ("Highest contrast of a lesion", contrast, 1, True),
+        ("Counts of the posterior view, thousands", counts, 0, False),
+    ):
+        edges = _thirds(values, digits)
+        if edges:
+            found.append(
+                Factor.of_numbers(name, values, edges, positives_only=of_positives, digits=digits)
+            )
+    return tuple(factor for factor in found if len(factor.levels) > 1)
+
+
+def _numbers(values: Iterable[float | None]) -> NDArray[np.float64]:
+    return np.array([math.nan if value is None else value for value in values], dtype=np.float64)
+
+
+def _thirds(values: NDArray[np.float64], digits: int) -> list[float]:
+    known = values[np.isfinite(values)]
+    if known.size < 3:
+        return []
+    return sorted({round(float(edge), digits) for edge in np.percentile(known, [100 / 3, 200 / 3])})

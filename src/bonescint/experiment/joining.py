@@ -1,0 +1,247 @@
+"""Predictions joined with the cohort that they are judged by; nothing is dropped in silence."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bonescint.cohort import Manifest
+from bonescint.evaluate import ScoredCases
+from bonescint.scan import Case, InputError, Split
+
+_REQUIRED = ("scan_id", "mbd_probability")
+_MOST_NAMED = 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictionRow:
+    """One row of a table of predictions.
+
+    Attributes:
+        scan_id: identifier of the scan.
+        mbd_probability: 0 to 1.
+        row: of the table; the header is row 1.
+    """
+
+    scan_id: str
+    mbd_probability: float
+    row: int
+
+
+def read_predictions(path: Path | str) -> tuple[PredictionRow, ...]:
+    """Read anyone's predictions: a CSV table with `scan_id` and `mbd_probability`.
+
+    Other columns are passed over, so `results.csv` of `bonescint classify` will do.
+
+    Args:
+        path: of the table.
+
+    Raises:
+        InputError: unreadable, columns missing, no row; or rows that are wrong, all of them
+            named: an empty identifier, one that is there twice, what is no probability.
+    """
+    source = Path(path)
+    try:
+        with source.open(newline="", encoding="utf-8-sig") as stream:
+            table = csv.DictReader(stream)
+            columns = [name.strip() for name in table.fieldnames or []]
+            table.fieldnames = columns
+            rows = [(table.line_num, row) for row in table]
+    except FileNotFoundError as error:
+        raise InputError(source, "no such file", "Give a table of predictions") from error
+    except (OSError, ValueError, csv.Error) as error:
+        problem = f"not a readable table ({type(error).__name__})"
+        raise InputError(source, problem, "Give a CSV table") from error
+    missing = [name for name in _REQUIRED if name not in columns]
+    if missing:
+        there = ", ".join(columns) or "none"
+        problem = f"columns missing: {', '.join(missing)} (there are: {there})"
+        raise InputError(source, problem, "Give scan_id and mbd_probability, a row a scan")
+    if not rows:
+        raise InputError(source, "has no predictions", "Give a row a scan")
+    return _checked(source, rows)
+
+
+def _checked(
+    source: Path, rows: Sequence[tuple[int, Mapping[str, str | None]]]
+) -> tuple[PredictionRow, ...]:
+    found, problems, first_row = [], [], dict[str, int]()
+    for number, row in rows:
+        scan_id = (row["scan_id"] or "").strip()
+        text = (row["mbd_probability"] or "").strip()
+        if not scan_id:
+            problems.append(f"row {number}, column scan_id: is empty")
+        elif scan_id in first_row:
+            earlier = first_row[scan_id]
+            problems.append(f"row {number}, column scan_id: {scan_id} is in row {earlier} too")
+        else:
+            first_row[scan_id] = number
+        probability = _probability(text)
+        if probability is None:
+            wanted = "must be a number from 0 to 1"
+            problems.append(f"row {number}, column mbd_probability: {wanted}, got '{text}'")
+        else:
+            found.append(PredictionRow(scan_id=scan_id, mbd_probability=probability, row=number))
+    refuse(source, problems, "Correct the table")
+    return tuple(found)
+
+
+def _probability(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) and 0 <= value <= 1 else None
+
+
+def refuse(source: object, problems: Sequence[str], remedy: str) -> None:
+    """One error that names every problem, the first thirty if they are many; none: nothing.
+
+    Raises:
+        InputError: there is a problem.
+    """
+    if not problems:
+        return
+    if len(problems) == 1:
+        raise InputError(source, problems[0], remedy)
+    named = "; ".join(problems[:_MOST_NAMED])
+    hidden = len(problems) - _MOST_NAMED
+    more = f"; and {hidden} more" if hidden > 0 else ""
+    raise InputError(source, f"{len(problems)} problems: {named}{more}", remedy)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Part:
+    """The cases of one split that have a prediction, and those that have none.
+
+    Attributes:
+        split: which.
+        cases: with a prediction, in the manifest's order.
+        probabilities: float64 (cases,).
+        missing: cases without a prediction.
+    """
+
+    split: Split
+    cases: tuple[Case, ...]
+    probabilities: NDArray[np.float64]
+    missing: tuple[Case, ...]
+
+    @property
+    def positive(self) -> NDArray[np.bool_]:
+        """The reference standard, bool (cases,)."""
+        return np.array([case.positive for case in self.cases], dtype=bool)
+
+    @property
+    def scored(self) -> ScoredCases:
+        """Scores and truth.
+
+        Raises:
+            ParameterError: no case.
+        """
+        return ScoredCases(scores=self.probabilities, positive=self.positive)
+
+    @property
+    def patients(self) -> NDArray[np.intp] | None:
+        """Number of each case's patient, or `None` if nobody has more than one scan."""
+        _, number = np.unique([case.patient_id for case in self.cases], return_inverse=True)
+        return None if np.unique(number).size == number.size else number
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Joined:
+    """Predictions and the cohort.
+
+    Attributes:
+        manifest: the cohort.
+        parts: the splits, in the order train, validation, test.
+        unknown: predictions of scans that are not in the manifest, which the caller chose to
+            leave out.
+    """
+
+    manifest: Manifest
+    parts: tuple[Part, ...]
+    unknown: tuple[PredictionRow, ...] = ()
+
+    def part(self, split: Split) -> Part:
+        """The part of a split."""
+        return next(part for part in self.parts if part.split is split)
+
+
+def join(
+    predictions: Sequence[PredictionRow],
+    manifest: Manifest,
+    *,
+    source: object,
+    ignore_unknown: bool = False,
+) -> Joined:
+    """Give every case its prediction.
+
+    Args:
+        predictions: as `read_predictions` gives them.
+        manifest: the cohort.
+        source: what to call the predictions in an error.
+        ignore_unknown: leave out predictions of scans that are not in the manifest, instead of
+            refusing them.
+
+    Returns:
+        The splits; cases without a prediction are kept apart in each.
+
+    Raises:
+        InputError: predictions of scans that the manifest does not know, all of them named.
+
+    Examples:
+        >>> case = Case(scan_id="bs-1", patient_id="p", centre="A", split=Split.TEST, positive=True)
+        >>> manifest = Manifest(cases=(case,), folder=Path("."))
+        >>> row = PredictionRow(scan_id="bs-1", mbd_probability=0.7, row=2)
+        >>> join([row], manifest, source="p.csv").part(Split.TEST).probabilities.tolist()
+        [0.7]
+    """
+    known = {case.scan_id for case in manifest.cases}
+    unknown = tuple(row for row in predictions if row.scan_id not in known)
+    if unknown and not ignore_unknown:
+        refuse(
+            source,
+            [f"row {row.row}, column scan_id: the manifest has no scan {row.scan_id}"
+             for row in unknown],
+            "Give the cohort that was predicted, or leave such rows out (--ignore-unknown)",
+        )  # fmt: skip
+    probability = {row.scan_id: row.mbd_probability for row in predictions}
+    parts = []
+    for split in Split:
+        cases = manifest.split(split)
+        there = tuple(case for case in cases if case.scan_id in probability)
+        parts.append(
+            Part(
+                split=split,
+                cases=there,
+                probabilities=np.array([probability[case.scan_id] for case in there]),
+                missing=tuple(case for case in cases if case.scan_id not in probability),
+            )
+        )
+    return Joined(manifest=manifest, parts=tuple(parts), unknown=unknown)
+
+
+def require_judgeable(part: Part, source: object, purpose: str) -> None:
+    """Refuse a split that cannot serve its purpose.
+
+    Raises:
+        InputError: it has no case with a prediction, or cases of one class only.
+    """
+    counts = int(part.positive.sum()), int((~part.positive).sum())
+    if not part.cases:
+        absent = f" ({len(part.missing)} scans have none)" if part.missing else ""
+        problem = f"split {part.split}: no scan with a prediction{absent}, to {purpose}"
+        raise InputError(source, problem, "Predict them, or give another split")
+    if 0 in counts:
+        kind = "positives" if counts[0] == 0 else "negatives"
+        problem = (
+            f"split {part.split}, column label: no {kind} among {len(part.cases)} scans with a "
+            f"prediction, so they cannot {purpose}"
+        )
+        raise InputError(source, problem, "Both classes are needed")

@@ -1,0 +1,106 @@
+"""What a network may take for disease in a simulated scan: organs and mimics, by group."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bonescint.evaluate.false_evidence import ELSEWHERE, OUTSIDE, Place
+from bonescint.scan import View
+
+_GROUPS: Mapping[str, str] = {
+    "injection site": "injection site",
+    "bladder": "bladder",
+    "kidney": "kidney or ureter",
+    "renal pelvis": "kidney or ureter",
+    "hydronephrosis": "kidney or ureter",
+    "ureter": "kidney or ureter",
+    "urine contamination": "urine outside the body's organs",
+    "catheter": "urine outside the body's organs",
+    "urine bag": "urine outside the body's organs",
+    "bowel or stomach": "other soft tissue",
+    "thyroid": "other soft tissue",
+    "blood pool": "other soft tissue",
+    "breast": "other soft tissue",
+    "liver": "other soft tissue",
+    "lymph node": "other soft tissue",
+    "facet or osteophyte": "degenerative spine",
+    "dental": "teeth, jaws or sinuses",
+    "upper jaw": "teeth, jaws or sinuses",
+    "sinus": "teeth, jaws or sinuses",
+    "frontal skull": "frontal skull",
+    "Paget's disease": "Paget's disease",
+    "coin": "worn object",
+    "necklace": "worn object",
+    "belt buckle": "worn object",
+    "bra wire": "worn object",
+    "bra clasp": "worn object",
+    "pacemaker": "worn object",
+}
+_JOINT = "joint"
+_LARGEST_MM = 60.0
+"""No place reaches further: Paget's disease has a radius that takes the whole bone."""
+
+PLACE_NAMES: tuple[str, ...] = (
+    *dict.fromkeys((*_GROUPS.values(), "fracture", "prosthesis", _JOINT)),
+    ELSEWHERE,
+    OUTSIDE,
+)
+
+
+def place_group(cause: str) -> str:
+    """The group of a cause: of an organ or a mimic.
+
+    Examples:
+        >>> [place_group(cause) for cause in ("bladder", "rib fracture", "knee, medial")]
+        ['bladder', 'fracture', 'joint']
+    """
+    if cause in _GROUPS:
+        return _GROUPS[cause]
+    if "fracture" in cause:
+        return "fracture"
+    return "prosthesis" if "prosthesis" in cause else _JOINT
+
+
+def places_of(content: Mapping[str, Any], columns: int) -> dict[View, list[Place]]:
+    """Mimics and organs of a simulated scan, in pixels of each view.
+
+    Mimics come from the truth's foci, organs from the parameters that were drawn: their centre
+    in mm is projected as the simulator does.
+
+    Args:
+        content: of a truth file.
+        columns: of a view.
+
+    Raises:
+        KeyError: a truth file without what the simulator writes.
+    """
+    found: dict[View, list[Place]] = {view: [] for view in View}
+    for focus in content["foci"]:
+        if focus["kind"] == "metastasis":
+            continue
+        found[View(focus["view"])].append(
+            Place(
+                name=place_group(focus["cause"]),
+                row=focus["row"],
+                column=focus["column"],
+                radius_mm=min(focus["radius_mm"] or 0.0, _LARGEST_MM),
+            )
+        )
+    parameters = content.get("parameters", {})
+    for organ in parameters.get("organs", ()):
+        pixel = parameters["camera"]["pixel_mm"]
+        across, _, height = organ["centre_mm"]
+        row = (parameters["top_mm"] - height) / pixel - 0.5
+        column = (across - parameters["left_mm"]) / pixel - 0.5
+        for view in View:
+            seen_from_behind = view is View.POSTERIOR
+            found[view].append(
+                Place(
+                    name=place_group(organ["cause"]),
+                    row=row,
+                    column=columns - 1 - column if seen_from_behind else column,
+                    radius_mm=min(organ["radius_mm"], _LARGEST_MM),
+                )
+            )
+    return found

@@ -1,0 +1,171 @@
+"""A page of sections with text, tables and figures: one file, no request leaves it."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bonescint.report.results_page import _asset, _csp_hash
+from bonescint.report.text import displayable
+from bonescint.scan import OutputError, ParameterError
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+_TEMPLATE = "document.html.jinja"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageTable:
+    """A table of text.
+
+    Attributes:
+        caption: above it.
+        columns: heads.
+        rows: cells; the first of each row names it.
+        note: below it, or empty.
+        numeric: columns whose cells stand to the right, by number.
+    """
+
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+    numeric: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row) != len(self.columns):
+                requirement = f"{len(self.columns)} cells wide"
+                raise ParameterError("rows", f"PageTable {self.caption}", requirement, len(row))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageFigure:
+    """A picture that goes into the page.
+
+    Attributes:
+        caption: below it.
+        content: of the file.
+        media_type: `"image/svg+xml"`, `"image/png"` or `"image/webp"`.
+        alternative: what it shows, for those who do not see it.
+        wide: whether it takes the whole width.
+    """
+
+    caption: str
+    content: bytes
+    alternative: str
+    media_type: str = "image/svg+xml"
+    wide: bool = False
+
+    @property
+    def uri(self) -> str:
+        """The picture as a data URI."""
+        return f"data:{self.media_type};base64," + base64.b64encode(self.content).decode("ascii")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageSection:
+    """A part of the page, in the order paragraphs, figures, tables.
+
+    Attributes:
+        title: of the part.
+        paragraphs: of text.
+        warnings: paragraphs that must not be overlooked.
+        figures: side by side where there is room.
+        tables: below each other.
+    """
+
+    title: str
+    paragraphs: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    figures: tuple[PageFigure, ...] = ()
+    tables: tuple[PageTable, ...] = ()
+
+    @property
+    def anchor(self) -> str:
+        """A name for links inside the page."""
+        return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-") or "section"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """A page.
+
+    Attributes:
+        title: of the page.
+        notice: the sentence that must be read first (research use only, ...).
+        created: when, as text.
+        facts: label and value of what the page is about.
+        headlines: label, figure and a line below it: what is looked for first.
+        sections: the parts.
+    """
+
+    title: str
+    notice: str
+    created: str
+    facts: tuple[tuple[str, str], ...] = ()
+    headlines: tuple[tuple[str, str, str], ...] = ()
+    sections: tuple[PageSection, ...] = ()
+
+
+def write_document(path: Path, document: Document) -> None:
+    """Write a self-contained page, beside its place, and rename it into it.
+
+    Its content security policy forbids every request; all text is escaped.
+
+    Args:
+        path: of the page; its folder must exist.
+        document: what stands on it.
+
+    Raises:
+        OutputError: it cannot be written.
+
+    Examples:
+        >>> import tempfile
+        >>> table = PageTable(caption="Counts", columns=("truth", "n"), rows=(("<ill>", "3"),))
+        >>> page = Document(title="Evaluation", notice="Research use only.", created="today",
+        ...                 sections=(PageSection(title="Flow", tables=(table,)),))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_document(Path(folder) / "report.html", page)
+        ...     "&lt;ill&gt;" in (Path(folder) / "report.html").read_text(encoding="utf-8")
+        True
+    """
+    from markupsafe import Markup
+
+    style = _asset("results.css") + _asset("document.css")
+    text = (
+        _environment()
+        .get_template(_TEMPLATE)
+        .render(
+            document=document,
+            style=Markup(style),  # noqa: S704 - our own file
+            style_hash=_csp_hash(style),
+        )
+    )
+    beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(path)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror}).") from error
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _environment() -> Environment:
+    from jinja2 import DictLoader, Environment, StrictUndefined
+
+    environment = Environment(
+        loader=DictLoader({_TEMPLATE: _asset(_TEMPLATE)}),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["displayable"] = displayable
+    return environment

@@ -1,0 +1,199 @@
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import statsmodels.api as sm
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.special import expit, logit
+from sklearn.metrics import brier_score_loss, log_loss
+
+from bonescint.evaluate.bootstrap import Resampling
+from bonescint.evaluate.calibration import (
+    bin_numbers,
+    brier_error,
+    brier_parts,
+    calibration_line,
+    reliability_curve,
+)
+from bonescint.evaluate.decision_curve import decision_curve
+from bonescint.evaluate.logistic import fit_logistic
+from bonescint.evaluate.scored import ScoredCases
+from bonescint.evaluate.temperature import at_temperature, fit_temperature, margins
+from bonescint.scan import ParameterError
+
+
+def _cases(seed: int, count: int = 400, slope: float = 1.0, shift: float = 0.0) -> ScoredCases:
+    rng = np.random.default_rng(seed)
+    lines = rng.normal(0, 1.5, count)
+    truth = np.r_[True, False, (rng.random(count) < expit(slope * lines + shift))[2:]]
+    return ScoredCases(scores=expit(lines), positive=truth)
+
+
+def test_brier_score_is_sklearns_and_its_interval_covers() -> None:
+    cases = _cases(1)
+    found = brier_error(cases)
+    assert found.value == pytest.approx(brier_score_loss(cases.positive, cases.scores))
+    chance = cases.scores
+    expected = float((chance * (1 - chance)).mean())  # of perfectly calibrated probabilities
+    held = 0
+    rng = np.random.default_rng(3)
+    for _ in range(500):
+        drawn = brier_error(ScoredCases(scores=chance, positive=rng.random(chance.size) < chance))
+        held += drawn.low <= expected <= drawn.high
+    assert held / 500 > 0.93
+
+
+@given(seed=st.integers(0, 5000), bins=st.integers(1, 12))
+def test_parts_are_murphys_written_out_and_sum_up(seed: int, bins: int) -> None:
+    cases = _cases(seed, count=80)
+    found = brier_parts(cases, bins=bins, resampling=Resampling(resamples=2))
+    numbers = bin_numbers(cases.scores, bins)
+    base = cases.positive.mean()
+    reliability = resolution = 0.0
+    for number in set(numbers.tolist()):
+        members = numbers == number
+        observed, predicted = cases.positive[members].mean(), cases.scores[members].mean()
+        reliability += members.sum() * (predicted - observed) ** 2 / 80
+        resolution += members.sum() * (observed - base) ** 2 / 80
+    assert found.reliability.value == pytest.approx(reliability)
+    assert found.resolution.value == pytest.approx(resolution)
+    assert found.uncertainty.value == pytest.approx(base * (1 - base))
+    parts = found.reliability.value - found.resolution.value + found.uncertainty.value
+    assert parts + found.within_bins.value == pytest.approx(found.brier.value)
+
+
+def test_without_spread_in_bins_nothing_is_left_over() -> None:
+    rng = np.random.default_rng(1)
+    scores = rng.choice([0.1, 0.4, 0.8], 300)
+    cases = ScoredCases(scores=scores, positive=rng.random(300) < scores)
+    found = brier_parts(cases, bins=300, resampling=Resampling(resamples=300, stratified=False))
+    assert found.within_bins.value == pytest.approx(0, abs=1e-12)
+    assert found.uncertainty.low < found.uncertainty.value < found.uncertainty.high
+    # A resample by hand gives the same as one by counts.
+    again = Resampling(resamples=300, stratified=False)
+    by_hand = []
+    for draw in again.draws(cases.positive):
+        times = np.zeros(300, dtype=int)
+        times[cases.positive], times[~cases.positive] = draw
+        by_hand.append(brier_score_loss(np.repeat(cases.positive, times), np.repeat(scores, times)))
+    assert found.brier.low == pytest.approx(np.percentile(by_hand, 2.5))
+    assert found.brier.high == pytest.approx(np.percentile(by_hand, 97.5))
+
+
+@given(seed=st.integers(0, 2000))
+def test_line_is_statsmodels(seed: int) -> None:
+    cases = _cases(seed, count=150, slope=0.7, shift=0.4)
+    found = calibration_line(cases)
+    lines = logit(cases.scores)
+    truth = cases.positive.astype(float)
+    both = sm.Logit(truth, sm.add_constant(lines)).fit(disp=0)
+    for ours, term in ((found.intercept, 0), (found.slope, 1)):
+        assert ours.value == pytest.approx(both.params[term], abs=1e-5)
+        assert (ours.low, ours.high) == pytest.approx(tuple(both.conf_int()[term]), abs=1e-4)
+    alone = sm.GLM(truth, np.ones(150), family=sm.families.Binomial(), offset=lines).fit()
+    assert found.in_the_large.value == pytest.approx(alone.params[0], abs=1e-5)
+    low, high = alone.conf_int()[0]
+    assert (found.in_the_large.low, found.in_the_large.high) == pytest.approx((low, high), abs=1e-4)
+
+
+def test_a_line_that_cannot_be_told() -> None:
+    apart = ScoredCases(scores=np.array([0.1, 0.2, 0.8, 0.9]), positive=np.array([0, 0, 1, 1]))
+    found = calibration_line(apart)
+    assert not found.slope.defined
+    assert "do not overlap" in found.slope.note
+    assert found.in_the_large.defined
+    equal = calibration_line(ScoredCases(scores=np.full(4, 0.3), positive=apart.positive))
+    assert equal.slope.note == "all scores are equal"
+    assert equal.in_the_large.value == pytest.approx(logit(0.5) - logit(0.3))
+    certain = ScoredCases(scores=np.array([0.0, 1.0, 0.0, 1.0]), positive=np.array([0, 1, 1, 0]))
+    assert abs(calibration_line(certain).slope.value) < 1e-6
+
+
+def test_penalised_fit_is_sklearns() -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    rng = np.random.default_rng(4)
+    terms = rng.normal(size=(200, 3))
+    truth = rng.random(200) < expit(terms @ [1.0, -2.0, 0.0])
+    ours = fit_logistic(
+        np.column_stack([np.ones(200), terms]), truth, penalty=np.array([0.0, 1, 1, 1])
+    )
+    theirs = LogisticRegression(C=1.0, tol=1e-10, max_iter=10_000).fit(terms, truth)
+    assert ours.converged
+    np.testing.assert_allclose(ours.coefficients[0], theirs.intercept_[0], atol=1e-5)
+    np.testing.assert_allclose(ours.coefficients[1:], theirs.coef_[0], atol=1e-5)
+    with pytest.raises(ParameterError, match="terms"):
+        fit_logistic(terms * np.nan, truth)
+
+
+def test_reliability_bins_hold_every_case_once() -> None:
+    cases = _cases(7, count=503)
+    bins = reliability_curve(cases, bins=10)
+    assert sum(one.count for one in bins) == 503
+    assert max(one.count for one in bins) - min(one.count for one in bins) <= 1
+    assert all(a.highest < b.lowest for a, b in pairwise(bins))
+    called = sum(round(one.observed.value * one.count) for one in bins)
+    assert called == cases.positives
+    tied = ScoredCases(scores=np.array([0.2] * 7 + [0.9]), positive=np.array([0, 1] * 4))
+    assert [one.count for one in reliability_curve(tied, bins=4)] == [7, 1]
+    with pytest.raises(ParameterError, match="bins"):
+        bin_numbers(tied.scores, 0)
+
+
+@pytest.mark.parametrize("truth", [0.5, 1.0, 4.0])
+def test_temperature_is_that_of_a_grid_and_its_interval_holds_the_truth(truth: float) -> None:
+    rng = np.random.default_rng(2)
+    lines = rng.normal(0, 2, 5000)
+    labels = rng.random(5000) < expit(lines)
+    found = fit_temperature(ScoredCases(scores=truth * lines, positive=labels))
+    assert found.low < truth < found.high
+    grid = np.exp(np.linspace(np.log(found.low), np.log(found.high), 401))
+    losses = [log_loss(labels, expit(truth * lines / one)) for one in grid]
+    assert found.value == pytest.approx(grid[int(np.argmin(losses))], rel=2e-3)
+    # The ends are where twice the loss has grown by chi-square's quantile.
+    grown = 2 * 5000 * (losses[0] - min(losses)), 2 * 5000 * (losses[-1] - min(losses))
+    assert grown == pytest.approx((3.84, 3.84), abs=0.05)
+
+
+def test_temperature_makes_probabilities_calibrated() -> None:
+    cases = _cases(9, count=4000, slope=0.5)
+    found = fit_temperature(cases.with_scores(margins(cases.scores)))
+    after = cases.with_scores(at_temperature(cases.scores, found.value))
+    assert calibration_line(cases).slope.high < 1
+    line = calibration_line(after).slope
+    assert line.low < 1 < line.high
+    with pytest.raises(ParameterError, match="temperature"):
+        at_temperature([0.5], 0.0)
+
+
+def test_classes_apart_have_the_boldest_temperature() -> None:
+    apart = ScoredCases(scores=np.array([-1.0, 1.0]), positive=np.array([0, 1]))
+    found = fit_temperature(apart)
+    assert found.value == pytest.approx(0.05, rel=1e-2)
+    assert "end of the range" in found.note
+
+
+def test_net_benefit_is_counted_by_hand() -> None:
+    cases = _cases(3, count=120)
+    at = np.array([0.1, 0.25, 0.5, 0.9])
+    curve = decision_curve(cases, at)
+    for point, threshold in enumerate(at):
+        calls = cases.scores >= threshold
+        odds = threshold / (1 - threshold)
+        each = np.where(calls & cases.positive, 1.0, 0.0) - odds * (calls & ~cases.positive)
+        assert curve.model[point] == pytest.approx(each.mean())
+        half = 1.959964 * each.std(ddof=1) / math.sqrt(120)
+        assert curve.high[point] - curve.model[point] == pytest.approx(half, rel=1e-5)
+        everybody = np.where(cases.positive, 1.0, -odds).mean()
+        assert curve.everybody[point] == pytest.approx(everybody)
+    with pytest.raises(ParameterError, match="thresholds"):
+        decision_curve(cases, np.array([1.0]))
+
+
+def test_scores_that_are_no_probabilities_are_refused() -> None:
+    cases = ScoredCases(scores=np.array([0.1, 1.5]), positive=np.array([0, 1]))
+    for metric in (brier_error, brier_parts, reliability_curve, calibration_line, decision_curve):
+        with pytest.raises(ParameterError, match="probabilities"):
+            metric(cases)

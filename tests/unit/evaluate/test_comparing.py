@@ -1,0 +1,135 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import norm
+from statsmodels.stats.contingency_tables import mcnemar
+
+from bonescint.evaluate.bootstrap import Resampling
+from bonescint.evaluate.comparing import (
+    compare_areas,
+    compare_by_resampling,
+    compare_calls,
+    compare_models,
+)
+from bonescint.evaluate.roc import roc_auc_score
+from bonescint.evaluate.scored import ScoredCases
+from bonescint.scan import ParameterError
+
+
+def _two(seed: int, count: int = 120, gain: float = 0.8) -> tuple[ScoredCases, ScoredCases]:
+    rng = np.random.default_rng(seed)
+    truth = rng.random(count) < 0.45
+    shared = rng.normal(size=count)
+    first = shared + 0.7 * rng.normal(size=count) + (1 + gain) * truth
+    second = shared + 0.7 * rng.normal(size=count) + truth
+    return (ScoredCases(scores=first, positive=truth), ScoredCases(scores=second, positive=truth))
+
+
+def test_paired_areas_are_delongs_by_a_jackknife() -> None:
+    first, second = _two(1)
+    found = compare_areas(first, second)
+    assert found.difference.value == pytest.approx(
+        roc_auc_score(first).value - roc_auc_score(second).value
+    )
+    # Leaving each case out, class by class, gives DeLong's variance all but exactly.
+    variance = 0.0
+    for kind in (first.positive, ~first.positive):
+        left = []
+        for case in np.flatnonzero(kind):
+            keep = np.arange(first.count) != case
+            one, other = roc_auc_score(first.of(keep)), roc_auc_score(second.of(keep))
+            left.append(one.value - other.value)
+        size = len(left)
+        variance += (size - 1) / size * ((np.array(left) - np.mean(left)) ** 2).sum()
+    half = (found.difference.high - found.difference.low) / 2
+    assert half == pytest.approx(1.959964 * math.sqrt(variance), rel=1e-6)
+    z = found.difference.value / math.sqrt(variance)
+    assert found.p_value == pytest.approx(2 * norm.sf(abs(z)), rel=1e-5)
+
+
+def test_the_test_of_equal_areas_holds_its_level() -> None:
+    p_values = [compare_areas(*_two(seed, gain=0.0)).p_value for seed in range(500)]
+    assert np.mean(np.array(p_values) < 0.05) == pytest.approx(0.05, abs=0.025)
+
+
+def test_the_same_model_does_not_differ_from_itself() -> None:
+    first, _ = _two(2)
+    found = compare_areas(first, first)
+    assert found.difference.value == 0
+    assert found.difference.note == "no difference"
+    assert math.isnan(found.p_value)
+
+
+@given(seed=st.integers(0, 3000))
+def test_calls_are_statsmodels_mcnemar(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    first, second = rng.random(60) < 0.8, rng.random(60) < 0.7
+    found = compare_calls(first, second, name="n", words="w")
+    table = [[(first & second).sum(), (first & ~second).sum()],
+             [(~first & second).sum(), (~first & ~second).sum()]]  # fmt: skip
+    assert found.p_value == pytest.approx(float(mcnemar(table, exact=True).pvalue))
+    assert found.difference.value == pytest.approx(first.mean() - second.mean())
+    assert found.difference.low <= found.difference.value <= found.difference.high
+
+
+@pytest.mark.parametrize(
+    ("table", "low", "high"),
+    [  # Newcombe 1998, table III, method 10: cells e, f, g, h
+        ((36, 12, 2, 0), 0.0569, 0.3404),
+        ((54, 0, 0, 0), -0.0664, 0.0664),
+    ],
+)
+def test_interval_of_paired_shares_is_newcombes(
+    table: tuple[int, int, int, int], low: float, high: float
+) -> None:
+    first = np.repeat([True, True, False, False], table)
+    second = np.repeat([True, False, True, False], table)
+    found = compare_calls(first, second, name="n", words="w").difference
+    assert (found.low, found.high) == pytest.approx((low, high), abs=2e-4)
+
+
+def test_paired_share_covers() -> None:
+    rng = np.random.default_rng(3)
+    held = 0
+    for counts in rng.multinomial(80, [0.6, 0.2, 0.1, 0.1], 1500):
+        first = np.repeat([True, True, False, False], counts)
+        second = np.repeat([True, False, True, False], counts)
+        found = compare_calls(first, second, name="n", words="w").difference
+        held += found.low <= 0.1 <= found.high
+    assert held / 1500 == pytest.approx(0.95, abs=0.02)
+
+
+def test_resampled_difference_is_like_delongs_and_paired() -> None:
+    first, second = _two(4, count=300)
+    closed = compare_areas(first, second)
+    found = compare_by_resampling(first, second, (0.5, 0.5), Resampling(resamples=1500))
+    assert found[0].difference.value == pytest.approx(closed.difference.value)
+    assert found[0].difference.low == pytest.approx(closed.difference.low, abs=0.008)
+    assert found[0].difference.high == pytest.approx(closed.difference.high, abs=0.008)
+    assert found[0].p_value < 0.05
+    same = compare_by_resampling(first, first, (0.5, 0.5), Resampling(resamples=50))
+    assert all(one.difference.value == 0 and one.p_value == 1 for one in same)
+
+
+def test_all_figures_of_two_models() -> None:
+    first, second = _two(5)
+    found = compare_models(first, second, (0.9, 0.5))
+    assert [one.name for one in found] == [
+        "roc_auc_score", "sensitivity_score", "specificity_score", "accuracy_score",
+    ]  # fmt: skip
+    truth = first.positive
+    assert found[1].first == pytest.approx(float((first.scores >= 0.9)[truth].mean()))
+    assert found[2].second == pytest.approx(float((second.scores < 0.5)[~truth].mean()))
+
+
+def test_other_cases_are_refused() -> None:
+    first, second = _two(6)
+    for wrong in (second.of(np.arange(second.count) > 0),
+                  ScoredCases(scores=second.scores, positive=~second.positive)):  # fmt: skip
+        with pytest.raises(ParameterError, match="cases in their order"):
+            compare_areas(first, wrong)
+    with pytest.raises(ParameterError, match="same cases"):
+        compare_calls(np.array([True]), np.array([True, False]), name="n", words="w")

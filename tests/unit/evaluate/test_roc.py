@@ -1,0 +1,111 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import average_precision_score as sklearn_average_precision
+from sklearn.metrics import precision_recall_curve, roc_curve
+from sklearn.metrics import roc_auc_score as sklearn_auc
+
+from bonescint.evaluate.bootstrap import Resampling, SortedCases
+from bonescint.evaluate.resampled import resampled
+from bonescint.evaluate.roc import RocCurve, average_precision_score, roc_auc_score, roc_band
+from bonescint.evaluate.scored import ScoredCases
+from bonescint.scan import ParameterError
+
+
+def _cases(seed: int, count: int = 60, levels: int = 0, effect: float = 1.2) -> ScoredCases:
+    rng = np.random.default_rng(seed)
+    truth = np.r_[True, False, rng.random(count - 2) < 0.4]
+    scores = rng.normal(effect * truth)
+    if levels:
+        scores = np.round(scores * levels / 4)
+    return ScoredCases(scores=scores, positive=truth)
+
+
+@given(seed=st.integers(0, 10_000), levels=st.integers(0, 10))
+def test_curve_and_areas_are_sklearns(seed: int, levels: int) -> None:
+    cases = _cases(seed, levels=levels)
+    curve = RocCurve.of(cases)
+    false, true, thresholds = roc_curve(cases.positive, cases.scores, drop_intermediate=False)
+    np.testing.assert_allclose(curve.sensitivity, true)
+    np.testing.assert_allclose(1 - curve.specificity, false)
+    np.testing.assert_allclose(curve.thresholds[1:], thresholds[1:])
+    assert roc_auc_score(cases).value == pytest.approx(sklearn_auc(cases.positive, cases.scores))
+    few = Resampling(resamples=2)
+    assert average_precision_score(cases, resampling=few).value == pytest.approx(
+        sklearn_average_precision(cases.positive, cases.scores)
+    )
+    precision, recall, _ = precision_recall_curve(cases.positive, cases.scores)
+    np.testing.assert_allclose(curve.precision[::-1][: precision.size - 1], precision[:-1])
+    np.testing.assert_allclose(curve.sensitivity[::-1], recall)
+
+
+def test_area_does_not_know_the_scale() -> None:
+    cases = _cases(5)
+    for scores in (np.exp(cases.scores), 3 * cases.scores - 7):
+        assert roc_auc_score(cases.with_scores(scores)) == roc_auc_score(cases)
+    turned = roc_auc_score(cases.with_scores(-cases.scores))
+    assert turned.value == pytest.approx(1 - roc_auc_score(cases).value)
+    assert turned.low == pytest.approx(1 - roc_auc_score(cases).high)
+
+
+def test_delongs_interval_covers_and_is_like_the_bootstraps() -> None:
+    true_area = 0.8023  # Phi(1.2 / sqrt 2)
+    held = 0
+    for seed in range(600):
+        found = roc_auc_score(_cases(seed))
+        held += found.low <= true_area <= found.high
+    assert held / 600 == pytest.approx(0.95, abs=0.025)
+    cases = _cases(3, count=400)
+    ours = roc_auc_score(cases)
+    by_resampling = resampled(cases, 0.0, Resampling()).measures[0].estimate
+    assert by_resampling.low == pytest.approx(ours.low, abs=0.006)
+    assert by_resampling.high == pytest.approx(ours.high, abs=0.006)
+
+
+@pytest.mark.parametrize(
+    ("scores", "area", "says"),
+    [([0, 0, 1, 1], 1.0, "do not overlap"), ([1, 1, 0, 0], 0.0, "do not overlap"),
+     ([1, 1, 1, 1], 0.5, "all scores are equal")],
+)  # fmt: skip
+def test_areas_without_a_spread(scores: list[float], area: float, says: str) -> None:
+    cases = ScoredCases(scores=np.array(scores), positive=np.array([0, 0, 1, 1]))
+    found = roc_auc_score(cases)
+    assert found.value == area
+    assert math.isnan(found.low)
+    assert says in found.note
+
+
+def test_one_class_has_no_curve() -> None:
+    cases = ScoredCases(scores=np.array([0.1, 0.2]), positive=np.array([1, 1]))
+    for metric in (RocCurve.of, roc_auc_score, SortedCases.of, average_precision_score):
+        with pytest.raises(ParameterError, match="both classes"):
+            metric(cases)
+
+
+def test_band_holds_the_curve_and_grows_with_the_level() -> None:
+    cases = _cases(8, count=200)
+    curve = RocCurve.of(cases)
+    wide = roc_band(cases, resampling=Resampling(resamples=200, level=0.99), points=21)
+    narrow = roc_band(cases, resampling=Resampling(resamples=200, level=0.5), points=21)
+    own = np.interp(wide.at, 1 - curve.specificity, curve.sensitivity)
+    assert ((wide.low <= own + 1e-9) & (own <= wide.high + 1e-9)).all()
+    assert ((wide.high - wide.low) >= (narrow.high - narrow.low) - 1e-9).all()
+    assert wide.high[-1] == 1
+
+
+def test_band_is_that_of_resampled_curves_drawn_by_hand() -> None:
+    cases = _cases(2, count=40)
+    resampling = Resampling(resamples=60, seed=4)
+    band = roc_band(cases, resampling=resampling, points=11)
+    by_hand = []
+    for draw in resampling.draws(cases.positive):
+        scores = np.r_[np.repeat(cases.scores[cases.positive], draw.positive),
+                       np.repeat(cases.scores[~cases.positive], draw.negative)]  # fmt: skip
+        truth = np.r_[np.ones(draw.positive.sum()), np.zeros(draw.negative.sum())]
+        false, true, _ = roc_curve(truth, scores, drop_intermediate=False)
+        by_hand.append(np.interp(band.at, false, true))
+    np.testing.assert_allclose(band.low, np.percentile(by_hand, 2.5, axis=0), atol=1e-12)
+    np.testing.assert_allclose(band.high, np.percentile(by_hand, 97.5, axis=0), atol=1e-12)
