@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 import bonescint
+from bonescint.cli.cohort_app import cohort_app
 from bonescint.cli.options import CONTEXT, path
 from bonescint.cli.simulate_app import simulate_app
 
@@ -81,6 +82,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings=CONTEXT,
 )
+app.add_typer(cohort_app, name="cohort", short_help="Make and check cohorts of your own scans.")
 app.add_typer(simulate_app, name="simulate", short_help="Simulate patients that never lived.")
 
 

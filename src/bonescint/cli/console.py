@@ -27,6 +27,7 @@ _EXTRA_OF = {
     "lightning": "train",
     "mujoco": "simulate",
     "musclemimic_models": "simulate",
+    "nibabel": "masks",
     "nncf": "train",
     "onnx": "train",
     "safetensors": "train",
