@@ -157,13 +157,14 @@ def _score_blocks(
     stacked: Mapping[View, NDArray[np.float32]],
 ) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """Scores of blocks of scans with all scans: the mean over views that both have."""
-    there = {view: rows.any(axis=1).astype(np.float32) for view, rows in stacked.items()}
+    there: dict[View, NDArray[np.float32]] = {
+        view: np.asarray(rows.any(axis=1), dtype=np.float32) for view, rows in stacked.items()
+    }
     count = len(next(iter(stacked.values())))
     for start in range(0, count, _BLOCK):
         part = slice(start, start + _BLOCK)
-        shape = (len(range(count)[part]), count)
-        total: NDArray[np.float32] = np.zeros(shape, dtype=np.float32)
-        views: NDArray[np.float32] = np.zeros(shape, dtype=np.float32)
+        total: NDArray[np.float32] = np.zeros((len(range(count)[part]), count), dtype=np.float32)
+        views: NDArray[np.float32] = np.zeros(total.shape, dtype=np.float32)
         for view, rows in stacked.items():
             total += rows[part] @ rows.T
             views += np.outer(there[view][part], there[view])
