@@ -92,7 +92,7 @@ def table1(cases: Sequence[Case]) -> Table1:
     Examples:
         >>> case = Case(scan_id="a", patient_id="p", centre="A", split=Split.TRAIN, positive=True)
         >>> print(table1([case]).to_text().splitlines()[2])
-        Centre A           with metastasis                 1        1
+        Centre A     with metastasis                         1            1
     """
     splits = [split for split in Split if any(case.split is split for case in cases)]
     parts = [[case for case in cases if case.split is split] for split in splits] + [list(cases)]

@@ -20,7 +20,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from zipfile import BadZipFile
 
 import numpy as np
@@ -315,9 +315,7 @@ def fit_likeness(
     )
 
 
-def _fitted_view(
-    cells: NDArray[np.float32], others: Sequence[ViewFeatures]
-) -> ViewLikeness:
+def _fitted_view(cells: NDArray[np.float32], others: Sequence[ViewFeatures]) -> ViewLikeness:
     mean = cells.mean(axis=0)
     count = min(_COMPONENTS, len(cells) // 2)
     _, lengths, basis = np.linalg.svd(cells - mean, full_matrices=False)
