@@ -4,7 +4,8 @@ Floor 2 of the house: may use `dicom`, `prepare` and `simulate`.
 """
 
 from bonescint.cohort.check import check_cohort
-from bonescint.cohort.create import CreatedCohort, create_cohort
+from bonescint.cohort.create import create_cohort
+from bonescint.cohort.created import CreatedCohort
 from bonescint.cohort.findings import CohortReport, Finding, Level
 from bonescint.cohort.layouts import Layout
 from bonescint.cohort.manifest import Manifest, read_manifest, write_manifest

@@ -2,67 +2,41 @@
 
 from __future__ import annotations
 
-import json
-import os
 import secrets
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bonescint import __version__
+from bonescint.cohort.created import (
+    ABOUT,
+    NOTICE,
+    CreatedCohort,
+    not_scans,
+    notes_of,
+    settings_of,
+    write_created,
+    write_json,
+)
 from bonescint.cohort.labels import Labels
-from bonescint.cohort.layouts import Collection, Layout, collect
-from bonescint.cohort.manifest import Manifest, write_manifest
-from bonescint.cohort.matching import Labelled, LeftOut, Matching, match
+from bonescint.cohort.layouts import Layout, collect
+from bonescint.cohort.manifest import Manifest
+from bonescint.cohort.matching import Labelled, LeftOut, match
 from bonescint.cohort.problems import Problem, refuse
 from bonescint.cohort.splitting import PAPER_LIKE, Patient, SplitRule, deal
-from bonescint.cohort.tables import write_table
 from bonescint.cohort.taking import Place, Taken, TakeOrder, take_all
 from bonescint.scan import (
     Case,
     InputError,
-    NotABoneScanError,
     OutputError,
     ParameterError,
     Split,
     View,
 )
 
-ABOUT = "cohort.json"
 _KEY_BYTES = 32
-_NOTICE = "Pseudonyms only. Research use only, not a medical device."
 _CONTENT_LETTERS = 12
-_HARMLESS = {"not a bone scan", "copy of a file", "same pixels"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CreatedCohort:
-    """What `create_cohort` did.
-
-    Attributes:
-        manifest: the cohort.
-        private: folder beside it with the key, what each scan was made from, and what was
-            left out; it must not be handed on.
-        left_out: everything that did not come in; paths stand here and in `private` only.
-        notes: what was assumed or tolerated, with counts; safe to show.
-    """
-
-    manifest: Manifest
-    private: Path
-    left_out: tuple[LeftOut, ...]
-    notes: tuple[str, ...]
-
-    @property
-    def left_out_counts(self) -> Mapping[str, int]:
-        """How many were left out, by kind."""
-        return Counter(one.kind for one in self.left_out)
-
-    @property
-    def complete(self) -> bool:
-        """Whether every bone scan and every row of the labels came in."""
-        return not set(self.left_out_counts) - _HARMLESS
 
 
 def create_cohort(
@@ -139,14 +113,14 @@ def create_cohort(
         raise InputError(collection.folder, "no scan could be taken", refused[0].reason)
     split_of = _dealt([one for one, _ in kept], centres, collection.labels, rule)
     cases = [_case(one, got, centres[id(one)], split_of[one.patient_id]) for one, got in kept]
-    left_out = (*_not_scans(collection), *matching.left_out, *refused)
+    left_out = (*not_scans(collection), *matching.left_out, *refused)
     created = CreatedCohort(
         manifest=Manifest(cases=tuple(cases), folder=place.out),
         private=place.private,
         left_out=left_out,
-        notes=_notes(collection, matching, kept),
+        notes=notes_of(collection, matching, kept),
     )
-    _write(created, kept, place, _settings(layout, rule, collection.labels, copy=copy))
+    write_created(created, kept, place, settings_of(layout, rule, collection.labels, copy=copy))
     return created
 
 
@@ -176,7 +150,7 @@ def _opened(out: Path, key: Path | None) -> Place:
         for left in private.glob("studies/*.part"):
             left.unlink(missing_ok=True)
         if not (out / ABOUT).is_file():
-            _write_json({"notice": _NOTICE, "finished": False}, out / ABOUT)
+            write_json({"notice": NOTICE, "finished": False}, out / ABOUT)
         key_file = key or private / "key"
         if key is None and not key_file.is_file():
             beside = key_file.with_suffix(".part")
@@ -326,98 +300,3 @@ def _case(one: Labelled, got: Taken, centre: str, split: Split) -> Case:
         mask_anterior=masks.get("anterior", ""),
         mask_posterior=masks.get("posterior", ""),
     )
-
-
-def _not_scans(collection: Collection) -> list[LeftOut]:
-    """Files that are no bone scan; tables and texts beside the scans are nobody's loss."""
-    kinds = []
-    for error in collection.found.refused:
-        strange = isinstance(error, NotABoneScanError) or "neither a DICOM" in error.problem
-        kind = "not a bone scan" if strange else "not readable"
-        if error.problem.startswith("is a copy of"):
-            kind = "copy of a file"
-        kinds.append(LeftOut(kind=kind, source=error.source, reason=str(error)))
-    return kinds
-
-
-def _notes(
-    collection: Collection, matching: Matching, kept: Sequence[tuple[Labelled, Taken]]
-) -> tuple[str, ...]:
-    notes = list(collection.assumptions)
-    alone = sum(one.patient_assumed for one, _ in kept)
-    if alone:
-        notes.append(
-            f"{alone} scans name no patient: each was taken for a patient of its own. If some are "
-            "of one patient, give a column patient, or splits leak."
-        )
-    if matching.doubted:
-        notes.append(
-            f"{matching.doubted} patients of the table share the header's Patient ID with another "
-            "one; the table was believed."
-        )
-    counted = Counter(text for _, got in kept for text in (*got.warnings, *got.notes))
-    notes += [f"{count} scans: {text}" for text, count in counted.most_common()]
-    return tuple(notes)
-
-
-def _settings(
-    layout: Layout, rule: SplitRule | None, labels: Labels, *, copy: bool
-) -> dict[str, Any]:
-    rule = rule or SplitRule(shares=PAPER_LIKE)
-    dealt = {
-        "shares": {split.value: share for split, share in rule.shares.items()},
-        "seed": rule.seed,
-        "test_centres": list(rule.test_centres),
-    }
-    return {
-        "bonescint": __version__,
-        "layout": layout.value,
-        "files": "copied without identity" if copy else "named where they lie",
-        "splits": "from the column split of the labels" if labels.has_split else dealt,
-    }
-
-
-def _write(
-    created: CreatedCohort,
-    kept: Sequence[tuple[Labelled, Taken]],
-    place: Place,
-    settings: Mapping[str, Any],
-) -> None:
-    """The manifest, what may be told of how it came to be, and what may not."""
-    cases = created.manifest.cases
-    write_table(
-        place.private / "sources.csv",
-        ("scan_id", "patient_id", "labels_row", "source"),
-        (
-            (case.scan_id, case.patient_id, one.row.row, _text(one.study.source))
-            for case, (one, _) in zip(cases, kept, strict=True)
-        ),
-    )
-    write_table(
-        place.private / "left-out.csv",
-        ("kind", "source", "reason"),
-        ((one.kind, _text(one.source), _text(one.reason)) for one in created.left_out),
-    )
-    write_manifest(cases, place.out / "manifest.csv")
-    about = {
-        "notice": _NOTICE,
-        "finished": True,
-        **settings,
-        "scans": len(cases),
-        "patients": len({case.patient_id for case in cases}),
-        "left_out": dict(created.left_out_counts),
-        "notes": list(created.notes),
-    }
-    _write_json(about, place.out / ABOUT)
-    if not any((place.out / "masks").iterdir()):
-        (place.out / "masks").rmdir()
-
-
-def _text(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode()
-
-
-def _write_json(content: Mapping[str, Any], path: Path) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    beside.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    beside.replace(path)
