@@ -100,7 +100,8 @@ def note_unseen(folder: ModelFolder, test: Path) -> ModelFolder:
         metric for metric in folder.card.metrics if metric.measured_on != measured[0].measured_on
     )
     card = replace(folder.card, metrics=(*measured, *others))
-    return write_model_folder(folder.path, card=card, onnx=folder.onnx_path.read_bytes())
+    onnx = folder.onnx_path.read_bytes()
+    return write_model_folder(folder.path, card=card, onnx=onnx, likeness=folder.likeness)
 
 
 def main() -> None:

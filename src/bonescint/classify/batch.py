@@ -231,4 +231,6 @@ def _result_of(prediction: Prediction, study: StudyFiles, ready: ReadyScan) -> C
         positive=prediction.positive,
         warnings=prediction.warnings,
         picture=f"pictures/{picture_name(prediction.scan_id)}",
+        uncertain=prediction.uncertain,
+        unlike_score=None if prediction.unlike_score is None else round(prediction.unlike_score, 3),
     )

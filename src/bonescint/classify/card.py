@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from bonescint.classify.outcome import CallCounts
 from bonescint.report import PageHeading, operating_point_text
 
 if TYPE_CHECKING:
@@ -20,7 +21,9 @@ def notice_of(folder: ModelFolder) -> str:
     return f"{_NOTICE} Model trained on {origin}{unproven}."
 
 
-def page_heading(folder: ModelFolder, created: datetime, *, interrupted: bool) -> PageHeading:
+def page_heading(
+    folder: ModelFolder, created: datetime, calls: CallCounts, *, interrupted: bool
+) -> PageHeading:
     """What stands above the page of results."""
     card = folder.card
     scans = ", ".join(f"{count} {name}" for name, count in card.training.scans.items())
@@ -33,6 +36,8 @@ def page_heading(folder: ModelFolder, created: datetime, *, interrupted: bool) -
             "Operating point",
             f"{operating_point_text(card.operating_point)} {card.operating_point_rule}".strip(),
         ),
+        ("Uncertain", _band(folder)),
+        ("Unlike the training cohort", _unlike(folder)),
         *((f"{metric.in_words}, {metric.measured_on}", _figure(metric)) for metric in card.metrics),
         ("Intended use", card.intended_use),
         ("Limitations", " ".join(card.limitations)),
@@ -46,6 +51,26 @@ def page_heading(folder: ModelFolder, created: datetime, *, interrupted: bool) -
         model=tuple((label, text) for label, text in rows if text),
         operating_point=card.operating_point,
         interrupted=interrupted,
+        calls=calls.in_words(),
+    )
+
+
+def _band(folder: ModelFolder) -> str:
+    band = folder.card.uncertain_band
+    if band is None:
+        return ""
+    low, high = (operating_point_text(bound) for bound in band)
+    rule = folder.card.uncertain_rule
+    return f"from {low} to {high}" + (f": {rule}" if rule else "")
+
+
+def _unlike(folder: ModelFolder) -> str:
+    likeness = folder.likeness
+    if likeness is None:
+        return ""
+    return (
+        f"score above {likeness.threshold:.1f}; at most {100 * likeness.false_alarm_rate:.3g} % of "
+        f"scans like the {likeness.scans} that it was set on exceed it"
     )
 
 

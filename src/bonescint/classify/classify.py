@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import bonescint
 from bonescint.classify.card import notice_of, page_heading
 from bonescint.classify.folder import ResultsFolder
-from bonescint.classify.outcome import RESULTS_SCHEMA_VERSION, ClassifySummary
+from bonescint.classify.outcome import RESULTS_SCHEMA_VERSION, CallCounts, ClassifySummary
 from bonescint.classify.workers import available_cores, pool_of
 
 if TYPE_CHECKING:
@@ -120,9 +121,10 @@ with configs/metadata.json.
         # A slip of the pen in a path must not cost the results of an earlier run.
         written = bool(found.studies) or not results.earlier.has_results
         if written:
+            calls = CallCounts.of(batch.classified, has_band=folder.card.uncertain_band is not None)
             results.finish(
-                _document(folder, settings, created, interrupted=interrupted),
-                page_heading(folder, created, interrupted=interrupted),
+                _document(folder, settings, created, calls, interrupted=interrupted),
+                page_heading(folder, created, calls, interrupted=interrupted),
                 refused,
             )
     summary = ClassifySummary(
@@ -134,6 +136,7 @@ with configs/metadata.json.
         interrupted=interrupted,
         seconds=time.perf_counter() - began,
         written=written,
+        uncertain_band=folder.card.uncertain_band,
     )
     if interrupted:
         raise ClassifyInterrupted(summary)
@@ -149,7 +152,12 @@ def _model_folder(model: Path | str | ModelFolder | None) -> ModelFolder:
 
 
 def _document(
-    folder: ModelFolder, settings: dict[str, Any], created: datetime, *, interrupted: bool
+    folder: ModelFolder,
+    settings: dict[str, Any],
+    created: datetime,
+    calls: CallCounts,
+    *,
+    interrupted: bool,
 ) -> dict[str, Any]:
     """What `results.json` says besides the results and the refused."""
     return {
@@ -165,5 +173,7 @@ def _document(
         "settings": {**settings, "recipe": folder.card.recipe.identifier},
         "model_id": folder.model_id,
         "operating_point": folder.card.operating_point,
+        "calls": asdict(calls),
+        "unlike_threshold": folder.likeness and folder.likeness.threshold,
         "model": folder.card.to_json(),
     }

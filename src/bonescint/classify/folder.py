@@ -30,6 +30,8 @@ CSV_COLUMNS = (
     "views",
     "mbd_probability",
     "positive",
+    "uncertain",
+    "unlike_score",
     "warnings",
     "picture",
 )
@@ -210,6 +212,7 @@ class _PageRows:
                     views=tuple(row["views"]),
                     mbd_probability=row["mbd_probability"],
                     positive=row["positive"],
+                    uncertain=row["uncertain"],
                     warnings=tuple(row["warnings"]),
                     thumbnail_webp=base64.b64decode(row["thumbnail"]),
                     picture=row["picture"],
@@ -227,6 +230,8 @@ def _csv_row(result: ClassifiedScan) -> tuple[str, ...]:
         "+".join(result.views),
         f"{result.mbd_probability:.6f}",
         "true" if result.positive else "false",
+        "true" if result.uncertain else "false",
+        "" if result.unlike_score is None else f"{result.unlike_score:.3f}",
         csv_cell("; ".join(result.warnings)),
         result.picture,
     )

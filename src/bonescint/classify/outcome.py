@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,8 @@ class ClassifiedScan:
         positive: whether it reaches the model's operating point.
         warnings: what limits the answer.
         picture: path of its picture relative to the results folder; empty if drawing failed.
+        uncertain: whether the probability lies in the model's uncertain band.
+        unlike_score: how unlike the training cohort it is, or `None` if the model does not tell.
     """
 
     scan_id: str
@@ -32,10 +36,47 @@ class ClassifiedScan:
     positive: bool
     warnings: tuple[str, ...]
     picture: str
+    uncertain: bool = False
+    unlike_score: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready dictionary."""
         return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallCounts:
+    """How many scans were called what; uncertain ones are counted apart, whatever their call.
+
+    Attributes:
+        positive: at or above the operating point, and not uncertain.
+        negative: below it, and not uncertain.
+        uncertain: in the band around it; `None` if the model has no band.
+    """
+
+    positive: int
+    negative: int
+    uncertain: int | None
+
+    @classmethod
+    def of(cls, results: Iterable[ClassifiedScan], *, has_band: bool) -> CallCounts:
+        """Count the calls of a batch."""
+        counted = Counter("?" if one.uncertain else one.positive for one in results)
+        return cls(
+            positive=counted[True],
+            negative=counted[False],
+            uncertain=counted["?"] if has_band else None,
+        )
+
+    def in_words(self) -> str:
+        """Such as `"3 positive, 5 negative, 1 uncertain"`.
+
+        Examples:
+            >>> CallCounts(positive=3, negative=5, uncertain=None).in_words()
+            '3 positive, 5 negative'
+        """
+        text = f"{self.positive} positive, {self.negative} negative"
+        return text if self.uncertain is None else f"{text}, {self.uncertain} uncertain"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +124,7 @@ class ClassifySummary:
         refused: what gave no result, in input order.
         interrupted: whether the batch was stopped before its end.
         seconds: wall time.
+        uncertain_band: probabilities between which a call is uncertain, or `None`.
         written: whether results were written; where no study was found, those of an earlier
             run stay as they are.
     """
@@ -95,6 +137,12 @@ class ClassifySummary:
     interrupted: bool
     seconds: float
     written: bool = True
+    uncertain_band: tuple[float, float] | None = None
+
+    @property
+    def calls(self) -> CallCounts:
+        """How many scans were called what."""
+        return CallCounts.of(self.results, has_band=self.uncertain_band is not None)
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready dictionary, the one that `bonescint classify --json` prints."""
@@ -103,6 +151,8 @@ class ClassifySummary:
             "folder": str(self.folder),
             "model_id": self.model_id,
             "operating_point": self.operating_point,
+            "uncertain_band": self.uncertain_band and list(self.uncertain_band),
+            "calls": asdict(self.calls),
             "interrupted": self.interrupted,
             "written": self.written,
             "seconds": round(self.seconds, 3),

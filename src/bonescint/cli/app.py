@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 import bonescint
+from bonescint.cli.cohort_app import cohort_app
 from bonescint.cli.evaluate_app import EVALUATE, evaluate_command
 from bonescint.cli.options import CONTEXT, path
 from bonescint.cli.simulate_app import simulate_app
@@ -86,6 +87,7 @@ app = typer.Typer(
 app.command("evaluate", help=EVALUATE, short_help="Judge predictions, write a report.")(
     evaluate_command
 )
+app.add_typer(cohort_app, name="cohort", short_help="Make and check cohorts of your own scans.")
 app.add_typer(simulate_app, name="simulate", short_help="Simulate patients that never lived.")
 
 

@@ -138,7 +138,7 @@ def _cells(result: ClassifiedScan, *, source_letters: int) -> tuple[str, ...]:
         shortened(displayable(near(result.source)), source_letters),
         "+".join({"anterior": "AP", "posterior": "PA"}[view] for view in result.views),
         f"{result.mbd_probability:.3f}",
-        "positive" if result.positive else "negative",
+        ("positive" if result.positive else "negative") + (" ?" if result.uncertain else ""),
         displayable("; ".join(result.warnings)),
     )
 
@@ -157,7 +157,8 @@ def _print_messages(summary: ClassifySummary) -> None:
     else:
         scans = "1 scan" if len(summary.results) == 1 else f"{len(summary.results)} scans"
         say(
-            f"{scans} in {summary.seconds:.1f} s by {summary.model_id}. "
+            f"{scans} in {summary.seconds:.1f} s by {summary.model_id}: "
+            f"{summary.calls.in_words()}. "
             f"Look at {_shown(summary.folder / 'index.html')}"
         )
     say("Research use only. Not a medical device.")

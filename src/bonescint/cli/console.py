@@ -28,6 +28,7 @@ _EXTRA_OF = {
     "matplotlib": "evaluate",
     "mujoco": "simulate",
     "musclemimic_models": "simulate",
+    "nibabel": "masks",
     "nncf": "train",
     "onnx": "train",
     "openpyxl": "evaluate",

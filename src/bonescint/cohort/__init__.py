@@ -1,31 +1,55 @@
-"""Cohorts on disk: the manifest, truth files, simulated cohorts and their protocols.
+"""Cohorts on disk: manifest, truth and masks; made of a user's scans, or simulated; checked.
 
-Floor 2 of the house: may use `dicom` and `simulate`.
+Floor 2 of the house: may use `dicom`, `prepare` and `simulate`.
 """
 
+from bonescint.cohort.check import check_cohort
+from bonescint.cohort.create import create_cohort
+from bonescint.cohort.created import CreatedCohort
+from bonescint.cohort.findings import CohortReport, Finding, Level
+from bonescint.cohort.layouts import Layout
 from bonescint.cohort.manifest import Manifest, read_manifest, write_manifest
+from bonescint.cohort.masks import read_mask, truth_of, write_mask
+from bonescint.cohort.matching import LeftOut
 from bonescint.cohort.protocol import Centre, Protocol, Studies, mixed_protocol
 from bonescint.cohort.protocol_file import protocol_names, read_protocol
 from bonescint.cohort.simulated import SimulatedCohort, simulate_cohort
+from bonescint.cohort.splitting import SplitRule, parse_shares
 from bonescint.cohort.study import Study, simulate_study
+from bonescint.cohort.table1 import Table1, table1
 from bonescint.cohort.truth_file import read_truth, write_truth
 from bonescint.cohort.whole_truth import simulate_truth
 
 __all__ = [
     "Centre",
+    "CohortReport",
+    "CreatedCohort",
+    "Finding",
+    "Layout",
+    "LeftOut",
+    "Level",
     "Manifest",
     "Protocol",
     "SimulatedCohort",
+    "SplitRule",
     "Studies",
     "Study",
+    "Table1",
+    "check_cohort",
+    "create_cohort",
     "mixed_protocol",
+    "parse_shares",
     "protocol_names",
     "read_manifest",
+    "read_mask",
     "read_protocol",
     "read_truth",
     "simulate_cohort",
     "simulate_study",
     "simulate_truth",
+    "table1",
+    "truth_of",
     "write_manifest",
+    "write_mask",
     "write_truth",
 ]

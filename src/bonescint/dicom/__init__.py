@@ -11,20 +11,36 @@ from bonescint.dicom.discovery import Discovery, StudyFiles, discover
 from bonescint.dicom.header_styles import HeaderStyle
 from bonescint.dicom.patient_facts import PatientFacts
 from bonescint.dicom.reading import read, read_study
+from bonescint.dicom.study_keys import (
+    Identifier,
+    StudyKeys,
+    hashed_identifier,
+    is_dicom,
+    names_of,
+    pair_name,
+    study_keys,
+)
 from bonescint.dicom.writing import write_nm
 
 __all__ = [
     "Discovery",
     "HeaderStyle",
+    "Identifier",
     "InfoReport",
     "PatientFacts",
     "ScanInfo",
     "StudyFiles",
+    "StudyKeys",
     "ViewInfo",
     "describe",
     "discover",
+    "hashed_identifier",
     "info",
+    "is_dicom",
+    "names_of",
+    "pair_name",
     "read",
     "read_study",
+    "study_keys",
     "write_nm",
 ]

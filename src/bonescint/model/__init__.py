@@ -7,6 +7,7 @@ from bonescint.model.card import CARD_SCHEMA_VERSION, Metric, ModelCard, Trainin
 from bonescint.model.classifier import TARGETS, Classifier, mbd_probability
 from bonescint.model.engine import Answer, Engine, RunSettings
 from bonescint.model.folder import ModelFolder, require_writable, shipped_model, write_model_folder
+from bonescint.model.likeness import Features, Likeness, features_of, fit_likeness
 
 __all__ = [
     "CARD_SCHEMA_VERSION",
@@ -14,11 +15,15 @@ __all__ = [
     "Answer",
     "Classifier",
     "Engine",
+    "Features",
+    "Likeness",
     "Metric",
     "ModelCard",
     "ModelFolder",
     "RunSettings",
     "TrainingRecord",
+    "features_of",
+    "fit_likeness",
     "mbd_probability",
     "require_writable",
     "shipped_model",

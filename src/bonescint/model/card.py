@@ -85,6 +85,9 @@ class ModelCard:
         recipe: what is done to a scan before the model reads it.
         operating_point: MBD probability from which a scan is called positive.
         operating_point_rule: how it was chosen.
+        uncertain_band: probabilities, lower and upper, between which a call is uncertain; `None`
+            if nobody said. The operating point lies in it.
+        uncertain_rule: how the band was chosen, and what was measured in it.
         temperature: that the logits are divided by before the softmax (calibration).
         training: what it was trained on.
         metrics: how well it does.
@@ -97,8 +100,8 @@ class ModelCard:
         software: versions by name.
 
     Raises:
-        ParameterError: an empty name or version, an operating point outside [0, 1], a
-            temperature not above 0, or another precision.
+        ParameterError: an empty name or version, an operating point outside [0, 1] or outside
+            the uncertain band, a temperature not above 0, or another precision.
 
     Examples:
         >>> from bonescint.prepare import recipe_named
@@ -118,6 +121,8 @@ class ModelCard:
     operating_point: float
     training: TrainingRecord
     operating_point_rule: str = ""
+    uncertain_band: tuple[float, float] | None = None
+    uncertain_rule: str = ""
     temperature: float = 1.0
     metrics: tuple[Metric, ...] = ()
     precision: str = "fp32"
@@ -136,10 +141,22 @@ class ModelCard:
             raise ParameterError(
                 "operating_point", "ModelCard", "from 0 to 1", self.operating_point
             )
+        if self.uncertain_band is not None:
+            low, high = (float(bound) for bound in self.uncertain_band)
+            if not 0 <= low <= self.operating_point <= high <= 1:
+                raise ParameterError(
+                    "uncertain_band", "ModelCard", "round the operating point", self.uncertain_band
+                )
+            object.__setattr__(self, "uncertain_band", (low, high))
         if not 0 < self.temperature < float("inf"):
             raise ParameterError("temperature", "ModelCard", "above 0", self.temperature)
         if self.precision not in PRECISIONS:
             raise ParameterError("precision", "ModelCard", " or ".join(PRECISIONS), self.precision)
+
+    def is_uncertain(self, probability: float) -> bool:
+        """Whether a probability lies in the uncertain band, edges included."""
+        band = self.uncertain_band
+        return band is not None and band[0] <= probability <= band[1]
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready dictionary with a schema version."""
@@ -147,6 +164,7 @@ class ModelCard:
         return {
             "schema_version": CARD_SCHEMA_VERSION,
             **content,
+            "uncertain_band": None if self.uncertain_band is None else list(self.uncertain_band),
             "recipe": self.recipe.to_json(),
             "training": asdict(self.training),
             "metrics": [asdict(metric) for metric in self.metrics],
@@ -182,6 +200,9 @@ class ModelCard:
             fields["recipe"] = Recipe.from_json(content["recipe"])
             fields["training"] = TrainingRecord(**content["training"])
             fields["metrics"] = tuple(Metric(**metric) for metric in content["metrics"])
+            if fields.get("uncertain_band") is not None:
+                low, high = fields["uncertain_band"]
+                fields["uncertain_band"] = (low, high)
             fields["limitations"] = tuple(content["limitations"])
             fields["attribution"] = tuple(content["attribution"])
             return cls(**fields)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bonescint.model.engine import Answer, Engine, RunSettings
 from bonescint.model.folder import ModelFolder
+from bonescint.model.likeness import features_of
 from bonescint.prepare import PreparedScan, prepare
 from bonescint.scan import ActivationMap, ModelFolderError, ParameterError, Prediction, Scan, View
 
@@ -147,14 +148,26 @@ class Classifier:
             for view, half in prepared.halves(values).items():
                 extent = prepared.extents[view]
                 maps.append(ActivationMap(view=view, target=target, values=half, extent=extent))
+        score, strange = self._unlike(prepared)
         return Prediction(
             scan_id=prepared.scan_id,
             mbd_probability=probability,
             positive=probability >= card.operating_point,
             model_id=self.model_id,
             activation_maps=tuple(maps),
-            warnings=(*warnings, *_missing_view(prepared)),
+            warnings=(*warnings, *_missing_view(prepared), *strange),
+            uncertain=card.is_uncertain(probability),
+            unlike_score=score,
         )
+
+    def _unlike(self, prepared: PreparedScan) -> tuple[float | None, tuple[str, ...]]:
+        """How unlike the training cohort a scan is, and a warning if it is too much so."""
+        likeness = self._folder.likeness
+        if likeness is None:
+            return None, ()
+        features = features_of(prepared)
+        warning = likeness.warning(features)
+        return likeness.score(features), (warning,) if warning else ()
 
 
 def _missing_view(prepared: PreparedScan) -> tuple[str, ...]:

@@ -15,11 +15,13 @@ from typing import Any
 import numpy as np
 
 from bonescint.model.card import ModelCard
+from bonescint.model.likeness import Likeness
 from bonescint.model.readme import readme_of
 from bonescint.scan import ModelFolderError, OutputError, os_reason
 
 METADATA = "configs/metadata.json"
 ONNX = "models/model.onnx"
+LIKENESS = "models/likeness.npz"
 README = "docs/README.md"
 LICENSE = "LICENSE"
 _AGAIN = "Train or download the model again"
@@ -42,11 +44,14 @@ class ModelFolder:
         path: the folder.
         card: what the model is.
         sha256: of the ONNX file.
+        likeness: tells inputs that are unlike the training cohort, or `None` in a folder that
+            was written without it.
     """
 
     path: Path
     card: ModelCard
     sha256: str
+    likeness: Likeness | None = None
 
     @property
     def onnx_path(self) -> Path:
@@ -96,7 +101,19 @@ class ModelFolder:
             )
         for name, expected in hashes.items():
             _verify(folder, str(name), str(expected))
-        return cls(path=folder, card=card, sha256=str(hashes[ONNX]))
+        likeness = _likeness(folder, card) if LIKENESS in hashes else None
+        return cls(path=folder, card=card, sha256=str(hashes[ONNX]), likeness=likeness)
+
+
+def _likeness(folder: Path, card: ModelCard) -> Likeness:
+    file = folder / LIKENESS
+    likeness = Likeness.from_bytes(file.read_bytes(), source=str(file))
+    if likeness.recipe != card.recipe.identifier:
+        raise ModelFolderError(
+            f"{file}: was fitted on scans prepared by {likeness.recipe}, the model's recipe is "
+            f"{card.recipe.identifier}. {_AGAIN}."
+        )
+    return likeness
 
 
 def _mapping(value: object) -> Mapping[str, Any]:
@@ -148,13 +165,17 @@ def _is_sealed(file: Path, seal: object) -> bool:
     return hashlib.sha256(unsealed).hexdigest() == seal
 
 
-def write_model_folder(path: Path | str, *, card: ModelCard, onnx: bytes) -> ModelFolder:
+def write_model_folder(
+    path: Path | str, *, card: ModelCard, onnx: bytes, likeness: Likeness | None = None
+) -> ModelFolder:
     """Write a model folder beside its place, then move it there in one step.
 
     Args:
         path: the folder to write; one that holds a model already is replaced.
         card: what the model is.
         onnx: the serialised ONNX model.
+        likeness: what tells inputs that are unlike the training cohort; fitted with the card's
+            recipe.
 
     Returns:
         The folder, read back and verified.
@@ -166,9 +187,11 @@ def write_model_folder(path: Path | str, *, card: ModelCard, onnx: bytes) -> Mod
     require_writable(target)
     files = {
         ONNX: onnx,
-        README: readme_of(card).encode(),
+        README: readme_of(card, likeness).encode(),
         LICENSE: _LICENSE_TEXT.encode(),
     }
+    if likeness is not None:
+        files[LIKENESS] = likeness.to_bytes()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from bonescint.model.card import Metric, ModelCard
+from bonescint.model.likeness import Likeness
 
 
-def readme_of(card: ModelCard) -> str:
+def readme_of(card: ModelCard, likeness: Likeness | None = None) -> str:
     """Render a card as Markdown.
 
     Args:
         card: the model card.
+        likeness: of the folder, if it has one.
 
     Returns:
         Text that ends with a line break.
@@ -34,6 +36,7 @@ def readme_of(card: ModelCard) -> str:
         f"The probability is the softmax of the logits over {card.temperature:.4g}. From "
         f"{card.operating_point:.4g} on a scan is called positive"
         + (f" ({card.operating_point_rule})." if card.operating_point_rule else "."),
+        *_doubts(card, likeness),
         "",
         "## How well it does",
         "",
@@ -55,6 +58,23 @@ def readme_of(card: ModelCard) -> str:
     ]
     lines += [f"- {credit}" for credit in card.attribution]
     return "\n".join(lines) + "\n"
+
+
+def _doubts(card: ModelCard, likeness: Likeness | None) -> list[str]:
+    """What is said of answers that are uncertain, and of inputs that are unlike."""
+    lines = []
+    if card.uncertain_band is not None:
+        low, high = card.uncertain_band
+        rule = f" ({card.uncertain_rule})" if card.uncertain_rule else ""
+        lines += ["", f"From {low:.4g} to {high:.4g} a call is uncertain{rule}."]
+    if likeness is not None:
+        lines += [
+            "",
+            "`models/likeness.npz` tells inputs that are unlike the training cohort: a score above "
+            f"{likeness.threshold:.4g}, which at most {100 * likeness.false_alarm_rate:.3g} % of "
+            f"scans like the {likeness.scans} that it was set on exceed.",
+        ]
+    return lines
 
 
 def _sentence(metric: Metric) -> str:

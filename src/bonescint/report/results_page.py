@@ -33,6 +33,7 @@ class PageHeading:
         model: label and value of what the model's card says.
         operating_point: the threshold on the probability.
         interrupted: whether the batch was stopped before its end.
+        calls: how many scans were called what, in words; uncertain ones apart.
     """
 
     title: str
@@ -42,6 +43,7 @@ class PageHeading:
     model: tuple[tuple[str, str], ...]
     operating_point: float
     interrupted: bool = False
+    calls: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +59,7 @@ class ResultRow:
         warnings: what limits the answer.
         thumbnail_webp: a small picture, a WebP file's content; empty if there is none.
         picture: path of the full picture relative to the page, or empty.
+        uncertain: whether the probability lies in the model's uncertain band.
     """
 
     scan_id: str
@@ -67,6 +70,7 @@ class ResultRow:
     warnings: tuple[str, ...] = ()
     thumbnail_webp: bytes = b""
     picture: str = ""
+    uncertain: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.mbd_probability <= 1:

@@ -32,6 +32,8 @@ class Case:
         age: in years, or `None`.
         primary: primary tumour, or empty.
         truth: path of the truth file relative to the manifest, or empty.
+        mask_anterior: path of a physician's mask of the anterior view, or empty.
+        mask_posterior: the same of the posterior view.
 
     Raises:
         ParameterError: an empty identifier or a negative age.
@@ -47,6 +49,8 @@ class Case:
     age: float | None = None
     primary: str = ""
     truth: str = ""
+    mask_anterior: str = ""
+    mask_posterior: str = ""
 
     def __post_init__(self) -> None:
         for name in ("scan_id", "patient_id", "centre"):

@@ -62,6 +62,9 @@ class Prediction:
         model_id: name and version of the model with the start of its hash.
         activation_maps: for each class and present view, where the evidence lies.
         warnings: what limits the answer (a missing view, an assumed view, ...).
+        uncertain: whether the probability lies in the model's band around its operating point.
+        unlike_score: how unlike the training cohort the scan is, at least 0, or `None` if the
+            model does not tell.
     """
 
     scan_id: str
@@ -70,6 +73,8 @@ class Prediction:
     model_id: str
     activation_maps: tuple[ActivationMap, ...] = ()
     warnings: tuple[str, ...] = ()
+    uncertain: bool = False
+    unlike_score: float | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.mbd_probability <= 1:
@@ -100,6 +105,8 @@ class Prediction:
             "positive": self.positive,
             "model_id": self.model_id,
             "warnings": list(self.warnings),
+            "uncertain": self.uncertain,
+            "unlike_score": self.unlike_score,
             "activation_maps": [
                 {
                     "view": activation.view.value,
@@ -131,6 +138,8 @@ class Prediction:
             positive=content["positive"],
             model_id=content["model_id"],
             warnings=tuple(content["warnings"]),
+            uncertain=content.get("uncertain", False),  # not in predictions of release 0.1.0
+            unlike_score=content.get("unlike_score"),
             activation_maps=tuple(
                 ActivationMap(
                     view=View(entry["view"]),

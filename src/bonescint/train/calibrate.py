@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from bonescint.evaluate import (
     Balanced,
@@ -31,6 +31,8 @@ OPERATING_POINT_RULE = (
     "where sensitivity equals specificity on the validation scans, half way between the two "
     "probabilities that enclose it"
 )
+UNCERTAIN_SHARE = 0.1
+"""Share of the validation scans that the uncertain band holds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -100,6 +102,45 @@ def balanced_operating_point(judged: Judged, temperature: float) -> float:
     """
     margin = operating_point(judged.cases, Balanced())
     return 1.0 if math.isinf(margin) else float(expit(margin / temperature))
+
+
+def uncertain_band(
+    judged: Judged, *, temperature: float, operating_point: float, share: float = UNCERTAIN_SHARE
+) -> tuple[tuple[float, float], str]:
+    """The probabilities round the operating point in which a share of the scans lies.
+
+    A reject option (Chow, IEEE Trans Inf Theory 1970;16:41): the scans whose logit is nearest to
+    the operating point's are the ones most often called wrongly.
+
+    Args:
+        judged: scans that were not trained on.
+        temperature: of the calibration.
+        operating_point: probability from which a scan is positive.
+        share: of the scans that the band is to hold.
+
+    Returns:
+        Lower and upper probability, and the rule with what was measured, in words.
+
+    Examples:
+        >>> margins = np.linspace(-5, 5, 101)
+        >>> judged = Judged(margins=margins, labels=margins > 0)
+        >>> band, rule = uncertain_band(judged, temperature=1.0, operating_point=0.5)
+        >>> [round(bound, 2) for bound in band]
+        [0.38, 0.62]
+    """
+    margins = judged.margins / temperature
+    point = float(logit(np.clip(operating_point, 1e-9, 1 - 1e-9)))
+    away = np.abs(margins - point)
+    reach = float(np.sort(away)[max(0, round(share * away.size) - 1)])
+    inside = away <= reach
+    right = (margins >= point) == judged.labels
+    low, high = float(expit(point - reach)), float(expit(point + reach))
+    band = (min(low, operating_point), max(high, operating_point))
+    said = f"the {100 * share:.3g} % of the validation scans nearest to the operating point"
+    for part, name in ((inside, "of these"), (~inside, "of the others")):
+        if part.any():
+            said += f"; {name} {100 * float(right[part].mean()):.1f} % were called rightly"
+    return band, said
 
 
 def figures(

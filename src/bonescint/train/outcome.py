@@ -13,13 +13,18 @@ from bonescint import __version__
 from bonescint.cohort import Manifest, read_truth
 from bonescint.model import (
     Engine,
+    Features,
+    Likeness,
     Metric,
     ModelCard,
     ModelFolder,
     TrainingRecord,
+    features_of,
+    fit_likeness,
     write_model_folder,
 )
-from bonescint.scan import InputError, Split
+from bonescint.prepare import Recipe, prepare
+from bonescint.scan import InputError, ParameterError, Split
 from bonescint.train.cached import CachedScans, cohort_fingerprint, counted
 from bonescint.train.calibrate import (
     OPERATING_POINT_RULE,
@@ -27,6 +32,7 @@ from bonescint.train.calibrate import (
     balanced_operating_point,
     best_temperature,
     figures,
+    uncertain_band,
 )
 from bonescint.train.dataset import plain_loader
 from bonescint.train.export import to_onnx
@@ -35,6 +41,7 @@ from bonescint.train.sample import ScanSource
 from bonescint.train.settings import TrainSettings
 from bonescint.train.weights import ConvolutionWeights
 
+_LIKENESS_SCANS = 1000
 SIMULATED = "simulated scans only"
 _LIMITATIONS = {
     SIMULATED: (
@@ -101,6 +108,9 @@ def write_outcome(network: Vgg16Trunk, outcome: Outcome, target: Path) -> ModelF
         judged = judged_by(engine, outcome.sources[Split.VALIDATION], settings)
         temperature = best_temperature(judged)
         operating_point = balanced_operating_point(judged, temperature)
+        band, band_rule = uncertain_band(
+            judged, temperature=temperature, operating_point=operating_point
+        )
         metrics: tuple[Metric, ...] = ()
         for split in (Split.VALIDATION, Split.TEST):
             labels = set(outcome.sources[split].labels) if split in outcome.sources else set()
@@ -121,6 +131,8 @@ def write_outcome(network: Vgg16Trunk, outcome: Outcome, target: Path) -> ModelF
         recipe=settings.recipe,
         operating_point=operating_point,
         operating_point_rule=OPERATING_POINT_RULE,
+        uncertain_band=band,
+        uncertain_rule=band_rule,
         temperature=temperature,
         training=TrainingRecord(
             origin=origin,
@@ -136,7 +148,30 @@ def write_outcome(network: Vgg16Trunk, outcome: Outcome, target: Path) -> ModelF
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         software=software_versions(),
     )
-    return write_model_folder(target, card=card, onnx=onnx)
+    likeness = cohort_likeness(outcome.sources, settings.recipe)
+    return write_model_folder(target, card=card, onnx=onnx, likeness=likeness)
+
+
+def cohort_likeness(sources: Mapping[Split, ScanSource], recipe: Recipe) -> Likeness | None:
+    """Fit what tells inputs unlike the cohort; `None` for a cohort too small to say.
+
+    At most 1000 training scans are looked at, evenly spread over the cohort.
+    """
+
+    def features(split: Split) -> list[Features]:
+        source = sources[split]
+        step = max(1, -(-len(source) // _LIKENESS_SCANS))
+        return [
+            features_of(prepare(source.sample(index).scan, recipe))
+            for index in range(0, len(source), step)
+        ]
+
+    try:
+        return fit_likeness(
+            features(Split.TRAIN), features(Split.VALIDATION), recipe=recipe.identifier
+        )
+    except ParameterError:  # a few scans say nothing of what is usual
+        return None
 
 
 def software_versions() -> dict[str, str]:

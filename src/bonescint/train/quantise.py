@@ -86,7 +86,7 @@ def quantise(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         software=software_versions(),
     )
-    written = write_model_folder(out, card=card, onnx=data)
+    written = write_model_folder(out, card=card, onnx=data, likeness=parent.likeness)
     if not compare:
         return written
     cases = chosen_cases(cohort.split(Split.VALIDATION), count=compare, seed=seed)
@@ -96,7 +96,8 @@ def quantise(
         (_composite(cohort.path(case), recipe) for case in cases),
         labels=[case.positive for case in cases],
     )
-    return write_model_folder(out, card=_noted(card, agreement, len(cases)), onnx=data)
+    noted = _noted(card, agreement, len(cases))
+    return write_model_folder(out, card=noted, onnx=data, likeness=parent.likeness)
 
 
 def _noted(card: ModelCard, agreement: Agreement, count: int) -> ModelCard:

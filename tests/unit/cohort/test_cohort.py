@@ -46,8 +46,8 @@ def test_a_manifest_survives_the_disk(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
-        ("a,p,A,train,2,f\n", "row 2: label must be 0 or 1"),
-        ("a,p,A,train,0,f\nb,q,A,tain,0,f\n", "row 3: split must be one of"),
+        ("a,p,A,train,2,f\n", "row 2, column label: must be 0 or 1"),
+        ("a,p,A,train,0,f\nb,q,A,tain,0,f\n", "row 3, column split: must be one of"),
         ("a,,A,train,0,f\n", "patient_id"),
         ("a,p,A,train,0,f\na,q,A,train,0,f\n", "a is listed twice"),
         ("a,p,A,train,0,f\nb,p,A,test,0,f\n", "patient p is in train and in test"),

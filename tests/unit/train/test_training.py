@@ -271,7 +271,7 @@ def _column(index: int, value: str, only: int | None = None) -> _Change:
         (_column(5, "", only=3), r"manifest\.csv, row 5: no file is named"),
         (_column(5, "gone.dcm", only=2), r"row 4: the file 'gone\.dcm' does not exist"),
         (_column(9, "gone.npz", only=0), r"row 2: the truth 'gone\.npz' does not exist"),
-        (_column(4, "maybe", only=1), r"row 3: label must be 0 or 1"),
+        (_column(4, "maybe", only=1), r"row 3, column label: must be 0 or 1"),
     ],
 )
 def test_a_cohort_that_cannot_be_learnt_from_is_refused_before_work_begins(

@@ -7,6 +7,7 @@
   document.getElementById("tools").hidden = false;
   const filter = document.getElementById("filter");
   const only = document.getElementById("only-positive");
+  const unsure = document.getElementById("only-uncertain");
   const shown = document.getElementById("shown");
   const cards = new Map(rows.map((row) =>
     [row, document.getElementById(row.cells[0].querySelector("a").hash.slice(1))]));
@@ -15,6 +16,7 @@
     let count = 0;
     for (const row of rows) {
       const hide = (only.checked && row.dataset.positive !== "1") ||
+        (unsure.checked && row.dataset.uncertain !== "1") ||
         (wanted !== "" && !row.textContent.toLowerCase().includes(wanted));
       row.hidden = hide;
       const card = cards.get(row);
@@ -47,5 +49,6 @@
   });
   filter.addEventListener("input", apply);
   only.addEventListener("change", apply);
+  unsure.addEventListener("change", apply);
   apply();
 })();

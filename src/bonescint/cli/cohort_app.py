@@ -1,0 +1,152 @@
+"""Names, options and help of `bonescint cohort`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bonescint.cli.options import CONTEXT, path
+
+_COHORT = """Cohorts of your own scans: made without identities, and checked before use."""
+_CREATE = """Make a cohort of a folder of scans and a table of labels: pair the views, replace
+identities by pseudonyms, split by patient, copy the scans, write manifest.csv.
+
+The table needs a column label (0 or 1) and one or more that name the scan: accession, study (UID),
+file, patient. It may have centre, split, sex, age, primary, mask_anterior, mask_posterior.
+Stopped, the same command goes on where it was.
+
+\b
+Written:
+  my-cohort/manifest.csv    a row a scan: scan_id, patient_id, centre, split, label, file, ...
+  my-cohort/cohort.json     how it was made, what was assumed, how many were left out and why
+  my-cohort/scans/          copies without identity: NM DICOM in counts, or 16-bit PNG
+  my-cohort.private/        the secret key, what each scan was made from, what was left out:
+                            keep it, and do not hand it on with the cohort
+
+Exit status: 0 every scan and every row found its place, 1 some were left out, 2 nothing was made.
+
+\b
+Examples:
+  bonescint cohort create archive/ --labels labels.csv --out my-cohort/
+  bonescint cohort create archive/ --labels labels.csv --out my-cohort/ --test-centre Namur \\
+      --shares train=0.85,validation=0.15
+  bonescint cohort create BS-80K/ --layout bs-80k --out bs80k/"""
+_CHECK = """Check a cohort before training or testing on it, and print the paper's Table 1.
+
+Errors: wrong rows; the same patient, the same pixels or near-duplicates on two sides of a split;
+missing or unreadable files and masks; a split with one class. Everything is listed.
+
+Exit status: 0 no error (there may be warnings), 2 errors.
+
+\b
+Examples:
+  bonescint cohort check my-cohort/manifest.csv
+  bonescint cohort check my-cohort/ --out checked/        (findings.csv, table1.csv, table1.txt)
+  bonescint cohort check my-cohort/ --json | jq '.findings[].text'"""
+
+
+class LayoutName(StrEnum):
+    """How a folder of scans is laid out."""
+
+    AUTO = "auto"
+    PAIRS = "png-pairs"
+    PARAGUAY = "zenodo-13900966"
+    BS80K = "bs-80k"
+
+
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        min=1, max=256, help="Worker processes.", show_default="as many as cores, at most 8"
+    ),
+]
+
+cohort_app = typer.Typer(help=_COHORT, no_args_is_help=True, context_settings=CONTEXT)
+
+
+@cohort_app.callback()
+def _all_of_cohorts() -> None:
+    return
+
+
+@cohort_app.command("create", help=_CREATE, short_help="Make a cohort of scans and labels.")
+def _create(
+    folder: Annotated[
+        Path, typer.Argument(parser=path, help="Folder of scans.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", parser=path, help="Folder of the cohort.")],
+    labels: Annotated[
+        Path | None,
+        typer.Option(parser=path, help="Table of labels, CSV.", show_default="none, for bs-80k"),
+    ] = None,
+    layout: Annotated[
+        LayoutName, typer.Option(help="How the folder is laid out; docs/cohorts.md says more.")
+    ] = LayoutName.AUTO,
+    shares: Annotated[
+        str,
+        typer.Option(help="Shares of the patients, unless the labels have a column split."),
+    ] = "train=0.7,validation=0.15,test=0.15",
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the split.")] = 1,
+    centre: Annotated[str, typer.Option(help="Centre of scans whose row names none.")] = "A",
+    test_centre: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A centre that is for testing only (several: repeat it).", show_default="none"
+        ),
+    ] = None,
+    copy: Annotated[
+        bool,
+        typer.Option(
+            "--copy/--reference",
+            help="Copy the scans without identity, or name the files where they lie, as they are.",
+        ),
+    ] = True,
+    key: Annotated[
+        Path | None,
+        typer.Option(
+            parser=path,
+            help="File with the secret key of the pseudonyms.",
+            show_default="made, in OUT.private",
+        ),
+    ] = None,
+    workers: Workers = None,
+) -> None:
+    from bonescint.cli.cohorts import CreateChoices, run_cohort_create
+
+    choices = CreateChoices(
+        labels=labels,
+        layout=layout.value,
+        shares=shares,
+        seed=seed,
+        centre=centre,
+        test_centres=tuple(test_centre or ()),
+        copy=copy,
+        key=key,
+        workers=workers,
+    )
+    run_cohort_create(folder, out, choices)
+
+
+@cohort_app.command("check", help=_CHECK, short_help="Table 1, leakage, duplicates, balance.")
+def _check(
+    manifest: Annotated[
+        Path, typer.Argument(parser=path, help="Manifest, or its folder.", show_default=False)
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", parser=path, help="Folder of tables.", show_default="none"),
+    ] = None,
+    near: Annotated[
+        bool, typer.Option("--near/--no-near", help="Look for near-duplicates too.")
+    ] = True,
+    workers: Workers = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON, and nothing else, on standard output.")
+    ] = False,
+) -> None:
+    from bonescint.cli.cohorts import run_cohort_check
+
+    run_cohort_check(manifest, out=out, near=near, workers=workers, as_json=as_json)

@@ -1,0 +1,267 @@
+"""Is a cohort fit to train and to test on? Leakage, duplicates, missing files, balance."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from bonescint.cohort.findings import CohortReport, Finding, Level
+from bonescint.cohort.manifest import Manifest, examine_manifest
+from bonescint.cohort.near import near_pairs
+from bonescint.cohort.pixels import Fingerprint, fingerprints
+from bonescint.cohort.table1 import table1
+from bonescint.scan import Case, Split
+
+_RARE = 0.1
+_FEW = 20
+_MISPLACED = 0.5
+_MOST_PAIRS = 500
+
+
+def check_cohort(
+    path: Path | str,
+    *,
+    near: bool = True,
+    workers: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> CohortReport:
+    """Check a cohort: every finding is listed, errors first.
+
+    Errors: wrong rows; a scan listed twice; a patient, the same pixels or a near-duplicate on
+    two sides of a split; the same pixels with another label; files, truths or masks that are
+    missing or unusable; a split with one class only. Warnings: the rest that should be known.
+
+    Args:
+        path: a manifest, or a folder that holds `manifest.csv`.
+        near: also look for near-duplicates (`bonescint.cohort.near`).
+        workers: processes that read scans.
+        progress: called with the number of scans read and of all.
+
+    Returns:
+        The findings and the paper's Table 1.
+
+    Raises:
+        InputError: no readable table, or columns missing.
+    """
+    rows = examine_manifest(path)
+    cases = list(rows.cases)
+    # `Manifest` refuses leakage; here it is a finding, so only the folder is taken along.
+    folder = Manifest(cases=(), folder=rows.path.parent)
+    prints = fingerprints(folder, cases, near=near, workers=workers, progress=progress)
+    findings = [
+        Finding(
+            level=Level.ERROR,
+            kind="wrong row",
+            rows=(problem.row,),
+            text=f"column {problem.column}: {problem.text}",
+        )
+        for problem in rows.problems
+    ]
+    by_row = dict(cases)
+    findings += _repeated(cases)
+    findings += _broken(prints)
+    same, same_rows = _same_pixels(prints, by_row)
+    findings += same
+    bound = None
+    if near:
+        pairs, bound = _near(prints, by_row, same_rows)
+        findings += pairs
+    findings += _balance(cases)
+    findings += _gaps(cases)
+    order = {Level.ERROR: 0, Level.WARNING: 1}
+    return CohortReport(
+        source=rows.path,
+        findings=tuple(sorted(findings, key=lambda one: order[one.level])),
+        table=table1([case for _, case in cases]),
+        scans=len(cases),
+        compared=sum(bool(one.hashes) for one in prints),
+        near_bound=bound,
+    )
+
+
+def _repeated(cases: Sequence[tuple[int, Case]]) -> Iterator[Finding]:
+    scans: dict[str, list[int]] = defaultdict(list)
+    patients: dict[str, list[tuple[int, Case]]] = defaultdict(list)
+    files: dict[str, list[int]] = defaultdict(list)
+    for row, case in cases:
+        scans[case.scan_id].append(row)
+        patients[case.patient_id].append((row, case))
+        if case.file:
+            files[case.file].append(row)
+    for scan_id, rows in scans.items():
+        if len(rows) > 1:
+            yield Finding(
+                level=Level.ERROR,
+                kind="scan listed twice",
+                rows=tuple(rows),
+                text=f"scan {scan_id}",
+            )
+    for patient, listed in patients.items():
+        if len({case.split for _, case in listed}) > 1:
+            sides = ", ".join(sorted({case.split.value for _, case in listed}))
+            yield Finding(
+                level=Level.ERROR,
+                kind="patient on two sides",
+                rows=tuple(row for row, _ in listed),
+                text=f"patient {patient} is in {sides}",
+            )
+    for rows in files.values():
+        if len(rows) > 1:
+            yield Finding(
+                level=Level.ERROR, kind="file listed twice", rows=tuple(rows), text="the same file"
+            )
+
+
+def _broken(prints: Sequence[Fingerprint]) -> Iterator[Finding]:
+    for one in prints:
+        for kind, text in one.problems:
+            yield Finding(level=Level.ERROR, kind=kind, rows=(one.row,), text=text)
+    empty = tuple(one.row for one in prints if one.empty_masks)
+    if empty:
+        yield Finding(
+            level=Level.WARNING,
+            kind="empty masks",
+            rows=empty,
+            text="positive, and nothing is drawn on the masks",
+        )
+    outside = tuple(one.row for one in prints if one.outside > _MISPLACED)
+    if outside:
+        yield Finding(
+            level=Level.WARNING,
+            kind="misplaced masks",
+            rows=outside,
+            text="most of a mask lies where nothing was counted: turned or mirrored?",
+        )
+
+
+def _same_pixels(
+    prints: Sequence[Fingerprint], by_row: Mapping[int, Case]
+) -> tuple[list[Finding], set[frozenset[int]]]:
+    """Groups of scans that share a view to the last count."""
+    groups: dict[str, list[int]] = defaultdict(list)
+    for one in prints:
+        for digest in dict.fromkeys(one.hashes.values()):
+            groups[digest].append(one.row)
+    findings, done, together = [], set(), set()
+    for rows in groups.values():
+        if len(rows) < 2:
+            continue
+        together |= {frozenset((a, b)) for a in rows for b in rows if a < b}
+        if tuple(rows) in done:
+            continue
+        done.add(tuple(rows))
+        cases = [by_row[row] for row in rows]
+        findings.append(_alike("same pixels", rows, cases, "a view is the same to the last count"))
+    return findings, together
+
+
+def _alike(kind: str, rows: Sequence[int], cases: Sequence[Case], text: str) -> Finding:
+    """A finding about scans that are the same, as grave as where they stand."""
+    sides = sorted({case.split.value for case in cases})
+    labels = {case.positive for case in cases}
+    patients = {case.patient_id for case in cases}
+    said = [text]
+    level = Level.WARNING
+    if len(sides) > 1:
+        level, kind = Level.ERROR, f"{kind} on two sides"
+        said.append(f"in {' and '.join(sides)}")
+    if len(labels) > 1:
+        level = Level.ERROR
+        said.append("with different labels")
+    if len(patients) > 1:
+        said.append("under different patients")
+    return Finding(level=level, kind=kind, rows=tuple(rows), text=", ".join(said))
+
+
+def _near(
+    prints: Sequence[Fingerprint], by_row: Mapping[int, Case], same: set[frozenset[int]]
+) -> tuple[list[Finding], float]:
+    read = [one for one in prints if one.signature]
+    pairs, bound = near_pairs(
+        [{view: part.astype(np.float32) for view, part in one.signature.items()} for one in read]
+    )
+    findings = []
+    for pair in pairs:
+        rows = (read[pair.first].row, read[pair.second].row)
+        if frozenset(rows) in same:
+            continue
+        cases = [by_row[row] for row in rows]
+        text = f"all but the same (score {pair.score:.2f}, bound {bound:.2f})"
+        findings.append(_alike("near-duplicate", rows, cases, text))
+    findings.sort(key=lambda one: one.level is not Level.ERROR)
+    hidden = len(findings) - _MOST_PAIRS
+    if hidden > 0:
+        more = Finding(
+            level=findings[_MOST_PAIRS].level, kind="near-duplicate", text=f"{hidden} more pairs"
+        )
+        findings = [*findings[:_MOST_PAIRS], more]
+    return findings, bound
+
+
+def _balance(cases: Sequence[tuple[int, Case]]) -> Iterator[Finding]:
+    if not cases:
+        yield Finding(level=Level.ERROR, kind="empty", text="no row can be used")
+        return
+    for split in Split:
+        labels = [case.positive for _, case in cases if case.split is split]
+        if not labels:
+            level = Level.WARNING
+            yield Finding(level=level, kind="empty split", text=f"no scan is in {split}")
+            continue
+        positive = sum(labels)
+        if positive in (0, len(labels)):
+            missing = "positive" if positive == 0 else "negative"
+            yield Finding(
+                level=Level.ERROR,
+                kind="one class only",
+                text=f"{split} has no {missing} scan ({len(labels)} scans)",
+            )
+        elif not _RARE <= positive / len(labels) <= 1 - _RARE:
+            yield Finding(
+                level=Level.WARNING,
+                kind="label balance",
+                text=f"{100 * positive / len(labels):.1f} % of {split} are positive",
+            )
+        if 0 < min(positive, len(labels) - positive) < _FEW:
+            few = min(positive, len(labels) - positive)
+            yield Finding(
+                level=Level.WARNING,
+                kind="few scans",
+                text=f"{split} has {few} scans of one class: intervals will be wide",
+            )
+    for centre in sorted({case.centre for _, case in cases}):
+        labels = [case.positive for _, case in cases if case.centre == centre]
+        if len(set(labels)) == 1 and len({case.centre for _, case in cases}) > 1:
+            only = "positive" if labels[0] else "negative"
+            yield Finding(
+                level=Level.WARNING,
+                kind="label follows the centre",
+                text=f"every scan of centre {centre} is {only}",
+            )
+
+
+def _gaps(cases: Sequence[tuple[int, Case]]) -> Iterator[Finding]:
+    for name, missing in (
+        ("file", [row for row, case in cases if not case.file]),
+        ("sex", [row for row, case in cases if not case.sex]),
+        ("age", [row for row, case in cases if case.age is None]),
+    ):
+        if missing and (name == "file" or len(missing) < len(cases)):
+            yield Finding(
+                level=Level.WARNING,
+                kind=f"no {name}",
+                rows=tuple(missing),
+                text=f"column {name} is empty",
+            )
+        elif missing:
+            yield Finding(
+                level=Level.WARNING, kind=f"no {name}", text=f"column {name} is empty everywhere"
+            )
+    strange = tuple(row for row, case in cases if case.sex not in ("", "F", "M"))
+    if strange:
+        yield Finding(
+            level=Level.WARNING, kind="sex", rows=strange, text="column sex is neither F nor M"
+        )

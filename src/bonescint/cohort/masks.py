@@ -1,0 +1,193 @@
+"""A physician's masks, PNG or NIfTI for each view, and the truth of a case from whatever it has."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from bonescint.cohort.manifest import Manifest
+from bonescint.cohort.truth_file import read_truth
+from bonescint.scan import (
+    Case,
+    Focus,
+    InputError,
+    MissingExtraError,
+    OutputError,
+    Truth,
+    View,
+)
+
+PHYSICIAN = "physician's mask"
+_MOST_VALUES = 32
+_NIFTI = (".nii", ".nii.gz")
+
+
+def truth_of(
+    manifest: Manifest,
+    case: Case,
+    *,
+    pixel_spacing_mm: tuple[float, float] | None = None,
+) -> Truth | None:
+    """What is true of a case: from its truth file, or from a physician's masks.
+
+    Of masks, each piece (8-connected) becomes a focus at its centre of mass; its radius is that
+    of the circle of its area.
+
+    Args:
+        manifest: the cohort.
+        case: one of its cases.
+        pixel_spacing_mm: of the scan, between rows and columns; without it foci that come from
+            masks have no radius.
+
+    Returns:
+        The truth, or `None` if the manifest names neither a truth file nor a mask.
+
+    Raises:
+        InputError: a file that is missing or no mask; a truth file and masks; a mask with
+            something on it in a case that is labelled negative.
+        MissingExtraError: a NIfTI mask, and nibabel is not installed.
+    """
+    named = {
+        view: getattr(case, f"mask_{view.value}")
+        for view in View
+        if getattr(case, f"mask_{view.value}")
+    }
+    where = f"{manifest.folder / 'manifest'}, scan {case.scan_id}"
+    if case.truth and named:
+        raise InputError(where, "names a truth file and masks", "Keep one of them")
+    if case.truth:
+        return read_truth(manifest.folder / case.truth)
+    if not named:
+        return None
+    masks = {view: read_mask(manifest.folder / file) for view, file in named.items()}
+    if not case.positive and any(mask.any() for mask in masks.values()):
+        raise InputError(
+            where, "is labelled negative, and its mask is not empty", "Correct label or mask"
+        )
+    foci = tuple(
+        focus for view, mask in masks.items() for focus in _foci(mask, view, pixel_spacing_mm)
+    )
+    return Truth(positive=case.positive, foci=foci, masks=masks, source=PHYSICIAN)
+
+
+def _foci(
+    mask: NDArray[np.bool_], view: View, spacing_mm: tuple[float, float] | None
+) -> list[Focus]:
+    pieces, count = ndimage.label(mask, structure=np.ones((3, 3)))
+    foci = []
+    for number in range(1, count + 1):
+        rows, columns = np.nonzero(pieces == number)
+        radius = None
+        if spacing_mm is not None:
+            radius = float(np.sqrt(rows.size * spacing_mm[0] * spacing_mm[1] / np.pi))
+        foci.append(
+            Focus(
+                view=view,
+                row=float(rows.mean()),
+                column=float(columns.mean()),
+                radius_mm=radius,
+                cause=PHYSICIAN,
+            )
+        )
+    return foci
+
+
+def read_mask(path: Path, *, shape: tuple[int, int] | None = None) -> NDArray[np.bool_]:
+    """Read a mask of one view: whatever is not 0 belongs to it.
+
+    A PNG is taken row by row. A NIfTI image stores columns first, as the tools that draw on
+    pictures write it, and is transposed; one that lies as tall rows by columns is taken as it
+    is. No flip is applied: the view is as seen from its own side, the head at row 0.
+
+    Args:
+        path: PNG, `.nii` or `.nii.gz`.
+        shape: (rows, columns) of the view, if known.
+
+    Returns:
+        bool (rows, columns).
+
+    Raises:
+        InputError: missing, damaged, no mask (many grey values), or of another shape.
+        MissingExtraError: a NIfTI mask, and nibabel is not installed.
+    """
+    if not path.is_file():
+        raise InputError(path, "no such mask", "Correct the path in the table")
+    name = path.name.lower()
+    if name.endswith(_NIFTI):
+        values = _from_nifti(path)
+    elif name.endswith(".png"):
+        values = _from_png(path)
+    else:
+        raise InputError(path, "a mask is a PNG or a NIfTI file", "Export it as one of them")
+    if values.ndim != 2 or 0 in values.shape:
+        raise InputError(path, f"has shape {values.shape}, not that of one image", "Give 2 axes")
+    if not np.isfinite(values).all():
+        raise InputError(path, "holds values that are no numbers", "Export the mask again")
+    if np.unique(values).size > _MOST_VALUES:
+        raise InputError(
+            path,
+            f"holds more than {_MOST_VALUES} values: it is a picture, not a mask",
+            "Give an image of 0 and 1",
+        )
+    if shape is not None and values.shape != shape:
+        raise InputError(
+            path, f"its shape is {values.shape}, the view's {shape}", "Draw it on this scan"
+        )
+    return np.asarray(values != 0, dtype=bool)
+
+
+def _from_png(path: Path) -> NDArray[Any]:
+    from PIL import Image
+
+    try:
+        with Image.open(path, formats=("PNG",)) as opened:
+            if opened.mode in ("RGBA", "LA", "PA"):
+                # Drawn on a transparent ground: black is a colour there, so transparency counts.
+                bands = np.asarray(opened.convert("RGBA"))
+                return np.asarray(bands[..., :3].max(axis=2) * (bands[..., 3] > 0))
+            if opened.mode == "P":
+                return np.asarray(opened)
+            values = np.asarray(opened)
+    except Exception as error:  # Pillow raises anything on damaged files
+        raise InputError(path, "is no readable PNG", "Export the mask again") from error
+    return values.max(axis=2) if values.ndim == 3 else values
+
+
+def _from_nifti(path: Path) -> NDArray[Any]:
+    try:
+        import nibabel
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("nibabel", "masks") from error
+    try:
+        loaded: Any = nibabel.load(path)
+        values: NDArray[Any] = np.asanyarray(loaded.dataobj)
+    except Exception as error:  # nibabel raises many kinds on damaged files
+        raise InputError(path, "is no readable NIfTI file", "Export the mask again") from error
+    values = values.reshape([size for size in values.shape if size != 1] or [1])
+    if values.ndim == 2 and values.shape[0] < values.shape[1]:
+        values = values.T
+    return values
+
+
+def write_mask(mask: NDArray[np.bool_], path: Path) -> None:
+    """Write a mask as a PNG of 0 and 255, beside and then renamed into place.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    from PIL import Image
+
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        try:
+            Image.fromarray(mask.astype(np.uint8) * 255).save(beside, format="PNG")
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror}).") from error

@@ -1,0 +1,225 @@
+"""Rows of labels to studies: by what each names, through hashes, never by guessing."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bonescint.cohort.labels import LabelRow, Labels
+from bonescint.cohort.problems import Problem, refuse
+from bonescint.dicom import (
+    Identifier,
+    StudyFiles,
+    StudyKeys,
+    hashed_identifier,
+    names_of,
+    pair_name,
+    study_keys,
+)
+from bonescint.dicom.identity import keyed_hash
+from bonescint.scan import InputError
+
+_FACTS = (
+    "label",
+    "patient",
+    "centre",
+    "split",
+    "sex",
+    "age",
+    "primary",
+    "mask_anterior",
+    "mask_posterior",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labelled:
+    """A study with its label and its patient.
+
+    Attributes:
+        study: its files.
+        row: of the table.
+        keys: what its headers say, hashed.
+        patient_id: pseudonym of the patient.
+        patient_assumed: whether nothing told the patient, so that the study stands alone.
+    """
+
+    study: StudyFiles
+    row: LabelRow
+    keys: StudyKeys
+    patient_id: str
+    patient_assumed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """Something that does not come into the cohort.
+
+    Attributes:
+        kind: a word or two, safe to show anywhere.
+        source: path, or the row of the table; may hold what the user named a file by.
+        reason: what is wrong; may name the path.
+    """
+
+    kind: str
+    source: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matching:
+    """What came of matching.
+
+    Attributes:
+        labelled: studies with a label, in the order found.
+        left_out: studies without a label and rows without a study.
+        doubted: pairs of patients of the table whose scans bear one patient's number.
+    """
+
+    labelled: tuple[Labelled, ...]
+    left_out: tuple[LeftOut, ...]
+    doubted: int
+
+
+class _Index:
+    """Studies by everything that a row may name."""
+
+    def __init__(
+        self, studies: Sequence[StudyFiles], keys: Sequence[StudyKeys], folder: Path
+    ) -> None:
+        self.by_hash: dict[tuple[Identifier, str], set[int]] = defaultdict(set)
+        self.by_name: dict[str, set[int]] = defaultdict(set)
+        self.by_person: dict[str, set[int]] = defaultdict(set)
+        for place, (study, key) in enumerate(zip(studies, keys, strict=True)):
+            for kind in Identifier:
+                if getattr(key, kind.value):
+                    self.by_hash[kind, getattr(key, kind.value)].add(place)
+            for name in names_of(study, folder):
+                self.by_name[name].add(place)
+            if not key.study and not key.patient:
+                parents = {p.parent.name.lower() for p in study.files if p.parent != folder}
+                common = pair_name(study)
+                for name in {
+                    *parents,
+                    common,
+                    common.replace(" ", "_"),
+                    common.replace(" ", "-"),
+                } - {""}:
+                    self.by_person[name].add(place)
+
+    def named_by(self, row: LabelRow, id_key: bytes) -> set[int]:
+        """Places of the studies that a row names."""
+        sets = []
+        for kind in (Identifier.ACCESSION, Identifier.STUDY):
+            value = getattr(row, kind.value)
+            if value:
+                sets.append(self.by_hash[kind, hashed_identifier(kind, value, id_key=id_key)])
+        if row.file:
+            sets.append(self.by_name.get(row.file.replace("\\", "/").lower().lstrip("./"), set()))
+        if sets:
+            return set.intersection(*sets)
+        hashed = hashed_identifier(Identifier.PATIENT, row.patient, id_key=id_key)
+        return self.by_hash[Identifier.PATIENT, hashed] | self.by_person.get(
+            row.patient.lower(), set()
+        )
+
+
+def match(
+    labels: Labels, studies: Sequence[StudyFiles], folder: Path, *, id_key: bytes
+) -> Matching:
+    """Give studies their labels.
+
+    A row names the studies that agree with every one of `accession`, `study` and `file` that it
+    fills; if it fills none of them, all studies of its `patient`. A `file` that names several
+    studies is left out, not guessed. Where a row fills `patient` too, that is the patient;
+    otherwise the header's Patient ID is; otherwise the study is taken for a patient of its own.
+
+    Args:
+        labels: the table.
+        studies: as found.
+        folder: that was searched.
+        id_key: secret key of all hashes.
+
+    Raises:
+        InputError: rows that name the same study and differ; every pair is named.
+    """
+    left_out: list[LeftOut] = []
+    readable: list[StudyFiles] = []
+    keys: list[StudyKeys] = []
+    for study in studies:
+        try:
+            keys.append(study_keys(study, id_key=id_key))
+            readable.append(study)
+        except InputError as error:
+            left_out.append(LeftOut(kind="not readable", source=study.source, reason=str(error)))
+    index = _Index(readable, keys, folder)
+    rows_of: dict[int, list[LabelRow]] = defaultdict(list)
+    for row in labels.rows:
+        places = index.named_by(row, id_key)
+        if len(places) > 1 and row.file:
+            reason = f"names {len(places)} scans; give the path below the folder"
+            left_out.append(
+                LeftOut(kind="row names several scans", source=f"row {row.row}", reason=reason)
+            )
+            continue
+        if not places:
+            left_out.append(
+                LeftOut(
+                    kind="row without a scan",
+                    source=f"row {row.row}",
+                    reason="no scan of the folder is named so",
+                )
+            )
+        for place in places:
+            rows_of[place].append(row)
+    refuse(labels.source, _contradictions(rows_of), "Correct the table")
+    labelled = []
+    for place, study in enumerate(readable):
+        if place in rows_of:
+            labelled.append(_labelled(study, rows_of[place][0], keys[place], id_key))
+        else:
+            left_out.append(
+                LeftOut(kind="no label", source=study.source, reason="no row names this scan")
+            )
+    return Matching(labelled=tuple(labelled), left_out=tuple(left_out), doubted=_doubted(labelled))
+
+
+def _contradictions(rows_of: dict[int, list[LabelRow]]) -> list[Problem]:
+    problems = []
+    said = set()
+    for rows in rows_of.values():
+        first = rows[0]
+        for other in rows[1:]:
+            differ = [
+                name for name, a, b in zip(_FACTS, first.facts, other.facts, strict=True) if a != b
+            ]
+            if differ and (first.row, other.row) not in said:
+                said.add((first.row, other.row))
+                text = f"names the same scan as row {first.row} and differs in {', '.join(differ)}"
+                problems.append(Problem(row=other.row, column="", text=text))
+    return problems
+
+
+def _labelled(study: StudyFiles, row: LabelRow, keys: StudyKeys, id_key: bytes) -> Labelled:
+    told = hashed_identifier(Identifier.PATIENT, row.patient, id_key=id_key) or keys.patient
+    own = keyed_hash(
+        [study.source.encode("utf-8", "surrogateescape")], key=id_key, purpose="lone study"
+    )
+    return Labelled(
+        study=study,
+        row=row,
+        keys=keys,
+        patient_id=f"pt-{told or own}",
+        patient_assumed=not told,
+    )
+
+
+def _doubted(labelled: Sequence[Labelled]) -> int:
+    """Patients of the table that share the header's number with another one."""
+    told: dict[str, set[str]] = defaultdict(set)
+    for one in labelled:
+        if one.row.patient and one.keys.patient:
+            told[one.keys.patient].add(one.patient_id)
+    return sum(len(patients) - 1 for patients in told.values())

@@ -1,0 +1,58 @@
+"""Every problem of a table in one error: row and column, never the value that stands there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from bonescint.scan import InputError
+
+_MOST_NAMED = 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """What is wrong at one place of a table.
+
+    Attributes:
+        row: as a spreadsheet counts: the header is row 1; 0 where the whole table is meant.
+        column: name of the column, or empty.
+        text: what is wrong, without a full stop and without an identifier of a patient.
+    """
+
+    row: int
+    column: str
+    text: str
+
+    def __str__(self) -> str:
+        place = f"row {self.row}" if self.row else ""
+        if self.column:
+            place += f"{', ' if place else ''}column {self.column}"
+        return f"{place}: {self.text}" if place else self.text
+
+
+def refuse(source: object, problems: Iterable[Problem], remedy: str) -> None:
+    """Raise one error that names every problem (the first of very many); none: do nothing.
+
+    Raises:
+        InputError: there is a problem.
+
+    Examples:
+        >>> refuse("labels.csv", [Problem(row=3, column="label", text="is empty")], "Correct it")
+        Traceback (most recent call last):
+        ...
+        bonescint.scan.errors.InputError: labels.csv, row 3, column label: is empty. Correct it.
+    """
+    found: Sequence[Problem] = list(problems)
+    if not found:
+        return
+    if len(found) == 1:
+        only = found[0]
+        parts = [str(source)]
+        parts += [f"row {only.row}"] if only.row else []
+        parts += [f"column {only.column}"] if only.column else []
+        raise InputError(", ".join(parts), only.text, remedy)
+    named = "; ".join(str(problem) for problem in found[:_MOST_NAMED])
+    hidden = len(found) - _MOST_NAMED
+    more = f"; and {hidden} more" if hidden > 0 else ""
+    raise InputError(source, f"{len(found)} problems: {named}{more}", remedy)

@@ -1,0 +1,165 @@
+"""The table of a cohort's patients: the paper's Table 1, for any cohort, and a little more."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bonescint.cohort.tables import write_table
+from bonescint.scan import Case, Split
+
+_TITLES = {
+    Split.TRAIN: "Training",
+    Split.VALIDATION: "Validation",
+    Split.TEST: "Test",
+}
+_SEXES = (("F", "women"), ("M", "men"), ("", "not known"))
+_MOST_PRIMARIES = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One line of the table.
+
+    Attributes:
+        group: what the line belongs to, such as `"Centre A"`.
+        name: what is counted, such as `"with metastasis"`.
+        cells: text for each split, then for all.
+    """
+
+    group: str
+    name: str
+    cells: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table1:
+    """Who is in a cohort, by split.
+
+    Attributes:
+        columns: titles of the splits that are there, then `"All"`, with numbers of scans.
+        rows: centres as in the paper (Ibrahim et al. 2023, Table 1), then patients, sex, age
+            and primary tumour.
+    """
+
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+    def to_text(self) -> str:
+        """The table for a terminal or a text file; it ends with a line break."""
+        lines = [("", "", *self.columns)]
+        group = ""
+        for row in self.rows:
+            lines.append((row.group if row.group != group else "", row.name, *row.cells))
+            group = row.group
+        widths = [max(len(line[place]) for line in lines) for place in range(len(lines[0]))]
+        text = []
+        for number, line in enumerate(lines):
+            if number and line[0]:
+                text.append("")
+            padded = [
+                cell.ljust(width) if place < 2 else cell.rjust(width)
+                for place, (cell, width) in enumerate(zip(line, widths, strict=True))
+            ]
+            text.append("  ".join(padded).rstrip())
+        return "\n".join(text) + "\n"
+
+    def write_csv(self, path: Path) -> None:
+        """Write it as CSV.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        write_table(
+            path,
+            ("group", "name", *self.columns),
+            ((row.group, row.name, *row.cells) for row in self.rows),
+        )
+
+
+def table1(cases: Sequence[Case]) -> Table1:
+    """Count a cohort as the paper's Table 1 does.
+
+    Ages are of scans, like the numbers of women and men; patients are counted once.
+
+    Args:
+        cases: of a manifest.
+
+    Examples:
+        >>> case = Case(scan_id="a", patient_id="p", centre="A", split=Split.TRAIN, positive=True)
+        >>> print(table1([case]).to_text().splitlines()[2])
+        Centre A     with metastasis                         1            1
+    """
+    splits = [split for split in Split if any(case.split is split for case in cases)]
+    parts = [[case for case in cases if case.split is split] for split in splits] + [list(cases)]
+    titles = [_TITLES[split] for split in splits] + ["All"]
+    rows: list[Row] = []
+
+    def add(group: str, name: str, cell: Callable[[list[Case]], str]) -> None:
+        rows.append(Row(group=group, name=name, cells=tuple(cell(part) for part in parts)))
+
+    labels = ((True, "with metastasis"), (False, "without metastasis"))
+    for centre in sorted({case.centre for case in cases}):
+        for positive, name in labels:
+            add(f"Centre {centre}", name, _counting(centre=centre, positive=positive))
+    for positive, name in labels:
+        add("All centres", name, _sharing(positive=positive))
+    add("Patients", "number", lambda part: _number(len({case.patient_id for case in part})))
+    add("Patients", "with more than one scan", lambda part: _number(_repeated(part)))
+    for sex, name in _SEXES:
+        if any(case.sex == sex for case in cases):
+            add("Sex", name, _sharing(sex=sex))
+    add("Age, years", "median (quartiles)", _ages)
+    add("Age, years", "not known", _counting(age=None))
+    for primary in _primaries(cases):
+        add("Primary tumour", primary or "none or not known", _sharing(primary=primary))
+    columns = tuple(f"{title} (n = {len(part)})" for title, part in zip(titles, parts, strict=True))
+    return Table1(columns=columns, rows=tuple(rows))
+
+
+def _number(count: int) -> str:
+    return str(count) if count else "-"
+
+
+def _matching(part: list[Case], wanted: dict[str, object]) -> int:
+    return sum(all(getattr(case, name) == value for name, value in wanted.items()) for case in part)
+
+
+def _counting(**wanted: object) -> Callable[[list[Case]], str]:
+    """A cell that counts the cases with given attributes."""
+    return lambda part: _number(_matching(part, wanted))
+
+
+def _sharing(**wanted: object) -> Callable[[list[Case]], str]:
+    """The same with the share of all cases."""
+
+    def cell(part: list[Case]) -> str:
+        count = _matching(part, wanted)
+        return f"{count} ({100 * count / len(part):.1f} %)" if count else "-"
+
+    return cell
+
+
+def _repeated(part: list[Case]) -> int:
+    scans = Counter(case.patient_id for case in part)
+    return sum(count > 1 for count in scans.values())
+
+
+def _ages(part: list[Case]) -> str:
+    ages = [case.age for case in part if case.age is not None]
+    if not ages:
+        return "-"
+    low, middle, high = np.percentile(ages, [25, 50, 75])
+    return f"{middle:.0f} ({low:.0f} to {high:.0f})"
+
+
+def _primaries(cases: Sequence[Case]) -> list[str]:
+    """Primaries by number of scans, the commonest first; very many are not listed."""
+    counts = Counter(case.primary for case in cases)
+    if set(counts) == {""}:
+        return []
+    return sorted(counts, key=lambda name: (-counts[name], name))[:_MOST_PRIMARIES]

@@ -1,0 +1,261 @@
+"""One study into a cohort: read, made anonymous, written; or refused with its reason."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bonescint.cohort.masks import read_mask, write_mask
+from bonescint.dicom import StudyFiles, read, read_study, write_nm
+from bonescint.dicom.identity import keyed_hash
+from bonescint.scan import (
+    BonescintError,
+    InputError,
+    OutputError,
+    PixelUnit,
+    Scan,
+    UnitError,
+    View,
+)
+
+_FORMAT = 1
+_CHUNK = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakeOrder:
+    """A study to take.
+
+    Attributes:
+        study: its files.
+        patient_id: pseudonym, for the header of the copy.
+        masks: path of a physician's mask by view.
+        copy: write a copy without identity; else the manifest points at the file.
+    """
+
+    study: StudyFiles
+    patient_id: str
+    masks: tuple[tuple[View, Path], ...]
+    copy: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """A study that was taken, or refused.
+
+    Attributes:
+        scan_id: what `bonescint classify` calls the file that the manifest names.
+        file: path relative to the cohort's folder.
+        masks: paths of masks by view's name, relative to the cohort's folder.
+        pixels: hash of the counts of all views.
+        content: hash of the files' content.
+        warnings: of reading.
+        notes: what was done to the scan, safe to show.
+        refused: why it could not be taken; then all else is empty.
+    """
+
+    scan_id: str = ""
+    file: str = ""
+    masks: dict[str, str] | None = None
+    pixels: str = ""
+    content: str = ""
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    refused: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a cohort goes.
+
+    Attributes:
+        out: its folder, which may be handed on.
+        private: the folder beside it, which may not.
+        id_key: secret key of all pseudonyms.
+    """
+
+    out: Path
+    private: Path
+    id_key: bytes
+
+
+def take_all(orders: Sequence[TakeOrder], place: Place, *, workers: int) -> Iterator[Taken]:
+    """Take studies, in order; those that an earlier run took are not read again.
+
+    Raises:
+        OutputError: the cohort's folder cannot be written.
+        BonescintError: a worker was killed.
+    """
+    work = partial(_take, place=place)
+    if workers <= 1 or len(orders) < 2 * _CHUNK:
+        yield from map(work, orders)
+        return
+    try:
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            yield from pool.map(work, orders, chunksize=_CHUNK)
+    except BrokenProcessPool as error:
+        raise BonescintError(
+            "A worker process was ended from outside (too little memory?). What was finished is "
+            "kept: start the same command again, perhaps with fewer workers."
+        ) from error
+
+
+def _take(order: TakeOrder, *, place: Place) -> Taken:
+    record = place.private / "studies" / f"{_order_key(order, place.id_key)}.json"
+    stored = _stored(record, place.out)
+    if stored is not None:
+        return stored
+    try:
+        taken = _taken(order, place)
+    except OutputError:
+        raise
+    except BonescintError as error:
+        return Taken(refused=str(error))
+    beside = record.with_suffix(f".{os.getpid()}.part")
+    try:
+        beside.write_text(json.dumps(asdict(taken)), encoding="utf-8")
+        beside.replace(record)
+    except OSError as error:
+        raise OutputError(f"{record}: cannot be written ({error.strerror}).") from error
+    return taken
+
+
+def _order_key(order: TakeOrder, id_key: bytes) -> str:
+    """The same as long as the files, the masks and what is wanted of them are."""
+    files = [*order.study.files, *(path for _, path in order.masks)]
+    said = [_FORMAT, order.patient_id, order.copy, [view.value for view, _ in order.masks]]
+    for file in files:
+        try:
+            status = file.stat()
+            said.append([str(file.absolute()), status.st_size, status.st_mtime_ns])
+        except OSError:
+            said.append([str(file.absolute())])
+    return keyed_hash([json.dumps(said).encode()], key=id_key, purpose="order")
+
+
+def _stored(record: Path, out: Path) -> Taken | None:
+    """What an earlier run took, if all of its files are still there."""
+    try:
+        content: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
+        content["warnings"], content["notes"] = tuple(content["warnings"]), tuple(content["notes"])
+        taken = Taken(**content)
+        files = [taken.file, *(taken.masks or {}).values()]
+        return taken if all((out / file).exists() for file in files) else None
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def _taken(order: TakeOrder, place: Place) -> Taken:
+    scan = read_study(order.study)
+    masks = {view: read_mask(path, shape=scan.shape) for view, path in order.masks}
+    for view in masks:
+        if view not in scan.views:
+            raise InputError(
+                order.study.source, f"a mask of its missing {view.value} view", "Correct the table"
+            )
+    content = hashlib.sha256("".join(sorted(scan.acquisition.file_sha256)).encode()).hexdigest()
+    key = keyed_hash([scan.scan_id.encode(), content.encode()], key=place.id_key, purpose="copy")
+    notes: tuple[str, ...] = ()
+    if order.copy or not _can_be_named(order.study):
+        named = replace(scan, scan_id=f"bs-{key}", patient_id=order.patient_id)
+        scan_id, file, notes = _copied(named, key, place.out)
+        if not order.copy:
+            notes += ("two files in a folder with others: copied, a manifest cannot name them",)
+    else:
+        scan_id = scan.scan_id
+        file = Path(os.path.relpath(_named_by(order.study).absolute(), place.out.absolute()))
+    written = {}
+    for view, mask in masks.items():
+        target = Path("masks") / f"{key}_{view.value}.png"
+        write_mask(mask, place.out / target)
+        written[view.value] = target.as_posix()
+    return Taken(
+        scan_id=scan_id,
+        file=file.as_posix(),
+        masks=written,
+        pixels=pixel_hash(scan),
+        content=content,
+        warnings=scan.warnings,
+        notes=notes,
+    )
+
+
+def pixel_hash(scan: Scan) -> str:
+    """Hash of the pixels of all views, whatever file they came from."""
+    digest = hashlib.blake2b(digest_size=16)
+    for view, image in scan.images():
+        digest.update(view_hash(image).encode() + view.value.encode())
+    return digest.hexdigest()
+
+
+def view_hash(image: NDArray[np.float32]) -> str:
+    """Hash of the values of one view."""
+    digest = hashlib.blake2b(repr(image.shape).encode(), digest_size=16)
+    digest.update(np.ascontiguousarray(image, "<f4").tobytes())
+    return digest.hexdigest()
+
+
+def _can_be_named(study: StudyFiles) -> bool:
+    """Whether one path of a manifest can stand for the study."""
+    if len(study.files) == 1:
+        return True
+    folder = study.files[0].parent
+    alone = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+    return alone == {path.name for path in study.files}
+
+
+def _named_by(study: StudyFiles) -> Path:
+    return study.files[0] if len(study.files) == 1 else study.files[0].parent
+
+
+def _copied(scan: Scan, key: str, out: Path) -> tuple[str, Path, tuple[str, ...]]:
+    """Write a scan without identity: NM DICOM if it is in counts, else a PNG a view."""
+    if scan.unit is PixelUnit.COUNTS and scan.pixel_spacing_mm is not None:
+        file = Path("scans") / f"{key}.dcm"
+        try:
+            return write_nm(scan, out / file, compress=True), file, ()
+        except (UnitError, ValueError):  # no whole counts up to 65 535
+            pass
+    folder = Path("scans") / key
+    (out / folder).mkdir(parents=True, exist_ok=True)
+    whole = all(np.array_equal(np.rint(image), image) for _, image in scan.images())
+    top = max(float(image.max()) for _, image in scan.images())
+    notes: tuple[str, ...] = ()
+    scale = 1.0
+    if not whole or top > 65535:
+        scale = 65535 / top
+        notes = ("values that are no whole numbers up to 65535: scaled",)
+    for view, image in scan.images():
+        _write_png(np.rint(np.maximum(image, 0) * scale), out / folder / f"{view.value}.png")
+    if scan.unit is PixelUnit.COUNTS:
+        notes += ("counts without a known distance of pixels: kept as pictures",)
+    again = read(out / folder)
+    if again.views != scan.views:
+        raise InputError(folder, "its copy shows other views than it does", "Leave it out")
+    return again.scan_id, folder, notes
+
+
+def _write_png(values: NDArray[Any], path: Path) -> None:
+    from PIL import Image
+
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        try:
+            Image.fromarray(values.astype(np.uint16)).save(beside, format="PNG")
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror}).") from error

@@ -1,0 +1,338 @@
+"""How unlike the training cohort an input is, with a stated false-alarm rate.
+
+A network answers whatever it is shown. This score looks at the prepared composite alone, before
+the network's answer, view by view:
+
+- the view reduced to 32 x 16 cells: its distance inside the space of the cohort's first
+  principal components (Hotelling's T squared), and its distance from that space (Q, the residual;
+  Jackson and Mudholkar, Technometrics 1979;21:341);
+- the noise in three octaves, the part of the frame that is filled, the part that is saturated,
+  the mean level.
+
+These figures, as logarithms, are compared with those of scans that the components were not found
+on: the score is their Mahalanobis distance, of the worse view. The threshold is the split-conformal
+quantile of those scans' scores (Vovk et al. 2005; Lei et al., JASA 2018;113:1094): a new scan like
+them exceeds it with a probability of at most the stated rate.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bonescint.prepare import PreparedScan
+from bonescint.scan import ModelFolderError, ParameterError, View
+
+FALSE_ALARM_RATE = 0.01
+"""The default: one scan in a hundred that is like the training cohort is called unlike it."""
+
+_FORMAT = 1
+_ROWS, _COLUMNS = 32, 16
+_COMPONENTS = 24
+_LEAST_SCANS = 20
+_FLOOR = 1e-6
+_SATURATED = 0.999
+_FILLED = 0.02
+_SHRINKAGE = 0.05
+FIGURES = (
+    "distance within the usual appearances",
+    "distance from the usual appearances",
+    "noise at 1/128 of the height",
+    "noise at 1/64 of the height",
+    "noise at 1/32 of the height",
+    "filled part of the frame",
+    "saturated part of the frame",
+    "mean level",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ViewFeatures:
+    """What the score looks at in one view.
+
+    Attributes:
+        cells: float32 (512,), means of 32 x 16 cells.
+        figures: float32 (6,), logarithms of noise in three octaves, filled and saturated part,
+            and mean level.
+    """
+
+    cells: NDArray[np.float32]
+    figures: NDArray[np.float32]
+
+
+Features = Mapping[View, ViewFeatures]
+
+
+def features_of(prepared: PreparedScan) -> dict[View, ViewFeatures]:
+    """Look at a prepared scan, for each view that is present.
+
+    Args:
+        prepared: composite (1, rows, columns) in [0, 1].
+    """
+    return {view: _view_features(half) for view, half in _halves(prepared).items()}
+
+
+def _halves(prepared: PreparedScan) -> dict[View, NDArray[np.float32]]:
+    return prepared.halves(prepared.composite[0])
+
+
+def _means(image: NDArray[np.float32], rows: int, columns: int) -> NDArray[np.float32]:
+    """Means of equal cells; rows and columns that are left over at the end are cut."""
+    high, wide = image.shape[0] // rows, image.shape[1] // columns
+    if high == 0 or wide == 0:  # a small composite: its pixels stand for several cells
+        grown = image.repeat(-(-rows // image.shape[0]), axis=0)
+        return _means(grown.repeat(-(-columns // image.shape[1]), axis=1), rows, columns)
+    cells = image[: rows * high, : columns * wide].reshape(rows, high, columns, wide)
+    return np.asarray(cells.mean(axis=(1, 3)), dtype=np.float32)
+
+
+def _view_features(half: NDArray[np.float32]) -> ViewFeatures:
+    fine = _means(half, 4 * _ROWS, 4 * _COLUMNS)
+    noise = []
+    level = fine
+    for _ in range(3):
+        rows, columns = level.shape
+        coarser = _means(level, rows // 2, columns // 2)
+        detail = level - coarser.repeat(2, axis=0).repeat(2, axis=1)
+        noise.append(math.log(float(np.mean(detail**2)) + _FLOOR))
+        level = coarser
+    filled = math.log(float(np.mean(fine > _FILLED)) + 1e-3)
+    saturated = math.log(float(np.mean(half >= _SATURATED)) + 1e-4)
+    mean = math.log(float(np.mean(half)) + 1e-3)
+    return ViewFeatures(
+        cells=_means(half, _ROWS, _COLUMNS).ravel(),
+        figures=np.array([*noise, filled, saturated, mean], dtype=np.float32),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ViewLikeness:
+    """What views of one side look like in a cohort.
+
+    Attributes:
+        mean: float32 (512,), of the cells.
+        basis: float32 (components, 512), orthonormal.
+        spread: float32 (components,), standard deviation along each.
+        centre: float64 (8,), median of the figures.
+        whitening: float64 (8, 8), that makes the figures' differences from the centre a
+            distance of unit spread.
+    """
+
+    mean: NDArray[np.float32]
+    basis: NDArray[np.float32]
+    spread: NDArray[np.float32]
+    centre: NDArray[np.float64]
+    whitening: NDArray[np.float64]
+
+    def figures(self, features: ViewFeatures) -> NDArray[np.float64]:
+        """All 8 figures of a view, as `FIGURES` names them."""
+        return _figures(features, self.mean, self.basis, self.spread)
+
+    def distance(self, features: ViewFeatures) -> float:
+        """Mahalanobis distance of a view's figures."""
+        return float(np.linalg.norm(self.whitening @ (self.figures(features) - self.centre)))
+
+    def strangest(self, features: ViewFeatures) -> str:
+        """The figure that is furthest from the cohort's, each by itself."""
+        spread = 1 / np.maximum(np.abs(np.diag(self.whitening)), 1e-12)
+        away = np.abs(self.figures(features) - self.centre) / spread
+        return FIGURES[int(np.argmax(away))]
+
+
+def _figures(
+    features: ViewFeatures,
+    mean: NDArray[np.float32],
+    basis: NDArray[np.float32],
+    spread: NDArray[np.float32],
+) -> NDArray[np.float64]:
+    rest = features.cells - mean
+    along = basis @ rest
+    within = math.log(float(np.mean((along / spread) ** 2)) + _FLOOR)
+    beyond = math.log(float(np.mean((rest - along @ basis) ** 2)) + 1e-9)
+    return np.array([within, beyond, *features.figures], dtype=np.float64)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Likeness:
+    """The score of a model folder, fitted on its training and validation scans.
+
+    Attributes:
+        views: what views look like.
+        threshold: score above which an input is unlike the cohort.
+        false_alarm_rate: that the threshold stands for: the largest share of scans like the
+            validation ones that exceed it.
+        scans: number of scans that the threshold was found on.
+        recipe: identifier of the recipe that the scans were prepared by.
+    """
+
+    views: Mapping[View, ViewLikeness]
+    threshold: float
+    false_alarm_rate: float
+    scans: int
+    recipe: str
+
+    def score(self, features: Features) -> float:
+        """How unlike the cohort an input is: the distance of its worse view, at least 0.
+
+        Views that the cohort never had count as infinitely unlike.
+        """
+        distances = [
+            self.views[view].distance(found) if view in self.views else math.inf
+            for view, found in features.items()
+        ]
+        return max(distances)
+
+    def warning(self, features: Features) -> str | None:
+        """What to say of an input that is unlike the cohort, else `None`."""
+        score = self.score(features)
+        if not score > self.threshold:
+            return None
+        known = [view for view in features if view in self.views]
+        worst = max(known, key=lambda view: self.views[view].distance(features[view]))
+        return (
+            f"unlike the scans that the model was trained on: score {score:.1f}, the "
+            f"{100 * (1 - self.false_alarm_rate):.3g} % most usual ones stay below "
+            f"{self.threshold:.1f} ({worst.value} view, "
+            f"{self.views[worst].strangest(features[worst])})"
+        )
+
+    def to_bytes(self) -> bytes:
+        """An NPZ file's content."""
+        arrays: dict[str, NDArray[np.generic]] = {
+            "format": np.array(_FORMAT),
+            "threshold": np.array(self.threshold),
+            "false_alarm_rate": np.array(self.false_alarm_rate),
+            "scans": np.array(self.scans),
+            "recipe": np.array(self.recipe),
+        }
+        for view, one in self.views.items():
+            for name in ("mean", "basis", "spread", "centre", "whitening"):
+                arrays[f"{view.value}_{name}"] = getattr(one, name)
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+        return buffer.getvalue()
+
+    @classmethod
+    def from_bytes(cls, content: bytes, *, source: str = "likeness") -> Likeness:
+        """Read what `to_bytes` gave.
+
+        Raises:
+            ModelFolderError: damaged, or of another format.
+        """
+        try:
+            with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+                if int(archive["format"]) != _FORMAT:
+                    raise ModelFolderError(
+                        f"{source}: written by another release of bonescint. Update bonescint."
+                    )
+                views = {
+                    view: ViewLikeness(
+                        **{
+                            name: archive[f"{view.value}_{name}"]
+                            for name in ("mean", "basis", "spread", "centre", "whitening")
+                        }
+                    )
+                    for view in View
+                    if f"{view.value}_mean" in archive
+                }
+                return cls(
+                    views=views,
+                    threshold=float(archive["threshold"]),
+                    false_alarm_rate=float(archive["false_alarm_rate"]),
+                    scans=int(archive["scans"]),
+                    recipe=str(archive["recipe"]),
+                )
+        except (KeyError, ValueError, OSError, EOFError, BadZipFile) as error:
+            raise ModelFolderError(
+                f"{source}: cannot be read ({type(error).__name__}). Train or download the model "
+                "again."
+            ) from error
+
+
+def fit_likeness(
+    training: Iterable[Features],
+    validation: Iterable[Features],
+    *,
+    recipe: str,
+    false_alarm_rate: float = FALSE_ALARM_RATE,
+) -> Likeness:
+    """Learn what a cohort looks like.
+
+    The components are found on two thirds of the training scans, the spread of the figures on
+    the last third, the threshold on the validation scans, so that the stated rate holds for
+    scans that nothing was fitted on. With n validation scans no rate below 1 / (n + 1) can be
+    kept; then that one is.
+
+    Args:
+        training: features of scans that the network learnt from.
+        validation: features of other scans of the same kind.
+        recipe: identifier of the recipe that prepared them.
+        false_alarm_rate: of scans like these that are to be called unlike.
+
+    Returns:
+        The fitted score.
+
+    Raises:
+        ParameterError: fewer than 60 training or 20 validation scans, or a rate outside (0, 1).
+    """
+    if not 0 < false_alarm_rate < 1:
+        raise ParameterError("false_alarm_rate", "fit_likeness", "in (0, 1)", false_alarm_rate)
+    learnt, held_out = list(training), list(validation)
+    for name, scans, least in (
+        ("training", learnt, 3 * _LEAST_SCANS),
+        ("validation", held_out, _LEAST_SCANS),
+    ):
+        if len(scans) < least:
+            raise ParameterError(name, "fit_likeness", f"at least {least} scans", len(scans))
+    views: dict[View, ViewLikeness] = {}
+    for view in View:
+        there = [one[view] for one in learnt if view in one]
+        others = there[::3]
+        cells = np.array([one.cells for place, one in enumerate(there) if place % 3])
+        if len(others) >= _LEAST_SCANS:
+            views[view] = _fitted_view(cells, others)
+    if not views:
+        raise ParameterError("training", "fit_likeness", "scans with a view", "none")
+    whole = Likeness(
+        views=views, threshold=math.inf, false_alarm_rate=false_alarm_rate,
+        scans=len(held_out), recipe=recipe,
+    )  # fmt: skip
+    scores = np.sort([whole.score(one) for one in held_out])
+    rank = math.ceil((1 - false_alarm_rate) * (len(scores) + 1))
+    kept = min(rank, len(scores))
+    return Likeness(
+        views=views,
+        threshold=float(scores[kept - 1]),
+        false_alarm_rate=max(false_alarm_rate, 1 / (len(scores) + 1)),
+        scans=len(scores),
+        recipe=recipe,
+    )
+
+
+def _fitted_view(cells: NDArray[np.float32], others: Sequence[ViewFeatures]) -> ViewLikeness:
+    mean = cells.mean(axis=0)
+    count = min(_COMPONENTS, len(cells) // 2)
+    _, lengths, basis = np.linalg.svd(cells - mean, full_matrices=False)
+    spread = np.maximum(lengths[:count] / math.sqrt(len(cells) - 1), _FLOOR)
+    basis = np.ascontiguousarray(basis[:count])
+    figures = np.array([_figures(one, mean, basis, spread) for one in others])
+    centre = np.median(figures, axis=0)
+    covariance = np.cov(figures - centre, rowvar=False)
+    # A little of the diagonal alone: few scans leave directions without any spread.
+    shrunk = (1 - _SHRINKAGE) * covariance + _SHRINKAGE * np.diag(np.diag(covariance))
+    shrunk += 1e-4 * np.eye(len(centre))
+    values, vectors = np.linalg.eigh(shrunk)
+    whitening = (vectors / np.sqrt(values)).T
+    return ViewLikeness(
+        mean=mean.astype(np.float32),
+        basis=basis.astype(np.float32),
+        spread=spread.astype(np.float32),
+        centre=centre,
+        whitening=whitening,
+    )

@@ -1,0 +1,392 @@
+"""Cohorts of a user's own scans."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from tests.support.archive import SURNAME, another, bases, put, put_pair
+
+from bonescint.cohort import (
+    CreatedCohort,
+    SplitRule,
+    create_cohort,
+    parse_shares,
+    read_manifest,
+    truth_of,
+)
+from bonescint.cohort.splitting import Patient, deal
+from bonescint.dicom import read
+from bonescint.scan import InputError, OutputError, ParameterError, Split, View
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight studies of six patients, and files that are no scan."""
+    folder = tmp_path_factory.mktemp("archive")
+    for number in range(8):
+        patient = f"00{1000 + number % 6}"
+        place = folder / f"{SURNAME}_{patient}" / f"study{number}.dcm"
+        put(another(number), place, patient=patient, accession=f"ACC{number}")
+    (folder / "notes.txt").write_text("nothing")
+    return folder
+
+
+def table(path: Path, rows: list[str], header: str = "accession,label,centre") -> Path:
+    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def labels(tmp_path: Path) -> Path:
+    rows = [f"ACC{number},{number % 2},{'AB'[number % 2]}" for number in range(8)]
+    return table(tmp_path / "labels.csv", rows)
+
+
+HALVES = SplitRule(shares={Split.TRAIN: 0.5, Split.TEST: 0.5})
+
+
+def made(archive: Path, labels: Path, out: Path, **options: object) -> CreatedCohort:
+    return create_cohort(archive, out, labels=labels, rule=HALVES, **options)  # type: ignore[arg-type]
+
+
+def test_a_cohort_is_made_and_read_back(archive: Path, labels: Path, tmp_path: Path) -> None:
+    created = made(archive, labels, tmp_path / "c")
+    manifest = read_manifest(tmp_path / "c")
+    assert manifest.cases == created.manifest.cases
+    assert created.complete
+    assert len(manifest.cases) == 8
+    assert len({case.patient_id for case in manifest.cases}) == 6
+    assert Counter(case.positive for case in manifest.cases) == {True: 4, False: 4}
+    assert {case.sex for case in manifest.cases} == {"F"}
+    assert {case.age for case in manifest.cases} == {68.0}
+    for case in manifest.cases:
+        scan = read(manifest.path(case))
+        assert scan.scan_id == case.scan_id, "predictions must find their label"
+    original = read(next(archive.rglob("study3.dcm")))
+    copies = [read(manifest.path(case)) for case in manifest.cases]
+    assert any(np.array_equal(copy.anterior, original.anterior) for copy in copies)  # type: ignore[arg-type]
+
+
+def test_no_identifier_reaches_the_cohort_or_its_names(
+    archive: Path, labels: Path, tmp_path: Path
+) -> None:
+    created = made(archive, labels, tmp_path / "c")
+    said = " ".join([*created.notes, *created.left_out_counts]).encode()
+    files = list((tmp_path / "c").rglob("*"))
+    contents = [path.read_bytes() for path in files if path.is_file()]
+    names = " ".join(str(path.relative_to(tmp_path)) for path in files).encode()
+    for secret in (SURNAME, "1001", "1004", "ACC", "1951", "20190607", str(archive)):
+        for content in (*contents, names, said):
+            assert secret.encode() not in content, secret
+    private = tmp_path / "c.private"
+    assert (private / "key").stat().st_mode & 0o077 == 0
+    assert private.stat().st_mode & 0o077 == 0
+    assert SURNAME in (private / "sources.csv").read_text()
+
+
+def test_pseudonyms_depend_on_the_key(archive: Path, labels: Path, tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text("a long secret of somebody's")
+    pairs = [made(archive, labels, tmp_path / name, key=key) for name in ("a", "b")]
+    other = made(archive, labels, tmp_path / "c")
+    patients = [{case.patient_id for case in one.manifest.cases} for one in (*pairs, other)]
+    assert patients[0] == patients[1]
+    assert not patients[0] & patients[2]
+    key.write_text("short")
+    with pytest.raises(InputError, match="holds no key"):
+        made(archive, labels, tmp_path / "d", key=key)
+
+
+def test_it_goes_on_where_it_was_stopped(
+    archive: Path, labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[str] = []
+    from bonescint.cohort import taking
+
+    real = taking.read_study
+
+    def counting(study: object) -> object:
+        reads.append(str(study))
+        return real(study)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(taking, "read_study", counting)
+
+    class StopError(Exception):
+        pass
+
+    def stop(done: int, total: int) -> None:
+        if done == 3:
+            raise StopError
+
+    with pytest.raises(StopError):
+        made(archive, labels, tmp_path / "c", progress=stop)
+    assert not (tmp_path / "c" / "manifest.csv").exists()
+    again = made(archive, labels, tmp_path / "c")
+    assert len(reads) == 8, "three of them were not read again"
+    assert len(again.manifest.cases) == 8
+    victim = again.manifest.path(again.manifest.cases[0])
+    before = victim.read_bytes()
+    victim.unlink()
+    made(archive, labels, tmp_path / "c")
+    assert len(reads) == 9, "what was lost is made again"
+    assert victim.read_bytes() == before
+
+
+def test_processes_change_nothing(archive: Path, labels: Path, tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text("a long secret of somebody's")
+    alone = made(archive, labels, tmp_path / "a", key=key)
+    several = made(archive, labels, tmp_path / "b", key=key, workers=2)
+    assert alone.manifest.cases == several.manifest.cases
+
+
+def test_what_is_left_out_is_told(archive: Path, tmp_path: Path) -> None:
+    labels = table(tmp_path / "labels.csv", ["ACC0,0,A", "ACC1,1,A", "ACC99,1,A"])
+    created = made(archive, labels, tmp_path / "c")
+    assert created.left_out_counts == {
+        "no label": 6,
+        "row without a scan": 1,
+        "not a bone scan": 1,
+    }
+    assert not created.complete
+    with (tmp_path / "c.private" / "left-out.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert {"kind": "row without a scan", "source": "row 4",
+            "reason": "no scan of the folder is named so"} in rows  # fmt: skip
+    about = json.loads((tmp_path / "c" / "cohort.json").read_text())
+    assert about["left_out"]["no label"] == 6
+    assert about["finished"] is True
+
+
+@pytest.mark.parametrize(
+    ("header", "rows", "words"),
+    [
+        ("accession,label", ["ACC0,0", "ACC1,maybe", "ACC2,", "ACC3,2"],
+         ["row 3, column label: must be 0 or 1", "row 4, column label: is empty", "row 5"]),
+        ("accession,label,sex,age", ["ACC0,0,X,12", "ACC1,1,F,old"],
+         ["row 2, column sex", "row 3, column age"]),
+        ("label,centre", ["0,A"], ["no column names the scans"]),
+        ("accession,centre", ["ACC0,A"], ["row 1, column label: is missing"]),
+        ("accession,Accession Number,label", ["a,b,0"], ["row 1, column Accession Number"]),
+        ("accession,label", [",0"], ["row 2, column accession: nothing names the scan"]),
+        ("accession,label,split", ["ACC0,0,tarin"], ["row 2, column split: must be one of"]),
+        ("accession,label", ["ACC0,0", "ACC0,1"],
+         ["row 3: names the same scan as row 2 and differs in label"]),
+        ("patient,accession,label,split", ["p,ACC0,0,train", "p,ACC1,1,test"],
+         ["row 3, column split: puts a patient into test who is in train by row 2"]),
+        ("accession,label,mask_anterior", ["ACC0,1,none.png"], ["row 2, column mask_anterior"]),
+        ("accession,label", ["ACC77,0"], ["no row names a scan"]),
+        ("accession,label", [], ["holds no row"]),
+    ],
+)  # fmt: skip
+def test_wrong_labels_are_named_by_row_and_column(
+    archive: Path, tmp_path: Path, header: str, rows: list[str], words: list[str]
+) -> None:
+    labels = table(tmp_path / "labels.csv", rows, header)
+    with pytest.raises(InputError) as raised:
+        made(archive, labels, tmp_path / "c")
+    message = str(raised.value).replace("labels.csv, ", "labels.csv: ")
+    for word in words:
+        assert word in message
+    assert "ACC" not in message.replace("Accession", ""), "no value of the table is repeated"
+    assert not (tmp_path / "c" / "manifest.csv").exists()
+
+
+@pytest.mark.parametrize(
+    "header_and_rows",
+    [
+        ("Patient ID;Label", ["1000;0", "1001;1", "1002;0", "1003;1", "1004;0", "1005;1"]),
+        ("file\tlabel", [f"study{n}.dcm\t{n % 2}" for n in range(8)]),
+        ("File Name,LABEL", [f"STUDY{n},{'positive' if n % 2 else 'negative'}" for n in range(8)]),
+        ("filename,label", [f"{SURNAME}_00{1000 + n % 6}/study{n}.dcm,{n % 2}.0"
+                            for n in range(8)]),
+    ],
+)  # fmt: skip
+def test_rows_name_scans_in_several_ways(
+    archive: Path, tmp_path: Path, header_and_rows: tuple[str, list[str]]
+) -> None:
+    header, rows = header_and_rows
+    labels = table(tmp_path / "labels.csv", rows, header)
+    created = made(archive, labels, tmp_path / "c")
+    assert len(created.manifest.cases) == 8
+    assert len({case.patient_id for case in created.manifest.cases}) == 6
+
+
+def test_a_study_uid_names_its_scan_and_windows_text_is_read(archive: Path, tmp_path: Path) -> None:
+    from pydicom import dcmread
+
+    uids = [dcmread(path).StudyInstanceUID for path in sorted(archive.rglob("*.dcm"))[:2]]
+    labels = tmp_path / "labels.csv"
+    labels.write_bytes(
+        f"StudyInstanceUID,label,primary\n{uids[0]},0,Prostata-Ca\n{uids[1]},1,Nière\n".encode(
+            "cp1252"
+        )
+    )
+    created = made(archive, labels, tmp_path / "c")
+    assert sorted(case.primary for case in created.manifest.cases) == ["Nière", "Prostata-Ca"]
+
+
+def test_a_name_that_several_scans_have_is_not_guessed(tmp_path: Path) -> None:
+    for number in range(3):
+        folder = tmp_path / "archive" / str(number // 2)
+        put(another(number), folder / f"scan{number % 2}.dcm", patient=f"p{number}")
+    labels = table(tmp_path / "l.csv", ["scan0.dcm,1", "1/scan0.dcm,0", "scan1.dcm,1"], "file,label")
+    created = made(tmp_path / "archive", labels, tmp_path / "c")
+    assert created.left_out_counts == {"row names several scans": 1, "no label": 1}
+
+
+def test_pairs_of_pictures_and_a_label_a_patient(tmp_path: Path) -> None:
+    for number in range(4):
+        put_pair(another(number), tmp_path / "in", f"P{number:03d}")
+    labels = table(tmp_path / "l.csv", [f"P{n:03d},{n % 2}" for n in range(4)], "patient,label")
+    created = made(tmp_path / "in", labels, tmp_path / "c", layout="zenodo-13900966")
+    assert len(created.manifest.cases) == 4
+    assert any("not compared with the data set" in note for note in created.notes)
+    manifest = read_manifest(tmp_path / "c")
+    for case in manifest.cases:
+        scan = read(manifest.path(case))
+        assert scan.scan_id == case.scan_id
+        assert scan.views == (View.ANTERIOR, View.POSTERIOR)
+    originals = {another(n).total(View.ANTERIOR) for n in range(4)}
+    assert {read(manifest.path(c)).total(View.ANTERIOR) for c in manifest.cases} == originals
+
+
+def test_bs80k_takes_its_labels_from_text_files(tmp_path: Path) -> None:
+    for number in range(4):
+        for view, image in another(number).images():
+            folder = tmp_path / "in" / ("ANT" if view is View.ANTERIOR else "POST")
+            folder.mkdir(parents=True, exist_ok=True)
+            grey = np.clip(image / image.max() * 2000, 0, 255).astype(np.uint8)
+            Image.fromarray(grey).save(folder / f"{number:05d}.jpg", quality=95)
+    lines = ["00000.jpg 0", "00001.jpg 1", "00002.jpg 0", "00003.jpg 0"]
+    (tmp_path / "in" / "ANT.txt").write_text("\n".join(lines))
+    (tmp_path / "in" / "POST.txt").write_text("\n".join(["00002.jpg 1", *lines[:2]]))
+    (tmp_path / "in" / "chest.txt").write_text("00003.jpg 1\n")
+    created = create_cohort(tmp_path / "in", tmp_path / "c", layout="bs-80k", rule=HALVES)
+    assert Counter(case.positive for case in created.manifest.cases) == {True: 2, False: 2}
+    assert any("taken for a patient of its own" in note for note in created.notes)
+    with pytest.raises(ParameterError, match="labels"):
+        create_cohort(tmp_path / "in", tmp_path / "d", rule=HALVES)
+
+
+def test_files_can_be_named_where_they_lie(archive: Path, labels: Path, tmp_path: Path) -> None:
+    created = made(archive, labels, tmp_path / "c", copy=False)
+    manifest = read_manifest(tmp_path / "c")
+    for case in manifest.cases:
+        assert manifest.path(case).resolve().is_relative_to(archive.resolve())
+        assert read(manifest.path(case)).scan_id == case.scan_id
+    assert created.complete
+    assert not any((tmp_path / "c" / "scans").iterdir())
+
+
+def test_the_same_pixels_come_in_once(tmp_path: Path) -> None:
+    scan = another(1)
+    put_pair(scan, tmp_path / "in" / "a", "x")
+    put_pair(scan, tmp_path / "in" / "b", "y")
+    put_pair(another(2), tmp_path / "in", "z")
+    agreeing = table(tmp_path / "l.csv", ["p,x,1", "p,y,1", "q,z,0"], "patient,file,label")
+    created = made(tmp_path / "in", agreeing, tmp_path / "c")
+    assert created.left_out_counts == {"same pixels": 1}
+    assert len(created.manifest.cases) == 2
+    other = table(tmp_path / "m.csv", ["p,x,1", "r,y,0", "q,z,0"], "patient,file,label")
+    doubted = made(tmp_path / "in", other, tmp_path / "d")
+    assert doubted.left_out_counts == {"same pixels, told otherwise": 2}
+
+
+def test_masks_come_along(tmp_path: Path) -> None:
+    for number in range(4):
+        put(another(number), tmp_path / "in" / f"s{number}.dcm", patient=str(number))
+    mask = np.zeros(bases()[0].shape, dtype=np.uint8)
+    mask[300:310, 100:108] = 255
+    Image.fromarray(mask).save(tmp_path / "drawn.png")
+    rows = ["s0,1,drawn.png", "s1,0,", "s2,1,", "s3,0,"]
+    labels = table(tmp_path / "l.csv", rows, "file,label,mask_anterior")
+    made(tmp_path / "in", labels, tmp_path / "c")
+    manifest = read_manifest(tmp_path / "c")
+    masked = [case for case in manifest.cases if case.mask_anterior]
+    assert len(masked) == 1
+    truth = truth_of(manifest, masked[0], pixel_spacing_mm=(2.0, 2.0))
+    assert truth is not None
+    assert np.array_equal(truth.masks[View.ANTERIOR], mask > 0)
+    assert [(focus.row, focus.column) for focus in truth.foci] == [(304.5, 103.5)]
+    assert truth.foci[0].radius_mm == pytest.approx(np.sqrt(80 * 4 / np.pi))
+
+
+def test_a_folder_of_somebody_else_is_not_touched(
+    archive: Path, labels: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "thesis.txt").write_text("mine")
+    with pytest.raises(OutputError, match="holds something else"):
+        made(archive, labels, tmp_path / "c")
+    assert os.listdir(tmp_path / "c") == ["thesis.txt"]
+    with pytest.raises(InputError, match="no such folder"):
+        made(tmp_path / "none", labels, tmp_path / "d")
+
+
+def test_an_archive_with_one_number_for_all_is_refused(tmp_path: Path) -> None:
+    for number in range(3):
+        put(another(number), tmp_path / "in" / f"s{number}.dcm", patient="ANON")
+    labels = table(tmp_path / "l.csv", [f"s{n},{n % 2}" for n in range(3)], "file,label")
+    with pytest.raises(InputError, match="Give a column patient"):
+        made(tmp_path / "in", labels, tmp_path / "c")
+
+
+def test_a_told_split_is_kept(archive: Path, tmp_path: Path) -> None:
+    rows = [f"ACC{n},{n % 2},{'train' if n % 6 < 3 else 'validation'}" for n in range(8)]
+    labels = table(tmp_path / "l.csv", rows, "accession,label,split")
+    created = made(archive, labels, tmp_path / "c")
+    assert Counter(case.split for case in created.manifest.cases) == {
+        Split.TRAIN: 5,
+        Split.VALIDATION: 3,
+    }
+
+
+def test_test_centres_are_for_testing_only(archive: Path, labels: Path, tmp_path: Path) -> None:
+    rule = SplitRule(shares=parse_shares("train=0.5,validation=0.5"), test_centres=("B",))
+    created = create_cohort(archive, tmp_path / "c", labels=labels, rule=rule)
+    splits = {(case.centre, case.split) for case in created.manifest.cases}
+    assert {split for centre, split in splits if centre == "B"} == {Split.TEST}
+    assert Split.TEST not in {split for centre, split in splits if centre == "A"}
+    wrong = SplitRule(shares=HALVES.shares, test_centres=("Namur",))
+    with pytest.raises(ParameterError, match="test_centre"):
+        create_cohort(archive, tmp_path / "d", labels=labels, rule=wrong)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_shares_hold_within_each_label(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    people = [
+        Patient(
+            patient_id=f"p{n}",
+            positive=bool(rng.random() < 0.3),
+            centres=frozenset({str(rng.choice(["A", "B", "C"]))}),
+        )
+        for n in range(301)
+    ]
+    shares = {Split.TRAIN: 0.6, Split.VALIDATION: 0.25, Split.TEST: 0.15}
+    dealt = deal(people, SplitRule(shares=shares, seed=seed))
+    assert dealt == deal(reversed(people), SplitRule(shares=shares, seed=seed))
+    assert dealt != deal(people, SplitRule(shares=shares, seed=seed + 1))
+    for positive in (True, False):
+        of_label = [person for person in people if person.positive is positive]
+        for split, share in shares.items():
+            count = sum(dealt[person.patient_id] is split for person in of_label)
+            assert abs(count - share * len(of_label)) < 1
+    for centre in "ABC":
+        there = [person for person in people if centre in person.centres]
+        tested = sum(dealt[person.patient_id] is Split.TEST for person in there)
+        assert abs(tested - 0.15 * len(there)) <= 3
+
+
+@pytest.mark.parametrize("text", ["train=0.5", "train=0.7,test=0.7", "tarin=1", "train=x,test=1"])
+def test_wrong_shares_are_refused(text: str) -> None:
+    with pytest.raises(ParameterError):
+        SplitRule(shares=parse_shares(text))
