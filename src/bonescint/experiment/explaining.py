@@ -210,7 +210,7 @@ class _Work:
     def _add_evidence(self, case: Case, scan: MappedScan) -> None:
         content = truth_content(self.manifest.folder / case.truth)
         try:
-            places = places_of(content, scan.shape[1])
+            places = places_of(content)
         except (KeyError, TypeError, ValueError):
             self.left_out.append(f"{case.scan_id}: its truth file names no mimics")
             return

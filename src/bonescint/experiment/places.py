@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bonescint.evaluate.false_evidence import ELSEWHERE, OUTSIDE, Place
-from bonescint.scan import View
+from bonescint.scan import FocusKind, View
 
 _GROUPS: Mapping[str, str] = {
     "injection site": "injection site",
@@ -62,22 +62,18 @@ def place_group(cause: str) -> str:
     return "prosthesis" if "prosthesis" in cause else _JOINT
 
 
-def places_of(content: Mapping[str, Any], columns: int) -> dict[View, list[Place]]:
+def places_of(content: Mapping[str, Any]) -> dict[View, list[Place]]:
     """Mimics and organs of a simulated scan, in pixels of each view.
-
-    Mimics come from the truth's foci, organs from the parameters that were drawn: their centre
-    in mm is projected as the simulator does.
 
     Args:
         content: of a truth file.
-        columns: of a view.
 
     Raises:
         KeyError: a truth file without what the simulator writes.
     """
     found: dict[View, list[Place]] = {view: [] for view in View}
     for focus in content["foci"]:
-        if focus["kind"] == "metastasis":
+        if focus["kind"] == FocusKind.METASTASIS.value:
             continue
         found[View(focus["view"])].append(
             Place(
@@ -87,20 +83,4 @@ def places_of(content: Mapping[str, Any], columns: int) -> dict[View, list[Place
                 radius_mm=min(focus["radius_mm"] or 0.0, _LARGEST_MM),
             )
         )
-    parameters = content.get("parameters", {})
-    for organ in parameters.get("organs", ()):
-        pixel = parameters["camera"]["pixel_mm"]
-        across, _, height = organ["centre_mm"]
-        row = (parameters["top_mm"] - height) / pixel - 0.5
-        column = (across - parameters["left_mm"]) / pixel - 0.5
-        for view in View:
-            seen_from_behind = view is View.POSTERIOR
-            found[view].append(
-                Place(
-                    name=place_group(organ["cause"]),
-                    row=row,
-                    column=columns - 1 - column if seen_from_behind else column,
-                    radius_mm=min(organ["radius_mm"], _LARGEST_MM),
-                )
-            )
     return found

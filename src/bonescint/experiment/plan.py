@@ -1,0 +1,243 @@
+"""What a whole study is: a cohort, models to train on it, and how they are judged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from bonescint.cohort.strict_yaml import read_yaml
+from bonescint.evaluate import Balanced, GivenSensitivity, GivenSpecificity, OperatingRule, Youden
+from bonescint.scan import BonescintError, InputError, ParameterError
+from bonescint.scan.checked import check_name, check_whole
+
+_FOLDER = "studies"
+_CORRECT = "Correct the study"
+_RULES: Mapping[str, type[OperatingRule]] = {"balanced": Balanced, "youden": Youden}
+_GIVEN = {"specificity": GivenSpecificity, "sensitivity": GivenSensitivity}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CohortPlan:
+    """Where the scans come from: a protocol to simulate, or a manifest.
+
+    Attributes:
+        protocol: name or file of a protocol, or empty.
+        seed: of the simulation.
+        manifest: of a cohort that is there, or `None`.
+
+    Raises:
+        ParameterError: not exactly one of protocol and manifest.
+    """
+
+    protocol: str = ""
+    seed: int = 1
+    manifest: Path | None = None
+
+    def __post_init__(self) -> None:
+        if bool(self.protocol) == (self.manifest is not None):
+            got = f"protocol {self.protocol!r} and manifest {self.manifest}"
+            raise ParameterError("cohort", "a study", "either a protocol or a manifest", got)
+        check_whole(self, "seed", 0, 2**63 - 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelPlan:
+    """A model of the study.
+
+    Attributes:
+        settings: name or file of training settings; empty if the model is there already.
+        folder: a model folder that is judged as it is, or `None`.
+        weights: file or model folder to begin with, or `None` for ImageNet's.
+        seed: overrides that of the settings, or `None`.
+
+    Raises:
+        ParameterError: not exactly one of settings and folder.
+    """
+
+    settings: str = ""
+    folder: Path | None = None
+    weights: Path | None = None
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        if bool(self.settings) == (self.folder is not None):
+            got = f"settings {self.settings!r} and folder {self.folder}"
+            raise ParameterError("models", "a study", "either settings or a folder each", got)
+        if self.seed is not None:
+            check_whole(self, "seed", 0, 2**63 - 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Study:
+    """A whole study.
+
+    Attributes:
+        name: of the study.
+        cohort: where the scans come from.
+        models: by name, in the order of the report.
+        reference: name of the model that the others are compared with; the first if empty.
+        rule: that chooses the operating point on the validation split.
+        resamples: of the bootstrap.
+        published: name of published figures to show beside, or empty.
+        external: centres whose every scoring is noted.
+        metadata: file that people wrote about the study, or `None`.
+        about: for people.
+
+    Raises:
+        ParameterError: no model, a name that cannot be a folder's, an unknown reference.
+    """
+
+    name: str
+    cohort: CohortPlan
+    models: Mapping[str, ModelPlan]
+    reference: str = ""
+    rule: OperatingRule = field(default_factory=Balanced)
+    resamples: int = 2000
+    published: str = ""
+    external: tuple[str, ...] = ()
+    metadata: Path | None = None
+    about: str = ""
+
+    def __post_init__(self) -> None:
+        check_name("Study", "name", self.name)
+        if not self.models:
+            raise ParameterError("models", "Study", "at least one", "none")
+        for name in self.models:
+            check_name("Study", "models", name)
+        if self.reference and self.reference not in self.models:
+            known = f"one of {', '.join(self.models)}"
+            raise ParameterError("reference", "Study", known, self.reference)
+        check_whole(self, "resamples", 100, 1_000_000)
+
+    @property
+    def compared_with(self) -> str:
+        """Name of the model that the others are compared with."""
+        return self.reference or next(iter(self.models))
+
+
+def study_names() -> tuple[str, ...]:
+    """Names of the studies that travel with the package.
+
+    Examples:
+        >>> study_names()
+        ('ibrahim2023',)
+    """
+    folder = resources.files("bonescint.experiment") / _FOLDER
+    return tuple(
+        sorted(
+            entry.name.removesuffix(".yaml")
+            for entry in folder.iterdir()
+            if entry.name.endswith(".yaml")
+        )
+    )
+
+
+def read_study(name: str | Path) -> Study:
+    """Read a study by its name, or from a YAML file; its paths are relative to the file.
+
+    Raises:
+        ParameterError: no study of that name.
+        InputError: an unreadable file, an unknown key or an impossible value, named.
+
+    Examples:
+        >>> study = read_study("ibrahim2023")
+        >>> list(study.models), study.compared_with
+        (['paper', 'paper-converging', 'bonescint'], 'paper-converging')
+    """
+    path = Path(name)
+    if path.suffix not in (".yaml", ".yml"):
+        if str(name) not in study_names():
+            known = f"one of {', '.join(study_names())}, or a path that ends in .yaml"
+            raise ParameterError("study", "read_study", known, str(name))
+        packaged = resources.files("bonescint.experiment") / _FOLDER / f"{name}.yaml"
+        text, source, folder = packaged.read_text("utf-8"), f"study {name}", Path()
+    else:
+        try:
+            text, source, folder = path.read_text("utf-8"), str(path), path.parent
+        except FileNotFoundError as error:
+            raise InputError(path, "no such file", "Check the path") from error
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(path, f"cannot be read ({type(error).__name__})", _CORRECT) from error
+    content = read_yaml(text, source, remedy=_CORRECT, extra="simulate")
+    return study_from(content, source, folder=folder)
+
+
+def study_from(content: object, source: str, *, folder: Path) -> Study:
+    """A study from plain tables, as YAML gives them.
+
+    Args:
+        content: the tables.
+        source: named in errors.
+        folder: that its paths are relative to.
+
+    Raises:
+        InputError: an unknown key or an impossible value, named with its place.
+    """
+    top = _table(content, Study, "", source)
+    for name in ("cohort", "models", "name"):
+        if name not in top:
+            raise InputError(source, f"key {name!r} is missing", _CORRECT)
+    cohort = _table(top["cohort"], CohortPlan, "cohort", source)
+    top["cohort"] = _built(CohortPlan, _with_paths(cohort, ("manifest",), folder), "cohort", source)
+    if not isinstance(top["models"], Mapping):
+        raise InputError(source, "models: must be a table of models by name", _CORRECT)
+    models = {}
+    for name, entry in top["models"].items():
+        place = f"models.{name}"
+        table = _table(entry, ModelPlan, place, source)
+        table = _with_paths(table, ("folder", "weights"), folder)
+        settings = str(table.get("settings", ""))
+        if settings.endswith((".yaml", ".yml")):
+            table["settings"] = str(folder / settings)
+        models[str(name)] = _built(ModelPlan, table, place, source)
+    top["models"] = models
+    if "rule" in top:
+        top["rule"] = _rule(top["rule"], source)
+    if "external" in top:
+        if not isinstance(top["external"], list):
+            raise InputError(source, "external: must be a list of centres", _CORRECT)
+        top["external"] = tuple(str(centre) for centre in top["external"])
+    study: Study = _built(Study, _with_paths(top, ("metadata",), folder), "", source)
+    return study
+
+
+def _rule(content: object, source: str) -> OperatingRule:
+    if isinstance(content, str) and content in _RULES:
+        return _RULES[content]()
+    if isinstance(content, Mapping) and len(content) == 1:
+        ((kind, wanted),) = content.items()
+        if kind in _GIVEN:
+            rule: OperatingRule = _built(_GIVEN[kind], {kind: wanted}, "rule", source)
+            return rule
+    known = f"{', '.join(_RULES)}, or a table {{specificity: 0.9}} or {{sensitivity: 0.9}}"
+    raise InputError(source, f"rule: must be {known}, not {content!r}", _CORRECT)
+
+
+def _with_paths(table: dict[str, Any], names: tuple[str, ...], folder: Path) -> dict[str, Any]:
+    return {
+        name: folder / str(value) if name in names and value is not None else value
+        for name, value in table.items()
+    }
+
+
+def _table(content: object, kind: type[Any], place: str, source: str) -> dict[str, Any]:
+    where = f"{place}: " if place else ""
+    if not isinstance(content, Mapping):
+        raise InputError(source, f"{where}must be a table of names and values", _CORRECT)
+    known = [entry.name for entry in fields(kind)]
+    unknown = [str(key) for key in content if key not in known]
+    if unknown:
+        problem = f"{where}unknown key {unknown[0]!r}; known are {', '.join(known)}"
+        raise InputError(source, problem, _CORRECT)
+    return dict(content)
+
+
+def _built(kind: Any, values: Mapping[str, Any], place: str, source: str) -> Any:
+    where = f"{place}: " if place else ""
+    try:
+        return kind(**values)
+    except (BonescintError, TypeError, ValueError) as error:
+        raise InputError(source, f"{where}{str(error).rstrip('.')}", _CORRECT) from error
