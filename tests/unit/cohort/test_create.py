@@ -237,7 +237,9 @@ def test_a_name_that_several_scans_have_is_not_guessed(tmp_path: Path) -> None:
     for number in range(3):
         folder = tmp_path / "archive" / str(number // 2)
         put(another(number), folder / f"scan{number % 2}.dcm", patient=f"p{number}")
-    labels = table(tmp_path / "l.csv", ["scan0.dcm,1", "1/scan0.dcm,0", "scan1.dcm,1"], "file,label")
+    labels = table(
+        tmp_path / "l.csv", ["scan0.dcm,1", "1/scan0.dcm,0", "scan1.dcm,1"], "file,label"
+    )
     created = made(tmp_path / "archive", labels, tmp_path / "c")
     assert created.left_out_counts == {"row names several scans": 1, "no label": 1}
 

@@ -1,0 +1,100 @@
+"""Names, options and help of `bonescint experiment`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bonescint.cli.options import CONTEXT, path
+
+_EXPERIMENT = """Whole studies: train, validate, test on the external centre, explain, report.
+
+Needs the extras: pip install 'bonescint[evaluate,simulate,train]'"""
+_RUN = """Run a whole study; stopped, the same command goes on where it was.
+
+STUDY is the name of a study that travels with the package (ibrahim2023) or a YAML file:
+
+\b
+  name: mine
+  cohort: {manifest: my-cohort/manifest.csv}     or {protocol: ibrahim2023, seed: 1}
+  models:
+    paper: {settings: ibrahim2023}
+    ours: {settings: my-settings.yaml, seed: 2}
+    shipped: {folder: a-model-folder}
+  reference: paper                               the others are compared with it
+  rule: {specificity: 0.90}                      or balanced, youden, {sensitivity: 0.9}
+  resamples: 2000
+  published: ibrahim2023                         the paper's figures beside ours
+  external: [C]                                  every scoring of these centres is noted
+  metadata: study-metadata.yaml                  topic: text, for CLAIM and STARD
+
+\b
+Written to the run folder:
+  report.html, report.pdf   the study on one page
+  models/                   a model folder each, with logs and checkpoints in NAME.run
+  predictions/              scan_id, mbd_probability; maps and a picture a scan
+  evaluation/               a report, figures (PNG, SVG) and tables (CSV) for each model
+  external-uses.csv         every scoring of an external centre
+
+\b
+Examples:
+  bonescint experiment run ibrahim2023 --out runs/ibrahim2023 --weights vgg16.h5
+  bonescint experiment run mine.yaml --out runs/mine --device gpu"""
+_COMPARE = """Compare models of two runs on the scans that both have, with paired tests.
+
+\b
+Example:
+  bonescint experiment compare runs/a runs/b --out comparison/"""
+
+experiment_app = typer.Typer(help=_EXPERIMENT, no_args_is_help=True, context_settings=CONTEXT)
+
+
+@experiment_app.callback()
+def _all_experiments() -> None:
+    return
+
+
+@experiment_app.command("run", help=_RUN, short_help="Run a whole study, or go on with it.")
+def _run(
+    study: Annotated[str, typer.Argument(help="Name or YAML file.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", parser=path, help="Run folder.")],
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            parser=path,
+            help="ImageNet weights (Keras .h5, torchvision .pth, .safetensors).",
+            show_default="fetched once",
+        ),
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu, gpu or auto.")] = "auto",
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, max=256, help="Processes that read and simulate.",
+                     show_default="as many as cores, at most 8"),
+    ] = None,
+    external_uses: Annotated[
+        Path | None,
+        typer.Option(parser=path, help="Table that every scoring of an external centre goes to.",
+                     show_default="in the run folder"),
+    ] = None,
+) -> None:  # fmt: skip
+    from bonescint.cli.experimenting import run_study
+
+    run_study(
+        study, out, weights=weights, device=device, workers=workers, external_uses=external_uses
+    )
+
+
+@experiment_app.command("compare", help=_COMPARE, short_help="Two runs side by side.")
+def _compare(
+    first: Annotated[Path, typer.Argument(parser=path, help="Run folder.", show_default=False)],
+    second: Annotated[Path, typer.Argument(parser=path, help="Run folder.", show_default=False)],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", parser=path, help="Folder of the comparison.")
+    ] = Path("comparison"),
+) -> None:
+    from bonescint.cli.experimenting import run_comparison
+
+    run_comparison(first, second, out)

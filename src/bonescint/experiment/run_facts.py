@@ -1,0 +1,112 @@
+"""What a run knows of a study, by topic of the reporting checklists."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bonescint.cohort import Manifest
+from bonescint.experiment.plan import Study
+from bonescint.experiment.run_results import ModelResults
+from bonescint.model import ModelFolder
+from bonescint.scan import Case, Split
+
+
+def run_facts(
+    study: Study,
+    models: Mapping[str, ModelResults],
+    cards: Mapping[str, ModelFolder],
+    cohort: Manifest,
+) -> dict[str, str]:
+    """A text for each topic that the run can answer; a topic that it cannot is left out.
+
+    Args:
+        study: what was done.
+        models: the evaluations.
+        cards: the model folders.
+        cohort: of the study.
+    """
+    first = next(iter(models.values()))
+    test = cohort.split(Split.TEST)
+    learnt = {case.centre for split in (Split.TRAIN, Split.VALIDATION)
+              for case in cohort.split(split)}  # fmt: skip
+    external = sorted({case.centre for case in test} - learnt)
+    patients = len({case.patient_id for case in cohort.cases})
+    facts = {
+        "preprocessing": _by_model(
+            {name: f"recipe {folder.card.recipe.identifier}" for name, folder in cards.items()}
+        ),
+        "data_elements": "anterior and posterior whole-body view of each scan; label of the scan",
+        "deidentification": "scans are called by a keyed hash; no identifier reaches the run",
+        "missing_data": _left_out(models),
+        "partitions": f"by the manifest: {_splits(cohort)}",
+        "disjointness": f"patients ({patients}): none is in two splits, which is checked",
+        "model": _by_model({name: folder.card.architecture for name, folder in cards.items()}),
+        "software": _by_model(
+            {
+                name: ", ".join(f"{key} {value}" for key, value in folder.card.software.items())
+                for name, folder in cards.items()
+            }
+        ),
+        "initialisation": _by_model(
+            {name: folder.card.training.weights for name, folder in cards.items()}
+        ),
+        "training": _by_model({name: _training(folder) for name, folder in cards.items()}),
+        "selection": "the weights at the end of training; nothing was selected on the test split",
+        "ensembling": "none",
+        "metrics": "area under the ROC curve, sensitivity, specificity, predictive values, F1, "
+        "likelihood ratios, precision-recall, calibration, decision curve",
+        "uncertainty": "DeLong, Wilson, and stratified bootstrap "
+        f"({study.resamples} resamples), 95 %",
+        "robustness": "the same scans with fewer counts, blurred, shifted, turned, views exchanged "
+        "or missing",
+        "external_test": f"centres {', '.join(external)}" if external else "",
+        "flow": "section Cohort",
+        "demographics": _demographics(cohort.cases),
+        "performance": "validation: in the model cards; test: section Performance",
+        "accuracy": _by_model(
+            {
+                name: f"AUC {results.estimate('performance', 'roc_auc_score').text()}"
+                for name, results in models.items()
+            }
+        ),
+        "failures": "the report of each model shows false positives and false negatives",
+        "cutoff": f"{study.rule.words}, on the validation split",
+        "blinding": "models saw images only, no label and no clinical fact",
+        "indeterminate": "none: every scan that could be read gets a call; an uncertain band is "
+        "counted apart",
+        "variability": "subgroups with tests for interaction: reports of the models",
+        "cross_tabulation": "confusion matrices, section Performance",
+    }
+    if first.rows("localisation"):
+        facts["explainability"] = "maps measured against lesion masks, section Explanation"
+    return {topic: text for topic, text in facts.items() if text}
+
+
+def _by_model(texts: Mapping[str, str]) -> str:
+    same = set(texts.values())
+    if len(same) == 1:
+        return same.pop()
+    return "; ".join(f"{name}: {text}" for name, text in texts.items())
+
+
+def _left_out(models: Mapping[str, ModelResults]) -> str:
+    counts = {name: len(results.rows("left_out")) for name, results in models.items()}
+    return _by_model({name: f"{count} scans had no prediction" for name, count in counts.items()})
+
+
+def _splits(cohort: Manifest) -> str:
+    return ", ".join(f"{split.value} {len(cohort.split(split))}" for split in Split)
+
+
+def _training(folder: ModelFolder) -> str:
+    training = folder.card.training
+    settings = training.settings
+    named = ("network", "batch_size", "steps_per_epoch", "backbone_learning_rate",
+             "head_learning_rate", "schedule", "seed")  # fmt: skip
+    told = ", ".join(f"{name} {settings[name]}" for name in named if settings.get(name) is not None)
+    return f"{training.epochs} epochs{', ' if told else ''}{told}"
+
+
+def _demographics(cases: tuple[Case, ...]) -> str:
+    known = [case for case in cases if case.age is not None and case.sex]
+    return f"Table 1; age and sex of {len(known)} of {len(cases)} scans" if known else ""

@@ -1,0 +1,54 @@
+"""Where a run of a study keeps what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPaths:
+    """Where a run keeps what.
+
+    Attributes:
+        root: the run folder.
+        manifest: of the cohort.
+    """
+
+    root: Path
+    manifest: Path
+
+    def model(self, name: str) -> Path:
+        """The model folder of a model that is trained here."""
+        return self.root / "models" / name
+
+    def predictions(self, name: str) -> Path:
+        """`scan_id, mbd_probability` of validation and test."""
+        return self.root / "predictions" / f"{name}.csv"
+
+    def results(self, name: str) -> Path:
+        """What `classify` wrote: maps and a picture a scan."""
+        return self.root / "predictions" / name
+
+    def evaluation(self, name: str) -> Path:
+        """Report, figures, tables of one model."""
+        return self.root / "evaluation" / name
+
+    @property
+    def check(self) -> Path:
+        """What a check of the cohort found, and the paper's Table 1."""
+        return self.root / "cohort-check"
+
+    def robustness(self, name: str) -> Path:
+        """Table of one model on worse scans."""
+        return self.root / "evaluation" / name / "tables" / "robustness.csv"
+
+    @property
+    def report(self) -> Path:
+        """The page of the whole study."""
+        return self.root / "report.html"
+
+    @property
+    def pdf(self) -> Path:
+        """The same on paper."""
+        return self.root / "report.pdf"

@@ -1,0 +1,136 @@
+"""What the steps of a run left on disk, read for its report and for comparisons of runs."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bonescint.evaluate import Estimate
+from bonescint.scan import InputError
+
+_POINTED = "pointing_game"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelResults:
+    """The evaluation of one model.
+
+    Attributes:
+        name: of the model in the study.
+        content: of `evaluation.json`.
+        folder: of the evaluation.
+    """
+
+    name: str
+    content: Mapping[str, Any]
+    folder: Path
+
+    @classmethod
+    def read(cls, name: str, folder: Path) -> ModelResults:
+        """Read an evaluation.
+
+        Raises:
+            InputError: there is none, or it cannot be read.
+        """
+        file = folder / "evaluation.json"
+        try:
+            content = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            problem = f"no readable evaluation ({type(error).__name__})"
+            raise InputError(file, problem, "Run the experiment again") from error
+        return cls(name=name, content=content, folder=folder)
+
+    def rows(self, table: str) -> list[dict[str, Any]]:
+        """Rows of a table by column; none if the evaluation has no such table."""
+        found = self.content["tables"].get(table)
+        if found is None:
+            return []
+        return [dict(zip(found["columns"], row, strict=True)) for row in found["rows"]]
+
+    def estimate(self, table: str, measure: str) -> Estimate:
+        """A figure with its interval; undefined if the table has none of that name."""
+        for row in self.rows(table):
+            if row["measure"] == measure:
+                return Estimate(
+                    value=_number(row["value"]),
+                    low=_number(row["low"]),
+                    high=_number(row["high"]),
+                    level=row["level"],
+                    method=row["method"],
+                    note=row["note"],
+                )
+        return Estimate(value=math.nan, note="not measured")
+
+    @property
+    def operating_point(self) -> float | None:
+        """Probability from which a scan is positive."""
+        point: float | None = self.content["settings"]["operating_point"]
+        return point
+
+    def picture(self, name: str) -> bytes | None:
+        """A figure as SVG, or `None`."""
+        file = self.folder / "figures" / f"{name}.svg"
+        return file.read_bytes() if file.is_file() else None
+
+    def pointing(self) -> dict[str, float]:
+        """By positive scan with masks: whether the map's highest value lies on a lesion."""
+        return {
+            row["scan_id"]: float(row[_POINTED])
+            for row in self.rows("localisation_scans")
+            if row[_POINTED] is not None
+        }
+
+    def robustness(self) -> list[dict[str, str]]:
+        """Rows of the table of worse scans."""
+        file = self.folder / "tables" / "robustness.csv"
+        if not file.is_file():
+            return []
+        with file.open(newline="", encoding="utf-8") as stream:
+            return list(csv.DictReader(stream))
+
+
+def _number(value: float | str | None) -> float:
+    if value is None:
+        return math.nan
+    return math.inf if value == "infinite" else float(value)
+
+
+def paired_share(
+    first: Mapping[str, float], second: Mapping[str, float], *, resamples: int, seed: int = 1
+) -> tuple[int, Estimate]:
+    """Difference of two shares over the scans that both have, first less second.
+
+    Args:
+        first: 0 or 1 by scan.
+        second: the same of the other model.
+        resamples: of the percentile bootstrap over scans.
+        seed: of the bootstrap.
+
+    Returns:
+        Number of common scans, and the difference with its 95 % interval.
+
+    Examples:
+        >>> count, difference = paired_share({"a": 1, "b": 1}, {"a": 0, "b": 1}, resamples=500)
+        >>> count, difference.value
+        (2, 0.5)
+    """
+    common = sorted(first.keys() & second.keys())
+    if not common:
+        return 0, Estimate(value=math.nan, note="no common scans")
+    change = np.array([first[scan] - second[scan] for scan in common])
+    rng = np.random.default_rng([seed, 53])
+    drawn = rng.integers(0, change.size, (resamples, change.size))
+    low, high = np.percentile(change[drawn].mean(axis=1), [2.5, 97.5])
+    return len(common), Estimate(
+        value=float(change.mean()),
+        low=float(low),
+        high=float(high),
+        method=f"percentile bootstrap over scans, {resamples} resamples",
+    )

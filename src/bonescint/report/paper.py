@@ -1,0 +1,58 @@
+"""A page of ours on paper: PDF made by WeasyPrint."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from bonescint.scan import MissingExtraError, OutputError, os_reason
+
+_PRINT_STYLE = """
+@page { size: A4; margin: 16mm 14mm; @bottom-center { content: counter(page) " / " counter(pages);
+        font: 8pt sans-serif; color: #6b7178; } }
+html { color-scheme: light; }
+body { font-size: 9pt; background: white; }
+nav, .scroll::after { display: none; }
+figure, table { break-inside: avoid; }
+.figures { display: block; }
+figure { display: inline-block; width: 47%; margin: 0 1% 4mm 0; vertical-align: top; }
+figure.wide { display: block; width: 98%; }
+img { max-width: 100%; }
+table { font-size: 8pt; width: 100%; }
+"""
+
+
+def write_pdf(page: Path, target: Path) -> None:
+    """Lay out a self-contained page for paper.
+
+    Args:
+        page: HTML file of `write_document`.
+        target: the PDF file.
+
+    Raises:
+        MissingExtraError: WeasyPrint, or the library Pango that it needs, is not installed.
+        OutputError: it cannot be written.
+    """
+    try:
+        import weasyprint
+    except (ImportError, OSError) as error:
+        raise MissingExtraError("weasyprint", "evaluate") from error
+    loggers = [logging.getLogger(name) for name in ("weasyprint", "fontTools")]
+    levels = [logger.level for logger in loggers]
+    beside = target.with_name(f".{target.name}.part")
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL)
+        # A page of ours holds its pictures and asks for nothing else.
+        inside = weasyprint.urls.URLFetcher(allowed_protocols=("data",))
+        text = page.read_text(encoding="utf-8")
+        document = weasyprint.HTML(string=text, url_fetcher=inside)
+        style = weasyprint.CSS(string=_PRINT_STYLE)
+        document.write_pdf(str(beside), stylesheets=[style])
+        beside.replace(target)
+    except OSError as error:
+        raise OutputError(f"{target}: cannot be written ({os_reason(error)}).") from error
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+        beside.unlink(missing_ok=True)

@@ -1,0 +1,202 @@
+"""A whole small study: simulate, train, read, judge, report; stopped and gone on with."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from bonescint.cli.app import app
+from bonescint.experiment import compare_runs, read_study, run_experiment
+from bonescint.experiment import run as run_module
+from bonescint.experiment.plan import study_from
+from bonescint.experiment.steps import Ledger, Step
+from bonescint.scan import InputError, ParameterError
+
+_PROTOCOL = """
+name: tiny
+version: 1
+centres:
+  A:
+    cameras: {discovery: 1.0}
+    studies:
+      train: {positive: 4, negative: 5}
+      validation: {positive: 4, negative: 4}
+  C:
+    cameras: {symbia: 1.0}
+    studies:
+      test: {positive: 5, negative: 5}
+"""
+_SETTINGS = """
+network: NETWORK
+stages: [{epochs: 1, rows: 64}]
+batch_size: 4
+loader_workers: 0
+scan_augmentations: []
+shape: {channels: [4, 4, 4, 4, 4], hidden: 4, cells: 4}
+precision: float32
+"""
+_STUDY = """
+name: tiny
+about: A study for a test.
+cohort: {protocol: PROTOCOL, seed: 5}
+models:
+  one: {settings: one.yaml}
+  two: {settings: two.yaml, seed: 3}
+rule: {specificity: 0.9}
+resamples: 100
+published: ibrahim2023
+external: [C]
+metadata: study-metadata.yaml
+"""
+
+
+@pytest.fixture
+def study_file(tmp_path: Path) -> Path:
+    (tmp_path / "tiny.yaml").write_text(_PROTOCOL, encoding="utf-8")
+    for name, network in (("one", "vgg16"), ("two", "vgg16-cells")):
+        text = _SETTINGS.replace("NETWORK", network)
+        (tmp_path / f"{name}.yaml").write_text(text, encoding="utf-8")
+    (tmp_path / "study-metadata.yaml").write_text("funding: none\n", encoding="utf-8")
+    file = tmp_path / "study.yaml"
+    file.write_text(_STUDY.replace("PROTOCOL", str(tmp_path / "tiny.yaml")), encoding="utf-8")
+    return file
+
+
+@pytest.fixture
+def small_weights(tmp_path: Path) -> Path:
+    """Random kernels of a narrow VGG16, in our own layout."""
+    safetensors = pytest.importorskip("safetensors.numpy", reason="needs the extra 'train'")
+    import numpy as np
+
+    from bonescint.train.weights import NAMES
+
+    rng, inputs, tensors = np.random.default_rng(1), 3, {}
+    for name in NAMES:
+        kernel = rng.normal(0, np.sqrt(2 / (9 * inputs)), (4, inputs, 3, 3))
+        tensors[f"{name}.weight"] = kernel.astype(np.float32)
+        tensors[f"{name}.bias"] = np.zeros(4, np.float32)
+        inputs = 4
+    file = tmp_path / "narrow.safetensors"
+    safetensors.save_file(tensors, file, {"input": "unit"})
+    return file
+
+
+def _say(said: list[str]) -> Callable[[str], None]:
+    return said.append
+
+
+@pytest.mark.timeout(900)
+def test_a_study_runs_stops_goes_on_and_reports(
+    tmp_path: Path, study_file: Path, small_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = read_study(study_file)
+    out = tmp_path / "run"
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "evaluate", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run_experiment(study, out, weights=small_weights, workers=1)
+    model = out / "models" / "two" / "models" / "model.onnx"
+    before = model.stat().st_mtime_ns
+    paths = run_experiment(study, out, weights=small_weights, workers=1)
+    assert model.stat().st_mtime_ns == before  # what was done is not done again
+    page = paths.report.read_text(encoding="utf-8")
+    for text in ("Table 1", "CLAIM 2020", "STARD 2015", "as published", "80.45 %", "simulated",
+                 "Research use only", "a fifth of the counts", "Model card: two"):  # fmt: skip
+        assert text in page, text
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert paths.pdf.read_bytes().startswith(b"%PDF")
+    with (out / "external-uses.csv").open(encoding="utf-8") as stream:
+        uses = list(csv.DictReader(stream))
+    assert [(use["model"], use["centres"]) for use in uses] == [("one", "C"), ("two", "C")]
+    # Run once more, nothing is scored again.
+    run_experiment(study, out, weights=small_weights, workers=1)
+    assert len((out / "external-uses.csv").read_text(encoding="utf-8").splitlines()) == 3
+    compared = compare_runs(out, out, tmp_path / "compared").read_text(encoding="utf-8")
+    assert "run: one, less run: two" in compared
+
+
+def test_a_cohort_that_cannot_be_studied_is_named_before_any_training(
+    tmp_path: Path, study_file: Path
+) -> None:
+    rows = ["scan_id,patient_id,centre,split,label,file"]
+    rows += [f"s{n},p{n},A,{split},1,s{n}.dcm" for n, split in enumerate(("train", "test"))]
+    (tmp_path / "m.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    text = study_file.read_text(encoding="utf-8")
+    first = text.index("cohort:")
+    study_file.write_text(
+        text[:first] + "cohort: {manifest: m.csv}\n" + text[text.index("models:") :],
+        encoding="utf-8",
+    )
+    with pytest.raises(InputError, match=r"split train, column label: 1 of 1 scans"):
+        run_experiment(read_study(study_file), tmp_path / "run")
+    assert not (tmp_path / "run" / "models").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"cohorts": 1}, "unknown key 'cohorts'"),
+        ({"cohort": {"protocol": "a", "manifest": "b"}}, "either a protocol or a manifest"),
+        ({"models": {}}, "models"),
+        ({"models": {"a": {"setting": "x"}}}, "models.a: unknown key 'setting'"),
+        ({"models": {"a/b": {"settings": "bonescint"}}}, "letters, digits"),
+        ({"reference": "c"}, "one of a"),
+        ({"rule": "best"}, "rule: must be balanced"),
+        ({"rule": {"specificity": 2}}, "specificity"),
+        ({"resamples": 3}, "from 100"),
+        ({"external": "C"}, "list of centres"),
+    ],
+)
+def test_a_study_that_makes_no_sense_is_named(change: dict[str, object], says: str) -> None:
+    content = {
+        "name": "s",
+        "cohort": {"protocol": "ibrahim2023"},
+        "models": {"a": {"settings": "bonescint"}},
+    } | change
+    with pytest.raises(InputError, match=says):
+        study_from(content, "study.yaml", folder=Path())
+
+
+def test_the_papers_study_is_the_papers() -> None:
+    study = read_study("ibrahim2023")
+    assert list(study.models) == ["paper", "paper-converging", "bonescint"]
+    assert study.external == ("C",)
+    with pytest.raises(ParameterError, match="ibrahim2023"):
+        read_study("nobody")
+
+
+def test_a_step_is_done_again_when_its_inputs_change(tmp_path: Path) -> None:
+    target, count = tmp_path / "x", [0]
+
+    def work() -> None:
+        count[0] += 1
+        target.write_text(str(count[0]), encoding="utf-8")
+
+    ledger = Ledger(tmp_path / "steps")
+    step = Step(name="a/b", inputs={"n": 1}, outputs=[target], work=work)
+    assert ledger.do(step)
+    assert not ledger.do(step)
+    assert ledger.do(Step(name="a/b", inputs={"n": 2}, outputs=[target], work=work))
+    target.unlink()
+    assert ledger.do(Step(name="a/b", inputs={"n": 2}, outputs=[target], work=work))
+    assert count == [3]
+    assert json.loads((tmp_path / "steps" / "a.b.json").read_text())["step"] == "a/b"
+
+
+def test_the_commands_say_what_is_wrong(tmp_path: Path) -> None:
+    found = CliRunner().invoke(app, ["experiment", "run", "nobody", "--out", str(tmp_path / "r")])
+    assert found.exit_code == 2
+    assert "ibrahim2023" in found.output
+    missing = ["experiment", "compare", str(tmp_path), str(tmp_path), "--out", str(tmp_path / "c")]
+    found = CliRunner().invoke(app, missing)
+    assert found.exit_code == 2
+    assert "no run folder" in found.output
