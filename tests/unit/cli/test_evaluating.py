@@ -62,6 +62,19 @@ def test_bad_predictions_are_one_line_and_exit_2(cohort: Path, content: str, say
     assert said.count("\n") == 1
 
 
+def test_equal_scores_are_said(cohort: Path) -> None:
+    rows = [f"s{number},0.4" for number in range(60)]
+    (cohort / "equal.csv").write_text("\n".join(["scan_id,mbd_probability", *rows]))
+    code, said = _run(cohort, table="equal.csv")
+    assert code == 2
+    assert "split validation, column mbd_probability: all 30 are 0.4" in said
+    code, said = _run(cohort, "--operating-point", "0.5", table="equal.csv")
+    assert code == 0, said
+    assert "All of them have the probability 0.4" in said
+    page = (cohort / "report" / "report.html").read_text(encoding="utf-8")
+    assert "the model tells nothing apart" in page
+
+
 @pytest.mark.parametrize(
     ("more", "says"),
     [(("--at-least", "0.8"), "--at-least goes with"), (("--split", "validation"), "validation"),
