@@ -110,6 +110,8 @@ def _lines(found: Evaluation) -> list[str]:
         lines.append(f"{len(part.missing)} scans of it have no prediction: tables/left_out.csv")
     if found.joined.unknown:
         lines.append(f"{len(found.joined.unknown)} predictions of unknown scans were left out")
+    if part.probabilities.min() == part.probabilities.max():
+        lines.append(f"All of them have the probability {part.probabilities[0]:g}")
     lines.append(f"Area under the ROC curve {judgement.area.text()}")
     threshold = judgement.point.threshold
     lines.append(f"At {threshold:.3g} ({judgement.point.source}):")

@@ -16,6 +16,14 @@ from bonescint.evaluate.proportions import share
 from bonescint.scan import ParameterError
 
 ELSEWHERE, OUTSIDE = "elsewhere in the body", "outside the body"
+ZONES: tuple[tuple[str, float], ...] = (
+    ("elsewhere in head or neck", 0.16),
+    ("elsewhere in thorax or arms", 0.36),
+    ("elsewhere in abdomen or pelvis", 0.55),
+    ("elsewhere in the legs", 1.0),
+)
+"""Parts of the body and the share of its height, from the top, where each ends. Rough: an arm
+beside the pelvis counts with the pelvis."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,29 +57,35 @@ def place_map(
     Args:
         shape: (rows, columns).
         places: in this view.
-        names: of all groups; `ELSEWHERE` and `OUTSIDE` must be among them.
+        names: of all groups; `ELSEWHERE`, `OUTSIDE` and the `ZONES` must be among them.
         pixel_mm: between rows and between columns.
         reach_mm: how far from a place's edge still counts as it: half a cell of the map is fair.
-        body: bool (rows, columns), or `None` if the outline is unknown; nothing is outside then.
+        body: bool (rows, columns), or `None` if the outline is unknown; everything is
+            `ELSEWHERE` then, nothing outside.
 
     Returns:
         int (rows, columns), index in `names`: of the place whose edge is nearest, if it is
-        within reach; else elsewhere in the body, or outside it.
+        within reach; else the zone of the body, or outside it.
 
     Examples:
-        >>> names = ("bladder", ELSEWHERE, OUTSIDE)
+        >>> names = ("bladder", ELSEWHERE, OUTSIDE, *(name for name, _ in ZONES))
         >>> body = np.array([[True, True, True, False]])
         >>> bladder = Place(name="bladder", row=0, column=0, radius_mm=1)
         >>> place_map((1, 4), [bladder], names, (1.0, 1.0), reach_mm=0.5, body=body).tolist()
-        [[0, 0, 1, 2]]
+        [[0, 0, 3, 2]]
     """
     index = {name: number for number, name in enumerate(names)}
-    missing = {place.name for place in places} | {ELSEWHERE, OUTSIDE}
+    zones = {name for name, _ in ZONES}
+    missing = {place.name for place in places} | {ELSEWHERE, OUTSIDE} | zones
     missing -= set(index)
     if missing:
         raise ParameterError("names", "place_map", f"with {sorted(missing)}", list(names))
     found = np.full(shape, index[ELSEWHERE], dtype=np.intp)
-    if body is not None:
+    if body is not None and body.any():
+        there = np.flatnonzero(body.any(axis=1))
+        height = (np.arange(shape[0]) - there[0]) / max(there[-1] - there[0], 1)
+        ends = [end for _, end in ZONES[:-1]]
+        found[:] = np.array([index[name] for name, _ in ZONES])[np.digitize(height, ends)][:, None]
         found[~body] = index[OUTSIDE]
     nearest = np.full(shape, np.inf)
     rows = np.arange(shape[0], dtype=np.float64)[:, None] * pixel_mm[0]

@@ -124,7 +124,7 @@ class ScanLocalisation:
 
 
 def localise(
-    views: Sequence[ViewEvidence], *, tolerance_mm: float = 15.0, separation_mm: float = 30.0
+    views: Sequence[ViewEvidence], *, tolerance_mm: float = 25.0, separation_mm: float = 30.0
 ) -> ScanLocalisation:
     """Measure the maps of one scan with lesions.
 

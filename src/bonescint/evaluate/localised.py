@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -51,8 +51,7 @@ def ratio_over_scans(
         base = below[chosen].sum()
         drawn[number] = above[chosen].sum() / base if base > 0 else np.nan
     found = resampling.estimate(float(above.sum() / below.sum()), drawn)
-    return Estimate(value=found.value, low=found.low, high=found.high, level=found.level,
-                    method=method, note=found.note)  # fmt: skip
+    return replace(found, method=method)
 
 
 def localisation_measures(
@@ -194,11 +193,14 @@ def free_response_measures(
         if any(one.lesions.size for one in chosen):
             curve = FreeResponseCurve.of(chosen)
             drawn[number] = [curve.found_at(limit) for limit in at]
+    method = f"percentile bootstrap of scans, {resampling.resamples} resamples"
     return tuple(
         Measure(
             name=f"lesions_found_at_{limit:g}_score",
             words=f"Lesions found at {limit:g} false marks per scan",
-            estimate=resampling.estimate(whole.found_at(limit), drawn[:, column]),
+            estimate=replace(
+                resampling.estimate(whole.found_at(limit), drawn[:, column]), method=method
+            ),
         )
         for column, limit in enumerate(at)
     )

@@ -198,6 +198,12 @@ def _point(joined: Joined, settings: EvaluationSettings, source: object) -> Oper
         problem = "split validation: no scan with a prediction, to choose the operating point on"
         raise InputError(source, problem, "Predict it too, or give --operating-point")
     require_judgeable(validation, source, "choose an operating point")
+    if np.ptp(validation.probabilities) == 0:
+        problem = (
+            f"split validation, column mbd_probability: all {len(validation.cases)} are "
+            f"{validation.probabilities[0]:g}, so they cannot choose an operating point"
+        )
+        raise InputError(source, problem, "Look at the model, or give --operating-point")
     threshold = operating_point(validation.scored, settings.rule)
     words = f"{settings.rule.words}, on {len(validation.cases)} validation scans"
     return OperatingPoint(threshold=threshold, source=words)

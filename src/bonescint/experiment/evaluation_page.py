@@ -179,6 +179,11 @@ def _flow(found: Evaluation) -> PageSection:
             f"{len(part.missing)} of {total} scans of the {part.split} split have no prediction "
             "and were not judged. If they differ from the others, the figures below are biased."
         )
+    if judged_alike(found):
+        warnings.append(
+            f"All {len(part.cases)} judged scans have the probability {part.probabilities[0]:g}: "
+            "the model tells nothing apart."
+        )
     if part.patients is not None:
         patients = len({case.patient_id for case in part.cases})
         warnings.append(
@@ -197,6 +202,12 @@ def _flow(found: Evaluation) -> PageSection:
         columns = ("Scan", "Split", "Label", "Why")
         tables.append(page_table(left_out, columns=columns, most=_MOST_LEFT_OUT))
     return PageSection(title="Flow of scans", warnings=tuple(warnings), tables=tuple(tables))
+
+
+def judged_alike(found: Evaluation) -> bool:
+    """Whether all judged scans have one probability."""
+    probabilities = found.part.probabilities
+    return bool(probabilities.min() == probabilities.max())
 
 
 def _performance(found: Evaluation, pictures: dict[str, Picture]) -> PageSection:

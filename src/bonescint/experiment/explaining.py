@@ -48,6 +48,9 @@ from bonescint.scan import BonescintError, Case, Focus, FocusKind, InputError, T
 _FIELD_MM = 1950.0
 """Length of a whole-body field, for pictures that do not say how large a pixel is. Assumed."""
 
+TOLERANCE_MM = 25.0
+"""Half a cell of a 32 x 32 map over a composite of two views: a map cannot point more finely."""
+
 _MARK_RESAMPLES = 500
 _SAME = 0.005
 """Probabilities no further apart are the same; tables may be rounded."""
@@ -109,7 +112,7 @@ def measure_explanation(
     found: Evaluation,
     maps: Mapping[str, MappedScan],
     *,
-    tolerance_mm: float = 15.0,
+    tolerance_mm: float = TOLERANCE_MM,
 ) -> Explanation | None:
     """Measure the maps of the judged scans.
 

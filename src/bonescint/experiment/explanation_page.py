@@ -113,7 +113,12 @@ def _localisation(found: Explanation, pictures: Mapping[str, Picture]) -> PageSe
         "scan's highest value on them.",
     }
     figures = tuple(
-        PageFigure(caption=caption, content=pictures[name].svg, alternative=caption)
+        PageFigure(
+            caption=caption,
+            content=pictures[name].svg,
+            alternative=caption,
+            wide=name == "lesions_hit",
+        )
         for name, caption in captions.items()
         if name in pictures
     )
@@ -172,8 +177,8 @@ def _false_evidence(found: Explanation, pictures: Mapping[str, Picture]) -> tupl
             title="Where false evidence lies",
             paragraphs=(
                 f"Maps of {count} false positives. Each pixel belongs to the organ or mimic whose "
-                f"edge is nearest, if it is within {found.tolerance_mm:g} mm; else to the body, or "
-                "to what is outside it.",
+                f"edge is nearest, if it is within {found.tolerance_mm:g} mm; else to a part "
+                "of the body, or to what is outside it.",
             ),
             figures=(
                 PageFigure(caption=caption, content=pictures["false_evidence"].svg,

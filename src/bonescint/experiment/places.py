@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bonescint.evaluate.false_evidence import ELSEWHERE, OUTSIDE, Place
+from bonescint.evaluate.false_evidence import ELSEWHERE, OUTSIDE, ZONES, Place
 from bonescint.scan import FocusKind, View
 
 _GROUPS: Mapping[str, str] = {
@@ -15,9 +15,9 @@ _GROUPS: Mapping[str, str] = {
     "renal pelvis": "kidney or ureter",
     "hydronephrosis": "kidney or ureter",
     "ureter": "kidney or ureter",
-    "urine contamination": "urine outside the body's organs",
-    "catheter": "urine outside the body's organs",
-    "urine bag": "urine outside the body's organs",
+    "urine contamination": "urine on skin, catheter or bag",
+    "catheter": "urine on skin, catheter or bag",
+    "urine bag": "urine on skin, catheter or bag",
     "bowel or stomach": "other soft tissue",
     "thyroid": "other soft tissue",
     "blood pool": "other soft tissue",
@@ -43,6 +43,7 @@ _LARGEST_MM = 60.0
 
 PLACE_NAMES: tuple[str, ...] = (
     *dict.fromkeys((*_GROUPS.values(), "fracture", "prosthesis", _JOINT)),
+    *(name for name, _ in ZONES),
     ELSEWHERE,
     OUTSIDE,
 )

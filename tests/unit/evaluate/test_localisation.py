@@ -1,0 +1,195 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from bonescint.evaluate.bootstrap import Resampling
+from bonescint.evaluate.localisation import (
+    LEVELS,
+    ViewEvidence,
+    localise,
+    nearest_lesion,
+    numbered_areas,
+)
+from bonescint.evaluate.localised import (
+    FreeResponseCurve,
+    ScanMarks,
+    free_response_measures,
+    hit_rates,
+    localisation_measures,
+    map_agreement,
+    ratio_over_scans,
+)
+from bonescint.evaluate.measure import measure_named
+from bonescint.scan import ParameterError
+
+
+def _view(values: NDArray[np.float64], lesions: NDArray[np.int_], mm: float = 5.0) -> ViewEvidence:
+    return ViewEvidence(values=values.astype(np.float32), lesions=lesions, pixel_mm=(mm, mm))
+
+
+@given(seed=st.integers(0, 3000), levels=st.sampled_from([3, 50]))
+def test_one_scan_by_brute_force(seed: int, levels: int) -> None:
+    rng = np.random.default_rng(seed)
+    values = [rng.integers(0, levels, (7, 6)).astype(float) for _ in range(2)]
+    values[0][0, 0] = levels
+    lesions = [rng.integers(0, 4, (7, 6)) * (rng.random((7, 6)) < 0.3) for _ in range(2)]
+    lesions[1][2, 2] = 1
+    found = localise([_view(v, n) for v, n in zip(values, lesions, strict=True)], tolerance_mm=6)
+    flat, inside = np.ravel(values), np.ravel(lesions) > 0
+    assert found.pointing == pytest.approx(inside[flat == flat.max()].mean())
+    assert found.energy_inside == pytest.approx(flat[inside].sum() / flat.sum())
+    assert found.lesion_share == pytest.approx(inside.mean())
+
+    def iou(threshold: float) -> float:
+        marked = flat >= threshold
+        return float((marked & inside).sum() / (marked | inside).sum())
+
+    assert found.best_iou == pytest.approx(max(iou(t) for t in np.unique(flat[flat > 0])))
+    for level, one in zip(LEVELS, found.iou_at, strict=True):
+        assert one == pytest.approx(iou(np.float32(level * flat.max()))), level
+    # A lesion reaches as far as its own pixels and those nearer to it than to another.
+    near = [nearest_lesion(_view(v, n), 6) for v, n in zip(values, lesions, strict=True)]
+    for hit in found.lesions:
+        tops = [
+            v[(n == hit.number) | ((n == 0) & (a == hit.number))].max()
+            for v, n, a in zip(values, lesions, near, strict=True)
+            if (n == hit.number).any()
+        ]
+        assert hit.reached == pytest.approx(max(tops) / flat.max())
+    numbers = set(np.ravel(lesions).tolist()) - {0}
+    assert {hit.number for hit in found.lesions} == numbers
+
+
+def test_tolerance_is_in_mm_whatever_the_pixel() -> None:
+    lesions = np.zeros((9, 9), dtype=int)
+    lesions[4, 4] = 3
+    view = ViewEvidence(values=np.ones((9, 9)), lesions=lesions, pixel_mm=(2.0, 10.0))
+    near = nearest_lesion(view, 6.0)
+    rows, columns = np.nonzero(near)
+    assert set(rows.tolist()) == {1, 2, 3, 4, 5, 6, 7}
+    assert set(columns.tolist()) == {4}
+    assert (near[near > 0] == 3).all()
+    assert (nearest_lesion(view, 0.0) == lesions).all()
+
+
+def test_peaks_are_apart_and_know_their_lesion() -> None:
+    y, x = np.mgrid[:40, :40]
+    hot = np.exp(-((y - 10) ** 2 + (x - 10) ** 2) / 20)
+    values = hot + 0.5 * np.exp(-((y - 30) ** 2 + (x - 30) ** 2) / 20)
+    values[20:22, 5:9] = 0.2  # a plateau is one peak
+    lesions = np.zeros((40, 40), dtype=int)
+    lesions[9:12, 9:12] = 1
+    found = localise([_view(values, lesions)], tolerance_mm=0, separation_mm=40).peaks
+    assert [(round(p.row), round(p.column), p.lesion) for p in found] == [
+        (10, 10, 1), (30, 30, 0), (20, 6, 0),
+    ]  # fmt: skip
+    assert found[0].height > found[1].height > found[2].height
+
+
+def test_an_empty_map_finds_nothing() -> None:
+    lesions = np.zeros((4, 4), dtype=int)
+    lesions[1, 1] = 1
+    found = localise([_view(np.zeros((4, 4)), lesions)])
+    assert (found.pointing, found.energy_inside, found.best_iou) == (0, 0, 0)
+    assert found.lesions[0].reached == 0
+    assert found.peaks == ()
+
+
+def test_what_cannot_be_measured_is_refused() -> None:
+    empty = np.zeros((4, 4), dtype=int)
+    with pytest.raises(ParameterError, match="lesion"):
+        localise([_view(np.ones((4, 4)), empty)])
+    with pytest.raises(ParameterError, match="map's shape"):
+        _view(np.ones((4, 4)), np.zeros((4, 5), dtype=int))
+    with pytest.raises(ParameterError, match="at least 0"):
+        _view(-np.ones((4, 4)), empty)
+    with pytest.raises(ParameterError, match="finite"):
+        _view(np.full((4, 4), np.nan), empty)
+    with pytest.raises(ParameterError, match="pixel_mm"):
+        _view(np.ones((4, 4)), empty, mm=0.0)
+
+
+def test_areas_go_to_the_nearest_centre() -> None:
+    rng = np.random.default_rng(1)
+    mask = rng.random((20, 15)) < 0.5
+    centres = rng.random((4, 2)) * [19, 14]
+    numbers = np.array([3, 1, 4, 8])
+    found = numbered_areas(mask, centres, numbers, (2.0, 3.0))
+    assert ((found > 0) == mask).all() or (found > 0).sum() - mask.sum() <= 4
+    for row, column in zip(*np.nonzero(mask), strict=True):
+        distance = ((np.array([row, column]) - centres) * [2.0, 3.0]) ** 2
+        assert found[row, column] == numbers[distance.sum(axis=1).argmin()]
+    hidden = numbered_areas(
+        np.zeros((5, 5), dtype=bool), np.array([[2.0, 2.0]]), np.array([6]), (1.0, 1.0)
+    )
+    assert hidden[2, 2] == 6
+
+
+def test_rates_over_lesions_are_resampled_by_scan() -> None:
+    # Ten scans of a hundred lesions, all hit or none: the interval is that of ten, not a thousand.
+    hits = np.array([100, 0] * 5)
+    found = ratio_over_scans(hits, np.full(10, 100), Resampling(resamples=2000))
+    assert found.value == 0.5
+    assert found.high - found.low == pytest.approx(0.6, abs=0.11)
+    assert not ratio_over_scans([0, 0], [0, 0], Resampling(resamples=10)).defined
+    scan = np.repeat(np.arange(10), 100)
+    groups = hit_rates(
+        np.repeat(hits > 0, 100), scan, scan % 2, ["even", "odd", "none"], Resampling(resamples=50)
+    )
+    assert [(g.lesions, g.rate.value) for g in groups[:2]] == [(500, 1.0), (500, 0.0)]
+    assert not groups[2].rate.defined
+
+
+def test_measures_over_scans_and_their_chance() -> None:
+    """Aimless maps score what chance is said to score."""
+    rng = np.random.default_rng(2)
+    scans = []
+    for _ in range(400):
+        lesions = np.zeros((12, 12), dtype=int)
+        lesions[2:5, 3:8] = 1
+        scans.append(localise([_view(rng.random((12, 12)), lesions)], tolerance_mm=5))
+    found = localisation_measures(scans, Resampling(resamples=200))
+    for name in ("pointing_game", "pointing_game_near", "energy_inside"):
+        score = measure_named(found, f"{name}_score").estimate
+        chance = measure_named(found, f"{name}_by_chance").estimate.value
+        assert score.low - 0.01 <= chance <= score.high + 0.01
+    with pytest.raises(ParameterError, match="scans"):
+        localisation_measures([], Resampling())
+
+
+def test_free_response_is_counted_by_hand() -> None:
+    rng = np.random.default_rng(3)
+    marks = [
+        ScanMarks(
+            lesions=np.where(rng.random(n) < 0.3, -np.inf, rng.integers(0, 9, n) / 9),
+            others=rng.integers(0, 9, rng.integers(0, 5)) / 9,
+        )
+        for n in rng.integers(0, 4, 30)
+    ]
+    curve = FreeResponseCurve.of(marks)
+    lesions = np.concatenate([one.lesions for one in marks])
+    others = np.concatenate([one.others for one in marks])
+    thresholds = sorted({*lesions[np.isfinite(lesions)], *others}, reverse=True)
+    for point, threshold in enumerate(thresholds, start=1):
+        assert curve.found[point] == pytest.approx((lesions >= threshold).mean())
+        assert curve.false_marks[point] == pytest.approx((others >= threshold).sum() / 30)
+    assert curve.found_at(0) == curve.found[curve.false_marks == 0].max()
+    measures = free_response_measures(marks, Resampling(resamples=100), at=(0.5, 1.0))
+    assert [one.estimate.value for one in measures] == [curve.found_at(0.5), curve.found_at(1.0)]
+    assert measures[0].estimate.low <= measures[0].estimate.value <= measures[0].estimate.high
+    with pytest.raises(ParameterError, match="lesions"):
+        FreeResponseCurve.of([ScanMarks(lesions=np.zeros(0), others=np.ones(3))])
+
+
+def test_agreement_of_maps() -> None:
+    rng = np.random.default_rng(4)
+    first = rng.random((8, 8))
+    assert map_agreement(first, np.exp(first)) == 1
+    assert abs(map_agreement(first, rng.random((8, 8)))) < 0.4
+    assert math.isnan(map_agreement(first, np.ones((8, 8))))
+    with pytest.raises(ParameterError, match="shape"):
+        map_agreement(first, first[:4])

@@ -1,0 +1,247 @@
+from __future__ import annotations
+
+import csv
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from bonescint.cohort import Manifest, read_manifest
+from bonescint.evaluate import GivenSpecificity, Resampling, measure_named
+from bonescint.experiment import (
+    EvaluationSettings,
+    Joined,
+    evaluate,
+    evaluate_joined,
+    join,
+    read_predictions,
+)
+from bonescint.experiment.explaining import measure_explanation
+from bonescint.experiment.maps import read_maps
+from bonescint.experiment.places import PLACE_NAMES, place_group
+from bonescint.scan import InputError, OutputError, ParameterError, Split
+
+from .conftest import Study, write_rows
+
+_FEW = EvaluationSettings(resampling=Resampling(resamples=30))
+
+
+def _joined(study: Study) -> Joined:
+    return join(read_predictions(study.predictions), read_manifest(study.manifest), source="p")
+
+
+def test_the_point_comes_from_validation_and_the_figures_from_test(study: Study) -> None:
+    settings = replace(_FEW, rule=GivenSpecificity(0.9))
+    found = evaluate_joined(_joined(study), settings)
+    scores = {split: [] for split in Split}  # type: ignore[var-annotated]
+    truth = {split: [] for split in Split}  # type: ignore[var-annotated]
+    for case in study.cases:
+        scores[case.split].append(study.probability[case.scan_id])
+        truth[case.split].append(case.positive)
+    threshold = found.judgement.point.threshold
+    below = np.array(scores[Split.VALIDATION]) < threshold
+    assert below[~np.array(truth[Split.VALIDATION])].mean() >= 0.9
+    area = roc_auc_score(truth[Split.TEST], scores[Split.TEST])
+    assert found.judgement.area.value == pytest.approx(area)
+    called = np.array(scores[Split.TEST]) >= threshold
+    sensitivity = measure_named(found.judgement.at_point, "sensitivity_score").estimate.value
+    assert sensitivity == pytest.approx(called[np.array(truth[Split.TEST])].mean())
+    assert "on 40 validation scans" in found.judgement.point.source
+
+
+def test_validation_scores_do_not_move_the_test_figures(study: Study) -> None:
+    """With a given point, other validation scores change nothing but the temperature."""
+    rows = read_predictions(study.predictions)
+    other = [
+        replace(row, mbd_probability=1 - row.mbd_probability)
+        if row.scan_id.startswith("validation")
+        else row
+        for row in rows
+    ]
+    manifest = read_manifest(study.manifest)
+    fixed = replace(_FEW, threshold=0.5)
+    first, second = (
+        evaluate_joined(join(one, manifest, source="p"), fixed) for one in (rows, other)
+    )
+    assert first.judgement.at_point == second.judgement.at_point
+    assert first.judgement.area == second.judgement.area
+    assert first.temperature != second.temperature
+
+
+def test_factors_control_and_facts(study: Study) -> None:
+    found = evaluate_joined(_joined(study), _FEW)
+    factors = {one.factor for one in found.subgroups}
+    assert {"Centre", "Sex", "Age, years", "Primary tumour"} <= factors
+    assert "Highest contrast of a lesion" in factors
+    assert "Counts of the posterior view, thousands" in factors
+    assert "Lesions" not in factors  # all have one: a single level
+    assert all(not (test.p_value > test.p_holm) for test in found.interactions)
+    assert found.control is not None
+    assert found.control.fitted_on == "60 training cases"
+    assert found.control.area.value < found.judgement.area.value
+    assert found.control.model_adds < 0.01
+
+
+def test_a_manifest_without_facts_has_no_control(study: Study) -> None:
+    joined = _joined(study)
+    bare = Manifest(
+        cases=tuple(
+            replace(case, sex="", age=None, primary="", truth="", centre="A")
+            for case in joined.manifest.cases
+        ),
+        folder=joined.manifest.folder,
+    )
+    rows = read_predictions(study.predictions)
+    found = evaluate_joined(join(rows, bare, source="p"), _FEW)
+    assert found.control is None
+    assert "no age, sex or primary" in found.control_note
+    assert found.subgroups == ()
+
+
+def test_patients_with_several_scans_are_resampled_as_patients(study: Study) -> None:
+    joined = _joined(study)
+    pairs = Manifest(
+        cases=tuple(
+            replace(case, patient_id=f"{case.split}-{int(case.scan_id[-3:]) // 4}")
+            for case in joined.manifest.cases
+        ),
+        folder=joined.manifest.folder,
+    )
+    again = join(read_predictions(study.predictions), pairs, source="p")
+    assert again.part(Split.TEST).patients is not None
+    first, second = (evaluate_joined(one, _FEW).judgement for one in (joined, again))
+    assert first.area == second.area
+    assert first.resampled != second.resampled
+
+
+def test_settings_that_would_judge_what_they_chose_on_are_refused() -> None:
+    with pytest.raises(ParameterError, match="chosen on validation"):
+        EvaluationSettings(judged=Split.VALIDATION)
+    assert EvaluationSettings(judged=Split.VALIDATION, threshold=0.5).threshold == 0.5
+    with pytest.raises(ParameterError, match="threshold"):
+        EvaluationSettings(threshold=1.5)
+
+
+def test_no_validation_split_needs_a_point(study: Study) -> None:
+    rows = [row for row in read_predictions(study.predictions) if row.scan_id.startswith("test")]
+    joined = join(rows, read_manifest(study.manifest), source="p")
+    with pytest.raises(InputError, match=r"split validation: no scan.*--operating-point"):
+        evaluate_joined(joined, _FEW)
+    found = evaluate_joined(joined, replace(_FEW, threshold=0.5))
+    assert found.temperature is None
+
+
+def test_all_scores_equal_are_judged_and_named(study: Study, tmp_path: Path) -> None:
+    rows = [["scan_id", "mbd_probability"], *[[name, 0.5] for name in study.probability]]
+    predictions = read_predictions(write_rows(tmp_path / "p.csv", rows))
+    joined = join(predictions, read_manifest(study.manifest), source="p")
+    found = evaluate_joined(joined, replace(_FEW, threshold=0.5))
+    assert found.judgement.area.value == 0.5
+    assert found.judgement.area.note == "all scores are equal"
+    assert found.judgement.calibration.line.slope.note == "all scores are equal"
+
+
+def test_maps_that_point_at_lesions_score_so(study: Study) -> None:
+    found = evaluate_joined(_joined(study), replace(_FEW, threshold=0.5))
+    measured = measure_explanation(found, read_maps(study.maps))
+    assert measured is not None
+    assert measured.left_out == ()
+    positives = len(measured.called) + len(measured.missed)
+    assert positives == 30
+    assert all(one.pointing == 1 for one in measured.called.values())
+    assert all(len(one.lesions) == 1 for one in measured.called.values())  # two views, one lesion
+    assert all(lesion.reached == 1 for lesion in measured.lesions)
+    assert measured.curve is not None
+    assert measured.curve.scans == 60
+    assert measured.curve.found[-1] == 1
+    places = {row.name: row for row in measured.false_positives}
+    assert places["bladder"].highest.value == 1  # where the fixture's negative maps point
+    assert places["bladder"].of == measured.false_positives[0].of > 0
+
+
+def test_maps_of_other_predictions_are_noticed(study: Study) -> None:
+    found = evaluate_joined(_joined(study), replace(_FEW, threshold=0.5))
+    maps = dict(read_maps(study.maps))
+    some = maps["test-000"]
+    maps["test-000"] = replace(some, prediction=replace(some.prediction, mbd_probability=0.123))
+    del maps["test-001"]
+    measured = measure_explanation(found, maps)
+    assert measured is not None
+    assert any("another probability" in note for note in measured.notes)
+    assert measured.left_out == ("test-001: no map",)
+    assert measure_explanation(found, {}) is None
+
+
+def test_masks_of_other_pixels_are_refused(study: Study) -> None:
+    found = evaluate_joined(_joined(study), replace(_FEW, threshold=0.5))
+    maps = {name: replace(scan, shape=(32, 12)) for name, scan in read_maps(study.maps).items()}
+    with pytest.raises(InputError, match=r"mask of test-000 is \(64, 24\)"):
+        measure_explanation(found, maps)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [("[]", "readable results"), ('{"schema_version": 9, "results": []}', "schema 9"),
+     ('{"schema_version": 1, "results": [{"scan_id": "x"}]}', r"results\[0\]"), ("{", "readable")],
+)  # fmt: skip
+def test_results_files_that_are_none(content: str, says: str, tmp_path: Path) -> None:
+    (tmp_path / "r.json").write_text(content, encoding="utf-8")
+    with pytest.raises(InputError, match=says):
+        read_maps(tmp_path / "r.json")
+    with pytest.raises(InputError, match="no such file"):
+        read_maps(tmp_path / "none.json")
+
+
+def test_every_group_of_places_is_in_the_table() -> None:
+    for cause in ("kidney", "hip prosthesis", "rib fracture", "hip", "coin", "Paget's disease"):
+        assert place_group(cause) in PLACE_NAMES
+
+
+def test_the_report_is_whole_and_the_same_again(study: Study, tmp_path: Path) -> None:
+    shifted = write_rows(
+        tmp_path / "other.csv",
+        [["scan_id", "mbd_probability"],
+         *[[name, min(1.0, p + 0.05)] for name, p in study.probability.items()
+           if name != "test-003"]],
+    )  # fmt: skip
+    for name in ("one", "two"):
+        evaluate(study.predictions, study.manifest, tmp_path / name, settings=_FEW,
+                 against=shifted, maps=study.maps, workbook=True)  # fmt: skip
+    page = (tmp_path / "one" / "report.html").read_text(encoding="utf-8")
+    assert page.count("Research use only") >= 2
+    assert not re.search(r"(src|href)=\"(?!data:|#)", page)  # nothing leaves the page
+    assert "on the 59 scans that both have" in page
+    assert "Where false evidence lies" in page
+    content = json.loads((tmp_path / "one" / "evaluation.json").read_text(encoding="utf-8"))
+    assert content["schema_version"] == 1
+    assert "Research use only" in content["notice"]
+    for table in (tmp_path / "one" / "tables").iterdir():
+        assert table.read_bytes() == (tmp_path / "two" / "tables" / table.name).read_bytes()
+        with table.open(newline="", encoding="utf-8") as stream:
+            rows = list(csv.reader(stream))
+        assert len(rows) - 1 == len(content["tables"][table.stem]["rows"]), table.stem
+    for figure in (tmp_path / "one" / "figures").iterdir():
+        assert figure.read_bytes() == (tmp_path / "two" / "figures" / figure.name).read_bytes()
+    assert {f.suffix for f in (tmp_path / "one" / "figures").iterdir()} == {".png", ".svg"}
+    assert not list((tmp_path / "one").rglob("*.part"))
+
+
+def test_a_folder_that_cannot_be_written_is_said_first(study: Study, tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("a file", encoding="utf-8")
+    with pytest.raises(OutputError, match="cannot be written"):
+        evaluate(tmp_path / "none.csv", study.manifest, tmp_path / "taken")
+
+
+def test_missing_predictions_stand_in_the_flow(study: Study, tmp_path: Path) -> None:
+    rows = [["scan_id", "mbd_probability"],
+            *[row for row in study.probability.items() if row[0] != "test-007"]]  # fmt: skip
+    out = tmp_path / "report"
+    evaluate(write_rows(tmp_path / "p.csv", rows), study.manifest, out, settings=_FEW)
+    assert "test-007,test,0,no prediction" in (out / "tables" / "left_out.csv").read_text()
+    assert "1 of 60 scans of the test split have no prediction" in (out / "report.html").read_text(
+        encoding="utf-8"
+    )
