@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bonescint.cohort import Manifest, read_truth
+from bonescint.cohort import Manifest, truth_of
 from bonescint.dicom import read
 from bonescint.evaluate import Measure, Resampling
 from bonescint.evaluate.false_evidence import (
@@ -245,7 +245,7 @@ class _Work:
         }
 
     def _truth(self, case: Case) -> Truth | None:
-        return read_truth(self.manifest.folder / case.truth) if case.truth else None
+        return truth_of(self.manifest, case)
 
     def _pixel_mm(self, scan: MappedScan) -> tuple[float, float]:
         if scan.pixel_spacing_mm is not None:

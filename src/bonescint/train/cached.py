@@ -16,7 +16,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from bonescint.cohort import Manifest, read_truth
+from bonescint.cohort import Manifest, truth_of
 from bonescint.dicom import read
 from bonescint.scan import (
     Acquisition,
@@ -73,9 +73,8 @@ class CachedScans:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Order:
     file: Path
-    truth: Path | None
-    positive: bool
-    scan_id: str
+    folder: Path
+    case: Case
     target: Path
 
 
@@ -133,15 +132,14 @@ def _all(results: Any, count: int, progress: Callable[[int, int], None] | None) 
 
 def _order(manifest: Manifest, case: Case, cache: Path) -> _Order:
     file = manifest.path(case)
-    truth = manifest.folder / case.truth if case.truth else None
-    status = [_status(path) for path in (file, truth) if path is not None]
+    beside = [name for name in (case.truth, case.mask_anterior, case.mask_posterior) if name]
+    status = [_status(path) for path in (file, *(manifest.folder / name for name in beside))]
     key = json.dumps([_FORMAT, case.scan_id, case.positive, status])
     name = hashlib.sha256(key.encode()).hexdigest()[:24]
     return _Order(
         file=file,
-        truth=truth,
-        positive=case.positive,
-        scan_id=case.scan_id,
+        folder=manifest.folder,
+        case=case,
         target=cache / f"{name}.npz",
     )
 
@@ -154,27 +152,29 @@ def _status(path: Path) -> tuple[str, int, int]:
 def _decode(order: _Order) -> None:
     scan = read(order.file)
     header = {
-        "scan_id": order.scan_id,
+        "scan_id": order.case.scan_id,
         "unit": scan.unit.value,
         "pixel_spacing_mm": scan.pixel_spacing_mm,
-        "positive": order.positive,
+        "positive": order.case.positive,
         "modality": scan.acquisition.modality,
         "segmented": False,
     }
     arrays: dict[str, NDArray[Any]] = {view.value: _compact(image) for view, image in scan.images()}
-    if order.truth is not None:
-        truth = read_truth(order.truth)
-        if truth.positive != order.positive:
+    case = order.case
+    truth = truth_of(Manifest(cases=(), folder=order.folder), case)
+    if truth is not None:
+        if truth.positive != case.positive:
             raise InputError(
-                order.truth,
+                order.folder / case.truth,
                 f"says {'positive' if truth.positive else 'negative'}, the manifest says otherwise",
                 "Correct the label or the truth",
             )
         header["segmented"] = bool(truth.masks)
         for view, mask in truth.masks.items():
             if mask.shape != scan.shape:
+                named = case.truth or (case.mask_anterior, case.mask_posterior)
                 raise InputError(
-                    order.truth,
+                    f"{case.scan_id}: {named}",
                     f"its mask has shape {mask.shape}, the scan {scan.shape}",
                     "Make the truth for this scan",
                 )
@@ -243,7 +243,8 @@ def check_trainable(manifest: Manifest, source: Path) -> None:
     for row, case in enumerate(manifest.cases, start=2):
         if not case.file:
             raise InputError(f"{source}, row {row}", "no file is named", "Fill the column file")
-        for column, name in (("file", case.file), ("truth", case.truth)):
+        for column in ("file", "truth", "mask_anterior", "mask_posterior"):
+            name = getattr(case, column)
             if name and not (manifest.folder / name).exists():
                 raise InputError(
                     f"{source}, row {row}",

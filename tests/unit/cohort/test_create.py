@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from collections import Counter
 from pathlib import Path
 
@@ -328,7 +327,7 @@ def test_a_folder_of_somebody_else_is_not_touched(
     (tmp_path / "c" / "thesis.txt").write_text("mine")
     with pytest.raises(OutputError, match="holds something else"):
         made(archive, labels, tmp_path / "c")
-    assert os.listdir(tmp_path / "c") == ["thesis.txt"]
+    assert [file.name for file in (tmp_path / "c").iterdir()] == ["thesis.txt"]
     with pytest.raises(InputError, match="no such folder"):
         made(tmp_path / "none", labels, tmp_path / "d")
 

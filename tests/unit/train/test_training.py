@@ -12,12 +12,20 @@ import numpy as np
 import pytest
 import torch
 
-from bonescint.cohort import write_manifest, write_truth
+from bonescint.cohort import (
+    Manifest,
+    read_manifest,
+    read_truth,
+    write_manifest,
+    write_mask,
+    write_truth,
+)
 from bonescint.dicom import write_nm
 from bonescint.model import Classifier, Engine, ModelFolder, write_model_folder
 from bonescint.prepare import prepare
 from bonescint.scan import Case, InputError, OutputError, ParameterError, Split, Truth
 from bonescint.train import training as training_module
+from bonescint.train.cached import cached_scans
 from bonescint.train.network import Vgg16Classifier
 from bonescint.train.run import Checkpoints, RunFolder
 from bonescint.train.sample import ListedSource
@@ -312,3 +320,20 @@ def test_a_label_that_the_truth_contradicts_is_refused(
     rewritten(cohort, _column(4, "1", only=1))
     with pytest.raises(InputError, match=r"s1\.npz.*the manifest says otherwise"):
         train(cohort, tmp_path / "out", settings=settings, weights=Path("w"), progress=False)
+
+
+def test_a_physicians_masks_are_learnt_from(tmp_path: Path, cohort: Path) -> None:
+    """PNG masks in place of a simulator's truth give the same lesions."""
+    manifest = read_manifest(cohort)
+    positive = next(case for case in manifest.cases if case.positive)
+    truth = read_truth(manifest.folder / positive.truth)
+    for view, mask in truth.masks.items():
+        write_mask(mask, manifest.folder / f"{view.value}.png")
+    by_hand = replace(
+        positive, truth="", mask_anterior="anterior.png", mask_posterior="posterior.png"
+    )
+    one = Manifest(cases=(by_hand,), folder=manifest.folder)
+    sample = cached_scans(one, by_hand.split, tmp_path / "cache").sample(0)
+    assert sample.masks is not None
+    for view, mask in truth.masks.items():
+        assert np.array_equal(sample.masks[view], mask)
