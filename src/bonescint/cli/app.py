@@ -12,6 +12,7 @@ import typer
 
 import bonescint
 from bonescint.cli.options import CONTEXT, path
+from bonescint.cli.readers_app import readers_app
 from bonescint.cli.simulate_app import simulate_app
 
 _INTRO = """Reads whole-body bone scans, says how likely each shows metastatic bone disease (MBD),
@@ -81,6 +82,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings=CONTEXT,
 )
+app.add_typer(readers_app, name="readers", short_help="Statistics of reader studies.")
 app.add_typer(simulate_app, name="simulate", short_help="Simulate patients that never lived.")
 
 

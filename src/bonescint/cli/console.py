@@ -25,10 +25,12 @@ _PIPE_WIDTH = 160
 _EXTRA_OF = {
     "h5py": "train",
     "lightning": "train",
+    "matplotlib": "evaluate",
     "mujoco": "simulate",
     "musclemimic_models": "simulate",
     "nncf": "train",
     "onnx": "train",
+    "openpyxl": "evaluate",
     "safetensors": "train",
     "torch": "train",
     "trimesh": "simulate",

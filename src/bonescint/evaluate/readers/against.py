@@ -15,7 +15,7 @@ from bonescint.evaluate.readers.covariance import DRAWS, CovarianceMethod, covar
 from bonescint.evaluate.readers.endpoints import Auc, Endpoint, Undefined
 from bonescint.evaluate.readers.jsonable import jsonable
 from bonescint.evaluate.readers.notes import Note, left_out, remark, some
-from bonescint.evaluate.readers.obuchowski_rockette import Generalisation
+from bonescint.evaluate.readers.or_analysis import Generalisation
 from bonescint.evaluate.readers.reads import Reads
 from bonescint.evaluate.readers.testing import Inference
 from bonescint.scan import ParameterError
@@ -194,7 +194,9 @@ def _with_predictions(
     kept = reads.of_cases(known)
     scores = np.array([float(predictions[case]) for case in kept.cases])
     if not np.isfinite(scores).all():
-        bad = [case for case, score in zip(kept.cases, scores, strict=True) if not math.isfinite(score)]
+        bad = [
+            case for case, score in zip(kept.cases, scores, strict=True) if not math.isfinite(score)
+        ]
         raise ParameterError(
             "predictions", "model_against_readers", "finite numbers", f"not for {some(bad)}"
         )
@@ -301,6 +303,11 @@ def _differences(
         Generalisation.READERS: (square / count, float(count - 1) if count > 1 else math.nan),
     }
     return {
-        to: Inference(value=value, se=math.sqrt(max(variance, 0.0)) if not math.isnan(variance) else math.nan, df=degrees, level=level)
+        to: Inference(
+            value=value,
+            se=math.sqrt(max(variance, 0.0)) if not math.isnan(variance) else math.nan,
+            df=degrees,
+            level=level,
+        )
         for to, (variance, degrees) in errors.items()
     }

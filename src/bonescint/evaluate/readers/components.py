@@ -32,9 +32,7 @@ class ErrorCovariances:
     cov3: float = 0.0
 
     @classmethod
-    def of(
-        cls, covariance: NDArray[np.float64], defined: NDArray[np.bool_]
-    ) -> ErrorCovariances:
+    def of(cls, covariance: NDArray[np.float64], defined: NDArray[np.bool_]) -> ErrorCovariances:
         """Averages of a covariance, over the cells that have a figure.
 
         Args:

@@ -39,13 +39,13 @@ def detect_design(read: NDArray[np.bool_]) -> Design:
     """
     modalities, readers, _ = read.shape
     reads_in = read.any(axis=2)  # (modalities, readers)
-    by_modality = read.any(axis=1)  # (modalities, cases)
+    by_modality = np.asarray(read.any(axis=1))  # (modalities, cases)
     cases_apart = modalities > 1 and int(by_modality.sum(axis=0).max()) == 1
     if modalities > 1 and int(reads_in.sum(axis=0).max()) == 1:
         if cases_apart:
             return Design.READERS_AND_CASES_IN_MODALITIES
         return Design.READERS_IN_MODALITIES
-    by_reader = read.any(axis=0)  # (readers, cases)
+    by_reader = np.asarray(read.any(axis=0))  # (readers, cases)
     readers_apart = readers > 1 and int(by_reader.sum(axis=0).max()) == 1
     if readers_apart and cases_apart:
         return Design.CASES_IN_CELLS

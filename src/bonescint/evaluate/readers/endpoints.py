@@ -32,9 +32,7 @@ class Endpoint(Protocol):
     def title(self) -> str:
         """Its name for people, with its settings."""
 
-    def cell(
-        self, ratings: NDArray[np.float64], truth: NDArray[np.bool_]
-    ) -> Cell | Undefined:
+    def cell(self, ratings: NDArray[np.float64], truth: NDArray[np.bool_]) -> Cell | Undefined:
         """The figure of one reader in one modality.
 
         Args:

@@ -159,7 +159,11 @@ def u_statistics(
     if not cells:
         notes.append(left_out("the U-statistics: no reader has a figure"))
         return UAnalysis(
-            endpoint=figures.endpoint, weighting=weighting, areas=(), differences=(), notes=tuple(notes)
+            endpoint=figures.endpoint,
+            weighting=weighting,
+            areas=(),
+            differences=(),
+            notes=tuple(notes),
         )
     moments = Moments.of(cells, figures.cases)
     study = _Study(np.array(owners), moments, _shares(owners, cells, weighting), weighting, level)
@@ -169,7 +173,8 @@ def u_statistics(
         study.difference(first, second, figures.modalities)
         for first, second in combinations(present, 2)
     )
-    negative = [one for one in (*areas, *differences) if math.isnan(_inference_of(one).se)]
+    found = [*(one.mean for one in areas), *(one.difference for one in differences)]
+    negative = [one for one in found if math.isnan(one.se)]
     if negative:
         notes.append(
             remark(
@@ -186,10 +191,6 @@ def u_statistics(
     )
 
 
-def _inference_of(one: UArea | UDifference) -> Inference:
-    return one.mean if isinstance(one, UArea) else one.difference
-
-
 def _shares(
     owners: list[tuple[int, int]], cells: list[PairsCell], weighting: Weighting
 ) -> NDArray[np.float64]:
@@ -199,7 +200,7 @@ def _shares(
         sizes = np.ones(len(cells))
     else:
         sizes = np.array([float(len(cell.scores) * len(cell.others)) for cell in cells])
-    return sizes / np.bincount(rows, sizes)[rows]
+    return np.asarray(sizes / np.bincount(rows, sizes)[rows])
 
 
 @dataclass(frozen=True, slots=True)

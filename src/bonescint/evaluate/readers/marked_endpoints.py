@@ -136,9 +136,7 @@ def _at(rating: float) -> str:
     return "" if math.isinf(rating) else f" at rating >= {rating:g}"
 
 
-def froc_points(
-    marked: MarkedReads, modality: int, reader: int
-) -> tuple[Numbers, Numbers] | None:
+def froc_points(marked: MarkedReads, modality: int, reader: int) -> tuple[Numbers, Numbers] | None:
     """The empirical FROC curve: (false marks a case, share of lesions), or `None` if undefined."""
     curve = _curve(marked, modality, reader, stop=1.0)
     return None if isinstance(curve, Undefined) else curve.points()

@@ -108,9 +108,7 @@ class Merits:
         ]
 
 
-def merits(
-    reads: Reads | MarkedReads, endpoint: Endpoint | MarkedEndpoint | None = None
-) -> Merits:
+def merits(reads: Reads | MarkedReads, endpoint: Endpoint | MarkedEndpoint | None = None) -> Merits:
     """Figures of merit of every reader in every modality.
 
     Args:

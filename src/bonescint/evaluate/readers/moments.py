@@ -49,7 +49,7 @@ class Moments:
             columns[index, cell.negative_cases] = cell.negative_places * len(cell.scores)
             has_row[index, cell.positive_cases] = 1.0
             has_column[index, cell.negative_cases] = 1.0
-        both = _products(cells, has_row.any(axis=0), has_column.any(axis=0))
+        both = _products(cells, has_row.max(axis=0), has_column.max(axis=0))
         by_row, by_column = rows @ rows.T, columns @ columns.T
         totals = np.multiply.outer(rows.sum(axis=1), rows.sum(axis=1))
         shared_rows, shared_columns = has_row @ has_row.T, has_column @ has_column.T
@@ -83,9 +83,7 @@ class Moments:
         return np.where(alone, 0.0, product - apart)
 
 
-def _products(
-    cells: Sequence[PairsCell], anybody_row: Numbers, anybody_column: Numbers
-) -> Numbers:
+def _products(cells: Sequence[PairsCell], anybody_row: Numbers, anybody_column: Numbers) -> Numbers:
     """Sum of products over the pairs of cases that both cells have, (K, K)."""
     row_of, column_of = np.cumsum(anybody_row) - 1, np.cumsum(anybody_column) - 1
     height, width = int(anybody_row.sum()), int(anybody_column.sum())

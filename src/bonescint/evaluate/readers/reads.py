@@ -164,7 +164,8 @@ class Reads:
             raise ParameterError("modality", "Reads", f"one of {self.modalities}", unknown[0])
         rows = [self.modalities.index(name) for name in modalities]
         here = self.read[rows]
-        readers, cases = here.any(axis=(0, 2)), here.any(axis=(0, 1))
+        readers = np.asarray(here.any(axis=(0, 2)))
+        cases = np.asarray(here.any(axis=(0, 1)))
         return Reads(
             modalities=modalities,
             readers=_kept(self.readers, readers),

@@ -104,7 +104,9 @@ class RoeMetz:
         negatives: int,
     ) -> float:
         """Expected covariance over cases of two figures, given their readers."""
-        of_reader = 2 * (self.reader * same_reader + self.modality_reader * same_reader * same_modality)
+        of_reader = 2 * (
+            self.reader * same_reader + self.modality_reader * same_reader * same_modality
+        )
         of_case = (
             self.case
             + self.modality_case * same_modality
@@ -125,8 +127,7 @@ class RoeMetz:
         apart = together(0)
         number = positives * negatives
         return (
-            (together(2) - apart)
-            + (positives + negatives - 2) * (together(1) - apart)
+            (together(2) - apart) + (positives + negatives - 2) * (together(1) - apart)
         ) / number
 
 
@@ -177,9 +178,10 @@ def simulate_reads(
     shift = population.separation + population.difference * np.array([0.0, 1.0])
     latent = latent + truth * shift[:, None, None]
     if levels is not None:
-        spread = math.sqrt(population._of_cases)  # noqa: SLF001 - its own simulator
+        spread = math.sqrt(population._of_cases)
         low, high = -1.5 * spread, population.separation + 1.5 * spread
-        latent = 1.0 + np.digitize(latent, np.linspace(low, high, levels - 1))
+        steps = np.linspace(low, high, levels - 1)
+        latent = (1 + np.digitize(latent, steps)).astype(np.float64)
     return Reads(
         modalities=("1", "2"),
         readers=tuple(str(number) for number in range(1, readers + 1)),

@@ -16,7 +16,7 @@ from scipy import stats
 from bonescint.evaluate.readers.against import ModelAgainstReaders
 from bonescint.evaluate.readers.components import ErrorCovariances
 from bonescint.evaluate.readers.jsonable import jsonable
-from bonescint.evaluate.readers.obuchowski_rockette import Generalisation, OrAnalysis
+from bonescint.evaluate.readers.or_analysis import Generalisation, OrAnalysis
 from bonescint.scan import ParameterError
 from bonescint.scan.checked import check_number, require_number
 
@@ -153,7 +153,7 @@ def hanley_mcneil_variance(auc: float, positives: float, negatives: float) -> fl
 
     Examples:
         >>> round(hanley_mcneil_variance(0.85, 50, 50), 6)
-        0.001482
+        0.001525
     """
     first, second = auc / (2 - auc), 2 * auc**2 / (1 + auc)
     rest = (positives - 1) * (first - auc**2) + (negatives - 1) * (second - auc**2)
@@ -223,8 +223,8 @@ def power(pilot: Pilot, aim: Aim, *, readers: int, cases: int) -> Power:
     `b = N*/N max(Cov2 - Cov3, 0)`: the noncentrality is `r d^2 / 2` over
     `TR + e + (r-1) b`, and F has `(TR + e + (r-1) b)^2 / ((TR + e - b)^2 / (r-1))` degrees of
     freedom (random readers and cases); `e + (r-1) b` and infinitely many (fixed readers);
-    `TR + e - b` and r - 1 (fixed cases). Against a model `r d^2` stands over `R + Var + (r-1) Cov2`,
-    scaled alike.
+    `TR + e - b` and r - 1 (fixed cases). Against a model `r d^2` stands over
+    `R + Var + (r-1) Cov2`, scaled alike.
 
     Args:
         pilot: what varies.
@@ -273,7 +273,9 @@ def _chance(aim: Aim, se: float, df: float) -> float:
         if math.isinf(df):
             return float(stats.ncx2.sf(stats.chi2.isf(aim.alpha, 1), 1, shift))
         return float(stats.ncf.sf(stats.f.isf(aim.alpha, 1, df), 1, df, shift))
-    lower = _one_sided((aim.margin + aim.difference) / se, aim.alpha / (1 if aim.both_sides else 2), df)
+    lower = _one_sided(
+        (aim.margin + aim.difference) / se, aim.alpha / (1 if aim.both_sides else 2), df
+    )
     if not aim.both_sides:
         return lower
     upper = _one_sided((aim.margin - aim.difference) / se, aim.alpha, df)
