@@ -100,9 +100,9 @@ def _paired_difference(both: int, first: int, second: int, neither: int, level: 
     shares = (both + first) / count, (both + second) / count
     (low1, high1), (low2, high2) = (_wilson(share, count, level) for share in shares)
     margins = (both + first) * (second + neither) * (both + second) * (first + neither)
-    product = both * neither - first * second
+    product = float(both * neither - first * second)
     if product > 0:  # a continuity correction that Newcombe has for positive association
-        product = max(product - count / 2, 0)
+        product = max(product - count / 2, 0.0)
     phi = product / math.sqrt(margins) if margins else 0.0
     value = shares[0] - shares[1]
     down, up = shares[0] - low1, high2 - shares[1]
