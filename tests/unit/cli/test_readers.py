@@ -203,9 +203,10 @@ def test_size_from_a_pilot(folder: Path) -> None:
 
 def test_size_from_components() -> None:
     code, said, _ = run(
-        "size", "--readers", 6, "--difference", "0.04380032206119144", "--var", 0.0008022882655720683,
-        "--cov1", 0.0003466137094407334, "--cov2", 0.0003440748288608912, "--cov3",
-        0.00023902837089215508, "--var-tr", 0.0002004025235814576, "--pilot-cases", 114, "--json",
+        "size", "--readers", 6, "--difference", "0.04380032206119144",
+        "--var", 0.0008022882655720683, "--cov1", 0.0003466137094407334, "--cov2",
+        0.0003440748288608912, "--cov3", 0.00023902837089215508, "--var-tr", 0.0002004025235814576,
+        "--pilot-cases", 114, "--json",
     )  # fmt: skip
     assert code == 0
     assert json.loads(said)["result"]["cases"] == 251
