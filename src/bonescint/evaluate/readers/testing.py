@@ -94,6 +94,10 @@ class Inference:
         """For JSON; an infinite number (df of the normal distribution) is `null`."""
         return dict(jsonable(asdict(self)))
 
+    def reversed(self) -> Inference:
+        """The same difference the other way round: second less first."""
+        return Inference(value=-self.value, se=self.se, df=self.df, level=self.level)
+
     def non_inferiority(self, margin: float) -> NonInferiority:
         """Whether the estimate is above `-margin`, higher being better.
 
