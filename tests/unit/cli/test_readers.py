@@ -109,11 +109,14 @@ def test_cases_may_be_nested(folder: Path, tmp_path: Path, nested: str, design: 
 )
 def test_other_endpoints(folder: Path, tmp_path: Path, options: list[str], endpoint: str) -> None:
     code, said, _ = run(
-        "analyse", folder / "reads.csv", *options, "--covariance", "jackknife", "--draws", 20,
-        "--json", "--out", tmp_path / "out",
+        "analyse", folder / "reads.csv", *options, "--draws", 20, "--json", "--out",
+        tmp_path / "out",
     )  # fmt: skip
     assert code == 0
-    assert json.loads(said)["study"]["endpoint"] == endpoint
+    found = json.loads(said)
+    assert found["study"]["endpoint"] == endpoint
+    partial = "partial" in endpoint  # which DeLong has no formula of
+    assert found["settings"]["covariance"] == ("jackknife" if partial else "delong")
 
 
 def test_rows_that_are_left_out_are_said_and_end_in_1(folder: Path, tmp_path: Path) -> None:
@@ -131,7 +134,10 @@ def test_rows_that_are_left_out_are_said_and_end_in_1(folder: Path, tmp_path: Pa
         (["gone.csv"], "no such file"),
         (["reads.csv", "--model", "gone.csv"], "no such file"),
         (["reads.csv", "--endpoint", "wafroc"], "one of ratings"),
-        (["reads.csv", "--endpoint", "partial-auc"], "jackknife, bootstrap"),
+        (
+            ["reads.csv", "--endpoint", "partial-auc", "--covariance", "delong"],
+            "jackknife, bootstrap",
+        ),
         (["reads.csv", "--endpoint", "partial-auc", "--from", "2"], "'high'"),
         (["reads.csv", "--at", "3"], "--endpoint sensitivity"),
         (["reads.csv", "--level", "2"], "'level'"),
