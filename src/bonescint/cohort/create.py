@@ -83,12 +83,14 @@ def create_cohort(
         OutputError: a place that cannot be written, or that holds something else.
         ParameterError: a setting that cannot be used.
     """
-    place = _opened(Path(out), None if key is None else Path(key))
+    target = Path(out)
+    _check_free(target)
     layout = _layout(layout)
     collection = collect(
-        Path(folder), None if labels is None else Path(labels), layout, outside=place.out
+        Path(folder), None if labels is None else Path(labels), layout, outside=target
     )
     _check_masks(collection.labels)
+    place = _opened(target, None if key is None else Path(key))
     matching = match(
         collection.labels, collection.found.studies, collection.folder, id_key=place.id_key
     )
@@ -133,16 +135,30 @@ def _layout(layout: Layout | str) -> Layout:
         ) from None
 
 
+def _check_free(out: Path) -> None:
+    """Say before the work begins that something else lies where the cohort is to go.
+
+    Raises:
+        OutputError: it does.
+    """
+    try:
+        ours = not out.exists() or (
+            out.is_dir() and ((out / ABOUT).is_file() or not any(out.iterdir()))
+        )
+    except OSError as error:
+        raise OutputError(f"{out}: cannot be written ({error.strerror}).") from error
+    if not ours:
+        raise OutputError(f"{out}: holds something else. Choose another folder for the cohort.")
+
+
 def _opened(out: Path, key: Path | None) -> Place:
     """Make the folders, or find those of an earlier run.
 
     Raises:
-        OutputError: something else is there, or it cannot be written.
+        OutputError: it cannot be written.
         InputError: a key file that holds no key.
     """
     private = out.with_name(f"{out.name}.private")
-    if out.exists() and not (out.is_dir() and ((out / ABOUT).is_file() or not any(out.iterdir()))):
-        raise OutputError(f"{out}: holds something else. Choose another folder for the cohort.")
     try:
         for part in (out / "scans", out / "masks", private / "studies"):
             part.mkdir(parents=True, exist_ok=True)
