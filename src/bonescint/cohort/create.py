@@ -24,7 +24,7 @@ from bonescint.cohort.layouts import Layout, collect
 from bonescint.cohort.manifest import Manifest
 from bonescint.cohort.matching import Labelled, LeftOut, match
 from bonescint.cohort.problems import Problem, refuse
-from bonescint.cohort.splitting import PAPER_LIKE, Patient, SplitRule, deal
+from bonescint.cohort.splitting import DEFAULT_SHARES, Patient, SplitRule, deal
 from bonescint.cohort.taking import Place, Taken, TakeOrder, take_all
 from bonescint.scan import (
     Case,
@@ -163,8 +163,9 @@ def _opened(out: Path, key: Path | None) -> Place:
         for part in (out / "scans", out / "masks", private / "studies"):
             part.mkdir(parents=True, exist_ok=True)
         private.chmod(0o700)
-        for left in private.glob("studies/*.part"):
-            left.unlink(missing_ok=True)
+        for folder in (out / "scans", out / "masks", private / "studies"):
+            for left in folder.rglob("*.part"):  # what a run that was killed had begun
+                left.unlink(missing_ok=True)
         if not (out / ABOUT).is_file():
             write_json({"notice": NOTICE, "finished": False}, out / ABOUT)
         key_file = key or private / "key"
@@ -226,7 +227,7 @@ def _dealt(
             f"all {len(labelled)} scans bear one patient's number (an anonymised archive?)",
             "Give a column patient",
         )
-    rule = rule or SplitRule(shares=PAPER_LIKE)
+    rule = rule or SplitRule(shares=DEFAULT_SHARES)
     known = set(centres.values())
     unknown = [name for name in rule.test_centres if name not in known]
     if unknown:
