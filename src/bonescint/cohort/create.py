@@ -24,7 +24,7 @@ from bonescint.cohort.layouts import Layout, collect
 from bonescint.cohort.manifest import Manifest
 from bonescint.cohort.matching import Labelled, LeftOut, match
 from bonescint.cohort.problems import Problem, refuse
-from bonescint.cohort.splitting import PAPER_LIKE, Patient, SplitRule, deal
+from bonescint.cohort.splitting import DEFAULT_SHARES, Patient, SplitRule, deal
 from bonescint.cohort.taking import Place, Taken, TakeOrder, take_all
 from bonescint.scan import (
     Case,
@@ -83,12 +83,14 @@ def create_cohort(
         OutputError: a place that cannot be written, or that holds something else.
         ParameterError: a setting that cannot be used.
     """
-    place = _opened(Path(out), None if key is None else Path(key))
+    target = Path(out)
+    _check_free(target)
     layout = _layout(layout)
     collection = collect(
-        Path(folder), None if labels is None else Path(labels), layout, outside=place.out
+        Path(folder), None if labels is None else Path(labels), layout, outside=target
     )
     _check_masks(collection.labels)
+    place = _opened(target, None if key is None else Path(key))
     matching = match(
         collection.labels, collection.found.studies, collection.folder, id_key=place.id_key
     )
@@ -133,22 +135,37 @@ def _layout(layout: Layout | str) -> Layout:
         ) from None
 
 
+def _check_free(out: Path) -> None:
+    """Say before the work begins that something else lies where the cohort is to go.
+
+    Raises:
+        OutputError: it does.
+    """
+    try:
+        ours = not out.exists() or (
+            out.is_dir() and ((out / ABOUT).is_file() or not any(out.iterdir()))
+        )
+    except OSError as error:
+        raise OutputError(f"{out}: cannot be written ({error.strerror}).") from error
+    if not ours:
+        raise OutputError(f"{out}: holds something else. Choose another folder for the cohort.")
+
+
 def _opened(out: Path, key: Path | None) -> Place:
     """Make the folders, or find those of an earlier run.
 
     Raises:
-        OutputError: something else is there, or it cannot be written.
+        OutputError: it cannot be written.
         InputError: a key file that holds no key.
     """
     private = out.with_name(f"{out.name}.private")
-    if out.exists() and not (out.is_dir() and ((out / ABOUT).is_file() or not any(out.iterdir()))):
-        raise OutputError(f"{out}: holds something else. Choose another folder for the cohort.")
     try:
         for part in (out / "scans", out / "masks", private / "studies"):
             part.mkdir(parents=True, exist_ok=True)
         private.chmod(0o700)
-        for left in private.glob("studies/*.part"):
-            left.unlink(missing_ok=True)
+        for folder in (out / "scans", out / "masks", private / "studies"):
+            for left in folder.rglob("*.part"):  # what a run that was killed had begun
+                left.unlink(missing_ok=True)
         if not (out / ABOUT).is_file():
             write_json({"notice": NOTICE, "finished": False}, out / ABOUT)
         key_file = key or private / "key"
@@ -210,7 +227,7 @@ def _dealt(
             f"all {len(labelled)} scans bear one patient's number (an anonymised archive?)",
             "Give a column patient",
         )
-    rule = rule or SplitRule(shares=PAPER_LIKE)
+    rule = rule or SplitRule(shares=DEFAULT_SHARES)
     known = set(centres.values())
     unknown = [name for name in rule.test_centres if name not in known]
     if unknown:

@@ -15,7 +15,7 @@ from bonescint.cohort.labels import Labels
 from bonescint.cohort.layouts import Collection, Layout
 from bonescint.cohort.manifest import Manifest, write_manifest
 from bonescint.cohort.matching import Labelled, LeftOut, Matching
-from bonescint.cohort.splitting import PAPER_LIKE, SplitRule
+from bonescint.cohort.splitting import DEFAULT_SHARES, SplitRule
 from bonescint.cohort.tables import write_table
 from bonescint.cohort.taking import Place, Taken
 from bonescint.scan import NotABoneScanError, OutputError
@@ -90,7 +90,7 @@ def settings_of(
     layout: Layout, rule: SplitRule | None, labels: Labels, *, copy: bool
 ) -> dict[str, Any]:
     """How the cohort was made, JSON-ready."""
-    rule = rule or SplitRule(shares=PAPER_LIKE)
+    rule = rule or SplitRule(shares=DEFAULT_SHARES)
     dealt = {
         "shares": {split.value: share for split, share in rule.shares.items()},
         "seed": rule.seed,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from bonescint.scan import ParameterError, Split
 from bonescint.scan.checked import check_shares
 
-PAPER_LIKE: Mapping[Split, float] = {Split.TRAIN: 0.7, Split.VALIDATION: 0.15, Split.TEST: 0.15}
+DEFAULT_SHARES: Mapping[Split, float] = {Split.TRAIN: 0.7, Split.VALIDATION: 0.15, Split.TEST: 0.15}
 """The default shares."""
 
 

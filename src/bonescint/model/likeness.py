@@ -194,6 +194,8 @@ class Likeness:
         if not score > self.threshold:
             return None
         known = [view for view in features if view in self.views]
+        if not known:
+            return "unlike the scans that the model was trained on: they never had this view"
         worst = max(known, key=lambda view: self.views[view].distance(features[view]))
         return (
             f"unlike the scans that the model was trained on: score {score:.1f}, the "

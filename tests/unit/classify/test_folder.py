@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bonescint.classify.earlier import EarlierRun, picture_name
 from bonescint.classify.folder import CSV_COLUMNS, ResultsFolder, csv_cell
-from bonescint.classify.outcome import ClassifiedScan, Refusal
+from bonescint.classify.outcome import CallCounts, ClassifiedScan, Refusal
 from bonescint.report import PageHeading
 from bonescint.scan import OutputError
 
@@ -181,3 +182,31 @@ def test_a_picture_stays_in_its_folder(scan_id: str) -> None:
     name = picture_name(scan_id)
     assert "/" not in name
     assert name.startswith("scan-")
+
+
+def test_uncertain_calls_are_counted_apart() -> None:
+    results = [
+        replace(_result(number), uncertain=number in (4, 5), unlike_score=1.5)
+        for number in range(10)
+    ]
+    calls = CallCounts.of(results, has_band=True)
+    assert (calls.positive, calls.negative, calls.uncertain) == (4, 4, 2)
+    assert calls.in_words() == "4 positive, 4 negative, 2 uncertain"
+    assert CallCounts.of(results[:4], has_band=False).in_words() == "0 positive, 4 negative"
+
+
+def test_tables_and_page_tell_uncertain_calls_and_unlike_scans(tmp_path: Path) -> None:
+    sure = replace(_result(1), unlike_score=2.25)
+    unsure = replace(_result(2), uncertain=True)
+    with ResultsFolder(tmp_path) as folder:
+        for result in (sure, unsure):
+            folder.add(result, result.to_json(), b"")
+        folder.finish(DOCUMENT, replace(HEADING, calls="1 negative, 1 uncertain"), ())
+    with (tmp_path / "results.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["uncertain"] for row in rows] == ["false", "true"]
+    assert [row["unlike_score"] for row in rows] == ["2.250", ""]
+    page = (tmp_path / "index.html").read_text()
+    assert "1 negative, 1 uncertain" in page
+    assert page.count('data-uncertain="1"') == 1
+    assert page.count('<span class="uncertain">uncertain</span>') == 2, "in table and gallery"

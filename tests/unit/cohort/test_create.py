@@ -198,6 +198,13 @@ def test_wrong_labels_are_named_by_row_and_column(
     assert not (tmp_path / "c" / "manifest.csv").exists()
 
 
+def test_wrong_labels_leave_nothing_behind(archive: Path, tmp_path: Path) -> None:
+    labels = table(tmp_path / "labels.csv", ["ACC0,7"], "accession,label")
+    with pytest.raises(InputError):
+        made(archive, labels, tmp_path / "c")
+    assert [path.name for path in tmp_path.iterdir()] == ["labels.csv"]
+
+
 @pytest.mark.parametrize(
     "header_and_rows",
     [
@@ -221,7 +228,7 @@ def test_rows_name_scans_in_several_ways(
 def test_a_study_uid_names_its_scan_and_windows_text_is_read(archive: Path, tmp_path: Path) -> None:
     from pydicom import dcmread
 
-    uids = [dcmread(path).StudyInstanceUID for path in sorted(archive.rglob("*.dcm"))[:2]]
+    uids = [dcmread(path).StudyInstanceUID for path in sorted(archive.rglob("*.dcm"))[::7]]
     labels = tmp_path / "labels.csv"
     labels.write_bytes(
         f"StudyInstanceUID,label,primary\n{uids[0]},0,Prostata-Ca\n{uids[1]},1,Nière\n".encode(
@@ -327,7 +334,7 @@ def test_a_folder_of_somebody_else_is_not_touched(
     (tmp_path / "c" / "thesis.txt").write_text("mine")
     with pytest.raises(OutputError, match="holds something else"):
         made(archive, labels, tmp_path / "c")
-    assert [file.name for file in (tmp_path / "c").iterdir()] == ["thesis.txt"]
+    assert [path.name for path in (tmp_path / "c").iterdir()] == ["thesis.txt"]
     with pytest.raises(InputError, match="no such folder"):
         made(tmp_path / "none", labels, tmp_path / "d")
 

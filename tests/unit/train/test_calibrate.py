@@ -13,6 +13,7 @@ from bonescint.train.calibrate import (
     balanced_operating_point,
     best_temperature,
     figures,
+    uncertain_band,
 )
 
 margin = st.integers(-5, 5).map(float)
@@ -77,3 +78,21 @@ def test_figures_are_sklearns() -> None:
 def test_one_class_is_refused() -> None:
     with pytest.raises(ParameterError, match="both classes"):
         Judged.of([np.zeros(2, dtype=np.float32)], [True])
+
+
+@pytest.mark.parametrize(("temperature", "point"), [(1.0, 0.5), (2.5, 0.3), (0.4, 0.97)])
+def test_the_uncertain_band_holds_its_share(temperature: float, point: float) -> None:
+    rng = np.random.default_rng(4)
+    labels = rng.random(500) < 0.4
+    judged = Judged(margins=rng.normal(np.where(labels, 1.5, -1.5), 2), labels=labels)
+    (low, high), rule = uncertain_band(judged, temperature=temperature, operating_point=point)
+    probabilities = judged.probabilities(temperature)
+    inside = (probabilities >= low - 1e-12) & (probabilities <= high + 1e-12)
+    assert inside.sum() == 50
+    assert low <= point <= high
+    right = (probabilities >= point) == labels
+    assert f"of these {100 * right[inside].mean():.1f} % were called rightly" in rule
+    assert f"of the others {100 * right[~inside].mean():.1f} %" in rule
+    # No scan outside is nearer to the operating point than one inside.
+    away = np.abs(np.log(probabilities / (1 - probabilities)) - np.log(point / (1 - point)))
+    assert away[inside].max() <= away[~inside].min()
