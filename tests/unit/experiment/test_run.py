@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -86,8 +85,13 @@ def small_weights(tmp_path: Path) -> Path:
     return file
 
 
-def _say(said: list[str]) -> Callable[[str], None]:
-    return said.append
+def _has_weasyprint() -> bool:
+    """Whether WeasyPrint and the library Pango are there."""
+    try:
+        import weasyprint
+    except (ImportError, OSError):
+        return False
+    return bool(weasyprint.__version__)
 
 
 @pytest.mark.timeout(900)
@@ -113,7 +117,8 @@ def test_a_study_runs_stops_goes_on_and_reports(
                  "Research use only", "a fifth of the counts", "Model card: two"):  # fmt: skip
         assert text in page, text
     assert "http://" not in page.replace("http://www.w3.org", "")
-    assert paths.pdf.read_bytes().startswith(b"%PDF")
+    if _has_weasyprint():
+        assert paths.pdf.read_bytes().startswith(b"%PDF")
     with (out / "external-uses.csv").open(encoding="utf-8") as stream:
         uses = list(csv.DictReader(stream))
     assert [(use["model"], use["centres"]) for use in uses] == [("one", "C"), ("two", "C")]
