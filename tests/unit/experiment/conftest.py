@@ -13,7 +13,11 @@ from bonescint.cohort import write_manifest, write_truth
 from bonescint.scan import ActivationMap, Case, Focus, FocusKind, Prediction, Split, Truth, View
 
 ROWS, COLUMNS = 64, 24
-BLADDER = {"cause": "bladder", "centre_mm": [0.0, 0.0, 300.0], "radius_mm": 20.0}
+BLADDER = tuple(
+    Focus(view=view, row=33.5, column=11.5, radius_mm=20.0, kind=FocusKind.ORGAN, cause="bladder",
+          region="bladder")
+    for view in View
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ def _truth(case: Case, rng: np.random.Generator, folder: Path) -> Truth:
                   kind=FocusKind.MIMIC, cause="rib fracture", region="rib07 L", contrast=3.0,
                   contrast_to_noise=4.0)  # fmt: skip
     masks = {view: np.zeros((ROWS, COLUMNS), dtype=bool) for view in View}
-    foci = [mimic]
+    foci = [mimic, *BLADDER]
     if case.positive:
         row, column = int(rng.integers(8, 50)), int(rng.integers(6, 18))
         contrast, radius = float(rng.uniform(2, 9)), float(rng.uniform(6, 20))
@@ -50,8 +54,7 @@ def _truth(case: Case, rng: np.random.Generator, folder: Path) -> Truth:
                       region="L3", contrast=contrast, contrast_to_noise=5.0)
             )  # fmt: skip
     truth = Truth(positive=case.positive, foci=tuple(foci), masks=masks)
-    parameters = {"counts": float(rng.uniform(5e5, 2e6)), "organs": [BLADDER],
-                  "camera": {"pixel_mm": 10.0}, "top_mm": 640.0, "left_mm": -120.0}  # fmt: skip
+    parameters = {"counts": float(rng.uniform(5e5, 2e6)), "camera": {"pixel_mm": 10.0}}
     write_truth(truth, folder / case.truth, parameters=parameters)
     return truth
 
