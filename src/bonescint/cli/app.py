@@ -75,7 +75,7 @@ Examples:
   bonescint train cohort.csv --out my-model/ --epochs 20 --weights vgg16.h5 --device gpu
   bonescint train cohort.csv --out paper-model/ --settings ibrahim2023
   torchrun --nproc-per-node 4 -m bonescint train cohort.csv --out my-model/   (several devices)
-  bonescint train our-scans.csv --out ours/ --weights my-model/ --epochs 3   (go on from a model)"""
+  bonescint train our-scans.csv --out ours/ --from shipped      (go on with one's own scans)"""
 
 app = typer.Typer(
     name="bonescint",
@@ -205,11 +205,21 @@ def _train(
     ],
     out: Annotated[Path, typer.Option("--out", "-o", parser=path, help="Model folder to write.")],
     settings: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="bonescint, ibrahim2023 (the paper's), ibrahim2023-converging, or a YAML file."
+            help="bonescint, ibrahim2023 (the paper's), ibrahim2023-converging, fine-tune, or a "
+            "YAML file.",
+            show_default="bonescint; fine-tune with --from",
         ),
-    ] = "bonescint",
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="Model folder to go on from, or 'shipped'.",
+            show_default="ImageNet's weights",
+        ),
+    ] = None,
     epochs: Annotated[
         int | None, typer.Option(min=1, help="Balanced epochs.", show_default="of the settings")
     ] = None,
@@ -238,8 +248,7 @@ def _train(
         Path | None,
         typer.Option(
             parser=path,
-            help="ImageNet weights (Keras .h5, torchvision .pth, .safetensors), or a float32 "
-            "model folder to go on from.",
+            help="ImageNet weights (Keras .h5, torchvision .pth, .safetensors).",
             show_default="fetched once",
         ),
     ] = None,
@@ -265,6 +274,7 @@ def _train(
         out,
         choices,
         weights=weights,
+        model=model,
         device=device.value,
         resume=not restart,
         tracking=track.value,

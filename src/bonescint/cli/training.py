@@ -11,7 +11,7 @@ import typer
 from bonescint.cli.console import clear_failures, messages_console
 from bonescint.prepare import recipe_named
 from bonescint.report import displayable
-from bonescint.scan import InputError
+from bonescint.scan import InputError, ParameterError
 
 if TYPE_CHECKING:
     from bonescint.train import TrainSettings
@@ -22,29 +22,35 @@ class TrainChoices:
     """What the command line says of the settings; `None` leaves a setting as it is.
 
     Attributes:
-        named: settings to start from: a name, or a YAML file.
+        named: settings to start from: a name, or a YAML file; `None` for the usual ones.
         epochs: balanced epochs, all at one resolution.
         resolution: rows of the composite while training.
         recipe: name of the preparation recipe.
         seed: of everything that is random.
     """
 
-    named: str = "bonescint"
+    named: str | None = None
     epochs: int | None = None
     resolution: int | None = None
     recipe: str | None = None
     seed: int | None = None
 
-    def settings(self) -> TrainSettings:
+    def settings(self, model: Path | None = None) -> TrainSettings:
         """The settings that are meant.
+
+        Args:
+            model: folder of the model that goes on, if one does.
 
         Raises:
             ParameterError: no such settings, or a choice that they do not allow.
             InputError: an unreadable file of settings.
         """
-        from bonescint.train import Stage, read_settings
+        from bonescint.train import Stage, read_settings, settings_for_model
 
-        chosen = read_settings(self.named)
+        if self.named is None and model is not None:
+            chosen = settings_for_model(model)
+        else:
+            chosen = read_settings(self.named or "bonescint")
         stages = chosen.stages
         if self.resolution is not None:
             stages = tuple(replace(stage, rows=self.resolution) for stage in stages)
@@ -62,6 +68,7 @@ def run_train(
     choices: TrainChoices,
     *,
     weights: Path | None,
+    model: str | None,
     device: str,
     resume: bool,
     tracking: str,
@@ -74,11 +81,16 @@ def run_train(
             raise InputError(cohort, "no such file", "Check the path")
         if weights is not None and not weights.exists():
             raise InputError(weights, "no such file or folder", "Check the path")
+        if weights is not None and model is not None:
+            raise ParameterError("--weights", "train", "left out beside --from", str(weights))
+        goes_on = None if model is None else _model_path(model)
+        if weights is not None and weights.is_dir():
+            goes_on = weights
         folder = train(
             cohort,
             out,
-            settings=choices.settings(),
-            weights=weights,
+            settings=choices.settings(goes_on),
+            weights=goes_on or weights,
             resume=resume,
             progress=True,
             device=device,
@@ -91,3 +103,14 @@ def run_train(
             soft_wrap=True,
         )
         raise typer.Exit(0)
+
+
+def _model_path(model: str) -> Path:
+    """A model folder, or that of the shipped model."""
+    if model == "shipped":
+        from bonescint.model import shipped_model
+
+        return shipped_model().path
+    if not Path(model).is_dir():
+        raise InputError(model, "no such model folder", "Give a model folder, or 'shipped'")
+    return Path(model)

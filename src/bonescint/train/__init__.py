@@ -11,7 +11,7 @@ from bonescint.train.network import InputScale, Vgg16Classifier, Vgg16Shape  # n
 from bonescint.train.settings import Precision, Schedule, Stage, TrainSettings  # noqa: E402
 from bonescint.train.settings_file import read_settings, settings_names  # noqa: E402
 from bonescint.train.tracking import Tracking  # noqa: E402
-from bonescint.train.training import train  # noqa: E402
+from bonescint.train.training import settings_for_model, train  # noqa: E402
 
 __all__ = [
     "InputScale",
@@ -23,6 +23,7 @@ __all__ = [
     "Vgg16Classifier",
     "Vgg16Shape",
     "read_settings",
+    "settings_for_model",
     "settings_names",
     "train",
 ]

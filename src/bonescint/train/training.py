@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from bonescint.train.cached import (
 )
 from bonescint.train.dataset import BalancedBatches, plain_loader, resized, training_loader
 from bonescint.train.learner import Learner
-from bonescint.train.network import Vgg16Trunk
+from bonescint.train.network import VGG16, Vgg16Shape, Vgg16Trunk
 from bonescint.train.networks import new_network
 from bonescint.train.outcome import Outcome, write_outcome
 from bonescint.train.ranks import Ranks
@@ -60,8 +61,9 @@ def train(
     Args:
         manifest: the cohort; it needs both classes in the splits train and validation.
         out: the model folder to write.
-        settings: how to train; those called `bonescint` if not given.
-        weights: file of ImageNet weights, or a float32 model folder to go on from; if not
+        settings: how to train; if not given, those called `fine-tune` for a model that goes on,
+            else `bonescint`.
+        weights: file of ImageNet weights, or a model folder to go on from; if not
             given, Keras' official file is fetched.
         resume: go on from the run's checkpoint; else begin anew.
         progress: show a progress bar.
@@ -85,7 +87,6 @@ def train(
         MissingExtraError: a library of the extra `train` is missing.
         KeyboardInterrupt: it was stopped; the same call goes on.
     """
-    settings = settings or read_settings("bonescint")
     ranks = Ranks.from_environment()
     target, table = Path(out), Path(manifest)
     accelerator = _accelerator(device)
@@ -93,6 +94,7 @@ def train(
     check_trainable(cohort, table)
     require_writable(target)
     first_weights = load_weights(weights or fetch_keras_weights())
+    settings = settings or usual_settings(first_weights)
     run = RunFolder(target.with_name(f"{target.name}.run"))
     asked = {
         "settings": settings.to_json(),
@@ -131,6 +133,41 @@ def train(
     if ranks.count > 1:
         torch.distributed.barrier()
     return written
+
+
+def usual_settings(weights: ConvolutionWeights) -> TrainSettings:
+    """The settings for those who ask for none."""
+    if weights.head is None:
+        return read_settings("bonescint")
+    shape = _shape_of(weights)
+    return replace(read_settings("fine-tune"), network=weights.network, shape=shape)
+
+
+def settings_for_model(folder: Path) -> TrainSettings:
+    """The settings with which a model goes on learning.
+
+    Args:
+        folder: of the model.
+
+    Raises:
+        InputError: not a model of `bonescint train`.
+    """
+    return usual_settings(load_weights(folder))
+
+
+def _shape_of(weights: ConvolutionWeights) -> Vgg16Shape:
+    """Sizes of the layers of a trained model."""
+    head = weights.head or {}
+    channels = tuple(
+        weights.kernels[f"block{block}_conv1"].shape[0]
+        for block in range(1, len(VGG16.channels) + 1)
+    )
+    first, second, third, fourth, fifth = channels
+    return Vgg16Shape(
+        channels=(first, second, third, fourth, fifth),
+        hidden=head["hidden.weight"].shape[0] if "hidden.weight" in head else VGG16.hidden,
+        cells=head["cell.weight"].shape[1] if "cell.weight" in head else VGG16.cells,
+    )
 
 
 def _accelerator(device: str) -> str:

@@ -129,7 +129,8 @@ def load_weights(file: Path) -> ConvolutionWeights:
     Args:
         file: `.h5` or `.hdf5` (Keras, "notop"), `.pth` or `.pt` (torchvision's vgg16),
             `.safetensors` (names as Keras', kernels OIHW; its metadata may name the scale),
-            or a model folder in float32, whose convolutions and head go on learning.
+            or a model folder, whose convolutions and head go on learning (those of an int8
+            model as far as its eight bits tell them).
 
     Returns:
         The weights with their input scale.
@@ -226,15 +227,10 @@ def _from_safetensors(file: Path) -> _Layers:
 
 def _from_model_folder(path: Path) -> ConvolutionWeights:
     folder = ModelFolder.load(path)
-    if folder.card.precision != "fp32":
-        raise InputError(
-            path,
-            f"a model in {folder.card.precision} cannot go on learning",
-            "Give the float32 model that it was made from",
-        )
     onnx = load("onnx")
     model = onnx.load(folder.onnx_path)
-    arrays = {item.name: item for item in model.graph.initializer}
+    as_array = onnx.numpy_helper.to_array
+    arrays = {item.name: as_array(item) for item in model.graph.initializer}
     kernels: dict[str, NDArray[np.float32]] = {}
     biases: dict[str, NDArray[np.float32]] = {}
     try:
@@ -242,6 +238,8 @@ def _from_model_folder(path: Path) -> ConvolutionWeights:
         for node in model.graph.node:
             if node.op_type == "Identity" and node.input[0] in arrays:
                 arrays[node.output[0]] = arrays[node.input[0]]
+            if node.op_type == "DequantizeLinear" and node.input[0] in arrays:
+                arrays[node.output[0]] = _dequantised(node, arrays)
         properties = {item.key: item.value for item in model.metadata_props}
         network = NetworkKind(properties.get(NETWORK, NetworkKind.VGG16))
         head = _HEADS[network]
@@ -252,7 +250,7 @@ def _from_model_folder(path: Path) -> ConvolutionWeights:
             nodes = [node for node in model.graph.node if node.op_type == kind]
             for name, node in zip(names, nodes, strict=True):
                 for found, inward in ((kernels, node.input[1]), (biases, node.input[2])):
-                    found[name] = _float32(onnx.numpy_helper.to_array(arrays[inward]).copy())
+                    found[name] = _float32(arrays[inward].copy())
         scale = InputScale(properties[INPUT_SCALE])
         constants = json.loads(properties.get(CONSTANTS, "{}"))
     except (IndexError, KeyError, ValueError) as error:
@@ -276,6 +274,17 @@ def _from_model_folder(path: Path) -> ConvolutionWeights:
         network=network,
         constants=constants,
     )
+
+
+def _dequantised(node: Any, arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+    """Weights of an int8 model as numbers again (ONNX, DequantizeLinear)."""
+    values, scale, *zero = (arrays[name] for name in node.input)
+    axis = next((entry.i for entry in node.attribute if entry.name == "axis"), 1)
+    shape = [1] * values.ndim
+    if scale.ndim:
+        shape[axis] = scale.size
+    shift = zero[0].astype(np.float32).reshape(shape) if zero else np.float32(0)
+    return np.asarray((values.astype(np.float32) - shift) * scale.reshape(shape), np.float32)
 
 
 def _scale_named(description: str) -> InputScale:

@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from bonescint.cli.app import app
 from bonescint.cli.training import TrainChoices
+from bonescint.model import shipped_model
 from bonescint.scan import ParameterError
 from bonescint.train import read_settings
 
@@ -50,6 +51,29 @@ def test_options_reach_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert given["settings"].epochs == 2
     assert given["resume"] is False
     assert "m@1" in ran.stderr
+
+
+def test_going_on_from_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The shipped one: fine-tuning settings for its network, and its folder as weights."""
+    given: dict[str, Any] = {}
+
+    class Folder:
+        model_id = "m@1"
+
+    def train(manifest: Path, out: Path, **options: Any) -> Folder:
+        given.update(options)
+        return Folder()
+
+    monkeypatch.setattr("bonescint.train.train", train)
+    cohort = tmp_path / "cohort.csv"
+    cohort.write_text("scan_id\n")
+    ran = CliRunner().invoke(app, ["train", str(cohort), "--out", "m", "--from", "shipped"])
+    assert ran.exit_code == 0, ran.output
+    assert given["weights"] == shipped_model().path
+    assert given["settings"].epochs == read_settings("fine-tune").epochs
+    ran = CliRunner().invoke(app, ["train", str(cohort), "--out", "m", "--from", "nowhere"])
+    assert ran.exit_code == 2
+    assert "no such model folder" in ran.stderr
 
 
 def test_a_missing_cohort_is_one_line() -> None:

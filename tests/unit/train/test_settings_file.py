@@ -15,7 +15,9 @@ from bonescint.train.settings_file import settings_from
 
 
 def test_every_packaged_file_is_readable() -> None:
-    assert set(settings_names()) == {"bonescint", "ibrahim2023", "ibrahim2023-converging"}
+    assert set(settings_names()) == {
+        "bonescint", "fine-tune", "ibrahim2023", "ibrahim2023-converging",
+    }  # fmt: skip
     for name in settings_names():
         assert isinstance(read_settings(name), TrainSettings)
 

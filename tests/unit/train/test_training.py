@@ -9,6 +9,7 @@ from pathlib import Path
 
 import lightning.pytorch as lightning
 import numpy as np
+import onnx
 import pytest
 import torch
 
@@ -27,10 +28,11 @@ from bonescint.scan import Case, InputError, OutputError, ParameterError, Split,
 from bonescint.train import training as training_module
 from bonescint.train.cached import cached_scans
 from bonescint.train.network import Vgg16Classifier
+from bonescint.train.quantise import quantised_onnx
 from bonescint.train.run import Checkpoints, RunFolder
 from bonescint.train.sample import ListedSource
 from bonescint.train.settings import Schedule, Stage, TrainSettings
-from bonescint.train.training import fit, initial_network, train
+from bonescint.train.training import fit, initial_network, train, usual_settings
 from bonescint.train.weights import ConvolutionWeights, load_weights
 
 
@@ -243,11 +245,21 @@ def test_a_trained_model_goes_on_where_it_stands(
     assert child.card.training.weights.startswith(parent.model_id)
 
 
-def test_a_quantised_model_cannot_go_on(tmp_path: Path, parent: ModelFolder) -> None:
+def test_a_quantised_model_goes_on_too(
+    tmp_path: Path, parent: ModelFolder, source: ListedSource, settings: TrainSettings
+) -> None:
+    """Its kernels are its parent's to seven bits (NNCF leaves one against overflow)."""
+    composites = [prepare(sample.scan, settings.recipe).composite for sample in source.samples]
+    data = quantised_onnx(onnx.load(parent.onnx_path), composites).SerializeToString()
     card = replace(parent.card, precision="int8")
-    small = write_model_folder(tmp_path / "int8", card=card, onnx=parent.onnx_path.read_bytes())
-    with pytest.raises(InputError, match="int8 cannot go on learning"):
-        load_weights(small.path)
+    small = write_model_folder(tmp_path / "int8", card=card, onnx=data)
+    exact, rounded = load_weights(parent.path), load_weights(small.path)
+    for name, kernel in exact.kernels.items():
+        step = np.abs(kernel).max(axis=(1, 2, 3), keepdims=True) / 63
+        assert (np.abs(rounded.kernels[name] - kernel) <= 0.51 * step + 1e-7).all(), name
+    usual = usual_settings(rounded)
+    assert (usual.network, usual.shape.channels) == (settings.network, settings.shape.channels)
+    assert usual.epochs == 3
 
 
 def rewritten(manifest: Path, change: Callable[[list[str], int], list[str]]) -> None:
