@@ -14,6 +14,7 @@ import bonescint
 from bonescint.cli.cohort_app import cohort_app
 from bonescint.cli.evaluate_app import EVALUATE, evaluate_command
 from bonescint.cli.experiment_app import experiment_app
+from bonescint.cli.model_app import model_app
 from bonescint.cli.options import CONTEXT, path
 from bonescint.cli.readers_app import readers_app
 from bonescint.cli.simulate_app import simulate_app
@@ -90,6 +91,7 @@ app.command("evaluate", help=EVALUATE, short_help="Judge predictions, write a re
     evaluate_command
 )
 app.add_typer(cohort_app, name="cohort", short_help="Make and check cohorts of your own scans.")
+app.add_typer(model_app, name="model", short_help="Calibrate a model at your own place.")
 app.add_typer(experiment_app, name="experiment", short_help="Run whole studies.")
 app.add_typer(readers_app, name="readers", short_help="Statistics of reader studies.")
 app.add_typer(simulate_app, name="simulate", short_help="Simulate patients that never lived.")

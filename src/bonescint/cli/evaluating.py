@@ -45,7 +45,7 @@ class EvaluateChoices:
         from bonescint.scan import Split
 
         return EvaluationSettings(
-            rule=self._rule(),
+            rule=rule_named(self.rule, self.at_least),
             threshold=self.point,
             judged=Split(self.split),
             resampling=Resampling(
@@ -56,16 +56,18 @@ class EvaluateChoices:
             ),
         )
 
-    def _rule(self) -> OperatingRule:
-        from bonescint.evaluate import Balanced, GivenSensitivity, GivenSpecificity, Youden
 
-        rules: dict[str, OperatingRule] = {
-            "balanced": Balanced(),
-            "youden": Youden(),
-            "specificity": GivenSpecificity(self.at_least),
-            "sensitivity": GivenSensitivity(self.at_least),
-        }
-        return rules[self.rule]
+def rule_named(name: str, at_least: float) -> OperatingRule:
+    """The rule of an operating point by its name on the command line."""
+    from bonescint.evaluate import Balanced, GivenSensitivity, GivenSpecificity, Youden
+
+    rules: dict[str, OperatingRule] = {
+        "balanced": Balanced(),
+        "youden": Youden(),
+        "specificity": GivenSpecificity(at_least),
+        "sensitivity": GivenSensitivity(at_least),
+    }
+    return rules[name]
 
 
 def run_evaluate(

@@ -1,0 +1,37 @@
+"""`bonescint model`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bonescint.cli.console import clear_failures, messages_console
+from bonescint.report import displayable
+
+
+def run_calibrate(
+    model: Path,
+    predictions: Path,
+    *,
+    cohort: Path | None,
+    out: Path | None,
+    rule: str,
+    at_least: float,
+) -> None:
+    """Calibrate and say what was found."""
+    with clear_failures():
+        from bonescint.cli.evaluating import rule_named
+        from bonescint.experiment.local_model import calibrate_model
+
+        folder, found = calibrate_model(
+            model, predictions, rule=rule_named(rule, at_least), cohort=cohort, out=out
+        )
+        console = messages_console()
+        console.print(
+            displayable(
+                f"{folder.model_id}: operating point {folder.card.operating_point:.4f} "
+                f"({found.rule}), temperature {found.temperature.text()}, of {found.count} scans, "
+                f"{found.positives} positive. Brier score {found.before.text()} before, "
+                f"{found.after.text()} after, on the same scans."
+            ),
+            soft_wrap=True,
+        )

@@ -1,0 +1,117 @@
+"""A model at a place of its own: temperature and operating point from scans with known labels."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from bonescint.cohort import read_manifest
+from bonescint.evaluate import OperatingRule, ScoredCases
+from bonescint.evaluate.local import LocalCalibration, calibrate_locally
+from bonescint.experiment.joining import join, read_predictions, refuse
+from bonescint.model import ModelFolder, write_model_folder
+from bonescint.scan import InputError
+
+_LABELS = {"0": False, "1": True}
+
+
+def calibrate_model(
+    model: Path | str,
+    predictions: Path | str,
+    *,
+    rule: OperatingRule,
+    cohort: Path | None = None,
+    out: Path | str | None = None,
+) -> tuple[ModelFolder, LocalCalibration]:
+    """Give a model a temperature and an operating point of a user's own scans.
+
+    The graph stays as it is; the card says what was done. An uncertain band of other scans is
+    taken off.
+
+    Args:
+        model: folder of the model that made the predictions.
+        predictions: table with `scan_id, mbd_probability`, and `label` (0 or 1) unless a cohort is
+            given.
+        rule: that chooses the operating point.
+        cohort: manifest that knows the labels; all scans of it that have a prediction are used.
+        out: the model folder to write; the model's own if `None`.
+
+    Returns:
+        The folder that was written, and what was found.
+
+    Raises:
+        InputError: tables that are wrong, every row named; one class only.
+        ParameterError: all scores are equal.
+        OutputError: the folder cannot be written.
+    """
+    folder = ModelFolder.load(model)
+    source = Path(predictions)
+    cases = _labelled(source) if cohort is None else _joined(source, cohort)
+    positives = int(cases.positive.sum())
+    if positives in (0, cases.count):
+        problem = f"{positives} of {cases.count} scans are positive"
+        raise InputError(source, problem, "Both classes are needed")
+    found = calibrate_locally(cases, rule)
+    card = folder.card
+    point = found.operating_point
+    said = (
+        f"{found.rule}, on {found.count} scans of the user's own ({found.positives} positive); "
+        f"temperature {found.temperature.text()} on top of {card.temperature:.4g}"
+    )
+    changed = replace(
+        card,
+        temperature=card.temperature * found.temperature.value,
+        operating_point=1.0 if math.isinf(point) else float(np.clip(point, 0, 1)),
+        operating_point_rule=said,
+        uncertain_band=None,
+        uncertain_rule="",
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    written = write_model_folder(
+        folder.path if out is None else out,
+        card=changed,
+        onnx=folder.onnx_path.read_bytes(),
+        likeness=folder.likeness,
+    )
+    return written, found
+
+
+def _joined(predictions: Path, cohort: Path) -> ScoredCases:
+    joined = join(read_predictions(predictions), read_manifest(cohort), source=predictions)
+    parts = [part for part in joined.parts if part.cases]
+    if not parts:
+        raise InputError(predictions, "has no scan of the cohort", "Give the cohort's predictions")
+    return ScoredCases(
+        scores=np.concatenate([part.probabilities for part in parts]),
+        positive=np.concatenate([part.positive for part in parts]),
+    )
+
+
+def _labelled(predictions: Path) -> ScoredCases:
+    """Predictions whose table has the labels itself."""
+    rows = read_predictions(predictions)
+    with predictions.open(newline="", encoding="utf-8-sig") as stream:
+        table = csv.DictReader(stream)
+        names = [name.strip() for name in table.fieldnames or []]
+        if "label" not in names:
+            problem = "column label is missing"
+            raise InputError(predictions, problem, "Add it (0 or 1), or give --cohort MANIFEST")
+        table.fieldnames = names
+        labels = [(row["label"] or "").strip() for row in table]
+    wrong = [
+        f"row {row.row}, column label: must be 0 or 1, got '{label}'"
+        for row, label in zip(rows, labels, strict=True)
+        if label not in _LABELS
+    ]
+    refuse(predictions, wrong, "Correct the table")
+    return _scored([row.mbd_probability for row in rows], [_LABELS[label] for label in labels])
+
+
+def _scored(scores: Sequence[float], positive: Sequence[bool]) -> ScoredCases:
+    return ScoredCases(scores=np.array(scores), positive=np.array(positive, dtype=bool))

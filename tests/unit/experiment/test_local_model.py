@@ -1,0 +1,78 @@
+"""A model calibrated at a place of its own."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.special import expit, logit
+from typer.testing import CliRunner
+
+from bonescint.cli.app import app
+from bonescint.evaluate import Balanced
+from bonescint.experiment.local_model import calibrate_model
+from bonescint.model import ModelFolder, shipped_model
+from bonescint.scan import InputError
+
+
+def a_table(path: Path, rows: Sequence[tuple[str, float, str]]) -> Path:
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([("scan_id", "mbd_probability", "label"), *rows])
+    return path
+
+
+def bold_rows(count: int, boldness: float) -> list[tuple[str, float, str]]:
+    """Probabilities whose logit is some times too great."""
+    rng = np.random.default_rng(4)
+    chance = rng.beta(1, 1, count)
+    said = np.clip(expit(boldness * logit(chance)), 1e-9, 1 - 1e-9)
+    return [
+        (f"s{n}", float(p), str(int(rng.random() < c)))
+        for n, (p, c) in enumerate(zip(said, chance, strict=True))
+    ]
+
+
+def test_a_bold_model_is_made_modest_and_its_graph_stays(tmp_path: Path) -> None:
+    shipped = shipped_model()
+    table = a_table(tmp_path / "p.csv", bold_rows(3000, 2.0))
+    folder, found = calibrate_model(shipped.path, table, rule=Balanced(), out=tmp_path / "mine")
+    assert found.temperature.value == pytest.approx(2.0, rel=0.15)
+    assert folder.sha256 == ModelFolder.load(tmp_path / "mine").sha256
+    assert folder.onnx_path.read_bytes() == shipped.onnx_path.read_bytes()
+    card = folder.card
+    assert card.temperature == pytest.approx(shipped.card.temperature * found.temperature.value)
+    assert card.operating_point == pytest.approx(0.5, abs=0.06)
+    assert "3000 scans of the user's own" in card.operating_point_rule
+    assert card.uncertain_band is None
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ([("a", 0.2, "1"), ("b", 0.3, "yes"), ("c", 0.3, "")], "row 3, column label.*row 4"),
+        ([("a", 0.2, "1"), ("b", 0.3, "1")], "2 of 2 scans are positive"),
+    ],
+)
+def test_tables_that_cannot_serve_are_named(
+    tmp_path: Path, rows: list[tuple[str, float, str]], says: str
+) -> None:
+    table = a_table(tmp_path / "p.csv", rows)
+    with pytest.raises(InputError, match=says):
+        calibrate_model(shipped_model().path, table, rule=Balanced(), out=tmp_path / "m")
+    assert not (tmp_path / "m").exists()
+
+
+def test_the_command(tmp_path: Path) -> None:
+    table = a_table(tmp_path / "p.csv", bold_rows(400, 1.0))
+    arguments = ["model", "calibrate", str(shipped_model().path), str(table)]
+    ran = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path / "mine")])
+    assert ran.exit_code == 0, ran.output
+    assert "temperature" in ran.stderr
+    (tmp_path / "q.csv").write_text("scan_id,mbd_probability\na,0.5\n")
+    ran = CliRunner().invoke(app, ["model", "calibrate", str(tmp_path / "mine"),
+                                   str(tmp_path / "q.csv")])  # fmt: skip
+    assert ran.exit_code == 2
+    assert "column label is missing" in ran.stderr
