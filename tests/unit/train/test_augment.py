@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bonescint.scan import PixelUnit, View
+from bonescint.train import read_settings
 from bonescint.train.augment import (
-    PAPER_COMPOSITE_CHANGE,
     SCAN_AUGMENTATIONS,
     Augmentation,
     Blur,
@@ -132,7 +132,9 @@ def test_the_papers_change_is_a_mirror_of_the_composite() -> None:
     cells = np.arange(8).reshape(2, 4) > 4
     seen = set()
     for seed in range(10):
-        mirrored, moved = PAPER_COMPOSITE_CHANGE(composite, cells, np.random.default_rng(seed))
+        mirrored, moved = read_settings("ibrahim2023").composite_change(
+            composite, cells, np.random.default_rng(seed)
+        )
         assert moved is not None
         as_it_was = np.array_equal(mirrored, composite)
         assert as_it_was or np.array_equal(mirrored, composite[..., ::-1])
