@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from bonescint.evaluate.canvas import (
     BLUE,
@@ -51,39 +52,52 @@ def curves_figure(
     return rendered(figure)
 
 
-def flow_figure(boxes: Sequence[tuple[str, Sequence[str]]]) -> Picture:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowRow:
+    """One level of a flow of scans.
+
+    Attributes:
+        title: what the scans go through.
+        boxes: text of each box, side by side.
+        come_from: for each box the numbers of the boxes above that its scans come from.
+    """
+
+    title: str
+    boxes: tuple[str, ...]
+    come_from: tuple[tuple[int, ...], ...]
+
+
+def flow_figure(rows: Sequence[FlowRow]) -> Picture:
     """A flow of scans from top to bottom, as STARD asks for.
 
     Args:
-        boxes: a row each: what the scans go through, and what stands in the boxes side by side.
+        rows: the levels; boxes of the first come from nowhere.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    height = 0.95 * len(boxes)
-    figure, axes = new_axes(7.6, height)
+    figure, axes = new_axes(7.6, 0.95 * len(rows))
     axes.set_xlim(0, 1)
-    axes.set_ylim(-len(boxes) + 0.5, 0.5)
+    axes.set_ylim(-len(rows) + 0.5, 0.5)
     axes.axis("off")
-    for row, (title, texts) in enumerate(boxes):
-        axes.text(0.0, -row, title, va="center", ha="left", fontsize=8, color=GREY)
-        width = 0.82 / len(texts)
-        for number, text in enumerate(texts):
-            x = 0.18 + width * (number + 0.5)
+    for level, row in enumerate(rows):
+        axes.text(0.0, -level, row.title, va="center", ha="left", fontsize=8, color=GREY)
+        for number, text in enumerate(row.boxes):
+            x = _middle(number, len(row.boxes))
             axes.text(
-                x, -row, text, va="center", ha="center", fontsize=8, color=INK,
+                x, -level, text, va="center", ha="center", fontsize=8, color=INK,
                 bbox={"boxstyle": "round,pad=0.45", "facecolor": "white", "edgecolor": GREY,
                       "linewidth": 0.8},
             )  # fmt: skip
-        if row:
-            above = boxes[row - 1][1]
-            for number in range(len(texts)):
-                x = 0.18 + width * (number + 0.5)
-                parent = min(number * len(above) // len(texts), len(above) - 1)
-                start = 0.18 + 0.82 / len(above) * (parent + 0.5)
+            for above in row.come_from[number]:
+                start = _middle(above, len(rows[level - 1].boxes))
                 axes.annotate(
-                    "", xy=(x, -row + 0.27), xytext=(start, -row + 0.73),
-                    arrowprops={"arrowstyle": "-|>", "color": GREY,
-                                "linewidth": 0.8},
+                    "", xy=(x, -level + 0.27), xytext=(start, -level + 0.73),
+                    arrowprops={"arrowstyle": "-|>", "color": GREY, "linewidth": 0.8},
                 )  # fmt: skip
     return rendered(figure)
+
+
+def _middle(number: int, count: int) -> float:
+    """Where a box stands, beside the titles on the left."""
+    return 0.18 + 0.82 / count * (number + 0.5)

@@ -22,7 +22,7 @@ from bonescint.experiment.published import read_published
 from bonescint.experiment.run_facts import run_facts
 from bonescint.experiment.run_paths import RunPaths
 from bonescint.experiment.run_results import ModelResults, paired_share
-from bonescint.experiment.study_figures import curves_figure, flow_figure
+from bonescint.experiment.study_figures import FlowRow, curves_figure, flow_figure
 from bonescint.model import ModelFolder
 from bonescint.report.document_page import (
     Document,
@@ -153,26 +153,31 @@ def _cohort_section(paths: RunPaths, cohort: Manifest) -> PageSection:
     )
 
 
-def _flow(cohort: Manifest) -> list[tuple[str, list[str]]]:
-    centres = sorted({case.centre for case in cohort.cases})
-    by_centre = [
-        f"centre {centre}\n{sum(case.centre == centre for case in cohort.cases)} scans"
-        for centre in centres
-    ]
-    splits, classes = [], []
-    for split in Split:
-        cases = cohort.split(split)
-        if not cases:
-            continue
-        patients = len({case.patient_id for case in cases})
-        splits.append(f"{_SPLIT_WORDS[split]}\n{len(cases)} scans of {patients} patients")
-        positive = sum(case.positive for case in cases)
-        classes.append(f"{positive} with disease\n{len(cases) - positive} without")
+def _flow(cohort: Manifest) -> list[FlowRow]:
+    cases = cohort.cases
+    centres = sorted({case.centre for case in cases})
+    splits = [split for split in Split if cohort.split(split)]
+    by_centre, by_split, by_label, sources = [], [], [], []
+    for centre in centres:
+        number = sum(case.centre == centre for case in cases)
+        by_centre.append(f"centre {centre}\n{number} scans")
+    for split in splits:
+        part = cohort.split(split)
+        patients = len({case.patient_id for case in part})
+        by_split.append(f"{_SPLIT_WORDS[split]}\n{len(part)} scans of {patients} patients")
+        there = {case.centre for case in part}
+        sources.append(tuple(n for n, centre in enumerate(centres) if centre in there))
+        positive = sum(case.positive for case in part)
+        by_label.append(f"{positive} with disease\n{len(part) - positive} without")
     return [
-        ("Scans", [f"{len(cohort.cases)} scans"]),
-        ("Centres", by_centre),
-        ("Splits", splits),
-        ("Reference\nstandard", classes),
+        FlowRow(title="Scans", boxes=(f"{len(cases)} scans",), come_from=((),)),
+        FlowRow(title="Centres", boxes=tuple(by_centre), come_from=((0,),) * len(centres)),
+        FlowRow(title="Splits", boxes=tuple(by_split), come_from=tuple(sources)),
+        FlowRow(
+            title="Reference\nstandard",
+            boxes=tuple(by_label),
+            come_from=tuple((number,) for number in range(len(splits))),
+        ),
     ]
 
 
