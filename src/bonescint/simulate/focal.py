@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from bonescint.scan import FocusKind
 from bonescint.simulate.constants import SAMPLE_PITCH_MM
 
-_LARGE_MM = 30.0
-"""Smallest semi-axis from which an organ is sampled coarsely."""
+_SHIFTS = (0.7548776662466927, 0.5698402909980532)
+"""Shares of the pitch by which a layer of samples is shifted against the one before it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -59,7 +59,7 @@ def tube_samples(points_mm: NDArray[np.float32], pitch_mm: float) -> NDArray[np.
 
     Args:
         points_mm: (n, 3) corners of the line.
-        pitch_mm: distance of the samples.
+        pitch_mm: distance of the samples in a layer, and of the layers.
 
     Returns:
         float32 array (m, 3).
@@ -112,12 +112,15 @@ def soft_tube(
 def ellipsoid_samples(
     centre_mm: NDArray[np.float32], radii_mm: NDArray[np.float32], pitch_mm: float
 ) -> NDArray[np.float32]:
-    """Fill an ellipsoid with samples on a grid.
+    """Fill an ellipsoid with samples.
+
+    They lie on layers from back to front, each shifted against the others, so that no grid shows in
+    a projection (the shifts: Roberts' R2 sequence).
 
     Args:
         centre_mm: (3,) centre.
         radii_mm: (3,) semi-axes.
-        pitch_mm: distance of the samples.
+        pitch_mm: distance of the samples in a layer, and of the layers.
 
     Returns:
         float32 array (n, 3); at least one sample.
@@ -128,13 +131,23 @@ def ellipsoid_samples(
         True
     """
     axes = [
-        (np.arange(-np.floor(radius / pitch_mm), np.floor(radius / pitch_mm) + 1) * pitch_mm)
+        np.arange(-np.ceil(radius / pitch_mm), np.ceil(radius / pitch_mm) + 1) * pitch_mm
         for radius in radii_mm
     ]
-    x, y, z = ((axis / radius) ** 2 for axis, radius in zip(axes, radii_mm, strict=True))
-    inside = np.nonzero(x[:, None, None] + y[None, :, None] + z[None, None, :] <= 1)
-    places = [axis[index] for axis, index in zip(axes, inside, strict=True)]
-    return np.asarray(np.stack(places, axis=1) + centre_mm, dtype=np.float32)
+    x, y, z = axes
+    layer = np.arange(y.size)
+    across = x[:, None] + (layer * _SHIFTS[0] % 1 - 0.5) * pitch_mm
+    along = z[None, :] + ((layer * _SHIFTS[1] % 1 - 0.5) * pitch_mm)[:, None]
+    inside = np.nonzero(
+        ((across / radii_mm[0]) ** 2 + (y / radii_mm[1]) ** 2)[:, :, None]
+        + (along / radii_mm[2]) ** 2
+        <= 1
+    )
+    first, second, third = inside
+    places = np.stack([across[first, second], y[second], along[second, third]], axis=1)
+    if not len(places):
+        places = np.zeros((1, 3))
+    return np.asarray(places + centre_mm, dtype=np.float32)
 
 
 def soft_focus(
@@ -157,8 +170,7 @@ def soft_focus(
         kind: mimic or organ.
     """
     smallest = float(np.min(radii_mm))
-    # Finer than a pixel would show it, unless it is large and deep.
-    pitch = float(np.clip(smallest / 3, 1.5, 3.0 if smallest < _LARGE_MM else 5.0))
+    pitch = float(np.clip(smallest / 3, 1.5, 4.0))
     positions = ellipsoid_samples(centre_mm, radii_mm, pitch)
     per_sample = concentration * (pitch / SAMPLE_PITCH_MM) ** 3
     # Organs move and are no ellipsoids: a flat core and a soft rim.
