@@ -137,12 +137,14 @@ def accept(db: Session, token: str, password_hash: str, *, now: float) -> Accoun
     return account
 
 
-def hash_password(password: str) -> str:
-    """Hash a password with argon2id.
+def hash_password(password: str, again: str) -> str:
+    """Hash a password, entered twice, with argon2id.
 
     Raises:
-        RefusedError: too short, or too long.
+        RefusedError: the two differ, too short, or too long.
     """
+    if password != again:
+        raise RefusedError("password", "The two passwords differ.", status=422)
     if not LEAST_PASSWORD <= len(password) <= _LONGEST_PASSWORD:
         raise RefusedError(
             "password", f"Choose a password of at least {LEAST_PASSWORD} characters.", status=422
