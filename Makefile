@@ -26,7 +26,7 @@ $(RUNTIME): pyproject.toml constraints.txt | $(BIN)/python
 # torch first: it must be the version that constraints.txt names, whatever asks for it.
 $(EVERYTHING): pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) torch
-	$(PIP) -e '.[demo,evaluate,simulate,train]' --group test --group lint
+	$(PIP) -e '.[demo,evaluate,postgresql,simulate,study,train]' --group test --group lint
 	@touch $(RUNTIME) $@
 
 demo: $(RUNTIME)

@@ -13,6 +13,7 @@ import typer
 import bonescint
 from bonescint.cli.options import CONTEXT, path
 from bonescint.cli.simulate_app import simulate_app
+from bonescint.cli.study_app import study_app
 
 _INTRO = """Reads whole-body bone scans, says how likely each shows metastatic bone disease (MBD),
 and shows where. Research use only, not a medical device.
@@ -82,6 +83,7 @@ app = typer.Typer(
     context_settings=CONTEXT,
 )
 app.add_typer(simulate_app, name="simulate", short_help="Simulate patients that never lived.")
+app.add_typer(study_app, name="study", short_help="Reader studies in the browser.")
 
 
 class Device(StrEnum):

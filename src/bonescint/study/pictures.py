@@ -84,6 +84,7 @@ class Picture:
             "scale": scale,
             "views": [view.value for view in scan.views],
             "windows": windows,
+            "body": _body(scan),
         }
         return cls(content=b"".join(parts), facts=facts)
 
@@ -94,6 +95,22 @@ def _scale(scan: Scan) -> float:
     if (whole and most <= _MOST) or most <= 0:
         return 1.0
     return _MOST / most
+
+
+def _body(scan: Scan) -> dict[str, int]:
+    """First row of the body and the one after its last, so that pages show it as large as fits.
+
+    A row belongs to the body when a view holds at least a hundredth of its fullest row.
+    """
+    rows = np.stack([image.sum(axis=1, dtype=np.float64) for _, image in scan.images()])
+    rows -= rows.min(axis=1, keepdims=True)  # a picture's background need not be 0
+    most = rows.max(axis=1, keepdims=True)
+    held = np.flatnonzero((rows >= 0.01 * np.maximum(most, 1e-12)).any(axis=0))
+    if not held.size:
+        return {"top": 0, "bottom": scan.shape[0]}
+    margin = max(1, scan.shape[0] // 100)
+    top, bottom = int(held[0]) - margin, int(held[-1]) + 1 + margin
+    return {"top": max(0, top), "bottom": min(scan.shape[0], bottom)}
 
 
 def _window(stored: NDArray[np.uint16], unit: PixelUnit) -> GreyWindow:

@@ -83,16 +83,17 @@ export class Pane {
 
   /** Device pixels an image pixel takes, and where the image's corner lies. */
   geometry() {
-    const { rows, columns, row_mm: rowMm, column_mm: columnMm } = this.facts;
+    const { columns, row_mm: rowMm, column_mm: columnMm } = this.facts;
     const aspect = rowMm && columnMm ? columnMm / rowMm : 1;
-    const margin = 6 * window.devicePixelRatio;
+    const { top: first, bottom: last } = this.facts.body;
+    const margin = 10 * window.devicePixelRatio;
     const fit = Math.min(
-      (this.canvas.height - 2 * margin) / rows,
+      (this.canvas.height - 2 * margin) / (last - first),
       (this.canvas.width - 2 * margin) / (columns * aspect),
     );
     const down = Math.max(fit, 1e-3) * this.camera.zoom;
     const across = down * aspect;
-    const row = this.camera.row ?? rows / 2;
+    const row = this.camera.row ?? (first + last) / 2;
     const seen = this.camera.column ?? columns / 2;
     const column = this.view === "posterior" ? columns - seen : seen;
     return {
@@ -126,7 +127,7 @@ export class Pane {
   zoomAt(factor, clientX, clientY) {
     if (this.values === null) return;
     const { camera } = this;
-    const zoom = Math.min(24, Math.max(1, camera.zoom * factor));
+    const zoom = Math.min(24, Math.max(0.5, camera.zoom * factor));
     const before = this.toImage(clientX, clientY);
     this.#settle();
     camera.zoom = zoom;
@@ -145,7 +146,7 @@ export class Pane {
   }
 
   #settle() {
-    this.camera.row ??= this.facts.rows / 2;
+    this.camera.row ??= (this.facts.body.top + this.facts.body.bottom) / 2;
     this.camera.column ??= this.facts.columns / 2;
   }
 

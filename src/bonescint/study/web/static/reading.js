@@ -214,11 +214,11 @@ class Desk {
       if (!window || !figures) continue;
       pane.grey(greyTable(window.low, window.high, window.curve, figures.max));
       const scale = this.entry.picture.scale;
-      const text = (value) => (value / scale).toFixed(value / scale < 10 ? 1 : 0);
-      said.push(`${pane.view === "anterior" ? "AP" : "PA"} ${text(window.low)} – ${text(window.high)}`);
+      const text = (value) => String(Number((value / scale).toPrecision(value / scale < 10 ? 2 : 3)));
+      said.push(`${pane.view === "anterior" ? "AP" : "PA"} ${text(window.low)}–${text(window.high)}`);
     }
     const unit = this.entry.picture.unit === "counts" ? " counts" : "";
-    find("window").textContent = said.join("   ") + unit;
+    find("window").textContent = said.join(" · ") + unit;
   }
 
   draw() { for (const pane of this.panes) pane.draw(); }
