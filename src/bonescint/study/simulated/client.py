@@ -42,6 +42,10 @@ class ReaderClient:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; the sign-in stays."""
         self._http.close()
 
     def accept_invitation(self, link: str, password: str) -> None:

@@ -208,18 +208,15 @@ def store_events(db: Session, account_id: int, events: Iterable[SentEvent], *, n
     sent = list(events)
     if not sent:
         return 0
-    own = dict(
-        db.execute(
-            select(Assignment.token, Assignment.id)
-            .join(ReadingSession, ReadingSession.id == Assignment.session_id)
-            .where(
-                ReadingSession.account_id == account_id,
-                Assignment.token.in_({event.case for event in sent if event.case}),
-            )
+    found = db.execute(
+        select(Assignment.token, Assignment.id)
+        .join(ReadingSession, ReadingSession.id == Assignment.session_id)
+        .where(
+            ReadingSession.account_id == account_id,
+            Assignment.token.in_({event.case for event in sent if event.case}),
         )
-        .tuples()
-        .all()
     )
+    own: dict[str, int] = {token: number for token, number in found}  # noqa: C416
     session_of = _session_of(db, account_id)
     rows = []
     for event in sent:

@@ -13,7 +13,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.orm import Session
 
 from bonescint.scan import MissingExtraError
@@ -102,7 +102,7 @@ class Store:
             with self._engine.begin() as connection:
                 config = _config(connection)
                 command.upgrade(config, "head")
-        except OperationalError as error:
+        except DBAPIError as error:
             raise _unreachable(self._engine.url, error) from error
         return True
 
@@ -116,7 +116,7 @@ class Store:
         try:
             with self._engine.connect() as connection:
                 revision = MigrationContext.configure(connection).get_current_revision()
-        except OperationalError as error:
+        except DBAPIError as error:
             raise _unreachable(self._engine.url, error) from error
         known = {one.revision for one in script.walk_revisions()}
         if revision is not None and revision not in known:
@@ -185,7 +185,7 @@ def _config(connection: Connection | None) -> Config:
     return config
 
 
-def _unreachable(url: Any, error: OperationalError) -> StudyError:
+def _unreachable(url: Any, error: DBAPIError) -> StudyError:
     place = url.database if url.get_backend_name() == "sqlite" else f"{url.host}/{url.database}"
     reason = str(error.orig).strip().splitlines()[0] if error.orig else "no reason given"
     return StudyError(f"The store {place} cannot be used ({reason}). Check that it is there.")

@@ -133,16 +133,13 @@ def _done(stage: Stage) -> Exists:
 
 
 def _sizes(db: Session, session: ReadingSession) -> tuple[int, int]:
-    counts = dict(
-        db.execute(
-            select(StudyCase.training, func.count())
-            .join(Assignment, Assignment.case_id == StudyCase.id)
-            .where(Assignment.session_id == session.id)
-            .group_by(StudyCase.training)
-        )
-        .tuples()
-        .all()
+    rows = db.execute(
+        select(StudyCase.training, func.count())
+        .join(Assignment, Assignment.case_id == StudyCase.id)
+        .where(Assignment.session_id == session.id)
+        .group_by(StudyCase.training)
     )
+    counts = {bool(training): int(count) for training, count in rows}
     return sum(counts.values()), counts.get(True, 0)
 
 

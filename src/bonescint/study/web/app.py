@@ -29,6 +29,7 @@ _LOG = logging.getLogger("bonescint.study")
 _PROBLEMS = {
     404: ("not-found", "There is no such page."),
     405: ("method", "That is not possible here."),
+    413: ("too-large", "The request is too large."),
 }
 
 

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 
 from bonescint.study.web.settings import ServeSettings
 
@@ -31,8 +32,11 @@ _HEADERS = {
 }
 
 
-class _TooLargeError(Exception):
-    pass
+class _TooLargeError(HTTPException):
+    """Passes through FastAPI's parsing, to the handler of refusals."""
+
+    def __init__(self) -> None:
+        super().__init__(413, "The request is too large.")
 
 
 class Guard:
@@ -60,10 +64,7 @@ class Guard:
         if refused is not None:
             await _refuse(guarded, *refused)
             return
-        try:
-            await self._app(scope, _limited(receive), guarded)
-        except _TooLargeError:
-            await _refuse(guarded, 413, "too-large", "The request is too large.")
+        await self._app(scope, _limited(receive), guarded)
 
     def _refusal(self, method: str, headers: Headers) -> tuple[int, str, str] | None:
         host = headers.get("host", "")
