@@ -12,6 +12,7 @@ import typer
 
 import bonescint
 from bonescint.cli.options import CONTEXT, path
+from bonescint.cli.readers_app import readers_app
 from bonescint.cli.simulate_app import simulate_app
 from bonescint.cli.study_app import study_app
 
@@ -82,6 +83,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings=CONTEXT,
 )
+app.add_typer(readers_app, name="readers", short_help="Statistics of reader studies.")
 app.add_typer(simulate_app, name="simulate", short_help="Simulate patients that never lived.")
 app.add_typer(study_app, name="study", short_help="Reader studies in the browser.")
 

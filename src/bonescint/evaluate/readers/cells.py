@@ -1,0 +1,281 @@
+"""A cell: one reader in one modality, as a figure of merit that can be resampled by case.
+
+Every endpoint gives cells of one of three kinds: a mean over pairs of a case with and a case
+without disease (AUC, wAFROC), a mean over cases (sensitivity), or the area under a curve (partial
+AUC, FROC). What can be said of the covariances of cells depends on the kind only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+_CHUNK = 4_000_000  # numbers of 8 bytes that are held at once
+
+Numbers = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+
+class Cell(Protocol):
+    """One reader in one modality."""
+
+    @property
+    def positive_cases(self) -> Indices:
+        """Cases with disease on which the figure depends, by number."""
+
+    @property
+    def negative_cases(self) -> Indices:
+        """Cases without disease on which the figure depends."""
+
+    @property
+    def value(self) -> float:
+        """The figure of merit."""
+
+    def resampled(self, positive_times: Numbers, negative_times: Numbers) -> Numbers:
+        """The figure where each case counts so many times, (draws,).
+
+        Args:
+            positive_times: (draws, positives) how often each case is in each draw.
+            negative_times: (draws, negatives).
+
+        Returns:
+            Not a number where a draw lacks what the figure needs.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PairsCell:
+    """A mean over pairs: how each case with disease stands to each without.
+
+    The kernel of a pair is `sum_l weight_l psi(score_l, other)`, psi being 1, 0.5 or 0 as the
+    score is higher, equal or lower: Mann and Whitney's where a case has one score (AUC),
+    Chakraborty's where it has lesions of several weights (wAFROC).
+
+    Attributes:
+        positive_cases: numbers of the cases with disease, (P,).
+        negative_cases: numbers of the cases without, (N,).
+        scores: float64 (P, L), of each case with disease or of its lesions; minus infinity is
+            the lowest possible.
+        weights: float64 (P, L), each row sums to 1; 0 where a case has fewer lesions.
+        others: float64 (N,), score of each case without disease.
+        positive_places: float64 (P,), mean kernel of each case with disease.
+        negative_places: float64 (N,), mean kernel of each case without.
+    """
+
+    positive_cases: Indices
+    negative_cases: Indices
+    scores: Numbers
+    weights: Numbers
+    others: Numbers
+    positive_places: Numbers = field(init=False)
+    negative_places: Numbers = field(init=False)
+
+    def __post_init__(self) -> None:
+        ordered = np.sort(self.others)
+        higher = _share_below(ordered, self.scores)
+        object.__setattr__(self, "positive_places", (higher * self.weights).sum(axis=1))
+        order = np.argsort(self.scores, axis=None)
+        flat = self.scores.ravel()[order]
+        above = np.concatenate([[0.0], np.cumsum(self.weights.ravel()[order])])
+        total = above[-1]
+        left = above[np.searchsorted(flat, self.others, "left")]
+        right = above[np.searchsorted(flat, self.others, "right")]
+        places = (total - (left + right) / 2) / len(self.scores)
+        object.__setattr__(self, "negative_places", places)
+
+    @property
+    def value(self) -> float:
+        """Mean kernel over all pairs."""
+        return float(self.positive_places.mean())
+
+    def kernel(self, rows: slice) -> Numbers:
+        """The kernel of some cases with disease and all without, (rows, N)."""
+        found = np.zeros((len(self.scores[rows]), len(self.others)))
+        for scores, weights in zip(self.scores[rows].T, self.weights[rows].T, strict=True):
+            above = scores[:, None] > self.others
+            same = scores[:, None] == self.others
+            found += weights[:, None] * (above + 0.5 * same)
+        return found
+
+    def resampled(self, positive_times: Numbers, negative_times: Numbers) -> Numbers:
+        """As `Cell` says."""
+        order = np.argsort(self.others, kind="stable")
+        ordered = self.others[order]
+        left = np.searchsorted(ordered, self.scores, "left")
+        right = np.searchsorted(ordered, self.scores, "right")
+        found = np.empty(len(positive_times))
+        step = max(1, _CHUNK // (self.scores.size + self.others.size))
+        for start in range(0, len(found), step):
+            part = slice(start, start + step)
+            below = np.zeros((len(negative_times[part]), len(ordered) + 1))
+            np.cumsum(negative_times[part][:, order], axis=1, out=below[:, 1:])
+            kernel = ((below[:, left] + below[:, right]) / 2 * self.weights).sum(axis=2)
+            pairs = positive_times[part].sum(axis=1) * below[:, -1]
+            with np.errstate(invalid="ignore", divide="ignore"):
+                found[part] = (kernel * positive_times[part]).sum(axis=1) / pairs
+        return found
+
+
+def _share_below(ordered: Numbers, scores: Numbers) -> Numbers:
+    """Share of the ordered numbers that each score is above, ties by half."""
+    left = np.searchsorted(ordered, scores, "left")
+    right = np.searchsorted(ordered, scores, "right")
+    return (left + right) / 2 / len(ordered)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class MeanCell:
+    """A mean over cases of one class, as sensitivity and specificity are.
+
+    Attributes:
+        cases: numbers of the cases, (n,).
+        values: float64 (n,), what the mean is of.
+        of_positives: whether these are the cases with disease.
+    """
+
+    cases: Indices
+    values: Numbers
+    of_positives: bool
+
+    @property
+    def positive_cases(self) -> Indices:
+        """The cases, if they have disease."""
+        return self.cases if self.of_positives else self.cases[:0]
+
+    @property
+    def negative_cases(self) -> Indices:
+        """The cases, if they have none."""
+        return self.cases[:0] if self.of_positives else self.cases
+
+    @property
+    def value(self) -> float:
+        """The mean."""
+        return float(self.values.mean())
+
+    def resampled(self, positive_times: Numbers, negative_times: Numbers) -> Numbers:
+        """As `Cell` says."""
+        times = positive_times if self.of_positives else negative_times
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray(times @ self.values / times.sum(axis=1))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RatioCell:
+    """A ratio of sums over the cases with disease.
+
+    Attributes:
+        positive_cases: numbers of the cases, (P,).
+        counts: float64 (P,), lesions that were marked.
+        possible: float64 (P,), lesions that are there.
+    """
+
+    positive_cases: Indices
+    counts: Numbers
+    possible: Numbers
+
+    @property
+    def negative_cases(self) -> Indices:
+        """None: they have no lesions."""
+        return self.positive_cases[:0]
+
+    @property
+    def value(self) -> float:
+        """The ratio."""
+        return float(self.counts.sum() / self.possible.sum())
+
+    def resampled(self, positive_times: Numbers, negative_times: Numbers) -> Numbers:
+        """As `Cell` says."""
+        del negative_times
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray(positive_times @ self.counts / (positive_times @ self.possible))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CurveCell:
+    """Mean height of an empirical curve over a part of its horizontal axis, points joined.
+
+    The curve runs through the operating points of all thresholds. Each axis is a ratio of sums
+    over cases: of marks (or calls) at or above the threshold, and of what could be marked.
+
+    Attributes:
+        positive_cases: numbers of the cases with disease, (P,).
+        negative_cases: numbers of the cases without, (N,).
+        hits: (scores, owners) of what raises the curve; owners index positives, then negatives.
+        alarms: the same of what moves it to the right.
+        possible_hits: float64 (P + N,), what could be hit in each case.
+        possible_alarms: float64 (P + N,), what alarms are counted per.
+        start: left end of the part.
+        stop: right end; a curve that ends before goes on at its last height.
+        to_corner: whether the curve ends in (1, 1), as a ROC curve does, or at its last point,
+            as a FROC curve does.
+    """
+
+    positive_cases: Indices
+    negative_cases: Indices
+    hits: tuple[Numbers, Indices]
+    alarms: tuple[Numbers, Indices]
+    possible_hits: Numbers
+    possible_alarms: Numbers
+    start: float
+    stop: float
+    to_corner: bool
+
+    @property
+    def value(self) -> float:
+        """Mean height of the curve."""
+        ones = np.ones((1, len(self.positive_cases))), np.ones((1, len(self.negative_cases)))
+        return float(self.resampled(*ones)[0])
+
+    def points(self) -> tuple[Numbers, Numbers]:
+        """The operating points from the strictest threshold on: (across, up)."""
+        ones = np.ones((1, len(self.possible_hits)))
+        across, up = self._curves(ones)
+        return across[0], up[0]
+
+    def resampled(self, positive_times: Numbers, negative_times: Numbers) -> Numbers:
+        """As `Cell` says."""
+        times = np.concatenate([positive_times, negative_times], axis=1)
+        found = np.empty(len(times))
+        size = len(self.hits[0]) + len(self.alarms[0]) + 2
+        step = max(1, _CHUNK // size)
+        for first in range(0, len(found), step):
+            across, up = self._curves(times[first : first + step])
+            areas = _area_until(across, up, self.stop) - _area_until(across, up, self.start)
+            found[first : first + step] = areas / (self.stop - self.start)
+        return found
+
+    def _curves(self, times: Numbers) -> tuple[Numbers, Numbers]:
+        """Operating points of each draw, (draws, thresholds + 1)."""
+        levels = np.unique(np.concatenate([self.hits[0], self.alarms[0]]))[::-1]
+        axes = []
+        for (scores, owners), possible in (
+            (self.alarms, self.possible_alarms),
+            (self.hits, self.possible_hits),
+        ):
+            order = np.argsort(-scores, kind="stable")
+            count = np.zeros((len(times), len(order) + 1))
+            np.cumsum(times[:, owners[order]], axis=1, out=count[:, 1:])
+            upto = np.searchsorted(-scores[order], -levels, "right")
+            with np.errstate(invalid="ignore", divide="ignore"):
+                axis = count[:, np.concatenate([[0], upto])] / (times @ possible)[:, None]
+            if self.to_corner:
+                axis = np.concatenate([axis, np.where(np.isnan(axis[:, :1]), np.nan, 1.0)], axis=1)
+            axes.append(axis)
+        return axes[0], axes[1]
+
+
+def _area_until(across: Numbers, up: Numbers, limit: float) -> Numbers:
+    """Area under each curve from 0 to a limit; beyond its end a curve stays at its last height."""
+    left, right = np.minimum(across[:, :-1], limit), np.minimum(across[:, 1:], limit)
+    width = across[:, 1:] - across[:, :-1]
+    rise = up[:, 1:] - up[:, :-1]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        slope = np.where(width > 0, rise / width, 0.0)
+    middle = (left + right) / 2 - across[:, :-1]
+    heights = up[:, :-1] + slope * middle
+    inside = ((right - left) * heights).sum(axis=1)
+    beyond = np.maximum(limit - across[:, -1], 0.0) * up[:, -1]
+    return np.asarray(inside + beyond)

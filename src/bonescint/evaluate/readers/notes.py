@@ -1,0 +1,59 @@
+"""What was left out of an analysis, and what its reader has to know."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+_SHOWN = 5
+
+
+class NoteKind(StrEnum):
+    """How grave a note is."""
+
+    LEFT_OUT = "left out"
+    REMARK = "remark"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """One thing that is wrong or unusual in a study, named.
+
+    Attributes:
+        kind: whether something was left out, or is only remarked on.
+        text: what, where, and what became of it; a sentence without a line break.
+    """
+
+    kind: NoteKind
+    text: str
+
+    def __post_init__(self) -> None:
+        # Names come from users' tables: no line break of theirs shall split a line of ours.
+        object.__setattr__(self, "text", " ".join(self.text.split()))
+
+    def as_dict(self) -> dict[str, str]:
+        """For JSON."""
+        return {"kind": self.kind.value, "text": self.text}
+
+
+def left_out(text: str) -> Note:
+    """Something that the analysis goes on without."""
+    return Note(kind=NoteKind.LEFT_OUT, text=text)
+
+
+def remark(text: str) -> Note:
+    """Something that the analysis kept, and that has to be known."""
+    return Note(kind=NoteKind.REMARK, text=text)
+
+
+def some(names: Sequence[object], shown: int = _SHOWN) -> str:
+    """The first few of many names.
+
+    Examples:
+        >>> some(["a", "b", "c"], shown=2)
+        'a, b and 1 more'
+    """
+    said = ", ".join(str(name) for name in names[:shown])
+    more = len(names) - shown
+    return f"{said} and {more} more" if more > 0 else said

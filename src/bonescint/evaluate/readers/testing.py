@@ -1,0 +1,194 @@
+"""Tests and intervals that follow from an estimate, its standard error and degrees of freedom."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from scipy import stats
+
+from bonescint.evaluate.interval import Estimate
+from bonescint.evaluate.readers.jsonable import jsonable
+from bonescint.scan import ParameterError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OmnibusTest:
+    """The test that all modalities are equal.
+
+    Attributes:
+        statistic: `"F"` or `"X2"`.
+        value: of the statistic; infinite where nothing varies but the modalities.
+        df: of the numerator, or of X2.
+        denominator_df: of F; infinite where it does not matter, as with X2.
+        p: of no difference.
+        note: why it is undefined; empty if it is not.
+    """
+
+    statistic: str
+    value: float
+    df: float
+    denominator_df: float = math.inf
+    p: float = field(init=False)
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        p = math.nan
+        if not math.isnan(self.value):
+            if self.statistic == "X2" or math.isinf(self.denominator_df):
+                scale = 1 if self.statistic == "X2" else self.df
+                p = float(stats.chi2.sf(self.value * scale, self.df))
+            elif not math.isnan(self.denominator_df):
+                p = float(stats.f.sf(self.value, self.df, self.denominator_df))
+        object.__setattr__(self, "p", p)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON; an infinite number is `null`."""
+        return dict(jsonable(asdict(self)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inference:
+    """An estimate with a standard error, an interval and a test that it is 0.
+
+    Attributes:
+        value: the estimate.
+        se: its standard error.
+        df: degrees of freedom of Student's t; infinite for the normal distribution.
+        level: coverage of the interval.
+        low: lower end.
+        high: upper end.
+        t: `value / se`.
+        p: two-sided, of no difference.
+    """
+
+    value: float
+    se: float
+    df: float
+    level: float = 0.95
+    low: float = field(init=False)
+    high: float = field(init=False)
+    t: float = field(init=False)
+    p: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.level < 1:
+            raise ParameterError("level", "Inference", "between 0 and 1", self.level)
+        half = t = p = math.nan
+        if not (math.isnan(self.se) or math.isnan(self.df) or math.isnan(self.value)):
+            half = float(stats.t.ppf((1 + self.level) / 2, self.df)) * self.se
+            t = _ratio(self.value, self.se)
+            p = float(2 * stats.t.sf(abs(t), self.df)) if not math.isnan(t) else math.nan
+        object.__setattr__(self, "low", self.value - half)
+        object.__setattr__(self, "high", self.value + half)
+        object.__setattr__(self, "t", t)
+        object.__setattr__(self, "p", p)
+
+    @property
+    def estimate(self) -> Estimate:
+        """For those who want the figure and its interval only."""
+        return Estimate(value=self.value, low=self.low, high=self.high, level=self.level)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON; an infinite number (df of the normal distribution) is `null`."""
+        return dict(jsonable(asdict(self)))
+
+    def non_inferiority(self, margin: float) -> NonInferiority:
+        """Whether the estimate is above `-margin`, higher being better.
+
+        One-sided at `(1 - level) / 2`: the lower end of the two-sided interval lies above
+        `-margin`. Chen, Petrick and Sahiner, Acad Radiol 2012;19:1158.
+
+        Args:
+            margin: the largest loss that would not matter, above 0.
+        """
+        above = _upper_p(self, self.value + require_margin(margin))
+        return NonInferiority(margin=margin, p=above, shown=bool(self.low > -margin))
+
+    def equivalence(self, margin: float) -> Equivalence:
+        """Whether the estimate lies within `-margin` and `margin`: two one-sided tests.
+
+        Each at `1 - level`, so the `2 level - 1` interval (90 % for 95 %) decides. Schuirmann, J
+        Pharmacokinet Biopharm 1987;15:657.
+
+        Args:
+            margin: the largest difference that would not matter, above 0.
+        """
+        lower = _upper_p(self, self.value + require_margin(margin))
+        upper = _upper_p(self, margin - self.value)
+        p = max(lower, upper) if not math.isnan(lower) else math.nan
+        low = high = math.nan
+        if not math.isnan(p):
+            half = float(stats.t.ppf(self.level, self.df)) * self.se
+            low, high = self.value - half, self.value + half
+        return Equivalence(
+            margin=margin,
+            p=p,
+            shown=bool(p < 1 - self.level),
+            low=low,
+            high=high,
+            level=2 * self.level - 1,
+        )
+
+
+def require_margin(margin: float) -> float:
+    """A margin, or an error."""
+    if not (math.isfinite(margin) and margin > 0):
+        raise ParameterError("margin", "Inference", "a number above 0", margin)
+    return margin
+
+
+def _ratio(value: float, se: float) -> float:
+    if se > 0:
+        return value / se
+    return math.nan if value == 0 else math.copysign(math.inf, value)
+
+
+def _upper_p(of: Inference, distance: float) -> float:
+    t = _ratio(distance, of.se)
+    return float(stats.t.sf(t, of.df)) if not (math.isnan(t) or math.isnan(of.df)) else math.nan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NonInferiority:
+    """Whether a loss of a margin is ruled out.
+
+    Attributes:
+        margin: the largest loss that would not matter.
+        p: one-sided, of a loss of at least the margin.
+        shown: whether the interval's lower end is above `-margin`.
+    """
+
+    margin: float
+    p: float
+    shown: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return dict(jsonable(asdict(self)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Equivalence:
+    """Whether differences of a margin are ruled out on both sides.
+
+    Attributes:
+        margin: the largest difference that would not matter.
+        p: the larger of the two one-sided ones.
+        shown: whether both tests reject.
+        low: lower end of the interval that decides.
+        high: its upper end.
+        level: its coverage.
+    """
+
+    margin: float
+    p: float
+    shown: bool
+    low: float
+    high: float
+    level: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return dict(jsonable(asdict(self)))

@@ -1,0 +1,250 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bonescint.evaluate.readers import (
+    Design,
+    MarkedReads,
+    NoteKind,
+    Reads,
+    detect_design,
+    merits,
+    read_predictions,
+    read_reads,
+)
+from bonescint.scan import InputError
+
+HEAD = "reader,modality,case,truth,rating,seconds\n"
+
+
+def written(folder: Path, text: str, name: str = "reads.csv") -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def ratings(path: Path) -> Reads:
+    found = read_reads(path)
+    assert isinstance(found, Reads)
+    return found
+
+
+def left_out(reads: Reads | MarkedReads) -> list[str]:
+    return [note.text for note in reads.notes if note.kind is NoteKind.LEFT_OUT]
+
+
+def test_a_plain_table(tmp_path: Path) -> None:
+    reads = ratings(written(tmp_path, HEAD + "A,AP,10,1,4,12.5\nA,AP,2,0,1,\nB,AP,2,0,2,3\n"))
+    assert reads.cases == ("2", "10")
+    assert reads.truth.tolist() == [False, True]
+    np.testing.assert_array_equal(reads.ratings[0], [[1, 4], [2, np.nan]])
+    np.testing.assert_array_equal(reads.seconds[0], [[np.nan, 12.5], [3, np.nan]])
+    assert reads.notes == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufeffReader,Treatment,Case,Truth,Rating\nA,AP,1,1,4\nA,AP,2,0,1\n",
+        "reader;modality;case;truth;rating\nA;AP;1;1;4,0\nA;AP;2;0;1\n",
+        "case\ttruth\trating\treader\tmodality\n1\t1\t4\tA\tAP\n\n2\t0\t1\tA\tAP\n",
+        "reader,session,scan_id,label,score\nA,AP,1,positive,4\nA,AP,2,negative,1\n",
+        'reader,modality,case,truth,rating\r\n"A", AP ,1,1.0,4\r\nA,AP,2,0.0,1\r\n',
+    ],
+)
+def test_tables_as_people_write_them(tmp_path: Path, text: str) -> None:
+    reads = ratings(written(tmp_path, text))
+    assert (reads.readers, reads.modalities, reads.cases) == (("A",), ("AP",), ("1", "2"))
+    assert reads.ratings.ravel().tolist() == [4, 1]
+
+
+def test_decisions_in_words(tmp_path: Path) -> None:
+    text = "reader,case,truth,decision\nA,1,1,yes\nA,2,0,no\n"
+    reads = ratings(written(tmp_path, text))
+    assert reads.binary
+    assert reads.ratings.ravel().tolist() == [1, 0]
+    assert [note.text for note in reads.notes] == [
+        "no column of modalities: everything is one modality"
+    ]
+
+
+def test_modality_and_session(tmp_path: Path) -> None:
+    text = "reader,modality,session,case,truth,rating\nA,AP,1,x,1,3\nA,AP,2,x,1,4\n"
+    assert ratings(written(tmp_path, text)).modalities == ("AP, session 1", "AP, session 2")
+
+
+def test_every_bad_row_is_named_and_the_rest_kept(tmp_path: Path) -> None:
+    rows = [
+        "A,AP,1,1,4,",      # row 2
+        "A,AP,2,0,high,",   # not a number
+        "A,AP,3,maybe,2,",  # no truth
+        "A,AP,1,1,4,",      # the same again
+        "A,AP,4,0,1,",
+        "A,AP,4,0,2,",      # another rating
+        "A,AP,5,1,3,",
+        "B,AP,5,0,3,",      # another truth
+        ",AP,6,0,1,",       # no reader
+        "A,AP,7,0,,",       # empty
+        "A,AP,8,0,1,-3",    # a negative time
+        "A,AP,9,0,inf,",
+        "B,AP,1,1,5,2",
+    ]  # fmt: skip
+    reads = ratings(written(tmp_path, HEAD + "\n".join(rows)))
+    said = left_out(reads)
+    for wanted in (
+        "row 3: rating must be a number, got 'high'",
+        "row 4: truth must be 0 or 1, got 'maybe'",
+        "row 5: the same read as row 2; one is kept",
+        "reader A, modality AP, case 4: listed with different ratings in row 6, row 7; none is used",
+        "case 5: truth is 0 in row 9 and 1 in row 8; the case is left out",
+        "row 10: no reader",
+        "row 11: rating must be a number, it is empty",
+        "row 12: seconds must be at least 0, got '-3'; read kept",
+        "row 13: rating must be a number, got 'inf'",
+    ):
+        assert wanted in said
+    assert reads.cases == ("1", "8")
+    assert reads.readers == ("A", "B")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "the table is empty"),
+        ("reader,case,rating\n", "columns missing: truth"),
+        (HEAD, "no read can be used"),
+        (HEAD + "A,AP,1,1,x,\n", "row 2: rating must be a number, got 'x'"),
+    ],
+)
+def test_tables_without_a_read_are_refused(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        read_reads(written(tmp_path, text))
+
+
+def test_files_that_are_no_tables(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such file"):
+        read_reads(tmp_path / "reads.csv")
+    with pytest.raises(InputError, match="not a table of reads"):
+        read_reads(written(tmp_path, "", "reads.dcm"))
+    (tmp_path / "reads.csv").write_bytes(b"\xff\xfe\x00\x01")
+    with pytest.raises(InputError, match="not readable as text"):
+        read_reads(tmp_path / "reads.csv")
+    (tmp_path / "reads.xlsx").write_bytes(b"PK no workbook")
+    with pytest.raises(InputError, match="not a readable workbook"):
+        read_reads(tmp_path / "reads.xlsx")
+
+
+IMRMC = """A title
+N0: 2
+N1: 2
+NR: 2
+NM: 1
+BEGIN DATA:
+-1,a,0,0
+-1,b,truth,0
+-1,c,truth,1
+-1,d,truth,1
+r1,a,AP,1
+r1,b,AP,2
+r1,c,AP,3
+r1,d,AP,4.5
+r2,a,AP,1
+r2,d,AP,2
+"""
+
+
+def test_imrmc(tmp_path: Path) -> None:
+    reads = ratings(written(tmp_path, IMRMC, "study.imrmc"))
+    assert (reads.readers, reads.modalities) == (("r1", "r2"), ("AP",))
+    np.testing.assert_array_equal(reads.ratings[0], [[1, 2, 3, 4.5], [1, np.nan, np.nan, 2]])
+    assert reads.notes == ()
+
+
+def test_imrmc_that_contradicts_itself(tmp_path: Path) -> None:
+    text = IMRMC.replace("N0: 2", "N0: 3") + "-1,d,truth,0\nr1,e,AP,2\nr2\n"
+    reads = ratings(written(tmp_path, text, "study.imrmc"))
+    said = [note.text for note in reads.notes]
+    assert "the header says N0 is 3, the rows 2" in said
+    assert any("case d: truth must be 0 or 1, got '1 and 0'" in text for text in said)
+    assert any("e" in text and "without a truth" in text for text in said)
+    assert any(text.startswith("line 19: no reader") for text in said)
+    assert reads.cases == ("a", "b", "c")
+    with pytest.raises(InputError, match="BEGIN DATA"):
+        read_reads(written(tmp_path, "r1,a,AP,1\n", "study.imrmc"))
+
+
+LRC = """A title
+Reader one
+"CT" "MR"
+L S
+1 4 Normal 1
+2 3 Normal 2
+*
+4 1 Abnormal 1
+*
+Reader two
+1 4 Normal 1
+3 3 Normal 2
+*
+5 2 Abnormal 1
+*
+#
+"""
+
+
+def test_lrc(tmp_path: Path) -> None:
+    reads = ratings(written(tmp_path, LRC, "study.lrc"))
+    assert reads.modalities == ("CT", "MR")
+    assert reads.readers == ("Reader one", "Reader two")
+    assert reads.cases == ("Abnormal 1", "Normal 1", "Normal 2")
+    assert reads.truth.tolist() == [True, False, False]
+    # In MR small ratings speak for disease: turned round, all readers are perfect.
+    assert reads.ratings[1, 0].tolist() == [-1, -4, -3]
+    assert merits(reads).values.tolist() == [[1, 1], [1, 1]]
+
+
+def test_lrc_without_case_names(tmp_path: Path) -> None:
+    text = LRC
+    for name in ("Abnormal 1", "Normal 1", "Normal 2"):
+        text = text.replace(f" {name}", "")
+    named = ratings(written(tmp_path, text, "study.lrc"))
+    assert named.ratings.shape == (2, 2, 3)
+    assert named.cases == ("Abnormal Case 1", "Normal Case 1", "Normal Case 2")
+
+
+def test_lrc_that_is_cut_off(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cut off"):
+        read_reads(written(tmp_path, LRC.replace("#\n", ""), "study.lrc"))
+    with pytest.raises(InputError, match="lines 3 and 4"):
+        read_reads(written(tmp_path, LRC.replace("L S", "L Q"), "study.lrc"))
+    short = ratings(written(tmp_path, LRC.replace("4 1 Abnormal 1", "4"), "study.lrc"))
+    assert any("line 8: rating must be a number, it is empty" in t for t in left_out(short))
+
+
+def test_predictions(tmp_path: Path) -> None:
+    path = written(tmp_path, "scan_id,source,mbd_probability\na,x,0.25\nb,y,1\n", "p.csv")
+    assert read_predictions(path) == {"a": 0.25, "b": 1.0}
+    bad = written(tmp_path, "case,score\na,0.2\na,0.3\nb,nan?\nc,inf\n", "bad.csv")
+    with pytest.raises(InputError) as error:
+        read_predictions(bad)
+    for wanted in ("row 3 lists case a again", "row 4 has no case or no number", "row 5"):
+        assert wanted in str(error.value)
+    with pytest.raises(InputError, match="columns missing"):
+        read_predictions(written(tmp_path, "a,b\n", "none.csv"))
+    with pytest.raises(InputError, match="no such file"):
+        read_predictions(tmp_path / "gone.csv")
+
+
+def test_a_case_of_two_readers_may_be_two(tmp_path: Path) -> None:
+    from bonescint.evaluate.readers import Nest
+
+    text = HEAD + "A,AP,1,1,4,\nA,AP,2,0,1,\nB,AP,1,1,3,\nB,AP,2,0,1,\n"
+    reads = ratings(written(tmp_path, text))
+    assert detect_design(reads.read) is Design.FACTORIAL
+    nested = reads.nested_in(Nest.READERS)
+    assert detect_design(nested.read) is Design.CASES_IN_READERS
+    assert nested.cases == ("A: 1", "A: 2", "B: 1", "B: 2")
+    np.testing.assert_array_equal(merits(nested).values, merits(reads).values)
