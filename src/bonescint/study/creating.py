@@ -81,6 +81,11 @@ class StudyOptions:
     invitation_days: float = INVITATION_S / 86_400
     simulated_readers: bool = False
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "second_session", SecondSession(self.second_session))
+        if self.split is not None:
+            object.__setattr__(self, "split", Split(self.split))
+
 
 def create_study(
     folder: Path | str,

@@ -324,6 +324,7 @@ def test_the_aided_session_waits_locks_and_shows(
     with running_study(study) as address, world.enter(study, address, "r1") as client:
         assert read_study(client, who, truths) == 3
         client.enter_environment("test")
+        client.take_tab()
         state = client.state()
         assert (state["session"], state["aided"], state["case"]["stage"]) == (2, True, "unaided")
         case = state["case"]["token"]

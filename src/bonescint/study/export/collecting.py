@@ -398,7 +398,7 @@ def _settings(
         "model_sha256": row.model_sha256,
         "exported with bonescint": running_software().bonescint,
         "radius within which a mark hits, mm": radius_mm,
-        "a lesion is": "a metastasis in one view; seen in both views it counts in each",
+        "a lesion is": "a metastasis; seen in both views it counts once",
         "most seconds that the server's clock was behind": max(behind, default=0),
     }
     return [SettingRow(setting=name, value=str(value)) for name, value in values.items()]

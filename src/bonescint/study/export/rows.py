@@ -70,7 +70,7 @@ class MarkRow(Row):
     column_px: float = _column("column, 0 at the left of the view as shown")
     rating: int = _column("how sure of this focus, 0 to 100")
     distance_mm: float | None = _column("to the nearest metastasis of that view (0 inside), mm")
-    lesion: int | None = _column("number of the focus that it hits, by the case's truth file")
+    lesion: int | None = _column("number of the metastasis that it hits")
     hit: int | None = _column("1 within the stated radius of a metastasis, 0 not; empty: unknown")
 
 

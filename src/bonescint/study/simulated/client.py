@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 import uuid
@@ -149,8 +150,8 @@ class ReaderClient:
 
     def tell(self, path: str, content: dict[str, Any]) -> dict[str, Any]:
         """Send something and return what the route answers."""
-        headers = {"x-csrf-token": self._csrf}
-        answer = self._request("POST", path, json=content, headers=headers)
+        headers = {"x-csrf-token": self._csrf, "content-type": "application/json"}
+        answer = self._request("POST", path, content=json.dumps(content), headers=headers)
         told: dict[str, Any] = self._require(answer, 200).json()
         return told
 
