@@ -28,7 +28,6 @@ _EXTRA_OF = {
     "fastapi": "study",
     "httpx": "study",
     "multipart": "study",
-    "openpyxl": "study",
     "psycopg": "postgresql",
     "pydantic": "study",
     "python_multipart": "study",

@@ -52,6 +52,16 @@ _EXPORT = """Write what was read: Excel with a data dictionary, CSV, and .imrmc 
 \b
 Example:
   bonescint study export my-study --out export/"""
+_ANALYSE = """Analyse a study: each reader, the model against the readers, marks, times.
+
+Needs the extra evaluate, too: pip install 'bonescint[evaluate,study]'. The model reads the same
+pictures on this machine, timed. Written to the folder: index.html (everything), analysis.json,
+analysis.xlsx, sentences.txt, marks.json and figures.
+
+\b
+Examples:
+  bonescint study analyse my-study --model my-model/ --out analysis/
+  bonescint study analyse my-study --model none --draws 100 --out readers-alone/"""
 _DEMO = """A study to try: simulated scans, six simulated readers, and a link for you.
 
 Needs the extras: pip install 'bonescint[simulate,study]'
@@ -226,6 +236,26 @@ def _export(
     from bonescint.cli.studying import run_study_export
 
     run_study_export(study, out, radius_mm=radius)
+
+
+@study_app.command("analyse", help=_ANALYSE, short_help="AUC, tests, times, marks, one report.")
+def _analyse(
+    study: Study,
+    out: Annotated[Path, typer.Option("--out", "-o", parser=path, help="Folder to write.")],
+    model: Annotated[
+        str, typer.Option(help="Model folder, 'shipped', or 'none' for the readers alone.")
+    ] = "shipped",
+    draws: Annotated[
+        int, typer.Option(min=10, max=1_000_000, help="Bootstrap samples; the paper took 100.")
+    ] = 2000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 1,
+    radius: Annotated[
+        float, typer.Option(min=0, max=200, help="Within which a mark hits a metastasis, mm.")
+    ] = 15.0,
+) -> None:
+    from bonescint.cli.studying import run_study_analyse
+
+    run_study_analyse(study, out, model=model, draws=draws, seed=seed, radius_mm=radius)
 
 
 @study_app.command("demo", help=_DEMO, short_help="A study to try, with simulated readers.")

@@ -179,6 +179,28 @@ def run_study_export(folder: Path, out: Path, *, radius_mm: float) -> None:
         _say(f"Excel, CSV and .imrmc: {displayable(written)}")
 
 
+def run_study_analyse(
+    folder: Path, out: Path, *, model: str, draws: int, seed: int, radius_mm: float
+) -> None:
+    """Analyse a study and say where the report is."""
+    with clear_failures():
+        from bonescint.study import analyse_study
+
+        with progress_bar() as bar:
+            task = bar.add_task("The model reads", total=None)
+            found = analyse_study(
+                folder,
+                out,
+                model=model,
+                draws=draws,
+                seed=seed,
+                radius_mm=radius_mm,
+                progress=lambda done, total: bar.update(task, completed=done, total=total),
+            )
+        _say(displayable(found.title))
+        _say(f"Look at {displayable(out / 'index.html')}")
+
+
 def run_study_demo(
     out: Path, *, cases: int, readers: int, port: int, serves: bool, opens: bool
 ) -> None:

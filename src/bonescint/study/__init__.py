@@ -13,6 +13,7 @@ for _library, _module in (("sqlalchemy",) * 2, ("alembic",) * 2, ("argon2-cffi",
     if find_spec(_module) is None:
         raise MissingExtraError(_library, "study")
 
+from bonescint.study.analysis import StudyAnalysis, analyse_study  # noqa: E402
 from bonescint.study.backup import backup_study, restore_study  # noqa: E402
 from bonescint.study.creating import StudyOptions, create_study  # noqa: E402
 from bonescint.study.errors import RefusedError, StudyError  # noqa: E402
@@ -37,11 +38,13 @@ __all__ = [
     "RefusedError",
     "SecondSession",
     "Stage",
+    "StudyAnalysis",
     "StudyError",
     "StudyFolder",
     "StudyOptions",
     "StudyProtocol",
     "add_readers",
+    "analyse_study",
     "backup_study",
     "create_study",
     "export_study",

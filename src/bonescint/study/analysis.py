@@ -23,7 +23,7 @@ from bonescint.evaluate.readers import (
     write_analysis,
 )
 from bonescint.scan import ParameterError
-from bonescint.study.analysis_page import AnalysisPage, write_page
+from bonescint.study.analysis_page import AnalysisPage, tables_of, write_page
 from bonescint.study.errors import StudyError
 from bonescint.study.export.collecting import NOTICE, StudyTables, collect
 from bonescint.study.export.rows import ReadRow
@@ -174,7 +174,7 @@ def _model_row(reads: Reads, said: ModelReads | None) -> Any:
 def _of_marks(
     tables: StudyTables, rows: Sequence[ReadRow], settings: Settings
 ) -> tuple[ReaderAnalysis | None, tuple[str, ...]]:
-    """wAFROC of the marks, on the cases whose metastases are known."""
+    """WAFROC of the marks, on the cases whose metastases are known."""
     known = tables.lesions
     cases = {row.case for row in rows}
     unknown = cases - known.keys()
@@ -288,22 +288,21 @@ def _title_sheets(file: Path, title: str) -> None:
 
 def _page(found: StudyAnalysis, folder: Path) -> AnalysisPage:
     figures = tuple(
-        (title, folder / name) for name, title in _FIGURES.items() if (folder / name).is_file()
+        (f"{title}: {found.title}", folder / name)
+        for name, title in _FIGURES.items()
+        if (folder / name).is_file()
     )
     sentences = (folder / "sentences.txt").read_text(encoding="utf-8").splitlines()[2:]
+    said = [str(note.text) for note in found.ratings.notes]
+    said += [str(note.text) for note in found.marked.notes] if found.marked else []
     return AnalysisPage(
         title=found.title,
         notice=NOTICE,
         warning=found.tables.warning,
-        analysis=json.loads((folder / "analysis.json").read_text(encoding="utf-8")),
-        marks=(
-            json.loads((folder / "marks.json").read_text(encoding="utf-8"))
-            if (folder / "marks.json").is_file()
-            else None
-        ),
         sentences=tuple(line for line in sentences if line),
-        timing=tuple(found.tables.timing),
-        model=found.model,
+        tables=tables_of(
+            found.ratings, found.marked, found.model, found.tables.timing, found.tables.warning
+        ),
         figures=figures,
-        notes=found.notes,
+        notes=tuple(dict.fromkeys([*found.notes, *said])),
     )

@@ -72,7 +72,9 @@ def draw_times(
     said = [("gross", _GROSS), ("active (no pause, hidden tab, idle time)", _ACTIVE)]
     if model is not None:
         said.append(("model, measured on this machine", _MODEL))
-    handles = [Patch(facecolor=f"{colour}55", edgecolor=colour, label=name) for name, colour in said]
+    handles = [
+        Patch(facecolor=f"{colour}55", edgecolor=colour, label=name) for name, colour in said
+    ]
     figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
     beside = path.with_name(path.name + ".part")
     figure.savefig(beside, dpi=_DPI, format="png")
@@ -117,7 +119,9 @@ def with_title(path: Path, title: str) -> None:
     beside.replace(path)
 
 
-def _wrapped(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> list[str]:
+def _wrapped(
+    text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int
+) -> list[str]:
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()

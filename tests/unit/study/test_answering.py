@@ -48,7 +48,7 @@ def test_an_answer_is_stored_with_marks_and_events(
             {"view": "posterior", "row": 0, "column": 63.4, "rating": 0},
         ]
         answer = {"positive": True, "confidence": 100, "no_focus": False, "marks": marks,
-                  "comment": "Wirbel \0 L3 \ud800 ✓"}  # fmt: skip
+                  "comment": "Wirbel \0 L3 ✓"}  # fmt: skip
         events = [client.event("shown", case, stage="unaided"), client.event("submit", case)]
         receipt = client.submit(case, "unaided", answer, events)
         assert receipt["replayed"] is False
@@ -57,7 +57,7 @@ def test_an_answer_is_stored_with_marks_and_events(
     with study.open_store() as store, store.reading() as db:
         (stored,) = db.scalars(select(Answer)).all()
         assert (stored.positive, stored.confidence, stored.no_focus) == (True, 100, False)
-        assert stored.comment == "Wirbel  L3 ? ✓"
+        assert stored.comment == "Wirbel  L3 ✓"
         found = [(m.view, m.row_px, m.column_px, m.rating) for m in db.scalars(select(Mark))]
         assert found == [("anterior", 10.25, 20.5, 90), ("posterior", 0.0, 63.4, 0)]
         assert {event.kind for event in db.scalars(select(Event))} == {"shown", "submit"}
@@ -125,6 +125,7 @@ def test_one_answer_of_many_sent_at_once(
         ({"no_focus": False,
           "marks": [{"view": "anterior", "row": 1, "column": 5, "rating": 5}] * 201}, "malformed"),
         ({"comment": "x" * 4001}, "malformed"),
+        ({"comment": "half a letter \ud800"}, "malformed"),
         ({"truth": True}, "malformed"),
     ],
 )  # fmt: skip
