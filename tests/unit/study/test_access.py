@@ -323,7 +323,13 @@ def test_no_route_tells_anybody_what_is_not_theirs(blinded: SimpleNamespace, rol
     ahead = [token for token in own if token not in _open(blinded.r2)]
     # The first and the last of each kind: answered and not, and of either session.
     kinds = [tokens_of(study, "r1"), tokens_of(study, "r3"), list(truths), ahead]
-    probes = [*(token for kind in kinds for token in (kind[0], kind[-1])), "../private/truth.json", "..%2Fprivate%2Ftruth.json", "%00", "x"]
+    probes = [
+        *(token for kind in kinds for token in (kind[0], kind[-1])),
+        "../private/truth.json",
+        "..%2Fprivate%2Ftruth.json",
+        "%00",
+        "x",
+    ]
     headers = {"x-csrf-token": client._csrf}
     for method, path in all_routes(blinded.app):
         if path == "/sign-out":
