@@ -21,22 +21,27 @@ def chromium() -> str | None:
 
 
 @contextmanager
-def browser(skip: Callable[[str], Any], *more: str) -> Iterator[Any]:
-    """Start Chromium without a window."""
+def playwright(skip: Callable[[str], Any]) -> Iterator[Any]:
+    """Playwright, where it and a Chromium are installed; once a thread, it allows no more."""
     try:
         from playwright.sync_api import sync_playwright
     except ModuleNotFoundError:
         skip("playwright is not installed")
         raise AssertionError from None
-    program = chromium()
-    if program is None:
+    if chromium() is None:
         skip("Chromium is not installed")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=program, args=[*QUIET, *more])
-        try:
-            yield started
-        finally:
-            started.close()
+    with sync_playwright() as started:
+        yield started
+
+
+@contextmanager
+def browser(started: Any, *more: str) -> Iterator[Any]:
+    """Start Chromium without a window."""
+    opened = started.chromium.launch(executable_path=chromium(), args=[*QUIET, *more])
+    try:
+        yield opened
+    finally:
+        opened.close()
 
 
 def watch(page: Any) -> list[str]:

