@@ -442,3 +442,14 @@ def test_malformed_requests_are_never_a_servers_error(blinded: SimpleNamespace) 
         answer = r2._http.post(path, content=b"\xff%%", headers=headers)
         assert 400 <= answer.status_code < 500, path
     assert r2.state()
+
+
+def test_a_server_carries_nothing_that_analyses() -> None:
+    """Memory is a bar of the study: what only exports and analyses stays out of the server."""
+    import subprocess
+    import sys
+
+    script = "import bonescint.study.serving, sys; print(*sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    loaded = {name.split(".")[0] for name in ran.stdout.split()}
+    assert not loaded & {"scipy", "matplotlib", "openpyxl", "pydicom", "openvino", "PIL", "torch"}

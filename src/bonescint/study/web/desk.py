@@ -86,7 +86,7 @@ def opening_clock(store: Store, study: StudyFolder) -> StudyClock:
     return clock
 
 
-def desk_of(request: Request) -> Desk:
+async def desk_of(request: Request) -> Desk:  # async: no thread for what does not wait
     """The study that this server serves."""
     desk: Desk = request.app.state.desk
     return desk
@@ -123,12 +123,12 @@ def _require(visitor: Visitor | None, role: Role) -> Visitor:
     return visitor
 
 
-def reader_only(visitor: AnyVisitor) -> Visitor:
+async def reader_only(visitor: AnyVisitor) -> Visitor:
     """A reader, or the request is refused."""
     return _require(visitor, Role.READER)
 
 
-def administrator_only(visitor: AnyVisitor) -> Visitor:
+async def administrator_only(visitor: AnyVisitor) -> Visitor:
     """An administrator, or the request is refused."""
     return _require(visitor, Role.ADMINISTRATOR)
 
@@ -145,7 +145,7 @@ def same(given: str, wanted: str) -> bool:
     return secrets.compare_digest(given.encode(errors="replace"), wanted.encode())
 
 
-def reader_with_token(
+async def reader_with_token(
     request: Request, visitor: Annotated[Visitor, Depends(reader_only)]
 ) -> Visitor:
     """A reader whose request comes from a page of ours."""
