@@ -51,6 +51,9 @@ bench: $(EVERYTHING)
 	$(BIN)/python benchmarks/classify.py --count 2000
 	$(BIN)/python benchmarks/fuzz_reader.py --count 20000
 	$(BIN)/python benchmarks/simulate.py
+	$(BIN)/python benchmarks/study_load.py
+	$(BIN)/python benchmarks/study_analysis.py
+	$(BIN)/python benchmarks/readers.py
 
 clean:
 	rm -rf $(VENV) build dist

@@ -69,6 +69,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     real, *simulated = demo_sources()
     shutil.copyfile(real, folder / "scan.dcm")
     (folder / "other-study").mkdir()
+    rows = [
+        f"{reader},{modality},{case},{case % 2},{1 + (7 * case * reader + modality) % 4 + case % 2}"
+        for reader in (1, 2, 3) for modality in (1, 2) for case in range(20)
+    ]  # fmt: skip
+    table = "\n".join(["reader,modality,case,truth,rating", *rows, ""])
+    (folder / "reads.csv").write_text(table)
     shutil.copyfile(simulated[0], folder / "other-study" / simulated[0].name)
     return folder
 

@@ -22,6 +22,7 @@ from bonescint.scan import InputError, OutputError, ParameterError
 if TYPE_CHECKING:
     from bonescint.evaluate.readers import (
         Aim,
+        CovarianceMethod,
         Endpoint,
         Generalisation,
         MarkedEndpoint,
@@ -46,7 +47,7 @@ class AnalyseChoices:
         high: its upper end.
         of_sensitivity: whether that range is of sensitivity.
         false_marks: right end of the FROC curve.
-        covariance: name of the method.
+        covariance: name of the method, or `None`.
         level: coverage of intervals.
         margin: of non-inferiority and equivalence.
         decide_at: lowest rating that calls disease.
@@ -62,7 +63,7 @@ class AnalyseChoices:
     high: float
     of_sensitivity: bool
     false_marks: float
-    covariance: str
+    covariance: str | None
     level: float
     margin: float | None
     decide_at: float | None
@@ -78,7 +79,6 @@ def run_analyse(
     """Analyse a reader study, write the folder and say what was found."""
     with clear_failures():
         from bonescint.evaluate.readers import (
-            CovarianceMethod,
             Nest,
             NoteKind,
             Settings,
@@ -94,7 +94,7 @@ def run_analyse(
         endpoint = _endpoint(choices)
         settings = Settings(
             endpoint=endpoint,
-            method=CovarianceMethod(choices.covariance),
+            method=_method(choices.covariance, endpoint),
             level=choices.level,
             margin=choices.margin,
             decide_at=choices.decide_at,
@@ -122,6 +122,17 @@ def run_analyse(
         gone = gone or not analysis.merits.defined[analysis.reads.read.any(axis=2)].all()
     if gone:
         raise typer.Exit(SOME_FAILED)
+
+
+def _method(name: str | None, endpoint: Endpoint | MarkedEndpoint | None) -> CovarianceMethod:
+    """The method asked for; DeLong's, or the jackknife for areas that he has no formula of."""
+    from bonescint.evaluate.readers import CovarianceMethod, Froc, LesionLocalisation, PartialAuc
+
+    if name is not None:
+        return CovarianceMethod(name)
+    if isinstance(endpoint, PartialAuc | Froc | LesionLocalisation):
+        return CovarianceMethod.JACKKNIFE
+    return CovarianceMethod.DELONG
 
 
 def _endpoint(choices: AnalyseChoices) -> Endpoint | MarkedEndpoint | None:

@@ -123,8 +123,12 @@ def _analyse(
         float, typer.Option(help="Right end of the FROC curve, false marks a case.")
     ] = 1.0,
     covariance: Annotated[
-        CovarianceName, typer.Option(help="Of the headline; all that apply are computed.")
-    ] = CovarianceName.DELONG,
+        CovarianceName | None,
+        typer.Option(
+            help="Of the headline; all that apply are computed.",
+            show_default="delong; jackknife where it has no formula",
+        ),
+    ] = None,
     level: Annotated[float, typer.Option(help="Coverage of intervals.")] = 0.95,
     margin: Annotated[
         float | None,
@@ -161,7 +165,7 @@ def _analyse(
         high=high,
         of_sensitivity=of_sensitivity,
         false_marks=false_marks,
-        covariance=covariance.value,
+        covariance=None if covariance is None else covariance.value,
         level=level,
         margin=margin,
         decide_at=decide_at,

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bonescint.evaluate.readers.cells import Cell
+from bonescint.evaluate.readers.choices import chosen
 from bonescint.evaluate.readers.covariance import DRAWS, CovarianceMethod, covariance
 from bonescint.evaluate.readers.endpoints import Auc, Endpoint, Undefined
 from bonescint.evaluate.readers.jsonable import jsonable
@@ -155,21 +156,22 @@ def model_against_readers(
         raise ParameterError(
             "reads", "model_against_readers", "of one modality", list(reads.modalities)
         )
-    chosen = endpoint or Auc()
+    method = chosen(CovarianceMethod, method, "method", "model_against_readers")
+    figure = endpoint or Auc()
     reads, scores, notes = _with_predictions(reads, predictions)
-    of_model = (model_endpoint or chosen).cell(scores, reads.truth)
+    of_model = (model_endpoint or figure).cell(scores, reads.truth)
     if isinstance(of_model, Undefined):
         got = of_model.reason
         raise ParameterError("predictions", "model_against_readers", "of both classes", got)
-    names, cells = _pairs_of_cells(reads, scores, chosen, model_endpoint or chosen, notes)
+    names, cells = _pairs_of_cells(reads, scores, figure, model_endpoint or figure, notes)
     if not names:
         got = "none"
         raise ParameterError(
-            "reads", "model_against_readers", f"of readers with a {chosen.title}", got
+            "reads", "model_against_readers", f"of readers with a {figure.title}", got
         )
     several = [*(one for pair in cells for one in pair), of_model]
     joint = covariance(several, len(reads.cases), method, draws=draws, seed=seed)
-    return _compared(reads, chosen.title, method, names, cells, of_model, joint, notes, level)
+    return _compared(reads, figure.title, method, names, cells, of_model, joint, notes, level)
 
 
 def _with_predictions(

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from bonescint.evaluate.interval import Estimate
+from bonescint.evaluate.readers.choices import chosen
 from bonescint.evaluate.readers.jsonable import jsonable
 from bonescint.scan import ParameterError
 
@@ -214,6 +215,7 @@ def cohen_kappa(
         >>> cohen_kappa([1, 1, 0, 0], [1, 0, 0, 0]).value
         0.5
     """
+    weights = chosen(KappaWeights, weights, "weights", "cohen_kappa")
     a, b = np.asarray(first), np.asarray(second)
     if a.shape != b.shape or a.ndim != 1 or not a.size:
         got = (a.shape, b.shape)

@@ -158,26 +158,17 @@ class ReaderAnalysis:
             return {}
         return {
             "margins": {
-                to.value: _margin(model_less_readers(inference), margin)
+                to.value: _margin(inference.reversed(), margin)
                 for to, inference in one.differences.items()
             }
         }
-
-
-def model_less_readers(readers_less_model: Inference) -> Inference:
-    """The same difference the other way round, for margins: is the model no worse?"""
-    return Inference(
-        value=-readers_less_model.value,
-        se=readers_less_model.se,
-        df=readers_less_model.df,
-        level=readers_less_model.level,
-    )
 
 
 def _margin(difference: Inference, margin: float) -> dict[str, Any]:
     return {
         "difference": difference.as_dict(),
         "non_inferiority": difference.non_inferiority(margin).as_dict(),
+        "non_inferiority_of_second": difference.reversed().non_inferiority(margin).as_dict(),
         "equivalence": difference.equivalence(margin).as_dict(),
     }
 

@@ -8,6 +8,7 @@ from enum import StrEnum
 import numpy as np
 
 from bonescint.evaluate.readers.cells import Cell, Indices, MeanCell, Numbers, PairsCell
+from bonescint.evaluate.readers.choices import chosen
 from bonescint.evaluate.readers.moments import Moments
 from bonescint.scan import ParameterError
 
@@ -69,6 +70,7 @@ def covariance(
         >>> float(covariance([cell], 4)[0, 0])
         0.125
     """
+    method = chosen(CovarianceMethod, method, "method", "covariance")
     if not defined_for(cells, method):
         raise ParameterError("method", "covariance", "jackknife or bootstrap here", method.value)
     if method is CovarianceMethod.JACKKNIFE:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bonescint.evaluate.readers.cells import Cell, CurveCell, Indices, MeanCell, Numbers, PairsCell
+from bonescint.evaluate.readers.choices import chosen
 from bonescint.scan import ParameterError
 
 
@@ -118,6 +119,7 @@ class PartialAuc:
     of: PartOf = PartOf.SPECIFICITY
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "of", chosen(PartOf, self.of, "of", "PartialAuc"))
         if not 0 <= self.low < self.high <= 1:
             raise ParameterError(
                 "low", "PartialAuc", "from 0 to 'high', which is at most 1", (self.low, self.high)

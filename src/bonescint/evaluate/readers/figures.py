@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,7 +48,10 @@ def _saved(figure: Figure, path: Path) -> Path:
     figure.text(0.995, 0.004, RESEARCH_USE, ha="right", va="bottom", fontsize=6.5, color=_GREY)
     figure.get_layout_engine().set(rect=(0, 0.025, 1, 0.975))  # type: ignore[union-attr,call-arg]
     beside = path.with_name(path.name + ".part")
-    figure.savefig(beside, dpi=_DPI, format=path.suffix[1:])
+    with warnings.catch_warnings():
+        # A name in letters that the font lacks is drawn as boxes: no reason to say more.
+        warnings.filterwarnings("ignore", message="Glyph")
+        figure.savefig(beside, dpi=_DPI, format=path.suffix[1:])
     beside.replace(path)
     return path
 
@@ -88,7 +92,7 @@ def draw_roc(analysis: ReaderAnalysis, path: Path) -> Path | None:
                 curve.false_positive_rate, curve.sensitivity, color=colour, linewidth=0.8, alpha=0.4
             )
         mean = average_curve(curves)
-        name = f"modality {modality}: " if len(reads.modalities) > 1 else ""
+        name = f"modality {_plain(modality)}: " if len(reads.modalities) > 1 else ""
         who = f"mean of {len(curves)} readers" if len(curves) > 1 else "1 reader"
         axis.plot(
             mean.false_positive_rate,
@@ -176,7 +180,7 @@ def draw_froc(analysis: ReaderAnalysis, path: Path) -> Path | None:
     figure, axes = _new(1, 5.8, 4.8)
     (axis,) = axes
     for number, modality in enumerate(marked.modalities):
-        colour, name = _COLOURS[number % len(_COLOURS)], f"modality {modality}"
+        colour, name = _COLOURS[number % len(_COLOURS)], f"modality {_plain(modality)}"
         for reader in range(len(marked.readers)):
             points = froc_points(marked, number, reader)
             if points is None or not marked.read[number, reader].any():
@@ -234,7 +238,12 @@ def _with_model_first(resampled: Sequence[Resampled]) -> list[Resampled]:
 def _label(analysis: ReaderAnalysis, who: str, modality: str) -> str:
     several = modality and len(analysis.reads.modalities) > 1
     said = f"{who}, {modality}" if several else who
-    return said if len(said) <= 24 else said[:23] + "…"
+    return _plain(said if len(said) <= 24 else said[:23] + "…")
+
+
+def _plain(name: str) -> str:
+    """A user's name as it stands: matplotlib takes what is between dollars for mathematics."""
+    return "".join(letter for letter in name if letter.isprintable()).replace("$", r"\$")
 
 
 def _colour(analysis: ReaderAnalysis, modality: str) -> str:

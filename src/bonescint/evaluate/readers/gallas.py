@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bonescint.evaluate.readers.cells import PairsCell
+from bonescint.evaluate.readers.choices import chosen
 from bonescint.evaluate.readers.jsonable import jsonable
 from bonescint.evaluate.readers.merits import Merits, merits
 from bonescint.evaluate.readers.moments import Moments
@@ -143,6 +144,7 @@ def u_statistics(
         >>> [area.modality for area in u_statistics(study).areas]
         ['1', '2']
     """
+    weighting = chosen(Weighting, weighting, "weighting", "u_statistics")
     figures = reads if isinstance(reads, Merits) else merits(reads)
     owners: list[tuple[int, int]] = []
     cells: list[PairsCell] = []

@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from bonescint.evaluate.readers.choices import chosen
 from bonescint.evaluate.readers.components import (
     DbmComponents,
     ErrorCovariances,
@@ -69,6 +70,7 @@ def obuchowski_rockette(
         >>> analysis.to(Generalisation.READERS_AND_CASES).test.df
         1.0
     """
+    method = chosen(CovarianceMethod, method, "method", "obuchowski_rockette")
     figures = reads if isinstance(reads, Merits) else merits(reads, endpoint)
     notes = list(figures.notes)
     figures, more = _analysable(figures)

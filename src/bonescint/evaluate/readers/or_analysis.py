@@ -127,7 +127,7 @@ class OrAnalysis:
 
     def to(self, generalisation: Generalisation) -> Generalised:
         """What it says under one generalisation."""
-        return next(one for one in self.generalised if one.to is generalisation)
+        return next(one for one in self.generalised if one.to == generalisation)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON, at full precision."""

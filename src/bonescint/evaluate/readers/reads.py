@@ -12,6 +12,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from bonescint.evaluate.readers.choices import chosen
 from bonescint.evaluate.readers.notes import Note
 from bonescint.scan import ParameterError
 
@@ -199,6 +200,7 @@ class Reads:
 
         A case that two readers (or modalities) share by name becomes two cases.
         """
+        nest = chosen(Nest, nest, "nest", "Reads.nested_in")
         axis = 1 if nest is Nest.READERS else 0
         names = self.readers if nest is Nest.READERS else self.modalities
         cases: list[str] = []

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from bonescint.evaluate.readers.against import ModelAgainstReaders
-from bonescint.evaluate.readers.analysis import ReaderAnalysis, model_less_readers
+from bonescint.evaluate.readers.analysis import ReaderAnalysis
 from bonescint.evaluate.readers.covariance import CovarianceMethod
 from bonescint.evaluate.readers.or_analysis import Difference, Generalisation, OrAnalysis
 from bonescint.evaluate.readers.testing import Inference
@@ -174,13 +174,19 @@ def _margins(analysis: ReaderAnalysis, headline: OrAnalysis, to: Generalisation)
 
 
 def _margin_text(first: str, second: str, difference: Inference, margin: float) -> str:
-    better = difference.non_inferiority(margin)
     alike = difference.equivalence(margin)
-    said = "was" if better.shown else "was not shown to be"
+    ways = [
+        f"{one} {'was' if better.shown else 'was not shown to be'} non-inferior to {other} "
+        f"(one-sided {p_text(better.p)})"
+        for one, other, better in (
+            (first, second, difference.non_inferiority(margin)),
+            (second, first, difference.reversed().non_inferiority(margin)),
+        )
+    ]
     also = "was" if alike.shown else "was not"
     return (
-        f"With a margin of {margin:g}, {first} {said} non-inferior to {second} "
-        f"(one-sided {p_text(better.p)}); equivalence {also} shown ({p_text(alike.p)})."
+        f"With a margin of {margin:g}, {ways[0]} and {ways[1]}; equivalence {also} shown "
+        f"({p_text(alike.p)})."
     )
 
 
@@ -195,6 +201,5 @@ def _against(one: ModelAgainstReaders, margin: float | None) -> str:
         f"{degrees}, {p_text(difference.p)} ({to.value})."
     )
     if margin is not None:
-        reverse = model_less_readers(difference)
-        found += " " + _margin_text("the model", "the readers", reverse, margin)
+        found += " " + _margin_text("the model", "the readers", difference.reversed(), margin)
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from bonescint.evaluate.readers.choices import chosen
 from bonescint.evaluate.readers.covariance import DRAWS, CovarianceMethod
 from bonescint.evaluate.readers.endpoints import Endpoint
 from bonescint.evaluate.readers.marked_endpoints import MarkedEndpoint
@@ -42,6 +43,10 @@ class Settings:
     seed: int = 1
 
     def __post_init__(self) -> None:
+        method = chosen(CovarianceMethod, self.method, "method", "Settings")
+        object.__setattr__(self, "method", method)
+        if self.nest is not None:
+            object.__setattr__(self, "nest", chosen(Nest, self.nest, "nest", "Settings"))
         check_number(self, "level", 0.5, 0.999999)
         check_whole(self, "draws", 10, 1_000_000)
         check_whole(self, "seed", 0, 2**63)

@@ -14,6 +14,7 @@ from typing import Any
 from scipy import stats
 
 from bonescint.evaluate.readers.against import ModelAgainstReaders
+from bonescint.evaluate.readers.choices import chosen
 from bonescint.evaluate.readers.components import ErrorCovariances
 from bonescint.evaluate.readers.jsonable import jsonable
 from bonescint.evaluate.readers.or_analysis import Generalisation, OrAnalysis
@@ -56,6 +57,8 @@ class Pilot:
     cases: int
 
     def __post_init__(self) -> None:
+        kind = chosen(Comparison, self.comparison, "comparison", "Pilot")
+        object.__setattr__(self, "comparison", kind)
         check_number(self, "reader", 0, 1)
         check_number(self, "var", 1e-12, 1)
         for name in ("cov1", "cov2", "cov3"):
@@ -204,6 +207,7 @@ class Aim:
     both_sides: bool = False
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "to", chosen(Generalisation, self.to, "to", "Aim"))
         check_number(self, "difference", -1, 1)
         check_number(self, "alpha", 1e-6, 0.5)
         if self.margin is None:

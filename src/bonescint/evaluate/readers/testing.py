@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from scipy import stats
+from scipy import special
 
 from bonescint.evaluate.interval import Estimate
 from bonescint.evaluate.readers.jsonable import jsonable
@@ -38,9 +38,9 @@ class OmnibusTest:
         if not math.isnan(self.value):
             if self.statistic == "X2" or math.isinf(self.denominator_df):
                 scale = 1 if self.statistic == "X2" else self.df
-                p = float(stats.chi2.sf(self.value * scale, self.df))
+                p = float(special.chdtrc(self.df, self.value * scale))
             elif not math.isnan(self.denominator_df):
-                p = float(stats.f.sf(self.value, self.df, self.denominator_df))
+                p = float(special.fdtrc(self.df, self.denominator_df, self.value))
         object.__setattr__(self, "p", p)
 
     def as_dict(self) -> dict[str, Any]:
@@ -77,9 +77,9 @@ class Inference:
             raise ParameterError("level", "Inference", "between 0 and 1", self.level)
         half = t = p = math.nan
         if not (math.isnan(self.se) or math.isnan(self.df) or math.isnan(self.value)):
-            half = float(stats.t.ppf((1 + self.level) / 2, self.df)) * self.se
+            half = t_quantile((1 + self.level) / 2, self.df) * self.se
             t = _ratio(self.value, self.se)
-            p = float(2 * stats.t.sf(abs(t), self.df)) if not math.isnan(t) else math.nan
+            p = 2 * t_upper(abs(t), self.df)
         object.__setattr__(self, "low", self.value - half)
         object.__setattr__(self, "high", self.value + half)
         object.__setattr__(self, "t", t)
@@ -93,6 +93,10 @@ class Inference:
     def as_dict(self) -> dict[str, Any]:
         """For JSON; an infinite number (df of the normal distribution) is `null`."""
         return dict(jsonable(asdict(self)))
+
+    def reversed(self) -> Inference:
+        """The same difference the other way round: second less first."""
+        return Inference(value=-self.value, se=self.se, df=self.df, level=self.level)
 
     def non_inferiority(self, margin: float) -> NonInferiority:
         """Whether the estimate is above `-margin`, higher being better.
@@ -120,7 +124,7 @@ class Inference:
         p = max(lower, upper) if not math.isnan(lower) else math.nan
         low = high = math.nan
         if not math.isnan(p):
-            half = float(stats.t.ppf(self.level, self.df)) * self.se
+            half = t_quantile(self.level, self.df) * self.se
             low, high = self.value - half, self.value + half
         return Equivalence(
             margin=margin,
@@ -130,6 +134,20 @@ class Inference:
             high=high,
             level=2 * self.level - 1,
         )
+
+
+def t_quantile(share: float, df: float) -> float:
+    """Quantile of Student's t; of the normal distribution if df is infinite."""
+    if math.isinf(df):
+        return float(special.ndtri(share))
+    return float(special.stdtrit(df, share))
+
+
+def t_upper(t: float, df: float) -> float:
+    """Chance that Student's t is above; not a number where either is not."""
+    if math.isinf(df):
+        return float(special.ndtr(-t))
+    return float(special.stdtr(df, -t))
 
 
 def require_margin(margin: float) -> float:
@@ -146,8 +164,7 @@ def _ratio(value: float, se: float) -> float:
 
 
 def _upper_p(of: Inference, distance: float) -> float:
-    t = _ratio(distance, of.se)
-    return float(stats.t.sf(t, of.df)) if not (math.isnan(t) or math.isnan(of.df)) else math.nan
+    return t_upper(_ratio(distance, of.se), of.df)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,7 +30,6 @@ from bonescint.evaluate.readers.cells import Cell
 from bonescint.evaluate.readers.endpoints import Endpoint
 from bonescint.scan import ParameterError
 
-
 Numbers = NDArray[np.float64]
 
 

@@ -31,13 +31,12 @@ Triple = tuple[int, int, int, float]
 
 def triples(reads: Reads, modality: int) -> list[Triple]:
     """Reader, case with disease, case without, kernel."""
-    found = []
-    for reader, row in enumerate(reads.ratings[modality]):
-        read = ~np.isnan(row)
-        for i in np.flatnonzero(read & reads.truth):
-            for j in np.flatnonzero(read & ~reads.truth):
-                found.append((reader, int(i), int(j), psi(row[i], row[j])))
-    return found
+    return [
+        (reader, int(i), int(j), psi(row[i], row[j]))
+        for reader, row in enumerate(reads.ratings[modality])
+        for i in np.flatnonzero(~np.isnan(row) & reads.truth)
+        for j in np.flatnonzero(~np.isnan(row) & ~reads.truth)
+    ]
 
 
 def covariance(first: list[Triple], second: list[Triple]) -> float:

@@ -29,6 +29,7 @@ from bonescint.evaluate.readers import (
     u_statistics,
 )
 from bonescint.evaluate.readers.covariance import leave_one_out
+from bonescint.scan import ParameterError
 
 BOTH, CASES, READERS = Generalisation
 Numbers = NDArray[np.float64]
@@ -385,3 +386,13 @@ def test_the_order_of_readers_and_cases_does_not_matter(small: Reads) -> None:
         first = obuchowski_rockette(Reads.of(listed, truth), Auc(), method=method).to(BOTH).test
         other = obuchowski_rockette(Reads.of(shuffled, truth), Auc(), method=method).to(BOTH).test
         assert first == other
+
+
+def test_a_method_may_be_given_by_its_name(small: Reads) -> None:
+    by_name = obuchowski_rockette(small, method="jackknife")  # type: ignore[arg-type]
+    assert by_name.method is CovarianceMethod.JACKKNIFE
+    assert by_name.errors == obuchowski_rockette(small, method=CovarianceMethod.JACKKNIFE).errors
+    with pytest.raises(ParameterError, match="one of delong, jackknife, unbiased, bootstrap"):
+        obuchowski_rockette(small, method="jacknife")  # type: ignore[arg-type]
+    with pytest.raises(ParameterError, match="one of readers, modalities"):
+        small.nested_in("cases")  # type: ignore[arg-type]

@@ -98,7 +98,8 @@ def test_every_bad_row_is_named_and_the_rest_kept(tmp_path: Path) -> None:
         "row 3: rating must be a number, got 'high'",
         "row 4: truth must be 0 or 1, got 'maybe'",
         "row 5: the same read as row 2; one is kept",
-        "reader A, modality AP, case 4: listed with different ratings in row 6, row 7; none is used",
+        "reader A, modality AP, case 4: listed with different ratings in row 6, row 7; "
+        "none is used",
         "case 5: truth is 0 in row 9 and 1 in row 8; the case is left out",
         "row 10: no reader",
         "row 11: rating must be a number, it is empty",
