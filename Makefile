@@ -26,7 +26,7 @@ $(RUNTIME): pyproject.toml constraints.txt | $(BIN)/python
 # torch first: it must be the version that constraints.txt names, whatever asks for it.
 $(EVERYTHING): pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) torch
-	$(PIP) -e '.[demo,evaluate,masks,simulate,train]' --group test --group lint
+	$(PIP) -e '.[demo,evaluate,masks,postgresql,simulate,study,train]' --group test --group lint
 	@touch $(RUNTIME) $@
 
 demo: $(RUNTIME)
@@ -51,6 +51,8 @@ bench: $(EVERYTHING)
 	$(BIN)/python benchmarks/classify.py --count 2000
 	$(BIN)/python benchmarks/fuzz_reader.py --count 20000
 	$(BIN)/python benchmarks/simulate.py
+	$(BIN)/python benchmarks/study_load.py
+	$(BIN)/python benchmarks/study_analysis.py
 	$(BIN)/python benchmarks/readers.py
 
 clean:

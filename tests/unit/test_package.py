@@ -11,7 +11,7 @@ import time
 import pytest
 
 ROOMS = ["scan", "dicom", "simulate", "prepare", "report", "cohort", "model", "train", "explain",
-         "classify"]  # fmt: skip
+         "classify", "study"]  # fmt: skip
 HEAVY = ("torch", "pydicom", "openvino", "pandas", "scipy", "fastapi")
 
 

@@ -18,6 +18,7 @@ from bonescint.cli.model_app import model_app
 from bonescint.cli.options import CONTEXT, path
 from bonescint.cli.readers_app import readers_app
 from bonescint.cli.simulate_app import simulate_app
+from bonescint.cli.study_app import study_app
 
 _INTRO = """Reads whole-body bone scans, says how likely each shows metastatic bone disease (MBD),
 and shows where. Research use only, not a medical device.
@@ -95,6 +96,7 @@ app.add_typer(model_app, name="model", short_help="Calibrate a model at your own
 app.add_typer(experiment_app, name="experiment", short_help="Run whole studies.")
 app.add_typer(readers_app, name="readers", short_help="Statistics of reader studies.")
 app.add_typer(simulate_app, name="simulate", short_help="Simulate patients that never lived.")
+app.add_typer(study_app, name="study", short_help="Reader studies in the browser.")
 
 
 class Device(StrEnum):

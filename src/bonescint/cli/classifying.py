@@ -61,6 +61,11 @@ def run_demo(out: Path, *, opens: bool) -> None:
 
 def open_page(page: Path) -> None:
     """Open a page in the browser, where somebody could be looking at one."""
+    open_address(page.resolve().as_uri())
+
+
+def open_address(address: str) -> None:
+    """Open an address in the browser, where somebody could be looking at it."""
     import os
     import sys
     import webbrowser
@@ -69,7 +74,7 @@ def open_page(page: Path) -> None:
         os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")
     )
     if has_screen:
-        webbrowser.open(page.resolve().as_uri())
+        webbrowser.open(address)
 
 
 def _with_progress(

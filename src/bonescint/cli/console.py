@@ -23,6 +23,17 @@ _PIPE_WIDTH = 160
 
 # Libraries that come with an extra, for rooms that import them without saying so themselves.
 _EXTRA_OF = {
+    "alembic": "study",
+    "argon2": "study",
+    "fastapi": "study",
+    "httpx": "study",
+    "multipart": "study",
+    "psycopg": "postgresql",
+    "pydantic": "study",
+    "python_multipart": "study",
+    "sqlalchemy": "study",
+    "starlette": "study",
+    "uvicorn": "study",
     "h5py": "train",
     "lightning": "train",
     "matplotlib": "evaluate",

@@ -1,0 +1,308 @@
+"""The analysis of a study: readers, the model against them, marks, times; one report."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bonescint.evaluate.readers import (
+    Mark,
+    MarkedReads,
+    Read,
+    ReaderAnalysis,
+    Reads,
+    Settings,
+    analyse_readers,
+    decisions,
+    write_analysis,
+)
+from bonescint.scan import ParameterError
+from bonescint.study.analysis_page import AnalysisPage, tables_of, write_page
+from bonescint.study.errors import StudyError
+from bonescint.study.export.collecting import NOTICE, StudyTables, collect
+from bonescint.study.export.rows import ReadRow
+from bonescint.study.export.writing import RADIUS_MM, final_reads, written_whole
+from bonescint.study.folder import StudyFolder, open_study
+from bonescint.study.model_reading import ModelReads, model_reads
+from bonescint.study.study_figures import draw_times, with_title
+
+if TYPE_CHECKING:
+    from bonescint.model import ModelFolder
+
+_FIGURES = {
+    "roc.png": "ROC curves",
+    "figure-7.png": "AUC, reading time and F1",
+    "froc.png": "FROC curves of marked foci",
+    "times.png": "Time a scan",
+}
+NO_MODEL = "none"
+SHIPPED_MODEL = "shipped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class StudyAnalysis:
+    """What was found in a study.
+
+    Attributes:
+        title: of the study, with what every title must say.
+        tables: what was read.
+        ratings: the analysis of the readers' ratings, with the model if there is one.
+        marked: the analysis of the marked foci, if the places of the metastases are known.
+        model: what the model said, and how long it took.
+        notes: what was left out, and why.
+    """
+
+    title: str
+    tables: StudyTables
+    ratings: ReaderAnalysis
+    marked: ReaderAnalysis | None
+    model: ModelReads | None
+    notes: tuple[str, ...] = ()
+
+
+def analyse_study(
+    folder: Path | str | StudyFolder,
+    out: Path | str,
+    *,
+    model: Path | str | ModelFolder = SHIPPED_MODEL,
+    draws: int = 2000,
+    seed: int = 1,
+    radius_mm: float = RADIUS_MM,
+    progress: Callable[[int, int], None] | None = None,
+) -> StudyAnalysis:
+    """Analyse a study and write everything, with one report.
+
+    Training is left out. Ratings are the readers' confidences; sensitivity, specificity, F1 and
+    McNemar's test rest on their yes and no. The model reads the same pictures on this machine,
+    timed. Marks are judged against the metastases' masks.
+
+    Written to `out`: `index.html`, `analysis.json`, `analysis.xlsx`, `sentences.txt`, figures,
+    and `marks.json` where foci could be judged.
+
+    Args:
+        folder: of the study.
+        out: a folder that is not there yet or holds an earlier analysis.
+        model: a model folder, `"shipped"`, or `"none"` for the readers alone.
+        draws: bootstrap samples; the paper took 100.
+        seed: of the bootstrap.
+        radius_mm: within which a mark hits a metastasis.
+        progress: called with the number of cases that the model has read, and of all.
+
+    Raises:
+        StudyError: nobody has answered enough, or the study cannot be used.
+        OutputError: `out` cannot be written.
+        ModelFolderError: the model cannot be used.
+        MissingExtraError: the extra `evaluate` is not installed.
+    """
+    study = folder if isinstance(folder, StudyFolder) else open_study(folder)
+    with study.open_store() as store:
+        tables = collect(study, store, radius_mm=radius_mm)
+        _require_answers(study, tables)
+        said = None
+        if model != NO_MODEL:
+            wanted = None if model == SHIPPED_MODEL else model
+            said = model_reads(study, store, wanted, progress=progress)
+    settings = Settings(draws=draws, seed=seed, model_at=said.operating_point if said else 0.5)
+    found = _analysed(study, tables, said, settings)
+    written_whole(Path(out), lambda beside: _write(found, beside))
+    return found
+
+
+def _require_answers(study: StudyFolder, tables: StudyTables) -> None:
+    rows = final_reads(tables.reads)
+    if not rows:
+        raise StudyError(f"{study.path}: nobody has answered a case that counts yet.")
+    if len({row.truth for row in rows}) < 2:
+        raise StudyError(
+            f"{study.path}: only cases of one kind (with or without disease) were read yet; "
+            "nothing can be compared."
+        )
+
+
+def _analysed(
+    study: StudyFolder, tables: StudyTables, said: ModelReads | None, settings: Settings
+) -> StudyAnalysis:
+    rows = final_reads(tables.reads)
+    probabilities = said.probabilities if said else None
+    try:
+        ratings = analyse_readers(_reads(rows), probabilities, settings=settings)
+    except ParameterError as error:
+        raise StudyError(f"{study.path}: cannot be analysed yet: {error}") from error
+    # Readers say yes or no themselves: their decisions are not read off their confidences.
+    of_decisions = _reads(rows, decided=True)
+    yes_or_no = decisions(
+        of_decisions, at=1.0, model=_model_row(of_decisions, said), model_at=settings.model_at,
+        level=settings.level, draws=settings.draws, seed=settings.seed,
+    )  # fmt: skip
+    ratings = replace(ratings, decisions=yes_or_no)
+    marked, notes = _of_marks(tables, rows, settings)
+    title = study.protocol.title
+    return StudyAnalysis(
+        title=f"{title} ({tables.warning})" if tables.warning else title,
+        tables=tables, ratings=ratings, marked=marked, model=said, notes=notes,
+    )  # fmt: skip
+
+
+def _reads(rows: Sequence[ReadRow], *, decided: bool = False) -> Reads:
+    return Reads.of(
+        [
+            Read(
+                reader=row.reader,
+                modality=row.modality,
+                case=row.case,
+                rating=float(row.decision if decided else row.rating),
+                seconds=row.active_s,
+            )
+            for row in rows
+        ],
+        {row.case: bool(row.truth) for row in rows},
+    )
+
+
+def _model_row(reads: Reads, said: ModelReads | None) -> Any:
+    if said is None:
+        return None
+    return np.array([said.probabilities.get(case, np.nan) for case in reads.cases])
+
+
+def _of_marks(
+    tables: StudyTables, rows: Sequence[ReadRow], settings: Settings
+) -> tuple[ReaderAnalysis | None, tuple[str, ...]]:
+    """WAFROC of the marks, on the cases whose metastases are known."""
+    known = tables.lesions
+    cases = {row.case for row in rows}
+    unknown = cases - known.keys()
+    notes = []
+    if unknown:
+        notes.append(
+            f"marks of {len(unknown)} cases are not judged: nobody knows where their metastases are"
+        )
+    judged = [row for row in rows if row.case in known]
+    if not any(known[row.case] for row in judged):
+        return None, (*notes, "no mask of a metastasis: marks are exported, not analysed")
+    marks = [
+        Mark(
+            reader=mark.reader,
+            modality=mark.modality,
+            case=mark.case,
+            lesion=None if mark.lesion is None else str(mark.lesion),
+            rating=float(mark.rating),
+        )
+        for mark in tables.marks
+        if mark.final and not mark.training and mark.case in known
+    ]
+    lesions = {
+        case: {str(number): 1.0 for number in range(1, known[case] + 1)}
+        for case in dict.fromkeys(row.case for row in judged)
+    }
+    try:
+        marked = MarkedReads.of(
+            marks,
+            lesions,
+            readers=dict.fromkeys(row.reader for row in judged),
+            modalities=dict.fromkeys(row.modality for row in judged),
+            read=[(row.modality, row.reader, row.case) for row in judged],
+        )
+        return analyse_readers(marked, settings=settings), tuple(notes)
+    except ParameterError as error:
+        return None, (*notes, f"the marks cannot be analysed: {error}")
+
+
+def _write(found: StudyAnalysis, folder: Path) -> None:
+    model = found.model.model_id if found.model else ""
+    write_analysis(found.ratings, folder, source=found.title, model=model)
+    if found.marked is not None:
+        scratch = folder / "marks"
+        write_analysis(found.marked, scratch, source=found.title)
+        for name, target in (("analysis.json", "marks.json"), ("froc.png", "froc.png")):
+            if (scratch / name).is_file():
+                (scratch / name).replace(folder / target)
+        for leftover in scratch.iterdir():
+            leftover.unlink()
+        scratch.rmdir()
+    rows = final_reads(found.tables.reads)
+    draw_times(_times(rows), found.model, folder / "times.png")
+    for name, title in _FIGURES.items():
+        if (folder / name).is_file():
+            with_title(folder / name, f"{title}: {found.title}")
+    _say_in_files(found, folder)
+    write_page(_page(found, folder), folder / "index.html")
+
+
+def _times(rows: Sequence[ReadRow]) -> dict[str, tuple[list[float], list[float]]]:
+    """Gross and active seconds of each reader and modality."""
+    several = len({row.modality for row in rows}) > 1
+    times: dict[str, tuple[list[float], list[float]]] = defaultdict(lambda: ([], []))
+    for row in rows:
+        if row.gross_s is not None and row.active_s is not None:
+            name = f"{row.reader}, {row.modality}" if several else row.reader
+            times[name][0].append(row.gross_s)
+            times[name][1].append(row.active_s)
+    return dict(times)
+
+
+def _say_in_files(found: StudyAnalysis, folder: Path) -> None:
+    """Put the title, with what it must say, into every file that others write."""
+    for name in ("analysis.json", "marks.json"):
+        file = folder / name
+        if not file.is_file():
+            continue
+        content = {
+            "title": found.title,
+            "notice": NOTICE,
+            "simulated_readers": found.tables.simulated_readers,
+            "simulated_scans": found.tables.simulated_scans,
+            **json.loads(file.read_text(encoding="utf-8")),
+        }
+        if found.model is not None and name == "analysis.json":
+            content["model_seconds"] = {
+                "machine": found.model.machine,
+                "seconds": found.model.seconds,
+            }
+        file.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    sentences = folder / "sentences.txt"
+    text = sentences.read_text(encoding="utf-8")
+    sentences.write_text(f"{found.title}\n\n{text}", encoding="utf-8")
+    _title_sheets(folder / "analysis.xlsx", found.title)
+
+
+def _title_sheets(file: Path, title: str) -> None:
+    from openpyxl import load_workbook
+    from openpyxl.styles import Font
+
+    book = load_workbook(file)
+    for sheet in book.worksheets:
+        sheet.insert_rows(1)
+        cell = sheet.cell(1, 1, f"{title}. {NOTICE}")
+        cell.font = Font(bold=True)
+        cell.data_type = "s"
+        sheet.freeze_panes = "A3"
+    book.save(file)
+
+
+def _page(found: StudyAnalysis, folder: Path) -> AnalysisPage:
+    figures = tuple(
+        (f"{title}: {found.title}", folder / name)
+        for name, title in _FIGURES.items()
+        if (folder / name).is_file()
+    )
+    sentences = (folder / "sentences.txt").read_text(encoding="utf-8").splitlines()[2:]
+    said = [str(note.text) for note in found.ratings.notes]
+    said += [str(note.text) for note in found.marked.notes] if found.marked else []
+    return AnalysisPage(
+        title=found.title,
+        notice=NOTICE,
+        warning=found.tables.warning,
+        sentences=tuple(line for line in sentences if line),
+        tables=tables_of(
+            found.ratings, found.marked, found.model, found.tables.timing, found.tables.warning
+        ),
+        figures=figures,
+        notes=tuple(dict.fromkeys([*found.notes, *said])),
+    )

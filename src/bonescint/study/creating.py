@@ -1,0 +1,341 @@
+"""Making a study: sample, pictures, truth apart, accounts with their orders."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import os
+import secrets
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.orm import Session
+
+from bonescint.cohort import Manifest, read_manifest, read_truth
+from bonescint.scan import BonescintError, Case, FocusKind, InputError, OutputError, Scan, Split
+from bonescint.study.errors import StudyError
+from bonescint.study.folder import (
+    STORE_FILE,
+    StudyFolder,
+    opaque_token,
+    write_private,
+)
+from bonescint.study.model_output import Outputs
+from bonescint.study.pictures import Picture
+from bonescint.study.protocol import SecondSession, StudyProtocol
+from bonescint.study.readers_file import Reader, read_readers
+from bonescint.study.sampling import Sample, draw_sample
+from bonescint.study.store.accounts import INVITATION_S, Role, add_account, invite
+from bonescint.study.store.database import Store
+from bonescint.study.store.filling import (
+    ModelIdentity,
+    PreparedCase,
+    assign_sessions,
+    fill_store,
+)
+
+if TYPE_CHECKING:
+    from bonescint.model import ModelFolder
+
+_ADMINISTRATOR = Reader(reader="admin", name="Administrator")
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyOptions:
+    """What a new study is like.
+
+    Attributes:
+        title: shown to readers.
+        sample: number of cases; every patient of the split if `None`.
+        balanced: as many with as without disease.
+        seed: of the sample and of every order.
+        split: to draw from; `None` for all.
+        training: number of training cases.
+        second_session: none, repeat or aided.
+        washout_days: before the second session.
+        revisions: whether answers may be changed until the session is finished.
+        database: URL of a PostgreSQL database; SQLite in the folder if empty.
+        invitation_days: how long invitation links hold.
+        simulated_readers: the readers are programs; everything made of their answers says so.
+    """
+
+    title: str = "Reader study"
+    sample: int | None = None
+    balanced: bool = False
+    seed: int = 0
+    split: Split | None = Split.TEST
+    training: int = 2
+    second_session: SecondSession = SecondSession.NONE
+    washout_days: float = 28.0
+    revisions: bool = False
+    database: str = ""
+    invitation_days: float = INVITATION_S / 86_400
+    simulated_readers: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "second_session", SecondSession(self.second_session))
+        if self.split is not None:
+            object.__setattr__(self, "split", Split(self.split))
+
+
+def create_study(
+    folder: Path | str,
+    cohort: Path | str,
+    readers: Path | str | Sequence[Reader],
+    options: StudyOptions | None = None,
+    *,
+    model: Path | str | ModelFolder | None = None,
+    progress: Progress | None = None,
+) -> StudyFolder:
+    """Make a study folder from a cohort and a table of readers.
+
+    The scans are read once and stored as raw pixels under opaque identifiers; truth, the
+    model's output and invitations lie in `private/`, which only the folder's owner may enter.
+    The folder is made beside its place and renamed into it: it is there whole or not at all.
+
+    Args:
+        folder: to be made.
+        cohort: a manifest, or a folder that holds one.
+        readers: a table of readers, or the readers.
+        options: what the study is like.
+        model: for an aided second session; the shipped one if `None`.
+        progress: called with the number of scans done and of all.
+
+    Returns:
+        The study; invitation links stand in `private/invitations.csv`.
+
+    Raises:
+        InputError: the cohort or the readers cannot be used; every scan that cannot be read
+            is named.
+        OutputError: the folder cannot be made.
+        StudyError: the database cannot be used, or holds a study already.
+    """
+    options = options or StudyOptions()
+    target = Path(folder)
+    people = read_readers(readers) if isinstance(readers, Path | str) else tuple(readers)
+    _refuse_administrators_name(people)
+    manifest = read_manifest(cohort)
+    sample = draw_sample(
+        manifest, count=options.sample, balanced=options.balanced, training=options.training,
+        split=options.split, seed=options.seed,
+    )  # fmt: skip
+    protocol = StudyProtocol(
+        title=options.title, seed=options.seed, cases=len(sample.reading),
+        training_cases=len(sample.training), second_session=options.second_session,
+        washout_days=options.washout_days, revisions=options.revisions,
+    )  # fmt: skip
+    _require_files(manifest, sample)
+    with _made_beside(target) as beside:
+        study = StudyFolder(
+            path=beside, study_id=secrets.token_hex(8), protocol=protocol,
+            simulated_scans=_never_lived(sample),
+        )  # fmt: skip
+        _write_settings(study, options)
+        outputs = Outputs.of(model) if options.second_session is SecondSession.AIDED else None
+        with outputs or _nothing():
+            cases = _prepare(study, manifest, sample, outputs, progress)
+        identity = outputs.identity if outputs else ModelIdentity()
+        _fill(study, options, people, cases, identity)
+    return replace(study, path=target)
+
+
+def _refuse_administrators_name(people: Sequence[Reader]) -> None:
+    for reader in people:
+        if reader.reader.casefold() == "admin" or reader.name.casefold() == "administrator":
+            raise InputError(
+                "readers", "the name 'admin' is the administrator's", "Choose another name"
+            )
+
+
+def _require_files(manifest: Manifest, sample: Sample) -> None:
+    missing = [
+        case.file or f"(no file for {case.scan_id})"
+        for case in (*sample.reading, *sample.training)
+        if not case.file or not manifest.path(case).exists()
+    ]
+    if missing:
+        shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if missing[5:] else "")
+        raise InputError(
+            manifest.folder, f"{len(missing)} scans are not there: {shown}", "Correct the manifest"
+        )
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield
+
+
+@contextmanager
+def _made_beside(target: Path) -> Iterator[Path]:
+    """A folder to fill, renamed to `target` at the end and removed after an error."""
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise OutputError(f"{target}: exists already. Choose another place for the study.")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    except OSError as error:
+        raise OutputError(f"{target}: cannot be written ({error.strerror}).") from error
+    try:
+        yield beside
+        if target.exists():
+            target.rmdir()
+        beside.replace(target)
+    except OSError as error:
+        raise OutputError(f"{target}: cannot be written ({error.strerror}).") from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _never_lived(sample: Sample) -> bool:
+    """Whether every case is of a simulated patient, as simulated cohorts name them."""
+    return all(c.patient_id.startswith("anatomy-") for c in (*sample.reading, *sample.training))
+
+
+def _write_settings(study: StudyFolder, options: StudyOptions) -> None:
+    study.images.mkdir()
+    study.private.mkdir(mode=0o700)
+    write_private(study.private / "secret.key", secrets.token_bytes(32))
+    if options.database:
+        write_private(study.private / "database.url", options.database.encode())
+    text = json.dumps(study.describe(), indent=1) + "\n"
+    (study.path / "study.json").write_text(text, encoding="utf-8")
+
+
+def _prepare(
+    study: StudyFolder,
+    manifest: Manifest,
+    sample: Sample,
+    outputs: Outputs | None,
+    progress: Progress | None,
+) -> list[PreparedCase]:
+    """Write every picture, its truth apart, and the model's output; name all that fail."""
+    from bonescint.dicom import read
+
+    secret = study.secret()
+    prepared: list[PreparedCase] = []
+    truths: dict[str, dict[str, Any]] = {}
+    problems: list[str] = []
+    both = [(case, False) for case in sample.reading] + [(case, True) for case in sample.training]
+    for number, (case, training) in enumerate(both, start=1):
+        token = opaque_token(secret, case.scan_id)
+        try:
+            scan = read(manifest.path(case))
+            prepared.append(_write_picture(study, scan, token, training=training))
+            truths[token] = _write_truth(study, manifest, case, token, training=training)
+            if outputs is not None:
+                outputs.write(study.model_file(token), scan)
+        except BonescintError as error:
+            problems.append(str(error))
+        if progress is not None:
+            progress(number, len(both))
+    if problems:
+        first = " ".join(problems[:5])
+        raise InputError(
+            manifest.folder,
+            f"{len(problems)} of {len(both)} scans cannot be used: {first.rstrip('.')}",
+            "Correct the cohort, or draw another sample",
+        )
+    content = {"schema_version": 1, "cases": truths}
+    write_private(study.truth_file, json.dumps(content, indent=1).encode())
+    return prepared
+
+
+def _write_picture(study: StudyFolder, scan: Scan, token: str, *, training: bool) -> PreparedCase:
+    picture = Picture.of(scan)
+    file = study.image_file(token)
+    file.write_bytes(picture.compressed())
+    # Files in the order they were written would tell the order of the manifest.
+    os.utime(file, (0, 0))
+    return PreparedCase(
+        token=token, training=training, picture=picture.facts, image_sha256=picture.sha256
+    )
+
+
+def _write_truth(
+    study: StudyFolder, manifest: Manifest, case: Case, token: str, *, training: bool
+) -> dict[str, Any]:
+    foci: list[dict[str, Any]] = []
+    content = b""
+    if case.truth:
+        path = manifest.folder / case.truth
+        truth = read_truth(path)
+        if truth.positive is not case.positive:
+            raise InputError(path, "contradicts the manifest's label", "Correct one of them")
+        content = path.read_bytes()
+        write_private(study.masks_file(token), content)
+        foci = [
+            {"view": focus.view.value, "row": focus.row, "column": focus.column}
+            for focus in truth.foci
+            if focus.kind is FocusKind.METASTASIS
+        ]
+    if training:
+        shown = {"positive": case.positive, "foci": foci}
+        write_private(study.feedback_file(token), json.dumps(shown).encode())
+    return {
+        "scan_id": case.scan_id,
+        "patient_id": case.patient_id,
+        "centre": case.centre,
+        "split": case.split.value,
+        "positive": case.positive,
+        "training": training,
+        "source": str(manifest.path(case).resolve()),
+        "foci": foci,
+        "truth_sha256": hashlib.sha256(content).hexdigest() if content else "",
+    }
+
+
+def _fill(
+    study: StudyFolder,
+    options: StudyOptions,
+    people: Sequence[Reader],
+    cases: Sequence[PreparedCase],
+    model: ModelIdentity,
+) -> None:
+    url = options.database or f"sqlite:///{(study.path / STORE_FILE).resolve()}"
+    with Store(url) as store:
+        if not store.is_empty():
+            raise StudyError("The database holds a study already. Give an empty one.")
+        store.upgrade()
+        with store.writing() as db:
+            now = time.time()
+            fill_store(
+                db, study_id=study.study_id, protocol=study.protocol, cases=cases, model=model,
+                simulated_scans=study.simulated_scans, now=now,
+            )  # fmt: skip
+            lines = _add_people(db, study, options, people, now)
+        write_invitations(study, lines)
+
+
+def _add_people(
+    db: Session, study: StudyFolder, options: StudyOptions, people: Sequence[Reader], now: float
+) -> list[tuple[str, str, str, float]]:
+    lasts_s = options.invitation_days * 86_400
+    lines = []
+    for reader, role in [(_ADMINISTRATOR, Role.ADMINISTRATOR)] + [(p, Role.READER) for p in people]:
+        simulated = options.simulated_readers and role is Role.READER
+        account = add_account(db, reader, role=role, now=now, simulated=simulated)
+        if role is Role.READER:
+            assign_sessions(db, account, study.protocol, now=now)
+        token = invite(db, account, now=now, lasts_s=lasts_s)
+        lines.append((reader.reader, reader.name, f"/invitation/{token}", now + lasts_s))
+    return lines
+
+
+def write_invitations(study: StudyFolder, lines: Sequence[tuple[str, str, str, float]]) -> None:
+    """Write the links that were made last: reader, name, path on the server, end."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    writer.writerow(["reader", "name", "link", "expires"])
+    for reader, name, link, expires_s in lines:
+        until = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(expires_s))
+        writer.writerow([reader, name, link, until])
+    write_private(study.invitations_file, buffer.getvalue().encode())

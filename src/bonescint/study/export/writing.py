@@ -1,0 +1,220 @@
+"""Writing the tables: one workbook, CSV files, `.imrmc`."""
+
+from __future__ import annotations
+
+import csv
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from bonescint.scan import MissingExtraError, OutputError
+from bonescint.study.errors import StudyError
+from bonescint.study.export.collecting import NOTICE, StudyTables, collect
+from bonescint.study.export.rows import TABLES, DictionaryRow, ReadRow, Row, data_dictionary
+from bonescint.study.folder import StudyFolder, open_study
+
+RADIUS_MM = 15.0
+_MOST_ROWS = 1_048_000  # Excel's limit, with the header
+_FORBIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+_WIDEST = 48
+
+
+def export_study(
+    folder: Path | str | StudyFolder, out: Path | str, *, radius_mm: float = RADIUS_MM
+) -> Path:
+    """Write everything that was read.
+
+    Written to `out`: `study.xlsx` with a sheet a table, the same tables as CSV, `reads.csv` in
+    the form that `bonescint readers analyse` takes as `analysis-reads.csv`, and `study.imrmc`.
+
+    Args:
+        folder: of the study.
+        out: a folder that is not there yet or holds an earlier export.
+        radius_mm: within which a mark hits a metastasis.
+
+    Returns:
+        The folder.
+
+    Raises:
+        StudyError: the study cannot be read, or nobody answered anything yet.
+        OutputError: the folder cannot be written.
+    """
+    study = folder if isinstance(folder, StudyFolder) else open_study(folder)
+    target = Path(out)
+    _require_free(target)
+    with study.open_store() as store:
+        tables = collect(study, store, radius_mm=radius_mm)
+    if not tables.reads:
+        raise StudyError(f"{study.path}: nobody has answered a case yet.")
+    return written_whole(target, lambda beside: _write_all(tables, study, beside))
+
+
+def _write_all(tables: StudyTables, study: StudyFolder, folder: Path) -> None:
+    for name, rows in tables.by_name().items():
+        _write_csv(folder / f"{name}.csv", TABLES[name], rows)
+    _write_csv(folder / "data-dictionary.csv", DictionaryRow, data_dictionary())
+    write_workbook(tables, folder / "study.xlsx", title=study.protocol.title)
+    write_analysis_reads(tables.reads, folder / "analysis-reads.csv")
+    write_imrmc(tables.reads, folder / "study.imrmc", title=_title(tables, study.protocol.title))
+
+
+def _title(tables: StudyTables, title: str) -> str:
+    return f"{title} ({tables.warning})" if tables.warning else title
+
+
+def _require_free(target: Path) -> None:
+    if target.exists() and not target.is_dir():
+        raise OutputError(f"{target}: is a file. Choose another place.")
+    ours = (target / "data-dictionary.csv").is_file() or (target / "analysis.json").is_file()
+    if target.is_dir() and any(target.iterdir()) and not ours:
+        raise OutputError(f"{target}: holds something else. Choose another place.")
+
+
+def written_whole(target: Path, write: Callable[[Path], None]) -> Path:
+    """Fill a folder beside its place, then move it there; an earlier one is replaced.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    _require_free(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    except OSError as error:
+        raise OutputError(f"{target}: cannot be written ({error.strerror}).") from error
+    try:
+        write(beside)
+        beside.chmod(0o755)
+        if target.exists():
+            shutil.rmtree(target)
+        beside.replace(target)
+    except OSError as error:
+        raise OutputError(f"{target}: cannot be written ({error.strerror}).") from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return target
+
+
+def _write_csv(file: Path, kind: type[Row], rows: Sequence[Row]) -> None:
+    with file.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow([column.name for column in kind.columns()])
+        for row in rows:
+            writer.writerow([_plain(value) for value in row.cells()])
+
+
+def _plain(value: object) -> object:
+    """A cell that no spreadsheet takes for a formula; booleans as 0 and 1."""
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
+        return f"'{value}"
+    return value
+
+
+def write_workbook(tables: StudyTables, file: Path, *, title: str) -> None:
+    """Write every table as a sheet, with a first sheet that says what the workbook is.
+
+    Raises:
+        MissingExtraError: openpyxl is not installed.
+    """
+    try:
+        from openpyxl import Workbook
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("openpyxl", "study") from error
+    book = Workbook(write_only=True)
+    lines = [[_title(tables, title)], [NOTICE]]
+    if tables.simulated_readers:
+        lines.append(["The readers are programs. Nothing here says how physicians read."])
+    lines.append(["Every column is explained on the sheet 'data dictionary'."])
+    sheets: dict[str, tuple[type[Row], Sequence[Row]]] = {
+        name: (TABLES[name], rows) for name, rows in tables.by_name().items()
+    }
+    sheets["data dictionary"] = (DictionaryRow, data_dictionary())
+    for name, (_, rows) in sheets.items():
+        if len(rows) > _MOST_ROWS:
+            lines.append([f"Only the first {_MOST_ROWS} rows of '{name}' fit; the CSV has all."])
+    about = book.create_sheet("about")
+    about.column_dimensions["A"].width = 100
+    for number, line in enumerate(lines):
+        about.append([_cell(about, value, bold=number == 0) for value in line])
+    for name, (kind, rows) in sheets.items():
+        _write_sheet(book, name, kind, rows[:_MOST_ROWS])
+    book.save(file)
+
+
+def _write_sheet(book: Any, name: str, kind: type[Row], rows: Sequence[Row]) -> None:
+    sheet = book.create_sheet(name)
+    sheet.freeze_panes = "A2"
+    columns = [column.name for column in kind.columns()]
+    for number, column in enumerate(columns):
+        texts = [str(row.cells()[number]) for row in rows[:200]]
+        width = max([len(column), *map(len, texts)]) + 2
+        sheet.column_dimensions[_letters(number)].width = min(width, _WIDEST)
+    sheet.append([_cell(sheet, column, bold=True) for column in columns])
+    for row in rows:
+        sheet.append([_cell(sheet, value) for value in row.cells()])
+
+
+def _letters(number: int) -> str:
+    from openpyxl.utils import get_column_letter
+
+    return str(get_column_letter(number + 1))
+
+
+def _cell(sheet: Any, value: object, *, bold: bool = False) -> Any:
+    """A cell; text stays text, whatever it begins with."""
+    if not isinstance(value, str):
+        return int(value) if isinstance(value, bool) else value
+    from openpyxl.cell import WriteOnlyCell
+    from openpyxl.styles import Font
+
+    cell = WriteOnlyCell(sheet, value=_FORBIDDEN.sub("", value)[:32_000])
+    cell.data_type = "s"
+    if bold:
+        cell.font = Font(bold=True)
+    return cell
+
+
+def final_reads(reads: Sequence[ReadRow]) -> list[ReadRow]:
+    """The answers that count: last versions, without training."""
+    return [row for row in reads if row.final and not row.training]
+
+
+def write_analysis_reads(reads: Sequence[ReadRow], file: Path) -> None:
+    """Write the answers that count, as `bonescint readers analyse` takes them."""
+    with file.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["reader", "modality", "case", "truth", "rating", "decision", "seconds"])
+        for row in final_reads(reads):
+            seconds = "" if row.active_s is None else f"{row.active_s:.3f}"
+            writer.writerow(
+                [row.reader, row.modality, row.case, row.truth, row.rating, row.decision, seconds]
+            )
+
+
+def write_imrmc(reads: Sequence[ReadRow], file: Path, *, title: str) -> None:
+    """Write the answers that count in iMRMC's list mode (FDA): reader, case, modality, score.
+
+    The truth stands in rows of the reader `-1` and the modality `0`: 0 without disease, 1 with.
+    """
+    rows = final_reads(reads)
+    truth = {row.case: row.truth for row in rows}
+    modalities = list(dict.fromkeys(row.modality for row in rows))
+    readers = list(dict.fromkeys(row.reader for row in rows))
+    without = sum(value == 0 for value in truth.values())
+    lines = [
+        title,
+        NOTICE,
+        f"N0: {without}",
+        f"N1: {len(truth) - without}",
+        f"NR: {len(readers)}",
+        f"NM: {len(modalities)}",
+        "BEGIN DATA:",
+    ]
+    lines += [f"-1,{case},0,{value}" for case, value in truth.items()]
+    lines += [f"{row.reader},{row.case},{row.modality},{row.rating}" for row in rows]
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")

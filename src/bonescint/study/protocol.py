@@ -1,0 +1,129 @@
+"""How a study is to be read: fixed before the first reader signs in, and hashed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from enum import StrEnum
+from typing import Any
+
+from bonescint.scan import ParameterError
+from bonescint.scan.checked import check_number, check_text, check_whole
+
+_MOST_CASES = 100_000
+
+
+class SecondSession(StrEnum):
+    """What happens after the wash-out."""
+
+    NONE = "none"
+    REPEAT = "repeat"
+    AIDED = "aided"
+
+
+class Stage(StrEnum):
+    """Which of a case's answers: before or after the model's output was shown."""
+
+    UNAIDED = "unaided"
+    AIDED = "aided"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyProtocol:
+    """What every reader of a study is asked, and under which conditions.
+
+    Attributes:
+        title: shown to readers.
+        seed: of the sample and of every reader's order.
+        cases: number of cases that count.
+        training_cases: read first, with feedback, left out of the analysis.
+        second_session: none, the same again, or with the model's output.
+        washout_days: between the end of the first session and the second.
+        revisions: whether an answer may be changed until the session is finished; every
+            version is kept.
+        idle_s: without any input for so long, time no longer counts as active.
+        break_every_min: after so long a break is suggested.
+        least_width_px: narrower windows are refused, in CSS pixels.
+        least_height_px: lower windows are refused, in CSS pixels.
+        question: that yes or no answers.
+        closing_text: shown when a session is finished.
+
+    Raises:
+        ParameterError: a value that cannot be used.
+    """
+
+    title: str
+    seed: int
+    cases: int
+    training_cases: int = 2
+    second_session: SecondSession = SecondSession.NONE
+    washout_days: float = 28.0
+    revisions: bool = False
+    idle_s: float = 60.0
+    break_every_min: float = 45.0
+    least_width_px: int = 1180
+    least_height_px: int = 560
+    question: str = "Metastatic bone disease?"
+    closing_text: str = "Thank you. Your answers are stored; you can close this window."
+
+    def __post_init__(self) -> None:
+        for name in ("title", "question", "closing_text"):
+            check_text(self, name)
+            if not getattr(self, name).strip():
+                raise ParameterError(name, "StudyProtocol", "a line of text", "")
+        check_whole(self, "seed", 0, 2**63 - 1)
+        check_whole(self, "cases", 1, _MOST_CASES)
+        check_whole(self, "training_cases", 0, 100)
+        check_number(self, "washout_days", 0, 3650)
+        check_number(self, "idle_s", 5, 3600)
+        check_number(self, "break_every_min", 1, 1440)
+        check_whole(self, "least_width_px", 320, 10_000)
+        check_whole(self, "least_height_px", 200, 10_000)
+        object.__setattr__(self, "second_session", SecondSession(self.second_session))
+
+    @property
+    def sessions(self) -> int:
+        """Number of reading sessions of each reader."""
+        return 1 if self.second_session is SecondSession.NONE else 2
+
+    def is_aided(self, number: int) -> bool:
+        """Whether a session (1 or 2) shows the model's output."""
+        return number > 1 and self.second_session is SecondSession.AIDED
+
+    def stages(self, number: int) -> tuple[Stage, ...]:
+        """The answers that each case of a session needs, in their order."""
+        return (Stage.UNAIDED, Stage.AIDED) if self.is_aided(number) else (Stage.UNAIDED,)
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready, in the attributes' order."""
+        return {**asdict(self), "second_session": self.second_session.value}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> StudyProtocol:
+        """Rebuild a protocol from `to_json`'s dictionary.
+
+        Examples:
+            >>> protocol = StudyProtocol(title="A study", seed=7, cases=134)
+            >>> StudyProtocol.from_json(protocol.to_json()) == protocol
+            True
+        """
+        known = {field.name for field in fields(cls)}
+        return cls(**{name: value for name, value in content.items() if name in known})
+
+    @property
+    def sha256(self) -> str:
+        """Hash of everything above."""
+        return sha256_of(self.to_json())
+
+
+def sha256_of(content: object) -> str:
+    """Hash of JSON-ready content, whatever the order of its keys.
+
+    Examples:
+        >>> sha256_of({"a": 1, "b": 2}) == sha256_of({"b": 2, "a": 1})
+        True
+    """
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()

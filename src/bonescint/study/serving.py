@@ -1,0 +1,129 @@
+"""Serving a study: until it is stopped, or as a context manager beside other work."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bonescint.scan import OutputError
+from bonescint.study.errors import StudyError
+from bonescint.study.folder import StudyFolder, open_study
+from bonescint.study.web.app import study_app
+from bonescint.study.web.settings import ServeSettings
+
+if TYPE_CHECKING:
+    import uvicorn
+
+_STARTS_WITHIN_S = 30.0
+
+
+def serve_study(
+    folder: Path | str | StudyFolder,
+    settings: ServeSettings | None = None,
+    *,
+    ready: Callable[[str], None] | None = None,
+) -> None:
+    """Serve a study until Ctrl-C.
+
+    Args:
+        folder: of the study.
+        settings: where; on loopback's port 8000 if `None`.
+        ready: called with the address once the server listens.
+
+    Raises:
+        StudyError: the folder or its store cannot be used.
+        OutputError: the port is taken.
+    """
+    study = folder if isinstance(folder, StudyFolder) else open_study(folder)
+    settings = settings or ServeSettings()
+    with study.open_store() as store, _listening(settings) as listener:
+        server = _server(study_app(study, store, settings), settings)
+        if ready is not None:
+            ready(address_of(listener, settings))
+        server.run(sockets=[listener])
+
+
+@contextmanager
+def running_study(
+    folder: Path | str | StudyFolder, settings: ServeSettings | None = None
+) -> Iterator[str]:
+    """Serve a study in a thread of this process.
+
+    Args:
+        folder: of the study.
+        settings: where; on any free port of loopback if `None`.
+
+    Yields:
+        The address, such as `http://127.0.0.1:8000`.
+    """
+    study = folder if isinstance(folder, StudyFolder) else open_study(folder)
+    settings = settings or ServeSettings(port=0)
+    with study.open_store() as store, _listening(settings) as listener:
+        server = _server(study_app(study, store, settings), settings)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        try:
+            _await_start(server, thread)
+            yield address_of(listener, settings)
+        finally:
+            server.should_exit = True
+            thread.join(timeout=_STARTS_WITHIN_S)
+
+
+def _await_start(server: uvicorn.Server, thread: threading.Thread) -> None:
+    deadline = time.monotonic() + _STARTS_WITHIN_S
+    while not server.started:
+        if not thread.is_alive() or time.monotonic() > deadline:
+            raise StudyError("The server did not start.")
+        time.sleep(0.01)
+
+
+def address_of(listener: socket.socket, settings: ServeSettings) -> str:
+    """The address that a browser on this machine, or behind the given name, opens."""
+    port = listener.getsockname()[1]
+    host = settings.names[0] if settings.names else settings.host
+    host = f"[{host}]" if ":" in host else host
+    return f"{settings.scheme}://{host}:{port}"
+
+
+@contextmanager
+def _listening(settings: ServeSettings) -> Iterator[socket.socket]:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((settings.host, settings.port))
+            listener.listen(512)
+        except OSError as error:
+            raise OutputError(
+                f"{settings.host}:{settings.port}: cannot listen there "
+                f"({error.strerror or error}). Choose another --port."
+            ) from error
+        yield listener
+    finally:
+        listener.close()
+
+
+def _server(app: object, settings: ServeSettings) -> uvicorn.Server:
+    import uvicorn
+
+    config = uvicorn.Config(
+        app,  # type: ignore[arg-type]
+        log_level="warning",
+        access_log=False,  # invitations' tokens stand in addresses
+        server_header=False,
+        proxy_headers=settings.behind_proxy,
+        ssl_certfile=str(settings.certificate) if settings.certificate else None,
+        ssl_keyfile=str(settings.key) if settings.key else None,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=5,
+        ws="none",
+        lifespan="off",
+    )
+    return uvicorn.Server(config)

@@ -1,0 +1,195 @@
+"""What a simulated reader answers: stated skill, threshold and speed."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import ndtr
+
+from bonescint.scan.checked import check_number
+from bonescint.study.folder import StudyFolder
+from bonescint.study.store.database import Store
+from bonescint.study.store.tables import StudyCase
+
+_SHARED = 0.35
+_SECOND_LOOK = 1.6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulatedReader:
+    """A reader who is a program.
+
+    The binormal model: a case is perceived as `skill` times its truth plus noise of variance
+    1, of which a share is common to all readers (cases that are difficult for everybody). The
+    area under the ROC curve is then Phi(skill / sqrt 2) (Green and Swets 1966).
+
+    Attributes:
+        reader: short name of the account.
+        skill: distance between the means of cases with and without disease, in standard
+            deviations of the noise.
+        threshold: confidence, 0 to 100, from which the reader answers yes.
+        seconds: median time a case; times are lognormal.
+        trust: how far the model's output moves the reader in an aided session, 0 to 1.
+    """
+
+    reader: str
+    skill: float = 1.8
+    threshold: float = 50.0
+    seconds: float = 14.0
+    trust: float = 0.5
+
+    def __post_init__(self) -> None:
+        check_number(self, "skill", 0, 10)
+        check_number(self, "threshold", 0, 100)
+        check_number(self, "seconds", 0.01, 3600)
+        check_number(self, "trust", 0, 1)
+
+    @property
+    def area(self) -> float:
+        """The area under the ROC curve that the reader has on endless cases.
+
+        Examples:
+            >>> round(SimulatedReader(reader="r1", skill=1.8).area, 3)
+            0.898
+        """
+        return float(ndtr(self.skill / math.sqrt(2)))
+
+    def text(self) -> str:
+        """For people: skill, threshold and speed."""
+        return (
+            f"{self.reader}: AUC {self.area:.3f} (skill {self.skill:.2f}), yes from "
+            f"{self.threshold:.0f}, median {self.seconds:.0f} s a case"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseTruth:
+    """What a simulated reader knows of a case, and then sees through noise.
+
+    Attributes:
+        positive: whether there is metastatic bone disease.
+        foci: view, row and column of each metastasis.
+    """
+
+    positive: bool
+    foci: tuple[tuple[str, float, float], ...] = ()
+
+
+def truth_by_picture(study: StudyFolder, store: Store) -> dict[str, CaseTruth]:
+    """What is true of each picture, by the hash of its pixels.
+
+    Simulated readers get no more from the server than others do: they recognise a case by the
+    pixels that they are shown.
+    """
+    truths = study.truth()
+    with store.reading() as db:
+        hashes = {case.image_sha256: case.token for case in db.query(StudyCase)}
+    return {image: case_truth(truths[token]) for image, token in hashes.items()}
+
+
+def case_truth(entry: Mapping[str, Any]) -> CaseTruth:
+    """A case's truth out of the study's file of truths."""
+    foci = tuple((f["view"], float(f["row"]), float(f["column"])) for f in entry["foci"])
+    return CaseTruth(positive=bool(entry["positive"]), foci=foci)
+
+
+def reader_panel(count: int, *, seed: int = 1) -> tuple[SimulatedReader, ...]:
+    """A panel of readers who differ in skill, threshold and speed.
+
+    Args:
+        count: of readers, called `sim-1`, `sim-2`, ...
+        seed: same seed, same panel.
+    """
+    rng = np.random.default_rng([seed, 61])
+    return tuple(
+        SimulatedReader(
+            reader=f"sim-{number}",
+            skill=round(float(np.clip(rng.normal(1.8, 0.35), 0.6, 3.0)), 2),
+            threshold=round(float(np.clip(rng.normal(50, 9), 20, 80))),
+            seconds=round(float(np.exp(rng.normal(math.log(13), 0.35))), 1),
+            trust=round(float(rng.uniform(0.2, 0.8)), 2),
+        )
+        for number in range(1, count + 1)
+    )
+
+
+def answer_of(
+    who: SimulatedReader,
+    truth: CaseTruth,
+    image_sha256: str,
+    picture: Mapping[str, Any],
+    *,
+    session: int,
+    seed: int,
+    model_logit: float | None = None,
+) -> tuple[dict[str, Any], float]:
+    """What a reader answers to a case, and after how many seconds.
+
+    Args:
+        who: the reader.
+        truth: of the case.
+        image_sha256: which case; the same reader, case, session and seed answer the same.
+        picture: rows, columns and views of the picture.
+        session: 1 or 2.
+        seed: of the simulation.
+        model_logit: the model's evidence beyond its threshold, where it is shown.
+
+    Returns:
+        The answer as the interface takes it, and its time in seconds.
+    """
+    common = np.random.default_rng([seed, 62, int(image_sha256[:15], 16)])
+    name = int.from_bytes(hashlib.sha256(who.reader.encode()).digest()[:7], "big")
+    own = np.random.default_rng([seed, 63, name, int(image_sha256[:15], 16), session])
+    noise = math.sqrt(_SHARED) * common.normal() + math.sqrt(1 - _SHARED) * own.normal()
+    seen = who.skill * (float(truth.positive) - 0.5) + noise
+    if model_logit is not None:
+        seen += who.trust * float(np.clip(model_logit, -3, 3)) / 2
+    confidence = round(100 * float(ndtr(seen)))
+    positive = confidence >= who.threshold
+    seconds = who.seconds * float(np.exp(own.normal(0, 0.45))) * (_SECOND_LOOK if positive else 1)
+    marks = _marks(truth, confidence, picture, own, positive=positive)
+    answer = {
+        "positive": positive,
+        "confidence": confidence,
+        "no_focus": not marks,
+        "marks": marks,
+        "comment": "",
+    }
+    return answer, seconds
+
+
+def _marks(
+    truth: CaseTruth,
+    confidence: int,
+    picture: Mapping[str, Any],
+    rng: np.random.Generator,
+    *,
+    positive: bool,
+) -> list[dict[str, Any]]:
+    """True foci are found the likelier the surer the reader is; false ones are anywhere."""
+    rows, columns = int(picture["rows"]), int(picture["columns"])
+    found = []
+    for view, row, column in truth.foci[:20]:
+        if view in picture["views"] and rng.random() < 0.15 + 0.7 * confidence / 100:
+            found.append((view, row + rng.normal(0, 2), column + rng.normal(0, 2), confidence))
+    false = rng.poisson(0.35 if positive else 0.08)
+    if positive and not found:
+        false = max(1, false)
+    views: Sequence[str] = picture["views"]
+    for _ in range(false):
+        where = (rng.uniform(0.1, 0.6) * rows, rng.uniform(0.3, 0.7) * columns)
+        found.append((views[int(rng.integers(len(views)))], *where, confidence - 15))
+    return [
+        {
+            "view": view,
+            "row": round(float(np.clip(row, 0, rows - 1)), 2),
+            "column": round(float(np.clip(column, 0, columns - 1)), 2),
+            "rating": int(np.clip(rating + rng.normal(0, 8), 0, 100)),
+        }
+        for view, row, column, rating in found
+    ]

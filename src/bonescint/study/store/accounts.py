@@ -1,0 +1,277 @@
+"""Accounts, invitations, signing in and out."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import StrEnum
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.orm import Session
+
+from bonescint.study.errors import RefusedError, StudyError
+from bonescint.study.readers_file import Reader, name_key
+from bonescint.study.store.tables import Account, Attempt, Change, Invitation, SignIn
+
+INVITATION_S = 14 * 86_400.0
+SIGN_IN_S = 12 * 3_600.0
+LEAST_PASSWORD = 10
+_LONGEST_PASSWORD = 256
+_MOST_FAILURES = 5
+_MOST_FAILURES_OF_ADDRESS = 60
+_FAILURES_WINDOW_S = 900.0
+_SEEN_EVERY_S = 60.0
+
+# OWASP's second choice for argon2id: 19 MiB, so that many sign-ins at once fit in memory.
+_HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
+# In two threads of their own: the memory allocator keeps what each thread once used, and every
+# thread of the server would come to hold a hash's 19 MiB.
+_HASHING = ThreadPoolExecutor(max_workers=2, thread_name_prefix="password")
+_NOBODY = _HASHER.hash(secrets.token_hex(16))
+
+
+class Role(StrEnum):
+    """What an account may do."""
+
+    READER = "reader"
+    ADMINISTRATOR = "administrator"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visitor:
+    """Who a request comes from.
+
+    Attributes:
+        account_id: number of the account.
+        reader: short name.
+        name: as shown.
+        role: what the account may do.
+        simulated: whether it is no person.
+        csrf: what every request that changes something must carry.
+        sign_in_id: number of the sign-in.
+    """
+
+    account_id: int
+    reader: str
+    name: str
+    role: Role
+    simulated: bool
+    csrf: str
+    sign_in_id: int
+
+
+def hashed(token: str) -> str:
+    """What the store keeps of a token."""
+    return hashlib.sha256(token.encode(errors="replace")).hexdigest()
+
+
+def add_account(
+    db: Session, reader: Reader, *, role: Role, now: float, simulated: bool = False
+) -> Account:
+    """Add an account without a password.
+
+    Raises:
+        StudyError: the name is taken.
+    """
+    keys = {name_key(reader.reader), name_key(reader.name)}
+    for other in db.scalars(select(Account)):
+        if keys & {name_key(other.reader), other.name_key}:
+            raise StudyError(f"There is an account '{other.reader}' of that name already.")
+    account = Account(
+        reader=reader.reader, name=reader.name, name_key=name_key(reader.name), role=role.value,
+        experience_years=reader.experience_years, simulated=simulated, created_s=now,
+    )  # fmt: skip
+    db.add(account)
+    db.flush()
+    _note(db, now, account.id, "account added", {"role": role.value, "simulated": simulated})
+    return account
+
+
+def invite(db: Session, account: Account, *, now: float, lasts_s: float = INVITATION_S) -> str:
+    """Make a link's token; earlier ones that were not used no longer work."""
+    db.execute(
+        update(Invitation)
+        .where(Invitation.account_id == account.id, Invitation.used_s.is_(None))
+        .values(expires_s=now)
+    )
+    token = secrets.token_urlsafe(24)
+    db.add(
+        Invitation(
+            account_id=account.id,
+            token_sha256=hashed(token),
+            created_s=now,
+            expires_s=now + lasts_s,
+        )
+    )
+    _note(db, now, account.id, "invited", {"expires_s": now + lasts_s})
+    return token
+
+
+def invited(db: Session, token: str, *, now: float, lock: bool = False) -> Account | None:
+    """Whose invitation this is, if it still holds."""
+    query = select(Invitation).where(Invitation.token_sha256 == hashed(token))
+    invitation = db.scalar(query.with_for_update() if lock else query)
+    if invitation is None or invitation.used_s is not None or invitation.expires_s <= now:
+        return None
+    account = db.get(Account, invitation.account_id)
+    return account if account is not None and account.active else None
+
+
+def accept(db: Session, token: str, password_hash: str, *, now: float) -> Account:
+    """Give an invited account its password; every earlier sign-in ends.
+
+    Raises:
+        RefusedError: the link is not valid, or no longer.
+    """
+    account = invited(db, token, now=now, lock=True)
+    if account is None:
+        raise RefusedError("invitation", "This link is not valid, or no longer.", status=410)
+    db.execute(
+        update(Invitation).where(Invitation.token_sha256 == hashed(token)).values(used_s=now)
+    )
+    account.password_hash = password_hash
+    end_sign_ins(db, account.id, now=now)
+    _note(db, now, account.id, "password set", {})
+    return account
+
+
+def hash_password(password: str, again: str) -> str:
+    """Hash a password, entered twice, with argon2id.
+
+    Raises:
+        RefusedError: the two differ, too short, or too long.
+    """
+    if password != again:
+        raise RefusedError("password", "The two passwords differ.", status=422)
+    if not LEAST_PASSWORD <= len(password) <= _LONGEST_PASSWORD:
+        raise RefusedError(
+            "password", f"Choose a password of at least {LEAST_PASSWORD} characters.", status=422
+        )
+    return _HASHING.submit(_HASHER.hash, password.encode(errors="replace")).result()
+
+
+def password_fits(password_hash: str, password: str) -> bool:
+    """Whether a password is an account's; without an account it takes as long to say no."""
+    given = password[:_LONGEST_PASSWORD].encode(errors="replace")
+    try:
+        _HASHING.submit(_HASHER.verify, password_hash or _NOBODY, given).result()
+    except (VerificationError, InvalidHashError):
+        return False
+    return bool(password_hash)
+
+
+def find_account(db: Session, name: str) -> Account | None:
+    """The account that signs in by this name, short or long."""
+    key = name_key(name)
+    for account in db.scalars(select(Account)):
+        if key in (name_key(account.reader), account.name_key):
+            return account
+    return None
+
+
+def seconds_to_wait(db: Session, name: str, address: str, *, now: float) -> float:
+    """How long to wait before another attempt, after too many that failed; 0 for not at all."""
+    wait = 0.0
+    limits = ((_who(name, address), _MOST_FAILURES), (_who("", address), _MOST_FAILURES_OF_ADDRESS))
+    for who, most in limits:
+        failed = db.scalars(
+            select(Attempt.at_s)
+            .where(Attempt.who_sha256 == who, Attempt.at_s > now - _FAILURES_WINDOW_S)
+            .order_by(Attempt.at_s.desc())
+            .limit(most)
+        ).all()
+        if len(failed) >= most:
+            wait = max(wait, failed[-1] + _FAILURES_WINDOW_S - now)
+    return wait
+
+
+def note_failure(db: Session, name: str, address: str, *, now: float) -> None:
+    """Remember an attempt that failed, for as long as it counts."""
+    db.execute(delete(Attempt).where(Attempt.at_s <= now - _FAILURES_WINDOW_S))
+    for who in (_who(name, address), _who("", address)):
+        db.add(Attempt(who_sha256=who, at_s=now))
+
+
+def _who(name: str, address: str) -> str:
+    return hashed(f"{name_key(name)}\0{address}")
+
+
+def sign_in(db: Session, account: Account, *, now: float) -> str:
+    """Begin a sign-in and return the cookie's token."""
+    token = secrets.token_urlsafe(32)
+    db.add(
+        SignIn(
+            account_id=account.id,
+            token_sha256=hashed(token),
+            csrf=secrets.token_urlsafe(32),
+            created_s=now,
+            seen_s=now,
+        )
+    )
+    return token
+
+
+def visitor_of(db: Session, token: str, *, now: float) -> tuple[Visitor, bool] | None:
+    """Who a cookie belongs to, and whether it is time to note that it was seen."""
+    found = db.execute(
+        select(SignIn, Account)
+        .join(Account, Account.id == SignIn.account_id)
+        .where(SignIn.token_sha256 == hashed(token))
+    ).first()
+    if found is None:
+        return None
+    entry, account = found
+    if entry.ended_s is not None or now - entry.seen_s > SIGN_IN_S or not account.active:
+        return None
+    visitor = Visitor(
+        account_id=account.id, reader=account.reader, name=account.name, role=Role(account.role),
+        simulated=account.simulated, csrf=entry.csrf, sign_in_id=entry.id,
+    )  # fmt: skip
+    return visitor, now - entry.seen_s > _SEEN_EVERY_S
+
+
+def note_seen(db: Session, sign_in_id: int, *, now: float) -> None:
+    """Lengthen a sign-in that is in use."""
+    db.execute(update(SignIn).where(SignIn.id == sign_in_id).values(seen_s=now))
+
+
+def sign_out(db: Session, sign_in_id: int, *, now: float) -> None:
+    """End one sign-in."""
+    db.execute(update(SignIn).where(SignIn.id == sign_in_id).values(ended_s=now))
+
+
+def end_sign_ins(db: Session, account_id: int, *, now: float) -> None:
+    """End every sign-in of an account."""
+    db.execute(
+        update(SignIn)
+        .where(SignIn.account_id == account_id, SignIn.ended_s.is_(None))
+        .values(ended_s=now)
+    )
+
+
+def set_active(db: Session, account: Account, *, active: bool, now: float) -> None:
+    """Let an account in or keep it out; what it read stays.
+
+    Raises:
+        StudyError: it would lock out the last administrator.
+    """
+    if not active and account.role == Role.ADMINISTRATOR:
+        count = db.scalar(
+            select(func.count())
+            .select_from(Account)
+            .where(Account.role == Role.ADMINISTRATOR.value, Account.active.is_(True))
+        )
+        if count == 1:
+            raise StudyError("This is the last administrator; add another one first.")
+    account.active = active
+    if not active:
+        end_sign_ins(db, account.id, now=now)
+    _note(db, now, account.id, "let in" if active else "kept out", {})
+
+
+def _note(db: Session, now: float, account_id: int, what: str, body: dict[str, object]) -> None:
+    db.add(Change(at_s=now, account_id=account_id, what=what, body=body))

@@ -1,0 +1,218 @@
+"""Where a reader stands: which session, which case, which of its answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sqlalchemy import Exists, and_, exists, func, select
+from sqlalchemy.orm import Session
+
+from bonescint.study.protocol import Stage, StudyProtocol
+from bonescint.study.store.tables import (
+    Account,
+    Answer,
+    Assignment,
+    Environment,
+    ReadingSession,
+    StudyCase,
+)
+
+_DAY_S = 86_400.0
+_ENVIRONMENT_HOLDS_S = 12 * 3_600.0
+
+
+class Phase(StrEnum):
+    """What a reader has to do next."""
+
+    ENVIRONMENT = "environment"
+    READING = "reading"
+    REVIEW = "review"
+    WAITING = "waiting"
+    FINISHED = "finished"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Where a reader stands.
+
+    Attributes:
+        phase: what to do next.
+        session: the session that is read, or read last.
+        assignment: the case to read now, or `None`.
+        case: its picture.
+        stage: which answer it needs.
+        answered: cases of the session that are done, training included.
+        total: cases of the session, training included.
+        training: how many of them are training.
+        opens_s: when the wash-out ends, while waiting.
+    """
+
+    phase: Phase
+    session: ReadingSession | None
+    assignment: Assignment | None = None
+    case: StudyCase | None = None
+    stage: Stage = Stage.UNAIDED
+    answered: int = 0
+    total: int = 0
+    training: int = 0
+    opens_s: float = 0.0
+
+
+def standing_of(
+    db: Session, account_id: int, protocol: StudyProtocol, *, now: float, lock: bool = False
+) -> Standing:
+    """Where a reader stands.
+
+    Args:
+        db: a transaction.
+        account_id: the reader.
+        protocol: of the study.
+        now: the server's time.
+        lock: keep the reader's sessions from changing until the transaction ends.
+    """
+    query = (
+        select(ReadingSession)
+        .where(ReadingSession.account_id == account_id)
+        .order_by(ReadingSession.number)
+    )
+    sessions = db.scalars(query.with_for_update() if lock else query).all()
+    before: ReadingSession | None = None
+    for session in sessions:
+        if session.finished_s is None:
+            return _within(db, session, before, protocol, now)
+        before = session
+    if before is None:
+        return Standing(phase=Phase.FINISHED, session=None)
+    total, training = _sizes(db, before)
+    return Standing(
+        phase=Phase.FINISHED, session=before, answered=total, total=total, training=training
+    )
+
+
+def _within(
+    db: Session,
+    session: ReadingSession,
+    before: ReadingSession | None,
+    protocol: StudyProtocol,
+    now: float,
+) -> Standing:
+    total, training = _sizes(db, session)
+    if before is not None and before.finished_s is not None:
+        opens_s = before.finished_s + protocol.washout_days * _DAY_S
+        if now < opens_s:
+            return Standing(
+                phase=Phase.WAITING, session=session, total=total, training=training,
+                opens_s=opens_s,
+            )  # fmt: skip
+    last = protocol.stages(session.number)[-1]
+    answered = _done(last)
+    following = db.execute(
+        select(Assignment, StudyCase)
+        .join(StudyCase, StudyCase.id == Assignment.case_id)
+        .where(Assignment.session_id == session.id, ~answered)
+        .order_by(Assignment.position)
+        .limit(1)
+    ).first()
+    done = total if following is None else following[0].position
+    if following is None:
+        return Standing(
+            phase=Phase.REVIEW, session=session, answered=done, total=total, training=training
+        )
+    assignment, case = following
+    return Standing(
+        phase=Phase.READING if environment_known(db, session, now) else Phase.ENVIRONMENT,
+        session=session, assignment=assignment, case=case,
+        stage=stage_of(db, assignment, protocol, session.number),
+        answered=done, total=total, training=training,
+    )  # fmt: skip
+
+
+def _done(stage: Stage) -> Exists:
+    return exists().where(and_(Answer.assignment_id == Assignment.id, Answer.stage == stage.value))
+
+
+def _sizes(db: Session, session: ReadingSession) -> tuple[int, int]:
+    rows = db.execute(
+        select(StudyCase.training, func.count())
+        .join(Assignment, Assignment.case_id == StudyCase.id)
+        .where(Assignment.session_id == session.id)
+        .group_by(StudyCase.training)
+    )
+    counts = {bool(training): int(count) for training, count in rows}
+    return sum(counts.values()), counts.get(True, 0)
+
+
+def stage_of(db: Session, assignment: Assignment, protocol: StudyProtocol, number: int) -> Stage:
+    """The first answer that a case still lacks; the last one if it lacks none."""
+    stages = protocol.stages(number)
+    given = set(db.scalars(select(Answer.stage).where(Answer.assignment_id == assignment.id)))
+    return next((stage for stage in stages if stage.value not in given), stages[-1])
+
+
+def environment_known(db: Session, session: ReadingSession, now: float) -> bool:
+    """Whether monitor and light were entered lately enough."""
+    latest = db.scalar(
+        select(func.max(Environment.at_s)).where(Environment.session_id == session.id)
+    )
+    return latest is not None and now - latest < _ENVIRONMENT_HOLDS_S
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReaderProgress:
+    """How far a reader is; no answer and no result.
+
+    Attributes:
+        reader: short name.
+        name: as shown.
+        role: what the account may do.
+        simulated: whether it is no person.
+        active: whether the account may sign in.
+        has_password: whether the invitation was used.
+        session: number of the session that is read, or read last.
+        phase: what comes next.
+        answered: cases done in it, without training.
+        total: its cases, without training.
+        last_s: when the last answer arrived, or `None`.
+    """
+
+    reader: str
+    name: str
+    role: str
+    simulated: bool
+    active: bool
+    has_password: bool
+    session: int
+    phase: Phase
+    answered: int
+    total: int
+    last_s: float | None
+
+
+def progress_of_all(db: Session, protocol: StudyProtocol, *, now: float) -> list[ReaderProgress]:
+    """How far every account is."""
+    found = []
+    for account in db.scalars(select(Account).order_by(Account.role, Account.reader)):
+        standing = standing_of(db, account.id, protocol, now=now)
+        last = db.scalar(
+            select(func.max(Answer.received_s))
+            .join(Assignment, Assignment.id == Answer.assignment_id)
+            .join(ReadingSession, ReadingSession.id == Assignment.session_id)
+            .where(ReadingSession.account_id == account.id)
+        )
+        found.append(
+            ReaderProgress(
+                reader=account.reader,
+                name=account.name,
+                role=account.role,
+                simulated=account.simulated,
+                active=account.active,
+                has_password=bool(account.password_hash),
+                session=standing.session.number if standing.session else 0,
+                phase=standing.phase,
+                answered=max(0, standing.answered - standing.training),
+                total=standing.total - standing.training,
+                last_s=last,
+            )
+        )
+    return found

@@ -1,0 +1,1 @@
+"""The pages and the interface that readers use. Loaded when a study is served."""

@@ -1,0 +1,157 @@
+"""What every route needs: the study, its store, the clock, and who is asking."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from fastapi import Depends, Request, Response
+from fastapi.templating import Jinja2Templates
+from sqlalchemy import func, select
+
+from bonescint.study.clock import StudyClock
+from bonescint.study.errors import RefusedError, StudyError
+from bonescint.study.folder import StudyFolder
+from bonescint.study.software import Software, running_software
+from bonescint.study.store.accounts import SIGN_IN_S, Role, Visitor, note_seen, visitor_of
+from bonescint.study.store.database import Store
+from bonescint.study.store.tables import Answer, Change, Event, StudyRow
+from bonescint.study.web.settings import ServeSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """A study that is being served.
+
+    Attributes:
+        study: the folder.
+        store: its database.
+        clock: the server's.
+        settings: where it is served.
+        templates: of the pages.
+        software: that runs.
+        verified: pictures whose hash was checked, by what their files look like.
+    """
+
+    study: StudyFolder
+    store: Store
+    clock: StudyClock
+    settings: ServeSettings
+    templates: Jinja2Templates
+    software: Software = field(default_factory=running_software)
+    verified: set[tuple[str, int, int]] = field(default_factory=set)
+
+    @property
+    def cookie(self) -> str:
+        """Name of the cookie; browsers let nobody else set one of the secure name."""
+        return "__Host-study" if self.settings.secure else "study"
+
+    def set_cookie(self, response: Response, token: str) -> None:
+        """Give a browser its sign-in."""
+        response.set_cookie(
+            self.cookie, token, max_age=int(SIGN_IN_S), path="/", httponly=True,
+            secure=self.settings.secure, samesite="strict",
+        )  # fmt: skip
+
+    def forget_cookie(self, response: Response) -> None:
+        """Take a browser's sign-in away."""
+        response.delete_cookie(
+            self.cookie, path="/", httponly=True, secure=self.settings.secure, samesite="strict"
+        )
+
+
+def opening_clock(store: Store, study: StudyFolder) -> StudyClock:
+    """The clock, not before anything that the store knows; says so if the machine's is behind.
+
+    Raises:
+        StudyError: the store is of another study.
+    """
+    with store.writing() as db:
+        row = db.get(StudyRow, 1)
+        if row is None or row.study_id != study.study_id:
+            raise StudyError(f"{study.path}: its store is of another study.")
+        if row.protocol_sha256 != study.protocol.sha256:
+            raise StudyError(f"{study.path}: its store has another protocol.")
+        known = [
+            db.scalar(select(func.max(column))) or 0.0
+            for column in (Answer.received_s, Event.received_s, Change.at_s)
+        ]
+        clock = StudyClock(not_before_s=max(known))
+        now = clock.now()
+        db.add(
+            Change(at_s=now, account_id=None, what="server started",
+                   body={"software": running_software().to_json(), "behind_s": clock.behind_s})
+        )  # fmt: skip
+    return clock
+
+
+async def desk_of(request: Request) -> Desk:  # async: no thread for what does not wait
+    """The study that this server serves."""
+    desk: Desk = request.app.state.desk
+    return desk
+
+
+AtDesk = Annotated[Desk, Depends(desk_of)]
+
+
+def visitor_or_none(request: Request, desk: AtDesk) -> Visitor | None:
+    """Who asks, if signed in."""
+    token = request.cookies.get(desk.cookie, "")
+    if not token:
+        return None
+    now = desk.clock.now()
+    with desk.store.reading() as db:
+        found = visitor_of(db, token, now=now)
+    if found is None:
+        return None
+    visitor, stale = found
+    if stale:
+        with desk.store.writing() as db:
+            note_seen(db, visitor.sign_in_id, now=now)
+    return visitor
+
+
+AnyVisitor = Annotated[Visitor | None, Depends(visitor_or_none)]
+
+
+def _require(visitor: Visitor | None, role: Role) -> Visitor:
+    if visitor is None:
+        raise RefusedError("signed-out", "Sign in first.", status=401)
+    if visitor.role is not role:
+        raise RefusedError("role", "This account may not do that.", status=403)
+    return visitor
+
+
+async def reader_only(visitor: AnyVisitor) -> Visitor:
+    """A reader, or the request is refused."""
+    return _require(visitor, Role.READER)
+
+
+async def administrator_only(visitor: AnyVisitor) -> Visitor:
+    """An administrator, or the request is refused."""
+    return _require(visitor, Role.ADMINISTRATOR)
+
+
+def _with_token(request: Request, visitor: Visitor) -> Visitor:
+    given = request.headers.get("x-csrf-token", "")
+    if not same(given, visitor.csrf):
+        raise RefusedError("csrf", "The request does not come from a page.", status=403)
+    return visitor
+
+
+def same(given: str, wanted: str) -> bool:
+    """Whether two secrets are the same, in a time that does not tell where they differ."""
+    return secrets.compare_digest(given.encode(errors="replace"), wanted.encode())
+
+
+async def reader_with_token(
+    request: Request, visitor: Annotated[Visitor, Depends(reader_only)]
+) -> Visitor:
+    """A reader whose request comes from a page of ours."""
+    return _with_token(request, visitor)
+
+
+AReader = Annotated[Visitor, Depends(reader_only)]
+ReaderWriting = Annotated[Visitor, Depends(reader_with_token)]
+AnAdministrator = Annotated[Visitor, Depends(administrator_only)]

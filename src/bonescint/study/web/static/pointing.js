@@ -1,0 +1,82 @@
+// Mouse and pen on a pane: window by drag, pan, zoom, marks.
+
+import { draggedWindow } from "./grey.js";
+
+const STILL_PX = 4;
+
+/** Connect a pane's canvas to the desk that holds window, camera and marks. */
+export function pointAt(pane, desk) {
+  const { canvas } = pane;
+  let drag = null;
+
+  canvas.addEventListener("contextmenu", (event) => event.preventDefault());
+  canvas.addEventListener("pointerdown", (event) => {
+    if (drag || !desk.ready || pane.values === null) return;
+    canvas.focus({ preventScroll: true });
+    canvas.setPointerCapture(event.pointerId);
+    const mark = event.button === 0 ? pane.markAt(event.clientX, event.clientY) : -1;
+    drag = {
+      pointer: event.pointerId,
+      x: event.clientX, y: event.clientY, lastX: event.clientX, lastY: event.clientY,
+      moved: false,
+      what: event.button === 0 ? (mark > 0 ? "mark" : "window") : "pan",
+      mark,
+      window: desk.windowOf(pane.view),
+    };
+    event.preventDefault();
+  });
+  canvas.addEventListener("pointermove", (event) => {
+    if (!drag || event.pointerId !== drag.pointer) return;
+    const across = event.clientX - drag.x;
+    const down = event.clientY - drag.y;
+    if (!drag.moved && Math.hypot(across, down) < STILL_PX) return;
+    drag.moved = true;
+    if (drag.what === "window") {
+      desk.dragWindow((view, figures, from) => draggedWindow(from, across, down, figures));
+    } else if (drag.what === "pan") {
+      panBy(pane, event.clientX - drag.lastX, event.clientY - drag.lastY);
+      desk.draw();
+    } else if (!desk.locked) {
+      const place = pane.toImage(event.clientX, event.clientY);
+      if (pane.inside(place)) desk.answer.move(drag.mark, place);
+    }
+    drag.lastX = event.clientX;
+    drag.lastY = event.clientY;
+  });
+  canvas.addEventListener("pointerup", (event) => {
+    if (!drag || event.pointerId !== drag.pointer) return;
+    const { what, moved, mark } = drag;
+    drag = null;
+    desk.endDrag();
+    if (moved) {
+      if (what === "window") desk.noteWindow("window");
+      else if (what === "pan") desk.note("pan", camera(pane));
+      else desk.answer.moved(mark);
+      return;
+    }
+    if (what === "mark") desk.answer.choose(mark, { rate: true });
+    else if (what === "window") {
+      const place = pane.toImage(event.clientX, event.clientY);
+      if (pane.inside(place)) desk.addMark(pane.view, place);
+    }
+  });
+  canvas.addEventListener("pointercancel", () => { drag = null; desk.endDrag(); });
+  canvas.addEventListener("wheel", (event) => {
+    event.preventDefault();
+    if (!desk.ready) return;
+    const notches = Math.max(-3, Math.min(3, event.deltaY / 100));
+    pane.zoomAt(1.25 ** -notches, event.clientX, event.clientY);
+    desk.zoomed();
+  }, { passive: false });
+}
+
+function panBy(pane, across, down) {
+  const ratio = pane.canvas.width / pane.canvas.getBoundingClientRect().width;
+  const place = pane.geometry();
+  pane.moveBy((-down * ratio) / place.down, (-across * ratio) / place.across);
+}
+
+export function camera(pane) {
+  const { zoom, row, column } = pane.camera;
+  return { zoom, row: row ?? -1, column: column ?? -1 };
+}

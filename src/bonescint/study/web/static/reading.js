@@ -1,0 +1,603 @@
+// The reading page: one case after another, without loading the page again.
+
+import { AnswerForm } from "./answer.js";
+import { greyTable, presetWindow } from "./grey.js";
+import { Drawer } from "./keep.js";
+import { listen } from "./keys.js";
+import { Camera, Pane } from "./pane.js";
+import { camera, pointAt } from "./pointing.js";
+import { Recorder } from "./recorder.js";
+import { ask, fetchPixels, Refused, tell } from "./server.js";
+
+const find = (id) => document.querySelector(`#${id}`);
+const main = find("desk");
+const AGAIN_MS = 3000;
+
+class Desk {
+  constructor(drawer, recorder) {
+    this.drawer = drawer;
+    this.recorder = recorder;
+    this.camera = new Camera();
+    this.panes = [...document.querySelectorAll(".pane")].map((holder) => new Pane(holder, this.camera));
+    this.answer = new AnswerForm((kind, body) => this.#changed(kind, body));
+    this.pictures = new Map();
+    this.windows = {};
+    this.ready = false;
+    this.locked = true;
+    this.revising = false;
+    this.lastBreak = performance.now();
+    for (const pane of this.panes) pointAt(pane, this);
+    this.#buttons();
+    listen(this);
+  }
+
+  note(kind, body) { this.recorder.record(kind, body); }
+
+  // --- one case -----------------------------------------------------------------------------
+
+  /** Show where the server says the reader stands. */
+  async open(state) {
+    this.state = state;
+    if (state.phase === "review") { this.#review(); return; }
+    if (state.phase !== "reading") { location.assign("/"); return; }
+    this.revising = false;
+    const { case: entry } = state;
+    const kept = await this.drawer.get("drafts", `${entry.token}/${entry.stage}`);
+    const stored = state.draft;
+    const newest = kept && (!stored || kept.saved_ms >= stored.saved_ms) ? kept : stored;
+    await this.#show(entry, newest ?? this.#copied(state.before));
+    if (newest) this.note("draft-restored");
+    this.#fetchAhead(state.next);
+  }
+
+  /** Marks of the unaided answer stand in the aided one; what is decided is decided anew. */
+  #copied(before) {
+    if (!before) return {};
+    return { marks: before.marks, comment: before.comment, no_focus: before.no_focus };
+  }
+
+  async #show(entry, draft) {
+    this.entry = entry;
+    this.recorder.case = entry.token;
+    this.#heading();
+    this.#problem("");
+    find("feedback").hidden = true;
+    find("form").hidden = false;
+    const buffer = await this.#picture(entry.token);
+    const { picture } = entry;
+    const size = picture.rows * picture.columns;
+    for (const pane of this.panes) {
+      const place = picture.views.indexOf(pane.view);
+      pane.show(place < 0 ? null : new Uint16Array(buffer, 2 * place * size, size), picture);
+    }
+    this.camera.reset();
+    this.answer.fill(draft);
+    this.ready = true;
+    this.locked = false;
+    find("submit").disabled = false;
+    this.#use("percentile");
+    this.#zoomText();
+    await this.#showModel(entry);
+    this.#repaintMarks();
+    const readyMs = this.submittedAt ? performance.now() - this.submittedAt : null;
+    this.submittedAt = null;
+    this.note("shown", { position: entry.position, stage: entry.stage, ready_ms: readyMs });
+    main.dataset.case = entry.token;
+    main.dataset.position = entry.position;
+    main.dataset.stage = entry.stage;
+    main.dataset.readyMs = readyMs === null ? "" : readyMs.toFixed(1);
+  }
+
+  #heading() {
+    const { state, entry } = this;
+    const count = entry.training ? state.training : state.total - state.training;
+    const number = entry.training ? entry.position + 1 : entry.position - state.training + 1;
+    const second = state.session > 1 ? `Session ${state.session} · ` : "";
+    find("where").textContent = entry.training
+      ? `${second}Training ${number} of ${count}` : `${second}Case ${number} of ${count}`;
+    find("training").hidden = !entry.training;
+    find("progress").max = Math.max(1, state.total - state.training);
+    find("progress").value = Math.max(0, state.answered - state.training);
+    const list = state.answered_cases ?? [];
+    find("earlier").hidden = list.length === 0;
+    find("finish").hidden = state.phase !== "review";
+    const options = list.map((one) => {
+      const option = document.createElement("option");
+      option.value = one.token;
+      option.textContent = `Case ${one.position - state.training + 1}`;
+      return option;
+    });
+    const first = document.createElement("option");
+    first.value = "";
+    first.textContent = this.revising ? "Back to the current case" : "Choose a case";
+    find("earlier-case").replaceChildren(first, ...options);
+    if (this.revising) find("earlier-case").value = entry.token;
+  }
+
+  async #picture(token) {
+    if (!this.pictures.has(token)) this.pictures.set(token, fetchPixels(token));
+    for (;;) {
+      try { return await this.pictures.get(token); } catch (error) {
+        this.pictures.delete(token);
+        if (error instanceof Refused) throw error;
+        this.#problem("The server does not answer. Trying again.");
+        await new Promise((resolve) => { setTimeout(resolve, AGAIN_MS); });
+        this.pictures.set(token, fetchPixels(token));
+        this.#problem("");
+      }
+    }
+  }
+
+  #fetchAhead(next) {
+    const wanted = new Set([this.entry.token, next?.token]);
+    for (const token of this.pictures.keys()) if (!wanted.has(token)) this.pictures.delete(token);
+    if (next && !this.pictures.has(next.token)) {
+      const coming = fetchPixels(next.token);
+      coming.catch(() => this.pictures.delete(next.token));
+      this.pictures.set(next.token, coming);
+    }
+  }
+
+  async #showModel(entry) {
+    const aided = entry.stage === "aided";
+    find("model").hidden = !aided;
+    find("map-tools").hidden = !aided;
+    if (!aided) return;
+    const output = await ask(`/api/model/${entry.token}`);
+    const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+    const colours = bytes(output.colours);
+    for (const pane of this.panes) {
+      if (output.maps[pane.view]) {
+        pane.overlay(bytes(output.maps[pane.view]), output.rows, output.columns, colours);
+      }
+    }
+    const side = output.positive ? "at or above" : "below";
+    find("model-says").textContent = `Probability of metastatic bone disease ${output.mbd_probability.toFixed(2)}, `
+      + `${side} its threshold of ${output.operating_point.toFixed(2)}. Your first answer is stored; `
+      + "now answer knowing this.";
+    this.mapOn = true;
+    find("map").setAttribute("aria-pressed", "true");
+    this.note("map-shown", { opacity: this.panes[0].opacity, probability: output.mbd_probability });
+  }
+
+  // --- window, zoom, marks ------------------------------------------------------------------
+
+  windowOf(view) { return this.windows[view]; }
+
+  #use(preset) {
+    for (const view of Object.keys(this.entry.picture.windows)) {
+      this.windows[view] = presetWindow(preset, this.entry.picture.windows[view]);
+    }
+    this.#pressed(preset);
+    this.#recolour();
+  }
+
+  preset(preset) {
+    if (!this.ready) return;
+    this.#use(preset);
+    this.note("preset", { preset });
+  }
+
+  #pressed(preset) {
+    for (const button of document.querySelectorAll("[data-preset]")) {
+      button.setAttribute("aria-pressed", String(button.dataset.preset === preset));
+    }
+  }
+
+  /** Change both views' windows from where they were when the drag began. */
+  dragWindow(change) {
+    if (!this.ready) return;
+    this.dragFrom ??= { ...this.windows };
+    for (const view of Object.keys(this.windows)) {
+      const figures = this.entry.picture.windows[view];
+      this.windows[view] = change(view, figures, this.dragFrom[view]);
+    }
+    this.#pressed("");
+    this.#recolour();
+  }
+
+  endDrag() { this.dragFrom = null; }
+
+  noteWindow(kind) {
+    const body = {};
+    for (const [view, { low, high, curve }] of Object.entries(this.windows)) {
+      Object.assign(body, { [`${view}_low`]: low, [`${view}_high`]: high, curve });
+    }
+    this.note(kind, body);
+  }
+
+  #recolour() {
+    const said = [];
+    for (const pane of this.panes) {
+      const window = this.windows[pane.view];
+      const figures = this.entry.picture.windows[pane.view];
+      if (!window || !figures) continue;
+      pane.grey(greyTable(window.low, window.high, window.curve, figures.max));
+      const scale = this.entry.picture.scale;
+      const text = (value) => String(Number((value / scale).toPrecision(value / scale < 10 ? 2 : 3)));
+      said.push(`${pane.view === "anterior" ? "AP" : "PA"} ${text(window.low)}–${text(window.high)}`);
+    }
+    const unit = this.entry.picture.unit === "counts" ? " counts" : "";
+    find("window").textContent = said.join(" · ") + unit;
+  }
+
+  draw() { for (const pane of this.panes) pane.draw(); }
+
+  zoomed() {
+    this.#zoomText();
+    this.note("zoom", camera(this.panes[0]));
+    this.draw();
+  }
+
+  zoomMiddle(factor) {
+    const pane = this.panes.find((one) => one.values !== null);
+    if (!pane) return;
+    const box = pane.canvas.getBoundingClientRect();
+    pane.zoomAt(factor, box.left + box.width / 2, box.top + box.height / 2);
+    this.zoomed();
+  }
+
+  #zoomText() { find("zoom").textContent = `${Math.round(100 * this.camera.zoom)} %`; }
+
+  reset() {
+    if (!this.ready) return;
+    this.camera.reset();
+    this.#use("percentile");
+    this.#zoomText();
+    this.note("reset");
+  }
+
+  toggleSmoothing() {
+    const smooth = !this.panes[0].smooth;
+    for (const pane of this.panes) pane.smooth = smooth;
+    find("smoothing").setAttribute("aria-pressed", String(smooth));
+    this.note("smoothing", { smooth });
+    this.draw();
+  }
+
+  toggleMap() {
+    if (find("map-tools").hidden) return;
+    this.mapOn = !this.mapOn;
+    find("map").setAttribute("aria-pressed", String(this.mapOn));
+    this.#opacity(this.mapOn ? "map-shown" : "map-hidden");
+  }
+
+  #opacity(kind) {
+    const opacity = this.mapOn ? Number(find("opacity").value) / 100 : 0;
+    for (const pane of this.panes) { pane.opacity = opacity; pane.draw(); }
+    this.note(kind, { opacity });
+  }
+
+  addMark(view, place) {
+    if (this.locked || !this.ready) return;
+    this.answer.add(view, place);
+  }
+
+  toScan() {
+    const pane = this.panes.find((one) => one.values !== null);
+    if (!pane) return;
+    const other = this.panes.find((one) => one !== pane && one.values !== null);
+    const next = document.activeElement === pane.canvas && other ? other : pane;
+    const { rows, columns } = next.facts;
+    next.cross ??= { row: Math.round(rows / 2), column: Math.round(columns / 2) };
+    next.canvas.focus();
+    this.draw();
+  }
+
+  #repaintMarks() {
+    for (const pane of this.panes) {
+      pane.marks = this.answer.marksOf(pane.view);
+      pane.chosen = this.answer.chosen;
+      pane.draw();
+    }
+  }
+
+  // --- what is entered ----------------------------------------------------------------------
+
+  #changed(kind, body) {
+    this.#repaintMarks();
+    if (kind === null) return;
+    this.note(kind, body);
+    this.#problem("");
+    this.#keepDraft();
+  }
+
+  #keepDraft() {
+    if (this.locked || this.revising) return;
+    const { token, stage } = this.entry;
+    const draft = { ...this.answer.entered(), saved_ms: Date.now() };
+    this.drafting = this.drawer.put("drafts", `${token}/${stage}`, draft).catch(() => {});
+    clearTimeout(this.draftTimer);
+    this.draftTimer = setTimeout(() => this.#sendDraft(token, stage, draft), 1500);
+  }
+
+  async #sendDraft(token, stage, draft) {
+    if (this.locked || this.entry.token !== token) return;
+    try {
+      const events = await this.recorder.pending();
+      if (this.locked || this.entry.token !== token) return;
+      await tell("/api/draft", { case: token, stage, tab: this.recorder.tab, draft, events });
+      await this.recorder.acknowledged(events);
+      this.#kept("Draft kept");
+    } catch (error) { this.#draftFailed(error); }
+  }
+
+  #draftFailed(error) {
+    if (error instanceof Refused && ["other-tab", "signed-out"].includes(error.problem)) this.#stop(error);
+    else this.#kept("Draft kept in this browser");
+  }
+
+  #kept(text) { find("kept").textContent = text; }
+
+  // --- submitting ---------------------------------------------------------------------------
+
+  async submit() {
+    if (this.locked || !this.ready) return;
+    const missing = this.answer.missing();
+    if (missing) {
+      this.#problem(missing[0]);
+      missing[1]?.focus();
+      return;
+    }
+    this.#lock();
+    this.submittedAt = performance.now();
+    const { token, stage } = this.entry;
+    const event = this.note_submit();
+    const sent = {
+      key: crypto.randomUUID?.() ?? `${this.recorder.tab}.${event.key}`.slice(0, 64),
+      case: token,
+      stage,
+      tab: this.recorder.tab,
+      t_ms: event.t_ms,
+      client_s: event.client_s,
+      answer: this.answer.entered(),
+    };
+    await this.drawer.put("submissions", "next", sent);
+    await this.#send(sent);
+  }
+
+  note_submit() { return this.recorder.record("submit", { stage: this.entry.stage }); }
+
+  #lock() {
+    this.locked = true;
+    find("submit").disabled = true;
+    clearTimeout(this.draftTimer);
+  }
+
+  #unlock(text) {
+    this.locked = false;
+    find("submit").disabled = false;
+    this.#problem(text);
+  }
+
+  /** Send an answer until the server has it; it stays in the browser as long. */
+  async #send(sent) {
+    for (;;) {
+      try {
+        const events = await this.recorder.pending();
+        const receipt = await tell("/api/submit", { ...sent, tab: this.recorder.tab, events });
+        await this.recorder.acknowledged(events);
+        await this.#acknowledged(sent, receipt);
+        return;
+      } catch (error) {
+        if (error instanceof Refused && error.status < 500) { await this.#refused(sent, error); return; }
+        const reason = error instanceof Refused ? error.message : "The server does not answer.";
+        this.#problem(`${reason} Your answer is kept in this browser; trying again.`);
+        main.dataset.waiting = "1";
+        await new Promise((resolve) => { setTimeout(resolve, AGAIN_MS); });
+        delete main.dataset.waiting;
+      }
+    }
+  }
+
+  async #forget(sent) {
+    await this.drafting;
+    await this.drawer.drop("submissions", ["next"]);
+    await this.drawer.drop("drafts", [`${sent.case}/${sent.stage}`]);
+  }
+
+  async #acknowledged(sent, receipt) {
+    this.#problem("");
+    this.#kept(receipt.replayed ? "Stored before" : "Stored");
+    await this.#forget(sent);
+    const again = receipt.state.case?.token === sent.case;
+    if (receipt.training && !again) { await this.#feedback(sent, receipt.state); return; }
+    this.#suggestBreak();
+    await this.open(receipt.state);
+  }
+
+  async #refused(sent, error) {
+    if (["answered", "key-used"].includes(error.problem)) {
+      await this.#forget(sent);
+      await this.open(await ask("/api/state"));
+      this.#problem(error.message);
+      return;
+    }
+    if (["other-tab", "signed-out", "csrf", "role"].includes(error.problem)) { this.#stop(error); return; }
+    await this.drawer.drop("submissions", ["next"]);
+    if (["not-now", "not-found", "environment"].includes(error.problem)) { location.assign("/"); return; }
+    this.#unlock(error.message);
+  }
+
+  // --- training, review, breaks -------------------------------------------------------------
+
+  async #feedback(sent, state) {
+    const truth = await ask(`/api/feedback/${sent.case}`);
+    for (const pane of this.panes) {
+      pane.truths = truth.foci.filter((focus) => focus.view === pane.view);
+      pane.draw();
+    }
+    const shown = truth.foci.length ? " The squares show where the metastases are." : "";
+    const word = (positive) => (positive ? "yes" : "no");
+    find("feedback-says").textContent = `Metastatic bone disease: ${word(truth.positive)}.${shown}\n`
+      + `You answered ${word(sent.answer.positive)}, ${sent.answer.confidence} of 100. `
+      + "Training cases do not count.";
+    find("form").hidden = true;
+    find("feedback").hidden = false;
+    find("continue").onclick = () => { this.open(state).catch((error) => this.#stop(error)); };
+    find("continue").focus();
+    this.note("feedback-shown");
+    main.dataset.feedback = sent.case;
+  }
+
+  #review() {
+    this.revising = false;
+    this.ready = false;
+    this.#lock();
+    this.entry ??= { token: "", training: false, position: this.state.total - 1, picture: { windows: {} } };
+    this.#heading();
+    find("where").textContent = "All cases are answered";
+    find("form").hidden = true;
+    find("earlier").hidden = false;
+    main.dataset.phase = "review";
+  }
+
+  async #revise(token) {
+    if (token === "") { await this.open(await ask("/api/state")); return; }
+    clearTimeout(this.draftTimer);
+    const { case: entry, answer } = await ask(`/api/answers/${token}`);
+    this.revising = true;
+    this.submittedAt = performance.now();
+    await this.#show(entry, answer);
+  }
+
+  #suggestBreak() {
+    const minutes = (performance.now() - this.lastBreak) / 60000;
+    if (minutes < Number(main.dataset.breakMin)) return;
+    this.lastBreak = performance.now();
+    this.note("break-suggested", { minutes });
+    this.pause(`You have been reading for ${Math.round(minutes)} minutes. Time for a break?`);
+  }
+
+  pause(text = "Everything is kept. The clock stands still.") {
+    const dialog = find("paused");
+    if (dialog.open) return;
+    dialog.querySelector("p").textContent = text;
+    this.note("pause");
+    dialog.showModal();
+  }
+
+  help() { this.note("help"); find("keys").showModal(); }
+
+  // --- what stops reading -------------------------------------------------------------------
+
+  #stop(error) {
+    const known = {
+      "other-tab": ["Reading goes on elsewhere", "This study is open in another tab or window. What you "
+        + "entered here is kept.", "Read here", () => this.#takeOver()],
+      "signed-out": ["Signed out", "Your sign-in has ended. What you entered is kept in this browser; sign in "
+        + "again to go on.", "Sign in", () => location.assign("/sign-in")],
+    };
+    const plain = ["Reading stopped", `${error.message} What you entered is kept.`, "Load again",
+      () => location.reload()];
+    const [title, text, label, act] = known[error.problem] ?? plain;
+    find("stopped-title").textContent = title;
+    find("stopped-text").textContent = text;
+    find("stopped-do").textContent = label;
+    find("stopped-do").onclick = act;
+    if (!find("stopped").open) find("stopped").showModal();
+    main.dataset.stopped = error.problem ?? "error";
+  }
+
+  async #takeOver() {
+    await tell("/api/tab", { tab: this.recorder.tab, take: true });
+    sessionStorage.setItem("reading", "1"); // so that this tab, loaded again, goes on
+    location.reload();
+  }
+
+  #problem(text) {
+    find("problem").textContent = text;
+    find("problem").hidden = text === "";
+  }
+
+  #sizes() {
+    const small = innerWidth < Number(main.dataset.leastWidth) || innerHeight < Number(main.dataset.leastHeight);
+    if (small) {
+      const need = `${main.dataset.leastWidth} × ${main.dataset.leastHeight}`;
+      find("stopped-title").textContent = "The window is too small";
+      find("stopped-text").textContent = `It has ${innerWidth} × ${innerHeight} pixels; reading needs ${need}.`;
+      find("stopped-do").textContent = "Check again";
+      find("stopped-do").onclick = () => this.#sizes();
+      if (!find("stopped").open) { find("stopped").showModal(); this.note("pause", { why: "small window" }); }
+      this.small = true;
+    } else if (this.small) {
+      this.small = false;
+      find("stopped").close();
+      this.note("resume");
+    }
+  }
+
+  #buttons() {
+    const act = (id, what) => find(id).addEventListener("click", what);
+    for (const button of document.querySelectorAll("[data-preset]")) {
+      button.addEventListener("click", () => this.preset(button.dataset.preset));
+    }
+    act("reset", () => this.reset());
+    act("smoothing", () => this.toggleSmoothing());
+    act("map", () => this.toggleMap());
+    act("pause", () => this.pause());
+    act("help", () => this.help());
+    act("resume", () => find("paused").close());
+    act("keys-close", () => find("keys").close());
+    find("opacity").addEventListener("change", () => this.#opacity("map-opacity"));
+    find("paused").addEventListener("close", () => { this.lastBreak = performance.now(); this.note("resume"); });
+    find("stopped").addEventListener("cancel", (event) => event.preventDefault());
+    find("form").addEventListener("submit", (event) => { event.preventDefault(); this.submit(); });
+    find("earlier-case").addEventListener("change", (event) => {
+      this.#revise(event.target.value).catch((error) => this.#stop(error));
+    });
+    act("finish", async () => {
+      try { await tell("/api/finish", {}); location.assign("/"); } catch (error) { this.#stop(error); }
+    });
+    addEventListener("resize", () => { this.note("resized", { width: innerWidth, height: innerHeight }); this.#sizes(); });
+    for (const pane of this.panes) pane.canvas.addEventListener("blur", () => pane.draw());
+    this.#sizes();
+  }
+
+  // --- beginning ----------------------------------------------------------------------------
+
+  /** Claim reading for this tab, send what an earlier one could not, then show the case. */
+  async begin() {
+    const { active } = await tell("/api/tab", { tab: this.recorder.tab, take: false });
+    if (!active) {
+      if (document.visibilityState === "visible" && sessionStorage.getItem("reading")) {
+        await tell("/api/tab", { tab: this.recorder.tab, take: true }); // this very tab, loaded again
+      } else { this.#stop(new Refused(409, "other-tab", "")); return; }
+    }
+    sessionStorage.setItem("reading", "1");
+    this.note("tab-opened", { width: innerWidth, height: innerHeight, ratio: devicePixelRatio });
+    const left = await this.drawer.get("submissions", "next");
+    if (left) {
+      const state = await ask("/api/state");
+      if (state.phase === "reading" && state.case.token === left.case && state.case.stage === left.stage) {
+        this.state = state;
+        this.entry = state.case;
+        this.#heading();
+        await this.#send(left);
+        return;
+      }
+      try {
+        await tell("/api/submit", { ...left, tab: this.recorder.tab, events: [] }); // known: a replay
+      } catch (error) { if (!(error instanceof Refused)) throw error; }
+      await this.#forget(left);
+    }
+    await this.open(await ask("/api/state"));
+  }
+}
+
+const drawer = await Drawer.open(main.dataset.drawer);
+const recorder = new Recorder(drawer, { idleS: Number(main.dataset.idleS) });
+const desk = new Desk(drawer, recorder);
+if (!drawer.lasting) find("kept").textContent = "This browser keeps nothing: do not close it while reading";
+desk.begin().catch((error) => {
+  desk.note("error", { message: String(error.message).slice(0, 200) });
+  if (error instanceof Refused && error.problem === "signed-out") location.assign("/sign-in");
+  else {
+    find("stopped-title").textContent = "Reading stopped";
+    find("stopped-text").textContent = `${error.message} What you entered is kept.`;
+    find("stopped-do").textContent = "Load again";
+    find("stopped-do").onclick = () => location.reload();
+    find("stopped").showModal();
+  }
+});
+export { desk };
