@@ -75,8 +75,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--epochs", type=int, default=7)
     parser.add_argument("--full-epochs", type=int, default=0)
+    parser.add_argument("--judge", type=Path, help="a trained model, on a fresh twin alone")
     options = parser.parse_args()
     protocol = read_protocol(options.protocol)
+    if options.judge is not None:
+        fresh = simulated(protocol, "C", options.work / "twin", TWIN_SEED)
+        area = auc_on(ModelFolder.load(options.judge), fresh)
+        print(f"AUC on the twin of C: {area:.3f} ({len(fresh.cases)} studies)")
+        return
     learn = simulated(protocol, "AB", options.work / "ab", options.seed)
     twin = simulated(protocol, "C", options.work / "twin", TWIN_SEED)
     half = trained(
