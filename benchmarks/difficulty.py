@@ -32,7 +32,8 @@ TWIN_SEED = 41
 
 def simulated(protocol: Protocol, centres: str, folder: Path, seed: int) -> Manifest:
     """Simulate some centres of a protocol, and say how long it took."""
-    part = replace(protocol, centres={name: protocol.centres[name] for name in centres})
+    chosen = {name: protocol.centres[name] for name in centres}
+    part = replace(protocol, centres=chosen, frozen=None)
     start = time.perf_counter()
     cohort = simulate_cohort(folder, part, seed=seed)
     seconds = time.perf_counter() - start
