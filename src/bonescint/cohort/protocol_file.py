@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
 from bonescint.cohort.protocol import Centre, Frozen, Protocol, Studies
-from bonescint.cohort.strict_yaml import read_yaml
+from bonescint.cohort.strict_yaml import YamlShelf, read_yaml
 from bonescint.scan import (
     BonescintError,
     InputError,
-    ParameterError,
     Split,
 )
 from bonescint.simulate import Disease, Population
 
-_FOLDER = "protocols"
-_SUFFIX = ".yaml"
+_SHELF = YamlShelf(package="bonescint.cohort", folder="protocols", noun="protocol")
 _Kind = TypeVar("_Kind")
 _CORRECT = "Correct the protocol"
 
@@ -31,14 +28,7 @@ def protocol_names() -> tuple[str, ...]:
         >>> "ibrahim2023" in protocol_names()
         True
     """
-    folder = resources.files("bonescint.cohort") / _FOLDER
-    return tuple(
-        sorted(
-            entry.name.removesuffix(_SUFFIX)
-            for entry in folder.iterdir()
-            if entry.name.endswith(_SUFFIX)
-        )
-    )
+    return _SHELF.names()
 
 
 def read_protocol(name: str | Path) -> Protocol:
@@ -58,25 +48,9 @@ def read_protocol(name: str | Path) -> Protocol:
         >>> protocol.count, list(protocol.centres)
         (2365, ['A', 'B', 'C'])
     """
-    text, source = _text_of(name)
+    text, source = _SHELF.text_of(name)
     content = read_yaml(text, source, remedy=_CORRECT, extra="simulate")
     return protocol_from(content, source)
-
-
-def _text_of(name: str | Path) -> tuple[str, str]:
-    path = Path(name)
-    if path.suffix not in (".yaml", ".yml"):
-        if str(name) not in protocol_names():
-            known = f"one of {', '.join(protocol_names())}, or a path that ends in .yaml"
-            raise ParameterError("protocol", "read_protocol", known, str(name))
-        packaged = resources.files("bonescint.cohort") / _FOLDER / f"{name}{_SUFFIX}"
-        return packaged.read_text("utf-8"), f"protocol {name}"
-    try:
-        return path.read_text("utf-8"), str(path)
-    except FileNotFoundError as error:
-        raise InputError(path, "no such file", "Check the path") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(path, f"cannot be read ({type(error).__name__})", _CORRECT) from error
 
 
 def protocol_from(content: object, source: str) -> Protocol:

@@ -2,9 +2,76 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
 from typing import Any
 
-from bonescint.scan import InputError, MissingExtraError
+from bonescint.scan import InputError, MissingExtraError, ParameterError
+
+_SUFFIXES = (".yaml", ".yml")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class YamlShelf:
+    """YAML files of one kind that travel with the package; users have others of their own.
+
+    Attributes:
+        package: that holds them.
+        folder: in the package.
+        noun: what each of them is, for errors.
+    """
+
+    package: str
+    folder: str
+    noun: str
+
+    def names(self) -> tuple[str, ...]:
+        """Names of the files that travel with the package.
+
+        Examples:
+            >>> YamlShelf(package="bonescint.cohort", folder="protocols", noun="protocol").names()
+            ('development', 'ibrahim2023')
+        """
+        entries = (resources.files(self.package) / self.folder).iterdir()
+        names = [entry.name for entry in entries if entry.name.endswith(_SUFFIXES[0])]
+        return tuple(sorted(name.removesuffix(_SUFFIXES[0]) for name in names))
+
+    def text_of(self, name: str | Path) -> tuple[str, str]:
+        """The text of a file by its name here, or by its path.
+
+        Args:
+            name: one of `names()`, or a path that ends in `.yaml` or `.yml`.
+
+        Returns:
+            The text, and what to call it in errors.
+
+        Raises:
+            ParameterError: no file of that name; the message lists those that exist.
+            InputError: a file that is not there or cannot be read.
+        """
+        path = Path(name)
+        if path.suffix not in _SUFFIXES:
+            if str(name) not in self.names():
+                known = f"one of {', '.join(self.names())}, or a path that ends in .yaml"
+                raise ParameterError(self.noun, f"read_{self.noun}", known, str(name))
+            packaged = resources.files(self.package) / self.folder / f"{name}{_SUFFIXES[0]}"
+            return packaged.read_text("utf-8"), f"{self.noun} {name}"
+        return text_of_file(path, f"Correct the {self.noun}")
+
+
+def text_of_file(path: Path, remedy: str) -> tuple[str, str]:
+    """The text of a user's file, and what to call it in errors.
+
+    Raises:
+        InputError: it is not there or cannot be read.
+    """
+    try:
+        return path.read_text("utf-8"), str(path)
+    except FileNotFoundError as error:
+        raise InputError(path, "no such file", "Check the path") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(path, f"cannot be read ({type(error).__name__})", remedy) from error
 
 
 def read_yaml(text: str, source: str, *, remedy: str, extra: str) -> object:

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from importlib import resources
 from pathlib import Path
 
-from bonescint.cohort.strict_yaml import read_yaml
-from bonescint.scan import InputError, ParameterError
+from bonescint.cohort.strict_yaml import YamlShelf, read_yaml, text_of_file
+from bonescint.scan import InputError
 
-_FOLDER = "checklists"
+_SHELF = YamlShelf(package="bonescint.experiment", folder="checklists", noun="checklist")
 _CORRECT = "Correct the study's metadata"
 
 
@@ -129,14 +128,7 @@ def checklist_names() -> tuple[str, ...]:
         >>> checklist_names()
         ('claim2020', 'stard2015')
     """
-    folder = resources.files("bonescint.experiment") / _FOLDER
-    return tuple(
-        sorted(
-            entry.name.removesuffix(".yaml")
-            for entry in folder.iterdir()
-            if entry.name.endswith(".yaml")
-        )
-    )
+    return _SHELF.names()
 
 
 def read_checklist(name: str) -> Checklist:
@@ -145,12 +137,8 @@ def read_checklist(name: str) -> Checklist:
     Raises:
         ParameterError: no checklist of that name.
     """
-    if name not in checklist_names():
-        raise ParameterError(
-            "name", "read_checklist", f"one of {', '.join(checklist_names())}", name
-        )
-    file = resources.files("bonescint.experiment") / _FOLDER / f"{name}.yaml"
-    content = read_yaml(file.read_text("utf-8"), name, remedy="Reinstall", extra="simulate")
+    text, source = _SHELF.text_of(name)
+    content = read_yaml(text, source, remedy="Reinstall", extra="simulate")
     if not isinstance(content, dict):
         raise InputError(name, "is no checklist", "Reinstall bonescint")
     reached = content["published"]
@@ -185,14 +173,8 @@ def read_metadata(path: Path | str) -> dict[str, str]:
     Raises:
         InputError: unreadable, an unknown topic, or an entry that is no text; all are named.
     """
-    source = Path(path)
-    try:
-        text = source.read_text("utf-8")
-    except FileNotFoundError as error:
-        raise InputError(source, "no such file", "Check the path") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(source, f"cannot be read ({type(error).__name__})", _CORRECT) from error
-    content = read_yaml(text, str(source), remedy=_CORRECT, extra="simulate")
+    text, source = text_of_file(Path(path), _CORRECT)
+    content = read_yaml(text, source, remedy=_CORRECT, extra="simulate")
     if content is None:
         return {}
     if not isinstance(content, Mapping):

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from bonescint.cohort.strict_yaml import read_yaml
+from bonescint.cohort.strict_yaml import YamlShelf, read_yaml
 from bonescint.evaluate import Balanced, GivenSensitivity, GivenSpecificity, OperatingRule, Youden
 from bonescint.scan import BonescintError, InputError, ParameterError
 from bonescint.scan.checked import check_name, check_whole
 
-_FOLDER = "studies"
+_SHELF = YamlShelf(package="bonescint.experiment", folder="studies", noun="study")
 _CORRECT = "Correct the study"
 _RULES: Mapping[str, type[OperatingRule]] = {"balanced": Balanced, "youden": Youden}
 _GIVEN = {"specificity": GivenSpecificity, "sensitivity": GivenSensitivity}
@@ -125,14 +124,7 @@ def study_names() -> tuple[str, ...]:
         >>> study_names()
         ('ibrahim2023',)
     """
-    folder = resources.files("bonescint.experiment") / _FOLDER
-    return tuple(
-        sorted(
-            entry.name.removesuffix(".yaml")
-            for entry in folder.iterdir()
-            if entry.name.endswith(".yaml")
-        )
-    )
+    return _SHELF.names()
 
 
 def read_study(name: str | Path) -> Study:
@@ -147,20 +139,8 @@ def read_study(name: str | Path) -> Study:
         >>> list(study.models), study.compared_with
         (['paper', 'paper-converging', 'bonescint'], 'paper-converging')
     """
-    path = Path(name)
-    if path.suffix not in (".yaml", ".yml"):
-        if str(name) not in study_names():
-            known = f"one of {', '.join(study_names())}, or a path that ends in .yaml"
-            raise ParameterError("study", "read_study", known, str(name))
-        packaged = resources.files("bonescint.experiment") / _FOLDER / f"{name}.yaml"
-        text, source, folder = packaged.read_text("utf-8"), f"study {name}", Path()
-    else:
-        try:
-            text, source, folder = path.read_text("utf-8"), str(path), path.parent
-        except FileNotFoundError as error:
-            raise InputError(path, "no such file", "Check the path") from error
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(path, f"cannot be read ({type(error).__name__})", _CORRECT) from error
+    text, source = _SHELF.text_of(name)
+    folder = Path() if str(name) in study_names() else Path(name).parent
     content = read_yaml(text, source, remedy=_CORRECT, extra="simulate")
     return study_from(content, source, folder=folder)
 

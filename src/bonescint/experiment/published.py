@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import resources
 
-from bonescint.cohort.strict_yaml import read_yaml
+from bonescint.cohort.strict_yaml import YamlShelf, read_yaml
 from bonescint.scan import ParameterError
 
-_FOLDER = "published"
+_SHELF = YamlShelf(package="bonescint.experiment", folder="published", noun="published")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,14 +49,7 @@ def published_names() -> tuple[str, ...]:
         >>> published_names()
         ('ibrahim2023',)
     """
-    folder = resources.files("bonescint.experiment") / _FOLDER
-    return tuple(
-        sorted(
-            entry.name.removesuffix(".yaml")
-            for entry in folder.iterdir()
-            if entry.name.endswith(".yaml")
-        )
-    )
+    return _SHELF.names()
 
 
 def read_published(name: str) -> Published:
@@ -70,11 +62,8 @@ def read_published(name: str) -> Published:
         >>> [figure.text for figure in read_published("ibrahim2023").figures][:2]
         ['0.897', '82.2 %']
     """
-    if name not in published_names():
-        known = f"one of {', '.join(published_names())}"
-        raise ParameterError("published", "read_published", known, name)
-    file = resources.files("bonescint.experiment") / _FOLDER / f"{name}.yaml"
-    content = read_yaml(file.read_text("utf-8"), name, remedy="Reinstall", extra="simulate")
+    text, source = _SHELF.text_of(name)
+    content = read_yaml(text, source, remedy="Reinstall", extra="simulate")
     if not isinstance(content, dict):
         raise ParameterError("published", "read_published", "a table", name)
     return Published(

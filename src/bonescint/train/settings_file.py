@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from enum import StrEnum
-from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bonescint.cohort.strict_yaml import read_yaml
+from bonescint.cohort.strict_yaml import YamlShelf, read_yaml
 from bonescint.prepare import recipe_named
 from bonescint.scan import BonescintError, InputError, ParameterError
 from bonescint.train.augment import AUGMENTATIONS, Augmentation, CompositeChange
@@ -17,8 +16,7 @@ from bonescint.train.network import InputScale, Vgg16Shape
 from bonescint.train.networks import NetworkKind
 from bonescint.train.settings import Precision, Schedule, Stage, TrainSettings
 
-_FOLDER = "recipes"
-_SUFFIX = ".yaml"
+_SHELF = YamlShelf(package="bonescint.train", folder="recipes", noun="settings")
 _CORRECT = "Correct the settings"
 _Kind = TypeVar("_Kind")
 _ABOUT = "about"
@@ -32,14 +30,7 @@ def settings_names() -> tuple[str, ...]:
         >>> "ibrahim2023" in settings_names()
         True
     """
-    folder = resources.files("bonescint.train") / _FOLDER
-    return tuple(
-        sorted(
-            entry.name.removesuffix(_SUFFIX)
-            for entry in folder.iterdir()
-            if entry.name.endswith(_SUFFIX)
-        )
-    )
+    return _SHELF.names()
 
 
 def read_settings(name: str | Path) -> TrainSettings:
@@ -58,24 +49,8 @@ def read_settings(name: str | Path) -> TrainSettings:
         >>> paper.epochs, paper.steps_per_epoch, paper.batch_size
         (6, 200, 4)
     """
-    text, source = _text_of(name)
+    text, source = _SHELF.text_of(name)
     return settings_from(read_yaml(text, source, remedy=_CORRECT, extra="train"), source)
-
-
-def _text_of(name: str | Path) -> tuple[str, str]:
-    path = Path(name)
-    if path.suffix not in (".yaml", ".yml"):
-        if str(name) not in settings_names():
-            known = f"one of {', '.join(settings_names())}, or a path that ends in .yaml"
-            raise ParameterError("settings", "read_settings", known, str(name))
-        packaged = resources.files("bonescint.train") / _FOLDER / f"{name}{_SUFFIX}"
-        return packaged.read_text("utf-8"), f"settings {name}"
-    try:
-        return path.read_text("utf-8"), str(path)
-    except FileNotFoundError as error:
-        raise InputError(path, "no such file", "Check the path") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(path, f"cannot be read ({type(error).__name__})", _CORRECT) from error
 
 
 def settings_from(content: object, source: str) -> TrainSettings:
