@@ -103,7 +103,7 @@ def run_analyse(
             draws=choices.draws,
             seed=choices.seed,
         )
-        study = read_reads(reads)
+        study = read_reads(reads, nest=settings.nest)
         predictions = None if model is None else read_predictions(model)
         analysis = analyse_readers(study, predictions, settings=settings)
         written = write_analysis(

@@ -96,6 +96,25 @@ def test_cases_may_be_nested(folder: Path, tmp_path: Path, nested: str, design: 
     assert json.loads(said)["study"]["design"] == design
 
 
+def test_nested_cases_with_a_truth_of_their_own(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    lines = ["reader,modality,case,truth,rating"]
+    lines += [
+        f"{reader},m{modality},{n},{(n + modality) % 2},{rng.integers(1, 6) + (n + modality) % 2}"
+        for modality in range(2)
+        for reader in "AB"
+        for n in range(12)
+    ]
+    (tmp_path / "reads.csv").write_text("\n".join(lines))
+    code, said, notes = run(
+        "analyse", tmp_path / "reads.csv", "--cases-nested-in", "modalities", "--draws", 20,
+        "--json", "--out", tmp_path / "out",
+    )  # fmt: skip
+    assert code == 0, notes
+    found = json.loads(said)["study"]
+    assert (found["cases"], found["design"]) == (24, "cases nested in modalities")
+
+
 @pytest.mark.parametrize(
     ("options", "endpoint"),
     [
@@ -154,6 +173,17 @@ def test_bad_input_is_one_line_and_ends_in_2(
     (line,) = [one for one in error.splitlines() if one.startswith("Error: ")]
     assert says in line
     assert not (tmp_path / "out").exists()
+
+
+def test_spaces_in_the_predictions_header(folder: Path, tmp_path: Path) -> None:
+    text = (folder / "predictions.csv").read_text().replace(",", ", ")
+    (tmp_path / "p.csv").write_text(text)
+    code, said, notes = run(
+        "analyse", folder / "reads.csv", "--model", tmp_path / "p.csv", "--draws", 20, "--out",
+        tmp_path / "out",
+    )  # fmt: skip
+    assert code == 0, notes
+    assert "The model's AUC was" in said
 
 
 def test_predictions_of_other_cases(folder: Path, tmp_path: Path) -> None:

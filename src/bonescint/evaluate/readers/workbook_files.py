@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from bonescint.evaluate.readers.marks import Mark, MarkedReads
 from bonescint.evaluate.readers.notes import Note, left_out, remark, some
-from bonescint.evaluate.readers.reads import Reads
+from bonescint.evaluate.readers.reads import Nest, Reads
 from bonescint.evaluate.readers.table_files import table_reads
 from bonescint.evaluate.readers.tables import number_of
-from bonescint.scan import InputError, MissingExtraError
+from bonescint.scan import InputError, MissingExtraError, ParameterError
 
 _Table = list[tuple[str, dict[str, str]]]
 _NO_RATING = -2000.0  # RJafroc's code of a rating that is not there
@@ -26,7 +26,7 @@ _LESION_SHEETS = ("tp", "ll")
 _OTHER_SHEETS = ("fp", "nl")
 
 
-def read_workbook(source: Path) -> Reads | MarkedReads:
+def read_workbook(source: Path, nest: Nest | None = None) -> Reads | MarkedReads:
     """A study from a workbook.
 
     Sheets TRUTH, LL (or TP) and NL (or FP), as RJafroc has them, give marked foci; if each case
@@ -34,19 +34,29 @@ def read_workbook(source: Path) -> Reads | MarkedReads:
     ROC ratings. Any other workbook is read as a table of reads, from its first sheet that has
     the columns.
 
+    Args:
+        source: the file.
+        nest: within what cases are numbered anew; not for marked foci.
+
     Raises:
         InputError: no workbook, or not one of these.
+        ParameterError: marked foci with `nest`.
     """
     sheets = _sheets(source)
     named = {name.strip().lower(): name for name in sheets}
     if "truth" in named:
-        return _rjafroc(source, {key: sheets[name] for key, name in named.items()})
+        found = _rjafroc(source, {key: sheets[name] for key, name in named.items()})
+        if nest is None:
+            return found
+        if isinstance(found, MarkedReads):
+            raise ParameterError("nest", "read_reads", "none for marked foci", nest.value)
+        return found.nested_in(nest)
     problem: InputError | None = None
     for name, rows in sheets.items():
         if not rows:
             continue
         try:
-            return table_reads(rows, f"{source}, sheet {name}")
+            return table_reads(rows, f"{source}, sheet {name}", nest=nest)
         except InputError as error:
             problem = problem or error
     if problem is None:
@@ -100,6 +110,10 @@ def _table(
             f"sheet {sheet.upper()} lacks the columns {', '.join(missing)}",
             "Give RJafroc's sheets TRUTH, LL (or TP) and NL (or FP)",
         )
+    twice = [name for name in required if names.count(name) > 1]
+    if twice:
+        problem = f"sheet {sheet.upper()} has several columns {', '.join(twice)}"
+        raise InputError(source, problem, "Keep or rename one of each")
     return [
         (where, dict(zip(names, [*texts, *[""] * len(names)], strict=False)))
         for where, texts in rows[1:]
