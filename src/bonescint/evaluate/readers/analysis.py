@@ -258,8 +258,9 @@ def analyse_readers(
     )
     if found.at is None:
         notes.append(
-            left_out(
-                "sensitivity, specificity, F1 and McNemar's test: no rating is said to call disease"
+            remark(
+                "no rating is said to call disease: there is no sensitivity, specificity, F1 and "
+                "McNemar's test"
             )
         )
     return ReaderAnalysis(

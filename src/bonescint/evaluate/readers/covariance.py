@@ -141,7 +141,7 @@ def _bootstrap(cells: Sequence[Cell], *, draws: int, seed: int) -> Numbers:
     several = np.flatnonzero([not one_of_a_class(cell) for cell in cells])
     if not several.size:
         return found
-    figures = bootstrap_figures([cells[index] for index in several], draws=draws, seed=seed)
+    figures = bootstrap_figures([cells[int(index)] for index in several], draws=draws, seed=seed)
     whole = figures[:, ~np.isnan(figures).any(axis=0)]
     if whole.shape[1] > 1:
         found[np.ix_(several, several)] = np.cov(whole)

@@ -129,7 +129,7 @@ def _analysable(figures: Merits) -> tuple[Merits, list[Note]]:
     if not there.all():
         gone = [name for name, keep in zip(figures.modalities, there, strict=True) if not keep]
         notes.append(left_out(f"modality {some(gone)}: no reader has a {figures.endpoint} there"))
-        figures = _of_modalities(figures, there)
+        figures = figures.of_modalities(there)
     if figures.design.readers_nested:
         return figures.of_readers(np.asarray(figures.defined.any(axis=0))), notes
     whole = np.asarray(figures.defined.all(axis=0))
@@ -145,21 +145,6 @@ def _analysable(figures: Merits) -> tuple[Merits, list[Note]]:
                 )
             )
     return figures.of_readers(whole), notes
-
-
-def _of_modalities(figures: Merits, kept: NDArray[np.bool_]) -> Merits:
-    rows = np.flatnonzero(kept)
-    return Merits(
-        endpoint=figures.endpoint,
-        modalities=tuple(figures.modalities[row] for row in rows),
-        readers=figures.readers,
-        values=figures.values[rows],
-        cells=tuple(figures.cells[row] for row in rows),
-        cases=figures.cases,
-        positives=figures.positives,
-        design=figures.design,
-        notes=figures.notes,
-    )
 
 
 def _remarks(
