@@ -273,7 +273,7 @@ def _without_marks(marked: MarkedReads, marks: Sequence[Mark]) -> list[Note]:
     """Readers and modalities that TRUTH lists and that have no mark: kept, and said."""
     readers, modalities = {one.reader for one in marks}, {one.modality for one in marks}
     return [
-        remark(f"{kind} {name} has no mark: every case was read and found clean")
+        remark(f"{kind} {name} has no mark that can be used: every case counts as found clean")
         for kind, names, known in (
             ("reader", marked.readers, readers),
             ("modality", marked.modalities, modalities),

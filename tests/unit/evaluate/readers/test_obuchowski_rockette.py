@@ -407,4 +407,6 @@ def test_the_design_is_that_of_the_readers_who_are_left(small: Reads) -> None:
     assert found.merits.readers == ("1", "3")
     assert found.design is Design.FACTORIAL
     assert found.dbm is not None
+    said = found.as_dict()
+    assert (said["design"], said["readers"]) == ("factorial", ["1", "3"])
     assert not any("not every reader read every case" in note.text for note in found.notes)
