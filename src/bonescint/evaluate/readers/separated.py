@@ -53,7 +53,7 @@ def csv_rows(text: str, source: Path) -> list[tuple[str, Sequence[str]]]:
         InputError: no table, or a quotation mark that is not closed.
     """
     lines = text.splitlines()
-    said = re.fullmatch(r"\s*\"?sep=(.)\"?\s*", lines[0], re.IGNORECASE) if lines else None
+    said = re.fullmatch(r"\s*\"?sep=([,;|\t])\"?\s*", lines[0], re.IGNORECASE) if lines else None
     separator = said[1] if said else separator_of(text)
     body = ["", *lines[1:]] if said else lines
     try:
