@@ -103,9 +103,10 @@ def run_analyse(
             draws=choices.draws,
             seed=choices.seed,
         )
-        study = read_reads(reads)
+        study = read_reads(reads, nest=settings.nest)
         predictions = None if model is None else read_predictions(model)
         analysis = analyse_readers(study, predictions, settings=settings)
+        _require_a_figure(analysis, reads)
         written = write_analysis(
             analysis, out, source=reads.name, model="" if model is None else model.name
         )
@@ -118,10 +119,27 @@ def run_analyse(
         _say_notes(analysis.notes)
         files = ", ".join(written.files)
         _say(f"Written to {displayable(out)}: {files}. For research use only.")
-        gone = any(note.kind is NoteKind.LEFT_OUT for note in study.notes)
-        gone = gone or not analysis.merits.defined[analysis.reads.read.any(axis=2)].all()
+        gone = any(note.kind is NoteKind.LEFT_OUT for note in analysis.notes)
     if gone:
         raise typer.Exit(SOME_FAILED)
+
+
+def _require_a_figure(analysis: ReaderAnalysis, source: Path) -> None:
+    """An error that says why, where nobody has a figure of merit nor a share of right decisions."""
+    from bonescint.evaluate.readers import NoteKind
+    from bonescint.evaluate.readers.tables import listed_problems
+
+    right = [
+        share for one in analysis.decisions.right for share in (one.sensitivity, one.specificity)
+    ]
+    if analysis.merits.defined.any() or any(math.isfinite(share.value) for share in right):
+        return
+    why = [note.text for note in analysis.merits.notes if note.kind is NoteKind.LEFT_OUT]
+    raise InputError(
+        source,
+        f"nobody has a figure of merit ({listed_problems(why)})",
+        "Give reads of cases with and without disease",
+    )
 
 
 def _method(name: str | None, endpoint: Endpoint | MarkedEndpoint | None) -> CovarianceMethod:

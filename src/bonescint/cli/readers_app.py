@@ -34,7 +34,8 @@ Examples:
   bonescint readers analyse reads.csv --margin 0.05
   bonescint readers analyse foci.xlsx --endpoint wafroc
 
-Exit status: 0 all was used, 1 some rows or readers were left out (listed), 2 nothing done."""
+Exit status: 0 all was used, 1 a row, case, reader or modality was left out of something (listed),
+2 nothing was done: bad input, or nobody has a figure of merit."""
 _SIZE = """How many readers and cases a study needs, or what power it has.
 
 Give --readers for the cases needed, --cases for the readers needed, both for the power. What

@@ -96,6 +96,25 @@ def test_cases_may_be_nested(folder: Path, tmp_path: Path, nested: str, design: 
     assert json.loads(said)["study"]["design"] == design
 
 
+def test_nested_cases_with_a_truth_of_their_own(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    lines = ["reader,modality,case,truth,rating"]
+    lines += [
+        f"{reader},m{modality},{n},{(n + modality) % 2},{rng.integers(1, 6) + (n + modality) % 2}"
+        for modality in range(2)
+        for reader in "AB"
+        for n in range(12)
+    ]
+    (tmp_path / "reads.csv").write_text("\n".join(lines))
+    code, said, notes = run(
+        "analyse", tmp_path / "reads.csv", "--cases-nested-in", "modalities", "--draws", 20,
+        "--json", "--out", tmp_path / "out",
+    )  # fmt: skip
+    assert code == 0, notes
+    found = json.loads(said)["study"]
+    assert (found["cases"], found["design"]) == (24, "cases nested in modalities")
+
+
 @pytest.mark.parametrize(
     ("options", "endpoint"),
     [
@@ -128,6 +147,44 @@ def test_rows_that_are_left_out_are_said_and_end_in_1(folder: Path, tmp_path: Pa
     assert (tmp_path / "o" / "analysis.json").exists()
 
 
+def test_what_is_left_out_of_something_ends_in_1(folder: Path, tmp_path: Path) -> None:
+    table = (folder / "reads.csv").read_text().splitlines()
+    # Reader 3 read in one modality: the comparison goes on without.
+    part = [line for line in table if not line.startswith("3,alone")]
+    (tmp_path / "part.csv").write_text("\n".join(part))
+    code, _, notes = run("analyse", tmp_path / "part.csv", "--draws", 20, "--out", tmp_path / "p")
+    assert code == 1
+    assert "Left out: reader 3: left out of the comparison" in notes
+    # A case without a prediction.
+    few = (folder / "predictions.csv").read_text().splitlines()[:-1]
+    (tmp_path / "few.csv").write_text("\n".join(few))
+    code, _, notes = run(
+        "analyse", folder / "reads.csv", "--model", tmp_path / "few.csv", "--draws", 20, "--out",
+        tmp_path / "few",
+    )  # fmt: skip
+    assert code == 1
+    assert "Left out: 1 case without a prediction of the model" in notes
+    # Ratings that do not say what calls disease leave nothing of the data out.
+    code, _, notes = run("analyse", folder / "reads.csv", "--draws", 20, "--out", tmp_path / "all")
+    assert code == 0
+    assert "Remark: no rating is said to call disease" in notes
+
+
+def test_a_study_without_any_figure_ends_in_2(folder: Path, tmp_path: Path) -> None:
+    head, *rows = (folder / "reads.csv").read_text().splitlines()
+    healthy = [row for row in rows if row.split(",")[3] == "0"]
+    (tmp_path / "healthy.csv").write_text("\n".join([head, *healthy]))
+    words = ("analyse", tmp_path / "healthy.csv", "--draws", 20, "--out", tmp_path / "out")
+    code, _, error = run(*words)
+    assert code == 2
+    (line,) = [one for one in error.splitlines() if one.startswith("Error: ")]
+    assert "reader 1 in modality aided has no AUC: no case with disease was read; reader 2" in line
+    assert not (tmp_path / "out").exists()
+    code, _, _ = run(*words, "--decide-at", 3)  # there is a specificity
+    assert code == 1
+    assert (tmp_path / "out" / "analysis.json").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -154,6 +211,17 @@ def test_bad_input_is_one_line_and_ends_in_2(
     (line,) = [one for one in error.splitlines() if one.startswith("Error: ")]
     assert says in line
     assert not (tmp_path / "out").exists()
+
+
+def test_spaces_in_the_predictions_header(folder: Path, tmp_path: Path) -> None:
+    text = (folder / "predictions.csv").read_text().replace(",", ", ")
+    (tmp_path / "p.csv").write_text(text)
+    code, said, notes = run(
+        "analyse", folder / "reads.csv", "--model", tmp_path / "p.csv", "--draws", 20, "--out",
+        tmp_path / "out",
+    )  # fmt: skip
+    assert code == 0, notes
+    assert "The model's AUC was" in said
 
 
 def test_predictions_of_other_cases(folder: Path, tmp_path: Path) -> None:
@@ -228,6 +296,35 @@ def test_size_from_components() -> None:
         (["--readers", "6", "--var", "0.001"], "number of cases that it holds for"),
         (["--readers", "6", "--auc", "0.8", "--equivalence"], "given with --margin"),
         (["--readers", "1", "--auc", "0.8"], "'readers'"),
+        (["--readers", "6", "--auc", "0.8", "--r2", "0.1", "--r3", "0.3"], "at most r2 (0.1)"),
+        (
+            [
+                "--readers",
+                "6",
+                "--var",
+                "0.001",
+                "--pilot-cases",
+                "100",
+                "--against-model",
+                "--cov1",
+                "0.0005",
+            ],
+            "'cov1'",
+        ),
+        (
+            [
+                "--readers",
+                "6",
+                "--var",
+                "0.001",
+                "--pilot-cases",
+                "100",
+                "--against-model",
+                "--cov3",
+                "0.0005",
+            ],
+            "0 against a model",
+        ),
     ],
 )
 def test_sizes_that_cannot_be(words: list[str], says: str) -> None:

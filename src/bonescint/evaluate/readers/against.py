@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from bonescint.evaluate.readers.cells import Cell
 from bonescint.evaluate.readers.choices import chosen
+from bonescint.evaluate.readers.components import ErrorCovariances
 from bonescint.evaluate.readers.covariance import DRAWS, CovarianceMethod, covariance
 from bonescint.evaluate.readers.endpoints import Auc, Endpoint, Undefined
 from bonescint.evaluate.readers.jsonable import jsonable
-from bonescint.evaluate.readers.notes import Note, left_out, remark, some
+from bonescint.evaluate.readers.notes import Note, left_out, no_variance, remark, some
 from bonescint.evaluate.readers.or_analysis import Generalisation
 from bonescint.evaluate.readers.reads import Reads
 from bonescint.evaluate.readers.testing import Inference
@@ -246,14 +247,14 @@ def _compared(
     level: float,
 ) -> ModelAgainstReaders:
     count = len(names)
-    contrast = np.zeros((count, 2 * count + 1))
-    contrast[np.arange(count), 2 * np.arange(count)] = 1.0
-    contrast[np.arange(count), 2 * np.arange(count) + 1] = -1.0
-    of_differences = contrast @ joint @ contrast.T
+    of_differences = _of_differences(joint)
+    errors = ErrorCovariances.of(of_differences[None, :, None], np.ones((1, count), dtype=bool))
+    var, cov2 = errors.var, errors.cov2
+    lacking = [
+        name for name, own in zip(names, np.diag(of_differences), strict=True) if np.isnan(own)
+    ]
+    notes += [no_variance(f"reader {name}", others=len(lacking) < count) for name in lacking]
     d = np.array([mine.value - models.value for mine, models in cells])
-    var = float(np.diag(of_differences).mean())
-    apart = ~np.eye(count, dtype=bool)
-    cov2 = float(of_differences[apart].mean()) if count > 1 else 0.0
     square = float(d.var(ddof=1)) if count > 1 else math.nan
     if count == 1:
         notes.append(remark("one reader: nothing can be said of other readers"))
@@ -288,6 +289,22 @@ def _compared(
         differences=_differences(float(d.mean()), count, square, var, cov2, level),
         notes=tuple(notes),
     )
+
+
+def _of_differences(joint: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Covariance of the differences of readers and model, (readers, readers).
+
+    Args:
+        joint: of reader 1, the model on that reader's cases, reader 2 and so on, and the model on
+            all cases. What is not a number there (one case of a class) stays with its reader.
+    """
+    mine, models = np.arange(0, len(joint) - 1, 2), np.arange(1, len(joint), 2)
+    found = joint[np.ix_(mine, mine)] - joint[np.ix_(mine, models)]
+    found = found - joint[np.ix_(models, mine)] + joint[np.ix_(models, models)]
+    alone = np.isnan(np.diag(found))
+    found[alone] = np.nan
+    found[:, alone] = np.nan
+    return found
 
 
 def _differences(

@@ -11,7 +11,11 @@ from numpy.typing import NDArray
 
 from bonescint.evaluate.readers.against import ModelAgainstReaders, model_against_readers
 from bonescint.evaluate.readers.cells import PairsCell
-from bonescint.evaluate.readers.covariance import CovarianceMethod, bootstrap_figures
+from bonescint.evaluate.readers.covariance import (
+    CovarianceMethod,
+    bootstrap_figures,
+    one_of_a_class,
+)
 from bonescint.evaluate.readers.decisions import Decisions, decisions
 from bonescint.evaluate.readers.design import Design, holes
 from bonescint.evaluate.readers.endpoints import Auc, Endpoint, Sensitivity, Specificity, Undefined
@@ -40,7 +44,8 @@ class Resampled:
         who: a reader, or "model".
         modality: in which; empty for the model.
         value: the figure itself.
-        draws: float64 (draws,), of resampled cases; undefined ones left out.
+        draws: float64 (draws,), of resampled cases; undefined ones left out, all of them where
+            there is one case of a class.
     """
 
     who: str
@@ -253,8 +258,9 @@ def analyse_readers(
     )
     if found.at is None:
         notes.append(
-            left_out(
-                "sensitivity, specificity, F1 and McNemar's test: no rating is said to call disease"
+            remark(
+                "no rating is said to call disease: there is no sensitivity, specificity, F1 and "
+                "McNemar's test"
             )
         )
     return ReaderAnalysis(
@@ -376,6 +382,12 @@ def _resampled(
         return ()
     figures_drawn = bootstrap_figures(cells, draws=settings.draws, seed=settings.seed)
     return tuple(
-        Resampled(who=name, modality=modality, value=cell.value, draws=row[~np.isnan(row)])
+        Resampled(
+            who=name,
+            modality=modality,
+            value=cell.value,
+            # One case of a class is drawn again and again: that shows no variation.
+            draws=row[:0] if one_of_a_class(cell) else row[~np.isnan(row)],
+        )
         for (name, modality), cell, row in zip(who, cells, figures_drawn, strict=True)
     )

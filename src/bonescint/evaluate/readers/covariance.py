@@ -76,11 +76,7 @@ def covariance(
     if method is CovarianceMethod.JACKKNIFE:
         return _jackknife(cells, cases)
     if method is CovarianceMethod.BOOTSTRAP:
-        figures = bootstrap_figures(cells, draws=draws, seed=seed)
-        whole = figures[:, ~np.isnan(figures).any(axis=0)]
-        if whole.shape[1] < 2:
-            return np.full((len(cells),) * 2, np.nan)
-        return np.atleast_2d(np.cov(whole))
+        return _bootstrap(cells, draws=draws, seed=seed)
     pairs = [cell for cell in cells if isinstance(cell, PairsCell)]
     if method is CovarianceMethod.UNBIASED and len(pairs) == len(cells):
         return Moments.of(pairs, cases).covariance
@@ -138,6 +134,26 @@ def _jackknife(cells: Sequence[Cell], cases: int) -> Numbers:
         anybody[numbers] = True
     count = int(anybody.sum())
     return np.asarray(deviations @ deviations.T * (count - 1) / count)
+
+
+def _bootstrap(cells: Sequence[Cell], *, draws: int, seed: int) -> Numbers:
+    found = np.full((len(cells),) * 2, np.nan)
+    several = np.flatnonzero([not one_of_a_class(cell) for cell in cells])
+    if not several.size:
+        return found
+    figures = bootstrap_figures([cells[int(index)] for index in several], draws=draws, seed=seed)
+    whole = figures[:, ~np.isnan(figures).any(axis=0)]
+    if whole.shape[1] > 1:
+        found[np.ix_(several, several)] = np.cov(whole)
+    return found
+
+
+def one_of_a_class(cell: Cell) -> bool:
+    """Whether a figure rests on one case of a class, whose variance nothing shows.
+
+    Drawn with replacement it is always the same case: the bootstrap would call its variance 0.
+    """
+    return 1 in (len(cell.positive_cases), len(cell.negative_cases))
 
 
 def leave_one_out(cell: Cell) -> Numbers:

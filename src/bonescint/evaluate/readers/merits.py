@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,7 @@ class Merits:
         cells: for each modality and reader; `None` where undefined.
         cases: number of cases.
         positives: number of cases with disease.
+        read: bool (modalities, readers, cases), who read what.
         design: how the study is laid out.
         notes: what is undefined and why.
     """
@@ -42,6 +43,7 @@ class Merits:
     cells: tuple[tuple[Cell | None, ...], ...]
     cases: int
     positives: int
+    read: NDArray[np.bool_]
     design: Design
     notes: tuple[Note, ...]
 
@@ -51,22 +53,33 @@ class Merits:
         return ~np.isnan(self.values)
 
     def of_readers(self, wanted: NDArray[np.bool_]) -> Merits:
-        """Those of some readers.
+        """Those of some readers; the design is theirs.
 
         Args:
             wanted: bool (readers,).
         """
         kept = np.flatnonzero(wanted)
-        return Merits(
-            endpoint=self.endpoint,
-            modalities=self.modalities,
-            readers=tuple(self.readers[index] for index in kept),
-            values=self.values[:, kept],
-            cells=tuple(tuple(row[index] for index in kept) for row in self.cells),
-            cases=self.cases,
-            positives=self.positives,
-            design=self.design,
-            notes=self.notes,
+        return self._part(np.arange(len(self.modalities)), kept)
+
+    def of_modalities(self, wanted: NDArray[np.bool_]) -> Merits:
+        """Those of some modalities; the design is theirs.
+
+        Args:
+            wanted: bool (modalities,).
+        """
+        return self._part(np.flatnonzero(wanted), np.arange(len(self.readers)))
+
+    def _part(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Merits:
+        read = self.read[np.ix_(rows, columns)]
+        anybody = np.asarray(read.any(axis=(0, 1)))
+        return replace(
+            self,
+            modalities=tuple(self.modalities[row] for row in rows),
+            readers=tuple(self.readers[column] for column in columns),
+            values=self.values[np.ix_(rows, columns)],
+            cells=tuple(tuple(self.cells[row][column] for column in columns) for row in rows),
+            read=read,
+            design=detect_design(read[:, :, anybody]) if anybody.any() else self.design,
         )
 
     def methods(self) -> tuple[CovarianceMethod, ...]:
@@ -160,6 +173,7 @@ def merits(reads: Reads | MarkedReads, endpoint: Endpoint | MarkedEndpoint | Non
         cells=tuple(rows),
         cases=len(reads.cases),
         positives=int(reads.truth.sum()),
+        read=reads.read,
         design=detect_design(reads.read),
         notes=tuple(notes),
     )

@@ -47,6 +47,19 @@ def remark(text: str) -> Note:
     return Note(kind=NoteKind.REMARK, text=text)
 
 
+def no_variance(who: str, *, others: bool) -> Note:
+    """That one case of a class shows no variance over cases.
+
+    Args:
+        who: whose figure it is.
+        others: whether there are figures with a variance.
+    """
+    rest = (
+        "the averaged covariances are those of the others" if others else "cases have to be fixed"
+    )
+    return remark(f"{who}: no variance over cases can be estimated (one case of a class); {rest}")
+
+
 def some(names: Sequence[object], shown: int = _SHOWN) -> str:
     """The first few of many names.
 

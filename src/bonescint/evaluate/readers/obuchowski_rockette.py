@@ -21,7 +21,7 @@ from bonescint.evaluate.readers.generalising import Averaged, generalised
 from bonescint.evaluate.readers.marked_endpoints import MarkedEndpoint
 from bonescint.evaluate.readers.marks import MarkedReads
 from bonescint.evaluate.readers.merits import Merits, merits
-from bonescint.evaluate.readers.notes import Note, left_out, remark, some
+from bonescint.evaluate.readers.notes import Note, left_out, no_variance, remark, some
 from bonescint.evaluate.readers.or_analysis import Generalisation, OrAnalysis
 from bonescint.evaluate.readers.reads import Reads
 
@@ -129,7 +129,7 @@ def _analysable(figures: Merits) -> tuple[Merits, list[Note]]:
     if not there.all():
         gone = [name for name, keep in zip(figures.modalities, there, strict=True) if not keep]
         notes.append(left_out(f"modality {some(gone)}: no reader has a {figures.endpoint} there"))
-        figures = _of_modalities(figures, there)
+        figures = figures.of_modalities(there)
     if figures.design.readers_nested:
         return figures.of_readers(np.asarray(figures.defined.any(axis=0))), notes
     whole = np.asarray(figures.defined.all(axis=0))
@@ -147,34 +147,18 @@ def _analysable(figures: Merits) -> tuple[Merits, list[Note]]:
     return figures.of_readers(whole), notes
 
 
-def _of_modalities(figures: Merits, kept: NDArray[np.bool_]) -> Merits:
-    rows = np.flatnonzero(kept)
-    return Merits(
-        endpoint=figures.endpoint,
-        modalities=tuple(figures.modalities[row] for row in rows),
-        readers=figures.readers,
-        values=figures.values[rows],
-        cells=tuple(figures.cells[row] for row in rows),
-        cases=figures.cases,
-        positives=figures.positives,
-        design=figures.design,
-        notes=figures.notes,
-    )
-
-
 def _remarks(
     figures: Merits, errors: ErrorCovariances, covariance: NDArray[np.float64]
 ) -> list[Note]:
-    notes = []
-    for i, j in np.argwhere(figures.defined):
-        if math.isnan(covariance[i, j, i, j]):
-            who = f"reader {figures.readers[j]} in modality {figures.modalities[i]}"
-            notes.append(
-                remark(
-                    f"{who}: no variance over cases can be estimated (one case of a class); the "
-                    "averaged covariances are those of the others"
-                )
-            )
+    there = np.argwhere(figures.defined)
+    lacking = [(i, j) for i, j in there if math.isnan(covariance[i, j, i, j])]
+    notes = [
+        no_variance(
+            f"reader {figures.readers[j]} in modality {figures.modalities[i]}",
+            others=len(lacking) < len(there),
+        )
+        for i, j in lacking
+    ]
     if len(figures.readers) == 0:
         notes.append(left_out("every comparison: no reader has a figure in every modality"))
     elif errors.clamped and len(figures.modalities) > 1:

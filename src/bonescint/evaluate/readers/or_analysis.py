@@ -133,6 +133,8 @@ class OrAnalysis:
         """For JSON, at full precision."""
         return {
             "method": self.method.value,
+            "design": self.design.value,
+            "readers": list(self.merits.readers),
             "mean_squares": self.squares.as_dict(),
             "error_covariances": self.errors.as_dict(),
             "error_covariances_of_modality": [

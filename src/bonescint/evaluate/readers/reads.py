@@ -198,7 +198,8 @@ class Reads:
     def nested_in(self, nest: Nest) -> Reads:
         """The same reads, for tables that number cases anew for each reader or modality.
 
-        A case that two readers (or modalities) share by name becomes two cases.
+        A case that two readers (or modalities) share by name becomes two cases. Here it has one
+        truth: where names recur with another, `read_reads(..., nest=...)` has to nest the rows.
         """
         nest = chosen(Nest, nest, "nest", "Reads.nested_in")
         axis = 1 if nest is Nest.READERS else 0
@@ -207,8 +208,10 @@ class Reads:
         columns: list[int] = []
         owners: list[int] = []
         anybody = self.read.any(axis=1 - axis)  # (owners, cases)
+        if int(anybody.sum(axis=0).max()) == 1:
+            return self  # nobody shares a case
         for owner, case in zip(*np.nonzero(anybody), strict=True):
-            cases.append(f"{names[owner]}: {self.cases[case]}")
+            cases.append(nested_name(names[owner], self.cases[case]))
             columns.append(int(case))
             owners.append(int(owner))
         owned = np.equal.outer(np.arange(len(names)), np.array(owners))
@@ -220,6 +223,11 @@ class Reads:
             ratings=np.where(mine, self.ratings[:, :, columns], np.nan),
             seconds=np.where(mine, self.seconds[:, :, columns], np.nan),
         )
+
+
+def nested_name(owner: str, case: str) -> str:
+    """What a case is called that is one reader's, or one modality's, own."""
+    return f"{owner}: {case}"
 
 
 def natural_order(names: Iterable[str]) -> tuple[str, ...]:

@@ -64,6 +64,11 @@ class Pilot:
         for name in ("cov1", "cov2", "cov3"):
             check_number(self, name, -1, 1)
         check_number(self, "cases", 2, MOST_CASES)
+        for name in ("cov1", "cov3"):
+            value = getattr(self, name)
+            if kind is Comparison.MODEL and value:
+                # There is one modality: these would quietly shrink the variance.
+                raise ParameterError(name, "Pilot", "0 against a model, or left out", value)
 
     @classmethod
     def of(cls, analysis: OrAnalysis | ModelAgainstReaders) -> Pilot:
@@ -126,6 +131,8 @@ class Pilot:
         require_number("Pilot.conjectured", "reader_sd", reader_sd, 0, 0.5)
         for name, r in (("r1", r1), ("r2", r2), ("r3", r3)):
             require_number("Pilot.conjectured", name, r, 0, 0.999)
+        if comparison is Comparison.MODALITIES and r3 > r2:
+            raise ParameterError("r3", "Pilot.conjectured", f"at most r2 ({r2:g})", r3)
         positives = cases * positive_share
         var = hanley_mcneil_variance(auc, positives, cases - positives)
         if comparison is Comparison.MODEL:

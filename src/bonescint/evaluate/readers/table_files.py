@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from bonescint.evaluate.readers.choices import chosen
 from bonescint.evaluate.readers.marks import MarkedReads
 from bonescint.evaluate.readers.notes import Note, remark
-from bonescint.evaluate.readers.reads import Reads
-from bonescint.evaluate.readers.tables import Row, reads_of
+from bonescint.evaluate.readers.reads import Nest, Reads
+from bonescint.evaluate.readers.separated import csv_rows, separator_of, with_points
+from bonescint.evaluate.readers.tables import Row, listed_problems, number_of, reads_of
 from bonescint.scan import InputError
 
 # What other programs call the columns.
@@ -27,7 +28,7 @@ _ONLY_MODALITY = "1"
 _SUFFIXES = (".csv", ".xlsx", ".imrmc", ".lrc")
 
 
-def read_reads(path: Path | str) -> Reads | MarkedReads:
+def read_reads(path: Path | str, *, nest: Nest | None = None) -> Reads | MarkedReads:
     """Read a study from a file.
 
     Args:
@@ -35,13 +36,18 @@ def read_reads(path: Path | str) -> Reads | MarkedReads:
             (`session`, `treatment` and `decision` are understood; without a modality there is
             one); `.imrmc` in list mode; `.lrc` of OR-DBM; `.xlsx` with RJafroc's sheets, which
             gives marked foci.
+        nest: within what cases are numbered anew, so that the same name is another patient, with
+            a truth of its own; not for marked foci.
 
     Returns:
         The reads. Rows that cannot be used are left out and named in `notes`.
 
     Raises:
-        InputError: unreadable, columns missing, or no row can be used.
+        InputError: unreadable, columns missing or ambiguous, or no row can be used.
+        ParameterError: marked foci with `nest`.
     """
+    if nest is not None:
+        nest = chosen(Nest, nest, "nest", "read_reads")
     source = Path(path)
     suffix = source.suffix.lower()
     if suffix not in _SUFFIXES:
@@ -51,7 +57,7 @@ def read_reads(path: Path | str) -> Reads | MarkedReads:
     if suffix == ".xlsx":
         from bonescint.evaluate.readers.workbook_files import read_workbook
 
-        return read_workbook(source)
+        return read_workbook(source, nest)
     try:
         text = source.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -59,28 +65,16 @@ def read_reads(path: Path | str) -> Reads | MarkedReads:
             source, f"not readable as text ({type(error).__name__})", "Save it as UTF-8"
         ) from error
     if suffix == ".csv":
-        return _csv(text, source)
-    return _imrmc(text, source) if suffix == ".imrmc" else _lrc(text, source)
-
-
-def _csv(text: str, source: Path) -> Reads:
-    first = text.split("\n", 1)[0]
-    # A spreadsheet of a country with decimal commas separates by semicolons.
-    separator = max((",", ";", "\t"), key=first.count)
-    try:
-        listed = list(csv.reader(text.splitlines(), delimiter=separator))
-    except csv.Error as error:
-        raise InputError(source, f"not a readable table ({error})", "Give a CSV table") from error
-    rows = [(f"row {n}", row) for n, row in enumerate(listed, 1) if any(map(str.strip, row))]
-    if separator == ";":
-        rows = [
-            (where, [re.sub(r"^(-?\d+),(\d+)$", r"\1.\2", c) for c in row]) for where, row in rows
-        ]
-    return table_reads(rows, source)
+        return table_reads(csv_rows(text, source), source, nest=nest)
+    return _imrmc(text, source, nest) if suffix == ".imrmc" else _lrc(text, source, nest)
 
 
 def table_reads(
-    rows: Sequence[tuple[str, Sequence[str]]], source: object, *, notes: Sequence[Note] = ()
+    rows: Sequence[tuple[str, Sequence[str]]],
+    source: object,
+    *,
+    notes: Sequence[Note] = (),
+    nest: Nest | None = None,
 ) -> Reads:
     """Reads from a table whose first row names the columns.
 
@@ -88,18 +82,29 @@ def table_reads(
         rows: (where, texts).
         source: the file, for messages.
         notes: what was left out before.
+        nest: within what cases are numbered anew.
 
     Raises:
-        InputError: columns missing, or no row can be used.
+        InputError: columns missing or ambiguous, or no row can be used.
     """
     if not rows:
         raise InputError(source, "the table is empty", "Give reader, modality, case, truth, rating")
     columns = [name.strip().lower() for name in rows[0][1]]
     at: dict[str, int] = {}
+    ambiguous = []
     for name, called in _NAMES.items():
-        here = [columns.index(other) for other in called if other in columns]
+        here = [index for index, column in enumerate(columns) if column in called]
         if here:
             at[name] = here[0]
+        if len(here) > 1:
+            which = ", ".join(f"{columns[index]} (column {index + 1})" for index in here)
+            ambiguous.append(f"{name}: {which}")
+    if ambiguous:
+        raise InputError(
+            source,
+            f"several columns could be the {'; the '.join(ambiguous)}",
+            "Keep or rename one of each",
+        )
     missing = [name for name in ("reader", "case", "truth", "rating") if name not in at]
     if missing:
         raise InputError(
@@ -128,7 +133,7 @@ def table_reads(
                 seconds=text("seconds"),
             )
         )
-    return reads_of(found, source, notes=remarks)
+    return reads_of(found, source, notes=remarks, nest=nest)
 
 
 def _modality(at: Mapping[str, int], modality: str, session: str) -> str:
@@ -139,7 +144,7 @@ def _modality(at: Mapping[str, int], modality: str, session: str) -> str:
     return modality
 
 
-def _imrmc(text: str, source: Path) -> Reads:
+def _imrmc(text: str, source: Path, nest: Nest | None) -> Reads:
     """List mode of iMRMC: `reader, case, modality, rating` after BEGIN DATA.
 
     A reader of -1 says the truth of a case. What stands before is for people; its counts are
@@ -152,8 +157,9 @@ def _imrmc(text: str, source: Path) -> Reads:
     truth: dict[str, str] = {}
     rows: list[Row] = []
     notes: list[Note] = []
+    separator = separator_of("\n".join(lines[begin + 1 :]))
     for number, line in enumerate(lines[begin + 1 :], begin + 2):
-        cells = [cell.strip() for cell in line.split(",")]
+        cells = with_points(line.split(separator), separator)
         if not any(cells):
             continue
         where = f"line {number}"
@@ -174,7 +180,7 @@ def _imrmc(text: str, source: Path) -> Reads:
                 )
             )
     notes += _checked_counts(lines[:begin], truth, rows)
-    return reads_of(rows, source, truth=truth, notes=notes)
+    return reads_of(rows, source, truth=truth, notes=notes, nest=nest)
 
 
 def _checked_counts(
@@ -195,7 +201,7 @@ def _checked_counts(
     return notes
 
 
-def _lrc(text: str, source: Path) -> Reads:
+def _lrc(text: str, source: Path, nest: Nest | None) -> Reads:
     """OR-DBM's columns: a block a reader, cases without disease, `*`, cases with, `*`; `#` ends.
 
     Line 1 is a title; line 2 names the first reader; line 3 the modalities in quotes; line 4 says
@@ -231,7 +237,7 @@ def _lrc(text: str, source: Path) -> Reads:
             rows += _lrc_rows(word, names, ways, reader, positive, place, f"line {number}")
     else:
         raise InputError(source, "no '#' at the end", "The file may be cut off: give a whole one")
-    return reads_of(rows, source)
+    return reads_of(rows, source, nest=nest)
 
 
 def _lrc_rows(
@@ -250,7 +256,8 @@ def _lrc_rows(
     case = label or f"{kind} Case {place}"
     found = []
     for modality, way, rating in zip(names, ways, [*ratings, *[""] * len(names)], strict=False):
-        turned = f"{-float(rating)}" if way == "S" and _is_number(rating) else rating
+        value = number_of(rating)
+        turned = f"{-value}" if way == "S" and value is not None else rating
         found.append(
             Row(
                 where=where,
@@ -264,37 +271,29 @@ def _lrc_rows(
     return found
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
 def read_predictions(path: Path | str) -> dict[str, float]:
     """A model's probability for each case.
 
     Args:
         path: CSV with `scan_id` (or `case`) and `mbd_probability` (or `probability`, `rating`,
-            `score`), such as `results.csv` of `bonescint classify`.
+            `score`), such as `results.csv` of `bonescint classify`; separators, decimal commas
+            and capitals as in a table of reads.
 
     Raises:
-        InputError: unreadable, columns missing, a value that is no number, a case listed twice;
-            all of them named.
+        InputError: unreadable, columns missing or ambiguous, a value that is no number, a case
+            listed twice; all of them named.
     """
     source = Path(path)
     try:
-        with source.open(newline="", encoding="utf-8-sig") as stream:
-            table = csv.DictReader(stream)
-            rows = list(table)
-            columns = [(name or "").strip() for name in table.fieldnames or []]
+        text = source.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise InputError(source, "no such file", "Give a table of predictions") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             source, f"not a readable table ({type(error).__name__})", "Give a CSV table"
         ) from error
+    rows = csv_rows(text, source)
+    columns = [name.strip().lower() for name in rows[0][1]] if rows else []
     case = next((name for name in ("scan_id", "case") if name in columns), None)
     wanted = ("mbd_probability", "probability", "rating", "score")
     value = next((name for name in wanted if name in columns), None)
@@ -302,18 +301,27 @@ def read_predictions(path: Path | str) -> dict[str, float]:
         raise InputError(
             source, "columns missing: scan_id and mbd_probability", "Add them, one row a case"
         )
+    twice = [name for name in (case, value) if columns.count(name) > 1]
+    if twice:
+        said = " and ".join(twice)
+        raise InputError(source, f"several columns {said}", "Keep or rename one of each")
+    return _predicted(rows[1:], columns.index(case), columns.index(value), source)
+
+
+def _predicted(
+    rows: Sequence[tuple[str, Sequence[str]]], case: int, value: int, source: Path
+) -> dict[str, float]:
     found: dict[str, float] = {}
     problems = []
-    for number, row in enumerate(rows, 2):
-        name, text = (row[case] or "").strip(), (row[value] or "").strip()
-        if not name or not _is_number(text) or abs(float(text)) == float("inf"):
-            problems.append(f"row {number} has no case or no number ('{name}', '{text}')")
+    for where, row in rows:
+        name, text = (row[at].strip() if at < len(row) else "" for at in (case, value))
+        number = number_of(text)
+        if not name or number is None:
+            problems.append(f"{where} has no case or no number ('{name}', '{text}')")
         elif name in found:
-            problems.append(f"row {number} lists case {name} again")
+            problems.append(f"{where} lists case {name} again")
         else:
-            found[name] = float(text)
+            found[name] = number
     if problems or not found:
-        said = "; ".join(problems[:10]) if problems else "no row"
-        said += f"; and {len(problems) - 10} more" if len(problems) > 10 else ""
-        raise InputError(source, said, "Correct the table")
+        raise InputError(source, listed_problems(problems) or "no row", "Correct the table")
     return found

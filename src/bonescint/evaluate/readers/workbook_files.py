@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bonescint.evaluate.readers.marks import Mark, MarkedReads
-from bonescint.evaluate.readers.notes import Note, left_out
-from bonescint.evaluate.readers.reads import Reads
+from bonescint.evaluate.readers.notes import Note, left_out, remark, some
+from bonescint.evaluate.readers.reads import Nest, Reads
 from bonescint.evaluate.readers.table_files import table_reads
 from bonescint.evaluate.readers.tables import number_of
-from bonescint.scan import InputError, MissingExtraError
+from bonescint.scan import InputError, MissingExtraError, ParameterError
 
 _Table = list[tuple[str, dict[str, str]]]
 _NO_RATING = -2000.0  # RJafroc's code of a rating that is not there
@@ -25,7 +26,7 @@ _LESION_SHEETS = ("tp", "ll")
 _OTHER_SHEETS = ("fp", "nl")
 
 
-def read_workbook(source: Path) -> Reads | MarkedReads:
+def read_workbook(source: Path, nest: Nest | None = None) -> Reads | MarkedReads:
     """A study from a workbook.
 
     Sheets TRUTH, LL (or TP) and NL (or FP), as RJafroc has them, give marked foci; if each case
@@ -33,19 +34,29 @@ def read_workbook(source: Path) -> Reads | MarkedReads:
     ROC ratings. Any other workbook is read as a table of reads, from its first sheet that has
     the columns.
 
+    Args:
+        source: the file.
+        nest: within what cases are numbered anew; not for marked foci.
+
     Raises:
         InputError: no workbook, or not one of these.
+        ParameterError: marked foci with `nest`.
     """
     sheets = _sheets(source)
     named = {name.strip().lower(): name for name in sheets}
     if "truth" in named:
-        return _rjafroc(source, {key: sheets[name] for key, name in named.items()})
+        found = _rjafroc(source, {key: sheets[name] for key, name in named.items()})
+        if nest is None:
+            return found
+        if isinstance(found, MarkedReads):
+            raise ParameterError("nest", "read_reads", "none for marked foci", nest.value)
+        return found.nested_in(nest)
     problem: InputError | None = None
     for name, rows in sheets.items():
         if not rows:
             continue
         try:
-            return table_reads(rows, f"{source}, sheet {name}")
+            return table_reads(rows, f"{source}, sheet {name}", nest=nest)
         except InputError as error:
             problem = problem or error
     if problem is None:
@@ -99,6 +110,10 @@ def _table(
             f"sheet {sheet.upper()} lacks the columns {', '.join(missing)}",
             "Give RJafroc's sheets TRUTH, LL (or TP) and NL (or FP)",
         )
+    twice = [name for name in required if names.count(name) > 1]
+    if twice:
+        problem = f"sheet {sheet.upper()} has several columns {', '.join(twice)}"
+        raise InputError(source, problem, "Keep or rename one of each")
     return [
         (where, dict(zip(names, [*texts, *[""] * len(names)], strict=False)))
         for where, texts in rows[1:]
@@ -134,12 +149,13 @@ def _rjafroc(
     readers, modalities = _listed(truth, "readerid"), _listed(truth, "modalityid")
     if not marks and not (readers and modalities):
         raise InputError(source, "no mark can be used", "Correct the sheets")
+    # Whoever TRUTH lists looked: a reader without a mark found every case clean.
     marked = MarkedReads.of(
         marks,
         lesions,
-        readers=() if marks else readers,
-        modalities=() if marks else modalities,
-        read=_looked(truth, marks),
+        readers=readers,
+        modalities=modalities,
+        read=_looked(truth, marks, lesions),
         notes=tuple(notes),
     )
     return _as_ratings(marked, truth, marks)
@@ -212,17 +228,17 @@ def _listed(truth: _Table, column: str) -> list[str]:
     return list(dict.fromkeys(name for _, row in truth for name in _names(row.get(column, ""))))
 
 
-def _looked(truth: _Table, marks: Sequence[Mark]) -> Iterable[tuple[str, str, str]] | None:
+def _looked(
+    truth: _Table, marks: Sequence[Mark], lesions: Mapping[str, Mapping[str, float]]
+) -> Iterable[tuple[str, str, str]] | None:
     """Who looked at what, where TRUTH says it; `None` means everybody at everything."""
-    known_readers = {mark.reader for mark in marks}
-    known_modalities = {mark.modality for mark in marks}
     said = [
         (modality, reader, row["caseid"])
         for _, row in truth
         for modality, reader in product(
             _names(row.get("modalityid", "")), _names(row.get("readerid", ""))
         )
-        if modality in known_modalities and reader in known_readers
+        if row["caseid"] in lesions
     ]
     nests = {(row.get("modalityid", ""), row.get("readerid", "")) for _, row in truth}
     if not said or len(nests) == 1:
@@ -243,12 +259,41 @@ def _as_ratings(marked: MarkedReads, truth: _Table, marks: Sequence[Mark]) -> Re
     if one_each and "FROC" not in said:
         return marked.highest()
     if "ROC" not in said:
-        return marked
+        return marked.with_notes(*_without_marks(marked, marks))
     reads = marked.highest()
     rated = np.zeros(reads.ratings.shape, bool)
     for modality, reader, case in at:
         where = reads.modalities.index(modality), reads.readers.index(reader)
         rated[(*where, reads.cases.index(case))] = True
-    missing = int((marked.read & ~rated).sum())
     reads = replace(reads, ratings=np.where(rated, reads.ratings, np.nan))
-    return reads.with_notes(left_out(f"{missing} reads without a rating")) if missing else reads
+    return reads.with_notes(*_without_ratings(reads, marked.read & ~rated))
+
+
+def _without_marks(marked: MarkedReads, marks: Sequence[Mark]) -> list[Note]:
+    """Readers and modalities that TRUTH lists and that have no mark: kept, and said."""
+    readers, modalities = {one.reader for one in marks}, {one.modality for one in marks}
+    return [
+        remark(f"{kind} {name} has no mark that can be used: every case counts as found clean")
+        for kind, names, known in (
+            ("reader", marked.readers, readers),
+            ("modality", marked.modalities, modalities),
+        )
+        for name in names
+        if name not in known
+    ]
+
+
+def _without_ratings(reads: Reads, missing: NDArray[np.bool_]) -> list[Note]:
+    """A rating of every case is due: whose are missing."""
+    found = []
+    for row, modality in enumerate(reads.modalities):
+        for column, reader in enumerate(reads.readers):
+            cases = [reads.cases[index] for index in np.flatnonzero(missing[row, column])]
+            if cases:
+                found.append(
+                    left_out(
+                        f"reader {reader} in modality {modality}: {len(cases)} reads without a "
+                        f"rating, of case {some(cases)}"
+                    )
+                )
+    return found

@@ -188,7 +188,7 @@ def write_analysis_reads(reads: Sequence[ReadRow], file: Path) -> None:
     """Write the answers that count, as `bonescint readers analyse` takes them."""
     with file.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
-        writer.writerow(["reader", "modality", "case", "truth", "rating", "decision", "seconds"])
+        writer.writerow(["reader", "modality", "case", "truth", "rating", "called", "seconds"])
         for row in final_reads(reads):
             seconds = "" if row.active_s is None else f"{row.active_s:.3f}"
             writer.writerow(

@@ -165,3 +165,46 @@ def test_what_cannot_be_compared_is_refused(study: Reads, model: dict[str, float
         )
     with pytest.raises(ParameterError, match="finite"):
         model_against_readers(study, {**model, "3": math.nan})
+
+
+@pytest.mark.parametrize("method", list(CovarianceMethod))
+def test_a_reader_of_one_positive_case_leaves_the_others_covariances(
+    study: Reads, model: dict[str, float], method: CovarianceMethod
+) -> None:
+    ratings = study.ratings.copy()
+    ratings[0, 1, np.flatnonzero(study.truth)[1:]] = np.nan
+    thin = model_against_readers(replace(study, ratings=ratings), model, method=method, draws=100)
+    others = replace(
+        study,
+        readers=("1", "3", "4"),
+        ratings=ratings[:, [0, 2, 3]],
+        seconds=study.seconds[:, [0, 2, 3]],
+    )
+    expected = model_against_readers(others, model, method=method, draws=100)
+    assert (thin.var, thin.cov2) == pytest.approx((expected.var, expected.cov2))
+    assert math.isnan(thin.readers[1].difference.se)
+    assert thin.readers[2].difference.se == pytest.approx(expected.readers[1].difference.se)
+    assert all(math.isfinite(thin.to(to).se) for to in Generalisation)
+    d = np.array([one.difference.value for one in thin.readers])
+    den = d.var(ddof=1) + 4 * max(thin.cov2, 0)
+    assert thin.to(BOTH).se == pytest.approx(math.sqrt(den / 4))
+    said = [note.text for note in thin.notes]
+    assert (
+        "reader 2: no variance over cases can be estimated (one case of a class); the averaged "
+        "covariances are those of the others"
+    ) in said
+
+
+@pytest.mark.parametrize("method", list(CovarianceMethod))
+def test_one_positive_case_of_all(
+    study: Reads, model: dict[str, float], method: CovarianceMethod
+) -> None:
+    kept = ~study.truth
+    kept[np.flatnonzero(study.truth)[0]] = True
+    found = model_against_readers(study.of_cases(kept), model, method=method, draws=100)
+    assert math.isnan(found.var)
+    assert math.isnan(found.to(BOTH).p)
+    assert math.isfinite(found.to(READERS).p)
+    said = [note.text for note in found.notes]
+    assert not any("the others" in text for text in said)
+    assert sum("no variance over cases" in text for text in said) == 4

@@ -280,3 +280,15 @@ def test_pictures_show_something(
     with_marks = analyse_readers(marked, settings=Settings(draws=40))
     assert draw_froc(with_marks, tmp_path / "froc.svg") == tmp_path / "froc.svg"
     assert (tmp_path / "froc.svg").read_text().count("<path") > 10
+
+
+def test_one_positive_case_claims_no_variance_over_cases(small: Reads) -> None:
+    kept = ~small.truth
+    kept[np.flatnonzero(small.truth)[0]] = True
+    found = analyse_readers(small.of_cases(kept), settings=Settings(draws=50))
+    for analysis in found.covariances.values():
+        assert math.isnan(analysis.errors.var)
+        assert not any("the others" in note.text for note in analysis.notes)
+        assert any("no variance over cases" in note.text for note in analysis.notes)
+    assert all(one.draws.size == 0 and math.isfinite(one.value) for one in found.resampled)
+    assert found.resampled[0].as_dict()["low"] is None

@@ -20,6 +20,7 @@ from bonescint.evaluate.readers import (
     RoeMetz,
     Sensitivity,
     Specificity,
+    Undefined,
     bootstrap_figures,
     covariance,
     leave_one_out,
@@ -307,3 +308,20 @@ def test_partial_areas_of_both_axes_are_those_of_the_drawn_curve() -> None:
 def test_leave_one_out_of_a_curve_equals_that_of_the_area(small: Reads) -> None:
     for curve, pairs in zip(cells_of(small, PartialAuc(low=0.0)), cells_of(small), strict=True):
         np.testing.assert_allclose(leave_one_out(curve), leave_one_out(pairs), atol=1e-12)
+
+
+@pytest.mark.parametrize("method", list(CovarianceMethod))
+@pytest.mark.parametrize("of_positives", [True, False])
+def test_one_case_of_a_class_has_no_variance(
+    small: Reads, method: CovarianceMethod, of_positives: bool
+) -> None:
+    ratings = small.ratings[0].copy()
+    ratings[0, np.flatnonzero(small.truth == of_positives)[1:]] = np.nan
+    cells = [Auc().cell(row, small.truth) for row in ratings]
+    whole = [cell for cell in cells if not isinstance(cell, Undefined)]
+    assert len(whole) == 3
+    found = covariance(whole, len(small.cases), method, draws=200)
+    assert np.isnan(found[0, 0])
+    others = covariance(whole[1:], len(small.cases), method, draws=200)
+    np.testing.assert_allclose(found[1:, 1:], others)
+    assert np.isfinite(others).all()

@@ -292,6 +292,48 @@ def test_rjafrocs_newer_workbook_says_who_read_what(tmp_path: Path) -> None:
     assert merits(found).values[0, 2] == pytest.approx(expected)
 
 
+def test_a_reader_and_a_modality_without_marks_are_kept(tmp_path: Path) -> None:
+    marks, lesions = drawn(9)
+    sheets = rjafroc_sheets([one for one in marks if one.reader != "C"], lesions)
+    head, *rows = sheets["TRUTH"]
+    sheets["TRUTH"] = [
+        [*head, "ReaderID", "ModalityID"],
+        *([*row, "A, B, C", "1, 2, 3"] for row in rows),
+    ]
+    found = read_reads(workbook(tmp_path / "foci.xlsx", sheets))
+    assert isinstance(found, MarkedReads)
+    assert (found.readers, found.modalities) == (("A", "B", "C"), ("1", "2", "3"))
+    values = merits(found).values
+    np.testing.assert_array_equal(values[:, 2], 0.5)
+    np.testing.assert_array_equal(values[2], 0.5)
+    of_others = merits(MarkedReads.of([one for one in marks if one.reader != "C"], lesions))
+    np.testing.assert_allclose(values[:2, :2], of_others.values)
+    said = [note.text for note in found.notes]
+    assert any(text.startswith("reader C has no mark") for text in said)
+    assert any(text.startswith("modality 3 has no mark") for text in said)
+
+
+def test_a_reader_of_roc_ratings_without_any_is_named(tmp_path: Path) -> None:
+    lesions: Lesions = {str(n): ({"1": 0.0} if n % 2 else {}) for n in range(4)}
+    marks = [
+        Mark(reader=reader, modality="1", case=case, lesion="1" if of_case else None, rating=2.0)
+        for reader in "AB"
+        for case, of_case in lesions.items()
+    ]
+    sheets = rjafroc_sheets(marks, lesions)
+    head, *rows = sheets["TRUTH"]
+    sheets["TRUTH"] = [
+        [*head, "ReaderID", "ModalityID", "Paradigm"],
+        *([*row, "A, B, C", "1", "ROC"] for row in rows),
+    ]
+    found = read_reads(workbook(tmp_path / "roc.xlsx", sheets))
+    assert isinstance(found, Reads)
+    assert [note.text for note in found.notes] == [
+        "reader C in modality 1: 4 reads without a rating, of case 0, 1, 2, 3"
+    ]
+    assert np.isnan(merits(found).values[0, 2])
+
+
 def test_roc_ratings_in_rjafrocs_sheets(tmp_path: Path) -> None:
     rng = np.random.default_rng(10)
     lesions: Lesions = {str(n): ({"1": 0.0} if n % 2 else {}) for n in range(12)}

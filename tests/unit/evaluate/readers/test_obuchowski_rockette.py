@@ -396,3 +396,17 @@ def test_a_method_may_be_given_by_its_name(small: Reads) -> None:
         obuchowski_rockette(small, method="jacknife")  # type: ignore[arg-type]
     with pytest.raises(ParameterError, match="one of readers, modalities"):
         small.nested_in("cases")  # type: ignore[arg-type]
+
+
+def test_the_design_is_that_of_the_readers_who_are_left(small: Reads) -> None:
+    ratings = small.ratings.copy()
+    ratings[0, 1, small.truth] = np.nan
+    reads = replace(small, ratings=ratings)
+    assert merits(reads).design is Design.UNBALANCED
+    found = obuchowski_rockette(reads, method=CovarianceMethod.JACKKNIFE)
+    assert found.merits.readers == ("1", "3")
+    assert found.design is Design.FACTORIAL
+    assert found.dbm is not None
+    said = found.as_dict()
+    assert (said["design"], said["readers"]) == ("factorial", ["1", "3"])
+    assert not any("not every reader read every case" in note.text for note in found.notes)

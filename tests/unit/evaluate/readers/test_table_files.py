@@ -8,6 +8,7 @@ import pytest
 from bonescint.evaluate.readers import (
     Design,
     MarkedReads,
+    Nest,
     NoteKind,
     Reads,
     detect_design,
@@ -240,8 +241,6 @@ def test_predictions(tmp_path: Path) -> None:
 
 
 def test_a_case_of_two_readers_may_be_two(tmp_path: Path) -> None:
-    from bonescint.evaluate.readers import Nest
-
     text = HEAD + "A,AP,1,1,4,\nA,AP,2,0,1,\nB,AP,1,1,3,\nB,AP,2,0,1,\n"
     reads = ratings(written(tmp_path, text))
     assert detect_design(reads.read) is Design.FACTORIAL
@@ -249,3 +248,123 @@ def test_a_case_of_two_readers_may_be_two(tmp_path: Path) -> None:
     assert detect_design(nested.read) is Design.CASES_IN_READERS
     assert nested.cases == ("A: 1", "A: 2", "B: 1", "B: 2")
     np.testing.assert_array_equal(merits(nested).values, merits(reads).values)
+
+
+NESTED = (
+    "reader,modality,case,truth,rating\n"
+    "A,AP,1,1,4\nA,AP,2,0,1\nB,AP,1,0,3\nB,AP,2,1,5\nB,AP,3,0,1\n"
+)
+
+
+def test_nested_cases_may_have_a_truth_of_their_own(tmp_path: Path) -> None:
+    reads = read_reads(written(tmp_path, NESTED), nest=Nest.READERS)
+    assert isinstance(reads, Reads)
+    assert reads.notes == ()
+    assert reads.cases == ("A: 1", "A: 2", "B: 1", "B: 2", "B: 3")
+    assert reads.truth.tolist() == [True, False, False, True, False]
+    assert merits(reads).values.tolist() == [[1.0, 1.0]]
+    assert reads.nested_in(Nest.READERS) is reads  # once is enough
+    by_modality = NESTED.replace("reader,modality", "modality,reader")
+    other = read_reads(written(tmp_path, by_modality), nest=Nest.MODALITIES)
+    assert isinstance(other, Reads)
+    assert other.cases == reads.cases
+
+
+def test_truth_listed_apart_follows_nested_cases(tmp_path: Path) -> None:
+    path = written(tmp_path, IMRMC, "study.imrmc")
+    reads = read_reads(path, nest=Nest.READERS)
+    assert isinstance(reads, Reads)
+    assert reads.cases == ("r1: a", "r1: b", "r1: c", "r1: d", "r2: a", "r2: d")
+    assert reads.truth.tolist() == [False, False, True, True, False, True]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "scan_id, mbd_probability\na, 0.25\nb, 1\n",
+        "Scan_ID;MBD_Probability\na;0,25\nb;1\n",
+        "sep=;\ncase;Probability\na;0,25\nb;1,0\n",
+        "case\tscore\r\na\t0.25\r\n\r\nb\t1\r\n",
+    ],
+)
+def test_predictions_as_people_write_them(tmp_path: Path, text: str) -> None:
+    assert read_predictions(written(tmp_path, text, "p.csv")) == {"a": 0.25, "b": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("scan_id,score,score\na,1,2\n", "several columns score"),
+        ("scan_id,score\na,1_0\n", "row 2 has no case or no number"),
+        ("scan_id,score\na,nan\n", "row 2 has no case or no number"),
+        ('scan_id,score\n"a,1\n', "row 2: a quotation mark is not closed"),
+        ("", "columns missing"),
+        ("scan_id,score\na\n", "row 2 has no case or no number"),
+    ],
+)
+def test_predictions_that_are_refused(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        read_predictions(written(tmp_path, text, "p.csv"))
+
+
+def test_words_and_underscores_are_no_numbers(tmp_path: Path) -> None:
+    rows = ["A,AP,1,1,5,", "A,AP,2,0,normal,", "A,AP,3,0,1_0,", "A,AP,4,0,2,yes", "B,AP,1,1,yes,"]
+    reads = ratings(written(tmp_path, HEAD + "\n".join(rows)))
+    assert left_out(reads) == [
+        "row 3: rating must be a number, got 'normal' (words are decisions only where all "
+        "ratings are: row 2 has '5')",
+        "row 4: rating must be a number, got '1_0'",
+        "row 5: seconds must be at least 0, got 'yes'; read kept",
+        "row 6: rating must be a number, got 'yes' (words are decisions only where all ratings "
+        "are: row 2 has '5')",
+    ]
+    assert reads.ratings.ravel().tolist() == [5.0, 2.0]
+    small_counts = LRC.replace("1 4 Normal 1", "1 4_0 Normal 1")
+    turned = ratings(written(tmp_path, small_counts, "study.lrc"))
+    assert any("got '4_0'" in text for text in left_out(turned))
+
+
+@pytest.mark.parametrize(
+    ("head", "says"),
+    [
+        ("reader,case,truth,rating,rating", r"the rating: rating \(column 4\), rating \(column 5"),
+        ("reader,case,truth,Rating,decision", "rating: rating .column 4., decision .column 5."),
+        ("reader,case,truth,rating,label", "the truth: truth .column 3., label .column 5."),
+    ],
+)
+def test_ambiguous_columns_are_refused(tmp_path: Path, head: str, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        read_reads(written(tmp_path, head + "\nA,1,1,4,2\nA,2,0,1,1\n"))
+
+
+def test_all_problems_are_named_and_no_remarks(tmp_path: Path) -> None:
+    rows = [f"A,{n},1,odd{n}" for n in range(12)]
+    with pytest.raises(InputError) as error:
+        read_reads(written(tmp_path, "reader,case,truth,rating\n" + "\n".join(rows)))
+    assert "row 2: rating must be a number, got 'odd0'; row 3: rating" in str(error.value)
+    assert "row 11: " in str(error.value)
+    assert "; and 2 more)" in str(error.value)
+    assert "no column of modalities" not in str(error.value)
+
+
+def test_a_quotation_mark_that_is_not_closed(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="row 3: a quotation mark is not closed"):
+        read_reads(written(tmp_path, HEAD + 'A,AP,1,1,4,\n"A,AP,2,0,1,\nB,AP,1,1,2,\n'))
+    whole = ratings(written(tmp_path, HEAD + 'A,AP,1,1,4,\n"A","AP","2, left",0,1,\n'))
+    assert whole.cases == ("1", "2, left")
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_imrmc_with_other_separators(tmp_path: Path, separator: str) -> None:
+    text = IMRMC.replace(",", separator).replace("4.5", "4,5")
+    reads = ratings(written(tmp_path, text, "study.imrmc"))
+    np.testing.assert_array_equal(reads.ratings[0], [[1, 2, 3, 4.5], [1, np.nan, np.nan, 2]])
+    assert reads.notes == ()
+
+
+def test_what_spreadsheets_write(tmp_path: Path) -> None:
+    text = "sep=;\nreader;modality;case;truth;rating\nA;AP;1;1,00;4,5\nA;AP;2;0.00;1\nA;AP;3;2;1\n"
+    reads = ratings(written(tmp_path, text))
+    assert reads.ratings.ravel().tolist() == [4.5, 1.0]
+    assert reads.truth.tolist() == [True, False]
+    assert left_out(reads)[-1] == "row 5: truth must be 0 or 1, got '2'"
