@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bonescint.cohort.protocol import Centre, Frozen, Protocol, Studies
-from bonescint.cohort.strict_yaml import YamlShelf, read_yaml
+from bonescint.cohort.strict_yaml import YamlShelf, built, checked_table, read_yaml
 from bonescint.scan import (
-    BonescintError,
     InputError,
     Split,
 )
@@ -144,23 +143,8 @@ def _split(name: object, place: str, source: str) -> Split:
 
 
 def _checked(content: object, kind: type[Any], place: str, source: str) -> dict[str, Any]:
-    """A table whose keys are all known to a dataclass."""
-    where = f"{place}: " if place else ""
-    if not isinstance(content, Mapping):
-        raise InputError(source, f"{where}must be a table of names and values", _CORRECT)
-    known = [entry.name for entry in fields(kind)]
-    unknown = [str(key) for key in content if key not in known]
-    if unknown:
-        raise InputError(
-            source, f"{where}unknown key {unknown[0]!r}; known are {', '.join(known)}", _CORRECT
-        )
-    return dict(content)
+    return checked_table(content, kind, place, source, _CORRECT)
 
 
 def _built(kind: type[_Kind], values: Mapping[str, Any], place: str, source: str) -> _Kind:
-    where = f"{place}: " if place else ""
-    try:
-        return kind(**values)
-    except (BonescintError, TypeError, ValueError, AttributeError) as error:
-        reason = str(error).replace(f"{kind.__name__}.__init__() ", "").rstrip(".")
-        raise InputError(source, f"{where}{reason}", _CORRECT) from error
+    return built(kind, values, place, source, _CORRECT)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from bonescint.scan import InputError, MissingExtraError, ParameterError
+from bonescint.scan import BonescintError, InputError, MissingExtraError, ParameterError
 
 _SUFFIXES = (".yaml", ".yml")
+_Kind = TypeVar("_Kind")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,3 +119,45 @@ def _strict_loader() -> type[Any]:
             return super().construct_mapping(node, deep=deep)
 
     return StrictLoader
+
+
+def checked_table(
+    content: object, kind: type[Any], place: str, source: str, remedy: str
+) -> dict[str, Any]:
+    """A table whose keys are all known to a dataclass.
+
+    Args:
+        content: of the file at a place.
+        kind: the dataclass.
+        place: in the file, such as `"centres.A"`; empty for its top.
+        source: named in errors.
+        remedy: what to do, without a full stop.
+
+    Raises:
+        InputError: no table, or an unknown key.
+    """
+    where = f"{place}: " if place else ""
+    if not isinstance(content, Mapping):
+        raise InputError(source, f"{where}must be a table of names and values", remedy)
+    known = [entry.name for entry in fields(kind)]
+    unknown = [str(key) for key in content if key not in known]
+    if unknown:
+        problem = f"{where}unknown key {unknown[0]!r}; known are {', '.join(known)}"
+        raise InputError(source, problem, remedy)
+    return dict(content)
+
+
+def built(
+    kind: type[_Kind], values: Mapping[str, Any], place: str, source: str, remedy: str
+) -> _Kind:
+    """A dataclass of plain values; what its constructor refuses is said with its place.
+
+    Raises:
+        InputError: an impossible value, or one that is missing.
+    """
+    where = f"{place}: " if place else ""
+    try:
+        return kind(**values)
+    except (BonescintError, TypeError, ValueError, AttributeError) as error:
+        reason = str(error).replace(f"{kind.__name__}.__init__() ", "").rstrip(".")
+        raise InputError(source, f"{where}{reason}", remedy) from error

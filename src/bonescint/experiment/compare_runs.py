@@ -11,11 +11,10 @@ import bonescint
 from bonescint.cohort import Manifest, read_manifest
 from bonescint.evaluate import Comparison, Resampling
 from bonescint.experiment.evaluating import EvaluationSettings, compare_against
+from bonescint.experiment.evaluation_page import NOTICE
 from bonescint.experiment.joining import Joined, join, read_predictions
 from bonescint.report.document_page import Document, PageSection, PageTable, write_document
 from bonescint.scan import InputError, OutputError, os_reason
-
-_NOTICE = "Research use only. Not a medical device: no diagnosis may rest on these figures."
 
 
 def compare_runs(first: Path | str, second: Path | str, out: Path | str) -> Path:
@@ -60,7 +59,7 @@ def compare_runs(first: Path | str, second: Path | str, out: Path | str) -> Path
         page,
         Document(
             title="Two runs side by side",
-            notice=_NOTICE,
+            notice=NOTICE,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             facts=(
                 ("First", str(one)),

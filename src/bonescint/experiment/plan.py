@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bonescint.cohort.strict_yaml import YamlShelf, read_yaml
+from bonescint.cohort.strict_yaml import YamlShelf, built, checked_table, read_yaml
 from bonescint.evaluate import Balanced, GivenSensitivity, GivenSpecificity, OperatingRule, Youden
-from bonescint.scan import BonescintError, InputError, ParameterError
+from bonescint.scan import InputError, ParameterError
 from bonescint.scan.checked import check_name, check_whole
 
 _SHELF = YamlShelf(package="bonescint.experiment", folder="studies", noun="study")
@@ -204,20 +204,8 @@ def _with_paths(table: dict[str, Any], names: tuple[str, ...], folder: Path) -> 
 
 
 def _table(content: object, kind: type[Any], place: str, source: str) -> dict[str, Any]:
-    where = f"{place}: " if place else ""
-    if not isinstance(content, Mapping):
-        raise InputError(source, f"{where}must be a table of names and values", _CORRECT)
-    known = [entry.name for entry in fields(kind)]
-    unknown = [str(key) for key in content if key not in known]
-    if unknown:
-        problem = f"{where}unknown key {unknown[0]!r}; known are {', '.join(known)}"
-        raise InputError(source, problem, _CORRECT)
-    return dict(content)
+    return checked_table(content, kind, place, source, _CORRECT)
 
 
 def _built(kind: Any, values: Mapping[str, Any], place: str, source: str) -> Any:
-    where = f"{place}: " if place else ""
-    try:
-        return kind(**values)
-    except (BonescintError, TypeError, ValueError) as error:
-        raise InputError(source, f"{where}{str(error).rstrip('.')}", _CORRECT) from error
+    return built(kind, values, place, source, _CORRECT)

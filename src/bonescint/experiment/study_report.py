@@ -15,6 +15,7 @@ from bonescint.experiment.checklist import (
     read_metadata,
     score,
 )
+from bonescint.experiment.evaluation_page import NOTICE
 from bonescint.experiment.plan import Study
 from bonescint.experiment.run_facts import run_facts
 from bonescint.experiment.run_paths import RunPaths
@@ -39,7 +40,6 @@ from bonescint.report.document_page import (
 from bonescint.report.paper import write_pdf
 from bonescint.scan import MissingExtraError, Split
 
-NOTICE = "Research use only. Not a medical device: no diagnosis may rest on these figures."
 SIMULATED = (
     "Every scan of this study is simulated. How hard they are to read was chosen "
     "(docs/simulator.md), so a figure near the paper's is so by construction: this is no "

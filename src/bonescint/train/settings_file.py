@@ -8,9 +8,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bonescint.cohort.strict_yaml import YamlShelf, read_yaml
+from bonescint.cohort.strict_yaml import YamlShelf, built, read_yaml
 from bonescint.prepare import recipe_named
-from bonescint.scan import BonescintError, InputError, ParameterError
+from bonescint.scan import InputError, ParameterError
 from bonescint.train.augment import AUGMENTATIONS, Augmentation, CompositeChange
 from bonescint.train.network import InputScale, Vgg16Shape
 from bonescint.train.networks import NetworkKind
@@ -179,11 +179,7 @@ def _dataclass(kind: type[_Kind], value: object, place: str, source: str) -> _Ki
 
 
 def _built(kind: type[_Kind], values: Mapping[str, Any], place: str, source: str) -> _Kind:
-    where = f"{place}: " if place else ""
-    try:
-        return kind(**values)
-    except (BonescintError, TypeError, ValueError) as error:
-        raise InputError(source, f"{where}{_reason(error)}", _CORRECT) from error
+    return built(kind, values, place, source, _CORRECT)
 
 
 def _reason(error: Exception) -> str:
