@@ -171,7 +171,7 @@ class TrainingScans(Dataset[Batch]):
         known = cells is not None
         cells = np.zeros((rows, columns), dtype=bool) if cells is None else cells
         return Batch(
-            composites=torch.from_numpy(composite)[None],
+            composites=torch.tensor(composite)[None],  # a copy: an unchanged one is read-only
             labels=torch.tensor([int(sample.positive)]),
             cells=torch.from_numpy(cells.astype(np.float32))[None],
             known=torch.tensor([float(known)]),
