@@ -87,9 +87,9 @@ class ModelResults:
             if row[_POINTED] is not None
         }
 
-    def robustness(self) -> list[dict[str, str]]:
-        """Rows of the table of worse scans."""
-        file = self.folder / "tables" / "robustness.csv"
+    def table_file(self, name: str) -> list[dict[str, str]]:
+        """Rows of a table that was written beside the evaluation's own; none if there is none."""
+        file = self.folder / "tables" / f"{name}.csv"
         if not file.is_file():
             return []
         with file.open(newline="", encoding="utf-8") as stream:
