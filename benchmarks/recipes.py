@@ -24,8 +24,10 @@ from sklearn.metrics import roc_auc_score
 
 from bonescint.cohort import Manifest, read_manifest, read_truth
 from bonescint.dicom import read
+from bonescint.evaluate.localisation import ViewEvidence, localise
+from bonescint.explain import map_on_grid
 from bonescint.model import Classifier, ModelFolder
-from bonescint.scan import Prediction, Truth, View
+from bonescint.scan import Prediction, Scan, Truth, View
 from bonescint.train import Stage, TrainSettings, read_settings, train
 
 
@@ -40,32 +42,21 @@ def halved(settings: TrainSettings, *, rows: int, epochs: int | None, seed: int)
     )
 
 
-def points_at(prediction: Prediction, truth: Truth) -> bool | None:
-    """Whether the highest value of both maps lies on a metastasis; `None` without masks."""
-    best: tuple[float, View, float, float] | None = None
-    for view in View:
-        shown = prediction.activation_map(view)
-        if shown is None or view not in truth.masks:
-            continue
-        row, column = np.unravel_index(int(shown.values.argmax()), shown.values.shape)
-        top, left, bottom, right = shown.extent
-        rows, columns = shown.values.shape
-        place = (
-            top + (row + 0.5) / rows * (bottom - top),
-            left + (column + 0.5) / columns * (right - left),
+def pointing(prediction: Prediction, scan: Scan, truth: Truth) -> float | None:
+    """Whether the highest place of both maps lies on a metastasis; `None` without masks."""
+    rows, columns = scan.shape
+    views = [
+        ViewEvidence(
+            values=np.maximum(map_on_grid(shown, scan.shape, rows=rows, columns=columns), 0),
+            lesions=truth.masks.get(view, np.zeros(scan.shape)).astype(np.intp),
+            pixel_mm=scan.pixel_spacing_mm or (1.0, 1.0),
         )
-        value = float(shown.values.max())
-        if best is None or value > best[0]:
-            best = (value, view, *place)
-    if best is None:
-        return None
-    _, view, height, across = best
-    reach = 6  # a cell of the map is some pixels wide: near counts
-    first_row, first_column = max(0, int(height) - reach), max(0, int(across) - reach)
-    near = truth.masks[view][
-        first_row : int(height) + reach + 1, first_column : int(across) + reach + 1
+        for view in View
+        if (shown := prediction.activation_map(view)) is not None
     ]
-    return bool(near.any())
+    if not any(view.lesions.any() for view in views):
+        return None
+    return localise(views).pointing
 
 
 def judged(folder: ModelFolder, cohort: Manifest) -> tuple[float, float]:
@@ -73,10 +64,11 @@ def judged(folder: ModelFolder, cohort: Manifest) -> tuple[float, float]:
     probabilities, hits = [], []
     with Classifier(folder) as classifier:
         for case in cohort.cases:
-            prediction = classifier.predict(read(cohort.path(case)))
+            scan = read(cohort.path(case))
+            prediction = classifier.predict(scan)
             probabilities.append(prediction.mbd_probability)
             if case.positive and case.truth:
-                hit = points_at(prediction, read_truth(cohort.folder / case.truth))
+                hit = pointing(prediction, scan, read_truth(cohort.folder / case.truth))
                 if hit is not None:
                     hits.append(hit)
     labels = [case.positive for case in cohort.cases]
@@ -118,12 +110,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 key = f"{model},{test}"
                 if key in done:
                     continue
-                area, pointing = judged(folder, read_manifest(test))
+                area, pointed = judged(folder, read_manifest(test))
                 with table.open("a", newline="", encoding="utf-8") as stream:
                     csv.writer(stream).writerow(
-                        [model, test, f"{area:.4f}", f"{pointing:.3f}", f"{minutes:.1f}"]
+                        [model, test, f"{area:.4f}", f"{pointed:.3f}", f"{minutes:.1f}"]
                     )
-                print(f"{key}: AUC {area:.3f}, pointing game {pointing:.3f}, {minutes:.0f} min")
+                print(f"{key}: AUC {area:.3f}, pointing game {pointed:.3f}, {minutes:.0f} min")
 
 
 if __name__ == "__main__":

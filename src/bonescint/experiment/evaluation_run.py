@@ -226,7 +226,11 @@ def _as_json(
     }
 
 
+INFINITE = {True: "infinite", False: "minus infinite"}
+"""What JSON, which has no infinity, is given instead, by whether it is above 0."""
+
+
 def _json_cell(cell: object) -> object:
     if isinstance(cell, float) and not math.isfinite(cell):
-        return None if math.isnan(cell) else "infinite"
+        return None if math.isnan(cell) else INFINITE[cell > 0]
     return cell

@@ -43,6 +43,10 @@ class RunPaths:
         """Table of one model on worse scans."""
         return self.root / "evaluation" / name / "tables" / "robustness.csv"
 
+    def map_sanity(self, name: str) -> Path:
+        """Table of one model's maps against those of random weights."""
+        return self.root / "evaluation" / name / "tables" / "map_sanity.csv"
+
     @property
     def report(self) -> Path:
         """The page of the whole study."""

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from bonescint.evaluate import Estimate
+from bonescint.experiment.evaluation_run import INFINITE
 from bonescint.scan import InputError
 
 _POINTED = "pointing_game"
@@ -52,7 +53,10 @@ class ModelResults:
         found = self.content["tables"].get(table)
         if found is None:
             return []
-        return [dict(zip(found["columns"], row, strict=True)) for row in found["rows"]]
+        return [
+            dict(zip(found["columns"], map(_finite_or_not, row), strict=True))
+            for row in found["rows"]
+        ]
 
     def estimate(self, table: str, measure: str) -> Estimate:
         """A figure with its interval; undefined if the table has none of that name."""
@@ -87,19 +91,25 @@ class ModelResults:
             if row[_POINTED] is not None
         }
 
-    def robustness(self) -> list[dict[str, str]]:
-        """Rows of the table of worse scans."""
-        file = self.folder / "tables" / "robustness.csv"
+    def table_file(self, name: str) -> list[dict[str, str]]:
+        """Rows of a table that was written beside the evaluation's own; none if there is none."""
+        file = self.folder / "tables" / f"{name}.csv"
         if not file.is_file():
             return []
         with file.open(newline="", encoding="utf-8") as stream:
             return list(csv.DictReader(stream))
 
 
-def _number(value: float | str | None) -> float:
-    if value is None:
-        return math.nan
-    return math.inf if value == "infinite" else float(value)
+def _finite_or_not(cell: object) -> object:
+    """A cell with infinity as a number again."""
+    for positive, words in INFINITE.items():
+        if cell == words:
+            return math.inf if positive else -math.inf
+    return cell
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)
 
 
 def paired_share(

@@ -218,6 +218,9 @@ def explanation_section(
                     numeric=(1, 2),
                 )
             )  # fmt: skip
+    sanity = {name: results.table_file("map_sanity") for name, results in models.items()}
+    if any(sanity.values()):
+        tables.append(_sanity(sanity))
     return PageSection(
         title="Explanation, measured",
         paragraphs=(
@@ -226,6 +229,29 @@ def explanation_section(
         ),
         figures=tuple(_examples(models, paths)),
         tables=tuple(tables),
+    )
+
+
+def _sanity(by_model: Mapping[str, list[dict[str, str]]]) -> PageTable:
+    """Agreement of maps with those of random layers."""
+    levels = list(dict.fromkeys(row["random_layers"] for rows in by_model.values() for row in rows))
+    found = {
+        (name, row["random_layers"]): Estimate(
+            value=float(row["agreement"]), low=float(row["low"]), high=float(row["high"])
+        ).text()
+        for name, rows in by_model.items()
+        for row in rows
+    }
+    scans = next(rows[0]["scans"] for rows in by_model.values() if rows)
+    return PageTable(
+        caption=f"Sanity check: rank correlation with the map of random layers, {scans} scans",
+        columns=("Random", *by_model),
+        rows=tuple(
+            (level, *(found.get((name, level), "") for name in by_model)) for level in levels
+        ),
+        numeric=tuple(range(1, len(by_model) + 1)),
+        note="Adebayo et al., NeurIPS 2018. A map that stays near 1 explains the picture, "
+        "not what the network has learnt.",
     )
 
 
@@ -270,7 +296,7 @@ def _examples(models: Mapping[str, ModelResults], paths: RunPaths) -> Iterator[P
 
 def robustness_section(models: Mapping[str, ModelResults]) -> PageSection:
     """The area under the ROC curve on worse scans."""
-    by_model = {name: results.robustness() for name, results in models.items()}
+    by_model = {name: results.table_file("robustness") for name, results in models.items()}
     conditions = list(dict.fromkeys(row["condition"] for rows in by_model.values() for row in rows))
     rows = []
     for condition in conditions:

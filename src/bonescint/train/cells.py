@@ -5,6 +5,10 @@ a thousandth of what the head sees. Here each cell gets a logit, learnt from les
 there are some, and the scan's logit is a smooth maximum of them (log-sum-exp pooling: Pinheiro
 and Collobert, CVPR 2015). The scan's answer depends on the cells alone, so the map of cells is
 not an explanation after the fact: it is what the answer is made of.
+
+As a physician does, a cell is compared with its like: with the same place in the opposite view
+(the other half of the composite is its mirror image) and on the body's other side, and it knows
+where on the body it lies.
 """
 
 from __future__ import annotations
@@ -24,10 +28,11 @@ from bonescint.train.network import (
 )
 
 _RARE = -4.0  # logit of a cell before anything was learnt: cells with metastasis are rare
+_HARMONICS = 6  # waves in each direction that tell a cell its place
 
 
 class Vgg16Cells(Vgg16Trunk):
-    """13 convolutions; blocks 4 and 5 and the scan's average joined; a logit for each cell.
+    """13 convolutions; blocks 4 and 5, their like and the scan's average; a logit for each cell.
 
     Args:
         shape: sizes of the layers.
@@ -43,9 +48,11 @@ class Vgg16Cells(Vgg16Trunk):
     reduction = 8
     kind = "vgg16-cells"
     architecture = (
-        "VGG16's 13 convolutions; features of blocks 4 and 5 and of the whole scan joined, two "
-        "3 x 3 convolutions, a logit for each cell of 8 x 8 pixels; the scan's logit is their "
-        "log-sum-exp. The map is the probability of each cell: the answer is made of it alone."
+        "VGG16's 13 convolutions; features of blocks 4 and 5 joined with those of the same place "
+        "in the opposite view and on the body's other side, with the place itself and with the "
+        "whole scan's; two 3 x 3 convolutions, a logit for each cell of 8 x 8 pixels; the scan's "
+        "logit is their log-sum-exp. The map is the probability of each cell: the answer is made "
+        "of it alone."
     )
 
     fine_mean: Tensor
@@ -62,7 +69,7 @@ class Vgg16Cells(Vgg16Trunk):
         super().__init__(shape=shape, input_scale=input_scale)
         fine, coarse, width = shape.channels[3], shape.channels[4], shape.cells
         self.context = nn.Linear(coarse, width)
-        self.coarse = nn.Conv2d(coarse, width, kernel_size=1)
+        self.coarse = nn.Conv2d(3 * coarse + _HARMONICS**2, width, kernel_size=1)
         self.fine = nn.Conv2d(fine, width, kernel_size=1)
         self.first = nn.Conv2d(width, width, kernel_size=3, padding=1)
         self.second = nn.Conv2d(width, width, kernel_size=3, padding=1)
@@ -85,7 +92,7 @@ class Vgg16Cells(Vgg16Trunk):
             fine = _scaled(fine, self.fine_mean, self.fine_deviation)
             coarse = _scaled(coarse, self.coarse_mean, self.coarse_deviation)
         whole = self.context(coarse.mean(dim=(2, 3)))[:, :, None, None]
-        around = functional.interpolate(self.coarse(coarse) + whole, scale_factor=2.0)
+        around = functional.interpolate(self.coarse(with_its_like(coarse)) + whole, scale_factor=2)
         joined = functional.relu(self.fine(fine) + around)
         hidden = functional.relu(self.second(functional.relu(self.first(joined))))
         logits: Tensor = self.cell(hidden)
@@ -135,13 +142,24 @@ class Vgg16Cells(Vgg16Trunk):
             old_mean = getattr(self, f"{name}_mean")
             old_deviation = getattr(self, f"{name}_deviation")
             if keeps_function:
-                for layer in self._behind(name):
-                    _rescaled(layer, mean - old_mean, deviation, old_deviation)
+                self._rescale(name, mean - old_mean, deviation, old_deviation)
             old_mean.copy_(mean)
             old_deviation.copy_(deviation)
 
-    def _behind(self, name: str) -> list[nn.Conv2d | nn.Linear]:
-        return [self.fine] if name == "fine" else [self.coarse, self.context]
+    def _rescale(self, name: str, shift: Tensor, deviation: Tensor, old_deviation: Tensor) -> None:
+        """`_rescaled` for every layer behind block 4 ("fine") or 5 ("coarse")."""
+        if name == "fine":
+            _rescaled(self.fine, shift, deviation, old_deviation)
+            return
+        _rescaled(self.context, shift, deviation, old_deviation)
+        _rescaled(
+            self.coarse,
+            torch.cat([*[shift] * 3, shift.new_zeros(_HARMONICS**2)]),
+            *(
+                torch.cat([*[values] * 3, values.new_ones(_HARMONICS**2)])
+                for values in (deviation, old_deviation)
+            ),
+        )
 
     @torch.no_grad()
     def folded(self) -> Self:
@@ -158,8 +176,7 @@ class Vgg16Cells(Vgg16Trunk):
         twin.load_state_dict(self.state_dict())
         for name in ("fine", "coarse"):
             mean, deviation = getattr(twin, f"{name}_mean"), getattr(twin, f"{name}_deviation")
-            for layer in twin._behind(name):
-                _rescaled(layer, -mean, torch.ones_like(deviation), deviation)
+            twin._rescale(name, -mean, torch.ones_like(deviation), deviation)
             mean.zero_()
             deviation.fill_(1.0)
         twin._standardises = False
@@ -169,6 +186,35 @@ class Vgg16Cells(Vgg16Trunk):
         """The three numbers of the pooling."""
         names = ("sharpness", "gain", "offset")
         return {name: float(getattr(self, name).detach()) for name in names}
+
+
+def with_its_like(features: Tensor) -> Tensor:
+    """Features of each cell with those of its two like cells, and its place.
+
+    Args:
+        features: (N, channels, rows, columns) of a composite, AP beside PA.
+
+    Returns:
+        (N, 3 x channels + waves, rows, columns): the cell's own; those of the same place in the
+        opposite view, which is the composite mirrored; those of the body's other side, which
+        is each half mirrored; and cosines over height and over distance from the middle line.
+    """
+    anterior, posterior = features.chunk(2, dim=3)
+    other_side = torch.cat([anterior.flip(3), posterior.flip(3)], dim=3)
+    waves = _waves(features.shape[2], features.shape[3] // 2).to(features)
+    waves = waves.expand(features.shape[0], -1, -1, -1)
+    return torch.cat([features, features.flip(3), other_side, waves], dim=1)
+
+
+def _waves(rows: int, columns: int) -> Tensor:
+    """Products of cosines over both halves, (1, _HARMONICS**2, rows, 2 x columns).
+
+    Every wave has its mirror image's values, as swapping views and sides asks for.
+    """
+    order = torch.pi * torch.arange(_HARMONICS)[:, None]
+    height = torch.cos(order * (torch.arange(rows) + 0.5) / rows)
+    across = torch.cos(2 * order * (torch.arange(columns) + 0.5) / columns).repeat(1, 2)
+    return (height[:, None, :, None] * across[None, :, None, :]).flatten(0, 1)[None]
 
 
 def _scaled(values: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:

@@ -15,8 +15,9 @@ from bonescint.prepare import Recipe, prepare
 from bonescint.scan import ParameterError
 from bonescint.train.augment import augmented
 from bonescint.train.networks import reduction_of
-from bonescint.train.sample import ScanSource, lesion_cells
+from bonescint.train.sample import Sample, ScanSource, lesion_cells
 from bonescint.train.settings import TrainSettings
+from bonescint.train.transplant import transplanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,13 +157,14 @@ class TrainingScans(Dataset[Batch]):
     def __init__(self, source: ScanSource, settings: TrainSettings) -> None:
         self._source = source
         self._settings = settings
+        self._negative = np.flatnonzero(~np.asarray(source.positives, dtype=bool))
 
     def __getitem__(self, draw: Draw) -> Batch:
         """A batch of one."""
         settings = self._settings
         rng = np.random.default_rng([settings.seed, draw.epoch, draw.index, draw.turn])
         recipe = resized(settings.recipe, settings.rows_of_epoch(draw.epoch))
-        sample = augmented(self._source.sample(draw.index), settings.scan_augmentations, rng)
+        sample = augmented(self._drawn(draw, rng), settings.scan_augmentations, rng)
         prepared = prepare(sample.scan, recipe)
         side = reduction_of(settings.network)
         rows, columns = recipe.rows // side, 2 * recipe.columns // side
@@ -171,11 +173,20 @@ class TrainingScans(Dataset[Batch]):
         known = cells is not None
         cells = np.zeros((rows, columns), dtype=bool) if cells is None else cells
         return Batch(
-            composites=torch.from_numpy(composite)[None],
+            composites=torch.tensor(composite)[None],  # a copy: an unchanged one is read-only
             labels=torch.tensor([int(sample.positive)]),
             cells=torch.from_numpy(cells.astype(np.float32))[None],
             known=torch.tensor([float(known)]),
         )
+
+    def _drawn(self, draw: Draw, rng: np.random.Generator) -> Sample:
+        """The drawn sample, or another patient's scan with its metastases."""
+        sample = self._source.sample(draw.index)
+        share = self._settings.transplant_share
+        if not share or not sample.positive or rng.random() >= share:
+            return sample
+        host = self._source.sample(int(rng.choice(self._negative)))
+        return transplanted(sample, host, rng)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

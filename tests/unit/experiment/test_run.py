@@ -10,8 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bonescint.cli.app import app
-from bonescint.experiment import compare_runs, read_study, run_experiment
-from bonescint.experiment import run as run_module
+from bonescint.experiment import compare_runs, model_steps, read_study, run_experiment
 from bonescint.experiment.plan import study_from
 from bonescint.experiment.steps import Ledger, Step
 from bonescint.scan import InputError, ParameterError
@@ -105,7 +104,7 @@ def test_a_study_runs_stops_goes_on_and_reports(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(run_module, "evaluate", killed)
+        patch.setattr(model_steps, "evaluate", killed)
         with pytest.raises(KeyboardInterrupt):
             run_experiment(study, out, weights=small_weights, workers=1)
     model = out / "models" / "two" / "models" / "model.onnx"
@@ -114,7 +113,8 @@ def test_a_study_runs_stops_goes_on_and_reports(
     assert model.stat().st_mtime_ns == before  # what was done is not done again
     page = paths.report.read_text(encoding="utf-8")
     for text in ("Table 1", "CLAIM 2020", "STARD 2015", "as published", "80.45 %", "simulated",
-                 "Research use only", "a fifth of the counts", "Model card: two"):  # fmt: skip
+                 "Research use only", "a fifth of the counts", "Model card: two",
+                 "the head and blocks 1 to 5"):  # fmt: skip
         assert text in page, text
     assert "http://" not in page.replace("http://www.w3.org", "")
     if _has_weasyprint():

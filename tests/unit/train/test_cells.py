@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 from bonescint.model import Engine, ModelCard, TrainingRecord, write_model_folder
 from bonescint.prepare import prepare, recipe_named
 from bonescint.scan import InputError
-from bonescint.train.cells import Vgg16Cells
+from bonescint.train.cells import Vgg16Cells, with_its_like
 from bonescint.train.export import to_onnx
 from bonescint.train.network import InputScale, Vgg16Classifier, Vgg16Shape
 from bonescint.train.networks import NetworkKind
@@ -46,6 +46,27 @@ def test_a_scan_is_judged_by_the_smooth_maximum_of_its_cells() -> None:
         1.0 * np.log(np.mean(np.exp(2.0 * scan.double().numpy()))) / 2.0 + 4.0 for scan in cells
     ]
     np.testing.assert_allclose(margin, by_hand, rtol=1e-6)
+
+
+def test_a_cell_sees_its_place_in_the_opposite_view_and_on_the_other_side() -> None:
+    features = torch.randn(2, 5, 6, 8)  # two views of 6 x 4 cells
+    joined = with_its_like(features)
+    for row in range(6):
+        for column in range(8):
+            view, inside = divmod(column, 4)
+            opposite = features[:, :, row, (1 - view) * 4 + 3 - inside]
+            other_side = features[:, :, row, view * 4 + 3 - inside]
+            expected = torch.cat([features[:, :, row, column], opposite, other_side], dim=1)
+            assert torch.equal(joined[:, :15, row, column], expected)
+
+
+def test_a_place_is_known_up_to_side_and_view() -> None:
+    places = with_its_like(torch.zeros(1, 1, 32, 32))[0, 3:]
+    for like in (places.flip(2), torch.cat([half.flip(2) for half in places.chunk(2, 2)], 2)):
+        torch.testing.assert_close(places, like)
+    one_side = places[:, :, :8].flatten(1).T
+    apart = torch.cdist(one_side, one_side) + 99 * torch.eye(len(one_side))
+    assert float(apart.min()) > 0.1, "two places must not look the same"
 
 
 def test_one_hot_cell_is_enough_and_its_place_does_not_matter() -> None:

@@ -1,0 +1,191 @@
+"""Training: is data the brake, and does a killed run end as an undisturbed one?
+
+    python benchmarks/training.py throughput cohorts/ab/manifest.csv --weights vgg16.safetensors
+    python benchmarks/training.py kills --weights vgg16.safetensors --work /tmp/kills
+
+`throughput` times steps of a recipe as they are trained, reading and augmenting included, and
+steps on one batch that is repeated; the share is what the data loader leaves of the speed.
+`kills` trains on a small simulated cohort once undisturbed and once killed with -9 at random
+moments, begun anew with the same command each time, and compares the weights byte by byte.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from importlib import resources
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import yaml
+
+from bonescint.cohort import Centre, Protocol, Studies, read_manifest, simulate_cohort
+from bonescint.model import ModelFolder
+from bonescint.scan import Split
+from bonescint.simulate import CAMERAS
+from bonescint.train import Stage, read_settings
+from bonescint.train.cached import cached_scans
+from bonescint.train.dataset import Batch, training_loader
+from bonescint.train.run import RunFolder
+from bonescint.train.training import fit
+from bonescint.train.weights import load_weights
+
+_WARM_UP = 5  # steps before the workers' queues are full and memory is laid out
+
+
+@dataclass
+class Stamped:
+    """Batches of a loader, or its first one again and again, with the time of each step."""
+
+    loader: Sequence[Batch]
+    repeated: bool
+    stamps: list[float] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[Batch]:
+        batches = iter(self.loader)
+        first = next(batches)
+        for number in range(len(self)):
+            self.stamps.append(time.perf_counter())
+            yield first if self.repeated or not number else next(batches)
+        self.stamps.append(time.perf_counter())
+
+    @property
+    def seconds(self) -> float:
+        """Mean time of a step."""
+        return float(np.mean(np.diff(self.stamps)[_WARM_UP:]))
+
+
+def throughput(options: argparse.Namespace) -> None:
+    """Print steps a second with the data and without."""
+    settings = replace(
+        read_settings(options.settings),
+        stages=(Stage(epochs=1, rows=options.rows),),
+        steps_per_epoch=options.steps,
+    )
+    cohort = read_manifest(options.manifest)
+    weights = load_weights(options.weights)
+    seconds = {}
+    with tempfile.TemporaryDirectory() as folder:
+        sources = {
+            split: cached_scans(cohort, split, Path(folder) / "scans", workers=2)
+            for split in (Split.TRAIN, Split.VALIDATION)
+        }
+        for name, repeated in (("data", False), ("one batch", True)):
+            made: list[Stamped] = []
+
+            def stamped(
+                *given: object,
+                repeated: bool = repeated,
+                made: list[Stamped] = made,
+                **more: object,
+            ) -> object:
+                loader = training_loader(*given, **more)  # type: ignore[arg-type]
+                if more.get("persistent") is False:  # that which standardises the features
+                    return loader
+                made.append(Stamped(loader, repeated))  # type: ignore[arg-type]
+                return made[-1]
+
+            run = RunFolder(Path(folder) / name)
+            run.path.mkdir()
+            with mock.patch("bonescint.train.training.training_loader", stamped):
+                fit(
+                    sources[Split.TRAIN],
+                    sources[Split.VALIDATION],
+                    settings=settings,
+                    weights=weights,
+                    run=run,
+                )
+            seconds[name] = made[-1].seconds
+            print(f"{name}: {seconds[name]:.3f} s a step, {1 / seconds[name]:.2f} steps a second")
+    print(f"data leave {seconds['one batch'] / seconds['data']:.1%} of the speed")
+
+
+def kills(options: argparse.Namespace) -> None:
+    """Print whether a run that was killed ends with an undisturbed one's weights."""
+    work = options.work
+    shutil.rmtree(work, ignore_errors=True)
+    centre = Centre(
+        cameras={camera: 1 / len(CAMERAS) for camera in CAMERAS},
+        studies={
+            Split.TRAIN: Studies(positive=16, negative=24),
+            Split.VALIDATION: Studies(positive=6, negative=6),
+        },
+    )
+    protocol = Protocol(name="kills", version=1, centres={"one": centre})
+    simulate_cohort(work / "cohort", protocol, seed=1)
+    recipes = resources.files("bonescint.train") / "recipes"
+    recipe = {
+        **yaml.safe_load(recipes.joinpath(f"{options.settings}.yaml").read_text("utf-8")),
+        "stages": [{"epochs": 5, "rows": 64}, {"epochs": 1, "rows": 128}],
+        "checkpoint_steps": 2,
+    }
+    (work / "recipe.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
+    start = time.perf_counter()
+    subprocess.run(command(options, work / "whole"), check=True)
+    usual = time.perf_counter() - start
+    rng = random.Random(options.seed)  # noqa: S311
+    done = 0
+    while done < options.kills:
+        process = subprocess.Popen(command(options, work / "killed"))
+        try:
+            process.wait(timeout=rng.uniform(0.2, 0.8) * usual)
+            break
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            done += 1
+            print(f"killed for time {done}")
+    subprocess.run(command(options, work / "killed"), check=True)
+    hashes = [
+        hashlib.sha256(ModelFolder.load(work / name).onnx_path.read_bytes()).hexdigest()
+        for name in ("whole", "killed")
+    ]
+    print(f"killed {done} times: {'the same' if len(set(hashes)) == 1 else 'OTHER'} weights")
+    sys.exit(len(set(hashes)) - 1)
+
+
+def command(options: argparse.Namespace, out: Path) -> list[str]:
+    """The command that trains, and goes on."""
+    return [
+        sys.executable, "-m", "bonescint", "train", str(options.work / "cohort" / "manifest.csv"),
+        "--out", str(out), "--settings", str(options.work / "recipe.yaml"),
+        "--weights", str(options.weights),
+    ]  # fmt: skip
+
+
+def main() -> None:
+    """Measure what is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    kinds = parser.add_subparsers(required=True)
+    for name, function in (("throughput", throughput), ("kills", kills)):
+        kind = kinds.add_parser(name)
+        kind.set_defaults(function=function)
+        kind.add_argument("--settings", default="bonescint", help="a recipe by name")
+        kind.add_argument("--weights", type=Path, required=True, help="ImageNet weights of VGG16")
+        if name == "throughput":
+            kind.add_argument("manifest", type=Path)
+            kind.add_argument("--rows", type=int, default=256)
+            kind.add_argument("--steps", type=int, default=40)
+        else:
+            kind.add_argument("--work", type=Path, required=True)
+            kind.add_argument("--kills", type=int, default=5)
+            kind.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    options.function(options)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""Whether a model's maps come from what it learnt: they must go when its weights do.
+
+Adebayo et al., Sanity checks for saliency maps, NeurIPS 2018: layers are given random weights
+one after the other, from the answer back to the picture, and each time the map is compared
+with the trained network's. A map that stays explains the picture, not the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bonescint.cohort import Manifest
+from bonescint.dicom import read
+from bonescint.evaluate import Estimate, Resampling
+from bonescint.evaluate.localised import map_agreement, ratio_over_scans
+from bonescint.evaluate.tables import Table, write_csv
+from bonescint.model import ModelFolder
+from bonescint.prepare import prepare
+from bonescint.scan import Case
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from bonescint.train.network import Vgg16Trunk
+
+COLUMNS = ("random_layers", "scans", "agreement", "low", "high", "constant_maps")
+_MBD = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SanityRow:
+    """Maps of a network in which some layers are random, against the trained one's.
+
+    Attributes:
+        words: which layers are random.
+        scans: how many were compared.
+        agreement: mean rank correlation over scans; a map without any difference in it counts 0.
+        constant_maps: how many of those there were.
+    """
+
+    words: str
+    scans: int
+    agreement: Estimate
+    constant_maps: int
+
+
+def map_sanity(
+    folder: ModelFolder, cohort: Manifest, cases: Sequence[Case], resampling: Resampling
+) -> list[SanityRow]:
+    """Compare a model's maps with those of its twins whose weights are random.
+
+    Args:
+        folder: a model of `bonescint train`.
+        cohort: where the scans lie.
+        cases: whose maps are compared, usually positive ones.
+        resampling: for the intervals over scans.
+
+    Raises:
+        InputError: not a model of `bonescint train`, or an unreadable scan.
+        MissingExtraError: a library of the extra `train` is missing.
+    """
+    from bonescint.train import settings_for_model
+    from bonescint.train.training import initial_network
+    from bonescint.train.weights import load_weights
+
+    recipe = folder.card.recipe
+    composites = [prepare(read(cohort.path(case)), recipe).composite for case in cases]
+    network = initial_network(settings_for_model(folder.path), load_weights(folder.path))
+    return agreements(network, composites, resampling)
+
+
+def agreements(
+    network: Vgg16Trunk, composites: Sequence[NDArray[np.float32]], resampling: Resampling
+) -> list[SanityRow]:
+    """The rows for a network, from the head alone to all layers.
+
+    Args:
+        network: trained.
+        composites: float32 (1, rows, columns) each.
+        resampling: for the intervals; its seed draws the weights.
+    """
+    trained = _maps(network, composites)
+    rows = []
+    for words, twin in _cascade(network, resampling.seed):
+        found = [
+            map_agreement(one, other)
+            for one, other in zip(trained, _maps(twin, composites), strict=True)
+        ]
+        known = np.nan_to_num(np.array(found), nan=0.0)
+        rows.append(
+            SanityRow(
+                words=words,
+                scans=len(found),
+                agreement=ratio_over_scans(known, np.ones(len(found)), resampling),
+                constant_maps=int(np.isnan(found).sum()),
+            )
+        )
+    return rows
+
+
+def _maps(
+    network: Vgg16Trunk, composites: Sequence[NDArray[np.float32]]
+) -> list[NDArray[np.float32]]:
+    """The map of disease of every composite, at the network's own resolution."""
+    import torch
+
+    with torch.inference_mode():
+        return [
+            network.forward_with_maps(torch.from_numpy(composite.copy())[None])[1][0, _MBD].numpy()
+            for composite in composites
+        ]
+
+
+def _cascade(network: Vgg16Trunk, seed: int) -> Iterator[tuple[str, Vgg16Trunk]]:
+    """Twins with ever more random layers, from the answer back to the picture."""
+    import torch
+
+    twin = deepcopy(network).eval()
+    blocks = list(twin.blocks)
+    trunk = {id(layer) for block in blocks for layer in block.modules()}
+    head = [layer for layer in twin.modules() if id(layer) not in trunk]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        _forget(head)
+        yield "the head", twin
+        for number, block in reversed(list(enumerate(blocks, start=1))):
+            _forget(block.modules())
+            which = (
+                f"blocks {number} to {len(blocks)}" if number < len(blocks) else f"block {number}"
+            )
+            yield f"the head and {which}", twin
+
+
+def _forget(layers: Iterator[nn.Module] | Sequence[nn.Module]) -> None:
+    """Draw the weights of every layer that has some anew."""
+    for layer in layers:
+        reset = getattr(layer, "reset_parameters", None)
+        if reset is not None:
+            reset()
+
+
+def write_map_sanity(rows: Sequence[SanityRow], file: Path) -> None:
+    """Write the rows as CSV.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    cells = tuple(
+        (row.words, row.scans, row.agreement.value, row.agreement.low, row.agreement.high,
+         row.constant_maps)
+        for row in rows
+    )  # fmt: skip
+    file.parent.mkdir(parents=True, exist_ok=True)
+    title = "Maps of a network with random layers against its own"
+    write_csv(Table(name=file.stem, title=title, columns=COLUMNS, rows=cells), file)

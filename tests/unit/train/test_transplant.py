@@ -1,0 +1,158 @@
+"""Metastases moved onto scans without any."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from bonescint.prepare import BodyFrame
+from bonescint.scan import Acquisition, PixelUnit, Scan, View
+from bonescint.train.dataset import BalancedBatches, TrainingScans
+from bonescint.train.sample import ListedSource, Sample
+from bonescint.train.settings import TrainSettings
+from bonescint.train.transplant import transplanted
+
+ROWS, COLUMNS = 512, 160
+
+
+def body(*, counts: float, top: int = 20, left: int = 40, tall: int = 440) -> NDArray[np.float32]:
+    """A flat body with a bright spine, which tells heights and sides."""
+    image = np.zeros((ROWS, COLUMNS), dtype=np.float32)
+    width = tall // 5
+    image[top : top + tall, left : left + width] = counts
+    middle = left + width // 2
+    for step in range(12):
+        row = top + tall // 10 + step * tall // 30
+        image[row : row + tall // 60, middle - 4 : middle + 4] = 2 * counts
+    return image
+
+
+def spot(place: tuple[float, float], height: float, sigma: float = 3.0) -> NDArray[np.float32]:
+    rows, columns = np.mgrid[:ROWS, :COLUMNS]
+    square = (rows - place[0]) ** 2 + (columns - place[1]) ** 2
+    return np.asarray(height * np.exp(-square / 2 / sigma**2), dtype=np.float32)
+
+
+def sample_of(plain: NDArray[np.float32], *spots: NDArray[np.float32], name: str = "s") -> Sample:
+    """Both views of a patient: the posterior one is the mirror image."""
+    image = plain + sum(spots)
+    scan = Scan(
+        anterior=image,
+        posterior=image[:, ::-1],
+        pixel_spacing_mm=None,
+        unit=PixelUnit.COUNTS,
+        scan_id=name,
+        acquisition=Acquisition(modality="NM"),
+    )
+    if not spots:
+        return Sample(scan=scan, positive=False)
+    mask = sum(spots) > 0.3 * max(float(one.max()) for one in spots)
+    return Sample(
+        scan=scan, positive=True, masks={View.ANTERIOR: mask, View.POSTERIOR: mask[:, ::-1]}
+    )
+
+
+def added(host: Sample, new: Sample, view: View) -> NDArray[np.float32]:
+    before, after = host.scan.view(view), new.scan.view(view)
+    assert before is not None
+    assert after is not None
+    return after - before
+
+
+def test_a_lesion_is_added_where_it_was_in_both_views() -> None:
+    """The same body: what is added is the lesion itself, which is known here."""
+    plain = body(counts=30)
+    lesion = spot((150, 60), 90)
+    host = sample_of(plain, name="host")
+    new = transplanted(sample_of(plain, lesion), host, np.random.default_rng(1))
+    assert new.positive
+    assert new.scan.scan_id == "host"
+    assert new.scan.history[-1] == "metastases transplanted"
+    for view, wanted in ((View.ANTERIOR, lesion), (View.POSTERIOR, lesion[:, ::-1])):
+        found = added(host, new, view)
+        assert float(found.sum()) == pytest.approx(float(wanted.sum()), rel=0.1)
+        np.testing.assert_allclose(found, wanted, atol=9)
+        mask = new.mask(view)
+        assert mask is not None
+        np.testing.assert_array_equal(mask, wanted > 27)
+
+
+def test_it_follows_the_body_and_its_counts() -> None:
+    """A host of another size, place and activity: same place of the body, same contrast."""
+    donor_body = body(counts=30, top=20, left=40, tall=440)
+    host_body = body(counts=60, top=60, left=30, tall=400)
+    donor = sample_of(donor_body, spot((195, 66), 90))
+    host = sample_of(host_body)
+    new = transplanted(donor, host, np.random.default_rng(1))
+    frames = [BodyFrame().extents(one.scan)[View.ANTERIOR] for one in (donor, host)]
+    wanted_row = frames[1].top + (195 - frames[0].top) / frames[0].height * frames[1].height
+    wanted_column = frames[1].left + (66 - frames[0].left) / frames[0].width * frames[1].width
+    found = added(host, new, View.ANTERIOR)
+    row, column = np.unravel_index(int(found.argmax()), found.shape)
+    assert abs(float(row) - wanted_row) <= 4
+    assert abs(float(column) - wanted_column) <= 4
+    assert float(found.max()) == pytest.approx(180, rel=0.15)
+    other = added(host, new, View.POSTERIOR)
+    np.testing.assert_allclose(other, found[:, ::-1], atol=15)
+
+
+def test_of_many_lesions_a_few_are_moved() -> None:
+    plain = body(counts=30)
+    places = [(90, 60), (130, 90), (180, 55), (240, 100), (300, 60), (350, 95)]
+    donor = sample_of(plain, *[spot(place, 90) for place in places])
+    host = sample_of(plain)
+    moved = []
+    for seed in range(40):
+        new = transplanted(donor, host, np.random.default_rng(seed))
+        found = added(host, new, View.ANTERIOR)
+        near = [np.s_[row - 6 : row + 7, column - 6 : column + 7] for row, column in places]
+        moved.append(sum(float(found[box].max()) > 45 for box in near))
+    assert min(moved) == 1
+    assert max(moved) <= 4
+    assert 20 <= moved.count(1) <= 35, "seven in ten have a single one"
+
+
+def test_the_same_generator_gives_the_same_scan() -> None:
+    donor = sample_of(body(counts=30), spot((120, 60), 90), spot((300, 90), 90))
+    host = sample_of(body(counts=40))
+    first, second = (transplanted(donor, host, np.random.default_rng(3)) for _ in range(2))
+    for view in View:
+        assert np.array_equal(added(host, first, view), added(host, second, view))
+
+
+def test_what_cannot_be_moved_stays() -> None:
+    plain = body(counts=30)
+    donor, host = sample_of(plain, spot((150, 60), 90)), sample_of(plain)
+    rng = np.random.default_rng(1)
+    image = donor.scan.anterior
+    assert image is not None
+    one_view = donor.changed({View.ANTERIOR: image}, step="cut")
+    picture = replace(host, scan=replace(host.scan, unit=PixelUnit.INTENSITY))
+    faint = sample_of(plain, spot((150, 60), 1))
+    everywhere = replace(donor, masks={view: np.ones((ROWS, COLUMNS), dtype=bool) for view in View})
+    for unfit, other in (
+        (one_view, host), (donor, picture), (faint, host), (everywhere, host),
+        (replace(donor, masks=None), host), (donor, donor),
+    ):  # fmt: skip
+        assert transplanted(unfit, other, rng) is unfit
+
+
+def test_training_draws_them() -> None:
+    """Half of the positive draws, and none without being asked."""
+    plain = body(counts=30)
+    samples = [sample_of(plain, spot((150, 60), 90), name="ill")] * 20
+    samples += [sample_of(plain, name="well")] * 20
+    source = ListedSource(tuple(samples))
+    draws = BalancedBatches(source.positives, batch_size=40, seed=1).draws(0)
+    moved = {}
+    for share in (0.0, 0.5):
+        scans = TrainingScans(source, TrainSettings(transplant_share=share))
+        drawn = [scans._drawn(draw, np.random.default_rng(number)) for number, draw in
+                 enumerate(draws)]  # fmt: skip
+        assert [sample.positive for sample in drawn] == [draw.index < 20 for draw in draws]
+        moved[share] = sum(one.positive and one.scan.scan_id == "well" for one in drawn)
+    assert moved[0.0] == 0
+    assert 5 <= moved[0.5] <= 15
