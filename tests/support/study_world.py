@@ -103,6 +103,13 @@ def enter(study: StudyFolder, address: str, reader: str) -> ReaderClient:
     return client
 
 
+def enter_again(address: str, reader: str) -> ReaderClient:
+    """A client that signs in with the password it chose before."""
+    client = ReaderClient(address)
+    client.sign_in(reader, PASSWORD)
+    return client
+
+
 def rows_of(file: Path) -> list[dict[str, str]]:
     """A CSV table."""
     with file.open(newline="", encoding="utf-8") as stream:

@@ -60,6 +60,11 @@ def read_readers(path: Path | str) -> tuple[Reader, ...]:
         raise InputError(
             source, f"not a readable table ({type(error).__name__})", "Give a CSV table"
         ) from error
+    doubled = sorted({name for name in columns if columns.count(name) > 1})
+    if doubled:
+        raise InputError(
+            source, f"columns twice: {', '.join(map(repr, doubled))}", "Keep one of each"
+        )
     missing = [name for name in _REQUIRED if name not in columns]
     if missing:
         raise InputError(
@@ -68,7 +73,9 @@ def read_readers(path: Path | str) -> tuple[Reader, ...]:
     readers, problems = [], []
     for number, row in enumerate(rows, start=2):
         try:
-            readers.append(_reader({k: (v or "") for k, v in row.items() if isinstance(k, str)}))
+            if None in row:
+                raise ValueError("more cells than columns; put a name with a comma in quotes")
+            readers.append(_reader({name: text or "" for name, text in row.items()}))
         except ValueError as error:
             problems.append(f"row {number}: {error}")
     problems += _doubles(readers)

@@ -27,6 +27,7 @@ def serve_study(
     settings: ServeSettings | None = None,
     *,
     ready: Callable[[str], None] | None = None,
+    notice: Callable[[str], None] | None = None,
 ) -> None:
     """Serve a study until Ctrl-C.
 
@@ -34,6 +35,7 @@ def serve_study(
         folder: of the study.
         settings: where; on loopback's port 8000 if `None`.
         ready: called with the address once the server listens.
+        notice: called with what whoever serves should look at: a clock that is wrong.
 
     Raises:
         StudyError: the folder or its store cannot be used.
@@ -42,7 +44,11 @@ def serve_study(
     study = folder if isinstance(folder, StudyFolder) else open_study(folder)
     settings = settings or ServeSettings()
     with study.open_store() as store, _listening(settings) as listener:
-        server = _server(study_app(study, store, settings), settings)
+        app = study_app(study, store, settings)
+        server = _server(app, settings)
+        if notice is not None:
+            for line in app.state.desk.clock.notices():
+                notice(line)
         if ready is not None:
             ready(address_of(listener, settings))
         server.run(sockets=[listener])

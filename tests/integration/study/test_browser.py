@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,15 +19,6 @@ from bonescint.study.simulated.reading import invitation_links
 from bonescint.study.store.tables import Answer, Environment, Event, Mark
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
-
-
-@pytest.fixture
-def page(chromium: Any) -> Iterator[Any]:
-    context = chromium.new_context(viewport={"width": 1600, "height": 900})
-    context.set_default_timeout(60_000)
-    opened = context.new_page()
-    yield opened
-    context.close()
 
 
 def begin(hands: SimpleNamespace, page: Any, study: StudyFolder, address: str, who: str) -> None:
