@@ -6,6 +6,7 @@ import csv
 import math
 import re
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,9 +74,7 @@ def read_readers(path: Path | str) -> tuple[Reader, ...]:
     readers, problems = [], []
     for number, row in enumerate(rows, start=2):
         try:
-            if None in row:
-                raise ValueError("more cells than columns; put a name with a comma in quotes")
-            readers.append(_reader({name: text or "" for name, text in row.items()}))
+            readers.append(_reader(row))
         except ValueError as error:
             problems.append(f"row {number}: {error}")
     problems += _doubles(readers)
@@ -86,7 +85,10 @@ def read_readers(path: Path | str) -> tuple[Reader, ...]:
     return tuple(readers)
 
 
-def _reader(row: dict[str, str]) -> Reader:
+def _reader(cells: Mapping[str, str | None]) -> Reader:
+    if None in cells:
+        raise ValueError("more cells than columns; put a name with a comma in quotes")
+    row = {name: text or "" for name, text in cells.items()}
     short, name = row["reader"].strip(), " ".join(row["name"].split())
     if not _SHORT.fullmatch(short):
         raise ValueError("reader must be up to 40 letters, digits, '_', '.' or '-'")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import threading
 import time
@@ -51,7 +52,13 @@ def serve_study(
                 notice(line)
         if ready is not None:
             ready(address_of(listener, settings))
-        server.run(sockets=[listener])
+        # What is loaded by now stays: looking through it for garbage would hold up requests.
+        gc.collect()
+        gc.freeze()
+        try:
+            server.run(sockets=[listener])
+        finally:
+            gc.unfreeze()
 
 
 @contextmanager

@@ -149,7 +149,7 @@ def test_a_changed_answer_waits_for_a_server_that_cannot_store_it(
         page.wait_for_selector("#desk[data-waiting]")
         assert "disk is full" in page.inner_text("#problem")
         page.reload()
-        page.wait_for_function("document.querySelector('#problem').textContent.includes('kept')")
+        page.wait_for_selector("#problem:has-text('kept in this browser')")
         assert len(stored(changeable, Answer)) == 2
         failing[0] = False
         page.wait_for_selector("#desk[data-phase=review]")
@@ -161,7 +161,9 @@ def test_a_browser_that_keeps_nothing_reads_all_the_same(
 ) -> None:
     """IndexedDB refuses every write, as on a full disk: answers arrive, nothing hangs."""
     page.add_init_script("""
-        IDBObjectStore.prototype.put = () => { throw new DOMException('full', 'QuotaExceededError'); };
+        IDBObjectStore.prototype.put = () => {
+            throw new DOMException('full', 'QuotaExceededError');
+        };
         IDBObjectStore.prototype.delete = IDBObjectStore.prototype.put;
     """)
     begin(hands, page, study, address)

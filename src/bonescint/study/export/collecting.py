@@ -95,7 +95,7 @@ class StudyTables:
             said.append("simulated readers, not physicians")
         if self.simulated_scans:
             said.append("simulated scans")
-        return " and ".join(said)
+        return "; ".join(said)
 
 
 def modality_of(session: int, stage: str) -> str:
