@@ -12,7 +12,6 @@ and processor time. Readers, clients and server share this machine.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import multiprocessing
 import os
 import random
@@ -33,8 +32,7 @@ import numpy as np
 import psutil
 
 from bonescint.study import Reader, StudyFolder, open_study
-from bonescint.study.simulated import ReaderClient, SimulatedReader, truth_by_picture
-from bonescint.study.simulated.behaviour import CaseTruth, answer_of
+from bonescint.study.simulated import ReaderClient
 from bonescint.study.simulated.reading import PASSWORD, invitation_links
 
 SUPPORT = Path(__file__).parents[1] / "tests" / "support" / "study_world.py"
@@ -128,8 +126,6 @@ def read_all(
 ) -> None:
     """A process full of readers; all processes begin to read together."""
     study = open_study(folder)
-    with study.open_store() as store:
-        truths = truth_by_picture(study, store)
     links = invitation_links(study)
     seconds: list[float] = []
     entered = threading.Barrier(len(numbers) + 1)
@@ -141,7 +137,7 @@ def read_all(
             client.take_tab()
             entered.wait(ENTER_WITHIN_S)
             begun.wait(ENTER_WITHIN_S)
-            read_cases(client, number, truths, think, burst)
+            read_cases(client, number, think, burst)
             seconds.extend(client.submit_seconds)
 
     begun = threading.Event()
@@ -156,32 +152,37 @@ def read_all(
     told.put(seconds)
 
 
-def read_cases(
-    client: ReaderClient,
-    number: int,
-    truths: dict[str, CaseTruth],
-    think: float,
-    burst: bool,
-) -> None:
+def read_cases(client: ReaderClient, number: int, think: float, burst: bool) -> None:
     """Read one reader's cases to the end."""
-    rng = random.Random(number)  # noqa: S311 - pauses, not secrets
-    who = SimulatedReader(reader=f"sim-{number}")
+    rng = random.Random(number)  # noqa: S311 - pauses and answers, not secrets
     state = client.state()
     while state["phase"] == "reading":
-        entry = state["case"]
-        token, stage = entry["token"], entry["stage"]
-        image = hashlib.sha256(client.pixels(token)).hexdigest()
-        answer, _ = answer_of(who, truths[image], image, entry["picture"], session=1, seed=1)
+        token, stage = state["case"]["token"], state["case"]["stage"]
+        fetch(client, token)
+        marks = [
+            {"view": "anterior", "row": 40.0, "column": 20.0, "rating": rng.randrange(101)}
+            for _ in range(rng.randrange(4))
+        ]
+        answer = {"positive": bool(marks), "confidence": rng.randrange(101),
+                  "no_focus": not marks, "marks": marks}  # fmt: skip
         events = [client.event("shown", token, stage=stage)]
         wait = 0.0 if burst and not client.submit_seconds else rng.expovariate(1 / think)
         time.sleep(wait / 2)
-        draft = {"positive": answer["positive"], "comment": "half-way"}
         client.tell("/api/draft", {"case": token, "stage": stage, "tab": client.tab,
-                                   "draft": draft, "events": events})  # fmt: skip
+                                   "draft": answer, "events": events})  # fmt: skip
         time.sleep(wait / 2)
-        state = client.submit(token, stage, answer, [client.event("submit", token, stage=stage)])[
-            "state"
-        ]
+        events = [client.event("mark-added", token) for _ in marks]
+        state = client.submit(
+            token, stage, answer, [*events, client.event("submit", token, stage=stage)]
+        )["state"]
+
+
+def fetch(client: ReaderClient, token: str) -> None:
+    """Take a picture as it comes: unpacking it is the browser's work, on another machine."""
+    with client._http.stream("GET", f"/api/images/{token}") as answer:
+        answer.raise_for_status()
+        for _ in answer.iter_raw():
+            pass
 
 
 def await_start(address: str) -> None:

@@ -15,6 +15,7 @@ from bonescint.scan import InputError
 _REQUIRED = ("reader", "name")
 _SHORT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 _LONGEST_NAME = 100
+_MODEL = "model"  # whom tables and figures of the analysis call so
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +93,8 @@ def _reader(cells: Mapping[str, str | None]) -> Reader:
     short, name = row["reader"].strip(), " ".join(row["name"].split())
     if not _SHORT.fullmatch(short):
         raise ValueError("reader must be up to 40 letters, digits, '_', '.' or '-'")
+    if name_key(short) == _MODEL:
+        raise ValueError("reader must not be 'model': the analysis calls the model so")
     if not name or len(name) > _LONGEST_NAME or not name.isprintable():
         raise ValueError(f"name must be a line of up to {_LONGEST_NAME} letters")
     years = row.get("experience_years", "").strip()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from openpyxl import load_workbook
 
+from bonescint.evaluate.readers import read_reads
 from bonescint.scan import InputError, OutputError
 from bonescint.study import (
     Reader,
@@ -21,7 +23,13 @@ from bonescint.study import (
 )
 from bonescint.study.readers_file import read_readers
 from bonescint.study.serving import running_study
-from bonescint.study.simulated import ReaderClient, SimulatedReader, read_study, truth_by_picture
+from bonescint.study.simulated import (
+    ReaderClient,
+    SimulatedReader,
+    read_all,
+    read_study,
+    truth_by_picture,
+)
 
 NOTHING = {"positive": False, "confidence": 3, "no_focus": True, "marks": [], "comment": ""}
 
@@ -45,6 +53,7 @@ NOTHING = {"positive": False, "confidence": 3, "no_focus": True, "marks": [], "c
         (b'reader,name\na,"An\nna"\nb,"Anna"\n', "two readers have the name 'an na'|name"),
         ("reader,name\n\u0430,Anna\n".encode(), "row 2: reader must be"),
         (b"reader,name\n../a,Anna\n", "row 2: reader must be"),
+        (b"reader,name\nModel,Anna\n", "row 2: reader must not be 'model'"),
         (b"reader,name\n=a,Anna\n", "row 2: reader must be"),
         (b"reader,name,experience_years\na,Anna,-1\n", "from 0 to 80"),
         (b"reader,name,experience_years\na,Anna,inf\n", "from 0 to 80"),
@@ -117,6 +126,23 @@ def test_no_comment_clock_or_event_breaks_the_export(
     book = load_workbook(out / "study.xlsx")
     assert all(cell.data_type != "f" for sheet in book for row in sheet.iter_rows() for cell in row)
     assert len(world.rows_of(out / "events.csv")) == 5 * len(comments)
+
+
+def test_names_of_scans_with_commas_break_no_table(world: SimpleNamespace, tmp_path: Path) -> None:
+    cohort = world.write_cohort(tmp_path / "cohort", 6)
+    text = re.sub(r"SECRETSCAN(\d+)", r'"scan, ""no."" \1"', cohort.read_text())
+    cohort.write_text(text)
+    readers = [Reader(reader="NA", name="Nan"), Reader(reader="1e3", name="True")]
+    study = world.make_study(
+        tmp_path / "study", cohort, readers=readers, sample=4, simulated_readers=True
+    )
+    read_all(study, [SimulatedReader(reader=one.reader) for one in readers])
+    out = export_study(study, tmp_path / "export")
+    listed, imrmc = (read_reads(out / name) for name in ("analysis-reads.csv", "study.imrmc"))
+    assert set(listed.readers) == set(imrmc.readers) == {"NA", "1e3"}
+    assert all(name.startswith('scan, "no."') for name in listed.cases)
+    tokens = {row["token"]: row["case"] for row in world.rows_of(out / "reads.csv")}
+    assert {tokens[name] for name in imrmc.cases} == set(listed.cases)
 
 
 def test_a_truth_that_is_gone_or_another_one_is_said(
