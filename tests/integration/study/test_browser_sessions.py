@@ -172,3 +172,45 @@ def test_a_browser_that_keeps_nothing_reads_all_the_same(
     page.wait_for_selector('#desk[data-position="1"]')
     (answer,) = stored(study, Answer)
     assert (answer.confidence, answer.positive) == (61, True)
+
+
+def test_axe_finds_nothing_where_answers_are_shown_again(
+    hands: SimpleNamespace, world: SimpleNamespace, chromium: Any, cohort: Path, tmp_path: Path
+) -> None:
+    """Feedback, break, review, a changed answer."""
+    axe = Path(__file__).parents[3] / "node_modules/axe-core/axe.min.js"
+    if not axe.is_file():
+        pytest.skip("axe-core is not installed (tools/install-test-packages)")
+    study = world.make_study(
+        tmp_path / "study", cohort, readers=1, sample=2, training=1, revisions=True
+    )
+    context = chromium.new_context(viewport={"width": 1200, "height": 800}, bypass_csp=True)
+    context.set_default_timeout(60_000)
+    page = context.new_page()
+
+    def check(where: str) -> None:
+        assert hands.axe_violations(page, axe.read_text(encoding="utf-8")) == [], where
+        wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        assert wide <= 0, (where, "scrolls sideways")
+
+    with running_study(study) as address:
+        begin(hands, page, study, address)
+        hands.answer_with_keys(page, positive=True, confidence=33, focus=True)
+        page.wait_for_selector("#feedback:not([hidden])")
+        check("feedback")
+        hands.pass_feedback(page)
+        page.wait_for_selector('#desk[data-position="1"]')
+        page.evaluate("import('/static/reading.js').then(({ desk }) => { desk.lastBreak = -1e8; })")
+        hands.answer_with_keys(page, positive=True, confidence=33, focus=True)
+        page.wait_for_selector("#paused[open]")
+        check("break")
+        page.keyboard.press("Escape")
+        page.wait_for_selector('#desk[data-position="2"]')
+        check("an answer that can be changed")
+        hands.answer_with_keys(page, positive=False, confidence=44)
+        page.wait_for_selector("#desk[data-phase=review]")
+        check("review")
+        page.select_option("#earlier-case", label="Case 1")
+        page.wait_for_selector('#desk[data-position="1"]:not([data-phase])')
+        check("changing")
+    context.close()
