@@ -52,6 +52,7 @@ bench: $(EVERYTHING)
 	$(BIN)/python benchmarks/fuzz_reader.py --count 20000
 	$(BIN)/python benchmarks/simulate.py
 	$(BIN)/python benchmarks/study_load.py
+	$(BIN)/python benchmarks/study_next.py
 	$(BIN)/python benchmarks/study_analysis.py
 	$(BIN)/python benchmarks/readers.py
 

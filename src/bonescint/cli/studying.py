@@ -133,7 +133,7 @@ def run_study_serve(folder: Path, choices: ServeChoices) -> None:
             if settings.is_loopback and not settings.behind_proxy:
                 _say("Only this machine can connect. --help says how others can.")
 
-        serve_study(study, settings, ready=ready)
+        serve_study(study, settings, ready=ready, notice=_say)
 
 
 def run_study_status(folder: Path, *, as_json: bool) -> None:

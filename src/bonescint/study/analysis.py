@@ -14,6 +14,7 @@ import numpy as np
 from bonescint.evaluate.readers import (
     Mark,
     MarkedReads,
+    Note,
     Read,
     ReaderAnalysis,
     Reads,
@@ -22,6 +23,7 @@ from bonescint.evaluate.readers import (
     decisions,
     write_analysis,
 )
+from bonescint.evaluate.readers.analysis import UNDECIDED
 from bonescint.scan import ParameterError
 from bonescint.study.analysis_page import AnalysisPage, tables_of, write_page
 from bonescint.study.errors import StudyError
@@ -140,13 +142,18 @@ def _analysed(
         of_decisions, at=1.0, model=_model_row(of_decisions, said), model_at=settings.model_at,
         level=settings.level, draws=settings.draws, seed=settings.seed,
     )  # fmt: skip
-    ratings = replace(ratings, decisions=yes_or_no)
+    ratings = replace(ratings, decisions=yes_or_no, notes=_decided(ratings))
     marked, notes = _of_marks(tables, rows, settings)
     title = study.protocol.title
     return StudyAnalysis(
         title=f"{title} ({tables.warning})" if tables.warning else title,
         tables=tables, ratings=ratings, marked=marked, model=said, notes=notes,
     )  # fmt: skip
+
+
+def _decided(found: ReaderAnalysis) -> tuple[Note, ...]:
+    """The notes of an analysis whose readers said yes or no besides."""
+    return tuple(note for note in found.notes if note != UNDECIDED)
 
 
 def _reads(rows: Sequence[ReadRow], *, decided: bool = False) -> Reads:
@@ -209,7 +216,8 @@ def _of_marks(
             modalities=dict.fromkeys(row.modality for row in judged),
             read=[(row.modality, row.reader, row.case) for row in judged],
         )
-        return analyse_readers(marked, settings=settings), tuple(notes)
+        found = analyse_readers(marked, settings=settings)
+        return replace(found, notes=_decided(found)), tuple(notes)
     except ParameterError as error:
         return None, (*notes, f"the marks cannot be analysed: {error}")
 
@@ -293,8 +301,7 @@ def _page(found: StudyAnalysis, folder: Path) -> AnalysisPage:
         if (folder / name).is_file()
     )
     sentences = (folder / "sentences.txt").read_text(encoding="utf-8").splitlines()[2:]
-    said = [str(note.text) for note in found.ratings.notes]
-    said += [str(note.text) for note in found.marked.notes] if found.marked else []
+    notes = [*found.ratings.notes, *(found.marked.notes if found.marked else ())]
     return AnalysisPage(
         title=found.title,
         notice=NOTICE,
@@ -304,5 +311,5 @@ def _page(found: StudyAnalysis, folder: Path) -> AnalysisPage:
             found.ratings, found.marked, found.model, found.tables.timing, found.tables.warning
         ),
         figures=figures,
-        notes=tuple(dict.fromkeys([*found.notes, *said])),
+        notes=tuple(dict.fromkeys([*found.notes, *(str(note.text) for note in notes)])),
     )

@@ -31,7 +31,7 @@ from bonescint.study.folder import (
 from bonescint.study.model_output import Outputs
 from bonescint.study.pictures import Picture
 from bonescint.study.protocol import SecondSession, StudyProtocol
-from bonescint.study.readers_file import Reader, read_readers
+from bonescint.study.readers_file import Reader, name_key, read_readers
 from bonescint.study.sampling import Sample, draw_sample
 from bonescint.study.store.accounts import INVITATION_S, Role, add_account, invite
 from bonescint.study.store.database import Store
@@ -149,8 +149,9 @@ def create_study(
 
 
 def _refuse_administrators_name(people: Sequence[Reader]) -> None:
+    taken = {name_key(_ADMINISTRATOR.reader), name_key(_ADMINISTRATOR.name)}
     for reader in people:
-        if reader.reader.casefold() == "admin" or reader.name.casefold() == "administrator":
+        if taken & {name_key(reader.reader), name_key(reader.name)}:
             raise InputError(
                 "readers", "the name 'admin' is the administrator's", "Choose another name"
             )

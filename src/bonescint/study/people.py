@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from bonescint.study.readers_file import read_readers
 from bonescint.study.store import accounts
 from bonescint.study.store.accounts import INVITATION_S, Role
 from bonescint.study.store.filling import assign_sessions
+from bonescint.study.store.known_time import clock_of
 from bonescint.study.store.progress import ReaderProgress, progress_of_all
 from bonescint.study.store.tables import Account
 
@@ -44,7 +44,7 @@ def study_status(folder: Path | str | StudyFolder) -> list[ReaderProgress]:
     """
     study = folder if isinstance(folder, StudyFolder) else open_study(folder)
     with study.open_store() as store, store.reading() as db:
-        return progress_of_all(db, study.protocol, now=time.time())
+        return progress_of_all(db, study.protocol, now=clock_of(db).now())
 
 
 def add_readers(folder: Path | str, table: Path | str) -> list[Link]:
@@ -56,8 +56,8 @@ def add_readers(folder: Path | str, table: Path | str) -> list[Link]:
     """
     study = open_study(folder)
     people = read_readers(table)
-    now = time.time()
     with study.open_store() as store, store.writing() as db:
+        now = clock_of(db).now()
         links = []
         for reader in people:
             account = accounts.add_account(db, reader, role=Role.READER, now=now)
@@ -79,8 +79,8 @@ def invite_readers(folder: Path | str, names: list[str], *, days: float = 14.0) 
         StudyError: nobody of that name.
     """
     study = open_study(folder)
-    now = time.time()
     with study.open_store() as store, store.writing() as db:
+        now = clock_of(db).now()
         if names:
             chosen = [_named(accounts.find_account(db, name), name) for name in names]
         else:
@@ -101,7 +101,7 @@ def keep_out(folder: Path | str, name: str, *, out: bool = True) -> None:
     study = open_study(folder)
     with study.open_store() as store, store.writing() as db:
         account = _named(accounts.find_account(db, name), name)
-        accounts.set_active(db, account, active=not out, now=time.time())
+        accounts.set_active(db, account, active=not out, now=clock_of(db).now())
 
 
 def _named(account: Account | None, name: str) -> Account:

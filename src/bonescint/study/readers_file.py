@@ -6,6 +6,7 @@ import csv
 import math
 import re
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from bonescint.scan import InputError
 _REQUIRED = ("reader", "name")
 _SHORT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 _LONGEST_NAME = 100
+_MODEL = "model"  # whom tables and figures of the analysis call so
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +62,11 @@ def read_readers(path: Path | str) -> tuple[Reader, ...]:
         raise InputError(
             source, f"not a readable table ({type(error).__name__})", "Give a CSV table"
         ) from error
+    doubled = sorted({name for name in columns if columns.count(name) > 1})
+    if doubled:
+        raise InputError(
+            source, f"columns twice: {', '.join(map(repr, doubled))}", "Keep one of each"
+        )
     missing = [name for name in _REQUIRED if name not in columns]
     if missing:
         raise InputError(
@@ -68,7 +75,7 @@ def read_readers(path: Path | str) -> tuple[Reader, ...]:
     readers, problems = [], []
     for number, row in enumerate(rows, start=2):
         try:
-            readers.append(_reader({k: (v or "") for k, v in row.items() if isinstance(k, str)}))
+            readers.append(_reader(row))
         except ValueError as error:
             problems.append(f"row {number}: {error}")
     problems += _doubles(readers)
@@ -79,10 +86,15 @@ def read_readers(path: Path | str) -> tuple[Reader, ...]:
     return tuple(readers)
 
 
-def _reader(row: dict[str, str]) -> Reader:
+def _reader(cells: Mapping[str, str | None]) -> Reader:
+    if None in cells:
+        raise ValueError("more cells than columns; put a name with a comma in quotes")
+    row = {name: text or "" for name, text in cells.items()}
     short, name = row["reader"].strip(), " ".join(row["name"].split())
     if not _SHORT.fullmatch(short):
         raise ValueError("reader must be up to 40 letters, digits, '_', '.' or '-'")
+    if name_key(short) == _MODEL:
+        raise ValueError("reader must not be 'model': the analysis calls the model so")
     if not name or len(name) > _LONGEST_NAME or not name.isprintable():
         raise ValueError(f"name must be a line of up to {_LONGEST_NAME} letters")
     years = row.get("experience_years", "").strip()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import threading
 import time
@@ -27,6 +28,7 @@ def serve_study(
     settings: ServeSettings | None = None,
     *,
     ready: Callable[[str], None] | None = None,
+    notice: Callable[[str], None] | None = None,
 ) -> None:
     """Serve a study until Ctrl-C.
 
@@ -34,6 +36,7 @@ def serve_study(
         folder: of the study.
         settings: where; on loopback's port 8000 if `None`.
         ready: called with the address once the server listens.
+        notice: called with what whoever serves should look at: a clock that is wrong.
 
     Raises:
         StudyError: the folder or its store cannot be used.
@@ -42,10 +45,20 @@ def serve_study(
     study = folder if isinstance(folder, StudyFolder) else open_study(folder)
     settings = settings or ServeSettings()
     with study.open_store() as store, _listening(settings) as listener:
-        server = _server(study_app(study, store, settings), settings)
+        app = study_app(study, store, settings)
+        server = _server(app, settings)
+        if notice is not None:
+            for line in app.state.desk.clock.notices():
+                notice(line)
         if ready is not None:
             ready(address_of(listener, settings))
-        server.run(sockets=[listener])
+        # What is loaded by now stays: looking through it for garbage would hold up requests.
+        gc.collect()
+        gc.freeze()
+        try:
+            server.run(sockets=[listener])
+        finally:
+            gc.unfreeze()
 
 
 @contextmanager

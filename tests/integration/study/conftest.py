@@ -79,3 +79,12 @@ def playwright(hands: SimpleNamespace) -> Iterator[Any]:
 def chromium(hands: SimpleNamespace, playwright: Any) -> Iterator[Any]:
     with hands.browser(playwright) as started:
         yield started
+
+
+@pytest.fixture
+def page(chromium: Any) -> Iterator[Any]:
+    context = chromium.new_context(viewport={"width": 1600, "height": 900})
+    context.set_default_timeout(60_000)
+    opened = context.new_page()
+    yield opened
+    context.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,15 +19,7 @@ from bonescint.study.simulated.reading import invitation_links
 from bonescint.study.store.tables import Answer, Environment, Event, Mark
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
-
-
-@pytest.fixture
-def page(chromium: Any) -> Iterator[Any]:
-    context = chromium.new_context(viewport={"width": 1600, "height": 900})
-    context.set_default_timeout(60_000)
-    opened = context.new_page()
-    yield opened
-    context.close()
+WITHOUT_WEBGL = ("--disable-3d-apis", "--disable-webgl", "--disable-software-rasterizer")
 
 
 def begin(hands: SimpleNamespace, page: Any, study: StudyFolder, address: str, who: str) -> None:
@@ -75,8 +66,7 @@ def test_through_a_whole_session_with_the_keyboard_alone(
 def test_without_webgl(
     hands: SimpleNamespace, playwright: Any, study: StudyFolder, address: str
 ) -> None:
-    off = ("--disable-3d-apis", "--disable-webgl", "--disable-software-rasterizer")
-    with hands.browser(playwright, *off) as plain:
+    with hands.browser(playwright, *WITHOUT_WEBGL) as plain:
         page = plain.new_page(viewport={"width": 1600, "height": 900})
         page.set_default_timeout(60_000)
         page.goto(address)
@@ -481,14 +471,7 @@ def test_axe_finds_nothing(
     page.set_default_timeout(60_000)
 
     def check(where: str) -> None:
-        page.evaluate(axe.read_text(encoding="utf-8"))
-        found = page.evaluate(
-            "() => axe.run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'] })"
-        )
-        told = [
-            (entry["id"], [node["html"] for node in entry["nodes"]])
-            for entry in found["violations"]
-        ]
+        told = hands.axe_violations(page, axe.read_text(encoding="utf-8"))
         assert told == [], (where, width)
         wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
         assert wide <= 0, (where, "scrolls sideways")
@@ -523,9 +506,23 @@ def test_axe_finds_nothing(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("switches", [(), WITHOUT_WEBGL], ids=["webgl", "no-webgl"])
 def test_all_134_cases_through_to_the_export(
-    hands: SimpleNamespace, world: SimpleNamespace, page: Any, tmp_path: Path
+    hands: SimpleNamespace,
+    world: SimpleNamespace,
+    playwright: Any,
+    tmp_path: Path,
+    switches: tuple[str, ...],
 ) -> None:
+    with hands.browser(playwright, *switches) as opened:
+        page = opened.new_page(viewport={"width": 1600, "height": 900})
+        page.set_default_timeout(60_000)
+        webgl = page.evaluate("document.createElement('canvas').getContext('webgl') !== null")
+        assert not (switches and webgl)
+        read_all_134(hands, world, page, tmp_path)
+
+
+def read_all_134(hands: SimpleNamespace, world: SimpleNamespace, page: Any, tmp_path: Path) -> None:
     cohort = world.write_cohort(tmp_path / "cohort", 140)
     study = world.make_study(tmp_path / "study", cohort, readers=1, sample=134, split=None)
     wrong = hands.watch(page)

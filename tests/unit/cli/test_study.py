@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import runpy
+import shutil
+import sqlite3
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -37,6 +39,19 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )  # fmt: skip
     assert ran.exit_code == 0, ran.stderr
     assert "4 cases, 2 for training: study" in ran.stderr
+    (home / "twins.csv").write_text("reader,name\nr1,Anna\nr2,anna\n")
+    shutil.copytree(home / "cohort", home / "torn")
+    for file in sorted((home / "torn/scans").iterdir()):
+        file.unlink()
+    for name in ("newer", "newer-store"):
+        shutil.copytree(home / "study", home / name)
+    described = (home / "newer/study.json").read_text()
+    (home / "newer/study.json").write_text(
+        described.replace('"schema_version": 1', '"schema_version": 9')
+    )
+    with contextlib.closing(sqlite3.connect(home / "newer-store/study.sqlite")) as store:
+        store.execute("UPDATE alembic_version SET version_num = '9999'")
+        store.commit()
     return home
 
 
@@ -75,6 +90,15 @@ def test_status_readers_backup_and_restore(made: Path) -> None:
         (("restore", "readers.csv", "--out", "s"), "not a whole backup"),
         (("backup", "study", "--out", "cohort"), "is a folder"),
         (("demo", "--out", "study", "--no-serve"), "exists already"),
+        (("create", "s", "--cohort", "cohort", "--readers", "twins.csv", "--sample", "4"),
+         "two readers have the name 'anna' (r1 and r2)"),
+        (("create", "s", "--cohort", "torn", "--readers", "readers.csv", "--sample", "4"),
+         "6 scans are not there"),
+        (("serve", "newer"), "schema 9 is not 1"),
+        (("status", "newer"), "Install the release that wrote it, or a later one"),
+        (("serve", "newer-store"), "newer than this release of bonescint"),
+        (("serve", "study", "--certificate", "readers.csv", "--key", "readers.csv"),
+         "no certificate that fits the key"),
     ],
 )  # fmt: skip
 def test_bad_input_is_one_line_and_status_2(

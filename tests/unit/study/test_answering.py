@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,9 +12,11 @@ from sqlalchemy import func, select
 
 from bonescint.model import ModelFolder
 from bonescint.study import RefusedError, StudyFolder
+from bonescint.study.clock import StudyClock
 from bonescint.study.serving import running_study
 from bonescint.study.simulated import ReaderClient, SimulatedReader, read_study, truth_by_picture
 from bonescint.study.simulated.reading import PASSWORD
+from bonescint.study.store import known_time
 from bonescint.study.store.tables import Answer, Draft, Event, Mark, ReadingSession
 
 NOTHING = {"positive": False, "confidence": 3, "no_focus": True, "marks": [], "comment": ""}
@@ -385,6 +388,33 @@ def test_answers_can_be_changed_where_the_protocol_lets_them(
             select(Answer.confidence).where(Answer.revision > 0).order_by(Answer.id)
         ).all()
         assert list(history) == [3, 3, 3, 70]
+
+
+def test_a_night_in_the_middle_of_a_case_loses_nothing(
+    world: SimpleNamespace, study: StudyFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Thirteen hours later sign-in and environment have ended; the draft has not."""
+    steady = [0.0]
+    told = partial(StudyClock, steady=lambda: steady[0], boot=lambda: "")
+    monkeypatch.setattr(known_time, "StudyClock", told)
+    with running_study(study) as address, begin(world, study, address, "r1") as client:
+        case = client.state()["case"]["token"]
+        draft = {"case": case, "stage": "unaided", "tab": client.tab,
+                 "draft": {"comment": "in the evening"}}  # fmt: skip
+        client.tell("/api/draft", draft)
+        steady[0] += 11 * 3600.0
+        assert client.state()["case"]["token"] == case  # in use, a sign-in goes on
+        steady[0] += 13 * 3600.0
+        refused("signed-out", client.submit, case, "unaided", NOTHING)
+        client.sign_in("r1", PASSWORD)
+        assert client.state()["phase"] == "environment"
+        refused("environment", client.submit, case, "unaided", NOTHING)
+        client.enter_environment("test, in the morning")
+        client.take_tab()
+        state = client.state()
+        assert (state["case"]["token"], state["draft"]["comment"]) == (case, "in the evening")
+        client.submit(case, "unaided", NOTHING)
+    assert count(study, Answer) == 1
 
 
 def test_signing_in_again_in_the_middle_of_a_case_loses_nothing(

@@ -34,6 +34,10 @@ from bonescint.evaluate.readers.testing import Inference
 from bonescint.scan import ParameterError
 
 SCHEMA = 1
+UNDECIDED = remark(
+    "no rating is said to call disease: there is no sensitivity, specificity, F1 and McNemar's test"
+)
+"""The note of an analysis whose ratings are no decisions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -257,12 +261,7 @@ def analyse_readers(
         seed=chosen.seed,
     )
     if found.at is None:
-        notes.append(
-            remark(
-                "no rating is said to call disease: there is no sensitivity, specificity, F1 and "
-                "McNemar's test"
-            )
-        )
+        notes.append(UNDECIDED)
     return ReaderAnalysis(
         settings=chosen,
         reads=ratings,

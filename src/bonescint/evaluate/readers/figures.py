@@ -157,7 +157,7 @@ def _draw_model(axis: Axes, analysis: ReaderAnalysis) -> None:
                 color=_MODEL,
                 markeredgecolor="white",
                 linestyle="",
-                label=f"model at {analysis.settings.model_at:g}",
+                label=f"model at {analysis.settings.model_at:.3g}",
             )
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from bonescint.scan import View
+from bonescint.study.errors import StudyError
 from bonescint.study.export.rows import (
     EventRow,
     MarkRow,
@@ -29,6 +32,7 @@ from bonescint.study.protocol import StudyProtocol
 from bonescint.study.software import running_software
 from bonescint.study.store.accounts import Role
 from bonescint.study.store.database import Store
+from bonescint.study.store.known_time import STARTED
 from bonescint.study.store.tables import (
     Account,
     Answer,
@@ -42,6 +46,7 @@ from bonescint.study.store.tables import (
     StudyRow,
 )
 
+_YEAR_10000_S = 253_402_300_800.0  # a reader's own clock may say anything
 NOTICE = "Research use only. Not a medical device."
 
 
@@ -90,7 +95,7 @@ class StudyTables:
             said.append("simulated readers, not physicians")
         if self.simulated_scans:
             said.append("simulated scans")
-        return " and ".join(said)
+        return "; ".join(said)
 
 
 def modality_of(session: int, stage: str) -> str:
@@ -157,6 +162,7 @@ class _Collector:
         if case.id not in self._scorers:
             positive = bool(self._truths[case.token]["positive"])
             masks = self._study.masks_file(case.token)
+            _require_unaltered(masks, str(self._truths[case.token].get("truth_sha256", "")))
             self._scorers[case.id] = scorer_of(masks, positive, case.picture, self._radius_mm)
         return self._scorers[case.id]
 
@@ -361,14 +367,29 @@ class _Collector:
         )
 
 
+def _require_unaltered(file: Path, sha256: str) -> None:
+    """Refuse a truth file that is gone or another one: its marks would silently go unjudged."""
+    try:
+        content = file.read_bytes()
+    except FileNotFoundError:
+        content = b""
+    except OSError as error:
+        raise StudyError(f"{file}: cannot be read ({error.strerror}).") from error
+    if sha256 != (hashlib.sha256(content).hexdigest() if content else ""):
+        raise StudyError(
+            f"{file}: missing, or altered since the study was made. Restore the study from a "
+            "backup."
+        )
+
+
 def utc(seconds: float | None) -> str:
-    """A moment in ISO 8601, milliseconds, UTC; empty for none.
+    """A moment in ISO 8601, milliseconds, UTC; empty for none, and where no calendar has it.
 
     Examples:
         >>> utc(0.25)
         '1970-01-01T00:00:00.250Z'
     """
-    if seconds is None:
+    if seconds is None or not 0 <= seconds < _YEAR_10000_S:
         return ""
     whole = int(seconds // 1)
     milli = int((seconds - whole) * 1000)
@@ -382,7 +403,7 @@ def _settings(
     protocol: StudyProtocol = study.protocol
     behind = [
         change.body.get("behind_s", 0)
-        for change in db.scalars(select(Change).where(Change.what == "server started"))
+        for change in db.scalars(select(Change).where(Change.what == STARTED))
     ]
     values: dict[str, object] = {
         "notice": NOTICE,
@@ -399,6 +420,7 @@ def _settings(
         "exported with bonescint": running_software().bonescint,
         "radius within which a mark hits, mm": radius_mm,
         "a lesion is": "a metastasis; seen in both views it counts once",
-        "most seconds that the server's clock was behind": max(behind, default=0),
+        "most seconds that the machine's clock was behind the study's": max([0, *behind]),
+        "most seconds that the machine's clock was ahead of the study's": -min([0, *behind]),
     }
     return [SettingRow(setting=name, value=str(value)) for name, value in values.items()]

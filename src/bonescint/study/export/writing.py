@@ -19,6 +19,7 @@ from bonescint.study.folder import StudyFolder, open_study
 RADIUS_MM = 15.0
 _MOST_ROWS = 1_048_000  # Excel's limit, with the header
 _FORBIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+_PLAIN = re.compile(r"[^\s,\"']+")
 _WIDEST = 48
 
 
@@ -196,13 +197,19 @@ def write_analysis_reads(reads: Sequence[ReadRow], file: Path) -> None:
             )
 
 
+def _imrmc_case(row: ReadRow) -> str:
+    """A case's name; its token where the name would not stand in a line of this format."""
+    return row.case if _PLAIN.fullmatch(row.case) else row.token
+
+
 def write_imrmc(reads: Sequence[ReadRow], file: Path, *, title: str) -> None:
     """Write the answers that count in iMRMC's list mode (FDA): reader, case, modality, score.
 
     The truth stands in rows of the reader `-1` and the modality `0`: 0 without disease, 1 with.
+    A case whose scan_id holds a comma goes by its token; `reads.csv` has both.
     """
     rows = final_reads(reads)
-    truth = {row.case: row.truth for row in rows}
+    truth = {_imrmc_case(row): row.truth for row in rows}
     modalities = list(dict.fromkeys(row.modality for row in rows))
     readers = list(dict.fromkeys(row.reader for row in rows))
     without = sum(value == 0 for value in truth.values())
@@ -216,5 +223,5 @@ def write_imrmc(reads: Sequence[ReadRow], file: Path, *, title: str) -> None:
         "BEGIN DATA:",
     ]
     lines += [f"-1,{case},0,{value}" for case, value in truth.items()]
-    lines += [f"{row.reader},{row.case},{row.modality},{row.rating}" for row in rows]
+    lines += [f"{row.reader},{_imrmc_case(row)},{row.modality},{row.rating}" for row in rows]
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")

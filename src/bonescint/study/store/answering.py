@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
@@ -55,6 +55,14 @@ class Receipt:
 
 
 @dataclass(frozen=True, slots=True)
+class _Turn:
+    """An answer that may be stored: its version, and whether it is the session's last."""
+
+    revision: int
+    last: bool
+
+
+@dataclass(frozen=True, slots=True)
 class _Place:
     assignment: Assignment
     session: ReadingSession
@@ -78,22 +86,21 @@ def store_answer(
     """
     place = _place(db, account_id, sent.case)
     store_events(db, account_id, sent.events, now=now)
-    known = db.scalar(
-        select(Answer).where(Answer.assignment_id == place.assignment.id, Answer.key == sent.key)
-    )
+    given = db.scalars(select(Answer).where(Answer.assignment_id == place.assignment.id)).all()
+    known = next((answer for answer in given if answer.key == sent.key), None)
     content = sha256_of([sent.stage.value, sent.answer.model_dump(mode="json")])
     if known is not None:
         if known.body_sha256 != content:
             raise RefusedError("key-used", "This answer was stored before with other content.")
         return _receipt(place, known, replayed=True)
     _require_tab(place.session, sent.tab)
-    revision = _revision(db, place, sent.stage, account_id, protocol, now)
+    turn = _turn(db, place, given, sent.stage, account_id, protocol, now)
     _require_inside(place.case, sent)
     answer = Answer(
         key=sent.key,
         assignment_id=place.assignment.id,
         stage=sent.stage.value,
-        revision=revision,
+        revision=turn.revision,
         positive=sent.answer.positive,
         confidence=sent.answer.confidence,
         no_focus=sent.answer.no_focus,
@@ -118,14 +125,13 @@ def store_answer(
                 rating=mark.rating,
             )
         )
-    draft = db.get(Draft, (place.assignment.id, sent.stage.value))
-    if draft is not None:
-        db.delete(draft)
-    db.flush()
-    if not protocol.revisions:
-        standing = standing_of(db, account_id, protocol, now=now)
-        if standing.phase is Phase.REVIEW and standing.session is place.session:
-            _finish(db, place.session, now)
+    db.execute(
+        delete(Draft).where(
+            Draft.assignment_id == place.assignment.id, Draft.stage == sent.stage.value
+        )
+    )
+    if turn.last and not protocol.revisions:
+        _finish(db, place.session, now)
     return _receipt(place, answer, replayed=False)
 
 
@@ -171,32 +177,29 @@ def _require_inside(case: StudyCase, sent: SentSubmission) -> None:
             raise RefusedError("marks", "A mark lies outside the picture.", status=422)
 
 
-def _revision(
+def _turn(
     db: Session,
     place: _Place,
+    given: Sequence[Answer],
     stage: Stage,
     account_id: int,
     protocol: StudyProtocol,
     now: float,
-) -> int:
-    """The number of the version to be stored, if it may be stored now."""
-    given = db.scalar(
-        select(func.max(Answer.revision)).where(
-            Answer.assignment_id == place.assignment.id, Answer.stage == stage.value
-        )
-    )
-    if given is not None:
-        last = protocol.stages(place.session.number)[-1]
-        if not protocol.revisions or place.session.finished_s is not None or stage is not last:
+) -> _Turn:
+    """Which version is to be stored, if one may be stored now."""
+    earlier = [answer.revision for answer in given if answer.stage == stage.value]
+    final = stage is protocol.stages(place.session.number)[-1]
+    if earlier:
+        if not protocol.revisions or place.session.finished_s is not None or not final:
             raise RefusedError("answered", "This case is answered; answers are final.")
-        return int(given) + 1
+        return _Turn(revision=max(earlier) + 1, last=False)
     standing = standing_of(db, account_id, protocol, now=now, lock=True)
     current = standing.assignment
     if current is None or current.id != place.assignment.id or standing.stage is not stage:
         raise RefusedError("not-now", "Another case is to be read now.")
     if standing.phase is not Phase.READING:
         raise RefusedError("environment", "Enter monitor and light first.")
-    return 1
+    return _Turn(revision=1, last=final and standing.following is None)
 
 
 def store_events(db: Session, account_id: int, events: Iterable[SentEvent], *, now: float) -> int:

@@ -127,9 +127,14 @@ class Store:
         return revision == script.get_current_head()
 
     def is_empty(self) -> bool:
-        """Whether no study was ever stored here."""
+        """Whether no study is stored here; tables that were made in vain may be there."""
         with self._engine.connect() as connection:
-            return MigrationContext.configure(connection).get_current_revision() is None
+            if MigrationContext.configure(connection).get_current_revision() is None:
+                return True
+        if not self.is_current():
+            return False
+        with self.reading() as session:
+            return session.execute(text("SELECT 1 FROM study LIMIT 1")).first() is None
 
 
 def _engine_of(url: str) -> Engine:

@@ -41,6 +41,7 @@ class Standing:
         session: the session that is read, or read last.
         assignment: the case to read now, or `None`.
         case: its picture.
+        following: the case after it with its picture, or `None`.
         stage: which answer it needs.
         answered: cases of the session that are done, training included.
         total: cases of the session, training included.
@@ -52,6 +53,7 @@ class Standing:
     session: ReadingSession | None
     assignment: Assignment | None = None
     case: StudyCase | None = None
+    following: tuple[Assignment, StudyCase] | None = None
     stage: Stage = Stage.UNAIDED
     answered: int = 0
     total: int = 0
@@ -84,7 +86,8 @@ def standing_of(
         before = session
     if before is None:
         return Standing(phase=Phase.FINISHED, session=None)
-    total, training = _sizes(db, before)
+    training = protocol.training_cases
+    total = protocol.cases + training
     return Standing(
         phase=Phase.FINISHED, session=before, answered=total, total=total, training=training
     )
@@ -97,7 +100,8 @@ def _within(
     protocol: StudyProtocol,
     now: float,
 ) -> Standing:
-    total, training = _sizes(db, session)
+    training = protocol.training_cases
+    total = protocol.cases + training
     if before is not None and before.finished_s is not None:
         opens_s = before.finished_s + protocol.washout_days * _DAY_S
         if now < opens_s:
@@ -107,24 +111,24 @@ def _within(
             )  # fmt: skip
     last = protocol.stages(session.number)[-1]
     answered = _done(last)
-    following = db.execute(
+    open_cases = db.execute(
         select(Assignment, StudyCase)
         .join(StudyCase, StudyCase.id == Assignment.case_id)
         .where(Assignment.session_id == session.id, ~answered)
         .order_by(Assignment.position)
-        .limit(1)
-    ).first()
-    done = total if following is None else following[0].position
-    if following is None:
+        .limit(2)
+    ).all()
+    if not open_cases:
         return Standing(
-            phase=Phase.REVIEW, session=session, answered=done, total=total, training=training
+            phase=Phase.REVIEW, session=session, answered=total, total=total, training=training
         )
-    assignment, case = following
+    assignment, case = open_cases[0]
     return Standing(
         phase=Phase.READING if environment_known(db, session, now) else Phase.ENVIRONMENT,
         session=session, assignment=assignment, case=case,
+        following=(open_cases[1][0], open_cases[1][1]) if len(open_cases) > 1 else None,
         stage=stage_of(db, assignment, protocol, session.number),
-        answered=done, total=total, training=training,
+        answered=assignment.position, total=total, training=training,
     )  # fmt: skip
 
 
@@ -132,20 +136,11 @@ def _done(stage: Stage) -> Exists:
     return exists().where(and_(Answer.assignment_id == Assignment.id, Answer.stage == stage.value))
 
 
-def _sizes(db: Session, session: ReadingSession) -> tuple[int, int]:
-    rows = db.execute(
-        select(StudyCase.training, func.count())
-        .join(Assignment, Assignment.case_id == StudyCase.id)
-        .where(Assignment.session_id == session.id)
-        .group_by(StudyCase.training)
-    )
-    counts = {bool(training): int(count) for training, count in rows}
-    return sum(counts.values()), counts.get(True, 0)
-
-
 def stage_of(db: Session, assignment: Assignment, protocol: StudyProtocol, number: int) -> Stage:
     """The first answer that a case still lacks; the last one if it lacks none."""
     stages = protocol.stages(number)
+    if len(stages) == 1:
+        return stages[0]
     given = set(db.scalars(select(Answer.stage).where(Answer.assignment_id == assignment.id)))
     return next((stage for stage in stages if stage.value not in given), stages[-1])
 

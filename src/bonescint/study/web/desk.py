@@ -8,7 +8,6 @@ from typing import Annotated
 
 from fastapi import Depends, Request, Response
 from fastapi.templating import Jinja2Templates
-from sqlalchemy import func, select
 
 from bonescint.study.clock import StudyClock
 from bonescint.study.errors import RefusedError, StudyError
@@ -16,7 +15,8 @@ from bonescint.study.folder import StudyFolder
 from bonescint.study.software import Software, running_software
 from bonescint.study.store.accounts import SIGN_IN_S, Role, Visitor, note_seen, visitor_of
 from bonescint.study.store.database import Store
-from bonescint.study.store.tables import Answer, Change, Event, StudyRow
+from bonescint.study.store.known_time import clock_of, note_start
+from bonescint.study.store.tables import StudyRow
 from bonescint.study.web.settings import ServeSettings
 
 
@@ -73,16 +73,8 @@ def opening_clock(store: Store, study: StudyFolder) -> StudyClock:
             raise StudyError(f"{study.path}: its store is of another study.")
         if row.protocol_sha256 != study.protocol.sha256:
             raise StudyError(f"{study.path}: its store has another protocol.")
-        known = [
-            db.scalar(select(func.max(column))) or 0.0
-            for column in (Answer.received_s, Event.received_s, Change.at_s)
-        ]
-        clock = StudyClock(not_before_s=max(known))
-        now = clock.now()
-        db.add(
-            Change(at_s=now, account_id=None, what="server started",
-                   body={"software": running_software().to_json(), "behind_s": clock.behind_s})
-        )  # fmt: skip
+        clock = clock_of(db)
+        note_start(db, clock, running_software().to_json())
     return clock
 
 

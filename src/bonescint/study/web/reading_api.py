@@ -64,13 +64,13 @@ def _state(db: Session, desk: Desk, standing: Standing, now: float) -> dict[str,
         "training": standing.training,
     }
     if standing.phase is Phase.READING and standing.assignment and standing.case:
-        content["case"] = _case(db, standing.assignment, standing.case)
+        content["case"] = _case(standing.assignment, standing.case)
         content["case"]["stage"] = standing.stage.value
         draft = db.get(Draft, (standing.assignment.id, standing.stage.value))
         content["draft"] = draft.body if draft else None
         if standing.stage is Stage.AIDED:
             content["before"] = _own_answer(db, standing.assignment, Stage.UNAIDED)
-        content["next"] = _next(db, standing)
+        content["next"] = _case(*standing.following) if standing.following else None
     if session and desk.study.protocol.revisions and standing.phase in _REVISABLE:
         content["answered_cases"] = _answered(db, session, standing.answered)
     return content
@@ -79,29 +79,13 @@ def _state(db: Session, desk: Desk, standing: Standing, now: float) -> dict[str,
 _REVISABLE = (Phase.READING, Phase.REVIEW)
 
 
-def _case(db: Session, assignment: Assignment, case: StudyCase) -> dict[str, Any]:
-    del db
+def _case(assignment: Assignment, case: StudyCase) -> dict[str, Any]:
     return {
         "token": assignment.token,
         "position": assignment.position,
         "training": case.training,
         "picture": case.picture,
     }
-
-
-def _next(db: Session, standing: Standing) -> dict[str, Any] | None:
-    """The case after this one, so that its picture can be fetched ahead."""
-    if standing.assignment is None:
-        return None
-    found = db.execute(
-        select(Assignment, StudyCase)
-        .join(StudyCase, StudyCase.id == Assignment.case_id)
-        .where(
-            Assignment.session_id == standing.assignment.session_id,
-            Assignment.position == standing.assignment.position + 1,
-        )
-    ).first()
-    return None if found is None else _case(db, *found)
 
 
 def _answered(db: Session, session: ReadingSession, count: int) -> list[dict[str, Any]]:
@@ -148,7 +132,7 @@ def own_answer(desk: AtDesk, visitor: AReader, token: str) -> dict[str, Any]:
         answer = _own_answer(db, assignment, stage)
         if answer is None or case.training:
             raise RefusedError("not-found", "There is no such answer.", status=404)
-        return {"case": {**_case(db, assignment, case), "stage": stage.value}, "answer": answer}
+        return {"case": {**_case(assignment, case), "stage": stage.value}, "answer": answer}
 
 
 @router.get("/images/{token}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +24,7 @@ class ServeSettings:
 
     Raises:
         ParameterError: not loopback, and neither TLS nor a proxy.
-        InputError: a file that is not there.
+        InputError: a file that is not there, or two that are no certificate and its key.
     """
 
     host: str = "127.0.0.1"
@@ -43,6 +44,8 @@ class ServeSettings:
         for file in (self.certificate, self.key):
             if file is not None and not file.is_file():
                 raise InputError(file, "no such file", "Give a PEM file")
+        if self.certificate is not None and self.key is not None:
+            _require_pair(self.certificate, self.key)
         if not self.is_loopback and self.certificate is None and not self.behind_proxy:
             raise ParameterError(
                 "host",
@@ -85,3 +88,21 @@ class ServeSettings:
         if self.is_loopback and not self.behind_proxy:
             return name in {"localhost", "127.0.0.1", "[::1]", self.host}
         return bool(name)
+
+
+def _require_pair(certificate: Path, key: Path) -> None:
+    """Refuse what TLS could not begin with, before anybody is told an address."""
+    locked: list[bool] = []
+
+    def no_passphrase() -> str:
+        locked.append(True)
+        return ""
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, no_passphrase)
+    except (OSError, ValueError) as error:  # SSLError is an OSError
+        if locked:
+            raise InputError(key, "is locked", "Give a key without a passphrase") from error
+        raise InputError(
+            certificate, f"no certificate that fits the key {key}", "Give two PEM files of one pair"
+        ) from error

@@ -26,7 +26,8 @@ export class Drawer {
     return drawer;
   }
 
-  get lasting() { return this.base !== null; }
+  /** Whether what is kept outlives this tab. */
+  get lasting() { return this.base !== null && !this.full; }
 
   #in(store, mode) {
     const work = this.base.transaction(store, mode, { durability: "strict" });
@@ -38,27 +39,42 @@ export class Drawer {
     return [work.objectStore(store), done];
   }
 
+  /** Keep something; in this tab's memory where the browser's disk is full. */
   async put(store, key, value) {
-    if (!this.base) { this.spare.get(store).set(key, value); return; }
-    const [objects, done] = this.#in(store, "readwrite");
-    objects.put(value, key);
-    await done;
+    const spare = this.spare.get(store);
+    if (this.base) {
+      try {
+        const [objects, done] = this.#in(store, "readwrite");
+        objects.put(value, key);
+        await done;
+        spare.delete(key);
+        this.full = false;
+        return;
+      } catch { this.full = true; }
+    }
+    spare.set(key, value);
   }
 
   async get(store, key) {
-    if (!this.base) return this.spare.get(store).get(key);
+    const spare = this.spare.get(store).get(key);
+    if (spare !== undefined || !this.base) return spare;
     return asked(this.#in(store, "readonly")[0].get(key));
   }
 
   async all(store, most) {
-    if (!this.base) return [...this.spare.get(store).values()].slice(0, most);
-    return asked(this.#in(store, "readonly")[0].getAll(null, most));
+    const spare = [...this.spare.get(store).values()].slice(0, most);
+    if (!this.base || spare.length === most) return spare;
+    return [...spare, ...await asked(this.#in(store, "readonly")[0].getAll(null, most - spare.length))];
   }
 
+  /** Forget what the server has. What stays by mistake is sent again, and stored once. */
   async drop(store, keys) {
-    if (!this.base) { keys.forEach((key) => this.spare.get(store).delete(key)); return; }
-    const [objects, done] = this.#in(store, "readwrite");
-    keys.forEach((key) => objects.delete(key));
-    await done;
+    keys.forEach((key) => this.spare.get(store).delete(key));
+    if (!this.base) return;
+    try {
+      const [objects, done] = this.#in(store, "readwrite");
+      keys.forEach((key) => objects.delete(key));
+      await done;
+    } catch { this.full = true; }
   }
 }

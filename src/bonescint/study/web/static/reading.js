@@ -12,6 +12,9 @@ import { ask, fetchPixels, Refused, tell } from "./server.js";
 const find = (id) => document.querySelector(`#${id}`);
 const main = find("desk");
 const AGAIN_MS = 3000;
+const ACCESS = ["other-tab", "signed-out", "csrf", "role"];
+const KEEPS_NOTHING = "This browser keeps nothing: do not close it while reading";
+const PAUSED = "Everything is kept. The clock stands still.";
 
 class Desk {
   constructor(drawer, recorder) {
@@ -82,6 +85,7 @@ class Desk {
     const readyMs = this.submittedAt ? performance.now() - this.submittedAt : null;
     this.submittedAt = null;
     this.note("shown", { position: entry.position, stage: entry.stage, ready_ms: readyMs });
+    delete main.dataset.phase;
     main.dataset.case = entry.token;
     main.dataset.position = entry.position;
     main.dataset.stage = entry.stage;
@@ -93,14 +97,15 @@ class Desk {
     const count = entry.training ? state.training : state.total - state.training;
     const number = entry.training ? entry.position + 1 : entry.position - state.training + 1;
     const second = state.session > 1 ? `Session ${state.session} · ` : "";
-    find("where").textContent = entry.training
-      ? `${second}Training ${number} of ${count}` : `${second}Case ${number} of ${count}`;
+    const place = entry.training ? `Training ${number} of ${count}` : `Case ${number} of ${count}`;
+    find("where").textContent = `${second}${place}${this.revising ? " · changing your answer" : ""}`;
     find("training").hidden = !entry.training;
     find("progress").max = Math.max(1, state.total - state.training);
     find("progress").value = Math.max(0, state.answered - state.training);
     const list = state.answered_cases ?? [];
     find("earlier").hidden = list.length === 0;
-    find("finish").hidden = state.phase !== "review";
+    find("finish").hidden = state.phase !== "review" || this.revising;
+    find("review-says").hidden = find("finish").hidden;
     const options = list.map((one) => {
       const option = document.createElement("option");
       option.value = one.token;
@@ -109,7 +114,8 @@ class Desk {
     });
     const first = document.createElement("option");
     first.value = "";
-    first.textContent = this.revising ? "Back to the current case" : "Choose a case";
+    const back = state.phase === "review" ? "Leave it as it is" : "Back to the current case";
+    first.textContent = this.revising ? back : "Choose a case";
     find("earlier-case").replaceChildren(first, ...options);
     if (this.revising) find("earlier-case").value = entry.token;
   }
@@ -303,13 +309,17 @@ class Desk {
   }
 
   #keepDraft() {
-    if (this.locked || this.revising) return;
+    if (this.locked) return;
     const { token, stage } = this.entry;
     const draft = { ...this.answer.entered(), saved_ms: Date.now() };
-    this.drafting = this.drawer.put("drafts", `${token}/${stage}`, draft).catch(() => {});
+    this.drafting = this.drawer.put("drafts", this.#draftName(), draft);
     clearTimeout(this.draftTimer);
+    // The server keeps no draft of a case that is answered; this browser does.
+    if (this.revising) { this.#kept(this.drawer.lasting ? "Draft kept in this browser" : KEEPS_NOTHING); return; }
     this.draftTimer = setTimeout(() => this.#sendDraft(token, stage, draft), 1500);
   }
+
+  #draftName() { return `${this.entry.token}/${this.revising ? "revision" : this.entry.stage}`; }
 
   async #sendDraft(token, stage, draft) {
     if (this.locked || this.entry.token !== token) return;
@@ -324,7 +334,7 @@ class Desk {
 
   #draftFailed(error) {
     if (error instanceof Refused && ["other-tab", "signed-out"].includes(error.problem)) this.#stop(error);
-    else this.#kept("Draft kept in this browser");
+    else this.#kept(this.drawer.lasting ? "Draft kept in this browser" : KEEPS_NOTHING);
   }
 
   #kept(text) { find("kept").textContent = text; }
@@ -390,10 +400,28 @@ class Desk {
     }
   }
 
+  /** An answer to another case than the one to read: stored already, or a change of an earlier one. */
+  async #sendLeft(sent) {
+    for (;;) {
+      try {
+        await tell("/api/submit", { ...sent, tab: this.recorder.tab, events: [] });
+        break;
+      } catch (error) {
+        const refused = error instanceof Refused && error.status < 500;
+        if (refused && ACCESS.includes(error.problem)) throw error;
+        if (refused) break; // it can never be stored: the case has another answer
+        const reason = error instanceof Refused ? error.message : "The server does not answer.";
+        this.#problem(`${reason} Your answer is kept in this browser; trying again.`);
+        await new Promise((resolve) => { setTimeout(resolve, AGAIN_MS); });
+      }
+    }
+    await this.#forget(sent);
+  }
+
   async #forget(sent) {
     await this.drafting;
     await this.drawer.drop("submissions", ["next"]);
-    await this.drawer.drop("drafts", [`${sent.case}/${sent.stage}`]);
+    await this.drawer.drop("drafts", [`${sent.case}/${sent.stage}`, `${sent.case}/revision`]);
   }
 
   async #acknowledged(sent, receipt) {
@@ -413,7 +441,7 @@ class Desk {
       this.#problem(error.message);
       return;
     }
-    if (["other-tab", "signed-out", "csrf", "role"].includes(error.problem)) { this.#stop(error); return; }
+    if (ACCESS.includes(error.problem)) { this.#stop(error); return; }
     await this.drawer.drop("submissions", ["next"]);
     if (["not-now", "not-found", "environment"].includes(error.problem)) { location.assign("/"); return; }
     this.#unlock(error.message);
@@ -453,12 +481,18 @@ class Desk {
   }
 
   async #revise(token) {
-    if (token === "") { await this.open(await ask("/api/state")); return; }
+    if (token === "") {
+      await this.drawer.drop("drafts", [`${this.entry.token}/revision`]);
+      await this.open(await ask("/api/state"));
+      return;
+    }
     clearTimeout(this.draftTimer);
     const { case: entry, answer } = await ask(`/api/answers/${token}`);
+    const kept = await this.drawer.get("drafts", `${token}/revision`);
     this.revising = true;
     this.submittedAt = performance.now();
-    await this.#show(entry, answer);
+    await this.#show(entry, kept ?? answer);
+    if (kept) this.note("draft-restored");
   }
 
   #suggestBreak() {
@@ -466,12 +500,13 @@ class Desk {
     if (minutes < Number(main.dataset.breakMin)) return;
     this.lastBreak = performance.now();
     this.note("break-suggested", { minutes });
-    this.pause(`You have been reading for ${Math.round(minutes)} minutes. Time for a break?`);
+    this.pause("Time for a break?", `You have been reading for ${Math.round(minutes)} minutes. ${PAUSED}`);
   }
 
-  pause(text = "Everything is kept. The clock stands still.") {
+  pause(title = "Paused", text = PAUSED) {
     const dialog = find("paused");
     if (dialog.open) return;
+    find("paused-title").textContent = title;
     dialog.querySelector("p").textContent = text;
     this.note("pause");
     dialog.showModal();
@@ -576,10 +611,7 @@ class Desk {
         await this.#send(left);
         return;
       }
-      try {
-        await tell("/api/submit", { ...left, tab: this.recorder.tab, events: [] }); // known: a replay
-      } catch (error) { if (!(error instanceof Refused)) throw error; }
-      await this.#forget(left);
+      await this.#sendLeft(left);
     }
     await this.open(await ask("/api/state"));
   }
@@ -588,7 +620,7 @@ class Desk {
 const drawer = await Drawer.open(main.dataset.drawer);
 const recorder = new Recorder(drawer, { idleS: Number(main.dataset.idleS) });
 const desk = new Desk(drawer, recorder);
-if (!drawer.lasting) find("kept").textContent = "This browser keeps nothing: do not close it while reading";
+if (!drawer.lasting) find("kept").textContent = KEEPS_NOTHING;
 desk.begin().catch((error) => {
   desk.note("error", { message: String(error.message).slice(0, 200) });
   if (error instanceof Refused && error.problem === "signed-out") location.assign("/sign-in");
