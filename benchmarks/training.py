@@ -129,7 +129,7 @@ def kills(options: argparse.Namespace) -> None:
     recipes = resources.files("bonescint.train") / "recipes"
     recipe = {
         **yaml.safe_load(recipes.joinpath(f"{options.settings}.yaml").read_text("utf-8")),
-        "stages": [{"epochs": 5, "rows": 64}, {"epochs": 1, "rows": 128}],
+        "stages": [{"epochs": 14, "rows": 64}, {"epochs": 1, "rows": 128}],
         "checkpoint_steps": 2,
     }
     (work / "recipe.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
@@ -141,7 +141,7 @@ def kills(options: argparse.Namespace) -> None:
     while done < options.kills:
         process = subprocess.Popen(command(options, work / "killed"))
         try:
-            process.wait(timeout=rng.uniform(0.2, 0.8) * usual)
+            process.wait(timeout=rng.uniform(0.1, 0.3) * usual)
             break
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)

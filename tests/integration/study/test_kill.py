@@ -149,6 +149,6 @@ def test_killed_a_few_times_nothing_is_lost(
 
 @pytest.mark.slow
 def test_killed_at_200_moments_nothing_is_lost(world: SimpleNamespace, tmp_path: Path) -> None:
-    cohort = world.write_cohort(tmp_path / "cohort", 302)
-    study = world.make_study(tmp_path / "study", cohort, readers=READERS, sample=300, split=None)
+    cohort = world.write_cohort(tmp_path / "cohort", 452)
+    study = world.make_study(tmp_path / "study", cohort, readers=READERS, sample=450, split=None)
     kill_while_reading(study, times=200, seed=2)
