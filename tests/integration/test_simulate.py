@@ -54,3 +54,17 @@ def test_a_killed_worker_is_said_and_the_cohort_goes_on(tmp_path: Path) -> None:
     whole = tmp_path / "whole"
     assert subprocess.run(arguments(whole, 2), capture_output=True, timeout=280).returncode == 0
     assert hashes(out) == hashes(whole)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_workers_end_with_the_command_that_was_killed(tmp_path: Path) -> None:
+    out = tmp_path / "cohort"
+    with subprocess.Popen(arguments(out, 2)) as process:
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and not list(out.glob("cases/*.json")):
+            time.sleep(0.02)
+        children = psutil.Process(process.pid).children()
+        process.kill()
+    assert len(children) >= 2
+    _, alive = psutil.wait_procs(children, timeout=30)
+    assert not alive

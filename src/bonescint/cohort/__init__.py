@@ -11,6 +11,7 @@ from bonescint.cohort.layouts import Layout
 from bonescint.cohort.manifest import Manifest, read_manifest, write_manifest
 from bonescint.cohort.masks import read_mask, truth_of, write_mask
 from bonescint.cohort.matching import LeftOut
+from bonescint.cohort.processes import map_in_processes
 from bonescint.cohort.protocol import Centre, Protocol, Studies, mixed_protocol
 from bonescint.cohort.protocol_file import protocol_names, read_protocol
 from bonescint.cohort.simulated import SimulatedCohort, simulate_cohort
@@ -37,6 +38,7 @@ __all__ = [
     "Table1",
     "check_cohort",
     "create_cohort",
+    "map_in_processes",
     "mixed_protocol",
     "parse_shares",
     "protocol_names",

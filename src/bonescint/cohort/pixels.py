@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from multiprocessing import get_context
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +12,13 @@ from numpy.typing import NDArray
 from bonescint.cohort.manifest import Manifest
 from bonescint.cohort.masks import truth_of
 from bonescint.cohort.near import signature
+from bonescint.cohort.processes import map_in_processes
 from bonescint.cohort.taking import view_hash
 from bonescint.dicom import read
 from bonescint.scan import BonescintError, Case, MissingExtraError, View
+
+_CHUNK = 8
+_FEW = 16  # scans that are read before other processes would have begun
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -64,31 +65,13 @@ def fingerprints(
     """
     wanted = [(row, case) for row, case in cases if case.file]
     work = partial(_fingerprint, folder=manifest, near=near)
+    workers = 1 if len(wanted) < _FEW else workers
     found: list[Fingerprint] = []
-    try:
-        if workers <= 1 or len(wanted) < 16:
-            _collect(map(work, wanted), found, len(wanted), progress)
-        else:
-            with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-                _collect(pool.map(work, wanted, chunksize=8), found, len(wanted), progress)
-    except BrokenProcessPool as error:
-        raise BonescintError(
-            "A worker process was ended from outside (too little memory?). Start again, perhaps "
-            "with fewer workers."
-        ) from error
-    return found
-
-
-def _collect(
-    results: Iterable[Fingerprint],
-    found: list[Fingerprint],
-    count: int,
-    progress: Callable[[int, int], None] | None,
-) -> None:
-    for one in results:
+    for one in map_in_processes(work, wanted, workers=workers, chunk=_CHUNK, kept=False):
         found.append(one)
         if progress is not None:
-            progress(len(found), count)
+            progress(len(found), len(wanted))
+    return found
 
 
 def _fingerprint(item: tuple[int, Case], *, folder: Manifest, near: bool) -> Fingerprint:

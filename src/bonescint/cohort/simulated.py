@@ -6,17 +6,15 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from bonescint import __version__
 from bonescint.cohort.manifest import Manifest, write_manifest
 from bonescint.cohort.orders import Order, orders_of
+from bonescint.cohort.processes import map_in_processes
 from bonescint.cohort.protocol import Centre, Frozen, Protocol
 from bonescint.cohort.protocol_file import protocol_content, protocol_from
 from bonescint.cohort.study import Study
@@ -183,17 +181,9 @@ def _written(order: Order, attempt: int, study: Study, out: Path) -> Case:
 
 def _made(protocol: Protocol, seed: int, out: Path, workers: int) -> Iterator[list[_Made]]:
     make = partial(_make, content=protocol_content(protocol), out=out)
-    if workers == 1:
-        yield from map(make, orders_of(protocol, seed))
-        return
-    try:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            yield from pool.map(make, orders_of(protocol, seed), chunksize=_CHUNK)
-    except BrokenProcessPool as error:
-        raise BonescintError(
-            "A worker process was ended from outside (too little memory?). What was finished is "
-            "kept: start the same command again, perhaps with fewer workers."
-        ) from error
+    return map_in_processes(
+        make, orders_of(protocol, seed), workers=workers, chunk=_CHUNK, kept=True
+    )
 
 
 def simulate_cohort(

@@ -6,11 +6,8 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bonescint.cohort.masks import read_mask, write_mask
+from bonescint.cohort.processes import map_in_processes
 from bonescint.dicom import StudyFiles, read, read_study, write_nm
 from bonescint.dicom.identity import keyed_hash
 from bonescint.scan import (
@@ -99,17 +97,8 @@ def take_all(orders: Sequence[TakeOrder], place: Place, *, workers: int) -> Iter
         BonescintError: a worker was killed.
     """
     work = partial(_take, place=place)
-    if workers <= 1 or len(orders) < 2 * _CHUNK:
-        yield from map(work, orders)
-        return
-    try:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            yield from pool.map(work, orders, chunksize=_CHUNK)
-    except BrokenProcessPool as error:
-        raise BonescintError(
-            "A worker process was ended from outside (too little memory?). What was finished is "
-            "kept: start the same command again, perhaps with fewer workers."
-        ) from error
+    few = len(orders) < 2 * _CHUNK
+    return map_in_processes(work, orders, workers=1 if few else workers, chunk=_CHUNK, kept=True)
 
 
 def _take(order: TakeOrder, *, place: Place) -> Taken:

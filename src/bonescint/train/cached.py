@@ -6,9 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -16,7 +14,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from bonescint.cohort import Manifest, truth_of
+from bonescint.cohort import Manifest, map_in_processes, truth_of
 from bonescint.dicom import read
 from bonescint.scan import (
     Acquisition,
@@ -107,12 +105,12 @@ def cached_scans(
     missing = [order for order in orders if not order.target.is_file()]
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        if workers and len(missing) > 1:
-            # "spawn": a forked child would inherit the threads of torch in an unknown state.
-            with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-                _all(pool.map(_decode, missing, chunksize=4), len(missing), progress)
-        else:
-            _all(map(_decode, missing), len(missing), progress)
+        decoded = map_in_processes(
+            _decode, missing, workers=min(workers, len(missing)), chunk=4, kept=True
+        )
+        for done, _ in enumerate(decoded, start=1):
+            if progress is not None:
+                progress(done, len(missing))
     except OSError as error:
         raise OutputError(
             f"{cache}: cannot be written ({os_reason(error)}). Free some space or choose another "
@@ -122,12 +120,6 @@ def cached_scans(
         files=tuple(order.target for order in orders),
         labels=tuple(case.positive for case in cases),
     )
-
-
-def _all(results: Any, count: int, progress: Callable[[int, int], None] | None) -> None:
-    for done, _ in enumerate(results, start=1):
-        if progress is not None:
-            progress(done, count)
 
 
 def _order(manifest: Manifest, case: Case, cache: Path) -> _Order:
