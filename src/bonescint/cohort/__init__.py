@@ -11,6 +11,7 @@ from bonescint.cohort.layouts import Layout
 from bonescint.cohort.manifest import Manifest, read_manifest, write_manifest
 from bonescint.cohort.masks import read_mask, truth_of, write_mask
 from bonescint.cohort.matching import LeftOut
+from bonescint.cohort.problems import Problem, refuse
 from bonescint.cohort.processes import map_in_processes
 from bonescint.cohort.protocol import Centre, Protocol, Studies, mixed_protocol
 from bonescint.cohort.protocol_file import protocol_names, read_protocol
@@ -30,6 +31,7 @@ __all__ = [
     "LeftOut",
     "Level",
     "Manifest",
+    "Problem",
     "Protocol",
     "SimulatedCohort",
     "SplitRule",
@@ -46,6 +48,7 @@ __all__ = [
     "read_mask",
     "read_protocol",
     "read_truth",
+    "refuse",
     "simulate_cohort",
     "simulate_study",
     "simulate_truth",

@@ -15,14 +15,14 @@ class Problem:
     """What is wrong at one place of a table.
 
     Attributes:
+        text: what is wrong, without a full stop and without an identifier of a patient.
         row: as a spreadsheet counts: the header is row 1; 0 where the whole table is meant.
         column: name of the column, or empty.
-        text: what is wrong, without a full stop and without an identifier of a patient.
     """
 
-    row: int
-    column: str
     text: str
+    row: int = 0
+    column: str = ""
 
     def __str__(self) -> str:
         place = f"row {self.row}" if self.row else ""

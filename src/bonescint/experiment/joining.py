@@ -11,12 +11,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bonescint.cohort import Manifest
+from bonescint.cohort import Manifest, Problem, refuse
 from bonescint.evaluate import ScoredCases
 from bonescint.scan import Case, InputError, Split
 
 _REQUIRED = ("scan_id", "mbd_probability")
-_MOST_NAMED = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,16 +75,17 @@ def _checked(
         scan_id = (row["scan_id"] or "").strip()
         text = (row["mbd_probability"] or "").strip()
         if not scan_id:
-            problems.append(f"row {number}, column scan_id: is empty")
+            problems.append(Problem(row=number, column="scan_id", text="is empty"))
         elif scan_id in first_row:
             earlier = first_row[scan_id]
-            problems.append(f"row {number}, column scan_id: {scan_id} is in row {earlier} too")
+            repeated = f"{scan_id} is in row {earlier} too"
+            problems.append(Problem(row=number, column="scan_id", text=repeated))
         else:
             first_row[scan_id] = number
         probability = _probability(text)
         if probability is None:
-            wanted = "must be a number from 0 to 1"
-            problems.append(f"row {number}, column mbd_probability: {wanted}, got '{text}'")
+            wrong = f"must be a number from 0 to 1, got '{text}'"
+            problems.append(Problem(row=number, column="mbd_probability", text=wrong))
         else:
             found.append(PredictionRow(scan_id=scan_id, mbd_probability=probability, row=number))
     refuse(source, problems, "Correct the table")
@@ -98,22 +98,6 @@ def _probability(text: str) -> float | None:
     except ValueError:
         return None
     return value if math.isfinite(value) and 0 <= value <= 1 else None
-
-
-def refuse(source: object, problems: Sequence[str], remedy: str) -> None:
-    """One error that names every problem, the first thirty if they are many; none: nothing.
-
-    Raises:
-        InputError: there is a problem.
-    """
-    if not problems:
-        return
-    if len(problems) == 1:
-        raise InputError(source, problems[0], remedy)
-    named = "; ".join(problems[:_MOST_NAMED])
-    hidden = len(problems) - _MOST_NAMED
-    more = f"; and {hidden} more" if hidden > 0 else ""
-    raise InputError(source, f"{len(problems)} problems: {named}{more}", remedy)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -207,10 +191,9 @@ def join(
     if unknown and not ignore_unknown:
         refuse(
             source,
-            [f"row {row.row}, column scan_id: the manifest has no scan {row.scan_id}"
-             for row in unknown],
+            [_unknown(row) for row in unknown],
             "Give the cohort that was predicted, or leave such rows out (--ignore-unknown)",
-        )  # fmt: skip
+        )
     probability = {row.scan_id: row.mbd_probability for row in predictions}
     parts = []
     for split in Split:
@@ -225,6 +208,11 @@ def join(
             )
         )
     return Joined(manifest=manifest, parts=tuple(parts), unknown=unknown)
+
+
+def _unknown(row: PredictionRow) -> Problem:
+    text = f"the manifest has no scan {row.scan_id}"
+    return Problem(row=row.row, column="scan_id", text=text)
 
 
 def require_judgeable(part: Part, source: object, purpose: str) -> None:

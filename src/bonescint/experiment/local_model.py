@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from bonescint.cohort import read_manifest
+from bonescint.cohort import Problem, read_manifest, refuse
 from bonescint.evaluate import OperatingRule, ScoredCases
 from bonescint.evaluate.local import LocalCalibration, calibrate_locally
-from bonescint.experiment.joining import join, read_predictions, refuse
+from bonescint.experiment.joining import join, read_predictions
 from bonescint.model import ModelFolder, write_model_folder
 from bonescint.scan import InputError
 
@@ -105,7 +105,7 @@ def _labelled(predictions: Path) -> ScoredCases:
         table.fieldnames = names
         labels = [(row["label"] or "").strip() for row in table]
     wrong = [
-        f"row {row.row}, column label: must be 0 or 1, got '{label}'"
+        Problem(row=row.row, column="label", text=f"must be 0 or 1, got '{label}'")
         for row, label in zip(rows, labels, strict=True)
         if label not in _LABELS
     ]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bonescint.experiment.joining import refuse
+from bonescint.cohort import Problem, refuse
 from bonescint.scan import BonescintError, InputError, Prediction, View
 
 _SCHEMA = 1
@@ -62,7 +62,8 @@ def read_maps(path: Path | str) -> Mapping[str, MappedScan]:
         try:
             scan = _scan(entry, source.parent)
         except (BonescintError, KeyError, ValueError, TypeError) as error:
-            problems.append(f"results[{number}]: no readable scan ({type(error).__name__})")
+            text = f"results[{number}]: no readable scan ({type(error).__name__})"
+            problems.append(Problem(text=text))
         else:
             found[scan.prediction.scan_id] = scan
     refuse(source, problems, _REMEDY)
