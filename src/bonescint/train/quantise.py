@@ -1,8 +1,8 @@
 """Eight-bit integers for the convolutions, chosen after training (NNCF).
 
-The first convolution and everything behind the 13th stay in float: quantising the
+The first convolution and everything behind the 13th compute in float: quantising the
 network's input ruins both AUC and maps (docs/training.md), and the head and the Grad-CAM branch are
-too small to gain anything.
+too small to gain any speed. Their larger weights are stored as float16 and widened when loaded.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     import onnx
 
 _QUANTISABLE = ("Conv", "Relu", "MaxPool")
+_LARGE = 4096  # numbers in a weight from which half the bytes are worth a node
 
 
 def quantise(
@@ -138,7 +139,7 @@ def quantised_onnx(
         composites: float32 arrays (1, rows, columns) in [0, 1] that set the ranges.
 
     Returns:
-        The same graph with quantised weights stored as int8.
+        The same graph with quantised weights stored as int8, other large ones as float16.
 
     Raises:
         ParameterError: no composite.
@@ -163,8 +164,23 @@ def quantised_onnx(
             # Not every node that is to stay in float is one that NNCF looks at.
             ignored_scope=nncf.IgnoredScope(names=sorted(kept), validate=False),
         )
+    _store_in_half(quantised)
     load("onnx").checker.check_model(quantised, full_check=True)
     return quantised
+
+
+def _store_in_half(model: onnx.ModelProto) -> None:
+    """Keep large float32 weights as float16, each widened by a Cast that runtimes fold."""
+    onnx = load("onnx")
+    for weight in model.graph.initializer:
+        values = onnx.numpy_helper.to_array(weight)
+        if values.dtype != np.float32 or values.size < _LARGE:
+            continue
+        name = weight.name
+        half = onnx.numpy_helper.from_array(values.astype(np.float16), f"{name}.half")
+        weight.CopyFrom(half)
+        cast = onnx.helper.make_node("Cast", [half.name], [name], to=onnx.TensorProto.FLOAT)
+        model.graph.node.insert(0, cast)
 
 
 @contextmanager

@@ -234,9 +234,10 @@ def _from_model_folder(path: Path) -> ConvolutionWeights:
     kernels: dict[str, NDArray[np.float32]] = {}
     biases: dict[str, NDArray[np.float32]] = {}
     try:
-        # The exporter stores equal arrays once and makes the others point there.
+        # The exporter stores equal arrays once and makes the others point there; an int8 model
+        # keeps what is left in float as float16, widened by a Cast.
         for node in model.graph.node:
-            if node.op_type == "Identity" and node.input[0] in arrays:
+            if node.op_type in ("Identity", "Cast") and node.input[0] in arrays:
                 arrays[node.output[0]] = arrays[node.input[0]]
             if node.op_type == "DequantizeLinear" and node.input[0] in arrays:
                 arrays[node.output[0]] = _dequantised(node, arrays)

@@ -15,11 +15,13 @@ from bonescint.model import Engine, ModelCard, ModelFolder, TrainingRecord, writ
 from bonescint.prepare import prepare, recipe_named
 from bonescint.scan import Case, ParameterError, Split
 from bonescint.train import quantise as quantise_module
+from bonescint.train.cells import Vgg16Cells
 from bonescint.train.compare import compared, correlation
 from bonescint.train.export import to_onnx
 from bonescint.train.network import InputScale, Vgg16Classifier, Vgg16Shape
 from bonescint.train.quantise import chosen_cases, quantise, quantised_onnx
 from bonescint.train.sample import ListedSource
+from bonescint.train.weights import load_weights
 
 RECIPE = replace(recipe_named("body-root"), name="small", rows=64, columns=32)
 
@@ -86,6 +88,26 @@ def test_the_quantised_graph_runs_and_stays_close(
     assert np.nanmedian(correlations) > 0.95
     margins = np.array([[a.logits[1] - a.logits[0], b.logits[1] - b.logits[0]] for a, b in pairs])
     assert np.corrcoef(margins.T)[0, 1] > 0.95
+
+
+def test_large_weights_in_float_are_stored_in_half_and_learn_on(
+    tmp_path: Path, parent: ModelFolder, composites: list[NDArray[np.float32]]
+) -> None:
+    torch.manual_seed(4)
+    network = Vgg16Cells(shape=Vgg16Shape(channels=(8, 8, 16, 16, 16), cells=32))
+    torch.nn.init.normal_(network.cell.weight, std=0.5)
+    model = to_onnx(network, rows=64)
+    quantised = quantised_onnx(model, composites)
+    kinds = {init.name: init.data_type for init in quantised.graph.initializer}
+    assert kinds["network.first.weight.half"] == TensorProto.FLOAT16
+    with Engine(model.SerializeToString()) as one, Engine(quantised.SerializeToString()) as two:
+        answers = [(one.run(composite), two.run(composite)) for composite in composites]
+    assert np.nanmedian([correlation(a.maps[1], b.maps[1]) for a, b in answers]) > 0.95
+    card = replace(parent.card, name="cells", precision="int8")
+    folder = write_model_folder(tmp_path / "int8", card=card, onnx=quantised.SerializeToString())
+    again = load_weights(folder.path).head
+    assert again is not None
+    np.testing.assert_allclose(again["first.weight"], network.first.weight.detach(), atol=1e-3)
 
 
 def test_a_model_compared_with_itself_is_the_same(
