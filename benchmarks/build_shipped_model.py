@@ -1,11 +1,14 @@
 """Build the model that travels with the package, from nothing but the simulator and ImageNet.
 
-    python benchmarks/build_shipped_model.py --work cohorts --weights vgg16.h5
+    bonescint experiment run ibrahim2023 --out cohorts/runs/ibrahim2023 --weights vgg16.h5
+    python benchmarks/build_shipped_model.py --work cohorts \
+        --weights cohorts/runs/ibrahim2023/models/bonescint
 
-Simulates two cohorts of different patients (one to learn from, one to test on), trains coarse,
-goes on at full resolution with more patients, writes float and int8 model folders;
-`benchmarks/quantise.py` then compares the two on the test cohort. Stopped at any point, the same
-command goes on.
+Begins with the study's best model (or with ImageNet's weights: then give more epochs), simulates
+further patients on every camera, goes on learning from them with the recipe `bonescint`, and
+writes float and int8 model folders; the int8 one is measured on a last cohort of patients that
+nothing learnt from, and `benchmarks/quantise.py` compares the two there. None of the patients is
+one of the protocol `ibrahim2023`. Stopped at any point, the same command goes on.
 """
 
 from __future__ import annotations
@@ -30,24 +33,23 @@ from bonescint.dicom import read
 from bonescint.model import Classifier, ModelFolder, write_model_folder
 from bonescint.scan import Split
 from bonescint.simulate import CAMERAS
-from bonescint.train import Stage, TrainSettings, train
+from bonescint.train import Stage, TrainSettings, read_settings, train
 from bonescint.train.calibrate import Judged, figures
 from bonescint.train.quantise import quantise
 
 LEARN_SEED, TEST_SEED = 2026, 2027
-VALIDATION_EVERY = 9
+VALIDATION_EVERY = 12
 
-COARSE = TrainSettings(
-    stages=(Stage(epochs=8, rows=256), Stage(epochs=1, rows=512)),
-    backbone_learning_rate=3e-5,
-    seed=2026,
-)
-FINE = TrainSettings(
-    stages=(Stage(epochs=3, rows=512),),
-    backbone_learning_rate=2e-5,
-    head_learning_rate=2e-4,
-    seed=2027,
-)
+
+def ship_settings(coarse: int, fine: int, steps: int) -> TrainSettings:
+    """The recipe `bonescint` for a cohort so large that an epoch is a part of it."""
+    stages = (Stage(epochs=coarse, rows=256), Stage(epochs=fine, rows=512))
+    return replace(
+        read_settings("bonescint"),
+        stages=tuple(stage for stage in stages if stage.epochs),
+        steps_per_epoch=steps,
+        seed=LEARN_SEED,
+    )
 
 
 def every_camera(name: str, studies: Mapping[Split, int]) -> Protocol:
@@ -63,7 +65,7 @@ def every_camera(name: str, studies: Mapping[Split, int]) -> Protocol:
 
 
 def cohort_to_learn_from(work: Path, count: int) -> Path:
-    """Simulate; a ninth of the patients is for validation, none for testing."""
+    """Simulate; a twelfth of the patients is for validation, none for testing."""
     validation = count // VALIDATION_EVERY
     protocol = every_camera(
         "learn", {Split.TRAIN: count - validation, Split.VALIDATION: validation}
@@ -108,25 +110,21 @@ def main() -> None:
     """Simulate, train, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, default=Path("cohorts"))
-    parser.add_argument("--weights", type=Path, default=None, help="ImageNet weights of VGG16")
-    parser.add_argument("--count", type=int, default=1790, help="patients to learn from, coarse")
-    parser.add_argument("--fine-count", type=int, default=2600, help="the same, and more, fine")
-    parser.add_argument("--test-count", type=int, default=520, help="patients to test on")
+    parser.add_argument("--weights", type=Path, default=None, help="model folder, or ImageNet's")
+    parser.add_argument("--count", type=int, default=6000, help="patients to learn from")
+    parser.add_argument("--test-count", type=int, default=1000, help="patients to test on")
+    parser.add_argument("--coarse", type=int, default=4, help="epochs at 256 rows")
+    parser.add_argument("--fine", type=int, default=4, help="epochs at 512 rows")
+    parser.add_argument("--steps", type=int, default=200, help="batches of an epoch")
     options = parser.parse_args()
-    coarse = train(
-        cohort_to_learn_from(options.work, options.count),
-        options.work / "coarse",
-        settings=COARSE,
-        weights=options.weights,
-    )
-    manifest = cohort_to_learn_from(options.work, options.fine_count)
+    manifest = cohort_to_learn_from(options.work, options.count)
     folder = train(
         manifest,
         options.work / "shipped-fp32",
-        settings=FINE,
-        weights=coarse.path,
-        name="bonescint-vgg16",
-        version="0.1",
+        settings=ship_settings(options.coarse, options.fine, options.steps),
+        weights=options.weights,
+        name="bonescint-cells",
+        version="0.2",
     )
     int8 = options.work / "shipped-int8"
     test = cohort_to_test_on(options.work, options.test_count)

@@ -6,8 +6,8 @@
 
 Every recipe is trained with all its epochs at half its own resolution, and judged on the test
 cohorts: area under the ROC curve and the pointing game (share of the positive scans whose
-map's highest value lies on a metastasis, in either view). A row is added to `recipes.csv` for
-each; what is there already is not done again.
+map's highest value lies on a metastasis, in either view), exact and within 25 mm. A row is added
+to `recipes.csv` for each; what is there already is not done again.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ def halved(settings: TrainSettings, *, rows: int, epochs: int | None, seed: int)
     )
 
 
-def pointing(prediction: Prediction, scan: Scan, truth: Truth) -> float | None:
-    """Whether the highest place of both maps lies on a metastasis; `None` without masks."""
+def pointing(prediction: Prediction, scan: Scan, truth: Truth) -> tuple[float, float] | None:
+    """Whether the highest place of both maps lies on a metastasis, and within 25 mm of one."""
     rows, columns = scan.shape
     views = [
         ViewEvidence(
@@ -56,11 +56,12 @@ def pointing(prediction: Prediction, scan: Scan, truth: Truth) -> float | None:
     ]
     if not any(view.lesions.any() for view in views):
         return None
-    return localise(views).pointing
+    found = localise(views)
+    return found.pointing, found.pointing_near
 
 
-def judged(folder: ModelFolder, cohort: Manifest) -> tuple[float, float]:
-    """Area under the ROC curve and the pointing game on a cohort."""
+def judged(folder: ModelFolder, cohort: Manifest) -> tuple[float, float, float]:
+    """Area under the ROC curve and the pointing game, exact and near, on a cohort."""
     probabilities, hits = [], []
     with Classifier(folder) as classifier:
         for case in cohort.cases:
@@ -72,7 +73,8 @@ def judged(folder: ModelFolder, cohort: Manifest) -> tuple[float, float]:
                 if hit is not None:
                     hits.append(hit)
     labels = [case.positive for case in cohort.cases]
-    return float(roc_auc_score(labels, probabilities)), float(np.mean(hits))
+    exact, near = np.mean(hits, axis=0)
+    return float(roc_auc_score(labels, probabilities)), float(exact), float(near)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -110,12 +112,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 key = f"{model},{test}"
                 if key in done:
                     continue
-                area, pointed = judged(folder, read_manifest(test))
+                found = judged(folder, read_manifest(test))
+                row = [model, test, *(f"{value:.4f}" for value in found), f"{minutes:.1f}"]
                 with table.open("a", newline="", encoding="utf-8") as stream:
-                    csv.writer(stream).writerow(
-                        [model, test, f"{area:.4f}", f"{pointed:.3f}", f"{minutes:.1f}"]
-                    )
-                print(f"{key}: AUC {area:.3f}, pointing game {pointed:.3f}, {minutes:.0f} min")
+                    csv.writer(stream).writerow(row)
+                print(f"{key}: AUC {found[0]:.3f}, pointing {found[1]:.3f}, near {found[2]:.3f}")
 
 
 if __name__ == "__main__":
