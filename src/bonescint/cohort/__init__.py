@@ -19,7 +19,7 @@ from bonescint.cohort.simulated import SimulatedCohort, simulate_cohort
 from bonescint.cohort.splitting import SplitRule, parse_shares
 from bonescint.cohort.study import Study, simulate_study
 from bonescint.cohort.table1 import Table1, table1
-from bonescint.cohort.truth_file import read_truth, write_truth
+from bonescint.cohort.truth_file import read_masks, read_truth, write_truth
 from bonescint.cohort.whole_truth import simulate_truth
 
 __all__ = [
@@ -46,6 +46,7 @@ __all__ = [
     "protocol_names",
     "read_manifest",
     "read_mask",
+    "read_masks",
     "read_protocol",
     "read_truth",
     "refuse",

@@ -57,9 +57,16 @@ def write_truth(
     }
     if parameters is not None:
         content["parameters"] = dict(parameters)
-    arrays: dict[str, Any] = {f"mask_{view.value}": mask for view, mask in truth.masks.items()}
-    for name, masks in (("mimics", mimic_masks), ("organs", organ_masks)):
-        arrays |= {f"{name}_{view.value}": mask for view, mask in (masks or {}).items()}
+    by_kind = {
+        FocusKind.METASTASIS: truth.masks,
+        FocusKind.MIMIC: mimic_masks or {},
+        FocusKind.ORGAN: organ_masks or {},
+    }
+    arrays = {
+        f"{_MASKS[kind]}_{view.value}": mask
+        for kind, masks in by_kind.items()
+        for view, mask in masks.items()
+    }
     write_arrays(path, content, arrays)
 
 
@@ -82,6 +89,38 @@ def write_arrays(path: Path, content: Mapping[str, Any], arrays: Mapping[str, An
         beside.replace(path)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({os_reason(error)}).") from error
+
+
+_MASKS = {
+    FocusKind.METASTASIS: "mask",
+    FocusKind.MIMIC: "mimics",
+    FocusKind.ORGAN: "organs",
+}
+
+
+def read_masks(path: Path | str) -> dict[View, dict[FocusKind, NDArray[np.bool_]]]:
+    """Every mask of a truth file, not of metastases alone.
+
+    Returns:
+        For each view the masks by kind, bool (rows, columns); empty where the file has none.
+
+    Raises:
+        InputError: missing or damaged.
+    """
+    try:
+        with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+            return {
+                view: {
+                    kind: archive[f"{name}_{view.value}"]
+                    for kind, name in _MASKS.items()
+                    if f"{name}_{view.value}" in archive
+                }
+                for view in View
+            }
+    except (OSError, KeyError, ValueError, EOFError, BadZipFile) as error:
+        raise InputError(
+            path, f"not a readable truth file ({type(error).__name__})", "Make it again"
+        ) from error
 
 
 def read_truth(path: Path | str) -> Truth:

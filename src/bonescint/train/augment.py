@@ -98,7 +98,7 @@ class Pose:
         zoom_rows, zoom_columns = np.exp(rng.uniform(-self.stretch, self.stretch, size=2))
         turn = np.deg2rad(rng.uniform(-self.turn_degrees, self.turn_degrees))
         shear = rng.uniform(-self.shear_share, self.shear_share) * columns / rows
-        images, masks = {}, {}
+        images, coefficients = {}, {}
         for view, image in sample.scan.images():
             side = 1.0 if view is View.ANTERIOR else -1.0
             own = np.deg2rad(rng.normal(0, self.turn_degrees / 6))
@@ -111,13 +111,13 @@ class Pose:
             middle_x, middle_y = columns / 2, rows / 2
             c = middle_x * (1 + shift_columns) - a * middle_x - b * middle_y
             f = middle_y * (1 + shift_rows) - d * middle_x - e * middle_y
-            coefficients = (a, b, c, d, e, f)
-            images[view] = _warped(image, coefficients, Image.Resampling.BILINEAR)
-            mask = sample.mask(view)
-            if mask is not None:
-                masks[view] = _warped_mask(mask, coefficients)
-        new_masks = None if sample.masks is None else masks
-        return sample.changed(images, step="posed", masks=new_masks)
+            coefficients[view] = (a, b, c, d, e, f)
+            images[view] = _warped(image, coefficients[view], Image.Resampling.BILINEAR)
+
+        def moved(view: View, plane: NDArray[_Value]) -> NDArray[_Value]:
+            return _warped_plane(plane, coefficients[view])
+
+        return sample.changed(images, step="posed", moved=moved)
 
 
 def _warped(
@@ -130,14 +130,14 @@ def _warped(
     return np.asarray(moved, dtype=np.float32)
 
 
-def _warped_mask(mask: NDArray[np.bool_], coefficients: tuple[float, ...]) -> NDArray[np.bool_]:
-    if not mask.any():
-        return mask
-    picture = Image.fromarray(mask.astype(np.uint8))
+def _warped_plane(plane: NDArray[_Value], coefficients: tuple[float, ...]) -> NDArray[_Value]:
+    if not plane.any():
+        return plane
+    picture = Image.fromarray(plane.astype(np.uint8))
     moved = picture.transform(
         picture.size, Image.Transform.AFFINE, coefficients, Image.Resampling.NEAREST
     )
-    return np.asarray(moved) > 0
+    return np.asarray(moved).astype(plane.dtype)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,10 +159,7 @@ class DropView:
         image = sample.scan.view(kept)
         if image is None:
             return sample
-        masks = None
-        if sample.masks is not None:
-            masks = {view: m for view, m in sample.masks.items() if view is kept}
-        return sample.changed({kept: image}, step="one view dropped", masks=masks)
+        return sample.changed({kept: image}, step="one view dropped")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,21 +202,21 @@ class Crop:
         side = 1.0 if rng.random() < 0.5 else -1.0
         wanted = min(columns, round(width * (1 - arm) + border))
         first_row, last_row = max(0, round(first)), min(rows, round(last))
-        images, masks = {}, {}
+        images, parts = {}, {}
         for view, image in sample.scan.images():
             _, _, left, right = boxes[view]
             lean = side if view is View.ANTERIOR else -side
             offset = (left + right) / 2 + lean * arm * width / 2 - wanted / 2
             start = int(np.clip(round(offset + rng.normal(0, 0.01) * width), 0, columns - wanted))
-            part = (slice(first_row, last_row), slice(start, start + wanted))
-            images[view] = image[part]
-            mask = sample.mask(view)
-            if mask is not None:
-                masks[view] = mask[part]
+            parts[view] = (slice(first_row, last_row), slice(start, start + wanted))
+            images[view] = image[parts[view]]
         if min(images[next(iter(images))].shape) < 32:
             return sample
-        kept_masks = None if sample.masks is None else masks
-        cut = sample.changed(images, step="cropped", masks=kept_masks)
+
+        def moved(view: View, plane: NDArray[_Value]) -> NDArray[_Value]:
+            return plane[parts[view]]
+
+        cut = sample.changed(images, step="cropped", moved=moved)
         if sample.positive and cut.lesion_pixels < self.lesions_kept * sample.lesion_pixels:
             return sample
         return cut
@@ -260,21 +257,21 @@ class CompositeChange:
     def __call__(
         self,
         composite: NDArray[np.float32],
-        cells: NDArray[np.bool_] | None,
+        cells: NDArray[np.bool_],
         rng: np.random.Generator,
-    ) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
-        """Change a composite (1, rows, columns) and its cells (rows / 16, columns / 16)."""
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Change a composite (1, rows, columns) and cells (..., map rows, map columns)."""
         swap, mirror = rng.random() < self.swap, rng.random() < self.mirror_patient
         gain, gamma = rng.uniform(*self.gain), rng.uniform(*self.gamma)
         if mirror:
             composite = _halves_mirrored(composite)
-            cells = None if cells is None else _halves_mirrored(cells)
+            cells = _halves_mirrored(cells)
         if swap:
             composite = composite[..., ::-1]
-            cells = None if cells is None else cells[..., ::-1]
+            cells = cells[..., ::-1]
         if (gain, gamma) != (1.0, 1.0):
             composite = np.clip(composite * np.float32(gain), 0, 1) ** np.float32(gamma)
-        return np.ascontiguousarray(composite), cells
+        return np.ascontiguousarray(composite), np.ascontiguousarray(cells)
 
 
 def _halves_mirrored(array: NDArray[_Value]) -> NDArray[_Value]:

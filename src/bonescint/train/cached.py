@@ -14,22 +14,25 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from bonescint.cohort import Manifest, map_in_processes, truth_of
+from bonescint.cohort import Manifest, map_in_processes, read_masks, truth_of
 from bonescint.dicom import read
 from bonescint.scan import (
     Acquisition,
     Case,
+    FocusKind,
     InputError,
     OutputError,
     PixelUnit,
     Scan,
     Split,
+    Truth,
     View,
     os_reason,
 )
+from bonescint.train.findings import finding_map
 from bonescint.train.sample import Sample
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -171,11 +174,27 @@ def _decode(order: _Order) -> None:
                     "Make the truth for this scan",
                 )
             arrays[f"mask_{view.value}"] = np.packbits(mask, axis=1)
+        arrays |= _findings(order, truth, scan)
     arrays["header"] = np.array(json.dumps(header))
     beside = order.target.with_name(f"{order.target.name}.{os.getpid()}.part")
     with beside.open("wb") as stream:
         np.savez(stream, **arrays)  # type: ignore[arg-type]
     beside.replace(order.target)
+
+
+def _findings(order: _Order, truth: Truth, scan: Scan) -> dict[str, NDArray[Any]]:
+    """What each pixel shows, where a truth file has a mask of it."""
+    if not order.case.truth:
+        return {}
+    masks = read_masks(order.folder / order.case.truth)
+    # Masks of metastases alone name nothing else.
+    if not any(FocusKind.MIMIC in by_kind for by_kind in masks.values()):
+        return {}
+    foci = {view: [focus for focus in truth.foci if focus.view is view] for view in scan.views}
+    return {
+        f"findings_{view.value}": finding_map(scan.shape, foci[view], masks[view])
+        for view in scan.views
+    }
 
 
 def _compact(image: NDArray[np.float32]) -> NDArray[Any]:
@@ -194,6 +213,11 @@ def _read_cached(file: Path) -> Sample:
         packed = {
             view: archive[f"mask_{view.value}"] for view in View if f"mask_{view.value}" in archive
         }
+        findings = {
+            view: archive[f"findings_{view.value}"]
+            for view in View
+            if f"findings_{view.value}" in archive
+        }
     spacing = header["pixel_spacing_mm"]
     scan = Scan(
         anterior=images.get(View.ANTERIOR),
@@ -208,7 +232,10 @@ def _read_cached(file: Path) -> Sample:
         for view, bits in packed.items()
     }
     return Sample(
-        scan=scan, positive=header["positive"], masks=masks if header["segmented"] else None
+        scan=scan,
+        positive=header["positive"],
+        masks=masks if header["segmented"] else None,
+        findings=findings or None,
     )
 
 

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bonescint.train.network import (
+    RARE,
     VGG16,
     InputScale,
     Vgg16Shape,
@@ -27,7 +28,6 @@ from bonescint.train.network import (
     measured_deviation,
 )
 
-_RARE = -4.0  # logit of a cell before anything was learnt: cells with metastasis are rare
 _HARMONICS = 6  # waves in each direction that tell a cell its place
 
 
@@ -76,17 +76,22 @@ class Vgg16Cells(Vgg16Trunk):
         self.cell = nn.Conv2d(width, 1, kernel_size=1)
         nn.init.normal_(self.cell.weight, std=0.01)
         if self.cell.bias is not None:
-            nn.init.constant_(self.cell.bias, _RARE)
+            nn.init.constant_(self.cell.bias, RARE)
         self.sharpness = nn.Parameter(torch.tensor(2.0))
         self.gain = nn.Parameter(torch.tensor(1.0))
-        self.offset = nn.Parameter(torch.tensor(-_RARE))
+        self.offset = nn.Parameter(torch.tensor(-RARE))
         self._standardises = True
         for name, channels in (("fine", fine), ("coarse", coarse)):
             self.register_buffer(f"{name}_mean", torch.zeros(channels))
             self.register_buffer(f"{name}_deviation", torch.ones(channels))
 
+    @property
+    def width(self) -> int:
+        """Channels of the layers that judge cells."""
+        return self.shape.cells
+
     def features(self, composite: Tensor, *, frozen_blocks: int = 0) -> Tensor:
-        """Logit of a metastasis in each cell, (N, rows / 8, columns / 8)."""
+        """What is known of each cell, (N, channels, rows / 8, columns / 8)."""
         *_, fine, coarse = self.block_features(composite, frozen_blocks=frozen_blocks)
         if self._standardises:
             fine = _scaled(fine, self.fine_mean, self.fine_deviation)
@@ -94,18 +99,21 @@ class Vgg16Cells(Vgg16Trunk):
         whole = self.context(coarse.mean(dim=(2, 3)))[:, :, None, None]
         around = functional.interpolate(self.coarse(with_its_like(coarse)) + whole, scale_factor=2)
         joined = functional.relu(self.fine(fine) + around)
-        hidden = functional.relu(self.second(functional.relu(self.first(joined))))
-        logits: Tensor = self.cell(hidden)
-        return logits.squeeze(1)
+        return functional.relu(self.second(functional.relu(self.first(joined))))
 
     def cell_logits(self, features: Tensor) -> Tensor:
-        """The features are the logits of the cells."""
-        return features
+        """Logit of a metastasis in each cell, (N, rows / 8, columns / 8)."""
+        logits: Tensor = self.cell(features)
+        return logits.squeeze(1)
 
     def classified(self, features: Tensor) -> Tensor:
         """Logits (N, 2): a smooth maximum of the cells' logits, and its negative."""
+        return self.pooled(self.cell_logits(features))
+
+    def pooled(self, cell_logits: Tensor) -> Tensor:
+        """The scan's logits (N, 2) from those of its cells (N, rows, columns)."""
         sharpness = self.sharpness.clamp(min=0.1)
-        cells = sharpness * features.flatten(1)
+        cells = sharpness * cell_logits.flatten(1)
         peak = cells.amax(dim=1, keepdim=True)
         smooth = torch.log(torch.exp(cells - peak).mean(dim=1)) + peak.squeeze(1)
         margin = self.gain.clamp(min=0.01) * (smooth / sharpness) + self.offset
@@ -120,9 +128,9 @@ class Vgg16Cells(Vgg16Trunk):
         Returns:
             Logits (N, 2), and for no metastasis and for one the probability of each cell.
         """
-        cells = self.features(composite)
+        cells = self.cell_logits(self.features(composite))
         present = torch.sigmoid(cells)
-        return self.classified(cells), torch.stack([1 - present, present], dim=1)
+        return self.pooled(cells), torch.stack([1 - present, present], dim=1)
 
     def measured(self, composite: Tensor, *, frozen_blocks: int = 0) -> Tensor:
         """Mean and mean square of every channel of blocks 4 and 5."""

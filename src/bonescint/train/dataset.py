@@ -14,8 +14,9 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from bonescint.prepare import Recipe, prepare
 from bonescint.scan import ParameterError
 from bonescint.train.augment import augmented
+from bonescint.train.findings import FINDINGS
 from bonescint.train.networks import reduction_of
-from bonescint.train.sample import Sample, ScanSource, lesion_cells
+from bonescint.train.sample import Sample, ScanSource, finding_cells, lesion_cells
 from bonescint.train.settings import TrainSettings
 from bonescint.train.transplant import transplanted
 
@@ -37,12 +38,17 @@ class Batch(NamedTuple):
         labels: int64 (N,), 1 for metastatic bone disease.
         cells: float32 (N, map rows, map columns), 1 where a cell holds a metastasis.
         known: float32 (N,), 1 where the cells are known.
+        findings: float32 (N, kinds, map rows, map columns), 1 where a cell shows one of that
+            kind.
+        named: float32 (N,), 1 where the findings are known.
     """
 
     composites: Tensor
     labels: Tensor
     cells: Tensor
     known: Tensor
+    findings: Tensor
+    named: Tensor
 
 
 class BalancedBatches(Sampler[list[Draw]]):
@@ -169,14 +175,21 @@ class TrainingScans(Dataset[Batch]):
         side = reduction_of(settings.network)
         rows, columns = recipe.rows // side, 2 * recipe.columns // side
         cells = lesion_cells(sample, prepared, rows=rows, columns=columns)
-        composite, cells = settings.composite_change(prepared.composite, cells, rng)
-        known = cells is not None
-        cells = np.zeros((rows, columns), dtype=bool) if cells is None else cells
+        findings = finding_cells(sample, prepared, rows=rows, columns=columns)
+        known, named = cells is not None, findings is not None
+        targets = np.zeros((1 + len(FINDINGS), rows, columns), dtype=bool)
+        if cells is not None:
+            targets[0] = cells
+        if findings is not None:
+            targets[1:] = findings
+        composite, targets = settings.composite_change(prepared.composite, targets, rng)
         return Batch(
             composites=torch.tensor(composite)[None],  # a copy: an unchanged one is read-only
             labels=torch.tensor([int(sample.positive)]),
-            cells=torch.from_numpy(cells.astype(np.float32))[None],
+            cells=torch.from_numpy(targets[:1].astype(np.float32)),
             known=torch.tensor([float(known)]),
+            findings=torch.from_numpy(targets[1:].astype(np.float32))[None],
+            named=torch.tensor([float(named)]),
         )
 
     def _drawn(self, draw: Draw, rng: np.random.Generator) -> Sample:
@@ -214,6 +227,8 @@ class PlainScans(Dataset[Batch]):
             labels=torch.tensor([int(sample.positive)]),
             cells=torch.zeros(1, 1, 1),
             known=torch.zeros(1),
+            findings=torch.zeros(1, 1, 1, 1),
+            named=torch.zeros(1),
         )
 
 

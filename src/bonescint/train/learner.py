@@ -18,7 +18,8 @@ from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
 from bonescint.train.dataset import Batch
-from bonescint.train.network import LesionHead, Vgg16Trunk
+from bonescint.train.findings import FINDINGS
+from bonescint.train.network import CellHead, Vgg16Trunk
 from bonescint.train.settings import Precision, Schedule, TrainSettings
 
 _WARM_UP = 0.05
@@ -52,7 +53,8 @@ class Learner(lightning.LightningModule):
         super().__init__()
         self.network = network.laid_out(torch.channels_last)
         # A network that does not judge cells borrows a head that does, while training.
-        self.lesion_head = LesionHead(settings.shape.channels[-1])
+        self.lesion_head = CellHead(network.width, kinds=1)
+        self.finding_head = CellHead(network.width, kinds=len(FINDINGS))
         self._settings = settings
         self._steps_per_epoch = steps_per_epoch
         self._stage_loader = stage_loader
@@ -92,6 +94,10 @@ class Learner(lightning.LightningModule):
             lesion_loss = self._lesion_loss(features, batch)
             self._log_mean("cells", lesion_loss, batch)
             loss = loss + settings.lesion_weight * lesion_loss
+        if settings.finding_weight > 0:
+            finding_loss = self._finding_loss(features, batch)
+            self._log_mean("findings", finding_loss, batch)
+            loss = loss + settings.finding_weight * finding_loss
         return loss
 
     def _log_mean(self, name: str, value: Tensor, batch: Batch) -> None:
@@ -106,16 +112,23 @@ class Learner(lightning.LightningModule):
         )
 
     def _lesion_loss(self, features: Tensor, batch: Batch) -> Tensor:
-        positive_weight = features.new_tensor(self._settings.lesion_positive_weight)
         judged = self.network.cell_logits(features)
-        logits = self.lesion_head(features) if judged is None else judged
+        logits = self.lesion_head(features) if judged is None else judged[:, None]
+        return self._cell_loss(logits, batch.cells[:, None], batch.known)
+
+    def _finding_loss(self, features: Tensor, batch: Batch) -> Tensor:
+        return self._cell_loss(self.finding_head(features), batch.findings, batch.named)
+
+    def _cell_loss(self, logits: Tensor, cells: Tensor, known: Tensor) -> Tensor:
+        """Cross entropy of cells (N, kinds, rows, columns), of the scans where they are known."""
+        positive_weight = logits.new_tensor(self._settings.lesion_positive_weight)
         by_cell = functional.binary_cross_entropy_with_logits(
-            logits, batch.cells, pos_weight=positive_weight, reduction="none"
+            logits, cells, pos_weight=positive_weight, reduction="none"
         )
-        known = self._mean_over_ranks(batch.known.sum()).clamp(min=1)
+        count = self._mean_over_ranks(known.sum()).clamp(min=1)
         # A sum over the cells over a fixed number: a lesion weighs the same in every scan.
         unit = _CELLS_PER_UNIT * (_COARSEST / self.network.reduction) ** 2
-        return (by_cell.sum(dim=(1, 2)) * batch.known).sum() / known / unit
+        return (by_cell.sum(dim=(1, 2, 3)) * known).sum() / count / unit
 
     def _mean_over_ranks(self, value: Tensor) -> Tensor:
         """The mean of a number over the processes that train together."""
@@ -182,7 +195,11 @@ class Learner(lightning.LightningModule):
                 "lr": settings.backbone_learning_rate,
             },
             {
-                "params": [*_head_of(network), *self.lesion_head.parameters()],
+                "params": [
+                    *_head_of(network),
+                    *self.lesion_head.parameters(),
+                    *self.finding_head.parameters(),
+                ],
                 "lr": settings.head_learning_rate,
             },
         ]

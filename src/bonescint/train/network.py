@@ -64,6 +64,10 @@ class Vgg16Shape:
 VGG16 = Vgg16Shape()
 
 
+RARE = -4.0
+"""Logit of a cell before anything was learnt: little of a scan stands out."""
+
+
 class Vgg16Trunk(nn.Module, ABC):
     """The 13 convolutions, and what every network on them can do.
 
@@ -103,6 +107,11 @@ class Vgg16Trunk(nn.Module, ABC):
         scale = _SCALES[input_scale]
         self.register_buffer("_factor", torch.tensor(scale.factor).view(1, 3, 1, 1), False)
         self.register_buffer("_offset", torch.tensor(scale.offset).view(1, 3, 1, 1), False)
+
+    @property
+    @abstractmethod
+    def width(self) -> int:
+        """Channels of the features."""
 
     @abstractmethod
     def features(self, composite: Tensor, *, frozen_blocks: int = 0) -> Tensor:
@@ -254,6 +263,11 @@ class Vgg16Classifier(Vgg16Trunk):
         self.register_buffer("pooled_mean", torch.zeros(inputs))
         self.register_buffer("pooled_deviation", torch.ones(inputs))
 
+    @property
+    def width(self) -> int:
+        """Channels of block5_conv3."""
+        return self.shape.channels[-1]
+
     def features(self, composite: Tensor, *, frozen_blocks: int = 0) -> Tensor:
         """Features of block5_conv3 after ReLU, (N, channels, rows / 16, columns / 16)."""
         return self.block_features(composite, frozen_blocks=frozen_blocks)[-1]
@@ -345,25 +359,26 @@ class Vgg16Classifier(Vgg16Trunk):
         return twin.train(self.training)
 
 
-class LesionHead(nn.Module):
-    """Says for each cell of the map whether it holds a metastasis; used while training only.
+class CellHead(nn.Module):
+    """Says of each cell of the map what it shows; used while training only.
 
     Args:
         channels: of the features.
+        kinds: how many things a cell may show, each on its own.
 
     Examples:
-        >>> tuple(LesionHead(8)(torch.zeros(2, 8, 4, 4)).shape)
-        (2, 4, 4)
+        >>> tuple(CellHead(8, kinds=3)(torch.zeros(2, 8, 4, 4)).shape)
+        (2, 3, 4, 4)
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, *, kinds: int) -> None:
         super().__init__()
-        self.cell = nn.Conv2d(channels, 1, kernel_size=1)
+        self.cell = nn.Conv2d(channels, kinds, kernel_size=1)
         nn.init.zeros_(self.cell.weight)
         if self.cell.bias is not None:
-            nn.init.constant_(self.cell.bias, -4.0)  # cells with metastasis are rare
+            nn.init.constant_(self.cell.bias, RARE)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Logits (N, rows / 16, columns / 16) of features (N, channels, ...)."""
+        """Logits (N, kinds, rows, columns) of features (N, channels, rows, columns)."""
         logits: Tensor = self.cell(features)
-        return logits.squeeze(1)
+        return logits

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from bonescint.scan import PixelUnit
+from bonescint.scan import PixelUnit, View
 from bonescint.train.sample import Sample
 
 _Range = tuple[float, float]
+_Value = TypeVar("_Value", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,23 +52,17 @@ class ArchivePicture:
         percentile = None if rng.random() < 1 / 3 else rng.uniform(*self.saturation)
         gamma, lower = rng.uniform(*self.gamma), rng.uniform(0, self.lower_share)
         quality = int(rng.integers(*self.jpeg_quality)) if rng.random() < 0.5 else None
-        images, masks = {}, {}
+        images = {}
         for view, image in sample.scan.images():
             resized = Image.fromarray(image).resize(size, Image.Resampling.BILINEAR)
             grey = _windowed(np.asarray(resized), percentile, lower, gamma)
             images[view] = _through_jpeg(grey, quality).astype(np.float32)
-            mask = sample.mask(view)
-            if mask is not None:
-                small = Image.fromarray(mask.astype(np.uint8)).resize(
-                    size, Image.Resampling.NEAREST
-                )
-                masks[view] = np.asarray(small) > 0
-        return sample.changed(
-            images,
-            step="picture",
-            masks=None if sample.masks is None else masks,
-            unit=PixelUnit.INTENSITY,
-        )
+
+        def moved(view: View, plane: NDArray[_Value]) -> NDArray[_Value]:  # noqa: ARG001
+            picture = Image.fromarray(plane.astype(np.uint8))
+            return np.asarray(picture.resize(size, Image.Resampling.NEAREST)).astype(plane.dtype)
+
+        return sample.changed(images, step="picture", moved=moved, unit=PixelUnit.INTENSITY)
 
 
 def _windowed(

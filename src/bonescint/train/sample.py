@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bonescint.prepare import Extent, PreparedScan, resampled
 from bonescint.scan import ParameterError, PixelUnit, Scan, View
+from bonescint.train.findings import FINDINGS
+
+_Value = TypeVar("_Value", bound=np.generic)
+
+
+class PlaneMove(Protocol):
+    """Does with a mask of a view, or with its findings, what was done with its image."""
+
+    def __call__(self, view: View, plane: NDArray[_Value]) -> NDArray[_Value]:
+        """The moved plane; values are chosen, never mixed."""
+
 
 _SUBCELLS = 4
 _SUBCELL_SHARE = 0.3
@@ -25,18 +36,22 @@ class Sample:
         positive: the reference standard.
         masks: for each view a bool array of the scan's shape, true on metastases; `None`
             where nobody segmented the scan (a negative scan needs no mask).
+        findings: for each view a uint8 array of the scan's shape: what each pixel shows
+            (`findings.py`); `None` where nobody named it.
     """
 
     scan: Scan
     positive: bool
     masks: Mapping[View, NDArray[np.bool_]] | None = None
+    findings: Mapping[View, NDArray[np.uint8]] | None = None
 
     def __post_init__(self) -> None:
-        for view, mask in (self.masks or {}).items():
-            if mask.shape != self.scan.shape:
-                raise ParameterError(
-                    "masks", "Sample", f"of shape {self.scan.shape} ({view})", mask.shape
-                )
+        for name in ("masks", "findings"):
+            for view, plane in (getattr(self, name) or {}).items():
+                if plane.shape != self.scan.shape:
+                    raise ParameterError(
+                        name, "Sample", f"of shape {self.scan.shape} ({view})", plane.shape
+                    )
 
     def mask(self, view: View) -> NDArray[np.bool_] | None:
         """The mask of a view, or `None` if it has none."""
@@ -47,7 +62,7 @@ class Sample:
         images: Mapping[View, NDArray[np.float32]],
         *,
         step: str,
-        masks: Mapping[View, NDArray[np.bool_]] | None = None,
+        moved: PlaneMove | None = None,
         unit: PixelUnit | None = None,
     ) -> Sample:
         """The same patient in other images.
@@ -55,7 +70,8 @@ class Sample:
         Args:
             images: by view; a view that is not given is missing.
             step: added to the scan's history.
-            masks: that go with the images; the old ones if not given.
+            moved: does with a view's mask and findings what was done with its image; they
+                stay as they are if not given.
             unit: of the images, if it changed; pictures (INTENSITY) have no pixel spacing.
         """
         scan = self.scan.with_views(
@@ -66,8 +82,23 @@ class Sample:
         )
         if unit is PixelUnit.INTENSITY:
             scan = replace(scan, pixel_spacing_mm=None)
+
+        def along(
+            planes: Mapping[View, NDArray[_Value]] | None,
+        ) -> dict[View, NDArray[_Value]] | None:
+            if planes is None:
+                return None
+            return {
+                view: plane if moved is None else moved(view, plane)
+                for view, plane in planes.items()
+                if view in images
+            }
+
         return Sample(
-            scan=scan, positive=self.positive, masks=self.masks if masks is None else masks
+            scan=scan,
+            positive=self.positive,
+            masks=along(self.masks),
+            findings=along(self.findings),
         )
 
     @property
@@ -172,3 +203,48 @@ def _cells_of(
     parts = fine.reshape(rows, _SUBCELLS, columns, _SUBCELLS)
     covered: NDArray[np.bool_] = parts.max(axis=(1, 3)) > _SUBCELL_SHARE
     return covered
+
+
+def finding_cells(
+    sample: Sample, prepared: PreparedScan, *, rows: int, columns: int
+) -> NDArray[np.bool_] | None:
+    """What each cell of the activation map shows, by the same rule as `lesion_cells`.
+
+    Args:
+        sample: scan and findings.
+        prepared: the same scan after the recipe (its extents are used).
+        rows: cells along the composite's rows.
+        columns: cells along the composite's columns, both views together.
+
+    Returns:
+        Bool array (kinds, rows, columns), or `None` where nobody knows.
+    """
+    if sample.findings is None:
+        return None
+    cells = np.zeros((len(FINDINGS), rows, columns), dtype=bool)
+    half = columns // 2
+    for view, extent in prepared.extents.items():
+        numbers = sample.findings.get(view)
+        if numbers is not None:
+            start = 0 if view is View.ANTERIOR else half
+            cells[:, :, start : start + half] = _cells_by_number(
+                numbers, extent, rows=rows, columns=half
+            )
+    return cells
+
+
+def _cells_by_number(
+    numbers: NDArray[np.uint8], extent: Extent, *, rows: int, columns: int
+) -> NDArray[np.bool_]:
+    """Counts pixels in each part of a cell: all kinds at once."""
+    kinds, parts = len(FINDINGS), (rows * _SUBCELLS, columns * _SUBCELLS)
+    at_row, at_column = np.nonzero(numbers)
+    number = numbers[at_row, at_column].astype(np.intp) - 1
+    row = np.floor((at_row + 0.5 - extent.top) / extent.height * parts[0]).astype(np.intp)
+    column = np.floor((at_column + 0.5 - extent.left) / extent.width * parts[1]).astype(np.intp)
+    shown = (row >= 0) & (row < parts[0]) & (column >= 0) & (column < parts[1])
+    place = np.ravel_multi_index((number[shown], row[shown], column[shown]), (kinds, *parts))
+    counted = np.bincount(place, minlength=kinds * parts[0] * parts[1])
+    pixels_of_part = extent.height / parts[0] * extent.width / parts[1]
+    most = counted.reshape(kinds, rows, _SUBCELLS, columns, _SUBCELLS).max(axis=(2, 4))
+    return np.asarray(most > _SUBCELL_SHARE * pixels_of_part, dtype=bool)

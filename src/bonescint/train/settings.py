@@ -85,6 +85,8 @@ class TrainSettings:
         lesion_weight: weight of the auxiliary task (where is metastasis, cell by cell), 0
             for none. Only scans with masks, and negative ones, take part.
         lesion_positive_weight: weight of a cell with metastasis against one without.
+        finding_weight: weight of naming what cells show (`findings.py`), 0 for none. Only scans
+            whose truth names everything that stands out take part.
         transplant_share: of the positive draws that become a negative scan with one or a few of
             this scan's metastases (`transplant.py`); needs lesion masks.
         averaging_decay: of the running average of the weights that is exported, or `None`.
@@ -118,6 +120,7 @@ class TrainSettings:
     schedule: Schedule = Schedule.COSINE
     lesion_weight: float = 0.5
     lesion_positive_weight: float = 8.0
+    finding_weight: float = 0.0
     transplant_share: float = 0.0
     averaging_decay: float | None = 0.998
     gradient_limit: float | None = 1.0
@@ -194,6 +197,7 @@ _NUMBERS = (
     ("weight_decay", 0.0, 1.0),
     ("label_smoothing", 0.0, 0.5),
     ("lesion_weight", 0.0, 1e3),
+    ("finding_weight", 0.0, 1e3),
     ("transplant_share", 0.0, 1.0),
     ("lesion_positive_weight", 1e-3, 1e6),
 )

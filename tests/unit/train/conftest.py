@@ -31,7 +31,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def a_sample(number: int, *, positive: bool) -> Sample:
-    """A body of counts; a positive one has a hot spot in both views."""
+    """A body of counts; a positive one has a hot spot in both views, of kind 1, 2 or 3."""
     rng = np.random.default_rng([7, number])
     images, masks = {}, {}
     row, column = rng.integers(20, 90), rng.integers(20, 40)
@@ -52,7 +52,8 @@ def a_sample(number: int, *, positive: bool) -> Sample:
         scan_id=f"s{number}",
         acquisition=Acquisition(modality="NM"),
     )
-    return Sample(scan=scan, positive=positive, masks=masks)
+    findings = {view: mask * np.uint8(1 + number % 3) for view, mask in masks.items()}
+    return Sample(scan=scan, positive=positive, masks=masks, findings=findings)
 
 
 @pytest.fixture(scope="session")

@@ -97,6 +97,18 @@ def test_masks_move_with_the_pixels(source: ListedSource) -> None:
             assert image[mask].mean() > 5 * image[~mask].mean()
 
 
+def test_findings_move_as_the_masks_do(source: ListedSource) -> None:
+    for seed in range(10):
+        changes = [replace(change, probability=1) for change in SCAN_AUGMENTATIONS]
+        sample = augmented(source.sample(3), changes, np.random.default_rng(seed))
+        assert sample.findings is not None
+        assert sample.masks is not None
+        assert set(sample.findings) == set(sample.masks) == set(sample.scan.views)
+        for view, mask in sample.masks.items():
+            assert sample.findings[view].shape == sample.scan.shape
+            assert np.array_equal(sample.findings[view], mask * np.uint8(1))
+
+
 def test_a_picture_has_eight_bits(source: ListedSource) -> None:
     change = ArchivePicture(probability=1)
     for seed in range(8):
@@ -135,7 +147,6 @@ def test_the_papers_change_is_a_mirror_of_the_composite() -> None:
         mirrored, moved = read_settings("ibrahim2023").composite_change(
             composite, cells, np.random.default_rng(seed)
         )
-        assert moved is not None
         as_it_was = np.array_equal(mirrored, composite)
         assert as_it_was or np.array_equal(mirrored, composite[..., ::-1])
         assert np.array_equal(moved, cells if as_it_was else cells[:, ::-1])
@@ -146,7 +157,9 @@ def test_the_papers_change_is_a_mirror_of_the_composite() -> None:
 def test_mirroring_the_patient_keeps_the_sides_of_the_views() -> None:
     change = CompositeChange(swap=0, mirror_patient=1, gain=(1, 1), gamma=(1, 1))
     composite = np.arange(8, dtype=np.float32).reshape(1, 1, 8) / 8
-    mirrored, _ = change(composite, None, np.random.default_rng(1))
+    cells = np.array([[True, False, False, True]])
+    mirrored, moved = change(composite, cells, np.random.default_rng(1))
+    assert moved.tolist() == [[False, True, True, False]]
     assert (8 * mirrored).ravel().tolist() == [3, 2, 1, 0, 7, 6, 5, 4]
 
 

@@ -40,7 +40,7 @@ def a_network(seed: int = 1) -> Vgg16Cells:
 def test_a_scan_is_judged_by_the_smooth_maximum_of_its_cells() -> None:
     network = a_network()
     cells = torch.randn(3, 8, 8)
-    logits = network.classified(cells)
+    logits = network.pooled(cells)
     margin = (logits[:, 1] - logits[:, 0]).detach().double().numpy()
     by_hand = [
         1.0 * np.log(np.mean(np.exp(2.0 * scan.double().numpy()))) / 2.0 + 4.0 for scan in cells
@@ -74,7 +74,7 @@ def test_one_hot_cell_is_enough_and_its_place_does_not_matter() -> None:
     cells = torch.full((3, 8, 8), -4.0)
     cells[1, 2, 3] = 6.0
     cells[2, 7, 0] = 6.0
-    probability = network.classified(cells).softmax(dim=1)[:, 1]
+    probability = network.pooled(cells).softmax(dim=1)[:, 1]
     assert probability[0] < 0.6
     assert probability[1] > 0.95
     assert probability[1] == probability[2]
@@ -85,7 +85,7 @@ def test_the_map_alone_makes_the_answer() -> None:
     logits, maps = network.forward_with_maps(torch.rand(2, 1, 64, 64))
     assert maps.shape == (2, 2, 8, 8)
     torch.testing.assert_close(maps.sum(dim=1), torch.ones(2, 8, 8))
-    torch.testing.assert_close(network.classified(torch.logit(maps[:, 1])), logits)
+    torch.testing.assert_close(network.pooled(torch.logit(maps[:, 1])), logits)
 
 
 def test_standardised_channels_have_mean_zero_and_deviation_one() -> None:
@@ -144,6 +144,7 @@ def cell_settings(settings: TrainSettings) -> TrainSettings:
         stages=(Stage(epochs=6, rows=64),),
         head_learning_rate=1e-2,
         lesion_weight=1.0,
+        finding_weight=0.5,
         scan_augmentations=(),
     )
 

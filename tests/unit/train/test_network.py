@@ -13,8 +13,8 @@ from bonescint.model import Engine
 from bonescint.train.export import to_onnx
 from bonescint.train.network import (
     VGG16,
+    CellHead,
     InputScale,
-    LesionHead,
     Vgg16Classifier,
     Vgg16Shape,
 )
@@ -177,6 +177,6 @@ def test_frozen_blocks_keep_no_gradient() -> None:
         assert (layer.weight.grad is None) is (name[5] in "12")
 
 
-def test_the_lesion_head_begins_by_saying_no() -> None:
-    said = LesionHead(8)(torch.rand(2, 8, 4, 4))
-    assert torch.equal(said, torch.full((2, 4, 4), -4.0))
+def test_a_head_for_cells_begins_by_saying_no() -> None:
+    said = CellHead(8, kinds=3)(torch.rand(2, 8, 4, 4))
+    assert torch.equal(said, torch.full((2, 3, 4, 4), -4.0))
