@@ -172,7 +172,9 @@ class TrainSettings:
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready dictionary for the model card and the checkpoint."""
         plain = {
-            name: getattr(self, name) for name in self.__dataclass_fields__ if name not in _NESTED
+            name: getattr(self, name)
+            for name in self.__dataclass_fields__
+            if name not in _NESTED and (name not in _LATER or getattr(self, name))
         }
         return {
             **plain,
@@ -202,4 +204,6 @@ _NUMBERS = (
     ("lesion_positive_weight", 1e-3, 1e6),
 )
 _OPTIONAL = (("averaging_decay", 0.0, 1.0), ("gradient_limit", 1e-6, 1e6))
+_LATER = frozenset({"finding_weight"})
+"""Left out where off: what an earlier release finished without them is not done again."""
 _NESTED = frozenset({"recipe", "stages", "scan_augmentations", "composite_change", "shape"})
