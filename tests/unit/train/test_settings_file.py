@@ -94,3 +94,8 @@ def test_unknown_names_and_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "twice.yaml").write_text("seed: 1\nseed: 2\n", encoding="utf-8")
     with pytest.raises(InputError, match="stands twice"):
         read_settings(tmp_path / "twice.yaml")
+
+
+def test_settings_of_a_later_release_leave_what_an_earlier_one_finished() -> None:
+    assert "finding_weight" not in read_settings("ibrahim2023").to_json()
+    assert read_settings("bonescint").to_json()["finding_weight"] == 0.5
