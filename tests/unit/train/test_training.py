@@ -6,12 +6,14 @@ import csv
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import lightning.pytorch as lightning
 import numpy as np
 import onnx
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from bonescint.cohort import (
     Manifest,
@@ -24,7 +26,7 @@ from bonescint.cohort import (
 from bonescint.dicom import write_nm
 from bonescint.model import Classifier, Engine, ModelFolder, write_model_folder
 from bonescint.prepare import prepare
-from bonescint.scan import Case, InputError, OutputError, ParameterError, Split, Truth
+from bonescint.scan import Case, InputError, OutputError, ParameterError, Split, Truth, View
 from bonescint.train import training as training_module
 from bonescint.train.cached import cached_scans
 from bonescint.train.network import Vgg16Classifier
@@ -34,6 +36,8 @@ from bonescint.train.sample import ListedSource
 from bonescint.train.settings import Schedule, Stage, TrainSettings
 from bonescint.train.training import fit, initial_network, train, usual_settings
 from bonescint.train.weights import ConvolutionWeights, load_weights
+
+_Value = TypeVar("_Value", bound=np.generic)
 
 
 def state_of(network: Vgg16Classifier) -> dict[str, torch.Tensor]:
@@ -140,6 +144,11 @@ def test_scans_without_masks_train_too(
     assert all(torch.isfinite(value).all() for value in network.state_dict().values())
 
 
+def _grown(view: View, plane: NDArray[_Value]) -> NDArray[_Value]:
+    grown: NDArray[_Value] = np.kron(plane, np.ones((8, 4), dtype=plane.dtype))
+    return grown
+
+
 @pytest.fixture
 def cohort(tmp_path: Path, source: ListedSource) -> Path:
     folder = tmp_path / "cohort"
@@ -149,17 +158,11 @@ def cohort(tmp_path: Path, source: ListedSource) -> Path:
     for number, sample in enumerate(source.samples):
         name = f"s{number}"
         # A whole-body field: the reader refuses anything smaller.
-        grown = {
-            view: np.kron(image, np.ones((8, 4), dtype=np.float32))
-            for view, image in sample.scan.images()
-        }
-        scan = sample.changed(grown, step="grown", masks={}).scan
-        masks = {
-            view: np.kron(mask, np.ones((8, 4), dtype=bool))
-            for view, mask in (sample.masks or {}).items()
-        }
-        write_nm(scan, folder / f"{name}.dcm")
-        write_truth(Truth(positive=sample.positive, masks=masks), folder / f"{name}.npz")
+        images = {view: _grown(view, image) for view, image in sample.scan.images()}
+        grown = sample.changed(images, step="grown", moved=_grown)
+        write_nm(grown.scan, folder / f"{name}.dcm")
+        truth = Truth(positive=grown.positive, masks=grown.masks or {})
+        write_truth(truth, folder / f"{name}.npz")
         cases.append(
             Case(
                 scan_id=name,
