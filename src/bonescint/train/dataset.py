@@ -39,7 +39,7 @@ class Batch(NamedTuple):
         cells: float32 (N, map rows, map columns), 1 where a cell holds a metastasis.
         known: float32 (N,), 1 where the cells are known.
         findings: float32 (N, kinds, map rows, map columns), 1 where a cell shows one of that
-            kind.
+            kind; no kinds where they are not learnt.
         named: float32 (N,), 1 where the findings are known.
     """
 
@@ -175,9 +175,12 @@ class TrainingScans(Dataset[Batch]):
         side = reduction_of(settings.network)
         rows, columns = recipe.rows // side, 2 * recipe.columns // side
         cells = lesion_cells(sample, prepared, rows=rows, columns=columns)
-        findings = finding_cells(sample, prepared, rows=rows, columns=columns)
+        kinds, findings = 0, None
+        if settings.finding_weight > 0:
+            kinds = len(FINDINGS)
+            findings = finding_cells(sample, prepared, rows=rows, columns=columns)
         known, named = cells is not None, findings is not None
-        targets = np.zeros((1 + len(FINDINGS), rows, columns), dtype=bool)
+        targets = np.zeros((1 + kinds, rows, columns), dtype=bool)
         if cells is not None:
             targets[0] = cells
         if findings is not None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -16,6 +18,7 @@ from bonescint.train.dataset import (
     joined,
     resized,
 )
+from bonescint.train.findings import FINDINGS
 from bonescint.train.sample import ListedSource, Sample, finding_cells, lesion_cells
 from bonescint.train.settings import Stage, TrainSettings
 
@@ -83,6 +86,16 @@ def test_a_draw_is_the_same_each_time_and_another_in_another_epoch(
     assert tuple(batch.composites.shape) == (2, 1, 64, 64)
     assert tuple(batch.cells.shape) == (2, 4, 4)
     assert 0 <= float(batch.composites.min()) <= float(batch.composites.max()) <= 1
+
+
+def test_findings_are_looked_for_only_where_they_are_learnt(
+    source: ListedSource, settings: TrainSettings
+) -> None:
+    assert tuple(TrainingScans(source, settings)[Draw(0, 3)].findings.shape) == (1, 0, 4, 4)
+    named = TrainingScans(source, replace(settings, finding_weight=0.5))[Draw(0, 3)]
+    assert tuple(named.findings.shape) == (1, len(FINDINGS), 4, 4)
+    assert float(named.named) == 1
+    assert torch.equal(named.findings.amax(dim=1), named.cells)
 
 
 def test_plain_scans_are_the_recipe(source: ListedSource, settings: TrainSettings) -> None:
