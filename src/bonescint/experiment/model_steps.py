@@ -83,6 +83,7 @@ class ModelSteps:
                 device=self.device,
                 cache=self.paths.root / "scans",
                 name=name,
+                measure_test=False,  # `predicting` reads it, once
             )
 
         return Step(

@@ -41,6 +41,7 @@ from bonescint.train.sample import ScanSource
 from bonescint.train.settings import TrainSettings
 from bonescint.train.weights import ConvolutionWeights
 
+MEASURED = (Split.VALIDATION, Split.TEST)
 _LIKENESS_SCANS = 1000
 SIMULATED = "simulated scans only"
 _LIMITATIONS = {
@@ -70,6 +71,7 @@ class Outcome:
         weights: that it began with.
         name: of the model.
         version: of the model.
+        measured: the splits whose figures the card gives.
     """
 
     cohort: Manifest
@@ -78,6 +80,7 @@ class Outcome:
     weights: ConvolutionWeights
     name: str
     version: str
+    measured: tuple[Split, ...] = MEASURED
 
 
 def judged_by(engine: Engine, source: ScanSource, settings: TrainSettings) -> Judged:
@@ -112,7 +115,7 @@ def write_outcome(network: Vgg16Trunk, outcome: Outcome, target: Path) -> ModelF
             judged, temperature=temperature, operating_point=operating_point
         )
         metrics: tuple[Metric, ...] = ()
-        for split in (Split.VALIDATION, Split.TEST):
+        for split in outcome.measured:
             labels = set(outcome.sources[split].labels) if split in outcome.sources else set()
             if len(labels) < 2:
                 continue

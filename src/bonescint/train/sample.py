@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bonescint.prepare import Extent, PreparedScan, resampled
+from bonescint.prepare import Extent, PreparedScan
 from bonescint.scan import ParameterError, PixelUnit, Scan, View
 from bonescint.train.findings import FINDINGS
 
@@ -190,19 +190,10 @@ def lesion_cells(
         if mask is None or not mask.any():
             continue
         start = 0 if view is View.ANTERIOR else half
-        cells[:, start : start + half] = _cells_of(mask, extent, rows=rows, columns=half)
+        cells[:, start : start + half] = _cells_by_number(
+            mask.astype(np.uint8), extent, kinds=1, rows=rows, columns=half
+        )[0]
     return cells
-
-
-def _cells_of(
-    mask: NDArray[np.bool_], extent: Extent, *, rows: int, columns: int
-) -> NDArray[np.bool_]:
-    fine = resampled(
-        mask.astype(np.float32), extent, rows=rows * _SUBCELLS, columns=columns * _SUBCELLS
-    )
-    parts = fine.reshape(rows, _SUBCELLS, columns, _SUBCELLS)
-    covered: NDArray[np.bool_] = parts.max(axis=(1, 3)) > _SUBCELL_SHARE
-    return covered
 
 
 def finding_cells(
@@ -228,16 +219,16 @@ def finding_cells(
         if numbers is not None:
             start = 0 if view is View.ANTERIOR else half
             cells[:, :, start : start + half] = _cells_by_number(
-                numbers, extent, rows=rows, columns=half
+                numbers, extent, kinds=len(FINDINGS), rows=rows, columns=half
             )
     return cells
 
 
 def _cells_by_number(
-    numbers: NDArray[np.uint8], extent: Extent, *, rows: int, columns: int
+    numbers: NDArray[np.uint8], extent: Extent, *, kinds: int, rows: int, columns: int
 ) -> NDArray[np.bool_]:
-    """Counts pixels in each part of a cell: all kinds at once."""
-    kinds, parts = len(FINDINGS), (rows * _SUBCELLS, columns * _SUBCELLS)
+    """Counts pixels in each part of a cell: kinds 1, 2... at once, to (kinds, rows, columns)."""
+    parts = (rows * _SUBCELLS, columns * _SUBCELLS)
     at_row, at_column = np.nonzero(numbers)
     number = numbers[at_row, at_column].astype(np.intp) - 1
     row = np.floor((at_row + 0.5 - extent.top) / extent.height * parts[0]).astype(np.intp)

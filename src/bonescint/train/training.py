@@ -25,7 +25,7 @@ from bonescint.train.dataset import BalancedBatches, plain_loader, resized, trai
 from bonescint.train.learner import Learner
 from bonescint.train.network import VGG16, Vgg16Shape, Vgg16Trunk
 from bonescint.train.networks import new_network
-from bonescint.train.outcome import Outcome, write_outcome
+from bonescint.train.outcome import MEASURED, Outcome, write_outcome
 from bonescint.train.ranks import Ranks
 from bonescint.train.run import Checkpoints, RunFolder, quiet_lightning
 from bonescint.train.sample import ScanSource
@@ -53,6 +53,7 @@ def train(
     name: str | None = None,
     version: str = "1",
     tracking: Tracking = Tracking.NONE,
+    measure_test: bool = True,
 ) -> ModelFolder:
     """Train on a cohort and write a model folder.
 
@@ -72,13 +73,15 @@ def train(
         name: of the model; the folder's name if not given.
         version: of the model.
         tracking: what follows the training, beside `<out>.run/epochs.csv`.
+        measure_test: read the test split for the model card. A study says no: it reads that
+            split itself, once.
 
     Under torchrun or SLURM, processes train together (each takes its share of every batch), and the
     first one writes.
 
     Returns:
         The model folder, with calibration, operating point and figures measured on the
-        validation split, and figures on the test split if there is one.
+        validation split, and on the test split if there is one and it is to be measured.
 
     Raises:
         InputError: a cohort that cannot be learnt from, or an unreadable file; the row is named.
@@ -127,6 +130,7 @@ def train(
             weights=first_weights,
             name=name or target.name,
             version=version,
+            measured=MEASURED if measure_test else MEASURED[:1],
         ),
         target,
     )
