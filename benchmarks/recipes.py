@@ -7,24 +7,27 @@
 Every recipe is trained with all its epochs at half its own resolution, and judged on the test
 cohorts: area under the ROC curve and the pointing game (share of the positive scans whose
 map's highest value lies on a metastasis, in either view), exact and within 25 mm. A row is added
-to `recipes.csv` for each; what is there already is not done again.
+to `recipes.csv` for each; what is there already is not done again. A test cohort with scans of
+centre C adds to `benchmarks/external-uses.csv`. At the end: mean and range over the seeds.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
+import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from sklearn.metrics import roc_auc_score
 
 from bonescint.cohort import Manifest, read_manifest, read_truth
 from bonescint.dicom import read
 from bonescint.evaluate.localisation import ViewEvidence, localise
+from bonescint.experiment.external_uses import ExternalUse, note_external_use
 from bonescint.explain import map_on_grid
 from bonescint.model import Classifier, ModelFolder
 from bonescint.scan import Prediction, Scan, Truth, View
@@ -77,6 +80,23 @@ def judged(folder: ModelFolder, cohort: Manifest) -> tuple[float, float, float]:
     return float(roc_auc_score(labels, probabilities)), float(exact), float(near)
 
 
+def summarised(table: Path) -> str:
+    """Mean and range over the seeds of each recipe, resolution and cohort; one line each."""
+    found = pd.read_csv(table)
+    lines = []
+    for (recipe, rows, test), group in found.groupby(["recipe", "rows", "test"], sort=False):
+        figures = ", ".join(
+            f"{words} {group[name].mean():.3f} ({group[name].min():.3f} to {group[name].max():.3f})"
+            for words, name in (
+                ("AUC", "roc_auc"),
+                ("pointing", "pointing"),
+                ("within 25 mm", "pointing_near"),
+            )
+        )
+        lines.append(f"{recipe}, {rows} rows, {len(group)} seeds, {test}: {figures}")
+    return "\n".join(lines)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train, judge, write."""
     parser = argparse.ArgumentParser(description="Training recipes at half resolution.")
@@ -85,38 +105,74 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--settings", action="append", required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument("--rows", type=int, default=256)
-    parser.add_argument("--epochs", type=int, default=None)
+    parser.add_argument("--epochs", type=int, default=None, help="the recipe's own if not given")
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--weights", type=Path, default=None)
+    parser.add_argument("--external", nargs="*", default=["C"], help="centres whose use is noted")
+    parser.add_argument("--external-uses", type=Path, default=Path("benchmarks/external-uses.csv"))
     options = parser.parse_args(arguments)
     options.work.mkdir(parents=True, exist_ok=True)
     table = options.work / "recipes.csv"
-    done = table.read_text(encoding="utf-8") if table.is_file() else ""
-    for name in options.settings:
-        for seed in options.seeds:
-            model = f"{Path(name).stem}-{options.rows}-{seed}"
+    for seed in options.seeds:
+        for name in options.settings:
+            recipe = Path(name).stem
             settings = halved(
                 read_settings(name), rows=options.rows, epochs=options.epochs, seed=seed
             )
+            left = [test for test in options.test if not is_done(table, recipe, settings, test)]
+            if not left:
+                continue
             start = time.perf_counter()
             folder = train(
                 options.manifest,
-                options.work / model,
+                options.work / f"{recipe}-{options.rows}-{seed}",
                 settings=settings,
                 weights=options.weights,
                 cache=options.work / "scans",
                 progress=False,
+                measure_test=False,
             )
             minutes = (time.perf_counter() - start) / 60
-            for test in options.test:
-                key = f"{model},{test}"
-                if key in done:
-                    continue
-                found = judged(folder, read_manifest(test))
-                row = [model, test, *(f"{value:.4f}" for value in found), f"{minutes:.1f}"]
-                with table.open("a", newline="", encoding="utf-8") as stream:
-                    csv.writer(stream).writerow(row)
-                print(f"{key}: AUC {found[0]:.3f}, pointing {found[1]:.3f}, near {found[2]:.3f}")
+            for test in left:
+                cohort = read_manifest(test)
+                area, exact, near = judged(folder, cohort)
+                row = {
+                    "recipe": recipe,
+                    "rows": settings.recipe.rows,
+                    "seed": seed,
+                    "epochs": settings.epochs,
+                    "test": test,
+                    "roc_auc": f"{area:.4f}",
+                    "pointing": f"{exact:.4f}",
+                    "pointing_near": f"{near:.4f}",
+                    "minutes": f"{minutes:.1f}",
+                }
+                pd.DataFrame([row]).to_csv(table, mode="a", header=not table.is_file(), index=False)
+                scored = sorted({case.centre for case in cohort.cases} & set(options.external))
+                if scored:
+                    use = ExternalUse(
+                        study=f"recipes at {settings.recipe.rows} rows",
+                        model=folder.card.name,
+                        centres=" ".join(scored),
+                        settings=recipe,
+                        seed=str(seed),
+                        model_sha256=folder.sha256[:12],
+                        manifest_sha256=hashlib.sha256(test.read_bytes()).hexdigest()[:12],
+                        roc_auc=row["roc_auc"],
+                    )
+                    note_external_use(options.external_uses, use)
+                print(f"{recipe}, seed {seed}, {test}: AUC {area:.3f}", flush=True)
+    print(summarised(table))
+
+
+def is_done(table: Path, recipe: str, settings: TrainSettings, test: Path) -> bool:
+    """Whether the table has a row for it."""
+    if not table.is_file():
+        return False
+    found = pd.read_csv(table)
+    same = (found["recipe"] == recipe) & (found["rows"] == settings.recipe.rows)
+    same &= (found["seed"] == settings.seed) & (found["epochs"] == settings.epochs)
+    return bool((same & (found["test"] == str(test))).any())
 
 
 if __name__ == "__main__":

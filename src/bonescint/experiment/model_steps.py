@@ -6,7 +6,6 @@ import csv
 import hashlib
 import json
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from bonescint.cohort import Manifest
 from bonescint.evaluate import Resampling
 from bonescint.experiment.evaluating import EvaluationSettings
 from bonescint.experiment.evaluation_run import evaluate
+from bonescint.experiment.external_uses import ExternalUse, note_external_use
 from bonescint.experiment.map_sanity import map_sanity, write_map_sanity
 from bonescint.experiment.plan import ModelPlan, Study
 from bonescint.experiment.robustness import chosen, robustness
@@ -155,28 +155,17 @@ class ModelSteps:
     def note_external(self, name: str, centres: list[str], area: str) -> None:
         """Add a row to the table of scorings of external centres."""
         plan = self.study.models[name]
-        row = [
-            datetime.now(UTC).isoformat(timespec="seconds"),
-            self.study.name,
-            name,
-            " ".join(centres),
-            plan.settings or "given model",
-            str(_settings_of(plan).seed if plan.folder is None else ""),
-            ModelFolder.load(self.folder(name)).sha256[:12],
-            fingerprint(self.paths.manifest)[:12],
-            area,
-        ]
-        new = not self.external_uses.is_file()
-        try:
-            self.external_uses.parent.mkdir(parents=True, exist_ok=True)
-            with self.external_uses.open("a", newline="", encoding="utf-8") as stream:
-                writer = csv.writer(stream)
-                if new:
-                    writer.writerow(_EXTERNAL_COLUMNS)
-                writer.writerow(row)
-        except OSError as error:
-            problem = f"{self.external_uses}: cannot be written ({os_reason(error)})."
-            raise OutputError(problem) from error
+        use = ExternalUse(
+            study=self.study.name,
+            model=name,
+            centres=" ".join(centres),
+            settings=plan.settings or "given model",
+            seed=str(_settings_of(plan).seed if plan.folder is None else ""),
+            model_sha256=ModelFolder.load(self.folder(name)).sha256[:12],
+            manifest_sha256=fingerprint(self.paths.manifest)[:12],
+            roc_auc=area,
+        )
+        note_external_use(self.external_uses, use)
 
     def worsening(self, name: str) -> Step:
         """Read a sample of the test split under worse conditions."""
@@ -225,12 +214,6 @@ class ModelSteps:
             outputs=[paths.map_sanity(name)],
             work=work,
         )
-
-
-_EXTERNAL_COLUMNS = (
-    "when", "study", "model", "centres", "settings", "seed", "model_sha256", "manifest_sha256",
-    "roc_auc",
-)  # fmt: skip
 
 
 def _settings_of(plan: ModelPlan) -> Any:
