@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -47,6 +47,7 @@ class Batch:
         recipe: the model's.
         total: number of inputs, refused ones included.
         progress: called with the number done and the total.
+        scan_ids: what scans are called, by file or folder, where not by a hash of their UIDs.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Batch:
         recipe: Recipe,
         total: int,
         progress: Callable[[int, int], None] | None,
+        scan_ids: Mapping[Path, str],
     ) -> None:
         self.classified: list[ClassifiedScan] = []
         self.refused: list[Refusal] = []
@@ -67,6 +69,7 @@ class Batch:
         self._recipe = recipe
         self._total = total
         self._progress = progress
+        self._scan_ids = scan_ids
         self._width = _SMALL_COPY if total <= _MANY_SCANS else _SMALL_COPY_OF_MANY
         self._seen: dict[str, dict[frozenset[str], str]] = {}
 
@@ -115,7 +118,7 @@ class Batch:
     def _predicted(
         self, study: StudyFiles, ready: ReadyScan, pool: Pool, classifier: Classifier
     ) -> _Drawn:
-        ready = self._told_apart(study, ready)
+        ready = self._called(study, self._told_apart(study, ready))
         prediction = classifier.predict_prepared(ready.prepared, warnings=ready.warnings)
         order = DrawOrder(
             prediction=prediction,
@@ -128,6 +131,14 @@ class Batch:
         record = {**result.to_json(), **ready.facts, "prediction": prediction.to_json()}
         thumbnail = pool.submit(draw, ready.packed_scan, order)
         return _Drawn(result=result, record=record, thumbnail=thumbnail)
+
+    def _called(self, study: StudyFiles, ready: ReadyScan) -> ReadyScan:
+        """By the name that the caller has for its file or folder, if there is one."""
+        first = study.files[0]
+        name = self._scan_ids.get(first, self._scan_ids.get(first.parent))
+        if name is None:
+            return ready
+        return replace(ready, prepared=replace(ready.prepared, scan_id=name))
 
     def _told_apart(self, study: StudyFiles, ready: ReadyScan) -> ReadyScan:
         """One row a scan: the same content given twice is refused, not overwritten.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import metadata
@@ -45,6 +45,7 @@ def classify(
     device: str = "cpu",
     timeout_s: float = 180.0,
     progress: Callable[[int, int], None] | None = None,
+    scan_ids: Mapping[Path, str] | None = None,
 ) -> ClassifySummary:
     """Classify scans and write the results: tables, a picture each, and a page of them all.
 
@@ -66,6 +67,8 @@ def classify(
         device: `"cpu"`, `"gpu"` or `"auto"`.
         timeout_s: after so many seconds with one scan a worker is ended.
         progress: called with the number of studies done and of all.
+        scan_ids: what a cohort calls the scans, by file or by the folder of a study's files;
+            a scan that is not among them is called by a hash of its UIDs.
 
     Returns:
         What was classified and what was refused, and why.
@@ -104,6 +107,7 @@ with configs/metadata.json.
             recipe=folder.card.recipe,
             total=len(found.studies) + len(found.refused),
             progress=progress,
+            scan_ids=scan_ids or {},
         )
         for error in found.refused:
             batch.refuse(error, source=error.source)

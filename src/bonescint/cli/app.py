@@ -15,7 +15,7 @@ from bonescint.cli.cohort_app import cohort_app
 from bonescint.cli.evaluate_app import EVALUATE, evaluate_command
 from bonescint.cli.experiment_app import experiment_app
 from bonescint.cli.model_app import model_app
-from bonescint.cli.options import CONTEXT, path
+from bonescint.cli.options import CONTEXT, Follow, path
 from bonescint.cli.readers_app import readers_app
 from bonescint.cli.simulate_app import simulate_app
 from bonescint.cli.study_app import study_app
@@ -105,14 +105,6 @@ class Device(StrEnum):
     CPU = "cpu"
     GPU = "gpu"
     AUTO = "auto"
-
-
-class Follow(StrEnum):
-    """What follows a training."""
-
-    NONE = "none"
-    TENSORBOARD = "tensorboard"
-    MLFLOW = "mlflow"
 
 
 Sources = Annotated[

@@ -7,14 +7,15 @@ from typing import Annotated
 
 import typer
 
-from bonescint.cli.options import CONTEXT, path
+from bonescint.cli.options import CONTEXT, Follow, path
 
 _EXPERIMENT = """Whole studies: train, validate, test on the external centre, explain, report.
 
 Needs the extras: pip install 'bonescint[evaluate,simulate,train]'"""
 _RUN = """Run a whole study; stopped, the same command goes on where it was.
 
-STUDY is the name of a study that travels with the package (ibrahim2023) or a YAML file:
+STUDY is the name of a study that travels with the package (ibrahim2023, also written
+studies/ibrahim2023.yaml) or a YAML file:
 
 \b
   name: mine
@@ -36,12 +37,21 @@ Written to the run folder:
   models/                   a model folder each, with logs and checkpoints in NAME.run
   predictions/              scan_id, mbd_probability; maps and a picture a scan
   evaluation/               a report, figures (PNG, SVG) and tables (CSV) for each model
+  figures/, tables/         those of report.html as files
   external-uses.csv         every scoring of an external centre
 
 \b
 Examples:
-  bonescint experiment run ibrahim2023 --out runs/ibrahim2023 --weights vgg16.h5
+  bonescint experiment run ibrahim2023 --weights vgg16.h5
   bonescint experiment run mine.yaml --out runs/mine --device gpu"""
+_METADATA = """Write a file with every topic of CLAIM 2020 and STARD 2015, to be filled by people.
+
+Name it in the study (metadata: study-metadata.yaml). What the run knows it fills itself; what a
+person writes takes precedence.
+
+\b
+Example:
+  bonescint experiment metadata study-metadata.yaml"""
 _COMPARE = """Compare models of two runs on the scans that both have, with paired tests.
 
 \b
@@ -59,7 +69,10 @@ def _all_experiments() -> None:
 @experiment_app.command("run", help=_RUN, short_help="Run a whole study, or go on with it.")
 def _run(
     study: Annotated[str, typer.Argument(help="Name or YAML file.", show_default=False)],
-    out: Annotated[Path, typer.Option("--out", "-o", parser=path, help="Run folder.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", parser=path, help="Run folder.", show_default="runs/NAME"),
+    ] = None,
     weights: Annotated[
         Path | None,
         typer.Option(
@@ -79,12 +92,32 @@ def _run(
         typer.Option(parser=path, help="Table that every scoring of an external centre goes to.",
                      show_default="in the run folder"),
     ] = None,
+    track: Annotated[
+        Follow, typer.Option(help="Follow the trainings in tensorboard or mlflow, too.")
+    ] = Follow.NONE,
 ) -> None:  # fmt: skip
     from bonescint.cli.experimenting import run_study
 
     run_study(
-        study, out, weights=weights, device=device, workers=workers, external_uses=external_uses
+        study,
+        out,
+        weights=weights,
+        device=device,
+        workers=workers,
+        external_uses=external_uses,
+        tracking=track.value,
     )
+
+
+@experiment_app.command("metadata", help=_METADATA, short_help="A file for what people know.")
+def _metadata(
+    out: Annotated[Path, typer.Argument(parser=path, help="File to write.")] = Path(
+        "study-metadata.yaml"
+    ),
+) -> None:
+    from bonescint.cli.experimenting import write_metadata_template
+
+    write_metadata_template(out)
 
 
 @experiment_app.command("compare", help=_COMPARE, short_help="Two runs side by side.")

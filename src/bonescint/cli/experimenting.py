@@ -6,17 +6,18 @@ from pathlib import Path
 
 from bonescint.cli.console import clear_failures, messages_console
 from bonescint.report import displayable
-from bonescint.scan import InputError
+from bonescint.scan import InputError, OutputError, os_reason
 
 
 def run_study(
     study: str,
-    out: Path,
+    out: Path | None,
     *,
     weights: Path | None,
     device: str,
     workers: int | None,
     external_uses: Path | None,
+    tracking: str,
 ) -> None:
     """Run a study and say where its report is."""
     with clear_failures():
@@ -25,16 +26,33 @@ def run_study(
         if weights is not None and not weights.exists():
             raise InputError(weights, "no such file or folder", "Check the path")
         console = messages_console()
+        plan = read_study(study)
         paths = run_experiment(
-            read_study(study),
-            out,
+            plan,
+            Path("runs") / plan.name if out is None else out,
             weights=weights,
             device=device,
             workers=workers,
             external_uses=external_uses,
+            tracking=tracking,
             tell=lambda text: console.print(displayable(f"{text} ..."), soft_wrap=True),
         )
         console.print(displayable(f"The report is {paths.report}."), soft_wrap=True)
+
+
+def write_metadata_template(out: Path) -> None:
+    """Write a file to be filled, never over one that is there."""
+    with clear_failures():
+        from bonescint.experiment import metadata_template
+
+        if out.exists():
+            raise OutputError(f"{out}: is there already. Choose another place.")
+        text = metadata_template()
+        try:
+            out.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise OutputError(f"{out}: cannot be written ({os_reason(error)}).") from error
+        messages_console().print(displayable(f"Fill in {out}."), soft_wrap=True)
 
 
 def run_comparison(first: Path, second: Path, out: Path) -> None:

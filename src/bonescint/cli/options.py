@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 
 import typer
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+class Follow(StrEnum):
+    """What follows a training."""
+
+    NONE = "none"
+    TENSORBOARD = "tensorboard"
+    MLFLOW = "mlflow"
 
 
 def path(given: str) -> Path:

@@ -43,7 +43,8 @@ class YamlShelf:
         """The text of a file by its name here, or by its path.
 
         Args:
-            name: one of `names()`, or a path that ends in `.yaml` or `.yml`.
+            name: one of `names()`, or a path that ends in `.yaml` or `.yml`; a path such as
+                `studies/ibrahim2023.yaml` that is no file means the one that is kept here.
 
         Returns:
             The text, and what to call it in errors.
@@ -53,6 +54,9 @@ class YamlShelf:
             InputError: a file that is not there or cannot be read.
         """
         path = Path(name)
+        if path.suffix in _SUFFIXES and path.parent.name == self.folder and not path.exists():
+            name = path.stem if path.stem in self.names() else name
+            path = Path(name)
         if path.suffix not in _SUFFIXES:
             if str(name) not in self.names():
                 known = f"one of {', '.join(self.names())}, or a path that ends in .yaml"

@@ -3,6 +3,7 @@
 Floor 5 of the house.
 """
 
+from bonescint.experiment.checklist import metadata_template
 from bonescint.experiment.compare_runs import compare_runs
 from bonescint.experiment.evaluating import Evaluation, EvaluationSettings, evaluate_joined
 from bonescint.experiment.evaluation_run import evaluate
@@ -23,6 +24,7 @@ __all__ = [
     "evaluate",
     "evaluate_joined",
     "join",
+    "metadata_template",
     "read_predictions",
     "read_study",
     "run_experiment",

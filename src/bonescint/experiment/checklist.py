@@ -164,6 +164,29 @@ def topics() -> tuple[str, ...]:
     )
 
 
+def metadata_template() -> str:
+    """A file for what people write about a study: every topic, with the items it fills.
+
+    Examples:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = Path(folder) / "study-metadata.yaml"
+        ...     _ = file.write_text(metadata_template(), encoding="utf-8")
+        ...     read_metadata(file)
+        {}
+    """
+    asked: dict[str, list[str]] = {}
+    for name in checklist_names():
+        checklist = read_checklist(name)
+        for item in checklist.items:
+            asked.setdefault(item.topic, []).append(f"{checklist.name} {item.item}: {item.text}")
+    lines = ["# What people know of a study, by topic; what the run knows it fills itself.", ""]
+    for topic, texts in asked.items():
+        lines += [f"# {text}" for text in texts]
+        lines += [f"{topic}:", ""]
+    return "\n".join(lines)
+
+
 def read_metadata(path: Path | str) -> dict[str, str]:
     """What people write about a study: a text for each topic.
 

@@ -40,6 +40,7 @@ class ModelSteps:
         device: where models are trained and run.
         workers: processes that read.
         external_uses: table of the scorings of external centres.
+        tracking: what follows the trainings, by its name.
     """
 
     study: Study
@@ -50,6 +51,7 @@ class ModelSteps:
     device: str
     workers: int | None
     external_uses: Path
+    tracking: str
 
     def folder(self, name: str) -> Path:
         """The model folder: the one that was given, or the one that is trained here."""
@@ -73,7 +75,7 @@ class ModelSteps:
         def work() -> None:
             if plan.folder is not None:
                 return
-            from bonescint.train import train
+            from bonescint.train import Tracking, train
 
             train(
                 self.paths.manifest,
@@ -83,6 +85,7 @@ class ModelSteps:
                 device=self.device,
                 cache=self.paths.root / "scans",
                 name=name,
+                tracking=Tracking(self.tracking),
                 measure_test=False,  # `predicting` reads it, once
             )
 
@@ -106,6 +109,7 @@ class ModelSteps:
                 model=self.folder(name),
                 device=self.device if self.device != "auto" else "cpu",
                 workers=self.workers,
+                scan_ids={self.cohort.path(case): case.scan_id for case in cases},
             )
             rows = [[one.scan_id, repr(one.mbd_probability)] for one in summary.results]
             write_rows(self.paths.predictions(name), ["scan_id", "mbd_probability"], rows)
@@ -150,7 +154,10 @@ class ModelSteps:
     def judged_by(self) -> EvaluationSettings:
         """How every model is judged."""
         resampling = Resampling(resamples=self.study.resamples)
-        return EvaluationSettings(rule=self.study.rule, resampling=resampling)
+        # A model that collapsed to a constant is a result of the study.
+        return EvaluationSettings(
+            rule=self.study.rule, resampling=resampling, constant_allowed=True
+        )
 
     def note_external(self, name: str, centres: list[str], area: str) -> None:
         """Add a row to the table of scorings of external centres."""

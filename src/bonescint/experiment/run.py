@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import platform
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import bonescint
+from bonescint.classify.workers import available_cores
 from bonescint.cohort import (
     Manifest,
     check_cohort,
@@ -16,15 +20,21 @@ from bonescint.cohort import (
     read_protocol,
     simulate_cohort,
 )
-from bonescint.experiment.model_steps import ModelSteps, fingerprint
+from bonescint.experiment.model_steps import ModelSteps, fingerprint, write_rows
 from bonescint.experiment.plan import Study
+from bonescint.experiment.preflight import require_sound, require_studyable
 from bonescint.experiment.run_paths import RunPaths
 from bonescint.experiment.steps import Ledger, Step
 from bonescint.experiment.study_report import write_study_report
-from bonescint.scan import InputError, OutputError, Split, os_reason
+from bonescint.scan import InputError, OutputError, os_reason
 
 EXTERNAL_USES = "external-uses.csv"
 """A row for every scoring of an external centre."""
+
+_NAMED = 20
+_LIBRARIES = (
+    "numpy", "scipy", "pydicom", "onnx", "openvino", "torch", "lightning", "nncf", "matplotlib",
+)  # fmt: skip
 
 Tell = Callable[[str], None]
 
@@ -37,37 +47,43 @@ def run_experiment(
     device: str = "cpu",
     workers: int | None = None,
     external_uses: Path | None = None,
+    tracking: str = "none",
     tell: Tell | None = None,
 ) -> RunPaths:
     """Run a study; what is done already is not done again.
 
     Args:
         study: as `read_study` gives it.
-        out: the run folder: `study.json`, `models/`, `predictions/`, `evaluation/`,
-            `report.html`, `report.pdf`.
+        out: the run folder: `study.json`, `splits.csv`, `models/`, `predictions/`,
+            `evaluation/`, `figures/`, `tables/`, `report.html`, `report.pdf`.
         weights: ImageNet's weights for models that name none; fetched if `None`.
         device: where models are trained and run.
         workers: processes that simulate and read.
         external_uses: table to which every scoring of an external centre is added;
             `external-uses.csv` in the run folder if `None`.
+        tracking: what follows the trainings: `"none"`, `"tensorboard"` or `"mlflow"`.
         tell: told what is being done.
 
     Returns:
         Where everything is.
 
     Raises:
-        InputError: a cohort that cannot be studied, every row named, before any training.
+        InputError: a cohort that cannot be studied, every row named, or a file of the study
+            that is missing or wrong; before any training.
         OutputError: the run folder cannot be written.
         KeyboardInterrupt: stopped; the same call goes on.
     """
     root = Path(out)
     say: Tell = tell or (lambda _: None)
     ledger = Ledger(root / "steps")
-    _write_study(study, root)
+    study = _at_home_anywhere(study)
+    require_sound(study)
     say("Cohort")
     paths = RunPaths(root=root, manifest=_cohort(study, root, ledger, workers))
     cohort = read_manifest(paths.manifest)
-    _require_studyable(cohort, paths.manifest)
+    require_studyable(study, cohort, paths.manifest)
+    _write_study(study, paths)
+    _write_splits(cohort, paths.splits)
     ledger.do(_check_step(paths, cohort, workers))
     steps = ModelSteps(
         study=study,
@@ -78,6 +94,7 @@ def run_experiment(
         device=device,
         workers=workers,
         external_uses=external_uses or root / EXTERNAL_USES,
+        tracking=tracking,
     )
     for name in study.models:
         say(f"Training {name}")
@@ -92,7 +109,9 @@ def run_experiment(
         say(f"Maps of {name} against random weights")
         ledger.do(steps.checking_maps(name))
     say("Report")
-    write_study_report(study, paths, cohort, ledger_seconds(steps))
+    missing = write_study_report(study, paths, cohort, ledger_seconds(steps))
+    if missing:
+        say(f"No report.pdf: {missing}")
     return paths
 
 
@@ -107,10 +126,26 @@ def ledger_seconds(steps: ModelSteps) -> dict[str, float]:
     return found
 
 
-def _write_study(study: Study, root: Path) -> None:
+def _write_splits(cohort: Manifest, path: Path) -> None:
+    rows = [[c.scan_id, c.centre, c.split.value, str(int(c.positive))] for c in cohort.cases]
+    write_rows(path, ["scan_id", "centre", "split", "label"], rows)
+
+
+def _software() -> dict[str, str]:
+    """Versions of what takes part, by name."""
+    found = {"bonescint": bonescint.__version__, "python": platform.python_version()}
+    for name in _LIBRARIES:
+        with suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
+
+
+def _write_study(study: Study, paths: RunPaths) -> None:
+    root = paths.root
     content = {
         "study": study_content(study),
-        "software": {"bonescint": bonescint.__version__},
+        "software": _software(),
+        "manifest_sha256": fingerprint(paths.manifest),
         "notice": "Research use only. Not a medical device.",
     }
     try:
@@ -120,6 +155,13 @@ def _write_study(study: Study, root: Path) -> None:
         beside.replace(root / "study.json")
     except OSError as error:
         raise OutputError(f"{root}: cannot be written ({os_reason(error)}).") from error
+
+
+def _at_home_anywhere(study: Study) -> Study:
+    """With the whole path of its manifest: run folders are compared from elsewhere."""
+    if study.cohort.manifest is None:
+        return study
+    return replace(study, cohort=replace(study.cohort, manifest=study.cohort.manifest.resolve()))
 
 
 def study_content(study: Study) -> dict[str, Any]:
@@ -132,8 +174,6 @@ def study_content(study: Study) -> dict[str, Any]:
 def _cohort(study: Study, root: Path, ledger: Ledger, workers: int | None) -> Path:
     plan = study.cohort
     if plan.manifest is not None:
-        if not plan.manifest.is_file():
-            raise InputError(plan.manifest, "no such file", "Check the study's cohort")
         return plan.manifest
     protocol = read_protocol(plan.protocol)
     manifest = root / "cohort" / "manifest.csv"
@@ -158,26 +198,16 @@ def _cohort(study: Study, root: Path, ledger: Ledger, workers: int | None) -> Pa
     return manifest
 
 
-def _require_studyable(cohort: Manifest, path: Path) -> None:
-    """Every split that the study needs has scans of both classes."""
-    for split in Split:
-        cases = cohort.split(split)
-        positive = sum(case.positive for case in cases)
-        if not cases or positive in (0, len(cases)):
-            problem = (
-                f"split {split.value}, column label: {positive} of {len(cases)} scans are positive"
-            )
-            raise InputError(path, problem, "A study needs both classes in every split")
-
-
 def _check_step(paths: RunPaths, cohort: Manifest, workers: int | None) -> Step:
     """Table 1, leakage, duplicates; errors stop the study before any training."""
 
     def check() -> None:
-        report = check_cohort(paths.manifest, workers=workers or 1)
+        report = check_cohort(paths.manifest, workers=workers or min(available_cores(), 8))
         report.write(paths.check)
         if report.errors:
-            named = "; ".join(str(finding) for finding in report.errors[:20])
+            named = "; ".join(str(finding) for finding in report.errors[:_NAMED])
+            if len(report.errors) > _NAMED:
+                named += f"; and {len(report.errors) - _NAMED} more, in {paths.check}"
             raise InputError(paths.manifest, named, "Correct the cohort")
 
     return Step(

@@ -36,7 +36,9 @@ def run_facts(
             {name: f"recipe {folder.card.recipe.identifier}" for name, folder in cards.items()}
         ),
         "data_elements": "anterior and posterior whole-body view of each scan; label of the scan",
-        "deidentification": "scans are called by a keyed hash; no identifier reaches the run",
+        "deidentification": "simulated: there is no patient behind a scan"
+        if study.cohort.protocol
+        else "",
         "missing_data": _left_out(models),
         "partitions": f"by the manifest: {_splits(cohort)}",
         "disjointness": f"patients ({patients}): none is in two splits, which is checked",
@@ -60,7 +62,7 @@ def run_facts(
         "robustness": "the same scans with fewer counts, blurred, shifted, turned, views exchanged "
         "or missing",
         "external_test": f"centres {', '.join(external)}" if external else "",
-        "flow": "section Cohort",
+        "flow": "section Cohort: to the reference standard, and through each index test",
         "demographics": _demographics(cohort.cases),
         "performance": "validation: in the model cards; test: section Performance",
         "accuracy": _by_model(
@@ -69,12 +71,13 @@ def run_facts(
                 for name, results in models.items()
             }
         ),
-        "failures": "the report of each model shows false positives and false negatives",
+        "failures": "section Explanation shows wrong calls; the report of each model shows more",
         "cutoff": f"{study.rule.words}, on the validation split",
         "blinding": "models saw images only, no label and no clinical fact",
-        "indeterminate": "none: every scan that could be read gets a call; an uncertain band is "
-        "counted apart",
-        "variability": "subgroups with tests for interaction: reports of the models",
+        "indeterminate": "none: every scan that could be read gets a call; those in a model's "
+        "uncertain band are counted apart, section Uncertain and unlike",
+        "variability": "subgroups with tests for interaction: section Subgroups, reports of the "
+        "models",
         "cross_tabulation": "confusion matrices, section Performance",
     }
     if first.rows("localisation"):

@@ -48,6 +48,21 @@ class RunPaths:
         return self.root / "evaluation" / name / "tables" / "map_sanity.csv"
 
     @property
+    def splits(self) -> Path:
+        """`scan_id, centre, split, label` of the cohort."""
+        return self.root / "splits.csv"
+
+    @property
+    def figures(self) -> Path:
+        """Figures of the report that are of no model alone, as PNG and SVG."""
+        return self.root / "figures"
+
+    @property
+    def tables(self) -> Path:
+        """Tables of the report as CSV."""
+        return self.root / "tables"
+
+    @property
     def report(self) -> Path:
         """The page of the whole study."""
         return self.root / "report.html"

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bonescint.evaluate import Estimate
+from bonescint.evaluate import Estimate, ScoredCases
 from bonescint.experiment.evaluation_run import INFINITE
 from bonescint.scan import InputError
 
@@ -78,17 +78,34 @@ class ModelResults:
         point: float | None = self.content["settings"]["operating_point"]
         return point
 
+    @property
+    def threshold(self) -> float:
+        """The same, infinite where no scan is called positive."""
+        return math.inf if self.operating_point is None else self.operating_point
+
+    def scored(self) -> ScoredCases:
+        """Probabilities and labels of the judged scans, in the order of the cohort."""
+        rows = self.rows("cases")
+        return ScoredCases(
+            scores=np.array([row["mbd_probability"] for row in rows]),
+            positive=np.array([row["label"] for row in rows]),
+        )
+
     def picture(self, name: str) -> bytes | None:
         """A figure as SVG, or `None`."""
         file = self.folder / "figures" / f"{name}.svg"
         return file.read_bytes() if file.is_file() else None
 
-    def pointing(self) -> dict[str, float]:
-        """By positive scan with masks: whether the map's highest value lies on a lesion."""
+    def pointing(self, *, called: bool) -> dict[str, float]:
+        """By positive scan with masks: whether the map's highest value lies on a lesion.
+
+        Args:
+            called: only true positives, else all.
+        """
         return {
             row["scan_id"]: float(row[_POINTED])
             for row in self.rows("localisation_scans")
-            if row[_POINTED] is not None
+            if row[_POINTED] is not None and (row["outcome"] == "true positive" or not called)
         }
 
     def table_file(self, name: str) -> list[dict[str, str]]:

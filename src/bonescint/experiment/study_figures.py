@@ -67,16 +67,17 @@ class FlowRow:
     come_from: tuple[tuple[int, ...], ...]
 
 
-def flow_figure(rows: Sequence[FlowRow]) -> Picture:
+def flow_figure(rows: Sequence[FlowRow], *, width: float = 7.6) -> Picture:
     """A flow of scans from top to bottom, as STARD asks for.
 
     Args:
         rows: the levels; boxes of the first come from nowhere.
+        width: in inches.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    figure, axes = new_axes(7.6, 0.95 * len(rows))
+    figure, axes = new_axes(width, 0.95 * len(rows))
     axes.set_xlim(0, 1)
     axes.set_ylim(-len(rows) + 0.5, 0.5)
     axes.axis("off")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 import bonescint
 from bonescint.cohort import Manifest
+from bonescint.experiment.beside_published import published_sections
 from bonescint.experiment.checklist import (
     Filler,
     checklist_names,
@@ -16,23 +19,27 @@ from bonescint.experiment.checklist import (
     score,
 )
 from bonescint.experiment.evaluation_page import NOTICE
+from bonescint.experiment.input_figures import architecture_figures, input_figures
+from bonescint.experiment.kept_figures import KeptFigures
+from bonescint.experiment.model_cards import model_card_sections
+from bonescint.experiment.model_steps import write_rows
 from bonescint.experiment.plan import Study
 from bonescint.experiment.run_facts import run_facts
 from bonescint.experiment.run_paths import RunPaths
 from bonescint.experiment.run_results import ModelResults
+from bonescint.experiment.study_calls import index_test_flow, uncertain_section
 from bonescint.experiment.study_figures import FlowRow, flow_figure
+from bonescint.experiment.study_maps import explanation_section
 from bonescint.experiment.study_sections import (
     calibration_section,
     comparisons_section,
-    explanation_section,
     performance_section,
-    published_sections,
     robustness_section,
+    subgroups_section,
 )
 from bonescint.model import ModelFolder
 from bonescint.report.document_page import (
     Document,
-    PageFigure,
     PageSection,
     PageTable,
     write_document,
@@ -45,19 +52,23 @@ SIMULATED = (
     "(docs/simulator.md), so a figure near the paper's is so by construction: this is no "
     "reproduction of its result."
 )
+_LONGEST_NAME = 60
 _SPLIT_WORDS = {Split.TRAIN: "training", Split.VALIDATION: "validation", Split.TEST: "test"}
 
 
 def write_study_report(
     study: Study, paths: RunPaths, cohort: Manifest, seconds: Mapping[str, float]
-) -> None:
-    """Write `report.html` and, where WeasyPrint is installed, `report.pdf`.
+) -> str:
+    """Write `report.html`, its figures and tables as files, and `report.pdf` where that can be.
 
     Args:
         study: what was done.
         paths: where its parts are.
         cohort: of the study.
         seconds: how long training and reading took, by step.
+
+    Returns:
+        Why there is no `report.pdf`; empty if there is one.
 
     Raises:
         InputError: a part of the run cannot be read.
@@ -67,19 +78,26 @@ def write_study_report(
     models = {name: ModelResults.read(name, paths.evaluation(name)) for name in study.models}
     cards = {name: _folder(study, paths, name) for name in study.models}
     simulated = bool(study.cohort.protocol)
+    kept = KeptFigures(paths.figures)
+    reading = _seconds_a_scan(study, seconds, cohort)
     sections = [
         _about(study, simulated=simulated),
-        _cohort_section(paths, cohort),
-        performance_section(study, models),
-        *published_sections(study, models),
+        _cohort_section(models, paths, cohort, kept),
+        _networks(cards, cohort, kept),
+        performance_section(study, models, kept),
+        *published_sections(study, models, cohort, reading),
         comparisons_section(study, models),
         calibration_section(models),
+        uncertain_section(cards, paths, cohort),
+        subgroups_section(models),
         explanation_section(study, models, paths),
         robustness_section(models),
-        _time(study, seconds, cohort),
+        _time(study, seconds, reading, cohort),
         *_checklists(study, models, cards, cohort),
-        _cards(cards),
+        *model_card_sections(cards),
+        _further(study, paths),
     ]
+    _write_tables(paths.tables, sections)
     best = max(models, key=lambda name: models[name].estimate("performance", "roc_auc_score").value)
     document = Document(
         title=f"Study {study.name}",
@@ -100,8 +118,39 @@ def write_study_report(
     write_document(paths.report, document)
     try:
         write_pdf(paths.report, paths.pdf)
-    except MissingExtraError:
+    except MissingExtraError as error:
         paths.pdf.unlink(missing_ok=True)
+        return str(error)
+    return ""
+
+
+def _write_tables(folder: Path, sections: Sequence[PageSection]) -> None:
+    """Every table of the report as a file, numbered in its order."""
+    for old in folder.glob("*.csv"):
+        old.unlink()
+    tables = [table for section in sections for table in section.tables]
+    for number, table in enumerate(tables, 1):
+        words = re.sub(r"[^a-z0-9]+", "-", table.caption.lower()).strip("-")[:_LONGEST_NAME]
+        write_rows(
+            folder / f"{number:02d}-{words}.csv", list(table.columns), [list(r) for r in table.rows]
+        )
+
+
+def _further(study: Study, paths: RunPaths) -> PageSection:
+    """Where to find what is not on this page."""
+    rows = [
+        (f"evaluation/{name}/report.html", f"{name}: all figures, subgroups, failures, every scan")
+        for name in study.models
+    ]
+    rows += [(f"predictions/{name}.csv", f"{name}: every probability") for name in study.models]
+    rows += [
+        (f"{paths.check.name}/findings.csv", "what a check of the cohort found"),
+        ("splits.csv", "which scan was in which split"),
+        ("study.json", "the study, versions, and the hash of the manifest"),
+        (f"{paths.figures.name}/, {paths.tables.name}/", "figures and tables of this page"),
+    ]
+    table = PageTable(caption="In the run folder", columns=("File", "What"), rows=tuple(rows))
+    return PageSection(title="Further files", tables=(table,))
 
 
 def _folder(study: Study, paths: RunPaths, name: str) -> ModelFolder:
@@ -117,7 +166,11 @@ def _headline(results: ModelResults, *, best: bool) -> tuple[str, str]:
 
 def _about(study: Study, *, simulated: bool) -> PageSection:
     rows = tuple(
-        (name, plan.settings or str(plan.folder), "" if plan.seed is None else str(plan.seed))
+        (
+            name,
+            Path(plan.settings or str(plan.folder)).name,
+            "" if plan.seed is None else str(plan.seed),
+        )
         for name, plan in study.models.items()
     )
     return PageSection(
@@ -130,14 +183,33 @@ def _about(study: Study, *, simulated: bool) -> PageSection:
     )
 
 
-def _cohort_section(paths: RunPaths, cohort: Manifest) -> PageSection:
+def _networks(cards: Mapping[str, ModelFolder], cohort: Manifest, kept: KeptFigures) -> PageSection:
+    """What the networks see, and what they are made of."""
+    figures = [
+        kept.figure(f"{name}-{number}", picture, caption, wide=name == "network")
+        for name, drawn in (
+            ("input", input_figures(cards, cohort)),
+            ("network", architecture_figures(cards)),
+        )
+        for number, (caption, picture) in enumerate(drawn, 1)
+    ]
+    return PageSection(title="Input and networks", figures=tuple(figures))
+
+
+def _cohort_section(
+    models: Mapping[str, ModelResults], paths: RunPaths, cohort: Manifest, kept: KeptFigures
+) -> PageSection:
     with (paths.check / "table1.csv").open(newline="", encoding="utf-8") as stream:
         head, *rows = list(csv.reader(stream))
-    flow = flow_figure(_flow(cohort))
     caption = "Flow of scans: centres, splits, and the reference standard."
+    figures = [kept.figure("flow", flow_figure(_flow(cohort)), caption, wide=True)]
+    for name, results in models.items():
+        flow = flow_figure(index_test_flow(results, cohort), width=3.7)
+        caption = f"{name}: the test split through the index test."
+        figures.append(kept.figure(f"flow-{name}", flow, caption))
     return PageSection(
         title="Cohort",
-        figures=(PageFigure(caption=caption, content=flow.svg, alternative=caption, wide=True),),
+        figures=tuple(figures),
         tables=(
             PageTable(
                 caption="Table 1: who is in the cohort",
@@ -177,23 +249,35 @@ def _flow(cohort: Manifest) -> list[FlowRow]:
     ]
 
 
-def _time(study: Study, seconds: Mapping[str, float], cohort: Manifest) -> PageSection:
+def _seconds_a_scan(
+    study: Study, seconds: Mapping[str, float], cohort: Manifest
+) -> dict[str, float]:
+    read = len(cohort.split(Split.VALIDATION)) + len(cohort.split(Split.TEST))
+    return {
+        name: seconds[f"predict/{name}"] / max(read, 1)
+        for name in study.models
+        if f"predict/{name}" in seconds
+    }
+
+
+def _time(
+    study: Study, seconds: Mapping[str, float], reading: Mapping[str, float], cohort: Manifest
+) -> PageSection:
     read = len(cohort.split(Split.VALIDATION)) + len(cohort.split(Split.TEST))
     rows = []
     for name in study.models:
-        training = seconds.get(f"train/{name}")
-        reading = seconds.get(f"predict/{name}")
+        training, one = seconds.get(f"train/{name}"), reading.get(name)
         rows.append(
             (
                 name,
                 "" if training is None else f"{training / 60:.1f} min",
-                "" if reading is None else f"{reading:.0f} s",
-                "" if reading is None else f"{134 * reading / max(read, 1):.0f} s",
+                "" if one is None else f"{one * read:.0f} s",
+                "" if one is None else f"{one:.2f} s",
             )
         )
     table = PageTable(
         caption="On this machine",
-        columns=("Model", "Training (last part)", f"Reading {read} scans", "For 134 scans"),
+        columns=("Model", "Training (last part)", f"Reading {read} scans", "A scan"),
         rows=tuple(rows),
         numeric=(1, 2, 3),
         note="Reading includes decoding, maps and a picture a scan.",
@@ -238,29 +322,3 @@ _FILLED_BY = {
     Filler.METADATA: "the study's metadata",
     Filler.PERSON: "its authors",
 }
-
-
-def _cards(cards: Mapping[str, ModelFolder]) -> PageSection:
-    tables = []
-    for name, folder in cards.items():
-        card = folder.card
-        training = card.training
-        tables.append(
-            PageTable(
-                caption=f"Model card: {name}",
-                columns=("", ""),
-                rows=(
-                    ("Identifier", folder.model_id),
-                    ("Architecture", card.architecture),
-                    ("Recipe", card.recipe.identifier),
-                    ("Trained on", f"{training.origin}; "
-                     + ", ".join(f"{n} {part}" for part, n in training.scans.items())),
-                    ("Initial weights", training.weights),
-                    ("Epochs", str(training.epochs)),
-                    ("Temperature", f"{card.temperature:.3f}"),
-                    ("Limitations", " ".join(card.limitations)),
-                    ("SHA-256", folder.sha256),
-                ),
-            )
-        )  # fmt: skip
-    return PageSection(title="Model cards", tables=tuple(tables))

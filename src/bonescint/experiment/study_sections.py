@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 
-from bonescint.evaluate import Estimate
+import numpy as np
+
+from bonescint.evaluate import Estimate, Resampling, resampled
+from bonescint.experiment.kept_figures import KeptFigures
 from bonescint.experiment.plan import Study
-from bonescint.experiment.published import read_published
-from bonescint.experiment.run_paths import RunPaths
-from bonescint.experiment.run_results import ModelResults, paired_share
+from bonescint.experiment.run_results import ModelResults
 from bonescint.experiment.study_figures import curves_figure
 from bonescint.report.document_page import PageFigure, PageSection, PageTable
 
@@ -21,14 +22,11 @@ _MEASURES = (
     ("negative_predictive_value_score", "Negative predictive value"),
     ("f1_score", "F1"),
 )
-_EXAMPLES = 2
-_COMPLEMENTS = {
-    "false_positive_rate": "specificity_score",
-    "false_negative_rate": "sensitivity_score",
-}
 
 
-def performance_section(study: Study, models: Mapping[str, ModelResults]) -> PageSection:
+def performance_section(
+    study: Study, models: Mapping[str, ModelResults], kept: KeptFigures
+) -> PageSection:
     """ROC curves, confusion matrices, and figures at the operating point and at 0.5."""
     curves, points, labels = {}, {}, {}
     for name, results in models.items():
@@ -40,19 +38,10 @@ def performance_section(study: Study, models: Mapping[str, ModelResults]) -> Pag
             1 - results.estimate("performance", "specificity_score").value,
             results.estimate("performance", "sensitivity_score").value,
         )
-    figure = curves_figure(curves, labels, points)
-    figures = [
-        PageFigure(
-            caption="ROC curves of the test split; dots are the operating points.",
-            content=figure.svg,
-            alternative="ROC curves of all models",
-        )
-    ]
-    for name, results in models.items():
-        content = results.picture("confusion")
-        if content is not None:
-            caption = f"{name}: confusion matrix at the operating point."
-            figures.append(PageFigure(caption=caption, content=content, alternative=caption))
+    caption = "ROC curves of the test split; dots are the operating points."
+    figures = [kept.figure("roc", curves_figure(curves, labels, points), caption)]
+    figures += pictures_of(models, "confusion", "confusion matrix at the operating point")
+    figures += pictures_of(models, "precision_recall", "precision and recall")
     return PageSection(
         title="Performance on the test split",
         paragraphs=(f"Operating point: {study.rule.words}, on the validation split only.",),
@@ -62,6 +51,17 @@ def performance_section(study: Study, models: Mapping[str, ModelResults]) -> Pag
             _measures(models, "performance_at_half", "At 0.5"),
         ),
     )
+
+
+def pictures_of(
+    models: Mapping[str, ModelResults], picture: str, words: str
+) -> Iterator[PageFigure]:
+    """The same figure of every model that has it."""
+    for name, results in models.items():
+        content = results.picture(picture)
+        if content is not None:
+            caption = f"{name}: {words}."
+            yield PageFigure(caption=caption, content=content, alternative=caption)
 
 
 def _measures(models: Mapping[str, ModelResults], table: str, caption: str) -> PageTable:
@@ -76,45 +76,6 @@ def _measures(models: Mapping[str, ModelResults], table: str, caption: str) -> P
         rows=tuple(rows),
         numeric=tuple(range(1, len(models) + 1)),
     )
-
-
-def published_sections(study: Study, models: Mapping[str, ModelResults]) -> Iterator[PageSection]:
-    """A paper's figures beside those of this run, if the study names a paper."""
-    if not study.published:
-        return
-    paper = read_published(study.published)
-    tables = []
-    for table, caption in (("performance", "At the operating point"),
-                           ("performance_at_half", "At 0.5")):  # fmt: skip
-        rows = [
-            (figure.words, figure.text, *(_beside(results, table, figure.measure)
-                                          for results in models.values()))
-            for figure in paper.figures
-        ]  # fmt: skip
-        tables.append(
-            PageTable(
-                caption=caption,
-                columns=("", f"{paper.name}, as published", *models),
-                rows=tuple(rows),
-                numeric=tuple(range(1, len(models) + 2)),
-            )
-        )
-    yield PageSection(
-        title="Beside the published figures",
-        paragraphs=(f"{paper.source}. Ours are of other scans; no test between the two is made.",),
-        tables=tuple(tables),
-    )
-
-
-def _beside(results: ModelResults, table: str, measure: str) -> str:
-    if measure in _COMPLEMENTS:
-        found = results.estimate(table, _COMPLEMENTS[measure])
-        found = Estimate(value=1 - found.value, low=1 - found.high, high=1 - found.low)
-    else:
-        found = results.estimate("performance" if measure == "roc_auc_score" else table, measure)
-    if measure == "roc_auc_score":
-        return found.text()
-    return f"{100 * found.value:.1f} % ({100 * found.low:.1f} to {100 * found.high:.1f})"
 
 
 def comparisons_section(study: Study, models: Mapping[str, ModelResults]) -> PageSection:
@@ -144,7 +105,35 @@ def comparisons_section(study: Study, models: Mapping[str, ModelResults]) -> Pag
                 )
             )
     text = "Paired, on the same scans." if tables else "There is one model only."
+    if tables:
+        tables.append(_remaining_errors(study, models))
     return PageSection(title="Models compared", paragraphs=(text,), tables=tuple(tables))
+
+
+def _remaining_errors(study: Study, models: Mapping[str, ModelResults]) -> PageTable:
+    """By how much 1 - AUC is smaller or larger than the reference's."""
+    resampling = Resampling(resamples=study.resamples)
+    errors = {}
+    for name, results in models.items():
+        found = resampled(results.scored(), 0.5, resampling)
+        column = found.names.index("roc_auc_score")
+        errors[name] = (1 - float(found.values[column]), 1 - found.drawn[:, column])
+    value, drawn = errors[study.compared_with]
+    rows = []
+    for name, (own, own_drawn) in errors.items():
+        ratio = ""
+        if name != study.compared_with and value > 0:
+            # The same seed draws the same scans for every model: the ratio is paired.
+            with np.errstate(divide="ignore", invalid="ignore"):
+                ratio = resampling.estimate(own / value, own_drawn / drawn).text()
+        rows.append((name, f"{own:.3f}", ratio))
+    return PageTable(
+        caption="What is left to gain",
+        columns=("", "1 - AUC", f"Share of {study.compared_with}'s"),
+        rows=tuple(rows),
+        numeric=(1, 2),
+        note=f"Paired; {resampling.method}. 0.5 would be half of it.",
+    )
 
 
 def _p(value: float | None) -> str:
@@ -165,133 +154,19 @@ def calibration_section(models: Mapping[str, ModelResults]) -> PageSection:
         estimates = [results.estimate("calibration", measure) for results in models.values()]
         if any(estimate.defined for estimate in estimates):
             rows.append((words, *(estimate.text() for estimate in estimates)))
-    figures = []
-    for name, results in models.items():
-        content = results.picture("calibration")
-        if content is not None:
-            caption = f"{name}: reliability curve."
-            figures.append(PageFigure(caption=caption, content=content, alternative=caption))
+    figures = [
+        *pictures_of(models, "calibration", "reliability curve"),
+        *pictures_of(models, "decision_curve", "decision curve"),
+    ]
     table = PageTable(
         caption="Probabilities as the model folder gives them (temperature from validation)",
         columns=("", *models),
         rows=tuple(rows),
         numeric=tuple(range(1, len(models) + 1)),
     )
-    return PageSection(title="Calibration", figures=tuple(figures), tables=(table,))
-
-
-def explanation_section(
-    study: Study, models: Mapping[str, ModelResults], paths: RunPaths
-) -> PageSection:
-    """Maps against lesion masks, false evidence, examples."""
-    tables = []
-    words: dict[str, str] = {}
-    for results in models.values():
-        for row in results.rows("localisation"):
-            words.setdefault(row["measure"], row["in_words"])
-    rows = [
-        (text, *(results.estimate("localisation", measure).text() for results in models.values()))
-        for measure, text in words.items()
-    ]
-    if rows:
-        tables.append(
-            PageTable(
-                caption="Maps of true positives against lesion masks",
-                columns=("", *models),
-                rows=tuple(rows),
-                numeric=tuple(range(1, len(models) + 1)),
-            )
-        )
-        tables.append(_pointing(study, models))
-    for name, results in models.items():
-        places = results.rows("false_evidence")
-        if places:
-            tables.append(
-                PageTable(
-                    caption=f"{name}: where the highest evidence of false positives lies",
-                    columns=("Place", "Scans", "Share of false positives"),
-                    rows=tuple(
-                        (row["place"], f"{row['scans_with_highest']} of {row['scans']}",
-                         Estimate(value=row["share"], low=row["low"], high=row["high"]).text())
-                        for row in places
-                    ),
-                    numeric=(1, 2),
-                )
-            )  # fmt: skip
-    sanity = {name: results.table_file("map_sanity") for name, results in models.items()}
-    if any(sanity.values()):
-        tables.append(_sanity(sanity))
     return PageSection(
-        title="Explanation, measured",
-        paragraphs=(
-            "A map shows what moved the answer. How far that lies on disease is measured against "
-            "lesion masks, where there are some.",
-        ),
-        figures=tuple(_examples(models, paths)),
-        tables=tuple(tables),
+        title="Calibration and decision curves", figures=tuple(figures), tables=(table,)
     )
-
-
-def _sanity(by_model: Mapping[str, list[dict[str, str]]]) -> PageTable:
-    """Agreement of maps with those of random layers."""
-    levels = list(dict.fromkeys(row["random_layers"] for rows in by_model.values() for row in rows))
-    found = {
-        (name, row["random_layers"]): Estimate(
-            value=float(row["agreement"]), low=float(row["low"]), high=float(row["high"])
-        ).text()
-        for name, rows in by_model.items()
-        for row in rows
-    }
-    scans = next(rows[0]["scans"] for rows in by_model.values() if rows)
-    return PageTable(
-        caption=f"Sanity check: rank correlation with the map of random layers, {scans} scans",
-        columns=("Random", *by_model),
-        rows=tuple(
-            (level, *(found.get((name, level), "") for name in by_model)) for level in levels
-        ),
-        numeric=tuple(range(1, len(by_model) + 1)),
-        note="Adebayo et al., NeurIPS 2018. A map that stays near 1 explains the picture, "
-        "not what the network has learnt.",
-    )
-
-
-def _pointing(study: Study, models: Mapping[str, ModelResults]) -> PageTable:
-    reference = models[study.compared_with]
-    rows = []
-    for name, results in models.items():
-        if name == study.compared_with:
-            continue
-        count, change = paired_share(
-            results.pointing(), reference.pointing(), resamples=study.resamples
-        )
-        rows.append((f"{name} less {study.compared_with}", str(count), change.text()))
-    return PageTable(
-        caption="Pointing game, paired over positive scans that both models' tables have",
-        columns=("", "Scans", "Difference"),
-        rows=tuple(rows),
-        numeric=(1, 2),
-    )
-
-
-def _examples(models: Mapping[str, ModelResults], paths: RunPaths) -> Iterator[PageFigure]:
-    """As the paper's Figures 5 and 6: true positives under their map, the surest ones."""
-    for name, results in models.items():
-        cases = [row for row in results.rows("cases") if row["label"] == 1]
-        cases.sort(key=lambda row: -row["mbd_probability"])
-        shown = 0
-        for row in cases[len(cases) // 4 :]:  # the very surest are superscans
-            picture = paths.results(name) / "pictures" / f"{row['scan_id']}.png"
-            if picture.is_file():
-                yield PageFigure(
-                    caption=f"{name}: a true positive, probability {row['mbd_probability']:.2f}.",
-                    content=picture.read_bytes(),
-                    alternative="AP and PA beside the same under the evidence",
-                    media_type="image/png",
-                    wide=True,
-                )
-                shown += 1
-            if shown == _EXAMPLES:
-                break
 
 
 def robustness_section(models: Mapping[str, ModelResults]) -> PageSection:
@@ -320,3 +195,57 @@ def _area_of(row: Mapping[str, str]) -> str:
     return Estimate(
         value=float(row["roc_auc"]), low=float(row["low"]), high=float(row["high"])
     ).text()
+
+
+def subgroups_section(models: Mapping[str, ModelResults]) -> PageSection:
+    """Subgroups, tests for interaction, and what age, sex and primary tumour alone can tell."""
+    controls, interactions = [], []
+    for name, results in models.items():
+        for row in results.rows("control"):
+            difference = Estimate(value=row["difference"], low=row["low"], high=row["high"])
+            controls.append(
+                (name, f"{row['first']:.3f}", f"{row['second']:.3f}", difference.text(),
+                 _p(row["p_value"]))
+            )  # fmt: skip
+        interactions += [
+            (name, row["factor"], _INTERACTING.get(row["measure"], row["measure"]),
+             _p(row["p_value"]), _p(row["p_holm"]))
+            for row in results.rows("interactions")
+            if row["p_holm"] is not None and row["p_holm"] < _WORTH_SAYING
+        ]  # fmt: skip
+    tables = []
+    if controls:
+        tables.append(
+            PageTable(
+                caption="Beside a control that sees age, sex and primary tumour only",
+                columns=("Model", "AUC", "AUC of the control", "Difference", "p"),
+                rows=tuple(controls),
+                numeric=(1, 2, 3, 4),
+                note="DeLong, paired.",
+            )
+        )
+    text = "No test for interaction is significant after Holm's correction."
+    if interactions:
+        text = "Figures that differ between subgroups, after Holm's correction."
+        tables.append(
+            PageTable(
+                caption=f"Interactions with p below {_WORTH_SAYING} after Holm's correction",
+                columns=("Model", "Factor", "Figure", "p", "p, Holm"),
+                rows=tuple(interactions),
+                numeric=(3, 4),
+            )
+        )
+    return PageSection(
+        title="Subgroups and a control without images",
+        paragraphs=(f"{text} All tests stand in the report of each model.",),
+        figures=tuple(pictures_of(models, "subgroups", "subgroups")),
+        tables=tuple(tables),
+    )
+
+
+_WORTH_SAYING = 0.05
+_INTERACTING = {
+    "roc_auc_score": "Area under the ROC curve",
+    "sensitivity_score": "Sensitivity",
+    "specificity_score": "Specificity",
+}

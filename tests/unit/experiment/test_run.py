@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sklearn.metrics import roc_auc_score
 from typer.testing import CliRunner
 
 from bonescint.cli.app import app
+from bonescint.cohort import Manifest
 from bonescint.experiment import compare_runs, model_steps, read_study, run_experiment
 from bonescint.experiment.plan import study_from
+from bonescint.experiment.preflight import require_studyable
 from bonescint.experiment.steps import Ledger, Step
-from bonescint.scan import InputError, ParameterError
+from bonescint.scan import BonescintError, Case, InputError, ParameterError, Split
 
 _PROTOCOL = """
 name: tiny
@@ -114,8 +120,12 @@ def test_a_study_runs_stops_goes_on_and_reports(
     page = paths.report.read_text(encoding="utf-8")
     for text in ("Table 1", "CLAIM 2020", "STARD 2015", "as published", "80.45 %", "simulated",
                  "Research use only", "a fifth of the counts", "Model card: two",
-                 "the head and blocks 1 to 5"):  # fmt: skip
+                 "the head and blocks 1 to 5", "Prepared scans, 512 x 512", "Network of two",
+                 "one: the test split through the index test", "median (interquartile range)",
+                 "no whole number of 587", "Uncertain band", "Intended use",
+                 "true positives of both"):  # fmt: skip
         assert text in page, text
+    _check_files_beside_the_page(out)
     assert "http://" not in page.replace("http://www.w3.org", "")
     if _has_weasyprint():
         assert paths.pdf.read_bytes().startswith(b"%PDF")
@@ -125,8 +135,109 @@ def test_a_study_runs_stops_goes_on_and_reports(
     # Run once more, nothing is scored again.
     run_experiment(study, out, weights=small_weights, workers=1)
     assert len((out / "external-uses.csv").read_text(encoding="utf-8").splitlines()) == 3
+    _check_scans_keep_the_names_of_their_manifest(out, tmp_path)
     compared = compare_runs(out, out, tmp_path / "compared").read_text(encoding="utf-8")
     assert "run: one, less run: two" in compared
+
+
+def _check_files_beside_the_page(out: Path) -> None:
+    for name in ("roc", "flow", "flow-one", "input-1", "network-1"):
+        assert (out / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert b"<svg" in (out / "figures" / f"{name}.svg").read_bytes()
+    content = json.loads((out / "study.json").read_text(encoding="utf-8"))
+    manifest = (out / "cohort" / "manifest.csv").read_bytes()
+    assert content["manifest_sha256"] == hashlib.sha256(manifest).hexdigest()
+    assert {"bonescint", "python", "torch", "openvino"} <= set(content["software"])
+    splits = Counter(row["split"] for row in _rows(out / "splits.csv"))
+    assert splits == {"train": 9, "validation": 8, "test": 10}
+    (calls,) = (out / "tables").glob("*-calls-of-the-model-folders*.csv")
+    for name in ("one", "two"):  # every test scan is counted once
+        found = [row for row in _rows(calls) if row["Model"] == name]
+        assert sum(int(row["With disease"]) for row in found) == 5
+        assert sum(int(row["Without disease"]) for row in found) == 5
+    (left,) = (out / "tables").glob("*-what-is-left-to-gain.csv")
+    areas = {
+        name: roc_auc_score(
+            [int(row["label"]) for row in cases], [float(row["mbd_probability"]) for row in cases]
+        )
+        for name in ("one", "two")
+        if (cases := _rows(out / "evaluation" / name / "tables" / "cases.csv"))
+    }
+    found = {row[""]: row for row in _rows(left)}
+    assert float(found["two"]["1 - AUC"]) == pytest.approx(1 - areas["two"], abs=5e-4)
+    ratio = (1 - areas["two"]) / (1 - areas["one"])
+    assert float(found["two"]["Share of one's"].split()[0]) == pytest.approx(ratio, abs=5e-4)
+
+
+def _check_scans_keep_the_names_of_their_manifest(out: Path, tmp_path: Path) -> None:
+    """A manifest that somebody else wrote calls its scans as it likes."""
+    rows = _rows(out / "cohort" / "manifest.csv")
+    with (out / "cohort" / "own.csv").open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(row | {"scan_id": f"ours-{n}"} for n, row in enumerate(rows))
+    content = {
+        "name": "own",
+        "cohort": {"manifest": str(out / "cohort" / "own.csv")},
+        "models": {"given": {"folder": str(out / "models" / "one")}},
+        "resamples": 100,
+    }
+    study = study_from(content, "own.yaml", folder=Path())
+    paths = run_experiment(study, tmp_path / "own", workers=1)
+    given = {row["scan_id"]: row["mbd_probability"] for row in _rows(paths.predictions("given"))}
+    before = {row["scan_id"]: row["mbd_probability"] for row in _rows(out / "predictions/one.csv")}
+    for number, row in enumerate(rows):
+        if row["split"] != "train":
+            assert given[f"ours-{number}"] == before[row["scan_id"]]
+    assert "Maps of true positives" in paths.report.read_text(encoding="utf-8")
+
+
+def _rows(file: Path) -> list[dict[str, str]]:
+    with file.open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("two.yaml", "nobody.yaml", "nobody.yaml: no such file"),
+        ("{settings: two.yaml, seed: 3}", "{folder: no-model}", "no-model: no such model folder"),
+        ("seed: 3}", "weights: w.h5}", "w.h5: no such file"),
+        ("published: ibrahim2023", "published: somebody", "one of ibrahim2023"),
+        ("metadata: study-metadata.yaml", "metadata: m.yaml", "m.yaml: no such file"),
+    ],
+)
+def test_what_a_study_names_is_looked_at_before_any_work(
+    tmp_path: Path, study_file: Path, old: str, new: str, says: str
+) -> None:
+    text = study_file.read_text(encoding="utf-8")
+    assert old in text
+    study_file.write_text(text.replace(old, new), encoding="utf-8")
+    with pytest.raises(BonescintError, match=says):
+        run_experiment(read_study(study_file), tmp_path / "run")
+    assert not (tmp_path / "run" / "cohort").exists()
+
+
+def test_a_study_wants_one_process_and_says_how_to_train_with_more(
+    tmp_path: Path, study_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("RANK", "0"), ("WORLD_SIZE", "2"), ("LOCAL_WORLD_SIZE", "2")):
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ParameterError, match="torchrun bonescint train"):
+        run_experiment(read_study(study_file), tmp_path / "run")
+
+
+def test_an_external_centre_without_scans_is_named(tmp_path: Path, study_file: Path) -> None:
+    study = replace(read_study(study_file), external=("C", "Z"))
+    cases = [
+        Case(scan_id=f"{split}-{label}", patient_id=f"{split}-{label}", centre="C", split=split,
+             positive=label)
+        for split in Split
+        for label in (True, False)
+    ]  # fmt: skip
+    cohort = Manifest(cases=tuple(cases), folder=tmp_path)
+    with pytest.raises(ParameterError, match=r"centres of the cohort \(C\).*Z"):
+        require_studyable(study, cohort, tmp_path / "m.csv")
 
 
 def test_a_cohort_that_cannot_be_studied_is_named_before_any_training(
@@ -175,8 +286,11 @@ def test_the_papers_study_is_the_papers() -> None:
     study = read_study("ibrahim2023")
     assert list(study.models) == ["paper", "paper-converging", "bonescint"]
     assert study.external == ("C",)
+    assert read_study("studies/ibrahim2023.yaml") == study
     with pytest.raises(ParameterError, match="ibrahim2023"):
         read_study("nobody")
+    with pytest.raises(InputError, match="no such file"):
+        read_study("studies/nobody.yaml")
 
 
 def test_a_step_is_done_again_when_its_inputs_change(tmp_path: Path) -> None:
@@ -201,6 +315,12 @@ def test_the_commands_say_what_is_wrong(tmp_path: Path) -> None:
     found = CliRunner().invoke(app, ["experiment", "run", "nobody", "--out", str(tmp_path / "r")])
     assert found.exit_code == 2
     assert "ibrahim2023" in found.output
+    template = tmp_path / "study-metadata.yaml"
+    assert CliRunner().invoke(app, ["experiment", "metadata", str(template)]).exit_code == 0
+    assert "reference_standard:" in template.read_text(encoding="utf-8")
+    again = CliRunner().invoke(app, ["experiment", "metadata", str(template)])
+    assert again.exit_code == 2
+    assert "is there already" in again.output
     missing = ["experiment", "compare", str(tmp_path), str(tmp_path), "--out", str(tmp_path / "c")]
     found = CliRunner().invoke(app, missing)
     assert found.exit_code == 2

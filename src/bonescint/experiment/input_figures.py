@@ -1,0 +1,146 @@
+"""What goes into the networks of a study and what they are made of: the paper's Figures 1, 2."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from bonescint.cohort import Manifest
+from bonescint.dicom import read
+from bonescint.evaluate.canvas import BLUE, GREEN, GREY, INK, ORANGE, Picture, new_axes, rendered
+from bonescint.model import ModelFolder
+from bonescint.prepare import prepare
+from bonescint.scan import Case, Split
+
+_REPEATS = (2, 2, 3, 3, 3)
+
+
+def input_figures(
+    cards: Mapping[str, ModelFolder], cohort: Manifest
+) -> Iterator[tuple[str, Picture]]:
+    """A caption and a picture for every recipe: prepared scans, as the networks see them.
+
+    The first positive and the first negative validation scan are shown.
+
+    Args:
+        cards: the model folders of a study.
+        cohort: of the study.
+
+    Raises:
+        InputError: a scan that cannot be read.
+        MissingExtraError: matplotlib is not installed.
+    """
+    cases = [_first(cohort, positive=True), _first(cohort, positive=False)]
+    recipes = {folder.card.recipe.identifier: folder.card.recipe for folder in cards.values()}
+    for identifier, recipe in recipes.items():
+        figure, panels = new_axes(5.4, 2.9, columns=2)
+        for axes, case in zip(panels, cases, strict=True):
+            composite = prepare(read(cohort.path(case)), recipe).composite[0]
+            axes.imshow(composite, cmap="gray_r", vmin=0, vmax=1, interpolation="antialiased")
+            axes.set_axis_off()
+            words = "with disease" if case.positive else "without disease"
+            axes.set_title(words, fontsize=8, color=INK)
+        users = ", ".join(
+            name for name, folder in cards.items() if folder.card.recipe.identifier == identifier
+        )
+        rows, columns = composite.shape
+        caption = (
+            f"Prepared scans, {rows} x {columns} pixels, AP left and PA right, recipe {identifier} "
+            f"({users})."
+        )
+        yield caption, rendered(figure)
+
+
+def _first(cohort: Manifest, *, positive: bool) -> Case:
+    return next(case for case in cohort.split(Split.VALIDATION) if case.positive == positive)
+
+
+def architecture_figures(cards: Mapping[str, ModelFolder]) -> Iterator[tuple[str, Picture]]:
+    """A caption and a picture for every network that bonescint trained.
+
+    Args:
+        cards: the model folders of a study.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    drawn: dict[str, list[str]] = {}
+    parts: dict[str, list[tuple[str, str]]] = {}
+    for name, folder in cards.items():
+        settings = folder.card.training.settings
+        layers = _LAYERS.get(str(settings.get("network")))
+        if layers is None or "shape" not in settings:
+            continue
+        rows, columns = folder.card.recipe.rows, 2 * folder.card.recipe.columns
+        boxes = [("input", f"{rows} x {columns}\nx 3"), *_trunk(settings["shape"], rows, columns)]
+        boxes += layers(settings["shape"], rows, columns)
+        key = repr(boxes)
+        drawn.setdefault(key, []).append(name)
+        parts[key] = boxes
+    for key, names in drawn.items():
+        caption = (
+            f"Network of {', '.join(names)}. Each convolution is 3 x 3, followed by ReLU; "
+            "x: how often a block repeats it."
+        )
+        yield caption, _boxes_in_a_row(parts[key])
+
+
+def _trunk(shape: Mapping[str, Any], rows: int, columns: int) -> list[tuple[str, str]]:
+    """VGG16's blocks, each with the size of what it gives."""
+    found = []
+    for block, (channels, repeats) in enumerate(zip(shape["channels"], _REPEATS, strict=True)):
+        size = f"{rows >> block} x {columns >> block}\nx {channels}"
+        text = f"conv {channels}\nx {repeats}"
+        found.append((f"block {block + 1}\n{text}{_pool(block)}", size))
+    return found
+
+
+def _pool(block: int) -> str:
+    return "\nmax pool" if block < len(_REPEATS) - 1 else ""
+
+
+def _paper(shape: Mapping[str, Any], rows: int, columns: int) -> list[tuple[str, str]]:
+    last = shape["channels"][-1]
+    return [
+        ("max pool,\naverage", f"{rows >> 5} x {columns >> 5}\nto {last}"),
+        ("dense\nReLU", str(shape["hidden"])),
+        ("dense\nsoftmax", "2"),
+    ]
+
+
+def _cells(shape: Mapping[str, Any], rows: int, columns: int) -> list[tuple[str, str]]:
+    cells = f"{rows >> 3} x {columns >> 3}"
+    return [
+        (
+            "blocks 4, 5,\nother view,\nother side,\nplace, whole",
+            f"{cells}\nx {shape['cells']}",
+        ),
+        ("conv\nx 2", f"{cells}\nx {shape['cells']}"),
+        ("a logit\neach cell", cells),
+        ("log-sum-\nexp", "2"),
+    ]
+
+
+_LAYERS = {"vgg16": _paper, "vgg16-cells": _cells}
+
+
+def _boxes_in_a_row(boxes: list[tuple[str, str]]) -> Picture:
+    figure, axes = new_axes(7.6, 1.2)
+    axes.set_xlim(-0.5, len(boxes) - 0.5)
+    axes.set_ylim(-1.0, 0.85)
+    axes.axis("off")
+    for number, (text, size) in enumerate(boxes):
+        colour = GREY if number == 0 else BLUE if number <= len(_REPEATS) else ORANGE
+        colour = GREEN if number == len(boxes) - 1 else colour
+        axes.text(
+            number, 0.15, text, ha="center", va="center", fontsize=6.5, color=INK,
+            bbox={"boxstyle": "round,pad=0.35", "facecolor": "white", "edgecolor": colour,
+                  "linewidth": 1.2},
+        )  # fmt: skip
+        axes.text(number, -0.8, size, ha="center", va="center", fontsize=6.5, color=GREY)
+        if number:  # from behind one box to the edge of the next
+            axes.annotate(
+                "", xy=(number - 0.32, 0.15), xytext=(number - 1, 0.15), zorder=0,
+                arrowprops={"arrowstyle": "-|>", "color": GREY, "linewidth": 0.8},
+            )  # fmt: skip
+    return rendered(figure)

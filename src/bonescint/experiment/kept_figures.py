@@ -1,0 +1,51 @@
+"""Figures of a study: in its page, and as files beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bonescint.evaluate.canvas import Picture
+from bonescint.report.document_page import PageFigure
+from bonescint.scan import OutputError, os_reason
+
+
+@dataclass(frozen=True, slots=True)
+class KeptFigures:
+    """Where figures are kept as PNG and SVG.
+
+    Attributes:
+        folder: made if it is not there.
+    """
+
+    folder: Path
+
+    def figure(
+        self, name: str, picture: Picture, caption: str, *, wide: bool = False
+    ) -> PageFigure:
+        """Write both files, and give what goes into the page.
+
+        Args:
+            name: of the files.
+            picture: drawn.
+            caption: below it; it also says what is shown to those who do not see it.
+            wide: whether it takes the page's whole width.
+
+        Raises:
+            OutputError: they cannot be written.
+
+        Examples:
+            >>> import tempfile
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     kept = KeptFigures(Path(folder) / "figures")
+            ...     shown = kept.figure("roc", Picture(png=b"a", svg=b"b"), "ROC curves.")
+            ...     shown.content, sorted(file.name for file in kept.folder.iterdir())
+            (b'b', ['roc.png', 'roc.svg'])
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for kind, content in (("png", picture.png), ("svg", picture.svg)):
+                (self.folder / f"{name}.{kind}").write_bytes(content)
+        except OSError as error:
+            raise OutputError(f"{self.folder}: cannot be written ({os_reason(error)}).") from error
+        return PageFigure(caption=caption, content=picture.svg, alternative=caption, wide=wide)

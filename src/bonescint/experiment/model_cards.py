@@ -1,0 +1,67 @@
+"""Model cards in the report of a study."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from bonescint.model import Metric, ModelFolder
+from bonescint.report.document_page import PageSection, PageTable
+
+
+def model_card_sections(cards: Mapping[str, ModelFolder]) -> Iterator[PageSection]:
+    """One section with a card for each model, and the figures that stand on it.
+
+    Args:
+        cards: the model folders.
+    """
+    tables = []
+    for name, folder in cards.items():
+        tables.append(
+            PageTable(caption=f"Model card: {name}", columns=("", ""), rows=tuple(_facts(folder)))
+        )
+        if folder.card.metrics:
+            tables.append(
+                PageTable(
+                    caption=f"Figures on the card of {name}",
+                    columns=("", "Value", "Measured on"),
+                    rows=tuple(
+                        (metric.in_words, _value(metric), metric.measured_on)
+                        for metric in folder.card.metrics
+                    ),
+                    numeric=(1,),
+                )
+            )
+    yield PageSection(title="Model cards", tables=tuple(tables))
+
+
+def _facts(folder: ModelFolder) -> Iterator[tuple[str, str]]:
+    card, training = folder.card, folder.card.training
+    band, likeness = card.uncertain_band, folder.likeness
+    scans = ", ".join(f"{count} {part}" for part, count in training.scans.items())
+    yield "Identifier", folder.model_id
+    yield "Intended use", card.intended_use
+    yield "Architecture", card.architecture
+    yield "Recipe", card.recipe.identifier
+    yield "Trained on", f"{training.origin}; {scans}"
+    yield "Initial weights", training.weights
+    yield "Epochs", str(training.epochs)
+    yield "Temperature", f"{card.temperature:.3f}"
+    yield "Operating point", f"{card.operating_point:.3f}. {card.operating_point_rule}"
+    if band is not None:
+        yield "Uncertain band", f"{band[0]:.3f} to {band[1]:.3f}. {card.uncertain_rule}"
+    if likeness is not None:
+        yield (
+            "Unlike the cohort",
+            f"score above {likeness.threshold:.1f}; at most "
+            f"{100 * likeness.false_alarm_rate:.3g} % of scans like the {likeness.scans} of its "
+            "validation",
+        )
+    yield "Limitations", " ".join(card.limitations)
+    yield "Licence", card.licence
+    yield "SHA-256", folder.sha256
+
+
+def _value(metric: Metric) -> str:
+    if metric.low is None or metric.high is None:
+        return f"{metric.value:.3f}"
+    return f"{metric.value:.3f} ({metric.low:.3f} to {metric.high:.3f})"

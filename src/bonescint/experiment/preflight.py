@@ -1,0 +1,75 @@
+"""What can be wrong with a study is said before its work begins, not after hours of training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bonescint.cohort import Manifest, read_protocol
+from bonescint.experiment.checklist import read_metadata
+from bonescint.experiment.plan import Study
+from bonescint.experiment.published import read_published
+from bonescint.model import ModelFolder
+from bonescint.scan import InputError, ParameterError, Split
+
+_MISSING = "Check the study"
+
+
+def require_sound(study: Study) -> None:
+    """Read everything that a study names, apart from its scans.
+
+    Raises:
+        InputError: a file that is not there or is wrong: of settings, weights, metadata, a
+            manifest.
+        ParameterError: no settings, protocol or published figures of that name.
+        ModelFolderError: a given model that is incomplete or altered.
+        MissingExtraError: a library of the extra `train` is missing.
+    """
+    if study.cohort.manifest is not None:
+        if not study.cohort.manifest.is_file():
+            raise InputError(study.cohort.manifest, "no such file", f"{_MISSING}'s cohort")
+    else:
+        read_protocol(study.cohort.protocol)
+    for plan in study.models.values():
+        if plan.folder is not None:
+            ModelFolder.load(plan.folder)
+        else:
+            from bonescint.train import read_settings
+            from bonescint.train.ranks import Ranks
+
+            if Ranks.from_environment().count > 1:
+                problem = "one process; train with torchrun bonescint train, and name the folder"
+                raise ParameterError("models", f"study {study.name}", problem, "several processes")
+            read_settings(plan.settings)
+        if plan.weights is not None and not plan.weights.exists():
+            raise InputError(plan.weights, "no such file or folder", _MISSING)
+    if study.metadata is not None:
+        read_metadata(study.metadata)
+    if study.published:
+        read_published(study.published)
+
+
+def require_studyable(study: Study, cohort: Manifest, path: Path) -> None:
+    """The cohort has what the study needs.
+
+    Args:
+        study: what is to be done.
+        cohort: of the study.
+        path: its manifest, for messages.
+
+    Raises:
+        InputError: a split without scans of both classes.
+        ParameterError: an external centre of which there is no scan.
+    """
+    for split in Split:
+        cases = cohort.split(split)
+        positive = sum(case.positive for case in cases)
+        if not cases or positive in (0, len(cases)):
+            problem = (
+                f"split {split.value}, column label: {positive} of {len(cases)} scans are positive"
+            )
+            raise InputError(path, problem, "A study needs both classes in every split")
+    centres = {case.centre for case in cohort.cases}
+    strangers = [centre for centre in study.external if centre not in centres]
+    if strangers:
+        known = f"centres of the cohort ({', '.join(sorted(centres))})"
+        raise ParameterError("external", f"study {study.name}", known, ", ".join(strangers))

@@ -1,0 +1,141 @@
+"""What became of every test scan: read or not, called what, uncertain, unlike the cohort."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+
+from bonescint.cohort import Manifest
+from bonescint.evaluate import share
+from bonescint.experiment.run_paths import RunPaths
+from bonescint.experiment.run_results import ModelResults
+from bonescint.experiment.study_figures import FlowRow
+from bonescint.model import ModelFolder
+from bonescint.report.document_page import PageSection, PageTable
+from bonescint.scan import InputError, Split
+
+
+def index_test_flow(results: ModelResults, cohort: Manifest) -> list[FlowRow]:
+    """The flow of the test split through the index test, a model, as STARD asks for.
+
+    Args:
+        results: of the model.
+        cohort: of the study.
+    """
+    scans = len(cohort.split(Split.TEST))
+    outcomes = [row["outcome"] for row in results.rows("cases")]
+    read = len(outcomes)
+    counts = {
+        name: outcomes.count(name)
+        for name in ("true positive", "false positive", "true negative", "false negative")
+    }
+    positive = counts["true positive"] + counts["false positive"]
+    return [
+        FlowRow(title="Test split", boxes=(f"{scans} scans",), come_from=((),)),
+        FlowRow(
+            title="Index test\ndone",
+            boxes=(f"{read} scans read", f"{scans - read} without a prediction"),
+            come_from=((0,), (0,)),
+        ),
+        FlowRow(
+            title="Index test\nresult",
+            boxes=(f"positive\n{positive} scans", f"negative\n{read - positive} scans"),
+            come_from=((0,), (0,)),
+        ),
+        FlowRow(
+            title="Reference\nstandard",
+            boxes=(
+                f"{counts['true positive']} with disease\n{counts['false positive']} without",
+                f"{counts['false negative']} with disease\n{counts['true negative']} without",
+            ),
+            come_from=((0,), (1,)),
+        ),
+    ]
+
+
+def uncertain_section(
+    cards: Mapping[str, ModelFolder], paths: RunPaths, cohort: Manifest
+) -> PageSection:
+    """Calls with the uncertain ones counted apart, and scans unlike the training cohort.
+
+    Args:
+        cards: the model folders.
+        paths: where their answers are.
+        cohort: of the study.
+
+    Raises:
+        InputError: answers that cannot be read.
+    """
+    test = {case.scan_id: case.positive for case in cohort.split(Split.TEST)}
+    calls, unlike = [], []
+    for name, folder in cards.items():
+        answers = [row for row in _answers(paths.results(name)) if row["scan_id"] in test]
+        calls += _calls_of(name, folder, answers, test)
+        if folder.likeness is not None:
+            above = sum(float(row["unlike_score"]) > folder.likeness.threshold for row in answers)
+            unlike.append(
+                (
+                    name,
+                    f"{folder.likeness.threshold:.1f}",
+                    f"{100 * folder.likeness.false_alarm_rate:.3g} %",
+                    f"{above} of {len(answers)}",
+                    share(above, len(answers)).text(),
+                )
+            )
+    tables = [
+        PageTable(
+            caption="Calls of the model folders, with the uncertain ones counted apart",
+            columns=("Model", "Call", "With disease", "Without disease", "Share of all"),
+            rows=tuple(calls),
+            numeric=(2, 3, 4),
+            note="At the operating point of each model's own card, round which its uncertain band "
+            "lies; the figures of the section on performance are at the study's.",
+        )
+    ]
+    if unlike:
+        tables.append(
+            PageTable(
+                caption="Test scans that are unlike the training cohort",
+                columns=("Model", "Score above", "False alarms, as stated", "Scans", "Share"),
+                rows=tuple(unlike),
+                numeric=(1, 2, 3, 4),
+                note="Another centre may well be unlike: the score warns, it does not refuse.",
+            )
+        )
+    return PageSection(title="Uncertain and unlike", tables=tuple(tables))
+
+
+def _calls_of(
+    name: str, folder: ModelFolder, answers: list[dict[str, str]], positive: Mapping[str, bool]
+) -> list[tuple[str, ...]]:
+    """Rows of the table of one model."""
+    band = folder.card.uncertain_band
+    groups: dict[str, list[str]] = {"positive": [], "negative": [], "uncertain": []}
+    for row in answers:
+        probability = float(row["mbd_probability"])
+        call = "positive" if probability >= folder.card.operating_point else "negative"
+        groups["uncertain" if folder.card.is_uncertain(probability) else call].append(
+            row["scan_id"]
+        )
+    if band is None:
+        del groups["uncertain"]
+    rows: list[tuple[str, ...]] = []
+    for call, scans in groups.items():
+        words = call
+        if call == "uncertain" and band is not None:
+            words = f"uncertain ({band[0]:.3f} to {band[1]:.3f})"
+        ill = sum(positive[scan] for scan in scans)
+        part = f"{100 * len(scans) / max(len(answers), 1):.1f} %"
+        rows.append((name, words, str(ill), str(len(scans) - ill), part))
+    return rows
+
+
+def _answers(folder: Path) -> list[dict[str, str]]:
+    file = folder / "results.csv"
+    try:
+        with file.open(newline="", encoding="utf-8") as stream:
+            return list(csv.DictReader(stream))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        problem = f"no readable answers ({type(error).__name__})"
+        raise InputError(file, problem, "Run the experiment again") from error
