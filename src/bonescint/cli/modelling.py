@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bonescint.cli.console import clear_failures, messages_console
 from bonescint.report import displayable
+
+if TYPE_CHECKING:
+    from bonescint.model import ModelCard
 
 
 def run_calibrate(
@@ -31,7 +35,15 @@ def run_calibrate(
                 f"{folder.model_id}: operating point {folder.card.operating_point:.4f} "
                 f"({found.rule}), temperature {found.temperature.text()}, of {found.count} scans, "
                 f"{found.positives} positive. Brier score {found.before.text()} before, "
-                f"{found.after.text()} after, on the same scans."
+                f"{found.after.text()} after, on the same scans. {_band(folder.card)}"
             ),
             soft_wrap=True,
         )
+
+
+def _band(card: ModelCard) -> str:
+    """Which calls are uncertain from now on, or why none is."""
+    if card.uncertain_band is None:
+        return f"There is {card.uncertain_rule}."
+    low, high = card.uncertain_band
+    return f"Uncertain from {low:.4f} to {high:.4f}: {card.uncertain_rule}."

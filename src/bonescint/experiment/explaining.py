@@ -6,13 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bonescint.cohort import Manifest, truth_of
-from bonescint.dicom import read
 from bonescint.evaluate import Measure, Resampling
 from bonescint.evaluate.false_evidence import (
     PlaceRow,
@@ -38,18 +36,19 @@ from bonescint.evaluate.localised import (
     localisation_measures,
 )
 from bonescint.experiment.evaluating import Evaluation
-from bonescint.experiment.facts import truth_content
 from bonescint.experiment.joining import Part
-from bonescint.experiment.maps import MappedScan
-from bonescint.experiment.places import PLACE_NAMES, places_of
-from bonescint.explain import map_on_grid
-from bonescint.scan import BonescintError, Case, Focus, FocusKind, InputError, Truth, View
+from bonescint.experiment.maps import MappedScan, SegmentedScan, scan_at_hand
+from bonescint.experiment.places import PLACE_NAMES, PLACE_NAMES_ALONE, known_places
+from bonescint.scan import Case, Focus, FocusKind, InputError, Truth, View
 
 _FIELD_MM = 1950.0
 """Length of a whole-body field, for pictures that do not say how large a pixel is. Assumed."""
 
 TOLERANCE_MM = 25.0
 """Half a cell of a 32 x 32 map over a composite of two views: a map cannot point more finely."""
+
+MOST_SEGMENTED = 25
+"""Pictures of scans with a physician's masks: as many as the paper showed."""
 
 _MARK_RESAMPLES = 500
 _SAME = 0.005
@@ -89,6 +88,11 @@ class Explanation:
         curve: free response, of all judged scans with maps.
         curve_measures: lesions found at given numbers of false marks.
         false_positives: where their evidence lies, most frequent first.
+        places_known: of these, scans whose truth file names organs and mimics; of the others
+            only the part of the body is known.
+        threshold: probability from which a scan is called positive.
+        segmented: the first `MOST_SEGMENTED` scans with a physician's masks and a file.
+        by_physicians: scans with a physician's masks that were measured.
         left_out: judged scans that could not be measured and why, for people.
         notes: what has to be known.
     """
@@ -104,6 +108,10 @@ class Explanation:
     curve: FreeResponseCurve | None
     curve_measures: tuple[Measure, ...]
     false_positives: tuple[PlaceRow, ...]
+    places_known: int
+    threshold: float
+    segmented: tuple[SegmentedScan, ...]
+    by_physicians: int
     left_out: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -122,13 +130,14 @@ def measure_explanation(
         tolerance_mm: how far from a lesion still counts where so said.
 
     Returns:
-        `None` if no judged scan has both a map and the truth about its lesions.
+        `None` if nothing can be measured: no judged scan has a map and lesion masks, and no false
+        positive a map and something that tells where it lies.
 
     Raises:
         InputError: a mask that does not fit its scan, or a truth file that cannot be read.
     """
     part, threshold = found.part, found.judgement.point.threshold
-    work = _Work(found.joined.manifest, tolerance_mm)
+    work = _Work(found.joined.manifest, tolerance_mm, threshold)
     for case, probability in zip(part.cases, part.probabilities.tolist(), strict=True):
         scan = maps.get(case.scan_id)
         if scan is None or not scan.prediction.activation_maps:
@@ -136,10 +145,11 @@ def measure_explanation(
             continue
         if abs(scan.prediction.mbd_probability - probability) > _SAME:
             work.differing += 1
+        answered = scan.with_answer(probability, positive=probability >= threshold)
         if case.positive:
-            work.add_positive(case, scan, probability, called=probability >= threshold)
+            work.add_positive(case, answered)
         else:
-            work.add_negative(case, scan, probability, called=probability >= threshold)
+            work.add_negative(case, answered)
     if not work.called and not work.missed and not work.evidence:
         return None
     return work.summary(found.settings.resampling)
@@ -151,26 +161,29 @@ class _Work:
     Args:
         manifest: that says where truth and scans lie.
         tolerance_mm: of peaks and of the pointing game.
+        threshold: probability from which a scan is called positive.
     """
 
-    def __init__(self, manifest: Manifest, tolerance_mm: float) -> None:
+    def __init__(self, manifest: Manifest, tolerance_mm: float, threshold: float) -> None:
         self.manifest = manifest
         self.tolerance_mm = tolerance_mm
+        self.threshold = threshold
         self.called: dict[str, ScanLocalisation] = {}
         self.missed: dict[str, ScanLocalisation] = {}
         self.lesions: list[LesionRecord] = []
         self.marks: list[ScanMarks] = []
         self.evidence: list[ScanEvidence] = []
+        self.places_known = 0
+        self.segmented: list[SegmentedScan] = []
+        self.by_physicians = 0
         self.left_out: list[str] = []
         self.without_outline = 0
         self.assumed_spacing = 0
         self.differing = 0
 
-    def add_positive(
-        self, case: Case, scan: MappedScan, probability: float, *, called: bool
-    ) -> None:
+    def add_positive(self, case: Case, scan: MappedScan) -> None:
         """Measure a scan with disease."""
-        truth = self._truth(case)
+        truth = truth_of(self.manifest, case, pixel_spacing_mm=self._pixel_mm(scan))
         if truth is None or not truth.masks:
             self.left_out.append(f"{case.scan_id}: nobody segmented its lesions")
             return
@@ -179,9 +192,12 @@ class _Work:
             self.left_out.append(f"{case.scan_id}: its masks are empty")
             return
         measured = localise(views, tolerance_mm=self.tolerance_mm)
+        called = scan.prediction.positive
         (self.called if called else self.missed)[case.scan_id] = measured
         highest = max(float(view.values.max()) for view in views)
-        self.marks.append(_marks(measured, probability, highest))
+        self.marks.append(_marks(measured, scan.prediction.mbd_probability, highest))
+        if not case.truth:
+            self._add_segmented(case, scan, truth)
         if called:
             for hit in measured.lesions:
                 focus = foci.get(hit.number)
@@ -194,34 +210,43 @@ class _Work:
                     )
                 )
 
-    def add_negative(
-        self, case: Case, scan: MappedScan, probability: float, *, called: bool
-    ) -> None:
+    def _add_segmented(self, case: Case, scan: MappedScan, truth: Truth) -> None:
+        """Keep a scan with a physician's masks for its picture, while there is room."""
+        self.by_physicians += 1
+        if len(self.segmented) == MOST_SEGMENTED:
+            return
+        stored = scan_at_hand(self.manifest, case, scan)
+        if stored is not None:
+            self.segmented.append(SegmentedScan(scan=stored, mapped=scan, masks=truth.masks))
+
+    def add_negative(self, case: Case, scan: MappedScan) -> None:
         """Note the marks of a scan without disease; where they lie, if it is called."""
         views = [
             ViewEvidence(values=values, lesions=np.zeros(scan.shape, dtype=np.intp),
                          pixel_mm=self._pixel_mm(scan))
-            for values in _grids(scan).values()
+            for values in scan.grids().values()
         ]  # fmt: skip
         peaks = find_peaks(views, [view.lesions for view in views], separation_mm=30.0)
         highest = max(float(view.values.max()) for view in views)
-        ratings = [probability * peak.height / highest for peak in peaks]
+        answer = scan.prediction
+        ratings = [answer.mbd_probability * peak.height / highest for peak in peaks]
         self.marks.append(ScanMarks(lesions=np.zeros(0), others=np.array(ratings)))
-        if called and case.truth:
+        if answer.positive:
             self._add_evidence(case, scan)
 
     def _add_evidence(self, case: Case, scan: MappedScan) -> None:
-        content = truth_content(self.manifest.folder / case.truth)
-        try:
-            places = places_of(content)
-        except (KeyError, TypeError, ValueError):
-            self.left_out.append(f"{case.scan_id}: its truth file names no mimics")
-            return
+        """Note where a false positive's evidence lies, as far as anything tells."""
         pixel_mm = self._pixel_mm(scan)
+        places = known_places(self.manifest, case)
         outlines = self._outlines(case, scan, pixel_mm)
-        grids = _grids(scan)
+        if places is None and not outlines:
+            self.left_out.append(f"{case.scan_id}: neither its file nor a truth file is at hand")
+            return
+        self.places_known += places is not None
+        self.without_outline += not outlines
+        grids = scan.grids()
         found = [
-            place_map(scan.shape, places[view], PLACE_NAMES, pixel_mm,
+            place_map(scan.shape, (places or {}).get(view, ()), PLACE_NAMES, pixel_mm,
                       reach_mm=self.tolerance_mm, body=outlines.get(view))
             for view in grids
         ]  # fmt: skip
@@ -231,21 +256,10 @@ class _Work:
         self, case: Case, scan: MappedScan, pixel_mm: tuple[float, float]
     ) -> dict[View, NDArray[np.bool_]]:
         """The body's outline in each view; empty if the scan itself is not at hand."""
-        try:
-            if not case.file:
-                raise InputError(case.scan_id, "has no file", "Give one")
-            stored = read(self.manifest.path(case))
-        except BonescintError:
-            self.without_outline += 1
+        stored = scan_at_hand(self.manifest, case, scan)
+        if stored is None:
             return {}
-        return {
-            view: body_outline(image, pixel_mm)
-            for view, image in stored.images()
-            if image.shape == scan.shape
-        }
-
-    def _truth(self, case: Case) -> Truth | None:
-        return truth_of(self.manifest, case)
+        return {view: body_outline(image, pixel_mm) for view, image in stored.images()}
 
     def _pixel_mm(self, scan: MappedScan) -> tuple[float, float]:
         if scan.pixel_spacing_mm is not None:
@@ -261,31 +275,31 @@ class _Work:
         number_of: dict[tuple[object, ...], int] = {}
         foci: dict[int, Focus] = {}
         in_view: dict[View, list[tuple[int, Focus]]] = {view: [] for view in View}
-        for focus in truth.foci:
+        for place, focus in enumerate(truth.foci):
             if focus.kind is not FocusKind.METASTASIS:
                 continue
-            number = number_of.setdefault(_identity(focus), len(number_of) + 1)
+            number = number_of.setdefault(_identity(focus, place), len(number_of) + 1)
             foci.setdefault(number, focus)
             in_view[focus.view].append((number, focus))
         views, highest = [], len(number_of)
-        for view, values in _grids(scan).items():
+        for view, values in scan.grids().items():
             mask = truth.masks.get(view, np.zeros(scan.shape, dtype=bool))
             if mask.shape != scan.shape:
                 problem = (
                     f"the mask of {case.scan_id} is {mask.shape}, its {view} view {scan.shape}"
                 )
-                raise InputError(
-                    self.manifest.folder / case.truth, problem, "Give masks of the scan's pixels"
-                )
+                file = self.manifest.folder / (case.truth or getattr(case, f"mask_{view.value}"))
+                raise InputError(file, problem, "Give masks of the scan's pixels")
             listed = in_view[view]
+            centres = listed if case.truth else []  # a physician's pieces are whole lesions
             areas = numbered_areas(
                 mask,
-                np.array([(f.row, f.column) for _, f in listed], dtype=float).reshape(-1, 2),
-                np.array([n for n, _ in listed], dtype=np.intp),
+                np.array([(f.row, f.column) for _, f in centres], dtype=float).reshape(-1, 2),
+                np.array([n for n, _ in centres], dtype=np.intp),
                 pixel_mm,
             )
-            if not listed:  # pieces of a mask without foci: numbers of their own
-                areas = np.where(areas > 0, areas + highest, 0)
+            if not centres:  # the foci of pieces stand in the pieces' order; others have none
+                areas = np.where(areas > 0, areas + (listed[0][0] - 1 if listed else highest), 0)
                 highest = max(highest, int(areas.max()))
             views.append(ViewEvidence(values=values, lesions=areas, pixel_mm=pixel_mm))
         return views, foci
@@ -309,7 +323,13 @@ class _Work:
         if self.assumed_spacing:
             notes.append(
                 "Some scans do not say how large a pixel is: a field of "
-                f"{_FIELD_MM / 1000:g} m was assumed for distances."
+                f"{_FIELD_MM / 1000:g} m was assumed for distances and sizes."
+            )
+        if self.by_physicians:
+            notes.append(
+                f"{self.by_physicians} scans have a physician's masks. Nothing says which pieces "
+                "of two views are one lesion, so their lesions are counted in each view: one that "
+                "both views show counts as two."
             )
         return Explanation(
             tolerance_mm=self.tolerance_mm,
@@ -322,9 +342,13 @@ class _Work:
             lesions=tuple(self.lesions),
             curve=FreeResponseCurve.of(self.marks) if with_lesions else None,
             curve_measures=free_response_measures(self.marks, marks) if with_lesions else (),
-            false_positives=evidence_table(self.evidence, PLACE_NAMES, resampling)
-            if self.evidence
-            else (),
+            false_positives=evidence_table(
+                self.evidence, PLACE_NAMES if self.places_known else PLACE_NAMES_ALONE, resampling
+            ),
+            places_known=self.places_known,
+            threshold=self.threshold,
+            segmented=tuple(self.segmented),
+            by_physicians=self.by_physicians,
             left_out=tuple(self.left_out),
             notes=tuple(notes),
         )
@@ -334,21 +358,11 @@ def _measures(scans: Sequence[ScanLocalisation], resampling: Resampling) -> tupl
     return localisation_measures(scans, resampling) if scans else ()
 
 
-def _identity(focus: Focus) -> tuple[object, ...]:
-    """What makes two foci of two views one lesion."""
+def _identity(focus: Focus, place: int) -> tuple[object, ...]:
+    """What makes two foci of two views one lesion; without a contrast each is one of its own."""
     if focus.contrast is None:
-        return (focus.view, focus.row, focus.column)
+        return (place,)
     return (focus.region, focus.cause, focus.radius_mm, focus.contrast)
-
-
-def _grids(scan: MappedScan) -> dict[View, NDArray[np.float32]]:
-    """The map of each view on the view's own pixels."""
-    rows, columns = scan.shape
-    return {
-        view: np.maximum(map_on_grid(activation, scan.shape, rows=rows, columns=columns), 0)
-        for view in View
-        if (activation := scan.prediction.activation_map(view)) is not None
-    }
 
 
 def _marks(measured: ScanLocalisation, probability: float, highest: float) -> ScanMarks:
@@ -387,10 +401,10 @@ def _by(
     return hit_rates(hit, scan, group, names, resampling)
 
 
-def pictures_of(part: Part, maps: Mapping[str, MappedScan]) -> dict[str, Path]:
-    """Paths of the pictures of judged scans that have one."""
+def pictures_of(part: Part, maps: Mapping[str, MappedScan]) -> dict[str, MappedScan]:
+    """Judged scans that can be drawn: with maps, and with a file in the manifest."""
     return {
-        case.scan_id: scan.picture
+        case.scan_id: scan
         for case in part.cases
-        if (scan := maps.get(case.scan_id)) is not None and scan.picture is not None
+        if case.file and (scan := maps.get(case.scan_id)) is not None
     }

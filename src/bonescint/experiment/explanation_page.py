@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import io
+import base64
 import math
 from collections.abc import Mapping
-from pathlib import Path
+from itertools import islice
 
 from bonescint.evaluate.canvas import Picture
 from bonescint.evaluate.localised import HIT_LEVEL, HitGroup
 from bonescint.evaluate.map_figures import free_response_figure, hit_rate_figure, places_figure
 from bonescint.evaluate.tables import Cell, Table, measures_table
+from bonescint.experiment.call_pictures import PANELS, WIDTH, drawable, drawn_calls
 from bonescint.experiment.evaluating import Evaluation
-from bonescint.experiment.evaluation_page import measures_page_table
-from bonescint.experiment.explaining import Explanation
+from bonescint.experiment.evaluation_page import NOTICE, measures_page_table
+from bonescint.experiment.explaining import MOST_SEGMENTED, Explanation
+from bonescint.experiment.maps import MappedScan, SegmentedScan
+from bonescint.explain import Explanation as ScanPicture
+from bonescint.explain import explain
 from bonescint.report.document_page import PageFigure, PageSection, PageTable
 
 _MOST_FAILURES = 6
-_WIDTH = 760
 
 
 def draw_explanation(found: Explanation) -> dict[str, Picture]:
@@ -36,7 +39,31 @@ def draw_explanation(found: Explanation) -> dict[str, Picture]:
         )  # fmt: skip
     if found.false_positives:
         drawn["false_evidence"] = places_figure(found.false_positives)
+    for number, one in enumerate(found.segmented, 1):  # an identifier need not be a harmless name
+        drawn[f"segmented_{number:02d}"] = _as_figure(_segmented_picture(one, found.threshold))
     return drawn
+
+
+def _segmented_picture(one: SegmentedScan, threshold: float) -> ScanPicture:
+    return explain(
+        one.scan,
+        one.mapped.prediction,
+        operating_point=drawable(threshold),
+        notice=NOTICE,
+        lesions=one.masks,
+    )
+
+
+def _as_figure(shown: ScanPicture) -> Picture:
+    """A picture of pixels as the two files that every figure has."""
+    png = shown.png()
+    size = f'width="{shown.picture.width}" height="{shown.picture.height}"'
+    content = base64.b64encode(png).decode("ascii")
+    svg = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size}>'
+        f'<image {size} href="data:image/png;base64,{content}"/></svg>\n'
+    )
+    return Picture(png=png, svg=svg.encode("ascii"))
 
 
 def explanation_tables(found: Explanation) -> tuple[Table, ...]:
@@ -102,7 +129,11 @@ def explanation_sections(
     found: Explanation, pictures: Mapping[str, Picture]
 ) -> tuple[PageSection, ...]:
     """The sections of the page."""
-    return (_localisation(found, pictures), *_false_evidence(found, pictures))
+    return (
+        _localisation(found, pictures),
+        *_segmented(found),
+        *_false_evidence(found, pictures),
+    )
 
 
 def _localisation(found: Explanation, pictures: Mapping[str, Picture]) -> PageSection:
@@ -150,11 +181,52 @@ def _localisation(found: Explanation, pictures: Mapping[str, Picture]) -> PageSe
         paragraphs=(
             "Activation maps for disease against the lesion masks. The tolerance, where one is "
             f"named, is {found.tolerance_mm:g} mm from a lesion's edge. What chance would score "
-            "stands below each figure.",
+            "stands below each figure."
+            if found.measures_of_all
+            else "No lesion mask of a judged scan could be laid beside a map.",
         ),
         warnings=tuple(notes),
         figures=figures,
         tables=tuple(tables),
+    )
+
+
+def _segmented(found: Explanation) -> tuple[PageSection, ...]:
+    """Physicians' masks beside the maps."""
+    if not found.by_physicians:
+        return ()
+    shown = len(found.segmented)
+    return (
+        PageSection(
+            title="Physicians' masks beside the evidence",
+            paragraphs=(
+                f"{shown} of {found.by_physicians} scans with a physician's masks: the first "
+                f"{MOST_SEGMENTED} of the judged ones whose files are at hand, in the manifest's "
+                f"order. {PANELS} The masks are outlined in blue. In figures/segmented_*.png "
+                "they are larger, with their scales.",
+            ),
+            figures=tuple(_segmented_figure(found, one) for one in found.segmented),
+        ),
+    )
+
+
+def _segmented_figure(found: Explanation, one: SegmentedScan) -> PageFigure:
+    answer = one.mapped.prediction
+    measured = (found.called if answer.positive else found.missed)[answer.scan_id]
+    hits = sum(lesion.reached >= HIT_LEVEL for lesion in measured.lesions)
+    caption = (
+        f"{answer.scan_id}: probability {answer.mbd_probability:.3f}, "
+        f"{'true positive' if answer.positive else 'false negative'}; lesions hit "
+        f"{hits} of {len(measured.lesions)}, share of the evidence inside lesions "
+        f"{measured.energy_inside:.2f}, best intersection over union {measured.best_iou:.2f}."
+    )
+    content = _segmented_picture(one, found.threshold).thumbnail_webp(width=WIDTH, quality=80)
+    return PageFigure(
+        caption=caption,
+        content=content,
+        alternative=f"{caption} {PANELS}",
+        media_type="image/webp",
+        wide=True,
     )
 
 
@@ -171,15 +243,10 @@ def _false_evidence(found: Explanation, pictures: Mapping[str, Picture]) -> tupl
     if not found.false_positives:
         return ()
     caption = "Where the evidence of false positives lies."
-    count = found.false_positives[0].of
     return (
         PageSection(
             title="Where false evidence lies",
-            paragraphs=(
-                f"Maps of {count} false positives. Each pixel belongs to the organ or mimic whose "
-                f"edge is nearest, if it is within {found.tolerance_mm:g} mm; else to a part "
-                "of the body, or to what is outside it.",
-            ),
+            paragraphs=(_evidence_words(found),),
             figures=(
                 PageFigure(caption=caption, content=pictures["false_evidence"].svg,
                            alternative=caption, wide=True),
@@ -201,12 +268,39 @@ def _false_evidence(found: Explanation, pictures: Mapping[str, Picture]) -> tupl
     )  # fmt: skip
 
 
-def failures_section(found: Evaluation, pictures: Mapping[str, Path]) -> tuple[PageSection, ...]:
+def _evidence_words(found: Explanation) -> str:
+    """What the table of false evidence rests on."""
+    count, known = found.false_positives[0].of, found.places_known
+    if not known:
+        return (
+            f"Maps of {count} false positives, by part of the body only: no truth file names the "
+            "organs and mimics of these scans. Each pixel belongs to a part of the body by its "
+            "height, or to what is outside it."
+        )
+    words = (
+        f"Maps of {count} false positives. Each pixel belongs to the organ or mimic whose "
+        f"edge is nearest, if it is within {found.tolerance_mm:g} mm; else to a part "
+        "of the body, or to what is outside it."
+    )
+    if known < count:
+        words += (
+            f" Of {count - known} of them no truth file names organs and mimics: their evidence "
+            "is given by part of the body only."
+        )
+    return words
+
+
+def failures_section(
+    found: Evaluation, pictures: Mapping[str, MappedScan]
+) -> tuple[PageSection, ...]:
     """A gallery of the worst failures: pictures of the most certain wrong calls.
+
+    They are drawn anew, at the evaluation's operating point: the pictures of `bonescint classify`
+    show the call and the colours of the model's own one.
 
     Args:
         found: the evaluation.
-        pictures: path of each scan's picture, as `bonescint classify` draws it.
+        pictures: scans that can be drawn.
     """
     figures = []
     threshold = found.judgement.point.threshold
@@ -221,10 +315,8 @@ def failures_section(found: Evaluation, pictures: Mapping[str, Path]) -> tuple[P
     false_positives.sort(key=lambda row: -row[1])
     false_negatives.sort(key=lambda row: row[1])
     for word, group in (("False positive", false_positives), ("False negative", false_negatives)):
-        for case, probability in group[:_MOST_FAILURES]:
-            content = _small(pictures[case.scan_id])
-            if content is None:
-                continue
+        drawn = drawn_calls(found.joined.manifest, group, pictures, threshold)
+        for case, probability, content in islice(drawn, _MOST_FAILURES):
             caption = f"{word}: {case.scan_id}, probability {probability:.3f}"
             figures.append(PageFigure(caption=caption, content=content, alternative=caption,
                                       media_type="image/webp"))  # fmt: skip
@@ -234,25 +326,11 @@ def failures_section(found: Evaluation, pictures: Mapping[str, Path]) -> tuple[P
         PageSection(
             title="Failures",
             paragraphs=(
-                f"The most certain wrong calls, at most {_MOST_FAILURES} of each kind "
-                f"(of {len(false_positives)} false positives and {len(false_negatives)} false "
-                "negatives that have a picture).",
+                f"The most certain wrong calls, at most {_MOST_FAILURES} of each kind (of "
+                f"{len(false_positives)} false positives and {len(false_negatives)} false "
+                "negatives that have a map and name a file). The evidence fills its scale at this "
+                f"evaluation's operating point. {PANELS}",
             ),
             figures=tuple(figures),
         ),
     )
-
-
-def _small(path: Path) -> bytes | None:
-    """A smaller copy of a picture as WebP, or `None` if it cannot be read."""
-    from PIL import Image
-
-    try:
-        with Image.open(path) as picture:
-            height = round(picture.height * _WIDTH / picture.width)
-            small = picture.convert("RGB").resize((_WIDTH, height), Image.Resampling.LANCZOS)
-    except (OSError, ValueError):
-        return None
-    buffer = io.BytesIO()
-    small.save(buffer, format="WEBP", quality=80)
-    return buffer.getvalue()

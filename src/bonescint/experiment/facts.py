@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from bonescint.cohort import Manifest
+from bonescint.cohort import Manifest, truth_of
 from bonescint.evaluate import ClinicalFacts, Factor
 from bonescint.scan import Case, InputError
 
@@ -23,10 +24,11 @@ _LESIONS = (2.0, 5.0, 20.0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseFacts:
-    """What truth and results files say of a case.
+    """What truth files, masks and results files say of a case.
 
     Attributes:
-        lesions: metastases, each once however many views show it; `None` if nobody counted.
+        lesions: metastases, each once however many views show it; of a physician's masks the
+            pieces in the view that has more of them; `None` if nobody counted.
         contrast: highest contrast of one of them, or `None`.
         counts: in the posterior view, or `None`.
     """
@@ -39,23 +41,25 @@ class CaseFacts:
 def facts_of(
     cases: Iterable[Case], manifest: Manifest, counts: Mapping[str, float] | None = None
 ) -> tuple[CaseFacts, ...]:
-    """Read what the truth files of cases say.
+    """Read what the truth files or masks of cases say.
 
     Args:
         cases: of the manifest.
-        manifest: that says where truth files lie.
+        manifest: that says where truth files and masks lie.
         counts: of posterior views by scan, for cases whose truth does not say.
 
     Raises:
-        InputError: truth files that cannot be read, the first one named.
+        InputError: truth files or masks that cannot be read, the first one named.
+        MissingExtraError: a NIfTI mask, and nibabel is not installed.
     """
     known = counts or {}
-    return tuple(_of_case(case, manifest.folder, known.get(case.scan_id)) for case in cases)
+    return tuple(_of_case(case, manifest, known.get(case.scan_id)) for case in cases)
 
 
-def _of_case(case: Case, folder: Path, counts: float | None) -> CaseFacts:
+def _of_case(case: Case, manifest: Manifest, counts: float | None) -> CaseFacts:
     if not case.truth:
-        return CaseFacts(counts=counts)
+        return CaseFacts(lesions=_pieces(manifest, case), counts=counts)
+    folder = manifest.folder
     content = truth_content(folder / case.truth)
     try:
         metastases = {
@@ -73,6 +77,14 @@ def _of_case(case: Case, folder: Path, counts: float | None) -> CaseFacts:
         contrast=max(contrasts) if contrasts else None,
         counts=counts if simulated is None else float(simulated),
     )
+
+
+def _pieces(manifest: Manifest, case: Case) -> int | None:
+    """Lesions that a physician's masks show for certain: nothing pairs pieces of two views."""
+    truth = truth_of(manifest, case) if case.positive else None
+    if truth is None:
+        return None
+    return max(Counter(focus.view for focus in truth.foci).values(), default=0)
 
 
 def truth_content(path: Path) -> dict[str, Any]:

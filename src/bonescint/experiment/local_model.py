@@ -12,13 +12,15 @@ from pathlib import Path
 import numpy as np
 
 from bonescint.cohort import Problem, read_manifest, refuse
-from bonescint.evaluate import OperatingRule, ScoredCases
+from bonescint.evaluate import OperatingRule, ScoredCases, margins
 from bonescint.evaluate.local import LocalCalibration, calibrate_locally
 from bonescint.experiment.joining import join, read_predictions
 from bonescint.model import ModelFolder, write_model_folder
-from bonescint.scan import InputError
+from bonescint.scan import InputError, MissingExtraError
 
 _LABELS = {"0": False, "1": True}
+_LEAST_FOR_BAND = 100
+"""Scans from which the tenth of them nearest to the operating point is ten or more."""
 
 
 def calibrate_model(
@@ -31,8 +33,8 @@ def calibrate_model(
 ) -> tuple[ModelFolder, LocalCalibration]:
     """Give a model a temperature and an operating point of a user's own scans.
 
-    The graph stays as it is; the card says what was done. An uncertain band of other scans is
-    taken off.
+    The graph stays as it is; the card says what was done. The uncertain band of other scans goes;
+    from 100 scans on a new one is fitted, which needs the extra `train`.
 
     Args:
         model: folder of the model that made the predictions.
@@ -43,7 +45,8 @@ def calibrate_model(
         out: the model folder to write; the model's own if `None`.
 
     Returns:
-        The folder that was written, and what was found.
+        The folder that was written, and what was found. Where the card has no uncertain band, its
+        rule says why.
 
     Raises:
         InputError: tables that are wrong, every row named; one class only.
@@ -60,6 +63,7 @@ def calibrate_model(
     found = calibrate_locally(cases, rule)
     card = folder.card
     point = found.operating_point
+    band, band_rule = _band(cases, found)
     said = (
         f"{found.rule}, on {found.count} scans of the user's own ({found.positives} positive); "
         f"temperature {found.temperature.text()} on top of {card.temperature:.4g}"
@@ -69,8 +73,8 @@ def calibrate_model(
         temperature=card.temperature * found.temperature.value,
         operating_point=1.0 if math.isinf(point) else float(np.clip(point, 0, 1)),
         operating_point_rule=said,
-        uncertain_band=None,
-        uncertain_rule="",
+        uncertain_band=band,
+        uncertain_rule=band_rule,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     written = write_model_folder(
@@ -80,6 +84,24 @@ def calibrate_model(
         likeness=folder.likeness,
     )
     return written, found
+
+
+def _band(cases: ScoredCases, found: LocalCalibration) -> tuple[tuple[float, float] | None, str]:
+    """The uncertain band of these scans with its rule, or why there is none."""
+    if cases.count < _LEAST_FOR_BAND:
+        return None, f"no uncertain band, which needs {_LEAST_FOR_BAND} scans"
+    if math.isinf(found.operating_point):
+        return None, "no uncertain band round a point above every score"
+    try:
+        from bonescint.train.calibrate import Judged, uncertain_band
+    except MissingExtraError:
+        return None, "no uncertain band, which needs bonescint[train]"
+    band, rule = uncertain_band(
+        Judged(margins=margins(cases.scores), labels=cases.positive),
+        temperature=found.temperature.value,
+        operating_point=found.operating_point,
+    )
+    return band, rule.replace("the validation scans", "the user's own scans")
 
 
 def _joined(predictions: Path, cohort: Path) -> ScoredCases:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bonescint.cohort import Problem, refuse
-from bonescint.scan import BonescintError, InputError, Prediction, View
+import numpy as np
+from numpy.typing import NDArray
+
+from bonescint.cohort import Manifest, Problem, refuse
+from bonescint.dicom import read
+from bonescint.explain import map_on_grid
+from bonescint.scan import BonescintError, Case, InputError, Prediction, Scan, View
 
 _SCHEMA = 1
 _REMEDY = "Give results.json of bonescint classify"
@@ -24,14 +29,45 @@ class MappedScan:
         shape: (rows, columns) of its views.
         pixel_spacing_mm: between rows and between columns, or `None`.
         posterior_counts: sum of the posterior view where pixels are counts, or `None`.
-        picture: path of its picture, or `None`.
     """
 
     prediction: Prediction
     shape: tuple[int, int]
     pixel_spacing_mm: tuple[float, float] | None
     posterior_counts: float | None
-    picture: Path | None
+
+    def with_answer(self, probability: float, *, positive: bool) -> MappedScan:
+        """The same maps with the probability and the call of an evaluation.
+
+        A results file has the call at the model's own operating point, which need not be the one
+        that an evaluation judges at.
+        """
+        answer = replace(self.prediction, mbd_probability=probability, positive=positive)
+        return replace(self, prediction=answer)
+
+    def grids(self) -> dict[View, NDArray[np.float32]]:
+        """The MBD map of each view on the view's own pixels, (rows, columns), at least 0."""
+        rows, columns = self.shape
+        return {
+            view: np.maximum(map_on_grid(activation, self.shape, rows=rows, columns=columns), 0)
+            for view in View
+            if (activation := self.prediction.activation_map(view)) is not None
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SegmentedScan:
+    """A scan with a physician's masks, to be drawn beside its maps.
+
+    Attributes:
+        scan: as it is stored.
+        mapped: its maps, with the probability and the call of the evaluation.
+        masks: for each view that was segmented a bool array (rows, columns).
+    """
+
+    scan: Scan
+    mapped: MappedScan
+    masks: Mapping[View, NDArray[np.bool_]]
 
 
 def read_maps(path: Path | str) -> Mapping[str, MappedScan]:
@@ -60,7 +96,7 @@ def read_maps(path: Path | str) -> Mapping[str, MappedScan]:
     problems = []
     for number, entry in enumerate(entries):
         try:
-            scan = _scan(entry, source.parent)
+            scan = _scan(entry)
         except (BonescintError, KeyError, ValueError, TypeError) as error:
             text = f"results[{number}]: no readable scan ({type(error).__name__})"
             problems.append(Problem(text=text))
@@ -70,16 +106,34 @@ def read_maps(path: Path | str) -> Mapping[str, MappedScan]:
     return found
 
 
-def _scan(entry: Mapping[str, Any], folder: Path) -> MappedScan:
+def scan_at_hand(manifest: Manifest, case: Case, mapped: MappedScan) -> Scan | None:
+    """The scan that maps lie on.
+
+    Args:
+        manifest: that says where scans lie.
+        case: one of its cases.
+        mapped: what the results file says of the same scan.
+
+    Returns:
+        `None` if the case names no file, or none that can be read and has the maps' pixels.
+    """
+    if not case.file:
+        return None
+    try:
+        scan = read(manifest.path(case))
+    except BonescintError:
+        return None
+    return replace(scan, scan_id=case.scan_id) if scan.shape == mapped.shape else None
+
+
+def _scan(entry: Mapping[str, Any]) -> MappedScan:
     spacing = entry.get("pixel_spacing_mm")
     rows, columns = (int(size) for size in entry["shape"])
     total = entry.get("total") or {}
     counts = total.get(View.POSTERIOR.value) if entry.get("unit") == "counts" else None
-    picture = folder / entry["picture"] if entry.get("picture") else None
     return MappedScan(
         prediction=Prediction.from_json(entry["prediction"]),
         shape=(rows, columns),
         pixel_spacing_mm=None if spacing is None else (float(spacing[0]), float(spacing[1])),
         posterior_counts=None if counts is None else float(counts),
-        picture=picture if picture is not None and picture.is_file() else None,
     )

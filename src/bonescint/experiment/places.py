@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from bonescint.cohort import Manifest
 from bonescint.evaluate.false_evidence import ELSEWHERE, OUTSIDE, ZONES, Place
-from bonescint.scan import FocusKind, View
+from bonescint.experiment.facts import truth_content
+from bonescint.scan import Case, FocusKind, View
 
 _GROUPS: Mapping[str, str] = {
     "injection site": "injection site",
@@ -47,6 +49,10 @@ PLACE_NAMES: tuple[str, ...] = (
     ELSEWHERE,
     OUTSIDE,
 )
+PLACE_NAMES_ALONE: tuple[str, ...] = tuple(
+    name.removeprefix("elsewhere in ") for name in PLACE_NAMES
+)
+"""The same for scans of which no organ or mimic is known: nothing is elsewhere then."""
 
 
 def place_group(cause: str) -> str:
@@ -85,3 +91,22 @@ def places_of(content: Mapping[str, Any]) -> dict[View, list[Place]]:
             )
         )
     return found
+
+
+def known_places(manifest: Manifest, case: Case) -> dict[View, list[Place]] | None:
+    """Organs and mimics of each view, or `None` if no truth file names them.
+
+    Args:
+        manifest: that says where truth files lie.
+        case: one of its cases.
+
+    Raises:
+        InputError: a truth file that cannot be read.
+    """
+    if not case.truth:
+        return None
+    content = truth_content(manifest.folder / case.truth)
+    try:
+        return places_of(content)
+    except (KeyError, TypeError, ValueError):  # not the simulator's: it lists lesions at most
+        return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -26,11 +27,21 @@ class Condition:
         name: for tables.
         words: for people.
         change: makes new views of old ones; a view that it leaves out is missing.
+        needs_counts: whether pixels must be counts.
+        needs_both_views: whether neither view may be missing.
     """
 
     name: str
     words: str
     change: Callable[[_Images, np.random.Generator], _Images]
+    needs_counts: bool = False
+    needs_both_views: bool = False
+
+    def possible(self, scan: Scan) -> bool:
+        """Whether a scan can be made worse in this way."""
+        return (not self.needs_counts or scan.unit is PixelUnit.COUNTS) and not (
+            self.needs_both_views and scan.missing_views
+        )
 
 
 def thinned(share: float) -> Callable[[_Images, np.random.Generator], _Images]:
@@ -93,16 +104,21 @@ def _swapped(images: _Images, _: np.random.Generator) -> _Images:
 
 
 CONDITIONS: tuple[Condition, ...] = (
-    Condition(name="half_counts", words="half of the counts", change=thinned(0.5)),
-    Condition(name="fifth_counts", words="a fifth of the counts", change=thinned(0.2)),
+    Condition(name="half_counts", words="half of the counts", change=thinned(0.5),
+              needs_counts=True),
+    Condition(name="fifth_counts", words="a fifth of the counts", change=thinned(0.2),
+              needs_counts=True),
     Condition(name="blur_1", words="blurred, sigma 1 pixel", change=blurred(1.0)),
     Condition(name="blur_2", words="blurred, sigma 2 pixels", change=blurred(2.0)),
     Condition(name="shift", words="shifted by 8 % of the width", change=shifted(0.08)),
     Condition(name="turn", words="turned by 5 degrees", change=turned(5.0)),
-    Condition(name="swapped", words="anterior and posterior exchanged", change=_swapped),
-    Condition(name="anterior", words="anterior view only", change=only(View.ANTERIOR)),
-    Condition(name="posterior", words="posterior view only", change=only(View.POSTERIOR)),
-)
+    Condition(name="swapped", words="anterior and posterior exchanged", change=_swapped,
+              needs_both_views=True),
+    Condition(name="anterior", words="anterior view only", change=only(View.ANTERIOR),
+              needs_both_views=True),
+    Condition(name="posterior", words="posterior view only", change=only(View.POSTERIOR),
+              needs_both_views=True),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,13 +127,16 @@ class RobustnessRow:
 
     Attributes:
         words: of the condition.
-        area: under the ROC curve, DeLong's interval.
-        difference: area less that of the scans as they are, paired; `None` for those.
+        scans: that could be made worse in this way; the figures are of them alone.
+        area: under the ROC curve, DeLong's interval; undefined without scans of both classes.
+        difference: area less that of the same scans as they are, paired; `None` for those, and
+            where the area is undefined.
         called_positive: share of the scans whose call changed to positive.
         called_negative: share of the scans whose call changed to negative.
     """
 
     words: str
+    scans: int
     area: Estimate
     difference: Comparison | None = None
     called_positive: float = 0.0
@@ -145,7 +164,8 @@ def robustness(
 ) -> tuple[RobustnessRow, ...]:
     """Classify the same scans under each condition.
 
-    Thinning needs counts; a scan in another unit is left as it is there.
+    A condition is measured on the scans that it is possible for: thinning needs counts, and what
+    exchanges or leaves out a view needs both.
 
     Args:
         classifier: the model.
@@ -160,41 +180,55 @@ def robustness(
         The scans as they are, then each condition.
     """
     tried = tuple(conditions)
-    plain, worse = [], np.zeros((len(tried), len(cases)))
+    plain, worse = [], np.full((len(tried), len(cases)), math.nan)
     for number, case in enumerate(cases):
         scan = read(cohort.path(case))
         plain.append(classifier.predict(scan).mbd_probability)
         for index, condition in enumerate(tried):
-            rng = np.random.default_rng([seed, number, index])
-            changed = _changed(scan, condition, rng)
-            worse[index, number] = classifier.predict(changed).mbd_probability
+            if condition.possible(scan):
+                rng = np.random.default_rng([seed, number, index])
+                changed = _changed(scan, condition, rng)
+                worse[index, number] = classifier.predict(changed).mbd_probability
         if progress is not None:
             progress(number + 1, len(cases))
     truth = np.array([case.positive for case in cases], dtype=bool)
     as_they_are = ScoredCases(scores=np.array(plain), positive=truth)
-    called = as_they_are.scores >= threshold
-    rows = [RobustnessRow(words="as they are", area=roc_auc_score(as_they_are))]
-    for condition, scores in zip(tried, worse, strict=True):
-        scored = as_they_are.with_scores(scores)
-        now = scores >= threshold
-        rows.append(
-            RobustnessRow(
-                words=condition.words,
-                area=roc_auc_score(scored),
-                difference=compare_areas(scored, as_they_are),
-                called_positive=float((now & ~called).mean()),
-                called_negative=float((~now & called).mean()),
-            )
-        )
-    return tuple(rows)
+    first = RobustnessRow(
+        words="as they are", scans=as_they_are.count, area=roc_auc_score(as_they_are)
+    )
+    return (
+        first,
+        *(
+            _row(condition.words, as_they_are, scores, threshold)
+            for condition, scores in zip(tried, worse, strict=True)
+        ),
+    )
+
+
+def _row(
+    words: str, as_they_are: ScoredCases, scores: NDArray[np.float64], threshold: float
+) -> RobustnessRow:
+    """What a condition costs the scans that have a score under it; the others have none."""
+    possible = np.isfinite(scores)
+    count = int(possible.sum())
+    if len(set(as_they_are.positive[possible].tolist())) < 2:
+        note = "one class only" if count else "not possible for these scans"
+        return RobustnessRow(words=words, scans=count, area=Estimate(value=math.nan, note=note))
+    before = as_they_are.of(possible)
+    after = before.with_scores(scores[possible])
+    called, now = before.scores >= threshold, after.scores >= threshold
+    return RobustnessRow(
+        words=words,
+        scans=count,
+        area=roc_auc_score(after),
+        difference=compare_areas(after, before),
+        called_positive=float((now & ~called).mean()),
+        called_negative=float((~now & called).mean()),
+    )
 
 
 def _changed(scan: Scan, condition: Condition, rng: np.random.Generator) -> Scan:
-    images = dict(scan.images())
-    needs_counts = condition.name.endswith("counts")
-    if (needs_counts and scan.unit is not PixelUnit.COUNTS) or len(images) < len(View):
-        return scan
-    changed = condition.change(images, rng)
+    changed = condition.change(dict(scan.images()), rng)
     return scan.with_views(
         anterior=changed.get(View.ANTERIOR),
         posterior=changed.get(View.POSTERIOR),

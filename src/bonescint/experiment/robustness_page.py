@@ -17,6 +17,14 @@ COLUMNS = (
 def write_robustness(rows: Sequence[RobustnessRow], evaluation: Path, scans: int) -> None:
     """Write `tables/robustness.csv` of an evaluation.
 
+    A condition that was not possible for all scans says for how many; one that was possible for
+    none keeps its name and has no figures.
+
+    Args:
+        rows: as `robustness` gives them.
+        evaluation: its folder.
+        scans: that were tried.
+
     Raises:
         OutputError: it cannot be written.
     """
@@ -26,8 +34,8 @@ def write_robustness(rows: Sequence[RobustnessRow], evaluation: Path, scans: int
         estimate = None if change is None else change.difference
         cells.append(
             (
-                row.words,
-                scans,
+                _words(row, scans),
+                row.scans,
                 row.area.value,
                 row.area.low,
                 row.area.high,
@@ -35,8 +43,8 @@ def write_robustness(rows: Sequence[RobustnessRow], evaluation: Path, scans: int
                 None if estimate is None else estimate.low,
                 None if estimate is None else estimate.high,
                 None if change is None else change.p_value,
-                row.called_positive,
-                row.called_negative,
+                row.called_positive if row.area.defined else None,
+                row.called_negative if row.area.defined else None,
             )
         )
     table = Table(
@@ -44,3 +52,11 @@ def write_robustness(rows: Sequence[RobustnessRow], evaluation: Path, scans: int
     )
     (evaluation / "tables").mkdir(parents=True, exist_ok=True)
     write_csv(table, evaluation / "tables" / "robustness.csv")
+
+
+def _words(row: RobustnessRow, scans: int) -> str:
+    if row.area.defined and row.scans == scans:
+        return row.words
+    said = [f"{row.scans} of {scans} scans"] if row.scans else []
+    said += [row.area.note] if not row.area.defined else []
+    return f"{row.words} ({', '.join(said)})"

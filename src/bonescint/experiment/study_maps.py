@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from itertools import islice
 
-from bonescint.classify.earlier import picture_name
+from bonescint.cohort import Manifest
 from bonescint.evaluate import Estimate
+from bonescint.experiment.call_pictures import PANELS, drawn_calls
+from bonescint.experiment.maps import read_maps
 from bonescint.experiment.plan import Study
 from bonescint.experiment.run_paths import RunPaths
 from bonescint.experiment.run_results import ModelResults, paired_share
-from bonescint.experiment.small_picture import small_picture
 from bonescint.experiment.study_sections import pictures_of
 from bonescint.report.document_page import PageFigure, PageSection, PageTable
 
-_EXAMPLES = 2
+_RIGHT, _WRONG = 2, 1
 
 
 def explanation_section(
-    study: Study, models: Mapping[str, ModelResults], paths: RunPaths
+    study: Study, models: Mapping[str, ModelResults], paths: RunPaths, cohort: Manifest
 ) -> PageSection:
     """Maps against lesion masks, false evidence, examples."""
     tables = []
@@ -63,9 +64,10 @@ def explanation_section(
         paragraphs=(
             "A map shows what moved the answer. How far that lies on disease is measured against "
             "lesion masks, where there are some.",
+            f"Examples of calls. {PANELS} Blue outlines: lesions, where the truth is known.",
         ),
         figures=(
-            *_examples(models, paths),
+            *_examples(models, paths, cohort),
             *pictures_of(models, "free_response", "free response"),
             *pictures_of(models, "lesions_hit", "lesions found, by contrast and size"),
         ),
@@ -118,33 +120,33 @@ def _pointing(study: Study, models: Mapping[str, ModelResults]) -> PageTable:
     )
 
 
-def _examples(models: Mapping[str, ModelResults], paths: RunPaths) -> Iterator[PageFigure]:
-    """Calls under their map: right ones as in the paper's Figure 5, wrong ones as in Figure 6."""
-    for name, results in models.items():
-        cases = sorted(results.rows("cases"), key=lambda row: -row["mbd_probability"])
-        right = [row for row in cases if row["outcome"] == "true positive"]
-        false = [row for row in cases if row["outcome"] == "false positive"]
-        missed = [row for row in reversed(cases) if row["outcome"] == "false negative"]
-        # The very surest positives are superscans, whose map is everywhere.
-        yield from _pictured(name, right[len(right) // 4 :], paths, _EXAMPLES)
-        yield from _pictured(name, false, paths, _EXAMPLES // 2)
-        yield from _pictured(name, missed, paths, _EXAMPLES // 2)
-
-
-def _pictured(
-    name: str, cases: list[dict[str, Any]], paths: RunPaths, most: int
+def _examples(
+    models: Mapping[str, ModelResults], paths: RunPaths, cohort: Manifest
 ) -> Iterator[PageFigure]:
-    shown = 0
-    for row in cases:
-        content = small_picture(paths.results(name) / "pictures" / picture_name(row["scan_id"]))
-        if content is not None:
-            yield PageFigure(
-                caption=f"{name}: {row['outcome']}, probability {row['mbd_probability']:.2f}.",
-                content=content,
-                alternative="AP and PA beside the same under the evidence",
-                media_type="image/webp",
-                wide=True,
-            )
-            shown += 1
-        if shown == most:
-            return
+    """Calls under their map: right ones as in the paper's Figure 5, wrong ones as in Figure 6."""
+    by_name = {case.scan_id: case for case in cohort.cases}
+    for name, results in models.items():
+        maps = read_maps(paths.results(name) / "results.json")
+        rows = sorted(results.rows("cases"), key=lambda row: -row["mbd_probability"])
+        calls = {
+            outcome: [
+                (by_name[row["scan_id"]], float(row["mbd_probability"]))
+                for row in rows
+                if row["outcome"] == outcome and row["scan_id"] in maps
+            ]
+            for outcome in ("true positive", "false positive", "false negative")
+        }
+        right = calls["true positive"]
+        # The very surest positives are superscans, whose map is everywhere.
+        calls["true positive"] = right[len(right) // 4 :]
+        calls["false negative"].reverse()
+        for outcome, found in calls.items():
+            most = _RIGHT if outcome == "true positive" else _WRONG
+            drawn = drawn_calls(cohort, found, maps, results.threshold, outlined=True)
+            for _, probability, content in islice(drawn, most):
+                yield PageFigure(
+                    caption=f"{name}: {outcome}, probability {probability:.2f}.",
+                    content=content,
+                    alternative=PANELS,
+                    media_type="image/webp",
+                )

@@ -90,7 +90,7 @@ def write_study_report(
         calibration_section(models),
         uncertain_section(cards, paths, cohort),
         subgroups_section(models),
-        explanation_section(study, models, paths),
+        explanation_section(study, models, paths, cohort),
         robustness_section(models),
         _time(study, seconds, reading, cohort),
         *_checklists(study, models, cards, cohort),

@@ -54,14 +54,14 @@ def performance_section(
 
 
 def pictures_of(
-    models: Mapping[str, ModelResults], picture: str, words: str
+    models: Mapping[str, ModelResults], picture: str, words: str, *, wide: bool = False
 ) -> Iterator[PageFigure]:
     """The same figure of every model that has it."""
     for name, results in models.items():
         content = results.picture(picture)
         if content is not None:
             caption = f"{name}: {words}."
-            yield PageFigure(caption=caption, content=content, alternative=caption)
+            yield PageFigure(caption=caption, content=content, alternative=caption, wide=wide)
 
 
 def _measures(models: Mapping[str, ModelResults], table: str, caption: str) -> PageTable:
@@ -238,7 +238,7 @@ def subgroups_section(models: Mapping[str, ModelResults]) -> PageSection:
     return PageSection(
         title="Subgroups and a control without images",
         paragraphs=(f"{text} All tests stand in the report of each model.",),
-        figures=tuple(pictures_of(models, "subgroups", "subgroups")),
+        figures=tuple(pictures_of(models, "subgroups", "subgroups", wide=True)),
         tables=tuple(tables),
     )
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from bonescint.explain.evidence import EvidenceScale
@@ -21,7 +24,7 @@ from bonescint.explain.lettering import (
     wrapped,
     write,
 )
-from bonescint.explain.panels import Panels, draw_strip
+from bonescint.explain.panels import OUTLINE, Panels, draw_strip
 from bonescint.explain.window import GreyWindow
 from bonescint.report import probability_texts
 from bonescint.scan import ParameterError, PixelUnit, Prediction, Scan, View
@@ -105,6 +108,7 @@ def explain(
     *,
     operating_point: float | None = None,
     notice: str = RESEARCH_NOTICE,
+    lesions: Mapping[View, NDArray[np.bool_]] | None = None,
 ) -> Explanation:
     """Draw one scan in its own geometry and proportions, with all that belongs beside it.
 
@@ -117,20 +121,41 @@ def explain(
         prediction: of the same scan.
         operating_point: the model's threshold on the probability, if it has one.
         notice: what must be said of the model, from its card.
+        lesions: for each view that somebody segmented a bool array of the scan's shape, true on
+            disease; outlined over the grey panels, beside the evidence.
 
     Raises:
-        ParameterError: a prediction of another scan.
+        ParameterError: a prediction of another scan, or a mask of another shape.
+
+    Examples:
+        >>> from bonescint.scan import Acquisition
+        >>> scan = Scan(anterior=np.eye(64, 16), posterior=None, pixel_spacing_mm=(2.4, 2.4),
+        ...             unit=PixelUnit.COUNTS, scan_id="bs-1",
+        ...             acquisition=Acquisition(modality="NM"))
+        >>> answer = Prediction(scan_id="bs-1", mbd_probability=0.75, positive=True,
+        ...                     model_id="vgg16-sim@1")
+        >>> mask = np.zeros((64, 16), dtype=bool)
+        >>> mask[30:34, 6:9] = True
+        >>> explain(scan, answer, lesions={View.ANTERIOR: mask}).picture.mode
+        'RGB'
     """
     if prediction.scan_id != scan.scan_id:
         raise ParameterError("prediction", "explain", f"of {scan.scan_id}", prediction.scan_id)
+    for view in scan.views:
+        mask = (lesions or {}).get(view)
+        if mask is not None and mask.shape != scan.shape:
+            raise ParameterError("lesions", "explain", f"of shape {scan.shape}", mask.shape)
     scale = EvidenceScale.of(prediction, operating_point=operating_point)
     size = panel_size(
         scan.shape, scan.pixel_spacing_mm, most_rows=_MOST_ROWS, most_columns=_MOST_COLUMNS
     )
     panels = Panels(size=size)
-    strip, windows = draw_strip(scan, prediction, scale, panels)
+    strip, windows = draw_strip(scan, prediction, scale, panels, lesions)
     width = max(_LEAST_WIDTH, panels.width) + 2 * _MARGIN
-    footer = _footer_lines(scan, prediction, scale, windows, notice, width - 2 * _MARGIN)
+    said = [_grey_statement(scan, windows), _colour_statement(scale)]
+    footer = _footer_lines(prediction, said, notice, width - 2 * _MARGIN)
+    if lesions:
+        footer.insert(0, _Line(_outline_statement(scan, lesions), OUTLINE))
     strip_top = _MARGIN + _HEADER
     footer_top = strip_top + panels.height + 16
     height = footer_top + sum(line.height for line in footer) + _MARGIN
@@ -202,14 +227,7 @@ def _draw_gauge(
         draw.rectangle((tick - 1, top - 4, tick + 1, top + 12), fill=INK)
 
 
-def _footer_lines(
-    scan: Scan,
-    prediction: Prediction,
-    scale: EvidenceScale,
-    windows: dict[View, GreyWindow],
-    notice: str,
-    width: int,
-) -> list[_Line]:
+def _footer_lines(prediction: Prediction, said: list[str], notice: str, width: int) -> list[_Line]:
     """Warnings, what the greys and colours mean, and the notice."""
     warnings = list(prediction.warnings)
     lines: list[_Line] = []
@@ -219,7 +237,7 @@ def _footer_lines(
     if len(warnings) > _MOST_WARNINGS:
         hidden = len(warnings) - _MOST_WARNINGS
         lines.append(_Line(f"... and {hidden} more warnings, listed in results.json", WARNING))
-    for text in (_grey_statement(scan, windows), _colour_statement(scale)):
+    for text in said:
         lines += [_Line(part, MUTED) for part in wrapped(text, size=14, width=width)]
     lines += [_Line(part, INK, bold=True) for part in wrapped(notice, size=14, width=width)]
     return lines
@@ -232,6 +250,12 @@ def _grey_statement(scan: Scan, windows: dict[View, GreyWindow]) -> str:
         for view, window in windows.items()
     ]
     return f"Grey, white to black: {', '.join(parts)} (99th percentile of the body, gamma 0.75)."
+
+
+def _outline_statement(scan: Scan, lesions: Mapping[View, NDArray[np.bool_]]) -> str:
+    without = [view.value for view in scan.views if view not in lesions]
+    said = f" Nobody segmented the {without[0]} view." if without else ""
+    return f"Blue outline: lesions as they were segmented, not as the model sees them.{said}"
 
 
 def _colour_statement(scale: EvidenceScale) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
+from scipy import ndimage
 
 from bonescint.explain.colour import painted
 from bonescint.explain.evidence import EvidenceScale
@@ -22,6 +24,9 @@ TITLES = 44
 BENEATH = 36
 BAR = 104
 INSET = 1
+OUTLINE = (0, 90, 220)
+"""Blue is neither a grey of the counts nor a colour of the evidence."""
+_OUTLINE_WIDTH = 2
 _FIRST_LETTER = {View.ANTERIOR: ("R", "L"), View.POSTERIOR: ("L", "R")}
 
 
@@ -67,10 +72,44 @@ def grey_panel(
     return window.inverted_grey(resampled(image, whole, rows=size.rows, columns=size.columns))
 
 
+def lesion_outline(mask: NDArray[np.bool_], size: PanelSize) -> NDArray[np.bool_]:
+    """The rim just outside of a view's lesions at their drawn size; bool (rows, columns).
+
+    Whatever a lesion touches counts as inside, so that none is too small to be drawn.
+
+    Examples:
+        >>> mask = np.zeros((8, 4), dtype=bool)
+        >>> mask[4, 2] = True
+        >>> lesion_outline(mask, PanelSize(8, 4))[4].tolist()
+        [True, True, False, True]
+    """
+    # How much of the mask lies in the box of stored pixels that each drawn pixel touches.
+    sums = np.pad(mask.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
+    (top, bottom), (left, right) = (
+        (np.arange(drawn) * stored // drawn, -(-np.arange(1, drawn + 1) * stored // drawn))
+        for stored, drawn in zip(mask.shape, size, strict=True)
+    )
+    beside = sums[:, right] - sums[:, left]
+    inside = beside[bottom] > beside[top]
+    grown = ndimage.binary_dilation(inside, np.ones((3, 3), dtype=bool), iterations=_OUTLINE_WIDTH)
+    return np.asarray(grown & ~inside, dtype=bool)
+
+
 def draw_strip(
-    scan: Scan, prediction: Prediction, scale: EvidenceScale, panels: Panels
+    scan: Scan,
+    prediction: Prediction,
+    scale: EvidenceScale,
+    panels: Panels,
+    lesions: Mapping[View, NDArray[np.bool_]] | None = None,
 ) -> tuple[Image.Image, dict[View, GreyWindow]]:
     """Draw the panels with their titles, letters, scale bar and colour bar.
+
+    Args:
+        scan: with one or two views.
+        prediction: of it, with its maps.
+        scale: of the maps.
+        panels: where they lie.
+        lesions: for each view a bool array of the scan's shape, outlined over the grey panels.
 
     Returns:
         The strip, and the grey window of each present view.
@@ -86,7 +125,10 @@ def draw_strip(
             continue
         windows[view] = grey_window(image, scan.unit)
         grey = grey_panel(image, windows[view], panels.size)
-        strip.paste(Image.fromarray(grey), panels.corner(view, with_map=False))
+        plain = np.repeat(grey[:, :, None], 3, axis=2)
+        if lesions and view in lesions:
+            plain[lesion_outline(lesions[view], panels.size)] = OUTLINE
+        strip.paste(Image.fromarray(plain), panels.corner(view, with_map=False))
         activation = prediction.activation_map(view)
         levels = np.zeros(grey.shape, dtype=np.float32)
         if activation is not None:
@@ -99,16 +141,17 @@ def draw_strip(
         for with_map in (False, True):
             _draw_frame(draw, view, panels, with_map=with_map)
     pair = INSET + panels.pair_width + GUTTER
-    write(draw, (0, 0), _pair_title(scan), size=15, bold=True)
+    write(draw, (0, 0), _pair_title(scan, outlined=bool(lesions)), size=15, bold=True)
     write(draw, (pair, 0), "Evidence for MBD", size=15, bold=True)
     _draw_scale_bar(draw, scan, panels)
     _draw_colour_bar(strip, draw, scale, panels)
     return strip, windows
 
 
-def _pair_title(scan: Scan) -> str:
+def _pair_title(scan: Scan, *, outlined: bool) -> str:
     """What the grey panels show, in the unit of their pixels."""
-    return f"{scan.unit.value.capitalize()}, inverted grey"
+    shown = "lesions outlined" if outlined else "inverted grey"
+    return f"{scan.unit.value.capitalize()}, {shown}"
 
 
 def _draw_frame(draw: ImageDraw.ImageDraw, view: View, panels: Panels, *, with_map: bool) -> None:

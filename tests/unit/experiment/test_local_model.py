@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from scipy.special import expit, logit
 from typer.testing import CliRunner
 
 from bonescint.cli.app import app
-from bonescint.evaluate import Balanced
+from bonescint.evaluate import Balanced, GivenSpecificity
 from bonescint.experiment.local_model import calibrate_model
 from bonescint.model import ModelFolder, shipped_model
 from bonescint.scan import InputError
@@ -46,7 +48,54 @@ def test_a_bold_model_is_made_modest_and_its_graph_stays(tmp_path: Path) -> None
     assert card.temperature == pytest.approx(shipped.card.temperature * found.temperature.value)
     assert card.operating_point == pytest.approx(0.5, abs=0.06)
     assert "3000 scans of the user's own" in card.operating_point_rule
-    assert card.uncertain_band is None
+
+
+def test_a_band_of_these_scans_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="needs the extra 'train'")
+    rows = bold_rows(400, 1.0)
+    folder, found = calibrate_model(
+        shipped_model().path, a_table(tmp_path / "p.csv", rows), rule=Balanced(), out=tmp_path / "m"
+    )
+    card = folder.card
+    assert card.uncertain_band is not None
+    low, high = card.uncertain_band
+    assert low <= card.operating_point <= high
+    said = np.array([probability for _, probability, _ in rows])
+    after = expit(logit(said) / found.temperature.value)  # what the model says from now on
+    assert np.mean((after >= low) & (after <= high)) == pytest.approx(0.1, abs=0.003)
+    assert "10 % of the user's own scans" in card.uncertain_rule
+
+
+@pytest.mark.parametrize(
+    ("count", "at_least", "says"),
+    [(60, 0.5, "needs 100 scans"), (400, 1.0, "above every score")],
+)
+def test_without_a_band_the_reason_is_said(
+    tmp_path: Path, count: int, at_least: float, says: str
+) -> None:
+    rows = bold_rows(count, 1.0)
+    rows[0] = (rows[0][0], 0.9999, "0")  # the highest score of all
+    table = a_table(tmp_path / "p.csv", rows)
+    folder, _ = calibrate_model(
+        shipped_model().path, table, rule=GivenSpecificity(at_least), out=tmp_path / "m"
+    )
+    assert folder.card.uncertain_band is None
+    assert says in folder.card.uncertain_rule
+
+
+def test_without_the_training_extra_there_is_no_band(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = a_table(tmp_path / "p.csv", bold_rows(400, 1.0))
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "torch" else find(name)
+    )
+    for name in [name for name in sys.modules if name.startswith("bonescint.train")]:
+        monkeypatch.delitem(sys.modules, name)
+    folder, _ = calibrate_model(shipped_model().path, table, rule=Balanced(), out=tmp_path / "m")
+    assert folder.card.uncertain_band is None
+    assert "needs bonescint[train]" in folder.card.uncertain_rule
 
 
 @pytest.mark.parametrize(
@@ -71,6 +120,7 @@ def test_the_command(tmp_path: Path) -> None:
     ran = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path / "mine")])
     assert ran.exit_code == 0, ran.output
     assert "temperature" in ran.stderr
+    assert "Uncertain from" in ran.stderr
     (tmp_path / "q.csv").write_text("scan_id,mbd_probability\na,0.5\n")
     ran = CliRunner().invoke(app, ["model", "calibrate", str(tmp_path / "mine"),
                                    str(tmp_path / "q.csv")])  # fmt: skip

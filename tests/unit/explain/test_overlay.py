@@ -10,7 +10,7 @@ from PIL import Image
 from bonescint.explain import explain, explain_picture
 from bonescint.explain.evidence import EvidenceScale
 from bonescint.explain.geometry import PanelSize
-from bonescint.explain.panels import Panels, draw_strip
+from bonescint.explain.panels import GAP, OUTLINE, Panels, draw_strip, lesion_outline
 from bonescint.scan import ParameterError, PixelUnit, Prediction, Scan, View
 
 MakeScan = Callable[..., Scan]
@@ -160,3 +160,35 @@ def test_a_prediction_of_another_scan_is_refused(
     other = Prediction(scan_id="bs-2", mbd_probability=0.5, positive=True, model_id="m")
     with pytest.raises(ParameterError, match="bs-1"):
         explain_picture(scan, other)
+
+
+def test_lesions_are_outlined_on_the_grey_panels_alone(
+    make_scan: MakeScan, make_prediction: MakePrediction
+) -> None:
+    scan = make_scan(shape=(128, 64))
+    mask = np.zeros((128, 64), dtype=bool)
+    mask[60:70, 20:30] = True
+    drawn = explain(scan, make_prediction(scan), lesions={View.POSTERIOR: mask})
+    blue = (np.asarray(drawn.picture.crop(drawn.panels_box)) == OUTLINE).all(axis=2)
+    rows, columns = np.nonzero(blue)
+    # 128 x 64 pixels fill 800 x 400; the posterior panel begins behind the anterior one and a gap.
+    left = columns - 400 - GAP
+    assert 60 * 6.25 - 3 <= rows.min() < rows.max() < 70 * 6.25 + 3
+    assert 20 * 6.25 - 3 <= left.min() < left.max() < 30 * 6.25 + 3
+    assert not blue[65 * 6, 400 + GAP + 25 * 6]  # the lesion itself is not painted over
+    plain = explain(scan, make_prediction(scan))
+    assert not (np.asarray(plain.picture) == OUTLINE).all(axis=2).any()
+
+
+def test_the_smallest_lesion_keeps_its_outline() -> None:
+    mask = np.zeros((1024, 256), dtype=bool)
+    mask[700, 100] = True
+    assert lesion_outline(mask, PanelSize(120, 30)).sum() >= 12
+
+
+def test_masks_of_another_shape_are_refused(
+    make_scan: MakeScan, make_prediction: MakePrediction
+) -> None:
+    scan = make_scan(shape=(128, 64))
+    with pytest.raises(ParameterError, match=r"\(128, 64\)"):
+        explain(scan, make_prediction(scan), lesions={View.ANTERIOR: np.ones((9, 9), dtype=bool)})
