@@ -47,7 +47,7 @@ class TrainChoices:
         """
         from bonescint.train import Stage, read_settings, settings_for_model
 
-        if self.named is None and model is not None:
+        if model is not None and self.named in (None, "fine-tune"):
             chosen = settings_for_model(model)
         else:
             chosen = read_settings(self.named or "bonescint")
@@ -76,6 +76,7 @@ def run_train(
     """Train and say where the model is."""
     with clear_failures():
         from bonescint.train import Tracking, train
+        from bonescint.train.ranks import Ranks
 
         if not cohort.is_file():
             raise InputError(cohort, "no such file", "Check the path")
@@ -96,12 +97,14 @@ def run_train(
             device=device,
             tracking=Tracking(tracking),
         )
-        messages_console().print(
-            displayable(
-                f"{folder.model_id} is in {out}. Try it: bonescint classify SOURCES --model {out}"
-            ),
-            soft_wrap=True,
-        )
+        if Ranks.from_environment().leads:  # of processes that train together, one speaks
+            messages_console().print(
+                displayable(
+                    f"{folder.model_id} is in {out}. "
+                    f"Try it: bonescint classify SOURCES --model {out}"
+                ),
+                soft_wrap=True,
+            )
         raise typer.Exit(0)
 
 

@@ -3,110 +3,209 @@
 from __future__ import annotations
 
 import json
-import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import bonescint
-from bonescint.cohort import Manifest, read_manifest
-from bonescint.evaluate import Comparison, Resampling
-from bonescint.experiment.evaluating import EvaluationSettings, compare_against
-from bonescint.experiment.evaluation_page import NOTICE
+from bonescint.cohort import read_manifest
+from bonescint.evaluate import (
+    Balanced,
+    GivenSensitivity,
+    GivenSpecificity,
+    OperatingRule,
+    Resampling,
+    Youden,
+)
+from bonescint.evaluate.tables import Table, comparisons_table, write_csv
+from bonescint.experiment.evaluating import Against, EvaluationSettings, compare_against
+from bonescint.experiment.evaluation_page import NOTICE, comparison_table
 from bonescint.experiment.joining import Joined, join, read_predictions
-from bonescint.report.document_page import Document, PageSection, PageTable, write_document
-from bonescint.scan import InputError, OutputError, os_reason
+from bonescint.report.document_page import Document, PageSection, write_document
+from bonescint.scan import InputError, OutputError, ParameterError, Split, os_reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Run:
+    """What a finished run left.
+
+    Attributes:
+        path: the run folder.
+        rule: that chose its operating points.
+        models: predictions joined with the run's cohort, by the model's name.
+    """
+
+    path: Path
+    rule: OperatingRule
+    models: Mapping[str, Joined]
+
+    @classmethod
+    def read(cls, path: Path) -> _Run:
+        file = path / "study.json"
+        try:
+            study = json.loads(file.read_text(encoding="utf-8"))["study"]
+            manifest = _manifest(study, path, file)
+            names, words = list(study["models"]), str(study["rule"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            problem = f"is no run folder ({type(error).__name__})"
+            raise InputError(path, problem, "Give a folder of bonescint experiment run") from error
+        cohort = read_manifest(manifest)
+        models = {}
+        for name in names:
+            predictions = path / "predictions" / f"{name}.csv"
+            if not predictions.is_file():
+                raise InputError(predictions, "no such file", "Finish the run first")
+            models[name] = join(read_predictions(predictions), cohort, source=predictions)
+        return cls(path=path, rule=_rule_of(words, file), models=models)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pair:
+    """A model of one run against a model of the other.
+
+    Attributes:
+        names: run and model of the first, run and model of the second.
+        tested: how many test scans each has read.
+        found: what the comparison gave.
+    """
+
+    names: tuple[str, str, str, str]
+    tested: tuple[int, int]
+    found: Against
+
+    @property
+    def section(self) -> PageSection:
+        run, name, other_run, other_name = self.names
+        first, second = (count - self.found.scans for count in self.tested)
+        return PageSection(
+            title=f"{run}: {name}, less {other_run}: {other_name}",
+            paragraphs=(
+                f"{self.found.scans} test scans that both have read; left out are {first} that "
+                f"only the first has read and {second} that only the second has read.",
+            ),
+            tables=(
+                comparison_table("In closed form", self.found.closed),
+                comparison_table("By resampling", self.found.resampled),
+            ),
+        )
 
 
 def compare_runs(first: Path | str, second: Path | str, out: Path | str) -> Path:
     """Compare every model of a run with every model of another, paired.
 
-    The scans that both runs tested are compared, whatever else their cohorts hold.
+    The scans that both runs tested are compared, whatever else their cohorts hold. Operating
+    points are chosen by the runs' own rule; where they had two, by the first run's, and the page
+    says so.
 
     Args:
         first: run folder of `run_experiment`.
         second: another one.
-        out: folder for `comparison.html`.
+        out: folder for `comparison.html`, and for `comparison.csv` with the same figures at full
+            precision.
 
     Returns:
         The page.
 
     Raises:
-        InputError: a folder that is no finished run, or no common test scans of both classes.
-        OutputError: the page cannot be written.
+        InputError: a folder that is no finished run, no common test scans of both classes, or
+            scans whose label differs between the runs.
+        OutputError: the page or the table cannot be written.
     """
-    one, other = Path(first), Path(second)
-    sections = []
-    settings = EvaluationSettings(resampling=Resampling(resamples=2000))
-    for name, ours in _models(one).items():
-        for other_name, theirs in _models(other).items():
-            found = compare_against(ours, theirs, settings, name=other_name)
-            sections.append(
-                PageSection(
-                    title=f"{one.name}: {name}, less {other.name}: {other_name}",
-                    paragraphs=(f"{found.scans} test scans that both have read.",),
-                    tables=(
-                        _table("In closed form", found.closed),
-                        _table("By resampling", found.resampled),
-                    ),
-                )
-            )
+    one, other = _Run.read(Path(first)), _Run.read(Path(second))
+    settings = EvaluationSettings(
+        rule=one.rule, resampling=Resampling(resamples=2000), constant_allowed=True
+    )
+    pairs = list(_pairs(one, other, settings))
     page = Path(out) / "comparison.html"
     try:
         page.parent.mkdir(parents=True, exist_ok=True)
+        write_csv(_table(pairs), page.with_suffix(".csv"))
     except OSError as error:
         raise OutputError(f"{out}: cannot be written ({os_reason(error)}).") from error
-    write_document(
-        page,
-        Document(
-            title="Two runs side by side",
-            notice=NOTICE,
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
-            facts=(
-                ("First", str(one)),
-                ("Second", str(other)),
-                ("Operating points", settings.rule.words + ", on each run's validation split"),
-                ("Software", f"bonescint {bonescint.__version__}"),
-            ),
-            sections=tuple(sections),
-        ),
-    )
+    write_document(page, _document(one, other, pairs))
     return page
 
 
-def _models(run: Path) -> dict[str, Joined]:
-    """Predictions of every model of a run, joined with its cohort."""
-    file = run / "study.json"
-    try:
-        study = json.loads(file.read_text(encoding="utf-8"))["study"]
-        manifest = study["cohort"]["manifest"] or run / "cohort" / "manifest.csv"
-        names = list(study["models"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        problem = f"is no run folder ({type(error).__name__})"
-        raise InputError(run, problem, "Give a folder of bonescint experiment run") from error
-    cohort: Manifest = read_manifest(Path(manifest))
-    found = {}
-    for name in names:
-        predictions = run / "predictions" / f"{name}.csv"
-        if not predictions.is_file():
-            raise InputError(predictions, "no such file", "Finish the run first")
-        found[name] = join(read_predictions(predictions), cohort, source=predictions)
-    return found
-
-
-def _table(caption: str, found: tuple[Comparison, ...]) -> PageTable:
-    return PageTable(
-        caption=caption,
-        columns=("", "First", "Second", "Difference", "p", "Test"),
-        rows=tuple(
-            (
-                one.words,
-                f"{one.first:.3f}",
-                f"{one.second:.3f}",
-                one.difference.text(),
-                "" if math.isnan(one.p_value) else f"{one.p_value:.4f}",
-                one.test,
+def _pairs(one: _Run, other: _Run, settings: EvaluationSettings) -> Iterable[_Pair]:
+    for name, ours in one.models.items():
+        for other_name, theirs in other.models.items():
+            yield _Pair(
+                names=(one.path.name, name, other.path.name, other_name),
+                tested=(len(ours.part(Split.TEST).cases), len(theirs.part(Split.TEST).cases)),
+                found=compare_against(ours, theirs, settings, name=f"{other.path}: {other_name}"),
             )
-            for one in found
+
+
+def _document(one: _Run, other: _Run, pairs: Sequence[_Pair]) -> Document:
+    sections = [pair.section for pair in pairs]
+    if other.rule.words != one.rule.words:
+        said = (
+            f"The runs had two rules. All operating points here are chosen by the first run's, "
+            f"{one.rule.words}; the second run's was: {other.rule.words}."
+        )
+        sections.insert(0, PageSection(title="Operating points", warnings=(said,)))
+    return Document(
+        title="Two runs side by side",
+        notice=NOTICE,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        facts=(
+            ("First", str(one.path)),
+            ("Second", str(other.path)),
+            ("Operating points", one.rule.words + ", on each run's validation split"),
+            ("Software", f"bonescint {bonescint.__version__}"),
         ),
-        numeric=(1, 2, 3, 4),
+        sections=tuple(sections),
     )
+
+
+def _table(pairs: Sequence[_Pair]) -> Table:
+    """Every difference of every pair, a row each."""
+    columns: tuple[str, ...] = ()
+    rows = []
+    for pair in pairs:
+        found = comparisons_table("", "", (*pair.found.closed, *pair.found.resampled))
+        columns = found.columns
+        rows += [(*pair.names, pair.found.scans, *row) for row in found.rows]
+    named = ("first_run", "first_model", "second_run", "second_model", "scans")
+    return Table(
+        name="comparison",
+        title="Two runs side by side",
+        columns=(*named, *columns),
+        rows=tuple(rows),
+    )
+
+
+def _manifest(study: Mapping[str, Any], run: Path, file: Path) -> Path:
+    """The cohort that a run was given, or the one that it simulated.
+
+    Raises:
+        InputError: it is not there.
+    """
+    given = study["cohort"]["manifest"]
+    manifest = run / "cohort" / "manifest.csv" if given is None else Path(given)
+    if not manifest.is_file():
+        problem = f"the run's cohort {manifest} is not there"
+        remedy = "Bring it back; a relative path counts from where the run was started"
+        raise InputError(file, problem, remedy)
+    return manifest
+
+
+def _rule_of(words: str, file: Path) -> OperatingRule:
+    """The rule that has these words.
+
+    Raises:
+        InputError: no rule of this release has them.
+    """
+    rules: list[OperatingRule] = [Balanced(), Youden()]
+    try:
+        wanted = float(words.rpartition(" ")[2])
+        rules += [GivenSpecificity(wanted), GivenSensitivity(wanted)]
+    except (ValueError, ParameterError):  # no number at the end: one of the two above
+        pass
+    for rule in rules:
+        if rule.words == words:
+            return rule
+    problem = f"the rule of the operating point '{words}' is none that this release knows"
+    raise InputError(file, problem, "Use the release that wrote the run, or update bonescint")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from bonescint.cohort import Problem, refuse
 from bonescint.evaluate import (
     Balanced,
     ClinicalControl,
@@ -35,7 +37,7 @@ from bonescint.evaluate import (
 from bonescint.evaluate.judgement import Calibration, Judgement, OperatingPoint, judge
 from bonescint.experiment.facts import clinical_facts, factors_of, facts_of
 from bonescint.experiment.joining import Joined, Part, require_judgeable
-from bonescint.scan import BonescintError, InputError, ParameterError, Split
+from bonescint.scan import BonescintError, Case, InputError, ParameterError, Split
 
 _FEW = 20
 """Training cases of a class below which the control is cross-fitted on the judged ones."""
@@ -50,6 +52,9 @@ class EvaluationSettings:
         threshold: an operating point from elsewhere instead, such as the model's own.
         judged: the split that is judged.
         resampling: of everything that is resampled; its level is that of all intervals.
+        constant_allowed: judge a model that gives every validation scan the same score, too,
+            at the all-or-nothing point that the rule then takes; else it is refused. A study
+            says yes: that its model collapsed is a result.
 
     Raises:
         ParameterError: a threshold outside [0, 1], or an operating point chosen on the cases
@@ -60,6 +65,7 @@ class EvaluationSettings:
     threshold: float | None = None
     judged: Split = Split.TEST
     resampling: Resampling = field(default_factory=Resampling)
+    constant_allowed: bool = False
 
     def __post_init__(self) -> None:
         if self.threshold is not None and not 0 <= self.threshold <= 1:
@@ -198,7 +204,8 @@ def _point(joined: Joined, settings: EvaluationSettings, source: object) -> Oper
         problem = "split validation: no scan with a prediction, to choose the operating point on"
         raise InputError(source, problem, "Predict it too, or give --operating-point")
     require_judgeable(validation, source, "choose an operating point")
-    if np.ptp(validation.probabilities) == 0:
+    constant = _constant(validation)
+    if constant and not settings.constant_allowed:
         problem = (
             f"split validation, column mbd_probability: all {len(validation.cases)} are "
             f"{validation.probabilities[0]:g}, so they cannot choose an operating point"
@@ -206,7 +213,15 @@ def _point(joined: Joined, settings: EvaluationSettings, source: object) -> Oper
         raise InputError(source, problem, "Look at the model, or give --operating-point")
     threshold = operating_point(validation.scored, settings.rule)
     words = f"{settings.rule.words}, on {len(validation.cases)} validation scans"
+    if constant:
+        choice = "none" if math.isinf(threshold) else "all"
+        words += f", which all have {validation.probabilities[0]:g}: it could only call {choice}"
     return OperatingPoint(threshold=threshold, source=words)
+
+
+def _constant(part: Part) -> bool:
+    """Whether all cases have the same score."""
+    return bool(np.ptp(part.probabilities) == 0)
 
 
 def _temperature(
@@ -215,6 +230,8 @@ def _temperature(
     validation = joined.part(Split.VALIDATION)
     both = validation.positive.any() and not validation.positive.all()
     if settings.judged is Split.VALIDATION or not validation.cases or not both:
+        return None, None
+    if _constant(validation):  # one score has no slope that a temperature could change
         return None, None
     fitted = fit_temperature(
         validation.scored.with_scores(margins(validation.probabilities)),
@@ -255,7 +272,9 @@ def _control(joined: Joined, part: Part, level: float) -> tuple[ControlResult | 
 def compare_against(
     first: Joined, second: Joined, settings: EvaluationSettings, *, name: str
 ) -> Against:
-    """Compare two models on the scans that both have predicted.
+    """Compare two models on the scans that both have predicted, paired by `scan_id`.
+
+    The two may come from different cohorts: what only one of them holds is left out.
 
     Args:
         first: predictions of the model that is judged.
@@ -264,34 +283,57 @@ def compare_against(
         name: of the other model.
 
     Raises:
-        InputError: no common scans of both classes, or no operating point for the other.
+        InputError: no common scans of both classes, a scan whose label differs between the two
+            cohorts (every one is named), or no operating point for one of the models.
     """
     thresholds = (
         _point(first, settings, "predictions").threshold,
         _point(second, settings, name).threshold,
     )
-    one, other = first.part(settings.judged), second.part(settings.judged)
-    common = {case.scan_id for case in one.cases} & {case.scan_id for case in other.cases}
-    scored = []
-    patients = None
-    for part in (one, other):
-        kept = np.array([case.scan_id in common for case in part.cases], dtype=bool)
-        shared = Part(
-            split=part.split,
-            cases=tuple(case for case in part.cases if case.scan_id in common),
-            probabilities=part.probabilities[kept],
-            missing=(),
-        )
-        require_judgeable(shared, name, "compare two models")
-        scored.append(shared.scored)
-        patients = shared.patients
-    ours, theirs = scored
+    one, other = _paired(first.part(settings.judged), second.part(settings.judged), name)
     return Against(
         name=name,
-        scans=len(common),
-        closed=compare_models(ours, theirs, thresholds, level=settings.resampling.level),
+        scans=len(one.cases),
+        closed=compare_models(
+            one.scored, other.scored, thresholds, level=settings.resampling.level
+        ),
         resampled=compare_by_resampling(
-            ours, theirs, thresholds, settings.resampling, patients=patients
+            one.scored, other.scored, thresholds, settings.resampling, patients=one.patients
         ),
         thresholds=thresholds,
     )
+
+
+def _paired(first: Part, second: Part, name: str) -> tuple[Part, Part]:
+    """The scans that two parts share, each in the order of the first."""
+    places = {case.scan_id: place for place, case in enumerate(second.cases)}
+    shared = [place for place, case in enumerate(first.cases) if case.scan_id in places]
+    one = _chosen(first, shared)
+    other = _chosen(second, [places[case.scan_id] for case in one.cases])
+    refuse(
+        name,
+        [
+            Problem(
+                column="label",
+                text=f"{ours.scan_id} is {_word(theirs)}, but {_word(ours)} in the first cohort",
+            )
+            for ours, theirs in zip(one.cases, other.cases, strict=True)
+            if ours.positive != theirs.positive
+        ],
+        "Compare predictions that are judged by the same reference standard",
+    )
+    require_judgeable(one, name, "compare two models")
+    return one, other
+
+
+def _chosen(part: Part, places: Sequence[int]) -> Part:
+    return Part(
+        split=part.split,
+        cases=tuple(part.cases[place] for place in places),
+        probabilities=part.probabilities[np.array(places, dtype=np.intp)],
+        missing=(),
+    )
+
+
+def _word(case: Case) -> str:
+    return "positive" if case.positive else "negative"

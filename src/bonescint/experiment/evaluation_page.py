@@ -376,12 +376,16 @@ def comparison_table(caption: str, found: Iterable[Comparison]) -> PageTable:
         caption=caption,
         columns=("", "First", "Second", "Difference (interval)", "p", "Test"),
         rows=tuple(
-            (one.words, f"{one.first:.3f}", f"{one.second:.3f}", one.difference.text(),
+            (one.words, _three_places(one.first), _three_places(one.second), one.difference.text(),
              _p(one.p_value), one.test)
             for one in found
         ),
         numeric=(1, 2, 3, 4),
     )  # fmt: skip
+
+
+def _three_places(value: float) -> str:
+    return "undefined" if math.isnan(value) else f"{value:.3f}"
 
 
 def _methods(found: Evaluation) -> PageSection:

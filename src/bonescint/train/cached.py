@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bonescint.cohort import Manifest, map_in_processes, read_masks, truth_of
+from bonescint.cohort import (
+    Manifest,
+    Problem,
+    map_in_processes,
+    read_masks,
+    refuse,
+    truth_of,
+)
 from bonescint.dicom import read
 from bonescint.scan import (
     Acquisition,
@@ -176,7 +183,8 @@ def _decode(order: _Order) -> None:
             arrays[f"mask_{view.value}"] = np.packbits(mask, axis=1)
         arrays |= _findings(order, truth, scan)
     arrays["header"] = np.array(json.dumps(header))
-    beside = order.target.with_name(f"{order.target.name}.{os.getpid()}.part")
+    # Processes that train together may all decode here, on machines that number theirs alike.
+    beside = order.target.with_name(f"{order.target.name}.{uuid4().hex}.part")
     with beside.open("wb") as stream:
         np.savez(stream, **arrays)  # type: ignore[arg-type]
     beside.replace(order.target)
@@ -247,29 +255,34 @@ def check_trainable(manifest: Manifest, source: Path) -> None:
         source: the manifest's path, for messages.
 
     Raises:
-        InputError: an empty split, one class only, a row without a file, a file that is not
-            there; the row is named.
+        InputError: an empty split, one class only, rows without a file, files that are not
+            there; every row is named (of very many the first ones).
     """
+    refuse(source, list(_missing_classes(manifest)), "Put scans of both classes into both splits")
+    refuse(source, list(_missing_files(manifest)), "Correct the column or bring the files back")
+
+
+def _missing_classes(manifest: Manifest) -> Iterator[Problem]:
     for split in (Split.TRAIN, Split.VALIDATION):
         cases = manifest.split(split)
+        if not cases:
+            yield Problem(column="split", text=f"no scan is in the split {split}")
+            continue
         for wanted, name in ((True, "positive"), (False, "negative")):
             if not any(case.positive is wanted for case in cases):
-                raise InputError(
-                    source,
-                    f"the split {split} has no {name} scan ({len(cases)} scans in all)",
-                    "Put scans of both classes into train and validation",
-                )
+                text = f"the split {split} has no {name} scan ({len(cases)} scans in all)"
+                yield Problem(column="label", text=text)
+
+
+def _missing_files(manifest: Manifest) -> Iterator[Problem]:
     for row, case in enumerate(manifest.cases, start=2):
         if not case.file:
-            raise InputError(f"{source}, row {row}", "no file is named", "Fill the column file")
+            yield Problem(row=row, column="file", text="no file is named")
         for column in ("file", "truth", "mask_anterior", "mask_posterior"):
             name = getattr(case, column)
             if name and not (manifest.folder / name).exists():
-                raise InputError(
-                    f"{source}, row {row}",
-                    f"the {column} '{name}' does not exist beside the manifest",
-                    f"Correct the column {column}",
-                )
+                text = f"'{name}' does not exist beside the manifest"
+                yield Problem(row=row, column=column, text=text)
 
 
 def cohort_fingerprint(manifest: Manifest) -> str:

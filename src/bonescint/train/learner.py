@@ -101,10 +101,11 @@ class Learner(lightning.LightningModule):
         return loss
 
     def _log_mean(self, name: str, value: Tensor, batch: Batch) -> None:
-        """Show a value as it comes, and log its mean over the epoch."""
+        """Show a value as it comes, and log its mean over the epoch and over the processes."""
+        # Lightning's own way, `sync_dist`, waits for a process that has no progress bar.
         self.log(
             name,
-            value.detach(),
+            self._mean_over_ranks(value.detach()),
             prog_bar=True,
             on_step=False,
             on_epoch=True,

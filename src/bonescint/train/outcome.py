@@ -71,6 +71,7 @@ class Outcome:
         weights: that it began with.
         name: of the model.
         version: of the model.
+        epochs: that were really done; patience may have ended the training before the last one.
         measured: the splits whose figures the card gives.
     """
 
@@ -80,6 +81,7 @@ class Outcome:
     weights: ConvolutionWeights
     name: str
     version: str
+    epochs: int
     measured: tuple[Split, ...] = MEASURED
 
 
@@ -143,7 +145,7 @@ def write_outcome(network: Vgg16Trunk, outcome: Outcome, target: Path) -> ModelF
             scans=counted(outcome.cohort),
             weights=f"{outcome.weights.source}, sha256 {outcome.weights.sha256[:12]}",
             settings=json.loads(json.dumps(settings.to_json())),
-            epochs=settings.epochs,
+            epochs=outcome.epochs,
         ),
         metrics=metrics,
         limitations=(*_LIMITATIONS.get(origin, ()), *_ALWAYS),

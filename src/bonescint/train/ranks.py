@@ -6,11 +6,16 @@ torchrun and SLURM start one process a device and say so in the environment.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
+
+import torch
 
 from bonescint.scan import ParameterError
 
+_LONGEST = timedelta(days=7)
 _LAUNCHERS = (
     ("RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"),  # torchrun
     ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_NTASKS_PER_NODE"),
@@ -67,6 +72,30 @@ class Ranks:
             if total > 1:
                 return cls(rank=number, count=total, on_this_machine=here)
         return cls()
+
+
+@contextmanager
+def the_first_alone(ranks: Ranks) -> Iterator[bool]:
+    """Let the first process do something while the others wait for it.
+
+    What it does may take long (an export reads every validation and test scan), so they wait at a
+    meeting point of their own: that of the training gives up after 30 minutes. They are let go if
+    the first process fails, too.
+
+    Args:
+        ranks: the processes that train together; with several, their training must have begun.
+
+    Yields:
+        Whether this process is the first one.
+    """
+    if ranks.count == 1:
+        yield True
+        return
+    meeting = torch.distributed.new_group(backend="gloo", timeout=_LONGEST)
+    try:
+        yield ranks.leads
+    finally:
+        torch.distributed.barrier(group=meeting)
 
 
 def _whole(environment: Mapping[str, str], name: str) -> int:

@@ -16,6 +16,7 @@ from typing import Any
 
 import lightning.pytorch as lightning
 import torch
+from lightning.pytorch.callbacks import Checkpoint
 
 from bonescint.scan import OutputError, ParameterError, os_reason
 
@@ -107,8 +108,11 @@ def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     return others + names
 
 
-class Checkpoints(lightning.Callback):
+class Checkpoints(Checkpoint):
     """Writes the checkpoint beside and renames it: every so many steps and after each epoch.
+
+    Lightning calls callbacks of this kind behind all others, so that a checkpoint holds what the
+    others, `Patience` above all, made of the epoch.
 
     Args:
         run: the run folder.
@@ -170,6 +174,8 @@ def quiet_lightning() -> Iterator[None]:
         warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended")
         # The number of processes that load is a setting of ours.
         warnings.filterwarnings("ignore", message=".*does not have many workers")
+        # What is logged is the same in all processes that train together.
+        warnings.filterwarnings("ignore", message=".*recommended to use `self.log.*sync_dist=True")
         # Lightning's own call into torch's tree utilities, deprecated there.
         warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
         try:

@@ -71,8 +71,8 @@ class TrainSettings:
         batch_size: scans a step.
         steps_per_epoch: steps of an epoch, which then begins the same draw again, in another
             order, or ends before it; `None` for one pass.
-        patience: epochs after which training ends if the validation AUC has not grown;
-            `None` to go on to the end.
+        patience: epochs of the last stage after which training ends if the validation AUC has
+            not grown; `None` to go on to the end. Earlier stages are never cut short.
         backbone_learning_rate: of the convolutions that are not frozen.
         head_learning_rate: of the two dense layers and the lesion head.
         frozen_blocks: leading blocks of convolutions that keep ImageNet's weights.

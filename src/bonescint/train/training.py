@@ -9,7 +9,7 @@ from typing import Any
 
 import lightning.pytorch as lightning
 import torch
-from lightning.pytorch.callbacks import EarlyStopping, RichProgressBar
+from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.loggers import Logger
 
 from bonescint.cohort import Manifest, read_manifest
@@ -26,7 +26,8 @@ from bonescint.train.learner import Learner
 from bonescint.train.network import VGG16, Vgg16Shape, Vgg16Trunk
 from bonescint.train.networks import new_network
 from bonescint.train.outcome import MEASURED, Outcome, write_outcome
-from bonescint.train.ranks import Ranks
+from bonescint.train.patience import Patience
+from bonescint.train.ranks import Ranks, the_first_alone
 from bonescint.train.run import Checkpoints, RunFolder, quiet_lightning
 from bonescint.train.sample import ScanSource
 from bonescint.train.settings import TrainSettings
@@ -65,7 +66,8 @@ def train(
         settings: how to train; if not given, those called `fine-tune` for a model that goes on,
             else `bonescint`.
         weights: file of ImageNet weights, or a model folder to go on from; if not
-            given, Keras' official file is fetched.
+            given, Keras' official file is fetched. With `settings`, a model goes on as they say;
+            `settings_for_model` gives those that keep its preparation.
         resume: go on from the run's checkpoint; else begin anew.
         progress: show a progress bar.
         device: `"cpu"`, `"gpu"` or `"auto"`.
@@ -105,6 +107,7 @@ def train(
         "weights": first_weights.sha256,
     }
     goes_on = run.begin(asked, resume=resume, leads=ranks.leads)
+    logger = logger_of(tracking, run.path, name or target.name) if ranks.leads else None
     sources = _sources(cohort, cache or run.scans, settings, progress=progress and ranks.leads)
     network = fit(
         sources[Split.TRAIN],
@@ -116,35 +119,42 @@ def train(
         accelerator=accelerator,
         progress=progress and ranks.leads,
         ranks=ranks,
-        logger=logger_of(tracking, run.path, name or target.name) if ranks.leads else None,
+        logger=logger,
     )
-    if not ranks.leads:
-        torch.distributed.barrier()
-        return ModelFolder.load(target)
-    written = write_outcome(
-        network,
-        Outcome(
-            cohort=cohort,
-            sources=sources,
-            settings=settings,
-            weights=first_weights,
-            name=name or target.name,
-            version=version,
-            measured=MEASURED if measure_test else MEASURED[:1],
-        ),
-        target,
-    )
-    if ranks.count > 1:
-        torch.distributed.barrier()
-    return written
+    with the_first_alone(ranks) as first:
+        if first:
+            steps_per_epoch = len(_batches(sources[Split.TRAIN], settings, ranks))
+            outcome = Outcome(
+                cohort=cohort,
+                sources=sources,
+                settings=settings,
+                weights=first_weights,
+                name=name or target.name,
+                version=version,
+                epochs=run.finished_steps() // steps_per_epoch,
+                measured=MEASURED if measure_test else MEASURED[:1],
+            )
+            write_outcome(network, outcome, target)
+    return ModelFolder.load(target)
 
 
 def usual_settings(weights: ConvolutionWeights) -> TrainSettings:
-    """The settings for those who ask for none."""
-    if weights.head is None:
+    """The settings for those who ask for none.
+
+    A model goes on with its own network, preparation and input scale, at its own size.
+    """
+    if weights.recipe is None:
         return read_settings("bonescint")
-    shape = _shape_of(weights)
-    return replace(read_settings("fine-tune"), network=weights.network, shape=shape)
+    usual = read_settings("fine-tune")
+    rows = weights.recipe.rows
+    return replace(
+        usual,
+        network=weights.network,
+        shape=_shape_of(weights),
+        recipe=weights.recipe,
+        input_scale=weights.input_scale,
+        stages=tuple(replace(stage, rows=rows) for stage in usual.stages),
+    )
 
 
 def settings_for_model(folder: Path) -> TrainSettings:
@@ -249,14 +259,7 @@ def fit(
     Raises:
         KeyboardInterrupt: it was stopped.
     """
-    batches = BalancedBatches(
-        training.positives,
-        batch_size=settings.batch_size,
-        seed=settings.seed,
-        steps=settings.steps_per_epoch,
-        rank=ranks.rank,
-        ranks=ranks.count,
-    )
+    batches = _batches(training, settings, ranks)
     learner = Learner(
         initial_network(settings, weights),
         settings,
@@ -274,7 +277,7 @@ def fit(
         batches.resume_at(run.finished_steps())
     callbacks: list[lightning.Callback] = [Checkpoints(run, steps=settings.checkpoint_steps)]
     if settings.patience is not None:
-        callbacks.append(EarlyStopping("val_auc", mode="max", patience=settings.patience))
+        callbacks.append(Patience(settings, settings.patience))
     if progress:
         callbacks.append(RichProgressBar())
     with quiet_lightning():
@@ -287,7 +290,6 @@ def fit(
             use_distributed_sampler=False,  # batches are shared out by BalancedBatches
             logger=logger or False,
             log_every_n_steps=min(50, len(batches)),
-            enable_checkpointing=False,
             enable_progress_bar=progress,
             enable_model_summary=False,
             num_sanity_val_steps=0,
@@ -307,6 +309,17 @@ def fit(
             # Lightning turns Ctrl-C into the end of the process; callers decide that.
             raise KeyboardInterrupt from stop
     return learner.exported.cpu().eval()
+
+
+def _batches(training: ScanSource, settings: TrainSettings, ranks: Ranks) -> BalancedBatches:
+    return BalancedBatches(
+        training.positives,
+        batch_size=settings.batch_size,
+        seed=settings.seed,
+        steps=settings.steps_per_epoch,
+        rank=ranks.rank,
+        ranks=ranks.count,
+    )
 
 
 def _stage_loader(

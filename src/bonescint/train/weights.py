@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from bonescint.model import ModelFolder
+from bonescint.prepare import Recipe
 from bonescint.scan import InputError
 from bonescint.train.export import CONSTANTS, INPUT_SCALE, NETWORK
 from bonescint.train.extras import load
@@ -74,6 +75,7 @@ class ConvolutionWeights:
             the network; else `None`, and the head begins at random.
         network: which network the head belongs to, if there is one.
         constants: of the head, see `Vgg16Trunk.constants`.
+        recipe: of a trained model, what is done to a scan before it reads it; else `None`.
     """
 
     kernels: Mapping[str, NDArray[np.float32]]
@@ -84,6 +86,7 @@ class ConvolutionWeights:
     head: Mapping[str, NDArray[np.float32]] | None = None
     network: NetworkKind = NetworkKind.VGG16
     constants: Mapping[str, float] = field(default_factory=dict)
+    recipe: Recipe | None = None
 
     @torch.no_grad()
     def copy_into(self, network: Vgg16Trunk) -> None:
@@ -274,6 +277,7 @@ def _from_model_folder(path: Path) -> ConvolutionWeights:
         },
         network=network,
         constants=constants,
+        recipe=folder.card.recipe,
     )
 
 

@@ -18,6 +18,18 @@ def test_no_choice_is_the_default() -> None:
     assert TrainChoices(named="ibrahim2023").settings() == read_settings("ibrahim2023")
 
 
+def test_a_model_that_goes_on_is_fine_tuned_as_it_is() -> None:
+    """Named or not, these settings take network, preparation and input scale of the model."""
+    model = shipped_model()
+    usual = TrainChoices().settings(model.path)
+    assert usual == TrainChoices(named="fine-tune").settings(model.path)
+    assert usual.recipe == model.card.recipe
+    assert usual.input_scale is not None
+    # What is asked for by name is taken as it is.
+    paper = TrainChoices(named="ibrahim2023").settings(model.path)
+    assert paper == read_settings("ibrahim2023")
+
+
 def test_choices_change_the_settings() -> None:
     settings = TrainChoices(epochs=3, resolution=128, recipe="ibrahim2023", seed=9).settings()
     assert (settings.epochs, settings.stages[-1].rows) == (3, 128)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,13 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from bonescint.cohort import Manifest, read_manifest
-from bonescint.evaluate import GivenSpecificity, Resampling, measure_named
+from bonescint.evaluate import (
+    GivenSensitivity,
+    GivenSpecificity,
+    OperatingRule,
+    Resampling,
+    measure_named,
+)
 from bonescint.experiment import (
     EvaluationSettings,
     Joined,
@@ -20,10 +27,11 @@ from bonescint.experiment import (
     join,
     read_predictions,
 )
+from bonescint.experiment.evaluating import compare_against
 from bonescint.experiment.explaining import measure_explanation
 from bonescint.experiment.maps import read_maps
 from bonescint.experiment.places import PLACE_NAMES, place_group
-from bonescint.scan import InputError, OutputError, ParameterError, Split
+from bonescint.scan import Case, InputError, OutputError, ParameterError, Split
 
 from .conftest import Study, write_rows
 
@@ -143,6 +151,76 @@ def test_all_scores_equal_are_judged_and_named(study: Study, tmp_path: Path) -> 
     assert found.judgement.area.value == 0.5
     assert found.judgement.area.note == "all scores are equal"
     assert found.judgement.calibration.line.slope.note == "all scores are equal"
+
+
+def _table_of(folder: Path, name: str, probability: Mapping[str, float]) -> Path:
+    return write_rows(folder / name, [["scan_id", "mbd_probability"], *probability.items()])
+
+
+@pytest.mark.parametrize(
+    ("rule", "sensitivity", "says"),
+    [(GivenSpecificity(0.9), 0.0, "it could only call none"),
+     (GivenSensitivity(0.9), 1.0, "it could only call all")],
+)  # fmt: skip
+def test_a_collapsed_model_is_a_result_where_that_is_allowed(
+    study: Study, tmp_path: Path, rule: OperatingRule, sensitivity: float, says: str
+) -> None:
+    """From its table to the whole report, by itself and against a model that works."""
+    collapsed = _table_of(tmp_path, "p.csv", dict.fromkeys(study.probability, 0.3))
+    settings = replace(_FEW, rule=rule)
+    with pytest.raises(InputError, match=r"split validation, column mbd_probability: all 40 are"):
+        evaluate(collapsed, study.manifest, tmp_path / "refused", settings=settings)
+    settings = replace(settings, constant_allowed=True)
+    out = tmp_path / "report"
+    found = evaluate(collapsed, study.manifest, out, settings=settings,
+                     against=study.predictions, maps=study.maps, workbook=True)  # fmt: skip
+    judgement = found.judgement
+    assert (judgement.area.value, judgement.area.note) == (0.5, "all scores are equal")
+    shown = measure_named(judgement.at_point, "sensitivity_score").estimate
+    assert shown.value == sensitivity
+    assert judgement.point.source.endswith(f"on 40 validation scans, which all have 0.3: {says}")
+    assert not judgement.calibration.line.slope.defined
+    assert found.temperature is None
+    assert found.against is not None
+    assert found.against.closed[0].difference.value < -0.2
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "undefined: all scores are equal" in page
+    assert "the model tells nothing apart" in page
+    # The model that works is compared with the one that collapsed, too.
+    other = evaluate(study.predictions, study.manifest, tmp_path / "other", settings=settings,
+                     against=collapsed)  # fmt: skip
+    assert other.against is not None
+    assert other.against.closed[0].second == 0.5
+
+
+def _turned_round(study: Study, folder: Path, change: Callable[[Case], Case]) -> Joined:
+    """The same predictions, joined with a cohort in another order."""
+    cases = [change(case) for case in reversed(study.cases)]
+    manifest = Manifest(cases=tuple(cases), folder=folder)
+    return join(read_predictions(study.predictions), manifest, source="p", ignore_unknown=True)
+
+
+def test_models_are_compared_scan_by_scan_whatever_the_order(study: Study, tmp_path: Path) -> None:
+    ours, theirs = _joined(study), _turned_round(study, tmp_path, lambda case: case)
+    found = compare_against(ours, theirs, _FEW, name="other")
+    assert found.scans == 60
+    assert all(one.difference.value == 0 for one in (*found.closed, *found.resampled))
+    assert not any(one.p_value < 1 for one in found.closed)
+
+
+def test_scans_whose_label_differs_are_not_compared(study: Study, tmp_path: Path) -> None:
+    def changed(case: Case) -> Case:
+        wrong = case.scan_id in ("test-004", "test-009")
+        return replace(case, positive=case.positive is not wrong)
+
+    theirs = _turned_round(study, tmp_path, changed)
+    with pytest.raises(InputError) as refused:
+        compare_against(_joined(study), theirs, _FEW, name="other")
+    assert str(refused.value) == (
+        "other: 2 problems: column label: test-004 is negative, but positive in the first cohort; "
+        "column label: test-009 is positive, but negative in the first cohort. "
+        "Compare predictions that are judged by the same reference standard."
+    )
 
 
 def test_maps_that_point_at_lesions_score_so(study: Study) -> None:

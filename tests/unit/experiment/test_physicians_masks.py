@@ -14,6 +14,7 @@ from bonescint.cohort import read_manifest, truth_of, write_manifest, write_mask
 from bonescint.evaluate import Resampling
 from bonescint.experiment import (
     EvaluationSettings,
+    call_pictures,
     evaluate,
     evaluate_joined,
     explanation_page,
@@ -233,12 +234,11 @@ def test_failures_are_drawn_at_the_evaluations_point(
     answers: list[tuple[Prediction, float | None]] = []
 
     def noted(scan: Scan, answer: Prediction, **settings: object) -> object:
-        if "lesions" not in settings:
-            assert isinstance(settings["operating_point"], float)
-            answers.append((answer, settings["operating_point"]))
+        assert isinstance(settings["operating_point"], float)
+        answers.append((answer, settings["operating_point"]))
         return explain(scan, answer, **settings)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(explanation_page, "explain", noted)
+    monkeypatch.setattr(call_pictures, "explain", noted)
     evaluate(segmented.study.predictions, segmented.manifest, tmp_path / "report",
              settings=_FEW, maps=segmented.study.maps)  # fmt: skip
     assert len(answers) > 2

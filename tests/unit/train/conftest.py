@@ -6,18 +6,23 @@ import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
+from bonescint.cohort import write_manifest, write_truth
+from bonescint.dicom import write_nm
 from bonescint.prepare import recipe_named
-from bonescint.scan import Acquisition, PixelUnit, Scan, View
+from bonescint.scan import Acquisition, Case, PixelUnit, Scan, Split, Truth, View
 from bonescint.train.network import InputScale, Vgg16Shape
 from bonescint.train.sample import ListedSource, Sample
 from bonescint.train.settings import Stage, TrainSettings
 from bonescint.train.weights import NAMES, ConvolutionWeights
 
+_Value = TypeVar("_Value", bound=np.generic)
 NARROW = Vgg16Shape(channels=(4, 4, 8, 8, 8), hidden=8)
 
 
@@ -90,6 +95,41 @@ def weights() -> ConvolutionWeights:
     return ConvolutionWeights(
         kernels=kernels, biases=biases, input_scale=InputScale.UNIT, source="random", sha256="r"
     )
+
+
+def _grown(view: View, plane: NDArray[_Value]) -> NDArray[_Value]:
+    grown: NDArray[_Value] = np.kron(plane, np.ones((8, 4), dtype=plane.dtype))
+    return grown
+
+
+@pytest.fixture
+def cohort(tmp_path: Path, source: ListedSource) -> Path:
+    """The manifest of six scans in each split, a third of them positive, on disk."""
+    folder = tmp_path / "cohort"
+    folder.mkdir()
+    cases = []
+    splits = (Split.TRAIN, Split.VALIDATION, Split.TEST)
+    for number, sample in enumerate(source.samples):
+        name = f"s{number}"
+        # A whole-body field: the reader refuses anything smaller.
+        images = {view: _grown(view, image) for view, image in sample.scan.images()}
+        grown = sample.changed(images, step="grown", moved=_grown)
+        write_nm(grown.scan, folder / f"{name}.dcm")
+        truth = Truth(positive=grown.positive, masks=grown.masks or {})
+        write_truth(truth, folder / f"{name}.npz")
+        cases.append(
+            Case(
+                scan_id=name,
+                patient_id=f"p{number}",
+                centre="here",
+                split=splits[number // 6],
+                positive=sample.positive,
+                file=f"{name}.dcm",
+                truth=f"{name}.npz",
+            )
+        )
+    write_manifest(cases, folder / "manifest.csv")
+    return folder / "manifest.csv"
 
 
 @pytest.fixture(scope="session")

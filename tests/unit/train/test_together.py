@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import socket
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
+import lightning.pytorch as lightning
+import numpy as np
 import pytest
 import torch
 
-from bonescint.scan import MissingExtraError, ParameterError
+from bonescint.scan import MissingExtraError, OutputError, ParameterError
+from bonescint.train import learner as learner_module
+from bonescint.train import read_settings
+from bonescint.train import training as training_module
 from bonescint.train.dataset import BalancedBatches
 from bonescint.train.networks import NetworkKind
-from bonescint.train.ranks import Ranks
-from bonescint.train.run import RunFolder
+from bonescint.train.ranks import Ranks, the_first_alone
+from bonescint.train.run import Checkpoints, RunFolder
 from bonescint.train.sample import ListedSource
 from bonescint.train.settings import Precision, Stage, TrainSettings
 from bonescint.train.tracking import Tracking, logger_of
-from bonescint.train.training import fit
-from bonescint.train.weights import ConvolutionWeights
+from bonescint.train.training import fit, train
+from bonescint.train.weights import ConvolutionWeights, load_weights
 
 _WORKER = """
 import sys
@@ -96,6 +103,94 @@ def _begun(path: Path) -> RunFolder:
     return RunFolder(path)
 
 
+_SETTINGS = """
+network: vgg16-cells
+stages: [{epochs: 2, rows: 64}]
+batch_size: 4
+steps_per_epoch: 2
+backbone_learning_rate: 1.0e-3
+averaging_decay: 0.9
+precision: float32
+loader_workers: 0
+finding_weight: 0.5
+shape: {channels: [4, 4, 8, 8, 8], cells: 4}
+"""
+
+
+def test_the_command_under_torchrun_leaves_what_one_process_leaves(
+    tmp_path: Path, cohort: Path, weights: ConvolutionWeights
+) -> None:
+    """From decoding to the model folder: two processes that share a cache, one that writes."""
+    safetensors = pytest.importorskip("safetensors.numpy", reason="needs the extra 'train'")
+    tensors = {f"{name}.weight": kernel for name, kernel in weights.kernels.items()}
+    tensors |= {f"{name}.bias": bias for name, bias in weights.biases.items()}
+    file = tmp_path / "narrow.safetensors"
+    safetensors.save_file(tensors, file, {"input": "unit"})
+    settings = tmp_path / "tiny.yaml"
+    settings.write_text(_SETTINGS, encoding="utf-8")
+    alone = train(
+        cohort,
+        tmp_path / "one",
+        settings=read_settings(settings),
+        weights=file,
+        name="two",
+        progress=False,
+    )
+    out = tmp_path / "two"
+    launched = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-m", "torch.distributed.run", "--standalone",
+         "--nproc-per-node", "2", "-m", "bonescint", "train", str(cohort), "--out", str(out),
+         "--settings", str(settings), "--weights", str(file)],
+        stderr=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+    try:
+        _, said = launched.communicate(timeout=240)
+    finally:
+        launched.terminate()  # with all that it has started
+    assert launched.returncode == 0, said
+    assert said.count("Try it: bonescint classify") == 1  # one of them speaks
+    one, together = load_weights(alone.path), load_weights(out)
+    moved = np.abs(one.kernels["block5_conv3"] - weights.kernels["block5_conv3"]).max()
+    assert moved > 1e-4  # it learnt something, far beyond the tolerance below
+    assert one.head is not None
+    assert together.head is not None
+    for first, second in ((one.kernels, together.kernels), (one.head, together.head)):
+        for name, values in first.items():
+            np.testing.assert_allclose(second[name], values, rtol=1e-3, atol=2e-5, err_msg=name)
+    for row, other in zip(_log_of(alone.path), _log_of(out), strict=True):
+        assert row == pytest.approx(other, rel=1e-3)
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def _log_of(model: Path) -> list[dict[str, float]]:
+    """The rows of the log of a model's training."""
+    with RunFolder(model.with_name(f"{model.name}.run")).log.open(encoding="utf-8") as stream:
+        return [{name: float(text) for name, text in row.items()} for row in csv.DictReader(stream)]
+
+
+def test_the_others_wait_as_long_as_the_first_one_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Longer than a training's half an hour, and no longer where the first one fails."""
+    met: list[dict[str, object]] = []
+    monkeypatch.setattr(torch.distributed, "new_group", lambda **given: given)
+    monkeypatch.setattr(torch.distributed, "barrier", lambda *, group: met.append(group))
+    second = Ranks(rank=1, count=2, on_this_machine=2)
+    with the_first_alone(second) as first:
+        assert not first
+
+    def fails() -> None:
+        with the_first_alone(replace(second, rank=0)) as first:
+            assert first
+            raise OutputError("no room")
+
+    with pytest.raises(OutputError):
+        fails()
+    assert met == [{"backend": "gloo", "timeout": timedelta(days=7)}] * 2
+    with the_first_alone(Ranks()) as first:  # alone: nobody to meet
+        assert first
+    assert len(met) == 2
+
+
 def test_each_process_takes_its_share_of_every_batch() -> None:
     positives = [True] * 5 + [False] * 9
     whole = BalancedBatches(positives, batch_size=4, seed=3, steps=4)
@@ -136,8 +231,66 @@ def test_training_ends_when_it_no_longer_improves(
     )
     run = _begun(tmp_path / "run")
     fit(source, source, settings=hardly, weights=weights, run=run)
-    epochs = len(run.log.read_text(encoding="utf-8").splitlines()) - 1
-    assert epochs == 3  # one to compare with, and two that were no better
+    assert _epochs(run) == 3  # one to compare with, and two that were no better
+
+
+class _Killed(Checkpoints):
+    """Ends right after the checkpoint of an epoch."""
+
+    epoch = 0
+
+    def on_train_epoch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        super().on_train_epoch_end(trainer, pl_module)
+        if trainer.current_epoch == self.epoch:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture
+def _never_better(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(learner_module, "roc_auc_score", lambda *_: 0.5)
+
+
+@pytest.mark.usefixtures("_never_better")
+@pytest.mark.parametrize("epoch", [0, 1, 2])
+def test_patience_goes_on_where_it_was(
+    tmp_path: Path,
+    source: ListedSource,
+    settings: TrainSettings,
+    weights: ConvolutionWeights,
+    monkeypatch: pytest.MonkeyPatch,
+    epoch: int,
+) -> None:
+    """Patience ends both trainings after epoch 2, also where the kill came after that end."""
+    settings = replace(settings, stages=(Stage(epochs=6, rows=64),), patience=2)
+    whole, run = _begun(tmp_path / "whole"), _begun(tmp_path / "killed")
+    expected = fit(source, source, settings=settings, weights=weights, run=whole)
+    with monkeypatch.context() as patch:
+        patch.setattr(_Killed, "epoch", epoch)
+        patch.setattr(training_module, "Checkpoints", _Killed)
+        with pytest.raises(KeyboardInterrupt):
+            fit(source, source, settings=settings, weights=weights, run=run)
+    found = fit(source, source, settings=settings, weights=weights, run=run, goes_on=True)
+    assert _epochs(run) == _epochs(whole) == 3
+    for name, value in expected.state_dict().items():
+        assert torch.equal(found.state_dict()[name], value), name
+
+
+@pytest.mark.usefixtures("_never_better")
+def test_patience_counts_in_the_last_stage(
+    tmp_path: Path, source: ListedSource, settings: TrainSettings, weights: ConvolutionWeights
+) -> None:
+    """It never ends a training before its full size."""
+    stages = (Stage(epochs=3, rows=64), Stage(epochs=4, rows=96))
+    run = _begun(tmp_path / "run")
+    given = replace(settings, stages=stages, patience=1)
+    fit(source, source, settings=given, weights=weights, run=run)
+    assert _epochs(run) == 5  # three, then one to compare with and one that was no better
+
+
+def _epochs(run: RunFolder) -> int:
+    return len(run.log.read_text(encoding="utf-8").splitlines()) - 1
 
 
 @pytest.mark.parametrize(
@@ -179,6 +332,30 @@ def test_tensorboard_follows(
     fit(source, source, settings=settings, weights=weights, run=run, logger=logger)
     events = EventAccumulator(str(run.path / "tensorboard")).Reload()
     assert len(events.Scalars("val_auc")) == settings.epochs
+
+
+@pytest.mark.filterwarnings("ignore")  # MLflow's own, of which there are many
+def test_mlflow_follows_in_a_database_of_the_run(
+    tmp_path: Path,
+    source: ListedSource,
+    settings: TrainSettings,
+    weights: ConvolutionWeights,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    mlflow = pytest.importorskip("mlflow", reason="needs the extra 'tracking'")
+    monkeypatch.chdir(tmp_path)
+    run = _begun(tmp_path / "run")
+    logger = logger_of(Tracking.MLFLOW, Path("run"), "m")
+    fit(source, source, settings=settings, weights=weights, run=run, logger=logger)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]  # nothing beside it
+    client = mlflow.MlflowClient(f"sqlite:///{run.path / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("bonescint")
+    (followed,) = client.search_runs([experiment.experiment_id])
+    assert (followed.info.run_name, followed.info.status) == ("m", "FINISHED")
+    assert len(client.get_metric_history(followed.info.run_id, "val_auc")) == settings.epochs
+    (tmp_path / "mlflow.db").write_text("no database " * 100, encoding="utf-8")
+    with pytest.raises(OutputError, match=r"mlflow\.db: MLflow cannot use this database \(.*not a"):
+        logger_of(Tracking.MLFLOW, tmp_path, "m")
 
 
 def test_tracking_is_none_or_says_what_is_missing(

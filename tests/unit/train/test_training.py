@@ -6,38 +6,33 @@ import csv
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
 import lightning.pytorch as lightning
 import numpy as np
 import onnx
 import pytest
 import torch
-from numpy.typing import NDArray
 
 from bonescint.cohort import (
     Manifest,
     read_manifest,
     read_truth,
-    write_manifest,
     write_mask,
-    write_truth,
 )
-from bonescint.dicom import write_nm
 from bonescint.model import Classifier, Engine, ModelFolder, write_model_folder
-from bonescint.prepare import prepare
-from bonescint.scan import Case, InputError, OutputError, ParameterError, Split, Truth, View
+from bonescint.prepare import prepare, recipe_named
+from bonescint.scan import InputError, OutputError, ParameterError
+from bonescint.train import learner as learner_module
+from bonescint.train import read_settings, settings_for_model
 from bonescint.train import training as training_module
 from bonescint.train.cached import cached_scans
-from bonescint.train.network import Vgg16Classifier
+from bonescint.train.network import InputScale, Vgg16Classifier
 from bonescint.train.quantise import quantised_onnx
 from bonescint.train.run import Checkpoints, RunFolder
 from bonescint.train.sample import ListedSource
 from bonescint.train.settings import Schedule, Stage, TrainSettings
 from bonescint.train.training import fit, initial_network, train, usual_settings
 from bonescint.train.weights import ConvolutionWeights, load_weights
-
-_Value = TypeVar("_Value", bound=np.generic)
 
 
 def state_of(network: Vgg16Classifier) -> dict[str, torch.Tensor]:
@@ -144,40 +139,6 @@ def test_scans_without_masks_train_too(
     assert all(torch.isfinite(value).all() for value in network.state_dict().values())
 
 
-def _grown(view: View, plane: NDArray[_Value]) -> NDArray[_Value]:
-    grown: NDArray[_Value] = np.kron(plane, np.ones((8, 4), dtype=plane.dtype))
-    return grown
-
-
-@pytest.fixture
-def cohort(tmp_path: Path, source: ListedSource) -> Path:
-    folder = tmp_path / "cohort"
-    folder.mkdir()
-    cases = []
-    splits = (Split.TRAIN, Split.VALIDATION, Split.TEST)
-    for number, sample in enumerate(source.samples):
-        name = f"s{number}"
-        # A whole-body field: the reader refuses anything smaller.
-        images = {view: _grown(view, image) for view, image in sample.scan.images()}
-        grown = sample.changed(images, step="grown", moved=_grown)
-        write_nm(grown.scan, folder / f"{name}.dcm")
-        truth = Truth(positive=grown.positive, masks=grown.masks or {})
-        write_truth(truth, folder / f"{name}.npz")
-        cases.append(
-            Case(
-                scan_id=name,
-                patient_id=f"p{number}",
-                centre="here",
-                split=splits[number // 6],
-                positive=sample.positive,
-                file=f"{name}.dcm",
-                truth=f"{name}.npz",
-            )
-        )
-    write_manifest(cases, folder / "manifest.csv")
-    return folder / "manifest.csv"
-
-
 @pytest.fixture
 def _narrow_weights(weights: ConvolutionWeights, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training_module, "load_weights", lambda _: weights)
@@ -208,6 +169,20 @@ def test_from_a_manifest_to_a_model_folder(
     )
     with pytest.raises(ParameterError, match="seed"):
         train(cohort, out, settings=replace(settings, seed=9), weights=Path("w"), progress=False)
+
+
+@pytest.mark.usefixtures("_narrow_weights")
+def test_the_card_counts_the_epochs_that_were_done(
+    tmp_path: Path, cohort: Path, settings: TrainSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(learner_module, "roc_auc_score", lambda *_: 0.5)
+    settings = replace(settings, stages=(Stage(epochs=5, rows=64),), patience=1)
+    folders = [
+        train(cohort, tmp_path / "m", settings=settings, weights=Path("w"), progress=False)
+        for _ in range(2)  # ended by its patience, it does not go on
+    ]
+    assert [folder.card.training.epochs for folder in folders] == [2, 2]
+    assert folders[0].sha256 == folders[1].sha256
 
 
 @pytest.fixture
@@ -246,6 +221,22 @@ def test_a_trained_model_goes_on_where_it_stands(
     with Engine(child.onnx_path) as engine:
         assert engine.run(composite).logits == pytest.approx(expected, abs=1e-3)
     assert child.card.training.weights.startswith(parent.model_id)
+
+
+def test_a_model_goes_on_with_its_own_preparation(
+    tmp_path: Path, cohort: Path, settings: TrainSettings, weights: ConvolutionWeights
+) -> None:
+    """As one of the paper's: the whole field, scaled to 0 to 1, and no framing on the body."""
+    recipe = replace(recipe_named("ibrahim2023"), rows=96, columns=48)
+    settings = replace(settings, recipe=recipe, input_scale=InputScale.TORCHVISION)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(training_module, "load_weights", lambda _: weights)
+        folder = train(cohort, tmp_path / "m", settings=settings, weights=Path("w"), progress=False)
+    found = settings_for_model(folder.path)
+    assert found.recipe == folder.card.recipe == recipe
+    assert found.input_scale is InputScale.TORCHVISION
+    assert {stage.rows for stage in found.stages} == {96}
+    assert found.epochs == read_settings("fine-tune").epochs
 
 
 def test_a_quantised_model_goes_on_too(
@@ -288,12 +279,16 @@ def _column(index: int, value: str, only: int | None = None) -> _Change:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (_column(4, "0"), "the split train has no positive scan"),
-        (_column(4, "1"), "the split train has no negative scan"),
-        (_column(3, "train"), "the split validation has no positive scan"),
-        (_column(5, "", only=3), r"manifest\.csv, row 5: no file is named"),
-        (_column(5, "gone.dcm", only=2), r"row 4: the file 'gone\.dcm' does not exist"),
-        (_column(9, "gone.npz", only=0), r"row 2: the truth 'gone\.npz' does not exist"),
+        (_column(4, "0"), "column label: the split train has no positive scan"),
+        (_column(4, "1"), "column label: the split train has no negative scan"),
+        (_column(3, "train"), "column split: no scan is in the split validation"),
+        (_column(5, "", only=3), r"manifest\.csv, row 5, column file: no file is named"),
+        (_column(5, "gone.dcm", only=2), r"row 4, column file: 'gone\.dcm' does not exist"),
+        (_column(9, "gone.npz", only=0), r"row 2, column truth: 'gone\.npz' does not exist"),
+        (
+            _column(5, "gone.dcm"),
+            r"18 problems: row 2, column file: 'gone\.dcm' does not .*; row 19, column file: 'gone",
+        ),
         (_column(4, "maybe", only=1), r"row 3, column label: must be 0 or 1"),
     ],
 )
