@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
-from dataclasses import astuple, dataclass, field, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, astuple, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -43,7 +43,9 @@ class ExternalUse:
 
 
 def note_external_use(table: Path, use: ExternalUse) -> None:
-    """Add a row; the table begins with the first one.
+    """Add a row, unless the same model was scored on the same cohort before.
+
+    Judging the same answers again, because a report is made anew, is no further use.
 
     Args:
         table: CSV file.
@@ -54,18 +56,22 @@ def note_external_use(table: Path, use: ExternalUse) -> None:
 
     Examples:
         >>> import tempfile
+        >>> from dataclasses import replace
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     table = Path(folder) / "external-uses.csv"
         ...     use = ExternalUse(study="s", model="m", centres="C", settings="bonescint", seed="1",
         ...                       model_sha256="0" * 12, manifest_sha256="1" * 12, roc_auc="0.90")
-        ...     note_external_use(table, use)
-        ...     note_external_use(table, use)
+        ...     other = replace(use, model_sha256="2" * 12)
+        ...     for one in (use, other, replace(use, when="later")):
+        ...         note_external_use(table, one)
         ...     len(table.read_text().splitlines())
         3
     """
     columns: Sequence[str] = [column.name for column in fields(ExternalUse)]
     new = not table.is_file()
     try:
+        if not new and _key(asdict(use)) in _keys(table):
+            return
         table.parent.mkdir(parents=True, exist_ok=True)
         with table.open("a", newline="", encoding="utf-8") as stream:
             writer = csv.writer(stream)
@@ -74,3 +80,12 @@ def note_external_use(table: Path, use: ExternalUse) -> None:
             writer.writerow(astuple(use))
     except OSError as error:
         raise OutputError(f"{table}: cannot be written ({os_reason(error)}).") from error
+
+
+def _key(row: Mapping[str, str]) -> tuple[str, ...]:
+    return row["centres"], row["model_sha256"], row["manifest_sha256"]
+
+
+def _keys(table: Path) -> set[tuple[str, ...]]:
+    with table.open(newline="", encoding="utf-8") as stream:
+        return {_key(row) for row in csv.DictReader(stream)}
