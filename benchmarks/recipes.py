@@ -14,7 +14,6 @@ centre C adds to `benchmarks/external-uses.csv`. At the end: mean and range over
 from __future__ import annotations
 
 import argparse
-import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -28,6 +27,7 @@ from bonescint.cohort import Manifest, read_manifest, read_truth
 from bonescint.dicom import read
 from bonescint.evaluate.localisation import ViewEvidence, localise
 from bonescint.experiment.external_uses import ExternalUse, note_external_use
+from bonescint.experiment.files import fingerprint
 from bonescint.explain import map_on_grid
 from bonescint.model import Classifier, ModelFolder
 from bonescint.scan import Prediction, Scan, Truth, View
@@ -157,7 +157,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                         settings=recipe,
                         seed=str(seed),
                         model_sha256=folder.sha256[:12],
-                        manifest_sha256=hashlib.sha256(test.read_bytes()).hexdigest()[:12],
+                        manifest_sha256=fingerprint(test)[:12],
                         roc_auc=row["roc_auc"],
                     )
                     note_external_use(options.external_uses, use)

@@ -15,12 +15,11 @@ import bonescint
 from bonescint.classify.card import notice_of, page_heading
 from bonescint.classify.folder import ResultsFolder
 from bonescint.classify.outcome import RESULTS_SCHEMA_VERSION, CallCounts, ClassifySummary
-from bonescint.classify.workers import available_cores, pool_of
+from bonescint.classify.workers import pool_of, usual_workers
 
 if TYPE_CHECKING:
     from bonescint.model import ModelFolder
 
-_MOST_WORKERS = 8
 _LIBRARIES = ("numpy", "openvino", "pillow", "pydicom", "scipy")
 
 
@@ -94,7 +93,7 @@ with configs/metadata.json.
     from bonescint.model import Classifier
 
     folder = _model_folder(model)
-    count = min(_MOST_WORKERS, available_cores()) if workers is None else workers
+    count = usual_workers(workers)
     given = [sources] if isinstance(sources, Path | str) else list(sources)
     destination = Path(out)
     interrupted = False

@@ -18,6 +18,7 @@ from bonescint.scan import BonescintError, ParameterError
 
 _Value = TypeVar("_Value")
 _Arguments = TypeVarTuple("_Arguments")
+_MOST_WORKERS = 8
 _START = "from bonescint.classify.worker import serve; serve()"
 
 
@@ -42,6 +43,11 @@ class Pool(Protocol):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None: ...
+
+
+def usual_workers(wanted: int | None) -> int:
+    """Worker processes: those that were asked for, or as many as cores, at most 8."""
+    return min(_MOST_WORKERS, available_cores()) if wanted is None else wanted
 
 
 def available_cores() -> int:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from bonescint.cohort import CohortReport, CreatedCohort
 
 _MOST_LISTED = 200
-_MOST_WORKERS = 8
 _NOTICE = "Research use only. Not a medical device."
 
 
@@ -56,6 +55,7 @@ class CreateChoices:
 def run_cohort_create(folder: Path, out: Path, choices: CreateChoices) -> None:
     """Make a cohort and say what came in and what did not."""
     with clear_failures():
+        from bonescint.classify.workers import usual_workers
         from bonescint.cohort import SplitRule, create_cohort, parse_shares
 
         rule = SplitRule(
@@ -74,19 +74,13 @@ def run_cohort_create(folder: Path, out: Path, choices: CreateChoices) -> None:
                 centre=choices.centre,
                 copy=choices.copy,
                 key=choices.key,
-                workers=_workers(choices.workers),
+                workers=usual_workers(choices.workers),
                 progress=lambda done, total: bar.update(
                     task, description="Taking", completed=done, total=total
                 ),
             )
         _report_created(created, out)
     raise typer.Exit(0 if created.complete else SOME_FAILED)
-
-
-def _workers(wanted: int | None) -> int:
-    from bonescint.classify.workers import available_cores
-
-    return min(_MOST_WORKERS, available_cores()) if wanted is None else wanted
 
 
 def _report_created(created: CreatedCohort, out: Path) -> None:
@@ -114,6 +108,7 @@ def run_cohort_check(
 ) -> None:
     """Check a cohort, print Table 1 and every finding, and exit 2 if there are errors."""
     with clear_failures():
+        from bonescint.classify.workers import usual_workers
         from bonescint.cohort import check_cohort
 
         with progress_bar() as bar:
@@ -121,7 +116,7 @@ def run_cohort_check(
             report = check_cohort(
                 manifest,
                 near=near,
-                workers=_workers(workers),
+                workers=usual_workers(workers),
                 progress=lambda done, total: bar.update(task, completed=done, total=total),
             )
         if out is not None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,18 @@ _MASKS = {
 }
 
 
+@contextmanager
+def _opened(path: Path | str) -> Iterator[Any]:
+    """The arrays of a truth file; whatever is wrong with them becomes one line."""
+    try:
+        with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+            yield archive
+    except (OSError, KeyError, ValueError, TypeError, EOFError, BadZipFile) as error:
+        raise InputError(
+            path, f"not a readable truth file ({type(error).__name__})", "Make it again"
+        ) from error
+
+
 def read_masks(path: Path | str) -> dict[View, dict[FocusKind, NDArray[np.bool_]]]:
     """Every mask of a truth file, not of metastases alone.
 
@@ -107,20 +120,15 @@ def read_masks(path: Path | str) -> dict[View, dict[FocusKind, NDArray[np.bool_]
     Raises:
         InputError: missing or damaged.
     """
-    try:
-        with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            return {
-                view: {
-                    kind: archive[f"{name}_{view.value}"]
-                    for kind, name in _MASKS.items()
-                    if f"{name}_{view.value}" in archive
-                }
-                for view in View
+    with _opened(path) as archive:
+        return {
+            view: {
+                kind: archive[f"{name}_{view.value}"]
+                for kind, name in _MASKS.items()
+                if f"{name}_{view.value}" in archive
             }
-    except (OSError, KeyError, ValueError, EOFError, BadZipFile) as error:
-        raise InputError(
-            path, f"not a readable truth file ({type(error).__name__})", "Make it again"
-        ) from error
+            for view in View
+        }
 
 
 def read_truth(path: Path | str) -> Truth:
@@ -129,14 +137,11 @@ def read_truth(path: Path | str) -> Truth:
     Raises:
         InputError: missing, damaged, or of a schema that this release does not know.
     """
-    try:
-        with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            content = json.loads(str(archive["json"]))
-            masks = {
-                view: archive[f"mask_{view.value}"]
-                for view in View
-                if f"mask_{view.value}" in archive
-            }
+    with _opened(path) as archive:
+        content = json.loads(str(archive["json"]))
+        masks = {
+            view: archive[f"mask_{view.value}"] for view in View if f"mask_{view.value}" in archive
+        }
         if content["schema_version"] != TRUTH_SCHEMA_VERSION:
             raise InputError(
                 path,
@@ -148,7 +153,3 @@ def read_truth(path: Path | str) -> Truth:
             for entry in content["foci"]
         )
         return Truth(positive=content["positive"], foci=foci, masks=masks, source=content["source"])
-    except (OSError, KeyError, ValueError, TypeError, EOFError, BadZipFile) as error:
-        raise InputError(
-            path, f"not a readable truth file ({type(error).__name__})", "Make it again"
-        ) from error

@@ -22,7 +22,7 @@ from bonescint.experiment.evaluating import (
 )
 from bonescint.experiment.evaluation_page import NOTICE, draw_figures, evaluation_document
 from bonescint.experiment.evaluation_tables import evaluation_tables
-from bonescint.experiment.explaining import Explanation, measure_explanation, pictures_of
+from bonescint.experiment.explaining import Explanation, drawable_scans, measure_explanation
 from bonescint.experiment.explanation_page import (
     draw_explanation,
     explanation_sections,
@@ -153,7 +153,7 @@ class _Report:
             pictures |= draw_explanation(self.explanation)
             tables += explanation_tables(self.explanation)
             sections = explanation_sections(self.explanation, pictures)
-        sections += failures_section(self.found, pictures_of(self.found.part, self.mapped))
+        sections += failures_section(self.found, drawable_scans(self.found.part, self.mapped))
         document = evaluation_document(
             self.found, pictures, created=created, facts=self._facts(hashes), more=sections
         )

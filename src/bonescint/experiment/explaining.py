@@ -401,7 +401,7 @@ def _by(
     return hit_rates(hit, scan, group, names, resampling)
 
 
-def pictures_of(part: Part, maps: Mapping[str, MappedScan]) -> dict[str, MappedScan]:
+def drawable_scans(part: Part, maps: Mapping[str, MappedScan]) -> dict[str, MappedScan]:
     """Judged scans that can be drawn: with maps, and with a file in the manifest."""
     return {
         case.scan_id: scan

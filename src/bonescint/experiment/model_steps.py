@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import hashlib
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +12,7 @@ from bonescint.evaluate import Resampling
 from bonescint.experiment.evaluating import EvaluationSettings
 from bonescint.experiment.evaluation_run import evaluate
 from bonescint.experiment.external_uses import ExternalUse, note_external_use
+from bonescint.experiment.files import fingerprint, write_rows
 from bonescint.experiment.map_sanity import map_sanity, write_map_sanity
 from bonescint.experiment.plan import ModelPlan, Study
 from bonescint.experiment.robustness import chosen, robustness
@@ -21,7 +20,7 @@ from bonescint.experiment.robustness_page import write_robustness
 from bonescint.experiment.run_paths import RunPaths
 from bonescint.experiment.steps import Ledger, Step
 from bonescint.model import Classifier, ModelFolder
-from bonescint.scan import OutputError, Split, os_reason
+from bonescint.scan import Split
 
 _ROBUSTNESS_SCANS = 200
 _SANITY_SCANS = 40
@@ -228,26 +227,3 @@ def _settings_of(plan: ModelPlan) -> Any:
 
     settings = read_settings(plan.settings)
     return settings if plan.seed is None else replace(settings, seed=plan.seed)
-
-
-def write_rows(path: Path, columns: list[str], rows: list[list[str]]) -> None:
-    """Write a CSV table beside its place and rename it into it.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
-    beside = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("w", newline="", encoding="utf-8") as stream:
-            writer = csv.writer(stream)
-            writer.writerow(columns)
-            writer.writerows(rows)
-        beside.replace(path)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({os_reason(error)}).") from error
-
-
-def fingerprint(path: Path) -> str:
-    """SHA-256 of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()

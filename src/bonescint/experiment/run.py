@@ -5,14 +5,11 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import asdict, replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import bonescint
-from bonescint.classify.workers import available_cores
+from bonescint.classify.workers import usual_workers
 from bonescint.cohort import (
     Manifest,
     check_cohort,
@@ -20,13 +17,15 @@ from bonescint.cohort import (
     read_protocol,
     simulate_cohort,
 )
-from bonescint.experiment.model_steps import ModelSteps, fingerprint, write_rows
+from bonescint.experiment.files import fingerprint, write_rows
+from bonescint.experiment.model_steps import ModelSteps
 from bonescint.experiment.plan import Study
 from bonescint.experiment.preflight import require_sound, require_studyable
 from bonescint.experiment.run_paths import RunPaths
 from bonescint.experiment.steps import Ledger, Step
 from bonescint.experiment.study_report import write_study_report
 from bonescint.scan import InputError, OutputError, os_reason
+from bonescint.scan.software import installed_versions
 
 EXTERNAL_USES = "external-uses.csv"
 """A row for every scoring of an external centre."""
@@ -131,20 +130,11 @@ def _write_splits(cohort: Manifest, path: Path) -> None:
     write_rows(path, ["scan_id", "centre", "split", "label"], rows)
 
 
-def _software() -> dict[str, str]:
-    """Versions of what takes part, by name."""
-    found = {"bonescint": bonescint.__version__, "python": platform.python_version()}
-    for name in _LIBRARIES:
-        with suppress(metadata.PackageNotFoundError):
-            found[name] = metadata.version(name)
-    return found
-
-
 def _write_study(study: Study, paths: RunPaths) -> None:
     root = paths.root
     content = {
         "study": study_content(study),
-        "software": _software(),
+        "software": installed_versions(_LIBRARIES) | {"python": platform.python_version()},
         "manifest_sha256": fingerprint(paths.manifest),
         "notice": "Research use only. Not a medical device.",
     }
@@ -202,7 +192,7 @@ def _check_step(paths: RunPaths, cohort: Manifest, workers: int | None) -> Step:
     """Table 1, leakage, duplicates; errors stop the study before any training."""
 
     def check() -> None:
-        report = check_cohort(paths.manifest, workers=workers or min(available_cores(), 8))
+        report = check_cohort(paths.manifest, workers=usual_workers(workers))
         report.write(paths.check)
         if report.errors:
             named = "; ".join(str(finding) for finding in report.errors[:_NAMED])

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import csv
+import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from bonescint.cohort import Manifest
 from bonescint.evaluate import share
@@ -73,7 +74,7 @@ def uncertain_section(
         answers = [row for row in _answers(paths.results(name)) if row["scan_id"] in test]
         calls += _calls_of(name, folder, answers, test)
         if folder.likeness is not None:
-            above = sum(float(row["unlike_score"]) > folder.likeness.threshold for row in answers)
+            above = sum(row["unlike_score"] > folder.likeness.threshold for row in answers)
             unlike.append(
                 (
                     name,
@@ -107,35 +108,31 @@ def uncertain_section(
 
 
 def _calls_of(
-    name: str, folder: ModelFolder, answers: list[dict[str, str]], positive: Mapping[str, bool]
+    name: str, folder: ModelFolder, answers: list[dict[str, Any]], positive: Mapping[str, bool]
 ) -> list[tuple[str, ...]]:
-    """Rows of the table of one model."""
+    """Rows of the table of one model; the calls are those that were given, not made anew."""
     band = folder.card.uncertain_band
-    groups: dict[str, list[str]] = {"positive": [], "negative": [], "uncertain": []}
+    groups: dict[str, list[str]] = {"positive": [], "negative": []}
+    if band is not None:
+        groups[f"uncertain ({band[0]:.3f} to {band[1]:.3f})"] = []
+    *_, last = groups
     for row in answers:
-        probability = float(row["mbd_probability"])
-        call = "positive" if probability >= folder.card.operating_point else "negative"
-        groups["uncertain" if folder.card.is_uncertain(probability) else call].append(
-            row["scan_id"]
-        )
-    if band is None:
-        del groups["uncertain"]
+        call = last if row["uncertain"] else "positive" if row["positive"] else "negative"
+        groups[call].append(row["scan_id"])
     rows: list[tuple[str, ...]] = []
     for call, scans in groups.items():
-        words = call
-        if call == "uncertain" and band is not None:
-            words = f"uncertain ({band[0]:.3f} to {band[1]:.3f})"
         ill = sum(positive[scan] for scan in scans)
         part = f"{100 * len(scans) / max(len(answers), 1):.1f} %"
-        rows.append((name, words, str(ill), str(len(scans) - ill), part))
+        rows.append((name, call, str(ill), str(len(scans) - ill), part))
     return rows
 
 
-def _answers(folder: Path) -> list[dict[str, str]]:
-    file = folder / "results.csv"
+def _answers(folder: Path) -> list[dict[str, Any]]:
+    """What `classify` said of each scan, at full precision: its CSV file is rounded."""
+    file = folder / "results.json"
     try:
-        with file.open(newline="", encoding="utf-8") as stream:
-            return list(csv.DictReader(stream))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        found: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))["results"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
         problem = f"no readable answers ({type(error).__name__})"
         raise InputError(file, problem, "Run the experiment again") from error
+    return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,10 +18,10 @@ from bonescint.experiment.checklist import (
     score,
 )
 from bonescint.experiment.evaluation_page import NOTICE
+from bonescint.experiment.files import write_rows
 from bonescint.experiment.input_figures import architecture_figures, input_figures
 from bonescint.experiment.kept_figures import KeptFigures
 from bonescint.experiment.model_cards import model_card_sections
-from bonescint.experiment.model_steps import write_rows
 from bonescint.experiment.plan import Study
 from bonescint.experiment.run_facts import run_facts
 from bonescint.experiment.run_paths import RunPaths
@@ -42,6 +41,7 @@ from bonescint.report.document_page import (
     Document,
     PageSection,
     PageTable,
+    slug,
     write_document,
 )
 from bonescint.report.paper import write_pdf
@@ -130,7 +130,7 @@ def _write_tables(folder: Path, sections: Sequence[PageSection]) -> None:
         old.unlink()
     tables = [table for section in sections for table in section.tables]
     for number, table in enumerate(tables, 1):
-        words = re.sub(r"[^a-z0-9]+", "-", table.caption.lower()).strip("-")[:_LONGEST_NAME]
+        words = slug(table.caption)[:_LONGEST_NAME]
         write_rows(
             folder / f"{number:02d}-{words}.csv", list(table.columns), [list(r) for r in table.rows]
         )

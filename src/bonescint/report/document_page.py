@@ -19,6 +19,16 @@ if TYPE_CHECKING:
 _TEMPLATE = "document.html.jinja"
 
 
+def slug(text: str) -> str:
+    """A text as part of a link or of a file's name.
+
+    Examples:
+        >>> slug("Figures at 0.5, by model")
+        'figures-at-0-5-by-model'
+    """
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageTable:
     """A table of text.
@@ -89,7 +99,7 @@ class PageSection:
     @property
     def anchor(self) -> str:
         """A name for links inside the page."""
-        return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-") or "section"
+        return slug(self.title) or "section"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,10 +6,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 
-from bonescint import __version__
 from bonescint.cohort import Manifest, read_truth
 from bonescint.model import (
     Engine,
@@ -25,6 +23,7 @@ from bonescint.model import (
 )
 from bonescint.prepare import Recipe, prepare
 from bonescint.scan import InputError, ParameterError, Split
+from bonescint.scan.software import installed_versions
 from bonescint.train.cached import CachedScans, cohort_fingerprint, counted
 from bonescint.train.calibrate import (
     OPERATING_POINT_RULE,
@@ -181,14 +180,7 @@ def cohort_likeness(sources: Mapping[Split, ScanSource], recipe: Recipe) -> Like
 
 def software_versions() -> dict[str, str]:
     """Versions of what made a model, by name."""
-    names = ("torch", "lightning", "onnx", "openvino", "nncf", "numpy")
-    found = {"bonescint": __version__}
-    for name in names:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+    return installed_versions(("torch", "lightning", "onnx", "openvino", "nncf", "numpy"))
 
 
 def _origin(cohort: Manifest) -> str:
