@@ -205,6 +205,7 @@ def _draw_header(
     label = "Probability of metastatic bone disease (MBD)"
     write(draw, (edge, _MARGIN), label, size=15, anchor="ra")
     call = "POSITIVE" if prediction.positive else "NEGATIVE"
+    call = f"{call}, UNCERTAIN" if prediction.uncertain else call
     if operating_point is not None:
         relation = "at or above" if prediction.positive else "below"
         call = f"{call}: {relation} the operating point {threshold}"
@@ -260,9 +261,9 @@ def _outline_statement(scan: Scan, lesions: Mapping[View, NDArray[np.bool_]]) ->
 
 def _colour_statement(scale: EvidenceScale) -> str:
     if scale.peak <= 0:
-        return "Colour: Grad-CAM map of the class MBD; it is empty in this scan."
+        return "Colour: the model's evidence for MBD; it found none in this scan."
     return (
-        "Colour: Grad-CAM map for MBD, one scale for both views; this scan's peak reaches "
+        "Colour: the model's evidence for MBD, one scale for both views; this scan's peak reaches "
         f"{100 * scale.reached:.0f} % of it (100 % from the operating point on, below it in "
         "proportion to the probability)."
     )

@@ -3,7 +3,7 @@
 Floor 2 of the house.
 """
 
-from bonescint.model.card import CARD_SCHEMA_VERSION, Metric, ModelCard, TrainingRecord
+from bonescint.model.card import CARD_SCHEMA_VERSION, EvidenceMap, Metric, ModelCard, TrainingRecord
 from bonescint.model.classifier import TARGETS, Classifier, mbd_probability
 from bonescint.model.engine import Answer, Engine, RunSettings
 from bonescint.model.folder import ModelFolder, require_writable, shipped_model, write_model_folder
@@ -15,6 +15,7 @@ __all__ = [
     "Answer",
     "Classifier",
     "Engine",
+    "EvidenceMap",
     "Features",
     "Likeness",
     "Metric",

@@ -75,6 +75,19 @@ class TrainingRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EvidenceMap:
+    """What the maps of a model's graph are.
+
+    Attributes:
+        kind: in words, such as `"Grad-CAM"`.
+        cell: pixels of the composite along one side of a cell of the map.
+    """
+
+    kind: str = "Grad-CAM"
+    cell: int = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCard:
     """Everything that a user should know of a model before believing it.
 
@@ -82,6 +95,7 @@ class ModelCard:
         name: of the model.
         version: of the model.
         architecture: in words.
+        evidence_map: what the graph's maps are.
         recipe: what is done to a scan before the model reads it.
         operating_point: MBD probability from which a scan is called positive.
         operating_point_rule: how it was chosen.
@@ -124,6 +138,7 @@ class ModelCard:
     uncertain_band: tuple[float, float] | None = None
     uncertain_rule: str = ""
     temperature: float = 1.0
+    evidence_map: EvidenceMap = EvidenceMap()
     metrics: tuple[Metric, ...] = ()
     precision: str = "fp32"
     intended_use: str = "Research use only; not a medical device."
@@ -167,6 +182,7 @@ class ModelCard:
             "uncertain_band": None if self.uncertain_band is None else list(self.uncertain_band),
             "recipe": self.recipe.to_json(),
             "training": asdict(self.training),
+            "evidence_map": asdict(self.evidence_map),
             "metrics": [asdict(metric) for metric in self.metrics],
             "limitations": list(self.limitations),
             "attribution": list(self.attribution),
@@ -199,6 +215,7 @@ class ModelCard:
         try:
             fields["recipe"] = Recipe.from_json(content["recipe"])
             fields["training"] = TrainingRecord(**content["training"])
+            fields["evidence_map"] = EvidenceMap(**content.get("evidence_map", {}))
             fields["metrics"] = tuple(Metric(**metric) for metric in content["metrics"])
             if fields.get("uncertain_band") is not None:
                 low, high = fields["uncertain_band"]

@@ -25,7 +25,7 @@ class Answer(NamedTuple):
 
     Attributes:
         logits: float32 (2,), no metastatic bone disease and the disease.
-        maps: float32 (2, map rows, map columns), Grad-CAM of each, at least 0.
+        maps: float32 (2, map rows, map columns), evidence for each, at least 0.
     """
 
     logits: NDArray[np.float32]

@@ -279,9 +279,9 @@ def _bundle_metadata(card: ModelCard, files: Mapping[str, bytes]) -> dict[str, A
     }
     maps = {
         "type": "feature",
-        "format": "Grad-CAM",
+        "format": card.evidence_map.kind,
         "num_channels": 2,
-        "spatial_shape": [rows // 16, columns // 16],
+        "spatial_shape": [rows // card.evidence_map.cell, columns // card.evidence_map.cell],
         "dtype": "float32",
         "value_range": [],
         "is_patch_data": False,

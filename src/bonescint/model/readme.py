@@ -16,7 +16,7 @@ def readme_of(card: ModelCard, likeness: Likeness | None = None) -> str:
     Returns:
         Text that ends with a line break.
     """
-    training = card.training
+    training, evidence = card.training, card.evidence_map
     lines = [
         f"# {card.name} {card.version}",
         "",
@@ -30,8 +30,8 @@ def readme_of(card: ModelCard, likeness: Likeness | None = None) -> str:
         f"{card.recipe.rows}, {2 * card.recipe.columns}) in [0, 1]: anterior left, posterior "
         f"right, each as seen from its own side, prepared by the recipe "
         f"`{card.recipe.identifier}`. It gives `logits` (N, 2), for no metastatic bone disease "
-        f"and for the disease, and `maps` (N, 2, {card.recipe.rows // 16}, "
-        f"{2 * card.recipe.columns // 16}), the Grad-CAM map of each class.",
+        f"and for the disease, and `maps` (N, 2, {card.recipe.rows // evidence.cell}, "
+        f"{2 * card.recipe.columns // evidence.cell}), a map for each class: {evidence.kind}.",
         "",
         f"The probability is the softmax of the logits over {card.temperature:.4g}. From "
         f"{card.operating_point:.4g} on a scan is called positive"

@@ -17,13 +17,13 @@ PREDICTION_SCHEMA_VERSION = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ActivationMap:
-    """Grad-CAM evidence for one class in one view.
+    """The evidence for one class in one view.
 
     Attributes:
         view: the view it explains.
         target: the class, `"mbd"` or `"no_mbd"`.
-        values: float32 array (map rows, map columns), at least 0, in the units of the
-            logit's linear approximation: maps of one scan compare with each other.
+        values: float32 array (map rows, map columns), at least 0. What they are (Grad-CAM, or the
+            probability of each cell) the model card says; maps of one scan compare.
         extent: where the map lies on the view, as (top, left, bottom, right) in the view's
             pixels, edges included; it may reach beyond the image.
     """

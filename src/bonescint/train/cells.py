@@ -54,6 +54,7 @@ class Vgg16Cells(Vgg16Trunk):
         "logit is their log-sum-exp. The map is the probability of each cell: the answer is made "
         "of it alone."
     )
+    evidence = "probability of each cell"
 
     fine_mean: Tensor
     fine_deviation: Tensor

@@ -1,4 +1,4 @@
-"""A trained network as an ONNX file: logits and Grad-CAM maps from one forward pass."""
+"""A trained network as an ONNX file: logits and maps of evidence from one forward pass."""
 
 from __future__ import annotations
 

@@ -85,6 +85,8 @@ class Vgg16Trunk(nn.Module, ABC):
     """How settings and files call this network."""
     architecture: ClassVar[str]
     """In words, for the model card."""
+    evidence: ClassVar[str]
+    """What the maps are, in words."""
 
     _factor: Tensor
     _offset: Tensor
@@ -245,6 +247,7 @@ class Vgg16Classifier(Vgg16Trunk):
         "2 units with softmax (Ibrahim et al. 2023); Grad-CAM at block5_conv3 is part of the "
         "graph."
     )
+    evidence = "Grad-CAM"
 
     pooled_mean: Tensor
     pooled_deviation: Tensor

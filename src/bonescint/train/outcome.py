@@ -11,6 +11,7 @@ from pathlib import Path
 from bonescint.cohort import Manifest, read_truth
 from bonescint.model import (
     Engine,
+    EvidenceMap,
     Features,
     Likeness,
     Metric,
@@ -132,6 +133,7 @@ def write_outcome(network: Vgg16Trunk, outcome: Outcome, target: Path) -> ModelF
         name=outcome.name,
         version=outcome.version,
         architecture=network.architecture,
+        evidence_map=EvidenceMap(kind=network.evidence, cell=network.reduction),
         recipe=settings.recipe,
         operating_point=operating_point,
         operating_point_rule=OPERATING_POINT_RULE,

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -148,6 +149,9 @@ def test_a_probability_near_the_operating_point_is_told_from_it(
     explain_picture(scan, make_prediction(scan, probability=0.9), operating_point=0.5013)
     assert "0.90" in written
     assert "POSITIVE: at or above the operating point 0.50" in written
+    written.clear()
+    explain_picture(scan, replace(make_prediction(scan), uncertain=True))
+    assert "POSITIVE, UNCERTAIN" in written
     written.clear()
     explain_picture(scan, close)
     assert {"0.50", "NEGATIVE"} <= set(written)

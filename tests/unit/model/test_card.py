@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bonescint.model import CARD_SCHEMA_VERSION, Metric, ModelCard
+from bonescint.model import CARD_SCHEMA_VERSION, EvidenceMap, Metric, ModelCard
 from bonescint.model.readme import readme_of
 from bonescint.scan import ModelFolderError, ParameterError
 
@@ -28,6 +28,7 @@ def test_a_card_survives_json(
         operating_point=operating_point,
         temperature=temperature,
         metrics=tuple(Metric(name="m_score", value=v, measured_on=text) for v in values),
+        evidence_map=EvidenceMap(kind=text, cell=8),
     )
     assert ModelCard.from_json(json.loads(json.dumps(changed.to_json()))) == changed
 
@@ -65,6 +66,19 @@ def test_a_missing_field_is_named(card: ModelCard, name: str) -> None:
 def test_what_cannot_be_is_refused(card: ModelCard, field: str, value: object) -> None:
     with pytest.raises(ParameterError, match=field):
         replace(card, **{field: value})  # type: ignore[arg-type]
+
+
+def test_a_card_from_before_maps_were_named_is_of_grad_cam(card: ModelCard) -> None:
+    content = card.to_json()
+    del content["evidence_map"]
+    assert ModelCard.from_json(content).evidence_map == EvidenceMap(kind="Grad-CAM", cell=16)
+
+
+def test_the_readme_says_what_the_maps_are(card: ModelCard) -> None:
+    evidence = EvidenceMap(kind="probability of each cell", cell=8)
+    text = readme_of(replace(card, evidence_map=evidence))
+    rows, columns = card.recipe.rows // 8, 2 * card.recipe.columns // 8
+    assert f"`maps` (N, 2, {rows}, {columns}), a map for each class: probability of" in text
 
 
 def test_the_readme_says_what_matters(card: ModelCard) -> None:
