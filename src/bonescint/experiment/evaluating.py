@@ -169,7 +169,7 @@ def evaluate_joined(
     """
     part = joined.part(settings.judged)
     require_judgeable(part, source, "judge a model")
-    point = _point(joined, settings, source)
+    point = chosen_point(joined, settings, source)
     judgement = judge(part.scored, point, resampling=settings.resampling, patients=part.patients)
     temperature, scaled = _temperature(joined, settings, part.scored)
     factors = factors_of(part.cases, facts_of(part.cases, joined.manifest, counts))
@@ -196,7 +196,12 @@ def evaluate_joined(
     )
 
 
-def _point(joined: Joined, settings: EvaluationSettings, source: object) -> OperatingPoint:
+def chosen_point(joined: Joined, settings: EvaluationSettings, source: object) -> OperatingPoint:
+    """The operating point that the settings ask for.
+
+    Raises:
+        InputError: the validation split cannot choose one.
+    """
     if settings.threshold is not None:
         return OperatingPoint(threshold=settings.threshold, source="given, not chosen here")
     validation = joined.part(Split.VALIDATION)
@@ -287,8 +292,8 @@ def compare_against(
             cohorts (every one is named), or no operating point for one of the models.
     """
     thresholds = (
-        _point(first, settings, "predictions").threshold,
-        _point(second, settings, name).threshold,
+        chosen_point(first, settings, "predictions").threshold,
+        chosen_point(second, settings, name).threshold,
     )
     one, other = _paired(first.part(settings.judged), second.part(settings.judged), name)
     return Against(

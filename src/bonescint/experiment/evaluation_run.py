@@ -17,6 +17,7 @@ from bonescint.evaluate.tables import Table, write_csv, write_workbook
 from bonescint.experiment.evaluating import (
     Evaluation,
     EvaluationSettings,
+    chosen_point,
     compare_against,
     evaluate_joined,
 )
@@ -85,6 +86,7 @@ def evaluate(
     if against is not None:
         rows = read_predictions(against)
         other = join(rows, manifest, source=against, ignore_unknown=ignore_unknown)
+        chosen_point(other, settings, against)  # refused before any work, if it has none
     mapped = read_maps(maps) if maps is not None else {}
     tell("Judging")
     found = evaluate_joined(joined, settings, source=predictions, counts=_counts(mapped))

@@ -65,9 +65,9 @@ def flow_table(found: Evaluation) -> Table:
         if part.split is found.settings.judged:
             use = "judged"
         elif part.split.value == "validation":
-            use = "operating point and temperature"
-            if found.settings.threshold is not None:
-                use = "temperature"
+            uses = ["operating point"] if found.settings.threshold is None else []
+            uses += ["temperature"] if found.temperature is not None else []
+            use = " and ".join(uses) or use
         total = len(part.cases) + len(part.missing)
         rows.append((part.split.value, total, len(part.missing), len(part.cases), positives,
                      len(part.cases) - positives, use))  # fmt: skip

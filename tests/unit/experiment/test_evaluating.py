@@ -170,6 +170,11 @@ def test_a_collapsed_model_is_a_result_where_that_is_allowed(
     settings = replace(_FEW, rule=rule)
     with pytest.raises(InputError, match=r"split validation, column mbd_probability: all 40 are"):
         evaluate(collapsed, study.manifest, tmp_path / "refused", settings=settings)
+    done: list[str] = []
+    with pytest.raises(InputError, match=r"p\.csv: split validation, column mbd_probability"):
+        evaluate(study.predictions, study.manifest, tmp_path / "refused", settings=settings,
+                 against=collapsed, progress=done.append)  # fmt: skip
+    assert done == ["Reading"]
     settings = replace(settings, constant_allowed=True)
     out = tmp_path / "report"
     found = evaluate(collapsed, study.manifest, out, settings=settings,
@@ -181,6 +186,9 @@ def test_a_collapsed_model_is_a_result_where_that_is_allowed(
     assert judgement.point.source.endswith(f"on 40 validation scans, which all have 0.3: {says}")
     assert not judgement.calibration.line.slope.defined
     assert found.temperature is None
+    flow = (out / "tables" / "flow.csv").read_text(encoding="utf-8")
+    assert "operating point\n" in flow
+    assert "temperature" not in flow
     assert found.against is not None
     assert found.against.closed[0].difference.value < -0.2
     page = (out / "report.html").read_text(encoding="utf-8")
