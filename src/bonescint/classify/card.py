@@ -26,7 +26,7 @@ def page_heading(
 ) -> PageHeading:
     """What stands above the page of results."""
     card = folder.card
-    scans = ", ".join(f"{count} {name}" for name, count in card.training.scans.items())
+    scans = card.training.learnt_from
     rows = [
         ("Model", folder.model_id),
         ("Architecture", f"{card.architecture}, {card.precision}"),

@@ -254,10 +254,14 @@ def calibration_line(cases: ScoredCases, *, level: float = 0.95) -> CalibrationL
     if np.ptp(logits) < 1e-12:
         none = Estimate(value=math.nan, level=level, method="Wald", note="all scores are equal")
         return CalibrationLine(slope=none, intercept=none, in_the_large=large)
-    both = fit_logistic(np.column_stack([ones, logits]), cases.positive)
+    # Logits of a model that all but collapsed lie within 1e-5: fitted in units of their own spread.
+    middle, spread = float(logits.mean()), float(logits.std())
+    both = fit_logistic(np.column_stack([ones, (logits - middle) / spread]), cases.positive)
+    back = np.array([[1.0, -middle / spread], [0.0, 1.0 / spread]])
+    coefficients, covariance = back @ both.coefficients, back @ both.covariance @ back.T
     return CalibrationLine(
-        slope=_wald(both.coefficients, both.covariance, 1, level, sound=both.converged),
-        intercept=_wald(both.coefficients, both.covariance, 0, level, sound=both.converged),
+        slope=_wald(coefficients, covariance, 1, level, sound=both.converged),
+        intercept=_wald(coefficients, covariance, 0, level, sound=both.converged),
         in_the_large=large,
     )
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from bonescint.cohort.strict_yaml import YamlShelf, read_yaml, text_of_file
 from bonescint.scan import InputError
@@ -187,17 +188,26 @@ def metadata_template() -> str:
     return "\n".join(lines)
 
 
-def read_metadata(path: Path | str) -> dict[str, str]:
+def read_metadata(
+    given: Path | str | Mapping[str, Any] | None, *, source: str = "metadata"
+) -> dict[str, str]:
     """What people write about a study: a text for each topic.
 
     Args:
-        path: a YAML file, `topic: text`.
+        given: a YAML file, `topic: text`, or what stands in one; `None` if nobody wrote anything.
+        source: named in errors where no file is given.
 
     Raises:
         InputError: unreadable, an unknown topic, or an entry that is no text; all are named.
+
+    Examples:
+        >>> read_metadata({"registration": "none", "funding": None})
+        {'registration': 'none'}
     """
-    text, source = text_of_file(Path(path), _CORRECT)
-    content = read_yaml(text, source, remedy=_CORRECT, extra="simulate")
+    content: object = given
+    if isinstance(given, str | Path):
+        text, source = text_of_file(Path(given), _CORRECT)
+        content = read_yaml(text, source, remedy=_CORRECT, extra="simulate")
     if content is None:
         return {}
     if not isinstance(content, Mapping):

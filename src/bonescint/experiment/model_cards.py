@@ -37,12 +37,11 @@ def model_card_sections(cards: Mapping[str, ModelFolder]) -> Iterator[PageSectio
 def _facts(folder: ModelFolder) -> Iterator[tuple[str, str]]:
     card, training = folder.card, folder.card.training
     band, likeness = card.uncertain_band, folder.likeness
-    scans = ", ".join(f"{count} {part}" for part, count in training.scans.items())
     yield "Identifier", folder.model_id
     yield "Intended use", card.intended_use
     yield "Architecture", card.architecture
     yield "Recipe", card.recipe.identifier
-    yield "Trained on", f"{training.origin}; {scans}"
+    yield "Trained on", f"{training.origin}; {training.learnt_from}"
     yield "Initial weights", training.weights
     yield "Epochs", str(training.epochs)
     yield "Temperature", f"{card.temperature:.3f}"

@@ -9,6 +9,7 @@ from typing import Any
 
 from bonescint.cohort.strict_yaml import YamlShelf, built, checked_table, read_yaml
 from bonescint.evaluate import Balanced, GivenSensitivity, GivenSpecificity, OperatingRule, Youden
+from bonescint.experiment.checklist import read_metadata
 from bonescint.scan import InputError, ParameterError
 from bonescint.scan.checked import check_name, check_whole
 
@@ -82,7 +83,7 @@ class Study:
         resamples: of the bootstrap.
         published: name of published figures to show beside, or empty.
         external: centres whose every scoring is noted.
-        metadata: file that people wrote about the study, or `None`.
+        metadata: what people say of the study: a file, or the texts by topic; or `None`.
         about: for people.
 
     Raises:
@@ -97,7 +98,7 @@ class Study:
     resamples: int = 2000
     published: str = ""
     external: tuple[str, ...] = ()
-    metadata: Path | None = None
+    metadata: Path | Mapping[str, str] | None = None
     about: str = ""
 
     def __post_init__(self) -> None:
@@ -180,7 +181,11 @@ def study_from(content: object, source: str, *, folder: Path) -> Study:
         if not isinstance(top["external"], list):
             raise InputError(source, "external: must be a list of centres", _CORRECT)
         top["external"] = tuple(str(centre) for centre in top["external"])
-    study: Study = _built(Study, _with_paths(top, ("metadata",), folder), "", source)
+    if isinstance(top.get("metadata"), Mapping):
+        top["metadata"] = read_metadata(top["metadata"], source=f"{source}, metadata")
+    else:
+        top = _with_paths(top, ("metadata",), folder)
+    study: Study = _built(Study, top, "", source)
     return study
 
 

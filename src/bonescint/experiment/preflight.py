@@ -42,8 +42,7 @@ def require_sound(study: Study) -> None:
             read_settings(plan.settings)
         if plan.weights is not None and not plan.weights.exists():
             raise InputError(plan.weights, "no such file or folder", _MISSING)
-    if study.metadata is not None:
-        read_metadata(study.metadata)
+    read_metadata(study.metadata)
     if study.published:
         read_published(study.published)
 

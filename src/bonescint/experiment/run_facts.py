@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bonescint.cohort import Manifest
+from bonescint.cohort import Manifest, Protocol, read_protocol
 from bonescint.experiment.plan import Study
 from bonescint.experiment.run_results import ModelResults
 from bonescint.model import ModelFolder
@@ -36,9 +36,6 @@ def run_facts(
             {name: f"recipe {folder.card.recipe.identifier}" for name, folder in cards.items()}
         ),
         "data_elements": "anterior and posterior whole-body view of each scan; label of the scan",
-        "deidentification": "simulated: there is no patient behind a scan"
-        if study.cohort.protocol
-        else "",
         "missing_data": _left_out(models),
         "partitions": f"by the manifest: {_splits(cohort)}",
         "disjointness": f"patients ({patients}): none is in two splits, which is checked",
@@ -61,7 +58,9 @@ def run_facts(
         f"({study.resamples} resamples), 95 %",
         "robustness": "the same scans with fewer counts, blurred, shifted, turned, views exchanged "
         "or missing",
-        "external_test": f"centres {', '.join(external)}" if external else "",
+        "external_test": f"centre{'s' * (len(external) > 1)} {', '.join(external)}"
+        if external
+        else "",
         "flow": "section Cohort: to the reference standard, and through each index test",
         "demographics": _demographics(cohort.cases),
         "performance": "validation: in the model cards; test: section Performance",
@@ -80,9 +79,43 @@ def run_facts(
         "models",
         "cross_tabulation": "confusion matrices, section Performance",
     }
+    if study.cohort.protocol:
+        facts |= _simulated(read_protocol(study.cohort.protocol), study.cohort.seed)
     if first.rows("localisation"):
         facts["explainability"] = "maps measured against lesion masks, section Explanation"
     return {topic: text for topic, text in facts.items() if text}
+
+
+def _simulated(protocol: Protocol, seed: int) -> dict[str, str]:
+    """What is known of scans because a simulator made them."""
+    visible = protocol.disease.visible_contrast_to_noise
+    exact = "the simulator's own truth: which metastases it put into the patient"
+    nobody = "nobody: the simulator's truth"
+    return {
+        "design": "simulated; the reference standard was there before the index tests",
+        "data_sources": f"simulated: protocol {protocol.name}, version {protocol.version}, seed "
+        f"{seed}",
+        "setting": "no place and no date: simulated",
+        "eligibility": "with metastases: at least one with a contrast-to-noise ratio of "
+        f"{visible:g} or more in some view; without: no metastasis, other findings allowed",
+        "identified": "drawn by the simulator, as the protocol's centres say",
+        "sampling": "drawn at random by centre and class until the protocol's numbers were reached",
+        "subsets": "positive patients without a visible metastasis are left out, in occult.csv",
+        "sample_size": f"set by the protocol {protocol.name}",
+        "deidentification": "simulated: there is no patient behind a scan",
+        "reference_standard": exact,
+        "reference_rationale": "exact: no reader and no follow-up could know more",
+        "reference_cutoff": "positive with one metastasis or more",
+        "reference_blinded": "does not apply: set before there was a scan",
+        "annotators": nobody,
+        "annotation_tools": "none: masks are the simulator's truth",
+        "rater_variability": "none: the truth is exact",
+        "severity": "Subgroups: number and contrast of the lesions",
+        "alternatives": "Explanation: what else stands out where false positives have their "
+        "evidence",
+        "interval": "none: the same moment",
+        "adverse_events": "none: no patient took part",
+    }
 
 
 def _by_model(texts: Mapping[str, str]) -> str:

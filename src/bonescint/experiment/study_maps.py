@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
+from typing import Any
 
 from bonescint.cohort import Manifest
 from bonescint.evaluate import Estimate
@@ -41,21 +43,9 @@ def explanation_section(
             )
         )
         tables.append(_pointing(study, models))
-    for name, results in models.items():
-        places = results.rows("false_evidence")
-        if places:
-            tables.append(
-                PageTable(
-                    caption=f"{name}: where the highest evidence of false positives lies",
-                    columns=("Place", "Scans", "Share of false positives"),
-                    rows=tuple(
-                        (row["place"], f"{row['scans_with_highest']} of {row['scans']}",
-                         Estimate(value=row["share"], low=row["low"], high=row["high"]).text())
-                        for row in places
-                    ),
-                    numeric=(1, 2),
-                )
-            )  # fmt: skip
+    places = {name: results.rows("false_evidence") for name, results in models.items()}
+    if any(places.values()):
+        tables.append(_false_evidence(places))
     sanity = {name: results.table_file("map_sanity") for name, results in models.items()}
     if any(sanity.values()):
         tables.append(_sanity(sanity))
@@ -72,6 +62,37 @@ def explanation_section(
             *pictures_of(models, "lesions_hit", "lesions found, by contrast and size"),
         ),
         tables=tuple(tables),
+    )
+
+
+def _false_evidence(by_model: Mapping[str, Sequence[Mapping[str, Any]]]) -> PageTable:
+    """Where the highest evidence of false positives lies; the most frequent places first."""
+    counts: Counter[str] = Counter()
+    for rows in by_model.values():
+        for row in rows:
+            counts[row["place"]] += row["scans_with_highest"]
+    found = {(name, row["place"]): row for name, rows in by_model.items() for row in rows}
+
+    def cell(name: str, place: str) -> str:
+        row = found.get((name, place))
+        if row is None or not row["scans_with_highest"]:
+            return "0"
+        share = Estimate(value=row["share"], low=row["low"], high=row["high"])
+        return f"{row['scans_with_highest']}: {share.text()}"
+
+    heads = [f"{name} ({rows[0]['scans'] if rows else 0})" for name, rows in by_model.items()]
+    nowhere = [place for place, count in counts.items() if not count]
+    return PageTable(
+        caption="Where the highest evidence of false positives lies",
+        columns=("Place", *heads),
+        rows=tuple(
+            (place, *(cell(name, place) for name in by_model))
+            for place, count in counts.most_common()
+            if count
+        ),
+        numeric=tuple(range(1, len(by_model) + 1)),
+        note="In brackets how many false positives a model has; scans, and their share of these. "
+        + (f"In no scan of any model: {', '.join(nowhere)}." if nowhere else ""),
     )
 
 

@@ -81,7 +81,7 @@ def write_study_report(
     kept = KeptFigures(paths.figures)
     reading = _seconds_a_scan(study, seconds, cohort)
     sections = [
-        _about(study, simulated=simulated),
+        _about(study, cards, simulated=simulated),
         _cohort_section(models, paths, cohort, kept),
         _networks(cards, cohort, kept),
         performance_section(study, models, kept),
@@ -164,12 +164,12 @@ def _headline(results: ModelResults, *, best: bool) -> tuple[str, str]:
     return f"{area.value:.3f}", f"{interval}; highest" if best else interval
 
 
-def _about(study: Study, *, simulated: bool) -> PageSection:
+def _about(study: Study, cards: Mapping[str, ModelFolder], *, simulated: bool) -> PageSection:
     rows = tuple(
         (
             name,
             Path(plan.settings or str(plan.folder)).name,
-            "" if plan.seed is None else str(plan.seed),
+            str(cards[name].card.training.settings.get("seed", "not known")),
         )
         for name, plan in study.models.items()
     )
@@ -291,7 +291,7 @@ def _checklists(
     cards: Mapping[str, ModelFolder],
     cohort: Manifest,
 ) -> Iterator[PageSection]:
-    metadata = {} if study.metadata is None else read_metadata(study.metadata)
+    metadata = read_metadata(study.metadata)
     facts = run_facts(study, models, cards, cohort)
     for name in checklist_names():
         checklist = read_checklist(name)

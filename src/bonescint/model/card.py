@@ -73,6 +73,18 @@ class TrainingRecord:
     settings: Mapping[str, Any] = field(default_factory=dict)
     epochs: int = 0
 
+    @property
+    def learnt_from(self) -> str:
+        """The scans that took part, in words: those of the test split did not.
+
+        Examples:
+            >>> TrainingRecord(origin="simulated scans only", cohort_sha256="", weights="random",
+            ...     scans={"train positive": 3, "test positive": 2}).learnt_from
+            '3 train positive'
+        """
+        parts = {part: count for part, count in self.scans.items() if not part.startswith("test ")}
+        return ", ".join(f"{count} {part}" for part, count in parts.items())
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvidenceMap:

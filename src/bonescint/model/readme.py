@@ -45,8 +45,8 @@ def readme_of(card: ModelCard, likeness: Likeness | None = None) -> str:
     lines += ["", "## What limits it", ""]
     lines += [f"- {limitation}" for limitation in card.limitations] or ["Nobody said."]
     lines += ["", "## How it was trained", ""]
-    lines += [f"- {name}: {count} scans" for name, count in training.scans.items()]
     lines += [
+        f"- scans: {training.learnt_from or 'nobody said how many'}",
         f"- {training.epochs} epochs, first weights: {training.weights}",
         f"- fingerprint of the cohort: `{training.cohort_sha256}`",
         f"- written {card.created or 'at an unknown time'} with "

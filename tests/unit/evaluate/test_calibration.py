@@ -98,6 +98,19 @@ def test_line_is_statsmodels(seed: int) -> None:
     assert (found.in_the_large.low, found.in_the_large.high) == pytest.approx((low, high), abs=1e-4)
 
 
+def test_scores_that_hardly_differ_have_a_line_too() -> None:
+    """Logits squeezed a hundred thousand times: the slope grows as much, by algebra."""
+    cases = _cases(5, count=200, slope=0.7, shift=0.4)
+    squeezed = cases.with_scores(expit(0.3 + 1e-5 * logit(cases.scores)))
+    known, found = calibration_line(cases), calibration_line(squeezed)
+    for name in ("value", "low", "high"):
+        assert getattr(found.slope, name) == pytest.approx(
+            1e5 * getattr(known.slope, name), rel=1e-4
+        )
+    wanted = known.intercept.value - 0.3e5 * known.slope.value
+    assert found.intercept.value == pytest.approx(wanted, rel=1e-4)
+
+
 def test_a_line_that_cannot_be_told() -> None:
     apart = ScoredCases(scores=np.array([0.1, 0.2, 0.8, 0.9]), positive=np.array([0, 0, 1, 1]))
     found = calibration_line(apart)

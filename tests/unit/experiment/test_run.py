@@ -126,6 +126,7 @@ def test_a_study_runs_stops_goes_on_and_reports(
                  "true positives of both"):  # fmt: skip
         assert text in page, text
     _check_files_beside_the_page(out)
+    _check_what_a_simulator_knows(out)
     assert "http://" not in page.replace("http://www.w3.org", "")
     if _has_weasyprint():
         assert paths.pdf.read_bytes().startswith(b"%PDF")
@@ -167,6 +168,26 @@ def _check_files_beside_the_page(out: Path) -> None:
     assert float(found["two"]["1 - AUC"]) == pytest.approx(1 - areas["two"], abs=5e-4)
     ratio = (1 - areas["two"]) / (1 - areas["one"])
     assert float(found["two"]["Share of one's"].split()[0]) == pytest.approx(ratio, abs=5e-4)
+
+
+def _check_what_a_simulator_knows(out: Path) -> None:
+    """The metadata's only topic is funding: abstract, limitations and the like stay open."""
+    (models,) = (out / "tables").glob("*-models.csv")
+    assert [row["Seed"] for row in _rows(models)] == ["1", "3"]
+    (claim,) = (out / "tables").glob("*-claim-2020-item-by-item.csv")
+    filled = {row["Item"]: (row["Filled by"], row["With"]) for row in _rows(claim)}
+    assert filled["7"] == ("this run", "simulated: protocol tiny, version 1, seed 5")
+    assert "ratio of 5 or more" in filled["8"][1]  # Disease's default
+    assert filled["32"] == ("this run", "centre C")
+    assert filled["42"][1] == "none"
+    assert {item for item, (by, _) in filled.items() if by == "open"} == {
+        "1", "2", "3", "4", "6", "38", "39", "40", "41"}  # fmt: skip
+    (places,) = (out / "tables").glob("*-where-the-highest-evidence-of-false-positives-lies.csv")
+    for name in ("one", "two"):
+        cases = _rows(out / "evaluation" / name / "tables" / "cases.csv")
+        false = sum(row["outcome"] == "false positive" for row in cases)
+        counts = [int(row[f"{name} ({false})"].split(":")[0]) for row in _rows(places)]
+        assert sum(counts) == false
 
 
 def _check_scans_keep_the_names_of_their_manifest(out: Path, tmp_path: Path) -> None:
@@ -270,6 +291,7 @@ def test_a_cohort_that_cannot_be_studied_is_named_before_any_training(
         ({"rule": {"specificity": 2}}, "specificity"),
         ({"resamples": 3}, "from 100"),
         ({"external": "C"}, "list of centres"),
+        ({"metadata": {"fundings": "none"}}, "study.yaml, metadata.*unknown topic 'fundings'"),
     ],
 )
 def test_a_study_that_makes_no_sense_is_named(change: dict[str, object], says: str) -> None:
@@ -286,6 +308,8 @@ def test_the_papers_study_is_the_papers() -> None:
     study = read_study("ibrahim2023")
     assert list(study.models) == ["paper", "paper-converging", "bonescint"]
     assert study.external == ("C",)
+    assert isinstance(study.metadata, dict)
+    assert study.metadata["registration"] == "none"
     assert read_study("studies/ibrahim2023.yaml") == study
     with pytest.raises(ParameterError, match="ibrahim2023"):
         read_study("nobody")
