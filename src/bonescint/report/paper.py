@@ -7,19 +7,12 @@ from pathlib import Path
 
 from bonescint.scan import MissingExtraError, OutputError, os_reason
 
-_PRINT_STYLE = """
+_PAPER = """
 @page { size: A4; margin: 16mm 14mm; @bottom-center { content: counter(page) " / " counter(pages);
         font: 8pt sans-serif; color: #6b7178; } }
-html { color-scheme: light; }
-body { font-size: 9pt; background: white; }
-nav, .scroll::after { display: none; }
-figure, table { break-inside: avoid; }
-.figures { display: block; }
-figure { display: inline-block; width: 47%; margin: 0 1% 4mm 0; vertical-align: top; }
-figure.wide { display: block; width: 98%; }
-img { max-width: 100%; }
-table { font-size: 8pt; width: 100%; }
-"""
+html { color-scheme: light; font-size: 10pt; }
+body { font-size: 9pt !important; }
+"""  # the layout is the page's own, for print
 
 
 def write_pdf(page: Path, target: Path) -> None:
@@ -47,7 +40,7 @@ def write_pdf(page: Path, target: Path) -> None:
         inside = weasyprint.urls.URLFetcher(allowed_protocols=("data",))
         text = page.read_text(encoding="utf-8")
         document = weasyprint.HTML(string=text, url_fetcher=inside)
-        style = weasyprint.CSS(string=_PRINT_STYLE)
+        style = weasyprint.CSS(string=_PAPER)
         document.write_pdf(str(beside), stylesheets=[style])
         beside.replace(target)
     except OSError as error:

@@ -1,0 +1,66 @@
+"""A page on paper, as WeasyPrint lays it out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bonescint.report.document_page import (
+    Document,
+    PageFigure,
+    PageSection,
+    PageTable,
+    write_document,
+)
+from bonescint.report.paper import write_pdf
+
+try:
+    import weasyprint
+except (ImportError, OSError):
+    pytest.skip("needs WeasyPrint and the library Pango", allow_module_level=True)
+
+_SQUARE = (
+    b'<svg xmlns="http://www.w3.org/2000/svg" width="900" height="300"><rect width="900" '
+    b'height="300"/></svg>'
+)
+
+
+def _page(folder: Path) -> Path:
+    figures = tuple(
+        PageFigure(caption=f"Figure {n}", content=_SQUARE, alternative="", wide=n == 0)
+        for n in range(5)
+    )
+    table = PageTable(caption="Long", columns=("n", "n again"),
+                      rows=tuple((str(n), str(n)) for n in range(120)))  # fmt: skip
+    section = PageSection(title="Section", figures=figures, tables=(table,))
+    document = Document(title="On paper", notice="Research use only.", created="today",
+                        sections=(section,))  # fmt: skip
+    write_document(folder / "report.html", document)
+    return folder / "report.html"
+
+
+def test_figures_have_room_and_a_long_table_begins_below_its_caption(tmp_path: Path) -> None:
+    page = _page(tmp_path)
+    laid_out = weasyprint.HTML(string=page.read_text(encoding="utf-8")).render()
+    places = [
+        (number, box)
+        for number, sheet in enumerate(laid_out.pages)
+        for box in sheet._page_box.descendants()
+    ]
+    usable = laid_out.pages[0].width - 150  # margins of 2 cm on both sides
+    widths = [box.width for _, box in places if box.element_tag == "img"]
+    assert len(widths) == 5
+    assert widths[0] > 0.8 * usable
+    assert all(0.35 * usable < width < 0.5 * usable for width in widths[1:])
+    caption = next(number for number, box in places if box.element_tag == "caption")
+    first_row = next(number for number, box in places if box.element_tag == "td")
+    assert caption == first_row
+    assert len(laid_out.pages) > first_row + 1  # a table may go on over the page
+
+
+def test_a_page_becomes_a_pdf(tmp_path: Path) -> None:
+    page = _page(tmp_path)
+    write_pdf(page, tmp_path / "report.pdf")
+    assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "report.pdf"]
