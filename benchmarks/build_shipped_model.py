@@ -4,7 +4,7 @@
     python benchmarks/build_shipped_model.py --work cohorts \
         --weights cohorts/runs/ibrahim2023/models/bonescint
 
-Begins with the study's best model (or with ImageNet's weights: then give more epochs), simulates
+Begins with the study's best model (or with ImageNet's weights: then give `--coarse 8`), simulates
 further patients on every camera, goes on learning from them with the recipe `bonescint`, and
 writes float and int8 model folders; the int8 one is measured on a last cohort of patients that
 nothing learnt from, and `benchmarks/quantise.py` compares the two there. None of the patients is
@@ -43,10 +43,10 @@ VALIDATION_EVERY = 12
 
 def ship_settings(coarse: int, fine: int, steps: int) -> TrainSettings:
     """The recipe `bonescint` for a cohort so large that an epoch is a part of it."""
-    stages = (Stage(epochs=coarse, rows=256), Stage(epochs=fine, rows=512))
+    wanted = {256: coarse, 512: fine}
     return replace(
         read_settings("bonescint"),
-        stages=tuple(stage for stage in stages if stage.epochs),
+        stages=tuple(Stage(epochs=epochs, rows=rows) for rows, epochs in wanted.items() if epochs),
         steps_per_epoch=steps,
         seed=LEARN_SEED,
     )
@@ -113,8 +113,8 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, default=None, help="model folder, or ImageNet's")
     parser.add_argument("--count", type=int, default=6000, help="patients to learn from")
     parser.add_argument("--test-count", type=int, default=1000, help="patients to test on")
-    parser.add_argument("--coarse", type=int, default=4, help="epochs at 256 rows")
-    parser.add_argument("--fine", type=int, default=4, help="epochs at 512 rows")
+    parser.add_argument("--coarse", type=int, default=0, help="epochs at 256 rows")
+    parser.add_argument("--fine", type=int, default=6, help="epochs at 512 rows")
     parser.add_argument("--steps", type=int, default=200, help="batches of an epoch")
     options = parser.parse_args()
     manifest = cohort_to_learn_from(options.work, options.count)
