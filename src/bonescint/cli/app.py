@@ -32,16 +32,16 @@ First steps:
   bonescint train demo-scans/manifest.csv --out my-model/
 
 Exit status: 0 all done, 1 some inputs failed (listed, with the reasons), 2 nothing could be
-done, 130 stopped with Ctrl-C. Every command is also a Python function of the same name."""
+done, 130 stopped with Ctrl-C. Every command is a Python function, too."""
 _CLASSIFY = """Classify scans: tables, a picture of each with the evidence, and a page of them all.
 
-SOURCES are DICOM files, pairs of 16-bit PNGs (*_anterior.png, *_posterior.png), pictures with
+SOURCES are DICOM files, pairs of PNGs or JPEGs (*_anterior.png, *_posterior.png), pictures with
 AP and PA side by side, and folders, which are searched recursively. What is no bone scan is
 listed with the reason; the rest goes on.
 
 \b
 Written to the results folder:
-  results.csv    a row a scan: scan_id, source, views, mbd_probability, positive, warnings
+  results.csv    a row a scan: scan_id, source, views, mbd_probability, positive, uncertain, ...
   results.json   the same and more: activation maps, the model's card, what was refused and why
   pictures/      a picture a scan: AP | PA beside the same under the evidence
   index.html     to look at them all, offline
@@ -217,7 +217,12 @@ def _train(
         ),
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option(min=1, help="Balanced epochs.", show_default="of the settings")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Epochs, all at the rows of the settings' last stage.",
+            show_default="of the settings",
+        ),
     ] = None,
     resolution: Annotated[
         int | None,

@@ -37,13 +37,14 @@ Written to the run folder:
   models/                   a model folder each, with logs and checkpoints in NAME.run
   predictions/              scan_id, mbd_probability; maps and a picture a scan
   evaluation/               a report, figures (PNG, SVG) and tables (CSV) for each model
-  figures/, tables/         those of report.html as files
+  figures/, tables/         of report.html: figures of no single model, all tables
   external-uses.csv         every scoring of an external centre
+  and study.json, splits.csv, steps/, cohort/, cohort-check/, scans/: docs/experiments.md
 
 \b
 Examples:
   bonescint experiment run ibrahim2023 --weights vgg16.h5
-  bonescint experiment run mine.yaml --out runs/mine --device gpu"""
+  bonescint experiment run mine.yaml --out runs/mine"""
 _METADATA = """Write a file with every topic of CLAIM 2020 and STARD 2015, to be filled by people.
 
 Name it in the study (metadata: study-metadata.yaml). What the run knows it fills itself; what a
@@ -53,6 +54,9 @@ person writes takes precedence.
 Example:
   bonescint experiment metadata study-metadata.yaml"""
 _COMPARE = """Compare models of two runs on the scans that both have, with paired tests.
+
+Written: comparison.html, comparison.csv. Where the runs had two rules for the operating point, the
+first run's is used.
 
 \b
 Example:
@@ -81,7 +85,7 @@ def _run(
             show_default="fetched once",
         ),
     ] = None,
-    device: Annotated[str, typer.Option(help="cpu, gpu or auto.")] = "auto",
+    device: Annotated[str, typer.Option(help="Where to train: cpu, gpu or auto.")] = "auto",
     workers: Annotated[
         int | None,
         typer.Option(min=1, max=256, help="Processes that read and simulate.",

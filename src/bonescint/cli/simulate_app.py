@@ -21,7 +21,8 @@ for any number of workers; stopped, it goes on where it was. Every study is of a
 \b
 Written to the folder:
   manifest.csv   a row a study: scan_id, patient_id, centre, split, label, file, sex, age, primary
-  occult.csv     positive patients whose metastases cannot be seen: apart from the numbers
+  occult.csv     positive patients whose metastases cannot be seen, apart from the numbers
+  occult/        their scans
   scans/         NM DICOM
   truth/         masks and foci of metastases and of what only looks like them
 

@@ -41,7 +41,7 @@ ATTEMPTS = 50
 _CHUNK = 4
 SETTINGS = "settings.json"
 
-_FOLDERS = ("scans", "truth", "cases")
+_FOLDERS = ("scans", "occult", "truth", "cases")
 _GIVE = "Give the folder that bonescint simulate cohort wrote"
 
 
@@ -163,7 +163,8 @@ def _stored(case_file: Path, out: Path) -> list[_Made]:
 
 def _written(order: Order, attempt: int, study: Study, out: Path) -> Case:
     key, patient = order.key(attempt), study.anatomy.patient
-    file, truth = Path("scans") / f"{key}.dcm", Path("truth") / f"{key}.npz"
+    scans = Path("occult" if study.simulated.occult else "scans")
+    file, truth = scans / f"{key}.dcm", Path("truth") / f"{key}.npz"
     study.write_truth(out / truth)
     return Case(
         scan_id=study.write_scan(out / file),
@@ -197,9 +198,9 @@ def simulate_cohort(
     """Simulate a cohort: every scan of another patient, split by patient.
 
     The folder then holds `scans/*.dcm` (NM Image Storage), `truth/*.npz` (masks and foci),
-    `manifest.csv`, `occult.csv` and `settings.json`. The same seed gives the same bytes,
-    whatever the number of workers. Interrupted and started again, it goes on where it
-    stopped; a protocol with larger numbers only adds to what is there.
+    `manifest.csv` and `settings.json`; `occult.csv` and `occult/` apart. The same seed gives
+    the same bytes, whatever the number of workers. Interrupted and started again, it goes on
+    where it stopped; a protocol with larger numbers only adds to what is there.
 
     Args:
         out: folder to write to.

@@ -36,7 +36,7 @@ class ModelSteps:
         cohort: of the study.
         ledger: knows what was done already.
         weights: ImageNet's, for models that name none.
-        device: where models are trained and run.
+        device: where models are trained; they are read with on the processor.
         workers: processes that read.
         external_uses: table of the scorings of external centres.
         tracking: what follows the trainings, by its name.
@@ -106,7 +106,6 @@ class ModelSteps:
                 [self.cohort.path(case) for case in cases],
                 self.paths.results(name),
                 model=self.folder(name),
-                device=self.device if self.device != "auto" else "cpu",
                 workers=self.workers,
                 scan_ids={self.cohort.path(case): case.scan_id for case in cases},
             )

@@ -161,8 +161,9 @@ def study_from(content: object, source: str, *, folder: Path) -> Study:
     for name in ("cohort", "models", "name"):
         if name not in top:
             raise InputError(source, f"key {name!r} is missing", _CORRECT)
-    cohort = _table(top["cohort"], CohortPlan, "cohort", source)
-    top["cohort"] = _built(CohortPlan, _with_paths(cohort, ("manifest",), folder), "cohort", source)
+    cohort = _with_paths(_table(top["cohort"], CohortPlan, "cohort", source), ("manifest",), folder)
+    _with_file(cohort, "protocol", folder)
+    top["cohort"] = _built(CohortPlan, cohort, "cohort", source)
     if not isinstance(top["models"], Mapping):
         raise InputError(source, "models: must be a table of models by name", _CORRECT)
     models = {}
@@ -170,9 +171,7 @@ def study_from(content: object, source: str, *, folder: Path) -> Study:
         place = f"models.{name}"
         table = _table(entry, ModelPlan, place, source)
         table = _with_paths(table, ("folder", "weights"), folder)
-        settings = str(table.get("settings", ""))
-        if settings.endswith((".yaml", ".yml")):
-            table["settings"] = str(folder / settings)
+        _with_file(table, "settings", folder)
         models[str(name)] = _built(ModelPlan, table, place, source)
     top["models"] = models
     if "rule" in top:
@@ -206,6 +205,13 @@ def _with_paths(table: dict[str, Any], names: tuple[str, ...], folder: Path) -> 
         name: folder / str(value) if name in names and value is not None else value
         for name, value in table.items()
     }
+
+
+def _with_file(table: dict[str, Any], name: str, folder: Path) -> None:
+    """Where an entry names a YAML file, and nothing that travels with the package, its path."""
+    named = str(table.get(name, ""))
+    if named.endswith((".yaml", ".yml")):
+        table[name] = str(folder / named)
 
 
 def _table(content: object, kind: type[Any], place: str, source: str) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def require_sound(study: Study) -> None:
             from bonescint.train.ranks import Ranks
 
             if Ranks.from_environment().count > 1:
-                problem = "one process; train with torchrun bonescint train, and name the folder"
+                problem = "one process; torchrun -m bonescint train first, and name the folder"
                 raise ParameterError("models", f"study {study.name}", problem, "several processes")
             read_settings(plan.settings)
         if plan.weights is not None and not plan.weights.exists():

@@ -56,7 +56,7 @@ def run_experiment(
         out: the run folder: `study.json`, `splits.csv`, `models/`, `predictions/`,
             `evaluation/`, `figures/`, `tables/`, `report.html`, `report.pdf`.
         weights: ImageNet's weights for models that name none; fetched if `None`.
-        device: where models are trained and run.
+        device: where models are trained; they are read with on the processor.
         workers: processes that simulate and read.
         external_uses: table to which every scoring of an external centre is added;
             `external-uses.csv` in the run folder if `None`.

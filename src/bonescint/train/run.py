@@ -79,7 +79,8 @@ class RunFolder:
                     raise ParameterError(
                         changed[0],
                         "train",
-                        f"as it was when the training in {self.path} began, or resume false",
+                        f"as it was when the training in {self.path} began (to begin anew delete "
+                        "that folder, or give --restart, in Python resume=False)",
                         "another value",
                     )
             beside = noted.with_suffix(".part")

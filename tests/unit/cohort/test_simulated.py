@@ -76,6 +76,18 @@ class TestSimulated:
         assert one.manifest.cases == eight.manifest.cases
         assert self.hashes(tmp_path / "one") == self.hashes(tmp_path / "eight")
 
+    def test_occult_patients_lie_apart(self, tmp_path: Path) -> None:
+        protocol = mixed_protocol(6)
+        strict = replace(protocol.disease, visible_contrast_to_noise=30.0, solitary_share=1.0)
+        cohort = simulate_cohort(tmp_path, replace(protocol, disease=strict), seed=3, workers=2)
+        assert cohort.occult.cases  # about half of all single metastases stay below this bound
+        for folder, manifest in (("scans", cohort.manifest), ("occult", cohort.occult)):
+            files = {
+                file.relative_to(tmp_path).as_posix() for file in (tmp_path / folder).iterdir()
+            }
+            assert files == {case.file for case in manifest.cases}
+        assert all(read_truth(tmp_path / case.truth).positive for case in cohort.occult.cases)
+
     def test_a_full_disk_is_said_and_loses_nothing(
         self, tmp_path: Path, small_disk: SmallDisk
     ) -> None:

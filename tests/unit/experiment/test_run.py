@@ -47,7 +47,7 @@ precision: float32
 _STUDY = """
 name: tiny
 about: A study for a test.
-cohort: {protocol: PROTOCOL, seed: 5}
+cohort: {protocol: tiny.yaml, seed: 5}
 models:
   one: {settings: one.yaml}
   two: {settings: two.yaml, seed: 3}
@@ -67,7 +67,7 @@ def study_file(tmp_path: Path) -> Path:
         (tmp_path / f"{name}.yaml").write_text(text, encoding="utf-8")
     (tmp_path / "study-metadata.yaml").write_text("funding: none\n", encoding="utf-8")
     file = tmp_path / "study.yaml"
-    file.write_text(_STUDY.replace("PROTOCOL", str(tmp_path / "tiny.yaml")), encoding="utf-8")
+    file.write_text(_STUDY, encoding="utf-8")
     return file
 
 
@@ -244,7 +244,7 @@ def test_a_study_wants_one_process_and_says_how_to_train_with_more(
 ) -> None:
     for name, value in (("RANK", "0"), ("WORLD_SIZE", "2"), ("LOCAL_WORLD_SIZE", "2")):
         monkeypatch.setenv(name, value)
-    with pytest.raises(ParameterError, match="torchrun bonescint train"):
+    with pytest.raises(ParameterError, match="torchrun -m bonescint train"):
         run_experiment(read_study(study_file), tmp_path / "run")
 
 
