@@ -12,6 +12,7 @@ from scipy import ndimage
 
 from bonescint.cohort.manifest import Manifest
 from bonescint.cohort.truth_file import read_truth
+from bonescint.dicom.pictures import cut_off_refused
 from bonescint.scan import (
     Case,
     Focus,
@@ -145,7 +146,7 @@ def _from_png(path: Path) -> NDArray[Any]:
     from PIL import Image
 
     try:
-        with Image.open(path, formats=("PNG",)) as opened:
+        with cut_off_refused(), Image.open(path, formats=("PNG",)) as opened:
             if opened.mode in ("RGBA", "LA", "PA"):
                 # Drawn on a transparent ground: black is a colour there, so transparency counts.
                 bands = np.asarray(opened.convert("RGBA"))

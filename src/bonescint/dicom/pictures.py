@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -43,6 +46,37 @@ class Picture:
     warnings: tuple[str, ...] = ()
 
 
+class _Lenience:
+    """Pillow's process-wide leave to decode what is cut off, as it was before we took it away."""
+
+    lock = threading.Lock()
+    readers = 0
+    was = False
+
+
+@contextmanager
+def cut_off_refused() -> Iterator[None]:
+    """Decode pictures whole or not at all, in any thread.
+
+    Pillow fills what is missing of a file with zeros once anything in the process allows it, as
+    importing WeasyPrint does; zeros would be read as counts.
+    """
+    from PIL import ImageFile
+
+    with _Lenience.lock:
+        if not _Lenience.readers:
+            _Lenience.was = ImageFile.LOAD_TRUNCATED_IMAGES
+            ImageFile.LOAD_TRUNCATED_IMAGES = False
+        _Lenience.readers += 1
+    try:
+        yield
+    finally:
+        with _Lenience.lock:
+            _Lenience.readers -= 1
+            if not _Lenience.readers:
+                ImageFile.LOAD_TRUNCATED_IMAGES = _Lenience.was
+
+
 def looks_like_picture(content: bytes) -> bool:
     """Whether a file starts as a PNG or a JPEG."""
     return content.startswith((_PNG_MAGIC, _JPEG_MAGIC))
@@ -66,7 +100,7 @@ def read_picture(content: bytes, path: Path) -> Picture:
         InputError: damaged, truncated, too large, or not finite.
         NotABoneScanError: a colour picture.
     """
-    with quiet():
+    with quiet(), cut_off_refused():
         opened = _opened(content, path)
         try:
             opened.load()

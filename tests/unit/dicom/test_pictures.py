@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageFile
 
 from bonescint.dicom import discover, read
 from bonescint.scan import (
@@ -124,6 +124,20 @@ def test_a_truncated_picture(anterior, tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:20_000])
     with pytest.raises(InputError, match=r"p_ant\.png: the picture is truncated or damaged"):
         read(path)
+
+
+def test_a_truncated_picture_where_pillow_was_told_to_fill_in(
+    monkeypatch: pytest.MonkeyPatch, anterior, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)  # as WeasyPrint does
+    path = save_png(anterior, tmp_path / "p_ant.png")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:20_000])
+    with pytest.raises(InputError, match="truncated or damaged"):
+        read(path)
+    assert ImageFile.LOAD_TRUNCATED_IMAGES
+    path.write_bytes(whole)
+    assert read(path).anterior is not None
 
 
 def test_a_picture_bomb_is_refused_by_its_header(tmp_path: Path) -> None:

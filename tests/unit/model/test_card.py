@@ -89,6 +89,6 @@ def test_the_readme_says_what_matters(card: ModelCard) -> None:
         "It knows nothing.",
         "Area under the ROC curve: 0.9 (95 % interval 0.8 to 0.95), measured on 20 scans",
         "small@1",
-        "train positive: 3 scans",
+        "scans: 3 train positive",
     ):
         assert expected in text
