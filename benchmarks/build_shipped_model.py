@@ -1,14 +1,18 @@
 """Build the model that travels with the package, from nothing but the simulator and ImageNet.
 
     bonescint experiment run ibrahim2023 --out cohorts/runs/ibrahim2023 --weights vgg16.h5
-    python benchmarks/build_shipped_model.py --work cohorts \
+    python benchmarks/build_shipped_model.py --work cohorts --out learnt \
         --weights cohorts/runs/ibrahim2023/models/bonescint
+    python benchmarks/build_shipped_model.py --work cohorts --out shipped --vary --fine 3 \
+        --weights cohorts/learnt-fp32
 
 Begins with the study's best model (or with ImageNet's weights: then give `--coarse 8`), simulates
 further patients on every camera, goes on learning from them with the recipe `bonescint`, and
 writes float and int8 model folders; the int8 one is measured on a last cohort of patients that
-nothing learnt from, and `benchmarks/quantise.py` compares the two there. None of the patients is
-one of the protocol `ibrahim2023`. Stopped at any point, the same command goes on.
+nothing learnt from, and `benchmarks/quantise.py` compares the two there. With `--vary` normal
+uptake varies from place to place more than the simulator's, and every seventh scan has one view:
+for scans that no simulator made. None of the patients is one of the protocol `ibrahim2023`.
+Stopped at any point, the same command goes on.
 """
 
 from __future__ import annotations
@@ -34,18 +38,39 @@ from bonescint.model import Classifier, ModelFolder, write_model_folder
 from bonescint.scan import Split
 from bonescint.simulate import CAMERAS
 from bonescint.train import Stage, TrainSettings, read_settings, train
+from bonescint.train.augment import (
+    SCAN_AUGMENTATIONS,
+    Augmentation,
+    Blur,
+    Crop,
+    DropView,
+    Pose,
+    Thinning,
+)
 from bonescint.train.calibrate import Judged, figures
+from bonescint.train.picture import ArchivePicture
 from bonescint.train.quantise import quantise
+from bonescint.train.uptake import UptakeVariation
 
 LEARN_SEED, TEST_SEED = 2026, 2027
 VALIDATION_EVERY = 12
+VARIED: tuple[Augmentation, ...] = (
+    Thinning(),
+    UptakeVariation(),
+    Blur(),
+    Pose(),
+    Crop(),
+    ArchivePicture(),
+    DropView(probability=0.15),
+)
 
 
-def ship_settings(coarse: int, fine: int, steps: int) -> TrainSettings:
+def ship_settings(coarse: int, fine: int, steps: int, *, vary: bool) -> TrainSettings:
     """The recipe `bonescint` for a cohort so large that an epoch is a part of it."""
     wanted = {256: coarse, 512: fine}
     return replace(
         read_settings("bonescint"),
+        scan_augmentations=VARIED if vary else SCAN_AUGMENTATIONS,
         stages=tuple(Stage(epochs=epochs, rows=rows) for rows, epochs in wanted.items() if epochs),
         steps_per_epoch=steps,
         seed=LEARN_SEED,
@@ -116,17 +141,19 @@ def main() -> None:
     parser.add_argument("--coarse", type=int, default=0, help="epochs at 256 rows")
     parser.add_argument("--fine", type=int, default=6, help="epochs at 512 rows")
     parser.add_argument("--steps", type=int, default=200, help="batches of an epoch")
+    parser.add_argument("--vary", action="store_true", help="vary normal uptake, drop more views")
+    parser.add_argument("--out", default="shipped", help="the folders are OUT-fp32 and OUT-int8")
     options = parser.parse_args()
     manifest = cohort_to_learn_from(options.work, options.count)
     folder = train(
         manifest,
-        options.work / "shipped-fp32",
-        settings=ship_settings(options.coarse, options.fine, options.steps),
+        options.work / f"{options.out}-fp32",
+        settings=ship_settings(options.coarse, options.fine, options.steps, vary=options.vary),
         weights=options.weights,
         name="bonescint-cells",
         version="0.2",
     )
-    int8 = options.work / "shipped-int8"
+    int8 = options.work / f"{options.out}-int8"
     test = cohort_to_test_on(options.work, options.test_count)
     shipped = note_unseen(quantise(folder, manifest, int8), test)
     print(f"{folder.model_id} {folder.path}")

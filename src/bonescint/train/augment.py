@@ -18,6 +18,7 @@ from scipy import ndimage
 from bonescint.scan import PixelUnit, View
 from bonescint.train.picture import ArchivePicture
 from bonescint.train.sample import Sample
+from bonescint.train.uptake import UptakeVariation
 
 _Range = tuple[float, float]
 _Value = TypeVar("_Value", bound=np.generic)
@@ -288,7 +289,8 @@ SCAN_AUGMENTATIONS: tuple[Augmentation, ...] = (
     DropView(),
 )
 AUGMENTATIONS: Mapping[str, type[Augmentation]] = {
-    kind.kind: kind for kind in (Thinning, Blur, Pose, Crop, ArchivePicture, DropView)
+    kind.kind: kind
+    for kind in (Thinning, Blur, Pose, Crop, ArchivePicture, DropView, UptakeVariation)
 }
 """By the name that settings call them."""
 COMPOSITE_CHANGE = CompositeChange()

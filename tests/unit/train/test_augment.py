@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bonescint.scan import PixelUnit, View
+from bonescint.scan import Acquisition, PixelUnit, Scan, View
 from bonescint.train import read_settings
 from bonescint.train.augment import (
     SCAN_AUGMENTATIONS,
@@ -23,10 +23,11 @@ from bonescint.train.augment import (
 )
 from bonescint.train.picture import ArchivePicture
 from bonescint.train.sample import ListedSource, Sample
+from bonescint.train.uptake import UptakeVariation
 
 ALWAYS: tuple[Augmentation, ...] = tuple(
     replace(change, probability=1.0)  # type: ignore[type-var]
-    for change in SCAN_AUGMENTATIONS
+    for change in (*SCAN_AUGMENTATIONS, UptakeVariation())
 )
 fast = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
 
@@ -82,6 +83,30 @@ def test_blur_keeps_the_counts(source: ListedSource) -> None:
     assert blurred.scan.total(View.POSTERIOR) == pytest.approx(
         sample.scan.total(View.POSTERIOR), rel=0.01
     )
+
+
+def test_uptake_varies_smoothly_and_alike_in_both_views() -> None:
+    flat = np.full((512, 256), 50.0)
+    scan = Scan(
+        anterior=flat, posterior=flat, scan_id="s", pixel_spacing_mm=None,
+        unit=PixelUnit.COUNTS, acquisition=Acquisition(modality="NM"),
+    )  # fmt: skip
+    change = UptakeVariation(
+        probability=1, spread=(0.3, 0.3), length_share=(0.05, 0.05), own_share=0.2
+    )
+    shared = []
+    for seed in range(20):
+        varied = change(Sample(scan=scan, positive=False), np.random.default_rng(seed)).scan
+        assert varied.anterior is not None
+        assert varied.posterior is not None
+        anterior, posterior = (np.log(view / 50) for view in (varied.anterior, varied.posterior))
+        assert anterior.std() == pytest.approx(0.3, rel=0.2)
+        # A Gaussian field of standard deviation s and length l has a gradient of s / (l sqrt 2).
+        steepest = np.abs(np.diff(anterior, axis=0)).mean()
+        expected = 0.3 / (0.05 * 512 * np.sqrt(2)) * np.sqrt(2 / np.pi)
+        assert steepest == pytest.approx(expected, rel=0.25)
+        shared.append(np.corrcoef(anterior.ravel(), posterior[:, ::-1].ravel())[0, 1])
+    assert np.mean(shared) == pytest.approx(0.8, abs=0.1)
 
 
 def test_masks_move_with_the_pixels(source: ListedSource) -> None:
