@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from bonescint.cohort import Manifest
@@ -68,19 +69,23 @@ def architecture_figures(cards: Mapping[str, ModelFolder]) -> Iterator[tuple[str
     parts: dict[str, list[tuple[str, str]]] = {}
     for name, folder in cards.items():
         settings = folder.card.training.settings
-        layers = _LAYERS.get(str(settings.get("network")))
+        network = str(settings.get("network"))
+        layers = _LAYERS.get(network)
         if layers is None or "shape" not in settings:
             continue
         rows, columns = folder.card.recipe.rows, 2 * folder.card.recipe.columns
-        boxes = [("input", f"{rows} x {columns}\nx 3"), *_trunk(settings["shape"], rows, columns)]
+        compact = network == "compact-cells"
+        blocks = _halving if compact else _trunk
+        boxes = [("input", f"{rows} x {columns}\nx {1 if compact else 3}")]
+        boxes += blocks(settings["shape"], rows, columns)
         boxes += layers(settings["shape"], rows, columns)
         key = repr(boxes)
         drawn.setdefault(key, []).append(name)
         parts[key] = boxes
     for key, names in drawn.items():
         caption = (
-            f"Network of {', '.join(names)}. Each convolution is 3 x 3, followed by ReLU; "
-            "x: how often a block repeats it."
+            f"Network of {', '.join(names)}. Each convolution is 3 x 3 (of a compact network the "
+            "first one 5 x 5), followed by ReLU; x: how often a block repeats it."
         )
         yield caption, _boxes_in_a_row(parts[key])
 
@@ -92,6 +97,16 @@ def _trunk(shape: Mapping[str, Any], rows: int, columns: int) -> list[tuple[str,
         size = f"{rows >> block} x {columns >> block}\nx {channels}"
         text = f"conv {channels}\nx {repeats}"
         found.append((f"block {block + 1}\n{text}{_pool(block)}", size))
+    return found
+
+
+def _halving(shape: Mapping[str, Any], rows: int, columns: int) -> list[tuple[str, str]]:
+    """The compact network's blocks, each with the size of what it gives."""
+    found = []
+    for block, channels in enumerate(shape["channels"], start=1):
+        size = f"{rows >> block} x {columns >> block}\nx {channels}"
+        pairs = "\n2 residual\npairs" if block > 1 else ""
+        found.append((f"block {block}\nconv {channels},\nstride 2{pairs}", size))
     return found
 
 
@@ -108,11 +123,13 @@ def _paper(shape: Mapping[str, Any], rows: int, columns: int) -> list[tuple[str,
     ]
 
 
-def _cells(shape: Mapping[str, Any], rows: int, columns: int) -> list[tuple[str, str]]:
+def _cells(
+    shape: Mapping[str, Any], rows: int, columns: int, *, joined: str = "blocks 4, 5"
+) -> list[tuple[str, str]]:
     cells = f"{rows >> 3} x {columns >> 3}"
     return [
         (
-            "blocks 4, 5,\nother view,\nother side,\nplace, whole",
+            f"{joined},\nother view,\nother side,\nplace, whole",
             f"{cells}\nx {shape['cells']}",
         ),
         ("conv\nx 2", f"{cells}\nx {shape['cells']}"),
@@ -121,7 +138,11 @@ def _cells(shape: Mapping[str, Any], rows: int, columns: int) -> list[tuple[str,
     ]
 
 
-_LAYERS = {"vgg16": _paper, "vgg16-cells": _cells}
+_LAYERS = {
+    "vgg16": _paper,
+    "vgg16-cells": _cells,
+    "compact-cells": partial(_cells, joined="blocks 3 to 5"),
+}
 
 
 def _boxes_in_a_row(boxes: list[tuple[str, str]]) -> Picture:

@@ -28,7 +28,7 @@ from bonescint.scan import Case
 if TYPE_CHECKING:
     from torch import nn
 
-    from bonescint.train.network import Vgg16Trunk
+    from bonescint.train.network import ScanNetwork
 
 COLUMNS = ("random_layers", "scans", "agreement", "low", "high", "constant_maps")
 _MBD = 1
@@ -77,7 +77,7 @@ def map_sanity(
 
 
 def agreements(
-    network: Vgg16Trunk, composites: Sequence[NDArray[np.float32]], resampling: Resampling
+    network: ScanNetwork, composites: Sequence[NDArray[np.float32]], resampling: Resampling
 ) -> list[SanityRow]:
     """The rows for a network, from the head alone to all layers.
 
@@ -106,7 +106,7 @@ def agreements(
 
 
 def _maps(
-    network: Vgg16Trunk, composites: Sequence[NDArray[np.float32]]
+    network: ScanNetwork, composites: Sequence[NDArray[np.float32]]
 ) -> list[NDArray[np.float32]]:
     """The map of disease of every composite, at the network's own resolution."""
     import torch
@@ -118,7 +118,7 @@ def _maps(
         ]
 
 
-def _cascade(network: Vgg16Trunk, seed: int) -> Iterator[tuple[str, Vgg16Trunk]]:
+def _cascade(network: ScanNetwork, seed: int) -> Iterator[tuple[str, ScanNetwork]]:
     """Twins with ever more random layers, from the answer back to the picture."""
     import torch
 

@@ -76,11 +76,13 @@ class ModelSteps:
                 return
             from bonescint.train import Tracking, train
 
+            settings = _settings_of(plan)
+            imagenet = self.weights if settings.network.begins_with_imagenet else None
             train(
                 self.paths.manifest,
                 self.paths.model(name),
-                settings=_settings_of(plan),
-                weights=plan.weights or self.weights,
+                settings=settings,
+                weights=plan.weights or imagenet,
                 device=self.device,
                 cache=self.paths.root / "scans",
                 name=name,

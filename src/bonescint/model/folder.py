@@ -29,7 +29,8 @@ _UNSEALED = "<sha256 of this file while this stood here>"
 _HASH_DIGITS = 64
 _LICENSE_TEXT = """This model folder is licensed under the Apache License, Version 2.0
 (https://www.apache.org/licenses/LICENSE-2.0).
-
+"""
+_IMAGENET_TEXT = """
 The convolutions start from VGG16's ImageNet weights: Simonyan and Zisserman 2014, Visual
 Geometry Group, University of Oxford, licensed under CC BY 4.0
 (https://creativecommons.org/licenses/by/4.0/); they were changed by training.
@@ -188,7 +189,7 @@ def write_model_folder(
     files = {
         ONNX: onnx,
         README: readme_of(card, likeness).encode(),
-        LICENSE: _LICENSE_TEXT.encode(),
+        LICENSE: (_LICENSE_TEXT + (_IMAGENET_TEXT if _from_imagenet(card) else "")).encode(),
     }
     if likeness is not None:
         files[LIKENESS] = likeness.to_bytes()
@@ -252,6 +253,11 @@ def _move_into_place(beside: Path, target: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
+def _from_imagenet(card: ModelCard) -> bool:
+    """Whether the card credits VGG16's weights."""
+    return any("ImageNet" in credit for credit in card.attribution)
+
+
 def _bundle_metadata(card: ModelCard, files: Mapping[str, bytes]) -> dict[str, Any]:
     """What MONAI's bundle schema requires, then our card and the files' hashes."""
     rows, columns = card.recipe.rows, 2 * card.recipe.columns
@@ -300,7 +306,8 @@ def _bundle_metadata(card: ModelCard, files: Mapping[str, bytes]) -> dict[str, A
         "task": "Classification of whole-body bone scintigraphy: metastatic bone disease or not",
         "description": card.architecture,
         "authors": "The bonescint developers",
-        "copyright": "The bonescint developers; VGG16 weights: Visual Geometry Group, CC BY 4.0",
+        "copyright": "The bonescint developers"
+        + ("; VGG16 weights: Visual Geometry Group, CC BY 4.0" if _from_imagenet(card) else ""),
         "intended_use": card.intended_use,
         "data_type": "dicom",
         "network_data_format": {

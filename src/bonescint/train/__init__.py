@@ -7,21 +7,22 @@ from bonescint.train.extras import require
 
 require("torch", "lightning", "sklearn", "onnx")
 
-from bonescint.train.network import InputScale, Vgg16Classifier, Vgg16Shape  # noqa: E402
+from bonescint.train.network import InputScale, NetworkShape  # noqa: E402
 from bonescint.train.settings import Precision, Schedule, Stage, TrainSettings  # noqa: E402
 from bonescint.train.settings_file import read_settings, settings_names  # noqa: E402
 from bonescint.train.tracking import Tracking  # noqa: E402
 from bonescint.train.training import settings_for_model, train  # noqa: E402
+from bonescint.train.vgg16 import Vgg16Classifier  # noqa: E402
 
 __all__ = [
     "InputScale",
+    "NetworkShape",
     "Precision",
     "Schedule",
     "Stage",
     "Tracking",
     "TrainSettings",
     "Vgg16Classifier",
-    "Vgg16Shape",
     "read_settings",
     "settings_for_model",
     "settings_names",

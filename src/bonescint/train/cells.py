@@ -1,14 +1,8 @@
-"""A network that judges every cell of the scan, and the scan by its cells.
+"""VGG16's convolutions under a head that judges every cell of the scan, and the scan by its cells.
 
 Metastases are small: averaged over the whole scan, as the paper's network does, one of them is
 a thousandth of what the head sees. Here each cell gets a logit, learnt from lesion masks where
-there are some, and the scan's logit is a smooth maximum of them (log-sum-exp pooling: Pinheiro
-and Collobert, CVPR 2015). The scan's answer depends on the cells alone, so the map of cells is
-not an explanation after the fact: it is what the answer is made of.
-
-As a physician does, a cell is compared with its like: with the same place in the opposite view
-(the other half of the composite is its mirror image) and on the body's other side, and it knows
-where on the body it lies.
+there are some, and the scan's logit is a smooth maximum of them.
 """
 
 from __future__ import annotations
@@ -19,19 +13,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bonescint.train.network import (
-    RARE,
-    VGG16,
-    InputScale,
-    Vgg16Shape,
-    Vgg16Trunk,
-    measured_deviation,
-)
-
-_HARMONICS = 6  # waves in each direction that tell a cell its place
+from bonescint.train.cell_pooling import JudgesCells
+from bonescint.train.like_cells import HARMONICS, with_its_like
+from bonescint.train.network import VGG16, InputScale, NetworkShape
+from bonescint.train.vgg16 import Vgg16Trunk, measured_deviation
 
 
-class Vgg16Cells(Vgg16Trunk):
+class Vgg16Cells(JudgesCells, Vgg16Trunk):
     """13 convolutions; blocks 4 and 5, their like and the scan's average; a logit for each cell.
 
     Args:
@@ -39,7 +27,7 @@ class Vgg16Cells(Vgg16Trunk):
         input_scale: what the convolutions' weights want to see.
 
     Examples:
-        >>> network = Vgg16Cells(shape=Vgg16Shape(channels=(2, 2, 4, 4, 4), cells=4))
+        >>> network = Vgg16Cells(shape=NetworkShape(channels=(2, 2, 4, 4, 4), cells=4))
         >>> logits, maps = network.forward_with_maps(torch.rand(1, 1, 64, 64))
         >>> tuple(logits.shape), tuple(maps.shape)
         ((1, 2), (1, 2, 8, 8))
@@ -54,8 +42,6 @@ class Vgg16Cells(Vgg16Trunk):
         "logit is their log-sum-exp. The map is the probability of each cell: the answer is made "
         "of it alone."
     )
-    evidence = "probability of each cell"
-
     fine_mean: Tensor
     fine_deviation: Tensor
     coarse_mean: Tensor
@@ -64,32 +50,21 @@ class Vgg16Cells(Vgg16Trunk):
     def __init__(
         self,
         *,
-        shape: Vgg16Shape = VGG16,
+        shape: NetworkShape = VGG16,
         input_scale: InputScale = InputScale.KERAS_BGR,
     ) -> None:
         super().__init__(shape=shape, input_scale=input_scale)
         fine, coarse, width = shape.channels[3], shape.channels[4], shape.cells
         self.context = nn.Linear(coarse, width)
-        self.coarse = nn.Conv2d(3 * coarse + _HARMONICS**2, width, kernel_size=1)
+        self.coarse = nn.Conv2d(3 * coarse + HARMONICS**2, width, kernel_size=1)
         self.fine = nn.Conv2d(fine, width, kernel_size=1)
         self.first = nn.Conv2d(width, width, kernel_size=3, padding=1)
         self.second = nn.Conv2d(width, width, kernel_size=3, padding=1)
-        self.cell = nn.Conv2d(width, 1, kernel_size=1)
-        nn.init.normal_(self.cell.weight, std=0.01)
-        if self.cell.bias is not None:
-            nn.init.constant_(self.cell.bias, RARE)
-        self.sharpness = nn.Parameter(torch.tensor(2.0))
-        self.gain = nn.Parameter(torch.tensor(1.0))
-        self.offset = nn.Parameter(torch.tensor(-RARE))
+        self._add_cell_layer()
         self._standardises = True
         for name, channels in (("fine", fine), ("coarse", coarse)):
             self.register_buffer(f"{name}_mean", torch.zeros(channels))
             self.register_buffer(f"{name}_deviation", torch.ones(channels))
-
-    @property
-    def width(self) -> int:
-        """Channels of the layers that judge cells."""
-        return self.shape.cells
 
     def features(self, composite: Tensor, *, frozen_blocks: int = 0) -> Tensor:
         """What is known of each cell, (N, channels, rows / 8, columns / 8)."""
@@ -101,37 +76,6 @@ class Vgg16Cells(Vgg16Trunk):
         around = functional.interpolate(self.coarse(with_its_like(coarse)) + whole, scale_factor=2)
         joined = functional.relu(self.fine(fine) + around)
         return functional.relu(self.second(functional.relu(self.first(joined))))
-
-    def cell_logits(self, features: Tensor) -> Tensor:
-        """Logit of a metastasis in each cell, (N, rows / 8, columns / 8)."""
-        logits: Tensor = self.cell(features)
-        return logits.squeeze(1)
-
-    def classified(self, features: Tensor) -> Tensor:
-        """Logits (N, 2): a smooth maximum of the cells' logits, and its negative."""
-        return self.pooled(self.cell_logits(features))
-
-    def pooled(self, cell_logits: Tensor) -> Tensor:
-        """The scan's logits (N, 2) from those of its cells (N, rows, columns)."""
-        sharpness = self.sharpness.clamp(min=0.1)
-        cells = sharpness * cell_logits.flatten(1)
-        peak = cells.amax(dim=1, keepdim=True)
-        smooth = torch.log(torch.exp(cells - peak).mean(dim=1)) + peak.squeeze(1)
-        margin = self.gain.clamp(min=0.01) * (smooth / sharpness) + self.offset
-        return torch.stack([-margin / 2, margin / 2], dim=1)
-
-    def forward_with_maps(self, composite: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits, and the probability of each cell (N, 2, rows / 8, columns / 8).
-
-        Args:
-            composite: float (N, 1, rows, columns) in [0, 1].
-
-        Returns:
-            Logits (N, 2), and for no metastasis and for one the probability of each cell.
-        """
-        cells = self.cell_logits(self.features(composite))
-        present = torch.sigmoid(cells)
-        return self.pooled(cells), torch.stack([1 - present, present], dim=1)
 
     def measured(self, composite: Tensor, *, frozen_blocks: int = 0) -> Tensor:
         """Mean and mean square of every channel of blocks 4 and 5."""
@@ -163,9 +107,9 @@ class Vgg16Cells(Vgg16Trunk):
         _rescaled(self.context, shift, deviation, old_deviation)
         _rescaled(
             self.coarse,
-            torch.cat([*[shift] * 3, shift.new_zeros(_HARMONICS**2)]),
+            torch.cat([*[shift] * 3, shift.new_zeros(HARMONICS**2)]),
             *(
-                torch.cat([*[values] * 3, values.new_ones(_HARMONICS**2)])
+                torch.cat([*[values] * 3, values.new_ones(HARMONICS**2)])
                 for values in (deviation, old_deviation)
             ),
         )
@@ -175,7 +119,7 @@ class Vgg16Cells(Vgg16Trunk):
         """The same function with the standardisation absorbed by the 1 x 1 convolutions.
 
         Examples:
-            >>> network = Vgg16Cells(shape=Vgg16Shape(channels=(2, 2, 4, 4, 4), cells=4))
+            >>> network = Vgg16Cells(shape=NetworkShape(channels=(2, 2, 4, 4, 4), cells=4))
             >>> _ = network.fine_mean.fill_(0.5), network.coarse_deviation.fill_(2.0)
             >>> composite = torch.rand(1, 1, 64, 64)
             >>> torch.allclose(network(composite), network.folded()(composite), atol=1e-5)
@@ -190,40 +134,6 @@ class Vgg16Cells(Vgg16Trunk):
             deviation.fill_(1.0)
         twin._standardises = False
         return twin.train(self.training)
-
-    def constants(self) -> dict[str, float]:
-        """The three numbers of the pooling."""
-        names = ("sharpness", "gain", "offset")
-        return {name: float(getattr(self, name).detach()) for name in names}
-
-
-def with_its_like(features: Tensor) -> Tensor:
-    """Features of each cell with those of its two like cells, and its place.
-
-    Args:
-        features: (N, channels, rows, columns) of a composite, AP beside PA.
-
-    Returns:
-        (N, 3 x channels + waves, rows, columns): the cell's own; those of the same place in the
-        opposite view, which is the composite mirrored; those of the body's other side, which
-        is each half mirrored; and cosines over height and over distance from the middle line.
-    """
-    anterior, posterior = features.chunk(2, dim=3)
-    other_side = torch.cat([anterior.flip(3), posterior.flip(3)], dim=3)
-    waves = _waves(features.shape[2], features.shape[3] // 2).to(features)
-    waves = waves.expand(features.shape[0], -1, -1, -1)
-    return torch.cat([features, features.flip(3), other_side, waves], dim=1)
-
-
-def _waves(rows: int, columns: int) -> Tensor:
-    """Products of cosines over both halves, (1, _HARMONICS**2, rows, 2 x columns).
-
-    Every wave has its mirror image's values, as swapping views and sides asks for.
-    """
-    order = torch.pi * torch.arange(_HARMONICS)[:, None]
-    height = torch.cos(order * (torch.arange(rows) + 0.5) / rows)
-    across = torch.cos(2 * order * (torch.arange(columns) + 0.5) / columns).repeat(1, 2)
-    return (height[:, None, :, None] * across[None, :, None, :]).flatten(0, 1)[None]
 
 
 def _scaled(values: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:

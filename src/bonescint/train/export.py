@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from bonescint.train.extras import load
-from bonescint.train.network import Vgg16Trunk
+from bonescint.train.network import ScanNetwork
 
 if TYPE_CHECKING:
     import onnx
@@ -31,7 +31,7 @@ _OPSET = 17
 class _WithMaps(nn.Module):
     """Makes `forward_with_maps` the forward pass, which is what exporters follow."""
 
-    def __init__(self, network: Vgg16Trunk) -> None:
+    def __init__(self, network: ScanNetwork) -> None:
         super().__init__()
         self.network = network
 
@@ -39,7 +39,7 @@ class _WithMaps(nn.Module):
         return self.network.forward_with_maps(composite)
 
 
-def to_onnx(network: Vgg16Trunk, *, rows: int = 512) -> onnx.ModelProto:
+def to_onnx(network: ScanNetwork, *, rows: int = 512) -> onnx.ModelProto:
     """Export a network in float32.
 
     Args:
@@ -54,8 +54,8 @@ def to_onnx(network: Vgg16Trunk, *, rows: int = 512) -> onnx.ModelProto:
         MissingExtraError: the library onnx is not installed.
 
     Examples:
-        >>> from bonescint.train.network import Vgg16Classifier, Vgg16Shape
-        >>> narrow = Vgg16Classifier(shape=Vgg16Shape(channels=(2, 2, 4, 4, 4), hidden=8))
+        >>> from bonescint.train import NetworkShape, Vgg16Classifier
+        >>> narrow = Vgg16Classifier(shape=NetworkShape(channels=(2, 2, 4, 4, 4), hidden=8))
         >>> model = to_onnx(narrow, rows=64)
         >>> [output.name for output in model.graph.output]
         ['logits', 'maps']

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 
 from bonescint.train.dataset import Batch
 from bonescint.train.findings import FINDINGS
-from bonescint.train.network import CellHead, Vgg16Trunk
+from bonescint.train.network import CellHead, ScanNetwork
 from bonescint.train.settings import Precision, Schedule, TrainSettings
 
 _WARM_UP = 0.05
@@ -42,7 +42,7 @@ class Learner(lightning.LightningModule):
 
     def __init__(
         self,
-        network: Vgg16Trunk,
+        network: ScanNetwork,
         settings: TrainSettings,
         *,
         steps_per_epoch: int,
@@ -66,11 +66,11 @@ class Learner(lightning.LightningModule):
         self._seen: list[tuple[Tensor, Tensor]] = []
 
     @property
-    def exported(self) -> Vgg16Trunk:
+    def exported(self) -> ScanNetwork:
         """The network to judge and to export: the running average if there is one."""
         network = self.network if self.averaged is None else self.averaged.module
-        if not isinstance(network, Vgg16Trunk):
-            raise TypeError("The averaged module must be a network on VGG16's trunk.")
+        if not isinstance(network, ScanNetwork):
+            raise TypeError("The averaged module must be a network of scans.")
         return network
 
     def _in_precision(self, function: Callable[..., Tensor], composites: Tensor) -> Tensor:
@@ -240,7 +240,7 @@ def _averaging(settings: TrainSettings) -> Callable[..., None]:
     return move
 
 
-def _head_of(network: Vgg16Trunk) -> list[nn.Parameter]:
+def _head_of(network: ScanNetwork) -> list[nn.Parameter]:
     """Everything that learns behind the 13 convolutions."""
     trunk = {id(parameter) for parameter in network.blocks.parameters()}
     return [parameter for parameter in network.parameters() if id(parameter) not in trunk]

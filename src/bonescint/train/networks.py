@@ -5,7 +5,9 @@ from __future__ import annotations
 from enum import StrEnum
 
 from bonescint.train.cells import Vgg16Cells
-from bonescint.train.network import InputScale, Vgg16Classifier, Vgg16Shape, Vgg16Trunk
+from bonescint.train.compact import CompactCells
+from bonescint.train.network import InputScale, NetworkShape, ScanNetwork
+from bonescint.train.vgg16 import Vgg16Classifier
 
 
 class NetworkKind(StrEnum):
@@ -15,19 +17,27 @@ class NetworkKind(StrEnum):
     """The paper's: global average, one hidden layer, Grad-CAM as the map."""
     VGG16_CELLS = "vgg16-cells"
     """Judges every cell, and the scan by its cells."""
+    COMPACT_CELLS = "compact-cells"
+    """The same on a compact trunk that begins with nothing learnt; a fourteenth of the work."""
+
+    @property
+    def begins_with_imagenet(self) -> bool:
+        """Whether its convolutions are VGG16's, for which ImageNet's weights are at hand."""
+        return self is not NetworkKind.COMPACT_CELLS
 
 
-_CLASSES: dict[NetworkKind, type[Vgg16Classifier] | type[Vgg16Cells]] = {
+_CLASSES: dict[NetworkKind, type[Vgg16Classifier] | type[Vgg16Cells] | type[CompactCells]] = {
     NetworkKind.VGG16: Vgg16Classifier,
     NetworkKind.VGG16_CELLS: Vgg16Cells,
+    NetworkKind.COMPACT_CELLS: CompactCells,
 }
 
 
-def new_network(kind: NetworkKind, *, shape: Vgg16Shape, input_scale: InputScale) -> Vgg16Trunk:
+def new_network(kind: NetworkKind, *, shape: NetworkShape, input_scale: InputScale) -> ScanNetwork:
     """A network of a kind, with layers drawn from torch's generator.
 
     Examples:
-        >>> small = Vgg16Shape(channels=(2, 2, 4, 4, 4), hidden=8)
+        >>> small = NetworkShape(channels=(2, 2, 4, 4, 4), hidden=8)
         >>> new_network(NetworkKind.VGG16, shape=small, input_scale=InputScale.UNIT).kind
         'vgg16'
     """

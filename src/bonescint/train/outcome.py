@@ -36,7 +36,7 @@ from bonescint.train.calibrate import (
 )
 from bonescint.train.dataset import plain_loader
 from bonescint.train.export import to_onnx
-from bonescint.train.network import Vgg16Trunk
+from bonescint.train.network import ScanNetwork
 from bonescint.train.sample import ScanSource
 from bonescint.train.settings import TrainSettings
 from bonescint.train.weights import ConvolutionWeights
@@ -54,10 +54,8 @@ _ALWAYS = (
     "Research use only: not a medical device, no diagnosis may rest on it.",
     "An activation map shows what moved the answer, not where disease is.",
 )
-_ATTRIBUTION = (
-    "VGG16 ImageNet weights: Simonyan and Zisserman 2014, Visual Geometry Group, CC BY 4.0",
-    "Method: Ibrahim et al., Cancer Imaging 2023;23:12",
-)
+_IMAGENET = "VGG16 ImageNet weights: Simonyan and Zisserman 2014, Visual Geometry Group, CC BY 4.0"
+_METHOD = "Method: Ibrahim et al., Cancer Imaging 2023;23:12"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -92,7 +90,7 @@ def judged_by(engine: Engine, source: ScanSource, settings: TrainSettings) -> Ju
     return Judged.of([answer.logits for answer in answers], source.positives)
 
 
-def write_outcome(network: Vgg16Trunk, outcome: Outcome, target: Path) -> ModelFolder:
+def write_outcome(network: ScanNetwork, outcome: Outcome, target: Path) -> ModelFolder:
     """Export a network, calibrate and measure it, and write the model folder.
 
     Args:
@@ -144,13 +142,13 @@ def write_outcome(network: Vgg16Trunk, outcome: Outcome, target: Path) -> ModelF
             origin=origin,
             cohort_sha256=cohort_fingerprint(outcome.cohort),
             scans=counted(outcome.cohort),
-            weights=f"{outcome.weights.source}, sha256 {outcome.weights.sha256[:12]}",
+            weights=outcome.weights.described,
             settings=json.loads(json.dumps(settings.to_json())),
             epochs=outcome.epochs,
         ),
         metrics=metrics,
         limitations=(*_LIMITATIONS.get(origin, ()), *_ALWAYS),
-        attribution=_ATTRIBUTION,
+        attribution=(_IMAGENET, _METHOD) if settings.network.begins_with_imagenet else (_METHOD,),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         software=software_versions(),
     )

@@ -1,6 +1,6 @@
 """Eight-bit integers for the convolutions, chosen after training (NNCF).
 
-The first convolution and everything behind the 13th compute in float: quantising the
+The first convolution and everything behind the blocks compute in float: quantising the
 network's input ruins both AUC and maps (docs/training.md), and the head and the Grad-CAM branch are
 too small to gain any speed. Their larger weights are stored as float16 and widened when loaded.
 """
@@ -30,7 +30,7 @@ from bonescint.train.compare import Agreement, compared
 from bonescint.train.export import INPUT_NAME
 from bonescint.train.extras import load, require
 from bonescint.train.outcome import software_versions
-from bonescint.train.weights import NAMES
+from bonescint.train.weights import block_names, network_of
 
 if TYPE_CHECKING:
     import onnx
@@ -150,7 +150,7 @@ def quantised_onnx(
     with _quiet_nncf() as nncf:
         convolutions = [node.name for node in model.graph.node if node.op_type == "Conv"]
         # The first one, and those of a head, which judges from what is left of the signal.
-        in_float = {convolutions[0], *convolutions[len(NAMES) :]}
+        in_float = {convolutions[0], *convolutions[len(block_names(network_of(model))) :]}
         kept = {
             node.name
             for node in model.graph.node
@@ -163,6 +163,11 @@ def quantised_onnx(
             subset_size=len(composites),
             # Not every node that is to stay in float is one that NNCF looks at.
             ignored_scope=nncf.IgnoredScope(names=sorted(kept), validate=False),
+            advanced_parameters=nncf.AdvancedQuantizationParameters(
+                # Seven bits of weights: processors without VNNI add pairs of products in 16 bits,
+                # and full eight would overflow there and give other answers.
+                overflow_fix=nncf.OverflowFix.ENABLE
+            ),
         )
     _store_in_half(quantised)
     load("onnx").checker.check_model(quantised, full_check=True)

@@ -230,12 +230,16 @@ def _cells_by_number(
     """Counts pixels in each part of a cell: kinds 1, 2... at once, to (kinds, rows, columns)."""
     parts = (rows * _SUBCELLS, columns * _SUBCELLS)
     at_row, at_column = np.nonzero(numbers)
-    number = numbers[at_row, at_column].astype(np.intp) - 1
+    present, number = np.unique(numbers[at_row, at_column], return_inverse=True)
     row = np.floor((at_row + 0.5 - extent.top) / extent.height * parts[0]).astype(np.intp)
     column = np.floor((at_column + 0.5 - extent.left) / extent.width * parts[1]).astype(np.intp)
     shown = (row >= 0) & (row < parts[0]) & (column >= 0) & (column < parts[1])
-    place = np.ravel_multi_index((number[shown], row[shown], column[shown]), (kinds, *parts))
-    counted = np.bincount(place, minlength=kinds * parts[0] * parts[1])
+    several = (present.size, *parts)  # of the kinds that are there: most scans show a few
+    place = np.ravel_multi_index((number[shown], row[shown], column[shown]), several)
+    counted = np.bincount(place, minlength=present.size * parts[0] * parts[1])
     pixels_of_part = extent.height / parts[0] * extent.width / parts[1]
-    most = counted.reshape(kinds, rows, _SUBCELLS, columns, _SUBCELLS).max(axis=(2, 4))
-    return np.asarray(most > _SUBCELL_SHARE * pixels_of_part, dtype=bool)
+    covered = np.flatnonzero(counted > _SUBCELL_SHARE * pixels_of_part)
+    kind, part_row, part_column = np.unravel_index(covered, several)
+    cells = np.zeros((kinds, rows, columns), dtype=bool)
+    cells[present[kind] - 1, part_row // _SUBCELLS, part_column // _SUBCELLS] = True
+    return cells

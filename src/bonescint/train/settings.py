@@ -16,7 +16,7 @@ from bonescint.train.augment import (
     CompositeChange,
     described,
 )
-from bonescint.train.network import VGG16, InputScale, Vgg16Shape
+from bonescint.train.network import VGG16, InputScale, NetworkShape
 from bonescint.train.networks import NetworkKind
 
 BODY_ROOT = recipe_named("body-root")
@@ -130,7 +130,7 @@ class TrainSettings:
     seed: int = 1
     loader_workers: int = 2
     checkpoint_steps: int = 100
-    shape: Vgg16Shape = VGG16
+    shape: NetworkShape = VGG16
 
     def __post_init__(self) -> None:
         if not self.stages:

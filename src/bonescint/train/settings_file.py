@@ -12,7 +12,7 @@ from bonescint.cohort.strict_yaml import YamlShelf, built, read_yaml
 from bonescint.prepare import recipe_named
 from bonescint.scan import InputError, ParameterError
 from bonescint.train.augment import AUGMENTATIONS, Augmentation, CompositeChange
-from bonescint.train.network import InputScale, Vgg16Shape
+from bonescint.train.network import InputScale, NetworkShape
 from bonescint.train.networks import NetworkKind
 from bonescint.train.settings import Precision, Schedule, Stage, TrainSettings
 
@@ -130,8 +130,8 @@ def _change(value: object, place: str, source: str) -> CompositeChange:
     return _dataclass(CompositeChange, value, place, source)
 
 
-def _shape(value: object, place: str, source: str) -> Vgg16Shape:
-    return _dataclass(Vgg16Shape, value, place, source)
+def _shape(value: object, place: str, source: str) -> NetworkShape:
+    return _dataclass(NetworkShape, value, place, source)
 
 
 _READERS: Mapping[str, Callable[[object, str, str], object]] = {

@@ -23,7 +23,7 @@ from bonescint.train.cached import (
 )
 from bonescint.train.dataset import BalancedBatches, plain_loader, resized, training_loader
 from bonescint.train.learner import Learner
-from bonescint.train.network import VGG16, Vgg16Shape, Vgg16Trunk
+from bonescint.train.network import VGG16, NetworkShape, ScanNetwork
 from bonescint.train.networks import new_network
 from bonescint.train.outcome import MEASURED, Outcome, write_outcome
 from bonescint.train.patience import Patience
@@ -33,7 +33,12 @@ from bonescint.train.sample import ScanSource
 from bonescint.train.settings import TrainSettings
 from bonescint.train.settings_file import read_settings
 from bonescint.train.tracking import Tracking, logger_of
-from bonescint.train.weights import ConvolutionWeights, fetch_keras_weights, load_weights
+from bonescint.train.weights import (
+    NOTHING_LEARNT,
+    ConvolutionWeights,
+    fetch_keras_weights,
+    load_weights,
+)
 
 DEVICES = ("cpu", "gpu", "auto")
 _STANDARDISED_ON = 256
@@ -65,9 +70,10 @@ def train(
         out: the model folder to write.
         settings: how to train; if not given, those called `fine-tune` for a model that goes on,
             else `bonescint`.
-        weights: file of ImageNet weights, or a model folder to go on from; if not
-            given, Keras' official file is fetched. With `settings`, a model goes on as they say;
-            `settings_for_model` gives those that keep its preparation.
+        weights: file of ImageNet weights, or a model folder to go on from; if not given, Keras'
+            official file is fetched, unless the network begins with nothing learnt. With
+            `settings`, a model goes on as they say; `settings_for_model` gives those that keep
+            its preparation.
         resume: go on from the run's checkpoint; else begin anew.
         progress: show a progress bar.
         device: `"cpu"`, `"gpu"` or `"auto"`.
@@ -98,8 +104,9 @@ def train(
     cohort = read_manifest(table)
     check_trainable(cohort, table)
     require_writable(target)
-    first_weights = load_weights(weights or fetch_keras_weights())
+    first_weights = _first_weights(weights, settings)
     settings = settings or usual_settings(first_weights)
+    first_weights.require_fit(settings.network)
     run = RunFolder(target.with_name(f"{target.name}.run"))
     asked = {
         "settings": settings.to_json(),
@@ -138,6 +145,15 @@ def train(
     return ModelFolder.load(target)
 
 
+def _first_weights(file: Path | None, settings: TrainSettings | None) -> ConvolutionWeights:
+    """Those of a file; else ImageNet's, for networks that begin with them."""
+    if file is not None:
+        return load_weights(file)
+    if settings is not None and not settings.network.begins_with_imagenet:
+        return NOTHING_LEARNT
+    return load_weights(fetch_keras_weights())
+
+
 def usual_settings(weights: ConvolutionWeights) -> TrainSettings:
     """The settings for those who ask for none.
 
@@ -169,7 +185,7 @@ def settings_for_model(folder: Path) -> TrainSettings:
     return usual_settings(load_weights(folder))
 
 
-def _shape_of(weights: ConvolutionWeights) -> Vgg16Shape:
+def _shape_of(weights: ConvolutionWeights) -> NetworkShape:
     """Sizes of the layers of a trained model."""
     head = weights.head or {}
     channels = tuple(
@@ -177,7 +193,7 @@ def _shape_of(weights: ConvolutionWeights) -> Vgg16Shape:
         for block in range(1, len(VGG16.channels) + 1)
     )
     first, second, third, fourth, fifth = channels
-    return Vgg16Shape(
+    return NetworkShape(
         channels=(first, second, third, fourth, fifth),
         hidden=head["hidden.weight"].shape[0] if "hidden.weight" in head else VGG16.hidden,
         cells=head["cell.weight"].shape[1] if "cell.weight" in head else VGG16.cells,
@@ -213,7 +229,7 @@ def _sources(
     return sources
 
 
-def initial_network(settings: TrainSettings, weights: ConvolutionWeights) -> Vgg16Trunk:
+def initial_network(settings: TrainSettings, weights: ConvolutionWeights) -> ScanNetwork:
     """A network with the given weights; a head that they lack is drawn from the seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
@@ -238,7 +254,7 @@ def fit(
     progress: bool = False,
     ranks: Ranks = ALONE,
     logger: Logger | None = None,
-) -> Vgg16Trunk:
+) -> ScanNetwork:
     """Train a network on samples, with checkpoints in a run folder.
 
     Args:

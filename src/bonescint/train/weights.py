@@ -14,7 +14,7 @@ import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -23,10 +23,15 @@ from numpy.typing import NDArray
 from bonescint.model import ModelFolder
 from bonescint.prepare import Recipe
 from bonescint.scan import InputError
+from bonescint.train.compact import BLOCK_CONVOLUTIONS
 from bonescint.train.export import CONSTANTS, INPUT_SCALE, NETWORK
 from bonescint.train.extras import load
-from bonescint.train.network import CONVOLUTIONS_PER_BLOCK, InputScale, Vgg16Trunk
+from bonescint.train.network import InputScale, ScanNetwork
 from bonescint.train.networks import NetworkKind
+from bonescint.train.vgg16 import CONVOLUTIONS_PER_BLOCK
+
+if TYPE_CHECKING:
+    import onnx
 
 KERAS_FILE = "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
 KERAS_URL = "https://github.com/fchollet/deep-learning-models/releases/download/v0.1/" + KERAS_FILE
@@ -42,8 +47,12 @@ _HEADS: Mapping[NetworkKind, Mapping[str, tuple[str, ...]]] = {
         "Conv": ("coarse", "fine", "first", "second", "cell"),
         "Gemm": ("context",),
     },
+    NetworkKind.COMPACT_CELLS: {
+        "Conv": ("coarse", "middle", "between", "fine", "first", "second", "cell"),
+        "Gemm": ("context",),
+    },
 }
-"""Layers behind the 13 convolutions, by kind of node, in the order of the graph."""
+"""Layers behind the blocks' convolutions, by kind of node, in the order of the graph."""
 _UNREADABLE = (
     EOFError,
     KeyError,
@@ -59,6 +68,27 @@ NAMES = tuple(
     for block, count in enumerate(CONVOLUTIONS_PER_BLOCK, start=1)
     for index in range(1, count + 1)
 )
+"""Of VGG16's convolutions, as Keras calls them."""
+
+
+def block_names(network: NetworkKind) -> tuple[str, ...]:
+    """Names of the convolutions of a network's blocks, in the order of the graph.
+
+    Examples:
+        >>> block_names(NetworkKind.VGG16)[0], len(block_names(NetworkKind.VGG16))
+        ('block1_conv1', 13)
+    """
+    return NAMES if network.begins_with_imagenet else BLOCK_CONVOLUTIONS
+
+
+def network_of(model: onnx.ModelProto) -> NetworkKind:
+    """Which network a graph is, as `to_onnx` noted.
+
+    Raises:
+        ValueError: one that this release does not know.
+    """
+    properties = {item.key: item.value for item in model.metadata_props}
+    return NetworkKind(properties.get(NETWORK, NetworkKind.VGG16))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -66,7 +96,8 @@ class ConvolutionWeights:
     """Kernels and biases of the convolutions, and the input scale that they want.
 
     Attributes:
-        kernels: by Keras' names, float32 (outputs, inputs, 3, 3).
+        kernels: by names such as Keras', float32 (outputs, inputs, kernel, kernel); none where
+            nothing was learnt yet.
         biases: by the same names, float32 (outputs,).
         input_scale: what the first convolution wants to see.
         source: where they come from, for the model card.
@@ -74,7 +105,7 @@ class ConvolutionWeights:
         head: of a trained model also the layers behind the convolutions, by their names in
             the network; else `None`, and the head begins at random.
         network: which network the head belongs to, if there is one.
-        constants: of the head, see `Vgg16Trunk.constants`.
+        constants: of the head, see `ScanNetwork.constants`.
         recipe: of a trained model, what is done to a scan before it reads it; else `None`.
     """
 
@@ -88,14 +119,34 @@ class ConvolutionWeights:
     constants: Mapping[str, float] = field(default_factory=dict)
     recipe: Recipe | None = None
 
+    @property
+    def described(self) -> str:
+        """For the model card."""
+        return f"{self.source}, sha256 {self.sha256[:12]}" if self.sha256 else self.source
+
+    def require_fit(self, network: NetworkKind) -> None:
+        """Refuse a network that cannot begin with these weights.
+
+        Raises:
+            InputError: it is another one.
+        """
+        for_trunk = self.head is None and network.begins_with_imagenet
+        if self.kernels and not for_trunk and network is not self.network:
+            raise InputError(
+                self.source,
+                f"a {self.network.value} network, the settings ask for {network.value}",
+                "Give settings with the same network, or other weights",
+            )
+
     @torch.no_grad()
-    def copy_into(self, network: Vgg16Trunk) -> None:
+    def copy_into(self, network: ScanNetwork) -> None:
         """Overwrite a network's convolutions, and its head if these weights have one.
 
         Raises:
-            InputError: a layer of another shape.
+            InputError: another network, or a layer of another shape.
         """
-        for name, layer in network.convolutions():
+        self.require_fit(NetworkKind(network.kind))
+        for name, layer in network.convolutions() if self.kernels else ():
             kernel, bias = self.kernels[name], self.biases[name]
             if kernel.shape != tuple(layer.weight.shape):
                 raise InputError(
@@ -107,12 +158,6 @@ class ConvolutionWeights:
             layer.weight.copy_(torch.from_numpy(kernel))
             if layer.bias is not None:
                 layer.bias.copy_(torch.from_numpy(bias))
-        if self.head is not None and network.kind != self.network:
-            raise InputError(
-                self.source,
-                f"a {self.network.value} network, the settings ask for {network.kind}",
-                "Give settings with the same network, or ImageNet's weights",
-            )
         network.set_constants(self.constants)
         for name, values in (self.head or {}).items():
             layer_name, kind = name.split(".")
@@ -124,6 +169,12 @@ class ConvolutionWeights:
                     _REMEDY,
                 )
             parameter.copy_(torch.from_numpy(values))
+
+
+NOTHING_LEARNT = ConvolutionWeights(
+    kernels={}, biases={}, input_scale=InputScale.UNIT, source="drawn from the seed", sha256=""
+)
+"""Every layer begins at random."""
 
 
 def load_weights(file: Path) -> ConvolutionWeights:
@@ -245,10 +296,10 @@ def _from_model_folder(path: Path) -> ConvolutionWeights:
             if node.op_type == "DequantizeLinear" and node.input[0] in arrays:
                 arrays[node.output[0]] = _dequantised(node, arrays)
         properties = {item.key: item.value for item in model.metadata_props}
-        network = NetworkKind(properties.get(NETWORK, NetworkKind.VGG16))
-        head = _HEADS[network]
+        network = network_of(model)
+        head, names_of_blocks = _HEADS[network], block_names(network)
         for kind, names in (
-            ("Conv", (*NAMES, *head.get("Conv", ()))),
+            ("Conv", (*names_of_blocks, *head.get("Conv", ()))),
             ("Gemm", head.get("Gemm", ())),
         ):
             nodes = [node for node in model.graph.node if node.op_type == kind]
@@ -260,12 +311,12 @@ def _from_model_folder(path: Path) -> ConvolutionWeights:
     except (IndexError, KeyError, ValueError) as error:
         raise InputError(
             path,
-            f"not the graph of a VGG16 classifier ({error})",
+            f"not the graph of a network that bonescint trains ({error})",
             "Give a model of bonescint train",
         ) from error
     return ConvolutionWeights(
-        kernels={name: kernels[name] for name in NAMES},
-        biases={name: biases[name] for name in NAMES},
+        kernels={name: kernels[name] for name in names_of_blocks},
+        biases={name: biases[name] for name in names_of_blocks},
         input_scale=scale,
         source=folder.model_id,
         sha256=folder.sha256,

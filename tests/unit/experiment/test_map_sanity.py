@@ -16,9 +16,10 @@ from scipy.stats import spearmanr  # noqa: E402
 
 from bonescint.experiment.map_sanity import COLUMNS, agreements, write_map_sanity  # noqa: E402
 from bonescint.train.cells import Vgg16Cells  # noqa: E402
-from bonescint.train.network import InputScale, Vgg16Classifier, Vgg16Shape  # noqa: E402
+from bonescint.train.network import InputScale, NetworkShape  # noqa: E402
+from bonescint.train.vgg16 import Vgg16Classifier  # noqa: E402
 
-SMALL = Vgg16Shape(channels=(4, 4, 8, 8, 8), hidden=8, cells=6)
+SMALL = NetworkShape(channels=(4, 4, 8, 8, 8), hidden=8, cells=6)
 FEW = Resampling(resamples=200)
 
 

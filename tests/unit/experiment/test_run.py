@@ -62,7 +62,7 @@ metadata: study-metadata.yaml
 @pytest.fixture
 def study_file(tmp_path: Path) -> Path:
     (tmp_path / "tiny.yaml").write_text(_PROTOCOL, encoding="utf-8")
-    for name, network in (("one", "vgg16"), ("two", "vgg16-cells")):
+    for name, network in (("one", "vgg16"), ("two", "compact-cells")):
         text = _SETTINGS.replace("NETWORK", network)
         (tmp_path / f"{name}.yaml").write_text(text, encoding="utf-8")
     (tmp_path / "study-metadata.yaml").write_text("funding: none\n", encoding="utf-8")

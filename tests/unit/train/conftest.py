@@ -17,13 +17,13 @@ from bonescint.cohort import write_manifest, write_truth
 from bonescint.dicom import write_nm
 from bonescint.prepare import recipe_named
 from bonescint.scan import Acquisition, Case, PixelUnit, Scan, Split, Truth, View
-from bonescint.train.network import InputScale, Vgg16Shape
+from bonescint.train.network import InputScale, NetworkShape
 from bonescint.train.sample import ListedSource, Sample
 from bonescint.train.settings import Stage, TrainSettings
 from bonescint.train.weights import NAMES, ConvolutionWeights
 
 _Value = TypeVar("_Value", bound=np.generic)
-NARROW = Vgg16Shape(channels=(4, 4, 8, 8, 8), hidden=8)
+NARROW = NetworkShape(channels=(4, 4, 8, 8, 8), hidden=8)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -13,18 +13,20 @@ from sklearn.metrics import roc_auc_score
 from bonescint.model import Engine, ModelCard, TrainingRecord, write_model_folder
 from bonescint.prepare import prepare, recipe_named
 from bonescint.scan import InputError
-from bonescint.train.cells import Vgg16Cells, with_its_like
+from bonescint.train.cells import Vgg16Cells
 from bonescint.train.export import to_onnx
-from bonescint.train.network import InputScale, Vgg16Classifier, Vgg16Shape
+from bonescint.train.like_cells import with_its_like
+from bonescint.train.network import InputScale, NetworkShape
 from bonescint.train.networks import NetworkKind
 from bonescint.train.quantise import quantised_onnx
 from bonescint.train.run import RunFolder
 from bonescint.train.sample import ListedSource
 from bonescint.train.settings import Stage, TrainSettings
 from bonescint.train.training import fit
+from bonescint.train.vgg16 import Vgg16Classifier
 from bonescint.train.weights import ConvolutionWeights, load_weights
 
-SMALL = Vgg16Shape(channels=(4, 4, 8, 8, 8), cells=6)
+SMALL = NetworkShape(channels=(4, 4, 8, 8, 8), cells=6)
 
 
 def a_network(seed: int = 1) -> Vgg16Cells:

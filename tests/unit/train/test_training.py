@@ -26,12 +26,13 @@ from bonescint.train import learner as learner_module
 from bonescint.train import read_settings, settings_for_model
 from bonescint.train import training as training_module
 from bonescint.train.cached import cached_scans
-from bonescint.train.network import InputScale, Vgg16Classifier
+from bonescint.train.network import InputScale
 from bonescint.train.quantise import quantised_onnx
 from bonescint.train.run import Checkpoints, RunFolder
 from bonescint.train.sample import ListedSource
 from bonescint.train.settings import Schedule, Stage, TrainSettings
 from bonescint.train.training import fit, initial_network, train, usual_settings
+from bonescint.train.vgg16 import Vgg16Classifier
 from bonescint.train.weights import ConvolutionWeights, load_weights
 
 

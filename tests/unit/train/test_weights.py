@@ -15,7 +15,8 @@ from scipy.signal import correlate
 
 from bonescint.scan import InputError
 from bonescint.train import weights as weights_module
-from bonescint.train.network import InputScale, Vgg16Classifier
+from bonescint.train.network import InputScale
+from bonescint.train.vgg16 import Vgg16Classifier
 from bonescint.train.weights import NAMES, fetch_keras_weights, load_weights
 
 TORCHVISION_INDICES = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)

@@ -11,21 +11,16 @@ from torch import Tensor
 
 from bonescint.model import Engine
 from bonescint.train.export import to_onnx
-from bonescint.train.network import (
-    VGG16,
-    CellHead,
-    InputScale,
-    Vgg16Classifier,
-    Vgg16Shape,
-)
+from bonescint.train.network import VGG16, CellHead, InputScale, NetworkShape
+from bonescint.train.vgg16 import Vgg16Classifier
 
 SHAPES = (
-    Vgg16Shape(channels=(4, 4, 8, 8, 8), hidden=16),
-    Vgg16Shape(channels=(8, 8, 16, 16, 32), hidden=64),
+    NetworkShape(channels=(4, 4, 8, 8, 8), hidden=16),
+    NetworkShape(channels=(8, 8, 16, 16, 32), hidden=64),
 )
 
 
-def a_network(shape: Vgg16Shape, seed: int, scale: InputScale) -> Vgg16Classifier:
+def a_network(shape: NetworkShape, seed: int, scale: InputScale) -> Vgg16Classifier:
     torch.manual_seed(seed)
     network = Vgg16Classifier(shape=shape, input_scale=scale)
     for _, layer in network.convolutions():
@@ -63,7 +58,7 @@ def a_session(data: bytes) -> onnxruntime.InferenceSession:
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("kind", ["random", "structured"])
 def test_maps_of_the_onnx_graph_agree_with_captum(
-    scale: InputScale, shape: Vgg16Shape, kind: str
+    scale: InputScale, shape: NetworkShape, kind: str
 ) -> None:
     worst = 0.0
     for seed in range(2):
@@ -98,7 +93,7 @@ def test_full_size_maps_agree_with_captum() -> None:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_maps_agree_with_autograd(shape: Vgg16Shape) -> None:
+def test_maps_agree_with_autograd(shape: NetworkShape) -> None:
     network = a_network(shape, 1, InputScale.UNIT).double()
     composite = composites("random").double()
     logits, maps = network.forward_with_maps(composite)
