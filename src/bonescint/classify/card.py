@@ -52,6 +52,7 @@ def page_heading(
         operating_point=card.operating_point,
         interrupted=interrupted,
         calls=calls.in_words(),
+        evidence=card.evidence_map.kind,
     )
 
 

@@ -203,8 +203,8 @@ def _train(
     settings: Annotated[
         str | None,
         typer.Option(
-            help="bonescint, ibrahim2023 (the paper's), ibrahim2023-converging, fine-tune, or a "
-            "YAML file.",
+            help="bonescint, compact, ibrahim2023 (the paper's), ibrahim2023-converging, "
+            "fine-tune, or a YAML file.",
             show_default="bonescint; fine-tune with --from",
         ),
     ] = None,
@@ -213,7 +213,7 @@ def _train(
         typer.Option(
             "--from",
             help="Model folder to go on from, or 'shipped'.",
-            show_default="ImageNet's weights",
+            show_default="ImageNet's weights; nothing for compact",
         ),
     ] = None,
     epochs: Annotated[
@@ -229,7 +229,8 @@ def _train(
         typer.Option(
             min=64,
             max=4096,
-            help="Rows and columns of the composite while training, a multiple of 32.",
+            help="Rows and columns of the composite while training, a multiple of 32 "
+            "(compact: of 64).",
             show_default="of the settings",
         ),
     ] = None,
@@ -249,7 +250,7 @@ def _train(
         Path | None,
         typer.Option(
             parser=path,
-            help="ImageNet weights (Keras .h5, torchvision .pth, .safetensors).",
+            help="ImageNet weights (Keras .h5, torchvision .pth, .safetensors) for VGG16.",
             show_default="fetched once",
         ),
     ] = None,

@@ -81,7 +81,7 @@ def _run(
         Path | None,
         typer.Option(
             parser=path,
-            help="ImageNet weights (Keras .h5, torchvision .pth, .safetensors).",
+            help="ImageNet weights (Keras .h5, torchvision .pth, .safetensors) for VGG16.",
             show_default="fetched once",
         ),
     ] = None,

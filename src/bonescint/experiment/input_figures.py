@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -84,8 +84,8 @@ def architecture_figures(cards: Mapping[str, ModelFolder]) -> Iterator[tuple[str
         parts[key] = boxes
     for key, names in drawn.items():
         caption = (
-            f"Network of {', '.join(names)}. Each convolution is 3 x 3 (of a compact network the "
-            "first one 5 x 5), followed by ReLU; x: how often a block repeats it."
+            f"Network of {', '.join(names)}. Each convolution is 3 x 3 (where the first block has "
+            "a stride, its own is 5 x 5), followed by ReLU; x: how often a block repeats it."
         )
         yield caption, _boxes_in_a_row(parts[key])
 
@@ -138,7 +138,7 @@ def _cells(
     ]
 
 
-_LAYERS = {
+_LAYERS: Mapping[str, Callable[[Mapping[str, Any], int, int], list[tuple[str, str]]]] = {
     "vgg16": _paper,
     "vgg16-cells": _cells,
     "compact-cells": partial(_cells, joined="blocks 3 to 5"),

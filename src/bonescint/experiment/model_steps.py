@@ -35,7 +35,7 @@ class ModelSteps:
         paths: where its parts are kept.
         cohort: of the study.
         ledger: knows what was done already.
-        weights: ImageNet's, for models that name none.
+        weights: ImageNet's, for VGG16 models that name none.
         device: where models are trained; they are read with on the processor.
         workers: processes that read.
         external_uses: table of the scorings of external centres.

@@ -50,7 +50,8 @@ class ModelPlan:
     Attributes:
         settings: name or file of training settings; empty if the model is there already.
         folder: a model folder that is judged as it is, or `None`.
-        weights: file or model folder to begin with, or `None` for ImageNet's.
+        weights: file or model folder to begin with, or `None` for ImageNet's, or for
+            nothing where the network takes none.
         seed: overrides that of the settings, or `None`.
 
     Raises:

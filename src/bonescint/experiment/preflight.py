@@ -39,9 +39,13 @@ def require_sound(study: Study) -> None:
             if Ranks.from_environment().count > 1:
                 problem = "one process; torchrun -m bonescint train first, and name the folder"
                 raise ParameterError("models", f"study {study.name}", problem, "several processes")
-            read_settings(plan.settings)
-        if plan.weights is not None and not plan.weights.exists():
-            raise InputError(plan.weights, "no such file or folder", _MISSING)
+            settings = read_settings(plan.settings)
+            if plan.weights is not None:
+                if not plan.weights.exists():
+                    raise InputError(plan.weights, "no such file or folder", _MISSING)
+                from bonescint.train.weights import load_weights
+
+                load_weights(plan.weights).require_fit(settings.network)
     read_metadata(study.metadata)
     if study.published:
         read_published(study.published)

@@ -55,7 +55,7 @@ def run_experiment(
         study: as `read_study` gives it.
         out: the run folder: `study.json`, `splits.csv`, `models/`, `predictions/`,
             `evaluation/`, `figures/`, `tables/`, `report.html`, `report.pdf`.
-        weights: ImageNet's weights for models that name none; fetched if `None`.
+        weights: ImageNet's, for VGG16 models that name none; fetched if `None`.
         device: where models are trained; they are read with on the processor.
         workers: processes that simulate and read.
         external_uses: table to which every scoring of an external centre is added;

@@ -34,6 +34,7 @@ class PageHeading:
         operating_point: the threshold on the probability.
         interrupted: whether the batch was stopped before its end.
         calls: how many scans were called what, in words; uncertain ones apart.
+        evidence: what the model's maps are, in words.
     """
 
     title: str
@@ -44,6 +45,7 @@ class PageHeading:
     operating_point: float
     interrupted: bool = False
     calls: str = ""
+    evidence: str = "activation map"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

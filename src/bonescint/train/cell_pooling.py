@@ -11,8 +11,6 @@ from torch import Tensor, nn
 
 from bonescint.train.network import RARE, ScanNetwork, cell_layer
 
-EVIDENCE = "probability of each cell"
-
 
 class JudgesCells(ScanNetwork):
     """A network that gives each cell a logit, and the scan their log-sum-exp.
@@ -22,7 +20,7 @@ class JudgesCells(ScanNetwork):
         input_scale: what the convolutions' weights want to see.
     """
 
-    evidence = EVIDENCE
+    evidence = "probability of each cell"
     cell: nn.Conv2d
     """The last layer: features to the logit of a metastasis in each cell."""
 

@@ -1,7 +1,7 @@
 """A compact network that judges every cell of the scan, and the scan by its cells.
 
-VGG16 spends most of its work on the picture's finest grain, where a bone scan has little but
-noise. This network halves the picture at once and goes down to a 32nd, with residual pairs of
+VGG16 spends a third of its work on the picture's two finest grains, where a bone scan has little
+but noise. This network halves the picture at once and goes down to a 32nd, with residual pairs of
 convolutions (He et al., CVPR 2016; the second one of a pair begins at zero, as in Zhang et al.,
 Fixup, ICLR 2019, so that no normalisation is needed), and comes back up to cells of 8 x 8 pixels
 (Lin et al., feature pyramids, CVPR 2017). It begins with nothing learnt: it wants lesion masks,
@@ -44,8 +44,7 @@ class _Block(nn.Module):
         )
         for layer in self.convolutions():
             _begin(layer)
-        for first, second in self._pairs():
-            del first
+        for _, second in self._pairs():
             nn.init.zeros_(second.weight)
 
     def _pairs(self) -> Iterator[tuple[nn.Conv2d, nn.Conv2d]]:
@@ -84,6 +83,7 @@ class CompactCells(JudgesCells):
     """
 
     reduction = 8
+    rows_step = 64
     kind = "compact-cells"
     architecture = (
         "Five blocks of 3 x 3 convolutions (the first one 5 x 5), each halving rows and columns, "

@@ -241,6 +241,6 @@ def _averaging(settings: TrainSettings) -> Callable[..., None]:
 
 
 def _head_of(network: ScanNetwork) -> list[nn.Parameter]:
-    """Everything that learns behind the 13 convolutions."""
+    """Everything that learns behind the blocks."""
     trunk = {id(parameter) for parameter in network.blocks.parameters()}
     return [parameter for parameter in network.parameters() if id(parameter) not in trunk]

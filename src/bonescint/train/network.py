@@ -45,7 +45,7 @@ class ScanNetwork(nn.Module, ABC):
     """What training, export and tests of maps ask of a network.
 
     The input is a recipe's composite, float (N, 1, rows, columns) in [0, 1], AP left and PA
-    right, rows and columns multiples of 32.
+    right, rows and columns multiples of `rows_step`.
 
     Args:
         shape: sizes of the layers.
@@ -54,6 +54,8 @@ class ScanNetwork(nn.Module, ABC):
 
     reduction: ClassVar[int]
     """Pixels of the composite along one side of a cell of the activation map."""
+    rows_step: ClassVar[int] = 32
+    """What the composite's rows and columns must be multiples of."""
     kind: ClassVar[str]
     """How settings and files call this network."""
     architecture: ClassVar[str]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 
 from bonescint.train.cells import Vgg16Cells
-from bonescint.train.compact import CompactCells
-from bonescint.train.network import InputScale, NetworkShape, ScanNetwork
+from bonescint.train.compact import COMPACT, CompactCells
+from bonescint.train.network import VGG16, InputScale, NetworkShape, ScanNetwork
 from bonescint.train.vgg16 import Vgg16Classifier
 
 
@@ -42,6 +42,26 @@ def new_network(kind: NetworkKind, *, shape: NetworkShape, input_scale: InputSca
         'vgg16'
     """
     return _CLASSES[kind](shape=shape, input_scale=input_scale)
+
+
+def usual_shape_of(kind: NetworkKind) -> NetworkShape:
+    """Sizes of a network's layers if settings name none.
+
+    Examples:
+        >>> usual_shape_of(NetworkKind.COMPACT_CELLS).channels
+        (24, 48, 96, 160, 224)
+    """
+    return VGG16 if kind.begins_with_imagenet else COMPACT
+
+
+def rows_step_of(kind: NetworkKind) -> int:
+    """What the rows of a composite must be a multiple of.
+
+    Examples:
+        >>> rows_step_of(NetworkKind.VGG16)
+        32
+    """
+    return _CLASSES[kind].rows_step
 
 
 def reduction_of(kind: NetworkKind) -> int:

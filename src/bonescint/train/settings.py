@@ -16,8 +16,8 @@ from bonescint.train.augment import (
     CompositeChange,
     described,
 )
-from bonescint.train.network import VGG16, InputScale, NetworkShape
-from bonescint.train.networks import NetworkKind
+from bonescint.train.network import InputScale, NetworkShape
+from bonescint.train.networks import NetworkKind, rows_step_of, usual_shape_of
 
 BODY_ROOT = recipe_named("body-root")
 
@@ -74,8 +74,8 @@ class TrainSettings:
         patience: epochs of the last stage after which training ends if the validation AUC has
             not grown; `None` to go on to the end. Earlier stages are never cut short.
         backbone_learning_rate: of the convolutions that are not frozen.
-        head_learning_rate: of the two dense layers and the lesion head.
-        frozen_blocks: leading blocks of convolutions that keep ImageNet's weights.
+        head_learning_rate: of everything behind the blocks.
+        frozen_blocks: leading blocks of convolutions that keep the weights they begin with.
         input_scale: overrides what the weights want to see (the paper fed 0 to 1).
         standardised: standardise the pooled features by constants measured on the training
             scans when a stage begins; folded into the hidden layer on export.
@@ -97,7 +97,7 @@ class TrainSettings:
         seed: of everything that is random.
         loader_workers: processes that read and prepare scans; 0 for none.
         checkpoint_steps: steps between two checkpoints (there is one after each epoch, too).
-        shape: sizes of the layers.
+        shape: sizes of the layers; the network's usual ones if `None`.
 
     Examples:
         >>> TrainSettings().epochs
@@ -130,7 +130,7 @@ class TrainSettings:
     seed: int = 1
     loader_workers: int = 2
     checkpoint_steps: int = 100
-    shape: NetworkShape = VGG16
+    shape: NetworkShape | None = None
 
     def __post_init__(self) -> None:
         if not self.stages:
@@ -148,13 +148,30 @@ class TrainSettings:
         if not isinstance(self.standardised, bool):
             got = self.standardised
             raise ParameterError("standardised", "TrainSettings", "true or false", got)
-        if self.recipe.rows != 2 * self.recipe.columns or self.recipe.rows % 32:
+        self._check_network()
+
+    def _check_network(self) -> None:
+        """What the network asks of rows and input scale."""
+        step = rows_step_of(self.network)
+        if self.recipe.rows != 2 * self.recipe.columns or self.recipe.rows % step:
             raise ParameterError(
                 "recipe",
                 "TrainSettings",
-                "one with a square composite of a multiple of 32 rows",
+                f"one with a square composite of a multiple of {step} rows",
                 (self.recipe.rows, 2 * self.recipe.columns),
             )
+        for stage in self.stages:
+            if stage.rows % step:
+                requirement = f"of a multiple of {step} rows with the network {self.network}"
+                raise ParameterError("stages", "TrainSettings", requirement, stage.rows)
+        if not self.network.begins_with_imagenet and self.input_scale not in _PLAIN:
+            requirement = f"{InputScale.UNIT} with the network {self.network}"
+            raise ParameterError("input_scale", "TrainSettings", requirement, self.input_scale)
+
+    @property
+    def layers(self) -> NetworkShape:
+        """Sizes of the network's layers: those of `shape`, or the network's usual ones."""
+        return usual_shape_of(self.network) if self.shape is None else self.shape
 
     @property
     def epochs(self) -> int:
@@ -182,7 +199,7 @@ class TrainSettings:
             "stages": [{"epochs": stage.epochs, "rows": stage.rows} for stage in self.stages],
             "scan_augmentations": [described(change) for change in self.scan_augmentations],
             "composite_change": described(self.composite_change),
-            "shape": {**asdict(self.shape), "channels": list(self.shape.channels)},
+            "shape": {**asdict(self.layers), "channels": list(self.layers.channels)},
         }
 
 
@@ -204,6 +221,7 @@ _NUMBERS = (
     ("lesion_positive_weight", 1e-3, 1e6),
 )
 _OPTIONAL = (("averaging_decay", 0.0, 1.0), ("gradient_limit", 1e-6, 1e6))
+_PLAIN = (None, InputScale.UNIT)
 _LATER = frozenset({"finding_weight"})
 """Left out where off: what an earlier release finished without them is not done again."""
 _NESTED = frozenset({"recipe", "stages", "scan_augmentations", "composite_change", "shape"})

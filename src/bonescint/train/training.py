@@ -30,7 +30,7 @@ from bonescint.train.patience import Patience
 from bonescint.train.ranks import Ranks, the_first_alone
 from bonescint.train.run import Checkpoints, RunFolder, quiet_lightning
 from bonescint.train.sample import ScanSource
-from bonescint.train.settings import TrainSettings
+from bonescint.train.settings import Precision, TrainSettings
 from bonescint.train.settings_file import read_settings
 from bonescint.train.tracking import Tracking, logger_of
 from bonescint.train.weights import (
@@ -107,6 +107,9 @@ def train(
     first_weights = _first_weights(weights, settings)
     settings = settings or usual_settings(first_weights)
     first_weights.require_fit(settings.network)
+    if settings.frozen_blocks and not first_weights.kernels:
+        requirement = "0 where nothing was learnt yet"
+        raise ParameterError("frozen_blocks", "train", requirement, settings.frozen_blocks)
     run = RunFolder(target.with_name(f"{target.name}.run"))
     asked = {
         "settings": settings.to_json(),
@@ -162,7 +165,7 @@ def usual_settings(weights: ConvolutionWeights) -> TrainSettings:
     if weights.recipe is None:
         return read_settings("bonescint")
     usual = read_settings("fine-tune")
-    rows = weights.recipe.rows
+    rows, on_vgg16 = weights.recipe.rows, weights.network.begins_with_imagenet
     return replace(
         usual,
         network=weights.network,
@@ -170,6 +173,8 @@ def usual_settings(weights: ConvolutionWeights) -> TrainSettings:
         recipe=weights.recipe,
         input_scale=weights.input_scale,
         stages=tuple(replace(stage, rows=rows) for stage in usual.stages),
+        standardised=on_vgg16,
+        precision=usual.precision if on_vgg16 else Precision.FLOAT32,
     )
 
 
@@ -235,7 +240,7 @@ def initial_network(settings: TrainSettings, weights: ConvolutionWeights) -> Sca
         torch.manual_seed(settings.seed)
         network = new_network(
             settings.network,
-            shape=settings.shape,
+            shape=settings.layers,
             input_scale=settings.input_scale or weights.input_scale,
         )
     weights.copy_into(network)

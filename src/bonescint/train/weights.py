@@ -124,6 +124,13 @@ class ConvolutionWeights:
         """For the model card."""
         return f"{self.source}, sha256 {self.sha256[:12]}" if self.sha256 else self.source
 
+    @property
+    def _remedy(self) -> str:
+        """Against layers of other sizes."""
+        if self.head is None:
+            return _REMEDY
+        return "Give settings with the model's own shape, or none"
+
     def require_fit(self, network: NetworkKind) -> None:
         """Refuse a network that cannot begin with these weights.
 
@@ -153,7 +160,7 @@ class ConvolutionWeights:
                     self.source,
                     f"{name} has kernels of shape {kernel.shape}, the network wants "
                     f"{tuple(layer.weight.shape)}",
-                    _REMEDY,
+                    self._remedy,
                 )
             layer.weight.copy_(torch.from_numpy(kernel))
             if layer.bias is not None:
@@ -166,7 +173,7 @@ class ConvolutionWeights:
                 raise InputError(
                     self.source,
                     f"{name} has shape {values.shape}, the network wants {tuple(parameter.shape)}",
-                    _REMEDY,
+                    self._remedy,
                 )
             parameter.copy_(torch.from_numpy(values))
 
@@ -184,7 +191,7 @@ def load_weights(file: Path) -> ConvolutionWeights:
         file: `.h5` or `.hdf5` (Keras, "notop"), `.pth` or `.pt` (torchvision's vgg16),
             `.safetensors` (names as Keras', kernels OIHW; its metadata may name the scale),
             or a model folder, whose convolutions and head go on learning (those of an int8
-            model as far as its eight bits tell them).
+            model as far as its few bits tell them).
 
     Returns:
         The weights with their input scale.

@@ -14,9 +14,10 @@ from sklearn.metrics import roc_auc_score
 
 from bonescint.model import Engine, ModelCard, ModelFolder, TrainingRecord, write_model_folder
 from bonescint.prepare import prepare, recipe_named
-from bonescint.scan import InputError
+from bonescint.scan import InputError, ParameterError
+from bonescint.train import read_settings
 from bonescint.train import training as training_module
-from bonescint.train.compact import BLOCK_CONVOLUTIONS, CompactCells
+from bonescint.train.compact import BLOCK_CONVOLUTIONS, COMPACT, CompactCells
 from bonescint.train.export import to_onnx
 from bonescint.train.network import InputScale, NetworkShape
 from bonescint.train.networks import NetworkKind
@@ -132,8 +133,9 @@ def test_a_model_folder_goes_on_learning(tmp_path: Path, settings: TrainSettings
     assert loaded.network is NetworkKind.COMPACT_CELLS
     usual = usual_settings(loaded)
     assert usual.network is NetworkKind.COMPACT_CELLS
-    assert usual.shape.channels == SMALL.channels
-    assert usual.shape.cells == SMALL.cells
+    assert usual.layers.channels == SMALL.channels
+    assert usual.layers.cells == SMALL.cells
+    assert (usual.standardised, usual.precision) == (False, Precision.FLOAT32)
     twin = CompactCells(shape=SMALL, input_scale=loaded.input_scale)
     loaded.copy_into(twin)
     composite = torch.rand(2, 1, 64, 64)
@@ -145,6 +147,25 @@ def test_a_model_folder_goes_on_learning(tmp_path: Path, settings: TrainSettings
 def test_imagenets_weights_are_refused(weights: ConvolutionWeights) -> None:
     with pytest.raises(InputError, match="a vgg16 network, the settings ask for compact-cells"):
         weights.copy_into(CompactCells(shape=SMALL))
+
+
+def test_settings_that_it_cannot_use_are_refused(compact_settings: TrainSettings) -> None:
+    with pytest.raises(ParameterError, match="multiple of 64 rows"):
+        replace(compact_settings, stages=(Stage(epochs=1, rows=96),))
+    with pytest.raises(ParameterError, match="input_scale"):
+        replace(compact_settings, input_scale=InputScale.KERAS_BGR)
+    plain = replace(read_settings("compact"), shape=None)
+    assert plain.layers == COMPACT
+    assert plain.to_json() == read_settings("compact").to_json()
+
+
+def test_random_blocks_are_not_frozen(
+    tmp_path: Path, cohort: Path, compact_settings: TrainSettings
+) -> None:
+    frozen = replace(compact_settings, frozen_blocks=2)
+    with pytest.raises(ParameterError, match="frozen_blocks"):
+        train(cohort, tmp_path / "m", settings=frozen, progress=False)
+    assert not (tmp_path / "m.run").exists()
 
 
 @pytest.fixture

@@ -58,7 +58,7 @@ patience: 2
     (thinning,) = settings.scan_augmentations
     assert (thinning.kind, getattr(thinning, "kept", None)) == ("thinning", (0.1, 0.5))
     assert settings.composite_change.swap == 0.0
-    assert settings.shape.cells == 4
+    assert settings.layers.cells == 4
     assert settings.batch_size == TrainSettings().batch_size
 
 

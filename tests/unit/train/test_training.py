@@ -253,7 +253,7 @@ def test_a_quantised_model_goes_on_too(
         step = np.abs(kernel).max(axis=(1, 2, 3), keepdims=True) / 63
         assert (np.abs(rounded.kernels[name] - kernel) <= 0.51 * step + 1e-7).all(), name
     usual = usual_settings(rounded)
-    assert (usual.network, usual.shape.channels) == (settings.network, settings.shape.channels)
+    assert (usual.network, usual.layers.channels) == (settings.network, settings.layers.channels)
     assert usual.epochs == 3
 
 
