@@ -5,8 +5,8 @@
 Simulates patients on every camera, learns from them with the recipe `compact`, in which here normal
 uptake varies from place to place more than the simulator's and every seventh scan has one view
 (for scans that no simulator made), and writes float and int8 model folders; the int8 one is
-measured on a last cohort of patients that nothing learnt from. None of the patients is one of the protocols
-`ibrahim2023` and `development`. Stopped at any point, the same command goes on.
+measured on a last cohort of patients that nothing learnt from. None of the patients is one of the
+protocols `ibrahim2023` and `development`. Stopped at any point, the same command goes on.
 """
 
 from __future__ import annotations

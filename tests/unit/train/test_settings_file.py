@@ -16,7 +16,7 @@ from bonescint.train.settings_file import settings_from
 
 def test_every_packaged_file_is_readable() -> None:
     assert set(settings_names()) == {
-        "bonescint", "fine-tune", "ibrahim2023", "ibrahim2023-converging",
+        "bonescint", "compact", "fine-tune", "ibrahim2023", "ibrahim2023-converging",
     }  # fmt: skip
     for name in settings_names():
         assert isinstance(read_settings(name), TrainSettings)
