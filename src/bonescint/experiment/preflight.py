@@ -35,6 +35,8 @@ def require_sound(study: Study) -> None:
         else:
             from bonescint.train import read_settings
             from bonescint.train.ranks import Ranks
+            from bonescint.train.training import require_fit
+            from bonescint.train.weights import NOTHING_LEARNT, load_weights
 
             if Ranks.from_environment().count > 1:
                 problem = "one process; torchrun -m bonescint train first, and name the folder"
@@ -43,9 +45,9 @@ def require_sound(study: Study) -> None:
             if plan.weights is not None:
                 if not plan.weights.exists():
                     raise InputError(plan.weights, "no such file or folder", _MISSING)
-                from bonescint.train.weights import load_weights
-
-                load_weights(plan.weights).require_fit(settings.network)
+                require_fit(settings, load_weights(plan.weights))
+            elif not settings.network.begins_with_imagenet:
+                require_fit(settings, NOTHING_LEARNT)
     read_metadata(study.metadata)
     if study.published:
         read_published(study.published)

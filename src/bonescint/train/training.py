@@ -106,10 +106,7 @@ def train(
     require_writable(target)
     first_weights = _first_weights(weights, settings)
     settings = settings or usual_settings(first_weights)
-    first_weights.require_fit(settings.network)
-    if settings.frozen_blocks and not first_weights.kernels:
-        requirement = "0 where nothing was learnt yet"
-        raise ParameterError("frozen_blocks", "train", requirement, settings.frozen_blocks)
+    require_fit(settings, first_weights)
     run = RunFolder(target.with_name(f"{target.name}.run"))
     asked = {
         "settings": settings.to_json(),
@@ -146,6 +143,19 @@ def train(
             )
             write_outcome(network, outcome, target)
     return ModelFolder.load(target)
+
+
+def require_fit(settings: TrainSettings, weights: ConvolutionWeights) -> None:
+    """Refuse settings that cannot begin with some weights.
+
+    Raises:
+        InputError: the weights are another network's.
+        ParameterError: blocks that have learnt nothing would be frozen.
+    """
+    weights.require_fit(settings.network)
+    if settings.frozen_blocks and not weights.kernels:
+        requirement = "0 where nothing was learnt yet"
+        raise ParameterError("frozen_blocks", "train", requirement, settings.frozen_blocks)
 
 
 def _first_weights(file: Path | None, settings: TrainSettings | None) -> ConvolutionWeights:

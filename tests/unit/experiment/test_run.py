@@ -40,6 +40,7 @@ network: NETWORK
 stages: [{epochs: 1, rows: 64}]
 batch_size: 4
 loader_workers: 0
+frozen_blocks: 0
 scan_augmentations: []
 shape: {channels: [4, 4, 4, 4, 4], hidden: 4, cells: 4}
 precision: float32
@@ -224,13 +225,17 @@ def _rows(file: Path) -> list[dict[str, str]]:
         ("two.yaml", "nobody.yaml", "nobody.yaml: no such file"),
         ("{settings: two.yaml, seed: 3}", "{folder: no-model}", "no-model: no such model folder"),
         ("seed: 3}", "weights: w.h5}", "w.h5: no such file"),
+        ("seed: 3}", "weights: narrow.safetensors}", "a vgg16 network, the settings ask for"),
+        ("settings: two.yaml", "settings: frozen.yaml", "frozen_blocks"),
         ("published: ibrahim2023", "published: somebody", "one of ibrahim2023"),
         ("metadata: study-metadata.yaml", "metadata: m.yaml", "m.yaml: no such file"),
     ],
 )
 def test_what_a_study_names_is_looked_at_before_any_work(
-    tmp_path: Path, study_file: Path, old: str, new: str, says: str
+    tmp_path: Path, study_file: Path, small_weights: Path, old: str, new: str, says: str
 ) -> None:
+    assert small_weights.name == "narrow.safetensors"
+    (tmp_path / "frozen.yaml").write_text("network: compact-cells\n")
     text = study_file.read_text(encoding="utf-8")
     assert old in text
     study_file.write_text(text.replace(old, new), encoding="utf-8")
