@@ -1,13 +1,18 @@
-"""Build the model that travels with the package, from nothing but the simulator.
+"""Build the model that travels with the package, from nothing but the simulator and ImageNet.
 
-    python benchmarks/build_shipped_model.py --work cohorts
+    bonescint experiment run ibrahim2023 --out cohorts/runs/ibrahim2023 --weights vgg16.h5
+    python benchmarks/build_shipped_model.py --work cohorts --out learnt \
+        --weights cohorts/runs/ibrahim2023/models/bonescint
+    python benchmarks/build_shipped_model.py --work cohorts --out shipped --vary --fine 3 \
+        --weights cohorts/learnt-fp32
 
-Simulates patients on every camera and learns from them twice with the recipe `compact`: at 256
-rows and once at 512, then at 512 at a third of the rate. Normal uptake here varies from place to
-place more than the simulator's and every seventh scan has one view, for scans that no simulator
-made. Writes float and int8 model folders; the int8 one is measured on a last cohort of patients
-that nothing learnt from. None of the patients is one of the protocols `ibrahim2023` and
-`development`. Stopped at any point, the same command goes on.
+Begins with the study's best model (or with ImageNet's weights: then give `--coarse 8`), simulates
+further patients on every camera, goes on learning from them with the recipe `bonescint`, and
+writes float and int8 model folders; the int8 one is measured on a last cohort of patients that
+nothing learnt from, and `benchmarks/quantise.py` compares the two there. With `--vary` normal
+uptake varies from place to place more than the simulator's, and every seventh scan has one view:
+for scans that no simulator made. `--settings compact` begins with nothing learnt. None of the
+patients is one of the protocol `ibrahim2023`. Stopped at any point, the same command goes on.
 """
 
 from __future__ import annotations
@@ -34,6 +39,7 @@ from bonescint.scan import Split
 from bonescint.simulate import CAMERAS
 from bonescint.train import Stage, TrainSettings, read_settings, train
 from bonescint.train.augment import (
+    SCAN_AUGMENTATIONS,
     Augmentation,
     Blur,
     Crop,
@@ -59,30 +65,15 @@ VARIED: tuple[Augmentation, ...] = (
 )
 
 
-def first_settings() -> TrainSettings:
-    """The recipe `compact` for a cohort so large that an epoch is a part of it."""
+def ship_settings(recipe: str, coarse: int, fine: int, steps: int, *, vary: bool) -> TrainSettings:
+    """A recipe for a cohort so large that an epoch is a part of it."""
+    wanted = {256: coarse, 512: fine}
     return replace(
-        read_settings("compact"),
-        scan_augmentations=VARIED,
-        stages=(Stage(epochs=6, rows=256), Stage(epochs=1, rows=512)),
-        steps_per_epoch=300,
-        # A longer average would still hold weights that read 256 rows when the training ends.
-        averaging_decay=0.98,
-        seed=LEARN_SEED,
-    )
-
-
-def second_settings(steps: int) -> TrainSettings:
-    """More scans at full size, at a third of the first training's rate."""
-    first = first_settings()
-    return replace(
-        first,
-        stages=(Stage(epochs=1, rows=512),),
+        read_settings(recipe),
+        scan_augmentations=VARIED if vary else SCAN_AUGMENTATIONS,
+        stages=tuple(Stage(epochs=epochs, rows=rows) for rows, epochs in wanted.items() if epochs),
         steps_per_epoch=steps,
-        backbone_learning_rate=3e-4,
-        head_learning_rate=3e-4,
-        finding_weight=0.5,
-        seed=LEARN_SEED + 10,
+        seed=LEARN_SEED,
     )
 
 
@@ -144,30 +135,25 @@ def main() -> None:
     """Simulate, train, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, default=Path("cohorts"))
-    parser.add_argument("--first", type=Path, default=None, help="model that learnt already")
+    parser.add_argument("--weights", type=Path, default=None, help="model folder, or ImageNet's")
+    parser.add_argument("--settings", default="bonescint", help="recipe: bonescint or compact")
     parser.add_argument("--count", type=int, default=6000, help="patients to learn from")
-    parser.add_argument("--test-count", type=int, default=600, help="patients to test on")
-    parser.add_argument("--steps", type=int, default=330, help="batches of the second training")
+    parser.add_argument("--test-count", type=int, default=1000, help="patients to test on")
+    parser.add_argument("--coarse", type=int, default=0, help="epochs at 256 rows")
+    parser.add_argument("--fine", type=int, default=6, help="epochs at 512 rows")
+    parser.add_argument("--steps", type=int, default=200, help="batches of an epoch")
+    parser.add_argument("--vary", action="store_true", help="vary normal uptake, drop more views")
     parser.add_argument("--out", default="shipped", help="the folders are OUT-fp32 and OUT-int8")
     options = parser.parse_args()
     manifest = cohort_to_learn_from(options.work, options.count)
-    scans = options.work / "scans"
-    first = (
-        options.first
-        or train(
-            manifest,
-            options.work / f"{options.out}-first",
-            settings=first_settings(),
-            cache=scans,
-        ).path
-    )
     folder = train(
         manifest,
         options.work / f"{options.out}-fp32",
-        settings=second_settings(options.steps),
-        weights=first,
-        cache=scans,
-        name="bonescint-compact",
+        settings=ship_settings(
+            options.settings, options.coarse, options.fine, options.steps, vary=options.vary
+        ),
+        weights=options.weights,
+        name="bonescint-compact" if options.settings == "compact" else "bonescint-cells",
         version="0.2",
     )
     int8 = options.work / f"{options.out}-int8"
