@@ -152,10 +152,14 @@ class Learner(lightning.LightningModule):
             self.averaged.update_parameters(self.network)
 
     def on_train_epoch_start(self) -> None:
-        """When a stage begins, measure what standardises the pooled features."""
+        """When a stage begins, begin a new average and measure what standardises features."""
         settings, epoch = self._settings, self.current_epoch
-        rows = settings.rows_of_epoch(epoch)
-        if not settings.standardised or (epoch and rows == settings.rows_of_epoch(epoch - 1)):
+        if epoch and settings.rows_of_epoch(epoch) == settings.rows_of_epoch(epoch - 1):
+            return
+        if self.averaged is not None:
+            # The old average reads the old rows, and would be remembered for hundreds of steps.
+            self.averaged.n_averaged.zero_()
+        if not settings.standardised:
             return
         with torch.no_grad():
             measured = [

@@ -89,7 +89,8 @@ class TrainSettings:
             whose truth names everything that stands out take part.
         transplant_share: of the positive draws that become a negative scan with one or a few of
             this scan's metastases (`transplant.py`); needs lesion masks.
-        averaging_decay: of the running average of the weights that is exported, or `None`.
+        averaging_decay: of the running average of the weights that is exported, or `None`; it
+            begins anew when the rows change.
         gradient_limit: largest norm of the gradient, or `None`.
         precision: arithmetic of the convolutions.
         scan_augmentations: random changes to scans, in order.

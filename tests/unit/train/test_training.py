@@ -6,6 +6,7 @@ import csv
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import lightning.pytorch as lightning
 import numpy as np
@@ -61,6 +62,38 @@ def test_the_same_seed_gives_the_same_weights(
         trained.append(state_of(network))
     assert same(trained[0], trained[1])
     assert not same(trained[0], trained[2])
+
+
+class _Remembers(Checkpoints):
+    """Keeps the weights after every step."""
+
+    seen: ClassVar[list[dict[str, torch.Tensor]]] = []
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, *rest: object) -> None:
+        super().on_train_batch_end(trainer, *rest)  # type: ignore[arg-type]
+        network = trainer.lightning_module.network
+        self.seen.append({name: value.clone() for name, value in network.named_parameters()})
+
+
+def test_the_running_average_begins_anew_with_other_rows(
+    tmp_path: Path,
+    source: ListedSource,
+    settings: TrainSettings,
+    weights: ConvolutionWeights,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Epochs have 3 steps: the average is of the last three alone, early ones weighing less."""
+    settings = replace(settings, stages=(Stage(epochs=1, rows=64), Stage(epochs=1, rows=128)))
+    monkeypatch.setattr(_Remembers, "seen", [])
+    monkeypatch.setattr(training_module, "Checkpoints", _Remembers)
+    run = started(RunFolder(tmp_path / "run"))
+    network = fit(source, source, settings=settings, weights=weights, run=run)
+    assert len(_Remembers.seen) == 6
+    first, second, third = _Remembers.seen[3:]
+    for name, value in network.named_parameters():
+        expected = first[name] * 2 / 11 + second[name] * 9 / 11
+        expected = expected * 3 / 12 + third[name] * 9 / 12
+        torch.testing.assert_close(value, expected, msg=name)
 
 
 class _StopsAt(Checkpoints):
