@@ -146,14 +146,15 @@ def main() -> None:
     parser.add_argument("--out", default="shipped", help="the folders are OUT-fp32 and OUT-int8")
     options = parser.parse_args()
     manifest = cohort_to_learn_from(options.work, options.count)
+    settings = ship_settings(
+        options.settings, options.coarse, options.fine, options.steps, vary=options.vary
+    )
     folder = train(
         manifest,
         options.work / f"{options.out}-fp32",
-        settings=ship_settings(
-            options.settings, options.coarse, options.fine, options.steps, vary=options.vary
-        ),
+        settings=settings,
         weights=options.weights,
-        name="bonescint-compact" if options.settings == "compact" else "bonescint-cells",
+        name=f"bonescint-{settings.network}",
         version="0.2",
     )
     int8 = options.work / f"{options.out}-int8"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from bonescint.cohort import Manifest
 from bonescint.dicom import read
@@ -69,23 +69,20 @@ def architecture_figures(cards: Mapping[str, ModelFolder]) -> Iterator[tuple[str
     parts: dict[str, list[tuple[str, str]]] = {}
     for name, folder in cards.items():
         settings = folder.card.training.settings
-        network = str(settings.get("network"))
-        layers = _LAYERS.get(network)
-        if layers is None or "shape" not in settings:
+        network = _NETWORKS.get(str(settings.get("network")))
+        if network is None or "shape" not in settings:
             continue
         rows, columns = folder.card.recipe.rows, 2 * folder.card.recipe.columns
-        compact = network == "compact-cells"
-        blocks = _halving if compact else _trunk
-        boxes = [("input", f"{rows} x {columns}\nx {1 if compact else 3}")]
-        boxes += blocks(settings["shape"], rows, columns)
-        boxes += layers(settings["shape"], rows, columns)
+        boxes = [("input", f"{rows} x {columns}\nx {network.channels}")]
+        boxes += network.blocks(settings["shape"], rows, columns)
+        boxes += network.head(settings["shape"], rows, columns)
         key = repr(boxes)
         drawn.setdefault(key, []).append(name)
         parts[key] = boxes
     for key, names in drawn.items():
         caption = (
-            f"Network of {', '.join(names)}. Each convolution is 3 x 3 (where the first block has "
-            "a stride, its own is 5 x 5), followed by ReLU; x: how often a block repeats it."
+            f"Network of {', '.join(names)}. Each convolution is 3 x 3 unless it says otherwise, "
+            "followed by ReLU; x: how often a block repeats it."
         )
         yield caption, _boxes_in_a_row(parts[key])
 
@@ -105,8 +102,8 @@ def _halving(shape: Mapping[str, Any], rows: int, columns: int) -> list[tuple[st
     found = []
     for block, channels in enumerate(shape["channels"], start=1):
         size = f"{rows >> block} x {columns >> block}\nx {channels}"
-        pairs = "\n2 residual\npairs" if block > 1 else ""
-        found.append((f"block {block}\nconv {channels},\nstride 2{pairs}", size))
+        more = "2 residual\npairs" if block > 1 else "5 x 5"
+        found.append((f"block {block}\nconv {channels},\nstride 2\n{more}", size))
     return found
 
 
@@ -138,10 +135,21 @@ def _cells(
     ]
 
 
-_LAYERS: Mapping[str, Callable[[Mapping[str, Any], int, int], list[tuple[str, str]]]] = {
-    "vgg16": _paper,
-    "vgg16-cells": _cells,
-    "compact-cells": partial(_cells, joined="blocks 3 to 5"),
+_Boxes = Callable[[Mapping[str, Any], int, int], list[tuple[str, str]]]
+
+
+class _Drawn(NamedTuple):
+    """How a network is drawn: channels of its input, its blocks, and what stands behind them."""
+
+    channels: int
+    blocks: _Boxes
+    head: _Boxes
+
+
+_NETWORKS = {
+    "vgg16": _Drawn(3, _trunk, _paper),
+    "vgg16-cells": _Drawn(3, _trunk, _cells),
+    "compact-cells": _Drawn(1, _halving, partial(_cells, joined="blocks 3 to 5")),
 }
 
 

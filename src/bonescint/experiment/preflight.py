@@ -30,6 +30,8 @@ def require_sound(study: Study) -> None:
     else:
         read_protocol(study.cohort.protocol)
     for plan in study.models.values():
+        if plan.weights is not None and not plan.weights.exists():
+            raise InputError(plan.weights, "no such file or folder", _MISSING)
         if plan.folder is not None:
             ModelFolder.load(plan.folder)
         else:
@@ -43,8 +45,6 @@ def require_sound(study: Study) -> None:
                 raise ParameterError("models", f"study {study.name}", problem, "several processes")
             settings = read_settings(plan.settings)
             if plan.weights is not None:
-                if not plan.weights.exists():
-                    raise InputError(plan.weights, "no such file or folder", _MISSING)
                 require_fit(settings, load_weights(plan.weights))
             elif not settings.network.begins_with_imagenet:
                 require_fit(settings, NOTHING_LEARNT)

@@ -125,15 +125,14 @@ class Vgg16Cells(JudgesCells, Vgg16Trunk):
             >>> torch.allclose(network(composite), network.folded()(composite), atol=1e-5)
             True
         """
-        twin = type(self)(shape=self.shape, input_scale=self.input_scale)
-        twin.load_state_dict(self.state_dict())
+        twin = self.copied()
         for name in ("fine", "coarse"):
             mean, deviation = getattr(twin, f"{name}_mean"), getattr(twin, f"{name}_deviation")
             twin._rescale(name, -mean, torch.ones_like(deviation), deviation)
             mean.zero_()
             deviation.fill_(1.0)
         twin._standardises = False
-        return twin.train(self.training)
+        return twin
 
 
 def _scaled(values: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:

@@ -165,12 +165,9 @@ class CompactCells(JudgesCells):
     def standardise(self, measured: Tensor, *, keeps_function: bool) -> None:
         """Nothing to do."""
 
-    @torch.no_grad()
     def folded(self) -> Self:
         """A copy: its layers are plain."""
-        twin = type(self)(shape=self.shape, input_scale=self.input_scale)
-        twin.load_state_dict(self.state_dict())
-        return twin.train(self.training)
+        return self.copied()
 
 
 def _begin(layer: nn.Conv2d) -> None:

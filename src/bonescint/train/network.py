@@ -113,6 +113,12 @@ class ScanNetwork(nn.Module, ABC):
     def folded(self) -> Self:
         """The same function in plain layers: what helped training is absorbed by them."""
 
+    def copied(self) -> Self:
+        """Another network of the same kind, sizes and weights."""
+        twin = type(self)(shape=self.shape, input_scale=self.input_scale)
+        twin.load_state_dict(self.state_dict())
+        return twin.train(self.training)
+
     def constants(self) -> dict[str, float]:
         """Learnt numbers of the head that belong to no layer."""
         return {}

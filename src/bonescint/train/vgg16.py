@@ -244,8 +244,7 @@ class Vgg16Classifier(Vgg16Trunk):
             >>> torch.allclose(network(composite), network.folded()(composite), atol=1e-6)
             True
         """
-        twin = type(self)(shape=self.shape, input_scale=self.input_scale)
-        twin.load_state_dict(self.state_dict())
+        twin = self.copied()
         weight = self.hidden.weight.double() / self.pooled_deviation.double()
         bias = self.hidden.bias.double() - weight @ self.pooled_mean.double()
         twin.hidden.weight.copy_(weight)
@@ -253,4 +252,4 @@ class Vgg16Classifier(Vgg16Trunk):
         twin.pooled_mean.zero_()
         twin.pooled_deviation.fill_(1.0)
         twin._standardises = False
-        return twin.train(self.training)
+        return twin

@@ -55,6 +55,12 @@ class _Collector(HTMLParser):
         assert self.open.pop() == tag
 
 
+def test_the_page_says_what_the_maps_are(tmp_path: Path) -> None:
+    page = tmp_path / "index.html"
+    write_results_page(page, replace(HEADING, evidence="probability of each cell"), [_row()])
+    assert "metastatic bone disease (probability of each cell)" in page.read_text("utf-8")
+
+
 def _parsed(path: Path) -> _Collector:
     collector = _Collector()
     collector.feed(path.read_text(encoding="utf-8"))

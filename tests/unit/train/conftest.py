@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
 
 from bonescint.cohort import write_manifest, write_truth
 from bonescint.dicom import write_nm
-from bonescint.prepare import recipe_named
+from bonescint.prepare import Recipe, prepare, recipe_named
 from bonescint.scan import Acquisition, Case, PixelUnit, Scan, Split, Truth, View
-from bonescint.train.network import InputScale, NetworkShape
+from bonescint.train.network import InputScale, NetworkShape, ScanNetwork
 from bonescint.train.sample import ListedSource, Sample
 from bonescint.train.settings import Stage, TrainSettings
 from bonescint.train.weights import NAMES, ConvolutionWeights
@@ -64,6 +65,28 @@ def a_sample(number: int, *, positive: bool) -> Sample:
 @pytest.fixture(scope="session")
 def source() -> ListedSource:
     return ListedSource(tuple(a_sample(n, positive=n % 3 == 0) for n in range(18)))
+
+
+@pytest.fixture
+def whether_and_where(source: ListedSource) -> Callable[[ScanNetwork, Recipe], tuple[float, float]]:
+    """The area under the ROC curve on the scans, and how often the map's peak is on the spot."""
+
+    def judged(network: ScanNetwork, recipe: Recipe) -> tuple[float, float]:
+        margins, hits = [], []
+        for sample in source.samples:
+            prepared = prepare(sample.scan, recipe)
+            with torch.no_grad():
+                logits, maps = network.forward_with_maps(
+                    torch.from_numpy(prepared.composite.copy())[None]
+                )
+            margins.append(float(logits[0, 1] - logits[0, 0]))
+            if sample.positive:  # the hottest cell of the composite is on the spot in either view
+                row, column = np.unravel_index(int(maps[0, 1].argmax()), (8, 8))
+                brightest = np.unravel_index(int(prepared.composite[0].argmax()), (64, 64))
+                hits.append(abs(row - brightest[0] / 8) < 2 or abs(column - brightest[1] / 8) < 2)
+        return float(roc_auc_score(source.positives, margins)), float(np.mean(hits))
+
+    return judged
 
 
 @pytest.fixture
