@@ -48,6 +48,7 @@ from bonescint.train.augment import (
     Thinning,
 )
 from bonescint.train.calibrate import Judged, figures
+from bonescint.train.dataset import resized
 from bonescint.train.picture import ArchivePicture
 from bonescint.train.quantise import quantise
 from bonescint.train.uptake import UptakeVariation
@@ -65,11 +66,15 @@ VARIED: tuple[Augmentation, ...] = (
 )
 
 
-def ship_settings(recipe: str, coarse: int, fine: int, steps: int, *, vary: bool) -> TrainSettings:
+def ship_settings(
+    name: str, coarse: int, fine: int, steps: int, *, rows: int = 512, vary: bool
+) -> TrainSettings:
     """A recipe for a cohort so large that an epoch is a part of it."""
-    wanted = {256: coarse, 512: fine}
+    wanted = {256: coarse, rows: fine}
+    settings = read_settings(name)
     return replace(
-        read_settings(recipe),
+        settings,
+        recipe=resized(settings.recipe, rows),
         scan_augmentations=VARIED if vary else SCAN_AUGMENTATIONS,
         stages=tuple(Stage(epochs=epochs, rows=rows) for rows, epochs in wanted.items() if epochs),
         steps_per_epoch=steps,
@@ -140,14 +145,20 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=6000, help="patients to learn from")
     parser.add_argument("--test-count", type=int, default=1000, help="patients to test on")
     parser.add_argument("--coarse", type=int, default=0, help="epochs at 256 rows")
-    parser.add_argument("--fine", type=int, default=6, help="epochs at 512 rows")
+    parser.add_argument("--fine", type=int, default=6, help="epochs at the model's own rows")
+    parser.add_argument("--rows", type=int, default=512, help="rows that the model reads")
     parser.add_argument("--steps", type=int, default=200, help="batches of an epoch")
     parser.add_argument("--vary", action="store_true", help="vary normal uptake, drop more views")
     parser.add_argument("--out", default="shipped", help="the folders are OUT-fp32 and OUT-int8")
     options = parser.parse_args()
     manifest = cohort_to_learn_from(options.work, options.count)
     settings = ship_settings(
-        options.settings, options.coarse, options.fine, options.steps, vary=options.vary
+        options.settings,
+        options.coarse,
+        options.fine,
+        options.steps,
+        rows=options.rows,
+        vary=options.vary,
     )
     folder = train(
         manifest,

@@ -1,6 +1,7 @@
 """Training: is data the brake, and does a killed run end as an undisturbed one?
 
     python benchmarks/training.py throughput cohorts/ab/manifest.csv --weights vgg16.safetensors
+    python benchmarks/training.py throughput cohorts/ab/manifest.csv --settings compact
     python benchmarks/training.py kills --weights vgg16.safetensors --work /tmp/kills
 
 `throughput` times steps of a recipe as they are trained, reading and augmenting included, and
@@ -38,7 +39,7 @@ from bonescint.train.cached import cached_scans
 from bonescint.train.dataset import Batch, training_loader
 from bonescint.train.run import RunFolder
 from bonescint.train.training import fit
-from bonescint.train.weights import load_weights
+from bonescint.train.weights import NOTHING_LEARNT, load_weights
 
 _WARM_UP = 5  # steps before the workers' queues are full and memory is laid out
 
@@ -76,7 +77,7 @@ def throughput(options: argparse.Namespace) -> None:
         steps_per_epoch=options.steps,
     )
     cohort = read_manifest(options.manifest)
-    weights = load_weights(options.weights)
+    weights = load_weights(options.weights) if options.weights else NOTHING_LEARNT
     seconds = {}
     with tempfile.TemporaryDirectory() as folder:
         sources = {
@@ -162,7 +163,7 @@ def command(options: argparse.Namespace, out: Path) -> list[str]:
     return [
         sys.executable, "-m", "bonescint", "train", str(options.work / "cohort" / "manifest.csv"),
         "--out", str(out), "--settings", str(options.work / "recipe.yaml"),
-        "--weights", str(options.weights),
+        *(["--weights", str(options.weights)] if options.weights else []),
     ]  # fmt: skip
 
 
@@ -174,7 +175,7 @@ def main() -> None:
         kind = kinds.add_parser(name)
         kind.set_defaults(function=function)
         kind.add_argument("--settings", default="bonescint", help="a recipe by name")
-        kind.add_argument("--weights", type=Path, required=True, help="ImageNet weights of VGG16")
+        kind.add_argument("--weights", type=Path, help="ImageNet's of VGG16; none for compact")
         if name == "throughput":
             kind.add_argument("manifest", type=Path)
             kind.add_argument("--rows", type=int, default=256)

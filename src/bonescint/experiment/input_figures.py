@@ -121,7 +121,12 @@ def _paper(shape: Mapping[str, Any], rows: int, columns: int) -> list[tuple[str,
 
 
 def _cells(
-    shape: Mapping[str, Any], rows: int, columns: int, *, joined: str = "blocks 4, 5"
+    shape: Mapping[str, Any],
+    rows: int,
+    columns: int,
+    *,
+    joined: str = "blocks 4, 5",
+    convolutions: int = 2,
 ) -> list[tuple[str, str]]:
     cells = f"{rows >> 3} x {columns >> 3}"
     return [
@@ -129,7 +134,7 @@ def _cells(
             f"{joined},\nother view,\nother side,\nplace, whole",
             f"{cells}\nx {shape['cells']}",
         ),
-        ("conv\nx 2", f"{cells}\nx {shape['cells']}"),
+        (f"conv\nx {convolutions}", f"{cells}\nx {shape['cells']}"),
         ("a logit\neach cell", cells),
         ("log-sum-\nexp", "2"),
     ]
@@ -149,7 +154,7 @@ class _Drawn(NamedTuple):
 _NETWORKS = {
     "vgg16": _Drawn(3, _trunk, _paper),
     "vgg16-cells": _Drawn(3, _trunk, _cells),
-    "compact-cells": _Drawn(1, _halving, partial(_cells, joined="blocks 3 to 5")),
+    "compact-cells": _Drawn(1, _halving, partial(_cells, joined="blocks 3-5", convolutions=3)),
 }
 
 

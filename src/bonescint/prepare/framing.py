@@ -139,7 +139,7 @@ def body_extent(image: NDArray[np.float32], threshold: float) -> Extent:
     if count == 0:
         return whole
     sizes = np.bincount(labels.ravel())[1:]
-    kept = np.isin(labels, 1 + np.flatnonzero(sizes >= 0.01 * sizes.sum()))
+    kept = np.concatenate([[False], sizes >= 0.01 * sizes.sum()])[labels]
     in_rows = np.flatnonzero(kept.any(axis=1))
     in_columns = np.flatnonzero(kept.any(axis=0))
     return Extent(
@@ -152,6 +152,9 @@ def body_extent(image: NDArray[np.float32], threshold: float) -> Extent:
 
 def _reduced(image: NDArray[np.float32], step: int) -> NDArray[np.float32]:
     """Means of blocks of step x step pixels; a remainder at the lower and right edge is cut."""
-    rows, columns = image.shape[0] // step, image.shape[1] // step
-    blocks = image[: rows * step, : columns * step].reshape(rows, step, columns, step)
-    return np.asarray(blocks.mean(axis=(1, 3)), dtype=np.float32)
+    rows, columns = image.shape[0] // step * step, image.shape[1] // step * step
+    total = np.zeros((rows // step, columns // step), dtype=np.float32)
+    for row in range(step):  # much faster than a mean over two axes of blocks
+        for column in range(step):
+            total += image[row:rows:step, column:columns:step]
+    return total / np.float32(step**2)

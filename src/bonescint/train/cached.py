@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
 
 from bonescint.cohort import (
     Manifest,
@@ -39,7 +40,7 @@ from bonescint.scan import (
 from bonescint.train.findings import finding_map
 from bonescint.train.sample import Sample
 
-_FORMAT = 2
+_FORMAT = 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,7 +73,7 @@ class CachedScans:
         file = self.files[index]
         try:
             return _read_cached(file)
-        except (OSError, KeyError, ValueError, BadZipFile) as error:
+        except (OSError, KeyError, ValueError, SafetensorError) as error:
             raise InputError(
                 file, f"cached scan not readable ({type(error).__name__})", "Delete this folder"
             ) from error
@@ -142,7 +143,7 @@ def _order(manifest: Manifest, case: Case, cache: Path) -> _Order:
         file=file,
         folder=manifest.folder,
         case=case,
-        target=cache / f"{name}.npz",
+        target=cache / f"{name}.safetensors",
     )
 
 
@@ -182,11 +183,9 @@ def _decode(order: _Order) -> None:
                 )
             arrays[f"mask_{view.value}"] = np.packbits(mask, axis=1)
         arrays |= _findings(order, truth, scan)
-    arrays["header"] = np.array(json.dumps(header))
     # Processes that train together may all decode here, on machines that number theirs alike.
     beside = order.target.with_name(f"{order.target.name}.{uuid4().hex}.part")
-    with beside.open("wb") as stream:
-        np.savez(stream, **arrays)  # type: ignore[arg-type]
+    beside.write_bytes(save(arrays, metadata={"header": json.dumps(header)}))
     beside.replace(order.target)
 
 
@@ -215,17 +214,15 @@ def _compact(image: NDArray[np.float32]) -> NDArray[Any]:
 
 
 def _read_cached(file: Path) -> Sample:
-    with np.load(file, allow_pickle=False) as archive:
-        header = json.loads(str(archive["header"]))
-        images = {view: archive[view.value] for view in View if view.value in archive}
-        packed = {
-            view: archive[f"mask_{view.value}"] for view in View if f"mask_{view.value}" in archive
-        }
-        findings = {
-            view: archive[f"findings_{view.value}"]
-            for view in View
-            if f"findings_{view.value}" in archive
-        }
+    with safe_open(file, framework="np") as archive:
+        header = json.loads(archive.metadata()["header"])
+        arrays = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
+
+    def by_view(prefix: str) -> dict[View, NDArray[Any]]:
+        names = {view: f"{prefix}{view.value}" for view in View}
+        return {view: arrays[name] for view, name in names.items() if name in arrays}
+
+    images, packed, findings = by_view(""), by_view("mask_"), by_view("findings_")
     spacing = header["pixel_spacing_mm"]
     scan = Scan(
         anterior=images.get(View.ANTERIOR),
@@ -236,7 +233,7 @@ def _read_cached(file: Path) -> Sample:
         acquisition=Acquisition(modality=header["modality"]),
     )
     masks = {
-        view: np.unpackbits(bits, axis=1, count=scan.shape[1]).astype(bool)
+        view: np.unpackbits(bits, axis=1, count=scan.shape[1]).view(bool)
         for view, bits in packed.items()
     }
     return Sample(

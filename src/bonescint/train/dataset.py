@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -187,7 +188,7 @@ class TrainingScans(Dataset[Batch]):
             targets[1:] = findings
         composite, targets = settings.composite_change(prepared.composite, targets, rng)
         return Batch(
-            composites=torch.tensor(composite)[None],  # a copy: an unchanged one is read-only
+            composites=torch.from_numpy(composite.copy())[None],  # an unchanged one is read-only
             labels=torch.tensor([int(sample.positive)]),
             cells=torch.from_numpy(targets[:1].astype(np.float32)),
             known=torch.tensor([float(known)]),
@@ -275,7 +276,13 @@ def training_loader(
         num_workers=workers,
         persistent_workers=persistent and workers > 0,
         prefetch_factor=4 if workers else None,
+        worker_init_fn=_yield_to_training,
     )
+
+
+def _yield_to_training(worker: int) -> None:  # noqa: ARG001
+    """Let the process that trains go first: a thread of its that waits makes the others wait."""
+    os.nice(10)
 
 
 def plain_loader(

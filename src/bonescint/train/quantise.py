@@ -142,7 +142,7 @@ def quantised_onnx(
         The same graph with quantised weights stored as int8, other large ones as float16.
 
     Raises:
-        ParameterError: no composite.
+        ParameterError: no composite, or a network that this release does not know.
         MissingExtraError: NNCF is missing.
     """
     if not composites:

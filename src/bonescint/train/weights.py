@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from bonescint.model import ModelFolder
 from bonescint.prepare import Recipe
-from bonescint.scan import InputError
+from bonescint.scan import InputError, ParameterError
 from bonescint.train.compact import BLOCK_CONVOLUTIONS
 from bonescint.train.export import CONSTANTS, INPUT_SCALE, NETWORK
 from bonescint.train.extras import load
@@ -85,10 +85,13 @@ def network_of(model: onnx.ModelProto) -> NetworkKind:
     """Which network a graph is, as `to_onnx` noted.
 
     Raises:
-        ValueError: one that this release does not know.
+        ParameterError: one that this release does not know.
     """
     properties = {item.key: item.value for item in model.metadata_props}
-    return NetworkKind(properties.get(NETWORK, NetworkKind.VGG16))
+    name = properties.get(NETWORK, NetworkKind.VGG16.value)
+    if name not in set(NetworkKind):
+        raise ParameterError("model", "network_of", f"one of {', '.join(NetworkKind)}", name)
+    return NetworkKind(name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

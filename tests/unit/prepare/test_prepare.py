@@ -21,7 +21,7 @@ from bonescint.prepare import (
     recipe_named,
     resampled,
 )
-from bonescint.prepare.framing import body_extent
+from bonescint.prepare.framing import _reduced, body_extent
 from bonescint.scan import Acquisition, ParameterError, PixelUnit, Scan, UnitError, View
 
 
@@ -171,6 +171,15 @@ def test_composites_lie_in_the_unit_interval() -> None:
         composite = prepare(scan_of(body(), body(seed=2)), recipe).composite
         assert composite.min() >= 0
         assert composite.max() <= 1
+
+
+def test_a_reduced_image_holds_the_means_of_its_blocks() -> None:
+    image = np.random.default_rng(1).poisson(9, (41, 26)).astype(np.float32)
+    expected = [
+        [np.mean(image[row : row + 4, column : column + 4]) for column in range(0, 24, 4)]
+        for row in range(0, 40, 4)
+    ]
+    np.testing.assert_array_equal(_reduced(image, 4), np.array(expected, dtype=np.float32))
 
 
 def test_body_extent_of_nothing_is_everything() -> None:

@@ -18,7 +18,7 @@ from bonescint.scan import Case, ParameterError, Split
 from bonescint.train import quantise as quantise_module
 from bonescint.train.cells import Vgg16Cells
 from bonescint.train.compare import compared, correlation
-from bonescint.train.export import to_onnx
+from bonescint.train.export import NETWORK, to_onnx
 from bonescint.train.network import InputScale, NetworkShape
 from bonescint.train.quantise import chosen_cases, quantise, quantised_onnx
 from bonescint.train.sample import ListedSource
@@ -110,6 +110,17 @@ def test_no_sum_overflows_on_processors_without_vnni(
         for composite in composites:
             expected = in_float.run(None, {"scan": composite[None]})[1][0, 1]
             assert correlation(engine.run(composite).maps[1], expected) > 0.99
+
+
+def test_a_network_of_another_release_is_refused(
+    parent_model: onnx.ModelProto, composites: list[NDArray[np.float32]]
+) -> None:
+    later = onnx.ModelProto()
+    later.CopyFrom(parent_model)
+    noted = {item.key: item for item in later.metadata_props}
+    noted[NETWORK].value = "of-later"
+    with pytest.raises(ParameterError, match=r"vgg16-cells.*of-later"):
+        quantised_onnx(later, composites)
 
 
 def test_large_weights_in_float_are_stored_in_half_and_learn_on(
