@@ -157,4 +157,5 @@ def _reduced(image: NDArray[np.float32], step: int) -> NDArray[np.float32]:
     for row in range(step):  # much faster than a mean over two axes of blocks
         for column in range(step):
             total += image[row:rows:step, column:columns:step]
-    return total / np.float32(step**2)
+    total /= step**2
+    return total
