@@ -70,13 +70,13 @@ def ship_settings(
     name: str, coarse: int, fine: int, steps: int, *, rows: int = 512, vary: bool
 ) -> TrainSettings:
     """A recipe for a cohort so large that an epoch is a part of it."""
-    wanted = {256: coarse, rows: fine}
+    wanted = ((256, coarse), (rows, fine))
     settings = read_settings(name)
     return replace(
         settings,
         recipe=resized(settings.recipe, rows),
         scan_augmentations=VARIED if vary else SCAN_AUGMENTATIONS,
-        stages=tuple(Stage(epochs=epochs, rows=rows) for rows, epochs in wanted.items() if epochs),
+        stages=tuple(Stage(epochs=epochs, rows=rows) for rows, epochs in wanted if epochs),
         steps_per_epoch=steps,
         seed=LEARN_SEED,
     )
@@ -151,7 +151,8 @@ def main() -> None:
     parser.add_argument("--vary", action="store_true", help="vary normal uptake, drop more views")
     parser.add_argument("--out", default="shipped", help="the folders are OUT-fp32 and OUT-int8")
     options = parser.parse_args()
-    manifest = cohort_to_learn_from(options.work, options.count)
+    if options.coarse and options.rows <= 256:
+        parser.error("--coarse is for a model of more than 256 rows: its epochs are --fine.")
     settings = ship_settings(
         options.settings,
         options.coarse,
@@ -160,6 +161,7 @@ def main() -> None:
         rows=options.rows,
         vary=options.vary,
     )
+    manifest = cohort_to_learn_from(options.work, options.count)
     folder = train(
         manifest,
         options.work / f"{options.out}-fp32",

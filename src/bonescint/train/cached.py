@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ from bonescint.scan import (
 from bonescint.train.findings import finding_map
 from bonescint.train.sample import Sample
 
-_FORMAT = 3
+_FORMAT = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,7 +74,7 @@ class CachedScans:
         file = self.files[index]
         try:
             return _read_cached(file)
-        except (OSError, KeyError, ValueError, SafetensorError) as error:
+        except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
             raise InputError(
                 file, f"cached scan not readable ({type(error).__name__})", "Delete this folder"
             ) from error
@@ -154,7 +155,7 @@ def _status(path: Path) -> tuple[str, int, int]:
 
 def _decode(order: _Order) -> None:
     scan = read(order.file)
-    header = {
+    header: dict[str, Any] = {
         "scan_id": order.case.scan_id,
         "unit": scan.unit.value,
         "pixel_spacing_mm": scan.pixel_spacing_mm,
@@ -185,8 +186,19 @@ def _decode(order: _Order) -> None:
         arrays |= _findings(order, truth, scan)
     # Processes that train together may all decode here, on machines that number theirs alike.
     beside = order.target.with_name(f"{order.target.name}.{uuid4().hex}.part")
-    beside.write_bytes(save(arrays, metadata={"header": json.dumps(header)}))
+    # It writes memory as it lies, whatever the order of the axes.
+    plain = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    header["checksum"] = _checksum(plain)
+    beside.write_bytes(save(plain, metadata={"header": json.dumps(header)}))
     beside.replace(order.target)
+
+
+def _checksum(arrays: Mapping[str, NDArray[Any]]) -> int:
+    """CRC-32 of all arrays, in the order of their names."""
+    found = 0
+    for name in sorted(arrays):
+        found = zlib.crc32(arrays[name].tobytes(), found)
+    return found
 
 
 def _findings(order: _Order, truth: Truth, scan: Scan) -> dict[str, NDArray[Any]]:
@@ -217,6 +229,8 @@ def _read_cached(file: Path) -> Sample:
     with safe_open(file, framework="np") as archive:
         header = json.loads(archive.metadata()["header"])
         arrays = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
+    if _checksum(arrays) != header["checksum"]:
+        raise ValueError("Not the arrays that were written.")
 
     def by_view(prefix: str) -> dict[View, NDArray[Any]]:
         names = {view: f"{prefix}{view.value}" for view in View}

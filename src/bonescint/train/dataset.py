@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -282,7 +283,9 @@ def training_loader(
 
 def _yield_to_training(worker: int) -> None:  # noqa: ARG001
     """Let the process that trains go first: a thread of its that waits makes the others wait."""
-    os.nice(10)
+    if hasattr(os, "nice"):  # not on Windows
+        with suppress(OSError):
+            os.nice(10)
 
 
 def plain_loader(

@@ -147,10 +147,11 @@ def quantised_onnx(
     """
     if not composites:
         raise ParameterError("composites", "quantised_onnx", "at least one", "none")
+    in_blocks = len(block_names(network_of(model)))
     with _quiet_nncf() as nncf:
         convolutions = [node.name for node in model.graph.node if node.op_type == "Conv"]
         # The first one, and those of a head, which judges from what is left of the signal.
-        in_float = {convolutions[0], *convolutions[len(block_names(network_of(model))) :]}
+        in_float = {*convolutions[:1], *convolutions[in_blocks:]}
         kept = {
             node.name
             for node in model.graph.node
