@@ -1,4 +1,9 @@
-"""Build the model that travels with the package, from nothing but the simulator and ImageNet.
+"""Build the model that travels with the package, from nothing but the simulator.
+
+    python benchmarks/build_shipped_model.py --settings compact --coarse 8 --fine 4 --rows 384 \
+        --steps 500 --vary --test-count 600
+
+or one that begins with ImageNet's weights:
 
     bonescint experiment run ibrahim2023 --out cohorts/runs/ibrahim2023 --weights vgg16.h5
     python benchmarks/build_shipped_model.py --work cohorts --out learnt \
@@ -6,13 +11,13 @@
     python benchmarks/build_shipped_model.py --work cohorts --out shipped --vary --fine 3 \
         --weights cohorts/learnt-fp32
 
-Begins with the study's best model (or with ImageNet's weights: then give `--coarse 8`), simulates
-further patients on every camera, goes on learning from them with the recipe `bonescint`, and
-writes float and int8 model folders; the int8 one is measured on a last cohort of patients that
-nothing learnt from, and `benchmarks/quantise.py` compares the two there. With `--vary` normal
-uptake varies from place to place more than the simulator's, and every seventh scan has one view:
-for scans that no simulator made. `--settings compact` begins with nothing learnt. None of the
-patients is one of the protocol `ibrahim2023`. Stopped at any point, the same command goes on.
+The first begins with nothing learnt; the others with the study's best model (or with ImageNet's
+weights: then give `--coarse 8`) and go on with the recipe `bonescint`. Simulates patients on every
+camera, learns from them, and writes float and int8 model folders; the int8 one is measured on a
+last cohort of patients that nothing learnt from, and `benchmarks/quantise.py` compares the two
+there. With `--vary` normal uptake varies from place to place more than the simulator's, and every
+seventh scan has one view: for scans that no simulator made. None of the patients is one of the
+protocol `ibrahim2023`. Stopped at any point, the same command goes on.
 """
 
 from __future__ import annotations

@@ -186,7 +186,7 @@ def _decode(order: _Order) -> None:
         arrays |= _findings(order, truth, scan)
     # Processes that train together may all decode here, on machines that number theirs alike.
     beside = order.target.with_name(f"{order.target.name}.{uuid4().hex}.part")
-    # It writes memory as it lies, whatever the order of the axes.
+    # safetensors writes memory as it lies, whatever the order of the axes.
     plain = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     header["checksum"] = _checksum(plain)
     beside.write_bytes(save(plain, metadata={"header": json.dumps(header)}))
@@ -194,10 +194,10 @@ def _decode(order: _Order) -> None:
 
 
 def _checksum(arrays: Mapping[str, NDArray[Any]]) -> int:
-    """CRC-32 of all arrays, in the order of their names."""
+    """CRC-32 of all arrays (C-contiguous), in the order of their names."""
     found = 0
     for name in sorted(arrays):
-        found = zlib.crc32(arrays[name].tobytes(), found)
+        found = zlib.crc32(arrays[name].data, found)
     return found
 
 

@@ -13,22 +13,13 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from safetensors.numpy import save
 
-from bonescint.cohort import (
-    Manifest,
-    read_manifest,
-    read_truth,
-    write_mask,
-    write_truth,
-)
 from bonescint.model import Classifier, Engine, ModelFolder, write_model_folder
 from bonescint.prepare import prepare, recipe_named
-from bonescint.scan import InputError, OutputError, ParameterError, Split
+from bonescint.scan import InputError, OutputError, ParameterError
 from bonescint.train import learner as learner_module
 from bonescint.train import read_settings, settings_for_model
 from bonescint.train import training as training_module
-from bonescint.train.cached import cached_scans
 from bonescint.train.network import InputScale
 from bonescint.train.quantise import quantised_onnx
 from bonescint.train.run import Checkpoints, RunFolder
@@ -366,49 +357,3 @@ def test_a_label_that_the_truth_contradicts_is_refused(
     rewritten(cohort, _column(4, "1", only=1))
     with pytest.raises(InputError, match=r"s1\.npz.*the manifest says otherwise"):
         train(cohort, tmp_path / "out", settings=settings, weights=Path("w"), progress=False)
-
-
-def test_masks_of_any_order_of_axes_are_kept_as_they_are(tmp_path: Path, cohort: Path) -> None:
-    """A NIfTI file of tall rows, or a truth written that way, is not C-contiguous."""
-    manifest = read_manifest(cohort)
-    positive = next(case for case in manifest.cases if case.positive)
-    truth = read_truth(manifest.folder / positive.truth)
-    turned = {view: np.asfortranarray(mask) for view, mask in truth.masks.items()}
-    write_truth(replace(truth, masks=turned), manifest.folder / "turned.npz")
-    one = Manifest(cases=(replace(positive, truth="turned.npz"),), folder=manifest.folder)
-    sample = cached_scans(one, positive.split, tmp_path / "cache").sample(0)
-    assert sample.masks is not None
-    for view, mask in truth.masks.items():
-        assert np.array_equal(sample.masks[view], mask)
-
-
-def test_a_damaged_cached_scan_is_named(tmp_path: Path, cohort: Path) -> None:
-    """One bit of its pixels is enough; so is a file of another kind."""
-    scans = cached_scans(read_manifest(cohort), Split.TRAIN, tmp_path / "cache")
-    file = scans.files[0]
-    whole = file.read_bytes()
-    flipped = bytearray(whole)
-    flipped[-1000] ^= 4
-    for damaged in (bytes(flipped), whole[:-7], save({"a": np.zeros(1)})):
-        file.write_bytes(damaged)
-        with pytest.raises(InputError, match="cached scan not readable"):
-            scans.sample(0)
-    file.write_bytes(whole)
-    scans.sample(0)
-
-
-def test_a_physicians_masks_are_learnt_from(tmp_path: Path, cohort: Path) -> None:
-    """PNG masks in place of a simulator's truth give the same lesions."""
-    manifest = read_manifest(cohort)
-    positive = next(case for case in manifest.cases if case.positive)
-    truth = read_truth(manifest.folder / positive.truth)
-    for view, mask in truth.masks.items():
-        write_mask(mask, manifest.folder / f"{view.value}.png")
-    by_hand = replace(
-        positive, truth="", mask_anterior="anterior.png", mask_posterior="posterior.png"
-    )
-    one = Manifest(cases=(by_hand,), folder=manifest.folder)
-    sample = cached_scans(one, by_hand.split, tmp_path / "cache").sample(0)
-    assert sample.masks is not None
-    for view, mask in truth.masks.items():
-        assert np.array_equal(sample.masks[view], mask)

@@ -79,7 +79,7 @@ def test_maps_of_the_onnx_graph_agree_with_captum(
 
 
 def test_full_size_maps_agree_with_captum() -> None:
-    """VGG16 at 512 x 512, as it is shipped."""
+    """VGG16 at 512 x 512, as the paper has it."""
     network = a_network(VGG16, 0, InputScale.KERAS_BGR)
     composite = torch.rand(1, 1, 512, 512, generator=torch.Generator().manual_seed(2)) ** 3
     session = a_session(to_onnx(network, rows=512).SerializeToString())

@@ -1,0 +1,62 @@
+"""Scans decoded once come back as they were, or are refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save
+
+from bonescint.cohort import Manifest, read_manifest, read_truth, write_mask, write_truth
+from bonescint.scan import Case, InputError, Split, Truth
+from bonescint.train.cached import cached_scans
+
+
+def _positive(cohort: Path) -> tuple[Manifest, Case, Truth]:
+    manifest = read_manifest(cohort)
+    positive = next(case for case in manifest.cases if case.positive)
+    return manifest, positive, read_truth(manifest.folder / positive.truth)
+
+
+def test_masks_of_any_order_of_axes_are_kept_as_they_are(tmp_path: Path, cohort: Path) -> None:
+    """A NIfTI file of tall rows, or a truth written that way, is not C-contiguous."""
+    manifest, positive, truth = _positive(cohort)
+    turned = {view: np.asfortranarray(mask) for view, mask in truth.masks.items()}
+    write_truth(replace(truth, masks=turned), manifest.folder / "turned.npz")
+    one = Manifest(cases=(replace(positive, truth="turned.npz"),), folder=manifest.folder)
+    sample = cached_scans(one, positive.split, tmp_path / "cache").sample(0)
+    assert sample.masks is not None
+    for view, mask in truth.masks.items():
+        assert np.array_equal(sample.masks[view], mask)
+
+
+def test_a_damaged_cached_scan_is_named(tmp_path: Path, cohort: Path) -> None:
+    """One bit of its pixels is enough; so is a file of another kind."""
+    scans = cached_scans(read_manifest(cohort), Split.TRAIN, tmp_path / "cache")
+    file = scans.files[0]
+    whole = file.read_bytes()
+    flipped = bytearray(whole)
+    flipped[-1000] ^= 4
+    for damaged in (bytes(flipped), whole[:-7], save({"a": np.zeros(1)})):
+        file.write_bytes(damaged)
+        with pytest.raises(InputError, match="cached scan not readable"):
+            scans.sample(0)
+    file.write_bytes(whole)
+    scans.sample(0)
+
+
+def test_a_physicians_masks_are_learnt_from(tmp_path: Path, cohort: Path) -> None:
+    """PNG masks in place of a simulator's truth give the same lesions."""
+    manifest, positive, truth = _positive(cohort)
+    for view, mask in truth.masks.items():
+        write_mask(mask, manifest.folder / f"{view.value}.png")
+    by_hand = replace(
+        positive, truth="", mask_anterior="anterior.png", mask_posterior="posterior.png"
+    )
+    one = Manifest(cases=(by_hand,), folder=manifest.folder)
+    sample = cached_scans(one, by_hand.split, tmp_path / "cache").sample(0)
+    assert sample.masks is not None
+    for view, mask in truth.masks.items():
+        assert np.array_equal(sample.masks[view], mask)
