@@ -126,7 +126,7 @@ def body_extent(image: NDArray[np.float32], threshold: float) -> Extent:
     """
     rows, columns = image.shape
     whole = Extent(0.0, 0.0, float(rows), float(columns))
-    step = max(1, rows // _ENOUGH_ROWS)
+    step = max(1, min(rows // _ENOUGH_ROWS, columns))
     smooth = ndimage.gaussian_filter(_reduced(image, step), max(1.0, rows / step / _ENOUGH_ROWS))
     background = float(np.percentile(smooth, 5))
     # The root keeps a hot spot from setting the mean.

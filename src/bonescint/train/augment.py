@@ -49,11 +49,22 @@ class Thinning:
         if sample.scan.unit is not PixelUnit.COUNTS or rng.random() >= self.probability:
             return sample
         share = float(np.exp(rng.uniform(np.log(self.kept[0]), np.log(self.kept[1]))))
-        images = {
-            view: rng.binomial(np.rint(image).astype(np.int64), share).astype(np.float32)
-            for view, image in sample.scan.images()
-        }
+        images = {view: _kept(image, share, rng) for view, image in sample.scan.images()}
         return sample.changed(images, step="thinned")
+
+
+def _kept(
+    image: NDArray[np.float32], share: float, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """The photons of each pixel that are kept; an empty pixel draws nothing."""
+    counts = np.rint(image).astype(np.int64).ravel()
+    some = np.flatnonzero(counts != 0)
+    # numpy prepares each number of counts anew unless the last one was the same; where 16 bits do
+    # not hold a number the order is worse and the draw as good.
+    some = some[np.argsort(counts[some].astype(np.uint16), kind="stable")]
+    kept = np.zeros(counts.size, dtype=np.float32)
+    kept[some] = rng.binomial(counts[some], share)
+    return kept.reshape(image.shape)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -189,8 +189,11 @@ def _decode(order: _Order) -> None:
     # safetensors writes memory as it lies, whatever the order of the axes.
     plain = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     header["checksum"] = _checksum(plain)
-    beside.write_bytes(save(plain, metadata={"header": json.dumps(header)}))
-    beside.replace(order.target)
+    try:
+        beside.write_bytes(save(plain, metadata={"header": json.dumps(header)}))
+        beside.replace(order.target)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def _checksum(arrays: Mapping[str, NDArray[Any]]) -> int:

@@ -72,6 +72,22 @@ def test_thinning_keeps_poisson_statistics(source: ListedSource) -> None:
     assert inside.var() == pytest.approx(inside.mean(), rel=0.15)
 
 
+def test_thinning_draws_each_pixel_from_its_own_counts(source: ListedSource) -> None:
+    share = 0.3
+    numbers = np.array([0, 1, 7, 40, 500, 65_600, 70_000], dtype=np.float32)
+    counts = np.random.default_rng(2).choice(numbers, size=(256, 128))
+    scan = source.sample(0).scan.with_views(anterior=counts, posterior=None, step="chosen")
+    change = Thinning(probability=1, kept=(share, share))
+    thinned = change(Sample(scan=scan, positive=False), np.random.default_rng(3)).scan.anterior
+    assert thinned is not None
+    for number in numbers:
+        kept = thinned[counts == number].astype(np.float64)
+        variance = number * share * (1 - share)
+        assert abs(kept.mean() - share * number) <= 5 * np.sqrt(variance / kept.size)
+        assert kept.var() == pytest.approx(variance, rel=0.15)
+        assert kept.max(initial=0) <= number
+
+
 def test_thinning_leaves_pictures_alone(source: ListedSource) -> None:
     picture = ArchivePicture(probability=1)(source.sample(0), np.random.default_rng(1))
     assert Thinning(probability=1)(picture, np.random.default_rng(1)) is picture

@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import save
 
 from bonescint.cohort import Manifest, read_manifest, read_truth, write_mask, write_truth
-from bonescint.scan import Case, InputError, Split, Truth
+from bonescint.scan import Case, InputError, OutputError, Split, Truth
 from bonescint.train.cached import cached_scans
 
 
@@ -45,6 +45,17 @@ def test_a_damaged_cached_scan_is_named(tmp_path: Path, cohort: Path) -> None:
             scans.sample(0)
     file.write_bytes(whole)
     scans.sample(0)
+
+
+def test_what_cannot_be_written_leaves_nothing_half_done(tmp_path: Path, cohort: Path) -> None:
+    manifest = read_manifest(cohort)
+    cache = tmp_path / "cache"
+    taken = cached_scans(manifest, Split.TRAIN, cache).files[0]
+    taken.unlink()
+    taken.mkdir()
+    with pytest.raises(OutputError, match="cannot be written"):
+        cached_scans(manifest, Split.TRAIN, cache)
+    assert not list(cache.glob("*.part"))
 
 
 def test_a_physicians_masks_are_learnt_from(tmp_path: Path, cohort: Path) -> None:
