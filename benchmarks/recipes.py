@@ -1,19 +1,24 @@
 """Training recipes side by side at half resolution: several seeds on one cohort.
 
-    python benchmarks/recipes.py cohorts/ab/manifest.csv --test cohorts/de/manifest.csv \
-        --settings ibrahim2023-converging --settings bonescint --seeds 1 2 3 \
-        --work cohorts/recipes --weights vgg16.safetensors
+    python benchmarks/recipes.py --settings ibrahim2023-converging --settings bonescint \
+        --seeds 1 2 3 --work cohorts --weights vgg16.safetensors
+    python benchmarks/recipes.py --learn ours.csv --test theirs.csv --settings compact --work runs
 
-Every recipe is trained with all its epochs at half its own resolution, and judged on the test
-cohorts: area under the ROC curve and the pointing game (share of the positive scans whose
-map's highest value lies on a metastasis, in either view), exact and within 25 mm. A row is added
-to `recipes.csv` for each; what is there already is not done again. A test cohort with scans of
-centre C adds to `benchmarks/external-uses.csv`. At the end: mean and range over the seeds.
+Learns from centres A and B of the protocol `ibrahim2023` and judges on D and E of `development`,
+both simulated into the working folder, unless other cohorts are given. Every recipe is trained with
+all its epochs at half its own resolution, and judged by the area under the ROC curve and the
+pointing game (share of the positive scans whose map's highest value lies on a metastasis, in either
+view), exact and within 25 mm. A row is added to `benchmarks/recipes.csv` for each, with hashes of
+settings and cohorts; what is there already is not done again, so several machines may share the
+work. A test cohort with scans of centre C adds to `benchmarks/external-uses.csv`. At the end: mean
+and range over the seeds.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,7 +28,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
-from bonescint.cohort import Manifest, read_manifest, read_truth
+from bonescint.cohort import Manifest, read_manifest, read_protocol, read_truth, simulate_cohort
 from bonescint.dicom import read
 from bonescint.evaluate.localisation import ViewEvidence, localise
 from bonescint.experiment.external_uses import ExternalUse, note_external_use
@@ -80,51 +85,104 @@ def judged(folder: ModelFolder, cohort: Manifest) -> tuple[float, float, float]:
     return float(roc_auc_score(labels, probabilities)), float(exact), float(near)
 
 
+def simulated(protocol: str, centres: str, folder: Path) -> Path:
+    """Simulate some centres of a protocol, with its own seed; the manifest."""
+    whole = read_protocol(protocol)
+    part = replace(whole, centres={name: whole.centres[name] for name in centres}, frozen=None)
+    simulate_cohort(folder, part, seed=1)
+    return folder / "manifest.csv"
+
+
+def centres_of(cohort: Manifest) -> str:
+    """The centres that a cohort has scans of, with blanks between."""
+    return " ".join(sorted({case.centre for case in cohort.cases}))
+
+
+def work_of(recipe: str, settings: TrainSettings, learn: Path, test: Path) -> dict[str, str]:
+    """What is to be done, in the columns of the table that tell it from other work."""
+    said = json.dumps(settings.to_json(), sort_keys=True)
+    return {
+        "recipe": recipe,
+        "rows": str(settings.recipe.rows),
+        "seed": str(settings.seed),
+        "epochs": str(settings.epochs),
+        "settings_sha256": hashlib.sha256(said.encode()).hexdigest()[:12],
+        "learnt_from": centres_of(read_manifest(learn)),
+        "learnt_sha256": fingerprint(learn)[:12],
+        "judged_on": centres_of(read_manifest(test)),
+        "judged_sha256": fingerprint(test)[:12],
+    }
+
+
+def rows_of(table: Path) -> pd.DataFrame:
+    """The table, every column as text; empty where there is none yet."""
+    return pd.read_csv(table, dtype=str) if table.is_file() else pd.DataFrame()
+
+
+def is_done(table: Path, work: dict[str, str]) -> bool:
+    """Whether the table has a row for it."""
+    found = rows_of(table)
+    if found.empty:
+        return False
+    return bool((found[list(work)] == pd.Series(work)).all(axis=1).any())
+
+
 def summarised(table: Path) -> str:
     """Mean and range over the seeds of each recipe, resolution and cohort; one line each."""
-    found = pd.read_csv(table)
+    found = rows_of(table)
     lines = []
-    for (recipe, rows, test), group in found.groupby(["recipe", "rows", "test"], sort=False):
+    same = ["recipe", "rows", "epochs", "learnt_from", "judged_on"]
+    for (recipe, rows, epochs, learnt_from, judged_on), group in found.groupby(same, sort=False):
         figures = ", ".join(
-            f"{words} {group[name].mean():.3f} ({group[name].min():.3f} to {group[name].max():.3f})"
+            f"{words} {_mean_and_range(group[name].astype(float))}"
             for words, name in (
                 ("AUC", "roc_auc"),
                 ("pointing", "pointing"),
                 ("within 25 mm", "pointing_near"),
             )
         )
-        lines.append(f"{recipe}, {rows} rows, {len(group)} seeds, {test}: {figures}")
+        lines.append(
+            f"{recipe}, {rows} rows, {epochs} epochs on {learnt_from}, {len(group)} seeds, "
+            f"judged on {judged_on}: {figures}"
+        )
     return "\n".join(lines)
+
+
+def _mean_and_range(values: pd.Series[float]) -> str:
+    return f"{values.mean():.3f} ({values.min():.3f} to {values.max():.3f})"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train, judge, write."""
     parser = argparse.ArgumentParser(description="Training recipes at half resolution.")
-    parser.add_argument("manifest", type=Path)
-    parser.add_argument("--test", type=Path, action="append", required=True)
+    parser.add_argument("--learn", type=Path, default=None, help="manifest; A and B if not given")
+    parser.add_argument("--test", type=Path, action="append", help="manifest; D and E if not given")
     parser.add_argument("--settings", action="append", required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument("--rows", type=int, default=256)
     parser.add_argument("--epochs", type=int, default=None, help="the recipe's own if not given")
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--weights", type=Path, default=None)
+    parser.add_argument("--table", type=Path, default=Path("benchmarks/recipes.csv"))
     parser.add_argument("--external", nargs="*", default=["C"], help="centres whose use is noted")
     parser.add_argument("--external-uses", type=Path, default=Path("benchmarks/external-uses.csv"))
     options = parser.parse_args(arguments)
     options.work.mkdir(parents=True, exist_ok=True)
-    table = options.work / "recipes.csv"
+    learn = options.learn or simulated("ibrahim2023", "AB", options.work / "ab")
+    tests = options.test or [simulated("development", "DE", options.work / "de")]
     for seed in options.seeds:
         for name in options.settings:
             recipe = Path(name).stem
             settings = halved(
                 read_settings(name), rows=options.rows, epochs=options.epochs, seed=seed
             )
-            left = [test for test in options.test if not is_done(table, recipe, settings, test)]
+            work = {test: work_of(recipe, settings, learn, test) for test in tests}
+            left = [test for test in tests if not is_done(options.table, work[test])]
             if not left:
                 continue
             start = time.perf_counter()
             folder = train(
-                options.manifest,
+                learn,
                 options.work / f"{recipe}-{options.rows}-{seed}",
                 settings=settings,
                 weights=options.weights,
@@ -136,18 +194,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for test in left:
                 cohort = read_manifest(test)
                 area, exact, near = judged(folder, cohort)
-                row = {
-                    "recipe": recipe,
-                    "rows": settings.recipe.rows,
-                    "seed": seed,
-                    "epochs": settings.epochs,
-                    "test": test,
+                row = work[test] | {
                     "roc_auc": f"{area:.4f}",
                     "pointing": f"{exact:.4f}",
                     "pointing_near": f"{near:.4f}",
                     "minutes": f"{minutes:.1f}",
                 }
-                pd.DataFrame([row]).to_csv(table, mode="a", header=not table.is_file(), index=False)
+                new = not options.table.is_file()
+                pd.DataFrame([row]).to_csv(options.table, mode="a", header=new, index=False)
                 scored = sorted({case.centre for case in cohort.cases} & set(options.external))
                 if scored:
                     use = ExternalUse(
@@ -157,22 +211,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
                         settings=recipe,
                         seed=str(seed),
                         model_sha256=folder.sha256[:12],
-                        manifest_sha256=fingerprint(test)[:12],
+                        manifest_sha256=work[test]["judged_sha256"],
                         roc_auc=row["roc_auc"],
                     )
                     note_external_use(options.external_uses, use)
                 print(f"{recipe}, seed {seed}, {test}: AUC {area:.3f}", flush=True)
-    print(summarised(table))
-
-
-def is_done(table: Path, recipe: str, settings: TrainSettings, test: Path) -> bool:
-    """Whether the table has a row for it."""
-    if not table.is_file():
-        return False
-    found = pd.read_csv(table)
-    same = (found["recipe"] == recipe) & (found["rows"] == settings.recipe.rows)
-    same &= (found["seed"] == settings.seed) & (found["epochs"] == settings.epochs)
-    return bool((same & (found["test"] == str(test))).any())
+    print(summarised(options.table))
 
 
 if __name__ == "__main__":
