@@ -13,11 +13,12 @@ or one that begins with ImageNet's weights:
 
 The first begins with nothing learnt; the others with the study's best model (or with ImageNet's
 weights: then give `--coarse 8`) and go on with the recipe `bonescint`. Simulates patients on every
-camera, learns from them, and writes float and int8 model folders; the int8 one is measured on a
-last cohort of patients that nothing learnt from, and `benchmarks/quantise.py` compares the two
-there. With `--vary` normal uptake varies from place to place more than the simulator's, and every
-seventh scan has one view: for scans that no simulator made. None of the patients is one of the
-protocol `ibrahim2023`. Stopped at any point, the same command goes on.
+camera, learns from them, and writes float and int8 model folders. Temperature, operating point and
+uncertain band of the int8 one come from a second cohort, on which the training was not watched
+either, its figures from a third one; `benchmarks/quantise.py` compares the two folders there. With
+`--vary` normal uptake varies from place to place more than the simulator's, and every seventh scan
+has one view: for scans that no simulator made. None of the patients is one of the protocol
+`ibrahim2023`. Stopped at any point, the same command goes on.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +41,7 @@ from bonescint.cohort import (
     write_manifest,
 )
 from bonescint.dicom import read
-from bonescint.model import Classifier, ModelFolder, write_model_folder
+from bonescint.model import Classifier, ModelCard, ModelFolder, write_model_folder
 from bonescint.scan import Split
 from bonescint.simulate import CAMERAS
 from bonescint.train import Stage, TrainSettings, read_settings, train
@@ -52,14 +54,28 @@ from bonescint.train.augment import (
     Pose,
     Thinning,
 )
-from bonescint.train.calibrate import Judged, figures
+from bonescint.train.calibrate import (
+    OPERATING_POINT_RULE,
+    Judged,
+    balanced_operating_point,
+    best_temperature,
+    figures,
+    uncertain_band,
+)
 from bonescint.train.dataset import resized
 from bonescint.train.picture import ArchivePicture
 from bonescint.train.quantise import quantise
 from bonescint.train.uptake import UptakeVariation
 
-LEARN_SEED, TEST_SEED = 2026, 2027
+LEARN_SEED, TEST_SEED, CALIBRATION_SEED = 2026, 2027, 2028
 VALIDATION_EVERY = 12
+CALIBRATED = {
+    "sensitivity_score",
+    "specificity_score",
+    "cross_entropy_error",
+    "parent_probability_error",
+}
+"""Figures that rest on temperature or operating point."""
 VARIED: tuple[Augmentation, ...] = (
     Thinning(),
     UptakeVariation(),
@@ -111,32 +127,68 @@ def cohort_to_learn_from(work: Path, count: int) -> Path:
     return path
 
 
+def cohort_to_calibrate_on(work: Path, count: int) -> Path:
+    """Simulate patients that only temperature and operating point come from."""
+    protocol = every_camera("calibrate", {Split.VALIDATION: count})
+    simulate_cohort(work / "calibration", protocol, seed=CALIBRATION_SEED)
+    return work / "calibration" / "manifest.csv"
+
+
 def cohort_to_test_on(work: Path, count: int) -> Path:
     """Simulate patients that nothing was learnt from."""
     simulate_cohort(work / "unseen", every_camera("unseen", {Split.TEST: count}), seed=TEST_SEED)
     return work / "unseen" / "manifest.csv"
 
 
-def note_unseen(folder: ModelFolder, test: Path) -> ModelFolder:
-    """Measure the final model on patients that it never saw, and put that first on its card."""
-    cohort = read_manifest(test)
-    labels = [case.positive for case in cohort.cases]
+def judged_by(folder: ModelFolder, manifest: Path) -> Judged:
+    """What a model says of a cohort; the margins are those of its calibrated probabilities."""
+    cohort = read_manifest(manifest)
     with Classifier(folder) as classifier:
         probabilities = np.array(
             [classifier.predict(read(cohort.path(case))).mbd_probability for case in cohort.cases]
         )
-    judged = Judged(margins=logit(np.clip(probabilities, 1e-6, 1 - 1e-6)), labels=np.array(labels))
-    measured = figures(
+    return Judged(
+        margins=logit(np.clip(probabilities, 1e-6, 1 - 1e-6)),
+        labels=np.array([case.positive for case in cohort.cases]),
+    )
+
+
+def calibrated(folder: ModelFolder, manifest: Path) -> ModelFolder:
+    """Fit temperature, operating point and uncertain band to scans that it never learnt from."""
+    judged = judged_by(folder, manifest)
+    temperature = best_temperature(judged)
+    point = balanced_operating_point(judged, temperature)
+    band, band_rule = uncertain_band(judged, temperature=temperature, operating_point=point)
+    scans = f"{judged.labels.size} simulated scans kept for this"
+    card = replace(
+        folder.card,
+        temperature=folder.card.temperature * temperature,
+        operating_point=point,
+        operating_point_rule=OPERATING_POINT_RULE.replace("the validation scans", scans),
+        uncertain_band=band,
+        uncertain_rule=band_rule.replace("the validation scans", scans),
+        metrics=tuple(one for one in folder.card.metrics if one.name not in CALIBRATED),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    return rewritten(folder, card)
+
+
+def measured(folder: ModelFolder, manifest: Path) -> ModelFolder:
+    """Measure the final model on patients that it never saw; the card says so."""
+    judged = judged_by(folder, manifest)
+    count, positives = judged.labels.size, int(judged.labels.sum())
+    metrics = figures(
         judged,
         temperature=1.0,  # the probabilities are calibrated already
         operating_point=folder.card.operating_point,
-        measured_on=f"{len(labels)} simulated scans ({sum(labels)} positive) of patients that "
+        measured_on=f"{count} simulated scans ({positives} positive) of patients that "
         "it never learnt from",
     )
-    others = tuple(
-        metric for metric in folder.card.metrics if metric.measured_on != measured[0].measured_on
-    )
-    card = replace(folder.card, metrics=(*measured, *others))
+    return rewritten(folder, replace(folder.card, metrics=(*metrics, *folder.card.metrics)))
+
+
+def rewritten(folder: ModelFolder, card: ModelCard) -> ModelFolder:
+    """The same graph with another card."""
     onnx = folder.onnx_path.read_bytes()
     return write_model_folder(folder.path, card=card, onnx=onnx, likeness=folder.likeness)
 
@@ -148,6 +200,9 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, default=None, help="model folder, or ImageNet's")
     parser.add_argument("--settings", default="bonescint", help="recipe: bonescint or compact")
     parser.add_argument("--count", type=int, default=6000, help="patients to learn from")
+    parser.add_argument(
+        "--calibrate-count", type=int, default=1000, help="patients to calibrate on"
+    )
     parser.add_argument("--test-count", type=int, default=1000, help="patients to test on")
     parser.add_argument("--coarse", type=int, default=0, help="epochs at 256 rows")
     parser.add_argument("--fine", type=int, default=6, help="epochs at the model's own rows")
@@ -173,11 +228,12 @@ def main() -> None:
         settings=settings,
         weights=options.weights,
         name=f"bonescint-{settings.network}",
-        version="0.2",
+        version="0.2.1",
     )
     int8 = options.work / f"{options.out}-int8"
     test = cohort_to_test_on(options.work, options.test_count)
-    shipped = note_unseen(quantise(folder, manifest, int8), test)
+    calibration = cohort_to_calibrate_on(options.work, options.calibrate_count)
+    shipped = measured(calibrated(quantise(folder, manifest, int8), calibration), test)
     print(f"{folder.model_id} {folder.path}")
     print(f"{shipped.model_id} {int8}: copy it to src/bonescint/model/shipped")
     print(

@@ -229,7 +229,7 @@ def _cells_by_number(
 ) -> NDArray[np.bool_]:
     """Counts pixels in each part of a cell: kinds 1, 2... at once, to (kinds, rows, columns)."""
     parts = (rows * _SUBCELLS, columns * _SUBCELLS)
-    # Looked for in bytes of one bit and in one dimension: a tenth of the time of two.
+    # Booleans in one dimension: far faster than `np.nonzero` of bytes in two.
     at_row, at_column = np.divmod(np.flatnonzero(numbers != 0), numbers.shape[1])
     present, number = np.unique(numbers[at_row, at_column], return_inverse=True)
     row = np.floor((at_row + 0.5 - extent.top) / extent.height * parts[0]).astype(np.intp)
