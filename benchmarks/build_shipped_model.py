@@ -14,8 +14,8 @@ or one that begins with ImageNet's weights:
 The first begins with nothing learnt; the others with the study's best model (or with ImageNet's
 weights: then give `--coarse 8`) and go on with the recipe `bonescint`. Simulates patients on every
 camera, learns from them, and writes float and int8 model folders. Temperature, operating point and
-uncertain band of the int8 one come from a second cohort, on which the training was not watched
-either, its figures from a third one; `benchmarks/quantise.py` compares the two folders there. With
+uncertain band of the int8 one come from a second cohort, its figures from a third one; the training
+is watched on neither; `benchmarks/quantise.py` compares the two folders there. With
 `--vary` normal uptake varies from place to place more than the simulator's, and every seventh scan
 has one view: for scans that no simulator made. None of the patients is one of the protocol
 `ibrahim2023`. Stopped at any point, the same command goes on.
@@ -26,11 +26,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-from scipy.special import logit
 
 from bonescint.cohort import (
     Centre,
@@ -41,6 +39,8 @@ from bonescint.cohort import (
     write_manifest,
 )
 from bonescint.dicom import read
+from bonescint.evaluate import Balanced, ScoredCases, margins
+from bonescint.experiment.local_model import recalibrated
 from bonescint.model import Classifier, ModelCard, ModelFolder, write_model_folder
 from bonescint.scan import Split
 from bonescint.simulate import CAMERAS
@@ -54,14 +54,7 @@ from bonescint.train.augment import (
     Pose,
     Thinning,
 )
-from bonescint.train.calibrate import (
-    OPERATING_POINT_RULE,
-    Judged,
-    balanced_operating_point,
-    best_temperature,
-    figures,
-    uncertain_band,
-)
+from bonescint.train.calibrate import Judged, figures
 from bonescint.train.dataset import resized
 from bonescint.train.picture import ArchivePicture
 from bonescint.train.quantise import quantise
@@ -69,13 +62,6 @@ from bonescint.train.uptake import UptakeVariation
 
 LEARN_SEED, TEST_SEED, CALIBRATION_SEED = 2026, 2027, 2028
 VALIDATION_EVERY = 12
-CALIBRATED = {
-    "sensitivity_score",
-    "specificity_score",
-    "cross_entropy_error",
-    "parent_probability_error",
-}
-"""Figures that rest on temperature or operating point."""
 VARIED: tuple[Augmentation, ...] = (
     Thinning(),
     UptakeVariation(),
@@ -128,7 +114,7 @@ def cohort_to_learn_from(work: Path, count: int) -> Path:
 
 
 def cohort_to_calibrate_on(work: Path, count: int) -> Path:
-    """Simulate patients that only temperature and operating point come from."""
+    """Simulate patients that only the calibration comes from."""
     protocol = every_camera("calibrate", {Split.VALIDATION: count})
     simulate_cohort(work / "calibration", protocol, seed=CALIBRATION_SEED)
     return work / "calibration" / "manifest.csv"
@@ -140,48 +126,39 @@ def cohort_to_test_on(work: Path, count: int) -> Path:
     return work / "unseen" / "manifest.csv"
 
 
-def judged_by(folder: ModelFolder, manifest: Path) -> Judged:
-    """What a model says of a cohort; the margins are those of its calibrated probabilities."""
+def read_by(folder: ModelFolder, manifest: Path) -> ScoredCases:
+    """The probabilities that a model gives a cohort's scans."""
     cohort = read_manifest(manifest)
     with Classifier(folder) as classifier:
-        probabilities = np.array(
-            [classifier.predict(read(cohort.path(case))).mbd_probability for case in cohort.cases]
-        )
-    return Judged(
-        margins=logit(np.clip(probabilities, 1e-6, 1 - 1e-6)),
-        labels=np.array([case.positive for case in cohort.cases]),
+        probabilities = [
+            classifier.predict(read(cohort.path(case))).mbd_probability for case in cohort.cases
+        ]
+    return ScoredCases(
+        scores=np.array(probabilities),
+        positive=np.array([case.positive for case in cohort.cases]),
     )
 
 
 def calibrated(folder: ModelFolder, manifest: Path) -> ModelFolder:
     """Fit temperature, operating point and uncertain band to scans that it never learnt from."""
-    judged = judged_by(folder, manifest)
-    temperature = best_temperature(judged)
-    point = balanced_operating_point(judged, temperature)
-    band, band_rule = uncertain_band(judged, temperature=temperature, operating_point=point)
-    scans = f"{judged.labels.size} simulated scans kept for this"
-    card = replace(
+    card, _ = recalibrated(
         folder.card,
-        temperature=folder.card.temperature * temperature,
-        operating_point=point,
-        operating_point_rule=OPERATING_POINT_RULE.replace("the validation scans", scans),
-        uncertain_band=band,
-        uncertain_rule=band_rule.replace("the validation scans", scans),
-        metrics=tuple(one for one in folder.card.metrics if one.name not in CALIBRATED),
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        read_by(folder, manifest),
+        Balanced(),
+        scans="simulated scans set aside for calibration",
+        the_scans="the simulated scans set aside for calibration",
     )
     return rewritten(folder, card)
 
 
 def measured(folder: ModelFolder, manifest: Path) -> ModelFolder:
     """Measure the final model on patients that it never saw; the card says so."""
-    judged = judged_by(folder, manifest)
-    count, positives = judged.labels.size, int(judged.labels.sum())
+    cases = read_by(folder, manifest)
     metrics = figures(
-        judged,
+        Judged(margins=margins(cases.scores), labels=cases.positive),
         temperature=1.0,  # the probabilities are calibrated already
         operating_point=folder.card.operating_point,
-        measured_on=f"{count} simulated scans ({positives} positive) of patients that "
+        measured_on=f"{cases.count} simulated scans ({cases.positives} positive) of patients that "
         "it never learnt from",
     )
     return rewritten(folder, replace(folder.card, metrics=(*metrics, *folder.card.metrics)))

@@ -15,12 +15,19 @@ from bonescint.cohort import Problem, read_manifest, refuse
 from bonescint.evaluate import OperatingRule, ScoredCases, margins
 from bonescint.evaluate.local import LocalCalibration, calibrate_locally
 from bonescint.experiment.joining import join, read_predictions
-from bonescint.model import ModelFolder, write_model_folder
+from bonescint.model import ModelCard, ModelFolder, write_model_folder
 from bonescint.scan import InputError, MissingExtraError
 
 _LABELS = {"0": False, "1": True}
 _LEAST_FOR_BAND = 100
 """Scans from which the tenth of them nearest to the operating point is ten or more."""
+_OF_ONE_CALIBRATION = (
+    "sensitivity_score",
+    "specificity_score",
+    "cross_entropy_error",
+    "parent_probability_error",
+)
+"""Figures of a card that hold for its temperature and operating point only."""
 
 
 def calibrate_model(
@@ -60,23 +67,7 @@ def calibrate_model(
     if positives in (0, cases.count):
         problem = f"{positives} of {cases.count} scans are positive"
         raise InputError(source, problem, "Both classes are needed")
-    found = calibrate_locally(cases, rule)
-    card = folder.card
-    point = found.operating_point
-    band, band_rule = _band(cases, found)
-    said = (
-        f"{found.rule}, on {found.count} scans of the user's own ({found.positives} positive); "
-        f"temperature {found.temperature.text()} on top of {card.temperature:.4g}"
-    )
-    changed = replace(
-        card,
-        temperature=card.temperature * found.temperature.value,
-        operating_point=1.0 if math.isinf(point) else float(np.clip(point, 0, 1)),
-        operating_point_rule=said,
-        uncertain_band=band,
-        uncertain_rule=band_rule,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-    )
+    changed, found = recalibrated(folder.card, cases, rule)
     written = write_model_folder(
         folder.path if out is None else out,
         card=changed,
@@ -86,7 +77,51 @@ def calibrate_model(
     return written, found
 
 
-def _band(cases: ScoredCases, found: LocalCalibration) -> tuple[tuple[float, float] | None, str]:
+def recalibrated(
+    card: ModelCard,
+    cases: ScoredCases,
+    rule: OperatingRule,
+    *,
+    scans: str = "scans of the user's own",
+    the_scans: str = "the user's own scans",
+) -> tuple[ModelCard, LocalCalibration]:
+    """A model's card with temperature, operating point and uncertain band of other scans.
+
+    Figures that hold for the former ones only, such as sensitivity, leave the card.
+
+    Args:
+        card: of the model.
+        cases: scored by the model's probabilities; of both classes.
+        rule: that chooses the operating point.
+        scans: what the cases are, after their number, for the card.
+        the_scans: the same, after "of".
+
+    Raises:
+        ParameterError: one class only, or all scores are equal.
+    """
+    found = calibrate_locally(cases, rule)
+    point = found.operating_point
+    band, band_rule = _band(cases, found, the_scans)
+    said = (
+        f"{found.rule}, on {found.count} {scans} ({found.positives} positive); "
+        f"temperature {found.temperature.text()} on top of {card.temperature:.4g}"
+    )
+    changed = replace(
+        card,
+        temperature=card.temperature * found.temperature.value,
+        operating_point=1.0 if math.isinf(point) else float(np.clip(point, 0, 1)),
+        operating_point_rule=said,
+        uncertain_band=band,
+        uncertain_rule=band_rule,
+        metrics=tuple(one for one in card.metrics if one.name not in _OF_ONE_CALIBRATION),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    return changed, found
+
+
+def _band(
+    cases: ScoredCases, found: LocalCalibration, the_scans: str
+) -> tuple[tuple[float, float] | None, str]:
     """The uncertain band of these scans with its rule, or why there is none."""
     if cases.count < _LEAST_FOR_BAND:
         return None, f"no uncertain band, which needs {_LEAST_FOR_BAND} scans"
@@ -101,7 +136,7 @@ def _band(cases: ScoredCases, found: LocalCalibration) -> tuple[tuple[float, flo
         temperature=found.temperature.value,
         operating_point=found.operating_point,
     )
-    return band, rule.replace("the validation scans", "the user's own scans")
+    return band, rule.replace("the validation scans", the_scans)
 
 
 def _joined(predictions: Path, cohort: Path) -> ScoredCases:

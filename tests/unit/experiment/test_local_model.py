@@ -50,6 +50,20 @@ def test_a_bold_model_is_made_modest_and_its_graph_stays(tmp_path: Path) -> None
     assert "3000 scans of the user's own" in card.operating_point_rule
 
 
+def test_figures_of_the_former_operating_point_leave_the_card(tmp_path: Path) -> None:
+    shipped = shipped_model()
+    table = a_table(tmp_path / "p.csv", bold_rows(400, 2.0))
+    folder, _ = calibrate_model(shipped.path, table, rule=Balanced(), out=tmp_path / "mine")
+    before = {metric.name for metric in shipped.card.metrics}
+    after = {metric.name for metric in folder.card.metrics}
+    gone = {"sensitivity_score", "specificity_score", "cross_entropy_error"}
+    assert gone <= before
+    assert after == before - gone
+    said = (tmp_path / "mine" / "docs" / "README.md").read_text(encoding="utf-8")
+    assert "Area under the ROC curve" in said
+    assert "Sensitivity at the operating point" not in said
+
+
 def test_a_band_of_these_scans_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="needs the extra 'train'")
     rows = bold_rows(400, 1.0)
