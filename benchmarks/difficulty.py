@@ -32,8 +32,7 @@ TWIN_SEED = 41
 
 def simulated(protocol: Protocol, centres: str, folder: Path, seed: int) -> Manifest:
     """Simulate some centres of a protocol, and say how long it took."""
-    chosen = {name: protocol.centres[name] for name in centres}
-    part = replace(protocol, centres=chosen, frozen=None)
+    part = protocol.of_centres(centres)
     start = time.perf_counter()
     cohort = simulate_cohort(folder, part, seed=seed)
     seconds = time.perf_counter() - start

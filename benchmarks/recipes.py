@@ -28,14 +28,14 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
-from bonescint.cohort import Manifest, read_manifest, read_protocol, read_truth, simulate_cohort
+from bonescint.cohort import Manifest, read_manifest, read_protocol, simulate_cohort, truth_of
 from bonescint.dicom import read
 from bonescint.evaluate.localisation import ViewEvidence, localise
 from bonescint.experiment.external_uses import ExternalUse, note_external_use
 from bonescint.experiment.files import fingerprint
 from bonescint.explain import map_on_grid
 from bonescint.model import Classifier, ModelFolder
-from bonescint.scan import Prediction, Scan, Truth, View
+from bonescint.scan import Prediction, Scan, Split, Truth, View
 from bonescint.train import Stage, TrainSettings, read_settings, train
 
 
@@ -76,47 +76,63 @@ def judged(folder: ModelFolder, cohort: Manifest) -> tuple[float, float, float]:
             scan = read(cohort.path(case))
             prediction = classifier.predict(scan)
             probabilities.append(prediction.mbd_probability)
-            if case.positive and case.truth:
-                hit = pointing(prediction, scan, read_truth(cohort.folder / case.truth))
-                if hit is not None:
-                    hits.append(hit)
+            truth = truth_of(cohort, case) if case.positive else None
+            if truth is not None and (hit := pointing(prediction, scan, truth)) is not None:
+                hits.append(hit)
     labels = [case.positive for case in cohort.cases]
-    exact, near = np.mean(hits, axis=0)
+    exact, near = np.mean(hits, axis=0) if hits else (np.nan, np.nan)
     return float(roc_auc_score(labels, probabilities)), float(exact), float(near)
 
 
 def simulated(protocol: str, centres: str, folder: Path) -> Path:
-    """Simulate some centres of a protocol, with its own seed; the manifest."""
-    whole = read_protocol(protocol)
-    part = replace(whole, centres={name: whole.centres[name] for name in centres}, frozen=None)
-    simulate_cohort(folder, part, seed=1)
+    """Simulate some centres of a protocol, with the seed that it was frozen with; the manifest."""
+    part = read_protocol(protocol).of_centres(centres)
+    if part.frozen is None:
+        raise SystemExit(f"{protocol} is not frozen: its cohorts are no place for comparisons.")
+    changed = simulate_cohort(folder, part, seed=part.frozen.seed).changed_centres(part)
+    if changed:
+        raise SystemExit(f"{folder}: centres {', '.join(changed)} are not the frozen ones.")
     return folder / "manifest.csv"
 
 
-def centres_of(cohort: Manifest) -> str:
-    """The centres that a cohort has scans of, with blanks between."""
-    return " ".join(sorted({case.centre for case in cohort.cases}))
+def centres_of(cohort: Manifest, splits: Sequence[Split]) -> str:
+    """The centres that some splits of a cohort have scans of, with blanks between."""
+    return " ".join(sorted({case.centre for split in splits for case in cohort.split(split)}))
 
 
-def work_of(recipe: str, settings: TrainSettings, learn: Path, test: Path) -> dict[str, str]:
+def settings_hash(settings: TrainSettings) -> str:
+    """Of what decides the weights, but for the seed; twelve digits."""
+    decides = {
+        name: value
+        for name, value in settings.to_json().items()
+        if name not in ("seed", "loader_workers", "checkpoint_steps")
+    }
+    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def work_of(
+    recipe: str, settings: TrainSettings, learn: Path, test: Path, weights: Path | None
+) -> dict[str, str]:
     """What is to be done, in the columns of the table that tell it from other work."""
-    said = json.dumps(settings.to_json(), sort_keys=True)
     return {
         "recipe": recipe,
         "rows": str(settings.recipe.rows),
-        "seed": str(settings.seed),
         "epochs": str(settings.epochs),
-        "settings_sha256": hashlib.sha256(said.encode()).hexdigest()[:12],
-        "learnt_from": centres_of(read_manifest(learn)),
+        "settings_sha256": settings_hash(settings),
+        "weights_sha256": fingerprint(weights)[:12] if weights else "as usual",
+        "learnt_from": centres_of(read_manifest(learn), (Split.TRAIN, Split.VALIDATION)),
         "learnt_sha256": fingerprint(learn)[:12],
-        "judged_on": centres_of(read_manifest(test)),
+        "judged_on": centres_of(read_manifest(test), tuple(Split)),
         "judged_sha256": fingerprint(test)[:12],
+        "seed": str(settings.seed),
     }
 
 
 def rows_of(table: Path) -> pd.DataFrame:
     """The table, every column as text; empty where there is none yet."""
-    return pd.read_csv(table, dtype=str) if table.is_file() else pd.DataFrame()
+    if not table.is_file():
+        return pd.DataFrame()
+    return pd.read_csv(table, dtype=str, keep_default_na=False)
 
 
 def is_done(table: Path, work: dict[str, str]) -> bool:
@@ -128,11 +144,14 @@ def is_done(table: Path, work: dict[str, str]) -> bool:
 
 
 def summarised(table: Path) -> str:
-    """Mean and range over the seeds of each recipe, resolution and cohort; one line each."""
+    """Mean and range over the seeds of what is the same but for them; one line each."""
     found = rows_of(table)
+    if found.empty:
+        return "Nothing was judged yet."
     lines = []
-    same = ["recipe", "rows", "epochs", "learnt_from", "judged_on"]
-    for (recipe, rows, epochs, learnt_from, judged_on), group in found.groupby(same, sort=False):
+    same = list(found.columns[: found.columns.get_loc("seed")])
+    for _, group in found.groupby(same, sort=False):
+        first = group.iloc[0]
         figures = ", ".join(
             f"{words} {_mean_and_range(group[name].astype(float))}"
             for words, name in (
@@ -142,8 +161,9 @@ def summarised(table: Path) -> str:
             )
         )
         lines.append(
-            f"{recipe}, {rows} rows, {epochs} epochs on {learnt_from}, {len(group)} seeds, "
-            f"judged on {judged_on}: {figures}"
+            f"{first['recipe']}, {first['rows']} rows, {first['epochs']} epochs on "
+            f"{first['learnt_from']}, seeds {' '.join(group['seed'])}, "
+            f"judged on {first['judged_on']}: {figures}"
         )
     return "\n".join(lines)
 
@@ -167,7 +187,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--external", nargs="*", default=["C"], help="centres whose use is noted")
     parser.add_argument("--external-uses", type=Path, default=Path("benchmarks/external-uses.csv"))
     options = parser.parse_args(arguments)
-    options.work.mkdir(parents=True, exist_ok=True)
+    for folder_needed in (options.work, options.table.parent):
+        folder_needed.mkdir(parents=True, exist_ok=True)
     learn = options.learn or simulated("ibrahim2023", "AB", options.work / "ab")
     tests = options.test or [simulated("development", "DE", options.work / "de")]
     for seed in options.seeds:
@@ -176,7 +197,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             settings = halved(
                 read_settings(name), rows=options.rows, epochs=options.epochs, seed=seed
             )
-            work = {test: work_of(recipe, settings, learn, test) for test in tests}
+            work = {test: work_of(recipe, settings, learn, test, options.weights) for test in tests}
             left = [test for test in tests if not is_done(options.table, work[test])]
             if not left:
                 continue

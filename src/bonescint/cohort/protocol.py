@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from bonescint.scan import ParameterError, Split
@@ -152,6 +152,30 @@ class Protocol:
             for centre in self.centres.values()
             for part in centre.studies.values()
         )
+
+    def of_centres(self, names: Iterable[str]) -> Protocol:
+        """The same protocol with some of its centres; each gives the very same studies.
+
+        Raises:
+            ParameterError: a centre that it does not have.
+
+        Examples:
+            >>> centre = Centre(cameras={"symbia": 1.0},
+            ...                 studies={Split.TEST: Studies(positive=2, negative=3)})
+            >>> both = Protocol(name="mine", version=1, centres={"A": centre, "B": centre})
+            >>> list(both.of_centres("B").centres)
+            ['B']
+        """
+        wanted = list(names)
+        strangers = set(wanted) - set(self.centres)
+        if strangers:
+            requirement = f"among {', '.join(self.centres)}"
+            raise ParameterError("names", "of_centres", requirement, min(strangers))
+        frozen = self.frozen
+        if frozen is not None:
+            kept = {name: frozen.sha256[name] for name in wanted if name in frozen.sha256}
+            frozen = replace(frozen, sha256=kept)
+        return replace(self, centres={name: self.centres[name] for name in wanted}, frozen=frozen)
 
 
 def mixed_protocol(count: int, *, prevalence: float = 0.5) -> Protocol:

@@ -41,6 +41,18 @@ def test_the_external_centre_has_cameras_of_its_own() -> None:
     assert not set(centres["C"].cameras) & (set(centres["A"].cameras) | set(centres["B"].cameras))
 
 
+def test_a_part_of_a_protocol_has_the_same_studies_and_hashes() -> None:
+    whole = read_protocol("ibrahim2023")
+    part = whole.of_centres("BA")
+    assert whole.frozen is not None
+    assert part.frozen is not None
+    assert dict(part.frozen.sha256) == {name: whole.frozen.sha256[name] for name in "AB"}
+    keys = {order.key() for order in orders_of(whole, seed=1) if order.centre != "C"}
+    assert {order.key() for order in orders_of(part, seed=1)} == keys
+    with pytest.raises(ParameterError, match="among A, B, C"):
+        whole.of_centres("AX")
+
+
 @pytest.mark.parametrize("name", protocol_names())
 def test_packaged_protocols_survive_plain_tables(name: str) -> None:
     protocol = read_protocol(name)
