@@ -2,11 +2,11 @@
 
     python benchmarks/unlike.py COHORT                        # the shipped model
     python benchmarks/unlike.py COHORT --model MODEL --count 100
-    python benchmarks/unlike.py LEARN --fit MODEL --out MODEL  # fit score and band of a model
+    python benchmarks/unlike.py LEARN --fit MODEL --out MODEL  # fit the score of a model
 
 COHORT must hold simulated scans that the score was not fitted on. Every scan is altered, written
 as a file, and read as `bonescint classify` reads it. `--fit` takes a cohort like the one that the
-model learnt from: components from its training scans, threshold and uncertain band from the others.
+model learnt from: components from its training scans, threshold from the others.
 """
 
 from __future__ import annotations
@@ -23,12 +23,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydicom.data import get_testdata_file
 from scipy import ndimage
-from scipy.special import logit
 
 from bonescint.cohort import Manifest, read_manifest
 from bonescint.dicom import read, write_nm
 from bonescint.model import (
-    Classifier,
     Features,
     ModelFolder,
     features_of,
@@ -38,7 +36,6 @@ from bonescint.model import (
 )
 from bonescint.prepare import Recipe, prepare
 from bonescint.scan import BonescintError, Case, Scan, Split, View
-from bonescint.train.calibrate import Judged, uncertain_band
 
 Array = NDArray[np.float32]
 Change = Callable[[Array], Array]
@@ -273,32 +270,19 @@ def _features(manifest: Manifest, cases: list[Case], recipe: Recipe) -> Iterator
 
 
 def fit(folder: ModelFolder, cohort: Path, out: Path) -> None:
-    """Fit score and uncertain band, and write the model folder again."""
+    """Fit the score, and write the model folder again."""
     manifest = read_manifest(cohort)
     learnt = [case for case in manifest.cases if case.split is Split.TRAIN]
     others = [case for case in manifest.cases if case.split is not Split.TRAIN]
-    recipe, card = folder.card.recipe, folder.card
+    recipe = folder.card.recipe
     likeness = fit_likeness(
         _features(manifest, learnt, recipe),
         _features(manifest, others, recipe),
         recipe=recipe.identifier,
     )
-    with Classifier(folder) as classifier:
-        probabilities = [
-            classifier.predict(read(manifest.path(case))).mbd_probability for case in others
-        ]
-    judged = Judged(
-        margins=logit(np.clip(probabilities, 1e-9, 1 - 1e-9)) * card.temperature,
-        labels=np.array([case.positive for case in others]),
-    )
-    band, rule = uncertain_band(
-        judged, temperature=card.temperature, operating_point=card.operating_point
-    )
-    rule = rule.replace("validation scans", f"{len(others)} simulated scans of its kind", 1)
-    card = replace(card, uncertain_band=band, uncertain_rule=rule)
     onnx = folder.onnx_path.read_bytes()
-    written = write_model_folder(out, card=card, onnx=onnx, likeness=likeness)
-    print(f"{written.path}: threshold {likeness.threshold:.2f}, band {band}: {rule}")
+    written = write_model_folder(out, card=folder.card, onnx=onnx, likeness=likeness)
+    print(f"{written.path}: threshold {likeness.threshold:.2f}")
 
 
 def main() -> None:

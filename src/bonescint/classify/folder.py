@@ -21,8 +21,8 @@ from typing import Any, Self, TextIO
 
 from bonescint.classify.earlier import GROWING, RESULTS_LINE, EarlierRun, picture_name
 from bonescint.classify.outcome import ClassifiedScan, Refusal
+from bonescint.files import cannot_write, written_beside
 from bonescint.report import PageHeading, RefusedRow, ResultRow, displayable, write_results_page
-from bonescint.scan import OutputError
 
 CSV_COLUMNS = (
     "scan_id",
@@ -180,8 +180,10 @@ class ResultsFolder:
 
     def _write_json(self, document: Mapping[str, Any], refused: tuple[Refusal, ...]) -> None:
         """Assemble `results.json` from the lines, one scan a line, without parsing them."""
-        beside = self.path / "results.json.partial"
-        with beside.open("w", encoding="utf-8") as whole:
+        with (
+            written_beside(self.path / "results.json") as beside,
+            beside.open("w", encoding="utf-8") as whole,
+        ):
             head = json.dumps(dict(document), indent=1)
             whole.write(head.rstrip().removesuffix("}").rstrip() + f",\n{RESULTS_LINE}")
             with self._records_path.open(encoding="utf-8") as lines:
@@ -193,7 +195,6 @@ class ResultsFolder:
                 io.StringIO(json.dumps([entry.to_json() for entry in refused], indent=1)), whole
             )
             whole.write("\n}\n")
-        beside.replace(self.path / "results.json")
 
 
 class _PageRows:
@@ -234,12 +235,4 @@ def _csv_row(result: ClassifiedScan) -> tuple[str, ...]:
         "" if result.unlike_score is None else f"{result.unlike_score:.3f}",
         csv_cell("; ".join(result.warnings)),
         result.picture,
-    )
-
-
-def cannot_write(path: Path, error: OSError) -> OutputError:
-    """The error that says why a results folder cannot be used."""
-    reason = error.strerror or type(error).__name__
-    return OutputError(
-        f"{path}: the results cannot be written there ({reason}). Choose another output folder."
     )

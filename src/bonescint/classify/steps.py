@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import time
 from dataclasses import dataclass, replace
@@ -11,8 +10,9 @@ from typing import Any
 
 from bonescint.dicom import StudyFiles, read_study
 from bonescint.explain import explain
+from bonescint.files import write_whole
 from bonescint.prepare import PreparedScan, Recipe, prepare
-from bonescint.scan import Acquisition, OutputError, Prediction, Scan, os_reason
+from bonescint.scan import Acquisition, Prediction, Scan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -115,14 +115,5 @@ def draw(packed_scan: bytes, order: DrawOrder) -> bytes:
     explanation = explain(
         scan, order.prediction, operating_point=order.operating_point, notice=order.notice
     )
-    beside = order.path.with_name(f".{order.path.name}.{os.getpid()}.partial")
-    try:
-        beside.write_bytes(explanation.png())
-        beside.replace(order.path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise OutputError(
-            f"{order.path}: the picture cannot be written ({os_reason(error)}). "
-            "Free some space or choose another output folder."
-        ) from error
+    write_whole(order.path, explanation.png())
     return explanation.thumbnail_webp(width=order.thumbnail_width)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from bonescint.cli.console import clear_failures, messages_console
+from bonescint.files import write_whole
 from bonescint.report import displayable
-from bonescint.scan import InputError, OutputError, os_reason
+from bonescint.scan import InputError, OutputError
 
 
 def run_study(
@@ -47,11 +48,7 @@ def write_metadata_template(out: Path) -> None:
 
         if out.exists():
             raise OutputError(f"{out}: is there already. Choose another place.")
-        text = metadata_template()
-        try:
-            out.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise OutputError(f"{out}: cannot be written ({os_reason(error)}).") from error
+        write_whole(out, metadata_template())
         messages_console().print(displayable(f"Fill in {out}."), soft_wrap=True)
 
 

@@ -26,6 +26,7 @@ from bonescint.cohort.matching import Labelled, LeftOut, match
 from bonescint.cohort.problems import Problem, refuse
 from bonescint.cohort.splitting import DEFAULT_SHARES, Patient, SplitRule, deal
 from bonescint.cohort.taking import Place, Taken, TakeOrder, take_all
+from bonescint.files import cannot_write, written_beside
 from bonescint.scan import (
     Case,
     InputError,
@@ -146,7 +147,7 @@ def _check_free(out: Path) -> None:
             out.is_dir() and ((out / ABOUT).is_file() or not any(out.iterdir()))
         )
     except OSError as error:
-        raise OutputError(f"{out}: cannot be written ({error.strerror}).") from error
+        raise cannot_write(out, error) from error
     if not ours:
         raise OutputError(f"{out}: holds something else. Choose another folder for the cohort.")
 
@@ -170,12 +171,11 @@ def _opened(out: Path, key: Path | None) -> Place:
             write_json({"notice": NOTICE, "finished": False}, out / ABOUT)
         key_file = key or private / "key"
         if key is None and not key_file.is_file():
-            beside = key_file.with_suffix(".part")
-            beside.write_text(secrets.token_hex(_KEY_BYTES) + "\n", encoding="ascii")
-            beside.chmod(0o600)
-            beside.replace(key_file)
+            with written_beside(key_file) as beside:
+                beside.touch(mode=0o600)
+                beside.write_text(secrets.token_hex(_KEY_BYTES) + "\n", encoding="ascii")
     except OSError as error:
-        raise OutputError(f"{out}: cannot be written ({error.strerror}).") from error
+        raise cannot_write(out, error) from error
     try:
         id_key = key_file.read_bytes().strip()
     except OSError as error:

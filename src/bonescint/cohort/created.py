@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,8 @@ from bonescint.cohort.matching import Labelled, LeftOut, Matching
 from bonescint.cohort.splitting import DEFAULT_SHARES, SplitRule
 from bonescint.cohort.tables import write_table
 from bonescint.cohort.taking import Place, Taken
-from bonescint.scan import NotABoneScanError, OutputError
+from bonescint.files import write_whole
+from bonescint.scan import NotABoneScanError
 
 ABOUT = "cohort.json"
 NOTICE = "Pseudonyms only. Research use only, not a medical device."
@@ -150,9 +150,4 @@ def write_json(content: Mapping[str, Any], path: Path) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        beside.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        beside.replace(path)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror}).") from error
+    write_whole(path, json.dumps(content, indent=2) + "\n")

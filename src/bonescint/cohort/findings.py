@@ -10,6 +10,7 @@ from typing import Any
 
 from bonescint.cohort.table1 import Table1
 from bonescint.cohort.tables import write_table
+from bonescint.files import make_folder, write_whole
 
 
 class Level(StrEnum):
@@ -106,15 +107,8 @@ class CohortReport:
         Raises:
             OutputError: the folder cannot be written.
         """
-        from bonescint.scan import OutputError
-
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-            beside = out / ".table1.txt.part"
-            beside.write_text(self.table.to_text(), encoding="utf-8")
-            beside.replace(out / "table1.txt")
-        except OSError as error:
-            raise OutputError(f"{out}: cannot be written ({error.strerror}).") from error
+        make_folder(out)
+        write_whole(out / "table1.txt", self.table.to_text())
         self.table.write_csv(out / "table1.csv")
         write_table(out / "findings.csv", ("level", "kind", "rows", "text"), _lines(self.findings))
 

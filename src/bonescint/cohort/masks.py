@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,12 @@ from scipy import ndimage
 from bonescint.cohort.manifest import Manifest
 from bonescint.cohort.truth_file import read_truth
 from bonescint.dicom.pictures import cut_off_refused
+from bonescint.files import written_beside
 from bonescint.scan import (
     Case,
     Focus,
     InputError,
     MissingExtraError,
-    OutputError,
     Truth,
     View,
 )
@@ -183,12 +182,5 @@ def write_mask(mask: NDArray[np.bool_], path: Path) -> None:
     """
     from PIL import Image
 
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        try:
-            Image.fromarray(mask.astype(np.uint8) * 255).save(beside, format="PNG")
-            beside.replace(path)
-        finally:
-            beside.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror}).") from error
+    with written_beside(path) as beside:
+        Image.fromarray(mask.astype(np.uint8) * 255).save(beside, format="PNG")

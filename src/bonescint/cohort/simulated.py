@@ -18,6 +18,7 @@ from bonescint.cohort.processes import map_in_processes
 from bonescint.cohort.protocol import Centre, Frozen, Protocol
 from bonescint.cohort.protocol_file import protocol_content, protocol_from
 from bonescint.cohort.study import Study
+from bonescint.files import cannot_write, write_whole
 from bonescint.scan import (
     BonescintError,
     Case,
@@ -25,7 +26,6 @@ from bonescint.scan import (
     OutputError,
     ParameterError,
     Split,
-    os_reason,
 )
 from bonescint.simulate import (
     Disease,
@@ -141,12 +141,7 @@ def _make(order: Order, *, content: dict[str, Any], out: Path) -> list[_Made]:
             f"Centre {order.centre}, study {order.number}: no visible metastasis in {ATTEMPTS} "
             "patients. Make lesions larger or hotter in the protocol."
         )
-    beside = case_file.with_suffix(".part")
-    try:
-        beside.write_text(json.dumps([one.to_json() for one in made]), encoding="utf-8")
-        beside.replace(case_file)
-    except OSError as error:
-        raise OutputError(f"{case_file}: cannot be written ({os_reason(error)}).") from error
+    write_whole(case_file, json.dumps([one.to_json() for one in made]))
     return made
 
 
@@ -266,11 +261,9 @@ def _open_folder(out: Path, protocol: Protocol, seed: int) -> None:
         for name in _FOLDERS:  # what a worker that was killed had begun
             for left in (out / name).glob("*.part"):
                 left.unlink(missing_ok=True)
-        beside = settings_file.with_suffix(".part")
-        beside.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-        beside.replace(settings_file)
     except OSError as error:
-        raise OutputError(f"{out}: cannot be written ({os_reason(error)}).") from error
+        raise cannot_write(out, error) from error
+    write_whole(settings_file, json.dumps(settings, indent=2) + "\n")
 
 
 def _settings(folder: Path) -> dict[str, Any]:

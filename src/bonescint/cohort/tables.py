@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bonescint.scan import InputError, OutputError
+from bonescint.files import written_beside
+from bonescint.scan import InputError
 
 _MOST_BYTES = 256 * 1024 * 1024
 
@@ -99,15 +99,10 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[obje
     Raises:
         OutputError: it cannot be written.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        try:
-            with beside.open("w", newline="", encoding="utf-8") as stream:
-                writer = csv.writer(stream, lineterminator="\n")
-                writer.writerow(columns)
-                writer.writerows(rows)
-            beside.replace(path)
-        finally:
-            beside.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror}).") from error
+    with (
+        written_beside(path) as beside,
+        beside.open("w", newline="", encoding="utf-8") as stream,
+    ):
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)

@@ -18,6 +18,7 @@ from bonescint.cohort.masks import read_mask, write_mask
 from bonescint.cohort.processes import map_in_processes
 from bonescint.dicom import StudyFiles, read, read_study, write_nm
 from bonescint.dicom.identity import keyed_hash
+from bonescint.files import write_whole, written_beside
 from bonescint.scan import (
     BonescintError,
     InputError,
@@ -112,12 +113,7 @@ def _take(order: TakeOrder, *, place: Place) -> Taken:
         raise
     except BonescintError as error:
         return Taken(refused=str(error))
-    beside = record.with_suffix(f".{os.getpid()}.part")
-    try:
-        beside.write_text(json.dumps(asdict(taken)), encoding="utf-8")
-        beside.replace(record)
-    except OSError as error:
-        raise OutputError(f"{record}: cannot be written ({error.strerror}).") from error
+    write_whole(record, json.dumps(asdict(taken)))
     return taken
 
 
@@ -239,12 +235,5 @@ def _copied(scan: Scan, key: str, out: Path) -> tuple[str, Path, tuple[str, ...]
 def _write_png(values: NDArray[Any], path: Path) -> None:
     from PIL import Image
 
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        try:
-            Image.fromarray(values.astype(np.uint16)).save(beside, format="PNG")
-            beside.replace(path)
-        finally:
-            beside.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror}).") from error
+    with written_beside(path) as beside:
+        Image.fromarray(values.astype(np.uint16)).save(beside, format="PNG")

@@ -13,15 +13,14 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from bonescint.files import written_beside
 from bonescint.scan import (
     Focus,
     FocusKind,
     InputError,
-    OutputError,
     ParameterError,
     Truth,
     View,
-    os_reason,
 )
 
 TRUTH_SCHEMA_VERSION = 1
@@ -80,16 +79,12 @@ def write_arrays(path: Path, content: Mapping[str, Any], arrays: Mapping[str, An
     """
     if path.suffix not in (".npz", ".json"):
         raise ParameterError("path", "write_truth", "a path that ends in .npz or .json", path.name)
-    beside = path.with_name(path.name + ".part")
-    try:
+    with written_beside(path) as beside:
         if path.suffix == ".json":
             beside.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         else:
             with beside.open("wb") as stream:
                 np.savez_compressed(stream, json=np.array(json.dumps(content)), **arrays)
-        beside.replace(path)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({os_reason(error)}).") from error
 
 
 _MASKS = {

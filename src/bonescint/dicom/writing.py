@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import secrets
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,14 +12,13 @@ import numpy as np
 from bonescint.dicom.header_styles import HeaderStyle, apply_style, code_item
 from bonescint.dicom.identity import PUBLIC_SCAN_KEY, scan_id_from_uids
 from bonescint.dicom.patient_facts import PatientFacts
+from bonescint.files import written_beside
 from bonescint.scan import (
-    OutputError,
     ParameterError,
     PixelUnit,
     Scan,
     UnitError,
     ViewRule,
-    os_reason,
 )
 
 if TYPE_CHECKING:
@@ -271,12 +268,5 @@ def _write_beside(dataset: Dataset, path: Path, *, compress: bool) -> None:
     if compress:
         dataset.compress(JPEGLSLossless, encoding_plugin="pyjpegls", generate_instance_uid=False)
     path = Path(path)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
-    try:
-        try:
-            dcmwrite(beside, dataset, enforce_file_format=True)
-            beside.replace(path)
-        finally:
-            beside.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({os_reason(error)}).") from None
+    with written_beside(path) as beside:
+        dcmwrite(beside, dataset, enforce_file_format=True)

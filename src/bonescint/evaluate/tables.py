@@ -14,6 +14,7 @@ from bonescint.evaluate.interval import Estimate
 from bonescint.evaluate.measure import Measure
 from bonescint.evaluate.operating import Confusion
 from bonescint.evaluate.subgroups import Interaction, Subgroup
+from bonescint.files import written_beside
 from bonescint.scan import MissingExtraError, ParameterError
 
 Cell: TypeAlias = str | int | float | None
@@ -150,13 +151,17 @@ def write_csv(table: Table, path: Path) -> None:
     Args:
         table: to write.
         path: of the file; its folder must exist.
+
+    Raises:
+        OutputError: it cannot be written.
     """
-    beside = path.with_name(path.name + ".part")
-    with beside.open("w", newline="", encoding="utf-8") as stream:
+    with (
+        written_beside(path) as beside,
+        beside.open("w", newline="", encoding="utf-8") as stream,
+    ):
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(table.columns)
         writer.writerows([_plain(cell) for cell in row] for row in table.rows)
-    beside.replace(path)
 
 
 def _plain(cell: Cell) -> str | int | float:
@@ -177,6 +182,7 @@ def write_workbook(tables: Sequence[Table], path: Path, *, notice: str) -> None:
 
     Raises:
         MissingExtraError: openpyxl is not installed.
+        OutputError: it cannot be written.
     """
     try:
         from openpyxl import Workbook
@@ -205,6 +211,5 @@ def write_workbook(tables: Sequence[Table], path: Path, *, notice: str) -> None:
         ):
             longest = max(len(str(value)) for value in column if value is not None)
             sheet.column_dimensions[letter].width = min(10 + longest, 48)
-    beside = path.with_name(path.name + ".part")
-    book.save(beside)
-    beside.replace(path)
+    with written_beside(path) as beside:
+        book.save(beside)

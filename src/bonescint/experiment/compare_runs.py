@@ -23,8 +23,9 @@ from bonescint.evaluate.tables import Table, comparisons_table, write_csv
 from bonescint.experiment.evaluating import Against, EvaluationSettings, compare_against
 from bonescint.experiment.evaluation_page import NOTICE, comparison_table
 from bonescint.experiment.joining import Joined, join, read_predictions
+from bonescint.files import make_folder
 from bonescint.report.document_page import Document, PageSection, write_document
-from bonescint.scan import InputError, OutputError, ParameterError, Split, os_reason
+from bonescint.scan import InputError, ParameterError, Split
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -119,11 +120,8 @@ def compare_runs(first: Path | str, second: Path | str, out: Path | str) -> Path
     )
     pairs = list(_pairs(one, other, settings))
     page = Path(out) / "comparison.html"
-    try:
-        page.parent.mkdir(parents=True, exist_ok=True)
-        write_csv(_table(pairs), page.with_suffix(".csv"))
-    except OSError as error:
-        raise OutputError(f"{out}: cannot be written ({os_reason(error)}).") from error
+    make_folder(page.parent)
+    write_csv(_table(pairs), page.with_suffix(".csv"))
     write_document(page, _document(one, other, pairs))
     return page
 

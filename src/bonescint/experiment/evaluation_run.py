@@ -32,8 +32,8 @@ from bonescint.experiment.explanation_page import (
 )
 from bonescint.experiment.joining import join, read_predictions
 from bonescint.experiment.maps import MappedScan, read_maps
+from bonescint.files import make_folder, write_whole
 from bonescint.report.document_page import PageSection, write_document
-from bonescint.scan import OutputError
 
 EVALUATION_SCHEMA_VERSION = 1
 _BIG = 20_000
@@ -106,11 +106,8 @@ def evaluate(
 
 
 def _check_folder(out: Path) -> None:
-    try:
-        for name in ("figures", "tables"):
-            (out / name).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{out}: cannot be written ({error.strerror}).") from error
+    for name in ("figures", "tables"):
+        make_folder(out / name)
 
 
 def _table_of(cohort: Path) -> Path:
@@ -159,19 +156,16 @@ class _Report:
         document = evaluation_document(
             self.found, pictures, created=created, facts=self._facts(hashes), more=sections
         )
-        try:
-            for name, picture in pictures.items():
-                for suffix, content in (("png", picture.png), ("svg", picture.svg)):
-                    _write_bytes(out / "figures" / f"{name}.{suffix}", content)
-            for table in tables:
-                write_csv(table, out / "tables" / f"{table.name}.csv")
-            if workbook:
-                small = [table for table in tables if len(table.rows) <= _BIG]
-                write_workbook(small, out / "tables.xlsx", notice=NOTICE)
-            text = json.dumps(_as_json(self.found, tables, created, hashes), indent=1)
-            _write_bytes(out / "evaluation.json", text.encode("utf-8"))
-        except OSError as error:
-            raise OutputError(f"{out}: cannot be written ({error.strerror}).") from error
+        for name, picture in pictures.items():
+            for suffix, content in (("png", picture.png), ("svg", picture.svg)):
+                write_whole(out / "figures" / f"{name}.{suffix}", content)
+        for table in tables:
+            write_csv(table, out / "tables" / f"{table.name}.csv")
+        if workbook:
+            small = [table for table in tables if len(table.rows) <= _BIG]
+            write_workbook(small, out / "tables.xlsx", notice=NOTICE)
+        text = json.dumps(_as_json(self.found, tables, created, hashes), indent=1)
+        write_whole(out / "evaluation.json", text)
         write_document(out / "report.html", document)
 
     def _facts(self, hashes: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
@@ -188,12 +182,6 @@ class _Report:
             ("Resampling", found.settings.resampling.method),
             ("Software", f"bonescint {__version__}"),
         )  # fmt: skip
-
-
-def _write_bytes(path: Path, content: bytes) -> None:
-    beside = path.with_name(f".{path.name}.part")
-    beside.write_bytes(content)
-    beside.replace(path)
 
 
 def _as_json(

@@ -8,7 +8,7 @@ from dataclasses import asdict, astuple, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bonescint.scan import OutputError, os_reason
+from bonescint.files import cannot_write
 
 
 def _now() -> str:
@@ -79,7 +79,7 @@ def note_external_use(table: Path, use: ExternalUse) -> None:
                 writer.writerow(columns)
             writer.writerow(astuple(use))
     except OSError as error:
-        raise OutputError(f"{table}: cannot be written ({os_reason(error)}).") from error
+        raise cannot_write(table, error) from error
 
 
 def _key(row: Mapping[str, str]) -> tuple[str, ...]:

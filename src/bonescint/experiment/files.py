@@ -6,7 +6,7 @@ import csv
 import hashlib
 from pathlib import Path
 
-from bonescint.scan import OutputError, os_reason
+from bonescint.files import make_folder, written_beside
 
 
 def write_rows(path: Path, columns: list[str], rows: list[list[str]]) -> None:
@@ -15,16 +15,14 @@ def write_rows(path: Path, columns: list[str], rows: list[list[str]]) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    beside = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("w", newline="", encoding="utf-8") as stream:
-            writer = csv.writer(stream)
-            writer.writerow(columns)
-            writer.writerows(rows)
-        beside.replace(path)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({os_reason(error)}).") from error
+    make_folder(path.parent)
+    with (
+        written_beside(path) as beside,
+        beside.open("w", newline="", encoding="utf-8") as stream,
+    ):
+        writer = csv.writer(stream)
+        writer.writerow(columns)
+        writer.writerows(rows)
 
 
 def fingerprint(path: Path) -> str:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bonescint.evaluate.canvas import Picture
+from bonescint.files import make_folder, write_whole
 from bonescint.report.document_page import PageFigure
-from bonescint.scan import OutputError, os_reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +42,7 @@ class KeptFigures:
             ...     shown.content, sorted(file.name for file in kept.folder.iterdir())
             (b'b', ['roc.png', 'roc.svg'])
         """
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            for kind, content in (("png", picture.png), ("svg", picture.svg)):
-                (self.folder / f"{name}.{kind}").write_bytes(content)
-        except OSError as error:
-            raise OutputError(f"{self.folder}: cannot be written ({os_reason(error)}).") from error
+        make_folder(self.folder)
+        for kind, content in (("png", picture.png), ("svg", picture.svg)):
+            write_whole(self.folder / f"{name}.{kind}", content)
         return PageFigure(caption=caption, content=picture.svg, alternative=caption, wide=wide)

@@ -21,6 +21,7 @@ from bonescint.dicom import read
 from bonescint.evaluate import Estimate, Resampling
 from bonescint.evaluate.localised import map_agreement, ratio_over_scans
 from bonescint.evaluate.tables import Table, write_csv
+from bonescint.files import make_folder
 from bonescint.model import ModelFolder
 from bonescint.prepare import prepare
 from bonescint.scan import Case
@@ -157,6 +158,6 @@ def write_map_sanity(rows: Sequence[SanityRow], file: Path) -> None:
          row.constant_maps)
         for row in rows
     )  # fmt: skip
-    file.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(file.parent)
     title = "Maps of a network with random layers against its own"
     write_csv(Table(name=file.stem, title=title, columns=COLUMNS, rows=cells), file)

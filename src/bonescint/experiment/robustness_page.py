@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bonescint.evaluate.tables import Table, write_csv
 from bonescint.experiment.robustness import RobustnessRow
+from bonescint.files import make_folder
 
 COLUMNS = (
     "condition", "scans", "roc_auc", "low", "high", "difference", "difference_low",
@@ -50,7 +51,7 @@ def write_robustness(rows: Sequence[RobustnessRow], evaluation: Path, scans: int
     table = Table(
         name="robustness", title="The same scans, made worse", columns=COLUMNS, rows=tuple(cells)
     )
-    (evaluation / "tables").mkdir(parents=True, exist_ok=True)
+    make_folder(evaluation / "tables")
     write_csv(table, evaluation / "tables" / "robustness.csv")
 
 

@@ -24,7 +24,8 @@ from bonescint.experiment.preflight import require_sound, require_studyable
 from bonescint.experiment.run_paths import RunPaths
 from bonescint.experiment.steps import Ledger, Step
 from bonescint.experiment.study_report import write_study_report
-from bonescint.scan import InputError, OutputError, os_reason
+from bonescint.files import make_folder, write_whole
+from bonescint.scan import InputError, OutputError
 from bonescint.scan.software import installed_versions
 
 EXTERNAL_USES = "external-uses.csv"
@@ -138,13 +139,8 @@ def _write_study(study: Study, paths: RunPaths) -> None:
         "manifest_sha256": fingerprint(paths.manifest),
         "notice": "Research use only. Not a medical device.",
     }
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        beside = root / "study.json.part"
-        beside.write_text(json.dumps(content, indent=1, default=str) + "\n", encoding="utf-8")
-        beside.replace(root / "study.json")
-    except OSError as error:
-        raise OutputError(f"{root}: cannot be written ({os_reason(error)}).") from error
+    make_folder(root)
+    write_whole(root / "study.json", json.dumps(content, indent=1, default=str) + "\n")
 
 
 def _at_home_anywhere(study: Study) -> Study:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bonescint.scan import OutputError, os_reason
+from bonescint.files import make_folder, write_whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,10 +101,5 @@ class Ledger:
             "inputs": step.inputs,
         }
         file = self._file(step)
-        beside = file.with_suffix(".part")
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            beside.write_text(json.dumps(note, indent=1, default=str) + "\n", encoding="utf-8")
-            beside.replace(file)
-        except OSError as error:
-            raise OutputError(f"{file}: cannot be written ({os_reason(error)}).") from error
+        make_folder(self._folder)
+        write_whole(file, json.dumps(note, indent=1, default=str) + "\n")

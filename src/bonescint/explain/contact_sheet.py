@@ -13,7 +13,8 @@ from bonescint.explain.geometry import panel_size
 from bonescint.explain.lettering import INK, LINE, MUTED, PAGE, wrapped, write
 from bonescint.explain.panels import grey_panel
 from bonescint.explain.window import grey_window
-from bonescint.scan import OutputError, ParameterError, Scan, View, os_reason
+from bonescint.files import write_whole
+from bonescint.scan import ParameterError, Scan, View
 
 _NOTICE = (
     "Simulated scans, research use only: no patient was imaged. Left anterior, right posterior."
@@ -100,9 +101,4 @@ def write_contact_sheet(prints: Sequence[ContactPrint], path: Path) -> None:
         raise ParameterError("path", "write_contact_sheet", "a path that ends in .png", path.name)
     content = io.BytesIO()
     contact_sheet(prints).save(content, format="PNG", optimize=True)
-    beside = path.with_name(path.name + ".part")
-    try:
-        beside.write_bytes(content.getvalue())
-        beside.replace(path)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({os_reason(error)}).") from error
+    write_whole(path, content.getvalue())

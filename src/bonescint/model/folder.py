@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from bonescint.files import cannot_write
 from bonescint.model.card import ModelCard
 from bonescint.model.likeness import Likeness
 from bonescint.model.readme import readme_of
@@ -210,9 +211,7 @@ def write_model_folder(
         finally:
             shutil.rmtree(beside, ignore_errors=True)
     except OSError as error:
-        raise OutputError(
-            f"{target}: cannot be written ({os_reason(error)}). Choose another place for the model."
-        ) from error
+        raise cannot_write(target, error) from error
     return ModelFolder.load(target)
 
 
@@ -236,7 +235,7 @@ def require_writable(path: Path | str) -> None:
         with tempfile.TemporaryFile(dir=target.parent):
             pass
     except OSError as error:
-        raise OutputError(f"{target}: cannot be written ({os_reason(error)}). {remedy}.") from error
+        raise cannot_write(target, error) from error
 
 
 def _move_into_place(beside: Path, target: Path) -> None:

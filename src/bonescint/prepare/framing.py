@@ -99,8 +99,8 @@ class BodyFrame:
 
 Framing = WholeField | BodyFrame
 
-_ENOUGH_ROWS = 400
-"""Rows on which a body is found well enough; larger views are reduced first."""
+_ENOUGH_ROWS, _ENOUGH_COLUMNS = 400, 16
+"""On which a body is found well enough; larger views are reduced first."""
 
 
 def body_extent(image: NDArray[np.float32], threshold: float) -> Extent:
@@ -126,7 +126,7 @@ def body_extent(image: NDArray[np.float32], threshold: float) -> Extent:
     """
     rows, columns = image.shape
     whole = Extent(0.0, 0.0, float(rows), float(columns))
-    step = max(1, min(rows // _ENOUGH_ROWS, columns))
+    step = max(1, min(rows // _ENOUGH_ROWS, columns // _ENOUGH_COLUMNS))
     smooth = ndimage.gaussian_filter(_reduced(image, step), max(1.0, rows / step / _ENOUGH_ROWS))
     background = float(np.percentile(smooth, 5))
     # The root keeps a hot spot from setting the mean.

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import base64
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bonescint.files import write_whole
 from bonescint.report.results_page import _asset, _csp_hash
 from bonescint.report.text import displayable
-from bonescint.scan import OutputError, ParameterError
+from bonescint.scan import ParameterError
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -157,14 +157,7 @@ def write_document(path: Path, document: Document) -> None:
             style_hash=_csp_hash(style),
         )
     )
-    beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(path)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror}).") from error
-    finally:
-        beside.unlink(missing_ok=True)
+    write_whole(path, text)
 
 
 def _environment() -> Environment:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from bonescint.scan import MissingExtraError, OutputError, os_reason
+from bonescint.files import written_beside
+from bonescint.scan import MissingExtraError
 
 _PAPER = """
 @page { size: A4; margin: 16mm 14mm; @bottom-center { content: counter(page) " / " counter(pages);
@@ -32,7 +33,6 @@ def write_pdf(page: Path, target: Path) -> None:
         raise MissingExtraError("weasyprint", "evaluate") from error
     loggers = [logging.getLogger(name) for name in ("weasyprint", "fontTools")]
     levels = [logger.level for logger in loggers]
-    beside = target.with_name(f".{target.name}.part")
     try:
         for logger in loggers:
             logger.setLevel(logging.CRITICAL)
@@ -41,11 +41,8 @@ def write_pdf(page: Path, target: Path) -> None:
         text = page.read_text(encoding="utf-8")
         document = weasyprint.HTML(string=text, url_fetcher=inside)
         style = weasyprint.CSS(string=_PAPER)
-        document.write_pdf(str(beside), stylesheets=[style])
-        beside.replace(target)
-    except OSError as error:
-        raise OutputError(f"{target}: cannot be written ({os_reason(error)}).") from error
+        with written_beside(target) as beside:
+            document.write_pdf(str(beside), stylesheets=[style])
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
-        beside.unlink(missing_ok=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import resources
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from bonescint.files import written_beside
 from bonescint.report.text import displayable, operating_point_text
 from bonescint.scan import ParameterError
 
@@ -127,7 +127,7 @@ def write_results_page(
 
     Raises:
         ParameterError: rows that can be gone through only once.
-        OSError: the page cannot be written.
+        OutputError: the page cannot be written.
 
     Examples:
         >>> import tempfile
@@ -148,22 +148,17 @@ def write_results_page(
         raise ParameterError("rows", "write_results_page", "iterable more than once", type(rows))
     style, script = _asset("results.css"), _asset("results.js")
     template = _environment().get_template(_TEMPLATE)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with beside.open("w", encoding="utf-8") as page:
-            for piece in template.generate(
-                heading=heading,
-                rows=rows,
-                refused=refused,
-                style=Markup(style),  # noqa: S704 - our own file
-                script=Markup(script),  # noqa: S704 - our own file
-                style_hash=_csp_hash(style),
-                script_hash=_csp_hash(script),
-            ):
-                page.write(piece)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with written_beside(path) as beside, beside.open("w", encoding="utf-8") as page:
+        for piece in template.generate(
+            heading=heading,
+            rows=rows,
+            refused=refused,
+            style=Markup(style),  # noqa: S704 - our own file
+            script=Markup(script),  # noqa: S704 - our own file
+            style_hash=_csp_hash(style),
+            script_hash=_csp_hash(script),
+        ):
+            page.write(piece)
 
 
 def _asset(name: str) -> str:

@@ -14,6 +14,7 @@ from jinja2 import Environment, StrictUndefined
 
 from bonescint.evaluate import Estimate
 from bonescint.evaluate.readers import Generalisation, ReaderAnalysis
+from bonescint.files import write_whole
 from bonescint.study.export.rows import TimingRow
 from bonescint.study.model_reading import ModelReads
 
@@ -74,9 +75,8 @@ def write_page(page: AnalysisPage, file: Path) -> None:
     pictures = [
         (title, base64.b64encode(path.read_bytes()).decode()) for title, path in page.figures
     ]
-    beside = file.with_name(file.name + ".part")
-    beside.write_text(template.render(page=page, pictures=pictures, paper=PAPER), encoding="utf-8")
-    beside.replace(file)
+    text = template.render(page=page, pictures=pictures, paper=PAPER)
+    write_whole(file, text)
 
 
 def tables_of(

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import func, insert, select, text
 from sqlalchemy.orm import Session
 
+from bonescint.files import cannot_write, written_beside
 from bonescint.scan import InputError, OutputError
 from bonescint.study.errors import StudyError
 from bonescint.study.folder import (
@@ -50,17 +51,14 @@ def backup_study(folder: Path | str | StudyFolder, out: Path | str) -> Path:
     target = Path(out)
     if target.is_dir():
         raise OutputError(f"{target}: is a folder. Give a file, such as study-backup.zip.")
-    beside = target.with_name(target.name + ".part")
-    try:
-        with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-            store_copy = Path(scratch) / STORE_FILE
-            _copy_store(study, store_copy)
-            write_private(beside, b"")
-            _zip(study, store_copy, beside)
-        beside.replace(target)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise OutputError(f"{target}: cannot be written ({error.strerror or error}).") from error
+    with (
+        written_beside(target) as beside,
+        tempfile.TemporaryDirectory(dir=target.parent) as scratch,
+    ):
+        store_copy = Path(scratch) / STORE_FILE
+        _copy_store(study, store_copy)
+        beside.touch(mode=0o600)
+        _zip(study, store_copy, beside)
     return target
 
 
@@ -123,7 +121,7 @@ def restore_study(file: Path | str, folder: Path | str, *, database: str = "") -
         target.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     except OSError as error:
-        raise OutputError(f"{target}: cannot be written ({error.strerror}).") from error
+        raise cannot_write(target, error) from error
     try:
         _unzip(source, beside)
         study = open_study(beside)
@@ -134,7 +132,7 @@ def restore_study(file: Path | str, folder: Path | str, *, database: str = "") -
             target.rmdir()
         beside.replace(target)
     except OSError as error:
-        raise OutputError(f"{target}: cannot be written ({error.strerror}).") from error
+        raise cannot_write(target, error) from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return open_study(target)

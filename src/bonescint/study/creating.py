@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.orm import Session
 
 from bonescint.cohort import Manifest, read_manifest, read_truth
+from bonescint.files import cannot_write
 from bonescint.scan import BonescintError, Case, FocusKind, InputError, OutputError, Scan, Split
 from bonescint.study.errors import StudyError
 from bonescint.study.folder import (
@@ -184,14 +185,14 @@ def _made_beside(target: Path) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     except OSError as error:
-        raise OutputError(f"{target}: cannot be written ({error.strerror}).") from error
+        raise cannot_write(target, error) from error
     try:
         yield beside
         if target.exists():
             target.rmdir()
         beside.replace(target)
     except OSError as error:
-        raise OutputError(f"{target}: cannot be written ({error.strerror}).") from error
+        raise cannot_write(target, error) from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
 

@@ -13,12 +13,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bonescint.files import written_beside
 from bonescint.scan import OutputError
 from bonescint.study.errors import StudyError
 from bonescint.study.protocol import StudyProtocol
@@ -203,26 +203,21 @@ def copy_sqlite(source: Path, target: Path) -> None:
     """
     import sqlite3
 
-    beside = target.with_name(target.name + ".part")
-    beside.unlink(missing_ok=True)
     try:
-        reading, writing = sqlite3.connect(source), sqlite3.connect(beside)
-        try:
-            reading.backup(writing)
-        finally:
-            reading.close()
-            writing.close()
-        beside.replace(target)
-    except (OSError, sqlite3.Error) as error:
-        beside.unlink(missing_ok=True)
+        with written_beside(target) as beside:
+            reading, writing = sqlite3.connect(source), sqlite3.connect(beside)
+            try:
+                reading.backup(writing)
+            finally:
+                reading.close()
+                writing.close()
+    except sqlite3.Error as error:
         raise OutputError(f"{target}: cannot be written ({error}).") from error
 
 
 def write_private(file: Path, content: bytes) -> None:
     """Write a file that only its owner may read, beside and then renamed into place."""
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    beside = file.with_name(file.name + ".part")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(content)
-    beside.replace(file)
+    with written_beside(file) as beside:
+        beside.touch(mode=0o600)
+        beside.write_bytes(content)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from bonescint.files import written_beside
 from bonescint.scan import MissingExtraError
 from bonescint.study.model_reading import ModelReads
 
@@ -76,9 +77,8 @@ def draw_times(
         Patch(facecolor=f"{colour}55", edgecolor=colour, label=name) for name, colour in said
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
-    beside = path.with_name(path.name + ".part")
-    figure.savefig(beside, dpi=_DPI, format="png")
-    beside.replace(path)
+    with written_beside(path) as beside:
+        figure.savefig(beside, dpi=_DPI, format="png")
     return path
 
 
@@ -114,9 +114,8 @@ def with_title(path: Path, title: str) -> None:
     draw = ImageDraw.Draw(titled)
     for number, line in enumerate(lines):
         draw.text((_TITLE_PX, 0.6 * _TITLE_PX + step * number), line, fill=_INK, font=font)
-    beside = path.with_name(path.name + ".part")
-    titled.save(beside, format="PNG")
-    beside.replace(path)
+    with written_beside(path) as beside:
+        titled.save(beside, format="PNG")
 
 
 def _wrapped(

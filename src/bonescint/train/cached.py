@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,18 +24,17 @@ from bonescint.cohort import (
     truth_of,
 )
 from bonescint.dicom import read
+from bonescint.files import make_folder, write_whole
 from bonescint.scan import (
     Acquisition,
     Case,
     FocusKind,
     InputError,
-    OutputError,
     PixelUnit,
     Scan,
     Split,
     Truth,
     View,
-    os_reason,
 )
 from bonescint.train.findings import finding_map
 from bonescint.train.sample import Sample
@@ -115,19 +113,13 @@ def cached_scans(
     cases = manifest.split(split)
     orders = [_order(manifest, case, cache) for case in cases]
     missing = [order for order in orders if not order.target.is_file()]
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        decoded = map_in_processes(
-            _decode, missing, workers=min(workers, len(missing)), chunk=4, kept=True
-        )
-        for done, _ in enumerate(decoded, start=1):
-            if progress is not None:
-                progress(done, len(missing))
-    except OSError as error:
-        raise OutputError(
-            f"{cache}: cannot be written ({os_reason(error)}). Free some space or choose another "
-            "place for the model."
-        ) from error
+    make_folder(cache)
+    decoded = map_in_processes(
+        _decode, missing, workers=min(workers, len(missing)), chunk=4, kept=True
+    )
+    for done, _ in enumerate(decoded, start=1):
+        if progress is not None:
+            progress(done, len(missing))
     return CachedScans(
         files=tuple(order.target for order in orders),
         labels=tuple(case.positive for case in cases),
@@ -184,16 +176,10 @@ def _decode(order: _Order) -> None:
                 )
             arrays[f"mask_{view.value}"] = np.packbits(mask, axis=1)
         arrays |= _findings(order, truth, scan)
-    # Processes that train together may all decode here, on machines that number theirs alike.
-    beside = order.target.with_name(f"{order.target.name}.{uuid4().hex}.part")
     # safetensors writes memory as it lies, whatever the order of the axes.
     plain = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     header["checksum"] = _checksum(plain)
-    try:
-        beside.write_bytes(save(plain, metadata={"header": json.dumps(header)}))
-        beside.replace(order.target)
-    finally:
-        beside.unlink(missing_ok=True)
+    write_whole(order.target, save(plain, metadata={"header": json.dumps(header)}))
 
 
 def _checksum(arrays: Mapping[str, NDArray[Any]]) -> int:

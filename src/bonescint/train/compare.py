@@ -73,7 +73,9 @@ def compared(
     labels: Sequence[bool],
     threads: int | None = None,
 ) -> Agreement:
-    """Run two models over the same composites.
+    """Run two models over the same composites, both with the temperature of the one judged.
+
+    A calibration of its own is no difference between the graphs.
 
     Args:
         parent: the one to be compared with.
@@ -87,6 +89,7 @@ def compared(
     """
     said: list[tuple[float, float]] = []
     correlations = []
+    temperature = other.card.temperature
     with (
         Engine(parent.onnx_path, _settings(parent, threads)) as first,
         Engine(other.onnx_path, _settings(other, threads)) as second,
@@ -95,8 +98,8 @@ def compared(
             one, two = first.run(composite), second.run(composite)
             said.append(
                 (
-                    mbd_probability(one.logits, parent.card.temperature),
-                    mbd_probability(two.logits, other.card.temperature),
+                    mbd_probability(one.logits, temperature),
+                    mbd_probability(two.logits, temperature),
                 )
             )
             correlations.append(correlation(one.maps[1], two.maps[1]))

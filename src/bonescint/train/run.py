@@ -18,7 +18,8 @@ import lightning.pytorch as lightning
 import torch
 from lightning.pytorch.callbacks import Checkpoint
 
-from bonescint.scan import OutputError, ParameterError, os_reason
+from bonescint.files import cannot_write, write_whole
+from bonescint.scan import ParameterError
 
 _FREE_TO_CHANGE = frozenset({"loader_workers", "checkpoint_steps"})
 
@@ -83,13 +84,9 @@ class RunFolder:
                         "that folder, or give --restart, in Python resume=False)",
                         "another value",
                     )
-            beside = noted.with_suffix(".part")
-            beside.write_text(json.dumps(asked, indent=2) + "\n", encoding="utf-8")
-            beside.replace(noted)
+            write_whole(noted, json.dumps(asked, indent=2) + "\n")
         except OSError as error:
-            raise OutputError(
-                f"{self.path}: cannot be written ({os_reason(error)}). Choose another place."
-            ) from error
+            raise cannot_write(self.path, error) from error
         return self.checkpoint.is_file()
 
     def finished_steps(self) -> int:

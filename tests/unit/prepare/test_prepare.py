@@ -186,13 +186,14 @@ def test_body_extent_of_nothing_is_everything() -> None:
     assert body_extent(np.zeros((30, 20), np.float32), 0.1) == Extent(0, 0, 30, 20)
 
 
-def test_a_body_is_found_in_an_image_of_hardly_any_columns() -> None:
-    image = np.zeros((4000, 3), np.float32)
+@pytest.mark.parametrize("columns", [3, 9, 19])
+def test_a_body_is_found_in_an_image_of_hardly_any_columns(columns: int) -> None:
+    image = np.zeros((4000, columns), np.float32)
     image[1000:3000] = 50
     found = body_extent(image, 0.12)
     assert found.top == pytest.approx(1000, abs=20)
     assert found.bottom == pytest.approx(3000, abs=20)
-    assert (found.left, found.right) == (0, 3)
+    assert (found.left, found.right) == (0, columns)
 
 
 def test_non_square_pixels_are_framed_in_millimetres() -> None:

@@ -154,6 +154,16 @@ def test_a_model_compared_with_itself_is_the_same(
     assert figures["parent_probability_error"] == 0.0
 
 
+def test_a_calibration_of_its_own_is_no_difference_of_the_graph(
+    parent: ModelFolder, composites: list[NDArray[np.float32]], source: ListedSource, tmp_path: Path
+) -> None:
+    card = replace(parent.card, temperature=2 * parent.card.temperature)
+    onnx = parent.onnx_path.read_bytes()
+    calibrated = write_model_folder(tmp_path / "calibrated", card=card, onnx=onnx)
+    agreement = compared(parent, calibrated, composites, labels=source.positives)
+    np.testing.assert_array_equal(agreement.parent_probabilities, agreement.probabilities)
+
+
 def test_correlation_is_numpys() -> None:
     rng = np.random.default_rng(1)
     one, two = rng.random((2, 4, 4)).astype(np.float32)

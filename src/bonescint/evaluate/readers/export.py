@@ -12,7 +12,8 @@ from bonescint.evaluate.readers.analysis import ReaderAnalysis
 from bonescint.evaluate.readers.figures import draw_figure_7, draw_froc, draw_roc
 from bonescint.evaluate.readers.sentence import sentences
 from bonescint.evaluate.readers.settings import RESEARCH_USE
-from bonescint.scan import MissingExtraError, OutputError
+from bonescint.files import make_folder, write_whole, written_beside
+from bonescint.scan import MissingExtraError
 
 if TYPE_CHECKING:
     from openpyxl.worksheet.worksheet import Worksheet
@@ -51,38 +52,27 @@ def write_analysis(
         OutputError: the folder cannot be written to.
         MissingExtraError: openpyxl or matplotlib is not installed; `analysis.json` stands then.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be made ({error.strerror}).") from error
+    make_folder(folder)
     settings = {"reads": source, **({"predictions": model} if model else {})}
     found = analysis.as_dict()
     found["settings"] = {**settings, **found["settings"]}
     text = json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    try:
-        _write(folder / "analysis.json", text)
-        _write(folder / "sentences.txt", "\n".join((*sentences(analysis), RESEARCH_USE)) + "\n")
-        _write_workbook(found, folder / "analysis.xlsx")
-        drawn = [
-            draw(analysis, folder / name)
-            for draw, name in (
-                (draw_roc, "roc.png"),
-                (draw_figure_7, "figure-7.png"),
-                (draw_froc, "froc.png"),
-            )
-        ]
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be written to ({error.strerror}).") from error
+    write_whole(folder / "analysis.json", text)
+    said = "\n".join((*sentences(analysis), RESEARCH_USE)) + "\n"
+    write_whole(folder / "sentences.txt", said)
+    _write_workbook(found, folder / "analysis.xlsx")
+    drawn = [
+        draw(analysis, folder / name)
+        for draw, name in (
+            (draw_roc, "roc.png"),
+            (draw_figure_7, "figure-7.png"),
+            (draw_froc, "froc.png"),
+        )
+    ]
     names = ["analysis.json", "analysis.xlsx", "sentences.txt"]
     return WrittenFolder(
         folder=folder, files=(*names, *(path.name for path in drawn if path is not None))
     )
-
-
-def _write(path: Path, text: str) -> None:
-    beside = path.with_name(path.name + ".part")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)
 
 
 def _write_workbook(found: Mapping[str, Any], path: Path) -> None:
@@ -97,9 +87,8 @@ def _write_workbook(found: Mapping[str, Any], path: Path) -> None:
     for title, rows in _sheets(found):
         if rows:
             _fill(workbook.create_sheet(title), rows)
-    beside = path.with_name(path.name + ".part")
-    workbook.save(beside)
-    beside.replace(path)
+    with written_beside(path) as beside:
+        workbook.save(beside)
 
 
 def _sheets(found: Mapping[str, Any]) -> Iterable[tuple[str, list[dict[str, Any]]]]:

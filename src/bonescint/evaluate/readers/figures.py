@@ -14,6 +14,7 @@ from bonescint.evaluate.readers.curves import RocCurve, average_curve
 from bonescint.evaluate.readers.decisions import CalledRight
 from bonescint.evaluate.readers.marked_endpoints import froc_points
 from bonescint.evaluate.readers.settings import RESEARCH_USE
+from bonescint.files import written_beside
 from bonescint.scan import MissingExtraError
 
 if TYPE_CHECKING:
@@ -47,12 +48,10 @@ def _new(columns: int, width: float, height: float) -> tuple[Figure, Sequence[Ax
 def _saved(figure: Figure, path: Path) -> Path:
     figure.text(0.995, 0.004, RESEARCH_USE, ha="right", va="bottom", fontsize=6.5, color=_GREY)
     figure.get_layout_engine().set(rect=(0, 0.025, 1, 0.975))  # type: ignore[union-attr,call-arg]
-    beside = path.with_name(path.name + ".part")
-    with warnings.catch_warnings():
+    with written_beside(path) as beside, warnings.catch_warnings():
         # A name in letters that the font lacks is drawn as boxes: no reason to say more.
         warnings.filterwarnings("ignore", message="Glyph")
         figure.savefig(beside, dpi=_DPI, format=path.suffix[1:])
-    beside.replace(path)
     return path
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from bonescint.files import cannot_write
 from bonescint.scan import MissingExtraError, OutputError
 from bonescint.study.errors import StudyError
 from bonescint.study.export.collecting import NOTICE, StudyTables, collect
@@ -85,7 +86,7 @@ def written_whole(target: Path, write: Callable[[Path], None]) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     except OSError as error:
-        raise OutputError(f"{target}: cannot be written ({error.strerror}).") from error
+        raise cannot_write(target, error) from error
     try:
         write(beside)
         beside.chmod(0o755)
@@ -93,7 +94,7 @@ def written_whole(target: Path, write: Callable[[Path], None]) -> Path:
             shutil.rmtree(target)
         beside.replace(target)
     except OSError as error:
-        raise OutputError(f"{target}: cannot be written ({error.strerror}).") from error
+        raise cannot_write(target, error) from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return target
