@@ -2,10 +2,12 @@
 
     python benchmarks/training.py throughput cohorts/ab/manifest.csv --weights vgg16.safetensors
     python benchmarks/training.py throughput cohorts/ab/manifest.csv --settings compact
+    python benchmarks/training.py scans cohorts/ab/manifest.csv
     python benchmarks/training.py kills --weights vgg16.safetensors --work /tmp/kills
 
 `throughput` times steps of a recipe as they are trained, reading and augmenting included, and
 steps on one batch that is repeated; the share is what the data loader leaves of the speed.
+`scans` times what a loader does for one scan: read, prepare, and augment where it happens.
 `kills` trains on a small simulated cohort once undisturbed and once killed with -9 at random
 moments, begun anew with the same command each time, and compares the weights byte by byte.
 """
@@ -21,10 +23,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib import resources
 from pathlib import Path
+from typing import TypeVar
 from unittest import mock
 
 import numpy as np
@@ -32,6 +36,7 @@ import yaml
 
 from bonescint.cohort import Centre, Protocol, Studies, read_manifest, simulate_cohort
 from bonescint.model import ModelFolder
+from bonescint.prepare import prepare
 from bonescint.scan import Split
 from bonescint.simulate import CAMERAS
 from bonescint.train import Stage, read_settings
@@ -41,6 +46,7 @@ from bonescint.train.run import RunFolder
 from bonescint.train.training import fit
 from bonescint.train.weights import NOTHING_LEARNT, load_weights
 
+T = TypeVar("T")
 _WARM_UP = 5  # steps before the workers' queues are full and memory is laid out
 
 
@@ -114,6 +120,37 @@ def throughput(options: argparse.Namespace) -> None:
     print(f"data leave {seconds['one batch'] / seconds['data']:.1%} of the speed")
 
 
+def scans(options: argparse.Namespace) -> None:
+    """Print milliseconds of a scan: read, prepared, and changed by each augmentation."""
+    settings = read_settings(options.settings)
+    rng = np.random.default_rng(1)
+    spent: dict[str, list[float]] = {}
+
+    def timed(name: str, work: Callable[[], T]) -> T:
+        start = time.perf_counter()
+        made = work()
+        spent.setdefault(name, []).append(1000 * (time.perf_counter() - start))
+        return made
+
+    with tempfile.TemporaryDirectory() as folder:
+        source = cached_scans(
+            read_manifest(options.manifest), Split.VALIDATION, Path(folder), workers=2
+        )
+        for index in range(min(options.scans, len(source))):
+            sample = timed("read", partial(source.sample, index))
+            timed("prepared", partial(prepare, sample.scan, settings.recipe))
+            for augmentation in settings.scan_augmentations:
+                always = (
+                    replace(augmentation, probability=1.0)  # type: ignore[type-var]
+                    if hasattr(augmentation, "probability")
+                    else augmentation
+                )
+                timed(augmentation.kind, partial(always, sample, rng))
+    for name, found in spent.items():
+        middle, high = np.percentile(found[_WARM_UP:], (50, 95))
+        print(f"{name:<18} median {middle:5.1f} ms, 95th percentile {high:5.1f} ms")
+
+
 def kills(options: argparse.Namespace) -> None:
     """Print whether a run that was killed ends with an undisturbed one's weights."""
     work = options.work
@@ -171,13 +208,17 @@ def main() -> None:
     """Measure what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     kinds = parser.add_subparsers(required=True)
-    for name, function in (("throughput", throughput), ("kills", kills)):
+    for name, function in (("throughput", throughput), ("scans", scans), ("kills", kills)):
         kind = kinds.add_parser(name)
         kind.set_defaults(function=function)
         kind.add_argument("--settings", default="bonescint", help="a recipe by name")
-        kind.add_argument("--weights", type=Path, help="ImageNet's of VGG16; none for compact")
-        if name == "throughput":
+        if name != "kills":
             kind.add_argument("manifest", type=Path)
+        if name != "scans":
+            kind.add_argument("--weights", type=Path, help="ImageNet's of VGG16; none for compact")
+        if name == "scans":
+            kind.add_argument("--scans", type=int, default=100, help="at most so many")
+        elif name == "throughput":
             kind.add_argument("--rows", type=int, default=256)
             kind.add_argument("--steps", type=int, default=40)
         else:
