@@ -1,9 +1,11 @@
-"""Files that are there whole or not at all."""
+"""Files and folders that are there whole or not at all."""
 
 from __future__ import annotations
 
 import errno
 import secrets
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -64,6 +66,60 @@ def write_whole(path: Path, content: str | bytes) -> None:
     data = content.encode("utf-8") if isinstance(content, str) else content
     with written_beside(path) as beside:
         beside.write_bytes(data)
+
+
+@contextmanager
+def folder_beside(path: Path, *, mode: int = 0o755, replacing: bool = False) -> Iterator[Path]:
+    """Give a folder to fill, beside a place; at the end it is renamed into that place.
+
+    If the block fails, nothing of it is left.
+
+    Args:
+        path: of the folder to be; the folders above it are made.
+        mode: who may read it in the end; while it is filled only its owner may.
+        replacing: an earlier folder there goes, once the new one is whole; otherwise only an
+            empty one does.
+
+    Raises:
+        OutputError: the system refuses to write, or the place is taken.
+
+    Examples:
+        >>> with tempfile.TemporaryDirectory() as place:
+        ...     with folder_beside(Path(place) / "new") as beside:
+        ...         write_whole(beside / "notice.txt", "Research use only.")
+        ...         (Path(place) / "new").exists()
+        ...     sorted(file.name for file in (Path(place) / "new").iterdir())
+        False
+        ['notice.txt']
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+        try:
+            yield beside
+            beside.chmod(mode)
+            if path.exists() and replacing:
+                _exchange(path, beside)
+            else:
+                if path.exists():
+                    path.rmdir()
+                beside.replace(path)
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def _exchange(path: Path, beside: Path) -> None:
+    """Put a folder in the place of another, which comes back if that fails."""
+    old = Path(tempfile.mkdtemp(prefix=f".{path.name}-old-", dir=path.parent))
+    try:
+        path.replace(old / "was")
+        beside.replace(path)
+    finally:
+        if not path.exists():
+            (old / "was").replace(path)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def make_folder(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Files and folders that are there whole or not at all."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from bonescint.files import cannot_write, make_folder, write_whole, written_beside
+from bonescint.files import (
+    cannot_write,
+    folder_beside,
+    make_folder,
+    write_whole,
+    written_beside,
+)
 from bonescint.scan import OutputError
 
 
@@ -69,3 +75,58 @@ def test_a_place_without_its_folder_is_named_with_what_to_do(tmp_path: Path) -> 
 def test_a_full_disk_is_told_from_a_forbidden_place(number: int) -> None:
     assert "Free some space" in str(cannot_write(Path("a"), OSError(number, "full")))
     assert "Free" not in str(cannot_write(Path("a"), OSError(errno.EACCES, "forbidden")))
+
+
+def test_a_folder_replaces_an_earlier_one_only_if_told_to(tmp_path: Path) -> None:
+    place = tmp_path / "above" / "folder"
+    with folder_beside(place) as beside:
+        write_whole(beside / "one.txt", "1")
+    with pytest.raises(OutputError, match="folder: cannot be written"), folder_beside(place) as new:
+        write_whole(new / "two.txt", "2")
+    assert [file.name for file in place.iterdir()] == ["one.txt"]
+    with folder_beside(place, replacing=True) as new:
+        write_whole(new / "two.txt", "2")
+    assert [file.name for file in place.iterdir()] == ["two.txt"]
+    assert list(place.parent.iterdir()) == [place]
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o700])
+def test_an_empty_folder_is_taken_and_gets_its_mode(tmp_path: Path, mode: int) -> None:
+    place = tmp_path / "folder"
+    place.mkdir()
+    with folder_beside(place, mode=mode) as beside:
+        assert beside.stat().st_mode & 0o777 == 0o700, "others cannot look while it is filled"
+    assert place.stat().st_mode & 0o777 == mode
+
+
+def test_a_folder_that_fails_leaves_the_earlier_one(tmp_path: Path) -> None:
+    place = tmp_path / "folder"
+    with folder_beside(place) as beside:
+        write_whole(beside / "one.txt", "1")
+    with pytest.raises(OutputError), folder_beside(place, replacing=True) as beside:
+        write_whole(beside / "missing" / "two.txt", "2")
+    assert [file.name for file in place.iterdir()] == ["one.txt"]
+    assert list(tmp_path.iterdir()) == [place]
+
+
+def test_an_earlier_folder_comes_back_where_the_new_one_cannot_take_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "folder"
+    with folder_beside(place) as beside:
+        write_whole(beside / "one.txt", "1")
+    rename = Path.replace
+
+    def refused(self: Path, target: Path) -> Path:
+        if target == place and self.name != "was":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "replace", refused)
+    with (
+        pytest.raises(OutputError, match="folder: cannot be written"),
+        folder_beside(place, replacing=True),
+    ):
+        pass
+    assert [file.name for file in place.iterdir()] == ["one.txt"]
+    assert list(tmp_path.iterdir()) == [place]

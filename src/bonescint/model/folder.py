@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from bonescint.files import cannot_write
+from bonescint.files import cannot_write, folder_beside
 from bonescint.model.card import ModelCard
 from bonescint.model.likeness import Likeness
 from bonescint.model.readme import readme_of
@@ -194,24 +193,13 @@ def write_model_folder(
     }
     if likeness is not None:
         files[LIKENESS] = likeness.to_bytes()
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-        try:
-            for name, content in files.items():
-                file = beside / name
-                file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_bytes(content)
-            metadata = beside / METADATA
-            metadata.parent.mkdir(parents=True, exist_ok=True)
-            text = json.dumps(_bundle_metadata(card, files), indent=2, ensure_ascii=False)
-            metadata.write_text(_sealed(text + "\n"), encoding="utf-8", newline="\n")
-            beside.chmod(0o755)
-            _move_into_place(beside, target)
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
-    except OSError as error:
-        raise cannot_write(target, error) from error
+    text = json.dumps(_bundle_metadata(card, files), indent=2, ensure_ascii=False)
+    files[METADATA] = _sealed(text + "\n").encode()
+    with folder_beside(target, replacing=True) as beside:
+        for name, content in files.items():
+            file = beside / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
     return ModelFolder.load(target)
 
 
@@ -236,20 +224,6 @@ def require_writable(path: Path | str) -> None:
             pass
     except OSError as error:
         raise cannot_write(target, error) from error
-
-
-def _move_into_place(beside: Path, target: Path) -> None:
-    if not target.exists():
-        beside.replace(target)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
-    try:
-        target.replace(old / "was")
-        beside.replace(target)
-    finally:
-        if not target.exists():
-            (old / "was").replace(target)
-        shutil.rmtree(old, ignore_errors=True)
 
 
 def _from_imagenet(card: ModelCard) -> bool:

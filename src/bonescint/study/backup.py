@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import tempfile
 import zipfile
 from pathlib import Path, PurePosixPath
@@ -13,7 +12,7 @@ from typing import Any
 from sqlalchemy import func, insert, select, text
 from sqlalchemy.orm import Session
 
-from bonescint.files import cannot_write, written_beside
+from bonescint.files import folder_beside, written_beside
 from bonescint.scan import InputError, OutputError
 from bonescint.study.errors import StudyError
 from bonescint.study.folder import (
@@ -117,24 +116,12 @@ def restore_study(file: Path | str, folder: Path | str, *, database: str = "") -
     source, target = Path(file), Path(folder)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise OutputError(f"{target}: exists already. Choose another place.")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    except OSError as error:
-        raise cannot_write(target, error) from error
-    try:
+    with folder_beside(target, mode=0o700) as beside:
         _unzip(source, beside)
         study = open_study(beside)
         if database:
             _into_database(study, database)
         study.open_store().close()
-        if target.exists():
-            target.rmdir()
-        beside.replace(target)
-    except OSError as error:
-        raise cannot_write(target, error) from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
     return open_study(target)
 
 

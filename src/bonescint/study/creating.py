@@ -8,8 +8,6 @@ import io
 import json
 import os
 import secrets
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.orm import Session
 
 from bonescint.cohort import Manifest, read_manifest, read_truth
-from bonescint.files import cannot_write
+from bonescint.files import folder_beside
 from bonescint.scan import BonescintError, Case, FocusKind, InputError, OutputError, Scan, Split
 from bonescint.study.errors import StudyError
 from bonescint.study.folder import (
@@ -135,7 +133,9 @@ def create_study(
         washout_days=options.washout_days, revisions=options.revisions,
     )  # fmt: skip
     _require_files(manifest, sample)
-    with _made_beside(target) as beside:
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise OutputError(f"{target}: exists already. Choose another place for the study.")
+    with folder_beside(target, mode=0o700) as beside:
         study = StudyFolder(
             path=beside, study_id=secrets.token_hex(8), protocol=protocol,
             simulated_scans=_never_lived(sample),
@@ -174,27 +174,6 @@ def _require_files(manifest: Manifest, sample: Sample) -> None:
 @contextmanager
 def _nothing() -> Iterator[None]:
     yield
-
-
-@contextmanager
-def _made_beside(target: Path) -> Iterator[Path]:
-    """A folder to fill, renamed to `target` at the end and removed after an error."""
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise OutputError(f"{target}: exists already. Choose another place for the study.")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    except OSError as error:
-        raise cannot_write(target, error) from error
-    try:
-        yield beside
-        if target.exists():
-            target.rmdir()
-        beside.replace(target)
-    except OSError as error:
-        raise cannot_write(target, error) from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
 
 
 def _never_lived(sample: Sample) -> bool:

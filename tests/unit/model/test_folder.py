@@ -131,7 +131,7 @@ def test_a_failure_leaves_the_old_folder(
     def fails(*_: object) -> None:
         raise OSError(28, os.strerror(28))
 
-    monkeypatch.setattr(folder_module, "_move_into_place", fails)
+    monkeypatch.setattr(Path, "write_bytes", fails)
     with pytest.raises(OutputError, match="No space left"):
         write_model_folder(folder.path, card=replace(card, version="2"), onnx=onnx_bytes)
     assert ModelFolder.load(folder.path).card.version == "1.2"

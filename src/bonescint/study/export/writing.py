@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import csv
 import re
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bonescint.files import cannot_write
+from bonescint.files import folder_beside
 from bonescint.scan import MissingExtraError, OutputError
 from bonescint.study.errors import StudyError
 from bonescint.study.export.collecting import NOTICE, StudyTables, collect
@@ -82,21 +80,8 @@ def written_whole(target: Path, write: Callable[[Path], None]) -> Path:
         OutputError: it cannot be written.
     """
     _require_free(target)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    except OSError as error:
-        raise cannot_write(target, error) from error
-    try:
+    with folder_beside(target, replacing=True) as beside:
         write(beside)
-        beside.chmod(0o755)
-        if target.exists():
-            shutil.rmtree(target)
-        beside.replace(target)
-    except OSError as error:
-        raise cannot_write(target, error) from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
     return target
 
 
