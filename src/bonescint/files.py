@@ -104,6 +104,8 @@ def folder_beside(path: Path, *, mode: int = 0o755, replacing: bool = False) -> 
                 if path.exists():
                     path.rmdir()
                 beside.replace(path)
+        except OutputError as error:  # of a file in it: named as it would have been
+            raise OutputError(str(error).replace(str(beside), str(path))) from error
         finally:
             shutil.rmtree(beside, ignore_errors=True)
     except OSError as error:
