@@ -9,9 +9,9 @@ both simulated into the working folder, unless other cohorts are given. Every re
 all its epochs at half its own resolution, and judged by the area under the ROC curve and the
 pointing game (share of the positive scans whose map's highest value lies on a metastasis, in either
 view), exact and within 25 mm. A row is added to `benchmarks/recipes.csv` for each, with hashes of
-settings and cohorts; what is there already is not done again, so several machines may share the
-work. A test cohort with scans of centre C adds to `benchmarks/external-uses.csv`. At the end: mean
-and range over the seeds.
+settings, first weights and cohorts; what is there already is not done again, so several machines
+may share the work. A test cohort with scans of centre C adds to `benchmarks/external-uses.csv`. At
+the end: mean and range over the seeds.
 """
 
 from __future__ import annotations

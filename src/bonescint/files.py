@@ -12,6 +12,9 @@ from pathlib import Path
 
 from bonescint.scan import OutputError, os_reason
 
+# Letters of a folder's name in that of the place beside it, which must not be too long.
+_SHOWN = 40
+
 
 @contextmanager
 def written_beside(path: Path) -> Iterator[Path]:
@@ -94,7 +97,7 @@ def folder_beside(path: Path, *, mode: int = 0o755, replacing: bool = False) -> 
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+        beside = Path(tempfile.mkdtemp(prefix=f".{path.name[:_SHOWN]}-", dir=path.parent))
         try:
             yield beside
             beside.chmod(mode)
@@ -114,7 +117,7 @@ def folder_beside(path: Path, *, mode: int = 0o755, replacing: bool = False) -> 
 
 def _exchange(path: Path, beside: Path) -> None:
     """Put a folder in the place of another, which comes back if that fails."""
-    old = Path(tempfile.mkdtemp(prefix=f".{path.name}-old-", dir=path.parent))
+    old = Path(tempfile.mkdtemp(prefix=f".{path.name[:_SHOWN]}-old-", dir=path.parent))
     try:
         path.replace(old / "was")
         beside.replace(path)

@@ -62,6 +62,15 @@ def test_a_name_may_be_as_long_as_names_can_be(tmp_path: Path) -> None:
     assert file.read_bytes() == b"\xc3\xa4\n"
 
 
+def test_a_folders_name_may_be_as_long_as_names_can_be(tmp_path: Path) -> None:
+    place = tmp_path / ("a" * 255)
+    for text in ("one", "two"):
+        with folder_beside(place, replacing=True) as beside:
+            write_whole(beside / "notice.txt", text)
+    assert (place / "notice.txt").read_text() == "two"
+    assert list(tmp_path.iterdir()) == [place]
+
+
 def test_a_place_without_its_folder_is_named_with_what_to_do(tmp_path: Path) -> None:
     file = tmp_path / "missing" / "table.csv"
     with pytest.raises(OutputError, match=r"No such file or directory\)\. Choose another place\."):

@@ -14,7 +14,7 @@ from bonescint.scan import OutputError
 
 GROWING = ("results.csv.partial", "results.jsonl.partial", "index.jsonl.partial")
 _WHOLE = ("results.csv", "results.json", "index.html")
-_OWN_FILES = (*_WHOLE, *GROWING, "results.json.partial")
+_OWN_FILES = (*_WHOLE, *GROWING)
 _HARMLESS_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
 # How `results.json` is laid out: the head, then a line a scan.
 RESULTS_LINE = ' "results": ['

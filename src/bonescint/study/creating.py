@@ -214,6 +214,8 @@ def _prepare(
             truths[token] = _write_truth(study, manifest, case, token, training=training)
             if outputs is not None:
                 outputs.write(study.model_file(token), scan)
+        except OutputError:
+            raise  # Not the scan's fault, and the next one would meet the same.
         except BonescintError as error:
             problems.append(str(error))
         if progress is not None:

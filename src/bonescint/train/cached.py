@@ -24,7 +24,7 @@ from bonescint.cohort import (
     truth_of,
 )
 from bonescint.dicom import read
-from bonescint.files import make_folder, write_whole
+from bonescint.files import cannot_write, make_folder, write_whole
 from bonescint.scan import (
     Acquisition,
     Case,
@@ -117,9 +117,13 @@ def cached_scans(
     decoded = map_in_processes(
         _decode, missing, workers=min(workers, len(missing)), chunk=4, kept=True
     )
-    for done, _ in enumerate(decoded, start=1):
-        if progress is not None:
-            progress(done, len(missing))
+    try:
+        for done, _ in enumerate(decoded, start=1):
+            if progress is not None:
+                progress(done, len(missing))
+    except OSError as error:
+        # Scans that cannot be read have errors of their own: this is the pool or its place.
+        raise cannot_write(cache, error) from error
     return CachedScans(
         files=tuple(order.target for order in orders),
         labels=tuple(case.positive for case in cases),

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import os
+import re
 import stat
 from pathlib import Path
 from types import SimpleNamespace
@@ -159,6 +161,27 @@ def test_unreadable_scans_are_all_named_and_nothing_is_left(
         (tmp_path / f"cohort/scans/{number:03d}.dcm").write_text("no DICOM")
     with pytest.raises(InputError, match=r"2 of 10 scans cannot be used.*003.*006|006.*003"):
         world.make_study(tmp_path / "study", cohort, sample=8)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["cohort"]
+
+
+def test_a_full_disk_is_not_blamed_on_the_cohort(
+    world: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cohort = world.write_cohort(tmp_path / "cohort", 10)
+    touch = Path.touch
+    refused: list[Path] = []
+
+    def full(self: Path, mode: int = 0o666, exist_ok: bool = True) -> None:
+        if self.parent.parent.name == "private":
+            refused.append(self)
+            raise OSError(errno.ENOSPC, "No space left on device")
+        touch(self, mode=mode, exist_ok=exist_ok)
+
+    monkeypatch.setattr(Path, "touch", full)
+    place = re.escape(str(tmp_path / "study" / "private"))
+    with pytest.raises(OutputError, match=rf"^{place}.*No space left on device\). Free some"):
+        world.make_study(tmp_path / "study", cohort, sample=8)
+    assert len(refused) == 1, "it stops at once"
     assert [entry.name for entry in tmp_path.iterdir()] == ["cohort"]
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -56,6 +59,17 @@ def test_what_cannot_be_written_leaves_nothing_half_done(tmp_path: Path, cohort:
     with pytest.raises(OutputError, match="cannot be written"):
         cached_scans(manifest, Split.TRAIN, cache)
     assert not list(cache.glob("*.part"))
+
+
+def test_processes_that_cannot_be_made_are_one_clear_line(
+    tmp_path: Path, cohort: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> NoReturn:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(os, "pipe", refused)
+    with pytest.raises(OutputError, match=r"cache: cannot be written \(Too many open files\)"):
+        cached_scans(read_manifest(cohort), Split.TRAIN, tmp_path / "cache", workers=2)
 
 
 def test_a_physicians_masks_are_learnt_from(tmp_path: Path, cohort: Path) -> None:
