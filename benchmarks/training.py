@@ -24,7 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, is_dataclass, replace
 from functools import partial
 from importlib import resources
 from pathlib import Path
@@ -141,8 +141,8 @@ def scans(options: argparse.Namespace) -> None:
             timed("prepared", partial(prepare, sample.scan, settings.recipe))
             for augmentation in settings.scan_augmentations:
                 always = (
-                    replace(augmentation, probability=1.0)  # type: ignore[type-var]
-                    if hasattr(augmentation, "probability")
+                    replace(augmentation, probability=1.0)
+                    if is_dataclass(augmentation) and hasattr(augmentation, "probability")
                     else augmentation
                 )
                 timed(augmentation.kind, partial(always, sample, rng))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import errno
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,7 +18,7 @@ _SHOWN = 40
 
 
 @contextmanager
-def written_beside(path: Path) -> Iterator[Path]:
+def written_beside(path: Path, *, private: bool = False) -> Iterator[Path]:
     """Give a place beside a file; what is written there is renamed into the file's own place.
 
     Whoever reads meanwhile, or after a kill, finds the earlier file or the whole new one. If the
@@ -26,12 +27,12 @@ def written_beside(path: Path) -> Iterator[Path]:
 
     Args:
         path: of the file; its folder must exist.
+        private: only its owner may read it, from its first byte on.
 
     Raises:
         OutputError: the system refuses to write.
 
     Examples:
-        >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     table = Path(folder) / "table.csv"
         ...     with written_beside(table) as beside:
@@ -45,6 +46,8 @@ def written_beside(path: Path) -> Iterator[Path]:
     beside = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
         try:
+            if private:
+                beside.touch(mode=0o600)
             yield beside
             beside.replace(path)
         finally:
@@ -53,22 +56,55 @@ def written_beside(path: Path) -> Iterator[Path]:
         raise cannot_write(path, error) from error
 
 
-def write_whole(path: Path, content: str | bytes) -> None:
+def write_whole(path: Path, content: str | bytes, *, private: bool = False) -> None:
     """Write a file beside its place, then rename it; text as UTF-8.
+
+    Args:
+        path: of the file; its folder must exist.
+        content: all of it.
+        private: only its owner may read it.
 
     Raises:
         OutputError: the system refuses to write.
 
     Examples:
-        >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     write_whole(Path(folder) / "notice.txt", "Research use only.")
         ...     (Path(folder) / "notice.txt").read_text()
         'Research use only.'
     """
     data = content.encode("utf-8") if isinstance(content, str) else content
-    with written_beside(path) as beside:
+    with written_beside(path, private=private) as beside:
         beside.write_bytes(data)
+
+
+def write_table(
+    path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]], *, line_end: str = "\n"
+) -> None:
+    """Write a CSV file beside its place, then rename it.
+
+    Args:
+        path: of the file; its folder must exist.
+        columns: their names, the first line.
+        rows: the others, a cell a column.
+        line_end: what ends a line.
+
+    Raises:
+        OutputError: the system refuses to write.
+
+    Examples:
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_table(Path(folder) / "table.csv", ("scan_id", "label"), [("bs-1", 1)])
+        ...     (Path(folder) / "table.csv").read_text().splitlines()
+        ['scan_id,label', 'bs-1,1']
+    """
+    with (
+        written_beside(path) as beside,
+        beside.open("w", newline="", encoding="utf-8") as stream,
+    ):
+        writer = csv.writer(stream, lineterminator=line_end)
+        writer.writerow(columns)
+        writer.writerows(rows)
 
 
 @contextmanager
@@ -127,16 +163,30 @@ def _exchange(path: Path, beside: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def make_folder(path: Path) -> None:
+def make_folder(path: Path, *, mode: int = 0o777) -> None:
     """Make a folder and those above it, unless it is there.
+
+    Args:
+        path: of the folder.
+        mode: who may enter it, less what the process' mask forbids.
 
     Raises:
         OutputError: the system refuses to make it.
     """
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(mode=mode, parents=True, exist_ok=True)
     except OSError as error:
         raise cannot_write(path, error) from error
+
+
+def require_free(path: Path, *, remedy: str = "Choose another place") -> None:
+    """Make sure that a folder can be made: nothing is there, or an empty folder.
+
+    Raises:
+        OutputError: something is.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise OutputError(f"{path}: exists already. {remedy}.")
 
 
 def cannot_write(path: Path, error: OSError) -> OutputError:

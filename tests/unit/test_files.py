@@ -14,6 +14,7 @@ from bonescint.files import (
     cannot_write,
     folder_beside,
     make_folder,
+    require_free,
     write_whole,
     written_beside,
 )
@@ -45,6 +46,24 @@ with written_beside(Path(sys.argv[1])) as beside:
     assert file.read_text() == "earlier"
     (left,) = tmp_path.glob("*.part")
     assert left.name.startswith(".")
+
+
+def test_a_private_file_is_its_owners_from_the_first_byte_on(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    with written_beside(file, private=True) as beside:
+        assert beside.stat().st_mode & 0o777 == 0o600
+    write_whole(file, "secret", private=True)
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_only_nothing_or_an_empty_folder_is_free(tmp_path: Path) -> None:
+    require_free(tmp_path / "new")
+    require_free(tmp_path)
+    file = tmp_path / "file"
+    file.touch()
+    for taken in (file, tmp_path):
+        with pytest.raises(OutputError, match=r"exists already\. Choose another place\."):
+            require_free(taken)
 
 
 def test_two_may_write_the_same_file_at_once(tmp_path: Path) -> None:

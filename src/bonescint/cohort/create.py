@@ -26,7 +26,7 @@ from bonescint.cohort.matching import Labelled, LeftOut, match
 from bonescint.cohort.problems import Problem, refuse
 from bonescint.cohort.splitting import DEFAULT_SHARES, Patient, SplitRule, deal
 from bonescint.cohort.taking import Place, Taken, TakeOrder, take_all
-from bonescint.files import cannot_write, written_beside
+from bonescint.files import cannot_write, write_whole
 from bonescint.scan import (
     Case,
     InputError,
@@ -171,9 +171,7 @@ def _opened(out: Path, key: Path | None) -> Place:
             write_json({"notice": NOTICE, "finished": False}, out / ABOUT)
         key_file = key or private / "key"
         if key is None and not key_file.is_file():
-            with written_beside(key_file) as beside:
-                beside.touch(mode=0o600)
-                beside.write_text(secrets.token_hex(_KEY_BYTES) + "\n", encoding="ascii")
+            write_whole(key_file, secrets.token_hex(_KEY_BYTES) + "\n", private=True)
     except OSError as error:
         raise cannot_write(out, error) from error
     try:

@@ -15,9 +15,8 @@ from bonescint.cohort.layouts import Collection, Layout
 from bonescint.cohort.manifest import Manifest, write_manifest
 from bonescint.cohort.matching import Labelled, LeftOut, Matching
 from bonescint.cohort.splitting import DEFAULT_SHARES, SplitRule
-from bonescint.cohort.tables import write_table
 from bonescint.cohort.taking import Place, Taken
-from bonescint.files import write_whole
+from bonescint.files import write_table, write_whole
 from bonescint.scan import NotABoneScanError
 
 ABOUT = "cohort.json"

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bonescint.cohort.table1 import Table1
-from bonescint.cohort.tables import write_table
-from bonescint.files import make_folder, write_whole
+from bonescint.files import make_folder, write_table, write_whole
 
 
 class Level(StrEnum):

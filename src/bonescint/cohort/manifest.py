@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bonescint.cohort.problems import Problem, refuse
-from bonescint.cohort.tables import read_table, write_table
+from bonescint.cohort.tables import read_table
+from bonescint.files import write_table
 from bonescint.scan import Case, InputError, Split
 
 _REQUIRED = ("scan_id", "patient_id", "centre", "split", "label", "file")

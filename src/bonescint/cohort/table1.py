@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bonescint.cohort.tables import write_table
+from bonescint.files import write_table
 from bonescint.scan import Case, Split
 
 _TITLES = {

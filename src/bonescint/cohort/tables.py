@@ -5,11 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bonescint.files import written_beside
 from bonescint.scan import InputError
 
 _MOST_BYTES = 256 * 1024 * 1024
@@ -91,18 +90,3 @@ def plain_name(column: str) -> str:
     """
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", column.strip())
     return re.sub(r"[^a-z0-9]+", "_", spaced.lower()).strip("_")
-
-
-def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a CSV file beside its place, then rename it.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
-    with (
-        written_beside(path) as beside,
-        beside.open("w", newline="", encoding="utf-8") as stream,
-    ):
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(rows)

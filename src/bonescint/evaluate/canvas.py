@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from bonescint.files import write_whole
 from bonescint.scan import MissingExtraError
 
 if TYPE_CHECKING:
@@ -47,6 +49,15 @@ class Picture:
 
     png: bytes
     svg: bytes
+
+    def write(self, folder: Path, name: str) -> None:
+        """Write it to a folder that is there, as PNG and as SVG.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        write_whole(folder / f"{name}.png", self.png)
+        write_whole(folder / f"{name}.svg", self.svg)
 
 
 def new_axes(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from bonescint.evaluate.interval import Estimate
 from bonescint.evaluate.measure import Measure
 from bonescint.evaluate.operating import Confusion
 from bonescint.evaluate.subgroups import Interaction, Subgroup
-from bonescint.files import written_beside
+from bonescint.files import write_table, written_beside
 from bonescint.scan import MissingExtraError, ParameterError
 
 Cell: TypeAlias = str | int | float | None
@@ -155,13 +154,7 @@ def write_csv(table: Table, path: Path) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    with (
-        written_beside(path) as beside,
-        beside.open("w", newline="", encoding="utf-8") as stream,
-    ):
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(table.columns)
-        writer.writerows([_plain(cell) for cell in row] for row in table.rows)
+    write_table(path, table.columns, ([_plain(cell) for cell in row] for row in table.rows))
 
 
 def _plain(cell: Cell) -> str | int | float:

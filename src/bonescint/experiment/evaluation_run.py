@@ -157,8 +157,7 @@ class _Report:
             self.found, pictures, created=created, facts=self._facts(hashes), more=sections
         )
         for name, picture in pictures.items():
-            for suffix, content in (("png", picture.png), ("svg", picture.svg)):
-                write_whole(out / "figures" / f"{name}.{suffix}", content)
+            picture.write(out / "figures", name)
         for table in tables:
             write_csv(table, out / "tables" / f"{table.name}.csv")
         if workbook:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from pathlib import Path
 
-from bonescint.files import make_folder, written_beside
+from bonescint.files import make_folder, write_table
 
 
 def write_rows(path: Path, columns: list[str], rows: list[list[str]]) -> None:
@@ -16,13 +15,7 @@ def write_rows(path: Path, columns: list[str], rows: list[list[str]]) -> None:
         OutputError: it cannot be written.
     """
     make_folder(path.parent)
-    with (
-        written_beside(path) as beside,
-        beside.open("w", newline="", encoding="utf-8") as stream,
-    ):
-        writer = csv.writer(stream)
-        writer.writerow(columns)
-        writer.writerows(rows)
+    write_table(path, columns, rows, line_end="\r\n")
 
 
 def fingerprint(path: Path) -> str:

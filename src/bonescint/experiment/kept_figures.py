@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bonescint.evaluate.canvas import Picture
-from bonescint.files import make_folder, write_whole
+from bonescint.files import make_folder
 from bonescint.report.document_page import PageFigure
 
 
@@ -43,6 +43,5 @@ class KeptFigures:
             (b'b', ['roc.png', 'roc.svg'])
         """
         make_folder(self.folder)
-        for kind, content in (("png", picture.png), ("svg", picture.svg)):
-            write_whole(self.folder / f"{name}.{kind}", content)
+        picture.write(self.folder, name)
         return PageFigure(caption=caption, content=picture.svg, alternative=caption, wide=wide)

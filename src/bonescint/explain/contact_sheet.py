@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from bonescint.explain.geometry import panel_size
 from bonescint.explain.lettering import INK, LINE, MUTED, PAGE, wrapped, write
 from bonescint.explain.panels import grey_panel
 from bonescint.explain.window import grey_window
-from bonescint.files import write_whole
+from bonescint.files import written_beside
 from bonescint.scan import ParameterError, Scan, View
 
 _NOTICE = (
@@ -99,6 +98,6 @@ def write_contact_sheet(prints: Sequence[ContactPrint], path: Path) -> None:
     """
     if path.suffix.lower() != ".png":
         raise ParameterError("path", "write_contact_sheet", "a path that ends in .png", path.name)
-    content = io.BytesIO()
-    contact_sheet(prints).save(content, format="PNG", optimize=True)
-    write_whole(path, content.getvalue())
+    sheet = contact_sheet(prints)
+    with written_beside(path) as beside:
+        sheet.save(beside, format="PNG", optimize=True)

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import func, insert, select, text
 from sqlalchemy.orm import Session
 
-from bonescint.files import folder_beside, written_beside
+from bonescint.files import folder_beside, require_free, written_beside
 from bonescint.scan import InputError, OutputError
 from bonescint.study.errors import StudyError
 from bonescint.study.folder import (
@@ -51,12 +51,11 @@ def backup_study(folder: Path | str | StudyFolder, out: Path | str) -> Path:
     if target.is_dir():
         raise OutputError(f"{target}: is a folder. Give a file, such as study-backup.zip.")
     with (
-        written_beside(target) as beside,
+        written_beside(target, private=True) as beside,
         tempfile.TemporaryDirectory(dir=target.parent) as scratch,
     ):
         store_copy = Path(scratch) / STORE_FILE
         _copy_store(study, store_copy)
-        beside.touch(mode=0o600)
         _zip(study, store_copy, beside)
     return target
 
@@ -114,8 +113,7 @@ def restore_study(file: Path | str, folder: Path | str, *, database: str = "") -
         StudyError: the database holds a study already.
     """
     source, target = Path(file), Path(folder)
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise OutputError(f"{target}: exists already. Choose another place.")
+    require_free(target)
     with folder_beside(target, mode=0o700) as beside:
         _unzip(source, beside)
         study = open_study(beside)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.orm import Session
 
 from bonescint.cohort import Manifest, read_manifest, read_truth
-from bonescint.files import folder_beside
+from bonescint.files import folder_beside, require_free
 from bonescint.scan import BonescintError, Case, FocusKind, InputError, OutputError, Scan, Split
 from bonescint.study.errors import StudyError
 from bonescint.study.folder import (
@@ -133,8 +133,7 @@ def create_study(
         washout_days=options.washout_days, revisions=options.revisions,
     )  # fmt: skip
     _require_files(manifest, sample)
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise OutputError(f"{target}: exists already. Choose another place for the study.")
+    require_free(target, remedy="Choose another place for the study")
     with folder_beside(target, mode=0o700) as beside:
         study = StudyFolder(
             path=beside, study_id=secrets.token_hex(8), protocol=protocol,

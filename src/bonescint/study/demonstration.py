@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from bonescint.scan import OutputError
+from bonescint.files import require_free
 from bonescint.study.creating import StudyOptions, create_study
 from bonescint.study.folder import StudyFolder
 from bonescint.study.people import add_readers
@@ -43,8 +43,7 @@ def make_demonstration(
     from bonescint.cohort import mixed_protocol, simulate_cohort
 
     home = Path(folder)
-    if home.exists() and (not home.is_dir() or any(home.iterdir())):
-        raise OutputError(f"{home}: exists already. Choose another --out.")
+    require_free(home, remedy="Choose another --out")
 
     def tell(what: str) -> Callable[[int, int], None] | None:
         return None if progress is None else lambda done, total: progress(what, done, total)

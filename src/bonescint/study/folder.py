@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bonescint.files import cannot_write, written_beside
+from bonescint.files import make_folder, write_whole, written_beside
 from bonescint.scan import OutputError
 from bonescint.study.errors import StudyError
 from bonescint.study.protocol import StudyProtocol
@@ -221,10 +221,5 @@ def write_private(file: Path, content: bytes) -> None:
     Raises:
         OutputError: the system refuses to write.
     """
-    try:
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise cannot_write(file.parent, error) from error
-    with written_beside(file) as beside:
-        beside.touch(mode=0o600)
-        beside.write_bytes(content)
+    make_folder(file.parent, mode=0o700)
+    write_whole(file, content, private=True)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -151,10 +152,17 @@ def test_a_folder_that_does_not_exist_has_no_earlier_run(tmp_path: Path) -> None
     assert EarlierRun.of(tmp_path / "new") == EarlierRun(folder=tmp_path / "new")
 
 
-@pytest.mark.parametrize("place", ["file", "file/below", "/proc/nothing/here"])
-def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path, place: str) -> None:
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("file", "the results cannot be written there (it is no folder). Choose another output"),
+        ("file/below", "cannot be written (Not a directory). Choose another place."),
+        ("/proc/nothing/here", "cannot be written (No such file or directory). Choose another"),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path, place: str, said: str) -> None:
     (tmp_path / "file").write_text("I am a file")
-    with pytest.raises(OutputError, match="cannot be written"):
+    with pytest.raises(OutputError, match=re.escape(f"{tmp_path / place}: {said}")):
         ResultsFolder(tmp_path / place)
 
 

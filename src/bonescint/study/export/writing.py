@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bonescint.files import folder_beside
+from bonescint.files import folder_beside, write_table
 from bonescint.scan import MissingExtraError, OutputError
 from bonescint.study.errors import StudyError
 from bonescint.study.export.collecting import NOTICE, StudyTables, collect
@@ -86,11 +85,9 @@ def written_whole(target: Path, write: Callable[[Path], None]) -> Path:
 
 
 def _write_csv(file: Path, kind: type[Row], rows: Sequence[Row]) -> None:
-    with file.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream)
-        writer.writerow([column.name for column in kind.columns()])
-        for row in rows:
-            writer.writerow([_plain(value) for value in row.cells()])
+    columns = [column.name for column in kind.columns()]
+    cells = ([_plain(value) for value in row.cells()] for row in rows)
+    write_table(file, columns, cells, line_end="\r\n")
 
 
 def _plain(value: object) -> object:
@@ -173,14 +170,15 @@ def final_reads(reads: Sequence[ReadRow]) -> list[ReadRow]:
 
 def write_analysis_reads(reads: Sequence[ReadRow], file: Path) -> None:
     """Write the answers that count, as `bonescint readers analyse` takes them."""
-    with file.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["reader", "modality", "case", "truth", "rating", "called", "seconds"])
-        for row in final_reads(reads):
-            seconds = "" if row.active_s is None else f"{row.active_s:.3f}"
-            writer.writerow(
-                [row.reader, row.modality, row.case, row.truth, row.rating, row.decision, seconds]
-            )
+    columns = ("reader", "modality", "case", "truth", "rating", "called", "seconds")
+    rows = (
+        (
+            row.reader, row.modality, row.case, row.truth, row.rating, row.decision,
+            "" if row.active_s is None else f"{row.active_s:.3f}",
+        )
+        for row in final_reads(reads)
+    )  # fmt: skip
+    write_table(file, columns, rows, line_end="\r\n")
 
 
 def _imrmc_case(row: ReadRow) -> str:
