@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import errno
+import re
 import secrets
 import shutil
 import tempfile
@@ -15,6 +16,11 @@ from bonescint.scan import OutputError, os_reason
 
 # Letters of a folder's name in that of the place beside it, which must not be too long.
 _SHOWN = 40
+# With these a spreadsheet takes a cell for a formula; full-width ones do in some languages.
+_FORMULA = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+_NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)(e[+-]?\d+)?%?|[+-](inf|nan)", re.IGNORECASE)
+# What people write as '000101, so that a spreadsheet keeps its zeros.
+_KEPT_AS_TEXT = re.compile(r"'+[\w./:,%+-]*\d[\w./:,%+-]*")
 
 
 @contextmanager
@@ -79,15 +85,21 @@ def write_whole(path: Path, content: str | bytes, *, private: bool = False) -> N
 
 
 def write_table(
-    path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]], *, line_end: str = "\n"
+    path: Path,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    line_end: str = "\n",
+    private: bool = False,
 ) -> None:
-    """Write a CSV file beside its place, then rename it.
+    """Write a CSV file beside its place, then rename it; no cell is a formula.
 
     Args:
         path: of the file; its folder must exist.
         columns: their names, the first line.
-        rows: the others, a cell a column.
+        rows: the others, one cell per column; see `inert`.
         line_end: what ends a line.
+        private: only its owner may read it, from its first byte on.
 
     Raises:
         OutputError: the system refuses to write.
@@ -99,12 +111,50 @@ def write_table(
         ['scan_id,label', 'bs-1,1']
     """
     with (
-        written_beside(path) as beside,
+        written_beside(path, private=private) as beside,
         beside.open("w", newline="", encoding="utf-8") as stream,
     ):
         writer = csv.writer(stream, lineterminator=line_end)
-        writer.writerow(columns)
-        writer.writerows(rows)
+        writer.writerow(map(inert, columns))
+        writer.writerows(map(inert, row) for row in rows)
+
+
+def inert(cell: object) -> object:
+    """A cell that no spreadsheet runs: text like a formula gets an apostrophe before it.
+
+    Numbers stay, also those that are text already; carriage returns become line feeds.
+    `bonescint.tables` takes the apostrophe off again. Source: OWASP, CSV Injection (https://owasp.org/www-community/attacks/CSV_Injection).
+
+    Examples:
+        >>> [inert(cell) for cell in ("=1+1", "-0.5", -0.5, "@SUM(1)", "Meier")]
+        ["'=1+1", '-0.5', -0.5, "'@SUM(1)", 'Meier']
+    """
+    if not isinstance(cell, str):
+        return cell
+    # `csv` quotes a line feed, but not every carriage return: it would begin a row of its own.
+    text = re.sub(r"\r\n?", "\n", cell)
+    return f"'{text}" if _is_marked(text) or _runs(text) else text
+
+
+def from_inert(text: str) -> str:
+    """The text that `inert`, or a person, put an apostrophe before.
+
+    Examples:
+        >>> from_inert("'=1+1"), from_inert("'000101"), from_inert("'s-Gravenhage")
+        ('=1+1', '000101', "'s-Gravenhage")
+    """
+    return text[1:] if _is_marked(text) else text
+
+
+def _runs(text: str) -> bool:
+    return bool(_FORMULA.match(text)) and not _NUMBER.fullmatch(text)
+
+
+def _is_marked(text: str) -> bool:
+    """Whether an apostrophe before a text says that it is text, and is no part of it."""
+    if not text.startswith("'"):
+        return False
+    return bool(_FORMULA.match(text) or _KEPT_AS_TEXT.fullmatch(text))
 
 
 @contextmanager

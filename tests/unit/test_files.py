@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import errno
 import re
 import subprocess
@@ -9,12 +10,17 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bonescint.files import (
     cannot_write,
     folder_beside,
+    from_inert,
+    inert,
     make_folder,
     require_free,
+    write_table,
     write_whole,
     written_beside,
 )
@@ -163,3 +169,42 @@ def test_an_earlier_folder_comes_back_where_the_new_one_cannot_take_its_place(
         pass
     assert [file.name for file in place.iterdir()] == ["one.txt"]
     assert list(tmp_path.iterdir()) == [place]
+
+
+@pytest.mark.parametrize(
+    "cell",
+    ['=HYPERLINK("http://x")', "+cmd|' /C calc'!A0", "-2+3+cmd", "@SUM(1)", "\t=1", "\r=1", "\n=1",
+     "\uff1d1+1", "\uff20SUM(1)", "+", "-", "- none"],
+)  # fmt: skip
+def test_no_cell_of_a_written_table_is_a_formula(tmp_path: Path, cell: str) -> None:
+    file = tmp_path / "table.csv"
+    write_table(file, ("name", cell), [(cell, -0.5), ("Meier", "-0.5")])
+    with file.open(newline="", encoding="utf-8") as stream:
+        rows = list(csv.reader(stream))
+    text = "'" + cell.replace("\r", "\n")
+    assert rows == [["name", text], [text, "-0.5"], ["Meier", "-0.5"]]
+
+
+@pytest.mark.parametrize(
+    "cell", [-0.5, "-0.5", "+1", "-1,5", "-.5", "-1e-05", "-inf", "-12.5%", 7, None]
+)
+def test_numbers_of_a_written_table_stay_numbers(cell: object) -> None:
+    assert inert(cell) == cell
+
+
+@given(st.text(alphabet="'=+-@\t\nA0.5 s\uff1d", max_size=8))
+def test_a_text_comes_back_as_it_was(text: str) -> None:
+    assert from_inert(str(inert(text))) == text
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_a_carriage_return_in_a_cell_begins_no_row(tmp_path: Path, line_end: str) -> None:
+    file = tmp_path / "table.csv"
+    write_table(file, ("name", "years"), [("A\r=1+1,", 3), ("B\r\nC", 4)], line_end=line_end)
+    with file.open(newline="", encoding="utf-8") as stream:
+        assert list(csv.reader(stream))[1:] == [["A\n=1+1,", "3"], ["B\nC", "4"]]
+
+
+def test_a_private_table_is_its_owners_alone(tmp_path: Path) -> None:
+    write_table(tmp_path / "links.csv", ("name", "link"), [("=A", "/x")], private=True)
+    assert (tmp_path / "links.csv").stat().st_mode & 0o777 == 0o600

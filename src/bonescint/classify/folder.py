@@ -21,7 +21,7 @@ from typing import Any, Self, TextIO
 
 from bonescint.classify.earlier import GROWING, RESULTS_LINE, EarlierRun, picture_name
 from bonescint.classify.outcome import ClassifiedScan, Refusal
-from bonescint.files import cannot_write, written_beside
+from bonescint.files import cannot_write, inert, written_beside
 from bonescint.report import PageHeading, RefusedRow, ResultRow, displayable, write_results_page
 
 CSV_COLUMNS = (
@@ -130,7 +130,7 @@ class ResultsFolder:
         """
         page_row = {**result.to_json(), "thumbnail": base64.b64encode(thumbnail).decode("ascii")}
         try:
-            self._table.writerow(_csv_row(result))
+            self._table.writerow(map(inert, _csv_row(result)))
             self._records.write(_json_line(record) + "\n")
             self._page.write(_json_line(page_row) + "\n")
             for stream in self._streams:

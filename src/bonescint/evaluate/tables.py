@@ -13,12 +13,11 @@ from bonescint.evaluate.interval import Estimate
 from bonescint.evaluate.measure import Measure
 from bonescint.evaluate.operating import Confusion
 from bonescint.evaluate.subgroups import Interaction, Subgroup
-from bonescint.files import write_table, written_beside
+from bonescint.files import inert, write_table, written_beside
 from bonescint.scan import MissingExtraError, ParameterError
 
 Cell: TypeAlias = str | int | float | None
 _SHEET_NAME = 31
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _INTERVAL = ("value", "low", "high", "level", "method", "note")
 
 
@@ -154,15 +153,7 @@ def write_csv(table: Table, path: Path) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    write_table(path, table.columns, ([_plain(cell) for cell in row] for row in table.rows))
-
-
-def _plain(cell: Cell) -> str | int | float:
-    if cell is None:
-        return ""
-    if isinstance(cell, str) and cell.startswith(_FORMULA_STARTS):
-        return f"'{cell}"
-    return cell
+    write_table(path, table.columns, table.rows)
 
 
 def write_workbook(tables: Sequence[Table], path: Path, *, notice: str) -> None:
@@ -195,7 +186,7 @@ def write_workbook(tables: Sequence[Table], path: Path, *, notice: str) -> None:
         sheet.append(list(table.columns))
         for row in table.rows:
             finite = [str(c) if isinstance(c, float) and math.isinf(c) else c for c in row]
-            sheet.append([c if not isinstance(c, str) else _plain(c) for c in finite])
+            sheet.append([inert(cell) for cell in finite])
         for cell in sheet[1]:
             cell.font = Font(bold=True)
         sheet.freeze_panes = "A2"

@@ -91,12 +91,8 @@ def _write_csv(file: Path, kind: type[Row], rows: Sequence[Row]) -> None:
 
 
 def _plain(value: object) -> object:
-    """A cell that no spreadsheet takes for a formula; booleans as 0 and 1."""
-    if isinstance(value, bool):
-        return int(value)
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
-        return f"'{value}"
-    return value
+    """Booleans as 0 and 1."""
+    return int(value) if isinstance(value, bool) else value
 
 
 def write_workbook(tables: StudyTables, file: Path, *, title: str) -> None:
