@@ -104,6 +104,13 @@ def _create(
             help="Copy the scans without identity, or name the files where they lie, as they are.",
         ),
     ] = True,
+    allow_burned_in: Annotated[
+        bool,
+        typer.Option(
+            "--allow-burned-in",
+            help="Take scans, too, whose header says that text (perhaps a name) is in the pixels.",
+        ),
+    ] = False,
     key: Annotated[
         Path | None,
         typer.Option(
@@ -124,6 +131,7 @@ def _create(
         centre=centre,
         test_centres=tuple(test_centre or ()),
         copy=copy,
+        allow_burned_in=allow_burned_in,
         key=key,
         workers=workers,
     )

@@ -37,6 +37,7 @@ class CreateChoices:
         centre: of scans whose row names none.
         test_centres: centres that are for testing only.
         copy: copy the scans without identity, or name the files.
+        allow_burned_in: take scans with text in their pixels.
         key: file with the secret key.
         workers: processes.
     """
@@ -48,6 +49,7 @@ class CreateChoices:
     centre: str
     test_centres: tuple[str, ...]
     copy: bool
+    allow_burned_in: bool
     key: Path | None
     workers: int | None
 
@@ -73,6 +75,7 @@ def run_cohort_create(folder: Path, out: Path, choices: CreateChoices) -> None:
                 rule=rule,
                 centre=choices.centre,
                 copy=choices.copy,
+                allow_burned_in=choices.allow_burned_in,
                 key=choices.key,
                 workers=usual_workers(choices.workers),
                 progress=lambda done, total: bar.update(

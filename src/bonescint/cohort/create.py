@@ -49,6 +49,7 @@ def create_cohort(
     rule: SplitRule | None = None,
     centre: str = "A",
     copy: bool = True,
+    allow_burned_in: bool = False,
     key: Path | str | None = None,
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
@@ -70,6 +71,8 @@ def create_cohort(
         centre: of scans whose row names none.
         copy: copy the scans (NM DICOM of counts, or 16-bit PNG), without identity; otherwise
             the manifest points at the files as they are, names and all.
+        allow_burned_in: take scans whose header says that text, perhaps a name, is part of the
+            pixels; otherwise they are left out.
         key: file with the secret key, to give the same patients the same pseudonyms in
             several cohorts.
         workers: processes that read and write.
@@ -103,7 +106,10 @@ def create_cohort(
             "See docs/cohorts.md on how rows name scans",
         )
     centres = {id(one): one.row.centre or centre for one in matching.labelled}
-    orders = [_order(one, collection.labels, copy=copy) for one in matching.labelled]
+    orders = [
+        _order(one, collection.labels, copy=copy, allow_burned_in=allow_burned_in)
+        for one in matching.labelled
+    ]
     # Before the long work: patients whom no split fits.
     _dealt(matching.labelled, centres, collection.labels, rule)
     taken: list[Taken] = []
@@ -201,9 +207,13 @@ def _masks(row: Any, labels: Labels) -> tuple[tuple[View, Path], ...]:
     return tuple((view, labels.folder / name) for view, name in named if name)
 
 
-def _order(one: Labelled, labels: Labels, *, copy: bool) -> TakeOrder:
+def _order(one: Labelled, labels: Labels, *, copy: bool, allow_burned_in: bool) -> TakeOrder:
     return TakeOrder(
-        study=one.study, patient_id=one.patient_id, masks=_masks(one.row, labels), copy=copy
+        study=one.study,
+        patient_id=one.patient_id,
+        masks=_masks(one.row, labels),
+        copy=copy,
+        allow_burned_in=allow_burned_in,
     )
 
 
@@ -267,7 +277,7 @@ def _kept(
     for one, got in zip(labelled, taken, strict=True):
         if got.refused:
             refused.append(
-                LeftOut(kind="not readable", source=one.study.source, reason=got.refused)
+                LeftOut(kind=got.refused_kind, source=one.study.source, reason=got.refused)
             )
         else:
             by_pixels[got.pixels].append((one, got))

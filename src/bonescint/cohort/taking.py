@@ -42,12 +42,14 @@ class TakeOrder:
         patient_id: pseudonym, for the header of the copy.
         masks: path of a physician's mask by view.
         copy: write a copy without identity; else the manifest points at the file.
+        allow_burned_in: take a scan whose header says that text is part of the pixels.
     """
 
     study: StudyFiles
     patient_id: str
     masks: tuple[tuple[View, Path], ...]
     copy: bool
+    allow_burned_in: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +65,7 @@ class Taken:
         warnings: of reading.
         notes: what was done to the scan, safe to show.
         refused: why it could not be taken; then all else is empty.
+        refused_kind: in a few words.
     """
 
     scan_id: str = ""
@@ -73,6 +76,7 @@ class Taken:
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     refused: str = ""
+    refused_kind: str = "not readable"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +117,8 @@ def _take(order: TakeOrder, *, place: Place) -> Taken:
         raise
     except BonescintError as error:
         return Taken(refused=str(error))
-    write_whole(record, json.dumps(asdict(taken)))
+    if not taken.refused:
+        write_whole(record, json.dumps(asdict(taken)))
     return taken
 
 
@@ -121,6 +126,8 @@ def _order_key(order: TakeOrder, id_key: bytes) -> str:
     """The same as long as the files, the masks and what is wanted of them are."""
     files = [*order.study.files, *(path for _, path in order.masks)]
     said = [_FORMAT, order.patient_id, order.copy, [view.value for view, _ in order.masks]]
+    if order.allow_burned_in:
+        said.append("burned-in text allowed")
     for file in files:
         try:
             status = file.stat()
@@ -144,6 +151,13 @@ def _stored(record: Path, out: Path) -> Taken | None:
 
 def _taken(order: TakeOrder, place: Place) -> Taken:
     scan = read_study(order.study)
+    if scan.acquisition.burned_in_text and not order.allow_burned_in:
+        reason = InputError(
+            order.study.source,
+            "its header says that text (a name?) is part of the pixels (Burned In Annotation)",
+            "Look at it; --allow-burned-in takes such scans as they are",
+        )
+        return Taken(refused=str(reason), refused_kind="text burned into the pixels")
     masks = {view: read_mask(path, shape=scan.shape) for view, path in order.masks}
     for view in masks:
         if view not in scan.views:

@@ -248,6 +248,7 @@ def _acquisition(header: Header, photopeak: PhotopeakFrames, content: bytes) -> 
         transfer_syntax=UID(header.transfer_syntax).name,
         energy_window_kev=photopeak.window_kev,
         file_sha256=(sha256(content),),
+        burned_in_text=header.text("BurnedInAnnotation").upper() == "YES",
     )
 
 
@@ -274,6 +275,12 @@ def _assembled(files: Sequence[_LoadedFile], source: str, id_key: bytes | None) 
             raise InputError(source, f"every pixel of its {view.value} view is 0", _EXPORT_AGAIN)
         check_outline(image, source)
     warnings = [text for file in files for text in file.warnings] + list(assumed)
+    acquisition = _joined(files, {view: rules[view] for view in View if view in rules})
+    if acquisition.burned_in_text:
+        warnings.append(
+            "its header says that text is part of the pixels (Burned In Annotation): pictures of "
+            "it may show a name"
+        )
     key = id_key if id_key is not None else identity.PUBLIC_SCAN_KEY
     patient_id = files[0].patient_id if id_key is not None else ""
     return Scan(
@@ -283,7 +290,7 @@ def _assembled(files: Sequence[_LoadedFile], source: str, id_key: bytes | None) 
         unit=files[0].unit,
         scan_id=_scan_id(files, images, key),
         patient_id=identity.patient_pseudonym(patient_id, key=key) if patient_id else None,
-        acquisition=_joined(files, {view: rules[view] for view in View if view in rules}),
+        acquisition=acquisition,
         warnings=tuple(dict.fromkeys(warnings)),
     )
 
@@ -321,4 +328,7 @@ def _scan_id(
 
 def _joined(files: Sequence[_LoadedFile], rules: dict[View, ViewRule]) -> Acquisition:
     hashes = tuple(digest for file in files for digest in file.acquisition.file_sha256)
-    return replace(files[0].acquisition, view_rules=rules, file_sha256=hashes)
+    burned_in = any(file.acquisition.burned_in_text for file in files)
+    return replace(
+        files[0].acquisition, view_rules=rules, file_sha256=hashes, burned_in_text=burned_in
+    )

@@ -38,6 +38,7 @@ class Acquisition:
         energy_window_kev: lower and upper limit of the window that was used, or `None`.
         view_rules: for each view that is present, the rule that told it.
         file_sha256: hashes of the files that the scan was read from, in the order read.
+        burned_in_text: whether a header says that text, perhaps a name, is part of the pixels.
     """
 
     modality: str
@@ -48,6 +49,7 @@ class Acquisition:
     energy_window_kev: tuple[float, float] | None = None
     view_rules: Mapping[View, ViewRule] = field(default_factory=dict)
     file_sha256: tuple[str, ...] = ()
+    burned_in_text: bool = False
 
 
 def _frozen_view(view: View, image: ArrayLike) -> NDArray[np.float32]:

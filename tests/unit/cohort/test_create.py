@@ -323,6 +323,27 @@ def test_the_same_pixels_come_in_once(tmp_path: Path) -> None:
     assert doubted.left_out_counts == {"same pixels, told otherwise": 2}
 
 
+@pytest.mark.parametrize("copy", [True, False])
+def test_text_burned_into_pixels_comes_in_only_at_the_user_s_word(
+    tmp_path: Path, copy: bool
+) -> None:
+    for number in (0, 1):
+        path = tmp_path / "in" / f"{number}.dcm"
+        put(another(number), path, patient=f"P{number}", accession=f"ACC{number}")
+        dataset = pydicom.dcmread(path)
+        dataset.BurnedInAnnotation = "YES" if number else "NO"
+        dataset.save_as(path)
+    labels = table(tmp_path / "labels.csv", ["ACC0,0", "ACC1,1"], "accession,label")
+    created = made(tmp_path / "in", labels, tmp_path / "c", copy=copy)
+    assert created.left_out_counts == {"text burned into the pixels": 1}
+    assert [case.positive for case in created.manifest.cases] == [False]
+    assert not created.complete
+    assert "--allow-burned-in" in created.left_out[0].reason
+    allowed = made(tmp_path / "in", labels, tmp_path / "c", copy=copy, allow_burned_in=True)
+    assert allowed.complete
+    assert sorted(case.positive for case in allowed.manifest.cases) == [False, True]
+
+
 def test_masks_come_along(tmp_path: Path) -> None:
     for number in range(4):
         put(another(number), tmp_path / "in" / f"s{number}.dcm", patient=str(number))

@@ -207,3 +207,12 @@ def test_lossy_copies_of_the_real_image_say_so(name: str) -> None:
     assert "compressed with loss: counts are approximate" in scan.warnings
     # The lossless original's sum is 3 596 452.
     assert scan.total(View.ANTERIOR) == pytest.approx(3_596_452, rel=0.06)
+
+
+@pytest.mark.parametrize(("stated", "warned"), [("YES", True), ("NO", False), ("", False)])
+def test_text_in_the_pixels_is_a_warning(anterior, tmp_path: Path, stated, warned) -> None:
+    dataset = one_view(anterior, 1, angle="180")
+    dataset.BurnedInAnnotation = stated
+    scan = read(save(dataset, tmp_path / "a.dcm"))
+    assert scan.acquisition.burned_in_text is warned
+    assert any("may show a name" in warning for warning in scan.warnings) is warned
