@@ -3,6 +3,8 @@
 # make slow   the long tests
 # make lint   ruff, mypy, import contracts
 # make bench  measure speed, memory and robustness (long)
+# make mutants  change 25 modules at random, see what their tests notice (hours);
+#             make mutants ONLY="evaluate/roc files" for some
 
 PYTHON ?= python3
 VENV := .venv
@@ -11,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c const
 RUNTIME := $(VENV)/.runtime
 EVERYTHING := $(VENV)/.everything
 
-.PHONY: demo test slow lint bench clean
+.PHONY: demo test slow lint bench mutants clean
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "bonescint needs Python 3.11 or newer: make PYTHON=python3.11")'
@@ -55,6 +57,10 @@ bench: $(EVERYTHING)
 	$(BIN)/python benchmarks/study_next.py
 	$(BIN)/python benchmarks/study_analysis.py
 	$(BIN)/python benchmarks/readers.py
+
+mutants: $(EVERYTHING)
+	$(PIP) --group mutants
+	nice -n 10 $(BIN)/python tools/mutants.py $(ONLY)
 
 clean:
 	rm -rf $(VENV) build dist
