@@ -8,43 +8,13 @@ from typing import Any
 from bonescint.cohort import Manifest
 from bonescint.evaluate.false_evidence import ELSEWHERE, OUTSIDE, ZONES, Place
 from bonescint.experiment.facts import truth_content
-from bonescint.scan import Case, FocusKind, View
+from bonescint.scan import Case, FocusKind, SiteGroup, UptakeSite, View
 
-_GROUPS: Mapping[str, str] = {
-    "injection site": "injection site",
-    "bladder": "bladder",
-    "kidney": "kidney or ureter",
-    "renal pelvis": "kidney or ureter",
-    "hydronephrosis": "kidney or ureter",
-    "ureter": "kidney or ureter",
-    "urine contamination": "urine on skin, catheter or bag",
-    "catheter": "urine on skin, catheter or bag",
-    "urine bag": "urine on skin, catheter or bag",
-    "bowel or stomach": "other soft tissue",
-    "thyroid": "other soft tissue",
-    "blood pool": "other soft tissue",
-    "breast": "other soft tissue",
-    "liver": "other soft tissue",
-    "lymph node": "other soft tissue",
-    "facet or osteophyte": "degenerative spine",
-    "dental": "teeth, jaws or sinuses",
-    "upper jaw": "teeth, jaws or sinuses",
-    "sinus": "teeth, jaws or sinuses",
-    "frontal skull": "frontal skull",
-    "Paget's disease": "Paget's disease",
-    "coin": "worn object",
-    "necklace": "worn object",
-    "belt buckle": "worn object",
-    "bra wire": "worn object",
-    "bra clasp": "worn object",
-    "pacemaker": "worn object",
-}
-_JOINT = "joint"
 _LARGEST_MM = 60.0
 """No place reaches further: Paget's disease has a radius that takes the whole bone."""
 
 PLACE_NAMES: tuple[str, ...] = (
-    *dict.fromkeys((*_GROUPS.values(), "fracture", "prosthesis", _JOINT)),
+    *(group.value for group in SiteGroup if group is not SiteGroup.METASTASIS),
     *(name for name, _ in ZONES),
     ELSEWHERE,
     OUTSIDE,
@@ -55,22 +25,10 @@ PLACE_NAMES_ALONE: tuple[str, ...] = tuple(
 """The same for scans of which no organ or mimic is known: nothing is elsewhere then."""
 
 
-def place_group(cause: str) -> str:
-    """The group of a cause: of an organ or a mimic.
-
-    Examples:
-        >>> [place_group(cause) for cause in ("bladder", "rib fracture", "knee, medial")]
-        ['bladder', 'fracture', 'joint']
-    """
-    if cause in _GROUPS:
-        return _GROUPS[cause]
-    if "fracture" in cause:
-        return "fracture"
-    return "prosthesis" if "prosthesis" in cause else _JOINT
-
-
 def places_of(content: Mapping[str, Any]) -> dict[View, list[Place]]:
     """Mimics and organs of a simulated scan, in pixels of each view.
+
+    A cause that is no site of this release counts as "other".
 
     Args:
         content: of a truth file.
@@ -84,7 +42,7 @@ def places_of(content: Mapping[str, Any]) -> dict[View, list[Place]]:
             continue
         found[View(focus["view"])].append(
             Place(
-                name=place_group(focus["cause"]),
+                name=UptakeSite.named(focus["cause"]).group.value,
                 row=focus["row"],
                 column=focus["column"],
                 radius_mm=min(focus["radius_mm"] or 0.0, _LARGEST_MM),

@@ -19,6 +19,7 @@ from bonescint.scan.errors import (
 from bonescint.scan.prediction import ActivationMap, Prediction
 from bonescint.scan.scan import Acquisition, PixelUnit, Scan
 from bonescint.scan.truth import Focus, FocusKind, Truth
+from bonescint.scan.uptake_sites import SiteGroup, UptakeSite
 from bonescint.scan.views import View, ViewRule, mirrored
 
 __all__ = [
@@ -37,9 +38,11 @@ __all__ = [
     "PixelUnit",
     "Prediction",
     "Scan",
+    "SiteGroup",
     "Split",
     "Truth",
     "UnitError",
+    "UptakeSite",
     "View",
     "ViewConflictError",
     "ViewRule",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bonescint.scan import FocusKind
+from bonescint.scan import FocusKind, UptakeSite
 from bonescint.simulate.body import Body, build_body
 from bonescint.simulate.focal import FocalUptake
 from bonescint.simulate.landmarks import Landmarks
@@ -44,7 +44,7 @@ class Anatomy:
         contrast: float,
         normal: NDArray[np.float32],
         kind: FocusKind,
-        cause: str,
+        cause: UptakeSite,
         elongation: tuple[float, float, float] = (1.0, 1.0, 1.0),
     ) -> FocalUptake:
         """Change the uptake of one bone around a point; other bones are spared.

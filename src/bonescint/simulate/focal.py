@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from bonescint.scan import FocusKind
+from bonescint.scan import FocusKind, ParameterError, UptakeSite
 from bonescint.simulate.constants import SAMPLE_PITCH_MM
 
 _SHIFTS = (0.7548776662466927, 0.5698402909980532)
@@ -21,21 +21,28 @@ class FocalUptake:
 
     Attributes:
         kind: metastasis, mimic or organ.
-        cause: such as `"metastasis"`, `"rib fracture"`.
+        cause: what it is.
         region: bone or organ.
         radius_mm: size.
         contrast: uptake at its core over the bone around it; below 1 for a cold focus.
         positions_mm: float32 (n, 3), samples that carry it.
         activity: float32 (n,), added concentration times volume (negative where cold).
+
+    Raises:
+        ParameterError: a cause that is not listed in `UptakeSite`.
     """
 
     kind: FocusKind
-    cause: str
+    cause: UptakeSite
     region: str
     radius_mm: float
     contrast: float
     positions_mm: NDArray[np.float32]
     activity: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.cause, UptakeSite):  # else tables would count it as it pleases
+            raise ParameterError("cause", "FocalUptake", "one of UptakeSite", self.cause)
 
 
 def with_cold_core(focus: FocalUptake, centre_mm: NDArray[np.float32]) -> FocalUptake:
@@ -78,7 +85,7 @@ def tube_samples(points_mm: NDArray[np.float32], pitch_mm: float) -> NDArray[np.
 
 def soft_tube(
     *,
-    cause: str,
+    cause: UptakeSite,
     region: str,
     points_mm: NDArray[np.float32],
     radius_mm: float,
@@ -152,7 +159,7 @@ def ellipsoid_samples(
 
 def soft_focus(
     *,
-    cause: str,
+    cause: UptakeSite,
     region: str,
     centre_mm: NDArray[np.float32],
     radii_mm: NDArray[np.float32],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bonescint.scan import FocusKind, ParameterError
+from bonescint.scan import FocusKind, ParameterError, UptakeSite
 from bonescint.simulate.anatomy import Anatomy
 from bonescint.simulate.constants import EARLY_SITE_FACTORS, SITE_WEIGHTS
 from bonescint.simulate.disease import Disease
@@ -112,7 +112,7 @@ def _lesion(
         contrast=contrast,
         normal=normal,
         kind=FocusKind.METASTASIS,
-        cause="metastasis",
+        cause=UptakeSite.METASTASIS,
         elongation=(float(stretch[0]), float(stretch[1]), float(stretch[2])),
     )
     return with_cold_core(lesion, centre) if mixed else lesion
@@ -141,7 +141,7 @@ def _diffuse(
                 contrast=1 + hotness * float(rng.lognormal(np.log(1.6), 0.35)),
                 normal=normal,
                 kind=FocusKind.METASTASIS,
-                cause="diffuse metastases",
+                cause=UptakeSite.DIFFUSE_METASTASES,
             )
         )
     return lesions

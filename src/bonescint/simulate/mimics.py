@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bonescint.scan import FocusKind
+from bonescint.scan import FocusKind, UptakeSite
 from bonescint.simulate.anatomy import Anatomy
 from bonescint.simulate.focal import FocalUptake
 
@@ -22,7 +22,7 @@ _Point = NDArray[np.float32]
 class _Joint:
     """A joint that wears: which bone's which place, how often, how hot, how large."""
 
-    cause: str
+    cause: UptakeSite
     region: str
     place: tuple[float | None, float | None, float | None]  # along, lateral, front
     share: float
@@ -31,37 +31,37 @@ class _Joint:
 
 
 _PAIRED_JOINTS = (
-    _Joint("knee, medial", "tibia", (1.0, 0.0, None), 0.26, 1.3, (9, 18)),
-    _Joint("knee, lateral", "tibia", (1.0, 1.0, None), 0.18, 1.2, (9, 18)),
-    _Joint("knee, femoral", "femur", (0.0, None, 1.0), 0.16, 1.2, (9, 18)),
-    _Joint("patella", "patella", (0.5, 0.5, 1.0), 0.22, 2.2, (9, 16)),
-    _Joint("shoulder", "humerus", (1.0, None, None), 0.34, 1.5, (9, 22)),
-    _Joint("acromioclavicular", "clavicle", (None, 1.0, None), 0.24, 2.0, (7, 12)),
-    _Joint("glenoid", "scapula", (0.85, 1.0, None), 0.14, 1.6, (8, 13)),
-    _Joint("sternoclavicular", "clavicle", (None, 0.0, None), 0.30, 2.2, (7, 13)),
-    _Joint("hip", "pelvis", (0.36, 0.85, 0.45), 0.14, 1.6, (10, 20)),
-    _Joint("trochanter", "femur", (0.86, 0.9, 0.4), 0.08, 1.6, (8, 15)),
-    _Joint("sacroiliac", "pelvis", (0.6, 0.3, 0.15), 0.12, 1.2, (10, 18)),
-    _Joint("pubic symphysis", "pelvis", (0.08, 0.0, None), 0.10, 1.5, (7, 12)),
-    _Joint("ankle", "foot", (1.0, None, 0.3), 0.20, 2.4, (9, 15)),
-    _Joint("first toe", "foot", (None, 0.1, 0.9), 0.22, 3.5, (6, 10)),
-    _Joint("midfoot", "foot", (0.6, None, 0.55), 0.14, 2.6, (8, 13)),
-    _Joint("thumb base", "hand", (0.85, 0.1, None), 0.22, 3.2, (5, 9)),
-    _Joint("wrist", "radius", (0.0, None, None), 0.14, 1.8, (7, 11)),
-    _Joint("fingers", "hand", (0.35, None, None), 0.12, 3.0, (4, 7)),
-    _Joint("elbow", "ulna", (1.0, None, None), 0.12, 1.8, (7, 12)),
-    _Joint("costochondral", "rib05", (None, None, 1.0), 0.05, 2.2, (6, 9)),
-    _Joint("first rib", "rib01", (None, None, 1.0), 0.22, 2.0, (7, 11)),
+    _Joint(UptakeSite.MEDIAL_KNEE, "tibia", (1.0, 0.0, None), 0.26, 1.3, (9, 18)),
+    _Joint(UptakeSite.LATERAL_KNEE, "tibia", (1.0, 1.0, None), 0.18, 1.2, (9, 18)),
+    _Joint(UptakeSite.FEMORAL_KNEE, "femur", (0.0, None, 1.0), 0.16, 1.2, (9, 18)),
+    _Joint(UptakeSite.PATELLA, "patella", (0.5, 0.5, 1.0), 0.22, 2.2, (9, 16)),
+    _Joint(UptakeSite.SHOULDER, "humerus", (1.0, None, None), 0.34, 1.5, (9, 22)),
+    _Joint(UptakeSite.ACROMIOCLAVICULAR, "clavicle", (None, 1.0, None), 0.24, 2.0, (7, 12)),
+    _Joint(UptakeSite.GLENOID, "scapula", (0.85, 1.0, None), 0.14, 1.6, (8, 13)),
+    _Joint(UptakeSite.STERNOCLAVICULAR, "clavicle", (None, 0.0, None), 0.30, 2.2, (7, 13)),
+    _Joint(UptakeSite.HIP, "pelvis", (0.36, 0.85, 0.45), 0.14, 1.6, (10, 20)),
+    _Joint(UptakeSite.TROCHANTER, "femur", (0.86, 0.9, 0.4), 0.08, 1.6, (8, 15)),
+    _Joint(UptakeSite.SACROILIAC, "pelvis", (0.6, 0.3, 0.15), 0.12, 1.2, (10, 18)),
+    _Joint(UptakeSite.PUBIC_SYMPHYSIS, "pelvis", (0.08, 0.0, None), 0.10, 1.5, (7, 12)),
+    _Joint(UptakeSite.ANKLE, "foot", (1.0, None, 0.3), 0.20, 2.4, (9, 15)),
+    _Joint(UptakeSite.FIRST_TOE, "foot", (None, 0.1, 0.9), 0.22, 3.5, (6, 10)),
+    _Joint(UptakeSite.MIDFOOT, "foot", (0.6, None, 0.55), 0.14, 2.6, (8, 13)),
+    _Joint(UptakeSite.THUMB_BASE, "hand", (0.85, 0.1, None), 0.22, 3.2, (5, 9)),
+    _Joint(UptakeSite.WRIST, "radius", (0.0, None, None), 0.14, 1.8, (7, 11)),
+    _Joint(UptakeSite.FINGERS, "hand", (0.35, None, None), 0.12, 3.0, (4, 7)),
+    _Joint(UptakeSite.ELBOW, "ulna", (1.0, None, None), 0.12, 1.8, (7, 12)),
+    _Joint(UptakeSite.COSTOCHONDRAL, "rib05", (None, None, 1.0), 0.05, 2.2, (6, 9)),
+    _Joint(UptakeSite.FIRST_RIB, "rib01", (None, None, 1.0), 0.22, 2.0, (7, 11)),
 )
 _MIDLINE = (
-    _Joint("manubrium", "sternum", (0.92, 0.15, None), 0.16, 0.9, (10, 18)),
-    _Joint("sternal angle", "sternum", (0.79, 0.0, None), 0.18, 1.4, (7, 11)),
-    _Joint("xiphoid", "sternum", (0.38, 0.0, None), 0.08, 1.8, (6, 9)),
-    _Joint("dental", "mandible", (None, 0.7, 0.6), 0.34, 2.8, (6, 11)),
-    _Joint("upper jaw", "skull", (0.10, 0.25, 0.88), 0.34, 2.2, (7, 14)),
-    _Joint("sinus", "skull", (0.30, 0.1, 0.92), 0.24, 1.8, (8, 16)),
-    _Joint("frontal skull", "skull", (0.65, 0.2, 0.95), 0.10, 1.0, (14, 28)),
-    _Joint("atlas", "C1", (0.5, 0.7, None), 0.10, 1.6, (6, 10)),
+    _Joint(UptakeSite.MANUBRIUM, "sternum", (0.92, 0.15, None), 0.16, 0.9, (10, 18)),
+    _Joint(UptakeSite.STERNAL_ANGLE, "sternum", (0.79, 0.0, None), 0.18, 1.4, (7, 11)),
+    _Joint(UptakeSite.XIPHOID, "sternum", (0.38, 0.0, None), 0.08, 1.8, (6, 9)),
+    _Joint(UptakeSite.DENTAL, "mandible", (None, 0.7, 0.6), 0.34, 2.8, (6, 11)),
+    _Joint(UptakeSite.UPPER_JAW, "skull", (0.10, 0.25, 0.88), 0.34, 2.2, (7, 14)),
+    _Joint(UptakeSite.SINUS, "skull", (0.30, 0.1, 0.92), 0.24, 1.8, (8, 16)),
+    _Joint(UptakeSite.FRONTAL_SKULL, "skull", (0.65, 0.2, 0.95), 0.10, 1.0, (14, 28)),
+    _Joint(UptakeSite.ATLAS, "C1", (0.5, 0.7, None), 0.10, 1.6, (6, 10)),
 )
 _WORN_LEVELS = ("C4", "C5", "C6", "C7", "T8", "T9", "T10", "T11", "T12",
                 "L1", "L2", "L3", "L4", "L5")  # fmt: skip
@@ -103,7 +103,7 @@ class _Draw:
         return np.asarray(self.anatomy.positions_mm[self.rng.choice(nearest)])
 
     def add(
-        self, cause: str, region: str, centre: _Point, radius_mm: float, contrast: float,
+        self, cause: UptakeSite, region: str, centre: _Point, radius_mm: float, contrast: float,
         elongation: tuple[float, float, float] = (1.0, 1.0, 1.0),
     ) -> None:  # fmt: skip
         self.found.append(
@@ -147,12 +147,12 @@ class _Draw:
             if self.rng.random() < share:  # one facet, or the edge of the disc
                 place = (None, 0.75, 0.36) if self.rng.random() < 0.6 else (0.95, 0.5, 0.75)
                 radius = float(self.rng.uniform(6, 12))
-                self.add("facet or osteophyte", level, self.at(level, place), radius,
+                self.add(UptakeSite.FACET, level, self.at(level, place), radius,
                          self.contrast(1.6))  # fmt: skip
         if self.rng.random() < 0.035 * self.wear:  # compression fracture: a band
             level = str(self.rng.choice(["T7", "T8", "T11", "T12", "L1", "L2", "L3"]))
             centre = self.at(level, (0.8, 0.0, 0.7))
-            self.add("compression fracture", level, centre, 17.0, self.contrast(3.0),
+            self.add(UptakeSite.COMPRESSION_FRACTURE, level, centre, 17.0, self.contrast(3.0),
                      (1.5, 1.2, 0.45))  # fmt: skip
 
     def fractures(self) -> None:
@@ -165,15 +165,20 @@ class _Draw:
                 place = (None, None, float(np.clip(front + rng.normal(0, 0.03), 0, 1)))
                 centre, radius = self.at(region, place), float(rng.uniform(7, 11))
                 contrast = 1 + heat * float(rng.uniform(0.5, 1.5))
-                self.add("rib fracture", region, centre, radius, contrast)
+                self.add(UptakeSite.RIB_FRACTURE, region, centre, radius, contrast)
         if rng.random() < 0.09:  # a single one: in a scan, the hardest to tell
             region = f"rib{int(rng.integers(3, 12)):02d} {rng.choice(['L', 'R'])}"
-            self.add("rib fracture", region, self.at(region, (None, None, rng.uniform(0.3, 1.0))),
-                     float(rng.uniform(6, 10)), self.contrast(5.5))  # fmt: skip
+            self.add(
+                UptakeSite.RIB_FRACTURE,
+                region,
+                self.at(region, (None, None, rng.uniform(0.3, 1.0))),
+                float(rng.uniform(6, 10)),
+                self.contrast(5.5),
+            )
         if rng.random() < 0.035 * self.wear:  # an older one of a limb
             bone, along, size = _LIMB_FRACTURES[int(rng.integers(len(_LIMB_FRACTURES)))]
             region = f"{bone} {rng.choice(['L', 'R'])}"
-            self.add("limb fracture", region, self.at(region, (along, None, None)),
+            self.add(UptakeSite.LIMB_FRACTURE, region, self.at(region, (along, None, None)),
                      size * float(rng.uniform(0.8, 1.3)), self.contrast(2.6),
                      (1.2, 1.2, 0.7))  # fmt: skip
         self.sacral_fracture()
@@ -190,10 +195,10 @@ class _Draw:
         sides = (-1, 1) if rng.random() < 0.7 else (int(rng.choice([-1, 1])),)
         for side in sides:
             at = np.array([middle[0] + side * 0.62 * wing, middle[1], height], dtype=np.float32)
-            self.add("sacral insufficiency fracture", "sacrum", at, 17.0, excess, (0.55, 3.0, 1.5))
+            self.add(UptakeSite.SACRAL_FRACTURE, "sacrum", at, 17.0, excess, (0.55, 3.0, 1.5))
         if len(sides) == 2 and rng.random() < 0.7:
             at = np.array([middle[0], middle[1], height - 4], dtype=np.float32)
-            self.add("sacral insufficiency fracture", "sacrum", at, 17.0, excess, (1.9, 3.0, 0.45))
+            self.add(UptakeSite.SACRAL_FRACTURE, "sacrum", at, 17.0, excess, (1.9, 3.0, 0.45))
 
     def paget(self) -> None:
         """Most of one bone, hot throughout, at times with a front inside a long bone."""
@@ -207,9 +212,9 @@ class _Draw:
             length = float(np.linalg.norm(marks.top(region) - marks.bottom(region)))
             start = marks.top(region) if rng.random() < 0.6 else marks.bottom(region)
             radius = length * float(rng.uniform(0.4, 0.8))
-            self.add("Paget's disease", region, start, radius, contrast)
+            self.add(UptakeSite.PAGET, region, start, radius, contrast)
         else:
-            self.add("Paget's disease", region, marks.centre(region), 400.0, contrast)
+            self.add(UptakeSite.PAGET, region, marks.centre(region), 400.0, contrast)
 
     def metal(self) -> None:
         rng = self.rng
@@ -219,24 +224,35 @@ class _Draw:
             self.knee_prosthesis(str(rng.choice(["L", "R"])))
         if rng.random() < 0.01 * self.wear:
             region = f"humerus {rng.choice(['L', 'R'])}"
-            self.add("shoulder prosthesis", region, self.at(region, (0.96, 0.3, None)), 30.0, 0.15)
+            self.add(
+                UptakeSite.SHOULDER_PROSTHESIS,
+                region,
+                self.at(region, (0.96, 0.3, None)),
+                30.0,
+                0.15,
+            )
 
     def hip_prosthesis(self, side: str) -> None:
         """Head, cup and stem are cold; bone around them may be hot for years."""
         rng, marks = self.rng, self.anatomy.landmarks
         femur, head = f"femur {side}", marks.top(f"femur {side}")
-        self.add("hip prosthesis", femur, self.at(femur, (0.97, 0.3, None)), 34.0, 0.12)
-        self.add("hip prosthesis", f"pelvis {side}", head, 30.0, 0.35)
+        self.add(UptakeSite.HIP_PROSTHESIS, femur, self.at(femur, (0.97, 0.3, None)), 34.0, 0.12)
+        self.add(UptakeSite.HIP_PROSTHESIS, f"pelvis {side}", head, 30.0, 0.35)
         stem = (0.76 * head + 0.24 * marks.bottom(femur)).astype(np.float32)
-        self.add("hip prosthesis", femur, stem, 13.0, 0.45, (1.0, 1.0, 4.5))
+        self.add(UptakeSite.HIP_PROSTHESIS, femur, stem, 13.0, 0.45, (1.0, 1.0, 4.5))
         if rng.random() < 0.5:  # a loose stem: hot at trochanters and tip
             for along, lateral, radius in ((0.88, 0.9, 13.0), (0.86, 0.2, 11.0), (0.64, 0.5, 14.0)):
                 if rng.random() < 0.7:
-                    self.add("around prosthesis", femur, self.at(femur, (along, lateral, None)),
-                             radius, self.contrast(2.0))  # fmt: skip
+                    self.add(
+                        UptakeSite.AROUND_PROSTHESIS,
+                        femur,
+                        self.at(femur, (along, lateral, None)),
+                        radius,
+                        self.contrast(2.0),
+                    )
         if rng.random() < 0.25:  # a hot rim around the cup
             rim = head + np.array([0, 0, 26], dtype=np.float32)
-            self.add("around prosthesis", f"pelvis {side}", rim, 16.0, self.contrast(1.6),
+            self.add(UptakeSite.AROUND_PROSTHESIS, f"pelvis {side}", rim, 16.0, self.contrast(1.6),
                      (1.6, 1.5, 0.6))  # fmt: skip
 
     def knee_prosthesis(self, side: str) -> None:
@@ -245,12 +261,19 @@ class _Draw:
         rim = rng.random() < 0.6
         for bone, cap, beside in (("femur", 0.0, 0.10), ("tibia", 1.0, 0.88)):
             region = f"{bone} {side}"
-            self.add("knee prosthesis", region, self.at(region, (cap, 0.4, 0.5)), 36.0, 0.1)
+            self.add(
+                UptakeSite.KNEE_PROSTHESIS, region, self.at(region, (cap, 0.4, 0.5)), 36.0, 0.1
+            )
             if rim:
                 for lateral in (0.15, 0.85):
-                    self.add("around prosthesis", region, self.at(region, (beside, lateral, 0.5)),
-                             float(rng.uniform(9, 14)), self.contrast(1.6))  # fmt: skip
-        self.add("knee prosthesis", f"patella {side}", self.anatomy.landmarks.centre(
+                    self.add(
+                        UptakeSite.AROUND_PROSTHESIS,
+                        region,
+                        self.at(region, (beside, lateral, 0.5)),
+                        float(rng.uniform(9, 14)),
+                        self.contrast(1.6),
+                    )
+        self.add(UptakeSite.KNEE_PROSTHESIS, f"patella {side}", self.anatomy.landmarks.centre(
             f"patella {side}"), 30.0, 0.5)  # fmt: skip
 
 

@@ -8,17 +8,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bonescint.scan import FocusKind
+from bonescint.scan import FocusKind, UptakeSite
 from bonescint.simulate.anatomy import Anatomy
 from bonescint.simulate.focal import FocalUptake, soft_focus, soft_tube
 
 _Point = NDArray[np.float32]
-_MISPLACED = ("catheter", "hydronephrosis", "injection site", "lymph node", "urine bag",
-              "urine contamination")  # fmt: skip
+_MISPLACED = frozenset(
+    {
+        UptakeSite.CATHETER,
+        UptakeSite.HYDRONEPHROSIS,
+        UptakeSite.INJECTION_SITE,
+        UptakeSite.LYMPH_NODE,
+        UptakeSite.URINE_BAG,
+        UptakeSite.URINE_CONTAMINATION,
+    }
+)
 _Place = NDArray[np.floating[Any]]
 
 
-def _kind(cause: str) -> FocusKind:
+def _kind(cause: UptakeSite) -> FocusKind:
     """Tracer where everybody has some is an organ's; elsewhere it can look like disease."""
     return FocusKind.MIMIC if cause in _MISPLACED else FocusKind.ORGAN
 
@@ -44,7 +52,9 @@ class _Draw:
     def happens(self, share: float) -> bool:
         return bool(self.rng.random() < share)
 
-    def add(self, cause: str, region: str, centre: _Point, radii: _Point, level: float) -> None:
+    def add(
+        self, cause: UptakeSite, region: str, centre: _Point, radii: _Point, level: float
+    ) -> None:
         """Place an ellipsoid of a concentration (1 is a standard bone)."""
         self.found.append(
             soft_focus(
@@ -58,7 +68,12 @@ class _Draw:
         )
 
     def tube(
-        self, cause: str, region: str, points: Sequence[_Place], radius_mm: float, level: float
+        self,
+        cause: UptakeSite,
+        region: str,
+        points: Sequence[_Place],
+        radius_mm: float,
+        level: float,
     ) -> None:
         """Place a line of activity through points."""
         self.found.append(
@@ -86,7 +101,7 @@ class _Draw:
                 12 - drop + rng.normal(0, 12),
             )
             size = np.float32(rng.normal(1.0, 0.09))
-            self.add("kidney", region, centre, _point(26, 21, 50) * size,
+            self.add(UptakeSite.KIDNEY, region, centre, _point(26, 21, 50) * size,
                      level * self.about(1.0, 0.2))  # fmt: skip
             self.drained(side, sign, centre, level)
 
@@ -98,21 +113,37 @@ class _Draw:
         if self.happens(0.035):  # hydronephrosis: a wide pelvis, a stretched kidney, a full ureter
             swelling = np.float32(rng.uniform(1.4, 2.2))
             hot = level * self.about(4.0, 0.5)
-            self.add("hydronephrosis", f"kidney {side}", hilum, _point(15, 14, 19) * swelling, hot)
+            self.add(
+                UptakeSite.HYDRONEPHROSIS,
+                f"kidney {side}",
+                hilum,
+                _point(15, 14, 19) * swelling,
+                hot,
+            )
             for height in (-26, 0, 26):  # calyces
-                self.add("hydronephrosis", f"kidney {side}", kidney + _point(sign * 7, 0, height),
-                         _point(8, 8, 8) * swelling, 0.8 * hot)  # fmt: skip
+                self.add(
+                    UptakeSite.HYDRONEPHROSIS,
+                    f"kidney {side}",
+                    kidney + _point(sign * 7, 0, height),
+                    _point(8, 8, 8) * swelling,
+                    0.8 * hot,
+                )
             if self.happens(0.6):
                 low = hilum + (bladder - hilum) * np.float32(rng.uniform(0.3, 1.0))
-                self.tube("ureter", f"ureter {side}", [hilum, low], 4.5, 0.7 * hot)
+                self.tube(UptakeSite.URETER, f"ureter {side}", [hilum, low], 4.5, 0.7 * hot)
             return
         if self.happens(0.33):
-            self.add("renal pelvis", f"kidney {side}", hilum, _point(14, 13, 17) * np.float32(0.75),
-                     level * self.about(3.0, 0.5))  # fmt: skip
+            self.add(
+                UptakeSite.RENAL_PELVIS,
+                f"kidney {side}",
+                hilum,
+                _point(14, 13, 17) * np.float32(0.75),
+                level * self.about(3.0, 0.5),
+            )
         if self.happens(0.08):  # urine on its way: a short stretch
             middle = hilum + (bladder - hilum) * np.float32(rng.uniform(0.2, 0.9))
             half = _point(0, 0, rng.uniform(10, 25))
-            self.tube("ureter", f"ureter {side}", [middle + half, middle - half], 3.0,
+            self.tube(UptakeSite.URETER, f"ureter {side}", [middle + half, middle - half], 3.0,
                       self.about(2.0, 0.6))  # fmt: skip
 
     def bladder_base(self) -> _Point:
@@ -127,17 +158,27 @@ class _Draw:
         base = self.bladder_base() + _point(rng.normal(0, 6), 0, 0)
         radii = _point(1.18 * radius, 0.95 * radius, 0.88 * radius)
         level = self.about(1.9, 0.8) * self.excretion
-        self.add("bladder", "bladder", base + _point(0, 0, 0.7 * radius), radii, level)
+        self.add(UptakeSite.BLADDER, "bladder", base + _point(0, 0, 0.7 * radius), radii, level)
         if self.happens(0.30):  # urethra, urine on skin and linen
             for _ in range(int(rng.integers(1, 4))):
                 place = base + _point(rng.normal(0, 30), rng.uniform(10, 45), -rng.uniform(25, 130))
-                self.add("urine contamination", "groin", place, _point(*rng.uniform(4, 16, size=3)),
-                         self.about(0.9, 0.9))  # fmt: skip
+                self.add(
+                    UptakeSite.URINE_CONTAMINATION,
+                    "groin",
+                    place,
+                    _point(*rng.uniform(4, 16, size=3)),
+                    self.about(0.9, 0.9),
+                )
         if self.happens(0.04):  # splashed further: a sleeve, a hand, a sock
             region = str(rng.choice(["hand L", "hand R", "radius R", "tibia L", "tibia R"]))
             place = self.marks.centre(region) + _point(*rng.normal(0, 25, size=3))
-            self.add("urine contamination", region, place, _point(*rng.uniform(4, 14, size=3)),
-                     self.about(0.6, 0.8))  # fmt: skip
+            self.add(
+                UptakeSite.URINE_CONTAMINATION,
+                region,
+                place,
+                _point(*rng.uniform(4, 14, size=3)),
+                self.about(0.6, 0.8),
+            )
         if catheter:
             self.catheter(base, level)
 
@@ -152,12 +193,17 @@ class _Draw:
         bag = knee + _point(sign * across, -20 if beside else 55, rng.uniform(20, 190))
         groin = _point(base[0], base[1] + 35, base[2] - 75)
         bend = 0.6 * hip + 0.4 * knee + _point(sign * rng.uniform(-50, 20), 75, 0)
-        self.tube("catheter", "groin", [base, groin], 2.5, level * self.about(0.6, 0.3))
+        self.tube(UptakeSite.CATHETER, "groin", [base, groin], 2.5, level * self.about(0.6, 0.3))
         share = np.linspace(0, 1, 9, dtype=np.float32)[:, None]  # a tube bends, it has no corners
         curve = (1 - share) ** 2 * groin + 2 * share * (1 - share) * bend + share**2 * bag
-        self.tube("catheter", "thigh", list(curve), 2.5, level * self.about(0.25, 0.6))
-        self.add("urine bag", "thigh", bag, _point(45, 16, 75) * np.float32(rng.uniform(0.6, 1.1)),
-                 level * self.about(0.2, 0.6))  # fmt: skip
+        self.tube(UptakeSite.CATHETER, "thigh", list(curve), 2.5, level * self.about(0.25, 0.6))
+        self.add(
+            UptakeSite.URINE_BAG,
+            "thigh",
+            bag,
+            _point(45, 16, 75) * np.float32(rng.uniform(0.6, 1.1)),
+            level * self.about(0.2, 0.6),
+        )
 
     def injection(self) -> None:
         # Seen in 17.5 % of 450 scans (PMC8484323); faint ones are more frequent.
@@ -175,23 +221,34 @@ class _Draw:
         }[where] + _point(*self.rng.normal(0, 10, size=3))
         radii = _point(7, 7, 12) * np.float32(self.rng.uniform(0.6, 2.2))
         level = self.about(7.0, 1.1)
-        self.add("injection site", f"{where} {side}", place, radii, level)
+        self.add(UptakeSite.INJECTION_SITE, f"{where} {side}", place, radii, level)
         shoulder = self.marks.top(f"humerus {side}")
         if self.happens(0.10):  # left behind in the vein above it
             end = place + (shoulder - place) * np.float32(self.rng.uniform(0.2, 0.7))
-            self.tube("injection site", f"vein {side}", [place, end + _point(0, 15, 0)], 2.0,
-                      0.15 * level)  # fmt: skip
+            self.tube(
+                UptakeSite.INJECTION_SITE,
+                f"vein {side}",
+                [place, end + _point(0, 15, 0)],
+                2.0,
+                0.15 * level,
+            )
         if self.happens(0.08):  # what leaked goes to a lymph node
             inward = -20.0 if side == "L" else 20.0
             axilla = shoulder + _point(inward, 5, -60) + _point(*self.rng.normal(0, 8, size=3))
-            self.add("lymph node", f"axilla {side}", axilla, _point(6, 6, 8), self.about(1.2, 0.7))
+            self.add(
+                UptakeSite.LYMPH_NODE,
+                f"axilla {side}",
+                axilla,
+                _point(6, 6, 8),
+                self.about(1.2, 0.7),
+            )
 
     def neck(self) -> None:
         if self.happens(0.35):  # thyroid and larynx's cartilage
             level = self.about(0.14, 0.6)
             for sign in (-1, 1):
                 centre = self.marks.centre("C6") + _point(sign * 17, 45, 8)
-                self.add("thyroid", "neck", centre, _point(10, 10, 20), level)
+                self.add(UptakeSite.THYROID, "neck", centre, _point(10, 10, 20), level)
 
     def trunk(self) -> None:
         rng = self.rng
@@ -202,19 +259,25 @@ class _Draw:
                     rng.normal(12, 45), rng.uniform(50, 100), rng.normal(10, 55)
                 )
                 radii = _point(*rng.uniform(12, 40, size=3))
-                self.add("bowel or stomach", "abdomen", belly, radii, level * self.about(1.0, 0.4))
+                self.add(UptakeSite.BOWEL, "abdomen", belly, radii, level * self.about(1.0, 0.4))
         if self.happens(0.30):
             centre = self.marks.centre("T11") + _point(-65, 60, -5)
-            self.add("liver", "abdomen", centre, _point(80, 65, 60), self.about(0.018, 0.6))
+            self.add(
+                UptakeSite.LIVER, "abdomen", centre, _point(80, 65, 60), self.about(0.018, 0.6)
+            )
         if self.happens(0.40):
             centre = self.marks.centre("T8") + _point(25, 95, 0)
-            self.add("blood pool", "chest", centre, _point(50, 40, 55), self.about(0.015, 0.5))
+            self.add(
+                UptakeSite.BLOOD_POOL, "chest", centre, _point(50, 40, 55), self.about(0.015, 0.5)
+            )
         if self.anatomy.patient.sex == "F" and self.happens(0.35):
             low, high = self.marks.box("rib")
             middle, half = (low + high) / 2, (high - low) / 2
             for sign in (-1, 1):
                 centre = _point(middle[0] + sign * 0.5 * half[0], high[1] + 12, middle[2])
-                self.add("breast", "breast", centre, _point(50, 28, 45), self.about(0.02, 0.6))
+                self.add(
+                    UptakeSite.BREAST, "breast", centre, _point(50, 28, 45), self.about(0.02, 0.6)
+                )
 
 
 def draw_organs(anatomy: Anatomy, rng: np.random.Generator) -> list[FocalUptake]:

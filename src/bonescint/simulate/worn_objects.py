@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from bonescint.scan import Focus, FocusKind, View, mirrored
+from bonescint.scan import Focus, FocusKind, ParameterError, UptakeSite, View, mirrored
 from bonescint.simulate.anatomy import Anatomy
 from bonescint.simulate.projection import Projector
 from bonescint.simulate.seen_foci import FocusMask, SeenFocus
@@ -32,18 +32,25 @@ class WornObject:
     """A thing that takes up nothing and stops photons.
 
     Attributes:
-        cause: such as `"pacemaker"`.
+        cause: what it is.
         region: the part of the body it lies on.
         points_mm: float32 (n, 2), x and z of small pieces that fill its outline.
         piece_mm2: area of each piece.
         transmission: share of the photons that pass it, by the view of the head they reach.
+
+    Raises:
+        ParameterError: a cause that is not listed in `UptakeSite`.
     """
 
-    cause: str
+    cause: UptakeSite
     region: str
     points_mm: _Points
     piece_mm2: float
     transmission: Mapping[View, float]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.cause, UptakeSite):
+            raise ParameterError("cause", "WornObject", "one of UptakeSite", self.cause)
 
     @property
     def radius_mm(self) -> float:
@@ -220,7 +227,7 @@ class _Draw:
         self.found: list[WornObject] = []
 
     def add(
-        self, cause: str, region: str, points: _Points, transmission: Mapping[View, float],
+        self, cause: UptakeSite, region: str, points: _Points, transmission: Mapping[View, float],
         piece_mm2: float = _FILL_PITCH_MM**2,
     ) -> None:  # fmt: skip
         self.found.append(
@@ -245,7 +252,7 @@ class _Draw:
             float(clavicle[2] - rng.uniform(38, 62)),
         )
         size = float(rng.choice([1.0, 1.35], p=[0.7, 0.3]))
-        self.add("pacemaker", f"chest {side}", _ellipse(centre, (23 * size, 21 * size)),
+        self.add(UptakeSite.PACEMAKER, f"chest {side}", _ellipse(centre, (23 * size, 21 * size)),
                  _before(float(rng.uniform(0.2, 0.5))))  # fmt: skip
 
     def clothes(self) -> None:
@@ -255,7 +262,7 @@ class _Draw:
         if rng.random() < 0.02:  # 3 to 5 mm of steel
             centre = (middle + float(rng.normal(0, 10)), float(high[2] - rng.uniform(5, 45)))
             half = (float(rng.uniform(20, 30)), float(rng.uniform(16, 24)))
-            self.add("belt buckle", "abdomen", _frame(centre, half, 8.0),
+            self.add(UptakeSite.BELT_BUCKLE, "abdomen", _frame(centre, half, 8.0),
                      _before(float(rng.uniform(0.47, 0.64))))  # fmt: skip
         if rng.random() < 0.02:  # coins in a pocket: 2 to 4 mm of brass
             side = float(rng.choice([-1, 1]))
@@ -263,18 +270,20 @@ class _Draw:
             for _ in range(int(rng.integers(1, 4))):
                 radius = float(rng.uniform(8, 13))
                 centre = (place[0] + float(rng.normal(0, 9)), place[1] + float(rng.normal(0, 9)))
-                self.add("coin", "thigh", _ellipse(centre, (radius, radius)),
+                self.add(UptakeSite.COIN, "thigh", _ellipse(centre, (radius, radius)),
                          _before(float(rng.uniform(0.47, 0.68))))  # fmt: skip
         if rng.random() < (0.05 if self.anatomy.patient.sex == "F" else 0.02):
             neck = self.marks.top("sternum")
             centre = (float(neck[0]), float(neck[2] + 45))
             drop = float(rng.uniform(55, 110))
             chain = _arc(centre, (float(rng.uniform(50, 65)), drop), (-np.pi, 0.0))
-            self.add("necklace", "chest", chain, _before(0.6), piece_mm2=2.0)
+            self.add(UptakeSite.NECKLACE, "chest", chain, _before(0.6), piece_mm2=2.0)
             if rng.random() < 0.6:
                 radius = float(rng.uniform(6, 12))
                 pendant = _ellipse((centre[0], centre[1] - drop - radius), (radius, 1.2 * radius))
-                self.add("necklace", "chest", pendant, _before(float(rng.uniform(0.6, 0.8))))
+                self.add(
+                    UptakeSite.NECKLACE, "chest", pendant, _before(float(rng.uniform(0.6, 0.8)))
+                )
 
     def breast(self) -> None:
         rng = self.rng
@@ -287,14 +296,19 @@ class _Draw:
         if rng.random() < 0.03:  # wires of 1.5 mm steel, and a clasp at the back
             for sign in (-1, 1):
                 centre = (float(middle[0]) + sign * across, height)
-                self.add("bra wire", "chest", _arc(centre, (60.0, 62.0), (-np.pi + 0.3, -0.3)),
-                         _before(0.75), piece_mm2=3.0)  # fmt: skip
+                self.add(
+                    UptakeSite.BRA_WIRE,
+                    "chest",
+                    _arc(centre, (60.0, 62.0), (-np.pi + 0.3, -0.3)),
+                    _before(0.75),
+                    piece_mm2=3.0,
+                )
             clasp = _frame((float(middle[0]), height - 40), (9.0, 16.0), 4.0)
-            self.add("bra clasp", "chest", clasp, _behind(0.7))
+            self.add(UptakeSite.BRA_CLASP, "chest", clasp, _behind(0.7))
         if patient.primary == "breast" and rng.random() < 0.04:  # 4 cm of silicone
             one_side = float(rng.choice([-1, 1]))
             centre = (float(middle[0]) + one_side * across, height)
-            self.add("breast prosthesis", "chest", _ellipse(centre, (62.0, 58.0)),
+            self.add(UptakeSite.BREAST_PROSTHESIS, "chest", _ellipse(centre, (62.0, 58.0)),
                      _before(float(rng.uniform(0.55, 0.7))))  # fmt: skip
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from bonescint.scan import Focus, FocusKind
+from bonescint.scan import Focus, FocusKind, UptakeSite
 
 _METASTASES: Mapping[str, tuple[str, ...]] = {
     "metastasis in a rib": ("rib",),
@@ -24,34 +24,107 @@ _METASTASES: Mapping[str, tuple[str, ...]] = {
                              "fibula", "foot"),
     "metastasis in the spine": (),
 }  # fmt: skip
-_OTHERS: Mapping[str, tuple[str, ...]] = {
-    "kidney or ureter": ("kidney", "renal pelvis", "hydronephrosis", "ureter"),
-    "bowel, stomach or liver": ("bowel or stomach", "liver"),
-    "bladder or urine": ("bladder", "urine contamination", "urine bag"),
-    "thyroid": ("thyroid",),
-    "blood pool or breast": ("blood pool", "breast"),
-    "degenerative spine": ("facet or osteophyte", "atlas"),
-    "shoulder joint": ("shoulder", "glenoid", "acromioclavicular"),
-    "sternal joint": ("sternoclavicular", "first rib", "sternal angle", "manubrium", "xiphoid",
-                      "costochondral"),
-    "knee": ("knee, medial", "knee, lateral", "knee, femoral", "patella"),
-    "ankle or foot": ("ankle", "first toe", "midfoot"),
-    "elbow or hand": ("thumb base", "wrist", "fingers", "elbow"),
-    "teeth, jaws, sinuses or forehead": ("dental", "upper jaw", "sinus", "frontal skull"),
-    "rib fracture": ("rib fracture",),
-    "hip or pelvic joint": ("hip", "trochanter", "pubic symphysis", "sacroiliac"),
-    "prosthesis": ("around prosthesis", "knee prosthesis", "hip prosthesis",
-                   "shoulder prosthesis", "breast prosthesis"),
-    "injection site or line": ("injection site", "catheter"),
-    "other fracture or Paget's disease": ("compression fracture", "limb fracture",
-                                          "sacral insufficiency fracture", "Paget's disease"),
-    "worn object or other": (),
-}  # fmt: skip
+_OTHERS: Mapping[str, tuple[UptakeSite, ...]] = {
+    "kidney or ureter": (
+        UptakeSite.KIDNEY,
+        UptakeSite.RENAL_PELVIS,
+        UptakeSite.HYDRONEPHROSIS,
+        UptakeSite.URETER,
+    ),
+    "bowel, stomach or liver": (
+        UptakeSite.BOWEL,
+        UptakeSite.LIVER,
+    ),
+    "bladder or urine": (
+        UptakeSite.BLADDER,
+        UptakeSite.URINE_CONTAMINATION,
+        UptakeSite.URINE_BAG,
+    ),
+    "thyroid": (UptakeSite.THYROID,),
+    "blood pool or breast": (
+        UptakeSite.BLOOD_POOL,
+        UptakeSite.BREAST,
+    ),
+    "degenerative spine": (
+        UptakeSite.FACET,
+        UptakeSite.ATLAS,
+    ),
+    "shoulder joint": (
+        UptakeSite.SHOULDER,
+        UptakeSite.GLENOID,
+        UptakeSite.ACROMIOCLAVICULAR,
+    ),
+    "sternal joint": (
+        UptakeSite.STERNOCLAVICULAR,
+        UptakeSite.FIRST_RIB,
+        UptakeSite.STERNAL_ANGLE,
+        UptakeSite.MANUBRIUM,
+        UptakeSite.XIPHOID,
+        UptakeSite.COSTOCHONDRAL,
+    ),
+    "knee": (
+        UptakeSite.MEDIAL_KNEE,
+        UptakeSite.LATERAL_KNEE,
+        UptakeSite.FEMORAL_KNEE,
+        UptakeSite.PATELLA,
+    ),
+    "ankle or foot": (
+        UptakeSite.ANKLE,
+        UptakeSite.FIRST_TOE,
+        UptakeSite.MIDFOOT,
+    ),
+    "elbow or hand": (
+        UptakeSite.THUMB_BASE,
+        UptakeSite.WRIST,
+        UptakeSite.FINGERS,
+        UptakeSite.ELBOW,
+    ),
+    "teeth, jaws, sinuses or forehead": (
+        UptakeSite.DENTAL,
+        UptakeSite.UPPER_JAW,
+        UptakeSite.SINUS,
+        UptakeSite.FRONTAL_SKULL,
+    ),
+    "rib fracture": (UptakeSite.RIB_FRACTURE,),
+    "hip or pelvic joint": (
+        UptakeSite.HIP,
+        UptakeSite.TROCHANTER,
+        UptakeSite.PUBIC_SYMPHYSIS,
+        UptakeSite.SACROILIAC,
+    ),
+    "prosthesis": (
+        UptakeSite.AROUND_PROSTHESIS,
+        UptakeSite.KNEE_PROSTHESIS,
+        UptakeSite.HIP_PROSTHESIS,
+        UptakeSite.SHOULDER_PROSTHESIS,
+        UptakeSite.BREAST_PROSTHESIS,
+    ),
+    "injection site or line": (
+        UptakeSite.INJECTION_SITE,
+        UptakeSite.CATHETER,
+    ),
+    "other fracture or Paget's disease": (
+        UptakeSite.COMPRESSION_FRACTURE,
+        UptakeSite.LIMB_FRACTURE,
+        UptakeSite.SACRAL_FRACTURE,
+        UptakeSite.PAGET,
+    ),
+    "worn object or other": (
+        UptakeSite.LYMPH_NODE,
+        UptakeSite.PACEMAKER,
+        UptakeSite.BELT_BUCKLE,
+        UptakeSite.COIN,
+        UptakeSite.NECKLACE,
+        UptakeSite.BRA_WIRE,
+        UptakeSite.BRA_CLASP,
+        UptakeSite.OTHER,
+    ),
+}
 FINDINGS: tuple[str, ...] = (*_METASTASES, *_OTHERS)
 """The kinds, in the order of their numbers, which begin at 1."""
 
 _NUMBER = {name: number for number, name in enumerate(FINDINGS, start=1)}
-_BY_CAUSE = {cause: name for name, causes in _OTHERS.items() for cause in causes}
+_BY_SITE = {site: name for name, sites in _OTHERS.items() for site in sites}
 _ORDER = (FocusKind.ORGAN, FocusKind.MIMIC, FocusKind.METASTASIS)  # the last one wins a pixel
 
 
@@ -66,7 +139,7 @@ def finding_of(focus: Focus) -> int:
         'shoulder joint'
     """
     if focus.kind is not FocusKind.METASTASIS:
-        return _NUMBER[_BY_CAUSE.get(focus.cause, "worn object or other")]
+        return _NUMBER[_BY_SITE[UptakeSite.named(focus.cause)]]
     for name, bones in _METASTASES.items():
         if any(focus.region.startswith(bone) for bone in bones):
             return _NUMBER[name]

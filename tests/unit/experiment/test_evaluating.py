@@ -30,7 +30,6 @@ from bonescint.experiment import (
 from bonescint.experiment.evaluating import compare_against
 from bonescint.experiment.explaining import measure_explanation
 from bonescint.experiment.maps import read_maps
-from bonescint.experiment.places import PLACE_NAMES, place_group
 from bonescint.scan import Case, InputError, OutputError, ParameterError, Split
 
 from .conftest import Study, write_rows
@@ -280,11 +279,6 @@ def test_results_files_that_are_none(content: str, says: str, tmp_path: Path) ->
         read_maps(tmp_path / "r.json")
     with pytest.raises(InputError, match="no such file"):
         read_maps(tmp_path / "none.json")
-
-
-def test_every_group_of_places_is_in_the_table() -> None:
-    for cause in ("kidney", "hip prosthesis", "rib fracture", "hip", "coin", "Paget's disease"):
-        assert place_group(cause) in PLACE_NAMES
 
 
 def test_the_report_is_whole_and_the_same_again(study: Study, tmp_path: Path) -> None:

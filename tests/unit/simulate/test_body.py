@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("mujoco", reason="needs the extra 'simulate'")
 pytest.importorskip("musclemimic_models", reason="needs the extra 'simulate'")
 
+from bonescint.scan import UptakeSite
 from bonescint.simulate import Anatomy, build_anatomy, draw_patient
 from bonescint.simulate.constants import CELL_MM
 from bonescint.simulate.focal import soft_tube, tube_samples
@@ -109,7 +110,11 @@ def test_a_tube_holds_its_volume() -> None:
     points = tube_samples(corners, 2.0)
     assert np.abs(np.diff(points, axis=0)).max() <= 2.0 + 1e-4
     tube = soft_tube(
-        cause="vein", region="arm", points_mm=corners, radius_mm=3.0, concentration=2.0
+        cause=UptakeSite.INJECTION_SITE,
+        region="arm",
+        points_mm=corners,
+        radius_mm=3.0,
+        concentration=2.0,
     )
     cells = np.pi * 3.0**2 * 300.0 / 2.4**3  # activity counts in cells of bone samples
     assert tube.activity.sum() == pytest.approx(2.0 * cells, rel=0.02)

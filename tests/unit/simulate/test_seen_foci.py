@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("mujoco", reason="needs the extra 'simulate'")
 pytest.importorskip("musclemimic_models", reason="needs the extra 'simulate'")
 
-from bonescint.scan import FocusKind, ParameterError, View
+from bonescint.scan import FocusKind, ParameterError, UptakeSite, View
 from bonescint.simulate import Anatomy, SimulatedScan, camera_named, draw_anatomy, simulate_scan
 from bonescint.simulate.faults import FaultKind, HeadFaults, Stripe
 from bonescint.simulate.focal import soft_focus
@@ -60,7 +60,7 @@ def test_a_focus_is_measured_as_it_is(anatomy: Anatomy, simulated: SimulatedScan
     projector = simulated.projector
     centre = anatomy.landmarks.centre("L3")
     spot = soft_focus(
-        cause="spot", region="L3", centre_mm=centre, radii_mm=np.full(3, 9.0, np.float32),
+        cause=UptakeSite.OTHER, region="L3", centre_mm=centre, radii_mm=np.full(3, 9.0, np.float32),
         concentration=3.0,
     )  # fmt: skip
     means = {view: np.full((1024, 256), 4.0, np.float32) for view in View}
@@ -85,7 +85,7 @@ def test_what_the_field_does_not_have_is_not_listed(
     anatomy: Anatomy, simulated: SimulatedScan
 ) -> None:
     spot = soft_focus(
-        cause="spot", region="L3", centre_mm=anatomy.landmarks.centre("L3"),
+        cause=UptakeSite.OTHER, region="L3", centre_mm=anatomy.landmarks.centre("L3"),
         radii_mm=np.full(3, 9.0, np.float32), concentration=3.0,
     )  # fmt: skip
     means = {view: np.full((1024, 256), 4.0, np.float32) for view in View}

@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("mujoco", reason="needs the extra 'simulate'")
 pytest.importorskip("musclemimic_models", reason="needs the extra 'simulate'")
 
-from bonescint.scan import FocusKind, View
+from bonescint.scan import FocusKind, UptakeSite, View
 from bonescint.simulate import Camera, draw_anatomy
 from bonescint.simulate.worn_objects import (
     WornObject,
@@ -30,7 +30,7 @@ def a_disc(radius_mm: float, x: float = 60.0, z: float = 300.0) -> WornObject:
     grid = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
     points = grid[(grid**2).sum(axis=1) <= radius_mm**2] + np.array([x, z])
     return WornObject(
-        cause="disc",
+        cause=UptakeSite.COIN,
         region="chest",
         points_mm=points.astype(np.float32),
         piece_mm2=1.0,

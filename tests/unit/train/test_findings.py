@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bonescint.cohort import Manifest, mixed_protocol, read_truth, simulate_cohort
-from bonescint.scan import Focus, FocusKind, Split, View
+from bonescint.scan import Focus, FocusKind, SiteGroup, Split, UptakeSite, View
 from bonescint.train.cached import cached_scans
 from bonescint.train.findings import FINDINGS, finding_map, finding_of
 
@@ -29,6 +29,22 @@ def test_a_metastasis_is_named_by_its_bone(region: str, name: str) -> None:
     focus = a_focus(1, 1, FocusKind.METASTASIS, "metastasis", region)
     assert FINDINGS[finding_of(focus) - 1].startswith("metastasis")
     assert FINDINGS[finding_of(focus) - 1].endswith(name)
+
+
+def test_every_site_has_one_kind() -> None:
+    """A finding of the network, by the site's group in an evaluation."""
+    kinds: dict[str, set[str]] = {}
+    for site in UptakeSite:
+        if site.group is not SiteGroup.METASTASIS:
+            name = FINDINGS[finding_of(a_focus(1, 1, FocusKind.MIMIC, site)) - 1]
+            kinds.setdefault(name, set()).add(site.group.value)
+    assert kinds["worn object or other"] == {"worn object", "other soft tissue", "other"}
+    assert kinds["prosthesis"] == {"prosthesis"}
+    assert kinds["rib fracture"] == {"fracture"}
+    assert kinds["knee"] == kinds["ankle or foot"] == kinds["shoulder joint"] == {"joint"}
+    assert set(kinds) == {name for name in FINDINGS if not name.startswith("metastasis in")}
+    stranger = a_focus(1, 1, FocusKind.MIMIC, "bone island")
+    assert FINDINGS[finding_of(stranger) - 1] == "worn object or other"
 
 
 def test_a_pixel_belongs_to_the_nearest_focus_of_its_kind() -> None:
