@@ -2,32 +2,30 @@
 
 Every rule that can say something is asked. The strongest one that answers decides and is
 recorded; another of the same strength that says the opposite is an error that names both,
-because a swapped pair looks plausible and is wrong. View codes, GE's names and start angles are
-strong. Descriptions and file names are weak: `POST` may mean "after" and `DOS` be a surname, so
-against a strong rule they lose, with a warning, and where they decide alone this is said.
-Where no rule answers,
-detector 1 is taken as anterior, with a warning that this was assumed.
+because a swapped pair looks plausible and is wrong. View codes (by scheme and value, and by their
+meaning), GE's names and start angles are strong. Descriptions and file names are weak: `POST` may
+mean "after" and `DOS` be a surname, so against a strong rule they lose, with a warning, and where
+they decide alone this is said. Where no rule answers, detector 1 is taken as anterior, with a
+warning that this was assumed.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bonescint.dicom.codes import code_of, is_another_view, view_of
 from bonescint.dicom.frames import Frame, PhotopeakFrames
 from bonescint.dicom.header import Header
-from bonescint.dicom.words import view_in_path, view_in_path_is_plain, view_in_text
-from bonescint.scan import View, ViewConflictError, ViewRule
-
-_CODES = {
-    "399321004": View.ANTERIOR,
-    "G-5215": View.ANTERIOR,
-    "399001007": View.POSTERIOR,
-    "G-5216": View.POSTERIOR,
-}
-"""CID 26, SNOMED CT and the older SRT codes."""
+from bonescint.dicom.words import (
+    names_view_plainly,
+    view_in_path,
+    view_in_path_is_plain,
+    view_in_text,
+)
+from bonescint.scan import NotABoneScanError, View, ViewConflictError, ViewRule
 
 _WEAK = (ViewRule.DESCRIPTION, ViewRule.FILE_NAME)
 _ANGLES = {180: View.ANTERIOR, 0: View.POSTERIOR}
@@ -62,53 +60,58 @@ class Decision:
     warning: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answer:
+    """What one rule says, what to call it in messages, and whether it leaves no doubt."""
+
+    view: View
+    rule: ViewRule
+    name: str
+    is_plain: bool = True
+
+
 def decide(question: Question, source: str) -> Decision | None:
     """The view of one image, or `None` if no rule answers.
 
     Raises:
         ViewConflictError: two rules contradict each other.
+        NotABoneScanError: a code says that it is an oblique or a lateral view.
     """
-    answers = list(_answers(question))
+    answers = list(_answers(question, source))
     if not answers:
         return None
     first = answers[0]
+    decision = Decision(view=first.view, rule=first.rule)
     for other in answers[1:]:
         if other.view is not first.view:
             if first.rule not in _WEAK and other.rule in _WEAK:
-                text = f"the {other.rule.value} says {other.view.value}, the {first.rule.value} "
-                return replace(first, warning=f"{text}{first.view.value}: the latter was believed")
+                text = f"the {other.name} says {other.view.value}, the {first.name} "
+                return replace(
+                    decision, warning=f"{text}{first.view.value}: the latter was believed"
+                )
             raise ViewConflictError(
                 source,
-                f"the {first.rule.value} says {first.view.value}, "
-                f"the {other.rule.value} says {other.view.value}",
+                f"the {first.name} says {first.view.value}, "
+                f"the {other.name} says {other.view.value}",
                 "Find out which is right and correct the other",
             )
-    if first.rule in _WEAK and not _is_plain(first, question):
-        warning = f"only the {first.rule.value} says that it is the {first.view.value} view"
-        return replace(first, warning=warning)
-    return first
+    if first.rule in _WEAK and not any(answer.is_plain for answer in answers):
+        warning = f"only the {first.name} says that it is the {first.view.value} view"
+        return replace(decision, warning=warning)
+    return decision
 
 
-def _is_plain(decision: Decision, question: Question) -> bool:
-    if decision.rule is ViewRule.FILE_NAME:
-        return view_in_path_is_plain(question.path)
-    texts = [question.header.text(keyword) for keyword in ("ImageID", "SeriesDescription")]
-    told = next(text for text in texts if text and _view_in_ge_name(text) is not None)
-    return bool(_GE_DATASET_NAME.match(told.upper())) or view_in_path_is_plain(Path(f"_/{told}."))
+def _answers(question: Question, source: str) -> Iterator[_Answer]:
+    yield from _by_view_code(question, source)
+    yield from _by_ge_name(question)
+    yield from _by_start_angle(question)
+    yield from _by_description(question)
+    yield from _by_file_name(question)
 
 
-def _answers(question: Question) -> Iterator[Decision]:
-    rules: tuple[tuple[ViewRule, Callable[[Question], View | None]], ...] = (
-        (ViewRule.VIEW_CODE, _by_view_code),
-        (ViewRule.GE_PRIVATE, _by_ge_name),
-        (ViewRule.START_ANGLE, _by_start_angle),
-        (ViewRule.DESCRIPTION, _by_description),
-        (ViewRule.FILE_NAME, _by_file_name),
-    )
-    for rule, look in rules:
-        view = look(question)
-        if view is not None:
-            yield Decision(view=view, rule=rule)
+def _answer(view: View | None, rule: ViewRule, name: str = "", **doubt: bool) -> Iterator[_Answer]:
+    if view is not None:
+        yield _Answer(view=view, rule=rule, name=name or rule.value, **doubt)
 
 
 def _detector_item(question: Question) -> Header | None:
@@ -118,28 +121,31 @@ def _detector_item(question: Question) -> Header | None:
     return items[number - 1] if 1 <= number <= len(items) else None
 
 
-def _by_view_code(question: Question) -> View | None:
+def _by_view_code(question: Question, source: str) -> Iterator[_Answer]:
     item = _detector_item(question)
-    codes = item.items("ViewCodeSequence") if item else ()
-    if not codes and len(question.photopeak.frames) == 1:
-        codes = question.header.items("ViewCodeSequence")
-    for code in codes:
-        value = code.text("CodeValue")
-        view = _CODES.get(value) or view_in_text(code.text("CodeMeaning")) or view_in_text(value)
-        if view is not None:
-            return view
-    return None
+    found = item.items("ViewCodeSequence") if item else ()
+    if not found and len(question.photopeak.frames) == 1:
+        found = question.header.items("ViewCodeSequence")
+    for entry in found:
+        code, meaning = code_of(entry), entry.text("CodeMeaning")
+        if is_another_view(code):
+            raise NotABoneScanError(
+                source,
+                f"its view code {code[1]} names an oblique or a lateral view",
+                "Give the anterior and the posterior view",
+            )
+        told = view_of(code)
+        yield from _answer(told, ViewRule.VIEW_CODE)
+        name = "meaning of the view code" if told else ""
+        by_words = view_in_text(meaning) or (None if told else view_in_text(code[1]))
+        yield from _answer(by_words, ViewRule.VIEW_CODE, name)
 
 
-def _by_ge_name(question: Question) -> View | None:
+def _by_ge_name(question: Question) -> Iterator[_Answer]:
     for element in (0x12, 0x30):
         names = question.header.private_texts(0x0011, _GE_CREATOR, element)
         name = _name_of_frame(names, question)
-        if name:
-            view = _view_in_ge_name(name)
-            if view is not None:
-                return view
-    return None
+        yield from _answer(_view_in_ge_name(name), ViewRule.GE_PRIVATE)
 
 
 def _name_of_frame(names: tuple[str, ...], question: Question) -> str:
@@ -160,32 +166,30 @@ def _view_in_ge_name(name: str) -> View | None:
     return view_in_text(name)
 
 
-def _by_start_angle(question: Question) -> View | None:
+def _by_start_angle(question: Question) -> Iterator[_Answer]:
     item = _detector_item(question)
     angle = item.number("StartAngle") if item else None
     if angle is None:
-        return None
+        return
     for nominal, view in _ANGLES.items():
         if abs((angle - nominal + 180) % 360 - 180) <= _ANGLE_TOLERANCE:
-            return view
-    return None
+            yield from _answer(view, ViewRule.START_ANGLE)
 
 
-def _by_description(question: Question) -> View | None:
+def _by_description(question: Question) -> Iterator[_Answer]:
     if len(question.photopeak.frames) > 1:
-        return None  # one text for several images tells nothing of one
-    for keyword in ("ImageID", "SeriesDescription"):
+        return  # one text for several images tells nothing of one
+    for keyword, name in (("ImageID", "image ID"), ("SeriesDescription", "series description")):
         text = question.header.text(keyword)
-        view = _view_in_ge_name(text) if text else None
-        if view is not None:
-            return view
-    return None
+        is_plain = bool(_GE_DATASET_NAME.match(text.upper())) or names_view_plainly(text)
+        yield from _answer(_view_in_ge_name(text), ViewRule.DESCRIPTION, name, is_plain=is_plain)
 
 
-def _by_file_name(question: Question) -> View | None:
+def _by_file_name(question: Question) -> Iterator[_Answer]:
     if len(question.photopeak.frames) > 1:
-        return None
-    return view_in_path(question.path)
+        return
+    view, is_plain = view_in_path(question.path), view_in_path_is_plain(question.path)
+    yield from _answer(view, ViewRule.FILE_NAME, is_plain=is_plain)
 
 
 def assume_by_detector(

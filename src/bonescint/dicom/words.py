@@ -1,104 +1,128 @@
 """View names in free text: code meanings, descriptions, file names.
 
-A word counts only as a whole word: letters next to it make it another one (`PLANTAR`,
-`DISTANT`), digits and underscores do not (`WB_ANT001`). A text that names both views
-(`WHOLE BODY ANT/POST`) names neither image. `POST` is also Latin for "after": it means the
-view only at the end of a text or before words that go with a view (`POST VIEW`, `POST_WB`),
-never in `POST OP`, `POST THERAPY` or `POST 3H`. `AP`, `PA` and `FACE` are weak: they count
-when no clear word answers, and `AP`/`PA` only apart from digits (`PA0001` is a patient).
+A text is cut into words, and tables say what each word means. A word counts only as a whole:
+letters next to it make it another one (`PLANTAR`, `DISTANT`), digits and underscores do not
+(`WB_ANT001`). Words of two ends name a projection by where it begins: `antero-posterior`, in any
+spelling, is AP and the anterior view. A text that names both views (`WHOLE BODY ANT/POST`) names
+neither image.
+
+Some words lie, and decide nothing:
+
+- how the patient lies: `dorsal`, `ventral`, `DOS`, `FACE` beside `decubitus`, `supine`, `sur le`;
+- oblique and lateral views (`LPO posterior`), and what is denied (`post view omitted`): such a
+  text names no view at all;
+- `POST`, Latin for "after": it means the view only at the end of a text or before words that go
+  with a view (`POST VIEW`, `POST_WB`), never in `POST OP`, `POST THERAPY` or `POST 3H`;
+- `anterior` and `posterior` as "earlier" and "later than" (`estudio anterior`, `posterior a`).
+
+`AP`, `PA` and `FACE` are weak: they count when no clear word answers, and `AP`/`PA` only apart
+from digits (`PA0001` is a patient).
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
 from bonescint.scan import View
 
-_ANTERIOR = frozenset(
-    [
-        "ANT",
-        "ANTERIOR",
-        "ANTERIEUR",
-        "ANTERIEURE",
-        "ANTERIORE",
-        "ANTERIORES",
-        "ANTER",
-        "VENTRAL",
-        "VENTRALE",
-        "VORN",
-        "VORNE",
-        "FRONTAL",
-        "VOORZIJDE",
-        "VOORAANZICHT",
-    ]
-)
-_POSTERIOR = frozenset(
-    [
-        "POSTERIOR",
-        "POSTERIEUR",
-        "POSTERIEURE",
-        "POSTERIORE",
-        "POSTERIORES",
-        "POSTER",
-        "DOS",
-        "DORSAL",
-        "DORSALE",
-        "HINTEN",
-        "RUECKEN",
-        "ACHTERZIJDE",
-        "ACHTERAANZICHT",
-    ]
-)
-_AFTER_POST = frozenset(
-    [
-        "VIEW",
-        "WB",
-        "WBS",
-        "WHOLE",
-        "BODY",
-        "WHOLEBODY",
-        "IMAGE",
-        "IMG",
-        "IM",
-        "EMISSION",
-        "DETECTOR",
-        "DET",
-        "HEAD",
-        "STATIC",
-        "TC",
-        "TCM",
-        "MDP",
-        "HDP",
-        "HMDP",
-        "NM",
-        "RAW",
-        "SPOT",
-        "E",
-        "F",
-        "DCM",
-        "PNG",
-        "JPG",
-        "JPEG",
-    ]
-)
+
+def _folded(word: str) -> str:
+    """`RUECKEN` is `RUCKEN`, as Rücken is without its dots."""
+    return re.sub(r"([AOU])E", r"\1", word)
+
+
+def _table(words: str) -> frozenset[str]:
+    return frozenset(_folded(word) for word in words.split())
+
+
+_ENDS = {
+    View.ANTERIOR: _table(
+        """ANT ANTER ANTERIOR ANTERIORE ANTERIORES ANTERIORI ANTERIORER ANTERIORES ANTERIEUR
+        ANTERIEURE ANTERIEURS ANTERIEURES VENTRAL VENTRALE VENTRALER VENTRALES VENTRALEN VENTRALI
+        VORN VORNE VORDERE VORDERER VORDERES VORDEREN VORDERANSICHT VORDERSEITE VENTRALANSICHT
+        FRONTAL FRONTALE FRONTANSICHT VOORZIJDE VOORKANT VOORSTE VOORAANZICHT"""
+    ),
+    View.POSTERIOR: _table(
+        """POSTER POSTERIOR POSTERIORE POSTERIORES POSTERIORI POSTERIORER POSTERIEUR POSTERIEURE
+        POSTERIEURS POSTERIEURES DORSAL DORSALE DORSALER DORSALES DORSALEN DORSALI HINTEN HINTERE
+        HINTERER HINTERES HINTEREN HINTERANSICHT DORSALANSICHT RUECKEN RUECKSEITE RUECKANSICHT
+        RUECKENANSICHT ACHTERZIJDE ACHTERKANT ACHTERSTE ACHTERAANZICHT"""
+    ),
+}
+_FIRST_ENDS = {
+    "ANTERO": View.ANTERIOR, "VENTRO": View.ANTERIOR, "VOOR": View.ANTERIOR,
+    "POSTERO": View.POSTERIOR, "DORSO": View.POSTERIOR, "ACHTER": View.POSTERIOR,
+}  # fmt: skip
+_SECOND_ENDS = {
+    View.ANTERIOR: _ENDS[View.ANTERIOR] | {"VOORWAARTS", "VOORWAARTSE"},
+    View.POSTERIOR: _ENDS[View.POSTERIOR] | {"POST", "ACHTERWAARTS", "ACHTERWAARTSE"},
+}
+_FIRST_END = re.compile(rf"^({'|'.join(_FIRST_ENDS)})(.+)$")
 _WEAK = {"AP": View.ANTERIOR, "PA": View.POSTERIOR, "FACE": View.ANTERIOR}
-_TIME = re.compile(r"^(?:[0-9]*(?:H|HR|HRS|HOUR|HOURS|MIN|MINS)|DELAYED|LATE)$")
-_GLUED = re.compile(r"^(?:WB|WHOLEBODY|BONE|BODY)(ANT|POST|ANTERIOR|POSTERIOR)$")
-_MASK_WORDS = frozenset(
-    ["MASK", "MASKS", "LABEL", "LABELS", "SEG", "SEGMENTATION", "OVERLAY", "ANNOTATION"]
+
+_BESIDE_A_VIEW = _table(
+    """VIEW WB WBS WHOLE BODY WHOLEBODY GANZKOERPER IMAGE IMG IM EMISSION DETECTOR DET HEAD STATIC
+    TC TCM MDP HDP HMDP NM RAW SPOT E F DCM PNG JPG JPEG TIF TIFF PROJECTION PROJEKTION PROIEZIONE
+    PROYECCION PROJECAO PROJECTIE INCIDENCE INCIDENZA INCIDENCIA VUE VISTA VEDUTA ANSICHT AUFNAHME
+    BILD AANZICHT OPNAME"""
 )
+_TIMES = _table("H HR HRS HOUR HOURS STD STUNDEN HEURES ORE HORAS MIN MINS DELAYED LATE")
+_SIDES_TO_LIE_ON = re.compile(r"^(?:VENTRAL|DORSAL)(?!ANSICHT)|^(?:RUCKEN|DOS|FACE)$")
+_LYING = _table(
+    """SUPINE SUPINO SUPINA PRONE PRONO PRONA DECUBITUS DECUBITO PROCUBITUS RECUMBENT
+    LYING LIEGEND LIEGENDE RUECKENLAGE BAUCHLAGE SEITENLAGE RUGLIGGING BUIKLIGGING LIGGEND
+    LIGGENDE COUCHE COUCHEE ALLONGE ALLONGEE SDRAIATO SDRAIATA ACOSTADO ACOSTADA DEITADO DEITADA
+    SUR AUF UP DOWN"""
+)
+_OBLIQUE = _table(
+    """LPO RPO LAO RAO OAD OAG OAI OAS OAE OPD OPG OPI OPS OPE OBL OBLIQUE OBLIQUES OBLIQUA OBLIQUO
+    OBLICUA OBLICUO SCHRAEG SCHRAEGE SCHUIN SCHUINE LAT LLAT RLAT LLO RLO LATERAL LATERALE
+    LATERALES LATERALIS SEITLICH SEITLICHE PROFIL PERFIL PROFILO ZIJDELINGS TANGENTIAL
+    ANTEROLATERAL POSTEROLATERAL ANTEROMEDIAL POSTEROMEDIAL"""
+)
+_DENIAL = _table(
+    """NO NOT NON NONE WITHOUT OMITTED OMIT MISSING ABSENT EXCEPT EXCLUDED SKIPPED CANCELLED FAILED
+    OHNE KEIN KEINE NICHT FEHLT FEHLEND ENTFAELLT SANS PAS SAUF ABSENTE MANQUE MANQUANT MANQUANTE
+    OMIS OMISE SENZA MANCA MANCANTE ASSENTE OMESSO OMESSA SIN FALTA OMITIDO OMITIDA AUSENTE SEM
+    OMISSO OMISSA ZONDER GEEN NIET ONTBREEKT"""
+)
+_EARLIER = frozenset(["EXAMEN", "EXAME", "ESAME", "ESTUDIO", "ESTUDO"])
+_LATER_THAN = frozenset(["A", "AL", "AO", "TO", "AU", "ALLA"])
+_GLUED = re.compile(r"^(?:WB|WHOLEBODY|BONE|BODY)(ANT|POST|ANTERIOR|POSTERIOR)$")
+_DOTTED = re.compile(
+    r"(?<![A-Z0-9./])(?:A[./]P|P[./]A)(?!\.?[A-Z0-9]|/[A-Z0-9])"
+    r"|(?<![A-Z0-9./-])(?:A-P|P-A)(?![A-Z0-9-])"
+)
+_PLAIN_END = re.compile(r"(?:^|[_ -])(?:ANT|POST)(?:ERIOR)?[0-9]*$")
+_MASK_WORDS = _table("MASK MASKS LABEL LABELS SEG SEGMENTATION OVERLAY ANNOTATION")
 
 
-def _words(text: str, *, keep_digits: bool = False) -> list[str]:
-    """Upper-case words without accents; `WholeBodyAnt` is three."""
-    spaced = re.sub(r"(?<=[a-zà-ÿ])(?=[A-Z])", " ", text)
-    plain = unicodedata.normalize("NFKD", spaced.replace("ß", "ss"))
-    plain = "".join(char for char in plain if not unicodedata.combining(char)).upper()
-    plain = plain.replace("RUCKEN", "RUECKEN")
-    return re.findall(r"[A-Z0-9]+" if keep_digits else r"[A-Z]+", plain)
+def _plain(text: str) -> str:
+    """Upper case without accents; `WholeBodyAnt` is three words, `a.p.` is `AP`."""
+    spaced = re.sub(r"(?<=[a-zà-ÿ])(?=[A-Z])", " ", unicodedata.normalize("NFC", text))
+    apart = unicodedata.normalize("NFKD", spaced.replace("ß", "ss"))
+    plain = "".join(char for char in apart if not unicodedata.combining(char)).upper()
+    plain = re.sub(r"\bW/O\b", "WITHOUT", plain)
+    return _DOTTED.sub(lambda found: found[0][0] + found[0][2], plain)
+
+
+def _words(plain: str) -> list[str]:
+    """Words and numbers of a plain text: `ANT001` is two."""
+    return [_folded(word) for word in re.findall(r"[^\W\d_]+|[0-9]+", plain)]
+
+
+def _names_no_view(words: Sequence[str]) -> bool:
+    """Whether a text is of an oblique view, or denies one; `NO 12` is a number."""
+    denied = (
+        word in _DENIAL
+        and not (word == "NO" and place + 1 < len(words) and words[place + 1].isdigit())
+        for place, word in enumerate(words)
+    )
+    return not _OBLIQUE.isdisjoint(words) or any(denied)
 
 
 def views_named(text: str) -> frozenset[View]:
@@ -107,36 +131,67 @@ def views_named(text: str) -> frozenset[View]:
     Examples:
         >>> sorted(views_named("WB_ANT001"))
         [<View.ANTERIOR: 'anterior'>]
+        >>> sorted(views_named("antero-posterior"))
+        [<View.ANTERIOR: 'anterior'>]
         >>> views_named("POST THERAPY, plantar foot")
         frozenset()
         >>> len(views_named("WHOLE BODY ANT/POST"))
         2
     """
-    words = _words(text)
-    full = _words(text, keep_digits=True)
-    after_time = {
-        later for earlier, later in pairwise(full) if later == "POST" and _TIME.match(earlier)
-    }
+    words = [word for word in _words(_plain(text)) if not word.isdigit()]
+    if _names_no_view(_words(_plain(text))):
+        return frozenset()
+    return frozenset(_clear_views(words))
+
+
+def _clear_views(words: Sequence[str]) -> set[View]:
     named: set[View] = set()
-    for place, whole in enumerate(words):
+    lies = not _LYING.isdisjoint(words)
+    timed = any(later == "POST" and earlier in _TIMES for earlier, later in pairwise(words))
+    padded = ["", *words, ""]
+    for before, whole, following in zip(padded, words, padded[2:], strict=False):
+        first = _FIRST_ENDS.get(before)
+        if first is not None and whole in _SECOND_ENDS[first.opposite]:
+            continue  # the second end of what was named already
         glued = _GLUED.match(whole)
         word = glued[1] if glued else whole
-        following = words[place + 1] if place + 1 < len(words) else ""
-        before = words[place - 1] if place else ""
-        if word in _ANTERIOR:
-            named.add(View.ANTERIOR)
-        elif word == "DOS":
-            if not following or {before, following} & {"FACE", "VUE", "WB"}:
-                named.add(View.POSTERIOR)
-        elif word in _POSTERIOR or (
-            word == "POST" and not after_time and _goes_with_view(following)
+        view = _view_of(word, following)
+        if word == "POST" and (timed or not _goes_with_view(following)):
+            view = None
+        if word == "DOS" and following and not {before, following} & {"FACE", "VUE", "WB"}:
+            view = None
+        if (view is View.ANTERIOR and before in _EARLIER) or (
+            view is View.POSTERIOR and following in _LATER_THAN
         ):
-            named.add(View.POSTERIOR)
-    return frozenset(named)
+            view = None
+        if view is not None and not (lies and _SIDES_TO_LIE_ON.match(word)):
+            named.add(view)
+    return named
+
+
+def _view_of(word: str, following: str) -> View | None:
+    """What a word may mean by itself, or with the second end that follows it."""
+    if word in _FIRST_ENDS:
+        first = _FIRST_ENDS[word]
+        return first if following in _SECOND_ENDS[first.opposite] else None
+    if word in ("POST", "DOS"):
+        return View.POSTERIOR
+    for view, words in _ENDS.items():
+        if word in words:
+            return view
+    compound = _FIRST_END.match(word)
+    if compound and compound[2] in _SECOND_ENDS[_FIRST_ENDS[compound[1]].opposite]:
+        return _FIRST_ENDS[compound[1]]
+    return None
 
 
 def _goes_with_view(following: str) -> bool:
-    return not following or following in _AFTER_POST or following in _ANTERIOR or following in _WEAK
+    return (
+        not following
+        or following in _BESIDE_A_VIEW
+        or following in _ENDS[View.ANTERIOR]
+        or following in _WEAK
+    )
 
 
 def view_in_text(text: str) -> View | None:
@@ -145,23 +200,33 @@ def view_in_text(text: str) -> View | None:
     Examples:
         >>> view_in_text("FACE POST").value
         'posterior'
-        >>> view_in_text("face").value
-        'anterior'
+        >>> view_in_text("face").value, view_in_text("p.a.").value
+        ('anterior', 'posterior')
+        >>> view_in_text("LPO posterior") is None
+        True
     """
     named = views_named(text)
-    if not named:
-        words = _words(text, keep_digits=True)
-        named = frozenset(
-            view
-            for place, word in enumerate(words)
-            if (view := _WEAK.get(word)) is not None
-            and (
-                word != "PA"
-                or place == len(words) - 1
-                or {"WB", "VIEW", "AP"} & set(words[max(0, place - 1) : place + 2])
-            )
-        )
+    if not named and not _names_no_view(_words(_plain(text))):
+        named = _weak_views(_plain(text))
     return next(iter(named)) if len(named) == 1 else None
+
+
+def _weak_views(plain: str) -> frozenset[View]:
+    words = re.findall(r"[^\W_]+", plain)  # digits belong to their word
+    lies = not _LYING.isdisjoint(map(_folded, words))
+    named = set()
+    for place, word in enumerate(words):
+        beside = words[max(0, place - 1) : place + 2]
+        last = place == len(words) - 1
+        if word == "PA" and not (
+            last
+            or _folded(words[place + 1]) in _BESIDE_A_VIEW
+            or {"WB", "VIEW", "AP"} & set(beside)
+        ):
+            continue
+        if word in _WEAK and not (lies and _SIDES_TO_LIE_ON.match(word)):
+            named.add(_WEAK[word])
+    return frozenset(named)
 
 
 def view_in_path(path: Path) -> View | None:
@@ -172,14 +237,43 @@ def view_in_path(path: Path) -> View | None:
         'posterior'
         >>> view_in_path(Path("ANT/0017.jpg")).value
         'anterior'
+        >>> view_in_path(Path("POST/LPO_0017.jpg")) is None
+        True
     """
     named = views_named(path.stem)
     if named:
         return next(iter(named)) if len(named) == 1 else None
-    folder = path.parent.name
-    if len(_words(folder)) == 1 and views_named(folder):
-        return view_in_text(folder)
+    if _names_no_view(_words(_plain(path.stem))):
+        return None
+    if _is_called_as_a_view(path.parent):
+        return view_in_text(path.parent.name)
     return view_in_text(path.stem)
+
+
+def _is_called_as_a_view(folder: Path) -> bool:
+    """Whether a folder's name is that of a view and nothing else."""
+    words = [word for word in _words(_plain(folder.name)) if not word.isdigit()]
+    return all(map(_is_view_word, words)) and view_in_text(folder.name) is not None
+
+
+def _is_view_word(word: str) -> bool:
+    glued = _GLUED.match(word) is not None
+    return glued or word in _WEAK or word in _FIRST_ENDS or _view_of(word, "") is not None
+
+
+def names_view_plainly(text: str) -> bool:
+    """Whether a text ends in `anterior`, `POST` or the like, which leaves no doubt.
+
+    Examples:
+        >>> names_view_plainly("p1_anterior"), names_view_plainly("ANT001")
+        (True, True)
+        >>> names_view_plainly("AP x"), names_view_plainly("antero-posterior")
+        (False, False)
+    """
+    plain = _plain(text)
+    words = [word for word in _words(plain) if not word.isdigit()]
+    compound = len(words) > 1 and words[-2] in _FIRST_ENDS
+    return bool(_PLAIN_END.search(plain)) and not compound
 
 
 def view_in_path_is_plain(path: Path) -> bool:
@@ -191,36 +285,34 @@ def view_in_path_is_plain(path: Path) -> bool:
         >>> view_in_path_is_plain(Path("p1_anterior.png")), view_in_path_is_plain(Path("AP x.png"))
         (True, False)
     """
-    if re.search(r"(?:^|[_ -])(?:ant|post)(?:erior)?[0-9]*$", path.stem, re.IGNORECASE):
+    if names_view_plainly(path.stem):
         return True
-    return not views_named(path.stem) and bool(views_named(path.parent.name))
+    return not views_named(path.stem) and _is_called_as_a_view(path.parent)
 
 
 def pair_key(path: Path) -> tuple[str, str]:
-    """What the two files of a study have in common: folder and name less the view's words.
+    """What the two files of a study have in common: folder and name without the view's words.
 
     Examples:
         >>> pair_key(Path("a/p1_anterior.png")) == pair_key(Path("a/p1_posterior.png"))
+        True
+        >>> pair_key(Path("a/p1_antero-posterior.png")) == pair_key(Path("a/p1_pa.png"))
         True
         >>> pair_key(Path("b/ANT/0017.jpg")) == pair_key(Path("b/POST/0017.jpg"))
         True
     """
     folder = path.parent
-    if len(_words(folder.name)) == 1 and views_named(folder.name):
+    if _is_called_as_a_view(folder):
         folder = folder.parent
-    words = _words(path.stem, keep_digits=True)
-    kept = [word for word in (_without_view(word) for word in words) if word]
-    return str(folder), " ".join(kept)
-
-
-def _without_view(word: str) -> str:
-    letters = re.sub(r"[0-9]", "", word)
-    glued = _GLUED.match(letters)
-    if glued or letters in _ANTERIOR or letters in _POSTERIOR or letters in ("POST", "AP", "PA"):
-        return re.sub(r"(ANT|POST)(ERIOR)?|[A-Z]", "", word)
-    return word
+    kept = []
+    for word in re.findall(r"[^\W_]+", _plain(path.stem)):
+        letters = _folded(re.sub(r"[0-9]", "", word))
+        if letters and _is_view_word(letters):
+            word = re.sub(r"[^0-9]", "", word)
+        kept.append(word)
+    return str(folder), " ".join(word for word in kept if word)
 
 
 def names_a_mask(path: Path) -> bool:
     """Whether a picture's name says that it is a mask or a label, not a scan."""
-    return not _MASK_WORDS.isdisjoint(_words(path.stem))
+    return not _MASK_WORDS.isdisjoint(_words(_plain(path.stem)))

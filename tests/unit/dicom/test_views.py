@@ -18,12 +18,14 @@ from dicom_files import (
 )
 
 from bonescint.dicom import read
-from bonescint.scan import View, ViewConflictError, ViewRule
+from bonescint.scan import NotABoneScanError, View, ViewConflictError, ViewRule
 
 CODES = {
-    "anterior": [("399321004", "SCT"), ("G-5215", "SRT")],
-    "posterior": [("399001007", "SCT"), ("G-5216", "SRT")],
-}
+    "anterior": [("399321004", "SCT"), ("G-5215", "SRT"), ("R-10206", "SRT"), ("R-10206", "99SDM"),
+                 ("399348003", "SCT"), ("110870", "DCM"), ("G-5215", "")],
+    "posterior": [("399001007", "SCT"), ("G-5216", "SNM3"), ("R-10214", "SNM3"),
+                  ("R-40888", "SRT"), ("272479007", "SCT"), ("110871", "DCM"), ("G-5216", "")],
+}  # fmt: skip
 
 
 def test_ge_discovery_is_told_by_its_private_names(anterior, posterior, tmp_path: Path) -> None:
@@ -54,10 +56,8 @@ def test_siemens_is_told_by_free_text_in_either_order(
     np.testing.assert_array_equal(scan.posterior, posterior)
 
 
-@pytest.mark.parametrize("which", [0, 1])
-def test_standard_codes_decide_whatever_their_meaning_says(
-    anterior, posterior, tmp_path: Path, which: int
-) -> None:
+@pytest.mark.parametrize("which", range(len(CODES["anterior"])))
+def test_codes_decide_by_scheme_and_value(anterior, posterior, tmp_path, which: int) -> None:
     items = [
         detector(code=view_code(*CODES["posterior"][which], "?")),
         detector(code=view_code(*CODES["anterior"][which], "?")),
@@ -65,6 +65,97 @@ def test_standard_codes_decide_whatever_their_meaning_says(
     scan = read(save(multi_frame([posterior, anterior], items=items), tmp_path / "a.dcm"))
     assert scan.acquisition.view_rules[View.ANTERIOR] is ViewRule.VIEW_CODE
     np.testing.assert_array_equal(scan.anterior, anterior)
+
+
+def test_a_value_of_a_private_scheme_is_no_code_of_the_standard(anterior, tmp_path: Path) -> None:
+    dataset = one_view(anterior, 1)
+    dataset.DetectorInformationSequence = [detector(code=view_code("110871", "99ELSE", "WB"))]
+    scan = read(save(dataset, tmp_path / "a.dcm"))
+    assert dict(scan.acquisition.view_rules) == {View.ANTERIOR: ViewRule.DETECTOR_ORDER}
+
+
+def test_a_code_and_its_meaning_that_contradict_are_named(anterior, tmp_path: Path) -> None:
+    code = view_code("399001007", "SCT", "antero-posterior")
+    dataset = one_view(anterior, 1)
+    dataset.DetectorInformationSequence = [detector(code=code)]
+    with pytest.raises(ViewConflictError) as caught:
+        read(save(dataset, tmp_path / "a.dcm"))
+    assert "view code sequence says posterior" in str(caught.value)
+    assert "meaning of the view code says anterior" in str(caught.value)
+
+
+@pytest.mark.parametrize("code", [("399136008", "SCT"), ("G-5223", "SNM3"), ("R-10210", "SRT")])
+def test_an_oblique_or_lateral_code_is_refused(anterior, tmp_path: Path, code) -> None:
+    dataset = one_view(anterior, 1, angle="180")
+    dataset.DetectorInformationSequence[0].ViewCodeSequence = [view_code(*code, "?")]
+    with pytest.raises(NotABoneScanError, match="names an oblique or a lateral view"):
+        read(save(dataset, tmp_path / "a.dcm"))
+
+
+def test_antero_posterior_is_anterior_wherever_it_stands(anterior, posterior, tmp_path) -> None:
+    words = ("antero-posterior", "postero-anterior")
+    items = [detector(code=view_code("X", "99NMG", word)) for word in words]
+    scan = read(save(multi_frame([anterior, posterior], items=items), tmp_path / "a.dcm"))
+    np.testing.assert_array_equal(scan.anterior, anterior)
+    for place, (image, view) in enumerate(((anterior, View.ANTERIOR), (posterior, View.POSTERIOR))):
+        dataset = one_view(image, 1)
+        dataset.SeriesDescription = f"WB {words[place]}"
+        scan = read(save(dataset, tmp_path / "b.dcm"))
+        assert dict(scan.acquisition.view_rules) == {view: ViewRule.DESCRIPTION}
+        scan = read(save(one_view(image, 1), tmp_path / f"p1_{words[place]}.dcm"))
+        assert dict(scan.acquisition.view_rules) == {view: ViewRule.FILE_NAME}
+
+
+def test_a_top_level_view_code_tells_a_single_image_only(anterior, posterior, tmp_path) -> None:
+    dataset = one_view(posterior, 1)
+    dataset.ViewCodeSequence = [view_code("399001007", "SCT", "Posterior projection")]
+    scan = read(save(dataset, tmp_path / "a.dcm"))
+    assert dict(scan.acquisition.view_rules) == {View.POSTERIOR: ViewRule.VIEW_CODE}
+    dataset = multi_frame([anterior, posterior], items=[detector("180"), detector("0")])
+    dataset.ViewCodeSequence = [view_code("399001007", "SCT", "Posterior projection")]
+    scan = read(save(dataset, tmp_path / "a.dcm"))
+    assert dict(scan.acquisition.view_rules) == dict.fromkeys(View, ViewRule.START_ANGLE)
+    np.testing.assert_array_equal(scan.anterior, anterior)
+
+
+@pytest.mark.parametrize("image_id", ["", "1", "WHOLE BODY"])
+def test_a_silent_image_id_lets_the_series_description_speak(
+    posterior, tmp_path: Path, image_id: str
+) -> None:
+    dataset = one_view(posterior, 1, image_id=image_id)
+    dataset.SeriesDescription = "WB POST"
+    scan = read(save(dataset, tmp_path / "a.dcm"))
+    assert dict(scan.acquisition.view_rules) == {View.POSTERIOR: ViewRule.DESCRIPTION}
+
+
+def test_an_image_id_against_the_series_description_is_an_error(posterior, tmp_path) -> None:
+    dataset = one_view(posterior, 1, image_id="WB POST")
+    dataset.SeriesDescription = "WB ANT"
+    with pytest.raises(ViewConflictError, match="the image ID says posterior, the series desc"):
+        read(save(dataset, tmp_path / "a.dcm"))
+
+
+def test_one_description_tells_nothing_of_two_images(anterior, posterior, tmp_path: Path) -> None:
+    dataset = multi_frame([anterior, posterior])
+    dataset.ImageID = dataset.SeriesDescription = "POSTERIOR"
+    scan = read(save(dataset, tmp_path / "posterior.dcm"))
+    assert dict(scan.acquisition.view_rules) == dict.fromkeys(View, ViewRule.DETECTOR_ORDER)
+    np.testing.assert_array_equal(scan.anterior, anterior)
+
+
+@pytest.mark.parametrize(
+    "description",
+    ["CUERPO ENTERO DECUBITO DORSAL", "WB supine, dorsal decubitus", "Rückenlage dorsal",
+     "LPO obliqua posterior", "POST VIEW OMITTED"],
+)  # fmt: skip
+def test_words_that_lie_leave_the_view_to_be_assumed_and_said(
+    anterior, tmp_path: Path, description: str
+) -> None:
+    dataset = one_view(anterior, 1)
+    dataset.SpecificCharacterSet, dataset.SeriesDescription = "ISO_IR 192", description
+    scan = read(save(dataset, tmp_path / "a.dcm"))
+    assert dict(scan.acquisition.view_rules) == {View.ANTERIOR: ViewRule.DETECTOR_ORDER}
+    assert "nothing tells which view detector 1 took: anterior was assumed" in scan.warnings
 
 
 @pytest.mark.parametrize(
