@@ -1,18 +1,23 @@
-"""Files and folders that are there whole or not at all."""
+"""Files and folders that are there whole or not at all, and have one writer at a time."""
 
 from __future__ import annotations
 
 import csv
 import errno
+import os
 import re
 import secrets
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from bonescint.locks import held
 from bonescint.scan import OutputError, os_reason
+
+LOCK = ".bonescint.lock"
+"""File in a folder that is written to; it goes when the writer is done."""
 
 # Letters of a folder's name in that of the place beside it, which must not be too long.
 _SHOWN = 40
@@ -21,6 +26,7 @@ _FORMULA = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 _NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)(e[+-]?\d+)?%?|[+-](inf|nan)", re.IGNORECASE)
 # What people write as '000101, so that a spreadsheet keeps its zeros.
 _KEPT_AS_TEXT = re.compile(r"'+[\w./:,%+-]*\d[\w./:,%+-]*")
+_HEAD = 65536
 
 
 @contextmanager
@@ -161,7 +167,8 @@ def _is_marked(text: str) -> bool:
 def folder_beside(path: Path, *, mode: int = 0o755, replacing: bool = False) -> Iterator[Path]:
     """Give a folder to fill, beside a place; at the end it is renamed into that place.
 
-    If the block fails, nothing of it is left.
+    If the block fails, nothing of it is left. Whoever comes meanwhile to fill the same place is
+    refused.
 
     Args:
         path: of the folder to be; the folders above it are made.
@@ -183,20 +190,21 @@ def folder_beside(path: Path, *, mode: int = 0o755, replacing: bool = False) -> 
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=f".{path.name[:_SHOWN]}-", dir=path.parent))
-        try:
-            yield beside
-            beside.chmod(mode)
-            if path.exists() and replacing:
-                _exchange(path, beside)
-            else:
-                if path.exists():
-                    path.rmdir()
-                beside.replace(path)
-        except OutputError as error:  # of a file in it: named as it would have been
-            raise OutputError(str(error).replace(str(beside), str(path))) from error
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
+        with held(path.with_name(f".{path.name[:_SHOWN]}.lock"), path):
+            beside = Path(tempfile.mkdtemp(prefix=f".{path.name[:_SHOWN]}-", dir=path.parent))
+            try:
+                yield beside
+                beside.chmod(mode)
+                if path.exists() and replacing:
+                    _exchange(path, beside)
+                else:
+                    if path.exists():
+                        path.rmdir()
+                    beside.replace(path)
+            except OutputError as error:  # of a file in it: named as it would have been
+                raise OutputError(str(error).replace(str(beside), str(path))) from error
+            finally:
+                shutil.rmtree(beside, ignore_errors=True)
     except OSError as error:
         raise cannot_write(path, error) from error
 
@@ -211,6 +219,45 @@ def _exchange(path: Path, beside: Path) -> None:
         if not path.exists():
             (old / "was").replace(path)
         shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def one_writer(folder: Path) -> Iterator[None]:
+    """Hold a folder that this process writes into; a second writer is refused at once.
+
+    A lock file in the folder says which process writes, on which host. The system itself
+    releases the lock of a process that ends, however it ends (`flock`): the next writer then
+    takes over and a line of the log says so. What a process on another host left is told and
+    refused, because not every network file system knows whether that process still runs.
+
+    Args:
+        folder: made if it is not there, and removed again if the block leaves it empty.
+
+    Raises:
+        OutputError: another process writes there, or the folder cannot be written to.
+
+    Examples:
+        >>> with tempfile.TemporaryDirectory() as place, one_writer(Path(place)):
+        ...     with one_writer(Path(place)):
+        ...         pass
+        Traceback (most recent call last):
+        ...
+        bonescint.scan.errors.OutputError: ... is writing there. Wait until it has finished, or \
+choose another folder.
+    """
+    new = not folder.exists()
+    make_folder(folder)
+    try:
+        with ExitStack() as lock:
+            try:
+                lock.enter_context(held(folder / LOCK, folder))
+            except OSError as error:
+                raise cannot_write(folder, error) from error
+            yield
+    finally:
+        if new:
+            with suppress(OSError):  # something was written
+                folder.rmdir()
 
 
 def make_folder(path: Path, *, mode: int = 0o777) -> None:
@@ -237,6 +284,51 @@ def require_free(path: Path, *, remedy: str = "Choose another place") -> None:
     """
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise OutputError(f"{path}: exists already. {remedy}.")
+
+
+def require_own(folder: Path, names: Iterable[str], *, mark: str, signature: str) -> None:
+    """Make sure that nothing is overwritten that an earlier run did not write.
+
+    Args:
+        folder: of results; it need not exist.
+        names: of the files and folders in it that will be written. Empty folders are free.
+        mark: of them the first that a run writes.
+        signature: text that stands at the beginning of one that a run wrote.
+
+    Raises:
+        OutputError: one of them is there, and `mark` is missing or somebody else's.
+    """
+    try:
+        with (folder / mark).open("rb") as stream:
+            if signature.encode() in stream.read(_HEAD):
+                return
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        pass
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+    for name in names:
+        path = folder / name
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise not_ours(path)
+
+
+def not_ours(path: Path) -> OutputError:
+    """The error for a file in the place of results."""
+    return OutputError(
+        f"{path}: this {'folder' if path.is_dir() else 'file'} is not from an earlier run of "
+        "bonescint and would be overwritten. Choose another output folder, or move it away."
+    )
+
+
+def require_new(*paths: Path | None) -> None:
+    """Make sure that no file is overwritten, before the work that makes it begins.
+
+    Raises:
+        OutputError: a file is there.
+    """
+    for path in paths:
+        if path is not None and os.path.lexists(path):
+            raise OutputError(f"{path}: is there already. Choose another place.")
 
 
 def cannot_write(path: Path, error: OSError) -> OutputError:

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import csv
 import errno
+import json
+import os
 import re
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,17 +19,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bonescint.files import (
+    LOCK,
     cannot_write,
     folder_beside,
     from_inert,
     inert,
     make_folder,
+    one_writer,
     require_free,
     write_table,
     write_whole,
     written_beside,
 )
-from bonescint.scan import OutputError
+from bonescint.scan import InputError, OutputError
 
 
 def test_a_block_that_fails_leaves_the_earlier_file_and_nothing_else(tmp_path: Path) -> None:
@@ -208,3 +215,116 @@ def test_a_carriage_return_in_a_cell_begins_no_row(tmp_path: Path, line_end: str
 def test_a_private_table_is_its_owners_alone(tmp_path: Path) -> None:
     write_table(tmp_path / "links.csv", ("name", "link"), [("=A", "/x")], private=True)
     assert (tmp_path / "links.csv").stat().st_mode & 0o777 == 0o600
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from bonescint.files import folder_beside, one_writer
+with {how}(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+WAYS = {"one_writer": one_writer, "folder_beside": folder_beside}
+
+
+@contextmanager
+def held_elsewhere(folder: Path, how: str) -> Iterator[subprocess.Popen[str]]:
+    """A process that holds a folder until its standard input is closed."""
+    code = [sys.executable, "-c", HOLD.format(how=how), str(folder)]
+    with subprocess.Popen(code, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        yield other
+
+
+@pytest.mark.parametrize("how", WAYS)
+def test_a_second_writer_is_refused_and_told_who_writes(tmp_path: Path, how: str) -> None:
+    folder = tmp_path / "out"
+    with held_elsewhere(folder, how) as other:
+        said = f"out: process {other.pid} on {re.escape(socket.gethostname())} is writing there. "
+        with pytest.raises(OutputError, match=said + "Wait until it has finished"):
+            WAYS[how](folder).__enter__()
+    with WAYS[how](folder):  # the other one is done
+        pass
+
+
+@pytest.mark.parametrize("how", WAYS)
+def test_the_lock_of_a_killed_process_is_taken_over_and_that_is_said(
+    tmp_path: Path, how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "out"
+    with held_elsewhere(folder, how) as other:
+        other.kill()
+    assert list(tmp_path.rglob("*.lock")), "a killed process leaves its lock file"
+    with WAYS[how](folder):
+        pass
+    (line,) = caplog.messages
+    assert line.startswith(f"{folder}: process {other.pid} on ")
+    assert line.endswith("ended before it had finished; its lock is taken over")
+    assert not list(tmp_path.rglob("*.lock"))
+
+
+def test_the_lock_of_another_host_is_told_and_left(tmp_path: Path) -> None:
+    lock = tmp_path / LOCK
+    lock.write_text('{"process": 7, "host": "elsewhere"}')
+    said = "process 7 on elsewhere began to write there and did not finish. If it runs no more, "
+    with pytest.raises(OutputError, match=said + f"delete {re.escape(str(lock))}"):
+        one_writer(tmp_path).__enter__()
+    assert lock.exists()
+
+
+@pytest.mark.parametrize("content", ["", "[1]", "{", '{"process": "x", "host": 1}', "[" * 100_000])
+def test_a_lock_file_that_names_nobody_is_taken(tmp_path: Path, content: str) -> None:
+    (tmp_path / LOCK).write_text(content)
+    with one_writer(tmp_path):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_where_the_system_has_no_locks_the_named_process_decides(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bonescint.locks.fcntl", None)
+    lock = tmp_path / LOCK
+    lock.write_text(json.dumps({"process": os.getppid(), "host": socket.gethostname()}))
+    with pytest.raises(OutputError, match=f"process {os.getppid()} on"):
+        one_writer(tmp_path).__enter__()
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        pass
+    lock.write_text(json.dumps({"process": ended.pid, "host": socket.gethostname()}))
+    with one_writer(tmp_path):
+        assert json.loads(lock.read_text())["process"] == os.getpid()
+
+
+def test_a_folder_that_stays_empty_goes_again_and_no_other_does(tmp_path: Path) -> None:
+    with pytest.raises(InputError), one_writer(tmp_path / "new"):
+        raise InputError("labels.csv", "is empty", "Fill it")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "there").mkdir()
+    with one_writer(tmp_path / "there"):
+        pass
+    assert (tmp_path / "there").is_dir()
+
+
+def test_of_many_that_come_at_once_one_writes_at_a_time(tmp_path: Path) -> None:
+    code = """
+import sys
+from pathlib import Path
+from bonescint.files import one_writer
+from bonescint.scan import OutputError
+folder, done = Path(sys.argv[1]), 0
+while done < 40:
+    try:
+        with one_writer(folder):
+            count = folder / "count"
+            count.write_text(str(int(count.read_text()) + 1))
+            done += 1
+    except OutputError:
+        pass
+"""
+    (tmp_path / "count").write_text("0")
+    line = [sys.executable, "-c", code, str(tmp_path)]
+    several = [subprocess.Popen(line) for _ in range(3)]
+    assert [one.wait() for one in several] == [0, 0, 0]
+    assert (tmp_path / "count").read_text() == "120"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from bonescint.files import not_ours
 from bonescint.scan import OutputError
 
 GROWING = ("results.csv.partial", "results.jsonl.partial", "index.jsonl.partial")
@@ -56,15 +57,12 @@ class EarlierRun:
                 something that is no file.
             OSError: it cannot be looked at.
         """
-        _check_kinds(folder)
+        check_kinds(folder)
         listed = _listed_in_results(folder / "results.json")
         if listed is None:
             for name in _WHOLE:
                 if (folder / name).exists():
-                    raise OutputError(
-                        f"{folder / name}: this file is not from an earlier run of bonescint "
-                        "and would be overwritten. Choose another output folder, or move it away."
-                    )
+                    raise not_ours(folder / name)
         growing = _listed_in_growing(folder / "results.jsonl.partial")
         return cls(
             folder=folder,
@@ -79,8 +77,12 @@ class EarlierRun:
         return frozenset(path.resolve() for path in (*own, *pictures))
 
 
-def _check_kinds(folder: Path) -> None:
-    """Raise where a folder stands in a file's place, or the other way round."""
+def check_kinds(folder: Path) -> None:
+    """Make sure that no folder stands in a file's place, nor the other way round.
+
+    Raises:
+        OutputError: one does.
+    """
     for name in _OWN_FILES:
         path = folder / name
         if path.exists() and not path.is_file():

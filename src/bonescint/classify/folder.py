@@ -19,9 +19,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
 
-from bonescint.classify.earlier import GROWING, RESULTS_LINE, EarlierRun, picture_name
+from bonescint.classify.earlier import GROWING, RESULTS_LINE, EarlierRun, check_kinds, picture_name
 from bonescint.classify.outcome import ClassifiedScan, Refusal
-from bonescint.files import cannot_write, inert, written_beside
+from bonescint.files import cannot_write, inert, one_writer, written_beside
 from bonescint.report import PageHeading, RefusedRow, ResultRow, displayable, write_results_page
 
 CSV_COLUMNS = (
@@ -66,22 +66,24 @@ class ResultsFolder:
         earlier: what an earlier run left in it.
 
     Raises:
-        OutputError: it cannot be made or written to, or it holds files of somebody else's in
-            the places where results go.
+        OutputError: it cannot be made or written to, another process writes there, or it holds
+            files of somebody else's in the places where results go.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._rows_path, self._records_path, self._page_path = (path / name for name in GROWING)
         try:
-            self.earlier = EarlierRun.of(path)
-            (path / "pictures").mkdir(parents=True, exist_ok=True)
+            check_kinds(path)
             with contextlib.ExitStack() as opened:
+                opened.enter_context(one_writer(path))
+                self.earlier = EarlierRun.of(path)
+                (path / "pictures").mkdir(parents=True, exist_ok=True)
                 open_text = partial(Path.open, mode="w", encoding="utf-8", newline="\n")
                 self._rows: TextIO = opened.enter_context(open_text(self._rows_path))
                 self._records: TextIO = opened.enter_context(open_text(self._records_path))
                 self._page: TextIO = opened.enter_context(open_text(self._page_path))
-                opened.pop_all()
+                self._held = opened.pop_all()
         except OSError as error:
             raise cannot_write(path, error) from error
         self._pictures: set[str] = set()
@@ -100,14 +102,13 @@ class ResultsFolder:
         trace: TracebackType | None,
     ) -> None:
         """Close the growing files; without `finish` they stay if they hold a scan."""
-        for stream in self._streams:
-            try:
-                stream.close()
-            except OSError:  # a full disk: said when the row was written
-                continue
-        if self._added == 0:
-            for path in (self._rows_path, self._records_path, self._page_path):
-                path.unlink(missing_ok=True)
+        with self._held:
+            for stream in self._streams:
+                with contextlib.suppress(OSError):  # a full disk: said when the row was written
+                    stream.close()
+            if self._added == 0:
+                for path in (self._rows_path, self._records_path, self._page_path):
+                    path.unlink(missing_ok=True)
 
     @property
     def _streams(self) -> tuple[TextIO, ...]:

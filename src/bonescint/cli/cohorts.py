@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from bonescint.cli.console import (
     messages_console,
     progress_bar,
 )
+from bonescint.files import one_writer
 from bonescint.report import displayable
 
 if TYPE_CHECKING:
@@ -110,7 +112,7 @@ def run_cohort_check(
     manifest: Path, *, out: Path | None, near: bool, workers: int | None, as_json: bool
 ) -> None:
     """Check a cohort, print Table 1 and every finding, and exit 2 if there are errors."""
-    with clear_failures():
+    with clear_failures(), nullcontext() if out is None else one_writer(out):
         from bonescint.classify.workers import usual_workers
         from bonescint.cohort import check_cohort
 

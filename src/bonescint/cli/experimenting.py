@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from bonescint.cli.console import clear_failures, messages_console
-from bonescint.files import write_whole
+from bonescint.files import require_new, write_whole
 from bonescint.report import displayable
-from bonescint.scan import InputError, OutputError
+from bonescint.scan import InputError
 
 
 def run_study(
@@ -46,8 +46,7 @@ def write_metadata_template(out: Path) -> None:
     with clear_failures():
         from bonescint.experiment import metadata_template
 
-        if out.exists():
-            raise OutputError(f"{out}: is there already. Choose another place.")
+        require_new(out)
         write_whole(out, metadata_template())
         messages_console().print(displayable(f"Fill in {out}."), soft_wrap=True)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from bonescint.cli.console import (
     messages_console,
     results_console,
 )
+from bonescint.files import one_writer
 from bonescint.report import displayable
 from bonescint.scan import InputError, OutputError, ParameterError
 
@@ -77,7 +79,7 @@ def run_analyse(
     reads: Path, out: Path, choices: AnalyseChoices, *, model: Path | None, as_json: bool
 ) -> None:
     """Analyse a reader study, write the folder and say what was found."""
-    with clear_failures():
+    with clear_failures(), ExitStack() as held:
         from bonescint.evaluate.readers import (
             Nest,
             NoteKind,
@@ -85,12 +87,15 @@ def run_analyse(
             analyse_readers,
             read_predictions,
             read_reads,
+            require_free_place,
             sentences,
             write_analysis,
         )
 
         if out.exists() and not out.is_dir():
             raise OutputError(f"{out}: is no folder. Give another name to --out.")
+        held.enter_context(one_writer(out))
+        require_free_place(out)
         endpoint = _endpoint(choices)
         settings = Settings(
             endpoint=endpoint,

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bonescint.cli.console import clear_failures, messages_console, progress_bar
+from bonescint.files import require_new
 from bonescint.report import displayable
 from bonescint.scan import OutputError
 
@@ -88,6 +89,7 @@ def _check_targets(out: Path, truth: Path | None) -> None:
         raise OutputError(f"{truth}: a truth file ends in .json or .npz.")
     if truth is not None and truth.resolve() == out.resolve():
         raise OutputError(f"{out}: scan and truth need files of their own.")
+    require_new(out, truth)
     for target in (out, truth):
         if target is not None and (target.is_dir() or not target.resolve().parent.is_dir()):
             raise OutputError(
@@ -102,6 +104,7 @@ def run_simulate_truth(cohort: Path, scan_id: str, out: Path) -> None:
 
         if out.suffix != ".npz":
             raise OutputError(f"{out}: means and maps need a file that ends in .npz.")
+        require_new(out)
         simulate_truth(cohort, scan_id, out)
         _say(f"Means, maps and masks: {displayable(out)}")
 
@@ -112,6 +115,7 @@ def run_simulate_gallery(out: Path, *, count: int, seed: int) -> None:
         from bonescint.cohort import simulate_study
         from bonescint.explain import ContactPrint, write_contact_sheet
 
+        require_new(out)
         prints = []
         with progress_bar() as bar:
             for number in bar.track(range(count), description="Simulating"):

@@ -26,7 +26,7 @@ from bonescint.cohort.matching import Labelled, LeftOut, match
 from bonescint.cohort.problems import Problem, refuse
 from bonescint.cohort.splitting import DEFAULT_SHARES, Patient, SplitRule, deal
 from bonescint.cohort.taking import Place, Taken, TakeOrder, take_all
-from bonescint.files import cannot_write, write_whole
+from bonescint.files import LOCK, cannot_write, one_writer, write_whole
 from bonescint.scan import (
     Case,
     InputError,
@@ -84,17 +84,39 @@ def create_cohort(
     Raises:
         InputError: wrong labels (every one named by row and column), no scan with a label, a
             patient whom the column `split` puts on two sides.
-        OutputError: a place that cannot be written, or that holds something else.
+        OutputError: a place that cannot be written, where another process writes, or that holds
+            something else.
         ParameterError: a setting that cannot be used.
     """
     target = Path(out)
-    _check_free(target)
     layout = _layout(layout)
-    collection = collect(
-        Path(folder), None if labels is None else Path(labels), layout, outside=target
-    )
+    _check_free(target)
+    with one_writer(target):
+        return _created(
+            Path(folder), target, labels=None if labels is None else Path(labels), layout=layout,
+            rule=rule, centre=centre, copy=copy, allow_burned_in=allow_burned_in,
+            key=None if key is None else Path(key),
+            workers=workers, progress=progress,
+        )  # fmt: skip
+
+
+def _created(
+    folder: Path,
+    target: Path,
+    *,
+    labels: Path | None,
+    layout: Layout,
+    rule: SplitRule | None,
+    centre: str,
+    copy: bool,
+    allow_burned_in: bool,
+    key: Path | None,
+    workers: int,
+    progress: Callable[[int, int], None] | None,
+) -> CreatedCohort:
+    collection = collect(folder, labels, layout, outside=target)
     _check_masks(collection.labels)
-    place = _opened(target, None if key is None else Path(key))
+    place = _opened(target, key)
     matching = match(
         collection.labels, collection.found.studies, collection.folder, id_key=place.id_key
     )
@@ -150,7 +172,8 @@ def _check_free(out: Path) -> None:
     """
     try:
         ours = not out.exists() or (
-            out.is_dir() and ((out / ABOUT).is_file() or not any(out.iterdir()))
+            out.is_dir()
+            and ((out / ABOUT).is_file() or all(one.name == LOCK for one in out.iterdir()))
         )
     except OSError as error:
         raise cannot_write(out, error) from error

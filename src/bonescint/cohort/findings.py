@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from bonescint.cohort.table1 import Table1
-from bonescint.files import make_folder, write_table, write_whole
+from bonescint.files import make_folder, require_own, write_table, write_whole
+
+_COLUMNS = ("level", "kind", "rows", "text")
+_FILES = ("findings.csv", "table1.csv", "table1.txt")
 
 
 class Level(StrEnum):
@@ -104,12 +107,13 @@ class CohortReport:
         """Write `findings.csv`, `table1.csv` and `table1.txt`.
 
         Raises:
-            OutputError: the folder cannot be written.
+            OutputError: the folder cannot be written, or holds files of other origin.
         """
+        require_own(out, _FILES, mark=_FILES[0], signature=",".join(_COLUMNS))
         make_folder(out)
+        write_table(out / _FILES[0], _COLUMNS, _lines(self.findings))
         write_whole(out / "table1.txt", self.table.to_text())
         self.table.write_csv(out / "table1.csv")
-        write_table(out / "findings.csv", ("level", "kind", "rows", "text"), _lines(self.findings))
 
 
 def _lines(findings: Sequence[Finding]) -> list[tuple[str, ...]]:

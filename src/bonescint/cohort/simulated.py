@@ -18,7 +18,7 @@ from bonescint.cohort.processes import map_in_processes
 from bonescint.cohort.protocol import Centre, Frozen, Protocol
 from bonescint.cohort.protocol_file import protocol_content, protocol_from
 from bonescint.cohort.study import Study
-from bonescint.files import cannot_write, write_whole
+from bonescint.files import cannot_write, one_writer, require_own, write_whole
 from bonescint.scan import (
     BonescintError,
     Case,
@@ -41,6 +41,7 @@ ATTEMPTS = 50
 _CHUNK = 4
 SETTINGS = "settings.json"
 
+_TABLES = ("manifest.csv", "occult.csv")
 _FOLDERS = ("scans", "occult", "truth", "cases")
 _GIVE = "Give the folder that bonescint simulate cohort wrote"
 
@@ -209,7 +210,8 @@ def simulate_cohort(
 
     Raises:
         ParameterError: a seed below 0, no worker.
-        OutputError: the folder cannot be written, or holds a cohort of other settings.
+        OutputError: the folder cannot be written, another process writes there, or it holds a
+            cohort of other settings or anything else in the places of the cohort.
         BonescintError: a worker process was killed, or a study whose metastases stay unseen.
         MissingExtraError: the libraries of the extra `simulate` are not installed.
     """
@@ -218,7 +220,19 @@ def simulate_cohort(
     if workers is not None and workers < 1:
         raise ParameterError("workers", "simulate_cohort", "at least 1", workers)
     workers = min(workers or os.cpu_count() or 1, protocol.count)
-    _open_folder(out, protocol, seed)
+    with one_writer(out):
+        _open_folder(out, protocol, seed)
+        return _simulated(out, protocol, seed=seed, workers=workers, progress=progress)
+
+
+def _simulated(
+    out: Path,
+    protocol: Protocol,
+    *,
+    seed: int,
+    workers: int,
+    progress: Callable[[int, int], None] | None,
+) -> SimulatedCohort:
     cases: list[Case] = []
     occult: list[Case] = []
     hashes = {name: hashlib.sha256() for name in protocol.centres}
@@ -250,20 +264,21 @@ def _open_folder(out: Path, protocol: Protocol, seed: int) -> None:
         "protocol": protocol_content(protocol),
     }
     settings_file = out / SETTINGS
+    require_own(out, (SETTINGS, *_TABLES, *_FOLDERS), mark=SETTINGS, signature='"bonescint"')
+    if settings_file.is_file() and not _is_same(_settings(out), settings):
+        raise OutputError(
+            f"{out}: holds a cohort made with other settings (see {SETTINGS} there). "
+            "Choose another folder or delete it."
+        )
+    write_whole(settings_file, json.dumps(settings, indent=2) + "\n")
     try:
         for name in _FOLDERS:
             (out / name).mkdir(parents=True, exist_ok=True)
-        if settings_file.is_file() and not _is_same(_settings(out), settings):
-            raise OutputError(
-                f"{out}: holds a cohort made with other settings (see {SETTINGS} there). "
-                "Choose another folder or delete it."
-            )
         for name in _FOLDERS:  # what a worker that was killed had begun
             for left in (out / name).glob("*.part"):
                 left.unlink(missing_ok=True)
     except OSError as error:
         raise cannot_write(out, error) from error
-    write_whole(settings_file, json.dumps(settings, indent=2) + "\n")
 
 
 def _settings(folder: Path) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,9 +23,11 @@ from bonescint.evaluate.tables import Table, comparisons_table, write_csv
 from bonescint.experiment.evaluating import Against, EvaluationSettings, compare_against
 from bonescint.experiment.evaluation_page import NOTICE, comparison_table
 from bonescint.experiment.joining import Joined, join, read_predictions
-from bonescint.files import make_folder
+from bonescint.files import one_writer, require_own
 from bonescint.report.document_page import Document, PageSection, write_document
 from bonescint.scan import InputError, ParameterError, Split
+
+_NAMED = ("first_run", "first_model", "second_run", "second_model", "scans")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -112,28 +114,35 @@ def compare_runs(first: Path | str, second: Path | str, out: Path | str) -> Path
     Raises:
         InputError: a folder that is no finished run, no common test scans of both classes, or
             scans whose label differs between the runs.
-        OutputError: the page or the table cannot be written.
+        OutputError: the page or the table cannot be written, or would overwrite another one.
     """
-    one, other = _Run.read(Path(first)), _Run.read(Path(second))
-    settings = EvaluationSettings(
-        rule=one.rule, resampling=Resampling(resamples=2000), constant_allowed=True
-    )
-    pairs = list(_pairs(one, other, settings))
     page = Path(out) / "comparison.html"
-    make_folder(page.parent)
-    write_csv(_table(pairs), page.with_suffix(".csv"))
-    write_document(page, _document(one, other, pairs))
+    with one_writer(page.parent):
+        table = page.with_suffix(".csv")
+        require_own(
+            page.parent, (table.name, page.name), mark=table.name, signature=",".join(_NAMED)
+        )
+        one, other = _Run.read(Path(first)), _Run.read(Path(second))
+        pairs = _compared(one, other)
+        page.unlink(missing_ok=True)
+        write_csv(_table(pairs), table)
+        write_document(page, _document(one, other, pairs))
     return page
 
 
-def _pairs(one: _Run, other: _Run, settings: EvaluationSettings) -> Iterable[_Pair]:
-    for name, ours in one.models.items():
-        for other_name, theirs in other.models.items():
-            yield _Pair(
-                names=(one.path.name, name, other.path.name, other_name),
-                tested=(len(ours.part(Split.TEST).cases), len(theirs.part(Split.TEST).cases)),
-                found=compare_against(ours, theirs, settings, name=f"{other.path}: {other_name}"),
-            )
+def _compared(one: _Run, other: _Run) -> list[_Pair]:
+    settings = EvaluationSettings(
+        rule=one.rule, resampling=Resampling(resamples=2000), constant_allowed=True
+    )
+    return [
+        _Pair(
+            names=(one.path.name, name, other.path.name, other_name),
+            tested=(len(ours.part(Split.TEST).cases), len(theirs.part(Split.TEST).cases)),
+            found=compare_against(ours, theirs, settings, name=f"{other.path}: {other_name}"),
+        )
+        for name, ours in one.models.items()
+        for other_name, theirs in other.models.items()
+    ]
 
 
 def _document(one: _Run, other: _Run, pairs: Sequence[_Pair]) -> Document:
@@ -166,11 +175,10 @@ def _table(pairs: Sequence[_Pair]) -> Table:
         found = comparisons_table("", "", (*pair.found.closed, *pair.found.resampled))
         columns = found.columns
         rows += [(*pair.names, pair.found.scans, *row) for row in found.rows]
-    named = ("first_run", "first_model", "second_run", "second_model", "scans")
     return Table(
         name="comparison",
         title="Two runs side by side",
-        columns=(*named, *columns),
+        columns=(*_NAMED, *columns),
         rows=tuple(rows),
     )
 

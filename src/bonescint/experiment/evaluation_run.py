@@ -32,10 +32,12 @@ from bonescint.experiment.explanation_page import (
 )
 from bonescint.experiment.joining import join, read_predictions
 from bonescint.experiment.maps import MappedScan, read_maps
-from bonescint.files import make_folder, write_whole
+from bonescint.files import make_folder, one_writer, require_own, write_whole
 from bonescint.report.document_page import PageSection, write_document
 
 EVALUATION_SCHEMA_VERSION = 1
+_JSON, _PAGE, _WORKBOOK = "evaluation.json", "report.html", "tables.xlsx"
+_FOLDERS = ("figures", "tables")
 _BIG = 20_000
 """Rows above which a table stays out of the JSON file and the workbook; its CSV has them all."""
 
@@ -71,12 +73,32 @@ def evaluate(
 
     Raises:
         InputError: tables that are wrong, every row named; a split that cannot be judged.
-        OutputError: the folder cannot be written.
+        OutputError: the folder cannot be written, another process writes there, or it holds files
+            of other origin in the places of the report.
         MissingExtraError: matplotlib or openpyxl is not installed.
     """
-    tell = progress or (lambda _: None)
-    settings = settings or EvaluationSettings()
-    _check_folder(out)
+    with one_writer(out):
+        names = (_JSON, _PAGE, _WORKBOOK, *_FOLDERS)
+        require_own(out, names, mark=_JSON, signature='"bonescint"')
+        report = _judge(
+            predictions, cohort, settings or EvaluationSettings(),
+            against=against, maps=maps, ignore_unknown=ignore_unknown,
+            tell=progress or (lambda _: None),
+        )  # fmt: skip
+        report.write(out, workbook=workbook)
+        return report.found
+
+
+def _judge(
+    predictions: Path,
+    cohort: Path,
+    settings: EvaluationSettings,
+    *,
+    against: Path | None,
+    maps: Path | None,
+    ignore_unknown: bool,
+    tell: Callable[[str], None],
+) -> _Report:
     tell("Reading")
     manifest = read_manifest(cohort)
     joined = join(
@@ -100,14 +122,7 @@ def evaluate(
     tell("Drawing")
     inputs = {"predictions": predictions, "cohort": _table_of(cohort)}
     inputs |= {name: path for name, path in (("against", against), ("maps", maps)) if path}
-    report = _Report(found=found, explanation=explanation, mapped=mapped, inputs=inputs)
-    report.write(out, workbook=workbook)
-    return found
-
-
-def _check_folder(out: Path) -> None:
-    for name in ("figures", "tables"):
-        make_folder(out / name)
+    return _Report(found=found, explanation=explanation, mapped=mapped, inputs=inputs)
 
 
 def _table_of(cohort: Path) -> Path:
@@ -156,16 +171,20 @@ class _Report:
         document = evaluation_document(
             self.found, pictures, created=created, facts=self._facts(hashes), more=sections
         )
+        # A run that is stopped from here on leaves no page beside figures of another one.
+        (out / _PAGE).unlink(missing_ok=True)
+        text = json.dumps(_as_json(self.found, tables, created, hashes), indent=1)
+        write_whole(out / _JSON, text)
+        for name in _FOLDERS:
+            make_folder(out / name)
         for name, picture in pictures.items():
             picture.write(out / "figures", name)
         for table in tables:
             write_csv(table, out / "tables" / f"{table.name}.csv")
         if workbook:
             small = [table for table in tables if len(table.rows) <= _BIG]
-            write_workbook(small, out / "tables.xlsx", notice=NOTICE)
-        text = json.dumps(_as_json(self.found, tables, created, hashes), indent=1)
-        write_whole(out / "evaluation.json", text)
-        write_document(out / "report.html", document)
+            write_workbook(small, out / _WORKBOOK, notice=NOTICE)
+        write_document(out / _PAGE, document)
 
     def _facts(self, hashes: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
         found = self.found

@@ -24,13 +24,18 @@ from bonescint.experiment.preflight import require_sound, require_studyable
 from bonescint.experiment.run_paths import RunPaths
 from bonescint.experiment.steps import Ledger, Step
 from bonescint.experiment.study_report import write_study_report
-from bonescint.files import make_folder, write_whole
+from bonescint.files import make_folder, one_writer, require_own, write_whole
 from bonescint.scan import InputError, OutputError
 from bonescint.scan.software import installed_versions
 
 EXTERNAL_USES = "external-uses.csv"
 """A row for every scoring of an external centre."""
 
+_OWN = (
+    "study.json", "splits.csv", "cohort-check", "scans", "models", "predictions", "evaluation",
+    "figures", "tables", "report.html", "report.pdf", EXTERNAL_USES,
+)  # fmt: skip
+"""What is written behind `study.json`; a simulated cohort knows its own folder."""
 _NAMED = 20
 _LIBRARIES = (
     "numpy", "scipy", "pydicom", "onnx", "openvino", "torch", "lightning", "nncf", "matplotlib",
@@ -70,14 +75,33 @@ def run_experiment(
     Raises:
         InputError: a cohort that cannot be studied, every row named, or a file of the study
             that is missing or wrong; before any training.
-        OutputError: the run folder cannot be written.
+        OutputError: the run folder cannot be written, another process writes there, or it holds
+            files of other origin.
         KeyboardInterrupt: stopped; the same call goes on.
     """
     root = Path(out)
-    say: Tell = tell or (lambda _: None)
-    ledger = Ledger(root / "steps")
     study = _at_home_anywhere(study)
     require_sound(study)
+    with one_writer(root):
+        require_own(root, _OWN, mark="study.json", signature='"study"')
+        return _run(
+            study, root, weights=weights, device=device, workers=workers,
+            external_uses=external_uses, tracking=tracking, say=tell or (lambda _: None),
+        )  # fmt: skip
+
+
+def _run(
+    study: Study,
+    root: Path,
+    *,
+    weights: Path | None,
+    device: str,
+    workers: int | None,
+    external_uses: Path | None,
+    tracking: str,
+    say: Tell,
+) -> RunPaths:
+    ledger = Ledger(root / "steps")
     say("Cohort")
     paths = RunPaths(root=root, manifest=_cohort(study, root, ledger, workers))
     cohort = read_manifest(paths.manifest)

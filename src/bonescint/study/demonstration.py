@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from bonescint.files import require_free
+from bonescint.files import one_writer, require_free
 from bonescint.study.creating import StudyOptions, create_study
 from bonescint.study.folder import StudyFolder
 from bonescint.study.people import add_readers
@@ -48,25 +48,29 @@ def make_demonstration(
     def tell(what: str) -> Callable[[int, int], None] | None:
         return None if progress is None else lambda done, total: progress(what, done, total)
 
-    scans = home / "scans"
-    simulate_cohort(
-        scans,
-        mixed_protocol(cases + 6),
-        seed=_SEED,
-        workers=None,
-        progress=tell("Simulating scans"),
-    )
-    panel = reader_panel(readers, seed=_SEED)
-    people = [
-        Reader(reader=who.reader, name=who.reader.replace("sim-", "Simulated ")) for who in panel
-    ]
-    options = StudyOptions(
-        title=_TITLE, sample=cases, balanced=True, seed=_SEED, split=None, training=2,
-        simulated_readers=True,
-    )  # fmt: skip
-    study = create_study(home / "study", scans, people, options, progress=tell("Preparing cases"))
-    read_all(study, panel, seed=_SEED, progress=tell("Simulated readers read"))
-    you = home / "readers.csv"
-    you.write_text(_YOU, encoding="utf-8")
-    (link,) = add_readers(study.path, you)
+    with one_writer(home):
+        scans = home / "scans"
+        simulate_cohort(
+            scans,
+            mixed_protocol(cases + 6),
+            seed=_SEED,
+            workers=None,
+            progress=tell("Simulating scans"),
+        )
+        panel = reader_panel(readers, seed=_SEED)
+        people = [
+            Reader(reader=who.reader, name=who.reader.replace("sim-", "Simulated "))
+            for who in panel
+        ]
+        options = StudyOptions(
+            title=_TITLE, sample=cases, balanced=True, seed=_SEED, split=None, training=2,
+            simulated_readers=True,
+        )  # fmt: skip
+        study = create_study(
+            home / "study", scans, people, options, progress=tell("Preparing cases")
+        )
+        read_all(study, panel, seed=_SEED, progress=tell("Simulated readers read"))
+        you = home / "readers.csv"
+        you.write_text(_YOU, encoding="utf-8")
+        (link,) = add_readers(study.path, you)
     return study, link.path

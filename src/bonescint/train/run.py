@@ -18,7 +18,7 @@ import lightning.pytorch as lightning
 import torch
 from lightning.pytorch.callbacks import Checkpoint
 
-from bonescint.files import cannot_write, write_whole
+from bonescint.files import cannot_write, require_own, write_whole
 from bonescint.scan import ParameterError
 
 _FREE_TO_CHANGE = frozenset({"loader_workers", "checkpoint_steps"})
@@ -62,12 +62,14 @@ class RunFolder:
 
         Raises:
             ParameterError: the checkpoint belongs to a training with other settings.
-            OutputError: the folder cannot be written.
+            OutputError: the folder cannot be written, or holds files of other origin.
         """
         noted = self.path / "asked.json"
         asked = json.loads(json.dumps(asked))
         if not leads:
             return resume and self.checkpoint.is_file()
+        names = (noted.name, self.checkpoint.name, self.log.name)
+        require_own(self.path, names, mark=noted.name, signature='"settings"')
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             if not resume:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.loggers import Logger
 
 from bonescint.cohort import Manifest, read_manifest
+from bonescint.files import one_writer
 from bonescint.model import ModelFolder, require_writable
 from bonescint.scan import ParameterError, Split
 from bonescint.train.cached import (
@@ -113,35 +115,36 @@ def train(
         "cohort": cohort_fingerprint(cohort),
         "weights": first_weights.sha256,
     }
-    goes_on = run.begin(asked, resume=resume, leads=ranks.leads)
-    logger = logger_of(tracking, run.path, name or target.name) if ranks.leads else None
-    sources = _sources(cohort, cache or run.scans, settings, progress=progress and ranks.leads)
-    network = fit(
-        sources[Split.TRAIN],
-        sources[Split.VALIDATION],
-        settings=settings,
-        weights=first_weights,
-        run=run,
-        goes_on=goes_on,
-        accelerator=accelerator,
-        progress=progress and ranks.leads,
-        ranks=ranks,
-        logger=logger,
-    )
-    with the_first_alone(ranks) as first:
-        if first:
-            steps_per_epoch = len(_batches(sources[Split.TRAIN], settings, ranks))
-            outcome = Outcome(
-                cohort=cohort,
-                sources=sources,
-                settings=settings,
-                weights=first_weights,
-                name=name or target.name,
-                version=version,
-                epochs=run.finished_steps() // steps_per_epoch,
-                measured=MEASURED if measure_test else MEASURED[:1],
-            )
-            write_outcome(network, outcome, target)
+    with one_writer(run.path) if ranks.leads else nullcontext():
+        goes_on = run.begin(asked, resume=resume, leads=ranks.leads)
+        logger = logger_of(tracking, run.path, name or target.name) if ranks.leads else None
+        sources = _sources(cohort, cache or run.scans, settings, progress=progress and ranks.leads)
+        network = fit(
+            sources[Split.TRAIN],
+            sources[Split.VALIDATION],
+            settings=settings,
+            weights=first_weights,
+            run=run,
+            goes_on=goes_on,
+            accelerator=accelerator,
+            progress=progress and ranks.leads,
+            ranks=ranks,
+            logger=logger,
+        )
+        with the_first_alone(ranks) as first:
+            if first:
+                steps_per_epoch = len(_batches(sources[Split.TRAIN], settings, ranks))
+                outcome = Outcome(
+                    cohort=cohort,
+                    sources=sources,
+                    settings=settings,
+                    weights=first_weights,
+                    name=name or target.name,
+                    version=version,
+                    epochs=run.finished_steps() // steps_per_epoch,
+                    measured=MEASURED if measure_test else MEASURED[:1],
+                )
+                write_outcome(network, outcome, target)
     return ModelFolder.load(target)
 
 

@@ -136,8 +136,8 @@ class TestSimulated:
         assert set(small.cases) < set(large.cases)
 
     def test_what_a_killed_worker_began_is_removed(self, tmp_path: Path) -> None:
+        simulate_cohort(tmp_path, mixed_protocol(1), seed=1, workers=1)
         begun = tmp_path / "scans" / ".0123.dcm.7.abcd.part"
-        begun.parent.mkdir()
         begun.write_bytes(b"half")
         simulate_cohort(tmp_path, mixed_protocol(1), seed=1, workers=1)
         assert not begun.exists()

@@ -47,7 +47,7 @@ from bonescint.evaluate.readers.endpoints import (
     Specificity,
     Undefined,
 )
-from bonescint.evaluate.readers.export import WrittenFolder, write_analysis
+from bonescint.evaluate.readers.export import WrittenFolder, require_free_place, write_analysis
 from bonescint.evaluate.readers.figures import draw_figure_7, draw_froc, draw_roc
 from bonescint.evaluate.readers.gallas import UAnalysis, Weighting, u_statistics
 from bonescint.evaluate.readers.marked_endpoints import (
@@ -170,5 +170,6 @@ __all__ = [
     "sentences",
     "simulate_reads",
     "u_statistics",
+    "require_free_place",
     "write_analysis",
 ]

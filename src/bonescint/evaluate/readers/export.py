@@ -12,12 +12,15 @@ from bonescint.evaluate.readers.analysis import ReaderAnalysis
 from bonescint.evaluate.readers.figures import draw_figure_7, draw_froc, draw_roc
 from bonescint.evaluate.readers.sentence import sentences
 from bonescint.evaluate.readers.settings import RESEARCH_USE
-from bonescint.files import make_folder, write_whole, written_beside
+from bonescint.files import make_folder, require_own, write_whole, written_beside
 from bonescint.scan import MissingExtraError
 
 if TYPE_CHECKING:
     from openpyxl.worksheet.worksheet import Worksheet
 
+_FILES = (
+    "analysis.json", "analysis.xlsx", "sentences.txt", "roc.png", "figure-7.png", "froc.png"
+)  # fmt: skip
 _INFERENCE = ("value", "low", "high", "se", "df", "t", "p")
 
 
@@ -32,6 +35,15 @@ class WrittenFolder:
 
     folder: Path
     files: tuple[str, ...]
+
+
+def require_free_place(folder: Path) -> None:
+    """Make sure that no file is overwritten that an earlier analysis did not write.
+
+    Raises:
+        OutputError: one would be.
+    """
+    require_own(folder, _FILES, mark=_FILES[0], signature=RESEARCH_USE)
 
 
 def write_analysis(
@@ -49,10 +61,13 @@ def write_analysis(
         The files: `analysis.json`, `analysis.xlsx`, `sentences.txt`, figures.
 
     Raises:
-        OutputError: the folder cannot be written to.
+        OutputError: the folder cannot be written to, or holds files of other origin.
         MissingExtraError: openpyxl or matplotlib is not installed; `analysis.json` stands then.
     """
+    require_free_place(folder)
     make_folder(folder)
+    for name in _FILES[1:]:  # none of another analysis beside what follows
+        (folder / name).unlink(missing_ok=True)
     settings = {"reads": source, **({"predictions": model} if model else {})}
     found = analysis.as_dict()
     found["settings"] = {**settings, **found["settings"]}
