@@ -49,6 +49,8 @@ def photopeak_frames(header: Header, source: str) -> PhotopeakFrames:
     """Find the frames of technetium's photopeak.
 
     Frames are laid out energy window outer, detector inner (PS3.3 C.8.4.8), as the vectors say.
+    Each detector's images come from its own best window: some makers give every detector a
+    window of its own. A detector without an image of the photopeak is named.
 
     Raises:
         InputError: vectors that contradict the number of frames, or several energy windows of
@@ -68,17 +70,20 @@ def photopeak_frames(header: Header, source: str) -> PhotopeakFrames:
     if windows is None:
         windows = _windows_by_number(header, count, source)
     limits = _window_limits(header)
-    window = _photopeak(sorted(set(windows)), limits, source, warnings)
+    window_of = _photopeak_windows(windows, detectors, limits, source, warnings)
     frames = tuple(
         Frame(index=index, detector=detector, item=item)
         for index, (energy, detector, item) in enumerate(
             zip(windows, detectors, items, strict=True)
         )
-        if energy == window
+        if energy == window_of.get(detector)
     )
+    used = {_hull(limits.get(window, ())) for window in window_of.values()}
+    if len(used) > 1:
+        warnings.append("its detectors' energy windows differ: the range of both is told")
     return PhotopeakFrames(
         frames=frames,
-        window_kev=_hull(limits.get(window, ())),
+        window_kev=_hull(tuple(window for window in used if window is not None)),
         frame_count=count,
         warnings=tuple(warnings),
     )
@@ -134,7 +139,10 @@ def _detectors_by_number(
     stated = header.whole_number("NumberOfDetectors") or len(
         header.items("DetectorInformationSequence")
     )
-    window_count = len(set(windows)) if windows else len(_window_limits(header)) or 1
+    limits = _window_limits(header)
+    numbers = set(windows) if windows else set(limits)
+    # Windows of the same limits are one window, of which each detector has its own.
+    window_count = len({limits.get(number) or number for number in numbers}) or 1
     detectors = stated if stated and count % stated == 0 else max(1, count // window_count)
     return tuple(index % detectors + 1 for index in range(count))
 
@@ -168,35 +176,51 @@ def _hull(ranges: tuple[tuple[float, float], ...]) -> tuple[float, float] | None
     return (min(low for low, _ in ranges), max(high for _, high in ranges)) if ranges else None
 
 
-def _photopeak(
-    windows: list[int],
+def _photopeak_windows(
+    windows: tuple[int, ...],
+    detectors: tuple[int, ...],
     limits: dict[int, tuple[tuple[float, float], ...]],
     source: str,
     warnings: list[str],
-) -> int:
-    holding = [
+) -> dict[int, int]:
+    """The energy window to use of each detector that has one."""
+    numbers = sorted(set(windows))
+    holding = {
         window
-        for window in windows
+        for window in numbers
         if any(low <= TC99M_KEV <= high for low, high in limits.get(window, ()))
-    ]
-    if len(windows) == 1:
-        if limits.get(windows[0]) and not holding:
+    }
+    if len(numbers) == 1:
+        if limits.get(numbers[0]) and not holding:
             warnings.append(f"the energy window does not hold technetium's {TC99M_KEV} keV")
-        return windows[0]
+        return dict.fromkeys(detectors, numbers[0])
     if not holding:
         raise InputError(
             source,
-            f"has {len(windows)} energy windows and none is said to hold {TC99M_KEV} keV",
+            f"has {len(numbers)} energy windows and none is said to hold {TC99M_KEV} keV",
             "Export the photopeak's images alone",
-        )
-    if len(holding) > 1:
-        warnings.append(
-            f"{len(holding)} energy windows hold {TC99M_KEV} keV: the one centred closest to it "
-            "was taken"
         )
 
     def distance(window: int) -> tuple[float, float, int]:
         low, high = _hull(limits[window]) or (0.0, 0.0)
         return abs((low + high) / 2 - TC99M_KEV), high - low, window
 
-    return min(holding, key=distance)
+    chosen: dict[int, int] = {}
+    several = 0
+    for detector in sorted(set(detectors)):
+        own = {window for window, its in zip(windows, detectors, strict=True) if its == detector}
+        peaks = own & holding
+        if not peaks:
+            warnings.append(
+                f"no energy window of detector {detector} is said to hold {TC99M_KEV} keV: its "
+                "images were left out"
+            )
+            continue
+        several = max(several, len(peaks))
+        chosen[detector] = min(peaks, key=distance)
+    if several > 1:
+        warnings.append(
+            f"{several} energy windows hold {TC99M_KEV} keV: the one centred closest to it was "
+            "taken, the others left out"
+        )
+    return chosen

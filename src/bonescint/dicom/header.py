@@ -113,6 +113,20 @@ class Header:
         values = self.whole_numbers(keyword)
         return values[0] if len(values) == 1 else None
 
+    def stored_number(self, keyword: str) -> int | None:
+        """An integer of two or four bytes whose sign the header leaves open (US or SS)."""
+        value = self._value(keyword)
+        if isinstance(value, bytes) and len(value) in (2, 4):
+            order = "little" if self.dataset.original_encoding[1] else "big"
+            return int.from_bytes(value, order)
+        return self.whole_number(keyword)
+
+    @property
+    def extended_offset_count(self) -> int:
+        """Number of frames in the Extended Offset Table, 0 without one."""
+        value = self._value("ExtendedOffsetTable")
+        return len(value) // 8 if isinstance(value, bytes) else 0
+
     def items(self, keyword: str) -> tuple[Header, ...]:
         """The items of a sequence."""
         from pydicom import Dataset

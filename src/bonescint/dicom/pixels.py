@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
+from io import BytesIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +26,11 @@ from bonescint.scan import InputError, NotABoneScanError
 _NATIVE = frozenset({DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE})
 _EXPORT_AGAIN = "Export or copy the file again"
 _COLOUR_TOLERANCE = 24
+_GREY_OR_RGB = ("", "MONOCHROME1", "MONOCHROME2", "RGB")
+_STREAM_STARTS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  ")
+"""How JPEG and JPEG-LS, JPEG 2000 and a JP2 file begin."""
+_NEXT_STREAM = re.compile(rb"\xff\xd9[\0\xff]*(?:\xff\xd8\xff|\xff\x4f\xff\x51)")
+"""The end of one codestream with the start of another; neither occurs inside of one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +86,14 @@ def pixel_layout(header: Header, source: str) -> PixelLayout:
             f"announces {frame_count} frames of {rows} x {columns} pixels, over the limit of "
             f"{MAX_PIXELS >> 20} Mi pixels",
             "A bone scan is far smaller; leave this file out",
+        )
+    photometric = header.text("PhotometricInterpretation").upper()
+    if photometric not in _GREY_OR_RGB:
+        if photometric == "PALETTE COLOR":
+            problem = "its pixels are numbers of colours in a table (PALETTE COLOR), not counts"
+            raise InputError(source, problem, "Export it as MONOCHROME2")
+        raise NotABoneScanError(
+            source, "its pixels are neither grey nor RGB", "Export the grey counts of the camera"
         )
     stored = header.whole_number("BitsStored") or allocated
     high = header.whole_number("HighBit")
@@ -139,7 +154,14 @@ def read_images(
             "Export it uncompressed, or with JPEG Lossless, JPEG-LS, JPEG 2000 or RLE",
         )
     warnings += _loss_warnings(header)
-    images = [_rescaled(values, header, source) for values in stored]
+    images = []
+    for values in stored:
+        image = _rescaled(values, header, source)
+        padding = _padding(values, header, layout)
+        if image[padding].any():
+            warnings.append("pixels of the Pixel Padding Value were set to 0: they are no counts")
+            image[padding] = 0
+        images.append(image)
     if any(image.min() < 0 for image in images):
         warnings.append("negative pixels were set to 0")
         images = [np.maximum(image, np.float32(0)) for image in images]
@@ -210,7 +232,7 @@ def _compressed_frames(
         bits_allocated=layout.bits_allocated,
         bits_stored=layout.bits_stored,
     )
-    codestreams = _codestreams(pixel_data, layout.frame_count, source)
+    codestreams = _codestreams(pixel_data, header, layout.frame_count, source)
     values = []
     for frame in frames:
         try:
@@ -234,17 +256,37 @@ def _decoded_layout(layout: PixelLayout, codestream: bytes, header: Header) -> P
     return replace(layout, signed=signed, bits_stored=bits, high_bit=bits - 1)
 
 
-def _codestreams(pixel_data: bytes, frame_count: int, source: str) -> list[bytes]:
-    from pydicom.encaps import generate_frames
+def _codestreams(pixel_data: bytes, header: Header, frame_count: int, source: str) -> list[bytes]:
+    """The compressed images, as many as the header, the fragments and the offset tables say.
 
+    An RLE image is one fragment (PS3.5 A.4.2); any other begins where a fragment begins with the
+    marker of a codestream, and may go on in the fragments after it.
+
+    Raises:
+        InputError: these numbers differ, or the fragments are damaged.
+    """
+    from pydicom.encaps import generate_fragments, parse_basic_offsets
+
+    stream = BytesIO(pixel_data)
     try:
-        codestreams = list(generate_frames(pixel_data, number_of_frames=frame_count))
+        offsets = parse_basic_offsets(stream)
+        fragments = list(generate_fragments(stream))
     except Exception:  # noqa: BLE001 - damaged fragments may raise anything in pydicom
-        codestreams = []
-    if len(codestreams) != frame_count:
+        offsets, fragments = [], []
+    is_rle = CODECS[header.transfer_syntax] == "rle"
+    parts: list[list[bytes]] = []
+    for fragment in fragments:
+        if not parts or (fragment if is_rle else fragment.startswith(_STREAM_STARTS)):
+            parts.append([])
+        parts[-1].append(fragment)
+    codestreams = [b"".join(part) for part in parts]
+    found = len(codestreams) + sum(len(_NEXT_STREAM.findall(one)) for one in codestreams)
+    listed = {len(offsets), header.extended_offset_count} - {0}
+    if {found, *listed} != {frame_count}:
         raise InputError(
             source,
-            f"its compressed pixel data does not hold the {frame_count} frames of its header",
+            f"its compressed pixel data does not hold the {frame_count} frames of its header "
+            f"(found {found})",
             _EXPORT_AGAIN,
         )
     return codestreams
@@ -277,6 +319,23 @@ def _stored_values(raw: NDArray[np.integer], layout: PixelLayout) -> NDArray[np.
         sign = 1 << (layout.bits_stored - 1)
         values = (values ^ sign) - sign
     return values
+
+
+def _padding(values: NDArray[np.integer], header: Header, layout: PixelLayout) -> NDArray[np.bool_]:
+    """Which stored values are padding (PS3.3 C.7.5.1.1.2)."""
+    value, limit = map(header.stored_number, ("PixelPaddingValue", "PixelPaddingRangeLimit"))
+    if value is None:
+        return np.zeros(values.shape, bool)
+    limits = [_in_stored_bits(end, layout) for end in (value, limit) if end is not None]
+    wide = values.astype(np.int64)
+    return (wide >= min(limits)) & (wide <= max(limits))
+
+
+def _in_stored_bits(number: int, layout: PixelLayout) -> int:
+    """A value as a pixel would hold it: some writers give it the wrong sign or width."""
+    number &= (1 << layout.bits_stored) - 1
+    is_negative = layout.signed and number >> (layout.bits_stored - 1)
+    return number - (1 << layout.bits_stored) if is_negative else number
 
 
 def _rescale_number(header: Header, keyword: str, source: str) -> float | None:

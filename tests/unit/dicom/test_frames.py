@@ -76,3 +76,61 @@ def test_more_than_two_images_in_the_peak_are_no_whole_body_scan(anterior, tmp_p
     dataset = multi_frame([anterior] * 3, detectors=[1, 2, 3])
     with pytest.raises(NotABoneScanError, match="3 images"):
         read(save(dataset, tmp_path / "a.dcm"))
+
+
+@pytest.mark.parametrize(
+    ("limits", "told"),
+    [((PEAK, PEAK), PEAK), ((PEAK, (130.0, 151.0)), PEAK), (((126.5, 140.6), PEAK), PEAK)],
+)
+@pytest.mark.parametrize("vectors", ["both", "windows", "none"])
+def test_a_window_of_its_own_for_every_detector_keeps_both_views(
+    anterior, posterior, tmp_path: Path, limits, told, vectors: str
+) -> None:
+    dataset = multi_frame([anterior, posterior], windows=[1, 2], window_limits=limits, items=ITEMS)
+    if vectors != "both":
+        del dataset.DetectorVector
+    if vectors == "none":
+        del dataset.EnergyWindowVector
+    scan = read(save(dataset, tmp_path / "a.dcm"))
+    np.testing.assert_array_equal(scan.anterior, anterior)
+    np.testing.assert_array_equal(scan.posterior, posterior)
+    assert scan.acquisition.energy_window_kev == told
+    differ = "its detectors' energy windows differ: the range of both is told" in scan.warnings
+    assert differ is (limits[0] != limits[1])
+
+
+def test_detectors_unsaid_in_windows_alike_are_counted_by_frames(
+    anterior, posterior, tmp_path: Path
+) -> None:
+    dataset = multi_frame([anterior, posterior], windows=[1, 2], window_limits=[PEAK, PEAK])
+    del dataset.DetectorVector, dataset.NumberOfDetectors
+    scan = read(save(dataset, tmp_path / "a.dcm"))
+    np.testing.assert_array_equal(scan.anterior, anterior)
+    np.testing.assert_array_equal(scan.posterior, posterior)
+
+
+def test_each_detector_takes_its_own_best_window(anterior, posterior, tmp_path: Path) -> None:
+    faint = [image // 3 for image in (anterior, posterior)]
+    dataset = multi_frame(
+        [anterior, faint[0], faint[1], posterior],
+        detectors=[1, 1, 2, 2],
+        windows=[1, 2, 3, 4],
+        window_limits=[PEAK, SCATTER, SCATTER, PEAK],
+        items=ITEMS,
+    )
+    scan = read(save(dataset, tmp_path / "a.dcm"))
+    np.testing.assert_array_equal(scan.anterior, anterior)
+    np.testing.assert_array_equal(scan.posterior, posterior)
+    assert scan.warnings == ()
+
+
+def test_a_detector_without_a_photopeak_is_named(anterior, posterior, tmp_path: Path) -> None:
+    dataset = multi_frame(
+        [anterior, posterior], windows=[1, 2], window_limits=[PEAK, SCATTER], items=ITEMS
+    )
+    scan = read(save(dataset, tmp_path / "a.dcm"))
+    assert scan.posterior is None
+    assert (
+        "no energy window of detector 2 is said to hold 140.5 keV: its images were left out"
+        in scan.warnings
+    )

@@ -16,6 +16,8 @@ from dicom_files import (
 )
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydicom import dcmread
+from pydicom.encaps import encapsulate, encapsulate_extended, generate_frames
 
 from bonescint.dicom import read
 from bonescint.scan import InputError, NotABoneScanError, PixelUnit
@@ -89,13 +91,46 @@ def test_rescale_slope_and_intercept_apply(anterior, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("slope", "problem"), [("0", "slope is 0"), ("1e300", "RescaleSlope is no usable number")]
+    ("slope", "intercept"), [("2.5", "0"), ("2.5", None), ("0.25", "0"), ("0.25", "3"), (None, "3")]
+)
+def test_slope_and_intercept_each_alone(anterior, tmp_path: Path, slope, intercept) -> None:
+    dataset = one_view(anterior, 1)
+    if slope:
+        dataset.RescaleSlope = slope
+    if intercept:
+        dataset.RescaleIntercept = intercept
+    scan = read(save(dataset, tmp_path / "ant.dcm"))
+    expected = anterior * float(slope or 1) + float(intercept or 0)
+    np.testing.assert_allclose(scan.anterior, expected)
+
+
+@pytest.mark.parametrize(
+    ("slope", "problem"),
+    [
+        ("0", "slope is 0"),
+        ("-1", "rescale slope is negative"),
+        ("1e300", "RescaleSlope is no usable number"),
+    ],
 )
 def test_senseless_slopes_are_refused(anterior, tmp_path: Path, slope: str, problem: str) -> None:
     dataset = one_view(anterior, 1)
     dataset.RescaleSlope = slope
     with pytest.raises(InputError, match=problem):
         read(save(dataset, tmp_path / "ant.dcm"))
+
+
+@pytest.mark.parametrize(("stored", "high"), [(12, 11), (12, 13), (10, 15)])
+def test_signed_values_of_fewer_bits_than_allocated(anterior, tmp_path, stored, high) -> None:
+    """Two's complement in the bits that count; what lies around them is noise."""
+    values = anterior.astype(np.int64).clip(0, 400) - 3
+    shift = high + 1 - stored
+    word = (values & ((1 << stored) - 1)) << shift
+    noise = 0xFFFF & ~(((1 << stored) - 1) << shift)
+    dataset = one_view((word | noise).astype(np.uint16), 1)
+    dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = stored, high, 1
+    scan = read(save(dataset, tmp_path / "ant.dcm"))
+    np.testing.assert_array_equal(scan.anterior, np.maximum(values, 0))
+    assert "negative pixels were set to 0" in scan.warnings
 
 
 def test_bits_outside_bits_stored_do_not_count(anterior, tmp_path: Path) -> None:
@@ -191,4 +226,129 @@ def test_a_missing_frame_of_compressed_data(anterior, posterior, tmp_path: Path)
     content = path.read_bytes()
     path.write_bytes(content[: len(content) * 6 // 10])
     with pytest.raises(InputError, match="compressed pixel data"):
+        read(path)
+
+
+PADDING = "pixels of the Pixel Padding Value were set to 0: they are no counts"
+
+
+@pytest.mark.parametrize("syntax", NATIVE)
+@pytest.mark.parametrize(
+    ("value", "limit", "vr"),
+    [(65535, None, "US"), (-1, None, "SS"), (60000, 65535, "US"), (65535, 60000, "US")],
+)
+def test_padding_is_no_count(anterior, tmp_path: Path, syntax, value, limit, vr) -> None:
+    image = anterior.copy()
+    image[500:503], image[510, :9] = 65535, 7
+    dataset = one_view(image, 1)
+    dataset.add_new(0x00280120, vr, value)
+    if limit:
+        dataset.add_new(0x00280121, vr, limit)
+        image[503] = 61234
+        dataset.PixelData = image.tobytes()
+    scan = read(save(dataset, tmp_path / "ant.dcm", transfer_syntax=NATIVE[syntax]))
+    expected = image.copy()
+    expected[500:503] = 0
+    if limit:
+        expected[503] = 0
+    np.testing.assert_array_equal(scan.anterior, expected)
+    assert PADDING in scan.warnings
+
+
+def test_padding_of_signed_pixels_is_found_before_they_are_rescaled(anterior, tmp_path) -> None:
+    stored = anterior.astype(np.int16)
+    stored[:40] = -2000
+    dataset = one_view(stored, 1)
+    dataset.add_new(0x00280120, "US", 65536 - 2000)  # the wrong sign, as some write it
+    dataset.RescaleSlope, dataset.RescaleIntercept = "1", "2500"
+    scan = read(save(dataset, tmp_path / "ant.dcm"))
+    assert (scan.anterior[:40] == 0).all()
+    np.testing.assert_array_equal(scan.anterior[40:], anterior[40:] + 2500.0)
+
+
+def test_padding_that_no_pixel_has_or_that_is_0_is_no_warning(anterior, tmp_path: Path) -> None:
+    for value in (0, 65535):
+        dataset = one_view(anterior, 1, angle="180")
+        dataset.add_new(0x00280120, "US", value)
+        scan = read(save(dataset, tmp_path / "a.dcm"))
+        np.testing.assert_array_equal(scan.anterior, anterior)
+        assert scan.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("photometric", "kind", "problem"),
+    [("PALETTE COLOR", InputError, "PALETTE COLOR"), ("YBR_FULL", NotABoneScanError, "neither"),
+     ("HSV", NotABoneScanError, "neither grey nor RGB")],
+)  # fmt: skip
+def test_numbers_of_colours_are_no_counts(anterior, tmp_path, photometric, kind, problem) -> None:
+    dataset = one_view(anterior.clip(0, 200).astype(np.uint8), 1)
+    dataset.PhotometricInterpretation = photometric
+    with pytest.raises(kind, match=problem):
+        read(save(dataset, tmp_path / "ant.dcm"))
+
+
+def reencapsulated(dataset, path: Path, syntax: str, *, table: str, pieces: int = 1) -> Path:
+    """Write a compressed file's images anew: with an offset table or not, in several fragments."""
+    save_compressed(dataset, path, transfer_syntax=syntax)
+    compressed = dcmread(path)
+    frames = list(generate_frames(compressed.PixelData, number_of_frames=2))
+    if table == "extended":
+        data, offsets, lengths = encapsulate_extended(frames)
+        compressed.ExtendedOffsetTable = offsets
+        compressed.ExtendedOffsetTableLengths = lengths
+    else:
+        data = encapsulate(frames, fragments_per_frame=pieces, has_bot=table == "basic")
+    compressed.PixelData = data
+    compressed["PixelData"].is_undefined_length = True
+    compressed.save_as(path)
+    return path
+
+
+@pytest.mark.parametrize("table", ["none", "basic", "extended"])
+@pytest.mark.parametrize("name", LOSSLESS)
+@pytest.mark.parametrize("said", [1, None])
+def test_another_number_of_compressed_images_than_the_header_says(
+    anterior, posterior, tmp_path: Path, name: str, table: str, said: int | None
+) -> None:
+    small = [image[::4, ::4] for image in (anterior, posterior)]
+    dataset = ge_discovery(*small)
+    dataset.PixelSpacing = ["9.6", "9.6"]
+    path = reencapsulated(dataset, tmp_path / "a.dcm", LOSSLESS[name], table=table)
+    scan = read(path)
+    np.testing.assert_array_equal(scan.posterior, small[1])
+    wrong = dcmread(path)
+    del wrong.DetectorVector, wrong.EnergyWindowVector, wrong.NumberOfFrames
+    if said:
+        wrong.NumberOfFrames = said
+    wrong.NumberOfDetectors = 1
+    wrong.save_as(path)
+    with pytest.raises(InputError, match=r"does not hold the 1 frames of its header"):
+        read(path)
+
+
+@pytest.mark.parametrize("table", ["none", "basic"])
+@pytest.mark.parametrize("name", ["JPEG Lossless SV1", "JPEG-LS", "JPEG 2000"])
+def test_images_in_several_fragments_are_put_together(
+    anterior, posterior, tmp_path: Path, name: str, table: str
+) -> None:
+    path = tmp_path / "a.dcm"
+    reencapsulated(ge_discovery(anterior, posterior), path, LOSSLESS[name], table=table, pieces=3)
+    scan = read(path)
+    np.testing.assert_array_equal(scan.anterior, anterior)
+    np.testing.assert_array_equal(scan.posterior, posterior)
+
+
+@pytest.mark.parametrize("name", ["JPEG Lossless SV1", "JPEG-LS", "JPEG 2000"])
+def test_two_images_in_one_fragment_are_not_taken_for_one(
+    anterior, posterior, tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / "a.dcm"
+    save_compressed(ge_discovery(anterior, posterior), path, transfer_syntax=LOSSLESS[name])
+    joined = dcmread(path)
+    frames = generate_frames(joined.PixelData, number_of_frames=2)
+    joined.PixelData = encapsulate([b"".join(frames)], has_bot=False)
+    joined["PixelData"].is_undefined_length = True
+    joined.NumberOfFrames = joined.DetectorVector = joined.EnergyWindowVector = 1
+    joined.save_as(path)
+    with pytest.raises(InputError, match=r"does not hold the 1 frames of its header \(found 2\)"):
         read(path)
