@@ -5,19 +5,25 @@ Floor 3 of the house: Pillow and numpy, no plotting library, so that a picture c
 
 from bonescint.explain.colour import heat_colours, opacity
 from bonescint.explain.contact_sheet import ContactPrint, contact_sheet, write_contact_sheet
+from bonescint.explain.crop import CroppedScan, crop_boxes, cropped
 from bonescint.explain.evidence import EvidenceScale
 from bonescint.explain.geometry import PanelSize, map_on_grid, panel_size
+from bonescint.explain.layers import Layers
 from bonescint.explain.overlay import RESEARCH_NOTICE, Explanation, explain, explain_picture
 from bonescint.explain.window import GreyWindow, grey_window
 
 __all__ = [
     "RESEARCH_NOTICE",
     "ContactPrint",
+    "CroppedScan",
     "EvidenceScale",
     "Explanation",
     "GreyWindow",
+    "Layers",
     "PanelSize",
     "contact_sheet",
+    "crop_boxes",
+    "cropped",
     "explain",
     "explain_picture",
     "grey_window",

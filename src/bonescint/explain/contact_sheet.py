@@ -8,6 +8,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
+from bonescint.explain.crop import crop_boxes
 from bonescint.explain.geometry import panel_size
 from bonescint.explain.lettering import INK, LINE, MUTED, PAGE, wrapped, write
 from bonescint.explain.panels import grey_panel
@@ -16,7 +17,7 @@ from bonescint.files import written_beside
 from bonescint.scan import ParameterError, Scan, View
 
 _NOTICE = (
-    "Simulated scans, research use only: no patient was imaged. Left anterior, right posterior."
+    "Synthetic patients, research use only: no one was imaged. Left anterior, right posterior."
 )
 _ROWS, _COLUMNS = 520, 132
 _GAP, _MARGIN, _HEADER, _CAPTION = 4, 22, 44, 62
@@ -37,7 +38,7 @@ class ContactPrint:
 
 
 def contact_sheet(prints: Sequence[ContactPrint], *, notice: str = _NOTICE) -> Image.Image:
-    """Draw scans in inverted grey, each in a window of its own, in rows of up to six.
+    """Draw scans in inverted grey, cut to the patient, each in its own grey window, six per row.
 
     Args:
         prints: the scans with their captions.
@@ -75,12 +76,16 @@ def _draw_print(
     sheet: Image.Image, draw: ImageDraw.ImageDraw, entry: ContactPrint, left: int, top: int
 ) -> None:
     scan = entry.scan
-    size = panel_size(scan.shape, scan.pixel_spacing_mm, most_rows=_ROWS, most_columns=_COLUMNS)
+    boxes = crop_boxes(scan)
+    rows, columns = next(iter(boxes.values()))
+    shape = (rows.stop - rows.start, columns.stop - columns.start)
+    size = panel_size(shape, scan.pixel_spacing_mm, most_rows=_ROWS, most_columns=_COLUMNS)
     for place, view in enumerate(View):
-        image = entry.scan.view(view)
+        image = scan.view(view)
         if image is None:
             continue
-        grey = grey_panel(image, grey_window(image, entry.scan.unit), size)
+        shown = image[boxes[view]]
+        grey = grey_panel(shown, grey_window(shown, scan.unit), size)
         corner = (left + place * (_COLUMNS + _GAP) + (_COLUMNS - size.columns) // 2, top)
         sheet.paste(Image.fromarray(grey), corner)
     draw.rectangle((left - 1, top - 1, left + 2 * _COLUMNS + _GAP, top + _ROWS), outline=LINE)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from functools import lru_cache
+from importlib import resources
+from io import BytesIO
+from math import ceil, floor
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -14,57 +18,66 @@ WARNING = (138, 78, 0)
 POSITIVE = (158, 28, 44)
 NEGATIVE = (38, 84, 124)
 
-# Dashes, minus, apostrophe and signs that the font lacks.
-_REPLACED = str.maketrans(
-    {
-        "\u2013": "-",
-        "\u2014": "-",
-        "\u2212": "-",
-        "\u2019": "'",
-        "\u2265": ">=",
-        "\u2264": "<=",
-        "\u00d7": "x",
-    }
+# Letters are drawn so much larger and reduced: FreeType places whole pixels only, which at the
+# size of a caption makes spaces uneven.
+_FINER = 4
+_SIGNS = (
+    "\u2013\u2014\u2018\u2019\u201c\u201d\u2022\u2026\u2212\u2264\u2265"
+    "\u2190\u2191\u2192\u2193\u20ac\u2030"
 )
+"""Dashes, quotation marks, bullet, ellipsis, minus, comparisons, arrows, euro, per mille."""
 
 
 def drawable(text: str) -> str:
-    """Text in the glyphs that Pillow's own font has; others become question marks.
+    """Text in the glyphs that the font has; others become question marks.
 
     Examples:
-        >>> drawable("größe")
-        'gr??e'
+        >>> drawable("größe ≥ 5 骨")
+        'größe ≥ 5 ?'
     """
-    return "".join(letter if " " <= letter <= "~" else "?" for letter in text.translate(_REPLACED))
+    return "".join(letter if letter in _glyphs() else "?" for letter in text)
+
+
+@lru_cache(maxsize=1)
+def _glyphs() -> frozenset[str]:
+    """The letters of the font that are drawn: Latin, Greek, Cyrillic, and a few signs."""
+    blocks = ((0x20, 0x7F), (0xA1, 0xAD), (0xAE, 0x149), (0x14A, 0x180), (0x391, 0x3A2),
+              (0x3A3, 0x3CA), (0x400, 0x460))  # fmt: skip
+    letters = frozenset(chr(code) for block in blocks for code in range(*block))
+    return letters | frozenset(_SIGNS)
 
 
 @lru_cache(maxsize=16)
-def font(size: int) -> ImageFont.FreeTypeFont:
-    """Pillow's own font, so that pictures look alike on every machine."""
-    loaded = ImageFont.load_default(size=size)
-    if isinstance(loaded, ImageFont.FreeTypeFont):
-        return loaded
-    raise OSError("Pillow was built without FreeType: install its wheel from PyPI.")
+def font(size: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
+    """The font that travels with the package, so that pictures look alike on every machine."""
+    name = f"Inter-{'SemiBold' if bold else 'Regular'}.ttf"
+    content = resources.files("bonescint.explain").joinpath("fonts", name).read_bytes()
+    basic = ImageFont.Layout.BASIC  # Raqm is not in every build of Pillow
+    return ImageFont.truetype(BytesIO(content), size, layout_engine=basic)
 
 
 @lru_cache(maxsize=2048)
-def width_of(text: str, size: int) -> int:
+def width_of(text: str, size: int, *, bold: bool = False) -> int:
     """Pixels that a line of text spans."""
-    return int(font(size).getlength(text) + 0.5)
+    return ceil(font(_FINER * size, bold=bold).getlength(text) / _FINER)
 
 
 @lru_cache(maxsize=512)
-def _rendered(text: str, size: int, thickness: float, anchor: str) -> tuple[Image.Image, int, int]:
+def _rendered(
+    text: str, size: int, bold: bool, thickness: int, anchor: str
+) -> tuple[Image.Image, int, int]:
     """A line of text as a mask, and where its corner lies from the anchor; kept for reuse."""
-    face = font(size)
-    left, top, right, bottom = face.getbbox(text, stroke_width=thickness, anchor=anchor)
-    corner = int(left) - 1, int(top) - 1
-    mask = Image.new("L", (int(right) - corner[0] + 2, int(bottom) - corner[1] + 2))
-    place = (-corner[0], -corner[1])
-    ImageDraw.Draw(mask).text(
-        place, text, font=face, fill=255, anchor=anchor, stroke_width=thickness, stroke_fill=255
+    face, stroke = font(_FINER * size, bold=bold), _FINER * thickness
+    left, top, right, bottom = face.getbbox(text, stroke_width=stroke, anchor=anchor)
+    # Whole pixels of the reduced mask, so that the anchor falls on one.
+    corner = floor(left / _FINER) - 1, floor(top / _FINER) - 1
+    end = ceil(right / _FINER) + 1, ceil(bottom / _FINER) + 1
+    large = Image.new("L", (_FINER * (end[0] - corner[0]), _FINER * (end[1] - corner[1])))
+    place = (-_FINER * corner[0], -_FINER * corner[1])
+    ImageDraw.Draw(large).text(
+        place, text, font=face, fill=255, anchor=anchor, stroke_width=stroke, stroke_fill=255
     )
-    return mask, *corner
+    return large.reduce(_FINER), *corner
 
 
 def write(
@@ -78,7 +91,7 @@ def write(
     halo: bool = False,
     anchor: str = "la",
 ) -> None:
-    """Write one line; bold thickens the strokes, since the font has one weight only.
+    """Write one line.
 
     Args:
         draw: where to.
@@ -86,30 +99,32 @@ def write(
         text: one line.
         size: of the letters, in pixels.
         colour: of the letters.
-        bold: with thicker strokes.
+        bold: in the font's heavier weight.
         halo: with a white rim, to be read on an image.
         anchor: which point of the text stands at the position, as Pillow names them.
     """
-    layers = [(2.0, PAGE)] if halo else []
-    layers.append((0.4 if bold else 0.0, colour))
+    layers = [(2, PAGE)] if halo else []
+    layers.append((0, colour))
     for thickness, ink in layers:
-        mask, left, top = _rendered(drawable(text), size, thickness, anchor)
+        mask, left, top = _rendered(drawable(text), size, bold, thickness, anchor)
         draw.bitmap((round(position[0]) + left, round(position[1]) + top), mask, fill=ink)
 
 
-def wrapped(text: str, *, size: int, width: int, most_lines: int = 3) -> list[str]:
+def wrapped(
+    text: str, *, size: int, width: int, most_lines: int = 3, bold: bool = False
+) -> list[str]:
     """Break text into lines of at most `width` pixels; what does not fit ends in an ellipsis.
 
     Examples:
         >>> wrapped("one two", size=12, width=500)
         ['one two']
     """
-    space = width_of(" ", size)
+    space = width_of(" ", size, bold=bold)
     lines: list[str] = []
     line: list[str] = []
     used = 0
     for word in drawable(text).split():
-        taken = width_of(word, size)
+        taken = width_of(word, size, bold=bold)
         if line and used + space + taken > width:
             lines.append(" ".join(line))
             line, used = [], 0
@@ -118,16 +133,19 @@ def wrapped(text: str, *, size: int, width: int, most_lines: int = 3) -> list[st
     lines.append(" ".join(line))
     if len(lines) > most_lines:
         lines = [*lines[: most_lines - 1], f"{lines[most_lines - 1]} ..."]
-    return [_shortened(entry, size=size, width=width) for entry in lines]
+    return [_shortened(entry, size=size, width=width, bold=bold) for entry in lines]
 
 
-def _shortened(text: str, *, size: int, width: int) -> str:
+def _shortened(text: str, *, size: int, width: int, bold: bool) -> str:
     """A single line cut to its width."""
-    if width_of(text, size) <= width:
+    if width_of(text, size, bold=bold) <= width:
         return text
-    while text and width_of(f"{text}...", size) > width:
-        text = text[:-1]
-    return f"{text}..."
+
+    def longer(letters: int) -> bool:
+        return width_of(f"{text[:letters]}...", size, bold=bold) > width
+
+    letters = bisect_left(range(min(len(text), width)), True, key=longer)
+    return f"{text[: max(0, letters - 1)]}..."
 
 
 def turned(text: str, *, size: int, colour: tuple[int, int, int]) -> Image.Image:

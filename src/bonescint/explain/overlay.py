@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from bonescint.explain.crop import cropped
 from bonescint.explain.evidence import EvidenceScale
 from bonescint.explain.geometry import panel_size
+from bonescint.explain.layers import Layers, layers_of
 from bonescint.explain.lettering import (
     INK,
     LINE,
@@ -24,7 +26,7 @@ from bonescint.explain.lettering import (
     wrapped,
     write,
 )
-from bonescint.explain.panels import OUTLINE, Panels, draw_strip
+from bonescint.explain.panels import OUTLINE, DrawnView, Panels, draw_strip
 from bonescint.explain.window import GreyWindow
 from bonescint.report import probability_texts
 from bonescint.scan import ParameterError, PixelUnit, Prediction, Scan, View
@@ -43,15 +45,23 @@ _MOST_WARNINGS = 6
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Explanation:
-    """The picture of a scan and the part of it that small copies show.
+    """The picture of a scan, the part of it that small copies show, and its views by themselves.
 
     Attributes:
         picture: RGB, with everything that must be said beside the images.
         panels_box: left, top, right and bottom of the four panels in it.
+        views: what was drawn of each view that is present.
+        pixel_mm: how long a drawn pixel is on the patient, or `None` if the spacing is unknown.
     """
 
     picture: Image.Image
     panels_box: tuple[int, int, int, int]
+    views: Mapping[View, DrawnView] = field(default_factory=dict)
+    pixel_mm: float | None = None
+
+    def layers(self) -> Layers:
+        """The counts and the evidence as two pictures to lay over each other."""
+        return layers_of(self.views, pixel_mm=self.pixel_mm)
 
     def png(self) -> bytes:
         """The picture as a PNG file's content, quick to encode."""
@@ -113,8 +123,10 @@ def explain(
     """Draw one scan in its own geometry and proportions, with all that belongs beside it.
 
     Views are shown as seen from their own side (patient's right on the image's left in the
-    anterior view, on its right in the posterior view), each in its own grey window
-    (`grey_window`), which is written below. Both maps share one scale (`EvidenceScale`).
+    anterior view, on its right in the posterior view), cut to the patient (`crop_boxes`), each in
+    its own grey window (`grey_window`), which is written below. Both maps share one scale
+    (`EvidenceScale`). A scan that is unlike those that the model was trained on has a probability
+    but no call: colours and words stay neutral.
 
     Args:
         scan: one or two views.
@@ -146,11 +158,13 @@ def explain(
         if mask is not None and mask.shape != scan.shape:
             raise ParameterError("lesions", "explain", f"of shape {scan.shape}", mask.shape)
     scale = EvidenceScale.of(prediction, operating_point=operating_point)
+    part = cropped(scan, prediction, lesions)
     size = panel_size(
-        scan.shape, scan.pixel_spacing_mm, most_rows=_MOST_ROWS, most_columns=_MOST_COLUMNS
+        part.scan.shape, scan.pixel_spacing_mm, most_rows=_MOST_ROWS, most_columns=_MOST_COLUMNS
     )
     panels = Panels(size=size)
-    strip, windows = draw_strip(scan, prediction, scale, panels, lesions)
+    strip, views = draw_strip(part.scan, part.prediction, scale, panels, part.lesions)
+    windows = {view: drawn.window for view, drawn in views.items()}
     width = max(_LEAST_WIDTH, panels.width) + 2 * _MARGIN
     said = [_grey_statement(scan, windows), _colour_statement(scale)]
     footer = _footer_lines(prediction, said, notice, width - 2 * _MARGIN)
@@ -177,7 +191,9 @@ def explain(
         left + last[0] + size.columns,
         strip_top + last[1] + size.rows,
     )
-    return Explanation(picture, box)
+    spacing = scan.pixel_spacing_mm
+    pixel_mm = None if spacing is None else spacing[1] * part.scan.shape[1] / size.columns
+    return Explanation(picture, box, views, pixel_mm)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,23 +210,37 @@ def _draw_header(
     """Identity on the left; probability, call and gauge on the right."""
     write(draw, (_MARGIN, _MARGIN), prediction.scan_id, size=26, bold=True)
     write(draw, (_MARGIN, _MARGIN + 38), prediction.model_id, size=14, colour=MUTED)
-    colour = POSITIVE if prediction.positive else NEGATIVE
+    colour = _colour_of(prediction)
     probability, threshold = f"{prediction.mbd_probability:.2f}", ""
     if operating_point is not None:
         probability, threshold = probability_texts(prediction.mbd_probability, operating_point)
     right = width - _MARGIN
-    number = width_of(probability, 46)
-    write(draw, (right, _MARGIN - 4), probability, size=46, bold=True, colour=colour, anchor="ra")
+    number = width_of(probability, 46, bold=True)
+    write(draw, (right, _MARGIN - 8), probability, size=46, bold=True, colour=colour, anchor="ra")
     edge = right - number - 18
     label = "Probability of metastatic bone disease (MBD)"
     write(draw, (edge, _MARGIN), label, size=15, anchor="ra")
-    call = "POSITIVE" if prediction.positive else "NEGATIVE"
-    call = f"{call}, UNCERTAIN" if prediction.uncertain else call
-    if operating_point is not None:
-        relation = "at or above" if prediction.positive else "below"
-        call = f"{call}: {relation} the operating point {threshold}"
+    call = _call(prediction, threshold)
     write(draw, (edge, _MARGIN + 22), call, size=15, bold=True, colour=colour, anchor="ra")
     _draw_gauge(draw, prediction, operating_point, right)
+
+
+def _colour_of(prediction: Prediction) -> tuple[int, int, int]:
+    if prediction.unlike:
+        return MUTED
+    return POSITIVE if prediction.positive else NEGATIVE
+
+
+def _call(prediction: Prediction, threshold: str) -> str:
+    """The call in words; a scan unlike the training scans gets a caution in its place."""
+    if prediction.unlike:
+        return "Unlike the training scans: treat this answer with caution"
+    call = "POSITIVE" if prediction.positive else "NEGATIVE"
+    call = f"{call}, UNCERTAIN" if prediction.uncertain else call
+    if not threshold:
+        return call
+    relation = "at or above" if prediction.positive else "below"
+    return f"{call}: {relation} the operating point {threshold}"
 
 
 def _draw_gauge(
@@ -219,7 +249,7 @@ def _draw_gauge(
     """A bar from 0 to 1 with a tick at the operating point."""
     length, top = 420, _MARGIN + 54
     left = right - length
-    colour = POSITIVE if prediction.positive else NEGATIVE
+    colour = _colour_of(prediction)
     draw.rectangle((left, top, right, top + 8), fill=(230, 233, 237))
     filled = left + length * prediction.mbd_probability
     draw.rectangle((left, top, filled, top + 8), fill=colour)
@@ -240,30 +270,46 @@ def _footer_lines(prediction: Prediction, said: list[str], notice: str, width: i
         lines.append(_Line(f"... and {hidden} more warnings, listed in results.json", WARNING))
     for text in said:
         lines += [_Line(part, MUTED) for part in wrapped(text, size=14, width=width)]
-    lines += [_Line(part, INK, bold=True) for part in wrapped(notice, size=14, width=width)]
+    lines += [
+        _Line(part, INK, bold=True) for part in wrapped(notice, size=14, width=width, bold=True)
+    ]
     return lines
 
 
-def _grey_statement(scan: Scan, windows: dict[View, GreyWindow]) -> str:
+def _grey_statement(scan: Scan, windows: Mapping[View, GreyWindow]) -> str:
+    """What white and black stand for, in whole counts where there are enough of them."""
     unit = "counts" if scan.unit is PixelUnit.COUNTS else scan.unit.value
     parts = [
-        f"{view.value} {window.low:.4g} to {window.high:.4g} {unit}"
+        f"{view.value} {_level(window.low)} to {_level(window.high)} {unit}"
         for view, window in windows.items()
     ]
-    return f"Grey, white to black: {', '.join(parts)} (99th percentile of the body, gamma 0.75)."
+    return (
+        f"Cropped to the patient. Grey, white to black: {', '.join(parts)} "
+        "(99th percentile of the body, gamma 0.75)."
+    )
+
+
+def _level(value: float) -> str:
+    """A grey level as people read it.
+
+    Examples:
+        >>> _level(44.47), _level(0.0), _level(0.125)
+        ('44', '0', '0.12')
+    """
+    return f"{value:.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def _outline_statement(scan: Scan, lesions: Mapping[View, NDArray[np.bool_]]) -> str:
     without = [view.value for view in scan.views if view not in lesions]
-    said = f" Nobody segmented the {without[0]} view." if without else ""
-    return f"Blue outline: lesions as they were segmented, not as the model sees them.{said}"
+    said = f" The {without[0]} view was not segmented." if without else ""
+    return f"Blue outline: lesions as segmented, not as the model sees them.{said}"
 
 
 def _colour_statement(scale: EvidenceScale) -> str:
     if scale.peak <= 0:
         return "Colour: the model's evidence for MBD; it found none in this scan."
     return (
-        "Colour: the model's evidence for MBD, one scale for both views; this scan's peak reaches "
-        f"{100 * scale.reached:.0f} % of it (100 % from the operating point on, below it in "
-        "proportion to the probability)."
+        "Colour: the model's evidence for MBD, on one scale for both views. The peak of this scan "
+        f"reaches {100 * scale.reached:.0f} % of the scale: 100 % at or above the operating point, "
+        "below it in proportion to the probability."
     )

@@ -30,6 +30,21 @@ _OUTLINE_WIDTH = 2
 _FIRST_LETTER = {View.ANTERIOR: ("R", "L"), View.POSTERIOR: ("L", "R")}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class DrawnView:
+    """What was drawn of one view.
+
+    Attributes:
+        window: which values are white and black.
+        grey: uint8 array (rows, columns), the view in inverted grey.
+        levels: float32 array of that shape, the evidence from 0 to 1.
+    """
+
+    window: GreyWindow
+    grey: NDArray[np.uint8]
+    levels: NDArray[np.float32]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Panels:
     """Where the panels of a picture lie, in pixels from the strip's top left.
@@ -101,7 +116,7 @@ def draw_strip(
     scale: EvidenceScale,
     panels: Panels,
     lesions: Mapping[View, NDArray[np.bool_]] | None = None,
-) -> tuple[Image.Image, dict[View, GreyWindow]]:
+) -> tuple[Image.Image, dict[View, DrawnView]]:
     """Draw the panels with their titles, letters, scale bar and colour bar.
 
     Args:
@@ -112,19 +127,19 @@ def draw_strip(
         lesions: for each view a bool array of the scan's shape, outlined over the grey panels.
 
     Returns:
-        The strip, and the grey window of each present view.
+        The strip, and what was drawn of each present view.
     """
     strip = Image.new("RGB", (panels.width, panels.height), PAGE)
     draw = ImageDraw.Draw(strip)
-    windows: dict[View, GreyWindow] = {}
+    drawn: dict[View, DrawnView] = {}
     for view in View:
         image = scan.view(view)
         if image is None:
             for with_map in (False, True):
                 _draw_missing(draw, view, panels, with_map=with_map)
             continue
-        windows[view] = grey_window(image, scan.unit)
-        grey = grey_panel(image, windows[view], panels.size)
+        window = grey_window(image, scan.unit)
+        grey = grey_panel(image, window, panels.size)
         plain = np.repeat(grey[:, :, None], 3, axis=2)
         if lesions and view in lesions:
             plain[lesion_outline(lesions[view], panels.size)] = OUTLINE
@@ -134,6 +149,7 @@ def draw_strip(
         if activation is not None:
             rows, columns = panels.size
             levels = scale.levels(map_on_grid(activation, scan.shape, rows=rows, columns=columns))
+        drawn[view] = DrawnView(window=window, grey=grey, levels=levels)
         strip.paste(Image.fromarray(painted(grey, levels)), panels.corner(view, with_map=True))
         for with_map in (False, True):
             _draw_letters(draw, view, panels, with_map=with_map)
@@ -145,7 +161,7 @@ def draw_strip(
     write(draw, (pair, 0), "Evidence for MBD", size=15, bold=True)
     _draw_scale_bar(draw, scan, panels)
     _draw_colour_bar(strip, draw, scale, panels)
-    return strip, windows
+    return strip, drawn
 
 
 def _pair_title(scan: Scan, *, outlined: bool) -> str:

@@ -158,6 +158,7 @@ class Classifier:
             warnings=(*warnings, *_missing_view(prepared), *strange),
             uncertain=card.is_uncertain(probability),
             unlike_score=score,
+            unlike=bool(strange),
         )
 
     def _unlike(self, prepared: PreparedScan) -> tuple[float | None, tuple[str, ...]]:

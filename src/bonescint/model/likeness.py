@@ -195,13 +195,13 @@ class Likeness:
             return None
         known = [view for view in features if view in self.views]
         if not known:
-            return "unlike the scans that the model was trained on: they never had this view"
+            return "unlike the training scans: none of them had this view"
         worst = max(known, key=lambda view: self.views[view].distance(features[view]))
         return (
-            f"unlike the scans that the model was trained on: score {score:.1f}, the "
-            f"{100 * (1 - self.false_alarm_rate):.3g} % most usual ones stay below "
-            f"{self.threshold:.1f} ({worst.value} view, "
-            f"{self.views[worst].strangest(features[worst])})"
+            f"unlike the training scans: score {score:.1f}, above the "
+            f"{_ordinal(100 * (1 - self.false_alarm_rate))} percentile of the reference scans "
+            f"({self.threshold:.1f}); furthest off in the {worst.value} view: "
+            f"{self.views[worst].strangest(features[worst])}"
         )
 
     def to_bytes(self) -> bytes:
@@ -255,6 +255,17 @@ class Likeness:
                 f"{source}: cannot be read ({type(error).__name__}). Train or download the model "
                 "again."
             ) from error
+
+
+def _ordinal(number: float) -> str:
+    """A number as one counts with it.
+
+    Examples:
+        >>> _ordinal(99.0), _ordinal(92.0), _ordinal(96.43)
+        ('99th', '92nd', '96.4th')
+    """
+    text = f"{number:.3g}"
+    return text + {"1": "st", "2": "nd", "3": "rd"}.get(text[-1] if "." not in text else "", "th")
 
 
 def fit_likeness(

@@ -4,7 +4,7 @@ Floor 1 of the house: numpy and Pillow's resampling, no files.
 """
 
 from bonescint.prepare.composite import PreparedScan, prepare
-from bonescint.prepare.framing import BodyFrame, Extent, Framing, WholeField
+from bonescint.prepare.framing import BodyFrame, Extent, Framing, WholeField, body_extent
 from bonescint.prepare.intensity import Intensity, MinMax, PercentileRoot
 from bonescint.prepare.recipe import RECIPES, Recipe, recipe_named
 from bonescint.prepare.resample import resampled
@@ -20,6 +20,7 @@ __all__ = [
     "PreparedScan",
     "Recipe",
     "WholeField",
+    "body_extent",
     "prepare",
     "recipe_named",
     "resampled",

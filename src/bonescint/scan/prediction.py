@@ -65,6 +65,7 @@ class Prediction:
         uncertain: whether the probability lies in the model's band around its operating point.
         unlike_score: how unlike the training cohort the scan is, at least 0, or `None` if the
             model does not tell.
+        unlike: whether that score exceeds the model's threshold: the answer may mean nothing.
     """
 
     scan_id: str
@@ -75,6 +76,7 @@ class Prediction:
     warnings: tuple[str, ...] = ()
     uncertain: bool = False
     unlike_score: float | None = None
+    unlike: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.mbd_probability <= 1:
@@ -107,6 +109,7 @@ class Prediction:
             "warnings": list(self.warnings),
             "uncertain": self.uncertain,
             "unlike_score": self.unlike_score,
+            "unlike": self.unlike,
             "activation_maps": [
                 {
                     "view": activation.view.value,
@@ -140,6 +143,7 @@ class Prediction:
             warnings=tuple(content["warnings"]),
             uncertain=content.get("uncertain", False),  # not in predictions of release 0.1.0
             unlike_score=content.get("unlike_score"),
+            unlike=content.get("unlike", False),
             activation_maps=tuple(
                 ActivationMap(
                     view=View(entry["view"]),

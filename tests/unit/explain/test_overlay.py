@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -8,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bonescint.explain import explain, explain_picture
+from bonescint.explain import crop_boxes, explain, explain_picture
 from bonescint.explain.evidence import EvidenceScale
 from bonescint.explain.geometry import PanelSize
+from bonescint.explain.lettering import MUTED, POSITIVE
 from bonescint.explain.panels import GAP, OUTLINE, Panels, draw_strip, lesion_outline
 from bonescint.scan import ParameterError, PixelUnit, Prediction, Scan, View
 
@@ -157,6 +159,46 @@ def test_a_probability_near_the_operating_point_is_told_from_it(
     assert {"0.50", "NEGATIVE"} <= set(written)
 
 
+def test_a_scan_unlike_the_training_scans_is_not_called(
+    make_scan: MakeScan, make_prediction: MakePrediction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: dict[str, object] = {}
+
+    def note(draw: object, place: object, text: str, **style: object) -> None:
+        written[text] = style.get("colour")
+
+    monkeypatch.setattr("bonescint.explain.overlay.write", note)
+    scan = make_scan()
+    unlike = replace(make_prediction(scan, probability=0.72), unlike=True, uncertain=True)
+    picture = explain_picture(scan, unlike, operating_point=0.41)
+    assert written["0.72"] == MUTED
+    assert written["Unlike the training scans: treat this answer with caution"] == MUTED
+    assert not any("POSITIVE" in text for text in written)
+    header = np.asarray(picture)[:110]
+    assert not (header == POSITIVE).all(axis=2).any()
+    called = explain_picture(scan, replace(unlike, unlike=False), operating_point=0.41)
+    assert (np.asarray(called)[:110] == POSITIVE).all(axis=2).any()
+
+
+def test_grey_levels_are_whole_counts(
+    make_scan: MakeScan, make_prediction: MakePrediction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+
+    def note(draw: object, place: object, text: str, **style: object) -> None:
+        written.append(text)
+
+    monkeypatch.setattr("bonescint.explain.overlay.write", note)
+    scan = make_scan(views=(View.ANTERIOR,))
+    explain_picture(scan, make_prediction(scan))
+    assert any(
+        re.match(
+            r"Cropped to the patient\. Grey, white to black: anterior 0 to \d+ counts \(", text
+        )
+        for text in written
+    )
+
+
 def test_a_prediction_of_another_scan_is_refused(
     make_scan: MakeScan, make_prediction: MakePrediction
 ) -> None:
@@ -175,11 +217,16 @@ def test_lesions_are_outlined_on_the_grey_panels_alone(
     drawn = explain(scan, make_prediction(scan), lesions={View.POSTERIOR: mask})
     blue = (np.asarray(drawn.picture.crop(drawn.panels_box)) == OUTLINE).all(axis=2)
     rows, columns = np.nonzero(blue)
-    # 128 x 64 pixels fill 800 x 400; the posterior panel begins behind the anterior one and a gap.
-    left = columns - 400 - GAP
-    assert 60 * 6.25 - 3 <= rows.min() < rows.max() < 70 * 6.25 + 3
-    assert 20 * 6.25 - 3 <= left.min() < left.max() < 30 * 6.25 + 3
-    assert not blue[65 * 6, 400 + GAP + 25 * 6]  # the lesion itself is not painted over
+    # The posterior panel begins behind the anterior one and a gap.
+    box = crop_boxes(scan)[View.POSTERIOR]
+    high, wide = drawn.views[View.POSTERIOR].grey.shape
+    each = high / (box[0].stop - box[0].start)
+    top, start = box[0].start, box[1].start
+    left = columns - wide - GAP
+    assert (60 - top) * each - 3 <= rows.min() < rows.max() < (70 - top) * each + 3
+    assert (20 - start) * each - 3 <= left.min() < left.max() < (30 - start) * each + 3
+    # The lesion itself is not painted over.
+    assert not blue[int((65 - top) * each), wide + GAP + int((25 - start) * each)]
     plain = explain(scan, make_prediction(scan))
     assert not (np.asarray(plain.picture) == OUTLINE).all(axis=2).any()
 
