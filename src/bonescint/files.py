@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import errno
+import json
 import os
 import re
 import secrets
@@ -12,6 +13,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from bonescint.locks import held
 from bonescint.scan import OutputError, os_reason
@@ -26,6 +28,8 @@ _FORMULA = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 _NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)(e[+-]?\d+)?%?|[+-](inf|nan)", re.IGNORECASE)
 # What people write as '000101, so that a spreadsheet keeps its zeros.
 _KEPT_AS_TEXT = re.compile(r"'+[\w./:,%+-]*\d[\w./:,%+-]*")
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Of a disk, a quota, or a limit on the size of files."""
 _HEAD = 65536
 
 
@@ -331,6 +335,26 @@ def require_new(*paths: Path | None) -> None:
             raise OutputError(f"{path}: is there already. Choose another place.")
 
 
+def json_in(text: str | bytes) -> Any:
+    """What a text in JSON says, from a file that somebody else may have written.
+
+    Raises:
+        ValueError: it is no JSON, or nested too deeply.
+
+    Examples:
+        >>> json_in('{"count": 2}')
+        {'count': 2}
+        >>> json_in("[" * 100_000)
+        Traceback (most recent call last):
+        ...
+        ValueError: nested too deeply
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
 def cannot_write(path: Path, error: OSError) -> OutputError:
     """The error that says where nothing can be written, why, and what to do.
 
@@ -338,6 +362,6 @@ def cannot_write(path: Path, error: OSError) -> OutputError:
         >>> print(cannot_write(Path("out"), OSError(errno.ENOSPC, "No space left on device")))
         out: cannot be written (No space left on device). Free some space or choose another place.
     """
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    full = error.errno in FULL
     remedy = "Free some space or choose another place" if full else "Choose another place"
     return OutputError(f"{path}: cannot be written ({os_reason(error)}). {remedy}.")

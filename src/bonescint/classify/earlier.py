@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from bonescint.files import not_ours
+from bonescint.files import json_in, not_ours
 from bonescint.scan import OutputError
 
 GROWING = ("results.csv.partial", "results.jsonl.partial", "index.jsonl.partial")
@@ -140,8 +139,8 @@ def _is_our_head(lines: Iterator[str]) -> bool:
     else:
         return False
     try:
-        document = json.loads("".join(head).rstrip().removesuffix(",") + "}")
-    except (ValueError, RecursionError):
+        document = json_in("".join(head).rstrip().removesuffix(",") + "}")
+    except ValueError:
         return False
     software = document.get("software") if isinstance(document, dict) else None
     return isinstance(software, dict) and "bonescint" in software and "schema_version" in document
@@ -152,8 +151,8 @@ def _pictures_in(lines: Iterator[str]) -> Iterator[str]:
         if not line.startswith("{"):
             continue
         try:
-            entry: Any = json.loads(line.rstrip().removesuffix(","))
-        except (ValueError, RecursionError):  # the last line of a run that was killed
+            entry: Any = json_in(line.rstrip().removesuffix(","))
+        except ValueError:  # the last line of a run that was killed
             continue
         if not isinstance(entry, dict):
             continue

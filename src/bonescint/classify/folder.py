@@ -21,7 +21,7 @@ from typing import Any, Self, TextIO
 
 from bonescint.classify.earlier import GROWING, RESULTS_LINE, EarlierRun, check_kinds, picture_name
 from bonescint.classify.outcome import ClassifiedScan, Refusal
-from bonescint.files import cannot_write, inert, one_writer, written_beside
+from bonescint.files import cannot_write, inert, json_in, one_writer, written_beside
 from bonescint.report import PageHeading, RefusedRow, ResultRow, displayable, write_results_page
 
 CSV_COLUMNS = (
@@ -207,7 +207,7 @@ class _PageRows:
     def __iter__(self) -> Iterator[ResultRow]:
         with self._path.open(encoding="utf-8") as lines:
             for line in lines:
-                row = json.loads(line)
+                row = json_in(line)
                 yield ResultRow(
                     scan_id=row["scan_id"],
                     source=row["source"],

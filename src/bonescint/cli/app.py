@@ -12,6 +12,7 @@ import typer
 
 import bonescint
 from bonescint.cli.cohort_app import cohort_app
+from bonescint.cli.console import ClearGroup
 from bonescint.cli.evaluate_app import EVALUATE, evaluate_command
 from bonescint.cli.experiment_app import experiment_app
 from bonescint.cli.model_app import model_app
@@ -81,6 +82,7 @@ Examples:
 
 app = typer.Typer(
     name="bonescint",
+    cls=ClearGroup,
     help=_INTRO,
     no_args_is_help=True,
     add_completion=False,

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import typer
+from typer.core import TyperGroup
 
+from bonescint.files import FULL, cannot_write
 from bonescint.report import displayable
-from bonescint.scan import BonescintError, MissingExtraError
+from bonescint.scan import BonescintError, MissingExtraError, os_reason
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -62,10 +66,16 @@ def messages_console() -> Console:
 def _console(*, stderr: bool) -> Console:
     from rich.console import Console
 
+    class PipeConsole(Console):
+        """One that leaves a closed pipe to `clear_failures`."""
+
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
     stream = sys.stderr if stderr else sys.stdout
     # A file or a pipe has no width: room enough that nothing is cut.
     width = None if stream.isatty() else _PIPE_WIDTH
-    return Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
+    return PipeConsole(file=stream, width=width, highlight=False, markup=False, emoji=False)
 
 
 def say_error(error: BonescintError | str) -> None:
@@ -76,21 +86,77 @@ def say_error(error: BonescintError | str) -> None:
 
 @contextmanager
 def clear_failures() -> Iterator[None]:
-    """Turn errors that have a clear line into that line and an exit status, no traceback."""
+    """Turn errors that have a clear line into that line and an exit status, no traceback.
+
+    What is still to be printed is printed here: a pipe that was closed, or a full disk behind
+    standard output, shows itself only then.
+    """
     try:
-        yield
+        try:
+            yield
+        finally:
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()
     except BonescintError as error:
-        say_error(error)
-        raise typer.Exit(NOTHING_DONE) from error
+        _fail(error)
     except ModuleNotFoundError as error:
         library = (error.name or "").split(".")[0]
         if library not in _EXTRA_OF:
             raise
-        say_error(MissingExtraError(library, _EXTRA_OF[library]))
-        raise typer.Exit(NOTHING_DONE) from error
+        _fail(MissingExtraError(library, _EXTRA_OF[library]))
+    except BrokenPipeError:
+        _fail("What should be printed was not read to its end.", stdout_is_gone=True)
+    except OSError as error:
+        _fail(_of_system(error), stdout_is_gone=error.filename is None)
+    except RecursionError:
+        _fail("A file is nested too deeply to be read.")
+    except MemoryError:
+        _fail("There is not enough memory for this.")
     except KeyboardInterrupt as error:
         typer.echo("Stopped with Ctrl-C.", err=True)
         raise typer.Exit(INTERRUPTED) from error
+
+
+def _of_system(error: OSError) -> BonescintError | str:
+    """What the system refused; a full disk names what could not be written."""
+    path = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
+    if error.errno in FULL:
+        return cannot_write(Path(path or "What should be written"), error)
+    return f"{path}: {os_reason(error)}." if path else f"The system refused: {os_reason(error)}."
+
+
+def _fail(error: BonescintError | str, *, stdout_is_gone: bool = False) -> NoReturn:
+    """Say what is wrong, if that can be said, and end with status 2."""
+    if stdout_is_gone:  # what is left in its buffer would be tried again at the very end
+        _discard(sys.stdout)
+    try:
+        say_error(error)
+        sys.stderr.flush()
+    except OSError:
+        _discard(sys.stderr)
+    raise typer.Exit(NOTHING_DONE)
+
+
+def _discard(stream: TextIO) -> None:
+    """Send a stream to nowhere, with what is left in its buffer."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+class ClearGroup(TyperGroup):
+    """The commands, none of which ends with a traceback that has a clear line."""
+
+    def make_context(self, *arguments: Any, **options: Any) -> Any:
+        """Read the command line."""
+        with clear_failures():
+            return super().make_context(*arguments, **options)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        with clear_failures():
+            return super().invoke(ctx)
 
 
 @contextmanager

@@ -89,12 +89,12 @@ def _check_targets(out: Path, truth: Path | None) -> None:
         raise OutputError(f"{truth}: a truth file ends in .json or .npz.")
     if truth is not None and truth.resolve() == out.resolve():
         raise OutputError(f"{out}: scan and truth need files of their own.")
-    require_new(out, truth)
     for target in (out, truth):
         if target is not None and (target.is_dir() or not target.resolve().parent.is_dir()):
             raise OutputError(
                 f"{target}: cannot be written. Give a file in a folder that is there."
             )
+    require_new(out, truth)
 
 
 def run_simulate_truth(cohort: Path, scan_id: str, out: Path) -> None:

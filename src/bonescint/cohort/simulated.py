@@ -18,7 +18,7 @@ from bonescint.cohort.processes import map_in_processes
 from bonescint.cohort.protocol import Centre, Frozen, Protocol
 from bonescint.cohort.protocol_file import protocol_content, protocol_from
 from bonescint.cohort.study import Study
-from bonescint.files import cannot_write, one_writer, require_own, write_whole
+from bonescint.files import cannot_write, json_in, one_writer, require_own, write_whole
 from bonescint.scan import (
     BonescintError,
     Case,
@@ -149,7 +149,7 @@ def _make(order: Order, *, content: dict[str, Any], out: Path) -> list[_Made]:
 def _stored(case_file: Path, out: Path) -> list[_Made]:
     """A study that is there with all its files; nothing if one of them is missing or damaged."""
     try:
-        content = json.loads(case_file.read_text(encoding="utf-8"))
+        content = json_in(case_file.read_text(encoding="utf-8"))
         made = [_Made.from_json(entry) for entry in content]
     except (OSError, ValueError, TypeError, KeyError, AttributeError, BonescintError):
         return []
@@ -284,7 +284,7 @@ def _open_folder(out: Path, protocol: Protocol, seed: int) -> None:
 def _settings(folder: Path) -> dict[str, Any]:
     file = folder / SETTINGS
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = json_in(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise InputError(folder, f"no simulated cohort: it has no {SETTINGS}", _GIVE) from error
     except (OSError, ValueError) as error:

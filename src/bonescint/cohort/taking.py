@@ -18,7 +18,7 @@ from bonescint.cohort.masks import read_mask, write_mask
 from bonescint.cohort.processes import map_in_processes
 from bonescint.dicom import StudyFiles, read, read_study, write_nm
 from bonescint.dicom.identity import keyed_hash
-from bonescint.files import write_whole, written_beside
+from bonescint.files import json_in, write_whole, written_beside
 from bonescint.scan import (
     BonescintError,
     InputError,
@@ -140,7 +140,7 @@ def _order_key(order: TakeOrder, id_key: bytes) -> str:
 def _stored(record: Path, out: Path) -> Taken | None:
     """What an earlier run took, if all of its files are still there."""
     try:
-        content: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
+        content: dict[str, Any] = json_in(record.read_text(encoding="utf-8"))
         content["warnings"], content["notes"] = tuple(content["warnings"]), tuple(content["notes"])
         taken = Taken(**content)
         files = [taken.file, *(taken.masks or {}).values()]

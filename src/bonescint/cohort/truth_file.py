@@ -13,7 +13,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from bonescint.files import written_beside
+from bonescint.files import json_in, written_beside
 from bonescint.scan import (
     Focus,
     FocusKind,
@@ -133,7 +133,7 @@ def read_truth(path: Path | str) -> Truth:
         InputError: missing, damaged, or of a schema that this release does not know.
     """
     with _opened(path) as archive:
-        content = json.loads(str(archive["json"]))
+        content = json_in(str(archive["json"]))
         masks = {
             view: archive[f"mask_{view.value}"] for view in View if f"mask_{view.value}" in archive
         }

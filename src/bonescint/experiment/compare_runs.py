@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,7 +22,7 @@ from bonescint.evaluate.tables import Table, comparisons_table, write_csv
 from bonescint.experiment.evaluating import Against, EvaluationSettings, compare_against
 from bonescint.experiment.evaluation_page import NOTICE, comparison_table
 from bonescint.experiment.joining import Joined, join, read_predictions
-from bonescint.files import one_writer, require_own
+from bonescint.files import json_in, one_writer, require_own
 from bonescint.report.document_page import Document, PageSection, write_document
 from bonescint.scan import InputError, ParameterError, Split
 
@@ -48,7 +47,7 @@ class _Run:
     def read(cls, path: Path) -> _Run:
         file = path / "study.json"
         try:
-            study = json.loads(file.read_text(encoding="utf-8"))["study"]
+            study = json_in(file.read_text(encoding="utf-8"))["study"]
             manifest = _manifest(study, path, file)
             names, words = list(study["models"]), str(study["rule"])
         except (OSError, ValueError, KeyError, TypeError) as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from bonescint.cohort import Manifest, truth_of
 from bonescint.evaluate import ClinicalFacts, Factor
+from bonescint.files import json_in
 from bonescint.scan import Case, InputError
 
 _AGES = (50.0, 65.0, 75.0)
@@ -95,7 +95,7 @@ def truth_content(path: Path) -> dict[str, Any]:
     """
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            content = json.loads(str(archive["json"]))
+            content = json_in(str(archive["json"]))
     except (OSError, KeyError, ValueError, TypeError, EOFError, BadZipFile) as error:
         problem = f"not a readable truth file ({type(error).__name__})"
         raise InputError(path, problem, "Make it again") from error

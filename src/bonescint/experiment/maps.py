@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from bonescint.cohort import Manifest, Problem, refuse
 from bonescint.dicom import read
 from bonescint.explain import map_on_grid
+from bonescint.files import json_in
 from bonescint.scan import BonescintError, Case, InputError, Prediction, Scan, View
 
 _SCHEMA = 1
@@ -81,7 +81,7 @@ def read_maps(path: Path | str) -> Mapping[str, MappedScan]:
     """
     source = Path(path)
     try:
-        content = json.loads(source.read_text(encoding="utf-8"))
+        content = json_in(source.read_text(encoding="utf-8"))
         entries = content["results"]
         version = content["schema_version"]
     except FileNotFoundError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from bonescint.experiment.robustness import chosen, robustness
 from bonescint.experiment.robustness_page import write_robustness
 from bonescint.experiment.run_paths import RunPaths
 from bonescint.experiment.steps import Ledger, Step
+from bonescint.files import json_in
 from bonescint.model import Classifier, ModelFolder
 from bonescint.scan import Split
 
@@ -179,7 +179,7 @@ class ModelSteps:
         paths = self.paths
 
         def work() -> None:
-            content = json.loads(
+            content = json_in(
                 (paths.evaluation(name) / "evaluation.json").read_text(encoding="utf-8")
             )
             point = content["settings"]["operating_point"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import numpy as np
 
 from bonescint.evaluate import Estimate, ScoredCases
 from bonescint.experiment.evaluation_run import INFINITE
+from bonescint.files import json_in
 from bonescint.scan import InputError
 
 _POINTED = "pointing_game"
@@ -42,7 +42,7 @@ class ModelResults:
         """
         file = folder / "evaluation.json"
         try:
-            content = json.loads(file.read_text(encoding="utf-8"))
+            content = json_in(file.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             problem = f"no readable evaluation ({type(error).__name__})"
             raise InputError(file, problem, "Run the experiment again") from error

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bonescint.files import make_folder, write_whole
+from bonescint.files import json_in, make_folder, write_whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +60,7 @@ class Ledger:
     def is_done(self, step: Step) -> bool:
         """Whether a step was finished with the same inputs and its outputs are there."""
         try:
-            noted = json.loads(self._file(step).read_text(encoding="utf-8"))
+            noted = json_in(self._file(step).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return False
         same = isinstance(noted, dict) and noted.get("fingerprint") == step.fingerprint
@@ -85,7 +85,7 @@ class Ledger:
     def seconds(self, step: Step) -> float | None:
         """How long a finished step took, in its last part if it was stopped in between."""
         try:
-            return float(json.loads(self._file(step).read_text(encoding="utf-8"))["seconds"])
+            return float(json_in(self._file(step).read_text(encoding="utf-8"))["seconds"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
 

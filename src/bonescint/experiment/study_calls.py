@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from bonescint.evaluate import share
 from bonescint.experiment.run_paths import RunPaths
 from bonescint.experiment.run_results import ModelResults
 from bonescint.experiment.study_figures import FlowRow
+from bonescint.files import json_in
 from bonescint.model import ModelFolder
 from bonescint.report.document_page import PageSection, PageTable
 from bonescint.scan import InputError, Split
@@ -131,7 +131,7 @@ def _answers(folder: Path) -> list[dict[str, Any]]:
     """What `classify` said of each scan, at full precision: its CSV file is rounded."""
     file = folder / "results.json"
     try:
-        found: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))["results"]
+        found: list[dict[str, Any]] = json_in(file.read_text(encoding="utf-8"))["results"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         problem = f"no readable answers ({type(error).__name__})"
         raise InputError(file, problem, "Run the experiment again") from error

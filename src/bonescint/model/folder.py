@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from bonescint.files import cannot_write, folder_beside
+from bonescint.files import cannot_write, folder_beside, json_in
 from bonescint.model.card import ModelCard
 from bonescint.model.likeness import Likeness
 from bonescint.model.readme import readme_of
@@ -124,7 +124,7 @@ def _mapping(value: object) -> Mapping[str, Any]:
 def _metadata(folder: Path) -> Mapping[str, Any]:
     file = folder / METADATA
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = json_in(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ModelFolderError(f"{file}: missing. {_AGAIN}.") from error
     except (OSError, ValueError) as error:

@@ -24,6 +24,7 @@ from bonescint.evaluate.readers import (
     write_analysis,
 )
 from bonescint.evaluate.readers.analysis import UNDECIDED
+from bonescint.files import json_in
 from bonescint.scan import ParameterError
 from bonescint.study.analysis_page import AnalysisPage, tables_of, write_page
 from bonescint.study.errors import StudyError
@@ -266,7 +267,7 @@ def _say_in_files(found: StudyAnalysis, folder: Path) -> None:
             "notice": NOTICE,
             "simulated_readers": found.tables.simulated_readers,
             "simulated_scans": found.tables.simulated_scans,
-            **json.loads(file.read_text(encoding="utf-8")),
+            **json_in(file.read_text(encoding="utf-8")),
         }
         if found.model is not None and name == "analysis.json":
             content["model_seconds"] = {

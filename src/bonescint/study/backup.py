@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import func, insert, select, text
 from sqlalchemy.orm import Session
 
-from bonescint.files import folder_beside, require_free, written_beside
+from bonescint.files import folder_beside, json_in, require_free, written_beside
 from bonescint.scan import InputError, OutputError
 from bonescint.study.errors import StudyError
 from bonescint.study.folder import (
@@ -127,7 +127,7 @@ def _unzip(source: Path, folder: Path) -> None:
     remedy = "Use another backup"
     try:
         with zipfile.ZipFile(source) as archive:
-            hashes: dict[str, Any] = json.loads(archive.read(_LIST))["files"]
+            hashes: dict[str, Any] = json_in(archive.read(_LIST))["files"]
             for name, expected in hashes.items():
                 place = PurePosixPath(name)
                 if place.is_absolute() or ".." in place.parts:

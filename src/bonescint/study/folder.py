@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bonescint.files import make_folder, write_whole, written_beside
+from bonescint.files import json_in, make_folder, write_whole, written_beside
 from bonescint.scan import OutputError
 from bonescint.study.errors import StudyError
 from bonescint.study.protocol import StudyProtocol
@@ -135,7 +134,7 @@ class StudyFolder:
             StudyError: missing or damaged.
         """
         try:
-            content = json.loads(self.truth_file.read_text(encoding="utf-8"))
+            content = json_in(self.truth_file.read_text(encoding="utf-8"))
             return dict(content["cases"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise StudyError(
@@ -164,7 +163,7 @@ def open_study(path: Path | str) -> StudyFolder:
     folder = Path(path)
     file = folder / "study.json"
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = json_in(file.read_text(encoding="utf-8"))
         version = content["schema_version"]
     except FileNotFoundError as error:
         raise StudyError(

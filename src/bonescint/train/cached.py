@@ -24,7 +24,7 @@ from bonescint.cohort import (
     truth_of,
 )
 from bonescint.dicom import read
-from bonescint.files import cannot_write, make_folder, write_whole
+from bonescint.files import cannot_write, json_in, make_folder, write_whole
 from bonescint.scan import (
     Acquisition,
     Case,
@@ -220,7 +220,7 @@ def _compact(image: NDArray[np.float32]) -> NDArray[Any]:
 
 def _read_cached(file: Path) -> Sample:
     with safe_open(file, framework="np") as archive:
-        header = json.loads(archive.metadata()["header"])
+        header = json_in(archive.metadata()["header"])
         arrays = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
     if _checksum(arrays) != header["checksum"]:
         raise ValueError("Not the arrays that were written.")

@@ -18,8 +18,8 @@ import lightning.pytorch as lightning
 import torch
 from lightning.pytorch.callbacks import Checkpoint
 
-from bonescint.files import cannot_write, require_own, write_whole
-from bonescint.scan import ParameterError
+from bonescint.files import cannot_write, json_in, require_own, write_whole
+from bonescint.scan import InputError, ParameterError
 
 _FREE_TO_CHANGE = frozenset({"loader_workers", "checkpoint_steps"})
 
@@ -62,6 +62,7 @@ class RunFolder:
 
         Raises:
             ParameterError: the checkpoint belongs to a training with other settings.
+        InputError: what was asked then cannot be read.
             OutputError: the folder cannot be written, or holds files of other origin.
         """
         noted = self.path / "asked.json"
@@ -77,7 +78,7 @@ class RunFolder:
             if not self.checkpoint.is_file():  # nothing to go on from: a log of its own
                 self.log.unlink(missing_ok=True)
             if self.checkpoint.is_file() and noted.is_file():
-                changed = _changed(json.loads(noted.read_text(encoding="utf-8")), asked)
+                changed = _changed(_asked_before(noted), asked)
                 if changed:
                     raise ParameterError(
                         changed[0],
@@ -95,6 +96,14 @@ class RunFolder:
         """Steps that the checkpoint has behind it."""
         content = torch.load(self.checkpoint, map_location="cpu", weights_only=True, mmap=True)
         return int(content["global_step"])
+
+
+def _asked_before(noted: Path) -> Mapping[str, Any]:
+    try:
+        before = json_in(noted.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(noted, "is damaged", "Begin anew with --restart") from error
+    return before if isinstance(before, dict) else {}
 
 
 def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -149,17 +158,24 @@ class Checkpoints(Checkpoint):
         row = {"epoch": trainer.current_epoch, "steps": trainer.global_step}
         row_text = {name: f"{figures[name]:.6g}" for name in sorted(figures)}
         new = not self._run.log.is_file()
-        with self._run.log.open("a", newline="", encoding="utf-8") as stream:
-            writer = csv.writer(stream)
-            if new:
-                writer.writerow([*row, *row_text])
-            writer.writerow([*row.values(), *row_text.values()])
+        try:
+            with self._run.log.open("a", newline="", encoding="utf-8") as stream:
+                writer = csv.writer(stream)
+                if new:
+                    writer.writerow([*row, *row_text])
+                writer.writerow([*row.values(), *row_text.values()])
+        except OSError as error:
+            raise cannot_write(self._run.log, error) from error
 
     def _write(self, trainer: lightning.Trainer) -> None:
         beside = self._run.checkpoint.with_suffix(".part")
-        trainer.save_checkpoint(beside)  # every process takes part, the first one writes
-        if trainer.is_global_zero:
-            beside.replace(self._run.checkpoint)
+        try:
+            trainer.save_checkpoint(beside)  # every process takes part, the first one writes
+            if trainer.is_global_zero:
+                beside.replace(self._run.checkpoint)
+        except OSError as error:
+            beside.unlink(missing_ok=True)
+            raise cannot_write(self._run.checkpoint, error) from error
 
 
 @contextmanager

@@ -6,7 +6,6 @@ VGG16: Simonyan & Zisserman 2014, Visual Geometry Group, CC BY 4.0.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import pickle
 import tempfile
@@ -20,6 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from bonescint.files import json_in
 from bonescint.model import ModelFolder
 from bonescint.prepare import Recipe
 from bonescint.scan import InputError, ParameterError
@@ -317,7 +317,7 @@ def _from_model_folder(path: Path) -> ConvolutionWeights:
                 for found, inward in ((kernels, node.input[1]), (biases, node.input[2])):
                     found[name] = _float32(arrays[inward].copy())
         scale = InputScale(properties[INPUT_SCALE])
-        constants = json.loads(properties.get(CONSTANTS, "{}"))
+        constants = json_in(properties.get(CONSTANTS, "{}"))
     except (IndexError, KeyError, ValueError) as error:
         raise InputError(
             path,

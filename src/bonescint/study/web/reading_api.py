@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import json
 from typing import Any
 
 from fastapi import APIRouter, Response
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from bonescint.files import json_in
 from bonescint.study.errors import RefusedError
 from bonescint.study.protocol import Stage
 from bonescint.study.store.accounts import Visitor
@@ -229,7 +229,7 @@ def _given(db: Session, assignment: Assignment, stage: Stage) -> bool:
 
 def _private_json(read: Any) -> dict[str, Any]:
     try:
-        content: dict[str, Any] = json.loads(read())
+        content: dict[str, Any] = json_in(read())
     except (OSError, ValueError) as error:
         raise RefusedError("file", "A file is missing. Tell the administrator.",
                            status=500) from error  # fmt: skip
