@@ -9,6 +9,7 @@ from bonescint.report.results_page import (
     ResultRow,
     write_results_page,
 )
+from bonescint.report.templating import page_environment
 from bonescint.report.text import displayable, operating_point_text, probability_texts
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "ResultRow",
     "displayable",
     "operating_point_text",
+    "page_environment",
     "probability_texts",
     "write_results_page",
 ]

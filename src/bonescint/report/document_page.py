@@ -6,15 +6,11 @@ import base64
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bonescint.files import write_whole
 from bonescint.report.results_page import _asset, _csp_hash
-from bonescint.report.text import displayable
+from bonescint.report.templating import page_environment
 from bonescint.scan import ParameterError
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
 
 _TEMPLATE = "document.html.jinja"
 
@@ -145,11 +141,12 @@ def write_document(path: Path, document: Document) -> None:
         ...     "&lt;ill&gt;" in (Path(folder) / "report.html").read_text(encoding="utf-8")
         True
     """
+    from jinja2 import DictLoader
     from markupsafe import Markup
 
     style = _asset("results.css") + _asset("document.css")
     text = (
-        _environment()
+        page_environment(DictLoader({_TEMPLATE: _asset(_TEMPLATE)}))
         .get_template(_TEMPLATE)
         .render(
             document=document,
@@ -158,17 +155,3 @@ def write_document(path: Path, document: Document) -> None:
         )
     )
     write_whole(path, text)
-
-
-def _environment() -> Environment:
-    from jinja2 import DictLoader, Environment, StrictUndefined
-
-    environment = Environment(
-        loader=DictLoader({_TEMPLATE: _asset(_TEMPLATE)}),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["displayable"] = displayable
-    return environment

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from bonescint.files import written_beside
-from bonescint.report.text import displayable, operating_point_text
+from bonescint.report.templating import page_environment
+from bonescint.report.text import operating_point_text
 from bonescint.scan import ParameterError
 
 if TYPE_CHECKING:
@@ -171,15 +172,8 @@ def _csp_hash(text: str) -> str:
 
 
 def _environment() -> Environment:
-    from jinja2 import DictLoader, Environment, StrictUndefined
+    from jinja2 import DictLoader
 
-    environment = Environment(
-        loader=DictLoader({_TEMPLATE: _asset(_TEMPLATE)}),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["displayable"] = displayable
+    environment = page_environment(DictLoader({_TEMPLATE: _asset(_TEMPLATE)}))
     environment.filters["operating_point"] = operating_point_text
     return environment

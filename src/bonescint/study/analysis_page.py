@@ -6,18 +6,19 @@ import base64
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
-from jinja2 import Environment, StrictUndefined
+from jinja2 import PackageLoader
 
 from bonescint.evaluate import Estimate
 from bonescint.evaluate.readers import Generalisation, ReaderAnalysis
 from bonescint.files import write_whole
+from bonescint.report import page_environment
 from bonescint.study.export.rows import TimingRow
 from bonescint.study.model_reading import ModelReads
 
+_TEMPLATE = "analysis.html.jinja"
 PAPER = (
     ("median AUC of 6 physicians (IQR)", "0.895 (0.087)", "F1 0.865"),
     ("median AUC of the model over resamples (IQR)", "0.95 (0.024)", "F1 0.866"),
@@ -68,10 +69,7 @@ class AnalysisPage:
 
 def write_page(page: AnalysisPage, file: Path) -> None:
     """Write the report, beside and then renamed into place."""
-    source = resources.files("bonescint.study") / "templates"
-    template = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    ).from_string((source / "analysis.html.jinja").read_text(encoding="utf-8"))
+    template = page_environment(PackageLoader("bonescint.study")).get_template(_TEMPLATE)
     pictures = [
         (title, base64.b64encode(path.read_bytes()).decode()) for title, path in page.figures
     ]

@@ -13,10 +13,12 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.templating import Jinja2Templates
+from jinja2 import FileSystemLoader
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
+from bonescint.report import page_environment
 from bonescint.study.errors import RefusedError
 from bonescint.study.folder import StudyFolder
 from bonescint.study.store.database import Store
@@ -42,13 +44,12 @@ def study_app(study: StudyFolder, store: Store, settings: ServeSettings) -> Fast
         settings: where it is served.
     """
     here = Path(str(resources.files("bonescint.study.web")))
-    templates = Jinja2Templates(directory=here / "templates")
-    templates.env.trim_blocks = templates.env.lstrip_blocks = True
-    templates.env.filters["date"] = _date
+    environment = page_environment(FileSystemLoader(here / "templates"))
+    environment.filters["date"] = _date
     app = FastAPI(title="bonescint study", openapi_url=None, docs_url=None, redoc_url=None)
     app.state.desk = Desk(
         study=study, store=store, clock=opening_clock(store, study), settings=settings,
-        templates=templates,
+        templates=Jinja2Templates(env=environment),
     )  # fmt: skip
     app.include_router(pages.router)
     app.include_router(reading_api.router)

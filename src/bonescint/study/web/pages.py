@@ -43,6 +43,7 @@ def page(
         "protocol": desk.study.protocol,
         "simulated_scans": desk.study.simulated_scans,
         "visitor": visitor,
+        "problem": "",
         **content,
     }
     return desk.templates.TemplateResponse(request, template, shown, status_code=status)
