@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,12 +16,15 @@ from bonescint.scan import OutputError
 from bonescint.study.errors import StudyError
 from bonescint.study.folder import StudyFolder, open_study
 from bonescint.study.web.app import study_app
+from bonescint.study.web.connections import Limits, Listener, TimedProtocol
+from bonescint.study.web.logs import server_logging
 from bonescint.study.web.settings import ServeSettings
 
 if TYPE_CHECKING:
     import uvicorn
 
 _STARTS_WITHIN_S = 30.0
+_AT_ONCE = 64  # connections that are accepted in one turn
 
 
 def serve_study(
@@ -44,9 +48,9 @@ def serve_study(
     """
     study = folder if isinstance(folder, StudyFolder) else open_study(folder)
     settings = settings or ServeSettings()
-    with study.open_store() as store, _listening(settings) as listener:
+    with study.open_store() as store, _listening(settings, Limits()) as listener:
         app = study_app(study, store, settings)
-        server = _server(app, settings)
+        server = _server(app, settings, listener)
         if notice is not None:
             for line in app.state.desk.clock.notices():
                 notice(line)
@@ -63,21 +67,25 @@ def serve_study(
 
 @contextmanager
 def running_study(
-    folder: Path | str | StudyFolder, settings: ServeSettings | None = None
+    folder: Path | str | StudyFolder,
+    settings: ServeSettings | None = None,
+    *,
+    limits: Limits | None = None,
 ) -> Iterator[str]:
     """Serve a study in a thread of this process.
 
     Args:
         folder: of the study.
         settings: where; on any free port of loopback if `None`.
+        limits: of its connections.
 
     Yields:
         The address, such as `http://127.0.0.1:8000`.
     """
     study = folder if isinstance(folder, StudyFolder) else open_study(folder)
     settings = settings or ServeSettings(port=0)
-    with study.open_store() as store, _listening(settings) as listener:
-        server = _server(study_app(study, store, settings), settings)
+    with study.open_store() as store, _listening(settings, limits or Limits()) as listener:
+        server = _server(study_app(study, store, settings), settings, listener)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         try:
@@ -105,14 +113,14 @@ def address_of(listener: socket.socket, settings: ServeSettings) -> str:
 
 
 @contextmanager
-def _listening(settings: ServeSettings) -> Iterator[socket.socket]:
+def _listening(settings: ServeSettings, limits: Limits) -> Iterator[Listener]:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener = Listener(family, limits)
     try:
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((settings.host, settings.port))
-            listener.listen(512)
+            listener.listen()
         except OSError as error:
             raise OutputError(
                 f"{settings.host}:{settings.port}: cannot listen there "
@@ -123,18 +131,21 @@ def _listening(settings: ServeSettings) -> Iterator[socket.socket]:
         listener.close()
 
 
-def _server(app: object, settings: ServeSettings) -> uvicorn.Server:
+def _server(app: object, settings: ServeSettings, listener: Listener) -> uvicorn.Server:
     import uvicorn
 
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]
-        log_level="warning",
+        http=partial(TimedProtocol, listener=listener),  # type: ignore[arg-type]
+        loop="asyncio",  # others accept connections past the listener, which counts them
+        backlog=_AT_ONCE,
+        log_config=server_logging(),
         access_log=False,  # invitations' tokens stand in addresses
         server_header=False,
         proxy_headers=settings.behind_proxy,
         ssl_certfile=str(settings.certificate) if settings.certificate else None,
         ssl_keyfile=str(settings.key) if settings.key else None,
-        timeout_keep_alive=30,
+        timeout_keep_alive=listener.limits.idle_s,  # type: ignore[arg-type]
         timeout_graceful_shutdown=5,
         ws="none",
         lifespan="off",

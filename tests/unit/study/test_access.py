@@ -6,6 +6,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -26,7 +27,7 @@ FORM = re.compile(r'name="form_token" value="([^"]+)"')
 
 
 def form_of(http: httpx.Client, path: str) -> str:
-    found = FORM.search(http.get(path).text)
+    found = FORM.search(http.get(path, follow_redirects=True).text)
     assert found
     return found[1]
 
@@ -97,13 +98,72 @@ def test_sign_in_is_limited_for_a_name_and_not_for_others(
     assert try_sign_in(http, "r2", PASSWORD).status_code == 303
 
 
-def test_an_address_is_limited_too(study: StudyFolder) -> None:
+def attempts(study: StudyFolder, tries: list[tuple[str, str, float]]) -> list[float]:
+    """How long each of some attempts has to wait: name, address, time."""
     with study.open_store() as store, store.writing() as db:
-        for number in range(60):
-            accounts.note_failure(db, f"name {number}", "10.0.0.1", now=100.0)
-        assert accounts.seconds_to_wait(db, "new name", "10.0.0.1", now=100.0) > 0
-        assert accounts.seconds_to_wait(db, "new name", "10.0.0.2", now=100.0) == 0
-        assert accounts.seconds_to_wait(db, "new name", "10.0.0.1", now=1100.0) == 0
+        return [accounts.count_attempt(db, name, at, now=now).wait_s for name, at, now in tries]
+
+
+def test_an_address_is_limited_too(study: StudyFolder) -> None:
+    tries = [(f"name {number}", "10.0.0.1", 100.0) for number in range(60)]
+    assert set(attempts(study, tries)) == {0.0}
+    others = [("new", "10.0.0.1", 101.0), ("new", "10.0.0.2", 101.0), ("new", "10.0.0.1", 1000.0)]
+    assert attempts(study, others) == [899.0, 0.0, 0.0]
+
+
+def test_both_names_of_a_reader_are_one_account(study: StudyFolder) -> None:
+    names = ["r1", "Dr. Number 1", " R1", "dr. NUMBER 1", "r1", "Dr. Number 1", "r1", "r2"]
+    waits = attempts(study, [(name, "10.0.0.1", 0.0) for name in names])
+    assert waits == [0, 0, 0, 0, 0, 900.0, 900.0, 0]
+
+
+@pytest.mark.parametrize("name", ["r1", "somebody else"])
+def test_an_account_is_limited_whatever_the_address(study: StudyFolder, name: str) -> None:
+    """20 guesses in 15 minutes, from as many places as there are; an account or not."""
+    tries = [(name, f"10.0.{number}.1", float(number)) for number in range(40)]
+    waits = attempts(study, tries)
+    assert waits[:20] == [0.0] * 20
+    assert waits[20:] == [900.0 - number for number in range(20, 40)]
+    assert attempts(study, [("r2", "10.0.1.1", 40.0), (name, "10.1.1.1", 900.5)]) == [0.0, 0.0]
+
+
+def test_a_host_with_many_ipv6_addresses_is_one_host(study: StudyFolder) -> None:
+    tries = [("r1", f"2001:db8::{number:x}", 0.0) for number in range(1, 8)]
+    assert attempts(study, tries) == [0.0] * 5 + [900.0] * 2
+    mapped = [("r2", address, 0.0) for address in ("::ffff:10.0.0.1", "10.0.0.1") * 3]
+    assert attempts(study, mapped) == [0.0] * 5 + [900.0]
+
+
+def test_guesses_at_once_are_counted_before_they_are_tried(
+    world: SimpleNamespace, study: StudyFolder, address: str
+) -> None:
+    world.enter(study, address, "r1").close()
+    with httpx.Client(base_url=address, headers={"origin": address}) as first:
+        content = {"name": "r1", "password": "wrong password", "form_token": form_of(first, "/")}
+        cookies = dict(first.cookies)
+
+    def guess(_: int) -> int:
+        with httpx.Client(base_url=address, headers={"origin": address}, cookies=cookies) as http:
+            return http.post("/sign-in", data=content, timeout=60).status_code
+
+    with ThreadPoolExecutor(20) as pool:
+        answers = sorted(pool.map(guess, range(20)))
+    assert answers == [403] * 5 + [429] * 15
+
+
+def test_signing_in_takes_back_its_own_attempt_and_no_other(
+    world: SimpleNamespace, study: StudyFolder, address: str, http: httpx.Client
+) -> None:
+    world.enter(study, address, "r1").close()
+    for _ in range(2):
+        assert [try_sign_in(http, "r1", "wrong password").status_code for _ in range(2)] == [
+            403
+        ] * 2
+        for _ in range(4):
+            assert try_sign_in(http, "r1", PASSWORD).status_code == 303
+            http.cookies.clear()
+    assert try_sign_in(http, "r1", "wrong password").status_code == 403
+    assert try_sign_in(http, "r1", PASSWORD).status_code == 429
 
 
 def test_unknown_names_are_not_told_from_wrong_passwords(

@@ -10,9 +10,10 @@ from enum import StrEnum
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.orm import Session
 
+from bonescint.study.addresses import network_of
 from bonescint.study.errors import RefusedError, StudyError
 from bonescint.study.readers_file import Reader, name_key
 from bonescint.study.store.tables import Account, Attempt, Change, Invitation, SignIn
@@ -21,9 +22,10 @@ INVITATION_S = 14 * 86_400.0
 SIGN_IN_S = 12 * 3_600.0
 LEAST_PASSWORD = 10
 _LONGEST_PASSWORD = 256
-_MOST_FAILURES = 5
-_MOST_FAILURES_OF_ADDRESS = 60
-_FAILURES_WINDOW_S = 900.0
+_MOST_FROM_ADDRESS = 5
+_MOST_OF_ACCOUNT = 20
+_MOST_OF_ADDRESS = 60
+_WINDOW_S = 900.0
 _SEEN_EVERY_S = 60.0
 
 # OWASP's second choice for argon2id: 19 MiB, so that many sign-ins at once fit in memory.
@@ -173,31 +175,69 @@ def find_account(db: Session, name: str) -> Account | None:
     return None
 
 
-def seconds_to_wait(db: Session, name: str, address: str, *, now: float) -> float:
-    """How long to wait before another attempt, after too many that failed; 0 for not at all."""
-    wait = 0.0
-    limits = ((_who(name, address), _MOST_FAILURES), (_who("", address), _MOST_FAILURES_OF_ADDRESS))
-    for who, most in limits:
-        failed = db.scalars(
-            select(Attempt.at_s)
-            .where(Attempt.who_sha256 == who, Attempt.at_s > now - _FAILURES_WINDOW_S)
-            .order_by(Attempt.at_s.desc())
-            .limit(most)
-        ).all()
-        if len(failed) >= most:
-            wait = max(wait, failed[-1] + _FAILURES_WINDOW_S - now)
-    return wait
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignInAttempt:
+    """An attempt to sign in, counted before its password is looked at.
+
+    Attributes:
+        account: of that name, or `None`.
+        wait_s: after too many attempts, how long to wait for another; 0 if this one counts.
+        counted: numbers of its rows.
+    """
+
+    account: Account | None
+    wait_s: float = 0.0
+    counted: tuple[int, ...] = ()
 
 
-def note_failure(db: Session, name: str, address: str, *, now: float) -> None:
-    """Remember an attempt that failed, for as long as it counts."""
-    db.execute(delete(Attempt).where(Attempt.at_s <= now - _FAILURES_WINDOW_S))
-    for who in (_who(name, address), _who("", address)):
-        db.add(Attempt(who_sha256=who, at_s=now))
+def count_attempt(db: Session, name: str, address: str, *, now: float) -> SignInAttempt:
+    """Count an attempt to sign in, or say how long to wait.
+
+    Within 15 minutes an account (by whichever of its names) takes 5 attempts from one network
+    and 20 from all of them; a network has 60 for all accounts. A network is an IPv4 address, or
+    an IPv6 /64. Names without an account are counted in the same way.
+
+    Args:
+        db: a transaction, which must end before the password is looked at: attempts that come
+            at the same time then count as well.
+        name: short or long.
+        address: where it comes from.
+        now: the server's time.
+    """
+    if db.get_bind().dialect.name == "postgresql":  # SQLite has one writer at a time
+        db.execute(text("LOCK TABLE attempt IN SHARE ROW EXCLUSIVE MODE"))
+    db.execute(delete(Attempt).where(Attempt.at_s <= now - _WINDOW_S))
+    account = find_account(db, name)
+    who = f"account {account.id}" if account is not None else f"name {name_key(name)}"
+    network = network_of(address)
+    limits = (
+        (hashed(f"{who}\0{network}"), _MOST_FROM_ADDRESS),
+        (hashed(who), _MOST_OF_ACCOUNT),
+        (hashed(f"network {network}"), _MOST_OF_ADDRESS),
+    )
+    wait_s = max(_seconds_to_wait(db, key, most, now) for key, most in limits)
+    if wait_s > 0:
+        return SignInAttempt(account=account, wait_s=wait_s)
+    rows = [Attempt(who_sha256=key, at_s=now) for key, _ in limits]
+    db.add_all(rows)
+    db.flush()
+    return SignInAttempt(account=account, counted=tuple(row.id for row in rows))
 
 
-def _who(name: str, address: str) -> str:
-    return hashed(f"{name_key(name)}\0{address}")
+def _seconds_to_wait(db: Session, key: str, most: int, now: float) -> float:
+    """Until the last of `most` attempts counts no longer."""
+    counted = db.scalars(
+        select(Attempt.at_s)
+        .where(Attempt.who_sha256 == key)
+        .order_by(Attempt.at_s.desc())
+        .limit(most)
+    ).all()
+    return counted[-1] + _WINDOW_S - now if len(counted) >= most else 0.0
+
+
+def forget_attempt(db: Session, attempt: SignInAttempt) -> None:
+    """Take back an attempt that succeeded; earlier ones stay."""
+    db.execute(delete(Attempt).where(Attempt.id.in_(attempt.counted)))
 
 
 def sign_in(db: Session, account: Account, *, now: float) -> str:

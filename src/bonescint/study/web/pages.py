@@ -109,22 +109,20 @@ def sign_in(
     _require_form(request, form_token)
     now = desk.clock.now()
     address = request.client.host if request.client else ""
-    with desk.store.reading() as db:
-        wait = accounts.seconds_to_wait(db, name, address, now=now)
-        account = accounts.find_account(db, name)
-        password_hash = account.password_hash if account else ""
-        active = bool(account and account.active)
-    if wait > 0:
-        problem = f"Too many attempts. Try again in {max(1, round(wait / 60))} minutes."
+    with desk.store.writing() as db:
+        attempt = accounts.count_attempt(db, name, address, now=now)
+    if attempt.wait_s > 0:
+        problem = f"Too many attempts. Try again in {max(1, round(attempt.wait_s / 60))} minutes."
         answer = _form_page(desk, request, "sign_in.html.jinja", status=429, problem=problem)
-        answer.headers["retry-after"] = str(int(wait) + 1)
+        answer.headers["retry-after"] = str(int(attempt.wait_s) + 1)
         return answer
-    if not accounts.password_fits(password_hash, password) or not active or account is None:
-        with desk.store.writing() as db:
-            accounts.note_failure(db, name, address, now=now)
+    account = attempt.account
+    password_hash = account.password_hash if account else ""
+    if not accounts.password_fits(password_hash, password) or account is None or not account.active:
         problem = "Name and password do not fit."
         return _form_page(desk, request, "sign_in.html.jinja", status=403, problem=problem)
     with desk.store.writing() as db:
+        accounts.forget_attempt(db, attempt)
         token = accounts.sign_in(db, account, now=now)
     answer = _redirect("/")
     desk.set_cookie(answer, token)
