@@ -18,7 +18,7 @@ from pathlib import Path
 
 from bonescint.cohort.problems import Problem, refuse
 from bonescint.cohort.tables import Table, plain_name, read_table
-from bonescint.dicom.study_keys import OLDEST
+from bonescint.dicom.identifiers import OLDEST
 from bonescint.scan import InputError, Split
 
 _ALIASES: Mapping[str, tuple[str, ...]] = {

@@ -9,9 +9,7 @@ header leaves this room. pydicom and the decoders are loaded when the first file
 from bonescint.dicom.description import InfoReport, ScanInfo, ViewInfo, describe, info
 from bonescint.dicom.discovery import Discovery, StudyFiles, discover
 from bonescint.dicom.header_styles import HeaderStyle
-from bonescint.dicom.patient_facts import PatientFacts
-from bonescint.dicom.reading import read, read_study
-from bonescint.dicom.study_keys import (
+from bonescint.dicom.identifiers import (
     Identifier,
     StudyKeys,
     hashed_identifier,
@@ -20,6 +18,8 @@ from bonescint.dicom.study_keys import (
     pair_name,
     study_keys,
 )
+from bonescint.dicom.patient_facts import PatientFacts
+from bonescint.dicom.reading import read, read_study
 from bonescint.dicom.writing import write_nm
 
 __all__ = [

@@ -1,35 +1,28 @@
-"""Paths to studies: folders searched, headers checked, one-view files paired.
+"""Paths to studies: folders and archives searched, headers checked, one-view files paired.
 
-Only the start of each file is read. What is kept of it is a few short strings, so the list
-may be long. Two one-view DICOM files become one study in this order of evidence:
-
-1. same study, series and acquisition time, and they are the only two such files, or the only
-   anterior and posterior one (also when both claim the same view: reading then says so);
-2. same folder and the same name but for the view (`p1_ANT001.dcm`, `p1_POST001.dcm`), in one
-   study, one anterior and one posterior;
-3. same study and the only anterior and posterior file of it: some exports give each view a
-   series of its own.
-
-A file that finds no partner is a study with one view. Files with the content of one that was
-found before are refused as copies.
+Only the header of each file is read. What is kept of it is a few short strings, so the list may be
+long. `pairing.py` says which two one-view files become one study. A file that finds no partner is a
+study with one view. Files with the content of one that was found before are refused as copies.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bonescint.dicom.archives import is_archive, members
 from bonescint.dicom.checks import check_dicom_header
-from bonescint.dicom.files import file_size, read_bytes, sha256
+from bonescint.dicom.files import file_size, opened, read_bytes, sha256
 from bonescint.dicom.header import Header, parse, quiet
+from bonescint.dicom.pairing import OneView, facts_of, pair, patient_is_known, time_of
 from bonescint.dicom.pictures import looks_like_picture, picture_size
 from bonescint.dicom.whole_body import MAX_ASPECT, MIN_ASPECT, MIN_ROWS, check_geometry
-from bonescint.dicom.words import names_a_mask, pair_key, view_in_path
+from bonescint.dicom.words import names_a_mask, view_in_path
 from bonescint.scan import InputError, NotABoneScanError, View
 
-_HEADER_BYTES = 256 * 1024
+_MAGIC_BYTES = 512
+_DICOMDIR = "1.2.840.10008.1.3.10"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +32,12 @@ class StudyFiles:
     Attributes:
         files: one or two paths, anterior first where that is known.
         source: the path that is shown to the user.
+        warnings: what is to be said of how its files were brought together, or were not.
     """
 
     files: tuple[Path, ...]
     source: str
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,28 +55,22 @@ class Discovery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Candidate:
-    """A file that may be a bone scan, with what pairing needs to know of it."""
+    """A file that may be a bone scan; `one_view` if it holds one view only."""
 
     path: Path
-    view: View | None
-    view_count: int
-    kind: str
     size_bytes: int
-    study: str = ""
-    series: str = ""
-    time: str = ""
-    patient: str = ""
+    one_view: OneView | None
     instance: str = ""
 
 
 def discover(sources: Sequence[Path | str]) -> Discovery:
-    """Find the bone scans among files and folders.
+    """Find the bone scans among files, folders and ZIP archives.
 
-    Folders are searched with everything below them, in sorted order; hidden files are passed
-    over, and a folder that is reached twice (through symbolic links) is searched once.
+    Folders and archives are searched with everything below them, in sorted order; hidden files
+    are passed over, and a folder that is reached twice (through symbolic links) is searched once.
 
     Args:
-        sources: files and folders, in the order in which results are wanted.
+        sources: files, folders and archives, in the order in which results are wanted.
 
     Returns:
         Studies to read and files refused; nothing is raised for a file.
@@ -94,14 +83,14 @@ def discover(sources: Sequence[Path | str]) -> Discovery:
     """
     candidates: list[_Candidate] = []
     refused: list[InputError] = []
-    instances: dict[str, list[_Candidate]] = defaultdict(list)
+    copies = _Copies()
     for entry in _walk(sources):
         if isinstance(entry, InputError):
             refused.append(entry)
             continue
         try:
             candidate = _examine(entry)
-            _refuse_copy(candidate, instances)
+            copies.refuse(candidate)
         except InputError as error:
             refused.append(error)
         else:
@@ -114,11 +103,19 @@ def _walk(sources: Sequence[Path | str]) -> Iterator[Path | InputError]:
     seen: set[str] = set()
     for source in sources:
         path = Path(source)
-        entries = _files_below(path, visited) if _is_folder(path) else iter([path])
-        for entry in entries:
+        for entry in _files_at(path, visited):
             if str(entry) not in seen:
                 seen.add(str(entry))
                 yield entry
+
+
+def _files_at(path: Path, visited: set[tuple[int, int]]) -> Iterator[Path | InputError]:
+    if _is_folder(path):
+        yield from _files_below(path, visited)
+    elif is_archive(path):
+        yield from members(path)
+    else:
+        yield path
 
 
 def _is_folder(path: Path) -> bool:
@@ -149,31 +146,28 @@ def _files_below(folder: Path, visited: set[tuple[int, int]]) -> Iterator[Path |
             if _is_folder(entry):
                 folders.append(entry)
             else:
-                yield entry
+                yield from _files_at(entry, visited)
         pending.extend(reversed(folders))
 
 
 def _examine(path: Path) -> _Candidate:
-    """Check one file by its start.
+    """Check one file by its header.
 
     Raises:
         InputError: it cannot be read or is no bone scan.
     """
     size_bytes = file_size(path)
-    content = read_bytes(path, limit=_HEADER_BYTES)
-    with quiet():
-        if looks_like_picture(content):
-            return _examine_picture(content, path, size_bytes)
-        header = parse(content, path, pixels=False)
-        if not header.has_pixel_data and size_bytes > len(content):
-            header = parse(read_bytes(path), path, pixels=False)
-        return _examine_dicom(header, path, size_bytes)
+    with opened(path) as stream, quiet():
+        if looks_like_picture(stream.read(_MAGIC_BYTES)):
+            stream.seek(0)
+            return _examine_picture(picture_size(stream, path), path, size_bytes)
+        return _examine_dicom(parse(stream, path, pixels=False), path, size_bytes)
 
 
-def _examine_picture(content: bytes, path: Path, size_bytes: int) -> _Candidate:
+def _examine_picture(shape: tuple[int, int], path: Path, size_bytes: int) -> _Candidate:
     if names_a_mask(path):
         raise NotABoneScanError(path, "is named as a mask or a label", "Leave it out")
-    rows, columns = picture_size(content, path)
+    rows, columns = shape
     view = view_in_path(path)
     one_view = view is not None  # a picture may yet turn out to hold both
     if view is None and rows > MAX_ASPECT / 2 * columns:
@@ -185,10 +179,8 @@ def _examine_picture(content: bytes, path: Path, size_bytes: int) -> _Candidate:
         check_geometry(rows, columns // 2, None, str(path))
     return _Candidate(
         path=path,
-        view=view,
-        view_count=1 if one_view else 2,
-        kind="picture",
         size_bytes=size_bytes,
+        one_view=OneView(path=path, view=view, shape=shape) if one_view else None,
     )
 
 
@@ -202,46 +194,71 @@ def unnamed_picture(path: Path) -> InputError:
 
 
 def _examine_dicom(header: Header, path: Path, size_bytes: int) -> _Candidate:
-    if header.items("DirectoryRecordSequence"):
+    if _DICOMDIR in (header.media_class, header.text("SOPClassUID")) or (
+        header.has("DirectoryRecordSequence")
+    ):
         raise NotABoneScanError(path, "is a DICOMDIR, an index of files", "Search its folder")
     checked = check_dicom_header(header, path)
     if not header.has_pixel_data:
         raise InputError(path, "it has no pixel data", "Export or copy the file again")
-    view_count = 2 if checked.is_side_by_side else len(checked.decisions)
-    decision = checked.decisions[0]
+    one_view = None
+    if not checked.is_side_by_side and len(checked.decisions) == 1:
+        decision = checked.decisions[0]
+        one_view = OneView(
+            path=path,
+            view=decision.view if decision else None,
+            facts=facts_of(header, checked),
+            shape=(checked.layout.rows, checked.layout.columns),
+            series=header.text("SeriesInstanceUID"),
+            frame_of_reference=header.text("FrameOfReferenceUID"),
+            time_s=time_of(header),
+            patient_known=patient_is_known(header),
+        )
     return _Candidate(
         path=path,
-        view=decision.view if decision and view_count == 1 else None,
-        view_count=view_count,
-        kind="dicom",
         size_bytes=size_bytes,
-        study=header.text("StudyInstanceUID"),
-        series=header.text("SeriesInstanceUID"),
-        time=f"{header.text('AcquisitionDate')} {header.text('AcquisitionTime')[:6]}",
-        patient=header.text("PatientID"),
+        one_view=one_view,
         instance=header.text("SOPInstanceUID"),
     )
 
 
-def _refuse_copy(candidate: _Candidate, instances: dict[str, list[_Candidate]]) -> None:
-    """Raise for a file whose content was seen before.
+class _Copies:
+    """Content that was seen before.
 
-    Content is compared, and only where UIDs agree: some anonymisers give all files one UID.
+    It is compared, and only where UIDs and sizes agree: some anonymisers give all files one UID.
+    Each file is hashed once, and only if another one calls for it.
     """
-    if not candidate.instance:
-        return
-    earlier = instances[candidate.instance]
-    for other in earlier:
-        if other.size_bytes == candidate.size_bytes and (
-            sha256(read_bytes(other.path)) == sha256(read_bytes(candidate.path))
-        ):
-            raise InputError(candidate.path, f"is a copy of {other.path}", "Leave one of them out")
-    earlier.append(candidate)
+
+    def __init__(self) -> None:
+        self._first: dict[tuple[str, int], Path] = {}
+        self._hashed: dict[tuple[str, int], dict[str, Path]] = {}
+
+    def refuse(self, candidate: _Candidate) -> None:
+        """Raise for a file whose content was seen before.
+
+        Raises:
+            InputError: it is a copy, or can no longer be read.
+        """
+        if not candidate.instance:
+            return
+        key = candidate.instance, candidate.size_bytes
+        first = self._first.setdefault(key, candidate.path)
+        if first is candidate.path:
+            return
+        if key not in self._hashed:
+            self._hashed[key] = {sha256(read_bytes(first)): first}
+        digest = sha256(read_bytes(candidate.path))
+        earlier = self._hashed[key].setdefault(digest, candidate.path)
+        if earlier is not candidate.path:
+            raise InputError(candidate.path, f"is a copy of {earlier}", "Leave one of them out")
 
 
 def _studies(candidates: Sequence[_Candidate]) -> Iterator[StudyFiles]:
     """Studies in the order of their first files."""
-    partner = _partners(candidates)
+    places = [place for place, one in enumerate(candidates) if one.one_view is not None]
+    pairs = pair([view for one in candidates if (view := one.one_view) is not None])
+    partner = {places[one]: places[other] for one, other in pairs.partner.items()}
+    warnings = {places[one]: text for one, text in pairs.warnings.items()}
     done: set[int] = set()
     for place, candidate in enumerate(candidates):
         if place in done:
@@ -250,61 +267,19 @@ def _studies(candidates: Sequence[_Candidate]) -> Iterator[StudyFiles]:
         if place in partner:
             done.add(partner[place])
             members.append(candidates[partner[place]])
-            members.sort(key=lambda member: member.view is View.POSTERIOR)
-        yield StudyFiles(files=tuple(member.path for member in members), source=_source_of(members))
+            members.sort(key=_is_posterior)
+        yield StudyFiles(
+            files=tuple(member.path for member in members),
+            source=_source_of(members),
+            warnings=(warnings[place],) if place in warnings else (),
+        )
+
+
+def _is_posterior(candidate: _Candidate) -> bool:
+    return candidate.one_view is not None and candidate.one_view.view is View.POSTERIOR
 
 
 def _source_of(members: Sequence[_Candidate]) -> str:
     first, *others = (member.path for member in members)
     names = [other.name if other.parent == first.parent else str(other) for other in others]
     return " + ".join([str(first), *names])
-
-
-def _partners(candidates: Sequence[_Candidate]) -> dict[int, int]:
-    """For each paired file's place the place of its partner."""
-    partner: dict[int, int] = {}
-
-    def pair_up(group_of: Callable[[_Candidate], Hashable | None], *, views_needed: bool) -> None:
-        groups: dict[Hashable, list[int]] = defaultdict(list)
-        for place, candidate in enumerate(candidates):
-            group = group_of(candidate) if candidate.view_count == 1 else None
-            if group is not None and place not in partner:
-                groups[group].append(place)
-        for places in groups.values():
-            pair = _pair_in(candidates, places, views_needed=views_needed)
-            if pair:
-                partner[pair[0]], partner[pair[1]] = pair[1], pair[0]
-
-    pair_up(_by_time, views_needed=False)
-    pair_up(_by_name, views_needed=True)
-    pair_up(_by_study, views_needed=True)
-    return partner
-
-
-def _pair_in(
-    candidates: Sequence[_Candidate], places: Sequence[int], *, views_needed: bool
-) -> tuple[int, int] | None:
-    by_view: dict[View | None, list[int]] = defaultdict(list)
-    for place in places:
-        by_view[candidates[place].view].append(place)
-    if len(by_view[View.ANTERIOR]) == len(by_view[View.POSTERIOR]) == 1 and not by_view[None]:
-        return by_view[View.ANTERIOR][0], by_view[View.POSTERIOR][0]
-    if len(places) == 2 and not views_needed:
-        return places[0], places[1]
-    return None
-
-
-def _by_time(candidate: _Candidate) -> Hashable | None:
-    if candidate.kind != "dicom" or not candidate.study or not candidate.time.strip():
-        return None
-    return candidate.study, candidate.patient, candidate.series, candidate.time
-
-
-def _by_name(candidate: _Candidate) -> Hashable | None:
-    return candidate.kind, candidate.study, candidate.patient, *pair_key(candidate.path)
-
-
-def _by_study(candidate: _Candidate) -> Hashable | None:
-    if candidate.kind != "dicom" or not candidate.study:
-        return None
-    return candidate.study, candidate.patient

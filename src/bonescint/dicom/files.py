@@ -1,11 +1,18 @@
-"""Files as bytes, within limits: nothing here hangs on a FIFO or swallows a disk."""
+"""Files as bytes, within limits: nothing here hangs on a FIFO or swallows a disk.
+
+A file in a ZIP archive is a path below the archive's (`archives.py`), and is read like any other.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
+from bonescint.dicom.archives import archive_of, member_size, opened_member
 from bonescint.scan import InputError
 
 MAX_FILE_BYTES = 192 * 1024 * 1024
@@ -19,7 +26,7 @@ MAX_VIEW_PIXELS = 16 * 1024 * 1024
 
 
 def file_size(path: Path) -> int:
-    """Size in bytes of a regular file that may be read.
+    """Size in bytes of a regular file, or one in an archive, that may be read.
 
     Args:
         path: the file; symbolic links are followed.
@@ -28,6 +35,26 @@ def file_size(path: Path) -> int:
         InputError: it does not exist, is a folder, a FIFO or a device, is empty, or is larger
             than `MAX_FILE_BYTES`.
     """
+    size = _member_size(path)
+    if size is None:
+        size = _regular_size(path)
+    if size == 0:
+        raise InputError(path, "the file is empty", "Export or copy it again")
+    if size > MAX_FILE_BYTES:
+        raise InputError(
+            path,
+            f"has {size / 2**20:.0f} MiB, over the limit of {MAX_FILE_BYTES >> 20} MiB",
+            "A bone scan has about 1 MiB; leave this file out",
+        )
+    return size
+
+
+def _member_size(path: Path) -> int | None:
+    archive = archive_of(path)
+    return member_size(archive, path) if archive else None
+
+
+def _regular_size(path: Path) -> int:
     try:
         status = path.stat()
     except (OSError, ValueError) as error:
@@ -40,29 +67,42 @@ def file_size(path: Path) -> int:
         raise InputError(
             path, "is not a regular file (a pipe or a device)", "Copy its content to a file first"
         )
-    if status.st_size == 0:
-        raise InputError(path, "the file is empty", "Export or copy it again")
-    if status.st_size > MAX_FILE_BYTES:
-        raise InputError(
-            path,
-            f"has {status.st_size / 2**20:.0f} MiB, over the limit of {MAX_FILE_BYTES >> 20} MiB",
-            "A bone scan has about 1 MiB; leave this file out",
-        )
     return status.st_size
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for reading; it is closed at the end.
+
+    Raises:
+        InputError: see `file_size`; also when it vanishes, permission is denied, or what is read
+            of an archive is damaged.
+    """
+    file_size(path)
+    archive = archive_of(path)
+    if archive:
+        with opened_member(archive, path) as member:
+            yield member
+        return
+    try:
+        stream = path.open("rb")
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from None
+    with stream:
+        yield stream
 
 
 def read_bytes(path: Path, *, limit: int = MAX_FILE_BYTES) -> bytes:
     """The file's first `limit` bytes (by default all of it).
 
     Raises:
-        InputError: see `file_size`; also when it vanishes or permission is denied.
+        InputError: see `opened`.
     """
-    size = file_size(path)
-    try:
-        with path.open("rb") as stream:
-            return stream.read(min(size, limit))
-    except (OSError, ValueError) as error:
-        raise _unreadable(path, error) from None
+    with opened(path) as stream:
+        try:
+            return stream.read(limit)
+        except (OSError, ValueError) as error:
+            raise _unreadable(path, error) from None
 
 
 def sha256(content: bytes) -> str:

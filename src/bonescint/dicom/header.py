@@ -1,8 +1,10 @@
 """A DICOM header, parsed within limits and read without surprises.
 
-pydicom parses; this module keeps it on a short leash. Values of a damaged header may raise
-anything on access, so `Header` answers "absent" instead. pydicom's warnings and log lines
-quote element values, a patient's name among them, so they are kept silent (`quiet`). A
+pydicom parses, from a stream that ends its work once it has read more than any bone scan's header
+holds (`_MeteredStream`): a file of some megabytes can list a million elements or values. Long
+values are passed over and not read; one that is asked for is refused. Values of a damaged header
+may raise anything on access, so `Header` answers "absent" instead. pydicom's warnings and log
+lines quote element values, a patient's name among them, so they are kept silent (`quiet`). A
 deflated data set is inflated here, because pydicom would inflate a bomb to its full size.
 """
 
@@ -17,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from bonescint.dicom.files import MAX_FILE_BYTES
 from bonescint.scan import InputError
@@ -30,6 +32,25 @@ IMPLICIT_LITTLE = "1.2.840.10008.1.2"
 EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
 EXPLICIT_BIG = "1.2.840.10008.1.2.2"
 
+MAX_HEADER_READS = 60_000
+"""Reads that parsing may take, two or three for each element and item: some 25 000 of them."""
+
+MAX_HEADER_BYTES = 8 * 1024 * 1024
+"""Bytes of a header that are read; values over `MAX_VALUE_BYTES` are passed over, not read."""
+
+MAX_VALUE_BYTES = 64 * 1024
+"""Longest value, or sequence, that is used."""
+
+MAX_ITEMS = 4096
+"""Most items of a sequence that is used: one per frame."""
+
+MAX_FRAGMENTS = 16_384
+"""Most pieces of compressed pixel data."""
+
+_CHARACTER_SET_BYTES = 1024
+_CHARACTER_SET_TAGS = (b"\x08\x00\x05\x00", b"\x00\x08\x00\x05")
+_LONGEST_CREATOR = 128
+_HEAD_BYTES = 64 * 1024
 _FIRST_PIXEL_ELEMENT = 0x7FE00008
 _PIXEL_DATA = 0x7FE00010
 _UNDEFINED_LENGTH = 0xFFFFFFFF
@@ -37,7 +58,47 @@ _LONG_VRS = frozenset({b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"UC", b
 
 
 class _TooLargeError(ValueError):
-    """A deflated data set that would grow beyond the limit."""
+    """A data set beyond the limits; the message says in what."""
+
+
+class _MeteredStream:
+    """A stream of a header that raises `_TooLargeError` where a bone scan's header would end.
+
+    Args:
+        stream: the file.
+
+    Attributes:
+        problem: what was beyond the limits; pydicom turns some errors into others.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.seek = stream.seek
+        self.tell = stream.tell
+        self._stream = stream
+        self._reads = 0
+        self._bytes = 0
+        self._element = b""
+        self.problem = ""
+
+    def read(self, size: int = -1) -> bytes:
+        """Read as a file does; never more than what is left of the limit and one byte."""
+        self._reads += 1
+        if self._reads > MAX_HEADER_READS:
+            self._refuse("its header has far more elements or items than a bone scan's")
+        if size > _CHARACTER_SET_BYTES and self._element.startswith(_CHARACTER_SET_TAGS):
+            self._refuse("its header lists thousands of character sets")
+        left = MAX_HEADER_BYTES - self._bytes
+        content = self._stream.read(left + 1 if size < 0 else min(size, left + 1))
+        self._bytes += len(content)
+        if self._bytes > MAX_HEADER_BYTES:
+            self._refuse(f"its header has more than {MAX_HEADER_BYTES >> 20} MiB before the pixels")
+        if size == 8:  # an element's tag, VR and length
+            self._element = content
+        return content
+
+    def _refuse(self, problem: str) -> None:
+        self.problem = problem
+        raise _TooLargeError(problem)
 
 
 @contextmanager
@@ -63,23 +124,44 @@ class Header:
         transfer_syntax: UID of the transfer syntax, empty if the file does not say.
         has_pixel_data: whether parsing came to a Pixel Data element.
         pixel_data: its raw bytes, if they were asked for.
+        source: the file, for errors.
+        media_class: SOP class that the File Meta Information names, empty if it does not.
+
+    Raises:
+        InputError: on access, of a value longer than `MAX_VALUE_BYTES`, or a sequence of more
+            than `MAX_ITEMS` items.
     """
 
     dataset: Dataset
     transfer_syntax: str = ""
     has_pixel_data: bool = False
     pixel_data: bytes | None = None
+    source: str = ""
+    media_class: str = ""
 
     def _value(self, keyword: str) -> Any:
+        self._check_length(keyword)
         try:
             return self.dataset.get(keyword)
         except Exception:  # noqa: BLE001 - a damaged value may raise anything in pydicom
             return None
 
+    def _check_length(self, key: str | int) -> None:
+        length = _length(self.dataset, key)
+        if length > MAX_VALUE_BYTES:
+            named = key if isinstance(key, str) else "private name"
+            raise InputError(
+                self.source,
+                f"its {named} has {length:,} bytes, over the limit of {MAX_VALUE_BYTES >> 10} KiB",
+                "A bone scan's has a few; leave this file out",
+            )
+
     def has(self, keyword: str) -> bool:
         """Whether the element is there and not empty, readable or not."""
         try:
-            return bool(self.dataset[keyword].value not in (None, "", b""))
+            return _length(self.dataset, keyword) > MAX_VALUE_BYTES or bool(
+                self.dataset[keyword].value not in (None, "", b"")
+            )
         except KeyError:
             return False
         except Exception:  # noqa: BLE001 - there, but damaged
@@ -133,17 +215,47 @@ class Header:
 
         value = self._value(keyword)
         try:
-            return tuple(Header(item) for item in value if isinstance(item, Dataset))
+            items = tuple(
+                Header(item, source=self.source) for item in value if isinstance(item, Dataset)
+            )
         except Exception:  # noqa: BLE001 - as above
             return ()
+        if len(items) > MAX_ITEMS:
+            raise InputError(
+                self.source,
+                f"its {keyword} has {len(items):,} items, over the limit of {MAX_ITEMS:,}",
+                "A bone scan's has a few; leave this file out",
+            )
+        return items
 
     def private_texts(self, group: int, creator: str, element: int) -> tuple[str, ...]:
         """Values of a private element of a named creator."""
+        for block in range(0x10, 0x100):
+            named = group << 16 | block
+            if _length(self.dataset, named) <= _LONGEST_CREATOR and (creator,) == self._at(named):
+                tag = group << 16 | block << 8 | element
+                self._check_length(tag)
+                return self._at(tag)
+        return ()
+
+    def _at(self, tag: int) -> tuple[str, ...]:
         try:
-            value = self.dataset.private_block(group, creator)[element].value
-        except Exception:  # noqa: BLE001 - as above; a missing block raises KeyError
+            return _texts(self.dataset[tag].value)
+        except Exception:  # noqa: BLE001 - as above; a missing element raises KeyError
             return ()
-        return _texts(value)
+
+
+def _length(dataset: Dataset, key: str | int) -> int:
+    """Bytes of a value that pydicom has not yet converted; 0 if it has, or there is none."""
+    from pydicom.dataelem import RawDataElement
+
+    try:
+        element = dataset.get_item(key, keep_deferred=True)
+    except Exception:  # noqa: BLE001 - an absent element raises KeyError, a damaged one anything
+        return 0
+    if not isinstance(element, RawDataElement):
+        return 0
+    return len(element.value) if element.value is not None else element.length
 
 
 def _texts(value: Any) -> tuple[str, ...]:
@@ -169,30 +281,36 @@ def _numbers(value: Any) -> tuple[float, ...]:
     return numbers if all(abs(number) < 1e15 for number in numbers) else ()
 
 
-def parse(content: bytes, path: Path, *, pixels: bool) -> Header:
+def parse(file: bytes | BinaryIO, path: Path, *, pixels: bool) -> Header:
     """Parse a DICOM file.
 
     Args:
-        content: the file, or for `pixels=False` at least its start.
+        file: its content, or the open file, of which no more than the header is then read.
         path: of the file, for errors.
-        pixels: whether Pixel Data is wanted; otherwise parsing stops before it.
+        pixels: whether Pixel Data is wanted, which takes the content; otherwise parsing stops
+            before it.
 
     Raises:
-        InputError: the content is no DICOM file, cannot be parsed, or is deflated and would
-            grow beyond `MAX_FILE_BYTES`.
+        InputError: the content is no DICOM file, cannot be parsed, has a header beyond the
+            limits above, or is deflated and would grow beyond `MAX_FILE_BYTES`.
     """
-    if not looks_like_dicom(content):
+    stream = BytesIO(file) if isinstance(file, bytes) else file
+    stream.seek(0)
+    head = stream.read(_HEAD_BYTES)
+    if not looks_like_dicom(head):
         raise InputError(
             path, "is neither a DICOM file nor a PNG or JPEG picture", "Leave this file out"
         )
     try:
         with quiet():
-            return _parse(content, pixels=pixels)
-    except _TooLargeError:
-        raise InputError(
-            path, "its deflated data would fill gigabytes", "Leave this file out"
-        ) from None
-    except Exception:  # noqa: BLE001 - a damaged file may raise anything in pydicom
+            return _parse(stream, head, str(path), pixels=pixels)
+    except _TooLargeError as error:
+        raise InputError(path, str(error), "Leave this file out") from None
+    except Exception as error:  # noqa: BLE001 - a damaged file may raise anything in pydicom
+        if RecursionError in (type(error), type(error.__context__)):
+            raise InputError(
+                path, "its header has sequences in sequences, hundreds deep", "Leave this file out"
+            ) from None
         raise InputError(
             path, "its DICOM header is damaged", "Export or copy the file again"
         ) from None
@@ -211,7 +329,7 @@ def looks_like_dicom(content: bytes) -> bool:
     return group == 0x0008 and element <= 0x0018 and (content[4:6].isupper() or length <= 128)
 
 
-def _parse(content: bytes, *, pixels: bool) -> Header:
+def _parse(stream: BinaryIO, head: bytes, source: str, *, pixels: bool) -> Header:
     from pydicom.filereader import read_dataset, read_partial
 
     reached = False
@@ -221,35 +339,64 @@ def _parse(content: bytes, *, pixels: bool) -> Header:
         reached = reached or tag == _PIXEL_DATA
         return bool(tag >= _FIRST_PIXEL_ELEMENT)
 
-    transfer_syntax, meta_end = _file_meta(content)
-    if transfer_syntax == DEFLATED:
-        content = _inflate(content[meta_end:], limit=MAX_FILE_BYTES if pixels else 1 << 20)
-        stream = BytesIO(content)
-        dataset = read_dataset(stream, False, True, stop_when=stop)
-    else:
-        stream = BytesIO(content)
-        dataset = read_partial(stream, stop_when=stop, force=True)
-        transfer_syntax = transfer_syntax or _assumed_syntax(dataset)
+    transfer_syntax, media_class, meta_end = _file_meta(head)
+    deflated = transfer_syntax == DEFLATED
+    if deflated:
+        stream.seek(meta_end)
+        stream = BytesIO(_inflate(stream.read()))
+    stream.seek(0)
+    metered = _MeteredStream(stream)
+    file = cast(BinaryIO, metered)
+    try:
+        if deflated:
+            dataset = read_dataset(file, False, True, stop_when=stop, defer_size=MAX_VALUE_BYTES)
+        else:
+            dataset = read_partial(file, stop_when=stop, defer_size=MAX_VALUE_BYTES, force=True)
+            transfer_syntax = transfer_syntax or _assumed_syntax(dataset)
+    except Exception:
+        if metered.problem:
+            raise _TooLargeError(metered.problem) from None
+        raise
     pixel_data = None
     if pixels and reached:
-        pixel_data = _value_at(content, stream.tell(), dataset)
-    return Header(dataset, transfer_syntax, reached, pixel_data)
+        pixel_data = _value_at(stream, dataset)
+    return Header(dataset, transfer_syntax, reached, pixel_data, source, media_class)
 
 
-def _value_at(content: bytes, at: int, dataset: Dataset) -> bytes:
-    """The value of the element at an offset, as far as the file goes.
+def _value_at(stream: BinaryIO, dataset: Dataset) -> bytes:
+    """The value of the element that a stream stands at, as far as the file goes.
 
     pydicom gives nothing of a value that is cut short; here it is wanted, to say what is wrong.
     """
     is_implicit, is_little = dataset.original_encoding
     order = "<" if is_little else ">"
+    at, head = stream.tell(), stream.read(12)
     if is_implicit:
-        start, length = at + 8, struct.unpack_from(f"{order}I", content, at + 4)[0]
-    elif content[at + 4 : at + 6] in _LONG_VRS:
-        start, length = at + 12, struct.unpack_from(f"{order}I", content, at + 8)[0]
+        start, length = at + 8, struct.unpack_from(f"{order}I", head, 4)[0]
+    elif head[4:6] in _LONG_VRS:
+        start, length = at + 12, struct.unpack_from(f"{order}I", head, 8)[0]
     else:
-        start, length = at + 8, struct.unpack_from(f"{order}H", content, at + 6)[0]
-    return content[start:] if length == _UNDEFINED_LENGTH else content[start : start + length]
+        start, length = at + 8, struct.unpack_from(f"{order}H", head, 6)[0]
+    stream.seek(start)
+    if length != _UNDEFINED_LENGTH:
+        return stream.read(length)
+    value = stream.read(MAX_FILE_BYTES)
+    _check_fragments(value, order)
+    return value
+
+
+def _check_fragments(value: bytes, order: str) -> None:
+    """Refuse compressed pixel data in too many pieces (PS3.5 A.4)."""
+    at, count = 0, 0
+    while at + 8 <= len(value):
+        group, element, length = struct.unpack_from(f"{order}HHI", value, at)
+        if (group, element) != (0xFFFE, 0xE000):
+            return
+        at, count = at + 8 + length, count + 1
+        if count > MAX_FRAGMENTS:
+            raise _TooLargeError(
+                f"its compressed pixel data is in more than {MAX_FRAGMENTS:,} pieces"
+            )
 
 
 def _assumed_syntax(dataset: Dataset) -> str:
@@ -260,29 +407,28 @@ def _assumed_syntax(dataset: Dataset) -> str:
     return IMPLICIT_LITTLE if is_implicit else EXPLICIT_LITTLE
 
 
-def _file_meta(content: bytes) -> tuple[str, int]:
-    """Transfer syntax UID (empty if absent) and the offset where the data set starts."""
-    at = 132 if content[128:132] == b"DICM" else 0
-    transfer_syntax = ""
-    while at + 8 <= len(content):
-        group, element = struct.unpack_from("<HH", content, at)
+def _file_meta(head: bytes) -> tuple[str, str, int]:
+    """Transfer syntax, SOP class (empty if absent) and the offset where the data set starts."""
+    at = 132 if head[128:132] == b"DICM" else 0
+    named = {0x0010: "", 0x0002: ""}
+    while at + 8 <= len(head):
+        group, element = struct.unpack_from("<HH", head, at)
         if group != 0x0002:
             break
-        if content[at + 4 : at + 6] in _LONG_VRS:
-            if at + 12 > len(content):
+        if head[at + 4 : at + 6] in _LONG_VRS:
+            if at + 12 > len(head):
                 break
-            start, length = at + 12, struct.unpack_from("<I", content, at + 8)[0]
+            start, length = at + 12, struct.unpack_from("<I", head, at + 8)[0]
         else:
-            start, length = at + 8, struct.unpack_from("<H", content, at + 6)[0]
-        if element == 0x0010:
-            transfer_syntax = content[start : start + length].decode("ascii", "replace")
-            transfer_syntax = transfer_syntax.strip(" \0")
+            start, length = at + 8, struct.unpack_from("<H", head, at + 6)[0]
+        if element in named:
+            named[element] = head[start : start + length].decode("ascii", "replace").strip(" \0")
         at = start + length
-    return transfer_syntax, at
+    return named[0x0010], named[0x0002], at
 
 
-def _inflate(deflated: bytes, *, limit: int) -> bytes:
-    inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(deflated, limit)
-    if limit == MAX_FILE_BYTES and len(inflated) == limit:
-        raise _TooLargeError("a deflated data set")
+def _inflate(deflated: bytes) -> bytes:
+    inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(deflated, MAX_FILE_BYTES)
+    if len(inflated) == MAX_FILE_BYTES:
+        raise _TooLargeError("its deflated data would fill gigabytes")
     return inflated

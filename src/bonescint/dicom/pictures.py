@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,14 +82,14 @@ def looks_like_picture(content: bytes) -> bool:
     return content.startswith((_PNG_MAGIC, _JPEG_MAGIC))
 
 
-def picture_size(content: bytes, path: Path) -> tuple[int, int]:
-    """(rows, columns) from the start of a picture's file, without decoding it.
+def picture_size(stream: BinaryIO, path: Path) -> tuple[int, int]:
+    """(rows, columns) of a picture in an open file, of which only the start is read.
 
     Raises:
         InputError: damaged, or too large.
     """
     with quiet():
-        columns, rows = _opened(content, path).size
+        columns, rows = _opened(stream, path).size
     return rows, columns
 
 
@@ -101,7 +101,7 @@ def read_picture(content: bytes, path: Path) -> Picture:
         NotABoneScanError: a colour picture.
     """
     with quiet(), cut_off_refused():
-        opened = _opened(content, path)
+        opened = _opened(BytesIO(content), path)
         try:
             opened.load()
             image, bits = _grey(opened, path)
@@ -278,11 +278,11 @@ def halves(image: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.
     return image[:, :half], image[:, -half:]
 
 
-def _opened(content: bytes, path: Path) -> Image:
+def _opened(stream: BinaryIO, path: Path) -> Image:
     from PIL import Image as Pillow
 
     try:
-        opened = Pillow.open(BytesIO(content), formats=("PNG", "JPEG"))
+        opened = Pillow.open(stream, formats=("PNG", "JPEG"))
     except Pillow.DecompressionBombError:
         raise _too_large(path) from None
     except Exception:  # noqa: BLE001 - Pillow's plugins raise anything on damaged files

@@ -17,6 +17,7 @@ from bonescint.dicom.discovery import StudyFiles, discover, unnamed_picture
 from bonescint.dicom.files import read_bytes, sha256
 from bonescint.dicom.frames import PhotopeakFrames
 from bonescint.dicom.header import Header, parse, quiet
+from bonescint.dicom.pairing import Facts, facts_of, sizes_agree
 from bonescint.dicom.pictures import (
     halves,
     looks_like_picture,
@@ -47,6 +48,7 @@ from bonescint.scan import (
 )
 
 _EXPORT_AGAIN = "Export or copy the file again"
+_ONE_SCAN = "Give the two views of one scan"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -66,7 +68,7 @@ class _LoadedFile:
     unit: PixelUnit
     acquisition: Acquisition
     pixel_spacing_mm: tuple[float, float] | None = None
-    study_uid: str = ""
+    facts: Facts | None = None
     instance_uid: str = ""
     patient_id: str = ""
     warnings: tuple[str, ...] = ()
@@ -129,7 +131,7 @@ def read_study(study: StudyFiles, *, id_key: bytes | None = None) -> Scan:
     try:
         with quiet():
             files = [_load(path) for path in study.files]
-            return _assembled(files, study.source, id_key)
+            return _assembled(files, study, id_key)
     except InputError:
         raise
     except BonescintError as error:
@@ -230,7 +232,7 @@ def _load_dicom(content: bytes, path: Path) -> _LoadedFile:
         unit=unit,
         acquisition=_acquisition(header, photopeak, content),
         pixel_spacing_mm=None if side_by_side else checked.pixel_spacing_mm,
-        study_uid=header.text("StudyInstanceUID"),
+        facts=facts_of(header, checked),
         instance_uid=header.text("SOPInstanceUID"),
         patient_id=header.text("PatientID"),
         warnings=tuple(warnings),
@@ -252,8 +254,9 @@ def _acquisition(header: Header, photopeak: PhotopeakFrames, content: bytes) -> 
     )
 
 
-def _assembled(files: Sequence[_LoadedFile], source: str, id_key: bytes | None) -> Scan:
+def _assembled(files: Sequence[_LoadedFile], study: StudyFiles, id_key: bytes | None) -> Scan:
     """One scan from what its files gave."""
+    source = study.source
     loaded = [entry for file in files for entry in file.images]
     decisions, assumed = views.assume_by_detector(
         tuple(entry.detector for entry in loaded), tuple(entry.decision for entry in loaded)
@@ -269,11 +272,12 @@ def _assembled(files: Sequence[_LoadedFile], source: str, id_key: bytes | None) 
                 "Correct the view names, or give the files one by one",
             )
         images[decision.view], rules[decision.view] = entry.image, decision.rule
-    _check_alike(files, images, source)
+    _check_alike(files, source)
     for view, image in images.items():
         if image.max() == 0 and any(other.max() > 0 for other in images.values()):
             raise InputError(source, f"every pixel of its {view.value} view is 0", _EXPORT_AGAIN)
         check_outline(image, source)
+    images, padded = _of_one_size(images, source)
     warnings = [text for file in files for text in file.warnings] + list(assumed)
     acquisition = _joined(files, {view: rules[view] for view in View if view in rules})
     if acquisition.burned_in_text:
@@ -281,6 +285,7 @@ def _assembled(files: Sequence[_LoadedFile], source: str, id_key: bytes | None) 
             "its header says that text is part of the pixels (Burned In Annotation): pictures of "
             "it may show a name"
         )
+    warnings += [*padded, *study.warnings]
     key = id_key if id_key is not None else identity.PUBLIC_SCAN_KEY
     patient_id = files[0].patient_id if id_key is not None else ""
     return Scan(
@@ -295,34 +300,56 @@ def _assembled(files: Sequence[_LoadedFile], source: str, id_key: bytes | None) 
     )
 
 
-def _check_alike(
-    files: Sequence[_LoadedFile], images: dict[View, NDArray[np.float32]], source: str
-) -> None:
-    shapes = {image.shape for image in images.values()}
-    if len(shapes) > 1:
-        sizes = " and ".join(f"{rows} x {columns}" for rows, columns in sorted(shapes))
-        raise InputError(
-            source, f"its views are of different size: {sizes}", "Give the two views of one scan"
+def _check_alike(files: Sequence[_LoadedFile], source: str) -> None:
+    """Refuse two files that cannot be of one scan."""
+    first, *others = files
+    for other in others:
+        if first.facts is None or other.facts is None:
+            differ: tuple[str, ...] = () if first.unit is other.unit else ("what a pixel means",)
+        else:
+            differ = first.facts.differences(other.facts)
+        if "patient" in differ:
+            raise InputError(source, "its two files are of different patients", _ONE_SCAN)
+        if differ:
+            raise InputError(source, f"its two files differ in {', '.join(differ)}", _ONE_SCAN)
+
+
+def _of_one_size(
+    images: dict[View, NDArray[np.float32]], source: str
+) -> tuple[dict[View, NDArray[np.float32]], tuple[str, ...]]:
+    """Views padded to one size, where they differ by a few rows or columns.
+
+    Public sets are cropped view by view. Rows are added below, columns on both sides, of the level
+    that is commonest along the edges.
+    """
+    shapes = sorted({image.shape for image in images.values()})
+    if len(shapes) < 2:
+        return images, ()
+    sizes = " and ".join(f"{rows} x {columns}" for rows, columns in shapes)
+    (one, other), rows, columns = shapes, max(r for r, _ in shapes), max(c for _, c in shapes)
+    if not sizes_agree(one, other):
+        raise InputError(source, f"its views are of different size: {sizes}", _ONE_SCAN)
+    padded = {
+        view: np.pad(
+            image,
+            (
+                (0, rows - image.shape[0]),
+                ((columns - image.shape[1]) // 2, (columns - image.shape[1] + 1) // 2),
+            ),
+            constant_values=np.median(np.concatenate([image[:, 0], image[:, -1]])),
         )
-    spacings = {file.pixel_spacing_mm for file in files}
-    if len({file.unit for file in files}) > 1 or len(spacings) > 1:
-        raise InputError(
-            source,
-            "its two files differ in pixel spacing or in what a pixel means",
-            "Give the two views of one scan",
-        )
-    if len({file.patient_id for file in files}) > 1:
-        raise InputError(
-            source, "its two files are of different patients", "Give the two views of one scan"
-        )
+        for view, image in images.items()
+    }
+    return padded, (f"its views are of different size, {sizes}: padded to {rows} x {columns}",)
 
 
 def _scan_id(
     files: Sequence[_LoadedFile], images: dict[View, NDArray[np.float32]], key: bytes
 ) -> str:
-    if all(file.study_uid and file.instance_uid for file in files):
-        instance_uids = [file.instance_uid for file in files]
-        return identity.scan_id_from_uids(files[0].study_uid, instance_uids, key=key)
+    study_uid = files[0].facts.study if files[0].facts else ""
+    instance_uids = [file.instance_uid for file in files]
+    if study_uid and all(instance_uids):
+        return identity.scan_id_from_uids(study_uid, instance_uids, key=key)
     return identity.scan_id_from_images([images[view] for view in View if view in images], key=key)
 
 

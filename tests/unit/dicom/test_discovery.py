@@ -133,6 +133,28 @@ def test_a_copy_is_refused_and_a_shared_uid_is_not_a_copy(anterior, posterior, t
     assert f"2.dcm: is a copy of {tmp_path / '1.dcm'}" in str(found.refused[0])
 
 
+def test_each_of_many_copies_is_hashed_once(
+    anterior, posterior, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(20):
+        image = anterior.copy()
+        image[0, 0] = number // 2
+        save(ge_discovery(image, posterior), tmp_path / f"{number:02}.dcm")
+    read_whole: list[Path] = []
+
+    def counted(path: Path) -> bytes:
+        read_whole.append(path)
+        return path.read_bytes()
+
+    monkeypatch.setattr("bonescint.dicom.discovery.read_bytes", counted)
+    found = discover([tmp_path])
+    assert len(found.studies) == 10
+    assert [error.problem for error in found.refused] == [
+        f"is a copy of {tmp_path}/{number:02}.dcm" for number in range(0, 20, 2)
+    ]
+    assert sorted(read_whole) == sorted(tmp_path.iterdir())
+
+
 def test_symbolic_links_that_loop_end(anterior, posterior, tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     save(ge_discovery(anterior, posterior), tmp_path / "a" / "scan.dcm")

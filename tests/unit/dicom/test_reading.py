@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from dicom_files import IDENTIFIERS, PATIENT_NAME, ge_discovery, multi_frame, one_view, save
+from PIL import Image
 from pydicom.data import get_testdata_file
 
 from bonescint.dicom import StudyFiles, discover, read, read_study
@@ -169,11 +170,65 @@ def test_one_missing_view_is_legal_and_said(posterior, tmp_path: Path) -> None:
     assert scan.warnings == ()
 
 
-def test_views_of_different_size(anterior, posterior, tmp_path: Path) -> None:
+def test_views_of_different_size_are_no_pair(anterior, posterior, tmp_path: Path) -> None:
     save(one_view(anterior, 1, angle="180"), tmp_path / "1.dcm")
     save(one_view(posterior[:900], 2, angle="0"), tmp_path / "2.dcm")
+    files = (tmp_path / "1.dcm", tmp_path / "2.dcm")
     with pytest.raises(InputError, match="different size: 900 x 256 and 1024 x 256"):
-        read(tmp_path)
+        read(files)
+    for study in discover([tmp_path]).studies:
+        assert read_study(study).warnings[-1] == (
+            "a file of its study that may be its other view was not used: they differ in size"
+        )
+
+
+def test_views_that_differ_by_a_few_pixels_are_padded(anterior, posterior, tmp_path: Path) -> None:
+    save(one_view(anterior[:, 1:-2], 1, angle="180"), tmp_path / "1.dcm")
+    save(one_view(posterior[:-20], 2, angle="0"), tmp_path / "2.dcm")
+    scan = read(tmp_path)
+    assert scan.shape == (1024, 256)
+    np.testing.assert_array_equal(scan.anterior, np.pad(anterior[:, 1:-2], ((0, 0), (1, 2))))
+    np.testing.assert_array_equal(scan.posterior, np.pad(posterior[:-20], ((0, 20), (0, 0))))
+    assert scan.warnings == (
+        "its views are of different size, 1004 x 256 and 1024 x 253: padded to 1024 x 256",
+    )
+
+
+def test_pictures_cropped_view_by_view_are_padded_with_their_background(
+    anterior, posterior, tmp_path: Path
+) -> None:
+    for name, view in (("p_ant", anterior[:-10]), ("p_post", posterior)):
+        Image.fromarray(np.clip(view + 30, 0, 255).astype(np.uint8)).save(tmp_path / f"{name}.png")
+    scan = read(tmp_path)
+    assert scan.shape == (1024, 256)
+    assert (scan.anterior[-10:] == 30).all()
+    assert "padded to 1024 x 256" in scan.warnings[-1]
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value", "problem"),
+    [
+        ("PatientID", "other", "of different patients"),
+        ("PatientName", "DOE^JOHN", "of different patients"),
+        ("PatientBirthDate", "19500101", "of different patients"),
+        ("PatientSex", "M", "of different patients"),
+        ("StudyInstanceUID", "1.2.3", "differ in study"),
+        ("StationName", "CAMERA2", "differ in camera"),
+        ("RescaleSlope", "2", "differ in what a pixel means"),
+        ("PixelSpacing", ["2.3", "2.3"], "differ in pixel spacing"),
+        ("ImageType", ["DERIVED", "PRIMARY", "WHOLE BODY", "EMISSION"], "differ in image type"),
+    ],
+)
+def test_two_files_that_are_named_together_must_agree(
+    anterior, posterior, tmp_path: Path, keyword: str, value: object, problem: str
+) -> None:
+    save(one_view(anterior, 1, angle="180"), tmp_path / "1.dcm")
+    other = one_view(posterior, 2, angle="0")
+    setattr(other, keyword, value)
+    save(other, tmp_path / "2.dcm")
+    with pytest.raises(InputError, match=f"its two files (are )?{problem}"):
+        read([tmp_path / "1.dcm", tmp_path / "2.dcm"])
+    assert len(discover([tmp_path]).studies) == 2
 
 
 def test_a_folder_of_two_studies_is_not_one_scan(anterior, posterior, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from bonescint.dicom.discovery import StudyFiles
-from bonescint.dicom.files import read_bytes
+from bonescint.dicom.files import opened, read_bytes
 from bonescint.dicom.header import Header, looks_like_dicom, parse
 from bonescint.dicom.identity import keyed_hash
 from bonescint.dicom.words import pair_key, view_in_path
@@ -20,7 +20,7 @@ from bonescint.scan import InputError
 OLDEST = 90.0
 """Ages above 89 years may identify a person; they are given as 90."""
 
-_HEADER_BYTES = 256 * 1024
+_MAGIC_BYTES = 132
 _DAYS_A_YEAR = {"D": 365.25, "W": 365.25 / 7, "M": 12.0, "Y": 1.0}
 
 
@@ -94,12 +94,10 @@ def study_keys(study: StudyFiles, *, id_key: bytes) -> StudyKeys:
         16
     """
     path = study.files[0]
-    content = read_bytes(path, limit=_HEADER_BYTES)
-    if not looks_like_dicom(content):
-        return StudyKeys()
-    header = parse(content, path, pixels=False)
-    if not header.has_pixel_data:
-        header = parse(read_bytes(path), path, pixels=False)
+    with opened(path) as stream:
+        if not looks_like_dicom(stream.read(_MAGIC_BYTES)):
+            return StudyKeys()
+        header = parse(stream, path, pixels=False)
     hashes = {
         kind.value: hashed_identifier(kind, header.text(keyword), id_key=id_key)
         for kind, keyword in (
@@ -159,6 +157,6 @@ def names_of(study: StudyFiles, folder: Path) -> frozenset[str]:
 def is_dicom(study: StudyFiles) -> bool:
     """Whether a study's first file is DICOM rather than a picture; False if it is gone."""
     try:
-        return looks_like_dicom(read_bytes(study.files[0], limit=132))
+        return looks_like_dicom(read_bytes(study.files[0], limit=_MAGIC_BYTES))
     except InputError:
         return False
