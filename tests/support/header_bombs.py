@@ -7,9 +7,13 @@ it. PS3.5 sections 7.1 (elements), 7.5 (sequences) and A.4 (fragments) say how t
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Callable, Mapping
 from functools import partial
+from io import BytesIO
 from types import MappingProxyType
+
+from PIL import Image
 
 EXPLICIT = "1.2.840.10008.1.2.1"
 IMPLICIT = "1.2.840.10008.1.2"
@@ -136,6 +140,34 @@ def crossing(size: int, *, at_least_items: int = 50) -> bytes:
     value = item * at_least_items + _SEQUENCE_END
     return file_with({0x00081140: element(0x00081140, b"SQ", value, length=0xFFFFFFFF)})
 
+
+def png_of_chunks(count: int, *, kind: bytes = b"abCd") -> bytes:
+    """A grey PNG of 400 x 200 with so many empty chunks that nobody knows (PNG 5.3, 5.4)."""
+
+    def chunk(name: bytes, content: bytes) -> bytes:
+        checked = struct.pack(">I", zlib.crc32(name + content))
+        return struct.pack(">I", len(content)) + name + content + checked
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 200, 400, 8, 0, 0, 0, 0))
+    pixels = chunk(b"IDAT", zlib.compress(bytes(201 * 400)))
+    return b"\x89PNG\r\n\x1a\n" + head + chunk(kind, b"") * count + pixels + chunk(b"IEND", b"")
+
+
+def jpeg_of_segments(count: int) -> bytes:
+    """A JPEG of 400 x 200 with so many empty comments (ITU-T T.81, B.2.4.5)."""
+    stream = BytesIO()
+    Image.new("L", (200, 400)).save(stream, "JPEG")
+    plain = stream.getvalue()
+    return plain[:2] + b"\xff\xfe\x00\x02" * count + plain[2:]
+
+
+PICTURE_BOMBS: Mapping[str, Callable[[], bytes]] = MappingProxyType(
+    {
+        "1 000 000 PNG chunks": partial(png_of_chunks, 1_000_000),
+        "4 000 000 JPEG segments": partial(jpeg_of_segments, 4_000_000),
+    }
+)
+"""The same of pictures."""
 
 BOMBS: Mapping[str, Callable[[], bytes]] = MappingProxyType(
     {

@@ -211,6 +211,8 @@ def _can_be_named(study: StudyFiles) -> bool:
     if len(study.files) == 1:
         return True
     folder = study.files[0].parent
+    if not folder.is_dir():  # in an archive
+        return False
     alone = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
     return alone == {path.name for path in study.files}
 

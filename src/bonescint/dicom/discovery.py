@@ -15,6 +15,7 @@ from bonescint.dicom.archives import is_archive, members
 from bonescint.dicom.checks import check_dicom_header
 from bonescint.dicom.files import file_size, opened, read_bytes, sha256
 from bonescint.dicom.header import Header, parse, quiet
+from bonescint.dicom.listed import MANIFEST, listed_scans, without_unlisted
 from bonescint.dicom.pairing import OneView, facts_of, pair, patient_is_known, time_of
 from bonescint.dicom.pictures import looks_like_picture, picture_size
 from bonescint.dicom.whole_body import MAX_ASPECT, MIN_ASPECT, MIN_ROWS, check_geometry
@@ -68,6 +69,7 @@ def discover(sources: Sequence[Path | str]) -> Discovery:
 
     Folders and archives are searched with everything below them, in sorted order; hidden files
     are passed over, and a folder that is reached twice (through symbolic links) is searched once.
+    Of a cohort's folder, known by its `manifest.csv`, only the scans that it lists are taken.
 
     Args:
         sources: files, folders and archives, in the order in which results are wanted.
@@ -113,7 +115,7 @@ def _files_at(path: Path, visited: set[tuple[int, int]]) -> Iterator[Path | Inpu
     if _is_folder(path):
         yield from _files_below(path, visited)
     elif is_archive(path):
-        yield from members(path)
+        yield from without_unlisted(list(members(path)))
     else:
         yield path
 
@@ -140,6 +142,11 @@ def _files_below(folder: Path, visited: set[tuple[int, int]]) -> Iterator[Path |
             yield InputError(
                 current, f"the folder cannot be searched ({reason})", "Check its rights"
             )
+            continue
+        listed = listed_scans(current / MANIFEST) if current / MANIFEST in entries else None
+        if listed is not None:
+            for entry in listed:
+                yield from _files_at(entry, visited)
             continue
         folders = []
         for entry in entries:

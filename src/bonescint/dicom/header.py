@@ -1,7 +1,7 @@
 """A DICOM header, parsed within limits and read without surprises.
 
 pydicom parses, from a stream that ends its work once it has read more than any bone scan's header
-holds (`_MeteredStream`): a file of some megabytes can list a million elements or values. Long
+holds (`metered.py`): a file of some megabytes can list a million elements or values. Long
 values are passed over and not read; one that is asked for is refused. Values of a damaged header
 may raise anything on access, so `Header` answers "absent" instead. pydicom's warnings and log
 lines quote element values, a patient's name among them, so they are kept silent (`quiet`). A
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from bonescint.dicom.files import MAX_FILE_BYTES
+from bonescint.dicom.metered import MeteredStream, TooLargeError
 from bonescint.scan import InputError
 
 if TYPE_CHECKING:
@@ -32,12 +33,6 @@ IMPLICIT_LITTLE = "1.2.840.10008.1.2"
 EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
 EXPLICIT_BIG = "1.2.840.10008.1.2.2"
 
-MAX_HEADER_READS = 60_000
-"""Reads that parsing may take, two or three for each element and item: some 25 000 of them."""
-
-MAX_HEADER_BYTES = 8 * 1024 * 1024
-"""Bytes of a header that are read; values over `MAX_VALUE_BYTES` are passed over, not read."""
-
 MAX_VALUE_BYTES = 64 * 1024
 """Longest value, or sequence, that is used."""
 
@@ -47,58 +42,12 @@ MAX_ITEMS = 4096
 MAX_FRAGMENTS = 16_384
 """Most pieces of compressed pixel data."""
 
-_CHARACTER_SET_BYTES = 1024
-_CHARACTER_SET_TAGS = (b"\x08\x00\x05\x00", b"\x00\x08\x00\x05")
 _LONGEST_CREATOR = 128
 _HEAD_BYTES = 64 * 1024
 _FIRST_PIXEL_ELEMENT = 0x7FE00008
 _PIXEL_DATA = 0x7FE00010
 _UNDEFINED_LENGTH = 0xFFFFFFFF
 _LONG_VRS = frozenset({b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"UC", b"UN", b"UR", b"UT"})
-
-
-class _TooLargeError(ValueError):
-    """A data set beyond the limits; the message says in what."""
-
-
-class _MeteredStream:
-    """A stream of a header that raises `_TooLargeError` where a bone scan's header would end.
-
-    Args:
-        stream: the file.
-
-    Attributes:
-        problem: what was beyond the limits; pydicom turns some errors into others.
-    """
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self.seek = stream.seek
-        self.tell = stream.tell
-        self._stream = stream
-        self._reads = 0
-        self._bytes = 0
-        self._element = b""
-        self.problem = ""
-
-    def read(self, size: int = -1) -> bytes:
-        """Read as a file does; never more than what is left of the limit and one byte."""
-        self._reads += 1
-        if self._reads > MAX_HEADER_READS:
-            self._refuse("its header has far more elements or items than a bone scan's")
-        if size > _CHARACTER_SET_BYTES and self._element.startswith(_CHARACTER_SET_TAGS):
-            self._refuse("its header lists thousands of character sets")
-        left = MAX_HEADER_BYTES - self._bytes
-        content = self._stream.read(left + 1 if size < 0 else min(size, left + 1))
-        self._bytes += len(content)
-        if self._bytes > MAX_HEADER_BYTES:
-            self._refuse(f"its header has more than {MAX_HEADER_BYTES >> 20} MiB before the pixels")
-        if size == 8:  # an element's tag, VR and length
-            self._element = content
-        return content
-
-    def _refuse(self, problem: str) -> None:
-        self.problem = problem
-        raise _TooLargeError(problem)
 
 
 @contextmanager
@@ -304,7 +253,7 @@ def parse(file: bytes | BinaryIO, path: Path, *, pixels: bool) -> Header:
     try:
         with quiet():
             return _parse(stream, head, str(path), pixels=pixels)
-    except _TooLargeError as error:
+    except TooLargeError as error:
         raise InputError(path, str(error), "Leave this file out") from None
     except Exception as error:  # noqa: BLE001 - a damaged file may raise anything in pydicom
         if RecursionError in (type(error), type(error.__context__)):
@@ -345,7 +294,7 @@ def _parse(stream: BinaryIO, head: bytes, source: str, *, pixels: bool) -> Heade
         stream.seek(meta_end)
         stream = BytesIO(_inflate(stream.read()))
     stream.seek(0)
-    metered = _MeteredStream(stream)
+    metered = MeteredStream(stream)
     file = cast(BinaryIO, metered)
     try:
         if deflated:
@@ -355,7 +304,7 @@ def _parse(stream: BinaryIO, head: bytes, source: str, *, pixels: bool) -> Heade
             transfer_syntax = transfer_syntax or _assumed_syntax(dataset)
     except Exception:
         if metered.problem:
-            raise _TooLargeError(metered.problem) from None
+            raise TooLargeError(metered.problem) from None
         raise
     pixel_data = None
     if pixels and reached:
@@ -394,7 +343,7 @@ def _check_fragments(value: bytes, order: str) -> None:
             return
         at, count = at + 8 + length, count + 1
         if count > MAX_FRAGMENTS:
-            raise _TooLargeError(
+            raise TooLargeError(
                 f"its compressed pixel data is in more than {MAX_FRAGMENTS:,} pieces"
             )
 
@@ -430,5 +379,5 @@ def _file_meta(head: bytes) -> tuple[str, str, int]:
 def _inflate(deflated: bytes) -> bytes:
     inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(deflated, MAX_FILE_BYTES)
     if len(inflated) == MAX_FILE_BYTES:
-        raise _TooLargeError("its deflated data would fill gigabytes")
+        raise TooLargeError("its deflated data would fill gigabytes")
     return inflated

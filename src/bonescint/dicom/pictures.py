@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bonescint.dicom.files import MAX_PIXELS, MAX_VIEW_PIXELS
 from bonescint.dicom.header import quiet
+from bonescint.dicom.metered import MeteredStream
 from bonescint.scan import InputError, NotABoneScanError
 
 if TYPE_CHECKING:
@@ -281,11 +282,15 @@ def halves(image: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.
 def _opened(stream: BinaryIO, path: Path) -> Image:
     from PIL import Image as Pillow
 
+    metered = MeteredStream(stream)
     try:
-        opened = Pillow.open(stream, formats=("PNG", "JPEG"))
+        opened = Pillow.open(cast(BinaryIO, metered), formats=("PNG", "JPEG"))
+        metered.limited = False
     except Pillow.DecompressionBombError:
         raise _too_large(path) from None
     except Exception:  # noqa: BLE001 - Pillow's plugins raise anything on damaged files
+        if metered.problem:
+            raise InputError(path, metered.problem, "Leave this file out") from None
         raise _damaged(path) from None
     columns, rows = opened.size
     if rows * columns > min(MAX_PIXELS, 2 * MAX_VIEW_PIXELS):

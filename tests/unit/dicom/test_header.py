@@ -27,7 +27,7 @@ from bonescint.dicom import StudyFiles, discover, info, read, read_study
 from bonescint.dicom.header import MAX_FRAGMENTS, MAX_ITEMS, MAX_VALUE_BYTES, Header, parse
 from bonescint.scan import InputError
 
-FAR_MORE = "its header has far more elements or items than a bone scan's"
+FAR_MORE = "its header has far more parts than a bone scan's"
 
 
 def refusal(content: bytes) -> str:

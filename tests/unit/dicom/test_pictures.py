@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from header_bombs import jpeg_of_segments, png_of_chunks
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
-from bonescint.dicom import discover, read
+from bonescint.dicom import StudyFiles, discover, read, read_study
 from bonescint.scan import (
     InputError,
     NotABoneScanError,
@@ -206,3 +207,35 @@ def test_views_padded_to_a_square_and_wide_screens(anterior, posterior, tmp_path
     both = np.hstack([eight_bit(anterior), eight_bit(posterior)])
     screen = np.pad(both, ((28, 28), (704, 704)))
     assert len(read(save_png(screen, tmp_path / "screen.png")).views) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.png", png_of_chunks(30_000)), ("a.jpg", jpeg_of_segments(30_000))],
+)
+def test_a_picture_of_endless_chunks_is_refused(tmp_path: Path, name: str, content: bytes) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    problem = "its header has far more parts than a bone scan's"
+    assert [error.problem for error in discover([path]).refused] == [problem]
+    with pytest.raises(InputError, match=problem):
+        read_study(StudyFiles((path,), name))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.png", png_of_chunks(2000)), ("a.jpg", jpeg_of_segments(2000))],
+)
+def test_a_picture_with_much_before_its_pixels_is_opened(tmp_path: Path, name, content) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    assert discover([path]).refused == ()
+    with pytest.raises(InputError, match=r"one grey|same|tone|pixel"):
+        read(path)
+
+
+def test_a_profile_longer_than_any_first_look_is_read_past(anterior, tmp_path: Path) -> None:
+    path = tmp_path / "p_anterior.jpg"
+    picture = Image.fromarray(anterior.clip(0, 255).astype(np.uint8))
+    picture.save(path, quality=95, icc_profile=bytes(400_000), comment=b"x" * 60_000)
+    assert read(path).shape == (1024, 256)
