@@ -5,12 +5,13 @@ Floor 4 of the house. Importing this room loads no run time; `classify` does whe
 
 from bonescint.classify.classify import ClassifyInterrupted, classify
 from bonescint.classify.demo import demo, demo_sources
-from bonescint.classify.outcome import ClassifiedScan, ClassifySummary, Refusal
+from bonescint.classify.outcome import ClassifiedScan, ClassifySummary, KnownTruth, Refusal
 
 __all__ = [
     "ClassifiedScan",
     "ClassifyInterrupted",
     "ClassifySummary",
+    "KnownTruth",
     "Refusal",
     "classify",
     "demo",

@@ -8,23 +8,22 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bonescint.classify.earlier import EarlierRun, picture_name
 from bonescint.classify.folder import ResultsFolder
-from bonescint.classify.outcome import ClassifiedScan, Refusal
+from bonescint.classify.outcome import ClassifiedScan, KnownTruth, Refusal
 from bonescint.classify.steps import DrawOrder, ReadyScan, draw, read_and_prepare
 from bonescint.classify.workers import Pool
 from bonescint.dicom import Discovery, StudyFiles
+from bonescint.report import PageLayers
 from bonescint.scan import BonescintError, InputError, OutputError, Prediction
 
 if TYPE_CHECKING:
     from bonescint.model import Classifier
     from bonescint.prepare import Recipe
 
-_SMALL_COPY = 560
-_SMALL_COPY_OF_MANY = 360
-_MANY_SCANS = 300
+_Known = TypeVar("_Known")
 _CONTENT_LETTERS = 12  # 6 would meet by chance in an archive of some thousand scans
 
 
@@ -34,7 +33,7 @@ class _Drawn:
 
     result: ClassifiedScan
     record: dict[str, Any]
-    thumbnail: Future[bytes]
+    layers: Future[PageLayers]
 
 
 class Batch:
@@ -48,6 +47,7 @@ class Batch:
         total: number of inputs, refused ones included.
         progress: called with the number done and the total.
         scan_ids: what scans are called, by file or folder, where not by a hash of their UIDs.
+        truths: what is known of scans, by file or folder.
     """
 
     def __init__(
@@ -60,6 +60,7 @@ class Batch:
         total: int,
         progress: Callable[[int, int], None] | None,
         scan_ids: Mapping[Path, str],
+        truths: Mapping[Path, KnownTruth],
     ) -> None:
         self.classified: list[ClassifiedScan] = []
         self.refused: list[Refusal] = []
@@ -70,7 +71,7 @@ class Batch:
         self._total = total
         self._progress = progress
         self._scan_ids = scan_ids
-        self._width = _SMALL_COPY if total <= _MANY_SCANS else _SMALL_COPY_OF_MANY
+        self._truths = truths
         self._seen: dict[str, dict[frozenset[str], str]] = {}
 
     def refuse(self, error: BonescintError, *, source: str) -> None:
@@ -125,17 +126,16 @@ class Batch:
             operating_point=self._operating_point,
             notice=self._notice,
             path=self._results.picture_path(prediction.scan_id),
-            thumbnail_width=self._width,
+            layer_paths=self._results.layer_paths(prediction.scan_id),
         )
-        result = _result_of(prediction, study, ready)
+        result = _result_of(prediction, study, ready, _of(study, self._truths))
         record = {**result.to_json(), **ready.facts, "prediction": prediction.to_json()}
-        thumbnail = pool.submit(draw, ready.packed_scan, order)
-        return _Drawn(result=result, record=record, thumbnail=thumbnail)
+        layers = pool.submit(draw, ready.packed_scan, order)
+        return _Drawn(result=result, record=record, layers=layers)
 
     def _called(self, study: StudyFiles, ready: ReadyScan) -> ReadyScan:
         """By the name that the caller has for its file or folder, if there is one."""
-        first = study.files[0]
-        name = self._scan_ids.get(first, self._scan_ids.get(first.parent))
+        name = _of(study, self._scan_ids)
         if name is None:
             return ready
         return replace(ready, prepared=replace(ready.prepared, scan_id=name))
@@ -180,7 +180,7 @@ class Batch:
             return
         result, record = item.result, item.record
         try:
-            thumbnail = item.thumbnail.result()
+            layers: PageLayers | None = item.layers.result()
         except OutputError:
             raise
         except BonescintError as error:
@@ -188,8 +188,8 @@ class Batch:
             warnings = (*result.warnings, f"no picture: {error}")
             result = replace(result, picture="", warnings=warnings)
             record = {**record, **result.to_json()}
-            thumbnail = b""
-        self._results.add(result, record, thumbnail)
+            layers = None
+        self._results.add(result, record, layers)
         self.classified.append(result)
         self._tell()
 
@@ -233,7 +233,15 @@ def without_results(
     return Discovery(studies=tuple(studies), refused=tuple(refused))
 
 
-def _result_of(prediction: Prediction, study: StudyFiles, ready: ReadyScan) -> ClassifiedScan:
+def _of(study: StudyFiles, known: Mapping[Path, _Known]) -> _Known | None:
+    """What the caller knows of a study by its file or folder."""
+    first = study.files[0]
+    return known.get(first, known.get(first.parent))
+
+
+def _result_of(
+    prediction: Prediction, study: StudyFiles, ready: ReadyScan, truth: KnownTruth | None
+) -> ClassifiedScan:
     return ClassifiedScan(
         scan_id=prediction.scan_id,
         source=study.source,
@@ -244,4 +252,6 @@ def _result_of(prediction: Prediction, study: StudyFiles, ready: ReadyScan) -> C
         picture=f"pictures/{picture_name(prediction.scan_id)}",
         uncertain=prediction.uncertain,
         unlike_score=None if prediction.unlike_score is None else round(prediction.unlike_score, 3),
+        unlike=prediction.unlike,
+        truth=truth,
     )

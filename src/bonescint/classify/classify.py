@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING, Any
 import bonescint
 from bonescint.classify.card import notice_of, page_heading
 from bonescint.classify.folder import ResultsFolder
-from bonescint.classify.outcome import RESULTS_SCHEMA_VERSION, CallCounts, ClassifySummary
+from bonescint.classify.outcome import (
+    RESULTS_SCHEMA_VERSION,
+    CallCounts,
+    ClassifySummary,
+    KnownTruth,
+)
 from bonescint.classify.workers import pool_of, usual_workers
 
 if TYPE_CHECKING:
@@ -45,6 +50,7 @@ def classify(
     timeout_s: float = 180.0,
     progress: Callable[[int, int], None] | None = None,
     scan_ids: Mapping[Path, str] | None = None,
+    truths: Mapping[Path, KnownTruth] | None = None,
 ) -> ClassifySummary:
     """Classify scans and write the results: tables, a picture each, and a page of them all.
 
@@ -53,7 +59,8 @@ def classify(
     however long the list. A file that cannot be read, or that kills its worker, costs its own
     entry in `refused` and nothing else.
 
-    Written to `out`: `results.csv`, `results.json`, `pictures/<scan_id>.png`, `index.html`.
+    Written to `out`: `results.csv`, `results.json`, `pictures/<scan_id>.png`, and `index.html`
+    with the layers that it shows (`pictures/<scan_id>.grey.webp`, `.evidence.webp`).
     They take the place of those of an earlier run, unless no study was found at all; files that
     no earlier run wrote are never overwritten.
 
@@ -68,6 +75,7 @@ def classify(
         progress: called with the number of studies done and of all.
         scan_ids: what a cohort calls the scans, by file or by the folder of a study's files;
             a scan that is not among them is called by a hash of its UIDs.
+        truths: what is known of scans, by file or folder, to be shown beside the answer.
 
     Returns:
         What was classified and what was refused, and why.
@@ -107,6 +115,7 @@ with configs/metadata.json.
             total=len(found.studies) + len(found.refused),
             progress=progress,
             scan_ids=scan_ids or {},
+            truths=truths or {},
         )
         for error in found.refused:
             batch.refuse(error, source=error.source)

@@ -7,10 +7,29 @@ from importlib import metadata, resources
 from pathlib import Path
 
 from bonescint.classify.classify import classify
-from bonescint.classify.outcome import ClassifySummary
+from bonescint.classify.outcome import ClassifySummary, KnownTruth
 from bonescint.scan import MissingExtraError
 
 _REAL_SCAN = "data_store/data/JPEG-LL.dcm"
+_TRUTHS = {
+    "JPEG-LL": KnownTruth(
+        words="not known: a real patient's scan without a report, anterior view only",
+        positive=None,
+    ),
+    "simulated-no-metastasis": KnownTruth(
+        words="no metastasis; degenerative uptake in the knees, the right shoulder and the feet "
+        "(synthetic patient)",
+        positive=False,
+    ),
+    "simulated-one-metastasis": KnownTruth(
+        words="one metastasis, in the sternum (synthetic patient)", positive=True
+    ),
+    "simulated-several-metastases": KnownTruth(
+        words="nine metastases, in the skull, both clavicles, the sacrum, the right half of the "
+        "pelvis (2) and the left femur (3) (synthetic patient)",
+        positive=True,
+    ),
+}
 
 
 def demo_sources() -> tuple[Path, ...]:
@@ -40,7 +59,7 @@ def demo(
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> ClassifySummary:
-    """Classify the demonstration's scans with the shipped model.
+    """Classify the demonstration's scans with the shipped model, and say what is true of them.
 
     Args:
         out: the results folder.
@@ -54,4 +73,6 @@ def demo(
         MissingExtraError: the package pydicom-data is not installed.
         OutputError: `out` cannot be written to.
     """
-    return classify(demo_sources(), out, workers=workers, progress=progress)
+    sources = demo_sources()
+    truths = {path: _TRUTHS[path.stem] for path in sources}
+    return classify(sources, out, workers=workers, progress=progress, truths=truths)

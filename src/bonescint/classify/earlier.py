@@ -33,6 +33,17 @@ def picture_name(scan_id: str) -> str:
     return f"scan-{hashlib.sha256(scan_id.encode('utf-8', 'replace')).hexdigest()[:16]}.png"
 
 
+def layer_names(scan_id: str) -> tuple[str, str]:
+    """File names of the two pictures that the page lays over each other: counts and evidence.
+
+    Examples:
+        >>> layer_names("bs-46ec70df0e49a6d6")[1]
+        'bs-46ec70df0e49a6d6.evidence.webp'
+    """
+    stem = picture_name(scan_id).removesuffix(".png")
+    return f"{stem}.grey.webp", f"{stem}.evidence.webp"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EarlierRun:
     """What an earlier run wrote to a folder.
@@ -159,4 +170,4 @@ def _pictures_in(lines: Iterator[str]) -> Iterator[str]:
         name = picture_name(str(entry.get("scan_id")))
         # Nothing but the name that a run would choose: what is listed may be removed.
         if entry.get("picture") == f"pictures/{name}":
-            yield name
+            yield from (name, *layer_names(str(entry.get("scan_id"))))

@@ -7,22 +7,36 @@ that a killed process loses nothing it had done. At the end they become `results
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import csv
 import io
 import json
 import shutil
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
 
-from bonescint.classify.earlier import GROWING, RESULTS_LINE, EarlierRun, check_kinds, picture_name
-from bonescint.classify.outcome import ClassifiedScan, Refusal
+from bonescint.classify.earlier import (
+    GROWING,
+    RESULTS_LINE,
+    EarlierRun,
+    check_kinds,
+    layer_names,
+    picture_name,
+)
+from bonescint.classify.outcome import ClassifiedScan, KnownTruth, Refusal
 from bonescint.files import cannot_write, inert, json_in, one_writer, written_beside
-from bonescint.report import PageHeading, RefusedRow, ResultRow, displayable, write_results_page
+from bonescint.report import (
+    PageHeading,
+    PageLayers,
+    RefusedRow,
+    ResultRow,
+    displayable,
+    write_results_page,
+)
 
 CSV_COLUMNS = (
     "scan_id",
@@ -32,6 +46,7 @@ CSV_COLUMNS = (
     "positive",
     "uncertain",
     "unlike_score",
+    "unlike",
     "warnings",
     "picture",
 )
@@ -118,18 +133,25 @@ class ResultsFolder:
         """Where the picture of a scan goes."""
         return self.path / "pictures" / picture_name(scan_id)
 
-    def add(self, result: ClassifiedScan, record: Mapping[str, Any], thumbnail: bytes) -> None:
+    def layer_paths(self, scan_id: str) -> tuple[Path, Path]:
+        """Where the two pictures of a scan go that the page lays over each other."""
+        grey, evidence = layer_names(scan_id)
+        return self.path / "pictures" / grey, self.path / "pictures" / evidence
+
+    def add(
+        self, result: ClassifiedScan, record: Mapping[str, Any], layers: PageLayers | None
+    ) -> None:
         """Write one scan's rows.
 
         Args:
             result: the row of `results.csv`.
             record: the entry of `results.json`.
-            thumbnail: the small picture for the page, WebP, or empty.
+            layers: the pictures of the page, by their names, or `None` if there are none.
 
         Raises:
             OutputError: the disk is full, or the folder is gone.
         """
-        page_row = {**result.to_json(), "thumbnail": base64.b64encode(thumbnail).decode("ascii")}
+        page_row = {**result.to_json(), "layers": asdict(layers) if layers else None}
         try:
             self._table.writerow(map(inert, _csv_row(result)))
             self._records.write(_json_line(record) + "\n")
@@ -138,7 +160,8 @@ class ResultsFolder:
                 stream.flush()
             self._added += 1
             if result.picture:
-                self._pictures.add(picture_name(result.scan_id))
+                names = (layers.grey, layers.evidence) if layers else ()
+                self._pictures.update((picture_name(result.scan_id), *names))
         except OSError as error:
             raise cannot_write(self.path, error) from error
 
@@ -208,17 +231,29 @@ class _PageRows:
         with self._path.open(encoding="utf-8") as lines:
             for line in lines:
                 row = json_in(line)
-                yield ResultRow(
-                    scan_id=row["scan_id"],
-                    source=row["source"],
-                    views=tuple(row["views"]),
-                    mbd_probability=row["mbd_probability"],
-                    positive=row["positive"],
-                    uncertain=row["uncertain"],
-                    warnings=tuple(row["warnings"]),
-                    thumbnail_webp=base64.b64decode(row["thumbnail"]),
-                    picture=row["picture"],
-                )
+                yield _page_row(row)
+
+
+def _page_row(row: Mapping[str, Any]) -> ResultRow:
+    layers, truth = row["layers"], row["truth"]
+    names = (
+        {name: f"pictures/{layers[name]}" for name in ("grey", "evidence") if layers[name]}
+        if layers
+        else {}
+    )
+    return ResultRow(
+        scan_id=row["scan_id"],
+        source=row["source"],
+        views=tuple(row["views"]),
+        mbd_probability=row["mbd_probability"],
+        positive=row["positive"],
+        uncertain=row["uncertain"],
+        unlike=row["unlike"],
+        warnings=tuple(row["warnings"]),
+        layers=PageLayers(**{**layers, **names}) if layers else None,
+        picture=row["picture"],
+        truth=KnownTruth(**truth).beside(positive=row["positive"]) if truth else "",
+    )
 
 
 def _json_line(content: Mapping[str, Any]) -> str:
@@ -234,6 +269,7 @@ def _csv_row(result: ClassifiedScan) -> tuple[str, ...]:
         "true" if result.positive else "false",
         "true" if result.uncertain else "false",
         "" if result.unlike_score is None else f"{result.unlike_score:.3f}",
+        "true" if result.unlike else "false",
         csv_cell("; ".join(result.warnings)),
         result.picture,
     )

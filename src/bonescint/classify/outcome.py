@@ -14,6 +14,32 @@ RESULTS_SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KnownTruth:
+    """What is known of a scan besides the model's answer.
+
+    Attributes:
+        words: in words, without a full stop.
+        positive: whether there is metastatic bone disease, or `None` if nobody knows.
+    """
+
+    words: str
+    positive: bool | None
+
+    def beside(self, *, positive: bool) -> str:
+        """The truth, and what the model's call makes of it.
+
+        Examples:
+            >>> KnownTruth(words="one metastasis, in L3", positive=True).beside(positive=False)
+            'one metastasis, in L3. The model missed it.'
+        """
+        if self.positive is None:
+            return f"{self.words}."
+        if self.positive is positive:
+            return f"{self.words}. The model is right."
+        return f"{self.words}. The model " + ("missed it." if self.positive else "is wrong.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClassifiedScan:
     """One row of `results.csv`: a scan and the model's answer, without the arrays.
 
@@ -27,6 +53,8 @@ class ClassifiedScan:
         picture: path of its picture relative to the results folder; empty if drawing failed.
         uncertain: whether the probability lies in the model's uncertain band.
         unlike_score: how unlike the training cohort it is, or `None` if the model does not tell.
+        unlike: whether it is too unlike it, by the model's own threshold.
+        truth: what is known of it, or `None`.
     """
 
     scan_id: str
@@ -38,6 +66,8 @@ class ClassifiedScan:
     picture: str
     uncertain: bool = False
     unlike_score: float | None = None
+    unlike: bool = False
+    truth: KnownTruth | None = None
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready dictionary."""
@@ -52,20 +82,24 @@ class CallCounts:
         positive: at or above the operating point, and not uncertain.
         negative: below it, and not uncertain.
         uncertain: in the band around it; `None` if the model has no band.
+        unlike: how many of all these are unlike the training scans.
     """
 
     positive: int
     negative: int
     uncertain: int | None
+    unlike: int = 0
 
     @classmethod
     def of(cls, results: Iterable[ClassifiedScan], *, has_band: bool) -> CallCounts:
         """Count the calls of a batch."""
-        counted = Counter("?" if one.uncertain else one.positive for one in results)
+        given = list(results)
+        counted = Counter("?" if one.uncertain else one.positive for one in given)
         return cls(
             positive=counted[True],
             negative=counted[False],
             uncertain=counted["?"] if has_band else None,
+            unlike=sum(one.unlike for one in given),
         )
 
     def in_words(self) -> str:
@@ -76,7 +110,8 @@ class CallCounts:
             '3 positive, 5 negative'
         """
         text = f"{self.positive} positive, {self.negative} negative"
-        return text if self.uncertain is None else f"{text}, {self.uncertain} uncertain"
+        text = text if self.uncertain is None else f"{text}, {self.uncertain} uncertain"
+        return f"{text}; {self.unlike} of them unlike the training scans" if self.unlike else text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from bonescint.dicom import StudyFiles, read_study
 from bonescint.explain import explain
 from bonescint.files import write_whole
 from bonescint.prepare import PreparedScan, Recipe, prepare
+from bonescint.report import PageLayers
 from bonescint.scan import Acquisition, Prediction, Scan
 
 
@@ -45,14 +46,14 @@ class DrawOrder:
         operating_point: the model's threshold on the probability.
         notice: what must be said of the model.
         path: of the PNG file.
-        thumbnail_width: of the small copy, in pixels.
+        layer_paths: of the WebP files that the page lays over each other, counts and evidence.
     """
 
     prediction: Prediction
     operating_point: float
     notice: str
     path: Path
-    thumbnail_width: int
+    layer_paths: tuple[Path, Path]
 
 
 def read_and_prepare(study: StudyFiles, recipe: Recipe) -> ReadyScan:
@@ -103,11 +104,14 @@ def _acquisition(acquisition: Acquisition) -> dict[str, Any]:
     }
 
 
-def draw(packed_scan: bytes, order: DrawOrder) -> bytes:
-    """Draw a scan's picture, write it as a PNG, and return its small copy as WebP.
+def draw(packed_scan: bytes, order: DrawOrder) -> PageLayers:
+    """Draw a scan's picture and the layers of the page, and write them.
+
+    Returns:
+        The layers, by their names.
 
     Raises:
-        OutputError: the picture cannot be written (a full disk, say).
+        OutputError: a picture cannot be written (a full disk, say).
     """
     scan: Scan = pickle.loads(packed_scan)  # noqa: S301 - packed by `read_and_prepare`
     if scan.scan_id != order.prediction.scan_id:  # renamed: its UIDs stand for several scans
@@ -116,4 +120,17 @@ def draw(packed_scan: bytes, order: DrawOrder) -> bytes:
         scan, order.prediction, operating_point=order.operating_point, notice=order.notice
     )
     write_whole(order.path, explanation.png())
-    return explanation.thumbnail_webp(width=order.thumbnail_width)
+    layers = explanation.layers()
+    for path, content in zip(
+        order.layer_paths, (layers.grey_webp, layers.evidence_webp), strict=True
+    ):
+        if content:
+            write_whole(path, content)
+    grey, evidence = order.layer_paths
+    return PageLayers(
+        grey=grey.name,
+        evidence=evidence.name if layers.evidence_webp else "",
+        width=layers.width,
+        height=layers.height,
+        pixel_mm=layers.pixel_mm,
+    )

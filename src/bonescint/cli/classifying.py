@@ -129,6 +129,10 @@ def _print_table(summary: ClassifySummary) -> None:
         for result in summary.results[:_MOST_ROWS]:
             table.add_row(*_cells(result, source_letters=letters))
         console.print(table)
+    for result in summary.results[:_MOST_ROWS]:
+        if result.truth:
+            said = result.truth.beside(positive=result.positive)
+            console.print(f"Truth of {displayable(result.scan_id)}: {said}", highlight=False)
     hidden = len(summary.results) - _MOST_ROWS
     if hidden > 0:
         console.print(

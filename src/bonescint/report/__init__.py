@@ -5,6 +5,7 @@ Floor 1 of the house: it knows no model and reads no scan.
 
 from bonescint.report.results_page import (
     PageHeading,
+    PageLayers,
     RefusedRow,
     ResultRow,
     write_results_page,
@@ -14,6 +15,7 @@ from bonescint.report.text import displayable, operating_point_text, probability
 
 __all__ = [
     "PageHeading",
+    "PageLayers",
     "RefusedRow",
     "ResultRow",
     "displayable",

@@ -1,10 +1,11 @@
-"""The page to look at a batch of results: one file, no request leaves it."""
+"""The page to look at a batch of results: one file beside its pictures, and no network."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -13,7 +14,7 @@ from urllib.parse import quote
 
 from bonescint.files import written_beside
 from bonescint.report.templating import page_environment
-from bonescint.report.text import operating_point_text
+from bonescint.report.text import operating_point_text, probability_texts
 from bonescint.scan import ParameterError
 
 if TYPE_CHECKING:
@@ -50,6 +51,31 @@ class PageHeading:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PageLayers:
+    """The two pictures of a scan that the page lays over each other.
+
+    Attributes:
+        grey: path of the views in inverted grey, relative to the page.
+        evidence: path of the evidence over them, or empty if there is none.
+        width: of the grey picture, in pixels.
+        height: of the grey picture, in pixels.
+        pixel_mm: how long one of its pixels is on the patient, or `None` if that is unknown.
+    """
+
+    grey: str
+    evidence: str
+    width: int
+    height: int
+    pixel_mm: float | None = None
+
+    @property
+    def scale_share(self) -> float:
+        """The part of the width that 10 cm take; 0 if unknown or more than all of it."""
+        share = 100 / (self.width * self.pixel_mm) if self.pixel_mm else 0.0
+        return share if share < 1 else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ResultRow:
     """One scan of the page.
 
@@ -60,9 +86,11 @@ class ResultRow:
         mbd_probability: 0 to 1.
         positive: the call at the operating point.
         warnings: what limits the answer.
-        thumbnail_webp: a small picture, a WebP file's content; empty if there is none.
+        layers: the pictures that the page shows, or `None` if there are none.
         picture: path of the full picture relative to the page, or empty.
         uncertain: whether the probability lies in the model's uncertain band.
+        unlike: whether it is unlike the scans that the model was trained on.
+        truth: what is known of the scan, in words, or empty.
     """
 
     scan_id: str
@@ -71,9 +99,11 @@ class ResultRow:
     mbd_probability: float
     positive: bool
     warnings: tuple[str, ...] = ()
-    thumbnail_webp: bytes = b""
+    layers: PageLayers | None = None
     picture: str = ""
     uncertain: bool = False
+    unlike: bool = False
+    truth: str = ""
 
     def __post_init__(self) -> None:
         if not 0 <= self.mbd_probability <= 1:
@@ -85,9 +115,43 @@ class ResultRow:
         return "s-" + hashlib.sha256(self.scan_id.encode("utf-8", "replace")).hexdigest()[:16]
 
     @property
-    def thumbnail_uri(self) -> str:
-        """The small picture as a data URI."""
-        return "data:image/webp;base64," + base64.b64encode(self.thumbnail_webp).decode("ascii")
+    def category(self) -> str:
+        """Under which call it is counted: uncertain ones apart."""
+        if self.uncertain:
+            return "uncertain"
+        return "positive" if self.positive else "negative"
+
+    @property
+    def tone(self) -> str:
+        """The colour of its answer: that of its call, or neutral if it may mean nothing."""
+        if self.unlike:
+            return "neutral"
+        return "positive" if self.positive else "negative"
+
+    @property
+    def in_words(self) -> str:
+        """Such as `"positive, uncertain"`."""
+        said = ["positive" if self.positive else "negative"]
+        said += ["uncertain"] if self.uncertain else []
+        said += ["unlike the training scans"] if self.unlike else []
+        return ", ".join(said)
+
+    @property
+    def short_source(self) -> str:
+        """The last two parts of its paths, for a list.
+
+        Examples:
+            >>> row = ResultRow(scan_id="a", source="/a/b/c.dcm + /a/b/d.dcm", views=(),
+            ...                 mbd_probability=0.5, positive=True)
+            >>> row.short_source
+            'b/c.dcm + b/d.dcm'
+        """
+        paths = (re.split(r"[/\\]", path)[-2:] for path in self.source.split(" + "))
+        return " + ".join("/".join(part for part in parts if part) for parts in paths)
+
+    def texts(self, operating_point: float) -> tuple[str, str]:
+        """The probability and the operating point, told apart."""
+        return probability_texts(self.mbd_probability, operating_point)
 
     @property
     def picture_link(self) -> str:
@@ -112,12 +176,13 @@ def write_results_page(
     path: Path,
     heading: PageHeading,
     rows: Iterable[ResultRow],
-    refused: Iterable[RefusedRow] = (),
+    refused: Sequence[RefusedRow] = (),
 ) -> None:
-    """Write a self-contained page of results.
+    """Write a page of results: a list beside one scan, with a slider for its map.
 
-    The page is written as a stream, beside its place, and renamed into it: memory does not
-    grow with the list. Its content security policy forbids every request.
+    The page needs nothing but the pictures that its rows name. It is written as a stream, beside
+    its place, and renamed into it: memory does not grow with the list. Its content security policy
+    forbids every request but for pictures that lie beside it.
 
     Args:
         path: of the page.
@@ -154,6 +219,7 @@ def write_results_page(
             heading=heading,
             rows=rows,
             refused=refused,
+            any_refused=bool(refused),
             style=Markup(style),  # noqa: S704 - our own file
             script=Markup(script),  # noqa: S704 - our own file
             style_hash=_csp_hash(style),
@@ -176,4 +242,5 @@ def _environment() -> Environment:
 
     environment = page_environment(DictLoader({_TEMPLATE: _asset(_TEMPLATE)}))
     environment.filters["operating_point"] = operating_point_text
+    environment.filters["address"] = quote
     return environment

@@ -10,8 +10,8 @@ import pytest
 
 from bonescint.classify.earlier import EarlierRun, picture_name
 from bonescint.classify.folder import CSV_COLUMNS, ResultsFolder, csv_cell
-from bonescint.classify.outcome import CallCounts, ClassifiedScan, Refusal
-from bonescint.report import PageHeading
+from bonescint.classify.outcome import CallCounts, ClassifiedScan, KnownTruth, Refusal
+from bonescint.report import PageHeading, PageLayers
 from bonescint.scan import OutputError
 
 DOCUMENT = {"schema_version": 1, "software": {"bonescint": "0"}}
@@ -35,8 +35,11 @@ def _result(number: int, *, source: str = "scan.dcm") -> ClassifiedScan:
 def _run(path: Path, *numbers: int) -> None:
     with ResultsFolder(path) as folder:
         for number in numbers:
-            folder.picture_path(f"bs-{number}").write_text("a picture")
-            folder.add(_result(number), _result(number).to_json(), b"")
+            names = [path.name for path in folder.layer_paths(f"bs-{number}")]
+            for path in (folder.picture_path(f"bs-{number}"), *folder.layer_paths(f"bs-{number}")):
+                path.write_text("a picture")
+            layers = PageLayers(grey=names[0], evidence=names[1], width=8, height=9)
+            folder.add(_result(number), _result(number).to_json(), layers)
         folder.finish(DOCUMENT, HEADING, ())
 
 
@@ -48,7 +51,7 @@ def test_rows_become_whole_files(tmp_path: Path) -> None:
     refused = (Refusal(source="x", kind="InputError", reason="is empty."),)
     with ResultsFolder(tmp_path / "a" / "b") as folder:
         for number in range(3):
-            folder.add(_result(number), _result(number).to_json(), b"webp")
+            folder.add(_result(number), _result(number).to_json(), None)
         folder.finish({"schema_version": 1}, HEADING, refused)
     out = tmp_path / "a" / "b"
     assert _names(out) == {"results.csv", "results.json", "index.html", "pictures"}
@@ -72,7 +75,7 @@ def test_an_empty_batch_is_valid_json(tmp_path: Path) -> None:
 
 def test_rows_can_be_read_before_the_end(tmp_path: Path) -> None:
     with ResultsFolder(tmp_path) as folder:
-        folder.add(_result(1), {}, b"")
+        folder.add(_result(1), {}, None)
         assert "bs-1" in (tmp_path / "results.csv.partial").read_text()
     assert "bs-1" in (tmp_path / "results.csv.partial").read_text(), "kept after a failure"
 
@@ -119,23 +122,27 @@ def test_pictures_of_the_earlier_run_go_and_no_others(tmp_path: Path) -> None:
     _run(tmp_path, 1, 2, 3)
     (tmp_path / "pictures" / "mine.png").write_text("mine")
     _run(tmp_path, 2, 4)
-    assert _names(tmp_path / "pictures") == {"bs-2.png", "bs-4.png", "mine.png"}
+    kept = {f"bs-{n}.{kind}" for n in (2, 4) for kind in ("png", "grey.webp", "evidence.webp")}
+    assert _names(tmp_path / "pictures") == {*kept, "mine.png"}
 
 
 def test_pictures_stay_until_the_new_run_is_finished(tmp_path: Path) -> None:
     _run(tmp_path, 1, 2)
     with ResultsFolder(tmp_path) as folder:
-        folder.add(_result(2), _result(2).to_json(), b"")
-    assert _names(tmp_path / "pictures") == {"bs-1.png", "bs-2.png"}
+        folder.add(_result(2), _result(2).to_json(), None)
+    assert {"bs-1.png", "bs-1.grey.webp", "bs-2.png"} <= _names(tmp_path / "pictures")
 
 
 def test_pictures_of_a_killed_run_are_known(tmp_path: Path) -> None:
     with ResultsFolder(tmp_path) as folder:
-        folder.add(_result(1), _result(1).to_json(), b"")
+        folder.add(_result(1), _result(1).to_json(), None)
     with (tmp_path / "results.jsonl.partial").open("a") as growing:
         growing.write('{"scan_id":"bs-2","pict')
     earlier = EarlierRun.of(tmp_path)
-    assert (earlier.has_results, earlier.pictures) == (False, {"bs-1.png"})
+    assert (earlier.has_results, earlier.pictures) == (
+        False,
+        {"bs-1.png", "bs-1.grey.webp", "bs-1.evidence.webp"},
+    )
 
 
 @pytest.mark.parametrize("picture", ["pictures/../mine.png", "/etc/passwd", "mine.png", "", None])
@@ -170,7 +177,7 @@ def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path, place: str, s
 def test_no_cell_is_a_formula(tmp_path: Path, start: str) -> None:
     assert csv_cell(f"{start}cmd|' /C calc'!A0").startswith("'")
     with ResultsFolder(tmp_path) as folder:
-        folder.add(_result(1, source=f"{start}evil.dcm"), {}, b"")
+        folder.add(_result(1, source=f"{start}evil.dcm"), {}, None)
     with (tmp_path / "results.csv.partial").open(newline="") as file:
         assert next(iter(csv.DictReader(file)))["source"].startswith("'")
 
@@ -179,7 +186,7 @@ def test_names_that_are_no_text_can_be_written(tmp_path: Path) -> None:
     source = b"\xff\n.dcm".decode("utf-8", "surrogateescape")
     result = _result(1, source=source)
     with ResultsFolder(tmp_path) as folder:
-        folder.add(result, result.to_json(), b"")
+        folder.add(result, result.to_json(), None)
         folder.finish({"a": 1}, HEADING, ())
     assert "\\xff\\x0a.dcm" in (tmp_path / "results.csv").read_text(encoding="utf-8")
     assert json.loads((tmp_path / "results.json").read_text())["results"][0]["source"] == source
@@ -208,7 +215,7 @@ def test_tables_and_page_tell_uncertain_calls_and_unlike_scans(tmp_path: Path) -
     unsure = replace(_result(2), uncertain=True)
     with ResultsFolder(tmp_path) as folder:
         for result in (sure, unsure):
-            folder.add(result, result.to_json(), b"")
+            folder.add(result, result.to_json(), None)
         folder.finish(DOCUMENT, replace(HEADING, calls="1 negative, 1 uncertain"), ())
     with (tmp_path / "results.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -216,5 +223,42 @@ def test_tables_and_page_tell_uncertain_calls_and_unlike_scans(tmp_path: Path) -
     assert [row["unlike_score"] for row in rows] == ["2.250", ""]
     page = (tmp_path / "index.html").read_text()
     assert "1 negative, 1 uncertain" in page
-    assert page.count('data-uncertain="1"') == 1
-    assert page.count('<span class="uncertain">uncertain</span>') == 2, "in table and gallery"
+    assert page.count('data-call="uncertain"') == 1
+    assert page.count('<span class="tag uncertain">uncertain</span>') == 1
+    assert page.count("Negative, uncertain") == 1
+
+
+def test_unlike_scans_are_counted_whatever_their_call(tmp_path: Path) -> None:
+    results = [replace(_result(number), unlike=number in (2, 7)) for number in range(10)]
+    calls = CallCounts.of(results, has_band=False)
+    assert calls.in_words() == "5 positive, 5 negative; 2 of them unlike the training scans"
+    with ResultsFolder(tmp_path) as folder:
+        for result in results:
+            folder.add(result, result.to_json(), None)
+        folder.finish(DOCUMENT, HEADING, ())
+    with (tmp_path / "results.csv").open(newline="") as file:
+        assert [row["unlike"] for row in csv.DictReader(file)].count("true") == 2
+    page = (tmp_path / "index.html").read_text()
+    assert page.count("Unlike the training scans: treat this answer with caution") == 2
+
+
+@pytest.mark.parametrize(
+    ("truth", "call", "said"),
+    [
+        (True, True, "in L3. The model is right."),
+        (True, False, "in L3. The model missed it."),
+        (False, True, "in L3. The model is wrong."),
+        (False, False, "in L3. The model is right."),
+        (None, True, "in L3."),
+    ],
+)
+def test_what_is_known_stands_beside_the_answer(
+    tmp_path: Path, truth: bool | None, call: bool, said: str
+) -> None:
+    known = KnownTruth(words="in L3", positive=truth)
+    assert known.beside(positive=call) == said
+    result = replace(_result(1), positive=call, truth=known)
+    with ResultsFolder(tmp_path) as folder:
+        folder.add(result, result.to_json(), None)
+        folder.finish(DOCUMENT, HEADING, ())
+    assert f"<strong>Truth:</strong> {said}</p>" in (tmp_path / "index.html").read_text()

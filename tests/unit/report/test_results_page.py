@@ -8,10 +8,11 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from bonescint.report import PageHeading, RefusedRow, ResultRow, write_results_page
+from bonescint.report import PageHeading, PageLayers, RefusedRow, ResultRow, write_results_page
 from bonescint.scan import ParameterError
 
 HEADING = PageHeading(
@@ -24,7 +25,12 @@ HEADING = PageHeading(
 )
 
 
-def _row(number: int = 1, *, source: str = "scan.dcm", thumbnail: bytes = b"webp") -> ResultRow:
+def _layers(number: int, **other: Any) -> PageLayers:
+    names = {"grey": f"pictures/bs-{number}.grey.webp", "evidence": f"pictures/bs-{number}.e.webp"}
+    return PageLayers(**{**names, "width": 500, "height": 800, "pixel_mm": 2.0, **other})
+
+
+def _row(number: int = 1, *, source: str = "scan.dcm", has_layers: bool = True) -> ResultRow:
     return ResultRow(
         scan_id=f"bs-{number}",
         source=source,
@@ -32,7 +38,7 @@ def _row(number: int = 1, *, source: str = "scan.dcm", thumbnail: bytes = b"webp
         mbd_probability=0.75,
         positive=True,
         warnings=("<i>odd</i>",),
-        thumbnail_webp=thumbnail,
+        layers=_layers(number) if has_layers else None,
         picture=f"pictures/bs-{number}.png",
     )
 
@@ -45,7 +51,7 @@ class _Collector(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
-        if tag not in {"meta", "img", "input", "rect"}:
+        if tag not in {"meta", "img", "input", "rect", "path"}:
             self.open.append(tag)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -71,7 +77,7 @@ def _parsed(path: Path) -> _Collector:
 @pytest.fixture
 def page(tmp_path: Path) -> Path:
     path = tmp_path / "index.html"
-    rows = [_row(1), _row(2, source='"><script>alert(1)</script>\u202e.dcm', thumbnail=b"")]
+    rows = [_row(1), _row(2, source='"><script>alert(1)</script>\u202e.dcm', has_layers=False)]
     write_results_page(path, HEADING, rows, [RefusedRow(source="<b>.png", reason="a dog & cat")])
     return path
 
@@ -89,14 +95,14 @@ def test_no_request_leaves_the_page(page: Path) -> None:
             target = attributes.get(name) or ""
             assert not re.match(r"(https?:)?//", target), (tag, target)
             if name == "src" and name in attributes:
-                assert target.startswith("data:image/webp;base64,")
+                assert re.fullmatch(r"pictures/[\w.-]+\.webp", target)
         assert "style" not in attributes, "the policy forbids style attributes"
 
 
 def test_the_policy_names_the_inline_blocks(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     policy = next(a["content"] for _, a in _parsed(page).tags if "http-equiv" in a) or ""
-    assert policy.startswith("default-src 'none'")
+    assert policy.startswith("default-src 'none'; img-src 'self' file:; style-src 'sha256-")
     for tag in ("style", "script"):
         block = re.search(f"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
         assert block is not None
@@ -169,3 +175,85 @@ def test_a_page_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
 def test_a_probability_beyond_one_is_refused() -> None:
     with pytest.raises(ParameterError, match="mbd_probability"):
         ResultRow(scan_id="a", source="b", views=(), mbd_probability=1.5, positive=True)
+
+
+def test_the_notice_stands_once(page: Path) -> None:
+    assert page.read_text(encoding="utf-8").count("Research use only.") == 1
+
+
+def test_a_picture_that_is_named_like_markup_stays_an_address(tmp_path: Path) -> None:
+    layers = _layers(1, grey='pictures/a"><b>#?.webp', evidence="pictures/%2e.webp")
+    write_results_page(tmp_path / "p.html", HEADING, [replace(_row(), layers=layers)])
+    sources = [a["src"] for tag, a in _parsed(tmp_path / "p.html").tags if tag == "img"]
+    assert sources == ["pictures/a%22%3E%3Cb%3E%23%3F.webp", "pictures/%252e.webp"]
+
+
+def test_each_view_says_which_side_of_the_patient_is_where(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert "<strong>R</strong> Anterior <strong>L</strong>" in text
+    assert "<strong>L</strong> Posterior <strong>R</strong>" in text
+
+
+@pytest.mark.parametrize(
+    ("width", "pixel_mm", "share"),
+    [(500, 2.0, 0.1), (500, None, 0.0), (500, 0.2, 0.0), (250, 1.6, 0.25)],
+)
+def test_ten_centimetres_take_their_share_of_the_width(
+    tmp_path: Path, width: int, pixel_mm: float | None, share: float
+) -> None:
+    layers = _layers(1, width=width, pixel_mm=pixel_mm)
+    assert layers.scale_share == share
+    write_results_page(tmp_path / "p.html", HEADING, [replace(_row(), layers=layers)])
+    text = (tmp_path / "p.html").read_text(encoding="utf-8")
+    assert (f'<svg width="{100 * share:.2f}%"' in text) is (share > 0)
+    assert ("10 cm" in text) is (share > 0)
+
+
+def test_no_evidence_is_no_picture(tmp_path: Path) -> None:
+    write_results_page(
+        tmp_path / "p.html", HEADING, [replace(_row(), layers=_layers(1, evidence=""))]
+    )
+    tags = _parsed(tmp_path / "p.html").tags
+    assert [a["class"] for tag, a in tags if tag == "img"] == ["grey"]
+
+
+@pytest.mark.parametrize(
+    ("positive", "uncertain", "unlike", "category", "tone", "said"),
+    [
+        (True, False, False, "positive", "positive", '<span class="call">Positive</span>: at or'),
+        (False, False, False, "negative", "negative", "Negative</span>: below the"),
+        (True, True, False, "uncertain", "positive", "Positive, uncertain</span>: at or above"),
+        (False, True, False, "uncertain", "negative", "Negative, uncertain</span>: below"),
+        (True, False, True, "positive", "neutral", "Unlike the training scans: treat this"),
+        (False, True, True, "uncertain", "neutral", "Unlike the training scans: treat this"),
+    ],
+)
+def test_an_answer_has_its_words_and_its_colour(
+    tmp_path: Path,
+    positive: bool,
+    uncertain: bool,
+    unlike: bool,
+    category: str,
+    tone: str,
+    said: str,
+) -> None:
+    row = replace(_row(), positive=positive, uncertain=uncertain, unlike=unlike)
+    assert (row.category, row.tone) == (category, tone)
+    write_results_page(tmp_path / "p.html", HEADING, [row])
+    text = (tmp_path / "p.html").read_text(encoding="utf-8")
+    assert said in text
+    assert f'<article class="scan {tone}"' in text
+    assert f'data-call="{category}" data-unlike="{int(unlike)}" data-warned="1"' in text
+
+
+def test_truth_is_escaped_and_shown_beside_the_answer(tmp_path: Path) -> None:
+    write_results_page(tmp_path / "p.html", HEADING, [replace(_row(), truth="<b>one</b>")])
+    text = (tmp_path / "p.html").read_text(encoding="utf-8")
+    assert "<strong>Truth:</strong> &lt;b&gt;one&lt;/b&gt;" in text
+
+
+def test_paths_are_short_in_the_list_and_whole_beside_the_scan(tmp_path: Path) -> None:
+    row = _row(source=r"C:\data\centre\a.dcm + /data/centre/b.dcm")
+    assert row.short_source == "centre/a.dcm + centre/b.dcm"
+    write_results_page(tmp_path / "p.html", HEADING, [row])
+    assert r"C:\data\centre\a.dcm + /data" in (tmp_path / "p.html").read_text(encoding="utf-8")
