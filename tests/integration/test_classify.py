@@ -135,4 +135,5 @@ def test_hostile_names_stay_text(tmp_path: Path, model: ModelFolder) -> None:
     page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
     assert "<img src=x" not in page
     pictures = {path.name for path in (tmp_path / "out" / "pictures").iterdir()}
-    assert pictures == {f"{result.scan_id}.png" for result in summary.results}
+    kinds = ("png", "grey.webp", "evidence.webp")
+    assert pictures == {f"{one.scan_id}.{kind}" for one in summary.results for kind in kinds}
