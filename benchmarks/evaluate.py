@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -59,10 +60,10 @@ def main() -> None:
         lambda: resampled(cases, 0.5, Resampling(resamples=options.resamples, stratified=False)),
     )
     timed("the same, scores of 101 levels", lambda: resampled(tied, 0.5, resampling))
-    patients = np.arange(options.cases) // 2
+    pairs = replace(cases, patients=np.arange(options.cases) // 2)
     timed(
-        "the same, two scans a patient, patients resampled",
-        lambda: resampled(cases, 0.5, resampling, patients=patients),
+        "the same, two scans per patient, patients resampled",
+        lambda: resampled(pairs, 0.5, resampling),
     )
     timed("DeLong's interval of the AUC", lambda: roc_auc_score(cases))
     half = OperatingPoint(threshold=0.5, source="given")

@@ -39,7 +39,7 @@ class Resampling:
 
     Examples:
         >>> paper = Resampling(resamples=100, stratified=False)  # Ibrahim et al. 2023
-        >>> len(list(paper.draws(np.array([True, False, True]))))
+        >>> len(list(paper.draws(np.array([True, False, True]), None)))
         100
     """
 
@@ -60,15 +60,16 @@ class Resampling:
         return f"percentile bootstrap, {self.resamples} resamples {kind}"
 
     def draws(
-        self, positive: NDArray[np.bool_], patients: NDArray[np.intp] | None = None
+        self, positive: NDArray[np.bool_], patients: NDArray[np.intp] | None
     ) -> Iterator[Draw]:
         """Draw with replacement.
 
         Args:
             positive: bool (cases,).
-            patients: number of each case's patient, (cases,); patients are then drawn, with all
-                their scans (Field and Welsh, J R Stat Soc B 2007;69:369). `stratified` keeps the
-                numbers of patients who have positive scans, negative ones, or both.
+            patients: number of each case's patient, (cases,), or `None` where each has one
+                case; patients are then drawn, with all their scans (Field and Welsh, J R Stat
+                Soc B 2007;69:369). `stratified` keeps the numbers of patients who have positive
+                scans, negative ones, or both.
 
         Raises:
             ParameterError: arrays of different length.
@@ -104,6 +105,41 @@ class Resampling:
                 drawn[members] = _counts(rng, members.size, members.size)
             per_case = drawn[number]
             yield Draw(per_case[truth], per_case[~truth])
+
+    def scan_draws(
+        self, count: int, patients: NDArray[np.intp] | None
+    ) -> Iterator[NDArray[np.intp]]:
+        """Draw scans with replacement, whatever their classes.
+
+        Args:
+            count: of the scans.
+            patients: number of each scan's patient, (scans,), or `None` where each has one
+                scan; patients are then drawn, with all their scans.
+
+        Yields:
+            Places of the scans that were drawn, as often as they were.
+
+        Raises:
+            ParameterError: not one patient for each scan.
+
+        Examples:
+            >>> drawn = next(Resampling().scan_draws(4, np.array([0, 0, 1, 1])))
+            >>> drawn.size
+            4
+        """
+        rng = np.random.default_rng(self.seed)
+        if patients is None:
+            for _ in range(self.resamples):
+                yield rng.integers(count, size=count)
+            return
+        if np.shape(patients) != (count,):
+            got = np.shape(patients)
+            raise ParameterError("patients", "Resampling.scan_draws", "one for each scan", got)
+        names, number = np.unique(patients, return_inverse=True)
+        scans = [np.flatnonzero(number == one) for one in range(names.size)]
+        for _ in range(self.resamples):
+            drawn = rng.integers(names.size, size=names.size)
+            yield np.concatenate([scans[one] for one in drawn])
 
     def estimate(self, value: float, resampled: NDArray[np.float64], note: str = "") -> Estimate:
         """A figure with its percentile interval.

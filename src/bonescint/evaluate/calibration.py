@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bonescint.evaluate.bootstrap import Resampling
+from bonescint.evaluate.by_patient import mean_variance
 from bonescint.evaluate.interval import Estimate
 from bonescint.evaluate.logistic import fit_logistic
-from bonescint.evaluate.proportions import normal_quantile, share
+from bonescint.evaluate.operating import Confusion, positive_predictive_value_score
+from bonescint.evaluate.proportions import normal_quantile
 from bonescint.evaluate.scored import ScoredCases
 from bonescint.evaluate.temperature import margins
 from bonescint.scan import ParameterError
@@ -19,36 +21,29 @@ from bonescint.scan import ParameterError
 _BINS = 10
 
 
-def mean_with_interval(values: NDArray[np.float64], *, level: float, method: str) -> Estimate:
-    """A mean over cases with the interval of its standard error.
-
-    Args:
-        values: (cases,).
-        level: of the interval.
-        method: what to call it.
-    """
-    value = float(values.mean())
-    if values.size < 2:
-        return Estimate(value=value, level=level, method=method, note="one case: no interval")
-    half = normal_quantile(level) * float(values.std(ddof=1)) / math.sqrt(values.size)
-    return Estimate(value=value, low=value - half, high=value + half, level=level, method=method)
-
-
 def brier_error(cases: ScoredCases, *, level: float = 0.95) -> Estimate:
     """Mean squared difference of probability and truth (Brier, Mon Weather Rev 1950;78:1).
 
-    The interval is that of a mean over cases.
+    The interval is that of a mean over cases (or of sums over patients), cut at 0 and 1.
 
     Raises:
         ParameterError: scores that are no probabilities.
 
     Examples:
         >>> brier_error(ScoredCases(scores=[0.0, 0.5, 1.0], positive=[0, 1, 1])).text()
-        '0.083 (-0.080 to 0.247)'
+        '0.083 (0.000 to 0.247)'
     """
     cases.require_probabilities("brier_error")
     squares = (cases.scores - cases.positive) ** 2
-    return mean_with_interval(squares, level=level, method="normal, of a mean over cases")
+    value, variance = float(squares.mean()), float(mean_variance(squares, cases.patients))
+    over = "cases" if cases.patients is None else "patients"
+    method = f"normal, of a mean over {over}, cut at 0 and 1"
+    if not math.isfinite(variance):
+        return Estimate(value=value, level=level, method=method,
+                        note=f"one {over.removesuffix('s')}: no interval")  # fmt: skip
+    half = normal_quantile(level) * math.sqrt(variance)
+    return Estimate(value=value, low=max(value - half, 0.0), high=min(value + half, 1.0),
+                    level=level, method=method)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,14 +137,16 @@ def reliability_curve(
     numbers = bin_numbers(cases.scores, bins)
     found = []
     for number in range(int(numbers.max()) + 1):
-        scores, truth = cases.scores[numbers == number], cases.positive[numbers == number]
+        part = cases.of(numbers == number)
+        table = Confusion.of(part, -math.inf)
+        scores = part.scores
         found.append(
             ReliabilityBin(
                 lowest=float(scores.min()),
                 highest=float(scores.max()),
                 predicted=float(scores.mean()),
-                observed=share(int(truth.sum()), truth.size, level=level),
-                count=int(truth.size),
+                observed=positive_predictive_value_score(table, level=level),
+                count=part.count,
             )
         )
     return tuple(found)
@@ -164,7 +161,7 @@ def brier_parts(
         cases: scored by probabilities.
         bins: at most as many, of about equal numbers of cases.
         resampling: of the intervals; 2000 times, unstratified, if not given, since uncertainty
-            is that of the prevalence.
+            is that of the prevalence. Patients are drawn where cases name them.
 
     Raises:
         ParameterError: scores that are no probabilities.
@@ -178,7 +175,7 @@ def brier_parts(
     values = _parts(numbers, terms, size)
     drawn = np.empty((resampling.resamples, values.size))
     counts = np.empty(cases.count)
-    for row, draw in enumerate(resampling.draws(cases.positive)):
+    for row, draw in enumerate(resampling.draws(cases.positive, cases.patients)):
         counts[cases.positive], counts[~cases.positive] = draw
         drawn[row] = _parts(numbers, terms * counts, size)
     estimates = [resampling.estimate(float(v), drawn[:, i]) for i, v in enumerate(values)]
@@ -218,7 +215,7 @@ class CalibrationLine:
     """Truth regressed on the logit of the probability (Cox, Biometrika 1958;45:562).
 
     Attributes:
-        slope: 1 is best; below 1 the model is too bold, above 1 too shy.
+        slope: 1 is best; below 1 the model is overconfident, above 1 underconfident.
         intercept: of the same regression; 0 is best where the slope is 1.
         in_the_large: intercept with the slope held at 1: above 0, disease is more frequent than
             predicted.
@@ -232,8 +229,9 @@ class CalibrationLine:
 def calibration_line(cases: ScoredCases, *, level: float = 0.95) -> CalibrationLine:
     """Calibration slope and intercept with Wald's intervals.
 
-    Steyerberg, Clinical Prediction Models 2019, chapter 15. Probabilities of 0 and 1 count as
-    1e-12 and 1 - 1e-12.
+    Steyerberg, Clinical Prediction Models 2019, chapter 15. Where patients have several cases,
+    variances are those of sums over patients (Liang and Zeger, Biometrika 1986;73:13).
+    Probabilities of 0 and 1 count as 1e-12 and 1 - 1e-12.
 
     Raises:
         ParameterError: one class only, or scores that are no probabilities.
@@ -249,14 +247,15 @@ def calibration_line(cases: ScoredCases, *, level: float = 0.95) -> CalibrationL
     cases.require_probabilities("calibration_line")
     logits = margins(cases.scores)
     ones = np.ones((cases.count, 1))
-    alone = fit_logistic(ones, cases.positive, offset=logits)
+    alone = fit_logistic(ones, cases.positive, offset=logits, patients=cases.patients)
     large = _wald(alone.coefficients, alone.covariance, 0, level, sound=alone.converged)
     if np.ptp(logits) < 1e-12:
         none = Estimate(value=math.nan, level=level, method="Wald", note="all scores are equal")
         return CalibrationLine(slope=none, intercept=none, in_the_large=large)
     # Logits of a model that all but collapsed lie within 1e-5: fitted in units of their own spread.
     middle, spread = float(logits.mean()), float(logits.std())
-    both = fit_logistic(np.column_stack([ones, (logits - middle) / spread]), cases.positive)
+    terms = np.column_stack([ones, (logits - middle) / spread])
+    both = fit_logistic(terms, cases.positive, patients=cases.patients)
     back = np.array([[1.0, -middle / spread], [0.0, 1.0 / spread]])
     coefficients, covariance = back @ both.coefficients, back @ both.covariance @ back.T
     return CalibrationLine(

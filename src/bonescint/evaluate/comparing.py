@@ -11,6 +11,7 @@ from scipy.special import ndtr
 from scipy.stats import binomtest
 
 from bonescint.evaluate.bootstrap import Resampling
+from bonescint.evaluate.by_patient import summed
 from bonescint.evaluate.interval import Estimate
 from bonescint.evaluate.placements import Placements
 from bonescint.evaluate.proportions import normal_quantile, share
@@ -45,6 +46,9 @@ class Comparison:
 def compare_areas(first: ScoredCases, second: ScoredCases, *, level: float = 0.95) -> Comparison:
     """Paired difference of areas under the ROC curve (DeLong et al., Biometrics 1988;44:837).
 
+    Where patients have several cases: Obuchowski, Biometrics 1997;53:567. The ends are cut at -1
+    and 1.
+
     Args:
         first: cases as the first model scores them.
         second: the same cases, scored by the second.
@@ -63,19 +67,22 @@ def compare_areas(first: ScoredCases, second: ScoredCases, *, level: float = 0.9
     """
     _same_cases(first, second, "compare_areas")
     first.require_both_classes("compare_areas")
-    placements = Placements.of(np.stack([first.scores, second.scores]), first.positive)
+    placements = Placements.of(
+        np.stack([first.scores, second.scores]), first.positive, first.patients
+    )
     one, other = (float(area) for area in placements.areas)
     weights = np.array([1.0, -1.0])
     variance = float(weights @ placements.covariance @ weights)
     difference, p_value = one - other, math.nan
+    method = "DeLong" if first.patients is None else "DeLong by patient (Obuchowski 1997)"
     if not math.isfinite(variance) or variance < 1e-15:
         note = "the difference does not vary: no interval" if one != other else "no difference"
-        estimate = Estimate(value=difference, level=level, method="DeLong", note=note)
+        estimate = Estimate(value=difference, level=level, method=method, note=note)
     else:
         half = normal_quantile(level) * math.sqrt(variance)
         p_value = 2 * float(ndtr(-abs(difference) / math.sqrt(variance)))
-        low, high = difference - half, difference + half
-        estimate = Estimate(value=difference, low=low, high=high, level=level, method="DeLong")
+        low, high = max(difference - half, -1.0), min(difference + half, 1.0)
+        estimate = Estimate(value=difference, low=low, high=high, level=level, method=method)
     return Comparison(
         name="roc_auc_score",
         words="Area under the ROC curve",
@@ -83,7 +90,7 @@ def compare_areas(first: ScoredCases, second: ScoredCases, *, level: float = 0.9
         second=other,
         difference=estimate,
         p_value=p_value,
-        test="DeLong, paired",
+        test=f"{method}, paired",
     )
 
 
@@ -94,11 +101,15 @@ def compare_calls(
     name: str,
     words: str,
     level: float = 0.95,
+    patients: NDArray[np.intp] | None = None,
 ) -> Comparison:
     """Paired difference of two shares: McNemar's exact test, Newcombe's interval.
 
     McNemar, Psychometrika 1947;12:153, as a binomial test of the pairs that differ; Newcombe,
-    Stat Med 1998;17:2635, method 10 (Wilson's intervals with the pairs' correlation).
+    Stat Med 1998;17:2635, method 10 (Wilson's intervals with the pairs' correlation). Where
+    patients have several cases, a normal test of the sum of differences with the spread of its
+    sums over patients (after Obuchowski, Stat Med 1998;17:1495), and Newcombe's interval of as
+    many pairs as are independent.
 
     Args:
         first: bool (cases,), whether the first model is right (or calls) in each case.
@@ -106,6 +117,7 @@ def compare_calls(
         name: of the share, as in code.
         words: for people.
         level: of the interval.
+        patients: number of each case's patient, (cases,), where some have several.
 
     Raises:
         ParameterError: arrays of different length.
@@ -125,33 +137,54 @@ def compare_calls(
     only_other = int((~one & other).sum())
     neither = total - both - only_one - only_other
     differing = only_one + only_other
+    effect, p_value = 1.0, float(binomtest(only_one, differing).pvalue) if differing else 1.0
+    test = "McNemar, exact"
+    if patients is not None:
+        effect, p_value = _by_patient(one.astype(float) - other, patients)
+        test = "McNemar by patient (Obuchowski 1998)"
     return Comparison(
         name=name,
         words=words,
         first=float(one.mean()) if total else math.nan,
         second=float(other.mean()) if total else math.nan,
-        difference=_newcombe(both, only_one, only_other, neither, level),
-        p_value=float(binomtest(only_one, differing).pvalue) if differing else 1.0,
-        test="McNemar, exact",
+        difference=_newcombe(both, only_one, only_other, neither, level, effect),
+        p_value=p_value,
+        test=test,
     )
 
 
-def _newcombe(both: int, only_one: int, only_other: int, neither: int, level: float) -> Estimate:
+def _by_patient(
+    differences: NDArray[np.float64], patients: NDArray[np.intp]
+) -> tuple[float, float]:
+    """How many times fewer pairs are independent, and p of no difference."""
+    of_each, pairs = summed(differences, patients), summed(np.ones(differences.size), patients)
+    if not of_each.any():  # nothing tells how alike a patient's pairs are: fully
+        return float((pairs**2).sum() / max(pairs.sum(), 1.0)), 1.0
+    residuals = differences - differences.mean()
+    alone = float((residuals**2).sum())
+    effect = float((summed(residuals, patients) ** 2).sum()) / alone if alone else 1.0
+    statistic = float(of_each.sum()) / math.sqrt(float((of_each**2).sum()))
+    return max(1.0, effect), 2 * float(ndtr(-abs(statistic)))
+
+
+def _newcombe(
+    both: int, only_one: int, only_other: int, neither: int, level: float, effect: float
+) -> Estimate:
     """Newcombe's method 10, with the correlation corrected as he does."""
     total = both + only_one + only_other + neither
-    method = "Newcombe, paired"
+    method = "Newcombe, paired" if effect == 1 else "Newcombe, paired, by patient"
     if total == 0:
         return Estimate(value=math.nan, level=level, method=method, note="no case")
-    one, other = share(both + only_one, total, level=level), share(
-        both + only_other, total, level=level
-    )  # fmt: skip
+    one, other = (
+        share(both + only, total, level=level, effect=effect) for only in (only_one, only_other)
+    )
     rows = (both + only_one) * (only_other + neither)
     columns = (both + only_other) * (only_one + neither)
     phi = 0.0
     if rows and columns:
         cross = float(both * neither - only_one * only_other)
         if cross > 0:
-            cross = max(cross - total / 2, 0.0)
+            cross = max(cross - effect * total / 2, 0.0)
         phi = cross / math.sqrt(rows * columns)
     difference = (only_one - only_other) / total
     down_one, up_other = one.value - one.low, other.high - other.value
@@ -172,8 +205,6 @@ def compare_by_resampling(
     second: ScoredCases,
     thresholds: tuple[float, float],
     resampling: Resampling,
-    *,
-    patients: NDArray[np.intp] | None = None,
 ) -> tuple[Comparison, ...]:
     """Bootstrap of the difference: the same resamples for both models.
 
@@ -181,8 +212,7 @@ def compare_by_resampling(
         first: cases as the first model scores them.
         second: the same cases, scored by the second.
         thresholds: the operating point of each.
-        resampling: how.
-        patients: number of each case's patient; patients are drawn then, not scans.
+        resampling: how; patients are drawn where cases name them.
 
     Returns:
         One for each figure that `resampled` gives. The p value is twice the smaller share of
@@ -194,7 +224,7 @@ def compare_by_resampling(
     _same_cases(first, second, "compare_by_resampling")
     # The same seed and the same truth: the draws are the same, case by case.
     one, other = (
-        resampled(cases, threshold, resampling, patients=patients)
+        resampled(cases, threshold, resampling)
         for cases, threshold in zip((first, second), thresholds, strict=True)
     )
     found = []
@@ -257,14 +287,23 @@ def compare_models(
     return (
         compare_areas(first, second, level=level),
         *(
-            compare_calls(right[0][chosen], right[1][chosen], name=name, words=words, level=level)
+            compare_calls(
+                right[0][chosen],
+                right[1][chosen],
+                name=name,
+                words=words,
+                level=level,
+                patients=None if first.patients is None else first.patients[chosen],
+            )
             for name, words, chosen in shares
         ),
     )
 
 
 def _same_cases(first: ScoredCases, second: ScoredCases, owner: str) -> None:
-    if not np.array_equal(first.positive, second.positive):
+    one, other = (c.patients if c.patients is not None else np.arange(c.count)
+                  for c in (first, second))  # fmt: skip
+    if not np.array_equal(first.positive, second.positive) or not np.array_equal(one, other):
         got = f"{second.count} cases, {second.positives} with disease"
         requirement = f"the first model's {first.count} cases in their order"
         raise ParameterError("second", owner, requirement, got)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from scipy.stats import chi2
 
+from bonescint.evaluate.by_patient import score_effect
 from bonescint.evaluate.logistic import fit_logistic
 from bonescint.evaluate.scored import ScoredCases
 from bonescint.evaluate.temperature import margins
@@ -191,6 +192,9 @@ def cross_fitted(
 def added_information(cases: ScoredCases, known: NDArray[np.float64]) -> tuple[float, float]:
     """Whether a score tells more than what was known already: a likelihood ratio test.
 
+    Where patients have several cases the ratio is divided by the effect of that on the score's
+    coefficient (Chandler and Bate, Biometrika 2007;94:167).
+
     Args:
         cases: scored by the probabilities that are asked about.
         known: probabilities from elsewhere, (cases,).
@@ -211,4 +215,6 @@ def added_information(cases: ScoredCases, known: NDArray[np.float64]) -> tuple[f
     if not more.converged or not base.converged:
         return math.nan, math.nan
     statistic = max(0.0, 2 * (more.log_likelihood - base.log_likelihood))
+    residuals = cases.positive - expit(terms @ more.coefficients)
+    statistic /= score_effect(terms @ more.covariance[2] * residuals, cases.patients)
     return statistic, float(chi2.sf(statistic, 1))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bonescint.evaluate.by_patient import mean_variance
 from bonescint.evaluate.proportions import normal_quantile
 from bonescint.evaluate.scored import ScoredCases
 from bonescint.scan import ParameterError
@@ -44,7 +45,7 @@ def decision_curve(
     """Net benefit of a model with its pointwise interval.
 
     The interval is that of a mean over cases, since net benefit is one (Sande et al., Stat Med
-    2020;39:2980).
+    2020;39:2980); of sums over patients where they have several cases.
 
     Args:
         cases: scored by calibrated probabilities.
@@ -64,15 +65,11 @@ def decision_curve(
     if at.ndim != 1 or not ((at > 0) & (at < 1)).all():
         raise ParameterError("thresholds", "decision_curve", "between 0 and 1", thresholds)
     odds = at / (1 - at)
-    positive, negative = np.sort(cases.scores[cases.positive]), np.sort(
-        cases.scores[~cases.positive]
-    )  # fmt: skip
-    true = (positive.size - np.searchsorted(positive, at)) / cases.count
-    false = (negative.size - np.searchsorted(negative, at)) / cases.count
-    benefit = true - odds * false
-    # Each case gives 1, -odds or 0: the variance of that.
-    variance = (true + odds**2 * false - benefit**2) / max(cases.count - 1, 1)
-    half = normal_quantile(level) * np.sqrt(np.maximum(variance, 0))
+    benefit, variance = np.empty(at.size), np.empty(at.size)
+    for place, (threshold, cost) in enumerate(zip(at, odds, strict=True)):
+        gain = (cases.scores >= threshold) * np.where(cases.positive, 1.0, -cost)
+        benefit[place], variance[place] = gain.mean(), mean_variance(gain, cases.patients)
+    half = normal_quantile(level) * np.sqrt(variance)
     return DecisionCurve(
         thresholds=at,
         model=benefit,

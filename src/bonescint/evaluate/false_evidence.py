@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from bonescint.evaluate.bootstrap import Resampling
+from bonescint.evaluate.by_patient import design_effect, summed
 from bonescint.evaluate.interval import Estimate
 from bonescint.evaluate.localised import ratio_over_scans
 from bonescint.evaluate.proportions import share
@@ -203,7 +204,11 @@ class PlaceRow:
 
 
 def evidence_table(
-    scans: Sequence[ScanEvidence], names: Sequence[str], resampling: Resampling
+    scans: Sequence[ScanEvidence],
+    names: Sequence[str],
+    resampling: Resampling,
+    *,
+    patients: NDArray[np.intp] | None,
 ) -> tuple[PlaceRow, ...]:
     """Where the evidence of many scans lies, most frequent first; places of none are left out.
 
@@ -211,6 +216,7 @@ def evidence_table(
         scans: the false positives, say.
         names: of the places.
         resampling: of the intervals of the shares of evidence; its level for all.
+        patients: number of each scan's patient, (scans,), or `None` where each has one scan.
     """
     found = []
     for number, name in enumerate(names):
@@ -218,14 +224,23 @@ def evidence_table(
         areas = np.array([scan.areas[number] for scan in scans])
         if not areas.any():
             continue
-        here = sum(scan.highest == number for scan in scans)
+        highest = np.array([scan.highest == number for scan in scans])
+        here = int(highest.sum())
+        effect = 1.0
+        if patients is not None:
+            effect = design_effect(
+                summed(highest.astype(np.float64), patients),
+                summed(np.ones(len(scans)), patients),
+            )
         found.append(
             PlaceRow(
                 name=name,
                 scans=here,
                 of=len(scans),
-                highest=share(here, len(scans), level=resampling.level),
-                evidence=ratio_over_scans(shares, np.ones(len(scans)), resampling),
+                highest=share(here, len(scans), level=resampling.level, effect=effect),
+                evidence=ratio_over_scans(
+                    shares, np.ones(len(scans)), resampling, patients=patients
+                ),
                 area=float(areas.mean()),
             )
         )

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import numpy as np
-from numpy.typing import NDArray
-
 from bonescint.evaluate.bootstrap import Resampling
 from bonescint.evaluate.calibration import (
     BrierParts,
@@ -123,21 +120,20 @@ def judge(
     point: OperatingPoint,
     *,
     resampling: Resampling | None = None,
-    patients: NDArray[np.intp] | None = None,
 ) -> Judgement:
     """Judge a model on cases that neither it nor its operating point has seen.
 
     Args:
-        cases: of both classes, scored by probabilities.
+        cases: of both classes, scored by probabilities; where they name patients with several
+            scans, every interval is by patient.
         point: chosen elsewhere.
         resampling: 2000 times by class if not given.
-        patients: number of each case's patient, if several have more than one scan: patients are
-            resampled then.
 
     Raises:
         ParameterError: one class only, or scores that are no probabilities.
 
     Examples:
+        >>> import numpy as np
         >>> rng = np.random.default_rng(1)
         >>> chance = rng.beta(1, 1, 200)
         >>> cases = ScoredCases(scores=chance, positive=rng.random(200) < chance)
@@ -158,7 +154,7 @@ def judge(
         area=roc_auc_score(cases, level=level),
         at_point=threshold_measures(confusion, level=level),
         at_half=threshold_measures(Confusion.of(cases, 0.5), level=level),
-        resampled=resampled(cases, point.threshold, resampling, patients=patients).measures,
+        resampled=resampled(cases, point.threshold, resampling).measures,
         curve=RocCurve.of(cases),
         band=roc_band(cases, resampling=few),
         calibration=Calibration.of(cases, resampling),

@@ -9,8 +9,15 @@ import numpy as np
 from bonescint.evaluate.calibration import brier_error
 from bonescint.evaluate.choosing import OperatingRule, operating_point
 from bonescint.evaluate.interval import Estimate
+from bonescint.evaluate.roc import roc_auc_score
 from bonescint.evaluate.scored import ScoredCases
-from bonescint.evaluate.temperature import at_temperature, fit_temperature, margins
+from bonescint.evaluate.temperature import (
+    HIGHEST,
+    LOWEST,
+    at_temperature,
+    fit_temperature,
+    margins,
+)
 from bonescint.scan import ParameterError
 
 
@@ -50,7 +57,8 @@ def calibrate_locally(
         level: of the intervals.
 
     Raises:
-        ParameterError: one class only, scores that are no probabilities, or all scores equal.
+        ParameterError: one class only, scores that are no probabilities, all scores equal, or
+            a temperature at an end of its range: one number cannot calibrate these scores.
 
     Examples:
         >>> from bonescint.evaluate.choosing import Balanced
@@ -68,6 +76,14 @@ def calibrate_locally(
         got = float(cases.scores[0])
         raise ParameterError("scores", "calibrate_locally", "not all equal", got)
     temperature = fit_temperature(cases.with_scores(margins(cases.scores)), level=level)
+    if temperature.note:
+        requirement = (
+            f"between {LOWEST:g} and {HIGHEST:g}, but the one that fits these {cases.count} "
+            f"scans best lies beyond (area under the ROC curve {roc_auc_score(cases).value:.3f}): "
+            "one number cannot calibrate such probabilities, so nothing was changed; give more "
+            "scans, or scans that are more alike those the model was trained on"
+        )
+        raise ParameterError("temperature", "calibrate_locally", requirement, temperature.value)
     after = cases.with_scores(at_temperature(cases.scores, temperature.value))
     return LocalCalibration(
         temperature=temperature,

@@ -20,7 +20,11 @@ HIT_LEVEL = 0.5
 
 
 def ratio_over_scans(
-    numerators: ArrayLike, denominators: ArrayLike, resampling: Resampling
+    numerators: ArrayLike,
+    denominators: ArrayLike,
+    resampling: Resampling,
+    *,
+    patients: NDArray[np.intp] | None,
 ) -> Estimate:
     """A ratio of sums over scans, with the interval of resampled scans.
 
@@ -31,9 +35,12 @@ def ratio_over_scans(
         numerators: (scans,).
         denominators: (scans,), at least 0.
         resampling: how often, and the level; scans are drawn, whatever it says of classes.
+        patients: number of each scan's patient, (scans,); patients are drawn then, with all
+            their scans. `None` where each has one scan.
 
     Examples:
-        >>> ratio_over_scans([1, 0, 1, 1], [1, 1, 1, 1], Resampling(resamples=100)).value
+        >>> hundred = Resampling(resamples=100)
+        >>> ratio_over_scans([1, 0, 1, 1], [1, 1, 1, 1], hundred, patients=None).value
         0.75
     """
     above = np.asarray(numerators, dtype=np.float64)
@@ -41,27 +48,34 @@ def ratio_over_scans(
     if above.shape != below.shape or above.ndim != 1:
         got = (above.shape, below.shape)
         raise ParameterError("denominators", "ratio_over_scans", "one for each numerator", got)
-    method = f"percentile bootstrap of scans, {resampling.resamples} resamples"
+    method = _method(resampling, patients)
     if below.sum() <= 0:
         return Estimate(value=np.nan, level=resampling.level, method=method, note="no case")
-    rng = np.random.default_rng(resampling.seed)
     drawn = np.empty(resampling.resamples)
-    for number in range(resampling.resamples):
-        chosen = rng.integers(above.size, size=above.size)
+    for number, chosen in enumerate(resampling.scan_draws(above.size, patients)):
         base = below[chosen].sum()
         drawn[number] = above[chosen].sum() / base if base > 0 else np.nan
     found = resampling.estimate(float(above.sum() / below.sum()), drawn)
     return replace(found, method=method)
 
 
+def _method(resampling: Resampling, patients: NDArray[np.intp] | None) -> str:
+    drawn = "scans" if patients is None else "patients"
+    return f"percentile bootstrap of {drawn}, {resampling.resamples} resamples"
+
+
 def localisation_measures(
-    scans: Sequence[ScanLocalisation], resampling: Resampling
+    scans: Sequence[ScanLocalisation],
+    resampling: Resampling,
+    *,
+    patients: NDArray[np.intp] | None,
 ) -> tuple[Measure, ...]:
     """Everything over scans that `localise` finds in one, with what chance would score.
 
     Args:
         scans: with lesions.
         resampling: of the intervals.
+        patients: as `ratio_over_scans`.
 
     Raises:
         ParameterError: no scan.
@@ -98,7 +112,7 @@ def localisation_measures(
         Measure(
             name=name,
             words=words,
-            estimate=ratio_over_scans(above, below, resampling),
+            estimate=ratio_over_scans(above, below, resampling, patients=patients),
             counted=counted,
         )
         for name, words, above, below, counted in rows
@@ -173,6 +187,7 @@ def free_response_measures(
     marks: Sequence[ScanMarks],
     resampling: Resampling,
     *,
+    patients: NDArray[np.intp] | None,
     at: Sequence[float] = (0.25, 0.5, 1.0, 2.0, 4.0),
 ) -> tuple[Measure, ...]:
     """Share of lesions found at given numbers of false marks per scan, resampling scans.
@@ -180,20 +195,20 @@ def free_response_measures(
     Args:
         marks: of each scan.
         resampling: how often, and the level.
+        patients: as `ratio_over_scans`.
         at: false marks per scan.
 
     Raises:
         ParameterError: no lesion in any scan.
     """
     whole = FreeResponseCurve.of(marks)
-    rng = np.random.default_rng(resampling.seed)
     drawn = np.full((resampling.resamples, len(at)), np.nan)
-    for number in range(resampling.resamples):
-        chosen = [marks[place] for place in rng.integers(len(marks), size=len(marks))]
+    for number, places in enumerate(resampling.scan_draws(len(marks), patients)):
+        chosen = [marks[place] for place in places]
         if any(one.lesions.size for one in chosen):
             curve = FreeResponseCurve.of(chosen)
             drawn[number] = [curve.found_at(limit) for limit in at]
-    method = f"percentile bootstrap of scans, {resampling.resamples} resamples"
+    method = _method(resampling, patients)
     return tuple(
         Measure(
             name=f"lesions_found_at_{limit:g}_score",
@@ -227,8 +242,10 @@ def hit_rates(
     group: NDArray[np.intp],
     names: Sequence[str],
     resampling: Resampling,
+    *,
+    patients: NDArray[np.intp] | None,
 ) -> tuple[HitGroup, ...]:
-    """Hit rate of each group of lesions; scans are resampled, not lesions.
+    """Hit rate of each group of lesions; scans or patients are resampled, not lesions.
 
     Args:
         hit: bool (lesions,).
@@ -236,9 +253,12 @@ def hit_rates(
         group: number of each lesion's group, (lesions,); -1 for none.
         names: of the groups.
         resampling: of the intervals.
+        patients: number of each *lesion's* patient, (lesions,), or `None` where each patient
+            has one scan.
     """
-    _, number = np.unique(scan, return_inverse=True)
-    size = int(number.max(initial=-1)) + 1
+    names_of, number = np.unique(scan if patients is None else patients, return_inverse=True)
+    size = names_of.size
+    of_each = None if patients is None else np.arange(size)
     found = []
     for place, name in enumerate(names):
         members = group == place
@@ -248,7 +268,7 @@ def hit_rates(
             HitGroup(
                 name=name,
                 lesions=int(members.sum()),
-                rate=ratio_over_scans(above, below, resampling),
+                rate=ratio_over_scans(above, below, resampling, patients=of_each),
             )
         )
     return tuple(found)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from bonescint.evaluate.by_patient import summed
 from bonescint.scan import ParameterError
 
 _STEPS = 100
@@ -23,7 +24,8 @@ class LogisticFit:
 
     Attributes:
         coefficients: float64 (terms,).
-        covariance: float64 (terms, terms), the inverse of Fisher's information.
+        covariance: float64 (terms, terms), the inverse of Fisher's information; with patients
+            the sandwich of their sums of scores (Liang and Zeger, Biometrika 1986;73:13).
         log_likelihood: at the optimum, without the penalty.
         converged: false where the classes are separated, so that no finite optimum exists.
     """
@@ -40,6 +42,7 @@ def fit_logistic(
     *,
     offset: NDArray[np.float64] | None = None,
     penalty: NDArray[np.float64] | None = None,
+    patients: NDArray[np.intp] | None = None,
 ) -> LogisticFit:
     """Maximum likelihood, or with a penalty on squared coefficients (le Cessie 1992).
 
@@ -49,6 +52,7 @@ def fit_logistic(
         offset: (cases,), added to the linear predictor with coefficient 1.
         penalty: (terms,), half of it times the squared coefficient is added to the deviance's
             half; none if not given.
+        patients: number of each case's patient, (cases,), where some have several.
 
     Returns:
         The fit; look at `converged`.
@@ -84,14 +88,18 @@ def fit_logistic(
             converged = True
             break
     information = _information(design, expit(design @ beta + shift), ridge)
-    covariance = np.asarray(np.linalg.pinv(information), dtype=np.float64)
+    inverse = np.asarray(np.linalg.pinv(information), dtype=np.float64)
+    covariance = inverse
+    if patients is not None:
+        scores = summed(design.T * (truth - expit(design @ beta + shift)), patients)
+        count = scores.shape[1]
+        covariance = inverse @ scores @ scores.T @ inverse * (count / max(count - 1, 1))
     likelihood = _objective(design, truth, shift, np.zeros_like(ridge), beta)
     return LogisticFit(
         coefficients=beta,
         covariance=covariance,
         log_likelihood=likelihood,
-        converged=converged
-        and not (ridge.sum() == 0 and _separated(design, truth, beta, covariance)),
+        converged=converged and not (ridge.sum() == 0 and _separated(design, truth, beta, inverse)),
     )
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
+from bonescint.evaluate.by_patient import design_effect, summed
 from bonescint.evaluate.interval import Estimate
 from bonescint.evaluate.measure import Measure
 from bonescint.evaluate.proportions import exact_share, ratio_of_shares, share
@@ -16,6 +18,8 @@ from bonescint.scan.checked import check_whole
 _NO_POSITIVE = "no case with disease"
 _NO_NEGATIVE = "no case without disease"
 _MOST = 2**53
+_TP, _FN, _FP, _TN = range(4)
+_COUNTS = ("true_positives", "false_negatives", "false_positives", "true_negatives")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +31,8 @@ class Confusion:
         false_negatives: cases with disease that are not.
         false_positives: cases without disease that are called positive.
         true_negatives: cases without disease that are not.
+        by_patient: the same four numbers of each patient, in this order, int64 (patients, 4),
+            where some have several cases; the intervals of all figures know it.
 
     Raises:
         ParameterError: a count that is no whole number from 0.
@@ -36,9 +42,10 @@ class Confusion:
     false_negatives: int
     false_positives: int
     true_negatives: int
+    by_patient: NDArray[np.int64] | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        for name in ("true_positives", "false_negatives", "false_positives", "true_negatives"):
+        for name in _COUNTS:
             check_whole(self, name, 0, _MOST)
 
     @classmethod
@@ -50,15 +57,13 @@ class Confusion:
             >>> Confusion.of(cases, 0.5).true_positives
             2
         """
-        called = cases.scores >= threshold
-        true = int(np.count_nonzero(called & cases.positive))
-        false = int(np.count_nonzero(called)) - true
-        return cls(
-            true_positives=true,
-            false_negatives=cases.positives - true,
-            false_positives=false,
-            true_negatives=cases.negatives - false,
-        )
+        called, ill = cases.scores >= threshold, cases.positive
+        four = np.stack([called & ill, ~called & ill, called & ~ill, ~called & ~ill])
+        by_patient = None
+        if cases.patients is not None:
+            by_patient = summed(four.astype(np.float64), cases.patients).T.astype(np.int64)
+        counts = dict(zip(_COUNTS, four.sum(axis=1).tolist(), strict=True))
+        return cls(**counts, by_patient=by_patient)
 
     @property
     def positives(self) -> int:
@@ -80,6 +85,21 @@ class Confusion:
         """All cases."""
         return self.positives + self.negatives
 
+    def effect(self, counted: tuple[int, ...], among: tuple[int, ...]) -> float:
+        """`design_effect` of a share, by the columns of `by_patient`; 1 without patients."""
+        if self.by_patient is None:
+            return 1.0
+        table = self.by_patient
+        return design_effect(table[:, counted].sum(axis=1), table[:, among].sum(axis=1))
+
+    def ratio_columns(self, above: int, below: int) -> NDArray[np.int64] | None:
+        """What `ratio_of_shares` has to know of each patient, or `None` without patients."""
+        if self.by_patient is None:
+            return None
+        table = self.by_patient
+        ill, well = table[:, :_FP].sum(axis=1), table[:, _FP:].sum(axis=1)
+        return np.column_stack([table[:, above], ill, table[:, below], well])
+
 
 def sensitivity_score(confusion: Confusion, *, level: float = 0.95) -> Estimate:
     """Share of cases with disease that are called (Yerushalmy 1947); Wilson's interval.
@@ -90,31 +110,42 @@ def sensitivity_score(confusion: Confusion, *, level: float = 0.95) -> Estimate:
         >>> sensitivity_score(table).text()
         '0.822 (0.783 to 0.856)'
     """
-    return share(confusion.true_positives, confusion.positives, level=level, nobody=_NO_POSITIVE)
+    return share(
+        confusion.true_positives, confusion.positives, level=level, nobody=_NO_POSITIVE,
+        effect=confusion.effect((_TP,), (_TP, _FN)),
+    )  # fmt: skip
 
 
 def specificity_score(confusion: Confusion, *, level: float = 0.95) -> Estimate:
     """Share of cases without disease that are not called; Wilson's interval."""
-    return share(confusion.true_negatives, confusion.negatives, level=level, nobody=_NO_NEGATIVE)
+    return share(
+        confusion.true_negatives, confusion.negatives, level=level, nobody=_NO_NEGATIVE,
+        effect=confusion.effect((_TN,), (_TN, _FP)),
+    )  # fmt: skip
 
 
 def positive_predictive_value_score(confusion: Confusion, *, level: float = 0.95) -> Estimate:
     """Share of called cases that have disease, at the prevalence of these cases; Wilson."""
     nobody = "no case is called positive"
-    return share(confusion.true_positives, confusion.called, level=level, nobody=nobody)
+    effect = confusion.effect((_TP,), (_TP, _FP))
+    return share(
+        confusion.true_positives, confusion.called, level=level, nobody=nobody, effect=effect
+    )
 
 
 def negative_predictive_value_score(confusion: Confusion, *, level: float = 0.95) -> Estimate:
     """Share of cases not called that have no disease, at the prevalence of these cases; Wilson."""
     nobody = "every case is called positive"
     not_called = confusion.count - confusion.called
-    return share(confusion.true_negatives, not_called, level=level, nobody=nobody)
+    effect = confusion.effect((_TN,), (_TN, _FN))
+    return share(confusion.true_negatives, not_called, level=level, nobody=nobody, effect=effect)
 
 
 def accuracy_score(confusion: Confusion, *, level: float = 0.95) -> Estimate:
     """Share of right calls, at the prevalence of these cases; Wilson's interval."""
     right = confusion.true_positives + confusion.true_negatives
-    return share(right, confusion.count, level=level)
+    effect = confusion.effect((_TP, _TN), (_TP, _FN, _FP, _TN))
+    return share(right, confusion.count, level=level, effect=effect)
 
 
 def f1_score(confusion: Confusion, *, level: float = 0.95) -> Estimate:
@@ -130,8 +161,11 @@ def f1_score(confusion: Confusion, *, level: float = 0.95) -> Estimate:
         '0.80 (0.56 to 0.93)'
     """
     there = confusion.true_positives + confusion.false_negatives + confusion.false_positives
-    jaccard = share(confusion.true_positives, there, level=level, nobody=_NO_POSITIVE)
-    method = "Wilson for Jaccard's index"
+    effect = confusion.effect((_TP,), (_TP, _FN, _FP))
+    jaccard = share(
+        confusion.true_positives, there, level=level, nobody=_NO_POSITIVE, effect=effect
+    )
+    method = jaccard.method.replace("Wilson", "Wilson for Jaccard's index")
     if not jaccard.defined:
         return Estimate(value=math.nan, level=level, method=method, note=jaccard.note)
     value, low, high = (2 * j / (1 + j) for j in (jaccard.value, jaccard.low, jaccard.high))
@@ -144,6 +178,7 @@ def positive_likelihood_ratio(confusion: Confusion, *, level: float = 0.95) -> E
         (confusion.true_positives, confusion.positives),
         (confusion.false_positives, confusion.negatives),
         level=level,
+        by_patient=confusion.ratio_columns(_TP, _FP),
     )
 
 
@@ -153,6 +188,7 @@ def negative_likelihood_ratio(confusion: Confusion, *, level: float = 0.95) -> E
         (confusion.false_negatives, confusion.positives),
         (confusion.true_negatives, confusion.negatives),
         level=level,
+        by_patient=confusion.ratio_columns(_FN, _TN),
     )
 
 
@@ -190,7 +226,7 @@ def exact_rates(confusion: Confusion, *, level: float = 0.95) -> tuple[Estimate,
     """Sensitivity and specificity with Clopper and Pearson's intervals, for those who ask."""
     return (
         exact_share(confusion.true_positives, confusion.positives, level=level,
-                    nobody=_NO_POSITIVE),
+                    nobody=_NO_POSITIVE, effect=confusion.effect((_TP,), (_TP, _FN))),
         exact_share(confusion.true_negatives, confusion.negatives, level=level,
-                    nobody=_NO_NEGATIVE),
+                    nobody=_NO_NEGATIVE, effect=confusion.effect((_TN,), (_TN, _FP))),
     )  # fmt: skip

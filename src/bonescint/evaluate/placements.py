@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from bonescint.evaluate.by_patient import summed
 from bonescint.scan import ParameterError
 
 
@@ -27,18 +28,29 @@ class Placements:
             is rated above, ties by half.
         negative: float64 (K, N), for each case without disease the share of those with that it
             is rated below, ties by half.
+        positive_patients: number of the patient of each case with disease, (P,), or `None`
+            where no patient has more than one case.
+        negative_patients: of each case without, (N,).
     """
 
     positive: NDArray[np.float64]
     negative: NDArray[np.float64]
+    positive_patients: NDArray[np.intp] | None = None
+    negative_patients: NDArray[np.intp] | None = None
 
     @classmethod
-    def of(cls, ratings: NDArray[np.floating], positive: NDArray[np.bool_]) -> Placements:
+    def of(
+        cls,
+        ratings: NDArray[np.floating],
+        positive: NDArray[np.bool_],
+        patients: NDArray[np.intp] | None = None,
+    ) -> Placements:
         """From ratings of the same cases.
 
         Args:
             ratings: (K, cases) or (cases,), higher for disease.
             positive: bool (cases,), the truth.
+            patients: number of each case's patient, (cases,), where some have several.
 
         Raises:
             ParameterError: if a rating is not finite, or one class has no case.
@@ -62,7 +74,12 @@ class Placements:
         count = with_disease.shape[1]
         above = everywhere[:, :count] - rankdata(with_disease, axis=1)
         below = count - (everywhere[:, count:] - rankdata(without, axis=1))
-        return cls(positive=above / without.shape[1], negative=below / count)
+        return cls(
+            positive=above / without.shape[1],
+            negative=below / count,
+            positive_patients=None if patients is None else patients[truth],
+            negative_patients=None if patients is None else patients[~truth],
+        )
 
     @property
     def areas(self) -> NDArray[np.float64]:
@@ -73,9 +90,34 @@ class Placements:
     def covariance(self) -> NDArray[np.float64]:
         """DeLong's covariance of the areas, float64 (K, K).
 
-        Not a number where a class has one case only: one case says nothing of its spread.
+        Where patients have several cases, Obuchowski's (Biometrics 1997;53:567), which takes
+        patients as independent, not cases. Not a number where a class has one case (or
+        patient) only: one says nothing of its spread.
         """
+        if self.positive_patients is not None and self.negative_patients is not None:
+            return self._clustered(self.positive_patients, self.negative_patients)
         return _mean_covariance(self.positive) + _mean_covariance(self.negative)
+
+    def _clustered(
+        self, with_disease: NDArray[np.intp], without: NDArray[np.intp]
+    ) -> NDArray[np.float64]:
+        """Sums over patients of S10, S01 and S11, each with its own number of patients."""
+        everyone = np.union1d(with_disease, without)
+        sums, counts = [], []
+        for values, patients in ((self.positive, with_disease), (self.negative, without)):
+            residuals = (values - values.mean(axis=1, keepdims=True)) / values.shape[1]
+            of_each = np.zeros((values.shape[0], everyone.size))
+            names = np.unique(patients)
+            of_each[:, np.searchsorted(everyone, names)] = summed(residuals, patients)
+            sums.append(of_each)
+            counts.append(names.size)
+        if min(counts) < 2:
+            return np.full((self.positive.shape[0],) * 2, np.nan)
+        (up, down), (ups, downs) = sums, counts
+        both = everyone.size / (everyone.size - 1) * (up @ down.T)
+        return np.asarray(
+            ups / (ups - 1) * (up @ up.T) + downs / (downs - 1) * (down @ down.T) + both + both.T
+        )
 
 
 def _mean_covariance(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -65,16 +65,13 @@ def resampled(
     cases: ScoredCases,
     threshold: float,
     resampling: Resampling,
-    *,
-    patients: NDArray[np.intp] | None = None,
 ) -> Resampled:
     """Resample areas and the figures at an operating point together.
 
     Args:
         cases: of both classes.
         threshold: a case is called positive if its score is at least this.
-        resampling: how.
-        patients: number of each case's patient; patients are drawn then, not scans.
+        resampling: how; patients are drawn where cases name them.
 
     Raises:
         ParameterError: one class only, or a threshold that is no number.
@@ -90,7 +87,7 @@ def resampled(
     ranked = SortedCases.of(cases)
     drawn = np.empty((resampling.resamples, len(_FIGURES)))
     with np.errstate(divide="ignore", invalid="ignore"):
-        for row, draw in enumerate(resampling.draws(cases.positive, patients)):
+        for row, draw in enumerate(resampling.draws(cases.positive, cases.patients)):
             drawn[row] = _figures(ranked, ranked.sort(draw), threshold)
         values = _figures(ranked, ranked.whole, threshold)
     return Resampled(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from bonescint.evaluate.bootstrap import Resampling, SortedCases
 from bonescint.evaluate.interval import Estimate
@@ -96,8 +97,9 @@ class CurveBand:
 def roc_auc_score(cases: ScoredCases, *, level: float = 0.95) -> Estimate:
     """Area under the ROC curve with DeLong's interval.
 
-    DeLong, DeLong and Clarke-Pearson, Biometrics 1988;44:837. The interval is built on the
-    logit, which keeps it inside [0, 1] and serves high areas better (Pepe 2003, section 5.2.4).
+    DeLong, DeLong and Clarke-Pearson, Biometrics 1988;44:837; where patients have several
+    cases, Obuchowski, Biometrics 1997;53:567. The interval is built on the logit, which keeps it
+    inside [0, 1] and serves high areas better (Pepe 2003, section 5.2.4).
 
     Args:
         cases: of both classes.
@@ -116,23 +118,15 @@ def roc_auc_score(cases: ScoredCases, *, level: float = 0.95) -> Estimate:
         '0.889 (0.261 to 0.995)'
     """
     cases.require_both_classes("roc_auc_score")
-    placements = Placements.of(cases.scores, cases.positive)
-    area = float(placements.areas[0])
-    return area_with_interval(area, float(placements.covariance[0, 0]), level=level)
-
-
-def area_with_interval(area: float, variance: float, *, level: float = 0.95) -> Estimate:
-    """An area with the interval of its variance, on the logit.
-
-    Args:
-        area: 0 to 1.
-        variance: of the area; not a number where a class has one case.
-        level: of the interval.
-    """
+    placements = Placements.of(cases.scores, cases.positive, cases.patients)
+    (area,), ((variance,),) = placements.areas.tolist(), placements.covariance.tolist()
     method = "DeLong, on the logit"
+    if cases.patients is not None:
+        method = "DeLong by patient (Obuchowski 1997), on the logit"
     note = ""
     if not math.isfinite(variance):
-        note = "a class has one case: no interval"
+        one = "case" if cases.patients is None else "patient"
+        note = f"a class has one {one}: no interval"
     elif area in (0.0, 1.0):
         note = "the classes do not overlap: DeLong's variance is 0, no interval"
     elif variance <= 0:
@@ -141,8 +135,7 @@ def area_with_interval(area: float, variance: float, *, level: float = 0.95) -> 
         return Estimate(value=area, level=level, method=method, note=note)
     half = normal_quantile(level) * math.sqrt(variance) / (area * (1 - area))
     middle = math.log(area / (1 - area))
-    low, high = (1 / (1 + math.exp(-min(max(end, -700), 700))) for end in
-                 (middle - half, middle + half))  # fmt: skip
+    low, high = expit([middle - half, middle + half]).tolist()
     return Estimate(value=area, low=low, high=high, level=level, method=method)
 
 
@@ -156,7 +149,8 @@ def average_precision_score(
 
     Args:
         cases: of both classes.
-        resampling: of the interval; stratified, 2000 times, if not given.
+        resampling: of the interval; stratified, 2000 times, if not given. Patients are drawn
+            where cases name them.
 
     Raises:
         ParameterError: one class only.
@@ -165,7 +159,10 @@ def average_precision_score(
     ranked = SortedCases.of(cases)
     value = ranked.average_precision(ranked.whole)
     drawn = np.array(
-        [ranked.average_precision(ranked.sort(draw)) for draw in resampling.draws(cases.positive)]
+        [
+            ranked.average_precision(ranked.sort(draw))
+            for draw in resampling.draws(cases.positive, cases.patients)
+        ]
     )
     return resampling.estimate(value, drawn)
 
@@ -189,7 +186,7 @@ def roc_band(cases: ScoredCases, *, resampling: Resampling, points: int = 101) -
     thresholds = np.unique(cases.scores)
     from_positive = np.searchsorted(ranked.positive_scores, thresholds)
     from_negative = np.searchsorted(ranked.negative_scores, thresholds)
-    for row, draw in enumerate(resampling.draws(cases.positive)):
+    for row, draw in enumerate(resampling.draws(cases.positive, cases.patients)):
         counts = ranked.sort(draw)
         if counts.positive.any() and counts.negative.any():
             true = _called_share(counts.positive, from_positive)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bonescint.evaluate.by_patient import patient_numbers
 from bonescint.scan import ParameterError
 
 
@@ -17,6 +18,9 @@ class ScoredCases:
     Attributes:
         scores: float64 (cases,), higher for disease; probabilities or any other rating.
         positive: bool (cases,), the reference standard.
+        patients: number of each case's patient, intp (cases,), or `None` where no patient has
+            more than one case. All intervals know it: patients are drawn, not their scans, and
+            closed forms take scans of one patient as alike as they are.
 
     Raises:
         ParameterError: no case, arrays of different length, a score that is not finite, or a
@@ -30,10 +34,12 @@ class ScoredCases:
 
     scores: NDArray[np.float64]
     positive: NDArray[np.bool_]
+    patients: NDArray[np.intp] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "scores", _scores(self.scores))
         object.__setattr__(self, "positive", _truth(self.positive, self.scores.size))
+        object.__setattr__(self, "patients", _patients(self.patients, self.scores.size))
 
     @property
     def count(self) -> int:
@@ -61,11 +67,17 @@ class ScoredCases:
         Args:
             chosen: bool (cases,).
         """
-        return ScoredCases(scores=self.scores[chosen], positive=self.positive[chosen])
+        return ScoredCases(
+            scores=self.scores[chosen],
+            positive=self.positive[chosen],
+            patients=None if self.patients is None else self.patients[chosen],
+        )
 
     def with_scores(self, scores: ArrayLike) -> ScoredCases:
         """The same cases, scored by somebody else."""
-        return ScoredCases(scores=np.asarray(scores), positive=self.positive)
+        return ScoredCases(
+            scores=np.asarray(scores), positive=self.positive, patients=self.patients
+        )
 
     def require_both_classes(self, owner: str) -> None:
         """Refuse cases of one class only.
@@ -111,3 +123,11 @@ def _truth(given: ArrayLike, count: int) -> NDArray[np.bool_]:
     positive = truth.astype(bool)
     positive.flags.writeable = False
     return positive
+
+
+def _patients(given: ArrayLike | None, count: int) -> NDArray[np.intp] | None:
+    if given is None:
+        return None
+    if np.shape(given) != (count,):
+        raise ParameterError("patients", "ScoredCases", f"of shape ({count},)", np.shape(given))
+    return patient_numbers(given)

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import chi2, chi2_contingency, fisher_exact
 
+from bonescint.evaluate.by_patient import score_effect, summed
 from bonescint.evaluate.interval import Estimate
 from bonescint.evaluate.operating import Confusion, sensitivity_score, specificity_score
 from bonescint.evaluate.placements import Placements
-from bonescint.evaluate.roc import area_with_interval
+from bonescint.evaluate.roc import roc_auc_score
 from bonescint.evaluate.scored import ScoredCases
 from bonescint.scan import ParameterError
 
@@ -197,7 +198,9 @@ def interactions(cases: ScoredCases, factor: Factor, threshold: float) -> tuple[
 
     Areas: Wald's test of equal areas with DeLong's covariance, which knows that groups may
     share their negatives. Shares: Pearson's chi-square, Fisher's exact test for two levels
-    where a count below 5 is expected.
+    where a count below 5 is expected. Where patients have several cases, areas' errors are
+    summed over patients, and tables are divided by the design effect (Rao and Scott, Biometrics
+    1992;48:577), without Fisher's test.
 
     Args:
         cases: all of them.
@@ -210,9 +213,11 @@ def interactions(cases: ScoredCases, factor: Factor, threshold: float) -> tuple[
     _check(cases, factor)
     found = [_area_interaction(cases, factor)]
     called = cases.scores >= threshold
-    found.append(_share_interaction(factor, "sensitivity_score", called, cases.positive))
+    found.append(_share_interaction(cases, factor, "sensitivity_score", called, cases.positive))
     if not factor.positives_only:
-        found.append(_share_interaction(factor, "specificity_score", ~called, ~cases.positive))
+        found.append(
+            _share_interaction(cases, factor, "specificity_score", ~called, ~cases.positive)
+        )
     return tuple(found)
 
 
@@ -251,18 +256,17 @@ def _area(part: ScoredCases, level: float) -> Estimate:
         kind = "with" if not part.positives else "without"
         note = f"no case {kind} disease"
         return Estimate(value=math.nan, level=level, method="DeLong, on the logit", note=note)
-    placements = Placements.of(part.scores, part.positive)
-    variance = float(placements.covariance[0, 0])
-    return area_with_interval(float(placements.areas[0]), variance, level=level)
+    return roc_auc_score(part, level=level)
 
 
 def _area_interaction(cases: ScoredCases, factor: Factor) -> Interaction:
-    test = "Wald, DeLong's covariance"
+    test = "Wald, DeLong's covariance" + ("" if cases.patients is None else " by patient")
     areas, weights = [], []
     for number in range(len(factor.levels)):
         chosen = _members(cases, factor, number)
         truth = cases.positive[chosen]
-        if truth.sum() < 2 or (~truth).sum() < 2:
+        patients = _patients(cases)[chosen]
+        if min(np.unique(patients[truth]).size, np.unique(patients[~truth]).size) < 2:
             continue
         placements = Placements.of(cases.scores[chosen], truth)
         areas.append(float(placements.areas[0]))
@@ -289,17 +293,25 @@ def _area_interaction(cases: ScoredCases, factor: Factor) -> Interaction:
 def _influence(
     cases: ScoredCases, chosen: NDArray[np.bool_], placements: Placements
 ) -> NDArray[np.float64]:
-    """What each case adds to an area's error, (cases,); products sum to DeLong's covariance.
+    """What each patient adds to an area's error, (patients,); products sum to its covariance.
 
-    Cases that two groups share give their covariance; where groups are apart it is 0.
+    That is DeLong's where each has one case, Obuchowski's but for a factor of one more patient
+    in the share of patients with cases of both classes. Patients that two groups share give
+    their covariance; where groups are apart it is 0.
     """
-    found = np.zeros(cases.count)
+    found, patients = np.zeros(cases.count), _patients(cases)
     for members, row in (
         (chosen & cases.positive, placements.positive[0]),
         (chosen & ~cases.positive, placements.negative[0]),
     ):
-        found[members] = (row - row.mean()) / math.sqrt(row.size * (row.size - 1))
-    return found
+        count = np.unique(patients[members]).size
+        found[members] = (row - row.mean()) / row.size * math.sqrt(count / (count - 1))
+    return summed(found, patients)
+
+
+def _patients(cases: ScoredCases) -> NDArray[np.intp]:
+    """Number of each case's patient, whether or not some have several."""
+    return np.arange(cases.count) if cases.patients is None else cases.patients
 
 
 def wald_equal(values: NDArray[np.float64], covariance: NDArray[np.float64]) -> float:
@@ -327,8 +339,13 @@ def wald_equal(values: NDArray[np.float64], covariance: NDArray[np.float64]) -> 
 
 
 def _share_interaction(
-    factor: Factor, figure: str, right: NDArray[np.bool_], among: NDArray[np.bool_]
+    cases: ScoredCases,
+    factor: Factor,
+    figure: str,
+    right: NDArray[np.bool_],
+    among: NDArray[np.bool_],
 ) -> Interaction:
+    test = "chi-square" + ("" if cases.patients is None else " by patient (Rao and Scott 1992)")
     table = np.array(
         [
             [int((chosen & right).sum()), int((chosen & ~right).sum())]
@@ -339,19 +356,35 @@ def _share_interaction(
     degrees = max(len(table) - 1, 0)
     if degrees == 0:
         return Interaction(factor=factor.name, figure=figure, statistic=math.nan, degrees=0,
-                           p_value=math.nan, test="chi-square",
+                           p_value=math.nan, test=test,
                            note="fewer than two levels with cases")  # fmt: skip
     if not table.sum(axis=0).all():
         return Interaction(factor=factor.name, figure=figure, statistic=0.0, degrees=degrees,
-                           p_value=1.0, test="chi-square",
+                           p_value=1.0, test=test,
                            note="the same in all levels")  # fmt: skip
-    expected = np.outer(table.sum(axis=1), table.sum(axis=0)) / table.sum()
-    if len(table) == 2 and expected.min() < 5:
+    independent = table / _effect(cases, factor, right, among)
+    expected = np.outer(independent.sum(axis=1), independent.sum(axis=0)) / independent.sum()
+    if len(table) == 2 and expected.min() < 5 and cases.patients is None:
         p_value = float(fisher_exact(table).pvalue)
         return Interaction(factor=factor.name, figure=figure, statistic=math.nan, degrees=1,
                            p_value=p_value, test="Fisher, exact")  # fmt: skip
-    result = chi2_contingency(table, correction=False)
+    result = chi2_contingency(independent, correction=False)
     few = "" if expected.min() >= 5 else "a count below 5 is expected: p is rough"
     return Interaction(factor=factor.name, figure=figure, statistic=float(result.statistic),
-                       degrees=degrees, p_value=float(result.pvalue), test="chi-square",
+                       degrees=degrees, p_value=float(result.pvalue), test=test,
                        note=few)  # fmt: skip
+
+
+def _effect(
+    cases: ScoredCases, factor: Factor, right: NDArray[np.bool_], among: NDArray[np.bool_]
+) -> float:
+    """How many times fewer cases of a table are independent, as patients have several."""
+    if cases.patients is None:
+        return 1.0
+    known = among & (factor.members >= 0)
+    residuals = right[known].astype(np.float64)
+    for number in range(len(factor.levels)):
+        level = factor.members[known] == number
+        if level.any():
+            residuals[level] -= residuals[level].mean()
+    return score_effect(residuals, cases.patients[known])

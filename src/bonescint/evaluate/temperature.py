@@ -1,4 +1,4 @@
-"""Temperature scaling: one number that makes probabilities as bold as they may be."""
+"""Temperature scaling: one number that takes overconfidence out of probabilities."""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ from scipy.optimize import brentq, minimize_scalar
 from scipy.special import expit, logit
 from scipy.stats import chi2
 
+from bonescint.evaluate.by_patient import score_effect
 from bonescint.evaluate.interval import Estimate
 from bonescint.evaluate.scored import ScoredCases
 from bonescint.scan import ParameterError
 
 LOWEST, HIGHEST = 0.05, 20.0
 """Between these a temperature is looked for."""
+
+AT_BOUND = f"at the end of the range that is searched, {LOWEST:g} to {HIGHEST:g}"
+"""Note of a temperature that says nothing: the best one lies beyond."""
 
 _LEAST = 1e-12
 
@@ -36,11 +40,13 @@ def fit_temperature(cases: ScoredCases, *, level: float = 0.95) -> Estimate:
 
     Args:
         cases: scored by *margins* (logit of disease less the other one), not trained on.
-        level: of the interval, by profile likelihood.
+        level: of the interval, by profile likelihood; where patients have several cases the
+            likelihood ratio is divided by the effect of that (`score_effect`).
 
     Returns:
-        From 0.05 to 20; `note` says where an end was reached, as with classes that do not
-        overlap.
+        From 0.05 to 20; `note` is `AT_BOUND` where an end was reached: the best temperature
+        lies beyond, as with classes that do not overlap, or with probabilities that tell
+        nothing of these cases. Such a temperature is no calibration.
 
     Raises:
         ParameterError: one class only.
@@ -61,7 +67,9 @@ def fit_temperature(cases: ScoredCases, *, level: float = 0.95) -> Estimate:
     bounds = (math.log(LOWEST), math.log(HIGHEST))
     found = minimize_scalar(cross_entropy, bounds=bounds, method="bounded", options={"xatol": 1e-7})
     best, least = float(found.x), float(found.fun)
-    allowed = least + float(chi2.ppf(level, 1)) / 2
+    at_best = signed / math.exp(best)
+    effect = score_effect(at_best * expit(-at_best), cases.patients)
+    allowed = least + effect * float(chi2.ppf(level, 1)) / 2
     ends = []
     for bound in bounds:
         beyond = cross_entropy(bound) - allowed
@@ -76,8 +84,8 @@ def fit_temperature(cases: ScoredCases, *, level: float = 0.95) -> Estimate:
         low=math.exp(ends[0]),
         high=math.exp(ends[1]),
         level=level,
-        method="profile likelihood",
-        note="at the end of the range that is searched" if at_end else "",
+        method="profile likelihood" + ("" if cases.patients is None else ", by patient"),
+        note=AT_BOUND if at_end else "",
     )
 
 

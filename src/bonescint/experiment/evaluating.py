@@ -124,7 +124,8 @@ class Evaluation:
         settings: how they were judged.
         judgement: areas, figures at the operating point, calibration, decision curve.
         temperature: fitted on the validation split, or `None` without one.
-        scaled: calibration after it, or `None`.
+        scaled: calibration after it, or `None`; also where the temperature lies at an end of its
+            range, which is no calibration.
         subgroups: figures by subgroup.
         interactions: whether they differ.
         control: what age, sex and primary tumour tell, or `None`; `control_note` says why.
@@ -170,7 +171,7 @@ def evaluate_joined(
     part = joined.part(settings.judged)
     require_judgeable(part, source, "judge a model")
     point = chosen_point(joined, settings, source)
-    judgement = judge(part.scored, point, resampling=settings.resampling, patients=part.patients)
+    judgement = judge(part.scored, point, resampling=settings.resampling)
     temperature, scaled = _temperature(joined, settings, part.scored)
     factors = factors_of(part.cases, facts_of(part.cases, joined.manifest, counts))
     level = settings.resampling.level
@@ -242,6 +243,8 @@ def _temperature(
         validation.scored.with_scores(margins(validation.probabilities)),
         level=settings.resampling.level,
     )
+    if fitted.note:
+        return fitted, None
     scaled = cases.with_scores(at_temperature(cases.scores, fitted.value))
     return fitted, Calibration.of(scaled, settings.resampling)
 
@@ -302,9 +305,7 @@ def compare_against(
         closed=compare_models(
             one.scored, other.scored, thresholds, level=settings.resampling.level
         ),
-        resampled=compare_by_resampling(
-            one.scored, other.scored, thresholds, settings.resampling, patients=one.patients
-        ),
+        resampled=compare_by_resampling(one.scored, other.scored, thresholds, settings.resampling),
         thresholds=thresholds,
     )
 

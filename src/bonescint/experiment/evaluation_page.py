@@ -184,11 +184,12 @@ def _flow(found: Evaluation) -> PageSection:
             f"All {len(part.cases)} judged scans have the probability {part.probabilities[0]:g}: "
             "the model tells nothing apart."
         )
-    if part.patients is not None:
-        patients = len({case.patient_id for case in part.cases})
+    patients = len({case.patient_id for case in part.cases})
+    if patients < len(part.cases):
         warnings.append(
-            f"{len(part.cases)} scans of {patients} patients: resampled intervals draw patients; "
-            "closed-form intervals take scans as independent and are too narrow."
+            f"{len(part.cases)} scans of {patients} patients: all intervals take patients as "
+            "independent, not their scans. Resampling draws patients; closed forms know how alike "
+            "a patient's scans are."
         )
     left_out = left_out_table(found)
     tables = [
@@ -253,8 +254,13 @@ def _calibration(found: Evaluation, pictures: dict[str, Picture]) -> PageSection
         tables.append(measures_page_table("After temperature scaling", found.scaled.measures))
         paragraphs.append(
             f"Temperature fitted on the validation split: {found.temperature.text()}. Above 1 "
-            "the predictions were too bold, below 1 too shy. Scaling does not change the order "
-            "of scans, so no area under a curve."
+            "the predictions were overconfident, below 1 underconfident. Scaling does not change "
+            "the order of scans, so no area under a curve."
+        )
+    elif found.temperature is not None:
+        paragraphs.append(
+            f"No temperature was applied: the best one on the validation split lies "
+            f"{found.temperature.note}, so one number cannot calibrate these probabilities."
         )
     return PageSection(
         title="Calibration",

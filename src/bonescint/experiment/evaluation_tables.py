@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from bonescint.evaluate.comparing import Comparison
 from bonescint.evaluate.measure import Measure
 from bonescint.evaluate.tables import (
@@ -66,7 +68,7 @@ def flow_table(found: Evaluation) -> Table:
             use = "judged"
         elif part.split.value == "validation":
             uses = ["operating point"] if found.settings.threshold is None else []
-            uses += ["temperature"] if found.temperature is not None else []
+            uses += ["temperature"] if found.scaled is not None else []
             use = " and ".join(uses) or use
         total = len(part.cases) + len(part.missing)
         rows.append((part.split.value, total, len(part.missing), len(part.cases), positives,
@@ -151,15 +153,26 @@ def _cases_table(found: Evaluation) -> Table:
     part = found.part
     names = {(True, True): "true positive", (True, False): "false negative",
              (False, True): "false positive", (False, False): "true negative"}  # fmt: skip
+    patients = np.unique([case.patient_id for case in part.cases], return_inverse=True)[1]
     rows = []
-    for case, probability in zip(part.cases, part.probabilities.tolist(), strict=True):
+    for case, patient, probability in zip(
+        part.cases, patients.tolist(), part.probabilities.tolist(), strict=True
+    ):
         called = probability >= threshold
         outcome = names[case.positive, called]
-        rows.append((case.scan_id, case.centre, int(case.positive), probability, int(called),
-                     outcome))  # fmt: skip
+        rows.append((case.scan_id, patient, case.centre, int(case.positive), probability,
+                     int(called), outcome))  # fmt: skip
     return Table(
         name="cases",
         title="Judged scans",
-        columns=("scan_id", "centre", "label", "mbd_probability", "called_positive", "outcome"),
+        columns=(
+            "scan_id",
+            "patient",
+            "centre",
+            "label",
+            "mbd_probability",
+            "called_positive",
+            "outcome",
+        ),
         rows=tuple(rows),
     )

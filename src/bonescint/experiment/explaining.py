@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bonescint.cohort import Manifest, truth_of
 from bonescint.evaluate import Measure, Resampling
+from bonescint.evaluate.by_patient import patient_numbers
 from bonescint.evaluate.false_evidence import (
     PlaceRow,
     ScanEvidence,
@@ -61,12 +62,14 @@ class LesionRecord:
 
     Attributes:
         scan_id: of its scan.
+        patient_id: of its patient.
         contrast: to the bone around it, or not a number.
         radius_mm: or not a number.
         reached: highest value of the map on it, as a share of the scan's highest.
     """
 
     scan_id: str
+    patient_id: str
     contrast: float
     radius_mm: float
     reached: float
@@ -180,6 +183,9 @@ class _Work:
         self.without_outline = 0
         self.assumed_spacing = 0
         self.differing = 0
+        self.patient_of: dict[str, str] = {}
+        self.marked: list[str] = []
+        self.false_positives: list[str] = []
 
     def add_positive(self, case: Case, scan: MappedScan) -> None:
         """Measure a scan with disease."""
@@ -193,8 +199,10 @@ class _Work:
             return
         measured = localise(views, tolerance_mm=self.tolerance_mm)
         called = scan.prediction.positive
+        self.patient_of[case.scan_id] = case.patient_id
         (self.called if called else self.missed)[case.scan_id] = measured
         highest = max(float(view.values.max()) for view in views)
+        self.marked.append(case.patient_id)
         self.marks.append(_marks(measured, scan.prediction.mbd_probability, highest))
         if not case.truth:
             self._add_segmented(case, scan, truth)
@@ -204,6 +212,7 @@ class _Work:
                 self.lesions.append(
                     LesionRecord(
                         scan_id=case.scan_id,
+                        patient_id=case.patient_id,
                         contrast=_or_nan(None if focus is None else focus.contrast),
                         radius_mm=_or_nan(None if focus is None else focus.radius_mm),
                         reached=hit.reached,
@@ -230,6 +239,7 @@ class _Work:
         highest = max(float(view.values.max()) for view in views)
         answer = scan.prediction
         ratings = [answer.mbd_probability * peak.height / highest for peak in peaks]
+        self.marked.append(case.patient_id)
         self.marks.append(ScanMarks(lesions=np.zeros(0), others=np.array(ratings)))
         if answer.positive:
             self._add_evidence(case, scan)
@@ -250,6 +260,7 @@ class _Work:
                       reach_mm=self.tolerance_mm, body=outlines.get(view))
             for view in grids
         ]  # fmt: skip
+        self.false_positives.append(case.patient_id)
         self.evidence.append(ScanEvidence.of(list(grids.values()), found, len(PLACE_NAMES)))
 
     def _outlines(
@@ -307,7 +318,7 @@ class _Work:
     def summary(self, resampling: Resampling) -> Explanation:
         """Everything over scans."""
         marks = replace(resampling, resamples=min(resampling.resamples, _MARK_RESAMPLES))
-        everyone = [*self.called.values(), *self.missed.values()]
+        everyone = self.called | self.missed
         with_lesions = bool(everyone)
         notes = []
         if self.without_outline:
@@ -335,15 +346,22 @@ class _Work:
             tolerance_mm=self.tolerance_mm,
             called=self.called,
             missed=self.missed,
-            measures=_measures(list(self.called.values()), resampling),
-            measures_of_all=_measures(everyone, resampling),
+            measures=self._measures(self.called, resampling),
+            measures_of_all=self._measures(everyone, resampling),
             by_contrast=_by(self.lesions, "contrast", resampling),
             by_size=_by(self.lesions, "radius_mm", resampling),
             lesions=tuple(self.lesions),
             curve=FreeResponseCurve.of(self.marks) if with_lesions else None,
-            curve_measures=free_response_measures(self.marks, marks) if with_lesions else (),
+            curve_measures=free_response_measures(
+                self.marks, marks, patients=patient_numbers(self.marked)
+            )
+            if with_lesions
+            else (),
             false_positives=evidence_table(
-                self.evidence, PLACE_NAMES if self.places_known else PLACE_NAMES_ALONE, resampling
+                self.evidence,
+                PLACE_NAMES if self.places_known else PLACE_NAMES_ALONE,
+                resampling,
+                patients=patient_numbers(self.false_positives),
             ),
             places_known=self.places_known,
             threshold=self.threshold,
@@ -353,9 +371,13 @@ class _Work:
             notes=tuple(notes),
         )
 
-
-def _measures(scans: Sequence[ScanLocalisation], resampling: Resampling) -> tuple[Measure, ...]:
-    return localisation_measures(scans, resampling) if scans else ()
+    def _measures(
+        self, scans: Mapping[str, ScanLocalisation], resampling: Resampling
+    ) -> tuple[Measure, ...]:
+        if not scans:
+            return ()
+        patients = patient_numbers([self.patient_of[scan_id] for scan_id in scans])
+        return localisation_measures(list(scans.values()), resampling, patients=patients)
 
 
 def _identity(focus: Focus, place: int) -> tuple[object, ...]:
@@ -398,7 +420,11 @@ def _by(
     group = np.where(np.isnan(values), -1, np.digitize(values, edges))
     _, scan = np.unique([lesion.scan_id for lesion in lesions], return_inverse=True)
     hit = np.array([lesion.reached >= HIT_LEVEL for lesion in lesions])
-    return hit_rates(hit, scan, group, names, resampling)
+    patient_of = {lesion.scan_id: lesion.patient_id for lesion in lesions}
+    patients = None
+    if len(set(patient_of.values())) < len(patient_of):
+        patients = patient_numbers([lesion.patient_id for lesion in lesions])
+    return hit_rates(hit, scan, group, names, resampling, patients=patients)
 
 
 def drawable_scans(part: Part, maps: Mapping[str, MappedScan]) -> dict[str, MappedScan]:

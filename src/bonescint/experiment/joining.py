@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from bonescint.cohort import Manifest, Problem, refuse
 from bonescint.evaluate import ScoredCases
+from bonescint.evaluate.by_patient import patient_numbers
 from bonescint.scan import Case, InputError, Split
 
 _REQUIRED = ("scan_id", "mbd_probability")
@@ -123,18 +124,13 @@ class Part:
 
     @property
     def scored(self) -> ScoredCases:
-        """Scores and truth.
+        """Scores, truth and patients.
 
         Raises:
             ParameterError: no case.
         """
-        return ScoredCases(scores=self.probabilities, positive=self.positive)
-
-    @property
-    def patients(self) -> NDArray[np.intp] | None:
-        """Number of each case's patient, or `None` if nobody has more than one scan."""
-        _, number = np.unique([case.patient_id for case in self.cases], return_inverse=True)
-        return None if np.unique(number).size == number.size else number
+        patients = patient_numbers([case.patient_id for case in self.cases])
+        return ScoredCases(scores=self.probabilities, positive=self.positive, patients=patients)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

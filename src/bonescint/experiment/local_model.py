@@ -13,6 +13,7 @@ import numpy as np
 
 from bonescint.cohort import Problem, read_manifest, refuse
 from bonescint.evaluate import OperatingRule, ScoredCases, margins
+from bonescint.evaluate.by_patient import patient_numbers
 from bonescint.evaluate.local import LocalCalibration, calibrate_locally
 from bonescint.experiment.joining import join, read_predictions
 from bonescint.model import ModelCard, ModelFolder, write_model_folder
@@ -147,6 +148,7 @@ def _joined(predictions: Path, cohort: Path) -> ScoredCases:
     return ScoredCases(
         scores=np.concatenate([part.probabilities for part in parts]),
         positive=np.concatenate([part.positive for part in parts]),
+        patients=patient_numbers([case.patient_id for part in parts for case in part.cases]),
     )
 
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from bonescint.cohort import Manifest
 from bonescint.dicom import read
 from bonescint.evaluate import Estimate, Resampling
+from bonescint.evaluate.by_patient import patient_numbers
 from bonescint.evaluate.localised import map_agreement, ratio_over_scans
 from bonescint.evaluate.tables import Table, write_csv
 from bonescint.files import make_folder
@@ -74,11 +75,16 @@ def map_sanity(
     recipe = folder.card.recipe
     composites = [prepare(read(cohort.path(case)), recipe).composite for case in cases]
     network = initial_network(settings_for_model(folder.path), load_weights(folder.path))
-    return agreements(network, composites, resampling)
+    patients = patient_numbers([case.patient_id for case in cases])
+    return agreements(network, composites, resampling, patients=patients)
 
 
 def agreements(
-    network: ScanNetwork, composites: Sequence[NDArray[np.float32]], resampling: Resampling
+    network: ScanNetwork,
+    composites: Sequence[NDArray[np.float32]],
+    resampling: Resampling,
+    *,
+    patients: NDArray[np.intp] | None,
 ) -> list[SanityRow]:
     """The rows for a network, from the head alone to all layers.
 
@@ -86,6 +92,7 @@ def agreements(
         network: trained.
         composites: float32 (1, rows, columns) each.
         resampling: for the intervals; its seed draws the weights.
+        patients: number of each composite's patient, or `None` where each has one.
     """
     trained = _maps(network, composites)
     rows = []
@@ -99,7 +106,9 @@ def agreements(
             SanityRow(
                 words=words,
                 scans=len(found),
-                agreement=ratio_over_scans(known, np.ones(len(found)), resampling),
+                agreement=ratio_over_scans(
+                    known, np.ones(len(found)), resampling, patients=patients
+                ),
                 constant_maps=int(np.isnan(found).sum()),
             )
         )

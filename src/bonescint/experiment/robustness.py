@@ -13,6 +13,7 @@ from scipy import ndimage
 from bonescint.cohort import Manifest
 from bonescint.dicom import read
 from bonescint.evaluate import Comparison, Estimate, ScoredCases, compare_areas, roc_auc_score
+from bonescint.evaluate.by_patient import patient_numbers
 from bonescint.model import Classifier
 from bonescint.scan import Case, PixelUnit, Scan, View
 
@@ -192,7 +193,8 @@ def robustness(
         if progress is not None:
             progress(number + 1, len(cases))
     truth = np.array([case.positive for case in cases], dtype=bool)
-    as_they_are = ScoredCases(scores=np.array(plain), positive=truth)
+    patients = patient_numbers([case.patient_id for case in cases])
+    as_they_are = ScoredCases(scores=np.array(plain), positive=truth, patients=patients)
     first = RobustnessRow(
         words="as they are", scans=as_they_are.count, area=roc_auc_score(as_they_are)
     )

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from bonescint.evaluate import Estimate, ScoredCases
+from bonescint.evaluate.by_patient import patient_numbers
 from bonescint.experiment.evaluation_run import INFINITE
 from bonescint.files import json_in
 from bonescint.scan import InputError
@@ -84,11 +85,12 @@ class ModelResults:
         return math.inf if self.operating_point is None else self.operating_point
 
     def scored(self) -> ScoredCases:
-        """Probabilities and labels of the judged scans, in the order of the cohort."""
+        """Probabilities, labels and patients of the judged scans, in the order of the cohort."""
         rows = self.rows("cases")
         return ScoredCases(
             scores=np.array([row["mbd_probability"] for row in rows]),
             positive=np.array([row["label"] for row in rows]),
+            patients=patient_numbers([row.get("patient", row["scan_id"]) for row in rows]),
         )
 
     def picture(self, name: str) -> bytes | None:

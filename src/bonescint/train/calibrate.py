@@ -6,7 +6,7 @@ The numbers are made in `evaluate/`; here is what a training asks of it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +24,7 @@ from bonescint.evaluate import (
     sensitivity_score,
     specificity_score,
 )
+from bonescint.evaluate.by_patient import patient_numbers
 from bonescint.model import Metric
 from bonescint.scan import ParameterError
 
@@ -42,42 +43,52 @@ class Judged:
     Attributes:
         margins: float64 (N,), logit of the disease less the other one.
         labels: bool (N,).
+        patients: of each scan; none if each has one. Intervals are by patient.
     """
 
     margins: NDArray[np.float64]
     labels: NDArray[np.bool_]
+    patients: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         if not self.labels.any() or self.labels.all():
             raise ParameterError("labels", "Judged", "of both classes", "one class")
 
     @classmethod
-    def of(cls, logits: Iterable[NDArray[np.float32]], labels: Iterable[bool]) -> Judged:
-        """From logits (2,) and labels, one for each scan."""
+    def of(
+        cls,
+        logits: Iterable[NDArray[np.float32]],
+        labels: Iterable[bool],
+        patients: Sequence[str] | None = None,
+    ) -> Judged:
+        """From logits (2,), labels and patients, one for each scan."""
         stacked = np.array([np.asarray(one, dtype=np.float64) for one in logits])
         return cls(
             margins=stacked[:, 1] - stacked[:, 0],
             labels=np.array(list(labels), dtype=bool),
+            patients=patients,
         )
 
     @property
     def cases(self) -> ScoredCases:
         """The scans, scored by their margins."""
-        return ScoredCases(scores=self.margins, positive=self.labels)
+        patients = None if self.patients is None else patient_numbers(self.patients)
+        return ScoredCases(scores=self.margins, positive=self.labels, patients=patients)
 
     def probabilities(self, temperature: float) -> NDArray[np.float64]:
         """MBD probability of each scan."""
         return np.asarray(expit(self.margins / temperature), dtype=np.float64)
 
 
-def best_temperature(judged: Judged) -> float:
+def best_temperature(judged: Judged) -> float | None:
     """The temperature of least cross entropy (Guo et al., ICML 2017).
 
     Args:
         judged: scans that were not trained on.
 
     Returns:
-        From 0.05 to 20.
+        Between 0.05 and 20; `None` where the best one lies beyond: one number cannot calibrate
+        such a network.
 
     Examples:
         >>> rng = np.random.default_rng(1)
@@ -86,7 +97,8 @@ def best_temperature(judged: Judged) -> float:
         >>> round(best_temperature(Judged(margins=3 * margins, labels=labels)))
         3
     """
-    return fit_temperature(judged.cases).value
+    found = fit_temperature(judged.cases)
+    return None if found.note else found.value
 
 
 def balanced_operating_point(judged: Judged, temperature: float) -> float:

@@ -54,6 +54,10 @@ _ALWAYS = (
     "Research use only: not a medical device, no diagnosis may rest on it.",
     "An activation map shows what moved the answer, not where disease is.",
 )
+_UNCALIBRATED = (
+    "Probabilities are not calibrated: the best temperature on the validation scans lies beyond "
+    "the range that is searched, so none was applied. Calibrate with bonescint model calibrate."
+)
 _IMAGENET = "VGG16 ImageNet weights: Simonyan and Zisserman 2014, Visual Geometry Group, CC BY 4.0"
 _METHOD = "Method: Ibrahim et al., Cancer Imaging 2023;23:12"
 
@@ -83,11 +87,13 @@ class Outcome:
     measured: tuple[Split, ...] = MEASURED
 
 
-def judged_by(engine: Engine, source: ScanSource, settings: TrainSettings) -> Judged:
-    """Run an exported graph over samples that are prepared in other processes."""
+def judged_by(engine: Engine, outcome: Outcome, split: Split) -> Judged:
+    """Run an exported graph over a split's samples, which are prepared in other processes."""
+    source, settings = outcome.sources[split], outcome.settings
     loader = plain_loader(source, settings.recipe, batch_size=1, workers=settings.loader_workers)
     answers = engine.run_many(batch.composites[0].numpy() for batch in loader)
-    return Judged.of([answer.logits for answer in answers], source.positives)
+    patients = [case.patient_id for case in outcome.cohort.split(split)]
+    return Judged.of([answer.logits for answer in answers], source.positives, patients)
 
 
 def write_outcome(network: ScanNetwork, outcome: Outcome, target: Path) -> ModelFolder:
@@ -108,8 +114,9 @@ def write_outcome(network: ScanNetwork, outcome: Outcome, target: Path) -> Model
     onnx = to_onnx(network, rows=settings.recipe.rows).SerializeToString()
     origin = _origin(outcome.cohort)
     with Engine(onnx) as engine:
-        judged = judged_by(engine, outcome.sources[Split.VALIDATION], settings)
-        temperature = best_temperature(judged)
+        judged = judged_by(engine, outcome, Split.VALIDATION)
+        best = best_temperature(judged)
+        temperature = 1.0 if best is None else best
         operating_point = balanced_operating_point(judged, temperature)
         band, band_rule = uncertain_band(
             judged, temperature=temperature, operating_point=operating_point
@@ -120,7 +127,7 @@ def write_outcome(network: ScanNetwork, outcome: Outcome, target: Path) -> Model
             if len(labels) < 2:
                 continue
             if split is Split.TEST:
-                judged = judged_by(engine, outcome.sources[split], settings)
+                judged = judged_by(engine, outcome, split)
             metrics += figures(
                 judged,
                 temperature=temperature,
@@ -147,7 +154,11 @@ def write_outcome(network: ScanNetwork, outcome: Outcome, target: Path) -> Model
             epochs=outcome.epochs,
         ),
         metrics=metrics,
-        limitations=(*_LIMITATIONS.get(origin, ()), *_ALWAYS),
+        limitations=(
+            *_LIMITATIONS.get(origin, ()),
+            *_ALWAYS,
+            *((_UNCALIBRATED,) if best is None else ()),
+        ),
         attribution=(_IMAGENET, _METHOD) if settings.network.begins_with_imagenet else (_METHOD,),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         software=software_versions(),

@@ -23,7 +23,7 @@ def test_figures_of_resamples_are_those_of_repeated_cases(
     threshold = float(rng.random())
     resampling = Resampling(resamples=5, seed=seed, stratified=not whole)
     found = resampled(cases, threshold, resampling)
-    for row, draw in zip(found.drawn, resampling.draws(truth), strict=True):
+    for row, draw in zip(found.drawn, resampling.draws(truth, None), strict=True):
         times = np.zeros(40, dtype=int)
         times[truth], times[~truth] = draw
         scores, labels = np.repeat(cases.scores, times), np.repeat(truth, times)
@@ -67,9 +67,9 @@ def test_stratified_resamples_of_a_share_are_binomial() -> None:
 
 def test_stratified_keeps_prevalence_and_the_papers_way_does_not() -> None:
     truth = np.repeat([True, False], [30, 70])
-    kept = {int(draw.positive.sum()) for draw in Resampling(resamples=20).draws(truth)}
+    kept = {int(draw.positive.sum()) for draw in Resampling(resamples=20).draws(truth, None)}
     paper = Resampling(resamples=100, stratified=False)
-    drawn = [int(draw.positive.sum()) for draw in paper.draws(truth)]
+    drawn = [int(draw.positive.sum()) for draw in paper.draws(truth, None)]
     assert kept == {30}
     assert np.mean(drawn) == pytest.approx(30, abs=2)
     assert np.std(drawn) == pytest.approx(math.sqrt(21), rel=0.25)
@@ -88,21 +88,17 @@ def test_patients_are_drawn_with_all_their_scans() -> None:
     # With one scan a patient, it is the usual bootstrap in distribution.
     rng = np.random.default_rng(5)
     many = rng.random(300) < 0.5
-    cases = ScoredCases(scores=rng.normal(many), positive=many)
-    plain = resampled(cases, 0.5, Resampling(resamples=1500)).drawn[:, 0].std()
-    grouped = resampled(cases, 0.5, Resampling(resamples=1500), patients=np.arange(300))
-    assert grouped.drawn[:, 0].std() == pytest.approx(plain, rel=0.1)
-
-
-def test_repeated_scans_widen_the_interval_of_patients() -> None:
-    rng = np.random.default_rng(6)
-    truth = rng.random(100) < 0.5
-    scores = rng.normal(truth)
-    four = ScoredCases(scores=np.tile(scores, 4), positive=np.tile(truth, 4))
-    patients = np.tile(np.arange(100), 4)
-    alone = resampled(four, 0.5, Resampling(resamples=400)).drawn[:, 0].std()
-    honest = resampled(four, 0.5, Resampling(resamples=400), patients=patients).drawn[:, 0].std()
-    assert honest == pytest.approx(2 * alone, rel=0.2)
+    ranked = SortedCases.of(ScoredCases(scores=rng.normal(many), positive=many))
+    plain, grouped = (
+        np.std(
+            [
+                ranked.area(ranked.sort(draw))
+                for draw in Resampling(resamples=1500).draws(many, patients)
+            ]
+        )
+        for patients in (None, np.arange(300))
+    )
+    assert grouped == pytest.approx(plain, rel=0.1)
 
 
 def test_infinite_and_undefined_resamples() -> None:
@@ -128,5 +124,7 @@ def test_threshold_must_be_a_number_and_patients_must_fit() -> None:
     with pytest.raises(ParameterError, match="threshold"):
         resampled(cases, math.nan, Resampling())
     with pytest.raises(ParameterError, match="patients"):
-        resampled(cases, 0.5, Resampling(), patients=np.arange(3))
+        next(Resampling().draws(np.array([True, False]), np.arange(3)))
+    with pytest.raises(ParameterError, match="one for each scan"):
+        next(Resampling().scan_draws(2, np.arange(3)))
     assert SortedCases.of(cases).area(SortedCases.of(cases).whole) == 1

@@ -74,7 +74,7 @@ def test_without_spread_in_bins_nothing_is_left_over() -> None:
     # A resample by hand gives the same as one by counts.
     again = Resampling(resamples=300, stratified=False)
     by_hand = []
-    for draw in again.draws(cases.positive):
+    for draw in again.draws(cases.positive, None):
         times = np.zeros(300, dtype=int)
         times[cases.positive], times[~cases.positive] = draw
         by_hand.append(brier_score_loss(np.repeat(cases.positive, times), np.repeat(scores, times)))
@@ -185,7 +185,10 @@ def test_classes_apart_have_the_boldest_temperature() -> None:
     apart = ScoredCases(scores=np.array([-1.0, 1.0]), positive=np.array([0, 1]))
     found = fit_temperature(apart)
     assert found.value == pytest.approx(0.05, rel=1e-2)
-    assert "end of the range" in found.note
+    assert found.note == "at the end of the range that is searched, 0.05 to 20"
+    wrong = fit_temperature(ScoredCases(scores=np.array([1.0, -1.0]), positive=np.array([0, 1])))
+    assert wrong.value == pytest.approx(20, rel=1e-2)
+    assert wrong.note == found.note
 
 
 def test_net_benefit_is_counted_by_hand() -> None:

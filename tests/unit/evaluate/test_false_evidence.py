@@ -67,7 +67,7 @@ def test_table_counts_scans_and_evidence() -> None:
     places = np.array([[0, 1], [2, 2]])
     scans = [ScanEvidence.of([value], [places], len(_NAMES)) for value in values]
     assert [scan.highest for scan in scans] == [0, 2]
-    rows = evidence_table(scans, _NAMES, Resampling(resamples=50))
+    rows = evidence_table(scans, _NAMES, Resampling(resamples=50), patients=None)
     by_name = {row.name: row for row in rows}
     assert by_name["bladder"].scans == 1
     assert by_name["bladder"].highest.value == 0.5

@@ -79,7 +79,10 @@ def test_every_figure_is_drawn_and_drawn_alike() -> None:
     groups = (HitGroup(name="under 3", lesions=4, rate=Estimate(value=0.5, low=0.2, high=0.8)),
               HitGroup(name="3 and over", lesions=0, rate=Estimate(value=math.nan)))  # fmt: skip
     rows = evidence_table(
-        [ScanEvidence.of([np.eye(2)], [np.array([[0, 1], [1, 0]])], 2)], ("bladder", "b"), _FEW
+        [ScanEvidence.of([np.eye(2)], [np.array([[0, 1], [1, 0]])], 2)],
+        ("bladder", "b"),
+        _FEW,
+        patients=None,
     )
     drawn = [
         roc_figure(judgement),
@@ -89,7 +92,9 @@ def test_every_figure_is_drawn_and_drawn_alike() -> None:
         confusion_figure(judgement.confusion),
         subgroups_figure(subgroups(judgement.cases, factor, 0.5), judgement),
         control_figure(judgement.curve, judgement.curve, ("model", "control")),
-        free_response_figure(FreeResponseCurve.of(marks), free_response_measures(marks, _FEW)),
+        free_response_figure(
+            FreeResponseCurve.of(marks), free_response_measures(marks, _FEW, patients=None)
+        ),
         hit_rate_figure((("Contrast", groups), ("Radius, mm", ()))),
         places_figure(rows),
     ]

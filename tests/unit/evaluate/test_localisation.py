@@ -132,13 +132,18 @@ def test_areas_go_to_the_nearest_centre() -> None:
 def test_rates_over_lesions_are_resampled_by_scan() -> None:
     # Ten scans of a hundred lesions, all hit or none: the interval is that of ten, not a thousand.
     hits = np.array([100, 0] * 5)
-    found = ratio_over_scans(hits, np.full(10, 100), Resampling(resamples=2000))
+    found = ratio_over_scans(hits, np.full(10, 100), Resampling(resamples=2000), patients=None)
     assert found.value == 0.5
     assert found.high - found.low == pytest.approx(0.6, abs=0.11)
-    assert not ratio_over_scans([0, 0], [0, 0], Resampling(resamples=10)).defined
+    assert not ratio_over_scans([0, 0], [0, 0], Resampling(resamples=10), patients=None).defined
     scan = np.repeat(np.arange(10), 100)
     groups = hit_rates(
-        np.repeat(hits > 0, 100), scan, scan % 2, ["even", "odd", "none"], Resampling(resamples=50)
+        np.repeat(hits > 0, 100),
+        scan,
+        scan % 2,
+        ["even", "odd", "none"],
+        Resampling(resamples=50),
+        patients=None,
     )
     assert [(g.lesions, g.rate.value) for g in groups[:2]] == [(500, 1.0), (500, 0.0)]
     assert not groups[2].rate.defined
@@ -152,13 +157,13 @@ def test_measures_over_scans_and_their_chance() -> None:
         lesions = np.zeros((12, 12), dtype=int)
         lesions[2:5, 3:8] = 1
         scans.append(localise([_view(rng.random((12, 12)), lesions)], tolerance_mm=5))
-    found = localisation_measures(scans, Resampling(resamples=200))
+    found = localisation_measures(scans, Resampling(resamples=200), patients=None)
     for name in ("pointing_game", "pointing_game_near", "energy_inside"):
         score = measure_named(found, f"{name}_score").estimate
         chance = measure_named(found, f"{name}_by_chance").estimate.value
         assert score.low - 0.01 <= chance <= score.high + 0.01
     with pytest.raises(ParameterError, match="scans"):
-        localisation_measures([], Resampling())
+        localisation_measures([], Resampling(), patients=None)
 
 
 def test_free_response_is_counted_by_hand() -> None:
@@ -178,7 +183,9 @@ def test_free_response_is_counted_by_hand() -> None:
         assert curve.found[point] == pytest.approx((lesions >= threshold).mean())
         assert curve.false_marks[point] == pytest.approx((others >= threshold).sum() / 30)
     assert curve.found_at(0) == curve.found[curve.false_marks == 0].max()
-    measures = free_response_measures(marks, Resampling(resamples=100), at=(0.5, 1.0))
+    measures = free_response_measures(
+        marks, Resampling(resamples=100), patients=None, at=(0.5, 1.0)
+    )
     assert [one.estimate.value for one in measures] == [curve.found_at(0.5), curve.found_at(1.0)]
     assert measures[0].estimate.low <= measures[0].estimate.value <= measures[0].estimate.high
     with pytest.raises(ParameterError, match="lesions"):

@@ -101,7 +101,7 @@ def test_band_is_that_of_resampled_curves_drawn_by_hand() -> None:
     resampling = Resampling(resamples=60, seed=4)
     band = roc_band(cases, resampling=resampling, points=11)
     by_hand = []
-    for draw in resampling.draws(cases.positive):
+    for draw in resampling.draws(cases.positive, None):
         scores = np.r_[np.repeat(cases.scores[cases.positive], draw.positive),
                        np.repeat(cases.scores[~cases.positive], draw.negative)]  # fmt: skip
         truth = np.r_[np.ones(draw.positive.sum()), np.zeros(draw.negative.sum())]

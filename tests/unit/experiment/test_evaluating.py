@@ -19,6 +19,7 @@ from bonescint.evaluate import (
     Resampling,
     measure_named,
 )
+from bonescint.evaluate import roc_auc_score as area_with_interval
 from bonescint.experiment import (
     EvaluationSettings,
     Joined,
@@ -28,6 +29,8 @@ from bonescint.experiment import (
     read_predictions,
 )
 from bonescint.experiment.evaluating import compare_against
+from bonescint.experiment.evaluation_page import draw_figures, evaluation_document
+from bonescint.experiment.evaluation_tables import evaluation_tables
 from bonescint.experiment.explaining import measure_explanation
 from bonescint.experiment.maps import read_maps
 from bonescint.scan import Case, InputError, OutputError, ParameterError, Split
@@ -119,10 +122,42 @@ def test_patients_with_several_scans_are_resampled_as_patients(study: Study) -> 
         folder=joined.manifest.folder,
     )
     again = join(read_predictions(study.predictions), pairs, source="p")
-    assert again.part(Split.TEST).patients is not None
-    first, second = (evaluate_joined(one, _FEW).judgement for one in (joined, again))
-    assert first.area == second.area
-    assert first.resampled != second.resampled
+    test = again.part(Split.TEST)
+    assert test.scored.patients is not None
+    found = evaluate_joined(again, _FEW)
+    first, second = evaluate_joined(joined, _FEW).judgement, found.judgement
+    # Scans of a patient are no more alike here than others, but all is by patient.
+    assert second.area.value == first.area.value
+    assert second.area == area_with_interval(test.scored)
+    assert second.area.method.startswith("DeLong by patient")
+    assert second.resampled != first.resampled
+    assert second.band.low.tolist() != first.band.low.tolist()
+    assert second.calibration.brier.brier != first.calibration.brier.brier
+    cases = next(table for table in evaluation_tables(found) if table.name == "cases")
+    numbers = [row[cases.columns.index("patient")] for row in cases.rows]
+    assert numbers == test.scored.patients.tolist()
+
+
+def test_a_temperature_at_its_bound_is_not_applied(study: Study, tmp_path: Path) -> None:
+    """Scores that tell nothing of the validation scans: no temperature makes them modest enough."""
+    truth = {case.scan_id: case.positive for case in read_manifest(study.manifest).cases}
+    rows = [["scan_id", "mbd_probability"]]
+    rows += [
+        [name, 0.999 - 0.998 * truth[name] if name.startswith("val") else probability]
+        for name, probability in study.probability.items()
+    ]
+    predictions = read_predictions(write_rows(tmp_path / "p.csv", rows))
+    found = evaluate_joined(join(predictions, read_manifest(study.manifest), source="p"), _FEW)
+    assert found.temperature is not None
+    assert found.temperature.value == pytest.approx(20, rel=1e-3)
+    assert found.scaled is None
+    flow = next(table for table in evaluation_tables(found) if table.name == "flow")
+    assert [row[-1] for row in flow.rows if row[0] == "validation"] == ["operating point"]
+    page = evaluation_document(found, draw_figures(found), created="", facts=())
+    pages = [section for section in page.sections if section.title == "Calibration"]
+    (said,) = pages[0].paragraphs
+    assert said.startswith("No temperature was applied: the best one on the validation split lies")
+    assert "at the end of the range that is searched, 0.05 to 20" in said
 
 
 def test_settings_that_would_judge_what_they_chose_on_are_refused() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import importlib.util
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from bonescint.cli.app import app
 from bonescint.evaluate import Balanced, GivenSpecificity
 from bonescint.experiment.local_model import calibrate_model
 from bonescint.model import ModelFolder, shipped_model
-from bonescint.scan import InputError
+from bonescint.scan import InputError, ParameterError
 
 
 def a_table(path: Path, rows: Sequence[tuple[str, float, str]]) -> Path:
@@ -78,6 +79,23 @@ def test_a_band_of_these_scans_takes_the_place_of_the_old_one(tmp_path: Path) ->
     after = expit(logit(said) / found.temperature.value)  # what the model says from now on
     assert np.mean((after >= low) & (after <= high)) == pytest.approx(0.1, abs=0.003)
     assert "10 % of the user's own scans" in card.uncertain_rule
+
+
+@pytest.mark.parametrize(("scores", "auc"), [((0.9, 0.2), "0.000"), ((0.2, 0.9), "1.000")])
+def test_a_temperature_at_its_bound_is_refused_with_the_reason(
+    tmp_path: Path, scores: tuple[float, float], auc: str
+) -> None:
+    """27 scans that probabilities tell nothing of, or all: no number makes them right."""
+    rows = [(f"s{n}", scores[n % 2] + n / 1e3, str(n % 2)) for n in range(27)]
+    model = shutil.copytree(shipped_model().path, tmp_path / "model")
+    before = {file: file.read_bytes() for file in model.rglob("*") if file.is_file()}
+    table = a_table(tmp_path / "p.csv", rows)
+    with pytest.raises(ParameterError, match="temperature") as refused:
+        calibrate_model(model, table, rule=Balanced())
+    said = str(refused.value)
+    assert "between 0.05 and 20" in said
+    assert f"these 27 scans best lies beyond (area under the ROC curve {auc})" in said
+    assert {file: file.read_bytes() for file in before} == before, "nothing was changed"
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ class ShowsThePicture(Vgg16Cells):
 
 
 def test_a_map_of_the_picture_alone_stays() -> None:
-    rows = agreements(ShowsThePicture(shape=SMALL), composites(), FEW)
+    rows = agreements(ShowsThePicture(shape=SMALL), composites(), FEW, patients=None)
     assert [row.agreement.value for row in rows] == [1.0] * 6
     assert [row.words for row in rows][:2] == ["the head", "the head and block 5"]
     assert rows[-1].words == "the head and blocks 1 to 5"
@@ -51,10 +51,12 @@ def test_it_is_the_rank_correlation_with_a_network_of_other_weights(
     network = kind(shape=SMALL, input_scale=InputScale.UNIT).eval()
     before = {name: value.clone() for name, value in network.state_dict().items()}
     pictures = composites()
-    rows = agreements(network, pictures, FEW)
+    rows = agreements(network, pictures, FEW, patients=None)
     for name, value in network.state_dict().items():
         assert torch.equal(value, before[name]), "the trained network stays as it is"
-    assert rows == agreements(network, pictures, FEW), "the same seed, the same weights"
+    assert rows == agreements(network, pictures, FEW, patients=None), (
+        "the same seed, the same weights"
+    )
 
     # By hand for the last row: everything drawn anew in the same order.
     torch.manual_seed(FEW.seed)
@@ -80,7 +82,7 @@ def test_it_is_the_rank_correlation_with_a_network_of_other_weights(
 
 def test_the_table_says_how_many_maps_were_empty(tmp_path: Path) -> None:
     network = Vgg16Cells(shape=SMALL, input_scale=InputScale.UNIT)
-    rows = agreements(network, [np.zeros((1, 64, 64), np.float32)], FEW)
+    rows = agreements(network, [np.zeros((1, 64, 64), np.float32)], FEW, patients=None)
     file = tmp_path / "tables" / "map_sanity.csv"
     write_map_sanity(rows, file)
     with file.open(encoding="utf-8") as stream:

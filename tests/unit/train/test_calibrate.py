@@ -28,6 +28,26 @@ def test_the_temperature_is_found_again(truth: float) -> None:
     assert found == pytest.approx(truth, rel=0.05)
 
 
+def test_a_temperature_at_its_bound_is_none() -> None:
+    labels = np.array([True, False])
+    assert best_temperature(Judged(margins=np.array([1.0, -1.0]), labels=labels)) is None
+    assert best_temperature(Judged(margins=np.array([-1.0, 1.0]), labels=labels)) is None
+
+
+def test_figures_are_by_patient() -> None:
+    rng = np.random.default_rng(2)
+    labels = rng.random(100) < 0.4
+    one = {"margins": rng.normal(labels * 1.5, 1), "labels": labels}
+    four = {name: np.tile(values, 4) for name, values in one.items()}
+    patients = [f"p{n % 100}" for n in range(400)]
+    alone, copies = (
+        figures(judged, temperature=1.0, operating_point=0.5, measured_on="x")
+        for judged in (Judged(**one), Judged(**four, patients=patients))
+    )
+    for first, second in zip(alone[:3], copies[:3], strict=True):
+        assert (second.low, second.high) == pytest.approx((first.low, first.high), rel=1e-9)
+
+
 @given(
     st.lists(st.tuples(margin, st.booleans()), min_size=2, max_size=40).filter(
         lambda rows: len({label for _, label in rows}) == 2
