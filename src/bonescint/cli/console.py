@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
@@ -15,6 +16,7 @@ from typer.core import TyperGroup
 from bonescint.files import FULL, cannot_write
 from bonescint.report import displayable
 from bonescint.scan import BonescintError, MissingExtraError, os_reason
+from bonescint.tables import TableWarning
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -84,16 +86,38 @@ def say_error(error: BonescintError | str) -> None:
     typer.echo(f"Error: {text}", err=True)
 
 
+class _TableWarnings:
+    """Says each warning of a table once, on standard error; others go their way."""
+
+    def __init__(self, others: Callable[..., None]) -> None:
+        self._others = others
+        self._said: set[str] = set()
+
+    def __call__(
+        self, message: Warning | str, category: type[Warning], *args: Any, **options: Any
+    ) -> None:
+        text = " ".join(displayable(line) for line in str(message).splitlines())
+        if not issubclass(category, TableWarning):
+            self._others(message, category, *args, **options)
+        elif text not in self._said:
+            self._said.add(text)
+            typer.echo(f"Warning: {text}", err=True)
+
+
 @contextmanager
 def clear_failures() -> Iterator[None]:
     """Turn errors that have a clear line into that line and an exit status, no traceback.
 
-    What is still to be printed is printed here: a pipe that was closed, or a full disk behind
-    standard output, shows itself only then.
+    What has to be known of a table that was read is one line each, said once. What is still to be
+    printed is printed here: a pipe that was closed, or a full disk behind standard output, shows
+    itself only then.
     """
     try:
         try:
-            yield
+            with warnings.catch_warnings():
+                warnings.simplefilter("always", TableWarning)
+                warnings.showwarning = _TableWarnings(warnings.showwarning)
+                yield
         finally:
             for stream in (sys.stdout, sys.stderr):
                 stream.flush()

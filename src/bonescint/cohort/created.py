@@ -68,7 +68,8 @@ def notes_of(
     collection: Collection, matching: Matching, kept: Sequence[tuple[Labelled, Taken]]
 ) -> tuple[str, ...]:
     """What was assumed, tolerated or done, with counts; nothing in it names a patient."""
-    notes = list(collection.assumptions)
+    notes = [*collection.assumptions]
+    notes += [f"Table of labels: {note}." for note in collection.labels.notes]
     alone = sum(one.patient_assumed for one, _ in kept)
     if alone:
         notes.append(

@@ -2,7 +2,7 @@
 
 Columns (names in any case, spaces and underscores alike):
 
-- `label`: 0 or 1, or negative or positive; required;
+- `label`: 0 or 1, or negative or positive (no or yes, in some languages); required;
 - what names the scan, at least one of: `accession`, `study` (Study Instance UID), `file` (name,
   path below the folder, or what both views' names have in common), `patient`;
 - optional: `centre, split, sex, age, primary, mask_anterior, mask_posterior`.
@@ -12,38 +12,43 @@ Identifiers are kept only to be hashed; no message repeats a value of the table.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bonescint.cohort.problems import Problem, refuse
-from bonescint.cohort.tables import Table, plain_name, read_table
 from bonescint.dicom.identifiers import OLDEST
 from bonescint.scan import InputError, Split
+from bonescint.tables import (
+    Columns,
+    Numbers,
+    Row,
+    folded,
+    one_spelling,
+    read_table,
+    said_spellings,
+    truth_of,
+)
 
-_ALIASES: Mapping[str, tuple[str, ...]] = {
-    "accession": ("accession", "accession_number", "accession_no"),
-    "study": ("study", "study_uid", "study_instance_uid"),
-    "patient": ("patient", "patient_id"),
-    "file": ("file", "file_name", "filename", "path"),
-    "label": ("label",),
-    "centre": ("centre", "center", "hospital"),
-    "split": ("split",),
-    "sex": ("sex", "gender", "patient_sex"),
-    "age": ("age", "patient_age"),
-    "primary": ("primary", "primary_tumour", "primary_tumor"),
-    "mask_anterior": ("mask_anterior",),
-    "mask_posterior": ("mask_posterior",),
-}
 NAMING = ("accession", "study", "file", "patient")
-_LABELS: Mapping[str, bool] = {
-    "0": False,
-    "0.0": False,
-    "negative": False,
-    "1": True,
-    "1.0": True,
-    "positive": True,
-}
+_COLUMNS = Columns(
+    names={
+        "accession": ("accession", "accession number", "accession no"),
+        "study": ("study", "study uid", "study instance uid"),
+        "patient": ("patient", "patient id"),
+        "file": ("file", "file name", "path"),
+        "label": ("label",),
+        "centre": ("centre", "center", "hospital"),
+        "split": ("split",),
+        "sex": ("sex", "gender", "patient sex"),
+        "age": ("age", "patient age"),
+        "primary": ("primary", "primary tumour", "primary tumor"),
+        "mask_anterior": ("mask anterior",),
+        "mask_posterior": ("mask posterior",),
+    },
+    required=("label",),
+    remedy="Give a table with label and accession, study, file or patient",
+)
 _SEXES: Mapping[str, str] = {
     "f": "F",
     "female": "F",
@@ -126,122 +131,108 @@ class Labels:
         rows: in the table's order.
         has_split: whether it says which split a scan belongs to.
         folder: that paths of masks are relative to.
+        notes: what has to be known of how the table was read, without a value of it but centres.
     """
 
     source: str
     rows: tuple[LabelRow, ...]
     has_split: bool
     folder: Path
+    notes: tuple[str, ...] = ()
 
 
 def read_labels(path: Path) -> Labels:
-    """Read a table of labels.
+    """Read a table of labels, as CSV or .xlsx.
 
     Raises:
         InputError: no table, columns missing, or wrong cells; every one is named by row and
             column, without its value.
     """
-    table = read_table(path)
-    column_of = _columns(table)
+    table = read_table(path, _COLUMNS)
+    if not any(name in table for name in NAMING):
+        problem = f"no column names the scans: one of {', '.join(NAMING)} is needed"
+        raise table.error(problem, "Correct the header of the table", row=table.header_row)
+    age_of = table.numbers("age")
     rows: list[LabelRow] = []
     problems: list[Problem] = []
-    for number, cells in table.rows:
-        row = {name: cells.get(column, "") for name, column in column_of.items()}
-        parsed = _parsed(row, column_of, number, problems)
+    for row in table.rows:
+        parsed = _parsed(row, age_of, problems)
         if parsed is not None:
             rows.append(parsed)
-    refuse(path, problems, "Correct the table")
+    refuse(table.source, problems, "Correct the table")
     if not rows:
-        raise InputError(path, "holds no row", "Give one row a scan")
+        raise InputError(table.source, "holds no row", "Give one row per scan")
+    told, notes = _spelt_alike(rows)
     return Labels(
-        source=str(path), rows=tuple(rows), has_split="split" in column_of, folder=path.parent
+        source=table.source,
+        rows=told,
+        has_split="split" in table,
+        folder=path.parent,
+        notes=(*table.notes, *notes),
     )
 
 
-def _columns(table: Table) -> dict[str, str]:
-    """For each name that is known the table's column."""
-    found: dict[str, str] = {}
-    problems = []
-    for column in table.columns:
-        for name, aliases in _ALIASES.items():
-            if plain_name(column) not in {plain_name(alias) for alias in aliases}:
-                continue
-            if name in found:
-                problems.append(
-                    Problem(row=1, column=column, text=f"says the same as column {found[name]}")
-                )
-            found.setdefault(name, column)
-    if "label" not in found:
-        problems.append(Problem(row=1, column="label", text="is missing"))
-    if not any(name in found for name in NAMING):
-        text = f"no column names the scans: one of {', '.join(NAMING)} is needed"
-        problems.append(Problem(row=1, column="", text=text))
-    refuse(table.path, problems, "Correct the header of the table")
-    return found
+def _spelt_alike(rows: Sequence[LabelRow]) -> tuple[tuple[LabelRow, ...], list[str]]:
+    """Rows in which a patient and a centre each have one spelling, and what that changed."""
+    patients = one_spelling(row.patient for row in rows if row.patient)
+    centres = one_spelling(row.centre for row in rows if row.centre)
+    notes = [said_spellings("centre", centres)] if centres else []
+    if patients:
+        told = [str(row.row) for row in rows if row.patient in patients]
+        notes.append(
+            f"patients of row {', '.join(told[:5])}{' and more' if len(told) > 5 else ''} differ "
+            "from others in capitals, spaces or leading zeros only: taken for the same"
+        )
+    alike = (
+        replace(
+            row,
+            patient=patients.get(row.patient, row.patient),
+            centre=centres.get(row.centre, row.centre),
+        )
+        for row in rows
+    )
+    return tuple(alike), notes
 
 
-def _parsed(
-    row: Mapping[str, str], column_of: Mapping[str, str], number: int, problems: list[Problem]
-) -> LabelRow | None:
+def _parsed(row: Row, age_of: Numbers, problems: list[Problem]) -> LabelRow | None:
     """A row, or `None` with what is wrong added to the problems."""
     before = len(problems)
+    columns = row.table.columns
 
     def wrong(name: str, text: str) -> None:
-        problems.append(Problem(row=number, column=column_of[name], text=text))
+        problems.append(Problem(row=row.number, column=columns.get(name, name), text=text))
 
-    label = _LABELS.get(row["label"].lower())
+    label = truth_of(row.text("label"))
     if label is None:
-        empty = "is empty, " if not row["label"] else ""
+        empty = "is empty, " if not row.text("label") else ""
         wrong("label", f"{empty}must be 0 or 1, or negative or positive")
-    if not any(row.get(name) for name in NAMING):
-        named = [column_of[name] for name in NAMING if name in column_of]
-        problems.append(
-            Problem(row=number, column=" and ".join(named), text="nothing names the scan")
-        )
-    split = None
-    if "split" in column_of:
-        split = _SPLITS.get(row["split"].lower())
-        if split is None:
-            wrong("split", f"must be one of {', '.join(Split)}")
-    sex = _SEXES.get(row.get("sex", "").lower())
+    if not any(row.text(name) for name in NAMING):
+        named = [columns[name] for name in NAMING if name in columns]
+        text = "nothing names the scan"
+        problems.append(Problem(row=row.number, column=" and ".join(named), text=text))
+    split = _SPLITS.get(folded(row.text("split")))
+    if split is None and "split" in columns:
+        wrong("split", f"must be one of {', '.join(Split)}")
+    sex = _SEXES.get(folded(row.text("sex")))
     if sex is None:
         wrong("sex", "must be F, M or empty")
-    age = _age(row.get("age", ""), lambda text: wrong("age", text))
+    years = row.text("age")
+    age = age_of(years.removesuffix("Y").removesuffix("y"))
+    if years and age is None:
+        wrong("age", "is no number of years")
+    elif age is not None and not 0 <= age < 130:
+        wrong("age", "must be from 0 to 130 years")
     for name in ("centre", "primary"):
-        text = row.get(name, "")
-        if len(text) > 60 or not text.isprintable():
+        if len(row.name(name)) > 60 or not row.name(name).isprintable():
             wrong(name, "must be a short line of text")
     if len(problems) > before or label is None:
         return None
-    texts = (
-        "accession",
-        "study",
-        "file",
-        "patient",
-        "centre",
-        "primary",
-        "mask_anterior",
-        "mask_posterior",
-    )
     return LabelRow(
-        row=number,
+        row=row.number,
         positive=label,
         split=split,
         sex=sex or "",
-        age=age,
-        **{name: row.get(name, "") for name in texts},
+        age=None if age is None else min(age, OLDEST),
+        **{name: row.name(name) for name in ("accession", "study", "patient", "centre", "primary")},
+        **{name: row.text(name) for name in ("file", "mask_anterior", "mask_posterior")},
     )
-
-
-def _age(text: str, wrong: Callable[[str], None]) -> float | None:
-    if not text:
-        return None
-    try:
-        age = float(text.removesuffix("Y").removesuffix("y").replace(",", "."))
-    except ValueError:
-        wrong("is no number of years")
-        return None
-    if not 0 <= age < 130:
-        wrong("must be from 0 to 130 years")
-        return None
-    return min(age, OLDEST)

@@ -6,21 +6,34 @@ primary, truth, mask_anterior, mask_posterior`. CSV.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bonescint.cohort.problems import Problem, refuse
-from bonescint.cohort.tables import read_table
 from bonescint.files import write_table
 from bonescint.scan import Case, InputError, Split
+from bonescint.tables import (
+    SAME,
+    Columns,
+    Numbers,
+    Row,
+    name_key,
+    one_spelling,
+    read_table,
+    said_spellings,
+    truth_of,
+)
 
 _REQUIRED = ("scan_id", "patient_id", "centre", "split", "label", "file")
 _OPTIONAL = ("sex", "age", "primary", "truth")
 _MASKS = ("mask_anterior", "mask_posterior")
-_COLUMNS = frozenset((*_REQUIRED, *_OPTIONAL, *_MASKS))
+_COLUMNS = Columns(
+    names={name: (name,) for name in (*_REQUIRED, *_OPTIONAL, *_MASKS)},
+    required=_REQUIRED,
+    remedy="Add them, one row per scan",
+)
 _TEXTS = ("file", "sex", "primary", "truth", *_MASKS)
-_LABELS: Mapping[str, bool] = {"0": False, "1": True, "0.0": False, "1.0": True}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,10 +60,10 @@ class Manifest:
                     self.folder, f"scan {case.scan_id} is listed twice", "Remove one of the rows"
                 )
             scans.add(case.scan_id)
-            if split_of.setdefault(case.patient_id, case.split) is not case.split:
+            if split_of.setdefault(name_key(case.patient_id), case.split) is not case.split:
                 raise InputError(
                     self.folder,
-                    f"patient {case.patient_id} is in {split_of[case.patient_id]} and in "
+                    f"patient {case.patient_id} is in {split_of[name_key(case.patient_id)]} and in "
                     f"{case.split}",
                     "Put every scan of a patient into one split",
                 )
@@ -81,42 +94,33 @@ class ManifestRows:
     repeats: tuple[Problem, ...]
 
 
-def _checked(row: Mapping[str, str], number: int) -> Case | list[Problem]:
+def _checked(row: Row, age_of: Numbers) -> Case | list[Problem]:
     """The case of a row, or all that is wrong with it."""
-    text = {key: (value or "").strip() for key, value in row.items() if key in _COLUMNS}
     problems = []
 
     def wrong(column: str, what: str) -> None:
-        problems.append(Problem(row=number, column=column, text=what))
+        problems.append(Problem(row=row.number, column=column, text=what))
 
-    for name in ("scan_id", "patient_id", "centre"):
-        if not text.get(name):
+    names = {name: row.name(name) for name in ("scan_id", "patient_id", "centre")}
+    for name, value in names.items():
+        if not value:
             wrong(name, "is empty")
-    label, split = text.get("label", ""), text.get("split", "")
-    if label not in _LABELS:
-        wrong("label", f"must be 0 or 1, got '{label}'")
+    positive, split = truth_of(row.text("label")), row.text("split").lower()
+    if positive is None:
+        wrong("label", f"must be 0 or 1, got '{row.text('label')}'")
     if split not in set(Split):
-        wrong("split", f"must be one of {', '.join(Split)}, got '{split}'")
+        wrong("split", f"must be one of {', '.join(Split)}, got '{row.text('split')}'")
     age = None
-    if text.get("age"):
-        try:
-            age = float(text["age"])
-        except ValueError:
+    if row.text("age"):
+        age = age_of(row.text("age"))
+        if age is None:
             wrong("age", "is no number")
-        else:
-            if not 0 <= age < 130:
-                wrong("age", "must be from 0 to 130 years")
-    if problems:
+        elif not 0 <= age < 130:
+            wrong("age", "must be from 0 to 130 years")
+    if problems or positive is None:
         return problems
-    return Case(
-        scan_id=text["scan_id"],
-        patient_id=text["patient_id"],
-        centre=text["centre"],
-        split=Split(split),
-        positive=_LABELS[label],
-        age=age,
-        **{name: text.get(name, "") for name in _TEXTS},
-    )
+    texts = {name: row.text(name) for name in _TEXTS}
+    return Case(split=Split(split), positive=positive, age=age, **names, **texts)
 
 
 def examine_manifest(path: Path | str) -> ManifestRows:
@@ -134,31 +138,45 @@ def examine_manifest(path: Path | str) -> ManifestRows:
     source = Path(path)
     if source.is_dir():
         source = source / "manifest.csv"
-    try:
-        table = read_table(source)
-    except InputError as error:
-        if error.problem == "no such file":
-            raise InputError(source, error.problem, "Give the path of a manifest") from error
-        raise
-    missing = [name for name in _REQUIRED if name not in table.columns]
-    if missing:
-        raise InputError(
-            source, f"columns missing: {', '.join(missing)}", "Add them, one row a scan"
-        )
+    table = read_table(source, _COLUMNS)
+    age_of = table.numbers("age")
     cases: list[tuple[int, Case]] = []
     problems: list[Problem] = []
-    for number, row in table.rows:
-        checked = _checked(row, number)
+    for row in table.rows:
+        checked = _checked(row, age_of)
         if isinstance(checked, Case):
-            cases.append((number, checked))
+            cases.append((row.number, checked))
         else:
             problems += checked
+    cases, notes = _spelt_alike(cases)
+    table.warn(*notes)
     return ManifestRows(
         path=source,
         cases=tuple(cases),
         problems=tuple(problems),
         repeats=tuple(_repeats(cases)),
     )
+
+
+def _spelt_alike(cases: list[tuple[int, Case]]) -> tuple[list[tuple[int, Case]], list[str]]:
+    """Cases in which a patient and a centre each have one spelling, and what that changed."""
+    patients = one_spelling(case.patient_id for _, case in cases)
+    centres = one_spelling(case.centre for _, case in cases)
+    scans = one_spelling({case.scan_id for _, case in cases})
+    said = [("patient", patients, SAME), ("centre", centres, SAME), ("scan", scans, "kept apart")]
+    notes = [said_spellings(kind, used, became=became) for kind, used, became in said if used]
+    alike = [
+        (
+            number,
+            replace(
+                case,
+                patient_id=patients.get(case.patient_id, case.patient_id),
+                centre=centres.get(case.centre, case.centre),
+            ),
+        )
+        for number, case in cases
+    ]
+    return alike, notes
 
 
 def _repeats(cases: Iterable[tuple[int, Case]]) -> Iterator[Problem]:

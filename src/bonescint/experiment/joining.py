@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +14,7 @@ from bonescint.cohort import Manifest, Problem, refuse
 from bonescint.evaluate import ScoredCases
 from bonescint.evaluate.by_patient import patient_numbers
 from bonescint.scan import Case, InputError, Split
-
-_REQUIRED = ("scan_id", "mbd_probability")
+from bonescint.tables import Columns, TableWarning, matched_names, read_table, said_spellings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,17 +25,27 @@ class PredictionRow:
         scan_id: identifier of the scan.
         mbd_probability: 0 to 1.
         row: of the table; the header is row 1.
+        label: as it stands in the table, or `None` if the table has no such column.
     """
 
     scan_id: str
     mbd_probability: float
     row: int
+    label: str | None = None
+
+
+_COLUMNS = Columns(
+    names={name: (name,) for name in ("scan_id", "mbd_probability", "label")},
+    required=("scan_id", "mbd_probability"),
+    remedy="Give scan_id and mbd_probability, one row per scan",
+)
 
 
 def read_predictions(path: Path | str) -> tuple[PredictionRow, ...]:
-    """Read anyone's predictions: a CSV table with `scan_id` and `mbd_probability`.
+    """Read anyone's predictions: a table (CSV or .xlsx) with `scan_id` and `mbd_probability`.
 
-    Other columns are passed over, so `results.csv` of `bonescint classify` will do.
+    Other columns are passed over, so `results.csv` of `bonescint classify` will do. A column
+    `label` is read where there is one.
 
     Args:
         path: of the table.
@@ -46,59 +54,35 @@ def read_predictions(path: Path | str) -> tuple[PredictionRow, ...]:
         InputError: unreadable, columns missing, no row; or rows that are wrong, all of them
             named: an empty identifier, one that is there twice, what is no probability.
     """
-    source = Path(path)
-    try:
-        with source.open(newline="", encoding="utf-8-sig") as stream:
-            table = csv.DictReader(stream)
-            columns = [name.strip() for name in table.fieldnames or []]
-            table.fieldnames = columns
-            rows = [(table.line_num, row) for row in table]
-    except FileNotFoundError as error:
-        raise InputError(source, "no such file", "Give a table of predictions") from error
-    except (OSError, ValueError, csv.Error) as error:
-        problem = f"not a readable table ({type(error).__name__})"
-        raise InputError(source, problem, "Give a CSV table") from error
-    missing = [name for name in _REQUIRED if name not in columns]
-    if missing:
-        there = ", ".join(columns) or "none"
-        problem = f"columns missing: {', '.join(missing)} (there are: {there})"
-        raise InputError(source, problem, "Give scan_id and mbd_probability, a row a scan")
-    if not rows:
-        raise InputError(source, "has no predictions", "Give a row a scan")
-    return _checked(source, rows)
-
-
-def _checked(
-    source: Path, rows: Sequence[tuple[int, Mapping[str, str | None]]]
-) -> tuple[PredictionRow, ...]:
+    table = read_table(path, _COLUMNS)
+    table.warn()
+    if not len(table):
+        raise InputError(table.source, "has no predictions", "Give one row per scan")
+    probability_of = table.numbers("mbd_probability")
     found, problems, first_row = [], [], dict[str, int]()
-    for number, row in rows:
-        scan_id = (row["scan_id"] or "").strip()
-        text = (row["mbd_probability"] or "").strip()
+    for row in table.rows:
+        scan_id = row.name("scan_id")
         if not scan_id:
-            problems.append(Problem(row=number, column="scan_id", text="is empty"))
-        elif scan_id in first_row:
-            earlier = first_row[scan_id]
-            repeated = f"{scan_id} is in row {earlier} too"
-            problems.append(Problem(row=number, column="scan_id", text=repeated))
-        else:
-            first_row[scan_id] = number
-        probability = _probability(text)
-        if probability is None:
+            problems.append(Problem(row=row.number, column="scan_id", text="is empty"))
+        elif first_row.setdefault(scan_id, row.number) != row.number:
+            repeated = f"{scan_id} is in row {first_row[scan_id]} too"
+            problems.append(Problem(row=row.number, column="scan_id", text=repeated))
+        text = row.text("mbd_probability")
+        probability = probability_of(text)
+        if probability is None or not 0 <= probability <= 1:
             wrong = f"must be a number from 0 to 1, got '{text}'"
-            problems.append(Problem(row=number, column="mbd_probability", text=wrong))
-        else:
-            found.append(PredictionRow(scan_id=scan_id, mbd_probability=probability, row=number))
-    refuse(source, problems, "Correct the table")
+            problems.append(Problem(row=row.number, column="mbd_probability", text=wrong))
+            continue
+        found.append(
+            PredictionRow(
+                scan_id=scan_id,
+                mbd_probability=probability,
+                row=row.number,
+                label=row.text("label") if "label" in table else None,
+            )
+        )
+    refuse(table.source, problems, "Correct the table")
     return tuple(found)
-
-
-def _probability(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) and 0 <= value <= 1 else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -170,7 +154,8 @@ def join(
             refusing them.
 
     Returns:
-        The splits; cases without a prediction are kept apart in each.
+        The splits; cases without a prediction are kept apart in each. Names that differ only as
+        spreadsheets change them are the same, with a warning.
 
     Raises:
         InputError: predictions of scans that the manifest does not know, all of them named.
@@ -183,6 +168,13 @@ def join(
         [0.7]
     """
     known = {case.scan_id for case in manifest.cases}
+    written = matched_names((row.scan_id for row in predictions), known)
+    if written:
+        said = said_spellings("scan", written)
+        warnings.warn(f"{source}: {said}.", TableWarning, stacklevel=2)
+        predictions = [
+            replace(row, scan_id=written.get(row.scan_id, row.scan_id)) for row in predictions
+        ]
     unknown = tuple(row for row in predictions if row.scan_id not in known)
     if unknown and not ignore_unknown:
         refuse(

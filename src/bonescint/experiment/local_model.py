@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,8 +17,8 @@ from bonescint.evaluate.local import LocalCalibration, calibrate_locally
 from bonescint.experiment.joining import join, read_predictions
 from bonescint.model import ModelCard, ModelFolder, write_model_folder
 from bonescint.scan import InputError, MissingExtraError
+from bonescint.tables import truth_of
 
-_LABELS = {"0": False, "1": True}
 _LEAST_FOR_BAND = 100
 """Scans from which the tenth of them nearest to the operating point is ten or more."""
 _OF_ONE_CALIBRATION = (
@@ -155,21 +154,17 @@ def _joined(predictions: Path, cohort: Path) -> ScoredCases:
 def _labelled(predictions: Path) -> ScoredCases:
     """Predictions whose table has the labels itself."""
     rows = read_predictions(predictions)
-    with predictions.open(newline="", encoding="utf-8-sig") as stream:
-        table = csv.DictReader(stream)
-        names = [name.strip() for name in table.fieldnames or []]
-        if "label" not in names:
-            problem = "column label is missing"
-            raise InputError(predictions, problem, "Add it (0 or 1), or give --cohort MANIFEST")
-        table.fieldnames = names
-        labels = [(row["label"] or "").strip() for row in table]
+    if rows[0].label is None:
+        problem = "column label is missing"
+        raise InputError(predictions, problem, "Add it (0 or 1), or give --cohort MANIFEST")
+    labels = [truth_of(row.label or "") for row in rows]
     wrong = [
-        Problem(row=row.row, column="label", text=f"must be 0 or 1, got '{label}'")
+        Problem(row=row.row, column="label", text=f"must be 0 or 1, got '{row.label}'")
         for row, label in zip(rows, labels, strict=True)
-        if label not in _LABELS
+        if label is None
     ]
     refuse(predictions, wrong, "Correct the table")
-    return _scored([row.mbd_probability for row in rows], [_LABELS[label] for label in labels])
+    return _scored([row.mbd_probability for row in rows], [label is True for label in labels])
 
 
 def _scored(scores: Sequence[float], positive: Sequence[bool]) -> ScoredCases:

@@ -30,7 +30,7 @@ from bonescint.study.folder import (
 from bonescint.study.model_output import Outputs
 from bonescint.study.pictures import Picture
 from bonescint.study.protocol import SecondSession, StudyProtocol
-from bonescint.study.readers_file import Reader, name_key, read_readers
+from bonescint.study.readers_file import Reader, read_readers
 from bonescint.study.sampling import Sample, draw_sample
 from bonescint.study.store.accounts import INVITATION_S, Role, add_account, invite
 from bonescint.study.store.database import Store
@@ -40,6 +40,7 @@ from bonescint.study.store.filling import (
     assign_sessions,
     fill_store,
 )
+from bonescint.tables import folded
 
 if TYPE_CHECKING:
     from bonescint.model import ModelFolder
@@ -149,9 +150,9 @@ def create_study(
 
 
 def _refuse_administrators_name(people: Sequence[Reader]) -> None:
-    taken = {name_key(_ADMINISTRATOR.reader), name_key(_ADMINISTRATOR.name)}
+    taken = {folded(_ADMINISTRATOR.reader), folded(_ADMINISTRATOR.name)}
     for reader in people:
-        if taken & {name_key(reader.reader), name_key(reader.name)}:
+        if taken & {folded(reader.reader), folded(reader.name)}:
             raise InputError(
                 "readers", "the name 'admin' is the administrator's", "Choose another name"
             )

@@ -133,7 +133,7 @@ def test_without_the_training_extra_there_is_no_band(
 @pytest.mark.parametrize(
     ("rows", "says"),
     [
-        ([("a", 0.2, "1"), ("b", 0.3, "yes"), ("c", 0.3, "")], "row 3, column label.*row 4"),
+        ([("a", 0.2, "1"), ("b", 0.3, "maybe"), ("c", 0.3, "")], "row 3, column label.*row 4"),
         ([("a", 0.2, "1"), ("b", 0.3, "1")], "2 of 2 scans are positive"),
     ],
 )

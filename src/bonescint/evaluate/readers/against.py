@@ -21,6 +21,7 @@ from bonescint.evaluate.readers.or_analysis import Generalisation
 from bonescint.evaluate.readers.reads import Reads
 from bonescint.evaluate.readers.testing import Inference
 from bonescint.scan import ParameterError
+from bonescint.tables import matched_names, said_spellings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,6 +179,8 @@ def model_against_readers(
 def _with_predictions(
     reads: Reads, predictions: Mapping[str, float]
 ) -> tuple[Reads, NDArray[np.float64], list[Note]]:
+    written = matched_names(predictions, reads.cases)
+    predictions = {written.get(case, case): value for case, value in predictions.items()}
     known = np.array([case in predictions for case in reads.cases])
     if not known.any():
         raise ParameterError(
@@ -187,6 +190,8 @@ def _with_predictions(
             some(list(predictions), 3) or "none",
         )
     notes = list(reads.notes)
+    if written:
+        notes.append(remark(f"in the predictions, {said_spellings('case', written)}"))
     if not known.all():
         missing = [case for case, ok in zip(reads.cases, known, strict=True) if not ok]
         cases = "1 case" if len(missing) == 1 else f"{len(missing)} cases"

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bonescint.evaluate.readers.notes import Note, NoteKind, left_out, some
+from bonescint.evaluate.readers.notes import Note, NoteKind, left_out, remark, some
 from bonescint.evaluate.readers.reads import Nest, Read, Reads, nested_name
 from bonescint.scan import InputError
+from bonescint.tables import (
+    MISSING,
+    date_like,
+    number_of,
+    one_spelling,
+    said_spellings,
+    truth_of,
+)
 
-_POSITIVE = frozenset(("true", "yes", "positive", "pos", "disease", "abnormal"))
-_NEGATIVE = frozenset(("false", "no", "negative", "neg", "no disease", "normal"))
 _SHOWN = 10
+_FEW = 10  # rows that may be left out of a small table
+_SHARE = 0.2  # of all rows: where more cannot be used, the table is not what it is taken for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,37 +46,6 @@ class Row:
     seconds: str = ""
 
 
-def truth_of(text: str) -> bool | None:
-    """The truth that a word says, or `None`.
-
-    Examples:
-        >>> truth_of("1"), truth_of("Negative"), truth_of("0.00"), truth_of("2")
-        (True, False, False, None)
-    """
-    word = text.strip().lower()
-    if word in _POSITIVE:
-        return True
-    if word in _NEGATIVE:
-        return False
-    value = number_of(word)
-    return bool(value) if value in (0.0, 1.0) else None
-
-
-def number_of(text: str) -> float | None:
-    """The finite number that a text says, or `None`.
-
-    Examples:
-        >>> number_of("2.5"), number_of("1_0"), number_of("inf"), number_of("yes")
-        (2.5, None, None, None)
-    """
-    try:
-        # Python takes `1_0` for 10; a table means something else by it.
-        value = math.nan if "_" in text else float(text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
-
-
 def listed_problems(problems: Sequence[str], shown: int = _SHOWN) -> str:
     """The first problems of a file, and how many more there are.
 
@@ -87,8 +64,11 @@ def reads_of(
     truth: Mapping[str, str] | None = None,
     notes: Iterable[Note] = (),
     nest: Nest | None = None,
+    rating_of: Callable[[str], float | None] = number_of,
 ) -> Reads:
     """Reads from rows; every row that cannot be used is named and left out.
+
+    Names that differ only as spreadsheets change them (see `name_key`) are the same.
 
     Args:
         rows: in the file's order.
@@ -97,22 +77,27 @@ def reads_of(
         notes: what was left out before.
         nest: within what cases are numbered anew; then the truth of a name may differ between
             readers (or modalities).
+        rating_of: the number that a rating says.
 
     Raises:
-        InputError: nothing is left; all problems are named.
+        InputError: nothing is left, or more than a fifth of the rows cannot be used, or dates
+            stand where ratings should, or it cannot be told whether two names are the same.
     """
     found = list(notes)
-    listed = dict(truth or {})
+    rows, listed = _spelt_alike(rows, dict(truth or {}), source, found)
+    _require_no_dates(rows, source)
     if nest is not None:
         rows, listed = _nested(rows, listed, nest)
     known = _truths(rows, listed, found)
-    odd = _no_decision(rows)
+    reading = _Reading(known=known, odd=_no_decision(rows), rating_of=rating_of)
     kept: dict[tuple[str, str, str], Read] = {}
     where: dict[tuple[str, str, str], str] = {}
     differing: dict[tuple[str, str, str], list[str]] = {}
+    unused = 0
     for row in rows:
-        read = _read(row, known, odd, found)
+        read = _read(row, reading, found)
         if read is None:
+            unused += row.rating.lower() not in MISSING
             continue
         key = (read.reader, read.modality, read.case)
         if key not in kept:
@@ -129,11 +114,65 @@ def reads_of(
                 f"in {', '.join(rows_of)}; none is used"
             )
         )
-    if not kept:
+    if not kept or (unused > _FEW and unused > _SHARE * len(rows)):
         problems = [note.text for note in found if note.kind is NoteKind.LEFT_OUT]
         why = listed_problems(problems) or "it has no rows"
-        raise InputError(source, f"no read can be used ({why})", "Correct the table")
+        how_many = f"{unused} of {len(rows)} reads cannot" if kept else "no read can"
+        raise InputError(source, f"{how_many} be used ({why})", "Correct the table")
+    found += _codes({read.rating for read in kept.values()})
     return Reads.of(kept.values(), known, notes=tuple(found))
+
+
+def _spelt_alike(
+    rows: Sequence[Row], truth: dict[str, str], source: object, notes: list[Note]
+) -> tuple[list[Row], dict[str, str]]:
+    """Rows in which everybody and everything has one spelling; what that changed is noted."""
+    kinds = ("reader", "modality", "case")
+    names = {kind: [getattr(row, kind) for row in rows] for kind in kinds}
+    names["case"] += list(truth)
+    used = {kind: one_spelling(filter(None, names[kind])) for kind in kinds}
+    if not any(used.values()):
+        return list(rows), truth
+    written: dict[tuple[str, ...], Row] = {}
+    alike = []
+    for row in rows:
+        now = tuple(used[kind].get(getattr(row, kind), getattr(row, kind)) for kind in kinds)
+        first = written.setdefault(now, row)
+        for kind in kinds:
+            one, other = getattr(first, kind), getattr(row, kind)
+            if one != other:
+                problem = (
+                    f"{first.where} and {row.where} name the {kind} '{one}' and '{other}' in one "
+                    "read each: the same, or two?"
+                )
+                raise InputError(source, problem, "Write each name in one way")
+        alike.append(replace(row, **dict(zip(kinds, now, strict=True))))
+    notes += [remark(said_spellings(kind, of_kind)) for kind, of_kind in used.items() if of_kind]
+    told: dict[str, str] = {}
+    for case, text in truth.items():
+        name = used["case"].get(case, case)
+        if told.setdefault(name, text) != text:
+            told[name] = f"{told[name]} and {text}"
+    return alike, told
+
+
+def _require_no_dates(rows: Sequence[Row], source: object) -> None:
+    dated = next((row for row in rows if date_like(row.rating)), None)
+    if dated is not None:
+        problem = f"{dated.where}: rating '{dated.rating}' is a date: a spreadsheet changed it"
+        raise InputError(source, problem, "Format the ratings as numbers or text, type them anew")
+
+
+def _codes(ratings: set[float]) -> list[Note]:
+    """Ratings such as 99 or -999 that are far from the others: often codes of missing ones."""
+    codes = {rating for rating in ratings if re.fullmatch("9{2,}", f"{abs(rating):.15g}")}
+    others = [abs(rating) for rating in ratings - codes]
+    far = sorted(code for code in codes if others and abs(code) > 5 * max(others))
+    return [
+        remark(f"rating {code:.15g} was used, far from the others: if it says that one is missing, "
+               "leave the cell empty")
+        for code in far
+    ]  # fmt: skip
 
 
 def _nested(
@@ -188,7 +227,16 @@ def _truths(rows: Sequence[Row], listed: Mapping[str, str], notes: list[Note]) -
     return known
 
 
-def _read(row: Row, known: Mapping[str, bool], odd: Row | None, notes: list[Note]) -> Read | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reading:
+    """How ratings are read: truth of the cases, the first rating that is no decision, numbers."""
+
+    known: Mapping[str, bool]
+    odd: Row | None
+    rating_of: Callable[[str], float | None]
+
+
+def _read(row: Row, reading: _Reading, notes: list[Note]) -> Read | None:
     missing = [name for name in ("reader", "modality", "case") if not getattr(row, name)]
     if missing:
         notes.append(left_out(f"{row.where}: no {' and no '.join(missing)}"))
@@ -196,9 +244,9 @@ def _read(row: Row, known: Mapping[str, bool], odd: Row | None, notes: list[Note
     if row.truth and truth_of(row.truth) is None:
         notes.append(left_out(f"{row.where}: truth must be 0 or 1, got '{row.truth}'"))
         return None
-    if row.case not in known:
+    if row.case not in reading.known:
         return None  # said of the case
-    rating, decision = number_of(row.rating), truth_of(row.rating)
+    rating, decision, odd = reading.rating_of(row.rating), truth_of(row.rating), reading.odd
     if rating is None and decision is not None and odd is None:
         rating = float(decision)
     if rating is None:

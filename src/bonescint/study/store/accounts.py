@@ -15,8 +15,9 @@ from sqlalchemy.orm import Session
 
 from bonescint.study.addresses import network_of
 from bonescint.study.errors import RefusedError, StudyError
-from bonescint.study.readers_file import Reader, name_key
+from bonescint.study.readers_file import Reader
 from bonescint.study.store.tables import Account, Attempt, Change, Invitation, SignIn
+from bonescint.tables import folded
 
 INVITATION_S = 14 * 86_400.0
 SIGN_IN_S = 12 * 3_600.0
@@ -79,12 +80,12 @@ def add_account(
     Raises:
         StudyError: the name is taken.
     """
-    keys = {name_key(reader.reader), name_key(reader.name)}
+    keys = {folded(reader.reader), folded(reader.name)}
     for other in db.scalars(select(Account)):
-        if keys & {name_key(other.reader), other.name_key}:
+        if keys & {folded(other.reader), other.name_key}:
             raise StudyError(f"There is an account '{other.reader}' of that name already.")
     account = Account(
-        reader=reader.reader, name=reader.name, name_key=name_key(reader.name), role=role.value,
+        reader=reader.reader, name=reader.name, name_key=folded(reader.name), role=role.value,
         experience_years=reader.experience_years, simulated=simulated, created_s=now,
     )  # fmt: skip
     db.add(account)
@@ -168,9 +169,9 @@ def password_fits(password_hash: str, password: str) -> bool:
 
 def find_account(db: Session, name: str) -> Account | None:
     """The account that signs in by this name, short or long."""
-    key = name_key(name)
+    key = folded(name)
     for account in db.scalars(select(Account)):
-        if key in (name_key(account.reader), account.name_key):
+        if key in (folded(account.reader), account.name_key):
             return account
     return None
 
@@ -208,7 +209,7 @@ def count_attempt(db: Session, name: str, address: str, *, now: float) -> SignIn
         db.execute(text("LOCK TABLE attempt IN SHARE ROW EXCLUSIVE MODE"))
     db.execute(delete(Attempt).where(Attempt.at_s <= now - _WINDOW_S))
     account = find_account(db, name)
-    who = f"account {account.id}" if account is not None else f"name {name_key(name)}"
+    who = f"account {account.id}" if account is not None else f"name {folded(name)}"
     network = network_of(address)
     limits = (
         (hashed(f"{who}\0{network}"), _MOST_FROM_ADDRESS),

@@ -262,7 +262,110 @@ def test_rjafrocs_workbook(tmp_path: Path, names: tuple[str, str]) -> None:
     np.testing.assert_allclose(found.weights, expected.weights)
     np.testing.assert_array_equal(found.hits, expected.hits)
     np.testing.assert_allclose(merits(found).values, merits(expected).values)
+    assert [note.text for note in found.notes] == [
+        "weights of case 1, 3, 5, 7, 9 and 2 more do not sum to 1: they were scaled so that they do"
+    ]
+
+
+ROC_MARKS = [
+    Mark(reader=reader, modality=modality, case=case, lesion="1" if case in "34" else None,
+         rating=float(rating))
+    for reader, modality, ratings in (("A", "1", "1243"), ("B", "1", "1135"), ("C", "2", "2145"),
+                                      ("D", "2", "3125"))
+    for case, rating in zip("1234", ratings, strict=True)
+]  # fmt: skip
+ROC_LESIONS: Lesions = {"1": {}, "2": {}, "3": {"1": 1.0}, "4": {"1": 1.0}}
+
+
+def split_plot_a() -> dict[str, list[list[object]]]:
+    """Readers within modalities: TRUTH lists each case once for each modality's readers."""
+    sheets = rjafroc_sheets(ROC_MARKS, ROC_LESIONS)
+    head, *rows = sheets["TRUTH"]
+    groups = (("A, B", "1"), ("C, D", "2"))
+    words = ["ROC", "SPLIT-PLOT-A"] + [""] * 6
+    listed = [[*row, *group] for group in groups for row in rows]
+    sheets["TRUTH"] = [
+        [*head, "ReaderID", "ModalityID", "Paradigm"],
+        *([*row, word] for row, word in zip(listed, words, strict=True)),
+    ]
+    return sheets
+
+
+def test_a_split_plot_lists_a_case_once_for_each_group_of_readers(tmp_path: Path) -> None:
+    found = read_reads(workbook(tmp_path / "spa.xlsx", split_plot_a()))
+    assert isinstance(found, Reads)
     assert found.notes == ()
+    assert (found.readers, found.modalities) == (("A", "B", "C", "D"), ("1", "2"))
+    np.testing.assert_array_equal(
+        found.ratings,
+        [[[1, 2, 4, 3], [1, 1, 3, 5], [np.nan] * 4, [np.nan] * 4],
+         [[np.nan] * 4, [np.nan] * 4, [2, 1, 4, 5], [3, 1, 2, 5]]],
+    )  # fmt: skip
+
+
+def test_a_case_of_a_split_plot_with_two_weights_is_named(tmp_path: Path) -> None:
+    sheets = split_plot_a()
+    sheets["TRUTH"][-1][2] = 0.5
+    found = read_reads(workbook(tmp_path / "spa.xlsx", sheets))
+    assert [note.text for note in found.notes] == [
+        "sheet TRUTH, row 9: lesion 1 of case 4 has another weight before"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sheet", "row", "says"),
+    [
+        ("TP", ["A", 1, 3, 1, 2], "sheet TP, row 10: reader A in modality 1 has two ratings of "
+                                  "lesion 1 of case 3, 4 in row 2 and 2"),
+        ("FP", ["D", 2, 2, 4], "sheet FP, row 10: reader D in modality 2 has two ratings of "
+                               "case 2, 1 in row 9 and 4"),
+    ],
+)  # fmt: skip
+def test_one_cell_with_two_ratings_is_refused(
+    tmp_path: Path, sheet: str, row: list[object], says: str
+) -> None:
+    sheets = split_plot_a()
+    sheets[sheet].append(row)
+    with pytest.raises(InputError, match=says):
+        read_reads(workbook(tmp_path / "spa.xlsx", sheets))
+    sheets[sheet][-1] = list(sheets[sheet][1])  # the same twice says nothing new
+    found = read_reads(workbook(tmp_path / "spa.xlsx", sheets))
+    assert [note.text for note in found.notes] == [
+        f"sheet {sheet}, row 10: the same as row 2; one is kept"
+    ]
+
+
+def test_several_false_marks_on_a_case_are_no_contradiction(tmp_path: Path) -> None:
+    sheets = split_plot_a()
+    sheets["TRUTH"][1][5] = "FROC"
+    sheets["FP"].append(["D", 2, 2, 4])
+    assert isinstance(read_reads(workbook(tmp_path / "froc.xlsx", sheets)), MarkedReads)
+
+
+@pytest.mark.parametrize("paradigm", ["LROC", "ROI", "lroc"])
+def test_other_paradigms_are_refused(tmp_path: Path, paradigm: str) -> None:
+    sheets = split_plot_a()
+    sheets["TRUTH"][1][5] = paradigm
+    with pytest.raises(InputError, match=f"must be ROC or FROC, got {paradigm.upper()}"):
+        read_reads(workbook(tmp_path / "book.xlsx", sheets))
+
+
+@pytest.mark.parametrize(
+    ("weights", "said"),
+    [((0.5, 0.5), False), ((0, 0), False), ((0.333, 0.66), False), ((0.5, 0.6), True),
+     ((1, 1), True), ((0.5, 0.485), True)],
+)  # fmt: skip
+def test_weights_that_do_not_sum_to_1_are_said(
+    tmp_path: Path, weights: tuple[float, float], said: bool
+) -> None:
+    lesions: Lesions = {"1": {}, "2": {"1": weights[0], "2": weights[1]}}
+    marks = [Mark(reader="A", modality="1", case="2", lesion="1", rating=2.0)]
+    found = read_reads(workbook(tmp_path / "foci.xlsx", rjafroc_sheets(marks, lesions)))
+    assert any("case 2 do not sum to 1" in note.text for note in found.notes) is said
+    assert isinstance(found, MarkedReads)
+    total = sum(weights)
+    expected = [weight / total for weight in weights] if total else [0.5, 0.5]
+    np.testing.assert_allclose(found.weights[1], expected)
 
 
 def test_rjafrocs_newer_workbook_says_who_read_what(tmp_path: Path) -> None:
@@ -374,7 +477,7 @@ def test_bad_rows_of_a_workbook_are_named(tmp_path: Path) -> None:
 def test_a_plain_table_in_a_workbook(tmp_path: Path) -> None:
     rows: list[list[object]] = [
         ["reader", "modality", "case", "truth", "rating"],
-        ["A", "AP", 1, 1, 4], ["A", "AP", 2, 0, 1.5], [None] * 5, ["A", "AP", 3, 0, "=x"],
+        ["A", "AP", 1, 1, 4], ["A", "AP", 2, 0, 1.5], [None] * 5, ["A", "AP", 3, 0, "x"],
     ]  # fmt: skip
     path = workbook(tmp_path / "reads.xlsx", {"About": [["by us"]], "Reads": rows})
     found = read_reads(path)
@@ -390,9 +493,10 @@ def test_a_plain_table_in_a_workbook(tmp_path: Path) -> None:
         ({"Reads": [["a", "b"]]}, "columns missing"),
         ({"Empty": []}, "the workbook is empty"),
         ({"TRUTH": [["CaseID", "LesionID", "Weight"]]}, "no sheets LL"),
-        ({"TRUTH": [["CaseID"]], "TP": [], "FP": []}, "sheet TRUTH lacks the columns"),
+        ({"TRUTH": [["CaseID"]], "TP": [["a"]], "FP": [["a"]]},
+         "sheet TRUTH: columns missing: lesion, weight"),
     ],
-)
+)  # fmt: skip
 def test_workbooks_that_are_refused(
     tmp_path: Path, sheets: dict[str, list[list[object]]], says: str
 ) -> None:

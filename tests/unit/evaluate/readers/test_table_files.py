@@ -132,7 +132,7 @@ def test_files_that_are_no_tables(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not a table of reads"):
         read_reads(written(tmp_path, "", "reads.dcm"))
     (tmp_path / "reads.csv").write_bytes(b"\xff\xfe\x00\x01")
-    with pytest.raises(InputError, match="not readable as text"):
+    with pytest.raises(InputError, match="columns missing"):
         read_reads(tmp_path / "reads.csv")
     (tmp_path / "reads.xlsx").write_bytes(b"PK no workbook")
     with pytest.raises(InputError, match="not a readable workbook"):
@@ -163,6 +163,16 @@ def test_imrmc(tmp_path: Path) -> None:
     assert (reads.readers, reads.modalities) == (("r1", "r2"), ("AP",))
     np.testing.assert_array_equal(reads.ratings[0], [[1, 2, 3, 4.5], [1, np.nan, np.nan, 2]])
     assert reads.notes == ()
+
+
+@pytest.mark.parametrize("reader", ["-1", "truth", "Truth"])
+@pytest.mark.parametrize("modality", ["0", "truth", "x"])
+def test_imrmc_with_any_rows_of_truth(tmp_path: Path, reader: str, modality: str) -> None:
+    text = IMRMC.replace("-1,", f"{reader},").replace(",0,0\n", f",{modality},0\n")
+    text = text.replace(",truth,", f",{modality},")
+    reads = ratings(written(tmp_path, text, "study.imrmc"))
+    assert (reads.readers, reads.modalities, reads.notes) == (("r1", "r2"), ("AP",), ())
+    assert reads.truth.tolist() == [False, False, True, True]
 
 
 def test_imrmc_that_contradicts_itself(tmp_path: Path) -> None:
@@ -294,14 +304,15 @@ def test_predictions_as_people_write_them(tmp_path: Path, text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("scan_id,score,score\na,1,2\n", "several columns score"),
+        ("scan_id,score,score\na,1,2\n",
+         r"several columns could be the score: score \(column 2\), score \(column 3\)"),
         ("scan_id,score\na,1_0\n", "row 2 has no case or no number"),
         ("scan_id,score\na,nan\n", "row 2 has no case or no number"),
         ('scan_id,score\n"a,1\n', "row 2: a quotation mark is not closed"),
-        ("", "columns missing"),
+        ("", "the table is empty"),
         ("scan_id,score\na\n", "row 2 has no case or no number"),
     ],
-)
+)  # fmt: skip
 def test_predictions_that_are_refused(tmp_path: Path, text: str, says: str) -> None:
     with pytest.raises(InputError, match=says):
         read_predictions(written(tmp_path, text, "p.csv"))
@@ -328,7 +339,7 @@ def test_words_and_underscores_are_no_numbers(tmp_path: Path) -> None:
     ("head", "says"),
     [
         ("reader,case,truth,rating,rating", r"the rating: rating \(column 4\), rating \(column 5"),
-        ("reader,case,truth,Rating,decision", "rating: rating .column 4., decision .column 5."),
+        ("reader,case,truth,Rating,decision", "rating: Rating .column 4., decision .column 5."),
         ("reader,case,truth,rating,label", "the truth: truth .column 3., label .column 5."),
     ],
 )
@@ -368,3 +379,98 @@ def test_what_spreadsheets_write(tmp_path: Path) -> None:
     assert reads.ratings.ravel().tolist() == [4.5, 1.0]
     assert reads.truth.tolist() == [True, False]
     assert left_out(reads)[-1] == "row 5: truth must be 0 or 1, got '2'"
+
+
+def study(**changed: str) -> str:
+    """Twelve reads; in every fourth row columns are changed by a pattern."""
+    rows = []
+    for number in range(12):
+        case = number % 6
+        cells = {"reader": "Dr A" if number < 6 else "Dr B", "modality": "AP",
+                 "case": f"{case + 1:04d}", "truth": str(case % 2),
+                 "rating": str(1 + case % 5), "seconds": "3"}  # fmt: skip
+        if number % 4 == 3:
+            cells |= {name: text.format(**cells, n=case + 1) for name, text in changed.items()}
+        rows.append(",".join(cells.values()))
+    return HEAD + "\n".join(rows)
+
+
+CASES = "case 0002 is also written 2; case 0004 is also written 4; case 0006 is also written 6"
+
+
+@pytest.mark.parametrize(
+    ("changed", "notes"),
+    [
+        ({"reader": " {reader}  "}, []),
+        ({"reader": "Dr\u00a0{reader[3]}"}, []),
+        ({"reader": "{reader}\u200b"}, []),
+        ({"reader": "DR {reader[3]}"},
+         ["reader Dr A is also written DR A; reader Dr B is also written DR B: taken for the "
+          "same"]),
+        ({"case": "{n}.0"}, [f"{CASES}: taken for the same"]),
+        ({"case": "{n}"}, [f"{CASES}: taken for the same"]),
+        ({"modality": "ap"}, ["modality AP is also written ap: taken for the same"]),
+        ({"case": '"=""{case}"""'}, []),
+        ({"case": "'{case}"}, []),
+        ({"truth": '"{truth},0"'}, []),
+        ({"rating": "{rating}.000"}, []),
+    ],
+)  # fmt: skip
+def test_names_that_differ_as_spreadsheets_change_them(
+    tmp_path: Path, changed: dict[str, str], notes: list[str]
+) -> None:
+    plain = ratings(written(tmp_path, study()))
+    reads = ratings(written(tmp_path, study(**changed)))
+    assert (reads.readers, reads.cases) == (plain.readers, plain.cases)
+    np.testing.assert_array_equal(reads.ratings, plain.ratings)
+    assert [note.text for note in reads.notes] == notes
+
+
+def test_two_names_in_one_place_of_the_table_are_not_taken_for_one(tmp_path: Path) -> None:
+    text = HEAD + "A,AP,0101,1,4,\nA,AP,101,1,2,\nA,AP,7,0,1,\n"
+    with pytest.raises(InputError, match=r"row 2 and row 3 name the case '0101' and '101'"):
+        read_reads(written(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"case": "1.20E+11"}, "row 5, column case: '1.20E.11' is a number that a spreadsheet has"),
+        ({"rating": "03.Jan"}, "row 5: rating '03.Jan' is a date: a spreadsheet changed it"),
+        ({"rating": '"{rating},000"'}, "row 5, column rating: '4,000' may be a decimal or a thou"),
+        ({"rating": "{rating}0%"}, "row 5, column rating: '40%' is in per cent and other cells"),
+        ({"rating": "{rating},5"}, "row 5: has 7 cells and the header 6"),
+    ],
+)
+def test_what_a_spreadsheet_has_spoilt_is_refused(
+    tmp_path: Path, changed: dict[str, str], says: str
+) -> None:
+    with pytest.raises(InputError, match=says):
+        read_reads(written(tmp_path, study(**changed)))
+
+
+def test_a_table_of_which_much_cannot_be_used_is_refused(tmp_path: Path) -> None:
+    """Truth as 1 and 2: without those of 2 all cases are healthy."""
+    rows = [f"A,AP,{n},{1 + n % 2},{n % 5},\n" for n in range(30)]
+    with pytest.raises(InputError, match=r"15 of 30 reads cannot be used .*row 3: truth must be 0"):
+        read_reads(written(tmp_path, HEAD + "".join(rows)))
+
+
+def test_a_few_rows_and_missing_ratings_are_left_out(tmp_path: Path) -> None:
+    rows = [f"A,AP,{n},{n % 2},{n % 5},\n" for n in range(30)]
+    bad = [f"A,AP,b{n},2,3,\n" for n in range(10)]
+    assert len(ratings(written(tmp_path, HEAD + "".join([*rows, *bad]))).cases) == 30
+    with pytest.raises(InputError, match="11 of 41 reads cannot be used"):
+        read_reads(written(tmp_path, HEAD + "".join([*rows, *bad, "A,AP,b10,2,3,\n"])))
+    missing = [f"A,AP,m{n},{n % 2},{word},\n" for n, word in enumerate(("NA", "", "-", "?") * 5)]
+    assert len(ratings(written(tmp_path, HEAD + "".join([*rows, *missing]))).cases) == 30
+
+
+@pytest.mark.parametrize(
+    ("code", "said"), [("99999", True), ("-99", True), ("99", True), ("9", False), ("7", False)]
+)
+def test_a_rating_that_may_be_a_code_is_said(tmp_path: Path, code: str, said: bool) -> None:
+    reads = ratings(written(tmp_path, HEAD + f"A,AP,1,1,4,\nA,AP,2,0,1,\nA,AP,3,0,{code},\n"))
+    wanted = f"rating {code} was used, far from the others: if it says that one is missing, leave"
+    assert [note.text.startswith(wanted) for note in reads.notes] == [True] * said
+    assert float(code) in reads.ratings
