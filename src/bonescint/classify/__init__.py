@@ -5,6 +5,7 @@ Floor 4 of the house. Importing this room loads no run time; `classify` does whe
 
 from bonescint.classify.classify import ClassifyInterrupted, classify
 from bonescint.classify.demo import demo, demo_sources
+from bonescint.classify.one import ScanResult, classify_scan
 from bonescint.classify.outcome import ClassifiedScan, ClassifySummary, KnownTruth, Refusal
 
 __all__ = [
@@ -13,7 +14,9 @@ __all__ = [
     "ClassifySummary",
     "KnownTruth",
     "Refusal",
+    "ScanResult",
     "classify",
+    "classify_scan",
     "demo",
     "demo_sources",
 ]

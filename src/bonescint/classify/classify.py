@@ -100,7 +100,7 @@ with configs/metadata.json.
     from bonescint.dicom import discover
     from bonescint.model import Classifier
 
-    folder = _model_folder(model)
+    folder = model_folder(model)
     count = usual_workers(workers)
     given = [sources] if isinstance(sources, Path | str) else list(sources)
     destination = Path(out)
@@ -155,7 +155,8 @@ with configs/metadata.json.
     return summary
 
 
-def _model_folder(model: Path | str | ModelFolder | None) -> ModelFolder:
+def model_folder(model: Path | str | ModelFolder | None) -> ModelFolder:
+    """The model folder that a caller means; the shipped one if `None`."""
     from bonescint.model import ModelFolder, shipped_model
 
     if model is None:

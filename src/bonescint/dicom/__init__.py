@@ -18,6 +18,7 @@ from bonescint.dicom.identifiers import (
     pair_name,
     study_keys,
 )
+from bonescint.dicom.objects import read_given, scan_of_arrays
 from bonescint.dicom.patient_facts import PatientFacts
 from bonescint.dicom.reading import read, read_study
 from bonescint.dicom.writing import write_nm
@@ -40,7 +41,9 @@ __all__ = [
     "names_of",
     "pair_name",
     "read",
+    "read_given",
     "read_study",
+    "scan_of_arrays",
     "study_keys",
     "write_nm",
 ]

@@ -11,13 +11,19 @@ from bonescint.report.results_page import (
     write_results_page,
 )
 from bonescint.report.templating import page_environment
-from bonescint.report.text import displayable, operating_point_text, probability_texts
+from bonescint.report.text import (
+    call_in_words,
+    displayable,
+    operating_point_text,
+    probability_texts,
+)
 
 __all__ = [
     "PageHeading",
     "PageLayers",
     "RefusedRow",
     "ResultRow",
+    "call_in_words",
     "displayable",
     "operating_point_text",
     "page_environment",

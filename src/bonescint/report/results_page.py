@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from bonescint.files import written_beside
 from bonescint.report.templating import page_environment
-from bonescint.report.text import operating_point_text, probability_texts
+from bonescint.report.text import call_in_words, operating_point_text, probability_texts
 from bonescint.scan import ParameterError
 
 if TYPE_CHECKING:
@@ -131,10 +131,7 @@ class ResultRow:
     @property
     def in_words(self) -> str:
         """Such as `"positive, uncertain"`."""
-        said = ["positive" if self.positive else "negative"]
-        said += ["uncertain"] if self.uncertain else []
-        said += ["unlike the training scans"] if self.unlike else []
-        return ", ".join(said)
+        return call_in_words(positive=self.positive, uncertain=self.uncertain, unlike=self.unlike)
 
     @property
     def short_source(self) -> str:

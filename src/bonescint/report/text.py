@@ -58,6 +58,19 @@ def probability_texts(probability: float, operating_point: float) -> tuple[str, 
     return f"{probability:.3f}", f"{operating_point:.3f}"
 
 
+def call_in_words(*, positive: bool, uncertain: bool, unlike: bool) -> str:
+    """A call with what limits it.
+
+    Examples:
+        >>> call_in_words(positive=True, uncertain=True, unlike=False)
+        'positive, uncertain'
+    """
+    said = ["positive" if positive else "negative"]
+    said += ["uncertain"] if uncertain else []
+    said += ["unlike the training scans"] if unlike else []
+    return ", ".join(said)
+
+
 def _escaped(letter: str) -> str:
     code = ord(letter)
     if 0xDC80 <= code <= 0xDCFF:  # a byte that was no UTF-8, as Python's file names carry it
