@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ from bonescint.cli.console import (
 from bonescint.report import displayable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from bonescint.study import Link, ReaderProgress
 
@@ -74,15 +75,9 @@ def run_study_create(
         given = asdict(choices)
         given["split"] = None if choices.split is None else Split(choices.split)
         given["second_session"] = SecondSession(choices.second_session)
-        with progress_bar() as bar:
-            task = bar.add_task("Preparing cases", total=None)
+        with _progress("Preparing cases") as progress:
             study = create_study(
-                folder,
-                cohort,
-                readers,
-                StudyOptions(**given),
-                model=model,
-                progress=lambda done, total: bar.update(task, completed=done, total=total),
+                folder, cohort, readers, StudyOptions(**given), model=model, progress=progress
             )
         protocol = study.protocol
         _say(
@@ -133,7 +128,20 @@ def run_study_serve(folder: Path, choices: ServeChoices) -> None:
             if settings.is_loopback and not settings.behind_proxy:
                 _say("Only this machine can connect. --help says how others can.")
 
-        serve_study(study, settings, ready=ready, notice=_say)
+        with progress_bar() as bar:
+            task = bar.add_task("Checking pictures", total=None)
+
+            def started(address: str) -> None:
+                bar.stop()
+                ready(address)
+
+            serve_study(
+                study,
+                settings,
+                progress=lambda done, total: bar.update(task, completed=done, total=total),
+                ready=started,
+                notice=_say,
+            )
 
 
 def run_study_status(folder: Path, *, as_json: bool) -> None:
@@ -175,7 +183,8 @@ def run_study_export(folder: Path, out: Path, *, radius_mm: float) -> None:
     with clear_failures():
         from bonescint.study import export_study
 
-        written = export_study(folder, out, radius_mm=radius_mm)
+        with _progress("Collecting answers") as progress:
+            written = export_study(folder, out, radius_mm=radius_mm, progress=progress)
         _say(f"Excel, CSV and .imrmc: {displayable(written)}")
 
 
@@ -186,17 +195,11 @@ def run_study_analyse(
     with clear_failures():
         from bonescint.study import analyse_study
 
-        with progress_bar() as bar:
-            task = bar.add_task("The model reads", total=None)
+        with _progress("The model reads") as progress:
             found = analyse_study(
-                folder,
-                out,
-                model=model,
-                draws=draws,
-                seed=seed,
-                radius_mm=radius_mm,
-                progress=lambda done, total: bar.update(task, completed=done, total=total),
-            )
+                folder, out, model=model, draws=draws, seed=seed, radius_mm=radius_mm,
+                progress=progress,
+            )  # fmt: skip
         _say(displayable(found.title))
         _say(f"Look at {displayable(out / 'index.html')}")
 
@@ -236,7 +239,9 @@ def run_study_backup(folder: Path, out: Path) -> None:
     with clear_failures():
         from bonescint.study import backup_study
 
-        _say(f"Backup: {displayable(backup_study(folder, out))} (it holds truth and accounts)")
+        with _progress("Packing files") as progress:
+            file = backup_study(folder, out, progress=progress)
+        _say(f"Backup: {displayable(file)} (it holds truth and accounts)")
 
 
 def run_study_restore(backup: Path, out: Path, *, database: str) -> None:
@@ -244,7 +249,8 @@ def run_study_restore(backup: Path, out: Path, *, database: str) -> None:
     with clear_failures():
         from bonescint.study import restore_study
 
-        study = restore_study(backup, out, database=database)
+        with _progress("Unpacking files") as progress:
+            study = restore_study(backup, out, database=database, progress=progress, notice=_say)
         _say(f"{study.protocol.title}: {displayable(study.path)}")
 
 
@@ -281,6 +287,14 @@ def _print_links(links: Sequence[Link]) -> None:
         _say("Put the address of the server in front of each link.")
     else:
         _say("Everybody has a password.")
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar, as a function of what is done and of how much."""
+    with progress_bar() as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _say(text: str) -> None:

@@ -42,7 +42,7 @@ _FIGURES = {
     "roc.png": "ROC curves",
     "figure-7.png": "AUC, reading time and F1",
     "froc.png": "FROC curves of marked foci",
-    "times.png": "Time a scan",
+    "times.png": "Time per scan",
 }
 NO_MODEL = "none"
 SHIPPED_MODEL = "shipped"

@@ -22,8 +22,8 @@ _TEMPLATE = "analysis.html.jinja"
 PAPER = (
     ("median AUC of 6 physicians (IQR)", "0.895 (0.087)", "F1 0.865"),
     ("median AUC of the model over resamples (IQR)", "0.95 (0.024)", "F1 0.866"),
-    ("134 scans, physicians", "30 min on average", "15 s a scan"),
-    ("134 scans, model", "2.5 min", "about 2 s a scan"),
+    ("134 scans, physicians", "30 min on average", "15 s per scan"),
+    ("134 scans, model", "2.5 min", "about 2 s per scan"),
 )
 
 
@@ -188,7 +188,7 @@ def _against(found: ReaderAnalysis, after: str) -> list[Table]:
                     "To whom it applies, or reader",
                     "Readers",
                     "Model",
-                    "Readers less model (95 % interval)",
+                    "Readers minus model (95 % interval)",
                     "p",
                 ),
                 rows=tuple(rows),

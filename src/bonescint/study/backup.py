@@ -4,69 +4,92 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
+import stat
 import tempfile
 import zipfile
-from pathlib import Path, PurePosixPath
-from typing import Any
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import IO, Any
 
 from sqlalchemy import func, insert, select, text
 from sqlalchemy.orm import Session
 
-from bonescint.files import folder_beside, json_in, require_free, written_beside
+from bonescint.files import folder_beside, json_in, make_folder, require_free, written_beside
 from bonescint.scan import InputError, OutputError
 from bonescint.study.errors import StudyError
 from bonescint.study.folder import (
     STORE_FILE,
     StudyFolder,
     copy_sqlite,
+    most_bytes,
+    new_sqlite,
     open_study,
     write_private,
 )
+from bonescint.study.integrity import Progress, require_whole
 from bonescint.study.store.database import Store, integrity_problems
-from bonescint.study.store.tables import Base
+from bonescint.study.store.tables import Base, StudyCase
 
 _LIST = "backup.json"
+_LONGEST_LIST = 256 * 2**20
+_NEEDED = frozenset({"study.json", STORE_FILE, "private/truth.json", "private/secret.key"})
+_REMEDY = "Use another backup"
 _CHUNK = 1000
+_PIECE = 2**20
 
 
-def backup_study(folder: Path | str | StudyFolder, out: Path | str) -> Path:
+def backup_study(
+    folder: Path | str | StudyFolder, out: Path | str, *, progress: Progress | None = None
+) -> Path:
     """Write a study into one file, also while it is being read.
 
     The store is copied as of one moment; a store in PostgreSQL becomes an SQLite file in the
-    backup. The file holds truth and accounts: it is made readable for its owner only.
+    backup. The file holds truth and accounts: it is made readable for its owner only. Files that
+    belong to no study are left out.
 
     Args:
         folder: of the study.
         out: the file to write; its folder must be there.
+        progress: called with the number of files done and of all.
 
     Returns:
         The file.
 
     Raises:
-        StudyError: the study cannot be read, or its store is damaged.
+        StudyError: the study cannot be read, its store is damaged, or a file of it is missing or
+            was altered: what is not whole must not take the place of an earlier backup.
         OutputError: the file cannot be written.
     """
     study = folder if isinstance(folder, StudyFolder) else open_study(folder)
     target = Path(out)
     if target.is_dir():
         raise OutputError(f"{target}: is a folder. Give a file, such as study-backup.zip.")
+    with study.open_store() as store:
+        require_whole(study, store, truth=True)
+        needed = _NEEDED | _pictures_of(study, store)
     with (
         written_beside(target, private=True) as beside,
         tempfile.TemporaryDirectory(dir=target.parent) as scratch,
     ):
         store_copy = Path(scratch) / STORE_FILE
         _copy_store(study, store_copy)
-        _zip(study, store_copy, beside)
+        _zip(study, store_copy, beside, needed, progress)
     return target
 
 
+def _pictures_of(study: StudyFolder, store: Store) -> frozenset[str]:
+    with store.reading() as db:
+        tokens = db.scalars(select(StudyCase.token)).all()
+    return frozenset(study.image_file(token).relative_to(study.path).as_posix() for token in tokens)
+
+
 def _copy_store(study: StudyFolder, target: Path) -> None:
-    url = study.database_url()
-    if url.startswith("sqlite"):
-        study.open_store().close()  # says what is wrong with it, if anything
+    if study.database_url().startswith("sqlite"):
         copy_sqlite(study.path / STORE_FILE, target)
     else:
-        with study.open_store() as store, Store(f"sqlite:///{target.resolve()}") as copy:
+        with study.open_store() as store, new_sqlite(target) as copy:
             copy.upgrade()
             _copy_rows(store, copy)
     with Store(f"sqlite:///{target.resolve()}") as copy:
@@ -75,34 +98,65 @@ def _copy_store(study: StudyFolder, target: Path) -> None:
         raise StudyError(f"{study.path}: its store is damaged ({problems[0]}).")
 
 
-def _zip(study: StudyFolder, store_copy: Path, beside: Path) -> None:
+def _zip(
+    study: StudyFolder,
+    store_copy: Path,
+    beside: Path,
+    needed: frozenset[str],
+    progress: Progress | None,
+) -> None:
+    files = {
+        name: file
+        for file in sorted(study.path.rglob("*"))
+        if not file.is_symlink() and file.is_file()
+        for name in [file.relative_to(study.path).as_posix()]
+        if most_bytes(name)
+    }
+    files[STORE_FILE] = store_copy
+    missing = sorted(needed - files.keys())
+    if missing:
+        raise StudyError(f"{study.path / missing[0]}: is a link. Put the file in its place.")
     hashes: dict[str, str] = {}
-    skipped = {STORE_FILE, f"{STORE_FILE}-wal", f"{STORE_FILE}-shm", "before-upgrade.sqlite"}
     with zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED, compresslevel=3) as archive:
-        files = [
-            (file.relative_to(study.path).as_posix(), file)
-            for file in sorted(study.path.rglob("*"))
-            if file.is_file() and not file.is_symlink()
-        ]
-        for name, file in [(STORE_FILE, store_copy), *files]:
-            if file is not store_copy and (name in skipped or name.endswith(".part")):
-                continue
-            if name == "private/database.url":
-                continue  # where the store is, and perhaps its password, belongs to no backup
-            content = file.read_bytes()
-            hashes[name] = hashlib.sha256(content).hexdigest()
+        for number, (name, file) in enumerate(files.items(), start=1):
+            entry = zipfile.ZipInfo.from_file(file, name, strict_timestamps=False)
             packed = zipfile.ZIP_STORED if name.endswith(".gz") else zipfile.ZIP_DEFLATED
-            archive.writestr(name, content, compress_type=packed)
+            entry.compress_type = packed
+            with file.open("rb") as stream, archive.open(entry, "w") as packing:
+                hashes[name] = _copy(stream, packing)
+            if progress is not None:
+                progress(number, len(files))
         archive.writestr(_LIST, json.dumps({"schema_version": 1, "files": hashes}, indent=1))
 
 
-def restore_study(file: Path | str, folder: Path | str, *, database: str = "") -> StudyFolder:
+def _copy(source: IO[bytes], target: IO[bytes]) -> str:
+    """Copy a stream piece by piece and return its hash."""
+    seen = hashlib.sha256()
+    while piece := source.read(_PIECE):
+        seen.update(piece)
+        target.write(piece)
+    return seen.hexdigest()
+
+
+def restore_study(
+    file: Path | str,
+    folder: Path | str,
+    *,
+    database: str = "",
+    progress: Progress | None = None,
+    notice: Callable[[str], None] | None = None,
+) -> StudyFolder:
     """Put a study back from a backup, every file checked against its hash.
+
+    Only files that belong to a study are put back, none larger than it can be. Where the store
+    is comes from `database`, never from the backup.
 
     Args:
         file: that `backup_study` wrote.
         folder: to be made; must not be there.
         database: URL of an empty PostgreSQL database for the store; SQLite if empty.
+        progress: called with the number of files done and of all.
+        notice: called with what was left out.
 
     Returns:
         The study.
@@ -115,33 +169,101 @@ def restore_study(file: Path | str, folder: Path | str, *, database: str = "") -
     source, target = Path(file), Path(folder)
     require_free(target)
     with folder_beside(target, mode=0o700) as beside:
-        _unzip(source, beside)
-        study = open_study(beside)
+        left_out = _unzip(source, beside, progress)
+        study = _checked(source, beside)
         if database:
             _into_database(study, database)
-        study.open_store().close()
+    if left_out and notice is not None:
+        notice(f"{len(left_out)} files that belong to no study were left out: "
+               + ", ".join(left_out[:5]))  # fmt: skip
     return open_study(target)
 
 
-def _unzip(source: Path, folder: Path) -> None:
-    remedy = "Use another backup"
+def _checked(source: Path, folder: Path) -> StudyFolder:
+    """The study that was unpacked, if it is whole."""
+    try:
+        study = open_study(folder)
+        with study.open_store() as store:
+            problems = integrity_problems(store)
+            require_whole(study, store, truth=True)
+    except StudyError as error:
+        reason = str(error).replace(f"{folder}/", "").split(". ")[0].rstrip(".")
+        raise InputError(source, f"holds no whole study ({reason})", _REMEDY) from error
+    if problems:
+        raise InputError(source, f"its store is damaged ({problems[0]})", _REMEDY)
+    return study
+
+
+def _unzip(source: Path, folder: Path, progress: Progress | None) -> list[str]:
+    """Unpack the files of a study, and name those that belong to none."""
     try:
         with zipfile.ZipFile(source) as archive:
-            hashes: dict[str, Any] = json_in(archive.read(_LIST))["files"]
-            for name, expected in hashes.items():
-                place = PurePosixPath(name)
-                if place.is_absolute() or ".." in place.parts:
-                    raise InputError(source, f"lists a file outside the study ({name})", remedy)
-                content = archive.read(name)
-                if hashlib.sha256(content).hexdigest() != expected:
-                    raise InputError(source, f"wrong checksum of {name}", remedy)
-                write_private(folder / place, content)
+            entries = _entries(source, archive)
+            hashes = _hashes(archive, entries)
+            ours = {name: entries[name] for name in hashes if most_bytes(name)}
+            _require_sizes(source, folder, ours)
+            for number, (name, entry) in enumerate(ours.items(), start=1):
+                _unpack(source, archive, entry, folder / name, hashes[name])
+                if progress is not None:
+                    progress(number, len(ours))
     except FileNotFoundError as error:
         raise InputError(source, "no such file", "Give a backup's path") from error
-    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, EOFError) as error:
-        raise InputError(source, "not a whole backup", remedy) from error
-    if not {"study.json", STORE_FILE, "private/truth.json"} <= hashes.keys():
-        raise InputError(source, "not a whole backup", remedy)
+    except _BROKEN as error:
+        raise InputError(source, "not a whole backup", _REMEDY) from error
+    if not hashes.keys() >= _NEEDED:
+        raise InputError(source, "not a whole backup", _REMEDY)
+    return sorted((entries.keys() | hashes.keys()) - ours.keys() - {_LIST})
+
+
+_BROKEN = (
+    zipfile.BadZipFile, zlib.error, KeyError, ValueError, TypeError, AttributeError, EOFError,
+    RuntimeError, NotImplementedError, OverflowError, IsADirectoryError, NotADirectoryError,
+)  # fmt: skip
+
+
+def _entries(source: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    entries: dict[str, zipfile.ZipInfo] = {}
+    for entry in archive.infolist():
+        kind = stat.S_IFMT(entry.external_attr >> 16)
+        if entry.filename in entries or kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+            raise InputError(source, f"holds a link, or two files {entry.filename!r}", _REMEDY)
+        entries[entry.filename] = entry
+    return entries
+
+
+def _hashes(archive: zipfile.ZipFile, entries: Mapping[str, zipfile.ZipInfo]) -> dict[str, str]:
+    """The list of files in a backup, with the hash of each."""
+    if entries[_LIST].file_size > _LONGEST_LIST:
+        raise ValueError("the list is too long")
+    listed = json_in(archive.read(_LIST))["files"]
+    return {str(name): str(expected) for name, expected in listed.items()}
+
+
+def _require_sizes(source: Path, folder: Path, entries: Mapping[str, zipfile.ZipInfo]) -> None:
+    """Refuse files larger than they can be, and more than there is room for, before unpacking."""
+    for name, entry in entries.items():
+        if entry.file_size > most_bytes(name):
+            raise InputError(source, f"{name} is larger than it can be", _REMEDY)
+    needed, free = sum(one.file_size for one in entries.values()), shutil.disk_usage(folder).free
+    if needed > free:
+        raise OutputError(
+            f"{folder}: the study needs {needed / 2**20:.0f} MiB, {free / 2**20:.0f} MiB are free. "
+            "Free some space or choose another place."
+        )
+
+
+def _unpack(
+    source: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, file: Path, sha256: str
+) -> None:
+    make_folder(file.parent, mode=0o700)
+    with (
+        archive.open(entry) as stream,
+        written_beside(file, private=True) as beside,
+        beside.open("wb") as unpacked,
+    ):
+        found = _copy(stream, unpacked)
+    if found != sha256:
+        raise InputError(source, f"wrong checksum of {entry.filename}", _REMEDY)
 
 
 def _into_database(study: StudyFolder, database: str) -> None:

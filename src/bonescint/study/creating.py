@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 import os
 import secrets
@@ -18,12 +16,14 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.orm import Session
 
 from bonescint.cohort import Manifest, read_manifest, read_truth
-from bonescint.files import folder_beside, require_free
+from bonescint.files import folder_beside, require_free, write_table
 from bonescint.scan import BonescintError, Case, FocusKind, InputError, OutputError, Scan, Split
 from bonescint.study.errors import StudyError
 from bonescint.study.folder import (
+    KEY_BYTES,
     STORE_FILE,
     StudyFolder,
+    new_sqlite,
     opaque_token,
     write_private,
 )
@@ -138,7 +138,7 @@ def create_study(
     with folder_beside(target, mode=0o700) as beside:
         study = StudyFolder(
             path=beside, study_id=secrets.token_hex(8), protocol=protocol,
-            simulated_scans=_never_lived(sample),
+            simulated_scans=_are_synthetic(sample),
         )  # fmt: skip
         _write_settings(study, options)
         outputs = Outputs.of(model) if options.second_session is SecondSession.AIDED else None
@@ -176,19 +176,19 @@ def _nothing() -> Iterator[None]:
     yield
 
 
-def _never_lived(sample: Sample) -> bool:
+def _are_synthetic(sample: Sample) -> bool:
     """Whether every case is of a simulated patient, as simulated cohorts name them."""
     return all(c.patient_id.startswith("anatomy-") for c in (*sample.reading, *sample.training))
 
 
 def _write_settings(study: StudyFolder, options: StudyOptions) -> None:
-    study.images.mkdir()
+    study.images.mkdir(mode=0o700)
     study.private.mkdir(mode=0o700)
-    write_private(study.private / "secret.key", secrets.token_bytes(32))
+    write_private(study.private / "secret.key", secrets.token_bytes(KEY_BYTES))
     if options.database:
         write_private(study.private / "database.url", options.database.encode())
     text = json.dumps(study.describe(), indent=1) + "\n"
-    (study.path / "study.json").write_text(text, encoding="utf-8")
+    write_private(study.path / "study.json", text.encode())
 
 
 def _prepare(
@@ -235,7 +235,7 @@ def _prepare(
 def _write_picture(study: StudyFolder, scan: Scan, token: str, *, training: bool) -> PreparedCase:
     picture = Picture.of(scan)
     file = study.image_file(token)
-    file.write_bytes(picture.compressed())
+    write_private(file, picture.compressed())
     # Files in the order they were written would tell the order of the manifest.
     os.utime(file, (0, 0))
     return PreparedCase(
@@ -283,8 +283,8 @@ def _fill(
     cases: Sequence[PreparedCase],
     model: ModelIdentity,
 ) -> None:
-    url = options.database or f"sqlite:///{(study.path / STORE_FILE).resolve()}"
-    with Store(url) as store:
+    database = options.database
+    with Store(database) if database else new_sqlite(study.path / STORE_FILE) as store:
         if not store.is_empty():
             raise StudyError("The database holds a study already. Give an empty one.")
         store.upgrade()
@@ -315,10 +315,9 @@ def _add_people(
 
 def write_invitations(study: StudyFolder, lines: Sequence[tuple[str, str, str, float]]) -> None:
     """Write the links that were made last: reader, name, path on the server, end."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer)
-    writer.writerow(["reader", "name", "link", "expires"])
-    for reader, name, link, expires_s in lines:
-        until = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(expires_s))
-        writer.writerow([reader, name, link, until])
-    write_private(study.invitations_file, buffer.getvalue().encode())
+    rows = [
+        (reader, name, link, time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(expires_s)))
+        for reader, name, link, expires_s in lines
+    ]
+    columns = ("reader", "name", "link", "expires")
+    write_table(study.invitations_file, columns, rows, line_end="\r\n", private=True)

@@ -3,7 +3,7 @@
 ```text
 study.json        what the study is (no truth)
 study.sqlite      the store, unless it is in PostgreSQL
-images/           a picture a case: raw uint16 under an identifier that says nothing
+images/           one picture per case: raw uint16 under an identifier that says nothing
 private/          truth, feedback, the model's output, invitations, the secret key
 ```
 """
@@ -12,6 +12,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
+import os
+import re
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +26,39 @@ from bonescint.scan import OutputError
 from bonescint.study.errors import StudyError
 from bonescint.study.protocol import StudyProtocol
 from bonescint.study.store.database import Store
+from bonescint.study.store.tables import StudyRow
 
 STUDY_SCHEMA_VERSION = 1
 STORE_FILE = "study.sqlite"
+KEY_BYTES = 32
+FROM_BACKUP = "Restore the study from a backup."
+
+_MB = 2**20
+_NAME = r"[0-9a-f]{16}"  # see `opaque_token`
+_MEMBERS = (
+    (r"study\.json", _MB),
+    (r"study\.sqlite", 2**40),
+    (rf"images/{_NAME}\.u16\.gz", 1024 * _MB),
+    (r"private/secret\.key", KEY_BYTES),
+    (r"private/truth\.json", 1024 * _MB),
+    (r"private/invitations\.csv", 64 * _MB),
+    (rf"private/truth/{_NAME}\.npz", 1024 * _MB),
+    (rf"private/(feedback|model)/{_NAME}\.json", 64 * _MB),
+)
+_LOG = logging.getLogger("bonescint.study")
+
+
+def most_bytes(name: str) -> int:
+    """How large a file of a study can be; 0 for what belongs to no study.
+
+    Args:
+        name: path in the study folder, with slashes.
+
+    Examples:
+        >>> most_bytes("private/secret.key"), most_bytes("private/database.url")
+        (32, 0)
+    """
+    return next((most for form, most in _MEMBERS if re.fullmatch(form, name)), 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +69,7 @@ class StudyFolder:
         path: the folder.
         study_id: drawn when the study was made.
         protocol: how it is to be read.
-        simulated_scans: whether its scans are of patients that never lived.
+        simulated_scans: whether its scans are of synthetic patients.
     """
 
     path: Path
@@ -88,33 +122,57 @@ class StudyFolder:
 
     def secret(self) -> bytes:
         """The key that turns a scan's identifier into an opaque one."""
+        file = self.private / "secret.key"
         try:
-            return (self.private / "secret.key").read_bytes()
+            key = file.read_bytes()
         except OSError as error:
-            raise StudyError(
-                f"{self.private / 'secret.key'}: missing. Restore the study from a backup."
-            ) from error
+            raise StudyError(f"{file}: missing. {FROM_BACKUP}") from error
+        if len(key) != KEY_BYTES:
+            raise StudyError(f"{file}: altered since the study was made. {FROM_BACKUP}")
+        return key
 
     def open_store(self) -> Store:
         """Open the store at this release's schema; an older one is copied first, then upgraded.
 
+        Files and folders of the study that others could read are made private.
+
         Raises:
-            StudyError: missing, out of reach, or of a newer schema.
+            StudyError: missing, emptied, out of reach, of another study or of a newer schema.
         """
+        make_private(self.path)
         url = self.database_url()
         file = self.path / STORE_FILE
-        if url.startswith("sqlite") and not file.is_file():
-            raise StudyError(f"{file}: missing. Restore the study from a backup.")
+        in_file = url.startswith("sqlite")
+        if in_file and not file.is_file():
+            raise StudyError(f"{file}: missing. {FROM_BACKUP}")
+        if in_file and file.stat().st_size == 0:  # SQLite would take it for a new one
+            raise StudyError(f"{file}: is empty. {FROM_BACKUP}")
         store = Store(url)
         try:
-            if not store.is_current():
-                if url.startswith("sqlite"):
-                    copy_sqlite(file, self.path / "before-upgrade.sqlite")
-                store.upgrade()
+            self._require_schema(store, file)
+            self._require_own(store, file)
         except BaseException:
             store.close()
             raise
         return store
+
+    def _require_schema(self, store: Store, file: Path) -> None:
+        if store.revision() is None:
+            raise StudyError(f"{_place(store, file)}: is empty. {FROM_BACKUP}")
+        if not store.is_current():
+            if store.dialect == "sqlite":
+                copy_sqlite(file, self.path / "before-upgrade.sqlite")
+            store.upgrade()
+
+    def _require_own(self, store: Store, file: Path) -> None:
+        with store.reading() as db:
+            row = db.get(StudyRow, 1)
+        if row is None:
+            raise StudyError(f"{_place(store, file)}: holds no study. {FROM_BACKUP}")
+        if row.study_id != self.study_id:
+            raise StudyError(f"{self.path}: its store is of another study.")
+        if row.protocol_sha256 != self.protocol.sha256:
+            raise StudyError(f"{self.path}: its store has another protocol.")
 
     def describe(self) -> dict[str, Any]:
         """What `study.json` holds."""
@@ -134,12 +192,24 @@ class StudyFolder:
             StudyError: missing or damaged.
         """
         try:
-            content = json_in(self.truth_file.read_text(encoding="utf-8"))
-            return dict(content["cases"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise StudyError(
-                f"{self.truth_file}: not readable. Restore the study from a backup."
-            ) from error
+            cases = json_in(self.truth_file.read_bytes())["cases"]
+            return _Truths(self.truth_file, cases)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise StudyError(f"{self.truth_file}: not readable. {FROM_BACKUP}") from error
+
+
+class _Truths(dict[str, Mapping[str, Any]]):
+    """What is true of each case; a case that is not there has no truth to be guessed."""
+
+    def __init__(self, file: Path, cases: Mapping[str, Mapping[str, Any]]) -> None:
+        super().__init__({token: dict(entry) for token, entry in cases.items()})
+        self._file = file
+        for entry in self.values():
+            if not isinstance(entry["positive"], bool) or not isinstance(entry["scan_id"], str):
+                raise TypeError
+
+    def __missing__(self, token: str) -> Mapping[str, Any]:
+        raise StudyError(f"{self._file}: lacks a case of the study. {FROM_BACKUP}")
 
 
 def opaque_token(secret: bytes, scan_id: str) -> str:
@@ -163,14 +233,14 @@ def open_study(path: Path | str) -> StudyFolder:
     folder = Path(path)
     file = folder / "study.json"
     try:
-        content = json_in(file.read_text(encoding="utf-8"))
+        content = json_in(file.read_bytes())
         version = content["schema_version"]
     except FileNotFoundError as error:
         raise StudyError(
             f"{folder}: no study folder. Make one with bonescint study create."
         ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StudyError(f"{file}: not readable. Restore the study from a backup.") from error
+        raise StudyError(f"{file}: not readable. {FROM_BACKUP}") from error
     if version != STUDY_SCHEMA_VERSION:
         raise StudyError(
             f"{file}: schema {version} is not {STUDY_SCHEMA_VERSION}, which this release of "
@@ -184,14 +254,45 @@ def open_study(path: Path | str) -> StudyFolder:
             simulated_scans=bool(content.get("simulated_scans", False)),
         )
         frozen = content["protocol_sha256"]
-    except (KeyError, TypeError, ValueError) as error:
-        raise StudyError(f"{file}: not readable. Restore the study from a backup.") from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise StudyError(f"{file}: not readable. {FROM_BACKUP}") from error
     if study.protocol.sha256 != frozen:
         raise StudyError(
             f"{file}: the protocol was changed after the study was made. Put it back, or make a "
             "new study."
         )
     return study
+
+
+def _place(store: Store, file: Path) -> str:
+    return str(file) if store.dialect == "sqlite" else f"The database of {file.parent}"
+
+
+def make_private(folder: Path) -> None:
+    """Let nobody but the owner read a folder, whatever its files were made with.
+
+    What belongs to somebody else is told in the log.
+    """
+    if os.name != "posix":
+        return
+    left = 0
+    for path in (folder, *folder.rglob("*")):
+        try:
+            mode = path.lstat().st_mode
+            if not stat.S_ISLNK(mode) and mode & 0o077:
+                path.chmod(0o700 if stat.S_ISDIR(mode) else 0o600)
+        except FileNotFoundError:
+            continue  # of a writer who has finished
+        except OSError:
+            left += 1
+    if left:
+        _LOG.warning("%s: others may read %d files of it, which are not yours", folder, left)
+
+
+def new_sqlite(file: Path) -> Store:
+    """A store in a file of its own, which nobody else may read from its first byte on."""
+    file.touch(mode=0o600)
+    return Store(f"sqlite:///{file.resolve()}")
 
 
 def copy_sqlite(source: Path, target: Path) -> None:
@@ -203,7 +304,7 @@ def copy_sqlite(source: Path, target: Path) -> None:
     import sqlite3
 
     try:
-        with written_beside(target) as beside:
+        with written_beside(target, private=True) as beside:
             reading, writing = sqlite3.connect(source), sqlite3.connect(beside)
             try:
                 reading.backup(writing)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import platform
 import time
 from collections.abc import Callable
@@ -13,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bonescint.scan import Acquisition, PixelUnit, Scan, View
-from bonescint.study.errors import StudyError
 from bonescint.study.folder import StudyFolder
+from bonescint.study.integrity import read_picture
 from bonescint.study.pictures import unpacked
 from bonescint.study.store.database import Store
 from bonescint.study.store.tables import StudyCase
@@ -78,7 +77,7 @@ def model_reads(
         for number, case in enumerate(cases, start=1):
             scan = _scan_of(study, case)
             if number == 1:
-                classifier.predict(scan)  # compiles and warms up, once a study and not a case
+                classifier.predict(scan)  # compiles and warms up, once per study, not per case
             began = time.perf_counter()
             answer = classifier.predict(scan)
             scan_id = str(truths[case.token]["scan_id"])
@@ -90,13 +89,8 @@ def model_reads(
 
 
 def _scan_of(study: StudyFolder, case: StudyCase) -> Scan:
-    try:
-        content = gzip.decompress(study.image_file(case.token).read_bytes())
-    except (OSError, EOFError) as error:
-        raise StudyError(
-            f"{study.image_file(case.token)}: missing or altered. Restore the study from a backup."
-        ) from error
     facts = case.picture
+    _, content = read_picture(study.image_file(case.token), facts, case.image_sha256)
     views = unpacked(content, facts)
     images = {
         view: (views[view] / facts["scale"]).astype(np.float32) if view in views else None

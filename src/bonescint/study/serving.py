@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from bonescint.scan import OutputError
 from bonescint.study.errors import StudyError
 from bonescint.study.folder import StudyFolder, open_study
+from bonescint.study.integrity import require_whole
 from bonescint.study.web.app import study_app
 from bonescint.study.web.connections import Limits, Listener, TimedProtocol
 from bonescint.study.web.logs import server_logging
@@ -31,6 +32,7 @@ def serve_study(
     folder: Path | str | StudyFolder,
     settings: ServeSettings | None = None,
     *,
+    progress: Callable[[int, int], None] | None = None,
     ready: Callable[[str], None] | None = None,
     notice: Callable[[str], None] | None = None,
 ) -> None:
@@ -39,16 +41,19 @@ def serve_study(
     Args:
         folder: of the study.
         settings: where; on loopback's port 8000 if `None`.
+        progress: called with the number of pictures that were checked, and of all.
         ready: called with the address once the server listens.
         notice: called with what whoever serves should look at: a clock that is wrong.
 
     Raises:
-        StudyError: the folder or its store cannot be used.
+        StudyError: the folder or its store cannot be used; a picture or the key is missing or
+            was altered.
         OutputError: the port is taken.
     """
     study = folder if isinstance(folder, StudyFolder) else open_study(folder)
     settings = settings or ServeSettings()
     with study.open_store() as store, _listening(settings, Limits()) as listener:
+        require_whole(study, store, progress=progress)
         app = study_app(study, store, settings)
         server = _server(app, settings, listener)
         if notice is not None:
@@ -85,6 +90,7 @@ def running_study(
     study = folder if isinstance(folder, StudyFolder) else open_study(folder)
     settings = settings or ServeSettings(port=0)
     with study.open_store() as store, _listening(settings, limits or Limits()) as listener:
+        require_whole(study, store)
         server = _server(study_app(study, store, settings), settings, listener)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()

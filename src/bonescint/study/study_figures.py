@@ -21,7 +21,7 @@ _TITLE_PX = 30
 def draw_times(
     times: Mapping[str, tuple[list[float], list[float]]], model: ModelReads | None, path: Path
 ) -> Path | None:
-    """Box plots of the time a scan on a logarithmic axis: gross, active, and the model's own.
+    """Box plots of the time per scan on a logarithmic axis: gross, active, and the model's own.
 
     Boxes are quartiles with the median, whiskers reach to 1.5 interquartile ranges.
 
@@ -63,7 +63,7 @@ def draw_times(
     axis.set_xscale("log")
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.xaxis.set_minor_formatter(NullFormatter())
-    axis.set_xlabel("Time a scan (s), logarithmic", fontsize=9)
+    axis.set_xlabel("Time per scan (s), logarithmic", fontsize=9)
     axis.grid(axis="x", color="#e4e4e4", linewidth=0.7)
     axis.set_axisbelow(True)
     axis.spines[["top", "right"]].set_visible(False)

@@ -17,7 +17,7 @@ from bonescint.study.serving import running_study
 from bonescint.study.simulated import ReaderClient, SimulatedReader, read_study, truth_by_picture
 from bonescint.study.simulated.reading import PASSWORD
 from bonescint.study.store import known_time
-from bonescint.study.store.tables import Answer, Draft, Event, Mark, ReadingSession
+from bonescint.study.store.tables import Answer, Assignment, Draft, Event, Mark, ReadingSession
 
 NOTHING = {"positive": False, "confidence": 3, "no_focus": True, "marks": [], "comment": ""}
 
@@ -204,21 +204,49 @@ def test_a_draft_comes_back_and_goes_with_the_answer(
     assert count(study, Draft) == 0
 
 
-def test_one_bad_event_is_refused_and_a_foreign_case_is_not_looked_up(
-    world: SimpleNamespace, study: StudyFolder, address: str
-) -> None:
-    with begin(world, study, address, "r1") as client, begin(world, study, address, "r2") as other:
-        theirs = other.state()["case"]["token"]
-        event = client.event("zoom", theirs, zoom=2.0)
-        client.tell("/api/events", {"events": [event, event]})
+def test_one_bad_event_is_refused(world: SimpleNamespace, study: StudyFolder, address: str) -> None:
+    with begin(world, study, address, "r1") as client:
+        event = client.event("zoom", client.state()["case"]["token"], zoom=2.0)
+        assert client.tell("/api/events", {"events": [event, event]}) == {"stored": 2}
         for change in (
             {"kind": "theft"}, {"t_ms": None}, {"body": {"a": {"b": 1}}}, {"key": "x"},
             {"body": {str(n): n for n in range(50)}}, {"tab": "a b"},
         ):  # fmt: skip
             refused("malformed", client.tell, "/api/events", {"events": [{**event, **change}]})
+    assert count(study, Event) == 1
+
+
+def test_events_of_a_case_that_is_not_the_readers_are_refused(
+    world: SimpleNamespace, cohort: Path, tmp_path: Path
+) -> None:
+    """Of another reader, of a session that has not begun, of no case there is."""
+    study = world.make_study(tmp_path / "study", cohort, second_session="repeat")
     with study.open_store() as store, store.reading() as db:
-        (stored,) = db.scalars(select(Event)).all()
-        assert stored.assignment_id is None
+        later = db.scalar(
+            select(Assignment.token)
+            .join(ReadingSession, ReadingSession.id == Assignment.session_id)
+            .where(ReadingSession.account_id == 2, ReadingSession.number == 2)
+        )
+    with (
+        running_study(study) as address,
+        begin(world, study, address, "r1") as client,
+        begin(world, study, address, "r2") as other,
+    ):
+        own, theirs = (one.state()["case"]["token"] for one in (client, other))
+        sent = [client.event("zoom", case) for case in (theirs, own, later, "nobodys", None)]
+        assert client.tell("/api/events", {"events": sent}) == {"stored": 2}
+        assert client.tell("/api/events", {"events": sent[:1]}) == {"stored": 0}
+        client.submit(own, "unaided", NOTHING, [sent[0], client.event("submit", own)])
+    with study.open_store() as store, store.reading() as db:
+        rows = db.scalars(select(Event).order_by(Event.id)).all()
+        places = {one.id: one.token for one in db.scalars(select(Assignment))}
+        assert [(one.kind, places.get(one.assignment_id)) for one in rows] == [
+            ("zoom", own), ("zoom", None), ("submit", own),
+        ]  # fmt: skip
+        assert {one.session_id for one in rows} == {
+            db.scalar(select(ReadingSession.id).where(ReadingSession.account_id == 2,
+                                                      ReadingSession.number == 1))
+        }  # fmt: skip
 
 
 def test_a_full_disk_is_told_and_nothing_is_torn(

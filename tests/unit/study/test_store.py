@@ -10,10 +10,9 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import delete, func, select, update
-from sqlalchemy.exc import DBAPIError
 
 from bonescint.study import StudyError, StudyFolder
-from bonescint.study.store.database import Store, integrity_problems
+from bonescint.study.store.database import Store, StoreError, integrity_problems
 from bonescint.study.store.tables import APPEND_ONLY, Account, Base, Change
 
 
@@ -61,7 +60,7 @@ def test_what_readers_did_cannot_be_changed(store: Store, table: str) -> None:
     of = Base.metadata.tables[table]
     if table == "change":
         for statement in (delete(of), update(of).values(what="two")):
-            with pytest.raises(DBAPIError, match="append-only"), store.writing() as db:
+            with pytest.raises(StoreError, match="append-only"), store.writing() as db:
                 db.execute(statement)
     else:
         with store.engine.connect() as connection:
@@ -109,6 +108,11 @@ def test_an_older_schema_is_copied_then_upgraded(tmp_path: Path, study: StudyFol
     with Store(f"sqlite:///{file}") as store, store.engine.begin() as connection:
         command.upgrade(_config(connection), "0001")
         connection.exec_driver_sql("INSERT INTO change (at_s, what, body) VALUES (1, 'old', '{}')")
+        connection.exec_driver_sql(
+            "INSERT INTO study (id, study_id, protocol, protocol_sha256, images_sha256, model_id, "
+            "model_sha256, simulated_scans, created_s) VALUES (1, ?, '{}', ?, '', '', '', 0, 1)",
+            (study.study_id, study.protocol.sha256),
+        )
     with study.open_store() as store, store.reading() as db:
         assert store.is_current()
         assert db.scalars(select(Change.what)).all() == ["old"]
@@ -119,7 +123,7 @@ def test_a_missing_store_and_a_wrong_url_are_said(study: StudyFolder) -> None:
     (study.path / "study.sqlite").unlink()
     with pytest.raises(StudyError, match=r"study\.sqlite: missing"):
         study.open_store()
-    with pytest.raises(StudyError, match="The database URL is none"):
+    with pytest.raises(StudyError, match="This is not a database URL"):
         Store("not a url")
     with pytest.raises(StudyError, match="'mysql' are not known"):
         Store("mysql://somewhere/x")

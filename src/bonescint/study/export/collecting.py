@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from bonescint.scan import View
-from bonescint.study.errors import StudyError
 from bonescint.study.export.rows import (
     EventRow,
     MarkRow,
@@ -28,6 +25,7 @@ from bonescint.study.export.rows import (
 from bonescint.study.export.scoring import CaseScorer, Score, median_and_quartiles, scorer_of
 from bonescint.study.export.timing import CaseTime, Moment, case_time
 from bonescint.study.folder import StudyFolder
+from bonescint.study.integrity import not_whole, truth_is_unaltered
 from bonescint.study.protocol import StudyProtocol
 from bonescint.study.software import running_software
 from bonescint.study.store.accounts import Role
@@ -58,12 +56,12 @@ class StudyTables:
         reads: every version of every answer.
         marks: every mark of every version.
         events: everything that readers did.
-        timing: a row a reader, session and modality.
-        readers: a row a reader and session.
+        timing: one row per reader, session and modality.
+        readers: one row per reader and session.
         settings: of the study and of the export.
         lesions: number of metastases of each case, where it is known.
         simulated_readers: whether some readers are programs.
-        simulated_scans: whether the patients never lived.
+        simulated_scans: whether the patients are synthetic.
     """
 
     reads: list[ReadRow] = field(default_factory=list)
@@ -108,13 +106,23 @@ def modality_of(session: int, stage: str) -> str:
     return stage if session == 1 or stage == "aided" else f"{stage}-{session}"
 
 
-def collect(study: StudyFolder, store: Store, *, radius_mm: float) -> StudyTables:
+def collect(
+    study: StudyFolder,
+    store: Store,
+    *,
+    radius_mm: float,
+    progress: Callable[[int, int], None] | None = None,
+) -> StudyTables:
     """Read everything that was read.
 
     Args:
         study: the folder, for the truth.
         store: its store.
         radius_mm: within which a mark hits a metastasis.
+        progress: called with the number of readers that are done and of all.
+
+    Raises:
+        StudyError: the truth is missing or was altered.
     """
     truths = study.truth()
     with store.reading() as db:
@@ -125,8 +133,10 @@ def collect(study: StudyFolder, store: Store, *, radius_mm: float) -> StudyTable
         )
         collector = _Collector(db, study, truths, tables, radius_mm)
         collector.events()
-        for account in sorted(accounts, key=lambda one: one.reader):
+        for number, account in enumerate(sorted(accounts, key=lambda one: one.reader), start=1):
             collector.reader(account)
+            if progress is not None:
+                progress(number, len(accounts))
         tables.settings.extend(_settings(db, study, tables, radius_mm))
     return tables
 
@@ -162,7 +172,8 @@ class _Collector:
         if case.id not in self._scorers:
             positive = bool(self._truths[case.token]["positive"])
             masks = self._study.masks_file(case.token)
-            _require_unaltered(masks, str(self._truths[case.token].get("truth_sha256", "")))
+            if not truth_is_unaltered(masks, self._truths[case.token]):
+                raise not_whole(masks)  # its marks would silently go unjudged
             self._scorers[case.id] = scorer_of(masks, positive, case.picture, self._radius_mm)
         return self._scorers[case.id]
 
@@ -364,21 +375,6 @@ class _Collector:
             software_sha256=session.software_sha256,
             model_sha256=session.model_sha256,
             images_sha256=session.images_sha256,
-        )
-
-
-def _require_unaltered(file: Path, sha256: str) -> None:
-    """Refuse a truth file that is gone or another one: its marks would silently go unjudged."""
-    try:
-        content = file.read_bytes()
-    except FileNotFoundError:
-        content = b""
-    except OSError as error:
-        raise StudyError(f"{file}: cannot be read ({error.strerror}).") from error
-    if sha256 != (hashlib.sha256(content).hexdigest() if content else ""):
-        raise StudyError(
-            f"{file}: missing, or altered since the study was made. Restore the study from a "
-            "backup."
         )
 
 

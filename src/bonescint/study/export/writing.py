@@ -12,7 +12,7 @@ from bonescint.scan import MissingExtraError, OutputError
 from bonescint.study.errors import StudyError
 from bonescint.study.export.collecting import NOTICE, StudyTables, collect
 from bonescint.study.export.rows import TABLES, DictionaryRow, ReadRow, Row, data_dictionary
-from bonescint.study.folder import StudyFolder, open_study
+from bonescint.study.folder import StudyFolder, make_private, open_study
 
 RADIUS_MM = 15.0
 _MOST_ROWS = 1_048_000  # Excel's limit, with the header
@@ -22,17 +22,22 @@ _WIDEST = 48
 
 
 def export_study(
-    folder: Path | str | StudyFolder, out: Path | str, *, radius_mm: float = RADIUS_MM
+    folder: Path | str | StudyFolder,
+    out: Path | str,
+    *,
+    radius_mm: float = RADIUS_MM,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Write everything that was read.
 
-    Written to `out`: `study.xlsx` with a sheet a table, the same tables as CSV, `reads.csv` in
+    Written to `out`: `study.xlsx` with one sheet per table, the same tables as CSV, `reads.csv` in
     the form that `bonescint readers analyse` takes as `analysis-reads.csv`, and `study.imrmc`.
 
     Args:
         folder: of the study.
         out: a folder that is not there yet or holds an earlier export.
         radius_mm: within which a mark hits a metastasis.
+        progress: called with the number of readers that are done and of all.
 
     Returns:
         The folder.
@@ -45,7 +50,7 @@ def export_study(
     target = Path(out)
     _require_free(target)
     with study.open_store() as store:
-        tables = collect(study, store, radius_mm=radius_mm)
+        tables = collect(study, store, radius_mm=radius_mm, progress=progress)
     if not tables.reads:
         raise StudyError(f"{study.path}: nobody has answered a case yet.")
     return written_whole(target, lambda beside: _write_all(tables, study, beside))
@@ -79,8 +84,9 @@ def written_whole(target: Path, write: Callable[[Path], None]) -> Path:
         OutputError: it cannot be written.
     """
     _require_free(target)
-    with folder_beside(target, replacing=True) as beside:
+    with folder_beside(target, mode=0o700, replacing=True) as beside:
         write(beside)
+        make_private(beside)
     return target
 
 

@@ -33,7 +33,7 @@ class SimulatedReader:
         skill: distance between the means of cases with and without disease, in standard
             deviations of the noise.
         threshold: confidence, 0 to 100, from which the reader answers yes.
-        seconds: median time a case; times are lognormal.
+        seconds: median time per case; times are lognormal.
         trust: how far the model's output moves the reader in an aided session, 0 to 1.
     """
 
@@ -63,7 +63,7 @@ class SimulatedReader:
         """For people: skill, threshold and speed."""
         return (
             f"{self.reader}: AUC {self.area:.3f} (skill {self.skill:.2f}), yes from "
-            f"{self.threshold:.0f}, median {self.seconds:.0f} s a case"
+            f"{self.threshold:.0f}, median {self.seconds:.0f} s per case"
         )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
@@ -205,47 +204,53 @@ def _turn(
 def store_events(db: Session, account_id: int, events: Iterable[SentEvent], *, now: float) -> int:
     """Store events that are not stored yet.
 
+    An event of a case that this reader was never shown (another reader's, or one of a session
+    that has not begun) is refused: it is not stored, and does not hold up the others.
+
     Returns:
-        How many were sent.
+        How many of them are stored now.
+
+    Raises:
+        RefusedError: the account reads nothing.
     """
     sent = list(events)
     if not sent:
         return 0
+    current = _current_session(db, account_id)
     found = db.execute(
-        select(Assignment.token, Assignment.id)
+        select(Assignment.token, Assignment.id, Assignment.session_id)
         .join(ReadingSession, ReadingSession.id == Assignment.session_id)
         .where(
             ReadingSession.account_id == account_id,
+            ReadingSession.started_s.is_not(None),
             Assignment.token.in_({event.case for event in sent if event.case}),
         )
     )
-    own: dict[str, int] = {token: number for token, number in found}  # noqa: C416
-    session_of = _session_of(db, account_id)
-    rows = []
-    for event in sent:
-        # A case that is not this reader's is not looked up, and must not hold up what follows.
-        assignment = own.get(event.case) if event.case is not None else None
-        rows.append(
-            {
-                "key": event.key,
-                "session_id": session_of(assignment),
-                "assignment_id": assignment,
-                "kind": event.kind,
-                "tab": event.tab,
-                "t_ms": event.t_ms,
-                "client_s": event.client_s,
-                "received_s": now,
-                "body": event.body,
-            }
-        )
-    assert db.bind is not None  # noqa: S101 - a session of a store always has an engine
-    insert = sqlite_insert if db.bind.dialect.name == "sqlite" else postgresql_insert
-    db.execute(insert(Event).on_conflict_do_nothing(), rows)
+    places: dict[str | None, tuple[int | None, int]] = {None: (None, current)}
+    places |= {token: (assignment, session) for token, assignment, session in found}
+    rows = [
+        {
+            "key": event.key,
+            "session_id": places[event.case][1],
+            "assignment_id": places[event.case][0],
+            "kind": event.kind,
+            "tab": event.tab,
+            "t_ms": event.t_ms,
+            "client_s": event.client_s,
+            "received_s": now,
+            "body": event.body,
+        }
+        for event in sent
+        if event.case in places
+    ]
+    if rows:
+        insert = sqlite_insert if db.get_bind().dialect.name == "sqlite" else postgresql_insert
+        db.execute(insert(Event).on_conflict_do_nothing(), rows)
     return len(rows)
 
 
-def _session_of(db: Session, account_id: int) -> Any:
-    """Which session an event belongs to: its case's, else the one that is open or was last."""
+def _current_session(db: Session, account_id: int) -> int:
+    """The session that is open, or was last: where events of no case belong."""
     sessions = db.scalars(
         select(ReadingSession)
         .where(ReadingSession.account_id == account_id)
@@ -253,15 +258,7 @@ def _session_of(db: Session, account_id: int) -> Any:
     ).all()
     if not sessions:
         raise RefusedError("not-found", "There is nothing to read.", status=404)
-    current = next((one for one in sessions if one.finished_s is None), sessions[-1])
-
-    def chosen(assignment_id: int | None) -> int:
-        if assignment_id is None:
-            return current.id
-        found = db.get(Assignment, assignment_id)
-        return current.id if found is None else found.session_id
-
-    return chosen
+    return next((one for one in sessions if one.finished_s is None), sessions[-1]).id
 
 
 def store_draft(db: Session, account_id: int, sent: SentDraft, *, now: float) -> None:

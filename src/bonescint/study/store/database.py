@@ -12,7 +12,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.orm import Session
 
@@ -20,6 +20,28 @@ from bonescint.scan import MissingExtraError
 from bonescint.study.errors import StudyError
 
 _BUSY_MS = 20_000
+
+
+class StoreError(StudyError):
+    """A database that fails: damaged, full, locked, out of reach.
+
+    Attributes:
+        full: for want of space.
+    """
+
+    def __init__(self, url: URL, error: DBAPIError) -> None:
+        place = url.database if url.get_backend_name() == "sqlite" else f"{url.host}/{url.database}"
+        lines = str(error.orig or "").strip().splitlines()
+        reason = lines[0] if lines else "no reason given"
+        self.full = any(word in f"{reason} {error.orig!r}" for word in _FULL)
+        remedy = "Free some space" if self.full else "Check that it is there and whole"
+        super().__init__(f"The store {place} cannot be used ({reason}). {remedy}.")
+
+    def __reduce__(self) -> tuple[type[StudyError], tuple[str]]:
+        return StudyError, (str(self),)
+
+
+_FULL = ("disk is full", "No space left", "DiskFull")
 
 
 class Store:
@@ -32,7 +54,7 @@ class Store:
         url: `sqlite:///file` or `postgresql+psycopg://...`.
 
     Raises:
-        StudyError: the database cannot be reached, or the URL is none.
+        StudyError: the database cannot be reached, or this is not a URL.
         MissingExtraError: PostgreSQL's driver is not installed.
     """
 
@@ -63,14 +85,23 @@ class Store:
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """A transaction that only reads."""
-        with Session(self._engine, expire_on_commit=False) as session:
+        """A transaction that only reads.
+
+        Raises:
+            StoreError: the database fails.
+        """
+        with self._clear_failures(), Session(self._engine, expire_on_commit=False) as session:
             yield session
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
-        """A transaction: everything in it is written, or nothing."""
+        """A transaction: everything in it is written, or nothing.
+
+        Raises:
+            StoreError: the database fails.
+        """
         with (
+            self._clear_failures(),
             self._one_at_a_time(),
             Session(self._engine, expire_on_commit=False) as session,
             session.begin(),
@@ -78,6 +109,13 @@ class Store:
             if self._sqlite:
                 session.connection(execution_options={"bonescint_write": True})
             yield session
+
+    @contextmanager
+    def _clear_failures(self) -> Iterator[None]:
+        try:
+            yield
+        except DBAPIError as error:
+            raise StoreError(self._engine.url, error) from error
 
     @contextmanager
     def _one_at_a_time(self) -> Iterator[None]:
@@ -98,13 +136,14 @@ class Store:
         """
         if self.is_current():
             return False
-        try:
-            with self._engine.begin() as connection:
-                config = _config(connection)
-                command.upgrade(config, "head")
-        except DBAPIError as error:
-            raise _unreachable(self._engine.url, error) from error
+        with self._clear_failures(), self._engine.begin() as connection:
+            command.upgrade(_config(connection), "head")
         return True
+
+    def revision(self) -> str | None:
+        """Name of the schema; `None` where no study was ever stored."""
+        with self._clear_failures(), self._engine.connect() as connection:
+            return MigrationContext.configure(connection).get_current_revision()
 
     def is_current(self) -> bool:
         """Whether the schema is this release's.
@@ -113,11 +152,7 @@ class Store:
             StudyError: it is newer than this release, or the database cannot be reached.
         """
         script = ScriptDirectory.from_config(_config(None))
-        try:
-            with self._engine.connect() as connection:
-                revision = MigrationContext.configure(connection).get_current_revision()
-        except DBAPIError as error:
-            raise _unreachable(self._engine.url, error) from error
+        revision = self.revision()
         known = {one.revision for one in script.walk_revisions()}
         if revision is not None and revision not in known:
             raise StudyError(
@@ -128,9 +163,8 @@ class Store:
 
     def is_empty(self) -> bool:
         """Whether no study is stored here; tables that were made in vain may be there."""
-        with self._engine.connect() as connection:
-            if MigrationContext.configure(connection).get_current_revision() is None:
-                return True
+        if self.revision() is None:
+            return True
         if not self.is_current():
             return False
         with self.reading() as session:
@@ -142,7 +176,7 @@ def _engine_of(url: str) -> Engine:
         parsed = make_url(url)
     except ArgumentError as error:
         raise StudyError(
-            "The database URL is none. Give sqlite:///file or "
+            "This is not a database URL. Give sqlite:///file or "
             "postgresql+psycopg://user@host/database."
         ) from error
     kind = parsed.get_backend_name()
@@ -172,6 +206,7 @@ def _prepare_sqlite(engine: Engine) -> None:
             "journal_mode=WAL",
             "synchronous=FULL",
             "foreign_keys=ON",
+            "trusted_schema=OFF",  # a restored file's schema is somebody else's
             f"busy_timeout={_BUSY_MS}",
         ):
             connection.execute(f"PRAGMA {pragma}")
@@ -190,18 +225,12 @@ def _config(connection: Connection | None) -> Config:
     return config
 
 
-def _unreachable(url: Any, error: DBAPIError) -> StudyError:
-    place = url.database if url.get_backend_name() == "sqlite" else f"{url.host}/{url.database}"
-    reason = str(error.orig).strip().splitlines()[0] if error.orig else "no reason given"
-    return StudyError(f"The store {place} cannot be used ({reason}). Check that it is there.")
-
-
 def integrity_problems(store: Store) -> list[str]:
     """What SQLite itself finds wrong with its file; nothing for PostgreSQL."""
     if store.dialect != "sqlite":
         return []
-    with store.engine.connect() as connection:
-        found = [str(row[0]) for row in connection.execute(text("PRAGMA integrity_check"))]
-        broken = connection.execute(text("PRAGMA foreign_key_check")).fetchall()
+    with store.reading() as db:
+        found = [str(row[0]) for row in db.execute(text("PRAGMA integrity_check"))]
+        broken = db.execute(text("PRAGMA foreign_key_check")).fetchall()
     problems = [line for line in found if line != "ok"]
     return problems + [f"a row of {row[0]} refers to nothing" for row in broken]

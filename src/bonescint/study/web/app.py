@@ -21,7 +21,7 @@ from starlette.staticfiles import StaticFiles
 from bonescint.report import page_environment
 from bonescint.study.errors import RefusedError
 from bonescint.study.folder import StudyFolder
-from bonescint.study.store.database import Store
+from bonescint.study.store.database import Store, StoreError
 from bonescint.study.web import pages, reading_api
 from bonescint.study.web.desk import Desk, opening_clock
 from bonescint.study.web.guard import Guard
@@ -48,7 +48,7 @@ def study_app(study: StudyFolder, store: Store, settings: ServeSettings) -> Fast
     environment.filters["date"] = _date
     app = FastAPI(title="bonescint study", openapi_url=None, docs_url=None, redoc_url=None)
     app.state.desk = Desk(
-        study=study, store=store, clock=opening_clock(store, study), settings=settings,
+        study=study, store=store, clock=opening_clock(store), settings=settings,
         templates=Jinja2Templates(env=environment),
     )  # fmt: skip
     app.include_router(pages.router)
@@ -58,6 +58,7 @@ def study_app(study: StudyFolder, store: Store, settings: ServeSettings) -> Fast
     app.add_exception_handler(RefusedError, _refused)
     app.add_exception_handler(HTTPException, _not_there)
     app.add_exception_handler(RequestValidationError, _malformed)
+    app.add_exception_handler(StoreError, _store_failed)
     app.add_exception_handler(SQLAlchemyError, _store_failed)
     app.add_exception_handler(OSError, _store_failed)
     return app
@@ -98,12 +99,11 @@ def _malformed(request: Request, error: Exception) -> Response:
 
 def _store_failed(request: Request, error: Exception) -> Response:
     """A full disk, a store out of reach: said so that the page keeps what it has."""
-    text = str(getattr(error, "orig", None) or error)
     full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
-    if full or "disk is full" in text or "No space left" in text or "DiskFull" in repr(error):
+    if full or (isinstance(error, StoreError) and error.full):
         _LOG.error("the disk is full")
         message = "The server's disk is full. Your draft is kept in this browser."
         return _problem(request, 507, "disk-full", message)
-    _LOG.error("the store failed: %s", text.splitlines()[0] if text else type(error).__name__)
+    _LOG.error("%s", str(error).splitlines()[0] if str(error) else type(error).__name__)
     message = "The server cannot store anything now. Your draft is kept in this browser."
     return _problem(request, 503, "store", message)

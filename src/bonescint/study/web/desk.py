@@ -10,13 +10,12 @@ from fastapi import Depends, Request, Response
 from fastapi.templating import Jinja2Templates
 
 from bonescint.study.clock import StudyClock
-from bonescint.study.errors import RefusedError, StudyError
+from bonescint.study.errors import RefusedError
 from bonescint.study.folder import StudyFolder
 from bonescint.study.software import Software, running_software
 from bonescint.study.store.accounts import SIGN_IN_S, Role, Visitor, note_seen, visitor_of
 from bonescint.study.store.database import Store
 from bonescint.study.store.known_time import clock_of, note_start
-from bonescint.study.store.tables import StudyRow
 from bonescint.study.web.settings import ServeSettings
 
 
@@ -40,7 +39,7 @@ class Desk:
     settings: ServeSettings
     templates: Jinja2Templates
     software: Software = field(default_factory=running_software)
-    verified: set[tuple[str, int, int]] = field(default_factory=set)
+    verified: set[tuple[str, int, int, int]] = field(default_factory=set)
 
     @property
     def cookie(self) -> str:
@@ -61,18 +60,9 @@ class Desk:
         )
 
 
-def opening_clock(store: Store, study: StudyFolder) -> StudyClock:
-    """The clock, not before anything that the store knows; says so if the machine's is behind.
-
-    Raises:
-        StudyError: the store is of another study.
-    """
+def opening_clock(store: Store) -> StudyClock:
+    """The clock, not before anything that the store knows; says so if the machine's is behind."""
     with store.writing() as db:
-        row = db.get(StudyRow, 1)
-        if row is None or row.study_id != study.study_id:
-            raise StudyError(f"{study.path}: its store is of another study.")
-        if row.protocol_sha256 != study.protocol.sha256:
-            raise StudyError(f"{study.path}: its store has another protocol.")
         clock = clock_of(db)
         note_start(db, clock, running_software().to_json())
     return clock

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import hashlib
 from typing import Any
 
 from fastapi import APIRouter, Response
@@ -11,7 +9,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from bonescint.files import json_in
-from bonescint.study.errors import RefusedError
+from bonescint.study.errors import RefusedError, StudyError
+from bonescint.study.integrity import read_picture
 from bonescint.study.protocol import Stage
 from bonescint.study.store.accounts import Visitor
 from bonescint.study.store.answering import (
@@ -177,23 +176,17 @@ def _verified(desk: Desk, case: StudyCase) -> bytes:
     """A picture's compressed content, if it is what it was when the study was made."""
     file = desk.study.image_file(case.token)
     try:
-        content = file.read_bytes()
         facts = file.stat()
-    except OSError as error:
-        raise RefusedError("picture", "The picture is missing. Tell the administrator.",
-                           status=500) from error  # fmt: skip
-    looks = (case.token, facts.st_mtime_ns, facts.st_size)
-    if looks not in desk.verified:
-        try:
-            intact = hashlib.sha256(gzip.decompress(content)).hexdigest() == case.image_sha256
-        except (OSError, EOFError, ValueError):
-            intact = False
-        if not intact:
-            raise RefusedError(
-                "picture", "The picture was altered since the study was made. Tell the "
-                "administrator.", status=500,
-            )  # fmt: skip
-        desk.verified.add(looks)
+        looks = (case.token, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_size)
+        if looks in desk.verified:
+            return file.read_bytes()
+        content, _ = read_picture(file, case.picture, case.image_sha256)
+    except (OSError, StudyError) as error:
+        raise RefusedError(
+            "picture", "The picture is missing, or was altered since the study was made. Tell the "
+            "administrator.", status=500,
+        ) from error  # fmt: skip
+    desk.verified.add(looks)
     return content
 
 

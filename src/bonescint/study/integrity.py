@@ -1,0 +1,134 @@
+"""What a study must still be before it is served or kept: the key, the pictures, the truth."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+
+from bonescint.study.errors import StudyError
+from bonescint.study.folder import FROM_BACKUP, StudyFolder, opaque_token
+from bonescint.study.protocol import sha256_of
+from bonescint.study.store.database import Store
+from bonescint.study.store.tables import StudyCase, StudyRow
+
+_SHOWN = 3
+_GZIP = 31  # zlib's word for gzip with any window
+_MARGIN = 65_536  # that compression may add to pixels
+Progress = Callable[[int, int], None]
+
+
+def read_picture(file: Path, facts: Mapping[str, Any], sha256: str) -> tuple[bytes, bytes]:
+    """A picture as it is stored and its pixels, if they are what they were.
+
+    No more is unpacked than the picture can hold.
+
+    Args:
+        file: gzip.
+        facts: rows, columns and views.
+        sha256: of the pixels.
+
+    Raises:
+        StudyError: missing, or altered since the study was made.
+    """
+    length = 2 * int(facts["rows"]) * int(facts["columns"]) * len(facts["views"])
+    unpacking = zlib.decompressobj(wbits=_GZIP)
+    try:
+        with file.open("rb") as stream:
+            content = stream.read(length + _MARGIN)
+        pixels = unpacking.decompress(content, length + 1)
+    except (OSError, zlib.error) as error:
+        raise not_whole(file) from error
+    whole = len(pixels) == length and unpacking.eof and not unpacking.unused_data
+    if not whole or hashlib.sha256(pixels).hexdigest() != sha256:
+        raise not_whole(file)
+    return content, pixels
+
+
+def require_whole(
+    study: StudyFolder, store: Store, *, truth: bool = False, progress: Progress | None = None
+) -> None:
+    """Refuse a study whose key, pictures or model outputs are missing or were altered.
+
+    Args:
+        study: the folder.
+        store: its store.
+        truth: look at the truth, too, which a server never does.
+        progress: called with the number of pictures done and of all.
+
+    Raises:
+        StudyError: the first of the files that are not what they were, and how many there are.
+    """
+    key = study.secret()
+    with store.reading() as db:
+        row = db.get_one(StudyRow, 1)
+        cases = db.scalars(select(StudyCase).order_by(StudyCase.token)).all()
+    if sha256_of([(case.token, case.image_sha256) for case in cases]) != row.images_sha256:
+        raise StudyError(f"{study.path}: its store lists other pictures than it was made with. "
+                         f"{FROM_BACKUP}")  # fmt: skip
+    problems = []
+    for number, case in enumerate(cases, start=1):
+        try:
+            read_picture(study.image_file(case.token), case.picture, case.image_sha256)
+        except StudyError:
+            problems.append(study.image_file(case.token))
+        if progress is not None:
+            progress(number, len(cases))
+    if row.model_sha256 and _hash_of_outputs(study, cases) != row.model_sha256:
+        problems.append(study.private / "model")
+    problems += [
+        study.feedback_file(case.token)
+        for case in cases
+        if case.training and not study.feedback_file(case.token).is_file()
+    ]
+    if truth:
+        problems += _of_truth(study, key, [case.token for case in cases])
+    if problems:
+        raise not_whole(*problems)
+
+
+def _hash_of_outputs(study: StudyFolder, cases: Iterable[StudyCase]) -> str:
+    hashes = []
+    for case in cases:
+        file = study.model_file(case.token)
+        try:
+            hashes.append(hashlib.sha256(file.read_bytes()).hexdigest())
+        except OSError as error:
+            raise not_whole(file) from error
+    return sha256_of(sorted(hashes))
+
+
+def _of_truth(study: StudyFolder, key: bytes, tokens: Iterable[str]) -> list[Path]:
+    truths = study.truth()
+    problems = []
+    for token in tokens:
+        entry = truths[token]
+        if opaque_token(key, entry["scan_id"]) != token:
+            raise StudyError(
+                f"{study.truth_file}: does not belong to the key of this study. {FROM_BACKUP}"
+            )
+        if not truth_is_unaltered(study.masks_file(token), entry):
+            problems.append(study.masks_file(token))
+    return problems
+
+
+def truth_is_unaltered(file: Path, entry: Mapping[str, Any]) -> bool:
+    """Whether a case's truth file is what it was when the study was made, or as absent."""
+    try:
+        found = hashlib.sha256(file.read_bytes()).hexdigest()
+    except FileNotFoundError:
+        found = ""
+    except OSError as error:
+        raise not_whole(file) from error
+    return found == str(entry.get("truth_sha256", ""))
+
+
+def not_whole(*files: Path) -> StudyError:
+    """The error for files that are not what they were."""
+    shown = ", ".join(map(str, files[:_SHOWN]))
+    more = f" and {len(files) - _SHOWN} more" if files[_SHOWN:] else ""
+    return StudyError(f"{shown}{more}: missing, or altered since the study was made. {FROM_BACKUP}")
