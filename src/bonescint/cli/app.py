@@ -36,8 +36,8 @@ Exit status: 0 all done, 1 some inputs failed (listed, with the reasons), 2 noth
 done, 130 stopped with Ctrl-C. Every command is a Python function, too."""
 _CLASSIFY = """Classify scans: tables, a picture of each with the evidence, and a page of them all.
 
-SOURCES are DICOM files, pairs of PNGs or JPEGs (*_anterior.png, *_posterior.png), pictures with
-AP and PA side by side, and folders, which are searched recursively. What is no bone scan is
+SOURCES are DICOM files, pairs of PNGs, JPEGs or TIFFs (*_anterior.png, *_posterior.png), pictures
+with AP and PA side by side, and folders, which are searched recursively. What is no bone scan is
 listed with the reason; the rest goes on.
 
 \b

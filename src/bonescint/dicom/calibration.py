@@ -27,9 +27,10 @@ def in_known_unit(
 ) -> tuple[tuple[NDArray[np.float32], ...], PixelUnit, tuple[str, ...]]:
     """Tell counts from a screen's grey values.
 
-    Camera objects hold counts. Eight bits that reach their ceiling, colour, or MONOCHROME1 with a
-    bright background come from a screen: intensity. Eight bits below the ceiling are believed
-    to be counts, since a faint scan fits into them.
+    Camera objects hold counts. Eight bits that reach their ceiling, colour, or a bright background
+    come from a screen: intensity. Eight bits below the ceiling are believed to be counts, since a
+    faint scan fits into them. Pixels that sum to Counts Accumulated are counts; if those of all
+    images do not, this is said.
 
     Args:
         images: (rows, columns) each, negative values removed.
@@ -39,33 +40,44 @@ def in_known_unit(
     Returns:
         The images with a dark background, their unit, and warnings.
     """
-    if header.text("PhotometricInterpretation").upper() == "MONOCHROME1":
-        turned = [with_dark_background(image) for image in images]
-        if any(inverted for _, inverted in turned):
-            warning = "MONOCHROME1 with a bright background: grey values were inverted"
-            return tuple(image for image, _ in turned), PixelUnit.INTENSITY, (warning,)
+    photometric = header.text("PhotometricInterpretation").upper()
+    turned = [with_dark_background(image) for image in images]
+    if any(inverted for _, inverted in turned):
+        what = "MONOCHROME1 with" if photometric == "MONOCHROME1" else "dark body on"
+        warning = f"{what} a bright background: grey values were inverted"
+        return tuple(image for image, _ in turned), PixelUnit.INTENSITY, (warning,)
+    if photometric == "MONOCHROME1":
         return images, PixelUnit.COUNTS, ("MONOCHROME1: values kept, the background is dark",)
     if layout.samples == 3:
         return images, PixelUnit.INTENSITY, ("a picture of a screen, not the camera's counts",)
-    if layout.bits_stored <= 8:
-        return _eight_bit(images, header)
+    are_counts = _sum_agrees(images, header)
+    if layout.bits_stored <= 8 and not are_counts:
+        warning = _why_no_counts(images)
+        if warning:
+            return images, PixelUnit.INTENSITY, (warning,)
+    if are_counts is False and len(images) == layout.frame_count:
+        warning = "its pixels do not sum to its Counts Accumulated: they may be no counts"
+        return images, PixelUnit.COUNTS, (warning,)
     return images, PixelUnit.COUNTS, ()
 
 
-def _eight_bit(
-    images: tuple[NDArray[np.float32], ...], header: Header
-) -> tuple[tuple[NDArray[np.float32], ...], PixelUnit, tuple[str, ...]]:
+def _sum_agrees(images: tuple[NDArray[np.float32], ...], header: Header) -> bool | None:
+    """Whether the pixels of all images, or of one, sum to Counts Accumulated; `None` without it."""
     accumulated = header.number("CountsAccumulated")
-    total = sum(float(image.sum(dtype=np.float64)) for image in images)
-    if accumulated and abs(total - accumulated) <= _COUNTS_AGREE * accumulated:
-        return images, PixelUnit.COUNTS, ()
+    if not accumulated or accumulated < 0:
+        return None
+    sums = [float(image.sum(dtype=np.float64)) for image in images]
+    tolerance = _COUNTS_AGREE * accumulated
+    return any(abs(total - accumulated) <= tolerance for total in (sum(sums), *sums))
+
+
+def _why_no_counts(images: tuple[NDArray[np.float32], ...]) -> str:
+    """What shows that 8-bit pixels are a screen's; empty if nothing does."""
     if any(has_wrapped_round(image) for image in images):
-        warning = "8-bit pixels that wrapped round: the hottest places are dark"
-        return images, PixelUnit.INTENSITY, (warning,)
+        return "8-bit pixels that wrapped round: the hottest places are dark"
     if max(float(image.max()) for image in images) >= 255:
-        warning = "8-bit pixels up to 255: grey values, perhaps clipped, not counts"
-        return images, PixelUnit.INTENSITY, (warning,)
-    return images, PixelUnit.COUNTS, ()
+        return "8-bit pixels up to 255: grey values, perhaps clipped, not counts"
+    return ""
 
 
 def has_wrapped_round(image: NDArray[np.float32]) -> bool:

@@ -9,9 +9,10 @@ from bonescint.dicom import views
 from bonescint.dicom.calibration import pixel_spacing_mm
 from bonescint.dicom.frames import PhotopeakFrames, photopeak_frames
 from bonescint.dicom.header import Header
+from bonescint.dicom.orientation import lies_of, position_warnings
 from bonescint.dicom.pixels import PixelLayout, pixel_layout
 from bonescint.dicom.whole_body import MIN_ASPECT, check_geometry, check_header
-from bonescint.scan import NotABoneScanError
+from bonescint.scan import NotABoneScanError, ViewRule
 
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 
@@ -25,6 +26,7 @@ class CheckedHeader:
         photopeak: the frames to use.
         pixel_spacing_mm: distance between rows and between columns, or `None`.
         decisions: for each frame of `photopeak` its view and rule, `None` if no rule answers.
+        upside_down: for each frame of `photopeak` whether it is to be turned by 180 degrees.
         is_side_by_side: a screen picture too wide for one view: both are in one frame.
         may_be_side_by_side: the only image of a file: its pixels must show if it is AP|PA,
             whatever its names say.
@@ -35,6 +37,7 @@ class CheckedHeader:
     photopeak: PhotopeakFrames
     pixel_spacing_mm: tuple[float, float] | None
     decisions: tuple[views.Decision | None, ...]
+    upside_down: tuple[bool, ...]
     is_side_by_side: bool
     may_be_side_by_side: bool
     warnings: tuple[str, ...]
@@ -60,6 +63,7 @@ def check_dicom_header(header: Header, path: Path) -> CheckedHeader:
             "Give the planar whole-body scan, anterior and posterior",
         )
     spacing = pixel_spacing_mm(header)
+    lies = lies_of(header, photopeak)
     side_by_side = _is_side_by_side(header, layout, photopeak)
     if side_by_side:
         decisions: tuple[views.Decision | None, ...] = (None,)
@@ -72,6 +76,11 @@ def check_dicom_header(header: Header, path: Path) -> CheckedHeader:
             for frame in photopeak.frames
         )
         warnings += [decision.warning for decision in decisions if decision and decision.warning]
+        by_angle = any(
+            decision is None or decision.rule is ViewRule.START_ANGLE for decision in decisions
+        )
+        told = [decision.view if decision else None for decision in decisions]
+        warnings += position_warnings(header, lies, told, by_angle=by_angle)
         if spacing is None:
             warnings.append("no pixel spacing: sizes in millimetres are unknown")
     return CheckedHeader(
@@ -79,6 +88,7 @@ def check_dicom_header(header: Header, path: Path) -> CheckedHeader:
         photopeak=photopeak,
         pixel_spacing_mm=spacing,
         decisions=decisions,
+        upside_down=tuple(lie.is_upside_down for lie in lies),
         is_side_by_side=side_by_side,
         may_be_side_by_side=not side_by_side and photopeak.frame_count == 1,
         warnings=tuple(warnings),

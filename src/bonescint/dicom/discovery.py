@@ -171,10 +171,13 @@ def _examine(path: Path) -> _Candidate:
         return _examine_dicom(parse(stream, path, pixels=False), path, size_bytes)
 
 
-def _examine_picture(shape: tuple[int, int], path: Path, size_bytes: int) -> _Candidate:
+def _examine_picture(size: tuple[int, int, int], path: Path, size_bytes: int) -> _Candidate:
     if names_a_mask(path):
         raise NotABoneScanError(path, "is named as a mask or a label", "Leave it out")
-    rows, columns = shape
+    pages, rows, columns = size
+    if pages == 2:
+        check_geometry(rows, columns, None, str(path))
+        return _Candidate(path=path, size_bytes=size_bytes, one_view=None)
     view = view_in_path(path)
     one_view = view is not None  # a picture may yet turn out to hold both
     if view is None and rows > MAX_ASPECT / 2 * columns:
@@ -187,7 +190,7 @@ def _examine_picture(shape: tuple[int, int], path: Path, size_bytes: int) -> _Ca
     return _Candidate(
         path=path,
         size_bytes=size_bytes,
-        one_view=OneView(path=path, view=view, shape=shape) if one_view else None,
+        one_view=OneView(path=path, view=view, shape=(rows, columns)) if one_view else None,
     )
 
 

@@ -148,8 +148,8 @@ class Header:
         """An integer of two or four bytes whose sign the header leaves open (US or SS)."""
         value = self._value(keyword)
         if isinstance(value, bytes) and len(value) in (2, 4):
-            order = "little" if self.dataset.original_encoding[1] else "big"
-            return int.from_bytes(value, order)
+            little = self.dataset.original_encoding[1]
+            return int.from_bytes(value, "little" if little else "big")
         return self.whole_number(keyword)
 
     @property
@@ -248,7 +248,7 @@ def parse(file: bytes | BinaryIO, path: Path, *, pixels: bool) -> Header:
     head = stream.read(_HEAD_BYTES)
     if not looks_like_dicom(head):
         raise InputError(
-            path, "is neither a DICOM file nor a PNG or JPEG picture", "Leave this file out"
+            path, "is neither a DICOM file nor a PNG, JPEG or TIFF picture", "Leave this file out"
         )
     try:
         with quiet():

@@ -1,10 +1,10 @@
-"""PNG and JPEG pictures of bone scans to grey images of intensity."""
+"""PNG, JPEG and TIFF pictures of bone scans to grey images of intensity."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _JPEG_MAGIC = b"\xff\xd8\xff"
+_TIFF_MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_FORMATS = ("PNG", "JPEG", "TIFF")
+_ORIENTATION_TAG, _SUBFILE_TAG, _NAME_TAGS = 274, 254, (285, 270)
+"""TIFF 6.0: Orientation, NewSubfileType (odd for a smaller copy), PageName, ImageDescription."""
+_LOSSY = ("jpeg", "tiff_jpeg", "old-jpeg", "webp")
+_MOST_PAGES = 16
 _EXPORT_AGAIN = "Export or copy the file again"
 _COLOUR_SPREAD = 24
 _COLOUR_PART = 0.002
@@ -34,16 +40,18 @@ _UNLIKE = 0.1
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Picture:
-    """A grey picture, background dark.
+    """A grey picture, background dark; one page of a file.
 
     Attributes:
         image: float32 array (rows, columns) of the file's own grey values.
-        format_name: `"PNG"` or `"JPEG"`, with bits a pixel.
+        format_name: `"PNG"`, `"JPEG"` or `"TIFF"`, with bits a pixel.
+        name: what a TIFF calls the page.
         warnings: what was tolerated.
     """
 
     image: NDArray[np.float32]
     format_name: str
+    name: str = ""
     warnings: tuple[str, ...] = ()
 
 
@@ -79,49 +87,118 @@ def cut_off_refused() -> Iterator[None]:
 
 
 def looks_like_picture(content: bytes) -> bool:
-    """Whether a file starts as a PNG or a JPEG."""
-    return content.startswith((_PNG_MAGIC, _JPEG_MAGIC))
+    """Whether a file starts as a PNG, a JPEG or a TIFF."""
+    return content.startswith((_PNG_MAGIC, _JPEG_MAGIC)) or is_tiff(content)
 
 
-def picture_size(stream: BinaryIO, path: Path) -> tuple[int, int]:
-    """(rows, columns) of a picture in an open file, of which only the start is read.
+def is_tiff(content: bytes) -> bool:
+    """Whether a file starts as a TIFF, and not as a DICOM file with a TIFF's start before it.
+
+    A TIFF's header may stand anywhere in the file. PS3.10 7.1 lets the 128 bytes before the DICOM
+    prefix make a file both.
+    """
+    return content.startswith(_TIFF_MAGICS) and content[128:132] != b"DICM"
+
+
+def picture_size(stream: BinaryIO, path: Path) -> tuple[int, int, int]:
+    """(pages, rows, columns) of a picture in an open file, of which only headers are read.
 
     Raises:
-        InputError: damaged, or too large.
+        InputError: damaged, too large, or of pages of different sizes.
+        NotABoneScanError: more than two pages.
     """
     with quiet():
-        columns, rows = _opened(stream, path).size
-    return rows, columns
+        opened = _opened(stream, path)
+        sizes = {opened.size for opened in _pages(opened, path)}
+        if len(sizes) != 1:
+            raise InputError(
+                path, "its pages are of different size", "Give the two views of one scan"
+            )
+        columns, rows = sizes.pop()
+        return sum(1 for _ in _pages(opened, path)), rows, columns
 
 
-def read_picture(content: bytes, path: Path) -> Picture:
-    """Decode a picture, make it grey and its background dark.
+def read_pictures(content: bytes, path: Path) -> tuple[Picture, ...]:
+    """Decode the one or two pages of a picture, make them grey and their background dark.
 
     Raises:
         InputError: damaged, truncated, too large, or not finite.
-        NotABoneScanError: a colour picture.
+        NotABoneScanError: a colour picture, or more than two pages.
     """
     with quiet(), cut_off_refused():
-        opened = _opened(BytesIO(content), path)
-        try:
-            opened.load()
-            image, bits = _grey(opened, path)
-        except (InputError, NotABoneScanError):
-            raise
-        except Exception:  # noqa: BLE001 - Pillow's plugins raise anything on damaged files
-            raise _damaged(path) from None
+        return tuple(_decoded(page, path) for page in _pages(_opened(BytesIO(content), path), path))
+
+
+def _pages(opened: Image, path: Path) -> Iterator[Image]:
+    """A file's pages, one after another; smaller copies that a TIFF holds of them are no pages."""
+    if opened.format != "TIFF":
+        yield opened
+        return
+    found = 0
+    try:
+        for number in range(_MOST_PAGES):
+            with suppress(EOFError):
+                opened.seek(number)
+            if opened.tell() != number:
+                break
+            if _tag(opened, _SUBFILE_TAG) in (1, 3, 5, 7):
+                continue
+            found += 1
+            if found > 2:
+                break
+            _check_size(opened, path)
+            yield opened
+    except (InputError, NotABoneScanError):
+        raise
+    except Exception:  # noqa: BLE001 - Pillow's plugins raise anything on damaged files
+        raise _damaged(path) from None
+    if found > 2:
+        raise NotABoneScanError(
+            path, "it has more than two pages", "Give a scan's two views as one or two pages"
+        )
+    if not found:
+        raise _damaged(path)
+
+
+def _tag(opened: Image, number: int) -> object:
+    return getattr(opened, "tag_v2", {}).get(number)
+
+
+def _decoded(opened: Image, path: Path) -> Picture:
+    from PIL import ImageOps
+
+    try:
+        turned = opened.getexif().get(_ORIENTATION_TAG, 1) not in (0, 1)
+        name = next((str(text) for tag in _NAME_TAGS if (text := _tag(opened, tag))), "")
+        opened.load()  # a TIFF is turned here, others are not
+        upright = opened if opened.format == "TIFF" else ImageOps.exif_transpose(opened)
+        image, bits = _grey(upright, path)
+    except (InputError, NotABoneScanError):
+        raise
+    except Exception:  # noqa: BLE001 - Pillow's plugins raise anything on damaged files
+        raise _damaged(path) from None
     warnings = []
-    if opened.format == "JPEG":
-        warnings.append("a JPEG picture: compressed with loss")
+    if opened.format == "JPEG" or opened.info.get("compression") in _LOSSY:
+        warnings.append(f"a {opened.format} picture: compressed with loss")
+    if turned:
+        warnings.append("turned or mirrored as the picture's own orientation says")
     if not np.isfinite(image).all():
         raise InputError(path, "it holds values that are not numbers (NaN)", _EXPORT_AGAIN)
+    if image.min() < 0:
+        warnings.append("negative pixels were set to 0")
+        image = np.maximum(image, np.float32(0))
     image, inverted = with_dark_background(image)
     if inverted:
         warnings.append("dark body on a bright background: grey values were inverted")
     image, framed = without_frame(image)
     if framed:
         warnings.append("a uniform frame round the picture was set to its background")
-    return Picture(image=image, format_name=f"{opened.format} {bits} bit", warnings=tuple(warnings))
+    return Picture(
+        image=image,
+        format_name=f"{opened.format} {bits} bit",
+        name=name,
+        warnings=tuple(warnings),
+    )
 
 
 def with_dark_background(image: NDArray[np.float32]) -> tuple[NDArray[np.float32], bool]:
@@ -284,7 +361,7 @@ def _opened(stream: BinaryIO, path: Path) -> Image:
 
     metered = MeteredStream(stream)
     try:
-        opened = Pillow.open(cast(BinaryIO, metered), formats=("PNG", "JPEG"))
+        opened = Pillow.open(cast(BinaryIO, metered), formats=_FORMATS)
         metered.limited = False
     except Pillow.DecompressionBombError:
         raise _too_large(path) from None
@@ -292,17 +369,22 @@ def _opened(stream: BinaryIO, path: Path) -> Image:
         if metered.problem:
             raise InputError(path, metered.problem, "Leave this file out") from None
         raise _damaged(path) from None
+    _check_size(opened, path)
+    return opened
+
+
+def _check_size(opened: Image, path: Path) -> None:
     columns, rows = opened.size
     if rows * columns > min(MAX_PIXELS, 2 * MAX_VIEW_PIXELS):
         raise _too_large(path)
-    return opened
 
 
 def _grey(opened: Image, path: Path) -> tuple[NDArray[np.float32], int]:
     if opened.mode in ("L", "1"):
         return np.asarray(opened.convert("L"), dtype=np.float32), 8
     if opened.mode.startswith("I") or opened.mode == "F":
-        return np.asarray(opened, dtype=np.float32), 16
+        bits = 16 if opened.format == "PNG" or opened.mode.startswith("I;16") else 32
+        return np.asarray(opened, dtype=np.float32), bits
     if opened.mode == "LA":
         return np.asarray(opened.getchannel("L"), dtype=np.float32), 8
     colours = np.asarray(opened.convert("RGB"))

@@ -19,9 +19,10 @@ from bonescint.dicom.frames import PhotopeakFrames
 from bonescint.dicom.header import Header, parse, quiet
 from bonescint.dicom.pairing import Facts, facts_of, sizes_agree
 from bonescint.dicom.pictures import (
+    Picture,
     halves,
     looks_like_picture,
-    read_picture,
+    read_pictures,
     without_empty_sides,
     without_frame,
     without_seam,
@@ -33,7 +34,7 @@ from bonescint.dicom.whole_body import (
     check_outline,
     holds_two_bodies,
 )
-from bonescint.dicom.words import view_in_path, view_in_path_is_plain
+from bonescint.dicom.words import view_in_path, view_in_path_is_plain, view_in_text
 from bonescint.scan import (
     Acquisition,
     BonescintError,
@@ -150,7 +151,48 @@ def _load(path: Path) -> _LoadedFile:
 
 
 def _load_picture(content: bytes, path: Path) -> _LoadedFile:
-    picture = read_picture(content, path)
+    pictures = read_pictures(content, path)
+    images, warnings = (
+        _two_pages(pictures, path) if len(pictures) == 2 else _one_page(pictures[0], path)
+    )
+    return _LoadedFile(
+        images=images,
+        unit=PixelUnit.INTENSITY,
+        acquisition=Acquisition(
+            modality="picture",
+            transfer_syntax=pictures[0].format_name,
+            file_sha256=(sha256(content),),
+        ),
+        warnings=tuple(warnings),
+    )
+
+
+def _two_pages(
+    pictures: Sequence[Picture], path: Path
+) -> tuple[tuple[_LoadedView, ...], list[str]]:
+    """A view a page: as the pages' names say, else the first is taken as anterior."""
+    warnings = list(dict.fromkeys(text for picture in pictures for text in picture.warnings))
+    named = [view_in_text(picture.name) for picture in pictures]
+    if named == [None, None]:
+        views_of, rule = list(View), ViewRule.PAGE_ORDER
+        warnings.append("nothing tells which view each page shows: the first was taken as anterior")
+    else:
+        views_of, rule = [view or _other(named).opposite for view in named], ViewRule.DESCRIPTION
+    for picture in pictures:
+        check_geometry(picture.image.shape[0], picture.image.shape[1], None, str(path))
+    images = tuple(
+        _LoadedView(decision=views.Decision(view=view, rule=rule), image=picture.image)
+        for view, picture in zip(views_of, pictures, strict=True)
+    )
+    return images, warnings
+
+
+def _other(named: Sequence[View | None]) -> View:
+    return next(view for view in named if view is not None)
+
+
+def _one_page(picture: Picture, path: Path) -> tuple[tuple[_LoadedView, ...], list[str]]:
+    """The one view of a picture, or both side by side."""
     image, warnings = picture.image, list(picture.warnings)
     rows, columns = image.shape
     view = view_in_path(path)
@@ -179,16 +221,7 @@ def _load_picture(content: bytes, path: Path) -> _LoadedFile:
         check_geometry(rows, columns, None, str(path))
         check_outline(image, str(path))
         raise unnamed_picture(path)
-    return _LoadedFile(
-        images=images,
-        unit=PixelUnit.INTENSITY,
-        acquisition=Acquisition(
-            modality="picture",
-            transfer_syntax=picture.format_name,
-            file_sha256=(sha256(content),),
-        ),
-        warnings=tuple(warnings),
-    )
+    return images, warnings
 
 
 def _side_by_side(image: NDArray[np.float32], source: str) -> tuple[_LoadedView, ...]:
@@ -208,10 +241,18 @@ def _load_dicom(content: bytes, path: Path) -> _LoadedFile:
     layout, photopeak = checked.layout, checked.photopeak
     stored, pixel_warnings = read_images(header, layout, photopeak.frames, source)
     images, unit, unit_warnings = in_known_unit(stored, header, layout)
+    images = tuple(
+        image[::-1, ::-1] if upside_down else image
+        for image, upside_down in zip(images, checked.upside_down, strict=True)
+    )
     warnings = [*checked.warnings, *pixel_warnings, *unit_warnings]
     side_by_side = checked.is_side_by_side or (
         checked.may_be_side_by_side and holds_two_bodies(without_seam(images[0]))
     )
+    if side_by_side and any(checked.upside_down):
+        raise InputError(
+            source, "both views are in one image that is upside down", "Give each view upright"
+        )
     if side_by_side:
         loaded = _side_by_side(images[0], source)
         unit = PixelUnit.INTENSITY

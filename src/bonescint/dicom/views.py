@@ -3,10 +3,10 @@
 Every rule that can say something is asked. The strongest one that answers decides and is
 recorded; another of the same strength that says the opposite is an error that names both,
 because a swapped pair looks plausible and is wrong. View codes (by scheme and value, and by their
-meaning), GE's names and start angles are strong. Descriptions and file names are weak: `POST` may
-mean "after" and `DOS` be a surname, so against a strong rule they lose, with a warning, and where
-they decide alone this is said. Where no rule answers, detector 1 is taken as anterior, with a
-warning that this was assumed.
+meaning), GE's names, start angles and the image's orientation are strong. Descriptions and file
+names are weak: `POST` may mean "after" and `DOS` be a surname, so against a strong rule they lose,
+with a warning, and where they decide alone this is said. Where no rule answers, detector 1 is
+taken as anterior, with a warning that this was assumed.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 from bonescint.dicom.codes import code_of, is_another_view, view_of
 from bonescint.dicom.frames import Frame, PhotopeakFrames
 from bonescint.dicom.header import Header
+from bonescint.dicom.orientation import views_by_orientation
 from bonescint.dicom.words import (
     names_view_plainly,
     view_in_path,
@@ -105,6 +106,7 @@ def _answers(question: Question, source: str) -> Iterator[_Answer]:
     yield from _by_view_code(question, source)
     yield from _by_ge_name(question)
     yield from _by_start_angle(question)
+    yield from _by_orientation(question)
     yield from _by_description(question)
     yield from _by_file_name(question)
 
@@ -174,6 +176,12 @@ def _by_start_angle(question: Question) -> Iterator[_Answer]:
     for nominal, view in _ANGLES.items():
         if abs((angle - nominal + 180) % 360 - 180) <= _ANGLE_TOLERANCE:
             yield from _answer(view, ViewRule.START_ANGLE)
+
+
+def _by_orientation(question: Question) -> Iterator[_Answer]:
+    views = views_by_orientation(question.header, question.photopeak)
+    view = views[question.photopeak.frames.index(question.frame)]
+    yield from _answer(view, ViewRule.ORIENTATION)
 
 
 def _by_description(question: Question) -> Iterator[_Answer]:

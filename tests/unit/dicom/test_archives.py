@@ -121,7 +121,7 @@ def test_a_file_that_would_grow_beyond_measure_is_refused(tmp_path: Path) -> Non
         packed.writestr("2.dcm", bytes(3 << 20))
     assert refusals(path) == [
         "holds a file that would grow to 5 MiB, over 200 times its size in the archive",
-        "is neither a DICOM file nor a PNG or JPEG picture",
+        "is neither a DICOM file nor a PNG, JPEG or TIFF picture",
     ]
 
 
@@ -169,7 +169,7 @@ def test_files_called_otherwise_are_no_archives(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "labels.xlsx", "w") as packed:
         packed.writestr("a.dcm", "x" * 200)
     (tmp_path / "b.zip").write_bytes(b"x" * 200)
-    assert refusals(tmp_path) == ["is neither a DICOM file nor a PNG or JPEG picture"] * 2
+    assert refusals(tmp_path) == ["is neither a DICOM file nor a PNG, JPEG or TIFF picture"] * 2
     (tmp_path / "folder.zip").mkdir()
     (tmp_path / "folder.zip" / "c.txt").write_bytes(b"x" * 200)
     assert len(refusals(tmp_path)) == 3

@@ -104,7 +104,7 @@ def test_a_folder_is_searched_in_order_and_strangers_are_refused(
         f"{tmp_path}/ct.dcm: its modality is CT, a bone scan's is NM. "
         "Give the planar whole-body scan, anterior and posterior.",
         f"{tmp_path}/a/empty.dcm: the file is empty. Export or copy it again.",
-        f"{tmp_path}/a/notes.txt: is neither a DICOM file nor a PNG or JPEG picture. "
+        f"{tmp_path}/a/notes.txt: is neither a DICOM file nor a PNG, JPEG or TIFF picture. "
         "Leave this file out.",
     ]
     assert isinstance(found.refused[0], NotABoneScanError)

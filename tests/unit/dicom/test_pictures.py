@@ -239,3 +239,136 @@ def test_a_profile_longer_than_any_first_look_is_read_past(anterior, tmp_path: P
     picture = Image.fromarray(anterior.clip(0, 255).astype(np.uint8))
     picture.save(path, quality=95, icc_profile=bytes(400_000), comment=b"x" * 60_000)
     assert read(path).shape == (1024, 256)
+
+
+def save_tiff(pages: list[np.ndarray], path: Path, **options: object) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    first, *others = (Image.fromarray(page) for page in pages)
+    first.save(path, format="TIFF", save_all=bool(others), append_images=others, **options)
+    return path
+
+
+@pytest.mark.parametrize("compression", [None, "tiff_lzw", "tiff_deflate", "packbits"])
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("big", [False, True])
+def test_a_pair_of_tiffs_is_one_exact_study(
+    anterior, posterior, tmp_path: Path, bits: int, compression, big: bool
+) -> None:
+    stored = [
+        image.clip(0, 255).astype(np.uint8) if bits == 8 else image * np.uint16(300)
+        for image in (anterior, posterior)
+    ]
+    for name, image in zip(("ant", "post"), stored, strict=True):
+        save_tiff([image], tmp_path / f"p_{name}.tif", compression=compression, big_tiff=big)
+    scan = read(tmp_path)
+    np.testing.assert_array_equal(scan.anterior, stored[0])
+    np.testing.assert_array_equal(scan.posterior, stored[1])
+    assert scan.unit is PixelUnit.INTENSITY
+    assert scan.acquisition.transfer_syntax == f"TIFF {bits} bit"
+    assert scan.warnings == ()
+
+
+def test_big_endian_and_float_tiffs(anterior, tmp_path: Path) -> None:
+    path = save_tiff([anterior.astype(">u2")], tmp_path / "a" / "p_ant.tiff")
+    assert path.read_bytes().startswith(b"MM")
+    np.testing.assert_array_equal(read(path).anterior, anterior)
+    path = save_tiff([anterior.astype(np.float32) - 3], tmp_path / "b" / "p_ant.tiff")
+    scan = read(path)
+    np.testing.assert_array_equal(scan.anterior, np.maximum(anterior.astype(int) - 3, 0))
+    assert scan.acquisition.transfer_syntax == "TIFF 32 bit"
+    assert scan.warnings == ("negative pixels were set to 0",)
+
+
+def test_ap_and_pa_in_one_page_of_a_tiff(anterior, posterior, tmp_path: Path) -> None:
+    path = save_tiff([np.hstack([anterior, posterior])], tmp_path / "p.tif")
+    assert path.stat().st_size > 256 * 1024  # its header stands behind its pixels
+    scan = read(path)
+    np.testing.assert_array_equal(scan.posterior, posterior)
+    assert dict(scan.acquisition.view_rules) == dict.fromkeys(View, ViewRule.PICTURE_HALF)
+
+
+def test_two_pages_are_two_views_and_their_order_is_said_to_be_assumed(
+    anterior, posterior, tmp_path: Path
+) -> None:
+    path = save_tiff([anterior, posterior], tmp_path / "p_post.tif")
+    found = discover([tmp_path])
+    assert [study.files for study in found.studies] == [(path,)]
+    scan = read(path)
+    np.testing.assert_array_equal(scan.anterior, anterior)
+    np.testing.assert_array_equal(scan.posterior, posterior)
+    assert dict(scan.acquisition.view_rules) == dict.fromkeys(View, ViewRule.PAGE_ORDER)
+    assert scan.warnings == (
+        "nothing tells which view each page shows: the first was taken as anterior",
+    )
+
+
+@pytest.mark.parametrize("names", [("POSTERIOR", "ANTERIOR"), ("postero-anterior", "")])
+@pytest.mark.parametrize("tag", [285, 270])
+def test_names_of_pages_tell_the_views(anterior, posterior, tmp_path: Path, names, tag) -> None:
+    pages = []
+    for image, name in zip((posterior, anterior), names, strict=True):
+        page = Image.fromarray(image)
+        page.encoderinfo = {"tiffinfo": {tag: name}}
+        pages.append(page)
+    path = tmp_path / "p.tif"
+    pages[0].save(
+        path, save_all=True, append_images=pages[1:], tiffinfo={tag: names[0]} if names[0] else {}
+    )
+    scan = read(path)
+    np.testing.assert_array_equal(scan.anterior, anterior)
+    np.testing.assert_array_equal(scan.posterior, posterior)
+    assert dict(scan.acquisition.view_rules) == dict.fromkeys(View, ViewRule.DESCRIPTION)
+    assert scan.warnings == ()
+
+
+def test_a_tiff_of_more_pages_or_of_pages_unlike_is_refused(anterior, tmp_path: Path) -> None:
+    with pytest.raises(NotABoneScanError, match="more than two pages"):
+        read(save_tiff([anterior] * 3, tmp_path / "three.tif"))
+    with pytest.raises(InputError, match="pages are of different size"):
+        read(save_tiff([anterior, anterior[:900]], tmp_path / "unlike.tif"))
+
+
+@pytest.mark.parametrize("part", [0.3, 0.9, 0.999])
+def test_a_truncated_tiff(anterior, tmp_path: Path, part: float) -> None:
+    path = save_tiff([anterior], tmp_path / "p_ant.tif", compression="tiff_lzw")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * part)])
+    with pytest.raises(InputError, match=r"p_ant\.tif: the picture is truncated or damaged"):
+        read(path)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif"])
+@pytest.mark.parametrize(("orientation", "turns"), [(3, 2), (1, 0)])
+def test_a_picture_is_turned_as_it_says(anterior, tmp_path, suffix, orientation, turns) -> None:
+    """Exif 2.3, orientation 3: row 0 is the bottom, column 0 the right side."""
+    shown = anterior.clip(0, 255).astype(np.uint8)
+    picture = Image.fromarray(np.rot90(shown, turns))
+    exif = Image.Exif()
+    exif[274] = orientation
+    path = tmp_path / f"p_ant.{suffix}"
+    picture.save(path, exif=exif)
+    scan = read(path)
+    assert np.abs(scan.anterior - shown).mean() < 2
+    warned = "turned or mirrored as the picture's own orientation says" in scan.warnings
+    assert warned is (orientation == 3)
+
+
+@pytest.mark.parametrize(
+    ("names", "views"),
+    [(("antero-posterior", "postero-anterior"), 2), (("a.p", "p.a"), 2), (("AP", "PA"), 2),
+     (("Vorderansicht", "Rückansicht"), 2)],
+)  # fmt: skip
+def test_pictures_are_paired_by_any_word_for_a_view(
+    anterior, posterior, tmp_path: Path, names, views: int
+) -> None:
+    for name, image in zip(names, (anterior, posterior), strict=True):
+        save_png(image, tmp_path / f"p1_{name}.png")
+    scan = read(tmp_path)
+    assert len(scan.views) == views
+    np.testing.assert_array_equal(scan.anterior, anterior)
+
+
+@pytest.mark.parametrize("name", ["p_LPO_posterior", "p_decubito dorsal", "no_post"])
+def test_a_picture_whose_name_lies_is_not_guessed(anterior, tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match="nothing tells which view"):
+        read(save_png(anterior, tmp_path / f"{name}.png"))

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from dicom_files import (
+    detector,
     ge_discovery,
     multi_frame,
     one_view,
@@ -181,6 +182,58 @@ def test_monochrome1_of_a_bright_screen_is_inverted(anterior, tmp_path: Path) ->
     assert scan.unit is PixelUnit.INTENSITY
 
 
+@pytest.mark.parametrize("colour", [False, True])
+@pytest.mark.parametrize("bits", [8, 16])
+def test_a_bright_background_is_inverted_whatever_the_header_calls_it(
+    anterior, posterior, tmp_path: Path, bits: int, colour: bool
+) -> None:
+    top = 255 if bits == 8 else 4095
+    dark = [(image.astype(int) * (top // 255)).clip(0, top) for image in (anterior, posterior)]
+    bright = np.hstack([top - image for image in dark]).astype(f"u{bits // 8}")
+    dataset = secondary_capture(bright)
+    if colour:
+        dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 3, "RGB"
+        dataset.PlanarConfiguration = 0
+        dataset.PixelData = np.repeat(bright[..., None], 3, axis=2).tobytes()
+    scan = read(save(dataset, tmp_path / "a.dcm"))
+    np.testing.assert_array_equal(scan.anterior, dark[0])
+    np.testing.assert_array_equal(scan.posterior, dark[1])
+    assert scan.unit is PixelUnit.INTENSITY
+    assert any("bright background: grey values were inverted" in text for text in scan.warnings)
+
+
+@pytest.mark.parametrize(
+    ("factor", "warned"), [(1.0, False), (1.009, False), (0.989, True), (0.3, True), (2.2, True)]
+)
+def test_pixels_that_do_not_sum_to_the_counts_of_the_header_are_said(
+    anterior, posterior, tmp_path: Path, factor: float, warned: bool
+) -> None:
+    dataset = ge_discovery(anterior, posterior)
+    total = int(anterior.sum(dtype=np.int64) + posterior.sum(dtype=np.int64))
+    dataset.CountsAccumulated = round(total * factor)
+    scan = read(save(dataset, tmp_path / "a.dcm"))
+    expected = ("its pixels do not sum to its Counts Accumulated: they may be no counts",)
+    assert scan.warnings == (expected if warned else ())
+    assert scan.unit is PixelUnit.COUNTS
+
+
+def test_counts_of_one_view_or_of_other_windows_too_are_no_warning(
+    anterior, posterior, tmp_path: Path
+) -> None:
+    dataset = ge_discovery(anterior, posterior)
+    dataset.CountsAccumulated = int(posterior.sum())
+    assert read(save(dataset, tmp_path / "a.dcm")).warnings == ()
+    dataset = multi_frame(
+        [anterior, posterior, anterior, posterior],
+        detectors=[1, 2, 1, 2],
+        windows=[1, 1, 2, 2],
+        window_limits=[(126.0, 154.0), (92.0, 125.0)],
+        items=[detector("180"), detector("0")],
+    )
+    dataset.CountsAccumulated = 2 * int(anterior.sum() + posterior.sum())
+    assert read(save(dataset, tmp_path / "b.dcm")).warnings == ()
+
+
 def test_monochrome1_with_a_dark_background_keeps_its_counts(anterior, tmp_path: Path) -> None:
     dataset = one_view(anterior, 1)
     dataset.PhotometricInterpretation = "MONOCHROME1"
@@ -260,10 +313,10 @@ def test_padding_of_signed_pixels_is_found_before_they_are_rescaled(anterior, tm
     stored[:40] = -2000
     dataset = one_view(stored, 1)
     dataset.add_new(0x00280120, "US", 65536 - 2000)  # the wrong sign, as some write it
-    dataset.RescaleSlope, dataset.RescaleIntercept = "1", "2500"
+    dataset.RescaleSlope, dataset.RescaleIntercept = "2", "3"
     scan = read(save(dataset, tmp_path / "ant.dcm"))
     assert (scan.anterior[:40] == 0).all()
-    np.testing.assert_array_equal(scan.anterior[40:], anterior[40:] + 2500.0)
+    np.testing.assert_array_equal(scan.anterior[40:], anterior[40:] * 2.0 + 3)
 
 
 def test_padding_that_no_pixel_has_or_that_is_0_is_no_warning(anterior, tmp_path: Path) -> None:
