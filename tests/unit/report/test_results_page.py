@@ -51,7 +51,7 @@ class _Collector(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
-        if tag not in {"meta", "img", "input", "rect", "path"}:
+        if tag not in {"meta", "img", "input", "rect", "line"}:
             self.open.append(tag)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -205,7 +205,7 @@ def test_ten_centimetres_take_their_share_of_the_width(
     assert layers.scale_share == share
     write_results_page(tmp_path / "p.html", HEADING, [replace(_row(), layers=layers)])
     text = (tmp_path / "p.html").read_text(encoding="utf-8")
-    assert (f'<svg width="{100 * share:.2f}%"' in text) is (share > 0)
+    assert (f'x2="{100 * share:.2f}%" y1="10"' in text) is (share > 0)
     assert ("10 cm" in text) is (share > 0)
 
 
