@@ -9,8 +9,8 @@ neither image.
 Some words lie, and decide nothing:
 
 - how the patient lies: `dorsal`, `ventral`, `DOS`, `FACE` beside `decubitus`, `supine`, `sur le`;
-- oblique and lateral views (`LPO posterior`), and what is denied (`post view omitted`): such a
-  text names no view at all;
+- oblique and lateral views (`LPO posterior`), and views that are not there (`post view omitted`,
+  `without posterior`, but not `no metastases, ANT`): such a text names no view at all;
 - `POST`, Latin for "after": it means the view only at the end of a text or before words that go
   with a view (`POST VIEW`, `POST_WB`), never in `POST OP`, `POST THERAPY` or `POST 3H`;
 - `anterior` and `posterior` as "earlier" and "later than" (`estudio anterior`, `posterior a`).
@@ -84,12 +84,14 @@ _OBLIQUE = _table(
     LATERALES LATERALIS SEITLICH SEITLICHE PROFIL PERFIL PROFILO ZIJDELINGS TANGENTIAL
     ANTEROLATERAL POSTEROLATERAL ANTEROMEDIAL POSTEROMEDIAL"""
 )
-_DENIAL = _table(
-    """NO NOT NON NONE WITHOUT OMITTED OMIT MISSING ABSENT EXCEPT EXCLUDED SKIPPED CANCELLED FAILED
-    OHNE KEIN KEINE NICHT FEHLT FEHLEND ENTFAELLT SANS PAS SAUF ABSENTE MANQUE MANQUANT MANQUANTE
-    OMIS OMISE SENZA MANCA MANCANTE ASSENTE OMESSO OMESSA SIN FALTA OMITIDO OMITIDA AUSENTE SEM
-    OMISSO OMISSA ZONDER GEEN NIET ONTBREEKT"""
+_MISSING = _table(
+    """OMITTED OMIT MISSING ABSENT EXCLUDED SKIPPED CANCELLED FAILED FEHLT FEHLEND ENTFAELLT ABSENTE
+    MANQUE MANQUANT MANQUANTE OMIS OMISE MANCA MANCANTE ASSENTE OMESSO OMESSA FALTA OMITIDO OMITIDA
+    AUSENTE OMISSO OMISSA ONTBREEKT"""
 )
+_NOT = _table("NOT NON PAS NICHT NIET")
+_WITHOUT = _NOT | _table("NO WITHOUT EXCEPT OHNE KEIN KEINE SANS SAUF SENZA SIN SEM ZONDER GEEN")
+_ARTICLES = _table("THE A AN DIE DER DAS DE DU LA LE L UNE IL UNA EL O HET EEN")
 _EARLIER = frozenset(["EXAMEN", "EXAME", "ESAME", "ESTUDIO", "ESTUDO"])
 _LATER_THAN = frozenset(["A", "AL", "AO", "TO", "AU", "ALLA"])
 _GLUED = re.compile(r"^(?:WB|WHOLEBODY|BONE|BODY)(ANT|POST|ANTERIOR|POSTERIOR)$")
@@ -116,13 +118,14 @@ def _words(plain: str) -> list[str]:
 
 
 def _names_no_view(words: Sequence[str]) -> bool:
-    """Whether a text is of an oblique view, or denies one; `NO 12` is a number."""
-    denied = (
-        word in _DENIAL
-        and not (word == "NO" and place + 1 < len(words) and words[place + 1].isdigit())
-        for place, word in enumerate(words)
+    """Whether a text is of an oblique view, or says that a view is not there."""
+    if not (_OBLIQUE | _MISSING).isdisjoint(words):
+        return True
+    telling = [word for word in words if word not in _BESIDE_A_VIEW | _ARTICLES]
+    return any(
+        (_is_view_word(later) and earlier in _WITHOUT) or (_is_view_word(earlier) and later in _NOT)
+        for earlier, later in pairwise(telling)
     )
-    return not _OBLIQUE.isdisjoint(words) or any(denied)
 
 
 def views_named(text: str) -> frozenset[View]:

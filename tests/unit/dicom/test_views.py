@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from dicom_files import (
     siemens,
     view_code,
 )
+from pydicom import Dataset
 
 from bonescint.dicom import read
 from bonescint.scan import NotABoneScanError, View, ViewConflictError, ViewRule
@@ -173,6 +175,85 @@ def test_the_ge_suffix_f_is_posterior(posterior, tmp_path: Path) -> None:
     dataset.private_block(0x0011, "GEMS_GENIE_1", create=True).add_new(0x12, "LO", "WHOLE BODY_F")
     scan = read(save(dataset, tmp_path / "a.dcm"))
     assert dict(scan.acquisition.view_rules) == {View.POSTERIOR: ViewRule.GE_PRIVATE}
+
+
+def with_ge_names(
+    header: Dataset, *, dataset: Sequence[str] = (), picture: Sequence[str] = ()
+) -> Dataset:
+    """Dataset Names (0x12) and Picture Object Names (0x30) of GEMS_GENIE_1."""
+    block = header.private_block(0x0011, "GEMS_GENIE_1", create=True)
+    for element, values in ((0x12, dataset), (0x30, picture)):
+        if values:
+            block.add_new(element, "LO", list(values))
+    return header
+
+
+def test_ge_s_picture_names_speak_where_the_dataset_names_are_silent(
+    anterior, posterior, tmp_path: Path
+) -> None:
+    dataset = with_ge_names(
+        multi_frame([posterior, anterior]), dataset=["WB", "WB"], picture=["POST", "ANT"]
+    )
+    scan = read(save(dataset, tmp_path / "a.dcm"))
+    assert dict(scan.acquisition.view_rules) == dict.fromkeys(View, ViewRule.GE_PRIVATE)
+    np.testing.assert_array_equal(scan.anterior, anterior)
+
+
+def test_ge_s_two_kinds_of_names_that_contradict_are_an_error(anterior, tmp_path: Path) -> None:
+    dataset = with_ge_names(one_view(anterior, 1), dataset=["ANT"], picture=["POST"])
+    with pytest.raises(ViewConflictError, match="name says anterior, the GE private view name"):
+        read(save(dataset, tmp_path / "a.dcm"))
+
+
+@pytest.mark.parametrize(
+    "names", [["x", "x", "POST", "ANT"], ["POST", "ANT"]], ids=["a frame", "a detector"]
+)
+def test_ge_s_names_go_by_frame_or_by_detector(anterior, posterior, tmp_path, names) -> None:
+    frames = [posterior // 3, anterior // 3, posterior, anterior]
+    dataset = multi_frame(
+        frames,
+        detectors=[1, 2, 1, 2],
+        windows=[1, 1, 2, 2],
+        window_limits=[(92.0, 125.0), (126.0, 154.0)],
+    )
+    scan = read(save(with_ge_names(dataset, dataset=names), tmp_path / "a.dcm"))
+    assert dict(scan.acquisition.view_rules) == dict.fromkeys(View, ViewRule.GE_PRIVATE)
+    np.testing.assert_array_equal(scan.anterior, anterior)
+    np.testing.assert_array_equal(scan.posterior, posterior)
+
+
+@pytest.mark.parametrize("names", [["POST"], ["POST", "ANT", "ANT"]])
+def test_ge_s_names_of_another_number_than_the_images_tell_nothing(
+    anterior, posterior, tmp_path: Path, names
+) -> None:
+    dataset = with_ge_names(multi_frame([anterior, posterior]), dataset=names)
+    scan = read(save(dataset, tmp_path / "a.dcm"))
+    assert dict(scan.acquisition.view_rules) == dict.fromkeys(View, ViewRule.DETECTOR_ORDER)
+    np.testing.assert_array_equal(scan.anterior, anterior)
+
+
+@pytest.mark.parametrize(("angle", "told"), [("185", True), ("174", False), ("90", False)])
+def test_angles_within_5_degrees_tell_the_view(anterior, tmp_path, angle: str, told: bool) -> None:
+    scan = read(save(one_view(anterior, 1, angle=angle), tmp_path / "a.dcm"))
+    rule = ViewRule.START_ANGLE if told else ViewRule.DETECTOR_ORDER
+    assert dict(scan.acquisition.view_rules) == {View.ANTERIOR: rule}
+
+
+@pytest.mark.parametrize(
+    ("names", "warned"),
+    [({"image_id": "WB POST"}, False), ({"image_id": "POST VIEW"}, True),
+     ({"image_id": "POST VIEW", "file": "x_post.dcm"}, False),
+     ({"file": "posterior wb.dcm"}, True)],
+)  # fmt: skip
+def test_where_words_alone_tell_the_view_this_is_said_unless_they_are_plain(
+    posterior, tmp_path: Path, names: dict[str, str], warned: bool
+) -> None:
+    dataset = one_view(posterior, 1, image_id=names.get("image_id", ""))
+    scan = read(save(dataset, tmp_path / names.get("file", "a.dcm")))
+    assert scan.views == (View.POSTERIOR,)
+    by = "image ID" if "image_id" in names else "file name"
+    told = (f"only the {by} says that it is the posterior view",)
+    assert scan.warnings == (told if warned else ())
 
 
 def test_private_names_of_another_creator_are_not_read(anterior, tmp_path: Path) -> None:

@@ -126,7 +126,9 @@ def test_views_in_the_languages_of_europe(text: str, view: View) -> None:
         # What is denied.
         "POST VIEW OMITTED", "no post view", "without posterior", "ohne dorsal", "sans face post",
         "senza posteriore", "sin posterior", "sem posterior", "zonder achteraanzicht",
-        "posterior missing", "keine hintere Aufnahme", "ANT w/o POST", "posterior fehlt",
+        "posterior missing", "without the posterior", "no WB post", "posterior not done",
+        "pas de face post", "not posterior", "posterior nicht erfolgt",
+        "keine hintere Aufnahme", "ANT w/o POST", "posterior fehlt",
         # Earlier and later.
         "estudio anterior", "exame anterior", "examen antérieur", "posterior a terapia",
         "posterior to therapy",
@@ -139,7 +141,9 @@ def test_words_that_lie_decide_nothing(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "view"),
-    [("POSTERIOR supine", View.POSTERIOR), ("ANT, decubito dorsal", View.ANTERIOR),
+    [("no mets ANT", View.ANTERIOR), ("p7_no_metastasis_post", View.POSTERIOR),
+     ("ohne Befund anterior", View.ANTERIOR), ("POSTERIOR supine", View.POSTERIOR),
+     ("ANT, decubito dorsal", View.ANTERIOR),
      ("Patient No 12 ANT", View.ANTERIOR), ("prone ANT", View.ANTERIOR)],
 )  # fmt: skip
 def test_true_words_beside_lying_ones_count(text: str, view: View) -> None:
