@@ -29,7 +29,8 @@ def page_heading(
     scans = card.training.learnt_from
     rows = [
         ("Model", folder.model_id),
-        ("Architecture", f"{card.architecture}, {card.precision}"),
+        ("Architecture", card.architecture),
+        ("Arithmetic", card.precision),
         ("Trained on", f"{card.training.origin} ({scans})" if scans else card.training.origin),
         ("Recipe", card.recipe.identifier),
         (

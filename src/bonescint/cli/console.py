@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TextIO
 
 import typer
 from typer.core import TyperGroup
@@ -26,6 +27,7 @@ SOME_FAILED = 1
 NOTHING_DONE = 2
 INTERRUPTED = 130
 _PIPE_WIDTH = 160
+_LINE_S = 30.0
 
 # Libraries that come with an extra, for rooms that import them without saying so themselves.
 _EXTRA_OF = {
@@ -185,23 +187,68 @@ class ClearGroup(TyperGroup):
 
 @contextmanager
 def progress_bar() -> Iterator[Progress]:
-    """A progress bar on standard error, where a terminal is there to show it."""
+    """A progress bar on standard error; without a terminal a line now and then."""
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
         Progress,
+        TaskID,
+        TaskProgressColumn,
         TextColumn,
         TimeRemainingColumn,
     )
+
+    class Lines(Progress):
+        """Says in a line where the work is, `_LINE_S` after its beginning and after each line."""
+
+        said_at = time.monotonic()
+
+        def update(self, task_id: TaskID, **changes: Any) -> None:
+            super().update(task_id, **changes)
+            task = self.tasks[task_id]
+            if time.monotonic() - self.said_at >= _LINE_S and task.total:
+                self.said_at = time.monotonic()
+                share = f"{task.completed:.0f} of {task.total:.0f} ({task.percentage:.0f} %)"
+                self.console.print(f"{task.description}: {share}", soft_wrap=True)
 
     console = messages_console()
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
+        TaskProgressColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
+    kind = Progress if console.is_terminal else Lines
+    with kind(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         yield bar
+
+
+class Shown(NamedTuple):
+    """Where work of several parts says how far it is.
+
+    Attributes:
+        progress: called with what is being done, how much of it is done, and of how much.
+        tell: prints a line.
+    """
+
+    progress: Callable[[str, int, int], None]
+    tell: Callable[[str], None]
+
+
+@contextmanager
+def progress_shown() -> Iterator[Shown]:
+    """A progress bar for work of several parts, with lines above it."""
+    with progress_bar() as bar:
+        task = bar.add_task("", total=None, visible=False)
+
+        def progress(what: str, done: int, total: int) -> None:
+            bar.update(
+                task,
+                description=displayable(what),
+                completed=done,
+                total=total,
+                visible=done < total,
+            )
+
+        yield Shown(progress, lambda text: bar.console.print(displayable(text), soft_wrap=True))

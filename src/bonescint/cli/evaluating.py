@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bonescint.cli.console import clear_failures, messages_console, progress_bar
+from bonescint.cli.console import clear_failures, messages_console, progress_shown
 from bonescint.report import displayable
 
 if TYPE_CHECKING:
@@ -85,8 +85,7 @@ def run_evaluate(
     with clear_failures():
         from bonescint.experiment import evaluate
 
-        with progress_bar() as bar:
-            task = bar.add_task("Evaluating", total=None)
+        with progress_shown() as shown:
             found = evaluate(
                 predictions,
                 cohort,
@@ -96,7 +95,7 @@ def run_evaluate(
                 maps=maps,
                 ignore_unknown=ignore_unknown,
                 workbook=workbook,
-                progress=lambda text: bar.update(task, description=text),
+                progress=shown.progress,
             )
         for line in _lines(found):
             messages_console().print(line, soft_wrap=True)

@@ -23,7 +23,7 @@ studies/ibrahim2023.yaml) or a YAML file:
   models:
     paper: {settings: ibrahim2023}
     ours: {settings: my-settings.yaml, seed: 2}
-    shipped: {folder: a-model-folder}
+    given: {folder: a-model-folder}              shipped: the model of the package
   reference: paper                               the others are compared with it
   rule: {specificity: 0.90}                      or balanced, youden, {sensitivity: 0.9}
   resamples: 2000

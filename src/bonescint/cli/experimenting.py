@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bonescint.cli.console import clear_failures, messages_console
+from bonescint.cli.console import clear_failures, messages_console, progress_shown
 from bonescint.files import require_new, write_whole
 from bonescint.report import displayable
 from bonescint.scan import InputError
@@ -28,16 +28,18 @@ def run_study(
             raise InputError(weights, "no such file or folder", "Check the path")
         console = messages_console()
         plan = read_study(study)
-        paths = run_experiment(
-            plan,
-            Path("runs") / plan.name if out is None else out,
-            weights=weights,
-            device=device,
-            workers=workers,
-            external_uses=external_uses,
-            tracking=tracking,
-            tell=lambda text: console.print(displayable(f"{text} ..."), soft_wrap=True),
-        )
+        with progress_shown() as shown:
+            paths = run_experiment(
+                plan,
+                Path("runs") / plan.name if out is None else out,
+                weights=weights,
+                device=device,
+                workers=workers,
+                external_uses=external_uses,
+                tracking=tracking,
+                tell=shown.tell,
+                progress=shown.progress,
+            )
         console.print(displayable(f"The report is {paths.report}."), soft_wrap=True)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from bonescint.cli.console import clear_failures, messages_console
+from bonescint.cli.console import clear_failures, messages_console, progress_shown
 from bonescint.prepare import recipe_named
 from bonescint.report import displayable
 from bonescint.scan import InputError, ParameterError
@@ -87,16 +87,19 @@ def run_train(
         goes_on = None if model is None else _model_path(model)
         if weights is not None and weights.is_dir():
             goes_on = weights
-        folder = train(
-            cohort,
-            out,
-            settings=choices.settings(goes_on),
-            weights=goes_on or weights,
-            resume=resume,
-            progress=True,
-            device=device,
-            tracking=Tracking(tracking),
-        )
+        settings = choices.settings(goes_on)
+        with progress_shown() as shown:
+            folder = train(
+                cohort,
+                out,
+                settings=settings,
+                weights=goes_on or weights,
+                resume=resume,
+                progress=shown.progress,
+                tell=lambda text: shown.tell(f"{out.name}: {text}"),
+                device=device,
+                tracking=Tracking(tracking),
+            )
         if Ranks.from_environment().leads:  # of processes that train together, one speaks
             messages_console().print(
                 displayable(

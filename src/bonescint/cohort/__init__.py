@@ -15,7 +15,7 @@ from bonescint.cohort.problems import Problem, refuse
 from bonescint.cohort.processes import map_in_processes
 from bonescint.cohort.protocol import Centre, Protocol, Studies, mixed_protocol
 from bonescint.cohort.protocol_file import protocol_names, read_protocol
-from bonescint.cohort.simulated import SimulatedCohort, simulate_cohort
+from bonescint.cohort.simulated import SimulatedCohort, can_go_on, simulate_cohort
 from bonescint.cohort.splitting import SplitRule, parse_shares
 from bonescint.cohort.study import Study, simulate_study
 from bonescint.cohort.table1 import Table1, table1
@@ -23,6 +23,7 @@ from bonescint.cohort.truth_file import read_masks, read_truth, write_truth
 from bonescint.cohort.whole_truth import simulate_truth
 
 __all__ = [
+    "can_go_on",
     "Centre",
     "CohortReport",
     "CreatedCohort",

@@ -257,20 +257,14 @@ def _open_folder(out: Path, protocol: Protocol, seed: int) -> None:
     from bonescint.simulate.skeleton import reference_skeleton
 
     reference_skeleton()  # a missing extra is said before anything is written
-    settings = {
-        "bonescint": __version__,
-        "seed": seed,
-        "origin": "simulated scans, research use only",
-        "protocol": protocol_content(protocol),
-    }
     settings_file = out / SETTINGS
     require_own(out, (SETTINGS, *_TABLES, *_FOLDERS), mark=SETTINGS, signature='"bonescint"')
-    if settings_file.is_file() and not _is_same(_settings(out), settings):
+    if not can_go_on(out, protocol, seed):
         raise OutputError(
             f"{out}: holds a cohort made with other settings (see {SETTINGS} there). "
             "Choose another folder or delete it."
         )
-    write_whole(settings_file, json.dumps(settings, indent=2) + "\n")
+    write_whole(settings_file, json.dumps(_settings_for(protocol, seed), indent=2) + "\n")
     try:
         for name in _FOLDERS:
             (out / name).mkdir(parents=True, exist_ok=True)
@@ -279,6 +273,26 @@ def _open_folder(out: Path, protocol: Protocol, seed: int) -> None:
                 left.unlink(missing_ok=True)
     except OSError as error:
         raise cannot_write(out, error) from error
+
+
+def can_go_on(out: Path, protocol: Protocol, seed: int) -> bool:
+    """Whether a folder has no cohort, or part of this very one.
+
+    A cohort of other settings, and one of another release, cannot be gone on with.
+
+    Raises:
+        InputError: its settings cannot be read.
+    """
+    return not (out / SETTINGS).is_file() or _is_same(_settings(out), _settings_for(protocol, seed))
+
+
+def _settings_for(protocol: Protocol, seed: int) -> dict[str, Any]:
+    return {
+        "bonescint": __version__,
+        "seed": seed,
+        "origin": "simulated scans, research use only",
+        "protocol": protocol_content(protocol),
+    }
 
 
 def _settings(folder: Path) -> dict[str, Any]:

@@ -82,7 +82,7 @@ class _Pair:
         run, name, other_run, other_name = self.names
         first, second = (count - self.found.scans for count in self.tested)
         return PageSection(
-            title=f"{run}: {name}, less {other_run}: {other_name}",
+            title=f"{run}: {name}, minus {other_run}: {other_name}",
             paragraphs=(
                 f"{self.found.scans} test scans that both have read; left out are {first} that "
                 f"only the first has read and {second} that only the second has read.",

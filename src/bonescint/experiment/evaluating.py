@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -41,6 +41,8 @@ from bonescint.scan import BonescintError, Case, InputError, ParameterError, Spl
 
 _FEW = 20
 """Training cases of a class below which the control is cross-fitted on the judged ones."""
+_PARTS = 4
+"""Figures, temperature, subgroups, control: what progress counts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +158,7 @@ def evaluate_joined(
     *,
     source: object = "predictions",
     counts: Mapping[str, float] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
     """Judge predictions that have found their cases.
 
@@ -164,6 +167,7 @@ def evaluate_joined(
         settings: how.
         source: what to call the predictions in an error.
         counts: of posterior views by scan, where truth files do not say.
+        progress: called with the parts done and all parts.
 
     Raises:
         InputError: a split without predictions or of one class, a truth file that cannot be read.
@@ -171,8 +175,12 @@ def evaluate_joined(
     part = joined.part(settings.judged)
     require_judgeable(part, source, "judge a model")
     point = chosen_point(joined, settings, source)
+    tell = progress or (lambda *_: None)
+    tell(0, _PARTS)
     judgement = judge(part.scored, point, resampling=settings.resampling)
+    tell(1, _PARTS)
     temperature, scaled = _temperature(joined, settings, part.scored)
+    tell(2, _PARTS)
     factors = factors_of(part.cases, facts_of(part.cases, joined.manifest, counts))
     level = settings.resampling.level
     groups = [
@@ -183,7 +191,9 @@ def evaluate_joined(
     tests = [
         test for factor in factors for test in interactions(part.scored, factor, point.threshold)
     ]
+    tell(3, _PARTS)
     control, note = _control(joined, part, level)
+    tell(_PARTS, _PARTS)
     return Evaluation(
         joined=joined,
         settings=settings,

@@ -24,6 +24,8 @@ from bonescint.report.text import operating_point_text
 
 NOTICE = "Research use only. Not a medical device: no diagnosis may rest on these figures."
 _MOST_LEFT_OUT = 50
+FEWEST_FOR_HEADLINES = 20
+"""Scans with disease, and without, below which no figure is a headline."""
 
 
 def draw_figures(found: Evaluation) -> dict[str, Picture]:
@@ -98,7 +100,36 @@ def _interval(estimate: Estimate) -> str:
     return f"{100 * estimate.level:g} % interval {estimate.low:.3f} to {estimate.high:.3f}"
 
 
+def few_cases(scans: int, positives: int) -> tuple[tuple[str, str, str], ...]:
+    """What stands at the top instead of figures, where too few scans were judged for any.
+
+    Args:
+        scans: that were judged.
+        positives: of them with disease.
+
+    Returns:
+        A headline that says how many there are, or none where there are enough.
+
+    Examples:
+        >>> few_cases(2, 1)[0][:2]
+        ('Scans judged', '2')
+        >>> few_cases(40, 20)
+        ()
+    """
+    if min(positives, scans - positives) >= FEWEST_FOR_HEADLINES:
+        return ()
+    below = (
+        f"{positives} with disease, {scans - positives} without: too few for a figure up here; "
+        "what was found stands below, with its intervals"
+    )
+    return (("Scans judged", str(scans), below),)
+
+
 def _headlines(found: Evaluation) -> tuple[tuple[str, str, str], ...]:
+    part = found.part
+    few = few_cases(len(part.cases), int(part.positive.sum()))
+    if few:
+        return few
     judgement = found.judgement
     sensitivity, specificity = judgement.at_point[:2]
     slope = judgement.calibration.line.slope
@@ -345,7 +376,7 @@ def _control(found: Evaluation, pictures: dict[str, Picture]) -> PageSection:
 def _control_table(control: ControlResult) -> PageTable:
     rows = (
         ("Area of the control", control.area.text(), ""),
-        ("Model less control", control.comparison.difference.text(),
+        ("Model minus control", control.comparison.difference.text(),
          _p(control.comparison.p_value)),
         ("Does the model tell more than the control?", "likelihood ratio test",
          _p(control.model_adds) or "the two separate the classes"),

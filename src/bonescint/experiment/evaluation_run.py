@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def evaluate(
     maps: Path | None = None,
     ignore_unknown: bool = False,
     workbook: bool = False,
-    progress: Callable[[str], None] | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> Evaluation:
     """Judge anyone's predictions by a cohort's reference standard, and write a report.
 
@@ -66,7 +67,7 @@ def evaluate(
             predictions, to measure them against lesion masks.
         ignore_unknown: leave out predictions of scans that the manifest does not know.
         workbook: write `tables.xlsx` too.
-        progress: told what is being done.
+        progress: called with what is being done, how much of it is done, and of how much.
 
     Returns:
         What was found.
@@ -83,7 +84,7 @@ def evaluate(
         report = _judge(
             predictions, cohort, settings or EvaluationSettings(),
             against=against, maps=maps, ignore_unknown=ignore_unknown,
-            tell=progress or (lambda _: None),
+            tell=progress or (lambda *_: None),
         )  # fmt: skip
         report.write(out, workbook=workbook)
         return report.found
@@ -97,9 +98,9 @@ def _judge(
     against: Path | None,
     maps: Path | None,
     ignore_unknown: bool,
-    tell: Callable[[str], None],
+    tell: Callable[[str, int, int], None],
 ) -> _Report:
-    tell("Reading")
+    tell("Reading", 0, 1)
     manifest = read_manifest(cohort)
     joined = join(
         read_predictions(predictions), manifest, source=predictions, ignore_unknown=ignore_unknown
@@ -110,16 +111,21 @@ def _judge(
         other = join(rows, manifest, source=against, ignore_unknown=ignore_unknown)
         chosen_point(other, settings, against)  # refused before any work, if it has none
     mapped = read_maps(maps) if maps is not None else {}
-    tell("Judging")
-    found = evaluate_joined(joined, settings, source=predictions, counts=_counts(mapped))
+    found = evaluate_joined(
+        joined,
+        settings,
+        source=predictions,
+        counts=_counts(mapped),
+        progress=partial(tell, "Judging"),
+    )
     if other is not None and against is not None:
         compared = compare_against(joined, other, settings, name=against.name)
         found = replace(found, against=compared)
     explanation = None
     if mapped:
-        tell("Measuring maps")
-        explanation = measure_explanation(found, mapped)
-    tell("Drawing")
+        measured = partial(tell, "Measuring maps")
+        explanation = measure_explanation(found, mapped, progress=measured)
+    tell("Drawing", 0, 1)
     inputs = {"predictions": predictions, "cohort": _table_of(cohort)}
     inputs |= {name: path for name, path in (("against", against), ("maps", maps)) if path}
     return _Report(found=found, explanation=explanation, mapped=mapped, inputs=inputs)

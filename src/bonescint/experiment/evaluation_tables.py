@@ -47,7 +47,7 @@ def evaluation_tables(found: Evaluation) -> tuple[Table, ...]:
     if found.control is not None:
         tables.append(
             comparisons_table(
-                "control", "Model less the control of age, sex and primary tumour",
+                "control", "Model minus the control of age, sex and primary tumour",
                 (found.control.comparison,),
             )
         )  # fmt: skip

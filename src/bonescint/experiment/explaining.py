@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -124,6 +124,7 @@ def measure_explanation(
     maps: Mapping[str, MappedScan],
     *,
     tolerance_mm: float = TOLERANCE_MM,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Explanation | None:
     """Measure the maps of the judged scans.
 
@@ -131,6 +132,7 @@ def measure_explanation(
         found: the evaluation of the same predictions.
         maps: by scan.
         tolerance_mm: how far from a lesion still counts where so said.
+        progress: called with the number of scans done and of all.
 
     Returns:
         `None` if nothing can be measured: no judged scan has a map and lesion masks, and no false
@@ -141,7 +143,11 @@ def measure_explanation(
     """
     part, threshold = found.part, found.judgement.point.threshold
     work = _Work(found.joined.manifest, tolerance_mm, threshold)
-    for case, probability in zip(part.cases, part.probabilities.tolist(), strict=True):
+    for done, (case, probability) in enumerate(
+        zip(part.cases, part.probabilities.tolist(), strict=True)
+    ):
+        if progress is not None:
+            progress(done, len(part.cases))
         scan = maps.get(case.scan_id)
         if scan is None or not scan.prediction.activation_maps:
             work.left_out.append(f"{case.scan_id}: no map")

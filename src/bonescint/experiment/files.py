@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 from pathlib import Path
 
-from bonescint.files import make_folder, write_table
+from bonescint.files import from_inert, make_folder, write_table
+from bonescint.scan import InputError
 
 
 def write_rows(path: Path, columns: list[str], rows: list[list[str]]) -> None:
@@ -16,6 +18,21 @@ def write_rows(path: Path, columns: list[str], rows: list[list[str]]) -> None:
     """
     make_folder(path.parent)
     write_table(path, columns, rows, line_end="\r\n")
+
+
+def read_rows(path: Path) -> tuple[list[str], list[list[str]]]:
+    """Columns and rows of a table that we wrote, as they were before they became CSV.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            head, *rows = [[from_inert(cell) for cell in row] for row in csv.reader(stream)]
+    except (OSError, ValueError) as error:
+        problem = f"no readable table ({type(error).__name__})"
+        raise InputError(path, problem, "Run the experiment again") from error
+    return head, rows
 
 
 def fingerprint(path: Path) -> str:

@@ -32,8 +32,8 @@ def input_figures(
         MissingExtraError: matplotlib is not installed.
     """
     cases = [_first(cohort, positive=True), _first(cohort, positive=False)]
-    recipes = {folder.card.recipe.identifier: folder.card.recipe for folder in cards.values()}
-    for identifier, recipe in recipes.items():
+    # Models of one recipe may read it at different sizes.
+    for recipe in dict.fromkeys(folder.card.recipe for folder in cards.values()):
         figure, panels = new_axes(5.4, 2.9, columns=2)
         for axes, case in zip(panels, cases, strict=True):
             composite = prepare(read(cohort.path(case)), recipe).composite[0]
@@ -41,13 +41,11 @@ def input_figures(
             axes.set_axis_off()
             words = "with disease" if case.positive else "without disease"
             axes.set_title(words, fontsize=8, color=INK)
-        users = ", ".join(
-            name for name, folder in cards.items() if folder.card.recipe.identifier == identifier
-        )
+        users = ", ".join(name for name, folder in cards.items() if folder.card.recipe == recipe)
         rows, columns = composite.shape
         caption = (
-            f"Prepared scans, {rows} x {columns} pixels, AP left and PA right, recipe {identifier} "
-            f"({users})."
+            f"Prepared scans, {rows} x {columns} pixels, AP left and PA right, recipe "
+            f"{recipe.identifier} ({users})."
         )
         yield caption, rendered(figure)
 

@@ -7,7 +7,7 @@ with the trained network's. A map that stays explains the picture, not the netwo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +54,11 @@ class SanityRow:
 
 
 def map_sanity(
-    folder: ModelFolder, cohort: Manifest, cases: Sequence[Case], resampling: Resampling
+    folder: ModelFolder,
+    cohort: Manifest,
+    cases: Sequence[Case],
+    resampling: Resampling,
+    progress: Callable[[int, int], None] | None = None,
 ) -> list[SanityRow]:
     """Compare a model's maps with those of its twins whose weights are random.
 
@@ -63,6 +67,7 @@ def map_sanity(
         cohort: where the scans lie.
         cases: whose maps are compared, usually positive ones.
         resampling: for the intervals over scans.
+        progress: called with the number of networks tried and of all.
 
     Raises:
         InputError: not a model of `bonescint train`, or an unreadable scan.
@@ -76,7 +81,7 @@ def map_sanity(
     composites = [prepare(read(cohort.path(case)), recipe).composite for case in cases]
     network = initial_network(settings_for_model(folder.path), load_weights(folder.path))
     patients = patient_numbers([case.patient_id for case in cases])
-    return agreements(network, composites, resampling, patients=patients)
+    return agreements(network, composites, resampling, patients=patients, progress=progress)
 
 
 def agreements(
@@ -85,6 +90,7 @@ def agreements(
     resampling: Resampling,
     *,
     patients: NDArray[np.intp] | None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> list[SanityRow]:
     """The rows for a network, from the head alone to all layers.
 
@@ -93,6 +99,7 @@ def agreements(
         composites: float32 (1, rows, columns) each.
         resampling: for the intervals; its seed draws the weights.
         patients: number of each composite's patient, or `None` where each has one.
+        progress: called with the number of networks tried and of all.
     """
     trained = _maps(network, composites)
     rows = []
@@ -112,6 +119,8 @@ def agreements(
                 constant_maps=int(np.isnan(found).sum()),
             )
         )
+        if progress is not None:
+            progress(len(rows), len(network.blocks) + 1)
     return rows
 
 

@@ -45,9 +45,9 @@ def _facts(folder: ModelFolder) -> Iterator[tuple[str, str]]:
     yield "Initial weights", training.weights
     yield "Epochs", str(training.epochs)
     yield "Temperature", f"{card.temperature:.3f}"
-    yield "Operating point", f"{card.operating_point:.3f}. {card.operating_point_rule}"
+    yield "Operating point", _by_rule(f"{card.operating_point:.3f}", card.operating_point_rule)
     if band is not None:
-        yield "Uncertain band", f"{band[0]:.3f} to {band[1]:.3f}. {card.uncertain_rule}"
+        yield "Uncertain band", _by_rule(f"{band[0]:.3f} to {band[1]:.3f}", card.uncertain_rule)
     if likeness is not None:
         yield (
             "Unlike the cohort",
@@ -58,6 +58,11 @@ def _facts(folder: ModelFolder) -> Iterator[tuple[str, str]]:
     yield "Limitations", " ".join(card.limitations)
     yield "Licence", card.licence
     yield "SHA-256", folder.sha256
+
+
+def _by_rule(figure: str, rule: str) -> str:
+    """A figure and how it was chosen, if that is known."""
+    return f"{figure}: {rule}" if rule else figure
 
 
 def _value(metric: Metric) -> str:

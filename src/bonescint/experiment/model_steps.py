@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from bonescint.cohort import Manifest
 from bonescint.evaluate import Resampling
@@ -17,13 +19,239 @@ from bonescint.experiment.plan import ModelPlan, Study
 from bonescint.experiment.robustness import chosen, robustness
 from bonescint.experiment.robustness_page import write_robustness
 from bonescint.experiment.run_paths import RunPaths
-from bonescint.experiment.steps import Ledger, Step
-from bonescint.files import json_in
+from bonescint.experiment.run_results import ModelResults
+from bonescint.experiment.steps import CohortPart, Means, Place, Step
 from bonescint.model import Classifier, ModelFolder
-from bonescint.scan import Split
+from bonescint.scan import Case, InputError, Split
+
+if TYPE_CHECKING:
+    from bonescint.train import TrainSettings
 
 _ROBUSTNESS_SCANS = 200
 _SANITY_SCANS = 40
+_TRUTH = ("truth", "mask_anterior", "mask_posterior")
+_LEARNT_FROM = ("scan_id", "patient_id", "split", "positive", "file", *_TRUTH)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train(Step):
+    """Train a model.
+
+    Attributes:
+        model: its name, which its card has.
+        settings: how.
+        weights: file or model folder to begin with; `None` to begin with nothing learnt.
+        part: training and validation cases.
+        folder: the model folder.
+    """
+
+    model: str
+    settings: TrainSettings
+    weights: Path | None
+    part: CohortPart
+    folder: Place
+
+    def work(self, means: Means) -> None:
+        """Train, and write the model folder."""
+        from bonescint.train import Tracking, train
+
+        train(
+            self.part.cohort,
+            self.folder.path,
+            settings=self.settings,
+            weights=self.weights,
+            resume=means.goes_on,
+            device=means.device,
+            cache=means.cache,
+            name=self.model,
+            tracking=Tracking(means.tracking),
+            measure_test=False,  # `Predict` reads it, once
+            progress=partial(_of, means, self.model),
+            tell=lambda text: means.tell(f"{self.model}: {text}"),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predict(Step):
+    """Read the validation and the test split.
+
+    Attributes:
+        model: the model folder.
+        part: scans to read.
+        results: what `classify` writes.
+        predictions: table of probabilities.
+    """
+
+    model: Path
+    part: CohortPart
+    results: Place
+    predictions: Place
+
+    def work(self, means: Means) -> None:
+        """Classify."""
+        from bonescint.classify import classify
+
+        cohort = self.part.cohort
+        ids = {cohort.path(case): case.scan_id for case in cohort.cases}
+        summary = classify(
+            list(ids),
+            self.results.path,
+            model=self.model,
+            workers=means.workers,
+            scan_ids=ids,
+            progress=partial(means.progress, f"reading with {self.subject}"),
+        )
+        if not summary.results:
+            first = summary.refused[0].reason if summary.refused else "none was found"
+            problem = f"none of {len(ids)} scans could be read with {self.subject}: {first}"
+            raise InputError(cohort.folder, problem, "Check the cohort's files")
+        rows = [[one.scan_id, repr(one.mbd_probability)] for one in summary.results]
+        write_rows(self.predictions.path, ["scan_id", "mbd_probability"], rows)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judge(Step):
+    """Evaluate the test split, and compare with the study's reference model.
+
+    Attributes:
+        predictions: of the model.
+        maps: results with its activation maps.
+        compared_with: name of the reference model, or empty for itself.
+        against: predictions of the reference model, or `None`.
+        manifest: of the cohort, whole: figures depend on labels, splits, patients and facts, and
+            the report names its hash.
+        evidence: scans, truth files and masks of the judged cases.
+        settings: how.
+        evaluation: folder of the report; what an earlier evaluation left there goes.
+    """
+
+    predictions: Path
+    maps: Path
+    compared_with: str
+    against: Path | None
+    manifest: Path
+    evidence: CohortPart
+    settings: EvaluationSettings
+    evaluation: Place
+
+    def work(self, means: Means) -> None:
+        """Evaluate."""
+        shutil.rmtree(self.evaluation.path, ignore_errors=True)
+        evaluate(
+            self.predictions,
+            self.manifest,
+            self.evaluation.path,
+            settings=self.settings,
+            against=self.against,
+            maps=self.maps,
+            workbook=True,
+            progress=lambda what, done, total: means.progress(
+                f"{what} of {self.subject}", done, total
+            ),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoteExternal(Step):
+    """Add a row to the table of scorings of external centres.
+
+    Attributes:
+        study: name of the study.
+        model: name of the model.
+        centres: that count as external.
+        settings: recipe of the training.
+        seed: of the training, or empty.
+        evaluation: what was found.
+        folder: the model folder.
+        manifest: of the cohort.
+        table: that the row goes to.
+    """
+
+    study: str
+    model: str
+    centres: tuple[str, ...]
+    settings: str
+    seed: str
+    evaluation: Path
+    folder: Path
+    manifest: Path
+    table: Place
+
+    def work(self, means: Means) -> None:  # noqa: ARG002
+        """Note it, unless none of the centres was scored."""
+        results = ModelResults.read(self.model, self.evaluation.parent)
+        scored = sorted({row["centre"] for row in results.rows("cases")} & set(self.centres))
+        if scored:
+            use = ExternalUse(
+                study=self.study,
+                model=self.model,
+                centres=" ".join(scored),
+                settings=self.settings,
+                seed=self.seed,
+                model_sha256=ModelFolder.load(self.folder).sha256[:12],
+                manifest_sha256=fingerprint(self.manifest)[:12],
+                roc_auc=results.estimate("performance", "roc_auc_score").text(),
+            )
+            note_external_use(self.table.path, use)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Worsen(Step):
+    """Read a sample of the test split under worse conditions.
+
+    Attributes:
+        model: the model folder.
+        part: the sample.
+        threshold: the operating point; infinite where no scan is called positive.
+        table: of the figures.
+    """
+
+    model: Path
+    part: CohortPart
+    threshold: float
+    table: Place
+
+    def work(self, means: Means) -> None:
+        """Read the sample under every condition."""
+        cohort = self.part.cohort
+        with Classifier(ModelFolder.load(self.model)) as classifier:
+            rows = robustness(
+                classifier,
+                cohort,
+                cohort.cases,
+                threshold=self.threshold,
+                progress=partial(means.progress, f"worse scans, {self.subject}"),
+            )
+        write_robustness(rows, self.table.path, len(cohort.cases))
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckMaps(Step):
+    """Compare maps of positive test scans with those of random weights.
+
+    Attributes:
+        model: the model folder.
+        part: the sample.
+        resampling: of the intervals; its seed draws the weights.
+        table: of the figures.
+    """
+
+    model: Path
+    part: CohortPart
+    resampling: Resampling
+    table: Place
+
+    def work(self, means: Means) -> None:
+        """Compare."""
+        cohort = self.part.cohort
+        rows = map_sanity(
+            ModelFolder.load(self.model),
+            cohort,
+            cohort.cases,
+            self.resampling,
+            progress=partial(means.progress, f"maps of {self.subject} against random weights"),
+        )
+        write_map_sanity(rows, self.table.path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,196 +262,123 @@ class ModelSteps:
         study: what is done.
         paths: where its parts are kept.
         cohort: of the study.
-        ledger: knows what was done already.
-        weights: ImageNet's, for VGG16 models that name none.
-        device: where models are trained; they are read with on the processor.
-        workers: processes that read.
+        weights: ImageNet's, for networks that begin with them and models that name none.
         external_uses: table of the scorings of external centres.
-        tracking: what follows the trainings, by its name.
     """
 
     study: Study
     paths: RunPaths
     cohort: Manifest
-    ledger: Ledger
     weights: Path | None
-    device: str
-    workers: int | None
     external_uses: Path
-    tracking: str
 
     def folder(self, name: str) -> Path:
         """The model folder: the one that was given, or the one that is trained here."""
         given = self.study.models[name].folder
         return self.paths.model(name) if given is None else given
 
-    def _asked(self, name: str) -> dict[str, Any]:
+    def training(self, name: str) -> Step | None:
+        """Train a model; nothing to do if the study brings it along."""
         plan = self.study.models[name]
         if plan.folder is not None:
-            return {"model": ModelFolder.load(plan.folder).sha256}
-        return {
-            "settings": _settings_of(plan).to_json(),
-            "manifest": fingerprint(self.paths.manifest),
-            "weights": str(plan.weights or ""),
-        }
-
-    def training(self, name: str) -> Step:
-        """Train a model, unless the study brings it along."""
-        plan = self.study.models[name]
-
-        def work() -> None:
-            if plan.folder is not None:
-                return
-            from bonescint.train import Tracking, train
-
-            settings = _settings_of(plan)
-            imagenet = self.weights if settings.network.begins_with_imagenet else None
-            train(
-                self.paths.manifest,
-                self.paths.model(name),
-                settings=settings,
-                weights=plan.weights or imagenet,
-                device=self.device,
-                cache=self.paths.root / "scans",
-                name=name,
-                tracking=Tracking(self.tracking),
-                measure_test=False,  # `predicting` reads it, once
-            )
-
-        return Step(
+            return None
+        settings = settings_of(plan)
+        imagenet = self.weights if settings.network.begins_with_imagenet else None
+        learnt = [*self.cohort.split(Split.TRAIN), *self.cohort.split(Split.VALIDATION)]
+        return Train(
             name=f"train/{name}",
-            inputs=self._asked(name),
-            outputs=[self.folder(name) / "models" / "model.onnx"],
-            work=work,
+            model=name,
+            settings=settings,
+            weights=plan.weights or imagenet,
+            part=self._part(learnt, _LEARNT_FROM),
+            folder=Place(self.paths.model(name), "models/model.onnx"),
         )
 
     def predicting(self, name: str) -> Step:
-        """Read the validation and the test split; note what was read of external centres."""
-
-        def work() -> None:
-            from bonescint.classify import classify
-
-            cases = [*self.cohort.split(Split.VALIDATION), *self.cohort.split(Split.TEST)]
-            summary = classify(
-                [self.cohort.path(case) for case in cases],
-                self.paths.results(name),
-                model=self.folder(name),
-                workers=self.workers,
-                scan_ids={self.cohort.path(case): case.scan_id for case in cases},
-            )
-            rows = [[one.scan_id, repr(one.mbd_probability)] for one in summary.results]
-            write_rows(self.paths.predictions(name), ["scan_id", "mbd_probability"], rows)
-
-        return Step(
+        """Read the validation and the test split."""
+        cases = [*self.cohort.split(Split.VALIDATION), *self.cohort.split(Split.TEST)]
+        return Predict(
             name=f"predict/{name}",
-            inputs=self._asked(name),
-            outputs=[self.paths.predictions(name)],
-            work=work,
+            model=self.folder(name),
+            part=self._part(cases, ("scan_id", "file")),
+            results=Place(self.paths.results(name), "results.json"),
+            predictions=Place(self.paths.predictions(name)),
         )
 
     def judging(self, name: str) -> Step:
         """Evaluate the test split, and compare with the study's reference model."""
-        study, paths = self.study, self.paths
-        against = study.compared_with if name != study.compared_with else None
-
-        def work() -> None:
-            found = evaluate(
-                paths.predictions(name),
-                paths.manifest,
-                paths.evaluation(name),
-                settings=self.judged_by,
-                against=None if against is None else paths.predictions(against),
-                maps=paths.results(name) / "results.json",
-                workbook=True,
-            )
-            scored = sorted({case.centre for case in found.part.cases} & set(study.external))
-            if scored:
-                self.note_external(name, scored, found.judgement.area.text())
-
-        inputs = {"predictions": fingerprint(paths.predictions(name)), "rule": study.rule.words}
-        if against is not None:
-            inputs["against"] = fingerprint(paths.predictions(against))
-        return Step(
+        reference = self.study.compared_with
+        itself = name == reference
+        return Judge(
             name=f"evaluate/{name}",
-            inputs=inputs | {"resamples": str(study.resamples)},
-            outputs=[paths.evaluation(name) / "report.html"],
-            work=work,
+            predictions=self.paths.predictions(name),
+            maps=self.paths.results(name) / "results.json",
+            compared_with="" if itself else reference,
+            against=None if itself else self.paths.predictions(reference),
+            manifest=self.paths.manifest,
+            evidence=self._part(self.cohort.split(Split.TEST), ("file", *_TRUTH)),
+            settings=judged_by(self.study),
+            evaluation=Place(self.paths.evaluation(name), "report.html"),
         )
 
-    @property
-    def judged_by(self) -> EvaluationSettings:
-        """How every model is judged."""
-        resampling = Resampling(resamples=self.study.resamples)
-        # A model that collapsed to a constant is a result of the study.
-        return EvaluationSettings(
-            rule=self.study.rule, resampling=resampling, constant_allowed=True
-        )
-
-    def note_external(self, name: str, centres: list[str], area: str) -> None:
-        """Add a row to the table of scorings of external centres."""
+    def noting(self, name: str) -> Step | None:
+        """Note what was scored of external centres; nothing to do if the study has none."""
+        if not self.study.external:
+            return None
         plan = self.study.models[name]
-        use = ExternalUse(
+        return NoteExternal(
+            name=f"external/{name}",
             study=self.study.name,
             model=name,
-            centres=" ".join(centres),
+            centres=self.study.external,
             settings=plan.settings or "given model",
-            seed=str(_settings_of(plan).seed if plan.folder is None else ""),
-            model_sha256=ModelFolder.load(self.folder(name)).sha256[:12],
-            manifest_sha256=fingerprint(self.paths.manifest)[:12],
-            roc_auc=area,
+            seed=str(settings_of(plan).seed if plan.folder is None else ""),
+            evaluation=self.paths.evaluation(name) / "evaluation.json",
+            folder=self.folder(name),
+            manifest=self.paths.manifest,
+            table=Place(self.external_uses),
         )
-        note_external_use(self.external_uses, use)
 
     def worsening(self, name: str) -> Step:
-        """Read a sample of the test split under worse conditions."""
-        paths = self.paths
-
-        def work() -> None:
-            content = json_in(
-                (paths.evaluation(name) / "evaluation.json").read_text(encoding="utf-8")
-            )
-            point = content["settings"]["operating_point"]
-            folder = ModelFolder.load(self.folder(name))
-            cases = chosen(self.cohort.split(Split.TEST), _ROBUSTNESS_SCANS, seed=1)
-            with Classifier(folder) as classifier:
-                rows = robustness(
-                    classifier,
-                    self.cohort,
-                    cases,
-                    threshold=folder.card.operating_point if point is None else point,
-                )
-            write_robustness(rows, paths.evaluation(name), len(cases))
-
-        return Step(
+        """Read a sample of the test split under worse conditions, once it was judged."""
+        cases = chosen(self.cohort.split(Split.TEST), _ROBUSTNESS_SCANS, seed=1)
+        return Worsen(
             name=f"robustness/{name}",
-            inputs=self._asked(name) | {"scans": _ROBUSTNESS_SCANS},
-            outputs=[paths.robustness(name)],
-            work=work,
+            model=self.folder(name),
+            part=self._part(cases, ("patient_id", "positive", "file")),
+            threshold=ModelResults.read(name, self.paths.evaluation(name)).threshold,
+            table=Place(self.paths.robustness(name)),
         )
 
     def checking_maps(self, name: str) -> Step:
         """Compare maps of positive test scans with those of random weights."""
-        paths, study = self.paths, self.study
-
-        def work() -> None:
-            positive = [case for case in self.cohort.split(Split.TEST) if case.positive]
-            rows = map_sanity(
-                ModelFolder.load(self.folder(name)),
-                self.cohort,
-                chosen(positive, 2 * _SANITY_SCANS, seed=1),
-                Resampling(resamples=study.resamples),
-            )
-            write_map_sanity(rows, paths.map_sanity(name))
-
-        return Step(
+        positive = [case for case in self.cohort.split(Split.TEST) if case.positive]
+        return CheckMaps(
             name=f"map-sanity/{name}",
-            inputs=self._asked(name) | {"scans": _SANITY_SCANS},
-            outputs=[paths.map_sanity(name)],
-            work=work,
+            model=self.folder(name),
+            part=self._part(chosen(positive, 2 * _SANITY_SCANS, seed=1), ("patient_id", "file")),
+            resampling=judged_by(self.study).resampling,
+            table=Place(self.paths.map_sanity(name)),
         )
 
+    def _part(self, cases: list[Case] | tuple[Case, ...], columns: tuple[str, ...]) -> CohortPart:
+        return CohortPart(folder=self.cohort.folder, cases=tuple(cases), columns=columns)
 
-def _settings_of(plan: ModelPlan) -> Any:
+
+def _of(means: Means, model: str, what: str, done: int, total: int) -> None:
+    """Progress of a training, which says its epochs, with the model's name."""
+    means.progress(f"{model}: {what}", done, total)
+
+
+def judged_by(study: Study) -> EvaluationSettings:
+    """How every model of a study is judged."""
+    resampling = Resampling(resamples=study.resamples)
+    # A model that collapsed to a constant is a result of the study.
+    return EvaluationSettings(rule=study.rule, resampling=resampling, constant_allowed=True)
+
+
+def settings_of(plan: ModelPlan) -> TrainSettings:
+    """The settings of a model that is trained, with the seed of the plan."""
     from bonescint.train import read_settings
 
     settings = read_settings(plan.settings)

@@ -10,11 +10,14 @@ from typing import Any
 from bonescint.cohort.strict_yaml import YamlShelf, built, checked_table, read_yaml
 from bonescint.evaluate import Balanced, GivenSensitivity, GivenSpecificity, OperatingRule, Youden
 from bonescint.experiment.checklist import read_metadata
+from bonescint.model import shipped_model
 from bonescint.scan import InputError, ParameterError
 from bonescint.scan.checked import check_name, check_whole
 
 _SHELF = YamlShelf(package="bonescint.experiment", folder="studies", noun="study")
 _CORRECT = "Correct the study"
+SHIPPED = "shipped"
+"""The name of the model that travels with the package."""
 _RULES: Mapping[str, type[OperatingRule]] = {"balanced": Balanced, "youden": Youden}
 _GIVEN = {"specificity": GivenSpecificity, "sensitivity": GivenSensitivity}
 
@@ -49,8 +52,9 @@ class ModelPlan:
 
     Attributes:
         settings: name or file of training settings; empty if the model is there already.
-        folder: a model folder that is judged as it is, or `None`.
-        weights: file or model folder to begin with, or `None` for ImageNet's, or for
+        folder: a model folder that is judged as it is (in a file, `shipped` is the package's own),
+            or `None`.
+        weights: file or model folder (or `shipped`) to begin with, or `None` for ImageNet's, or for
             nothing where the network takes none.
         seed: overrides that of the settings, or `None`.
 
@@ -171,7 +175,8 @@ def study_from(content: object, source: str, *, folder: Path) -> Study:
     for name, entry in top["models"].items():
         place = f"models.{name}"
         table = _table(entry, ModelPlan, place, source)
-        table = _with_paths(table, ("folder", "weights"), folder)
+        for key in ("folder", "weights"):
+            table = _with_model(table, key, folder)
         _with_file(table, "settings", folder)
         models[str(name)] = _built(ModelPlan, table, place, source)
     top["models"] = models
@@ -206,6 +211,13 @@ def _with_paths(table: dict[str, Any], names: tuple[str, ...], folder: Path) -> 
         name: folder / str(value) if name in names and value is not None else value
         for name, value in table.items()
     }
+
+
+def _with_model(table: dict[str, Any], name: str, folder: Path) -> dict[str, Any]:
+    """Where an entry names a model folder, its path; `shipped` is the one in the package."""
+    if table.get(name) == SHIPPED:
+        return table | {name: shipped_model().path}
+    return _with_paths(table, (name,), folder)
 
 
 def _with_file(table: dict[str, Any], name: str, folder: Path) -> None:

@@ -53,6 +53,53 @@ def require_sound(study: Study) -> None:
         read_published(study.published)
 
 
+def imagenet_weights(study: Study, given: Path | None) -> Path | None:
+    """ImageNet's weights, if a model of the study begins with them and names none itself.
+
+    They are fetched now: not after hours of simulation.
+
+    Args:
+        study: that was found sound.
+        given: file that the user names, or `None`.
+
+    Returns:
+        Their file, or `None` if no model needs them.
+
+    Raises:
+        InputError: they cannot be had, or are another network's.
+    """
+    needed = {
+        name: plan
+        for name, plan in study.models.items()
+        if plan.folder is None and plan.weights is None
+    }
+    if not needed:
+        return None
+    from bonescint.train import read_settings
+    from bonescint.train.training import require_fit
+    from bonescint.train.weights import fetch_keras_weights, load_weights
+
+    settings = {name: read_settings(plan.settings) for name, plan in needed.items()}
+    beginning = {name: one for name, one in settings.items() if one.network.begins_with_imagenet}
+    if not beginning:
+        return None
+    if given is None:
+        try:
+            given = fetch_keras_weights()
+        except InputError as error:
+            models = f"model{'s' * (len(beginning) > 1)} {', '.join(beginning)}"
+            remedy = (
+                f"Give the weights with --weights FILE, or write 'settings: compact' for {models}: "
+                "that network begins without them"
+            )
+            problem = f"ImageNet's weights, with which {models} would begin, {error.problem}"
+            raise InputError(error.source, problem, remedy) from error
+    weights = load_weights(given)
+    for one in beginning.values():
+        require_fit(one, weights)
+    return given
+
+
 def require_studyable(study: Study, cohort: Manifest, path: Path) -> None:
     """The cohort has what the study needs.
 

@@ -15,15 +15,15 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def write_robustness(rows: Sequence[RobustnessRow], evaluation: Path, scans: int) -> None:
-    """Write `tables/robustness.csv` of an evaluation.
+def write_robustness(rows: Sequence[RobustnessRow], file: Path, scans: int) -> None:
+    """Write the rows as CSV.
 
     A condition that was not possible for all scans says for how many; one that was possible for
     none keeps its name and has no figures.
 
     Args:
         rows: as `robustness` gives them.
-        evaluation: its folder.
+        file: the table.
         scans: that were tried.
 
     Raises:
@@ -51,8 +51,8 @@ def write_robustness(rows: Sequence[RobustnessRow], evaluation: Path, scans: int
     table = Table(
         name="robustness", title="The same scans, made worse", columns=COLUMNS, rows=tuple(cells)
     )
-    make_folder(evaluation / "tables")
-    write_csv(table, evaluation / "tables" / "robustness.csv")
+    make_folder(file.parent)
+    write_csv(table, file)
 
 
 def _words(row: RobustnessRow, scans: int) -> str:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Callable
-from dataclasses import asdict, replace
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bonescint.classify.workers import usual_workers
 from bonescint.cohort import (
     Manifest,
+    Protocol,
+    can_go_on,
     check_cohort,
     read_manifest,
     read_protocol,
@@ -20,9 +24,9 @@ from bonescint.cohort import (
 from bonescint.experiment.files import fingerprint, write_rows
 from bonescint.experiment.model_steps import ModelSteps
 from bonescint.experiment.plan import Study
-from bonescint.experiment.preflight import require_sound, require_studyable
+from bonescint.experiment.preflight import imagenet_weights, require_sound, require_studyable
 from bonescint.experiment.run_paths import RunPaths
-from bonescint.experiment.steps import Ledger, Step
+from bonescint.experiment.steps import CohortPart, Ledger, Means, Place, Step
 from bonescint.experiment.study_report import write_study_report
 from bonescint.files import make_folder, one_writer, require_own, write_whole
 from bonescint.scan import InputError, OutputError
@@ -33,15 +37,80 @@ EXTERNAL_USES = "external-uses.csv"
 
 _OWN = (
     "study.json", "splits.csv", "cohort-check", "scans", "models", "predictions", "evaluation",
-    "figures", "tables", "report.html", "report.pdf", EXTERNAL_USES,
+    "robustness", "map-sanity", "figures", "tables", "report.html", "report.pdf", EXTERNAL_USES,
 )  # fmt: skip
 """What is written behind `study.json`; a simulated cohort knows its own folder."""
 _NAMED = 20
 _LIBRARIES = (
     "numpy", "scipy", "pydicom", "onnx", "openvino", "torch", "lightning", "nncf", "matplotlib",
 )  # fmt: skip
+_CASE_FILES = ("file", "truth", "mask_anterior", "mask_posterior")
 
 Tell = Callable[[str], None]
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Simulate(Step):
+    """Simulate the cohort.
+
+    Attributes:
+        protocol: what to simulate.
+        seed: of everything that is drawn.
+        cohort: its folder.
+    """
+
+    protocol: Protocol
+    seed: int
+    cohort: Place
+
+    def work(self, means: Means) -> None:
+        """Simulate what is not there; a cohort of other settings is thrown away first."""
+        folder, frozen = self.cohort.path, self.protocol.frozen
+        if not can_go_on(folder, self.protocol, self.seed):
+            shutil.rmtree(folder)
+        made = simulate_cohort(
+            folder,
+            self.protocol,
+            seed=self.seed,
+            workers=means.workers,
+            progress=partial(means.progress, "simulating the cohort"),
+        )
+        changed = made.changed_centres(self.protocol)
+        if frozen is not None and self.seed == frozen.seed and changed:
+            raise OutputError(
+                f"{folder}: centres {', '.join(changed)} are not those that the protocol "
+                "was frozen with. Use the release of bonescint that it names."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check(Step):
+    """Table 1, leakage, duplicates; errors stop the study before any training.
+
+    Attributes:
+        manifest: of the cohort.
+        part: all its cases, with their files.
+        report: what was found.
+    """
+
+    manifest: Path
+    part: CohortPart
+    report: Place
+
+    def work(self, means: Means) -> None:
+        """Check the cohort."""
+        found = check_cohort(
+            self.manifest,
+            workers=usual_workers(means.workers),
+            progress=partial(means.progress, "checking the cohort"),
+        )
+        found.write(self.report.path)
+        if found.errors:
+            named = "; ".join(str(finding) for finding in found.errors[:_NAMED])
+            if len(found.errors) > _NAMED:
+                named += f"; and {len(found.errors) - _NAMED} more, in {self.report.path}"
+            raise InputError(self.manifest, named, "Correct the cohort")
 
 
 def run_experiment(
@@ -54,20 +123,27 @@ def run_experiment(
     external_uses: Path | None = None,
     tracking: str = "none",
     tell: Tell | None = None,
+    progress: Progress | None = None,
 ) -> RunPaths:
     """Run a study; what is done already is not done again.
+
+    A step is done again when something that its result depends on has changed: a setting that it
+    reads, rows of the manifest, scans, truth files, masks, a model, the output of another step,
+    the release of bonescint.
 
     Args:
         study: as `read_study` gives it.
         out: the run folder: `study.json`, `splits.csv`, `models/`, `predictions/`,
             `evaluation/`, `figures/`, `tables/`, `report.html`, `report.pdf`.
-        weights: ImageNet's, for VGG16 models that name none; fetched if `None`.
+        weights: ImageNet's, for networks that begin with them and models that name none; fetched
+            if `None`, before any other work.
         device: where models are trained; they are read with on the processor.
         workers: processes that simulate and read.
         external_uses: table to which every scoring of an external centre is added;
             `external-uses.csv` in the run folder if `None`.
         tracking: what follows the trainings: `"none"`, `"tensorboard"` or `"mlflow"`.
-        tell: told what is being done.
+        tell: told what is being done, and why again.
+        progress: called with what is being done, how much of it is done, and of how much.
 
     Returns:
         Where everything is.
@@ -82,70 +158,129 @@ def run_experiment(
     root = Path(out)
     study = _at_home_anywhere(study)
     require_sound(study)
+    if study.cohort.manifest is not None:
+        given = study.cohort.manifest
+        require_studyable(study, read_manifest(given), given)
+    weights = imagenet_weights(study, weights)
+    means = Means(
+        workers=workers,
+        device=device,
+        tracking=tracking,
+        cache=root / "scans",
+        tell=tell or (lambda _: None),
+        progress=progress or (lambda *_: None),
+    )
     with one_writer(root):
         require_own(root, _OWN, mark="study.json", signature='"study"')
-        return _run(
-            study, root, weights=weights, device=device, workers=workers,
-            external_uses=external_uses, tracking=tracking, say=tell or (lambda _: None),
-        )  # fmt: skip
+        return _done(study, root, weights, external_uses or root / EXTERNAL_USES, means)
 
 
-def _run(
-    study: Study,
-    root: Path,
-    *,
-    weights: Path | None,
-    device: str,
-    workers: int | None,
-    external_uses: Path | None,
-    tracking: str,
-    say: Tell,
+def _done(
+    study: Study, root: Path, weights: Path | None, external_uses: Path, means: Means
 ) -> RunPaths:
-    ledger = Ledger(root / "steps")
-    say("Cohort")
-    paths = RunPaths(root=root, manifest=_cohort(study, root, ledger, workers))
+    run = _Run(ledger=Ledger(root / "steps"), means=means, count=2 + 6 * len(study.models))
+    paths = RunPaths(root=root, manifest=root / "cohort" / "manifest.csv")
+    if study.cohort.manifest is not None:
+        paths = replace(paths, manifest=study.cohort.manifest)
+        run.skip()
+    else:
+        run.do("Cohort", simulating(study, paths))
     cohort = read_manifest(paths.manifest)
     require_studyable(study, cohort, paths.manifest)
     _write_study(study, paths)
     _write_splits(cohort, paths.splits)
-    ledger.do(_check_step(paths, cohort, workers))
+    run.do("Check of the cohort", checking(paths, cohort))
     steps = ModelSteps(
         study=study,
         paths=paths,
         cohort=cohort,
-        ledger=ledger,
         weights=weights,
-        device=device,
-        workers=workers,
-        external_uses=external_uses or root / EXTERNAL_USES,
-        tracking=tracking,
+        external_uses=external_uses,
     )
-    for name in study.models:
-        say(f"Training {name}")
-        ledger.do(steps.training(name))
-        say(f"Reading with {name}")
-        ledger.do(steps.predicting(name))
-    for name in study.models:
-        say(f"Judging {name}")
-        ledger.do(steps.judging(name))
-        say(f"Worse scans, {name}")
-        ledger.do(steps.worsening(name))
-        say(f"Maps of {name} against random weights")
-        ledger.do(steps.checking_maps(name))
-    say("Report")
-    missing = write_study_report(study, paths, cohort, ledger_seconds(steps))
+    for words, step in model_steps_in_order(steps):
+        if step is None:
+            run.skip()
+        else:
+            run.do(words, step)
+    means.tell("Report ...")
+    missing = write_study_report(study, paths, cohort, _seconds(steps, run.ledger))
     if missing:
-        say(f"No report.pdf: {missing}")
+        means.tell(f"No report.pdf: {missing}")
     return paths
 
 
-def ledger_seconds(steps: ModelSteps) -> dict[str, float]:
+def simulating(study: Study, paths: RunPaths) -> Simulate:
+    """The step that makes the cohort of a study with a protocol."""
+    return Simulate(
+        name="cohort",
+        protocol=read_protocol(study.cohort.protocol),
+        seed=study.cohort.seed,
+        cohort=Place(paths.manifest.parent, paths.manifest.name),
+    )
+
+
+def checking(paths: RunPaths, cohort: Manifest) -> Check:
+    """The step that checks the cohort."""
+    return Check(
+        name="check",
+        manifest=paths.manifest,
+        part=CohortPart(folder=cohort.folder, cases=cohort.cases, columns=_CASE_FILES),
+        report=Place(paths.check, "table1.csv"),
+    )
+
+
+def model_steps_in_order(steps: ModelSteps) -> Iterator[tuple[str, Step | None]]:
+    """What is done with the models, in words; a step is made when those before it are done."""
+    for name in steps.study.models:
+        yield f"Training {name}", steps.training(name)
+        yield f"Reading with {name}", steps.predicting(name)
+    for name in steps.study.models:
+        yield f"Judging {name}", steps.judging(name)
+        yield f"External centres read by {name}", steps.noting(name)
+        yield f"Worse scans, {name}", steps.worsening(name)
+        yield f"Maps of {name} against random weights", steps.checking_maps(name)
+
+
+@dataclass(kw_only=True)
+class _Run:
+    """Does steps and says which.
+
+    Attributes:
+        ledger: knows what was done already.
+        means: how work is done.
+        count: of all steps.
+        number: of the latest step.
+    """
+
+    ledger: Ledger
+    means: Means
+    count: int
+    number: int = 0
+
+    def skip(self) -> None:
+        """A step that this study does not have."""
+        self.count -= 1
+
+    def do(self, words: str, step: Step) -> None:
+        """Do a step unless it is done."""
+        self.number += 1
+        words = f"[{self.number} of {self.count}] {words}"
+        if self.ledger.is_done(step):
+            self.means.tell(f"{words}: done before")
+            return
+        changed = self.ledger.changed(step)
+        again = f" again, because of another {', '.join(changed)}" if changed else ""
+        self.means.tell(f"{words}{again} ...")
+        self.ledger.do(step, replace(self.means, goes_on=self.ledger.was_begun(step)))
+
+
+def _seconds(steps: ModelSteps, ledger: Ledger) -> dict[str, float]:
     """How long training and reading took, by step."""
     found = {}
     for name in steps.study.models:
         for step in (steps.training(name), steps.predicting(name)):
-            seconds = steps.ledger.seconds(step)
-            if seconds is not None:
+            seconds = None if step is None else ledger.seconds(step)
+            if step is not None and seconds is not None:
                 found[step.name] = seconds
     return found
 
@@ -179,50 +314,3 @@ def study_content(study: Study) -> dict[str, Any]:
     content = asdict(replace(study, rule=None))  # type: ignore[arg-type]
     content["rule"] = study.rule.words
     return content
-
-
-def _cohort(study: Study, root: Path, ledger: Ledger, workers: int | None) -> Path:
-    plan = study.cohort
-    if plan.manifest is not None:
-        return plan.manifest
-    protocol = read_protocol(plan.protocol)
-    manifest = root / "cohort" / "manifest.csv"
-
-    def simulate() -> None:
-        cohort = simulate_cohort(manifest.parent, protocol, seed=plan.seed, workers=workers)
-        changed = cohort.changed_centres(protocol)
-        if protocol.frozen is not None and plan.seed == protocol.frozen.seed and changed:
-            raise OutputError(
-                f"{manifest.parent}: centres {', '.join(changed)} are not those that the protocol "
-                "was frozen with. Use the release of bonescint that it names."
-            )
-
-    ledger.do(
-        Step(
-            name="cohort",
-            inputs={"protocol": protocol.name, "version": protocol.version, "seed": plan.seed},
-            outputs=[manifest],
-            work=simulate,
-        )
-    )
-    return manifest
-
-
-def _check_step(paths: RunPaths, cohort: Manifest, workers: int | None) -> Step:
-    """Table 1, leakage, duplicates; errors stop the study before any training."""
-
-    def check() -> None:
-        report = check_cohort(paths.manifest, workers=usual_workers(workers))
-        report.write(paths.check)
-        if report.errors:
-            named = "; ".join(str(finding) for finding in report.errors[:_NAMED])
-            if len(report.errors) > _NAMED:
-                named += f"; and {len(report.errors) - _NAMED} more, in {paths.check}"
-            raise InputError(paths.manifest, named, "Correct the cohort")
-
-    return Step(
-        name="check",
-        inputs={"manifest": fingerprint(paths.manifest), "cases": len(cohort.cases)},
-        outputs=[paths.check / "table1.csv"],
-        work=check,
-    )

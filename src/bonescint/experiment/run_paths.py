@@ -41,11 +41,11 @@ class RunPaths:
 
     def robustness(self, name: str) -> Path:
         """Table of one model on worse scans."""
-        return self.root / "evaluation" / name / "tables" / "robustness.csv"
+        return self.root / "robustness" / f"{name}.csv"
 
     def map_sanity(self, name: str) -> Path:
         """Table of one model's maps against those of random weights."""
-        return self.root / "evaluation" / name / "tables" / "map_sanity.csv"
+        return self.root / "map-sanity" / f"{name}.csv"
 
     @property
     def splits(self) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import numpy as np
 from bonescint.evaluate import Estimate, ScoredCases
 from bonescint.evaluate.by_patient import patient_numbers
 from bonescint.experiment.evaluation_run import INFINITE
+from bonescint.experiment.files import read_rows
 from bonescint.files import json_in
 from bonescint.scan import InputError
 
@@ -110,13 +110,13 @@ class ModelResults:
             if row[_POINTED] is not None and (row["outcome"] == "true positive" or not called)
         }
 
-    def table_file(self, name: str) -> list[dict[str, str]]:
-        """Rows of a table that was written beside the evaluation's own; none if there is none."""
-        file = self.folder / "tables" / f"{name}.csv"
-        if not file.is_file():
-            return []
-        with file.open(newline="", encoding="utf-8") as stream:
-            return list(csv.DictReader(stream))
+
+def written_rows(file: Path) -> list[dict[str, str]]:
+    """Rows of a table that a step wrote; none if there is none."""
+    if not file.is_file():
+        return []
+    columns, rows = read_rows(file)
+    return [dict(zip(columns, row, strict=True)) for row in rows]
 
 
 def _finite_or_not(cell: object) -> object:

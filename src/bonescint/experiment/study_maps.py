@@ -13,7 +13,7 @@ from bonescint.experiment.call_pictures import PANELS, drawn_calls
 from bonescint.experiment.maps import read_maps
 from bonescint.experiment.plan import Study
 from bonescint.experiment.run_paths import RunPaths
-from bonescint.experiment.run_results import ModelResults, paired_share
+from bonescint.experiment.run_results import ModelResults, paired_share, written_rows
 from bonescint.experiment.study_sections import pictures_of
 from bonescint.report.document_page import PageFigure, PageSection, PageTable
 
@@ -46,7 +46,7 @@ def explanation_section(
     places = {name: results.rows("false_evidence") for name, results in models.items()}
     if any(places.values()):
         tables.append(_false_evidence(places))
-    sanity = {name: results.table_file("map_sanity") for name, results in models.items()}
+    sanity = {name: written_rows(paths.map_sanity(name)) for name in models}
     if any(sanity.values()):
         tables.append(_sanity(sanity))
     return PageSection(
@@ -132,7 +132,7 @@ def _pointing(study: Study, models: Mapping[str, ModelResults]) -> PageTable:
                 reference.pointing(called=called),
                 resamples=study.resamples,
             )
-            rows.append((f"{name} less {study.compared_with}", words, str(count), change.text()))
+            rows.append((f"{name} minus {study.compared_with}", words, str(count), change.text()))
     return PageTable(
         caption="Pointing game, paired",
         columns=("", "Scans with masks", "Scans", "Difference"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,8 +16,8 @@ from bonescint.experiment.checklist import (
     read_metadata,
     score,
 )
-from bonescint.experiment.evaluation_page import NOTICE
-from bonescint.experiment.files import write_rows
+from bonescint.experiment.evaluation_page import NOTICE, few_cases
+from bonescint.experiment.files import read_rows, write_rows
 from bonescint.experiment.input_figures import architecture_figures, input_figures
 from bonescint.experiment.kept_figures import KeptFigures
 from bonescint.experiment.model_cards import model_card_sections
@@ -91,19 +90,21 @@ def write_study_report(
         uncertain_section(cards, paths, cohort),
         subgroups_section(models),
         explanation_section(study, models, paths, cohort),
-        robustness_section(models),
+        robustness_section(models, paths),
         _time(study, seconds, reading, cohort),
         *_checklists(study, models, cards, cohort),
         *model_card_sections(cards),
         _further(study, paths),
     ]
     _write_tables(paths.tables, sections)
+    positives = sum(case.positive for case in cohort.split(Split.TEST))
     best = max(models, key=lambda name: models[name].estimate("performance", "roc_auc_score").value)
     document = Document(
         title=f"Study {study.name}",
         notice=NOTICE,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        headlines=tuple(
+        headlines=few_cases(len(cohort.split(Split.TEST)), positives)
+        or tuple(
             (f"AUC, {name}", *_headline(results, best=name == best))
             for name, results in models.items()
         ),
@@ -199,8 +200,7 @@ def _networks(cards: Mapping[str, ModelFolder], cohort: Manifest, kept: KeptFigu
 def _cohort_section(
     models: Mapping[str, ModelResults], paths: RunPaths, cohort: Manifest, kept: KeptFigures
 ) -> PageSection:
-    with (paths.check / "table1.csv").open(newline="", encoding="utf-8") as stream:
-        head, *rows = list(csv.reader(stream))
+    head, rows = read_rows(paths.check / "table1.csv")
     caption = "Flow of scans: centres, splits, and the reference standard."
     figures = [kept.figure("flow", flow_figure(_flow(cohort)), caption, wide=True)]
     for name, results in models.items():

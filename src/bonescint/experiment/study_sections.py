@@ -10,7 +10,8 @@ import numpy as np
 from bonescint.evaluate import Estimate, Resampling, resampled
 from bonescint.experiment.kept_figures import KeptFigures
 from bonescint.experiment.plan import Study
-from bonescint.experiment.run_results import ModelResults
+from bonescint.experiment.run_paths import RunPaths
+from bonescint.experiment.run_results import ModelResults, written_rows
 from bonescint.experiment.study_figures import curves_figure
 from bonescint.report.document_page import PageFigure, PageSection, PageTable
 
@@ -79,7 +80,7 @@ def _measures(models: Mapping[str, ModelResults], table: str, caption: str) -> P
 
 
 def comparisons_section(study: Study, models: Mapping[str, ModelResults]) -> PageSection:
-    """Every model less the reference, paired."""
+    """Every model minus the reference, paired."""
     tables = []
     reference = study.compared_with
     for name, results in models.items():
@@ -98,7 +99,7 @@ def comparisons_section(study: Study, models: Mapping[str, ModelResults]) -> Pag
         if rows:
             tables.append(
                 PageTable(
-                    caption=f"{name} less {reference}",
+                    caption=f"{name} minus {reference}",
                     columns=("", name, reference, "Difference", "p", "Test"),
                     rows=tuple(rows),
                     numeric=(1, 2, 3, 4),
@@ -129,7 +130,7 @@ def _remaining_errors(study: Study, models: Mapping[str, ModelResults]) -> PageT
         rows.append((name, f"{own:.3f}", ratio))
     return PageTable(
         caption="What is left to gain",
-        columns=("", "1 - AUC", f"Share of {study.compared_with}'s"),
+        columns=("", "1 - AUC", f"Relative to {study.compared_with}"),
         rows=tuple(rows),
         numeric=(1, 2),
         note=f"Paired; {resampling.method}. 0.5 would be half of it.",
@@ -169,9 +170,9 @@ def calibration_section(models: Mapping[str, ModelResults]) -> PageSection:
     )
 
 
-def robustness_section(models: Mapping[str, ModelResults]) -> PageSection:
+def robustness_section(models: Mapping[str, ModelResults], paths: RunPaths) -> PageSection:
     """The area under the ROC curve on worse scans."""
-    by_model = {name: results.table_file("robustness") for name, results in models.items()}
+    by_model = {name: written_rows(paths.robustness(name)) for name in models}
     conditions = list(dict.fromkeys(row["condition"] for rows in by_model.values() for row in rows))
     rows = []
     for condition in conditions:

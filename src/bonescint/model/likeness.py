@@ -35,7 +35,7 @@ FALSE_ALARM_RATE = 0.01
 _FORMAT = 1
 _ROWS, _COLUMNS = 32, 16
 _COMPONENTS = 24
-_LEAST_SCANS = 20
+LEAST_SCANS = 20
 _FLOOR = 1e-6
 _SATURATED = 0.999
 _FILLED = 0.02
@@ -298,8 +298,8 @@ def fit_likeness(
         raise ParameterError("false_alarm_rate", "fit_likeness", "in (0, 1)", false_alarm_rate)
     learnt, held_out = list(training), list(validation)
     for name, scans, least in (
-        ("training", learnt, 3 * _LEAST_SCANS),
-        ("validation", held_out, _LEAST_SCANS),
+        ("training", learnt, 3 * LEAST_SCANS),
+        ("validation", held_out, LEAST_SCANS),
     ):
         if len(scans) < least:
             raise ParameterError(name, "fit_likeness", f"at least {least} scans", len(scans))
@@ -308,7 +308,7 @@ def fit_likeness(
         there = [one[view] for one in learnt if view in one]
         others = there[::3]
         cells = np.array([one.cells for place, one in enumerate(there) if place % 3])
-        if len(others) >= _LEAST_SCANS:
+        if len(others) >= LEAST_SCANS:
             views[view] = _fitted_view(cells, others)
     if not views:
         raise ParameterError("training", "fit_likeness", "scans with a view", "none")

@@ -126,7 +126,4 @@ class UptakeSite(StrEnum):
             >>> UptakeSite.named("rib fracture"), UptakeSite.named("bone island")
             (<UptakeSite.RIB_FRACTURE: 'rib fracture'>, <UptakeSite.OTHER: 'other'>)
         """
-        try:
-            return cls(cause)
-        except ValueError:
-            return cls.OTHER
+        return next((site for site in cls if site == cause), cls.OTHER)

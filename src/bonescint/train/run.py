@@ -10,7 +10,7 @@ import threading
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,11 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from bonescint.files import cannot_write, json_in, require_own, write_whole
 from bonescint.scan import InputError, ParameterError
+from bonescint.train.settings import TrainSettings
 
-_FREE_TO_CHANGE = frozenset({"loader_workers", "checkpoint_steps"})
+_FREE_TO_CHANGE = frozenset(
+    field.name for field in fields(TrainSettings) if not field.metadata.get("decides", True)
+)
 
 
 @dataclass(frozen=True, slots=True)

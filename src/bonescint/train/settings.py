@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -60,6 +60,8 @@ class Stage:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainSettings:
     """Everything that decides what training does, apart from the cohort and the weights.
+
+    Fields that say only how the work is done have the metadata `{"decides": False}`.
 
     The defaults are what learnt first in our trials (docs/training.md). Named sets of settings
     stand in `recipes/`: `read_settings("ibrahim2023")` is the paper's.
@@ -129,8 +131,8 @@ class TrainSettings:
     scan_augmentations: tuple[Augmentation, ...] = SCAN_AUGMENTATIONS
     composite_change: CompositeChange = COMPOSITE_CHANGE
     seed: int = 1
-    loader_workers: int = 2
-    checkpoint_steps: int = 100
+    loader_workers: int = field(default=2, metadata={"decides": False})
+    checkpoint_steps: int = field(default=100, metadata={"decides": False})
     shape: NetworkShape | None = None
 
     def __post_init__(self) -> None:

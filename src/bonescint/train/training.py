@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as lightning
 import torch
-from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.loggers import Logger
 
 from bonescint.cohort import Manifest, read_manifest
 from bonescint.files import one_writer
 from bonescint.model import ModelFolder, require_writable
+from bonescint.model.likeness import LEAST_SCANS
 from bonescint.scan import ParameterError, Split
 from bonescint.train.cached import (
     CachedScans,
@@ -49,13 +50,14 @@ ALONE = Ranks()
 
 
 def train(
-    manifest: Path | str,
+    manifest: Path | str | Manifest,
     out: Path | str,
     *,
     settings: TrainSettings | None = None,
     weights: Path | None = None,
     resume: bool = True,
-    progress: bool = True,
+    progress: Callable[[str, int, int], None] | None = None,
+    tell: Callable[[str], None] | None = None,
     device: str = "cpu",
     cache: Path | None = None,
     name: str | None = None,
@@ -68,7 +70,8 @@ def train(
     Checkpoints stand in `<out>.run`; after a stop the same call goes on from there.
 
     Args:
-        manifest: the cohort; it needs both classes in the splits train and validation.
+        manifest: the cohort, as a table or read already; it needs both classes in the splits
+            train and validation.
         out: the model folder to write.
         settings: how to train; if not given, those called `fine-tune` for a model that goes on,
             else `bonescint`.
@@ -77,7 +80,8 @@ def train(
             `settings`, a model goes on as they say; `settings_for_model` gives those that keep
             its preparation.
         resume: go on from the run's checkpoint; else begin anew.
-        progress: show a progress bar.
+        progress: called with what is being done, how much of it is done, and of how much.
+        tell: told what a person should know: that a training goes on, what the model lacks.
         device: `"cpu"`, `"gpu"` or `"auto"`.
         cache: folder for decoded scans, to be shared by runs; `<out>.run/scans` if not given.
         name: of the model; the folder's name if not given.
@@ -101,10 +105,10 @@ def train(
         KeyboardInterrupt: it was stopped; the same call goes on.
     """
     ranks = Ranks.from_environment()
-    target, table = Path(out), Path(manifest)
+    target = Path(out)
     accelerator = _accelerator(device)
-    cohort = read_manifest(table)
-    check_trainable(cohort, table)
+    cohort = manifest if isinstance(manifest, Manifest) else read_manifest(manifest)
+    check_trainable(cohort, cohort.folder if isinstance(manifest, Manifest) else Path(manifest))
     require_writable(target)
     first_weights = _first_weights(weights, settings)
     settings = settings or usual_settings(first_weights)
@@ -115,10 +119,16 @@ def train(
         "cohort": cohort_fingerprint(cohort),
         "weights": first_weights.sha256,
     }
+    shown = progress if ranks.leads else None
+    say = tell if tell is not None and ranks.leads else _silent
     with one_writer(run.path) if ranks.leads else nullcontext():
         goes_on = run.begin(asked, resume=resume, leads=ranks.leads)
         logger = logger_of(tracking, run.path, name or target.name) if ranks.leads else None
-        sources = _sources(cohort, cache or run.scans, settings, progress=progress and ranks.leads)
+        sources = _sources(cohort, cache or run.scans, settings, progress=shown)
+        steps_per_epoch = len(_batches(sources[Split.TRAIN], settings, ranks))
+        if goes_on:
+            epoch = min(run.finished_steps() // steps_per_epoch + 1, settings.epochs)
+            say(f"resuming at epoch {epoch} of {settings.epochs}")
         network = fit(
             sources[Split.TRAIN],
             sources[Split.VALIDATION],
@@ -127,13 +137,12 @@ def train(
             run=run,
             goes_on=goes_on,
             accelerator=accelerator,
-            progress=progress and ranks.leads,
+            progress=shown,
             ranks=ranks,
             logger=logger,
         )
         with the_first_alone(ranks) as first:
             if first:
-                steps_per_epoch = len(_batches(sources[Split.TRAIN], settings, ranks))
                 outcome = Outcome(
                     cohort=cohort,
                     sources=sources,
@@ -144,8 +153,16 @@ def train(
                     epochs=run.finished_steps() // steps_per_epoch,
                     measured=MEASURED if measure_test else MEASURED[:1],
                 )
-                write_outcome(network, outcome, target)
+                if write_outcome(network, outcome, target).likeness is None:
+                    say(
+                        "the model has no score for scans unlike its training cohort: that takes "
+                        f"{3 * LEAST_SCANS} training and {LEAST_SCANS} validation scans"
+                    )
     return ModelFolder.load(target)
+
+
+def _silent(_: str) -> None:
+    return
 
 
 def require_fit(settings: TrainSettings, weights: ConvolutionWeights) -> None:
@@ -228,23 +245,22 @@ def _accelerator(device: str) -> str:
 
 
 def _sources(
-    cohort: Manifest, cache: Path, settings: TrainSettings, *, progress: bool
+    cohort: Manifest,
+    cache: Path,
+    settings: TrainSettings,
+    *,
+    progress: Callable[[str, int, int], None] | None,
 ) -> dict[Split, CachedScans]:
-    from rich.progress import Progress
+    def of_split(split: Split) -> Callable[[int, int], None] | None:
+        return None if progress is None else partial(progress, f"decoding {split.value} scans")
 
-    sources = {}
-    with Progress(disable=not progress, transient=True) as bar:
-        for split in Split:
-            task = bar.add_task(f"decoding {split.value} scans", total=None)
-
-            def advance(done: int, count: int, task: Any = task) -> None:
-                bar.update(task, completed=done, total=count)
-
-            if cohort.split(split):
-                sources[split] = cached_scans(
-                    cohort, split, cache, workers=settings.loader_workers, progress=advance
-                )
-    return sources
+    return {
+        split: cached_scans(
+            cohort, split, cache, workers=settings.loader_workers, progress=of_split(split)
+        )
+        for split in Split
+        if cohort.split(split)
+    }
 
 
 def initial_network(settings: TrainSettings, weights: ConvolutionWeights) -> ScanNetwork:
@@ -269,7 +285,7 @@ def fit(
     run: RunFolder,
     goes_on: bool = False,
     accelerator: str = "cpu",
-    progress: bool = False,
+    progress: Callable[[str, int, int], None] | None = None,
     ranks: Ranks = ALONE,
     logger: Logger | None = None,
 ) -> ScanNetwork:
@@ -283,7 +299,7 @@ def fit(
         run: where checkpoints are kept.
         goes_on: begin at the run's checkpoint.
         accelerator: Lightning's name of the device.
-        progress: show a progress bar.
+        progress: called with the epoch in words, the steps done, and all steps.
         ranks: the processes that train together.
         logger: follows the training.
 
@@ -312,8 +328,8 @@ def fit(
     callbacks: list[lightning.Callback] = [Checkpoints(run, steps=settings.checkpoint_steps)]
     if settings.patience is not None:
         callbacks.append(Patience(settings, settings.patience))
-    if progress:
-        callbacks.append(RichProgressBar())
+    if progress is not None:
+        callbacks.append(_Shown(progress, epochs=settings.epochs, steps_per_epoch=len(batches)))
     with quiet_lightning():
         trainer = lightning.Trainer(
             max_epochs=settings.epochs,
@@ -324,7 +340,7 @@ def fit(
             use_distributed_sampler=False,  # batches are shared out by BalancedBatches
             logger=logger or False,
             log_every_n_steps=min(50, len(batches)),
-            enable_progress_bar=progress,
+            enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
             reload_dataloaders_every_n_epochs=1,  # validation follows the epoch's rows
@@ -343,6 +359,35 @@ def fit(
             # Lightning turns Ctrl-C into the end of the process; callers decide that.
             raise KeyboardInterrupt from stop
     return learner.exported.cpu().eval()
+
+
+class _Shown(lightning.Callback):
+    """Shows each step of a training.
+
+    Args:
+        progress: as in `fit`.
+        epochs: of the whole training.
+        steps_per_epoch: of each.
+    """
+
+    def __init__(
+        self, progress: Callable[[str, int, int], None], *, epochs: int, steps_per_epoch: int
+    ) -> None:
+        self._progress = progress
+        self._epochs = epochs
+        self._steps = epochs * steps_per_epoch
+
+    def on_train_batch_end(
+        self,
+        trainer: lightning.Trainer,
+        pl_module: lightning.LightningModule,  # noqa: ARG002
+        outputs: object,  # noqa: ARG002
+        batch: object,  # noqa: ARG002
+        batch_idx: int,  # noqa: ARG002
+    ) -> None:
+        """Say the epoch, and how many steps are done."""
+        epoch = f"epoch {trainer.current_epoch + 1} of {self._epochs}"
+        self._progress(epoch, trainer.global_step, self._steps)
 
 
 def _batches(training: ScanSource, settings: TrainSettings, ranks: Ranks) -> BalancedBatches:

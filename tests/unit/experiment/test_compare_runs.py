@@ -71,7 +71,7 @@ def test_common_scans_are_paired_by_name_and_the_table_is_written(tmp_path: Path
     second = _run(tmp_path / "b", others, {"same": 2.0, "other": 4.0})
     page = compare_runs(first, second, tmp_path / "out")
     text = page.read_text(encoding="utf-8")
-    assert "a: m, less b: same" in text
+    assert "a: m, minus b: same" in text
     assert "56 test scans that both have read" in text
     assert "left out are 4 that only the first has read and 6 that only the second" in text
     rows = _rows_of(tmp_path / "out" / "comparison.csv")

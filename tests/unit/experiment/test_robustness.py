@@ -96,7 +96,7 @@ def test_of_a_mixture_only_those_are_judged_that_were_made_worse(
     assert second is not None
     assert (first.first, first.second) == (second.first, second.second)
     assert rows["anterior view only"].scans == 11
-    write_robustness(tuple(rows.values()), tmp_path, 12)
+    write_robustness(tuple(rows.values()), tmp_path / "robustness.csv", 12)
     table = _table(tmp_path)
     assert table["half of the counts (8 of 12 scans)"]["scans"] == "8"
     assert table["as they are"]["scans"] == "12"
@@ -106,11 +106,11 @@ def test_the_table_says_what_was_not_possible(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     scans = [_scan(n, unit=PixelUnit.INTENSITY if n else PixelUnit.COUNTS) for n in range(12)]
-    write_robustness(tuple(_rows(scans, monkeypatch).values()), tmp_path, 12)
+    write_robustness(tuple(_rows(scans, monkeypatch).values()), tmp_path / "robustness.csv", 12)
     one = _table(tmp_path)["half of the counts (1 of 12 scans, one class only)"]
     assert math.isnan(float(one["roc_auc"]))
     scans = [_scan(n, unit=PixelUnit.INTENSITY) for n in range(12)]
-    write_robustness(tuple(_rows(scans, monkeypatch).values()), tmp_path, 12)
+    write_robustness(tuple(_rows(scans, monkeypatch).values()), tmp_path / "robustness.csv", 12)
     none = _table(tmp_path)["half of the counts (not possible for these scans)"]
     assert none["scans"] == "0"
     assert math.isnan(float(none["roc_auc"]))
@@ -118,5 +118,5 @@ def test_the_table_says_what_was_not_possible(
 
 
 def _table(folder: Path) -> dict[str, dict[str, str]]:
-    with (folder / "tables" / "robustness.csv").open(newline="", encoding="utf-8") as stream:
+    with (folder / "robustness.csv").open(newline="", encoding="utf-8") as stream:
         return {row["condition"]: row for row in csv.DictReader(stream)}

@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import urllib.request
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from urllib.error import URLError
 
 import pytest
 from sklearn.metrics import roc_auc_score
@@ -17,8 +19,8 @@ from bonescint.cli.app import app
 from bonescint.cohort import Manifest
 from bonescint.experiment import compare_runs, model_steps, read_study, run_experiment
 from bonescint.experiment.plan import study_from
-from bonescint.experiment.preflight import require_studyable
-from bonescint.experiment.steps import Ledger, Step
+from bonescint.experiment.preflight import require_sound, require_studyable
+from bonescint.model import shipped_model
 from bonescint.scan import BonescintError, Case, InputError, ParameterError, Split
 
 _PROTOCOL = """
@@ -138,8 +140,9 @@ def test_a_study_runs_stops_goes_on_and_reports(
     run_experiment(study, out, weights=small_weights, workers=1)
     assert len((out / "external-uses.csv").read_text(encoding="utf-8").splitlines()) == 3
     _check_scans_keep_the_names_of_their_manifest(out, tmp_path)
+    _check_corrections_reach_every_table(out, tmp_path)
     compared = compare_runs(out, out, tmp_path / "compared").read_text(encoding="utf-8")
-    assert "run: one, less run: two" in compared
+    assert "run: one, minus run: two" in compared
 
 
 def _check_files_beside_the_page(out: Path) -> None:
@@ -168,7 +171,7 @@ def _check_files_beside_the_page(out: Path) -> None:
     found = {row[""]: row for row in _rows(left)}
     assert float(found["two"]["1 - AUC"]) == pytest.approx(1 - areas["two"], abs=5e-4)
     ratio = (1 - areas["two"]) / (1 - areas["one"])
-    assert float(found["two"]["Share of one's"].split()[0]) == pytest.approx(ratio, abs=5e-4)
+    assert float(found["two"]["Relative to one"].split()[0]) == pytest.approx(ratio, abs=5e-4)
 
 
 def _check_what_a_simulator_knows(out: Path) -> None:
@@ -212,6 +215,33 @@ def _check_scans_keep_the_names_of_their_manifest(out: Path, tmp_path: Path) -> 
         if row["split"] != "train":
             assert given[f"ours-{number}"] == before[row["scan_id"]]
     assert "Maps of true positives" in paths.report.read_text(encoding="utf-8")
+
+
+def _check_corrections_reach_every_table(out: Path, tmp_path: Path) -> None:
+    """A model that was given, with a corrected label, another rule and other resamples."""
+    manifest, run = out / "cohort" / "own.csv", tmp_path / "own"
+    rows = [row | {"truth": ""} for row in _rows(manifest)]
+    wrong = next(row for row in rows if row["split"] == "test" and row["label"] == "0")
+    wrong["label"] = "1"
+    with manifest.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
+    content = {"name": "own", "cohort": {"manifest": str(manifest)},
+               "models": {"given": {"folder": str(out / "models" / "one")}},
+               "resamples": 150, "rule": {"sensitivity": 0.5}}  # fmt: skip
+    files = {name: (run / f"{name}.csv").read_bytes()
+             for name in ("predictions/given", "robustness/given", "map-sanity/given")}  # fmt: skip
+    told: list[str] = []
+    run_experiment(study_from(content, "own.yaml", folder=Path()), run, workers=1,
+                   tell=told.append)  # fmt: skip
+    assert "[2 of 5] Reading with given: done before" in told
+    assert any(text.startswith("[3 of 5] Judging given again, because of") for text in told)
+    cases = _rows(run / "evaluation" / "given" / "tables" / "cases.csv")
+    assert {row["scan_id"]: row["label"] for row in cases}[wrong["scan_id"]] == "1"
+    for name, before in files.items():
+        same = (run / f"{name}.csv").read_bytes() == before
+        assert same == name.startswith("predictions"), name
 
 
 def _rows(file: Path) -> list[dict[str, str]]:
@@ -322,22 +352,31 @@ def test_the_papers_study_is_the_papers() -> None:
         read_study("studies/nobody.yaml")
 
 
-def test_a_step_is_done_again_when_its_inputs_change(tmp_path: Path) -> None:
-    target, count = tmp_path / "x", [0]
+def test_weights_that_cannot_be_had_are_said_before_the_cohort_is_simulated(
+    tmp_path: Path, study_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_network(*_: object, **__: object) -> None:
+        raise URLError("no network")
 
-    def work() -> None:
-        count[0] += 1
-        target.write_text(str(count[0]), encoding="utf-8")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(urllib.request, "urlopen", no_network)
+    with pytest.raises(InputError, match=r"model one would begin.*settings: compact.*model one"):
+        run_experiment(read_study(study_file), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
-    ledger = Ledger(tmp_path / "steps")
-    step = Step(name="a/b", inputs={"n": 1}, outputs=[target], work=work)
-    assert ledger.do(step)
-    assert not ledger.do(step)
-    assert ledger.do(Step(name="a/b", inputs={"n": 2}, outputs=[target], work=work))
-    target.unlink()
-    assert ledger.do(Step(name="a/b", inputs={"n": 2}, outputs=[target], work=work))
-    assert count == [3]
-    assert json.loads((tmp_path / "steps" / "a.b.json").read_text())["step"] == "a/b"
+
+def test_the_shipped_model_is_named_as_everywhere(tmp_path: Path, study_file: Path) -> None:
+    text = study_file.read_text(encoding="utf-8")
+    study_file.write_text(
+        text.replace("{settings: one.yaml}", "{folder: shipped}").replace(
+            "seed: 3", "weights: shipped"
+        ),
+        encoding="utf-8",
+    )
+    study = read_study(study_file)
+    assert study.models["one"].folder == study.models["two"].weights == shipped_model().path
+    require_sound(replace(study, models={"one": study.models["one"]}))
+    assert tmp_path not in study.models["one"].folder.parents
 
 
 def test_the_commands_say_what_is_wrong(tmp_path: Path) -> None:

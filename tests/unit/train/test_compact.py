@@ -165,7 +165,7 @@ def test_random_blocks_are_not_frozen(
 ) -> None:
     frozen = replace(compact_settings, frozen_blocks=2)
     with pytest.raises(ParameterError, match="frozen_blocks"):
-        train(cohort, tmp_path / "m", settings=frozen, progress=False)
+        train(cohort, tmp_path / "m", settings=frozen)
     assert not (tmp_path / "m.run").exists()
 
 
@@ -213,7 +213,7 @@ def test_training_fetches_no_imagenet_and_the_card_says_so(
 
     monkeypatch.setattr(training_module, "fetch_keras_weights", refused)
     brief = replace(compact_settings, stages=(Stage(epochs=1, rows=64),))
-    folder = train(cohort, tmp_path / "m", settings=brief, progress=False)
+    folder = train(cohort, tmp_path / "m", settings=brief)
     assert folder.card.training.weights == "drawn from the seed"
     assert not any("VGG16" in credit for credit in folder.card.attribution)
     assert "VGG16" not in (folder.path / "LICENSE").read_text()

@@ -138,7 +138,6 @@ def test_the_command_under_torchrun_leaves_what_one_process_leaves(
         settings=read_settings(settings),
         weights=file,
         name="two",
-        progress=False,
     )
     out = tmp_path / "two"
     launched = subprocess.Popen(

@@ -176,7 +176,7 @@ def test_from_a_manifest_to_a_model_folder(
     tmp_path: Path, cohort: Path, settings: TrainSettings, source: ListedSource
 ) -> None:
     out = tmp_path / "my-model"
-    folder = train(cohort, out, settings=settings, weights=Path("w"), progress=False)
+    folder = train(cohort, out, settings=settings, weights=Path("w"))
     assert folder == ModelFolder.load(out)
     card = folder.card
     assert card.name == "my-model"
@@ -191,11 +191,9 @@ def test_from_a_manifest_to_a_model_folder(
         prediction = classifier.predict(source.sample(0).scan)
     assert 0 <= prediction.mbd_probability <= 1
     # The same call again finds everything done, and writes the same graph.
-    assert train(cohort, out, settings=settings, weights=Path("w"), progress=False).sha256 == (
-        folder.sha256
-    )
+    assert train(cohort, out, settings=settings, weights=Path("w")).sha256 == (folder.sha256)
     with pytest.raises(ParameterError, match="seed"):
-        train(cohort, out, settings=replace(settings, seed=9), weights=Path("w"), progress=False)
+        train(cohort, out, settings=replace(settings, seed=9), weights=Path("w"))
 
 
 @pytest.mark.usefixtures("_narrow_weights")
@@ -205,7 +203,7 @@ def test_the_card_counts_the_epochs_that_were_done(
     monkeypatch.setattr(learner_module, "roc_auc_score", lambda *_: 0.5)
     settings = replace(settings, stages=(Stage(epochs=5, rows=64),), patience=1)
     folders = [
-        train(cohort, tmp_path / "m", settings=settings, weights=Path("w"), progress=False)
+        train(cohort, tmp_path / "m", settings=settings, weights=Path("w"))
         for _ in range(2)  # ended by its patience, it does not go on
     ]
     assert [folder.card.training.epochs for folder in folders] == [2, 2]
@@ -222,7 +220,7 @@ def parent(
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(training_module, "load_weights", lambda _: weights)
         out = tmp_path / "parent"
-        return train(cohort, out, settings=settings, weights=Path("w"), progress=False)
+        return train(cohort, out, settings=settings, weights=Path("w"))
 
 
 def test_a_trained_model_goes_on_where_it_stands(
@@ -244,7 +242,7 @@ def test_a_trained_model_goes_on_where_it_stands(
         )
     # Hardly any learning rate, so that what standardises must not have changed the function.
     still = replace(settings, backbone_learning_rate=1e-9, head_learning_rate=1e-9)
-    child = train(cohort, tmp_path / "child", settings=still, weights=parent.path, progress=False)
+    child = train(cohort, tmp_path / "child", settings=still, weights=parent.path)
     with Engine(child.onnx_path) as engine:
         assert engine.run(composite).logits == pytest.approx(expected, abs=1e-3)
     assert child.card.training.weights.startswith(parent.model_id)
@@ -258,7 +256,7 @@ def test_a_model_goes_on_with_its_own_preparation(
     settings = replace(settings, recipe=recipe, input_scale=InputScale.TORCHVISION)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(training_module, "load_weights", lambda _: weights)
-        folder = train(cohort, tmp_path / "m", settings=settings, weights=Path("w"), progress=False)
+        folder = train(cohort, tmp_path / "m", settings=settings, weights=Path("w"))
     found = settings_for_model(folder.path)
     assert found.recipe == folder.card.recipe == recipe
     assert found.input_scale is InputScale.TORCHVISION
@@ -329,7 +327,7 @@ def test_a_cohort_that_cannot_be_learnt_from_is_refused_before_work_begins(
     rewritten(cohort, change)
     out = tmp_path / "out"
     with pytest.raises(InputError, match=message):
-        train(cohort, out, settings=settings, weights=Path("w"), progress=False)
+        train(cohort, out, settings=settings, weights=Path("w"))
     assert not out.exists()
     assert not (tmp_path / "out.run").exists()
 
@@ -339,15 +337,15 @@ def test_places_devices_and_scans_that_cannot_be_used_are_refused(
     tmp_path: Path, cohort: Path, settings: TrainSettings
 ) -> None:
     with pytest.raises(OutputError, match="no model folder"):
-        train(cohort, cohort.parent, settings=settings, weights=Path("w"), progress=False)
+        train(cohort, cohort.parent, settings=settings, weights=Path("w"))
     with pytest.raises(ParameterError, match="device"):
-        train(cohort, tmp_path / "out", settings=settings, device="tpu", progress=False)
+        train(cohort, tmp_path / "out", settings=settings, device="tpu")
     if not torch.cuda.is_available():
         with pytest.raises(ParameterError, match="torch sees here"):
-            train(cohort, tmp_path / "out", settings=settings, device="gpu", progress=False)
+            train(cohort, tmp_path / "out", settings=settings, device="gpu")
     (cohort.parent / "s1.dcm").write_bytes(b"no scan")
     with pytest.raises(InputError, match=r"s1\.dcm"):
-        train(cohort, tmp_path / "out", settings=settings, weights=Path("w"), progress=False)
+        train(cohort, tmp_path / "out", settings=settings, weights=Path("w"))
 
 
 @pytest.mark.usefixtures("_narrow_weights")
@@ -356,4 +354,4 @@ def test_a_label_that_the_truth_contradicts_is_refused(
 ) -> None:
     rewritten(cohort, _column(4, "1", only=1))
     with pytest.raises(InputError, match=r"s1\.npz.*the manifest says otherwise"):
-        train(cohort, tmp_path / "out", settings=settings, weights=Path("w"), progress=False)
+        train(cohort, tmp_path / "out", settings=settings, weights=Path("w"))

@@ -13,7 +13,7 @@ from bonescint.scan import Acquisition, PixelUnit, Scan, View
 from bonescint.train.dataset import BalancedBatches, TrainingScans
 from bonescint.train.sample import ListedSource, Sample
 from bonescint.train.settings import TrainSettings
-from bonescint.train.transplant import transplanted
+from bonescint.train.transplant import _best_shift, _Lesion, transplanted
 
 ROWS, COLUMNS = 512, 160
 
@@ -156,3 +156,92 @@ def test_training_draws_them() -> None:
         moved[share] = sum(one.positive and one.scan.scan_id == "well" for one in drawn)
     assert moved[0.0] == 0
     assert 5 <= moved[0.5] <= 15
+
+
+def _cut(pattern: NDArray[np.float64], top: int, left: int) -> _Lesion:
+    """A lesion on bones whose square root is a pattern."""
+    shape = pattern.shape
+    return _Lesion(excess=np.zeros(shape, np.float32),
+                   surroundings=(pattern**2).astype(np.float32), mask=np.ones(shape, bool),
+                   top=top, left=left)  # fmt: skip
+
+
+def _placed(pattern: NDArray[np.float64], row: int, column: int) -> NDArray[np.float32]:
+    """A host with the same bones, brighter by a factor that a correlation does not see."""
+    image = np.full((120, 90), 4.0, dtype=np.float32)
+    height, width = pattern.shape
+    image[row : row + height, column : column + width] = 2.5 * pattern**2
+    return image
+
+
+@pytest.mark.parametrize("down", [-10, -3, 0, 4, 10])
+@pytest.mark.parametrize("across", [-6, -1, 0, 2, 6])
+def test_bones_are_laid_upon_bones(down: int, across: int) -> None:
+    """White noise agrees with itself in one place only: the shift is the one it was given."""
+    rng = np.random.default_rng(1)
+    front, back = rng.uniform(1, 9, (2, 24, 20))
+    lesions = {View.ANTERIOR: _cut(front, 40, 30), View.POSTERIOR: _cut(back, 40, 40)}
+    images = {
+        View.ANTERIOR: _placed(front, 40 + down, 30 + across),
+        View.POSTERIOR: _placed(back, 40 + down, 40 - across),  # the patient's other side
+    }
+    expected = {View.ANTERIOR: (down, across), View.POSTERIOR: (down, -across)}
+    assert _best_shift(lesions, images) == expected
+    for view in View:  # a lesion that one view alone shows
+        assert _best_shift({view: lesions[view]}, images) == expected
+    box = lesions[View.POSTERIOR].box(expected[View.POSTERIOR], (120, 90))
+    assert box == np.s_[40 + down : 64 + down, 40 - across : 60 - across]
+    assert np.array_equal(images[View.POSTERIOR][box], (2.5 * back**2).astype(np.float32))
+
+
+def test_bones_at_the_edge_of_the_image_are_found_too() -> None:
+    pattern = np.random.default_rng(2).uniform(1, 9, (24, 20))
+    lesion = {View.ANTERIOR: _cut(pattern, 3, 2)}
+    found = _best_shift(lesion, {View.ANTERIOR: _placed(pattern, 0, 0)})
+    assert found[View.ANTERIOR] == (-3, -2)
+    assert lesion[View.ANTERIOR].box((-3, -2), (120, 90)) == np.s_[0:24, 0:20]
+    assert lesion[View.ANTERIOR].box((-4, -2), (120, 90)) is None
+    assert lesion[View.ANTERIOR].box((-3, -3), (120, 90)) is None
+    assert lesion[View.ANTERIOR].box((93, 68), (120, 90)) == np.s_[96:120, 70:90]
+    assert lesion[View.ANTERIOR].box((94, 68), (120, 90)) is None
+    assert lesion[View.ANTERIOR].box((93, 69), (120, 90)) is None
+
+
+def test_of_places_that_agree_alike_the_nearest_is_taken() -> None:
+    """Ribs repeat every 7 rows: moved by 5, they agree at 5, -2 and -9."""
+    ribs = np.tile(3 + 2 * np.sin(2 * np.pi * np.arange(60) / 7)[:, None], (1, 20))
+    host = np.full((120, 90), 4.0, dtype=np.float32)
+    host[20:80, 30:50] = ribs**2
+    lesion = _cut(ribs[:21], 41 - 5, 30)  # 21 rows, three ribs; rows 41 on are whole periods on
+    assert _best_shift({View.ANTERIOR: lesion}, {View.ANTERIOR: host})[View.ANTERIOR][0] == -2
+
+
+@pytest.mark.parametrize(
+    ("place", "agreement", "moves"),
+    [((8, 0), 0.90, False), ((8, 0), 0.84, True),  # 0.2 x (8 / 10)^2 = 0.128 is forgiven
+     ((0, 6), 0.82, False), ((0, 6), 0.77, True)],  # 0.2 x (6 / 6)^2 = 0.2
+)  # fmt: skip
+def test_a_shift_must_pay_for_its_length(
+    place: tuple[int, int], agreement: float, moves: bool
+) -> None:
+    """In place the bones agree by a known correlation, at some distance wholly."""
+    rng = np.random.default_rng(3)
+    shape = (8, 60) if place[0] else (60, 6)  # the two windows do not overlap
+    wanted = _standardised(rng.normal(size=shape))
+    other = rng.normal(size=shape)
+    other = _standardised(other - (other * wanted).mean() * wanted - other.mean())
+    here = agreement * wanted + np.sqrt(1 - agreement**2) * other
+    host = np.full((120, 90), 36.0, dtype=np.float32)
+    for pattern, (down, across) in ((here, (0, 0)), (wanted, place)):
+        rows, columns = (
+            slice(40 + down, 40 + down + shape[0]),
+            slice(15 + across, 15 + across + shape[1]),
+        )
+        host[rows, columns] = (6 + pattern) ** 2
+    lesion = _cut(6 + wanted, 40, 15)
+    found = _best_shift({View.ANTERIOR: lesion}, {View.ANTERIOR: host})
+    assert found[View.ANTERIOR] == (place if moves else (0, 0))
+
+
+def _standardised(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray((values - values.mean()) / values.std())
