@@ -199,6 +199,8 @@ def _endpoint(choices: AnalyseChoices) -> Endpoint | MarkedEndpoint | None:
 def _print_tables(analysis: ReaderAnalysis) -> None:
     from rich.table import Table
 
+    from bonescint.evaluate.readers.testing import df_text
+
     figures = analysis.merits
     table = Table(title=f"{figures.endpoint} of each reader", title_justify="left")
     table.add_column("reader")
@@ -219,7 +221,7 @@ def _print_tables(analysis: ReaderAnalysis) -> None:
             if test is None or math.isnan(test.p):
                 continue
             df = f"{test.df:g}"
-            df += "" if math.isinf(test.denominator_df) else f", {test.denominator_df:.2f}"
+            df += f", {df_text(test.denominator_df)}" if test.statistic == "F" else ""
             tests.add_row(
                 method.value,
                 generalised.to.value,
@@ -312,6 +314,7 @@ def run_size(choices: SizeChoices, *, as_json: bool) -> None:
             both_sides=choices.equivalence,
         )
         pilot, source = _pilot(choices)
+        _say_notes(pilot.notes)
         wanted = choices.power
         found: Power | None
         if choices.readers is not None and choices.cases is not None:
@@ -411,6 +414,7 @@ def _size_json(
         "use": "For research use only. Not a medical device.",
         "source": source,
         "pilot": pilot.as_dict(),
+        "notes": [note.as_dict() for note in pilot.notes],
         "aim": {
             "difference": aim.difference,
             "generalises_to": aim.to.value,

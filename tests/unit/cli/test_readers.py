@@ -286,6 +286,37 @@ def test_size_from_components() -> None:
     assert json.loads(said)["result"]["cases"] == 251
 
 
+def test_size_says_what_was_estimated_below_0() -> None:
+    words = [
+        "size",
+        "--readers",
+        6,
+        "--difference",
+        "0.05",
+        "--var",
+        0.0008,
+        "--cov1",
+        0.0003,
+        "--cov2",
+        0.0002,
+        "--cov3",
+        0.0003,
+        "--var-tr",
+        -0.0001,
+        "--pilot-cases",
+        114,
+    ]
+    code, said, errors = run(*words)
+    assert code == 0
+    everything = " ".join((said + errors).split())
+    assert "(TR) is estimated as -0.0001, below 0, and counts as 0" in everything
+    assert "Cov2 - Cov3 is estimated as -0.0001" in everything
+    code, said, _ = run(*words, "--json")
+    found = json.loads(said)
+    assert [note["kind"] for note in found["notes"]] == ["remark", "remark"]
+    assert found["pilot"]["reader"] == -0.0001
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

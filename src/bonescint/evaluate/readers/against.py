@@ -19,7 +19,7 @@ from bonescint.evaluate.readers.jsonable import jsonable
 from bonescint.evaluate.readers.notes import Note, left_out, no_variance, remark, some
 from bonescint.evaluate.readers.or_analysis import Generalisation
 from bonescint.evaluate.readers.reads import Reads
-from bonescint.evaluate.readers.testing import Inference
+from bonescint.evaluate.readers.testing import AREA, DIFFERENCE, Inference
 from bonescint.scan import ParameterError
 from bonescint.tables import matched_names, said_spellings
 
@@ -267,16 +267,16 @@ def _compared(
         notes.append(remark(f"Cov2 ({cov2:.3g}) is negative and counts as 0"))
     spread = np.sqrt(np.maximum(np.diag(joint), 0.0))
 
-    def normal(value: float, se: float) -> Inference:
-        return Inference(value=value, se=se, df=math.inf, level=level)
+    def normal(value: float, se: float, bounds: tuple[float, float]) -> Inference:
+        return Inference(value=value, se=se, df=math.inf, bounds=bounds, level=level)
 
     own = np.sqrt(np.maximum(np.diag(of_differences), 0.0))
     readers = tuple(
         AgainstReader(
             reader=name,
-            value=normal(mine.value, float(spread[2 * row])),
+            value=normal(mine.value, float(spread[2 * row]), AREA),
             model=models.value,
-            difference=normal(float(d[row]), float(own[row])),
+            difference=normal(float(d[row]), float(own[row]), DIFFERENCE),
         )
         for row, (name, (mine, models)) in enumerate(zip(names, cells, strict=True))
     )
@@ -284,7 +284,7 @@ def _compared(
         endpoint=endpoint,
         modality=reads.modalities[0],
         method=method,
-        model=normal(of_model.value, float(spread[-1])),
+        model=normal(of_model.value, float(spread[-1]), AREA),
         readers=readers,
         readers_mean=float(np.mean([mine.value for mine, _ in cells])),
         square=square,
@@ -331,6 +331,7 @@ def _differences(
             value=value,
             se=math.sqrt(max(variance, 0.0)) if not math.isnan(variance) else math.nan,
             df=degrees,
+            bounds=DIFFERENCE,
             level=level,
         )
         for to, (variance, degrees) in errors.items()

@@ -12,6 +12,7 @@ from bonescint.evaluate.readers.analysis import ReaderAnalysis
 from bonescint.evaluate.readers.figures import draw_figure_7, draw_froc, draw_roc
 from bonescint.evaluate.readers.sentence import sentences
 from bonescint.evaluate.readers.settings import RESEARCH_USE
+from bonescint.evaluate.readers.testing import MOST_DF
 from bonescint.files import make_folder, require_own, write_whole, written_beside
 from bonescint.scan import MissingExtraError
 
@@ -228,7 +229,7 @@ def _fill(sheet: Worksheet, rows: Sequence[Mapping[str, Any]]) -> None:
         cell.font = Font(bold=True)
     for number, row in enumerate(rows, 2):
         for column, name in enumerate(columns, 1):
-            cell = sheet.cell(number, column, _plain(row.get(name)))
+            cell = sheet.cell(number, column, _plain(_value(row, name)))
             if isinstance(cell.value, str):
                 cell.data_type = "s"  # a name that begins with '=' is no formula
     sheet.freeze_panes = "A2"
@@ -238,6 +239,17 @@ def _fill(sheet: Worksheet, rows: Sequence[Mapping[str, Any]]) -> None:
     footer = sheet.oddFooter
     if footer is not None:
         footer.center.text = RESEARCH_USE
+
+
+def _value(row: Mapping[str, Any], name: str) -> Any:
+    """What a cell shows: degrees of freedom so many that they do not matter in words."""
+    value = row.get(name)
+    if not name.endswith("df"):
+        return value
+    if value is None:  # JSON has no infinite number; without a p value there is none at all
+        p = row.get(name.removesuffix("df").removesuffix("denominator_") + "p")
+        return None if p is None or row.get("statistic") == "X2" else "infinite"
+    return "infinite" if value > MOST_DF else value
 
 
 def _shown(value: Any) -> int:

@@ -23,7 +23,7 @@ from bonescint.evaluate.readers.merits import Merits, merits
 from bonescint.evaluate.readers.moments import Moments
 from bonescint.evaluate.readers.notes import Note, left_out, remark
 from bonescint.evaluate.readers.reads import Reads
-from bonescint.evaluate.readers.testing import Inference
+from bonescint.evaluate.readers.testing import AREA, DIFFERENCE, Inference
 from bonescint.scan import ParameterError
 
 _PATTERNS = ("both cases", "case with disease", "case without disease", "no case")
@@ -250,7 +250,7 @@ class _Study:
                 found.append(float(sums[pattern][kind].sum() / number) if number else math.nan)
         variance = self._covariance(row, row)
         spread = _over_readers(self.moments.values[mine], self.shares[mine])
-        inference = _inference(self._mean(row), variance, spread, len(mine), self.level)
+        inference = _inference(self._mean(row), variance, spread, len(mine), AREA, self.level)
         return UArea(modality=name, mean=inference, moments=tuple(found))
 
     def difference(self, first: int, second: int, names: tuple[str, ...]) -> UDifference:
@@ -274,7 +274,7 @@ class _Study:
         return UDifference(
             first=names[first],
             second=names[second],
-            difference=_inference(value, variance, spread, count, self.level),
+            difference=_inference(value, variance, spread, count, DIFFERENCE, self.level),
         )
 
 
@@ -287,10 +287,15 @@ def _over_readers(values: NDArray[np.float64], shares: NDArray[np.float64]) -> f
 
 
 def _inference(
-    value: float, variance: float, spread: float, readers: float, level: float
+    value: float,
+    variance: float,
+    spread: float,
+    readers: float,
+    bounds: tuple[float, float],
+    level: float,
 ) -> Inference:
     df = math.nan
     if not math.isnan(spread) and not math.isnan(variance) and readers > 1:
         df = variance**2 / (spread**2 / (readers - 1)) if spread > 0 else math.inf
     se = math.sqrt(variance) if variance > 0 else math.nan
-    return Inference(value=value, se=se, df=df, level=level)
+    return Inference(value=value, se=se, df=df, bounds=bounds, level=level)

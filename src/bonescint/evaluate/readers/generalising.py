@@ -17,7 +17,7 @@ from bonescint.evaluate.readers.or_analysis import (
     Generalised,
     ModalityMean,
 )
-from bonescint.evaluate.readers.testing import Inference, OmnibusTest
+from bonescint.evaluate.readers.testing import AREA, DIFFERENCE, Inference, OmnibusTest
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,14 +144,16 @@ def _difference(study: Averaged, to: Generalisation, first: int, second: int) ->
     return Difference(
         first=figures.modalities[first],
         second=figures.modalities[second],
-        difference=_inference(value, variance, df, study.level),
+        difference=_inference(value, variance, df, DIFFERENCE, study.level),
     )
 
 
-def _inference(value: float, variance: float, df: float, level: float) -> Inference:
+def _inference(
+    value: float, variance: float, df: float, bounds: tuple[float, float], level: float
+) -> Inference:
     # Rounding may leave a variance that is 0 a little below.
     se = math.sqrt(max(variance, 0.0)) if not math.isnan(variance) else math.nan
-    return Inference(value=value, se=se, df=df, level=level)
+    return Inference(value=value, se=se, df=df, bounds=bounds, level=level)
 
 
 def _mean(study: Averaged, to: Generalisation, row: int) -> ModalityMean:
@@ -170,12 +172,17 @@ def _mean(study: Averaged, to: Generalisation, row: int) -> ModalityMean:
         df = float(count - 1) if to is Generalisation.READERS else df
     value = float(study.means[row])
     return ModalityMean(
-        modality=study.figures.modalities[row], mean=_inference(value, variance, df, study.level)
+        modality=study.figures.modalities[row],
+        mean=_inference(value, variance, df, AREA, study.level),
     )
 
 
 def _of_readers(study: Averaged) -> tuple[Difference, ...]:
-    """Each reader's own differences, cases being random."""
+    """Each reader's own differences, cases being random.
+
+    With the reader's own variances and covariance of these two modalities, whatever other
+    modalities there are: not averaged over all of them. With two modalities it is the same.
+    """
     figures = study.figures
     found = []
     for reader, name in enumerate(figures.readers):
@@ -187,7 +194,9 @@ def _of_readers(study: Averaged) -> tuple[Difference, ...]:
                 Difference(
                     first=figures.modalities[first],
                     second=figures.modalities[second],
-                    difference=_inference(value, float(variance), math.inf, study.level),
+                    difference=_inference(
+                        value, float(variance), math.inf, DIFFERENCE, study.level
+                    ),
                     reader=name,
                 )
             )

@@ -128,7 +128,7 @@ def _analysable(figures: Merits) -> tuple[Merits, list[Note]]:
     there = np.asarray(figures.defined.any(axis=1))
     if not there.all():
         gone = [name for name, keep in zip(figures.modalities, there, strict=True) if not keep]
-        notes.append(left_out(f"modality {some(gone)}: no reader has a {figures.endpoint} there"))
+        notes.append(left_out(f"modality {some(gone)}: no reader's {figures.endpoint} is defined"))
         figures = figures.of_modalities(there)
     if figures.design.readers_nested:
         return figures.of_readers(np.asarray(figures.defined.any(axis=0))), notes

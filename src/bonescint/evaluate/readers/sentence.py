@@ -10,7 +10,7 @@ from bonescint.evaluate.readers.against import ModelAgainstReaders
 from bonescint.evaluate.readers.analysis import ReaderAnalysis
 from bonescint.evaluate.readers.covariance import CovarianceMethod
 from bonescint.evaluate.readers.or_analysis import Difference, Generalisation, OrAnalysis
-from bonescint.evaluate.readers.testing import Inference
+from bonescint.evaluate.readers.testing import MOST_DF, Inference, df_text
 
 _METHODS = {
     CovarianceMethod.DELONG: "DeLong's method",
@@ -30,11 +30,6 @@ def p_text(p: float) -> str:
     if math.isnan(p):
         return "p undefined"
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
-
-
-def df_text(df: float) -> str:
-    """Degrees of freedom: whole numbers as such, others with a decimal."""
-    return f"{df:.0f}" if math.isinf(df) or df == round(df) else f"{df:.1f}"
 
 
 def interval_text(inference: Inference) -> str:
@@ -80,7 +75,8 @@ def sentences(analysis: ReaderAnalysis) -> tuple[str, ...]:
     method = _METHODS[analysis.settings.method]
     found.append(
         "Figures of merit were compared by the Obuchowski-Rockette method with the degrees of "
-        f"freedom of Hillis; covariances were estimated by {method} (bonescint, research use only)."
+        f"freedom of Hillis; covariances were estimated by {method}; intervals end at 0 and 1, "
+        "those of differences at -1 and 1 (bonescint, research use only)."
     )
     return tuple(found)
 
@@ -193,7 +189,7 @@ def _margin_text(first: str, second: str, difference: Inference, margin: float) 
 def _against(one: ModelAgainstReaders, margin: float | None) -> str:
     to = next((to for to in Generalisation if not math.isnan(one.to(to).se)), Generalisation.CASES)
     difference = one.to(to)
-    degrees = "" if math.isinf(difference.df) else f", df {df_text(difference.df)}"
+    degrees = "" if difference.df > MOST_DF else f", df {df_text(difference.df)}"
     found = (
         f"The model's {one.endpoint} was {interval_text(one.model)}; the "
         f"{_count(len(one.readers), 'reader')} of {_named(one.modality)} had a mean of "

@@ -17,6 +17,7 @@ from bonescint.evaluate.readers.against import ModelAgainstReaders
 from bonescint.evaluate.readers.choices import chosen
 from bonescint.evaluate.readers.components import ErrorCovariances
 from bonescint.evaluate.readers.jsonable import jsonable
+from bonescint.evaluate.readers.notes import Note, remark
 from bonescint.evaluate.readers.or_analysis import Generalisation, OrAnalysis
 from bonescint.scan import ParameterError
 from bonescint.scan.checked import check_number, require_number
@@ -39,13 +40,18 @@ class Pilot:
     Attributes:
         comparison: two modalities that all readers read, or readers with a model.
         reader: variance of the readers' differences that does not come from cases: that of TR in
-            the model of two modalities, that of `D_j = reader_j - model` against a model.
+            the model of two modalities, that of `D_j = reader_j - model` against a model. As it
+            was estimated, so it may be negative; it then counts as 0.
         var: variance over cases; of a figure of merit, or of D_j.
         cov1: covariance over cases, same reader, other modality; 0 against a model.
         cov2: covariance over cases, other reader, same modality; of D_j against a model.
         cov3: covariance over cases, other reader, other modality; 0 against a model.
         cases: number of cases that these hold for; with another number they are proportionally
             smaller or larger, the share of cases with disease staying the same.
+
+    Raises:
+        ParameterError: a component out of range, or nothing that varies within readers (`cov1`
+            not below `var`; against a model `cov2` above it).
     """
 
     comparison: Comparison
@@ -59,7 +65,7 @@ class Pilot:
     def __post_init__(self) -> None:
         kind = chosen(Comparison, self.comparison, "comparison", "Pilot")
         object.__setattr__(self, "comparison", kind)
-        check_number(self, "reader", 0, 1)
+        check_number(self, "reader", -1, 1)
         check_number(self, "var", 1e-12, 1)
         for name in ("cov1", "cov2", "cov3"):
             check_number(self, name, -1, 1)
@@ -69,10 +75,46 @@ class Pilot:
             if kind is Comparison.MODEL and value:
                 # There is one modality: these would quietly shrink the variance.
                 raise ParameterError(name, "Pilot", "0 against a model, or left out", value)
+        if self.cov1 >= self.var:
+            raise ParameterError("cov1", "Pilot", f"below var ({self.var:g})", self.cov1)
+
+    @property
+    def between(self) -> float:
+        """Covariance between readers that does not average away, at least 0."""
+        return max(self.cov2 - self.cov3, 0.0)
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """What was estimated below 0, which no variance can be, and counts as 0.
+
+        That is what Hillis, Obuchowski and Berbaum do, Acad Radiol 2011;18:129.
+        """
+        negative = (
+            ("the variance of readers by modalities (TR)", self.reader),
+            ("Cov2 - Cov3", self.cov2 - self.cov3),
+            (
+                "the variance of error (Var - Cov1 - Cov2 + Cov3)",
+                self.var - self.cov1 - self.between,
+            ),
+        )
+        if self.comparison is Comparison.MODEL:
+            negative = (
+                ("the variance of readers (R)", self.reader),
+                ("Cov2", self.cov2),
+                ("the variance of error (Var - Cov2)", self.var - self.between),
+            )
+        return tuple(
+            remark(
+                f"{name} is estimated as {value:.3g}, below 0, and counts as 0: a small pilot "
+                "does not tell it well, and the true one may call for more readers or cases"
+            )
+            for name, value in negative
+            if value < 0
+        )  # fmt: skip
 
     @classmethod
     def of(cls, analysis: OrAnalysis | ModelAgainstReaders) -> Pilot:
-        """From a study that was analysed; negative reader variance counts as 0.
+        """From a study that was analysed; `notes` says what was negative.
 
         Raises:
             ParameterError: a pilot of one reader or one modality.
@@ -92,7 +134,7 @@ class Pilot:
             raise ParameterError("pilot", "Pilot.of", wanted, "too little")
         return cls(
             comparison=comparison,
-            reader=max(reader, 0.0),
+            reader=reader,
             **asdict(errors),
             cases=sizes,
         )
@@ -231,11 +273,11 @@ def power(pilot: Pilot, aim: Aim, *, readers: int, cases: int) -> Power:
     """The chance that a study of a size shows what it aims at.
 
     With N* and N the cases of the pilot and the study, `e = N*/N (Var - Cov1)`,
-    `b = N*/N max(Cov2 - Cov3, 0)`: the noncentrality is `r d^2 / 2` over
-    `TR + e + (r-1) b`, and F has `(TR + e + (r-1) b)^2 / ((TR + e - b)^2 / (r-1))` degrees of
-    freedom (random readers and cases); `e + (r-1) b` and infinitely many (fixed readers);
-    `TR + e - b` and r - 1 (fixed cases). Against a model `r d^2` stands over
-    `R + Var + (r-1) Cov2`, scaled alike.
+    `b = N*/N max(Cov2 - Cov3, 0)`, and with TR and `e - b` at least 0: the noncentrality is
+    `r d^2 / 2` over `TR + e + (r-1) b`, and F has
+    `(TR + e + (r-1) b)^2 / ((TR + e - b)^2 / (r-1))` degrees of freedom (random readers and
+    cases); `e + (r-1) b` and infinitely many (fixed readers); `TR + e - b` and r - 1 (fixed
+    cases). Against a model `r d^2` stands over `R + Var + (r-1) Cov2`, scaled alike.
 
     Args:
         pilot: what varies.
@@ -254,8 +296,9 @@ def power(pilot: Pilot, aim: Aim, *, readers: int, cases: int) -> Power:
     require_number("power", "cases", cases, 2, MOST_CASES)
     scale = pilot.cases / cases
     within = scale * (pilot.var - pilot.cov1)
-    between = scale * max(pilot.cov2 - pilot.cov3, 0.0)
-    square = pilot.reader + within - between  # expected MS(TR), or MS(R) of D_j
+    between = scale * pilot.between
+    # Expected MS(TR), or MS(R) of D_j; of two parts, of which neither can be negative.
+    square = max(pilot.reader, 0.0) + max(within - between, 0.0)
     square = max(square, 1e-12)
     total = {
         Generalisation.READERS_AND_CASES: square + readers * between,

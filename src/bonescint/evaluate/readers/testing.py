@@ -12,6 +12,27 @@ from bonescint.evaluate.interval import Estimate
 from bonescint.evaluate.readers.jsonable import jsonable
 from bonescint.scan import ParameterError
 
+AREA = (0.0, 1.0)
+"""What a figure of merit lies within."""
+DIFFERENCE = (-1.0, 1.0)
+"""What a difference of two lies within."""
+MOST_DF = 10_000
+"""Degrees of freedom above which Student's t is the normal distribution to four digits."""
+
+
+def df_text(df: float) -> str:
+    """Degrees of freedom for people: whole numbers as such, others with a decimal.
+
+    Examples:
+        >>> df_text(4.0), df_text(15.26), df_text(23_000.7), df_text(math.inf)
+        ('4', '15.3', 'infinite', 'infinite')
+    """
+    if math.isnan(df):
+        return "undefined"
+    if df > MOST_DF:
+        return "infinite"
+    return f"{df:.0f}" if df == round(df) else f"{df:.1f}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OmnibusTest:
@@ -56,6 +77,8 @@ class Inference:
         value: the estimate.
         se: its standard error.
         df: degrees of freedom of Student's t; infinite for the normal distribution.
+        bounds: what the estimate lies within, `AREA` or `DIFFERENCE`; the interval, which is
+            `value` and quantiles of t times `se` on either side, ends there.
         level: coverage of the interval.
         low: lower end.
         high: upper end.
@@ -66,6 +89,7 @@ class Inference:
     value: float
     se: float
     df: float
+    bounds: tuple[float, float]
     level: float = 0.95
     low: float = field(init=False)
     high: float = field(init=False)
@@ -80,10 +104,18 @@ class Inference:
             half = t_quantile((1 + self.level) / 2, self.df) * self.se
             t = _ratio(self.value, self.se)
             p = 2 * t_upper(abs(t), self.df)
-        object.__setattr__(self, "low", self.value - half)
-        object.__setattr__(self, "high", self.value + half)
+        low, high = self._within(half)
+        object.__setattr__(self, "low", low)
+        object.__setattr__(self, "high", high)
         object.__setattr__(self, "t", t)
         object.__setattr__(self, "p", p)
+
+    def _within(self, half: float) -> tuple[float, float]:
+        """The interval of a half width, cut where nothing can be."""
+        if math.isnan(half):
+            return math.nan, math.nan
+        least, most = self.bounds
+        return max(self.value - half, least), min(self.value + half, most)
 
     @property
     def estimate(self) -> Estimate:
@@ -92,11 +124,16 @@ class Inference:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; an infinite number (df of the normal distribution) is `null`."""
-        return dict(jsonable(asdict(self)))
+        found = asdict(self)
+        del found["bounds"]
+        return dict(jsonable(found))
 
     def reversed(self) -> Inference:
         """The same difference the other way round: second less first."""
-        return Inference(value=-self.value, se=self.se, df=self.df, level=self.level)
+        least, most = self.bounds
+        return Inference(
+            value=-self.value, se=self.se, df=self.df, bounds=(-most, -least), level=self.level
+        )
 
     def non_inferiority(self, margin: float) -> NonInferiority:
         """Whether the estimate is above `-margin`, higher being better.
@@ -108,7 +145,7 @@ class Inference:
             margin: the largest loss that would not matter, above 0.
         """
         above = _upper_p(self, self.value + require_margin(margin))
-        return NonInferiority(margin=margin, p=above, shown=bool(self.low > -margin))
+        return NonInferiority(margin=margin, p=above, shown=bool(above < (1 - self.level) / 2))
 
     def equivalence(self, margin: float) -> Equivalence:
         """Whether the estimate lies within `-margin` and `margin`: two one-sided tests.
@@ -124,8 +161,7 @@ class Inference:
         p = max(lower, upper) if not math.isnan(lower) else math.nan
         low = high = math.nan
         if not math.isnan(p):
-            half = t_quantile(self.level, self.df) * self.se
-            low, high = self.value - half, self.value + half
+            low, high = self._within(t_quantile(self.level, self.df) * self.se)
         return Equivalence(
             margin=margin,
             p=p,
@@ -158,9 +194,9 @@ def require_margin(margin: float) -> float:
 
 
 def _ratio(value: float, se: float) -> float:
-    if se > 0:
+    if se > 0 or math.isnan(se):
         return value / se
-    return math.nan if value == 0 else math.copysign(math.inf, value)
+    return math.nan if value == 0 or math.isnan(value) else math.copysign(math.inf, value)
 
 
 def _upper_p(of: Inference, distance: float) -> float:

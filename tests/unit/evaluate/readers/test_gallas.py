@@ -146,3 +146,122 @@ def test_figures_that_are_no_mean_over_pairs_are_refused() -> None:
     reads = simulate_reads(RoeMetz(), readers=2, positives=4, negatives=4, seed=1, levels=5)
     with pytest.raises(ParameterError, match="means over pairs"):
         u_statistics(merits(reads, Sensitivity(at=3)))
+
+
+def test_degrees_of_freedom_of_readers_who_are_not_the_same() -> None:
+    """Three read in modality 1, two others in 2: Welch and Satterthwaite, written out."""
+    study = simulate_reads(RoeMetz(), readers=5, positives=25, negatives=25, seed=8)
+    ratings = study.ratings.copy()
+    ratings[0, 3:], ratings[1, :3] = np.nan, np.nan
+    reads = replace(study, ratings=ratings)
+    found = u_statistics(reads).differences[0].difference
+    values = merits(reads).values
+    s1, s2 = np.var(values[0, :3], ddof=1) / 3, np.var(values[1, 3:], ddof=1) / 2
+    assert found.value == pytest.approx(values[0, :3].mean() - values[1, 3:].mean())
+    alone = s1**2 / 2 + s2**2 / 1
+    assert found.df == pytest.approx(found.se**4 / alone)
+    # Readers who share a modality only in part are not the same ones either.
+    ratings = ratings.copy()
+    ratings[1, 2] = study.ratings[1, 2]
+    again = u_statistics(replace(study, ratings=ratings)).differences[0].difference
+    more = merits(replace(study, ratings=ratings)).values
+    s2 = np.var(more[1, 2:], ddof=1) / 3
+    assert again.df == pytest.approx(again.se**4 / (s1**2 / 2 + s2**2 / 2))
+
+
+def test_unbalanced_readers_weigh_by_their_pairs_or_alike() -> None:
+    """Weights, variances and degrees of freedom in loops, for both ways of weighing."""
+    reads = unbalanced()
+    values = merits(reads).values
+    for modality in range(2):
+        of = triples(reads, modality)
+        names = sorted({one[0] for one in of})
+        sizes = np.array([sum(one[0] == name for one in of) for name in names], dtype=float)
+        assert len(set(sizes)) > 1, "the study itself would not show it"
+        for weighting, weights in (
+            (Weighting.PAIRS, sizes / sizes.sum()),
+            (Weighting.READERS, np.full(len(names), 1 / len(names))),
+        ):
+            mine = values[modality, names]
+            found = u_statistics(reads, weighting=weighting).areas[modality].mean
+            assert found.value == pytest.approx(sum(weights * mine))
+            spread = sum(weights**2 * (mine - found.value) ** 2) / (1 - sum(weights**2))
+            if not math.isnan(found.se):
+                assert found.df == pytest.approx(found.se**4 / (spread**2 / (len(names) - 1)))
+        # Readers alike: each two readers' mean product of triples that share no case.
+        means = []
+        for r, s in itertools.permutations(names, 2):
+            products = [
+                x * y
+                for (a, i, j, x), (b, k, m, y) in itertools.product(of, of)
+                if (a, b) == (r, s) and i != k and j != m
+            ]
+            means.append(np.mean(products))
+        variance = values[modality, names].mean() ** 2 - np.mean(means)
+        alike = u_statistics(reads).areas[modality].mean
+        if variance > 0:
+            assert alike.se == pytest.approx(math.sqrt(variance))
+        else:
+            assert math.isnan(alike.se)
+
+
+def test_a_crossed_difference_has_the_spread_of_readers_differences() -> None:
+    """Unbalanced cases, the same readers: weights of a reader's difference are means of two."""
+    study = simulate_reads(RoeMetz(), readers=4, positives=12, negatives=12, seed=6)
+    ratings = study.ratings.copy()
+    ratings[0, 0, :5] = np.nan
+    reads = replace(study, ratings=ratings)
+    sizes = np.array([[7 * 12, 144, 144, 144], [144, 144, 144, 144]], dtype=float)
+    weights = (sizes / sizes.sum(axis=1, keepdims=True)).mean(axis=0)
+    values = merits(reads).values
+    gaps = values[0] - values[1]
+    spread = sum(weights**2 * (gaps - weights @ gaps) ** 2) / (1 - sum(weights**2))
+    found = u_statistics(reads, weighting=Weighting.PAIRS).differences[0].difference
+    assert found.df == pytest.approx(found.se**4 / (spread**2 / 3))
+
+
+def test_what_is_undefined_is_counted_and_nothing_left_is_said() -> None:
+    alone = simulate_reads(RoeMetz(), readers=1, positives=9, negatives=9, seed=1)
+    found = u_statistics(alone)
+    assert [note.text for note in found.notes] == [
+        "an unbiased variance may come out negative, or have no pairs to come from: the interval "
+        "is undefined for 3 of the U-statistics"
+    ]
+    assert all(math.isnan(one.mean.se) and math.isnan(one.mean.df) for one in found.areas)
+    assert [math.isnan(value) for value in found.areas[0].moments] == [False] * 4 + [True] * 4
+    sound = simulate_reads(RoeMetz(reader=0.1), readers=5, positives=20, negatives=20, seed=1)
+    assert u_statistics(sound).notes == ()
+    assert (found.endpoint, found.weighting) == ("AUC", Weighting.READERS)
+    nobody = replace(alone, ratings=np.where(alone.truth, np.nan, alone.ratings))
+    empty = u_statistics(nobody)
+    assert (empty.areas, empty.differences) == ((), ())
+    assert empty.notes[-1].text == "the U-statistics: no reader has a figure"
+    assert empty.as_dict()["modalities"] == []
+
+
+def test_json_names_every_moment_and_difference() -> None:
+    found = u_statistics(simulate_reads(RoeMetz(), readers=3, positives=6, negatives=6, seed=1))
+    json = found.as_dict()
+    assert list(json["modalities"][0]["moments"]) == [
+        "M1 (same reader, both cases)", "M2 (same reader, case with disease)",
+        "M3 (same reader, case without disease)", "M4 (same reader, no case)",
+        "M5 (other reader, both cases)", "M6 (other reader, case with disease)",
+        "M7 (other reader, case without disease)", "M8 (other reader, no case)",
+    ]  # fmt: skip
+    assert (
+        json["modalities"][0]["moments"]["M4 (same reader, no case)"] == (found.areas[0].moments[3])
+    )
+    assert (json["weighting"], json["endpoint"]) == ("readers", "AUC")
+    (difference,) = json["differences"]
+    assert (difference["first"], difference["second"]) == ("1", "2")
+    assert difference["value"] == found.differences[0].difference.value
+    assert json["notes"] == [note.as_dict() for note in found.notes]
+    narrow = u_statistics(
+        simulate_reads(RoeMetz(), readers=3, positives=6, negatives=6, seed=1), level=0.8
+    )
+    assert narrow.areas[0].mean.level == 0.8
+    with pytest.raises(ParameterError, match="weighting"):
+        u_statistics(
+            simulate_reads(RoeMetz(), readers=3, positives=6, negatives=6, seed=1),
+            weighting="cases",  # type: ignore[arg-type]
+        )

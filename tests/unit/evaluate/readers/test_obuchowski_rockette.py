@@ -410,3 +410,129 @@ def test_the_design_is_that_of_the_readers_who_are_left(small: Reads) -> None:
     said = found.as_dict()
     assert (said["design"], said["readers"]) == ("factorial", ["1", "3"])
     assert not any("not every reader read every case" in note.text for note in found.notes)
+
+
+def test_remarks_say_what_was_found_word_for_word(small: Reads) -> None:
+    for seed in range(200):
+        study = simulate_reads(
+            RoeMetz(modality_case=0.0, reader_case=0.9, reader=0.1),
+            readers=3, positives=10, negatives=10, seed=seed,
+        )  # fmt: skip
+        found = obuchowski_rockette(study)
+        if found.errors.clamped:
+            break
+    errors = found.errors
+    assert [note.as_dict() for note in found.notes] == [
+        {
+            "kind": "remark",
+            "text": f"Cov2 ({errors.cov2:.3g}) is below Cov3 ({errors.cov3:.3g}): their difference "
+            "counts as 0, as a variance cannot be negative",
+        }
+    ]
+    assert obuchowski_rockette(small).notes == ()
+    # One modality: nothing is compared, and a negative Cov2 counts as 0 in its interval.
+    for seed in range(200):
+        alone = simulate_reads(
+            RoeMetz(case=0.0, modality_case=0.0), readers=2, positives=6, negatives=6, seed=seed
+        ).of_modality("1")
+        found = obuchowski_rockette(alone)
+        if found.errors.cov2 < 0:
+            break
+    assert [note.text for note in found.notes] == [
+        f"Cov2 ({found.errors.cov2:.3g}) is negative and counts as 0 in the intervals"
+    ]
+    values = found.merits.values[0]
+    mean = found.to(BOTH).means[0].mean
+    assert mean.se == pytest.approx(math.sqrt(values.var(ddof=1) / 2))
+    assert mean.df == pytest.approx(1)
+    fixed = found.to(CASES).means[0].mean
+    assert fixed.se == pytest.approx(math.sqrt(found.errors.var / 2))
+
+
+def test_an_unbalanced_study_says_so(small: Reads) -> None:
+    ratings = small.ratings.copy()
+    ratings[0, 0, 0] = np.nan
+    found = obuchowski_rockette(with_ratings(small, ratings))
+    assert found.design is Design.UNBALANCED
+    assert [note.text for note in found.notes] == [
+        "not every reader read every case: each figure is of the cases that the reader read, "
+        "covariances are over the cases that two share; the U-statistics of Gallas are made for "
+        "such designs"
+    ]
+
+
+def test_what_is_left_out_is_named_word_for_word(small: Reads) -> None:
+    ratings = small.ratings.copy()
+    ratings[1, 0, small.truth] = np.nan
+    found = obuchowski_rockette(with_ratings(small, ratings))
+    said = [(note.kind, note.text) for note in found.notes]
+    assert (
+        NoteKind.LEFT_OUT,
+        "reader 1: left out of the comparison, having no AUC in modality 2",
+    ) in said
+    # A modality that no reader has a figure in leaves the analysis of the other.
+    ratings = small.ratings.copy()
+    ratings[1][:, small.truth] = np.nan
+    found = obuchowski_rockette(with_ratings(small, ratings))
+    assert found.merits.modalities == ("1",)
+    texts = [note.text for note in found.notes if note.kind is NoteKind.LEFT_OUT]
+    assert texts[-1] == "modality 2: no reader's AUC is defined"
+    assert found.to(BOTH).test is None
+    # Nobody has a figure in both.
+    ratings = small.ratings.copy()
+    for modality, reader in ((1, 0), (0, 1), (1, 2)):
+        ratings[modality, reader, small.truth] = np.nan
+    found = obuchowski_rockette(with_ratings(small, ratings))
+    assert found.merits.readers == ()
+    assert "every comparison: no reader has a figure in every modality" in [
+        note.text for note in found.notes if note.kind is NoteKind.LEFT_OUT
+    ]
+    assert math.isnan(found.squares.modality)
+    assert found.squares.readers == 0
+
+
+def test_one_case_of_a_class_is_said_of_each_reader(small: Reads) -> None:
+    one = np.flatnonzero(small.truth)[1:]
+    ratings = small.ratings.copy()
+    ratings[0, 1, one] = np.nan
+    found = obuchowski_rockette(with_ratings(small, ratings))
+    assert (
+        "reader 2 in modality 1: no variance over cases can be estimated (one case of a class); "
+        "the averaged covariances are those of the others"
+    ) in [note.text for note in found.notes]
+    covariance = merits(with_ratings(small, ratings)).covariance(CovarianceMethod.DELONG)
+    own = [covariance[i, j, i, j] for i in range(2) for j in range(3) if (i, j) != (0, 1)]
+    assert found.errors.var == pytest.approx(np.mean(own))
+    ratings = small.ratings.copy()
+    ratings[:, :, one] = np.nan
+    found = obuchowski_rockette(with_ratings(small, ratings))
+    assert sum("; cases have to be fixed" in note.text for note in found.notes) == 6
+    assert found.to(READERS).test is not None
+    assert math.isnan(found.to(BOTH).means[0].mean.se)
+
+
+def test_the_documented_defaults(small: Reads) -> None:
+    found = obuchowski_rockette(small)
+    assert found.method is CovarianceMethod.DELONG
+    assert found.endpoint == "AUC"
+    assert found.to(BOTH).differences[0].difference.level == 0.95
+    assert found.dbm is None
+    jackknife = obuchowski_rockette(small, method=CovarianceMethod.JACKKNIFE)
+    assert jackknife.dbm is not None
+    assert jackknife.dbm.case == pytest.approx(20 * jackknife.errors.cov3)
+    sensitivity = obuchowski_rockette(small, Sensitivity(at=3), method=CovarianceMethod.JACKKNIFE)
+    assert sensitivity.dbm is not None
+    assert sensitivity.dbm.case == pytest.approx(9 * sensitivity.errors.cov3), "9 with disease"
+    drawn = [
+        obuchowski_rockette(small, method=CovarianceMethod.BOOTSTRAP, draws=50, seed=seed)
+        for seed in (1, 1, 2)
+    ]
+    assert drawn[0].errors == drawn[1].errors != drawn[2].errors
+    first = obuchowski_rockette(small, method=CovarianceMethod.BOOTSTRAP, draws=50)
+    assert first.errors == drawn[0].errors
+    assert [one.as_dict() for one in found.of_modality] != []
+    for row, own in enumerate(found.of_modality):
+        covariance = merits(small).covariance(CovarianceMethod.DELONG)[row, :, row]
+        assert own.var == pytest.approx(np.diag(covariance).mean())
+        assert own.cov2 == pytest.approx(covariance[~np.eye(3, dtype=bool)].mean())
+        assert (own.cov1, own.cov3) == (0, 0)

@@ -151,6 +151,154 @@ def test_pilots_of_studies() -> None:
         Pilot.of(obuchowski_rockette(study.of_modality("1")))
 
 
+def a_pilot(**values: float) -> Pilot:
+    kind = values.pop("comparison", Comparison.MODALITIES)
+    return Pilot(comparison=kind, cases=100, **values)  # type: ignore[arg-type]
+
+
+def test_negative_components_count_as_0_and_are_named() -> None:
+    """As Hillis, Obuchowski and Berbaum 2011 do; published tables give them as they came out."""
+    errors = {"var": 0.001, "cov1": 0.0004, "cov2": 0.0002, "cov3": 0.0003}
+    pilot = a_pilot(reader=-0.00012, **errors)
+    as_zero = a_pilot(reader=0.0, **{**errors, "cov2": 0.0003})
+    aim = Aim(difference=0.05)
+    for to in Generalisation:
+        aim = Aim(difference=0.05, to=to)
+        assert power(pilot, aim, readers=5, cases=80) == power(as_zero, aim, readers=5, cases=80)
+    rest = (
+        ", below 0, and counts as 0: a small pilot does not tell it well, and the true one may "
+        "call for more readers or cases"
+    )
+    assert [note.text for note in pilot.notes] == [
+        f"the variance of readers by modalities (TR) is estimated as -0.00012{rest}",
+        f"Cov2 - Cov3 is estimated as -0.0001{rest}",
+    ]
+    assert as_zero.notes == ()
+    model = a_pilot(comparison=Comparison.MODEL, reader=-0.0002, var=0.001, cov2=-0.0001)
+    assert [note.text.split(" is ")[0] for note in model.notes] == [
+        "the variance of readers (R)", "Cov2"
+    ]  # fmt: skip
+    swallowed = a_pilot(comparison=Comparison.MODEL, reader=0.0002, var=0.001, cov2=0.0012)
+    assert [note.text.split(" as ")[0] for note in swallowed.notes] == [
+        "the variance of error (Var - Cov2) is estimated"
+    ]
+    # MS(R) of D_j is the readers' variance alone then: 0.0002 + 5 Cov2 over 5, by hand.
+    found = power(swallowed, Aim(difference=0.05), readers=5, cases=100)
+    assert found.noncentrality == pytest.approx(0.05**2 / ((0.0002 + 5 * 0.0012) / 5))
+    assert found.denominator_df == pytest.approx(0.0062**2 / (0.0002**2 / 4))
+    crossed = a_pilot(reader=0.0, var=0.001, cov1=0.0008, cov2=0.0005, cov3=0.0001)
+    assert [note.text.split(" is ")[0] for note in crossed.notes] == [
+        "the variance of error (Var - Cov1 - Cov2 + Cov3)"
+    ]
+
+
+def test_a_pilot_that_came_out_negative_is_kept_as_it_came_out() -> None:
+    for seed in range(100):
+        study = simulate_reads(RoeMetz(), readers=3, positives=12, negatives=12, seed=seed)
+        analysis = obuchowski_rockette(study)
+        if analysis.components.modality_reader < 0:
+            break
+    pilot = Pilot.of(analysis)
+    assert pilot.reader == analysis.components.modality_reader < 0
+    assert any("(TR) is estimated as" in note.text for note in pilot.notes)
+    assert pilot.as_dict()["reader"] == pilot.reader
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"reader": 1.01}, "reader"),
+        ({"reader": -1.01}, "reader"),
+        ({"var": 0.0}, "var"),
+        ({"var": 1.01}, "var"),
+        ({"cov1": 0.001}, r"'cov1' parameter of Pilot must be below var \(0.001\)"),
+        ({"cov2": -1.01}, "cov2"),
+        ({"cov3": 1.01}, "cov3"),
+        ({"cases": 1}, "cases"),
+        ({"cases": 1_000_001}, "cases"),
+        ({"comparison": Comparison.MODEL, "cov1": 0.0001}, "0 against a model"),
+        ({"comparison": Comparison.MODEL, "cov3": 0.0001}, "0 against a model"),
+        ({"comparison": "three"}, "comparison"),
+    ],
+)
+def test_pilots_that_cannot_be(values: dict[str, float], says: str) -> None:
+    sound = {"comparison": Comparison.MODALITIES, "reader": 0.0, "var": 0.001, "cases": 100}
+    Pilot(**sound)  # type: ignore[arg-type]
+    with pytest.raises(ParameterError, match=says):
+        Pilot(**{**sound, **values})  # type: ignore[arg-type]
+
+
+def test_limits_are_allowed_and_what_is_beyond_is_refused() -> None:
+    pilot, aim = Pilot.conjectured(auc=0.85, cases=100), Aim(difference=0.05)
+    fixed = Aim(difference=0.05, to=CASES)
+    for readers, cases, of in ((2, 2, aim), (1000, 1_000_000, aim), (1, 2, fixed)):
+        assert power(pilot, of, readers=readers, cases=cases).readers == readers
+    for readers, cases, of in ((1, 50, aim), (1001, 50, aim), (2, 1, aim), (2, 1_000_001, aim),
+                               (0, 50, fixed)):  # fmt: skip
+        with pytest.raises(ParameterError):
+            power(pilot, of, readers=readers, cases=cases)
+    for wanted in (0.009, 0.99991):
+        with pytest.raises(ParameterError, match="wanted"):
+            cases_needed(pilot, aim, readers=6, wanted=wanted)
+        with pytest.raises(ParameterError, match="wanted"):
+            readers_needed(pilot, aim, cases=100, wanted=wanted)
+    for name, low, high in (
+        ("auc", 0.499, 0.99995), ("positive_share", 0.0009, 0.9991), ("reader_sd", -0.001, 0.501),
+        ("r1", -0.001, 0.9991), ("r2", -0.001, 0.9991), ("r3", -0.001, 0.9991),
+    ):  # fmt: skip
+        for value in (low, high):
+            with pytest.raises(ParameterError, match=name):
+                Pilot.conjectured(**{"auc": 0.85, "cases": 100, name: value})
+
+
+def test_a_conjecture_has_the_documented_defaults() -> None:
+    pilot = Pilot.conjectured(auc=0.85, cases=100)
+    var = hanley_mcneil_variance(0.85, 50, 50)
+    assert (pilot.reader, pilot.var) == (0.02**2 / 2, var)
+    assert (pilot.cov1, pilot.cov2, pilot.cov3) == pytest.approx(
+        (0.5 * var, 0.35 * var, 0.30 * var)
+    )
+    model = Pilot.conjectured(auc=0.85, cases=100, positive_share=0.2, comparison=Comparison.MODEL)
+    var = hanley_mcneil_variance(0.85, 20, 80)
+    assert (model.reader, model.var, model.cov2) == pytest.approx(
+        (0.02**2, 2 * 0.65 * var, 0.65 * var)
+    )
+    assert (model.cov1, model.cov3) == (0, 0)
+    same = Pilot.conjectured(auc=0.85, cases=100, r2=0.3, r3=0.3)
+    assert same.cov2 == same.cov3
+    assert (Aim(difference=0.05).alpha, Aim(difference=0.05).to) == (0.05, BOTH)
+    # Hanley and McNeil by hand: Q1 = A/(2-A), Q2 = 2A^2/(1+A).
+    q1, q2 = 0.85 / 1.15, 2 * 0.85**2 / 1.85
+    expected = 0.85 * 0.15 + 19 * (q1 - 0.85**2) + 79 * (q2 - 0.85**2)
+    assert hanley_mcneil_variance(0.85, 20, 80) == pytest.approx(expected / 1600)
+
+
+def test_random_readers_and_cases_by_hand() -> None:
+    """Hillis, Obuchowski and Berbaum 2011, written out with their letters."""
+    pilot = a_pilot(reader=0.0003, var=0.001, cov1=0.0004, cov2=0.0005, cov3=0.0003)
+    r, scale, d = 7, 100 / 150, 0.05
+    e, b = scale * (0.001 - 0.0004), scale * (0.0005 - 0.0003)
+    den = 0.0003 + e + (r - 1) * b
+    df = den**2 / ((0.0003 + e - b) ** 2 / (r - 1))
+    shift = r * d**2 / 2 / den
+    found = power(pilot, Aim(difference=d), readers=r, cases=150)
+    assert found.noncentrality == pytest.approx(shift)
+    assert found.denominator_df == pytest.approx(df)
+    assert found.power == pytest.approx(
+        stats.ncf.sf(stats.f.isf(0.05, 1, df), 1, df, shift), abs=1e-9
+    )
+    margin = power(pilot, Aim(difference=0.0, margin=0.05), readers=r, cases=150)
+    se = math.sqrt(2 * den / r)
+    assert margin.power == pytest.approx(
+        stats.nct.sf(stats.t.isf(0.025, df), df, 0.05 / se), abs=1e-9
+    )
+    fixed = power(pilot, Aim(difference=d, to=READERS), readers=r, cases=150)
+    assert fixed.denominator_df == 6
+    assert fixed.noncentrality == pytest.approx(r * d**2 / 2 / (0.0003 + e - b))
+    assert (found.readers, found.cases) == (7, 150)
+    assert Pilot.conjectured(auc=0.85, cases=100).as_dict()["comparison"] == "two modalities"
+
+
 def test_hanley_and_mcneils_variance_is_near_delongs() -> None:
     found = []
     for seed in range(200):
@@ -178,12 +326,12 @@ def test_aims_that_cannot_be(values: dict[str, float]) -> None:
 
 
 def test_margins_decide_by_the_interval() -> None:
-    one = Inference(value=-0.01, se=0.02, df=20.0)
+    one = Inference(value=-0.01, se=0.02, df=20.0, bounds=(-1, 1))
     for margin in (0.03, 0.0517, 0.0518, 0.1):
         found = one.non_inferiority(margin)
         assert found.shown == (one.low > -margin) == (found.p < 0.025)
         alike = one.equivalence(margin)
-        narrow = Inference(value=-0.01, se=0.02, df=20.0, level=0.90)
+        narrow = Inference(value=-0.01, se=0.02, df=20.0, bounds=(-1, 1), level=0.90)
         assert alike.shown == (narrow.low > -margin and narrow.high < margin)
         assert (alike.low, alike.high) == pytest.approx((narrow.low, narrow.high))
         assert alike.level == pytest.approx(0.9)
