@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bonescint.cohort.problems import Problem, refuse
+from bonescint.dicom.listed import MANIFEST_COLUMNS
 from bonescint.files import write_table
 from bonescint.scan import Case, InputError, Split
 from bonescint.tables import (
@@ -25,7 +26,7 @@ from bonescint.tables import (
     truth_of,
 )
 
-_REQUIRED = ("scan_id", "patient_id", "centre", "split", "label", "file")
+_REQUIRED = MANIFEST_COLUMNS
 _OPTIONAL = ("sex", "age", "primary", "truth")
 _MASKS = ("mask_anterior", "mask_posterior")
 _COLUMNS = Columns(

@@ -20,6 +20,7 @@ from bonescint.dicom import (
 )
 from bonescint.dicom.identity import keyed_hash
 from bonescint.scan import InputError
+from bonescint.tables import folded
 
 _FACTS = (
     "label",
@@ -97,7 +98,7 @@ class _Index:
                 if getattr(key, kind.value):
                     self.by_hash[kind, getattr(key, kind.value)].add(place)
             for name in names_of(study, folder):
-                self.by_name[name].add(place)
+                self.by_name[folded(name)].add(place)
             if not key.study and not key.patient:
                 parents = {p.parent.name.lower() for p in study.files if p.parent != folder}
                 common = pair_name(study)
@@ -117,7 +118,8 @@ class _Index:
             if value:
                 sets.append(self.by_hash[kind, hashed_identifier(kind, value, id_key=id_key)])
         if row.file:
-            sets.append(self.by_name.get(row.file.replace("\\", "/").lower().lstrip("./"), set()))
+            name = folded(row.file.replace("\\", "/")).lstrip("./")
+            sets.append(self.by_name.get(name, set()))
         if sets:
             return set.intersection(*sets)
         hashed = hashed_identifier(Identifier.PATIENT, row.patient, id_key=id_key)

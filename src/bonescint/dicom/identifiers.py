@@ -16,6 +16,7 @@ from bonescint.dicom.header import Header, looks_like_dicom, parse
 from bonescint.dicom.identity import keyed_hash
 from bonescint.dicom.words import pair_key, view_in_path
 from bonescint.scan import InputError
+from bonescint.tables import plain_name
 
 OLDEST = 90.0
 """Ages above 89 years may identify a person; they are given as 90."""
@@ -54,7 +55,8 @@ class StudyKeys:
 def hashed_identifier(kind: Identifier, value: str, *, id_key: bytes) -> str:
     """A keyed hash of an identifier; empty for an empty one.
 
-    Leading zeros of a plain number do not count: spreadsheets drop them.
+    Leading zeros of a plain number do not count, nor how a keyboard or a spreadsheet writes a
+    name (`bonescint.tables.plain_name`); capitals do.
 
     Raises:
         ParameterError: an empty key.
@@ -62,12 +64,12 @@ def hashed_identifier(kind: Identifier, value: str, *, id_key: bytes) -> str:
     Examples:
         >>> key = b"secret"
         >>> hashed_identifier(Identifier.ACCESSION, "00123", id_key=key) == hashed_identifier(
-        ...     Identifier.ACCESSION, "123", id_key=key)
+        ...     Identifier.ACCESSION, "123.0", id_key=key)
         True
         >>> hashed_identifier(Identifier.PATIENT, " ", id_key=key)
         ''
     """
-    plain = value.strip()
+    plain = plain_name(value)
     if plain.isascii() and plain.isdigit():
         plain = plain.lstrip("0") or "0"
     return keyed_hash([plain.encode()], key=id_key, purpose=kind.value) if plain else ""

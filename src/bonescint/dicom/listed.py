@@ -6,17 +6,19 @@ is called and which columns make one is known here, for who searches and for who
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from bonescint.dicom.files import read_bytes
 from bonescint.scan import InputError
+from bonescint.tables import Columns, read_table
 
 MANIFEST = "manifest.csv"
 MANIFEST_COLUMNS = ("scan_id", "patient_id", "centre", "split", "label", "file")
 """Columns that every manifest has."""
+
+_COLUMNS = Columns(
+    names={name: (name,) for name in MANIFEST_COLUMNS}, required=MANIFEST_COLUMNS, remedy=""
+)
 
 
 def listed_scans(manifest: Path) -> tuple[Path, ...] | None:
@@ -27,19 +29,12 @@ def listed_scans(manifest: Path) -> tuple[Path, ...] | None:
         True
     """
     try:
-        text = read_bytes(manifest).decode("utf-8-sig", "replace")
+        table = read_table(manifest, _COLUMNS)
     except InputError:
         return None
-    first = text.partition("\n")[0]
-    separator = max(",;\t", key=first.count)
-    try:
-        rows = list(csv.DictReader(io.StringIO(text, newline=""), delimiter=separator))
-    except csv.Error:
+    if not len(table):
         return None
-    if not rows or not set(MANIFEST_COLUMNS) <= {str(name).strip() for name in rows[0]}:
-        return None
-    named = [{str(key).strip(): value for key, value in row.items()} for row in rows]
-    files = [str(row["file"] or "").strip() for row in named]
+    files = (row.text("file") for row in table.rows)
     return tuple(manifest.parent / file for file in files if file)
 
 

@@ -60,8 +60,8 @@ def plain_name(text: str) -> str:
         >>> plain_name("101.0"), plain_name("1.01E+02")
         ('101', '101')
     """
-    if text.isascii() and text.isalnum() and not text[0].isdigit():
-        return text  # the usual case, at once
+    if text.isascii() and text.isprintable() and not text[:1].isdigit() and "  " not in text:
+        return text.strip()  # the usual case, at once
     name = " ".join(_INVISIBLE.sub("", unicodedata.normalize("NFC", text)).split())
     floated = _FLOATED.fullmatch(name)
     if floated:
@@ -235,7 +235,7 @@ def number_of(text: str) -> float | None:
 
 
 def _matched(text: str) -> re.Match[str] | None:
-    found = _NUMBER.fullmatch(text.replace("\u2212", "-"))
+    found = _NUMBER.fullmatch(text if text.isascii() else text.replace("\u2212", "-"))
     return found if found and (found[2] or found[4]) else None
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
-from typing import TypeAlias
 
 from bonescint.scan import InputError
 from bonescint.tables.cells import Numbers, lost_digits, plain_name, text_of
@@ -17,6 +16,7 @@ from bonescint.tables.workbooks import DATE, LONG_NUMBER, NO_VALUE, Sheet, is_wo
 
 _MOST_ROWS = 1_048_576  # of a sheet in Excel
 _MOST_LETTERS = 512 << 20
+_MOST_COLUMNS = 16_384  # of a sheet in Excel
 _LOOKED_AT = 20
 _SPOILT = {
     DATE: "holds a date: a spreadsheet changed what was typed",
@@ -27,6 +27,8 @@ _SPOILT = {
         for error in ("#NAME?", "#REF!", "#VALUE!", "#DIV/0!", "#NUM!", "#NULL!")
     },
 }
+
+_SIGNS = frozenset(error[0] for error in _SPOILT)
 
 
 class TableWarning(UserWarning):
@@ -295,9 +297,9 @@ def _table(
     names = {name: text_of(header.cells[places[0]]) for name, places in found.items()}
     kept = [places[0] for places in found.values()]
     shown = dict(zip(names, range(len(kept)), strict=True))
-    width = len(header.cells) if separator else None
-    check = _checker(place, list(names.values()), width)
-    rest = tuple(_kept(chain(start[at + 1 :], lines), kept, check, place))
+    width = len(header.cells) if separator else _MOST_COLUMNS  # beside a sheet's table notes may be
+    below = chain(start[at + 1 :], lines)
+    rest = tuple(_kept(below, kept, list(names.values()), width, place))
     return Table(
         path=path, sheet=sheet, header_row=header.number, columns=names, places=shown,
         separator=separator, notes=notes, lines=rest,
@@ -323,31 +325,26 @@ def _require_one_each(place: str, header: Line, found: Mapping[str, Sequence[int
         raise InputError(f"{place}, row {header.number}", problem, "Keep or rename one of each")
 
 
-_Check: TypeAlias = Callable[[Line, Sequence[str]], None]
-
-
-def _checker(place: str, names: Sequence[str], width: int | None) -> _Check:
-    def check(line: Line, cells: Sequence[str]) -> None:
-        if width is not None and any(cell.strip() for cell in line.cells[width:]):
-            problem = f"has {len(line.cells)} cells and the header {width}"
+def _kept(
+    lines: Iterable[Line], places: Sequence[int], names: Sequence[str], width: int, place: str
+) -> Iterator[Line]:
+    """Rows with the cells of some columns, if they can be what was typed."""
+    letters = 0
+    least = max(places, default=-1) + 1
+    for count, line in enumerate(lines, 1):
+        whole = line.cells
+        if len(whole) > width and any(cell.strip() for cell in whole[width:]):
+            problem = f"has {len(whole)} cells and the header {width}"
             remedy = "Put a cell that holds the separator in quotation marks"
             raise InputError(f"{place}, row {line.number}", problem, remedy)
+        if len(whole) < least:
+            whole += ("",) * (least - len(whole))
+        cells = tuple([text_of(whole[at]) for at in places])
         for name, cell in zip(names, cells, strict=True):
-            if cell in _SPOILT:
+            letters += len(cell)
+            if cell[:1] in _SIGNS and cell in _SPOILT:
                 where = f"{place}, row {line.number}, column {name}"
                 raise InputError(where, _SPOILT[cell], "Correct the table")
-
-    return check
-
-
-def _kept(
-    lines: Iterable[Line], places: Sequence[int], check: _Check, place: str
-) -> Iterator[Line]:
-    letters = 0
-    for count, line in enumerate(lines, 1):
-        cells = tuple(text_of(line.cells[at]) if at < len(line.cells) else "" for at in places)
-        check(line, cells)
-        letters += sum(map(len, cells))
         if count > _MOST_ROWS or letters > _MOST_LETTERS:
             problem = f"is far too large for a table (more than {_MOST_ROWS} rows or 512 MB)"
             raise InputError(place, problem, "Give the rows that are needed")

@@ -103,7 +103,7 @@ class TextFile:
             for number, row in enumerate(csv.reader(ended(), delimiter=separator), skipped + 1):
                 if row == [_END]:
                     return
-                if any(cell and not cell.isspace() for cell in row):
+                if not "".join(row).isspace() and any(row):
                     yield Line(number, tuple(row))
         except csv.Error as error:
             problem = f"row {number + 1}: not a readable table ({error})"
@@ -201,7 +201,7 @@ _STRANGE = re.compile(
 
 
 def _is_western(chunk: bytes) -> bool:
-    return _STRANGE.search(chunk) is None
+    return chunk.isascii() or _STRANGE.search(chunk) is None
 
 
 def _fit(head: list[str], separator: str, score: Callable[[list[str]], int]) -> tuple[int, int]:

@@ -24,6 +24,7 @@ from bonescint.cohort import (
 from bonescint.cohort.splitting import Patient, deal
 from bonescint.dicom import read
 from bonescint.scan import InputError, OutputError, ParameterError, Split, View
+from bonescint.tables import TableWarning
 
 FIRST = 730155000
 """Number of the first patient: so long that no pixel, UID or pseudonym spells it by chance."""
@@ -436,3 +437,65 @@ def test_shares_hold_within_each_label(seed: int) -> None:
 def test_wrong_shares_are_refused(text: str) -> None:
     with pytest.raises(ParameterError):
         SplitRule(shares=parse_shares(text))
+
+
+@pytest.mark.parametrize(
+    ("header", "cells"),
+    [
+        ("accession,label,centre", '"=""{accession}""",{label},{centre}'),
+        ("accession,label,centre", "'{accession},{label},{centre}"),
+        ("accession;label;centre", "\u00a0{accession};{label},0;{centre} "),
+        ("accession;label;centre", "{accession};{word};{centre}"),
+        ("Accession Number|LABEL|Hospital", "{accession}|{label}.0|{centre}"),
+    ],
+)
+def test_labels_as_spreadsheets_write_them(
+    archive: Path, tmp_path: Path, header: str, cells: str
+) -> None:
+    rows = [
+        cells.format(
+            accession=f"ACC{n}", label=n % 2, word=("nein", "Ja")[n % 2], centre="AB"[n % 2]
+        )
+        for n in range(8)
+    ]
+    created = made(
+        archive, table(tmp_path / "labels.csv", rows, header), tmp_path / "c", copy=False
+    )
+    assert created.complete
+    assert [case.positive for case in created.manifest.cases].count(True) == 4
+    assert {(case.centre, case.positive) for case in created.manifest.cases} == {
+        ("A", False), ("B", True)
+    }  # fmt: skip
+
+
+def test_a_patient_and_a_centre_in_two_spellings_are_one(archive: Path, tmp_path: Path) -> None:
+    rows = [f"{'pP'[n % 2]}{n // 2},ACC{n},{n % 2},{'zZ'[n % 2]}urich" for n in range(8)]
+    labels = table(tmp_path / "labels.csv", rows, "patient,accession,label,centre")
+    created = made(archive, labels, tmp_path / "c", copy=False)
+    assert len({case.patient_id for case in created.manifest.cases}) == 4
+    assert {case.centre for case in created.manifest.cases} == {"zurich"}
+    said = [note for note in created.notes if note.startswith("Table of labels")]
+    assert said == [
+        "Table of labels: centre zurich is also written Zurich: taken for the same.",
+        "Table of labels: patients of row 3, 5, 7, 9 differ from others in capitals, spaces or "
+        "leading zeros only: taken for the same.",
+    ]
+
+
+def test_a_manifest_in_two_spellings(tmp_path: Path) -> None:
+    head = "scan_id;patient_id;centre;split;label;file;age\n"
+    path = tmp_path / "manifest.csv"
+    path.write_text(head + "s1;P1;A;train;1;a.dcm;61,5\nS1;p1;a;train;0,0;b.dcm;\n")
+    with pytest.warns(TableWarning) as warned:
+        manifest = read_manifest(path)
+    assert [(case.patient_id, case.centre, case.age) for case in manifest.cases] == [
+        ("P1", "A", 61.5), ("P1", "A", None)
+    ]  # fmt: skip
+    assert [str(one.message).removeprefix(f"{path}: ") for one in warned] == [
+        "patient P1 is also written p1: taken for the same.",
+        "centre A is also written a: taken for the same.",
+        "scan s1 is also written S1: kept apart.",
+    ]
+    path.write_text(path.read_text().replace("S1;p1;a;train", "s2;p1;A;test"))
+    with pytest.warns(TableWarning), pytest.raises(InputError, match="patient P1 is in train and"):
+        read_manifest(path)

@@ -9,6 +9,7 @@ from bonescint.cohort import read_manifest
 from bonescint.experiment import join, read_predictions
 from bonescint.experiment.joining import require_judgeable
 from bonescint.scan import InputError, Split
+from bonescint.tables import TableWarning
 
 from .conftest import Study, write_rows
 
@@ -23,7 +24,7 @@ def test_every_case_finds_its_prediction(study: Study) -> None:
     expected = [study.probability[case.scan_id] for case in part.cases]
     np.testing.assert_array_equal(part.probabilities, expected)
     assert part.scored.positives == 30
-    assert part.patients is None
+    assert part.scored.patients is None
     assert part.missing == ()
 
 
@@ -93,3 +94,26 @@ def test_splits_that_cannot_be_judged(study: Study) -> None:
     ill = [row for row in rows if truth[row.scan_id]]
     with pytest.raises(InputError, match="no negatives"):
         require_judgeable(join(ill, manifest, source="p").part(Split.TEST), "p", "judge")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "scan_id;mbd_probability\ntest-000;0,25\n",
+        "sep=;\nscan_id;mbd_probability\nTEST-000;0.25\n",
+        'scan_id,mbd_probability\n"=""test-000""",25%\n',
+        "scan_id\tmbd_probability\ntest-000 \t2.5e-1\n",
+    ],
+)
+def test_predictions_as_spreadsheets_write_them(study: Study, tmp_path: Path, text: str) -> None:
+    (tmp_path / "p.csv").write_text(text, encoding="utf-16")
+    rows = read_predictions(tmp_path / "p.csv")
+    manifest = read_manifest(study.manifest)
+    if "TEST" in text:
+        with pytest.warns(TableWarning, match="scan test-000 is also written TEST-000: taken for"):
+            joined = join(rows, manifest, source="p.csv")
+    else:
+        joined = join(rows, manifest, source="p.csv")
+    part = joined.part(Split.TEST)
+    assert [case.scan_id for case in part.cases] == ["test-000"]
+    assert part.probabilities.tolist() == [0.25]
