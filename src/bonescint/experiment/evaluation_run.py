@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping
@@ -31,6 +30,7 @@ from bonescint.experiment.explanation_page import (
     explanation_tables,
     failures_section,
 )
+from bonescint.experiment.files import fingerprint
 from bonescint.experiment.joining import join, read_predictions
 from bonescint.experiment.maps import MappedScan, read_maps
 from bonescint.files import make_folder, one_writer, require_own, write_whole
@@ -162,10 +162,7 @@ class _Report:
 
     def write(self, out: Path, *, workbook: bool) -> None:
         created = datetime.now(UTC).isoformat(timespec="seconds")
-        hashes = {
-            name: hashlib.sha256(path.read_bytes()).hexdigest()
-            for name, path in self.inputs.items()
-        }
+        hashes = {name: fingerprint(path) for name, path in self.inputs.items()}
         pictures = draw_figures(self.found)
         tables = evaluation_tables(self.found)
         sections: tuple[PageSection, ...] = ()

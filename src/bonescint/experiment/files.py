@@ -37,4 +37,5 @@ def read_rows(path: Path) -> tuple[list[str], list[list[str]]]:
 
 def fingerprint(path: Path) -> str:
     """SHA-256 of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

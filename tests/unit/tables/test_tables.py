@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 import unicodedata
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -13,12 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bonescint.cli.console import clear_failures
 from bonescint.files import write_table
 from bonescint.scan import InputError
 from bonescint.tables import (
     Columns,
     Numbers,
     Table,
+    TableWarning,
     matched_names,
     name_key,
     plain_name,
@@ -331,3 +334,10 @@ def test_an_archive_that_is_no_workbook_is_refused(tmp_path: Path, name: str) ->
 def test_a_workbook_by_another_name_is_read(tmp_path: Path) -> None:
     path = book(tmp_path / "t.xlsx", {"s": READS}).rename(tmp_path / "t.csv")
     assert cells(read_table(path, COLUMNS)) == FOUND
+
+
+def test_a_command_says_each_warning_of_a_table_once(capsys: pytest.CaptureFixture[str]) -> None:
+    with clear_failures():
+        for _ in range(2):
+            warnings.warn("p.csv: scan s1 is\nalso written S1.", TableWarning, stacklevel=1)
+    assert capsys.readouterr().err == "Warning: p.csv: scan s1 is also written S1.\n"
