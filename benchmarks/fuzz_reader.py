@@ -1,11 +1,14 @@
-"""Feed the reader mutated, truncated and bit-flipped files; it must answer each one.
+"""Feed the reader damaged, swollen and twisted files; it must answer each one, and rightly.
 
-    python benchmarks/fuzz_reader.py --count 20000 --seed 1
+    python benchmarks/fuzz_reader.py --count 20000 --seed 1 --log fuzz.jsonl
 
-Each file must give a `Scan` or a `BonescintError`. The reader runs in worker processes, so that a
-crash, a hang (over `--timeout` seconds) or memory over 1 GB would be seen and counted. Case
-number n of a seed is always the same file; `--keep FOLDER` writes the files that broke the bar.
-Exits with 1 if the bar is broken.
+`fuzz_cases.py` says what the cases are. Each must give scans or a `BonescintError`; where the truth
+is known, each view must be the right one, or be refused, or come with a warning of what was done.
+The reader runs in worker processes, so that a crash, a hang (over `--timeout` seconds) or memory
+over 1 GB would be seen and counted; a case that takes the processor for over 5 s breaks the bar.
+Case number n of a seed is always the same; `--keep FOLDER` writes the files that broke the bar.
+With `--log` the outcomes are kept, and the same command goes on where it was stopped. Exits with 1
+if the bar is broken.
 """
 
 from __future__ import annotations
@@ -18,19 +21,27 @@ import resource
 import sys
 import tempfile
 import time
-import zlib
 from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from io import BytesIO
 from multiprocessing.connection import Connection
 from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from fuzz_cases import Truth, case_of
+
+if TYPE_CHECKING:
+    from bonescint.scan import Scan
 
 MEMORY_BAR_BYTES = 1_000_000_000
-INTERESTING = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFE, 0xFFFFFFFF)
+SECONDS_BAR = 5.0
 
 
 @dataclass(frozen=True)
@@ -38,191 +49,175 @@ class Outcome:
     """What the reader did with one case."""
 
     case: int
-    seed_name: str
+    name: str
     kind: str
     seconds: float
+    cpu_seconds: float
     peak_bytes: int
     decoder_deaths: int
 
 
-def make_seeds() -> dict[str, bytes]:
-    """Well-formed files of every kind that the reader takes, small enough to be quick."""
-    import dicom_files as files
-    from PIL import Image
+def judged(scans: Sequence[Scan], truth: Truth | None) -> str:
+    """What kind of an answer it was; `BROKEN: ...` for a wrong one.
 
-    seeds: dict[str, bytes] = {}
-    anterior = files.paint_body(1, rows=320, columns=80)
-    posterior = files.paint_body(2, rows=320, columns=80, posterior=True)
-    deflated, big_endian, implicit = (
-        "1.2.840.10008.1.2.1.99",
-        "1.2.840.10008.1.2.2",
-        "1.2.840.10008.1.2",
-    )
-    compressed = {
-        "rle": "1.2.840.10008.1.2.5",
-        "jpeg lossless": "1.2.840.10008.1.2.4.70",
-        "jpeg-ls": "1.2.840.10008.1.2.4.80",
-        "jpeg 2000": "1.2.840.10008.1.2.4.90",
+    A view is wrong if it resembles another true view, or its own turned over, more than itself.
+    A scan with a warning about views or orientation has said so. A true view that is missing must
+    be told of.
+    """
+    if truth is None or not scans:
+        return "scan"
+    said = any(word in text for scan in scans for text in scan.warnings for word in _TELLING)
+    patients = [
+        {_patient_of(image, view.value, truth) for view, image in scan.images()} for scan in scans
+    ]
+    if any(len(owners) > 1 for owners in patients):
+        return "BROKEN: two patients in one scan"
+    for scan in scans:
+        for view, image in scan.images():
+            if _likest(image, truth) != (view.value, "as it is"):
+                return "warned" if said else "BROKEN: wrong view"
+    found = sum(len(scan.views) for scan in scans)
+    if found < sum(len(views) for views in truth.scans):
+        return "warned" if said else "BROKEN: a view is lost"
+    together = len(scans) == len(truth.scans)
+    return "right" if together else "right, apart" if said else "BROKEN: apart unsaid"
+
+
+_TELLING = ("view", "orient", "upside", "mirror", "feet", "lateral", "invert", "turned")
+
+
+def _likest(image: Any, truth: Truth) -> tuple[str, str]:
+    """The true view, and how it is turned, that an image resembles most."""
+    turns = {
+        "as it is": lambda a: a,
+        "upside down": lambda a: a[::-1],
+        "mirrored": lambda a: a[:, ::-1],
+        "turned": lambda a: a[::-1, ::-1],
     }
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "seed.dcm"
-
-        def ge() -> object:
-            dataset = files.ge_discovery(anterior, posterior)
-            dataset.PixelSpacing = ["6", "6"]
-            return dataset
-
-        seeds["ge"] = files.save(ge(), path).read_bytes()
-        siemens = files.siemens(anterior, posterior)
-        siemens.PixelSpacing = ["6", "6"]
-        seeds["siemens"] = files.save(siemens, path).read_bytes()
-        single = files.one_view(anterior, 1, image_id="ANT")
-        single.PixelSpacing = ["6", "6"]
-        seeds["one view"] = files.save(single, path).read_bytes()
-        for name, syntax in (
-            ("deflated", deflated),
-            ("big endian", big_endian),
-            ("implicit", implicit),
-        ):
-            seeds[name] = files.save(ge(), path, transfer_syntax=syntax).read_bytes()
-        for name, syntax in compressed.items():
-            seeds[name] = files.save_compressed(ge(), path, transfer_syntax=syntax).read_bytes()
-    picture = np.hstack([anterior, posterior]).clip(0, 255).astype(np.uint8)
-    for kind in ("PNG", "JPEG"):
-        stream = BytesIO()
-        Image.fromarray(picture).save(stream, kind)
-        seeds[kind] = stream.getvalue()
-    return {**seeds, **_real_seeds()}
+    scores = {
+        (view, turn): _likeness(image, turned(np.asarray(true, float)))
+        for views in truth.scans
+        for view, true in views.items()
+        for turn, turned in turns.items()
+    }
+    return max(scores, key=lambda key: scores[key])
 
 
-def _real_seeds() -> dict[str, bytes]:
-    from pydicom.data import get_testdata_file
-
-    seeds = {}
-    for name in ("JPEG-LL.dcm", "JPGExtended.dcm", "JPEG2000.dcm"):
-        found = get_testdata_file(name, download=False)
-        if found:
-            seeds[name] = Path(str(found)).read_bytes()
-    return seeds
+def _patient_of(image: Any, view: str, truth: Truth) -> int:
+    """Which scan of the truth an image comes from."""
+    scores = [
+        max(_likeness(image, np.asarray(true, float)) for true in views.values())
+        for views in truth.scans
+    ]
+    return int(np.argmax(scores))
 
 
-def mutated(seeds: dict[str, bytes], case: int, seed: int) -> tuple[str, bytes]:
-    """The file of one case: a seed's name and its mutated bytes."""
-    rng = np.random.default_rng([seed, case])
-    name = sorted(seeds)[rng.integers(len(seeds))]
-    content = bytearray(seeds[name])
-    if name == "deflated" and rng.random() < 0.5:
-        return name, _mutated_inside(bytes(content), rng)
-    for _ in range(int(rng.geometric(0.6))):
-        _mutate_once(content, seeds, rng)
-    return name, bytes(content)
+def _likeness(image: Any, true: Any) -> float:
+    rows, columns = min(image.shape[0], true.shape[0]), min(image.shape[1], true.shape[1])
+    return float(np.corrcoef(image[:rows, :columns].ravel(), true[:rows, :columns].ravel())[0, 1])
 
 
-def _mutated_inside(content: bytes, rng: np.random.Generator) -> bytes:
-    """Mutate a deflated data set before it is deflated."""
-    start = 132 + 12 + int.from_bytes(content[140:144], "little")
-    inner = bytearray(zlib.decompressobj(-15).decompress(content[start:]))
-    for _ in range(int(rng.geometric(0.6))):
-        _mutate_once(inner, {}, rng)
-    packer = zlib.compressobj(wbits=-15)
-    return content[:start] + packer.compress(bytes(inner)) + packer.flush()
-
-
-def _mutate_once(content: bytearray, seeds: dict[str, bytes], rng: np.random.Generator) -> None:
-    if not content:
-        return
-    reach = min(len(content), 3000) if rng.random() < 0.6 else len(content)
-    at = int(rng.integers(reach))
-    match int(rng.integers(8)):
-        case 0:
-            content[at] ^= 1 << int(rng.integers(8))
-        case 1:
-            for place in rng.integers(reach, size=int(rng.integers(2, 60))):
-                content[place] = int(rng.integers(256))
-        case 2:
-            del content[int(rng.integers(len(content))) :]
-        case 3:
-            del content[at : at + int(rng.integers(1, 64))]
-        case 4:
-            content[at:at] = rng.bytes(int(rng.integers(1, 64)))
-        case 5:
-            width = int(rng.choice([1, 2, 4]))
-            value = INTERESTING[rng.integers(len(INTERESTING))] % (1 << (8 * width))
-            order = "little" if rng.random() < 0.7 else "big"
-            content[at : at + width] = value.to_bytes(width, order)
-        case 6:
-            end = at + int(rng.integers(1, 400))
-            content[at:end] = bytes(len(content[at:end]))
-        case _:
-            other = seeds[sorted(seeds)[rng.integers(len(seeds))]] if seeds else bytes(content)
-            start = int(rng.integers(len(other)))
-            content[at : at + 256] = other[start : start + int(rng.integers(1, 256))]
-
-
-def serve(seed: int, first: int, step: int, count: int, pipe: Connection) -> None:
-    """Worker: read the cases first, first + step, ... and report each."""
-    from bonescint.dicom import StudyFiles, discover, read_study
-    from bonescint.dicom.decoding import shared_decoder
+def answer(paths: Sequence[Path], truth: Truth | None) -> str:
+    """Search and read; the kind of the outcome."""
+    from bonescint.dicom import discover, read_study
     from bonescint.scan import BonescintError, NotABoneScanError, ViewConflictError
 
-    seeds = make_seeds()
-    with tempfile.TemporaryDirectory(dir=_memory_folder()) as folder:
-        for case in range(first, count, step):
-            name, content = mutated(seeds, case, seed)
-            suffix = name.lower() if name in ("PNG", "JPEG") else "dcm"
-            path = Path(folder) / f"case.{suffix}"
-            path.write_bytes(content)
-            pipe.send(("begin", case, name))
-            started = time.perf_counter()
+    scans, refusals = [], []
+    try:
+        found = discover(paths)
+        refusals += found.refused
+        for study in found.studies:
             try:
-                discover([path])
-                read_study(StudyFiles((path,), str(path)))
-                kind = "scan"
-            except ViewConflictError:
-                kind = "views contradict"
-            except NotABoneScanError:
-                kind = "not a bone scan"
+                scans.append(read_study(study))
             except BonescintError as error:
-                kind = "input error" if "\n" not in str(error) else "BROKEN: error of two lines"
-            except BaseException as error:  # noqa: BLE001 - the very thing that is looked for
-                kind = f"BROKEN: {type(error).__name__}"
-            seconds = time.perf_counter() - started
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-            peak += _decoder_peak(shared_decoder())
-            outcome = Outcome(case, name, kind, seconds, peak, shared_decoder().crashes)
-            pipe.send(("end", outcome))
+                refusals.append(error)
+        told = [str(error) for error in refusals]
+    except BaseException as error:  # noqa: BLE001 - the very thing that is looked for
+        return f"BROKEN: {type(error).__name__}"
+    if any("\n" in text for text in told):
+        return "BROKEN: error of two lines"
+    if scans:
+        kind = judged(scans, truth)
+        return "right or refused" if refusals and kind == "BROKEN: a view is lost" else kind
+    for error, kind in ((ViewConflictError, "views contradict"), (NotABoneScanError, "no scan")):
+        if any(isinstance(refusal, error) for refusal in refusals):
+            return kind
+    return "input error" if refusals else "nothing"
+
+
+def serve(seed: int, cases: Sequence[int], pipe: Connection) -> None:
+    """Worker: read the cases and report each."""
+    from bonescint.dicom.decoding import shared_decoder
+
+    with tempfile.TemporaryDirectory(dir=_memory_folder()) as folder:
+        for number in cases:
+            case = case_of(seed, number)
+            paths = []
+            for name, content in case.files.items():
+                paths.append(Path(folder) / name)
+                paths[-1].write_bytes(content)
+            pipe.send(("begin", number, case.name))
+            _forget_peak()
+            started, cpu = time.perf_counter(), _cpu_seconds()
+            kind = answer(paths, case.truth)
+            seconds, cpu = time.perf_counter() - started, _cpu_seconds() - cpu
+            ended = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+            peak = max(_peak_of("self") + _decoder_peak(shared_decoder()), ended)
+            if not kind.startswith("BROKEN"):
+                if cpu > SECONDS_BAR:
+                    kind = "BROKEN: slow"
+                if peak > MEMORY_BAR_BYTES:
+                    kind = "BROKEN: memory"
+            for path in paths:
+                path.unlink()
+            crashes = shared_decoder().crashes
+            pipe.send(("end", Outcome(number, case.name, kind, seconds, cpu, peak, crashes)))
         shared_decoder().close()
     pipe.send(("done",))
+
+
+def _cpu_seconds() -> float:
+    """Processor time of this process and of those that it ended."""
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + ended.ru_utime + ended.ru_stime
 
 
 def _memory_folder() -> str | None:
     return "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 
 
+def _forget_peak() -> None:
+    """Let the kernel count this process's highest memory anew (proc(5), clear_refs)."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:  # then the peak is that of all cases so far
+        return
+
+
+def _peak_of(process: object) -> int:
+    try:
+        status = Path(f"/proc/{process}/status").read_text()
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    peaks = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")]
+    return int(peaks[0]) * 1024 if peaks else 0
+
+
 def _decoder_peak(decoder: object) -> int:
     process = getattr(decoder, "_process", None)
-    dead = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
-    if process is None:
-        return dead
-    try:
-        status = Path(f"/proc/{process.pid}/status").read_text()
-    except OSError:
-        return dead
-    peaks = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")]
-    return max(dead, int(peaks[0]) * 1024 if peaks else 0)
+    return 0 if process is None else _peak_of(process.pid)
 
 
-def run_worker(seed: int, first: int, step: int, count: int, timeout_s: float) -> list[Outcome]:
+def run_worker(seed: int, cases: Sequence[int], timeout_s: float) -> Iterator[Outcome]:
     """Watch one worker; after a crash or a hang go on behind the case that did it."""
     context = multiprocessing.get_context("spawn")
-    outcomes: list[Outcome] = []
-    deaths_before = 0
-    while first < count:
+    left = list(cases)
+    while left:
         here, there = context.Pipe(duplex=False)
-        worker = context.Process(target=serve, args=(seed, first, step, count, there))
+        worker = context.Process(target=serve, args=(seed, left, there))
         worker.start()
         there.close()
-        current: tuple[int, str] = (first, "?")
+        current: tuple[int, str] = (left[0], "?")
         problem = ""
         while not problem:
             try:
@@ -238,30 +233,52 @@ def run_worker(seed: int, first: int, step: int, count: int, timeout_s: float) -
             if message[0] == "begin":
                 current = message[1:]
             else:
-                outcomes.append(message[1])
+                yield message[1]
         worker.kill() if problem else None
         worker.join()
         if not problem:
-            return outcomes
-        deaths_before += 1
-        outcomes.append(Outcome(*current, problem, timeout_s, 0, 0))
-        first = current[0] + step
-    return outcomes
+            return
+        yield Outcome(*current, problem, timeout_s, timeout_s, 0, 0)
+        left = left[left.index(current[0]) + 1 :]
 
 
-def summary(outcomes: list[Outcome]) -> dict[str, object]:
+def summary(outcomes: Sequence[Outcome]) -> dict[str, object]:
     """The table's numbers."""
     by_kind = Counter(outcome.kind for outcome in outcomes)
-    slowest = sorted(outcomes, key=lambda outcome: -outcome.seconds)[:5]
+    by_family = Counter(f"{o.name.split()[0]}: {o.kind}" for o in outcomes)
+    slowest = sorted(outcomes, key=lambda outcome: -outcome.cpu_seconds)[:5]
     return {
         "files": len(outcomes),
         "outcomes": dict(by_kind.most_common()),
+        "by_family": dict(sorted(by_family.items())),
         "broken": sum(number for kind, number in by_kind.items() if kind.startswith("BROKEN")),
         "decoder_processes_lost": max((o.decoder_deaths for o in outcomes), default=0),
         "median_ms": 1000 * float(np.median([o.seconds for o in outcomes])),
+        "slowest_cpu_s": slowest[0].cpu_seconds,
         "slowest": [asdict(outcome) for outcome in slowest],
         "peak_memory_mb": max(o.peak_bytes for o in outcomes) / 1e6,
     }
+
+
+@contextmanager
+def _kept(log: Path | None) -> Iterator[tuple[list[Outcome], Any]]:
+    """Outcomes of an earlier run, and what keeps another one."""
+    earlier: list[Outcome] = []
+    if log is None:
+        yield earlier, lambda _outcome: None
+        return
+    if log.exists():
+        lines = log.read_text().splitlines(keepends=True)
+        earlier = [Outcome(**json.loads(line)) for line in lines if line.endswith("\n")]
+    lock = Lock()
+    with log.open("a") as stream:
+
+        def keep(outcome: Outcome) -> None:
+            with lock:
+                stream.write(json.dumps(asdict(outcome)) + "\n")
+                stream.flush()
+
+        yield earlier, keep
 
 
 def main() -> int:
@@ -270,45 +287,52 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--timeout", type=float, default=30.0)
+    parser.add_argument("--timeout", type=float, default=120.0)
+    parser.add_argument("--log", type=Path)
     parser.add_argument("--keep", type=Path)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    started = time.perf_counter()
     from concurrent.futures import ThreadPoolExecutor
 
-    with ThreadPoolExecutor(options.workers) as pool:
-        runs = [
-            pool.submit(
-                run_worker, options.seed, first, options.workers, options.count, options.timeout
-            )
-            for first in range(options.workers)
-        ]
-        outcomes = [outcome for run in runs for outcome in run.result()]
+    started = time.perf_counter()
+    with _kept(options.log) as (outcomes, keep):
+        done = {outcome.case for outcome in outcomes}
+        left = [number for number in range(options.count) if number not in done]
+
+        def watch(first: int) -> list[Outcome]:
+            found = []
+            cases = left[first :: options.workers]
+            for outcome in run_worker(options.seed, cases, options.timeout):
+                keep(outcome)
+                found.append(outcome)
+            return found
+
+        with ThreadPoolExecutor(options.workers) as pool:
+            runs = [pool.submit(watch, first) for first in range(options.workers)]
+            outcomes += [outcome for run in runs for outcome in run.result()]
     table = summary(outcomes)
     table["seconds"] = time.perf_counter() - started
     if options.keep:
         _keep_broken(outcomes, options.seed, options.keep)
     print(json.dumps(table) if options.json else _as_text(table))
-    over = float(str(table["peak_memory_mb"])) * 1e6 > MEMORY_BAR_BYTES
-    return 1 if table["broken"] or over or len(outcomes) < options.count else 0
+    return 1 if table["broken"] or len(outcomes) < options.count else 0
 
 
-def _keep_broken(outcomes: list[Outcome], seed: int, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    seeds = make_seeds()
+def _keep_broken(outcomes: Sequence[Outcome], seed: int, folder: Path) -> None:
     for outcome in outcomes:
         if outcome.kind.startswith("BROKEN"):
-            name, content = mutated(seeds, outcome.case, seed)
-            (folder / f"{outcome.case}-{name.replace(' ', '_')}").write_bytes(content)
+            target = folder / f"{outcome.case}-{outcome.name.replace(' ', '_')}"
+            target.mkdir(parents=True, exist_ok=True)
+            for name, content in case_of(seed, outcome.case).files.items():
+                (target / name).write_bytes(content)
 
 
-def _as_text(table: dict[str, object]) -> str:
+def _as_text(table: Mapping[str, object]) -> str:
     lines = [f"{key:24} {value}" for key, value in table.items() if key != "slowest"]
     slowest = table["slowest"]
     if isinstance(slowest, list):
         lines += [
-            f"slow: case {o['case']:6} {o['seed_name']:16} {o['kind']:18} {o['seconds']:.3f} s"
+            f"slow: case {o['case']:6} {o['name']:28} {o['kind']:18} {o['cpu_seconds']:.3f} s"
             for o in slowest
         ]
     return os.linesep.join(lines)

@@ -14,8 +14,8 @@ from bonescint.classify.earlier import EarlierRun, picture_name
 from bonescint.classify.folder import ResultsFolder
 from bonescint.classify.outcome import ClassifiedScan, KnownTruth, Refusal
 from bonescint.classify.steps import DrawOrder, ReadyScan, draw, read_and_prepare
-from bonescint.classify.workers import Pool
 from bonescint.dicom import Discovery, StudyFiles
+from bonescint.parallel import Pool
 from bonescint.report import PageLayers
 from bonescint.scan import BonescintError, InputError, OutputError, Prediction
 

@@ -20,7 +20,7 @@ from bonescint.classify.outcome import (
     ClassifySummary,
     KnownTruth,
 )
-from bonescint.classify.workers import pool_of, usual_workers
+from bonescint.parallel import pool_of, usual_workers
 
 if TYPE_CHECKING:
     from bonescint.model import ModelFolder
@@ -120,7 +120,9 @@ with configs/metadata.json.
         for error in found.refused:
             batch.refuse(error, source=error.source)
         # Workers first: they import while the model is compiled here.
-        with pool_of(min(count, len(found.studies)), timeout_s=timeout_s) as pool:
+        with pool_of(
+            min(count, len(found.studies)), timeout_s=timeout_s, preload="bonescint.classify.steps"
+        ) as pool:
             try:
                 if found.studies:
                     with Classifier(folder, device=device) as classifier:

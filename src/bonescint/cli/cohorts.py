@@ -59,8 +59,8 @@ class CreateChoices:
 def run_cohort_create(folder: Path, out: Path, choices: CreateChoices) -> None:
     """Make a cohort and say what came in and what did not."""
     with clear_failures():
-        from bonescint.classify.workers import usual_workers
         from bonescint.cohort import SplitRule, create_cohort, parse_shares
+        from bonescint.parallel import usual_workers
 
         rule = SplitRule(
             shares=parse_shares(choices.shares),
@@ -113,8 +113,8 @@ def run_cohort_check(
 ) -> None:
     """Check a cohort, print Table 1 and every finding, and exit 2 if there are errors."""
     with clear_failures(), nullcontext() if out is None else one_writer(out):
-        from bonescint.classify.workers import usual_workers
         from bonescint.cohort import check_cohort
+        from bonescint.parallel import usual_workers
 
         with progress_bar() as bar:
             task = bar.add_task("Checking", total=None)

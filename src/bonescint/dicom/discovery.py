@@ -8,21 +8,28 @@ study with one view. Files with the content of one that was found before are ref
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from bonescint.dicom.archives import is_archive, members
 from bonescint.dicom.checks import check_dicom_header
 from bonescint.dicom.files import file_size, opened, read_bytes, sha256
-from bonescint.dicom.header import Header, parse, quiet
+from bonescint.dicom.header import Header, LongHeaderError, parse, quiet
 from bonescint.dicom.listed import MANIFEST, listed_scans, without_unlisted
+from bonescint.dicom.metered import MAX_READS
 from bonescint.dicom.pairing import OneView, facts_of, pair, patient_is_known, time_of
 from bonescint.dicom.pictures import looks_like_picture, picture_size
 from bonescint.dicom.whole_body import MAX_ASPECT, MIN_ASPECT, MIN_ROWS, check_geometry
 from bonescint.dicom.words import names_a_mask, view_in_path
-from bonescint.scan import InputError, NotABoneScanError, View
+from bonescint.parallel import WorkerPool
+from bonescint.scan import BonescintError, InputError, NotABoneScanError, View
 
 _MAGIC_BYTES = 512
+_SHORT_READS = 6000
+_LONG_HEADER_S = 20.0
+_LEAVE_OUT = "Leave this file out"
 _DICOMDIR = "1.2.840.10008.1.3.10"
 
 
@@ -86,17 +93,18 @@ def discover(sources: Sequence[Path | str]) -> Discovery:
     candidates: list[_Candidate] = []
     refused: list[InputError] = []
     copies = _Copies()
-    for entry in _walk(sources):
-        if isinstance(entry, InputError):
-            refused.append(entry)
-            continue
-        try:
-            candidate = _examine(entry)
-            copies.refuse(candidate)
-        except InputError as error:
-            refused.append(error)
-        else:
-            candidates.append(candidate)
+    with _Examiner() as examiner:
+        for entry in _walk(sources):
+            if isinstance(entry, InputError):
+                refused.append(entry)
+                continue
+            try:
+                candidate = examiner.examine(entry)
+                copies.refuse(candidate)
+            except InputError as error:
+                refused.append(error)
+            else:
+                candidates.append(candidate)
     return Discovery(studies=tuple(_studies(candidates)), refused=tuple(refused))
 
 
@@ -157,18 +165,60 @@ def _files_below(folder: Path, visited: set[tuple[int, int]]) -> Iterator[Path |
         pending.extend(reversed(folders))
 
 
-def _examine(path: Path) -> _Candidate:
+class _Examiner:
+    """Checks files by their headers: short ones here, others in a process with a time limit.
+
+    Parsing is bounded in either place. The process is for what nobody thought of: whatever a file
+    does to it, the search goes on. It is started when the first long header comes.
+    """
+
+    def __init__(self) -> None:
+        self._resources = ExitStack()
+        self._pool: WorkerPool | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._resources.close()
+
+    def examine(self, path: Path) -> _Candidate:
+        """See `_examine`.
+
+        Raises:
+            InputError: also if it takes too long, or ends the process that does it.
+        """
+        try:
+            return _examine(path, _SHORT_READS)
+        except LongHeaderError:
+            pass
+        if self._pool is None:
+            pool = WorkerPool(1, timeout_s=_LONG_HEADER_S, preload=__name__)
+            self._pool = self._resources.enter_context(pool)
+        try:
+            return self._pool.submit(_examine, path, MAX_READS).result()
+        except InputError:
+            raise
+        except BonescintError as error:
+            raise InputError(path, f"its header cannot be read: {error}", _LEAVE_OUT) from None
+
+
+def _examine(path: Path, reads: int) -> _Candidate:
     """Check one file by its header.
 
+    Args:
+        path: of the file.
+        reads: how much work parsing may be.
+
     Raises:
-        InputError: it cannot be read or is no bone scan.
+        InputError: it cannot be read or is no bone scan; `LongHeaderError` if it is more work.
     """
     size_bytes = file_size(path)
     with opened(path) as stream, quiet():
         if looks_like_picture(stream.read(_MAGIC_BYTES)):
             stream.seek(0)
-            return _examine_picture(picture_size(stream, path), path, size_bytes)
-        return _examine_dicom(parse(stream, path, pixels=False), path, size_bytes)
+            return _examine_picture(picture_size(stream, path, reads=reads), path, size_bytes)
+        return _examine_dicom(parse(stream, path, pixels=False, reads=reads), path, size_bytes)
 
 
 def _examine_picture(size: tuple[int, int, int], path: Path, size_bytes: int) -> _Candidate:

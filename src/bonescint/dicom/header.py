@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from bonescint.dicom.files import MAX_FILE_BYTES
-from bonescint.dicom.metered import MeteredStream, TooLargeError
+from bonescint.dicom.metered import MAX_READS, MeteredStream, TooLargeError
 from bonescint.scan import InputError
 
 if TYPE_CHECKING:
@@ -48,6 +48,10 @@ _FIRST_PIXEL_ELEMENT = 0x7FE00008
 _PIXEL_DATA = 0x7FE00010
 _UNDEFINED_LENGTH = 0xFFFFFFFF
 _LONG_VRS = frozenset({b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"UC", b"UN", b"UR", b"UT"})
+
+
+class LongHeaderError(InputError):
+    """A header that takes more work than was allowed; more may be."""
 
 
 @contextmanager
@@ -230,7 +234,7 @@ def _numbers(value: Any) -> tuple[float, ...]:
     return numbers if all(abs(number) < 1e15 for number in numbers) else ()
 
 
-def parse(file: bytes | BinaryIO, path: Path, *, pixels: bool) -> Header:
+def parse(file: bytes | BinaryIO, path: Path, *, pixels: bool, reads: int = MAX_READS) -> Header:
     """Parse a DICOM file.
 
     Args:
@@ -238,6 +242,7 @@ def parse(file: bytes | BinaryIO, path: Path, *, pixels: bool) -> Header:
         path: of the file, for errors.
         pixels: whether Pixel Data is wanted, which takes the content; otherwise parsing stops
             before it.
+        reads: how much work parsing may be; see `metered.py`.
 
     Raises:
         InputError: the content is no DICOM file, cannot be parsed, has a header beyond the
@@ -252,9 +257,10 @@ def parse(file: bytes | BinaryIO, path: Path, *, pixels: bool) -> Header:
         )
     try:
         with quiet():
-            return _parse(stream, head, str(path), pixels=pixels)
+            return _parse(stream, head, str(path), pixels=pixels, reads=reads)
     except TooLargeError as error:
-        raise InputError(path, str(error), "Leave this file out") from None
+        kind = InputError if reads == MAX_READS else LongHeaderError
+        raise kind(path, str(error), "Leave this file out") from None
     except Exception as error:  # noqa: BLE001 - a damaged file may raise anything in pydicom
         if RecursionError in (type(error), type(error.__context__)):
             raise InputError(
@@ -278,7 +284,7 @@ def looks_like_dicom(content: bytes) -> bool:
     return group == 0x0008 and element <= 0x0018 and (content[4:6].isupper() or length <= 128)
 
 
-def _parse(stream: BinaryIO, head: bytes, source: str, *, pixels: bool) -> Header:
+def _parse(stream: BinaryIO, head: bytes, source: str, *, pixels: bool, reads: int) -> Header:
     from pydicom.filereader import read_dataset, read_partial
 
     reached = False
@@ -294,7 +300,7 @@ def _parse(stream: BinaryIO, head: bytes, source: str, *, pixels: bool) -> Heade
         stream.seek(meta_end)
         stream = BytesIO(_inflate(stream.read()))
     stream.seek(0)
-    metered = MeteredStream(stream)
+    metered = MeteredStream(stream, reads=reads)
     file = cast(BinaryIO, metered)
     try:
         if deflated:

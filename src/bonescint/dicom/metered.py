@@ -23,6 +23,7 @@ class MeteredStream:
 
     Args:
         stream: the file.
+        reads: most reads.
 
     Attributes:
         problem: what was beyond the limits, else empty; parsers turn some errors into others.
@@ -38,7 +39,8 @@ class MeteredStream:
         bonescint.dicom.metered.TooLargeError: its header has far more parts than a bone scan's
     """
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: BinaryIO, *, reads: int = MAX_READS) -> None:
+        self._most_reads = reads
         self.seek = stream.seek
         self.tell = stream.tell
         self.problem = ""
@@ -53,7 +55,7 @@ class MeteredStream:
         if not self.limited:
             return self._stream.read(size)
         self._reads += 1
-        if self._reads > MAX_READS:
+        if self._reads > self._most_reads:
             self._refuse("its header has far more parts than a bone scan's")
         if size > _CHARACTER_SET_BYTES and self._element.startswith(_CHARACTER_SET_TAGS):
             self._refuse("its header lists thousands of character sets")

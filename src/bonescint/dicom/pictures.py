@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bonescint.dicom.files import MAX_PIXELS, MAX_VIEW_PIXELS
-from bonescint.dicom.header import quiet
-from bonescint.dicom.metered import MeteredStream
+from bonescint.dicom.header import LongHeaderError, quiet
+from bonescint.dicom.metered import MAX_READS, MeteredStream
 from bonescint.scan import InputError, NotABoneScanError
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def is_tiff(content: bytes) -> bool:
     return content.startswith(_TIFF_MAGICS) and content[128:132] != b"DICM"
 
 
-def picture_size(stream: BinaryIO, path: Path) -> tuple[int, int, int]:
+def picture_size(stream: BinaryIO, path: Path, *, reads: int = MAX_READS) -> tuple[int, int, int]:
     """(pages, rows, columns) of a picture in an open file, of which only headers are read.
 
     Raises:
@@ -108,7 +108,7 @@ def picture_size(stream: BinaryIO, path: Path) -> tuple[int, int, int]:
         NotABoneScanError: more than two pages.
     """
     with quiet():
-        opened = _opened(stream, path)
+        opened = _opened(stream, path, reads=reads)
         sizes = {opened.size for opened in _pages(opened, path)}
         if len(sizes) != 1:
             raise InputError(
@@ -356,10 +356,10 @@ def halves(image: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.
     return image[:, :half], image[:, -half:]
 
 
-def _opened(stream: BinaryIO, path: Path) -> Image:
+def _opened(stream: BinaryIO, path: Path, *, reads: int = MAX_READS) -> Image:
     from PIL import Image as Pillow
 
-    metered = MeteredStream(stream)
+    metered = MeteredStream(stream, reads=reads)
     try:
         opened = Pillow.open(cast(BinaryIO, metered), formats=_FORMATS)
         metered.limited = False
@@ -367,7 +367,8 @@ def _opened(stream: BinaryIO, path: Path) -> Image:
         raise _too_large(path) from None
     except Exception:  # noqa: BLE001 - Pillow's plugins raise anything on damaged files
         if metered.problem:
-            raise InputError(path, metered.problem, "Leave this file out") from None
+            kind = InputError if reads == MAX_READS else LongHeaderError
+            raise kind(path, metered.problem, "Leave this file out") from None
         raise _damaged(path) from None
     _check_size(opened, path)
     return opened

@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bonescint.classify.workers import usual_workers
 from bonescint.cohort import (
     Manifest,
     Protocol,
@@ -29,6 +28,7 @@ from bonescint.experiment.run_paths import RunPaths
 from bonescint.experiment.steps import CohortPart, Ledger, Means, Place, Step
 from bonescint.experiment.study_report import write_study_report
 from bonescint.files import make_folder, one_writer, require_own, write_whole
+from bonescint.parallel import usual_workers
 from bonescint.scan import InputError, OutputError
 from bonescint.scan.software import installed_versions
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from dicom_files import ge_discovery, one_view, save
+from header_bombs import empty_items, png_of_chunks
 from pydicom import Dataset
 from pydicom.data import get_testdata_file
 
-from bonescint.dicom import discover, read, read_study
+from bonescint.dicom import discover, discovery, read, read_study
 from bonescint.scan import InputError, NotABoneScanError, View, ViewConflictError
 
 
@@ -153,6 +154,44 @@ def test_each_of_many_copies_is_hashed_once(
         f"is a copy of {tmp_path}/{number:02}.dcm" for number in range(0, 20, 2)
     ]
     assert sorted(read_whole) == sorted(tmp_path.iterdir())
+
+
+def test_a_long_header_is_parsed_in_a_process_with_a_time_limit(
+    anterior, posterior, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = ge_discovery(anterior, posterior)
+    long.SOPInstanceUID = "1.2.3"
+    long.ReferencedImageSequence = [Dataset() for _ in range(5000)]
+    long["ReferencedImageSequence"].is_undefined_length = True
+    save(long, tmp_path / "1.dcm")
+    save(ge_discovery(anterior, posterior), tmp_path / "2.dcm")
+    here: list[int] = []
+
+    def counted(path: Path, reads: int) -> object:
+        here.append(reads)
+        return examine(path, reads)
+
+    examine = discovery._examine
+    counted.__module__, counted.__qualname__ = examine.__module__, examine.__qualname__
+    monkeypatch.setattr(discovery, "_LONG_HEADER_S", 1e-4)
+    found = discover([tmp_path])
+    assert names(found) == [["2.dcm"]]
+    (error,) = found.refused
+    assert error.source == str(tmp_path / "1.dcm")
+    assert "took longer than 0.0001 s" in error.problem
+    monkeypatch.undo()
+    monkeypatch.setattr(discovery, "_examine", counted)
+    assert names(discover([tmp_path])) == [["1.dcm"], ["2.dcm"]]
+    assert here == [discovery._SHORT_READS] * 2
+    assert discover([tmp_path]).refused == ()
+
+
+def test_what_is_refused_in_the_process_is_refused_here(tmp_path: Path) -> None:
+    (tmp_path / "1.dcm").write_bytes(empty_items(30_000))
+    (tmp_path / "2.png").write_bytes(png_of_chunks(30_000))
+    assert [error.problem for error in discover([tmp_path]).refused] == [
+        "its header has far more parts than a bone scan's"
+    ] * 2
 
 
 def test_symbolic_links_that_loop_end(anterior, posterior, tmp_path: Path) -> None:

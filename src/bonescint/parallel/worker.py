@@ -1,11 +1,12 @@
 """A worker's own process: tasks in on stdin, outcomes out on stdout, one after another.
 
-Started by `workers.py`. It is no child of `multiprocessing`, because that would run the
+Started by `pool.py`. It is no child of `multiprocessing`, because that would run the
 caller's main script again in each worker and could not tell which task killed one.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
 import pickle
 import signal
@@ -52,14 +53,18 @@ def outcome_of(function: Callable[..., Any], arguments: tuple[Any, ...]) -> tupl
         return False, UnexpectedError.of(error)
 
 
-def serve() -> None:
-    """Work until stdin closes."""
+def serve(preload: str) -> None:
+    """Work until stdin closes.
+
+    Args:
+        preload: a module to import before the first task, while the parent does other things.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers itself
     tasks = sys.stdin.buffer
     with os.fdopen(os.dup(1), "wb") as outcomes:
         _silence()
-        import bonescint.classify.steps  # noqa: F401 - imported while the parent loads its model
-
+        if preload:
+            importlib.import_module(preload)
         while True:
             try:
                 function, arguments = pickle.load(tasks)  # noqa: S301 - from our own parent

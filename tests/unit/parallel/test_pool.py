@@ -10,9 +10,9 @@ from math import sqrt
 
 import pytest
 
-from bonescint.classify.worker import UnexpectedError
-from bonescint.classify.workers import (
+from bonescint.parallel import (
     InProcess,
+    UnexpectedError,
     WorkerDiedError,
     WorkerPool,
     available_cores,

@@ -13,13 +13,13 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar, TypeVarTuple
 
-from bonescint.classify.worker import outcome_of
+from bonescint.parallel.worker import outcome_of
 from bonescint.scan import BonescintError, ParameterError
 
 _Value = TypeVar("_Value")
 _Arguments = TypeVarTuple("_Arguments")
 _MOST_WORKERS = 8
-_START = "from bonescint.classify.worker import serve; serve()"
+_START = "from bonescint.parallel.worker import serve; serve({!r})"
 
 
 class WorkerDiedError(BonescintError):
@@ -57,17 +57,24 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-def pool_of(workers: int, *, timeout_s: float) -> Pool:
+def pool_of(workers: int, *, timeout_s: float, preload: str = "") -> Pool:
     """A pool of so many processes; 0 works in the caller's own process.
+
+    Args:
+        workers: processes.
+        timeout_s: after so many seconds with one task a process is ended.
+        preload: a module that processes import before their first task.
 
     Raises:
         ParameterError: a negative number, or a time limit that is not above 0.
     """
     if not 0 <= workers <= 256:
-        raise ParameterError("workers", "classify", "from 0 to 256", workers)
+        raise ParameterError("workers", "parallel", "from 0 to 256", workers)
     if not timeout_s > 0:
-        raise ParameterError("timeout_s", "classify", "above 0 s", timeout_s)
-    return WorkerPool(workers, timeout_s=timeout_s) if workers else InProcess()
+        raise ParameterError("timeout_s", "parallel", "above 0 s", timeout_s)
+    if not workers:
+        return InProcess()
+    return WorkerPool(workers, timeout_s=timeout_s, preload=preload)
 
 
 class InProcess:
@@ -104,14 +111,14 @@ def _settle(future: Future[Any], outcome: tuple[bool, Any]) -> None:
 class _Process:
     """One worker process and the pipes to it."""
 
-    def __init__(self) -> None:
+    def __init__(self, preload: str) -> None:
         environment = dict(os.environ)
         # -P keeps the current folder out of the path: a file there must not pose as a library.
         environment["PYTHONPATH"] = os.pathsep.join(entry for entry in sys.path if entry)
         for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
             environment[name] = "1"
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter
-            [sys.executable, "-P", "-c", _START],
+            [sys.executable, "-P", "-c", _START.format(preload)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -174,8 +181,9 @@ class WorkerPool:
         2.0
     """
 
-    def __init__(self, count: int, *, timeout_s: float) -> None:
+    def __init__(self, count: int, *, timeout_s: float, preload: str = "") -> None:
         self._timeout_s = timeout_s
+        self._preload = preload
         self._closed = False
         self._lock = threading.Lock()
         self._processes: set[_Process] = set()
@@ -211,7 +219,7 @@ class WorkerPool:
         with self._lock:
             if self._closed:
                 raise WorkerDiedError("The batch was stopped.")
-            process = _Process()
+            process = _Process(self._preload)
             self._processes.add(process)
         return process
 

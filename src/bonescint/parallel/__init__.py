@@ -1,0 +1,23 @@
+"""Worker processes with a time limit, which may die: a death costs its own task and no other."""
+
+from bonescint.parallel.pool import (
+    InProcess,
+    Pool,
+    WorkerDiedError,
+    WorkerPool,
+    available_cores,
+    pool_of,
+    usual_workers,
+)
+from bonescint.parallel.worker import UnexpectedError
+
+__all__ = [
+    "InProcess",
+    "Pool",
+    "UnexpectedError",
+    "WorkerDiedError",
+    "WorkerPool",
+    "available_cores",
+    "pool_of",
+    "usual_workers",
+]
