@@ -53,7 +53,8 @@ class StudyAnalysis:
     """What was found in a study.
 
     Attributes:
-        title: of the study, with what every title must say.
+        plain_title: of the study.
+        title: the same with what every file that stands alone must say.
         tables: what was read.
         ratings: the analysis of the readers' ratings, with the model if there is one.
         marked: the analysis of the marked foci, if the places of the metastases are known.
@@ -61,6 +62,7 @@ class StudyAnalysis:
         notes: what was left out, and why.
     """
 
+    plain_title: str
     title: str
     tables: StudyTables
     ratings: ReaderAnalysis
@@ -147,6 +149,7 @@ def _analysed(
     marked, notes = _of_marks(tables, rows, settings)
     title = study.protocol.title
     return StudyAnalysis(
+        plain_title=title,
         title=f"{title} ({tables.warning})" if tables.warning else title,
         tables=tables, ratings=ratings, marked=marked, model=said, notes=notes,
     )  # fmt: skip
@@ -297,20 +300,16 @@ def _title_sheets(file: Path, title: str) -> None:
 
 def _page(found: StudyAnalysis, folder: Path) -> AnalysisPage:
     figures = tuple(
-        (f"{title}: {found.title}", folder / name)
-        for name, title in _FIGURES.items()
-        if (folder / name).is_file()
+        (title, folder / name) for name, title in _FIGURES.items() if (folder / name).is_file()
     )
     sentences = (folder / "sentences.txt").read_text(encoding="utf-8").splitlines()[2:]
     notes = [*found.ratings.notes, *(found.marked.notes if found.marked else ())]
     return AnalysisPage(
-        title=found.title,
+        title=found.plain_title,
         notice=NOTICE,
         warning=found.tables.warning,
         sentences=tuple(line for line in sentences if line),
-        tables=tables_of(
-            found.ratings, found.marked, found.model, found.tables.timing, found.tables.warning
-        ),
+        tables=tables_of(found.ratings, found.marked, found.model, found.tables.timing),
         figures=figures,
         notes=tuple(dict.fromkeys([*found.notes, *(str(note.text) for note in notes)])),
     )

@@ -49,9 +49,9 @@ class AnalysisPage:
     """What the report shows.
 
     Attributes:
-        title: of the study, with what must be said.
+        title: of the study.
         notice: research use.
-        warning: what every title says besides; empty for people and real scans.
+        warning: what the page was made from, if not physicians and real scans; said once.
         sentences: for a paper.
         tables: in their order.
         figures: titles with the PNG files.
@@ -82,18 +82,16 @@ def tables_of(
     marked: ReaderAnalysis | None,
     model: ModelReads | None,
     timing: Sequence[TimingRow],
-    warning: str,
 ) -> tuple[Table, ...]:
     """The tables of the report, from what was found."""
-    after = f": {warning}" if warning else ""
-    tables = [_areas(ratings, after), _calls(ratings, after), _times(timing, model, after)]
-    tables += [*_against(ratings, after), _mcnemar(ratings, after)]
+    tables = [_areas(ratings), _calls(ratings), _times(timing, model)]
+    tables += [*_against(ratings), _mcnemar(ratings)]
     if marked is not None:
-        tables.append(_marks(marked, after))
+        tables.append(_marks(marked))
     return tuple(table for table in tables if table.rows)
 
 
-def _areas(found: ReaderAnalysis, after: str) -> Table:
+def _areas(found: ReaderAnalysis) -> Table:
     rows = []
     for one in sorted(found.resampled, key=lambda one: bool(one.modality)):
         low, lower, median, upper, high = np.quantile(
@@ -111,7 +109,7 @@ def _areas(found: ReaderAnalysis, after: str) -> Table:
                 ("median of the readers", modality, _number(median), "", "", _number(upper - lower))
             )
     return Table(
-        title=f"{found.merits.endpoint} of each reader and the model{after}",
+        title=f"{found.merits.endpoint} of each reader and the model",
         columns=("Who", "Modality", found.merits.endpoint, "95 % interval", "Median", "IQR"),
         rows=tuple(rows),
         note=f"Interval, median and IQR over {found.settings.draws} bootstrap samples of the "
@@ -119,7 +117,7 @@ def _areas(found: ReaderAnalysis, after: str) -> Table:
     )
 
 
-def _calls(found: ReaderAnalysis, after: str) -> Table:
+def _calls(found: ReaderAnalysis) -> Table:
     def text(estimate: Estimate) -> str:
         return estimate.text() if estimate.defined else "undefined"
 
@@ -128,7 +126,7 @@ def _calls(found: ReaderAnalysis, after: str) -> Table:
         for one in sorted(found.decisions.right, key=lambda one: bool(one.modality))
     ]
     return Table(
-        title=f"Yes and no{after}",
+        title="Yes and no",
         columns=("Who", "Modality", "Sensitivity", "Specificity", "F1"),
         rows=tuple(rows),
         note="Clopper-Pearson intervals; F1 with bootstrap percentiles. Readers said yes or no; "
@@ -136,7 +134,7 @@ def _calls(found: ReaderAnalysis, after: str) -> Table:
     )
 
 
-def _times(timing: Sequence[TimingRow], model: ModelReads | None, after: str) -> Table:
+def _times(timing: Sequence[TimingRow], model: ModelReads | None) -> Table:
     def text(seconds: float | None) -> str:
         if seconds is None:
             return ""
@@ -159,7 +157,7 @@ def _times(timing: Sequence[TimingRow], model: ModelReads | None, after: str) ->
                         total, ""))  # fmt: skip
     machine = f" The model ran on this machine ({model.machine})." if model else ""
     return Table(
-        title=f"Time{after}",
+        title="Time",
         columns=("Who", "Modality", "Cases", "Median", "Quartiles", "All, active", "All, gross",
                  "Pauses"),
         rows=tuple(rows),
@@ -167,7 +165,7 @@ def _times(timing: Sequence[TimingRow], model: ModelReads | None, after: str) ->
     )  # fmt: skip
 
 
-def _against(found: ReaderAnalysis, after: str) -> list[Table]:
+def _against(found: ReaderAnalysis) -> list[Table]:
     tables = []
     for modality, by_method in found.against.items():
         one = by_method[found.settings.method]
@@ -183,7 +181,7 @@ def _against(found: ReaderAnalysis, after: str) -> list[Table]:
         ]  # fmt: skip
         tables.append(
             Table(
-                title=f"The model against the readers, {modality}{after}",
+                title=f"The model against the readers, {modality}",
                 columns=(
                     "To whom it applies, or reader",
                     "Readers",
@@ -199,7 +197,7 @@ def _against(found: ReaderAnalysis, after: str) -> list[Table]:
     return tables
 
 
-def _mcnemar(found: ReaderAnalysis, after: str) -> Table:
+def _mcnemar(found: ReaderAnalysis) -> Table:
     rows = [
         (pair.first, pair.second, str(test.first_only), str(test.second_only), _p(test.p_exact),
          _p(test.p_mid))
@@ -208,7 +206,7 @@ def _mcnemar(found: ReaderAnalysis, after: str) -> Table:
         if test is not None and pair.kind == "with the model"
     ]  # fmt: skip
     return Table(
-        title=f"McNemar: who is right more often{after}",
+        title="McNemar: who is right more often",
         columns=("First", "Second", "Only the first right", "Only the second right", "p, exact",
                  "p, mid"),
         rows=tuple(rows),
@@ -216,7 +214,7 @@ def _mcnemar(found: ReaderAnalysis, after: str) -> Table:
     )  # fmt: skip
 
 
-def _marks(found: ReaderAnalysis, after: str) -> Table:
+def _marks(found: ReaderAnalysis) -> Table:
     merits = found.merits
     rows = []
     for row, modality in enumerate(merits.modalities):
@@ -231,7 +229,7 @@ def _marks(found: ReaderAnalysis, after: str) -> Table:
                 for mean in one.means
             ]
     return Table(
-        title=f"Marked foci, {merits.endpoint}{after}",
+        title=f"Marked foci, {merits.endpoint}",
         columns=("Reader", "Modality", merits.endpoint),
         rows=tuple(rows),
         note="A mark hits within the stated radius of a metastasis; one seen in both views counts "

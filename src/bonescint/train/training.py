@@ -126,9 +126,9 @@ def train(
         logger = logger_of(tracking, run.path, name or target.name) if ranks.leads else None
         sources = _sources(cohort, cache or run.scans, settings, progress=shown)
         steps_per_epoch = len(_batches(sources[Split.TRAIN], settings, ranks))
-        if goes_on:
-            epoch = min(run.finished_steps() // steps_per_epoch + 1, settings.epochs)
-            say(f"resuming at epoch {epoch} of {settings.epochs}")
+        done = run.finished_steps() // steps_per_epoch if goes_on else settings.epochs
+        if done < settings.epochs:
+            say(f"resuming at epoch {done + 1} of {settings.epochs}")
         network = fit(
             sources[Split.TRAIN],
             sources[Split.VALIDATION],

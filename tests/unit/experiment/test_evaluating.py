@@ -29,7 +29,7 @@ from bonescint.experiment import (
     read_predictions,
 )
 from bonescint.experiment.evaluating import compare_against
-from bonescint.experiment.evaluation_page import draw_figures, evaluation_document
+from bonescint.experiment.evaluation_page import draw_figures, evaluation_document, few_cases
 from bonescint.experiment.evaluation_tables import evaluation_tables
 from bonescint.experiment.explaining import measure_explanation
 from bonescint.experiment.maps import read_maps
@@ -314,6 +314,16 @@ def test_results_files_that_are_none(content: str, says: str, tmp_path: Path) ->
         read_maps(tmp_path / "r.json")
     with pytest.raises(InputError, match="no such file"):
         read_maps(tmp_path / "none.json")
+
+
+def test_a_few_scans_make_no_headline() -> None:
+    assert few_cases(2, 1) == (
+        ("Scans judged", "2", "1 with disease, 1 without: too few for a figure up here; what was "
+         "found stands below, with its intervals"),
+    )  # fmt: skip
+    assert few_cases(60, 19)
+    assert few_cases(60, 41)
+    assert few_cases(40, 20) == few_cases(500, 480) == ()
 
 
 def test_the_report_is_whole_and_the_same_again(study: Study, tmp_path: Path) -> None:

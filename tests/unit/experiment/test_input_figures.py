@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("torch", reason="needs the extra 'train'")
 pytest.importorskip("matplotlib", reason="needs the extra 'evaluate'")
 
-from bonescint.experiment.input_figures import architecture_figures
+from bonescint.cohort import Manifest
+from bonescint.experiment import input_figures as input_figures_module
+from bonescint.experiment.input_figures import architecture_figures, input_figures
 from bonescint.model import ModelCard, TrainingRecord
+from bonescint.scan import Acquisition, Case, PixelUnit, Scan, Split
 from bonescint.train import TrainSettings
 from bonescint.train.networks import NetworkKind
 
@@ -38,4 +43,28 @@ def test_every_network_is_drawn() -> None:
     captions = [caption for caption, _ in architecture_figures(cards)]  # type: ignore[arg-type]
     assert [caption.split(".")[0] for caption in captions] == [
         f"Network of {kind.value}" for kind in NetworkKind
+    ]
+
+
+def test_prepared_scans_are_named_with_their_own_size(tmp_path: Path) -> None:
+    """Models of one recipe that read it at different sizes have a figure each."""
+    image = np.random.default_rng(1).poisson(5.0, (128, 48))
+    cases = []
+    for positive in (True, False):
+        file = tmp_path / f"{positive}.npz"
+        file.write_bytes(b"")
+        cases.append(Case(scan_id=f"s{positive}", patient_id=f"p{positive}", centre="A",
+                          split=Split.VALIDATION, positive=positive, file=file.name))  # fmt: skip
+    scan = Scan(anterior=image, posterior=image, pixel_spacing_mm=None, unit=PixelUnit.COUNTS,
+                scan_id="s", acquisition=Acquisition(modality="NM"))  # fmt: skip
+    whole = _folder(NetworkKind.VGG16)
+    small = _Folder(replace(whole.card, recipe=replace(whole.card.recipe, rows=256, columns=128)))
+    cards = {"ours": whole, "small": small, "again": whole}
+    cohort = Manifest(cases=tuple(cases), folder=tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(input_figures_module, "read", lambda _: scan)  # files are read elsewhere
+        captions = [caption for caption, _ in input_figures(cards, cohort)]  # type: ignore[arg-type]
+    assert captions == [
+        "Prepared scans, 512 x 512 pixels, AP left and PA right, recipe body-root@1 (ours, again).",
+        "Prepared scans, 256 x 256 pixels, AP left and PA right, recipe body-root@1 (small).",
     ]

@@ -14,12 +14,14 @@ import onnx
 import pytest
 import torch
 
+from bonescint.cohort import read_manifest
 from bonescint.model import Classifier, Engine, ModelFolder, write_model_folder
 from bonescint.prepare import prepare, recipe_named
-from bonescint.scan import InputError, OutputError, ParameterError
+from bonescint.scan import InputError, OutputError, ParameterError, Split
 from bonescint.train import learner as learner_module
 from bonescint.train import read_settings, settings_for_model
 from bonescint.train import training as training_module
+from bonescint.train.dataset import BalancedBatches
 from bonescint.train.network import InputScale
 from bonescint.train.quantise import quantised_onnx
 from bonescint.train.run import Checkpoints, RunFolder
@@ -176,8 +178,19 @@ def test_from_a_manifest_to_a_model_folder(
     tmp_path: Path, cohort: Path, settings: TrainSettings, source: ListedSource
 ) -> None:
     out = tmp_path / "my-model"
-    folder = train(cohort, out, settings=settings, weights=Path("w"))
+    shown: list[tuple[str, int, int]] = []
+    told: list[str] = []
+    folder = train(cohort, out, settings=settings, weights=Path("w"),
+                   progress=lambda *what: shown.append(what), tell=told.append)  # fmt: skip
     assert folder == ModelFolder.load(out)
+    assert folder.likeness is None
+    (lacks,) = told
+    assert "no score for scans unlike its training cohort" in lacks
+    assert "60 training and 20 validation scans" in lacks
+    assert {what for what, _, _ in shown} == {"decoding train scans", "decoding validation scans",
+                                              "decoding test scans", "epoch 1 of 2",
+                                              "epoch 2 of 2"}  # fmt: skip
+    assert shown[-1] == ("epoch 2 of 2", shown[-1][2], shown[-1][2])
     card = folder.card
     assert card.name == "my-model"
     assert card.training.origin == "simulated scans only"
@@ -194,6 +207,31 @@ def test_from_a_manifest_to_a_model_folder(
     assert train(cohort, out, settings=settings, weights=Path("w")).sha256 == (folder.sha256)
     with pytest.raises(ParameterError, match="seed"):
         train(cohort, out, settings=replace(settings, seed=9), weights=Path("w"))
+
+
+@pytest.mark.usefixtures("_narrow_weights")
+def test_a_training_that_goes_on_says_where(
+    tmp_path: Path, cohort: Path, settings: TrainSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = len(_batches_of(cohort, settings))
+    told: list[str] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(_StopsAt, "at", steps + 1)  # in the second epoch of two
+        patch.setattr(training_module, "Checkpoints", _StopsAt)
+        with pytest.raises(KeyboardInterrupt):
+            train(cohort, tmp_path / "m", settings=settings, weights=Path("w"), tell=told.append)
+    assert told == []
+    train(cohort, tmp_path / "m", settings=settings, weights=Path("w"), tell=told.append)
+    assert told[0] == "resuming at epoch 2 of 2"
+    told.clear()
+    train(cohort, tmp_path / "m", settings=settings, weights=Path("w"), tell=told.append)
+    assert not any("resuming" in text for text in told)  # it was whole
+
+
+def _batches_of(cohort: Path, settings: TrainSettings) -> BalancedBatches:
+    labels = [case.positive for case in read_manifest(cohort).split(Split.TRAIN)]
+    return BalancedBatches(labels, batch_size=settings.batch_size, seed=settings.seed,
+                           steps=settings.steps_per_epoch)  # fmt: skip
 
 
 @pytest.mark.usefixtures("_narrow_weights")
