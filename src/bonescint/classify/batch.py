@@ -12,8 +12,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from bonescint.classify.earlier import EarlierRun, picture_name
 from bonescint.classify.folder import ResultsFolder
+from bonescint.classify.naming import SourceNames
 from bonescint.classify.outcome import ClassifiedScan, KnownTruth, Refusal
-from bonescint.classify.steps import DrawOrder, ReadyScan, draw, read_and_prepare
+from bonescint.classify.steps import (
+    DrawOrder,
+    ReadyScan,
+    Unchanged,
+    draw,
+    read_and_prepare,
+    read_unless_same,
+)
+from bonescint.classify.stopped import StoppedScan
 from bonescint.dicom import Discovery, StudyFiles
 from bonescint.parallel import Pool
 from bonescint.report import PageLayers
@@ -34,6 +43,11 @@ class _Drawn:
     result: ClassifiedScan
     record: dict[str, Any]
     layers: Future[PageLayers]
+    read_as: str
+
+
+_Reading = Future[ReadyScan] | Future[ReadyScan | Unchanged]
+_Item = _Drawn | StoppedScan | tuple[BonescintError, str]
 
 
 class Batch:
@@ -48,6 +62,12 @@ class Batch:
         progress: called with the number done and the total.
         scan_ids: what scans are called, by file or folder, where not by a hash of their UIDs.
         truths: what is known of scans, by file or folder.
+        names: what results call files.
+
+    Attributes:
+        classified: the scans that are done.
+        refused: what gave no result.
+        taken_over: how many of the scans a run that was stopped had done.
     """
 
     def __init__(
@@ -61,7 +81,9 @@ class Batch:
         progress: Callable[[int, int], None] | None,
         scan_ids: Mapping[Path, str],
         truths: Mapping[Path, KnownTruth],
+        names: SourceNames,
     ) -> None:
+        self.taken_over = 0
         self.classified: list[ClassifiedScan] = []
         self.refused: list[Refusal] = []
         self._results = results
@@ -72,11 +94,14 @@ class Batch:
         self._progress = progress
         self._scan_ids = scan_ids
         self._truths = truths
+        self._names = names
         self._seen: dict[str, dict[frozenset[str], str]] = {}
 
     def refuse(self, error: BonescintError, *, source: str) -> None:
         """Note an input that gives no result."""
-        self.refused.append(Refusal.of(error, source=source))
+        refusal = Refusal.of(error, source=source)
+        named, reason = self._names.of(refusal.source), self._names.clean(refusal.reason)
+        self.refused.append(replace(refusal, source=named, reason=reason))
         self._tell()
 
     def run(
@@ -93,10 +118,10 @@ class Batch:
         Raises:
             OutputError: results cannot be written any more.
         """
-        drawing: deque[_Drawn | tuple[BonescintError, str]] = deque()
-        for study, reading in self._read_ahead(studies, pool, ahead):
+        drawing: deque[_Item] = deque()
+        for study, stopped, reading in self._read_ahead(studies, pool, ahead):
             try:
-                drawing.append(self._predicted(study, reading.result(), pool, classifier))
+                drawing.append(self._done(study, stopped, reading.result(), pool, classifier))
             except BonescintError as error:
                 drawing.append((error, study.source))
             while len(drawing) > ahead:
@@ -106,19 +131,42 @@ class Batch:
 
     def _read_ahead(
         self, studies: Sequence[StudyFiles], pool: Pool, ahead: int
-    ) -> Iterator[tuple[StudyFiles, Future[ReadyScan]]]:
+    ) -> Iterator[tuple[StudyFiles, StoppedScan | None, _Reading]]:
         """Each study with its reading, no more than `ahead` begun before they are wanted."""
-        begun: deque[tuple[StudyFiles, Future[ReadyScan]]] = deque()
+        begun: deque[tuple[StudyFiles, StoppedScan | None, _Reading]] = deque()
         for study in studies:
-            begun.append((study, pool.submit(read_and_prepare, study, self._recipe)))
+            stopped = self._results.stopped.scan(self._names.of(study.source))
+            if stopped is None:
+                begun.append((study, None, pool.submit(read_and_prepare, study, self._recipe)))
+            else:
+                known = stopped.file_sha256
+                reading = pool.submit(read_unless_same, study, self._recipe, known)
+                begun.append((study, stopped, reading))
             if len(begun) >= ahead:
                 yield begun.popleft()
         while begun:
             yield begun.popleft()
 
+    def _done(
+        self,
+        study: StudyFiles,
+        stopped: StoppedScan | None,
+        ready: ReadyScan | Unchanged,
+        pool: Pool,
+        classifier: Classifier,
+    ) -> _Item:
+        """What an earlier run had done of a study, or what is done now."""
+        if isinstance(ready, Unchanged):
+            if stopped is not None and self._is_called(study, stopped):
+                self._note(stopped.read_as, frozenset(stopped.file_sha256), study)
+                return stopped
+            ready = pool.submit(read_and_prepare, study, self._recipe).result()
+        return self._predicted(study, ready, pool, classifier)
+
     def _predicted(
         self, study: StudyFiles, ready: ReadyScan, pool: Pool, classifier: Classifier
     ) -> _Drawn:
+        read_as = ready.prepared.scan_id
         ready = self._called(study, self._told_apart(study, ready))
         prediction = classifier.predict_prepared(ready.prepared, warnings=ready.warnings)
         order = DrawOrder(
@@ -128,10 +176,28 @@ class Batch:
             path=self._results.picture_path(prediction.scan_id),
             layer_paths=self._results.layer_paths(prediction.scan_id),
         )
-        result = _result_of(prediction, study, ready, _of(study, self._truths))
+        result = self._result_of(prediction, study, ready)
         record = {**result.to_json(), **ready.facts, "prediction": prediction.to_json()}
         layers = pool.submit(draw, ready.packed_scan, order)
-        return _Drawn(result=result, record=record, layers=layers)
+        return _Drawn(result=result, record=record, layers=layers, read_as=read_as)
+
+    def _result_of(
+        self, prediction: Prediction, study: StudyFiles, ready: ReadyScan
+    ) -> ClassifiedScan:
+        score = prediction.unlike_score
+        return ClassifiedScan(
+            scan_id=prediction.scan_id,
+            source=self._names.of(study.source),
+            views=ready.views,
+            mbd_probability=prediction.mbd_probability,
+            positive=prediction.positive,
+            warnings=tuple(self._names.clean(text) for text in prediction.warnings),
+            picture=f"pictures/{picture_name(prediction.scan_id)}",
+            uncertain=prediction.uncertain,
+            unlike_score=None if score is None else round(score, 3),
+            unlike=prediction.unlike,
+            truth=_of(study, self._truths),
+        )
 
     def _called(self, study: StudyFiles, ready: ReadyScan) -> ReadyScan:
         """By the name that the caller has for its file or folder, if there is one."""
@@ -139,6 +205,20 @@ class Batch:
         if name is None:
             return ready
         return replace(ready, prepared=replace(ready.prepared, scan_id=name))
+
+    def _is_called(self, study: StudyFiles, stopped: StoppedScan) -> bool:
+        """Whether a scan would be called now as it was in the earlier run, and known as well."""
+        content = frozenset(stopped.file_sha256)
+        seen = self._seen.get(stopped.read_as, {})
+        name = _of(study, self._scan_ids)
+        if name is None:
+            name = _told_apart_name(stopped.read_as, content) if seen else stopped.read_as
+        truth = _of(study, self._truths)
+        same = stopped.result.scan_id == name and stopped.result.truth == truth
+        return content not in seen and same
+
+    def _note(self, scan_id: str, content: frozenset[str], study: StudyFiles) -> None:
+        self._seen.setdefault(scan_id, {})[content] = self._names.of(study.source)
 
     def _told_apart(self, study: StudyFiles, ready: ReadyScan) -> ReadyScan:
         """One row a scan: the same content given twice is refused, not overwritten.
@@ -157,26 +237,31 @@ class Batch:
             problem = f"is a duplicate of {sources[content]} (same content, scan {scan_id})"
             raise InputError(study.source, problem, "Give each study once")
         is_first = not sources
-        sources[content] = study.source
+        self._note(scan_id, content, study)
         if is_first:
             return ready
         warning = (
             f"same identifiers as another study (scan {scan_id}) but other content: told apart "
             "by a hash; check how the files were anonymised"
         )
-        digest = hashlib.sha256("".join(sorted(content)).encode()).hexdigest()
-        name = f"{scan_id}-{digest[:_CONTENT_LETTERS]}"
+        name = _told_apart_name(scan_id, content)
         return replace(
             ready,
             prepared=replace(ready.prepared, scan_id=name),
             warnings=(*ready.warnings, warning),
         )
 
-    def _settle(self, item: _Drawn | tuple[BonescintError, str]) -> None:
+    def _settle(self, item: _Item) -> None:
         """Write the rows of the oldest scan in flight."""
         if isinstance(item, tuple):
             error, source = item
             self.refuse(error, source=source)
+            return
+        if isinstance(item, StoppedScan):
+            self._results.add_again(item, item.result)
+            self.taken_over += 1
+            self.classified.append(item.result)
+            self._tell()
             return
         result, record = item.result, item.record
         try:
@@ -189,7 +274,7 @@ class Batch:
             result = replace(result, picture="", warnings=warnings)
             record = {**record, **result.to_json()}
             layers = None
-        self._results.add(result, record, layers)
+        self._results.add(result, record, layers, read_as=item.read_as)
         self.classified.append(result)
         self._tell()
 
@@ -239,19 +324,6 @@ def _of(study: StudyFiles, known: Mapping[Path, _Known]) -> _Known | None:
     return known.get(first, known.get(first.parent))
 
 
-def _result_of(
-    prediction: Prediction, study: StudyFiles, ready: ReadyScan, truth: KnownTruth | None
-) -> ClassifiedScan:
-    return ClassifiedScan(
-        scan_id=prediction.scan_id,
-        source=study.source,
-        views=ready.views,
-        mbd_probability=prediction.mbd_probability,
-        positive=prediction.positive,
-        warnings=prediction.warnings,
-        picture=f"pictures/{picture_name(prediction.scan_id)}",
-        uncertain=prediction.uncertain,
-        unlike_score=None if prediction.unlike_score is None else round(prediction.unlike_score, 3),
-        unlike=prediction.unlike,
-        truth=truth,
-    )
+def _told_apart_name(scan_id: str, content: frozenset[str]) -> str:
+    digest = hashlib.sha256("".join(sorted(content)).encode()).hexdigest()
+    return f"{scan_id}-{digest[:_CONTENT_LETTERS]}"

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 import bonescint
 from bonescint.classify.card import notice_of, page_heading
 from bonescint.classify.folder import ResultsFolder
+from bonescint.classify.naming import SourceNames, hashed_names
 from bonescint.classify.outcome import (
     RESULTS_SCHEMA_VERSION,
     CallCounts,
     ClassifySummary,
     KnownTruth,
 )
+from bonescint.classify.stopped import run_identity
 from bonescint.parallel import pool_of, usual_workers
 
 if TYPE_CHECKING:
@@ -51,6 +53,7 @@ def classify(
     progress: Callable[[int, int], None] | None = None,
     scan_ids: Mapping[Path, str] | None = None,
     truths: Mapping[Path, KnownTruth] | None = None,
+    hash_sources: bool = False,
 ) -> ClassifySummary:
     """Classify scans and write the results: tables, a picture each, and a page of them all.
 
@@ -61,8 +64,14 @@ def classify(
 
     Written to `out`: `results.csv`, `results.json`, `pictures/<scan_id>.png`, and `index.html`
     with the layers that it shows (`pictures/<scan_id>.grey.webp`, `.evidence.webp`).
-    They take the place of those of an earlier run, unless no study was found at all; files that
-    no earlier run wrote are never overwritten.
+    They take the place of those of an earlier run, unless nothing could be read at all; files that
+    no earlier run wrote are never overwritten. After a stop (Ctrl-C, a kill, a full disk) the same
+    call goes on: scans that were done are taken over if model, settings, versions and files are
+    the same.
+
+    Results call a file by its path relative to what was given. With `hash_sources` they call it
+    by a keyed hash; the key and the table `sources.csv`, which says which file is which, then lie
+    in `<out>.private`, readable for their owner only.
 
     Args:
         sources: files and folders (searched recursively).
@@ -76,6 +85,7 @@ def classify(
         scan_ids: what a cohort calls the scans, by file or by the folder of a study's files;
             a scan that is not among them is called by a hash of its UIDs.
         truths: what is known of scans, by file or folder, to be shown beside the answer.
+        hash_sources: hold no names of files and folders in the results.
 
     Returns:
         What was classified and what was refused, and why.
@@ -105,8 +115,13 @@ with configs/metadata.json.
     given = [sources] if isinstance(sources, Path | str) else list(sources)
     destination = Path(out)
     interrupted = False
-    with ResultsFolder(destination) as results:
+    facts = _run_facts(folder, device)
+    with ResultsFolder(destination, identity=run_identity(facts)) as results:
         found = without_results(discover(given), results.earlier, given)
+        if hash_sources:
+            names = hashed_names(found, destination)
+        else:
+            names = SourceNames.relative(found, given)
         batch = Batch(
             results,
             notice=notice_of(folder),
@@ -116,6 +131,7 @@ with configs/metadata.json.
             progress=progress,
             scan_ids=scan_ids or {},
             truths=truths or {},
+            names=names,
         )
         for error in found.refused:
             batch.refuse(error, source=error.source)
@@ -131,15 +147,16 @@ with configs/metadata.json.
                 interrupted = True
         refused = tuple(batch.refused)
         created = datetime.now(UTC)
-        settings = {"device": device, "workers": count, "timeout_s": timeout_s}
+        settings = {"workers": count, "timeout_s": timeout_s}
         # A slip of the pen in a path must not cost the results of an earlier run.
-        written = bool(found.studies) or not results.earlier.has_results
+        written = bool(batch.classified) or not results.earlier.has_results
         if written:
             calls = CallCounts.of(batch.classified, has_band=folder.card.uncertain_band is not None)
             results.finish(
-                _document(folder, settings, created, calls, interrupted=interrupted),
+                _document(folder, facts, settings, created, calls, interrupted=interrupted),
                 page_heading(folder, created, calls, interrupted=interrupted),
                 refused,
+                interrupted=interrupted,
             )
     summary = ClassifySummary(
         folder=destination,
@@ -150,6 +167,7 @@ with configs/metadata.json.
         interrupted=interrupted,
         seconds=time.perf_counter() - began,
         written=written,
+        taken_over=batch.taken_over,
         uncertain_band=folder.card.uncertain_band,
     )
     if interrupted:
@@ -166,8 +184,25 @@ def model_folder(model: Path | str | ModelFolder | None) -> ModelFolder:
     return model if isinstance(model, ModelFolder) else ModelFolder.load(Path(model))
 
 
+def _run_facts(folder: ModelFolder, device: str) -> dict[str, Any]:
+    """What decides the answer to a scan, besides the scan; as `results.json` says it."""
+    return {
+        "software": {
+            "bonescint": bonescint.__version__,
+            "python": platform.python_version(),
+            **{name: metadata.version(name) for name in _LIBRARIES},
+        },
+        "settings": {"device": device, "recipe": folder.card.recipe.identifier},
+        "model_id": folder.model_id,
+        "operating_point": folder.card.operating_point,
+        "unlike_threshold": folder.likeness and folder.likeness.threshold,
+        "model": folder.card.to_json(),
+    }
+
+
 def _document(
     folder: ModelFolder,
+    facts: Mapping[str, Any],
     settings: dict[str, Any],
     created: datetime,
     calls: CallCounts,
@@ -180,15 +215,7 @@ def _document(
         "notice": notice_of(folder),
         "created": created.isoformat(timespec="seconds"),
         "interrupted": interrupted,
-        "software": {
-            "bonescint": bonescint.__version__,
-            "python": platform.python_version(),
-            **{name: metadata.version(name) for name in _LIBRARIES},
-        },
-        "settings": {**settings, "recipe": folder.card.recipe.identifier},
-        "model_id": folder.model_id,
-        "operating_point": folder.card.operating_point,
+        **facts,
+        "settings": {**facts["settings"], **settings},
         "calls": asdict(calls),
-        "unlike_threshold": folder.likeness and folder.likeness.threshold,
-        "model": folder.card.to_json(),
     }

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from bonescint.classify.stopped import PAGE_ROWS, RECORDS, STOPPED
 from bonescint.files import json_in, not_ours
 from bonescint.scan import OutputError
 
-GROWING = ("results.csv.partial", "results.jsonl.partial", "index.jsonl.partial")
+GROWING = ("results.csv.partial", f"{RECORDS}.partial", f"{PAGE_ROWS}.partial")
 _WHOLE = ("results.csv", "results.json", "index.html")
-_OWN_FILES = (*_WHOLE, *GROWING)
+_OWN_FILES = (*_WHOLE, *GROWING, *STOPPED)
 _HARMLESS_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
 # How `results.json` is laid out: the head, then a line a scan.
 RESULTS_LINE = ' "results": ['
@@ -73,7 +74,8 @@ class EarlierRun:
             for name in _WHOLE:
                 if (folder / name).exists():
                     raise not_ours(folder / name)
-        growing = _listed_in_growing(folder / "results.jsonl.partial")
+        growing = _listed_in_growing(folder / GROWING[1])
+        growing |= _listed_in_growing(folder / STOPPED[0])
         return cls(
             folder=folder,
             has_results=listed is not None,

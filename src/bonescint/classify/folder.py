@@ -1,8 +1,9 @@
 """The results folder: rows as they come, whole files at the end.
 
-While a batch runs, `results.csv.partial` and `results.jsonl.partial` grow by a line a scan, so
-that a killed process loses nothing it had done. At the end they become `results.csv`,
-`results.json` and `index.html`, each renamed into place; nothing is held in memory.
+While a batch runs, `results.csv.partial` and `results.jsonl.partial` grow by a line per scan, so
+that a killed process loses nothing it had done: the next run goes on from them. At the end they
+become `results.csv`, `results.json` and `index.html`, each renamed into place; nothing is held in
+memory.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from bonescint.classify.earlier import (
     picture_name,
 )
 from bonescint.classify.outcome import ClassifiedScan, KnownTruth, Refusal
+from bonescint.classify.stopped import StoppedRun, StoppedScan, first_line, is_record
 from bonescint.files import cannot_write, inert, json_in, one_writer, written_beside
 from bonescint.report import (
     PageHeading,
@@ -75,17 +77,20 @@ class ResultsFolder:
 
     Args:
         path: of the folder; made with its parents if it does not exist.
+        identity: of the run, see `run_identity`: scans of a run that was stopped are taken over if
+            theirs is the same.
 
     Attributes:
         path: of the folder.
         earlier: what an earlier run left in it.
+        stopped: the scans that a run that was stopped had done.
 
     Raises:
         OutputError: it cannot be made or written to, another process writes there, or it holds
             files of somebody else's in the places where results go.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, identity: str = "") -> None:
         self.path = path
         self._rows_path, self._records_path, self._page_path = (path / name for name in GROWING)
         try:
@@ -94,6 +99,7 @@ class ResultsFolder:
                 opened.enter_context(one_writer(path))
                 self.earlier = EarlierRun.of(path)
                 (path / "pictures").mkdir(parents=True, exist_ok=True)
+                self.stopped = opened.enter_context(StoppedRun(path, identity))
                 open_text = partial(Path.open, mode="w", encoding="utf-8", newline="\n")
                 self._rows: TextIO = opened.enter_context(open_text(self._rows_path))
                 self._records: TextIO = opened.enter_context(open_text(self._records_path))
@@ -105,6 +111,7 @@ class ResultsFolder:
         self._table = csv.writer(self._rows, lineterminator="\n")
         self._added = 0
         self._table.writerow(CSV_COLUMNS)
+        self._records.write(first_line(identity))
         self._rows.flush()
 
     def __enter__(self) -> Self:
@@ -139,7 +146,12 @@ class ResultsFolder:
         return self.path / "pictures" / grey, self.path / "pictures" / evidence
 
     def add(
-        self, result: ClassifiedScan, record: Mapping[str, Any], layers: PageLayers | None
+        self,
+        result: ClassifiedScan,
+        record: Mapping[str, Any],
+        layers: PageLayers | None,
+        *,
+        read_as: str = "",
     ) -> None:
         """Write one scan's rows.
 
@@ -147,21 +159,33 @@ class ResultsFolder:
             result: the row of `results.csv`.
             record: the entry of `results.json`.
             layers: the pictures of the page, by their names, or `None` if there are none.
+            read_as: its `scan_id` before it was told apart from others or named by the caller.
 
         Raises:
             OutputError: the disk is full, or the folder is gone.
         """
         page_row = {**result.to_json(), "layers": asdict(layers) if layers else None}
+        self.add_again(StoppedScan(record=dict(record), page_row=page_row, read_as=read_as), result)
+
+    def add_again(self, scan: StoppedScan, result: ClassifiedScan) -> None:
+        """Write the rows of a scan that an earlier run had done.
+
+        Args:
+            scan: what it left.
+            result: the row of `results.csv`.
+
+        Raises:
+            OutputError: the disk is full, or the folder is gone.
+        """
+        page_row = {"row": scan.page_row, "read_as": scan.read_as}
         try:
             self._table.writerow(map(inert, _csv_row(result)))
-            self._records.write(_json_line(record) + "\n")
+            self._records.write(_json_line(scan.record) + "\n")
             self._page.write(_json_line(page_row) + "\n")
             for stream in self._streams:
                 stream.flush()
             self._added += 1
-            if result.picture:
-                names = (layers.grey, layers.evidence) if layers else ()
-                self._pictures.update((picture_name(result.scan_id), *names))
+            self._pictures.update(scan.pictures)
         except OSError as error:
             raise cannot_write(self.path, error) from error
 
@@ -170,15 +194,19 @@ class ResultsFolder:
         document: Mapping[str, Any],
         heading: PageHeading,
         refused: tuple[Refusal, ...],
+        *,
+        interrupted: bool = False,
     ) -> None:
         """Make whole files of the rows: `results.csv`, `results.json`, `index.html`.
 
-        Pictures of an earlier run that this one did not write again are removed.
+        Pictures of an earlier run that this one did not write again are removed. Without a scan
+        there is no page.
 
         Args:
             document: what `results.json` says besides the results and the refused.
             heading: of the page.
             refused: what gave no result.
+            interrupted: the run was stopped: what the next one goes on from stays.
 
         Raises:
             OutputError: the disk is full, or the folder is gone.
@@ -187,15 +215,19 @@ class ResultsFolder:
             for stream in self._streams:
                 stream.close()
             self._write_json(document, refused)
-            write_results_page(
-                self.path / "index.html",
-                heading,
-                _PageRows(self._page_path),
-                [RefusedRow(source=entry.source, reason=entry.reason) for entry in refused],
-            )
+            if self._added:
+                write_results_page(
+                    self.path / "index.html",
+                    heading,
+                    _PageRows(self._page_path),
+                    [RefusedRow(source=entry.source, reason=entry.reason) for entry in refused],
+                )
             self._rows_path.replace(self.path / "results.csv")
+            if interrupted:
+                return
             self._records_path.unlink()
             self._page_path.unlink()
+            self.stopped.forget()
         except OSError as error:
             raise cannot_write(self.path, error) from error
         for name in sorted(self.earlier.pictures - self._pictures):
@@ -211,7 +243,7 @@ class ResultsFolder:
             head = json.dumps(dict(document), indent=1)
             whole.write(head.rstrip().removesuffix("}").rstrip() + f",\n{RESULTS_LINE}")
             with self._records_path.open(encoding="utf-8") as lines:
-                for number, line in enumerate(lines):
+                for number, line in enumerate(filter(is_record, lines)):
                     whole.write(",\n" if number else "\n")
                     whole.write(line.rstrip("\n"))
             whole.write('\n ],\n "refused": ')
@@ -230,7 +262,7 @@ class _PageRows:
     def __iter__(self) -> Iterator[ResultRow]:
         with self._path.open(encoding="utf-8") as lines:
             for line in lines:
-                row = json_in(line)
+                row = json_in(line)["row"]
                 yield _page_row(row)
 
 

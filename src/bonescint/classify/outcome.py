@@ -45,7 +45,7 @@ class ClassifiedScan:
 
     Attributes:
         scan_id: identifier of the scan.
-        source: where it came from, as the user gave it.
+        source: its file, or files, relative to what the user gave, or a hash of that.
         views: names of the views that are present.
         mbd_probability: probability of metastatic bone disease, 0 to 1.
         positive: whether it reaches the model's operating point.
@@ -119,7 +119,7 @@ class Refusal:
     """An input that gave no result, and why.
 
     Attributes:
-        source: as the user gave it.
+        source: as in `ClassifiedScan`.
         kind: name of the error's class.
         reason: what is wrong and what to do.
     """
@@ -159,6 +159,7 @@ class ClassifySummary:
         refused: what gave no result, in input order.
         interrupted: whether the batch was stopped before its end.
         seconds: wall time.
+        taken_over: how many of the scans an earlier run, which was stopped, had done.
         uncertain_band: probabilities between which a call is uncertain, or `None`.
         written: whether results were written; where no study was found, those of an earlier
             run stay as they are.
@@ -172,6 +173,7 @@ class ClassifySummary:
     interrupted: bool
     seconds: float
     written: bool = True
+    taken_over: int = 0
     uncertain_band: tuple[float, float] | None = None
 
     @property
@@ -190,6 +192,7 @@ class ClassifySummary:
             "calls": asdict(self.calls),
             "interrupted": self.interrupted,
             "written": self.written,
+            "taken_over": self.taken_over,
             "seconds": round(self.seconds, 3),
             "results": [result.to_json() for result in self.results],
             "refused": [refusal.to_json() for refusal in self.refused],

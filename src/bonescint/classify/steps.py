@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bonescint.dicom import StudyFiles, read_study
+from bonescint.dicom.files import read_bytes, sha256
 from bonescint.explain import explain
 from bonescint.files import write_whole
 from bonescint.prepare import PreparedScan, Recipe, prepare
@@ -37,6 +38,11 @@ class ReadyScan:
     packed_scan: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """A study whose files are those that an earlier run read."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrawOrder:
     """What a picture needs besides the scan.
@@ -54,6 +60,20 @@ class DrawOrder:
     notice: str
     path: Path
     layer_paths: tuple[Path, Path]
+
+
+def read_unless_same(
+    study: StudyFiles, recipe: Recipe, known: tuple[str, ...]
+) -> ReadyScan | Unchanged:
+    """Read and prepare a study, unless its files have the hashes that are known.
+
+    Raises:
+        InputError: the study cannot be read as a bone scan.
+        UnitError: its pixels are in a unit that the recipe does not accept.
+    """
+    if sorted(sha256(read_bytes(file)) for file in study.files) == sorted(known):
+        return Unchanged()
+    return read_and_prepare(study, recipe)
 
 
 def read_and_prepare(study: StudyFiles, recipe: Recipe) -> ReadyScan:

@@ -12,9 +12,9 @@ import typer
 
 import bonescint
 from bonescint.cli.cohort_app import cohort_app
-from bonescint.cli.console import ClearGroup
 from bonescint.cli.evaluate_app import EVALUATE, evaluate_command
 from bonescint.cli.experiment_app import experiment_app
+from bonescint.cli.group import ClearGroup
 from bonescint.cli.model_app import model_app
 from bonescint.cli.options import CONTEXT, Follow, path
 from bonescint.cli.readers_app import readers_app
@@ -40,6 +40,14 @@ SOURCES are DICOM files, pairs of PNGs, JPEGs or TIFFs (*_anterior.png, *_poster
 with AP and PA side by side, and folders, which are searched recursively. What is no bone scan is
 listed with the reason; the rest goes on.
 
+Stopped with Ctrl-C, the same command goes on: scans that are done are not done again, unless
+model, settings, versions or their files have changed.
+
+No name or number in a header reaches a result. Names of files and folders do: results call a file
+by its path relative to what you gave (for "archive/" perhaps "DOE JOHN 123456/IM0001"). With
+--hash-sources they hold a keyed hash instead; OUT.private/sources.csv, for you alone, says which
+file is which. A name burned into the pixels stays there.
+
 \b
 Written to the results folder:
   results.csv    a row a scan: scan_id, source, views, mbd_probability, positive, uncertain, ...
@@ -51,7 +59,8 @@ Written to the results folder:
 Examples:
   bonescint classify scan.dcm
   bonescint classify archive/ --out results/ --workers 4
-  bonescint classify archive/ --model my-model/ --json > summary.json"""
+  bonescint classify archive/ --model my-model/ --json > summary.json
+  bonescint classify archive/ --out results/ --hash-sources"""
 _DEMO = """Classify one real scan and three simulated studies, and show the page of results.
 
 The real scan (anterior view only) comes with the package pydicom-data:
@@ -163,16 +172,25 @@ def _classify(
     model: Annotated[
         Path | None,
         typer.Option(
-            parser=path, help="Model folder.", show_default="the model that comes with bonescint"
+            parser=path,
+            help="Model folder, or 'shipped'.",
+            show_default="shipped, the model that comes with bonescint",
         ),
     ] = None,
     workers: Workers = None,
     device: Annotated[Device, typer.Option(help="Where the model runs.")] = Device.CPU,
+    hash_sources: Annotated[
+        bool,
+        typer.Option("--hash-sources", help="Hold no names of files and folders in the results."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     from bonescint.cli.classifying import run_classify
 
-    run_classify(sources, out, model=model, workers=workers, device=device.value, as_json=as_json)
+    run_classify(
+        sources, out, model=model, workers=workers, device=device.value,
+        hash_sources=hash_sources, as_json=as_json,
+    )  # fmt: skip
 
 
 @app.command("demo", help=_DEMO, short_help="A first look: a real scan, simulated studies.")

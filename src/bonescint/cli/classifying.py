@@ -34,6 +34,7 @@ def run_classify(
     model: Path | None,
     workers: int | None,
     device: str,
+    hash_sources: bool,
     as_json: bool,
 ) -> None:
     """Classify, print a table or JSON, and exit with the status that says how it went."""
@@ -42,10 +43,11 @@ def run_classify(
 
         summary = _with_progress(
             lambda progress: classify(
-                sources, out, model=model, workers=workers, device=device, progress=progress
+                sources, out, model=model, workers=workers, device=device,
+                hash_sources=hash_sources, progress=progress,
             )
-        )
-        _report(summary, as_json=as_json)
+        )  # fmt: skip
+        _report(summary, as_json=as_json, hashed=hash_sources)
 
 
 def run_demo(out: Path, *, opens: bool) -> None:
@@ -95,13 +97,20 @@ def _with_progress(
         return stopped.summary
 
 
-def _report(summary: ClassifySummary, *, as_json: bool) -> NoReturn:
+def _report(summary: ClassifySummary, *, as_json: bool, hashed: bool = False) -> NoReturn:
     """Print what came out, and exit with the status that says how it went."""
     if as_json:
         typer.echo(json.dumps(summary.to_json(), indent=1))
     else:
         _print_table(summary)
     _print_messages(summary)
+    if hashed:
+        from bonescint.classify.naming import private_folder
+
+        private = displayable(private_folder(summary.folder) / "sources.csv")
+        messages_console().print(
+            f"Which file is which: {private}. Keep it, and do not hand it on.", soft_wrap=True
+        )
     raise typer.Exit(_status(summary))
 
 
@@ -144,7 +153,7 @@ def _print_table(summary: ClassifySummary) -> None:
 def _cells(result: ClassifiedScan, *, source_letters: int) -> tuple[str, ...]:
     return (
         displayable(result.scan_id),
-        shortened(displayable(near(result.source)), source_letters),
+        shortened(displayable(result.source), source_letters),
         "+".join({"anterior": "AP", "posterior": "PA"}[view] for view in result.views),
         f"{result.mbd_probability:.3f}",
         ("positive" if result.positive else "negative") + (" ?" if result.uncertain else ""),
@@ -158,11 +167,18 @@ def _print_messages(summary: ClassifySummary) -> None:
     say: Callable[[str], None] = lambda text: console.print(text, soft_wrap=True)  # noqa: E731
     print_refused(summary.refused, say, listed=summary.written)
     if summary.interrupted:
-        say(f"Stopped with Ctrl-C after {len(summary.results)} scans; those are written.")
+        say(
+            f"Stopped with Ctrl-C after {len(summary.results)} scans; those are written. "
+            "The same command goes on."
+        )
     elif not summary.results:
         say("Nothing could be classified.")
+    if summary.taken_over:
+        say(f"{summary.taken_over} scans had been done before a stop, and were taken over.")
     if not summary.written:
         say(f"The earlier results in {_shown(summary.folder)} are left as they are.")
+    elif not summary.results:
+        say(f"{_shown(summary.folder / 'results.json')} lists them all.")
     else:
         scans = "1 scan" if len(summary.results) == 1 else f"{len(summary.results)} scans"
         say(
@@ -183,25 +199,6 @@ def print_refused(
     if hidden > 0:
         where = "; results.json has the reasons" if listed else ""
         say(f"... and {hidden} more were refused{where}.")
-
-
-def near(source: str) -> str:
-    """A source as the table shows it: relative to the current folder where it lies inside.
-
-    Examples:
-        >>> near(f"{Path.cwd()}/scans/a_ANT.dcm + a_POST.dcm")
-        'scans/a_ANT.dcm + a_POST.dcm'
-    """
-    try:
-        here = Path.cwd()
-    except OSError:  # removed meanwhile
-        return source
-    return " + ".join(_relative(part, here) for part in source.split(" + "))
-
-
-def _relative(part: str, here: Path) -> str:
-    path = Path(part)
-    return str(path.relative_to(here)) if path.is_relative_to(here) else part
 
 
 def shortened(text: str, letters: int) -> str:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TextIO
 
 import typer
-from typer.core import TyperGroup
 
 from bonescint.files import FULL, cannot_write
 from bonescint.report import displayable
@@ -110,19 +109,13 @@ class _TableWarnings:
 def clear_failures() -> Iterator[None]:
     """Turn errors that have a clear line into that line and an exit status, no traceback.
 
-    What has to be known of a table that was read is one line each, said once. What is still to be
-    printed is printed here: a pipe that was closed, or a full disk behind standard output, shows
-    itself only then.
+    What has to be known of a table that was read is one line each, said once.
     """
     try:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("always", TableWarning)
-                warnings.showwarning = _TableWarnings(warnings.showwarning)
-                yield
-        finally:
-            for stream in (sys.stdout, sys.stderr):
-                stream.flush()
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", TableWarning)
+            warnings.showwarning = _TableWarnings(warnings.showwarning)
+            yield
     except BonescintError as error:
         _fail(error)
     except ModuleNotFoundError as error:
@@ -169,20 +162,6 @@ def _discard(stream: TextIO) -> None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
         os.close(nowhere)
-
-
-class ClearGroup(TyperGroup):
-    """The commands, none of which ends with a traceback that has a clear line."""
-
-    def make_context(self, *arguments: Any, **options: Any) -> Any:
-        """Read the command line."""
-        with clear_failures():
-            return super().make_context(*arguments, **options)
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run the command."""
-        with clear_failures():
-            return super().invoke(ctx)
 
 
 @contextmanager

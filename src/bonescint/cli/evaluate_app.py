@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bonescint.cli.options import path
+from bonescint.cli.options import IgnoreUnknown, path
 
 EVALUATE = """Judge anyone's predictions by a cohort's reference standard, and write a report.
 
@@ -101,12 +101,7 @@ def evaluate_command(
     ] = False,
     level: Annotated[float, typer.Option(min=0.5, max=0.9999, help="Of the intervals.")] = 0.95,
     seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 1,
-    ignore_unknown: Annotated[
-        bool,
-        typer.Option(
-            "--ignore-unknown", help="Leave out predictions of scans that the manifest lacks."
-        ),
-    ] = False,
+    ignore_unknown: IgnoreUnknown = False,
     xlsx: Annotated[bool, typer.Option("--xlsx", help="Write tables.xlsx too.")] = False,
 ) -> None:
     """Judge predictions and write a report."""

@@ -8,14 +8,15 @@ from typing import Annotated
 import typer
 
 from bonescint.cli.evaluate_app import Rule
-from bonescint.cli.options import CONTEXT, path
+from bonescint.cli.options import CONTEXT, IgnoreUnknown, path
 
 _MODEL = """Model folders: calibrate one at a place of your own."""
 _CALIBRATE = """Fit temperature and operating point on your own scans with known labels.
 
-MODEL is a model folder; PREDICTIONS is what it said of your scans (results.csv of
-`bonescint classify`), with a column label (0 or 1), or --cohort says the labels. The graph stays
-as it is; the card says what was done. Use scans that you will not judge the model on.
+MODEL is a model folder, or 'shipped' (with --out); PREDICTIONS is what it said of your scans
+(results.csv of `bonescint classify`), with a column label (0 or 1), or --cohort says the labels.
+The graph stays as it is; the card says what was done. Use scans that you will not judge the model
+on.
 
 \b
 Examples:
@@ -35,7 +36,9 @@ def _all_of_models() -> None:
     "calibrate", help=_CALIBRATE, short_help="Local temperature and operating point."
 )
 def _calibrate(
-    model: Annotated[Path, typer.Argument(parser=path, help="Model folder.", show_default=False)],
+    model: Annotated[
+        Path, typer.Argument(parser=path, help="Model folder, or 'shipped'.", show_default=False)
+    ],
     predictions: Annotated[
         Path, typer.Argument(parser=path, help="Table of predictions.", show_default=False)
     ],
@@ -53,7 +56,11 @@ def _calibrate(
     at_least: Annotated[
         float, typer.Option(min=0.01, max=1, help="Wanted by specificity and sensitivity.")
     ] = 0.9,
+    ignore_unknown: IgnoreUnknown = False,
 ) -> None:
     from bonescint.cli.modelling import run_calibrate
 
-    run_calibrate(model, predictions, cohort=cohort, out=out, rule=rule.value, at_least=at_least)
+    run_calibrate(
+        model, predictions, cohort=cohort, out=out, rule=rule.value, at_least=at_least,
+        ignore_unknown=ignore_unknown,
+    )  # fmt: skip

@@ -20,6 +20,7 @@ def run_calibrate(
     out: Path | None,
     rule: str,
     at_least: float,
+    ignore_unknown: bool,
 ) -> None:
     """Calibrate and say what was found."""
     with clear_failures():
@@ -27,8 +28,9 @@ def run_calibrate(
         from bonescint.experiment.local_model import calibrate_model
 
         folder, found = calibrate_model(
-            model, predictions, rule=rule_named(rule, at_least), cohort=cohort, out=out
-        )
+            model, predictions, rule=rule_named(rule, at_least), cohort=cohort, out=out,
+            ignore_unknown=ignore_unknown,
+        )  # fmt: skip
         console = messages_console()
         console.print(
             displayable(

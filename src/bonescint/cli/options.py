@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+IgnoreUnknown = Annotated[
+    bool,
+    typer.Option(
+        "--ignore-unknown", help="Leave out predictions of scans that the manifest lacks."
+    ),
+]
 
 
 class Follow(StrEnum):

@@ -113,10 +113,9 @@ def run_train(
 
 def _model_path(model: str) -> Path:
     """A model folder, or that of the shipped model."""
-    if model == "shipped":
-        from bonescint.model import shipped_model
+    from bonescint.model import model_path
 
-        return shipped_model().path
-    if not Path(model).is_dir():
+    path = model_path(model)
+    if not path.is_dir():
         raise InputError(model, "no such model folder", "Give a model folder, or 'shipped'")
-    return Path(model)
+    return path

@@ -15,8 +15,9 @@ from bonescint.evaluate import OperatingRule, ScoredCases, margins
 from bonescint.evaluate.by_patient import patient_numbers
 from bonescint.evaluate.local import LocalCalibration, calibrate_locally
 from bonescint.experiment.joining import join, read_predictions
-from bonescint.model import ModelCard, ModelFolder, write_model_folder
-from bonescint.scan import InputError, MissingExtraError
+from bonescint.model import ModelCard, ModelFolder, model_path, write_model_folder
+from bonescint.model.folder import SHIPPED
+from bonescint.scan import InputError, MissingExtraError, ParameterError
 from bonescint.tables import truth_of
 
 _LEAST_FOR_BAND = 100
@@ -36,6 +37,7 @@ def calibrate_model(
     *,
     rule: OperatingRule,
     cohort: Path | None = None,
+    ignore_unknown: bool = False,
     out: Path | str | None = None,
 ) -> tuple[ModelFolder, LocalCalibration]:
     """Give a model a temperature and an operating point of a user's own scans.
@@ -44,11 +46,12 @@ def calibrate_model(
     from 100 scans on a new one is fitted, which needs the extra `train`.
 
     Args:
-        model: folder of the model that made the predictions.
+        model: folder of the model that made the predictions, or `"shipped"`.
         predictions: table with `scan_id, mbd_probability`, and `label` (0 or 1) unless a cohort is
             given.
         rule: that chooses the operating point.
         cohort: manifest that knows the labels; all scans of it that have a prediction are used.
+        ignore_unknown: leave out predictions of scans that the cohort does not know.
         out: the model folder to write; the model's own if `None`.
 
     Returns:
@@ -61,8 +64,11 @@ def calibrate_model(
         OutputError: the folder cannot be written.
     """
     folder = ModelFolder.load(model)
+    if out is None and folder.path == model_path(SHIPPED):
+        needed = "given for the model that comes with bonescint, which stays as it is"
+        raise ParameterError("out", "model calibrate", needed, out)
     source = Path(predictions)
-    cases = _labelled(source) if cohort is None else _joined(source, cohort)
+    cases = _labelled(source) if cohort is None else _joined(source, cohort, ignore_unknown)
     positives = int(cases.positive.sum())
     if positives in (0, cases.count):
         problem = f"{positives} of {cases.count} scans are positive"
@@ -139,8 +145,13 @@ def _band(
     return band, rule.replace("the validation scans", the_scans)
 
 
-def _joined(predictions: Path, cohort: Path) -> ScoredCases:
-    joined = join(read_predictions(predictions), read_manifest(cohort), source=predictions)
+def _joined(predictions: Path, cohort: Path, ignore_unknown: bool) -> ScoredCases:
+    joined = join(
+        read_predictions(predictions),
+        read_manifest(cohort),
+        source=predictions,
+        ignore_unknown=ignore_unknown,
+    )
     parts = [part for part in joined.parts if part.cases]
     if not parts:
         raise InputError(predictions, "has no scan of the cohort", "Give the cohort's predictions")

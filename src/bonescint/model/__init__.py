@@ -6,7 +6,13 @@ Floor 2 of the house.
 from bonescint.model.card import CARD_SCHEMA_VERSION, EvidenceMap, Metric, ModelCard, TrainingRecord
 from bonescint.model.classifier import TARGETS, Classifier, mbd_probability
 from bonescint.model.engine import Answer, Engine, RunSettings
-from bonescint.model.folder import ModelFolder, require_writable, shipped_model, write_model_folder
+from bonescint.model.folder import (
+    ModelFolder,
+    model_path,
+    require_writable,
+    shipped_model,
+    write_model_folder,
+)
 from bonescint.model.likeness import Features, Likeness, features_of, fit_likeness
 
 __all__ = [
@@ -26,6 +32,7 @@ __all__ = [
     "features_of",
     "fit_likeness",
     "mbd_probability",
+    "model_path",
     "require_writable",
     "shipped_model",
     "write_model_folder",

@@ -19,6 +19,8 @@ from bonescint.model.likeness import Likeness
 from bonescint.model.readme import readme_of
 from bonescint.scan import ModelFolderError, OutputError, os_reason
 
+SHIPPED = "shipped"
+"""What the model that comes with this package is called wherever a model folder is taken."""
 METADATA = "configs/metadata.json"
 ONNX = "models/model.onnx"
 LIKENESS = "models/likeness.npz"
@@ -69,7 +71,7 @@ class ModelFolder:
         """Read a model folder and verify every file that it lists.
 
         Args:
-            path: the folder.
+            path: the folder, or `"shipped"`.
 
         Returns:
             The folder with its card.
@@ -78,7 +80,7 @@ class ModelFolder:
             ModelFolderError: something is missing, was altered, or has a newer schema; one
                 line names the file.
         """
-        folder = Path(path)
+        folder = model_path(path)
         if not folder.is_dir():
             raise ModelFolderError(
                 f"{folder}: no such model folder. Give a folder with {METADATA}."
@@ -295,6 +297,20 @@ def _bundle_metadata(card: ModelCard, files: Mapping[str, bytes]) -> dict[str, A
     }
 
 
+def model_path(name: Path | str) -> Path:
+    """A model folder by its path, or the one that comes with this package by the word `shipped`.
+
+    Raises:
+        ModelFolderError: this build of the package comes without a model.
+
+    Examples:
+        >>> model_path("my-model").name, model_path("shipped").name
+        ('my-model', 'shipped')
+    """
+    path = Path(name)
+    return _shipped() if path == Path(SHIPPED) and not path.exists() else path
+
+
 def shipped_model() -> ModelFolder:
     """The model that comes with this package.
 
@@ -304,10 +320,14 @@ def shipped_model() -> ModelFolder:
     Raises:
         ModelFolderError: this build of the package comes without one, or it was altered.
     """
+    return ModelFolder.load(_shipped())
+
+
+def _shipped() -> Path:
     folder = Path(str(resources.files("bonescint.model").joinpath("shipped")))
     if not (folder / METADATA).is_file():
         raise ModelFolderError(
             f"{folder}: this build of bonescint comes without a model. "
             "Give one with --model DIR, for instance one that bonescint train wrote."
         )
-    return ModelFolder.load(folder)
+    return folder

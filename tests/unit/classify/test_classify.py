@@ -30,8 +30,8 @@ def test_files_become_results(
         progress=lambda done, total: seen.append((done, total)),
     )
     assert [result.source for result in summary.results] == [
-        str(path) for path in (studies[2], studies[0], studies[1])
-    ]
+        "study2.dcm", "study0.dcm", "study1.dcm"
+    ]  # fmt: skip
     assert [refusal.source for refusal in summary.refused] == ["missing.dcm"]
     assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
     for result in summary.results:
@@ -96,7 +96,7 @@ def test_the_same_study_twice_is_said(
     copy.write_bytes(study.read_bytes())
     summary = classify([study, copy], tmp_path / "out", model=stand_in_model, workers=0)
     assert len(summary.results) == 1
-    assert [refusal.source for refusal in summary.refused] == [str(copy)]
+    assert [refusal.source for refusal in summary.refused] == [copy.name]
 
 
 def _with_one_uid(studies: list[Path]) -> None:
@@ -205,7 +205,22 @@ def test_nothing_readable_still_gives_a_report(tmp_path: Path, stand_in_model: M
     summary = classify([tmp_path / "dog.txt"], tmp_path / "out", model=stand_in_model)
     assert summary.results == ()
     assert len(summary.refused) == 1
-    assert json.loads((tmp_path / "out" / "results.json").read_text())["results"] == []
+    document = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert document["results"] == []
+    assert [entry["source"] for entry in document["refused"]] == ["dog.txt"]
+    assert not (tmp_path / "out" / "index.html").exists(), "nothing to look at"
+
+
+def test_a_folder_without_a_scan_costs_no_earlier_results(
+    tmp_path: Path, stand_in_model: ModelFolder, write_studies: WriteStudies
+) -> None:
+    classify(write_studies(1), tmp_path / "out", model=stand_in_model, workers=0)
+    before = (tmp_path / "out" / "results.json").read_bytes()
+    half = tmp_path / "half.dcm"
+    half.write_bytes((tmp_path / "studies" / "study0.dcm").read_bytes()[:-100_000])
+    summary = classify([half], tmp_path / "out", model=stand_in_model, workers=0)
+    assert (len(summary.refused), summary.written) == (1, False)
+    assert (tmp_path / "out" / "results.json").read_bytes() == before
 
 
 def test_ctrl_c_keeps_what_was_done(

@@ -89,16 +89,6 @@ def _from(source: Path) -> ClassifySummary:
     return replace(summary, results=(replace(result, source=str(source)),))
 
 
-def test_a_source_below_the_current_folder_is_shown_from_there(
-    with_classify: Patch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    with_classify(lambda *_, **__: _from(tmp_path / "archive" / "scan.dcm"))
-    ran = _run("classify", "scan.dcm")
-    assert "  archive/scan.dcm  " in ran.stdout
-    assert str(tmp_path) not in ran.stdout
-
-
 def test_a_long_source_is_cut_in_the_middle(with_classify: Patch) -> None:
     source = Path("/very") / "/".join(["long"] * 60) / "scan.dcm"
     with_classify(lambda *_, **__: _from(source))
@@ -237,6 +227,34 @@ def test_options_reach_the_function(with_classify: Patch) -> None:
     assert given["sources"] == [Path("a"), Path("b")]
     assert (given["out"], given["model"]) == (Path("there"), Path("m"))
     assert (given["workers"], given["device"]) == (0, "auto")
+    assert given["hash_sources"] is False
+    ran = _run("classify", "a", "--hash-sources", "-o", "there")
+    assert given["hash_sources"] is True
+    assert (
+        f"{Path.cwd()}/results.private/sources.csv. Keep it, and do not hand it on." in ran.stderr
+    )
+
+
+def test_documented_defaults_of_classify(with_classify: Patch) -> None:
+    given: dict[str, object] = {}
+
+    def note(sources: list[Path], out: Path, **options: object) -> ClassifySummary:
+        given.update(options, out=out)
+        return _summary()
+
+    with_classify(note)
+    _run("classify", "a")
+    del given["progress"]
+    assert given == {
+        "out": Path("results"), "model": None, "workers": None, "device": "cpu",
+        "hash_sources": False,
+    }  # fmt: skip
+
+
+def test_what_a_stopped_run_had_done_is_said(with_classify: Patch) -> None:
+    with_classify(lambda *_, **__: replace(_summary(), taken_over=12))
+    said = _run("classify", "a").stderr
+    assert "12 scans had been done before a stop, and were taken over." in said
 
 
 @pytest.mark.parametrize(

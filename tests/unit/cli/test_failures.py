@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from bonescint.classify import demo_sources
 from bonescint.cli.app import app
-from bonescint.cli.console import ClearGroup
+from bonescint.cli.group import ClearGroup
 
 COMMAND = [sys.executable, "-c", "from bonescint.cli import main; main()"]
 SCANS = [str(path) for path in demo_sources()]

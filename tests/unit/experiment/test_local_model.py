@@ -158,3 +158,36 @@ def test_the_command(tmp_path: Path) -> None:
                                    str(tmp_path / "q.csv")])  # fmt: skip
     assert ran.exit_code == 2
     assert "column label is missing" in ran.stderr
+
+
+def run(*words: object) -> tuple[int, str]:
+    ran = CliRunner().invoke(app, ["model", "calibrate", *map(str, words)])
+    return ran.exit_code, ran.stderr
+
+
+def test_the_shipped_model_is_named_by_a_word_and_never_written_over(tmp_path: Path) -> None:
+    table = a_table(tmp_path / "p.csv", bold_rows(400, 2.0))
+    before = shipped_model().card
+    status, said = run("shipped", table)
+    assert status == 2
+    assert "'out' parameter of model calibrate must be given for the model that comes with" in said
+    status, said = run(shipped_model().path, table)
+    assert status == 2, "nor by its path"
+    assert shipped_model().card == before
+    assert run("shipped", table, "--out", tmp_path / "mine")[0] == 0
+    assert ModelFolder.load(tmp_path / "mine").sha256 == shipped_model().sha256
+
+
+def test_predictions_of_unknown_scans_are_refused_or_left_out_on_demand(tmp_path: Path) -> None:
+    rows = bold_rows(400, 2.0)
+    table = a_table(tmp_path / "p.csv", rows)
+    (tmp_path / "a.dcm").touch()
+    known = "".join(f"{scan},p{scan},A,test,{label},a.dcm\n" for scan, _, label in rows[:300])
+    manifest = tmp_path / "manifest.csv"
+    manifest.write_text("scan_id,patient_id,centre,split,label,file\n" + known)
+    words = ("shipped", table, "--cohort", manifest, "--out", tmp_path / "mine")
+    status, said = run(*words)
+    assert status == 2
+    assert "leave such rows out (--ignore-unknown)" in said
+    status, said = run(*words, "--ignore-unknown")
+    assert (status, "of 300 scans" in said) == (0, True)

@@ -146,3 +146,14 @@ def test_the_shipped_model_loads_or_says_that_it_is_not_there() -> None:
     else:
         assert shipped.onnx_path.stat().st_size <= 16e6
         assert "simulated" in shipped.card.training.origin
+
+
+def test_the_shipped_model_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert ModelFolder.load("shipped").model_id == shipped_model().model_id
+    assert ModelFolder.load(Path("shipped")).path == shipped_model().path
+    (tmp_path / "shipped").mkdir()
+    with pytest.raises(ModelFolderError, match=r"shipped/configs/metadata.json: missing"):
+        ModelFolder.load("shipped")
+    with pytest.raises(ModelFolderError, match="no such model folder"):
+        ModelFolder.load("elsewhere/shipped")

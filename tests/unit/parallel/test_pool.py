@@ -72,12 +72,11 @@ def test_a_hanging_task_is_ended() -> None:
 
 
 def test_leaving_ends_what_is_running() -> None:
-    began = time.monotonic()
-    with WorkerPool(1, timeout_s=600) as pool:
-        future = pool.submit(time.sleep, 600)
-        pool.submit(time.sleep, 600)
+    # Or pytest's own time limit, which is below 2000 s, ends it.
+    with WorkerPool(1, timeout_s=2000) as pool:
+        future = pool.submit(time.sleep, 2000)
+        pool.submit(time.sleep, 2000)
         time.sleep(0.2)
-    assert time.monotonic() - began < 60
     assert isinstance(future.exception(), WorkerDiedError)
     assert not [t for t in threading.enumerate() if t.name.startswith("bonescint-worker")]
 
