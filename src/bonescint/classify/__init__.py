@@ -1,6 +1,6 @@
 """From files to results, as a stream: decoding in worker processes, one model, bounded memory.
 
-Floor 4 of the house. Importing this room loads no run time; `classify` does when it is called.
+Layer 4. Importing this package loads no run time; its functions do when they are called.
 """
 
 from bonescint.classify.classify import ClassifyInterrupted, classify

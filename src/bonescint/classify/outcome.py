@@ -19,7 +19,7 @@ class KnownTruth:
 
     Attributes:
         words: in words, without a full stop.
-        positive: whether there is metastatic bone disease, or `None` if nobody knows.
+        positive: whether there is metastatic bone disease, or `None` if that is unknown.
     """
 
     words: str

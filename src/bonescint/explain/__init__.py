@@ -1,6 +1,6 @@
 """Pictures of where a model saw its evidence, each view in the scan's own geometry.
 
-Floor 3 of the house: Pillow and numpy, no plotting library, so that a picture costs little.
+Layer 3: Pillow and numpy, no plotting library, so that a picture costs little.
 """
 
 from bonescint.explain.colour import heat_colours, opacity

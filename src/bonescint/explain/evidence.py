@@ -1,4 +1,4 @@
-"""What the colours mean: one scale for both views of a scan, which a calm scan does not fill."""
+"""What the colours mean: one scale for both views, filled in proportion to the answer."""
 
 from __future__ import annotations
 

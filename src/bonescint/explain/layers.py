@@ -76,5 +76,5 @@ def _palette() -> NDArray[np.uint8]:
 
 def _webp(picture: Image.Image, *, quality: int) -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, format="WEBP", quality=quality, method=1)
+    picture.save(buffer, format="WEBP", quality=quality, method=0)
     return buffer.getvalue()

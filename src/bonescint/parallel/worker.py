@@ -20,7 +20,7 @@ from bonescint.scan import BonescintError
 
 
 class UnexpectedError(BonescintError):
-    """An error that nobody foresaw, by its kind and place only.
+    """An unforeseen error, by its kind and place only.
 
     Its message is left out: a library may quote a header in it.
     """

@@ -1,6 +1,6 @@
 """Pages from tables and pictures that the caller hands over.
 
-Floor 1 of the house: it knows no model and reads no scan.
+Layer 1: it knows no model and reads no scan.
 """
 
 from bonescint.report.results_page import (

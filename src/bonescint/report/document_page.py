@@ -82,7 +82,7 @@ class PageSection:
         title: of the part.
         paragraphs: of text.
         warnings: paragraphs that must not be overlooked.
-        figures: side by side where there is room.
+        figures: side by side where they fit.
         tables: below each other.
     """
 

@@ -1,6 +1,6 @@
 """The nouns of the field: what a bone scan is, what is true of it, what was said of it.
 
-Floor 0 of the house: numpy only, no files, no other room.
+Layer 0: numpy only, no files, no other package of ours.
 """
 
 from bonescint.scan.case import Case, Split

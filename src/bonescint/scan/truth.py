@@ -31,8 +31,8 @@ class Focus:
         column: column of the centre, in pixels of that view as seen from its own side.
         radius_mm: size, or `None` if unknown.
         confidence: 0 to 1 for a reader or a model; 1 for a truth.
-        kind: metastasis, mimic (what looks like one and is none), or organ (tracer where it is
-            usual outside bone, such as the bladder).
+        kind: metastasis, mimic (what looks like a metastasis and is not one), or organ (tracer
+            where it is usual outside bone, such as the bladder).
         cause: what made it, such as `"prostate metastasis"` or `"rib fracture"`.
         region: bone or organ, such as `"L3"`.
         contrast: uptake over the bone around it, or `None`.

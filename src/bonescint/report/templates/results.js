@@ -84,6 +84,7 @@
     else place();
   };
 
+  const collator = new Intl.Collator("en", { numeric: true });
   const heads = Array.from(table.tHead.rows[0].cells);
   const value = (row, column) => row.cells[column].dataset.value ?? row.cells[column].textContent;
   heads.forEach((head, column) => {
@@ -96,9 +97,10 @@
       for (const other of heads) other.removeAttribute("aria-sort");
       head.setAttribute("aria-sort", up ? "ascending" : "descending");
       const numbers = head.dataset.kind === "number";
+      const keys = new Map(rows.map((row) => [row, value(row, column)]));
       order = rows.slice().sort((a, b) => {
-        const left = value(a, column), right = value(b, column);
-        const by = numbers ? left - right : left.localeCompare(right);
+        const left = keys.get(a), right = keys.get(b);
+        const by = numbers ? left - right : collator.compare(left, right);
         return up ? by : -by;
       });
       body.append(...order);
