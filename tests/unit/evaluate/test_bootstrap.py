@@ -128,3 +128,116 @@ def test_threshold_must_be_a_number_and_patients_must_fit() -> None:
     with pytest.raises(ParameterError, match="one for each scan"):
         next(Resampling().scan_draws(2, np.arange(3)))
     assert SortedCases.of(cases).area(SortedCases.of(cases).whole) == 1
+
+
+def test_documented_defaults_and_limits() -> None:
+    assert (
+        Resampling().resamples, Resampling().stratified, Resampling().level, Resampling().seed
+    ) == (2000, True, 0.95, 1)  # fmt: skip
+    for values in ({"resamples": 2}, {"resamples": 1_000_000}, {"seed": 0}, {"seed": 2**63},
+                   {"level": 0.5}, {"level": 0.9999}):  # fmt: skip
+        Resampling(**values)
+    for values, name in (
+        ({"resamples": 1}, "resamples"), ({"resamples": 1_000_001}, "resamples"),
+        ({"seed": -1}, "seed"), ({"seed": 2**63 + 1}, "seed"),
+        ({"level": 0.4999}, "level"), ({"level": 0.99991}, "level"),
+    ):  # fmt: skip
+        with pytest.raises(ParameterError, match=name):
+            Resampling(**values)
+    assert Resampling().method == "percentile bootstrap, 2000 resamples by class"
+    paper = Resampling(resamples=100, stratified=False)
+    assert paper.method == "percentile bootstrap, 100 resamples of all cases"
+
+
+def test_resamples_without_positives_are_left_out_and_counted() -> None:
+    """One positive of four cases, all drawn together: (3/4)^4 of the resamples have none."""
+    cases = ScoredCases(scores=[0.2, 0.4, 0.3, 0.9], positive=[0, 0, 0, 1])
+    found = resampled(cases, 0.5, Resampling(resamples=4000, stratified=False))
+    area = found.measures[0].estimate
+    lost = int(np.isnan(found.drawn[:, 0]).sum())
+    # None with disease, or none without: (3/4)^4 + (1/4)^4.
+    assert lost / 4000 == pytest.approx(81 / 256 + 1 / 256, abs=0.02)
+    assert area.note == f"undefined in {lost} resamples"
+    assert (area.value, area.low, area.high) == (1, 1, 1)
+    precision = found.measures[1].estimate
+    none = int((np.isnan(found.drawn[:, 1])).sum())
+    assert precision.note == f"undefined in {none} resamples"
+    assert none / 4000 == pytest.approx(81 / 256, abs=0.02)
+    by_class = resampled(cases, 0.5, Resampling(resamples=100)).measures[0].estimate
+    assert by_class.note == ""
+
+
+def test_percentiles_are_numpys_at_both_ends() -> None:
+    values = np.random.default_rng(1).normal(size=999)
+    for level in (0.5, 0.9, 0.95):
+        low, high, said = percentiles(values, level)
+        assert low == pytest.approx(np.quantile(values, (1 - level) / 2))
+        assert high == pytest.approx(np.quantile(values, (1 + level) / 2))
+        assert said == ""
+    assert percentiles(np.array([np.nan, 2.0, 5.0]), 0.5)[2] == "undefined in 1 resamples"
+    alone = percentiles(np.array([np.nan, 2.0]), 0.95)
+    assert math.isnan(alone[0])
+    assert math.isnan(alone[1])
+    assert alone[2] == "undefined in all resamples"
+    # Infinite ones: the nearest, as nothing lies between.
+    low, high, _ = percentiles(np.array([1.0, np.inf, 3.0, 2.0]), 0.5)
+    assert (low, high) == (2, 3)
+
+
+def test_an_estimate_says_all_that_has_to_be_known() -> None:
+    found = Resampling(resamples=2, level=0.9).estimate(0.4, np.array([0.2, np.nan, 0.6]), "few")
+    assert found.note == "few; undefined in 1 resamples"
+    assert found.value == 0.4
+    assert (found.low, found.high) == pytest.approx((0.22, 0.58))
+    assert found.level == 0.9
+    assert found.method == "percentile bootstrap, 2 resamples by class"
+
+
+def test_sorted_cases_know_ties_and_calls() -> None:
+    cases = ScoredCases(scores=[0.5, 0.5, 0.2, 0.5, 0.9], positive=[1, 0, 0, 1, 1])
+    ranked = SortedCases.of(cases)
+    assert ranked.positive_scores.tolist() == [0.5, 0.5, 0.9]
+    assert ranked.negative_scores.tolist() == [0.2, 0.5]
+    assert ranked.below.tolist() == [1, 1, 2]
+    assert ranked.not_above.tolist() == [2, 2, 2]
+    assert ranked.first.tolist() == [0, 0, 2]
+    assert ranked.called(ranked.whole, 0.5) == (3, 1)
+    assert ranked.called(ranked.whole, 0.51) == (1, 0)
+    assert ranked.called(ranked.whole, 0.0) == (3, 2)
+    assert ranked.area(ranked.whole) == pytest.approx((1.5 + 1.5 + 2) / 6)
+    assert [one.tolist() for one in ranked.whole] == [[1, 1, 1], [1, 1]]
+
+
+def test_drawing_scans_draws_as_many_and_whole_patients() -> None:
+    plain = list(Resampling(resamples=200, seed=3).scan_draws(6, None))
+    assert len(plain) == 200
+    assert all(one.size == 6 and set(one.tolist()) <= set(range(6)) for one in plain)
+    assert len({tuple(one.tolist()) for one in plain}) > 150
+    assert np.mean(plain) == pytest.approx(2.5, abs=0.2)
+    patients = np.array([5, 5, 5, 9, 9, 2])
+    for drawn in Resampling(resamples=50).scan_draws(6, patients):
+        times = np.bincount(drawn, minlength=6)
+        assert times[0] == times[1] == times[2]
+        assert times[3] == times[4]
+        assert times[0] + times[3] + times[5] == 3, "as many patients as there are"
+
+
+def test_strata_of_patients_are_kept_and_unstratified_ones_are_not() -> None:
+    patients = np.repeat(np.arange(12), 2)
+    truth = np.repeat([True, False], 12)
+    truth[10] = False  # patient 5 has one of each
+    for draw in Resampling(resamples=30).draws(truth, patients):
+        assert draw.positive.size == truth.sum()
+        assert draw.negative.size == (~truth).sum()
+        assert draw.positive[:10].sum() == 10, "five patients with positive scans only"
+        assert draw.positive[10] == draw.negative[0] == 1
+    drawn = [
+        int(draw.positive.sum() + draw.negative.sum())
+        for draw in Resampling(resamples=30, stratified=False).draws(truth, patients)
+    ]
+    assert set(drawn) == {24}
+    positives = [
+        int(draw.positive.sum())
+        for draw in Resampling(resamples=60, stratified=False).draws(truth, patients)
+    ]
+    assert np.std(positives) > 1

@@ -19,8 +19,15 @@ from bonescint.evaluate.calibration import (
 )
 from bonescint.evaluate.decision_curve import decision_curve
 from bonescint.evaluate.logistic import fit_logistic
+from bonescint.evaluate.proportions import share
 from bonescint.evaluate.scored import ScoredCases
-from bonescint.evaluate.temperature import at_temperature, fit_temperature, margins
+from bonescint.evaluate.temperature import (
+    HIGHEST,
+    LOWEST,
+    at_temperature,
+    fit_temperature,
+    margins,
+)
 from bonescint.scan import ParameterError
 
 
@@ -213,3 +220,100 @@ def test_scores_that_are_no_probabilities_are_refused() -> None:
     for metric in (brier_error, brier_parts, reliability_curve, calibration_line, decision_curve):
         with pytest.raises(ParameterError, match="probabilities"):
             metric(cases)
+
+
+def test_documented_defaults_of_calibration() -> None:
+    """Ten bins of equal numbers; 2000 resamples of all cases; intervals of 95 %."""
+    cases = _cases(3, count=200)
+    assert len(reliability_curve(cases)) == 10
+    assert [one.count for one in reliability_curve(cases)] == [20] * 10
+    assert set(bin_numbers(cases.scores).tolist()) == set(range(10))
+    parts = brier_parts(cases)
+    assert parts == brier_parts(
+        cases, bins=10, resampling=Resampling(resamples=2000, stratified=False)
+    )
+    assert parts.brier.method == "percentile bootstrap, 2000 resamples of all cases"
+    line = calibration_line(cases)
+    for found in (brier_error(cases), parts.brier, line.slope, line.in_the_large,
+                  fit_temperature(cases.with_scores(margins(cases.scores))),
+                  reliability_curve(cases)[0].observed):  # fmt: skip
+        assert found.level == 0.95
+    assert [line.slope.method, brier_error(cases).method] == [
+        "Wald", "normal, of a mean over cases, cut at 0 and 1"
+    ]  # fmt: skip
+    assert decision_curve(cases).thresholds.tolist() == [n / 100 for n in range(1, 100)]
+    assert decision_curve(cases).level == 0.95
+    assert (LOWEST, HIGHEST) == (0.05, 20)
+
+
+def test_margins_of_certainty_are_moved_inside() -> None:
+    assert margins([0.0, 1.0]).tolist() == pytest.approx([logit(1e-12), logit(1 - 1e-12)])
+    assert margins([0.25]).tolist() == pytest.approx([logit(0.25)])
+
+
+def test_briers_interval_is_that_of_a_mean_and_ends_at_0_and_1() -> None:
+    cases = _cases(3, count=90)
+    squares = (cases.scores - cases.positive) ** 2
+    half = 1.959964 * squares.std(ddof=1) / math.sqrt(90)
+    found = brier_error(cases)
+    assert (found.low, found.high) == pytest.approx((squares.mean() - half, squares.mean() + half))
+    wrong = ScoredCases(scores=np.array([1.0, 1.0, 0.4]), positive=np.array([0, 0, 1]))
+    assert brier_error(wrong).high == 1.0
+    right = ScoredCases(scores=np.array([0.0, 0.0, 0.4]), positive=np.array([0, 0, 1]))
+    assert brier_error(right).low == 0.0
+    alone = brier_error(ScoredCases(scores=np.array([0.3]), positive=np.array([1])))
+    assert alone.value == pytest.approx(0.49)
+    assert alone.note == "one case: no interval"
+    assert math.isnan(alone.low)
+
+
+def test_each_bin_is_its_own_cases() -> None:
+    cases = ScoredCases(
+        scores=np.array([0.1, 0.2, 0.3, 0.6, 0.7, 0.9]), positive=np.array([0, 0, 1, 1, 0, 1])
+    )
+    low, high = reliability_curve(cases, bins=2)
+    assert (low.lowest, low.highest, low.count) == (0.1, 0.3, 3)
+    assert (high.lowest, high.highest, high.count) == (0.6, 0.9, 3)
+    assert low.predicted == pytest.approx(0.2)
+    assert high.predicted == pytest.approx(2.2 / 3)
+    assert (low.observed, high.observed) == (share(1, 3), share(2, 3))
+    # Few cases: bins as they come, ties together.
+    assert bin_numbers(np.array([0.5]), 10).tolist() == [0]
+    assert bin_numbers(np.array([0.3, 0.1, 0.3, 0.2]), 4).tolist() == [2, 0, 2, 1]
+
+
+def test_parts_of_few_resamples_are_those_drawn_by_hand() -> None:
+    """Bins held: each resample's parts by Murphy's formula over the bins of all cases."""
+    cases = _cases(6, count=60)
+    resampling = Resampling(resamples=40, stratified=False, seed=5)
+    found = brier_parts(cases, bins=4, resampling=resampling)
+    numbers = bin_numbers(cases.scores, 4)
+    drawn = []
+    for draw in resampling.draws(cases.positive, None):
+        times = np.zeros(60, dtype=int)
+        times[cases.positive], times[~cases.positive] = draw
+        scores, truth, bins = (
+            np.repeat(one, times) for one in (cases.scores, cases.positive, numbers)
+        )
+        base = truth.mean()
+        reliability = resolution = 0.0
+        for one in set(bins.tolist()):
+            here = bins == one
+            reliability += here.mean() * (scores[here].mean() - truth[here].mean()) ** 2
+            resolution += here.mean() * (truth[here].mean() - base) ** 2
+        brier = ((scores - truth) ** 2).mean()
+        rest = brier - reliability + resolution - base * (1 - base)
+        drawn.append([brier, reliability, resolution, base * (1 - base), rest])
+    low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
+    names = ("brier", "reliability", "resolution", "uncertainty", "within_bins")
+    for place, name in enumerate(names):
+        estimate = getattr(found, name)
+        assert (estimate.low, estimate.high) == pytest.approx((low[place], high[place])), name
+
+
+def test_decision_curve_of_one_case_has_no_interval() -> None:
+    alone = ScoredCases(scores=np.array([0.7]), positive=np.array([1]))
+    curve = decision_curve(alone, np.array([0.5, 0.8]))
+    assert curve.model.tolist() == [1, 0]
+    assert np.isnan(curve.low).all()
+    assert curve.everybody.tolist() == [1, 1]

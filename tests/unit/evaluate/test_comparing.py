@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.proportion import proportion_confint
 
 from bonescint.evaluate.bootstrap import Resampling
 from bonescint.evaluate.comparing import (
@@ -14,6 +15,7 @@ from bonescint.evaluate.comparing import (
     compare_calls,
     compare_models,
 )
+from bonescint.evaluate.resampled import resampled
 from bonescint.evaluate.roc import roc_auc_score
 from bonescint.evaluate.scored import ScoredCases
 from bonescint.scan import ParameterError
@@ -133,3 +135,106 @@ def test_other_cases_are_refused() -> None:
             compare_areas(first, wrong)
     with pytest.raises(ParameterError, match="same cases"):
         compare_calls(np.array([True]), np.array([True, False]), name="n", words="w")
+
+
+def test_what_a_comparison_is_called() -> None:
+    first, second = _two(7)
+    area = compare_areas(first, second)
+    assert (area.name, area.words, area.test) == (
+        "roc_auc_score", "Area under the ROC curve", "DeLong, paired"
+    )  # fmt: skip
+    assert (area.difference.method, area.difference.level) == ("DeLong", 0.95)
+    assert area.first == roc_auc_score(first).value
+    assert area.second == roc_auc_score(second).value
+    calls = compare_calls(first.scores > 1, second.scores > 1, name="n", words="w")
+    assert (calls.name, calls.words, calls.test) == ("n", "w", "McNemar, exact")
+    assert (calls.difference.method, calls.difference.level) == ("Newcombe, paired", 0.95)
+    assert (calls.first, calls.second) == (
+        float((first.scores > 1).mean()), float((second.scores > 1).mean())
+    )  # fmt: skip
+    few = Resampling(resamples=40)
+    drawn = compare_by_resampling(first, second, (0.5, 0.7), few)
+    assert {one.test for one in drawn} == {few.method}
+    assert {one.difference.method for one in drawn} == {few.method}
+    ours, theirs = resampled(first, 0.5, few), resampled(second, 0.7, few)
+    assert [one.name for one in drawn] == list(ours.names)
+    assert [one.words for one in drawn] == list(ours.words)
+    for place, one in enumerate(drawn):
+        assert (one.first, one.second) == (ours.values[place], theirs.values[place])
+        low, high = np.nanpercentile(ours.drawn[:, place] - theirs.drawn[:, place], [2.5, 97.5])
+        assert (one.difference.low, one.difference.high) == pytest.approx((low, high))
+        below = int((ours.drawn[:, place] <= theirs.drawn[:, place]).sum())
+        above = int((ours.drawn[:, place] >= theirs.drawn[:, place]).sum())
+        assert one.p_value == pytest.approx(min(1, 2 * (min(below, above) + 1) / 41))
+
+
+def test_levels_are_passed_on() -> None:
+    first, second = _two(8)
+    wide, narrow = (compare_models(first, second, (0.9, 0.5), level=q) for q in (0.99, 0.8))
+    for one, other in zip(wide, narrow, strict=True):
+        assert (one.difference.level, other.difference.level) == (0.99, 0.8)
+        assert one.difference.low < other.difference.low < other.difference.high
+        assert other.difference.high < one.difference.high
+    closed = compare_models(first, second, (0.9, 0.5))
+    truth = first.positive
+    right = [(first.scores >= 0.9) == truth, (second.scores >= 0.5) == truth]
+    for found, chosen in zip(closed[1:], (truth, ~truth, np.ones_like(truth)), strict=True):
+        expected = compare_calls(right[0][chosen], right[1][chosen], name="", words="")
+        assert found.difference == expected.difference
+        assert found.p_value == expected.p_value
+    assert [one.words for one in closed] == [
+        "Area under the ROC curve", "Sensitivity", "Specificity", "Accuracy"
+    ]  # fmt: skip
+
+
+def test_a_difference_without_a_spread_and_one_without_cases() -> None:
+    apart = ScoredCases(scores=np.array([0.1, 0.2, 0.8, 0.9]), positive=np.array([0, 0, 1, 1]))
+    turned = apart.with_scores(-apart.scores)
+    found = compare_areas(apart, turned)
+    assert found.difference.value == 1
+    assert found.difference.note == "the difference does not vary: no interval"
+    assert math.isnan(found.difference.low)
+    assert math.isnan(found.p_value)
+    none = np.zeros(0, dtype=bool)
+    empty = compare_calls(none, none, name="n", words="w")
+    assert math.isnan(empty.first)
+    assert math.isnan(empty.second)
+    assert empty.difference.note == "no case"
+    assert empty.p_value == 1
+    with pytest.raises(ParameterError, match="same cases"):
+        compare_calls(np.ones((2, 2), bool), np.ones((2, 2), bool), name="n", words="w")
+
+
+def test_ends_of_a_difference_of_areas_are_cut() -> None:
+    truth = np.repeat([True, False], 3)
+    good = ScoredCases(scores=np.array([0.9, 0.8, 0.35, 0.1, 0.2, 0.4]), positive=truth)
+    bad = ScoredCases(scores=np.array([0.1, 0.2, 0.45, 0.9, 0.8, 0.4]), positive=truth)
+    assert compare_areas(good, bad).difference.high == 1.0
+    assert compare_areas(bad, good).difference.low == -1.0
+    assert compare_areas(good, bad).difference.low == -compare_areas(bad, good).difference.high
+
+
+@pytest.mark.parametrize(
+    "table", [(36, 12, 2, 0), (36, 14, 0, 0), (97, 1, 1, 1), (40, 9, 3, 28), (5, 20, 25, 4)]
+)
+def test_newcombes_interval_written_out(table: tuple[int, int, int, int]) -> None:
+    """His formula with Wilson's ends of statsmodels; correlation of both signs."""
+    first = np.repeat([True, True, False, False], table)
+    second = np.repeat([True, False, True, False], table)
+    found = compare_calls(first, second, name="n", words="w").difference
+    assert found.value == pytest.approx((table[1] - table[2]) / sum(table))
+    total = sum(table)
+    (l2, u2), (l3, u3) = (
+        proportion_confint(table[0] + only, total, method="wilson") for only in table[1:3]
+    )
+    p2, p3 = (table[0] + table[1]) / total, (table[0] + table[2]) / total
+    e, f, g, h = table
+    base = (e + f) * (g + h) * (e + g) * (f + h)
+    cross = e * h - f * g
+    phi = 0.0
+    if base:
+        phi = (max(cross - total / 2, 0) if cross > 0 else cross) / math.sqrt(base)
+    below = (p2 - l2) ** 2 - 2 * phi * (p2 - l2) * (u3 - p3) + (u3 - p3) ** 2
+    above = (p3 - l3) ** 2 - 2 * phi * (p3 - l3) * (u2 - p2) + (u2 - p2) ** 2
+    assert found.low == pytest.approx(p2 - p3 - math.sqrt(below))
+    assert found.high == pytest.approx(p2 - p3 + math.sqrt(above))

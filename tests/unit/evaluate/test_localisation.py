@@ -15,6 +15,7 @@ from bonescint.evaluate.localisation import (
     numbered_areas,
 )
 from bonescint.evaluate.localised import (
+    HIT_LEVEL,
     FreeResponseCurve,
     ScanMarks,
     free_response_measures,
@@ -200,3 +201,155 @@ def test_agreement_of_maps() -> None:
     assert math.isnan(map_agreement(first, np.ones((8, 8))))
     with pytest.raises(ParameterError, match="shape"):
         map_agreement(first, first[:4])
+
+
+def test_a_scan_counted_by_hand() -> None:
+    """Two views of different size: each figure from the definition, with numbers on paper."""
+    first = np.array([[4.0, 1.0, 0.0], [0.0, 2.0, 1.0]])
+    second = np.array([[0.0, 2.0]])
+    lesions = [np.array([[1, 0, 0], [0, 0, 2]]), np.array([[0, 2]])]
+    found = localise([_view(v, n) for v, n in zip((first, second), lesions, strict=True)],
+                     tolerance_mm=0)  # fmt: skip
+    assert (found.pointing, found.pointing_near) == (1, 1)
+    assert found.energy_inside == pytest.approx(7 / 10)
+    assert found.lesion_share == found.near_share == pytest.approx(3 / 8)
+    assert found.high_share == pytest.approx(3 / 8), "4, 2 and 2 reach half of 4"
+    # At 4: 1 of 3. At 2: 2 of 4 marked or lesions. At 1: 3 of 5.
+    assert found.best_iou == pytest.approx(3 / 5)
+    at = dict(zip(LEVELS, found.iou_at, strict=True))
+    assert (at[0.05], at[0.25], at[0.3], at[0.5], at[0.55], at[0.95]) == pytest.approx(
+        (3 / 5, 3 / 5, 2 / 4, 2 / 4, 1 / 3, 1 / 3)
+    )
+    assert [(hit.number, hit.reached) for hit in found.lesions] == [(1, 1.0), (2, 0.5)]
+    near = localise([_view(v, n) for v, n in zip((first, second), lesions, strict=True)],
+                    tolerance_mm=5)  # fmt: skip
+    assert near.near_share == 1, "every pixel touches a lesion's"
+    assert near.lesion_share == pytest.approx(3 / 8)
+
+
+def test_documented_defaults_of_localisation() -> None:
+    """Tolerance 25 mm, peaks 30 mm apart, levels of 0.05 to 0.95; a lesion is hit at half."""
+    assert tuple(n / 100 for n in range(5, 100, 5)) == LEVELS
+    assert HIT_LEVEL == 0.5
+    values = np.zeros((30, 1))
+    values[0], values[20] = 2, 1
+    lesions = np.zeros((30, 1), dtype=int)
+    lesions[5] = 1
+    view = _view(values, lesions)
+    assert localise([view]).pointing_near == 1, "5 pixels of 5 mm are 25 mm"
+    assert localise([view], tolerance_mm=24.9).pointing_near == 0
+    assert localise([view]).pointing == 0
+    # Two maxima 15 mm apart: the lower is none if it lies within half the separation.
+    values = np.zeros((30, 1))
+    values[10], values[13], values[14] = 2, 1, 1.5
+    view = _view(values, lesions)
+    assert [peak.row for peak in localise([view]).peaks] == [10, 14]
+    assert [peak.row for peak in localise([view], separation_mm=40).peaks] == [10]
+
+
+def test_a_peak_is_a_twentieth_of_the_highest_at_least() -> None:
+    values = np.zeros((41, 1))
+    values[0], values[20], values[40] = 1.0, 0.05, 0.0499
+    lesions = np.zeros((41, 1), dtype=int)
+    lesions[20] = 7
+    peaks = localise([_view(values, lesions)], tolerance_mm=0).peaks
+    assert [(peak.row, peak.view, peak.lesion) for peak in peaks] == [(0, 0, 0), (20, 0, 7)]
+    assert [peak.height for peak in peaks] == pytest.approx([1.0, 0.05])
+
+
+def test_pixels_that_are_not_square() -> None:
+    """Separation and lesions in mm along each axis."""
+    values = np.zeros((12, 9))
+    values[4, 1], values[4, 4], values[11, 8] = 1.0, 0.8, 0.6
+    lesions = np.zeros((12, 9), dtype=int)
+    lesions[0, 0] = 1
+    wide = ViewEvidence(values=values.astype(np.float32), lesions=lesions, pixel_mm=(5.0, 10.0))
+    tall = ViewEvidence(values=values.astype(np.float32), lesions=lesions, pixel_mm=(5.0, 4.0))
+    assert len(localise([wide], separation_mm=40).peaks) == 3, "30 mm between columns 1 and 4"
+    assert len(localise([tall], separation_mm=40).peaks) == 2, "12 mm between columns 1 and 4"
+
+
+def test_limits_of_sizes_are_refused_and_what_is_below_is_not() -> None:
+    lesions = np.zeros((4, 4), dtype=int)
+    lesions[1, 1] = 1
+    view = _view(np.ones((4, 4)), lesions)
+    for tolerance in (0, 1000):
+        nearest_lesion(view, tolerance)
+    for tolerance in (-0.1, 1000.1):
+        with pytest.raises(ParameterError, match="tolerance_mm"):
+            nearest_lesion(view, tolerance)
+    for separation in (0.01, 1000):
+        localise([view], separation_mm=separation)
+    for separation in (0.0, 1000.1):
+        with pytest.raises(ParameterError, match="separation_mm"):
+            localise([view], separation_mm=separation)
+    for mm in (0.01, 100.0):
+        _view(np.ones((4, 4)), lesions, mm=mm)
+    for mm in (0.0099, 100.1):
+        with pytest.raises(ParameterError, match="pixel_mm"):
+            _view(np.ones((4, 4)), lesions, mm=mm)
+    with pytest.raises(ParameterError, match="lesions"):
+        _view(np.ones((4, 4)), lesions - 2)
+    with pytest.raises(ParameterError, match="views"):
+        localise([])
+
+
+def test_an_empty_map_of_two_views() -> None:
+    lesions = np.zeros((4, 4), dtype=int)
+    lesions[1, 1], lesions[2, 3] = 1, 2
+    views = [_view(np.zeros((4, 4)), lesions), _view(np.zeros((4, 4)), lesions * 0)]
+    found = localise(views, tolerance_mm=0)
+    assert (found.pointing_near, found.high_share) == (0, 0)
+    assert found.iou_at.tolist() == [0.0] * 19
+    assert [hit.reached for hit in found.lesions] == [0, 0]
+    assert found.lesion_share == pytest.approx(2 / 32)
+
+
+def test_pieces_and_centres_of_a_mask() -> None:
+    mask = np.zeros((6, 6), dtype=bool)
+    mask[0, 0] = mask[1, 1] = mask[4, 4] = True
+    pieces = numbered_areas(mask, np.zeros((0, 2)), np.zeros(0, int), (1.0, 1.0))
+    assert (pieces[0, 0], pieces[1, 1], pieces[4, 4]) == (1, 1, 2), "corners touch"
+    # A lesion without a pixel of its own keeps the one at its centre; one outside has none.
+    mask[4, 4] = False
+    centres = np.array([[0.0, 0.0], [5.4, 0.4], [9.0, 9.0], [-1.0, 2.0]])
+    found = numbered_areas(mask, centres, np.array([1, 2, 3, 4]), (1.0, 1.0))
+    assert found[5, 0] == 2
+    assert not (found == 3).any()
+    assert not (found == 4).any()
+    mask[4, 4] = True
+    edge = numbered_areas(mask, np.array([[0.0, 0.0], [5.0, 5.0], [0.0, 5.0]]),
+                          np.array([1, 2, 3]), (1.0, 1.0))  # fmt: skip
+    assert (edge[4, 4], edge[0, 5]) == (2, 3)
+    # Pixels that are not square: nearer in mm, not in pixels.
+    flat = np.zeros((1, 9), dtype=bool)
+    flat[0, 4] = True
+    two = np.array([[0.0, 1.0], [3.0, 4.0]])
+    assert numbered_areas(flat, two, np.array([1, 2]), (1.0, 2.0))[0, 4] == 2
+    assert numbered_areas(flat, two, np.array([1, 2]), (4.0, 2.0))[0, 4] == 1
+
+
+def test_measures_are_called_and_counted_as_they_are() -> None:
+    lesions = np.zeros((4, 4), dtype=int)
+    lesions[1, 1], lesions[3, 3] = 1, 2
+    hit, half = np.zeros((4, 4)), np.zeros((4, 4))
+    hit[1, 1], half[0, 3], half[3, 3] = 1, 1, 0.5
+    scans = [localise([_view(one, lesions)], tolerance_mm=0) for one in (hit, half)]
+    found = localisation_measures(scans, Resampling(resamples=50), patients=None)
+    assert [(one.name, one.counted, round(one.estimate.value, 4)) for one in found] == [
+        ("pointing_game_score", "1/2", 0.5),
+        ("pointing_game_by_chance", "", 0.125),
+        ("pointing_game_near_score", "1/2", 0.5),
+        ("pointing_game_near_by_chance", "", 0.125),
+        ("energy_inside_score", "", round((1 + 1 / 3) / 2, 4)),
+        ("energy_inside_by_chance", "", 0.125),
+        ("lesion_hit_score", "2/4", 0.5),
+        ("lesion_hit_by_chance", "", round((1 / 16 + 2 / 16) / 2, 4)),
+        ("best_iou_score", "", round((1 / 2 + 1 / 3) / 2, 4)),
+        ("common_iou_score", "", round((1 / 2 + 1 / 3) / 2, 4)),
+    ]
+    assert {one.estimate.method for one in found} == {"percentile bootstrap of scans, 50 resamples"}
+    by_patient = localisation_measures(
+        scans * 2, Resampling(resamples=50), patients=np.array([0, 1, 0, 1])
+    )
+    assert by_patient[0].estimate.method == "percentile bootstrap of patients, 50 resamples"

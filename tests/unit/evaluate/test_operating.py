@@ -141,3 +141,82 @@ def test_rules_are_checked(wrong: float) -> None:
         GivenSpecificity(wrong)
     with pytest.raises(ParameterError, match="sensitivity"):
         GivenSensitivity(wrong)
+
+
+def test_names_words_and_counts_of_the_table() -> None:
+    table = Confusion(true_positives=40, false_negatives=10, false_positives=7, true_negatives=63)
+    assert (table.positives, table.negatives, table.called, table.count) == (50, 70, 47, 120)
+    assert table.by_patient is None
+    found = threshold_measures(table, level=0.9)
+    assert [(one.words, one.counted) for one in found] == [
+        ("Sensitivity", "40/50"), ("Specificity", "63/70"),
+        ("Positive predictive value", "40/47"), ("Negative predictive value", "63/73"),
+        ("Accuracy", "103/120"), ("F1", ""),
+        ("Positive likelihood ratio", ""), ("Negative likelihood ratio", ""),
+    ]  # fmt: skip
+    assert {one.estimate.level for one in found} == {0.9}
+    assert [one.estimate.method for one in found] == [
+        *["Wilson"] * 5, "Wilson for Jaccard's index", *["log method"] * 2
+    ]  # fmt: skip
+    sensitivity, specificity = exact_rates(table)
+    for rate, counted, of in ((sensitivity, 40, 50), (specificity, 63, 70)):
+        assert rate.value == counted / of
+        assert (rate.low, rate.high) == pytest.approx(
+            proportion_confint(counted, of, method="beta")
+        )
+        assert rate.method == "Clopper-Pearson"
+        assert rate.level == 0.95
+    jaccard = proportion_confint(40, 57, method="wilson", alpha=0.1)
+    f1 = found[5].estimate
+    assert (f1.low, f1.high) == pytest.approx(tuple(2 * j / (1 + j) for j in jaccard))
+
+
+def test_what_nobody_is_counted_in_is_named() -> None:
+    every = Confusion(true_positives=4, false_negatives=0, false_positives=6, true_negatives=0)
+    found = {one.name: one.estimate for one in threshold_measures(every)}
+    assert found["negative_predictive_value_score"].note == "every case is called positive"
+    ill = Confusion(true_positives=0, false_negatives=0, false_positives=0, true_negatives=6)
+    found = {one.name: one.estimate for one in threshold_measures(ill)}
+    assert found["sensitivity_score"].note == "no case with disease"
+    assert found["f1_score"].note == "no case with disease"
+    assert found["f1_score"].method == "Wilson for Jaccard's index"
+    assert found["positive_likelihood_ratio"].note == "a class is empty"
+    for name in ("true_positives", "false_negatives", "false_positives", "true_negatives"):
+        counts = {"true_positives": 1, "false_negatives": 1, "false_positives": 1,
+                  "true_negatives": 1, name: -1}  # fmt: skip
+        with pytest.raises(ParameterError, match=name):
+            Confusion(**counts)
+        Confusion(**{**counts, name: 0})
+        Confusion(**{**counts, name: 2**53})
+        with pytest.raises(ParameterError, match=name):
+            Confusion(**{**counts, name: 2**53 + 1})
+
+
+def test_each_patients_table_and_what_ratios_ask_of_it() -> None:
+    cases = ScoredCases(
+        scores=[0.9, 0.1, 0.8, 0.2, 0.7], positive=[1, 1, 0, 0, 0],
+        patients=np.array([8, 8, 8, 3, 3]),
+    )  # fmt: skip
+    table = Confusion.of(cases, 0.5)
+    assert table.by_patient is not None
+    assert table.by_patient.tolist() == [[0, 0, 1, 1], [1, 1, 1, 0]]
+    above_false = table.ratio_columns(0, 2)
+    assert above_false is not None
+    assert above_false.tolist() == [[0, 0, 1, 2], [1, 2, 1, 1]]
+    below_true = table.ratio_columns(1, 3)
+    assert below_true is not None
+    assert below_true.tolist() == [[0, 0, 1, 2], [1, 2, 0, 1]]
+    # 1 of 2 in one patient; 1 of 2 and 1 of 1 of the three without disease.
+    assert table.effect((0,), (0, 1)) == 1
+    own = Confusion(
+        true_positives=0, false_negatives=0, false_positives=3, true_negatives=4,
+        by_patient=np.array([[0, 0, 3, 0], [0, 0, 0, 3], [0, 0, 0, 1]]),
+    )  # fmt: skip
+    assert own.effect((2,), (2, 3)) == pytest.approx(
+        ((3 - 9 / 7) ** 2 + (9 / 7) ** 2 + (3 / 7) ** 2) / (7 * 3 / 7 * 4 / 7)
+    )
+    assert own.effect((3,), (3, 2)) == pytest.approx(own.effect((2,), (2, 3)))
+    plain = Confusion.of(ScoredCases(scores=cases.scores, positive=cases.positive), 0.5)
+    assert plain == table, "what is counted is the same"
+    assert plain.effect((0,), (0, 1)) == 1
+    assert plain.ratio_columns(0, 2) is None
