@@ -11,13 +11,12 @@ from bonescint.cohort.strict_yaml import YamlShelf, built, checked_table, read_y
 from bonescint.evaluate import Balanced, GivenSensitivity, GivenSpecificity, OperatingRule, Youden
 from bonescint.experiment.checklist import read_metadata
 from bonescint.model import shipped_model
+from bonescint.model.folder import SHIPPED
 from bonescint.scan import InputError, ParameterError
 from bonescint.scan.checked import check_name, check_whole
 
 _SHELF = YamlShelf(package="bonescint.experiment", folder="studies", noun="study")
 _CORRECT = "Correct the study"
-SHIPPED = "shipped"
-"""The name of the model that travels with the package."""
 _RULES: Mapping[str, type[OperatingRule]] = {"balanced": Balanced, "youden": Youden}
 _GIVEN = {"specificity": GivenSpecificity, "sensitivity": GivenSensitivity}
 
@@ -214,8 +213,8 @@ def _with_paths(table: dict[str, Any], names: tuple[str, ...], folder: Path) -> 
 
 
 def _with_model(table: dict[str, Any], name: str, folder: Path) -> dict[str, Any]:
-    """Where an entry names a model folder, its path; `shipped` is the one in the package."""
-    if table.get(name) == SHIPPED:
+    """Where an entry names a model, its path; `shipped` is the package's own."""
+    if table.get(name) == SHIPPED and not (folder / SHIPPED).exists():
         return table | {name: shipped_model().path}
     return _with_paths(table, (name,), folder)
 
