@@ -19,7 +19,7 @@ from bonescint.scan import ParameterError, Scan, View
 _NOTICE = (
     "Synthetic patients, research use only: no one was imaged. Left anterior, right posterior."
 )
-_ROWS, _COLUMNS = 520, 132
+_ROWS, _COLUMNS = 520, 160
 _GAP, _MARGIN, _HEADER, _CAPTION = 4, 22, 44, 62
 _MOST_ACROSS = 6
 
