@@ -1,4 +1,4 @@
-"""ZIP archives of scans, read where they are: nothing is ever extracted to the disk.
+"""ZIP archives of scans, read where they are: no scan is ever extracted to the disk.
 
 A file in an archive is named by a path below the archive's, `scans.zip/p1/IM0001`. Whatever such a
 path names is read from the archive alone, so no name in it can lead to another place.

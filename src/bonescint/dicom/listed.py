@@ -6,9 +6,13 @@ is called and which columns make one is known here, for who searches and for who
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+from bonescint.dicom.archives import archive_of
+from bonescint.dicom.files import read_bytes
 from bonescint.scan import InputError
 from bonescint.tables import Columns, read_table
 
@@ -29,13 +33,23 @@ def listed_scans(manifest: Path) -> tuple[Path, ...] | None:
         True
     """
     try:
-        table = read_table(manifest, _COLUMNS)
+        with _on_disk(manifest) as path:
+            files = [row.text("file") for row in read_table(path, _COLUMNS).rows]
     except InputError:
         return None
-    if not len(table):
-        return None
-    files = (row.text("file") for row in table.rows)
     return tuple(manifest.parent / file for file in files if file)
+
+
+@contextmanager
+def _on_disk(manifest: Path) -> Iterator[Path]:
+    """The table itself, or of one in an archive a copy that is removed at the end."""
+    if archive_of(manifest) is None:
+        yield manifest
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / MANIFEST
+        copy.write_bytes(read_bytes(manifest))
+        yield copy
 
 
 def without_unlisted(entries: Sequence[Path | InputError]) -> Iterator[Path | InputError]:
