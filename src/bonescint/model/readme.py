@@ -7,7 +7,7 @@ from bonescint.model.likeness import Likeness
 
 
 def readme_of(card: ModelCard, likeness: Likeness | None = None) -> str:
-    """Render a card as Markdown.
+    """Render a card as Markdown. What shows Markdown as a page finds no tags in it.
 
     Args:
         card: the model card.
@@ -57,7 +57,7 @@ def readme_of(card: ModelCard, likeness: Likeness | None = None) -> str:
         f"{card.licence}. See LICENSE.",
     ]
     lines += [f"- {credit}" for credit in card.attribution]
-    return "\n".join(lines) + "\n"
+    return ("\n".join(lines) + "\n").replace("<", "&lt;")
 
 
 def _doubts(card: ModelCard, likeness: Likeness | None) -> list[str]:

@@ -6,7 +6,7 @@ import ast
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +16,8 @@ import pytest
 from sqlalchemy import JSON, String, Text, select, update
 
 import bonescint
+from bonescint.model import shipped_model
+from bonescint.model.readme import readme_of
 from bonescint.study import StudyFolder, open_study
 from bonescint.study.analysis_page import AnalysisPage, Table, write_page
 from bonescint.study.protocol import StudyProtocol
@@ -257,6 +259,16 @@ def test_the_report_of_a_study_escapes_everything(tmp_path: Path) -> None:
     text = (tmp_path / "index.html").read_text(encoding="utf-8")
     assert "<script" not in text
     assert text.count(ESCAPED) == 14
+
+
+def test_the_card_of_a_model_holds_no_tag() -> None:
+    card = shipped_model().card
+    texts = {f.name: MARKUP for f in fields(card) if f.type == "str" and f.name != "precision"}
+    assert {"name", "architecture", "intended_use", "licence"} <= set(texts)
+    card = replace(card, **texts, limitations=(MARKUP,), attribution=(MARKUP,))  # type: ignore[arg-type]
+    text = readme_of(card)
+    assert "<" not in text
+    assert text.count("&lt;script") >= 6
 
 
 def test_there_is_one_way_to_make_a_page() -> None:
