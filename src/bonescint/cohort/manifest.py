@@ -163,7 +163,7 @@ def _spelt_alike(cases: list[tuple[int, Case]]) -> tuple[list[tuple[int, Case]],
     """Cases in which a patient and a centre each have one spelling, and what that changed."""
     patients = one_spelling(case.patient_id for _, case in cases)
     centres = one_spelling(case.centre for _, case in cases)
-    scans = one_spelling({case.scan_id for _, case in cases})
+    scans = one_spelling(dict.fromkeys(case.scan_id for _, case in cases))
     said = [("patient", patients, SAME), ("centre", centres, SAME), ("scan", scans, "kept apart")]
     notes = [said_spellings(kind, used, became=became) for kind, used, became in said if used]
     alike = [

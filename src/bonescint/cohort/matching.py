@@ -100,7 +100,7 @@ class _Index:
             for name in names_of(study, folder):
                 self.by_name[folded(name)].add(place)
             if not key.study and not key.patient:
-                parents = {p.parent.name.lower() for p in study.files if p.parent != folder}
+                parents = {p.parent.name for p in study.files if p.parent != folder}
                 common = pair_name(study)
                 for name in {
                     *parents,
@@ -108,7 +108,7 @@ class _Index:
                     common.replace(" ", "_"),
                     common.replace(" ", "-"),
                 } - {""}:
-                    self.by_person[name].add(place)
+                    self.by_person[folded(name)].add(place)
 
     def named_by(self, row: LabelRow, id_key: bytes) -> set[int]:
         """Places of the studies that a row names."""
@@ -124,7 +124,7 @@ class _Index:
             return set.intersection(*sets)
         hashed = hashed_identifier(Identifier.PATIENT, row.patient, id_key=id_key)
         return self.by_hash[Identifier.PATIENT, hashed] | self.by_person.get(
-            row.patient.lower(), set()
+            folded(row.patient), set()
         )
 
 

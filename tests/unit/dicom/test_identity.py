@@ -39,3 +39,22 @@ def test_long_keys_count_to_their_last_byte() -> None:
 def test_an_empty_key_is_refused() -> None:
     with pytest.raises(ParameterError, match="id_key"):
         identity.patient_pseudonym("7", key=b"")
+
+
+@pytest.mark.parametrize(("length", "hashed"), [(1, False), (63, False), (64, False), (65, True)])
+def test_a_key_longer_than_blake2b_takes_is_hashed_first(length: int, hashed: bool) -> None:
+    key = bytes(range(length))
+    used = hashlib.blake2b(key).digest() if hashed else key
+    message = b"\x01" + bytes(7) + b"7"
+    expected = hashlib.blake2b(message, digest_size=8, key=used, person=b"patient").hexdigest()
+    assert identity.patient_pseudonym("7", key=key) == f"pt-{expected}"
+
+
+def test_a_picture_is_named_by_the_shape_and_little_endian_floats_of_every_view() -> None:
+    images = [np.arange(6, dtype=np.float32).reshape(2, 3), np.ones((1, 2), np.float32)]
+    message = b"".join(
+        len(part).to_bytes(8, "little") + part
+        for part in (b"(2, 3)", images[0].tobytes(), b"(1, 2)", b"\x00\x00\x80\x3f" * 2)
+    )
+    expected = hashlib.blake2b(message, digest_size=8, key=b"k", person=b"scan pixels").hexdigest()
+    assert identity.scan_id_from_images(images, key=b"k") == f"bs-{expected}"
