@@ -178,7 +178,7 @@ def main() -> None:
     nm1 = measured(real, NM1_BOXES, NM1_OUTSIDE)
     men = [like_nm1(seed) for seed in range(options.patients)]
     bands = " | ".join(f"{low:g} to {high:g}" for low, high in BANDS)
-    print(f"Structure over mean squared, by frequency in cycles a pixel; {len(men)} men.\n")
+    print(f"Structure over mean squared, by frequency in cycles per pixel; {len(men)} men.\n")
     print(f"| region | | {bands} |")
     print("|---|---|" + "---|" * len(BANDS))
     beyond: list[str] = []

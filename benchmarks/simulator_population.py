@@ -200,7 +200,9 @@ def simulated_population(patients: int, seed: int) -> Seen:
 
 
 def _print_ratios(seen: Seen, outside: list[str]) -> None:
-    print("| over lumbar spine, posterior | simulated, 5th, 50th, 95th | four real scans |")
+    print(
+        "| ratio to the lumbar spine, posterior | simulated, 5th, 50th, 95th percentile | four real scans |"
+    )
     print("|---|---|---|")
     for name, values in seen.ratios.items():
         kept = [value for value in values if np.isfinite(value)]
@@ -210,7 +212,7 @@ def _print_ratios(seen: Seen, outside: list[str]) -> None:
         middle = float(np.median(kept))
         if real and not real[0] <= middle <= real[1]:
             outside.append(f"{name}: median {middle:.2f}, real {shown}")
-    print("\n| | simulated, 5th, 50th, 95th | published |\n|---|---|---|")
+    print("\n| | simulated, 5th, 50th, 95th percentile | published |\n|---|---|---|")
     for camera, values in sorted(seen.counts.items()):
         real_counts = {"discovery": "0.36 to 0.68", "millennium": "3.6 (one scan)"}
         print(f"| counts, {camera}, million, posterior | {percentiles(values)} "
@@ -219,7 +221,7 @@ def _print_ratios(seen: Seen, outside: list[str]) -> None:
 
 
 def _print_lesions(seen: Seen, outside: list[str]) -> None:
-    print("\n| primary tumour | patients | metastases a patient | regions a patient, mean "
+    print("\n| primary tumour | patients | metastases per patient | regions per patient, mean "
           "(published) | superscan |")  # fmt: skip
     print("|---|---|---|---|---|")
     for primary, patients in sorted(seen.lesions.items()):
@@ -229,7 +231,7 @@ def _print_lesions(seen: Seen, outside: list[str]) -> None:
         print(f"| {primary} | {len(patients)} | {percentiles([len(f) for f in patients])} "
               f"| {regions:.1f} ({real or 'no figure'}) | {superscans} |")  # fmt: skip
         if real and not 0.67 <= regions / real <= 1.5:
-            outside.append(f"regions a patient, {primary}: {regions:.1f}, published {real}")
+            outside.append(f"regions per patient, {primary}: {regions:.1f}, published {real}")
     # The published series had advanced disease: compare with simulated patients like it.
     patients = [found for found in seen.lesions.get("prostate", []) if len(found) > ADVANCED_FROM]
     print(f"\n| prostate, {len(patients)} patients with more than {ADVANCED_FROM} metastases: "
@@ -242,7 +244,7 @@ def _print_lesions(seen: Seen, outside: list[str]) -> None:
             outside.append(
                 f"{site}, prostate: {100 * share:.0f} %, published {100 * real_share:.0f} %"
             )
-    print("\n| share of foci, up to five a patient | simulated | early disease, published |")
+    print("\n| share of foci, up to five per patient | simulated | early disease, published |")
     print("|---|---|---|")
     names = {"ribs": "rib", "lumbar spine": "lumbar", "sternum": "sternum"}
     for (primary, site), real in REAL_EARLY.items():
@@ -293,7 +295,7 @@ def main() -> None:
         hot = np.mean(np.array(seen.benign[positive]) >= 5)
         print(f"Patients {name} metastases who have something benign in bone as visible as that: "
               f"{100 * hot:.0f} %.")  # fmt: skip
-    print("\nOutside a published range, or unlike between positive and negative:\n")
+    print("\nOutside a published range, or different between positive and negative:\n")
     print("\n".join(f"- {line}" for line in outside) if outside else "- nothing")
 
 
