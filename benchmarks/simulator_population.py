@@ -201,7 +201,8 @@ def simulated_population(patients: int, seed: int) -> Seen:
 
 def _print_ratios(seen: Seen, outside: list[str]) -> None:
     print(
-        "| ratio to the lumbar spine, posterior | simulated, 5th, 50th, 95th percentile | four real scans |"
+        "| ratio to the lumbar spine, posterior | simulated, 5th, 50th, 95th percentile "
+        "| four real scans |"
     )
     print("|---|---|---|")
     for name, values in seen.ratios.items():
