@@ -232,11 +232,16 @@ def test_ge_s_names_of_another_number_than_the_images_tell_nothing(
     np.testing.assert_array_equal(scan.anterior, anterior)
 
 
-@pytest.mark.parametrize(("angle", "told"), [("185", True), ("174", False), ("90", False)])
-def test_angles_within_5_degrees_tell_the_view(anterior, tmp_path, angle: str, told: bool) -> None:
+@pytest.mark.parametrize(
+    ("angle", "view"),
+    [("175", View.ANTERIOR), ("185", View.ANTERIOR), ("355", View.POSTERIOR),
+     ("5", View.POSTERIOR), ("174.9", None), ("185.1", None), ("354.9", None), ("5.1", None),
+     ("90", None)],
+)  # fmt: skip
+def test_angles_within_5_degrees_tell_the_view(anterior, tmp_path, angle: str, view) -> None:
     scan = read(save(one_view(anterior, 1, angle=angle), tmp_path / "a.dcm"))
-    rule = ViewRule.START_ANGLE if told else ViewRule.DETECTOR_ORDER
-    assert dict(scan.acquisition.view_rules) == {View.ANTERIOR: rule}
+    told = {view: ViewRule.START_ANGLE} if view else {View.ANTERIOR: ViewRule.DETECTOR_ORDER}
+    assert dict(scan.acquisition.view_rules) == told
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,8 @@ def test_views_in_the_languages_of_europe(text: str, view: View) -> None:
     "text",
     [
         # Both ends, undecided.
-        "anterior-posterior", "ANT-POST", "antpost", "antero", "AP+PA",
+        "anterior-posterior", "ANT-POST", "antpost", "antero", "AP+PA", "PA AP x",
+        "antero-posterior, posterior",
         # How the patient lies.
         "CUERPO ENTERO DECUBITO DORSAL", "WB supine, dorsal decubitus", "Rückenlage dorsal",
         "décubitus ventral", "decúbito prono ventral", "sur le dos", "auf dem Rücken",
