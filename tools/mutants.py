@@ -5,6 +5,8 @@
     python tools/mutants.py --survivors evaluate/roc     again, only what survived the last time
 
 Cosmic Ray makes the changes (mutants): in a copy of the working tree, never in the tree itself.
+Each is tested in a process that is forked from this one, which has loaded the libraries already,
+so that a mutant costs its tests and not the imports.
 Of every module a sample is drawn, the same for the same text and seed: places first, then one
 change at each, so that no kind of expression counts more because it can be changed in more
 ways. A run that was interrupted goes on. What cannot matter is not drawn: annotations (they
@@ -19,11 +21,13 @@ from __future__ import annotations
 
 import argparse
 import ast
+import difflib
 import hashlib
+import importlib
 import os
 import random
-import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -32,10 +36,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from cosmic_ray.commands import execute, init
-from cosmic_ray.config import ConfigDict
+import pytest
+from cosmic_ray.commands import init
+from cosmic_ray.mutating import use_mutation
+from cosmic_ray.plugins import get_operator
 from cosmic_ray.work_db import WorkDB, use_db
-from cosmic_ray.work_item import TestOutcome, WorkItem
+from cosmic_ray.work_item import TestOutcome, WorkerOutcome, WorkItem, WorkResult
 
 ROOT = Path(__file__).resolve().parents[1]
 WORK = ROOT / "build" / "mutants"
@@ -44,6 +50,10 @@ SEED = 1
 COUNT = 25
 ARITHMETIC = {"Add", "Sub", "Mul", "Div", "FloorDiv", "Mod", "Pow"}
 IDENTITY = {"Is", "IsNot"}
+LIBRARIES = ("hypothesis", "numpy", "PIL.Image", "pydicom", "scipy.ndimage", "scipy.stats",
+             "sklearn.metrics", "sqlalchemy", "statsmodels.api", "typer")  # fmt: skip
+OPTIONS = ("-x", "-q", "--no-header", "-p", "no:cacheprovider", "-n", "0",
+           "-W", "ignore::pytest.PytestAssertRewriteWarning")  # fmt: skip
 
 Place = tuple[int, int]
 
@@ -66,12 +76,6 @@ class Module:
         drawn = f"{SEED} {COUNT}\n{(TREE / self.path).read_text(encoding='utf-8')}"
         return WORK / f"{self.name.replace('/', '-')}-{_digest(drawn)}.sqlite"
 
-    @property
-    def command(self) -> str:
-        """That runs its tests and the examples in its docstrings."""
-        options = "-x -q --no-header -p no:cacheprovider -p no:randomly -n 0"
-        return f"{shlex.quote(sys.executable)} -m pytest {options} {' '.join(self.tests)}"
-
 
 def main() -> int:
     """Run what was asked for; the exit status says whether every module is noticed enough."""
@@ -89,6 +93,10 @@ def main() -> int:
     os.chdir(TREE)
     # The copy's own package, and nothing written outside it.
     os.environ |= {"PYTHONPATH": str(TREE / "src"), "TMPDIR": str(_made(WORK / "tmp"))}
+    sys.path.insert(0, str(TREE / "src"))
+    sys.dont_write_bytecode = True
+    for library in LIBRARIES:
+        importlib.import_module(library)
     equivalent = {
         (one["module"], _squeezed(one["before"]), _squeezed(one["after"]))
         for one in listed.get("equivalent", [])
@@ -130,9 +138,10 @@ def _copy_tree() -> None:
 def _run(module: Module, *, survivors_only: bool) -> None:
     """Draw a sample if there is none for this text, and run what has no result yet."""
     began = time.monotonic()
-    if subprocess.run(shlex.split(module.command)).returncode:
-        raise SystemExit(f"{module.name}: its tests fail before anything is changed")
-    limit = 60 + 10 * (time.monotonic() - began)
+    if not _passes(module, limit_s=3600):
+        said = (WORK / "output.txt").read_text(encoding="utf-8", errors="replace")
+        raise SystemExit(f"{module.name}: its tests fail before anything is changed\n{said}")
+    limit_s = 60 + 10 * (time.monotonic() - began)
     tests = module.session.with_suffix(".tests")
     now = _digest("".join(_read(Path(one)) for one in module.tests))
     with use_db(module.session, WorkDB.Mode.create) as session:
@@ -144,8 +153,57 @@ def _run(module: Module, *, survivors_only: bool) -> None:
         elif not tests.exists() or tests.read_text() != now:
             _forget(session, noticed_too=True)
         tests.write_text(now)
-        settings = {"test-command": module.command, "timeout": limit}
-        execute(session, ConfigDict(settings, distributor={"name": "local"}))
+        for item in sorted(session.pending_work_items, key=_key):
+            session.set_result(item.job_id, _tried(module, item, limit_s))
+
+
+def _tried(module: Module, item: WorkItem, limit_s: float) -> WorkResult:
+    """Make one change, run the tests, take the change back."""
+    (change,) = item.mutations
+    operator = get_operator(change.operator_name)(**change.operator_args)
+    with use_mutation(module.path, operator, change.occurrence) as (before, after):
+        if after is None:
+            return WorkResult(worker_outcome=WorkerOutcome.NO_TEST)
+        survived = _passes(module, limit_s=limit_s)
+    lines = difflib.unified_diff(
+        before.splitlines(),
+        after.splitlines(),
+        f"a/{module.path}",
+        f"b/{module.path}",
+        "",
+        "",
+        3,
+        "",
+    )
+    return WorkResult(
+        worker_outcome=WorkerOutcome.NORMAL,
+        test_outcome=TestOutcome.SURVIVED if survived else TestOutcome.KILLED,
+        diff="\n".join(lines),
+    )
+
+
+def _passes(module: Module, *, limit_s: float) -> bool:
+    """Run the tests in a forked process; too long is not passed."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            os.setsid()
+            with (WORK / "output.txt").open("wb") as output:
+                for stream in (1, 2):
+                    os.dup2(output.fileno(), stream)
+            status = int(pytest.main([*OPTIONS, *module.tests]))
+        finally:
+            os._exit(status)
+    ends = time.monotonic() + limit_s
+    while time.monotonic() < ends:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status) == 0
+        time.sleep(0.05)
+    os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return False
 
 
 def _sample(items: tuple[WorkItem, ...], source: str) -> list[WorkItem]:
@@ -224,7 +282,7 @@ def _outcome(module: Module, equivalent: set[tuple[str, str, str]]) -> tuple[int
             if (module.name, _squeezed(before), _squeezed(after)) in equivalent:
                 named += 1
             else:
-                left.append("\n".join(["```diff", *lines[1:], "```"]))
+                left.append("\n".join(["```diff", *lines, "```"]))
     return noticed, left, named
 
 
