@@ -88,7 +88,8 @@ def obuchowski_rockette(
     )
     notes += _remarks(figures, errors, covariance)
     study = Averaged(figures, covariance, squares, errors, of_modality, level)
-    whole = method is CovarianceMethod.JACKKNIFE and figures.design is Design.FACTORIAL
+    pseudovalues = method is CovarianceMethod.JACKKNIFE and figures.design is Design.FACTORIAL
+    whole = pseudovalues and not empty
     return OrAnalysis(
         endpoint=figures.endpoint,
         method=method,
@@ -106,8 +107,8 @@ def obuchowski_rockette(
 
 def _jackknifed(figures: Merits) -> int:
     """Number of cases that the figures depend on, which sensitivity's are fewer than all."""
-    cell = next((cell for row in figures.cells for cell in row if cell is not None), None)
-    return 0 if cell is None else len(cell.positive_cases) + len(cell.negative_cases)
+    cell = next(cell for row in figures.cells for cell in row if cell is not None)
+    return len(cell.positive_cases) + len(cell.negative_cases)
 
 
 def _nothing() -> MeanSquares:

@@ -487,8 +487,13 @@ def test_what_is_left_out_is_named_word_for_word(small: Reads) -> None:
     assert "every comparison: no reader has a figure in every modality" in [
         note.text for note in found.notes if note.kind is NoteKind.LEFT_OUT
     ]
-    assert math.isnan(found.squares.modality)
-    assert found.squares.readers == 0
+    squares = found.squares
+    assert all(map(math.isnan, (squares.modality, squares.reader, squares.modality_reader)))
+    assert (squares.df_modality, squares.df_modality_reader, squares.readers) == (0, 0, 0)
+    jackknifed = obuchowski_rockette(
+        with_ratings(small, ratings), method=CovarianceMethod.JACKKNIFE
+    )
+    assert jackknifed.dbm is None
 
 
 def test_one_case_of_a_class_is_said_of_each_reader(small: Reads) -> None:
