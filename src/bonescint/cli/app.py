@@ -37,8 +37,8 @@ done, 130 stopped with Ctrl-C. Every command is a Python function, too."""
 _CLASSIFY = """Classify scans: tables, a picture of each with the evidence, and a page of them all.
 
 SOURCES are DICOM files, pairs of PNGs, JPEGs or TIFFs (*_anterior.png, *_posterior.png), pictures
-with AP and PA side by side, and folders, which are searched recursively. What is no bone scan is
-listed with the reason; the rest goes on.
+with AP and PA side by side, folders and ZIP archives, which are searched recursively. What is no
+bone scan is listed with the reason; the rest goes on.
 
 Stopped with Ctrl-C, the same command goes on: scans that are done are not done again, unless
 model, settings, versions or their files have changed.
@@ -120,7 +120,9 @@ class Device(StrEnum):
 
 Sources = Annotated[
     list[Path],
-    typer.Argument(parser=path, help="Files and folders.", metavar="SOURCES", show_default=False),
+    typer.Argument(
+        parser=path, help="Files, folders and ZIP archives.", metavar="SOURCES", show_default=False
+    ),
 ]
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print JSON, and nothing else, on standard output.")
