@@ -269,7 +269,7 @@ def make_folder(path: Path, *, mode: int = 0o777) -> None:
 
     Args:
         path: of the folder.
-        mode: who may enter it, less what the process' mask forbids.
+        mode: who may enter it, minus what the process' mask forbids.
 
     Raises:
         OutputError: the system refuses to make it.

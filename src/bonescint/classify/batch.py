@@ -286,7 +286,7 @@ class Batch:
 def without_results(
     found: Discovery, earlier: EarlierRun, given: Sequence[Path | str] = ()
 ) -> Discovery:
-    """What a search found, less the files that an earlier run wrote to the results folder.
+    """What a search found, minus the files that an earlier run wrote to the results folder.
 
     Searching `.` must not classify the pictures in `./results`. Whatever else lies there is an
     input like any other.

@@ -22,7 +22,7 @@ from bonescint.scan import ParameterError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """A paired difference, first less second.
+    """A paired difference, first minus second.
 
     Attributes:
         name: of the figure compared.

@@ -17,7 +17,7 @@ from bonescint.scan import ParameterError
 class DecisionCurve:
     """Net benefit along threshold probabilities (Vickers and Elkin, Med Decis Making 2006;26:565).
 
-    Net benefit is in true positives per case: true positives less false positives that are
+    Net benefit is in true positives per case: true positives minus false positives that are
     weighed by the odds of the threshold probability, at which a reader would just act.
 
     Attributes:

@@ -158,7 +158,7 @@ def _objective(
     ridge: NDArray[np.float64],
     beta: NDArray[np.float64],
 ) -> float:
-    """Log likelihood less the penalty."""
+    """Log likelihood minus the penalty."""
     predictor = design @ beta + shift
     likelihood = -np.logaddexp(0, np.where(truth > 0, -predictor, predictor)).sum()
     return float(likelihood - 0.5 * (ridge * beta**2).sum())

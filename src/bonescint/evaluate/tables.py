@@ -122,7 +122,7 @@ def interactions_table(found: Iterable[Interaction]) -> Table:
 
 
 def comparisons_table(name: str, title: str, found: Iterable[Comparison]) -> Table:
-    """A row a paired difference, first less second."""
+    """A row a paired difference, first minus second."""
     return Table(
         name=name,
         title=title,

@@ -39,7 +39,7 @@ def fit_temperature(cases: ScoredCases, *, level: float = 0.95) -> Estimate:
     """The temperature of least cross entropy (Guo et al., ICML 2017).
 
     Args:
-        cases: scored by *margins* (logit of disease less the other one), not trained on.
+        cases: scored by *margins* (logit of disease minus the other one), not trained on.
         level: of the interval, by profile likelihood; where patients have several cases the
             likelihood ratio is divided by the effect of that (`score_effect`).
 

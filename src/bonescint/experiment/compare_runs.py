@@ -1,4 +1,4 @@
-"""Two runs side by side: the models of one less the models of the other, on the same scans."""
+"""Two runs side by side: the models of one minus the models of the other, on the same scans."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ class ControlResult:
     Attributes:
         area: of the control, under the ROC curve.
         curve: its ROC curve.
-        comparison: model less control, paired.
+        comparison: model minus control, paired.
         model_adds: p value that the model's score tells more than the control.
         control_adds: p value that the control tells more than the model's score.
         fitted_on: in words.
@@ -105,7 +105,7 @@ class Against:
     Attributes:
         name: of its table.
         scans: that both have predicted.
-        closed: differences in closed form, first less second.
+        closed: differences in closed form, first minus second.
         resampled: differences by resampling.
         thresholds: the operating point of each.
     """

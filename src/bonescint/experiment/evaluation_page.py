@@ -396,7 +396,7 @@ def _against(found: Evaluation) -> tuple[PageSection, ...]:
         PageSection(
             title="Comparison",
             paragraphs=(
-                f"The judged predictions less those of {against.name}, paired on the "
+                f"The judged predictions minus those of {against.name}, paired on the "
                 f"{against.scans} scans that both have; operating points {points}.",
             ),
             tables=(

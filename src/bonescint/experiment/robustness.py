@@ -130,7 +130,7 @@ class RobustnessRow:
         words: of the condition.
         scans: that could be made worse in this way; the figures are of them alone.
         area: under the ROC curve, DeLong's interval; undefined without scans of both classes.
-        difference: area less that of the same scans as they are, paired; `None` for those, and
+        difference: area minus that of the same scans as they are, paired; `None` for those, and
             where the area is undefined.
         called_positive: share of the scans whose call changed to positive.
         called_negative: share of the scans whose call changed to negative.

@@ -134,7 +134,7 @@ def _number(value: float | None) -> float:
 def paired_share(
     first: Mapping[str, float], second: Mapping[str, float], *, resamples: int, seed: int = 1
 ) -> tuple[int, Estimate]:
-    """Difference of two shares over the scans that both have, first less second.
+    """Difference of two shares over the scans that both have, first minus second.
 
     Args:
         first: 0 or 1 by scan.

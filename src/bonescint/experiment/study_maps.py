@@ -120,7 +120,7 @@ def _sanity(by_model: Mapping[str, list[dict[str, str]]]) -> PageTable:
 
 
 def _pointing(study: Study, models: Mapping[str, ModelResults]) -> PageTable:
-    """The pointing game less the reference's, over the scans that both call positive, and all."""
+    """The pointing game minus the reference's, over the scans that both call positive, and all."""
     reference = models[study.compared_with]
     rows = []
     for name, results in models.items():

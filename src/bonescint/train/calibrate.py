@@ -41,7 +41,7 @@ class Judged:
     """What a network said of scans whose label is known.
 
     Attributes:
-        margins: float64 (N,), logit of the disease less the other one.
+        margins: float64 (N,), logit of the disease minus the other one.
         labels: bool (N,).
         patients: of each scan; none if each has one. Intervals are by patient.
     """

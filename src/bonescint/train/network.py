@@ -16,9 +16,9 @@ class InputScale(StrEnum):
     """What a set of VGG16 weights wants to see where the composite says 0 to 1."""
 
     KERAS_BGR = "keras-bgr"
-    """0 to 255 less the channel means 103.939, 116.779, 123.68, in the order B, G, R."""
+    """0 to 255 minus the channel means 103.939, 116.779, 123.68, in the order B, G, R."""
     TORCHVISION = "torchvision-rgb"
-    """0 to 1 less the means 0.485, 0.456, 0.406 over 0.229, 0.224, 0.225, in R, G, B."""
+    """0 to 1 minus the means 0.485, 0.456, 0.406 over 0.229, 0.224, 0.225, in R, G, B."""
     UNIT = "unit"
     """0 to 1 as it is, in every channel (what the paper fed)."""
 

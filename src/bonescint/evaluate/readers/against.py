@@ -32,7 +32,7 @@ class AgainstReader:
         reader: the name.
         value: the reader's figure of merit.
         model: the model's on the same cases.
-        difference: reader less model, cases being random.
+        difference: reader minus model, cases being random.
     """
 
     reader: str
@@ -65,7 +65,7 @@ class ModelAgainstReaders:
         var: mean variance of D_j over cases.
         cov2: mean covariance of two readers' D_j over cases.
         cases: number of cases that were compared.
-        differences: readers' mean less the model, for each generalisation.
+        differences: readers' mean minus the model, for each generalisation.
         notes: what was left out and what has to be known.
     """
 
@@ -83,7 +83,7 @@ class ModelAgainstReaders:
     notes: tuple[Note, ...]
 
     def to(self, generalisation: Generalisation) -> Inference:
-        """Readers' mean less the model, under one generalisation."""
+        """Readers' mean minus the model, under one generalisation."""
         return self.differences[generalisation]
 
     def as_dict(self) -> dict[str, Any]:

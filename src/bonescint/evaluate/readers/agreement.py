@@ -32,7 +32,7 @@ class McNemar:
         x2: with continuity correction, `(|b - c| - 1)^2 / (b + c)`; not a number without
             discordant cases.
         p_x2: of it.
-        difference: of the two shares, first less second, with Newcombe's interval for paired
+        difference: of the two shares, first minus second, with Newcombe's interval for paired
             shares (square-and-add of Wilson's with the correlation; Stat Med 1998;17:2635).
     """
 

@@ -181,7 +181,7 @@ def _u(found: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
         figures = {name: row[name] for name in _INFERENCE}
         yield {"of": f"modality {row['modality']}", **figures, **row["moments"]}
     for row in (found["u_statistics"] or {}).get("differences", ()):
-        yield {"of": f"{row['first']} less {row['second']}", **{n: row[n] for n in _INFERENCE}}
+        yield {"of": f"{row['first']} minus {row['second']}", **{n: row[n] for n in _INFERENCE}}
 
 
 def _model(found: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
@@ -194,7 +194,7 @@ def _model(found: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
                     "generalises to": to,
                     "model": one["model"]["value"],
                     "readers' mean": one["readers_mean"],
-                    **{f"readers less model: {name}": row[name] for name in _INFERENCE},
+                    **{f"readers minus model: {name}": row[name] for name in _INFERENCE},
                     "MS(R)": one["mean_square_reader"],
                     "Var": one["var"],
                     "Cov2": one["cov2"],

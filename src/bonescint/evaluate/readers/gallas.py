@@ -69,7 +69,7 @@ class UArea:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UDifference:
-    """Two modalities compared: the first less the second.
+    """Two modalities compared: the first minus the second.
 
     Attributes:
         first: its name.
@@ -123,7 +123,7 @@ def u_statistics(
 ) -> UAnalysis:
     """Compare modalities where readers read what they read: crossed, nested or neither.
 
-    The variance of a mean over triples is the mean itself squared, less an unbiased estimate of
+    The variance of a mean over triples is the mean itself squared, minus an unbiased estimate of
     the square of what it estimates: the mean product over triples that share neither reader nor
     case. For a difference, covariances between modalities come the same way. Degrees of freedom:
     `V^2 / (S^2 / (r-1))`, S being the sample variance of the readers' (differences of) figures

@@ -71,7 +71,7 @@ class Moments:
     def covariance(self) -> Numbers:
         """Unbiased covariance of the cells' figures, readers being fixed, (K, K).
 
-        The product of two figures, less an unbiased estimate of the product of what they
+        The product of two figures, minus an unbiased estimate of the product of what they
         estimate: the mean product over pairs that share no case. Not a number where there are
         no such pairs.
         """

@@ -43,7 +43,7 @@ class ModalityMean:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """Two modalities compared: the first less the second.
+    """Two modalities compared: the first minus the second.
 
     Attributes:
         first: its name.

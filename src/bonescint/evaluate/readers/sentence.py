@@ -153,7 +153,7 @@ def _compared(headline: OrAnalysis, to: Generalisation) -> list[str]:
 def _difference(headline: OrAnalysis, one: Difference, more: str) -> str:
     p = "" if more else f"; {p_text(one.difference.p)}"
     return (
-        f"The {headline.endpoint} in {_named(one.first)} less that in {_named(one.second)} was "
+        f"The {headline.endpoint} in {_named(one.first)} minus that in {_named(one.second)} was "
         f"{interval_text(one.difference)}{more}{p}."
     )
 
@@ -193,7 +193,7 @@ def _against(one: ModelAgainstReaders, margin: float | None) -> str:
     found = (
         f"The model's {one.endpoint} was {interval_text(one.model)}; the "
         f"{_count(len(one.readers), 'reader')} of {_named(one.modality)} had a mean of "
-        f"{one.readers_mean:.3f}, and readers less model was {interval_text(difference)}"
+        f"{one.readers_mean:.3f}, and readers minus model was {interval_text(difference)}"
         f"{degrees}, {p_text(difference.p)} ({to.value})."
     )
     if margin is not None:

@@ -241,7 +241,7 @@ class Aim:
 
     Attributes:
         difference: the true difference of the mean figures of merit. For non-inferiority and
-            equivalence, first less second, usually 0.
+            equivalence, first minus second, usually 0.
         to: whom the result shall apply to.
         alpha: two-sided level of the test; non-inferiority is tested one-sided at half of it,
             equivalence by two one-sided tests at the whole of it.

@@ -129,7 +129,7 @@ class Inference:
         return dict(jsonable(found))
 
     def reversed(self) -> Inference:
-        """The same difference the other way round: second less first."""
+        """The same difference the other way round: second minus first."""
         least, most = self.bounds
         return Inference(
             value=-self.value, se=self.se, df=self.df, bounds=(-most, -least), level=self.level
