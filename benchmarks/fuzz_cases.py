@@ -313,8 +313,8 @@ def told(rng: np.random.Generator) -> Case:
     dataset.PixelSpacing = ["6", "6"]
     if how == "GE name":
         dataset.Manufacturer = "GE MEDICAL SYSTEMS"
-        named = [_one_of(_ANTERIOR_TEXTS[:3] if v == "anterior" else _POSTERIOR_TEXTS[:3], rng)
-                 for v in (order if len(frames) == len(order) else [])]  # fmt: skip
+        texts = {"anterior": _ANTERIOR_TEXTS[:3], "posterior": _POSTERIOR_TEXTS[:3]}
+        named = [_one_of(texts[view], rng) for view in order]  # one per detector
         dataset.private_block(0x0011, "GEMS_GENIE_1", create=True).add_new(0x12, "LO", named)
     lie = _one_of(_LIES, rng)
     if how == "text":

@@ -363,13 +363,12 @@ def _told(files: Sequence[OneView], partner: dict[int, int]) -> dict[int, str]:
             alone[file.facts.study].append(place)
     told = {}
     for places in alone.values():
-        first: dict[View | None, int] = {}
+        of_view: dict[View | None, list[int]] = defaultdict(list)
         for place in places:
-            first.setdefault(files[place].view, place)
+            of_view[files[place].view].append(place)
         for place in places:
-            view = files[place].view
-            others = [first[other] for other in first if other is None or other is not view]
-            others = [other for other in others if other != place]
+            may_be = [view for view in of_view if view is None or view is not files[place].view]
+            others = [other for view in may_be for other in of_view[view][:2] if other != place]
             if others:
                 reason = _why_apart(files[place], files[others[0]])
                 told[place] = (

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from dicom_files import ge_discovery, one_view, save
-from header_bombs import crossing
+from header_bombs import crossing, fragments
 from pydicom import Dataset
 
 import bonescint.dicom
@@ -107,7 +107,7 @@ def test_age_in_every_unit_of_the_standard(
         ("1977", "20240102", None),
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("stated", ["", "67", "Y", "abcY"])
+@pytest.mark.parametrize("stated", ["", "67", "Y", "abcY", "6bY"])
 def test_without_an_age_the_dates_tell_it(
     anterior, posterior, tmp_path: Path, born: str, seen: str, age: float | None, stated: str
 ) -> None:
@@ -128,6 +128,12 @@ def test_the_first_file_speaks_for_a_study(anterior, posterior, tmp_path: Path) 
     second = save(other, tmp_path / "2.dcm")
     keys = study_keys(StudyFiles((first, second), "x"), id_key=KEY)
     assert keys.patient == expected("patient", "7712045")
+
+
+def test_no_more_than_the_header_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.dcm"
+    path.write_bytes(fragments(20_000))  # pixels that a reader of pixels refuses
+    assert study_keys(StudyFiles((path,), "x"), id_key=KEY).study == expected("study", "1.2.3.4")
 
 
 def test_a_long_header_is_read_and_a_picture_says_nothing(tmp_path: Path) -> None:

@@ -157,9 +157,33 @@ def test_time_and_size_forbid_a_pair_and_are_said() -> None:
     found = pair([known.anterior(9000, path=Path("a/p1_ant.dcm")), late])
     assert found.partner == {}
     assert found.warnings[0].endswith("they differ in time, by 120 min, size")
+    whole = known.anterior(9000, shape=(1000, 100))
+    assert pairs(whole, known.posterior(9000, shape=(970, 97))) == ONE  # 3 %
+    assert pairs(whole, known.posterior(9000, shape=(969, 97))) == NONE
+    assert pairs(whole, known.posterior(9000, shape=(970, 96))) == NONE
     small = known.posterior(9000, shape=(998, 256))
     assert pairs(known.anterior(9000), small) == ONE
     assert pairs(known.anterior(9000), replace(small, shape=(990, 256))) == NONE
+
+
+def test_a_study_or_a_series_alone_is_no_group() -> None:
+    nameless = replace(KNOWN, study="")
+    for series in ("", "1"):
+        one = known.anterior(9000, facts=nameless, series=series)
+        assert pairs(one, known.posterior(9000, facts=nameless, series=series)) == NONE
+    one, other = unknown.anterior(9000, series=""), unknown.posterior(9000, series="")
+    assert pairs(one, other) == NONE
+
+
+def test_who_stays_alone_is_told_of_the_other_view_and_of_an_unsaid_one() -> None:
+    late = [known.posterior(99_000), known.anterior(199_000), known.anterior(299_000)]
+    assert set(pair([known.anterior(9000), *late]).warnings) == {0, 1, 2, 3}
+    found = pair([known.anterior(9000), known.unsaid(99_000), known.anterior(199_000)])
+    assert set(found.warnings) == {0, 1, 2}
+    assert found.warnings[1].endswith("they differ in time, by 1500 min")
+    assert set(pair([known.unsaid(9000), known.unsaid(99_000)]).warnings) == {0, 1}
+    two = [known.anterior(9000, series="2"), known.anterior(99_000, series="3")]
+    assert pair(two).warnings == {}
 
 
 def test_who_stays_alone_without_need_is_told_nothing() -> None:
@@ -207,6 +231,7 @@ def header(**values: str) -> Header:
         ({"AcquisitionDate": "19700103", "AcquisitionTime": "0102"}, 2 * 86400 + 3720.0),
         ({"AcquisitionDateTime": "19700102010203.25+0200"}, 86400 + 3723.25),
         ({"StudyDate": "1970.01.02", "AcquisitionTime": "01:02:03"}, 86400 + 3723.0),
+        ({"AcquisitionDate": "19711231", "AcquisitionTime": "010203"}, 729 * 86400 + 3723.0),
         ({"AcquisitionTime": "010203"}, 3723.0),
         ({"AcquisitionDate": "19700101", "AcquisitionTime": "000000"}, None),
         ({"AcquisitionDate": "19700101"}, None),
