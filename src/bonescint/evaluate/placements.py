@@ -28,15 +28,13 @@ class Placements:
             is rated above, ties by half.
         negative: float64 (K, N), for each case without disease the share of those with that it
             is rated below, ties by half.
-        positive_patients: number of the patient of each case with disease, (P,), or `None`
-            where no patient has more than one case.
-        negative_patients: of each case without, (N,).
+        patients: number of the patient of each case with disease, (P,), and of each without,
+            (N,); `None` where no patient has more than one case.
     """
 
     positive: NDArray[np.float64]
     negative: NDArray[np.float64]
-    positive_patients: NDArray[np.intp] | None = None
-    negative_patients: NDArray[np.intp] | None = None
+    patients: tuple[NDArray[np.intp], NDArray[np.intp]] | None = None
 
     @classmethod
     def of(
@@ -77,8 +75,7 @@ class Placements:
         return cls(
             positive=above / without.shape[1],
             negative=below / count,
-            positive_patients=None if patients is None else patients[truth],
-            negative_patients=None if patients is None else patients[~truth],
+            patients=None if patients is None else (patients[truth], patients[~truth]),
         )
 
     @property
@@ -94,8 +91,8 @@ class Placements:
         patients as independent, not cases. Not a number where a class has one case (or
         patient) only: one says nothing of its spread.
         """
-        if self.positive_patients is not None and self.negative_patients is not None:
-            return self._clustered(self.positive_patients, self.negative_patients)
+        if self.patients is not None:
+            return self._clustered(*self.patients)
         return _mean_covariance(self.positive) + _mean_covariance(self.negative)
 
     def _clustered(

@@ -55,10 +55,60 @@ def test_covariance_is_that_of_many_repeated_studies() -> None:
     np.testing.assert_allclose(mean, spread, rtol=0.08)
 
 
+def test_patients_with_several_cases_have_obuchowskis_covariance() -> None:
+    """Biometrics 1997;53:567: S10, S01 and S11 summed patient by patient, for two ratings."""
+    rng = np.random.default_rng(11)
+    patients = np.repeat(rng.permutation(20), rng.integers(1, 5, 20))
+    truth = (patients % 3 == 0) ^ (rng.random(patients.size) < 0.2)
+    own = rng.normal(size=20)[patients]
+    ratings = rng.normal(size=(2, patients.size)) + own + truth
+    m, n = truth.sum(), (~truth).sum()
+    names = np.unique(patients)
+    with_disease = [one for one in names if truth[patients == one].any()]
+    without = [one for one in names if not truth[patients == one].all()]
+    assert names.size > len(with_disease)
+    assert len(without) > len(with_disease)
+    sums = []
+    for row in ratings:
+        pairs = _pairs(row, truth)
+        up, down = pairs.mean(axis=1) - pairs.mean(), pairs.mean(axis=0) - pairs.mean()
+        sums.append([
+            [up[patients[truth] == one].sum() for one in names],
+            [down[patients[~truth] == one].sum() for one in names],
+        ])  # fmt: skip
+    expected = np.zeros((2, 2))
+    for i in range(2):
+        for j in range(2):
+            (a_up, a_down), (b_up, b_down) = (np.array(sums[k]) for k in (i, j))
+            i10, i01, every = len(with_disease), len(without), names.size
+            s10 = i10 / ((i10 - 1) * m) * (a_up @ b_up)
+            s01 = i01 / ((i01 - 1) * n) * (a_down @ b_down)
+            s11 = every / (every - 1) * (a_up @ b_down + a_down @ b_up)
+            expected[i, j] = s10 / m + s01 / n + s11 / (m * n)
+    found = Placements.of(ratings, truth, patients)
+    np.testing.assert_allclose(found.covariance, expected, rtol=1e-10)
+    np.testing.assert_allclose(found.areas, Placements.of(ratings, truth).areas)
+
+
+def test_a_class_of_two_patients_has_a_variance_and_of_one_has_none() -> None:
+    ratings = np.random.default_rng(1).normal(size=(3, 6))
+    truth = np.array([True, True, True, False, False, False])
+    two = Placements.of(ratings, truth, np.array([0, 0, 1, 2, 3, 3])).covariance
+    assert two.shape == (3, 3)
+    assert np.isfinite(two).all()
+    for patients in ([0, 0, 0, 2, 3, 3], [0, 0, 1, 2, 2, 2]):
+        one = Placements.of(ratings, truth, np.array(patients)).covariance
+        assert one.shape == (3, 3)
+        assert np.isnan(one).all()
+
+
 def test_one_case_of_a_class_has_an_area_and_no_variance() -> None:
     placements = Placements.of(np.array([1.0, 2.0, 3.0]), np.array([False, False, True]))
     assert placements.areas == [1.0]
     assert np.isnan(placements.covariance).all()
+    two = Placements.of(np.ones((2, 3)), np.array([True, False, True]))
+    assert two.covariance.shape == (2, 2)
+    assert np.isnan(two.covariance).all()
 
 
 @pytest.mark.parametrize(
@@ -67,6 +117,8 @@ def test_one_case_of_a_class_has_an_area_and_no_variance() -> None:
         ([1.0, 2.0], [True, True], "both classes"),
         ([1.0, np.nan], [True, False], "finite"),
         ([1.0, 2.0, 3.0], [True, False], "one for each case"),
+        ([[[1.0, 2.0]] * 2] * 2, [True, False], "one for each case"),
+        ([1.0, 2.0], [[True, False]], "one for each case"),
     ],
 )
 def test_what_has_no_area_is_refused(ratings: list[float], truth: list[bool], says: str) -> None:
