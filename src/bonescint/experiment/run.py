@@ -178,11 +178,10 @@ def run_experiment(
 def _done(
     study: Study, root: Path, weights: Path | None, external_uses: Path, means: Means
 ) -> RunPaths:
-    run = _Run(ledger=Ledger(root / "steps"), means=means, count=2 + 6 * len(study.models))
+    run = _Run(ledger=Ledger(root / "steps"), means=means, count=_count(study))
     paths = RunPaths(root=root, manifest=root / "cohort" / "manifest.csv")
     if study.cohort.manifest is not None:
         paths = replace(paths, manifest=study.cohort.manifest)
-        run.skip()
     else:
         run.do("Cohort", simulating(study, paths))
     cohort = read_manifest(paths.manifest)
@@ -198,9 +197,7 @@ def _done(
         external_uses=external_uses,
     )
     for words, step in model_steps_in_order(steps):
-        if step is None:
-            run.skip()
-        else:
+        if step is not None:
             run.do(words, step)
     means.tell("Report ...")
     missing = write_study_report(study, paths, cohort, _seconds(steps, run.ledger))
@@ -257,10 +254,6 @@ class _Run:
     count: int
     number: int = 0
 
-    def skip(self) -> None:
-        """A step that this study does not have."""
-        self.count -= 1
-
     def do(self, words: str, step: Step) -> None:
         """Do a step unless it is done."""
         self.number += 1
@@ -272,6 +265,12 @@ class _Run:
         again = f" again, because of another {', '.join(changed)}" if changed else ""
         self.means.tell(f"{words}{again} ...")
         self.ledger.do(step, replace(self.means, goes_on=self.ledger.was_begun(step)))
+
+
+def _count(study: Study) -> int:
+    """Steps of a study: those of its cohort and, by model, those that it needs."""
+    of_models = [4 + (plan.folder is None) + bool(study.external) for plan in study.models.values()]
+    return 1 + (study.cohort.manifest is None) + sum(of_models)
 
 
 def _seconds(steps: ModelSteps, ledger: Ledger) -> dict[str, float]:

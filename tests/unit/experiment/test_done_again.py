@@ -15,7 +15,7 @@ from bonescint.evaluate import Youden
 from bonescint.experiment import CohortPlan, ModelPlan, RunPaths, Study, steps
 from bonescint.experiment.evaluating import EvaluationSettings
 from bonescint.experiment.model_steps import ModelSteps, judged_by, settings_of
-from bonescint.experiment.run import checking, model_steps_in_order, simulating
+from bonescint.experiment.run import _count, checking, model_steps_in_order, simulating
 from bonescint.experiment.steps import CohortPart, Ledger, Means, Place, Step, identity
 from bonescint.scan import Case, Split
 
@@ -438,3 +438,11 @@ def test_a_part_of_a_cohort_names_the_column_that_changed(tmp_path: Path) -> Non
     assert after["positive"] == before["positive"]
     relabelled = replace(part, cases=(replace(case, positive=False),))
     assert relabelled.identity()["positive"] != before["positive"]
+
+
+def test_a_run_counts_its_steps_before_it_begins(run: Run) -> None:
+    done = len(run.inputs())
+    assert _count(run.study) == done
+    simulated = replace(run.study, cohort=CohortPlan(protocol="ibrahim2023"))
+    assert _count(simulated) == done + 1
+    assert _count(replace(run.study, external=())) == done - len(run.study.models)

@@ -54,6 +54,24 @@ def test_a_raised_background_changes_nothing(background: float) -> None:
     assert body_extent(image + np.float32(background), 0.12) == body_extent(image, 0.12)
 
 
+def test_a_body_that_fills_most_of_the_field_is_not_its_own_background() -> None:
+    image = block(300, 100, 10, 5, 290, 95)  # 84 %
+    assert body_extent(image + 2, 0.12) == body_extent(image, 0.12) == Extent(9, 4, 291, 96)
+
+
+def test_a_hot_spot_does_not_set_the_scale() -> None:
+    image = block(300, 100, 40, 20, 260, 80)
+    hot = image.copy()
+    hot[150:156, 50:56] = 5000
+    assert body_extent(hot, 0.12) == body_extent(image, 0.12) == Extent(39, 19, 261, 81)
+
+
+def test_a_narrow_view_is_reduced_to_sixteen_columns_at_least() -> None:
+    """1600 x 48: by 3, not by 4; the Gaussian is 4 / 3 of a pixel then and reaches 2 beyond."""
+    image = block(1600, 48, 300, 12, 1200, 36)
+    assert body_extent(image, 0.12) == Extent(294, 6, 1206, 42)
+
+
 def test_what_is_smaller_than_a_hundredth_of_the_whole_is_a_speck() -> None:
     image = block(300, 100, 60, 20, 260, 70)  # 202 x 52 pixels over the threshold
     body = body_extent(image, 0.12)
