@@ -27,6 +27,8 @@ from bonescint.files import (
     make_folder,
     one_writer,
     require_free,
+    require_new,
+    require_own,
     write_table,
     write_whole,
     written_beside,
@@ -328,3 +330,112 @@ while done < 40:
     several = [subprocess.Popen(line) for _ in range(3)]
     assert [one.wait() for one in several] == [0, 0, 0]
     assert (tmp_path / "count").read_text() == "120"
+
+
+@pytest.mark.parametrize(
+    ("cell", "written"),
+    [
+        ("'000101", "''000101"),  # text to a spreadsheet already, but here a part of the cell
+        ("'=1+1", "''=1+1"),
+        ("'s-Gravenhage", "'s-Gravenhage"),
+        ("000101", "000101"),
+        ("=1", "'=1"),
+    ],
+)
+def test_an_apostrophe_that_means_text_gets_another(cell: str, written: str) -> None:
+    assert inert(cell) == written
+    assert from_inert(written) == cell
+
+
+def test_a_folder_may_be_read_by_all_unless_told_otherwise(tmp_path: Path) -> None:
+    place = tmp_path / ("a" * 45)
+    with folder_beside(place) as beside:
+        assert beside.name.startswith(f".{'a' * 40}-"), "so that the name is not too long"
+        assert sorted(one.name for one in tmp_path.iterdir()) == sorted(
+            [beside.name, f".{'a' * 40}.lock"]
+        )
+    assert place.stat().st_mode & 0o777 == 0o755
+
+
+def test_folders_above_are_made_and_one_that_is_there_stays(tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "b" / "c"
+    make_folder(folder, mode=0o700)
+    assert folder.stat().st_mode & 0o777 == 0o700
+    (folder / "kept.txt").touch()
+    make_folder(folder)
+    assert (folder / "kept.txt").exists()
+
+
+def test_a_folder_in_which_no_lock_can_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / LOCK).mkdir()
+    with pytest.raises(OutputError) as raised, one_writer(tmp_path):
+        pass
+    assert str(raised.value) == (
+        f"{tmp_path}: cannot be written (Is a directory). Choose another place."
+    )
+
+
+def own(folder: Path) -> None:
+    require_own(folder, ("results.csv", "maps"), mark="results.json", signature='"bonescint"')
+
+
+def test_results_of_an_earlier_run_may_be_written_over(tmp_path: Path) -> None:
+    own(tmp_path / "none")
+    own(tmp_path)
+    (tmp_path / "results.csv").touch()
+    (tmp_path / "results.json").write_text(" " * 65000 + '{"made_by": "bonescint"}')
+    own(tmp_path)
+
+
+def test_files_of_somebody_else_are_not_written_over(tmp_path: Path) -> None:
+    (tmp_path / "maps").mkdir()
+    (tmp_path / "thesis.txt").touch()
+    own(tmp_path)  # neither an empty folder nor what is not written stands in the way
+    (tmp_path / "maps" / "mine.png").touch()
+    said = "is not from an earlier run of bonescint and would be overwritten. Choose another "
+    with pytest.raises(OutputError, match=f"^{re.escape(str(tmp_path))}/maps: this folder {said}"):
+        own(tmp_path)
+    (tmp_path / "results.csv").touch()
+    (tmp_path / "results.json").write_text("{}")
+    with pytest.raises(OutputError, match=f"/results.csv: this file {said}output folder, or move"):
+        own(tmp_path)
+    (tmp_path / "results.json").write_text(" " * 70000 + '"bonescint"')
+    with pytest.raises(OutputError, match=r"results\.csv"):
+        own(tmp_path)
+
+
+def test_a_mark_that_is_no_file_marks_nothing(tmp_path: Path) -> None:
+    (tmp_path / "results.json").mkdir()
+    own(tmp_path)
+    (tmp_path / "file").touch()
+    own(tmp_path / "file")  # told by whoever makes the folder
+    (tmp_path / "loop").mkdir()
+    (tmp_path / "loop" / "results.json").symlink_to(tmp_path / "loop" / "results.json")
+    with pytest.raises(
+        OutputError, match=r"/loop: cannot be written \(.+\)\. Choose another place"
+    ):
+        own(tmp_path / "loop")
+
+
+def test_nothing_stands_in_the_place_of_a_new_file(tmp_path: Path) -> None:
+    require_new(None, tmp_path / "new")
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    for there in (tmp_path, tmp_path / "dangling"):
+        with pytest.raises(OutputError) as raised:
+            require_new(tmp_path / "new", None, there)
+        assert str(raised.value) == f"{there}: is there already. Choose another place."
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [
+        (errno.ENOSPC, "Free some space or choose another place"),
+        (errno.EDQUOT, "Free some space or choose another place"),
+        (errno.EFBIG, "Free some space or choose another place"),
+        (errno.EACCES, "Choose another place"),
+        (errno.EROFS, "Choose another place"),
+    ],
+)
+def test_why_nothing_can_be_written_and_what_to_do(number: int, remedy: str) -> None:
+    error = cannot_write(Path("out"), OSError(number, "why"))
+    assert str(error) == f"out: cannot be written (why). {remedy}."

@@ -94,8 +94,7 @@ def own_part(found: NDArray[np.float32], view: View) -> NDArray[np.float32]:
 
 
 def _unit(vector: NDArray[np.float32]) -> NDArray[np.float32]:
-    length = float(np.linalg.norm(vector))
-    return vector if length == 0 else (vector / np.float32(length)).astype(np.float32)
+    return (vector / np.float32(np.linalg.norm(vector))).astype(np.float32)
 
 
 @cache

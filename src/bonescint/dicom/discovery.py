@@ -131,7 +131,7 @@ def _files_at(path: Path, visited: set[tuple[int, int]]) -> Iterator[Path | Inpu
 def _is_folder(path: Path) -> bool:
     try:
         return path.is_dir()
-    except (OSError, ValueError):
+    except OSError:
         return False
 
 

@@ -6,8 +6,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bonescint.cohort.near import LEAST_SCORE, near_pairs
-from bonescint.scan import View
+from bonescint.cohort.near import (
+    LEAST_SCORE,
+    _common,
+    detail,
+    near_pairs,
+    own_part,
+    signature,
+)
+from bonescint.scan import Acquisition, PixelUnit, Scan, View
 
 LENGTH = 96 * 48
 
@@ -75,3 +82,94 @@ def test_views_that_only_one_scan_has_say_nothing() -> None:
     assert pairs[0].score == pytest.approx(1.0, abs=1e-5)
     assert bound == LEAST_SCORE
     assert near_pairs([]) == ((), LEAST_SCORE)
+
+
+WAVES = np.tile(np.cos(2 * np.pi * np.arange(48) / 8), (96, 1))
+"""Of 8 columns each; the crests reach the left edge and all but the right one."""
+
+
+def test_the_detail_of_waves_is_the_waves() -> None:
+    """What lets frequencies pass changes a wave's height alone: far from the edges it stays one.
+
+    Of levels 5 + 2 cos the 5 goes, and with unit length of the whole so does the 2.
+    """
+    found = detail(((5 + 2 * WAVES) ** 2).astype(np.float32)).reshape(96, 48)
+    assert found.dtype == np.float32
+    assert np.linalg.norm(found) == pytest.approx(1, abs=1e-5)
+    assert float(found.mean()) == pytest.approx(0, abs=1e-6)
+    inner = found[:, 13:35]  # the wider of the two filters reaches 12 columns
+    height = float(inner.max())
+    assert height == pytest.approx(np.sqrt(2 / WAVES.size), rel=0.1)
+    assert inner == pytest.approx(height * WAVES[:, 13:35], abs=0.03 * height)
+
+
+@pytest.mark.parametrize("factor", [0.01, 37.0])
+def test_the_detail_is_the_same_at_any_scale(factor: float) -> None:
+    image = ((5 + 2 * WAVES) ** 2).astype(np.float32)
+    assert detail(image * np.float32(factor)) == pytest.approx(detail(image), abs=1e-4)
+
+
+def test_a_hot_spot_is_cut_at_the_99th_percentile() -> None:
+    image = ((5 + 2 * WAVES) ** 2).astype(np.float32)
+    hot = image.copy()
+    hot[40:44, 22:26] = 400
+    warm = image.copy()
+    warm[40:44, 22:26] = 49  # the crests, of which there are more than 1 %
+    assert detail(hot) == pytest.approx(detail(warm), abs=1e-3)
+
+
+@pytest.mark.parametrize("level", [0.0, 7.0])
+def test_a_view_that_shows_nothing_has_no_detail(level: float) -> None:
+    image = np.full((96, 48), level, np.float32)
+    assert not detail(image).any()
+    for view in View:
+        assert not own_part(detail(image), view).any()
+
+
+def test_what_rounding_leaves_is_no_detail() -> None:
+    image = np.full((96, 48), 1000, np.float32)
+    image[50, 20] += 0.002
+    assert not detail(image).any()
+
+
+@pytest.mark.parametrize("view", View)
+def test_what_is_a_patients_own_is_what_the_basis_cannot_explain(view: View) -> None:
+    mean, basis = _common(view)
+    assert (mean.shape, basis.shape) == ((LENGTH,), (64, LENGTH))
+    assert basis @ basis.T == pytest.approx(np.eye(64), abs=1e-5)
+    assert _common(view)[1] is basis, "it is read once"
+    found = unit(np.random.default_rng(5).standard_normal(LENGTH) + 240 * basis[3])
+    rest = (found - mean).astype(float)
+    exact = basis.T.astype(float)
+    explained = exact @ np.linalg.lstsq(exact, rest, rcond=None)[0]
+    own = own_part(found, view)
+    assert own == pytest.approx(unit(rest - explained), abs=1e-4)
+    assert basis @ own == pytest.approx(np.zeros(64), abs=1e-4)
+
+
+def test_a_signature_is_of_the_views_that_are_there() -> None:
+    image = ((5 + 2 * WAVES) ** 2).astype(np.float32)
+    scan = Scan(anterior=None, posterior=image, pixel_spacing_mm=None, unit=PixelUnit.COUNTS,
+                scan_id="bs-1", acquisition=Acquisition(modality="NM"))  # fmt: skip
+    found = signature(scan)
+    assert list(found) == [View.POSTERIOR]
+    expected = own_part(detail(image), View.POSTERIOR)
+    assert np.array_equal(found[View.POSTERIOR], expected)
+
+
+def spot(place: int) -> dict[View, NDArray[np.float32]]:
+    return {View.ANTERIOR: np.eye(1, LENGTH, place, dtype=np.float32)[0]}
+
+
+def test_fifty_of_which_nothing_is_their_own_are_no_pairs() -> None:
+    assert near_pairs([spot(3)] * 50) == ((), LEAST_SCORE)
+    pairs, _ = near_pairs([spot(3)] * 49)
+    assert len(pairs) == 49 * 48 // 2
+
+
+def test_pairs_far_apart_in_the_list_are_found() -> None:
+    """Beyond one block of 512 scans: each alike with the one 600 places on."""
+    scans = [spot(n % 600) for n in range(603)]
+    pairs, _ = near_pairs(scans)
+    assert sorted((pair.first, pair.second) for pair in pairs) == [(0, 600), (1, 601), (2, 602)]
+    assert pairs[0].score == pytest.approx(1, abs=0.01)

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dicom_files import ge_discovery, one_view, save
+from dicom_files import ge_discovery, one_view, save, siemens
 from header_bombs import empty_items, png_of_chunks
+from PIL import Image
 from pydicom import Dataset
 from pydicom.data import get_testdata_file
 
@@ -243,3 +244,75 @@ def test_an_object_without_pixels_is_refused(tmp_path: Path, anterior) -> None:
     del dataset.PixelData
     found = discover([save(dataset, tmp_path / "1.dcm")])
     assert "it has no pixel data" in str(found.refused[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "columns", "refused"),
+    [
+        # a view by its name: from 200 rows, 48 columns and 1.7 to 7 rows per column
+        ("a_ant", 1024, 256, ""),
+        ("a_ant", 200, 48, ""),
+        ("a_ant", 340, 200, ""),
+        ("a_ant", 199, 48, "199 x 48 pixels are not the tall image"),
+        ("a_ant", 200, 47, "200 x 47 pixels are not the tall image"),
+        ("a_ant", 1793, 256, "1793 x 256 pixels are not the tall image"),
+        # wider than that: two bodies, or one with empty sides
+        ("a_ant", 339, 200, ""),
+        ("a_ant", 199, 150, "199 x 75 pixels are not the tall image"),
+        ("a_ant", 400, 960, ""),
+        ("a_ant", 400, 961, "400 x 480 pixels are not the tall image"),
+        # without a name: two bodies, so half the columns count
+        ("a", 1024, 512, ""),
+        ("a", 340, 200, ""),
+        ("a", 199, 100, "199 x 50 pixels are not the tall image"),
+        ("a", 300, 94, "300 x 47 pixels are not the tall image"),
+        ("a", 1022, 292, ""),
+        ("a", 400, 960, ""),
+        ("a", 400, 961, "400 x 480 pixels are not the tall image"),
+        # too narrow for two
+        ("a", 1023, 292, "nothing tells which view this picture shows. Name it *_anterior or *_"),
+        ("a", 1024, 100, "1024 x 100 pixels are not the tall image"),
+        ("a_mask", 1024, 256, "is named as a mask or a label. Leave it out."),
+    ],
+)
+def test_proportions_of_pictures(
+    tmp_path: Path, name: str, rows: int, columns: int, refused: str
+) -> None:
+    path = tmp_path / f"{name}.png"
+    Image.new("L", (columns, rows)).save(path)
+    found = discover([path])
+    assert [str(error)[: len(refused) + len(str(path)) + 2] for error in found.refused] == (
+        [f"{path}: {refused}"] if refused else []
+    )
+    assert names(found) == ([] if refused else [[path.name]])
+
+
+@pytest.mark.parametrize(("columns", "fits"), [(256, True), (1024, False)])
+def test_proportions_of_two_pages(tmp_path: Path, columns: int, fits: bool) -> None:
+    page = Image.new("L", (columns, 1024))
+    page.save(tmp_path / "a.tif", save_all=True, append_images=[page])
+    found = discover([tmp_path])
+    assert len(found.studies) == fits
+    assert [error.problem for error in found.refused] == (
+        [] if fits else ["1024 x 1024 pixels are not the tall image of a whole body"]
+    )
+
+
+def test_files_of_two_views_are_studies_of_their_own(anterior, posterior, tmp_path: Path) -> None:
+    """Though the first image of each would make a pair."""
+    for number in (1, 2):
+        dataset = siemens(anterior, posterior, posterior_first=number == 2)
+        dataset.SOPInstanceUID = f"1.2.{number}"
+        save(dataset, tmp_path / f"{number}.dcm")
+    assert names(discover([tmp_path])) == [["1.dcm"], ["2.dcm"]]
+
+
+def test_a_path_given_twice_is_one_study(anterior, posterior, tmp_path: Path) -> None:
+    path = save(ge_discovery(anterior, posterior), tmp_path / "1.dcm")
+    found = discover([path, str(path), tmp_path])
+    assert names(found) == [["1.dcm"]]
+    assert found.refused == ()
+
+
+def test_limits_of_a_search() -> None:
+    assert (discovery._LONG_HEADER_S, discovery._SHORT_READS) == (20.0, 6000)

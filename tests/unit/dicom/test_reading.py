@@ -14,6 +14,7 @@ from PIL import Image
 from pydicom.data import get_testdata_file
 
 from bonescint.dicom import StudyFiles, discover, read, read_study
+from bonescint.dicom.reading import _of_one_size
 from bonescint.scan import InputError, ParameterError, PixelUnit, View
 
 DEFLATED = "1.2.840.10008.1.2.1.99"
@@ -191,6 +192,45 @@ def test_views_that_differ_by_a_few_pixels_are_padded(anterior, posterior, tmp_p
     np.testing.assert_array_equal(scan.posterior, np.pad(posterior[:-20], ((0, 20), (0, 0))))
     assert scan.warnings == (
         "its views are of different size, 1004 x 256 and 1024 x 253: padded to 1024 x 256",
+    )
+
+
+def test_views_are_padded_below_and_on_both_sides_with_what_their_edges_show(tmp_path) -> None:
+    """Half of the pixels of the left and right edge are 10, half 20: their median is 15."""
+    narrow = np.full((300, 191), 7, np.float32)
+    narrow[:, 0], narrow[:, -1] = 10, 20
+    wide = np.full((297, 194), 3, np.float32)
+    images, said = _of_one_size({View.ANTERIOR: narrow, View.POSTERIOR: wide}, "a")
+    expected = np.full((300, 194), 15, np.float32)
+    expected[:, 1:192] = narrow
+    np.testing.assert_array_equal(images[View.ANTERIOR], expected)
+    np.testing.assert_array_equal(images[View.POSTERIOR], np.pad(wide, ((0, 3), (0, 0)),
+                                                                 constant_values=3))  # fmt: skip
+    assert said == (
+        "its views are of different size, 297 x 194 and 300 x 191: padded to 300 x 194",
+    )
+    alone = {View.ANTERIOR: narrow}
+    assert _of_one_size(alone, "a") == (alone, ())
+
+
+def test_what_is_said_where_there_is_not_one_study(anterior, posterior, tmp_path: Path) -> None:
+    for number in (1, 2):
+        (tmp_path / f"{number}.txt").write_text("no scan at all")
+    with pytest.raises(InputError) as raised:
+        read(tmp_path)
+    assert str(raised.value) == (
+        f"{tmp_path}: holds no bone scan (2 files refused). Check the path."
+    )
+    with pytest.raises(InputError, match=r"1\.txt: is neither a DICOM file nor"):
+        read(tmp_path / "1.txt")
+    for number in (1, 2):
+        dataset = ge_discovery(anterior, posterior)
+        dataset.SOPInstanceUID = f"1.2.{number}"
+        save(dataset, tmp_path / f"{number}.dcm")
+    with pytest.raises(InputError) as raised:
+        read(tmp_path)
+    assert str(raised.value) == (
+        f"{tmp_path}: holds 2 studies. Name one of them, or use discover()."
     )
 
 
