@@ -94,7 +94,6 @@ def main() -> int:
     # The copy's own package, and nothing written outside it.
     os.environ |= {"PYTHONPATH": str(TREE / "src"), "TMPDIR": str(_made(WORK / "tmp"))}
     sys.path.insert(0, str(TREE / "src"))
-    sys.dont_write_bytecode = True
     for library in LIBRARIES:
         importlib.import_module(library)
     equivalent = {
@@ -138,10 +137,13 @@ def _copy_tree() -> None:
 def _run(module: Module, *, survivors_only: bool) -> None:
     """Draw a sample if there is none for this text, and run what has no result yet."""
     began = time.monotonic()
-    if not _passes(module, limit_s=3600):
+    if not _passes(module, limit_s=3600, changed=False):
         said = (WORK / "output.txt").read_text(encoding="utf-8", errors="replace")
         raise SystemExit(f"{module.name}: its tests fail before anything is changed\n{said}")
     limit_s = 60 + 10 * (time.monotonic() - began)
+    # What was compiled by that run is loaded by the others, all but the module to be changed.
+    for compiled in module.path.parent.glob(f"__pycache__/{module.path.stem}.*"):
+        compiled.unlink()
     tests = module.session.with_suffix(".tests")
     now = _digest("".join(_read(Path(one)) for one in module.tests))
     with use_db(module.session, WorkDB.Mode.create) as session:
@@ -164,17 +166,9 @@ def _tried(module: Module, item: WorkItem, limit_s: float) -> WorkResult:
     with use_mutation(module.path, operator, change.occurrence) as (before, after):
         if after is None:
             return WorkResult(worker_outcome=WorkerOutcome.NO_TEST)
-        survived = _passes(module, limit_s=limit_s)
-    lines = difflib.unified_diff(
-        before.splitlines(),
-        after.splitlines(),
-        f"a/{module.path}",
-        f"b/{module.path}",
-        "",
-        "",
-        3,
-        "",
-    )
+        survived = _passes(module, limit_s=limit_s, changed=True)
+    files = f"a/{module.path}", f"b/{module.path}"
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), *files, lineterm="")
     return WorkResult(
         worker_outcome=WorkerOutcome.NORMAL,
         test_outcome=TestOutcome.SURVIVED if survived else TestOutcome.KILLED,
@@ -182,13 +176,16 @@ def _tried(module: Module, item: WorkItem, limit_s: float) -> WorkResult:
     )
 
 
-def _passes(module: Module, *, limit_s: float) -> bool:
+def _passes(module: Module, *, limit_s: float, changed: bool) -> bool:
     """Run the tests in a forked process; too long is not passed."""
     child = os.fork()
     if child == 0:
         status = 1
         try:
             os.setsid()
+            if changed:
+                sys.dont_write_bytecode = True
+                os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
             with (WORK / "output.txt").open("wb") as output:
                 for stream in (1, 2):
                     os.dup2(output.fileno(), stream)
