@@ -40,6 +40,216 @@ LOSSLESS = {
     "JPEG-LS": "1.2.840.10008.1.2.4.80",
     "JPEG 2000": "1.2.840.10008.1.2.4.90",
 }
+PADDING = "pixels of the Pixel Padding Value were set to 0: they are no counts"
+
+
+def layout_of(path: Path) -> PixelLayout:
+    return pixel_layout(parse(path.read_bytes(), path, pixels=False), "a.dcm")
+
+
+def images_of(path: Path) -> tuple[list[list[list[float]]], tuple[str, ...]]:
+    """All frames of a file, nothing asked of what they show, and what is said of them."""
+    header = parse(path.read_bytes(), path, pixels=True)
+    layout = pixel_layout(header, "a.dcm")
+    frames = tuple(Frame(index=n, detector=1, item=1) for n in range(layout.frame_count))
+    images, warnings = read_images(header, layout, frames, "a.dcm")
+    assert all(image.dtype == np.float32 for image in images)
+    return [image.tolist() for image in images], warnings
+
+
+def tiny(values: object, dtype: str = "u2", **changed: object) -> Dataset:
+    dataset = one_view(np.array(values, dtype), 1)
+    for keyword, value in changed.items():
+        setattr(dataset, keyword, value)
+    return dataset
+
+
+def coloured(colours: object, *, planar: bool) -> Dataset:
+    """Of 8-bit colours (rows, columns, 3)."""
+    array = np.array(colours, np.uint8)
+    dataset = tiny(array[..., 0], "u1", SamplesPerPixel=3, PhotometricInterpretation="RGB",
+                   PlanarConfiguration=int(planar))  # fmt: skip
+    data = (np.moveaxis(array, 2, 0) if planar else array).tobytes()
+    dataset.PixelData = data + bytes(len(data) % 2)
+    return dataset
+
+
+@pytest.mark.parametrize("planar", [False, True])
+def test_colour_within_24_steps_is_grey_by_its_median(tmp_path: Path, planar: bool) -> None:
+    pixels = np.zeros((2, 3, 3), np.uint8)
+    pixels[0, 1], pixels[1, 2] = (100, 124, 110), (30, 7, 31)  # 24 steps apart
+    found, _ = images_of(save(coloured(pixels, planar=planar), tmp_path / "a.dcm"))
+    assert found == [[[0, 110, 0], [0, 0, 30]]]
+    pixels[0, 1] = (100, 125, 110)
+    with pytest.raises(NotABoneScanError, match="colour picture"):
+        images_of(save(coloured(pixels, planar=planar), tmp_path / "b.dcm"))
+
+
+def test_one_coloured_pixel_of_500_is_no_colour_picture(tmp_path: Path) -> None:
+    """A stamp or an arrow of a few pixels; more than 0.2 % are a picture in colours."""
+    pixels = np.full((100, 10, 3), 9, np.uint8)
+    pixels[0, :2] = (200, 9, 9)
+    found, _ = images_of(save(coloured(pixels, planar=False), tmp_path / "a.dcm"))
+    assert found == [[[9.0] * 10] * 100]
+    pixels[0, 2] = (200, 9, 9)
+    with pytest.raises(NotABoneScanError, match="colour picture"):
+        images_of(save(coloured(pixels, planar=False), tmp_path / "a.dcm"))
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "frames", "fits"),
+    [
+        (4096, 4096, 1, True),  # MAX_VIEW_PIXELS
+        (4096, 4097, 1, False),
+        (4096, 4096, 4, True),  # MAX_PIXELS
+        (4096, 4096, 5, False),
+        (1024, 256, 256, True),
+        (1024, 256, 257, False),
+    ],
+)
+def test_limits_of_what_a_header_may_announce(
+    tmp_path: Path, rows: int, columns: int, frames: int, fits: bool
+) -> None:
+    assert (MAX_VIEW_PIXELS, MAX_PIXELS) == (4096 * 4096, 4 * 4096 * 4096)
+    path = save(tiny([[1]], Rows=rows, Columns=columns, NumberOfFrames=frames), tmp_path / "a.dcm")
+    if fits:
+        found = layout_of(path)
+        assert (found.rows, found.columns, found.frame_count) == (rows, columns, frames)
+        assert found.frame_bytes == rows * columns * 2
+        return
+    with pytest.raises(InputError) as raised:
+        layout_of(path)
+    assert str(raised.value) == (
+        f"a.dcm: announces {frames} frames of {rows} x {columns} pixels, over the limit of "
+        "64 Mi pixels. A bone scan is far smaller; leave this file out."
+    )
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({}, (1, 16, 16, 15, False, False)),
+        ({"SamplesPerPixel": None, "NumberOfFrames": None}, (1, 16, 16, 15, False, False)),
+        ({"BitsStored": None, "HighBit": None}, (1, 16, 16, 15, False, False)),
+        ({"BitsStored": 12, "HighBit": None}, (1, 16, 12, 11, False, False)),
+        ({"BitsStored": 12, "HighBit": 15}, (1, 16, 12, 15, False, False)),
+        ({"BitsStored": 1, "HighBit": 0}, (1, 16, 1, 0, False, False)),
+        ({"BitsAllocated": 32}, (1, 32, 16, 15, False, False)),
+        ({"PixelRepresentation": 1}, (1, 16, 16, 15, True, False)),
+        ({"PixelRepresentation": 2}, (1, 16, 16, 15, False, False)),
+        ({"SamplesPerPixel": 3, "PlanarConfiguration": 1}, (3, 16, 16, 15, False, True)),
+    ],
+)
+def test_how_pixels_are_stored(
+    tmp_path: Path, changed: dict[str, int | None], expected: tuple[object, ...]
+) -> None:
+    dataset = tiny([[1]])
+    for keyword, value in changed.items():
+        if value is None:
+            delattr(dataset, keyword)
+        else:
+            setattr(dataset, keyword, value)
+    found = layout_of(save(dataset, tmp_path / "a.dcm"))
+    assert (
+        found.samples, found.bits_allocated, found.bits_stored, found.high_bit, found.signed,
+        found.planar,
+    ) == expected  # fmt: skip
+    assert found.frame_bytes == found.samples * found.bits_allocated // 8
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"Rows": 0}, "the header has no usable Rows"),
+        ({"BitsAllocated": 12, "BitsStored": 12},
+         "stores 1 values of 12 in 12 bits a pixel, which is not read. Export it with 8 or 16"),
+        ({"SamplesPerPixel": 4}, "stores 4 values of 16 in 16 bits a pixel"),
+        ({"BitsStored": 17, "HighBit": 16}, "stores 1 values of 17 in 16 bits a pixel"),
+        ({"BitsStored": 12, "HighBit": 10}, "its High Bit contradicts its Bits Stored"),
+        ({"BitsStored": 12, "HighBit": 16}, "its High Bit contradicts its Bits Stored"),
+    ],
+)  # fmt: skip
+def test_pixels_stored_as_nothing_can_be_are_refused(
+    tmp_path: Path, changed: dict[str, int], says: str
+) -> None:
+    with pytest.raises(InputError, match=says):
+        layout_of(save(tiny([[1]], **changed), tmp_path / "a.dcm"))
+
+
+@pytest.mark.parametrize("name", ["JPEG-LS", "JPEG 2000"])
+def test_a_codestream_knows_its_own_bits(tmp_path: Path, name: str) -> None:
+    """Values beyond the header's Bits Stored stay: decoders hand pixels over as they are."""
+    values = (np.arange(4096) * 16).reshape(64, 64)
+    path = save_compressed(tiny(values), tmp_path / "a.dcm", transfer_syntax=LOSSLESS[name])
+    dataset = dcmread(path)
+    dataset.BitsStored, dataset.HighBit = 12, 11
+    dataset.save_as(path)
+    assert images_of(path) == ([values.tolist()], ())
+
+
+@pytest.mark.parametrize("name", ["RLE", "JPEG-LS", "JPEG 2000"])
+def test_signed_pixels_of_12_bits_in_every_codec(tmp_path: Path, name: str) -> None:
+    values = np.arange(-96, 4000, dtype=np.int16).clip(max=2047).reshape(64, 64)
+    dataset = tiny(values, "i2", BitsStored=12, HighBit=11)
+    path = save_compressed(dataset, tmp_path / "a.dcm", transfer_syntax=LOSSLESS[name])
+    found, said = images_of(path)
+    assert found == [np.maximum(values, 0).tolist()]
+    assert "negative pixels were set to 0" in said
+
+
+@pytest.mark.parametrize(
+    ("limits", "kept"),
+    [
+        ((10,), [9, 0, 11, 19, 20, 21]),
+        ((10, 20), [9, 0, 0, 0, 0, 21]),
+        ((20, 10), [9, 0, 0, 0, 0, 21]),
+        ((11, 11), [9, 10, 0, 19, 20, 21]),
+        ((22,), [9, 10, 11, 19, 20, 21]),
+    ],
+)
+def test_padding_from_its_value_to_its_limit(
+    tmp_path: Path, limits: tuple[int, ...], kept: list[int]
+) -> None:
+    dataset = tiny([[9, 10, 11, 19, 20, 21]])
+    for tag, value in zip((0x00280120, 0x00280121), limits, strict=False):
+        dataset.add_new(tag, "US", value)
+    found, said = images_of(save(dataset, tmp_path / "a.dcm"))
+    assert found == [[kept]]
+    assert said == ((PADDING,) if 0 in kept else ())
+
+
+LOST = "compressed with loss: counts are approximate"
+PERHAPS_LOST = "perhaps compressed with loss: the header does not say"
+
+
+@pytest.mark.parametrize(
+    ("syntax", "stated", "said"),
+    [
+        ("1.2.840.10008.1.2.1", None, ()),
+        ("1.2.840.10008.1.2.1", "00", ()),
+        ("1.2.840.10008.1.2.1", "01", (LOST,)),
+        ("1.2.840.10008.1.2.4.91", None, (PERHAPS_LOST,)),
+        ("1.2.840.10008.1.2.4.91", "00", ()),
+        ("1.2.840.10008.1.2.4.91", "01", (LOST,)),
+        ("1.2.840.10008.1.2.4.90", None, ()),
+    ],
+)  # fmt: skip
+def test_what_is_said_of_loss(
+    tmp_path: Path, syntax: str, stated: str | None, said: tuple[str, ...]
+) -> None:
+    path = save(tiny(np.arange(1024).reshape(32, 32)), tmp_path / "a.dcm")
+    if "4.9" in syntax:
+        dataset = dcmread(path)
+        options = {"j2k_cr": [1]} if syntax.endswith("91") else {}
+        dataset.compress(syntax, generate_instance_uid=False, **options)
+        dataset.save_as(path)
+    dataset = dcmread(path)
+    if "LossyImageCompression" in dataset:
+        del dataset.LossyImageCompression
+    if stated:
+        dataset.LossyImageCompression = stated
+    dataset.save_as(path)
+    assert images_of(path)[1] == said
 
 
 @pytest.mark.parametrize("name", NATIVE)
@@ -286,9 +496,6 @@ def test_a_missing_frame_of_compressed_data(anterior, posterior, tmp_path: Path)
         read(path)
 
 
-PADDING = "pixels of the Pixel Padding Value were set to 0: they are no counts"
-
-
 @pytest.mark.parametrize("syntax", NATIVE)
 @pytest.mark.parametrize(
     ("value", "limit", "vr"),
@@ -409,212 +616,3 @@ def test_two_images_in_one_fragment_are_not_taken_for_one(
     joined.save_as(path)
     with pytest.raises(InputError, match=r"does not hold the 1 frames of its header \(found 2\)"):
         read(path)
-
-
-def layout_of(path: Path) -> PixelLayout:
-    return pixel_layout(parse(path.read_bytes(), path, pixels=False), "a.dcm")
-
-
-def images_of(path: Path) -> tuple[list[list[list[float]]], tuple[str, ...]]:
-    """All frames of a file, nothing asked of what they show, and what is said of them."""
-    header = parse(path.read_bytes(), path, pixels=True)
-    layout = pixel_layout(header, "a.dcm")
-    frames = tuple(Frame(index=n, detector=1, item=1) for n in range(layout.frame_count))
-    images, warnings = read_images(header, layout, frames, "a.dcm")
-    assert all(image.dtype == np.float32 for image in images)
-    return [image.tolist() for image in images], warnings
-
-
-def tiny(values: object, dtype: str = "u2", **changed: object) -> Dataset:
-    dataset = one_view(np.array(values, dtype), 1)
-    for keyword, value in changed.items():
-        setattr(dataset, keyword, value)
-    return dataset
-
-
-def coloured(colours: object, *, planar: bool) -> Dataset:
-    """Of 8-bit colours (rows, columns, 3)."""
-    array = np.array(colours, np.uint8)
-    dataset = tiny(array[..., 0], "u1", SamplesPerPixel=3, PhotometricInterpretation="RGB",
-                   PlanarConfiguration=int(planar))  # fmt: skip
-    data = (np.moveaxis(array, 2, 0) if planar else array).tobytes()
-    dataset.PixelData = data + bytes(len(data) % 2)
-    return dataset
-
-
-@pytest.mark.parametrize("planar", [False, True])
-def test_colour_within_24_steps_is_grey_by_its_median(tmp_path: Path, planar: bool) -> None:
-    pixels = np.zeros((2, 3, 3), np.uint8)
-    pixels[0, 1], pixels[1, 2] = (100, 124, 110), (30, 7, 31)  # 24 steps apart
-    found, _ = images_of(save(coloured(pixels, planar=planar), tmp_path / "a.dcm"))
-    assert found == [[[0, 110, 0], [0, 0, 30]]]
-    pixels[0, 1] = (100, 125, 110)
-    with pytest.raises(NotABoneScanError, match="colour picture"):
-        images_of(save(coloured(pixels, planar=planar), tmp_path / "b.dcm"))
-
-
-def test_one_coloured_pixel_of_500_is_no_colour_picture(tmp_path: Path) -> None:
-    """A stamp or an arrow of a few pixels; more than 0.2 % are a picture in colours."""
-    pixels = np.full((100, 10, 3), 9, np.uint8)
-    pixels[0, :2] = (200, 9, 9)
-    found, _ = images_of(save(coloured(pixels, planar=False), tmp_path / "a.dcm"))
-    assert found == [[[9.0] * 10] * 100]
-    pixels[0, 2] = (200, 9, 9)
-    with pytest.raises(NotABoneScanError, match="colour picture"):
-        images_of(save(coloured(pixels, planar=False), tmp_path / "a.dcm"))
-
-
-@pytest.mark.parametrize(
-    ("rows", "columns", "frames", "fits"),
-    [
-        (4096, 4096, 1, True),  # MAX_VIEW_PIXELS
-        (4096, 4097, 1, False),
-        (4096, 4096, 4, True),  # MAX_PIXELS
-        (4096, 4096, 5, False),
-        (1024, 256, 256, True),
-        (1024, 256, 257, False),
-    ],
-)
-def test_limits_of_what_a_header_may_announce(
-    tmp_path: Path, rows: int, columns: int, frames: int, fits: bool
-) -> None:
-    assert (MAX_VIEW_PIXELS, MAX_PIXELS) == (4096 * 4096, 4 * 4096 * 4096)
-    path = save(tiny([[1]], Rows=rows, Columns=columns, NumberOfFrames=frames), tmp_path / "a.dcm")
-    if fits:
-        found = layout_of(path)
-        assert (found.rows, found.columns, found.frame_count) == (rows, columns, frames)
-        assert found.frame_bytes == rows * columns * 2
-        return
-    with pytest.raises(InputError) as raised:
-        layout_of(path)
-    assert str(raised.value) == (
-        f"a.dcm: announces {frames} frames of {rows} x {columns} pixels, over the limit of "
-        "64 Mi pixels. A bone scan is far smaller; leave this file out."
-    )
-
-
-@pytest.mark.parametrize(
-    ("changed", "expected"),
-    [
-        ({}, (1, 16, 16, 15, False, False)),
-        ({"SamplesPerPixel": None, "NumberOfFrames": None}, (1, 16, 16, 15, False, False)),
-        ({"BitsStored": None, "HighBit": None}, (1, 16, 16, 15, False, False)),
-        ({"BitsStored": 12, "HighBit": None}, (1, 16, 12, 11, False, False)),
-        ({"BitsStored": 12, "HighBit": 15}, (1, 16, 12, 15, False, False)),
-        ({"BitsStored": 1, "HighBit": 0}, (1, 16, 1, 0, False, False)),
-        ({"BitsAllocated": 32}, (1, 32, 16, 15, False, False)),
-        ({"PixelRepresentation": 1}, (1, 16, 16, 15, True, False)),
-        ({"PixelRepresentation": 2}, (1, 16, 16, 15, False, False)),
-        ({"SamplesPerPixel": 3, "PlanarConfiguration": 1}, (3, 16, 16, 15, False, True)),
-    ],
-)
-def test_how_pixels_are_stored(
-    tmp_path: Path, changed: dict[str, int | None], expected: tuple[object, ...]
-) -> None:
-    dataset = tiny([[1]])
-    for keyword, value in changed.items():
-        if value is None:
-            delattr(dataset, keyword)
-        else:
-            setattr(dataset, keyword, value)
-    found = layout_of(save(dataset, tmp_path / "a.dcm"))
-    assert (
-        found.samples, found.bits_allocated, found.bits_stored, found.high_bit, found.signed,
-        found.planar,
-    ) == expected  # fmt: skip
-    assert found.frame_bytes == found.samples * found.bits_allocated // 8
-
-
-@pytest.mark.parametrize(
-    ("changed", "says"),
-    [
-        ({"Rows": 0}, "the header has no usable Rows"),
-        ({"BitsAllocated": 12, "BitsStored": 12},
-         "stores 1 values of 12 in 12 bits a pixel, which is not read. Export it with 8 or 16"),
-        ({"SamplesPerPixel": 4}, "stores 4 values of 16 in 16 bits a pixel"),
-        ({"BitsStored": 17, "HighBit": 16}, "stores 1 values of 17 in 16 bits a pixel"),
-        ({"BitsStored": 12, "HighBit": 10}, "its High Bit contradicts its Bits Stored"),
-        ({"BitsStored": 12, "HighBit": 16}, "its High Bit contradicts its Bits Stored"),
-    ],
-)  # fmt: skip
-def test_pixels_stored_as_nothing_can_be_are_refused(
-    tmp_path: Path, changed: dict[str, int], says: str
-) -> None:
-    with pytest.raises(InputError, match=says):
-        layout_of(save(tiny([[1]], **changed), tmp_path / "a.dcm"))
-
-
-@pytest.mark.parametrize("name", ["JPEG-LS", "JPEG 2000"])
-def test_a_codestream_knows_its_own_bits(tmp_path: Path, name: str) -> None:
-    """Values beyond the header's Bits Stored stay: decoders hand pixels over as they are."""
-    values = (np.arange(4096) * 16).reshape(64, 64)
-    path = save_compressed(tiny(values), tmp_path / "a.dcm", transfer_syntax=LOSSLESS[name])
-    dataset = dcmread(path)
-    dataset.BitsStored, dataset.HighBit = 12, 11
-    dataset.save_as(path)
-    assert images_of(path) == ([values.tolist()], ())
-
-
-@pytest.mark.parametrize("name", ["RLE", "JPEG-LS", "JPEG 2000"])
-def test_signed_pixels_of_12_bits_in_every_codec(tmp_path: Path, name: str) -> None:
-    values = np.arange(-96, 4000, dtype=np.int16).clip(max=2047).reshape(64, 64)
-    dataset = tiny(values, "i2", BitsStored=12, HighBit=11)
-    path = save_compressed(dataset, tmp_path / "a.dcm", transfer_syntax=LOSSLESS[name])
-    found, said = images_of(path)
-    assert found == [np.maximum(values, 0).tolist()]
-    assert "negative pixels were set to 0" in said
-
-
-@pytest.mark.parametrize(
-    ("limits", "kept"),
-    [
-        ((10,), [9, 0, 11, 19, 20, 21]),
-        ((10, 20), [9, 0, 0, 0, 0, 21]),
-        ((20, 10), [9, 0, 0, 0, 0, 21]),
-        ((11, 11), [9, 10, 0, 19, 20, 21]),
-        ((22,), [9, 10, 11, 19, 20, 21]),
-    ],
-)
-def test_padding_from_its_value_to_its_limit(
-    tmp_path: Path, limits: tuple[int, ...], kept: list[int]
-) -> None:
-    dataset = tiny([[9, 10, 11, 19, 20, 21]])
-    for tag, value in zip((0x00280120, 0x00280121), limits, strict=False):
-        dataset.add_new(tag, "US", value)
-    found, said = images_of(save(dataset, tmp_path / "a.dcm"))
-    assert found == [[kept]]
-    assert said == ((PADDING,) if 0 in kept else ())
-
-
-LOST = "compressed with loss: counts are approximate"
-PERHAPS_LOST = "perhaps compressed with loss: the header does not say"
-
-
-@pytest.mark.parametrize(
-    ("syntax", "stated", "said"),
-    [
-        ("1.2.840.10008.1.2.1", None, ()),
-        ("1.2.840.10008.1.2.1", "00", ()),
-        ("1.2.840.10008.1.2.1", "01", (LOST,)),
-        ("1.2.840.10008.1.2.4.91", None, (PERHAPS_LOST,)),
-        ("1.2.840.10008.1.2.4.91", "00", ()),
-        ("1.2.840.10008.1.2.4.91", "01", (LOST,)),
-        ("1.2.840.10008.1.2.4.90", None, ()),
-    ],
-)  # fmt: skip
-def test_what_is_said_of_loss(
-    tmp_path: Path, syntax: str, stated: str | None, said: tuple[str, ...]
-) -> None:
-    path = save(tiny(np.arange(1024).reshape(32, 32)), tmp_path / "a.dcm")
-    if "4.9" in syntax:
-        dataset = dcmread(path)
-        options = {"j2k_cr": [1]} if syntax.endswith("91") else {}
-        dataset.compress(syntax, generate_instance_uid=False, **options)
-        dataset.save_as(path)
-    dataset = dcmread(path)
-    if "LossyImageCompression" in dataset:
-        del dataset.LossyImageCompression
-    if stated:
-        dataset.LossyImageCompression = stated
-    dataset.save_as(path)
-    assert images_of(path)[1] == said

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.event import listens_for
+from sqlalchemy.orm import ORMExecuteState, Session
 
 from bonescint.study import RefusedError
 from bonescint.study.protocol import Stage, StudyProtocol, sha256_of
@@ -321,6 +323,26 @@ def test_revisions_are_numbered_and_end_with_the_session(db: Session) -> None:
         answering.store_answer(
             db, study.id, late, protocol=study.protocol, software=SOFTWARE, now=T0 + 41
         )
+
+
+def test_whoever_answers_or_finishes_holds_the_sessions_until_it_is_done(db: Session) -> None:
+    """SQLite locks all of itself; elsewhere two requests at once would both be the last one."""
+    study = made(db, protocol_of(revisions=True))
+    begun(db, study, T0 + 10)
+    asked: list[str] = []
+
+    @listens_for(db, "do_orm_execute")
+    def _note(state: ORMExecuteState) -> None:
+        text = str(state.statement.compile(dialect=postgresql.dialect()))
+        if "FOR UPDATE" in text:
+            asked.append(text[text.index("FOR UPDATE") :])
+
+    for number in range(3):
+        answer(db, study, now=T0 + 20 + number)
+        assert asked == ["FOR UPDATE OF reading_session", "FOR UPDATE"], "its place, then all"
+        asked.clear()
+    answering.finish_session(db, study.id, protocol=study.protocol, now=T0 + 40)
+    assert asked == ["FOR UPDATE"]
 
 
 def test_what_a_session_is_read_with_is_frozen_once(db: Session) -> None:
