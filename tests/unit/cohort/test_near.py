@@ -7,13 +7,17 @@ import pytest
 from numpy.typing import NDArray
 
 from bonescint.cohort.near import (
+    _BODY_THRESHOLD,
+    COLUMNS,
     LEAST_SCORE,
+    ROWS,
     _common,
     detail,
     near_pairs,
     own_part,
     signature,
 )
+from bonescint.prepare import BodyFrame
 from bonescint.scan import Acquisition, PixelUnit, Scan, View
 
 LENGTH = 96 * 48
@@ -84,23 +88,36 @@ def test_views_that_only_one_scan_has_say_nothing() -> None:
     assert near_pairs([]) == ((), LEAST_SCORE)
 
 
-WAVES = np.tile(np.cos(2 * np.pi * np.arange(48) / 8), (96, 1))
-"""Of 8 columns each; the crests reach the left edge and all but the right one."""
+def waves(half_periods: int) -> NDArray[np.float64]:
+    """Across 48 columns, with a crest at each edge: mirrored there, they go on as they are."""
+    row = np.cos(np.pi * half_periods * (np.arange(48) + 0.5) / 48)
+    return np.tile(row, (96, 1))
 
 
-def test_the_detail_of_waves_is_the_waves() -> None:
-    """What lets frequencies pass changes a wave's height alone: far from the edges it stays one.
+WAVES = waves(12)
 
-    Of levels 5 + 2 cos the 5 goes, and with unit length of the whole so does the 2.
-    """
-    found = detail(((5 + 2 * WAVES) ** 2).astype(np.float32)).reshape(96, 48)
+
+def passed(half_periods: int) -> float:
+    """What two Gaussians of 0.7 and 3 cells leave of a wave's height, by their transforms."""
+    angular = np.pi * half_periods / 48
+    fine, coarse = (np.exp(-((sigma * angular) ** 2) / 2) for sigma in (0.7, 3.0))
+    return float(fine - coarse)
+
+
+def test_the_detail_of_waves_is_the_waves_as_the_band_passes_them() -> None:
+    """A wave with a crest at each edge keeps its shape in every symmetric filter."""
+    level = 9 + 2 * waves(12) + 1.5 * waves(4)
+    found = detail((level**2).astype(np.float32))
     assert found.dtype == np.float32
+    expected = 2 * passed(12) * waves(12) + 1.5 * passed(4) * waves(4)
+    assert found == pytest.approx(unit(expected).ravel(), abs=2e-4)
     assert np.linalg.norm(found) == pytest.approx(1, abs=1e-5)
     assert float(found.mean()) == pytest.approx(0, abs=1e-6)
-    inner = found[:, 13:35]  # the wider of the two filters reaches 12 columns
-    height = float(inner.max())
-    assert height == pytest.approx(np.sqrt(2 / WAVES.size), rel=0.1)
-    assert inner == pytest.approx(height * WAVES[:, 13:35], abs=0.03 * height)
+
+
+def test_scans_are_framed_as_models_frame_them() -> None:
+    assert (ROWS, COLUMNS) == (96, 48)
+    assert BodyFrame().threshold == _BODY_THRESHOLD
 
 
 @pytest.mark.parametrize("factor", [0.01, 37.0])
@@ -173,3 +190,14 @@ def test_pairs_far_apart_in_the_list_are_found() -> None:
     pairs, _ = near_pairs(scans)
     assert sorted((pair.first, pair.second) for pair in pairs) == [(0, 600), (1, 601), (2, 602)]
     assert pairs[0].score == pytest.approx(1, abs=0.01)
+
+
+def test_pairs_come_by_their_scores() -> None:
+    def near(place: int, share: float) -> dict[View, NDArray[np.float32]]:
+        parts = share * spot(place)[View.ANTERIOR] + np.sqrt(1 - share**2) * spot(99)[View.ANTERIOR]
+        return {View.ANTERIOR: unit(parts)}
+
+    scans = [spot(1), spot(2), spot(3), near(1, 0.8), near(3, 0.95)]
+    pairs, _ = near_pairs(scans)
+    found = [(pair.first, pair.second, pair.score) for pair in pairs]
+    assert found == [(2, 4, pytest.approx(0.95)), (0, 3, pytest.approx(0.8))]

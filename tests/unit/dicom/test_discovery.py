@@ -258,6 +258,7 @@ def test_an_object_without_pixels_is_refused(tmp_path: Path, anterior) -> None:
         ("a_ant", 1793, 256, "1793 x 256 pixels are not the tall image"),
         # wider than that: two bodies, or one with empty sides
         ("a_ant", 339, 200, ""),
+        ("a_ant", 200, 240, ""),
         ("a_ant", 199, 150, "199 x 75 pixels are not the tall image"),
         ("a_ant", 400, 960, ""),
         ("a_ant", 400, 961, "400 x 480 pixels are not the tall image"),
@@ -311,6 +312,39 @@ def test_a_path_given_twice_is_one_study(anterior, posterior, tmp_path: Path) ->
     path = save(ge_discovery(anterior, posterior), tmp_path / "1.dcm")
     found = discover([path, str(path), tmp_path])
     assert names(found) == [["1.dcm"]]
+    assert found.refused == ()
+
+
+def test_what_cannot_be_searched_does_not_end_the_search(
+    anterior, posterior, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = save(ge_discovery(anterior, posterior), tmp_path / "b.dcm")
+    (tmp_path / "a.zip").write_bytes(b"PK\x03\x04 and nothing more")
+    found = discover([tmp_path])
+    assert names(found) == [["b.dcm"]]
+    assert [error.source for error in found.refused] == [str(tmp_path / "a.zip")]
+
+    def denied(*_: object, **__: object) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_dir", denied)
+    assert names(discover([path])) == [["b.dcm"]]
+
+
+def test_a_cohort_among_folders_is_searched_and_they_are_too(
+    anterior, posterior, tmp_path: Path
+) -> None:
+    for number, name in enumerate(("a", "b", "c")):
+        dataset = ge_discovery(anterior, posterior)
+        dataset.SOPInstanceUID = f"1.2.{number}"
+        (tmp_path / name).mkdir()
+        save(dataset, tmp_path / name / f"{name}.dcm")
+    (tmp_path / "a" / "manifest.csv").write_text(
+        "scan_id,patient_id,centre,split,label,file\n1,p,A,train,0,a.dcm\n"
+    )
+    (tmp_path / "a" / "unlisted.txt").touch()
+    found = discover([tmp_path])
+    assert names(found) == [["a.dcm"], ["b.dcm"], ["c.dcm"]]
     assert found.refused == ()
 
 
