@@ -15,7 +15,7 @@ from pydicom.data import get_testdata_file
 
 from bonescint.dicom import StudyFiles, discover, read, read_study
 from bonescint.dicom.reading import _of_one_size
-from bonescint.scan import InputError, ParameterError, PixelUnit, View
+from bonescint.scan import InputError, NotABoneScanError, ParameterError, PixelUnit, View
 
 DEFLATED = "1.2.840.10008.1.2.1.99"
 
@@ -311,3 +311,49 @@ def test_text_in_the_pixels_is_a_warning(anterior, tmp_path: Path, stated, warne
     scan = read(save(dataset, tmp_path / "a.dcm"))
     assert scan.acquisition.burned_in_text is warned
     assert any("may show a name" in warning for warning in scan.warnings) is warned
+
+
+def picture(image: np.ndarray, path: Path) -> StudyFiles:
+    Image.fromarray(np.clip(image, 0, 255).astype(np.uint8)).save(path)
+    return StudyFiles((path,), str(path))
+
+
+def test_one_body_stretched_sideways_is_refused_by_what_it_is_called(anterior, tmp_path) -> None:
+    """1024 x 768 is wider than one view can be: with a name no view, without one no two."""
+    wide = np.repeat(anterior, 3, axis=1)
+    with pytest.raises(NotABoneScanError) as raised:
+        read_study(picture(wide, tmp_path / "p_ant.png"))
+    assert raised.value.problem == (
+        "1024 x 768 pixels are too wide for one view, perhaps stretched or padded, and no two "
+        "bodies are seen"
+    )
+    with pytest.raises(NotABoneScanError, match="not alike left and right, as a body is"):
+        read_study(picture(wide, tmp_path / "p.png"))
+    with pytest.raises(InputError, match="nothing tells which view this picture shows"):
+        read_study(picture(np.repeat(anterior, 2, axis=1), tmp_path / "p.png"))
+
+
+@pytest.mark.parametrize(
+    ("gap", "sides", "columns"),
+    [
+        (0, 300, 256),  # 512 columns hold both: two rows per column
+        (150, 300, 341),  # 662: one and a half
+        (300, 300, 512),  # 812: one
+    ],
+)
+def test_empty_sides_of_two_views_are_cut_to_the_narrowest_shape_that_holds_both(
+    anterior, posterior, tmp_path: Path, gap: int, sides: int, columns: int
+) -> None:
+    both = np.hstack([anterior, np.zeros((1024, gap), np.uint16), posterior])
+    scan = read_study(picture(np.pad(both, ((0, 0), (sides, sides))), tmp_path / "p.png"))
+    assert scan.shape == (1024, columns)
+    assert scan.total(View.ANTERIOR) == anterior.clip(0, 255).sum()
+    assert scan.total(View.POSTERIOR) == posterior.clip(0, 255).sum()
+
+
+@pytest.mark.parametrize(("repeats", "columns"), [(1, 256), (2, 512)])
+def test_empty_sides_of_one_view_are_cut(anterior, tmp_path: Path, repeats, columns) -> None:
+    wide = np.pad(np.repeat(anterior, repeats, axis=1), ((0, 0), (400, 400)))
+    scan = read_study(picture(wide, tmp_path / "p_ant.png"))
+    assert scan.shape == (1024, columns)
+    assert scan.views == (View.ANTERIOR,)
