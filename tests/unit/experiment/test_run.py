@@ -102,7 +102,7 @@ def _has_weasyprint() -> bool:
     return bool(weasyprint.__version__)
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_a_study_runs_stops_goes_on_and_reports(
     tmp_path: Path, study_file: Path, small_weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

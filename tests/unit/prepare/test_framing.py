@@ -208,6 +208,9 @@ def test_a_percentile_is_taken_inside_the_body_alone() -> None:
     found = PercentileRoot(percentile=90, headroom=2, exponent=1).normalised(image)
     assert found[0, :101] == pytest.approx(body / 380, rel=1e-6)
     assert found[0, 101:] == pytest.approx(14 / 380, rel=1e-6)
+    with_zeros = np.pad(image, ((0, 4), (0, 300)))  # most of the field is empty
+    again = PercentileRoot(percentile=90, headroom=2, exponent=1).normalised(with_zeros)
+    assert np.array_equal(again[0, :121], found[0])
     brighter = np.concatenate([body, np.full(20, 14.1, np.float32)])[None]
     found = PercentileRoot(percentile=90, headroom=2, exponent=1).normalised(brighter)
     inside = np.percentile(brighter, 90)  # all of them are inside now
