@@ -71,8 +71,9 @@ def _decode_jpeg(codestream: bytes, request: dict[str, Any]) -> bytes:
     image.SetPhotometricInterpretation(gdcm.PhotometricInterpretation(kind))
     syntax = gdcm.TransferSyntax.GetTSType(request["transfer_syntax"])
     image.SetTransferSyntax(gdcm.TransferSyntax(syntax))
-    bits = request["bits_stored"]
-    image.SetPixelFormat(gdcm.PixelFormat(1, request["bits_allocated"], bits, bits - 1, 0))
+    # GDCM would cut values to fewer bits in silence; the codestream knows how many it has.
+    bits = request["bits_allocated"]
+    image.SetPixelFormat(gdcm.PixelFormat(1, bits, bits, bits - 1, 0))
     # GDCM hands its char* over as text.
     pixels: bytes = image.GetBuffer().encode("utf-8", "surrogateescape")
     return pixels

@@ -66,7 +66,6 @@ class FrameLayout:
     rows: int
     columns: int
     bits_allocated: int
-    bits_stored: int
 
 
 def decode_frame(codestream: bytes, layout: FrameLayout) -> bytes:
@@ -167,7 +166,6 @@ class Decoder:
             "rows": layout.rows,
             "columns": layout.columns,
             "bits_allocated": layout.bits_allocated,
-            "bits_stored": layout.bits_stored,
             "length": len(codestream),
         }
         with self._lock:

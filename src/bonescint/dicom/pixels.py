@@ -230,7 +230,6 @@ def _compressed_frames(
         rows=layout.rows,
         columns=layout.columns,
         bits_allocated=layout.bits_allocated,
-        bits_stored=layout.bits_stored,
     )
     codestreams = _codestreams(pixel_data, header, layout.frame_count, source)
     values = []

@@ -16,9 +16,7 @@ from bonescint.dicom import decoding, read
 from bonescint.dicom.decoding import Decoder, DecodingError, FrameLayout, codestream_dimensions
 from bonescint.scan import InputError
 
-LAYOUT = FrameLayout(
-    transfer_syntax="1.2.840.10008.1.2.4.70", rows=4, columns=3, bits_allocated=16, bits_stored=16
-)
+LAYOUT = FrameLayout(transfer_syntax="1.2.840.10008.1.2.4.70", rows=4, columns=3, bits_allocated=16)
 IMAGE = np.arange(12, dtype=np.uint16).reshape(4, 3) * 5000
 
 
@@ -66,7 +64,6 @@ def test_a_damaged_codestream_is_an_error(decoder: Decoder) -> None:
 def test_memory_is_limited(decoder: Decoder) -> None:
     huge = FrameLayout(
         transfer_syntax="1.2.840.10008.1.2.5", rows=40_000, columns=40_000, bits_allocated=16,
-        bits_stored=16,
     )  # fmt: skip
     with pytest.raises(DecodingError):
         decoder.decode(struct.pack("<16I", 2, 64, 70, *[0] * 13) + bytes(20), "rle", huge)
@@ -93,7 +90,6 @@ def test_a_truncated_jpeg_ls_is_refused_before_the_decoder_dwells_on_it(
     codestream = dcmread(path).PixelData[16:]
     layout = FrameLayout(
         transfer_syntax="1.2.840.10008.1.2.4.80", rows=1024, columns=256, bits_allocated=16,
-        bits_stored=16,
     )  # fmt: skip
     with pytest.raises(DecodingError, match="truncated"):
         decoding.decode_frame(codestream[: int(len(codestream) * part)], layout)
