@@ -66,7 +66,9 @@ def judged(scans: Sequence[Scan], truth: Truth | None) -> str:
     """
     if truth is None or not scans:
         return "scan"
-    said = any(word in text for scan in scans for text in scan.warnings for word in _TELLING)
+    texts = [text for scan in scans for text in scan.warnings]
+    said = any("view" in text for text in texts)
+    turned = any(word in text for text in texts for word in _TURNED)
     patients = [
         {_patient_of(image, view.value, truth) for view, image in scan.images()} for scan in scans
     ]
@@ -75,7 +77,7 @@ def judged(scans: Sequence[Scan], truth: Truth | None) -> str:
     for scan in scans:
         for view, image in scan.images():
             if _likest(image, truth) != (view.value, "as it is"):
-                return "warned" if said else "BROKEN: wrong view"
+                return "warned" if turned else "BROKEN: wrong view"
     found = sum(len(scan.views) for scan in scans)
     if found < sum(len(views) for views in truth.scans):
         return "warned" if said else "BROKEN: a view is lost"
@@ -83,7 +85,7 @@ def judged(scans: Sequence[Scan], truth: Truth | None) -> str:
     return "right" if together else "right, apart" if said else "BROKEN: apart unsaid"
 
 
-_TELLING = ("view", "orient", "upside", "mirror", "feet", "lateral", "invert", "turned")
+_TURNED = ("orientation", "assumed")
 
 
 def _likest(image: Any, truth: Truth) -> tuple[str, str]:
