@@ -3,7 +3,7 @@
 # make slow   the long tests
 # make lint   ruff, mypy, import contracts
 # make bench  measure speed, memory and robustness (long)
-# make mutants  change 25 modules at random, see what their tests notice (hours);
+# make mutants  change the modules of most risk at random, see what their tests notice (hours);
 #             make mutants ONLY="evaluate/roc files" for some
 
 PYTHON ?= python3

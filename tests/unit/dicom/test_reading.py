@@ -357,3 +357,13 @@ def test_empty_sides_of_one_view_are_cut(anterior, tmp_path: Path, repeats, colu
     scan = read_study(picture(wide, tmp_path / "p_ant.png"))
     assert scan.shape == (1024, columns)
     assert scan.views == (View.ANTERIOR,)
+    assert scan.warnings == ()
+
+
+@pytest.mark.parametrize("name", ["p.png", "p_ant.png"])
+def test_what_is_said_of_two_bodies_in_one_picture(anterior, posterior, tmp_path, name) -> None:
+    scan = read_study(picture(np.hstack([anterior, posterior]), tmp_path / name))
+    said = ["the left half was taken as anterior, the right half as posterior"]
+    if name == "p_ant.png":
+        said.append("it shows two bodies: the view in its name was not used")
+    assert list(scan.warnings) == said
