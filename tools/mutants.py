@@ -10,8 +10,9 @@ so that a mutant costs its tests and not the imports.
 Of every module a sample is drawn, the same for the same text and seed: places first, then one
 change at each, so that no kind of expression counts more because it can be changed in more
 ways. A run that was interrupted goes on. What cannot matter is not drawn: annotations (they
-are not evaluated), the flags of `@dataclass`, `strict=` of `zip`, `==` against `is`, and bit
-operators in place of arithmetic, which any test would notice.
+are not evaluated), the flags of `@dataclass`, `strict=` of `zip`, stars that are no products,
+`==` against `is`; and what any test would notice: a missing decorator, bit operators in place of
+arithmetic, what does not compile.
 
 `tools/mutants.toml` names the modules, their tests, and the mutants that change nothing
 (equivalent ones), each with its reason; those count neither as noticed nor as unnoticed.
@@ -38,7 +39,7 @@ from pathlib import Path
 
 import pytest
 from cosmic_ray.commands import init
-from cosmic_ray.mutating import use_mutation
+from cosmic_ray.mutating import MutationVisitor, use_mutation
 from cosmic_ray.plugins import get_operator
 from cosmic_ray.work_db import WorkDB, use_db
 from cosmic_ray.work_item import TestOutcome, WorkerOutcome, WorkItem, WorkResult
@@ -206,14 +207,30 @@ def _passes(module: Module, *, limit_s: float, changed: bool) -> bool:
 def _sample(items: tuple[WorkItem, ...], source: str) -> list[WorkItem]:
     """One change at each of `COUNT` places, the same whenever the source is the same."""
     ignored = list(_ignored(ast.parse(source)))
+    lines = source.splitlines()
     places: dict[Place, list[WorkItem]] = {}
     for item in sorted(items, key=_key):
-        at = item.mutations[0].start_pos
-        if _telling(item.mutations[0].operator_name) and not any(a <= at < b for a, b in ignored):
+        row, column = at = item.mutations[0].start_pos
+        alone = lines[row - 1][column : column + 2] in ("*,", "/,")  # of a signature
+        kept = not alone and not any(a <= at < b for a, b in ignored)
+        if kept and _telling(item.mutations[0].operator_name):
             places.setdefault(at, []).append(item)
     drawn = random.Random(SEED)  # noqa: S311 nothing secret
     chosen = drawn.sample(sorted(places), min(COUNT, len(places)))
-    return [drawn.choice(places[place]) for place in chosen]
+    return [
+        drawn.choice([one for one in places[place] if _compiles(one, source)]) for place in chosen
+    ]
+
+
+def _compiles(item: WorkItem, source: str) -> bool:
+    (change,) = item.mutations
+    operator = get_operator(change.operator_name)(**change.operator_args)
+    changed = MutationVisitor.mutate_code(source, operator, change.occurrence)
+    try:
+        compile(changed or "", item.job_id, "exec")
+    except SyntaxError:
+        return False
+    return True
 
 
 def _key(item: WorkItem) -> tuple[Place, str, int]:
@@ -224,6 +241,8 @@ def _key(item: WorkItem) -> tuple[Place, str, int]:
 def _telling(operator: str) -> bool:
     """Whether a change of this kind can escape a good test, or be noticed by any."""
     kind, *between = operator.removeprefix("core/").split("_")
+    if kind == "RemoveDecorator":
+        return False
     if kind == "ReplaceBinaryOperator":
         return between[0] not in ARITHMETIC or between[1] in ARITHMETIC
     if kind == "ReplaceComparisonOperator":
@@ -235,6 +254,8 @@ def _ignored(tree: ast.Module) -> Iterator[tuple[Place, Place]]:
     """Stretches of the source whose changes change nothing."""
     for node in ast.walk(tree):
         found: list[ast.expr | None] = []
+        if isinstance(node, ast.Starred):
+            yield (node.lineno, node.col_offset), (node.lineno, node.col_offset + 1)
         if isinstance(node, ast.arg | ast.AnnAssign):
             found = [node.annotation]
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):

@@ -201,6 +201,9 @@ def test_a_difference_without_a_spread_and_one_without_cases() -> None:
     assert math.isnan(empty.second)
     assert empty.difference.note == "no case"
     assert empty.p_value == 1
+    one = np.ones(1, dtype=bool)
+    alone = compare_calls(one, one, name="n", words="w", patients=np.array([3]))
+    assert alone.difference == compare_calls(one, one, name="n", words="w").difference
     with pytest.raises(ParameterError, match="same cases"):
         compare_calls(np.ones((2, 2), bool), np.ones((2, 2), bool), name="n", words="w")
 
@@ -215,7 +218,8 @@ def test_ends_of_a_difference_of_areas_are_cut() -> None:
 
 
 @pytest.mark.parametrize(
-    "table", [(36, 12, 2, 0), (36, 14, 0, 0), (97, 1, 1, 1), (40, 9, 3, 28), (5, 20, 25, 4)]
+    "table",
+    [(36, 12, 2, 0), (36, 14, 0, 0), (97, 1, 1, 1), (40, 9, 3, 28), (5, 20, 25, 4), (10, 4, 4, 2)],
 )
 def test_newcombes_interval_written_out(table: tuple[int, int, int, int]) -> None:
     """His formula with Wilson's ends of statsmodels; correlation of both signs."""

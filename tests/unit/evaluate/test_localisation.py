@@ -107,7 +107,7 @@ def test_what_cannot_be_measured_is_refused() -> None:
     with pytest.raises(ParameterError, match="map's shape"):
         _view(np.ones((4, 4)), np.zeros((4, 5), dtype=int))
     with pytest.raises(ParameterError, match="at least 0"):
-        _view(-np.ones((4, 4)), empty)
+        _view(np.full((4, 4), -0.001), empty)
     with pytest.raises(ParameterError, match="finite"):
         _view(np.full((4, 4), np.nan), empty)
     with pytest.raises(ParameterError, match="pixel_mm"):
@@ -247,14 +247,15 @@ def test_documented_defaults_of_localisation() -> None:
     assert [peak.row for peak in localise([view], separation_mm=40).peaks] == [10]
 
 
-def test_a_peak_is_a_twentieth_of_the_highest_at_least() -> None:
+@pytest.mark.parametrize("highest", [1.0, 4.0, 0.25])
+def test_a_peak_is_a_twentieth_of_the_highest_at_least(highest: float) -> None:
     values = np.zeros((41, 1))
-    values[0], values[20], values[40] = 1.0, 0.05, 0.0499
+    values[0], values[20], values[40] = highest, 0.0501 * highest, 0.0499 * highest
     lesions = np.zeros((41, 1), dtype=int)
     lesions[20] = 7
     peaks = localise([_view(values, lesions)], tolerance_mm=0).peaks
     assert [(peak.row, peak.view, peak.lesion) for peak in peaks] == [(0, 0, 0), (20, 0, 7)]
-    assert [peak.height for peak in peaks] == pytest.approx([1.0, 0.05])
+    assert [peak.height for peak in peaks] == pytest.approx([highest, 0.0501 * highest])
 
 
 def test_pixels_that_are_not_square() -> None:

@@ -218,5 +218,6 @@ def test_each_patients_table_and_what_ratios_ask_of_it() -> None:
     assert own.effect((3,), (3, 2)) == pytest.approx(own.effect((2,), (2, 3)))
     plain = Confusion.of(ScoredCases(scores=cases.scores, positive=cases.positive), 0.5)
     assert plain == table, "what is counted is the same"
+    assert "by_patient" not in repr(table)
     assert plain.effect((0,), (0, 1)) == 1
     assert plain.ratio_columns(0, 2) is None

@@ -9,6 +9,7 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 from sklearn.metrics import roc_auc_score as sklearn_auc
 
 from bonescint.evaluate.bootstrap import Resampling, SortedCases
+from bonescint.evaluate.placements import Placements
 from bonescint.evaluate.resampled import resampled
 from bonescint.evaluate.roc import RocCurve, average_precision_score, roc_auc_score, roc_band
 from bonescint.evaluate.scored import ScoredCases
@@ -109,3 +110,60 @@ def test_band_is_that_of_resampled_curves_drawn_by_hand() -> None:
         by_hand.append(np.interp(band.at, false, true))
     np.testing.assert_allclose(band.low, np.percentile(by_hand, 2.5, axis=0), atol=1e-12)
     np.testing.assert_allclose(band.high, np.percentile(by_hand, 97.5, axis=0), atol=1e-12)
+
+
+def test_resamples_of_one_class_have_no_curve() -> None:
+    """One positive, all cases drawn together: draws without it are left out of the band."""
+    cases = ScoredCases(scores=np.array([0.1, 0.6, 0.3, 0.5]), positive=np.array([0, 0, 0, 1]))
+    resampling = Resampling(resamples=80, stratified=False, seed=2)
+    band = roc_band(cases, resampling=resampling, points=5)
+    by_hand = []
+    for draw in resampling.draws(cases.positive, None):
+        if draw.positive.sum() and draw.negative.sum():
+            scores = np.r_[np.repeat(0.5, draw.positive.sum()),
+                           np.repeat(cases.scores[:3], draw.negative)]  # fmt: skip
+            truth = np.r_[np.ones(draw.positive.sum()), np.zeros(draw.negative.sum())]
+            false, true, _ = roc_curve(truth, scores, drop_intermediate=False)
+            by_hand.append(np.interp(band.at, false, true))
+    assert 0 < len(by_hand) < 80
+    np.testing.assert_allclose(band.low, np.percentile(by_hand, 2.5, axis=0), atol=1e-12)
+    np.testing.assert_allclose(band.high, np.percentile(by_hand, 97.5, axis=0), atol=1e-12)
+
+
+def test_documented_defaults_and_limits_of_curves() -> None:
+    cases = _cases(4, count=40)
+    assert roc_band(cases, resampling=Resampling(resamples=2)).at.tolist() == pytest.approx(
+        [n / 100 for n in range(101)]
+    )
+    assert roc_band(cases, resampling=Resampling(resamples=2), points=2).at.tolist() == [0, 1]
+    for points in (1, 0):
+        with pytest.raises(ParameterError, match="points"):
+            roc_band(cases, resampling=Resampling(resamples=2), points=points)
+    found = average_precision_score(cases)
+    assert found == average_precision_score(cases, resampling=Resampling(resamples=2000))
+    assert found.method == "percentile bootstrap, 2000 resamples by class"
+    assert roc_auc_score(cases).level == 0.95
+    assert roc_auc_score(cases).method == "DeLong, on the logit"
+    wide, narrow = (roc_auc_score(cases, level=level) for level in (0.99, 0.8))
+    assert wide.low < narrow.low < narrow.high < wide.high
+
+
+def test_intervals_on_the_logit_are_written_out() -> None:
+    cases = _cases(6, count=50)
+    found = roc_auc_score(cases)
+    variance = Placements.of(cases.scores, cases.positive).covariance[0, 0]
+    middle = np.log(found.value / (1 - found.value))
+    half = 1.959964 * np.sqrt(variance) / (found.value * (1 - found.value))
+    ends = [1 / (1 + np.exp(-end)) for end in (middle - half, middle + half)]
+    assert (found.low, found.high) == pytest.approx(tuple(ends))
+    scores = np.r_[np.linspace(0, 1, 30), np.linspace(0.97, 2, 30)]
+    near = roc_auc_score(ScoredCases(scores=scores, positive=np.repeat([0, 1], 30)))
+    assert 0.99 < near.value < near.high <= 1
+
+
+def test_one_case_of_a_class_has_an_area_only() -> None:
+    cases = ScoredCases(scores=np.array([0.1, 0.7, 0.5]), positive=np.array([0, 0, 1]))
+    found = roc_auc_score(cases)
+    assert found.value == 0.5
+    assert found.note == "a class has one case: no interval"
+    assert math.isnan(found.low)

@@ -28,6 +28,7 @@ from bonescint.evaluate.readers import (
     simulate_reads,
 )
 from bonescint.evaluate.readers.cells import Cell
+from bonescint.evaluate.readers.covariance import DRAWS
 from bonescint.evaluate.readers.endpoints import Endpoint
 from bonescint.scan import ParameterError
 
@@ -325,3 +326,36 @@ def test_one_case_of_a_class_has_no_variance(
     others = covariance(whole[1:], len(small.cases), method, draws=200)
     np.testing.assert_allclose(found[1:, 1:], others)
     assert np.isfinite(others).all()
+
+
+def test_documented_defaults_of_covariances(small: Reads) -> None:
+    assert DRAWS == 2000
+    cells = cells_of(small)
+    cases = len(small.cases)
+    np.testing.assert_array_equal(
+        covariance(cells, cases), covariance(cells, cases, CovarianceMethod.DELONG)
+    )
+    drawn = covariance(cells, cases, CovarianceMethod.BOOTSTRAP)
+    np.testing.assert_array_equal(
+        drawn, covariance(cells, cases, CovarianceMethod.BOOTSTRAP, draws=2000, seed=1)
+    )
+    assert bootstrap_figures(cells).shape == (len(cells), 2000)
+    two = covariance(cells, cases, CovarianceMethod.BOOTSTRAP, draws=2)
+    np.testing.assert_allclose(two, np.cov(bootstrap_figures(cells, draws=2)))
+    one = covariance(cells, cases, CovarianceMethod.BOOTSTRAP, draws=1)
+    assert np.isnan(one).all()
+
+
+def test_a_share_has_its_binomial_variance_by_every_formula(small: Reads) -> None:
+    """Sensitivity and specificity: p (1 - p) / (n - 1), and none with each other."""
+    hits, right = cells_of(small, Sensitivity(at=3))[0], cells_of(small, Specificity(at=3))[0]
+    cases = len(small.cases)
+    for cell, n in ((hits, 9), (right, 11)):
+        expected = cell.value * (1 - cell.value) / (n - 1)
+        assert expected > 0
+        for method in (CovarianceMethod.DELONG, CovarianceMethod.JACKKNIFE):
+            assert covariance([cell], cases, method)[0, 0] == pytest.approx(expected), method
+        drawn = covariance([cell], cases, CovarianceMethod.BOOTSTRAP, draws=4000)[0, 0]
+        assert drawn == pytest.approx(cell.value * (1 - cell.value) / n, rel=0.1)
+    both = covariance([hits, right], cases)
+    assert both[0, 1] == both[1, 0] == 0

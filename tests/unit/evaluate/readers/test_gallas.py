@@ -265,3 +265,14 @@ def test_json_names_every_moment_and_difference() -> None:
             simulate_reads(RoeMetz(), readers=3, positives=6, negatives=6, seed=1),
             weighting="cases",  # type: ignore[arg-type]
         )
+
+
+def test_readers_who_do_not_differ_leave_the_normal_distribution() -> None:
+    one = simulate_reads(RoeMetz(), readers=1, positives=20, negatives=20, seed=4)
+    ratings = np.repeat(one.ratings, 2, axis=1)
+    same = replace(one, readers=("A", "B"), ratings=ratings,
+                   seconds=np.full(ratings.shape, np.nan))  # fmt: skip
+    found = u_statistics(same).areas[0].mean
+    assert found.se > 0
+    assert math.isinf(found.df)
+    assert found.high - found.low == pytest.approx(2 * 1.959964 * found.se, rel=1e-6)
