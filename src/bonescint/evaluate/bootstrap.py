@@ -163,7 +163,7 @@ def _counts(rng: np.random.Generator, size: int, draws: int) -> NDArray[np.int64
 
 
 def percentiles(values: NDArray[np.float64], level: float) -> tuple[float, float, str]:
-    """Ends of the percentile interval, and a note where resamples were undefined.
+    """Ends of the percentile interval, and a note where resamples were undefined or infinite.
 
     Examples:
         >>> percentiles(np.arange(101.0), 0.9)[2]
@@ -176,8 +176,11 @@ def percentiles(values: NDArray[np.float64], level: float) -> tuple[float, float
     # Between two infinite values (a likelihood ratio's) nothing can be interpolated.
     finite = bool(np.isfinite(sound).all())
     low, high = np.percentile(sound, tails, method="linear" if finite else "nearest")
-    lost = values.size - sound.size
-    return float(low), float(high), f"undefined in {lost} resamples" if lost else ""
+    lost, endless = values.size - sound.size, int(np.isinf(sound).sum())
+    said = [f"undefined in {lost} resamples"] if lost else []
+    if np.isinf([low, high]).any():
+        said.append(f"infinite in {endless} resamples: an end cannot be estimated")
+    return float(low), float(high), "; ".join(said)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

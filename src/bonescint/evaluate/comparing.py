@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from bonescint.evaluate.bootstrap import Resampling
 from bonescint.evaluate.by_patient import summed
 from bonescint.evaluate.interval import Estimate
 from bonescint.evaluate.placements import Placements
-from bonescint.evaluate.proportions import normal_quantile, share
+from bonescint.evaluate.proportions import INFINITE, normal_quantile, share
 from bonescint.evaluate.resampled import resampled
 from bonescint.evaluate.scored import ScoredCases
 from bonescint.scan import ParameterError
@@ -215,7 +215,9 @@ def compare_by_resampling(
         resampling: how; patients are drawn where cases name them.
 
     Returns:
-        One for each figure that `resampled` gives. The p value is twice the smaller share of
+        One for each figure that `resampled` gives. A ratio that is infinite has no difference;
+        where so many resamples have none that an end of the interval would be infinite, there is
+        no interval. The p value is twice the smaller share of
         resamples on one side of 0, no less than 2 / (resamples + 1).
 
     Raises:
@@ -238,12 +240,21 @@ def compare_by_resampling(
                 words=words,
                 first=float(one.values[column]),
                 second=float(other.values[column]),
-                difference=resampling.estimate(float(values[column]), drawn[:, column]),
+                difference=_finite(resampling.estimate(float(values[column]), drawn[:, column])),
                 p_value=_two_sided(drawn[:, column]),
                 test=resampling.method,
             )
         )
     return tuple(found)
+
+
+def _finite(difference: Estimate) -> Estimate:
+    """A difference without infinite ends; undefined where a ratio is infinite."""
+    if not difference.defined:
+        return replace(difference, value=math.nan, low=math.nan, high=math.nan, note=INFINITE)
+    if math.isfinite(difference.low) and math.isfinite(difference.high):
+        return difference
+    return replace(difference, low=math.nan, high=math.nan)
 
 
 def _two_sided(differences: NDArray[np.float64]) -> float:

@@ -49,13 +49,19 @@ class Estimate:
             '0.897 (0.850 to 0.930)'
             >>> Estimate(value=math.nan, note="no positive case").text()
             'undefined: no positive case'
+            >>> Estimate(value=0.5, low=0.1, high=math.inf).text(1)
+            '0.5 (0.1 to not estimable)'
         """
         if not self.defined:
             return f"undefined: {self.note}" if self.note else "undefined"
         figure = f"{self.value:.{digits}f}"
         if math.isnan(self.low) or math.isnan(self.high):
             return figure
-        return f"{figure} ({self.low:.{digits}f} to {self.high:.{digits}f})"
+        ends = (
+            f"{end:.{digits}f}" if math.isfinite(end) else "not estimable"
+            for end in (self.low, self.high)
+        )
+        return f"{figure} ({' to '.join(ends)})"
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON, at full precision; what is undefined becomes `None`.

@@ -13,6 +13,9 @@ from bonescint.evaluate.by_patient import design_effect
 from bonescint.evaluate.interval import Estimate
 from bonescint.scan import ParameterError
 
+INFINITE = "infinite, for a count is 0"
+"""Why a ratio is no number."""
+
 
 def normal_quantile(level: float) -> float:
     """Standard deviations on either side that an interval of this level spans.
@@ -158,7 +161,7 @@ def ratio_of_shares(
     if math.isinf(value):
         if above == 0:
             return Estimate(value=math.nan, level=level, method=method, note="0 over 0")
-        said = f"infinite, for a count is 0; at least {low:.2f}"
+        said = f"{INFINITE}; at least {low:.2f}"
         return Estimate(
             value=math.inf, low=low, high=math.inf, level=level, method=method, note=said
         )

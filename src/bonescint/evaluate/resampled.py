@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bonescint.evaluate.bootstrap import Draw, Resampling, SortedCases
 from bonescint.evaluate.measure import Measure
+from bonescint.evaluate.proportions import INFINITE
 from bonescint.evaluate.scored import ScoredCases
 from bonescint.scan import ParameterError
 
@@ -39,7 +40,11 @@ class Resampled:
             Measure(
                 name=name,
                 words=words,
-                estimate=self.resampling.estimate(float(value), self.drawn[:, column]),
+                estimate=self.resampling.estimate(
+                    float(value),
+                    self.drawn[:, column],
+                    note=INFINITE if math.isinf(value) else "",
+                ),
             )
             for column, (name, words, value) in enumerate(
                 zip(self.names, self.words, self.values, strict=True)

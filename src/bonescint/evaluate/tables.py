@@ -50,7 +50,7 @@ class Table:
 def _estimate_cells(estimate: Estimate) -> tuple[Cell, ...]:
     numbers = (estimate.value, estimate.low, estimate.high)
     return (
-        *(None if math.isnan(number) else number for number in numbers),
+        *(number if math.isfinite(number) else None for number in numbers),
         estimate.level,
         estimate.method,
         estimate.note,
@@ -137,7 +137,7 @@ def comparisons_table(name: str, title: str, found: Iterable[Comparison]) -> Tab
 
 
 def _number(value: float) -> float | None:
-    return None if math.isnan(value) else value
+    return value if math.isfinite(value) else None
 
 
 def write_csv(table: Table, path: Path) -> None:

@@ -422,7 +422,7 @@ def comparison_table(caption: str, found: Iterable[Comparison]) -> PageTable:
 
 
 def _three_places(value: float) -> str:
-    return "undefined" if math.isnan(value) else f"{value:.3f}"
+    return f"{value:.3f}" if math.isfinite(value) else "undefined"
 
 
 def _methods(found: Evaluation) -> PageSection:

@@ -18,6 +18,8 @@ from bonescint.evaluate.comparing import (
 from bonescint.evaluate.resampled import resampled
 from bonescint.evaluate.roc import roc_auc_score
 from bonescint.evaluate.scored import ScoredCases
+from bonescint.evaluate.tables import comparisons_table
+from bonescint.experiment.evaluation_page import comparison_table
 from bonescint.scan import ParameterError
 
 
@@ -242,3 +244,33 @@ def test_newcombes_interval_written_out(table: tuple[int, int, int, int]) -> Non
     above = (p3 - l3) ** 2 - 2 * phi * (p3 - l3) * (u2 - p2) + (u2 - p2) ** 2
     assert found.low == pytest.approx(p2 - p3 - math.sqrt(below))
     assert found.high == pytest.approx(p2 - p3 + math.sqrt(above))
+
+
+def test_ratios_that_are_infinite_in_resamples_end_at_infinity_and_have_no_such_difference() -> (
+    None
+):
+    # Of 4 with disease 2 are called, of 2 without 1. By class, both drawn without disease are the
+    # one that is called in 1/4 of resamples: 1 - sensitivity over 0. None missed is drawn in
+    # 1/16, of which 3/4 have a specificity above 0: 0.
+    truth = [1, 1, 1, 1, 0, 0]
+    worse = ScoredCases(scores=[1, 1, 0, 0, 1, 0], positive=truth)
+    better = ScoredCases(scores=[1, 1, 1, 0, 0, 0], positive=truth)
+    resampling = Resampling(resamples=500, stratified=True)
+    ratio = resampled(worse, 0.5, resampling).measures[-1].estimate
+    assert (ratio.value, ratio.low, ratio.high) == (1, 0, math.inf)
+    assert ratio.text() == "1.000 (0.000 to not estimable)"
+    assert "infinite in" in ratio.note
+    found = {one.name: one for one in compare_by_resampling(better, worse, (0.5, 0.5), resampling)}
+    negative = found["negative_likelihood_ratio"]
+    assert (negative.first, negative.second, negative.difference.value) == (0.25, 1, -0.75)
+    assert negative.difference.text() == "-0.750"
+    assert "infinite in" in negative.difference.note
+    positive = found["positive_likelihood_ratio"]
+    assert positive.first == math.inf
+    assert positive.difference.text() == "undefined: infinite, for a count is 0"
+    for one in found.values():
+        assert not np.isinf([one.difference.value, one.difference.low, one.difference.high]).any()
+    rows = comparisons_table("", "", found.values()).rows
+    page = comparison_table("", found.values()).rows
+    cells = [str(cell) for row in (*rows, *page) for cell in row]
+    assert not {"inf", "-inf", "nan"} & {word.strip("()") for one in cells for word in one.split()}
