@@ -66,7 +66,7 @@ def detail(image: NDArray[np.float32]) -> NDArray[np.float32]:
     band = ndimage.gaussian_filter(level, _FINE) - ndimage.gaussian_filter(level, _COARSE)
     band -= band.mean()
     spread = float(band.std())
-    if spread <= 1e-6 * max(top, 1e-30):
+    if spread <= 1e-6 * top:
         return np.zeros(ROWS * COLUMNS, dtype=np.float32)
     band = np.clip(band / spread, -_CLIPPED_AT, _CLIPPED_AT)
     return _unit((band - band.mean()).ravel().astype(np.float32))

@@ -348,5 +348,30 @@ def test_a_cohort_among_folders_is_searched_and_they_are_too(
     assert found.refused == ()
 
 
+def test_a_folder_that_was_searched_or_cannot_be_does_not_end_the_search(
+    anterior, posterior, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number, name in enumerate("ace"):
+        dataset = ge_discovery(anterior, posterior)
+        dataset.SOPInstanceUID = f"1.2.{number}"
+        (tmp_path / name).mkdir()
+        save(dataset, tmp_path / name / f"{name}.dcm")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    (tmp_path / "d").mkdir()
+    listing = Path.iterdir
+
+    def denied(folder: Path) -> object:
+        if folder.name == "d":
+            raise PermissionError(13, "Permission denied")
+        return listing(folder)
+
+    monkeypatch.setattr(Path, "iterdir", denied)
+    found = discover([tmp_path])
+    assert names(found) == [["a.dcm"], ["c.dcm"], ["e.dcm"]]
+    assert [str(error) for error in found.refused] == [
+        f"{tmp_path}/d: the folder cannot be searched (Permission denied). Check its rights."
+    ]
+
+
 def test_limits_of_a_search() -> None:
     assert (discovery._LONG_HEADER_S, discovery._SHORT_READS) == (20.0, 6000)

@@ -33,6 +33,7 @@ from bonescint.study.store.progress import Phase, progress_of_all, standing_of
 from bonescint.study.store.submission import (
     Entered,
     SentAnswer,
+    SentDraft,
     SentEnvironment,
     SentEvent,
     SentEvents,
@@ -417,6 +418,28 @@ def test_a_draft_goes_with_the_answer_of_its_stage_only(db: Session) -> None:
     assert standing_of(db, study.id, study.protocol, now=T0 + 33).stage is Stage.AIDED
     assert answer(db, study, now=T0 + 34, stage=Stage.AIDED).revision == 1
     assert db.scalars(select(Draft.stage)).all() == []
+
+
+def test_a_draft_is_kept_whatever_others_have_answered(db: Session) -> None:
+    study = made(db, protocol_of())
+    reader = Reader(reader="r2", name="Dr. B", experience_years=1.0)
+    account = accounts.add_account(db, reader, role=Role.READER, now=T0 + 3)
+    assign_sessions(db, account, study.protocol, now=T0 + 4)
+    other = SimpleNamespace(account=account, id=account.id, protocol=study.protocol)
+    begun(db, study, T0 + 10)
+    begun(db, other, T0 + 10)
+    answer(db, other, now=T0 + 11)
+    standing = standing_of(db, study.id, study.protocol, now=T0 + 12)
+    assert standing.assignment is not None
+    draft = SentDraft(case=standing.assignment.token, stage=Stage.UNAIDED, tab="tab-1",
+                      draft={"confidence": 40})  # fmt: skip
+    answering.store_draft(db, study.id, draft, now=T0 + 13)
+    kept = db.scalars(select(Draft)).one()
+    assert (kept.assignment_id, kept.stage) == (standing.assignment.id, "unaided")
+    assert (kept.saved_s, kept.body["confidence"]) == (T0 + 13, 40)
+    answer(db, study, now=T0 + 14)
+    answering.store_draft(db, study.id, draft, now=T0 + 15)
+    assert db.scalars(select(Draft)).all() == [], "after its answer it is of no use"
 
 
 # --- accounts -----------------------------------------------------------------------------------
