@@ -140,7 +140,7 @@ def test_bad_input_gets_a_line_each_and_stops_nothing(tmp_path: Path, model: Mod
     for name, reason in refused.items():
         assert "\n" not in reason
         assert "Unexpected" not in reason, (name, reason)
-    assert ran.stderr.count("Refused: ") == len(refused)
+    assert ran.stderr.count("Rejected: ") == len(refused)
     stored = json.loads((tmp_path / "out" / "results.json").read_text())
     assert stored["refused"] == summary["refused"]
 
@@ -158,7 +158,7 @@ def test_a_name_that_the_terminal_cannot_show_is_escaped(
     assert ran.returncode == 1, ran.stderr
     assert "Traceback" not in ran.stderr
     assert "gr\\xf6\\xdfe.dcm" in ran.stdout
-    assert "Refused: \\u9aa8.dcm" in ran.stderr
+    assert "Rejected: \\u9aa8.dcm" in ran.stderr
     described = _bonescint("info", "größe.dcm", cwd=tmp_path, PYTHONIOENCODING="ascii")
     assert described.returncode == 0, described.stderr
     assert "gr\\xf6\\xdfe.dcm" in described.stdout

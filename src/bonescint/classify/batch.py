@@ -241,8 +241,8 @@ class Batch:
         if is_first:
             return ready
         warning = (
-            f"same identifiers as another study (scan {scan_id}) but other content: told apart "
-            "by a hash; check how the files were anonymised"
+            f"same identifiers as another study (scan {scan_id}) but different content: "
+            f"distinguished by a hash; check how the files were anonymised"
         )
         name = _told_apart_name(scan_id, content)
         return replace(

@@ -72,7 +72,7 @@ def _unlike(folder: ModelFolder) -> str:
         return ""
     return (
         f"score above {likeness.threshold:.1f}; at most {100 * likeness.false_alarm_rate:.3g} % of "
-        f"scans like the {likeness.scans} that it was set on exceed it"
+        f"scans like the {likeness.scans} from which it was derived exceed it"
     )
 
 

@@ -98,7 +98,7 @@ def check_kinds(folder: Path) -> None:
     for name in _OWN_FILES:
         path = folder / name
         if path.exists() and not path.is_file():
-            kind = "is a folder" if path.is_dir() else "is no ordinary file"
+            kind = "is a folder" if path.is_dir() else "is not an ordinary file"
             raise OutputError(
                 f"{path}: the results cannot be written there (it {kind}). "
                 "Choose another output folder, or move it away."
@@ -106,7 +106,7 @@ def check_kinds(folder: Path) -> None:
     for path in (folder, folder / "pictures"):
         if path.exists() and not path.is_dir():
             raise OutputError(
-                f"{path}: the results cannot be written there (it is no folder). "
+                f"{path}: the results cannot be written there (it is not a folder). "
                 "Choose another output folder."
             )
 

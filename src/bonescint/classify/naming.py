@@ -162,7 +162,7 @@ def hashed_names(found: Discovery, out: Path) -> SourceNames:
     except OSError as error:
         raise cannot_write(private, error) from error
     if len(key) < _LEAST_KEY:
-        raise InputError(file, "holds no key any more", "Delete it; files get other names then")
+        raise InputError(file, "no longer holds a key", "Delete it; files will then get new names")
     names = SourceNames.hashed(found, key=key)
     rows = [(name, os.fsencode(path).decode("utf-8", "backslashreplace"))
             for path, name in names.names.items()]  # fmt: skip

@@ -21,8 +21,8 @@ from bonescint.cli.readers_app import readers_app
 from bonescint.cli.simulate_app import simulate_app
 from bonescint.cli.study_app import study_app
 
-_INTRO = """Reads whole-body bone scans, says how likely each shows metastatic bone disease (MBD),
-and shows where. Research use only, not a medical device.
+_INTRO = """Read whole-body bone scans: the probability that each shows metastatic bone disease
+(MBD), and where the evidence lies. Research use only, not a medical device.
 
 \b
 First steps:
@@ -32,28 +32,28 @@ First steps:
   bonescint simulate cohort --count 20 --seed 1 --out demo-scans/
   bonescint train demo-scans/manifest.csv --out my-model/
 
-Exit status: 0 all done, 1 some inputs failed (listed, with the reasons), 2 nothing could be
-done, 130 stopped with Ctrl-C. Every command is a Python function, too."""
-_CLASSIFY = """Classify scans: tables, a picture of each with the evidence, and a page of them all.
+Exit status: 0 everything was done, 1 some inputs failed (listed, with the reasons), 2 nothing
+could be done, 130 interrupted with Ctrl-C. Every command also has a Python function."""
+_CLASSIFY = """Classify scans: tables, one picture per scan with the evidence, one page of all.
 
 SOURCES are DICOM files, pairs of PNGs, JPEGs or TIFFs (*_anterior.png, *_posterior.png), pictures
-with AP and PA side by side, folders and ZIP archives, which are searched recursively. What is no
-bone scan is listed with the reason; the rest goes on.
+with AP and PA side by side, and folders and ZIP archives, which are searched recursively. Files
+that are not bone scans are rejected and listed with the reason; the rest of the batch continues.
 
-Stopped with Ctrl-C, the same command goes on: scans that are done are not done again, unless
-model, settings, versions or their files have changed.
+If interrupted with Ctrl-C, rerun the same command to resume: finished scans are not repeated
+unless the model, the settings, the versions or their files have changed.
 
-No name or number in a header reaches a result. Names of files and folders do: results call a file
-by its path relative to what you gave (for "archive/" perhaps "DOE JOHN 123456/IM0001"). With
---hash-sources they hold a keyed hash instead; OUT.private/sources.csv, for you alone, says which
-file is which. A name burned into the pixels stays there.
+Names and numbers in headers never reach the results. Names of files and folders do: results give
+the path of a file relative to what you gave (for "archive/" perhaps "DOE JOHN 123456/IM0001").
+With --hash-sources they contain a keyed hash instead; OUT.private/sources.csv, for you alone,
+lists which file is which. A name burned into the pixels is not removed.
 
 \b
 Written to the results folder:
-  results.csv    a row a scan: scan_id, source, views, mbd_probability, positive, uncertain, ...
-  results.json   the same and more: activation maps, the model's card, what was refused and why
-  pictures/      a picture a scan: AP | PA beside the same under the evidence
-  index.html     to look at them all, offline
+  results.csv    one row per scan: scan_id, source, views, mbd_probability, positive, ...
+  results.json   the same and more: activation maps, the model card, rejected files with reasons
+  pictures/      one picture per scan: AP | PA, alone and with the evidence overlaid
+  index.html     all scans on one page, offline
 
 \b
 Examples:
@@ -69,7 +69,7 @@ pip install 'bonescint[demo]'
 \b
 Example:
   bonescint demo --out results/"""
-_INFO = """Say what a file holds: views and how they were told apart, matrix, spacing, counts.
+_INFO = """Show what a file contains: views and how they were identified, matrix, spacing, counts.
 
 \b
 Examples:
@@ -78,7 +78,7 @@ Examples:
 _TRAIN = """Train a model on a cohort and write a model folder with its card.
 
 COHORT is a manifest (scan_id, patient_id, centre, split, label, file), such as the one that
-`bonescint simulate cohort` writes. A training that was stopped goes on where it was.
+`bonescint simulate cohort` writes. If interrupted, rerun the same command to resume.
 Needs the extra: pip install 'bonescint[train]'
 
 \b
@@ -87,7 +87,7 @@ Examples:
   bonescint train cohort.csv --out my-model/ --epochs 20 --weights vgg16.h5 --device gpu
   bonescint train cohort.csv --out paper-model/ --settings ibrahim2023
   torchrun --nproc-per-node 4 -m bonescint train cohort.csv --out my-model/   (several devices)
-  bonescint train our-scans.csv --out ours/ --from shipped      (go on with one's own scans)"""
+  bonescint train our-scans.csv --out ours/ --from shipped      (continue with your own scans)"""
 
 app = typer.Typer(
     name="bonescint",
@@ -99,14 +99,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings=CONTEXT,
 )
-app.command("evaluate", help=EVALUATE, short_help="Judge predictions, write a report.")(
+app.command("evaluate", help=EVALUATE, short_help="Evaluate predictions, write a report.")(
     evaluate_command
 )
 app.add_typer(cohort_app, name="cohort", short_help="Make and check cohorts of your own scans.")
-app.add_typer(model_app, name="model", short_help="Calibrate a model at your own place.")
+app.add_typer(model_app, name="model", short_help="Calibrate a model on your own scans.")
 app.add_typer(experiment_app, name="experiment", short_help="Run whole studies.")
 app.add_typer(readers_app, name="readers", short_help="Statistics of reader studies.")
-app.add_typer(simulate_app, name="simulate", short_help="Simulate patients that never lived.")
+app.add_typer(simulate_app, name="simulate", short_help="Simulate scans of synthetic patients.")
 app.add_typer(study_app, name="study", short_help="Reader studies in the browser.")
 
 
@@ -183,7 +183,10 @@ def _classify(
     device: Annotated[Device, typer.Option(help="Where the model runs.")] = Device.CPU,
     hash_sources: Annotated[
         bool,
-        typer.Option("--hash-sources", help="Hold no names of files and folders in the results."),
+        typer.Option(
+            "--hash-sources",
+            help="Replace names of files and folders in the results by a keyed hash.",
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -195,7 +198,7 @@ def _classify(
     )  # fmt: skip
 
 
-@app.command("demo", help=_DEMO, short_help="A first look: a real scan, simulated studies.")
+@app.command("demo", help=_DEMO, short_help="A first look: one real scan, three simulated studies.")
 def _demo(
     out: Annotated[Path, typer.Option("--out", "-o", parser=path, help="Results folder.")] = Path(
         "results"
@@ -209,7 +212,7 @@ def _demo(
     run_demo(out, opens=opens)
 
 
-@app.command("info", help=_INFO, short_help="Say what a file holds.")
+@app.command("info", help=_INFO, short_help="Show what a file contains.")
 def _info(sources: Sources, as_json: AsJson = False) -> None:
     from bonescint.cli.informing import run_info
 
@@ -234,7 +237,7 @@ def _train(
         str | None,
         typer.Option(
             "--from",
-            help="Model folder to go on from, or 'shipped'.",
+            help="Model folder to continue from, or 'shipped'.",
             show_default="ImageNet's weights; nothing for compact",
         ),
     ] = None,
@@ -278,10 +281,10 @@ def _train(
     ] = None,
     device: Annotated[Device, typer.Option(help="Where the training runs.")] = Device.AUTO,
     restart: Annotated[
-        bool, typer.Option("--restart", help="Begin afresh instead of going on.")
+        bool, typer.Option("--restart", help="Start afresh instead of resuming.")
     ] = False,
     track: Annotated[
-        Follow, typer.Option(help="Follow the training there, too, in a local folder.")
+        Follow, typer.Option(help="Also log the training there, in a local folder.")
     ] = Follow.NONE,
 ) -> None:
     from bonescint.cli.training import TrainChoices, run_train

@@ -109,7 +109,7 @@ def _report(summary: ClassifySummary, *, as_json: bool, hashed: bool = False) ->
 
         private = displayable(private_folder(summary.folder) / "sources.csv")
         messages_console().print(
-            f"Which file is which: {private}. Keep it, and do not hand it on.", soft_wrap=True
+            f"Which file is which: {private}. Keep it, and do not share it.", soft_wrap=True
         )
     raise typer.Exit(_status(summary))
 
@@ -168,13 +168,13 @@ def _print_messages(summary: ClassifySummary) -> None:
     print_refused(summary.refused, say, listed=summary.written)
     if summary.interrupted:
         say(
-            f"Stopped with Ctrl-C after {len(summary.results)} scans; those are written. "
-            "The same command goes on."
+            f"Stopped with Ctrl-C after {len(summary.results)} scans, whose results are "
+            f"written. Rerun the same command to resume."
         )
     elif not summary.results:
         say("Nothing could be classified.")
     if summary.taken_over:
-        say(f"{summary.taken_over} scans had been done before a stop, and were taken over.")
+        say(f"{summary.taken_over} scans were finished by an interrupted run, and were kept.")
     if not summary.written:
         say(f"The earlier results in {_shown(summary.folder)} are left as they are.")
     elif not summary.results:
@@ -194,11 +194,11 @@ def print_refused(
 ) -> None:
     """One line for each refused input, the first of many (if results.json lists them all)."""
     for refusal in refused[:_MOST_ROWS]:
-        say(f"Refused: {displayable(refusal.source)}: {displayable(refusal.reason)}")
+        say(f"Rejected: {displayable(refusal.source)}: {displayable(refusal.reason)}")
     hidden = len(refused) - _MOST_ROWS
     if hidden > 0:
         where = "; results.json has the reasons" if listed else ""
-        say(f"... and {hidden} more were refused{where}.")
+        say(f"... and {hidden} more were rejected{where}.")
 
 
 def shortened(text: str, letters: int) -> str:

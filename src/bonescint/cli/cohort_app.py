@@ -10,23 +10,23 @@ import typer
 
 from bonescint.cli.options import CONTEXT, path
 
-_COHORT = """Cohorts of your own scans: made without identities, and checked before use."""
-_CREATE = """Make a cohort of a folder of scans and a table of labels: pair the views, replace
+_COHORT = """Cohorts of your own scans: de-identified, and checked before use."""
+_CREATE = """Make a cohort from a folder of scans and a table of labels: pair the views, replace
 identities by pseudonyms, split by patient, copy the scans, write manifest.csv.
 
-The table needs a column label (0 or 1) and one or more that name the scan: accession, study (UID),
-file, patient. It may have centre, split, sex, age, primary, mask_anterior, mask_posterior.
-Stopped, the same command goes on where it was.
+The table needs a column label (0 or 1) and at least one that identifies the scan: accession, study
+(UID), file, patient. It may have centre, split, sex, age, primary, mask_anterior, mask_posterior.
+If interrupted, rerun the same command to resume.
 
 \b
 Written:
-  my-cohort/manifest.csv    a row a scan: scan_id, patient_id, centre, split, label, file, ...
+  my-cohort/manifest.csv    one row per scan: scan_id, patient_id, centre, split, label, ...
   my-cohort/cohort.json     how it was made, what was assumed, how many were left out and why
-  my-cohort/scans/          copies without identity: NM DICOM in counts, or 16-bit PNG
+  my-cohort/scans/          de-identified copies: NM DICOM in counts, or 16-bit PNG
   my-cohort.private/        the secret key, what each scan was made from, what was left out:
-                            keep it, and do not hand it on with the cohort
+                            keep it, and do not share it with the cohort
 
-Exit status: 0 every scan and every row found its place, 1 some were left out, 2 nothing was made.
+Exit status: 0 every scan and every row was used, 1 some were left out, 2 nothing was made.
 
 \b
 Examples:
@@ -36,10 +36,10 @@ Examples:
   bonescint cohort create BS-80K/ --layout bs-80k --out bs80k/"""
 _CHECK = """Check a cohort before training or testing on it, and print the paper's Table 1.
 
-Errors: wrong rows; the same patient, the same pixels or near-duplicates on two sides of a split;
-missing or unreadable files and masks; a split with one class. Everything is listed.
+Errors: invalid rows; the same patient, identical pixels or near-duplicates in two splits; missing
+or unreadable files and masks; a split with only one class. Everything is listed.
 
-Exit status: 0 no error (there may be warnings), 2 errors.
+Exit status: 0 no errors (there may be warnings), 2 errors.
 
 \b
 Examples:
@@ -72,7 +72,7 @@ def _all_of_cohorts() -> None:
     return
 
 
-@cohort_app.command("create", help=_CREATE, short_help="Make a cohort of scans and labels.")
+@cohort_app.command("create", help=_CREATE, short_help="Make a cohort from scans and labels.")
 def _create(
     folder: Annotated[
         Path, typer.Argument(parser=path, help="Folder of scans.", show_default=False)
@@ -83,32 +83,32 @@ def _create(
         typer.Option(parser=path, help="Table of labels, CSV.", show_default="none, for bs-80k"),
     ] = None,
     layout: Annotated[
-        LayoutName, typer.Option(help="How the folder is laid out; docs/cohorts.md says more.")
+        LayoutName, typer.Option(help="How the folder is organised; see docs/cohorts.md.")
     ] = LayoutName.AUTO,
     shares: Annotated[
         str,
         typer.Option(help="Shares of the patients, unless the labels have a column split."),
     ] = "train=0.7,validation=0.15,test=0.15",
     seed: Annotated[int, typer.Option(min=0, help="Seed of the split.")] = 1,
-    centre: Annotated[str, typer.Option(help="Centre of scans whose row names none.")] = "A",
+    centre: Annotated[str, typer.Option(help="Centre of the scans whose row names none.")] = "A",
     test_centre: Annotated[
         list[str] | None,
         typer.Option(
-            help="A centre that is for testing only (several: repeat it).", show_default="none"
+            help="A centre used for testing only (repeat for several).", show_default="none"
         ),
     ] = None,
     copy: Annotated[
         bool,
         typer.Option(
             "--copy/--reference",
-            help="Copy the scans without identity, or name the files where they lie, as they are.",
+            help="Write de-identified copies of the scans, or refer to the files where they are.",
         ),
     ] = True,
     allow_burned_in: Annotated[
         bool,
         typer.Option(
             "--allow-burned-in",
-            help="Take scans, too, whose header says that text (perhaps a name) is in the pixels.",
+            help="Also take scans whose header says that text (perhaps a name) is in the pixels.",
         ),
     ] = False,
     key: Annotated[
@@ -148,7 +148,7 @@ def _check(
         typer.Option("--out", "-o", parser=path, help="Folder of tables.", show_default="none"),
     ] = None,
     near: Annotated[
-        bool, typer.Option("--near/--no-near", help="Look for near-duplicates too.")
+        bool, typer.Option("--near/--no-near", help="Also look for near-duplicates.")
     ] = True,
     workers: Workers = None,
     as_json: Annotated[

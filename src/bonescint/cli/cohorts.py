@@ -103,7 +103,7 @@ def _report_created(created: CreatedCohort, out: Path) -> None:
     patients = len({case.patient_id for case in cases})
     scans = "1 scan" if len(cases) == 1 else f"{len(cases)} scans"
     _say(f"{scans} of {patients} patients; manifest: {displayable(out / 'manifest.csv')}")
-    _say(f"The key of the pseudonyms lies in {private}: keep it, and do not hand it on.")
+    _say(f"The key of the pseudonyms is in {private}: keep it, and do not share it.")
     _say(f"Next: bonescint cohort check {displayable(out)}")
     _say(_NOTICE)
 

@@ -124,13 +124,13 @@ def clear_failures() -> Iterator[None]:
             raise
         _fail(MissingExtraError(library, _EXTRA_OF[library]))
     except BrokenPipeError:
-        _fail("What should be printed was not read to its end.", stdout_is_gone=True)
+        _fail("The output was closed before everything was printed.", stdout_is_gone=True)
     except OSError as error:
         _fail(_of_system(error), stdout_is_gone=error.filename is None)
     except RecursionError:
         _fail("A file is nested too deeply to be read.")
     except MemoryError:
-        _fail("There is not enough memory for this.")
+        _fail("There is not enough memory for this command.")
     except KeyboardInterrupt as error:
         typer.echo("Stopped with Ctrl-C.", err=True)
         raise typer.Exit(INTERRUPTED) from error

@@ -10,11 +10,11 @@ import typer
 
 from bonescint.cli.options import IgnoreUnknown, path
 
-EVALUATE = """Judge anyone's predictions by a cohort's reference standard, and write a report.
+EVALUATE = """Evaluate predictions against a cohort's reference standard, and write a report.
 
-PREDICTIONS is a CSV table with scan_id and mbd_probability, such as results.csv of
-`bonescint classify`. The operating point and the temperature come from the validation split,
-every figure from the test split. Needs the extra: pip install 'bonescint[evaluate]'
+PREDICTIONS is a CSV table from any source with scan_id and mbd_probability, such as results.csv of
+`bonescint classify`. The operating point and the temperature come from the validation split; every
+metric is computed on the test split. Needs the extra: pip install 'bonescint[evaluate]'
 
 \b
 Written to the report folder:
@@ -66,7 +66,7 @@ def evaluate_command(
         typer.Option(
             min=0.01,
             max=1,
-            help="Wanted by the rules specificity and sensitivity.",
+            help="Needed by the rules specificity and sensitivity.",
             show_default="0.9",
         ),
     ] = None,
@@ -80,7 +80,7 @@ def evaluate_command(
             show_default="chosen",
         ),
     ] = None,
-    split: Annotated[JudgedSplit, typer.Option(help="Split that is judged.")] = JudgedSplit.TEST,
+    split: Annotated[JudgedSplit, typer.Option(help="Split that is evaluated.")] = JudgedSplit.TEST,
     against: Annotated[
         Path | None,
         typer.Option(
@@ -91,7 +91,7 @@ def evaluate_command(
         Path | None,
         typer.Option(
             parser=path,
-            help="results.json with activation maps, to measure against lesion masks.",
+            help="results.json with activation maps, to be measured against lesion masks.",
             show_default="none",
         ),
     ] = None,

@@ -42,7 +42,7 @@ def run_info(sources: list[Path], *, as_json: bool) -> None:
                     console.print(f"{label + ':':<16}{displayable(text)}", soft_wrap=True)
         messages = messages_console()
         for error in report.refused:
-            messages.print(f"Refused: {displayable(error)}", soft_wrap=True)
+            messages.print(f"Rejected: {displayable(error)}", soft_wrap=True)
         if not report.scans:
             raise typer.Exit(NOTHING_DONE)
         raise typer.Exit(SOME_FAILED if report.refused else 0)

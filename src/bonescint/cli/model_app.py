@@ -10,13 +10,13 @@ import typer
 from bonescint.cli.evaluate_app import Rule
 from bonescint.cli.options import CONTEXT, IgnoreUnknown, path
 
-_MODEL = """Model folders: calibrate one at a place of your own."""
+_MODEL = """Model folders: calibrate one on scans of your own."""
 _CALIBRATE = """Fit temperature and operating point on your own scans with known labels.
 
-MODEL is a model folder, or 'shipped' (with --out); PREDICTIONS is what it said of your scans
-(results.csv of `bonescint classify`), with a column label (0 or 1), or --cohort says the labels.
-The graph stays as it is; the card says what was done. Use scans that you will not judge the model
-on.
+MODEL is a model folder, or 'shipped' (with --out). PREDICTIONS are its predictions for your scans
+(results.csv of `bonescint classify`), with a column label (0 or 1) unless --cohort gives the
+labels. The graph does not change; the card records what was done. Use scans on which you will not
+evaluate the model.
 
 \b
 Examples:
@@ -44,7 +44,7 @@ def _calibrate(
     ],
     cohort: Annotated[
         Path | None,
-        typer.Option(parser=path, help="Manifest that knows the labels.", show_default="none"),
+        typer.Option(parser=path, help="Manifest with the labels.", show_default="none"),
     ] = None,
     out: Annotated[
         Path | None,
@@ -54,7 +54,7 @@ def _calibrate(
     ] = None,
     rule: Annotated[Rule, typer.Option(help="How the operating point is chosen.")] = Rule.BALANCED,
     at_least: Annotated[
-        float, typer.Option(min=0.01, max=1, help="Wanted by specificity and sensitivity.")
+        float, typer.Option(min=0.01, max=1, help="Needed by specificity and sensitivity.")
     ] = 0.9,
     ignore_unknown: IgnoreUnknown = False,
 ) -> None:

@@ -93,7 +93,7 @@ def run_analyse(
         )
 
         if out.exists() and not out.is_dir():
-            raise OutputError(f"{out}: is no folder. Give another name to --out.")
+            raise OutputError(f"{out}: is not a folder. Give another name to --out.")
         held.enter_context(one_writer(out))
         require_free_place(out)
         endpoint = _endpoint(choices)
@@ -142,7 +142,7 @@ def _require_a_figure(analysis: ReaderAnalysis, source: Path) -> None:
     why = [note.text for note in analysis.merits.notes if note.kind is NoteKind.LEFT_OUT]
     raise InputError(
         source,
-        f"nobody has a figure of merit ({listed_problems(why)})",
+        f"no reader has a figure of merit ({listed_problems(why)})",
         "Give reads of cases with and without disease",
     )
 
@@ -438,16 +438,16 @@ def _print_size(
     kind = f"a difference of {aim.difference:g}"
     if aim.margin is not None:
         what = "equivalence" if aim.both_sides else "non-inferiority"
-        kind = f"{what} within {aim.margin:g} where the difference is {aim.difference:g}"
+        kind = f"{what} within {aim.margin:g} if the difference is {aim.difference:g}"
     console.print(
         f"To show {kind} ({pilot.comparison.value}; {aim.to.value}; alpha {aim.alpha:g})."
     )
-    console.print(f"What varies comes from {displayable(source)}.")
+    console.print(f"The variance components come from {displayable(source)}.")
     if found is None:
         fixed = f"{choices.readers} readers" if choices.readers else f"{choices.cases} cases"
         console.print(
-            f"No study of {fixed} reaches a power of {choices.power:g}: what cannot be averaged "
-            "away is too much. See the table, or aim at less."
+            f"No study of {fixed} reaches a power of {choices.power:g}: the variance that more "
+            f"readers or cases cannot reduce is too large. See the table, or aim at a lower power."
         )
     else:
         console.print(

@@ -13,17 +13,17 @@ from bonescint.cli.options import CONTEXT, path
 _READERS = """Statistics of reader studies: many readers, many cases (MRMC).
 
 For research use only, not a medical device."""
-_ANALYSE = """Analyse a reader study: modalities compared, or a model against the readers.
+_ANALYSE = """Analyse a reader study: compare modalities, or a model with the readers.
 
 READS is a table with reader, modality, case, truth, rating (and seconds) as .csv or .xlsx, an
-.imrmc or .lrc file, or a workbook of marked foci as RJafroc has them. Rows that cannot be used are
+.imrmc or .lrc file, or a workbook of marked foci in RJafroc's format. Rows that cannot be used are
 left out and named; the rest is analysed. Needs the extra: pip install 'bonescint[evaluate]'
 
 \b
 Written to the folder:
   analysis.json   every quantity at full precision, by each covariance and generalisation
   analysis.xlsx   the same as tables, the settings on a sheet of their own
-  sentences.txt   what a paper says of it
+    sentences.txt   sentences for a paper
   roc.png, figure-7.png, froc.png   as the data allow
 
 \b
@@ -34,13 +34,13 @@ Examples:
   bonescint readers analyse reads.csv --margin 0.05
   bonescint readers analyse foci.xlsx --endpoint wafroc
 
-Exit status: 0 all was used, 1 a row, case, reader or modality was left out of something (listed),
-2 nothing was done: bad input, or nobody has a figure of merit."""
-_SIZE = """How many readers and cases a study needs, or what power it has.
+Exit status: 0 everything was used, 1 a row, case, reader or modality was left out of something
+(listed), 2 nothing was done: bad input, or no reader has a figure of merit."""
+_SIZE = """Calculate how many readers and cases a study needs, or its power.
 
-Give --readers for the cases needed, --cases for the readers needed, both for the power. What
-varies comes from a pilot study (--pilot reads.csv), from components (--var, --cov1 ... with
---pilot-cases), or is conjectured from --auc and assumed correlations.
+Give --readers for the cases needed, --cases for the readers needed, both for the power. The
+variance components come from a pilot study (--pilot reads.csv), are given (--var, --cov1 ... with
+--pilot-cases), or are conjectured from --auc and assumed correlations.
 
 \b
 Examples:
@@ -121,7 +121,7 @@ def _analyse(
         bool, typer.Option("--of-sensitivity", help="That range is of sensitivity.")
     ] = False,
     false_marks: Annotated[
-        float, typer.Option(help="Right end of the FROC curve, false marks a case.")
+        float, typer.Option(help="Right end of the FROC curve, false marks per case.")
     ] = 1.0,
     covariance: Annotated[
         CovarianceName | None,
@@ -218,7 +218,8 @@ def _size(
     ] = 0.0,
     pilot_cases: Annotated[int | None, typer.Option(min=2, help="Its number of cases.")] = None,
     against_model: Annotated[
-        bool, typer.Option("--against-model", help="Readers with a model, not two modalities.")
+        bool,
+        typer.Option("--against-model", help="Compare readers with a model, not two modalities."),
     ] = False,
     to: Annotated[
         GeneralisesTo, typer.Option(help="Random readers and cases, cases only, readers only.")
@@ -228,7 +229,7 @@ def _size(
         float | None, typer.Option(help="Of non-inferiority.", show_default="a difference")
     ] = None,
     equivalence: Annotated[
-        bool, typer.Option("--equivalence", help="The margin is one of equivalence.")
+        bool, typer.Option("--equivalence", help="The margin is for equivalence.")
     ] = False,
     covariance: Annotated[
         CovarianceName, typer.Option(help="Of the pilot study.")

@@ -9,22 +9,23 @@ import typer
 
 from bonescint.cli.options import CONTEXT, path
 
-_SIMULATE = """Simulate patients that never lived, for training, testing and teaching.
+_SIMULATE = """Simulate scans of synthetic patients, for training, testing and teaching.
 
 Needs the extra: pip install 'bonescint[simulate]'"""
 _COHORT = """Simulate a cohort: DICOM studies with AP and PA, the truth of each, and manifest.csv.
 
-Give --count for a mixture of all cameras and patients, or --protocol for centres of your own:
-a name of one that travels with the package, or a YAML file. The same seed gives the same bytes,
-for any number of workers; stopped, it goes on where it was. Every study is of another patient.
+Give --count for a mixture of all cameras and patients, or --protocol for centres of your own: the
+name of a protocol that comes with the package, or a YAML file. The same seed gives the same bytes,
+for any number of workers. If interrupted, rerun the same command to resume. Every study is of a
+different synthetic patient.
 
 \b
 Written to the folder:
-  manifest.csv   a row a study: scan_id, patient_id, centre, split, label, file, sex, age, primary
-  occult.csv     positive patients whose metastases cannot be seen, apart from the numbers
+  manifest.csv   one row per study: scan_id, patient_id, centre, split, label, file, sex, ...
+  occult.csv     positive patients whose metastases cannot be seen, not part of the numbers
   occult/        their scans
   scans/         NM DICOM
-  truth/         masks and foci of metastases and of what only looks like them
+  truth/         masks and foci of metastases and of benign findings that look like them
 
 \b
 Examples:
@@ -32,20 +33,20 @@ Examples:
   bonescint simulate cohort --protocol ibrahim2023 --seed 1 --out cohort/
   bonescint simulate cohort --protocol my-protocol.yaml --seed 1 --out mine/
   bonescint classify demo-scans/scans/ --out results/"""
-_SCAN = """Simulate one study as NM DICOM, with its truth beside it.
+_SCAN = """Simulate one study as NM DICOM, together with its truth.
 
 \b
 Examples:
   bonescint simulate scan --out one.dcm --truth one.json
   bonescint simulate scan --primary prostate --lesions 5 --counts 0.6e6 --camera symbia \\
       --out one.dcm --truth one.json"""
-_TRUTH = """Make again what a simulated cohort does not store: noise-free means, bone maps, a mask
-of every focus. The study is simulated anew and must equal the stored one, bit for bit.
+_TRUTH = """Regenerate what a simulated cohort does not store: noise-free means, bone maps, a mask
+of every focus. The study is simulated again and must equal the stored one, bit for bit.
 
 \b
 Example:
   bonescint simulate truth bs-639cdcfb99af00b0 --cohort cohort/ --out truth.npz"""
-_GALLERY = """Draw a picture of simulated studies of many kinds: builds, disease, mimics.
+_GALLERY = """Draw a picture of simulated studies of many kinds: builds, disease, benign findings.
 
 \b
 Example:
@@ -83,7 +84,9 @@ def _cohort(
     run_simulate_cohort(out, count=count, protocol=protocol, seed=seed, workers=workers)
 
 
-@simulate_app.command("scan", help=_SCAN, short_help="One study, as you want it.")
+@simulate_app.command(
+    "scan", help=_SCAN, short_help="One study, with the properties that you choose."
+)
 def _scan(
     out: Annotated[Path, typer.Option("--out", "-o", parser=path, help="DICOM file to write.")],
     truth: Annotated[
@@ -115,7 +118,7 @@ def _scan(
     run_simulate_scan(out, choices, truth=truth)
 
 
-@simulate_app.command("truth", help=_TRUTH, short_help="Means, maps and masks, made again.")
+@simulate_app.command("truth", help=_TRUTH, short_help="Noise-free means, maps and masks.")
 def _truth(
     scan_id: Annotated[str, typer.Argument(help="The study, as manifest.csv names it.")],
     cohort: Annotated[Path, typer.Option(parser=path, help="Folder of the cohort.")] = Path(),

@@ -33,14 +33,14 @@ def run_simulate_cohort(
                 progress=lambda done, total: bar.update(task, completed=done, total=total),
             )
         apart = len(cohort.occult.cases)
-        said = f"{wanted.count} studies of patients that never lived"
-        said += f", {apart} occult ones apart in occult.csv" if apart else ""
+        said = f"{wanted.count} studies of synthetic patients"
+        said += f", {apart} occult ones listed separately in occult.csv" if apart else ""
         _say(f"{said}; manifest: {displayable(out / 'manifest.csv')}")
         changed = cohort.changed_centres(wanted)
         if changed:
             _say(
-                f"Not what {wanted.identifier} was frozen as: centre {', '.join(changed)}. Another "
-                "processor or release of a library? Say so where you give figures."
+                f"Not what {wanted.identifier} was frozen as: centre {', '.join(changed)}. "
+                f"Another processor or release of a library? Say so when you report results."
             )
 
 
@@ -78,7 +78,7 @@ def run_simulate_scan(out: Path, choices: ScanChoices, *, truth: Path | None) ->
         disease = "with metastases" if simulated.truth.positive else "without metastases"
         disease += ", none of them visible" if simulated.occult else ""
         _say(
-            f"{displayable(out)}: a {who} of {patient.age:.0f} who never lived, {disease}, "
+            f"{displayable(out)}: a synthetic {who} of {patient.age:.0f}, {disease}, "
             f"on the camera {study.camera.name}"
         )
 
@@ -91,9 +91,7 @@ def _check_targets(out: Path, truth: Path | None) -> None:
         raise OutputError(f"{out}: scan and truth need files of their own.")
     for target in (out, truth):
         if target is not None and (target.is_dir() or not target.resolve().parent.is_dir()):
-            raise OutputError(
-                f"{target}: cannot be written. Give a file in a folder that is there."
-            )
+            raise OutputError(f"{target}: cannot be written. Give a file in a folder that exists.")
     require_new(out, truth)
 
 
@@ -122,7 +120,7 @@ def run_simulate_gallery(out: Path, *, count: int, seed: int) -> None:
                 study = simulate_study(seed=seed + number)
                 prints.append(ContactPrint(scan=study.simulated.scan, caption=study.caption))
         write_contact_sheet(prints, out)
-        _say(f"{count} studies of patients that never lived: {displayable(out)}")
+        _say(f"{count} studies of synthetic patients: {displayable(out)}")
 
 
 def _say(text: str) -> None:

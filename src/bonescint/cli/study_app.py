@@ -23,8 +23,8 @@ First steps:
 _CREATE = """Make a study: draw the cases, prepare the pictures, make the readers' accounts.
 
 READERS is a table reader,name[,experience_years]. Scans are stored as raw pixels under opaque
-identifiers; truth, the model's output and invitation links lie in the folder private/. Each
-reader gets an order of their own; two training cases come first and do not count.
+identifiers; truth, the model's output and invitation links are kept in the folder private/. Each
+reader gets a separate order of cases; two training cases come first and do not count.
 
 \b
 Examples:
@@ -35,53 +35,53 @@ Examples:
 _SERVE = """Serve a study, and print the address and how readers sign in.
 
 Only this machine can connect, unless --host says otherwise; then TLS is needed, or a proxy that
-does it. Ctrl-C stops; every answer that was acknowledged is on the disk.
+provides it. Ctrl-C stops the server; every acknowledged answer is stored on disk.
 
 \b
 Examples:
   bonescint study serve my-study
   bonescint study serve my-study --host 0.0.0.0 --port 443 --certificate c.pem --key k.pem
   bonescint study serve my-study --host 0.0.0.0 --behind-proxy --name study.hospital.example"""
-_STATUS = """Say how far the readers are; never what they answered.
+_STATUS = """Show the progress of the readers, never their answers.
 
 \b
 Example:
   bonescint study status my-study"""
-_EXPORT = """Write what was read: Excel with a data dictionary, CSV, and .imrmc for iMRMC.
+_EXPORT = """Export the answers: Excel with a data dictionary, CSV, and .imrmc for iMRMC.
 
 \b
 Example:
   bonescint study export my-study --out export/"""
 _ANALYSE = """Analyse a study: each reader, the model against the readers, marks, times.
 
-Needs the extra evaluate, too: pip install 'bonescint[evaluate,study]'. The model reads the same
-pictures on this machine, timed. Written to the folder: index.html (everything), analysis.json,
-analysis.xlsx, sentences.txt, marks.json and figures.
+Also needs the extra evaluate: pip install 'bonescint[evaluate,study]'. The model reads the same
+pictures on this machine, and is timed. Written to the folder: index.html (everything),
+analysis.json, analysis.xlsx, sentences.txt, marks.json and figures.
 
 \b
 Examples:
   bonescint study analyse my-study --model my-model/ --out analysis/
   bonescint study analyse my-study --model none --draws 100 --out readers-alone/"""
-_DEMO = """A study to try: simulated scans, six simulated readers, and a link for you.
+_DEMO = """A study to try out: simulated scans, six simulated readers, and a sign-in link for you.
 
 Needs the extras: pip install 'bonescint[simulate,study]'
 
 \b
 Example:
   bonescint study demo --out study-demo/"""
-_BACKUP = """Write a study into one file, also while it is being read.
+_BACKUP = """Write a study into one file, even while readers are at work.
 
 \b
 Example:
   bonescint study backup my-study --out my-study-monday.zip"""
-_RESTORE = """Put a study back from a backup, every file checked.
+_RESTORE = """Restore a study from a backup and check every file.
 
 \b
 Example:
   bonescint study restore my-study-monday.zip --out my-study"""
-_READERS = """Add readers, make new invitation links, keep accounts out or let them in.
+_READERS = """Add readers, make new invitation links, block or unblock accounts.
 
-Without options: makes new links for everybody who has no password yet.
+Without options, makes new links for everybody who has no password yet.
 
 \b
 Examples:
@@ -129,7 +129,7 @@ def _create(
         int | None, typer.Option(min=1, help="Number of cases.", show_default="all")
     ] = None,
     balanced: Annotated[
-        bool, typer.Option("--balanced", help="As many with as without disease.")
+        bool, typer.Option("--balanced", help="As many cases with as without disease.")
     ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of the sample and of every order.")] = 0,
     split: Annotated[SplitChoice, typer.Option(help="Cases to draw from.")] = SplitChoice.TEST,
@@ -152,7 +152,7 @@ def _create(
         typer.Option("--revisions", help="Answers may be changed until the session is finished."),
     ] = False,
     invitation_days: Annotated[
-        float, typer.Option(min=0.01, help="How long invitation links hold.")
+        float, typer.Option(min=0.01, help="How long invitation links are valid.")
     ] = 14.0,
     database: Annotated[
         str | None,
@@ -193,7 +193,7 @@ def _serve(
         Path | None, typer.Option(parser=path, help="Its key, PEM.", show_default="none")
     ] = None,
     behind_proxy: Annotated[
-        bool, typer.Option("--behind-proxy", help="A proxy in front does TLS.")
+        bool, typer.Option("--behind-proxy", help="A proxy in front provides TLS.")
     ] = False,
     name: Annotated[
         list[str] | None,
@@ -213,7 +213,7 @@ def _serve(
     run_study_serve(study, choices)
 
 
-@study_app.command("status", help=_STATUS, short_help="How far the readers are.")
+@study_app.command("status", help=_STATUS, short_help="Progress of the readers.")
 def _status(
     study: Study,
     as_json: Annotated[
@@ -230,7 +230,8 @@ def _export(
     study: Study,
     out: Annotated[Path, typer.Option("--out", "-o", parser=path, help="Folder to write.")],
     radius: Annotated[
-        float, typer.Option(min=0, max=200, help="Within which a mark hits a metastasis, mm.")
+        float,
+        typer.Option(min=0, max=200, help="Distance within which a mark hits a metastasis, mm."),
     ] = 15.0,
 ) -> None:
     from bonescint.cli.studying import run_study_export
@@ -246,11 +247,12 @@ def _analyse(
         str, typer.Option(help="Model folder, 'shipped', or 'none' for the readers alone.")
     ] = "shipped",
     draws: Annotated[
-        int, typer.Option(min=10, max=1_000_000, help="Bootstrap samples; the paper took 100.")
+        int, typer.Option(min=10, max=1_000_000, help="Bootstrap samples; the paper used 100.")
     ] = 2000,
     seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 1,
     radius: Annotated[
-        float, typer.Option(min=0, max=200, help="Within which a mark hits a metastasis, mm.")
+        float,
+        typer.Option(min=0, max=200, help="Distance within which a mark hits a metastasis, mm."),
     ] = 15.0,
 ) -> None:
     from bonescint.cli.studying import run_study_analyse
@@ -258,7 +260,7 @@ def _analyse(
     run_study_analyse(study, out, model=model, draws=draws, seed=seed, radius_mm=radius)
 
 
-@study_app.command("demo", help=_DEMO, short_help="A study to try, with simulated readers.")
+@study_app.command("demo", help=_DEMO, short_help="A study to try out, with simulated readers.")
 def _demo(
     out: Annotated[Path, typer.Option("--out", "-o", parser=path, help="Folder to make.")] = Path(
         "study-demo"
@@ -286,7 +288,7 @@ def _backup(
     run_study_backup(study, out)
 
 
-@study_app.command("restore", help=_RESTORE, short_help="Put a study back from a backup.")
+@study_app.command("restore", help=_RESTORE, short_help="Restore a study from a backup.")
 def _restore(
     backup: Annotated[Path, typer.Argument(parser=path, help="The backup.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", "-o", parser=path, help="Study folder to make.")],

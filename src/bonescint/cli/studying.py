@@ -123,10 +123,10 @@ def run_study_serve(folder: Path, choices: ServeChoices) -> None:
             _say(f"{study.protocol.title}: {address}   (Ctrl-C stops)")
             _say(
                 "Readers sign in there with the name and password of their invitation; the links "
-                f"stand in {displayable(study.invitations_file)}, to be put behind the address."
+                "are in {displayable(study.invitations_file)}; append them to the address."
             )
             if settings.is_loopback and not settings.behind_proxy:
-                _say("Only this machine can connect. --help says how others can.")
+                _say("Only this machine can connect. See --help for how others can.")
 
         with progress_bar() as bar:
             task = bar.add_task("Checking pictures", total=None)
@@ -222,7 +222,7 @@ def run_study_demo(
 
             study, link = make_demonstration(out, cases=cases, readers=readers, progress=progress)
         _say(f"A study of simulated scans, read by {readers} simulated readers: {study.path}")
-        _say("Nothing made of their answers says how physicians read.")
+        _say("Nothing based on their answers shows how physicians read.")
         if not serves:
             return
 

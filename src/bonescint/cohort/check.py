@@ -104,7 +104,7 @@ def _repeated(cases: Sequence[tuple[int, Case]]) -> Iterator[Finding]:
             sides = ", ".join(sorted({case.split.value for _, case in listed}))
             yield Finding(
                 level=Level.ERROR,
-                kind="patient on two sides",
+                kind="patient in two splits",
                 rows=tuple(row for row, _ in listed),
                 text=f"patient {patient} is in {sides}",
             )
@@ -125,7 +125,7 @@ def _broken(prints: Sequence[Fingerprint]) -> Iterator[Finding]:
             level=Level.WARNING,
             kind="empty masks",
             rows=empty,
-            text="positive, and nothing is drawn on the masks",
+            text="labelled positive, but the masks are empty",
         )
     outside = tuple(one.row for one in prints if one.outside > _MISPLACED)
     if outside:
@@ -133,7 +133,7 @@ def _broken(prints: Sequence[Fingerprint]) -> Iterator[Finding]:
             level=Level.WARNING,
             kind="misplaced masks",
             rows=outside,
-            text="most of a mask lies where nothing was counted: turned or mirrored?",
+            text="most of a mask lies where there are no counts: is it turned or mirrored?",
         )
 
 
@@ -154,7 +154,7 @@ def _same_pixels(
             continue
         done.add(tuple(rows))
         cases = [by_row[row] for row in rows]
-        findings.append(_alike("same pixels", rows, cases, "a view is the same to the last count"))
+        findings.append(_alike("same pixels", rows, cases, "a view has exactly the same counts"))
     return findings, together
 
 
@@ -166,7 +166,7 @@ def _alike(kind: str, rows: Sequence[int], cases: Sequence[Case], text: str) -> 
     said = [text]
     level = Level.WARNING
     if len(sides) > 1:
-        level, kind = Level.ERROR, f"{kind} on two sides"
+        level, kind = Level.ERROR, f"{kind} in two splits"
         said.append(f"in {' and '.join(sides)}")
     if len(labels) > 1:
         level = Level.ERROR
@@ -189,7 +189,7 @@ def _near(
         if frozenset(rows) in same:
             continue
         cases = [by_row[row] for row in rows]
-        text = f"all but the same (score {pair.score:.2f}, bound {bound:.2f})"
+        text = f"nearly identical (score {pair.score:.2f}, bound {bound:.2f})"
         findings.append(_alike("near-duplicate", rows, cases, text))
     findings.sort(key=lambda one: one.level is not Level.ERROR)
     hidden = len(findings) - _MOST_PAIRS

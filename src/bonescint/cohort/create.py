@@ -123,7 +123,7 @@ def _created(
     if not matching.labelled:
         raise InputError(
             collection.labels.source,
-            f"no row names a scan: {len(collection.found.studies)} scans and "
+            f"no row identifies a scan: {len(collection.found.studies)} scans and "
             f"{len(collection.labels.rows)} rows",
             "See docs/cohorts.md on how rows name scans",
         )
@@ -178,7 +178,7 @@ def _check_free(out: Path) -> None:
     except OSError as error:
         raise cannot_write(out, error) from error
     if not ours:
-        raise OutputError(f"{out}: holds something else. Choose another folder for the cohort.")
+        raise OutputError(f"{out}: contains something else. Choose another folder for the cohort.")
 
 
 def _opened(out: Path, key: Path | None) -> Place:
@@ -255,7 +255,7 @@ def _dealt(
     if len(scans) == 1 and len(labelled) > 1:
         raise InputError(
             labels.source,
-            f"all {len(labelled)} scans bear one patient's number (an anonymised archive?)",
+            f"all {len(labelled)} scans have the same patient number (an anonymised archive?)",
             "Give a column patient",
         )
     rule = rule or SplitRule(shares=DEFAULT_SHARES)
@@ -313,7 +313,11 @@ def _kept(
         ):
             reason = "has the pixels of another scan, with another label or patient"
             refused += [
-                LeftOut(kind="same pixels, told otherwise", source=one.study.source, reason=reason)
+                LeftOut(
+                    kind="identical pixels, contradictory rows",
+                    source=one.study.source,
+                    reason=reason,
+                )
                 for one, _ in same
             ]
             continue

@@ -73,13 +73,13 @@ def notes_of(
     alone = sum(one.patient_assumed for one, _ in kept)
     if alone:
         notes.append(
-            f"{alone} scans name no patient: each was taken for a patient of its own. If some are "
-            "of one patient, give a column patient, or splits leak."
+            f"{alone} scans name no patient: each was counted as a separate patient. If some are "
+            f"of the same patient, give a column patient; otherwise splits leak."
         )
     if matching.doubted:
         notes.append(
             f"{matching.doubted} patients of the table share the header's Patient ID with another "
-            "one; the table was believed."
+            f"one; the table was used."
         )
     counted = Counter(text for _, got in kept for text in (*got.warnings, *got.notes))
     notes += [f"{count} scans: {text}" for text, count in counted.most_common()]
@@ -99,7 +99,7 @@ def settings_of(
     return {
         "bonescint": __version__,
         "layout": layout.value,
-        "files": "copied without identity" if copy else "named where they lie",
+        "files": "copied without identity" if copy else "referred to where they are",
         "splits": "from the column split of the labels" if labels.has_split else dealt,
     }
 

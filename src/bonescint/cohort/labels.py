@@ -219,7 +219,7 @@ def _parsed(row: Row, age_of: Numbers, problems: list[Problem]) -> LabelRow | No
     years = row.text("age")
     age = age_of(years.removesuffix("Y").removesuffix("y"))
     if years and age is None:
-        wrong("age", "is no number of years")
+        wrong("age", "is not a number of years")
     elif age is not None and not 0 <= age < 130:
         wrong("age", "must be from 0 to 130 years")
     for name in ("centre", "primary"):

@@ -23,39 +23,40 @@ class Layout(StrEnum):
     AUTO = "auto"
     """DICOM files and pictures in any folders."""
     PAIRS = "png-pairs"
-    """Pictures only, a file a view."""
+    """Pictures only, one file per view."""
     PARAGUAY = "zenodo-13900966"
-    """AP and PA of 291 patients, 16-bit PNG, a label a patient."""
+    """AP and PA of 291 patients, 16-bit PNG, one label per patient."""
     BS80K = "bs-80k"
     """Folders ANT and POST, 8-bit JPEG, labels in text files."""
 
 
 _ANY = (
-    "DICOM headers, and of pictures the names, say which view is which; a scan whose two views "
-    "cannot be brought together stands with one view.",
+    "DICOM headers, or the names of pictures, say which view is which; if two views cannot be "
+    "paired, each is a scan of one view.",
 )
 _PICTURES = (
-    "A pair is two pictures with one name but for anterior and posterior (ant, post, AP, PA), or "
-    "one name in folders called ANT and POST; one picture with two bodies is AP | PA.",
-    "Grey values are taken as intensity, not as counts; the distance of pixels is not known.",
+    "A pair is two pictures whose names differ only in anterior and posterior (ant, post, AP, "
+    "PA), or which have the same name in folders called ANT and POST; one picture with two bodies "
+    "is AP | PA.",
+    "Grey values are taken as intensity, not as counts; the pixel spacing is not known.",
 )
 ASSUMPTIONS: dict[Layout, tuple[str, ...]] = {
     Layout.AUTO: _ANY,
-    Layout.PAIRS: (*_PICTURES, "DICOM files are passed over."),
+    Layout.PAIRS: (*_PICTURES, "DICOM files are ignored."),
     Layout.PARAGUAY: (
         *_PICTURES,
         "Every picture belongs to the patient whose number in the table of labels is the name of "
-        "its pair or of its folder; the label of a patient holds for all of the patient's scans.",
-        "The layout comes from a description (16-bit PNG, 1024 rows, 256 columns, one pair a "
+        "its pair or of its folder; the label of a patient applies to all of the patient's scans.",
+        "The layout comes from a description (16-bit PNG, 1024 rows, 256 columns, one pair per "
         "patient); it was not compared with the data set.",
     ),
     Layout.BS80K: (
         *_PICTURES,
-        "Labels stand in text files, 'name 0' or 'name 1' a line, whose own name or folder says "
+        "Labels are in text files with lines 'name 0' or 'name 1', whose file name or folder says "
         "ANT, POST, whole, WB or label; a study is positive if one of its views is.",
-        "Each pair is of another patient: 3247 patients are said to have one whole-body pair "
-        "each, and nothing in the files says otherwise.",
-        "Region crops are not tall enough to be taken for a body; boxes of suspected foci (VOC "
+        "Each pair is of a different patient: 3247 patients are said to have one whole-body pair "
+        "each, and nothing in the files contradicts this.",
+        "Region crops are not tall enough to be read as a body; boxes of suspected foci (VOC "
         "XML) are not read. The layout comes from a description; it was not compared.",
     ),
 }

@@ -234,7 +234,7 @@ def _colour_of(prediction: Prediction) -> tuple[int, int, int]:
 def _call(prediction: Prediction, threshold: str) -> str:
     """The call in words; a scan unlike the training scans gets a caution in its place."""
     if prediction.unlike:
-        return "Unlike the training scans: treat this answer with caution"
+        return "Unlike the training scans: treat this result with caution"
     call = "POSITIVE" if prediction.positive else "NEGATIVE"
     call = f"{call}, UNCERTAIN" if prediction.uncertain else call
     if not threshold:
@@ -302,7 +302,7 @@ def _level(value: float) -> str:
 def _outline_statement(scan: Scan, lesions: Mapping[View, NDArray[np.bool_]]) -> str:
     without = [view.value for view in scan.views if view not in lesions]
     said = f" The {without[0]} view was not segmented." if without else ""
-    return f"Blue outline: lesions as segmented, not as the model sees them.{said}"
+    return f"Blue outline: lesions of the reference segmentation, not of the model.{said}"
 
 
 def _colour_statement(scale: EvidenceScale) -> str:

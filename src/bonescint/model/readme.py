@@ -24,7 +24,7 @@ def readme_of(card: ModelCard, likeness: Likeness | None = None) -> str:
         "",
         card.architecture,
         "",
-        "## What goes in, what comes out",
+        "## Input and output",
         "",
         f"`models/model.onnx` ({card.precision}) takes `scan`, float32 (N, 1, "
         f"{card.recipe.rows}, {2 * card.recipe.columns}) in [0, 1]: anterior left, posterior "
@@ -38,15 +38,15 @@ def readme_of(card: ModelCard, likeness: Likeness | None = None) -> str:
         + (f" ({card.operating_point_rule})." if card.operating_point_rule else "."),
         *_doubts(card, likeness),
         "",
-        "## How well it does",
+        "## Performance",
         "",
     ]
     lines += [f"- {_sentence(metric)}" for metric in card.metrics] or ["Not measured."]
-    lines += ["", "## What limits it", ""]
-    lines += [f"- {limitation}" for limitation in card.limitations] or ["Nobody said."]
-    lines += ["", "## How it was trained", ""]
+    lines += ["", "## Limitations", ""]
+    lines += [f"- {limitation}" for limitation in card.limitations] or ["None recorded."]
+    lines += ["", "## Training", ""]
     lines += [
-        f"- scans: {training.learnt_from or 'nobody said how many'}",
+        f"- scans: {training.learnt_from or 'number not recorded'}",
         f"- {training.epochs} epochs, first weights: {training.weights}",
         f"- fingerprint of the cohort: `{training.cohort_sha256}`",
         f"- written {card.created or 'at an unknown time'} with "
@@ -70,8 +70,9 @@ def _doubts(card: ModelCard, likeness: Likeness | None) -> list[str]:
     if likeness is not None:
         lines += [
             "",
-            "`models/likeness.npz` tells inputs that are unlike the training cohort: a score above "
-            f"{likeness.threshold:.4g}, which at most {100 * likeness.false_alarm_rate:.3g} % of "
+            "`models/likeness.npz` detects inputs that are unlike the training cohort: a score "
+            "above {likeness.threshold:.4g}, which at most {100 * likeness.false_alarm_rate:.3g} "
+            "% of "
             f"scans like the {likeness.scans} that it was set on exceed.",
         ]
     return lines

@@ -125,8 +125,8 @@ def _require_answers(study: StudyFolder, tables: StudyTables) -> None:
         raise StudyError(f"{study.path}: nobody has answered a case that counts yet.")
     if len({row.truth for row in rows}) < 2:
         raise StudyError(
-            f"{study.path}: only cases of one kind (with or without disease) were read yet; "
-            "nothing can be compared."
+            f"{study.path}: only cases of one class (with or without disease) have been read so "
+            f"far; nothing can be compared."
         )
 
 
@@ -192,7 +192,8 @@ def _of_marks(
     notes = []
     if unknown:
         notes.append(
-            f"marks of {len(unknown)} cases are not judged: nobody knows where their metastases are"
+            f"marks of {len(unknown)} cases are not evaluated: the positions of their metastases "
+            f"are not known"
         )
     judged = [row for row in rows if row.case in known]
     if not any(known[row.case] for row in judged):

@@ -129,8 +129,8 @@ def _calls(found: ReaderAnalysis) -> Table:
         title="Yes and no",
         columns=("Who", "Modality", "Sensitivity", "Specificity", "F1"),
         rows=tuple(rows),
-        note="Clopper-Pearson intervals; F1 with bootstrap percentiles. Readers said yes or no; "
-        "the model at its operating point.",
+        note="Clopper-Pearson intervals; F1 with bootstrap percentiles. Readers answered yes or "
+        "no; the model is taken at its operating point.",
     )
 
 
@@ -183,7 +183,7 @@ def _against(found: ReaderAnalysis) -> list[Table]:
             Table(
                 title=f"The model against the readers, {modality}",
                 columns=(
-                    "To whom it applies, or reader",
+                    "Generalisation, or reader",
                     "Readers",
                     "Model",
                     "Readers minus model (95 % interval)",
@@ -191,7 +191,7 @@ def _against(found: ReaderAnalysis) -> list[Table]:
                 ),
                 rows=tuple(rows),
                 note="Single-treatment Obuchowski-Rockette analysis, covariances by "
-                f"{found.settings.method.value}; each reader alone with cases being random.",
+                f"{found.settings.method.value}; each reader alone with random cases.",
             )
         )
     return tables

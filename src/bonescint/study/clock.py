@@ -123,7 +123,8 @@ class StudyClock:
             )
             said.append(
                 f"The last entry is of {last}; by the machine's clock it is {begun} (UTC). If "
-                "that is wrong, set the clock before anybody reads: a wash-out ends by it."
+                f"that is wrong, set the clock before anybody reads: it decides when a wash-out "
+                f"ends."
             )
         return tuple(said)
 

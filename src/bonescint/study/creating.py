@@ -154,7 +154,9 @@ def _refuse_administrators_name(people: Sequence[Reader]) -> None:
     for reader in people:
         if taken & {folded(reader.reader), folded(reader.name)}:
             raise InputError(
-                "readers", "the name 'admin' is the administrator's", "Choose another name"
+                "readers",
+                "the name 'admin' is reserved for the administrator",
+                "Choose another name",
             )
 
 
@@ -167,7 +169,7 @@ def _require_files(manifest: Manifest, sample: Sample) -> None:
     if missing:
         shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if missing[5:] else "")
         raise InputError(
-            manifest.folder, f"{len(missing)} scans are not there: {shown}", "Correct the manifest"
+            manifest.folder, f"{len(missing)} scans do not exist: {shown}", "Correct the manifest"
         )
 
 

@@ -258,8 +258,8 @@ def open_study(path: Path | str) -> StudyFolder:
         raise StudyError(f"{file}: not readable. {FROM_BACKUP}") from error
     if study.protocol.sha256 != frozen:
         raise StudyError(
-            f"{file}: the protocol was changed after the study was made. Put it back, or make a "
-            "new study."
+            f"{file}: the protocol was changed after the study was made. Restore it, or make a "
+            f"new study."
         )
     return study
 

@@ -68,8 +68,8 @@ def require_whole(
         row = db.get_one(StudyRow, 1)
         cases = db.scalars(select(StudyCase).order_by(StudyCase.token)).all()
     if sha256_of([(case.token, case.image_sha256) for case in cases]) != row.images_sha256:
-        raise StudyError(f"{study.path}: its store lists other pictures than it was made with. "
-                         f"{FROM_BACKUP}")  # fmt: skip
+        raise StudyError(f"{study.path}: its store does not list the pictures that it was made "
+        f"with. {FROM_BACKUP}")  # fmt: skip
     problems = []
     for number, case in enumerate(cases, start=1):
         try:

@@ -127,6 +127,6 @@ def unpacked(content: bytes, facts: Mapping[str, Any]) -> dict[View, NDArray[np.
     rows, columns = int(facts["rows"]), int(facts["columns"])
     views = [View(name) for name in facts["views"]]
     if len(content) != 2 * rows * columns * len(views):
-        raise StudyError("A picture was altered: it has another length than when it was made.")
+        raise StudyError("A picture was altered: its length has changed.")
     stacked = np.frombuffer(content, dtype="<u2").reshape(len(views), rows, columns)
     return dict(zip(views, stacked, strict=True))

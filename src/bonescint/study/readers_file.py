@@ -66,7 +66,7 @@ def _reader(row: Row, years_of: Numbers) -> Reader:
     if not _SHORT.fullmatch(short):
         raise ValueError("reader must be up to 40 letters, digits, '_', '.' or '-'")
     if folded(short) == _MODEL:
-        raise ValueError("reader must not be 'model': the analysis calls the model so")
+        raise ValueError("reader must not be 'model': the analysis uses this name for the model")
     if not name or len(name) > _LONGEST_NAME or not name.isprintable():
         raise ValueError(f"name must be a line of up to {_LONGEST_NAME} letters")
     years = row.text("experience_years")

@@ -162,7 +162,7 @@ def test_a_folder_that_does_not_exist_has_no_earlier_run(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("place", "said"),
     [
-        ("file", "the results cannot be written there (it is no folder). Choose another output"),
+        ("file", "the results cannot be written there (it is not a folder). Choose another output"),
         ("file/below", "cannot be written (Not a directory). Choose another place."),
         ("/proc/nothing/here", "cannot be written (No such file or directory). Choose another"),
     ],
@@ -239,7 +239,7 @@ def test_unlike_scans_are_counted_whatever_their_call(tmp_path: Path) -> None:
     with (tmp_path / "results.csv").open(newline="") as file:
         assert [row["unlike"] for row in csv.DictReader(file)].count("true") == 2
     page = (tmp_path / "index.html").read_text()
-    assert page.count("Unlike the training scans: treat this answer with caution") == 2
+    assert page.count("Unlike the training scans: treat this result with caution") == 2
 
 
 @pytest.mark.parametrize(

@@ -159,7 +159,7 @@ def test_a_key_that_was_emptied_is_refused(
 ) -> None:
     (tmp_path / "out.private").mkdir()
     (tmp_path / "out.private" / "key").touch()
-    with pytest.raises(InputError, match=r"out.private/key: holds no key any more\. Delete it"):
+    with pytest.raises(InputError, match=r"out.private/key: no longer holds a key\. Delete it"):
         classify(
             write_studies(1), tmp_path / "out", model=stand_in_model, workers=0, hash_sources=True
         )

@@ -66,7 +66,7 @@ def test_the_exit_status_says_how_it_went(
     with_classify(lambda *_, **__: _summary(results=results, refused=refused))
     ran = _run("classify", "scan.dcm")
     assert ran.exit_code == status
-    assert ran.stderr.count("Refused: bad") == refused
+    assert ran.stderr.count("Rejected: bad") == refused
     assert "Research use only" in ran.stderr
 
 
@@ -111,7 +111,7 @@ def test_earlier_results_that_stay_are_said(with_classify: Patch) -> None:
     ran = _run("classify", "typo.dcm")
     assert ran.exit_code == 2
     assert "The earlier results in results are left as they are." in ran.stderr
-    assert "and 10 more were refused.\n" in ran.stderr
+    assert "and 10 more were rejected.\n" in ran.stderr
     assert "Look at" not in ran.stderr
 
 
@@ -168,7 +168,7 @@ def test_a_long_table_is_cut(with_classify: Patch) -> None:
     with_classify(lambda *_, **__: _summary(results=100, refused=100))
     ran = _run("classify", "scan.dcm")
     assert "and 40 more in results/results.csv" in ran.stdout
-    assert "and 40 more were refused" in ran.stderr
+    assert "and 40 more were rejected" in ran.stderr
 
 
 def test_json_is_all_there_is_on_standard_output(with_classify: Patch) -> None:
@@ -186,7 +186,9 @@ def test_ctrl_c_has_its_own_status(with_classify: Patch) -> None:
     with_classify(stop)
     ran = _run("classify", "scan.dcm")
     assert ran.exit_code == 130
-    assert "after 1 scans; those are written" in ran.stderr
+    assert (
+        "after 1 scans, whose results are written. Rerun the same command to resume." in ran.stderr
+    )
 
     def stop_early(*_: object, **__: object) -> ClassifySummary:
         raise KeyboardInterrupt
@@ -230,9 +232,7 @@ def test_options_reach_the_function(with_classify: Patch) -> None:
     assert given["hash_sources"] is False
     ran = _run("classify", "a", "--hash-sources", "-o", "there")
     assert given["hash_sources"] is True
-    assert (
-        f"{Path.cwd()}/results.private/sources.csv. Keep it, and do not hand it on." in ran.stderr
-    )
+    assert f"{Path.cwd()}/results.private/sources.csv. Keep it, and do not share it." in ran.stderr
 
 
 def test_documented_defaults_of_classify(with_classify: Patch) -> None:
@@ -254,7 +254,7 @@ def test_documented_defaults_of_classify(with_classify: Patch) -> None:
 def test_what_a_stopped_run_had_done_is_said(with_classify: Patch) -> None:
     with_classify(lambda *_, **__: replace(_summary(), taken_over=12))
     said = _run("classify", "a").stderr
-    assert "12 scans had been done before a stop, and were taken over." in said
+    assert "12 scans were finished by an interrupted run, and were kept." in said
 
 
 @pytest.mark.parametrize(
@@ -336,7 +336,7 @@ def test_simulate_scan_passes_its_options_on(
     wanted = ("--primary", "breast", "--lesions", "2", "--camera", "forte", "--counts", "5e5")
     ran = _run("simulate", "scan", *wanted, "--out", str(out), "--truth", str(truth))
     assert ran.exit_code == 0, ran.stderr
-    assert "a woman of" in ran.stderr
+    assert "a synthetic woman of" in ran.stderr
     assert "on the camera forte" in ran.stderr
     assert out.is_file()
     assert '"positive": true' in truth.read_text()
@@ -351,8 +351,8 @@ def test_simulate_scan_passes_its_options_on(
     [
         ("same.json", "same.json", "files of their own"),
         ("a.dcm", "a.txt", r"ends in .json or .npz"),
-        ("none/a.dcm", "a.json", "in a folder that is there"),
-        ("a.dcm", "none/a.json", "in a folder that is there"),
+        ("none/a.dcm", "a.json", "in a folder that exists"),
+        ("a.dcm", "none/a.json", "in a folder that exists"),
         (".", "a.json", "cannot be written"),
     ],
 )

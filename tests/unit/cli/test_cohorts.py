@@ -58,7 +58,7 @@ def test_made_then_checked(archive: Path, tmp_path: Path) -> None:
     leaking = run("cohort", "check", out / "manifest.csv", "--json", "--workers", 1)
     assert leaking.exit_code == 2
     found = json.loads(leaking.stdout)
-    assert found["findings"][0]["kind"] == "patient on two sides"
+    assert found["findings"][0]["kind"] == "patient in two splits"
     assert found["errors"] >= 1
 
 

@@ -49,9 +49,9 @@ def failing(error: BaseException) -> typer.Typer:
         (PermissionError(errno.EACCES, "Permission denied", "scans"), "scans: Permission denied."),
         (OSError(errno.EIO, "Input/output error"), "The system refused: Input/output error."),
         (RecursionError(), "A file is nested too deeply to be read."),
-        (MemoryError(), "There is not enough memory for this."),
+        (MemoryError(), "There is not enough memory for this command."),
         (BrokenPipeError(errno.EPIPE, "Broken pipe"),
-         "What should be printed was not read to its end."),
+         "The output was closed before everything was printed."),
     ],
 )  # fmt: skip
 def test_an_end_from_outside_is_one_line(error: BaseException, said: str) -> None:
@@ -94,7 +94,7 @@ def test_a_pipe_that_nobody_reads_is_one_line(json_wanted: list[str]) -> None:
     )  # fmt: skip
     os.close(writing)
     assert ran.returncode == 2
-    assert ran.stderr == "Error: What should be printed was not read to its end.\n"
+    assert ran.stderr == "Error: The output was closed before everything was printed.\n"
 
 
 def test_with_nobody_to_tell_only_the_status_says_it() -> None:

@@ -29,4 +29,4 @@ def test_info_as_json() -> None:
 def test_info_of_nothing() -> None:
     ran = CliRunner().invoke(app, ["info", "missing.dcm"])
     assert ran.exit_code == 2
-    assert ran.stderr.startswith("Refused: missing.dcm: does not exist")
+    assert ran.stderr.startswith("Rejected: missing.dcm: does not exist")

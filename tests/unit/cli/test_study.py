@@ -86,7 +86,7 @@ def test_status_readers_backup_and_restore(made: Path) -> None:
         (("export", "study", "--out", "out"), "nobody has answered"),
         (("analyse", "study", "--model", "none", "--out", "out"), "nobody has answered"),
         (("readers", "study", "--invite", "ghost"), "no account 'ghost'"),
-        (("readers", "study", "--add", "readers.csv"), "There is an account 'r1'"),
+        (("readers", "study", "--add", "readers.csv"), "There is already an account 'r1'"),
         (("restore", "readers.csv", "--out", "s"), "not a whole backup"),
         (("backup", "study", "--out", "cohort"), "is a folder"),
         (("demo", "--out", "study", "--no-serve"), "exists already"),

@@ -69,11 +69,11 @@ def test_everything_that_is_wrong_is_listed_at_once(scans: Path) -> None:
         stream.write("s9,,A,tarin,7,f\n")
     report = check_cohort(scans)
     found = kinds(report)
-    assert ("error", "patient on two sides", (2, 3, 6)) in found
+    assert ("error", "patient in two splits", (2, 3, 6)) in found
     assert ("error", "scan listed twice", (2, 4)) in found
     assert ("error", "missing file", (5,)) in found
     assert ("error", "file listed twice", (3, 7)) in found
-    assert ("error", "same pixels on two sides", (3, 7)) in found
+    assert ("error", "same pixels in two splits", (3, 7)) in found
     assert ("warning", "no age", (9,)) in found
     assert ("warning", "sex", (8, 9)) in found
     columns = {one.text.split(":")[0] for one in report.findings if one.rows == (10,)}
@@ -90,7 +90,7 @@ def test_the_same_pixels_under_another_file_are_found(scans: Path) -> None:
     cases += [case(4, file="again.dcm"), case(5, file="half.dcm", positive=True)]
     cases += [case(6), case(7)]
     report = checked(scans, cases, near=False)
-    assert ("error", "same pixels on two sides", (2, 6, 7)) in kinds(report)
+    assert ("error", "same pixels in two splits", (2, 6, 7)) in kinds(report)
     inside = checked(
         scans, [case(0), case(1), case(4, file="again.dcm", split=Split.TRAIN, positive=False)]
     )

@@ -199,7 +199,7 @@ def test_what_is_left_out_is_told(archive: Path, tmp_path: Path) -> None:
         ("patient,accession,label,split", ["p,ACC0,0,train", "p,ACC1,1,test"],
          ["row 3, column split: puts a patient into test who is in train by row 2"]),
         ("accession,label,mask_anterior", ["ACC0,1,none.png"], ["row 2, column mask_anterior"]),
-        ("accession,label", ["ACC77,0"], ["no row names a scan"]),
+        ("accession,label", ["ACC77,0"], ["no row identifies a scan"]),
         ("accession,label", [], ["holds no row"]),
     ],
 )  # fmt: skip
@@ -297,7 +297,7 @@ def test_bs80k_takes_its_labels_from_text_files(tmp_path: Path) -> None:
     (tmp_path / "in" / "chest.txt").write_text("00003.jpg 1\n")
     created = create_cohort(tmp_path / "in", tmp_path / "c", layout="bs-80k", rule=HALVES)
     assert Counter(case.positive for case in created.manifest.cases) == {True: 2, False: 2}
-    assert any("taken for a patient of its own" in note for note in created.notes)
+    assert any("counted as a separate patient" in note for note in created.notes)
     with pytest.raises(ParameterError, match="labels"):
         create_cohort(tmp_path / "in", tmp_path / "d", rule=HALVES)
 
@@ -323,7 +323,7 @@ def test_the_same_pixels_come_in_once(tmp_path: Path) -> None:
     assert len(created.manifest.cases) == 2
     other = table(tmp_path / "m.csv", ["p,x,1", "r,y,0", "q,z,0"], "patient,file,label")
     doubted = made(tmp_path / "in", other, tmp_path / "d")
-    assert doubted.left_out_counts == {"same pixels, told otherwise": 2}
+    assert doubted.left_out_counts == {"identical pixels, contradictory rows": 2}
 
 
 @pytest.mark.parametrize("copy", [True, False])

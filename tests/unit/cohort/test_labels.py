@@ -70,7 +70,7 @@ def test_words_and_limits(
     [
         ("sex", "x", "column sex: must be F, M or empty"),
         ("split", "", "column split: must be one of train, validation, test"),
-        ("age", "old", "column age: is no number of years"),
+        ("age", "old", "column age: is not a number of years"),
         ("age", "-1", "column age: must be from 0 to 130 years"),
         ("age", "130", "column age: must be from 0 to 130 years"),
         ("centre", "x" * 61, "column centre: must be a short line of text"),

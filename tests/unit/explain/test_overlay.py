@@ -172,7 +172,7 @@ def test_a_scan_unlike_the_training_scans_is_not_called(
     unlike = replace(make_prediction(scan, probability=0.72), unlike=True, uncertain=True)
     picture = explain_picture(scan, unlike, operating_point=0.41)
     assert written["0.72"] == MUTED
-    assert written["Unlike the training scans: treat this answer with caution"] == MUTED
+    assert written["Unlike the training scans: treat this result with caution"] == MUTED
     assert not any("POSITIVE" in text for text in written)
     header = np.asarray(picture)[:110]
     assert not (header == POSITIVE).all(axis=2).any()

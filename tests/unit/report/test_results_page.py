@@ -131,7 +131,7 @@ def test_an_empty_batch_says_so(tmp_path: Path) -> None:
     write_results_page(tmp_path / "index.html", HEADING, [])
     text = (tmp_path / "index.html").read_text(encoding="utf-8")
     assert "No scan was classified." in text
-    assert "Nothing was refused." in text
+    assert "No file was rejected." in text
 
 
 def test_rows_may_be_a_stream_that_starts_afresh(tmp_path: Path) -> None:

@@ -148,7 +148,7 @@ def test_a_missing_scan_is_said_before_anything_is_made(
 ) -> None:
     cohort = world.write_cohort(tmp_path / "cohort", 10)
     (tmp_path / "cohort/scans/003.dcm").unlink()
-    with pytest.raises(InputError, match=r"1 scans are not there: scans/003\.dcm"):
+    with pytest.raises(InputError, match=r"1 scans do not exist: scans/003\.dcm"):
         world.make_study(tmp_path / "study", cohort, sample=8)
     assert not (tmp_path / "study").exists()
 

@@ -268,7 +268,7 @@ def test_an_analysis_of_missing_reads_says_what_is_missing(
     for number, count in enumerate(counts, start=1):
         assert (f"sim-{number}<" in page) is (count > 0)
     if counts == [6, 6, 3, 0]:
-        told = page[page.index("Left out, and what to know") :]
+        told = page[page.index("Exclusions and notes") :]
         assert "sim-3" in told or "3 of" in told or "missing" in told
 
 
@@ -277,7 +277,7 @@ def test_an_analysis_of_one_kind_of_case_only_is_refused(
 ) -> None:
     study, read = partly
     read([1, 0, 0, 0])
-    with pytest.raises(StudyError, match="only cases of one kind"):
+    with pytest.raises(StudyError, match="only cases of one class"):
         analyse_study(study, tmp_path / "analysis", model="none", draws=20)
     assert not (tmp_path / "analysis").exists()
 

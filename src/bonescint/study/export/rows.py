@@ -40,14 +40,14 @@ class ReadRow(Row):
     training: bool = _column("training case: left out of every analysis")
     truth: int = _column("reference standard: 1 metastatic bone disease, 0 none")
     decision: int = _column("1 yes, 0 no")
-    rating: int = _column("confidence that the disease is there, 0 to 100")
-    no_focus: bool = _column("the reader said that there is no focus")
+    rating: int = _column("confidence that disease is present, 0 to 100")
+    no_focus: bool = _column("the reader stated that there is no focus")
     marks: int = _column("number of marked foci")
     comment: str = _column("the reader's comment")
     revision: int = _column("1 for the first answer, more where the protocol allows changes")
     final: bool = _column("the last version of the answer: the one that counts")
     submitted: str = _column("when the server stored it, UTC")
-    gross_s: float | None = _column("seconds from showing the case to submitting")
+    gross_s: float | None = _column("seconds from display of the case to submission")
     active_s: float | None = _column("the same without pause, hidden tab and idle time, seconds")
     software_sha256: str = _column("hash of the software that stored the answer")
 
@@ -66,9 +66,9 @@ class MarkRow(Row):
     final: bool = _column("belongs to the version of the answer that counts")
     mark: int = _column("number of the mark in its answer")
     view: str = _column("anterior or posterior, each as seen from its own side")
-    row_px: float = _column("row, 0 at the head; whole numbers are the middles of pixels")
+    row_px: float = _column("row, 0 at the head; whole numbers are pixel centres")
     column_px: float = _column("column, 0 at the left of the view as shown")
-    rating: int = _column("how sure of this focus, 0 to 100")
+    rating: int = _column("confidence in this focus, 0 to 100")
     distance_mm: float | None = _column("to the nearest metastasis of that view (0 inside), mm")
     lesion: int | None = _column("number of the metastasis that it hits")
     hit: int | None = _column("1 within the stated radius of a metastasis, 0 not; empty: unknown")
@@ -121,10 +121,12 @@ class ReaderRow(Row):
     monitor: str = _column("as entered last")
     calibrated: str = _column("as entered last")
     light: str = _column("as entered last")
-    steps_seen: int | None = _column("grey steps of 16 told apart, as entered last")
+    steps_seen: int | None = _column(
+        "grey steps of 16 that could be distinguished, as last entered"
+    )
     screen: str = _column("width x height in CSS pixels")
     pixel_ratio: float | None = _column("device pixels per CSS pixel")
-    browser: str = _column("as it names itself")
+    browser: str = _column("user agent string")
     protocol_sha256: str = _column("frozen when the session began")
     software_sha256: str = _column("frozen when the session began")
     model_sha256: str = _column("frozen when the session began; empty: unaided")
@@ -145,7 +147,7 @@ class DictionaryRow(Row):
 
     table: str = _column("name of the table")
     column: str = _column("name of the column")
-    meaning: str = _column("what stands in it")
+    meaning: str = _column("what it contains")
 
 
 TABLES: dict[str, type[Row]] = {

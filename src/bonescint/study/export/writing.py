@@ -114,7 +114,7 @@ def write_workbook(tables: StudyTables, file: Path, *, title: str) -> None:
     book = Workbook(write_only=True)
     lines = [[_title(tables, title)], [NOTICE]]
     if tables.simulated_readers:
-        lines.append(["The readers are programs. Nothing here says how physicians read."])
+        lines.append(["The readers are programs. Nothing here shows how physicians read."])
     lines.append(["Every column is explained on the sheet 'data dictionary'."])
     sheets: dict[str, tuple[type[Row], Sequence[Row]]] = {
         name: (TABLES[name], rows) for name, rows in tables.by_name().items()

@@ -83,7 +83,7 @@ def add_account(
     keys = {folded(reader.reader), folded(reader.name)}
     for other in db.scalars(select(Account)):
         if keys & {folded(other.reader), other.name_key}:
-            raise StudyError(f"There is an account '{other.reader}' of that name already.")
+            raise StudyError(f"There is already an account '{other.reader}'.")
     account = Account(
         reader=reader.reader, name=reader.name, name_key=folded(reader.name), role=role.value,
         experience_years=reader.experience_years, simulated=simulated, created_s=now,
@@ -132,7 +132,7 @@ def accept(db: Session, token: str, password_hash: str, *, now: float) -> Accoun
     """
     account = invited(db, token, now=now, lock=True)
     if account is None:
-        raise RefusedError("invitation", "This link is not valid, or no longer.", status=410)
+        raise RefusedError("invitation", "This link is not or no longer valid.", status=410)
     db.execute(
         update(Invitation).where(Invitation.token_sha256 == hashed(token)).values(used_s=now)
     )

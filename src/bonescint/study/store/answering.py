@@ -90,7 +90,9 @@ def store_answer(
     content = sha256_of([sent.stage.value, sent.answer.model_dump(mode="json")])
     if known is not None:
         if known.body_sha256 != content:
-            raise RefusedError("key-used", "This answer was stored before with other content.")
+            raise RefusedError(
+                "key-used", "This answer was already stored, with different content."
+            )
         return _receipt(place, known, replayed=True)
     _require_tab(place.session, sent.tab)
     turn = _turn(db, place, given, sent.stage, account_id, protocol, now)
@@ -160,15 +162,15 @@ def _place(db: Session, account_id: int, token: str) -> _Place:
 
 def _require_tab(session: ReadingSession, tab: str) -> None:
     if session.tab != tab:
-        raise RefusedError("other-tab", "Reading goes on in another tab or window.")
+        raise RefusedError("other-tab", "Reading continues in another tab or window.")
 
 
 def _require_inside(case: StudyCase, sent: SentSubmission) -> None:
     answer = sent.answer
     if answer.no_focus and answer.marks:
-        raise RefusedError("marks", "Marks and 'no focus' exclude each other.", status=422)
+        raise RefusedError("marks", "An answer with marks cannot also say 'no focus'.", status=422)
     if not answer.no_focus and not answer.marks:
-        raise RefusedError("marks", "Mark the foci, or say that there is none.", status=422)
+        raise RefusedError("marks", "Mark the foci, or state that there is none.", status=422)
     rows, columns = case.picture["rows"], case.picture["columns"]
     for mark in answer.marks:
         inside = mark.row <= rows - 0.5 and mark.column <= columns - 0.5
@@ -190,12 +192,12 @@ def _turn(
     final = stage is protocol.stages(place.session.number)[-1]
     if earlier:
         if not protocol.revisions or place.session.finished_s is not None or not final:
-            raise RefusedError("answered", "This case is answered; answers are final.")
+            raise RefusedError("answered", "This case has been answered; answers are final.")
         return _Turn(revision=max(earlier) + 1, last=False)
     standing = standing_of(db, account_id, protocol, now=now, lock=True)
     current = standing.assignment
     if current is None or current.id != place.assignment.id or standing.stage is not stage:
-        raise RefusedError("not-now", "Another case is to be read now.")
+        raise RefusedError("not-now", "This is not the case to be read now.")
     if standing.phase is not Phase.READING:
         raise RefusedError("environment", "Enter monitor and light first.")
     return _Turn(revision=1, last=final and standing.following is None)

@@ -29,7 +29,7 @@ from bonescint.study.web.settings import ServeSettings
 
 _LOG = logging.getLogger("bonescint.study")
 _PROBLEMS = {
-    404: ("not-found", "There is no such page."),
+    404: ("not-found", "This page does not exist."),
     405: ("method", "That is not possible here."),
     413: ("too-large", "The request is too large."),
 }

@@ -98,7 +98,7 @@ def _form_page(
 def _require_form(request: Request, token: str) -> None:
     wanted = request.cookies.get(_FORM_COOKIE, "")
     if not wanted or not same(token, wanted):
-        raise RefusedError("csrf", "The form is too old. Load the page again.", status=403)
+        raise RefusedError("csrf", "The form has expired. Reload the page.", status=403)
 
 
 @router.post("/sign-in")
@@ -119,7 +119,7 @@ def sign_in(
     account = attempt.account
     password_hash = account.password_hash if account else ""
     if not accounts.password_fits(password_hash, password) or account is None or not account.active:
-        problem = "Name and password do not fit."
+        problem = "Name and password do not match."
         return _form_page(desk, request, "sign_in.html.jinja", status=403, problem=problem)
     with desk.store.writing() as db:
         accounts.forget_attempt(db, attempt)
@@ -149,8 +149,8 @@ def invitation_page(desk: AtDesk, request: Request, token: str) -> Response:
     with desk.store.reading() as db:
         account = accounts.invited(db, token, now=desk.clock.now())
     if account is None:
-        raise RefusedError("invitation", "This link is not valid, or no longer. Ask the "
-                           "administrator for a new one.", status=410)  # fmt: skip
+        raise RefusedError("invitation", "This link is not or no longer valid. Ask the "
+        "administrator for a new one.", status=410)  # fmt: skip
     return _form_page(
         desk, request, "invitation.html.jinja", invited=account.name, reader=account.reader,
         least=accounts.LEAST_PASSWORD,
@@ -167,8 +167,8 @@ def accept_invitation(
     with desk.store.reading() as db:
         account = accounts.invited(db, token, now=now)
     if account is None:
-        raise RefusedError("invitation", "This link is not valid, or no longer. Ask the "
-                           "administrator for a new one.", status=410)  # fmt: skip
+        raise RefusedError("invitation", "This link is not or no longer valid. Ask the "
+        "administrator for a new one.", status=410)  # fmt: skip
     try:
         password_hash = accounts.hash_password(password, again)
     except RefusedError as error:
@@ -242,7 +242,7 @@ def progress_page(desk: AtDesk, request: Request, visitor: AnyVisitor) -> Respon
     if visitor is None:
         return _redirect("/sign-in")
     if visitor.role is not Role.ADMINISTRATOR:
-        raise RefusedError("role", "This page is the administrator's.", status=403)
+        raise RefusedError("role", "Only the administrator may open this page.", status=403)
     return _progress(desk, request, visitor)
 
 

@@ -50,8 +50,8 @@ class ServeSettings:
             raise ParameterError(
                 "host",
                 "study serve",
-                "loopback, unless --certificate and --key are given, or --behind-proxy says "
-                "that a proxy in front does TLS",
+                "loopback, unless --certificate and --key are given, or --behind-proxy says that "
+                "a proxy in front provides TLS",
                 self.host,
             )
 
@@ -104,5 +104,7 @@ def _require_pair(certificate: Path, key: Path) -> None:
         if locked:
             raise InputError(key, "is locked", "Give a key without a passphrase") from error
         raise InputError(
-            certificate, f"no certificate that fits the key {key}", "Give two PEM files of one pair"
+            certificate,
+            f"no certificate that fits the key {key}",
+            "Give the two PEM files of one pair",
         ) from error

@@ -13,8 +13,8 @@ const find = (id) => document.querySelector(`#${id}`);
 const main = find("desk");
 const AGAIN_MS = 3000;
 const ACCESS = ["other-tab", "signed-out", "csrf", "role"];
-const KEEPS_NOTHING = "This browser keeps nothing: do not close it while reading";
-const PAUSED = "Everything is kept. The clock stands still.";
+const KEEPS_NOTHING = "This browser cannot save drafts: do not close it while reading";
+const PAUSED = "Everything is saved. The clock is stopped.";
 
 class Desk {
   constructor(drawer, recorder) {
@@ -115,7 +115,7 @@ class Desk {
     const first = document.createElement("option");
     first.value = "";
     const back = state.phase === "review" ? "Leave it as it is" : "Back to the current case";
-    first.textContent = this.revising ? back : "Choose a case";
+    first.textContent = this.revising ? back : "Select a case";
     find("earlier-case").replaceChildren(first, ...options);
     if (this.revising) find("earlier-case").value = entry.token;
   }
@@ -518,10 +518,10 @@ class Desk {
 
   #stop(error) {
     const known = {
-      "other-tab": ["Reading goes on elsewhere", "This study is open in another tab or window. What you "
+      "other-tab": ["Reading continues elsewhere", "This study is open in another tab or window. What you "
         + "entered here is kept.", "Read here", () => this.#takeOver()],
       "signed-out": ["Signed out", "Your sign-in has ended. What you entered is kept in this browser; sign in "
-        + "again to go on.", "Sign in", () => location.assign("/sign-in")],
+        + "again to continue.", "Sign in", () => location.assign("/sign-in")],
     };
     const plain = ["Reading stopped", `${error.message} What you entered is kept.`, "Load again",
       () => location.reload()];
