@@ -127,7 +127,7 @@ def read_mask(path: Path, *, shape: tuple[int, int] | None = None) -> NDArray[np
     if values.ndim != 2 or 0 in values.shape:
         raise InputError(path, f"has shape {values.shape}, not that of one image", "Give 2 axes")
     if not np.isfinite(values).all():
-        raise InputError(path, "holds values that are no numbers", "Export the mask again")
+        raise InputError(path, "holds values that are not numbers", "Export the mask again")
     if np.unique(values).size > _MOST_VALUES:
         raise InputError(
             path,
@@ -154,7 +154,7 @@ def _from_png(path: Path) -> NDArray[Any]:
                 return np.asarray(opened)
             values = np.asarray(opened)
     except Exception as error:  # Pillow raises anything on damaged files
-        raise InputError(path, "is no readable PNG", "Export the mask again") from error
+        raise InputError(path, "is not a readable PNG file", "Export the mask again") from error
     return values.max(axis=2) if values.ndim == 3 else values
 
 
@@ -167,7 +167,7 @@ def _from_nifti(path: Path) -> NDArray[Any]:
         loaded: Any = nibabel.load(path)
         values: NDArray[Any] = np.asanyarray(loaded.dataobj)
     except Exception as error:  # nibabel raises many kinds on damaged files
-        raise InputError(path, "is no readable NIfTI file", "Export the mask again") from error
+        raise InputError(path, "is not a readable NIfTI file", "Export the mask again") from error
     values = values.reshape([size for size in values.shape if size != 1] or [1])
     if values.ndim == 2 and values.shape[0] < values.shape[1]:
         values = values.T

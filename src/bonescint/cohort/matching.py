@@ -171,7 +171,7 @@ def match(
                 LeftOut(
                     kind="row without a scan",
                     source=f"row {row.row}",
-                    reason="no scan of the folder is named so",
+                    reason="no scan of the folder has this name",
                 )
             )
         for place in places:
@@ -183,7 +183,7 @@ def match(
             labelled.append(_labelled(study, rows_of[place][0], keys[place], id_key))
         else:
             left_out.append(
-                LeftOut(kind="no label", source=study.source, reason="no row names this scan")
+                LeftOut(kind="no label", source=study.source, reason="no row identifies this scan")
             )
     return Matching(labelled=tuple(labelled), left_out=tuple(left_out), doubted=_doubted(labelled))
 

@@ -94,15 +94,15 @@ def _fingerprint(item: tuple[int, Case], *, folder: Manifest, near: bool) -> Fin
         problems.append(("truth or mask", _reason(error)))
     if truth is not None:
         if truth.positive is not case.positive:
-            problems.append(("truth or mask", "its truth says otherwise than the label"))
+            problems.append(("truth or mask", "its truth contradicts the label"))
         for view, mask in truth.masks.items():
             image = scan.view(view)
             if image is None or mask.shape != image.shape:
                 problems.append(
                     (
                         "truth or mask",
-                        f"the {view.value} mask is not of the view's "
-                        "shape, or there is no such view",
+                        f"the {view.value} mask does not have the shape of the view, or there is "
+                        f"no such view",
                     )
                 )
             elif mask.any():

@@ -140,7 +140,7 @@ def _make(order: Order, *, content: dict[str, Any], out: Path) -> list[_Made]:
     else:
         raise BonescintError(
             f"Centre {order.centre}, study {order.number}: no visible metastasis in {ATTEMPTS} "
-            "patients. Make lesions larger or hotter in the protocol."
+            "patients. Make the lesions larger or hotter in the protocol."
         )
     write_whole(case_file, json.dumps([one.to_json() for one in made]))
     return made
@@ -300,7 +300,7 @@ def _settings(folder: Path) -> dict[str, Any]:
     try:
         content = json_in(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise InputError(folder, f"no simulated cohort: it has no {SETTINGS}", _GIVE) from error
+        raise InputError(folder, f"not a simulated cohort: it has no {SETTINGS}", _GIVE) from error
     except (OSError, ValueError) as error:
         raise InputError(file, f"cannot be read ({type(error).__name__})", _GIVE) from error
     if (

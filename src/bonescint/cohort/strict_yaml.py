@@ -1,4 +1,4 @@
-"""YAML as people write it: a key that stands twice is an error, not a silent loss."""
+"""YAML as people write it: a key that occurs twice is an error, not a silent loss."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def read_yaml(text: str, source: str, *, remedy: str, extra: str) -> object:
         extra: of this package that PyYAML comes with.
 
     Raises:
-        InputError: not readable as YAML, or a key stands twice.
+        InputError: not readable as YAML, or a key occurs twice.
         MissingExtraError: PyYAML is not installed.
 
     Examples:
@@ -118,7 +118,7 @@ def _strict_loader() -> type[Any]:
             for number, key in enumerate(keys):
                 if key in keys[:number]:
                     raise yaml.constructor.ConstructorError(
-                        None, None, f"the key {key!r} stands twice", node.start_mark
+                        None, None, f"the key {key!r} occurs twice", node.start_mark
                     )
             return super().construct_mapping(node, deep=deep)
 

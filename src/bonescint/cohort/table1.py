@@ -116,7 +116,7 @@ def table1(cases: Sequence[Case]) -> Table1:
     add("Age, years", "median (quartiles)", _ages)
     add("Age, years", "not known", _counting(age=None))
     for primary in _primaries(cases):
-        add("Primary tumour", primary or "none or not known", _sharing(primary=primary))
+        add("Primary tumour", primary or "none or unknown", _sharing(primary=primary))
     columns = tuple(f"{title} (n = {len(part)})" for title, part in zip(titles, parts, strict=True))
     return Table1(columns=columns, rows=tuple(rows))
 

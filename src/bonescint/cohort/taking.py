@@ -154,7 +154,8 @@ def _taken(order: TakeOrder, place: Place) -> Taken:
     if scan.acquisition.burned_in_text and not order.allow_burned_in:
         reason = InputError(
             order.study.source,
-            "its header says that text (a name?) is part of the pixels (Burned In Annotation)",
+            "its header says that text (perhaps a name) is part of the pixels (Burned In "
+            "Annotation)",
             "Look at it; --allow-burned-in takes such scans as they are",
         )
         return Taken(refused=str(reason), refused_kind="text burned into the pixels")
@@ -171,7 +172,10 @@ def _taken(order: TakeOrder, place: Place) -> Taken:
         named = replace(scan, scan_id=f"bs-{key}", patient_id=order.patient_id)
         scan_id, file, notes = _copied(named, key, place.out)
         if not order.copy:
-            notes += ("two files in a folder with others: copied, a manifest cannot name them",)
+            notes += (
+                "two files in a folder with others: copied, because a manifest cannot refer "
+                "to them",
+            )
     else:
         scan_id = scan.scan_id
         file = Path(os.path.relpath(_named_by(order.study).absolute(), place.out.absolute()))
@@ -237,14 +241,14 @@ def _copied(scan: Scan, key: str, out: Path) -> tuple[str, Path, tuple[str, ...]
     scale = 1.0
     if not whole or top > 65535:
         scale = 65535 / top
-        notes = ("values that are no whole numbers up to 65535: scaled",)
+        notes = ("values that are not whole numbers up to 65535: scaled",)
     for view, image in scan.images():
         _write_png(np.rint(np.maximum(image, 0) * scale), out / folder / f"{view.value}.png")
     if scan.unit is PixelUnit.COUNTS:
-        notes += ("counts without a known distance of pixels: kept as pictures",)
+        notes += ("counts without a known pixel spacing: stored as pictures",)
     again = read(out / folder)
     if again.views != scan.views:
-        raise InputError(folder, "its copy shows other views than it does", "Leave it out")
+        raise InputError(folder, "its copy shows other views than the original", "Leave it out")
     return again.scan_id, folder, notes
 
 

@@ -75,7 +75,9 @@ def _order(protocol: Protocol, seed: int, case: Case) -> tuple[Order, int]:
         for order in orders:
             if order.key(attempt) == key:
                 return order, attempt
-    raise InputError(case.file, "is of another cohort than settings.json says", "Simulate it again")
+    raise InputError(
+        case.file, "is not of the cohort that settings.json describes", "Simulate it again"
+    )
 
 
 def _check_equal(study: Study, file: Path) -> None:
@@ -85,8 +87,8 @@ def _check_equal(study: Study, file: Path) -> None:
         if there is None or not np.array_equal(image, there):
             raise InputError(
                 file,
-                f"its {view.value} view is not what is simulated now",
-                "Use the release of bonescint that wrote it (settings.json), on a like machine",
+                f"its {view.value} view differs from what is simulated now",
+                "Use the release of bonescint that wrote it (settings.json), on a similar machine",
             )
 
 

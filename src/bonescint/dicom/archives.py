@@ -115,9 +115,9 @@ def _problem(archive: _Archive, name: str) -> tuple[str, str] | None:
     """Why a file of an archive is not read, and what to do; its name is not shown."""
     path, entry = PurePosixPath(name), archive.entries[name]
     if path.is_absolute() or ".." in path.parts or ":" in name[:3] or not path.name:
-        return "holds a file whose name leads out of it", "Pack it again"
+        return "contains a file whose name leads out of the archive", "Pack it again"
     if name in archive.repeated:
-        return "holds two files of one name", "Pack it again"
+        return "contains two files of the same name", "Pack it again"
     if path.suffix.lower() == ENDING:
         return "holds another archive", "Unpack it once, then give the folder"
     if entry.file_size > max(_SMALL_BYTES, MAX_RATIO * entry.compress_size):
@@ -161,7 +161,7 @@ def opened_member(archive: Path, path: Path) -> Iterator[BinaryIO]:
 def _entry(archive: Path, path: Path) -> zipfile.ZipInfo:
     opened, name = _opened(archive), path.relative_to(archive).as_posix()
     if name not in opened.entries:
-        raise InputError(path, "does not exist (any more)", "Check the path")
+        raise InputError(path, "does not exist, or no longer exists", "Check the path")
     entry = opened.entries[name]
     if entry.flag_bits & _ENCRYPTED:
         raise InputError(

@@ -49,14 +49,14 @@ def in_known_unit(
     if photometric == "MONOCHROME1":
         return images, PixelUnit.COUNTS, ("MONOCHROME1: values kept, the background is dark",)
     if layout.samples == 3:
-        return images, PixelUnit.INTENSITY, ("a picture of a screen, not the camera's counts",)
+        return images, PixelUnit.INTENSITY, ("a screen capture, not the camera's counts",)
     are_counts = _sum_agrees(images, header)
     if layout.bits_stored <= 8 and not are_counts:
         warning = _why_no_counts(images)
         if warning:
             return images, PixelUnit.INTENSITY, (warning,)
     if are_counts is False and len(images) == layout.frame_count:
-        warning = "its pixels do not sum to its Counts Accumulated: they may be no counts"
+        warning = "its pixels do not sum to its Counts Accumulated: they may not be counts"
         return images, PixelUnit.COUNTS, (warning,)
     return images, PixelUnit.COUNTS, ()
 
@@ -74,7 +74,7 @@ def _sum_agrees(images: tuple[NDArray[np.float32], ...], header: Header) -> bool
 def _why_no_counts(images: tuple[NDArray[np.float32], ...]) -> str:
     """What shows that 8-bit pixels are a screen's; empty if nothing does."""
     if any(has_wrapped_round(image) for image in images):
-        return "8-bit pixels that wrapped round: the hottest places are dark"
+        return "8-bit pixels that overflowed: the hottest places are dark"
     if max(float(image.max()) for image in images) >= 255:
         return "8-bit pixels up to 255: grey values, perhaps clipped, not counts"
     return ""

@@ -98,7 +98,7 @@ def decode_frame(codestream: bytes, layout: FrameLayout) -> bytes:
     pixels = shared_decoder().decode(codestream, codec, layout)
     pixel_count = layout.rows * layout.columns
     if len(pixels) not in (pixel_count, 2 * pixel_count, 4 * pixel_count):
-        raise DecodingError("the decoded image has another size than the header says")
+        raise DecodingError("the size of the decoded image differs from that in the header")
     return pixels
 
 

@@ -248,7 +248,7 @@ def unnamed_picture(path: Path) -> InputError:
     """The error for a picture of one body whose view nothing tells."""
     return InputError(
         path,
-        "nothing tells which view this picture shows",
+        "nothing says which view this picture shows",
         "Name it *_anterior or *_posterior, or give AP and PA side by side",
     )
 

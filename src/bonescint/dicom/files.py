@@ -112,9 +112,11 @@ def sha256(content: bytes) -> str:
 
 def _unreadable(path: Path, error: Exception) -> InputError:
     if isinstance(error, FileNotFoundError):
-        return InputError(path, "does not exist (any more)", "Check the path")
+        return InputError(path, "does not exist, or no longer exists", "Check the path")
     if isinstance(error, PermissionError):
-        return InputError(path, "may not be read (permission denied)", "Ask for the right to read")
+        return InputError(
+            path, "cannot be read (permission denied)", "Ask for permission to read it"
+        )
     if isinstance(error, OSError) and error.errno == 40:
         return InputError(path, "is a symbolic link that leads to itself", "Remove the link")
     reason = getattr(error, "strerror", None) or type(error).__name__

@@ -80,7 +80,7 @@ def photopeak_frames(header: Header, source: str) -> PhotopeakFrames:
     )
     used = {_hull(limits.get(window, ())) for window in window_of.values()}
     if len(used) > 1:
-        warnings.append("its detectors' energy windows differ: the range of both is told")
+        warnings.append("its detectors' energy windows differ: the range that covers both is given")
     return PhotopeakFrames(
         frames=frames,
         window_kev=_hull(tuple(window for window in used if window is not None)),
@@ -116,7 +116,7 @@ def _numbered_from_1(
         number = detectors[0]
         fits = count != 1 and number >= 1
         if number < 1:
-            warnings.append("its detector is numbered 0 or less: taken as the first")
+            warnings.append("its detector number is 0 or negative: taken as the first")
             detectors = (1,) * len(detectors)
         return detectors, detectors if fits else (1,) * len(detectors)
     if distinct[0] >= 1 and distinct[-1] <= max(count, len(distinct)):
@@ -128,7 +128,7 @@ def _numbered_from_1(
             "detector information do not have",
             "Export the study again",
         )
-    warnings.append("its detectors are not numbered from 1: they were taken by rank")
+    warnings.append("its detectors are not numbered from 1: they were taken in order")
     ranked = tuple(distinct.index(detector) + 1 for detector in detectors)
     return ranked, ranked
 
@@ -192,13 +192,13 @@ def _photopeak_windows(
     }
     if len(numbers) == 1:
         if limits.get(numbers[0]) and not holding:
-            warnings.append(f"the energy window does not hold technetium's {TC99M_KEV} keV")
+            warnings.append(f"the energy window does not contain technetium's {TC99M_KEV} keV")
         return dict.fromkeys(detectors, numbers[0])
     if not holding:
         raise InputError(
             source,
-            f"has {len(numbers)} energy windows and none is said to hold {TC99M_KEV} keV",
-            "Export the photopeak's images alone",
+            f"has {len(numbers)} energy windows, none of which is said to contain {TC99M_KEV} keV",
+            "Export only the images of the photopeak",
         )
 
     def distance(window: int) -> tuple[float, float, int]:
@@ -212,7 +212,7 @@ def _photopeak_windows(
         peaks = own & holding
         if not peaks:
             warnings.append(
-                f"no energy window of detector {detector} is said to hold {TC99M_KEV} keV: its "
+                f"no energy window of detector {detector} is said to contain {TC99M_KEV} keV: its "
                 "images were left out"
             )
             continue
@@ -220,7 +220,7 @@ def _photopeak_windows(
         chosen[detector] = min(peaks, key=distance)
     if several > 1:
         warnings.append(
-            f"{several} energy windows hold {TC99M_KEV} keV: the one centred closest to it was "
+            f"{several} energy windows contain {TC99M_KEV} keV: the one centred closest to it was "
             "taken, the others left out"
         )
     return chosen

@@ -264,7 +264,7 @@ def parse(file: bytes | BinaryIO, path: Path, *, pixels: bool, reads: int = MAX_
     except Exception as error:  # noqa: BLE001 - a damaged file may raise anything in pydicom
         if RecursionError in (type(error), type(error.__context__)):
             raise InputError(
-                path, "its header has sequences in sequences, hundreds deep", "Leave this file out"
+                path, "its header nests sequences hundreds deep", "Leave this file out"
             ) from None
         raise InputError(
             path, "its DICOM header is damaged", "Export or copy the file again"
@@ -385,5 +385,5 @@ def _file_meta(head: bytes) -> tuple[str, str, int]:
 def _inflate(deflated: bytes) -> bytes:
     inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(deflated, MAX_FILE_BYTES)
     if len(inflated) == MAX_FILE_BYTES:
-        raise TooLargeError("its deflated data would fill gigabytes")
+        raise TooLargeError("its deflated data would expand to gigabytes")
     return inflated

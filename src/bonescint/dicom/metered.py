@@ -36,7 +36,7 @@ class MeteredStream:
         ...     pass
         Traceback (most recent call last):
         ...
-        bonescint.dicom.metered.TooLargeError: its header has far more parts than a bone scan's
+        bonescint.dicom.metered.TooLargeError: its header has far more elements than a bone scan's
     """
 
     def __init__(self, stream: BinaryIO, *, reads: int = MAX_READS) -> None:
@@ -56,7 +56,7 @@ class MeteredStream:
             return self._stream.read(size)
         self._reads += 1
         if self._reads > self._most_reads:
-            self._refuse("its header has far more parts than a bone scan's")
+            self._refuse("its header has far more elements than a bone scan's")
         if size > _CHARACTER_SET_BYTES and self._element.startswith(_CHARACTER_SET_TAGS):
             self._refuse("its header lists thousands of character sets")
         left = MAX_BYTES - self._bytes

@@ -97,17 +97,19 @@ def position_warnings(
     if any(lie.is_upside_down for lie in lies):
         warnings.append("its orientation says that the feet are at the top: turned by 180 degrees")
     if any(lie.is_strange for lie in lies):
-        warnings.append("its orientation is of no anterior or posterior view: it was not used")
+        warnings.append(
+            "its orientation is not that of an anterior or posterior view: it was not used"
+        )
     feet_first = position.startswith("FF") or any(is_one_of(code, FEET_FIRST) for code in gantry)
     if feet_first and not all(lie.is_told for lie in lies):
         warnings.append(
-            "the patient lay feet first and nothing tells how the image lies: the head was taken "
-            "to be at the top, left and right to be as seen"
+            "the patient lay feet first and nothing gives the orientation of the image: the head "
+            "was taken to be at the top, left and right to be as seen"
         )
     if by_angle and (
         position in ("HFP", "FFP") or any(is_one_of(code, PRONE) for code in postures)
     ):
-        warnings.append("the patient lay prone: the views may be the other way round")
+        warnings.append("the patient lay prone: the views may be exchanged")
     is_habit = any(maker in header.text("Manufacturer").upper() for maker in _ANTERIOR_FOR_BOTH)
     for lie, view in zip(lies, views, strict=True):
         if lie.seen_from and view and lie.seen_from is not view and not is_habit:

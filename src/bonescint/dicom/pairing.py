@@ -281,7 +281,7 @@ def _has_study(file: OneView) -> bool:
     return file.facts is not None and bool(file.facts.study)
 
 
-_NO_TIMES = "no times tell that its two views were taken together: only the {} does"
+_NO_TIMES = "no times show that its two views were taken together: only the {} does"
 _RULES = (
     _Rule(group_of=_by_series, apart_s=_SAME_TIME_S, views_needed=False),
     _Rule(group_of=_by_series, apart_s=_NEAR_S),
@@ -386,4 +386,4 @@ def _why_apart(one: OneView, other: OneView) -> str:
         reasons.append("size")
     if reasons:
         return f"they differ in {', '.join(reasons)}"
-    return "nothing says that the two belong together, or several files could"
+    return "nothing says that the two belong together, or several files fit"

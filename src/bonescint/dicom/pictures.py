@@ -181,7 +181,7 @@ def _decoded(opened: Image, path: Path) -> Picture:
     if opened.format == "JPEG" or opened.info.get("compression") in _LOSSY:
         warnings.append(f"a {opened.format} picture: compressed with loss")
     if turned:
-        warnings.append("turned or mirrored as the picture's own orientation says")
+        warnings.append("turned or mirrored according to the picture's own orientation tag")
     if not np.isfinite(image).all():
         raise InputError(path, "it holds values that are not numbers (NaN)", _EXPORT_AGAIN)
     if image.min() < 0:
@@ -192,7 +192,7 @@ def _decoded(opened: Image, path: Path) -> Picture:
         warnings.append("dark body on a bright background: grey values were inverted")
     image, framed = without_frame(image)
     if framed:
-        warnings.append("a uniform frame round the picture was set to its background")
+        warnings.append("a uniform frame around the picture was set to the background value")
     return Picture(
         image=image,
         format_name=f"{opened.format} {bits} bit",

@@ -90,7 +90,7 @@ def pixel_layout(header: Header, source: str) -> PixelLayout:
     photometric = header.text("PhotometricInterpretation").upper()
     if photometric not in _GREY_OR_RGB:
         if photometric == "PALETTE COLOR":
-            problem = "its pixels are numbers of colours in a table (PALETTE COLOR), not counts"
+            problem = "its pixels are indices into a colour table (PALETTE COLOR), not counts"
             raise InputError(source, problem, "Export it as MONOCHROME2")
         raise NotABoneScanError(
             source, "its pixels are neither grey nor RGB", "Export the grey counts of the camera"
@@ -101,8 +101,9 @@ def pixel_layout(header: Header, source: str) -> PixelLayout:
     if allocated not in (8, 16, 32) or samples not in (1, 3) or not 1 <= stored <= allocated:
         raise InputError(
             source,
-            f"stores {samples} values of {stored} in {allocated} bits a pixel, which is not read",
-            "Export it with 8 or 16 bits a pixel",
+            f"stores {samples} values of {stored} in {allocated} bits per pixel, which is not "
+            f"supported",
+            "Export it with 8 or 16 bits per pixel",
         )
     if not stored - 1 <= high < allocated:
         raise InputError(source, "its High Bit contradicts its Bits Stored", _EXPORT_AGAIN)
@@ -150,7 +151,7 @@ def read_images(
     else:
         raise InputError(
             source,
-            "its transfer syntax (way of compression) is not known here",
+            "its transfer syntax (compression method) is not supported",
             "Export it uncompressed, or with JPEG Lossless, JPEG-LS, JPEG 2000 or RLE",
         )
     warnings += _loss_warnings(header)
@@ -159,7 +160,9 @@ def read_images(
         image = _rescaled(values, header, source)
         padding = _padding(values, header, layout)
         if image[padding].any():
-            warnings.append("pixels of the Pixel Padding Value were set to 0: they are no counts")
+            warnings.append(
+                "pixels with the Pixel Padding Value were set to 0: they are not counts"
+            )
             image[padding] = 0
         images.append(image)
     if any(image.min() < 0 for image in images):
@@ -341,7 +344,7 @@ def _rescale_number(header: Header, keyword: str, source: str) -> float | None:
     """The number, or `None` if the header has none; one that cannot be used is no such case."""
     number = header.number(keyword)
     if number is None and header.has(keyword):
-        raise InputError(source, f"its {keyword} is no usable number", _EXPORT_AGAIN)
+        raise InputError(source, f"its {keyword} is not a usable number", _EXPORT_AGAIN)
     return number
 
 

@@ -139,7 +139,7 @@ def read_study(study: StudyFiles, *, id_key: bytes | None = None) -> Scan:
         raise InputError(study.source, f"cannot be used: {error}", _EXPORT_AGAIN) from None
     except MemoryError:
         raise InputError(
-            study.source, "needs more memory than there is", "Leave this file out"
+            study.source, "needs more memory than is available", "Leave this file out"
         ) from None
 
 
@@ -175,7 +175,7 @@ def _two_pages(
     named = [view_in_text(picture.name) for picture in pictures]
     if named == [None, None]:
         views_of, rule = list(View), ViewRule.PAGE_ORDER
-        warnings.append("nothing tells which view each page shows: the first was taken as anterior")
+        warnings.append("nothing says which view each page shows: the first was taken as anterior")
     else:
         views_of, rule = [view or _other(named).opposite for view in named], ViewRule.DESCRIPTION
     for picture in pictures:
@@ -209,7 +209,7 @@ def _one_page(picture: Picture, path: Path) -> tuple[tuple[_LoadedView, ...], li
             raise NotABoneScanError(
                 path,
                 f"{rows} x {columns} pixels are too wide for one view, perhaps stretched or "
-                "padded, and no two bodies are seen",
+                f"padded, and two bodies cannot be seen",
                 "Give each view in its own proportions",
             )
         check_geometry(rows, columns, None, str(path))
@@ -369,7 +369,7 @@ def _of_one_size(
     sizes = " and ".join(f"{rows} x {columns}" for rows, columns in shapes)
     (one, other), rows, columns = shapes, max(r for r, _ in shapes), max(c for _, c in shapes)
     if not sizes_agree(one, other):
-        raise InputError(source, f"its views are of different size: {sizes}", _ONE_SCAN)
+        raise InputError(source, f"its views differ in size: {sizes}", _ONE_SCAN)
     padded = {
         view: np.pad(
             image,
@@ -381,7 +381,7 @@ def _of_one_size(
         )
         for view, image in images.items()
     }
-    return padded, (f"its views are of different size, {sizes}: padded to {rows} x {columns}",)
+    return padded, (f"its views differ in size, {sizes}: padded to {rows} x {columns}",)
 
 
 def _scan_id(

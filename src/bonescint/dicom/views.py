@@ -87,9 +87,7 @@ def decide(question: Question, source: str) -> Decision | None:
         if other.view is not first.view:
             if first.rule not in _WEAK and other.rule in _WEAK:
                 text = f"the {other.name} says {other.view.value}, the {first.name} "
-                return replace(
-                    decision, warning=f"{text}{first.view.value}: the latter was believed"
-                )
+                return replace(decision, warning=f"{text}{first.view.value}: the latter was used")
             raise ViewConflictError(
                 source,
                 f"the {first.name} says {first.view.value}, "
@@ -226,7 +224,7 @@ def assume_by_detector(
                 view = View.ANTERIOR if detector == 1 else View.POSTERIOR
             decision = Decision(view=view, rule=ViewRule.DETECTOR_ORDER)
             warnings.append(
-                f"nothing tells which view detector {detector} took: {view.value} was assumed"
+                f"nothing says which view detector {detector} took: {view.value} was assumed"
             )
         filled.append(decision)
     return tuple(filled), tuple(warnings)

@@ -118,7 +118,7 @@ image of a whole body. Give the planar whole-body scan, anterior and posterior.
     if rows < MIN_ROWS or columns < MIN_COLUMNS or not MIN_ASPECT <= aspect <= MAX_ASPECT:
         raise NotABoneScanError(
             source,
-            f"{rows} x {columns} pixels are not the tall image of a whole body",
+            f"{rows} x {columns} pixels do not have the proportions of a whole-body image",
             _EXPORT_COUNTS,
         )
     if pixel_spacing_mm is None:
@@ -163,11 +163,11 @@ class Outline:
         if self.side_level > 0.75:
             return "its sides are as bright as its middle"
         if self.occupied_rows < _LEAST_OCCUPIED or self.height_over_width < 1.2:
-            return "what it shows is not one upright body"
+            return "it does not show one upright body"
         if self.roughness > 0.35:
             return "it is noise"
         if self.symmetry < 0.35 or self.axis_wander > 0.35:
-            return "what it shows is not alike left and right, as a body is"
+            return "it is not symmetric left to right, as a body is"
         return None
 
 
@@ -187,7 +187,7 @@ def check_outline(image: NDArray[np.float32], source: str) -> None:
         raise InputError(source, what, "Export the acquired image again")
     complaint = measure_outline(image).complaint()
     if complaint:
-        raise NotABoneScanError(source, f"shows no whole body: {complaint}", _EXPORT_COUNTS)
+        raise NotABoneScanError(source, f"does not show a whole body: {complaint}", _EXPORT_COUNTS)
 
 
 def holds_two_bodies(image: NDArray[np.float32]) -> bool:

@@ -167,7 +167,7 @@ def test_what_is_left_out_of_something_ends_in_1(folder: Path, tmp_path: Path) -
     # Ratings that do not say what calls disease leave nothing of the data out.
     code, _, notes = run("analyse", folder / "reads.csv", "--draws", 20, "--out", tmp_path / "all")
     assert code == 0
-    assert "Remark: no rating is said to call disease" in notes
+    assert "Remark: no rating was given from which disease is called" in notes
 
 
 def test_a_study_without_any_figure_ends_in_2(folder: Path, tmp_path: Path) -> None:

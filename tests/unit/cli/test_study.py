@@ -93,7 +93,7 @@ def test_status_readers_backup_and_restore(made: Path) -> None:
         (("create", "s", "--cohort", "cohort", "--readers", "twins.csv", "--sample", "4"),
          "two readers have the name 'anna' (r1 and r2)"),
         (("create", "s", "--cohort", "torn", "--readers", "readers.csv", "--sample", "4"),
-         "6 scans are not there"),
+         "6 scans do not exist"),
         (("serve", "newer"), "schema 9 is not 1"),
         (("status", "newer"), "Install the release that wrote it, or a later one"),
         (("serve", "newer-store"), "newer than this release of bonescint"),

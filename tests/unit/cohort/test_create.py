@@ -174,7 +174,7 @@ def test_what_is_left_out_is_told(archive: Path, tmp_path: Path) -> None:
     with (tmp_path / "c.private" / "left-out.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert {"kind": "row without a scan", "source": "row 4",
-            "reason": "no scan of the folder is named so"} in rows  # fmt: skip
+            "reason": "no scan of the folder has this name"} in rows  # fmt: skip
     about = json.loads((tmp_path / "c" / "cohort.json").read_text())
     assert about["left_out"]["no label"] == 6
     assert about["finished"] is True

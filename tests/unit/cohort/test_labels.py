@@ -97,7 +97,7 @@ def test_labels_in_a_workbook(tmp_path: Path) -> None:
     assert [(row.row, row.accession, row.positive) for row in labels.rows] == [
         (3, "000101", False), (4, "102", True)
     ]  # fmt: skip
-    assert labels.notes == ("row 1 before the header was passed over",)
+    assert labels.notes == ("row 1 before the header was skipped",)
 
 
 MANIFEST = "scan_id,patient_id,centre,split,label,file,sex,age,primary,truth"

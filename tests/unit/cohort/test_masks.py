@@ -68,7 +68,7 @@ def test_what_is_no_mask_is_refused(tmp_path: Path, mask: np.ndarray) -> None:
     write_mask(mask, tmp_path / "good.png")
     for name, words in (
         ("scan.png", "a picture, not a mask"),
-        ("broken.png", "no readable PNG"),
+        ("broken.png", "not a readable PNG"),
         ("mask.jpg", "a PNG or a NIfTI"),
         ("none.png", "no such mask"),
     ):
@@ -77,7 +77,7 @@ def test_what_is_no_mask_is_refused(tmp_path: Path, mask: np.ndarray) -> None:
     with pytest.raises(InputError, match="its shape is"):
         read_mask(tmp_path / "good.png", shape=(20, 60))
     pytest.importorskip("nibabel", reason="needs the extra 'masks'")
-    with pytest.raises(InputError, match="no readable NIfTI"):
+    with pytest.raises(InputError, match="not a readable NIfTI"):
         read_mask(tmp_path / "broken.nii")
 
 

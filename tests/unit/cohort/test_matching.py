@@ -67,12 +67,12 @@ def test_every_filled_cell_must_agree(tmp_path: Path) -> None:
     named = matched([row(2, accession="A1", file="1")], [one, other], tmp_path)
     assert pairs(named) == [(one.source, 2)]
     assert named.left_out == (
-        LeftOut(kind="no label", source=other.source, reason="no row names this scan"),
+        LeftOut(kind="no label", source=other.source, reason="no row identifies this scan"),
     )
     against = matched([row(3, accession="A1", study="1.2.9")], [one, other], tmp_path)
     assert against.labelled == ()
     assert against.left_out[0] == LeftOut(
-        kind="row without a scan", source="row 3", reason="no scan of the folder is named so"
+        kind="row without a scan", source="row 3", reason="no scan of the folder has this name"
     )
 
 

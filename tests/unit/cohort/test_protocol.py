@@ -178,7 +178,7 @@ def test_what_cannot_be_read_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not readable as YAML"):
         read_protocol(tmp_path / "broken.yaml")
     (tmp_path / "twice.yaml").write_text("name: a\nversion: 1\nversion: 2\ncentres: {}\n")
-    with pytest.raises(InputError, match="'version' stands twice"):
+    with pytest.raises(InputError, match="'version' occurs twice"):
         read_protocol(tmp_path / "twice.yaml")
     for number, text in enumerate(("name: 2026-99-99", "name: " + "9" * 5000, "[" * 3000)):
         (tmp_path / f"odd{number}.yaml").write_text(text)

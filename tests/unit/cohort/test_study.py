@@ -117,7 +117,7 @@ def test_a_changed_scan_is_found_out(cohort: Path, tmp_path: Path) -> None:
     (cohort / first["file"]).replace(tmp_path / "kept.dcm")
     (cohort / first["file"]).write_bytes((cohort / second["file"]).read_bytes())
     try:
-        with pytest.raises(InputError, match="is not what is simulated now"):
+        with pytest.raises(InputError, match="differs from what is simulated now"):
             simulate_truth(cohort, first["scan_id"], tmp_path / "t.npz")
     finally:
         (tmp_path / "kept.dcm").replace(cohort / first["file"])

@@ -92,7 +92,7 @@ def test_a_name_that_leads_out_of_the_archive_is_refused(tmp_path: Path, name: s
     path = tmp_path / "in" / "a.zip"
     with zipfile.ZipFile(path, "w") as packed:
         packed.writestr(name, "x" * 200)
-    assert refusals(path) == ["holds a file whose name leads out of it"]
+    assert refusals(path) == ["contains a file whose name leads out of the archive"]
     with pytest.raises(InputError):
         read_bytes(path / name.replace("\\", "/").lstrip("/"))
 
@@ -132,7 +132,7 @@ def test_an_archive_in_an_archive_and_two_files_of_one_name_are_refused(tmp_path
         packed.writestr("p/1.dcm", "x")
         with pytest.warns(UserWarning, match="Duplicate name"):
             packed.writestr("p/1.dcm", "y")
-    assert refusals(path) == ["holds another archive", "holds two files of one name"]
+    assert refusals(path) == ["holds another archive", "contains two files of the same name"]
 
 
 def test_a_damaged_archive_is_refused(archive: Path) -> None:

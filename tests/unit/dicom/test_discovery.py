@@ -191,7 +191,7 @@ def test_what_is_refused_in_the_process_is_refused_here(tmp_path: Path) -> None:
     (tmp_path / "1.dcm").write_bytes(empty_items(30_000))
     (tmp_path / "2.png").write_bytes(png_of_chunks(30_000))
     assert [error.problem for error in discover([tmp_path]).refused] == [
-        "its header has far more parts than a bone scan's"
+        "its header has far more elements than a bone scan's"
     ] * 2
 
 
@@ -211,7 +211,7 @@ def test_pipes_missing_files_and_folders_do_not_stop_or_hang(tmp_path: Path) -> 
     assert [error.problem for error in found.refused] == [
         "is not a regular file (a pipe or a device)",
         "is not a regular file (a pipe or a device)",
-        "does not exist (any more)",
+        "does not exist",
         "cannot be read (ValueError)",
     ]
 
@@ -223,7 +223,7 @@ def test_permission_that_is_denied_says_so(monkeypatch: pytest.MonkeyPatch, tmp_
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "open", denied)
-    assert "may not be read (permission denied)" in str(discover([tmp_path]).refused[0])
+    assert "cannot be read (permission denied)" in str(discover([tmp_path]).refused[0])
 
 
 def test_a_header_longer_than_the_first_look_is_read(anterior, posterior, tmp_path: Path) -> None:
@@ -271,7 +271,7 @@ def test_an_object_without_pixels_is_refused(tmp_path: Path, anterior) -> None:
         ("a", 400, 960, ""),
         ("a", 400, 961, "400 x 480 pixels are not the tall image"),
         # too narrow for two
-        ("a", 1023, 292, "nothing tells which view this picture shows. Name it *_anterior or *_"),
+        ("a", 1023, 292, "nothing says which view this picture shows. Name it *_anterior or *_"),
         ("a", 1024, 100, "1024 x 100 pixels are not the tall image"),
         ("a_mask", 1024, 256, "is named as a mask or a label. Leave it out."),
     ],

@@ -53,7 +53,7 @@ def taken(found: PhotopeakFrames) -> list[tuple[int, int, int]]:
     return [(frame.index, frame.detector, frame.item) for frame in found.frames]
 
 
-RANKED = "its detectors are not numbered from 1: they were taken by rank"
+RANKED = "its detectors are not numbered from 1: they were taken in order"
 IN_ORDER = "no detector vector: the frames' detectors were taken in their order"
 
 
@@ -64,7 +64,7 @@ IN_ORDER = "no detector vector: the frames' detectors were taken in their order"
         ((2,), 1, [(0, 2, 1)], ()),
         ((2,), 0, [(0, 2, 2)], ()),
         ((1,), 2, [(0, 1, 1)], ()),
-        ((0,), 2, [(0, 1, 1)], ("its detector is numbered 0 or less: taken as the first",)),
+        ((0,), 2, [(0, 1, 1)], ("its detector number is 0 or negative: taken as the first",)),
         ((1, 2), 2, [(0, 1, 1), (1, 2, 2)], ()),
         ((2, 1), 2, [(0, 2, 2), (1, 1, 1)], ()),
         ((1, 3), 3, [(0, 1, 1), (1, 3, 3)], ()),
@@ -154,7 +154,7 @@ def test_of_several_windows_the_one_centred_closest_then_the_narrowest_is_taken(
     assert found.window_kev == limits[kept - 1]
     both = all(low <= 140.5 <= high for low, high in limits)
     assert found.warnings == (
-        ("2 energy windows hold 140.5 keV: the one centred closest to it was taken, the others "
+        ("2 energy windows contain 140.5 keV: the one centred closest to it was taken, the others "
          "left out",) if both else ()
     )  # fmt: skip
 
@@ -255,19 +255,21 @@ def test_of_two_windows_that_hold_the_peak_the_centred_one_is_taken_and_said(
     dataset = four_frames(anterior, posterior, [(90.0, 160.0), PEAK])
     scan = read(save(dataset, tmp_path / "a.dcm"))
     np.testing.assert_array_equal(scan.anterior, anterior)
-    assert any("2 energy windows hold 140.5 keV" in warning for warning in scan.warnings)
+    assert any("2 energy windows contain 140.5 keV" in warning for warning in scan.warnings)
 
 
 def test_several_windows_without_the_peak_are_refused(anterior, posterior, tmp_path) -> None:
     dataset = four_frames(anterior, posterior, [SCATTER, (160.0, 190.0)])
-    with pytest.raises(InputError, match=r"2 energy windows and none is said to hold 140\.5"):
+    with pytest.raises(
+        InputError, match=r"2 energy windows, none of which is said to contain 140\.5"
+    ):
         read(save(dataset, tmp_path / "a.dcm"))
 
 
 def test_a_single_other_window_is_a_warning(anterior, posterior, tmp_path: Path) -> None:
     dataset = multi_frame([anterior, posterior], window_limits=[(70.0, 90.0)], items=ITEMS)
     scan = read(save(dataset, tmp_path / "a.dcm"))
-    assert any("does not hold" in warning for warning in scan.warnings)
+    assert any("does not contain" in warning for warning in scan.warnings)
 
 
 def test_a_vector_of_the_wrong_length_is_refused(anterior, posterior, tmp_path: Path) -> None:
@@ -299,7 +301,9 @@ def test_a_window_of_its_own_for_every_detector_keeps_both_views(
     np.testing.assert_array_equal(scan.anterior, anterior)
     np.testing.assert_array_equal(scan.posterior, posterior)
     assert scan.acquisition.energy_window_kev == told
-    differ = "its detectors' energy windows differ: the range of both is told" in scan.warnings
+    differ = (
+        "its detectors' energy windows differ: the range that covers both is given" in scan.warnings
+    )
     assert differ is (limits[0] != limits[1])
 
 
@@ -335,6 +339,6 @@ def test_a_detector_without_a_photopeak_is_named(anterior, posterior, tmp_path: 
     scan = read(save(dataset, tmp_path / "a.dcm"))
     assert scan.posterior is None
     assert (
-        "no energy window of detector 2 is said to hold 140.5 keV: its images were left out"
+        "no energy window of detector 2 is said to contain 140.5 keV: its images were left out"
         in scan.warnings
     )

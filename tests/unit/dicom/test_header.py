@@ -27,7 +27,7 @@ from bonescint.dicom import StudyFiles, discover, info, read, read_study
 from bonescint.dicom.header import MAX_FRAGMENTS, MAX_ITEMS, MAX_VALUE_BYTES, Header, parse
 from bonescint.scan import InputError
 
-FAR_MORE = "its header has far more parts than a bone scan's"
+FAR_MORE = "its header has far more elements than a bone scan's"
 
 
 def refusal(content: bytes) -> str:
@@ -43,7 +43,7 @@ def refusal(content: bytes) -> str:
         (empty_items(30_000), FAR_MORE),
         (tiny_elements(61_000), FAR_MORE),
         (tiny_elements_in_an_item(61_000), FAR_MORE),
-        (deep(400), "its header has sequences in sequences, hundreds deep"),
+        (deep(400), "its header nests sequences hundreds deep"),
         (fragments(MAX_FRAGMENTS), "its compressed pixel data is in more than 16,384 pieces"),
         (
             file_with({0x00091010: element(0x00091010, b"OB", bytes(9 << 20), length=0xFFFFFFFF)}),
@@ -158,7 +158,7 @@ def test_a_deflated_file_is_inflated_whole_and_a_bomb_is_not(tmp_path: Path) -> 
     for _ in range(13):
         bomb += packer.compress(bytes(1 << 24))
     assert refusal(content[:start] + bomb + packer.flush()) == (
-        "its deflated data would fill gigabytes"
+        "its deflated data would expand to gigabytes"
     )
 
 

@@ -16,8 +16,8 @@ from bonescint.scan import InputError, View, ViewConflictError, ViewRule
 TO_LEFT, TO_RIGHT = ["1", "0", "0"], ["-1", "0", "0"]
 TO_FEET, TO_HEAD = ["0", "0", "-1"], ["0", "0", "1"]
 TURNED = "its orientation says that the feet are at the top: turned by 180 degrees"
-FEET_FIRST = "the patient lay feet first and nothing tells how the image lies"
-PRONE = "the patient lay prone: the views may be the other way round"
+FEET_FIRST = "the patient lay feet first and nothing gives the orientation of the image"
+PRONE = "the patient lay prone: the views may be exchanged"
 
 
 def two_views(anterior, posterior, orientations, *, angles=("180", "0")) -> Dataset:
@@ -114,7 +114,7 @@ def test_another_orientation_is_not_used_and_said(anterior, tmp_path: Path, orie
     dataset.ImageOrientationPatient = orientation
     scan = read(save(dataset, tmp_path / "a.dcm"))
     assert scan.warnings == (
-        "its orientation is of no anterior or posterior view: it was not used",
+        "its orientation is not that of an anterior or posterior view: it was not used",
     )
 
 

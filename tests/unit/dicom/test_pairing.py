@@ -18,7 +18,7 @@ from bonescint.scan import View
 
 KNOWN = Facts(patient=("1", "", "", ""), study="1.2")
 NOBODY = Facts(patient=("", "", "", ""), study="1.2")
-UNSAID = "nothing says that the two belong together, or several files could"
+UNSAID = "nothing says that the two belong together, or several files fit"
 
 
 @dataclass(frozen=True)
@@ -108,11 +108,11 @@ def test_without_times_a_known_patient_pairs_with_a_warning() -> None:
     found = pair([known.anterior(), known.posterior(series="2")])
     assert found.partner == {0: 1, 1: 0}
     assert set(found.warnings.values()) == {
-        "no times tell that its two views were taken together: only the study does"
+        "no times show that its two views were taken together: only the study does"
     }
     found = pair([known.anterior(), known.posterior()])
     assert set(found.warnings.values()) == {
-        "no times tell that its two views were taken together: only the series does"
+        "no times show that its two views were taken together: only the series does"
     }
     assert pairs(unknown.anterior(), unknown.posterior()) == NONE
     assert pairs(known.anterior(9000), known.posterior()) == NONE

@@ -73,10 +73,10 @@ def test_ap_and_pa_side_by_side(anterior, posterior, tmp_path: Path, crop: int) 
 
 
 def test_one_body_without_a_view_name_is_not_guessed(anterior, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"nothing tells which view.*Name it \*_anterior"):
+    with pytest.raises(InputError, match=r"nothing says which view.*Name it \*_anterior"):
         read(save_png(anterior, tmp_path / "p1.png"))
     wide = np.repeat(anterior, 2, axis=1)
-    with pytest.raises(InputError, match="nothing tells which view"):
+    with pytest.raises(InputError, match="nothing says which view"):
         read(save_png(wide, tmp_path / "p2.png"))
 
 
@@ -216,7 +216,7 @@ def test_views_padded_to_a_square_and_wide_screens(anterior, posterior, tmp_path
 def test_a_picture_of_endless_chunks_is_refused(tmp_path: Path, name: str, content: bytes) -> None:
     path = tmp_path / name
     path.write_bytes(content)
-    problem = "its header has far more parts than a bone scan's"
+    problem = "its header has far more elements than a bone scan's"
     assert [error.problem for error in discover([path]).refused] == [problem]
     with pytest.raises(InputError, match=problem):
         read_study(StudyFiles((path,), name))
@@ -298,7 +298,7 @@ def test_two_pages_are_two_views_and_their_order_is_said_to_be_assumed(
     np.testing.assert_array_equal(scan.posterior, posterior)
     assert dict(scan.acquisition.view_rules) == dict.fromkeys(View, ViewRule.PAGE_ORDER)
     assert scan.warnings == (
-        "nothing tells which view each page shows: the first was taken as anterior",
+        "nothing says which view each page shows: the first was taken as anterior",
     )
 
 
@@ -349,7 +349,7 @@ def test_a_picture_is_turned_as_it_says(anterior, tmp_path, suffix, orientation,
     picture.save(path, exif=exif)
     scan = read(path)
     assert np.abs(scan.anterior - shown).mean() < 2
-    warned = "turned or mirrored as the picture's own orientation says" in scan.warnings
+    warned = "turned or mirrored according to the picture's own orientation tag" in scan.warnings
     assert warned is (orientation == 3)
 
 
@@ -370,5 +370,5 @@ def test_pictures_are_paired_by_any_word_for_a_view(
 
 @pytest.mark.parametrize("name", ["p_LPO_posterior", "p_decubito dorsal", "no_post"])
 def test_a_picture_whose_name_lies_is_not_guessed(anterior, tmp_path: Path, name: str) -> None:
-    with pytest.raises(InputError, match="nothing tells which view"):
+    with pytest.raises(InputError, match="nothing says which view"):
         read(save_png(anterior, tmp_path / f"{name}.png"))

@@ -40,7 +40,7 @@ LOSSLESS = {
     "JPEG-LS": "1.2.840.10008.1.2.4.80",
     "JPEG 2000": "1.2.840.10008.1.2.4.90",
 }
-PADDING = "pixels of the Pixel Padding Value were set to 0: they are no counts"
+PADDING = "pixels with the Pixel Padding Value were set to 0: they are not counts"
 
 
 def layout_of(path: Path) -> PixelLayout:
@@ -162,9 +162,9 @@ def test_how_pixels_are_stored(
     [
         ({"Rows": 0}, "the header has no usable Rows"),
         ({"BitsAllocated": 12, "BitsStored": 12},
-         "stores 1 values of 12 in 12 bits a pixel, which is not read. Export it with 8 or 16"),
-        ({"SamplesPerPixel": 4}, "stores 4 values of 16 in 16 bits a pixel"),
-        ({"BitsStored": 17, "HighBit": 16}, "stores 1 values of 17 in 16 bits a pixel"),
+         "stores 1 values of 12 in 12 bits per pixel, which is not supported. Export it with 8 or 16"),
+        ({"SamplesPerPixel": 4}, "stores 4 values of 16 in 16 bits per pixel"),
+        ({"BitsStored": 17, "HighBit": 16}, "stores 1 values of 17 in 16 bits per pixel"),
         ({"BitsStored": 12, "HighBit": 10}, "its High Bit contradicts its Bits Stored"),
         ({"BitsStored": 12, "HighBit": 16}, "its High Bit contradicts its Bits Stored"),
     ],
@@ -324,7 +324,7 @@ def test_slope_and_intercept_each_alone(anterior, tmp_path: Path, slope, interce
     [
         ("0", "slope is 0"),
         ("-1", "rescale slope is negative"),
-        ("1e300", "RescaleSlope is no usable number"),
+        ("1e300", "RescaleSlope is not a usable number"),
     ],
 )
 def test_senseless_slopes_are_refused(anterior, tmp_path: Path, slope: str, problem: str) -> None:
@@ -385,7 +385,7 @@ def test_8_bit_that_wrapped_round_is_said(anterior, tmp_path: Path) -> None:
     image[505, 125] = 9
     scan = read(save(one_view(image, 1), tmp_path / "ant.dcm"))
     assert scan.unit is PixelUnit.INTENSITY
-    assert any("wrapped round" in warning for warning in scan.warnings)
+    assert any("8-bit pixels that overflowed" in warning for warning in scan.warnings)
 
 
 def test_monochrome1_of_a_bright_screen_is_inverted(anterior, tmp_path: Path) -> None:
@@ -426,7 +426,7 @@ def test_pixels_that_do_not_sum_to_the_counts_of_the_header_are_said(
     total = int(anterior.sum(dtype=np.int64) + posterior.sum(dtype=np.int64))
     dataset.CountsAccumulated = round(total * factor)
     scan = read(save(dataset, tmp_path / "a.dcm"))
-    expected = ("its pixels do not sum to its Counts Accumulated: they may be no counts",)
+    expected = ("its pixels do not sum to its Counts Accumulated: they may not be counts",)
     assert scan.warnings == (expected if warned else ())
     assert scan.unit is PixelUnit.COUNTS
 

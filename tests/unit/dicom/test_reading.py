@@ -191,7 +191,7 @@ def test_views_that_differ_by_a_few_pixels_are_padded(anterior, posterior, tmp_p
     np.testing.assert_array_equal(scan.anterior, np.pad(anterior[:, 1:-2], ((0, 0), (1, 2))))
     np.testing.assert_array_equal(scan.posterior, np.pad(posterior[:-20], ((0, 20), (0, 0))))
     assert scan.warnings == (
-        "its views are of different size, 1004 x 256 and 1024 x 253: padded to 1024 x 256",
+        "its views differ in size, 1004 x 256 and 1024 x 253: padded to 1024 x 256",
     )
 
 
@@ -206,9 +206,7 @@ def test_views_are_padded_below_and_on_both_sides_with_what_their_edges_show(tmp
     np.testing.assert_array_equal(images[View.ANTERIOR], expected)
     np.testing.assert_array_equal(images[View.POSTERIOR], np.pad(wide, ((0, 3), (0, 0)),
                                                                  constant_values=3))  # fmt: skip
-    assert said == (
-        "its views are of different size, 297 x 194 and 300 x 191: padded to 300 x 194",
-    )
+    assert said == ("its views differ in size, 297 x 194 and 300 x 191: padded to 300 x 194",)
     alone = {View.ANTERIOR: narrow}
     assert _of_one_size(alone, "a") == (alone, ())
 

@@ -157,7 +157,7 @@ def test_words_that_lie_leave_the_view_to_be_assumed_and_said(
     dataset.SpecificCharacterSet, dataset.SeriesDescription = "ISO_IR 192", description
     scan = read(save(dataset, tmp_path / "a.dcm"))
     assert dict(scan.acquisition.view_rules) == {View.ANTERIOR: ViewRule.DETECTOR_ORDER}
-    assert "nothing tells which view detector 1 took: anterior was assumed" in scan.warnings
+    assert "nothing says which view detector 1 took: anterior was assumed" in scan.warnings
 
 
 @pytest.mark.parametrize(

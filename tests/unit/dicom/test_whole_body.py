@@ -81,7 +81,7 @@ OTHERS: dict[str, Callable[[], NDArray[np.float32]]] = {
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_other_pictures_are_refused(name: str) -> None:
-    with pytest.raises(NotABoneScanError, match=r"picture\.png: shows no whole body"):
+    with pytest.raises(NotABoneScanError, match=r"picture\.png: does not show a whole body"):
         check_outline(OTHERS[name]().astype(np.float32), "picture.png")
 
 

@@ -194,7 +194,7 @@ def test_a_difference_without_a_spread_and_one_without_cases() -> None:
     turned = apart.with_scores(-apart.scores)
     found = compare_areas(apart, turned)
     assert found.difference.value == 1
-    assert found.difference.note == "the difference does not vary: no interval"
+    assert found.difference.note == "the difference has no variance: no interval"
     assert math.isnan(found.difference.low)
     assert math.isnan(found.p_value)
     none = np.zeros(0, dtype=bool)

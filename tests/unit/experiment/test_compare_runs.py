@@ -92,7 +92,7 @@ def test_the_first_runs_rule_chooses_and_two_rules_are_said(tmp_path: Path) -> N
     page = html.unescape(compare_runs(specific, sensitive, tmp_path / "one").read_text("utf-8"))
     assert f"{_SPECIFIC}, on each run's validation split" in page
     assert (
-        f"The runs had two rules. All operating points here are chosen by the first run's, "
+        f"The runs had different rules. All operating points here are chosen by the first run's, "
         f"{_SPECIFIC}; the second run's was: {_SENSITIVE}."
     ) in page
     page = compare_runs(sensitive, sensitive, tmp_path / "two").read_text("utf-8")
@@ -132,5 +132,5 @@ def test_a_cohort_of_elsewhere_is_read_or_named(
 
 def test_a_rule_of_another_release_is_named(tmp_path: Path) -> None:
     first = _run(tmp_path / "a", _cases(range(40)), {"m": 2.0}, rule="where the moon is full")
-    with pytest.raises(InputError, match=r"'where the moon is full' is none that this release"):
+    with pytest.raises(InputError, match=r"'where the moon is full' is not known to this release"):
         compare_runs(first, first, tmp_path / "out")

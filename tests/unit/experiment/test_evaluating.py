@@ -227,7 +227,7 @@ def test_a_collapsed_model_is_a_result_where_that_is_allowed(
     assert found.against.closed[0].difference.value < -0.2
     page = (out / "report.html").read_text(encoding="utf-8")
     assert "undefined: all scores are equal" in page
-    assert "the model tells nothing apart" in page
+    assert "the model does not discriminate" in page
     # The model that works is compared with the one that collapsed, too.
     other = evaluate(study.predictions, study.manifest, tmp_path / "other", settings=settings,
                      against=collapsed)  # fmt: skip

@@ -111,7 +111,7 @@ def test_the_uncertain_band_holds_its_share(temperature: float, point: float) ->
     assert inside.sum() == 50
     assert low <= point <= high
     right = (probabilities >= point) == labels
-    assert f"of these {100 * right[inside].mean():.1f} % were called rightly" in rule
+    assert f"of these {100 * right[inside].mean():.1f} % were called correctly" in rule
     assert f"of the others {100 * right[~inside].mean():.1f} %" in rule
     # No scan outside is nearer to the operating point than one inside.
     away = np.abs(np.log(probabilities / (1 - probabilities)) - np.log(point / (1 - point)))

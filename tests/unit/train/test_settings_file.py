@@ -92,7 +92,7 @@ def test_unknown_names_and_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         read_settings(tmp_path / "none.yaml")
     (tmp_path / "twice.yaml").write_text("seed: 1\nseed: 2\n", encoding="utf-8")
-    with pytest.raises(InputError, match="stands twice"):
+    with pytest.raises(InputError, match="occurs twice"):
         read_settings(tmp_path / "twice.yaml")
 
 

@@ -391,5 +391,5 @@ def test_a_label_that_the_truth_contradicts_is_refused(
     tmp_path: Path, cohort: Path, settings: TrainSettings
 ) -> None:
     rewritten(cohort, _column(4, "1", only=1))
-    with pytest.raises(InputError, match=r"s1\.npz.*the manifest says otherwise"):
+    with pytest.raises(InputError, match=r"s1\.npz.*the manifest contradicts it"):
         train(cohort, tmp_path / "out", settings=settings, weights=Path("w"))

@@ -224,7 +224,7 @@ def test_what_is_undefined_is_counted_and_nothing_left_is_said() -> None:
     alone = simulate_reads(RoeMetz(), readers=1, positives=9, negatives=9, seed=1)
     found = u_statistics(alone)
     assert [note.text for note in found.notes] == [
-        "an unbiased variance may come out negative, or have no pairs to come from: the interval "
+        "an unbiased variance can be negative, or have no pairs to be estimated from: the interval "
         "is undefined for 3 of the U-statistics"
     ]
     assert all(math.isnan(one.mean.se) and math.isnan(one.mean.df) for one in found.areas)

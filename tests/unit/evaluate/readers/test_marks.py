@@ -308,7 +308,7 @@ def test_a_case_of_a_split_plot_with_two_weights_is_named(tmp_path: Path) -> Non
     sheets["TRUTH"][-1][2] = 0.5
     found = read_reads(workbook(tmp_path / "spa.xlsx", sheets))
     assert [note.text for note in found.notes] == [
-        "sheet TRUTH, row 9: lesion 1 of case 4 has another weight before"
+        "sheet TRUTH, row 9: lesion 1 of case 4 has a different weight in an earlier row"
     ]
 
 

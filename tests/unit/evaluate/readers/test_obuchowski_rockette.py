@@ -210,7 +210,7 @@ def test_one_reader_leaves_delongs_test(small: Reads) -> None:
         dict(zip(small.cases, small.truth.tolist(), strict=True)),
     )
     found = obuchowski_rockette(alone)
-    assert found.to(BOTH).note == "one reader: nothing can be said of other readers"
+    assert found.to(BOTH).note == "one reader: no generalisation to other readers"
     assert math.isnan(found.to(BOTH).differences[0].difference.p)
     difference = found.to(CASES).differences[0].difference
     covariance = merits(alone).covariance(CovarianceMethod.DELONG)[:, 0, :, 0]
@@ -511,7 +511,7 @@ def test_one_case_of_a_class_is_said_of_each_reader(small: Reads) -> None:
     ratings = small.ratings.copy()
     ratings[:, :, one] = np.nan
     found = obuchowski_rockette(with_ratings(small, ratings))
-    assert sum("; cases have to be fixed" in note.text for note in found.notes) == 6
+    assert sum("; cases must be treated as fixed" in note.text for note in found.notes) == 6
     assert found.to(READERS).test is not None
     assert math.isnan(found.to(BOTH).means[0].mean.se)
 

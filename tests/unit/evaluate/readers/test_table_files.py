@@ -68,7 +68,7 @@ def test_decisions_in_words(tmp_path: Path) -> None:
     assert reads.binary
     assert reads.ratings.ravel().tolist() == [1, 0]
     assert [note.text for note in reads.notes] == [
-        "no column of modalities: everything is one modality"
+        "no column of modalities: all reads are of one modality"
     ]
 
 
@@ -471,6 +471,6 @@ def test_a_few_rows_and_missing_ratings_are_left_out(tmp_path: Path) -> None:
 )
 def test_a_rating_that_may_be_a_code_is_said(tmp_path: Path, code: str, said: bool) -> None:
     reads = ratings(written(tmp_path, HEAD + f"A,AP,1,1,4,\nA,AP,2,0,1,\nA,AP,3,0,{code},\n"))
-    wanted = f"rating {code} was used, far from the others: if it says that one is missing, leave"
+    wanted = f"rating {code} was used, far from the others: if it marks a missing rating, leave"
     assert [note.text.startswith(wanted) for note in reads.notes] == [True] * said
     assert float(code) in reads.ratings
