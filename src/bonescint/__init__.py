@@ -1,8 +1,8 @@
-"""bonescint reads whole-body bone scans and says how likely each shows metastatic bone disease.
+"""Read whole-body bone scans and estimate the probability of metastatic bone disease.
 
-Research use only, not a medical device. Importing this package loads no other library: the one
-function that it holds, `classify_scan`, is fetched when it is first used. Each package is
-imported by its name, for instance `from bonescint.dicom import read`.
+Research use only, not a medical device. Importing this package loads no other library: its only
+function, `classify_scan`, is imported when it is first used. The packages are imported by
+name, for instance `from bonescint.dicom import read`.
 """
 
 from typing import TYPE_CHECKING

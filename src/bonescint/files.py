@@ -332,7 +332,7 @@ def require_new(*paths: Path | None) -> None:
     """
     for path in paths:
         if path is not None and os.path.lexists(path):
-            raise OutputError(f"{path}: is there already. Choose another place.")
+            raise OutputError(f"{path}: exists already. Choose another place.")
 
 
 def json_in(text: str | bytes) -> Any:

@@ -128,11 +128,11 @@ def _lock_is_ours(stream: BinaryIO, earlier: _Writer | None) -> bool:
 def _take_over(stream: BinaryIO, earlier: _Writer | None, lock: Path, place: Path) -> None:
     if earlier is not None and not earlier.is_here:
         raise OutputError(
-            f"{place}: {earlier} began to write there and did not finish. If it runs no more, "
-            f"delete {lock}."
+            f"{place}: {earlier} started writing there and did not finish. If it is no longer "
+            f"running, delete {lock}."
         )
     if earlier is not None:
-        _log.warning("%s: %s ended before it had finished; its lock is taken over", place, earlier)
+        _log.warning("%s: %s ended before it had finished; its lock was taken over", place, earlier)
     stream.seek(0)
     stream.truncate()
     stream.write(json.dumps(asdict(_Writer.this())).encode())

@@ -270,7 +270,10 @@ def test_the_lock_of_a_killed_process_is_taken_over_and_that_is_said(
 def test_the_lock_of_another_host_is_told_and_left(tmp_path: Path) -> None:
     lock = tmp_path / LOCK
     lock.write_text('{"process": 7, "host": "elsewhere"}')
-    said = "process 7 on elsewhere started writing there and did not finish. If it is no longer running, "
+    said = (
+        "process 7 on elsewhere started writing there and did not finish. If it is no longer "
+        "running, "
+    )
     with pytest.raises(OutputError, match=said + f"delete {re.escape(str(lock))}"):
         one_writer(tmp_path).__enter__()
     assert lock.exists()

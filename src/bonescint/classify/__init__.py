@@ -1,6 +1,6 @@
 """From files to results, as a stream: decoding in worker processes, one model, bounded memory.
 
-Layer 4. Importing this package loads no run time; its functions do when they are called.
+Layer 4. Importing this package does not load the inference engine; calling its functions does.
 """
 
 from bonescint.classify.classify import ClassifyInterrupted, classify

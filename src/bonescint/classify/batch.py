@@ -221,7 +221,7 @@ class Batch:
         self._seen.setdefault(scan_id, {})[content] = self._names.of(study.source)
 
     def _told_apart(self, study: StudyFiles, ready: ReadyScan) -> ReadyScan:
-        """One row a scan: the same content given twice is refused, not overwritten.
+        """One row per scan: the same content given twice is refused, not overwritten.
 
         Other content under identifiers that came before is a scan of its own: some anonymisers
         give a whole archive one UID. Its `scan_id` is extended by a hash of its content. This

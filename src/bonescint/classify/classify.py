@@ -55,23 +55,22 @@ def classify(
     truths: Mapping[Path, KnownTruth] | None = None,
     hash_sources: bool = False,
 ) -> ClassifySummary:
-    """Classify scans and write the results: tables, a picture each, and a page of them all.
+    """Classify scans and write the results: tables, one picture per scan, and one page of all.
 
     Files are read, prepared and drawn in worker processes while one model classifies in this
-    one; results come in input order, and no more than a few scans are in memory at a time
-    however long the list. A file that cannot be read, or that kills its worker, costs its own
-    entry in `refused` and nothing else.
+    one; results come in input order, and only a few scans are in memory at a time, however
+    long the list. A file that cannot be read, or that kills its worker, is listed in `refused`
+    and affects no other file.
 
     Written to `out`: `results.csv`, `results.json`, `pictures/<scan_id>.png`, and `index.html`
     with the layers that it shows (`pictures/<scan_id>.grey.webp`, `.evidence.webp`).
-    They take the place of those of an earlier run, unless nothing could be read at all; files that
-    no earlier run wrote are never overwritten. After a stop (Ctrl-C, a kill, a full disk) the same
-    call goes on: scans that were done are taken over if model, settings, versions and files are
-    the same.
+    They replace those of an earlier run, unless nothing could be read at all; files that no
+    earlier run wrote are never overwritten. After an interruption (Ctrl-C, a kill, a full disk) the
+    same call resumes: finished scans are kept if model, settings, versions and files are the same.
 
-    Results call a file by its path relative to what was given. With `hash_sources` they call it
-    by a keyed hash; the key and the table `sources.csv`, which says which file is which, then lie
-    in `<out>.private`, readable for their owner only.
+    Results give the path of a file relative to what was given. With `hash_sources` they give a
+    keyed hash instead; the key and the table `sources.csv`, which lists which file is which, are
+    then in `<out>.private`, readable only by their owner.
 
     Args:
         sources: files and folders (searched recursively).
@@ -80,12 +79,12 @@ def classify(
         workers: worker processes; as many as cores (at most 8) if `None`, and 0 to work in
             this process alone.
         device: `"cpu"`, `"gpu"` or `"auto"`.
-        timeout_s: after so many seconds with one scan a worker is ended.
+        timeout_s: a worker that spends longer than this on one scan is ended.
         progress: called with the number of studies done and of all.
         scan_ids: what a cohort calls the scans, by file or by the folder of a study's files;
             a scan that is not among them is called by a hash of its UIDs.
-        truths: what is known of scans, by file or folder, to be shown beside the answer.
-        hash_sources: hold no names of files and folders in the results.
+        truths: what is known about scans, by file or folder, to be shown with the result.
+        hash_sources: replace names of files and folders in the results by a keyed hash.
 
     Returns:
         What was classified and what was refused, and why.

@@ -150,9 +150,9 @@ def classify_scan(
     model: Path | str | ModelFolder | Classifier | None = None,
     device: str = "cpu",
 ) -> ScanResult:
-    """Classify one scan, and write nothing.
+    """Classify one scan without writing any file.
 
-    For many scans give an open `Classifier` as the model, or use `bonescint.classify.classify`,
+    For many scans, pass an open `Classifier` as the model, or use `bonescint.classify.classify`,
     which reads and draws in worker processes.
 
     Args:
@@ -168,12 +168,12 @@ def classify_scan(
         device: `"cpu"`, `"gpu"` or `"auto"`.
 
     Returns:
-        The answer with its maps and its picture.
+        The prediction with its maps and its picture.
 
     Raises:
         InputError: the source cannot be read as one bone scan; one line says why.
-        ParameterError: arguments that do not say what the scan is.
-        UnitError: pixels in a unit that the model does not read.
+        ParameterError: the arguments do not specify a scan.
+        UnitError: the model does not accept the unit of the pixels.
         ModelFolderError: the model is incomplete, altered or of a newer schema.
 
     Examples:

@@ -1,6 +1,6 @@
 """The command line: one thin command per public function, the same name in Python.
 
-Floor 6 of the house. Every room is imported inside its command, so that `--help` is quick.
+Layer 6. Every package is imported inside its command, so that `--help` is quick.
 """
 
 from bonescint.cli.app import main

@@ -123,7 +123,7 @@ def run_study_serve(folder: Path, choices: ServeChoices) -> None:
             _say(f"{study.protocol.title}: {address}   (Ctrl-C stops)")
             _say(
                 "Readers sign in there with the name and password of their invitation; the links "
-                "are in {displayable(study.invitations_file)}; append them to the address."
+                f"are in {displayable(study.invitations_file)}; append them to the address."
             )
             if settings.is_loopback and not settings.behind_proxy:
                 _say("Only this machine can connect. See --help for how others can.")

@@ -1,6 +1,6 @@
-"""Cohorts on disk: manifest, truth and masks; made of a user's scans, or simulated; checked.
+"""Cohorts on disk: manifest, truth and masks; made from a user's scans or simulated; checked.
 
-Floor 2 of the house: may use `dicom`, `prepare` and `simulate`.
+Layer 2: may use `dicom`, `prepare` and `simulate`.
 """
 
 from bonescint.cohort.check import check_cohort

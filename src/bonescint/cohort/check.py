@@ -30,9 +30,9 @@ def check_cohort(
 ) -> CohortReport:
     """Check a cohort: every finding is listed, errors first.
 
-    Errors: wrong rows; a scan listed twice; a patient, the same pixels or a near-duplicate on
-    two sides of a split; the same pixels with another label; files, truths or masks that are
-    missing or unusable; a split with one class only. Warnings: the rest that should be known.
+    Errors: invalid rows; a scan listed twice; a patient, identical pixels or a near-duplicate in
+    two splits; identical pixels with different labels; files, truths or masks that are missing or
+    unusable; a split with only one class. Warnings: other things that one should know.
 
     Args:
         path: a manifest, or a folder that holds `manifest.csv`.

@@ -54,20 +54,20 @@ def create_cohort(
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> CreatedCohort:
-    """Make a cohort of a folder of scans and a table of labels.
+    """Make a cohort from a folder of scans and a table of labels.
 
     Views are paired, labels are matched (`match` says how), patients are split, scans are
-    copied without identity. Pseudonyms are hashes with a secret key, made on the first run and
-    kept in `<out>.private`, beside the cohort and never in it. The same call goes on where an
-    earlier one was stopped.
+    de-identified and copied. Pseudonyms are hashes with a secret key, which is made on the first
+    run and kept in `<out>.private`, next to the cohort and never in it. After an interruption the
+    same call resumes.
 
     Args:
         folder: to search for scans.
         out: folder of the cohort.
         labels: table of labels.
-        layout: how the folder is laid out.
+        layout: how the folder is organised.
         rule: shares and seed of the splits; 0.7, 0.15 and 0.15 if `None`. A column `split` of
-            the labels goes before it.
+            the labels takes precedence.
         centre: of scans whose row names none.
         copy: copy the scans (NM DICOM of counts, or 16-bit PNG), without identity; otherwise
             the manifest points at the files as they are, names and all.
@@ -82,8 +82,8 @@ def create_cohort(
         The cohort, and what was left out.
 
     Raises:
-        InputError: wrong labels (every one named by row and column), no scan with a label, a
-            patient whom the column `split` puts on two sides.
+        InputError: invalid labels (every one named by row and column), no scan with a label, a
+            patient whom the column `split` puts into two splits.
         OutputError: a place that cannot be written, where another process writes, or that holds
             something else.
         ParameterError: a setting that cannot be used.

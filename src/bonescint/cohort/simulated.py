@@ -191,18 +191,18 @@ def simulate_cohort(
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> SimulatedCohort:
-    """Simulate a cohort: every scan of another patient, split by patient.
+    """Simulate a cohort: every scan is of a different patient, and splits are by patient.
 
     The folder then holds `scans/*.dcm` (NM Image Storage), `truth/*.npz` (masks and foci),
     `manifest.csv` and `settings.json`; `occult.csv` and `occult/` apart. The same seed gives
-    the same bytes, whatever the number of workers. Interrupted and started again, it goes on
-    where it stopped; a protocol with larger numbers only adds to what is there.
+    the same bytes, whatever the number of workers. If it was interrupted, the same call resumes;
+    a protocol with larger numbers only adds studies.
 
     Args:
         out: folder to write to.
         protocol: what to simulate.
         seed: of everything that is drawn.
-        workers: processes; one a processor if `None`.
+        workers: processes; one per processor if `None`.
         progress: called with (done, count) after every study.
 
     Returns:
@@ -212,7 +212,7 @@ def simulate_cohort(
         ParameterError: a seed below 0, no worker.
         OutputError: the folder cannot be written, another process writes there, or it holds a
             cohort of other settings or anything else in the places of the cohort.
-        BonescintError: a worker process was killed, or a study whose metastases stay unseen.
+        BonescintError: a worker process was killed, or no study with visible metastases was found.
         MissingExtraError: the libraries of the extra `simulate` are not installed.
     """
     if seed < 0:

@@ -47,7 +47,7 @@ def header_style_of(camera: Camera) -> HeaderStyle:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Study:
-    """A patient who never lived, the camera, and the scan.
+    """A synthetic patient, the camera, and the scan.
 
     Attributes:
         anatomy: the patient.

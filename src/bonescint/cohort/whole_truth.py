@@ -23,13 +23,13 @@ WHOLE_TRUTH_SCHEMA_VERSION = 1
 
 
 def simulate_truth(cohort: Path, scan_id: str, out: Path) -> None:
-    """Simulate a study of a cohort once more, and write everything that is true of it.
+    """Simulate a study of a cohort again, and write its complete truth.
 
     The file is an NPZ. For each view (`anterior`, `posterior`) it holds
 
     - `mean_<view>`: float32 (rows, columns), expected counts without noise;
     - `bones_<view>`: uint8, the bone that a pixel shows; `regions_<view>`: the same joined to
-      twelve; the names stand in `json` under `bones` and `regions`, number 0 is none;
+      twelve; the names are in `json` under `bones` and `regions`, number 0 is none;
     - `focus_<n>`: bool, the mask of the n-th entry of `foci` in `json`, in its view;
 
     and `json`: foci, names, and every parameter that was drawn.
@@ -40,7 +40,7 @@ def simulate_truth(cohort: Path, scan_id: str, out: Path) -> None:
         out: NPZ file to write.
 
     Raises:
-        InputError: no simulated cohort, no such scan, or a stored scan that is not equal to
+        InputError: not a simulated cohort, no such scan, or a stored scan that is not equal to
             the one simulated now (another release, or a changed file).
         OutputError: the file cannot be written.
         MissingExtraError: the libraries of the extra `simulate` are not installed.

@@ -1,9 +1,9 @@
 """Bone scans on disk: DICOM files and pictures to `Scan`, and a `Scan` to DICOM.
 
-Floor 1 of the house. `discover` finds studies by their headers, `read_study` reads one,
+Layer 1. `discover` finds studies by their headers, `read_study` reads one,
 `read` does both for a single study, `info` describes what it finds, `write_nm` writes an NM
-object. Everything that a file may do wrong comes back as an `InputError`; no identifier from a
-header leaves this room. pydicom and the decoders are loaded when the first file is read.
+object. Every fault of a file is raised as an `InputError`; no identifier from a
+header leaves this package. pydicom and the decoders are loaded when the first file is read.
 """
 
 from bonescint.dicom.description import InfoReport, ScanInfo, ViewInfo, describe, info

@@ -161,7 +161,7 @@ def opened_member(archive: Path, path: Path) -> Iterator[BinaryIO]:
 def _entry(archive: Path, path: Path) -> zipfile.ZipInfo:
     opened, name = _opened(archive), path.relative_to(archive).as_posix()
     if name not in opened.entries:
-        raise InputError(path, "does not exist, or no longer exists", "Check the path")
+        raise InputError(path, "does not exist", "Check the path")
     entry = opened.entries[name]
     if entry.flag_bits & _ENCRYPTED:
         raise InputError(

@@ -75,8 +75,8 @@ def discover(sources: Sequence[Path | str]) -> Discovery:
     """Find the bone scans among files, folders and ZIP archives.
 
     Folders and archives are searched with everything below them, in sorted order; hidden files
-    are passed over, and a folder that is reached twice (through symbolic links) is searched once.
-    Of a cohort's folder, known by its `manifest.csv`, only the scans that it lists are taken.
+    are skipped, and a folder that is reached twice (through symbolic links) is searched once.
+    In a cohort's folder, recognised by its `manifest.csv`, only the listed scans are taken.
 
     Args:
         sources: files, folders and archives, in the order in which results are wanted.
@@ -88,7 +88,7 @@ def discover(sources: Sequence[Path | str]) -> Discovery:
         >>> from pydicom.data import get_testdata_file
         >>> found = discover([get_testdata_file("JPGExtended.dcm", download=False), "missing.dcm"])
         >>> len(found.studies), str(found.refused[0])
-        (1, 'missing.dcm: does not exist (any more). Check the path.')
+        (1, 'missing.dcm: does not exist. Check the path.')
     """
     candidates: list[_Candidate] = []
     refused: list[InputError] = []

@@ -112,7 +112,7 @@ def sha256(content: bytes) -> str:
 
 def _unreadable(path: Path, error: Exception) -> InputError:
     if isinstance(error, FileNotFoundError):
-        return InputError(path, "does not exist, or no longer exists", "Check the path")
+        return InputError(path, "does not exist", "Check the path")
     if isinstance(error, PermissionError):
         return InputError(
             path, "cannot be read (permission denied)", "Ask for permission to read it"

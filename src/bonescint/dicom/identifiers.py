@@ -1,6 +1,6 @@
 """What tables of labels name a study by, as keyed hashes; and sex and age.
 
-A label comes with an accession number or a patient's number. Neither leaves this room: both
+A label comes with an accession number or a patient's number. Neither leaves this package: both
 sides are hashed with the same secret key, and the hashes are compared.
 """
 

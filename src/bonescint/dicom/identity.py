@@ -1,4 +1,4 @@
-"""Pseudonyms: the only form in which a header's identifiers leave this room.
+"""Pseudonyms: the only form in which a header's identifiers leave this package.
 
 A `scan_id` is a keyed hash of UIDs. UIDs are long and arbitrary, nobody can list them all, so
 a fixed public key is enough and the same study gets the same name everywhere. A PatientID is

@@ -1,4 +1,4 @@
-"""What the header of a simulated scan says of the patient who never lived."""
+"""What the header of a simulated scan says of its synthetic patient."""
 
 from __future__ import annotations
 

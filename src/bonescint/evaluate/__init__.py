@@ -1,6 +1,6 @@
 """Metrics with intervals, calibration, localisation, reader statistics, figures.
 
-Takes arrays and nouns, reads no images.
+Takes arrays and data types; reads no images.
 """
 
 from bonescint.evaluate.bootstrap import Resampling, SortedCases

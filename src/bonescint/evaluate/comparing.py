@@ -76,7 +76,7 @@ def compare_areas(first: ScoredCases, second: ScoredCases, *, level: float = 0.9
     difference, p_value = one - other, math.nan
     method = "DeLong" if first.patients is None else "DeLong by patient (Obuchowski 1997)"
     if not math.isfinite(variance) or variance < 1e-15:
-        note = "the difference does not vary: no interval" if one != other else "no difference"
+        note = "the difference has no variance: no interval" if one != other else "no difference"
         estimate = Estimate(value=difference, level=level, method=method, note=note)
     else:
         half = normal_quantile(level) * math.sqrt(variance)

@@ -73,7 +73,7 @@ class Calibration:
             ("brier_reliability_error", "  reliability (0 is best)", self.brier.reliability),
             ("brier_resolution_score", "  resolution (large is good)", self.brier.resolution),
             ("brier_uncertainty", "  uncertainty (of the cases)", self.brier.uncertainty),
-            ("brier_within_bins", "  left over within bins", self.brier.within_bins),
+            ("brier_within_bins", "   remainder within bins", self.brier.within_bins),
             ("calibration_slope", "Calibration slope (1 is best)", self.line.slope),
             ("calibration_intercept", "Calibration intercept (0 is best)", self.line.intercept),
             ("calibration_in_the_large", "Calibration in the large (0 is best)",

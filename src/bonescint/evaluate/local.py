@@ -81,7 +81,7 @@ def calibrate_locally(
             f"between {LOWEST:g} and {HIGHEST:g}, but the one that fits these {cases.count} "
             f"scans best lies beyond (area under the ROC curve {roc_auc_score(cases).value:.3f}): "
             "one number cannot calibrate such probabilities, so nothing was changed; give more "
-            "scans, or scans that are more alike those the model was trained on"
+            "scans, or scans that are more like those the model was trained on"
         )
         raise ParameterError("temperature", "calibrate_locally", requirement, temperature.value)
     after = cases.with_scores(at_temperature(cases.scores, temperature.value))

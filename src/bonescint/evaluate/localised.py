@@ -105,7 +105,8 @@ def localisation_measures(
         ("best_iou_score", "Intersection over union, best threshold of each scan",
          [s.best_iou for s in scans], ones, ""),
         ("common_iou_score",
-         f"Intersection over union at {LEVELS[common]:g} of the highest value (best for all)",
+         f"Intersection over union at {LEVELS[common]:g} of the highest value (best over all "
+         f"scans)",
          levels[:, common], ones, ""),
     ]  # fmt: skip
     return tuple(

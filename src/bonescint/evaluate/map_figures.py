@@ -42,7 +42,7 @@ def free_response_figure(curve: FreeResponseCurve, at: Sequence[Measure]) -> Pic
         axes.plot(limit, one.estimate.value, "o", color=ORANGE, markersize=4.5)
     axes.set_xlim(-0.02 * _MOST_FALSE, _MOST_FALSE)
     axes.set_ylim(-0.01, 1.01)
-    axes.set_xlabel("Marks on no lesion, per scan")
+    axes.set_xlabel("False marks per scan")
     axes.set_ylabel(f"Share of {curve.lesions} lesions marked")
     axes.grid(color=LIGHT, linewidth=0.6)
     axes.set_axisbelow(True)
@@ -98,7 +98,7 @@ def places_figure(rows: Sequence[PlaceRow]) -> Picture:
     axes.set_axisbelow(True)
     axes.barh(-5, 0, color=BLUE, label="of the evidence (interval)")
     axes.plot([], [], "|", color=ORANGE, markersize=11, markeredgewidth=2,
-              label="of the image: an aimless map")  # fmt: skip
+              label="of the image: a random map")  # fmt: skip
     axes.plot([], [], "o", color="white", markeredgecolor=INK, markersize=5.5,
               label="of scans with their highest evidence there")  # fmt: skip
     axes.spines["bottom"].set_color(GREY)

@@ -283,7 +283,7 @@ def _area_interaction(cases: ScoredCases, factor: Factor) -> Interaction:
                 factor=factor.name, figure="roc_auc_score", statistic=statistic, degrees=degrees,
                 p_value=float(chi2.sf(statistic, degrees)), test=test, note=note,
             )  # fmt: skip
-        note = "an area does not vary"
+        note = "an area has no variance"
     else:
         note = "fewer than two levels with 2 cases of each class"
     return Interaction(factor=factor.name, figure="roc_auc_score", statistic=math.nan,

@@ -1,6 +1,6 @@
 """Whole studies: predictions and cohorts joined, judged and reported.
 
-Floor 5 of the house.
+Layer 5.
 """
 
 from bonescint.experiment.checklist import metadata_template

@@ -74,8 +74,11 @@ def published_sections(
         ),
     ]
     yield PageSection(
-        title="Beside the published figures",
-        paragraphs=(f"{paper.source}. Ours are of other scans; no test between the two is made.",),
+        title="Comparison with the published results",
+        paragraphs=(
+            f"{paper.source}. Our results are on other scans; the two are not tested "
+            f"against each other.",
+        ),
         tables=tuple(tables),
     )
 
@@ -118,7 +121,7 @@ def _subset(
     }
     drawn = next(iter(found.values())).scans
     return PageTable(
-        caption=f"On {drawn} test scans drawn by chance, both classes alike",
+        caption=f"On {drawn} randomly drawn test scans, with equal classes",
         columns=(*head, *models),
         rows=tuple(
             (
@@ -131,8 +134,8 @@ def _subset(
             )
             for figure in wanted.figures
         ),
-        note=f"The paper's {wanted.scans} scans and {wanted.resamples} resamples, drawn whatever "
-        "their class. F1 at the operating point. Time: reading as in the section Time.",
+        note=f"The paper's {wanted.scans} scans and {wanted.resamples} resamples, drawn "
+        f"regardless of class. F1 at the operating point. Time: reading as in the section Time.",
         numeric=tuple(range(1, len(models) + 2)),
     )
 

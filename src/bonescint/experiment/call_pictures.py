@@ -14,7 +14,7 @@ from bonescint.explain import explain
 from bonescint.scan import Case
 
 WIDTH = 880
-PANELS = "From left: anterior, posterior, and both under the evidence."
+PANELS = "From left: anterior, posterior, and both with the evidence overlaid."
 
 
 def drawable(threshold: float) -> float | None:

@@ -181,7 +181,7 @@ def metadata_template() -> str:
         checklist = read_checklist(name)
         for item in checklist.items:
             asked.setdefault(item.topic, []).append(f"{checklist.name} {item.item}: {item.text}")
-    lines = ["# What people know of a study, by topic; what the run knows it fills itself.", ""]
+    lines = ["# What only people know about a study, by topic; the run fills in what it knows.", ""]
     for topic, texts in asked.items():
         lines += [f"# {text}" for text in texts]
         lines += [f"{topic}:", ""]

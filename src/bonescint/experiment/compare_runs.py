@@ -1,4 +1,4 @@
-"""Two runs side by side: the models of one minus the models of the other, on the same scans."""
+"""Comparison of two runs: the models of one minus the models of the other, on the same scans."""
 
 from __future__ import annotations
 
@@ -148,12 +148,12 @@ def _document(one: _Run, other: _Run, pairs: Sequence[_Pair]) -> Document:
     sections = [pair.section for pair in pairs]
     if other.rule.words != one.rule.words:
         said = (
-            f"The runs had two rules. All operating points here are chosen by the first run's, "
-            f"{one.rule.words}; the second run's was: {other.rule.words}."
+            f"The runs had different rules. All operating points here follow the rule of the "
+            f"first run, {one.rule.words}; the second run's was: {other.rule.words}."
         )
         sections.insert(0, PageSection(title="Operating points", warnings=(said,)))
     return Document(
-        title="Two runs side by side",
+        title="Comparison of two runs",
         notice=NOTICE,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         facts=(
@@ -176,7 +176,7 @@ def _table(pairs: Sequence[_Pair]) -> Table:
         rows += [(*pair.names, pair.found.scans, *row) for row in found.rows]
     return Table(
         name="comparison",
-        title="Two runs side by side",
+        title="Comparison of two runs",
         columns=(*_NAMED, *columns),
         rows=tuple(rows),
     )
@@ -186,13 +186,13 @@ def _manifest(study: Mapping[str, Any], run: Path, file: Path) -> Path:
     """The cohort that a run was given, or the one that it simulated.
 
     Raises:
-        InputError: it is not there.
+        InputError: it does not exist.
     """
     given = study["cohort"]["manifest"]
     manifest = run / "cohort" / "manifest.csv" if given is None else Path(given)
     if not manifest.is_file():
-        problem = f"the run's cohort {manifest} is not there"
-        remedy = "Bring it back; a relative path counts from where the run was started"
+        problem = f"the run's cohort {manifest} does not exist"
+        remedy = "Restore it; a relative path starts from where the run was started"
         raise InputError(file, problem, remedy)
     return manifest
 
@@ -212,5 +212,5 @@ def _rule_of(words: str, file: Path) -> OperatingRule:
     for rule in rules:
         if rule.words == words:
             return rule
-    problem = f"the rule of the operating point '{words}' is none that this release knows"
+    problem = f"the rule of the operating point '{words}' is not known to this release"
     raise InputError(file, problem, "Use the release that wrote the run, or update bonescint")

@@ -22,7 +22,7 @@ from bonescint.experiment.evaluation_tables import flow_table, left_out_table
 from bonescint.report.document_page import Document, PageFigure, PageSection, PageTable
 from bonescint.report.text import operating_point_text
 
-NOTICE = "Research use only. Not a medical device: no diagnosis may rest on these figures."
+NOTICE = "Research use only. Not a medical device: do not base any diagnosis on these results."
 _MOST_LEFT_OUT = 50
 FEWEST_FOR_HEADLINES = 20
 """Scans with disease, and without, below which no figure is a headline."""
@@ -119,8 +119,8 @@ def few_cases(scans: int, positives: int) -> tuple[tuple[str, str, str], ...]:
     if min(positives, scans - positives) >= FEWEST_FOR_HEADLINES:
         return ()
     below = (
-        f"{positives} with disease, {scans - positives} without: too few for a figure up here; "
-        "what was found stands below, with its intervals"
+        f"{positives} with disease, {scans - positives} without: too few for a headline; the "
+        f"results are given below, with their intervals"
     )
     return (("Scans judged", str(scans), below),)
 
@@ -208,19 +208,19 @@ def _flow(found: Evaluation) -> PageSection:
         total = len(part.cases) + len(part.missing)
         warnings.append(
             f"{len(part.missing)} of {total} scans of the {part.split} split have no prediction "
-            "and were not judged. If they differ from the others, the figures below are biased."
+            f"and were not evaluated. If they differ from the others, the results below are biased."
         )
     if judged_alike(found):
         warnings.append(
             f"All {len(part.cases)} judged scans have the probability {part.probabilities[0]:g}: "
-            "the model tells nothing apart."
+            f"the model does not discriminate."
         )
     patients = len({case.patient_id for case in part.cases})
     if patients < len(part.cases):
         warnings.append(
-            f"{len(part.cases)} scans of {patients} patients: all intervals take patients as "
-            "independent, not their scans. Resampling draws patients; closed forms know how alike "
-            "a patient's scans are."
+            f"{len(part.cases)} scans of {patients} patients: all intervals treat patients, not "
+            f"scans, as independent. Resampling draws patients; closed forms take the correlation "
+            f"within a patient into account."
         )
     left_out = left_out_table(found)
     tables = [
@@ -253,14 +253,15 @@ def _performance(found: Evaluation, pictures: dict[str, Picture]) -> PageSection
         title="Performance",
         paragraphs=(
             f"Operating point: a scan is called positive from a probability of {threshold} on "
-            f"({judgement.point.source}). Predictive values, accuracy and F1 hold for the "
-            f"prevalence of these scans, {prevalence:.3f}.",
+            f"({judgement.point.source}). Predictive values, accuracy and F1 depend on the "
+            f"prevalence in these scans, {prevalence:.3f}.",
         ),
         figures=(
             _figure(pictures, "roc", "ROC curve. The band is a pointwise interval by resampling."),
-            _figure(pictures, "confusion", f"Confusion matrix at {threshold}; shares of each row."),
-            _figure(pictures, "precision_recall", "Precision and recall. The dashed line is what "
-                    "a score without any knowledge reaches."),
+            _figure(pictures, "confusion", f"Confusion matrix at {threshold}; proportions of each "
+            f"row."),
+            _figure(pictures, "precision_recall", "Precision and recall. The dashed line is the "
+            "precision of an uninformative score."),
         ),
         tables=(
             measures_page_table(f"At the operating point {threshold}",
@@ -286,7 +287,7 @@ def _calibration(found: Evaluation, pictures: dict[str, Picture]) -> PageSection
         paragraphs.append(
             f"Temperature fitted on the validation split: {found.temperature.text()}. Above 1 "
             "the predictions were overconfident, below 1 underconfident. Scaling does not change "
-            "the order of scans, so no area under a curve."
+            "the order of the scans, and therefore no area under a curve."
         )
     elif found.temperature is not None:
         paragraphs.append(
@@ -305,9 +306,9 @@ def _decision(pictures: dict[str, Picture]) -> PageSection:
     return PageSection(
         title="Decision curve",
         paragraphs=(
-            "Net benefit weighs false positives by the odds of the probability at which one would "
-            "just act. A model is worth using at thresholds where its curve lies above both "
-            "calling every scan positive and calling none.",
+            "Net benefit weights false positives by the odds of the threshold probability, at "
+            "which one would just act. A model is useful at thresholds where its curve lies above "
+            "both calling every scan positive and calling none.",
         ),
         figures=(_figure(pictures, "decision_curve", "Decision curve with pointwise interval."),),
     )
@@ -315,7 +316,7 @@ def _decision(pictures: dict[str, Picture]) -> PageSection:
 
 def _subgroups(found: Evaluation, pictures: dict[str, Picture]) -> PageSection:
     if not found.subgroups:
-        text = "The manifest and truth files give nothing to divide the scans by."
+        text = "The manifest and the truth files hold nothing by which the scans could be divided."
         return PageSection(title="Subgroups", paragraphs=(text,))
     rows = tuple(
         (test.factor, _NAMES[test.figure], test.test, _p(test.p_value), _p(test.p_holm), test.note)
@@ -324,19 +325,19 @@ def _subgroups(found: Evaluation, pictures: dict[str, Picture]) -> PageSection:
     return PageSection(
         title="Subgroups",
         paragraphs=(
-            "Behind each name: scans with / without disease. Subgroups of lesions hold positive "
-            "scans only and are judged against all negative ones.",
+            "After each name: scans with / without disease. Subgroups by lesions contain positive "
+            "scans only, which are evaluated against all negative scans.",
         ),
         figures=(
             _figure(pictures, "subgroups", "Figures by subgroup with intervals; the dashed line "
-                    "is that of all scans.", wide=True),
+            "is the value for all scans.", wide=True),
         ),
         tables=(
             PageTable(
-                caption="Tests for interaction: does the figure differ between the levels?",
+                caption="Tests for interaction: does the metric differ between the levels?",
                 columns=("Factor", "Figure", "Test", "p", "p, Holm", "Note"),
                 rows=rows,
-                note="Holm's correction is for all tests of this table.",
+                note="Holm's correction covers all tests of this table.",
                 numeric=(3, 4),
             ),
         ),
@@ -359,14 +360,14 @@ def _p(value: float) -> str:
 def _control(found: Evaluation, pictures: dict[str, Picture]) -> PageSection:
     control = found.control
     if control is None:
-        return PageSection(title="Control without the scan",
+        return PageSection(title="Control without images",
                            paragraphs=(f"None: {found.control_note}.",))  # fmt: skip
     return PageSection(
-        title="Control without the scan",
+        title="Control without images",
         paragraphs=(
             "A logistic regression that sees age, sex and primary tumour only, fitted on "
-            f"{control.fitted_on}. If it came near the model, the cohort would give the answer "
-            "away without any scan.",
+            f"{control.fitted_on}. If its performance came close to that of the model, the label "
+            f"could be predicted from these variables, without the images.",
         ),
         figures=(_figure(pictures, "control", "ROC curves of the model and of the control."),),
         tables=(_control_table(control),),
@@ -378,9 +379,9 @@ def _control_table(control: ControlResult) -> PageTable:
         ("Area of the control", control.area.text(), ""),
         ("Model minus control", control.comparison.difference.text(),
          _p(control.comparison.p_value)),
-        ("Does the model tell more than the control?", "likelihood ratio test",
+        ("Does the model add to the control?", "likelihood ratio test",
          _p(control.model_adds) or "the two separate the classes"),
-        ("Does the control tell more than the model?", "likelihood ratio test",
+        ("Does the control add to the model?", "likelihood ratio test",
          _p(control.control_adds) or "the two separate the classes"),
     )  # fmt: skip
     return PageTable(caption="Control", columns=("", "Value (interval)", "p"), rows=rows,
@@ -396,7 +397,7 @@ def _against(found: Evaluation) -> tuple[PageSection, ...]:
         PageSection(
             title="Comparison",
             paragraphs=(
-                f"The judged predictions minus those of {against.name}, paired on the "
+                f"The evaluated predictions minus those of {against.name}, paired on the "
                 f"{against.scans} scans that both have; operating points {points}.",
             ),
             tables=(
@@ -434,7 +435,7 @@ def _methods(found: Evaluation) -> PageSection:
             "on the logit. Shares: Wilson. Likelihood ratios: log method. Calibration slope and "
             "intercept: Wald. Brier score and its parts, average precision, the ROC band: "
             f"{resampling.method}, seed {resampling.seed}. Temperature: profile likelihood. "
-            "Definitions and sources stand in docs/evaluation.md of bonescint. Numbers at full "
-            "precision stand in tables/ and evaluation.json.",
+            "Definitions and sources are in docs/evaluation.md of bonescint. Numbers at full "
+            "precision are in tables/ and evaluation.json.",
         ),
     )

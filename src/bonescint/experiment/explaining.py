@@ -197,7 +197,7 @@ class _Work:
         """Measure a scan with disease."""
         truth = truth_of(self.manifest, case, pixel_spacing_mm=self._pixel_mm(scan))
         if truth is None or not truth.masks:
-            self.left_out.append(f"{case.scan_id}: nobody segmented its lesions")
+            self.left_out.append(f"{case.scan_id}: its lesions were not segmented")
             return
         views, foci = self._views(case, scan, truth)
         if not any(view.lesions.any() for view in views):
@@ -256,7 +256,7 @@ class _Work:
         places = known_places(self.manifest, case)
         outlines = self._outlines(case, scan, pixel_mm)
         if places is None and not outlines:
-            self.left_out.append(f"{case.scan_id}: neither its file nor a truth file is at hand")
+            self.left_out.append(f"{case.scan_id}: neither its file nor a truth file is available")
             return
         self.places_known += places is not None
         self.without_outline += not outlines
@@ -329,24 +329,24 @@ class _Work:
         notes = []
         if self.without_outline:
             notes.append(
-                f"{self.without_outline} false positives have no scan file at hand: nothing of "
-                "theirs can be told to lie outside the body."
+                f"{self.without_outline} false positives have no scan file: which of their "
+                f"evidence lies outside the body cannot be determined."
             )
         if self.differing:
             notes.append(
-                f"{self.differing} scans have another probability where their maps stand than "
-                "among the judged predictions: are the maps of the same model?"
+                f"{self.differing} scans have a different probability in the file of maps than in "
+                f"the evaluated predictions: are the maps of the same model?"
             )
         if self.assumed_spacing:
             notes.append(
-                "Some scans do not say how large a pixel is: a field of "
-                f"{_FIELD_MM / 1000:g} m was assumed for distances and sizes."
+                f"Some scans do not give a pixel size: a field of {_FIELD_MM / 1000:g} m was "
+                "assumed for distances and sizes."
             )
         if self.by_physicians:
             notes.append(
                 f"{self.by_physicians} scans have a physician's masks. Nothing says which pieces "
-                "of two views are one lesion, so their lesions are counted in each view: one that "
-                "both views show counts as two."
+                f"of the two views are the same lesion, so lesions are counted in each view: a "
+                f"lesion that both views show counts twice."
             )
         return Explanation(
             tolerance_mm=self.tolerance_mm,

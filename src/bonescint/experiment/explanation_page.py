@@ -138,7 +138,7 @@ def explanation_sections(
 
 def _localisation(found: Explanation, pictures: Mapping[str, Picture]) -> PageSection:
     captions = {
-        "free_response": "Free response: peaks of the maps of all judged scans, rated by the "
+        "free_response": "Free response: peaks of the maps of all evaluated scans, rated by the "
         "scan's probability in proportion to their height. Bars are intervals over scans.",
         "lesions_hit": "Lesions of true positives that are hit: the map reaches half of the "
         "scan's highest value on them.",
@@ -173,17 +173,17 @@ def _localisation(found: Explanation, pictures: Mapping[str, Picture]) -> PageSe
         shown = "; ".join(found.left_out[:20])
         more = len(found.left_out) - 20
         notes.append(
-            f"{len(found.left_out)} judged scans could not be measured: {shown}"
+            f"{len(found.left_out)} evaluated scans could not be measured: {shown}"
             + (f"; and {more} more." if more > 0 else ".")
         )
     return PageSection(
         title="Explanation, measured",
         paragraphs=(
-            "Activation maps for disease against the lesion masks. The tolerance, where one is "
-            f"named, is {found.tolerance_mm:g} mm from a lesion's edge. What chance would score "
-            "stands below each figure."
+            "Activation maps for disease against the lesion masks. The tolerance, where given, is "
+            f"{found.tolerance_mm:g} mm from the edge of a lesion. The value expected by chance is "
+            "given below each metric."
             if found.measures_of_all
-            else "No lesion mask of a judged scan could be laid beside a map.",
+            else "No evaluated scan has both a lesion mask and a map.",
         ),
         warnings=tuple(notes),
         figures=figures,
@@ -201,9 +201,9 @@ def _segmented(found: Explanation) -> tuple[PageSection, ...]:
             title="Physicians' masks beside the evidence",
             paragraphs=(
                 f"{shown} of {found.by_physicians} scans with a physician's masks: the first "
-                f"{MOST_SEGMENTED} of the judged ones whose files are at hand, in the manifest's "
-                f"order. {PANELS} The masks are outlined in blue. In figures/segmented_*.png "
-                "they are larger, with their scales.",
+                f"{MOST_SEGMENTED} of the evaluated scans whose files are available, in the order "
+                f"of the manifest. {PANELS} The masks are outlined in blue. Larger versions with "
+                f"scales are in figures/segmented_*.png.",
             ),
             figures=tuple(_segmented_figure(found, one) for one in found.segmented),
         ),
@@ -274,18 +274,18 @@ def _evidence_words(found: Explanation) -> str:
     if not known:
         return (
             f"Maps of {count} false positives, by part of the body only: no truth file names the "
-            "organs and mimics of these scans. Each pixel belongs to a part of the body by its "
-            "height, or to what is outside it."
+            f"organs and benign findings of these scans. Each pixel is assigned to a part of the "
+            f"body by its height, or to the outside of the body."
         )
     words = (
-        f"Maps of {count} false positives. Each pixel belongs to the organ or mimic whose "
-        f"edge is nearest, if it is within {found.tolerance_mm:g} mm; else to a part "
-        "of the body, or to what is outside it."
+        f"Maps of {count} false positives. Each pixel is assigned to the organ or benign finding "
+        f"whose edge is nearest, if it is within {found.tolerance_mm:g} mm; otherwise to a part "
+        f"of the body, or to the outside of the body."
     )
     if known < count:
         words += (
-            f" Of {count - known} of them no truth file names organs and mimics: their evidence "
-            "is given by part of the body only."
+            f" Of {count - known} of them no truth file names organs and benign findings: their "
+            f"evidence is given by part of the body only."
         )
     return words
 
@@ -326,10 +326,10 @@ def failures_section(
         PageSection(
             title="Failures",
             paragraphs=(
-                f"The most certain wrong calls, at most {_MOST_FAILURES} of each kind (of "
+                f"The most confident wrong calls, at most {_MOST_FAILURES} of each kind (of "
                 f"{len(false_positives)} false positives and {len(false_negatives)} false "
-                "negatives that have a map and name a file). The evidence fills its scale at this "
-                f"evaluation's operating point. {PANELS}",
+                "negatives that have a map and name a file). The evidence reaches the top of its "
+                f"scale at this evaluation's operating point. {PANELS}",
             ),
             figures=tuple(figures),
         ),

@@ -79,8 +79,8 @@ def architecture_figures(cards: Mapping[str, ModelFolder]) -> Iterator[tuple[str
         parts[key] = boxes
     for key, names in drawn.items():
         caption = (
-            f"Network of {', '.join(names)}. Each convolution is 3 x 3 unless it says otherwise, "
-            "followed by ReLU; x: how often a block repeats it."
+            f"Network of {', '.join(names)}. Each convolution is 3 x 3 unless stated otherwise "
+            f"and is followed by ReLU; x: number of repetitions in a block."
         )
         yield caption, _boxes_in_a_row(parts[key])
 
@@ -133,7 +133,7 @@ def _cells(
             f"{cells}\nx {shape['cells']}",
         ),
         (f"conv\nx {convolutions}", f"{cells}\nx {shape['cells']}"),
-        ("a logit\neach cell", cells),
+        ("a logit\nper cell", cells),
         ("log-sum-\nexp", "2"),
     ]
 

@@ -65,7 +65,7 @@ def calibrate_model(
     """
     folder = ModelFolder.load(model)
     if out is None and folder.path == model_path(SHIPPED):
-        needed = "given for the model that comes with bonescint, which stays as it is"
+        needed = "given for the model that comes with bonescint, which is never changed"
         raise ParameterError("out", "model calibrate", needed, out)
     source = Path(predictions)
     cases = _labelled(source) if cohort is None else _joined(source, cohort, ignore_unknown)
@@ -132,7 +132,7 @@ def _band(
     if cases.count < _LEAST_FOR_BAND:
         return None, f"no uncertain band, which needs {_LEAST_FOR_BAND} scans"
     if math.isinf(found.operating_point):
-        return None, "no uncertain band round a point above every score"
+        return None, "no uncertain band around a point above every score"
     try:
         from bonescint.train.calibrate import Judged, uncertain_band
     except MissingExtraError:

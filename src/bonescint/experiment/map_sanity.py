@@ -177,5 +177,5 @@ def write_map_sanity(rows: Sequence[SanityRow], file: Path) -> None:
         for row in rows
     )  # fmt: skip
     make_folder(file.parent)
-    title = "Maps of a network with random layers against its own"
+    title = "Maps of a network with randomised layers against its own"
     write_csv(Table(name=file.stem, title=title, columns=COLUMNS, rows=cells), file)

@@ -90,9 +90,9 @@ def imagenet_weights(study: Study, given: Path | None) -> Path | None:
             models = f"model{'s' * (len(beginning) > 1)} {', '.join(beginning)}"
             remedy = (
                 f"Give the weights with --weights FILE, or write 'settings: compact' for {models}: "
-                "that network begins without them"
+                "that network does not need them"
             )
-            problem = f"ImageNet's weights, with which {models} would begin, {error.problem}"
+            problem = f"the ImageNet weights, from which {models} would start, {error.problem}"
             raise InputError(error.source, problem, remedy) from error
     weights = load_weights(given)
     for one in beginning.values():

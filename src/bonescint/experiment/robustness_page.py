@@ -49,7 +49,7 @@ def write_robustness(rows: Sequence[RobustnessRow], file: Path, scans: int) -> N
             )
         )
     table = Table(
-        name="robustness", title="The same scans, made worse", columns=COLUMNS, rows=tuple(cells)
+        name="robustness", title="The same scans, degraded", columns=COLUMNS, rows=tuple(cells)
     )
     make_folder(file.parent)
     write_csv(table, file)

@@ -79,8 +79,8 @@ class Simulate(Step):
         changed = made.changed_centres(self.protocol)
         if frozen is not None and self.seed == frozen.seed and changed:
             raise OutputError(
-                f"{folder}: centres {', '.join(changed)} are not those that the protocol "
-                "was frozen with. Use the release of bonescint that it names."
+                f"{folder}: centres {', '.join(changed)} differ from those with which the "
+                f"protocol was frozen. Use the release of bonescint that it names."
             )
 
 
@@ -125,9 +125,9 @@ def run_experiment(
     tell: Tell | None = None,
     progress: Progress | None = None,
 ) -> RunPaths:
-    """Run a study; what is done already is not done again.
+    """Run a study; finished steps are not repeated.
 
-    A step is done again when something that its result depends on has changed: a setting that it
+    A step is repeated when something that its result depends on has changed: a setting that it
     reads, rows of the manifest, scans, truth files, masks, a model, the output of another step,
     the release of bonescint.
 
@@ -135,14 +135,14 @@ def run_experiment(
         study: as `read_study` gives it.
         out: the run folder: `study.json`, `splits.csv`, `models/`, `predictions/`,
             `evaluation/`, `figures/`, `tables/`, `report.html`, `report.pdf`.
-        weights: ImageNet's, for networks that begin with them and models that name none; fetched
-            if `None`, before any other work.
-        device: where models are trained; they are read with on the processor.
+        weights: ImageNet weights, for networks that start from them and models that name none;
+            downloaded if `None`, before any other work.
+        device: where models are trained; predictions are made on the processor.
         workers: processes that simulate and read.
-        external_uses: table to which every scoring of an external centre is added;
+        external_uses: table to which every evaluation on an external centre is added;
             `external-uses.csv` in the run folder if `None`.
-        tracking: what follows the trainings: `"none"`, `"tensorboard"` or `"mlflow"`.
-        tell: told what is being done, and why again.
+        tracking: where trainings are logged: `"none"`, `"tensorboard"` or `"mlflow"`.
+        tell: called with what is being done, and why a step is repeated.
         progress: called with what is being done, how much of it is done, and of how much.
 
     Returns:
@@ -153,7 +153,7 @@ def run_experiment(
             that is missing or wrong; before any training.
         OutputError: the run folder cannot be written, another process writes there, or it holds
             files of other origin.
-        KeyboardInterrupt: stopped; the same call goes on.
+        KeyboardInterrupt: interrupted; the same call resumes.
     """
     root = Path(out)
     study = _at_home_anywhere(study)
@@ -262,7 +262,7 @@ class _Run:
             self.means.tell(f"{words}: done before")
             return
         changed = self.ledger.changed(step)
-        again = f" again, because of another {', '.join(changed)}" if changed else ""
+        again = f" again, because of a change in: {', '.join(changed)}" if changed else ""
         self.means.tell(f"{words}{again} ...")
         self.ledger.do(step, replace(self.means, goes_on=self.ledger.was_begun(step)))
 

@@ -72,9 +72,9 @@ def run_facts(
         ),
         "failures": "section Explanation shows wrong calls; the report of each model shows more",
         "cutoff": f"{study.rule.words}, on the validation split",
-        "blinding": "models saw images only, no label and no clinical fact",
+        "blinding": "models saw images only, no label and no clinical information",
         "indeterminate": "none: every scan that could be read gets a call; those in a model's "
-        "uncertain band are counted apart, section Uncertain and unlike",
+        "uncertain band are counted separately, section Uncertain and unlike",
         "variability": "subgroups with tests for interaction: section Subgroups, reports of the "
         "models",
         "cross_tabulation": "confusion matrices, section Performance",
@@ -95,24 +95,24 @@ def _simulated(protocol: Protocol, seed: int) -> dict[str, str]:
         "design": "simulated; the reference standard was there before the index tests",
         "data_sources": f"simulated: protocol {protocol.name}, version {protocol.version}, seed "
         f"{seed}",
-        "setting": "no place and no date: simulated",
+        "setting": "no place or date: simulated",
         "eligibility": "with metastases: at least one with a contrast-to-noise ratio of "
         f"{visible:g} or more in some view; without: no metastasis, other findings allowed",
         "identified": "drawn by the simulator, as the protocol's centres say",
         "sampling": "drawn at random by centre and class until the protocol's numbers were reached",
         "subsets": "positive patients without a visible metastasis are left out, in occult.csv",
         "sample_size": f"set by the protocol {protocol.name}",
-        "deidentification": "simulated: there is no patient behind a scan",
+        "deidentification": "simulated: the scans are not of real patients",
         "reference_standard": exact,
-        "reference_rationale": "exact: no reader and no follow-up could know more",
+        "reference_rationale": "exact: no reader or follow-up could add to it",
         "reference_cutoff": "positive with one metastasis or more",
-        "reference_blinded": "does not apply: set before there was a scan",
+        "reference_blinded": "does not apply: set before the scan was simulated",
         "annotators": nobody,
         "annotation_tools": "none: masks are the simulator's truth",
         "rater_variability": "none: the truth is exact",
         "severity": "Subgroups: number and contrast of the lesions",
-        "alternatives": "Explanation: what else stands out where false positives have their "
-        "evidence",
+        "alternatives": "Explanation: which benign findings the evidence of false positives lies "
+        "on",
         "interval": "none: the same moment",
         "adverse_events": "none: no patient took part",
     }

@@ -27,7 +27,7 @@ class RunPaths:
         return self.root / "predictions" / f"{name}.csv"
 
     def results(self, name: str) -> Path:
-        """What `classify` wrote: maps and a picture a scan."""
+        """What `classify` wrote: maps, and one picture per scan."""
         return self.root / "predictions" / name
 
     def evaluation(self, name: str) -> Path:

@@ -86,12 +86,12 @@ def uncertain_section(
             )
     tables = [
         PageTable(
-            caption="Calls of the model folders, with the uncertain ones counted apart",
+            caption="Calls of the model folders, with uncertain calls counted separately",
             columns=("Model", "Call", "With disease", "Without disease", "Share of all"),
             rows=tuple(calls),
             numeric=(2, 3, 4),
-            note="At the operating point of each model's own card, round which its uncertain band "
-            "lies; the figures of the section on performance are at the study's.",
+            note="At the operating point of each model's own card, around which its uncertain "
+            "band lies; the section on performance uses the study's operating point.",
         )
     ]
     if unlike:
@@ -101,7 +101,8 @@ def uncertain_section(
                 columns=("Model", "Score above", "False alarms, as stated", "Scans", "Share"),
                 rows=tuple(unlike),
                 numeric=(1, 2, 3, 4),
-                note="Another centre may well be unlike: the score warns, it does not refuse.",
+                note="Scans of another centre may well be unlike: the score leads to a warning, "
+                "not to a rejection.",
             )
         )
     return PageSection(title="Uncertain and unlike", tables=tuple(tables))

@@ -52,8 +52,8 @@ def explanation_section(
     return PageSection(
         title="Explanation, measured",
         paragraphs=(
-            "A map shows what moved the answer. How far that lies on disease is measured against "
-            "lesion masks, where there are some.",
+            "A map shows what influenced the prediction. Whether that is disease is measured "
+            "against lesion masks, if there are any.",
             f"Examples of calls. {PANELS} Blue outlines: lesions, where the truth is known.",
         ),
         figures=(
@@ -91,8 +91,8 @@ def _false_evidence(by_model: Mapping[str, Sequence[Mapping[str, Any]]]) -> Page
             if count
         ),
         numeric=tuple(range(1, len(by_model) + 1)),
-        note="In brackets how many false positives a model has; scans, and their share of these. "
-        + (f"In no scan of any model: {', '.join(nowhere)}." if nowhere else ""),
+        note="In brackets: number of false positives of the model. In the cells: scans, and their "
+        "share of these. " + (f"In no scan of any model: {', '.join(nowhere)}." if nowhere else ""),
     )
 
 
@@ -108,14 +108,14 @@ def _sanity(by_model: Mapping[str, list[dict[str, str]]]) -> PageTable:
     }
     scans = next(rows[0]["scans"] for rows in by_model.values() if rows)
     return PageTable(
-        caption=f"Sanity check: rank correlation with the map of random layers, {scans} scans",
+        caption=f"Sanity check: rank correlation with the map of randomised layers, {scans} scans",
         columns=("Random", *by_model),
         rows=tuple(
             (level, *(found.get((name, level), "") for name in by_model)) for level in levels
         ),
         numeric=tuple(range(1, len(by_model) + 1)),
-        note="Adebayo et al., NeurIPS 2018. A map that stays near 1 explains the picture, "
-        "not what the network has learnt.",
+        note="Adebayo et al., NeurIPS 2018. A map whose correlation stays near 1 reflects the "
+        "picture, not what the network has learned.",
     )
 
 

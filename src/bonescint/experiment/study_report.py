@@ -47,9 +47,9 @@ from bonescint.report.paper import write_pdf
 from bonescint.scan import MissingExtraError, Split
 
 SIMULATED = (
-    "Every scan of this study is simulated. How hard they are to read was chosen "
-    "(docs/simulator.md), so a figure near the paper's is so by construction: this is no "
-    "reproduction of its result."
+    "Every scan of this study is simulated. Their difficulty was chosen (docs/simulator.md), so a "
+    "result near the paper's is a matter of construction: this is not a reproduction of the "
+    "paper's result."
 )
 _LONGEST_NAME = 60
 _SPLIT_WORDS = {Split.TRAIN: "training", Split.VALIDATION: "validation", Split.TEST: "test"}
@@ -140,7 +140,7 @@ def _write_tables(folder: Path, sections: Sequence[PageSection]) -> None:
 def _further(study: Study, paths: RunPaths) -> PageSection:
     """Where to find what is not on this page."""
     rows = [
-        (f"evaluation/{name}/report.html", f"{name}: all figures, subgroups, failures, every scan")
+        (f"evaluation/{name}/report.html", f"{name}: all metrics, subgroups, failures, every scan")
         for name in study.models
     ]
     rows += [(f"predictions/{name}.csv", f"{name}: every probability") for name in study.models]
@@ -212,7 +212,7 @@ def _cohort_section(
         figures=tuple(figures),
         tables=(
             PageTable(
-                caption="Table 1: who is in the cohort",
+                caption="Table 1: the cohort",
                 columns=("Part", "", *head[2:]),
                 rows=tuple(tuple(row) for row in rows),
                 numeric=tuple(range(2, len(head))),
@@ -280,7 +280,7 @@ def _time(
         columns=("Model", "Training (last part)", f"Reading {read} scans", "A scan"),
         rows=tuple(rows),
         numeric=(1, 2, 3),
-        note="Reading includes decoding, maps and a picture a scan.",
+        note="Reading includes decoding, maps and one picture per scan.",
     )
     return PageSection(title="Time", tables=(table,))
 
@@ -300,7 +300,7 @@ def _checklists(
         yield PageSection(
             title=checklist.name,
             paragraphs=(
-                f"{checklist.title}. Items in a few words. Filled: {count} of {of}. "
+                f"{checklist.title}. Items are abbreviated. Filled: {count} of {of}. "
                 f"{checklist.published}.",
             ),
             tables=(

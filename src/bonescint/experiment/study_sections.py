@@ -129,11 +129,11 @@ def _remaining_errors(study: Study, models: Mapping[str, ModelResults]) -> PageT
                 ratio = resampling.estimate(own / value, own_drawn / drawn).text()
         rows.append((name, f"{own:.3f}", ratio))
     return PageTable(
-        caption="What is left to gain",
+        caption="Remaining 1 - AUC",
         columns=("", "1 - AUC", f"Relative to {study.compared_with}"),
         rows=tuple(rows),
         numeric=(1, 2),
-        note=f"Paired; {resampling.method}. 0.5 would be half of it.",
+        note=f"Paired; {resampling.method}. 0.5 means that half of it remains.",
     )
 
 
@@ -183,7 +183,7 @@ def robustness_section(models: Mapping[str, ModelResults], paths: RunPaths) -> P
         rows.append((condition, *cells))
     scans = next((rows[0]["scans"] for rows in by_model.values() if rows), "0")
     table = PageTable(
-        caption=f"Area under the ROC curve on {scans} test scans, both classes alike",
+        caption=f"Area under the ROC curve on {scans} test scans with equal classes",
         columns=("Scans", *models),
         rows=tuple(rows),
         numeric=tuple(range(1, len(models) + 1)),
@@ -218,7 +218,7 @@ def subgroups_section(models: Mapping[str, ModelResults]) -> PageSection:
     if controls:
         tables.append(
             PageTable(
-                caption="Beside a control that sees age, sex and primary tumour only",
+                caption="Compared with a control that sees only age, sex and primary tumour",
                 columns=("Model", "AUC", "AUC of the control", "Difference", "p"),
                 rows=tuple(controls),
                 numeric=(1, 2, 3, 4),
@@ -227,7 +227,7 @@ def subgroups_section(models: Mapping[str, ModelResults]) -> PageSection:
         )
     text = "No test for interaction is significant after Holm's correction."
     if interactions:
-        text = "Figures that differ between subgroups, after Holm's correction."
+        text = "Metrics that differ between subgroups after Holm's correction."
         tables.append(
             PageTable(
                 caption=f"Interactions with p below {_WORTH_SAYING} after Holm's correction",
@@ -238,7 +238,7 @@ def subgroups_section(models: Mapping[str, ModelResults]) -> PageSection:
         )
     return PageSection(
         title="Subgroups and a control without images",
-        paragraphs=(f"{text} All tests stand in the report of each model.",),
+        paragraphs=(f"{text} All tests are in the report of each model.",),
         figures=tuple(pictures_of(models, "subgroups", "subgroups", wide=True)),
         tables=tuple(tables),
     )

@@ -1,6 +1,6 @@
 """The model folder with its card, and the run time that classifies. Never torch.
 
-Floor 2 of the house.
+Layer 2.
 """
 
 from bonescint.model.card import CARD_SCHEMA_VERSION, EvidenceMap, Metric, ModelCard, TrainingRecord

@@ -62,7 +62,7 @@ class TrainingRecord:
         cohort_sha256: fingerprint of the cohort: identifiers, labels and splits of its cases.
         scans: number of scans by split and label, such as `{"train positive": 300}`.
         weights: where the first weights come from.
-        settings: of the training, as its own room wrote them; not interpreted here.
+        settings: of the training, as the package `train` wrote them; not interpreted here.
         epochs: that were finished.
     """
 

@@ -176,8 +176,8 @@ def _missing_view(prepared: PreparedScan) -> tuple[str, ...]:
         return ()
     present = next(iter(prepared.extents))
     return (
-        f"{present.value} view only: the model was made for both views, "
-        "disease seen only from the other side is missed",
+        f"{present.value} view only: the model is intended for both views; disease visible only "
+        f"from the other side is missed",
     )
 
 

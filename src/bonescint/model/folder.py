@@ -219,7 +219,7 @@ def require_writable(path: Path | str) -> None:
     if target.exists() and not target.is_dir():
         raise OutputError(f"{target}: is a file. {remedy}.")
     if target.exists() and not (target / METADATA).is_file() and any(target.iterdir()):
-        raise OutputError(f"{target}: exists and is no model folder. {remedy}.")
+        raise OutputError(f"{target}: exists and is not a model folder. {remedy}.")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=target.parent):

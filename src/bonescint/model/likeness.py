@@ -200,7 +200,7 @@ class Likeness:
         return (
             f"unlike the training scans: score {score:.1f}, above the "
             f"{_ordinal(100 * (1 - self.false_alarm_rate))} percentile of the reference scans "
-            f"({self.threshold:.1f}); furthest off in the {worst.value} view: "
+            f"({self.threshold:.1f}); it differs most in the {worst.value} view: "
             f"{self.views[worst].strangest(features[worst])}"
         )
 

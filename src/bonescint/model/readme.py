@@ -71,7 +71,7 @@ def _doubts(card: ModelCard, likeness: Likeness | None) -> list[str]:
         lines += [
             "",
             "`models/likeness.npz` detects inputs that are unlike the training cohort: a score "
-            "above {likeness.threshold:.4g}, which at most {100 * likeness.false_alarm_rate:.3g} "
+            f"above {likeness.threshold:.4g}, which at most {100 * likeness.false_alarm_rate:.3g} "
             "% of "
             f"scans like the {likeness.scans} that it was set on exceed.",
         ]

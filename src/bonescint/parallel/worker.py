@@ -27,7 +27,7 @@ class UnexpectedError(BonescintError):
 
     def __init__(self, kind: str, place: str) -> None:
         self._parts = (kind, place)
-        super().__init__(f"Unexpected {kind} at {place}. Please report it with these words.")
+        super().__init__(f"Unexpected {kind} at {place}. Please report this message.")
 
     def __reduce__(self) -> tuple[type[UnexpectedError], tuple[str, str]]:
         return type(self), self._parts

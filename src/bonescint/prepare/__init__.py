@@ -1,6 +1,6 @@
 """From a `Scan` to the array that a model reads: pure steps, and named recipes of steps.
 
-Floor 1 of the house: numpy and Pillow's resampling, no files.
+Layer 1: numpy and Pillow's resampling, no files.
 """
 
 from bonescint.prepare.composite import PreparedScan, prepare

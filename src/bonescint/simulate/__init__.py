@@ -1,6 +1,6 @@
-"""Whole-body bone scans of patients who never lived, with the truth beside every scan.
+"""Whole-body bone scans of synthetic patients, each with its truth.
 
-Floor 1 of the house: arrays and nouns only, no files. Needs the extra `simulate`.
+Layer 1: arrays and data types only, no files. Needs the extra `simulate`.
 """
 
 from bonescint.simulate.anatomy import Anatomy, build_anatomy, draw_anatomy

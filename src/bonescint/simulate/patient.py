@@ -1,4 +1,4 @@
-"""A patient who never lived: sex, age, stature, and how he or she lies on the table."""
+"""A synthetic patient: sex, age, stature, and how he or she lies on the table."""
 
 from __future__ import annotations
 

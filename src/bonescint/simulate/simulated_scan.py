@@ -46,7 +46,7 @@ _COUNTS_SD = 0.35
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SimulatedScan:
-    """A scan of a patient who never lived, with everything that is true of it.
+    """A scan of a synthetic patient, with everything that is true of it.
 
     Attributes:
         scan: both views as counts.
@@ -123,12 +123,12 @@ def simulate_scan(
         positive: whether the patient has metastatic bone disease.
         scan_id: identifier to give it.
         lesions: number of metastases; drawn if `None`.
-        counts: counts that are expected in the posterior view of a faultless head; drawn
-            around the camera's if `None`.
+        counts: expected counts in the posterior view of a detector without faults; drawn
+            around the camera's value if `None`.
         exposure: activity and time relative to the camera's usual ones, where `counts` is
             `None`.
-        disease: how metastases are; the default kind if `None`.
-        faults: what is wrong with each head; drawn with the camera's probabilities if
+        disease: properties of the metastases; the default ones if `None`.
+        faults: the faults of each detector; drawn with the camera's probabilities if
             `None`.
 
     Returns:

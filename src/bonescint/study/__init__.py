@@ -1,6 +1,6 @@
 """The reader study: physicians read a cohort in the browser, and nothing is lost.
 
-Floor 5 of the house. `create_study` makes a study folder, `serving.serve_study` serves it,
+Layer 5. `create_study` makes a study folder, `serving.serve_study` serves it,
 `export_study` writes what was read, `analyse_study` compares readers and model, `backup_study` and
 `restore_study` keep it. Needs the extra `study`. Each name is loaded when it is first used: a
 server has no use for what analyses, and should not carry it.

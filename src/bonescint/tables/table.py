@@ -128,10 +128,11 @@ class Table:
         if odd:
             number = next(row.number for row in self.rows if row.text(column) == odd)
             problem, remedy = (
-                (f"'{odd}' may be a decimal or a thousand times as much", "Write it without a mark "
-                 "of thousands, and decimals with a point")
+                (f"'{odd}' may be a decimal number or have a thousands separator", "Write it "
+                "without a thousands separator, and with a decimal point")
                 if found.two_meanings
-                else (f"'{odd}' is in per cent and other cells are not", "Write all cells alike")
+                else (f"'{odd}' is in per cent and other cells are not", "Write all cells in the "
+                "same way")
             )  # fmt: skip
             raise self.error(problem, remedy, row=number, column=column)
         return found
@@ -293,7 +294,7 @@ def _table(
     _require_one_each(place, header, found)
     if at:
         rows = ", ".join(str(line.number) for line in start[:at])
-        notes = (*notes, f"row {rows} before the header was passed over")
+        notes = (*notes, f"row {rows} before the header was skipped")
     names = {name: text_of(header.cells[places[0]]) for name, places in found.items()}
     kept = [places[0] for places in found.values()]
     shown = dict(zip(names, range(len(kept)), strict=True))
@@ -322,7 +323,7 @@ def _require_one_each(place: str, header: Line, found: Mapping[str, Sequence[int
             ambiguous.append(f"the {name}: {which}")
     if ambiguous:
         problem = f"several columns could be {'; '.join(ambiguous)}"
-        raise InputError(f"{place}, row {header.number}", problem, "Keep or rename one of each")
+        raise InputError(f"{place}, row {header.number}", problem, "Keep or rename one of them")
 
 
 def _kept(

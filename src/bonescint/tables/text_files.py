@@ -30,7 +30,7 @@ _WESTERN = (
     "not UTF-8, so it was read as Windows-1252 (Western European): look at names with accents, or "
     "save it as UTF-8"
 )
-_NULS = "characters without meaning (NUL) at the ends of lines were passed over"
+_NULS = "NUL characters at the ends of lines were ignored"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class TextFile:
     def _without_nuls(self, line: str) -> str:
         rest = line.rstrip("\0\x1a\r\n")
         if "\0" in rest:
-            raise InputError(self.path, "not a readable table (it is no text)", _GIVE)
+            raise InputError(self.path, "not a readable table (it is not text)", _GIVE)
         if _NULS not in self.notes:
             self.notes.append(_NULS)
         return rest + "\n"
@@ -109,7 +109,7 @@ class TextFile:
             problem = f"row {number + 1}: not a readable table ({error})"
             raise InputError(self.path, problem, _GIVE) from error
         problem = f"row {number}: a quotation mark is not closed"
-        raise InputError(self.path, problem, "Close it, or take it out")
+        raise InputError(self.path, problem, "Close it, or remove it")
 
 
 _GIVE = "Give a table as CSV or .xlsx"
@@ -131,7 +131,7 @@ def open_text(path: Path) -> TextFile:
         raise _unreadable(path, error) from error
     if not encoding:
         raise InputError(
-            path, "not a readable table (no text in UTF-8, UTF-16 or Windows-1252)", _SAVE
+            path, "not a readable table (not text in UTF-8, UTF-16 or Windows-1252)", _SAVE
         )
     if encoding == "cp1252":
         notes.append(_WESTERN)
@@ -142,7 +142,7 @@ _SAVE = "Save it as CSV in UTF-8, or as .xlsx"
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:
-    reason = os_reason(error) if isinstance(error, OSError) else "no text in its encoding"
+    reason = os_reason(error) if isinstance(error, OSError) else "not text in its encoding"
     return InputError(path, f"not a readable table ({reason})", _GIVE)
 
 

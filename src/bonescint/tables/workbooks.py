@@ -102,7 +102,7 @@ def _looked_into(path: Path) -> bool:
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
         if "xl/workbook.xml" not in names and not any("workbook" in name for name in names):
-            raise InputError(path, "not a readable workbook (no Excel workbook)", _GIVE)
+            raise InputError(path, "not a readable workbook (not an Excel file)", _GIVE)
         if sum(entry.file_size for entry in archive.infolist()) > _MOST_BYTES:
             raise InputError(path, "is far too large for a table", "Give a CSV table")
         sheets = [name for name in names if "/worksheets/" in name and name.endswith(".xml")]

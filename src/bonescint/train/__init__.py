@@ -1,6 +1,6 @@
 """Train a network on a cohort and export it to a model folder. torch lives only here.
 
-Floor 3 of the house. Needs the extra `train`; importing this package says so if it is missing.
+Layer 3. Needs the extra `train`; importing this package says so if it is missing.
 """
 
 from bonescint.train.extras import require

@@ -166,7 +166,7 @@ def _decode(order: _Order) -> None:
         if truth.positive != case.positive:
             raise InputError(
                 order.folder / case.truth,
-                f"says {'positive' if truth.positive else 'negative'}, the manifest says otherwise",
+                f"says {'positive' if truth.positive else 'negative'}, the manifest contradicts it",
                 "Correct the label or the truth",
             )
         header["segmented"] = bool(truth.masks)

@@ -151,7 +151,7 @@ def uncertain_band(
     said = f"the {100 * share:.3g} % of the validation scans nearest to the operating point"
     for part, name in ((inside, "of these"), (~inside, "of the others")):
         if part.any():
-            said += f"; {name} {100 * float(right[part].mean()):.1f} % were called rightly"
+            said += f"; {name} {100 * float(right[part].mean()):.1f} % were called correctly"
     return band, said
 
 

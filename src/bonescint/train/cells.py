@@ -39,8 +39,8 @@ class Vgg16Cells(JudgesCells, Vgg16Trunk):
         "VGG16's 13 convolutions; features of blocks 4 and 5 joined with those of the same place "
         "in the opposite view and on the body's other side, with the place itself and with the "
         "whole scan's; two 3 x 3 convolutions, a logit for each cell of 8 x 8 pixels; the scan's "
-        "logit is their log-sum-exp. The map is the probability of each cell: the answer is made "
-        "of it alone."
+        "logit is their log-sum-exp. The map is the probability of each cell: the prediction is "
+        "computed from it alone."
     )
     fine_mean: Tensor
     fine_deviation: Tensor

@@ -91,7 +91,7 @@ class CompactCells(JudgesCells):
         "of 8 x 8 pixels, the lower two with the same place in the opposite view and on the "
         "body's other side and with the place itself; the whole scan's average; a logit for each "
         "cell, and the scan's logit is their log-sum-exp. The map is the probability of each "
-        "cell: the answer is made of it alone."
+        "cell: the prediction is computed from it alone."
     )
 
     def __init__(

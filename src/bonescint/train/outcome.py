@@ -47,15 +47,15 @@ SIMULATED = "simulated scans only"
 _LIMITATIONS = {
     SIMULATED: (
         "Trained on simulated scans only; not validated on patients.",
-        "The figures above hold for simulated scans; real ones will differ.",
+        "The results above are valid for simulated scans; results on real scans will differ.",
     ),
 }
 _ALWAYS = (
-    "Research use only: not a medical device, no diagnosis may rest on it.",
-    "An activation map shows what moved the answer, not where disease is.",
+    "Research use only: not a medical device; do not base any diagnosis on it.",
+    "An activation map shows what influenced the prediction, not where disease is.",
 )
 _UNCALIBRATED = (
-    "Probabilities are not calibrated: the best temperature on the validation scans lies beyond "
+    "Probabilities are not calibrated: the best temperature on the validation scans lies outside "
     "the range that is searched, so none was applied. Calibrate with bonescint model calibrate."
 )
 _IMAGENET = "VGG16 ImageNet weights: Simonyan and Zisserman 2014, Visual Geometry Group, CC BY 4.0"

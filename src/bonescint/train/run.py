@@ -86,8 +86,8 @@ class RunFolder:
                     raise ParameterError(
                         changed[0],
                         "train",
-                        f"as it was when the training in {self.path} began (to begin anew delete "
-                        "that folder, or give --restart, in Python resume=False)",
+                        f"as it was when the training in {self.path} began (to start afresh "
+                        f"delete that folder, or give --restart; in Python resume=False)",
                         "another value",
                     )
             write_whole(noted, json.dumps(asked, indent=2) + "\n")
@@ -105,7 +105,7 @@ def _asked_before(noted: Path) -> Mapping[str, Any]:
     try:
         before = json_in(noted.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise InputError(noted, "is damaged", "Begin anew with --restart") from error
+        raise InputError(noted, "is damaged", "Start afresh with --restart") from error
     return before if isinstance(before, dict) else {}
 
 

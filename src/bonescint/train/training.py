@@ -67,28 +67,28 @@ def train(
 ) -> ModelFolder:
     """Train on a cohort and write a model folder.
 
-    Checkpoints stand in `<out>.run`; after a stop the same call goes on from there.
+    Checkpoints are kept in `<out>.run`; after an interruption the same call resumes from them.
 
     Args:
         manifest: the cohort, as a table or read already; it needs both classes in the splits
             train and validation.
         out: the model folder to write.
-        settings: how to train; if not given, those called `fine-tune` for a model that goes on,
-            else `bonescint`.
-        weights: file of ImageNet weights, or a model folder to go on from; if not given, Keras'
-            official file is fetched, unless the network begins with nothing learnt. With
-            `settings`, a model goes on as they say; `settings_for_model` gives those that keep
+        settings: how to train; if not given, `fine-tune` when training continues from a
+            model, else `bonescint`.
+        weights: file of ImageNet weights, or a model folder to continue from; if not given, Keras'
+            official file is downloaded, unless the network is trained from scratch. `settings`,
+            if given, apply to a model, too; `settings_for_model` gives those that keep
             its preparation.
-        resume: go on from the run's checkpoint; else begin anew.
+        resume: resume from the run's checkpoint; otherwise start afresh.
         progress: called with what is being done, how much of it is done, and of how much.
-        tell: told what a person should know: that a training goes on, what the model lacks.
+        tell: called with messages for people: that a training resumes, what the model lacks.
         device: `"cpu"`, `"gpu"` or `"auto"`.
         cache: folder for decoded scans, to be shared by runs; `<out>.run/scans` if not given.
         name: of the model; the folder's name if not given.
         version: of the model.
-        tracking: what follows the training, beside `<out>.run/epochs.csv`.
-        measure_test: read the test split for the model card. A study says no: it reads that
-            split itself, once.
+        tracking: where the training is logged, in addition to `<out>.run/epochs.csv`.
+        measure_test: read the test split for the model card. An experiment sets it to `False`
+            because it reads that split itself, once.
 
     Under torchrun or SLURM, processes train together (each takes its share of every batch), and the
     first one writes.
@@ -98,11 +98,12 @@ def train(
         validation split, and on the test split if there is one and it is to be measured.
 
     Raises:
-        InputError: a cohort that cannot be learnt from, or an unreadable file; the row is named.
-        ParameterError: a setting that cannot be used, or other ones than the run began with.
-        OutputError: a place that cannot be written; said before the work begins.
+        InputError: a cohort that cannot be used for training, or an unreadable file; the row is
+            named.
+        ParameterError: a setting that cannot be used, or that differs from when the run began.
+        OutputError: a place that cannot be written; raised before the work begins.
         MissingExtraError: a library of the extra `train` is missing.
-        KeyboardInterrupt: it was stopped; the same call goes on.
+        KeyboardInterrupt: training was interrupted; the same call resumes it.
     """
     ranks = Ranks.from_environment()
     target = Path(out)
@@ -155,8 +156,8 @@ def train(
                 )
                 if write_outcome(network, outcome, target).likeness is None:
                     say(
-                        "the model has no score for scans unlike its training cohort: that takes "
-                        f"{3 * LEAST_SCANS} training and {LEAST_SCANS} validation scans"
+                        "the model has no score for scans unlike its training cohort: that "
+                        f"requires {3 * LEAST_SCANS} training and {LEAST_SCANS} validation scans"
                     )
     return ModelFolder.load(target)
 

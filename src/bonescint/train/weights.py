@@ -225,7 +225,7 @@ def load_weights(file: Path) -> ConvolutionWeights:
         raise InputError(file, f"not a readable VGG16 weights file ({reason})", _REMEDY) from error
     for name in NAMES:
         if kernels[name].ndim != 4 or biases[name].shape != kernels[name].shape[:1]:
-            raise InputError(file, f"{name} is no 3 x 3 convolution with a bias", _REMEDY)
+            raise InputError(file, f"{name} is not a 3 x 3 convolution with a bias", _REMEDY)
     return ConvolutionWeights(
         kernels=kernels,
         biases=biases,
@@ -390,10 +390,10 @@ def fetch_keras_weights(cache: Path | None = None, *, url: str = KERAS_URL) -> P
                     beside.write(block)
         except OSError as error:
             partial.unlink()
-            raise InputError(url, f"could not be fetched ({error})", remedy) from error
+            raise InputError(url, f"could not be downloaded ({error})", remedy) from error
     if _md5(partial) != KERAS_MD5:
         partial.unlink()
-        raise InputError(url, f"what came has another MD5 than {KERAS_MD5}", remedy)
+        raise InputError(url, f"the downloaded file does not have the MD5 {KERAS_MD5}", remedy)
     partial.replace(target)
     return target
 

@@ -162,7 +162,8 @@ def test_how_pixels_are_stored(
     [
         ({"Rows": 0}, "the header has no usable Rows"),
         ({"BitsAllocated": 12, "BitsStored": 12},
-         "stores 1 values of 12 in 12 bits per pixel, which is not supported. Export it with 8 or 16"),
+         "stores 1 values of 12 in 12 bits per pixel, which is not supported. "
+         "Export it with 8 or 16"),
         ({"SamplesPerPixel": 4}, "stores 4 values of 16 in 16 bits per pixel"),
         ({"BitsStored": 17, "HighBit": 16}, "stores 1 values of 17 in 16 bits per pixel"),
         ({"BitsStored": 12, "HighBit": 10}, "its High Bit contradicts its Bits Stored"),

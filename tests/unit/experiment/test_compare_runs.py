@@ -92,11 +92,11 @@ def test_the_first_runs_rule_chooses_and_two_rules_are_said(tmp_path: Path) -> N
     page = html.unescape(compare_runs(specific, sensitive, tmp_path / "one").read_text("utf-8"))
     assert f"{_SPECIFIC}, on each run's validation split" in page
     assert (
-        f"The runs had different rules. All operating points here are chosen by the first run's, "
-        f"{_SPECIFIC}; the second run's was: {_SENSITIVE}."
+        "The runs had different rules. All operating points here follow the rule of the first "
+        f"run, {_SPECIFIC}; the second run's was: {_SENSITIVE}."
     ) in page
     page = compare_runs(sensitive, sensitive, tmp_path / "two").read_text("utf-8")
-    assert "two rules" not in page
+    assert "different rules" not in page
     found = {}
     for name in ("one", "two"):
         rows = _rows_of(tmp_path / name / "comparison.csv")

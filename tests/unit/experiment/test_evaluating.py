@@ -318,8 +318,8 @@ def test_results_files_that_are_none(content: str, says: str, tmp_path: Path) ->
 
 def test_a_few_scans_make_no_headline() -> None:
     assert few_cases(2, 1) == (
-        ("Scans judged", "2", "1 with disease, 1 without: too few for a figure up here; what was "
-         "found stands below, with its intervals"),
+        ("Scans judged", "2", "1 with disease, 1 without: too few for a headline; the results "
+         "are given below, with their intervals"),
     )  # fmt: skip
     assert few_cases(60, 19)
     assert few_cases(60, 41)

@@ -198,7 +198,7 @@ def _with_predictions(
         notes.append(left_out(f"{cases} without a prediction of the model: {some(missing)}"))
     unread = len(set(predictions) - set(reads.cases))
     if unread:
-        notes.append(remark(f"{unread} predictions are of cases that nobody read: not used"))
+        notes.append(remark(f"{unread} predictions are of cases that no reader read: not used"))
     kept = reads.of_cases(known)
     scores = np.array([float(predictions[case]) for case in kept.cases])
     if not np.isfinite(scores).all():
@@ -262,7 +262,7 @@ def _compared(
     d = np.array([mine.value - models.value for mine, models in cells])
     square = float(d.var(ddof=1)) if count > 1 else math.nan
     if count == 1:
-        notes.append(remark("one reader: nothing can be said of other readers"))
+        notes.append(remark("one reader: no generalisation to other readers"))
     if cov2 < 0:
         notes.append(remark(f"Cov2 ({cov2:.3g}) is negative and counts as 0"))
     spread = np.sqrt(np.maximum(np.diag(joint), 0.0))

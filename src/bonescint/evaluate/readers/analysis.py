@@ -35,7 +35,8 @@ from bonescint.scan import ParameterError
 
 SCHEMA = 1
 UNDECIDED = remark(
-    "no rating is said to call disease: there is no sensitivity, specificity, F1 and McNemar's test"
+    "no rating was given from which disease is called: no sensitivity, specificity, F1 or "
+    "McNemar's test"
 )
 """The note of an analysis whose ratings are no decisions."""
 

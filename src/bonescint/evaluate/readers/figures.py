@@ -187,7 +187,7 @@ def draw_froc(analysis: ReaderAnalysis, path: Path) -> Path | None:
             axis.plot(*points, color=colour, linewidth=1.0, alpha=0.7, label=name)
             axis.plot(points[0][-1], points[1][-1], marker="o", markersize=3.5, color=colour)
             name = "_"  # one entry of the legend a modality
-    axis.set(ylim=(0, 1.01), xlabel="False marks a case", ylabel="Share of lesions marked")
+    axis.set(ylim=(0, 1.01), xlabel="False marks per case", ylabel="Share of lesions marked")
     axis.set_xlim(left=0)
     axis.legend(loc="lower right", frameon=False, fontsize=8.5, title="a line a reader")
     axis.get_legend().get_title().set_fontsize(8)  # type: ignore[union-attr]
@@ -307,7 +307,7 @@ def _draw_times(axis: Axes, analysis: ReaderAnalysis) -> None:
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.xaxis.set_minor_formatter(NullFormatter())
     _rows(axis, labels)
-    axis.set_xlabel("Reading time a case (s), logarithmic\nmedian and quartiles", fontsize=9)
+    axis.set_xlabel("Reading time per case (s), logarithmic\nmedian and quartiles", fontsize=9)
 
 
 def _draw_f1(axis: Axes, analysis: ReaderAnalysis, right: Sequence[CalledRight]) -> None:

@@ -180,7 +180,7 @@ def u_statistics(
     if negative:
         notes.append(
             remark(
-                "an unbiased variance may come out negative, or have no pairs to come from: the "
+                "an unbiased variance can be negative, or have no pairs to be estimated from: the "
                 f"interval is undefined for {len(negative)} of the U-statistics"
             )
         )

@@ -67,9 +67,9 @@ def _why_undefined(study: Averaged, to: Generalisation) -> str:
     if not study.figures.values.size:
         return "no reader has a figure in every modality"
     if to is not Generalisation.CASES and int(study.counts.max()) < 2:
-        return "one reader: nothing can be said of other readers"
+        return "one reader: no generalisation to other readers"
     if to is not Generalisation.READERS and math.isnan(study.errors.var):
-        return "a class of one case, or none: nothing can be said of other cases"
+        return "a class with one case or none: no generalisation to other cases"
     return ""
 
 

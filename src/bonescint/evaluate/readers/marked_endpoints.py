@@ -76,15 +76,15 @@ class Wafroc:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Froc:
-    """Mean height of the empirical FROC curve up to so many false marks a case.
+    """Mean height of the empirical FROC curve up to so many false marks per case.
 
     The FROC curve says the share of all lesions that are marked at a threshold over the mean
-    number of false marks a case, on cases with and without disease. Its height is averaged from
+    number of false marks per case, on cases with and without disease. Its height is averaged from
     0 to `false_marks`; a reader whose curve ends before keeps its last height. Bunch et al., J
     Appl Photogr Eng 1978;4:166; Chakraborty 2017, chapter 12.
 
     Attributes:
-        false_marks: right end of the range, false marks a case.
+        false_marks: right end of the range, false marks per case.
     """
 
     false_marks: float = 1.0
@@ -96,7 +96,7 @@ class Froc:
     @property
     def title(self) -> str:
         """Its name for people."""
-        return f"FROC mean height up to {self.false_marks:g} false marks a case"
+        return f"FROC mean height up to {self.false_marks:g} false marks per case"
 
     def marked_cell(self, marked: MarkedReads, modality: int, reader: int) -> CurveCell | Undefined:
         """As `MarkedEndpoint` says."""
@@ -137,7 +137,7 @@ def _at(rating: float) -> str:
 
 
 def froc_points(marked: MarkedReads, modality: int, reader: int) -> tuple[Numbers, Numbers] | None:
-    """The empirical FROC curve: (false marks a case, share of lesions), or `None` if undefined."""
+    """The empirical FROC curve, false marks per case and share of lesions, or `None`."""
     curve = _curve(marked, modality, reader, stop=1.0)
     return None if isinstance(curve, Undefined) else curve.points()
 

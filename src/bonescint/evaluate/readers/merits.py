@@ -105,7 +105,7 @@ class Merits:
         return found.reshape(*shape, *shape)
 
     def as_dict(self) -> list[dict[str, Any]]:
-        """A row a reader and modality, for JSON and tables."""
+        """One row per reader and modality, for JSON and tables."""
         return [
             {
                 "modality": modality,
@@ -159,7 +159,7 @@ def merits(reads: Reads | MarkedReads, endpoint: Endpoint | MarkedEndpoint | Non
                 notes.append(
                     remark(
                         f"{who} rated every case the same: the {chosen.title} is defined and "
-                        f"{cell.value:g}, all pairs being ties, with no variance over cases"
+                        f"{cell.value:g}, because all pairs are tied, with no variance over cases"
                     )
                 )
             row.append(cell)

@@ -55,7 +55,9 @@ def no_variance(who: str, *, others: bool) -> Note:
         others: whether there are figures with a variance.
     """
     rest = (
-        "the averaged covariances are those of the others" if others else "cases have to be fixed"
+        "the averaged covariances are those of the others"
+        if others
+        else "cases must be treated as fixed"
     )
     return remark(f"{who}: no variance over cases can be estimated (one case of a class); {rest}")
 

@@ -166,7 +166,7 @@ def _remarks(
         notes.append(
             remark(
                 f"Cov2 ({errors.cov2:.3g}) is below Cov3 ({errors.cov3:.3g}): their difference "
-                "counts as 0, as a variance cannot be negative"
+                f"counts as 0, because a variance cannot be negative"
             )
         )
     elif errors.cov2 < 0:
@@ -177,8 +177,8 @@ def _remarks(
         notes.append(
             remark(
                 "not every reader read every case: each figure is of the cases that the reader "
-                "read, covariances are over the cases that two share; the U-statistics of Gallas "
-                "are made for such designs"
+                "read, covariances are over the cases that two share; Gallas' U-statistics are "
+                "meant for such designs"
             )
         )
     return notes

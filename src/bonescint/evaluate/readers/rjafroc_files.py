@@ -157,7 +157,8 @@ def _lesions(truth: Table, names: _Spellings, notes: list[Note]) -> dict[str, di
             text = f"{row.where}: Weight must be at least 0, got '{row.text('weight')}'"
             notes.append(left_out(text))
         elif found.setdefault(case, {}).setdefault(lesion, weight) != weight:
-            text = f"{row.where}: lesion {lesion} of case {case} has another weight before"
+            where = f"{row.where}: lesion {lesion} of case {case}"
+            text = f"{where} has a different weight in an earlier row"
             notes.append(left_out(text))
         groups[case, lesion].append(group)
     for case, where in healthy.items():

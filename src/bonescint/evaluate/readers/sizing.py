@@ -106,7 +106,7 @@ class Pilot:
         return tuple(
             remark(
                 f"{name} is estimated as {value:.3g}, below 0, and counts as 0: a small pilot "
-                "does not tell it well, and the true one may call for more readers or cases"
+                f"estimates it poorly, and the true value may require more readers or cases"
             )
             for name, value in negative
             if value < 0

@@ -90,7 +90,7 @@ def _table_reads(source: Path, nest: Nest | None) -> Reads:
     tables = read_tables(source, COLUMNS)
     notes = [remark(note) for note in dict.fromkeys(note for one in tables for note in one.notes)]
     if any("modality" not in one and "session" not in one for one in tables):
-        notes.append(remark("no column of modalities: everything is one modality"))
+        notes.append(remark("no column of modalities: all reads are of one modality"))
     if len(tables) > 1:
         notes.append(remark(f"sheets {', '.join(one.sheet for one in tables)} were read as one"))
     rows = []

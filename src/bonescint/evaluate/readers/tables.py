@@ -143,7 +143,7 @@ def _spelt_alike(
             if one != other:
                 problem = (
                     f"{first.where} and {row.where} name the {kind} '{one}' and '{other}' in one "
-                    "read each: the same, or two?"
+                    f"read each: are they the same or two?"
                 )
                 raise InputError(source, problem, "Write each name in one way")
         alike.append(replace(row, **dict(zip(kinds, now, strict=True))))
@@ -169,8 +169,8 @@ def _codes(ratings: set[float]) -> list[Note]:
     others = [abs(rating) for rating in ratings - codes]
     far = sorted(code for code in codes if others and abs(code) > 5 * max(others))
     return [
-        remark(f"rating {code:.15g} was used, far from the others: if it says that one is missing, "
-               "leave the cell empty")
+        remark(f"rating {code:.15g} was used, far from the others: if it marks a missing rating, "
+        f"leave the cell empty")
         for code in far
     ]  # fmt: skip
 

@@ -426,7 +426,7 @@ def test_remarks_say_what_was_found_word_for_word(small: Reads) -> None:
         {
             "kind": "remark",
             "text": f"Cov2 ({errors.cov2:.3g}) is below Cov3 ({errors.cov3:.3g}): their difference "
-            "counts as 0, as a variance cannot be negative",
+            "counts as 0, because a variance cannot be negative",
         }
     ]
     assert obuchowski_rockette(small).notes == ()
@@ -456,8 +456,8 @@ def test_an_unbalanced_study_says_so(small: Reads) -> None:
     assert found.design is Design.UNBALANCED
     assert [note.text for note in found.notes] == [
         "not every reader read every case: each figure is of the cases that the reader read, "
-        "covariances are over the cases that two share; the U-statistics of Gallas are made for "
-        "such designs"
+        "covariances are over the cases that two share; Gallas' U-statistics are meant for such "
+        "designs"
     ]
 
 

@@ -166,8 +166,8 @@ def test_negative_components_count_as_0_and_are_named() -> None:
         aim = Aim(difference=0.05, to=to)
         assert power(pilot, aim, readers=5, cases=80) == power(as_zero, aim, readers=5, cases=80)
     rest = (
-        ", below 0, and counts as 0: a small pilot does not tell it well, and the true one may "
-        "call for more readers or cases"
+        ", below 0, and counts as 0: a small pilot estimates it poorly, and the true value may "
+        "require more readers or cases"
     )
     assert [note.text for note in pilot.notes] == [
         f"the variance of readers by modalities (TR) is estimated as -0.00012{rest}",
