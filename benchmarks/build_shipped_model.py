@@ -140,7 +140,7 @@ def read_by(folder: ModelFolder, manifest: Path) -> ScoredCases:
 
 
 def calibrated(folder: ModelFolder, manifest: Path) -> ModelFolder:
-    """Fit temperature, operating point and uncertain band to scans that it never learnt from."""
+    """Fit temperature, operating point and uncertain band to scans on which it was not trained."""
     card, _ = recalibrated(
         folder.card,
         read_by(folder, manifest),
@@ -158,8 +158,8 @@ def measured(folder: ModelFolder, manifest: Path) -> ModelFolder:
         Judged(margins=margins(cases.scores), labels=cases.positive),
         temperature=1.0,  # the probabilities are calibrated already
         operating_point=folder.card.operating_point,
-        measured_on=f"{cases.count} simulated scans ({cases.positives} positive) of patients that "
-        "it never learnt from",
+        measured_on=f"{cases.count} simulated scans ({cases.positives} positive) of patients on "
+        "whom it was not trained",
     )
     return rewritten(folder, replace(folder.card, metrics=(*metrics, *folder.card.metrics)))
 

@@ -73,7 +73,7 @@ def _doubts(card: ModelCard, likeness: Likeness | None) -> list[str]:
             "`models/likeness.npz` detects inputs that are unlike the training cohort: a score "
             f"above {likeness.threshold:.4g}, which at most {100 * likeness.false_alarm_rate:.3g} "
             "% of "
-            f"scans like the {likeness.scans} that it was set on exceed.",
+            f"scans like the {likeness.scans} from which it was derived exceed.",
         ]
     return lines
 
