@@ -59,7 +59,7 @@ def _lines(described: ScanInfo) -> list[tuple[str, str]]:
     ]
     for view in described.views:
         total = f"total {view.total:,.0f}, maximum {view.maximum:,.0f} {unit}"
-        lines.append((view.view.value.capitalize(), f"{total}; told by {view.rule.value}"))
+        lines.append((view.view.value.capitalize(), f"{total}; identified by {view.rule.value}"))
     present = {view.view for view in described.views}
     lines += [(view.value.capitalize(), "missing") for view in View if view not in present]
     lines += [

@@ -83,7 +83,7 @@ def run_train(
         if weights is not None and not weights.exists():
             raise InputError(weights, "no such file or folder", "Check the path")
         if weights is not None and model is not None:
-            raise ParameterError("--weights", "train", "left out beside --from", str(weights))
+            raise ParameterError("--weights", "train", "omitted with --from", str(weights))
         goes_on = None if model is None else _model_path(model)
         if weights is not None and weights.is_dir():
             goes_on = weights

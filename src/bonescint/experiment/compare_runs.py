@@ -51,7 +51,7 @@ class _Run:
             manifest = _manifest(study, path, file)
             names, words = list(study["models"]), str(study["rule"])
         except (OSError, ValueError, KeyError, TypeError) as error:
-            problem = f"is no run folder ({type(error).__name__})"
+            problem = f"is not a run folder ({type(error).__name__})"
             raise InputError(path, problem, "Give a folder of bonescint experiment run") from error
         cohort = read_manifest(manifest)
         models = {}

@@ -273,8 +273,8 @@ def _control(joined: Joined, part: Part, level: float) -> tuple[ControlResult | 
             patients = [case.patient_id for case in part.cases]
             scores = cross_fitted(facts, part.positive, patients)
         except BonescintError:
-            return None, "too few training cases, and too few judged ones to cross-fit it"
-        fitted_on = "the judged cases themselves, in five folds by patient"
+            return None, "too few training cases, and too few evaluated ones to cross-fit it"
+        fitted_on = "the evaluated cases themselves, in five folds by patient"
     cases = part.scored
     control = cases.with_scores(scores)
     return ControlResult(
@@ -336,7 +336,7 @@ def _paired(first: Part, second: Part, name: str) -> tuple[Part, Part]:
             for ours, theirs in zip(one.cases, other.cases, strict=True)
             if ours.positive != theirs.positive
         ],
-        "Compare predictions that are judged by the same reference standard",
+        "Compare predictions that are evaluated against the same reference standard",
     )
     require_judgeable(one, name, "compare two models")
     return one, other

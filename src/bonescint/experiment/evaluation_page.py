@@ -122,7 +122,7 @@ def few_cases(scans: int, positives: int) -> tuple[tuple[str, str, str], ...]:
         f"{positives} with disease, {scans - positives} without: too few for a headline; the "
         f"results are given below, with their intervals"
     )
-    return (("Scans judged", str(scans), below),)
+    return (("Scans evaluated", str(scans), below),)
 
 
 def _headlines(found: Evaluation) -> tuple[tuple[str, str, str], ...]:
@@ -212,7 +212,8 @@ def _flow(found: Evaluation) -> PageSection:
         )
     if judged_alike(found):
         warnings.append(
-            f"All {len(part.cases)} judged scans have the probability {part.probabilities[0]:g}: "
+            f"All {len(part.cases)} evaluated scans have the probability "
+            f"{part.probabilities[0]:g}: "
             f"the model does not discriminate."
         )
     patients = len({case.patient_id for case in part.cases})
@@ -280,7 +281,7 @@ def _threshold(threshold: float) -> str:
 
 def _calibration(found: Evaluation, pictures: dict[str, Picture]) -> PageSection:
     tables = [measures_page_table("As predicted", found.judgement.calibration.measures)]
-    text = "Bins hold about equal numbers of scans; bars are Wilson's intervals."
+    text = "Bins contain about equal numbers of scans; bars are Wilson's intervals."
     paragraphs = []
     if found.scaled is not None and found.temperature is not None:
         tables.append(measures_page_table("After temperature scaling", found.scaled.measures))

@@ -198,7 +198,7 @@ def _segmented(found: Explanation) -> tuple[PageSection, ...]:
     shown = len(found.segmented)
     return (
         PageSection(
-            title="Physicians' masks beside the evidence",
+            title="Physicians' masks compared with the evidence",
             paragraphs=(
                 f"{shown} of {found.by_physicians} scans with a physician's masks: the first "
                 f"{MOST_SEGMENTED} of the evaluated scans whose files are available, in the order "

@@ -90,7 +90,7 @@ def _simulated(protocol: Protocol, seed: int) -> dict[str, str]:
     """What is known of scans because a simulator made them."""
     visible = protocol.disease.visible_contrast_to_noise
     exact = "the simulator's own truth: which metastases it put into the patient"
-    nobody = "nobody: the simulator's truth"
+    nobody = "not applicable: the simulator's truth"
     return {
         "design": "simulated; the reference standard was there before the index tests",
         "data_sources": f"simulated: protocol {protocol.name}, version {protocol.version}, seed "

@@ -270,7 +270,7 @@ def _into_database(study: StudyFolder, database: str) -> None:
     file = study.path / STORE_FILE
     with Store(f"sqlite:///{file.resolve()}") as kept, Store(database) as store:
         if not store.is_empty():
-            raise StudyError("The database holds a study already. Give an empty one.")
+            raise StudyError("The database already contains a study. Give an empty one.")
         store.upgrade()
         kept.upgrade()
         _copy_rows(kept, store)

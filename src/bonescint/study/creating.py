@@ -288,7 +288,7 @@ def _fill(
     database = options.database
     with Store(database) if database else new_sqlite(study.path / STORE_FILE) as store:
         if not store.is_empty():
-            raise StudyError("The database holds a study already. Give an empty one.")
+            raise StudyError("The database already contains a study. Give an empty one.")
         store.upgrade()
         with store.writing() as db:
             now = time.time()

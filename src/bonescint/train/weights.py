@@ -161,7 +161,7 @@ class ConvolutionWeights:
             if kernel.shape != tuple(layer.weight.shape):
                 raise InputError(
                     self.source,
-                    f"{name} has kernels of shape {kernel.shape}, the network wants "
+                    f"{name} has kernels of shape {kernel.shape}, the network needs "
                     f"{tuple(layer.weight.shape)}",
                     self._remedy,
                 )
@@ -175,7 +175,7 @@ class ConvolutionWeights:
             if values.shape != tuple(parameter.shape):
                 raise InputError(
                     self.source,
-                    f"{name} has shape {values.shape}, the network wants {tuple(parameter.shape)}",
+                    f"{name} has shape {values.shape}, the network needs {tuple(parameter.shape)}",
                     self._remedy,
                 )
             parameter.copy_(torch.from_numpy(values))

@@ -261,7 +261,7 @@ def test_scans_whose_label_differs_are_not_compared(study: Study, tmp_path: Path
     assert str(refused.value) == (
         "other: 2 problems: column label: test-004 is negative, but positive in the first cohort; "
         "column label: test-009 is positive, but negative in the first cohort. "
-        "Compare predictions that are judged by the same reference standard."
+        "Compare predictions that are evaluated against the same reference standard."
     )
 
 
@@ -318,7 +318,7 @@ def test_results_files_that_are_none(content: str, says: str, tmp_path: Path) ->
 
 def test_a_few_scans_make_no_headline() -> None:
     assert few_cases(2, 1) == (
-        ("Scans judged", "2", "1 with disease, 1 without: too few for a headline; the results "
+        ("Scans evaluated", "2", "1 with disease, 1 without: too few for a headline; the results "
          "are given below, with their intervals"),
     )  # fmt: skip
     assert few_cases(60, 19)

@@ -392,4 +392,4 @@ def test_the_commands_say_what_is_wrong(tmp_path: Path) -> None:
     missing = ["experiment", "compare", str(tmp_path), str(tmp_path), "--out", str(tmp_path / "c")]
     found = CliRunner().invoke(app, missing)
     assert found.exit_code == 2
-    assert "no run folder" in found.output
+    assert "not a run folder" in found.output

@@ -145,6 +145,6 @@ def test_a_study_lives_in_postgresql_too(
     with study.open_store() as store, store.reading() as db:
         assert store.dialect == "postgresql"
         assert db.scalar(select(func.count()).select_from(Account)) == 3
-    with pytest.raises(StudyError, match="holds a study already"):
+    with pytest.raises(StudyError, match="already contains a study"):
         world.make_study(tmp_path / "second", cohort, database=postgresql_database)
     assert not (tmp_path / "second").exists()

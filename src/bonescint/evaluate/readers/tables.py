@@ -160,7 +160,7 @@ def _require_no_dates(rows: Sequence[Row], source: object) -> None:
     dated = next((row for row in rows if date_like(row.rating)), None)
     if dated is not None:
         problem = f"{dated.where}: rating '{dated.rating}' is a date: a spreadsheet changed it"
-        raise InputError(source, problem, "Format the ratings as numbers or text, type them anew")
+        raise InputError(source, problem, "Format the ratings as numbers or text and retype them")
 
 
 def _codes(ratings: set[float]) -> list[Note]:
