@@ -294,7 +294,7 @@ def main() -> None:
           f"a view: {100 * visible:.0f} %.")  # fmt: skip
     for positive, name in ((False, "without"), (True, "with")):
         hot = np.mean(np.array(seen.benign[positive]) >= 5)
-        print(f"Patients {name} metastases who have something benign in bone as visible as that: "
+        print(f"Patients {name} metastases who have a benign bone finding as visible as that: "
               f"{100 * hot:.0f} %.")  # fmt: skip
     print("\nOutside a published range, or different between positive and negative:\n")
     print("\n".join(f"- {line}" for line in outside) if outside else "- nothing")
