@@ -108,8 +108,8 @@ def check_geometry(
         >>> check_geometry(256, 256, None, "thyroid.dcm")
         Traceback (most recent call last):
         ...
-        bonescint.scan.errors.NotABoneScanError: thyroid.dcm: 256 x 256 pixels are not the tall \
-image of a whole body. Give the planar whole-body scan, anterior and posterior.
+        bonescint.scan.errors.NotABoneScanError: thyroid.dcm: 256 x 256 pixels do not have the \
+proportions of a whole-body image. Give the planar whole-body scan, anterior and posterior.
     """
     height, width = float(rows), float(columns)
     if pixel_spacing_mm:

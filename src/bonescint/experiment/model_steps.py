@@ -220,7 +220,7 @@ class Worsen(Step):
                 cohort,
                 cohort.cases,
                 threshold=self.threshold,
-                progress=partial(means.progress, f"worse scans, {self.subject}"),
+                progress=partial(means.progress, f"degraded scans, {self.subject}"),
             )
         write_robustness(rows, self.table.path, len(cohort.cases))
 
@@ -249,7 +249,7 @@ class CheckMaps(Step):
             cohort,
             cohort.cases,
             self.resampling,
-            progress=partial(means.progress, f"maps of {self.subject} against random weights"),
+            progress=partial(means.progress, f"maps of {self.subject} against randomised weights"),
         )
         write_map_sanity(rows, self.table.path)
 

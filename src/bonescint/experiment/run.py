@@ -232,10 +232,10 @@ def model_steps_in_order(steps: ModelSteps) -> Iterator[tuple[str, Step | None]]
         yield f"Training {name}", steps.training(name)
         yield f"Reading with {name}", steps.predicting(name)
     for name in steps.study.models:
-        yield f"Judging {name}", steps.judging(name)
+        yield f"Evaluating {name}", steps.judging(name)
         yield f"External centres read by {name}", steps.noting(name)
-        yield f"Worse scans, {name}", steps.worsening(name)
-        yield f"Maps of {name} against random weights", steps.checking_maps(name)
+        yield f"Degraded scans read by {name}", steps.worsening(name)
+        yield f"Maps of {name} against randomised weights", steps.checking_maps(name)
 
 
 @dataclass(kw_only=True)

@@ -189,7 +189,7 @@ def robustness_section(models: Mapping[str, ModelResults], paths: RunPaths) -> P
         numeric=tuple(range(1, len(models) + 1)),
         note="DeLong's intervals.",
     )
-    return PageSection(title="Worse scans", tables=(table,))
+    return PageSection(title="Degraded scans", tables=(table,))
 
 
 def _area_of(row: Mapping[str, str]) -> str:

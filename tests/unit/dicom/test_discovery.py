@@ -253,26 +253,26 @@ def test_an_object_without_pixels_is_refused(tmp_path: Path, anterior) -> None:
         ("a_ant", 1024, 256, ""),
         ("a_ant", 200, 48, ""),
         ("a_ant", 340, 200, ""),
-        ("a_ant", 199, 48, "199 x 48 pixels are not the tall image"),
-        ("a_ant", 200, 47, "200 x 47 pixels are not the tall image"),
-        ("a_ant", 1793, 256, "1793 x 256 pixels are not the tall image"),
+        ("a_ant", 199, 48, "199 x 48 pixels do not have the proportions of a whole-body image"),
+        ("a_ant", 200, 47, "200 x 47 pixels do not have the proportions of a whole-body image"),
+        ("a_ant", 1793, 256, "1793 x 256 pixels do not have the proportions of a whole-body image"),
         # wider than that: two bodies, or one with empty sides
         ("a_ant", 339, 200, ""),
         ("a_ant", 200, 240, ""),
-        ("a_ant", 199, 150, "199 x 75 pixels are not the tall image"),
+        ("a_ant", 199, 150, "199 x 75 pixels do not have the proportions of a whole-body image"),
         ("a_ant", 400, 960, ""),
-        ("a_ant", 400, 961, "400 x 480 pixels are not the tall image"),
+        ("a_ant", 400, 961, "400 x 480 pixels do not have the proportions of a whole-body image"),
         # without a name: two bodies, so half the columns count
         ("a", 1024, 512, ""),
         ("a", 340, 200, ""),
-        ("a", 199, 100, "199 x 50 pixels are not the tall image"),
-        ("a", 300, 94, "300 x 47 pixels are not the tall image"),
+        ("a", 199, 100, "199 x 50 pixels do not have the proportions of a whole-body image"),
+        ("a", 300, 94, "300 x 47 pixels do not have the proportions of a whole-body image"),
         ("a", 1022, 292, ""),
         ("a", 400, 960, ""),
-        ("a", 400, 961, "400 x 480 pixels are not the tall image"),
+        ("a", 400, 961, "400 x 480 pixels do not have the proportions of a whole-body image"),
         # too narrow for two
         ("a", 1023, 292, "nothing says which view this picture shows. Name it *_anterior or *_"),
-        ("a", 1024, 100, "1024 x 100 pixels are not the tall image"),
+        ("a", 1024, 100, "1024 x 100 pixels do not have the proportions of a whole-body image"),
         ("a_mask", 1024, 256, "is named as a mask or a label. Leave it out."),
     ],
 )
@@ -295,7 +295,11 @@ def test_proportions_of_two_pages(tmp_path: Path, columns: int, fits: bool) -> N
     found = discover([tmp_path])
     assert len(found.studies) == fits
     assert [error.problem for error in found.refused] == (
-        [] if fits else ["1024 x 1024 pixels are not the tall image of a whole body"]
+        []
+        if fits
+        else [
+            "1024 x 1024 pixels do not have the proportions of a whole-body image of a whole body"
+        ]
     )
 
 

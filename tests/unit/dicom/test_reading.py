@@ -327,7 +327,7 @@ def test_one_body_stretched_sideways_is_refused_by_what_it_is_called(anterior, t
     )
     with pytest.raises(NotABoneScanError, match="not alike left and right, as a body is"):
         read_study(picture(wide, tmp_path / "p.png"))
-    with pytest.raises(InputError, match="nothing tells which view this picture shows"):
+    with pytest.raises(InputError, match="nothing says which view this picture shows"):
         read_study(picture(np.repeat(anterior, 2, axis=1), tmp_path / "p.png"))
 
 

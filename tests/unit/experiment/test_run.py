@@ -236,7 +236,11 @@ def _check_corrections_reach_every_table(out: Path, tmp_path: Path) -> None:
     run_experiment(study_from(content, "own.yaml", folder=Path()), run, workers=1,
                    tell=told.append)  # fmt: skip
     assert "[2 of 5] Reading with given: done before" in told
-    assert any(text.startswith("[3 of 5] Judging given again, because of") for text in told)
+    assert any(
+        text.startswith("[3 of 5] Evaluating given again, because of a change in: ")
+        for text in told
+    )
+    assert not any("Training" in text for text in told), "a model that is given is not trained"
     cases = _rows(run / "evaluation" / "given" / "tables" / "cases.csv")
     assert {row["scan_id"]: row["label"] for row in cases}[wrong["scan_id"]] == "1"
     for name, before in files.items():

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bonescint.model import CARD_SCHEMA_VERSION, EvidenceMap, Metric, ModelCard
+from bonescint.classify.card import page_heading
+from bonescint.classify.outcome import CallCounts
+from bonescint.model import CARD_SCHEMA_VERSION, EvidenceMap, Metric, ModelCard, ModelFolder
 from bonescint.model.readme import readme_of
 from bonescint.scan import ModelFolderError, ParameterError
 
@@ -92,3 +96,22 @@ def test_the_readme_says_what_matters(card: ModelCard) -> None:
         "scans: 3 train positive",
     ):
         assert expected in text
+
+
+@pytest.mark.parametrize(
+    "fault", [r"(?<!al)[.,;:][.,;:](\s|$)", r"\s[.,;:]", r"'s's|s's\b", r"\d\. [a-z]", r"  "]
+)
+def test_the_shipped_models_texts_have_no_slips(fault: str) -> None:
+    """Computed sentences: marks that meet, two genitives, a sentence that begins small."""
+    folder = ModelFolder.load("shipped")
+    said = readme_of(folder.card, folder.likeness).splitlines()
+    heading = page_heading(
+        folder,
+        datetime(2026, 1, 1, tzinfo=UTC),
+        CallCounts(positive=3, negative=4, uncertain=1),
+        interrupted=False,
+    )
+    said += [heading.title, heading.notice, heading.model_summary, heading.calls]
+    said += [value for _, value in heading.model]
+    assert len(said) > 40
+    assert [text for text in said if re.search(fault, text)] == []
