@@ -426,7 +426,7 @@ def test_nothing_stands_in_the_place_of_a_new_file(tmp_path: Path) -> None:
     for there in (tmp_path, tmp_path / "dangling"):
         with pytest.raises(OutputError) as raised:
             require_new(tmp_path / "new", None, there)
-        assert str(raised.value) == f"{there}: is there already. Choose another place."
+        assert str(raised.value) == f"{there}: exists already. Choose another place."
 
 
 @pytest.mark.parametrize(

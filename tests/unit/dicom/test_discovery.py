@@ -295,11 +295,7 @@ def test_proportions_of_two_pages(tmp_path: Path, columns: int, fits: bool) -> N
     found = discover([tmp_path])
     assert len(found.studies) == fits
     assert [error.problem for error in found.refused] == (
-        []
-        if fits
-        else [
-            "1024 x 1024 pixels do not have the proportions of a whole-body image of a whole body"
-        ]
+        [] if fits else ["1024 x 1024 pixels do not have the proportions of a whole-body image"]
     )
 
 

@@ -162,7 +162,7 @@ def test_of_several_windows_the_one_centred_closest_then_the_narrowest_is_taken(
 def test_a_single_window_is_taken_whatever_is_said_of_it(tmp_path: Path) -> None:
     for limits, said in (
         ((), ()),
-        (((70.0, 90.0),), ("the energy window does not hold technetium's 140.5 keV",)),
+        (((70.0, 90.0),), ("the energy window does not contain technetium's 140.5 keV",)),
         ((PEAK,), ()),
     ):
         found = found_in(tmp_path, count=2, detectors=(1, 2), limits=limits)

@@ -224,7 +224,7 @@ def test_a_reader_who_rates_all_alike_has_half_an_area(small: Reads) -> None:
     ratings[:, 1] = 2.0
     found = obuchowski_rockette(with_ratings(small, ratings))
     assert found.merits.values[:, 1].tolist() == [0.5, 0.5]
-    assert sum("0.5, all pairs being ties" in note.text for note in found.notes) == 2
+    assert sum("0.5, because all pairs are tied" in note.text for note in found.notes) == 2
     assert not math.isnan(found.to(BOTH).differences[0].difference.p)
 
 
