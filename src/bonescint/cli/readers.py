@@ -6,6 +6,7 @@ import json
 import math
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from bonescint.cli.console import (
     SOME_FAILED,
     clear_failures,
     messages_console,
+    progress_shown,
     results_console,
 )
 from bonescint.files import one_writer
@@ -110,7 +112,13 @@ def run_analyse(
         )
         study = read_reads(reads, nest=settings.nest)
         predictions = None if model is None else read_predictions(model)
-        analysis = analyse_readers(study, predictions, settings=settings)
+        with progress_shown() as shown:
+            analysis = analyse_readers(
+                study,
+                predictions,
+                settings=settings,
+                progress=partial(shown.progress, "Analysing reads"),
+            )
         _require_a_figure(analysis, reads)
         written = write_analysis(
             analysis, out, source=reads.name, model="" if model is None else model.name

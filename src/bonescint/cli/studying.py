@@ -15,6 +15,7 @@ from bonescint.cli.console import (
     clear_failures,
     messages_console,
     progress_bar,
+    progress_shown,
     results_console,
 )
 from bonescint.report import displayable
@@ -195,10 +196,10 @@ def run_study_analyse(
     with clear_failures():
         from bonescint.study import analyse_study
 
-        with _progress("The model reads") as progress:
+        with progress_shown() as shown:
             found = analyse_study(
                 folder, out, model=model, draws=draws, seed=seed, radius_mm=radius_mm,
-                progress=progress,
+                progress=shown.progress,
             )  # fmt: skip
         _say(displayable(found.title))
         _say(f"Look at {displayable(out / 'index.html')}")

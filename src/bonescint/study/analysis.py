@@ -6,6 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,7 @@ from bonescint.study.study_figures import draw_times, with_title
 if TYPE_CHECKING:
     from bonescint.model import ModelFolder
 
+Progress = Callable[[str, int, int], None]
 _FIGURES = {
     "roc.png": "ROC curves",
     "figure-7.png": "AUC, reading time and F1",
@@ -79,7 +81,7 @@ def analyse_study(
     draws: int = 2000,
     seed: int = 1,
     radius_mm: float = RADIUS_MM,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> StudyAnalysis:
     """Analyse a study and write everything, with one report.
 
@@ -97,7 +99,7 @@ def analyse_study(
         draws: bootstrap samples; the paper took 100.
         seed: of the bootstrap.
         radius_mm: within which a mark hits a metastasis.
-        progress: called with the number of cases that the model has read, and of all.
+        progress: called with what is done, how much of it, and of how much.
 
     Raises:
         StudyError: nobody has answered enough, or the study cannot be used.
@@ -112,11 +114,15 @@ def analyse_study(
         said = None
         if model != NO_MODEL:
             wanted = None if model == SHIPPED_MODEL else model
-            said = model_reads(study, store, wanted, progress=progress)
+            said = model_reads(study, store, wanted, progress=_told(progress, "The model reads"))
     settings = Settings(draws=draws, seed=seed, model_at=said.operating_point if said else 0.5)
-    found = _analysed(study, tables, said, settings)
+    found = _analysed(study, tables, said, settings, progress)
     written_whole(Path(out), lambda beside: _write(found, beside))
     return found
+
+
+def _told(progress: Progress | None, what: str) -> Callable[[int, int], None] | None:
+    return None if progress is None else partial(progress, what)
 
 
 def _require_answers(study: StudyFolder, tables: StudyTables) -> None:
@@ -131,12 +137,21 @@ def _require_answers(study: StudyFolder, tables: StudyTables) -> None:
 
 
 def _analysed(
-    study: StudyFolder, tables: StudyTables, said: ModelReads | None, settings: Settings
+    study: StudyFolder,
+    tables: StudyTables,
+    said: ModelReads | None,
+    settings: Settings,
+    progress: Progress | None,
 ) -> StudyAnalysis:
     rows = final_reads(tables.reads)
     probabilities = said.probabilities if said else None
     try:
-        ratings = analyse_readers(_reads(rows), probabilities, settings=settings)
+        ratings = analyse_readers(
+            _reads(rows),
+            probabilities,
+            settings=settings,
+            progress=_told(progress, "Analysing ratings"),
+        )
     except ParameterError as error:
         raise StudyError(f"{study.path}: cannot be analysed yet: {error}") from error
     # Readers say yes or no themselves: their decisions are not read off their confidences.
@@ -146,7 +161,7 @@ def _analysed(
         level=settings.level, draws=settings.draws, seed=settings.seed,
     )  # fmt: skip
     ratings = replace(ratings, decisions=yes_or_no, notes=_decided(ratings))
-    marked, notes = _of_marks(tables, rows, settings)
+    marked, notes = _of_marks(tables, rows, settings, _told(progress, "Analysing marks"))
     title = study.protocol.title
     return StudyAnalysis(
         plain_title=title,
@@ -183,7 +198,10 @@ def _model_row(reads: Reads, said: ModelReads | None) -> Any:
 
 
 def _of_marks(
-    tables: StudyTables, rows: Sequence[ReadRow], settings: Settings
+    tables: StudyTables,
+    rows: Sequence[ReadRow],
+    settings: Settings,
+    progress: Callable[[int, int], None] | None,
 ) -> tuple[ReaderAnalysis | None, tuple[str, ...]]:
     """WAFROC of the marks, on the cases whose metastases are known."""
     known = tables.lesions
@@ -221,7 +239,7 @@ def _of_marks(
             modalities=dict.fromkeys(row.modality for row in judged),
             read=[(row.modality, row.reader, row.case) for row in judged],
         )
-        found = analyse_readers(marked, settings=settings)
+        found = analyse_readers(marked, settings=settings, progress=progress)
         return replace(found, notes=_decided(found)), tuple(notes)
     except ParameterError as error:
         return None, (*notes, f"the marks cannot be analysed: {error}")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from bonescint.cli import console
 from bonescint.cli.app import app
 from bonescint.evaluate.readers import (
     Aim,
@@ -70,6 +71,14 @@ def test_analyse_writes_and_says_what_it_found(folder: Path, tmp_path: Path) -> 
     assert test is not None
     generalisations = found["covariances"]["delong"]["generalisations"]
     assert generalisations["random readers, random cases"]["test"]["p"] == test.p
+
+
+def test_analyse_says_how_far_it_is(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "_LINE_S", 0.0)  # without a terminal: a line for each part
+    _, _, notes = run("analyse", folder / "reads.csv", "--draws", 10, "--out", tmp_path / "out")
+    assert "Analysing reads: 3 of 6 (50 %)" in notes.splitlines()
 
 
 def test_json_is_all_that_is_printed(folder: Path, tmp_path: Path) -> None:

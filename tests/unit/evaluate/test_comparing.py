@@ -246,9 +246,7 @@ def test_newcombes_interval_written_out(table: tuple[int, int, int, int]) -> Non
     assert found.high == pytest.approx(p2 - p3 + math.sqrt(above))
 
 
-def test_ratios_that_are_infinite_in_resamples_end_at_infinity_and_have_no_such_difference() -> (
-    None
-):
+def test_ratios_that_are_infinite_in_resamples() -> None:
     # Of 4 with disease 2 are called, of 2 without 1. By class, both drawn without disease are the
     # one that is called in 1/4 of resamples: 1 - sensitivity over 0. None missed is drawn in
     # 1/16, of which 3/4 have a specificity above 0: 0.

@@ -260,7 +260,12 @@ def test_an_analysis_of_missing_reads_says_what_is_missing(
     study, read = partly
     read(counts)
     out = tmp_path / "analysis"
-    found = analyse_study(study, out, model="none", draws=20)
+    told: list[tuple[str, int, int]] = []
+    found = analyse_study(
+        study, out, model="none", draws=20, progress=lambda *parts: told.append(parts)
+    )
+    assert ("Analysing ratings", 0, 6) in told
+    assert ("Analysing ratings", 6, 6) in told
     page = (out / "index.html").read_text()
     assert len(found.tables.reads) == sum(counts)
     assert "NaN" not in (out / "analysis.json").read_text()

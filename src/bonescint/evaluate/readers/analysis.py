@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,7 @@ from bonescint.evaluate.readers.settings import RESEARCH_USE, Settings
 from bonescint.evaluate.readers.testing import Inference
 from bonescint.scan import ParameterError
 
+_Part = TypeVar("_Part")
 SCHEMA = 1
 UNDECIDED = remark(
     "no rating was given from which disease is called: no sensitivity, specificity, F1 or "
@@ -188,6 +189,7 @@ def analyse_readers(
     predictions: Mapping[str, float] | None = None,
     *,
     settings: Settings | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> ReaderAnalysis:
     """Analyse a reader study by every method that applies.
 
@@ -195,6 +197,7 @@ def analyse_readers(
         reads: ratings, or marked foci.
         predictions: a model's probability for each case, to compare it with the readers.
         settings: how.
+        progress: called with the number of parts of the analysis that are done, and of all.
 
     Returns:
         What was found. What cannot be computed is left out, and the notes say so.
@@ -229,11 +232,14 @@ def analyse_readers(
             f"one that {figures.endpoint} has ({', '.join(method.value for method in methods)})",
             chosen.method.value,
         )
+    # A part for each method, for the model in each modality, and for decisions and resamples.
+    parts = len(methods) + (0 if predictions is None else len(ratings.modalities)) + 2
+    advance = _Parts(parts, progress)
     covariances = {
         method: obuchowski_rockette(
             figures, method=method, level=chosen.level, draws=chosen.draws, seed=chosen.seed
         )
-        for method in methods
+        for method in advance.over(methods)
     }
     notes = [
         *figures.notes,
@@ -245,7 +251,7 @@ def analyse_readers(
         u = u_statistics(figures, level=chosen.level)
         notes += u.notes
     against, model, more = _against(
-        ratings, predictions, chosen, of_marks=of_marks, methods=methods
+        ratings, predictions, chosen, of_marks=of_marks, methods=methods, advance=advance
     )
     notes += more
     if ratings.binary and isinstance(chosen.endpoint or Auc(), Auc) and marked is None:
@@ -261,8 +267,11 @@ def analyse_readers(
         draws=chosen.draws,
         seed=chosen.seed,
     )
+    advance.one()
     if found.at is None:
         notes.append(UNDECIDED)
+    drawn = _resampled(ratings, figures, model, chosen, of_marks=of_marks)
+    advance.one()
     return ReaderAnalysis(
         settings=chosen,
         reads=ratings,
@@ -273,10 +282,30 @@ def analyse_readers(
         against=against,
         decisions=found,
         times=reading_times(ratings),
-        resampled=_resampled(ratings, figures, model, chosen, of_marks=of_marks),
+        resampled=drawn,
         model=model,
         notes=tuple(dict.fromkeys(notes)),
     )
+
+
+class _Parts:
+    """Says how many parts of some work are done."""
+
+    def __init__(self, total: int, progress: Callable[[int, int], None] | None) -> None:
+        self._done, self._total, self._progress = -1, total, progress
+        self.one()
+
+    def one(self) -> None:
+        """Another part is done."""
+        self._done += 1
+        if self._progress is not None:
+            self._progress(self._done, self._total)
+
+    def over(self, parts: Iterable[_Part]) -> Iterator[_Part]:
+        """Each part, done when the next is asked for."""
+        for part in parts:
+            yield part
+            self.one()
 
 
 def _of_design(reads: Reads, figures: Merits) -> list[Note]:
@@ -301,6 +330,7 @@ def _against(
     *,
     of_marks: bool,
     methods: tuple[CovarianceMethod, ...],
+    advance: _Parts,
 ) -> tuple[
     dict[str, dict[CovarianceMethod, ModelAgainstReaders]],
     NDArray[np.float64] | None,
@@ -327,7 +357,7 @@ def _against(
         )
         methods = tuple(CovarianceMethod)
     found: dict[str, dict[CovarianceMethod, ModelAgainstReaders]] = {}
-    for modality in reads.modalities:
+    for modality in advance.over(reads.modalities):
         one = reads.of_modality(modality)
         try:
             found[modality] = {

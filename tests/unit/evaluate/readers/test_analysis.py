@@ -65,6 +65,16 @@ def marked() -> MarkedReads:
     return MarkedReads.of(marks, lesions)
 
 
+def test_progress_is_told_of_every_part(timed: Reads, model: dict[str, float]) -> None:
+    told: list[tuple[int, int]] = []
+    settings = Settings(draws=10)
+    analyse_readers(timed, settings=settings, progress=lambda *parts: told.append(parts))
+    assert told == [(done, 6) for done in range(7)]  # four methods, decisions, resamples
+    told.clear()
+    analyse_readers(timed, model, settings=settings, progress=lambda *parts: told.append(parts))
+    assert told == [(done, 8) for done in range(9)]  # and the model in two modalities
+
+
 def test_every_method_and_generalisation_is_in_the_json(
     timed: Reads, model: dict[str, float]
 ) -> None:
