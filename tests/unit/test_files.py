@@ -71,6 +71,14 @@ def test_a_private_file_is_its_owners_from_the_first_byte_on(tmp_path: Path) -> 
     assert file.stat().st_mode & 0o777 == 0o600
 
 
+def test_other_files_are_as_the_mask_of_the_process_has_them(tmp_path: Path) -> None:
+    made, plain = tmp_path / "made", tmp_path / "plain"
+    plain.touch()
+    for write in (lambda: write_whole(made, "x"), lambda: write_table(made, ("a",), [(1,)])):
+        write()
+        assert made.stat().st_mode == plain.stat().st_mode
+
+
 def test_only_nothing_or_an_empty_folder_is_free(tmp_path: Path) -> None:
     require_free(tmp_path / "new")
     require_free(tmp_path)
@@ -386,7 +394,7 @@ def test_results_of_an_earlier_run_may_be_written_over(tmp_path: Path) -> None:
     own(tmp_path / "none")
     own(tmp_path)
     (tmp_path / "results.csv").touch()
-    (tmp_path / "results.json").write_text(" " * 65000 + '{"made_by": "bonescint"}')
+    (tmp_path / "results.json").write_text(" " * (65536 - 11) + '"bonescint"')
     own(tmp_path)
 
 
@@ -402,7 +410,7 @@ def test_files_of_somebody_else_are_not_written_over(tmp_path: Path) -> None:
     (tmp_path / "results.json").write_text("{}")
     with pytest.raises(OutputError, match=f"/results.csv: this file {said}output folder, or move"):
         own(tmp_path)
-    (tmp_path / "results.json").write_text(" " * 70000 + '"bonescint"')
+    (tmp_path / "results.json").write_text(" " * (65536 - 10) + '"bonescint"')
     with pytest.raises(OutputError, match=r"results\.csv"):
         own(tmp_path)
 

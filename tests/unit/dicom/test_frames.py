@@ -126,6 +126,15 @@ def test_windows_that_nothing_but_their_limits_tell_share_the_frames(
     assert found.window_kev == PEAK
 
 
+def test_one_detector_in_two_windows(tmp_path: Path) -> None:
+    assert taken(found_in(tmp_path, count=2, windows=(1, 2), limits=(SCATTER, PEAK))) == [(1, 1, 1)]
+
+
+def test_a_file_that_does_not_count_its_frames_has_one(tmp_path: Path) -> None:
+    found = found_in(tmp_path, count=1, NumberOfFrames=None)
+    assert (taken(found), found.frame_count, found.warnings) == ([(0, 1, 1)], 1, ())
+
+
 def test_frames_that_the_windows_cannot_share_are_refused(tmp_path: Path) -> None:
     says = "a.dcm: has 3 frames, which 2 energy windows cannot share. Export the study again"
     with pytest.raises(InputError, match=says):

@@ -83,6 +83,12 @@ def test_what_is_smaller_than_a_hundredth_of_the_whole_is_a_speck() -> None:
     assert body_extent(hand, 0.12) == Extent(9, 19, 261, 99)
 
 
+def test_a_piece_of_exactly_a_hundredth_belongs_to_the_body() -> None:
+    image = block(300, 100, 20, 40, 281, 67)  # 263 x 29 pixels less four corners: 7623
+    image[100:107, 5:12] = 5  # 9 x 9 less four corners: 77 of 7700
+    assert body_extent(image, 0.12) == Extent(19, 4, 282, 68)
+
+
 def test_pieces_that_touch_at_a_corner_are_one() -> None:
     image = block(300, 100, 60, 20, 200, 70)
     joined = image.copy()
