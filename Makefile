@@ -1,4 +1,5 @@
 # make demo   install the run time and read a real scan and a few simulated ones
+# make extras install what the README's tour uses besides
 # make test   install what the tests need and run them
 # make slow   the long tests
 # make lint   ruff, mypy, import contracts
@@ -13,7 +14,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c const
 RUNTIME := $(VENV)/.runtime
 EVERYTHING := $(VENV)/.everything
 
-.PHONY: demo test slow lint bench mutants clean
+.PHONY: demo extras test slow lint bench mutants clean
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "bonescint needs Python 3.11 or newer: make PYTHON=python3.11")'
@@ -33,6 +34,8 @@ $(EVERYTHING): pyproject.toml constraints.txt | $(BIN)/python
 
 demo: $(RUNTIME)
 	$(BIN)/bonescint demo --out results
+
+extras: $(EVERYTHING)
 
 test: $(EVERYTHING)
 	@echo "The tests take about 8 minutes on two free cores, twice that beside other work."

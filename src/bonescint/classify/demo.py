@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bonescint.classify.classify import classify
 from bonescint.classify.outcome import ClassifySummary, KnownTruth
+from bonescint.files import make_folder, write_whole
 from bonescint.scan import MissingExtraError
 
 _REAL_SCAN = "data_store/data/JPEG-LL.dcm"
@@ -61,6 +62,8 @@ def demo(
 ) -> ClassifySummary:
     """Classify the demonstration's scans with the shipped model, and say what is true of them.
 
+    The scans themselves are left in `scans/` beside the results, for commands to be tried on.
+
     Args:
         out: the results folder.
         workers: as for `classify`.
@@ -75,4 +78,9 @@ def demo(
     """
     sources = demo_sources()
     truths = {path: _TRUTHS[path.stem] for path in sources}
-    return classify(sources, out, workers=workers, progress=progress, truths=truths)
+    summary = classify(sources, out, workers=workers, progress=progress, truths=truths)
+    scans = Path(out) / "scans"
+    make_folder(scans)
+    for source in sources:
+        write_whole(scans / source.name, source.read_bytes())
+    return summary

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bonescint.files import json_in
+from bonescint.files import FULL, cannot_write, json_in
 from bonescint.model import ModelFolder
 from bonescint.prepare import Recipe
 from bonescint.scan import InputError, ParameterError
@@ -37,6 +37,8 @@ KERAS_FILE = "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
 KERAS_URL = "https://github.com/fchollet/deep-learning-models/releases/download/v0.1/" + KERAS_FILE
 KERAS_MD5 = "6d6bbae143d832006294945121d1f1fc"
 _TORCHVISION_INDICES = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
+_PATIENCE_S = 20
+"""Without a network some systems answer nothing at all."""
 _REMEDY = (
     f"Give Keras' {KERAS_FILE}, torchvision's vgg16 .pth, or a .safetensors file with "
     "block1_conv1.weight to block5_conv3.bias"
@@ -380,16 +382,21 @@ def fetch_keras_weights(cache: Path | None = None, *, url: str = KERAS_URL) -> P
     target = folder / KERAS_FILE
     if target.is_file() and _md5(target) == KERAS_MD5:
         return target
-    remedy = f"Download {KERAS_FILE} elsewhere and give it with --weights FILE"
+    remedy = (
+        "Train with --settings compact, which needs no weights, or go on from a model (--from "
+        f"shipped), or download {KERAS_FILE} elsewhere and give it with --weights FILE"
+    )
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=folder, delete=False) as beside:
         partial = Path(beside.name)
         try:
-            with urllib.request.urlopen(url, timeout=60) as answer:  # noqa: S310
+            with urllib.request.urlopen(url, timeout=_PATIENCE_S) as answer:  # noqa: S310
                 while block := answer.read(1 << 20):
                     beside.write(block)
         except OSError as error:
             partial.unlink()
+            if error.errno in FULL:
+                raise cannot_write(target, error) from error
             raise InputError(url, f"could not be downloaded ({error})", remedy) from error
     if _md5(partial) != KERAS_MD5:
         partial.unlink()
