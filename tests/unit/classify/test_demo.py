@@ -45,6 +45,8 @@ def test_the_demonstration_classifies_all(
     assert seen[-1] == (4, 4)
     page = (tmp_path / "out" / "index.html").read_text()
     assert page.count("<strong>Truth:</strong>") == 4
+    left = {path.name: path.read_bytes() for path in (tmp_path / "out" / "scans").iterdir()}
+    assert left == {path.name: path.read_bytes() for path in demo_sources()}
 
 
 def test_the_truth_that_it_tells_is_the_simulators() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -81,6 +82,38 @@ def test_a_full_disk_behind_standard_output_is_said(arguments: tuple[str, ...]) 
         "Error: What should be written: cannot be written (No space left on device). "
         "Free some space or choose another place.\n"
     )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs limits of POSIX")
+@pytest.mark.parametrize("command", ["classify scan.dcm --out out --model {model}",
+                                     "cohort check manifest.csv --no-near --out out",
+                                     "experiment metadata out"])  # fmt: skip
+def test_a_file_that_grows_too_long_is_named_and_nothing_is_left_of_it(
+    tmp_path: Path, command: str
+) -> None:
+    """The limit on the size of files stands for a full disk."""
+    shutil.copyfile(SCANS[1], tmp_path / "scan.dcm")
+    rows = "".join(f"s{n},p{n},A,test,{n % 2},gone{n}.dcm\n" for n in range(100))
+    (tmp_path / "manifest.csv").write_text("scan_id,patient_id,centre,split,label,file\n" + rows)
+    limited = (
+        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)); "
+        "from bonescint.cli import main; main()"
+    )
+    words = command.format(model="shipped").split()
+    ran = subprocess.run(
+        [sys.executable, "-c", limited, *words], cwd=tmp_path, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert ran.returncode == 2
+    last = ran.stderr.splitlines()[-1]
+    assert re.fullmatch(
+        r"Error: out\S*: cannot be written \(File too large\)\. Free some space or choose "
+        r"another place\.", last
+    ), ran.stderr  # fmt: skip
+    assert "Traceback" not in ran.stderr
+    left = [path for path in tmp_path.rglob("*") if path.is_file() and path.name.startswith(".")]
+    assert left == []
+    assert not (tmp_path / "out" / "results.json").exists()
 
 
 @pytest.mark.parametrize("json_wanted", [[], ["--json"]])
