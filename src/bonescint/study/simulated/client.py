@@ -30,7 +30,10 @@ class ReaderClient:
     """
 
     def __init__(self, address: str, *, patience_s: float = 0.0) -> None:
-        self._http = httpx.Client(base_url=address, headers={"origin": address}, timeout=30)
+        # The study's own address, mostly of this machine: no proxy of the environment knows it.
+        self._http = httpx.Client(
+            base_url=address, headers={"origin": address}, timeout=30, trust_env=False
+        )
         self._patience_s = patience_s
         self._csrf = ""
         self._events = 0
