@@ -18,7 +18,6 @@ from bonescint.tables import (
     Numbers,
     TextFile,
     is_workbook,
-    number_of,
     open_text,
     plain_name,
     read_sheets,
@@ -95,7 +94,8 @@ def _table_reads(source: Path, nest: Nest | None) -> Reads:
         notes.append(remark(f"sheets {', '.join(one.sheet for one in tables)} were read as one"))
     rows = []
     for table in tables:
-        table.numbers("rating")  # refused where it may say two things
+        for column in ("rating", "seconds"):
+            table.numbers(column)  # refused where it may say two things
         rows += [
             Row(
                 where=row.where,
@@ -109,7 +109,7 @@ def _table_reads(source: Path, nest: Nest | None) -> Reads:
             for row in table.rows
         ]
     named = tables[0].source if len(tables) == 1 else source
-    return reads_of(rows, named, notes=notes, nest=nest, rating_of=Numbers())
+    return reads_of(rows, named, notes=notes, nest=nest)
 
 
 def _modality(row: TableRow) -> str:
@@ -230,7 +230,7 @@ def _lrc_rows(
     case = label or f"{kind} Case {place}"
     found = []
     for modality, way, rating in zip(names, ways, [*ratings, *[""] * len(names)], strict=False):
-        value = number_of(rating)
+        value = Numbers()(rating)
         turned = f"{-value}" if way == "S" and value is not None else rating
         found.append(
             Row(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bonescint.evaluate.readers.notes import Note, NoteKind, left_out, remark, some
@@ -11,8 +11,8 @@ from bonescint.evaluate.readers.reads import Nest, Read, Reads, nested_name
 from bonescint.scan import InputError
 from bonescint.tables import (
     MISSING,
+    Numbers,
     date_like,
-    number_of,
     one_spelling,
     said_spellings,
     truth_of,
@@ -57,6 +57,10 @@ def listed_problems(problems: Sequence[str], shown: int = _SHOWN) -> str:
     return f"{said}; and {len(problems) - shown} more" if len(problems) > shown else said
 
 
+_NUMBERS = Numbers()
+"""Of columns that were found to say one thing, or of a format with a decimal point."""
+
+
 def reads_of(
     rows: Sequence[Row],
     source: object,
@@ -64,7 +68,6 @@ def reads_of(
     truth: Mapping[str, str] | None = None,
     notes: Iterable[Note] = (),
     nest: Nest | None = None,
-    rating_of: Callable[[str], float | None] = number_of,
 ) -> Reads:
     """Reads from rows; every row that cannot be used is named and left out.
 
@@ -77,7 +80,6 @@ def reads_of(
         notes: what was left out before.
         nest: within what cases are numbered anew; then the truth of a name may differ between
             readers (or modalities).
-        rating_of: the number that a rating says.
 
     Raises:
         InputError: nothing is left, or more than a fifth of the rows cannot be used, or dates
@@ -89,7 +91,7 @@ def reads_of(
     if nest is not None:
         rows, listed = _nested(rows, listed, nest)
     known = _truths(rows, listed, found)
-    reading = _Reading(known=known, odd=_no_decision(rows), rating_of=rating_of)
+    reading = _Reading(known=known, odd=_no_decision(rows))
     kept: dict[tuple[str, str, str], Read] = {}
     where: dict[tuple[str, str, str], str] = {}
     differing: dict[tuple[str, str, str], list[str]] = {}
@@ -233,7 +235,6 @@ class _Reading:
 
     known: Mapping[str, bool]
     odd: Row | None
-    rating_of: Callable[[str], float | None]
 
 
 def _read(row: Row, reading: _Reading, notes: list[Note]) -> Read | None:
@@ -246,7 +247,7 @@ def _read(row: Row, reading: _Reading, notes: list[Note]) -> Read | None:
         return None
     if row.case not in reading.known:
         return None  # said of the case
-    rating, decision, odd = reading.rating_of(row.rating), truth_of(row.rating), reading.odd
+    rating, decision, odd = _NUMBERS(row.rating), truth_of(row.rating), reading.odd
     if rating is None and decision is not None and odd is None:
         rating = float(decision)
     if rating is None:
@@ -256,7 +257,7 @@ def _read(row: Row, reading: _Reading, notes: list[Note]) -> Read | None:
             got += f" '{odd.rating}')"
         notes.append(left_out(f"{row.where}: rating must be a number, {got}"))
         return None
-    seconds = number_of(row.seconds) if row.seconds else None
+    seconds = _NUMBERS(row.seconds) if row.seconds else None
     if row.seconds and (seconds is None or seconds < 0):
         notes.append(
             left_out(f"{row.where}: seconds must be at least 0, got '{row.seconds}'; read kept")

@@ -437,7 +437,10 @@ def test_two_names_in_one_place_of_the_table_are_not_taken_for_one(tmp_path: Pat
     [
         ({"case": "1.20E+11"}, "row 5, column case: '1.20E.11' is a number that a spreadsheet has"),
         ({"rating": "03.Jan"}, "row 5: rating '03.Jan' is a date: a spreadsheet changed it"),
-        ({"rating": '"{rating},000"'}, "row 5, column rating: '4,000' may be a decimal or a thou"),
+        (
+            {"rating": '"{rating},000"'},
+            "row 5, column rating: '4,000' may be a decimal number or have a thou",
+        ),
         ({"rating": "{rating}0%"}, "row 5, column rating: '40%' is in per cent and other cells"),
         ({"rating": "{rating},5"}, "row 5: has 7 cells and the header 6"),
     ],
@@ -474,3 +477,30 @@ def test_a_rating_that_may_be_a_code_is_said(tmp_path: Path, code: str, said: bo
     wanted = f"rating {code} was used, far from the others: if it marks a missing rating, leave"
     assert [note.text.startswith(wanted) for note in reads.notes] == [True] * said
     assert float(code) in reads.ratings
+
+
+def test_three_decimals_are_a_time_and_a_rating(tmp_path: Path) -> None:
+    """As `bonescint study export` writes times; no thousands stand between point and comma."""
+    rows = "".join(f"r,m,c{case},{case % 2},{10 + case}.125,2{case}.705\n" for case in range(6))
+    (tmp_path / "reads.csv").write_text(HEAD + rows)
+    reads = read_reads(tmp_path / "reads.csv")
+    assert reads.notes == ()
+    np.testing.assert_allclose(reads.seconds.ravel(), [20.705 + case for case in range(6)])
+    np.testing.assert_allclose(reads.ratings.ravel(), [10.125 + case for case in range(6)])
+
+
+def test_lists_of_imrmc_have_a_decimal_point(tmp_path: Path) -> None:
+    truth = "".join(f"-1,c{case},0,{case % 2}\n" for case in range(6))
+    rows = "".join(f"r,c{case},m,{10 + case}.125\n" for case in range(6))
+    (tmp_path / "a.imrmc").write_text(
+        f"Title\nN0: 3\nN1: 3\nNR: 1\nNM: 1\nBEGIN DATA:\n{truth}{rows}"
+    )
+    reads = read_reads(tmp_path / "a.imrmc")
+    np.testing.assert_allclose(reads.ratings.ravel(), [10.125 + case for case in range(6)])
+
+
+def test_a_time_that_may_mean_two_things_is_refused(tmp_path: Path) -> None:
+    rows = "".join(f'r,m,c{case},{case % 2},{case},"1,{case}00"\n' for case in range(6))
+    (tmp_path / "reads.csv").write_text(HEAD + rows)
+    with pytest.raises(InputError, match=r"column seconds: '1,000' may be a decimal number"):
+        read_reads(tmp_path / "reads.csv")
