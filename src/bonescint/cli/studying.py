@@ -166,7 +166,7 @@ def _print_status(rows: Sequence[ReaderProgress]) -> None:
     for row in rows:
         state = _PHASES[row.phase.value]
         if not row.active:
-            state = "kept out"
+            state = "blocked"
         elif not row.has_password:
             state = "invited"
         last = (

@@ -116,7 +116,7 @@ def test_both_pictures_anterior(anterior, posterior, tmp_path: Path) -> None:
 def test_views_of_different_size(anterior, posterior, tmp_path: Path) -> None:
     save_png(anterior, tmp_path / "p_ant.png")
     save_png(posterior[:900], tmp_path / "p_post.png")
-    with pytest.raises(InputError, match="different size: 900 x 256 and 1024 x 256"):
+    with pytest.raises(InputError, match="differ in size: 900 x 256 and 1024 x 256"):
         read(tmp_path)
 
 
