@@ -30,7 +30,7 @@ def page_heading(
     rows = [
         ("Model", folder.model_id),
         ("Architecture", card.architecture),
-        ("Arithmetic", card.precision),
+        ("Numerical precision", card.precision),
         ("Trained on", f"{card.training.origin} ({scans})" if scans else card.training.origin),
         ("Recipe", card.recipe.identifier),
         (

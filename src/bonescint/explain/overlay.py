@@ -310,6 +310,6 @@ def _colour_statement(scale: EvidenceScale) -> str:
         return "Colour: the model's evidence for MBD; it found none in this scan."
     return (
         "Colour: the model's evidence for MBD, on one scale for both views. The peak of this scan "
-        f"reaches {100 * scale.reached:.0f} % of the scale: 100 % at or above the operating point, "
-        "below it in proportion to the probability."
+        f"is at {100 * scale.reached:.0f} % of the scale (100 % if the probability is at or above "
+        "the operating point, proportionally less if it is below)."
     )
