@@ -276,3 +276,15 @@ def test_readers_who_do_not_differ_leave_the_normal_distribution() -> None:
     assert found.se > 0
     assert math.isinf(found.df)
     assert found.high - found.low == pytest.approx(2 * 1.959964 * found.se, rel=1e-6)
+
+
+def test_a_modality_that_nobody_has_a_figure_in_is_left_out() -> None:
+    study = simulate_reads(RoeMetz(), readers=3, positives=8, negatives=8, seed=1)
+    for empty in range(2):
+        ratings = study.ratings.copy()
+        ratings[empty][:, study.truth] = np.nan
+        found = u_statistics(replace(study, ratings=ratings))
+        assert [one.modality for one in found.areas] == [study.modalities[1 - empty]]
+        assert found.differences == ()
+        kept = merits(study).values[1 - empty].mean()
+        assert found.areas[0].mean.value == pytest.approx(kept)
