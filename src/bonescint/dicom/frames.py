@@ -128,7 +128,9 @@ def _numbered_from_1(
             "detector information do not have",
             "Export the study again",
         )
-    warnings.append("its detectors are not numbered from 1: they were taken in order")
+    warnings.append(
+        "its detectors are not numbered from 1: they were taken in the order of their numbers"
+    )
     ranked = tuple(distinct.index(detector) + 1 for detector in detectors)
     return ranked, ranked
 

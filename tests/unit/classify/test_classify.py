@@ -238,7 +238,10 @@ def test_ctrl_c_keeps_what_was_done(
     document = json.loads((tmp_path / "out" / "results.json").read_text())
     assert document["interrupted"] is True
     assert len(document["results"]) == 2
-    assert "Stopped before the end" in (tmp_path / "out" / "index.html").read_text()
+    assert (
+        "<strong>Interrupted.</strong> Only the scans that were finished are listed."
+        in (tmp_path / "out" / "index.html").read_text()
+    )
 
 
 def test_an_answer_stands_without_its_picture(

@@ -114,7 +114,7 @@ def test_a_folder_in_a_files_place_is_said_first(tmp_path: Path, name: str) -> N
 
 def test_a_file_in_the_pictures_place_is_said_first(tmp_path: Path) -> None:
     (tmp_path / "pictures").write_text("a list of pictures")
-    with pytest.raises(OutputError, match=r"pictures.*is no folder"):
+    with pytest.raises(OutputError, match=r"pictures.*is not a folder"):
         ResultsFolder(tmp_path)
 
 

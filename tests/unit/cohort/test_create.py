@@ -371,7 +371,7 @@ def test_a_folder_of_somebody_else_is_not_touched(
 ) -> None:
     (tmp_path / "c").mkdir()
     (tmp_path / "c" / "thesis.txt").write_text("mine")
-    with pytest.raises(OutputError, match="holds something else"):
+    with pytest.raises(OutputError, match="contains something else"):
         made(archive, labels, tmp_path / "c")
     assert [path.name for path in (tmp_path / "c").iterdir()] == ["thesis.txt"]
     with pytest.raises(InputError, match="no such folder"):

@@ -126,5 +126,5 @@ def test_a_changed_scan_is_found_out(cohort: Path, tmp_path: Path) -> None:
 def test_what_is_not_there_is_said(cohort: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no scan bs-0"):
         simulate_truth(cohort, "bs-0", tmp_path / "t.npz")
-    with pytest.raises(InputError, match="no simulated cohort"):
+    with pytest.raises(InputError, match="not a simulated cohort"):
         simulate_truth(tmp_path, "bs-0", tmp_path / "t.npz")

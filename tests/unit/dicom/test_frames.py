@@ -53,7 +53,7 @@ def taken(found: PhotopeakFrames) -> list[tuple[int, int, int]]:
     return [(frame.index, frame.detector, frame.item) for frame in found.frames]
 
 
-RANKED = "its detectors are not numbered from 1: they were taken in order"
+RANKED = "its detectors are not numbered from 1: they were taken in the order of their numbers"
 IN_ORDER = "no detector vector: the frames' detectors were taken in their order"
 
 

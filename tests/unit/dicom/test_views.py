@@ -328,7 +328,7 @@ def test_detectors_not_numbered_from_1_go_by_rank(anterior, posterior, tmp_path,
     dataset = multi_frame([anterior, posterior], detectors=numbers, items=items)
     scan = read(save(dataset, tmp_path / "a.dcm"))
     np.testing.assert_array_equal(scan.anterior, anterior)
-    assert any("by rank" in warning for warning in scan.warnings)
+    assert any("in the order of their numbers" in warning for warning in scan.warnings)
 
 
 def test_an_nm_object_of_two_bodies_is_two_views(anterior, posterior, tmp_path: Path) -> None:

@@ -291,7 +291,7 @@ def test_maps_of_other_predictions_are_noticed(study: Study) -> None:
     del maps["test-001"]
     measured = measure_explanation(found, maps)
     assert measured is not None
-    assert any("another probability" in note for note in measured.notes)
+    assert any("a different probability" in note for note in measured.notes)
     assert measured.left_out == ("test-001: no map",)
     assert measure_explanation(found, {}) is None
 

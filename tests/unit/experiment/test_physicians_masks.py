@@ -152,7 +152,7 @@ def test_lesions_of_masks_are_counted_in_each_view_and_the_page_says_so(
     one = {**found.called, **found.missed}["test-002"]
     assert len(one.lesions) == 2  # one square in each view
     assert found.by_physicians == 30
-    assert any("counts as two" in note for note in found.notes)
+    assert any("counts twice" in note for note in found.notes)
 
 
 @pytest.mark.parametrize("view", list(View))

@@ -116,7 +116,7 @@ def test_another_folder_is_not_overwritten(
     place = tmp_path / "thesis"
     place.mkdir()
     (place / "chapter1.tex").write_text("precious")
-    with pytest.raises(OutputError, match="no model folder"):
+    with pytest.raises(OutputError, match="is not a model folder"):
         write_model_folder(place, card=card, onnx=onnx_bytes)
     (tmp_path / "file").write_text("x")
     with pytest.raises(OutputError, match="is a file"):

@@ -79,7 +79,7 @@ def test_odd_tables_of_readers_are_refused_or_read_right(
 def test_nobody_takes_the_administrators_name(
     world: SimpleNamespace, cohort: Path, tmp_path: Path, name: str
 ) -> None:
-    with pytest.raises(InputError, match="administrator's"):
+    with pytest.raises(InputError, match="reserved for the administrator"):
         world.make_study(tmp_path / "study", cohort, readers=[Reader(reader="a", name=name)])
     assert not (tmp_path / "study").exists()
 

@@ -456,7 +456,7 @@ def test_an_invitation_holds_fourteen_days_and_the_last_one_only(db: Session) ->
     assert accounts.invited(db, new, now=T0 + 120) is None
     assert accounts.accept(db, new, "hash", now=T0 + 30) is study.account
     assert study.account.password_hash == "hash"  # noqa: S105 - of no password
-    with pytest.raises(RefusedError, match="not valid") as caught:
+    with pytest.raises(RefusedError, match="not or no longer valid") as caught:
         accounts.accept(db, new, "other", now=T0 + 31)
     assert caught.value.status == 410
     rows = db.execute(select(Invitation.expires_s, Invitation.used_s).order_by(Invitation.id)).all()
