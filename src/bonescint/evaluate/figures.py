@@ -186,9 +186,10 @@ def _cell(column: int, row: int, colour: str, share: float) -> object:
 def subgroups_figure(found: Sequence[Subgroup], overall: Judgement) -> Picture:
     """Forest of area, sensitivity and specificity by subgroup."""
     lines = _forest_lines(found)
-    figure, axes = new_axes(8.6, 0.9 + 0.24 * len(lines), columns=3)
+    # As wide as the text of a page: on paper its letters have the size that they have here.
+    figure, axes = new_axes(6.8, 0.75 + 0.17 * len(lines), columns=3)
     heights = np.arange(len(lines), dtype=float)
-    figures = ("Area under the ROC curve", "Sensitivity", "Specificity")
+    figures = ("Area under\nthe ROC curve", "Sensitivity", "Specificity")
     whole = (overall.area, overall.at_point[0].estimate, overall.at_point[1].estimate)
     for column, (panel, title, total) in enumerate(zip(axes, figures, whole, strict=True)):
         panel.axvline(total.value, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)))
@@ -208,6 +209,7 @@ def subgroups_figure(found: Sequence[Subgroup], overall: Judgement) -> Picture:
             lows.append(estimate.value)
         low = math.floor(10 * min([*lows, 0.9])) / 10
         panel.set_xlim(max(0.0, low - 0.02), 1.02)
+        panel.locator_params(axis="x", nbins=4)
         panel.set_title(title, fontsize=9, color=INK)
         panel.set_ylim(len(lines) - 0.4, -0.6)
         panel.grid(axis="x", color=LIGHT, linewidth=0.6)

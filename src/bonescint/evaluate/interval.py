@@ -51,14 +51,16 @@ class Estimate:
             'undefined: no positive case'
             >>> Estimate(value=0.5, low=0.1, high=math.inf).text(1)
             '0.5 (0.1 to not estimable)'
+            >>> Estimate(value=0.0, low=-1e-9, high=0.1).text(1)
+            '0.0 (0.0 to 0.1)'
         """
         if not self.defined:
             return f"undefined: {self.note}" if self.note else "undefined"
-        figure = f"{self.value:.{digits}f}"
+        figure = f"{self.value:z.{digits}f}"
         if math.isnan(self.low) or math.isnan(self.high):
             return figure
         ends = (
-            f"{end:.{digits}f}" if math.isfinite(end) else "not estimable"
+            f"{end:z.{digits}f}" if math.isfinite(end) else "not estimable"
             for end in (self.low, self.high)
         )
         return f"{figure} ({' to '.join(ends)})"

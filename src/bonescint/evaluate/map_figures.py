@@ -79,7 +79,7 @@ def hit_rate_figure(groups: Sequence[tuple[str, Sequence[HitGroup]]]) -> Picture
 
 def places_figure(rows: Sequence[PlaceRow]) -> Picture:
     """Where the evidence of false positives lies, beside what an aimless map would score."""
-    figure, axes = new_axes(6.6, 0.9 + 0.34 * len(rows))
+    figure, axes = new_axes(6.6, 0.9 + 0.26 * len(rows))
     heights = np.arange(len(rows), dtype=float)
     for height, row in zip(heights, rows, strict=True):
         axes.barh(height, row.evidence.value, height=0.5, color=BLUE, linewidth=0)

@@ -416,11 +416,17 @@ def comparison_table(caption: str, found: Iterable[Comparison]) -> PageTable:
         columns=("", "First", "Second", "Difference (interval)", "p", "Test"),
         rows=tuple(
             (one.words, _three_places(one.first), _three_places(one.second), one.difference.text(),
-             _p(one.p_value), one.test)
+             _p(one.p_value), _test(one))
             for one in found
         ),
         numeric=(1, 2, 3, 4),
     )  # fmt: skip
+
+
+def _test(one: Comparison) -> str:
+    """Name of the test, and why there is no interval where there is none."""
+    shown = one.difference.defined and one.difference.note
+    return f"{one.test}; {one.difference.note}" if shown else one.test
 
 
 def _three_places(value: float) -> str:

@@ -103,6 +103,19 @@ def test_every_figure_is_drawn_and_drawn_alike() -> None:
     assert roc_figure(judgement) == drawn[0]
 
 
+@pytest.mark.parametrize("levels", [2, 12])
+def test_subgroups_are_drawn_as_wide_as_they_are_printed(levels: int) -> None:
+    judgement = _judged()
+    names = [f"level {n % levels}" for n in range(200)]
+    found = subgroups(judgement.cases, Factor.of_names("Factor", names), 0.5)
+    picture = subgroups_figure(found, judgement)
+    width, height = Image.open(io.BytesIO(picture.png)).size
+    # 200 pixels an inch; A4 without its margins is 7.2 inches wide: letters keep their size.
+    assert width <= 7.2 * 200
+    # A line each for the name and the levels has room for letters of 8 points.
+    assert height >= (levels + 1) * 200 * 8 * 1.4 / 72
+
+
 def test_ends_of_what_can_be_drawn() -> None:
     _sound(confusion_figure(Confusion.of(_cases(), math.inf)))
     none_called = judge(_cases(), OperatingPoint(threshold=math.inf, source="x"), resampling=_FEW)

@@ -48,7 +48,7 @@ def test_figures_have_room_and_a_long_table_begins_below_its_caption(tmp_path: P
         for number, sheet in enumerate(laid_out.pages)
         for box in sheet._page_box.descendants()
     ]
-    usable = laid_out.pages[0].width - 150  # margins of 2 cm on both sides
+    usable = laid_out.pages[0].width - 2 * 12 * 96 / 25.4  # margins of 12 mm on both sides
     widths = [box.width for _, box in places if box.element_tag == "img"]
     assert len(widths) == 5
     assert widths[0] > 0.8 * usable
@@ -57,6 +57,31 @@ def test_figures_have_room_and_a_long_table_begins_below_its_caption(tmp_path: P
     first_row = next(number for number, box in places if box.element_tag == "td")
     assert caption == first_row
     assert len(laid_out.pages) > first_row + 1  # a table may go on over the page
+
+
+def test_words_of_a_table_are_whole_and_no_paragraph_is_cut(tmp_path: Path) -> None:
+    words = "Negative predictive value", "percentile bootstrap of scans, 300 resamples"
+    table = PageTable(caption="Figures", columns=("", "Counted", "Value (interval)", "Interval by"),
+                      rows=((words[0], "3/3", "1.000 (0.439 to 1.000)", words[1]),) * 30,
+                      numeric=(1, 2))  # fmt: skip
+    text = "A paragraph that is as long as four lines of a page. " * 8
+    sections = tuple(
+        PageSection(title=f"Section {n}", paragraphs=(text,) * 7, tables=(table,)) for n in range(2)
+    )
+    document = Document(title="On paper", notice="Research use only.", created="today",
+                        sections=sections)  # fmt: skip
+    write_document(tmp_path / "report.html", document)
+    laid_out = weasyprint.HTML(string=(tmp_path / "report.html").read_text()).render()
+    lines: list[str] = []
+    paragraphs = 0
+    for sheet in laid_out.pages:
+        for box in sheet._page_box.descendants():
+            block = type(box).__name__ == "BlockBox" and box.element_tag == "p"
+            paragraphs += block and "prose" in box.element.get("class", "")
+            if box.element_tag == "th" and hasattr(box, "text"):
+                lines.append(box.text)
+    assert paragraphs == 14  # a cut one would be counted on two pages
+    assert lines.count(words[0]) == 60  # none is broken into lines
 
 
 def test_a_page_becomes_a_pdf(tmp_path: Path) -> None:
