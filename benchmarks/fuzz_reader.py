@@ -124,7 +124,8 @@ def answer(paths: Sequence[Path], truth: Truth | None) -> str:
     from bonescint.dicom import discover, read_study
     from bonescint.scan import BonescintError, NotABoneScanError, ViewConflictError
 
-    scans, refusals = [], []
+    scans: list[Scan] = []
+    refusals: list[BonescintError] = []
     try:
         found = discover(paths)
         refusals += found.refused
@@ -141,8 +142,8 @@ def answer(paths: Sequence[Path], truth: Truth | None) -> str:
     if scans:
         kind = judged(scans, truth)
         return "right or refused" if refusals and kind == "BROKEN: a view is lost" else kind
-    for error, kind in ((ViewConflictError, "views contradict"), (NotABoneScanError, "no scan")):
-        if any(isinstance(refusal, error) for refusal in refusals):
+    for sort, kind in ((ViewConflictError, "views contradict"), (NotABoneScanError, "no scan")):
+        if any(isinstance(refusal, sort) for refusal in refusals):
             return kind
     return "input error" if refusals else "nothing"
 
