@@ -24,10 +24,10 @@ LOCK = ".bonescint.lock"
 # Letters of a folder's name in that of the place beside it, which must not be too long.
 _SHOWN = 40
 # With these a spreadsheet takes a cell for a formula; full-width ones do in some languages.
-_FORMULA = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+_FORMULA = re.compile(r"['\s]*[=+\-@\uff1d\uff0b\uff0d\uff20]")
 _NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)(e[+-]?\d+)?%?|[+-](inf|nan)", re.IGNORECASE)
 # What people write as '000101, so that a spreadsheet keeps its zeros.
-_KEPT_AS_TEXT = re.compile(r"'+[\w./:,%+-]*\d[\w./:,%+-]*")
+_KEPT_AS_TEXT = re.compile(r"'['\s]*[\w./:,%+-]*\d[\w./:,%+-]*")
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Of a disk, a quota, or a limit on the size of files."""
 _HEAD = 65536
@@ -162,9 +162,8 @@ def _runs(text: str) -> bool:
 
 def _is_marked(text: str) -> bool:
     """Whether an apostrophe before a text says that it is text, and is no part of it."""
-    if not text.startswith("'"):
-        return False
-    return bool(_FORMULA.match(text) or _KEPT_AS_TEXT.fullmatch(text))
+    bare = text.strip()
+    return bare.startswith("'") and bool(_FORMULA.match(bare) or _KEPT_AS_TEXT.fullmatch(bare))
 
 
 @contextmanager
