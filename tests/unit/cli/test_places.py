@@ -81,7 +81,7 @@ def test_what_another_hand_put_there_is_never_overwritten(folder: Path, name: st
     command, out, mine = COMMANDS[name]
     (folder / out / mine).parent.mkdir(parents=True)
     (folder / out / mine).write_text("mine")
-    refused(command, r"not from an earlier run of bonescint|holds something else")
+    refused(command, r"not from an earlier run of bonescint|contains something else")
     assert (folder / out / mine).read_text() == "mine"
     assert [path.name for path in folder.rglob("*.lock")] == []
 
@@ -99,7 +99,7 @@ def test_what_another_hand_put_there_is_never_overwritten(folder: Path, name: st
 def test_a_file_that_is_there_stays(folder: Path, command: str) -> None:
     for name in ("there", "there.json", "there.npz"):
         (folder / name).write_text("mine")
-    refused(command, r"Error: there\S*: is there already\. Choose another place\.")
+    refused(command, r"Error: there\S*: exists already\. Choose another place\.")
     assert {path.read_text() for path in folder.glob("there*")} == {"mine"}
 
 

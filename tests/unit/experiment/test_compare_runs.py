@@ -122,7 +122,9 @@ def test_a_cohort_of_elsewhere_is_read_or_named(
     first = _run(tmp_path / "a", cases, {"m": 2.0}, manifest="own/manifest.csv")
     second = _run(tmp_path / "b", cases, {"m": 2.0})
     (first / "cohort" / "manifest.csv").unlink()
-    with pytest.raises(InputError, match=r"study\.json: the run's cohort own/manifest\.csv is not"):
+    with pytest.raises(
+        InputError, match=r"study\.json: the run's cohort own/manifest\.csv does not exist"
+    ):
         compare_runs(first, second, tmp_path / "out")
     (tmp_path / "own").mkdir()
     write_manifest(cases, tmp_path / "own" / "manifest.csv")
