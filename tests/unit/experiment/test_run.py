@@ -364,7 +364,7 @@ def test_weights_that_cannot_be_had_are_said_before_the_cohort_is_simulated(
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(urllib.request, "urlopen", no_network)
-    with pytest.raises(InputError, match=r"model one would begin.*settings: compact.*model one"):
+    with pytest.raises(InputError, match=r"model one would start.*settings: compact.*model one"):
         run_experiment(read_study(study_file), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
@@ -392,7 +392,7 @@ def test_the_commands_say_what_is_wrong(tmp_path: Path) -> None:
     assert "reference_standard:" in template.read_text(encoding="utf-8")
     again = CliRunner().invoke(app, ["experiment", "metadata", str(template)])
     assert again.exit_code == 2
-    assert "is there already" in again.output
+    assert "exists already" in again.output
     missing = ["experiment", "compare", str(tmp_path), str(tmp_path), "--out", str(tmp_path / "c")]
     found = CliRunner().invoke(app, missing)
     assert found.exit_code == 2
