@@ -374,7 +374,7 @@ def test_a_cohort_that_cannot_be_learnt_from_is_refused_before_work_begins(
 def test_places_devices_and_scans_that_cannot_be_used_are_refused(
     tmp_path: Path, cohort: Path, settings: TrainSettings
 ) -> None:
-    with pytest.raises(OutputError, match="no model folder"):
+    with pytest.raises(OutputError, match="not a model folder"):
         train(cohort, cohort.parent, settings=settings, weights=Path("w"))
     with pytest.raises(ParameterError, match="device"):
         train(cohort, tmp_path / "out", settings=settings, device="tpu")
