@@ -315,20 +315,22 @@ def _settings(folder: Path) -> dict[str, Any]:
 def _is_same(before: dict[str, Any], now: dict[str, Any]) -> bool:
     try:
         return _lasting(before) == _lasting(now)
-    except (KeyError, TypeError, AttributeError):  # damaged, or of another release
+    except (KeyError, TypeError, AttributeError, BonescintError):  # damaged, or of another release
         return False
 
 
 def _lasting(settings: dict[str, Any]) -> dict[str, Any]:
     """What must not change when a cohort goes on: all but names and numbers of studies."""
+    # Keys that a release before this one did not have get their defaults.
+    protocol = protocol_content(protocol_from(settings["protocol"], SETTINGS))
     centres = {
         name: {key: value for key, value in centre.items() if key != "studies"}
-        for name, centre in settings["protocol"]["centres"].items()
+        for name, centre in protocol["centres"].items()
     }
     return {
         "bonescint": settings["bonescint"],
         "seed": settings["seed"],
-        "disease": settings["protocol"]["disease"],
+        "disease": protocol["disease"],
         "centres": centres,
     }
 

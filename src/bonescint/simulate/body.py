@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bonescint.simulate.anatomy_model import anatomy_model
 from bonescint.simulate.constants import CELL_MM, LUNG_DENSITY, MU_PER_MM
 from bonescint.simulate.landmarks import Landmarks
 from bonescint.simulate.patient import Patient
+from bonescint.simulate.uptake_levels import tissue_levels
 
 _HALF_WIDTH_MM = 420.0
 _HALF_DEPTH_MM = 270.0
@@ -298,6 +300,9 @@ def build_body(marks: Landmarks, patient: Patient, bones_mm: NDArray[np.float32]
     at, inside = _mediastinum(shape, marks)
     blood[at] = inside
     uptake[blood[used] & tissue] = _BLOOD_UPTAKE
+    if anatomy_model(patient.anatomy).uptake_levels:
+        across, _, up = used
+        uptake *= tissue_levels(marks, shape.x.ravel()[across], shape.z.ravel()[up])
     density = tissue.astype(np.float32)
     density[lungs] = LUNG_DENSITY
     front, back = survival(density)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,9 @@ from numpy.typing import NDArray
 
 from bonescint.scan import FocusKind, UptakeSite
 from bonescint.simulate.anatomy import Anatomy
+from bonescint.simulate.anatomy_model import anatomy_model
 from bonescint.simulate.focal import FocalUptake, soft_focus, soft_tube
+from bonescint.simulate.uptake_levels import organ_level
 
 _Point = NDArray[np.float32]
 _MISPLACED = frozenset(
@@ -293,4 +296,9 @@ def draw_organs(anatomy: Anatomy, rng: np.random.Generator) -> list[FocalUptake]
     draw.injection()
     draw.neck()
     draw.trunk()
-    return draw.found
+    if not anatomy_model(anatomy.patient.anatomy).uptake_levels:
+        return draw.found
+    return [
+        replace(organ, activity=organ.activity * np.float32(organ_level(organ.cause)))
+        for organ in draw.found
+    ]

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from bonescint.scan import ParameterError
+from bonescint.simulate.anatomy_model import (
+    AnatomyModel,
+    LimbHabits,
+    SharedAngle,
+    anatomy_model,
+)
 from bonescint.simulate.population import SEXES, Population
 
 _LEANEST = 16.0
@@ -57,6 +63,9 @@ class Patient:
         roll: rotation of the body on the table, in radians.
         arms, legs: left, then right.
         breathing_mm: movement of the ribs while the scan ran.
+        anatomy: version of the simulated body.
+        pelvis_tilt: rotation of the pelvis about the hip axis, in radians, forward at the top.
+        shoulder_drop_mm: how much lower the shoulders lie than on the reference skeleton.
     """
 
     sex: str
@@ -79,6 +88,9 @@ class Patient:
     arms: tuple[ArmPose, ArmPose]
     legs: tuple[LegPose, LegPose]
     breathing_mm: float
+    anatomy: int = 1
+    pelvis_tilt: float = 0.0
+    shoulder_drop_mm: float = 0.0
 
     def __post_init__(self) -> None:
         if self.sex not in SEXES:
@@ -156,7 +168,7 @@ def draw_patient(
     style = str(rng.choice(["at sides", "hands on thighs", "arms out"], p=[0.60, 0.28, 0.12]))
     female = sex == "F"
     bend = abs(rng.normal(0, 4)) if rng.random() < 0.85 else rng.uniform(8, 25)
-    return Patient(
+    patient = Patient(
         sex=sex,
         age=age,
         height_mm=height,
@@ -178,6 +190,76 @@ def draw_patient(
         legs=(_draw_leg(rng), _draw_leg(rng)),
         breathing_mm=float(rng.uniform(3.0, 6.0)),
     )
+    return _with_anatomy(patient, anatomy_model(population.anatomy), rng)
+
+
+def _with_anatomy(patient: Patient, model: AnatomyModel, rng: np.random.Generator) -> Patient:
+    """What a version of the body changes in a patient who was drawn for version 1."""
+    limbs, proportions = model.limbs, model.proportions
+    if limbs is not None:
+        # Stout people's arms are held off by the trunk.
+        room = 0.006 * max(0.0, patient.body_mass_index - 24)
+        patient = replace(
+            patient, arms=_alike_arms(limbs, rng, room=room), legs=_alike_legs(limbs, rng)
+        )
+    if proportions is not None:
+        patient = replace(
+            patient,
+            shoulder_width=patient.shoulder_width * proportions.shoulder_width,
+            pelvis_width=patient.pelvis_width * proportions.pelvis_width,
+            pelvis_tilt=float(rng.normal(*proportions.pelvis_tilt)),
+            shoulder_drop_mm=float(rng.normal(*proportions.shoulder_drop_mm)),
+        )
+    return replace(patient, anatomy=model.version)
+
+
+def _both(angle: SharedAngle, rng: np.random.Generator) -> tuple[float, float]:
+    """An angle of both sides: shared but for a little."""
+    shared = rng.normal(angle.mean, angle.sd)
+    left, right = shared + rng.normal(0, angle.own_sd, size=2)
+    return float(left), float(right)
+
+
+def _alike_arms(
+    limbs: LimbHabits, rng: np.random.Generator, *, room: float
+) -> tuple[ArmPose, ArmPose]:
+    drawn = [
+        _both(angle, rng)
+        for angle in (
+            limbs.abduction, limbs.rotation, limbs.elbow_flexion, limbs.forearm_rotation,
+            limbs.finger_flexion,
+        )
+    ]  # fmt: skip
+    left, right = (
+        ArmPose(
+            abduction=max(0.0, abduction + room),
+            rotation=rotation,
+            elbow_flexion=max(0.03, elbow),
+            forearm_rotation=forearm,
+            finger_flexion=abs(finger),
+        )
+        for abduction, rotation, elbow, forearm, finger in zip(*drawn, strict=True)
+    )
+    return left, right
+
+
+def _alike_legs(limbs: LimbHabits, rng: np.random.Generator) -> tuple[LegPose, LegPose]:
+    drawn = [
+        _both(angle, rng)
+        for angle in (
+            limbs.leg_rotation, limbs.leg_adduction, limbs.knee_flexion, limbs.ankle_flexion,
+        )
+    ]  # fmt: skip
+    left, right = (
+        LegPose(
+            rotation=rotation,
+            adduction=adduction,
+            knee_flexion=max(0.02, knee),
+            ankle_flexion=ankle,
+        )
+        for rotation, adduction, knee, ankle in zip(*drawn, strict=True)
+    )
+    return left, right
 
 
 def _drawn_primary(rng: np.random.Generator, shares: Mapping[str, float]) -> str:

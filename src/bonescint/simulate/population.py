@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from bonescint.scan import ParameterError
-from bonescint.scan.checked import check_number, check_shares, check_table
+from bonescint.scan.checked import check_number, check_shares, check_table, check_whole
+from bonescint.simulate.anatomy_model import ANATOMIES
 from bonescint.simulate.constants import SITE_WEIGHTS
 
 SEXES = ("F", "M")
@@ -29,6 +30,7 @@ class Population:
             joints, fractures, prostheses.
         primaries_female, primaries_male: share of each primary tumour among those with
             cancer; each sums to 1.
+        anatomy: version of the simulated body (`anatomy_model`).
 
     Raises:
         ParameterError: a share outside 0 to 1, shares that do not sum to 1, an unknown
@@ -50,6 +52,7 @@ class Population:
     primaries_male: Mapping[str, float] = field(
         default_factory=lambda: _frozen({"prostate": 0.68, "lung": 0.14, "other": 0.18})
     )
+    anatomy: int = 1
 
     def __post_init__(self) -> None:
         check_number(self, "female_share", 0, 1)
@@ -59,6 +62,7 @@ class Population:
         if self.age_sd == 0:
             raise ParameterError("age_sd", "Population", "above 0", self.age_sd)
         check_number(self, "body_mass_index_mean", 18, 40)
+        check_whole(self, "anatomy", min(ANATOMIES), max(ANATOMIES))
         for name in ("primaries_female", "primaries_male"):
             unknown = [one for one in check_table(self, name) if one not in SITE_WEIGHTS]
             if unknown:

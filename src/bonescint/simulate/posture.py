@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bonescint.simulate.anatomy_model import anatomy_model
 from bonescint.simulate.patient import Patient
+from bonescint.simulate.proportions import reproportioned
 from bonescint.simulate.regions import group_of_region
 from bonescint.simulate.skeleton import Skeleton, posed
 
@@ -89,6 +91,15 @@ def patient_positions(
         the front, z up from the soles.
     """
     positions = posed(skeleton, joint_angles(patient))
+    proportions = anatomy_model(patient.anatomy).proportions
+    if proportions is not None:
+        positions = reproportioned(
+            skeleton,
+            positions,
+            proportions,
+            pelvis_tilt=patient.pelvis_tilt,
+            shoulder_drop_mm=patient.shoulder_drop_mm,
+        )
     groups = [group_of_region(name) for name in skeleton.regions]
     spans = [skeleton.span(region) for region in skeleton.regions]
     for span, group in zip(spans, groups, strict=True):

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from bonescint.simulate.anatomy_model import anatomy_model
 from bonescint.simulate.constants import (
     BONE_GROUP_UPTAKE_SD,
     BONE_UPTAKE_SD,
@@ -22,6 +23,7 @@ from bonescint.simulate.patient import Patient
 from bonescint.simulate.posture import smoothstep
 from bonescint.simulate.regions import group_of_region, side_of_region
 from bonescint.simulate.skeleton import Skeleton
+from bonescint.simulate.uptake_levels import bone_levels
 
 _Values = NDArray[np.float32]
 _TEXTURE_CELL_MM = 12.0
@@ -271,4 +273,6 @@ def normal_uptake(
     texture = _texture(skeleton, rng, float(rng.uniform(0.05, 0.14)))
     uptake *= texture
     uptake *= skeleton.volume
+    if anatomy_model(patient.anatomy).uptake_levels:
+        uptake *= bone_levels(skeleton)
     return uptake

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -186,6 +187,15 @@ class TestSimulated:
         (tmp_path / "settings.json").write_text(content)
         with pytest.raises(BonescintError, match=r"settings\.json"):
             simulate_cohort(tmp_path, mixed_protocol(1), seed=1, workers=1)
+
+    def test_settings_of_a_release_that_knew_fewer_keys_are_the_same(self, tmp_path: Path) -> None:
+        simulate_cohort(tmp_path, mixed_protocol(1), seed=1, workers=1)
+        settings = json.loads((tmp_path / "settings.json").read_text())
+        for centre in settings["protocol"]["centres"].values():
+            assert centre["population"].pop("anatomy") == 1
+        (tmp_path / "settings.json").write_text(json.dumps(settings))
+        again = simulate_cohort(tmp_path, mixed_protocol(1), seed=1, workers=1)
+        assert len(again.manifest.cases) == 1
 
     def test_another_cohort_is_not_overwritten(self, tmp_path: Path) -> None:
         simulate_cohort(tmp_path, mixed_protocol(1), seed=1, workers=1)
