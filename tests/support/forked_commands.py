@@ -13,9 +13,15 @@ import resource
 import sys
 from importlib import import_module
 
-for _module in ("cli.app", "cli.studying", "study.creating", "study.backup", "study.people",
-                "study.analysis", "study.export.writing"):  # fmt: skip
-    import_module(f"bonescint.{_module}")
+MODULES = (
+    "cli.app",
+    "cli.studying",
+    "study.creating",
+    "study.backup",
+    "study.people",
+    "study.analysis",
+    "study.export.writing",
+)
 
 
 def work(words: list[str], most: int | None) -> None:
@@ -61,12 +67,21 @@ def supervise(job: dict[str, object]) -> None:
     os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
 
 
-for _line in sys.stdin:
-    _job = json.loads(_line)
-    if "wait" in _job:
-        print(os.waitstatus_to_exitcode(os.waitpid(_job["wait"], 0)[1]), flush=True)  # noqa: T201
-        continue
-    _number = os.fork()
-    if _number == 0:
-        supervise(_job)
-    print(_number, flush=True)  # noqa: T201
+def main() -> None:
+    """Answer jobs until there are no more."""
+    for module in MODULES:
+        import_module(f"bonescint.{module}")
+    for line in sys.stdin:
+        job = json.loads(line)
+        if "wait" in job:
+            code = os.waitstatus_to_exitcode(os.waitpid(job["wait"], 0)[1])
+            print(code, flush=True)  # noqa: T201
+            continue
+        number = os.fork()
+        if number == 0:
+            supervise(job)
+        print(number, flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

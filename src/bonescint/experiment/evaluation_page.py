@@ -112,7 +112,7 @@ def few_cases(scans: int, positives: int) -> tuple[tuple[str, str, str], ...]:
 
     Examples:
         >>> few_cases(2, 1)[0][:2]
-        ('Scans judged', '2')
+        ('Scans evaluated', '2')
         >>> few_cases(40, 20)
         ()
     """

@@ -160,7 +160,7 @@ def _check_files_beside_the_page(out: Path) -> None:
         found = [row for row in _rows(calls) if row["Model"] == name]
         assert sum(int(row["With disease"]) for row in found) == 5
         assert sum(int(row["Without disease"]) for row in found) == 5
-    (left,) = (out / "tables").glob("*-what-is-left-to-gain.csv")
+    (left,) = (out / "tables").glob("*-remaining-1-auc.csv")
     areas = {
         name: roc_auc_score(
             [int(row["label"]) for row in cases], [float(row["mbd_probability"]) for row in cases]
