@@ -56,6 +56,7 @@ bench: $(EVERYTHING)
 	$(BIN)/python benchmarks/help_time.py
 	$(BIN)/python benchmarks/classify.py --count 134
 	$(BIN)/python benchmarks/classify.py --count 2000
+	$(BIN)/python benchmarks/results_page.py
 	$(BIN)/python benchmarks/fuzz_reader.py --count 20000
 	$(BIN)/python benchmarks/simulate.py
 	$(BIN)/python benchmarks/study_load.py

@@ -141,7 +141,7 @@ def _run(module: Module, *, survivors_only: bool) -> None:
     if not _passes(module, limit_s=3600, changed=False):
         said = (WORK / "output.txt").read_text(encoding="utf-8", errors="replace")
         raise SystemExit(f"{module.name}: its tests fail before anything is changed\n{said}")
-    limit_s = 60 + 10 * (time.monotonic() - began)
+    limit_s = 60 + 4 * (time.monotonic() - began)
     # What was compiled by that run is loaded by the others, all but the module to be changed.
     for compiled in module.path.parent.glob(f"__pycache__/{module.path.stem}.*"):
         compiled.unlink()

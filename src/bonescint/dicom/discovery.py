@@ -28,7 +28,7 @@ from bonescint.scan import BonescintError, InputError, NotABoneScanError, View
 
 _MAGIC_BYTES = 512
 _SHORT_READS = 6000
-_LONG_HEADER_S = 20.0
+_LONG_HEADER_S = 60.0
 _LEAVE_OUT = "Leave this file out"
 _DICOMDIR = "1.2.840.10008.1.3.10"
 

@@ -374,4 +374,4 @@ def test_a_folder_that_was_searched_or_cannot_be_does_not_end_the_search(
 
 
 def test_limits_of_a_search() -> None:
-    assert (discovery._LONG_HEADER_S, discovery._SHORT_READS) == (20.0, 6000)
+    assert (discovery._LONG_HEADER_S, discovery._SHORT_READS) == (60.0, 6000)
