@@ -196,6 +196,7 @@ class Batch:
             uncertain=prediction.uncertain,
             unlike_score=None if score is None else round(score, 3),
             unlike=prediction.unlike,
+            rank_among_normals=prediction.rank_among_normals,
             truth=_of(study, self._truths),
         )
 

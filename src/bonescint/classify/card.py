@@ -18,7 +18,13 @@ def notice_of(folder: ModelFolder) -> str:
     """The sentence that stands on every picture and page."""
     origin = folder.card.training.origin
     unproven = ", not validated on patients" if "simulated" in origin else ""
-    return f"{_NOTICE} Model trained on {origin}{unproven}."
+    local = folder.card.local
+    assumed = (
+        f" Operating point by an assumption: {100 * local.prevalence:.3g} % have the disease."
+        if local is not None and local.prevalence is not None
+        else ""
+    )
+    return f"{_NOTICE} Model trained on {origin}{unproven}.{assumed}"
 
 
 def page_heading(
@@ -38,6 +44,7 @@ def page_heading(
             f"{operating_point_text(card.operating_point)} {card.operating_point_rule}".strip(),
         ),
         ("Uncertain", _band(folder)),
+        ("Local scans", _local(folder)),
         ("Unlike the training cohort", _unlike(folder)),
         *((f"{metric.in_words}, {metric.measured_on}", _figure(metric)) for metric in card.metrics),
         ("Intended use", card.intended_use),
@@ -64,6 +71,11 @@ def _band(folder: ModelFolder) -> str:
     low, high = (operating_point_text(bound) for bound in band)
     rule = folder.card.uncertain_rule
     return f"from {low} to {high}" + (f": {rule}" if rule else "")
+
+
+def _local(folder: ModelFolder) -> str:
+    """What is to be known of the local scans that the operating point comes from."""
+    return "" if folder.card.local is None else folder.card.local.in_words
 
 
 def _unlike(folder: ModelFolder) -> str:

@@ -39,6 +39,7 @@ from bonescint.report import (
     displayable,
     write_results_page,
 )
+from bonescint.scan import NormalRank
 
 CSV_COLUMNS = (
     "scan_id",
@@ -49,6 +50,8 @@ CSV_COLUMNS = (
     "uncertain",
     "unlike_score",
     "unlike",
+    "rank_among_normals",
+    "conformal_p_value",
     "warnings",
     "picture",
 )
@@ -268,6 +271,7 @@ class _PageRows:
 
 def _page_row(row: Mapping[str, Any]) -> ResultRow:
     layers, truth = row["layers"], row["truth"]
+    rank = NormalRank.from_json(row["rank_among_normals"])
     names = (
         {name: f"pictures/{layers[name]}" for name in ("grey", "evidence") if layers[name]}
         if layers
@@ -284,6 +288,7 @@ def _page_row(row: Mapping[str, Any]) -> ResultRow:
         warnings=tuple(row["warnings"]),
         layers=PageLayers(**{**layers, **names}) if layers else None,
         picture=row["picture"],
+        rank=rank.in_words if rank else "",
         truth=KnownTruth(**truth).beside(positive=row["positive"]) if truth else "",
     )
 
@@ -293,6 +298,7 @@ def _json_line(content: Mapping[str, Any]) -> str:
 
 
 def _csv_row(result: ClassifiedScan) -> tuple[str, ...]:
+    rank = result.rank_among_normals
     return (
         csv_cell(result.scan_id),
         csv_cell(result.source),
@@ -302,6 +308,8 @@ def _csv_row(result: ClassifiedScan) -> tuple[str, ...]:
         "true" if result.uncertain else "false",
         "" if result.unlike_score is None else f"{result.unlike_score:.3f}",
         "true" if result.unlike else "false",
+        "" if rank is None else f"{rank.higher_than} of {rank.of}",  # 5/12 would become a date
+        "" if rank is None else f"{rank.p_value:.6f}",
         csv_cell("; ".join(result.warnings)),
         result.picture,
     )

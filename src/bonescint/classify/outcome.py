@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bonescint.scan import BonescintError, InputError
+from bonescint.scan import BonescintError, InputError, NormalRank
 
 RESULTS_SCHEMA_VERSION = 1
 
@@ -55,6 +55,8 @@ class ClassifiedScan:
         unlike_score: how unlike the training cohort it is, or `None` if the model does not tell.
         unlike: whether it is too unlike it, by the model's own threshold.
         truth: what is known of it, or `None`.
+        rank_among_normals: where its score lies among local normal patients, or `None` if the
+            model was not adapted with such.
     """
 
     scan_id: str
@@ -68,10 +70,12 @@ class ClassifiedScan:
     unlike_score: float | None = None
     unlike: bool = False
     truth: KnownTruth | None = None
+    rank_among_normals: NormalRank | None = None
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready dictionary."""
-        return asdict(self)
+        rank = self.rank_among_normals
+        return {**asdict(self), "rank_among_normals": rank and rank.to_json()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

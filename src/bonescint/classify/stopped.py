@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, Self
 
 from bonescint.classify.outcome import ClassifiedScan, KnownTruth
 from bonescint.files import json_in
+from bonescint.scan import NormalRank
 
 RECORDS, PAGE_ROWS = "results.jsonl", "index.jsonl"
 STOPPED = tuple(f"{name}.stopped" for name in (RECORDS, PAGE_ROWS))
@@ -65,7 +66,8 @@ class StoppedScan:
         fields = {name: self.record[name] for name in ClassifiedScan.__dataclass_fields__}
         lists = {name: tuple(fields[name]) for name in ("views", "warnings")}
         truth = fields["truth"] and KnownTruth(**fields["truth"])
-        return ClassifiedScan(**{**fields, **lists, "truth": truth})
+        rank = NormalRank.from_json(fields["rank_among_normals"])
+        return ClassifiedScan(**{**fields, **lists, "truth": truth, "rank_among_normals": rank})
 
     @property
     def pictures(self) -> tuple[str, ...]:

@@ -10,7 +10,28 @@ import typer
 from bonescint.cli.evaluate_app import Rule
 from bonescint.cli.options import CONTEXT, IgnoreUnknown, path
 
-_MODEL = """Model folders: calibrate one on scans of your own."""
+_MODEL = """Model folders: adapt one to scans of your own, or calibrate it."""
+_ADAPT = """Set the operating point by your own scans without disease, with a guarantee.
+
+MODEL is a model folder, or 'shipped'. --normals takes scans that are reported to be without
+metastatic bone disease: a folder, a ZIP archive, a cohort's folder or a manifest. At most a share
+of 1 - specificity of future normal patients like them is called positive. A specificity of 0.9
+needs at least 9 normal patients, 0.95 needs 19; 60 and more are better. No other label is needed.
+
+The network does not change; the card records what was done, every result says where a scan ranks
+among the normals, and docs/adaptation.html in the folder shows before and after. With --labelled,
+other scans with known labels, it shows sensitivity and specificity too. Where not even normals are
+known, --unlabelled with --prevalence calls that share of the scans positive: an assumption.
+
+If interrupted, rerun the same command to resume.
+
+\b
+Examples:
+  bonescint model adapt shipped --normals normals/ --out ours/
+  bonescint model adapt mine/ --normals cohort/ --specificity 0.95 --out ours/
+  bonescint model adapt shipped --normals normals.zip --labelled known/manifest.csv --out ours/
+  bonescint model adapt shipped --unlabelled all/ --prevalence 0.25 --out ours/
+  bonescint classify SOURCES --model ours/"""
 _CALIBRATE = """Fit temperature and operating point on your own scans with known labels.
 
 MODEL is a model folder, or 'shipped' (with --out). PREDICTIONS are its predictions for your scans
@@ -30,6 +51,49 @@ model_app = typer.Typer(help=_MODEL, no_args_is_help=True, context_settings=CONT
 @model_app.callback()
 def _all_of_models() -> None:
     return
+
+
+@model_app.command("adapt", help=_ADAPT, short_help="Operating point from your own normal scans.")
+def _adapt(
+    model: Annotated[
+        Path, typer.Argument(parser=path, help="Model folder, or 'shipped'.", show_default=False)
+    ],
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", parser=path, help="Model folder to write.", show_default=False),
+    ],
+    normals: Annotated[
+        Path | None,
+        typer.Option(parser=path, help="Scans without metastases.", show_default="none"),
+    ] = None,
+    specificity: Annotated[
+        float, typer.Option(min=0.01, max=0.999, help="Asked for, with --normals.")
+    ] = 0.9,
+    unlabelled: Annotated[
+        Path | None,
+        typer.Option(parser=path, help="Scans of which nothing is known.", show_default="none"),
+    ] = None,
+    prevalence: Annotated[
+        float | None,
+        typer.Option(help="Share with disease, with --unlabelled.", show_default="none"),
+    ] = None,
+    labelled: Annotated[
+        Path | None,
+        typer.Option(
+            parser=path, help="Manifest of other scans, to measure on.", show_default="none"
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=0, max=256, help="Worker processes.", show_default="as many as cores"),
+    ] = None,
+) -> None:
+    from bonescint.cli.modelling import run_adapt
+
+    run_adapt(
+        model, out, normals=normals, specificity=specificity, unlabelled=unlabelled,
+        prevalence=prevalence, labelled=labelled, workers=workers,
+    )  # fmt: skip
 
 
 @model_app.command(

@@ -8,7 +8,12 @@ from bonescint.cohort.create import create_cohort
 from bonescint.cohort.created import CreatedCohort
 from bonescint.cohort.findings import CohortReport, Finding, Level
 from bonescint.cohort.layouts import Layout
-from bonescint.cohort.manifest import Manifest, read_manifest, write_manifest
+from bonescint.cohort.manifest import (
+    Manifest,
+    cohort_fingerprint,
+    read_manifest,
+    write_manifest,
+)
 from bonescint.cohort.masks import read_mask, truth_of, write_mask
 from bonescint.cohort.matching import LeftOut
 from bonescint.cohort.problems import Problem, refuse
@@ -40,6 +45,7 @@ __all__ = [
     "Study",
     "Table1",
     "check_cohort",
+    "cohort_fingerprint",
     "create_cohort",
     "map_in_processes",
     "mixed_protocol",

@@ -6,6 +6,7 @@ primary, truth, mask_anterior, mask_posterior`. CSV.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -210,6 +211,19 @@ def read_manifest(path: Path | str) -> Manifest:
     rows = examine_manifest(path)
     refuse(rows.path, (*rows.problems, *rows.repeats), "Correct the manifest")
     return Manifest(cases=tuple(case for _, case in rows.cases), folder=rows.path.parent)
+
+
+def cohort_fingerprint(manifest: Manifest) -> str:
+    """Hash of the identifiers, patients, labels and splits of a cohort, in any order.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    lines = sorted(
+        f"{case.scan_id}\t{case.patient_id}\t{int(case.positive)}\t{case.split}"
+        for case in manifest.cases
+    )
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def write_manifest(cases: Iterable[Case], path: Path) -> None:

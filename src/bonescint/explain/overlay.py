@@ -168,6 +168,9 @@ def explain(
     width = max(_LEAST_WIDTH, panels.width) + 2 * _MARGIN
     said = [_grey_statement(scan, windows), _colour_statement(scale)]
     footer = _footer_lines(prediction, said, notice, width - 2 * _MARGIN)
+    rank = prediction.rank_among_normals
+    if rank is not None:
+        footer.insert(0, _Line(f"The scan's score is {rank.in_words}.", INK))
     if lesions:
         footer.insert(0, _Line(_outline_statement(scan, lesions), OUTLINE))
     strip_top = _MARGIN + _HEADER

@@ -14,6 +14,7 @@ from bonescint.model.folder import (
     write_model_folder,
 )
 from bonescint.model.likeness import Features, Likeness, features_of, fit_likeness
+from bonescint.model.local import LocalScans
 
 __all__ = [
     "CARD_SCHEMA_VERSION",
@@ -24,6 +25,7 @@ __all__ = [
     "EvidenceMap",
     "Features",
     "Likeness",
+    "LocalScans",
     "Metric",
     "ModelCard",
     "ModelFolder",

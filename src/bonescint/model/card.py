@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from bonescint.model.local import LocalScans
 from bonescint.prepare import Recipe
 from bonescint.scan import BonescintError, ModelFolderError, ParameterError
 
@@ -116,6 +117,7 @@ class ModelCard:
         uncertain_rule: how the band was chosen, and what was measured in it.
         temperature: that the logits are divided by before the softmax (calibration).
         training: what it was trained on.
+        local: the local scans that its operating point comes from, or `None`.
         metrics: how well it does.
         precision: arithmetic of the graph, `"fp32"` or `"int8"`.
         intended_use: in words.
@@ -151,6 +153,7 @@ class ModelCard:
     uncertain_rule: str = ""
     temperature: float = 1.0
     evidence_map: EvidenceMap = EvidenceMap()
+    local: LocalScans | None = None
     metrics: tuple[Metric, ...] = ()
     precision: str = "fp32"
     intended_use: str = "Research use only; not a medical device."
@@ -195,6 +198,7 @@ class ModelCard:
             "recipe": self.recipe.to_json(),
             "training": asdict(self.training),
             "evidence_map": asdict(self.evidence_map),
+            "local": self.local and self.local.to_json(),
             "metrics": [asdict(metric) for metric in self.metrics],
             "limitations": list(self.limitations),
             "attribution": list(self.attribution),
@@ -228,6 +232,8 @@ class ModelCard:
             fields["recipe"] = Recipe.from_json(content["recipe"])
             fields["training"] = TrainingRecord(**content["training"])
             fields["evidence_map"] = EvidenceMap(**content.get("evidence_map", {}))
+            if fields.get("local") is not None:
+                fields["local"] = LocalScans(**fields["local"])
             fields["metrics"] = tuple(Metric(**metric) for metric in content["metrics"])
             if fields.get("uncertain_band") is not None:
                 low, high = fields["uncertain_band"]

@@ -131,6 +131,27 @@ class Classifier:
             one, warnings = waiting.popleft()
             yield self._prediction(one, answer, warnings)
 
+    def margins(self, prepared: Iterable[PreparedScan]) -> Iterator[float]:
+        """Scores before calibration of prepared scans as they come, in their order.
+
+        Args:
+            prepared: scans by this model's recipe.
+
+        Yields:
+            The logit of the disease minus the other one.
+
+        Raises:
+            ParameterError: one was prepared by another recipe.
+        """
+
+        def composites() -> Iterator[NDArray[np.float32]]:
+            for one in prepared:
+                self._require_recipe(one)
+                yield one.composite
+
+        for answer in self._engine.run_many(composites()):
+            yield margin_of(answer.logits)
+
     def _require_recipe(self, prepared: PreparedScan) -> None:
         wanted = self._folder.card.recipe.identifier
         if prepared.recipe != wanted:
@@ -141,7 +162,7 @@ class Classifier:
     def _prediction(
         self, prepared: PreparedScan, answer: Answer, warnings: tuple[str, ...]
     ) -> Prediction:
-        card = self._folder.card
+        card, local = self._folder.card, self._folder.card.local
         probability = mbd_probability(answer.logits, card.temperature)
         maps = []
         for target, values in zip(TARGETS, answer.maps, strict=True):
@@ -159,6 +180,7 @@ class Classifier:
             uncertain=card.is_uncertain(probability),
             unlike_score=score,
             unlike=bool(strange),
+            rank_among_normals=None if local is None else local.rank(margin_of(answer.logits)),
         )
 
     def _unlike(self, prepared: PreparedScan) -> tuple[float | None, tuple[str, ...]]:
@@ -181,6 +203,16 @@ def _missing_view(prepared: PreparedScan) -> tuple[str, ...]:
     )
 
 
+def margin_of(logits: NDArray[np.float32]) -> float:
+    """Logit of the disease minus the other one, of logits (2,): the score before calibration.
+
+    Examples:
+        >>> margin_of(np.array([1.0, 3.0], dtype=np.float32))
+        2.0
+    """
+    return float(logits[1]) - float(logits[0])
+
+
 def mbd_probability(logits: NDArray[np.float32], temperature: float = 1.0) -> float:
     """Softmax of two logits over a temperature: the probability of the second.
 
@@ -195,7 +227,7 @@ def mbd_probability(logits: NDArray[np.float32], temperature: float = 1.0) -> fl
         >>> mbd_probability(np.array([0.0, 0.0], dtype=np.float32))
         0.5
     """
-    margin = (float(logits[1]) - float(logits[0])) / temperature
+    margin = margin_of(logits) / temperature
     if margin >= 0:
         return 1.0 / (1.0 + math.exp(-margin))
     grown = math.exp(max(margin, -700.0))

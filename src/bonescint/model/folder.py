@@ -169,7 +169,12 @@ def _is_sealed(file: Path, seal: object) -> bool:
 
 
 def write_model_folder(
-    path: Path | str, *, card: ModelCard, onnx: bytes, likeness: Likeness | None = None
+    path: Path | str,
+    *,
+    card: ModelCard,
+    onnx: bytes,
+    likeness: Likeness | None = None,
+    more: Mapping[str, bytes] | None = None,
 ) -> ModelFolder:
     """Write a model folder beside its place, then move it there in one step.
 
@@ -179,6 +184,7 @@ def write_model_folder(
         onnx: the serialised ONNX model.
         likeness: what tells inputs that are unlike the training cohort; fitted with the card's
             recipe.
+        more: other files of the folder by their paths in it, such as a page of figures.
 
     Returns:
         The folder, read back and verified.
@@ -192,6 +198,7 @@ def write_model_folder(
         ONNX: onnx,
         README: readme_of(card, likeness).encode(),
         LICENSE: (_LICENSE_TEXT + (_IMAGENET_TEXT if _from_imagenet(card) else "")).encode(),
+        **(more or {}),
     }
     if likeness is not None:
         files[LIKENESS] = likeness.to_bytes()

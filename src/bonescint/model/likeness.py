@@ -20,7 +20,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from zipfile import BadZipFile
 
 import numpy as np
@@ -316,16 +316,54 @@ def fit_likeness(
         views=views, threshold=math.inf, false_alarm_rate=false_alarm_rate,
         scans=len(held_out), recipe=recipe,
     )  # fmt: skip
-    scores = np.sort([whole.score(one) for one in held_out])
-    rank = math.ceil((1 - false_alarm_rate) * (len(scores) + 1))
-    kept = min(rank, len(scores))
-    return Likeness(
-        views=views,
-        threshold=float(scores[kept - 1]),
-        false_alarm_rate=max(false_alarm_rate, 1 / (len(scores) + 1)),
-        scans=len(scores),
-        recipe=recipe,
+    threshold, rate = _limit([whole.score(one) for one in held_out], false_alarm_rate)
+    return replace(whole, threshold=threshold, false_alarm_rate=rate)
+
+
+def moved_to(likeness: Likeness, normals: Sequence[Features]) -> Likeness:
+    """The score of a model for scans of another place, from normal scans of that place.
+
+    What is usual there becomes the centre: the median of each figure over half of the scans. The
+    spread stays that of the training cohort, which has seen disease, and the normals have not. The
+    limit is the split-conformal quantile of the other half, or the former one if that is higher.
+    With fewer than 20 scans, half of which say too little of a centre, the limit alone moves.
+
+    Args:
+        likeness: of the model.
+        normals: features of local scans, one of each patient, prepared by the model's recipe.
+
+    Returns:
+        The score, with the number of scans that the limit was found on and the rate that so few
+        can keep.
+
+    Raises:
+        ParameterError: no scan.
+    """
+    if not normals:
+        raise ParameterError("normals", "moved_to", "at least one scan", "none")
+    few = len(normals) < LEAST_SCANS
+    around, held_out = ([], list(normals)) if few else (normals[::2], list(normals[1::2]))
+    views = dict(likeness.views)
+    for view, one in likeness.views.items():
+        there = [features[view] for features in around if view in features]
+        if there:
+            centre = np.median([one.figures(features) for features in there], axis=0)
+            views[view] = replace(one, centre=centre)
+    moved = replace(likeness, views=views)
+    threshold, rate = _limit([moved.score(one) for one in held_out], likeness.false_alarm_rate)
+    return replace(
+        moved,
+        threshold=max(threshold, likeness.threshold),
+        false_alarm_rate=rate,
+        scans=len(held_out),
     )
+
+
+def _limit(scores: Sequence[float], rate: float) -> tuple[float, float]:
+    """The split-conformal limit of scores, and the rate that so many can keep."""
+    ordered = np.sort(scores)
+    rank = math.ceil((1 - rate) * (len(ordered) + 1))
+    return float(ordered[min(rank, len(ordered)) - 1]), max(rate, 1 / (len(ordered) + 1))
 
 
 def _fitted_view(cells: NDArray[np.float32], others: Sequence[ViewFeatures]) -> ViewLikeness:

@@ -67,6 +67,11 @@ def _doubts(card: ModelCard, likeness: Likeness | None) -> list[str]:
         low, high = card.uncertain_band
         rule = f" ({card.uncertain_rule})" if card.uncertain_rule else ""
         lines += ["", f"From {low:.4g} to {high:.4g} a call is uncertain{rule}."]
+    if card.local is not None:
+        lines += [
+            "",
+            f"Adapted from `{card.local.model_id}` with local scans: {card.local.in_words}",
+        ]
     if likeness is not None:
         lines += [
             "",

@@ -141,11 +141,16 @@ def write_document(path: Path, document: Document) -> None:
         ...     "&lt;ill&gt;" in (Path(folder) / "report.html").read_text(encoding="utf-8")
         True
     """
+    write_whole(path, document_text(document))
+
+
+def document_text(document: Document) -> str:
+    """The page that `write_document` writes."""
     from jinja2 import DictLoader
     from markupsafe import Markup
 
     style = _asset("results.css") + _asset("document.css")
-    text = (
+    return (
         page_environment(DictLoader({_TEMPLATE: _asset(_TEMPLATE)}))
         .get_template(_TEMPLATE)
         .render(
@@ -154,4 +159,3 @@ def write_document(path: Path, document: Document) -> None:
             style_hash=_csp_hash(style),
         )
     )
-    write_whole(path, text)

@@ -91,6 +91,7 @@ class ResultRow:
         uncertain: whether the probability lies in the model's uncertain band.
         unlike: whether it is unlike the scans that the model was trained on.
         truth: what is known of the scan, in words, or empty.
+        rank: where its score lies among local normal patients, in words, or empty.
     """
 
     scan_id: str
@@ -104,6 +105,7 @@ class ResultRow:
     uncertain: bool = False
     unlike: bool = False
     truth: str = ""
+    rank: str = ""
 
     def __post_init__(self) -> None:
         if not 0 <= self.mbd_probability <= 1:

@@ -16,7 +16,7 @@ from bonescint.scan.errors import (
     ViewConflictError,
     os_reason,
 )
-from bonescint.scan.prediction import ActivationMap, Prediction
+from bonescint.scan.prediction import ActivationMap, NormalRank, Prediction
 from bonescint.scan.scan import Acquisition, PixelUnit, Scan
 from bonescint.scan.truth import Focus, FocusKind, Truth
 from bonescint.scan.uptake_sites import SiteGroup, UptakeSite
@@ -32,6 +32,7 @@ __all__ = [
     "InputError",
     "MissingExtraError",
     "ModelFolderError",
+    "NormalRank",
     "NotABoneScanError",
     "OutputError",
     "ParameterError",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -51,6 +51,59 @@ class ActivationMap:
         object.__setattr__(self, "values", values)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NormalRank:
+    """Where a scan's score lies among those of local normal patients.
+
+    Attributes:
+        higher_than: normal patients whose score is lower.
+        of: normal patients.
+
+    Raises:
+        ParameterError: no normal patient, or higher than more of them than there are.
+
+    Examples:
+        >>> NormalRank(higher_than=57, of=60).in_words
+        'higher than 57 of 60 local normal patients (conformal p-value 0.0656)'
+    """
+
+    higher_than: int
+    of: int
+
+    def __post_init__(self) -> None:
+        if self.of < 1 or not 0 <= self.higher_than <= self.of:
+            got = f"{self.higher_than} of {self.of}"
+            raise ParameterError("higher_than", "NormalRank", "from 0 to 'of'", got)
+
+    @property
+    def p_value(self) -> float:
+        """The conformal p-value: (1 + normals at or above the score) / (normals + 1).
+
+        A future normal patient like them has one of at most alpha with a probability of at most
+        alpha (Vovk et al., Algorithmic Learning in a Random World, 2005).
+        """
+        return (1 + self.of - self.higher_than) / (self.of + 1)
+
+    @property
+    def in_words(self) -> str:
+        """The rank and the p-value, to follow a scan or a score."""
+        return (
+            f"higher than {self.higher_than} of {self.of} local normal patients "
+            f"(conformal p-value {self.p_value:.3g})"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-ready dictionary; the p-value is there to be read."""
+        return {**asdict(self), "p_value": self.p_value}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any] | None) -> NormalRank | None:
+        """Rebuild a rank from `to_json`'s dictionary; nothing from nothing."""
+        if not content:
+            return None
+        return cls(higher_than=content["higher_than"], of=content["of"])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Prediction:
     """A model's answer for one scan.
@@ -66,6 +119,8 @@ class Prediction:
         unlike_score: how unlike the training cohort the scan is, at least 0, or `None` if the
             model does not tell.
         unlike: whether that score exceeds the model's threshold: the answer may mean nothing.
+        rank_among_normals: where the score lies among local normal patients, for a model that was
+            adapted with such; else `None`.
     """
 
     scan_id: str
@@ -77,6 +132,7 @@ class Prediction:
     uncertain: bool = False
     unlike_score: float | None = None
     unlike: bool = False
+    rank_among_normals: NormalRank | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.mbd_probability <= 1:
@@ -110,6 +166,7 @@ class Prediction:
             "uncertain": self.uncertain,
             "unlike_score": self.unlike_score,
             "unlike": self.unlike,
+            "rank_among_normals": self.rank_among_normals and self.rank_among_normals.to_json(),
             "activation_maps": [
                 {
                     "view": activation.view.value,
@@ -144,6 +201,7 @@ class Prediction:
             uncertain=content.get("uncertain", False),  # not in predictions of release 0.1.0
             unlike_score=content.get("unlike_score"),
             unlike=content.get("unlike", False),
+            rank_among_normals=NormalRank.from_json(content.get("rank_among_normals")),
             activation_maps=tuple(
                 ActivationMap(
                     view=View(entry["view"]),

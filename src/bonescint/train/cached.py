@@ -289,19 +289,6 @@ def _missing_files(manifest: Manifest) -> Iterator[Problem]:
                 yield Problem(row=row, column=column, text=text)
 
 
-def cohort_fingerprint(manifest: Manifest) -> str:
-    """Hash of the identifiers, patients, labels and splits of a cohort, in any order.
-
-    Returns:
-        64 hexadecimal digits.
-    """
-    lines = sorted(
-        f"{case.scan_id}\t{case.patient_id}\t{int(case.positive)}\t{case.split}"
-        for case in manifest.cases
-    )
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
 def counted(manifest: Manifest) -> dict[str, int]:
     """Number of scans by split and label, for the model card."""
     counts: dict[str, int] = {}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bonescint.cohort import Manifest, read_truth
+from bonescint.cohort import Manifest, cohort_fingerprint, read_truth
 from bonescint.model import (
     Engine,
     EvidenceMap,
@@ -25,7 +25,7 @@ from bonescint.model import (
 from bonescint.prepare import Recipe, prepare
 from bonescint.scan import InputError, ParameterError, Split
 from bonescint.scan.software import installed_versions
-from bonescint.train.cached import CachedScans, cohort_fingerprint, counted
+from bonescint.train.cached import CachedScans, counted
 from bonescint.train.calibrate import (
     OPERATING_POINT_RULE,
     Judged,

@@ -13,7 +13,7 @@ import lightning.pytorch as lightning
 import torch
 from lightning.pytorch.loggers import Logger
 
-from bonescint.cohort import Manifest, read_manifest
+from bonescint.cohort import Manifest, cohort_fingerprint, read_manifest
 from bonescint.files import one_writer
 from bonescint.model import ModelFolder, require_writable
 from bonescint.model.likeness import LEAST_SCANS
@@ -22,7 +22,6 @@ from bonescint.train.cached import (
     CachedScans,
     cached_scans,
     check_trainable,
-    cohort_fingerprint,
 )
 from bonescint.train.dataset import BalancedBatches, plain_loader, resized, training_loader
 from bonescint.train.learner import Learner

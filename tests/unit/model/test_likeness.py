@@ -20,7 +20,7 @@ from bonescint.model import (
     write_model_folder,
 )
 from bonescint.model.folder import LIKENESS, METADATA
-from bonescint.model.likeness import Features, ViewFeatures
+from bonescint.model.likeness import Features, ViewFeatures, moved_to
 from bonescint.prepare import PreparedScan, prepare
 from bonescint.prepare.framing import Extent
 from bonescint.scan import ModelFolderError, ParameterError, Prediction, Scan, View
@@ -226,3 +226,44 @@ def test_a_card_with_a_band_survives_json(card: ModelCard) -> None:
     assert ModelCard.from_json(banded.to_json()) == banded
     assert [banded.is_uncertain(p) for p in (0.49, 0.5, 0.7, 0.71)] == [False, True, True, False]
     assert not card.is_uncertain(card.operating_point)
+
+
+def shifted(seeds: range, by: float) -> list[Features]:
+    """The same figures, as noisier and brighter scans of another place would have them."""
+    return [
+        {
+            view: replace(one, figures=(one.figures + by).astype(np.float32))
+            for view, one in found.items()
+        }
+        for found in features(seeds)
+    ]
+
+
+def test_the_score_moves_to_another_place(likeness: Likeness) -> None:
+    here = shifted(range(3000, 3060), 1.0)
+    assert all(likeness.score(one) > likeness.threshold for one in here)
+    moved = moved_to(likeness, here)
+    others = [moved.score(one) for one in shifted(range(4000, 4100), 1.0)]
+    # 1/31 or 5 % of a hundred are expected above; 14 has a chance below one in a thousand.
+    assert sum(score > moved.threshold for score in others) < 14
+    assert (moved.scans, moved.false_alarm_rate) == (30, 0.05)
+    assert moved.threshold >= likeness.threshold
+    strange = features_of(prepared(composite(1, upside_down=True)))
+    assert moved.score(strange) > moved.threshold
+    for view, one in moved.views.items():
+        figures = [one.figures(found[view]) for found in here[::2]]
+        assert one.centre == pytest.approx(np.median(figures, axis=0))
+        assert one.whitening is likeness.views[view].whitening, "disease was seen there alone"
+
+
+def test_with_few_scans_the_limit_alone_moves(likeness: Likeness) -> None:
+    here = shifted(range(3000, 3019), 1.0)
+    moved = moved_to(likeness, here)
+    assert moved.views == likeness.views
+    assert moved.threshold == pytest.approx(max(likeness.score(one) for one in here))
+    assert (moved.scans, moved.false_alarm_rate) == (19, 0.05)
+    usual = moved_to(likeness, list(features(range(3000, 3010))))
+    assert usual.threshold == likeness.threshold, "it never becomes stricter"
+    assert usual.false_alarm_rate == pytest.approx(1 / 11)
+    with pytest.raises(ParameterError, match="at least one scan"):
+        moved_to(likeness, [])

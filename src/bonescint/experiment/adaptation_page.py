@@ -1,0 +1,232 @@
+"""The page of an adapted model: before and after, and what holds of it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from bonescint.evaluate.canvas import BLUE, GREY, ORANGE, Picture, legend, new_axes, rendered
+from bonescint.experiment.adapted import Adapted, logit_of, probability_of
+from bonescint.experiment.evaluation_page import NOTICE
+from bonescint.report.document_page import (
+    Document,
+    PageFigure,
+    PageSection,
+    PageTable,
+    document_text,
+)
+from bonescint.report.text import operating_point_text
+
+_TICKS = (0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999)
+_ASSUMED = (
+    "The operating point rests on an assumed share of disease, not on scans that are known to be "
+    "without. If the true share differs, so do sensitivity and specificity, and nothing here would "
+    "show it."
+)
+
+
+def adaptation_page(adapted: Adapted) -> str:
+    """The page as text.
+
+    Args:
+        adapted: what was found.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    before, after = adapted.before.card, adapted.after
+    local = after.local
+    facts = [
+        ("Model before", adapted.before.model_id),
+        ("Version after", after.version),
+        ("Local scans", "" if local is None else f"{local.scans} of {len(local.scores)} patients"),
+        ("Fingerprint of their files", "" if local is None else local.files_sha256),
+        ("Recipe", after.recipe.identifier),
+        ("Software", ", ".join(f"{name} {text}" for name, text in after.software.items())),
+        ("Trained on", before.training.origin),
+    ]
+    sections = [_scores(adapted), _changes(adapted), *_labels(adapted), _left_out(adapted)]
+    page = Document(
+        title="A model adapted to local scans",
+        notice=NOTICE,
+        created=after.created,
+        facts=tuple((label, text) for label, text in facts if text),
+        headlines=_headlines(adapted),
+        sections=(*sections, _methods(adapted)),
+    )
+    return document_text(page)
+
+
+def _headlines(adapted: Adapted) -> tuple[tuple[str, str, str], ...]:
+    before, after = adapted.before.card, adapted.after
+    called, patients = adapted.called_before, adapted.margins.size
+    count = round(called.value * patients)
+    points = (
+        "Operating point",
+        operating_point_text(after.operating_point),
+        f"before: {operating_point_text(before.operating_point)}",
+    )
+    was = (
+        f"Called positive before, of {patients} {adapted.kind}",
+        str(count),
+        f"{called.text()}; {called.method}'s 95 % interval",
+    )
+    if adapted.found is None:
+        now = ("Assumed share of disease", f"{_prevalence(adapted):.3g} %", "not a guarantee")
+    else:
+        rate = 100 * adapted.found.false_alarm_rate
+        low = adapted.found.specificity_quantile(0.05)
+        now = (
+            "Of future normal patients called positive, at most",
+            f"{rate:.1f} %",
+            f"asked: specificity {adapted.found.specificity:g}; in 95 of 100 such sets of normals "
+            f"the specificity is at least {math.floor(1000 * low) / 1000:.3f}",
+        )
+    return (points, was, now)
+
+
+def _prevalence(adapted: Adapted) -> float:
+    local = adapted.after.local
+    return 100 * (local.prevalence or 0.0) if local is not None else 0.0
+
+
+def _scores(adapted: Adapted) -> PageSection:
+    caption = (
+        f"Scores of the {adapted.margins.size} {adapted.kind}, of each the highest, with both "
+        "operating points."
+    )
+    figure = PageFigure(
+        caption=caption, content=scores_figure(adapted).svg, alternative=caption, wide=True
+    )
+    said = adapted.after.operating_point_rule
+    return PageSection(
+        title="Operating point",
+        paragraphs=(f"{said[0].upper()}{said[1:]}.",),
+        warnings=(*((_ASSUMED,) if adapted.found is None else ()), *adapted.sound.doubts),
+        figures=(figure,),
+    )
+
+
+def scores_figure(adapted: Adapted) -> Picture:
+    """A histogram of the local patients' scores, with the operating points."""
+    before, after = adapted.before.card, adapted.after
+    logits = np.array([logit_of(probability_of(after, one)) for one in adapted.margins])
+    points = (logit_of(before.operating_point), logit_of(after.operating_point))
+    low = min(float(logits.min()), *points) - 0.5
+    high = max(float(logits.max()), *points) + 0.5
+    figure, axes = new_axes(7.0, 2.8)
+    bins = np.linspace(low, high, 41)
+    axes.hist(logits, bins=bins, color=GREY, alpha=0.55, label=adapted.kind)
+    for point, colour, name in zip(points, (ORANGE, BLUE), ("before", "after"), strict=True):
+        card = before if name == "before" else after
+        text = f"operating point {name}: {operating_point_text(card.operating_point)}"
+        axes.axvline(point, color=colour, linewidth=1.6, label=text)
+    ticks = [tick for tick in _TICKS if low <= logit_of(tick) <= high]
+    axes.set_xticks([logit_of(tick) for tick in ticks], [f"{tick:g}" for tick in ticks])
+    axes.set_xlim(low, high)
+    axes.set_xlabel("Probability of metastatic bone disease (spaced by its logit)")
+    axes.set_ylabel("Patients")
+    axes.yaxis.get_major_locator().set_params(integer=True)
+    legend(axes, "upper left" if points[1] > float(np.median(logits)) else "upper right")
+    return rendered(figure)
+
+
+def _changes(adapted: Adapted) -> PageSection:
+    before, after = adapted.before.card, adapted.after
+    patients = adapted.margins.size
+    rows = [
+        (
+            "operating point",
+            f"{before.operating_point:.4f}",
+            f"{after.operating_point:.4f}",
+        ),
+        (
+            f"{adapted.kind} called positive",
+            f"{round(adapted.called_before.value * patients)} of {patients}",
+            f"{adapted.called_after} of {patients} (the point was found on these)",
+        ),
+        (
+            "uncertain band",
+            "none" if before.uncertain_band is None else _band(before.uncertain_band),
+            "none: that needs scans with known labels",
+        ),
+    ]
+    old, new = adapted.before.likeness, adapted.likeness
+    if old is not None and new is not None:
+        rows += [
+            (
+                "limit of the score for unlike scans",
+                f"{old.threshold:.2f}, around the training cohort",
+                f"{new.threshold:.2f}, around the local scans",
+            ),
+            (
+                "called unlike",
+                f"{adapted.unlike_before} of {patients}",
+                f"at most {100 * new.false_alarm_rate:.3g} % of scans like the {new.scans} "
+                "that were set aside for the limit",
+            ),
+        ]
+    table = PageTable(
+        caption="What changed", columns=("", "before", "after"), rows=tuple(rows),
+        note="The network itself is the same, and so is every probability.",
+    )  # fmt: skip
+    return PageSection(title="What changed", tables=(table,))
+
+
+def _band(band: tuple[float, float]) -> str:
+    return f"{band[0]:.3f} to {band[1]:.3f}"
+
+
+def _labels(adapted: Adapted) -> tuple[PageSection, ...]:
+    judged = adapted.judged
+    if judged is None:
+        return ()
+    rows = tuple(
+        (name, pair[0].text(), pair[1].text())
+        for name, pair in (
+            ("sensitivity", judged.sensitivity),
+            ("specificity", judged.specificity),
+            ("area under the ROC curve", judged.area),
+        )
+    )
+    table = PageTable(
+        caption=f"On {judged.scans} other scans with known labels, {judged.positives} positive",
+        columns=("", "before", "after"),
+        rows=rows,
+        note="95 % intervals: Wilson's for shares, DeLong's for the area.",
+    )
+    return (PageSection(title="Scans with known labels", tables=(table,)),)
+
+
+def _left_out(adapted: Adapted) -> PageSection:
+    notes = tuple(f"{note[0].upper()}{note[1:]}." for note in adapted.sound.notes)
+    return PageSection(
+        title="Left out, and assumed", paragraphs=notes or ("Nothing was left out.",)
+    )
+
+
+def _methods(adapted: Adapted) -> PageSection:
+    if adapted.found is None:
+        first = (
+            "The scans were ordered by the model's score, and the operating point was set so that "
+            "the assumed share of them lies above it."
+        )
+    else:
+        first = (
+            "Split conformal prediction (Vovk et al. 2005): the network learnt from other scans, "
+            "so the score of a new normal patient has any rank among those of the local normal "
+            "patients with the same probability, whatever the scores' distribution. This holds as "
+            "long as future normal patients are like these: the same camera, protocol, processing "
+            "and referral. It says nothing of sensitivity. Patients count, not scans: one with "
+            "several scans counts once, by the highest score."
+        )
+    return PageSection(
+        title="Methods",
+        paragraphs=(
+            first,
+            "The score for unlike scans was centred on half of the local scans, and its limit is "
+            "the split-conformal quantile of the other half, or the former limit if that is higher "
+            "(with fewer than 20 scans the limit alone moved).",
+        ),
+    )

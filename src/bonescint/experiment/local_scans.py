@@ -1,0 +1,268 @@
+"""Scans of one place: found in any form, read in worker processes, scored by a model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+
+from bonescint.cohort import Manifest, read_manifest
+from bonescint.dicom import StudyFiles, discover, read_study
+from bonescint.dicom.archives import archive_of, is_archive, members
+from bonescint.dicom.listed import MANIFEST, listed_scans
+from bonescint.files import make_folder, write_whole, written_beside
+from bonescint.model import Classifier, Features, features_of
+from bonescint.model.likeness import ViewFeatures
+from bonescint.parallel import Pool, pool_of, usual_workers
+from bonescint.prepare import PreparedScan, Recipe, prepare
+from bonescint.scan import BonescintError, Case, InputError, View
+
+_TIMEOUT_S = 180.0
+_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FoundScans:
+    """Scans before they are read.
+
+    Attributes:
+        source: what the user named.
+        studies: what was found there.
+        refused: files that are no bone scan.
+        cases: what manifests say, by file or by the folder of a study's files.
+        manifests: that were read.
+    """
+
+    source: Path
+    studies: tuple[StudyFiles, ...]
+    refused: tuple[InputError, ...]
+    cases: Mapping[Path, Case] = field(default_factory=dict)
+    manifests: tuple[Manifest, ...] = ()
+
+    def case(self, study: StudyFiles) -> Case | None:
+        """What a manifest says of a study."""
+        first = study.files[0]
+        return self.cases.get(first, self.cases.get(first.parent))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ScoredScan:
+    """A local scan and what a model says of it.
+
+    Attributes:
+        source: its file, as the user knows it.
+        study: its files.
+        patient: name or pseudonym of the patient; empty where nothing tells.
+        positive: the reference standard, or `None` where nobody says.
+        margin: logit of the disease minus the other one, before calibration.
+        unit: of its pixels.
+        views: names of the views that are present.
+        files_sha256: hashes of its files.
+        features: what its likeness is judged by.
+    """
+
+    source: str
+    study: StudyFiles
+    patient: str
+    positive: bool | None
+    margin: float
+    unit: str
+    views: tuple[str, ...]
+    files_sha256: tuple[str, ...]
+    features: Features
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Look:
+    """What a worker makes of a study."""
+
+    prepared: PreparedScan
+    patient: str
+    unit: str
+    files_sha256: tuple[str, ...]
+
+
+def find_scans(source: Path) -> FoundScans:
+    """Find local scans: a file, a folder, a ZIP archive, a cohort's folder, or a manifest.
+
+    Args:
+        source: what the user named.
+
+    Raises:
+        InputError: nothing is there, a manifest is wrong, or a cohort is packed in an archive,
+            where its labels are not read.
+    """
+    if not source.exists():
+        raise InputError(source, "does not exist", "Check the path")
+    if source.is_dir():
+        tables = [path for path in sorted(source.rglob(MANIFEST)) if listed_scans(path) is not None]
+        found = discover([source])
+    elif is_archive(source):
+        inside = (entry for entry in members(source) if isinstance(entry, Path))
+        if any(entry.name == MANIFEST and listed_scans(entry) is not None for entry in inside):
+            problem = "holds a cohort, whose labels are not read in an archive"
+            raise InputError(source, problem, "Unpack it and give its folder")
+        tables, found = [], discover([source])
+    elif source.suffix.lower() in (".csv", ".tsv", ".txt", ".xlsx"):
+        manifest = read_manifest(source)
+        tables = [source]
+        found = discover([manifest.path(case) for case in manifest.cases])
+    else:
+        tables, found = [], discover([source])
+    manifests = tuple(read_manifest(table) for table in tables)
+    cases = {manifest.path(case): case for manifest in manifests for case in manifest.cases}
+    return FoundScans(
+        source=source, studies=found.studies, refused=found.refused, cases=cases,
+        manifests=manifests,
+    )  # fmt: skip
+
+
+def score_scans(
+    found: FoundScans,
+    classifier: Classifier,
+    kept: Path,
+    *,
+    workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[tuple[ScoredScan, ...], tuple[InputError, ...]]:
+    """Read and score scans; those that an interrupted run had done are taken from its folder.
+
+    Args:
+        found: what to read.
+        classifier: gives the scores.
+        kept: folder for what is done; it holds no image and no patient's name.
+        workers: processes that read; as many as cores if `None`, 0 for none.
+        progress: called with the number of scans done and of all.
+
+    Returns:
+        The scans in their order, and what could not be read.
+
+    Raises:
+        OutputError: `kept` cannot be written.
+    """
+    make_folder(kept)
+    key = _key(kept / "key")
+    count = usual_workers(workers)
+    scored: list[ScoredScan] = []
+    refused = list(found.refused)
+    total = len(found.studies)
+    with pool_of(
+        min(count, total), timeout_s=_TIMEOUT_S, preload="bonescint.experiment.local_scans"
+    ) as pool:
+        ahead = _looks(found, classifier, kept, pool, key, 2 * count + 2)
+        for done, (study, place, look) in enumerate(ahead, start=1):
+            case = found.case(study)
+            if look is not None:
+                try:
+                    _keep(place, look.result(), classifier)
+                except InputError as error:
+                    refused.append(error)
+                except BonescintError as error:
+                    refused.append(InputError(study.source, str(error).rstrip("."), "Leave it out"))
+            one = _kept(place, study, case)
+            if one is not None:
+                scored.append(one)
+            if progress is not None:
+                progress(done, total)
+    return tuple(scored), tuple(refused)
+
+
+def _looks(
+    found: FoundScans, classifier: Classifier, kept: Path, pool: Pool, key: bytes, ahead: int
+) -> Iterator[tuple[StudyFiles, Path, Future[_Look] | None]]:
+    """Each study with its place and, unless it was done before, what a worker makes of it."""
+    begun: deque[tuple[StudyFiles, Path, Future[_Look] | None]] = deque()
+    recipe = classifier.folder.card.recipe
+    for study in found.studies:
+        place = kept / f"{_name(study, classifier)}.npz"
+        done = _kept(place, study, None) is not None
+        begun.append((study, place, None if done else pool.submit(_look, study, recipe, key)))
+        if len(begun) >= ahead:
+            yield begun.popleft()
+    yield from begun
+
+
+def _look(study: StudyFiles, recipe: Recipe, key: bytes) -> _Look:
+    """Read and prepare a study, in a worker."""
+    scan = read_study(study, id_key=key)
+    return _Look(
+        prepared=prepare(scan, recipe),
+        patient=scan.patient_id or "",
+        unit=scan.unit.value,
+        files_sha256=scan.acquisition.file_sha256,
+    )
+
+
+def _key(path: Path) -> bytes:
+    """A key for pseudonyms that lasts as long as the run's folder."""
+    if not path.is_file():
+        write_whole(path, secrets.token_bytes(32), private=True)
+    return path.read_bytes()
+
+
+def _name(study: StudyFiles, classifier: Classifier) -> str:
+    """Of what is kept of a study: it changes with the files, the model and the recipe."""
+    status = []
+    for path in study.files:
+        found = (archive_of(path) or path).stat()
+        status.append((str(path.absolute()), found.st_size, found.st_mtime_ns))
+    folder = classifier.folder
+    facts = [_FORMAT, status, folder.sha256, folder.card.recipe.identifier]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:24]
+
+
+def _keep(place: Path, look: _Look, classifier: Classifier) -> None:
+    (margin,) = classifier.margins([look.prepared])
+    arrays = {
+        "margin": np.array(margin),
+        "patient": np.array(look.patient),
+        "unit": np.array(look.unit),
+        "files_sha256": np.array(look.files_sha256),
+    }
+    for view, one in features_of(look.prepared).items():
+        arrays[f"{view.value}_cells"] = one.cells
+        arrays[f"{view.value}_figures"] = one.figures
+    with written_beside(place) as beside, beside.open("wb") as stream:
+        np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
+
+
+def _kept(place: Path, study: StudyFiles, case: Case | None) -> ScoredScan | None:
+    """What is kept of a study, if it is there and whole."""
+    try:
+        with np.load(place, allow_pickle=False) as archive:
+            features = {
+                view: ViewFeatures(
+                    cells=archive[f"{view.value}_cells"], figures=archive[f"{view.value}_figures"]
+                )
+                for view in View
+                if f"{view.value}_cells" in archive
+            }
+            return ScoredScan(
+                source=study.source,
+                study=study,
+                patient=case.patient_id if case else str(archive["patient"]),
+                positive=case.positive if case else None,
+                margin=float(archive["margin"]),
+                unit=str(archive["unit"]),
+                views=tuple(view.value for view in features),
+                files_sha256=tuple(str(one) for one in archive["files_sha256"]),
+                features=features,
+            )
+    except (OSError, ValueError, KeyError, BadZipFile, EOFError):
+        return None
+
+
+def by_patient(scans: Sequence[ScoredScan]) -> dict[str, list[ScoredScan]]:
+    """Scans of each patient; a scan whose patient nothing tells is a patient's by itself."""
+    groups: dict[str, list[ScoredScan]] = {}
+    for number, scan in enumerate(scans):
+        groups.setdefault(scan.patient or f"\0{number}", []).append(scan)
+    return groups
