@@ -172,13 +172,17 @@ def _check_free(out: Path) -> None:
     """
     try:
         ours = not out.exists() or (
-            out.is_dir()
-            and ((out / ABOUT).is_file() or all(one.name == LOCK for one in out.iterdir()))
+            out.is_dir() and (_begun(out / ABOUT) or all(one.name == LOCK for one in out.iterdir()))
         )
     except OSError as error:
         raise cannot_write(out, error) from error
     if not ours:
         raise OutputError(f"{out}: contains something else. Choose another folder for the cohort.")
+
+
+def _begun(about: Path) -> bool:
+    """Whether an earlier run wrote this file."""
+    return about.is_file() and b'"finished"' in about.read_bytes()
 
 
 def _opened(out: Path, key: Path | None) -> Place:

@@ -31,7 +31,7 @@ from bonescint.study.analysis_page import AnalysisPage, tables_of, write_page
 from bonescint.study.errors import StudyError
 from bonescint.study.export.collecting import NOTICE, StudyTables, collect
 from bonescint.study.export.rows import ReadRow
-from bonescint.study.export.writing import RADIUS_MM, final_reads, written_whole
+from bonescint.study.export.writing import RADIUS_MM, ResultKind, final_reads, written_whole
 from bonescint.study.folder import StudyFolder, open_study
 from bonescint.study.model_reading import ModelReads, model_reads
 from bonescint.study.study_figures import draw_times, with_title
@@ -46,6 +46,13 @@ _FIGURES = {
     "froc.png": "FROC curves of marked foci",
     "times.png": "Time per scan",
 }
+_RESULTS = ResultKind(
+    names=frozenset(
+        {"analysis.json", "analysis.xlsx", "index.html", "marks.json", "sentences.txt", *_FIGURES}
+    ),
+    mark="analysis.json",
+    signature='"simulated_readers"',
+)
 NO_MODEL = "none"
 SHIPPED_MODEL = "shipped"
 
@@ -103,11 +110,13 @@ def analyse_study(
 
     Raises:
         StudyError: nobody has answered enough, or the study cannot be used.
-        OutputError: `out` cannot be written.
+        OutputError: `out` cannot be written, or holds something else.
         ModelFolderError: the model cannot be used.
         MissingExtraError: the extra `evaluate` is not installed.
     """
     study = folder if isinstance(folder, StudyFolder) else open_study(folder)
+    target = Path(out)
+    _RESULTS.require_free(target)
     with study.open_store() as store:
         tables = collect(study, store, radius_mm=radius_mm)
         _require_answers(study, tables)
@@ -117,7 +126,7 @@ def analyse_study(
             said = model_reads(study, store, wanted, progress=_told(progress, "The model reads"))
     settings = Settings(draws=draws, seed=seed, model_at=said.operating_point if said else 0.5)
     found = _analysed(study, tables, said, settings, progress)
-    written_whole(Path(out), lambda beside: _write(found, beside))
+    written_whole(target, _RESULTS, lambda beside: _write(found, beside))
     return found
 
 

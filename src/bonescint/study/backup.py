@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import stat
 import tempfile
@@ -16,7 +17,14 @@ from typing import IO, Any
 from sqlalchemy import func, insert, select, text
 from sqlalchemy.orm import Session
 
-from bonescint.files import folder_beside, json_in, make_folder, require_free, written_beside
+from bonescint.files import (
+    folder_beside,
+    json_in,
+    make_folder,
+    not_ours,
+    require_free,
+    written_beside,
+)
 from bonescint.scan import InputError, OutputError
 from bonescint.study.errors import StudyError
 from bonescint.study.folder import (
@@ -51,7 +59,8 @@ def backup_study(
 
     Args:
         folder: of the study.
-        out: the file to write; its folder must be there.
+        out: the file to write; its folder must be there. An earlier backup is replaced, another
+            file is not.
         progress: called with the number of files done and of all.
 
     Returns:
@@ -60,7 +69,7 @@ def backup_study(
     Raises:
         StudyError: the study cannot be read, its store is damaged, or a file of it is missing or
             was altered: what is not whole must not take the place of an earlier backup.
-        OutputError: the file cannot be written.
+        OutputError: the file cannot be written, or is there and is no backup.
     """
     study = folder if isinstance(folder, StudyFolder) else open_study(folder)
     target = Path(out)
@@ -69,6 +78,8 @@ def backup_study(
     with study.open_store() as store:
         require_whole(study, store, truth=True)
         needed = _NEEDED | _pictures_of(study, store)
+    if os.path.lexists(target) and not _is_backup(target):
+        raise not_ours(target)
     with (
         written_beside(target, private=True) as beside,
         tempfile.TemporaryDirectory(dir=target.parent) as scratch,
@@ -77,6 +88,14 @@ def backup_study(
         _copy_store(study, store_copy)
         _zip(study, store_copy, beside, needed, progress)
     return target
+
+
+def _is_backup(file: Path) -> bool:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return _LIST in archive.namelist()
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return False
 
 
 def _pictures_of(study: StudyFolder, store: Store) -> frozenset[str]:

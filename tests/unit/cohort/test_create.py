@@ -374,6 +374,10 @@ def test_a_folder_of_somebody_else_is_not_touched(
     with pytest.raises(OutputError, match="contains something else"):
         made(archive, labels, tmp_path / "c")
     assert [path.name for path in (tmp_path / "c").iterdir()] == ["thesis.txt"]
+    (tmp_path / "c" / "thesis.txt").rename(tmp_path / "c" / "cohort.json")
+    with pytest.raises(OutputError, match="contains something else"):
+        made(archive, labels, tmp_path / "c")
+    assert (tmp_path / "c" / "cohort.json").read_text() == "mine"
     with pytest.raises(InputError, match="no such folder"):
         made(tmp_path / "none", labels, tmp_path / "d")
 

@@ -117,6 +117,14 @@ def test_an_export_takes_the_place_of_an_earlier_one_only(
     (tmp_path / "mine/thesis.txt").write_text("mine")
     with pytest.raises(OutputError, match="holds something else"):
         export_study(read_through, tmp_path / "mine")
+    (tmp_path / "export/thesis.txt").write_text("mine")
+    with pytest.raises(OutputError, match=r"holds something else \(thesis.txt\)"):
+        export_study(read_through, tmp_path / "export")
+    assert (tmp_path / "export/thesis.txt").read_text() == "mine"
+    for name in ("thesis.txt", "data-dictionary.csv"):
+        (tmp_path / "export" / name).unlink()
+    with pytest.raises(OutputError, match="is not from an earlier run"):
+        export_study(read_through, tmp_path / "export")
     with pytest.raises(StudyError, match="nobody has answered"):
         export_study(study, tmp_path / "none")
 

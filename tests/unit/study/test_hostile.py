@@ -312,3 +312,15 @@ def test_the_place_of_an_analysis_is_not_taken_from_anything_else(
     with pytest.raises(OutputError, match="holds something else"):
         analyse_study(study, study.path, model="none", draws=20)
     assert (tmp_path / "mine/thesis.txt").read_text() == "mine"
+    for name in ("a", "b"):  # of another program; of an analysis, with a file of the user's beside
+        (tmp_path / name).mkdir()
+    (tmp_path / "a/analysis.json").write_text("mine")
+    with pytest.raises(OutputError, match="is not from an earlier run"):
+        analyse_study(study, tmp_path / "a", model="none", draws=20)
+    assert (tmp_path / "a/analysis.json").read_text() == "mine"
+    analyse_study(study, tmp_path / "b", model="none", draws=20)
+    analyse_study(study, tmp_path / "b", model="none", draws=20)
+    (tmp_path / "b/thesis.txt").write_text("mine")
+    with pytest.raises(OutputError, match=r"holds something else \(thesis.txt\)"):
+        analyse_study(study, tmp_path / "b", model="none", draws=20)
+    assert (tmp_path / "b/thesis.txt").read_text() == "mine"

@@ -503,6 +503,22 @@ def test_a_backup_holds_the_study_and_nothing_that_lies_beside(
     assert len(names) == 5 + 8 + 8 + 2  # store, key, lists; pictures, truth; feedback
 
 
+def test_a_backup_takes_the_place_of_a_backup_only(study: StudyFolder, tmp_path: Path) -> None:
+    file = tmp_path / "backup.zip"
+    file.write_bytes(b"mine")
+    with pytest.raises(OutputError, match="is not from an earlier run"):
+        backup_study(study, file)
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("thesis.txt", "mine")
+    with pytest.raises(OutputError, match="is not from an earlier run"):
+        backup_study(study, file)
+    with zipfile.ZipFile(file) as archive:
+        assert archive.namelist() == ["thesis.txt"]
+    file.unlink()
+    for _ in range(2):
+        assert backup_study(study, file) == file
+
+
 def test_pictures_behind_a_link_stop_a_backup(study: StudyFolder, tmp_path: Path) -> None:
     shutil.move(study.images, tmp_path / "elsewhere")
     study.images.symlink_to(tmp_path / "elsewhere")

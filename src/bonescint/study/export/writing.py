@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bonescint.files import folder_beside, write_table
+from bonescint.files import folder_beside, require_own, write_table
 from bonescint.scan import MissingExtraError, OutputError
 from bonescint.study.errors import StudyError
 from bonescint.study.export.collecting import NOTICE, StudyTables, collect
@@ -19,6 +20,45 @@ _MOST_ROWS = 1_048_000  # Excel's limit, with the header
 _FORBIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _PLAIN = re.compile(r"[^\s,\"']+")
 _WIDEST = 48
+_OF_THE_SYSTEM = {".DS_Store", "Thumbs.db", "desktop.ini"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultKind:
+    """What a command leaves in a folder of results, which it replaces as a whole.
+
+    Attributes:
+        names: of all files that it may write.
+        mark: of them one that it always writes.
+        signature: text at the beginning of that one.
+    """
+
+    names: frozenset[str]
+    mark: str
+    signature: str
+
+    def require_free(self, target: Path) -> None:
+        """Make sure that nothing else goes when a folder is replaced.
+
+        Raises:
+            OutputError: it is a file, or a folder that holds something else.
+        """
+        if target.exists() and not target.is_dir():
+            raise OutputError(f"{target}: is a file. Choose another place.")
+        found = {one.name for one in target.iterdir()} if target.is_dir() else set()
+        if other := sorted(found - self.names - _OF_THE_SYSTEM):
+            raise OutputError(f"{target}: holds something else ({other[0]}). Choose another place.")
+        require_own(target, sorted(found), mark=self.mark, signature=self.signature)
+
+
+_EXPORT = ResultKind(
+    names=frozenset(
+        {*(f"{name}.csv" for name in TABLES), "data-dictionary.csv", "study.xlsx",
+         "analysis-reads.csv", "study.imrmc"}
+    ),
+    mark="data-dictionary.csv",
+    signature=",".join(column.name for column in DictionaryRow.columns()),
+)  # fmt: skip
 
 
 def export_study(
@@ -48,12 +88,12 @@ def export_study(
     """
     study = folder if isinstance(folder, StudyFolder) else open_study(folder)
     target = Path(out)
-    _require_free(target)
+    _EXPORT.require_free(target)
     with study.open_store() as store:
         tables = collect(study, store, radius_mm=radius_mm, progress=progress)
     if not tables.reads:
         raise StudyError(f"{study.path}: nobody has answered a case yet.")
-    return written_whole(target, lambda beside: _write_all(tables, study, beside))
+    return written_whole(target, _EXPORT, lambda beside: _write_all(tables, study, beside))
 
 
 def _write_all(tables: StudyTables, study: StudyFolder, folder: Path) -> None:
@@ -69,21 +109,13 @@ def _title(tables: StudyTables, title: str) -> str:
     return f"{title} ({tables.warning})" if tables.warning else title
 
 
-def _require_free(target: Path) -> None:
-    if target.exists() and not target.is_dir():
-        raise OutputError(f"{target}: is a file. Choose another place.")
-    ours = (target / "data-dictionary.csv").is_file() or (target / "analysis.json").is_file()
-    if target.is_dir() and any(target.iterdir()) and not ours:
-        raise OutputError(f"{target}: holds something else. Choose another place.")
-
-
-def written_whole(target: Path, write: Callable[[Path], None]) -> Path:
+def written_whole(target: Path, kind: ResultKind, write: Callable[[Path], None]) -> Path:
     """Fill a folder beside its place, then move it there; an earlier one is replaced.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: it cannot be written, or holds something else.
     """
-    _require_free(target)
+    kind.require_free(target)
     with folder_beside(target, mode=0o700, replacing=True) as beside:
         write(beside)
         make_private(beside)
