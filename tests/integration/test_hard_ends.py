@@ -76,7 +76,10 @@ class Prepared:
 
 def prepare(folder: Path) -> None:
     def run(*words: str) -> None:
-        subprocess.run([*BONESCINT, *words], cwd=folder, check=True, capture_output=True)
+        ran = subprocess.run(
+            [*BONESCINT, *words], cwd=folder, capture_output=True, text=True, check=False
+        )
+        assert ran.returncode == 0, f"{words}\n{ran.stderr}"
 
     (folder / "scans").mkdir()
     for source in demo_sources():

@@ -7,7 +7,7 @@ of a resample is then a cumulative sum over counts, with no sorting.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -204,7 +204,7 @@ class SortedCases:
     below: NDArray[np.intp]
     not_above: NDArray[np.intp]
     first: NDArray[np.intp]
-    _tied: bool = field(default=False)
+    _tied: bool
 
     @classmethod
     def of(cls, cases: ScoredCases) -> SortedCases:

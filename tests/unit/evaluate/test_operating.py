@@ -13,6 +13,7 @@ from sklearn.metrics import (
 )
 from statsmodels.stats.proportion import proportion_confint
 
+from bonescint.evaluate import operating
 from bonescint.evaluate.choosing import (
     Balanced,
     GivenSensitivity,
@@ -54,6 +55,8 @@ def test_measures_are_sklearns(seed: int) -> None:
             assert top / bottom == pytest.approx(measure.estimate.value)
             low, high = proportion_confint(top, bottom, method="wilson")
             assert (measure.estimate.low, measure.estimate.high) == pytest.approx((low, high))
+        # Each measure alone has the level of all.
+        assert getattr(operating, measure.name)(Confusion.of(cases, 0.5)) == measure.estimate
 
 
 def test_f1s_interval_covers() -> None:

@@ -39,7 +39,7 @@ def test_curve_and_areas_are_sklearns(seed: int, levels: int) -> None:
         sklearn_average_precision(cases.positive, cases.scores)
     )
     precision, recall, _ = precision_recall_curve(cases.positive, cases.scores)
-    np.testing.assert_allclose(curve.precision[::-1][: precision.size - 1], precision[:-1])
+    np.testing.assert_allclose(curve.precision[::-1], precision)
     np.testing.assert_allclose(curve.sensitivity[::-1], recall)
 
 

@@ -284,6 +284,17 @@ def test_one_case_of_a_class_says_nothing_of_variance() -> None:
         assert np.isnan(covariance([cell], 3, method)).all()  # type: ignore[list-item]
 
 
+def test_one_positive_case_shared_with_three_leaves_their_covariance_undefined() -> None:
+    """Its deviation from its own mean is 0 whatever it says: 0 would be no estimate."""
+    truth = np.array([True, True, True, False, False, False])
+    few = np.array([4.0, np.nan, np.nan, 1.0, 3.0, 5.0])
+    all_read = np.array([2.0, 4.0, 5.0, 3.0, 1.0, 2.0])
+    cells = [Auc().cell(row, truth) for row in (few, all_read)]
+    found = covariance(cells, 6)
+    assert np.isnan(found[0]).all()
+    assert np.isfinite(found[1, 1])
+
+
 def test_methods_without_a_formula_are_refused(small: Reads) -> None:
     with pytest.raises(ParameterError, match="jackknife or bootstrap"):
         covariance(cells_of(small, PartialAuc()), 20, CovarianceMethod.DELONG)
