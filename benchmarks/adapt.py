@@ -69,8 +69,9 @@ def doubts(cohort: Path, model: ModelFolder) -> None:
     """Folders of normals drawn from a cohort's scores: alone, and with one in five ill."""
     manifest = read_manifest(cohort)
     with Classifier(model) as classifier:
+        line = model.card.calibration
         pools = [
-            margins_of(classifier, scans_of(manifest, positive=ill)) / model.card.temperature
+            line.intercept + line.slope * margins_of(classifier, scans_of(manifest, positive=ill))
             for ill in (False, True)
         ]
     well, ill = pools

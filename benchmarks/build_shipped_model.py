@@ -40,9 +40,9 @@ from bonescint.cohort import (
 )
 from bonescint.dicom import read
 from bonescint.evaluate import Balanced, ScoredCases, margins
-from bonescint.experiment.local_model import recalibrated
 from bonescint.model import Classifier, ModelCard, ModelFolder, write_model_folder
-from bonescint.scan import Split
+from bonescint.model.recalibration import recalibrated
+from bonescint.scan import UNCALIBRATED, Split
 from bonescint.simulate import CAMERAS
 from bonescint.train import Stage, TrainSettings, read_settings, train
 from bonescint.train.augment import (
@@ -54,7 +54,7 @@ from bonescint.train.augment import (
     Pose,
     Thinning,
 )
-from bonescint.train.calibrate import Judged, figures
+from bonescint.train.calibrate import figures
 from bonescint.train.dataset import resized
 from bonescint.train.picture import ArchivePicture
 from bonescint.train.quantise import quantise
@@ -140,7 +140,7 @@ def read_by(folder: ModelFolder, manifest: Path) -> ScoredCases:
 
 
 def calibrated(folder: ModelFolder, manifest: Path) -> ModelFolder:
-    """Fit temperature, operating point and uncertain band to scans on which it was not trained."""
+    """Fit calibration, operating point and uncertain band to scans on which it was not trained."""
     card, _ = recalibrated(
         folder.card,
         read_by(folder, manifest),
@@ -155,8 +155,8 @@ def measured(folder: ModelFolder, manifest: Path) -> ModelFolder:
     """Measure the final model on patients that it never saw; the card says so."""
     cases = read_by(folder, manifest)
     metrics = figures(
-        Judged(margins=margins(cases.scores), labels=cases.positive),
-        temperature=1.0,  # the probabilities are calibrated already
+        cases.with_scores(margins(cases.scores)),
+        calibration=UNCALIBRATED,  # the probabilities are calibrated already
         operating_point=folder.card.operating_point,
         measured_on=f"{cases.count} simulated scans ({cases.positives} positive) of patients on "
         "whom it was not trained",

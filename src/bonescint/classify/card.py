@@ -43,6 +43,7 @@ def page_heading(
             "Operating point",
             f"{operating_point_text(card.operating_point)} {card.operating_point_rule}".strip(),
         ),
+        ("Calibration", "" if card.calibrated_on is None else card.calibrated_on.in_words),
         ("Uncertain", _band(folder)),
         ("Local scans", _local(folder)),
         ("Unlike the training cohort", _unlike(folder)),

@@ -13,7 +13,7 @@ from bonescint.cli.options import IgnoreUnknown, path
 EVALUATE = """Evaluate predictions against a cohort's reference standard, and write a report.
 
 PREDICTIONS is a CSV table from any source with scan_id and mbd_probability, such as results.csv of
-`bonescint classify`. The operating point and the temperature come from the validation split; every
+`bonescint classify`. The operating point and the calibration come from the validation split; every
 metric is computed on the test split. Needs the extra: pip install 'bonescint[evaluate]'
 
 \b

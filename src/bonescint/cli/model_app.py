@@ -32,18 +32,20 @@ Examples:
   bonescint model adapt shipped --normals normals.zip --labelled known/manifest.csv --out ours/
   bonescint model adapt shipped --unlabelled all/ --prevalence 0.25 --out ours/
   bonescint classify SOURCES --model ours/"""
-_CALIBRATE = """Fit temperature and operating point on your own scans with known labels.
+_CALIBRATE = """Fit slope, intercept and operating point on your own scans with known labels.
 
 MODEL is a model folder, or 'shipped' (with --out). PREDICTIONS are its predictions for your scans
 (results.csv of `bonescint classify`), with a column label (0 or 1) unless --cohort gives the
-labels. The graph does not change; the card records what was done. Use scans on which you will not
-evaluate the model.
+labels. The graph does not change; the card records what was done. Few scans change little. Where
+disease is rarer or more frequent than among these scans, give --prevalence: the probabilities
+move, and the same scans are called. Use scans on which you will not evaluate the model.
 
 \b
 Examples:
   bonescint model calibrate mine/ predictions.csv
   bonescint model calibrate mine/ results/results.csv --cohort ours/manifest.csv
-  bonescint model calibrate mine/ p.csv --rule specificity --at-least 0.9 --out local/"""
+  bonescint model calibrate mine/ p.csv --rule specificity --at-least 0.9 --out local/
+  bonescint model calibrate mine/ p.csv --prevalence 0.15"""
 
 model_app = typer.Typer(help=_MODEL, no_args_is_help=True, context_settings=CONTEXT)
 
@@ -97,7 +99,7 @@ def _adapt(
 
 
 @model_app.command(
-    "calibrate", help=_CALIBRATE, short_help="Local temperature and operating point."
+    "calibrate", help=_CALIBRATE, short_help="Local calibration and operating point."
 )
 def _calibrate(
     model: Annotated[
@@ -120,11 +122,24 @@ def _calibrate(
     at_least: Annotated[
         float, typer.Option(min=0.01, max=1, help="Needed by specificity and sensitivity.")
     ] = 0.9,
+    prevalence: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of scans with disease where the model will be used, 0 to 1.",
+            show_default="that of these scans",
+        ),
+    ] = None,
     ignore_unknown: IgnoreUnknown = False,
 ) -> None:
     from bonescint.cli.modelling import run_calibrate
 
     run_calibrate(
-        model, predictions, cohort=cohort, out=out, rule=rule.value, at_least=at_least,
+        model,
+        predictions,
+        cohort=cohort,
+        out=out,
+        rule=rule.value,
+        at_least=at_least,
+        prevalence=prevalence,
         ignore_unknown=ignore_unknown,
-    )  # fmt: skip
+    )

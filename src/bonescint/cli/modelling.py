@@ -9,7 +9,8 @@ from bonescint.cli.console import clear_failures, messages_console, progress_sho
 from bonescint.report import displayable
 
 if TYPE_CHECKING:
-    from bonescint.model import ModelCard
+    from bonescint.evaluate.local import LocalCalibration
+    from bonescint.model import ModelFolder
 
 
 def run_adapt(
@@ -65,6 +66,7 @@ def run_calibrate(
     out: Path | None,
     rule: str,
     at_least: float,
+    prevalence: float | None,
     ignore_unknown: bool,
 ) -> None:
     """Calibrate and say what was found."""
@@ -73,24 +75,27 @@ def run_calibrate(
         from bonescint.experiment.local_model import calibrate_model
 
         folder, found = calibrate_model(
-            model, predictions, rule=rule_named(rule, at_least), cohort=cohort, out=out,
+            model,
+            predictions,
+            rule=rule_named(rule, at_least),
+            prevalence=prevalence,
+            cohort=cohort,
+            out=out,
             ignore_unknown=ignore_unknown,
-        )  # fmt: skip
-        console = messages_console()
-        console.print(
-            displayable(
-                f"{folder.model_id}: operating point {folder.card.operating_point:.4f} "
-                f"({found.rule}), temperature {found.temperature.text()}, of {found.count} scans, "
-                f"{found.positives} positive. Brier score {found.before.text()} before, "
-                f"{found.after.text()} after, on the same scans. {_band(folder.card)}"
-            ),
-            soft_wrap=True,
         )
+        messages_console().print(displayable(_said(folder, found)), soft_wrap=True)
 
 
-def _band(card: ModelCard) -> str:
-    """Which calls are uncertain from now on, or why none is."""
-    if card.uncertain_band is None:
-        return f"There is {card.uncertain_rule}."
-    low, high = card.uncertain_band
-    return f"Uncertain from {low:.4f} to {high:.4f}: {card.uncertain_rule}."
+def _said(folder: ModelFolder, found: LocalCalibration) -> str:
+    """What was found, and which calls are uncertain from now on, or why none is."""
+    card = folder.card
+    record = card.calibrated_on
+    band = f"There is {card.uncertain_rule}."
+    if card.uncertain_band is not None:
+        low, high = card.uncertain_band
+        band = f"Uncertain from {low:.4f} to {high:.4f}: {card.uncertain_rule}."
+    return (
+        f"{folder.model_id}: {'' if record is None else record.in_words}. Operating point "
+        f"{card.operating_point:.4f} ({found.rule}). Brier score {found.before.text()} before, "
+        f"{found.after.text()} after, on the same scans at their own prevalence. {band}"
+    )

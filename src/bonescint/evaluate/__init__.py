@@ -51,6 +51,7 @@ from bonescint.evaluate.operating import (
     threshold_measures,
 )
 from bonescint.evaluate.placements import Placements
+from bonescint.evaluate.platt import CalibrationFit, fit_calibration, margins
 from bonescint.evaluate.proportions import exact_share, ratio_of_shares, share
 from bonescint.evaluate.resampled import Resampled, resampled
 from bonescint.evaluate.roc import (
@@ -69,11 +70,11 @@ from bonescint.evaluate.subgroups import (
     subgroups,
     with_holm,
 )
-from bonescint.evaluate.temperature import at_temperature, fit_temperature, margins
 
 __all__ = [
     "Balanced",
     "BrierParts",
+    "CalibrationFit",
     "CalibrationLine",
     "ClinicalControl",
     "ClinicalFacts",
@@ -99,7 +100,6 @@ __all__ = [
     "Youden",
     "accuracy_score",
     "added_information",
-    "at_temperature",
     "average_precision_score",
     "brier_error",
     "brier_parts",
@@ -113,7 +113,7 @@ __all__ = [
     "exact_rates",
     "exact_share",
     "f1_score",
-    "fit_temperature",
+    "fit_calibration",
     "interactions",
     "margins",
     "measure_named",

@@ -17,8 +17,8 @@ from scipy.stats import chi2
 
 from bonescint.evaluate.by_patient import score_effect
 from bonescint.evaluate.logistic import fit_logistic
+from bonescint.evaluate.platt import margins
 from bonescint.evaluate.scored import ScoredCases
-from bonescint.evaluate.temperature import margins
 from bonescint.scan import ParameterError
 
 

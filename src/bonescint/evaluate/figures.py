@@ -87,15 +87,15 @@ def precision_recall_figure(judgement: Judgement) -> Picture:
 
 
 def calibration_figure(
-    calibration: Calibration, judgement: Judgement, scaled: Calibration | None = None
+    calibration: Calibration, judgement: Judgement, after: Calibration | None = None
 ) -> Picture:
     """Observed against predicted, with the distribution of the probabilities below."""
     figure, axes = new_axes(4.2, 4.9, rows=2, heights=(4, 1))
     above, below = axes
     above.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=(0, (4, 3)))
     _draw_bins(above, calibration, BLUE, "as predicted", "o")
-    if scaled is not None:
-        _draw_bins(above, scaled, ORANGE, "after temperature scaling", "s")
+    if after is not None:
+        _draw_bins(above, after, ORANGE, "after a fit on validation", "s")
     unit_axes(above, "", "Observed share with disease")
     legend(above, "upper left")
     scores, truth = judgement.cases.scores, judgement.cases.positive

@@ -9,88 +9,105 @@ import numpy as np
 from bonescint.evaluate.calibration import brier_error
 from bonescint.evaluate.choosing import OperatingRule, operating_point
 from bonescint.evaluate.interval import Estimate
-from bonescint.evaluate.roc import roc_auc_score
+from bonescint.evaluate.platt import CalibrationFit, fit_calibration
 from bonescint.evaluate.scored import ScoredCases
-from bonescint.evaluate.temperature import (
-    HIGHEST,
-    LOWEST,
-    at_temperature,
-    fit_temperature,
-    margins,
-)
-from bonescint.scan import ParameterError
+from bonescint.evaluate.uncertain import uncertain_band
+from bonescint.scan import UNCALIBRATED, ParameterError, PlattCalibration
+
+LEAST_FOR_BAND = 100
+"""Scans from which the tenth of them nearest to the operating point is ten or more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalCalibration:
-    """What a model needs to work at a place of its own: temperature and operating point.
+    """What a model needs to work at a place of its own.
+
+    The operating point and the band are chosen on the margins, then expressed as calibrated
+    probabilities. So they call the same scans whatever the calibration, and whatever prevalence
+    it is moved to.
 
     Attributes:
-        temperature: that the model's margins are divided by, on top of its own temperature.
-        operating_point: probability, after the temperature, from which a scan is called positive.
+        fit: slope and intercept, on top of the model's own calibration.
+        calibration: the same, moved to the prevalence where the model will be used.
+        prevalence: that it was moved to; `None` if it was left at that of the scans.
+        operating_point: calibrated probability from which a scan is called positive; 1 where the
+            rule calls none.
         rule: that chose it, in words.
-        count: scans that both were fitted to.
-        positives: of them with disease.
+        uncertain_band: calibrated probabilities between which a call is uncertain, or `None`.
+        uncertain_rule: how the band was chosen, or why there is none.
         before: Brier score with the probabilities as they were.
-        after: the same with the temperature; of the scans that it was fitted to, so a little
-            too good.
+        after: the same with the fit at the scans' own prevalence; of the scans that it was fitted
+            to, so a little too good.
     """
 
-    temperature: Estimate
+    fit: CalibrationFit
+    calibration: PlattCalibration
+    prevalence: float | None
     operating_point: float
     rule: str
-    count: int
-    positives: int
+    uncertain_band: tuple[float, float] | None
+    uncertain_rule: str
     before: Estimate
     after: Estimate
 
 
 def calibrate_locally(
-    cases: ScoredCases, rule: OperatingRule, *, level: float = 0.95
+    cases: ScoredCases,
+    rule: OperatingRule,
+    *,
+    prevalence: float | None = None,
+    the_scans: str = "the scans",
+    level: float = 0.95,
 ) -> LocalCalibration:
-    """Fit a temperature and choose an operating point on scans of one's own.
+    """Fit a calibration, and choose an operating point and its band on scans of one's own.
 
     Args:
-        cases: of both classes, scored by the model's probabilities; scans that will not be
-            judged.
+        cases: of both classes, scored by *margins*, the logits of the model's probabilities;
+            scans that will not be judged.
         rule: that chooses the operating point.
+        prevalence: share of scans with disease where the model will be used, if it differs from
+            that of the cases (`PlattCalibration.moved_to`).
+        the_scans: what the cases are, after "of".
         level: of the intervals.
 
     Raises:
-        ParameterError: one class only, scores that are no probabilities, all scores equal, or
-            a temperature at an end of its range: one number cannot calibrate these scores.
+        ParameterError: one class only, all scores equal, or a prevalence that is not between 0
+            and 1.
 
     Examples:
         >>> from bonescint.evaluate.choosing import Balanced
         >>> rng = np.random.default_rng(1)
         >>> chance = rng.beta(1, 1, 2000)
-        >>> bold = at_temperature(chance, 0.5)
+        >>> bold = 2 * np.log(chance / (1 - chance)) + 3
         >>> found = calibrate_locally(
         ...     ScoredCases(scores=bold, positive=rng.random(2000) < chance), Balanced())
-        >>> round(found.temperature.value), round(found.operating_point, 1)
-        (2, 0.5)
+        >>> found.fit.slope.text(1), round(found.operating_point, 1)
+        ('0.5 (0.4 to 0.5)', 0.5)
     """
     cases.require_both_classes("calibrate_locally")
-    cases.require_probabilities("calibrate_locally")
     if np.ptp(cases.scores) == 0:
         got = float(cases.scores[0])
         raise ParameterError("scores", "calibrate_locally", "not all equal", got)
-    temperature = fit_temperature(cases.with_scores(margins(cases.scores)), level=level)
-    if temperature.note:
-        requirement = (
-            f"between {LOWEST:g} and {HIGHEST:g}, but the one that fits these {cases.count} "
-            f"scans best lies beyond (area under the ROC curve {roc_auc_score(cases).value:.3f}): "
-            "one number cannot calibrate such probabilities, so nothing was changed; give more "
-            "scans, or scans that are more like those the model was trained on"
-        )
-        raise ParameterError("temperature", "calibrate_locally", requirement, temperature.value)
-    after = cases.with_scores(at_temperature(cases.scores, temperature.value))
+    fit = fit_calibration(cases, level=level)
+    calibration = fit.calibration
+    if prevalence is not None:
+        calibration = calibration.moved_to(prevalence, fitted_at=fit.prevalence)
+    threshold = operating_point(cases, rule)
+    band, band_rule = uncertain_band(cases, threshold, calibration, scans=the_scans)
+    if band is not None and cases.count < LEAST_FOR_BAND:
+        band, band_rule = None, f"no uncertain band, which needs {LEAST_FOR_BAND} scans"
     return LocalCalibration(
-        temperature=temperature,
-        operating_point=operating_point(after, rule),
+        fit=fit,
+        calibration=calibration,
+        prevalence=prevalence,
+        operating_point=calibration.probability(threshold),
         rule=rule.words,
-        count=cases.count,
-        positives=cases.positives,
-        before=brier_error(cases, level=level),
-        after=brier_error(after, level=level),
+        uncertain_band=band,
+        uncertain_rule=band_rule,
+        before=brier_error(_at(cases, UNCALIBRATED), level=level),
+        after=brier_error(_at(cases, fit.calibration), level=level),
     )
+
+
+def _at(cases: ScoredCases, calibration: PlattCalibration) -> ScoredCases:
+    return cases.with_scores(calibration.probability(cases.scores))

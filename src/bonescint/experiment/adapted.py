@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from bonescint.evaluate import Estimate, share
 from bonescint.evaluate.conformal import ConformalThreshold
 from bonescint.experiment.sound_scans import SoundScans
-from bonescint.model import ModelCard, ModelFolder, mbd_probability
+from bonescint.model import ModelCard, ModelFolder
 from bonescint.model.likeness import Likeness
 
 
 def probability_of(card: ModelCard, margin: float) -> float:
     """MBD probability of a score before calibration."""
-    return mbd_probability(np.array([0.0, margin]), card.temperature)
+    return card.calibration.probability(margin)
 
 
 def logit_of(probability: float) -> float:

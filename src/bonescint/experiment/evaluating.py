@@ -11,6 +11,7 @@ import numpy as np
 from bonescint.cohort import Problem, refuse
 from bonescint.evaluate import (
     Balanced,
+    CalibrationFit,
     ClinicalControl,
     Comparison,
     Estimate,
@@ -21,12 +22,11 @@ from bonescint.evaluate import (
     ScoredCases,
     Subgroup,
     added_information,
-    at_temperature,
     compare_areas,
     compare_by_resampling,
     compare_models,
     cross_fitted,
-    fit_temperature,
+    fit_calibration,
     interactions,
     margins,
     operating_point,
@@ -42,7 +42,7 @@ from bonescint.scan import BonescintError, Case, InputError, ParameterError, Spl
 _FEW = 20
 """Training cases of a class below which the control is cross-fitted on the judged ones."""
 _PARTS = 4
-"""Figures, temperature, subgroups, control: what progress counts."""
+"""Figures, recalibration, subgroups, control: what progress counts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,9 +125,8 @@ class Evaluation:
         joined: predictions and cohort.
         settings: how they were judged.
         judgement: areas, figures at the operating point, calibration, decision curve.
-        temperature: fitted on the validation split, or `None` without one.
-        scaled: calibration after it, or `None`; also where the temperature lies at an end of its
-            range, which is no calibration.
+        recalibration: slope and intercept fitted on the validation split, or `None` without one.
+        recalibrated: calibration after it, or `None`.
         subgroups: figures by subgroup.
         interactions: whether they differ.
         control: what age, sex and primary tumour tell, or `None`; `control_note` says why.
@@ -138,8 +137,8 @@ class Evaluation:
     joined: Joined
     settings: EvaluationSettings
     judgement: Judgement
-    temperature: Estimate | None
-    scaled: Calibration | None
+    recalibration: CalibrationFit | None
+    recalibrated: Calibration | None
     subgroups: tuple[Subgroup, ...]
     interactions: tuple[Interaction, ...]
     control: ControlResult | None
@@ -179,7 +178,7 @@ def evaluate_joined(
     tell(0, _PARTS)
     judgement = judge(part.scored, point, resampling=settings.resampling)
     tell(1, _PARTS)
-    temperature, scaled = _temperature(joined, settings, part.scored)
+    recalibration, recalibrated = _recalibration(joined, settings, part.scored)
     tell(2, _PARTS)
     factors = factors_of(part.cases, facts_of(part.cases, joined.manifest, counts))
     level = settings.resampling.level
@@ -198,8 +197,8 @@ def evaluate_joined(
         joined=joined,
         settings=settings,
         judgement=judgement,
-        temperature=temperature,
-        scaled=scaled,
+        recalibration=recalibration,
+        recalibrated=recalibrated,
         subgroups=tuple(groups),
         interactions=with_holm(tests),
         control=control,
@@ -240,23 +239,21 @@ def _constant(part: Part) -> bool:
     return bool(np.ptp(part.probabilities) == 0)
 
 
-def _temperature(
+def _recalibration(
     joined: Joined, settings: EvaluationSettings, cases: ScoredCases
-) -> tuple[Estimate | None, Calibration | None]:
+) -> tuple[CalibrationFit | None, Calibration | None]:
     validation = joined.part(Split.VALIDATION)
     both = validation.positive.any() and not validation.positive.all()
     if settings.judged is Split.VALIDATION or not validation.cases or not both:
         return None, None
-    if _constant(validation):  # one score has no slope that a temperature could change
+    if _constant(validation):  # one score has no slope that could be fitted
         return None, None
-    fitted = fit_temperature(
+    fitted = fit_calibration(
         validation.scored.with_scores(margins(validation.probabilities)),
         level=settings.resampling.level,
     )
-    if fitted.note:
-        return fitted, None
-    scaled = cases.with_scores(at_temperature(cases.scores, fitted.value))
-    return fitted, Calibration.of(scaled, settings.resampling)
+    after = cases.with_scores(fitted.calibration.probability(margins(cases.scores)))
+    return fitted, Calibration.of(after, settings.resampling)
 
 
 def _control(joined: Joined, part: Part, level: float) -> tuple[ControlResult | None, str]:

@@ -39,7 +39,7 @@ def draw_figures(found: Evaluation) -> dict[str, Picture]:
         "roc": roc_figure(judgement),
         "precision_recall": precision_recall_figure(judgement),
         "confusion": confusion_figure(judgement.confusion),
-        "calibration": calibration_figure(judgement.calibration, judgement, found.scaled),
+        "calibration": calibration_figure(judgement.calibration, judgement, found.recalibrated),
         "decision_curve": decision_figure(judgement),
     }
     if found.subgroups:
@@ -283,17 +283,16 @@ def _calibration(found: Evaluation, pictures: dict[str, Picture]) -> PageSection
     tables = [measures_page_table("As predicted", found.judgement.calibration.measures)]
     text = "Bins contain about equal numbers of scans; bars are Wilson's intervals."
     paragraphs = []
-    if found.scaled is not None and found.temperature is not None:
-        tables.append(measures_page_table("After temperature scaling", found.scaled.measures))
+    if found.recalibrated is not None and found.recalibration is not None:
+        line = found.recalibration
+        tables.append(measures_page_table("After a fit", found.recalibrated.measures))
         paragraphs.append(
-            f"Temperature fitted on the validation split: {found.temperature.text()}. Above 1 "
-            "the predictions were overconfident, below 1 underconfident. Scaling does not change "
-            "the order of the scans, and therefore no area under a curve."
-        )
-    elif found.temperature is not None:
-        paragraphs.append(
-            f"No temperature was applied: the best one on the validation split lies "
-            f"{found.temperature.note}, so one number cannot calibrate these probabilities."
+            f"Fitted on the validation split ({line.count} scans, {line.positives} positive): "
+            f"slope {line.slope.text()}, intercept {line.intercept.text()}, drawn towards 1 and 0. "
+            "A slope below 1 says that the predictions were overconfident, a negative intercept "
+            "that they were too high. The fit does not change the order of the scans, and "
+            "therefore no area under a curve."
+            + (f" Note: {line.slope.note}." if line.slope.note else "")
         )
     return PageSection(
         title="Calibration",
@@ -441,8 +440,8 @@ def _methods(found: Evaluation) -> PageSection:
             f"Intervals are at {100 * resampling.level:g} %. Areas under the ROC curve: DeLong, "
             "on the logit. Shares: Wilson. Likelihood ratios: log method. Calibration slope and "
             "intercept: Wald. Brier score and its parts, average precision, the ROC band: "
-            f"{resampling.method}, seed {resampling.seed}. Temperature: profile likelihood. "
-            "Definitions and sources are in docs/evaluation.md of bonescint. Numbers at full "
-            "precision are in tables/ and evaluation.json.",
+            f"{resampling.method}, seed {resampling.seed}. Fitted slope and intercept: "
+            "penalised profile likelihood. Definitions and sources are in docs/evaluation.md of "
+            "bonescint. Numbers at full precision are in tables/ and evaluation.json.",
         ),
     )

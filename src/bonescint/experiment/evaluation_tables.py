@@ -30,14 +30,17 @@ def evaluation_tables(found: Evaluation) -> tuple[Table, ...]:
         measures_table("performance_resampled", "Performance, resampled", judgement.resampled),
         confusion_table(judgement.confusion),
         measures_table("calibration", "Calibration", judgement.calibration.measures),
-        _bins_table("reliability", found, scaled=False),
+        _bins_table("reliability", found, after=False),
     ]
-    if found.scaled is not None and found.temperature is not None:
-        fitted = Measure(name="temperature", words="Temperature", estimate=found.temperature)
-        measures = (fitted, *found.scaled.measures)
-        title = "Calibration after temperature scaling"
-        tables.append(measures_table("calibration_scaled", title, measures))
-        tables.append(_bins_table("reliability_scaled", found, scaled=True))
+    if found.recalibrated is not None and found.recalibration is not None:
+        line = found.recalibration
+        measures = (
+            Measure(name="recalibration_slope", words="Slope", estimate=line.slope),
+            Measure(name="recalibration_intercept", words="Intercept", estimate=line.intercept),
+            *found.recalibrated.measures,
+        )
+        tables.append(measures_table("calibration_after", "Calibration after a fit", measures))
+        tables.append(_bins_table("reliability_after", found, after=True))
     tables += [
         _curve_table(found),
         _decision_table(found),
@@ -68,7 +71,7 @@ def flow_table(found: Evaluation) -> Table:
             use = "judged"
         elif part.split.value == "validation":
             uses = ["operating point"] if found.settings.threshold is None else []
-            uses += ["temperature"] if found.scaled is not None else []
+            uses += ["calibration"] if found.recalibrated is not None else []
             use = " and ".join(uses) or use
         total = len(part.cases) + len(part.missing)
         rows.append((part.split.value, total, len(part.missing), len(part.cases), positives,
@@ -101,8 +104,8 @@ def left_out_table(found: Evaluation) -> Table:
                  rows=tuple(rows))  # fmt: skip
 
 
-def _bins_table(name: str, found: Evaluation, *, scaled: bool) -> Table:
-    calibration = found.scaled if scaled else found.judgement.calibration
+def _bins_table(name: str, found: Evaluation, *, after: bool) -> Table:
+    calibration = found.recalibrated if after else found.judgement.calibration
     bins = () if calibration is None else calibration.bins
     return Table(
         name=name,

@@ -26,16 +26,18 @@ class PredictionRow:
         mbd_probability: 0 to 1.
         row: of the table; the header is row 1.
         label: as it stands in the table, or `None` if the table has no such column.
+        patient_id: the same.
     """
 
     scan_id: str
     mbd_probability: float
     row: int
     label: str | None = None
+    patient_id: str | None = None
 
 
 _COLUMNS = Columns(
-    names={name: (name,) for name in ("scan_id", "mbd_probability", "label")},
+    names={name: (name,) for name in ("scan_id", "mbd_probability", "label", "patient_id")},
     required=("scan_id", "mbd_probability"),
     remedy="Give scan_id and mbd_probability, one row per scan",
 )
@@ -44,8 +46,8 @@ _COLUMNS = Columns(
 def read_predictions(path: Path | str) -> tuple[PredictionRow, ...]:
     """Read anyone's predictions: a table (CSV or .xlsx) with `scan_id` and `mbd_probability`.
 
-    Other columns are passed over, so `results.csv` of `bonescint classify` will do. A column
-    `label` is read where there is one.
+    Other columns are passed over, so `results.csv` of `bonescint classify` will do. The columns
+    `label` and `patient_id` are read where they are there.
 
     Args:
         path: of the table.
@@ -79,6 +81,7 @@ def read_predictions(path: Path | str) -> tuple[PredictionRow, ...]:
                 mbd_probability=probability,
                 row=row.number,
                 label=row.text("label") if "label" in table else None,
+                patient_id=row.name("patient_id") if "patient_id" in table else None,
             )
         )
     refuse(table.source, problems, "Correct the table")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from bonescint.model import Metric, ModelFolder
+from bonescint.model import Metric, ModelCard, ModelFolder
 from bonescint.report.document_page import PageSection, PageTable
 
 
@@ -44,7 +44,7 @@ def _facts(folder: ModelFolder) -> Iterator[tuple[str, str]]:
     yield "Trained on", f"{training.origin}; {training.learnt_from}"
     yield "Initial weights", training.weights
     yield "Epochs", str(training.epochs)
-    yield "Temperature", f"{card.temperature:.3f}"
+    yield "Calibration", _calibration(card)
     yield "Operating point", _by_rule(f"{card.operating_point:.3f}", card.operating_point_rule)
     if band is not None:
         yield "Uncertain band", _by_rule(f"{band[0]:.3f} to {band[1]:.3f}", card.uncertain_rule)
@@ -58,6 +58,11 @@ def _facts(folder: ModelFolder) -> Iterator[tuple[str, str]]:
     yield "Limitations", " ".join(card.limitations)
     yield "Licence", card.licence
     yield "SHA-256", folder.sha256
+
+
+def _calibration(card: ModelCard) -> str:
+    line = f"slope {card.calibration.slope:.3f}, intercept {card.calibration.intercept:z.3f}"
+    return line if card.calibrated_on is None else f"{line}; {card.calibrated_on.in_words}"
 
 
 def _by_rule(figure: str, rule: str) -> str:

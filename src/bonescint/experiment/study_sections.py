@@ -160,7 +160,7 @@ def calibration_section(models: Mapping[str, ModelResults]) -> PageSection:
         *pictures_of(models, "decision_curve", "decision curve"),
     ]
     table = PageTable(
-        caption="Probabilities as the model folder gives them (temperature from validation)",
+        caption="Probabilities as the model folder gives them (calibrated on validation)",
         columns=("", *models),
         rows=tuple(rows),
         numeric=tuple(range(1, len(models) + 1)),

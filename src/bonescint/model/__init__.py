@@ -3,8 +3,9 @@
 Layer 2.
 """
 
+from bonescint.model.calibration import CalibrationRecord
 from bonescint.model.card import CARD_SCHEMA_VERSION, EvidenceMap, Metric, ModelCard, TrainingRecord
-from bonescint.model.classifier import TARGETS, Classifier, mbd_probability
+from bonescint.model.classifier import TARGETS, Classifier, margin_of
 from bonescint.model.engine import Answer, Engine, RunSettings
 from bonescint.model.folder import (
     ModelFolder,
@@ -20,6 +21,7 @@ __all__ = [
     "CARD_SCHEMA_VERSION",
     "TARGETS",
     "Answer",
+    "CalibrationRecord",
     "Classifier",
     "Engine",
     "EvidenceMap",
@@ -33,7 +35,7 @@ __all__ = [
     "TrainingRecord",
     "features_of",
     "fit_likeness",
-    "mbd_probability",
+    "margin_of",
     "model_path",
     "require_writable",
     "shipped_model",

@@ -6,11 +6,19 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from bonescint.model.calibration import CalibrationRecord
 from bonescint.model.local import LocalScans
 from bonescint.prepare import Recipe
-from bonescint.scan import BonescintError, ModelFolderError, ParameterError
+from bonescint.scan import (
+    UNCALIBRATED,
+    BonescintError,
+    ModelFolderError,
+    ParameterError,
+    PlattCalibration,
+)
 
-CARD_SCHEMA_VERSION = 1
+CARD_SCHEMA_VERSION = 2
+"""Version 1 has a `temperature` in place of the calibration; it is read as before."""
 PRECISIONS = ("fp32", "int8")
 _IN_WORDS = {
     "roc_auc_score": "Area under the ROC curve",
@@ -115,7 +123,8 @@ class ModelCard:
         uncertain_band: probabilities, lower and upper, between which a call is uncertain; `None`
             if nobody said. The operating point lies in it.
         uncertain_rule: how the band was chosen, and what was measured in it.
-        temperature: that the logits are divided by before the softmax (calibration).
+        calibration: from the network's logits to the probability.
+        calibrated_on: where the calibration comes from; `None` if nobody recorded it.
         training: what it was trained on.
         local: the local scans that its operating point comes from, or `None`.
         metrics: how well it does.
@@ -129,7 +138,7 @@ class ModelCard:
 
     Raises:
         ParameterError: an empty name or version, an operating point outside [0, 1] or outside
-            the uncertain band, a temperature not above 0, or another precision.
+            the uncertain band, or another precision.
 
     Examples:
         >>> from bonescint.prepare import recipe_named
@@ -151,7 +160,8 @@ class ModelCard:
     operating_point_rule: str = ""
     uncertain_band: tuple[float, float] | None = None
     uncertain_rule: str = ""
-    temperature: float = 1.0
+    calibration: PlattCalibration = UNCALIBRATED
+    calibrated_on: CalibrationRecord | None = None
     evidence_map: EvidenceMap = EvidenceMap()
     local: LocalScans | None = None
     metrics: tuple[Metric, ...] = ()
@@ -178,8 +188,6 @@ class ModelCard:
                     "uncertain_band", "ModelCard", "round the operating point", self.uncertain_band
                 )
             object.__setattr__(self, "uncertain_band", (low, high))
-        if not 0 < self.temperature < float("inf"):
-            raise ParameterError("temperature", "ModelCard", "above 0", self.temperature)
         if self.precision not in PRECISIONS:
             raise ParameterError("precision", "ModelCard", " or ".join(PRECISIONS), self.precision)
 
@@ -194,6 +202,8 @@ class ModelCard:
         return {
             "schema_version": CARD_SCHEMA_VERSION,
             **content,
+            "calibration": asdict(self.calibration),
+            "calibrated_on": self.calibrated_on and self.calibrated_on.to_json(),
             "uncertain_band": None if self.uncertain_band is None else list(self.uncertain_band),
             "recipe": self.recipe.to_json(),
             "training": asdict(self.training),
@@ -222,9 +232,9 @@ class ModelCard:
                 f"{source}: the card has schema version {version}, this release of bonescint "
                 f"knows up to {CARD_SCHEMA_VERSION}. Update bonescint."
             )
-        if version != CARD_SCHEMA_VERSION:
+        if version not in range(1, CARD_SCHEMA_VERSION + 1):
             raise ModelFolderError(
-                f"{source}: the card must have schema version {CARD_SCHEMA_VERSION}. "
+                f"{source}: the card must have schema version 1 to {CARD_SCHEMA_VERSION}. "
                 f"Got {version!r} instead. Train or download the model again."
             )
         fields = {name: content[name] for name in cls.__dataclass_fields__ if name in content}
@@ -232,6 +242,13 @@ class ModelCard:
             fields["recipe"] = Recipe.from_json(content["recipe"])
             fields["training"] = TrainingRecord(**content["training"])
             fields["evidence_map"] = EvidenceMap(**content.get("evidence_map", {}))
+            if version == 1:
+                fields["calibration"] = PlattCalibration(slope=1 / content.get("temperature", 1.0))
+            else:
+                fields["calibration"] = PlattCalibration(**content["calibration"])
+                if content["calibrated_on"] is not None:
+                    record = CalibrationRecord.from_json(content["calibrated_on"])
+                    fields["calibrated_on"] = record
             if fields.get("local") is not None:
                 fields["local"] = LocalScans(**fields["local"])
             fields["metrics"] = tuple(Metric(**metric) for metric in content["metrics"])
@@ -241,7 +258,7 @@ class ModelCard:
             fields["limitations"] = tuple(content["limitations"])
             fields["attribution"] = tuple(content["attribution"])
             return cls(**fields)
-        except (KeyError, TypeError, ValueError, BonescintError) as error:
+        except (KeyError, TypeError, ValueError, ArithmeticError, BonescintError) as error:
             raise ModelFolderError(
                 f"{source}: the card cannot be used ({error}). Train or download the model again."
             ) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Iterable, Iterator
 
@@ -163,7 +162,8 @@ class Classifier:
         self, prepared: PreparedScan, answer: Answer, warnings: tuple[str, ...]
     ) -> Prediction:
         card, local = self._folder.card, self._folder.card.local
-        probability = mbd_probability(answer.logits, card.temperature)
+        margin = margin_of(answer.logits)
+        probability = card.calibration.probability(margin)
         maps = []
         for target, values in zip(TARGETS, answer.maps, strict=True):
             for view, half in prepared.halves(values).items():
@@ -180,7 +180,7 @@ class Classifier:
             uncertain=card.is_uncertain(probability),
             unlike_score=score,
             unlike=bool(strange),
-            rank_among_normals=None if local is None else local.rank(margin_of(answer.logits)),
+            rank_among_normals=None if local is None else local.rank(margin),
         )
 
     def _unlike(self, prepared: PreparedScan) -> tuple[float | None, tuple[str, ...]]:
@@ -204,31 +204,13 @@ def _missing_view(prepared: PreparedScan) -> tuple[str, ...]:
 
 
 def margin_of(logits: NDArray[np.float32]) -> float:
-    """Logit of the disease minus the other one, of logits (2,): the score before calibration.
-
-    Examples:
-        >>> margin_of(np.array([1.0, 3.0], dtype=np.float32))
-        2.0
-    """
-    return float(logits[1]) - float(logits[0])
-
-
-def mbd_probability(logits: NDArray[np.float32], temperature: float = 1.0) -> float:
-    """Softmax of two logits over a temperature: the probability of the second.
+    """Logit of the disease minus that of its absence: what a calibration takes.
 
     Args:
         logits: (2,), no metastatic bone disease and the disease.
-        temperature: above 0; greater is less sure (Guo et al. 2017).
-
-    Returns:
-        Probability from 0 to 1.
 
     Examples:
-        >>> mbd_probability(np.array([0.0, 0.0], dtype=np.float32))
-        0.5
+        >>> margin_of(np.array([-1.0, 1.5], dtype=np.float32))
+        2.5
     """
-    margin = margin_of(logits) / temperature
-    if margin >= 0:
-        return 1.0 / (1.0 + math.exp(-margin))
-    grown = math.exp(max(margin, -700.0))
-    return grown / (1.0 + grown)
+    return float(logits[1]) - float(logits[0])

@@ -33,8 +33,10 @@ def readme_of(card: ModelCard, likeness: Likeness | None = None) -> str:
         f"and for the disease, and `maps` (N, 2, {card.recipe.rows // evidence.cell}, "
         f"{2 * card.recipe.columns // evidence.cell}), a map for each class: {evidence.kind}.",
         "",
-        f"The probability is the softmax of the logits over {card.temperature:.4g}. From "
-        f"{card.operating_point:.4g} on a scan is called positive"
+        f"The probability has the logit {card.calibration.intercept:.4g} + "
+        f"{card.calibration.slope:.4g} x (second logit - first one). "
+        + (f"It was {card.calibrated_on.in_words}. " if card.calibrated_on else "")
+        + f"From {card.operating_point:.4g} on a scan is called positive"
         + (f" ({card.operating_point_rule})." if card.operating_point_rule else "."),
         *_doubts(card, likeness),
         "",

@@ -3,6 +3,7 @@
 Layer 0: numpy only, no files, no other package of ours.
 """
 
+from bonescint.scan.calibration import UNCALIBRATED, PlattCalibration
 from bonescint.scan.case import Case, Split
 from bonescint.scan.errors import (
     BonescintError,
@@ -23,9 +24,11 @@ from bonescint.scan.uptake_sites import SiteGroup, UptakeSite
 from bonescint.scan.views import View, ViewRule, mirrored
 
 __all__ = [
+    "UNCALIBRATED",
     "Acquisition",
     "ActivationMap",
     "BonescintError",
+    "PlattCalibration",
     "Case",
     "Focus",
     "FocusKind",

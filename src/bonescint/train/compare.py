@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from bonescint.model import Engine, Metric, ModelFolder, RunSettings, mbd_probability
+from bonescint.model import Engine, Metric, ModelFolder, RunSettings, margin_of
 
 _METHOD = "quantised model against its float32 parent, same scans, OpenVINO"
 
@@ -73,7 +73,7 @@ def compared(
     labels: Sequence[bool],
     threads: int | None = None,
 ) -> Agreement:
-    """Run two models over the same composites, both with the temperature of the one judged.
+    """Run two models over the same composites, both with the calibration of the one judged.
 
     A calibration of its own is no difference between the graphs.
 
@@ -89,7 +89,7 @@ def compared(
     """
     said: list[tuple[float, float]] = []
     correlations = []
-    temperature = other.card.temperature
+    calibration = other.card.calibration
     with (
         Engine(parent.onnx_path, _settings(parent, threads)) as first,
         Engine(other.onnx_path, _settings(other, threads)) as second,
@@ -98,8 +98,8 @@ def compared(
             one, two = first.run(composite), second.run(composite)
             said.append(
                 (
-                    mbd_probability(one.logits, temperature),
-                    mbd_probability(two.logits, temperature),
+                    calibration.probability(margin_of(one.logits)),
+                    calibration.probability(margin_of(two.logits)),
                 )
             )
             correlations.append(correlation(one.maps[1], two.maps[1]))

@@ -9,6 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bonescint.cohort import Manifest, cohort_fingerprint, read_truth
+from bonescint.evaluate import Balanced, ScoredCases, fit_calibration
+from bonescint.evaluate import operating_point as chosen_threshold
+from bonescint.evaluate.uncertain import uncertain_band
 from bonescint.model import (
     Engine,
     EvidenceMap,
@@ -22,18 +25,12 @@ from bonescint.model import (
     fit_likeness,
     write_model_folder,
 )
+from bonescint.model.recalibration import calibration_record
 from bonescint.prepare import Recipe, prepare
 from bonescint.scan import InputError, ParameterError, Split
 from bonescint.scan.software import installed_versions
 from bonescint.train.cached import CachedScans, counted
-from bonescint.train.calibrate import (
-    OPERATING_POINT_RULE,
-    Judged,
-    balanced_operating_point,
-    best_temperature,
-    figures,
-    uncertain_band,
-)
+from bonescint.train.calibrate import OPERATING_POINT_RULE, figures, scored_by_margins
 from bonescint.train.dataset import plain_loader
 from bonescint.train.export import to_onnx
 from bonescint.train.network import ScanNetwork
@@ -53,10 +50,6 @@ _LIMITATIONS = {
 _ALWAYS = (
     "Research use only: not a medical device; do not base any diagnosis on it.",
     "An activation map shows what influenced the prediction, not where disease is.",
-)
-_UNCALIBRATED = (
-    "Probabilities are not calibrated: the best temperature on the validation scans lies outside "
-    "the range that is searched, so none was applied. Calibrate with bonescint model calibrate."
 )
 _IMAGENET = "VGG16 ImageNet weights: Simonyan and Zisserman 2014, Visual Geometry Group, CC BY 4.0"
 _METHOD = "Method: Ibrahim et al., Cancer Imaging 2023;23:12"
@@ -87,13 +80,13 @@ class Outcome:
     measured: tuple[Split, ...] = MEASURED
 
 
-def judged_by(engine: Engine, outcome: Outcome, split: Split) -> Judged:
+def scored_by(engine: Engine, outcome: Outcome, split: Split) -> ScoredCases:
     """Run an exported graph over a split's samples, which are prepared in other processes."""
     source, settings = outcome.sources[split], outcome.settings
     loader = plain_loader(source, settings.recipe, batch_size=1, workers=settings.loader_workers)
     answers = engine.run_many(batch.composites[0].numpy() for batch in loader)
     patients = [case.patient_id for case in outcome.cohort.split(split)]
-    return Judged.of([answer.logits for answer in answers], source.positives, patients)
+    return scored_by_margins([answer.logits for answer in answers], source.positives, patients)
 
 
 def write_outcome(network: ScanNetwork, outcome: Outcome, target: Path) -> ModelFolder:
@@ -114,24 +107,22 @@ def write_outcome(network: ScanNetwork, outcome: Outcome, target: Path) -> Model
     onnx = to_onnx(network, rows=settings.recipe.rows).SerializeToString()
     origin = _origin(outcome.cohort)
     with Engine(onnx) as engine:
-        judged = judged_by(engine, outcome, Split.VALIDATION)
-        best = best_temperature(judged)
-        temperature = 1.0 if best is None else best
-        operating_point = balanced_operating_point(judged, temperature)
-        band, band_rule = uncertain_band(
-            judged, temperature=temperature, operating_point=operating_point
-        )
+        cases = scored_by(engine, outcome, Split.VALIDATION)
+        fit = fit_calibration(cases)
+        calibration = fit.calibration
+        threshold = chosen_threshold(cases, Balanced())
+        band, band_rule = uncertain_band(cases, threshold, calibration)
         metrics: tuple[Metric, ...] = ()
         for split in outcome.measured:
             labels = set(outcome.sources[split].labels) if split in outcome.sources else set()
             if len(labels) < 2:
                 continue
             if split is Split.TEST:
-                judged = judged_by(engine, outcome, split)
+                cases = scored_by(engine, outcome, split)
             metrics += figures(
-                judged,
-                temperature=temperature,
-                operating_point=operating_point,
+                cases,
+                calibration=calibration,
+                operating_point=calibration.probability(threshold),
                 measured_on=_in_words(outcome.cohort, split, origin),
             )
     card = ModelCard(
@@ -140,11 +131,12 @@ def write_outcome(network: ScanNetwork, outcome: Outcome, target: Path) -> Model
         architecture=network.architecture,
         evidence_map=EvidenceMap(kind=network.evidence, cell=network.reduction),
         recipe=settings.recipe,
-        operating_point=operating_point,
+        operating_point=calibration.probability(threshold),
         operating_point_rule=OPERATING_POINT_RULE,
         uncertain_band=band,
         uncertain_rule=band_rule,
-        temperature=temperature,
+        calibration=calibration,
+        calibrated_on=calibration_record(fit, scans="validation scans"),
         training=TrainingRecord(
             origin=origin,
             cohort_sha256=cohort_fingerprint(outcome.cohort),
@@ -154,11 +146,7 @@ def write_outcome(network: ScanNetwork, outcome: Outcome, target: Path) -> Model
             epochs=outcome.epochs,
         ),
         metrics=metrics,
-        limitations=(
-            *_LIMITATIONS.get(origin, ()),
-            *_ALWAYS,
-            *((_UNCALIBRATED,) if best is None else ()),
-        ),
+        limitations=(*_LIMITATIONS.get(origin, ()), *_ALWAYS),
         attribution=(_IMAGENET, _METHOD) if settings.network.begins_with_imagenet else (_METHOD,),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         software=software_versions(),

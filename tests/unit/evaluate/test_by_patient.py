@@ -42,7 +42,7 @@ from bonescint.evaluate import (
     decision_curve,
     exact_rates,
     exact_share,
-    fit_temperature,
+    fit_calibration,
     interactions,
     ratio_of_shares,
     reliability_curve,
@@ -119,8 +119,8 @@ def _factor(cases: ScoredCases) -> Factor:
 def _local(cases: ScoredCases) -> tuple[Estimate, ...]:
     from bonescint.evaluate.choosing import Balanced
 
-    found = calibrate_locally(cases, Balanced())
-    return found.temperature, found.before
+    found = calibrate_locally(cases.with_scores(logit(cases.scores)), Balanced())
+    return found.fit.slope, found.fit.intercept, found.before
 
 
 def _localised(copies: int, patients: Patients) -> object:
@@ -175,7 +175,7 @@ CLOSED: dict[str, Metric] = {
     "brier_error": _of_cases(brier_error),
     "reliability_curve": _of_cases(lambda cases: reliability_curve(cases, bins=4)),
     "decision_curve": _of_cases(decision_curve),
-    "fit_temperature": _of_cases(lambda c: fit_temperature(c.with_scores(logit(c.scores)))),
+    "fit_calibration": _of_cases(lambda c: fit_calibration(c.with_scores(logit(c.scores)))),
     "compare_areas": _of_two(compare_areas),
     "compare_calls": _of_two(lambda one, two: _calls(one, two).difference),
     "compare_models": _of_two(
@@ -221,7 +221,7 @@ OF_COUNTS = {
 }  # fmt: skip
 INTERVALS = ("Estimate", "Measure", "Comparison", "Interaction", "CurveBand", "DecisionCurve",
              "PlaceRow", "HitGroup", "Subgroup", "BrierParts", "CalibrationLine", "ReliabilityBin",
-             "Resampled", "Judgement", "LocalCalibration")  # fmt: skip
+             "Resampled", "Judgement", "LocalCalibration", "CalibrationFit")  # fmt: skip
 
 
 def _spreads(found: object, where: str = "") -> Iterator[tuple[str, float]]:

@@ -7,7 +7,7 @@ import statsmodels.api as sm
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit, logit
-from sklearn.metrics import brier_score_loss, log_loss
+from sklearn.metrics import brier_score_loss
 
 from bonescint.evaluate.bootstrap import Resampling
 from bonescint.evaluate.calibration import (
@@ -19,15 +19,9 @@ from bonescint.evaluate.calibration import (
 )
 from bonescint.evaluate.decision_curve import decision_curve
 from bonescint.evaluate.logistic import fit_logistic
+from bonescint.evaluate.platt import margins
 from bonescint.evaluate.proportions import share
 from bonescint.evaluate.scored import ScoredCases
-from bonescint.evaluate.temperature import (
-    HIGHEST,
-    LOWEST,
-    at_temperature,
-    fit_temperature,
-    margins,
-)
 from bonescint.scan import ParameterError
 
 
@@ -162,42 +156,6 @@ def test_reliability_bins_hold_every_case_once() -> None:
         bin_numbers(tied.scores, 0)
 
 
-@pytest.mark.parametrize("truth", [0.5, 1.0, 4.0])
-def test_temperature_is_that_of_a_grid_and_its_interval_holds_the_truth(truth: float) -> None:
-    rng = np.random.default_rng(2)
-    lines = rng.normal(0, 2, 5000)
-    labels = rng.random(5000) < expit(lines)
-    found = fit_temperature(ScoredCases(scores=truth * lines, positive=labels))
-    assert found.low < truth < found.high
-    grid = np.exp(np.linspace(np.log(found.low), np.log(found.high), 401))
-    losses = [log_loss(labels, expit(truth * lines / one)) for one in grid]
-    assert found.value == pytest.approx(grid[int(np.argmin(losses))], rel=2e-3)
-    # The ends are where twice the loss has grown by chi-square's quantile.
-    grown = 2 * 5000 * (losses[0] - min(losses)), 2 * 5000 * (losses[-1] - min(losses))
-    assert grown == pytest.approx((3.84, 3.84), abs=0.05)
-
-
-def test_temperature_makes_probabilities_calibrated() -> None:
-    cases = _cases(9, count=4000, slope=0.5)
-    found = fit_temperature(cases.with_scores(margins(cases.scores)))
-    after = cases.with_scores(at_temperature(cases.scores, found.value))
-    assert calibration_line(cases).slope.high < 1
-    line = calibration_line(after).slope
-    assert line.low < 1 < line.high
-    with pytest.raises(ParameterError, match="temperature"):
-        at_temperature([0.5], 0.0)
-
-
-def test_classes_apart_have_the_boldest_temperature() -> None:
-    apart = ScoredCases(scores=np.array([-1.0, 1.0]), positive=np.array([0, 1]))
-    found = fit_temperature(apart)
-    assert found.value == pytest.approx(0.05, rel=1e-2)
-    assert found.note == "at the end of the range that is searched, 0.05 to 20"
-    wrong = fit_temperature(ScoredCases(scores=np.array([1.0, -1.0]), positive=np.array([0, 1])))
-    assert wrong.value == pytest.approx(20, rel=1e-2)
-    assert wrong.note == found.note
-
-
 def test_net_benefit_is_counted_by_hand() -> None:
     cases = _cases(3, count=120)
     at = np.array([0.1, 0.25, 0.5, 0.9])
@@ -235,7 +193,6 @@ def test_documented_defaults_of_calibration() -> None:
     assert parts.brier.method == "percentile bootstrap, 2000 resamples of all cases"
     line = calibration_line(cases)
     for found in (brier_error(cases), parts.brier, line.slope, line.in_the_large,
-                  fit_temperature(cases.with_scores(margins(cases.scores))),
                   reliability_curve(cases)[0].observed):  # fmt: skip
         assert found.level == 0.95
     assert [line.slope.method, brier_error(cases).method] == [
@@ -243,7 +200,6 @@ def test_documented_defaults_of_calibration() -> None:
     ]  # fmt: skip
     assert decision_curve(cases).thresholds.tolist() == [n / 100 for n in range(1, 100)]
     assert decision_curve(cases).level == 0.95
-    assert (LOWEST, HIGHEST) == (0.05, 20)
 
 
 def test_margins_of_certainty_are_moved_inside() -> None:

@@ -35,6 +35,7 @@ from bonescint.evaluate.localised import (
 from bonescint.evaluate.map_figures import free_response_figure, hit_rate_figure, places_figure
 from bonescint.evaluate.measure import Measure, measure_named
 from bonescint.evaluate.operating import Confusion
+from bonescint.evaluate.platt import margins
 from bonescint.evaluate.scored import ScoredCases
 from bonescint.evaluate.subgroups import Factor, subgroups
 from bonescint.evaluate.tables import (
@@ -44,8 +45,7 @@ from bonescint.evaluate.tables import (
     write_csv,
     write_workbook,
 )
-from bonescint.evaluate.temperature import at_temperature
-from bonescint.scan import MissingExtraError, ParameterError
+from bonescint.scan import MissingExtraError, ParameterError, PlattCalibration
 
 _FEW = Resampling(resamples=20)
 _HALF = OperatingPoint(threshold=0.5, source="given")
@@ -71,9 +71,8 @@ def _sound(picture: Picture) -> None:
 
 def test_every_figure_is_drawn_and_drawn_alike() -> None:
     judgement = _judged()
-    scaled = Calibration.of(
-        judgement.cases.with_scores(at_temperature(judgement.cases.scores, 2.0)), _FEW
-    )
+    halved = PlattCalibration(slope=0.5).probability(margins(judgement.cases.scores))
+    scaled = Calibration.of(judgement.cases.with_scores(halved), _FEW)
     factor = Factor.of_names("Sex", ["F", "M"] * 100)
     marks = [ScanMarks(lesions=np.array([0.9, -np.inf]), others=np.array([0.3]))] * 3
     groups = (HitGroup(name="under 3", lesions=4, rate=Estimate(value=0.5, low=0.2, high=0.8)),
@@ -148,17 +147,16 @@ def test_judgement_is_of_the_functions_that_it_names() -> None:
 
 def test_local_calibration_keeps_the_calls() -> None:
     cases = _cases(2000)
+    cases = cases.with_scores(margins(cases.scores))
     found = calibrate_locally(cases, Balanced())
-    scaled = at_temperature(cases.scores, found.temperature.value)
-    calls = scaled >= found.operating_point
+    calls = found.calibration.probability(cases.scores) >= found.operating_point
     sensitivity, specificity = calls[cases.positive].mean(), (~calls)[~cases.positive].mean()
     assert sensitivity == pytest.approx(specificity, abs=2e-3)
     assert found.after.value <= found.before.value + 1e-3
-    assert (found.count, found.positives) == (2000, 1000)
+    assert (found.fit.count, found.fit.positives) == (2000, 1000)
     for wrong, says in (
         (ScoredCases(scores=np.full(4, 0.3), positive=np.array([0, 1, 0, 1])), "all equal"),
         (ScoredCases(scores=np.array([0.1, 0.2]), positive=np.array([1, 1])), "both classes"),
-        (ScoredCases(scores=np.array([-1.0, 0.2]), positive=np.array([0, 1])), "probabilities"),
     ):
         with pytest.raises(ParameterError, match=says):
             calibrate_locally(wrong, Balanced())

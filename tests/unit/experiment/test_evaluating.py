@@ -64,7 +64,7 @@ def test_the_point_comes_from_validation_and_the_figures_from_test(study: Study)
 
 
 def test_validation_scores_do_not_move_the_test_figures(study: Study) -> None:
-    """With a given point, other validation scores change nothing but the temperature."""
+    """With a given point, other validation scores change nothing but the fit."""
     rows = read_predictions(study.predictions)
     other = [
         replace(row, mbd_probability=1 - row.mbd_probability)
@@ -79,7 +79,7 @@ def test_validation_scores_do_not_move_the_test_figures(study: Study) -> None:
     )
     assert first.judgement.at_point == second.judgement.at_point
     assert first.judgement.area == second.judgement.area
-    assert first.temperature != second.temperature
+    assert first.recalibration != second.recalibration
 
 
 def test_factors_control_and_facts(study: Study) -> None:
@@ -138,8 +138,9 @@ def test_patients_with_several_scans_are_resampled_as_patients(study: Study) -> 
     assert numbers == test.scored.patients.tolist()
 
 
-def test_a_temperature_at_its_bound_is_not_applied(study: Study, tmp_path: Path) -> None:
-    """Scores that tell nothing of the validation scans: no temperature makes them modest enough."""
+def test_scores_that_rank_nothing_are_calibrated_to_the_prevalence_and_that_is_said(
+    study: Study, tmp_path: Path
+) -> None:
     truth = {case.scan_id: case.positive for case in read_manifest(study.manifest).cases}
     rows = [["scan_id", "mbd_probability"]]
     rows += [
@@ -148,16 +149,16 @@ def test_a_temperature_at_its_bound_is_not_applied(study: Study, tmp_path: Path)
     ]
     predictions = read_predictions(write_rows(tmp_path / "p.csv", rows))
     found = evaluate_joined(join(predictions, read_manifest(study.manifest), source="p"), _FEW)
-    assert found.temperature is not None
-    assert found.temperature.value == pytest.approx(20, rel=1e-3)
-    assert found.scaled is None
+    assert found.recalibration is not None
+    assert 0 < found.recalibration.slope.value < 0.05
     flow = next(table for table in evaluation_tables(found) if table.name == "flow")
-    assert [row[-1] for row in flow.rows if row[0] == "validation"] == ["operating point"]
+    used = [row[-1] for row in flow.rows if row[0] == "validation"]
+    assert used == ["operating point and calibration"]
     page = evaluation_document(found, draw_figures(found), created="", facts=())
     pages = [section for section in page.sections if section.title == "Calibration"]
     (said,) = pages[0].paragraphs
-    assert said.startswith("No temperature was applied: the best one on the validation split lies")
-    assert "at the end of the range that is searched, 0.05 to 20" in said
+    assert said.startswith("Fitted on the validation split (40 scans, ")
+    assert "the probabilities do not rank them" in said
 
 
 def test_settings_that_would_judge_what_they_chose_on_are_refused() -> None:
@@ -174,7 +175,7 @@ def test_no_validation_split_needs_a_point(study: Study) -> None:
     with pytest.raises(InputError, match=r"split validation: no scan.*--operating-point"):
         evaluate_joined(joined, _FEW)
     found = evaluate_joined(joined, replace(_FEW, threshold=0.5))
-    assert found.temperature is None
+    assert found.recalibration is None
 
 
 def test_all_scores_equal_are_judged_and_named(study: Study, tmp_path: Path) -> None:
@@ -219,10 +220,10 @@ def test_a_collapsed_model_is_a_result_where_that_is_allowed(
     assert shown.value == sensitivity
     assert judgement.point.source.endswith(f"on 40 validation scans, which all have 0.3: {says}")
     assert not judgement.calibration.line.slope.defined
-    assert found.temperature is None
+    assert found.recalibration is None
     flow = (out / "tables" / "flow.csv").read_text(encoding="utf-8")
     assert "operating point\n" in flow
-    assert "temperature" not in flow
+    assert "calibration" not in flow
     assert found.against is not None
     assert found.against.closed[0].difference.value < -0.2
     page = (out / "report.html").read_text(encoding="utf-8")

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 
 from bonescint.model import ModelCard, ModelFolder, TrainingRecord, write_model_folder
 from bonescint.prepare import Recipe, recipe_named
-from bonescint.scan import Acquisition, PixelUnit, Scan
+from bonescint.scan import Acquisition, PixelUnit, PlattCalibration, Scan
 
 SMALL: Recipe = replace(recipe_named("ibrahim2023"), name="small", rows=64, columns=32)
 
@@ -60,7 +60,7 @@ def card() -> ModelCard:
         architecture="Means.",
         recipe=SMALL,
         operating_point=0.6,
-        temperature=2.0,
+        calibration=PlattCalibration(slope=0.5),
         training=TrainingRecord(
             origin="nothing", cohort_sha256="0" * 64, scans={"train positive": 3}, weights="none"
         ),

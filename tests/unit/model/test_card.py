@@ -11,26 +11,49 @@ from hypothesis import strategies as st
 
 from bonescint.classify.card import page_heading
 from bonescint.classify.outcome import CallCounts
-from bonescint.model import CARD_SCHEMA_VERSION, EvidenceMap, Metric, ModelCard, ModelFolder
+from bonescint.model import (
+    CARD_SCHEMA_VERSION,
+    CalibrationRecord,
+    EvidenceMap,
+    Metric,
+    ModelCard,
+    ModelFolder,
+)
 from bonescint.model.readme import readme_of
-from bonescint.scan import ModelFolderError, ParameterError
+from bonescint.scan import UNCALIBRATED, ModelFolderError, ParameterError, PlattCalibration
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 @given(
     operating_point=st.floats(0, 1),
-    temperature=st.floats(1e-3, 1e3),
+    slope=st.floats(1e-3, 1e3),
+    intercept=st.floats(-50, 50),
     values=st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=3),
     text=st.text(min_size=1),
 )
 def test_a_card_survives_json(
-    card: ModelCard, operating_point: float, temperature: float, values: list[float], text: str
+    card: ModelCard,
+    operating_point: float,
+    slope: float,
+    intercept: float,
+    values: list[float],
+    text: str,
 ) -> None:
     changed = replace(
         card,
         name=text,
         operating_point=operating_point,
-        temperature=temperature,
+        calibration=PlattCalibration(slope=slope, intercept=intercept),
+        calibrated_on=CalibrationRecord(
+            scans=text,
+            count=20,
+            positives=4,
+            patients=19,
+            fitted=PlattCalibration(slope=slope, intercept=intercept),
+            slope_interval=(slope / 2, slope),
+            unpenalised=(slope, intercept),
+            prevalence=0.1,
+        ),
         metrics=tuple(Metric(name="m_score", value=v, measured_on=text) for v in values),
         evidence_map=EvidenceMap(kind=text, cell=8),
     )
@@ -39,7 +62,7 @@ def test_a_card_survives_json(
 
 def test_a_newer_schema_is_refused_by_name(card: ModelCard) -> None:
     content = {**card.to_json(), "schema_version": CARD_SCHEMA_VERSION + 1}
-    with pytest.raises(ModelFolderError, match=r"here\.json: .* schema version 2.*Update"):
+    with pytest.raises(ModelFolderError, match=r"here\.json: .* schema version 3.*Update"):
         ModelCard.from_json(content, source="here.json")
 
 
@@ -49,7 +72,9 @@ def test_another_schema_is_refused(card: ModelCard, version: object) -> None:
         ModelCard.from_json({**card.to_json(), "schema_version": version})
 
 
-@pytest.mark.parametrize("name", ["name", "recipe", "operating_point", "training", "metrics"])
+@pytest.mark.parametrize(
+    "name", ["name", "recipe", "operating_point", "training", "metrics", "calibration"]
+)
 def test_a_missing_field_is_named(card: ModelCard, name: str) -> None:
     content = card.to_json()
     del content[name]
@@ -62,14 +87,58 @@ def test_a_missing_field_is_named(card: ModelCard, name: str) -> None:
     [
         ("name", ""),
         ("operating_point", 1.5),
-        ("temperature", 0.0),
-        ("temperature", float("inf")),
         ("precision", "int4"),
     ],
 )
 def test_what_cannot_be_is_refused(card: ModelCard, field: str, value: object) -> None:
     with pytest.raises(ParameterError, match=field):
         replace(card, **{field: value})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("temperature", "slope"), [(0.5, 2.0), (1.0, 1.0), (4.0, 0.25)])
+def test_the_temperature_of_a_card_of_version_1_is_a_slope(
+    card: ModelCard, temperature: float, slope: float
+) -> None:
+    content = {**card.to_json(), "schema_version": 1, "temperature": temperature}
+    del content["calibration"], content["calibrated_on"]
+    read = ModelCard.from_json(content)
+    assert read.calibration == PlattCalibration(slope=slope)
+    assert read.calibrated_on is None
+    del content["temperature"]
+    assert ModelCard.from_json(content).calibration == UNCALIBRATED
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, "warm", float("nan"), float("inf")])
+def test_a_temperature_that_cannot_be_is_refused(card: ModelCard, temperature: object) -> None:
+    content = {**card.to_json(), "schema_version": 1, "temperature": temperature}
+    with pytest.raises(ModelFolderError, match="cannot be used"):
+        ModelCard.from_json(content)
+
+
+def test_a_card_says_where_its_calibration_comes_from(card: ModelCard) -> None:
+    record = CalibrationRecord(
+        scans="scans of the user's own",
+        count=40,
+        positives=8,
+        patients=31,
+        fitted=PlattCalibration(slope=0.6, intercept=-2.0),
+        slope_interval=(0.3, 0.9),
+        intercept_interval=(-3.0, -1.0),
+        method="penalised",
+        unpenalised=(0.55, -2.2),
+        prevalence=0.1,
+        note="by hand",
+    )
+    said = readme_of(replace(card, calibrated_on=record))
+    for part in (
+        "fitted to 40 scans of the user's own of 31 patients, 8 positive (20 %)",
+        "slope 0.600 (0.300 to 0.900), intercept -2.000 (-3.000 to -1.000), 95 % intervals",
+        "drawn towards 1 and 0 from 0.550 and -2.200",
+        "moved to a prevalence of 10 %; by hand",
+    ):
+        assert part in said
+    with pytest.raises(ParameterError, match="positives"):
+        replace(record, positives=41)
 
 
 def test_a_card_from_before_maps_were_named_is_of_grad_cam(card: ModelCard) -> None:

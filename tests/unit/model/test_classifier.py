@@ -15,12 +15,12 @@ from bonescint.model import (
     ModelCard,
     ModelFolder,
     RunSettings,
-    mbd_probability,
+    margin_of,
     write_model_folder,
 )
 from bonescint.model.telemetry import load_openvino
 from bonescint.prepare import PreparedScan
-from bonescint.scan import ModelFolderError, ParameterError, Scan, View
+from bonescint.scan import ModelFolderError, ParameterError, PlattCalibration, Scan, View
 
 
 def test_the_answer_is_what_the_graph_says(folder: ModelFolder, scan: Scan) -> None:
@@ -139,7 +139,8 @@ def test_the_probability_is_a_softmax(one: float, two: float, temperature: float
     logits = np.array([one, two], dtype=np.float32)
     scaled = logits.astype(np.float64) / temperature
     expected = np.exp(scaled[1] - np.logaddexp(scaled[0], scaled[1]))
-    assert mbd_probability(logits, temperature) == pytest.approx(expected, abs=1e-12)
+    found = PlattCalibration(slope=1 / temperature).probability(margin_of(logits))
+    assert found == pytest.approx(expected, abs=1e-12)
 
 
 def test_openvino_is_loaded_without_its_telemetry() -> None:

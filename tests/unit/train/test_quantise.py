@@ -14,7 +14,7 @@ from onnx import TensorProto
 from bonescint.cohort import read_manifest
 from bonescint.model import Engine, ModelCard, ModelFolder, TrainingRecord, write_model_folder
 from bonescint.prepare import prepare, recipe_named
-from bonescint.scan import Case, ParameterError, Split
+from bonescint.scan import Case, ParameterError, PlattCalibration, Split
 from bonescint.train import quantise as quantise_module
 from bonescint.train.cells import Vgg16Cells
 from bonescint.train.compare import compared, correlation
@@ -157,7 +157,8 @@ def test_a_model_compared_with_itself_is_the_same(
 def test_a_calibration_of_its_own_is_no_difference_of_the_graph(
     parent: ModelFolder, composites: list[NDArray[np.float32]], source: ListedSource, tmp_path: Path
 ) -> None:
-    card = replace(parent.card, temperature=2 * parent.card.temperature)
+    twice = parent.card.calibration.then(PlattCalibration(slope=0.5, intercept=1.0))
+    card = replace(parent.card, calibration=twice)
     onnx = parent.onnx_path.read_bytes()
     calibrated = write_model_folder(tmp_path / "calibrated", card=card, onnx=onnx)
     agreement = compared(parent, calibrated, composites, labels=source.positives)

@@ -1,0 +1,113 @@
+"""What a card says of its calibration: from which scans it comes, and how sure it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from bonescint.scan import UNCALIBRATED, ParameterError, PlattCalibration
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalibrationRecord:
+    """Where a calibration comes from.
+
+    Attributes:
+        scans: what the scans are, such as `"validation scans"`.
+        count: of them.
+        positives: of them with disease.
+        patients: from whom they are.
+        fitted: the map that was found, on top of `before`, at the prevalence of these scans.
+        slope_interval: of `fitted`'s slope, or `None`.
+        intercept_interval: of `fitted`'s intercept, or `None`.
+        level: coverage that the intervals are meant to have.
+        method: of the fit and its intervals.
+        unpenalised: slope and intercept without penalty and shrinkage, or `None` if there are
+            none: how far `fitted` is from them is how far it was drawn towards no change.
+        kept: share of the change of greatest penalised likelihood that was kept, 0 to 1.
+        prevalence: share of scans with disease that the intercept was moved to; `None` if it was
+            left at that of these scans.
+        before: the calibration that the model had.
+        note: what has to be known of the fit; empty if nothing.
+
+    Raises:
+        ParameterError: no scan, or more positive ones than scans.
+    """
+
+    scans: str
+    count: int
+    positives: int
+    patients: int
+    fitted: PlattCalibration
+    slope_interval: tuple[float, float] | None = None
+    intercept_interval: tuple[float, float] | None = None
+    level: float = 0.95
+    method: str = ""
+    unpenalised: tuple[float, float] | None = None
+    kept: float = 1.0
+    prevalence: float | None = None
+    before: PlattCalibration = UNCALIBRATED
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.positives <= self.count or self.count < 1:
+            got = (self.positives, self.count)
+            raise ParameterError("positives", "CalibrationRecord", "of the scans", got)
+
+    @property
+    def fitted_at(self) -> float:
+        """Share of the scans with disease."""
+        return self.positives / self.count
+
+    @property
+    def in_words(self) -> str:
+        """For people: scans, slope and intercept with intervals, prevalence, and what is special.
+
+        Examples:
+            >>> CalibrationRecord(scans="scans", count=20, positives=5, patients=20,
+            ...     fitted=PlattCalibration(slope=0.5, intercept=-1.0)).in_words
+            'fitted to 20 scans, 5 positive (25 %): slope 0.500, intercept -1.000'
+        """
+        whose = "" if self.patients == self.count else f" of {self.patients} patients"
+        share = f"{100 * self.fitted_at:.3g} %"
+        text = (
+            f"fitted to {self.count} {self.scans}{whose}, {self.positives} positive ({share}): "
+            f"slope {_figure(self.fitted.slope, self.slope_interval)}, "
+            f"intercept {_figure(self.fitted.intercept, self.intercept_interval)}"
+        )
+        if self.slope_interval is not None:
+            text += f", {100 * self.level:g} % intervals"
+        if self.before != UNCALIBRATED:
+            text += f", on top of {self.before.slope:.4g} and {self.before.intercept:.4g}"
+        if self.method:
+            text += f" ({self.method})"
+        if self.unpenalised is not None:
+            slope, intercept = self.unpenalised
+            text += (
+                f"; drawn towards 1 and 0 from {slope:.3f} and {intercept:.3f}, which have the "
+                "greatest likelihood"
+            )
+        if self.prevalence is not None:
+            text += f"; intercept moved to a prevalence of {100 * self.prevalence:.3g} %"
+        return f"{text}; {self.note}" if self.note else text
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-ready dictionary."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> CalibrationRecord:
+        """Rebuild a record from `to_json`'s dictionary."""
+        fields = dict(content)
+        for name in ("fitted", "before"):
+            fields[name] = PlattCalibration(**fields[name])
+        for name in ("slope_interval", "intercept_interval", "unpenalised"):
+            fields[name] = fields[name] and tuple(fields[name])
+        return cls(**fields)
+
+
+def _figure(value: float, interval: tuple[float, float] | None) -> str:
+    if interval is None:
+        return f"{value:z.3f}"
+    return f"{value:z.3f} ({interval[0]:z.3f} to {interval[1]:z.3f})"

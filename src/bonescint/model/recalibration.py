@@ -1,0 +1,103 @@
+"""A model's card after a calibration on other scans. Loads scipy; classifying needs none of it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from bonescint.evaluate import CalibrationFit, OperatingRule, ScoredCases, margins
+from bonescint.evaluate.local import LocalCalibration, calibrate_locally
+from bonescint.model.calibration import CalibrationRecord
+from bonescint.model.card import ModelCard
+from bonescint.scan import UNCALIBRATED, PlattCalibration
+
+OF_ONE_CALIBRATION = (
+    "sensitivity_score",
+    "specificity_score",
+    "cross_entropy_error",
+    "parent_probability_error",
+)
+"""Figures of a card that hold for its calibration and operating point only."""
+
+
+def recalibrated(
+    card: ModelCard,
+    cases: ScoredCases,
+    rule: OperatingRule,
+    *,
+    prevalence: float | None = None,
+    scans: str = "scans of the user's own",
+    the_scans: str = "the user's own scans",
+) -> tuple[ModelCard, LocalCalibration]:
+    """A model's card with calibration, operating point and uncertain band of other scans.
+
+    Figures that hold for the former ones only, such as sensitivity, leave the card.
+
+    Args:
+        card: of the model.
+        cases: scored by the model's probabilities; of both classes.
+        rule: that chooses the operating point.
+        prevalence: share of scans with disease where the model will be used, if it differs from
+            that of the cases.
+        scans: what the cases are, after their number, for the card.
+        the_scans: the same, after "of".
+
+    Raises:
+        ParameterError: one class only, scores that are no probabilities, all scores equal, or a
+            prevalence that is not between 0 and 1.
+    """
+    cases.require_probabilities("recalibrated")
+    found = calibrate_locally(
+        cases.with_scores(margins(cases.scores)), rule, prevalence=prevalence, the_scans=the_scans
+    )
+    changed = replace(
+        card,
+        calibration=card.calibration.then(found.calibration),
+        calibrated_on=calibration_record(
+            found.fit, scans=scans, before=card.calibration, prevalence=prevalence
+        ),
+        operating_point=found.operating_point,
+        operating_point_rule=(
+            f"{found.rule}, on {found.fit.count} {scans} ({found.fit.positives} positive)"
+        ),
+        uncertain_band=found.uncertain_band,
+        uncertain_rule=found.uncertain_rule,
+        metrics=tuple(one for one in card.metrics if one.name not in OF_ONE_CALIBRATION),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    return changed, found
+
+
+def calibration_record(
+    fit: CalibrationFit,
+    *,
+    scans: str,
+    before: PlattCalibration = UNCALIBRATED,
+    prevalence: float | None = None,
+) -> CalibrationRecord:
+    """What a card says of a fit.
+
+    Args:
+        fit: on top of `before`.
+        scans: what the scans are, after their number.
+        before: the calibration that the model had.
+        prevalence: that the intercept was moved to, or `None`.
+    """
+    slope, intercept = fit.slope, fit.intercept
+    return CalibrationRecord(
+        scans=scans,
+        count=fit.count,
+        positives=fit.positives,
+        patients=fit.patients,
+        fitted=fit.calibration,
+        slope_interval=(slope.low, slope.high),
+        intercept_interval=(intercept.low, intercept.high),
+        level=slope.level,
+        method=f"{slope.method}, shrunk towards no change",
+        unpenalised=fit.unpenalised if math.isfinite(fit.unpenalised[0]) else None,
+        kept=fit.kept,
+        prevalence=prevalence,
+        before=before,
+        note=slope.note,
+    )
