@@ -182,6 +182,12 @@ def test_nothing_done_is_status_2(tmp_path: Path, model: ModelFolder) -> None:
     ran = _bonescint("classify", tmp_path / "a.dcm", "--model", model.path, cwd=tmp_path)
     assert ran.returncode == 2
     assert "Nothing could be classified" in ran.stderr
+    assert not (tmp_path / "results" / "index.html").exists()
+    (tmp_path / "empty").mkdir()
+    ran = _bonescint("classify", tmp_path / "empty", "--out", tmp_path / "none")
+    assert ran.returncode == 2
+    assert "Nothing could be classified: no file was found." in ran.stderr
+    assert "lists them all" not in ran.stderr
 
 
 def test_a_place_that_cannot_be_written_is_said_first(tmp_path: Path, model: ModelFolder) -> None:

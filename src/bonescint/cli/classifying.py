@@ -172,13 +172,14 @@ def _print_messages(summary: ClassifySummary) -> None:
             f"written. Rerun the same command to resume."
         )
     elif not summary.results:
-        say("Nothing could be classified.")
+        say("Nothing could be classified" + ("." if summary.refused else ": no file was found."))
     if summary.taken_over:
         say(f"{summary.taken_over} scans were finished by an interrupted run, and were kept.")
     if not summary.written:
         say(f"The earlier results in {_shown(summary.folder)} are left as they are.")
     elif not summary.results:
-        say(f"{_shown(summary.folder / 'results.json')} lists them all.")
+        if summary.refused:
+            say(f"{_shown(summary.folder / 'results.json')} lists them all.")
     else:
         scans = "1 scan" if len(summary.results) == 1 else f"{len(summary.results)} scans"
         say(

@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-DECODE_TIMEOUT_S = 10.0
+DECODE_TIMEOUT_S = 60.0
 _END_OF_IMAGE = b"\xff\xd9"
 
 CODECS: Mapping[str, str] = MappingProxyType(
@@ -187,7 +187,13 @@ class Decoder:
 
     def _exchange(self, request: bytes, codestream: bytes) -> bytes:
         process = self._running()
-        watchdog = threading.Timer(self.timeout_s, process.kill)
+        late = threading.Event()
+
+        def end() -> None:
+            late.set()
+            process.kill()
+
+        watchdog = threading.Timer(self.timeout_s, end)
         watchdog.daemon = True
         watchdog.start()
         try:
@@ -207,7 +213,11 @@ class Decoder:
         if died:
             self.crashes += 1
             self.close()
-            raise DecodingError("the compressed pixel data made the decoder fail")
+            raise DecodingError(
+                f"the compressed pixel data was not decoded within {self.timeout_s:g} s"
+                if late.is_set()
+                else "the compressed pixel data made the decoder fail"
+            )
         return pixels
 
     def _running(self) -> subprocess.Popen[bytes]:

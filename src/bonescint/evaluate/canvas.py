@@ -20,7 +20,7 @@ LegendPlace: TypeAlias = Literal["lower left", "lower right", "upper left", "upp
 _DPI = 200
 _STYLE: Any = {  # matplotlib types its 300 keys one by one
     "font.family": "DejaVu Sans",
-    "font.size": 9,
+    "font.size": 10,
     "axes.edgecolor": GREY,
     "axes.labelcolor": INK,
     "axes.linewidth": 0.7,
@@ -31,8 +31,8 @@ _STYLE: Any = {  # matplotlib types its 300 keys one by one
     "ytick.color": GREY,
     "xtick.labelcolor": INK,
     "ytick.labelcolor": INK,
-    "xtick.labelsize": 8,
-    "ytick.labelsize": 8,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
     "svg.hashsalt": "bonescint",
     "svg.fonttype": "path",
 }
@@ -96,7 +96,7 @@ def unit_axes(axes: Axes, x: str, y: str) -> None:
 
 def legend(axes: Axes, place: LegendPlace) -> None:
     """A legend without a frame."""
-    axes.legend(loc=place, frameon=False, fontsize=8, labelcolor=INK)
+    axes.legend(loc=place, frameon=False, fontsize=9, labelcolor=INK)
 
 
 def rendered(figure: Figure) -> Picture:

@@ -49,7 +49,7 @@ def _thinned(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[
 
 def roc_figure(judgement: Judgement) -> Picture:
     """The ROC curve with its pointwise interval and the operating point."""
-    figure, axes = new_axes(4.2, 4.2)
+    figure, axes = new_axes(3.8, 3.8)
     curve, band = judgement.curve, judgement.band
     level = round(100 * judgement.resampling.level)
     axes.fill_between(band.at, band.low, band.high, color=BLUE, alpha=0.18, linewidth=0,
@@ -68,14 +68,14 @@ def roc_figure(judgement: Judgement) -> Picture:
 
 def precision_recall_figure(judgement: Judgement) -> Picture:
     """Positive predictive value against sensitivity."""
-    figure, axes = new_axes(4.2, 4.2)
+    figure, axes = new_axes(3.8, 3.8)
     curve = judgement.curve
     prevalence = judgement.cases.prevalence
     axes.plot(*_thinned(curve.sensitivity[1:], curve.precision[1:]), color=BLUE, linewidth=1.6,
               label="Model")  # fmt: skip
     axes.axhline(prevalence, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)))
     axes.annotate(f"prevalence {prevalence:.2f}", (0.01, prevalence), xytext=(0, 3),
-                  textcoords="offset points", color=GREY, fontsize=8)  # fmt: skip
+                  textcoords="offset points", color=GREY, fontsize=9)  # fmt: skip
     table = judgement.confusion
     if table.called:
         axes.plot(table.true_positives / table.positives, table.true_positives / table.called,
@@ -90,7 +90,7 @@ def calibration_figure(
     calibration: Calibration, judgement: Judgement, after: Calibration | None = None
 ) -> Picture:
     """Observed against predicted, with the distribution of the probabilities below."""
-    figure, axes = new_axes(4.2, 4.9, rows=2, heights=(4, 1))
+    figure, axes = new_axes(3.8, 4.6, rows=2, heights=(4, 1))
     above, below = axes
     above.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=(0, (4, 3)))
     _draw_bins(above, calibration, BLUE, "as predicted", "o")
@@ -109,7 +109,7 @@ def calibration_figure(
     below.set_yticks([])
     below.set_ylabel("scans", color=GREY)
     for place, word, colour in ((0.98, "with disease", ORANGE), (0.02, "without", BLUE)):
-        below.text(0.5, place, word, transform=below.transAxes, ha="center", fontsize=7.5,
+        below.text(0.5, place, word, transform=below.transAxes, ha="center", fontsize=8.5,
                    va="top" if place > 0.5 else "bottom", color=colour)  # fmt: skip
     return rendered(figure)
 
@@ -127,7 +127,7 @@ def _draw_bins(axes: Axes, calibration: Calibration, colour: str, label: str, ma
 
 def decision_figure(judgement: Judgement) -> Picture:
     """Net benefit of the model, of calling everybody, and of calling nobody."""
-    figure, axes = new_axes(5.0, 3.6)
+    figure, axes = new_axes(4.2, 3.3)
     curve = judgement.decision
     axes.fill_between(curve.thresholds, curve.low, curve.high, color=BLUE, alpha=0.18, linewidth=0)
     axes.plot(curve.thresholds, curve.model, color=BLUE, linewidth=1.6, label="Model")
@@ -145,7 +145,7 @@ def decision_figure(judgement: Judgement) -> Picture:
 
 def confusion_figure(confusion: Confusion) -> Picture:
     """Counts and row shares of the 2 x 2 table."""
-    figure, axes = new_axes(3.9, 3.3)
+    figure, axes = new_axes(3.7, 3.2)
     counts = np.array(
         [[confusion.true_positives, confusion.false_negatives],
          [confusion.false_positives, confusion.true_negatives]], dtype=float
@@ -161,7 +161,7 @@ def confusion_figure(confusion: Confusion) -> Picture:
             text = f"{int(counts[row, column])}\n{100 * share:.1f} %"
             axes.text(column + 0.5, row + 0.46, text, ha="center", va="center", fontsize=12,
                       color="white" if dark else INK)  # fmt: skip
-            axes.text(column + 0.5, row + 0.86, names[row][column], ha="center", fontsize=7.5,
+            axes.text(column + 0.5, row + 0.86, names[row][column], ha="center", fontsize=8.5,
                       color="white" if dark else INK)  # fmt: skip
     axes.set_xlim(0, 2)
     axes.set_ylim(2, 0)
@@ -236,7 +236,7 @@ def _forest_lines(found: Sequence[Subgroup]) -> list[tuple[str, Subgroup | None]
 
 def control_figure(model: RocCurve, control: RocCurve, labels: tuple[str, str]) -> Picture:
     """The ROC curves of the model and of the control that never sees the scan."""
-    figure, axes = new_axes(4.2, 4.2)
+    figure, axes = new_axes(3.8, 3.8)
     for curve, colour, label, style in ((model, BLUE, labels[0], "-"),
                                         (control, ORANGE, labels[1], (0, (5, 2)))):  # fmt: skip
         axes.plot(*_thinned(1 - curve.specificity, curve.sensitivity), color=colour,

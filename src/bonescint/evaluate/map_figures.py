@@ -32,7 +32,7 @@ def free_response_figure(curve: FreeResponseCurve, at: Sequence[Measure]) -> Pic
         curve: of all scans.
         at: as `free_response_measures` gives them.
     """
-    figure, axes = new_axes(4.6, 3.8)
+    figure, axes = new_axes(4.0, 3.5)
     axes.step(curve.false_marks, curve.found, where="post", color=BLUE, linewidth=1.6)
     limits = [float(one.name.split("_at_")[1].removesuffix("_score")) for one in at]
     for limit, one in zip(limits, at, strict=True):

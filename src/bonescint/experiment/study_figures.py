@@ -38,7 +38,7 @@ def curves_figure(
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    figure, axes = new_axes(4.6, 4.4)
+    figure, axes = new_axes(3.8, 3.8)
     unit_axes(axes, "1 - specificity", "Sensitivity")
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.7, linestyle=":")
     for number, (name, curve) in enumerate(curves.items()):

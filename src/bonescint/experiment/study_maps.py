@@ -59,7 +59,7 @@ def explanation_section(
         figures=(
             *_examples(models, paths, cohort),
             *pictures_of(models, "free_response", "free response"),
-            *pictures_of(models, "lesions_hit", "lesions found, by contrast and size"),
+            *pictures_of(models, "lesions_hit", "lesions found, by contrast and size", wide=True),
         ),
         tables=tuple(tables),
     )

@@ -83,6 +83,16 @@ def test_without_spread_in_bins_nothing_is_left_over() -> None:
     assert found.brier.high == pytest.approx(np.percentile(by_hand, 97.5))
 
 
+def test_a_bin_without_any_error_counts_too() -> None:
+    truth = np.arange(20) >= 13
+    scores = np.where(np.arange(20) < 10, 0.0, 0.8)
+    cases = ScoredCases(scores=scores, positive=truth)
+    found = brier_parts(cases, bins=2, resampling=Resampling(resamples=2))
+    assert found.brier.value == pytest.approx(brier_score_loss(truth, scores))
+    assert found.uncertainty.value == pytest.approx(0.35 * 0.65)
+    assert found.reliability.value == pytest.approx(0.5 * 0.1**2)
+
+
 @given(seed=st.integers(0, 2000))
 def test_line_is_statsmodels(seed: int) -> None:
     cases = _cases(seed, count=150, slope=0.7, shift=0.4)
