@@ -62,6 +62,9 @@ class Proportions:
         shoulder_width, pelvis_width: relative to what the patient draws.
         pelvis_tilt: rotation of the pelvis about the hip axis, in radians, forward at the top.
         shoulder_drop_mm: how much lower the shoulders lie than on the reference.
+        segment_sd: of the logarithm of each length between two of `heights_mm`, and of the
+            arms', between patients.
+        rib_slope_mm: how much lower the ribs' front ends lie than on the reference.
     """
 
     heights_mm: tuple[tuple[float, float], ...]
@@ -70,6 +73,8 @@ class Proportions:
     pelvis_width: float
     pelvis_tilt: _Normal
     shoulder_drop_mm: _Normal
+    segment_sd: float
+    rib_slope_mm: _Normal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,27 +100,29 @@ ANATOMIES: Mapping[int, AnatomyModel] = MappingProxyType(
         2: AnatomyModel(
             version=2,
             limbs=LimbHabits(
-                abduction=SharedAngle(mean=0.18, sd=0.045, own_sd=0.03),
+                abduction=SharedAngle(mean=0.23, sd=0.05, own_sd=0.03),
                 rotation=SharedAngle(mean=1.2, sd=0.15, own_sd=0.08),
-                elbow_flexion=SharedAngle(mean=0.22, sd=0.08, own_sd=0.05),
+                elbow_flexion=SharedAngle(mean=0.36, sd=0.10, own_sd=0.05),
                 forearm_rotation=SharedAngle(mean=0.3, sd=0.4, own_sd=0.15),
                 finger_flexion=SharedAngle(mean=0.3, sd=0.15, own_sd=0.1),
                 leg_rotation=SharedAngle(mean=-0.25, sd=0.2, own_sd=0.08),
-                leg_adduction=SharedAngle(mean=-0.015, sd=0.02, own_sd=0.01),
+                leg_adduction=SharedAngle(mean=-0.035, sd=0.02, own_sd=0.01),
                 knee_flexion=SharedAngle(mean=0.08, sd=0.03, own_sd=0.01),
                 ankle_flexion=SharedAngle(mean=-0.38, sd=0.15, own_sd=0.05),
             ),
             proportions=Proportions(
                 heights_mm=(
                     (0, 0), (196, 194), (256, 264), (286, 298), (555, 598), (674, 686),
-                    (825, 848), (887, 930), (1249, 1262), (1615, 1580), (1690, 1650),
+                    (825, 848), (887, 930), (1249, 1250), (1615, 1580), (1690, 1650),
                     (1900, 1860),
                 ),
                 arm_length=1.02,
-                shoulder_width=0.96,
-                pelvis_width=1.04,
+                shoulder_width=0.98,
+                pelvis_width=1.06,
                 pelvis_tilt=(0.12, 0.06),
                 shoulder_drop_mm=(17.0, 10.0),
+                segment_sd=0.05,
+                rib_slope_mm=(0.0, 12.0),
             ),
             uptake_levels=True,
         ),

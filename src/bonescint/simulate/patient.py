@@ -66,6 +66,9 @@ class Patient:
         anatomy: version of the simulated body.
         pelvis_tilt: rotation of the pelvis about the hip axis, in radians, forward at the top.
         shoulder_drop_mm: how much lower the shoulders lie than on the reference skeleton.
+        segment_scales: of the lengths between the heights of `Proportions`, from the crown
+            down, relative to the mean patient's; the arms' last.
+        rib_slope_mm: how much lower the ribs' front ends lie than on the reference skeleton.
     """
 
     sex: str
@@ -91,6 +94,8 @@ class Patient:
     anatomy: int = 1
     pelvis_tilt: float = 0.0
     shoulder_drop_mm: float = 0.0
+    segment_scales: tuple[float, ...] = ()
+    rib_slope_mm: float = 0.0
 
     def __post_init__(self) -> None:
         if self.sex not in SEXES:
@@ -209,6 +214,10 @@ def _with_anatomy(patient: Patient, model: AnatomyModel, rng: np.random.Generato
             pelvis_width=patient.pelvis_width * proportions.pelvis_width,
             pelvis_tilt=float(rng.normal(*proportions.pelvis_tilt)),
             shoulder_drop_mm=float(rng.normal(*proportions.shoulder_drop_mm)),
+            segment_scales=tuple(
+                np.exp(rng.normal(0, proportions.segment_sd, len(proportions.heights_mm))).tolist()
+            ),
+            rib_slope_mm=float(rng.normal(*proportions.rib_slope_mm)),
         )
     return replace(patient, anatomy=model.version)
 

@@ -93,13 +93,7 @@ def patient_positions(
     positions = posed(skeleton, joint_angles(patient))
     proportions = anatomy_model(patient.anatomy).proportions
     if proportions is not None:
-        positions = reproportioned(
-            skeleton,
-            positions,
-            proportions,
-            pelvis_tilt=patient.pelvis_tilt,
-            shoulder_drop_mm=patient.shoulder_drop_mm,
-        )
+        positions = reproportioned(skeleton, positions, proportions, patient)
     groups = [group_of_region(name) for name in skeleton.regions]
     spans = [skeleton.span(region) for region in skeleton.regions]
     for span, group in zip(spans, groups, strict=True):

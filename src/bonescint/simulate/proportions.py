@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bonescint.simulate.anatomy_model import Proportions
+from bonescint.simulate.patient import Patient
 from bonescint.simulate.regions import group_of_region
 from bonescint.simulate.skeleton import Skeleton
 
@@ -19,9 +20,7 @@ def reproportioned(
     skeleton: Skeleton,
     positions_mm: NDArray[np.float32],
     proportions: Proportions,
-    *,
-    pelvis_tilt: float,
-    shoulder_drop_mm: float,
+    patient: Patient,
 ) -> NDArray[np.float32]:
     """Change a posed skeleton's proportions.
 
@@ -29,27 +28,31 @@ def reproportioned(
         skeleton: the reference.
         positions_mm: its samples in the patient's pose (n, 3).
         proportions: of the body.
-        pelvis_tilt: of this patient, in radians, forward at the top.
-        shoulder_drop_mm: of this patient.
+        patient: how this one differs from the mean.
 
     Returns:
         float32 array (n, 3): new positions.
     """
-    moved = _tilted(skeleton, positions_mm, pelvis_tilt)
+    moved = _tilted(skeleton, positions_mm, patient.pelvis_tilt)
     crown = float(moved[skeleton.span("skull"), 2].max())
     before, after = np.array(proportions.heights_mm, dtype=np.float64).T
+    *segments, arm = patient.segment_scales
+    after = np.concatenate([[0.0], np.cumsum(np.diff(after) * segments)])
+    shoulder_drop_mm = patient.shoulder_drop_mm
     shoulder = max(float(moved[skeleton.span(f"humerus {side}"), 2].max()) for side in "LR")
     lower = float(np.interp(crown - shoulder, before, after)) - (crown - shoulder)
     for region in skeleton.regions:
         group, span = group_of_region(region), skeleton.span(region)
         z = moved[span, 2]
         if group in _ARM:
-            z = shoulder + np.float32(proportions.arm_length) * (z - shoulder)
+            z = shoulder + np.float32(proportions.arm_length * arm) * (z - shoulder)
             moved[span, 2] = z - np.float32(shoulder_drop_mm + lower)
             continue
         z = crown - np.interp(crown - z, before, after).astype(np.float32)
         drop = np.float32(shoulder_drop_mm * _SHOULDER_SHARE.get(group, 0.0))
         moved[span, 2] = z - drop * (skeleton.lateral[span] if group == "clavicle" else 1)
+        if group == "rib":
+            moved[span, 2] -= np.float32(patient.rib_slope_mm) * skeleton.front[span]
     return moved
 
 
