@@ -44,6 +44,7 @@ from bonescint.model import Classifier, ModelCard, ModelFolder, write_model_fold
 from bonescint.model.recalibration import recalibrated
 from bonescint.scan import UNCALIBRATED, Split
 from bonescint.simulate import CAMERAS
+from bonescint.simulate.population import Population
 from bonescint.train import Stage, TrainSettings, read_settings, train
 from bonescint.train.augment import (
     SCAN_AUGMENTATIONS,
@@ -89,23 +90,41 @@ def ship_settings(
     )
 
 
-def every_camera(name: str, studies: Mapping[Split, int]) -> Protocol:
+LEARNT_BODIES = {
+    "wide": (0.6, Population(anatomy=2, uptake_spread=3.0)),
+    "natural": (0.2, Population(anatomy=2)),
+    "first": (0.2, Population(anatomy=1, uptake_spread=2.0)),
+}
+"""Share and patients of each centre to learn from: uptake that no bone's brightness can be relied
+on, and another body, so that the network reads scans that no simulator made."""
+MEASURED_BODIES = {"natural": (1.0, Population(anatomy=2))}
+
+
+def every_camera(
+    name: str, studies: Mapping[Split, int], bodies: Mapping[str, tuple[float, Population]]
+) -> Protocol:
     """Patients of every kind on cameras of every kind, half of them with metastases."""
-    centre = Centre(
-        cameras={camera: 1 / len(CAMERAS) for camera in CAMERAS},
-        studies={
-            split: Studies(positive=count // 2, negative=count - count // 2)
-            for split, count in studies.items()
-        },
-    )
-    return Protocol(name=name, version=1, centres={"every": centre})
+    centres = {
+        body: Centre(
+            cameras={camera: 1 / len(CAMERAS) for camera in CAMERAS},
+            population=population,
+            studies={
+                split: Studies(positive=round(share * count / 2), negative=round(share * count / 2))
+                for split, count in studies.items()
+            },
+        )
+        for body, (share, population) in bodies.items()
+    }
+    return Protocol(name=name, version=1, centres=centres)
 
 
 def cohort_to_learn_from(work: Path, count: int) -> Path:
     """Simulate; a twelfth of the patients is for validation, none for testing."""
     validation = count // VALIDATION_EVERY
     protocol = every_camera(
-        "learn", {Split.TRAIN: count - validation, Split.VALIDATION: validation}
+        "learn",
+        {Split.TRAIN: count - validation, Split.VALIDATION: validation},
+        LEARNT_BODIES,
     )
     cohort = simulate_cohort(work / "ship", protocol, seed=LEARN_SEED).manifest
     path = work / "ship" / f"learn-{count}.csv"
@@ -115,14 +134,15 @@ def cohort_to_learn_from(work: Path, count: int) -> Path:
 
 def cohort_to_calibrate_on(work: Path, count: int) -> Path:
     """Simulate patients that only the calibration comes from."""
-    protocol = every_camera("calibrate", {Split.VALIDATION: count})
+    protocol = every_camera("calibrate", {Split.VALIDATION: count}, MEASURED_BODIES)
     simulate_cohort(work / "calibration", protocol, seed=CALIBRATION_SEED)
     return work / "calibration" / "manifest.csv"
 
 
 def cohort_to_test_on(work: Path, count: int) -> Path:
     """Simulate patients that nothing was learnt from."""
-    simulate_cohort(work / "unseen", every_camera("unseen", {Split.TEST: count}), seed=TEST_SEED)
+    protocol = every_camera("unseen", {Split.TEST: count}, MEASURED_BODIES)
+    simulate_cohort(work / "unseen", protocol, seed=TEST_SEED)
     return work / "unseen" / "manifest.csv"
 
 

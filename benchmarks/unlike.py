@@ -2,11 +2,9 @@
 
     python benchmarks/unlike.py COHORT                        # the shipped model
     python benchmarks/unlike.py COHORT --model MODEL --count 100
-    python benchmarks/unlike.py LEARN --fit MODEL --out MODEL  # fit the score of a model
 
 COHORT must hold simulated scans that the score was not fitted on. Every scan is altered, written
-as a file, and read as `bonescint classify` reads it. `--fit` takes a cohort like the one that the
-model learnt from: components from its training scans, threshold from the others.
+as a file, and read as `bonescint classify` reads it.
 """
 
 from __future__ import annotations
@@ -14,7 +12,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,15 +25,12 @@ from scipy import ndimage
 from bonescint.cohort import Manifest, read_manifest
 from bonescint.dicom import read, write_nm
 from bonescint.model import (
-    Features,
     ModelFolder,
     features_of,
-    fit_likeness,
     shipped_model,
-    write_model_folder,
 )
-from bonescint.prepare import Recipe, prepare
-from bonescint.scan import BonescintError, Case, Scan, Split, View
+from bonescint.prepare import prepare
+from bonescint.scan import BonescintError, Scan, View
 
 Array = NDArray[np.float32]
 Change = Callable[[Array], Array]
@@ -264,39 +259,13 @@ def _judged(path: Path, folder: ModelFolder) -> str:
     return f"score {score:.1f}; {(likeness and likeness.warning(features)) or 'no warning'}"
 
 
-def _features(manifest: Manifest, cases: list[Case], recipe: Recipe) -> Iterator[Features]:
-    for case in cases:
-        yield features_of(prepare(read(manifest.path(case)), recipe))
-
-
-def fit(folder: ModelFolder, cohort: Path, out: Path) -> None:
-    """Fit the score, and write the model folder again."""
-    manifest = read_manifest(cohort)
-    learnt = [case for case in manifest.cases if case.split is Split.TRAIN]
-    others = [case for case in manifest.cases if case.split is not Split.TRAIN]
-    recipe = folder.card.recipe
-    likeness = fit_likeness(
-        _features(manifest, learnt, recipe),
-        _features(manifest, others, recipe),
-        recipe=recipe.identifier,
-    )
-    onnx = folder.onnx_path.read_bytes()
-    written = write_model_folder(out, card=folder.card, onnx=onnx, likeness=likeness)
-    print(f"{written.path}: threshold {likeness.threshold:.2f}")
-
-
 def main() -> None:
     """Try, or fit."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("cohort", type=Path)
     parser.add_argument("--model", type=Path)
     parser.add_argument("--count", type=int, default=100)
-    parser.add_argument("--fit", type=Path)
-    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    if options.fit:
-        fit(ModelFolder.load(options.fit), options.cohort, options.out or options.fit)
-        return
     folder = shipped_model() if options.model is None else ModelFolder.load(options.model)
     try_all(folder, options.cohort, options.count)
 

@@ -64,6 +64,7 @@ class UptakeSite(StrEnum):
     BOWEL = "bowel or stomach", SiteGroup.SOFT_TISSUE
     LIVER = "liver", SiteGroup.SOFT_TISSUE
     BLOOD_POOL = "blood pool", SiteGroup.SOFT_TISSUE
+    HEART = "heart muscle", SiteGroup.SOFT_TISSUE
     BREAST = "breast", SiteGroup.SOFT_TISSUE
 
     MEDIAL_KNEE = "knee, medial", SiteGroup.JOINT

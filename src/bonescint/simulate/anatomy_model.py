@@ -65,6 +65,9 @@ class Proportions:
         segment_sd: of the logarithm of each length between two of `heights_mm`, and of the
             arms', between patients.
         rib_slope_mm: how much lower the ribs' front ends lie than on the reference.
+        bend: of the spine to the side, relative to version 1.
+        head_tilt: of the head to the side, relative to version 1.
+        bladder_rise_mm: how much higher the bladder lies than in version 1.
     """
 
     heights_mm: tuple[tuple[float, float], ...]
@@ -75,6 +78,9 @@ class Proportions:
     shoulder_drop_mm: _Normal
     segment_sd: float
     rib_slope_mm: _Normal
+    bend: float
+    head_tilt: float
+    bladder_rise_mm: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,15 +106,15 @@ ANATOMIES: Mapping[int, AnatomyModel] = MappingProxyType(
         2: AnatomyModel(
             version=2,
             limbs=LimbHabits(
-                abduction=SharedAngle(mean=0.23, sd=0.05, own_sd=0.03),
-                rotation=SharedAngle(mean=1.2, sd=0.15, own_sd=0.08),
-                elbow_flexion=SharedAngle(mean=0.36, sd=0.10, own_sd=0.05),
-                forearm_rotation=SharedAngle(mean=0.3, sd=0.4, own_sd=0.15),
+                abduction=SharedAngle(mean=0.25, sd=0.05, own_sd=0.015),
+                rotation=SharedAngle(mean=1.2, sd=0.15, own_sd=0.05),
+                elbow_flexion=SharedAngle(mean=0.26, sd=0.08, own_sd=0.02),
+                forearm_rotation=SharedAngle(mean=0.3, sd=0.4, own_sd=0.1),
                 finger_flexion=SharedAngle(mean=0.3, sd=0.15, own_sd=0.1),
-                leg_rotation=SharedAngle(mean=-0.25, sd=0.2, own_sd=0.08),
-                leg_adduction=SharedAngle(mean=-0.035, sd=0.02, own_sd=0.01),
+                leg_rotation=SharedAngle(mean=-0.25, sd=0.26, own_sd=0.13),
+                leg_adduction=SharedAngle(mean=-0.015, sd=0.02, own_sd=0.016),
                 knee_flexion=SharedAngle(mean=0.08, sd=0.03, own_sd=0.01),
-                ankle_flexion=SharedAngle(mean=-0.38, sd=0.15, own_sd=0.05),
+                ankle_flexion=SharedAngle(mean=-0.38, sd=0.22, own_sd=0.1),
             ),
             proportions=Proportions(
                 heights_mm=(
@@ -117,12 +123,15 @@ ANATOMIES: Mapping[int, AnatomyModel] = MappingProxyType(
                     (1900, 1860),
                 ),
                 arm_length=1.02,
-                shoulder_width=0.98,
-                pelvis_width=1.06,
+                shoulder_width=0.96,
+                pelvis_width=1.04,
                 pelvis_tilt=(0.12, 0.06),
                 shoulder_drop_mm=(17.0, 10.0),
                 segment_sd=0.05,
                 rib_slope_mm=(0.0, 12.0),
+                bend=0.6,
+                head_tilt=1.5,
+                bladder_rise_mm=20.0,
             ),
             uptake_levels=True,
         ),

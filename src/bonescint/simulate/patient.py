@@ -69,6 +69,7 @@ class Patient:
         segment_scales: of the lengths between the heights of `Proportions`, from the crown
             down, relative to the mean patient's; the arms' last.
         rib_slope_mm: how much lower the ribs' front ends lie than on the reference skeleton.
+        uptake_spread: how much more than in nature uptake differs from place to place.
     """
 
     sex: str
@@ -96,6 +97,7 @@ class Patient:
     shoulder_drop_mm: float = 0.0
     segment_scales: tuple[float, ...] = ()
     rib_slope_mm: float = 0.0
+    uptake_spread: float = 1.0
 
     def __post_init__(self) -> None:
         if self.sex not in SEXES:
@@ -195,7 +197,10 @@ def draw_patient(
         legs=(_draw_leg(rng), _draw_leg(rng)),
         breathing_mm=float(rng.uniform(3.0, 6.0)),
     )
-    return _with_anatomy(patient, anatomy_model(population.anatomy), rng)
+    patient = _with_anatomy(patient, anatomy_model(population.anatomy), rng)
+    if population.uptake_spread == 1:  # draws nothing: cohorts of release 0.1 stay as they are
+        return patient
+    return replace(patient, uptake_spread=float(rng.uniform(1, population.uptake_spread)))
 
 
 def _with_anatomy(patient: Patient, model: AnatomyModel, rng: np.random.Generator) -> Patient:
@@ -212,6 +217,9 @@ def _with_anatomy(patient: Patient, model: AnatomyModel, rng: np.random.Generato
             patient,
             shoulder_width=patient.shoulder_width * proportions.shoulder_width,
             pelvis_width=patient.pelvis_width * proportions.pelvis_width,
+            scoliosis_mm=patient.scoliosis_mm * proportions.bend,
+            lean=patient.lean * proportions.bend,
+            head_tilt=patient.head_tilt * proportions.head_tilt,
             pelvis_tilt=float(rng.normal(*proportions.pelvis_tilt)),
             shoulder_drop_mm=float(rng.normal(*proportions.shoulder_drop_mm)),
             segment_scales=tuple(

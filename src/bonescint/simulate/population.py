@@ -31,6 +31,10 @@ class Population:
         primaries_female, primaries_male: share of each primary tumour among those with
             cancer; each sums to 1.
         anatomy: version of the simulated body (`anatomy_model`).
+        uptake_spread: how much more than in nature uptake may differ between patients, bones
+            and soft tissue; each patient's own spread is drawn from 1 to this one. For cohorts
+            to learn from: no bone's brightness alone then tells anything (domain randomisation:
+            Tobin et al., IROS 2017).
 
     Raises:
         ParameterError: a share outside 0 to 1, shares that do not sum to 1, an unknown
@@ -53,6 +57,7 @@ class Population:
         default_factory=lambda: _frozen({"prostate": 0.68, "lung": 0.14, "other": 0.18})
     )
     anatomy: int = 1
+    uptake_spread: float = 1.0
 
     def __post_init__(self) -> None:
         check_number(self, "female_share", 0, 1)
@@ -63,6 +68,7 @@ class Population:
             raise ParameterError("age_sd", "Population", "above 0", self.age_sd)
         check_number(self, "body_mass_index_mean", 18, 40)
         check_whole(self, "anatomy", min(ANATOMIES), max(ANATOMIES))
+        check_number(self, "uptake_spread", 1, 5)
         for name in ("primaries_female", "primaries_male"):
             unknown = [one for one in check_table(self, name) if one not in SITE_WEIGHTS]
             if unknown:

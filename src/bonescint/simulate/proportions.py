@@ -51,6 +51,8 @@ def reproportioned(
         z = crown - np.interp(crown - z, before, after).astype(np.float32)
         drop = np.float32(shoulder_drop_mm * _SHOULDER_SHARE.get(group, 0.0))
         moved[span, 2] = z - drop * (skeleton.lateral[span] if group == "clavicle" else 1)
+        if group in ("skull", "mandible"):  # a long head is a wide one
+            moved[span, 0] *= np.float32(segments[0])
         if group == "rib":
             moved[span, 2] -= np.float32(patient.rib_slope_mm) * skeleton.front[span]
     return moved

@@ -204,6 +204,7 @@ def _draw_tracer(
     metastases = draw_metastases(
         anatomy, normal, rng, number=number, primary=primary, disease=disease
     )
+    tissue_sd = SOFT_TISSUE_UPTAKE_SD * anatomy.patient.uptake_spread**0.5
     # Diffuse disease takes up what organs and soft tissue then lack.
     spare = float(np.exp(-number / 60)) if number > 20 else 1.0
     return _Tracer(
@@ -216,8 +217,7 @@ def _draw_tracer(
             for organ in draw_organs(anatomy, rng)
         ],
         worn=draw_worn_objects(anatomy, rng),
-        tissue=spare
-        * float(np.exp(rng.normal(np.log(SOFT_TISSUE_UPTAKE_MEDIAN), SOFT_TISSUE_UPTAKE_SD))),
+        tissue=spare * float(np.exp(rng.normal(np.log(SOFT_TISSUE_UPTAKE_MEDIAN), tissue_sd))),
         spare=spare,
     )
 

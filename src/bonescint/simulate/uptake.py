@@ -255,6 +255,8 @@ def normal_uptake(
     group_level: dict[str, float] = {}
     # Knees hardly stand out in some people and are the hottest place in others. Tuned.
     knees = float(np.exp(rng.normal(-0.25, 0.45)))
+    # A single bone that differs much from its neighbours is disease: those differ less.
+    between_groups, between_bones = patient.uptake_spread, patient.uptake_spread**0.5
     side_level = {"L": rng.normal(0, SIDE_UPTAKE_SD), "R": rng.normal(0, SIDE_UPTAKE_SD), "": 0.0}
     wear_of_group: dict[str, float] = {}
     for region in skeleton.regions:
@@ -264,13 +266,14 @@ def normal_uptake(
         # Wear is alike on both sides and along the spine, but not the same.
         shared = wear_of_group.setdefault(group, bone.wear)
         bone.wear = float(bone.wear**0.4 * shared**0.6)
-        level = group_level.setdefault(group, rng.normal(0, BONE_GROUP_UPTAKE_SD))
+        level = group_level.setdefault(group, between_groups * rng.normal(0, BONE_GROUP_UPTAKE_SD))
         own = rng.normal(0, BONE_UPTAKE_SD * (0.5 if group in ("rib", "thoracic") else 1.0))
+        own *= between_bones
         scale = np.exp(level + own + side_level[side_of_region(region)])
         uptake[span] = _UPTAKE[group](bone) * scale
     # Bone turns over less with age; tissue and organs then stand out more. Assumed.
     uptake *= np.float32(np.exp(-_AGE_SLOPE * (patient.age - 60)))
-    texture = _texture(skeleton, rng, float(rng.uniform(0.05, 0.14)))
+    texture = _texture(skeleton, rng, between_bones * float(rng.uniform(0.05, 0.14)))
     uptake *= texture
     uptake *= skeleton.volume
     if anatomy_model(patient.anatomy).uptake_levels:

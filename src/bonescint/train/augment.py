@@ -71,8 +71,8 @@ def _kept(
 class Blur:
     """Smoothing by the camera's distance or by a workstation's filter, in pixels."""
 
-    probability: float = 0.3
-    sigma_pixels: _Range = (0.4, 1.4)
+    probability: float = 0.4
+    sigma_pixels: _Range = (0.4, 1.8)
     kind: ClassVar[str] = "blur"
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:

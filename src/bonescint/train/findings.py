@@ -41,7 +41,8 @@ _OTHERS: Mapping[str, tuple[UptakeSite, ...]] = {
         UptakeSite.URINE_BAG,
     ),
     "thyroid": (UptakeSite.THYROID,),
-    "blood pool or breast": (
+    "heart, blood pool or breast": (
+        UptakeSite.HEART,
         UptakeSite.BLOOD_POOL,
         UptakeSite.BREAST,
     ),

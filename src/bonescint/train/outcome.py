@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+
+import numpy as np
 
 from bonescint.cohort import Manifest, cohort_fingerprint, read_truth
 from bonescint.evaluate import Balanced, ScoredCases, fit_calibration
@@ -26,20 +28,22 @@ from bonescint.model import (
     write_model_folder,
 )
 from bonescint.model.recalibration import calibration_record
-from bonescint.prepare import Recipe, prepare
+from bonescint.prepare import PreparedScan, prepare
 from bonescint.scan import InputError, ParameterError, Split
 from bonescint.scan.software import installed_versions
+from bonescint.train.augment import augmented
 from bonescint.train.cached import CachedScans, counted
 from bonescint.train.calibrate import OPERATING_POINT_RULE, figures, scored_by_margins
 from bonescint.train.dataset import plain_loader
 from bonescint.train.export import to_onnx
 from bonescint.train.network import ScanNetwork
-from bonescint.train.sample import ScanSource
+from bonescint.train.sample import Sample, ScanSource
 from bonescint.train.settings import TrainSettings
 from bonescint.train.weights import ConvolutionWeights
 
 MEASURED = (Split.VALIDATION, Split.TEST)
 _LIKENESS_SCANS = 1000
+_LIKENESS_SEED = 3
 SIMULATED = "simulated scans only"
 _LIMITATIONS = {
     SIMULATED: (
@@ -151,30 +155,42 @@ def write_outcome(network: ScanNetwork, outcome: Outcome, target: Path) -> Model
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         software=software_versions(),
     )
-    likeness = cohort_likeness(outcome.sources, settings.recipe)
+    likeness = cohort_likeness(outcome.sources, settings)
     return write_model_folder(target, card=card, onnx=onnx, likeness=likeness)
 
 
-def cohort_likeness(sources: Mapping[Split, ScanSource], recipe: Recipe) -> Likeness | None:
-    """Fit what tells inputs unlike the cohort; `None` for a cohort too small to say.
+def cohort_likeness(
+    sources: Mapping[Split, ScanSource], settings: TrainSettings
+) -> Likeness | None:
+    """Fit what tells inputs unlike what the network learnt from; `None` for a small cohort.
 
-    At most 1000 training scans are looked at, evenly spread over the cohort.
+    Scans are looked at as the network met them, with the training's random changes: what it has
+    learnt to read is not unlike. At most 1000 of a split, evenly spread over it.
     """
 
     def features(split: Split) -> list[Features]:
         source = sources[split]
         step = max(1, -(-len(source) // _LIKENESS_SCANS))
         return [
-            features_of(prepare(source.sample(index).scan, recipe))
+            features_of(_as_met(source.sample(index), settings, (_LIKENESS_SEED, index)))
             for index in range(0, len(source), step)
         ]
 
     try:
         return fit_likeness(
-            features(Split.TRAIN), features(Split.VALIDATION), recipe=recipe.identifier
+            features(Split.TRAIN), features(Split.VALIDATION), recipe=settings.recipe.identifier
         )
     except ParameterError:  # a few scans say nothing of what is usual
         return None
+
+
+def _as_met(sample: Sample, settings: TrainSettings, seed: tuple[int, int]) -> PreparedScan:
+    """A prepared scan after the training's random changes; each view stays on its side."""
+    rng = np.random.default_rng((settings.seed, *seed))
+    prepared = prepare(augmented(sample, settings.scan_augmentations, rng).scan, settings.recipe)
+    change = replace(settings.composite_change, swap=0.0)
+    nothing = np.zeros((1, 1, 2), dtype=bool)
+    return replace(prepared, composite=change(prepared.composite, nothing, rng)[0])
 
 
 def software_versions() -> dict[str, str]:

@@ -25,17 +25,21 @@ class ArchivePicture:
         probability: of becoming a picture.
         saturation: percentiles of the positive values that may become white; every third
             picture is scaled to its maximum instead.
-        lower_share: share of the window that becomes black.
+        lower_share: share of the window that becomes black; in half of the pictures what lies
+            above keeps its grey, as where low counts were cut to zero.
         gamma: exponents of the grey scale.
-        matrix: factors of the matrix size, rows and columns each with their own tenth.
+        matrix: factors of the matrix size.
+        stretch: the most that rows or columns are stretched besides, each by itself; a third of
+            the pictures repeat rows and columns instead of interpolating.
         jpeg_quality: of pictures that went through JPEG (half of them).
     """
 
     probability: float = 0.4
     saturation: _Range = (97.0, 99.95)
-    lower_share: float = 0.03
+    lower_share: float = 0.05
     gamma: _Range = (0.6, 1.2)
     matrix: _Range = (0.5, 1.3)
+    stretch: float = 0.12
     jpeg_quality: tuple[int, int] = (60, 96)
     kind: ClassVar[str] = "archive_picture"
 
@@ -46,16 +50,18 @@ class ArchivePicture:
         rows, columns = sample.scan.shape
         zoom = rng.uniform(*self.matrix)
         size = (
-            max(64, round(columns * zoom * rng.uniform(0.95, 1.05))),
-            max(128, round(rows * zoom * rng.uniform(0.95, 1.05))),
+            max(64, round(columns * zoom * np.exp(rng.uniform(-self.stretch, self.stretch)))),
+            max(128, round(rows * zoom * np.exp(rng.uniform(-self.stretch, self.stretch)))),
         )
         percentile = None if rng.random() < 1 / 3 else rng.uniform(*self.saturation)
         gamma, lower = rng.uniform(*self.gamma), rng.uniform(0, self.lower_share)
+        cut, repeats = rng.random() < 0.5, rng.random() < 1 / 3
+        filled = Image.Resampling.NEAREST if repeats else Image.Resampling.BILINEAR
         quality = int(rng.integers(*self.jpeg_quality)) if rng.random() < 0.5 else None
         images = {}
         for view, image in sample.scan.images():
-            resized = Image.fromarray(image).resize(size, Image.Resampling.BILINEAR)
-            grey = _windowed(np.asarray(resized), percentile, lower, gamma)
+            resized = Image.fromarray(image).resize(size, filled)
+            grey = _windowed(np.asarray(resized), percentile, lower, gamma, cut=cut)
             images[view] = _through_jpeg(grey, quality).astype(np.float32)
 
         def moved(view: View, plane: NDArray[_Value]) -> NDArray[_Value]:  # noqa: ARG001
@@ -66,13 +72,20 @@ class ArchivePicture:
 
 
 def _windowed(
-    image: NDArray[np.float32], percentile: float | None, lower: float, gamma: float
+    image: NDArray[np.float32],
+    percentile: float | None,
+    lower: float,
+    gamma: float,
+    *,
+    cut: bool,
 ) -> NDArray[np.uint8]:
     positive = image[image > 0]
     if positive.size == 0:
         return np.zeros(image.shape, dtype=np.uint8)
     white = float(positive.max() if percentile is None else np.percentile(positive, percentile))
-    grey = np.clip((image / white - lower) / (1 - lower), 0, 1) ** np.float32(gamma)
+    share = image / white
+    shown = np.where(share < lower, 0, share) if cut else (share - lower) / (1 - lower)
+    grey = np.clip(shown, 0, 1) ** np.float32(gamma)
     return np.asarray(np.rint(255 * grey), dtype=np.uint8)
 
 
