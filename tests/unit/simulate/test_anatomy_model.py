@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from importlib import resources
 
 import numpy as np
@@ -25,6 +26,14 @@ AS_IT_IS = Proportions(
     pelvis_width=1.0,
     pelvis_tilt=(0.0, 0.0),
     shoulder_drop_mm=(0.0, 0.0),
+    segment_sd=0.0,
+    rib_slope_mm=(0.0, 0.0),
+    bend=1.0,
+    head_tilt=1.0,
+    bladder_rise_mm=0.0,
+)
+MEAN_PATIENT = replace(
+    draw_patient(np.random.default_rng(1), Population()), segment_scales=(1.0, 1.0)
 )
 
 
@@ -73,7 +82,7 @@ def test_both_sides_lie_alike_in_version_2() -> None:
 def test_proportions_that_change_nothing_change_nothing() -> None:
     skeleton = reference_skeleton()
     positions = posed(skeleton, {})
-    same = reproportioned(skeleton, positions, AS_IT_IS, pelvis_tilt=0.0, shoulder_drop_mm=0.0)
+    same = reproportioned(skeleton, positions, AS_IT_IS, MEAN_PATIENT)
     np.testing.assert_allclose(same, positions, atol=0.01)
 
 
@@ -81,15 +90,9 @@ def test_heights_arms_and_shoulders_move_as_stated() -> None:
     skeleton = reference_skeleton()
     before = posed(skeleton, {})
     crown = before[skeleton.span("skull"), 2].max()
-    longer = Proportions(
-        heights_mm=((0, 0), (1000, 1100), (3000, 3100)),
-        arm_length=0.9,
-        shoulder_width=1.0,
-        pelvis_width=1.0,
-        pelvis_tilt=(0.0, 0.0),
-        shoulder_drop_mm=(0.0, 0.0),
-    )
-    after = reproportioned(skeleton, before, longer, pelvis_tilt=0.0, shoulder_drop_mm=20.0)
+    longer = replace(AS_IT_IS, heights_mm=((0, 0), (1000, 1100), (3000, 3100)), arm_length=0.9)
+    lower = replace(MEAN_PATIENT, shoulder_drop_mm=20.0, segment_scales=(1.0, 1.0, 1.0))
+    after = reproportioned(skeleton, before, longer, lower)
     tibia, chest, arm = (skeleton.span(name) for name in ("tibia L", "T8", "humerus L"))
     np.testing.assert_allclose(before[tibia, 2] - after[tibia, 2], 100, atol=0.01)
     below = crown - before[chest, 2]
@@ -102,10 +105,40 @@ def test_heights_arms_and_shoulders_move_as_stated() -> None:
     )
 
 
+def test_segments_are_as_long_as_the_patient_has_them() -> None:
+    """A thorax of 1.2 times its length, arms of 0.8 times theirs, ribs that slope down."""
+    skeleton = reference_skeleton()
+    before = posed(skeleton, {})
+    crown = before[skeleton.span("skull"), 2].max()
+    parts = replace(AS_IT_IS, heights_mm=((0, 0), (300, 300), (600, 600), (3000, 3000)))
+    own = replace(MEAN_PATIENT, segment_scales=(1.0, 1.2, 1.0, 0.8), rib_slope_mm=15.0)
+    after = reproportioned(skeleton, before, parts, own)
+    tibia, chest, arm, rib = (
+        skeleton.span(name) for name in ("tibia L", "T8", "humerus L", "rib06 L")
+    )
+    np.testing.assert_allclose(before[tibia, 2] - after[tibia, 2], 0.2 * 300, atol=0.01)
+    below = crown - before[chest, 2]
+    np.testing.assert_allclose(crown - after[chest, 2], 300 + 1.2 * (below - 300), atol=0.01)
+    assert np.ptp(after[arm, 2]) == pytest.approx(0.8 * np.ptp(before[arm, 2]), abs=0.01)
+    level = crown - (300 + 1.2 * (crown - before[rib, 2] - 300))
+    np.testing.assert_allclose(level - after[rib, 2], 15 * skeleton.front[rib], atol=0.01)
+
+
+def test_a_long_head_is_a_wide_one() -> None:
+    skeleton = reference_skeleton()
+    before = posed(skeleton, {})
+    skull = skeleton.span("skull")
+    after = reproportioned(
+        skeleton, before, AS_IT_IS, replace(MEAN_PATIENT, segment_scales=(1.1, 1.0))
+    )
+    for axis in (0, 2):
+        assert np.ptp(after[skull, axis]) == pytest.approx(1.1 * np.ptp(before[skull, axis]))
+
+
 def test_the_pelvis_turns_about_the_hips_and_the_legs_stay() -> None:
     skeleton = reference_skeleton()
     before = posed(skeleton, {})
-    after = reproportioned(skeleton, before, AS_IT_IS, pelvis_tilt=0.2, shoulder_drop_mm=0.0)
+    after = reproportioned(skeleton, before, AS_IT_IS, replace(MEAN_PATIENT, pelvis_tilt=0.2))
     femur, pelvis = skeleton.span("femur L"), skeleton.span("pelvis L")
     np.testing.assert_allclose(after[femur], before[femur], atol=0.01)
     spans = [skeleton.span(f"femur {side}") for side in "LR"]
