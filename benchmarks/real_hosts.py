@@ -3,9 +3,9 @@
     python benchmarks/real_hosts.py HOSTS COHORT [--model MODEL] [--each 3]
 
 HOSTS is a folder of 16-bit pictures NAME_anterior.png and NAME_posterior.png whose values are
-counts; COHORT a simulated cohort, whose metastases are added to the hosts one or a few at a time, as
-training does (`bonescint.train.transplant`). Nothing here is for learning: it says whether a change
-helps on scans that no simulator made.
+counts; COHORT a simulated cohort, whose metastases are added to the hosts, one or a few at a time,
+as training does (`bonescint.train.transplant`). Nothing here is for learning: it says whether a
+change helps on scans that no simulator made.
 """
 
 from __future__ import annotations
