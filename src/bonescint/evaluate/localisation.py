@@ -135,7 +135,7 @@ def localise(
     Args:
         views: the scan's, one or both.
         tolerance_mm: how far from a lesion's edge still counts as on it, where so said.
-        separation_mm: peaks closer than this are one.
+        separation_mm: peaks closer than half of it are one.
 
     Raises:
         ParameterError: no view, or no lesion in any.

@@ -106,12 +106,21 @@ def test_what_cannot_be_measured_is_refused() -> None:
         localise([_view(np.ones((4, 4)), empty)])
     with pytest.raises(ParameterError, match="map's shape"):
         _view(np.ones((4, 4)), np.zeros((4, 5), dtype=int))
+    with pytest.raises(ParameterError, match="map's shape"):
+        _view(np.ones(4), np.zeros(4, dtype=int))
     with pytest.raises(ParameterError, match="at least 0"):
         _view(np.full((4, 4), -0.001), empty)
     with pytest.raises(ParameterError, match="finite"):
         _view(np.full((4, 4), np.nan), empty)
     with pytest.raises(ParameterError, match="pixel_mm"):
         _view(np.ones((4, 4)), empty, mm=0.0)
+
+
+@pytest.mark.parametrize(("apart_mm", "count"), [(15, 1), (16, 2)])
+def test_peaks_up_to_15_mm_apart_are_one_unless_told_otherwise(apart_mm: int, count: int) -> None:
+    values, lesions = np.zeros((5, 60)), np.zeros((5, 60), dtype=int)
+    values[2, 20], values[2, 20 + apart_mm], lesions[2, 20] = 2.0, 1.0, 1
+    assert len(localise([_view(values, lesions, mm=1.0)]).peaks) == count
 
 
 def test_areas_go_to_the_nearest_centre() -> None:
