@@ -26,10 +26,10 @@ _SQUARE = (
 )
 
 
-def _page(folder: Path) -> Path:
+def _page(folder: Path, *, wide: int = 0, count: int = 5) -> Path:
     figures = tuple(
-        PageFigure(caption=f"Figure {n}", content=_SQUARE, alternative="", wide=n == 0)
-        for n in range(5)
+        PageFigure(caption=f"Figure {n}", content=_SQUARE, alternative="", wide=n == wide)
+        for n in range(count)
     )
     table = PageTable(caption="Long", columns=("n", "n again"),
                       rows=tuple((str(n), str(n)) for n in range(120)))  # fmt: skip
@@ -38,6 +38,22 @@ def _page(folder: Path) -> Path:
                         sections=(section,))  # fmt: skip
     write_document(folder / "report.html", document)
     return folder / "report.html"
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("wide", [0, 1, 2, 9])
+def test_figures_stay_on_the_page(tmp_path: Path, wide: int, count: int) -> None:
+    page = _page(tmp_path, wide=wide, count=count)
+    laid_out = weasyprint.HTML(string=page.read_text(encoding="utf-8")).render()
+    most = laid_out.pages[0].width - 12 * 96 / 25.4
+    figures = [
+        box
+        for sheet in laid_out.pages
+        for box in sheet._page_box.descendants()
+        if box.element_tag == "figure"
+    ]
+    assert len(figures) == count
+    assert all(box.position_x + box.margin_width() <= most + 1 for box in figures)
 
 
 def test_figures_have_room_and_a_long_table_begins_below_its_caption(tmp_path: Path) -> None:
