@@ -19,7 +19,7 @@ from dataclasses import replace
 import numpy as np
 from scipy import stats
 
-from bonescint.evaluate.readers import (
+from bonescint.mrmc import (
     CovarianceMethod,
     Generalisation,
     Inference,

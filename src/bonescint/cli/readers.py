@@ -24,7 +24,7 @@ from bonescint.report import displayable
 from bonescint.scan import InputError, OutputError, ParameterError
 
 if TYPE_CHECKING:
-    from bonescint.evaluate.readers import (
+    from bonescint.mrmc import (
         Aim,
         CovarianceMethod,
         Endpoint,
@@ -82,7 +82,7 @@ def run_analyse(
 ) -> None:
     """Analyse a reader study, write the folder and say what was found."""
     with clear_failures(), ExitStack() as held:
-        from bonescint.evaluate.readers import (
+        from bonescint.mrmc import (
             Nest,
             NoteKind,
             Settings,
@@ -139,8 +139,8 @@ def run_analyse(
 
 def _require_a_figure(analysis: ReaderAnalysis, source: Path) -> None:
     """An error that says why, where nobody has a figure of merit nor a share of right decisions."""
-    from bonescint.evaluate.readers import NoteKind
-    from bonescint.evaluate.readers.tables import listed_problems
+    from bonescint.mrmc import NoteKind
+    from bonescint.mrmc.tables import listed_problems
 
     right = [
         share for one in analysis.decisions.right for share in (one.sensitivity, one.specificity)
@@ -157,7 +157,7 @@ def _require_a_figure(analysis: ReaderAnalysis, source: Path) -> None:
 
 def _method(name: str | None, endpoint: Endpoint | MarkedEndpoint | None) -> CovarianceMethod:
     """The method asked for; DeLong's, or the jackknife for areas that he has no formula of."""
-    from bonescint.evaluate.readers import CovarianceMethod, Froc, LesionLocalisation, PartialAuc
+    from bonescint.mrmc import CovarianceMethod, Froc, LesionLocalisation, PartialAuc
 
     if name is not None:
         return CovarianceMethod(name)
@@ -167,7 +167,7 @@ def _method(name: str | None, endpoint: Endpoint | MarkedEndpoint | None) -> Cov
 
 
 def _endpoint(choices: AnalyseChoices) -> Endpoint | MarkedEndpoint | None:
-    from bonescint.evaluate.readers import (
+    from bonescint.mrmc import (
         Auc,
         Froc,
         LesionLocalisation,
@@ -207,7 +207,7 @@ def _endpoint(choices: AnalyseChoices) -> Endpoint | MarkedEndpoint | None:
 def _print_tables(analysis: ReaderAnalysis) -> None:
     from rich.table import Table
 
-    from bonescint.evaluate.readers.testing import df_text
+    from bonescint.mrmc.testing import df_text
 
     figures = analysis.merits
     table = Table(title=f"{figures.endpoint} of each reader", title_justify="left")
@@ -307,7 +307,7 @@ class SizeChoices:
 def run_size(choices: SizeChoices, *, as_json: bool) -> None:
     """Say what a study needs, or what power it has."""
     with clear_failures():
-        from bonescint.evaluate.readers import Aim, cases_needed, power, readers_needed
+        from bonescint.mrmc import Aim, cases_needed, power, readers_needed
 
         if choices.equivalence and choices.margin is None:
             raise ParameterError("equivalence", "readers size", "given with --margin", True)
@@ -338,7 +338,7 @@ def run_size(choices: SizeChoices, *, as_json: bool) -> None:
 
 
 def _generalisation(name: str) -> Generalisation:
-    from bonescint.evaluate.readers import Generalisation
+    from bonescint.mrmc import Generalisation
 
     return {
         "both": Generalisation.READERS_AND_CASES,
@@ -349,7 +349,7 @@ def _generalisation(name: str) -> Generalisation:
 
 def _pilot(choices: SizeChoices) -> tuple[Pilot, str]:
     """What varies, and where that is known from."""
-    from bonescint.evaluate.readers import Comparison, Pilot
+    from bonescint.mrmc import Comparison, Pilot
 
     given = [choices.pilot is not None, choices.var is not None, choices.auc is not None]
     if sum(given) != 1:
@@ -387,7 +387,7 @@ def _pilot(choices: SizeChoices) -> tuple[Pilot, str]:
 
 
 def _of_pilot(choices: SizeChoices, source: Path) -> Pilot:
-    from bonescint.evaluate.readers import (
+    from bonescint.mrmc import (
         CovarianceMethod,
         MarkedReads,
         Pilot,
@@ -440,7 +440,7 @@ def _print_size(
 ) -> None:
     from rich.table import Table
 
-    from bonescint.evaluate.readers import cases_needed
+    from bonescint.mrmc import cases_needed
 
     console = results_console()
     kind = f"a difference of {aim.difference:g}"

@@ -35,7 +35,6 @@ from bonescint.evaluate.control import (
     cross_fitted,
 )
 from bonescint.evaluate.decision_curve import DecisionCurve, decision_curve
-from bonescint.evaluate.interval import Estimate
 from bonescint.evaluate.measure import Measure, measure_named
 from bonescint.evaluate.operating import (
     Confusion,
@@ -70,6 +69,7 @@ from bonescint.evaluate.subgroups import (
     subgroups,
     with_holm,
 )
+from bonescint.intervals import Estimate
 
 __all__ = [
     "Balanced",

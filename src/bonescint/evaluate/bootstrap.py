@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bonescint.evaluate.interval import Estimate
 from bonescint.evaluate.scored import ScoredCases
+from bonescint.intervals import Estimate
 from bonescint.scan import ParameterError
 from bonescint.scan.checked import check_number, check_whole
 

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from bonescint.evaluate.bootstrap import Resampling
 from bonescint.evaluate.by_patient import mean_variance
-from bonescint.evaluate.interval import Estimate
 from bonescint.evaluate.logistic import fit_logistic
 from bonescint.evaluate.operating import Confusion, positive_predictive_value_score
 from bonescint.evaluate.platt import margins
 from bonescint.evaluate.proportions import normal_quantile
 from bonescint.evaluate.scored import ScoredCases
+from bonescint.intervals import Estimate
 from bonescint.scan import ParameterError
 
 _BINS = 10

@@ -12,11 +12,11 @@ from scipy.stats import binomtest
 
 from bonescint.evaluate.bootstrap import Resampling
 from bonescint.evaluate.by_patient import summed
-from bonescint.evaluate.interval import Estimate
 from bonescint.evaluate.placements import Placements
 from bonescint.evaluate.proportions import INFINITE, normal_quantile, share
 from bonescint.evaluate.resampled import resampled
 from bonescint.evaluate.scored import ScoredCases
+from bonescint.intervals import Estimate
 from bonescint.scan import ParameterError
 
 

@@ -14,12 +14,12 @@ from bonescint.evaluate.calibration import (
     reliability_curve,
 )
 from bonescint.evaluate.decision_curve import DecisionCurve, decision_curve
-from bonescint.evaluate.interval import Estimate
 from bonescint.evaluate.measure import Measure
 from bonescint.evaluate.operating import Confusion, threshold_measures
 from bonescint.evaluate.resampled import resampled
 from bonescint.evaluate.roc import CurveBand, RocCurve, roc_auc_score, roc_band
 from bonescint.evaluate.scored import ScoredCases
+from bonescint.intervals import Estimate
 
 _BAND_RESAMPLES = 500
 

@@ -8,10 +8,10 @@ import numpy as np
 
 from bonescint.evaluate.calibration import brier_error
 from bonescint.evaluate.choosing import OperatingRule, operating_point
-from bonescint.evaluate.interval import Estimate
 from bonescint.evaluate.platt import CalibrationFit, fit_calibration
 from bonescint.evaluate.scored import ScoredCases
 from bonescint.evaluate.uncertain import uncertain_band
+from bonescint.intervals import Estimate
 from bonescint.scan import UNCALIBRATED, ParameterError, PlattCalibration
 
 LEAST_FOR_BAND = 100

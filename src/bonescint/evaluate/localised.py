@@ -10,9 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import spearmanr
 
 from bonescint.evaluate.bootstrap import Resampling
-from bonescint.evaluate.interval import Estimate
 from bonescint.evaluate.localisation import LEVELS, ScanLocalisation
 from bonescint.evaluate.measure import Measure
+from bonescint.intervals import Estimate
 from bonescint.scan import ParameterError
 
 HIT_LEVEL = 0.5

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bonescint.evaluate.interval import Estimate
+from bonescint.intervals import Estimate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,9 +17,9 @@ from scipy.special import expit, logit
 from scipy.stats import chi2
 
 from bonescint.evaluate.by_patient import summed
-from bonescint.evaluate.interval import Estimate
 from bonescint.evaluate.logistic import fit_logistic
 from bonescint.evaluate.scored import ScoredCases
+from bonescint.intervals import Estimate
 from bonescint.scan import PlattCalibration
 
 NO_CHANGE = "no change: these scans give no reason for one"

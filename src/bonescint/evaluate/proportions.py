@@ -10,7 +10,7 @@ from scipy.special import ndtri
 from scipy.stats import beta
 
 from bonescint.evaluate.by_patient import design_effect
-from bonescint.evaluate.interval import Estimate
+from bonescint.intervals import Estimate
 from bonescint.scan import ParameterError
 
 INFINITE = "infinite, for a count is 0"

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from bonescint.evaluate.bootstrap import Resampling, SortedCases
-from bonescint.evaluate.interval import Estimate
 from bonescint.evaluate.placements import Placements
 from bonescint.evaluate.proportions import normal_quantile
 from bonescint.evaluate.scored import ScoredCases
+from bonescint.intervals import Estimate
 from bonescint.scan import ParameterError
 
 

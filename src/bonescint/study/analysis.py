@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bonescint.evaluate.readers import (
+from bonescint.files import json_in
+from bonescint.mrmc import (
     Mark,
     MarkedReads,
     Note,
@@ -24,8 +25,7 @@ from bonescint.evaluate.readers import (
     decisions,
     write_analysis,
 )
-from bonescint.evaluate.readers.analysis import UNDECIDED
-from bonescint.files import json_in
+from bonescint.mrmc.analysis import UNDECIDED
 from bonescint.scan import ParameterError
 from bonescint.study.analysis_page import AnalysisPage, tables_of, write_page
 from bonescint.study.errors import StudyError

@@ -12,8 +12,8 @@ import numpy as np
 from jinja2 import PackageLoader
 
 from bonescint.evaluate import Estimate
-from bonescint.evaluate.readers import Generalisation, ReaderAnalysis
 from bonescint.files import write_whole
+from bonescint.mrmc import Generalisation, ReaderAnalysis
 from bonescint.report import page_environment
 from bonescint.study.export.rows import TimingRow
 from bonescint.study.model_reading import ModelReads

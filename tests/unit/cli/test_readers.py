@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from bonescint.cli import console
 from bonescint.cli.app import app
-from bonescint.evaluate.readers import (
+from bonescint.mrmc import (
     Aim,
     CovarianceMethod,
     Pilot,

@@ -23,7 +23,6 @@ from bonescint.evaluate.figures import (
     roc_figure,
     subgroups_figure,
 )
-from bonescint.evaluate.interval import Estimate
 from bonescint.evaluate.judgement import Calibration, Judgement, OperatingPoint, judge
 from bonescint.evaluate.local import calibrate_locally
 from bonescint.evaluate.localised import (
@@ -45,6 +44,7 @@ from bonescint.evaluate.tables import (
     write_csv,
     write_workbook,
 )
+from bonescint.intervals import Estimate
 from bonescint.scan import MissingExtraError, ParameterError, PlattCalibration
 
 _FEW = Resampling(resamples=20)

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openpyxl import load_workbook
 
-from bonescint.evaluate.readers import read_reads
 from bonescint.model import ModelFolder
+from bonescint.mrmc import read_reads
 from bonescint.scan import Focus, InputError, OutputError, Truth, View
 from bonescint.study import (
     StudyError,

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from openpyxl import load_workbook
 
-from bonescint.evaluate.readers import read_reads
+from bonescint.mrmc import read_reads
 from bonescint.scan import InputError, OutputError
 from bonescint.study import (
     Reader,

@@ -1,0 +1,338 @@
+"""A model against readers: does it read as well as physicians do?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bonescint.mrmc.cells import Cell
+from bonescint.mrmc.choices import chosen
+from bonescint.mrmc.components import ErrorCovariances
+from bonescint.mrmc.covariance import DRAWS, CovarianceMethod, covariance
+from bonescint.mrmc.endpoints import Auc, Endpoint, Undefined
+from bonescint.mrmc.jsonable import jsonable
+from bonescint.mrmc.notes import Note, left_out, no_variance, remark, some
+from bonescint.mrmc.or_analysis import Generalisation
+from bonescint.mrmc.reads import Reads
+from bonescint.mrmc.testing import AREA, DIFFERENCE, Inference
+from bonescint.scan import ParameterError
+from bonescint.tables import matched_names, said_spellings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgainstReader:
+    """One reader compared with the model, on the cases that this reader read.
+
+    Attributes:
+        reader: the name.
+        value: the reader's figure of merit.
+        model: the model's on the same cases.
+        difference: reader minus model, cases being random.
+    """
+
+    reader: str
+    value: Inference
+    model: float
+    difference: Inference
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "reader": self.reader,
+            "value": self.value.as_dict(),
+            "model": jsonable(self.model),
+            "difference": self.difference.as_dict(),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ModelAgainstReaders:
+    """A model compared with a group of readers in one modality.
+
+    Attributes:
+        endpoint: name of the figure of merit.
+        modality: in which the readers read.
+        method: of the covariances.
+        model: the model's figure of merit on all its cases, cases being random.
+        readers: each reader's.
+        readers_mean: mean of the readers' figures.
+        square: MS(R), the variance of `D_j = reader_j - model` over readers.
+        var: mean variance of D_j over cases.
+        cov2: mean covariance of two readers' D_j over cases.
+        cases: number of cases that were compared.
+        differences: readers' mean minus the model, for each generalisation.
+        notes: what was left out and what has to be known.
+    """
+
+    endpoint: str
+    modality: str
+    method: CovarianceMethod
+    model: Inference
+    readers: tuple[AgainstReader, ...]
+    readers_mean: float
+    square: float
+    var: float
+    cov2: float
+    cases: int
+    differences: Mapping[Generalisation, Inference]
+    notes: tuple[Note, ...]
+
+    def to(self, generalisation: Generalisation) -> Inference:
+        """Readers' mean minus the model, under one generalisation."""
+        return self.differences[generalisation]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON, at full precision."""
+        return {
+            "endpoint": self.endpoint,
+            "modality": self.modality,
+            "method": self.method.value,
+            "model": self.model.as_dict(),
+            "readers_mean": jsonable(self.readers_mean),
+            "mean_square_reader": jsonable(self.square),
+            "var": jsonable(self.var),
+            "cov2": jsonable(self.cov2),
+            "cases": self.cases,
+            "readers_less_model": {
+                to.value: inference.as_dict() for to, inference in self.differences.items()
+            },
+            "readers": [one.as_dict() for one in self.readers],
+            "notes": [note.as_dict() for note in self.notes],
+        }
+
+
+def model_against_readers(
+    reads: Reads,
+    predictions: Mapping[str, float],
+    endpoint: Endpoint | None = None,
+    *,
+    model_endpoint: Endpoint | None = None,
+    method: CovarianceMethod = CovarianceMethod.DELONG,
+    level: float = 0.95,
+    draws: int = DRAWS,
+    seed: int = 1,
+) -> ModelAgainstReaders:
+    """Compare one model with many readers.
+
+    The single-treatment Obuchowski-Rockette analysis of `D_j = reader_j - model`: with r readers,
+    `MS(R)` the variance of D_j over readers, Cov2 the mean covariance of two D_j over cases,
+    `den = MS(R) + r max(Cov2, 0)`, `se = sqrt(den / r)` and `den^2 / (MS(R)^2 / (r-1))` degrees of
+    freedom for random readers and cases; `se = sqrt((Var + (r-1) max(Cov2, 0)) / r)` and the
+    normal distribution for fixed readers; `se = sqrt(MS(R) / r)` and r - 1 for fixed cases.
+    Chakraborty, Observer Performance Methods, CRC 2017 (standalone CAD against radiologists);
+    Hillis, Stat Med 2014;33:330.
+
+    Args:
+        reads: of one modality.
+        predictions: the model's probability for each case, by the case's name.
+        endpoint: the figure of merit; AUC unless told otherwise.
+        model_endpoint: the same for the model, where a threshold differs (sensitivity at a
+            reader's rating of 3, at a model's probability of 0.5).
+        method: of the covariances.
+        level: coverage of the intervals.
+        draws: of the bootstrap, if that is the method.
+        seed: of the bootstrap.
+
+    Returns:
+        The comparison. Cases without a prediction are left out, and the notes say so; a reader
+        who read some of the cases is compared with the model on these.
+
+    Raises:
+        ParameterError: reads of several modalities; no case or no reader is left.
+
+    Examples:
+        >>> from bonescint.mrmc import RoeMetz, simulate_reads
+        >>> study = simulate_reads(RoeMetz(), readers=4, positives=30, negatives=30, seed=1)
+        >>> rng = np.random.default_rng(2)
+        >>> model = {c: rng.normal() + t for c, t in zip(study.cases, study.truth)}
+        >>> against = model_against_readers(study.of_modality("1"), model)
+        >>> len(against.readers)
+        4
+    """
+    if len(reads.modalities) != 1:
+        raise ParameterError(
+            "reads", "model_against_readers", "of one modality", list(reads.modalities)
+        )
+    method = chosen(CovarianceMethod, method, "method", "model_against_readers")
+    figure = endpoint or Auc()
+    reads, scores, notes = _with_predictions(reads, predictions)
+    of_model = (model_endpoint or figure).cell(scores, reads.truth)
+    if isinstance(of_model, Undefined):
+        got = of_model.reason
+        raise ParameterError("predictions", "model_against_readers", "of both classes", got)
+    names, cells = _pairs_of_cells(reads, scores, figure, model_endpoint or figure, notes)
+    if not names:
+        got = "none"
+        raise ParameterError(
+            "reads", "model_against_readers", f"of readers with a {figure.title}", got
+        )
+    several = [*(one for pair in cells for one in pair), of_model]
+    joint = covariance(several, len(reads.cases), method, draws=draws, seed=seed)
+    return _compared(reads, figure.title, method, names, cells, of_model, joint, notes, level)
+
+
+def _with_predictions(
+    reads: Reads, predictions: Mapping[str, float]
+) -> tuple[Reads, NDArray[np.float64], list[Note]]:
+    written = matched_names(predictions, reads.cases)
+    predictions = {written.get(case, case): value for case, value in predictions.items()}
+    known = np.array([case in predictions for case in reads.cases])
+    if not known.any():
+        raise ParameterError(
+            "predictions",
+            "model_against_readers",
+            f"of the cases that were read ({some(reads.cases, 3)})",
+            some(list(predictions), 3) or "none",
+        )
+    notes = list(reads.notes)
+    if written:
+        notes.append(remark(f"in the predictions, {said_spellings('case', written)}"))
+    if not known.all():
+        missing = [case for case, ok in zip(reads.cases, known, strict=True) if not ok]
+        cases = "1 case" if len(missing) == 1 else f"{len(missing)} cases"
+        notes.append(left_out(f"{cases} without a prediction of the model: {some(missing)}"))
+    unread = len(set(predictions) - set(reads.cases))
+    if unread:
+        notes.append(remark(f"{unread} predictions are of cases that no reader read: not used"))
+    kept = reads.of_cases(known)
+    scores = np.array([float(predictions[case]) for case in kept.cases])
+    if not np.isfinite(scores).all():
+        bad = [
+            case for case, score in zip(kept.cases, scores, strict=True) if not math.isfinite(score)
+        ]
+        raise ParameterError(
+            "predictions", "model_against_readers", "finite numbers", f"not for {some(bad)}"
+        )
+    return kept, scores, notes
+
+
+def _pairs_of_cells(
+    reads: Reads,
+    scores: NDArray[np.float64],
+    endpoint: Endpoint,
+    model_endpoint: Endpoint,
+    notes: list[Note],
+) -> tuple[list[str], list[tuple[Cell, Cell]]]:
+    """Each reader's cell, and the model's on the cases that this reader read."""
+    names, cells = [], []
+    for reader, ratings in zip(reads.readers, reads.ratings[0], strict=True):
+        mine = endpoint.cell(ratings, reads.truth)
+        models = model_endpoint.cell(np.where(np.isnan(ratings), np.nan, scores), reads.truth)
+        if isinstance(mine, Undefined):
+            notes.append(left_out(f"reader {reader} has no {endpoint.title}: {mine.reason}"))
+        elif not isinstance(models, Undefined):
+            names.append(reader)
+            cells.append((mine, models))
+    if cells and not np.isnan(reads.ratings).any():
+        return names, cells
+    if cells:
+        notes.append(
+            remark(
+                "not every reader read every case: each is compared with the model on the cases "
+                "that this reader read"
+            )
+        )
+    return names, cells
+
+
+def _compared(
+    reads: Reads,
+    endpoint: str,
+    method: CovarianceMethod,
+    names: list[str],
+    cells: list[tuple[Cell, Cell]],
+    of_model: Cell,
+    joint: NDArray[np.float64],
+    notes: list[Note],
+    level: float,
+) -> ModelAgainstReaders:
+    count = len(names)
+    of_differences = _of_differences(joint)
+    errors = ErrorCovariances.of(of_differences[None, :, None], np.ones((1, count), dtype=bool))
+    var, cov2 = errors.var, errors.cov2
+    lacking = [
+        name for name, own in zip(names, np.diag(of_differences), strict=True) if np.isnan(own)
+    ]
+    notes += [no_variance(f"reader {name}", others=len(lacking) < count) for name in lacking]
+    d = np.array([mine.value - models.value for mine, models in cells])
+    square = float(d.var(ddof=1)) if count > 1 else math.nan
+    if count == 1:
+        notes.append(remark("one reader: no generalisation to other readers"))
+    if cov2 < 0:
+        notes.append(remark(f"Cov2 ({cov2:.3g}) is negative and counts as 0"))
+    spread = np.sqrt(np.maximum(np.diag(joint), 0.0))
+
+    def normal(value: float, se: float, bounds: tuple[float, float]) -> Inference:
+        return Inference(value=value, se=se, df=math.inf, bounds=bounds, level=level)
+
+    own = np.sqrt(np.maximum(np.diag(of_differences), 0.0))
+    readers = tuple(
+        AgainstReader(
+            reader=name,
+            value=normal(mine.value, float(spread[2 * row]), AREA),
+            model=models.value,
+            difference=normal(float(d[row]), float(own[row]), DIFFERENCE),
+        )
+        for row, (name, (mine, models)) in enumerate(zip(names, cells, strict=True))
+    )
+    return ModelAgainstReaders(
+        endpoint=endpoint,
+        modality=reads.modalities[0],
+        method=method,
+        model=normal(of_model.value, float(spread[-1]), AREA),
+        readers=readers,
+        readers_mean=float(np.mean([mine.value for mine, _ in cells])),
+        square=square,
+        var=var,
+        cov2=cov2,
+        cases=len(reads.cases),
+        differences=_differences(float(d.mean()), count, square, var, cov2, level),
+        notes=tuple(notes),
+    )
+
+
+def _of_differences(joint: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Covariance of the differences of readers and model, (readers, readers).
+
+    Args:
+        joint: of reader 1, the model on that reader's cases, reader 2 and so on, and the model on
+            all cases. What is not a number there (one case of a class) stays with its reader.
+    """
+    mine, models = np.arange(0, len(joint) - 1, 2), np.arange(1, len(joint), 2)
+    found = joint[np.ix_(mine, mine)] - joint[np.ix_(mine, models)]
+    found = found - joint[np.ix_(models, mine)] + joint[np.ix_(models, models)]
+    alone = np.isnan(np.diag(found))
+    found[alone] = np.nan
+    found[:, alone] = np.nan
+    return found
+
+
+def _differences(
+    value: float, count: int, square: float, var: float, cov2: float, level: float
+) -> dict[Generalisation, Inference]:
+    shared = max(cov2, 0.0)
+    denominator = square + count * shared
+    if square > 0:
+        df = denominator**2 / (square**2 / (count - 1))
+    else:
+        df = math.nan if math.isnan(square) else (math.inf if shared else float(count - 1))
+    errors = {
+        Generalisation.READERS_AND_CASES: (denominator / count, df),
+        Generalisation.CASES: ((var + (count - 1) * shared) / count, math.inf),
+        Generalisation.READERS: (square / count, float(count - 1) if count > 1 else math.nan),
+    }
+    return {
+        to: Inference(
+            value=value,
+            se=math.sqrt(max(variance, 0.0)) if not math.isnan(variance) else math.nan,
+            df=degrees,
+            bounds=DIFFERENCE,
+            level=level,
+        )
+        for to, (variance, degrees) in errors.items()
+    }

@@ -1,0 +1,423 @@
+"""The whole analysis of a reader study: everything that a paper asks for, in one object."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bonescint.mrmc.against import ModelAgainstReaders, model_against_readers
+from bonescint.mrmc.cells import PairsCell
+from bonescint.mrmc.covariance import (
+    CovarianceMethod,
+    bootstrap_figures,
+    one_of_a_class,
+)
+from bonescint.mrmc.decisions import Decisions, decisions
+from bonescint.mrmc.design import Design, holes
+from bonescint.mrmc.endpoints import Auc, Endpoint, Sensitivity, Specificity, Undefined
+from bonescint.mrmc.gallas import UAnalysis, u_statistics
+from bonescint.mrmc.jsonable import jsonable
+from bonescint.mrmc.marked_endpoints import MarkedEndpoint, Wafroc
+from bonescint.mrmc.marks import MarkedReads
+from bonescint.mrmc.merits import Merits, merits
+from bonescint.mrmc.notes import Note, left_out, remark
+from bonescint.mrmc.obuchowski_rockette import obuchowski_rockette
+from bonescint.mrmc.or_analysis import OrAnalysis
+from bonescint.mrmc.reading_time import ReadingTime, reading_times
+from bonescint.mrmc.reads import Reads
+from bonescint.mrmc.settings import RESEARCH_USE, Settings
+from bonescint.mrmc.testing import Inference
+from bonescint.scan import ParameterError
+
+_Part = TypeVar("_Part")
+SCHEMA = 1
+UNDECIDED = remark(
+    "no rating was given from which disease is called: no sensitivity, specificity, F1 or "
+    "McNemar's test"
+)
+"""The note of an analysis whose ratings are no decisions."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Resampled:
+    """One reader's, or the model's, figure of merit under the bootstrap over cases.
+
+    Attributes:
+        who: a reader, or "model".
+        modality: in which; empty for the model.
+        value: the figure itself.
+        draws: float64 (draws,), of resampled cases; undefined ones left out, all of them where
+            there is one case of a class.
+    """
+
+    who: str
+    modality: str
+    value: float
+    draws: NDArray[np.float64]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: what a violin shows."""
+        names = ("median", "lower_quartile", "upper_quartile", "low", "high")
+        at = (0.5, 0.25, 0.75, 0.025, 0.975)
+        known = self.draws.size > 0
+        quantiles = np.quantile(self.draws, at) if known else np.full(5, np.nan)
+        found = dict(zip(names, quantiles.tolist(), strict=True))
+        found["iqr"] = found["upper_quartile"] - found["lower_quartile"]
+        return {
+            "who": self.who,
+            "modality": self.modality,
+            **jsonable({"value": self.value, **found}),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ReaderAnalysis:
+    """Everything that was found in a study.
+
+    Attributes:
+        settings: how it was analysed.
+        reads: what was analysed; ratings inferred from the marks where foci were marked.
+        marked: the marked foci, if such were read.
+        merits: every reader's figure of merit.
+        covariances: the Obuchowski-Rockette analysis by each method that there is.
+        u: Gallas' U-statistics; `None` for figures that are no mean over pairs.
+        against: for each modality, the model against the readers by each method.
+        decisions: sensitivity, specificity, F1, McNemar, agreement.
+        times: reading times.
+        resampled: bootstrapped figures of each reader and the model.
+        model: the model's probability of each case; not a number where there is none.
+        notes: what was left out and what has to be known, each once.
+    """
+
+    settings: Settings
+    reads: Reads
+    marked: MarkedReads | None
+    merits: Merits
+    covariances: Mapping[CovarianceMethod, OrAnalysis]
+    u: UAnalysis | None
+    against: Mapping[str, Mapping[CovarianceMethod, ModelAgainstReaders]]
+    decisions: Decisions
+    times: tuple[ReadingTime, ...]
+    resampled: tuple[Resampled, ...]
+    model: NDArray[np.float64] | None
+    notes: tuple[Note, ...]
+
+    @property
+    def headline(self) -> OrAnalysis:
+        """The analysis by the method that was asked for."""
+        return self.covariances[self.settings.method]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON, every quantity at full precision; what is undefined is `null`."""
+        return {
+            "schema": SCHEMA,
+            "use": RESEARCH_USE,
+            "settings": self.settings.as_dict(),
+            "study": {
+                "endpoint": self.merits.endpoint,
+                "design": self.merits.design.value,
+                "modalities": list(self.reads.modalities),
+                "readers": list(self.reads.readers),
+                "cases": len(self.reads.cases),
+                "positives": int(self.reads.truth.sum()),
+                "reads": int(self.reads.read.sum()),
+                **({"lesions": int(self.marked.lesions.sum())} if self.marked else {}),
+            },
+            "figures_of_merit": self.merits.as_dict(),
+            "covariances": {
+                method.value: {**analysis.as_dict(), **self._margins(analysis)}
+                for method, analysis in self.covariances.items()
+            },
+            "u_statistics": None if self.u is None else self.u.as_dict(),
+            "model_against_readers": {
+                modality: {
+                    method.value: {**one.as_dict(), **self._model_margins(one)}
+                    for method, one in by_method.items()
+                }
+                for modality, by_method in self.against.items()
+            },
+            "decisions": self.decisions.as_dict(),
+            "reading_times": [one.as_dict() for one in self.times],
+            "bootstrap": [one.as_dict() for one in self.resampled],
+            "notes": [note.as_dict() for note in self.notes],
+        }
+
+    def _margins(self, analysis: OrAnalysis) -> dict[str, Any]:
+        if self.settings.margin is None or len(analysis.merits.modalities) < 2:
+            return {}
+        return {
+            "margins": {
+                one.to.value: [
+                    {
+                        "first": difference.first,
+                        "second": difference.second,
+                        **_margin(difference.difference, self.settings.margin),
+                    }
+                    for difference in one.differences
+                ]
+                for one in analysis.generalised
+            }
+        }
+
+    def _model_margins(self, one: ModelAgainstReaders) -> dict[str, Any]:
+        margin = self.settings.margin
+        if margin is None:
+            return {}
+        return {
+            "margins": {
+                to.value: _margin(inference.reversed(), margin)
+                for to, inference in one.differences.items()
+            }
+        }
+
+
+def _margin(difference: Inference, margin: float) -> dict[str, Any]:
+    return {
+        "difference": difference.as_dict(),
+        "non_inferiority": difference.non_inferiority(margin).as_dict(),
+        "non_inferiority_of_second": difference.reversed().non_inferiority(margin).as_dict(),
+        "equivalence": difference.equivalence(margin).as_dict(),
+    }
+
+
+def analyse_readers(
+    reads: Reads | MarkedReads,
+    predictions: Mapping[str, float] | None = None,
+    *,
+    settings: Settings | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> ReaderAnalysis:
+    """Analyse a reader study by every method that applies.
+
+    Args:
+        reads: ratings, or marked foci.
+        predictions: a model's probability for each case, to compare it with the readers.
+        settings: how.
+        progress: called with the number of parts of the analysis that are done, and of all.
+
+    Returns:
+        What was found. What cannot be computed is left out, and the notes say so.
+
+    Raises:
+        ParameterError: an endpoint or a method that does not fit the data.
+
+    Examples:
+        >>> from bonescint.mrmc import RoeMetz, simulate_reads
+        >>> study = simulate_reads(RoeMetz(), readers=3, positives=20, negatives=20, seed=1)
+        >>> analysis = analyse_readers(study, settings=Settings(draws=50))
+        >>> sorted(analysis.as_dict()["covariances"])
+        ['bootstrap', 'delong', 'jackknife', 'unbiased']
+    """
+    chosen = settings or Settings()
+    marked = reads if isinstance(reads, MarkedReads) else None
+    ratings = reads.highest() if isinstance(reads, MarkedReads) else reads
+    if chosen.nest is not None:
+        if marked is not None:
+            raise ParameterError("nest", "Settings", "none for marked foci", chosen.nest.value)
+        ratings = ratings.nested_in(chosen.nest)
+    # For marked foci an endpoint of ratings is one of the surest mark.
+    of_marks = marked is not None and (
+        chosen.endpoint is None or isinstance(chosen.endpoint, MarkedEndpoint)
+    )
+    figures = merits(marked if of_marks and marked is not None else ratings, chosen.endpoint)
+    methods = figures.methods()
+    if chosen.method not in methods:
+        raise ParameterError(
+            "method",
+            "Settings",
+            f"one that {figures.endpoint} has ({', '.join(method.value for method in methods)})",
+            chosen.method.value,
+        )
+    # A part for each method, for the model in each modality, and for decisions and resamples.
+    parts = len(methods) + (0 if predictions is None else len(ratings.modalities)) + 2
+    advance = _Parts(parts, progress)
+    covariances = {
+        method: obuchowski_rockette(
+            figures, method=method, level=chosen.level, draws=chosen.draws, seed=chosen.seed
+        )
+        for method in advance.over(methods)
+    }
+    notes = [
+        *figures.notes,
+        *_of_design(ratings, figures),
+        *covariances[chosen.method].notes,
+    ]
+    u = None
+    if all(isinstance(cell, PairsCell) for row in figures.cells for cell in row if cell):
+        u = u_statistics(figures, level=chosen.level)
+        notes += u.notes
+    against, model, more = _against(
+        ratings, predictions, chosen, of_marks=of_marks, methods=methods, advance=advance
+    )
+    notes += more
+    if ratings.binary and isinstance(chosen.endpoint or Auc(), Auc) and marked is None:
+        notes.append(
+            remark("all ratings are decisions: the AUC is the mean of sensitivity and specificity")
+        )
+    found = decisions(
+        ratings,
+        at=chosen.decide_at,
+        model=model,
+        model_at=chosen.model_at,
+        level=chosen.level,
+        draws=chosen.draws,
+        seed=chosen.seed,
+    )
+    advance.one()
+    if found.at is None:
+        notes.append(UNDECIDED)
+    drawn = _resampled(ratings, figures, model, chosen, of_marks=of_marks)
+    advance.one()
+    return ReaderAnalysis(
+        settings=chosen,
+        reads=ratings,
+        marked=marked,
+        merits=figures,
+        covariances=covariances,
+        u=u,
+        against=against,
+        decisions=found,
+        times=reading_times(ratings),
+        resampled=drawn,
+        model=model,
+        notes=tuple(dict.fromkeys(notes)),
+    )
+
+
+class _Parts:
+    """Says how many parts of some work are done."""
+
+    def __init__(self, total: int, progress: Callable[[int, int], None] | None) -> None:
+        self._done, self._total, self._progress = -1, total, progress
+        self.one()
+
+    def one(self) -> None:
+        """Another part is done."""
+        self._done += 1
+        if self._progress is not None:
+            self._progress(self._done, self._total)
+
+    def over(self, parts: Iterable[_Part]) -> Iterator[_Part]:
+        """Each part, done when the next is asked for."""
+        for part in parts:
+            yield part
+            self.one()
+
+
+def _of_design(reads: Reads, figures: Merits) -> list[Note]:
+    if figures.design is not Design.UNBALANCED:
+        return []
+    return [
+        remark(hole) for hole in holes(reads.read, reads.modalities, reads.readers, reads.cases)
+    ]
+
+
+def _model_endpoint(endpoint: Endpoint, model_at: float) -> Endpoint:
+    """The readers' endpoint at the model's own operating point."""
+    if isinstance(endpoint, Sensitivity):
+        return Sensitivity(at=model_at)
+    return Specificity(at=model_at) if isinstance(endpoint, Specificity) else endpoint
+
+
+def _against(
+    reads: Reads,
+    predictions: Mapping[str, float] | None,
+    settings: Settings,
+    *,
+    of_marks: bool,
+    methods: tuple[CovarianceMethod, ...],
+    advance: _Parts,
+) -> tuple[
+    dict[str, dict[CovarianceMethod, ModelAgainstReaders]],
+    NDArray[np.float64] | None,
+    list[Note],
+]:
+    if predictions is None:
+        return {}, None, []
+    notes: list[Note] = []
+    if settings.nest is not None:
+        raise ParameterError(
+            "nest",
+            "Settings",
+            "none with a model: its cases go by their names",
+            settings.nest.value,
+        )
+    endpoint = settings.endpoint or Auc()
+    if of_marks or isinstance(endpoint, Wafroc) or not isinstance(endpoint, Endpoint):
+        endpoint = Auc()
+        notes.append(
+            remark(
+                "the model has a probability of each case: it is compared with the readers' "
+                "surest marks, by the AUC"
+            )
+        )
+        methods = tuple(CovarianceMethod)
+    found: dict[str, dict[CovarianceMethod, ModelAgainstReaders]] = {}
+    for modality in advance.over(reads.modalities):
+        one = reads.of_modality(modality)
+        try:
+            found[modality] = {
+                method: model_against_readers(
+                    one,
+                    predictions,
+                    endpoint,
+                    model_endpoint=_model_endpoint(endpoint, settings.model_at),
+                    method=method,
+                    level=settings.level,
+                    draws=settings.draws,
+                    seed=settings.seed,
+                )
+                for method in methods
+            }
+        except ParameterError as error:
+            if len(reads.modalities) == 1:
+                raise
+            notes.append(left_out(f"the model against modality {modality}: {error}"))
+            continue
+        notes += found[modality][settings.method].notes
+    if not found:
+        raise ParameterError(
+            "predictions", "analyse_readers", "of the cases that were read", "none of them"
+        )
+    model = np.array([predictions.get(case, np.nan) for case in reads.cases], dtype=np.float64)
+    return found, model, notes
+
+
+def _resampled(
+    reads: Reads,
+    figures: Merits,
+    model: NDArray[np.float64] | None,
+    settings: Settings,
+    *,
+    of_marks: bool,
+) -> tuple[Resampled, ...]:
+    who, cells = [], []
+    for modality, row in zip(figures.modalities, figures.cells, strict=True):
+        for reader, cell in zip(figures.readers, row, strict=True):
+            if cell is not None:
+                who.append((reader, modality))
+                cells.append(cell)
+    if model is not None and not of_marks:
+        endpoint = settings.endpoint or Auc()
+        if isinstance(endpoint, Endpoint):
+            of_model = _model_endpoint(endpoint, settings.model_at).cell(model, reads.truth)
+            if not isinstance(of_model, Undefined):
+                who.append(("model", ""))
+                cells.append(of_model)
+    if not cells:
+        return ()
+    figures_drawn = bootstrap_figures(cells, draws=settings.draws, seed=settings.seed)
+    return tuple(
+        Resampled(
+            who=name,
+            modality=modality,
+            value=cell.value,
+            # One case of a class is drawn again and again: that shows no variation.
+            draws=row[:0] if one_of_a_class(cell) else row[~np.isnan(row)],
+        )
+        for (name, modality), cell, row in zip(who, cells, figures_drawn, strict=True)
+    )

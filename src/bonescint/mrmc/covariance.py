@@ -1,0 +1,213 @@
+"""Covariances of figures of merit that are observed on the same cases."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+import numpy as np
+
+from bonescint.mrmc.cells import Cell, Indices, MeanCell, Numbers, PairsCell
+from bonescint.mrmc.choices import chosen
+from bonescint.mrmc.moments import Moments
+from bonescint.scan import ParameterError
+
+DRAWS = 2000
+
+
+class CovarianceMethod(StrEnum):
+    """How covariances are estimated."""
+
+    DELONG = "delong"
+    JACKKNIFE = "jackknife"
+    UNBIASED = "unbiased"
+    BOOTSTRAP = "bootstrap"
+
+
+def defined_for(cells: Sequence[Cell], method: CovarianceMethod) -> bool:
+    """Whether a method has a formula for these cells.
+
+    DeLong's and the unbiased one need a mean over cases or over pairs of cases.
+    """
+    if method in (CovarianceMethod.JACKKNIFE, CovarianceMethod.BOOTSTRAP):
+        return True
+    return all(isinstance(cell, PairsCell | MeanCell) for cell in cells)
+
+
+def covariance(
+    cells: Sequence[Cell],
+    cases: int,
+    method: CovarianceMethod = CovarianceMethod.DELONG,
+    *,
+    draws: int = DRAWS,
+    seed: int = 1,
+) -> Numbers:
+    """Covariance of the figures of merit of cells, the readers being fixed.
+
+    Cells need not have the same cases: what two of them do not share adds nothing to their
+    covariance.
+
+    Args:
+        cells: K of them, of the same kind.
+        cases: number of cases of the study.
+        method: DeLong, DeLong and Clarke-Pearson, Biometrics 1988;44:837; jackknife over the
+            n cases that any figure depends on (Quenouille and Tukey): `(n - 1)/n` times the sum
+            of products of deviations; unbiased U-statistics (Gallas,
+            Acad Radiol 2006;13:353); bootstrap over cases, with disease and without apart.
+        draws: of the bootstrap.
+        seed: of the bootstrap.
+
+    Returns:
+        (K, K); not a number where the cases say nothing of it (one case of a class).
+
+    Raises:
+        ParameterError: a method that has no formula for these cells.
+
+    Examples:
+        >>> from bonescint.mrmc import Auc
+        >>> truth = np.array([False, False, True, True])
+        >>> cell = Auc().cell(np.array([1.0, 3.0, 2.0, 4.0]), truth)
+        >>> float(covariance([cell], 4)[0, 0])
+        0.125
+    """
+    method = chosen(CovarianceMethod, method, "method", "covariance")
+    if not defined_for(cells, method):
+        raise ParameterError("method", "covariance", "jackknife or bootstrap here", method.value)
+    if method is CovarianceMethod.JACKKNIFE:
+        return _jackknife(cells, cases)
+    if method is CovarianceMethod.BOOTSTRAP:
+        return _bootstrap(cells, draws=draws, seed=seed)
+    pairs = [cell for cell in cells if isinstance(cell, PairsCell)]
+    if method is CovarianceMethod.UNBIASED and len(pairs) == len(cells):
+        return Moments.of(pairs, cases).covariance
+    return _delong(cells, cases)
+
+
+def _delong(cells: Sequence[Cell], cases: int) -> Numbers:
+    found = np.zeros((len(cells), len(cells)))
+    for of_positives in (True, False):
+        places, count = np.zeros((len(cells), cases)), np.zeros(len(cells))
+        has = np.zeros((len(cells), cases))
+        for index, cell in enumerate(cells):
+            numbers, values = _places(cell, of_positives=of_positives)
+            places[index, numbers] = values - values.mean() if len(values) else values
+            has[index, numbers] = 1.0
+            count[index] = len(values)
+        found += _of_means(places, has, count)
+    return found
+
+
+def _of_means(centred: Numbers, has: Numbers, count: Numbers) -> Numbers:
+    """Covariance of means over cases, some of which are shared.
+
+    For n and m cases with s shared, the products of deviations from each own mean over the
+    shared cases sum to `s (1 - 1/n - 1/m + s/(n m))` covariances in the mean, and the means have
+    `s/(n m)` covariances. With all shared that is the usual `1/(n (n - 1))`.
+    """
+    shared = has @ has.T
+    with np.errstate(invalid="ignore", divide="ignore"):
+        inverse = 1 / count
+        product = np.multiply.outer(inverse, inverse)
+        expected = 1 - np.add.outer(inverse, inverse) + shared * product
+        found = centred @ centred.T * product / np.where(expected > 1e-12, expected, np.nan)
+    return np.where(shared == 0, 0.0, found)
+
+
+def _places(cell: Cell, *, of_positives: bool) -> tuple[Indices, Numbers]:
+    if isinstance(cell, PairsCell):
+        if of_positives:
+            return cell.positive_cases, cell.positive_places
+        return cell.negative_cases, cell.negative_places
+    assert isinstance(cell, MeanCell)  # noqa: S101 - `defined_for` has seen to it
+    if cell.of_positives is of_positives:
+        return cell.cases, cell.values
+    return cell.cases[:0], cell.values[:0]
+
+
+def _jackknife(cells: Sequence[Cell], cases: int) -> Numbers:
+    deviations = np.zeros((len(cells), cases))
+    anybody = np.zeros(cases, dtype=bool)
+    for index, cell in enumerate(cells):
+        numbers = np.concatenate([cell.positive_cases, cell.negative_cases])
+        left_out = leave_one_out(cell)
+        deviations[index, numbers] = left_out - left_out.mean()
+        anybody[numbers] = True
+    count = int(anybody.sum())
+    return np.asarray(deviations @ deviations.T * (count - 1) / count)
+
+
+def _bootstrap(cells: Sequence[Cell], *, draws: int, seed: int) -> Numbers:
+    found = np.full((len(cells),) * 2, np.nan)
+    several = np.flatnonzero([not one_of_a_class(cell) for cell in cells])
+    if not several.size:
+        return found
+    figures = bootstrap_figures([cells[int(index)] for index in several], draws=draws, seed=seed)
+    whole = figures[:, ~np.isnan(figures).any(axis=0)]
+    if whole.shape[1] > 1:
+        found[np.ix_(several, several)] = np.cov(whole)
+    return found
+
+
+def one_of_a_class(cell: Cell) -> bool:
+    """Whether a figure rests on one case of a class, whose variance nothing shows.
+
+    Drawn with replacement it is always the same case: the bootstrap would call its variance 0.
+    """
+    return 1 in (len(cell.positive_cases), len(cell.negative_cases))
+
+
+def leave_one_out(cell: Cell) -> Numbers:
+    """The figure of merit without each case in turn, positives first, (P + N,)."""
+    positives, negatives = len(cell.positive_cases), len(cell.negative_cases)
+    if isinstance(cell, PairsCell):
+        value = cell.value
+        with np.errstate(invalid="ignore", divide="ignore"):
+            of_positives = (positives * value - cell.positive_places) / (positives - 1)
+            of_negatives = (negatives * value - cell.negative_places) / (negatives - 1)
+        return np.concatenate([of_positives, of_negatives])
+    if isinstance(cell, MeanCell):
+        count = len(cell.cases)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray((count * cell.value - cell.values) / (count - 1))
+    found = np.empty(positives + negatives)
+    step = 256  # rows of the identity that are held at once
+    for start in range(0, len(found), step):
+        rows = np.arange(start, min(start + step, len(found)))
+        times = np.ones((len(rows), len(found)))
+        times[np.arange(len(rows)), rows] = 0.0
+        found[rows] = cell.resampled(times[:, :positives], times[:, positives:])
+    return found
+
+
+def bootstrap_figures(cells: Sequence[Cell], *, draws: int = DRAWS, seed: int = 1) -> Numbers:
+    """Figures of merit of resampled studies, (K, draws).
+
+    Cases with and without disease are drawn with replacement apart, the same for all cells.
+    Not a number where a draw leaves a cell without what it needs.
+
+    Args:
+        cells: K of them.
+        draws: how many studies to draw.
+        seed: of the draws.
+    """
+    rng = np.random.default_rng(seed)
+    positives = np.unique(np.concatenate([cell.positive_cases for cell in cells]))
+    negatives = np.unique(np.concatenate([cell.negative_cases for cell in cells]))
+    times = [_resampled(len(kind), draws, rng) for kind in (positives, negatives)]
+    return np.stack(
+        [
+            cell.resampled(
+                times[0][:, np.searchsorted(positives, cell.positive_cases)],
+                times[1][:, np.searchsorted(negatives, cell.negative_cases)],
+            )
+            for cell in cells
+        ]
+    )
+
+
+def _resampled(count: int, draws: int, rng: np.random.Generator) -> Numbers:
+    if count == 0:
+        return np.zeros((draws, 0))
+    drawn = rng.integers(0, count, (draws, count))
+    flat = drawn + np.arange(draws)[:, None] * count
+    return np.bincount(flat.ravel(), minlength=draws * count).reshape(draws, count).astype(float)

@@ -1,0 +1,336 @@
+"""Decisions: what readers and the model call positive, how right they are, how they agree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from bonescint.intervals import Estimate
+from bonescint.mrmc.agreement import (
+    BinaryAgreement,
+    KappaWeights,
+    McNemar,
+    binary_agreement,
+    cohen_kappa,
+    fleiss_kappa,
+    mcnemar,
+)
+from bonescint.mrmc.covariance import DRAWS
+from bonescint.mrmc.jsonable import jsonable
+from bonescint.mrmc.reads import Reads
+
+_MOST_CATEGORIES = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalledRight:
+    """How right one's decisions are.
+
+    Attributes:
+        who: a reader, or the model.
+        modality: in which; empty for the model.
+        sensitivity: with Clopper and Pearson's interval.
+        specificity: the same.
+        f1: harmonic mean of sensitivity and positive predictive value, with the percentiles of
+            the bootstrap over cases of each class.
+    """
+
+    who: str
+    modality: str
+    sensitivity: Estimate
+    specificity: Estimate
+    f1: Estimate
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "who": self.who,
+            "modality": self.modality,
+            "sensitivity": self.sensitivity.as_dict(),
+            "specificity": self.specificity.as_dict(),
+            "f1": self.f1.as_dict(),
+        }
+
+
+def called_right(
+    who: str,
+    modality: str,
+    called: NDArray[np.bool_],
+    truth: NDArray[np.bool_],
+    *,
+    level: float = 0.95,
+    draws: int = DRAWS,
+    seed: int = 1,
+) -> CalledRight:
+    """Sensitivity, specificity and F1 of decisions.
+
+    Args:
+        who: a name.
+        modality: a name.
+        called: bool (cases,), called positive.
+        truth: bool (cases,).
+        level: coverage of the intervals.
+        draws: of the bootstrap.
+        seed: of the bootstrap.
+
+    Examples:
+        >>> truth = np.array([1, 1, 0, 0], bool)
+        >>> right = called_right("A", "", np.array([1, 0, 0, 0], bool), truth)
+        >>> right.sensitivity.value, right.specificity.value, round(right.f1.value, 4)
+        (0.5, 1.0, 0.6667)
+    """
+    hits, false = int((called & truth).sum()), int((called & ~truth).sum())
+    positives, negatives = int(truth.sum()), int((~truth).sum())
+    return CalledRight(
+        who=who,
+        modality=modality,
+        sensitivity=_share(hits, positives, "no case with disease", level),
+        specificity=_share(negatives - false, negatives, "no case without disease", level),
+        f1=_f1(hits, false, positives, negatives, level, draws, seed),
+    )
+
+
+def _share(count: int, of: int, lacking: str, level: float) -> Estimate:
+    method = "Clopper and Pearson"
+    if not of:
+        return Estimate(value=float("nan"), level=level, method=method, note=lacking)
+    found = stats.binomtest(count, of).proportion_ci(level)
+    return Estimate(
+        value=count / of, low=float(found.low), high=float(found.high), level=level, method=method
+    )
+
+
+def _f1(
+    hits: int, false: int, positives: int, negatives: int, level: float, draws: int, seed: int
+) -> Estimate:
+    method = "bootstrap percentiles"
+    if not positives:
+        note = "no case with disease"
+        return Estimate(value=float("nan"), level=level, method=method, note=note)
+    rng = np.random.default_rng(seed)
+    # Drawing cases of a class with replacement draws the number of calls from a binomial.
+    drawn_hits = rng.binomial(positives, hits / positives, draws)
+    drawn_false = rng.binomial(negatives, false / negatives, draws) if negatives else 0
+    drawn = 2 * drawn_hits / (drawn_hits + drawn_false + positives)
+    tail = (1 - level) / 2
+    low, high = np.quantile(drawn, [tail, 1 - tail])
+    value = 2 * hits / (hits + false + positives)
+    return Estimate(value=value, low=float(low), high=float(high), level=level, method=method)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """Two who decided on the same cases.
+
+    Attributes:
+        first: a reader, or a reader in a modality.
+        second: another, or the model.
+        cases: number of cases that both decided on.
+        kind: "between readers", "within reader" or "with the model".
+        kappa: of the decisions; `None` without decisions.
+        weighted_kappa: quadratic, of the ratings; `None` where they are too many different
+            numbers, or decisions.
+        agreement: of the decisions; `None` without decisions.
+        accuracy: McNemar's test of who is right more often; `None` without decisions.
+        sensitivity: the same on cases with disease; `None` without such.
+        specificity: the same on cases without.
+    """
+
+    first: str
+    second: str
+    cases: int
+    kind: str
+    kappa: Estimate | None
+    weighted_kappa: Estimate | None
+    agreement: BinaryAgreement | None
+    accuracy: McNemar | None
+    sensitivity: McNemar | None
+    specificity: McNemar | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        parts = ("kappa", "weighted_kappa", "agreement", "accuracy", "sensitivity", "specificity")
+        found = {name: getattr(self, name) for name in parts}
+        return {
+            "first": self.first,
+            "second": self.second,
+            "cases": self.cases,
+            "kind": self.kind,
+            **{name: None if one is None else one.as_dict() for name, one in found.items()},
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decisions:
+    """All that is said of decisions in a study.
+
+    Attributes:
+        at: lowest reader's rating that calls disease; `None` if not known.
+        model_at: the model's; `None` without a model.
+        right: sensitivity, specificity and F1 of each.
+        pairs: agreement and McNemar's tests of two.
+        fleiss: kappa of all readers of a modality, on cases that all of them read.
+    """
+
+    at: float | None
+    model_at: float | None
+    right: tuple[CalledRight, ...]
+    pairs: tuple[Pair, ...]
+    fleiss: Mapping[str, Estimate]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "reader_calls_disease_from": jsonable(self.at),
+            "model_calls_disease_from": jsonable(self.model_at),
+            "right": [one.as_dict() for one in self.right],
+            "pairs": [one.as_dict() for one in self.pairs],
+            "fleiss_kappa": {name: one.as_dict() for name, one in self.fleiss.items()},
+        }
+
+
+def decisions(
+    reads: Reads,
+    *,
+    at: float | None = None,
+    model: NDArray[np.float64] | None = None,
+    model_at: float = 0.5,
+    level: float = 0.95,
+    draws: int = DRAWS,
+    seed: int = 1,
+) -> Decisions:
+    """Who is right how often, and who agrees with whom.
+
+    Args:
+        reads: of any design.
+        at: lowest rating that calls disease; 1 for ratings that are all 0 or 1; with other
+            ratings and `None` only the agreement of ratings is computed.
+        model: the model's probability for each case, not a number where there is none.
+        model_at: its operating point.
+        level: coverage of the intervals.
+        draws: of the bootstrap of F1.
+        seed: of the bootstrap.
+
+    Examples:
+        >>> from bonescint.mrmc import RoeMetz, simulate_reads
+        >>> study = simulate_reads(
+        ...     RoeMetz(), readers=3, positives=20, negatives=20, seed=1, levels=5
+        ... )
+        >>> len(decisions(study, at=3.0).right)
+        6
+    """
+    if at is None and reads.binary:
+        at = 1.0
+    rows: list[_Row] = []
+    for modality, of_readers in zip(reads.modalities, reads.ratings, strict=True):
+        rows += [
+            _Row(reader, modality, ratings, at)
+            for reader, ratings in zip(reads.readers, of_readers, strict=True)
+            if not np.isnan(ratings).all()
+        ]
+    models = [] if model is None else [_Row("model", "", model, model_at)]
+    right = [
+        called_right(
+            row.reader,
+            row.modality,
+            row.called[row.read],
+            reads.truth[row.read],
+            level=level,
+            draws=draws,
+            seed=seed,
+        )
+        for row in (*rows, *models)
+        if row.at is not None
+    ]
+    pairs = [
+        _pair(first, second, reads.truth, level)
+        for first, second in (*combinations(rows, 2), *((row, m) for row in rows for m in models))
+        if _comparable(first, second)
+    ]
+    return Decisions(
+        at=at,
+        model_at=None if model is None else model_at,
+        right=tuple(right),
+        pairs=tuple(pair for pair in pairs if pair is not None),
+        fleiss=_fleiss(reads, at, level),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One who rated cases."""
+
+    reader: str
+    modality: str
+    ratings: NDArray[np.float64]
+    at: float | None
+
+    @property
+    def read(self) -> NDArray[np.bool_]:
+        return ~np.isnan(self.ratings)
+
+    @property
+    def called(self) -> NDArray[np.bool_]:
+        return np.asarray(self.ratings >= (np.inf if self.at is None else self.at))
+
+    @property
+    def name(self) -> str:
+        return f"{self.reader}, {self.modality}" if self.modality else self.reader
+
+
+def _comparable(first: _Row, second: _Row) -> bool:
+    """The same reader in two modalities, two readers in one, or anyone and the model."""
+    same_reader, same_modality = first.reader == second.reader, first.modality == second.modality
+    return same_reader != same_modality or not second.modality
+
+
+def _pair(first: _Row, second: _Row, truth: NDArray[np.bool_], level: float) -> Pair | None:
+    shared = first.read & second.read
+    if not shared.any():
+        return None
+    kind = "between readers" if second.modality else "with the model"
+    kind = "within reader" if first.reader == second.reader and second.modality else kind
+    weighted = None
+    ratings = np.concatenate([first.ratings[shared], second.ratings[shared]])
+    if second.modality and 2 < len(np.unique(ratings)) <= _MOST_CATEGORIES:
+        weighted = cohen_kappa(
+            first.ratings[shared],
+            second.ratings[shared],
+            weights=KappaWeights.QUADRATIC,
+            level=level,
+        )
+    decided = first.at is not None and second.at is not None
+    a, b, true = first.called[shared], second.called[shared], truth[shared]
+
+    def test(of: NDArray[np.bool_]) -> McNemar | None:
+        known = decided and of.any()
+        return mcnemar((a == true)[of], (b == true)[of], level=level) if known else None
+
+    return Pair(
+        first=first.name,
+        second=second.name,
+        cases=int(shared.sum()),
+        kind=kind,
+        kappa=cohen_kappa(a, b, level=level) if decided else None,
+        weighted_kappa=weighted,
+        agreement=binary_agreement(a, b, level=level) if decided else None,
+        accuracy=test(np.ones(len(a), bool)),
+        sensitivity=test(true),
+        specificity=test(~true),
+    )
+
+
+def _fleiss(reads: Reads, at: float | None, level: float) -> dict[str, Estimate]:
+    found = {}
+    for modality, ratings, read in zip(reads.modalities, reads.ratings, reads.read, strict=True):
+        here = read.any(axis=1)
+        cases = read[here].all(axis=0)
+        if at is not None and here.sum() > 1 and cases.any():
+            found[modality] = fleiss_kappa(ratings[here][:, cases] >= at, level=level)
+    return found

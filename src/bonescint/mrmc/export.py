@@ -1,0 +1,262 @@
+"""The results folder of a reader study: JSON, workbook, sentences, figures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bonescint.files import make_folder, require_own, write_whole, written_beside
+from bonescint.mrmc.analysis import ReaderAnalysis
+from bonescint.mrmc.figures import draw_figure_7, draw_froc, draw_roc
+from bonescint.mrmc.sentence import sentences
+from bonescint.mrmc.settings import RESEARCH_USE
+from bonescint.mrmc.testing import MOST_DF
+from bonescint.scan import MissingExtraError
+
+if TYPE_CHECKING:
+    from openpyxl.worksheet.worksheet import Worksheet
+
+_FILES = (
+    "analysis.json", "analysis.xlsx", "sentences.txt", "roc.png", "figure-7.png", "froc.png"
+)  # fmt: skip
+_INFERENCE = ("value", "low", "high", "se", "df", "t", "p")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenFolder:
+    """What was written.
+
+    Attributes:
+        folder: the results folder.
+        files: in it, by name.
+    """
+
+    folder: Path
+    files: tuple[str, ...]
+
+
+def require_free_place(folder: Path) -> None:
+    """Make sure that no file is overwritten that an earlier analysis did not write.
+
+    Raises:
+        OutputError: one would be.
+    """
+    require_own(folder, _FILES, mark=_FILES[0], signature=RESEARCH_USE)
+
+
+def write_analysis(
+    analysis: ReaderAnalysis, folder: Path, *, source: str = "", model: str = ""
+) -> WrittenFolder:
+    """Write everything that was found.
+
+    Args:
+        analysis: of a study.
+        folder: made if it is not there.
+        source: what the reads came from, for the settings.
+        model: what the predictions came from, for the settings.
+
+    Returns:
+        The files: `analysis.json`, `analysis.xlsx`, `sentences.txt`, figures.
+
+    Raises:
+        OutputError: the folder cannot be written to, or holds files of other origin.
+        MissingExtraError: openpyxl or matplotlib is not installed; `analysis.json` stands then.
+    """
+    require_free_place(folder)
+    make_folder(folder)
+    for name in _FILES[1:]:  # none of another analysis beside what follows
+        (folder / name).unlink(missing_ok=True)
+    settings = {"reads": source, **({"predictions": model} if model else {})}
+    found = analysis.as_dict()
+    found["settings"] = {**settings, **found["settings"]}
+    text = json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    write_whole(folder / "analysis.json", text)
+    said = "\n".join((*sentences(analysis), RESEARCH_USE)) + "\n"
+    write_whole(folder / "sentences.txt", said)
+    _write_workbook(found, folder / "analysis.xlsx")
+    drawn = [
+        draw(analysis, folder / name)
+        for draw, name in (
+            (draw_roc, "roc.png"),
+            (draw_figure_7, "figure-7.png"),
+            (draw_froc, "froc.png"),
+        )
+    ]
+    names = ["analysis.json", "analysis.xlsx", "sentences.txt"]
+    return WrittenFolder(
+        folder=folder, files=(*names, *(path.name for path in drawn if path is not None))
+    )
+
+
+def _write_workbook(found: Mapping[str, Any], path: Path) -> None:
+    try:
+        import openpyxl
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("openpyxl", "evaluate") from error
+    workbook = openpyxl.Workbook()
+    first = workbook.active
+    assert first is not None  # noqa: S101 - a new workbook has a sheet
+    workbook.remove(first)
+    for title, rows in _sheets(found):
+        if rows:
+            _fill(workbook.create_sheet(title), rows)
+    with written_beside(path) as beside:
+        workbook.save(beside)
+
+
+def _sheets(found: Mapping[str, Any]) -> Iterable[tuple[str, list[dict[str, Any]]]]:
+    yield "Figures of merit", list(found["figures_of_merit"])
+    yield "Tests", list(_tests(found))
+    yield "Modalities", list(_of_generalisations(found, "modalities"))
+    yield "Differences", list(_of_generalisations(found, "differences"))
+    yield "Each reader", list(_of_generalisations(found, "readers"))
+    yield "Components", list(_components(found))
+    yield "Margins", list(_margins(found))
+    yield "U-statistics", list(_u(found))
+    yield "Model", list(_model(found))
+    yield "Model, each reader", list(_model_readers(found))
+    yield "Decisions", [_flat(row) for row in found["decisions"]["right"]]
+    yield "Pairs", [_flat(row) for row in found["decisions"]["pairs"]]
+    yield "Reading times", list(found["reading_times"])
+    yield "Bootstrap", list(found["bootstrap"])
+    yield "Notes", list(found["notes"])
+    yield "Settings", list(_settings(found))
+
+
+def _settings(found: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+    yield {"setting": "use", "value": RESEARCH_USE}
+    for part in ("settings", "study"):
+        for name, value in found[part].items():
+            said = ", ".join(map(str, value)) if isinstance(value, list) else value
+            yield {"setting": name.replace("_", " "), "value": said}
+
+
+def _generalised(found: Mapping[str, Any]) -> Iterable[tuple[dict[str, Any], Mapping[str, Any]]]:
+    for method, analysis in found["covariances"].items():
+        for to, one in analysis["generalisations"].items():
+            yield {"covariance": method, "generalises to": to}, one
+
+
+def _tests(found: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+    for names, one in _generalised(found):
+        if one["test"] is not None:
+            yield {**names, **one["test"]}
+
+
+def _of_generalisations(found: Mapping[str, Any], part: str) -> Iterable[dict[str, Any]]:
+    for names, one in _generalised(found):
+        for row in one.get(part, ()):
+            yield {**names, **row}
+
+
+def _components(found: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+    for method, analysis in found["covariances"].items():
+        for part in ("mean_squares", "error_covariances", "reader_components", "dbm_components"):
+            for name, value in (analysis[part] or {}).items():
+                yield {
+                    "covariance": method,
+                    "of": part.replace("_", " "),
+                    "component": name,
+                    "value": value,
+                }
+
+
+def _margins(found: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+    for method, analysis in found["covariances"].items():
+        for to, rows in analysis.get("margins", {}).items():
+            for row in rows:
+                yield {"covariance": method, "generalises to": to, **_flat(row)}
+    for modality, by_method in found["model_against_readers"].items():
+        for method, one in by_method.items():
+            for to, row in one.get("margins", {}).items():
+                names = {"first": "model", "second": f"readers of {modality}"}
+                yield {"covariance": method, "generalises to": to, **names, **_flat(row)}
+
+
+def _u(found: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+    for row in (found["u_statistics"] or {}).get("modalities", ()):
+        figures = {name: row[name] for name in _INFERENCE}
+        yield {"of": f"modality {row['modality']}", **figures, **row["moments"]}
+    for row in (found["u_statistics"] or {}).get("differences", ()):
+        yield {"of": f"{row['first']} minus {row['second']}", **{n: row[n] for n in _INFERENCE}}
+
+
+def _model(found: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+    for modality, by_method in found["model_against_readers"].items():
+        for method, one in by_method.items():
+            for to, row in one["readers_less_model"].items():
+                yield {
+                    "modality": modality,
+                    "covariance": method,
+                    "generalises to": to,
+                    "model": one["model"]["value"],
+                    "readers' mean": one["readers_mean"],
+                    **{f"readers minus model: {name}": row[name] for name in _INFERENCE},
+                    "MS(R)": one["mean_square_reader"],
+                    "Var": one["var"],
+                    "Cov2": one["cov2"],
+                }
+
+
+def _model_readers(found: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+    for modality, by_method in found["model_against_readers"].items():
+        for method, one in by_method.items():
+            for row in one["readers"]:
+                yield {"modality": modality, "covariance": method, **_flat(row)}
+
+
+def _flat(row: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Nested entries as columns of their own."""
+    flat: dict[str, Any] = {}
+    for name, value in row.items():
+        if isinstance(value, Mapping):
+            flat.update(_flat(value, f"{before}{name}: "))
+        else:
+            flat[before + name] = value
+    return flat
+
+
+def _fill(sheet: Worksheet, rows: Sequence[Mapping[str, Any]]) -> None:
+    from openpyxl.styles import Font
+    from openpyxl.utils import get_column_letter
+
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    sheet.append(columns)
+    for cell in sheet[1]:
+        cell.font = Font(bold=True)
+    for number, row in enumerate(rows, 2):
+        for column, name in enumerate(columns, 1):
+            cell = sheet.cell(number, column, _plain(_value(row, name)))
+            if isinstance(cell.value, str):
+                cell.data_type = "s"  # a name that begins with '=' is no formula
+    sheet.freeze_panes = "A2"
+    for column, name in enumerate(columns, 1):
+        longest = max(len(str(name)), *(_shown(row.get(name)) for row in rows))
+        sheet.column_dimensions[get_column_letter(column)].width = min(longest + 2, 60)
+    footer = sheet.oddFooter
+    if footer is not None:
+        footer.center.text = RESEARCH_USE
+
+
+def _value(row: Mapping[str, Any], name: str) -> Any:
+    """What a cell shows: degrees of freedom so many that they do not matter in words."""
+    value = row.get(name)
+    if not name.endswith("df"):
+        return value
+    if value is None:  # JSON has no infinite number; without a p value there is none at all
+        p = row.get(name.removesuffix("df").removesuffix("denominator_") + "p")
+        return None if p is None or row.get("statistic") == "X2" else "infinite"
+    return "infinite" if value > MOST_DF else value
+
+
+def _shown(value: Any) -> int:
+    return 12 if isinstance(value, float) else len(str(value or ""))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str):
+        return "".join(letter for letter in value if letter.isprintable())
+    return value

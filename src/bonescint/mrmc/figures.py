@@ -1,0 +1,321 @@
+"""Figures of a reader study: ROC curves, the paper's Figure 7, FROC curves."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bonescint.files import written_beside
+from bonescint.mrmc.analysis import ReaderAnalysis, Resampled
+from bonescint.mrmc.curves import RocCurve, average_curve
+from bonescint.mrmc.decisions import CalledRight
+from bonescint.mrmc.marked_endpoints import froc_points
+from bonescint.mrmc.settings import RESEARCH_USE
+from bonescint.scan import MissingExtraError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's colours, which colour-blind readers tell apart.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+_MODEL = "#000000"
+_GREY = "#8a8a8a"
+_INK = "#333333"
+_DPI = 200
+
+
+def _new(columns: int, width: float, height: float) -> tuple[Figure, Sequence[Axes]]:
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("matplotlib", "evaluate") from error
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = [figure.add_subplot(1, columns, column + 1) for column in range(columns)]
+    for one in axes:
+        one.spines[["top", "right"]].set_visible(False)
+        one.spines[["left", "bottom"]].set_color(_GREY)
+        one.tick_params(colors=_INK, labelsize=9)
+    return figure, axes
+
+
+def _saved(figure: Figure, path: Path) -> Path:
+    figure.text(0.995, 0.004, RESEARCH_USE, ha="right", va="bottom", fontsize=6.5, color=_GREY)
+    figure.get_layout_engine().set(rect=(0, 0.025, 1, 0.975))  # type: ignore[union-attr,call-arg]
+    with written_beside(path) as beside, warnings.catch_warnings():
+        # A name in letters that the font lacks is drawn as boxes: no reason to say more.
+        warnings.filterwarnings("ignore", message="Glyph")
+        figure.savefig(beside, dpi=_DPI, format=path.suffix[1:])
+    return path
+
+
+def draw_roc(analysis: ReaderAnalysis, path: Path) -> Path | None:
+    """Every reader's ROC curve, the average of each modality, and the model's with its point.
+
+    Args:
+        analysis: of a study.
+        path: `.png`, `.svg` or `.pdf`.
+
+    Returns:
+        The file; `None` where no reader has a curve.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    reads = analysis.reads
+    by_modality = [
+        [
+            RocCurve.of(ratings, reads.truth)
+            for ratings in of_readers
+            if _both_classes(ratings, reads.truth)
+        ]
+        for of_readers in reads.ratings
+    ]
+    if not any(by_modality):
+        return None
+    figure, axes = _new(1, 5.4, 5.6)
+    (axis,) = axes
+    axis.plot([0, 1], [0, 1], color=_GREY, linewidth=0.7, linestyle=(0, (4, 4)))
+    for number, (modality, curves) in enumerate(zip(reads.modalities, by_modality, strict=True)):
+        if not curves:
+            continue
+        colour = _COLOURS[number % len(_COLOURS)]
+        for curve in curves:
+            axis.plot(
+                curve.false_positive_rate, curve.sensitivity, color=colour, linewidth=0.8, alpha=0.4
+            )
+        mean = average_curve(curves)
+        name = f"modality {_plain(modality)}: " if len(reads.modalities) > 1 else ""
+        who = f"mean of {len(curves)} readers" if len(curves) > 1 else "1 reader"
+        axis.plot(
+            mean.false_positive_rate,
+            mean.sensitivity,
+            color=colour,
+            linewidth=2.4,
+            label=f"{name}{who}, AUC {mean.area:.3f}",
+        )
+        _draw_points(axis, analysis, modality, colour)
+    _draw_model(axis, analysis)
+    axis.set(
+        xlim=(-0.01, 1.01),
+        ylim=(-0.01, 1.01),
+        aspect="equal",
+        xlabel="1 - specificity",
+        ylabel="Sensitivity",
+    )
+    axis.legend(loc="lower right", frameon=False, fontsize=8.5)
+    return _saved(figure, path)
+
+
+def _both_classes(ratings: np.ndarray, truth: np.ndarray) -> bool:
+    read = ~np.isnan(ratings)
+    return bool((read & truth).any() and (read & ~truth).any())
+
+
+def _draw_points(axis: Axes, analysis: ReaderAnalysis, modality: str, colour: str) -> None:
+    """Each reader's operating point, where it is known."""
+    for one in analysis.decisions.right:
+        defined = one.sensitivity.defined and one.specificity.defined
+        if one.modality == modality and defined:
+            axis.plot(
+                1 - one.specificity.value,
+                one.sensitivity.value,
+                marker="o",
+                markersize=4.5,
+                color=colour,
+                markeredgecolor="white",
+                markeredgewidth=0.6,
+                linestyle="",
+            )
+
+
+def _draw_model(axis: Axes, analysis: ReaderAnalysis) -> None:
+    if analysis.model is None or not _both_classes(analysis.model, analysis.reads.truth):
+        return
+    curve = RocCurve.of(analysis.model, analysis.reads.truth)
+    axis.plot(
+        curve.false_positive_rate,
+        curve.sensitivity,
+        color=_MODEL,
+        linewidth=1.8,
+        label=f"model, AUC {curve.area:.3f}",
+    )
+    for one in analysis.decisions.right:
+        if not one.modality and one.sensitivity.defined and one.specificity.defined:
+            axis.plot(
+                1 - one.specificity.value,
+                one.sensitivity.value,
+                marker="D",
+                markersize=7,
+                color=_MODEL,
+                markeredgecolor="white",
+                linestyle="",
+                label=f"model at {analysis.settings.model_at:.3g}",
+            )
+
+
+def draw_froc(analysis: ReaderAnalysis, path: Path) -> Path | None:
+    """Every reader's FROC curve, where foci were marked.
+
+    Args:
+        analysis: of a study.
+        path: `.png`, `.svg` or `.pdf`.
+
+    Returns:
+        The file; `None` where no foci were marked.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    marked = analysis.marked
+    if marked is None:
+        return None
+    figure, axes = _new(1, 5.8, 4.8)
+    (axis,) = axes
+    for number, modality in enumerate(marked.modalities):
+        colour, name = _COLOURS[number % len(_COLOURS)], f"modality {_plain(modality)}"
+        for reader in range(len(marked.readers)):
+            points = froc_points(marked, number, reader)
+            if points is None or not marked.read[number, reader].any():
+                continue
+            axis.plot(*points, color=colour, linewidth=1.0, alpha=0.7, label=name)
+            axis.plot(points[0][-1], points[1][-1], marker="o", markersize=3.5, color=colour)
+            name = "_"  # one entry of the legend a modality
+    axis.set(ylim=(0, 1.01), xlabel="False marks per case", ylabel="Share of lesions marked")
+    axis.set_xlim(left=0)
+    axis.legend(loc="lower right", frameon=False, fontsize=8.5, title="a line a reader")
+    axis.get_legend().get_title().set_fontsize(8)  # type: ignore[union-attr]
+    return _saved(figure, path)
+
+
+def draw_figure_7(analysis: ReaderAnalysis, path: Path) -> Path | None:
+    """The paper's Figure 7: violins of bootstrapped figures, reading times, F1.
+
+    Ibrahim et al., Cancer Imaging 2023;23:12. A violin is of resampled cases, its line the
+    median, its bar the quartiles; boxes are of the logarithm of seconds a case. Panels without
+    data are left out.
+
+    Args:
+        analysis: of a study.
+        path: `.png`, `.svg` or `.pdf`.
+
+    Returns:
+        The file; `None` where there is nothing to show.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    shown = _with_model_first([one for one in analysis.resampled if one.draws.size > 1])
+    timed = bool(analysis.times)
+    right = [one for one in analysis.decisions.right if one.f1.defined]
+    panels = [bool(shown), timed, bool(right)]
+    if not any(panels):
+        return None
+    widest = max(len(shown), len(analysis.times), len(right))
+    height = max(3.2, 1.3 + 0.34 * widest)
+    figure, axes = _new(sum(panels), 1.0 + 3.7 * sum(panels), height)
+    left = list(axes)
+    if shown:
+        _draw_violins(left.pop(0), analysis, shown)
+    if timed:
+        _draw_times(left.pop(0), analysis)
+    if right:
+        _draw_f1(left.pop(0), analysis, right)
+    return _saved(figure, path)
+
+
+def _with_model_first(resampled: Sequence[Resampled]) -> list[Resampled]:
+    return sorted(resampled, key=lambda one: bool(one.modality))
+
+
+def _label(analysis: ReaderAnalysis, who: str, modality: str) -> str:
+    several = modality and len(analysis.reads.modalities) > 1
+    said = f"{who}, {modality}" if several else who
+    return _plain(said if len(said) <= 24 else said[:23] + "…")
+
+
+def _plain(name: str) -> str:
+    """A user's name as it stands: matplotlib takes what is between dollars for mathematics."""
+    return "".join(letter for letter in name if letter.isprintable()).replace("$", r"\$")
+
+
+def _colour(analysis: ReaderAnalysis, modality: str) -> str:
+    if not modality:
+        return _MODEL
+    return _COLOURS[analysis.reads.modalities.index(modality) % len(_COLOURS)]
+
+
+def _rows(axis: Axes, labels: Sequence[str]) -> None:
+    axis.set_yticks(range(1, len(labels) + 1), labels)
+    axis.set_ylim(len(labels) + 0.6, 0.4)  # the first on top
+    axis.tick_params(axis="y", length=0)
+    axis.grid(axis="x", color="#e4e4e4", linewidth=0.7)
+    axis.set_axisbelow(True)
+
+
+def _draw_violins(axis: Axes, analysis: ReaderAnalysis, shown: Sequence[Resampled]) -> None:
+    for row, one in enumerate(shown, 1):
+        colour = _colour(analysis, one.modality)
+        lower, median, upper = np.quantile(one.draws, [0.25, 0.5, 0.75])
+        if np.ptp(one.draws) > 1e-9:
+            parts = axis.violinplot(
+                one.draws, positions=[row], orientation="horizontal", widths=0.8, showextrema=False
+            )
+            for body in parts["bodies"]:  # type: ignore[attr-defined]
+                body.set(facecolor=colour, alpha=0.35, edgecolor=colour, linewidth=0.8)
+        axis.plot([lower, upper], [row, row], color=colour, linewidth=4, solid_capstyle="butt")
+        axis.plot(median, row, marker="|", markersize=11, color="white", markeredgewidth=1.8)
+        axis.plot(median, row, marker="|", markersize=9, color=_INK, markeredgewidth=1.0)
+    _rows(axis, [_label(analysis, one.who, one.modality) for one in shown])
+    draws = len(shown[0].draws)
+    axis.set_xlabel(
+        f"{analysis.merits.endpoint}\n{draws} bootstrap samples of the cases", fontsize=9
+    )
+
+
+def _draw_times(axis: Axes, analysis: ReaderAnalysis) -> None:
+    reads = analysis.reads
+    labels = []
+    for row, one in enumerate(analysis.times, 1):
+        at = reads.modalities.index(one.modality), reads.readers.index(one.reader)
+        seconds = reads.seconds[at]
+        known = seconds[~np.isnan(seconds) & (seconds > 0)]
+        colour = _colour(analysis, one.modality)
+        axis.boxplot(
+            known,
+            positions=[row],
+            orientation="horizontal",
+            widths=0.55,
+            patch_artist=True,
+            boxprops={"facecolor": colour + "44", "edgecolor": colour},
+            medianprops={"color": _INK, "linewidth": 1.4},
+            whiskerprops={"color": colour},
+            capprops={"color": colour},
+            flierprops={"marker": ".", "markersize": 3, "markeredgecolor": colour},
+        )
+        labels.append(_label(analysis, one.reader, one.modality))
+    axis.set_xscale("log")
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.xaxis.set_minor_formatter(NullFormatter())
+    _rows(axis, labels)
+    axis.set_xlabel("Reading time per case (s), logarithmic\nmedian and quartiles", fontsize=9)
+
+
+def _draw_f1(axis: Axes, analysis: ReaderAnalysis, right: Sequence[CalledRight]) -> None:
+    ordered = sorted(right, key=lambda one: bool(one.modality))
+    for row, one in enumerate(ordered, 1):
+        colour = _colour(analysis, one.modality)
+        axis.plot([one.f1.low, one.f1.high], [row, row], color=colour, linewidth=1.6)
+        axis.plot(one.f1.value, row, marker="o", markersize=6, color=colour)
+    _rows(axis, [_label(analysis, one.who, one.modality) for one in ordered])
+    level = f"{100 * analysis.settings.level:g} %"
+    axis.set_xlabel(f"F1 score\n{level} bootstrap interval", fontsize=9)

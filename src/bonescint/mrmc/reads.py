@@ -1,0 +1,250 @@
+"""Reads: who said what of which case in which modality."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bonescint.mrmc.choices import chosen
+from bonescint.mrmc.notes import Note
+from bonescint.scan import ParameterError
+
+_DIGITS = re.compile(r"(\d+)")
+
+
+class Nest(StrEnum):
+    """Within what cases are nested: the same number there is not the same patient."""
+
+    READERS = "readers"
+    MODALITIES = "modalities"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read:
+    """One reader's answer on one case in one modality.
+
+    Attributes:
+        reader: name of the reader.
+        modality: what was read, or in which session: a name.
+        case: name of the case.
+        rating: higher for disease; a binary decision is 0 or 1.
+        seconds: how long it took; `None` where nobody looked at the clock.
+    """
+
+    reader: str
+    modality: str
+    case: str
+    rating: float
+    seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("reader", "modality", "case"):
+            if not getattr(self, name):
+                raise ParameterError(name, "Read", "a name", getattr(self, name))
+        if not math.isfinite(self.rating):
+            raise ParameterError("rating", "Read", "a finite number", self.rating)
+        if self.seconds is not None and not (math.isfinite(self.seconds) and self.seconds >= 0):
+            raise ParameterError("seconds", "Read", "a number of at least 0", self.seconds)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Reads:
+    """All reads of a study, of any design; names in natural order (2 before 10).
+
+    Attributes:
+        modalities: names.
+        readers: names.
+        cases: names.
+        truth: bool (cases,), whether disease is there.
+        ratings: float64 (modalities, readers, cases); not a number where nobody read.
+        seconds: float64, the same shape; not a number where no time is known.
+        notes: what was left out on the way here.
+    """
+
+    modalities: tuple[str, ...]
+    readers: tuple[str, ...]
+    cases: tuple[str, ...]
+    truth: NDArray[np.bool_]
+    ratings: NDArray[np.float64]
+    seconds: NDArray[np.float64]
+    notes: tuple[Note, ...] = ()
+
+    def __post_init__(self) -> None:
+        shape = (len(self.modalities), len(self.readers), len(self.cases))
+        if self.ratings.shape != shape or self.seconds.shape != shape:
+            got = (self.ratings.shape, self.seconds.shape)
+            raise ParameterError("ratings", "Reads", f"of the shape {shape}", got)
+        if self.truth.shape != shape[2:] or self.truth.dtype != np.bool_:
+            raise ParameterError("truth", "Reads", "a bool for each case", self.truth.shape)
+        if np.isinf(self.ratings).any():
+            raise ParameterError("ratings", "Reads", "finite, or not a number", "infinite ones")
+        for name in ("modalities", "readers", "cases"):
+            if len(set(getattr(self, name))) != len(getattr(self, name)):
+                raise ParameterError(name, "Reads", "different names", getattr(self, name))
+        for array in (self.truth, self.ratings, self.seconds):
+            array.setflags(write=False)
+
+    @classmethod
+    def of(
+        cls, reads: Iterable[Read], truth: Mapping[str, bool], *, notes: tuple[Note, ...] = ()
+    ) -> Self:
+        """From list-mode reads.
+
+        Args:
+            reads: in any order; no two of the same reader, modality and case.
+            truth: whether disease is there, for every case that was read.
+            notes: what was left out before.
+
+        Raises:
+            ParameterError: no read, a read listed twice, a case without truth.
+
+        Examples:
+            >>> study = Reads.of(
+            ...     [Read(reader="A", modality="AP", case="1", rating=3.0)], {"1": True}
+            ... )
+            >>> study.ratings.shape
+            (1, 1, 1)
+        """
+        listed = list(reads)
+        if not listed:
+            raise ParameterError("reads", "Reads.of", "at least one read", "none")
+        modalities = natural_order(read.modality for read in listed)
+        readers = natural_order(read.reader for read in listed)
+        cases = natural_order(read.case for read in listed)
+        unknown = [case for case in cases if case not in truth]
+        if unknown:
+            raise ParameterError("truth", "Reads.of", "known of every case", unknown[:5])
+        ratings = np.full((len(modalities), len(readers), len(cases)), np.nan)
+        seconds = np.full(ratings.shape, np.nan)
+        where_modality = {name: index for index, name in enumerate(modalities)}
+        where_reader = {name: index for index, name in enumerate(readers)}
+        where_case = {name: index for index, name in enumerate(cases)}
+        for read in listed:
+            at = (where_modality[read.modality], where_reader[read.reader], where_case[read.case])
+            if not math.isnan(ratings[at]):
+                got = (read.reader, read.modality, read.case)
+                raise ParameterError("reads", "Reads.of", "one for a reader and a case", got)
+            ratings[at] = read.rating
+            seconds[at] = math.nan if read.seconds is None else read.seconds
+        positive = np.array([bool(truth[case]) for case in cases], dtype=np.bool_)
+        return cls(
+            modalities=modalities,
+            readers=readers,
+            cases=cases,
+            truth=positive,
+            ratings=ratings,
+            seconds=seconds,
+            notes=notes,
+        )
+
+    @property
+    def read(self) -> NDArray[np.bool_]:
+        """Bool (modalities, readers, cases): who read what."""
+        return ~np.isnan(self.ratings)
+
+    @property
+    def binary(self) -> bool:
+        """Whether all ratings are 0 or 1: decisions."""
+        return bool(np.isin(self.ratings[self.read], (0.0, 1.0)).all())
+
+    def of_modality(self, modality: str) -> Reads:
+        """The reads of one modality, with those who read in it and the cases that were read."""
+        return self.of_modalities((modality,))
+
+    def of_modalities(self, modalities: tuple[str, ...]) -> Reads:
+        """The reads of some modalities, with those who read in them."""
+        unknown = [name for name in modalities if name not in self.modalities]
+        if unknown:
+            raise ParameterError("modality", "Reads", f"one of {self.modalities}", unknown[0])
+        rows = [self.modalities.index(name) for name in modalities]
+        here = self.read[rows]
+        readers = np.asarray(here.any(axis=(0, 2)))
+        cases = np.asarray(here.any(axis=(0, 1)))
+        return Reads(
+            modalities=modalities,
+            readers=_kept(self.readers, readers),
+            cases=_kept(self.cases, cases),
+            truth=self.truth[cases],
+            ratings=self.ratings[rows][:, readers][:, :, cases],
+            seconds=self.seconds[rows][:, readers][:, :, cases],
+            notes=self.notes,
+        )
+
+    def of_cases(self, wanted: NDArray[np.bool_]) -> Reads:
+        """The reads of some cases.
+
+        Args:
+            wanted: bool (cases,).
+        """
+        return replace(
+            self,
+            cases=_kept(self.cases, wanted),
+            truth=self.truth[wanted],
+            ratings=self.ratings[:, :, wanted],
+            seconds=self.seconds[:, :, wanted],
+        )
+
+    def with_notes(self, *notes: Note) -> Reads:
+        """The same, and more that has to be known."""
+        return replace(self, notes=(*self.notes, *notes))
+
+    def nested_in(self, nest: Nest) -> Reads:
+        """The same reads, for tables that number cases anew for each reader or modality.
+
+        A case that two readers (or modalities) share by name becomes two cases. Here it has one
+        truth: where names recur with another, `read_reads(..., nest=...)` has to nest the rows.
+        """
+        nest = chosen(Nest, nest, "nest", "Reads.nested_in")
+        axis = 1 if nest is Nest.READERS else 0
+        names = self.readers if nest is Nest.READERS else self.modalities
+        cases: list[str] = []
+        columns: list[int] = []
+        owners: list[int] = []
+        anybody = self.read.any(axis=1 - axis)  # (owners, cases)
+        if int(anybody.sum(axis=0).max()) == 1:
+            return self  # nobody shares a case
+        for owner, case in zip(*np.nonzero(anybody), strict=True):
+            cases.append(nested_name(names[owner], self.cases[case]))
+            columns.append(int(case))
+            owners.append(int(owner))
+        owned = np.equal.outer(np.arange(len(names)), np.array(owners))
+        mine = owned[None, :, :] if nest is Nest.READERS else owned[:, None, :]
+        return replace(
+            self,
+            cases=tuple(cases),
+            truth=self.truth[columns],
+            ratings=np.where(mine, self.ratings[:, :, columns], np.nan),
+            seconds=np.where(mine, self.seconds[:, :, columns], np.nan),
+        )
+
+
+def nested_name(owner: str, case: str) -> str:
+    """What a case is called that is one reader's, or one modality's, own."""
+    return f"{owner}: {case}"
+
+
+def natural_order(names: Iterable[str]) -> tuple[str, ...]:
+    """Different names, numbers in them by value.
+
+    Examples:
+        >>> natural_order(["case 10", "case 2", "case 2"])
+        ('case 2', 'case 10')
+    """
+    return tuple(sorted(set(names), key=_natural_key))
+
+
+def _natural_key(name: str) -> tuple[list[tuple[int, int, str]], str]:
+    parts = [part for part in _DIGITS.split(name) if part]
+    key = [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
+    return key, name
+
+
+def _kept(names: tuple[str, ...], wanted: NDArray[np.bool_]) -> tuple[str, ...]:
+    return tuple(name for name, keep in zip(names, wanted, strict=True) if keep)

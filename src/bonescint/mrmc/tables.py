@@ -1,0 +1,268 @@
+"""Rows of a table of reads, turned into reads: what is wrong is named, the rest goes on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from bonescint.mrmc.notes import Note, NoteKind, left_out, remark, some
+from bonescint.mrmc.reads import Nest, Read, Reads, nested_name
+from bonescint.scan import InputError
+from bonescint.tables import (
+    MISSING,
+    Numbers,
+    date_like,
+    one_spelling,
+    said_spellings,
+    truth_of,
+)
+
+_SHOWN = 10
+_FEW = 10  # rows that may be left out of a small table
+_SHARE = 0.2  # of all rows: where more cannot be used, the table is not what it is taken for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One row as it stands in a file, nothing checked.
+
+    Attributes:
+        where: such as "row 12".
+        reader: the reader.
+        modality: the modality or session.
+        case: the case.
+        truth: as written; empty where the file says it elsewhere.
+        rating: as written.
+        seconds: as written; empty if unknown.
+    """
+
+    where: str
+    reader: str
+    modality: str
+    case: str
+    truth: str
+    rating: str
+    seconds: str = ""
+
+
+def listed_problems(problems: Sequence[str], shown: int = _SHOWN) -> str:
+    """The first problems of a file, and how many more there are.
+
+    Examples:
+        >>> listed_problems(["row 2 is empty", "row 3 is empty"], shown=1)
+        'row 2 is empty; and 1 more'
+    """
+    said = "; ".join(problems[:shown])
+    return f"{said}; and {len(problems) - shown} more" if len(problems) > shown else said
+
+
+_NUMBERS = Numbers()
+"""Of columns that were found to say one thing, or of a format with a decimal point."""
+
+
+def reads_of(
+    rows: Sequence[Row],
+    source: object,
+    *,
+    truth: Mapping[str, str] | None = None,
+    notes: Iterable[Note] = (),
+    nest: Nest | None = None,
+) -> Reads:
+    """Reads from rows; every row that cannot be used is named and left out.
+
+    Names that differ only as spreadsheets change them (see `name_key`) are the same.
+
+    Args:
+        rows: in the file's order.
+        source: the file, for messages.
+        truth: of cases, as written, where the file lists it apart from the reads.
+        notes: what was left out before.
+        nest: within what cases are numbered anew; then the truth of a name may differ between
+            readers (or modalities).
+
+    Raises:
+        InputError: nothing is left, or more than a fifth of the rows cannot be used, or dates
+            stand where ratings should, or it cannot be told whether two names are the same.
+    """
+    found = list(notes)
+    rows, listed = _spelt_alike(rows, dict(truth or {}), source, found)
+    _require_no_dates(rows, source)
+    if nest is not None:
+        rows, listed = _nested(rows, listed, nest)
+    known = _truths(rows, listed, found)
+    reading = _Reading(known=known, odd=_no_decision(rows))
+    kept: dict[tuple[str, str, str], Read] = {}
+    where: dict[tuple[str, str, str], str] = {}
+    differing: dict[tuple[str, str, str], list[str]] = {}
+    unused = 0
+    for row in rows:
+        read = _read(row, reading, found)
+        if read is None:
+            unused += row.rating.lower() not in MISSING
+            continue
+        key = (read.reader, read.modality, read.case)
+        if key not in kept:
+            kept[key], where[key] = read, row.where
+        elif kept[key].rating == read.rating:
+            found.append(left_out(f"{row.where}: the same read as {where[key]}; one is kept"))
+        else:
+            differing.setdefault(key, [where[key]]).append(row.where)
+    for (reader, modality, case), rows_of in differing.items():
+        del kept[reader, modality, case]
+        found.append(
+            left_out(
+                f"reader {reader}, modality {modality}, case {case}: listed with different ratings "
+                f"in {', '.join(rows_of)}; none is used"
+            )
+        )
+    if not kept or (unused > _FEW and unused > _SHARE * len(rows)):
+        problems = [note.text for note in found if note.kind is NoteKind.LEFT_OUT]
+        why = listed_problems(problems) or "it has no rows"
+        how_many = f"{unused} of {len(rows)} reads cannot" if kept else "no read can"
+        raise InputError(source, f"{how_many} be used ({why})", "Correct the table")
+    found += _codes({read.rating for read in kept.values()})
+    return Reads.of(kept.values(), known, notes=tuple(found))
+
+
+def _spelt_alike(
+    rows: Sequence[Row], truth: dict[str, str], source: object, notes: list[Note]
+) -> tuple[list[Row], dict[str, str]]:
+    """Rows in which everybody and everything has one spelling; what that changed is noted."""
+    kinds = ("reader", "modality", "case")
+    names = {kind: [getattr(row, kind) for row in rows] for kind in kinds}
+    names["case"] += list(truth)
+    used = {kind: one_spelling(filter(None, names[kind])) for kind in kinds}
+    if not any(used.values()):
+        return list(rows), truth
+    written: dict[tuple[str, ...], Row] = {}
+    alike = []
+    for row in rows:
+        now = tuple(used[kind].get(getattr(row, kind), getattr(row, kind)) for kind in kinds)
+        first = written.setdefault(now, row)
+        for kind in kinds:
+            one, other = getattr(first, kind), getattr(row, kind)
+            if one != other:
+                problem = (
+                    f"{first.where} and {row.where} name the {kind} '{one}' and '{other}' in one "
+                    f"read each: are they the same or two?"
+                )
+                raise InputError(source, problem, "Write each name in one way")
+        alike.append(replace(row, **dict(zip(kinds, now, strict=True))))
+    notes += [remark(said_spellings(kind, of_kind)) for kind, of_kind in used.items() if of_kind]
+    told: dict[str, str] = {}
+    for case, text in truth.items():
+        name = used["case"].get(case, case)
+        if told.setdefault(name, text) != text:
+            told[name] = f"{told[name]} and {text}"
+    return alike, told
+
+
+def _require_no_dates(rows: Sequence[Row], source: object) -> None:
+    dated = next((row for row in rows if date_like(row.rating)), None)
+    if dated is not None:
+        problem = f"{dated.where}: rating '{dated.rating}' is a date: a spreadsheet changed it"
+        raise InputError(source, problem, "Format the ratings as numbers or text and retype them")
+
+
+def _codes(ratings: set[float]) -> list[Note]:
+    """Ratings such as 99 or -999 that are far from the others: often codes of missing ones."""
+    codes = {rating for rating in ratings if re.fullmatch("9{2,}", f"{abs(rating):.15g}")}
+    others = [abs(rating) for rating in ratings - codes]
+    far = sorted(code for code in codes if others and abs(code) > 5 * max(others))
+    return [
+        remark(f"rating {code:.15g} was used, far from the others: if it marks a missing rating, "
+        f"leave the cell empty")
+        for code in far
+    ]  # fmt: skip
+
+
+def _nested(
+    rows: Sequence[Row], truth: Mapping[str, str], nest: Nest
+) -> tuple[list[Row], dict[str, str]]:
+    """Rows whose cases have their reader's or modality's name; truth listed apart follows them."""
+    found: list[Row] = []
+    listed: dict[str, str] = {}
+    for row in rows:
+        owner = row.reader if nest is Nest.READERS else row.modality
+        case = nested_name(owner, row.case) if owner and row.case else row.case
+        if row.case in truth:
+            listed[case] = truth[row.case]
+        found.append(replace(row, case=case))
+    return found, listed
+
+
+def _no_decision(rows: Sequence[Row]) -> Row | None:
+    """The first row whose rating is no decision; words are decisions where there is none."""
+    return next((row for row in rows if row.rating and truth_of(row.rating) is None), None)
+
+
+def _truths(rows: Sequence[Row], listed: Mapping[str, str], notes: list[Note]) -> dict[str, bool]:
+    """Truth of every case that has one; cases whose truth differs between rows have none."""
+    said: dict[str, dict[bool, str]] = {}
+    for case, text in listed.items():
+        value = truth_of(text)
+        if value is None:
+            notes.append(left_out(f"case {case}: truth must be 0 or 1, got '{text}'"))
+        else:
+            said.setdefault(case, {})[value] = "the truth rows"
+    for row in rows:
+        value = truth_of(row.truth)
+        if value is not None and row.case:
+            said.setdefault(row.case, {}).setdefault(value, row.where)
+    known = {}
+    for case, values in said.items():
+        if len(values) == 1:
+            known[case] = next(iter(values))
+        else:
+            notes.append(
+                left_out(
+                    f"case {case}: truth is 0 in {values[False]} and 1 in {values[True]}; the case "
+                    "is left out"
+                )
+            )
+    contradicted = [case for case, values in said.items() if len(values) > 1]
+    unknown = sorted({row.case for row in rows if row.case} - set(known) - set(contradicted))
+    if unknown:
+        cases = "case" if len(unknown) == 1 else f"{len(unknown)} cases:"
+        notes.append(left_out(f"{cases} {some(unknown)} without a truth of 0 or 1"))
+    return known
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reading:
+    """How ratings are read: truth of the cases, the first rating that is no decision, numbers."""
+
+    known: Mapping[str, bool]
+    odd: Row | None
+
+
+def _read(row: Row, reading: _Reading, notes: list[Note]) -> Read | None:
+    missing = [name for name in ("reader", "modality", "case") if not getattr(row, name)]
+    if missing:
+        notes.append(left_out(f"{row.where}: no {' and no '.join(missing)}"))
+        return None
+    if row.truth and truth_of(row.truth) is None:
+        notes.append(left_out(f"{row.where}: truth must be 0 or 1, got '{row.truth}'"))
+        return None
+    if row.case not in reading.known:
+        return None  # said of the case
+    rating, decision, odd = _NUMBERS(row.rating), truth_of(row.rating), reading.odd
+    if rating is None and decision is not None and odd is None:
+        rating = float(decision)
+    if rating is None:
+        got = f"got '{row.rating}'" if row.rating else "it is empty"
+        if decision is not None and odd is not None:
+            got += f" (words are decisions only where all ratings are: {odd.where} has"
+            got += f" '{odd.rating}')"
+        notes.append(left_out(f"{row.where}: rating must be a number, {got}"))
+        return None
+    seconds = _NUMBERS(row.seconds) if row.seconds else None
+    if row.seconds and (seconds is None or seconds < 0):
+        notes.append(
+            left_out(f"{row.where}: seconds must be at least 0, got '{row.seconds}'; read kept")
+        )
+        seconds = None
+    return Read(
+        reader=row.reader, modality=row.modality, case=row.case, rating=rating, seconds=seconds
+    )

@@ -1,0 +1,27 @@
+"""Studies for the tests of reader statistics."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bonescint.mrmc import Reads, RoeMetz, simulate_reads
+
+SHARED = Path(__file__).parents[4] / "shared" / "mrmc"
+
+
+@pytest.fixture(scope="session")
+def vandyke_folder() -> Path:
+    """Van Dyke's data, which stand beside the repository where they may."""
+    if not (SHARED / "vandyke.csv").is_file():
+        pytest.skip("Van Dyke's data do not stand beside the repository (shared/mrmc)")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def small() -> Reads:
+    """A small factorial study with ties."""
+    return simulate_reads(
+        RoeMetz(difference=0.5), readers=3, positives=9, negatives=11, seed=5, levels=5
+    )
