@@ -18,16 +18,21 @@ metastatic bone disease: a folder, a ZIP archive, a cohort's folder or a manifes
 of 1 - specificity of future normal patients like them is called positive. A specificity of 0.9
 needs at least 9 normal patients, 0.95 needs 19; 60 and more are better. No other label is needed.
 
-The network does not change; the card records what was done, every result says where a scan ranks
-among the normals, and docs/adaptation.html in the folder shows before and after. With --labelled,
-other scans with known labels, it shows sensitivity and specificity too. Where not even normals are
-known, --unlabelled with --prevalence calls that share of the scans positive: an assumption.
+The card records what was done, every result says where a scan ranks among the normals, and
+docs/adaptation.html in the folder shows before and after. With --labelled, other scans with known
+labels, it shows sensitivity and specificity too. Where not even normals are known, --unlabelled
+with --prevalence calls that share of the scans positive: an assumption.
+
+The network changes with --epochs alone, and needs 20 normals or more: it then learns from half of
+them, beside simulated scans, and the operating point is found on the other half. Needs
+bonescint[train], and without --simulated also bonescint[simulate].
 
 If interrupted, rerun the same command to resume.
 
 \b
 Examples:
   bonescint model adapt shipped --normals normals/ --out ours/
+  bonescint model adapt shipped --normals normals/ --epochs 4 --out ours/
   bonescint model adapt mine/ --normals cohort/ --specificity 0.95 --out ours/
   bonescint model adapt shipped --normals normals.zip --labelled known/manifest.csv --out ours/
   bonescint model adapt shipped --unlabelled all/ --prevalence 0.25 --out ours/
@@ -85,6 +90,15 @@ def _adapt(
             parser=path, help="Manifest of other scans, to measure on.", show_default="none"
         ),
     ] = None,
+    epochs: Annotated[
+        int, typer.Option(min=0, max=1000, help="Of learning from normals, at most.")
+    ] = 0,
+    simulated: Annotated[
+        Path | None,
+        typer.Option(
+            parser=path, help="Simulated cohort to learn from too.", show_default="one is made"
+        ),
+    ] = None,
     workers: Annotated[
         int | None,
         typer.Option(min=0, max=256, help="Worker processes.", show_default="as many as cores"),
@@ -94,7 +108,8 @@ def _adapt(
 
     run_adapt(
         model, out, normals=normals, specificity=specificity, unlabelled=unlabelled,
-        prevalence=prevalence, labelled=labelled, workers=workers,
+        prevalence=prevalence, labelled=labelled, epochs=epochs, simulated=simulated,
+        workers=workers,
     )  # fmt: skip
 
 

@@ -22,6 +22,8 @@ def run_adapt(
     unlabelled: Path | None,
     prevalence: float | None,
     labelled: Path | None,
+    epochs: int,
+    simulated: Path | None,
     workers: int | None,
 ) -> None:
     """Adapt and say what was found."""
@@ -31,7 +33,8 @@ def run_adapt(
         with progress_shown() as shown:
             folder, found = adapt_model(
                 model, out, normals=normals, specificity=specificity, unlabelled=unlabelled,
-                prevalence=prevalence, labelled=labelled, workers=workers,
+                prevalence=prevalence, labelled=labelled, epochs=epochs, simulated=simulated,
+                workers=workers,
                 progress=shown.progress, tell=lambda text: shown.tell(_sentence(text)),
             )  # fmt: skip
         before, after = found.before.card, folder.card

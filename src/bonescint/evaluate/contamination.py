@@ -17,7 +17,7 @@ from bonescint.scan import ParameterError
 FAR_ABOVE = 4.0
 """Logits above the median from which a score is high: odds of disease 55 times as great."""
 
-HIGH_SHARE = 0.03
+HIGH_SHARE = 0.04
 """The largest share of normal patients that is taken to have a high score."""
 
 FALSE_ALARM_RATE = 0.01
@@ -33,7 +33,7 @@ class HighScores:
     Attributes:
         places: of them, highest first.
         count: patients in all.
-        p_value: probability of as many or more if 3 % of normal patients had such a score.
+        p_value: probability of as many or more if 4 % of normal patients had such a score.
     """
 
     places: NDArray[np.intp]
@@ -49,9 +49,9 @@ class HighScores:
 def high_scores(logits: ArrayLike) -> HighScores:
     """Patients whose calibrated logit is at least 4 above the median of all.
 
-    The statistic is their number, against a binomial one with a share of 3 %. It asks for no shape
+    The statistic is their number, against a binomial one with a share of 4 %. It asks for no shape
     of the distribution, and moving all scores, as another camera does, leaves it as it is. That no
-    more than 3 % of normal patients lie there is an assumption; `benchmarks/adapt.py` counts the
+    more than 4 % of normal patients lie there is an assumption; `benchmarks/adapt.py` counts the
     false alarms of scores that simulated and real normal scans have.
 
     Args:

@@ -35,8 +35,9 @@ def adaptation_page(adapted: Adapted) -> str:
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    before, after = adapted.before.card, adapted.after
+    after = adapted.after
     local = after.local
+    learning = adapted.learning
     facts = [
         ("Model before", adapted.before.model_id),
         ("Version after", after.version),
@@ -44,9 +45,13 @@ def adaptation_page(adapted: Adapted) -> str:
         ("Fingerprint of their files", "" if local is None else local.files_sha256),
         ("Recipe", after.recipe.identifier),
         ("Software", ", ".join(f"{name} {text}" for name, text in after.software.items())),
-        ("Trained on", before.training.origin),
+        ("Trained on", after.training.origin),
+        ("Learning", "" if learning is None else f"{learning.learnt.epochs} epochs"),
     ]
-    sections = [_scores(adapted), _changes(adapted), *_labels(adapted), _left_out(adapted)]
+    sections = [
+        _scores(adapted), *_learning(adapted), _changes(adapted), *_labels(adapted),
+        _left_out(adapted),
+    ]  # fmt: skip
     page = Document(
         title="A model adapted to local scans",
         notice=NOTICE,
@@ -111,13 +116,22 @@ def _scores(adapted: Adapted) -> PageSection:
 def scores_figure(adapted: Adapted) -> Picture:
     """A histogram of the local patients' scores, with the operating points."""
     before, after = adapted.before.card, adapted.after
-    logits = np.array([logit_of(probability_of(after, one)) for one in adapted.margins])
+    parts = [
+        np.array([logit_of(probability_of(card, one)) for one in margins])
+        for card, margins in ((before, adapted.margins_before), (after, adapted.margins))
+    ]
+    logits = parts[1]
     points = (logit_of(before.operating_point), logit_of(after.operating_point))
-    low = min(float(logits.min()), *points) - 0.5
-    high = max(float(logits.max()), *points) + 0.5
+    low = min(float(np.concatenate(parts).min()), *points) - 0.5
+    high = max(float(np.concatenate(parts).max()), *points) + 0.5
     figure, axes = new_axes(7.0, 2.8)
     bins = np.linspace(low, high, 41)
-    axes.hist(logits, bins=bins, color=GREY, alpha=0.55, label=adapted.kind)
+    if np.array_equal(*parts):
+        axes.hist(logits, bins=bins, color=GREY, alpha=0.55, label=adapted.kind)
+    else:
+        for one, colour, name in zip(parts, (ORANGE, BLUE), ("before", "after"), strict=True):
+            label = f"{adapted.kind}, {name}"
+            axes.hist(one, bins=bins, color=colour, alpha=0.4, label=label)
     for point, colour, name in zip(points, (ORANGE, BLUE), ("before", "after"), strict=True):
         card = before if name == "before" else after
         text = f"operating point {name}: {operating_point_text(card.operating_point)}"
@@ -130,6 +144,24 @@ def scores_figure(adapted: Adapted) -> Picture:
     axes.yaxis.get_major_locator().set_params(integer=True)
     legend(axes, "upper left" if points[1] > float(np.median(logits)) else "upper right")
     return rendered(figure)
+
+
+def _learning(adapted: Adapted) -> tuple[PageSection, ...]:
+    learning = adapted.learning
+    if learning is None:
+        return ()
+    said = f"{learning.said[0].upper()}{learning.said[1:]}."
+    how = (
+        "Half of the positive and half of the negative draws are local scans, the positive ones "
+        "with transplanted simulated metastases; the others are simulated scans. The first blocks "
+        "of convolutions keep their weights."
+    )
+    kept = learning.learnt.kept
+    section = PageSection(
+        title="Learning", paragraphs=(said, how) if kept else (how,),
+        warnings=() if kept else (said,),
+    )  # fmt: skip
+    return (section,)
 
 
 def _changes(adapted: Adapted) -> PageSection:
@@ -162,14 +194,16 @@ def _changes(adapted: Adapted) -> PageSection:
             ),
             (
                 "called unlike",
-                f"{adapted.unlike_before} of {patients}",
+                f"{adapted.unlike_before} of {len(adapted.sound.patients)}",
                 f"at most {100 * new.false_alarm_rate:.3g} % of scans like the {new.scans} "
                 "that were set aside for the limit",
             ),
         ]
     table = PageTable(
         caption="What changed", columns=("", "before", "after"), rows=tuple(rows),
-        note="The network itself is the same, and so is every probability.",
+        note="The network itself is the same, and so is every probability."
+        if adapted.network is adapted.before
+        else "The network learnt: probabilities are others.",
     )  # fmt: skip
     return PageSection(title="What changed", tables=(table,))
 

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bonescint.evaluate import Estimate, share
+from bonescint.evaluate import Confusion, Estimate, ScoredCases, roc_auc_score, share
+from bonescint.evaluate.by_patient import patient_numbers
 from bonescint.evaluate.conformal import ConformalThreshold
+from bonescint.evaluate.operating import sensitivity_score, specificity_score
+from bonescint.experiment.learning import Learning
+from bonescint.experiment.local_scans import ScoredScan
 from bonescint.experiment.sound_scans import SoundScans
-from bonescint.model import ModelCard, ModelFolder
+from bonescint.model import Metric, ModelCard, ModelFolder
 from bonescint.model.likeness import Likeness
+from bonescint.scan import InputError
 
 
 def probability_of(card: ModelCard, margin: float) -> float:
@@ -58,28 +65,35 @@ class Adapted:
         before: the model as it was.
         after: the card that it got.
         likeness: its score for unlike scans, moved to these scans, or `None` if it has none.
-        margins: of each local patient, before calibration.
+        network: the folder of the network that is used from now on: `before`, or what learnt.
+        margins: of each local patient that the operating point was found on, before calibration.
+        margins_before: of the same patients by the model as it was.
         unlike_before: patients whose scan the model as it was finds unlike; `None` without score.
         sound: the local scans.
         found: the threshold, or `None` where scans are not known to be normal.
+        learning: what a network learnt from local scans, if one did.
         judged: what labels tell, or `None` without labels.
     """
 
     before: ModelFolder
     after: ModelCard
     likeness: Likeness | None
+    network: ModelFolder
     margins: NDArray[np.float64]
+    margins_before: NDArray[np.float64]
     unlike_before: int | None
     sound: SoundScans
     found: ConformalThreshold | None
+    learning: Learning | None
     judged: Judged | None
 
     @property
     def called_before(self) -> Estimate:
         """Share of the local patients that the model as it was calls positive."""
         card = self.before.card
-        called = sum(probability_of(card, one) >= card.operating_point for one in self.margins)
-        return share(called, self.margins.size)
+        before = self.margins_before
+        called = sum(probability_of(card, one) >= card.operating_point for one in before)
+        return share(called, before.size)
 
     @property
     def called_after(self) -> int:
@@ -91,3 +105,70 @@ class Adapted:
     def kind(self) -> str:
         """What the local patients are."""
         return "local patients" if self.found is None else "local normal patients"
+
+
+def judged_on(
+    adapted: Adapted,
+    source: Path,
+    scored: tuple[Sequence[ScoredScan], ...],
+    say: Callable[[str], None],
+) -> Adapted:
+    """The same with what calls became on scans with labels, apart from those that were used.
+
+    Args:
+        adapted: without.
+        source: of the scans.
+        scored: they, as scored before and after.
+        say: tells people.
+
+    Raises:
+        InputError: one class only is left.
+    """
+    used = {content for scan in adapted.sound.scans for content in scan.files_sha256}
+    names = {scan.patient for scan in adapted.sound.scans if scan.patient}
+    pairs = [
+        [scan for scan in scans if scan.patient not in names and used.isdisjoint(scan.files_sha256)]
+        for scans in scored
+    ]
+    others = pairs[0]
+    if len(others) < len(scored[0]):
+        out = len(scored[0]) - len(others)
+        say(f"{out} labelled scans are of patients that the threshold was found on: not judged")
+    positive = np.array([scan.positive is True for scan in others], dtype=bool)
+    if not positive.any() or positive.all():
+        problem = f"{int(positive.sum())} of {len(others)} scans to judge are positive"
+        raise InputError(source, problem, "Both classes are needed")
+    patients = patient_numbers([scan.patient or f"\0{n}" for n, scan in enumerate(others)])
+    cards = (adapted.before.card, adapted.after)
+    cases = [
+        ScoredCases(
+            scores=np.array([probability_of(card, scan.margin) for scan in part]),
+            positive=positive,
+            patients=patients,
+        )
+        for card, part in zip(cards, pairs, strict=True)
+    ]
+    tables = [
+        Confusion.of(one, card.operating_point) for one, card in zip(cases, cards, strict=True)
+    ]
+    judged = Judged(
+        scans=len(others),
+        positives=int(positive.sum()),
+        area=(roc_auc_score(cases[0]), roc_auc_score(cases[1])),
+        sensitivity=(sensitivity_score(tables[0]), sensitivity_score(tables[1])),
+        specificity=(specificity_score(tables[0]), specificity_score(tables[1])),
+    )
+    said = f"{len(others)} local scans with known labels ({judged.positives} positive), other "
+    said += "patients than those that the operating point comes from"
+    metrics = tuple(
+        Metric(
+            name=name, value=one.value, low=one.low, high=one.high, measured_on=said,
+            method=one.method,
+        )
+        for name, one in (
+            ("sensitivity_score", judged.sensitivity[1]),
+            ("specificity_score", judged.specificity[1]),
+        )
+    )  # fmt: skip
+    after = replace(adapted.after, metrics=(*adapted.after.metrics, *metrics))
+    return replace(adapted, after=after, judged=judged)

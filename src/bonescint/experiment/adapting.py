@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
-from bonescint.evaluate import Confusion, ScoredCases, roc_auc_score
-from bonescint.evaluate.by_patient import patient_numbers
 from bonescint.evaluate.conformal import (
     conformal_threshold,
     needed_normals,
     share_threshold,
 )
-from bonescint.evaluate.operating import sensitivity_score, specificity_score
 from bonescint.experiment.adaptation_page import adaptation_page
-from bonescint.experiment.adapted import Adapted, Judged, logit_of, probability_of
+from bonescint.experiment.adapted import Adapted, judged_on, logit_of, probability_of
+from bonescint.experiment.learning import (
+    Learning,
+    at_home,
+    learn,
+    require_enough_to_learn,
+    simulated_scans,
+)
 from bonescint.experiment.local_scans import FoundScans, ScoredScan, find_scans, score_scans
 from bonescint.experiment.sound_scans import (
     SoundScans,
@@ -34,7 +38,6 @@ from bonescint.files import one_writer, require_new
 from bonescint.model import (
     Classifier,
     LocalScans,
-    Metric,
     ModelCard,
     ModelFolder,
     write_model_folder,
@@ -61,6 +64,8 @@ def adapt_model(
     unlabelled: Path | None = None,
     prevalence: float | None = None,
     labelled: Path | None = None,
+    epochs: int = 0,
+    simulated: Path | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
     tell: Tell | None = None,
@@ -70,8 +75,9 @@ def adapt_model(
     With normals the threshold is conformal (`evaluate/conformal.py`): at most a share of
     1 - `specificity` of exchangeable future normal patients is called positive. With unlabelled
     scans the share `prevalence` of them that scores highest is called positive, which is an
-    assumption and is said to be one. The graph stays as it is; the limit from which a scan is
-    unlike moves to what is usual here.
+    assumption and is said to be one. The limit from which a scan is unlike moves to what is usual
+    here. The network stays as it is, unless `epochs` lets it learn from half of the normals
+    (`train/adapting.py`); the threshold is then found on the other half.
 
     What is done is kept in `<out>.run`; after an interruption the same call resumes, and in the
     end that folder goes.
@@ -86,6 +92,9 @@ def adapt_model(
         prevalence: of disease among them, between 0 and 1.
         labelled: manifest, or folder of a cohort, of other scans with known labels: sensitivity and
             specificity before and after are measured on them.
+        epochs: of learning from normals, at most; 0 for none. Needs 20 normal patients and the
+            extra `train`.
+        simulated: cohort of simulated scans to learn from beside them; made if not given.
         workers: processes that read scans; as many as cores if `None`.
         progress: called with what is being done, how much of it is done, and of how much.
         tell: called with messages for people, some of which name files.
@@ -102,6 +111,7 @@ def adapt_model(
         MissingExtraError: matplotlib is missing, which draws the page's figure.
     """
     target, source = Path(out), _source(normals, unlabelled, specificity, prevalence)
+    _check_learning(epochs, simulated, normals)
     require_new(target)
     folder = ModelFolder.load(model)
     say = tell if tell is not None else _silent
@@ -117,18 +127,78 @@ def adapt_model(
                 require_enough(source, len(sound.patients), specificity, why)
             for text in (*sound.notes, *sound.named):
                 say(text)
-            judged_scans: Sequence[ScoredScan] = ()
-            if others is not None:
-                part = _part(progress, "scoring labelled scans")
-                judged_scans, _ = score_scans(
-                    others, classifier, run / "scores", workers=workers, progress=part
+            labels = _scored(others, classifier, run, workers, progress)
+        learning, after, labels_after = None, sound, labels
+        if epochs:
+            require_enough_to_learn(source, len(sound.patients), specificity)
+            cohort = simulated_scans(simulated, run, workers=workers, progress=progress)
+            learning = learn(
+                folder, sound, cohort, run, specificity=specificity, epochs=epochs,
+                progress=progress,
+            )  # fmt: skip
+            say(learning.said)
+            if learning.learnt.kept:
+                after, labels_after = _scored_again(
+                    learning, local[0], others, run, workers, progress
                 )
-        adapted = _adapted(folder, sound, specificity if normals is not None else None, prevalence)
+        adapted = _adapted(
+            folder, sound, after, specificity if normals is not None else None, prevalence,
+            learning,
+        )  # fmt: skip
         if others is not None:
-            adapted = _judged(adapted, others.source, judged_scans, say)
+            adapted = judged_on(adapted, others.source, (labels, labels_after), say)
         written = _written(adapted, target, adaptation_page(adapted))
     shutil.rmtree(run, ignore_errors=True)
     return written, adapted
+
+
+def _check_learning(epochs: int, simulated: Path | None, normals: Path | None) -> None:
+    """Refuse learning that cannot begin, and settings of it without it."""
+    if epochs < 0:
+        raise ParameterError("epochs", "model adapt", "at least 0", epochs)
+    if simulated is not None and not epochs:
+        requirement = "given with --epochs alone"
+        raise ParameterError("simulated", "model adapt", requirement, str(simulated))
+    if epochs:
+        if normals is None:
+            raise ParameterError("epochs", "model adapt", "given with --normals alone", epochs)
+        from bonescint.train.extras import require
+
+        require("torch", "lightning", "onnx")
+
+
+def _scored(
+    others: FoundScans | None,
+    classifier: Classifier,
+    run: Path,
+    workers: int | None,
+    progress: Progress | None,
+) -> tuple[ScoredScan, ...]:
+    """Scans with labels, scored; none if there are none."""
+    if others is None:
+        return ()
+    told = _part(progress, "scoring labelled scans")
+    scans, _ = score_scans(others, classifier, run / "scores", workers=workers, progress=told)
+    return scans
+
+
+def _scored_again(
+    learning: Learning,
+    found: FoundScans,
+    others: FoundScans | None,
+    run: Path,
+    workers: int | None,
+    progress: Progress | None,
+) -> tuple[SoundScans, tuple[ScoredScan, ...]]:
+    """The scans that were set aside, and those with labels, as the network that learnt scores."""
+    aside = replace(found, studies=tuple(scan.study for scan in learning.aside.scans))
+    told = _part(progress, "scoring scans again")
+    with Classifier(learning.model) as classifier:
+        scans, _ = score_scans(
+            replace(aside, refused=()), classifier, run / "scores", workers=workers, progress=told
+        )
+        labels = _scored(others, classifier, run, workers, progress)
+    return replace(learning.aside, scans=scans), labels
 
 
 def _silent(_: str) -> None:
@@ -209,10 +279,26 @@ def _with_doubts(sound: SoundScans, folder: ModelFolder) -> SoundScans:
 
 
 def _adapted(
-    folder: ModelFolder, sound: SoundScans, specificity: float | None, prevalence: float | None
+    folder: ModelFolder,
+    sound: SoundScans,
+    after: SoundScans,
+    specificity: float | None,
+    prevalence: float | None,
+    learning: Learning | None,
 ) -> Adapted:
-    """What becomes of a model."""
-    highest = sound.highest
+    """What becomes of a model.
+
+    Args:
+        folder: the model before.
+        sound: all local scans, as that model scores them.
+        after: those that the operating point is found on, as the network to be used scores them.
+        specificity: asked for, or `None` where scans are not known to be normal.
+        prevalence: assumed then.
+        learning: what a network learnt, if one did.
+    """
+    kept = learning is not None and learning.learnt.kept
+    judges = learning.aside if learning is not None and kept else sound
+    highest, before = after.highest, judges.highest
     margins = np.array([scan.margin for scan in highest])
     found = None if specificity is None else conformal_threshold(margins, specificity)
     if found is not None:
@@ -228,26 +314,26 @@ def _adapted(
     likeness = folder.likeness
     unlike_before = None
     if likeness is not None:
-        features = [scan.features for scan in highest]
+        features = [scan.features for scan in sound.highest]
         unlike_before = sum(likeness.score(one) > likeness.threshold for one in features)
         likeness = moved_to(likeness, features)
     hashes = sorted(one for scan in sound.scans for one in scan.files_sha256)
     local = LocalScans(
         scores=tuple(np.sort(margins).tolist()),
         normal=found is not None,
-        scans=len(sound.scans),
+        scans=len(after.scans),
         model_id=folder.model_id,
         specificity=specificity,
         prevalence=prevalence,
         files_sha256=hashlib.sha256("\n".join(hashes).encode()).hexdigest(),
         settings={"score": "highest of each patient", "recipe": folder.card.recipe.identifier},
-        notes=(*sound.notes, *sound.doubts),
+        notes=(*sound.notes, *sound.doubts, *((learning.said,) if learning is not None else ())),
     )
-    card = folder.card
-    after = replace(
+    card = at_home(learning, margins) if learning is not None and kept else folder.card
+    changed = replace(
         card,
         version=f"{card.version}-local",
-        operating_point=_just_above(card, score, sound),
+        operating_point=_just_above(card, score, after),
         operating_point_rule=statement,
         uncertain_band=None,
         uncertain_rule=_NO_BAND,
@@ -257,8 +343,10 @@ def _adapted(
         software={**card.software, **installed_versions(("numpy", "openvino", "scipy"))},
     )
     return Adapted(
-        before=folder, after=after, likeness=likeness, margins=margins,
-        unlike_before=unlike_before, sound=sound, found=found, judged=None,
+        before=folder, after=changed, network=folder if learning is None else learning.model,
+        likeness=likeness, margins=margins,
+        margins_before=np.array([scan.margin for scan in before]),
+        unlike_before=unlike_before, sound=sound, found=found, learning=learning, judged=None,
     )  # fmt: skip
 
 
@@ -275,65 +363,11 @@ def _just_above(card: ModelCard, score: float, sound: SoundScans) -> float:
     return point
 
 
-def _judged(adapted: Adapted, source: Path, scans: Sequence[ScoredScan], say: Tell) -> Adapted:
-    """The same with what calls became on scans with labels, apart from those that were used.
-
-    Raises:
-        InputError: one class only is left.
-    """
-    used = {content for scan in adapted.sound.scans for content in scan.files_sha256}
-    names = {scan.patient for scan in adapted.sound.scans if scan.patient}
-    others = [
-        scan for scan in scans if scan.patient not in names and used.isdisjoint(scan.files_sha256)
-    ]
-    if len(others) < len(scans):
-        out = len(scans) - len(others)
-        say(f"{out} labelled scans are of patients that the threshold was found on: not judged")
-    positive = np.array([scan.positive is True for scan in others], dtype=bool)
-    if not positive.any() or positive.all():
-        problem = f"{int(positive.sum())} of {len(others)} scans to judge are positive"
-        raise InputError(source, problem, "Both classes are needed")
-    patients = patient_numbers([scan.patient or f"\0{n}" for n, scan in enumerate(others)])
-    cards = (adapted.before.card, adapted.after)
-    cases = [
-        ScoredCases(
-            scores=np.array([probability_of(card, scan.margin) for scan in others]),
-            positive=positive,
-            patients=patients,
-        )
-        for card in cards
-    ]
-    tables = [
-        Confusion.of(one, card.operating_point) for one, card in zip(cases, cards, strict=True)
-    ]
-    judged = Judged(
-        scans=len(others),
-        positives=int(positive.sum()),
-        area=(roc_auc_score(cases[0]), roc_auc_score(cases[1])),
-        sensitivity=(sensitivity_score(tables[0]), sensitivity_score(tables[1])),
-        specificity=(specificity_score(tables[0]), specificity_score(tables[1])),
-    )
-    said = f"{len(others)} local scans with known labels ({judged.positives} positive), other "
-    said += "patients than those that the operating point comes from"
-    metrics = tuple(
-        Metric(
-            name=name, value=one.value, low=one.low, high=one.high, measured_on=said,
-            method=one.method,
-        )
-        for name, one in (
-            ("sensitivity_score", judged.sensitivity[1]),
-            ("specificity_score", judged.specificity[1]),
-        )
-    )  # fmt: skip
-    after = replace(adapted.after, metrics=(*adapted.after.metrics, *metrics))
-    return replace(adapted, after=after, judged=judged)
-
-
 def _written(adapted: Adapted, target: Path, page: str) -> ModelFolder:
     return write_model_folder(
         target,
         card=adapted.after,
-        onnx=adapted.before.onnx_path.read_bytes(),
+        onnx=adapted.network.onnx_path.read_bytes(),
         likeness=adapted.likeness,
         more={PAGE: page.encode()},
     )

@@ -151,16 +151,9 @@ def _status(path: Path) -> tuple[str, int, int]:
 
 def _decode(order: _Order) -> None:
     scan = read(order.file)
-    header: dict[str, Any] = {
-        "scan_id": order.case.scan_id,
-        "unit": scan.unit.value,
-        "pixel_spacing_mm": scan.pixel_spacing_mm,
-        "positive": order.case.positive,
-        "modality": scan.acquisition.modality,
-        "segmented": False,
-    }
-    arrays: dict[str, NDArray[Any]] = {view.value: _compact(image) for view, image in scan.images()}
     case = order.case
+    masks: Mapping[View, NDArray[np.bool_]] | None = None
+    findings: dict[str, NDArray[Any]] = {}
     truth = truth_of(Manifest(cases=(), folder=order.folder), case)
     if truth is not None:
         if truth.positive != case.positive:
@@ -169,8 +162,8 @@ def _decode(order: _Order) -> None:
                 f"says {'positive' if truth.positive else 'negative'}, the manifest contradicts it",
                 "Correct the label or the truth",
             )
-        header["segmented"] = bool(truth.masks)
-        for view, mask in truth.masks.items():
+        masks = truth.masks
+        for mask in masks.values():
             if mask.shape != scan.shape:
                 named = case.truth or (case.mask_anterior, case.mask_posterior)
                 raise InputError(
@@ -178,12 +171,51 @@ def _decode(order: _Order) -> None:
                     f"its mask has shape {mask.shape}, the scan {scan.shape}",
                     "Make the truth for this scan",
                 )
-            arrays[f"mask_{view.value}"] = np.packbits(mask, axis=1)
-        arrays |= _findings(order, truth, scan)
+        findings = _findings(order, truth, scan)
+    keep_scan(
+        order.target, scan, scan_id=case.scan_id, positive=case.positive, masks=masks,
+        findings=findings,
+    )  # fmt: skip
+
+
+def keep_scan(
+    target: Path,
+    scan: Scan,
+    *,
+    scan_id: str,
+    positive: bool,
+    masks: Mapping[View, NDArray[np.bool_]] | None = None,
+    findings: Mapping[str, NDArray[Any]] | None = None,
+) -> None:
+    """Write a decoded scan where `CachedScans` reads it.
+
+    Args:
+        target: of the file.
+        scan: one or two views.
+        scan_id: what it is called there.
+        positive: the reference standard.
+        masks: of metastases, by view; `None` or none where nobody segmented it.
+        findings: what pixels show, by `findings_` and the view's name.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    header: dict[str, Any] = {
+        "scan_id": scan_id,
+        "unit": scan.unit.value,
+        "pixel_spacing_mm": scan.pixel_spacing_mm,
+        "positive": positive,
+        "modality": scan.acquisition.modality,
+        "segmented": bool(masks),
+    }
+    arrays: dict[str, NDArray[Any]] = {view.value: _compact(image) for view, image in scan.images()}
+    for view, mask in (masks or {}).items():
+        arrays[f"mask_{view.value}"] = np.packbits(mask, axis=1)
+    arrays |= findings or {}
     # safetensors writes memory as it lies, whatever the order of the axes.
     plain = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     header["checksum"] = _checksum(plain)
-    write_whole(order.target, save(plain, metadata={"header": json.dumps(header)}))
+    write_whole(target, save(plain, metadata={"header": json.dumps(header)}))
 
 
 def _checksum(arrays: Mapping[str, NDArray[Any]]) -> int:

@@ -18,7 +18,13 @@ from bonescint.scan import ParameterError
 from bonescint.train.augment import augmented
 from bonescint.train.findings import FINDINGS
 from bonescint.train.networks import reduction_of
-from bonescint.train.sample import Sample, ScanSource, finding_cells, lesion_cells
+from bonescint.train.sample import (
+    JoinedScans,
+    Sample,
+    ScanSource,
+    finding_cells,
+    lesion_cells,
+)
 from bonescint.train.settings import TrainSettings
 from bonescint.train.transplant import transplanted
 
@@ -165,7 +171,9 @@ class TrainingScans(Dataset[Batch]):
     def __init__(self, source: ScanSource, settings: TrainSettings) -> None:
         self._source = source
         self._settings = settings
-        self._negative = np.flatnonzero(~np.asarray(source.positives, dtype=bool))
+        self._hosts = np.flatnonzero(~np.asarray(source.positives, dtype=bool))
+        if isinstance(source, JoinedScans):
+            self._hosts = np.array(source.hosts)
 
     def __getitem__(self, draw: Draw) -> Batch:
         """A batch of one."""
@@ -203,7 +211,7 @@ class TrainingScans(Dataset[Batch]):
         share = self._settings.transplant_share
         if not share or not sample.positive or rng.random() >= share:
             return sample
-        host = self._source.sample(int(rng.choice(self._negative)))
+        host = self._source.sample(int(rng.choice(self._hosts)))
         return transplanted(sample, host, rng)
 
 

@@ -149,6 +149,41 @@ class ListedSource:
         return self.samples[index]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class JoinedScans:
+    """Samples of several sources as one, with the scans that metastases are transplanted to.
+
+    Attributes:
+        parts: the sources, in order; one may stand there several times, to be drawn more often.
+        hosts: numbers of the samples, counted over all parts, that take other scans' metastases.
+
+    Examples:
+        >>> both = JoinedScans((ListedSource(()), ListedSource(())), hosts=())
+        >>> len(both)
+        0
+    """
+
+    parts: tuple[ScanSource, ...]
+    hosts: tuple[int, ...]
+
+    @property
+    def positives(self) -> Sequence[bool]:
+        """The reference standard of every sample."""
+        return tuple(label for part in self.parts for label in part.positives)
+
+    def __len__(self) -> int:
+        """How many samples there are."""
+        return sum(len(part) for part in self.parts)
+
+    def sample(self, index: int) -> Sample:
+        """Sample number `index`."""
+        for part in self.parts:
+            if index < len(part):
+                return part.sample(index)
+            index -= len(part)
+        raise IndexError(index)
+
+
 def lesion_cells(
     sample: Sample, prepared: PreparedScan, *, rows: int, columns: int
 ) -> NDArray[np.bool_] | None:

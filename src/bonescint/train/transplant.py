@@ -76,7 +76,9 @@ def transplanted(donor: Sample, host: Sample, rng: np.random.Generator) -> Sampl
 
     Returns:
         The host with lesions, positive, with their masks; the donor as it is where that cannot
-        be done (no counts, a missing view, no lesion that would show).
+        be done (a donor without counts, a missing view, no lesion that would show). A host may be
+        a picture: it is taken for counts, scaled to be as bright as the donor, and keeps its
+        highest value.
 
     Examples:
         >>> from bonescint.scan import Acquisition, Scan
@@ -118,18 +120,22 @@ def transplanted(donor: Sample, host: Sample, rng: np.random.Generator) -> Sampl
         chosen = _both_views(numbered, view, number, frames[0])
         if any(area.sum() > _LARGEST * area.size for area in chosen.values()):
             continue
-        if _add(images, masks, donor, chosen, frames[0], frames[1]):
+        is_picture = host.scan.unit is PixelUnit.INTENSITY
+        if _add(images, masks, donor, chosen, frames[0], frames[1], is_picture=is_picture):
             moved += 1
         if moved == wanted:
             break
     if not moved:
         return donor
+    if host.scan.unit is PixelUnit.INTENSITY:
+        for view, before in host.scan.images():
+            images[view] = np.minimum(images[view], before.max())
     scan = host.changed(images, step="metastases transplanted").scan
     return Sample(scan=scan, positive=True, masks=masks)
 
 
 def _possible(donor: Sample, host: Sample) -> bool:
-    counts = all(sample.scan.unit is PixelUnit.COUNTS for sample in (donor, host))
+    counts = donor.scan.unit is PixelUnit.COUNTS and host.scan.unit is not PixelUnit.NORMALISED
     views = all(len(sample.scan.views) == len(View) for sample in (donor, host))
     return counts and views and donor.positive and not host.positive and donor.masks is not None
 
@@ -166,9 +172,11 @@ def _add(
     chosen: Mapping[View, NDArray[np.bool_]],
     donor_frame: Mapping[View, Extent],
     host_frame: Mapping[View, Extent],
+    *,
+    is_picture: bool,
 ) -> bool:
     """Add a lesion to the images and masks, if it then shows in at least one view."""
-    lesions = {}
+    lesions, of_a_count = {}, {}
     for view, area in chosen.items():
         image, every = donor.scan.view(view), donor.mask(view)
         if image is None or every is None or not area.any():
@@ -179,6 +187,7 @@ def _add(
         if lesion is None:
             return False
         lesions[view] = lesion
+        of_a_count[view] = factor if is_picture else 1.0
     shift = _best_shift(lesions, images)
     boxes, shows = {}, False
     for view, lesion in lesions.items():
@@ -186,8 +195,9 @@ def _add(
         if box is None:
             return False
         boxes[view] = box
-        noise = np.sqrt(max(1.0, float(images[view][box][lesion.mask].sum())))
-        shows |= bool(float(lesion.excess[lesion.mask].sum()) > _LEAST_SIGNAL * noise)
+        below = float(images[view][box][lesion.mask].sum()) / of_a_count[view]
+        signal = float(lesion.excess[lesion.mask].sum()) / of_a_count[view]
+        shows |= bool(signal > _LEAST_SIGNAL * np.sqrt(max(1.0, below)))
     for view, box in boxes.items() if shows else ():
         images[view][box] = np.maximum(images[view][box] + lesions[view].excess, 0)
         masks[view][box] |= lesions[view].mask

@@ -130,14 +130,33 @@ def test_what_cannot_be_moved_stays() -> None:
     image = donor.scan.anterior
     assert image is not None
     one_view = donor.changed({View.ANTERIOR: image}, step="cut")
-    picture = replace(host, scan=replace(host.scan, unit=PixelUnit.INTENSITY))
+    picture = replace(donor, scan=replace(donor.scan, unit=PixelUnit.INTENSITY))
     faint = sample_of(plain, spot((150, 60), 1))
     everywhere = replace(donor, masks={view: np.ones((ROWS, COLUMNS), dtype=bool) for view in View})
     for unfit, other in (
-        (one_view, host), (donor, picture), (faint, host), (everywhere, host),
+        (one_view, host), (picture, host), (faint, host), (everywhere, host),
         (replace(donor, masks=None), host), (donor, donor),
     ):  # fmt: skip
         assert transplanted(unfit, other, rng) is unfit
+
+
+def test_a_picture_may_be_the_host_and_keeps_its_highest_value() -> None:
+    """The same body as an 8-bit picture, 4.5 grey levels a count: the lesion in grey levels."""
+    plain, lesion = body(counts=30), spot((150, 60), 90)
+    host = sample_of(plain, name="host")
+    grey = {view: np.minimum(4.5 * image, 255) for view, image in host.scan.images()}
+    picture = host.changed(grey, step="picture", unit=PixelUnit.INTENSITY)
+    new = transplanted(sample_of(plain, lesion), picture, np.random.default_rng(1))
+    assert new.positive
+    assert new.scan.unit is PixelUnit.INTENSITY
+    for view, wanted in ((View.ANTERIOR, lesion), (View.POSTERIOR, lesion[:, ::-1])):
+        after = new.scan.view(view)
+        assert after is not None
+        brightest = float(grey[view].max())
+        assert float(after.max()) == brightest
+        np.testing.assert_allclose(after, np.minimum(grey[view] + 4.5 * wanted, brightest), atol=45)
+    faint = sample_of(plain, spot((150, 60), 1))
+    assert transplanted(faint, picture, np.random.default_rng(1)) is faint
 
 
 def test_training_draws_them() -> None:

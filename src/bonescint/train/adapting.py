@@ -1,0 +1,243 @@
+"""A model that goes on learning with normal scans of one place, beside simulated ones.
+
+Normal scans show what is usual in a place, and are not enough to learn from: a network that sees
+disease in one kind of scan and none in another learns the kind. So as many positive as negative
+draws lie on local scans: simulated metastases are transplanted to them (`transplant.py`). The
+other draws are simulated scans as they are, so that nothing is forgotten. What the local scans
+cost in ranking is measured on simulated validation scans, and a network that lost is not kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bonescint.cohort import Manifest
+from bonescint.dicom import StudyFiles, read_study
+from bonescint.dicom.files import read_bytes, sha256
+from bonescint.evaluate import Comparison, ScoredCases, compare_areas
+from bonescint.evaluate.by_patient import patient_numbers
+from bonescint.files import make_folder
+from bonescint.model import Engine, ModelFolder, margin_of
+from bonescint.prepare import Recipe
+from bonescint.scan import ParameterError, Split
+from bonescint.train.cached import CachedScans, cached_scans, check_trainable, keep_scan
+from bonescint.train.dataset import plain_loader
+from bonescint.train.export import to_onnx
+from bonescint.train.run import RunFolder
+from bonescint.train.sample import JoinedScans, ScanSource
+from bonescint.train.settings import Stage, TrainSettings
+from bonescint.train.settings_file import settings_from
+from bonescint.train.training import fit, usual_settings
+from bonescint.train.weights import ConvolutionWeights, load_weights
+
+LOCAL_SHARE = 0.5
+"""Of the negative draws, local scans; of the positive ones, simulated metastases on local scans."""
+
+LOST = 0.01
+"""Of the area under the ROC curve on simulated validation scans: a network that lost more is not
+kept."""
+
+_STEPS = 150
+_FROZEN_BLOCKS = 3
+_PATIENCE = 2
+_FROM_CARD = (
+    "label_smoothing",
+    "weight_decay",
+    "lesion_weight",
+    "lesion_positive_weight",
+    "scan_augmentations",
+    "composite_change",
+)
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Learnt:
+    """What became of a network.
+
+    Attributes:
+        onnx: the graph after learning.
+        settings: of the learning.
+        areas: under the ROC curve on the simulated validation scans, after minus before.
+        cases: the simulated validation scans, scored before calibration by what learnt.
+        epochs: that were done; patience may have ended them.
+    """
+
+    onnx: bytes
+    settings: TrainSettings
+    areas: Comparison
+    cases: ScoredCases
+    epochs: int
+
+    @property
+    def kept(self) -> bool:
+        """Whether ranking on simulated scans did not suffer."""
+        return self.areas.difference.value >= -LOST
+
+
+def learn_from_normals(
+    folder: ModelFolder,
+    studies: Sequence[StudyFiles],
+    simulated: Manifest,
+    run: Path,
+    *,
+    epochs: int,
+    settings: TrainSettings | None = None,
+    progress: Progress | None = None,
+) -> Learnt:
+    """Go on with a model's network on local normal scans and simulated ones.
+
+    Args:
+        folder: of the model.
+        studies: local scans without disease, with both views.
+        simulated: cohort with both classes in the splits train and validation.
+        run: folder for decoded scans and checkpoints; the same call goes on from them.
+        epochs: at most; each has 150 steps.
+        settings: in place of `adapting_settings`.
+        progress: called with what is being done, how much of it is done, and of how much.
+
+    Raises:
+        InputError: scans that cannot be read, a cohort that cannot be used, or a model that is none
+            of `bonescint train`.
+        ParameterError: the run was begun with other settings or scans.
+        OutputError: the run's folder cannot be written.
+        KeyboardInterrupt: it was stopped.
+    """
+    check_trainable(simulated, simulated.folder)
+    weights = load_weights(folder.path)
+    settings = settings or adapting_settings(folder, weights, epochs)
+    place = RunFolder(run)
+    local = _local(studies, run / "normals", part(progress, "decoding local scans"))
+    training, validation = (
+        cached_scans(
+            simulated, split, run / "simulated-scans", workers=settings.loader_workers,
+            progress=part(progress, f"decoding simulated {split.value} scans"),
+        )
+        for split in (Split.TRAIN, Split.VALIDATION)
+    )  # fmt: skip
+    joined = joined_with(training, local)
+    asked = {
+        "settings": settings.to_json(),
+        "weights": weights.sha256,
+        "scans": [file.name for file in (*local.files, *training.files, *validation.files)],
+    }
+    goes_on = place.begin(asked, resume=True)
+    network = fit(
+        joined, validation, settings=settings, weights=weights, run=place, goes_on=goes_on,
+        progress=progress,
+    )  # fmt: skip
+    onnx = to_onnx(network, rows=settings.recipe.rows).SerializeToString()
+    before, after = (
+        _margins(graph, validation, settings.recipe, part(progress, "scoring simulated scans"))
+        for graph in (folder.onnx_path, onnx)
+    )
+    cases = ScoredCases(
+        scores=after,
+        positive=np.array(validation.labels, dtype=bool),
+        patients=patient_numbers([case.patient_id for case in simulated.split(Split.VALIDATION)]),
+    )
+    return Learnt(
+        onnx=onnx,
+        settings=settings,
+        areas=compare_areas(cases, cases.with_scores(before)),
+        cases=cases,
+        epochs=place.finished_steps() // (settings.steps_per_epoch or 1),
+    )
+
+
+def part(progress: Progress | None, what: str) -> Callable[[int, int], None] | None:
+    """Progress of one part of the work."""
+    return None if progress is None else partial(progress, what)
+
+
+def adapting_settings(
+    folder: ModelFolder, weights: ConvolutionWeights, epochs: int
+) -> TrainSettings:
+    """Slow settings that keep what a model was trained with: augmentation, losses, recipe.
+
+    Args:
+        folder: of the model.
+        weights: of the model.
+        epochs: at most.
+
+    Raises:
+        InputError: settings on the card that this release does not know.
+    """
+    usual = usual_settings(weights)
+    known = json.loads(json.dumps(folder.card.training.settings))
+    known.get("composite_change", {}).pop("kind", None)
+    own = settings_from(
+        {name: known[name] for name in _FROM_CARD if name in known}, str(folder.path)
+    )
+    return replace(
+        usual,
+        stages=(Stage(epochs=epochs, rows=usual.recipe.rows),),
+        steps_per_epoch=_STEPS,
+        patience=_PATIENCE,
+        frozen_blocks=_FROZEN_BLOCKS,
+        transplant_share=LOCAL_SHARE,
+        loader_workers=1,
+        **{name: getattr(own, name) for name in _FROM_CARD},
+    )
+
+
+def joined_with(training: ScanSource, local: ScanSource) -> JoinedScans:
+    """Simulated scans and local normals, the latter so often that they are half of the negatives.
+
+    Args:
+        training: of both classes.
+        local: without disease.
+
+    Raises:
+        ParameterError: no local scan, or no simulated one without disease.
+    """
+    negatives = sum(not positive for positive in training.positives)
+    if not len(local) or not negatives:
+        got = f"{len(local)} local, {negatives} simulated ones"
+        raise ParameterError("local", "joined_with", "scans without disease of both kinds", got)
+    times = max(1, round(LOCAL_SHARE / (1 - LOCAL_SHARE) * negatives / len(local)))
+    first = len(training)
+    return JoinedScans((training, *[local] * times), hosts=tuple(range(first, first + len(local))))
+
+
+def _local(
+    studies: Sequence[StudyFiles], kept: Path, progress: Callable[[int, int], None] | None
+) -> CachedScans:
+    """Local scans, decoded once."""
+    make_folder(kept)
+    files = []
+    for number, study in enumerate(studies):
+        content = "".join(sorted(sha256(read_bytes(path)) for path in study.files))
+        file = kept / f"{hashlib.sha256(content.encode()).hexdigest()[:24]}.safetensors"
+        if not file.is_file():
+            scan = read_study(study)
+            keep_scan(file, scan, scan_id=scan.scan_id, positive=False)
+        files.append(file)
+        if progress is not None:
+            progress(number + 1, len(studies))
+    return CachedScans(files=tuple(files), labels=(False,) * len(files))
+
+
+def _margins(
+    onnx: Path | bytes,
+    source: ScanSource,
+    recipe: Recipe,
+    progress: Callable[[int, int], None] | None,
+) -> NDArray[np.float64]:
+    """Scores of a graph before calibration."""
+    loader = plain_loader(source, recipe, batch_size=1, workers=0)
+    found = []
+    with Engine(onnx) as engine:
+        for answer in engine.run_many(batch.composites[0].numpy() for batch in loader):
+            found.append(margin_of(answer.logits))
+            if progress is not None:
+                progress(len(found), len(source))
+    return np.array(found)
