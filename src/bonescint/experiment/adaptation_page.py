@@ -126,7 +126,7 @@ def scores_figure(adapted: Adapted) -> Picture:
     high = max(float(np.concatenate(parts).max()), *points) + 0.5
     figure, axes = new_axes(7.0, 2.8)
     bins = np.linspace(low, high, 41)
-    if np.array_equal(*parts):
+    if np.array_equal(parts[0], parts[1]):
         axes.hist(logits, bins=bins, color=GREY, alpha=0.55, label=adapted.kind)
     else:
         for one, colour, name in zip(parts, (ORANGE, BLUE), ("before", "after"), strict=True):
