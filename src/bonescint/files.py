@@ -28,6 +28,8 @@ _FORMULA = re.compile(r"['\s]*[=+\-@\uff1d\uff0b\uff0d\uff20]")
 _NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)(e[+-]?\d+)?%?|[+-](inf|nan)", re.IGNORECASE)
 # What people write as '000101, so that a spreadsheet keeps its zeros.
 _KEPT_AS_TEXT = re.compile(r"'['\s]*[\w./:,%+-]*\d[\w./:,%+-]*")
+OF_THE_SYSTEM = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
+"""Files that a system's file manager leaves in any folder that is looked at."""
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Of a disk, a quota, or a limit on the size of files."""
 _HEAD = 65536

@@ -112,10 +112,10 @@ def adapt_model(
     """
     target, source = Path(out), _source(normals, unlabelled, specificity, prevalence)
     _check_learning(epochs, simulated, normals)
-    require_new(target)
+    run = target.with_name(f"{target.name}.run")
+    require_new(target, run / "asked.json")  # the latter of a training
     folder = ModelFolder.load(model)
     say = tell if tell is not None else _silent
-    run = target.with_name(f"{target.name}.run")
     local = _found(source, folder, specificity if normals is not None else None)
     others = None if labelled is None else _labelled(labelled, folder)
     with one_writer(run):

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from bonescint.files import cannot_write, folder_beside, json_in
+from bonescint.files import OF_THE_SYSTEM, cannot_write, folder_beside, json_in
 from bonescint.model.card import ModelCard
 from bonescint.model.likeness import Likeness
 from bonescint.model.readme import readme_of
@@ -179,7 +179,7 @@ def write_model_folder(
     """Write a model folder beside its place, then move it there in one step.
 
     Args:
-        path: the folder to write; one that holds a model already is replaced.
+        path: the folder to write; one that holds a model already, and nothing else, is replaced.
         card: what the model is.
         onnx: the serialised ONNX model.
         likeness: what tells inputs that are unlike the training cohort; fitted with the card's
@@ -225,14 +225,32 @@ def require_writable(path: Path | str) -> None:
     remedy = "Choose another place for the model"
     if target.exists() and not target.is_dir():
         raise OutputError(f"{target}: is a file. {remedy}.")
-    if target.exists() and not (target / METADATA).is_file() and any(target.iterdir()):
-        raise OutputError(f"{target}: exists and is not a model folder. {remedy}.")
+    if target.exists() and any(target.iterdir()):
+        listed = _listed(target)
+        if not listed:
+            raise OutputError(f"{target}: exists and is not a model folder. {remedy}.")
+        files = (one for one in target.rglob("*") if not one.is_dir())
+        found = {
+            one.relative_to(target).as_posix() for one in files if one.name not in OF_THE_SYSTEM
+        }
+        if other := sorted(found - listed):
+            raise OutputError(f"{target}: holds something else, too ({other[0]}). {remedy}.")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=target.parent):
             pass
     except OSError as error:
         raise cannot_write(target, error) from error
+
+
+def _listed(folder: Path) -> frozenset[str]:
+    """The files of a model folder by its own list, none if it is no model folder."""
+    try:
+        section = _mapping(_metadata(folder).get("bonescint"))
+    except ModelFolderError:
+        return frozenset()
+    files = _mapping(section.get("files"))
+    return frozenset({METADATA, *files}) if files else frozenset()
 
 
 def _from_imagenet(card: ModelCard) -> bool:

@@ -385,6 +385,10 @@ def test_nothing_is_overwritten_and_arguments_must_go_together(
     (tmp_path / "m").mkdir()
     with pytest.raises(OutputError, match="exists already"):
         adapt_model(place.model.path, tmp_path / "m", normals=source)
+    (tmp_path / "t.run").mkdir()
+    (tmp_path / "t.run" / "asked.json").write_text("of a training that was interrupted")
+    with pytest.raises(OutputError, match="exists already"):
+        adapt_model(place.model.path, tmp_path / "t", normals=source)
     wrong: list[dict[str, Any]] = [
         {},
         {"normals": source, "unlabelled": source},

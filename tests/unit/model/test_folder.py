@@ -103,11 +103,29 @@ def test_metadata_has_what_monai_requires(folder: ModelFolder) -> None:
 def test_writing_again_replaces_whole(
     folder: ModelFolder, card: ModelCard, onnx_bytes: bytes
 ) -> None:
-    (folder.path / "left-over.txt").write_text("old")
+    more = {"docs/page.html": b"<p>"}
+    write_model_folder(folder.path, card=card, onnx=onnx_bytes, more=more)
+    (folder.path / ".DS_Store").write_text("")
     again = write_model_folder(folder.path, card=replace(card, version="2"), onnx=onnx_bytes)
     assert again.card.version == "2"
-    assert not (folder.path / "left-over.txt").exists()
+    assert not (folder.path / "docs" / "page.html").exists()
     assert [entry.name for entry in folder.path.parent.iterdir()] == ["model"]
+
+
+def test_what_others_put_into_a_model_folder_stays(
+    folder: ModelFolder, card: ModelCard, onnx_bytes: bytes
+) -> None:
+    note = folder.path / "docs" / "thesis.txt"
+    note.write_text("mine")
+    with pytest.raises(OutputError, match=r"holds something else, too \(docs/thesis.txt\)"):
+        write_model_folder(folder.path, card=card, onnx=onnx_bytes)
+    assert note.read_text() == "mine"
+    assert ModelFolder.load(folder.path).card == folder.card
+    note.unlink()
+    for content in ("{}", '{"bonescint": {}}', "no JSON"):  # a bundle of another program
+        (folder.path / "configs" / "metadata.json").write_text(content)
+        with pytest.raises(OutputError, match="is not a model folder"):
+            write_model_folder(folder.path, card=card, onnx=onnx_bytes)
 
 
 def test_another_folder_is_not_overwritten(

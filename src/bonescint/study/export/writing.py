@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bonescint.files import folder_beside, require_own, write_table
+from bonescint.files import OF_THE_SYSTEM, folder_beside, require_own, write_table
 from bonescint.scan import MissingExtraError, OutputError
 from bonescint.study.errors import StudyError
 from bonescint.study.export.collecting import NOTICE, StudyTables, collect
@@ -20,7 +20,6 @@ _MOST_ROWS = 1_048_000  # Excel's limit, with the header
 _FORBIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _PLAIN = re.compile(r"[^\s,\"']+")
 _WIDEST = 48
-_OF_THE_SYSTEM = {".DS_Store", "Thumbs.db", "desktop.ini"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +45,7 @@ class ResultKind:
         if target.exists() and not target.is_dir():
             raise OutputError(f"{target}: is a file. Choose another place.")
         found = {one.name for one in target.iterdir()} if target.is_dir() else set()
-        if other := sorted(found - self.names - _OF_THE_SYSTEM):
+        if other := sorted(found - self.names - OF_THE_SYSTEM):
             raise OutputError(f"{target}: holds something else ({other[0]}). Choose another place.")
         require_own(target, sorted(found), mark=self.mark, signature=self.signature)
 
