@@ -9,8 +9,8 @@ import sys
 
 import pytest
 
-ROOMS = ["scan", "dicom", "simulate", "prepare", "report", "cohort", "model", "train", "explain",
-         "classify", "study"]  # fmt: skip
+ROOMS = ["scan", "dicom", "simulate", "prepare", "report", "cohort", "cohort.compare", "model",
+         "train", "explain", "classify", "study"]  # fmt: skip
 HEAVY = ("torch", "pydicom", "openvino", "pandas", "scipy", "fastapi")
 
 

@@ -10,7 +10,7 @@ import typer
 
 from bonescint.cli.options import CONTEXT, path
 
-_COHORT = """Cohorts of your own scans: de-identified, and checked before use."""
+_COHORT = """Cohorts of your own scans: de-identified, checked before use, and compared."""
 _CREATE = """Make a cohort from a folder of scans and a table of labels: pair the views, replace
 identities by pseudonyms, split by patient, copy the scans, write manifest.csv.
 
@@ -46,6 +46,33 @@ Examples:
   bonescint cohort check my-cohort/manifest.csv
   bonescint cohort check my-cohort/ --out checked/        (findings.csv, table1.csv, table1.txt)
   bonescint cohort check my-cohort/ --json | jq '.findings[].text'"""
+
+_COMPARE = """Compare two cohorts: do their scans look alike?
+
+A and B are each a manifest, a folder or ZIP archive of scans (a cohort's folder, too), or a normal
+database (.npz). The report leads with how well a simple classifier tells the scans of A from those
+of B (0.5: not at all, 1: always), and shows maps of mean, spread and left-right asymmetry, body
+landmarks, uptake of regions over the lumbar spine, counts, noise and resolution; with --model also
+the scores of a model. Scans with one view only are left out.
+
+With --save, A is also kept as a normal database: averages of its scans without a positive label
+(scans without a label are taken as normal), from which no single scan can be got back. It needs
+20 patients or more. Without B and --out only the database is made.
+
+\b
+Written:
+  report/report.html        the report, one file
+  report/comparison.json    the same for programs
+  report/figures/, tables/  PNG and CSV; tables/left_out.csv names what was left out
+
+Exit status: 0 every scan was compared, 1 some were left out, 2 nothing was made.
+
+\b
+Examples:
+  bonescint cohort compare ours/ theirs/ --out report/
+  bonescint cohort compare ours/manifest.csv demo-scans/ --label 0 --out report/ --model shipped
+  bonescint cohort compare ours/ --save normals.npz
+  bonescint cohort compare normals.npz theirs/ --out report/"""
 
 
 class LayoutName(StrEnum):
@@ -158,3 +185,46 @@ def _check(
     from bonescint.cli.cohorts import run_cohort_check
 
     run_cohort_check(manifest, out=out, near=near, workers=workers, as_json=as_json)
+
+
+@cohort_app.command("compare", help=_COMPARE, short_help="Do the scans of two cohorts look alike?")
+def _compare(
+    first: Annotated[
+        Path,
+        typer.Argument(metavar="A", parser=path, help="Scans, or a database.", show_default=False),
+    ],
+    second: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[B]",
+            parser=path,
+            help="The others. Left out, only --save is done.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", parser=path, help="Folder of the report.", show_default="none"),
+    ] = None,
+    label: Annotated[
+        int | None,
+        typer.Option(min=0, max=1, help="Only scans with this label.", show_default="all"),
+    ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            parser=path,
+            help="Model folder, or 'shipped', whose scores are compared, too.",
+            show_default="none",
+        ),
+    ] = None,
+    save: Annotated[
+        Path | None,
+        typer.Option(parser=path, help="Normal database of A, .npz.", show_default="none"),
+    ] = None,
+    workers: Workers = None,
+) -> None:
+    from bonescint.cli.comparing import run_cohort_compare
+
+    wanted = None if label is None else bool(label)
+    run_cohort_compare(first, second, out, label=wanted, model=model, save=save, workers=workers)

@@ -1,6 +1,7 @@
 """Cohorts on disk: manifest, truth and masks; made from a user's scans or simulated; checked.
 
-Layer 2: may use `dicom`, `prepare` and `simulate`.
+Layer 2: may use `dicom`, `prepare` and `simulate`. `bonescint.cohort.compare`, which sets two
+cohorts side by side, is imported by itself: it needs `evaluate` and `report`, too.
 """
 
 from bonescint.cohort.check import check_cohort

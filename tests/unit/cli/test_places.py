@@ -38,6 +38,8 @@ COMMANDS = {
     "cohort create": ("cohort create scans --labels manifest.csv --out out", "out", "manifest.csv"),
     "cohort check": ("cohort check manifest.csv --no-near --out out", "out", "findings.csv"),
     "cohort check, table": ("cohort check manifest.csv --no-near --out out", "out", "table1.txt"),
+    "cohort compare": ("cohort compare manifest.csv scans --out out", "out", "report.html"),
+    "cohort compare, maps": ("cohort compare manifest.csv scans --out out", "out", "figures/mine"),
     "readers analyse": ("readers analyse reads.csv --out out", "out", "analysis.json"),
     "readers analyse, sheets": ("readers analyse reads.csv --out out", "out", "analysis.xlsx"),
     "train": ("train manifest.csv --settings compact --out m", "m.run", "last.ckpt"),
@@ -94,6 +96,7 @@ def test_what_another_hand_put_there_is_never_overwritten(folder: Path, name: st
         "simulate gallery --count 1 --out there",
         "simulate truth bs-1 --out there.npz",
         "experiment metadata there",
+        "cohort compare manifest.csv --save there.npz",
     ],
 )
 def test_a_file_that_is_there_stays(folder: Path, command: str) -> None:

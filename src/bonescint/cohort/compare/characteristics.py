@@ -1,0 +1,285 @@
+"""What a comparison of cohorts measures on one scan: landmarks, uptake, image quality."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft, ndimage
+
+from bonescint.cohort.compare.landmarks import LANDMARKS, landmark_shares
+from bonescint.cohort.compare.maps import HALVES, SIDE, FrameMap
+from bonescint.scan import PixelUnit, Scan, View
+
+_MIDDLE = SIDE // 4
+_LAPLACIAN = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], dtype=np.float32)
+_LAPLACIAN_SQUARES = 36.0
+_BODY = 0.25
+_HOT = 90.0
+_FALL_DB = 30.0
+BANDS = tuple(float(edge) for edge in 4.0 * 2.0 ** (np.arange(11) / 2))
+"""Edges of the bands of the power spectrum, in cycles per height of the body."""
+_REFERENCE_BANDS = 2
+
+
+class Subject(StrEnum):
+    """What a characteristic is about."""
+
+    LANDMARK = "landmark"
+    UPTAKE = "uptake"
+    QUALITY = "quality"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Characteristic:
+    """A number that each scan has.
+
+    Attributes:
+        name: its key in tables.
+        subject: what it is about.
+        words: for people.
+        digits: decimals that are worth showing.
+    """
+
+    name: str
+    subject: Subject
+    words: str
+    digits: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A region of the common frame, on both sides of the midline alike.
+
+    Attributes:
+        name: of the region.
+        view: on which it is seen.
+        rows: first and one beyond the last of 256.
+        beside: nearest and farthest distance from the midline, in columns of 128 a view.
+    """
+
+    name: str
+    view: View
+    rows: tuple[int, int]
+    beside: tuple[int, int]
+
+    @property
+    def windows(self) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+        """Rows and columns of both sides in a map (256, 256)."""
+        start = HALVES[self.view].start + _MIDDLE
+        rows, (near, far) = slice(*self.rows), self.beside
+        return (rows, slice(start - far, start - near)), (rows, slice(start + near, start + far))
+
+
+LUMBAR: Mapping[View, Box] = {view: Box("lumbar spine", view, (84, 102), (0, 4)) for view in View}
+"""The reference of each view."""
+BOXES: tuple[Box, ...] = (
+    Box("skull vault", View.POSTERIOR, (9, 22), (0, 16)),
+    Box("face", View.ANTERIOR, (22, 32), (0, 10)),
+    Box("shoulders", View.ANTERIOR, (44, 57), (28, 42)),
+    Box("sternum", View.ANTERIOR, (48, 66), (0, 5)),
+    Box("ribs at the side", View.ANTERIOR, (60, 86), (16, 30)),
+    Box("thoracic spine", View.POSTERIOR, (50, 78), (0, 4)),
+    Box("kidneys", View.POSTERIOR, (78, 94), (7, 18)),
+    Box("abdomen beside the spine", View.ANTERIOR, (86, 100), (10, 24)),
+    Box("sacroiliac joints", View.POSTERIOR, (104, 116), (6, 14)),
+    Box("sacrum", View.POSTERIOR, (104, 118), (0, 4)),
+    Box("iliac wings", View.ANTERIOR, (104, 120), (14, 28)),
+    Box("bladder", View.ANTERIOR, (118, 132), (0, 8)),
+    Box("hips", View.ANTERIOR, (120, 136), (14, 28)),
+    Box("elbows", View.ANTERIOR, (80, 96), (40, 56)),
+    Box("hands", View.ANTERIOR, (112, 136), (42, 58)),
+    Box("femoral shafts", View.ANTERIOR, (144, 166), (10, 28)),
+    Box("knees", View.ANTERIOR, (170, 188), (8, 32)),
+    Box("lower legs", View.ANTERIOR, (194, 220), (8, 30)),
+    Box("ankles and feet", View.ANTERIOR, (222, 246), (6, 34)),
+)
+"""Regions whose uptake is compared."""
+
+_QUALITY: Mapping[str, tuple[str, int]] = {
+    "counts_anterior": ("counts, anterior view (thousands)", 0),
+    "counts_posterior": ("counts, posterior view (thousands)", 0),
+    "variance_over_mean": ("noise: variance over mean of a pixel (1: counts as acquired)", 2),
+    "relative_noise": ("noise of a pixel over its mean", 3),
+    "roll_off": ("resolution: cycles per body height where structure has fallen by 30 dB", 1),
+    "rows": ("rows of the matrix", 0),
+    "columns": ("columns of the matrix", 0),
+    "bits": ("bits that the highest value needs", 0),
+    "grey_levels": ("different values in both views", 0),
+    "pixel_mm": ("distance between rows (mm)", 2),
+    "body_rows": ("rows that the body takes", 0),
+}
+CHARACTERISTICS: tuple[Characteristic, ...] = (
+    *(
+        Characteristic(name=name, subject=Subject.LANDMARK, words=name, digits=3)
+        for name in LANDMARKS
+    ),
+    *(
+        Characteristic(
+            name=box.name, subject=Subject.UPTAKE, words=f"{box.name} ({box.view.value})"
+        )
+        for box in BOXES
+    ),
+    *(
+        Characteristic(name=name, subject=Subject.QUALITY, words=words, digits=digits)
+        for name, (words, digits) in _QUALITY.items()
+    ),
+)
+"""Every characteristic, in the order of tables."""
+
+
+def uptake_ratios(squares: FrameMap) -> dict[str, float]:
+    """Mean of each of `BOXES` over that of the lumbar spine in the same view.
+
+    Args:
+        squares: squares of prepared values, (256, 256), which are proportional to counts up to
+            where the recipe cuts off (twice the 98th percentile of the body's counts).
+
+    Examples:
+        >>> uptake_ratios(np.ones((256, 256), np.float32))["sacrum"]
+        1.0
+    """
+    spine = {view: _mean_in(box, squares) for view, box in LUMBAR.items()}
+    return {
+        box.name: _mean_in(box, squares) / spine[box.view] if spine[box.view] > 0 else float("nan")
+        for box in BOXES
+    }
+
+
+def _mean_in(box: Box, image: FrameMap) -> float:
+    return float(np.mean([image[window].mean() for window in box.windows]))
+
+
+def characteristics_of(
+    scan: Scan, prepared: FrameMap, body_rows: float
+) -> tuple[dict[str, float], NDArray[np.float64]]:
+    """Every characteristic of a scan that has both views, and its power spectrum.
+
+    Args:
+        scan: as read.
+        prepared: its reduced composite, (256, 256).
+        body_rows: height of the body, in rows of the scan.
+
+    Returns:
+        A number for each of `CHARACTERISTICS`, not a number where the scan has none; and the
+        mean of both views' `power_spectrum`, float64 (10,).
+    """
+    found = landmark_shares(prepared) | uptake_ratios(prepared**2)
+    row_mm, column_mm = scan.pixel_spacing_mm or (1.0, 1.0)
+    noises, spectra = [], []
+    for view, image in scan.images():
+        counts = float(image.sum(dtype=np.float64)) / 1000
+        found[f"counts_{view.value}"] = counts if scan.unit is PixelUnit.COUNTS else float("nan")
+        noises.append(pixel_noise(image))
+        spectra.append(
+            power_spectrum(
+                image,
+                variance_over_mean=noises[-1][0],
+                body_rows=body_rows,
+                pixel_ratio=column_mm / row_mm,
+            )
+        )
+    spectrum = np.asarray(np.mean(spectra, axis=0), dtype=np.float64)
+    found["variance_over_mean"], found["relative_noise"] = np.mean(noises, axis=0).tolist()
+    found["roll_off"] = roll_off(spectrum)
+    found["rows"], found["columns"] = map(float, scan.shape)
+    values = np.unique(np.concatenate([image.ravel() for _, image in scan.images()]))
+    found["bits"] = float(np.ceil(np.log2(max(float(values[-1]), 1.0) + 1)))
+    found["grey_levels"] = float(values.size)
+    found["pixel_mm"] = scan.pixel_spacing_mm[0] if scan.pixel_spacing_mm else float("nan")
+    found["body_rows"] = body_rows
+    return found, spectrum
+
+
+def pixel_noise(image: NDArray[np.float32]) -> tuple[float, float]:
+    """How much neighbouring pixels of the body differ by chance.
+
+    The mask of Immerkaer (Comput Vis Image Underst 1996;64:300) cancels whatever is linear, so what
+    remains is noise, with the sharpest edges. It is taken where the smoothed view is above a
+    quarter of its level in the body, without the hottest tenth.
+
+    Args:
+        image: a view, (rows, columns).
+
+    Returns:
+        Variance over mean, 1 for Poisson counts; and standard deviation over mean.
+
+    Examples:
+        >>> image = np.random.default_rng(1).poisson(30, (400, 200)).astype(np.float32)
+        >>> [round(value, 1) for value in pixel_noise(image)]
+        [1.0, 0.2]
+    """
+    smooth = ndimage.uniform_filter(image, 5)
+    level = smooth[smooth > smooth.mean()]
+    if not level.size:
+        return float("nan"), float("nan")
+    body = (smooth > _BODY * np.median(level)) & (smooth < np.percentile(level, _HOT))
+    body[[0, -1]], body[:, [0, -1]] = False, False
+    mean = float(image[body].mean(dtype=np.float64)) if body.any() else 0.0
+    if mean <= 0:
+        return float("nan"), float("nan")
+    rest = ndimage.convolve(image, _LAPLACIAN)[body]
+    variance = float((rest**2).mean(dtype=np.float64)) / _LAPLACIAN_SQUARES
+    return variance / mean, variance**0.5 / mean
+
+
+def power_spectrum(
+    image: NDArray[np.float32], *, variance_over_mean: float, body_rows: float, pixel_ratio: float
+) -> NDArray[np.float64]:
+    """Mean power of structure in bands of spatial frequency, in decibels.
+
+    The view is weighted with a Hann window; the power of white noise whose variance is a multiple
+    of the local mean is subtracted.
+
+    Args:
+        image: a view, (rows, columns).
+        variance_over_mean: of its noise, see `pixel_noise`.
+        body_rows: the body's height, in rows.
+        pixel_ratio: distance between columns over that between rows.
+
+    Returns:
+        float64 (10,), for each band of `BANDS`, over the two lowest bands; not a number where
+        noise exceeds structure or the matrix is too coarse.
+    """
+    rows, columns = image.shape
+    window = np.outer(np.hanning(rows), np.hanning(columns)).astype(np.float32)
+    weighted = image * window
+    power = np.abs(fft.rfft2(weighted)) ** 2
+    noise = variance_over_mean * float(np.vdot(weighted, window))
+    vertical = fft.fftfreq(rows).astype(np.float32) * np.float32(body_rows)
+    across = fft.rfftfreq(columns).astype(np.float32) * np.float32(body_rows / pixel_ratio)
+    frequency = np.hypot(vertical[:, None], across[None, :])
+    band = np.digitize(frequency.ravel(), BANDS)
+    count = np.bincount(band, minlength=len(BANDS) + 1)[1:-1]
+    total = np.bincount(band, power.ravel(), minlength=len(BANDS) + 1)[1:-1]
+    nyquist = min(0.5 * body_rows, 0.5 * body_rows / pixel_ratio)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        structure = total / count - noise
+        structure[(np.array(BANDS[1:]) > nyquist) | (structure <= 0)] = np.nan
+        decibels = 10 * np.log10(structure / structure[:_REFERENCE_BANDS].mean())
+    return np.asarray(decibels, dtype=np.float64)
+
+
+def roll_off(spectrum: NDArray[np.float64]) -> float:
+    """Where a spectrum first falls by 30 dB, in cycles per body height; or not a number.
+
+    Examples:
+        >>> round(roll_off(np.array([0.0, 0, -10, -20, -40, -50, -60, -70, -80, -90])), 1)
+        16.0
+    """
+    below = np.flatnonzero(spectrum < -_FALL_DB)
+    if not below.size or below[0] == 0 or not np.isfinite(spectrum[: below[0] + 1]).all():
+        return float("nan")
+    after = int(below[0])
+    edges = np.log2(np.array(BANDS))
+    middle = (edges[1:] + edges[:-1]) / 2
+    step = (-_FALL_DB - spectrum[after - 1]) / (spectrum[after] - spectrum[after - 1])
+    return float(2 ** (middle[after - 1] + step * (middle[after] - middle[after - 1])))
+
+
+def about(subject: Subject) -> Iterator[Characteristic]:
+    """The characteristics about one thing."""
+    return (kind for kind in CHARACTERISTICS if kind.subject is subject)

@@ -1,0 +1,201 @@
+"""What a comparison of two cohorts found, as JSON and as tables, without a name of any patient."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import bonescint
+from bonescint.cohort.compare.averages import NOTICE, PERCENTILES, Spread
+from bonescint.cohort.compare.characteristics import Characteristic
+from bonescint.cohort.compare.looking import SeenSide
+from bonescint.cohort.compare.maps import MapAgreement
+from bonescint.cohort.compare.separation import Separation
+from bonescint.evaluate import Estimate
+from bonescint.evaluate.tables import Table
+from bonescint.scan import View
+
+_SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """A characteristic on both sides.
+
+    Attributes:
+        kind: what it is.
+        spreads: over the scans of A and of B; `None` where unknown.
+        of_maps: the same read off the averaged maps of A and of B, where that can be done.
+        area: probability that it is greater for a scan of B than of A (area under the ROC curve),
+            by patient; `None` where either side has no single scans.
+    """
+
+    kind: Characteristic
+    spreads: tuple[Spread | None, Spread | None]
+    of_maps: tuple[float | None, float | None]
+    area: Estimate | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoredSide:
+    """What a model says of the scans of one side.
+
+    Attributes:
+        probabilities: 0 to 1, in the order of the scans.
+        positive: share called positive.
+        unlike: share found unlike the training cohort; undefined where the model does not tell.
+        spread: of the probabilities.
+    """
+
+    probabilities: tuple[float, ...]
+    positive: Estimate
+    unlike: Estimate
+    spread: Spread
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CohortComparison:
+    """Two cohorts, side by side.
+
+    Attributes:
+        sides: A and B.
+        agreement: of their maps, for each view.
+        separation: how well they are told apart, or `None`.
+        why_not_separated: the reason, where they were not tried to be told apart.
+        characteristics: on both sides.
+        model_id: of the model that scored them, or empty.
+        scored: its answers on A and on B, `None` where there are no single scans.
+        warnings: what must not be overlooked.
+    """
+
+    sides: tuple[SeenSide, SeenSide]
+    agreement: Mapping[View, MapAgreement]
+    separation: Separation | None
+    why_not_separated: str
+    characteristics: tuple[Compared, ...]
+    model_id: str
+    scored: tuple[ScoredSide | None, ScoredSide | None]
+    warnings: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-ready dictionary, without a name of any scan."""
+        separated = self.separation
+        return {
+            "schema_version": _SCHEMA_VERSION,
+            "notice": NOTICE,
+            "software": {"bonescint": bonescint.__version__},
+            "sides": {side.side.letter: _side_json(side) for side in self.sides},
+            "warnings": list(self.warnings),
+            "separation": {
+                "area": None if separated is None else separated.area.as_dict(),
+                "components": None if separated is None else separated.components,
+                "not_available": self.why_not_separated or None,
+            },
+            "maps": {view.value: one.to_json() for view, one in self.agreement.items()},
+            "characteristics": [
+                {
+                    "name": one.kind.name,
+                    "about": one.kind.subject.value,
+                    "in_words": one.kind.words,
+                    **{
+                        letter: {
+                            "scans": 0 if spread is None else spread.scans,
+                            "mean": None if spread is None else spread.mean,
+                            "sd": None if spread is None else spread.sd,
+                            **_percentiles(spread),
+                            "of_mean_map": of_map,
+                        }
+                        for letter, spread, of_map in zip(
+                            "AB", one.spreads, one.of_maps, strict=True
+                        )
+                    },
+                    "area": None if one.area is None else one.area.as_dict(),
+                }
+                for one in self.characteristics
+            ],
+            "model": None
+            if not self.model_id
+            else {
+                "model_id": self.model_id,
+                **{
+                    letter: None
+                    if one is None
+                    else {
+                        "scans": len(one.probabilities),
+                        "called_positive": one.positive.as_dict(),
+                        "unlike": one.unlike.as_dict(),
+                        **_percentiles(one.spread),
+                    }
+                    for letter, one in zip("AB", self.scored, strict=True)
+                },
+            },
+        }
+
+
+def _percentiles(spread: Spread | None) -> dict[str, float | None]:
+    values = [None] * len(PERCENTILES) if spread is None else list(spread.percentiles)
+    return {f"p{percentile}": value for percentile, value in zip(PERCENTILES, values, strict=True)}
+
+
+def _side_json(side: SeenSide) -> dict[str, Any]:
+    return {
+        "name": side.side.name,
+        "normal_database": not side.has_scans,
+        "scans": side.averages.maps.scans or None,
+        "patients": side.averages.patients or None,
+        "labels": label_counts(side),
+        "halves": None
+        if side.halves is None
+        else {view.value: one.to_json() for view, one in side.halves.items()},
+        "left_out": len(side.omitted),
+        "notes": list(side.notes),
+    }
+
+
+def label_counts(side: SeenSide) -> dict[str, int]:
+    """How many scans of a side have which label."""
+    words = {True: "positive", False: "negative", None: "without label"}
+    counts = Counter(words[label] for label in side.labels)
+    return {word: counts[word] for word in words.values() if counts[word]}
+
+
+def tables_of(found: CohortComparison) -> tuple[Table, ...]:
+    """The tables of a comparison, for CSV files."""
+    maps = Table(
+        name="maps",
+        title="Agreement of the maps inside the body",
+        columns=("view", "correlation_mean", "correlation_sd", "correlation_asymmetry_sd",
+                 "mean_absolute_difference_over_mean"),
+        rows=tuple((view.value, *one.to_json().values()) for view, one in found.agreement.items()),
+    )  # fmt: skip
+    columns = ("name", "about", "in_words", *(
+        f"{letter}_{what}" for letter in "AB"
+        for what in ("scans", "mean", "sd", *(f"p{p}" for p in PERCENTILES), "of_mean_map")
+    ), "area", "area_low", "area_high")  # fmt: skip
+    listed = found.to_json()
+    rows = []
+    for one in listed["characteristics"]:
+        area = one["area"] or {}
+        rows.append((
+            one["name"], one["about"], one["in_words"], *one["A"].values(), *one["B"].values(),
+            area.get("value"), area.get("low"), area.get("high"),
+        ))  # fmt: skip
+    left_out = Table(
+        name="left_out",
+        title="Scans that are not compared",
+        columns=("side", "source", "reason"),
+        rows=tuple(
+            (side.side.letter, one.source, one.reason)
+            for side in found.sides
+            for one in side.omitted
+        ),
+    )
+    characteristics = Table(
+        name="characteristics",
+        title="Landmarks, uptake, counts, noise and resolution",
+        columns=columns,
+        rows=tuple(rows),
+    )
+    return maps, characteristics, left_out
