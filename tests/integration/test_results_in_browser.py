@@ -40,8 +40,8 @@ def row(number: int, **other: Any) -> ResultRow:
         "source": f"centre-{number % 3}/study-{number:05d}/IM0001.dcm",
         "views": ("anterior", "posterior"),
         "mbd_probability": probability,
-        "positive": probability >= 0.4,
-        "uncertain": 0.35 <= probability < 0.45,
+        "positive": None if number % 14 == 7 else probability >= 0.4,
+        "uncertain": number % 14 != 7 and 0.35 <= probability < 0.45,
         "unlike": number % 7 == 0,
         "warnings": ("unlike the training scans: score 8.1",) if number % 7 == 0 else (),
         "layers": PageLayers(
@@ -229,9 +229,11 @@ def test_counts_behind_filters_are_those_of_the_page(page: Any, rows: list[Resul
     assert page.inner_text(".calls") == calls.in_words()
     wanted = {
         "all": len(rows), "positive": calls.positive, "negative": calls.negative,
-        "uncertain": calls.uncertain, "unlike": calls.unlike, "warned": calls.unlike,
+        "uncertain": calls.uncertain, "no-call": calls.no_call, "unlike": calls.unlike,
+        "warned": calls.no_call + calls.unlike,
     }  # fmt: skip
     assert calls.uncertain
+    assert calls.no_call
     for value, count in wanted.items():
         choice = page.locator(f"label:has([value={value}])")
         assert choice.inner_text().endswith(f" {count}")
@@ -240,7 +242,7 @@ def test_counts_behind_filters_are_those_of_the_page(page: Any, rows: list[Resul
         assert page.inner_text("#shown") == f"{count} of {len(rows)} scans"
     page.check("[value=all]", force=True)
     page.fill("#filter", "score 8.1")  # a warning, which stands beside the scan alone
-    assert len(names(page)) == calls.unlike
+    assert len(names(page)) == calls.no_call + calls.unlike
     page.fill("#filter", "no such scan")
     assert names(page) == []
     assert page.inner_text("#position") == "Not among those shown"

@@ -54,6 +54,7 @@ def classify(
     scan_ids: Mapping[Path, str] | None = None,
     truths: Mapping[Path, KnownTruth] | None = None,
     hash_sources: bool = False,
+    call_anyway: bool = False,
 ) -> ClassifySummary:
     """Classify scans and write the results: tables, one picture per scan, and one page of all.
 
@@ -85,6 +86,8 @@ def classify(
             a scan that is not among them is called by a hash of its UIDs.
         truths: what is known about scans, by file or folder, to be shown with the result.
         hash_sources: replace names of files and folders in the results by a keyed hash.
+        call_anyway: call scans that are too unlike those that the model knows, too; without it
+            they have a probability, a map and no call.
 
     Returns:
         What was classified and what was refused, and why.
@@ -114,7 +117,7 @@ with configs/metadata.json.
     given = [sources] if isinstance(sources, Path | str) else list(sources)
     destination = Path(out)
     interrupted = False
-    facts = _run_facts(folder, device)
+    facts = _run_facts(folder, device, call_anyway=call_anyway)
     with ResultsFolder(destination, identity=run_identity(facts)) as results:
         found = without_results(discover(given), results.earlier, given)
         if hash_sources:
@@ -140,7 +143,7 @@ with configs/metadata.json.
         ) as pool:
             try:
                 if found.studies:
-                    with Classifier(folder, device=device) as classifier:
+                    with Classifier(folder, device=device, call_anyway=call_anyway) as classifier:
                         batch.run(found.studies, pool, classifier, ahead=2 * count + 2)
             except KeyboardInterrupt:
                 interrupted = True
@@ -183,7 +186,7 @@ def model_folder(model: Path | str | ModelFolder | None) -> ModelFolder:
     return model if isinstance(model, ModelFolder) else ModelFolder.load(Path(model))
 
 
-def _run_facts(folder: ModelFolder, device: str) -> dict[str, Any]:
+def _run_facts(folder: ModelFolder, device: str, *, call_anyway: bool) -> dict[str, Any]:
     """What decides the answer to a scan, besides the scan; as `results.json` says it."""
     return {
         "software": {
@@ -191,7 +194,11 @@ def _run_facts(folder: ModelFolder, device: str) -> dict[str, Any]:
             "python": platform.python_version(),
             **{name: metadata.version(name) for name in _LIBRARIES},
         },
-        "settings": {"device": device, "recipe": folder.card.recipe.identifier},
+        "settings": {
+            "device": device,
+            "recipe": folder.card.recipe.identifier,
+            "call_anyway": call_anyway,
+        },
         "model_id": folder.model_id,
         "operating_point": folder.card.operating_point,
         "unlike_threshold": folder.likeness and folder.likeness.threshold,

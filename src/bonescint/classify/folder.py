@@ -39,13 +39,14 @@ from bonescint.report import (
     displayable,
     write_results_page,
 )
-from bonescint.scan import NormalRank
+from bonescint.scan import Call, NormalRank
 
 CSV_COLUMNS = (
     "scan_id",
     "source",
     "views",
     "mbd_probability",
+    "call",
     "positive",
     "uncertain",
     "unlike_score",
@@ -304,7 +305,8 @@ def _csv_row(result: ClassifiedScan) -> tuple[str, ...]:
         csv_cell(result.source),
         "+".join(result.views),
         f"{result.mbd_probability:.6f}",
-        "true" if result.positive else "false",
+        Call.of(result.positive).value,
+        "" if result.positive is None else "true" if result.positive else "false",
         "true" if result.uncertain else "false",
         "" if result.unlike_score is None else f"{result.unlike_score:.3f}",
         "true" if result.unlike else "false",

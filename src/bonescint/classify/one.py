@@ -46,13 +46,13 @@ class ScanResult:
         return self.prediction.mbd_probability
 
     @property
-    def positive(self) -> bool:
-        """Whether the probability reaches the operating point."""
+    def positive(self) -> bool | None:
+        """Whether the probability reaches the operating point; `None` if there is no call."""
         return self.prediction.positive
 
     @property
     def call(self) -> str:
-        """The call in words, such as `"negative"` or `"positive, uncertain"`."""
+        """In words: `"negative"`, `"positive, uncertain"`, or `"no call: ..."` with the reason."""
         answer = self.prediction
         return call_in_words(
             positive=answer.positive, uncertain=answer.uncertain, unlike=answer.unlike
@@ -149,6 +149,7 @@ def classify_scan(
     pixel_spacing_mm: tuple[float, float] | None = None,
     model: Path | str | ModelFolder | Classifier | None = None,
     device: str = "cpu",
+    call_anyway: bool = False,
 ) -> ScanResult:
     """Classify one scan without writing any file.
 
@@ -166,9 +167,12 @@ def classify_scan(
         pixel_spacing_mm: of the arrays, between rows and between columns.
         model: a model folder, or an open classifier; the shipped model if `None`.
         device: `"cpu"`, `"gpu"` or `"auto"`.
+        call_anyway: call a scan that is too unlike those that the model knows, too. An open
+            classifier has this setting of its own.
 
     Returns:
-        The prediction with its maps and its picture.
+        The prediction with its maps and its picture. A scan that is too unlike those that the
+        model knows has a probability and no call.
 
     Raises:
         InputError: the source cannot be read as one bone scan; one line says why.
@@ -191,11 +195,14 @@ def classify_scan(
     """
     from bonescint.model import Classifier
 
+    if call_anyway and isinstance(model, Classifier):
+        requirement = "given to the Classifier, since one is given"
+        raise ParameterError("call_anyway", "classify_scan", requirement, call_anyway)
     scan = _scan_of(source, anterior, posterior, unit, pixel_spacing_mm)
     with (
         nullcontext(model)
         if isinstance(model, Classifier)
-        else Classifier(model_folder(model), device=device)
+        else Classifier(model_folder(model), device=device, call_anyway=call_anyway)
     ) as classifier:
         prediction = classifier.predict(scan)
         folder = classifier.folder

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bonescint.scan import BonescintError, InputError, NormalRank
+from bonescint.scan import BonescintError, Call, InputError, NormalRank
 
 RESULTS_SCHEMA_VERSION = 1
 
@@ -25,14 +25,17 @@ class KnownTruth:
     words: str
     positive: bool | None
 
-    def beside(self, *, positive: bool) -> str:
+    def beside(self, *, positive: bool | None) -> str:
         """The truth, and what the model's call makes of it.
+
+        Args:
+            positive: the call; `None` if there is none.
 
         Examples:
             >>> KnownTruth(words="one metastasis, in L3", positive=True).beside(positive=False)
             'one metastasis, in L3. The model missed it.'
         """
-        if self.positive is None:
+        if self.positive is None or positive is None:
             return f"{self.words}."
         if self.positive is positive:
             return f"{self.words}. The model is right."
@@ -48,7 +51,7 @@ class ClassifiedScan:
         source: its file, or files, relative to what the user gave, or a hash of that.
         views: names of the views that are present.
         mbd_probability: probability of metastatic bone disease, 0 to 1.
-        positive: whether it reaches the model's operating point.
+        positive: whether it reaches the model's operating point; `None` if the scan is not called.
         warnings: what limits the answer.
         picture: path of its picture relative to the results folder; empty if drawing failed.
         uncertain: whether the probability lies in the model's uncertain band.
@@ -63,7 +66,7 @@ class ClassifiedScan:
     source: str
     views: tuple[str, ...]
     mbd_probability: float
-    positive: bool
+    positive: bool | None
     warnings: tuple[str, ...]
     picture: str
     uncertain: bool = False
@@ -75,7 +78,11 @@ class ClassifiedScan:
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready dictionary."""
         rank = self.rank_among_normals
-        return {**asdict(self), "rank_among_normals": rank and rank.to_json()}
+        return {
+            **asdict(self),
+            "call": Call.of(self.positive).value,
+            "rank_among_normals": rank and rank.to_json(),
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,12 +93,14 @@ class CallCounts:
         positive: at or above the operating point, and not uncertain.
         negative: below it, and not uncertain.
         uncertain: in the band around it; `None` if the model has no band.
-        unlike: how many of all these are unlike the training scans.
+        no_call: not called, because they are too unlike the scans that the model knows.
+        unlike: how many of those that were called all the same are unlike them.
     """
 
     positive: int
     negative: int
     uncertain: int | None
+    no_call: int = 0
     unlike: int = 0
 
     @classmethod
@@ -103,7 +112,8 @@ class CallCounts:
             positive=counted[True],
             negative=counted[False],
             uncertain=counted["?"] if has_band else None,
-            unlike=sum(one.unlike for one in given),
+            no_call=counted[None],
+            unlike=sum(one.unlike and one.positive is not None for one in given),
         )
 
     def in_words(self) -> str:
@@ -112,10 +122,17 @@ class CallCounts:
         Examples:
             >>> CallCounts(positive=3, negative=5, uncertain=None).in_words()
             '3 positive, 5 negative'
+            >>> CallCounts(positive=3, negative=5, uncertain=1, no_call=2).in_words()
+            '3 positive, 5 negative, 1 uncertain, 2 not called (unlike the scans this model knows)'
         """
         text = f"{self.positive} positive, {self.negative} negative"
         text = text if self.uncertain is None else f"{text}, {self.uncertain} uncertain"
-        return f"{text}; {self.unlike} of them unlike the training scans" if self.unlike else text
+        text = (
+            f"{text}, {self.no_call} not called (unlike the scans this model knows)"
+            if self.no_call
+            else text
+        )
+        return f"{text}; {self.unlike} called though unlike those scans" if self.unlike else text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

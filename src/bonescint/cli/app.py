@@ -40,6 +40,9 @@ SOURCES are DICOM files, pairs of PNGs, JPEGs or TIFFs (*_anterior.png, *_poster
 with AP and PA side by side, and folders and ZIP archives, which are searched recursively. Files
 that are not bone scans are rejected and listed with the reason; the rest of the batch continues.
 
+A scan that is too unlike those that the model knows gets a probability and a map, and no call.
+`bonescint model adapt` adapts the model to your camera; --call-anyway calls such scans, too.
+
 If interrupted with Ctrl-C, rerun the same command to resume: finished scans are not repeated
 unless the model, the settings, the versions or their files have changed.
 
@@ -50,7 +53,7 @@ lists which file is which. A name burned into the pixels is not removed.
 
 \b
 Written to the results folder:
-  results.csv    one row per scan: scan_id, source, views, mbd_probability, positive, ...
+  results.csv    one row per scan: scan_id, source, views, mbd_probability, call, ...
   results.json   the same and more: activation maps, the model card, rejected files with reasons
   pictures/      one picture per scan: AP | PA, alone and with the evidence overlaid
   index.html     all scans on one page, offline
@@ -188,14 +191,26 @@ def _classify(
             help="Replace names of files and folders in the results by a keyed hash.",
         ),
     ] = False,
+    call_anyway: Annotated[
+        bool,
+        typer.Option(
+            "--call-anyway", help="Call scans that are too unlike those the model knows, too."
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     from bonescint.cli.classifying import run_classify
 
     run_classify(
-        sources, out, model=model, workers=workers, device=device.value,
-        hash_sources=hash_sources, as_json=as_json,
-    )  # fmt: skip
+        sources,
+        out,
+        model=model,
+        workers=workers,
+        device=device.value,
+        hash_sources=hash_sources,
+        call_anyway=call_anyway,
+        as_json=as_json,
+    )
 
 
 @app.command("demo", help=_DEMO, short_help="A first look: one real scan, three simulated studies.")

@@ -19,6 +19,7 @@ from bonescint.cli.console import (
     results_console,
 )
 from bonescint.report import displayable, operating_point_text
+from bonescint.scan import Call
 
 if TYPE_CHECKING:
     from bonescint.classify import ClassifiedScan, ClassifySummary, Refusal
@@ -35,6 +36,7 @@ def run_classify(
     workers: int | None,
     device: str,
     hash_sources: bool,
+    call_anyway: bool,
     as_json: bool,
 ) -> None:
     """Classify, print a table or JSON, and exit with the status that says how it went."""
@@ -43,10 +45,16 @@ def run_classify(
 
         summary = _with_progress(
             lambda progress: classify(
-                sources, out, model=model, workers=workers, device=device,
-                hash_sources=hash_sources, progress=progress,
+                sources,
+                out,
+                model=model,
+                workers=workers,
+                device=device,
+                hash_sources=hash_sources,
+                call_anyway=call_anyway,
+                progress=progress,
             )
-        )  # fmt: skip
+        )
         _report(summary, as_json=as_json, hashed=hash_sources)
 
 
@@ -156,7 +164,7 @@ def _cells(result: ClassifiedScan, *, source_letters: int) -> tuple[str, ...]:
         shortened(displayable(result.source), source_letters),
         "+".join({"anterior": "AP", "posterior": "PA"}[view] for view in result.views),
         f"{result.mbd_probability:.3f}",
-        ("positive" if result.positive else "negative") + (" ?" if result.uncertain else ""),
+        Call.of(result.positive).value + (" ?" if result.uncertain else ""),
         displayable("; ".join(result.warnings)),
     )
 
@@ -186,6 +194,11 @@ def _print_messages(summary: ClassifySummary) -> None:
             f"{scans} in {summary.seconds:.1f} s by {summary.model_id}: "
             f"{summary.calls.in_words()}. "
             f"Look at {_shown(summary.folder / 'index.html')}"
+        )
+    if summary.calls.no_call:
+        say(
+            "Scans without a call are unlike the scans this model knows. Adapt it to your camera "
+            "(bonescint model adapt), or call them all the same (--call-anyway)."
         )
     say("Research use only. Not a medical device.")
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bonescint.evaluate.bootstrap import Resampling
 from bonescint.evaluate.calibration import (
     BrierParts,
@@ -15,7 +18,12 @@ from bonescint.evaluate.calibration import (
 )
 from bonescint.evaluate.decision_curve import DecisionCurve, decision_curve
 from bonescint.evaluate.measure import Measure
-from bonescint.evaluate.operating import Confusion, threshold_measures
+from bonescint.evaluate.operating import (
+    Confusion,
+    sensitivity_score,
+    specificity_score,
+    threshold_measures,
+)
 from bonescint.evaluate.resampled import resampled
 from bonescint.evaluate.roc import CurveBand, RocCurve, roc_auc_score, roc_band
 from bonescint.evaluate.scored import ScoredCases
@@ -83,15 +91,77 @@ class Calibration:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class NotCalled:
+    """Cases that have a probability and no call, such as scans unlike those that a model knows.
+
+    Attributes:
+        positives: of them with disease.
+        negatives: of them without.
+        measures: their share, and sensitivity and specificity of all cases if a case without a
+            call counts as wrong (Schuetz et al., BMJ 2012;345:e6717).
+    """
+
+    positives: int
+    negatives: int
+    measures: tuple[Measure, ...]
+
+    @classmethod
+    def of(
+        cls, cases: ScoredCases, called: NDArray[np.bool_], threshold: float, *, level: float
+    ) -> NotCalled:
+        """Count them.
+
+        Args:
+            cases: all.
+            called: bool (cases,).
+            threshold: a case that is called is positive from this score on.
+            level: of the intervals.
+        """
+        without = ScoredCases(
+            scores=(~called).astype(np.float64),
+            positive=np.ones(cases.count, dtype=bool),
+            patients=cases.patients,
+        )
+        counted_positive = np.where(called, cases.scores >= threshold, ~cases.positive)
+        strict = Confusion.of(cases.with_scores(counted_positive), 0.5)
+        figures = {
+            "not_called_share": (
+                "Share of scans not called",
+                sensitivity_score(Confusion.of(without, 0.5), level=level),
+                f"{int((~called).sum())}/{cases.count}",
+            ),
+            "sensitivity_of_all_score": (
+                "Sensitivity, no call counted as wrong",
+                sensitivity_score(strict, level=level),
+                f"{strict.true_positives}/{cases.positives}",
+            ),
+            "specificity_of_all_score": (
+                "Specificity, no call counted as wrong",
+                specificity_score(strict, level=level),
+                f"{strict.true_negatives}/{cases.negatives}",
+            ),
+        }
+        return cls(
+            positives=int((cases.positive & ~called).sum()),
+            negatives=int((~cases.positive & ~called).sum()),
+            measures=tuple(
+                Measure(name=name, words=words, estimate=estimate, counted=counted)
+                for name, (words, estimate, counted) in figures.items()
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Judgement:
     """What can be said of a model from its scores of cases with known truth.
 
     Attributes:
         cases: that it was judged on.
         point: where it works.
-        confusion: calls against truth there.
+        confusion: calls against truth there, of cases that were called.
+        not_called: the others; `None` if all were called.
         area: under the ROC curve, DeLong's interval.
-        at_point: figures at the operating point, closed-form intervals.
+        at_point: figures at the operating point, of cases that were called; closed-form intervals.
         at_half: the same at 0.5.
         resampled: areas and the figures at the operating point, by resampling.
         curve: the ROC curve.
@@ -104,6 +174,7 @@ class Judgement:
     cases: ScoredCases
     point: OperatingPoint
     confusion: Confusion
+    not_called: NotCalled | None
     area: Estimate
     at_point: tuple[Measure, ...]
     at_half: tuple[Measure, ...]
@@ -119,6 +190,7 @@ def judge(
     cases: ScoredCases,
     point: OperatingPoint,
     *,
+    called: NDArray[np.bool_] | None = None,
     resampling: Resampling | None = None,
 ) -> Judgement:
     """Judge a model on cases that neither it nor its operating point has seen.
@@ -127,10 +199,14 @@ def judge(
         cases: of both classes, scored by probabilities; where they name patients with several
             scans, every interval is by patient.
         point: chosen elsewhere.
+        called: bool (cases,), false for cases with a score and no call; all are called if `None`.
+            Figures at a threshold are those of called cases; areas, calibration and net benefit
+            are those of all.
         resampling: 2000 times by class if not given.
 
     Raises:
-        ParameterError: one class only, or scores that are no probabilities.
+        ParameterError: one class only, also among the called, or scores that are no
+            probabilities.
 
     Examples:
         >>> import numpy as np
@@ -145,16 +221,25 @@ def judge(
     cases.require_probabilities("judge")
     resampling = resampling or Resampling()
     level = resampling.level
-    confusion = Confusion.of(cases, point.threshold)
+    some = cases if called is None or called.all() else cases.of(called)
+    some.require_both_classes("judge")
+    confusion = Confusion.of(some, point.threshold)
+    figures = resampled(cases, point.threshold, resampling).measures
+    not_called = None
+    if called is not None and some is not cases:
+        not_called = NotCalled.of(cases, called, point.threshold, level=level)
+        # Areas come first; they are of all cases.
+        figures = (*figures[:2], *resampled(some, point.threshold, resampling).measures[2:])
     few = replace(resampling, resamples=min(resampling.resamples, _BAND_RESAMPLES))
     return Judgement(
         cases=cases,
         point=point,
         confusion=confusion,
+        not_called=not_called,
         area=roc_auc_score(cases, level=level),
         at_point=threshold_measures(confusion, level=level),
-        at_half=threshold_measures(Confusion.of(cases, 0.5), level=level),
-        resampled=resampled(cases, point.threshold, resampling).measures,
+        at_half=threshold_measures(Confusion.of(some, 0.5), level=level),
+        resampled=figures,
         curve=RocCurve.of(cases),
         band=roc_band(cases, resampling=few),
         calibration=Calibration.of(cases, resampling),

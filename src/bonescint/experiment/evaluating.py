@@ -173,10 +173,11 @@ def evaluate_joined(
     """
     part = joined.part(settings.judged)
     require_judgeable(part, source, "judge a model")
+    _require_calls(part, source)
     point = chosen_point(joined, settings, source)
     tell = progress or (lambda *_: None)
     tell(0, _PARTS)
-    judgement = judge(part.scored, point, resampling=settings.resampling)
+    judgement = judge(part.scored, point, called=part.called, resampling=settings.resampling)
     tell(1, _PARTS)
     recalibration, recalibrated = _recalibration(joined, settings, part.scored)
     tell(2, _PARTS)
@@ -232,6 +233,21 @@ def chosen_point(joined: Joined, settings: EvaluationSettings, source: object) -
         choice = "none" if math.isinf(threshold) else "all"
         words += f", which all have {validation.probabilities[0]:g}: it could only call {choice}"
     return OperatingPoint(threshold=threshold, source=words)
+
+
+def _require_calls(part: Part, source: object) -> None:
+    """Refuse a split whose calls tell nothing.
+
+    Raises:
+        InputError: all scans that were called are of one class, or none was.
+    """
+    called = part.positive[part.called]
+    if not called.any() or called.all():
+        problem = (
+            f"split {part.split}, column call: of {len(part.cases)} scans {called.size} were "
+            f"called, {int(called.sum())} of them positives, so their calls cannot be judged"
+        )
+        raise InputError(source, problem, "Adapt the model, or predict with --call-anyway")
 
 
 def _constant(part: Part) -> bool:
@@ -344,6 +360,7 @@ def _chosen(part: Part, places: Sequence[int]) -> Part:
         split=part.split,
         cases=tuple(part.cases[place] for place in places),
         probabilities=part.probabilities[np.array(places, dtype=np.intp)],
+        called=part.called[np.array(places, dtype=np.intp)],
         missing=(),
     )
 

@@ -16,6 +16,7 @@ from bonescint.evaluate.figures import (
     roc_figure,
     subgroups_figure,
 )
+from bonescint.evaluate.judgement import NotCalled
 from bonescint.evaluate.tables import Table
 from bonescint.experiment.evaluating import ControlResult, Evaluation
 from bonescint.experiment.evaluation_tables import flow_table, left_out_table
@@ -250,8 +251,10 @@ def _performance(found: Evaluation, pictures: dict[str, Picture]) -> PageSection
                    estimate=judgement.area)  # fmt: skip
     precision = measure_named(judgement.resampled, "average_precision_score")
     prevalence = judgement.cases.prevalence
+    without = judgement.not_called
     return PageSection(
         title="Performance",
+        warnings=() if without is None else (_not_called(found, without),),
         paragraphs=(
             f"Operating point: a scan is called positive from a probability of {threshold} on "
             f"({judgement.point.source}). Predictive values, accuracy and F1 depend on the "
@@ -267,10 +270,26 @@ def _performance(found: Evaluation, pictures: dict[str, Picture]) -> PageSection
         tables=(
             measures_page_table(f"At the operating point {threshold}",
                       (area, precision, *judgement.at_point)),
+            *(() if without is None else (
+                measures_page_table("Scans without a call", without.measures),
+            )),
             measures_page_table("At 0.5", judgement.at_half),
             measures_page_table(f"At {threshold}, by resampling", judgement.resampled),
         ),
     )  # fmt: skip
+
+
+def _not_called(found: Evaluation, without: NotCalled) -> str:
+    """What figures are of, where some scans were not called."""
+    count = len(found.part.cases)
+    missing = without.positives + without.negatives
+    return (
+        f"{missing} of {count} scans have a probability and no call ({without.positives} with "
+        f"disease, {without.negatives} without), such as scans unlike those that the model knows. "
+        f"Figures at the operating point and at 0.5 are of the {count - missing} scans that were "
+        "called. Areas, curves, calibration and net benefit are of all scans; subgroups and "
+        "comparisons, too, as if all had been called."
+    )
 
 
 def _threshold(threshold: float) -> str:

@@ -16,6 +16,7 @@ from bonescint.evaluate.tables import (
     subgroups_table,
 )
 from bonescint.experiment.evaluating import Evaluation
+from bonescint.scan import Call
 
 
 def evaluation_tables(found: Evaluation) -> tuple[Table, ...]:
@@ -29,6 +30,7 @@ def evaluation_tables(found: Evaluation) -> tuple[Table, ...]:
         measures_table("performance_at_half", "Performance at 0.5", judgement.at_half),
         measures_table("performance_resampled", "Performance, resampled", judgement.resampled),
         confusion_table(judgement.confusion),
+        *_not_called_tables(found),
         measures_table("calibration", "Calibration", judgement.calibration.measures),
         _bins_table("reliability", found, after=False),
     ]
@@ -59,6 +61,14 @@ def evaluation_tables(found: Evaluation) -> tuple[Table, ...]:
         tables.append(comparisons_table("comparison", f"Less {found.against.name}", both))
     tables.append(_cases_table(found))
     return tuple(tables)
+
+
+def _not_called_tables(found: Evaluation) -> tuple[Table, ...]:
+    """Scans without a call, if there are any."""
+    without = found.judgement.not_called
+    if without is None:
+        return ()
+    return (measures_table("not_called", "Scans without a call", without.measures),)
 
 
 def flow_table(found: Evaluation) -> Table:
@@ -158,13 +168,13 @@ def _cases_table(found: Evaluation) -> Table:
              (False, True): "false positive", (False, False): "true negative"}  # fmt: skip
     patients = np.unique([case.patient_id for case in part.cases], return_inverse=True)[1]
     rows = []
-    for case, patient, probability in zip(
-        part.cases, patients.tolist(), part.probabilities.tolist(), strict=True
+    for case, patient, probability, called in zip(
+        part.cases, patients.tolist(), part.probabilities.tolist(), part.called, strict=True
     ):
-        called = probability >= threshold
-        outcome = names[case.positive, called]
+        above = probability >= threshold
+        outcome = names[case.positive, above] if called else Call.NO_CALL.value
         rows.append((case.scan_id, patient, case.centre, int(case.positive), probability,
-                     int(called), outcome))  # fmt: skip
+                     int(above) if called else None, outcome))  # fmt: skip
     return Table(
         name="cases",
         title="Judged scans",

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bonescint.cohort import Manifest, Problem, refuse
 from bonescint.evaluate import ScoredCases
 from bonescint.evaluate.by_patient import patient_numbers
-from bonescint.scan import Case, InputError, Split
+from bonescint.scan import Call, Case, InputError, Split
 from bonescint.tables import Columns, TableWarning, matched_names, read_table, said_spellings
 
 
@@ -27,6 +27,7 @@ class PredictionRow:
         row: of the table; the header is row 1.
         label: as it stands in the table, or `None` if the table has no such column.
         patient_id: the same.
+        called: false where the column `call` says that the scan was not called.
     """
 
     scan_id: str
@@ -34,10 +35,11 @@ class PredictionRow:
     row: int
     label: str | None = None
     patient_id: str | None = None
+    called: bool = True
 
 
 _COLUMNS = Columns(
-    names={name: (name,) for name in ("scan_id", "mbd_probability", "label", "patient_id")},
+    names={name: (name,) for name in ("scan_id", "mbd_probability", "label", "patient_id", "call")},
     required=("scan_id", "mbd_probability"),
     remedy="Give scan_id and mbd_probability, one row per scan",
 )
@@ -47,7 +49,7 @@ def read_predictions(path: Path | str) -> tuple[PredictionRow, ...]:
     """Read anyone's predictions: a table (CSV or .xlsx) with `scan_id` and `mbd_probability`.
 
     Other columns are passed over, so `results.csv` of `bonescint classify` will do. The columns
-    `label` and `patient_id` are read where they are there.
+    `label`, `patient_id` and `call` are read where they are there.
 
     Args:
         path: of the table.
@@ -81,6 +83,7 @@ def read_predictions(path: Path | str) -> tuple[PredictionRow, ...]:
                 mbd_probability=probability,
                 row=row.number,
                 label=row.text("label") if "label" in table else None,
+                called="call" not in table or row.text("call").casefold() != Call.NO_CALL,
                 patient_id=row.name("patient_id") if "patient_id" in table else None,
             )
         )
@@ -97,12 +100,14 @@ class Part:
         cases: with a prediction, in the manifest's order.
         probabilities: float64 (cases,).
         missing: cases without a prediction.
+        called: bool (cases,), false for a scan that has a probability and no call.
     """
 
     split: Split
     cases: tuple[Case, ...]
     probabilities: NDArray[np.float64]
     missing: tuple[Case, ...]
+    called: NDArray[np.bool_]
 
     @property
     def positive(self) -> NDArray[np.bool_]:
@@ -186,6 +191,7 @@ def join(
             "Give the cohort that was predicted, or leave such rows out (--ignore-unknown)",
         )
     probability = {row.scan_id: row.mbd_probability for row in predictions}
+    not_called = {row.scan_id for row in predictions if not row.called}
     parts = []
     for split in Split:
         cases = manifest.split(split)
@@ -196,6 +202,7 @@ def join(
                 cases=there,
                 probabilities=np.array([probability[case.scan_id] for case in there]),
                 missing=tuple(case for case in cases if case.scan_id not in probability),
+                called=np.array([case.scan_id not in not_called for case in there], dtype=bool),
             )
         )
     return Joined(manifest=manifest, parts=tuple(parts), unknown=unknown)

@@ -99,6 +99,7 @@ class Predict(Step):
             model=self.model,
             workers=means.workers,
             scan_ids=ids,
+            call_anyway=True,  # figures of a study are of all its scans
             progress=partial(means.progress, f"reading with {self.subject}"),
         )
         if not summary.results:

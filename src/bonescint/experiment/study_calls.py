@@ -101,8 +101,8 @@ def uncertain_section(
                 columns=("Model", "Score above", "False alarms, as stated", "Scans", "Share"),
                 rows=tuple(unlike),
                 numeric=(1, 2, 3, 4),
-                note="Scans of another centre may well be unlike: the score leads to a warning, "
-                "not to a rejection.",
+                note="Scans of another centre may well be unlike. All were called here; "
+                "bonescint classify calls such scans on demand only.",
             )
         )
     return PageSection(title="Uncertain and unlike", tables=tuple(tables))

@@ -28,7 +28,7 @@ from bonescint.explain.lettering import (
 )
 from bonescint.explain.panels import OUTLINE, DrawnView, Panels, draw_strip
 from bonescint.explain.window import GreyWindow
-from bonescint.report import probability_texts
+from bonescint.report import NO_CALL, probability_texts
 from bonescint.scan import ParameterError, PixelUnit, Prediction, Scan, View
 
 RESEARCH_NOTICE = (
@@ -125,8 +125,8 @@ def explain(
     Views are shown as seen from their own side (patient's right on the image's left in the
     anterior view, on its right in the posterior view), cut to the patient (`crop_boxes`), each in
     its own grey window (`grey_window`), which is written below. Both maps share one scale
-    (`EvidenceScale`). A scan that is unlike those that the model was trained on has a probability
-    but no call: colours and words stay neutral.
+    (`EvidenceScale`). A scan that was not called has a probability, and its colours stay neutral,
+    as they do where it was called although it is unlike those that the model knows.
 
     Args:
         scan: one or two views.
@@ -235,11 +235,12 @@ def _colour_of(prediction: Prediction) -> tuple[int, int, int]:
 
 
 def _call(prediction: Prediction, threshold: str) -> str:
-    """The call in words; a scan unlike the training scans gets a caution in its place."""
-    if prediction.unlike:
-        return "Unlike the training scans: treat this result with caution"
+    """The call in words, or that there is none."""
+    if prediction.positive is None:
+        return f"{NO_CALL[0].upper()}{NO_CALL[1:]}"
     call = "POSITIVE" if prediction.positive else "NEGATIVE"
     call = f"{call}, UNCERTAIN" if prediction.uncertain else call
+    call = f"{call}, UNLIKE" if prediction.unlike else call
     if not threshold:
         return call
     relation = "at or above" if prediction.positive else "below"

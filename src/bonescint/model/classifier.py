@@ -24,6 +24,7 @@ class Classifier:
         folder: a verified model folder.
         device: `"cpu"`, `"gpu"` or `"auto"`.
         threads: of the processor, or `None` for all of them.
+        call_anyway: call scans that are too unlike those that the model knows, too.
 
     Raises:
         ParameterError: the device is not there.
@@ -35,9 +36,15 @@ class Classifier:
     """
 
     def __init__(
-        self, folder: ModelFolder, *, device: str = "cpu", threads: int | None = None
+        self,
+        folder: ModelFolder,
+        *,
+        device: str = "cpu",
+        threads: int | None = None,
+        call_anyway: bool = False,
     ) -> None:
         self._folder = folder
+        self._call_anyway = call_anyway
         settings = RunSettings(
             device=device, threads=threads, bfloat16=folder.card.precision == "int8"
         )
@@ -170,14 +177,15 @@ class Classifier:
                 extent = prepared.extents[view]
                 maps.append(ActivationMap(view=view, target=target, values=half, extent=extent))
         score, strange = self._unlike(prepared)
+        called = not strange or self._call_anyway
         return Prediction(
             scan_id=prepared.scan_id,
             mbd_probability=probability,
-            positive=probability >= card.operating_point,
+            positive=probability >= card.operating_point if called else None,
             model_id=self.model_id,
             activation_maps=tuple(maps),
             warnings=(*warnings, *_missing_view(prepared), *strange),
-            uncertain=card.is_uncertain(probability),
+            uncertain=called and card.is_uncertain(probability),
             unlike_score=score,
             unlike=bool(strange),
             rank_among_normals=None if local is None else local.rank(margin),

@@ -80,7 +80,8 @@ def _doubts(card: ModelCard, likeness: Likeness | None) -> list[str]:
             "`models/likeness.npz` detects inputs that are unlike the training cohort: a score "
             f"above {likeness.threshold:.4g}, which at most {100 * likeness.false_alarm_rate:.3g} "
             "% of "
-            f"scans like the {likeness.scans} from which it was derived exceed.",
+            f"scans like the {likeness.scans} from which it was derived exceed. Such inputs get a "
+            "probability and no call.",
         ]
     return lines
 

@@ -12,6 +12,7 @@ from bonescint.report.results_page import (
 )
 from bonescint.report.templating import page_environment
 from bonescint.report.text import (
+    NO_CALL,
     call_in_words,
     displayable,
     operating_point_text,
@@ -19,6 +20,7 @@ from bonescint.report.text import (
 )
 
 __all__ = [
+    "NO_CALL",
     "PageHeading",
     "PageLayers",
     "RefusedRow",

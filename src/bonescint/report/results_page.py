@@ -15,7 +15,7 @@ from urllib.parse import quote
 from bonescint.files import written_beside
 from bonescint.report.templating import page_environment
 from bonescint.report.text import call_in_words, operating_point_text, probability_texts
-from bonescint.scan import ParameterError
+from bonescint.scan import Call, ParameterError
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -84,7 +84,7 @@ class ResultRow:
         source: where it came from, as the user gave it.
         views: names of the views that are present.
         mbd_probability: 0 to 1.
-        positive: the call at the operating point.
+        positive: the call at the operating point; `None` if there is none.
         warnings: what limits the answer.
         layers: the pictures that the page shows, or `None` if there are none.
         picture: path of the full picture relative to the page, or empty.
@@ -98,7 +98,7 @@ class ResultRow:
     source: str
     views: tuple[str, ...]
     mbd_probability: float
-    positive: bool
+    positive: bool | None
     warnings: tuple[str, ...] = ()
     layers: PageLayers | None = None
     picture: str = ""
@@ -118,10 +118,17 @@ class ResultRow:
 
     @property
     def category(self) -> str:
-        """Under which call it is counted: uncertain ones apart."""
+        """Under which call it is counted: uncertain ones and those without a call apart."""
+        if self.positive is None:
+            return "no-call"
         if self.uncertain:
             return "uncertain"
         return "positive" if self.positive else "negative"
+
+    @property
+    def short_call(self) -> str:
+        """The call alone."""
+        return Call.of(self.positive).value
 
     @property
     def tone(self) -> str:

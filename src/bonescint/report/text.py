@@ -58,13 +58,21 @@ def probability_texts(probability: float, operating_point: float) -> tuple[str, 
     return f"{probability:.3f}", f"{operating_point:.3f}"
 
 
-def call_in_words(*, positive: bool, uncertain: bool, unlike: bool) -> str:
-    """A call with what limits it.
+NO_CALL = "no call: unlike the scans this model knows; adapt it to your camera"
+"""What stands in the place of a call where there is none."""
+
+
+def call_in_words(*, positive: bool | None, uncertain: bool, unlike: bool) -> str:
+    """A call with what limits it, or that there is none.
 
     Examples:
+        >>> call_in_words(positive=None, uncertain=False, unlike=True)
+        'no call: unlike the scans this model knows; adapt it to your camera'
         >>> call_in_words(positive=True, uncertain=True, unlike=False)
         'positive, uncertain'
     """
+    if positive is None:
+        return NO_CALL
     said = ["positive" if positive else "negative"]
     said += ["uncertain"] if uncertain else []
     said += ["unlike the training scans"] if unlike else []

@@ -17,7 +17,7 @@ from bonescint.scan.errors import (
     ViewConflictError,
     os_reason,
 )
-from bonescint.scan.prediction import ActivationMap, NormalRank, Prediction
+from bonescint.scan.prediction import ActivationMap, Call, NormalRank, Prediction
 from bonescint.scan.scan import Acquisition, PixelUnit, Scan
 from bonescint.scan.truth import Focus, FocusKind, Truth
 from bonescint.scan.uptake_sites import SiteGroup, UptakeSite
@@ -29,6 +29,7 @@ __all__ = [
     "ActivationMap",
     "BonescintError",
     "PlattCalibration",
+    "Call",
     "Case",
     "Focus",
     "FocusKind",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,21 @@ class ActivationMap:
             raise ParameterError("extent", "ActivationMap", "of positive size", self.extent)
         values.flags.writeable = False
         object.__setattr__(self, "values", values)
+
+
+class Call(StrEnum):
+    """What a model says of a scan at its operating point, if it says anything."""
+
+    POSITIVE = "positive"
+    NEGATIVE = "negative"
+    NO_CALL = "no call"
+
+    @classmethod
+    def of(cls, positive: bool | None) -> Call:
+        """From what a prediction holds; `None` is no call."""
+        if positive is None:
+            return cls.NO_CALL
+        return cls.POSITIVE if positive else cls.NEGATIVE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,11 +127,13 @@ class Prediction:
     Attributes:
         scan_id: identifier of the scan.
         mbd_probability: probability of metastatic bone disease, 0 to 1.
-        positive: whether it reaches the model's operating point.
+        positive: whether it reaches the model's operating point; `None` where the scan is not
+            called, because it is too unlike those that the model knows.
         model_id: name and version of the model with the start of its hash.
         activation_maps: for each class and present view, where the evidence lies.
         warnings: what limits the answer (a missing view, an assumed view, ...).
-        uncertain: whether the probability lies in the model's band around its operating point.
+        uncertain: whether a call is uncertain: the probability lies in the model's band around its
+            operating point.
         unlike_score: how unlike the training cohort the scan is, at least 0, or `None` if the
             model does not tell.
         unlike: whether that score exceeds the model's threshold: the answer may mean nothing.
@@ -125,7 +143,7 @@ class Prediction:
 
     scan_id: str
     mbd_probability: float
-    positive: bool
+    positive: bool | None
     model_id: str
     activation_maps: tuple[ActivationMap, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -139,6 +157,16 @@ class Prediction:
             raise ParameterError(
                 "mbd_probability", "Prediction", "from 0 to 1", self.mbd_probability
             )
+
+    @property
+    def call(self) -> Call:
+        """Positive, negative, or no call.
+
+        Examples:
+            >>> Prediction(scan_id="a", mbd_probability=0.9, positive=None, model_id="m").call
+            <Call.NO_CALL: 'no call'>
+        """
+        return Call.of(self.positive)
 
     def activation_map(self, view: View, target: str = "mbd") -> ActivationMap | None:
         """The map of one view and class, or `None`."""
@@ -161,6 +189,7 @@ class Prediction:
             "scan_id": self.scan_id,
             "mbd_probability": self.mbd_probability,
             "positive": self.positive,
+            "call": self.call.value,
             "model_id": self.model_id,
             "warnings": list(self.warnings),
             "uncertain": self.uncertain,

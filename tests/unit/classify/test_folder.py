@@ -228,18 +228,33 @@ def test_tables_and_page_tell_uncertain_calls_and_unlike_scans(tmp_path: Path) -
     assert page.count("Negative, uncertain") == 1
 
 
-def test_unlike_scans_are_counted_whatever_their_call(tmp_path: Path) -> None:
-    results = [replace(_result(number), unlike=number in (2, 7)) for number in range(10)]
+def test_scans_without_a_call_are_counted_apart_and_say_why(tmp_path: Path) -> None:
+    """Two without a call, one that was called on demand; in table, JSON and page alike."""
+    results = [replace(_result(number), unlike=number in (2, 7, 8)) for number in range(10)]
+    results = [replace(one, positive=None) if n in (2, 7) else one for n, one in enumerate(results)]
     calls = CallCounts.of(results, has_band=False)
-    assert calls.in_words() == "5 positive, 5 negative; 2 of them unlike the training scans"
+    assert (calls.positive, calls.negative, calls.no_call, calls.unlike) == (4, 4, 2, 1)
+    assert calls.in_words() == (
+        "4 positive, 4 negative, 2 not called (unlike the scans this model knows); 1 called though "
+        "unlike those scans"
+    )
     with ResultsFolder(tmp_path) as folder:
         for result in results:
             folder.add(result, result.to_json(), None)
         folder.finish(DOCUMENT, HEADING, ())
     with (tmp_path / "results.csv").open(newline="") as file:
-        assert [row["unlike"] for row in csv.DictReader(file)].count("true") == 2
+        rows = list(csv.DictReader(file))
+    assert [row["unlike"] for row in rows].count("true") == 3
+    assert [n for n, row in enumerate(rows) if row["call"] == "no call"] == [2, 7]
+    assert [n for n, row in enumerate(rows) if row["positive"] == ""] == [2, 7]
+    assert {row["call"] for row in rows if row["positive"] == "true"} == {"positive"}
+    entries = json.loads((tmp_path / "results.json").read_text())["results"]
+    assert [one["positive"] for one in entries].count(None) == 2
+    assert [one["call"] for one in entries] == [row["call"] for row in rows]
     page = (tmp_path / "index.html").read_text()
-    assert page.count("Unlike the training scans: treat this result with caution") == 2
+    assert page.count("No call: unlike the scans this model knows; adapt it to your camera") == 2
+    assert page.count('data-call="no-call"') == 2
+    assert page.count('data-unlike="1"') == calls.unlike
 
 
 @pytest.mark.parametrize(
@@ -250,10 +265,11 @@ def test_unlike_scans_are_counted_whatever_their_call(tmp_path: Path) -> None:
         (False, True, "in L3. The model is wrong."),
         (False, False, "in L3. The model is right."),
         (None, True, "in L3."),
+        (True, None, "in L3."),
     ],
 )
 def test_what_is_known_stands_beside_the_answer(
-    tmp_path: Path, truth: bool | None, call: bool, said: str
+    tmp_path: Path, truth: bool | None, call: bool | None, said: str
 ) -> None:
     known = KnownTruth(words="in L3", positive=truth)
     assert known.beside(positive=call) == said

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import csv
 import io
+import json
 import re
 import subprocess
 import sys
@@ -14,12 +16,15 @@ import numpy as np
 import pydicom
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 import bonescint
 from bonescint.classify import ScanResult, classify, classify_scan
+from bonescint.cli.app import app
 from bonescint.dicom import read
-from bonescint.model import Classifier, ModelFolder
-from bonescint.scan import InputError, ModelFolderError, OutputError, ParameterError, View
+from bonescint.model import Classifier, Likeness, ModelFolder, write_model_folder
+from bonescint.model.likeness import ViewLikeness
+from bonescint.scan import Call, InputError, ModelFolderError, OutputError, ParameterError, View
 
 WriteStudies = Callable[..., list[Path]]
 
@@ -147,3 +152,47 @@ def test_it_is_found_at_the_top_and_loads_nothing_before_it_is_used() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.splitlines() == ["[] []", "True"]
+
+
+def test_a_scan_unlike_those_that_the_model_knows_is_not_called(
+    study: Path, stand_in_model: ModelFolder, tmp_path: Path
+) -> None:
+    """In Python, a notebook, the batch and its command; the exit status stays 0."""
+    view = ViewLikeness(
+        mean=np.zeros(512, np.float32), basis=np.eye(24, 512, dtype=np.float32),
+        spread=np.ones(24, np.float32), centre=np.zeros(8), whitening=np.eye(8),
+    )  # fmt: skip
+    strange = Likeness(
+        views=dict.fromkeys(View, view), threshold=0.0, false_alarm_rate=0.01, scans=99,
+        recipe=stand_in_model.card.recipe.identifier,
+    )  # fmt: skip
+    folder = write_model_folder(
+        tmp_path / "model", card=stand_in_model.card,
+        onnx=stand_in_model.onnx_path.read_bytes(), likeness=strange,
+    )  # fmt: skip
+    usual = classify_scan(study, model=stand_in_model)
+    answer, anyway = (classify_scan(study, model=folder, call_anyway=on) for on in (False, True))
+    assert answer.positive is None
+    assert answer.prediction.call is Call.NO_CALL
+    assert answer.call == "no call: unlike the scans this model knows; adapt it to your camera"
+    assert "no call: unlike the scans" in answer._repr_html_()
+    assert answer.mbd_probability == anyway.mbd_probability == usual.mbd_probability
+    for view, values in usual.maps.items():
+        np.testing.assert_array_equal(answer.maps[view], values)
+    assert anyway.positive is usual.positive
+    assert anyway.call == f"{usual.call}, unlike the training scans"
+    with Classifier(folder) as classifier, pytest.raises(ParameterError, match="call_anyway"):
+        classify_scan(study, model=classifier, call_anyway=True)
+    for words, call in ((), "no call"), (("--call-anyway",), usual.call):
+        out = tmp_path / "out"
+        arguments = ["classify", str(study), "--model", str(folder.path), "--out", str(out)]
+        ran = CliRunner().invoke(app, [*arguments, "--workers", "0", *words])
+        assert ran.exit_code == 0, ran.output
+        assert ("--call-anyway" in ran.stderr) is not bool(words)
+        with (out / "results.csv").open(newline="") as file:
+            (row,) = csv.DictReader(file)
+        assert row["call"] == call
+        document = json.loads((out / "results.json").read_text())
+        assert document["calls"]["no_call"] == int(not words)
+        assert document["settings"]["call_anyway"] is bool(words)
+        assert document["results"][0]["prediction"]["call"] == call

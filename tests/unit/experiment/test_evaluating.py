@@ -161,6 +161,73 @@ def test_scores_that_rank_nothing_are_calibrated_to_the_prevalence_and_that_is_s
     assert "the probabilities do not rank them" in said
 
 
+def _with_calls(study: Study, folder: Path, without: set[str]) -> Path:
+    """Predictions as `classify` writes them, some scans without a call."""
+    rows = [["scan_id", "mbd_probability", "call"]]
+    rows += [
+        [name, value, "No call" if name in without else "positive"]
+        for name, value in study.probability.items()
+    ]
+    return write_rows(folder / "calls.csv", rows)
+
+
+def test_scans_without_a_call_are_counted_and_not_judged(study: Study, tmp_path: Path) -> None:
+    """Against counts by hand; areas stay those of all scans."""
+    whole = evaluate_joined(_joined(study), _FEW)
+    cases = whole.part.cases
+    without = {case.scan_id for case in cases[::3]}
+    out = tmp_path / "report"
+    found = evaluate(
+        _with_calls(study, tmp_path, without), study.manifest, out, settings=_FEW, workbook=True
+    )
+    judgement = found.judgement
+    assert judgement.area == whole.judgement.area
+    assert judgement.point == whole.judgement.point
+    assert judgement.calibration.brier == whole.judgement.calibration.brier
+    truth = np.array([case.positive for case in cases])
+    called = np.array([case.scan_id not in without for case in cases])
+    above = found.part.probabilities >= judgement.point.threshold
+    rates = {
+        "sensitivity_score": above[truth & called].mean(),
+        "specificity_score": (~above)[~truth & called].mean(),
+    }
+    for measures in (judgement.at_point, judgement.resampled):
+        for name, rate in rates.items():
+            assert measure_named(measures, name).estimate.value == pytest.approx(rate)
+    areas = [measure_named(one.resampled, "roc_auc_score") for one in (judgement, whole.judgement)]
+    assert areas[0] == areas[1]
+    assert judgement.not_called is not None
+    missing = judgement.not_called
+    assert (missing.positives, missing.negatives) == (
+        (truth & ~called).sum(),
+        (~truth & ~called).sum(),
+    )
+    strict = {
+        "not_called_share": (~called).mean(),
+        "sensitivity_of_all_score": (above & called)[truth].mean(),
+        "specificity_of_all_score": (~above & called)[~truth].mean(),
+    }
+    for name, share in strict.items():
+        assert measure_named(missing.measures, name).estimate.value == pytest.approx(share)
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert f"{len(without)} of {len(cases)} scans have a probability and no call" in page
+    assert (out / "tables" / "not_called.csv").is_file()
+    with (out / "tables" / "cases.csv").open(newline="") as file:
+        rows = {row["scan_id"]: row for row in csv.DictReader(file)}
+    assert {name for name, row in rows.items() if row["outcome"] == "no call"} == without
+    assert {row["called_positive"] for row in rows.values()} == {"0", "1", ""}
+    assert whole.judgement.not_called is None
+
+
+def test_calls_of_one_class_alone_cannot_be_judged(study: Study, tmp_path: Path) -> None:
+    cases = read_manifest(study.manifest).split(Split.TEST)
+    without = {case.scan_id for case in cases if case.positive}
+    rows = read_predictions(_with_calls(study, tmp_path, without))
+    joined = join(rows, read_manifest(study.manifest), source="p")
+    with pytest.raises(InputError, match=r"column call: of \d+ scans \d+ were called, 0 of them"):
+        evaluate_joined(joined, _FEW)
+
+
 def test_settings_that_would_judge_what_they_chose_on_are_refused() -> None:
     with pytest.raises(ParameterError, match="chosen on validation"):
         EvaluationSettings(judged=Split.VALIDATION)

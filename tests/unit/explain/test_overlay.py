@@ -169,14 +169,20 @@ def test_a_scan_unlike_the_training_scans_is_not_called(
 
     monkeypatch.setattr("bonescint.explain.overlay.write", note)
     scan = make_scan()
-    unlike = replace(make_prediction(scan, probability=0.72), unlike=True, uncertain=True)
+    unlike = replace(make_prediction(scan, probability=0.72), unlike=True, positive=None)
     picture = explain_picture(scan, unlike, operating_point=0.41)
     assert written["0.72"] == MUTED
-    assert written["Unlike the training scans: treat this result with caution"] == MUTED
+    said = "No call: unlike the scans this model knows; adapt it to your camera"
+    assert written[said] == MUTED
     assert not any("POSITIVE" in text for text in written)
     header = np.asarray(picture)[:110]
     assert not (header == POSITIVE).all(axis=2).any()
-    called = explain_picture(scan, replace(unlike, unlike=False), operating_point=0.41)
+    written.clear()
+    explain_picture(scan, replace(unlike, positive=True), operating_point=0.41)
+    anyway = "POSITIVE, UNLIKE: at or above the operating point 0.41"
+    assert written[anyway] == MUTED
+    alike = replace(unlike, unlike=False, positive=True)
+    called = explain_picture(scan, alike, operating_point=0.41)
     assert (np.asarray(called)[:110] == POSITIVE).all(axis=2).any()
 
 

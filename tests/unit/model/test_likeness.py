@@ -23,7 +23,7 @@ from bonescint.model.folder import LIKENESS, METADATA
 from bonescint.model.likeness import Features, ViewFeatures, moved_to
 from bonescint.prepare import PreparedScan, prepare
 from bonescint.prepare.framing import Extent
-from bonescint.scan import ModelFolderError, ParameterError, Prediction, Scan, View
+from bonescint.scan import Call, ModelFolderError, ParameterError, Prediction, Scan, View
 
 WHOLE = Extent(0.0, 0.0, 512.0, 256.0)
 
@@ -185,9 +185,17 @@ def test_a_model_folder_carries_it(
     assert answer.unlike_score is not None
     assert answer.unlike_score > 0
     assert any("unlike the training scans" in warning for warning in answer.warnings)
-    assert answer.uncertain
     assert streamed.unlike_score == answer.unlike_score
+    assert (answer.call, answer.positive, answer.uncertain) == (Call.NO_CALL, None, False)
+    assert streamed.call is Call.NO_CALL
     again = Prediction.from_json(answer.to_json())
+    assert (again.call, again.unlike_score) == (Call.NO_CALL, answer.unlike_score)
+    with Classifier(folder, call_anyway=True) as classifier:
+        anyway = classifier.predict(scan)
+    assert anyway.positive is (anyway.mbd_probability >= card.operating_point)
+    assert (anyway.unlike, anyway.uncertain) == (True, True)
+    assert anyway.mbd_probability == answer.mbd_probability
+    again = Prediction.from_json(anyway.to_json())
     assert (again.uncertain, again.unlike_score) == (True, answer.unlike_score)
 
 

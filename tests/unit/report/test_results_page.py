@@ -224,13 +224,21 @@ def test_no_evidence_is_no_picture(tmp_path: Path) -> None:
         (False, False, False, "negative", "negative", "Negative</span>: below the"),
         (True, True, False, "uncertain", "positive", "Positive, uncertain</span>: at or above"),
         (False, True, False, "uncertain", "negative", "Negative, uncertain</span>: below"),
-        (True, False, True, "positive", "neutral", "Unlike the training scans: treat this"),
-        (False, True, True, "uncertain", "neutral", "Unlike the training scans: treat this"),
+        (
+            True,
+            False,
+            True,
+            "positive",
+            "neutral",
+            "Positive, unlike the training scans</span>:",
+        ),
+        (False, True, True, "uncertain", "neutral", "Negative, uncertain, unlike the training"),
+        (None, False, True, "no-call", "neutral", "No call: unlike the scans this model knows; ad"),
     ],
 )
 def test_an_answer_has_its_words_and_its_colour(
     tmp_path: Path,
-    positive: bool,
+    positive: bool | None,
     uncertain: bool,
     unlike: bool,
     category: str,
@@ -243,7 +251,9 @@ def test_an_answer_has_its_words_and_its_colour(
     text = (tmp_path / "p.html").read_text(encoding="utf-8")
     assert said in text
     assert f'<article class="scan {tone}"' in text
-    assert f'data-call="{category}" data-unlike="{int(unlike)}" data-warned="1"' in text
+    called = int(unlike and positive is not None)
+    assert f'data-call="{category}" data-unlike="{called}" data-warned="1"' in text
+    assert ("the operating point" in text) is (positive is not None)
 
 
 def test_truth_is_escaped_and_shown_beside_the_answer(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@
     positive: (row) => row.dataset.call === "positive",
     negative: (row) => row.dataset.call === "negative",
     uncertain: (row) => row.dataset.call === "uncertain",
+    "no-call": (row) => row.dataset.call === "no-call",
     unlike: (row) => row.dataset.unlike === "1",
     warned: (row) => row.dataset.warned === "1",
   };
@@ -24,7 +25,7 @@
   for (const choice of choices) {
     const count = rows.filter(rules[choice.value]).length;
     choice.parentElement.append(" " + count);
-    choice.parentElement.hidden = count === 0 && ["unlike", "warned"].includes(choice.value);
+    choice.parentElement.hidden = count === 0 && ["no-call", "unlike", "warned"].includes(choice.value);
   }
   let order = rows.slice();
   let seen = order;
