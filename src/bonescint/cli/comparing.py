@@ -85,7 +85,8 @@ def _scorer(model: Path | None) -> Iterator[Scorer | None]:
     from bonescint.cohort.compare import Scorer
     from bonescint.model import Classifier, ModelFolder
 
-    with Classifier(ModelFolder.load(model)) as classifier:
+    # Shares of calls are of all scans, unlike ones, too.
+    with Classifier(ModelFolder.load(model), call_anyway=True) as classifier:
         yield Scorer(
             model_id=classifier.model_id,
             recipe=classifier.folder.card.recipe,

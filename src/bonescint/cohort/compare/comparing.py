@@ -283,7 +283,7 @@ def _scored(side: SeenSide) -> ScoredSide | None:
         return None
     return ScoredSide(
         probabilities=tuple(probabilities.tolist()),
-        positive=_share([one.positive for one in side.predictions], patients),
+        positive=_share([one.positive is True for one in side.predictions], patients),
         unlike=_share([one.unlike for one in side.predictions], patients)
         if tells
         else Estimate(value=float("nan"), note="the model has no score for unlike scans"),

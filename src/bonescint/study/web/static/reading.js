@@ -158,8 +158,11 @@ class Desk {
       }
     }
     const side = output.positive ? "at or above" : "below";
+    const call = output.positive === null
+      ? "no call: this scan is unlike the scans that the model knows"
+      : `${side} its threshold of ${output.operating_point.toFixed(2)}`;
     find("model-says").textContent = `Probability of metastatic bone disease ${output.mbd_probability.toFixed(2)}, `
-      + `${side} its threshold of ${output.operating_point.toFixed(2)}. Your first answer is stored; `
+      + `${call}. Your first answer is stored; `
       + "now answer knowing this.";
     this.mapOn = true;
     find("map").setAttribute("aria-pressed", "true");
