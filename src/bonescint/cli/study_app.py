@@ -143,7 +143,7 @@ def _create(
         Path | None,
         typer.Option(
             parser=path,
-            help="Model folder, for an aided session.",
+            help="Model folder, or 'shipped', for an aided session.",
             show_default="the model that comes with bonescint",
         ),
     ] = None,
