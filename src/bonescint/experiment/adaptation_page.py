@@ -141,6 +141,7 @@ def scores_figure(adapted: Adapted) -> Picture:
     axes.set_xlim(low, high)
     axes.set_xlabel("Probability of metastatic bone disease (spaced by its logit)")
     axes.set_ylabel("Patients")
+    axes.set_ylim(top=1.5 * axes.get_ylim()[1])  # room for the legend
     axes.yaxis.get_major_locator().set_params(integer=True)
     legend(axes, "upper left" if points[1] > float(np.median(logits)) else "upper right")
     return rendered(figure)
