@@ -4,6 +4,7 @@
     python benchmarks/adapt.py doubts COHORT            # false alarms, and one in five ill
     python benchmarks/adapt.py speed COHORT --count 60  # the whole command, threshold only
     python benchmarks/adapt.py place COHORT --normals SCANS  # some of SCANS adapt, the others judge
+    python benchmarks/adapt.py learn COHORT --normals SCANS --epochs 4 --run RUN  # and learn first
 
 COHORT is a simulated cohort that the model was not trained on. SCANS are scans without disease of
 another place; simulated metastases of COHORT are transplanted to those that judge.
@@ -28,9 +29,9 @@ from bonescint.dicom import discover, read, read_study
 from bonescint.evaluate.conformal import conformal_threshold
 from bonescint.evaluate.contamination import high_scores
 from bonescint.experiment.adapting import adapt_model
-from bonescint.model import Classifier, ModelFolder, features_of
+from bonescint.model import Classifier, Engine, ModelFolder, features_of, margin_of
 from bonescint.model.likeness import moved_to
-from bonescint.prepare import PreparedScan
+from bonescint.prepare import PreparedScan, prepare
 from bonescint.scan import Case, PixelUnit, Scan
 
 DEPARTMENTS = 1000
@@ -184,16 +185,58 @@ def place(cohort: Path, model: ModelFolder, normals: Path, learnt: int, draws: i
         )
 
 
+def learn(cohort: Path, model: ModelFolder, given: argparse.Namespace) -> None:
+    """A network learns from some scans and COHORT; the others, and ill ones made of them, judge."""
+    from bonescint.train.adapting import adapting_settings, learn_from_normals
+    from bonescint.train.weights import load_weights
+
+    rng = np.random.default_rng(1)
+    studies = discover([given.normals]).studies
+    order = rng.permutation(len(studies))
+    settings = adapting_settings(model, load_weights(model.path), given.epochs)
+    if given.steps:
+        settings = replace(settings, steps_per_epoch=given.steps)
+    began = time.perf_counter()
+    learnt = learn_from_normals(
+        model, [studies[one] for one in order[: given.learnt]], read_manifest(cohort), given.run,
+        epochs=given.epochs, settings=settings,
+    )  # fmt: skip
+    areas = learnt.areas
+    print(
+        f"{learnt.epochs} epochs of {settings.steps_per_epoch} steps in "
+        f"{time.perf_counter() - began:.0f} s; area on {learnt.cases.count} simulated validation "
+        f"scans {areas.second:.4f} before, {areas.first:.4f} after; kept: {learnt.kept}"
+    )
+    hosts = [read_study(studies[one]) for one in order[given.learnt :]]
+    recipe = model.card.recipe
+    well = [prepare(scan, recipe) for scan in hosts]
+    ill = [prepare(scan, recipe) for _, scan in with_disease(hosts, cohort, rng, 3 * len(hosts))]
+    for name, graph in (("before", model.onnx_path), ("after", learnt.onnx)):
+        with Engine(graph) as engine:
+            scores = [
+                np.array([margin_of(answer.logits) for answer in engine.run_many(composites)])
+                for composites in ((one.composite for one in part) for part in (well, ill))
+            ]
+        area = np.mean(scores[1][:, None] > scores[0])
+        print(
+            f"{name}: area {area:.4f} on {len(well)} normals and {len(ill)} ill; normals' scores "
+            f"{scores[0].mean():.2f} (SD {scores[0].std():.2f}), ill {scores[1].mean():.2f}"
+        )
+
+
 def main() -> None:
     """Measure one thing."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("guarantee", "doubts", "speed", "place"))
+    parser.add_argument("what", choices=("guarantee", "doubts", "speed", "place", "learn"))
     parser.add_argument("cohort", type=Path, nargs="?")
     parser.add_argument("--model", default="shipped")
     parser.add_argument("--normals", type=Path)
     parser.add_argument("--count", type=int, default=60)
     parser.add_argument("--learnt", type=int, default=22)
     parser.add_argument("--draws", type=int, default=200)
+    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--steps", type=int, help="of an epoch, in place of the usual ones")
+    parser.add_argument("--run", type=Path, default=Path("adapt-learn.run"))
     given = parser.parse_args()
     if given.what == "guarantee":
         guarantee()
@@ -203,6 +246,8 @@ def main() -> None:
         doubts(given.cohort, model)
     elif given.what == "speed":
         speed(given.cohort, model, given.count)
+    elif given.what == "learn":
+        learn(given.cohort, model, given)
     else:
         place(given.cohort, model, given.normals, given.learnt, given.draws)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,7 +36,7 @@ from bonescint.experiment.sound_scans import (
     with_doubts,
     without_learnt,
 )
-from bonescint.files import one_writer, require_new
+from bonescint.files import one_writer, require_new, require_own, write_whole
 from bonescint.model import (
     Classifier,
     LocalScans,
@@ -50,6 +52,8 @@ PAGE = "docs/adaptation.html"
 """Of an adapted model folder: the page that shows before and after."""
 
 _OF_ONE_POINT = ("sensitivity_score", "specificity_score")
+_MARK, _SIGNATURE = "adapting.json", "bonescint model adapt"
+_OWN = ("scores", "simulated", "learning", "learnt")
 _NO_BAND = "no uncertain band, which needs scans with known labels"
 Progress = Callable[[str, int, int], None]
 Tell = Callable[[str], None]
@@ -79,8 +83,8 @@ def adapt_model(
     here. The network stays as it is, unless `epochs` lets it learn from half of the normals
     (`train/adapting.py`); the threshold is then found on the other half.
 
-    What is done is kept in `<out>.run`; after an interruption the same call resumes, and in the
-    end that folder goes.
+    What is done is kept in `<out>.adapting`; after an interruption the same call resumes, and in
+    the end that folder goes.
 
     Args:
         model: a model folder, or `"shipped"`.
@@ -112,13 +116,13 @@ def adapt_model(
     """
     target, source = Path(out), _source(normals, unlabelled, specificity, prevalence)
     _check_learning(epochs, simulated, normals)
-    run = target.with_name(f"{target.name}.run")
-    require_new(target, run / "asked.json")  # the latter of a training
+    require_new(target)
     folder = ModelFolder.load(model)
     say = tell if tell is not None else _silent
+    run = target.with_name(f"{target.name}.adapting")
     local = _found(source, folder, specificity if normals is not None else None)
     others = None if labelled is None else _labelled(labelled, folder)
-    with one_writer(run):
+    with _own_folder(run):
         with Classifier(folder) as classifier:
             sound = _sound(local, classifier, run, workers, _part(progress, "scoring scans"))
             if normals is not None:
@@ -148,8 +152,26 @@ def adapt_model(
         if others is not None:
             adapted = judged_on(adapted, others.source, (labels, labels_after), say)
         written = _written(adapted, target, adaptation_page(adapted))
-    shutil.rmtree(run, ignore_errors=True)
     return written, adapted
+
+
+@contextmanager
+def _own_folder(run: Path) -> Iterator[None]:
+    """A folder for what is done, which goes once all is done; what others put there stays.
+
+    Raises:
+        OutputError: it holds files of other origin, another process writes there, or it cannot be
+            written.
+    """
+    require_own(run, _OWN, mark=_MARK, signature=_SIGNATURE)
+    with one_writer(run):
+        write_whole(run / _MARK, json.dumps({"made_by": _SIGNATURE}) + "\n")
+        yield
+        for name in _OWN:
+            shutil.rmtree(run / name, ignore_errors=True)
+        (run / _MARK).unlink(missing_ok=True)
+    with suppress(OSError):  # gone already, or somebody else's files are there
+        run.rmdir()
 
 
 def _check_learning(epochs: int, simulated: Path | None, normals: Path | None) -> None:
@@ -332,7 +354,7 @@ def _adapted(
     card = at_home(learning, margins) if learning is not None and kept else folder.card
     changed = replace(
         card,
-        version=f"{card.version}-local",
+        version=f"{card.version.removesuffix('-local')}-local",
         operating_point=_just_above(card, score, after),
         operating_point_rule=statement,
         uncertain_band=None,

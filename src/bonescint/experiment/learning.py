@@ -57,13 +57,14 @@ class Learning:
     def said(self) -> str:
         """What became of it, in words."""
         areas, count = self.learnt.areas, self.learnt.cases.count
+        epochs = "1 epoch" if self.learnt.epochs == 1 else f"{self.learnt.epochs} epochs"
         change = (
             f"area under the ROC curve on {count} simulated validation scans {areas.first:.3f} "
             f"after, {areas.second:.3f} before (difference {areas.difference.text()})"
         )
         if self.learnt.kept:
             return (
-                f"the network learnt for {self.learnt.epochs} epochs from {self.scans} scans of "
+                f"the network learnt for {epochs} from {self.scans} scans of "
                 f"{self.patients} normal patients, who took no part in finding the operating "
                 f"point: {change}"
             )
@@ -208,6 +209,10 @@ def _written(folder: ModelFolder, found: Learning, run: Path) -> ModelFolder:
         calibration=fit.calibration,
         calibrated_on=calibration_record(fit, scans="simulated validation scans"),
         metrics=(area,),
+        limitations=(
+            f"Learnt from {local}; not validated on patients.",
+            *(one for one in card.limitations if not one.startswith("Trained on ")),
+        ),
         precision="fp32",
         software=installed_versions(("torch", "lightning", "onnx", "openvino", "numpy")),
     )

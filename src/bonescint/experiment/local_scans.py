@@ -138,7 +138,8 @@ def score_scans(
     Args:
         found: what to read.
         classifier: gives the scores.
-        kept: folder for what is done; it holds no image and no patient's name.
+        kept: folder for what is done; it holds no patient's name, and of each view no more than
+            32 x 16 means.
         workers: processes that read; as many as cores if `None`, 0 for none.
         progress: called with the number of scans done and of all.
 

@@ -125,6 +125,7 @@ def test_the_folder_is_the_model_with_another_card(place: Place, ours: ModelFold
     assert ours.onnx_path.read_bytes() == place.model.onnx_path.read_bytes()
     assert ours.card.training == place.model.card.training
     assert ours.card.uncertain_band is None
+    assert ours.card.version == "1-local"
     local = ours.card.local
     assert local is not None
     assert (local.model_id, len(local.files_sha256)) == (place.model.model_id, 64)
@@ -135,7 +136,7 @@ def test_the_folder_is_the_model_with_another_card(place: Place, ours: ModelFold
     assert "Adapted from `stand-in@1" in readme
     for name in ("normal0", "1003", "Mustermann"):
         assert name not in page + readme + json.dumps(ours.card.to_json())
-    assert not ours.path.with_name("m.run").exists()
+    assert not ours.path.with_name("m.adapting").exists()
 
 
 def test_the_same_scans_in_other_clothes_give_the_same_model(
@@ -372,10 +373,13 @@ def test_a_run_that_was_stopped_goes_on(
         return real(study, *others)
 
     monkeypatch.setattr(local_scans, "_look", counted)
+    (tmp_path / "m.run").mkdir()
+    (tmp_path / "m.run" / "asked.json").write_text("of a training that was interrupted")
     folder, _ = adapt_model(place.model.path, tmp_path / "m", normals=source, workers=0)
     assert 10 <= len(looked) <= 12
     assert folder.card.local == ours.card.local
-    assert not (tmp_path / "m.run").exists()
+    assert not (tmp_path / "m.adapting").exists()
+    assert (tmp_path / "m.run" / "asked.json").is_file()
 
 
 def test_nothing_is_overwritten_and_arguments_must_go_together(
@@ -385,10 +389,11 @@ def test_nothing_is_overwritten_and_arguments_must_go_together(
     (tmp_path / "m").mkdir()
     with pytest.raises(OutputError, match="exists already"):
         adapt_model(place.model.path, tmp_path / "m", normals=source)
-    (tmp_path / "t.run").mkdir()
-    (tmp_path / "t.run" / "asked.json").write_text("of a training that was interrupted")
-    with pytest.raises(OutputError, match="exists already"):
-        adapt_model(place.model.path, tmp_path / "t", normals=source)
+    (tmp_path / "k.adapting").mkdir()
+    (tmp_path / "k.adapting" / "scores").write_text("somebody else's")
+    with pytest.raises(OutputError, match="not from an earlier run"):
+        adapt_model(place.model.path, tmp_path / "k", normals=source)
+    assert (tmp_path / "k.adapting" / "scores").read_text() == "somebody else's"
     wrong: list[dict[str, Any]] = [
         {},
         {"normals": source, "unlabelled": source},
@@ -403,4 +408,4 @@ def test_nothing_is_overwritten_and_arguments_must_go_together(
     with pytest.raises(InputError, match="does not exist"):
         adapt_model(place.model.path, tmp_path / "n", normals=tmp_path / "nowhere")
     assert not (tmp_path / "n").exists()
-    assert not (tmp_path / "n.run").exists()
+    assert not (tmp_path / "n.adapting").exists()

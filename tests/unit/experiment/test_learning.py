@@ -119,7 +119,7 @@ def test_half_learns_half_judges_and_the_card_says_so(
     words += ["--simulated", str(simulated), "--workers", "0", "--out", str(tmp_path / "ours")]
     ran = CliRunner().invoke(app, words)
     assert ran.exit_code == 0, ran.output
-    assert "The network learnt for 1 epochs from 10 scans of 10 normal patients" in ran.output
+    assert "The network learnt for 1 epoch from 10 scans of 10 normal patients" in ran.output
     ours = ModelFolder.load(tmp_path / "ours")
     card = ours.card
     assert ours.sha256 != model.sha256
@@ -138,7 +138,7 @@ def test_half_learns_half_judges_and_the_card_says_so(
     assert [metric.name for metric in card.metrics] == ["roc_auc_score"]
     page = (ours.path / PAGE).read_text()
     assert "with transplanted simulated metastases" in page
-    assert not (tmp_path / "ours.run").exists()
+    assert not (tmp_path / "ours.adapting").exists()
 
 
 @pytest.mark.usefixtures("quick")
