@@ -194,7 +194,7 @@ def _changes(adapted: Adapted) -> PageSection:
                 f"{new.threshold:.2f}, around the local scans",
             ),
             (
-                "called unlike",
+                "too unlike to be called",
                 f"{adapted.unlike_before} of {len(adapted.sound.patients)}",
                 f"at most {100 * new.false_alarm_rate:.3g} % of scans like the {new.scans} "
                 "that were set aside for the limit",
@@ -229,7 +229,8 @@ def _labels(adapted: Adapted) -> tuple[PageSection, ...]:
         caption=f"On {judged.scans} other scans with known labels, {judged.positives} positive",
         columns=("", "before", "after"),
         rows=rows,
-        note="95 % intervals: Wilson's for shares, DeLong's for the area.",
+        note="95 % intervals: Wilson's for shares, DeLong's for the area. Every scan is "
+        "called here, also one that `classify` does not call because it is too unlike.",
     )
     return (PageSection(title="Scans with known labels", tables=(table,)),)
 
