@@ -73,9 +73,10 @@ the specificity that one such set of normals brings is on average 0.902 and in 9
 least 0.832
         """
         n, k = self.normals, self.rank
+        above = {1: "none of them lies", 2: "1 of them lies"}.get(k, f"{k - 1} of them lie")
         return (
             f"positive above the {ordinal(k)}highest score of {n} normal patients "
-            f"({k - 1} of them lie above it): a future normal patient like them is called positive "
+            f"({above} above it): a future normal patient like them is called positive "
             f"with a probability of at most {k}/{n + 1} ({self.false_alarm_rate:.3g}); the "
             f"specificity that one such set of normals brings is on average "
             f"{1 - self.false_alarm_rate:.3f} and in 95 of 100 sets at least "
