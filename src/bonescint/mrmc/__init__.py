@@ -4,10 +4,13 @@ For reader studies of any kind, not of bone scans only. Begin with `read_reads` 
 and `analyse_readers`, or take one of the parts.
 """
 
-from bonescint.mrmc.against import (
-    AgainstReader,
-    ModelAgainstReaders,
-    model_against_readers,
+from bonescint.mrmc.accuracy import (
+    CalledRight,
+    Decisions,
+    Pair,
+    ReadingTime,
+    decisions,
+    reading_times,
 )
 from bonescint.mrmc.agreement import (
     BinaryAgreement,
@@ -21,59 +24,54 @@ from bonescint.mrmc.agreement import (
 from bonescint.mrmc.analysis import (
     ReaderAnalysis,
     Resampled,
+    Settings,
     analyse_readers,
 )
-from bonescint.mrmc.components import (
-    DbmComponents,
-    ErrorCovariances,
-    MeanSquares,
-    ReaderComponents,
-)
+from bonescint.mrmc.common import Note, NoteKind
 from bonescint.mrmc.covariance import (
     CovarianceMethod,
     bootstrap_figures,
     covariance,
     leave_one_out,
 )
-from bonescint.mrmc.curves import RocCurve, average_curve
-from bonescint.mrmc.decisions import CalledRight, Decisions, Pair, decisions
-from bonescint.mrmc.design import Design, detect_design
+from bonescint.mrmc.data import Mark, MarkedReads, Nest, Read, Reads
 from bonescint.mrmc.endpoints import (
     Auc,
     Endpoint,
+    Froc,
+    LesionLocalisation,
+    MarkedEndpoint,
     PartialAuc,
     PartOf,
     Sensitivity,
     Specificity,
     Undefined,
-)
-from bonescint.mrmc.export import WrittenFolder, require_free_place, write_analysis
-from bonescint.mrmc.figures import draw_figure_7, draw_froc, draw_roc
-from bonescint.mrmc.gallas import UAnalysis, Weighting, u_statistics
-from bonescint.mrmc.marked_endpoints import (
-    Froc,
-    LesionLocalisation,
-    MarkedEndpoint,
     Wafroc,
     froc_points,
 )
-from bonescint.mrmc.marks import Mark, MarkedReads
-from bonescint.mrmc.merits import Merits, merits
-from bonescint.mrmc.notes import Note, NoteKind
-from bonescint.mrmc.obuchowski_rockette import obuchowski_rockette
-from bonescint.mrmc.or_analysis import (
+from bonescint.mrmc.figures import RocCurve, average_curve, draw_figure_7, draw_froc, draw_roc
+from bonescint.mrmc.figures_of_merit import Design, Merits, detect_design, merits
+from bonescint.mrmc.inference import (
+    DbmComponents,
+    Equivalence,
+    ErrorCovariances,
+    Inference,
+    MeanSquares,
+    NonInferiority,
+    OmnibusTest,
+    ReaderComponents,
+)
+from bonescint.mrmc.io import read_predictions, read_reads
+from bonescint.mrmc.obuchowski_rockette import (
     Difference,
     Generalisation,
     Generalised,
     ModalityMean,
     OrAnalysis,
+    obuchowski_rockette,
 )
-from bonescint.mrmc.reading_time import ReadingTime, reading_times
-from bonescint.mrmc.reads import Nest, Read, Reads
-from bonescint.mrmc.roe_metz import RoeMetz, simulate_reads
-from bonescint.mrmc.sentence import sentences
-from bonescint.mrmc.settings import Settings
-from bonescint.mrmc.sizing import (
+from bonescint.mrmc.report import WrittenFolder, require_free_place, sentences, write_analysis
+from bonescint.mrmc.sample_size import (
     Aim,
     Comparison,
     Pilot,
@@ -83,8 +81,13 @@ from bonescint.mrmc.sizing import (
     power,
     readers_needed,
 )
-from bonescint.mrmc.table_files import read_predictions, read_reads
-from bonescint.mrmc.testing import Equivalence, Inference, NonInferiority, OmnibusTest
+from bonescint.mrmc.simulate import RoeMetz, simulate_reads
+from bonescint.mrmc.standalone import (
+    AgainstReader,
+    ModelAgainstReaders,
+    model_against_readers,
+)
+from bonescint.mrmc.u_statistics import UAnalysis, Weighting, u_statistics
 
 __all__ = [
     "AgainstReader",

@@ -12,8 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from bonescint.intervals import Estimate
-from bonescint.mrmc.choices import chosen
-from bonescint.mrmc.jsonable import jsonable
+from bonescint.mrmc.common import chosen, jsonable
 from bonescint.scan import ParameterError
 
 

@@ -31,7 +31,7 @@ from bonescint.mrmc import (
     sentences,
     write_analysis,
 )
-from bonescint.mrmc.settings import RESEARCH_USE
+from bonescint.mrmc.analysis import RESEARCH_USE
 from bonescint.scan import OutputError, ParameterError
 
 QUICK = Settings(draws=60, decide_at=3.0, margin=0.1)

@@ -6,12 +6,10 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bonescint.mrmc.choices import chosen
-from bonescint.mrmc.marks import MarkedReads
-from bonescint.mrmc.notes import Note, remark
-from bonescint.mrmc.reads import Nest, Reads
-from bonescint.mrmc.rjafroc_files import rjafroc_reads
-from bonescint.mrmc.tables import Row, listed_problems, reads_of
+from bonescint.mrmc.common import Note, chosen, remark
+from bonescint.mrmc.data import MarkedReads, Nest, Reads
+from bonescint.mrmc.rjafroc import rjafroc_reads
+from bonescint.mrmc.rows import Row, listed_problems, reads_of
 from bonescint.scan import InputError
 from bonescint.tables import (
     Columns,

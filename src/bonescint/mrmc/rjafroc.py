@@ -12,9 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bonescint.mrmc.marks import Mark, MarkedReads
-from bonescint.mrmc.notes import Note, left_out, remark, some
-from bonescint.mrmc.reads import Nest, Reads
+from bonescint.mrmc.common import Note, left_out, remark, some
+from bonescint.mrmc.data import Mark, MarkedReads, Nest, Reads
 from bonescint.scan import InputError, ParameterError
 from bonescint.tables import Columns, Sheet, Table, one_spelling, said_spellings, sheet_table
 

@@ -25,7 +25,7 @@ from bonescint.mrmc import (
     u_statistics,
     write_analysis,
 )
-from bonescint.mrmc.testing import (
+from bonescint.mrmc.inference import (
     AREA,
     DIFFERENCE,
     OmnibusTest,

@@ -1,10 +1,16 @@
-"""What was left out of an analysis, and what its reader has to know."""
+"""Notes on what was left out, choices among names, and numbers for JSON."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum
+from typing import Any, TypeVar
+
+import numpy as np
+
+from bonescint.scan import ParameterError
 
 _SHOWN = 5
 
@@ -72,3 +78,47 @@ def some(names: Sequence[object], shown: int = _SHOWN) -> str:
     said = ", ".join(str(name) for name in names[:shown])
     more = len(names) - shown
     return f"{said} and {more} more" if more > 0 else said
+
+
+Choice = TypeVar("Choice", bound=StrEnum)
+
+
+def chosen(kind: type[Choice], value: str, name: str, owner: str) -> Choice:
+    """The member that a value names; who writes `"jackknife"` means the jackknife.
+
+    Args:
+        kind: the enum.
+        value: a member or its value.
+        name: of the parameter, for the message.
+        owner: of the parameter, for the message.
+
+    Raises:
+        ParameterError: no member has that value.
+    """
+    try:
+        return kind(str(value))
+    except ValueError as error:
+        wanted = f"one of {', '.join(kind)}"
+        raise ParameterError(name, owner, wanted, value) from error
+
+
+def jsonable(value: Any) -> Any:
+    """The same in what JSON knows; a number that is undefined or infinite becomes `None`.
+
+    Examples:
+        >>> jsonable({"p": math.nan, "df": np.float64(2.0), "of": ("a",)})
+        {'p': None, 'df': 2.0, 'of': ['a']}
+    """
+    if isinstance(value, Mapping):
+        return {str(key): jsonable(entry) for key, entry in value.items()}
+    if isinstance(value, np.ndarray):
+        return jsonable(value.tolist())
+    if isinstance(value, list | tuple):
+        return [jsonable(entry) for entry in value]
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -17,13 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bonescint.mrmc.cells import PairsCell
-from bonescint.mrmc.choices import chosen
-from bonescint.mrmc.jsonable import jsonable
-from bonescint.mrmc.merits import Merits, merits
-from bonescint.mrmc.moments import Moments
-from bonescint.mrmc.notes import Note, left_out, remark
-from bonescint.mrmc.reads import Reads
-from bonescint.mrmc.testing import AREA, DIFFERENCE, Inference
+from bonescint.mrmc.common import Note, chosen, jsonable, left_out, remark
+from bonescint.mrmc.covariance import Moments
+from bonescint.mrmc.data import Reads
+from bonescint.mrmc.figures_of_merit import Merits, merits
+from bonescint.mrmc.inference import AREA, DIFFERENCE, Inference
 from bonescint.scan import ParameterError
 
 _PATTERNS = ("both cases", "case with disease", "case without disease", "no case")

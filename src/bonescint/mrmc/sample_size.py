@@ -13,12 +13,10 @@ from typing import Any
 
 from scipy import stats
 
-from bonescint.mrmc.against import ModelAgainstReaders
-from bonescint.mrmc.choices import chosen
-from bonescint.mrmc.components import ErrorCovariances
-from bonescint.mrmc.jsonable import jsonable
-from bonescint.mrmc.notes import Note, remark
-from bonescint.mrmc.or_analysis import Generalisation, OrAnalysis
+from bonescint.mrmc.common import Note, chosen, jsonable, remark
+from bonescint.mrmc.inference import ErrorCovariances
+from bonescint.mrmc.obuchowski_rockette import Generalisation, OrAnalysis
+from bonescint.mrmc.standalone import ModelAgainstReaders
 from bonescint.scan import ParameterError
 from bonescint.scan.checked import check_number, require_number
 

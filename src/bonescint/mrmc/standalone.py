@@ -11,15 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bonescint.mrmc.cells import Cell
-from bonescint.mrmc.choices import chosen
-from bonescint.mrmc.components import ErrorCovariances
+from bonescint.mrmc.common import Note, chosen, jsonable, left_out, no_variance, remark, some
 from bonescint.mrmc.covariance import DRAWS, CovarianceMethod, covariance
+from bonescint.mrmc.data import Reads
 from bonescint.mrmc.endpoints import Auc, Endpoint, Undefined
-from bonescint.mrmc.jsonable import jsonable
-from bonescint.mrmc.notes import Note, left_out, no_variance, remark, some
-from bonescint.mrmc.or_analysis import Generalisation
-from bonescint.mrmc.reads import Reads
-from bonescint.mrmc.testing import AREA, DIFFERENCE, Inference
+from bonescint.mrmc.inference import AREA, DIFFERENCE, ErrorCovariances, Inference
+from bonescint.mrmc.obuchowski_rockette import Generalisation
 from bonescint.scan import ParameterError
 from bonescint.tables import matched_names, said_spellings
 

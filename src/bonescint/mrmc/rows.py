@@ -6,17 +6,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bonescint.mrmc.notes import Note, NoteKind, left_out, remark, some
-from bonescint.mrmc.reads import Nest, Read, Reads, nested_name
+from bonescint.mrmc.common import Note, NoteKind, left_out, remark, some
+from bonescint.mrmc.data import Nest, Read, Reads, nested_name
 from bonescint.scan import InputError
-from bonescint.tables import (
-    MISSING,
-    Numbers,
-    date_like,
-    one_spelling,
-    said_spellings,
-    truth_of,
-)
+from bonescint.tables import MISSING, Numbers, date_like, one_spelling, said_spellings, truth_of
 
 _SHOWN = 10
 _FEW = 10  # rows that may be left out of a small table
