@@ -25,10 +25,10 @@ from bonescint.mrmc import (
     Inference,
     Reads,
     RoeMetz,
-    merits,
-    model_against_readers,
+    figures_of_merit,
     obuchowski_rockette,
     simulate_reads,
+    standalone_vs_readers,
     u_statistics,
 )
 
@@ -99,7 +99,7 @@ def random_both(studies: int, seed: int) -> bool:
             what = "type I error is the rest" if not difference else "a difference"
             tallies = {m: Tally(f"{name}, {what}, {m.value}") for m in methods}
             for _ in range(studies):
-                figures = merits(drawn(there, rng))
+                figures = figures_of_merit(drawn(there, rng))
                 for method, tally in tallies.items():
                     found = obuchowski_rockette(figures, method=method).to(BOTH)
                     tally.add(found.differences[0].difference, areas[0] - areas[1])
@@ -172,7 +172,7 @@ def against_model(studies: int, seed: int) -> bool:
         own = math.sqrt(0.4) * rng.standard_normal(len(study.cases))
         scores = 0.8 * case + own + 1.2 * study.truth
         study = replace(study, ratings=study.ratings + case)
-        found = model_against_readers(study, dict(zip(study.cases, scores, strict=True)))
+        found = standalone_vs_readers(study, dict(zip(study.cases, scores, strict=True)))
         tally.add(found.to(BOTH), true)
     return tally.print()
 

@@ -25,15 +25,15 @@ from bonescint.scan import InputError, OutputError, ParameterError
 
 if TYPE_CHECKING:
     from bonescint.mrmc import (
-        Aim,
         CovarianceMethod,
         Endpoint,
         Generalisation,
+        Hypothesis,
         MarkedEndpoint,
         Note,
-        Pilot,
         Power,
         ReaderAnalysis,
+        VarianceComponents,
     )
 
 _SHOWN = 20
@@ -143,11 +143,15 @@ def _require_a_figure(analysis: ReaderAnalysis, source: Path) -> None:
     from bonescint.mrmc.rows import listed_problems
 
     right = [
-        share for one in analysis.decisions.right for share in (one.sensitivity, one.specificity)
+        share
+        for one in analysis.decisions.accuracies
+        for share in (one.sensitivity, one.specificity)
     ]
-    if analysis.merits.defined.any() or any(math.isfinite(share.value) for share in right):
+    if analysis.figures_of_merit.defined.any() or any(
+        math.isfinite(share.value) for share in right
+    ):
         return
-    why = [note.text for note in analysis.merits.notes if note.kind is NoteKind.LEFT_OUT]
+    why = [note.text for note in analysis.figures_of_merit.notes if note.kind is NoteKind.LEFT_OUT]
     raise InputError(
         source,
         f"no reader has a figure of merit ({listed_problems(why)})",
@@ -209,7 +213,7 @@ def _print_tables(analysis: ReaderAnalysis) -> None:
 
     from bonescint.mrmc.inference import df_text
 
-    figures = analysis.merits
+    figures = analysis.figures_of_merit
     table = Table(title=f"{figures.endpoint} of each reader", title_justify="left")
     table.add_column("reader")
     for modality in figures.modalities:
@@ -218,21 +222,21 @@ def _print_tables(analysis: ReaderAnalysis) -> None:
         shown = ["-" if math.isnan(value) else f"{value:.4f}" for value in values]
         table.add_row(displayable(reader), *shown)
     results_console().print(table)
-    if len(analysis.headline.merits.modalities) < 2:
+    if len(analysis.headline.figures_of_merit.modalities) < 2:
         return
     tests = Table(title="All modalities equal?", title_justify="left")
     for name in ("covariances", "generalises to", "statistic", "df", "p"):
         tests.add_column(name, justify="left" if "o" in name[:2] else "right")
     for method, one in analysis.covariances.items():
-        for generalised in one.generalised:
-            test = generalised.test
+        for result in one.results:
+            test = result.test
             if test is None or math.isnan(test.p):
                 continue
             df = f"{test.df:g}"
             df += f", {df_text(test.denominator_df)}" if test.statistic == "F" else ""
             tests.add_row(
                 method.value,
-                generalised.to.value,
+                result.to.value,
                 f"{test.statistic} {test.value:.4f}",
                 df,
                 f"{test.p:.4f}",
@@ -307,14 +311,14 @@ class SizeChoices:
 def run_size(choices: SizeChoices, *, as_json: bool) -> None:
     """Say what a study needs, or what power it has."""
     with clear_failures():
-        from bonescint.mrmc import Aim, cases_needed, power, readers_needed
+        from bonescint.mrmc import Hypothesis, cases_needed, power, readers_needed
 
         if choices.equivalence and choices.margin is None:
             raise ParameterError("equivalence", "readers size", "given with --margin", True)
         if choices.readers is None and choices.cases is None:
             needed = "given, or --cases, or both"
             raise ParameterError("readers", "readers size", needed, None)
-        aim = Aim(
+        aim = Hypothesis(
             difference=choices.difference,
             to=_generalisation(choices.to),
             alpha=choices.alpha,
@@ -341,28 +345,28 @@ def _generalisation(name: str) -> Generalisation:
     from bonescint.mrmc import Generalisation
 
     return {
-        "both": Generalisation.READERS_AND_CASES,
-        "cases": Generalisation.CASES,
-        "readers": Generalisation.READERS,
+        "both": Generalisation.RRRC,
+        "cases": Generalisation.FRRC,
+        "readers": Generalisation.RRFC,
     }[name]
 
 
-def _pilot(choices: SizeChoices) -> tuple[Pilot, str]:
+def _pilot(choices: SizeChoices) -> tuple[VarianceComponents, str]:
     """What varies, and where that is known from."""
-    from bonescint.mrmc import Comparison, Pilot
+    from bonescint.mrmc import ComparisonKind, VarianceComponents
 
     given = [choices.pilot is not None, choices.var is not None, choices.auc is not None]
     if sum(given) != 1:
         wanted = "one of --pilot, --var (with --pilot-cases) and --auc"
         raise ParameterError("pilot", "readers size", wanted, f"{sum(given)} of them")
-    comparison = Comparison.MODEL if choices.against_model else Comparison.MODALITIES
+    comparison = ComparisonKind.MODEL if choices.against_model else ComparisonKind.MODALITIES
     if choices.pilot is not None:
         return _of_pilot(choices, choices.pilot), f"the pilot {choices.pilot.name}"
     if choices.var is not None:
         if choices.pilot_cases is None:
             wanted = "given with --var: the number of cases that it holds for"
             raise ParameterError("pilot-cases", "readers size", wanted, None)
-        pilot = Pilot(
+        pilot = VarianceComponents(
             comparison=comparison,
             reader=choices.var_tr,
             var=choices.var,
@@ -373,7 +377,7 @@ def _pilot(choices: SizeChoices) -> tuple[Pilot, str]:
         )
         return pilot, "the components given"
     assumed = f"r1 {choices.r1:g}, r2 {choices.r2:g}, r3 {choices.r3:g}"
-    pilot = Pilot.conjectured(
+    pilot = VarianceComponents.conjectured(
         auc=choices.auc or math.nan,
         cases=choices.cases or _CONJECTURED_CASES,
         positive_share=choices.positive_share,
@@ -386,15 +390,15 @@ def _pilot(choices: SizeChoices) -> tuple[Pilot, str]:
     return pilot, f"conjecture: AUC {choices.auc:g}, {assumed}, reader sd {choices.reader_sd:g}"
 
 
-def _of_pilot(choices: SizeChoices, source: Path) -> Pilot:
+def _of_pilot(choices: SizeChoices, source: Path) -> VarianceComponents:
     from bonescint.mrmc import (
         CovarianceMethod,
         MarkedReads,
-        Pilot,
-        model_against_readers,
+        VarianceComponents,
         obuchowski_rockette,
         read_predictions,
         read_reads,
+        standalone_vs_readers,
     )
 
     study = read_reads(source)
@@ -402,21 +406,23 @@ def _of_pilot(choices: SizeChoices, source: Path) -> Pilot:
     method = CovarianceMethod(choices.covariance)
     if not choices.against_model:
         analysis = obuchowski_rockette(study, method=method)
-        if len(analysis.merits.modalities) != 2:
-            count = len(analysis.merits.modalities)
+        if len(analysis.figures_of_merit.modalities) != 2:
+            count = len(analysis.figures_of_merit.modalities)
             problem = f"{count} modalities; two are compared"
             remedy = "Give a pilot of two, or --against-model with --model"
             raise InputError(source, problem, remedy)
-        return Pilot.of(analysis)
+        return VarianceComponents.of(analysis)
     if choices.model is None:
         wanted = "given with --against-model and --pilot"
         raise ParameterError("model", "readers size", wanted, None)
     reads = study.highest() if isinstance(study, MarkedReads) else study
-    return Pilot.of(model_against_readers(reads, read_predictions(choices.model), method=method))
+    return VarianceComponents.of(
+        standalone_vs_readers(reads, read_predictions(choices.model), method=method)
+    )
 
 
 def _size_json(
-    pilot: Pilot, aim: Aim, found: Power | None, source: str, wanted: float
+    pilot: VarianceComponents, aim: Hypothesis, found: Power | None, source: str, wanted: float
 ) -> dict[str, object]:
     return {
         "use": "For research use only. Not a medical device.",
@@ -436,7 +442,11 @@ def _size_json(
 
 
 def _print_size(
-    pilot: Pilot, aim: Aim, found: Power | None, choices: SizeChoices, source: str
+    pilot: VarianceComponents,
+    aim: Hypothesis,
+    found: Power | None,
+    choices: SizeChoices,
+    source: str,
 ) -> None:
     from rich.table import Table
 

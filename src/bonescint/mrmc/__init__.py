@@ -5,8 +5,8 @@ and `analyse_readers`, or take one of the parts.
 """
 
 from bonescint.mrmc.accuracy import (
-    CalledRight,
     Decisions,
+    DiagnosticAccuracy,
     Pair,
     ReadingTime,
     decisions,
@@ -22,8 +22,8 @@ from bonescint.mrmc.agreement import (
     mcnemar,
 )
 from bonescint.mrmc.analysis import (
+    BootstrapFigure,
     ReaderAnalysis,
-    Resampled,
     Settings,
     analyse_readers,
 )
@@ -34,7 +34,7 @@ from bonescint.mrmc.covariance import (
     covariance,
     leave_one_out,
 )
-from bonescint.mrmc.data import Mark, MarkedReads, Nest, Read, Reads
+from bonescint.mrmc.data import MarkedReads, Nest, RatedMark, Read, Reads
 from bonescint.mrmc.endpoints import (
     Auc,
     Endpoint,
@@ -49,8 +49,8 @@ from bonescint.mrmc.endpoints import (
     Wafroc,
     froc_points,
 )
-from bonescint.mrmc.figures import RocCurve, average_curve, draw_figure_7, draw_froc, draw_roc
-from bonescint.mrmc.figures_of_merit import Design, Merits, detect_design, merits
+from bonescint.mrmc.figures import ReaderRocCurve, average_curve, draw_figure_7, draw_froc, draw_roc
+from bonescint.mrmc.figures_of_merit import Design, FiguresOfMerit, detect_design, figures_of_merit
 from bonescint.mrmc.inference import (
     DbmComponents,
     Equivalence,
@@ -65,17 +65,17 @@ from bonescint.mrmc.io import read_predictions, read_reads
 from bonescint.mrmc.obuchowski_rockette import (
     Difference,
     Generalisation,
-    Generalised,
     ModalityMean,
     OrAnalysis,
+    OrResult,
     obuchowski_rockette,
 )
 from bonescint.mrmc.report import WrittenFolder, require_free_place, sentences, write_analysis
 from bonescint.mrmc.sample_size import (
-    Aim,
-    Comparison,
-    Pilot,
+    ComparisonKind,
+    Hypothesis,
     Power,
+    VarianceComponents,
     cases_needed,
     hanley_mcneil_variance,
     power,
@@ -83,19 +83,19 @@ from bonescint.mrmc.sample_size import (
 )
 from bonescint.mrmc.simulate import RoeMetz, simulate_reads
 from bonescint.mrmc.standalone import (
-    AgainstReader,
-    ModelAgainstReaders,
-    model_against_readers,
+    ReaderVsStandalone,
+    StandaloneVsReaders,
+    standalone_vs_readers,
 )
 from bonescint.mrmc.u_statistics import UAnalysis, Weighting, u_statistics
 
 __all__ = [
-    "AgainstReader",
-    "Aim",
+    "ReaderVsStandalone",
+    "Hypothesis",
     "Auc",
     "BinaryAgreement",
-    "CalledRight",
-    "Comparison",
+    "DiagnosticAccuracy",
+    "ComparisonKind",
     "CovarianceMethod",
     "DbmComponents",
     "Decisions",
@@ -106,18 +106,18 @@ __all__ = [
     "ErrorCovariances",
     "Froc",
     "Generalisation",
-    "Generalised",
+    "OrResult",
     "Inference",
     "KappaWeights",
     "LesionLocalisation",
-    "Mark",
+    "RatedMark",
     "MarkedEndpoint",
     "MarkedReads",
     "McNemar",
     "MeanSquares",
-    "Merits",
+    "FiguresOfMerit",
     "ModalityMean",
-    "ModelAgainstReaders",
+    "StandaloneVsReaders",
     "Nest",
     "NonInferiority",
     "Note",
@@ -127,15 +127,15 @@ __all__ = [
     "Pair",
     "PartOf",
     "PartialAuc",
-    "Pilot",
+    "VarianceComponents",
     "Power",
     "Read",
     "ReaderAnalysis",
     "ReaderComponents",
     "ReadingTime",
     "Reads",
-    "Resampled",
-    "RocCurve",
+    "BootstrapFigure",
+    "ReaderRocCurve",
     "RoeMetz",
     "Sensitivity",
     "Settings",
@@ -162,8 +162,8 @@ __all__ = [
     "hanley_mcneil_variance",
     "leave_one_out",
     "mcnemar",
-    "merits",
-    "model_against_readers",
+    "figures_of_merit",
+    "standalone_vs_readers",
     "obuchowski_rockette",
     "power",
     "read_predictions",

@@ -30,8 +30,8 @@ _MOST_CATEGORIES = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CalledRight:
-    """How right one's decisions are.
+class DiagnosticAccuracy:
+    """Sensitivity, specificity and F1 of one reader, or of the model.
 
     Attributes:
         who: a reader, or the model.
@@ -59,7 +59,7 @@ class CalledRight:
         }
 
 
-def called_right(
+def diagnostic_accuracy(
     who: str,
     modality: str,
     called: NDArray[np.bool_],
@@ -68,7 +68,7 @@ def called_right(
     level: float = 0.95,
     draws: int = DRAWS,
     seed: int = 1,
-) -> CalledRight:
+) -> DiagnosticAccuracy:
     """Sensitivity, specificity and F1 of decisions.
 
     Args:
@@ -82,13 +82,13 @@ def called_right(
 
     Examples:
         >>> truth = np.array([1, 1, 0, 0], bool)
-        >>> right = called_right("A", "", np.array([1, 0, 0, 0], bool), truth)
-        >>> right.sensitivity.value, right.specificity.value, round(right.f1.value, 4)
+        >>> found = diagnostic_accuracy("A", "", np.array([1, 0, 0, 0], bool), truth)
+        >>> found.sensitivity.value, found.specificity.value, round(found.f1.value, 4)
         (0.5, 1.0, 0.6667)
     """
     hits, false = int((called & truth).sum()), int((called & ~truth).sum())
     positives, negatives = int(truth.sum()), int((~truth).sum())
-    return CalledRight(
+    return DiagnosticAccuracy(
         who=who,
         modality=modality,
         sensitivity=_share(hits, positives, "no case with disease", level),
@@ -138,7 +138,7 @@ class Pair:
         weighted_kappa: quadratic, of the ratings; `None` where they are too many different
             numbers, or decisions.
         agreement: of the decisions; `None` without decisions.
-        accuracy: McNemar's test of who is right more often; `None` without decisions.
+        accuracy: McNemar's test of whose decisions are correct more often; `None` without.
         sensitivity: the same on cases with disease; `None` without such.
         specificity: the same on cases without.
     """
@@ -174,14 +174,14 @@ class Decisions:
     Attributes:
         at: lowest reader's rating that calls disease; `None` if not known.
         model_at: the model's; `None` without a model.
-        right: sensitivity, specificity and F1 of each.
+        accuracies: sensitivity, specificity and F1 of each.
         pairs: agreement and McNemar's tests of two.
         fleiss: kappa of all readers of a modality, on cases that all of them read.
     """
 
     at: float | None
     model_at: float | None
-    right: tuple[CalledRight, ...]
+    accuracies: tuple[DiagnosticAccuracy, ...]
     pairs: tuple[Pair, ...]
     fleiss: Mapping[str, Estimate]
 
@@ -190,7 +190,7 @@ class Decisions:
         return {
             "reader_calls_disease_from": jsonable(self.at),
             "model_calls_disease_from": jsonable(self.model_at),
-            "right": [one.as_dict() for one in self.right],
+            "right": [one.as_dict() for one in self.accuracies],
             "pairs": [one.as_dict() for one in self.pairs],
             "fleiss_kappa": {name: one.as_dict() for name, one in self.fleiss.items()},
         }
@@ -206,7 +206,7 @@ def decisions(
     draws: int = DRAWS,
     seed: int = 1,
 ) -> Decisions:
-    """Who is right how often, and who agrees with whom.
+    """Diagnostic accuracy of readers and model, and their agreement.
 
     Args:
         reads: of any design.
@@ -223,7 +223,7 @@ def decisions(
         >>> study = simulate_reads(
         ...     RoeMetz(), readers=3, positives=20, negatives=20, seed=1, levels=5
         ... )
-        >>> len(decisions(study, at=3.0).right)
+        >>> len(decisions(study, at=3.0).accuracies)
         6
     """
     if at is None and reads.binary:
@@ -236,8 +236,8 @@ def decisions(
             if not np.isnan(ratings).all()
         ]
     models = [] if model is None else [_Row("model", "", model, model_at)]
-    right = [
-        called_right(
+    accuracies = [
+        diagnostic_accuracy(
             row.reader,
             row.modality,
             row.called[row.read],
@@ -257,7 +257,7 @@ def decisions(
     return Decisions(
         at=at,
         model_at=None if model is None else model_at,
-        right=tuple(right),
+        accuracies=tuple(accuracies),
         pairs=tuple(pair for pair in pairs if pair is not None),
         fleiss=_fleiss(reads, at, level),
     )

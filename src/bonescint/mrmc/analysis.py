@@ -23,10 +23,10 @@ from bonescint.mrmc.endpoints import (
     Undefined,
     Wafroc,
 )
-from bonescint.mrmc.figures_of_merit import Design, Merits, holes, merits
+from bonescint.mrmc.figures_of_merit import Design, FiguresOfMerit, figures_of_merit, holes
 from bonescint.mrmc.inference import Inference, require_margin
 from bonescint.mrmc.obuchowski_rockette import OrAnalysis, obuchowski_rockette
-from bonescint.mrmc.standalone import ModelAgainstReaders, model_against_readers
+from bonescint.mrmc.standalone import StandaloneVsReaders, standalone_vs_readers
 from bonescint.mrmc.u_statistics import UAnalysis, u_statistics
 from bonescint.scan import ParameterError
 from bonescint.scan.checked import check_number, check_whole
@@ -98,7 +98,7 @@ UNDECIDED = remark(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Resampled:
+class BootstrapFigure:
     """One reader's, or the model's, figure of merit under the bootstrap over cases.
 
     Attributes:
@@ -137,10 +137,10 @@ class ReaderAnalysis:
         settings: how it was analysed.
         reads: what was analysed; ratings inferred from the marks where foci were marked.
         marked: the marked foci, if such were read.
-        merits: every reader's figure of merit.
+        figures_of_merit: every reader's figure of merit.
         covariances: the Obuchowski-Rockette analysis by each method that there is.
         u: Gallas' U-statistics; `None` for figures that are no mean over pairs.
-        against: for each modality, the model against the readers by each method.
+        standalone: for each modality, the model against the readers by each method.
         decisions: sensitivity, specificity, F1, McNemar, agreement.
         times: reading times.
         resampled: bootstrapped figures of each reader and the model.
@@ -151,13 +151,13 @@ class ReaderAnalysis:
     settings: Settings
     reads: Reads
     marked: MarkedReads | None
-    merits: Merits
+    figures_of_merit: FiguresOfMerit
     covariances: Mapping[CovarianceMethod, OrAnalysis]
     u: UAnalysis | None
-    against: Mapping[str, Mapping[CovarianceMethod, ModelAgainstReaders]]
+    standalone: Mapping[str, Mapping[CovarianceMethod, StandaloneVsReaders]]
     decisions: Decisions
     times: tuple[ReadingTime, ...]
-    resampled: tuple[Resampled, ...]
+    resampled: tuple[BootstrapFigure, ...]
     model: NDArray[np.float64] | None
     notes: tuple[Note, ...]
 
@@ -173,8 +173,8 @@ class ReaderAnalysis:
             "use": RESEARCH_USE,
             "settings": self.settings.as_dict(),
             "study": {
-                "endpoint": self.merits.endpoint,
-                "design": self.merits.design.value,
+                "endpoint": self.figures_of_merit.endpoint,
+                "design": self.figures_of_merit.design.value,
                 "modalities": list(self.reads.modalities),
                 "readers": list(self.reads.readers),
                 "cases": len(self.reads.cases),
@@ -182,7 +182,7 @@ class ReaderAnalysis:
                 "reads": int(self.reads.read.sum()),
                 **({"lesions": int(self.marked.lesions.sum())} if self.marked else {}),
             },
-            "figures_of_merit": self.merits.as_dict(),
+            "figures_of_merit": self.figures_of_merit.as_dict(),
             "covariances": {
                 method.value: {**analysis.as_dict(), **self._margins(analysis)}
                 for method, analysis in self.covariances.items()
@@ -193,7 +193,7 @@ class ReaderAnalysis:
                     method.value: {**one.as_dict(), **self._model_margins(one)}
                     for method, one in by_method.items()
                 }
-                for modality, by_method in self.against.items()
+                for modality, by_method in self.standalone.items()
             },
             "decisions": self.decisions.as_dict(),
             "reading_times": [one.as_dict() for one in self.times],
@@ -202,7 +202,7 @@ class ReaderAnalysis:
         }
 
     def _margins(self, analysis: OrAnalysis) -> dict[str, Any]:
-        if self.settings.margin is None or len(analysis.merits.modalities) < 2:
+        if self.settings.margin is None or len(analysis.figures_of_merit.modalities) < 2:
             return {}
         return {
             "margins": {
@@ -214,11 +214,11 @@ class ReaderAnalysis:
                     }
                     for difference in one.differences
                 ]
-                for one in analysis.generalised
+                for one in analysis.results
             }
         }
 
-    def _model_margins(self, one: ModelAgainstReaders) -> dict[str, Any]:
+    def _model_margins(self, one: StandaloneVsReaders) -> dict[str, Any]:
         margin = self.settings.margin
         if margin is None:
             return {}
@@ -278,7 +278,9 @@ def analyse_readers(
     of_marks = marked is not None and (
         chosen.endpoint is None or isinstance(chosen.endpoint, MarkedEndpoint)
     )
-    figures = merits(marked if of_marks and marked is not None else ratings, chosen.endpoint)
+    figures = figures_of_merit(
+        marked if of_marks and marked is not None else ratings, chosen.endpoint
+    )
     methods = figures.methods()
     if chosen.method not in methods:
         raise ParameterError(
@@ -305,7 +307,7 @@ def analyse_readers(
     if all(isinstance(cell, PairsCell) for row in figures.cells for cell in row if cell):
         u = u_statistics(figures, level=chosen.level)
         notes += u.notes
-    against, model, more = _against(
+    standalone, model, more = _standalone(
         ratings, predictions, chosen, of_marks=of_marks, methods=methods, advance=advance
     )
     notes += more
@@ -331,10 +333,10 @@ def analyse_readers(
         settings=chosen,
         reads=ratings,
         marked=marked,
-        merits=figures,
+        figures_of_merit=figures,
         covariances=covariances,
         u=u,
-        against=against,
+        standalone=standalone,
         decisions=found,
         times=reading_times(ratings),
         resampled=drawn,
@@ -363,7 +365,7 @@ class _Parts:
             self.one()
 
 
-def _of_design(reads: Reads, figures: Merits) -> list[Note]:
+def _of_design(reads: Reads, figures: FiguresOfMerit) -> list[Note]:
     if figures.design is not Design.UNBALANCED:
         return []
     return [
@@ -378,7 +380,7 @@ def _model_endpoint(endpoint: Endpoint, model_at: float) -> Endpoint:
     return Specificity(at=model_at) if isinstance(endpoint, Specificity) else endpoint
 
 
-def _against(
+def _standalone(
     reads: Reads,
     predictions: Mapping[str, float] | None,
     settings: Settings,
@@ -387,7 +389,7 @@ def _against(
     methods: tuple[CovarianceMethod, ...],
     advance: _Parts,
 ) -> tuple[
-    dict[str, dict[CovarianceMethod, ModelAgainstReaders]],
+    dict[str, dict[CovarianceMethod, StandaloneVsReaders]],
     NDArray[np.float64] | None,
     list[Note],
 ]:
@@ -411,12 +413,12 @@ def _against(
             )
         )
         methods = tuple(CovarianceMethod)
-    found: dict[str, dict[CovarianceMethod, ModelAgainstReaders]] = {}
+    found: dict[str, dict[CovarianceMethod, StandaloneVsReaders]] = {}
     for modality in advance.over(reads.modalities):
         one = reads.of_modality(modality)
         try:
             found[modality] = {
-                method: model_against_readers(
+                method: standalone_vs_readers(
                     one,
                     predictions,
                     endpoint,
@@ -444,12 +446,12 @@ def _against(
 
 def _resampled(
     reads: Reads,
-    figures: Merits,
+    figures: FiguresOfMerit,
     model: NDArray[np.float64] | None,
     settings: Settings,
     *,
     of_marks: bool,
-) -> tuple[Resampled, ...]:
+) -> tuple[BootstrapFigure, ...]:
     who, cells = [], []
     for modality, row in zip(figures.modalities, figures.cells, strict=True):
         for reader, cell in zip(figures.readers, row, strict=True):
@@ -467,7 +469,7 @@ def _resampled(
         return ()
     figures_drawn = bootstrap_figures(cells, draws=settings.draws, seed=settings.seed)
     return tuple(
-        Resampled(
+        BootstrapFigure(
             who=name,
             modality=modality,
             value=cell.value,

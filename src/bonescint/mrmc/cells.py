@@ -61,8 +61,8 @@ class PairsCell:
             the lowest possible.
         weights: float64 (P, L), each row sums to 1; 0 where a case has fewer lesions.
         others: float64 (N,), score of each case without disease.
-        positive_places: float64 (P,), mean kernel of each case with disease.
-        negative_places: float64 (N,), mean kernel of each case without.
+        v10: float64 (P,), mean kernel of each case with disease.
+        v01: float64 (N,), mean kernel of each case without.
     """
 
     positive_cases: Indices
@@ -70,13 +70,13 @@ class PairsCell:
     scores: Numbers
     weights: Numbers
     others: Numbers
-    positive_places: Numbers = field(init=False)
-    negative_places: Numbers = field(init=False)
+    v10: Numbers = field(init=False)
+    v01: Numbers = field(init=False)
 
     def __post_init__(self) -> None:
         ordered = np.sort(self.others)
         higher = _share_below(ordered, self.scores)
-        object.__setattr__(self, "positive_places", (higher * self.weights).sum(axis=1))
+        object.__setattr__(self, "v10", (higher * self.weights).sum(axis=1))
         order = np.argsort(self.scores, axis=None)
         flat = self.scores.ravel()[order]
         above = np.concatenate([[0.0], np.cumsum(self.weights.ravel()[order])])
@@ -84,12 +84,12 @@ class PairsCell:
         left = above[np.searchsorted(flat, self.others, "left")]
         right = above[np.searchsorted(flat, self.others, "right")]
         places = (total - (left + right) / 2) / len(self.scores)
-        object.__setattr__(self, "negative_places", places)
+        object.__setattr__(self, "v01", places)
 
     @property
     def value(self) -> float:
         """Mean kernel over all pairs."""
-        return float(self.positive_places.mean())
+        return float(self.v10.mean())
 
     def kernel(self, rows: slice) -> Numbers:
         """The kernel of some cases with disease and all without, (rows, N)."""

@@ -49,8 +49,8 @@ class Moments:
         rows, columns = np.zeros(shape), np.zeros(shape)
         has_row, has_column = np.zeros(shape), np.zeros(shape)
         for index, cell in enumerate(cells):
-            rows[index, cell.positive_cases] = cell.positive_places * len(cell.others)
-            columns[index, cell.negative_cases] = cell.negative_places * len(cell.scores)
+            rows[index, cell.positive_cases] = cell.v10 * len(cell.others)
+            columns[index, cell.negative_cases] = cell.v01 * len(cell.scores)
             has_row[index, cell.positive_cases] = 1.0
             has_column[index, cell.negative_cases] = 1.0
         both = _products(cells, has_row.max(axis=0), has_column.max(axis=0))
@@ -211,8 +211,8 @@ def _of_means(centred: Numbers, has: Numbers, count: Numbers) -> Numbers:
 def _places(cell: Cell, *, of_positives: bool) -> tuple[Indices, Numbers]:
     if isinstance(cell, PairsCell):
         if of_positives:
-            return cell.positive_cases, cell.positive_places
-        return cell.negative_cases, cell.negative_places
+            return cell.positive_cases, cell.v10
+        return cell.negative_cases, cell.v01
     assert isinstance(cell, MeanCell)  # noqa: S101 - `defined_for` has seen to it
     if cell.of_positives is of_positives:
         return cell.cases, cell.values
@@ -257,8 +257,8 @@ def leave_one_out(cell: Cell) -> Numbers:
     if isinstance(cell, PairsCell):
         value = cell.value
         with np.errstate(invalid="ignore", divide="ignore"):
-            of_positives = (positives * value - cell.positive_places) / (positives - 1)
-            of_negatives = (negatives * value - cell.negative_places) / (negatives - 1)
+            of_positives = (positives * value - cell.v10) / (positives - 1)
+            of_negatives = (negatives * value - cell.v01) / (negatives - 1)
         return np.concatenate([of_positives, of_negatives])
     if isinstance(cell, MeanCell):
         count = len(cell.cases)

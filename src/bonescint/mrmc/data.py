@@ -250,7 +250,7 @@ def _kept(names: tuple[str, ...], wanted: NDArray[np.bool_]) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mark:
+class RatedMark:
     """One mark of a reader.
 
     Attributes:
@@ -270,7 +270,7 @@ class Mark:
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.rating):
-            raise ParameterError("rating", "Mark", "a finite number", self.rating)
+            raise ParameterError("rating", "RatedMark", "a finite number", self.rating)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -305,7 +305,7 @@ class MarkedReads:
     @classmethod
     def of(
         cls,
-        marks: Iterable[Mark],
+        marks: Iterable[RatedMark],
         lesions: Mapping[str, Mapping[str, float]],
         *,
         readers: Iterable[str] = (),
@@ -348,13 +348,13 @@ class MarkedReads:
         false: dict[tuple[int, int], list[tuple[int, float]]] = {}
         for mark in listed:
             if mark.case not in where[2]:
-                raise ParameterError("case", "Mark", "one of the study's", mark.case)
+                raise ParameterError("case", "RatedMark", "one of the study's", mark.case)
             at = (where[0][mark.modality], where[1][mark.reader], where[2][mark.case])
             if mark.lesion is None:
                 false.setdefault(at[:2], []).append((at[2], mark.rating))
                 continue
             if mark.lesion not in names[at[2]]:
-                raise ParameterError("lesion", "Mark", f"one of case {mark.case}", mark.lesion)
+                raise ParameterError("lesion", "RatedMark", f"one of case {mark.case}", mark.lesion)
             lesion = names[at[2]].index(mark.lesion)
             hits[(*at, lesion)] = max(hits[(*at, lesion)], mark.rating)
         return cls(

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bonescint.files import written_beside
-from bonescint.mrmc.accuracy import CalledRight
-from bonescint.mrmc.analysis import RESEARCH_USE, ReaderAnalysis, Resampled
+from bonescint.mrmc.accuracy import DiagnosticAccuracy
+from bonescint.mrmc.analysis import RESEARCH_USE, BootstrapFigure, ReaderAnalysis
 from bonescint.mrmc.endpoints import froc_points
 from bonescint.scan import MissingExtraError, ParameterError
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class RocCurve:
+class ReaderRocCurve:
     """An empirical ROC curve from (0, 0) to (1, 1), points joined by lines.
 
     Attributes:
@@ -35,7 +35,7 @@ class RocCurve:
     sensitivity: NDArray[np.float64]
 
     @classmethod
-    def of(cls, ratings: NDArray[np.float64], truth: NDArray[np.bool_]) -> RocCurve:
+    def of(cls, ratings: NDArray[np.float64], truth: NDArray[np.bool_]) -> ReaderRocCurve:
         """From the ratings of one reader.
 
         Args:
@@ -46,14 +46,15 @@ class RocCurve:
             ParameterError: a class without a case.
 
         Examples:
-            >>> curve = RocCurve.of(np.array([1.0, 2.0, 2.0, 3.0]), np.array([0, 0, 1, 1], bool))
+            >>> truth = np.array([0, 0, 1, 1], bool)
+            >>> curve = ReaderRocCurve.of(np.array([1.0, 2.0, 2.0, 3.0]), truth)
             >>> curve.sensitivity, curve.area
             (array([0. , 0.5, 1. , 1. ]), 0.875)
         """
         read = ~np.isnan(ratings)
         positives, negatives = ratings[read & truth], ratings[read & ~truth]
         if not positives.size or not negatives.size:
-            raise ParameterError("truth", "RocCurve.of", "of both classes", "one class")
+            raise ParameterError("truth", "ReaderRocCurve.of", "of both classes", "one class")
         levels = np.unique(np.concatenate([positives, negatives]))[::-1]
         rates = [
             np.searchsorted(np.sort(-ratings_of), -levels, "right") / ratings_of.size
@@ -68,10 +69,10 @@ class RocCurve:
         return float(np.trapezoid(self.sensitivity, self.false_positive_rate))
 
 
-def average_curve(curves: Sequence[RocCurve]) -> RocCurve:
+def average_curve(curves: Sequence[ReaderRocCurve]) -> ReaderRocCurve:
     """The average of curves, whose area is the mean of their areas.
 
-    Averaged along lines of equal `false_positive_rate + sensitivity`, so neither axis is
+    OrTerms along lines of equal `false_positive_rate + sensitivity`, so neither axis is
     preferred: Chen and Samuelson, Br J Radiol 2014;87:20140016.
 
     Args:
@@ -82,7 +83,7 @@ def average_curve(curves: Sequence[RocCurve]) -> RocCurve:
 
     Examples:
         >>> truth = np.array([0, 0, 1, 1], bool)
-        >>> both = [RocCurve.of(np.array(r), truth) for r in ([1.0, 2, 2, 3], [1.0, 2, 3, 4])]
+        >>> both = [ReaderRocCurve.of(np.array(r), truth) for r in ([1.0, 2, 2, 3], [1.0, 2, 3, 4])]
         >>> average_curve(both).area
         0.9375
     """
@@ -93,7 +94,7 @@ def average_curve(curves: Sequence[RocCurve]) -> RocCurve:
     grid = np.unique(np.concatenate(along))
     heights = [np.interp(grid, x, y) for x, y in zip(along, above, strict=True)]
     mean = np.mean(heights, axis=0)
-    return RocCurve(false_positive_rate=(grid - mean) / 2, sensitivity=(grid + mean) / 2)
+    return ReaderRocCurve(false_positive_rate=(grid - mean) / 2, sensitivity=(grid + mean) / 2)
 
 
 # Okabe and Ito's colours, which colour-blind readers tell apart.
@@ -146,7 +147,7 @@ def draw_roc(analysis: ReaderAnalysis, path: Path) -> Path | None:
     reads = analysis.reads
     by_modality = [
         [
-            RocCurve.of(ratings, reads.truth)
+            ReaderRocCurve.of(ratings, reads.truth)
             for ratings in of_readers
             if _both_classes(ratings, reads.truth)
         ]
@@ -195,7 +196,7 @@ def _both_classes(ratings: np.ndarray, truth: np.ndarray) -> bool:
 
 def _draw_points(axis: Axes, analysis: ReaderAnalysis, modality: str, colour: str) -> None:
     """Each reader's operating point, where it is known."""
-    for one in analysis.decisions.right:
+    for one in analysis.decisions.accuracies:
         defined = one.sensitivity.defined and one.specificity.defined
         if one.modality == modality and defined:
             axis.plot(
@@ -213,7 +214,7 @@ def _draw_points(axis: Axes, analysis: ReaderAnalysis, modality: str, colour: st
 def _draw_model(axis: Axes, analysis: ReaderAnalysis) -> None:
     if analysis.model is None or not _both_classes(analysis.model, analysis.reads.truth):
         return
-    curve = RocCurve.of(analysis.model, analysis.reads.truth)
+    curve = ReaderRocCurve.of(analysis.model, analysis.reads.truth)
     axis.plot(
         curve.false_positive_rate,
         curve.sensitivity,
@@ -221,7 +222,7 @@ def _draw_model(axis: Axes, analysis: ReaderAnalysis) -> None:
         linewidth=1.8,
         label=f"model, AUC {curve.area:.3f}",
     )
-    for one in analysis.decisions.right:
+    for one in analysis.decisions.accuracies:
         if not one.modality and one.sensitivity.defined and one.specificity.defined:
             axis.plot(
                 1 - one.specificity.value,
@@ -288,11 +289,11 @@ def draw_figure_7(analysis: ReaderAnalysis, path: Path) -> Path | None:
     """
     shown = _with_model_first([one for one in analysis.resampled if one.draws.size > 1])
     timed = bool(analysis.times)
-    right = [one for one in analysis.decisions.right if one.f1.defined]
-    panels = [bool(shown), timed, bool(right)]
+    accuracies = [one for one in analysis.decisions.accuracies if one.f1.defined]
+    panels = [bool(shown), timed, bool(accuracies)]
     if not any(panels):
         return None
-    widest = max(len(shown), len(analysis.times), len(right))
+    widest = max(len(shown), len(analysis.times), len(accuracies))
     height = max(3.2, 1.3 + 0.34 * widest)
     figure, axes = _new(sum(panels), 1.0 + 3.7 * sum(panels), height)
     left = list(axes)
@@ -300,12 +301,12 @@ def draw_figure_7(analysis: ReaderAnalysis, path: Path) -> Path | None:
         _draw_violins(left.pop(0), analysis, shown)
     if timed:
         _draw_times(left.pop(0), analysis)
-    if right:
-        _draw_f1(left.pop(0), analysis, right)
+    if accuracies:
+        _draw_f1(left.pop(0), analysis, accuracies)
     return _saved(figure, path)
 
 
-def _with_model_first(resampled: Sequence[Resampled]) -> list[Resampled]:
+def _with_model_first(resampled: Sequence[BootstrapFigure]) -> list[BootstrapFigure]:
     return sorted(resampled, key=lambda one: bool(one.modality))
 
 
@@ -334,7 +335,7 @@ def _rows(axis: Axes, labels: Sequence[str]) -> None:
     axis.set_axisbelow(True)
 
 
-def _draw_violins(axis: Axes, analysis: ReaderAnalysis, shown: Sequence[Resampled]) -> None:
+def _draw_violins(axis: Axes, analysis: ReaderAnalysis, shown: Sequence[BootstrapFigure]) -> None:
     for row, one in enumerate(shown, 1):
         colour = _colour(analysis, one.modality)
         lower, median, upper = np.quantile(one.draws, [0.25, 0.5, 0.75])
@@ -350,7 +351,7 @@ def _draw_violins(axis: Axes, analysis: ReaderAnalysis, shown: Sequence[Resample
     _rows(axis, [_label(analysis, one.who, one.modality) for one in shown])
     draws = len(shown[0].draws)
     axis.set_xlabel(
-        f"{analysis.merits.endpoint}\n{draws} bootstrap samples of the cases", fontsize=9
+        f"{analysis.figures_of_merit.endpoint}\n{draws} bootstrap samples of the cases", fontsize=9
     )
 
 
@@ -385,8 +386,10 @@ def _draw_times(axis: Axes, analysis: ReaderAnalysis) -> None:
     axis.set_xlabel("Reading time per case (s), logarithmic\nmedian and quartiles", fontsize=9)
 
 
-def _draw_f1(axis: Axes, analysis: ReaderAnalysis, right: Sequence[CalledRight]) -> None:
-    ordered = sorted(right, key=lambda one: bool(one.modality))
+def _draw_f1(
+    axis: Axes, analysis: ReaderAnalysis, accuracies: Sequence[DiagnosticAccuracy]
+) -> None:
+    ordered = sorted(accuracies, key=lambda one: bool(one.modality))
     for row, one in enumerate(ordered, 1):
         colour = _colour(analysis, one.modality)
         axis.plot([one.f1.low, one.f1.high], [row, row], color=colour, linewidth=1.6)

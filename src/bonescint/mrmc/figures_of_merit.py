@@ -97,7 +97,7 @@ def holes(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Merits:
+class FiguresOfMerit:
     """Figures of merit of a study, before anything is tested.
 
     Attributes:
@@ -129,7 +129,7 @@ class Merits:
         """Bool (modalities, readers)."""
         return ~np.isnan(self.values)
 
-    def of_readers(self, wanted: NDArray[np.bool_]) -> Merits:
+    def of_readers(self, wanted: NDArray[np.bool_]) -> FiguresOfMerit:
         """Those of some readers; the design is theirs.
 
         Args:
@@ -138,7 +138,7 @@ class Merits:
         kept = np.flatnonzero(wanted)
         return self._part(np.arange(len(self.modalities)), kept)
 
-    def of_modalities(self, wanted: NDArray[np.bool_]) -> Merits:
+    def of_modalities(self, wanted: NDArray[np.bool_]) -> FiguresOfMerit:
         """Those of some modalities; the design is theirs.
 
         Args:
@@ -146,7 +146,7 @@ class Merits:
         """
         return self._part(np.flatnonzero(wanted), np.arange(len(self.readers)))
 
-    def _part(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Merits:
+    def _part(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> FiguresOfMerit:
         read = self.read[np.ix_(rows, columns)]
         anybody = np.asarray(read.any(axis=(0, 1)))
         return replace(
@@ -198,7 +198,9 @@ class Merits:
         ]
 
 
-def merits(reads: Reads | MarkedReads, endpoint: Endpoint | MarkedEndpoint | None = None) -> Merits:
+def figures_of_merit(
+    reads: Reads | MarkedReads, endpoint: Endpoint | MarkedEndpoint | None = None
+) -> FiguresOfMerit:
     """Figures of merit of every reader in every modality.
 
     Args:
@@ -214,7 +216,7 @@ def merits(reads: Reads | MarkedReads, endpoint: Endpoint | MarkedEndpoint | Non
     Examples:
         >>> from bonescint.mrmc import RoeMetz, simulate_reads
         >>> study = simulate_reads(RoeMetz(), readers=3, positives=20, negatives=20, seed=1)
-        >>> merits(study).values.shape
+        >>> figures_of_merit(study).values.shape
         (2, 3)
     """
     chosen = endpoint or (Wafroc() if isinstance(reads, MarkedReads) else Auc())
@@ -242,7 +244,7 @@ def merits(reads: Reads | MarkedReads, endpoint: Endpoint | MarkedEndpoint | Non
             row.append(cell)
         rows.append(tuple(row))
     values = np.array([[np.nan if cell is None else cell.value for cell in row] for row in rows])
-    return Merits(
+    return FiguresOfMerit(
         endpoint=chosen.title,
         modalities=reads.modalities,
         readers=reads.readers,
@@ -262,10 +264,10 @@ def _cell(
     if isinstance(reads, MarkedReads):
         if isinstance(endpoint, MarkedEndpoint):
             return endpoint.marked_cell(reads, modality, reader)
-        raise ParameterError("endpoint", "merits", "one of marked foci", endpoint.title)
+        raise ParameterError("endpoint", "figures_of_merit", "one of marked foci", endpoint.title)
     if isinstance(endpoint, Endpoint):
         return endpoint.cell(reads.ratings[modality, reader], reads.truth)
-    raise ParameterError("endpoint", "merits", "one of ratings", endpoint.title)
+    raise ParameterError("endpoint", "figures_of_merit", "one of ratings", endpoint.title)
 
 
 def _constant(cell: Cell) -> bool:

@@ -9,11 +9,12 @@ from pathlib import Path
 from bonescint.mrmc.common import Note, chosen, remark
 from bonescint.mrmc.data import MarkedReads, Nest, Reads
 from bonescint.mrmc.rjafroc import rjafroc_reads
-from bonescint.mrmc.rows import Row, listed_problems, reads_of
+from bonescint.mrmc.rows import RawRead, listed_problems, reads_of
 from bonescint.scan import InputError
 from bonescint.tables import (
     Columns,
     Numbers,
+    Row,
     TextFile,
     is_workbook,
     open_text,
@@ -24,7 +25,6 @@ from bonescint.tables import (
     separator_of,
     text_of,
 )
-from bonescint.tables import Row as TableRow
 
 COLUMNS = Columns(
     names={  # what other programs call the columns
@@ -95,7 +95,7 @@ def _table_reads(source: Path, nest: Nest | None) -> Reads:
         for column in ("rating", "seconds"):
             table.numbers(column)  # refused where it may say two things
         rows += [
-            Row(
+            RawRead(
                 where=row.where,
                 reader=row.name("reader"),
                 modality=_modality(row),
@@ -110,7 +110,7 @@ def _table_reads(source: Path, nest: Nest | None) -> Reads:
     return reads_of(rows, named, notes=notes, nest=nest)
 
 
-def _modality(row: TableRow) -> str:
+def _modality(row: Row) -> str:
     modality, session = row.name("modality"), row.name("session")
     if "modality" not in row.table:
         return session if "session" in row.table else _ONLY_MODALITY
@@ -131,7 +131,7 @@ def _imrmc(text: TextFile, nest: Nest | None) -> Reads:
     if begin is None:
         raise InputError(source, "no line BEGIN DATA", "Give iMRMC's list mode")
     truth: dict[str, str] = {}
-    rows: list[Row] = []
+    rows: list[RawRead] = []
     separator = separator_of(lines[begin + 1 :])
     for number, line in enumerate(lines[begin + 1 :], begin + 2):
         cells = [text_of(cell) for cell in line.split(separator)]
@@ -140,14 +140,14 @@ def _imrmc(text: TextFile, nest: Nest | None) -> Reads:
         names = [plain_name(cell) for cell in cells[:3]]
         where = f"line {number}"
         if len(cells) < 4:
-            rows.append(Row(where=where, reader="", modality="", case="", truth="", rating=""))
+            rows.append(RawRead(where=where, reader="", modality="", case="", truth="", rating=""))
         elif names[0].lower() in ("-1", "truth") or names[2].lower() == "truth":
             if truth.setdefault(names[1], cells[3]) != cells[3]:
                 truth[names[1]] = f"{truth[names[1]]} and {cells[3]}"
         else:
             reader, case, modality = names
             rows.append(
-                Row(where=where, reader=reader, modality=modality, case=case, truth="",
+                RawRead(where=where, reader=reader, modality=modality, case=case, truth="",
                     rating=cells[3])
             )  # fmt: skip
     notes = [*map(remark, text.notes), *_checked_counts(lines[:begin], truth, rows)]
@@ -155,7 +155,7 @@ def _imrmc(text: TextFile, nest: Nest | None) -> Reads:
 
 
 def _checked_counts(
-    header: Sequence[str], truth: Mapping[str, str], rows: Sequence[Row]
+    header: Sequence[str], truth: Mapping[str, str], rows: Sequence[RawRead]
 ) -> list[Note]:
     counted = {
         "N0": sum(text in ("0", "0.0") for text in truth.values()),
@@ -191,7 +191,7 @@ def _lrc(text: TextFile, nest: Nest | None) -> Reads:
             "lines 3 and 4 do not name modalities and say L or S of each",
             "Give OR-DBM's format",
         )
-    rows: list[Row] = []
+    rows: list[RawRead] = []
     reader, positive, place = lines[1].strip().strip('"'), False, 0
     expects_reader = False
     for number, line in enumerate(lines[4:], 5):
@@ -220,7 +220,7 @@ def _lrc_rows(
     positive: bool,
     place: int,
     where: str,
-) -> list[Row]:
+) -> list[RawRead]:
     parts = line.split(None, len(names))
     ratings = parts[: len(names)]
     label = parts[len(names)].strip() if len(parts) > len(names) else ""
@@ -231,7 +231,7 @@ def _lrc_rows(
         value = Numbers()(rating)
         turned = f"{-value}" if way == "S" and value is not None else rating
         found.append(
-            Row(
+            RawRead(
                 where=where,
                 reader=reader,
                 modality=modality.strip(),

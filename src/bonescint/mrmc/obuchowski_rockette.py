@@ -15,7 +15,7 @@ from bonescint.mrmc.common import Note, chosen, jsonable, left_out, no_variance,
 from bonescint.mrmc.covariance import DRAWS, CovarianceMethod
 from bonescint.mrmc.data import MarkedReads, Reads
 from bonescint.mrmc.endpoints import Endpoint, MarkedEndpoint
-from bonescint.mrmc.figures_of_merit import Design, Merits, merits
+from bonescint.mrmc.figures_of_merit import Design, FiguresOfMerit, figures_of_merit
 from bonescint.mrmc.inference import (
     AREA,
     DIFFERENCE,
@@ -31,9 +31,9 @@ from bonescint.mrmc.inference import (
 class Generalisation(StrEnum):
     """To whom a result applies."""
 
-    READERS_AND_CASES = "random readers, random cases"
-    CASES = "fixed readers, random cases"
-    READERS = "random readers, fixed cases"
+    RRRC = "random readers, random cases"
+    FRRC = "fixed readers, random cases"
+    RRFC = "random readers, fixed cases"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +73,7 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Generalised:
+class OrResult:
     """What the analysis says under one generalisation.
 
     Attributes:
@@ -111,56 +111,58 @@ class OrAnalysis:
         endpoint: name of the figure of merit.
         method: of the covariances.
         design: layout of the study.
-        merits: the figures of merit that were analysed.
+        figures_of_merit: the figures of merit that were analysed.
         squares: mean squares.
         errors: averaged covariances of the errors.
         of_modality: the same from each modality's own reads.
         components: of readers.
         dbm: of pseudovalues; `None` unless the study is factorial and jackknifed.
-        generalised: random readers and cases, fixed readers, fixed cases.
+        results: under each generalisation.
         notes: what was left out and what has to be known.
     """
 
     endpoint: str
     method: CovarianceMethod
     design: Design
-    merits: Merits
+    figures_of_merit: FiguresOfMerit
     squares: MeanSquares
     errors: ErrorCovariances
     of_modality: tuple[ErrorCovariances, ...]
     components: ReaderComponents
     dbm: DbmComponents | None
-    generalised: tuple[Generalised, ...]
+    results: tuple[OrResult, ...]
     notes: tuple[Note, ...]
 
-    def to(self, generalisation: Generalisation) -> Generalised:
+    def to(self, generalisation: Generalisation) -> OrResult:
         """What it says under one generalisation."""
-        return next(one for one in self.generalised if one.to == generalisation)
+        return next(one for one in self.results if one.to == generalisation)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON, at full precision."""
         return {
             "method": self.method.value,
             "design": self.design.value,
-            "readers": list(self.merits.readers),
+            "readers": list(self.figures_of_merit.readers),
             "mean_squares": self.squares.as_dict(),
             "error_covariances": self.errors.as_dict(),
             "error_covariances_of_modality": [
                 {"modality": name, **errors.as_dict()}
-                for name, errors in zip(self.merits.modalities, self.of_modality, strict=True)
+                for name, errors in zip(
+                    self.figures_of_merit.modalities, self.of_modality, strict=True
+                )
             ],
             "reader_components": self.components.as_dict(),
             "dbm_components": None if self.dbm is None else self.dbm.as_dict(),
-            "generalisations": {one.to.value: one.as_dict() for one in self.generalised},
+            "generalisations": {one.to.value: one.as_dict() for one in self.results},
             "notes": jsonable([note.as_dict() for note in self.notes]),
         }
 
 
 @dataclass(frozen=True, slots=True)
-class Averaged:
+class OrTerms:
     """What the three generalisations are computed from."""
 
-    figures: Merits
+    figures: FiguresOfMerit
     covariance: NDArray[np.float64]
     squares: MeanSquares
     errors: ErrorCovariances
@@ -180,55 +182,55 @@ class Averaged:
         return np.full(rows, np.nan) if empty else np.nanmean(self.figures.values, axis=1)
 
 
-def generalised(study: Averaged, to: Generalisation) -> Generalised:
+def or_result(terms: OrTerms, to: Generalisation) -> OrResult:
     """What the analysis says under one generalisation."""
-    many = len(study.figures.modalities) > 1
-    test = _test(study, to) if many else None
+    many = len(terms.figures.modalities) > 1
+    test = _test(terms, to) if many else None
     differences = tuple(
-        _difference(study, to, first, second)
-        for first, second in combinations(range(len(study.figures.modalities)), 2)
+        _difference(terms, to, first, second)
+        for first, second in combinations(range(len(terms.figures.modalities)), 2)
     )
-    own = to is Generalisation.CASES and many and not study.figures.design.readers_nested
-    return Generalised(
+    own = to is Generalisation.FRRC and many and not terms.figures.design.readers_nested
+    return OrResult(
         to=to,
         test=test,
-        means=tuple(_mean(study, to, row) for row in range(len(study.figures.modalities))),
+        means=tuple(_mean(terms, to, row) for row in range(len(terms.figures.modalities))),
         differences=differences,
-        readers=_of_readers(study) if own else (),
-        note=_why_undefined(study, to),
+        readers=_of_readers(terms) if own else (),
+        note=_why_undefined(terms, to),
     )
 
 
-def _why_undefined(study: Averaged, to: Generalisation) -> str:
-    if not study.figures.values.size:
+def _why_undefined(terms: OrTerms, to: Generalisation) -> str:
+    if not terms.figures.values.size:
         return "no reader has a figure in every modality"
-    if to is not Generalisation.CASES and int(study.counts.max()) < 2:
+    if to is not Generalisation.FRRC and int(terms.counts.max()) < 2:
         return "one reader: no generalisation to other readers"
-    if to is not Generalisation.READERS and math.isnan(study.errors.var):
+    if to is not Generalisation.RRFC and math.isnan(terms.errors.var):
         return "a class with one case or none: no generalisation to other cases"
     return ""
 
 
-def _denominator(study: Averaged, to: Generalisation) -> float:
+def _denominator(terms: OrTerms, to: Generalisation) -> float:
     """Denominator of F, or of X2 over its degrees of freedom."""
-    squares, errors = study.squares, study.errors
-    if to is Generalisation.READERS:
+    squares, errors = terms.squares, terms.errors
+    if to is Generalisation.RRFC:
         return squares.modality_reader
-    if to is Generalisation.READERS_AND_CASES:
+    if to is Generalisation.RRRC:
         return squares.modality_reader + squares.readers * errors.between_readers
-    if study.figures.design.readers_nested:
+    if terms.figures.design.readers_nested:
         return errors.var - errors.cov2 + squares.readers * errors.between_readers
     return errors.var - errors.cov1 + (squares.readers - 1) * errors.between_readers
 
 
-def _df(study: Averaged, to: Generalisation) -> float:
+def _df(terms: OrTerms, to: Generalisation) -> float:
     """Hillis' degrees of freedom of the denominator."""
-    if to is Generalisation.CASES:
+    if to is Generalisation.FRRC:
         return math.inf
-    squares = study.squares
-    if to is Generalisation.READERS:
+    squares = terms.squares
+    if to is Generalisation.RRFC:
         return float(squares.df_modality_reader) or math.nan
-    return _hillis_df(_denominator(study, to), squares.modality_reader, squares.df_modality_reader)
+    return _hillis_df(_denominator(terms, to), squares.modality_reader, squares.df_modality_reader)
 
 
 def _hillis_df(denominator: float, square: float, df: float) -> float:
@@ -240,11 +242,11 @@ def _hillis_df(denominator: float, square: float, df: float) -> float:
     return denominator**2 / (square**2 / df)
 
 
-def _test(study: Averaged, to: Generalisation) -> OmnibusTest:
-    squares = study.squares
-    denominator = _denominator(study, to)
-    fixed = to is Generalisation.CASES
-    value, note = math.nan, _why_undefined(study, to)
+def _test(terms: OrTerms, to: Generalisation) -> OmnibusTest:
+    squares = terms.squares
+    denominator = _denominator(terms, to)
+    fixed = to is Generalisation.FRRC
+    value, note = math.nan, _why_undefined(terms, to)
     if denominator > 0:
         value = squares.modality / denominator
     elif denominator <= 0:
@@ -253,34 +255,34 @@ def _test(study: Averaged, to: Generalisation) -> OmnibusTest:
     df = float(squares.df_modality)
     if fixed:
         return OmnibusTest(statistic="X2", value=value * df, df=df, note=note)
-    return OmnibusTest(statistic="F", value=value, df=df, denominator_df=_df(study, to), note=note)
+    return OmnibusTest(statistic="F", value=value, df=df, denominator_df=_df(terms, to), note=note)
 
 
-def _difference(study: Averaged, to: Generalisation, first: int, second: int) -> Difference:
-    figures, squares, errors = study.figures, study.squares, study.errors
-    value = float(study.means[first] - study.means[second])
+def _difference(terms: OrTerms, to: Generalisation, first: int, second: int) -> Difference:
+    figures, squares, errors = terms.figures, terms.squares, terms.errors
+    value = float(terms.means[first] - terms.means[second])
     if not figures.design.readers_nested or not figures.values.size:
         readers = squares.readers
-        variance = 2 / readers * _denominator(study, to) if readers else math.nan
-        df = _df(study, to)
+        variance = 2 / readers * _denominator(terms, to) if readers else math.nan
+        df = _df(terms, to)
     else:
-        counts = study.counts[[first, second]]
+        counts = terms.counts[[first, second]]
         inverse = float((1 / counts).sum())
         between = 2 * errors.between_readers
         shared = {
-            Generalisation.READERS: squares.modality_reader * inverse,
-            Generalisation.READERS_AND_CASES: squares.modality_reader * inverse + between,
-            Generalisation.CASES: (errors.var - errors.cov2) * inverse + between,
+            Generalisation.RRFC: squares.modality_reader * inverse,
+            Generalisation.RRRC: squares.modality_reader * inverse + between,
+            Generalisation.FRRC: (errors.var - errors.cov2) * inverse + between,
         }
         variance = shared[to]
-        df = _df(study, to)
-        if to is Generalisation.READERS_AND_CASES:
+        df = _df(terms, to)
+        if to is Generalisation.RRRC:
             square = squares.modality_reader * inverse
             df = _hillis_df(variance, square, squares.df_modality_reader)
     return Difference(
         first=figures.modalities[first],
         second=figures.modalities[second],
-        difference=_inference(value, variance, df, DIFFERENCE, study.level),
+        difference=_inference(value, variance, df, DIFFERENCE, terms.level),
     )
 
 
@@ -292,37 +294,37 @@ def _inference(
     return Inference(value=value, se=se, df=df, bounds=bounds, level=level)
 
 
-def _mean(study: Averaged, to: Generalisation, row: int) -> ModalityMean:
+def _mean(terms: OrTerms, to: Generalisation, row: int) -> ModalityMean:
     """A modality's mean, from its own mean square and covariances."""
-    values = study.figures.values[row][study.figures.defined[row]]
-    errors = study.of_modality[row]
+    values = terms.figures.values[row][terms.figures.defined[row]]
+    errors = terms.of_modality[row]
     count = len(values)
     square = float(values.var(ddof=1)) if count > 1 else math.nan
     shared = max(errors.cov2, 0.0)
     variance, df = math.nan, math.nan
-    if count and to is Generalisation.CASES:
+    if count and to is Generalisation.FRRC:
         variance, df = (errors.var + (count - 1) * shared) / count, math.inf
     elif count > 1:
-        total = square + (count * shared if to is Generalisation.READERS_AND_CASES else 0.0)
+        total = square + (count * shared if to is Generalisation.RRRC else 0.0)
         variance, df = total / count, _hillis_df(total, square, count - 1)
-        df = float(count - 1) if to is Generalisation.READERS else df
-    value = float(study.means[row])
+        df = float(count - 1) if to is Generalisation.RRFC else df
+    value = float(terms.means[row])
     return ModalityMean(
-        modality=study.figures.modalities[row],
-        mean=_inference(value, variance, df, AREA, study.level),
+        modality=terms.figures.modalities[row],
+        mean=_inference(value, variance, df, AREA, terms.level),
     )
 
 
-def _of_readers(study: Averaged) -> tuple[Difference, ...]:
+def _of_readers(terms: OrTerms) -> tuple[Difference, ...]:
     """Each reader's own differences, cases being random.
 
     With the reader's own variances and covariance of these two modalities, whatever other
     modalities there are: not averaged over all of them. With two modalities it is the same.
     """
-    figures = study.figures
+    figures = terms.figures
     found = []
     for reader, name in enumerate(figures.readers):
-        own = study.covariance[:, reader, :, reader]
+        own = terms.covariance[:, reader, :, reader]
         for first, second in combinations(range(len(figures.modalities)), 2):
             variance = own[first, first] + own[second, second] - 2 * own[first, second]
             value = float(figures.values[first, reader] - figures.values[second, reader])
@@ -331,7 +333,7 @@ def _of_readers(study: Averaged) -> tuple[Difference, ...]:
                     first=figures.modalities[first],
                     second=figures.modalities[second],
                     difference=_inference(
-                        value, float(variance), math.inf, DIFFERENCE, study.level
+                        value, float(variance), math.inf, DIFFERENCE, terms.level
                     ),
                     reader=name,
                 )
@@ -340,7 +342,7 @@ def _of_readers(study: Averaged) -> tuple[Difference, ...]:
 
 
 def obuchowski_rockette(
-    reads: Reads | MarkedReads | Merits,
+    reads: Reads | MarkedReads | FiguresOfMerit,
     endpoint: Endpoint | MarkedEndpoint | None = None,
     *,
     method: CovarianceMethod = CovarianceMethod.DELONG,
@@ -380,11 +382,11 @@ def obuchowski_rockette(
         >>> from bonescint.mrmc import RoeMetz, simulate_reads
         >>> study = simulate_reads(RoeMetz(), readers=4, positives=30, negatives=30, seed=1)
         >>> analysis = obuchowski_rockette(study)
-        >>> analysis.to(Generalisation.READERS_AND_CASES).test.df
+        >>> analysis.to(Generalisation.RRRC).test.df
         1.0
     """
     method = chosen(CovarianceMethod, method, "method", "obuchowski_rockette")
-    figures = reads if isinstance(reads, Merits) else merits(reads, endpoint)
+    figures = reads if isinstance(reads, FiguresOfMerit) else figures_of_merit(reads, endpoint)
     notes = list(figures.notes)
     figures, more = _analysable(figures)
     notes += more
@@ -400,25 +402,25 @@ def obuchowski_rockette(
         for i in range(len(covariance))
     )
     notes += _remarks(figures, errors, covariance)
-    study = Averaged(figures, covariance, squares, errors, of_modality, level)
+    study = OrTerms(figures, covariance, squares, errors, of_modality, level)
     pseudovalues = method is CovarianceMethod.JACKKNIFE and figures.design is Design.FACTORIAL
     whole = pseudovalues and not empty
     return OrAnalysis(
         endpoint=figures.endpoint,
         method=method,
         design=figures.design,
-        merits=figures,
+        figures_of_merit=figures,
         squares=squares,
         errors=errors,
         of_modality=of_modality,
         components=ReaderComponents.of(squares, errors),
         dbm=DbmComponents.of(squares, errors, cases=_jackknifed(figures)) if whole else None,
-        generalised=tuple(generalised(study, to) for to in Generalisation),
+        results=tuple(or_result(study, to) for to in Generalisation),
         notes=tuple(notes),
     )
 
 
-def _jackknifed(figures: Merits) -> int:
+def _jackknifed(figures: FiguresOfMerit) -> int:
     """Number of cases that the figures depend on, which sensitivity's are fewer than all."""
     cell = next(cell for row in figures.cells for cell in row if cell is not None)
     return len(cell.positive_cases) + len(cell.negative_cases)
@@ -436,7 +438,7 @@ def _nothing() -> MeanSquares:
     )
 
 
-def _analysable(figures: Merits) -> tuple[Merits, list[Note]]:
+def _analysable(figures: FiguresOfMerit) -> tuple[FiguresOfMerit, list[Note]]:
     """The modalities and readers that can be compared, and what had to go."""
     notes: list[Note] = []
     there = np.asarray(figures.defined.any(axis=1))
@@ -462,7 +464,7 @@ def _analysable(figures: Merits) -> tuple[Merits, list[Note]]:
 
 
 def _remarks(
-    figures: Merits, errors: ErrorCovariances, covariance: NDArray[np.float64]
+    figures: FiguresOfMerit, errors: ErrorCovariances, covariance: NDArray[np.float64]
 ) -> list[Note]:
     there = np.argwhere(figures.defined)
     lacking = [(i, j) for i, j in there if math.isnan(covariance[i, j, i, j])]

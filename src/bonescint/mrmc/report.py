@@ -17,7 +17,7 @@ from bonescint.mrmc.covariance import CovarianceMethod
 from bonescint.mrmc.figures import draw_figure_7, draw_froc, draw_roc
 from bonescint.mrmc.inference import MOST_DF, Inference, df_text
 from bonescint.mrmc.obuchowski_rockette import Difference, Generalisation, OrAnalysis
-from bonescint.mrmc.standalone import ModelAgainstReaders
+from bonescint.mrmc.standalone import StandaloneVsReaders
 from bonescint.scan import MissingExtraError
 
 if TYPE_CHECKING:
@@ -68,20 +68,22 @@ def sentences(analysis: ReaderAnalysis) -> tuple[str, ...]:
         3 readers read 40 cases (20 with disease) in 2 modalities; design: factorial.
     """
     study, headline = analysis.reads, analysis.headline
-    modalities = len(study.modalities)
+    modalities, design = len(study.modalities), analysis.figures_of_merit.design.value
     found = [
         f"{_count(len(study.readers), 'reader')} read {_count(len(study.cases), 'case')} "
         f"({int(study.truth.sum())} with disease) in "
-        f"{_count(modalities, 'modality', 'modalities')}; design: {analysis.merits.design.value}."
+        f"{_count(modalities, 'modality', 'modalities')}; design: {design}."
     ]
     best = _best(headline)
     if best is not None:
-        found += [_mean(headline, best, row) for row in range(len(headline.merits.modalities))]
+        found += [
+            _mean(headline, best, row) for row in range(len(headline.figures_of_merit.modalities))
+        ]
         if modalities > 1:
             found += _compared(headline, best)
             found += _margin_sentences(analysis, headline, best)
-    for by_method in analysis.against.values():
-        found.append(_against(by_method[analysis.settings.method], analysis.settings.margin))
+    for by_method in analysis.standalone.values():
+        found.append(_standalone(by_method[analysis.settings.method], analysis.settings.margin))
     found += _typical(analysis)
     method = _METHODS[analysis.settings.method]
     found.append(
@@ -104,28 +106,29 @@ def _named(modality: str) -> str:
 def _typical(analysis: ReaderAnalysis) -> list[str]:
     """Medians and interquartile ranges over readers and resamples, and F1, as in the paper."""
     found = []
-    right = {(one.who, one.modality): one.f1 for one in analysis.decisions.right}
-    for row, modality in enumerate(analysis.merits.modalities):
-        values = analysis.merits.values[row]
+    endpoint = analysis.figures_of_merit.endpoint
+    f1_of = {(one.who, one.modality): one.f1 for one in analysis.decisions.accuracies}
+    for row, modality in enumerate(analysis.figures_of_merit.modalities):
+        values = analysis.figures_of_merit.values[row]
         known = values[~np.isnan(values)]
         if known.size < 2:
             continue
         lower, median, upper = np.quantile(known, [0.25, 0.5, 0.75])
-        f1 = [of.value for (_, where), of in right.items() if where == modality and of.defined]
+        f1 = [of.value for (_, where), of in f1_of.items() if where == modality and of.defined]
         also = f", median F1 {np.median(f1):.3f}" if f1 else ""
         found.append(
-            f"Over the readers of {_named(modality)} the median {analysis.merits.endpoint} was "
+            f"Over the readers of {_named(modality)} the median {endpoint} was "
             f"{median:.3f} (IQR {upper - lower:.3f}){also}."
         )
     for one in analysis.resampled:
         if one.modality or not one.draws.size:
             continue
         lower, median, upper = np.quantile(one.draws, [0.25, 0.5, 0.75])
-        of_model = right.get((one.who, ""))
+        of_model = f1_of.get((one.who, ""))
         also = f", F1 {of_model.value:.3f}" if of_model and of_model.defined else ""
         found.append(
             f"Over {one.draws.size} bootstrap samples of the cases the model's median "
-            f"{analysis.merits.endpoint} was {median:.3f} (IQR {upper - lower:.3f}){also}."
+            f"{endpoint} was {median:.3f} (IQR {upper - lower:.3f}){also}."
         )
     return found
 
@@ -147,18 +150,18 @@ def _mean(headline: OrAnalysis, to: Generalisation, row: int) -> str:
 
 
 def _compared(headline: OrAnalysis, to: Generalisation) -> list[str]:
-    generalised = headline.to(to)
-    test = generalised.test
+    result = headline.to(to)
+    test = result.test
     if test is None or math.isnan(test.p):
         return []
     degrees = f"({df_text(test.df)})"
     if test.statistic == "F":
         degrees = f"({df_text(test.df)}, {df_text(test.denominator_df)})"
     statistic = f"{test.statistic}{degrees} = {test.value:.2f}, {p_text(test.p)}"
-    if len(generalised.differences) > 1:
+    if len(result.differences) > 1:
         found = [f"Over all modalities: {statistic} ({to.value})."]
-        return found + [_difference(headline, one, "") for one in generalised.differences]
-    return [_difference(headline, generalised.differences[0], f"; {statistic}")]
+        return found + [_difference(headline, one, "") for one in result.differences]
+    return [_difference(headline, result.differences[0], f"; {statistic}")]
 
 
 def _difference(headline: OrAnalysis, one: Difference, more: str) -> str:
@@ -199,8 +202,8 @@ def _margin_text(first: str, second: str, difference: Inference, margin: float) 
     )
 
 
-def _against(one: ModelAgainstReaders, margin: float | None) -> str:
-    to = next((to for to in Generalisation if not math.isnan(one.to(to).se)), Generalisation.CASES)
+def _standalone(one: StandaloneVsReaders, margin: float | None) -> str:
+    to = next((to for to in Generalisation if not math.isnan(one.to(to).se)), Generalisation.FRRC)
     difference = one.to(to)
     degrees = "" if difference.df > MOST_DF else f", df {df_text(difference.df)}"
     found = (

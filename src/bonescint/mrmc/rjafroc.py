@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bonescint.mrmc.common import Note, left_out, remark, some
-from bonescint.mrmc.data import Mark, MarkedReads, Nest, Reads
+from bonescint.mrmc.data import MarkedReads, Nest, RatedMark, Reads
 from bonescint.scan import InputError, ParameterError
 from bonescint.tables import Columns, Sheet, Table, one_spelling, said_spellings, sheet_table
 
@@ -187,9 +187,9 @@ def _marks(
     *,
     of_lesions: bool,
     once: bool = True,
-) -> list[Mark]:
+) -> list[RatedMark]:
     """Marks of a sheet; where each place has one rating only, two that differ are refused."""
-    found: dict[tuple[object, ...], tuple[int, Mark]] = {}
+    found: dict[tuple[object, ...], tuple[int, RatedMark]] = {}
     rating_of = table.numbers("rating")
     for row in table.rows:
         reader, modality, case = (
@@ -207,7 +207,9 @@ def _marks(
             text = f"{row.where}: rating must be a number, got '{row.text('rating')}'"
             notes.append(left_out(text))
         elif rating != _NO_RATING:
-            mark = Mark(reader=reader, modality=modality, case=case, lesion=lesion, rating=rating)
+            mark = RatedMark(
+                reader=reader, modality=modality, case=case, lesion=lesion, rating=rating
+            )
             place = (reader, modality, case, lesion) if once else (row.number,)
             first, before = found.setdefault(place, (row.number, mark))
             if before.rating != rating:
@@ -230,7 +232,7 @@ def _names(text: str) -> list[str]:
 def _looked(
     truth: Table,
     names: _Spellings,
-    marks: Sequence[Mark],
+    marks: Sequence[RatedMark],
     lesions: Mapping[str, Mapping[str, float]],
 ) -> Iterable[tuple[str, str, str]] | None:
     """Who looked at what, where TRUTH says it; `None` means everybody at everything."""
@@ -246,7 +248,9 @@ def _looked(
     return [*said, *((mark.modality, mark.reader, mark.case) for mark in marks)]
 
 
-def _as_ratings(marked: MarkedReads, paradigm: str, marks: Sequence[Mark]) -> Reads | MarkedReads:
+def _as_ratings(
+    marked: MarkedReads, paradigm: str, marks: Sequence[RatedMark]
+) -> Reads | MarkedReads:
     """ROC ratings, if the sheets are such; marked foci otherwise."""
     at = {(mark.modality, mark.reader, mark.case) for mark in marks}
     positive = dict(zip(marked.cases, marked.truth, strict=True))
@@ -268,7 +272,7 @@ def _as_ratings(marked: MarkedReads, paradigm: str, marks: Sequence[Mark]) -> Re
     return reads.with_notes(*_without_ratings(reads, marked.read & ~rated))
 
 
-def _without_marks(marked: MarkedReads, marks: Sequence[Mark]) -> list[Note]:
+def _without_marks(marked: MarkedReads, marks: Sequence[RatedMark]) -> list[Note]:
     """Readers and modalities that TRUTH lists and that have no mark: kept, and said."""
     readers, modalities = {one.reader for one in marks}, {one.modality for one in marks}
     return [

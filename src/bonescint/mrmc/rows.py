@@ -17,7 +17,7 @@ _SHARE = 0.2  # of all rows: where more cannot be used, the table is not what it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class RawRead:
     """One row as it stands in a file, nothing checked.
 
     Attributes:
@@ -55,7 +55,7 @@ _NUMBERS = Numbers()
 
 
 def reads_of(
-    rows: Sequence[Row],
+    rows: Sequence[RawRead],
     source: object,
     *,
     truth: Mapping[str, str] | None = None,
@@ -119,8 +119,8 @@ def reads_of(
 
 
 def _spelt_alike(
-    rows: Sequence[Row], truth: dict[str, str], source: object, notes: list[Note]
-) -> tuple[list[Row], dict[str, str]]:
+    rows: Sequence[RawRead], truth: dict[str, str], source: object, notes: list[Note]
+) -> tuple[list[RawRead], dict[str, str]]:
     """Rows in which everybody and everything has one spelling; what that changed is noted."""
     kinds = ("reader", "modality", "case")
     names = {kind: [getattr(row, kind) for row in rows] for kind in kinds}
@@ -128,7 +128,7 @@ def _spelt_alike(
     used = {kind: one_spelling(filter(None, names[kind])) for kind in kinds}
     if not any(used.values()):
         return list(rows), truth
-    written: dict[tuple[str, ...], Row] = {}
+    written: dict[tuple[str, ...], RawRead] = {}
     alike = []
     for row in rows:
         now = tuple(used[kind].get(getattr(row, kind), getattr(row, kind)) for kind in kinds)
@@ -151,7 +151,7 @@ def _spelt_alike(
     return alike, told
 
 
-def _require_no_dates(rows: Sequence[Row], source: object) -> None:
+def _require_no_dates(rows: Sequence[RawRead], source: object) -> None:
     dated = next((row for row in rows if date_like(row.rating)), None)
     if dated is not None:
         problem = f"{dated.where}: rating '{dated.rating}' is a date: a spreadsheet changed it"
@@ -171,10 +171,10 @@ def _codes(ratings: set[float]) -> list[Note]:
 
 
 def _nested(
-    rows: Sequence[Row], truth: Mapping[str, str], nest: Nest
-) -> tuple[list[Row], dict[str, str]]:
+    rows: Sequence[RawRead], truth: Mapping[str, str], nest: Nest
+) -> tuple[list[RawRead], dict[str, str]]:
     """Rows whose cases have their reader's or modality's name; truth listed apart follows them."""
-    found: list[Row] = []
+    found: list[RawRead] = []
     listed: dict[str, str] = {}
     for row in rows:
         owner = row.reader if nest is Nest.READERS else row.modality
@@ -185,12 +185,14 @@ def _nested(
     return found, listed
 
 
-def _no_decision(rows: Sequence[Row]) -> Row | None:
+def _no_decision(rows: Sequence[RawRead]) -> RawRead | None:
     """The first row whose rating is no decision; words are decisions where there is none."""
     return next((row for row in rows if row.rating and truth_of(row.rating) is None), None)
 
 
-def _truths(rows: Sequence[Row], listed: Mapping[str, str], notes: list[Note]) -> dict[str, bool]:
+def _truths(
+    rows: Sequence[RawRead], listed: Mapping[str, str], notes: list[Note]
+) -> dict[str, bool]:
     """Truth of every case that has one; cases whose truth differs between rows have none."""
     said: dict[str, dict[bool, str]] = {}
     for case, text in listed.items():
@@ -227,10 +229,10 @@ class _Reading:
     """How ratings are read: truth of the cases, the first rating that is no decision, numbers."""
 
     known: Mapping[str, bool]
-    odd: Row | None
+    odd: RawRead | None
 
 
-def _read(row: Row, reading: _Reading, notes: list[Note]) -> Read | None:
+def _read(row: RawRead, reading: _Reading, notes: list[Note]) -> Read | None:
     missing = [name for name in ("reader", "modality", "case") if not getattr(row, name)]
     if missing:
         notes.append(left_out(f"{row.where}: no {' and no '.join(missing)}"))

@@ -16,7 +16,7 @@ from scipy import stats
 from bonescint.mrmc.common import Note, chosen, jsonable, remark
 from bonescint.mrmc.inference import ErrorCovariances
 from bonescint.mrmc.obuchowski_rockette import Generalisation, OrAnalysis
-from bonescint.mrmc.standalone import ModelAgainstReaders
+from bonescint.mrmc.standalone import StandaloneVsReaders
 from bonescint.scan import ParameterError
 from bonescint.scan.checked import check_number, require_number
 
@@ -24,7 +24,7 @@ MOST_CASES = 1_000_000
 MOST_READERS = 1000
 
 
-class Comparison(StrEnum):
+class ComparisonKind(StrEnum):
     """What is compared."""
 
     MODALITIES = "two modalities"
@@ -32,7 +32,7 @@ class Comparison(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pilot:
+class VarianceComponents:
     """What varies in a study of known size, from which others are sized.
 
     Attributes:
@@ -52,7 +52,7 @@ class Pilot:
             not below `var`; against a model `cov2` above it).
     """
 
-    comparison: Comparison
+    comparison: ComparisonKind
     reader: float
     var: float
     cov1: float = 0.0
@@ -61,7 +61,7 @@ class Pilot:
     cases: int
 
     def __post_init__(self) -> None:
-        kind = chosen(Comparison, self.comparison, "comparison", "Pilot")
+        kind = chosen(ComparisonKind, self.comparison, "comparison", "VarianceComponents")
         object.__setattr__(self, "comparison", kind)
         check_number(self, "reader", -1, 1)
         check_number(self, "var", 1e-12, 1)
@@ -70,11 +70,15 @@ class Pilot:
         check_number(self, "cases", 2, MOST_CASES)
         for name in ("cov1", "cov3"):
             value = getattr(self, name)
-            if kind is Comparison.MODEL and value:
+            if kind is ComparisonKind.MODEL and value:
                 # There is one modality: these would quietly shrink the variance.
-                raise ParameterError(name, "Pilot", "0 against a model, or left out", value)
+                raise ParameterError(
+                    name, "VarianceComponents", "0 against a model, or left out", value
+                )
         if self.cov1 >= self.var:
-            raise ParameterError("cov1", "Pilot", f"below var ({self.var:g})", self.cov1)
+            raise ParameterError(
+                "cov1", "VarianceComponents", f"below var ({self.var:g})", self.cov1
+            )
 
     @property
     def between(self) -> float:
@@ -95,7 +99,7 @@ class Pilot:
                 self.var - self.cov1 - self.between,
             ),
         )
-        if self.comparison is Comparison.MODEL:
+        if self.comparison is ComparisonKind.MODEL:
             negative = (
                 ("the variance of readers (R)", self.reader),
                 ("Cov2", self.cov2),
@@ -111,25 +115,25 @@ class Pilot:
         )  # fmt: skip
 
     @classmethod
-    def of(cls, analysis: OrAnalysis | ModelAgainstReaders) -> Pilot:
+    def of(cls, analysis: OrAnalysis | StandaloneVsReaders) -> VarianceComponents:
         """From a study that was analysed; `notes` says what was negative.
 
         Raises:
             ParameterError: a pilot of one reader or one modality.
         """
-        if isinstance(analysis, ModelAgainstReaders):
+        if isinstance(analysis, StandaloneVsReaders):
             reader = analysis.square - analysis.var + max(analysis.cov2, 0.0)
             sizes = analysis.cases
-            comparison = Comparison.MODEL
+            comparison = ComparisonKind.MODEL
             errors = ErrorCovariances(var=analysis.var, cov2=analysis.cov2)
         else:
             reader = analysis.components.modality_reader
-            sizes = analysis.merits.cases
-            comparison = Comparison.MODALITIES
+            sizes = analysis.figures_of_merit.cases
+            comparison = ComparisonKind.MODALITIES
             errors = analysis.errors
         if math.isnan(reader):
             wanted = "of at least two readers and what they are compared in"
-            raise ParameterError("pilot", "Pilot.of", wanted, "too little")
+            raise ParameterError("pilot", "VarianceComponents.of", wanted, "too little")
         return cls(
             comparison=comparison,
             reader=reader,
@@ -144,12 +148,12 @@ class Pilot:
         auc: float,
         cases: int,
         positive_share: float = 0.5,
-        comparison: Comparison = Comparison.MODALITIES,
+        comparison: ComparisonKind = ComparisonKind.MODALITIES,
         r1: float = 0.5,
         r2: float = 0.35,
         r3: float = 0.30,
         reader_sd: float = 0.02,
-    ) -> Pilot:
+    ) -> VarianceComponents:
         """From an AUC and assumed correlations, where there is no pilot study.
 
         The variance over cases is Hanley and McNeil's, Radiology 1982;143:29. Against a model,
@@ -166,16 +170,18 @@ class Pilot:
             r3: of two readers' areas in two modalities; assumed, at most r2.
             reader_sd: how much readers' true differences vary (standard deviation); assumed.
         """
-        require_number("Pilot.conjectured", "auc", auc, 0.5, 0.9999)
-        require_number("Pilot.conjectured", "positive_share", positive_share, 0.001, 0.999)
-        require_number("Pilot.conjectured", "reader_sd", reader_sd, 0, 0.5)
+        require_number("VarianceComponents.conjectured", "auc", auc, 0.5, 0.9999)
+        require_number(
+            "VarianceComponents.conjectured", "positive_share", positive_share, 0.001, 0.999
+        )
+        require_number("VarianceComponents.conjectured", "reader_sd", reader_sd, 0, 0.5)
         for name, r in (("r1", r1), ("r2", r2), ("r3", r3)):
-            require_number("Pilot.conjectured", name, r, 0, 0.999)
-        if comparison is Comparison.MODALITIES and r3 > r2:
-            raise ParameterError("r3", "Pilot.conjectured", f"at most r2 ({r2:g})", r3)
+            require_number("VarianceComponents.conjectured", name, r, 0, 0.999)
+        if comparison is ComparisonKind.MODALITIES and r3 > r2:
+            raise ParameterError("r3", "VarianceComponents.conjectured", f"at most r2 ({r2:g})", r3)
         positives = cases * positive_share
         var = hanley_mcneil_variance(auc, positives, cases - positives)
-        if comparison is Comparison.MODEL:
+        if comparison is ComparisonKind.MODEL:
             apart = var * (1 - r2)
             return cls(
                 comparison=comparison, reader=reader_sd**2, var=2 * apart, cov2=apart, cases=cases
@@ -234,7 +240,7 @@ class Power:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Aim:
+class Hypothesis:
     """What a study is to show.
 
     Attributes:
@@ -248,26 +254,26 @@ class Aim:
     """
 
     difference: float
-    to: Generalisation = Generalisation.READERS_AND_CASES
+    to: Generalisation = Generalisation.RRRC
     alpha: float = 0.05
     margin: float | None = None
     both_sides: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "to", chosen(Generalisation, self.to, "to", "Aim"))
+        object.__setattr__(self, "to", chosen(Generalisation, self.to, "to", "Hypothesis"))
         check_number(self, "difference", -1, 1)
         check_number(self, "alpha", 1e-6, 0.5)
         if self.margin is None:
             if self.difference == 0:
-                raise ParameterError("difference", "Aim", "other than 0", self.difference)
+                raise ParameterError("difference", "Hypothesis", "other than 0", self.difference)
             return
         check_number(self, "margin", 1e-6, 1)
         outside = abs(self.difference) if self.both_sides else -self.difference
         if outside >= self.margin:
-            raise ParameterError("difference", "Aim", "within the margin", self.difference)
+            raise ParameterError("difference", "Hypothesis", "within the margin", self.difference)
 
 
-def power(pilot: Pilot, aim: Aim, *, readers: int, cases: int) -> Power:
+def power(pilot: VarianceComponents, aim: Hypothesis, *, readers: int, cases: int) -> Power:
     """The chance that a study of a size shows what it aims at.
 
     With N* and N the cases of the pilot and the study, `e = N*/N (Var - Cov1)`,
@@ -284,12 +290,12 @@ def power(pilot: Pilot, aim: Aim, *, readers: int, cases: int) -> Power:
         cases: at least 2.
 
     Examples:
-        >>> pilot = Pilot.conjectured(auc=0.85, cases=100)
-        >>> found = power(pilot, Aim(difference=0.05), readers=6, cases=200)
+        >>> pilot = VarianceComponents.conjectured(auc=0.85, cases=100)
+        >>> found = power(pilot, Hypothesis(difference=0.05), readers=6, cases=200)
         >>> 0 < found.power < 1
         True
     """
-    fewest = 1 if aim.to is Generalisation.CASES else 2
+    fewest = 1 if aim.to is Generalisation.FRRC else 2
     require_number("power", "readers", readers, fewest, MOST_READERS)
     require_number("power", "cases", cases, 2, MOST_CASES)
     scale = pilot.cases / cases
@@ -299,16 +305,16 @@ def power(pilot: Pilot, aim: Aim, *, readers: int, cases: int) -> Power:
     square = max(pilot.reader, 0.0) + max(within - between, 0.0)
     square = max(square, 1e-12)
     total = {
-        Generalisation.READERS_AND_CASES: square + readers * between,
-        Generalisation.CASES: within + (readers - 1) * between,
-        Generalisation.READERS: square,
+        Generalisation.RRRC: square + readers * between,
+        Generalisation.FRRC: within + (readers - 1) * between,
+        Generalisation.RRFC: square,
     }[aim.to]
     df = math.inf
-    if aim.to is Generalisation.READERS_AND_CASES:
+    if aim.to is Generalisation.RRRC:
         df = total**2 / (square**2 / (readers - 1))
-    elif aim.to is Generalisation.READERS:
+    elif aim.to is Generalisation.RRFC:
         df = float(readers - 1)
-    per = 2.0 if pilot.comparison is Comparison.MODALITIES else 1.0
+    per = 2.0 if pilot.comparison is ComparisonKind.MODALITIES else 1.0
     variance = per * total / readers
     return Power(
         readers=readers,
@@ -319,7 +325,7 @@ def power(pilot: Pilot, aim: Aim, *, readers: int, cases: int) -> Power:
     )
 
 
-def _chance(aim: Aim, se: float, df: float) -> float:
+def _chance(aim: Hypothesis, se: float, df: float) -> float:
     if aim.margin is None:
         shift = (aim.difference / se) ** 2
         if math.isinf(df):
@@ -340,7 +346,9 @@ def _one_sided(shift: float, alpha: float, df: float) -> float:
     return float(stats.nct.sf(stats.t.isf(alpha, df), df, shift))
 
 
-def cases_needed(pilot: Pilot, aim: Aim, *, readers: int, wanted: float = 0.8) -> Power | None:
+def cases_needed(
+    pilot: VarianceComponents, aim: Hypothesis, *, readers: int, wanted: float = 0.8
+) -> Power | None:
     """The smallest number of cases that gives a power, or `None` if none does.
 
     Where readers vary, cases alone may not be enough.
@@ -362,7 +370,9 @@ def cases_needed(pilot: Pilot, aim: Aim, *, readers: int, wanted: float = 0.8) -
     return power(pilot, aim, readers=readers, cases=max(high, 2))
 
 
-def readers_needed(pilot: Pilot, aim: Aim, *, cases: int, wanted: float = 0.8) -> Power | None:
+def readers_needed(
+    pilot: VarianceComponents, aim: Hypothesis, *, cases: int, wanted: float = 0.8
+) -> Power | None:
     """The smallest number of readers that gives a power, or `None` if none does.
 
     Args:
@@ -374,7 +384,7 @@ def readers_needed(pilot: Pilot, aim: Aim, *, cases: int, wanted: float = 0.8) -
     require_number("readers_needed", "wanted", wanted, 0.01, 0.9999)
     if power(pilot, aim, readers=MOST_READERS, cases=cases).power < wanted:
         return None
-    low, high = (0 if aim.to is Generalisation.CASES else 1), MOST_READERS
+    low, high = (0 if aim.to is Generalisation.FRRC else 1), MOST_READERS
     while high - low > 1:
         middle = (low + high) // 2
         enough = power(pilot, aim, readers=middle, cases=cases).power >= wanted

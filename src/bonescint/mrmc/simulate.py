@@ -70,7 +70,7 @@ class RoeMetz:
 
         From the chance that two pairs of cases are both rated in the right order, by what they
         share: a bivariate normal probability each. Gallas and Hillis, J Med Imaging
-        2014;1:031006. Averaged over the two modalities, as the analysis does.
+        2014;1:031006. OrTerms over the two modalities, as the analysis does.
 
         Args:
             positives: cases with disease of a study.

@@ -22,7 +22,7 @@ from bonescint.tables import matched_names, said_spellings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AgainstReader:
+class ReaderVsStandalone:
     """One reader compared with the model, on the cases that this reader read.
 
     Attributes:
@@ -48,7 +48,7 @@ class AgainstReader:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class ModelAgainstReaders:
+class StandaloneVsReaders:
     """A model compared with a group of readers in one modality.
 
     Attributes:
@@ -70,7 +70,7 @@ class ModelAgainstReaders:
     modality: str
     method: CovarianceMethod
     model: Inference
-    readers: tuple[AgainstReader, ...]
+    readers: tuple[ReaderVsStandalone, ...]
     readers_mean: float
     square: float
     var: float
@@ -103,7 +103,7 @@ class ModelAgainstReaders:
         }
 
 
-def model_against_readers(
+def standalone_vs_readers(
     reads: Reads,
     predictions: Mapping[str, float],
     endpoint: Endpoint | None = None,
@@ -113,7 +113,7 @@ def model_against_readers(
     level: float = 0.95,
     draws: int = DRAWS,
     seed: int = 1,
-) -> ModelAgainstReaders:
+) -> StandaloneVsReaders:
     """Compare one model with many readers.
 
     The single-treatment Obuchowski-Rockette analysis of `D_j = reader_j - model`: with r readers,
@@ -147,26 +147,26 @@ def model_against_readers(
         >>> study = simulate_reads(RoeMetz(), readers=4, positives=30, negatives=30, seed=1)
         >>> rng = np.random.default_rng(2)
         >>> model = {c: rng.normal() + t for c, t in zip(study.cases, study.truth)}
-        >>> against = model_against_readers(study.of_modality("1"), model)
-        >>> len(against.readers)
+        >>> found = standalone_vs_readers(study.of_modality("1"), model)
+        >>> len(found.readers)
         4
     """
     if len(reads.modalities) != 1:
         raise ParameterError(
-            "reads", "model_against_readers", "of one modality", list(reads.modalities)
+            "reads", "standalone_vs_readers", "of one modality", list(reads.modalities)
         )
-    method = chosen(CovarianceMethod, method, "method", "model_against_readers")
+    method = chosen(CovarianceMethod, method, "method", "standalone_vs_readers")
     figure = endpoint or Auc()
     reads, scores, notes = _with_predictions(reads, predictions)
     of_model = (model_endpoint or figure).cell(scores, reads.truth)
     if isinstance(of_model, Undefined):
         got = of_model.reason
-        raise ParameterError("predictions", "model_against_readers", "of both classes", got)
+        raise ParameterError("predictions", "standalone_vs_readers", "of both classes", got)
     names, cells = _pairs_of_cells(reads, scores, figure, model_endpoint or figure, notes)
     if not names:
         got = "none"
         raise ParameterError(
-            "reads", "model_against_readers", f"of readers with a {figure.title}", got
+            "reads", "standalone_vs_readers", f"of readers with a {figure.title}", got
         )
     several = [*(one for pair in cells for one in pair), of_model]
     joint = covariance(several, len(reads.cases), method, draws=draws, seed=seed)
@@ -182,7 +182,7 @@ def _with_predictions(
     if not known.any():
         raise ParameterError(
             "predictions",
-            "model_against_readers",
+            "standalone_vs_readers",
             f"of the cases that were read ({some(reads.cases, 3)})",
             some(list(predictions), 3) or "none",
         )
@@ -203,7 +203,7 @@ def _with_predictions(
             case for case, score in zip(kept.cases, scores, strict=True) if not math.isfinite(score)
         ]
         raise ParameterError(
-            "predictions", "model_against_readers", "finite numbers", f"not for {some(bad)}"
+            "predictions", "standalone_vs_readers", "finite numbers", f"not for {some(bad)}"
         )
     return kept, scores, notes
 
@@ -247,7 +247,7 @@ def _compared(
     joint: NDArray[np.float64],
     notes: list[Note],
     level: float,
-) -> ModelAgainstReaders:
+) -> StandaloneVsReaders:
     count = len(names)
     of_differences = _of_differences(joint)
     errors = ErrorCovariances.of(of_differences[None, :, None], np.ones((1, count), dtype=bool))
@@ -269,7 +269,7 @@ def _compared(
 
     own = np.sqrt(np.maximum(np.diag(of_differences), 0.0))
     readers = tuple(
-        AgainstReader(
+        ReaderVsStandalone(
             reader=name,
             value=normal(mine.value, float(spread[2 * row]), AREA),
             model=models.value,
@@ -277,7 +277,7 @@ def _compared(
         )
         for row, (name, (mine, models)) in enumerate(zip(names, cells, strict=True))
     )
-    return ModelAgainstReaders(
+    return StandaloneVsReaders(
         endpoint=endpoint,
         modality=reads.modalities[0],
         method=method,
@@ -319,9 +319,9 @@ def _differences(
     else:
         df = math.nan if math.isnan(square) else (math.inf if shared else float(count - 1))
     errors = {
-        Generalisation.READERS_AND_CASES: (denominator / count, df),
-        Generalisation.CASES: ((var + (count - 1) * shared) / count, math.inf),
-        Generalisation.READERS: (square / count, float(count - 1) if count > 1 else math.nan),
+        Generalisation.RRRC: (denominator / count, df),
+        Generalisation.FRRC: ((var + (count - 1) * shared) / count, math.inf),
+        Generalisation.RRFC: (square / count, float(count - 1) if count > 1 else math.nan),
     }
     return {
         to: Inference(

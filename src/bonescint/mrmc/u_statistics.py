@@ -20,7 +20,7 @@ from bonescint.mrmc.cells import PairsCell
 from bonescint.mrmc.common import Note, chosen, jsonable, left_out, remark
 from bonescint.mrmc.covariance import Moments
 from bonescint.mrmc.data import Reads
-from bonescint.mrmc.figures_of_merit import Merits, merits
+from bonescint.mrmc.figures_of_merit import FiguresOfMerit, figures_of_merit
 from bonescint.mrmc.inference import AREA, DIFFERENCE, Inference
 from bonescint.scan import ParameterError
 
@@ -114,7 +114,7 @@ class UAnalysis:
 
 
 def u_statistics(
-    reads: Reads | Merits,
+    reads: Reads | FiguresOfMerit,
     *,
     weighting: Weighting = Weighting.READERS,
     level: float = 0.95,
@@ -143,7 +143,7 @@ def u_statistics(
         ['1', '2']
     """
     weighting = chosen(Weighting, weighting, "weighting", "u_statistics")
-    figures = reads if isinstance(reads, Merits) else merits(reads)
+    figures = reads if isinstance(reads, FiguresOfMerit) else figures_of_merit(reads)
     owners: list[tuple[int, int]] = []
     cells: list[PairsCell] = []
     for row, of_readers in enumerate(figures.cells):

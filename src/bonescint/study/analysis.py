@@ -14,9 +14,9 @@ import numpy as np
 
 from bonescint.files import json_in
 from bonescint.mrmc import (
-    Mark,
     MarkedReads,
     Note,
+    RatedMark,
     Read,
     ReaderAnalysis,
     Reads,
@@ -226,7 +226,7 @@ def _of_marks(
     if not any(known[row.case] for row in judged):
         return None, (*notes, "no mask of a metastasis: marks are exported, not analysed")
     marks = [
-        Mark(
+        RatedMark(
             reader=mark.reader,
             modality=mark.modality,
             case=mark.case,

@@ -85,7 +85,7 @@ def tables_of(
 ) -> tuple[Table, ...]:
     """The tables of the report, from what was found."""
     tables = [_areas(ratings), _calls(ratings), _times(timing, model)]
-    tables += [*_against(ratings), _mcnemar(ratings)]
+    tables += [*_standalone(ratings), _mcnemar(ratings)]
     if marked is not None:
         tables.append(_marks(marked))
     return tuple(table for table in tables if table.rows)
@@ -100,8 +100,8 @@ def _areas(found: ReaderAnalysis) -> Table:
         interval = f"{_number(low)} to {_number(high)}"
         spread = f"{_number(upper - lower)}"
         rows.append((one.who, one.modality, _number(one.value), interval, _number(median), spread))
-    values = found.merits.values
-    for row, modality in enumerate(found.merits.modalities):
+    values = found.figures_of_merit.values
+    for row, modality in enumerate(found.figures_of_merit.modalities):
         known = values[row][~np.isnan(values[row])]
         if known.size > 1:
             lower, median, upper = np.quantile(known, [0.25, 0.5, 0.75])
@@ -109,8 +109,15 @@ def _areas(found: ReaderAnalysis) -> Table:
                 ("median of the readers", modality, _number(median), "", "", _number(upper - lower))
             )
     return Table(
-        title=f"{found.merits.endpoint} of each reader and the model",
-        columns=("Who", "Modality", found.merits.endpoint, "95 % interval", "Median", "IQR"),
+        title=f"{found.figures_of_merit.endpoint} of each reader and the model",
+        columns=(
+            "Who",
+            "Modality",
+            found.figures_of_merit.endpoint,
+            "95 % interval",
+            "Median",
+            "IQR",
+        ),
         rows=tuple(rows),
         note=f"Interval, median and IQR over {found.settings.draws} bootstrap samples of the "
         "cases; in the last rows median and IQR over readers, as in the paper.",
@@ -123,7 +130,7 @@ def _calls(found: ReaderAnalysis) -> Table:
 
     rows = [
         (one.who, one.modality, text(one.sensitivity), text(one.specificity), text(one.f1))
-        for one in sorted(found.decisions.right, key=lambda one: bool(one.modality))
+        for one in sorted(found.decisions.accuracies, key=lambda one: bool(one.modality))
     ]
     return Table(
         title="Yes and no",
@@ -165,9 +172,9 @@ def _times(timing: Sequence[TimingRow], model: ModelReads | None) -> Table:
     )  # fmt: skip
 
 
-def _against(found: ReaderAnalysis) -> list[Table]:
+def _standalone(found: ReaderAnalysis) -> list[Table]:
     tables = []
-    for modality, by_method in found.against.items():
+    for modality, by_method in found.standalone.items():
         one = by_method[found.settings.method]
         rows = [
             (to.value, _number(one.readers_mean), _number(one.model.value),
@@ -215,22 +222,22 @@ def _mcnemar(found: ReaderAnalysis) -> Table:
 
 
 def _marks(found: ReaderAnalysis) -> Table:
-    merits = found.merits
+    figures_of_merit = found.figures_of_merit
     rows = []
-    for row, modality in enumerate(merits.modalities):
-        for column, reader in enumerate(merits.readers):
-            value = float(merits.values[row, column])
+    for row, modality in enumerate(figures_of_merit.modalities):
+        for column, reader in enumerate(figures_of_merit.readers):
+            value = float(figures_of_merit.values[row, column])
             if not math.isnan(value):
                 rows.append((reader, modality, _number(value)))
-    for one in found.headline.generalised:
-        if one.to is Generalisation.READERS_AND_CASES:
+    for one in found.headline.results:
+        if one.to is Generalisation.RRRC:
             rows += [
                 ("mean of the readers", mean.modality, mean.mean.estimate.text())
                 for mean in one.means
             ]
     return Table(
-        title=f"Marked foci, {merits.endpoint}",
-        columns=("Reader", "Modality", merits.endpoint),
+        title=f"Marked foci, {figures_of_merit.endpoint}",
+        columns=("Reader", "Modality", figures_of_merit.endpoint),
         rows=tuple(rows),
         note="A mark hits within the stated radius of a metastasis; one seen in both views counts "
         "once.",

@@ -11,10 +11,10 @@ from typer.testing import CliRunner
 from bonescint.cli import console
 from bonescint.cli.app import app
 from bonescint.mrmc import (
-    Aim,
     CovarianceMethod,
-    Pilot,
+    Hypothesis,
     RoeMetz,
+    VarianceComponents,
     cases_needed,
     obuchowski_rockette,
     read_reads,
@@ -67,7 +67,7 @@ def test_analyse_writes_and_says_what_it_found(folder: Path, tmp_path: Path) -> 
     assert "The model's AUC was" in said
     assert "For research use only" in notes
     found = json.loads((out / "analysis.json").read_text())
-    test = obuchowski_rockette(read_reads(folder / "reads.csv")).generalised[0].test
+    test = obuchowski_rockette(read_reads(folder / "reads.csv")).results[0].test
     assert test is not None
     generalisations = found["covariances"]["delong"]["generalisations"]
     assert generalisations["random readers, random cases"]["test"]["p"] == test.p
@@ -248,7 +248,9 @@ def test_size_from_a_conjecture() -> None:
     )
     assert code == 0
     found = json.loads(said)
-    needed = cases_needed(Pilot.conjectured(auc=0.85, cases=100), Aim(difference=0.05), readers=6)
+    needed = cases_needed(
+        VarianceComponents.conjectured(auc=0.85, cases=100), Hypothesis(difference=0.05), readers=6
+    )
     assert needed is not None
     assert found["result"]["cases"] == needed.cases
     assert found["result"]["power"] >= 0.8

@@ -138,8 +138,8 @@ def test_different_lengths_are_refused() -> None:
 def test_decisions_of_a_study(small: Reads) -> None:
     model = np.linspace(0, 1, len(small.cases))
     found = decisions(small, at=3.0, model=model, model_at=0.4, draws=400)
-    assert len(found.right) == 7
-    first = found.right[0]
+    assert len(found.accuracies) == 7
+    first = found.accuracies[0]
     called = small.ratings[0, 0] >= 3
     assert first.f1.value == pytest.approx(f1_score(small.truth, called))
     assert first.f1.low < first.f1.value < first.f1.high
@@ -159,7 +159,7 @@ def test_decisions_of_a_study(small: Reads) -> None:
 def test_ratings_without_a_threshold_have_weighted_kappa_only(small: Reads) -> None:
     found = decisions(small)
     assert found.at is None
-    assert found.right == ()
+    assert found.accuracies == ()
     assert all(pair.kappa is None and pair.accuracy is None for pair in found.pairs)
     expected = cohen_kappa_score(small.ratings[0, 0], small.ratings[0, 1], weights="quadratic")
     weighted = found.pairs[0].weighted_kappa
@@ -170,7 +170,7 @@ def test_ratings_without_a_threshold_have_weighted_kappa_only(small: Reads) -> N
 def test_f1_bootstrap_is_that_of_resampled_cases() -> None:
     study = simulate_reads(RoeMetz(), readers=1, positives=30, negatives=40, seed=2)
     called, truth = study.ratings[0, 0] >= 0.75, study.truth
-    found = decisions(study, at=0.75, draws=20_000).right[0].f1
+    found = decisions(study, at=0.75, draws=20_000).accuracies[0].f1
     rng = np.random.default_rng(5)
     cases = np.concatenate(
         [rng.choice(np.flatnonzero(kind), (8000, kind.sum())) for kind in (truth, ~truth)], axis=1

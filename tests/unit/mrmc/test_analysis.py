@@ -15,10 +15,10 @@ from bonescint.mrmc import (
     Auc,
     CovarianceMethod,
     Froc,
-    Mark,
     MarkedReads,
     Nest,
     PartialAuc,
+    RatedMark,
     Reads,
     Sensitivity,
     Settings,
@@ -26,9 +26,9 @@ from bonescint.mrmc import (
     draw_figure_7,
     draw_froc,
     draw_roc,
-    model_against_readers,
     obuchowski_rockette,
     sentences,
+    standalone_vs_readers,
     write_analysis,
 )
 from bonescint.mrmc.analysis import RESEARCH_USE
@@ -57,7 +57,7 @@ def marked() -> MarkedReads:
     rng = np.random.default_rng(3)
     lesions = {str(n): ({"1": 1.0, "2": 2.0} if n % 2 else {}) for n in range(16)}
     marks = [
-        Mark(reader=reader, modality=modality, case=case, lesion=lesion,
+        RatedMark(reader=reader, modality=modality, case=case, lesion=lesion,
              rating=float(rng.integers(1, 6)) + (lesion is not None))
         for modality in ("AP", "SPECT") for reader in "ABC" for case, of_case in lesions.items()
         for lesion in (*of_case, None) if rng.random() < 0.6
@@ -89,7 +89,7 @@ def test_every_method_and_generalisation_is_in_the_json(
         one = found["covariances"][method.value]
         expected = obuchowski_rockette(timed, method=method, draws=60)
         assert one["error_covariances"]["cov2"] == expected.errors.cov2
-        for generalised in expected.generalised:
+        for generalised in expected.results:
             said = one["generalisations"][generalised.to.value]
             test = generalised.test
             assert test is not None
@@ -100,7 +100,7 @@ def test_every_method_and_generalisation_is_in_the_json(
             margin = one["margins"][generalised.to.value][0]
             assert margin["non_inferiority"]["p"] == difference.non_inferiority(0.1).p
         against = found["model_against_readers"]["2"][method.value]
-        own = model_against_readers(timed.of_modality("2"), model, method=method, draws=60)
+        own = standalone_vs_readers(timed.of_modality("2"), model, method=method, draws=60)
         for to, inference in own.differences.items():
             assert against["readers_less_model"][to.value]["p"] == inference.p
     assert found["covariances"]["jackknife"]["dbm_components"]["error"] > 0
@@ -128,7 +128,7 @@ def test_the_folder_holds_all_of_it(timed: Reads, model: dict[str, float], tmp_p
     rows = list(book["Tests"].iter_rows(values_only=True))
     assert len(rows) == 13
     first = dict(zip(rows[0], rows[1], strict=True))
-    assert first["p"] == analysis.headline.generalised[0].test.p  # type: ignore[union-attr]
+    assert first["p"] == analysis.headline.results[0].test.p  # type: ignore[union-attr]
     for sheet in ("Figures of merit", "Differences", "Model", "Pairs", "Reading times",
                   "Bootstrap", "U-statistics", "Margins", "Components"):  # fmt: skip
         assert book[sheet].max_row > 1
@@ -148,23 +148,23 @@ def test_the_same_seed_gives_the_same_json(timed: Reads) -> None:
 def test_sentences_say_the_figures(timed: Reads, model: dict[str, float]) -> None:
     analysis = analyse_readers(timed, model, settings=QUICK)
     said = " ".join(sentences(analysis))
-    both = analysis.headline.generalised[0]
+    both = analysis.headline.results[0]
     assert both.test is not None
     difference = both.differences[0].difference
     assert f"{difference.value:.3f} (95 % CI {difference.low:.3f} to {difference.high:.3f})" in said
     assert f"F(1, {both.test.denominator_df:.1f}) = {both.test.value:.2f}, p = " in said
     assert "With a margin of 0.1, modality 1" in said
     assert "DeLong's method" in said
-    values = analysis.merits.values[0]
+    values = analysis.figures_of_merit.values[0]
     assert f"the median AUC was {np.median(values):.3f}" in said
 
 
 def test_marked_foci(marked: MarkedReads, tmp_path: Path) -> None:
     model = {case: float(n % 2) for n, case in enumerate(marked.cases)}
     analysis = analyse_readers(marked, model, settings=Settings(draws=40))
-    assert analysis.merits.endpoint == "wAFROC area"
+    assert analysis.figures_of_merit.endpoint == "wAFROC area"
     assert set(analysis.covariances) == set(CovarianceMethod)
-    assert analysis.against["AP"][CovarianceMethod.DELONG].endpoint == "AUC"
+    assert analysis.standalone["AP"][CovarianceMethod.DELONG].endpoint == "AUC"
     assert any("surest marks" in note.text for note in analysis.notes)
     files = write_analysis(analysis, tmp_path / "out").files
     assert "froc.png" in files
@@ -182,14 +182,14 @@ def test_an_endpoint_without_delongs_formula_needs_another(marked: MarkedReads) 
     assert set(found.covariances) == {CovarianceMethod.JACKKNIFE, CovarianceMethod.BOOTSTRAP}
     assert found.u is None
     rated = analyse_readers(marked, settings=Settings(endpoint=Auc(), draws=40))
-    assert rated.merits.endpoint == "AUC"
+    assert rated.figures_of_merit.endpoint == "AUC"
 
 
 @pytest.mark.parametrize("endpoint", [Sensitivity(at=3), PartialAuc(low=0.5)])
 def test_other_endpoints_with_a_model(small: Reads, model: dict[str, float], endpoint: Any) -> None:
     settings = Settings(endpoint=endpoint, method=CovarianceMethod.JACKKNIFE, draws=40)
     found = analyse_readers(small, model, settings=settings)
-    against = found.against["1"][CovarianceMethod.JACKKNIFE]
+    against = found.standalone["1"][CovarianceMethod.JACKKNIFE]
     assert 0 < against.model.value <= 1
     if isinstance(endpoint, Sensitivity):  # the model's own operating point, not rating 3
         scores = np.array([model[case] for case in small.cases])
@@ -227,7 +227,7 @@ def test_unbalanced_studies_name_their_holes(small: Reads, tmp_path: Path) -> No
     assert "reader 2 did not read 4 cases in modality 1: 1, 2, 3, 4" in said
     assert "reader 3 read nothing in modality 2" in said
     assert any(text.startswith("reader 3: left out of the comparison") for text in said)
-    assert found.headline.merits.readers == ("1", "2")
+    assert found.headline.figures_of_merit.readers == ("1", "2")
     assert found.u is not None
     assert len(found.u.areas) == 2
     write_analysis(found, tmp_path / "out")
@@ -235,7 +235,10 @@ def test_unbalanced_studies_name_their_holes(small: Reads, tmp_path: Path) -> No
 
 def test_nested_cases(small: Reads, model: dict[str, float]) -> None:
     nested = Settings(nest=Nest.READERS, draws=40)
-    assert analyse_readers(small, settings=nested).merits.design.value == "cases nested in readers"
+    assert (
+        analyse_readers(small, settings=nested).figures_of_merit.design.value
+        == "cases nested in readers"
+    )
     with pytest.raises(ParameterError, match="none with a model"):
         analyse_readers(small, model, settings=nested)
 
@@ -244,9 +247,9 @@ def test_decisions_of_readers_say_what_the_area_is(small: Reads) -> None:
     decided = replace(small, ratings=(small.ratings >= 3).astype(float))
     found = analyse_readers(decided, settings=Settings(draws=40))
     assert any("mean of sensitivity and specificity" in note.text for note in found.notes)
-    right = found.decisions.right[0]
+    right = found.decisions.accuracies[0]
     expected = (right.sensitivity.value + right.specificity.value) / 2
-    assert found.merits.values[0, 0] == pytest.approx(expected)
+    assert found.figures_of_merit.values[0, 0] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,8 @@ from bonescint.mrmc import (
     Undefined,
     bootstrap_figures,
     covariance,
+    figures_of_merit,
     leave_one_out,
-    merits,
     simulate_reads,
 )
 from bonescint.mrmc.cells import Cell
@@ -92,7 +92,7 @@ def holed(reads: Reads, share: float, seed: int) -> Reads:
 
 
 def cells_of(reads: Reads, endpoint: Endpoint | None = None) -> list[Cell]:
-    found = [cell for row in merits(reads, endpoint).cells for cell in row]
+    found = [cell for row in figures_of_merit(reads, endpoint).cells for cell in row]
     return [cell for cell in found if cell is not None]
 
 
@@ -104,14 +104,14 @@ def test_delong_is_that_of_placements(small: Reads) -> None:
     expected = Placements.of(rows_of(small), small.truth)
     found = covariance(cells_of(small), len(small.cases))
     np.testing.assert_allclose(found, expected.covariance, rtol=1e-12)
-    np.testing.assert_allclose(merits(small).values.ravel(), expected.areas, rtol=1e-12)
+    np.testing.assert_allclose(figures_of_merit(small).values.ravel(), expected.areas, rtol=1e-12)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.25])
 def test_areas_are_those_of_all_pairs(small: Reads, share: float) -> None:
     reads = holed(small, share, seed=2)
     expected = [auc(row, reads.truth) for row in rows_of(reads)]
-    np.testing.assert_allclose(merits(reads).values.ravel(), expected, rtol=1e-12)
+    np.testing.assert_allclose(figures_of_merit(reads).values.ravel(), expected, rtol=1e-12)
 
 
 def figure_of(ratings: NDArray[np.float64], truth: NDArray[np.bool_], name: str):  # type: ignore[no-untyped-def]
@@ -190,7 +190,7 @@ def test_expected_covariances_are_those_of_repeated_studies() -> None:
     expected = population.error_covariances(positives=20, negatives=25)
     areas = np.array(
         [
-            merits(
+            figures_of_merit(
                 simulate_reads(population, readers=2, positives=20, negatives=25, seed=seed)
             ).values.ravel()
             for seed in range(3000)
@@ -302,8 +302,8 @@ def test_methods_without_a_formula_are_refused(small: Reads) -> None:
 
 @pytest.mark.parametrize("of", list(PartOf))
 def test_whole_partial_area_is_the_auc(small: Reads, of: PartOf) -> None:
-    whole = merits(small, PartialAuc(low=0.0, high=1.0, of=of)).values
-    np.testing.assert_allclose(whole, merits(small).values, atol=1e-12)
+    whole = figures_of_merit(small, PartialAuc(low=0.0, high=1.0, of=of)).values
+    np.testing.assert_allclose(whole, figures_of_merit(small).values, atol=1e-12)
 
 
 def test_partial_areas_of_both_axes_are_those_of_the_drawn_curve() -> None:

@@ -140,7 +140,7 @@ def test_no_sentence_has_an_area_that_cannot_be_or_endless_degrees() -> None:
         assert "intervals end at 0 and 1, those of differences at -1 and 1" in said
         for area in u_statistics(study).areas:
             assert not area.mean.high > 1
-        for one in analysis.against.values():
+        for one in analysis.standalone.values():
             for against in one.values():
                 assert not against.model.high > 1
                 assert not against.model.low < 0

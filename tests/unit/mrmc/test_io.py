@@ -12,7 +12,7 @@ from bonescint.mrmc import (
     NoteKind,
     Reads,
     detect_design,
-    merits,
+    figures_of_merit,
     read_predictions,
     read_reads,
 )
@@ -215,7 +215,7 @@ def test_lrc(tmp_path: Path) -> None:
     assert reads.truth.tolist() == [True, False, False]
     # In MR small ratings speak for disease: turned round, all readers are perfect.
     assert reads.ratings[1, 0].tolist() == [-1, -4, -3]
-    assert merits(reads).values.tolist() == [[1, 1], [1, 1]]
+    assert figures_of_merit(reads).values.tolist() == [[1, 1], [1, 1]]
 
 
 def test_lrc_without_case_names(tmp_path: Path) -> None:
@@ -257,7 +257,7 @@ def test_a_case_of_two_readers_may_be_two(tmp_path: Path) -> None:
     nested = reads.nested_in(Nest.READERS)
     assert detect_design(nested.read) is Design.CASES_IN_READERS
     assert nested.cases == ("A: 1", "A: 2", "B: 1", "B: 2")
-    np.testing.assert_array_equal(merits(nested).values, merits(reads).values)
+    np.testing.assert_array_equal(figures_of_merit(nested).values, figures_of_merit(reads).values)
 
 
 NESTED = (
@@ -272,7 +272,7 @@ def test_nested_cases_may_have_a_truth_of_their_own(tmp_path: Path) -> None:
     assert reads.notes == ()
     assert reads.cases == ("A: 1", "A: 2", "B: 1", "B: 2", "B: 3")
     assert reads.truth.tolist() == [True, False, False, True, False]
-    assert merits(reads).values.tolist() == [[1.0, 1.0]]
+    assert figures_of_merit(reads).values.tolist() == [[1.0, 1.0]]
     assert reads.nested_in(Nest.READERS) is reads  # once is enough
     by_modality = NESTED.replace("reader,modality", "modality,reader")
     other = read_reads(written(tmp_path, by_modality), nest=Nest.MODALITIES)

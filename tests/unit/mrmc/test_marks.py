@@ -13,14 +13,14 @@ from bonescint.mrmc import (
     CovarianceMethod,
     Froc,
     LesionLocalisation,
-    Mark,
     MarkedReads,
+    RatedMark,
     Reads,
     Wafroc,
     covariance,
+    figures_of_merit,
     froc_points,
     leave_one_out,
-    merits,
     read_reads,
 )
 from bonescint.mrmc.cells import Cell
@@ -30,7 +30,7 @@ LOWEST = -math.inf
 Lesions = dict[str, dict[str, float]]
 
 
-def drawn(seed: int, *, readers: int = 3, cases: int = 14) -> tuple[list[Mark], Lesions]:
+def drawn(seed: int, *, readers: int = 3, cases: int = 14) -> tuple[list[RatedMark], Lesions]:
     """Marks of several readers, lesions of several weights, some cases without any mark."""
     rng = np.random.default_rng(seed)
     lesions: Lesions = {}
@@ -44,16 +44,16 @@ def drawn(seed: int, *, readers: int = 3, cases: int = 14) -> tuple[list[Mark], 
                 for lesion in of_case:
                     if rng.random() < 0.7:
                         rating = float(rng.integers(2, 6))
-                        marks.append(Mark(reader=reader, modality=modality, case=case,
+                        marks.append(RatedMark(reader=reader, modality=modality, case=case,
                                           lesion=lesion, rating=rating))  # fmt: skip
                 for _ in range(rng.poisson(0.6)):
                     rating = float(rng.integers(1, 5))
-                    marks.append(Mark(reader=reader, modality=modality, case=case,
+                    marks.append(RatedMark(reader=reader, modality=modality, case=case,
                                       lesion=None, rating=rating))  # fmt: skip
     return marks, lesions
 
 
-def wafroc(marks: list[Mark], lesions: Lesions, reader: str, modality: str) -> float:
+def wafroc(marks: list[RatedMark], lesions: Lesions, reader: str, modality: str) -> float:
     """Every lesion against every case without disease, by loops."""
     mine = [mark for mark in marks if (mark.reader, mark.modality) == (reader, modality)]
     total, pairs = 0.0, 0
@@ -77,14 +77,16 @@ def without(lesions: Lesions, case: str) -> Lesions:
 
 
 def cells_of(marked: MarkedReads, endpoint: Any) -> list[Cell]:
-    return [cell for row in merits(marked, endpoint).cells for cell in row if cell is not None]
+    return [
+        cell for row in figures_of_merit(marked, endpoint).cells for cell in row if cell is not None
+    ]
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_wafroc_is_that_of_loops(seed: int) -> None:
     marks, lesions = drawn(seed)
     marked = MarkedReads.of(marks, lesions)
-    found = merits(marked)
+    found = figures_of_merit(marked)
     assert found.endpoint == "wAFROC area"
     for i, modality in enumerate("12"):
         for j, reader in enumerate("ABC"):
@@ -95,11 +97,11 @@ def test_wafroc_is_that_of_loops(seed: int) -> None:
 def test_equal_weights() -> None:
     marks, lesions = drawn(1)
     even = {case: dict.fromkeys(of_case, 1.0) for case, of_case in lesions.items()}
-    found = merits(MarkedReads.of(marks, lesions), Wafroc(equal_weights=True)).values
-    np.testing.assert_allclose(found, merits(MarkedReads.of(marks, even)).values)
+    found = figures_of_merit(MarkedReads.of(marks, lesions), Wafroc(equal_weights=True)).values
+    np.testing.assert_allclose(found, figures_of_merit(MarkedReads.of(marks, even)).values)
     # RJafroc writes weights of 0 for equal ones.
     zero = {case: dict.fromkeys(of_case, 0.0) for case, of_case in lesions.items()}
-    np.testing.assert_allclose(found, merits(MarkedReads.of(marks, zero)).values)
+    np.testing.assert_allclose(found, figures_of_merit(MarkedReads.of(marks, zero)).values)
 
 
 def test_jackknife_of_wafroc_leaves_cases_out() -> None:
@@ -126,17 +128,17 @@ def test_one_lesion_and_no_false_mark_on_it_is_the_auc() -> None:
     rng = np.random.default_rng(4)
     lesions: Lesions = {str(n): ({"1": 1.0} if n % 2 else {}) for n in range(30)}
     marks = [
-        Mark(reader="A", modality="1", case=case, lesion="1" if of_case else None,
+        RatedMark(reader="A", modality="1", case=case, lesion="1" if of_case else None,
              rating=float(rng.integers(1, 6)) + bool(of_case))
         for case, of_case in lesions.items()
     ]  # fmt: skip
     marked = MarkedReads.of(marks, lesions)
-    inferred = merits(marked.highest(), Auc())
-    np.testing.assert_allclose(merits(marked).values, inferred.values)
+    inferred = figures_of_merit(marked.highest(), Auc())
+    np.testing.assert_allclose(figures_of_merit(marked).values, inferred.values)
 
 
 def froc_by_loops(
-    marks: list[Mark], lesions: Lesions, reader: str, modality: str, upto: float
+    marks: list[RatedMark], lesions: Lesions, reader: str, modality: str, upto: float
 ) -> float:
     """Area under the joined operating points of all thresholds, by trapezia on a fine grid."""
     mine = [mark for mark in marks if (mark.reader, mark.modality) == (reader, modality)]
@@ -155,7 +157,7 @@ def froc_by_loops(
 @pytest.mark.parametrize("upto", [0.2, 1.0, 3.0])
 def test_froc_is_that_of_loops(upto: float) -> None:
     marks, lesions = drawn(5)
-    found = merits(MarkedReads.of(marks, lesions), Froc(false_marks=upto)).values
+    found = figures_of_merit(MarkedReads.of(marks, lesions), Froc(false_marks=upto)).values
     for i, modality in enumerate("12"):
         for j, reader in enumerate("ABC"):
             expected = froc_by_loops(marks, lesions, reader, modality, upto)
@@ -176,7 +178,7 @@ def test_lesion_localisation() -> None:
     marked = MarkedReads.of(marks, lesions)
     count = sum(len(of_case) for of_case in lesions.values())
     for at in (LOWEST, 4.0):
-        found = merits(marked, LesionLocalisation(at=at)).values[0, 0]
+        found = figures_of_merit(marked, LesionLocalisation(at=at)).values[0, 0]
         hits = {
             (m.case, m.lesion)
             for m in marks
@@ -185,16 +187,16 @@ def test_lesion_localisation() -> None:
         assert found == pytest.approx(len(hits) / count)
     points = froc_points(marked, 0, 0)
     assert points is not None
-    whole = merits(marked, LesionLocalisation()).values[0, 0]
+    whole = figures_of_merit(marked, LesionLocalisation()).values[0, 0]
     assert points[1][-1] == pytest.approx(whole)
 
 
 def test_a_reader_without_any_mark() -> None:
     lesions: Lesions = {"1": {"1": 1.0}, "2": {}}
-    marks = [Mark(reader="A", modality="1", case="1", lesion="1", rating=3.0)]
+    marks = [RatedMark(reader="A", modality="1", case="1", lesion="1", rating=3.0)]
     marked = MarkedReads.of(marks, lesions, readers=["A", "B"])
-    assert merits(marked).values.tolist() == [[1.0, 0.5]]
-    assert merits(marked, Froc()).values.tolist() == [[1.0, 0.0]]
+    assert figures_of_merit(marked).values.tolist() == [[1.0, 0.5]]
+    assert figures_of_merit(marked, Froc()).values.tolist() == [[1.0, 0.0]]
     assert marked.highest().ratings.tolist() == [[[3.0, 2.0], [2.0, 2.0]]]
 
 
@@ -203,18 +205,18 @@ def test_marks_that_fit_nothing_are_refused() -> None:
     for case, lesion in (("9", None), ("1", "2"), ("2", "1")):
         with pytest.raises(ParameterError):
             MarkedReads.of(
-                [Mark(reader="A", modality="1", case=case, lesion=lesion, rating=1.0)], lesions
+                [RatedMark(reader="A", modality="1", case=case, lesion=lesion, rating=1.0)], lesions
             )
     with pytest.raises(ParameterError, match="finite"):
-        Mark(reader="A", modality="1", case="1", lesion=None, rating=math.nan)
+        RatedMark(reader="A", modality="1", case="1", lesion=None, rating=math.nan)
 
 
 def test_endpoints_of_the_other_kind_are_refused(small: Reads) -> None:
     with pytest.raises(ParameterError, match="one of ratings"):
-        merits(small, Wafroc())
+        figures_of_merit(small, Wafroc())
     marks, lesions = drawn(1)
     with pytest.raises(ParameterError, match="one of marked foci"):
-        merits(MarkedReads.of(marks, lesions), Auc())
+        figures_of_merit(MarkedReads.of(marks, lesions), Auc())
 
 
 def workbook(path: Path, sheets: dict[str, list[list[object]]]) -> Path:
@@ -231,7 +233,7 @@ def workbook(path: Path, sheets: dict[str, list[list[object]]]) -> Path:
 
 
 def rjafroc_sheets(
-    marks: list[Mark], lesions: Lesions, *, names: tuple[str, str] = ("TP", "FP")
+    marks: list[RatedMark], lesions: Lesions, *, names: tuple[str, str] = ("TP", "FP")
 ) -> dict[str, list[list[object]]]:
     """Sheets as RJafroc writes them, with a row of truth for each lesion."""
     truth: list[list[object]] = [["CaseID", "LesionID", "Weight"]]
@@ -261,14 +263,14 @@ def test_rjafrocs_workbook(tmp_path: Path, names: tuple[str, str]) -> None:
     )  # fmt: skip
     np.testing.assert_allclose(found.weights, expected.weights)
     np.testing.assert_array_equal(found.hits, expected.hits)
-    np.testing.assert_allclose(merits(found).values, merits(expected).values)
+    np.testing.assert_allclose(figures_of_merit(found).values, figures_of_merit(expected).values)
     assert [note.text for note in found.notes] == [
         "weights of case 1, 3, 5, 7, 9 and 2 more do not sum to 1: they were scaled so that they do"
     ]
 
 
 ROC_MARKS = [
-    Mark(reader=reader, modality=modality, case=case, lesion="1" if case in "34" else None,
+    RatedMark(reader=reader, modality=modality, case=case, lesion="1" if case in "34" else None,
          rating=float(rating))
     for reader, modality, ratings in (("A", "1", "1243"), ("B", "1", "1135"), ("C", "2", "2145"),
                                       ("D", "2", "3125"))
@@ -359,7 +361,7 @@ def test_weights_that_do_not_sum_to_1_are_said(
     tmp_path: Path, weights: tuple[float, float], said: bool
 ) -> None:
     lesions: Lesions = {"1": {}, "2": {"1": weights[0], "2": weights[1]}}
-    marks = [Mark(reader="A", modality="1", case="2", lesion="1", rating=2.0)]
+    marks = [RatedMark(reader="A", modality="1", case="2", lesion="1", rating=2.0)]
     found = read_reads(workbook(tmp_path / "foci.xlsx", rjafroc_sheets(marks, lesions)))
     assert any("case 2 do not sum to 1" in note.text for note in found.notes) is said
     assert isinstance(found, MarkedReads)
@@ -392,7 +394,7 @@ def test_rjafrocs_newer_workbook_says_who_read_what(tmp_path: Path) -> None:
     assert found.read[:, :2].all()
     smaller = {name: of_case for name, of_case in lesions.items() if name not in first}
     expected = wafroc(marks, smaller, "C", "1")
-    assert merits(found).values[0, 2] == pytest.approx(expected)
+    assert figures_of_merit(found).values[0, 2] == pytest.approx(expected)
 
 
 def test_a_reader_and_a_modality_without_marks_are_kept(tmp_path: Path) -> None:
@@ -406,10 +408,12 @@ def test_a_reader_and_a_modality_without_marks_are_kept(tmp_path: Path) -> None:
     found = read_reads(workbook(tmp_path / "foci.xlsx", sheets))
     assert isinstance(found, MarkedReads)
     assert (found.readers, found.modalities) == (("A", "B", "C"), ("1", "2", "3"))
-    values = merits(found).values
+    values = figures_of_merit(found).values
     np.testing.assert_array_equal(values[:, 2], 0.5)
     np.testing.assert_array_equal(values[2], 0.5)
-    of_others = merits(MarkedReads.of([one for one in marks if one.reader != "C"], lesions))
+    of_others = figures_of_merit(
+        MarkedReads.of([one for one in marks if one.reader != "C"], lesions)
+    )
     np.testing.assert_allclose(values[:2, :2], of_others.values)
     said = [note.text for note in found.notes]
     assert any(text.startswith("reader C has no mark") for text in said)
@@ -419,7 +423,9 @@ def test_a_reader_and_a_modality_without_marks_are_kept(tmp_path: Path) -> None:
 def test_a_reader_of_roc_ratings_without_any_is_named(tmp_path: Path) -> None:
     lesions: Lesions = {str(n): ({"1": 0.0} if n % 2 else {}) for n in range(4)}
     marks = [
-        Mark(reader=reader, modality="1", case=case, lesion="1" if of_case else None, rating=2.0)
+        RatedMark(
+            reader=reader, modality="1", case=case, lesion="1" if of_case else None, rating=2.0
+        )
         for reader in "AB"
         for case, of_case in lesions.items()
     ]
@@ -434,14 +440,14 @@ def test_a_reader_of_roc_ratings_without_any_is_named(tmp_path: Path) -> None:
     assert [note.text for note in found.notes] == [
         "reader C in modality 1: 4 reads without a rating, of case 0, 1, 2, 3"
     ]
-    assert np.isnan(merits(found).values[0, 2])
+    assert np.isnan(figures_of_merit(found).values[0, 2])
 
 
 def test_roc_ratings_in_rjafrocs_sheets(tmp_path: Path) -> None:
     rng = np.random.default_rng(10)
     lesions: Lesions = {str(n): ({"1": 0.0} if n % 2 else {}) for n in range(12)}
     marks = [
-        Mark(reader=reader, modality=modality, case=case, lesion="1" if of_case else None,
+        RatedMark(reader=reader, modality=modality, case=case, lesion="1" if of_case else None,
              rating=float(rng.integers(1, 6)))
         for reader in "AB" for modality in "12" for case, of_case in lesions.items()
     ]  # fmt: skip

@@ -23,7 +23,7 @@ from bonescint.mrmc import (
     RoeMetz,
     Sensitivity,
     detect_design,
-    merits,
+    figures_of_merit,
     obuchowski_rockette,
     simulate_reads,
     u_statistics,
@@ -63,7 +63,7 @@ def test_mean_squares_are_those_of_loops() -> None:
 def test_fixed_cases_are_a_repeated_measures_anova(small: Reads) -> None:
     import pandas as pd
 
-    values = merits(small).values
+    values = figures_of_merit(small).values
     table = pd.DataFrame(
         [(i, j, values[i, j]) for i in range(2) for j in range(3)],
         columns=["modality", "reader", "auc"],
@@ -81,7 +81,7 @@ def test_fixed_cases_are_a_repeated_measures_anova(small: Reads) -> None:
 
 def test_formulas_written_out(small: Reads) -> None:
     """The formulas of the reference, on covariances averaged by loops."""
-    figures = merits(small)
+    figures = figures_of_merit(small)
     covariance = figures.covariance(CovarianceMethod.DELONG)
     t, r = figures.values.shape
     sums: dict[tuple[bool, bool], list[float]] = {}
@@ -130,7 +130,7 @@ def test_a_modality_has_an_interval_of_its_own(small: Reads) -> None:
         assert alone.to(to).differences == ()
         mine = obuchowski_rockette(small).to(to).means[0].mean
         assert alone.to(to).means[0].mean == mine
-    values = merits(small).values[0]
+    values = figures_of_merit(small).values[0]
     expected = stats.ttest_1samp(values, 0.0).confidence_interval(0.95)
     assert alone.to(READERS).means[0].mean.low == pytest.approx(expected.low)
     assert alone.components.reader == pytest.approx(
@@ -139,7 +139,7 @@ def test_a_modality_has_an_interval_of_its_own(small: Reads) -> None:
 
 
 def test_dbm_components_are_those_of_an_anova_of_pseudovalues(small: Reads) -> None:
-    figures = merits(small)
+    figures = figures_of_merit(small)
     n = len(small.cases)
     pseudo = np.empty((2, 3, n))
     for i in range(2):
@@ -213,7 +213,7 @@ def test_one_reader_leaves_delongs_test(small: Reads) -> None:
     assert found.to(BOTH).note == "one reader: no generalisation to other readers"
     assert math.isnan(found.to(BOTH).differences[0].difference.p)
     difference = found.to(CASES).differences[0].difference
-    covariance = merits(alone).covariance(CovarianceMethod.DELONG)[:, 0, :, 0]
+    covariance = figures_of_merit(alone).covariance(CovarianceMethod.DELONG)[:, 0, :, 0]
     expected = math.sqrt(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
     assert difference.se == pytest.approx(expected)
     assert found.to(CASES).readers[0].difference == difference
@@ -223,7 +223,7 @@ def test_a_reader_who_rates_all_alike_has_half_an_area(small: Reads) -> None:
     ratings = small.ratings.copy()
     ratings[:, 1] = 2.0
     found = obuchowski_rockette(with_ratings(small, ratings))
-    assert found.merits.values[:, 1].tolist() == [0.5, 0.5]
+    assert found.figures_of_merit.values[:, 1].tolist() == [0.5, 0.5]
     assert sum("0.5, because all pairs are tied" in note.text for note in found.notes) == 2
     assert not math.isnan(found.to(BOTH).differences[0].difference.p)
 
@@ -244,7 +244,7 @@ def test_a_reader_without_positives_is_left_out_and_named(small: Reads) -> None:
     ratings[1, 0, small.truth] = np.nan
     study = with_ratings(small, ratings)
     found = obuchowski_rockette(study)
-    assert found.merits.readers == ("2", "3")
+    assert found.figures_of_merit.readers == ("2", "3")
     texts = [note.text for note in found.notes if note.kind is NoteKind.LEFT_OUT]
     assert any("reader 1 in modality 2 has no AUC: no case with disease" in text for text in texts)
     assert any("reader 1: left out of the comparison" in text for text in texts)
@@ -258,14 +258,16 @@ def test_a_reader_without_positives_is_left_out_and_named(small: Reads) -> None:
     )
     assert found.to(BOTH).test == obuchowski_rockette(kept).to(BOTH).test
     # Gallas' statistics take what this reader read in the other modality.
-    assert u_statistics(study).areas[0].mean.value == pytest.approx(merits(small).values[0].mean())
+    assert u_statistics(study).areas[0].mean.value == pytest.approx(
+        figures_of_merit(small).values[0].mean()
+    )
 
 
 def test_a_modality_with_one_reader(small: Reads) -> None:
     ratings = small.ratings.copy()
     ratings[1, 1:] = np.nan
     found = obuchowski_rockette(with_ratings(small, ratings))
-    assert found.merits.readers == ("1",)
+    assert found.figures_of_merit.readers == ("1",)
     assert not math.isnan(found.to(CASES).differences[0].difference.p)
     assert math.isnan(found.to(BOTH).differences[0].difference.p)
 
@@ -291,7 +293,7 @@ def test_readers_nested_in_modalities() -> None:
     study = nested_readers(simulate_reads(RoeMetz(), readers=7, positives=15, negatives=15, seed=3))
     found = obuchowski_rockette(study)
     assert found.design is Design.READERS_IN_MODALITIES
-    values = [row[~np.isnan(row)] for row in found.merits.values]
+    values = [row[~np.isnan(row)] for row in found.figures_of_merit.values]
     assert [len(row) for row in values] == [3, 4]
     welch = stats.ttest_ind(*values)  # fixed cases: two groups of readers, equal variances
     assert found.to(READERS).differences[0].difference.p == pytest.approx(welch.pvalue)
@@ -312,8 +314,10 @@ def test_balanced_nested_readers_agree_in_f_and_t() -> None:
         assert test.p == pytest.approx(difference.p)
         assert test.value == pytest.approx(difference.t**2)
     assert not found.errors.clamped
-    covariance = np.nan_to_num(found.merits.covariance(CovarianceMethod.DELONG)).reshape(16, 16)
-    weights = np.where(np.isnan(found.merits.values), 0, [[1 / 4], [-1 / 4]]).ravel()
+    covariance = np.nan_to_num(found.figures_of_merit.covariance(CovarianceMethod.DELONG)).reshape(
+        16, 16
+    )
+    weights = np.where(np.isnan(found.figures_of_merit.values), 0, [[1 / 4], [-1 / 4]]).ravel()
     variance = weights @ covariance @ weights
     assert found.to(CASES).differences[0].difference.se == pytest.approx(math.sqrt(variance))
 
@@ -334,7 +338,7 @@ def test_three_modalities_agree_with_a_longer_study() -> None:
     assert both.test is not None
     assert both.test.df == 2
     assert len(both.differences) == 3
-    ms_t, _, ms_tr = mean_squares(found.merits.values)
+    ms_t, _, ms_tr = mean_squares(found.figures_of_merit.values)
     den = ms_tr + 4 * max(found.errors.cov2 - found.errors.cov3, 0)
     assert both.test.value == pytest.approx(ms_t / den)
     assert both.test.denominator_df == pytest.approx(den**2 / (ms_tr**2 / 6))
@@ -402,9 +406,9 @@ def test_the_design_is_that_of_the_readers_who_are_left(small: Reads) -> None:
     ratings = small.ratings.copy()
     ratings[0, 1, small.truth] = np.nan
     reads = replace(small, ratings=ratings)
-    assert merits(reads).design is Design.UNBALANCED
+    assert figures_of_merit(reads).design is Design.UNBALANCED
     found = obuchowski_rockette(reads, method=CovarianceMethod.JACKKNIFE)
-    assert found.merits.readers == ("1", "3")
+    assert found.figures_of_merit.readers == ("1", "3")
     assert found.design is Design.FACTORIAL
     assert found.dbm is not None
     said = found.as_dict()
@@ -441,7 +445,7 @@ def test_remarks_say_what_was_found_word_for_word(small: Reads) -> None:
     assert [note.text for note in found.notes] == [
         f"Cov2 ({found.errors.cov2:.3g}) is negative and counts as 0 in the intervals"
     ]
-    values = found.merits.values[0]
+    values = found.figures_of_merit.values[0]
     mean = found.to(BOTH).means[0].mean
     assert mean.se == pytest.approx(math.sqrt(values.var(ddof=1) / 2))
     assert mean.df == pytest.approx(1)
@@ -474,7 +478,7 @@ def test_what_is_left_out_is_named_word_for_word(small: Reads) -> None:
     ratings = small.ratings.copy()
     ratings[1][:, small.truth] = np.nan
     found = obuchowski_rockette(with_ratings(small, ratings))
-    assert found.merits.modalities == ("1",)
+    assert found.figures_of_merit.modalities == ("1",)
     texts = [note.text for note in found.notes if note.kind is NoteKind.LEFT_OUT]
     assert texts[-1] == "modality 2: no reader's AUC is defined"
     assert found.to(BOTH).test is None
@@ -483,7 +487,7 @@ def test_what_is_left_out_is_named_word_for_word(small: Reads) -> None:
     for modality, reader in ((1, 0), (0, 1), (1, 2)):
         ratings[modality, reader, small.truth] = np.nan
     found = obuchowski_rockette(with_ratings(small, ratings))
-    assert found.merits.readers == ()
+    assert found.figures_of_merit.readers == ()
     assert "every comparison: no reader has a figure in every modality" in [
         note.text for note in found.notes if note.kind is NoteKind.LEFT_OUT
     ]
@@ -505,7 +509,7 @@ def test_one_case_of_a_class_is_said_of_each_reader(small: Reads) -> None:
         "reader 2 in modality 1: no variance over cases can be estimated (one case of a class); "
         "the averaged covariances are those of the others"
     ) in [note.text for note in found.notes]
-    covariance = merits(with_ratings(small, ratings)).covariance(CovarianceMethod.DELONG)
+    covariance = figures_of_merit(with_ratings(small, ratings)).covariance(CovarianceMethod.DELONG)
     own = [covariance[i, j, i, j] for i in range(2) for j in range(3) if (i, j) != (0, 1)]
     assert found.errors.var == pytest.approx(np.mean(own))
     ratings = small.ratings.copy()
@@ -537,7 +541,7 @@ def test_the_documented_defaults(small: Reads) -> None:
     assert first.errors == drawn[0].errors
     assert [one.as_dict() for one in found.of_modality] != []
     for row, own in enumerate(found.of_modality):
-        covariance = merits(small).covariance(CovarianceMethod.DELONG)[row, :, row]
+        covariance = figures_of_merit(small).covariance(CovarianceMethod.DELONG)[row, :, row]
         assert own.var == pytest.approx(np.diag(covariance).mean())
         assert own.cov2 == pytest.approx(covariance[~np.eye(3, dtype=bool)].mean())
         assert (own.cov1, own.cov3) == (0, 0)

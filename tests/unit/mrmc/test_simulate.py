@@ -7,10 +7,10 @@ import pytest
 
 from bonescint.mrmc import (
     CovarianceMethod,
-    RocCurve,
+    ReaderRocCurve,
     RoeMetz,
     average_curve,
-    merits,
+    figures_of_merit,
     obuchowski_rockette,
     simulate_reads,
 )
@@ -58,7 +58,9 @@ def test_levels_are_whole_ratings() -> None:
     study = simulate_reads(RoeMetz(), readers=2, positives=50, negatives=50, seed=1, levels=5)
     assert set(np.unique(study.ratings)) == {1, 2, 3, 4, 5}
     smooth = simulate_reads(RoeMetz(), readers=2, positives=50, negatives=50, seed=1)
-    assert merits(study).values == pytest.approx(merits(smooth).values, abs=0.06)
+    assert figures_of_merit(study).values == pytest.approx(
+        figures_of_merit(smooth).values, abs=0.06
+    )
 
 
 @pytest.mark.parametrize("values", [{"reader": -1.0}, {"separation": 99.0}, {"case": float("nan")}])
@@ -89,14 +91,14 @@ def test_intervals_cover_in_a_few_hundred_studies() -> None:
     covered = 0
     for _ in range(300):
         study = simulate_reads(RoeMetz(), readers=5, positives=30, negatives=30, seed=rng)
-        difference = obuchowski_rockette(study).generalised[0].differences[0].difference
+        difference = obuchowski_rockette(study).results[0].differences[0].difference
         covered += difference.low <= 0 <= difference.high
     assert 0.91 <= covered / 300 <= 0.985
 
 
 def test_area_of_the_average_curve_is_the_mean_area(small) -> None:  # type: ignore[no-untyped-def]
-    curves = [RocCurve.of(row, small.truth) for row in small.ratings.reshape(6, -1)]
-    areas = merits(small).values.ravel()
+    curves = [ReaderRocCurve.of(row, small.truth) for row in small.ratings.reshape(6, -1)]
+    areas = figures_of_merit(small).values.ravel()
     assert [curve.area for curve in curves] == pytest.approx(areas)
     mean = average_curve(curves)
     assert mean.area == pytest.approx(areas.mean())
@@ -106,4 +108,4 @@ def test_area_of_the_average_curve_is_the_mean_area(small) -> None:  # type: ign
     with pytest.raises(ParameterError):
         average_curve([])
     with pytest.raises(ParameterError, match="both classes"):
-        RocCurve.of(np.array([1.0, np.nan]), np.array([True, False]))
+        ReaderRocCurve.of(np.array([1.0, np.nan]), np.array([True, False]))

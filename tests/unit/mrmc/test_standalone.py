@@ -15,9 +15,9 @@ from bonescint.mrmc import (
     Reads,
     RoeMetz,
     Sensitivity,
-    model_against_readers,
     obuchowski_rockette,
     simulate_reads,
+    standalone_vs_readers,
 )
 from bonescint.scan import ParameterError
 
@@ -57,7 +57,7 @@ def test_formulas_written_out(study: Reads, model: dict[str, float]) -> None:
     var = np.mean([of_d[j][j] for j in range(4)])
     cov2 = np.mean([of_d[j][k] for j in range(4) for k in range(4) if j != k])
     square = d.var(ddof=1)
-    found = model_against_readers(study, model)
+    found = standalone_vs_readers(study, model)
     assert (found.var, found.cov2, found.square) == pytest.approx((var, cov2, square))
     assert found.model.value == pytest.approx(joint.areas[4])
     assert found.readers_mean == pytest.approx(joint.areas[:4].mean())
@@ -86,7 +86,7 @@ def test_a_model_that_is_the_readers_own_double(study: Reads) -> None:
         seconds=np.full((2, 4, 45), np.nan),
     )
     two = obuchowski_rockette(doubled)
-    one = model_against_readers(study, dict(zip(study.cases, scores.tolist(), strict=True)))
+    one = standalone_vs_readers(study, dict(zip(study.cases, scores.tolist(), strict=True)))
     for to in Generalisation:
         expected = two.to(to).differences[0].difference
         found = one.to(to)
@@ -97,16 +97,16 @@ def test_a_model_that_is_the_readers_own_double(study: Reads) -> None:
 
 
 def test_other_covariances(study: Reads, model: dict[str, float]) -> None:
-    delong = model_against_readers(study, model).to(BOTH)
+    delong = standalone_vs_readers(study, model).to(BOTH)
     for method in (CovarianceMethod.JACKKNIFE, CovarianceMethod.UNBIASED):
-        other = model_against_readers(study, model, method=method).to(BOTH)
+        other = standalone_vs_readers(study, model, method=method).to(BOTH)
         assert other.value == delong.value
         assert other.se == pytest.approx(delong.se, rel=0.05)
         assert other.se != delong.se
 
 
 def test_sensitivity_at_thresholds_of_their_own(study: Reads, model: dict[str, float]) -> None:
-    found = model_against_readers(
+    found = standalone_vs_readers(
         study, model, Sensitivity(at=4), model_endpoint=Sensitivity(at=0.7)
     )
     truth = study.truth
@@ -119,7 +119,7 @@ def test_missing_predictions_and_reads_are_named(study: Reads, model: dict[str, 
     ratings = study.ratings.copy()
     ratings[0, 1, :5] = np.nan
     some = {case: score for case, score in model.items() if case not in ("1", "2")}
-    found = model_against_readers(replace(study, ratings=ratings), {**some, "99": 1.0})
+    found = standalone_vs_readers(replace(study, ratings=ratings), {**some, "99": 1.0})
     texts = [note.text for note in found.notes]
     assert any("2 cases without a prediction of the model: 1, 2" in text for text in texts)
     assert any("1 predictions are of cases that no reader read" in text for text in texts)
@@ -138,7 +138,7 @@ def test_missing_predictions_and_reads_are_named(study: Reads, model: dict[str, 
 def test_a_reader_without_positives_is_left_out(study: Reads, model: dict[str, float]) -> None:
     ratings = study.ratings.copy()
     ratings[0, 2, study.truth] = np.nan
-    found = model_against_readers(replace(study, ratings=ratings), model)
+    found = standalone_vs_readers(replace(study, ratings=ratings), model)
     assert [one.reader for one in found.readers] == ["1", "2", "4"]
     left = [note.text for note in found.notes if note.kind is NoteKind.LEFT_OUT]
     assert left == ["reader 3 has no AUC: no case with disease was read"]
@@ -151,20 +151,20 @@ def test_one_reader(study: Reads, model: dict[str, float]) -> None:
         ratings=study.ratings[:, :1].copy(),
         seconds=study.seconds[:, :1].copy(),
     )
-    found = model_against_readers(alone, model)
+    found = standalone_vs_readers(alone, model)
     assert math.isnan(found.to(BOTH).p)
     assert found.to(CASES).p == found.readers[0].difference.p
 
 
 def test_what_cannot_be_compared_is_refused(study: Reads, model: dict[str, float]) -> None:
     with pytest.raises(ParameterError, match="of the cases that were read"):
-        model_against_readers(study, {"other": 0.5})
+        standalone_vs_readers(study, {"other": 0.5})
     with pytest.raises(ParameterError, match="one modality"):
-        model_against_readers(
+        standalone_vs_readers(
             simulate_reads(RoeMetz(), readers=2, positives=3, negatives=3, seed=1), model
         )
     with pytest.raises(ParameterError, match="finite"):
-        model_against_readers(study, {**model, "3": math.nan})
+        standalone_vs_readers(study, {**model, "3": math.nan})
 
 
 @pytest.mark.parametrize("method", list(CovarianceMethod))
@@ -173,14 +173,14 @@ def test_a_reader_of_one_positive_case_leaves_the_others_covariances(
 ) -> None:
     ratings = study.ratings.copy()
     ratings[0, 1, np.flatnonzero(study.truth)[1:]] = np.nan
-    thin = model_against_readers(replace(study, ratings=ratings), model, method=method, draws=100)
+    thin = standalone_vs_readers(replace(study, ratings=ratings), model, method=method, draws=100)
     others = replace(
         study,
         readers=("1", "3", "4"),
         ratings=ratings[:, [0, 2, 3]],
         seconds=study.seconds[:, [0, 2, 3]],
     )
-    expected = model_against_readers(others, model, method=method, draws=100)
+    expected = standalone_vs_readers(others, model, method=method, draws=100)
     assert (thin.var, thin.cov2) == pytest.approx((expected.var, expected.cov2))
     assert math.isnan(thin.readers[1].difference.se)
     assert thin.readers[2].difference.se == pytest.approx(expected.readers[1].difference.se)
@@ -201,7 +201,7 @@ def test_one_positive_case_of_all(
 ) -> None:
     kept = ~study.truth
     kept[np.flatnonzero(study.truth)[0]] = True
-    found = model_against_readers(study.of_cases(kept), model, method=method, draws=100)
+    found = standalone_vs_readers(study.of_cases(kept), model, method=method, draws=100)
     assert math.isnan(found.var)
     assert math.isnan(found.to(BOTH).p)
     assert math.isfinite(found.to(READERS).p)

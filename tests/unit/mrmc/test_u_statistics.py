@@ -14,7 +14,7 @@ from bonescint.mrmc import (
     RoeMetz,
     Sensitivity,
     Weighting,
-    merits,
+    figures_of_merit,
     obuchowski_rockette,
     simulate_reads,
     u_statistics,
@@ -95,7 +95,7 @@ def test_a_factorial_study_is_hillis_with_unbiased_covariances() -> None:
     reads = simulate_reads(RoeMetz(), readers=5, positives=30, negatives=30, seed=5)
     unbiased = obuchowski_rockette(reads, method=CovarianceMethod.UNBIASED)
     assert not unbiased.errors.clamped
-    both = unbiased.to(Generalisation.READERS_AND_CASES)
+    both = unbiased.to(Generalisation.RRRC)
     expected = both.differences[0].difference
     for weighting in Weighting:
         found = u_statistics(reads, weighting=weighting).differences[0].difference
@@ -120,7 +120,7 @@ def test_every_reader_with_cases_of_their_own() -> None:
         ratings=ratings,
         seconds=np.full(ratings.shape, np.nan),
     )
-    values = merits(reads).values[0]
+    values = figures_of_merit(reads).values[0]
     found = u_statistics(reads).areas[0].mean
     assert found.se == pytest.approx(values.std(ddof=1) / 2)
     assert found.df == pytest.approx(3)
@@ -145,7 +145,7 @@ def test_variances_are_right_in_the_long_run_where_nobody_read_all() -> None:
 def test_figures_that_are_no_mean_over_pairs_are_refused() -> None:
     reads = simulate_reads(RoeMetz(), readers=2, positives=4, negatives=4, seed=1, levels=5)
     with pytest.raises(ParameterError, match="means over pairs"):
-        u_statistics(merits(reads, Sensitivity(at=3)))
+        u_statistics(figures_of_merit(reads, Sensitivity(at=3)))
 
 
 def test_degrees_of_freedom_of_readers_who_are_not_the_same() -> None:
@@ -155,7 +155,7 @@ def test_degrees_of_freedom_of_readers_who_are_not_the_same() -> None:
     ratings[0, 3:], ratings[1, :3] = np.nan, np.nan
     reads = replace(study, ratings=ratings)
     found = u_statistics(reads).differences[0].difference
-    values = merits(reads).values
+    values = figures_of_merit(reads).values
     s1, s2 = np.var(values[0, :3], ddof=1) / 3, np.var(values[1, 3:], ddof=1) / 2
     assert found.value == pytest.approx(values[0, :3].mean() - values[1, 3:].mean())
     alone = s1**2 / 2 + s2**2 / 1
@@ -164,7 +164,7 @@ def test_degrees_of_freedom_of_readers_who_are_not_the_same() -> None:
     ratings = ratings.copy()
     ratings[1, 2] = study.ratings[1, 2]
     again = u_statistics(replace(study, ratings=ratings)).differences[0].difference
-    more = merits(replace(study, ratings=ratings)).values
+    more = figures_of_merit(replace(study, ratings=ratings)).values
     s2 = np.var(more[1, 2:], ddof=1) / 3
     assert again.df == pytest.approx(again.se**4 / (s1**2 / 2 + s2**2 / 2))
 
@@ -172,7 +172,7 @@ def test_degrees_of_freedom_of_readers_who_are_not_the_same() -> None:
 def test_unbalanced_readers_weigh_by_their_pairs_or_alike() -> None:
     """Weights, variances and degrees of freedom in loops, for both ways of weighing."""
     reads = unbalanced()
-    values = merits(reads).values
+    values = figures_of_merit(reads).values
     for modality in range(2):
         of = triples(reads, modality)
         names = sorted({one[0] for one in of})
@@ -213,7 +213,7 @@ def test_a_crossed_difference_has_the_spread_of_readers_differences() -> None:
     reads = replace(study, ratings=ratings)
     sizes = np.array([[7 * 12, 144, 144, 144], [144, 144, 144, 144]], dtype=float)
     weights = (sizes / sizes.sum(axis=1, keepdims=True)).mean(axis=0)
-    values = merits(reads).values
+    values = figures_of_merit(reads).values
     gaps = values[0] - values[1]
     spread = sum(weights**2 * (gaps - weights @ gaps) ** 2) / (1 - sum(weights**2))
     found = u_statistics(reads, weighting=Weighting.PAIRS).differences[0].difference
@@ -286,5 +286,5 @@ def test_a_modality_that_nobody_has_a_figure_in_is_left_out() -> None:
         found = u_statistics(replace(study, ratings=ratings))
         assert [one.modality for one in found.areas] == [study.modalities[1 - empty]]
         assert found.differences == ()
-        kept = merits(study).values[1 - empty].mean()
+        kept = figures_of_merit(study).values[1 - empty].mean()
         assert found.areas[0].mean.value == pytest.approx(kept)

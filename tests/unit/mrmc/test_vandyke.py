@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from bonescint.mrmc import (
-    Aim,
     CovarianceMethod,
     Design,
     Generalisation,
+    Hypothesis,
     Nest,
-    Pilot,
     Reads,
     Sensitivity,
+    VarianceComponents,
     cases_needed,
     obuchowski_rockette,
     power,
@@ -157,8 +157,8 @@ def test_gallas_is_the_unbiased_analysis_of_a_factorial_study(vandyke: Reads) ->
 def test_sizing_as_rjafroc_prints_it(vandyke: Reads) -> None:
     """RJafroc's documentation: 251 cases for 6 readers; the power of 10 readers, 163 cases."""
     analysis = obuchowski_rockette(vandyke, method=CovarianceMethod.JACKKNIFE)
-    pilot = Pilot.of(analysis)
-    aim = Aim(difference=analysis.to(BOTH).differences[0].difference.value)
+    pilot = VarianceComponents.of(analysis)
+    aim = Hypothesis(difference=analysis.to(BOTH).differences[0].difference.value)
     needed = cases_needed(pilot, aim, readers=6)
     assert needed is not None
     assert needed.cases == 251

@@ -297,7 +297,7 @@ def test_an_analysis_where_nobody_is_of_two_minds(
     found = analyse_study(study, tmp_path / "analysis", model="none", draws=20)
     content = json.loads((tmp_path / "analysis/analysis.json").read_text())
     assert content["simulated_readers"] is True
-    assert found.ratings.merits.readers == ("sim-1", "sim-2")
+    assert found.ratings.figures_of_merit.readers == ("sim-1", "sim-2")
 
 
 def test_the_place_of_an_analysis_is_not_taken_from_anything_else(
