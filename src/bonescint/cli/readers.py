@@ -130,7 +130,7 @@ def run_analyse(
             for sentence in sentences(analysis):
                 results_console().print(displayable(sentence), soft_wrap=True)
         _say_notes(analysis.notes)
-        files = ", ".join(written.files)
+        files = ", ".join(written)
         _say(f"Written to {displayable(out)}: {files}. For research use only.")
         gone = any(note.kind is NoteKind.LEFT_OUT for note in analysis.notes)
     if gone:

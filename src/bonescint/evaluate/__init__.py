@@ -51,7 +51,7 @@ from bonescint.evaluate.operating import (
 )
 from bonescint.evaluate.placements import Placements
 from bonescint.evaluate.platt import CalibrationFit, fit_calibration, margins
-from bonescint.evaluate.proportions import exact_share, ratio_of_shares, share
+from bonescint.evaluate.proportions import ratio_of_shares
 from bonescint.evaluate.resampled import Resampled, resampled
 from bonescint.evaluate.roc import (
     CurveBand,
@@ -69,7 +69,7 @@ from bonescint.evaluate.subgroups import (
     subgroups,
     with_holm,
 )
-from bonescint.intervals import Estimate
+from bonescint.intervals import Estimate, exact_share, share
 
 __all__ = [
     "Balanced",

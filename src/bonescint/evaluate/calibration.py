@@ -13,9 +13,8 @@ from bonescint.evaluate.by_patient import mean_variance
 from bonescint.evaluate.logistic import fit_logistic
 from bonescint.evaluate.operating import Confusion, positive_predictive_value_score
 from bonescint.evaluate.platt import margins
-from bonescint.evaluate.proportions import normal_quantile
 from bonescint.evaluate.scored import ScoredCases
-from bonescint.intervals import Estimate
+from bonescint.intervals import Estimate, normal_quantile
 from bonescint.scan import ParameterError
 
 _BINS = 10

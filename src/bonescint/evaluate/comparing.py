@@ -13,10 +13,10 @@ from scipy.stats import binomtest
 from bonescint.evaluate.bootstrap import Resampling
 from bonescint.evaluate.by_patient import summed
 from bonescint.evaluate.placements import Placements
-from bonescint.evaluate.proportions import INFINITE, normal_quantile, share
+from bonescint.evaluate.proportions import INFINITE
 from bonescint.evaluate.resampled import resampled
 from bonescint.evaluate.scored import ScoredCases
-from bonescint.intervals import Estimate
+from bonescint.intervals import Estimate, normal_quantile, paired_difference
 from bonescint.scan import ParameterError
 
 
@@ -147,7 +147,9 @@ def compare_calls(
         words=words,
         first=float(one.mean()) if total else math.nan,
         second=float(other.mean()) if total else math.nan,
-        difference=_newcombe(both, only_one, only_other, neither, level, effect),
+        difference=paired_difference(
+            both, only_one, only_other, neither, level=level, effect=effect
+        ),
         p_value=p_value,
         test=test,
     )
@@ -165,39 +167,6 @@ def _by_patient(
     effect = float((summed(residuals, patients) ** 2).sum()) / alone if alone else 1.0
     statistic = float(of_each.sum()) / math.sqrt(float((of_each**2).sum()))
     return max(1.0, effect), 2 * float(ndtr(-abs(statistic)))
-
-
-def _newcombe(
-    both: int, only_one: int, only_other: int, neither: int, level: float, effect: float
-) -> Estimate:
-    """Newcombe's method 10, with the correlation corrected as he does."""
-    total = both + only_one + only_other + neither
-    method = "Newcombe, paired" if effect == 1 else "Newcombe, paired, by patient"
-    if total == 0:
-        return Estimate(value=math.nan, level=level, method=method, note="no case")
-    one, other = (
-        share(both + only, total, level=level, effect=effect) for only in (only_one, only_other)
-    )
-    rows = (both + only_one) * (only_other + neither)
-    columns = (both + only_other) * (only_one + neither)
-    phi = 0.0
-    if rows and columns:
-        cross = float(both * neither - only_one * only_other)
-        if cross > 0:
-            cross = max(cross - effect * total / 2, 0.0)
-        phi = cross / math.sqrt(rows * columns)
-    difference = (only_one - only_other) / total
-    down_one, up_other = one.value - one.low, other.high - other.value
-    up_one, down_other = one.high - one.value, other.value - other.low
-    below = down_one**2 - 2 * phi * down_one * up_other + up_other**2
-    above = up_one**2 - 2 * phi * up_one * down_other + down_other**2
-    return Estimate(
-        value=difference,
-        low=difference - math.sqrt(max(below, 0)),
-        high=difference + math.sqrt(max(above, 0)),
-        level=level,
-        method=method,
-    )
 
 
 def compare_by_resampling(

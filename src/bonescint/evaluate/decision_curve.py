@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bonescint.evaluate.by_patient import mean_variance
-from bonescint.evaluate.proportions import normal_quantile
 from bonescint.evaluate.scored import ScoredCases
+from bonescint.intervals import normal_quantile
 from bonescint.scan import ParameterError
 
 

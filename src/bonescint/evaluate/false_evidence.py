@@ -12,8 +12,7 @@ from scipy import ndimage
 from bonescint.evaluate.bootstrap import Resampling
 from bonescint.evaluate.by_patient import design_effect, summed
 from bonescint.evaluate.localised import ratio_over_scans
-from bonescint.evaluate.proportions import share
-from bonescint.intervals import Estimate
+from bonescint.intervals import Estimate, share
 from bonescint.scan import ParameterError
 
 ELSEWHERE, OUTSIDE = "elsewhere in the body", "outside the body"

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from bonescint.evaluate.by_patient import design_effect, summed
 from bonescint.evaluate.measure import Measure
-from bonescint.evaluate.proportions import exact_share, ratio_of_shares, share
+from bonescint.evaluate.proportions import ratio_of_shares
 from bonescint.evaluate.scored import ScoredCases
-from bonescint.intervals import Estimate
+from bonescint.intervals import Estimate, exact_share, share
 from bonescint.scan.checked import check_whole
 
 _NO_POSITIVE = "no case with disease"

@@ -11,9 +11,8 @@ from scipy.special import expit
 
 from bonescint.evaluate.bootstrap import Resampling, SortedCases
 from bonescint.evaluate.placements import Placements
-from bonescint.evaluate.proportions import normal_quantile
 from bonescint.evaluate.scored import ScoredCases
-from bonescint.intervals import Estimate
+from bonescint.intervals import Estimate, normal_quantile
 from bonescint.scan import ParameterError
 
 

@@ -22,14 +22,15 @@ from bonescint.mrmc.agreement import (
     mcnemar,
 )
 from bonescint.mrmc.analysis import (
-    BootstrapFigure,
     ReaderAnalysis,
     Settings,
     analyse_readers,
 )
 from bonescint.mrmc.common import Note, NoteKind
 from bonescint.mrmc.covariance import (
+    BootstrapFigure,
     CovarianceMethod,
+    ErrorCovariances,
     bootstrap_figures,
     covariance,
     leave_one_out,
@@ -50,27 +51,31 @@ from bonescint.mrmc.endpoints import (
     froc_points,
 )
 from bonescint.mrmc.figures import ReaderRocCurve, average_curve, draw_figure_7, draw_froc, draw_roc
-from bonescint.mrmc.figures_of_merit import Design, FiguresOfMerit, detect_design, figures_of_merit
-from bonescint.mrmc.inference import (
+from bonescint.mrmc.figures_of_merit import (
     DbmComponents,
-    Equivalence,
-    ErrorCovariances,
-    Inference,
+    Design,
+    FiguresOfMerit,
     MeanSquares,
+    ReaderComponents,
+    detect_design,
+    figures_of_merit,
+)
+from bonescint.mrmc.inference import (
+    Difference,
+    Equivalence,
+    Generalisation,
+    Inference,
     NonInferiority,
     OmnibusTest,
-    ReaderComponents,
 )
 from bonescint.mrmc.io import read_predictions, read_reads
 from bonescint.mrmc.obuchowski_rockette import (
-    Difference,
-    Generalisation,
     ModalityMean,
     OrAnalysis,
     OrResult,
     obuchowski_rockette,
 )
-from bonescint.mrmc.report import WrittenFolder, require_free_place, sentences, write_analysis
+from bonescint.mrmc.report import require_free_place, sentences, write_analysis
 from bonescint.mrmc.sample_size import (
     ComparisonKind,
     Hypothesis,
@@ -144,7 +149,6 @@ __all__ = [
     "Undefined",
     "Wafroc",
     "Weighting",
-    "WrittenFolder",
     "analyse_readers",
     "average_curve",
     "binary_agreement",

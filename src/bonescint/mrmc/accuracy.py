@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
-from bonescint.intervals import Estimate
+from bonescint.intervals import Estimate, exact_share
 from bonescint.mrmc.agreement import (
     BinaryAgreement,
     KappaWeights,
@@ -22,7 +21,7 @@ from bonescint.mrmc.agreement import (
     fleiss_kappa,
     mcnemar,
 )
-from bonescint.mrmc.common import jsonable
+from bonescint.mrmc.common import Result, jsonable
 from bonescint.mrmc.covariance import DRAWS
 from bonescint.mrmc.data import Reads
 
@@ -30,7 +29,7 @@ _MOST_CATEGORIES = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DiagnosticAccuracy:
+class DiagnosticAccuracy(Result):
     """Sensitivity, specificity and F1 of one reader, or of the model.
 
     Attributes:
@@ -47,16 +46,6 @@ class DiagnosticAccuracy:
     sensitivity: Estimate
     specificity: Estimate
     f1: Estimate
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {
-            "who": self.who,
-            "modality": self.modality,
-            "sensitivity": self.sensitivity.as_dict(),
-            "specificity": self.specificity.as_dict(),
-            "f1": self.f1.as_dict(),
-        }
 
 
 def diagnostic_accuracy(
@@ -91,19 +80,11 @@ def diagnostic_accuracy(
     return DiagnosticAccuracy(
         who=who,
         modality=modality,
-        sensitivity=_share(hits, positives, "no case with disease", level),
-        specificity=_share(negatives - false, negatives, "no case without disease", level),
+        sensitivity=exact_share(hits, positives, level=level, nobody="no case with disease"),
+        specificity=exact_share(
+            negatives - false, negatives, level=level, nobody="no case without disease"
+        ),
         f1=_f1(hits, false, positives, negatives, level, draws, seed),
-    )
-
-
-def _share(count: int, of: int, lacking: str, level: float) -> Estimate:
-    method = "Clopper and Pearson"
-    if not of:
-        return Estimate(value=float("nan"), level=level, method=method, note=lacking)
-    found = stats.binomtest(count, of).proportion_ci(level)
-    return Estimate(
-        value=count / of, low=float(found.low), high=float(found.high), level=level, method=method
     )
 
 
@@ -126,7 +107,7 @@ def _f1(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
+class Pair(Result):
     """Two who decided on the same cases.
 
     Attributes:
@@ -154,18 +135,6 @@ class Pair:
     sensitivity: McNemar | None
     specificity: McNemar | None
 
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        parts = ("kappa", "weighted_kappa", "agreement", "accuracy", "sensitivity", "specificity")
-        found = {name: getattr(self, name) for name in parts}
-        return {
-            "first": self.first,
-            "second": self.second,
-            "cases": self.cases,
-            "kind": self.kind,
-            **{name: None if one is None else one.as_dict() for name, one in found.items()},
-        }
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decisions:
@@ -190,9 +159,9 @@ class Decisions:
         return {
             "reader_calls_disease_from": jsonable(self.at),
             "model_calls_disease_from": jsonable(self.model_at),
-            "right": [one.as_dict() for one in self.accuracies],
-            "pairs": [one.as_dict() for one in self.pairs],
-            "fleiss_kappa": {name: one.as_dict() for name, one in self.fleiss.items()},
+            "right": jsonable(self.accuracies),
+            "pairs": jsonable(self.pairs),
+            "fleiss_kappa": jsonable(self.fleiss),
         }
 
 
@@ -338,7 +307,7 @@ def _fleiss(reads: Reads, at: float | None, level: float) -> dict[str, Estimate]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReadingTime:
+class ReadingTime(Result):
     """How long one reader took for a case, in one modality.
 
     Attributes:
@@ -360,10 +329,6 @@ class ReadingTime:
     upper_quartile_s: float
     geometric_mean_s: float
     total_s: float
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return dict(jsonable(asdict(self)))
 
 
 def reading_times(reads: Reads) -> tuple[ReadingTime, ...]:

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from bonescint.intervals import Estimate
-from bonescint.mrmc.common import chosen, jsonable
+from bonescint.intervals import Estimate, paired_difference, share
+from bonescint.mrmc.common import Result, chosen
 from bonescint.scan import ParameterError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class McNemar:
+class McNemar(Result):
     """McNemar's test of two shares on the same cases.
 
     Attributes:
@@ -32,7 +31,7 @@ class McNemar:
             discordant cases.
         p_x2: of it.
         difference: of the two shares, first minus second, with Newcombe's interval for paired
-            shares (square-and-add of Wilson's with the correlation; Stat Med 1998;17:2635).
+            shares (`paired_difference`).
     """
 
     first_only: int
@@ -44,10 +43,6 @@ class McNemar:
     x2: float
     p_x2: float
     difference: Estimate
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return dict(jsonable(asdict(self)))
 
 
 def mcnemar(first: ArrayLike, second: ArrayLike, *, level: float = 0.95) -> McNemar:
@@ -90,44 +85,12 @@ def mcnemar(first: ArrayLike, second: ArrayLike, *, level: float = 0.95) -> McNe
         p_mid=mid,
         x2=x2,
         p_x2=float(stats.chi2.sf(x2, 1)) if discordant else 1.0,
-        difference=_paired_difference(both, first_only, second_only, neither, level),
+        difference=paired_difference(both, first_only, second_only, neither, level=level),
     )
-
-
-def _paired_difference(both: int, first: int, second: int, neither: int, level: float) -> Estimate:
-    """Newcombe's method 10."""
-    count = both + first + second + neither
-    shares = (both + first) / count, (both + second) / count
-    (low1, high1), (low2, high2) = (_wilson(share, count, level) for share in shares)
-    margins = (both + first) * (second + neither) * (both + second) * (first + neither)
-    product = float(both * neither - first * second)
-    if product > 0:  # a continuity correction that Newcombe has for positive association
-        product = max(product - count / 2, 0.0)
-    phi = product / math.sqrt(margins) if margins else 0.0
-    value = shares[0] - shares[1]
-    down, up = shares[0] - low1, high2 - shares[1]
-    below = down**2 - 2 * phi * down * up + up**2
-    rise, drop = high1 - shares[0], shares[1] - low2
-    above = rise**2 - 2 * phi * rise * drop + drop**2
-    return Estimate(
-        value=value,
-        low=value - math.sqrt(max(below, 0.0)),
-        high=value + math.sqrt(max(above, 0.0)),
-        level=level,
-        method="Newcombe, paired",
-    )
-
-
-def _wilson(share: float, count: int, level: float) -> tuple[float, float]:
-    z = float(stats.norm.ppf((1 + level) / 2))
-    centre = share + z**2 / (2 * count)
-    half = z * math.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
-    scale = 1 + z**2 / count
-    return (centre - half) / scale, (centre + half) / scale
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BinaryAgreement:
+class BinaryAgreement(Result):
     """How often two decide alike.
 
     Attributes:
@@ -140,10 +103,6 @@ class BinaryAgreement:
     overall: Estimate
     positive: float
     negative: float
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return dict(jsonable(asdict(self)))
 
 
 def binary_agreement(
@@ -162,10 +121,8 @@ def binary_agreement(
     """
     a, b = _decisions(first, second, "binary_agreement")
     both, neither, apart = int((a & b).sum()), int((~a & ~b).sum()), int((a != b).sum())
-    share = (both + neither) / a.size
-    low, high = _wilson(share, a.size, level)
     return BinaryAgreement(
-        overall=Estimate(value=share, low=low, high=high, level=level, method="Wilson"),
+        overall=share(both + neither, a.size, level=level),
         positive=2 * both / (2 * both + apart) if both + apart else math.nan,
         negative=2 * neither / (2 * neither + apart) if neither + apart else math.nan,
     )

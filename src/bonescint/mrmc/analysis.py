@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bonescint.mrmc.accuracy import Decisions, ReadingTime, decisions, reading_times
 from bonescint.mrmc.cells import PairsCell
 from bonescint.mrmc.common import Note, chosen, jsonable, left_out, remark
-from bonescint.mrmc.covariance import DRAWS, CovarianceMethod, bootstrap_figures, one_of_a_class
+from bonescint.mrmc.covariance import DRAWS, BootstrapFigure, CovarianceMethod, bootstrap_by_cell
 from bonescint.mrmc.data import MarkedReads, Nest, Reads
 from bonescint.mrmc.endpoints import (
     Auc,
@@ -98,38 +98,6 @@ UNDECIDED = remark(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class BootstrapFigure:
-    """One reader's, or the model's, figure of merit under the bootstrap over cases.
-
-    Attributes:
-        who: a reader, or "model".
-        modality: in which; empty for the model.
-        value: the figure itself.
-        draws: float64 (draws,), of resampled cases; undefined ones left out, all of them where
-            there is one case of a class.
-    """
-
-    who: str
-    modality: str
-    value: float
-    draws: NDArray[np.float64]
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON: what a violin shows."""
-        names = ("median", "lower_quartile", "upper_quartile", "low", "high")
-        at = (0.5, 0.25, 0.75, 0.025, 0.975)
-        known = self.draws.size > 0
-        quantiles = np.quantile(self.draws, at) if known else np.full(5, np.nan)
-        found = dict(zip(names, quantiles.tolist(), strict=True))
-        found["iqr"] = found["upper_quartile"] - found["lower_quartile"]
-        return {
-            "who": self.who,
-            "modality": self.modality,
-            **jsonable({"value": self.value, **found}),
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ReaderAnalysis:
     """Everything that was found in a study.
 
@@ -187,7 +155,7 @@ class ReaderAnalysis:
                 method.value: {**analysis.as_dict(), **self._margins(analysis)}
                 for method, analysis in self.covariances.items()
             },
-            "u_statistics": None if self.u is None else self.u.as_dict(),
+            "u_statistics": jsonable(self.u),
             "model_against_readers": {
                 modality: {
                     method.value: {**one.as_dict(), **self._model_margins(one)}
@@ -196,9 +164,9 @@ class ReaderAnalysis:
                 for modality, by_method in self.standalone.items()
             },
             "decisions": self.decisions.as_dict(),
-            "reading_times": [one.as_dict() for one in self.times],
-            "bootstrap": [one.as_dict() for one in self.resampled],
-            "notes": [note.as_dict() for note in self.notes],
+            "reading_times": jsonable(self.times),
+            "bootstrap": jsonable(self.resampled),
+            "notes": jsonable(self.notes),
         }
 
     def _margins(self, analysis: OrAnalysis) -> dict[str, Any]:
@@ -225,7 +193,7 @@ class ReaderAnalysis:
         return {
             "margins": {
                 to.value: _margin(inference.reversed(), margin)
-                for to, inference in one.differences.items()
+                for to, inference in one.readers_less_model.items()
             }
         }
 
@@ -465,16 +433,4 @@ def _resampled(
             if not isinstance(of_model, Undefined):
                 who.append(("model", ""))
                 cells.append(of_model)
-    if not cells:
-        return ()
-    figures_drawn = bootstrap_figures(cells, draws=settings.draws, seed=settings.seed)
-    return tuple(
-        BootstrapFigure(
-            who=name,
-            modality=modality,
-            value=cell.value,
-            # One case of a class is drawn again and again: that shows no variation.
-            draws=row[:0] if one_of_a_class(cell) else row[~np.isnan(row)],
-        )
-        for (name, modality), cell, row in zip(who, cells, figures_drawn, strict=True)
-    )
+    return bootstrap_by_cell(who, cells, draws=settings.draws, seed=settings.seed)

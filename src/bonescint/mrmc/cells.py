@@ -101,7 +101,7 @@ class PairsCell:
         return found
 
     def resampled(self, positive_times: Numbers, negative_times: Numbers) -> Numbers:
-        """As `Cell` says."""
+        """The figure of resampled cases, (draws,); see `Cell.resampled`."""
         order = np.argsort(self.others, kind="stable")
         ordered = self.others[order]
         left = np.searchsorted(ordered, self.scores, "left")
@@ -151,12 +151,22 @@ class MeanCell:
         return self.cases[:0] if self.of_positives else self.cases
 
     @property
+    def v10(self) -> Numbers:
+        """Structural components of the cases with disease: the values, if they are these."""
+        return self.values if self.of_positives else self.values[:0]
+
+    @property
+    def v01(self) -> Numbers:
+        """Structural components of the cases without disease."""
+        return self.values[:0] if self.of_positives else self.values
+
+    @property
     def value(self) -> float:
         """The mean."""
         return float(self.values.mean())
 
     def resampled(self, positive_times: Numbers, negative_times: Numbers) -> Numbers:
-        """As `Cell` says."""
+        """The figure of resampled cases, (draws,); see `Cell.resampled`."""
         times = positive_times if self.of_positives else negative_times
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.asarray(times @ self.values / times.sum(axis=1))
@@ -187,7 +197,7 @@ class RatioCell:
         return float(self.counts.sum() / self.possible.sum())
 
     def resampled(self, positive_times: Numbers, negative_times: Numbers) -> Numbers:
-        """As `Cell` says."""
+        """The figure of resampled cases, (draws,); see `Cell.resampled`."""
         del negative_times
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.asarray(positive_times @ self.counts / (positive_times @ self.possible))
@@ -236,7 +246,7 @@ class CurveCell:
         return across[0], up[0]
 
     def resampled(self, positive_times: Numbers, negative_times: Numbers) -> Numbers:
-        """As `Cell` says."""
+        """The figure of resampled cases, (draws,); see `Cell.resampled`."""
         times = np.concatenate([positive_times, negative_times], axis=1)
         found = np.empty(len(times))
         size = len(self.hits[0]) + len(self.alarms[0]) + 2

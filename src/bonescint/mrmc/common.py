@@ -1,18 +1,53 @@
-"""Notes on what was left out, choices among names, and numbers for JSON."""
+"""What every part of the package uses: results as JSON, notes, choices among names."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import Enum, StrEnum
 from typing import Any, TypeVar
 
 import numpy as np
 
+from bonescint.intervals import Estimate
 from bonescint.scan import ParameterError
 
 _SHOWN = 5
+
+
+class Result:
+    """A dataclass that has a JSON form: its attributes by name."""
+
+    __slots__ = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON, at full precision; a number that is undefined or infinite is `null`."""
+        return {one.name: jsonable(getattr(self, one.name)) for one in fields(self)}  # type: ignore[arg-type]
+
+
+def jsonable(value: Any) -> Any:
+    """The same in what JSON knows; a number that is undefined or infinite becomes `None`.
+
+    Examples:
+        >>> jsonable({"p": math.nan, "df": np.float64(2.0), "of": ("a",)})
+        {'p': None, 'df': 2.0, 'of': ['a']}
+    """
+    if isinstance(value, Result | Estimate):
+        return value.as_dict()
+    if isinstance(value, Mapping):
+        return {str(key): jsonable(entry) for key, entry in value.items()}
+    if isinstance(value, np.ndarray):
+        return jsonable(value.tolist())
+    if isinstance(value, list | tuple):
+        return [jsonable(entry) for entry in value]
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
 
 
 class NoteKind(StrEnum):
@@ -23,7 +58,7 @@ class NoteKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Note:
+class Note(Result):
     """One thing that is wrong or unusual in a study, named.
 
     Attributes:
@@ -37,10 +72,6 @@ class Note:
     def __post_init__(self) -> None:
         # Names come from users' tables: no line break of theirs shall split a line of ours.
         object.__setattr__(self, "text", " ".join(self.text.split()))
-
-    def as_dict(self) -> dict[str, str]:
-        """For JSON."""
-        return {"kind": self.kind.value, "text": self.text}
 
 
 def left_out(text: str) -> Note:
@@ -100,25 +131,3 @@ def chosen(kind: type[Choice], value: str, name: str, owner: str) -> Choice:
     except ValueError as error:
         wanted = f"one of {', '.join(kind)}"
         raise ParameterError(name, owner, wanted, value) from error
-
-
-def jsonable(value: Any) -> Any:
-    """The same in what JSON knows; a number that is undefined or infinite becomes `None`.
-
-    Examples:
-        >>> jsonable({"p": math.nan, "df": np.float64(2.0), "of": ("a",)})
-        {'p': None, 'df': 2.0, 'of': ['a']}
-    """
-    if isinstance(value, Mapping):
-        return {str(key): jsonable(entry) for key, entry in value.items()}
-    if isinstance(value, np.ndarray):
-        return jsonable(value.tolist())
-    if isinstance(value, list | tuple):
-        return [jsonable(entry) for entry in value]
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

@@ -6,14 +6,17 @@ The unbiased ones follow from products of kernels over pairs of cases: Gallas, A
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from bonescint.mrmc.cells import Cell, Indices, MeanCell, Numbers, PairsCell
-from bonescint.mrmc.common import chosen
+from bonescint.mrmc.cells import Cell, MeanCell, Numbers, PairsCell
+from bonescint.mrmc.common import Result, chosen, jsonable
 from bonescint.scan import ParameterError
 
 _CHUNK = 4_000_000  # numbers of 8 bytes that are held at once
@@ -166,29 +169,29 @@ def covariance(
         0.125
     """
     method = chosen(CovarianceMethod, method, "method", "covariance")
-    if not defined_for(cells, method):
-        raise ParameterError("method", "covariance", "jackknife or bootstrap here", method.value)
     if method is CovarianceMethod.JACKKNIFE:
         return _jackknife(cells, cases)
     if method is CovarianceMethod.BOOTSTRAP:
         return _bootstrap(cells, draws=draws, seed=seed)
+    with_components = [cell for cell in cells if isinstance(cell, PairsCell | MeanCell)]
+    if len(with_components) < len(cells):
+        raise ParameterError("method", "covariance", "jackknife or bootstrap here", method.value)
     pairs = [cell for cell in cells if isinstance(cell, PairsCell)]
     if method is CovarianceMethod.UNBIASED and len(pairs) == len(cells):
         return Moments.of(pairs, cases).covariance
-    return _delong(cells, cases)
+    return _delong(with_components, cases)
 
 
-def _delong(cells: Sequence[Cell], cases: int) -> Numbers:
+def _delong(cells: Sequence[PairsCell | MeanCell], cases: int) -> Numbers:
+    of_positives = [(cell.positive_cases, cell.v10) for cell in cells]
+    of_negatives = [(cell.negative_cases, cell.v01) for cell in cells]
     found = np.zeros((len(cells), len(cells)))
-    for of_positives in (True, False):
-        places, count = np.zeros((len(cells), cases)), np.zeros(len(cells))
-        has = np.zeros((len(cells), cases))
-        for index, cell in enumerate(cells):
-            numbers, values = _places(cell, of_positives=of_positives)
-            places[index, numbers] = values - values.mean() if len(values) else values
+    for of_class in (of_positives, of_negatives):
+        centred, has = np.zeros((2, len(cells), cases))
+        for index, (numbers, values) in enumerate(of_class):
+            centred[index, numbers] = values - values.mean() if len(values) else values
             has[index, numbers] = 1.0
-            count[index] = len(values)
-        found += _of_means(places, has, count)
+        found += _of_means(centred, has, has.sum(axis=1))
     return found
 
 
@@ -206,17 +209,6 @@ def _of_means(centred: Numbers, has: Numbers, count: Numbers) -> Numbers:
         expected = 1 - np.add.outer(inverse, inverse) + shared * product
         found = centred @ centred.T * product / np.where(expected > 1e-12, expected, np.nan)
     return np.where(shared == 0, 0.0, found)
-
-
-def _places(cell: Cell, *, of_positives: bool) -> tuple[Indices, Numbers]:
-    if isinstance(cell, PairsCell):
-        if of_positives:
-            return cell.positive_cases, cell.v10
-        return cell.negative_cases, cell.v01
-    assert isinstance(cell, MeanCell)  # noqa: S101 - `defined_for` has seen to it
-    if cell.of_positives is of_positives:
-        return cell.cases, cell.values
-    return cell.cases[:0], cell.values[:0]
 
 
 def _jackknife(cells: Sequence[Cell], cases: int) -> Numbers:
@@ -254,16 +246,12 @@ def one_of_a_class(cell: Cell) -> bool:
 def leave_one_out(cell: Cell) -> Numbers:
     """The figure of merit without each case in turn, positives first, (P + N,)."""
     positives, negatives = len(cell.positive_cases), len(cell.negative_cases)
-    if isinstance(cell, PairsCell):
+    if isinstance(cell, PairsCell | MeanCell):
         value = cell.value
         with np.errstate(invalid="ignore", divide="ignore"):
             of_positives = (positives * value - cell.v10) / (positives - 1)
             of_negatives = (negatives * value - cell.v01) / (negatives - 1)
         return np.concatenate([of_positives, of_negatives])
-    if isinstance(cell, MeanCell):
-        count = len(cell.cases)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.asarray((count * cell.value - cell.values) / (count - 1))
     found = np.empty(positives + negatives)
     step = 256  # rows of the identity that are held at once
     for start in range(0, len(found), step):
@@ -306,3 +294,125 @@ def _resampled(count: int, draws: int, rng: np.random.Generator) -> Numbers:
     drawn = rng.integers(0, count, (draws, count))
     flat = drawn + np.arange(draws)[:, None] * count
     return np.bincount(flat.ravel(), minlength=draws * count).reshape(draws, count).astype(float)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class BootstrapFigure(Result):
+    """One reader's, or the model's, figure of merit under the bootstrap over cases.
+
+    Attributes:
+        who: a reader, or "model".
+        modality: in which; empty for the model.
+        value: the figure itself.
+        draws: float64 (draws,), of resampled cases; undefined ones left out, all of them where
+            there is one case of a class.
+    """
+
+    who: str
+    modality: str
+    value: float
+    draws: Numbers
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: what a violin shows."""
+        names = ("median", "lower_quartile", "upper_quartile", "low", "high")
+        at = (0.5, 0.25, 0.75, 0.025, 0.975)
+        known = self.draws.size > 0
+        quantiles = np.quantile(self.draws, at) if known else np.full(5, np.nan)
+        found = dict(zip(names, quantiles.tolist(), strict=True))
+        found["iqr"] = found["upper_quartile"] - found["lower_quartile"]
+        return {
+            "who": self.who,
+            "modality": self.modality,
+            **jsonable({"value": self.value, **found}),
+        }
+
+
+def bootstrap_by_cell(
+    owners: Sequence[tuple[str, str]], cells: Sequence[Cell], *, draws: int = DRAWS, seed: int = 1
+) -> tuple[BootstrapFigure, ...]:
+    """The figures of cells under the bootstrap over cases, all under the same draws.
+
+    Args:
+        owners: of each cell, who and in which modality.
+        cells: as many.
+        draws: how many studies to draw.
+        seed: of the draws.
+    """
+    drawn = bootstrap_figures(cells, draws=draws, seed=seed) if cells else ()
+    return tuple(
+        BootstrapFigure(
+            who=who,
+            modality=modality,
+            value=cell.value,
+            # One case of a class is drawn again and again: that shows no variation.
+            draws=row[:0] if one_of_a_class(cell) else row[~np.isnan(row)],
+        )
+        for (who, modality), cell, row in zip(owners, cells, drawn, strict=True)
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorCovariances(Result):
+    """Averages of the covariances of the figures of merit, readers being fixed.
+
+    Obuchowski and Rockette, Commun Stat Simul Comput 1995;24:285. What a design does not have is
+    0 (Cov1 and Cov3 with one modality, Cov2 and Cov3 with one reader).
+
+    Attributes:
+        var: of the same reader in the same modality.
+        cov1: of the same reader in different modalities.
+        cov2: of different readers in the same modality.
+        cov3: of different readers in different modalities.
+    """
+
+    var: float
+    cov1: float = 0.0
+    cov2: float = 0.0
+    cov3: float = 0.0
+
+    @classmethod
+    def of(cls, covariance: Numbers, defined: NDArray[np.bool_]) -> ErrorCovariances:
+        """Averages of a covariance, over the cells that have a figure.
+
+        Args:
+            covariance: (modalities, readers, modalities, readers).
+            defined: bool (modalities, readers), which cells have a figure. Covariances of those
+                that are not a number all the same (one case of a class) are left out.
+        """
+        modalities, readers = covariance.shape[:2]
+        same_modality = np.eye(modalities, dtype=bool)[:, None, :, None]
+        same_reader = np.eye(readers, dtype=bool)[None, :, None, :]
+        there = defined[:, :, None, None] & defined[None, None]
+
+        def mean(kind: NDArray[np.bool_]) -> float:
+            entries = covariance[kind & there]
+            known = entries[~np.isnan(entries)]
+            if known.size:
+                return float(known.mean())
+            return math.nan if entries.size else 0.0
+
+        return cls(
+            var=mean(same_modality & same_reader) if there.any() else math.nan,
+            cov1=mean(~same_modality & same_reader),
+            cov2=mean(same_modality & ~same_reader),
+            cov3=mean(~same_modality & ~same_reader),
+        )
+
+    @property
+    def between_readers(self) -> float:
+        """`max(Cov2 - Cov3, 0)`, as it enters the tests."""
+        return max(self.cov2 - self.cov3, 0.0)
+
+    @property
+    def clamped(self) -> bool:
+        """Whether Cov2 is below Cov3, so that their difference counts as 0."""
+        return self.cov2 < self.cov3
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON, with the correlations that the literature speaks of."""
+        ratios = {
+            f"r{number}": cov / self.var if self.var else math.nan
+            for number, cov in ((1, self.cov1), (2, self.cov2), (3, self.cov3))
+        }
+        return {**Result.as_dict(self), **jsonable(ratios), "clamped": self.clamped}

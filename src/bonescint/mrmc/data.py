@@ -122,11 +122,12 @@ class Reads:
             raise ParameterError("truth", "Reads.of", "known of every case", unknown[:5])
         ratings = np.full((len(modalities), len(readers), len(cases)), np.nan)
         seconds = np.full(ratings.shape, np.nan)
-        where_modality = {name: index for index, name in enumerate(modalities)}
-        where_reader = {name: index for index, name in enumerate(readers)}
-        where_case = {name: index for index, name in enumerate(cases)}
+        where = [
+            {name: index for index, name in enumerate(kind)}
+            for kind in (modalities, readers, cases)
+        ]
         for read in listed:
-            at = (where_modality[read.modality], where_reader[read.reader], where_case[read.case])
+            at = (where[0][read.modality], where[1][read.reader], where[2][read.case])
             if not math.isnan(ratings[at]):
                 got = (read.reader, read.modality, read.case)
                 raise ParameterError("reads", "Reads.of", "one for a reader and a case", got)
@@ -155,26 +156,18 @@ class Reads:
 
     def of_modality(self, modality: str) -> Reads:
         """The reads of one modality, with those who read in it and the cases that were read."""
-        return self.of_modalities((modality,))
-
-    def of_modalities(self, modalities: tuple[str, ...]) -> Reads:
-        """The reads of some modalities, with those who read in them."""
-        unknown = [name for name in modalities if name not in self.modalities]
-        if unknown:
-            raise ParameterError("modality", "Reads", f"one of {self.modalities}", unknown[0])
-        rows = [self.modalities.index(name) for name in modalities]
-        here = self.read[rows]
-        readers = np.asarray(here.any(axis=(0, 2)))
-        cases = np.asarray(here.any(axis=(0, 1)))
-        return Reads(
-            modalities=modalities,
+        if modality not in self.modalities:
+            raise ParameterError("modality", "Reads", f"one of {self.modalities}", modality)
+        row = [self.modalities.index(modality)]
+        readers, cases = (np.asarray(self.read[row].any(axis=axes)) for axes in ((0, 2), (0, 1)))
+        here = replace(
+            self,
+            modalities=(modality,),
             readers=_kept(self.readers, readers),
-            cases=_kept(self.cases, cases),
-            truth=self.truth[cases],
-            ratings=self.ratings[rows][:, readers][:, :, cases],
-            seconds=self.seconds[rows][:, readers][:, :, cases],
-            notes=self.notes,
+            ratings=self.ratings[row][:, readers],
+            seconds=self.seconds[row][:, readers],
         )
+        return here.of_cases(cases)
 
     def of_cases(self, wanted: NDArray[np.bool_]) -> Reads:
         """The reads of some cases.
@@ -203,21 +196,18 @@ class Reads:
         nest = chosen(Nest, nest, "nest", "Reads.nested_in")
         axis = 1 if nest is Nest.READERS else 0
         names = self.readers if nest is Nest.READERS else self.modalities
-        cases: list[str] = []
-        columns: list[int] = []
-        owners: list[int] = []
         anybody = self.read.any(axis=1 - axis)  # (owners, cases)
         if int(anybody.sum(axis=0).max()) == 1:
             return self  # nobody shares a case
-        for owner, case in zip(*np.nonzero(anybody), strict=True):
-            cases.append(nested_name(names[owner], self.cases[case]))
-            columns.append(int(case))
-            owners.append(int(owner))
-        owned = np.equal.outer(np.arange(len(names)), np.array(owners))
+        owners, columns = np.nonzero(anybody)
+        owned = np.equal.outer(np.arange(len(names)), owners)
         mine = owned[None, :, :] if nest is Nest.READERS else owned[:, None, :]
         return replace(
             self,
-            cases=tuple(cases),
+            cases=tuple(
+                nested_name(names[owner], self.cases[case])
+                for owner, case in zip(owners, columns, strict=True)
+            ),
             truth=self.truth[columns],
             ratings=np.where(mine, self.ratings[:, :, columns], np.nan),
             seconds=np.where(mine, self.seconds[:, :, columns], np.nan),
@@ -243,6 +233,10 @@ def _natural_key(name: str) -> tuple[list[tuple[int, int, str]], str]:
     parts = [part for part in _DIGITS.split(name) if part]
     key = [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
     return key, name
+
+
+def _numbered(names: tuple[str, ...]) -> dict[str, int]:
+    return {name: number for number, name in enumerate(names)}
 
 
 def _kept(names: tuple[str, ...], wanted: NDArray[np.bool_]) -> tuple[str, ...]:
@@ -337,10 +331,7 @@ class MarkedReads:
         names = [tuple(lesions[case]) for case in cases]
         most = max(1, *(len(of_case) for of_case in names))
         shape = (len(everything), len(everybody), len(cases))
-        where = [
-            {name: index for index, name in enumerate(kind)}
-            for kind in (everything, everybody, cases)
-        ]
+        where = [_numbered(kind) for kind in (everything, everybody, cases)]
         looked = np.ones(shape, bool) if read is None else np.zeros(shape, bool)
         for modality, reader, case in read or ():
             looked[where[0][modality], where[1][reader], where[2][case]] = True

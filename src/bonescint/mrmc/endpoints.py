@@ -47,16 +47,16 @@ class Endpoint(Protocol):
         """
 
 
-def _split(ratings: Numbers, truth: NDArray[np.bool_]) -> tuple[Indices, Indices]:
+def _classes(read: NDArray[np.bool_], truth: NDArray[np.bool_]) -> tuple[Indices, Indices]:
     """Numbers of the cases that were read, with and without disease."""
-    read = ~np.isnan(ratings)
     return np.flatnonzero(read & truth), np.flatnonzero(read & ~truth)
 
 
-def _lacking(positives: Indices, negatives: Indices) -> Undefined | None:
-    if not len(positives):
+def _lacking(positives: Indices | None, negatives: Indices | None = None) -> Undefined | None:
+    """Why there is no figure, if a class that it needs has no case."""
+    if positives is not None and not len(positives):
         return Undefined(reason="no case with disease was read")
-    if not len(negatives):
+    if negatives is not None and not len(negatives):
         return Undefined(reason="no case without disease was read")
     return None
 
@@ -80,8 +80,8 @@ class Auc:
         return "AUC"
 
     def cell(self, ratings: Numbers, truth: NDArray[np.bool_]) -> PairsCell | Undefined:
-        """As `Endpoint` says."""
-        positives, negatives = _split(ratings, truth)
+        """The figure of one reader in one modality; see `Endpoint.cell`."""
+        positives, negatives = _classes(~np.isnan(ratings), truth)
         return _lacking(positives, negatives) or PairsCell(
             positive_cases=positives,
             negative_cases=negatives,
@@ -136,8 +136,8 @@ class PartialAuc:
         return f"partial AUC ({self.of.value} {self.low:g} to {self.high:g})"
 
     def cell(self, ratings: Numbers, truth: NDArray[np.bool_]) -> CurveCell | Undefined:
-        """As `Endpoint` says."""
-        positives, negatives = _split(ratings, truth)
+        """The figure of one reader in one modality; see `Endpoint.cell`."""
+        positives, negatives = _classes(~np.isnan(ratings), truth)
         lacking = _lacking(positives, negatives)
         if lacking:
             return lacking
@@ -180,12 +180,10 @@ class Sensitivity:
         return f"sensitivity at rating >= {self.at:g}"
 
     def cell(self, ratings: Numbers, truth: NDArray[np.bool_]) -> MeanCell | Undefined:
-        """As `Endpoint` says."""
-        positives, _ = _split(ratings, truth)
-        if not len(positives):
-            return Undefined(reason="no case with disease was read")
+        """The figure of one reader in one modality; see `Endpoint.cell`."""
+        positives, _ = _classes(~np.isnan(ratings), truth)
         called = (ratings[positives] >= self.at).astype(np.float64)
-        return MeanCell(cases=positives, values=called, of_positives=True)
+        return _lacking(positives) or MeanCell(cases=positives, values=called, of_positives=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,12 +202,11 @@ class Specificity:
         return f"specificity at rating >= {self.at:g}"
 
     def cell(self, ratings: Numbers, truth: NDArray[np.bool_]) -> MeanCell | Undefined:
-        """As `Endpoint` says."""
-        _, negatives = _split(ratings, truth)
-        if not len(negatives):
-            return Undefined(reason="no case without disease was read")
+        """The figure of one reader in one modality; see `Endpoint.cell`."""
+        _, negatives = _classes(~np.isnan(ratings), truth)
         passed = (ratings[negatives] < self.at).astype(np.float64)
-        return MeanCell(cases=negatives, values=passed, of_positives=False)
+        cell = MeanCell(cases=negatives, values=passed, of_positives=False)
+        return _lacking(None, negatives) or cell
 
 
 @runtime_checkable
@@ -245,14 +242,11 @@ class Wafroc:
         return "wAFROC area, equal weights" if self.equal_weights else "wAFROC area"
 
     def marked_cell(self, marked: MarkedReads, modality: int, reader: int) -> PairsCell | Undefined:
-        """As `MarkedEndpoint` says."""
-        read = marked.read[modality, reader]
-        positives = np.flatnonzero(read & marked.truth)
-        negatives = np.flatnonzero(read & ~marked.truth)
-        if not len(positives):
-            return Undefined(reason="no case with disease was read")
-        if not len(negatives):
-            return Undefined(reason="no case without disease was read")
+        """The figure of one reader; see `MarkedEndpoint.marked_cell`."""
+        positives, negatives = _classes(marked.read[modality, reader], marked.truth)
+        lacking = _lacking(positives, negatives)
+        if lacking:
+            return lacking
         surest = np.full(len(marked.cases), -np.inf)
         cases, ratings = marked.false_marks[modality][reader]
         np.maximum.at(surest, cases, ratings)
@@ -294,7 +288,7 @@ class Froc:
         return f"FROC mean height up to {self.false_marks:g} false marks per case"
 
     def marked_cell(self, marked: MarkedReads, modality: int, reader: int) -> CurveCell | Undefined:
-        """As `MarkedEndpoint` says."""
+        """The figure of one reader; see `MarkedEndpoint.marked_cell`."""
         return _curve(marked, modality, reader, stop=self.false_marks)
 
 
@@ -314,10 +308,11 @@ class LesionLocalisation:
         return f"lesion localisation fraction{_at(self.at)}"
 
     def marked_cell(self, marked: MarkedReads, modality: int, reader: int) -> Cell | Undefined:
-        """As `MarkedEndpoint` says."""
-        positives = np.flatnonzero(marked.read[modality, reader] & marked.truth)
-        if not len(positives):
-            return Undefined(reason="no case with disease was read")
+        """The figure of one reader; see `MarkedEndpoint.marked_cell`."""
+        positives, _ = _classes(marked.read[modality, reader], marked.truth)
+        lacking = _lacking(positives)
+        if lacking:
+            return lacking
         hits = marked.hits[modality, reader, positives]
         marks = np.isfinite(hits) & (hits >= self.at)
         return RatioCell(
@@ -340,11 +335,10 @@ def froc_points(marked: MarkedReads, modality: int, reader: int) -> tuple[Number
 def _curve(
     marked: MarkedReads, modality: int, reader: int, *, stop: float
 ) -> CurveCell | Undefined:
-    read = marked.read[modality, reader]
-    positives = np.flatnonzero(read & marked.truth)
-    negatives = np.flatnonzero(read & ~marked.truth)
-    if not len(positives):
-        return Undefined(reason="no case with disease was read")
+    positives, negatives = _classes(marked.read[modality, reader], marked.truth)
+    lacking = _lacking(positives)
+    if lacking:
+        return lacking
     order = np.concatenate([positives, negatives])
     place = np.full(len(marked.cases), -1)
     place[order] = np.arange(len(order))

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bonescint.files import written_beside
 from bonescint.mrmc.accuracy import DiagnosticAccuracy
-from bonescint.mrmc.analysis import RESEARCH_USE, BootstrapFigure, ReaderAnalysis
+from bonescint.mrmc.analysis import RESEARCH_USE, ReaderAnalysis
+from bonescint.mrmc.covariance import BootstrapFigure
 from bonescint.mrmc.endpoints import froc_points
 from bonescint.scan import MissingExtraError, ParameterError
 
@@ -176,7 +177,8 @@ def draw_roc(analysis: ReaderAnalysis, path: Path) -> Path | None:
             linewidth=2.4,
             label=f"{name}{who}, AUC {mean.area:.3f}",
         )
-        _draw_points(axis, analysis, modality, colour)
+        style = {"marker": "o", "markersize": 4.5, "color": colour, "markeredgewidth": 0.6}
+        _draw_points(axis, analysis, modality, **style)
     _draw_model(axis, analysis)
     axis.set(
         xlim=(-0.01, 1.01),
@@ -194,21 +196,12 @@ def _both_classes(ratings: np.ndarray, truth: np.ndarray) -> bool:
     return bool((read & truth).any() and (read & ~truth).any())
 
 
-def _draw_points(axis: Axes, analysis: ReaderAnalysis, modality: str, colour: str) -> None:
-    """Each reader's operating point, where it is known."""
+def _draw_points(axis: Axes, analysis: ReaderAnalysis, modality: str, **style: Any) -> None:
+    """The operating point of each reader of a modality, or of the model, where it is known."""
     for one in analysis.decisions.accuracies:
-        defined = one.sensitivity.defined and one.specificity.defined
-        if one.modality == modality and defined:
-            axis.plot(
-                1 - one.specificity.value,
-                one.sensitivity.value,
-                marker="o",
-                markersize=4.5,
-                color=colour,
-                markeredgecolor="white",
-                markeredgewidth=0.6,
-                linestyle="",
-            )
+        if one.modality == modality and one.sensitivity.defined and one.specificity.defined:
+            point = 1 - one.specificity.value, one.sensitivity.value
+            axis.plot(*point, markeredgecolor="white", linestyle="", **style)
 
 
 def _draw_model(axis: Axes, analysis: ReaderAnalysis) -> None:
@@ -222,18 +215,8 @@ def _draw_model(axis: Axes, analysis: ReaderAnalysis) -> None:
         linewidth=1.8,
         label=f"model, AUC {curve.area:.3f}",
     )
-    for one in analysis.decisions.accuracies:
-        if not one.modality and one.sensitivity.defined and one.specificity.defined:
-            axis.plot(
-                1 - one.specificity.value,
-                one.sensitivity.value,
-                marker="D",
-                markersize=7,
-                color=_MODEL,
-                markeredgecolor="white",
-                linestyle="",
-                label=f"model at {analysis.settings.model_at:.3g}",
-            )
+    label = f"model at {analysis.settings.model_at:.3g}"
+    _draw_points(axis, analysis, "", marker="D", markersize=7, color=_MODEL, label=label)
 
 
 def draw_froc(analysis: ReaderAnalysis, path: Path) -> Path | None:
@@ -287,9 +270,9 @@ def draw_figure_7(analysis: ReaderAnalysis, path: Path) -> Path | None:
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    shown = _with_model_first([one for one in analysis.resampled if one.draws.size > 1])
+    shown = _model_first(one for one in analysis.resampled if one.draws.size > 1)
     timed = bool(analysis.times)
-    accuracies = [one for one in analysis.decisions.accuracies if one.f1.defined]
+    accuracies = _model_first(one for one in analysis.decisions.accuracies if one.f1.defined)
     panels = [bool(shown), timed, bool(accuracies)]
     if not any(panels):
         return None
@@ -306,8 +289,11 @@ def draw_figure_7(analysis: ReaderAnalysis, path: Path) -> Path | None:
     return _saved(figure, path)
 
 
-def _with_model_first(resampled: Sequence[BootstrapFigure]) -> list[BootstrapFigure]:
-    return sorted(resampled, key=lambda one: bool(one.modality))
+_Shown = TypeVar("_Shown", BootstrapFigure, DiagnosticAccuracy)
+
+
+def _model_first(shown: Iterable[_Shown]) -> list[_Shown]:
+    return sorted(shown, key=lambda one: bool(one.modality))
 
 
 def _label(analysis: ReaderAnalysis, who: str, modality: str) -> str:
@@ -389,11 +375,10 @@ def _draw_times(axis: Axes, analysis: ReaderAnalysis) -> None:
 def _draw_f1(
     axis: Axes, analysis: ReaderAnalysis, accuracies: Sequence[DiagnosticAccuracy]
 ) -> None:
-    ordered = sorted(accuracies, key=lambda one: bool(one.modality))
-    for row, one in enumerate(ordered, 1):
+    for row, one in enumerate(accuracies, 1):
         colour = _colour(analysis, one.modality)
         axis.plot([one.f1.low, one.f1.high], [row, row], color=colour, linewidth=1.6)
         axis.plot(one.f1.value, row, marker="o", markersize=6, color=colour)
-    _rows(axis, [_label(analysis, one.who, one.modality) for one in ordered])
+    _rows(axis, [_label(analysis, one.who, one.modality) for one in accuracies])
     level = f"{100 * analysis.settings.level:g} %"
     axis.set_xlabel(f"F1 score\n{level} bootstrap interval", fontsize=9)

@@ -1,7 +1,8 @@
-"""Figures of merit of every reader in every modality, and how the study is laid out."""
+"""Figures of merit of every reader in every modality, with their mean squares."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -10,8 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bonescint.mrmc.cells import Cell, Numbers, PairsCell
-from bonescint.mrmc.common import Note, left_out, remark, some
-from bonescint.mrmc.covariance import DRAWS, CovarianceMethod, covariance, defined_for
+from bonescint.mrmc.common import Note, Result, left_out, remark, some
+from bonescint.mrmc.covariance import (
+    DRAWS,
+    CovarianceMethod,
+    ErrorCovariances,
+    covariance,
+    defined_for,
+)
 from bonescint.mrmc.data import MarkedReads, Reads
 from bonescint.mrmc.endpoints import Auc, Endpoint, MarkedEndpoint, Undefined, Wafroc
 from bonescint.scan import ParameterError
@@ -129,24 +136,22 @@ class FiguresOfMerit:
         """Bool (modalities, readers)."""
         return ~np.isnan(self.values)
 
-    def of_readers(self, wanted: NDArray[np.bool_]) -> FiguresOfMerit:
-        """Those of some readers; the design is theirs.
+    def part(
+        self,
+        *,
+        modalities: NDArray[np.bool_] | None = None,
+        readers: NDArray[np.bool_] | None = None,
+    ) -> FiguresOfMerit:
+        """Those of some modalities or readers; the design is theirs.
 
         Args:
-            wanted: bool (readers,).
+            modalities: bool (modalities,); all of them if `None`.
+            readers: bool (readers,); all of them if `None`.
         """
-        kept = np.flatnonzero(wanted)
-        return self._part(np.arange(len(self.modalities)), kept)
-
-    def of_modalities(self, wanted: NDArray[np.bool_]) -> FiguresOfMerit:
-        """Those of some modalities; the design is theirs.
-
-        Args:
-            wanted: bool (modalities,).
-        """
-        return self._part(np.flatnonzero(wanted), np.arange(len(self.readers)))
-
-    def _part(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> FiguresOfMerit:
+        rows, columns = (
+            np.arange(len(names)) if wanted is None else np.flatnonzero(wanted)
+            for names, wanted in ((self.modalities, modalities), (self.readers, readers))
+        )
         read = self.read[np.ix_(rows, columns)]
         anybody = np.asarray(read.any(axis=(0, 1)))
         return replace(
@@ -275,3 +280,140 @@ def _constant(cell: Cell) -> bool:
         return False
     first: Numbers = cell.others[:1]
     return bool((cell.others == first).all() and (cell.scores[cell.weights > 0] == first).all())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeanSquares(Result):
+    """Mean squares of the figures of merit, modalities by readers.
+
+    Attributes:
+        modality: MS(T); not a number with one modality.
+        reader: MS(R); not a number with one reader, or where readers are nested.
+        modality_reader: MS(TR), or MS(R(T)) where readers are nested in modalities.
+        df_modality: t - 1.
+        df_modality_reader: (t - 1)(r - 1), or the sum of (r_i - 1) where nested.
+        readers: r, or the harmonic mean of the r_i where nested.
+    """
+
+    modality: float = math.nan
+    reader: float = math.nan
+    modality_reader: float = math.nan
+    df_modality: int = 0
+    df_modality_reader: int = 0
+    readers: float = 0.0
+
+    @classmethod
+    def crossed(cls, values: NDArray[np.float64]) -> MeanSquares:
+        """Of figures of readers who all read in all modalities, (modalities, readers)."""
+        modalities, readers = values.shape
+        grand = values.mean()
+        of_modality, of_reader = values.mean(axis=1), values.mean(axis=0)
+        rest = values - of_modality[:, None] - of_reader[None] + grand
+        return cls(
+            modality=_over(readers * ((of_modality - grand) ** 2).sum(), modalities - 1),
+            reader=_over(modalities * ((of_reader - grand) ** 2).sum(), readers - 1),
+            modality_reader=_over((rest**2).sum(), (modalities - 1) * (readers - 1)),
+            df_modality=modalities - 1,
+            df_modality_reader=(modalities - 1) * (readers - 1),
+            readers=float(readers),
+        )
+
+    @classmethod
+    def nested(cls, values: NDArray[np.float64]) -> MeanSquares:
+        """Of readers who read in one modality each; not a number elsewhere."""
+        counts = (~np.isnan(values)).sum(axis=1)
+        of_modality = np.nanmean(values, axis=1)
+        readers = len(counts) / (1 / counts).sum()
+        within = np.nansum((values - of_modality[:, None]) ** 2)
+        between = ((of_modality - of_modality.mean()) ** 2).sum()
+        return cls(
+            modality=_over(readers * between, len(counts) - 1),
+            reader=math.nan,
+            modality_reader=_over(within, int((counts - 1).sum())),
+            df_modality=len(counts) - 1,
+            df_modality_reader=int((counts - 1).sum()),
+            readers=float(readers),
+        )
+
+
+def _over(total: float, df: int) -> float:
+    return float(total) / df if df else math.nan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReaderComponents(Result):
+    """Variance components of readers in the Obuchowski-Rockette model; they may be negative.
+
+    Moment estimates (Hillis, Stat Med 2014;33:330): `reader = (MS(R) - MS(TR)) / t - Cov1 + Cov3`,
+    `modality_reader = MS(TR) - Var + Cov1 + max(Cov2 - Cov3, 0)`. With one modality, or readers of
+    its own in each, there is one component: `MS - Var + max(Cov2, 0)`.
+
+    Attributes:
+        reader: of readers over all modalities; not a number where readers are nested.
+        modality_reader: of readers in one modality, beyond that; not a number with one modality.
+    """
+
+    reader: float
+    modality_reader: float
+
+    @classmethod
+    def of(cls, squares: MeanSquares, errors: ErrorCovariances) -> ReaderComponents:
+        """From mean squares and covariances of the errors."""
+        modalities = squares.df_modality + 1
+        alone = max(errors.cov2, 0.0) - errors.var
+        if modalities == 1:
+            return cls(reader=squares.reader + alone, modality_reader=math.nan)
+        if math.isnan(squares.reader):
+            return cls(reader=math.nan, modality_reader=squares.modality_reader + alone)
+        return cls(
+            reader=(squares.reader - squares.modality_reader) / modalities
+            - errors.cov1
+            + errors.cov3,
+            modality_reader=squares.modality_reader
+            - errors.var
+            + errors.cov1
+            + errors.between_readers,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DbmComponents(Result):
+    """Variance components of Dorfman, Berbaum and Metz' model of pseudovalues.
+
+    They follow from the jackknife covariances of a factorial study of N cases: Hillis et al.,
+    Stat Med 2005;24:1579; Hillis, Berbaum and Metz, Acad Radiol 2008;15:647. They may be negative.
+
+    Attributes:
+        reader: R.
+        case: C, N Cov3.
+        modality_reader: TR.
+        modality_case: TC, N (Cov2 - Cov3).
+        reader_case: RC, N (Cov1 - Cov3).
+        error: N (Var - Cov1 - Cov2 + Cov3).
+    """
+
+    reader: float
+    case: float
+    modality_reader: float
+    modality_case: float
+    reader_case: float
+    error: float
+
+    @classmethod
+    def of(cls, squares: MeanSquares, errors: ErrorCovariances, *, cases: int) -> DbmComponents:
+        """From the mean squares of the figures and their jackknife covariances."""
+        modalities = squares.df_modality + 1
+        return cls(
+            reader=(squares.reader - squares.modality_reader) / modalities
+            - errors.cov1
+            + errors.cov3,
+            case=cases * errors.cov3,
+            modality_reader=squares.modality_reader
+            - errors.var
+            + errors.cov1
+            + errors.cov2
+            - errors.cov3,
+            modality_case=cases * (errors.cov2 - errors.cov3),
+            reader_case=cases * (errors.cov1 - errors.cov3),
+            error=cases * (errors.var - errors.cov1 - errors.cov2 + errors.cov3),
+        )

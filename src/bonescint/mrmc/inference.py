@@ -1,9 +1,10 @@
-"""Variance components, and the tests and intervals that follow from them."""
+"""Tests and intervals that follow from an estimate, its variance and degrees of freedom."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ from numpy.typing import NDArray
 from scipy import special
 
 from bonescint.intervals import Estimate
-from bonescint.mrmc.common import jsonable
+from bonescint.mrmc.common import Result
+from bonescint.mrmc.covariance import ErrorCovariances
 from bonescint.scan import ParameterError
 
 AREA = (0.0, 1.0)
@@ -37,7 +39,7 @@ def df_text(df: float) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OmnibusTest:
+class OmnibusTest(Result):
     """The test that all modalities are equal.
 
     Attributes:
@@ -66,13 +68,9 @@ class OmnibusTest:
                 p = float(special.fdtrc(self.df, self.denominator_df, self.value))
         object.__setattr__(self, "p", p)
 
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON; an infinite number is `null`."""
-        return dict(jsonable(asdict(self)))
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Inference:
+class Inference(Result):
     """An estimate with a standard error, an interval and a test that it is 0.
 
     Attributes:
@@ -125,10 +123,10 @@ class Inference:
         return Estimate(value=self.value, low=self.low, high=self.high, level=self.level)
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON; an infinite number (df of the normal distribution) is `null`."""
-        found = asdict(self)
+        """For JSON, without the bounds; infinite degrees of freedom are `null`."""
+        found = Result.as_dict(self)
         del found["bounds"]
-        return dict(jsonable(found))
+        return found
 
     def reversed(self) -> Inference:
         """The same difference the other way round: second minus first."""
@@ -206,7 +204,7 @@ def _upper_p(of: Inference, distance: float) -> float:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NonInferiority:
+class NonInferiority(Result):
     """Whether a loss of a margin is ruled out.
 
     Attributes:
@@ -219,13 +217,9 @@ class NonInferiority:
     p: float
     shown: bool
 
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return dict(jsonable(asdict(self)))
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Equivalence:
+class Equivalence(Result):
     """Whether differences of a margin are ruled out on both sides.
 
     Attributes:
@@ -244,221 +238,81 @@ class Equivalence:
     high: float
     level: float
 
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return dict(jsonable(asdict(self)))
+
+class Generalisation(StrEnum):
+    """To whom a result applies."""
+
+    RRRC = "random readers, random cases"
+    FRRC = "fixed readers, random cases"
+    RRFC = "random readers, fixed cases"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ErrorCovariances:
-    """Averages of the covariances of the figures of merit, readers being fixed.
-
-    Obuchowski and Rockette, Commun Stat Simul Comput 1995;24:285. What a design does not have is
-    0 (Cov1 and Cov3 with one modality, Cov2 and Cov3 with one reader).
+class Difference(Result):
+    """Two modalities compared: the first minus the second.
 
     Attributes:
-        var: of the same reader in the same modality.
-        cov1: of the same reader in different modalities.
-        cov2: of different readers in the same modality.
-        cov3: of different readers in different modalities.
+        first: its name.
+        second: its name.
+        difference: of the mean figures of merit.
+        reader: whose it is; empty for that of all readers.
     """
 
-    var: float
-    cov1: float = 0.0
-    cov2: float = 0.0
-    cov3: float = 0.0
-
-    @classmethod
-    def of(cls, covariance: NDArray[np.float64], defined: NDArray[np.bool_]) -> ErrorCovariances:
-        """Averages of a covariance, over the cells that have a figure.
-
-        Args:
-            covariance: (modalities, readers, modalities, readers).
-            defined: bool (modalities, readers), which cells have a figure. Covariances of those
-                that are not a number all the same (one case of a class) are left out.
-        """
-        modalities, readers = covariance.shape[:2]
-        same_modality = np.eye(modalities, dtype=bool)[:, None, :, None]
-        same_reader = np.eye(readers, dtype=bool)[None, :, None, :]
-        there = defined[:, :, None, None] & defined[None, None]
-
-        def mean(kind: NDArray[np.bool_]) -> float:
-            entries = covariance[kind & there]
-            known = entries[~np.isnan(entries)]
-            if known.size:
-                return float(known.mean())
-            return math.nan if entries.size else 0.0
-
-        return cls(
-            var=mean(same_modality & same_reader) if there.any() else math.nan,
-            cov1=mean(~same_modality & same_reader),
-            cov2=mean(same_modality & ~same_reader),
-            cov3=mean(~same_modality & ~same_reader),
-        )
-
-    @property
-    def between_readers(self) -> float:
-        """`max(Cov2 - Cov3, 0)`, as it enters the tests."""
-        return max(self.cov2 - self.cov3, 0.0)
-
-    @property
-    def clamped(self) -> bool:
-        """Whether Cov2 is below Cov3, so that their difference counts as 0."""
-        return self.cov2 < self.cov3
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON, with the correlations that the literature speaks of."""
-        ratios = {
-            f"r{number}": cov / self.var if self.var else math.nan
-            for number, cov in ((1, self.cov1), (2, self.cov2), (3, self.cov3))
-        }
-        return {**jsonable(asdict(self)), **jsonable(ratios), "clamped": self.clamped}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MeanSquares:
-    """Mean squares of the figures of merit, modalities by readers.
-
-    Attributes:
-        modality: MS(T); not a number with one modality.
-        reader: MS(R); not a number with one reader, or where readers are nested.
-        modality_reader: MS(TR), or MS(R(T)) where readers are nested in modalities.
-        df_modality: t - 1.
-        df_modality_reader: (t - 1)(r - 1), or the sum of (r_i - 1) where nested.
-        readers: r, or the harmonic mean of the r_i where nested.
-    """
-
-    modality: float
-    reader: float
-    modality_reader: float
-    df_modality: int
-    df_modality_reader: int
-    readers: float
-
-    @classmethod
-    def crossed(cls, values: NDArray[np.float64]) -> MeanSquares:
-        """Of figures of readers who all read in all modalities, (modalities, readers)."""
-        modalities, readers = values.shape
-        grand = values.mean()
-        of_modality, of_reader = values.mean(axis=1), values.mean(axis=0)
-        rest = values - of_modality[:, None] - of_reader[None] + grand
-        return cls(
-            modality=_over(readers * ((of_modality - grand) ** 2).sum(), modalities - 1),
-            reader=_over(modalities * ((of_reader - grand) ** 2).sum(), readers - 1),
-            modality_reader=_over((rest**2).sum(), (modalities - 1) * (readers - 1)),
-            df_modality=modalities - 1,
-            df_modality_reader=(modalities - 1) * (readers - 1),
-            readers=float(readers),
-        )
-
-    @classmethod
-    def nested(cls, values: NDArray[np.float64]) -> MeanSquares:
-        """Of readers who read in one modality each; not a number elsewhere."""
-        counts = (~np.isnan(values)).sum(axis=1)
-        of_modality = np.nanmean(values, axis=1)
-        readers = len(counts) / (1 / counts).sum()
-        within = np.nansum((values - of_modality[:, None]) ** 2)
-        between = ((of_modality - of_modality.mean()) ** 2).sum()
-        return cls(
-            modality=_over(readers * between, len(counts) - 1),
-            reader=math.nan,
-            modality_reader=_over(within, int((counts - 1).sum())),
-            df_modality=len(counts) - 1,
-            df_modality_reader=int((counts - 1).sum()),
-            readers=float(readers),
-        )
+    first: str
+    second: str
+    difference: Inference
+    reader: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return dict(jsonable(asdict(self)))
+        of_reader = {"reader": self.reader} if self.reader else {}
+        names = {"first": self.first, "second": self.second}
+        return {**of_reader, **names, **self.difference.as_dict()}
 
 
-def _over(total: float, df: int) -> float:
-    return float(total) / df if df else math.nan
+def hillis_df(denominator: float, square: float, df: float) -> float:
+    """`den^2 / (MS^2 / df)`: Hillis, Stat Med 2007;26:596; infinite where readers do not vary."""
+    if math.isnan(denominator) or math.isnan(square) or df <= 0:
+        return math.nan
+    if square == 0:
+        return math.inf if denominator > 0 else float(df)
+    return denominator**2 / (square**2 / df)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReaderComponents:
-    """Variance components of readers in the Obuchowski-Rockette model; they may be negative.
+def inference_of_variance(
+    value: float, variance: float, df: float, bounds: tuple[float, float], level: float
+) -> Inference:
+    """An estimate with its variance, which rounding may leave a little below 0."""
+    se = math.sqrt(max(variance, 0.0)) if not math.isnan(variance) else math.nan
+    return Inference(value=value, se=se, df=df, bounds=bounds, level=level)
 
-    Moment estimates (Hillis, Stat Med 2014;33:330): `reader = (MS(R) - MS(TR)) / t - Cov1 + Cov3`,
-    `modality_reader = MS(TR) - Var + Cov1 + max(Cov2 - Cov3, 0)`. With one modality, or readers of
-    its own in each, there is one component: `MS - Var + max(Cov2, 0)`.
 
-    Attributes:
-        reader: of readers over all modalities; not a number where readers are nested.
-        modality_reader: of readers in one modality, beyond that; not a number with one modality.
+def mean_of_readers(
+    values: NDArray[np.float64],
+    errors: ErrorCovariances,
+    to: Generalisation,
+    *,
+    bounds: tuple[float, float],
+    level: float,
+) -> Inference:
+    """The mean of the readers of one modality: the single-treatment analysis.
+
+    Args:
+        values: float64 (readers,), each reader's figure, or its difference from a model.
+        errors: averaged covariances of these values.
+        to: which of readers and cases are random.
+        bounds: what the mean lies within, `AREA` or `DIFFERENCE`.
+        level: coverage of the interval.
     """
-
-    reader: float
-    modality_reader: float
-
-    @classmethod
-    def of(cls, squares: MeanSquares, errors: ErrorCovariances) -> ReaderComponents:
-        """From mean squares and covariances of the errors."""
-        modalities = squares.df_modality + 1
-        alone = max(errors.cov2, 0.0) - errors.var
-        if modalities == 1:
-            return cls(reader=squares.reader + alone, modality_reader=math.nan)
-        if math.isnan(squares.reader):
-            return cls(reader=math.nan, modality_reader=squares.modality_reader + alone)
-        return cls(
-            reader=(squares.reader - squares.modality_reader) / modalities
-            - errors.cov1
-            + errors.cov3,
-            modality_reader=squares.modality_reader
-            - errors.var
-            + errors.cov1
-            + errors.between_readers,
-        )
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return dict(jsonable(asdict(self)))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DbmComponents:
-    """Variance components of Dorfman, Berbaum and Metz' model of pseudovalues.
-
-    They follow from the jackknife covariances of a factorial study of N cases: Hillis et al.,
-    Stat Med 2005;24:1579; Hillis, Berbaum and Metz, Acad Radiol 2008;15:647. They may be negative.
-
-    Attributes:
-        reader: R.
-        case: C, N Cov3.
-        modality_reader: TR.
-        modality_case: TC, N (Cov2 - Cov3).
-        reader_case: RC, N (Cov1 - Cov3).
-        error: N (Var - Cov1 - Cov2 + Cov3).
-    """
-
-    reader: float
-    case: float
-    modality_reader: float
-    modality_case: float
-    reader_case: float
-    error: float
-
-    @classmethod
-    def of(cls, squares: MeanSquares, errors: ErrorCovariances, *, cases: int) -> DbmComponents:
-        """From the mean squares of the figures and their jackknife covariances."""
-        modalities = squares.df_modality + 1
-        return cls(
-            reader=(squares.reader - squares.modality_reader) / modalities
-            - errors.cov1
-            + errors.cov3,
-            case=cases * errors.cov3,
-            modality_reader=squares.modality_reader
-            - errors.var
-            + errors.cov1
-            + errors.cov2
-            - errors.cov3,
-            modality_case=cases * (errors.cov2 - errors.cov3),
-            reader_case=cases * (errors.cov1 - errors.cov3),
-            error=cases * (errors.var - errors.cov1 - errors.cov2 + errors.cov3),
-        )
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return dict(jsonable(asdict(self)))
+    count = len(values)
+    square = float(values.var(ddof=1)) if count > 1 else math.nan
+    shared = max(errors.cov2, 0.0)
+    variance, df = math.nan, math.nan
+    if count and to is Generalisation.FRRC:
+        variance, df = (errors.var + (count - 1) * shared) / count, math.inf
+    elif count > 1:
+        total = square + (count * shared if to is Generalisation.RRRC else 0.0)
+        variance, df = total / count, hillis_df(total, square, count - 1)
+        df = float(count - 1) if to is Generalisation.RRFC else df
+    value = float(values.mean()) if count else math.nan
+    return inference_of_variance(value, variance, df, bounds, level)

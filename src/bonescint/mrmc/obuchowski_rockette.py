@@ -4,36 +4,44 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from enum import StrEnum
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bonescint.mrmc.common import Note, chosen, jsonable, left_out, no_variance, remark, some
-from bonescint.mrmc.covariance import DRAWS, CovarianceMethod
+from bonescint.mrmc.common import (
+    Note,
+    Result,
+    chosen,
+    jsonable,
+    left_out,
+    no_variance,
+    remark,
+    some,
+)
+from bonescint.mrmc.covariance import DRAWS, CovarianceMethod, ErrorCovariances
 from bonescint.mrmc.data import MarkedReads, Reads
 from bonescint.mrmc.endpoints import Endpoint, MarkedEndpoint
-from bonescint.mrmc.figures_of_merit import Design, FiguresOfMerit, figures_of_merit
+from bonescint.mrmc.figures_of_merit import (
+    DbmComponents,
+    Design,
+    FiguresOfMerit,
+    MeanSquares,
+    ReaderComponents,
+    figures_of_merit,
+)
 from bonescint.mrmc.inference import (
     AREA,
     DIFFERENCE,
-    DbmComponents,
-    ErrorCovariances,
+    Difference,
+    Generalisation,
     Inference,
-    MeanSquares,
     OmnibusTest,
-    ReaderComponents,
+    hillis_df,
+    inference_of_variance,
+    mean_of_readers,
 )
-
-
-class Generalisation(StrEnum):
-    """To whom a result applies."""
-
-    RRRC = "random readers, random cases"
-    FRRC = "fixed readers, random cases"
-    RRFC = "random readers, fixed cases"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,30 +58,7 @@ class ModalityMean:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
-    """Two modalities compared: the first minus the second.
-
-    Attributes:
-        first: its name.
-        second: its name.
-        difference: of the mean figures of merit.
-        reader: whose it is; empty for that of all readers.
-    """
-
-    first: str
-    second: str
-    difference: Inference
-    reader: str = ""
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        of_reader = {"reader": self.reader} if self.reader else {}
-        names = {"first": self.first, "second": self.second}
-        return {**of_reader, **names, **self.difference.as_dict()}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrResult:
+class OrResult(Result):
     """What the analysis says under one generalisation.
 
     Attributes:
@@ -95,16 +80,16 @@ class OrResult:
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
-            "test": None if self.test is None else self.test.as_dict(),
+            "test": jsonable(self.test),
             "modalities": [{"modality": one.modality, **one.mean.as_dict()} for one in self.means],
-            "differences": [one.as_dict() for one in self.differences],
-            **({"readers": [one.as_dict() for one in self.readers]} if self.readers else {}),
+            "differences": jsonable(self.differences),
+            **({"readers": jsonable(self.readers)} if self.readers else {}),
             "note": self.note,
         }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class OrAnalysis:
+class OrAnalysis(Result):
     """An Obuchowski-Rockette analysis.
 
     Attributes:
@@ -152,9 +137,9 @@ class OrAnalysis:
                 )
             ],
             "reader_components": self.components.as_dict(),
-            "dbm_components": None if self.dbm is None else self.dbm.as_dict(),
+            "dbm_components": jsonable(self.dbm),
             "generalisations": {one.to.value: one.as_dict() for one in self.results},
-            "notes": jsonable([note.as_dict() for note in self.notes]),
+            "notes": jsonable(self.notes),
         }
 
 
@@ -194,7 +179,17 @@ def or_result(terms: OrTerms, to: Generalisation) -> OrResult:
     return OrResult(
         to=to,
         test=test,
-        means=tuple(_mean(terms, to, row) for row in range(len(terms.figures.modalities))),
+        means=tuple(
+            ModalityMean(
+                modality=name,
+                mean=mean_of_readers(
+                    values[~np.isnan(values)], errors, to, bounds=AREA, level=terms.level
+                ),
+            )
+            for name, values, errors in zip(
+                terms.figures.modalities, terms.figures.values, terms.of_modality, strict=True
+            )
+        ),
         differences=differences,
         readers=_of_readers(terms) if own else (),
         note=_why_undefined(terms, to),
@@ -230,16 +225,7 @@ def _df(terms: OrTerms, to: Generalisation) -> float:
     squares = terms.squares
     if to is Generalisation.RRFC:
         return float(squares.df_modality_reader) or math.nan
-    return _hillis_df(_denominator(terms, to), squares.modality_reader, squares.df_modality_reader)
-
-
-def _hillis_df(denominator: float, square: float, df: float) -> float:
-    """`den^2 / (MS^2 / df)`: Hillis, Stat Med 2007;26:596; infinite where readers do not vary."""
-    if math.isnan(denominator) or math.isnan(square) or df <= 0:
-        return math.nan
-    if square == 0:
-        return math.inf if denominator > 0 else float(df)
-    return denominator**2 / (square**2 / df)
+    return hillis_df(_denominator(terms, to), squares.modality_reader, squares.df_modality_reader)
 
 
 def _test(terms: OrTerms, to: Generalisation) -> OmnibusTest:
@@ -278,40 +264,11 @@ def _difference(terms: OrTerms, to: Generalisation, first: int, second: int) -> 
         df = _df(terms, to)
         if to is Generalisation.RRRC:
             square = squares.modality_reader * inverse
-            df = _hillis_df(variance, square, squares.df_modality_reader)
+            df = hillis_df(variance, square, squares.df_modality_reader)
     return Difference(
         first=figures.modalities[first],
         second=figures.modalities[second],
-        difference=_inference(value, variance, df, DIFFERENCE, terms.level),
-    )
-
-
-def _inference(
-    value: float, variance: float, df: float, bounds: tuple[float, float], level: float
-) -> Inference:
-    # Rounding may leave a variance that is 0 a little below.
-    se = math.sqrt(max(variance, 0.0)) if not math.isnan(variance) else math.nan
-    return Inference(value=value, se=se, df=df, bounds=bounds, level=level)
-
-
-def _mean(terms: OrTerms, to: Generalisation, row: int) -> ModalityMean:
-    """A modality's mean, from its own mean square and covariances."""
-    values = terms.figures.values[row][terms.figures.defined[row]]
-    errors = terms.of_modality[row]
-    count = len(values)
-    square = float(values.var(ddof=1)) if count > 1 else math.nan
-    shared = max(errors.cov2, 0.0)
-    variance, df = math.nan, math.nan
-    if count and to is Generalisation.FRRC:
-        variance, df = (errors.var + (count - 1) * shared) / count, math.inf
-    elif count > 1:
-        total = square + (count * shared if to is Generalisation.RRRC else 0.0)
-        variance, df = total / count, _hillis_df(total, square, count - 1)
-        df = float(count - 1) if to is Generalisation.RRFC else df
-    value = float(terms.means[row])
-    return ModalityMean(
-        modality=terms.figures.modalities[row],
-        mean=_inference(value, variance, df, AREA, terms.level),
+        difference=inference_of_variance(value, variance, df, DIFFERENCE, terms.level),
     )
 
 
@@ -332,7 +289,7 @@ def _of_readers(terms: OrTerms) -> tuple[Difference, ...]:
                 Difference(
                     first=figures.modalities[first],
                     second=figures.modalities[second],
-                    difference=_inference(
+                    difference=inference_of_variance(
                         value, float(variance), math.inf, DIFFERENCE, terms.level
                     ),
                     reader=name,
@@ -394,7 +351,7 @@ def obuchowski_rockette(
     nested = figures.design.readers_nested
     make = MeanSquares.nested if nested else MeanSquares.crossed
     empty = not figures.values.size
-    squares = _nothing() if empty else make(figures.values)
+    squares = MeanSquares() if empty else make(figures.values)
     defined = figures.defined
     errors = ErrorCovariances.of(covariance, defined)
     of_modality = tuple(
@@ -426,18 +383,6 @@ def _jackknifed(figures: FiguresOfMerit) -> int:
     return len(cell.positive_cases) + len(cell.negative_cases)
 
 
-def _nothing() -> MeanSquares:
-    undefined = math.nan
-    return MeanSquares(
-        modality=undefined,
-        reader=undefined,
-        modality_reader=undefined,
-        df_modality=0,
-        df_modality_reader=0,
-        readers=0.0,
-    )
-
-
 def _analysable(figures: FiguresOfMerit) -> tuple[FiguresOfMerit, list[Note]]:
     """The modalities and readers that can be compared, and what had to go."""
     notes: list[Note] = []
@@ -445,9 +390,9 @@ def _analysable(figures: FiguresOfMerit) -> tuple[FiguresOfMerit, list[Note]]:
     if not there.all():
         gone = [name for name, keep in zip(figures.modalities, there, strict=True) if not keep]
         notes.append(left_out(f"modality {some(gone)}: no reader's {figures.endpoint} is defined"))
-        figures = figures.of_modalities(there)
+        figures = figures.part(modalities=there)
     if figures.design.readers_nested:
-        return figures.of_readers(np.asarray(figures.defined.any(axis=0))), notes
+        return figures.part(readers=np.asarray(figures.defined.any(axis=0))), notes
     whole = np.asarray(figures.defined.all(axis=0))
     if whole.all():
         return figures, notes
@@ -460,7 +405,7 @@ def _analysable(figures: FiguresOfMerit) -> tuple[FiguresOfMerit, list[Note]]:
                     f"modality {some(lacking)}"
                 )
             )
-    return figures.of_readers(whole), notes
+    return figures.part(readers=whole), notes
 
 
 def _remarks(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +14,8 @@ from bonescint.files import make_folder, require_own, write_whole, written_besid
 from bonescint.mrmc.analysis import RESEARCH_USE, ReaderAnalysis
 from bonescint.mrmc.covariance import CovarianceMethod
 from bonescint.mrmc.figures import draw_figure_7, draw_froc, draw_roc
-from bonescint.mrmc.inference import MOST_DF, Inference, df_text
-from bonescint.mrmc.obuchowski_rockette import Difference, Generalisation, OrAnalysis
+from bonescint.mrmc.inference import MOST_DF, Difference, Generalisation, Inference, df_text
+from bonescint.mrmc.obuchowski_rockette import OrAnalysis
 from bonescint.mrmc.standalone import StandaloneVsReaders
 from bonescint.scan import MissingExtraError
 
@@ -223,19 +222,6 @@ _FILES = (
 _INFERENCE = ("value", "low", "high", "se", "df", "t", "p")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WrittenFolder:
-    """What was written.
-
-    Attributes:
-        folder: the results folder.
-        files: in it, by name.
-    """
-
-    folder: Path
-    files: tuple[str, ...]
-
-
 def require_free_place(folder: Path) -> None:
     """Make sure that no file is overwritten that an earlier analysis did not write.
 
@@ -247,7 +233,7 @@ def require_free_place(folder: Path) -> None:
 
 def write_analysis(
     analysis: ReaderAnalysis, folder: Path, *, source: str = "", model: str = ""
-) -> WrittenFolder:
+) -> tuple[str, ...]:
     """Write everything that was found.
 
     Args:
@@ -257,7 +243,7 @@ def write_analysis(
         model: what the predictions came from, for the settings.
 
     Returns:
-        The files: `analysis.json`, `analysis.xlsx`, `sentences.txt`, figures.
+        Names of the files: `analysis.json`, `analysis.xlsx`, `sentences.txt`, figures.
 
     Raises:
         OutputError: the folder cannot be written to, or holds files of other origin.
@@ -283,10 +269,8 @@ def write_analysis(
             (draw_froc, "froc.png"),
         )
     ]
-    names = ["analysis.json", "analysis.xlsx", "sentences.txt"]
-    return WrittenFolder(
-        folder=folder, files=(*names, *(path.name for path in drawn if path is not None))
-    )
+    names = ("analysis.json", "analysis.xlsx", "sentences.txt")
+    return (*names, *(path.name for path in drawn if path is not None))
 
 
 def _write_workbook(found: Mapping[str, Any], path: Path) -> None:
@@ -315,7 +299,10 @@ def _sheets(found: Mapping[str, Any]) -> Iterable[tuple[str, list[dict[str, Any]
     yield "Margins", list(_margins(found))
     yield "U-statistics", list(_u(found))
     yield "Model", list(_model(found))
-    yield "Model, each reader", list(_model_readers(found))
+    yield (
+        "Model, each reader",
+        [{**names, **_flat(row)} for names, one in _of_model(found) for row in one["readers"]],
+    )
     yield "Decisions", [_flat(row) for row in found["decisions"]["right"]]
     yield "Pairs", [_flat(row) for row in found["decisions"]["pairs"]]
     yield "Reading times", list(found["reading_times"])
@@ -367,11 +354,10 @@ def _margins(found: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
         for to, rows in analysis.get("margins", {}).items():
             for row in rows:
                 yield {"covariance": method, "generalises to": to, **_flat(row)}
-    for modality, by_method in found["model_against_readers"].items():
-        for method, one in by_method.items():
-            for to, row in one.get("margins", {}).items():
-                names = {"first": "model", "second": f"readers of {modality}"}
-                yield {"covariance": method, "generalises to": to, **names, **_flat(row)}
+    for of, one in _of_model(found):
+        for to, row in one.get("margins", {}).items():
+            names = {"first": "model", "second": f"readers of {of['modality']}"}
+            yield {"covariance": of["covariance"], "generalises to": to, **names, **_flat(row)}
 
 
 def _u(found: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
@@ -382,28 +368,25 @@ def _u(found: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
         yield {"of": f"{row['first']} minus {row['second']}", **{n: row[n] for n in _INFERENCE}}
 
 
+def _of_model(found: Mapping[str, Any]) -> Iterable[tuple[dict[str, Any], Mapping[str, Any]]]:
+    for modality, by_method in found["model_against_readers"].items():
+        for method, one in by_method.items():
+            yield {"modality": modality, "covariance": method}, one
+
+
 def _model(found: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
-    for modality, by_method in found["model_against_readers"].items():
-        for method, one in by_method.items():
-            for to, row in one["readers_less_model"].items():
-                yield {
-                    "modality": modality,
-                    "covariance": method,
-                    "generalises to": to,
-                    "model": one["model"]["value"],
-                    "readers' mean": one["readers_mean"],
-                    **{f"readers minus model: {name}": row[name] for name in _INFERENCE},
-                    "MS(R)": one["mean_square_reader"],
-                    "Var": one["var"],
-                    "Cov2": one["cov2"],
-                }
-
-
-def _model_readers(found: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
-    for modality, by_method in found["model_against_readers"].items():
-        for method, one in by_method.items():
-            for row in one["readers"]:
-                yield {"modality": modality, "covariance": method, **_flat(row)}
+    for names, one in _of_model(found):
+        for to, row in one["readers_less_model"].items():
+            yield {
+                **names,
+                "generalises to": to,
+                "model": one["model"]["value"],
+                "readers' mean": one["readers_mean"],
+                **{f"readers minus model: {name}": row[name] for name in _INFERENCE},
+                "MS(R)": one["mean_square_reader"],
+                "Var": one["var"],
+                "Cov2": one["cov2"],
+            }
 
 
 def _flat(row: Mapping[str, Any], before: str = "") -> dict[str, Any]:

@@ -7,15 +7,16 @@ Hillis, Obuchowski and Berbaum, Acad Radiol 2011;18:129; Hillis and Schartz, J M
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any
 
 from scipy import stats
 
-from bonescint.mrmc.common import Note, chosen, jsonable, remark
-from bonescint.mrmc.inference import ErrorCovariances
-from bonescint.mrmc.obuchowski_rockette import Generalisation, OrAnalysis
+from bonescint.mrmc.common import Note, Result, chosen, remark
+from bonescint.mrmc.covariance import ErrorCovariances
+from bonescint.mrmc.inference import Generalisation
+from bonescint.mrmc.obuchowski_rockette import OrAnalysis
 from bonescint.mrmc.standalone import StandaloneVsReaders
 from bonescint.scan import ParameterError
 from bonescint.scan.checked import check_number, require_number
@@ -32,7 +33,7 @@ class ComparisonKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VarianceComponents:
+class VarianceComponents(Result):
     """What varies in a study of known size, from which others are sized.
 
     Attributes:
@@ -122,7 +123,7 @@ class VarianceComponents:
             ParameterError: a pilot of one reader or one modality.
         """
         if isinstance(analysis, StandaloneVsReaders):
-            reader = analysis.square - analysis.var + max(analysis.cov2, 0.0)
+            reader = analysis.mean_square_reader - analysis.var + max(analysis.cov2, 0.0)
             sizes = analysis.cases
             comparison = ComparisonKind.MODEL
             errors = ErrorCovariances(var=analysis.var, cov2=analysis.cov2)
@@ -197,10 +198,6 @@ class VarianceComponents:
             cases=cases,
         )
 
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return dict(jsonable(asdict(self)))
-
 
 def hanley_mcneil_variance(auc: float, positives: float, negatives: float) -> float:
     """Variance of the empirical AUC of exponential ratings.
@@ -217,7 +214,7 @@ def hanley_mcneil_variance(auc: float, positives: float, negatives: float) -> fl
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Power:
+class Power(Result):
     """The chance that a study shows what is there.
 
     Attributes:
@@ -233,10 +230,6 @@ class Power:
     power: float
     noncentrality: float
     denominator_df: float
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return dict(jsonable(asdict(self)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -360,14 +353,7 @@ def cases_needed(
         wanted: the power.
     """
     require_number("cases_needed", "wanted", wanted, 0.01, 0.9999)
-    if power(pilot, aim, readers=readers, cases=MOST_CASES).power < wanted:
-        return None
-    low, high = 1, MOST_CASES
-    while high - low > 1:
-        middle = (low + high) // 2
-        enough = power(pilot, aim, readers=readers, cases=max(middle, 2)).power >= wanted
-        low, high = (low, middle) if enough else (middle, high)
-    return power(pilot, aim, readers=readers, cases=max(high, 2))
+    return _smallest(lambda n: power(pilot, aim, readers=readers, cases=n), 2, MOST_CASES, wanted)
 
 
 def readers_needed(
@@ -382,11 +368,17 @@ def readers_needed(
         wanted: the power.
     """
     require_number("readers_needed", "wanted", wanted, 0.01, 0.9999)
-    if power(pilot, aim, readers=MOST_READERS, cases=cases).power < wanted:
+    fewest = 1 if aim.to is Generalisation.FRRC else 2
+    return _smallest(
+        lambda n: power(pilot, aim, readers=n, cases=cases), fewest, MOST_READERS, wanted
+    )
+
+
+def _smallest(of: Callable[[int], Power], low: int, high: int, wanted: float) -> Power | None:
+    """The smallest number from `low` to `high` whose power is enough, by bisection."""
+    if of(high).power < wanted:
         return None
-    low, high = (0 if aim.to is Generalisation.FRRC else 1), MOST_READERS
-    while high - low > 1:
+    while low < high:
         middle = (low + high) // 2
-        enough = power(pilot, aim, readers=middle, cases=cases).power >= wanted
-        low, high = (low, middle) if enough else (middle, high)
-    return power(pilot, aim, readers=high, cases=cases)
+        low, high = (low, middle) if of(middle).power >= wanted else (middle + 1, high)
+    return of(low)

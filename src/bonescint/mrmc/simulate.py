@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from bonescint.mrmc.covariance import ErrorCovariances
 from bonescint.mrmc.data import Reads
-from bonescint.mrmc.inference import ErrorCovariances
 from bonescint.scan.checked import check_number, require_number
 
 

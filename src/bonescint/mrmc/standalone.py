@@ -5,24 +5,37 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bonescint.mrmc.cells import Cell
-from bonescint.mrmc.common import Note, chosen, jsonable, left_out, no_variance, remark, some
-from bonescint.mrmc.covariance import DRAWS, CovarianceMethod, covariance
+from bonescint.mrmc.common import (
+    Note,
+    Result,
+    chosen,
+    left_out,
+    no_variance,
+    remark,
+    some,
+)
+from bonescint.mrmc.covariance import DRAWS, CovarianceMethod, ErrorCovariances, covariance
 from bonescint.mrmc.data import Reads
 from bonescint.mrmc.endpoints import Auc, Endpoint, Undefined
-from bonescint.mrmc.inference import AREA, DIFFERENCE, ErrorCovariances, Inference
-from bonescint.mrmc.obuchowski_rockette import Generalisation
+from bonescint.mrmc.inference import (
+    AREA,
+    DIFFERENCE,
+    Generalisation,
+    Inference,
+    inference_of_variance,
+    mean_of_readers,
+)
 from bonescint.scan import ParameterError
 from bonescint.tables import matched_names, said_spellings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReaderVsStandalone:
+class ReaderVsStandalone(Result):
     """One reader compared with the model, on the cases that this reader read.
 
     Attributes:
@@ -37,18 +50,9 @@ class ReaderVsStandalone:
     model: float
     difference: Inference
 
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {
-            "reader": self.reader,
-            "value": self.value.as_dict(),
-            "model": jsonable(self.model),
-            "difference": self.difference.as_dict(),
-        }
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class StandaloneVsReaders:
+class StandaloneVsReaders(Result):
     """A model compared with a group of readers in one modality.
 
     Attributes:
@@ -56,13 +60,13 @@ class StandaloneVsReaders:
         modality: in which the readers read.
         method: of the covariances.
         model: the model's figure of merit on all its cases, cases being random.
-        readers: each reader's.
         readers_mean: mean of the readers' figures.
-        square: MS(R), the variance of `D_j = reader_j - model` over readers.
+        mean_square_reader: MS(R), the variance of `D_j = reader_j - model` over readers.
         var: mean variance of D_j over cases.
         cov2: mean covariance of two readers' D_j over cases.
         cases: number of cases that were compared.
-        differences: readers' mean minus the model, for each generalisation.
+        readers_less_model: readers' mean minus the model, for each generalisation.
+        readers: each reader's.
         notes: what was left out and what has to be known.
     """
 
@@ -70,37 +74,18 @@ class StandaloneVsReaders:
     modality: str
     method: CovarianceMethod
     model: Inference
-    readers: tuple[ReaderVsStandalone, ...]
     readers_mean: float
-    square: float
+    mean_square_reader: float
     var: float
     cov2: float
     cases: int
-    differences: Mapping[Generalisation, Inference]
+    readers_less_model: Mapping[Generalisation, Inference]
+    readers: tuple[ReaderVsStandalone, ...]
     notes: tuple[Note, ...]
 
     def to(self, generalisation: Generalisation) -> Inference:
         """Readers' mean minus the model, under one generalisation."""
-        return self.differences[generalisation]
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON, at full precision."""
-        return {
-            "endpoint": self.endpoint,
-            "modality": self.modality,
-            "method": self.method.value,
-            "model": self.model.as_dict(),
-            "readers_mean": jsonable(self.readers_mean),
-            "mean_square_reader": jsonable(self.square),
-            "var": jsonable(self.var),
-            "cov2": jsonable(self.cov2),
-            "cases": self.cases,
-            "readers_less_model": {
-                to.value: inference.as_dict() for to, inference in self.differences.items()
-            },
-            "readers": [one.as_dict() for one in self.readers],
-            "notes": [note.as_dict() for note in self.notes],
-        }
+        return self.readers_less_model[generalisation]
 
 
 def standalone_vs_readers(
@@ -225,9 +210,7 @@ def _pairs_of_cells(
         elif not isinstance(models, Undefined):
             names.append(reader)
             cells.append((mine, models))
-    if cells and not np.isnan(reads.ratings).any():
-        return names, cells
-    if cells:
+    if cells and np.isnan(reads.ratings).any():
         notes.append(
             remark(
                 "not every reader read every case: each is compared with the model on the cases "
@@ -251,29 +234,24 @@ def _compared(
     count = len(names)
     of_differences = _of_differences(joint)
     errors = ErrorCovariances.of(of_differences[None, :, None], np.ones((1, count), dtype=bool))
-    var, cov2 = errors.var, errors.cov2
-    lacking = [
-        name for name, own in zip(names, np.diag(of_differences), strict=True) if np.isnan(own)
-    ]
+    variances, own = np.diag(joint), np.diag(of_differences)
+    lacking = [name for name, variance in zip(names, own, strict=True) if np.isnan(variance)]
     notes += [no_variance(f"reader {name}", others=len(lacking) < count) for name in lacking]
     d = np.array([mine.value - models.value for mine, models in cells])
-    square = float(d.var(ddof=1)) if count > 1 else math.nan
     if count == 1:
         notes.append(remark("one reader: no generalisation to other readers"))
-    if cov2 < 0:
-        notes.append(remark(f"Cov2 ({cov2:.3g}) is negative and counts as 0"))
-    spread = np.sqrt(np.maximum(np.diag(joint), 0.0))
+    if errors.cov2 < 0:
+        notes.append(remark(f"Cov2 ({errors.cov2:.3g}) is negative and counts as 0"))
 
-    def normal(value: float, se: float, bounds: tuple[float, float]) -> Inference:
-        return Inference(value=value, se=se, df=math.inf, bounds=bounds, level=level)
+    def normal(value: float, variance: float, bounds: tuple[float, float]) -> Inference:
+        return inference_of_variance(value, float(variance), math.inf, bounds, level)
 
-    own = np.sqrt(np.maximum(np.diag(of_differences), 0.0))
     readers = tuple(
         ReaderVsStandalone(
             reader=name,
-            value=normal(mine.value, float(spread[2 * row]), AREA),
+            value=normal(mine.value, variances[2 * row], AREA),
             model=models.value,
-            difference=normal(float(d[row]), float(own[row]), DIFFERENCE),
+            difference=normal(float(d[row]), own[row], DIFFERENCE),
         )
         for row, (name, (mine, models)) in enumerate(zip(names, cells, strict=True))
     )
@@ -281,14 +259,17 @@ def _compared(
         endpoint=endpoint,
         modality=reads.modalities[0],
         method=method,
-        model=normal(of_model.value, float(spread[-1]), AREA),
+        model=normal(of_model.value, variances[-1], AREA),
         readers=readers,
         readers_mean=float(np.mean([mine.value for mine, _ in cells])),
-        square=square,
-        var=var,
-        cov2=cov2,
+        mean_square_reader=float(d.var(ddof=1)) if count > 1 else math.nan,
+        var=errors.var,
+        cov2=errors.cov2,
         cases=len(reads.cases),
-        differences=_differences(float(d.mean()), count, square, var, cov2, level),
+        readers_less_model={
+            to: mean_of_readers(d, errors, to, bounds=DIFFERENCE, level=level)
+            for to in Generalisation
+        },
         notes=tuple(notes),
     )
 
@@ -307,29 +288,3 @@ def _of_differences(joint: NDArray[np.float64]) -> NDArray[np.float64]:
     found[alone] = np.nan
     found[:, alone] = np.nan
     return found
-
-
-def _differences(
-    value: float, count: int, square: float, var: float, cov2: float, level: float
-) -> dict[Generalisation, Inference]:
-    shared = max(cov2, 0.0)
-    denominator = square + count * shared
-    if square > 0:
-        df = denominator**2 / (square**2 / (count - 1))
-    else:
-        df = math.nan if math.isnan(square) else (math.inf if shared else float(count - 1))
-    errors = {
-        Generalisation.RRRC: (denominator / count, df),
-        Generalisation.FRRC: ((var + (count - 1) * shared) / count, math.inf),
-        Generalisation.RRFC: (square / count, float(count - 1) if count > 1 else math.nan),
-    }
-    return {
-        to: Inference(
-            value=value,
-            se=math.sqrt(max(variance, 0.0)) if not math.isnan(variance) else math.nan,
-            df=degrees,
-            bounds=DIFFERENCE,
-            level=level,
-        )
-        for to, (variance, degrees) in errors.items()
-    }

@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bonescint.mrmc.cells import PairsCell
-from bonescint.mrmc.common import Note, chosen, jsonable, left_out, remark
+from bonescint.mrmc.common import Note, Result, chosen, jsonable, left_out, remark
 from bonescint.mrmc.covariance import Moments
 from bonescint.mrmc.data import Reads
 from bonescint.mrmc.figures_of_merit import FiguresOfMerit, figures_of_merit
-from bonescint.mrmc.inference import AREA, DIFFERENCE, Inference
+from bonescint.mrmc.inference import AREA, DIFFERENCE, Difference, Inference
 from bonescint.scan import ParameterError
 
 _PATTERNS = ("both cases", "case with disease", "case without disease", "no case")
@@ -35,7 +35,7 @@ class Weighting(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UArea:
+class UArea(Result):
     """A modality's reader-averaged area.
 
     Attributes:
@@ -66,26 +66,7 @@ class UArea:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UDifference:
-    """Two modalities compared: the first minus the second.
-
-    Attributes:
-        first: its name.
-        second: its name.
-        difference: of the reader-averaged areas.
-    """
-
-    first: str
-    second: str
-    difference: Inference
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {"first": self.first, "second": self.second, **self.difference.as_dict()}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UAnalysis:
+class UAnalysis(Result):
     """Gallas' analysis of a study of any design.
 
     Attributes:
@@ -99,17 +80,17 @@ class UAnalysis:
     endpoint: str
     weighting: Weighting
     areas: tuple[UArea, ...]
-    differences: tuple[UDifference, ...]
+    differences: tuple[Difference, ...]
     notes: tuple[Note, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON, at full precision."""
+        """For JSON."""
         return {
             "endpoint": self.endpoint,
             "weighting": self.weighting.value,
-            "modalities": [one.as_dict() for one in self.areas],
-            "differences": [one.as_dict() for one in self.differences],
-            "notes": [note.as_dict() for note in self.notes],
+            "modalities": jsonable(self.areas),
+            "differences": jsonable(self.differences),
+            "notes": jsonable(self.notes),
         }
 
 
@@ -251,7 +232,7 @@ class _Study:
         inference = _inference(self._mean(row), variance, spread, len(mine), AREA, self.level)
         return UArea(modality=name, mean=inference, moments=tuple(found))
 
-    def difference(self, first: int, second: int, names: tuple[str, ...]) -> UDifference:
+    def difference(self, first: int, second: int, names: tuple[str, ...]) -> Difference:
         """Two modalities' mean areas compared."""
         parts = [self._covariance(*rows) for rows in ((first, first), (second, second))]
         between = self._covariance(first, second)
@@ -269,7 +250,7 @@ class _Study:
             parted = sum(s**2 / (len(m) - 1) for s, m in zip(each, (a, b), strict=True) if s > 0)
             count = spread**2 / parted + 1 if parted else math.nan
         value = self._mean(first) - self._mean(second)
-        return UDifference(
+        return Difference(
             first=names[first],
             second=names[second],
             difference=_inference(value, variance, spread, count, DIFFERENCE, self.level),

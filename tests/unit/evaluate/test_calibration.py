@@ -20,8 +20,8 @@ from bonescint.evaluate.calibration import (
 from bonescint.evaluate.decision_curve import decision_curve
 from bonescint.evaluate.logistic import fit_logistic
 from bonescint.evaluate.platt import margins
-from bonescint.evaluate.proportions import share
 from bonescint.evaluate.scored import ScoredCases
+from bonescint.intervals import share
 from bonescint.scan import ParameterError
 
 

@@ -101,7 +101,7 @@ def test_every_method_and_generalisation_is_in_the_json(
             assert margin["non_inferiority"]["p"] == difference.non_inferiority(0.1).p
         against = found["model_against_readers"]["2"][method.value]
         own = standalone_vs_readers(timed.of_modality("2"), model, method=method, draws=60)
-        for to, inference in own.differences.items():
+        for to, inference in own.readers_less_model.items():
             assert against["readers_less_model"][to.value]["p"] == inference.p
     assert found["covariances"]["jackknife"]["dbm_components"]["error"] > 0
     assert found["u_statistics"]["differences"][0]["p"] > 0
@@ -113,10 +113,10 @@ def test_every_method_and_generalisation_is_in_the_json(
 def test_the_folder_holds_all_of_it(timed: Reads, model: dict[str, float], tmp_path: Path) -> None:
     analysis = analyse_readers(timed, model, settings=QUICK)
     written = write_analysis(analysis, tmp_path / "out", source="reads.csv", model="p.csv")
-    assert written.files == (
+    assert written == (
         "analysis.json", "analysis.xlsx", "sentences.txt", "roc.png", "figure-7.png",
     )  # fmt: skip
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(written.files)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(written)
     found = json.loads((tmp_path / "out" / "analysis.json").read_text())
     assert found["settings"]["reads"] == "reads.csv"
     assert found["settings"]["predictions"] == "p.csv"
@@ -166,7 +166,7 @@ def test_marked_foci(marked: MarkedReads, tmp_path: Path) -> None:
     assert set(analysis.covariances) == set(CovarianceMethod)
     assert analysis.standalone["AP"][CovarianceMethod.DELONG].endpoint == "AUC"
     assert any("surest marks" in note.text for note in analysis.notes)
-    files = write_analysis(analysis, tmp_path / "out").files
+    files = write_analysis(analysis, tmp_path / "out")
     assert "froc.png" in files
     found = json.loads((tmp_path / "out" / "analysis.json").read_text())
     assert found["study"]["lesions"] == 16
@@ -214,7 +214,7 @@ def test_one_modality_one_reader_and_a_class_of_one(small: Reads, tmp_path: Path
     assert any("no variance over cases" in note.text for note in few.notes)
     none = analyse_readers(small.of_cases(~small.truth), settings=Settings(draws=40))
     written = write_analysis(none, tmp_path / "none")
-    assert written.files == ("analysis.json", "analysis.xlsx", "sentences.txt")
+    assert written == ("analysis.json", "analysis.xlsx", "sentences.txt")
     assert "no case with disease" in (tmp_path / "none" / "analysis.json").read_text()
 
 

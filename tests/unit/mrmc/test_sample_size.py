@@ -144,7 +144,7 @@ def test_pilots_of_studies() -> None:
     against = standalone_vs_readers(study.of_modality("1"), model)
     # A study of the pilot's size has the pilot's own standard error, if no variance is clamped.
     pilot = VarianceComponents.of(against)
-    if against.square - against.var + against.cov2 > 0:
+    if against.mean_square_reader - against.var + against.cov2 > 0:
         found = power(pilot, Hypothesis(difference=0.05), readers=5, cases=40)
         se = against.to(BOTH).se
         assert found.noncentrality == pytest.approx((0.05 / se) ** 2)

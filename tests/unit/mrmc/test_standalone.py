@@ -58,7 +58,7 @@ def test_formulas_written_out(study: Reads, model: dict[str, float]) -> None:
     cov2 = np.mean([of_d[j][k] for j in range(4) for k in range(4) if j != k])
     square = d.var(ddof=1)
     found = standalone_vs_readers(study, model)
-    assert (found.var, found.cov2, found.square) == pytest.approx((var, cov2, square))
+    assert (found.var, found.cov2, found.mean_square_reader) == pytest.approx((var, cov2, square))
     assert found.model.value == pytest.approx(joint.areas[4])
     assert found.readers_mean == pytest.approx(joint.areas[:4].mean())
     den = square + 4 * max(cov2, 0)
