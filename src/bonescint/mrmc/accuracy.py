@@ -108,7 +108,7 @@ def _f1(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair(Result):
-    """Two who decided on the same cases.
+    """Agreement of two readers, or of a reader and the model, on the cases that both decided.
 
     Attributes:
         first: a reader, or a reader in a modality.
@@ -138,7 +138,7 @@ class Pair(Result):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decisions:
-    """All that is said of decisions in a study.
+    """Diagnostic accuracy and agreement of all readers of a study.
 
     Attributes:
         at: lowest reader's rating that calls disease; `None` if not known.
@@ -234,7 +234,7 @@ def decisions(
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """One who rated cases."""
+    """The ratings of one reader in one modality, or of the model."""
 
     reader: str
     modality: str
@@ -255,7 +255,7 @@ class _Row:
 
 
 def _comparable(first: _Row, second: _Row) -> bool:
-    """The same reader in two modalities, two readers in one, or anyone and the model."""
+    """Whether these are one reader in two modalities, two readers in one, or one is the model."""
     same_reader, same_modality = first.reader == second.reader, first.modality == second.modality
     return same_reader != same_modality or not second.modality
 
@@ -332,7 +332,7 @@ class ReadingTime(Result):
 
 
 def reading_times(reads: Reads) -> tuple[ReadingTime, ...]:
-    """Of every reader and modality with known times.
+    """Summarise the reading times of every reader in every modality with known times.
 
     Examples:
         >>> from bonescint.mrmc import Read

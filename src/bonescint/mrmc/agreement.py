@@ -1,4 +1,4 @@
-"""Do two sets of decisions agree, and are they equally good?"""
+"""Agreement of readers beyond chance, and McNemar's test of two readers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class McNemar(Result):
             2013;13:91.
         x2: with continuity correction, `(|b - c| - 1)^2 / (b + c)`; not a number without
             discordant cases.
-        p_x2: of it.
+        p_x2: of this statistic.
         difference: of the two shares, first minus second, with Newcombe's interval for paired
             shares (`paired_difference`).
     """
@@ -46,7 +46,7 @@ class McNemar(Result):
 
 
 def mcnemar(first: ArrayLike, second: ArrayLike, *, level: float = 0.95) -> McNemar:
-    """Compare two decisions (or their being right) on the same cases.
+    """Test whether two readers decide yes (or correctly) equally often on the same cases.
 
     McNemar, Psychometrika 1947;12:153.
 
@@ -91,7 +91,7 @@ def mcnemar(first: ArrayLike, second: ArrayLike, *, level: float = 0.95) -> McNe
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BinaryAgreement(Result):
-    """How often two decide alike.
+    """How often two readers make the same decision.
 
     Attributes:
         overall: share of cases on which they do, with Wilson's interval.
@@ -108,7 +108,7 @@ class BinaryAgreement(Result):
 def binary_agreement(
     first: ArrayLike, second: ArrayLike, *, level: float = 0.95
 ) -> BinaryAgreement:
-    """Agreement of two sets of decisions.
+    """Compute how often two readers make the same decision.
 
     Args:
         first: bool (cases,).

@@ -106,7 +106,7 @@ class ReaderAnalysis:
         reads: what was analysed; ratings inferred from the marks where foci were marked.
         marked: the marked foci, if such were read.
         figures_of_merit: every reader's figure of merit.
-        covariances: the Obuchowski-Rockette analysis by each method that there is.
+        covariances: the Obuchowski-Rockette analysis by each method that applies.
         u: Gallas' U-statistics; `None` for figures that are no mean over pairs.
         standalone: for each modality, the model against the readers by each method.
         decisions: sensitivity, specificity, F1, McNemar, agreement.
@@ -314,20 +314,20 @@ def analyse_readers(
 
 
 class _Parts:
-    """Says how many parts of some work are done."""
+    """Reports how many parts of the analysis are done."""
 
     def __init__(self, total: int, progress: Callable[[int, int], None] | None) -> None:
         self._done, self._total, self._progress = -1, total, progress
         self.one()
 
     def one(self) -> None:
-        """Another part is done."""
+        """Report that another part is done."""
         self._done += 1
         if self._progress is not None:
             self._progress(self._done, self._total)
 
     def over(self, parts: Iterable[_Part]) -> Iterator[_Part]:
-        """Each part, done when the next is asked for."""
+        """Yield each part, and report it as done when the next is asked for."""
         for part in parts:
             yield part
             self.one()

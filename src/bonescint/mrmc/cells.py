@@ -35,7 +35,7 @@ class Cell(Protocol):
         """The figure of merit."""
 
     def resampled(self, positive_times: Numbers, negative_times: Numbers) -> Numbers:
-        """The figure where each case counts so many times, (draws,).
+        """Recompute the figure with each case counted several times, or not at all, (draws,).
 
         Args:
             positive_times: (draws, positives) how often each case is in each draw.
@@ -48,7 +48,7 @@ class Cell(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PairsCell:
-    """A mean over pairs: how each case with disease stands to each without.
+    """A mean over pairs of a case with disease and a case without.
 
     The kernel of a pair is `sum_l weight_l psi(score_l, other)`, psi being 1, 0.5 or 0 as the
     score is higher, equal or lower: Mann and Whitney's where a case has one score (AUC),
@@ -101,7 +101,7 @@ class PairsCell:
         return found
 
     def resampled(self, positive_times: Numbers, negative_times: Numbers) -> Numbers:
-        """The figure of resampled cases, (draws,); see `Cell.resampled`."""
+        """Recompute the figure of resampled cases, (draws,); see `Cell.resampled`."""
         order = np.argsort(self.others, kind="stable")
         ordered = self.others[order]
         left = np.searchsorted(ordered, self.scores, "left")
@@ -152,7 +152,7 @@ class MeanCell:
 
     @property
     def v10(self) -> Numbers:
-        """Structural components of the cases with disease: the values, if they are these."""
+        """Structural components of the cases with disease."""
         return self.values if self.of_positives else self.values[:0]
 
     @property
@@ -166,7 +166,7 @@ class MeanCell:
         return float(self.values.mean())
 
     def resampled(self, positive_times: Numbers, negative_times: Numbers) -> Numbers:
-        """The figure of resampled cases, (draws,); see `Cell.resampled`."""
+        """Recompute the figure of resampled cases, (draws,); see `Cell.resampled`."""
         times = positive_times if self.of_positives else negative_times
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.asarray(times @ self.values / times.sum(axis=1))
@@ -197,7 +197,7 @@ class RatioCell:
         return float(self.counts.sum() / self.possible.sum())
 
     def resampled(self, positive_times: Numbers, negative_times: Numbers) -> Numbers:
-        """The figure of resampled cases, (draws,); see `Cell.resampled`."""
+        """Recompute the figure of resampled cases, (draws,); see `Cell.resampled`."""
         del negative_times
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.asarray(positive_times @ self.counts / (positive_times @ self.possible))
@@ -246,7 +246,7 @@ class CurveCell:
         return across[0], up[0]
 
     def resampled(self, positive_times: Numbers, negative_times: Numbers) -> Numbers:
-        """The figure of resampled cases, (draws,); see `Cell.resampled`."""
+        """Recompute the figure of resampled cases, (draws,); see `Cell.resampled`."""
         times = np.concatenate([positive_times, negative_times], axis=1)
         found = np.empty(len(times))
         size = len(self.hits[0]) + len(self.alarms[0]) + 2

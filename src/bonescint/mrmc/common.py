@@ -27,7 +27,7 @@ class Result:
 
 
 def jsonable(value: Any) -> Any:
-    """The same in what JSON knows; a number that is undefined or infinite becomes `None`.
+    """Convert a value to types that JSON has; an undefined or infinite number becomes `None`.
 
     Examples:
         >>> jsonable({"p": math.nan, "df": np.float64(2.0), "of": ("a",)})
@@ -51,7 +51,7 @@ def jsonable(value: Any) -> Any:
 
 
 class NoteKind(StrEnum):
-    """How grave a note is."""
+    """What became of what a note names."""
 
     LEFT_OUT = "left out"
     REMARK = "remark"
@@ -59,7 +59,7 @@ class NoteKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note(Result):
-    """One thing that is wrong or unusual in a study, named.
+    """One thing in a study that is wrong or unusual.
 
     Attributes:
         kind: whether something was left out, or is only remarked on.
@@ -75,17 +75,17 @@ class Note(Result):
 
 
 def left_out(text: str) -> Note:
-    """Something that the analysis goes on without."""
+    """Note something that was left out of the analysis."""
     return Note(kind=NoteKind.LEFT_OUT, text=text)
 
 
 def remark(text: str) -> Note:
-    """Something that the analysis kept, and that has to be known."""
+    """Note something that was kept and that the reader of a result has to know."""
     return Note(kind=NoteKind.REMARK, text=text)
 
 
 def no_variance(who: str, *, others: bool) -> Note:
-    """That one case of a class shows no variance over cases.
+    """Note that one case of a class shows no variance over cases.
 
     Args:
         who: whose figure it is.
@@ -100,7 +100,7 @@ def no_variance(who: str, *, others: bool) -> Note:
 
 
 def some(names: Sequence[object], shown: int = _SHOWN) -> str:
-    """The first few of many names.
+    """List the first few of many names.
 
     Examples:
         >>> some(["a", "b", "c"], shown=2)
@@ -115,7 +115,7 @@ Choice = TypeVar("Choice", bound=StrEnum)
 
 
 def chosen(kind: type[Choice], value: str, name: str, owner: str) -> Choice:
-    """The member that a value names; who writes `"jackknife"` means the jackknife.
+    """Return the member of an enum that a value, such as `"jackknife"`, names.
 
     Args:
         kind: the enum.

@@ -156,7 +156,7 @@ def covariance(
         seed: of the bootstrap.
 
     Returns:
-        (K, K); not a number where the cases say nothing of it (one case of a class).
+        (K, K); not a number where it cannot be estimated (one case of a class).
 
     Raises:
         ParameterError: a method that has no formula for these cells.
@@ -236,7 +236,7 @@ def _bootstrap(cells: Sequence[Cell], *, draws: int, seed: int) -> Numbers:
 
 
 def one_of_a_class(cell: Cell) -> bool:
-    """Whether a figure rests on one case of a class, whose variance nothing shows.
+    """Whether a figure depends on one case of a class, so that its variance cannot be estimated.
 
     Drawn with replacement it is always the same case: the bootstrap would call its variance 0.
     """
@@ -314,7 +314,7 @@ class BootstrapFigure(Result):
     draws: Numbers
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON: what a violin shows."""
+        """For JSON: the quantiles that a violin plot shows."""
         names = ("median", "lower_quartile", "upper_quartile", "low", "high")
         at = (0.5, 0.25, 0.75, 0.025, 0.975)
         known = self.draws.size > 0
@@ -331,11 +331,11 @@ class BootstrapFigure(Result):
 def bootstrap_by_cell(
     owners: Sequence[tuple[str, str]], cells: Sequence[Cell], *, draws: int = DRAWS, seed: int = 1
 ) -> tuple[BootstrapFigure, ...]:
-    """The figures of cells under the bootstrap over cases, all under the same draws.
+    """Resample the figures of cells over cases, with the same draws for all cells.
 
     Args:
         owners: of each cell, who and in which modality.
-        cells: as many.
+        cells: one for each owner.
         draws: how many studies to draw.
         seed: of the draws.
     """

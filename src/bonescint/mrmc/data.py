@@ -19,7 +19,7 @@ _DIGITS = re.compile(r"(\d+)")
 
 
 class Nest(StrEnum):
-    """Within what cases are nested: the same number there is not the same patient."""
+    """Whether each reader, or each modality, has cases of its own under the same names."""
 
     READERS = "readers"
     MODALITIES = "modalities"
@@ -184,7 +184,7 @@ class Reads:
         )
 
     def with_notes(self, *notes: Note) -> Reads:
-        """The same, and more that has to be known."""
+        """Add notes to the reads."""
         return replace(self, notes=(*self.notes, *notes))
 
     def nested_in(self, nest: Nest) -> Reads:
@@ -215,12 +215,12 @@ class Reads:
 
 
 def nested_name(owner: str, case: str) -> str:
-    """What a case is called that is one reader's, or one modality's, own."""
+    """Name a case that belongs to one reader or modality."""
     return f"{owner}: {case}"
 
 
 def natural_order(names: Iterable[str]) -> tuple[str, ...]:
-    """Different names, numbers in them by value.
+    """Sort names so that numbers in them go by value, each name once.
 
     Examples:
         >>> natural_order(["case 10", "case 2", "case 2"])
@@ -369,11 +369,11 @@ class MarkedReads:
         return np.asarray(self.lesions > 0)
 
     def with_notes(self, *notes: Note) -> MarkedReads:
-        """The same, and more that has to be known."""
+        """Add notes to the reads."""
         return replace(self, notes=(*self.notes, *notes))
 
     def highest(self) -> Reads:
-        """Reads whose rating is that of the surest mark of the case: the inferred ROC data.
+        """Return reads rated by the surest mark of each case: the inferred ROC data.
 
         A case without any mark gets a rating one below the lowest mark of the study.
         """

@@ -36,7 +36,7 @@ class Endpoint(Protocol):
 
     @property
     def title(self) -> str:
-        """Its name for people, with its settings."""
+        """The endpoint's name for people, with its settings."""
 
     def cell(self, ratings: NDArray[np.float64], truth: NDArray[np.bool_]) -> Cell | Undefined:
         """The figure of one reader in one modality.
@@ -53,7 +53,7 @@ def _classes(read: NDArray[np.bool_], truth: NDArray[np.bool_]) -> tuple[Indices
 
 
 def _lacking(positives: Indices | None, negatives: Indices | None = None) -> Undefined | None:
-    """Why there is no figure, if a class that it needs has no case."""
+    """Say why there is no figure, if a class that it needs has no case."""
     if positives is not None and not len(positives):
         return Undefined(reason="no case with disease was read")
     if negatives is not None and not len(negatives):
@@ -76,7 +76,7 @@ class Auc:
 
     @property
     def title(self) -> str:
-        """Its name for people."""
+        """The endpoint's name for people."""
         return "AUC"
 
     def cell(self, ratings: Numbers, truth: NDArray[np.bool_]) -> PairsCell | Undefined:
@@ -132,7 +132,7 @@ class PartialAuc:
 
     @property
     def title(self) -> str:
-        """Its name for people."""
+        """The endpoint's name for people."""
         return f"partial AUC ({self.of.value} {self.low:g} to {self.high:g})"
 
     def cell(self, ratings: Numbers, truth: NDArray[np.bool_]) -> CurveCell | Undefined:
@@ -176,7 +176,7 @@ class Sensitivity:
 
     @property
     def title(self) -> str:
-        """Its name for people."""
+        """The endpoint's name for people."""
         return f"sensitivity at rating >= {self.at:g}"
 
     def cell(self, ratings: Numbers, truth: NDArray[np.bool_]) -> MeanCell | Undefined:
@@ -198,7 +198,7 @@ class Specificity:
 
     @property
     def title(self) -> str:
-        """Its name for people."""
+        """The endpoint's name for people."""
         return f"specificity at rating >= {self.at:g}"
 
     def cell(self, ratings: Numbers, truth: NDArray[np.bool_]) -> MeanCell | Undefined:
@@ -215,7 +215,7 @@ class MarkedEndpoint(Protocol):
 
     @property
     def title(self) -> str:
-        """Its name for people, with its settings."""
+        """The endpoint's name for people, with its settings."""
 
     def marked_cell(self, marked: MarkedReads, modality: int, reader: int) -> Cell | Undefined:
         """The figure of one reader in one modality, both by number."""
@@ -238,7 +238,7 @@ class Wafroc:
 
     @property
     def title(self) -> str:
-        """Its name for people."""
+        """The endpoint's name for people."""
         return "wAFROC area, equal weights" if self.equal_weights else "wAFROC area"
 
     def marked_cell(self, marked: MarkedReads, modality: int, reader: int) -> PairsCell | Undefined:
@@ -284,7 +284,7 @@ class Froc:
 
     @property
     def title(self) -> str:
-        """Its name for people."""
+        """The endpoint's name for people."""
         return f"FROC mean height up to {self.false_marks:g} false marks per case"
 
     def marked_cell(self, marked: MarkedReads, modality: int, reader: int) -> CurveCell | Undefined:
@@ -304,7 +304,7 @@ class LesionLocalisation:
 
     @property
     def title(self) -> str:
-        """Its name for people."""
+        """The endpoint's name for people."""
         return f"lesion localisation fraction{_at(self.at)}"
 
     def marked_cell(self, marked: MarkedReads, modality: int, reader: int) -> Cell | Undefined:

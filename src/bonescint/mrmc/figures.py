@@ -133,7 +133,7 @@ def _saved(figure: Figure, path: Path) -> Path:
 
 
 def draw_roc(analysis: ReaderAnalysis, path: Path) -> Path | None:
-    """Every reader's ROC curve, the average of each modality, and the model's with its point.
+    """Draw every reader's ROC curve, the average of each modality, and the model's with its point.
 
     Args:
         analysis: of a study.
@@ -197,7 +197,7 @@ def _both_classes(ratings: np.ndarray, truth: np.ndarray) -> bool:
 
 
 def _draw_points(axis: Axes, analysis: ReaderAnalysis, modality: str, **style: Any) -> None:
-    """The operating point of each reader of a modality, or of the model, where it is known."""
+    """Draw the known operating points of the readers of a modality, or of the model."""
     for one in analysis.decisions.accuracies:
         if one.modality == modality and one.sensitivity.defined and one.specificity.defined:
             point = 1 - one.specificity.value, one.sensitivity.value
@@ -220,7 +220,7 @@ def _draw_model(axis: Axes, analysis: ReaderAnalysis) -> None:
 
 
 def draw_froc(analysis: ReaderAnalysis, path: Path) -> Path | None:
-    """Every reader's FROC curve, where foci were marked.
+    """Draw every reader's FROC curve, where foci were marked.
 
     Args:
         analysis: of a study.
@@ -254,7 +254,7 @@ def draw_froc(analysis: ReaderAnalysis, path: Path) -> Path | None:
 
 
 def draw_figure_7(analysis: ReaderAnalysis, path: Path) -> Path | None:
-    """The paper's Figure 7: violins of bootstrapped figures, reading times, F1.
+    """Draw the paper's Figure 7: violins of bootstrapped figures, reading times, F1.
 
     Ibrahim et al., Cancer Imaging 2023;23:12. A violin is of resampled cases, its line the
     median, its bar the quartiles; boxes are of the logarithm of seconds a case. Panels without

@@ -42,7 +42,7 @@ class Design(StrEnum):
 
 
 def detect_design(read: NDArray[np.bool_]) -> Design:
-    """The layout, from who read what.
+    """Find the layout from who read what.
 
     Args:
         read: bool (modalities, readers, cases).
@@ -78,7 +78,7 @@ def holes(
     readers: tuple[str, ...],
     cases: tuple[str, ...],
 ) -> tuple[str, ...]:
-    """What is missing from a study that is nearly factorial, named.
+    """Name the reads that are missing from a study that is nearly factorial.
 
     Args:
         read: bool (modalities, readers, cases).
@@ -105,7 +105,7 @@ def holes(
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FiguresOfMerit:
-    """Figures of merit of a study, before anything is tested.
+    """The figures of merit of a study, on which all tests rest.
 
     Attributes:
         endpoint: its name.
@@ -142,7 +142,7 @@ class FiguresOfMerit:
         modalities: NDArray[np.bool_] | None = None,
         readers: NDArray[np.bool_] | None = None,
     ) -> FiguresOfMerit:
-        """Those of some modalities or readers; the design is theirs.
+        """Select some modalities or readers, and find their design.
 
         Args:
             modalities: bool (modalities,); all of them if `None`.
@@ -165,7 +165,7 @@ class FiguresOfMerit:
         )
 
     def methods(self) -> tuple[CovarianceMethod, ...]:
-        """The covariance methods that there are for this endpoint."""
+        """The covariance methods that this endpoint has a formula for."""
         cells = [cell for row in self.cells for cell in row if cell is not None]
         return tuple(method for method in CovarianceMethod if defined_for(cells, method))
 
@@ -304,7 +304,7 @@ class MeanSquares(Result):
 
     @classmethod
     def crossed(cls, values: NDArray[np.float64]) -> MeanSquares:
-        """Of figures of readers who all read in all modalities, (modalities, readers)."""
+        """Compute them for readers who all read in all modalities, (modalities, readers)."""
         modalities, readers = values.shape
         grand = values.mean()
         of_modality, of_reader = values.mean(axis=1), values.mean(axis=0)
@@ -320,7 +320,7 @@ class MeanSquares(Result):
 
     @classmethod
     def nested(cls, values: NDArray[np.float64]) -> MeanSquares:
-        """Of readers who read in one modality each; not a number elsewhere."""
+        """Compute them for readers who read in one modality each; not a number elsewhere."""
         counts = (~np.isnan(values)).sum(axis=1)
         of_modality = np.nanmean(values, axis=1)
         readers = len(counts) / (1 / counts).sum()

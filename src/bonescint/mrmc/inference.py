@@ -111,7 +111,7 @@ class Inference(Result):
         object.__setattr__(self, "p", p)
 
     def _within(self, half: float) -> tuple[float, float]:
-        """The interval of a half width, cut where nothing can be."""
+        """The interval of a half width, truncated to the bounds."""
         if math.isnan(half):
             return math.nan, math.nan
         least, most = self.bounds
@@ -119,7 +119,7 @@ class Inference(Result):
 
     @property
     def estimate(self) -> Estimate:
-        """For those who want the figure and its interval only."""
+        """The figure and its interval without the test."""
         return Estimate(value=self.value, low=self.low, high=self.high, level=self.level)
 
     def as_dict(self) -> dict[str, Any]:
@@ -180,14 +180,14 @@ def t_quantile(share: float, df: float) -> float:
 
 
 def t_upper(t: float, df: float) -> float:
-    """Chance that Student's t is above; not a number where either is not."""
+    """Probability that Student's t is above a value; not a number where either is not."""
     if math.isinf(df):
         return float(special.ndtr(-t))
     return float(special.stdtr(df, -t))
 
 
 def require_margin(margin: float) -> float:
-    """A margin, or an error."""
+    """Return a margin, or refuse what is none."""
     if not (math.isfinite(margin) and margin > 0):
         raise ParameterError("margin", "Inference", "a number above 0", margin)
     return margin
@@ -240,7 +240,7 @@ class Equivalence(Result):
 
 
 class Generalisation(StrEnum):
-    """To whom a result applies."""
+    """To whom a result applies: which of readers and cases are random."""
 
     RRRC = "random readers, random cases"
     FRRC = "fixed readers, random cases"
@@ -282,7 +282,7 @@ def hillis_df(denominator: float, square: float, df: float) -> float:
 def inference_of_variance(
     value: float, variance: float, df: float, bounds: tuple[float, float], level: float
 ) -> Inference:
-    """An estimate with its variance, which rounding may leave a little below 0."""
+    """Infer from an estimate and its variance, which rounding may leave a little below 0."""
     se = math.sqrt(max(variance, 0.0)) if not math.isnan(variance) else math.nan
     return Inference(value=value, se=se, df=df, bounds=bounds, level=level)
 

@@ -59,7 +59,7 @@ class ModalityMean:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrResult(Result):
-    """What the analysis says under one generalisation.
+    """The result under one generalisation.
 
     Attributes:
         to: whom it applies to.
@@ -119,7 +119,7 @@ class OrAnalysis(Result):
     notes: tuple[Note, ...]
 
     def to(self, generalisation: Generalisation) -> OrResult:
-        """What it says under one generalisation."""
+        """The result under one generalisation."""
         return next(one for one in self.results if one.to == generalisation)
 
     def as_dict(self) -> dict[str, Any]:
@@ -168,7 +168,7 @@ class OrTerms:
 
 
 def or_result(terms: OrTerms, to: Generalisation) -> OrResult:
-    """What the analysis says under one generalisation."""
+    """The result under one generalisation."""
     many = len(terms.figures.modalities) > 1
     test = _test(terms, to) if many else None
     differences = tuple(
@@ -378,13 +378,13 @@ def obuchowski_rockette(
 
 
 def _jackknifed(figures: FiguresOfMerit) -> int:
-    """Number of cases that the figures depend on, which sensitivity's are fewer than all."""
+    """Number of cases that the figures depend on; sensitivity depends on those with disease."""
     cell = next(cell for row in figures.cells for cell in row if cell is not None)
     return len(cell.positive_cases) + len(cell.negative_cases)
 
 
 def _analysable(figures: FiguresOfMerit) -> tuple[FiguresOfMerit, list[Note]]:
-    """The modalities and readers that can be compared, and what had to go."""
+    """Select the modalities and readers that can be compared, and note what was left out."""
     notes: list[Note] = []
     there = np.asarray(figures.defined.any(axis=1))
     if not there.all():

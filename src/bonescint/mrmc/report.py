@@ -31,7 +31,7 @@ _METHODS = {
 
 
 def p_text(p: float) -> str:
-    """A p value as papers print it.
+    """Write a p value as papers print it.
 
     Examples:
         >>> p_text(0.0512), p_text(0.00004), p_text(math.nan)
@@ -43,7 +43,7 @@ def p_text(p: float) -> str:
 
 
 def interval_text(inference: Inference) -> str:
-    """The figure and its interval, with the level said."""
+    """Write a figure with its interval and level."""
     if math.isnan(inference.low):
         return f"{inference.value:.3f} (no interval)"
     level = f"{100 * inference.level:g} %"
@@ -51,7 +51,7 @@ def interval_text(inference: Inference) -> str:
 
 
 def sentences(analysis: ReaderAnalysis) -> tuple[str, ...]:
-    """Sentences for the methods and the results of a paper.
+    """Write sentences for the methods and the results of a paper.
 
     Args:
         analysis: of a study.
@@ -423,7 +423,7 @@ def _fill(sheet: Worksheet, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _value(row: Mapping[str, Any], name: str) -> Any:
-    """What a cell shows: degrees of freedom so many that they do not matter in words."""
+    """The value of a workbook's cell; very many degrees of freedom are called infinite."""
     value = row.get(name)
     if not name.endswith("df"):
         return value

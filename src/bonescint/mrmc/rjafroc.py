@@ -110,7 +110,7 @@ def _paradigm(truth: Table) -> str:
 
 
 class _Spellings:
-    """Names as they are used, however a sheet writes them."""
+    """The one spelling of each name, however a sheet writes it."""
 
     def __init__(self, *tables: Table) -> None:
         every: dict[str, list[str]] = defaultdict(list)
@@ -235,7 +235,7 @@ def _looked(
     marks: Sequence[RatedMark],
     lesions: Mapping[str, Mapping[str, float]],
 ) -> Iterable[tuple[str, str, str]] | None:
-    """Who looked at what, where TRUTH says it; `None` means everybody at everything."""
+    """Who read what, where TRUTH says it; `None` means that everybody read everything."""
     said = [
         (names.of("modality", modality), names.of("reader", reader), case)
         for row in truth.rows
@@ -273,7 +273,7 @@ def _as_ratings(
 
 
 def _without_marks(marked: MarkedReads, marks: Sequence[RatedMark]) -> list[Note]:
-    """Readers and modalities that TRUTH lists and that have no mark: kept, and said."""
+    """Note the readers and modalities that TRUTH lists and that have no mark."""
     readers, modalities = {one.reader for one in marks}, {one.modality for one in marks}
     return [
         remark(f"{kind} {name} has no mark that can be used: every case counts as found clean")
@@ -287,7 +287,7 @@ def _without_marks(marked: MarkedReads, marks: Sequence[RatedMark]) -> list[Note
 
 
 def _without_ratings(reads: Reads, missing: NDArray[np.bool_]) -> list[Note]:
-    """A rating of every case is due: whose are missing."""
+    """Note which ratings are missing, where every case should have one."""
     found = []
     for row, modality in enumerate(reads.modalities):
         for column, reader in enumerate(reads.readers):

@@ -1,4 +1,4 @@
-"""Rows of a table of reads, turned into reads: what is wrong is named, the rest goes on."""
+"""Rows of a table become reads; rows that cannot be used are named and left out."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SHARE = 0.2  # of all rows: where more cannot be used, the table is not what it
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RawRead:
-    """One row as it stands in a file, nothing checked.
+    """One row of a file, not yet checked.
 
     Attributes:
         where: such as "row 12".
@@ -62,7 +62,7 @@ def reads_of(
     notes: Iterable[Note] = (),
     nest: Nest | None = None,
 ) -> Reads:
-    """Reads from rows; every row that cannot be used is named and left out.
+    """Turn rows into reads; every row that cannot be used is named and left out.
 
     Names that differ only as spreadsheets change them (see `name_key`) are the same.
 
@@ -121,7 +121,7 @@ def reads_of(
 def _spelt_alike(
     rows: Sequence[RawRead], truth: dict[str, str], source: object, notes: list[Note]
 ) -> tuple[list[RawRead], dict[str, str]]:
-    """Rows in which everybody and everything has one spelling; what that changed is noted."""
+    """Give each reader, modality and case one spelling, and note what that changed."""
     kinds = ("reader", "modality", "case")
     names = {kind: [getattr(row, kind) for row in rows] for kind in kinds}
     names["case"] += list(truth)

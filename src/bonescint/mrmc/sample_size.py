@@ -26,7 +26,7 @@ MOST_READERS = 1000
 
 
 class ComparisonKind(StrEnum):
-    """What is compared."""
+    """What a planned study compares."""
 
     MODALITIES = "two modalities"
     MODEL = "readers with a model"
@@ -34,7 +34,7 @@ class ComparisonKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VarianceComponents(Result):
-    """What varies in a study of known size, from which others are sized.
+    """The variance components of a study of known size, from which others are sized.
 
     Attributes:
         comparison: two modalities that all readers read, or readers with a model.
@@ -88,7 +88,7 @@ class VarianceComponents(Result):
 
     @property
     def notes(self) -> tuple[Note, ...]:
-        """What was estimated below 0, which no variance can be, and counts as 0.
+        """The components that were estimated below 0, which no variance can be, and count as 0.
 
         That is what Hillis, Obuchowski and Berbaum do, Acad Radiol 2011;18:129.
         """
@@ -215,7 +215,7 @@ def hanley_mcneil_variance(auc: float, positives: float, negatives: float) -> fl
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Power(Result):
-    """The chance that a study shows what is there.
+    """The probability that a study shows what is there.
 
     Attributes:
         readers: their number.
@@ -267,7 +267,7 @@ class Hypothesis:
 
 
 def power(pilot: VarianceComponents, aim: Hypothesis, *, readers: int, cases: int) -> Power:
-    """The chance that a study of a size shows what it aims at.
+    """Compute the probability that a study of a given size confirms its hypothesis.
 
     With N* and N the cases of the pilot and the study, `e = N*/N (Var - Cov1)`,
     `b = N*/N max(Cov2 - Cov3, 0)`, and with TR and `e - b` at least 0: the noncentrality is
@@ -342,7 +342,7 @@ def _one_sided(shift: float, alpha: float, df: float) -> float:
 def cases_needed(
     pilot: VarianceComponents, aim: Hypothesis, *, readers: int, wanted: float = 0.8
 ) -> Power | None:
-    """The smallest number of cases that gives a power, or `None` if none does.
+    """Find the smallest number of cases that gives a power, or `None` if none does.
 
     Where readers vary, cases alone may not be enough.
 
@@ -359,7 +359,7 @@ def cases_needed(
 def readers_needed(
     pilot: VarianceComponents, aim: Hypothesis, *, cases: int, wanted: float = 0.8
 ) -> Power | None:
-    """The smallest number of readers that gives a power, or `None` if none does.
+    """Find the smallest number of readers that gives a power, or `None` if none does.
 
     Args:
         pilot: what varies.

@@ -1,4 +1,4 @@
-"""A model against readers: does it read as well as physicians do?"""
+"""A standalone model compared with readers: whether it reads as well as physicians do."""
 
 from __future__ import annotations
 

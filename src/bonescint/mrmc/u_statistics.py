@@ -1,4 +1,4 @@
-"""Gallas' U-statistics: readers and cases random, whoever read what.
+"""Gallas' U-statistics for random readers and random cases, in studies of any design.
 
 The reader-averaged AUC of each modality is a mean over triples (reader, case with disease, case
 without); its variance follows from mean products of two triples, by what they have in common.
@@ -28,7 +28,7 @@ _PATTERNS = ("both cases", "case with disease", "case without disease", "no case
 
 
 class Weighting(StrEnum):
-    """What counts the same in a mean over readers."""
+    """What has equal weight in a mean over readers: readers, or pairs of cases."""
 
     READERS = "readers"
     PAIRS = "pairs of cases"
@@ -100,7 +100,7 @@ def u_statistics(
     weighting: Weighting = Weighting.READERS,
     level: float = 0.95,
 ) -> UAnalysis:
-    """Compare modalities where readers read what they read: crossed, nested or neither.
+    """Compare modalities in a study of any design: crossed, nested or unbalanced.
 
     The variance of a mean over triples is the mean itself squared, minus an unbiased estimate of
     the square of what it estimates: the mean product over triples that share neither reader nor
