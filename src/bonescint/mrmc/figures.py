@@ -15,7 +15,7 @@ from bonescint.files import written_beside
 from bonescint.mrmc.accuracy import DiagnosticAccuracy
 from bonescint.mrmc.analysis import RESEARCH_USE, ReaderAnalysis
 from bonescint.mrmc.covariance import BootstrapFigure
-from bonescint.mrmc.endpoints import froc_points
+from bonescint.mrmc.endpoints import PartialAuc, Undefined, froc_points
 from bonescint.scan import MissingExtraError, ParameterError
 
 if TYPE_CHECKING:
@@ -52,16 +52,10 @@ class ReaderRocCurve:
             >>> curve.sensitivity, curve.area
             (array([0. , 0.5, 1. , 1. ]), 0.875)
         """
-        read = ~np.isnan(ratings)
-        positives, negatives = ratings[read & truth], ratings[read & ~truth]
-        if not positives.size or not negatives.size:
+        cell = PartialAuc(low=0.0).cell(ratings, truth)
+        if isinstance(cell, Undefined):
             raise ParameterError("truth", "ReaderRocCurve.of", "of both classes", "one class")
-        levels = np.unique(np.concatenate([positives, negatives]))[::-1]
-        rates = [
-            np.searchsorted(np.sort(-ratings_of), -levels, "right") / ratings_of.size
-            for ratings_of in (negatives, positives)
-        ]
-        across, up = (np.concatenate([[0.0], rate]) for rate in rates)
+        across, up = (rate[:-1] for rate in cell.points())  # the last threshold reaches (1, 1)
         return cls(false_positive_rate=across, sensitivity=up)
 
     @property
