@@ -31,7 +31,7 @@ from bonescint.model.recalibration import calibration_record
 from bonescint.prepare import PreparedScan, prepare
 from bonescint.scan import InputError, ParameterError, Split
 from bonescint.scan.software import installed_versions
-from bonescint.train.augment import augmented
+from bonescint.train.augment import Crop, DropView, Pose, augmented
 from bonescint.train.cached import CachedScans, counted
 from bonescint.train.calibrate import OPERATING_POINT_RULE, figures, scored_by_margins
 from bonescint.train.dataset import plain_loader
@@ -44,6 +44,10 @@ from bonescint.train.weights import ConvolutionWeights
 MEASURED = (Split.VALIDATION, Split.TEST)
 _LIKENESS_SCANS = 1000
 _LIKENESS_SEED = 3
+_FALSE_ALARM_RATE = 0.05
+"""Of scans changed as in training, the most extreme of which no archive holds; of scans as a camera
+acquires them far fewer are called unlike."""
+_POSES = (Pose, Crop, DropView)
 SIMULATED = "simulated scans only"
 _LIMITATIONS = {
     SIMULATED: (
@@ -164,8 +168,10 @@ def cohort_likeness(
 ) -> Likeness | None:
     """Fit what tells inputs unlike what the network learnt from; `None` for a small cohort.
 
-    Scans are looked at as the network met them, with the training's random changes: what it has
-    learnt to read is not unlike. At most 1000 of a split, evenly spread over it.
+    Scans are looked at as the network met them, with the training's random changes of uptake,
+    counts and grey values: what it has learnt to read is not unlike. Turned and cropped they are
+    not: a body that does not stand upright and whole is to be noticed. At most 1000 of a split,
+    evenly spread over it.
     """
 
     def features(split: Split) -> list[Features]:
@@ -178,16 +184,20 @@ def cohort_likeness(
 
     try:
         return fit_likeness(
-            features(Split.TRAIN), features(Split.VALIDATION), recipe=settings.recipe.identifier
+            features(Split.TRAIN),
+            features(Split.VALIDATION),
+            recipe=settings.recipe.identifier,
+            false_alarm_rate=_FALSE_ALARM_RATE,
         )
     except ParameterError:  # a few scans say nothing of what is usual
         return None
 
 
 def _as_met(sample: Sample, settings: TrainSettings, seed: tuple[int, int]) -> PreparedScan:
-    """A prepared scan after the training's random changes; each view stays on its side."""
+    """A prepared scan after the training's random changes, but for pose; views stay in place."""
     rng = np.random.default_rng((settings.seed, *seed))
-    prepared = prepare(augmented(sample, settings.scan_augmentations, rng).scan, settings.recipe)
+    changes = [one for one in settings.scan_augmentations if not isinstance(one, _POSES)]
+    prepared = prepare(augmented(sample, changes, rng).scan, settings.recipe)
     change = replace(settings.composite_change, swap=0.0)
     nothing = np.zeros((1, 1, 2), dtype=bool)
     return replace(prepared, composite=change(prepared.composite, nothing, rng)[0])
