@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -102,13 +103,18 @@ def test_what_cannot_be_done_is_said_in_a_line(
 def test_ctrl_c_ends_it_without_a_trace(cohorts: tuple[Path, Path], tmp_path: Path) -> None:
     command = [sys.executable, "-m", "bonescint", "cohort", "compare", *map(str, cohorts),
                "-o", str(tmp_path / "report"), "--workers", "1"]  # fmt: skip
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as started:
-        deadline = time.monotonic() + 120
-        while not (tmp_path / "report").exists() and time.monotonic() < deadline:
-            time.sleep(0.05)
-        time.sleep(0.5)
-        started.send_signal(signal.SIGINT)
-        _, errors = started.communicate(timeout=120)
+    ours, theirs = pty.openpty()  # progress is shown on a terminal only
+    with subprocess.Popen(command, stderr=theirs, env={**os.environ, "TERM": "xterm"}) as started:
+        os.close(theirs)
+        shown, stopped = b"", False
+        with contextlib.suppress(OSError):  # how a terminal whose other end is closed ends
+            while piece := os.read(ours, 65536):
+                shown += piece
+                if b"Reading" in shown and not stopped:
+                    started.send_signal(signal.SIGINT)
+                    stopped = True
+    os.close(ours)
+    errors = shown.decode()
     assert started.returncode == 130, errors
     assert "Stopped with Ctrl-C" in errors
     assert "Traceback" not in errors

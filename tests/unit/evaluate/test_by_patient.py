@@ -214,6 +214,7 @@ OF_COUNTS = {
     "share", "exact_share", "ratio_of_shares", "sensitivity_score", "specificity_score",
     "positive_predictive_value_score", "negative_predictive_value_score", "accuracy_score",
     "f1_score", "positive_likelihood_ratio", "negative_likelihood_ratio",
+    "paired_difference",
     # Of other measures.
     "with_holm", "measure_named",
     # All of them at once, below.
