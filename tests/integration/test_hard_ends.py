@@ -41,7 +41,7 @@ COMMANDS = {
     "simulate scan": "simulate scan --out {out}/one.dcm --truth {out}/one.npz",
     "cohort create": "cohort create cohort --labels cohort/manifest.csv --out {out}",
     "cohort check": "cohort check cohort --out {out}",
-    "cohort compare": "cohort compare cohort scans --out {out}",
+    "cohort compare": "cohort compare cohort cohort --out {out}",
     "readers analyse": "readers analyse reads.csv --draws 200 --out {out}",
     "train": "train cohort/manifest.csv --settings compact --epochs 1 --resolution 64 --out {out}",
     "model calibrate": "model calibrate shipped labelled.csv --out {out}",
