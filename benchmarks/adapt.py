@@ -208,9 +208,11 @@ def learn(cohort: Path, model: ModelFolder, given: argparse.Namespace) -> None:
         f"scans {areas.second:.4f} before, {areas.first:.4f} after; kept: {learnt.kept}"
     )
     hosts = [read_study(studies[one]) for one in order[given.learnt :]]
-    recipe = model.card.recipe
-    well = [prepare(scan, recipe) for scan in hosts]
-    ill = [prepare(scan, recipe) for _, scan in with_disease(hosts, cohort, rng, 3 * len(hosts))]
+    preprocessing = model.card.preprocessing
+    well = [prepare(scan, preprocessing) for scan in hosts]
+    ill = [
+        prepare(scan, preprocessing) for _, scan in with_disease(hosts, cohort, rng, 3 * len(hosts))
+    ]
     for name, graph in (("before", model.onnx_path), ("after", learnt.onnx)):
         with Engine(graph) as engine:
             scores = [

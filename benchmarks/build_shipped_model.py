@@ -12,10 +12,10 @@ or one that begins with ImageNet's weights:
         --weights cohorts/learnt-fp32
 
 The first begins with nothing learnt; the others with the study's best model (or with ImageNet's
-weights: then give `--coarse 8`) and go on with the recipe `bonescint`. Simulates patients on every
-camera, learns from them, and writes float and int8 model folders. Temperature, operating point and
-uncertain band of the int8 one come from a second cohort, its figures from a third one; the training
-is watched on neither; `benchmarks/quantise.py` compares the two folders there. With
+weights: then give `--coarse 8`) and go on with the configuration `bonescint`. Simulates patients on
+every camera, learns from them, and writes float and int8 model folders. Calibration, operating
+point and uncertain band of the int8 one come from a second cohort, its figures from a third one;
+the training is watched on neither; `benchmarks/quantise.py` compares the two folders there. With
 `--vary` normal uptake varies from place to place more than the simulator's, and every seventh scan
 has one view: for scans that no simulator made. None of the patients is one of the protocol
 `ibrahim2023`. Stopped at any point, the same command goes on.
@@ -45,7 +45,7 @@ from bonescint.model.recalibration import recalibrated
 from bonescint.scan import UNCALIBRATED, Split
 from bonescint.simulate import CAMERAS
 from bonescint.simulate.population import Population
-from bonescint.train import Stage, TrainSettings, read_settings, train
+from bonescint.train import Stage, TrainingConfiguration, read_configuration, train
 from bonescint.train.augment import (
     SCAN_AUGMENTATIONS,
     Augmentation,
@@ -76,13 +76,13 @@ VARIED: tuple[Augmentation, ...] = (
 
 def ship_settings(
     name: str, coarse: int, fine: int, steps: int, *, rows: int = 512, vary: bool
-) -> TrainSettings:
-    """A recipe for a cohort so large that an epoch is a part of it."""
+) -> TrainingConfiguration:
+    """A training configuration for a cohort so large that an epoch is a part of it."""
     wanted = ((256, coarse), (rows, fine))
-    settings = read_settings(name)
+    settings = read_configuration(name)
     return replace(
         settings,
-        recipe=resized(settings.recipe, rows),
+        preprocessing=resized(settings.preprocessing, rows),
         scan_augmentations=VARIED if vary else SCAN_AUGMENTATIONS,
         stages=tuple(Stage(epochs=epochs, rows=rows) for rows, epochs in wanted if epochs),
         steps_per_epoch=steps,
@@ -199,7 +199,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, default=Path("cohorts"))
     parser.add_argument("--weights", type=Path, default=None, help="model folder, or ImageNet's")
-    parser.add_argument("--settings", default="bonescint", help="recipe: bonescint or compact")
+    parser.add_argument(
+        "--settings", default="bonescint", help="training configuration: bonescint or compact"
+    )
     parser.add_argument("--count", type=int, default=6000, help="patients to learn from")
     parser.add_argument(
         "--calibrate-count", type=int, default=1000, help="patients to calibrate on"

@@ -32,10 +32,10 @@ from scipy import ndimage
 from bonescint.cohort import read_manifest, simulate_cohort, write_manifest
 from bonescint.cohort.compare.characteristics import characteristics_of
 from bonescint.cohort.compare.landmarks import LANDMARKS, landmark_shares
-from bonescint.cohort.compare.maps import RECIPE, reduced
+from bonescint.cohort.compare.maps import PREPROCESSING, reduced
 from bonescint.cohort.compare.separation import separation
 from bonescint.cohort.protocol import mixed_protocol
-from bonescint.prepare import prepare, recipe_named
+from bonescint.prepare import prepare, preprocessing_named
 from bonescint.simulate import camera_named, draw_anatomy, set_up_camera, simulate_scan
 from bonescint.simulate.population import Population
 
@@ -80,7 +80,9 @@ def landmarks(args: argparse.Namespace) -> None:
         body = draw_anatomy(rng, Population(anatomy=args.anatomy))
         camera = set_up_camera(camera_named(CAMERAS[seed % len(CAMERAS)]), rng)
         scan = simulate_scan(body, camera, rng, positive=seed % 2 == 1, scan_id="one").scan
-        found = landmark_shares(reduced(prepare(scan, recipe_named(RECIPE)).composite[0]))
+        found = landmark_shares(
+            reduced(prepare(scan, preprocessing_named(PREPROCESSING)).composite[0])
+        )
         bones, z = body.landmarks, body.positions_mm[:, 2]
         heights = {
             "acromion": [bones.box(f"scapula {side}")[1][2] for side in "LR"],
@@ -144,7 +146,7 @@ def blur(args: argparse.Namespace) -> None:
                 for mean in simulated.means.values()
             )
             scan = replace(simulated.scan, anterior=anterior, posterior=posterior)
-            prepared = reduced(prepare(scan, recipe_named(RECIPE)).composite[0])
+            prepared = reduced(prepare(scan, preprocessing_named(PREPROCESSING)).composite[0])
             found, _ = characteristics_of(scan, prepared, 740.0)
             rows.setdefault(sigma, []).append(found["roll_off"])
     for sigma, values in rows.items():

@@ -23,8 +23,8 @@ from sklearn.metrics import roc_auc_score
 from bonescint.cohort import Manifest, Protocol, read_protocol, simulate_cohort
 from bonescint.dicom import read
 from bonescint.model import Classifier, ModelFolder
-from bonescint.prepare import recipe_named
-from bonescint.train import Stage, TrainSettings, train
+from bonescint.prepare import preprocessing_named
+from bonescint.train import Stage, TrainingConfiguration, train
 
 ROWS = 256
 TWIN_SEED = 41
@@ -46,7 +46,7 @@ def simulated(protocol: Protocol, centres: str, folder: Path, seed: int) -> Mani
 
 
 def trained(
-    settings: TrainSettings, learn: Manifest, out: Path, weights: Path | None
+    settings: TrainingConfiguration, learn: Manifest, out: Path, weights: Path | None
 ) -> ModelFolder:
     """Train, or take the model that is there, and say how long it took."""
     if (out / "models" / "model.onnx").is_file():
@@ -86,8 +86,8 @@ def main() -> None:
     learn = simulated(protocol, "AB", options.work / "ab", options.seed)
     twin = simulated(protocol, "C", options.work / "twin", TWIN_SEED)
     half = trained(
-        TrainSettings(
-            recipe=replace(recipe_named("body-root"), rows=ROWS, columns=ROWS // 2),
+        TrainingConfiguration(
+            preprocessing=replace(preprocessing_named("body-root"), rows=ROWS, columns=ROWS // 2),
             stages=(Stage(epochs=options.epochs, rows=ROWS),),
             backbone_learning_rate=3e-5,
             seed=options.seed,
@@ -100,7 +100,7 @@ def main() -> None:
         print(f"AUC on the twin of C: {auc_on(half, twin):.3f} ({len(twin.cases)} studies)")
         return
     full = trained(
-        TrainSettings(
+        TrainingConfiguration(
             stages=(Stage(epochs=options.full_epochs, rows=512),),
             backbone_learning_rate=2e-5,
             head_learning_rate=2e-4,

@@ -28,7 +28,7 @@ from normal_maps import CAMERAS, INSIDE, SIDE, Map
 from numpy.typing import NDArray
 from scipy.optimize import lsq_linear
 
-from bonescint.prepare import recipe_named
+from bonescint.prepare import preprocessing_named
 from bonescint.prepare.resample import resampled
 from bonescint.scan import View
 from bonescint.simulate import camera_named, draw_anatomy, set_up_camera, simulate_scan
@@ -83,15 +83,15 @@ def projections(seed: int, tables: Tables) -> tuple[dict[Part, Map], Map]:
         anatomy, deepcopy(rng), positive=False, lesions=None, disease=Disease()
     )
     simulated = simulate_scan(anatomy, camera, rng, positive=False, scan_id=f"sim-{seed}")
-    projector, recipe = simulated.projector, recipe_named("body-root")
-    extents = recipe.framing.extents(simulated.scan)
-    size = {"rows": recipe.rows, "columns": recipe.columns}
+    projector, preprocessing = simulated.projector, preprocessing_named("body-root")
+    extents = preprocessing.framing.extents(simulated.scan)
+    size = {"rows": preprocessing.rows, "columns": preprocessing.columns}
     primary = simulation._primary_photons(projector, anatomy, tracer, None)
     whole = {view: projector.with_scatter(image, view) for view, image in primary.items()}
     scale = {}
     for view, image in simulated.scan.images():
         framed = resampled(image, extents[view], **size)
-        values = recipe.intensity.normalised(framed)
+        values = preprocessing.intensity.normalised(framed)
         at = np.unravel_index(np.argmax(np.where(values < 1, values, 0)), values.shape)
         brightest = float(framed[at] / values[at] ** 2)
         scale[view] = float(simulated.means[view].sum() / whole[view].sum()) / brightest
@@ -99,7 +99,7 @@ def projections(seed: int, tables: Tables) -> tuple[dict[Part, Map], Map]:
     def reduced(images: Images) -> Map:
         halves = [resampled(images[view] * np.float32(scale[view]), extents[view], **size)
                   for view in View]  # fmt: skip
-        step = recipe.rows // SIDE
+        step = preprocessing.rows // SIDE
         both = np.concatenate(halves, axis=1)
         return np.asarray(both.reshape(SIDE, step, SIDE, step).mean(axis=(1, 3)), np.float32)
 

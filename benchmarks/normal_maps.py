@@ -20,7 +20,7 @@ from PIL import Image
 from bonescint.cohort.compare import read_normal_database
 from bonescint.cohort.compare.maps import (
     INSIDE,
-    RECIPE,
+    PREPROCESSING,
     SIDE,
     FrameMaps,
     MapSums,
@@ -28,7 +28,7 @@ from bonescint.cohort.compare.maps import (
     reduced,
 )
 from bonescint.cohort.compare.maps import FrameMap as Map
-from bonescint.prepare import prepare, recipe_named
+from bonescint.prepare import prepare, preprocessing_named
 from bonescint.simulate import camera_named, draw_anatomy, set_up_camera, simulate_scan
 from bonescint.simulate.population import Population
 
@@ -43,7 +43,7 @@ def prepared_normal(seed: int, anatomy: int) -> Map:
     body = draw_anatomy(rng, Population(anatomy=anatomy))
     camera = set_up_camera(camera_named(CAMERAS[seed % len(CAMERAS)]), rng)
     simulated = simulate_scan(body, camera, rng, positive=False, scan_id=f"sim-{seed}")
-    return reduced(prepare(simulated.scan, recipe_named(RECIPE)).composite[0])
+    return reduced(prepare(simulated.scan, preprocessing_named(PREPROCESSING)).composite[0])
 
 
 def draw(real: FrameMaps, simulated: FrameMaps, out: Path) -> None:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from bonescint.cohort import Manifest, read_manifest
 from bonescint.dicom import read
 from bonescint.model import Engine, ModelFolder, RunSettings
-from bonescint.prepare import Recipe, prepare
+from bonescint.prepare import Preprocessing, prepare
 from bonescint.scan import Case, Split
 from bonescint.train.compare import compared
 
@@ -28,11 +28,11 @@ _TIMED = 20
 
 
 def composites(
-    cohort: Manifest, cases: list[Case], recipe: Recipe
+    cohort: Manifest, cases: list[Case], preprocessing: Preprocessing
 ) -> Iterator[NDArray[np.float32]]:
     """Prepared scans, one after the other."""
     for case in cases:
-        yield prepare(read(cohort.path(case)), recipe).composite
+        yield prepare(read(cohort.path(case)), preprocessing).composite
 
 
 def seconds_a_scan(folder: ModelFolder, composite: NDArray[np.float32]) -> float:
@@ -63,7 +63,7 @@ def main() -> int:
     agreement = compared(
         parent,
         quantised,
-        composites(cohort, cases, parent.card.recipe),
+        composites(cohort, cases, parent.card.preprocessing),
         labels=[case.positive for case in cases],
         threads=options.threads,
     )
@@ -72,7 +72,7 @@ def main() -> int:
     fifth = float(np.percentile(correlations, 5)) if correlations.size else float("nan")
     differences = np.abs(agreement.parent_probabilities - agreement.probabilities)
     size = quantised.onnx_path.stat().st_size / 1e6
-    sample = next(composites(cohort, cases, parent.card.recipe))
+    sample = next(composites(cohort, cases, parent.card.preprocessing))
     print(f"{len(cases)} scans ({int(agreement.labels.sum())} positive), split {options.split}")
     print(f"AUC: float32 {one:.4f}, quantised {two:.4f}, difference {two - one:+.4f}")
     print(

@@ -5,7 +5,7 @@
     python benchmarks/training.py scans cohorts/ab/manifest.csv
     python benchmarks/training.py kills --weights vgg16.safetensors --work /tmp/kills
 
-`throughput` times steps of a recipe as they are trained, reading and augmenting included, and
+`throughput` times steps of a configuration as they are trained, with reading and augmenting, and
 steps on one batch that is repeated; the share is what the data loader leaves of the speed.
 `scans` times what a loader does for one scan: read, prepare, and augment where it happens.
 `kills` trains on a small simulated cohort once undisturbed and once killed with -9 at random
@@ -39,7 +39,7 @@ from bonescint.model import ModelFolder
 from bonescint.prepare import prepare
 from bonescint.scan import Split
 from bonescint.simulate import CAMERAS
-from bonescint.train import Stage, read_settings
+from bonescint.train import Stage, read_configuration
 from bonescint.train.cached import cached_scans
 from bonescint.train.dataset import Batch, training_loader
 from bonescint.train.run import RunFolder
@@ -78,7 +78,7 @@ class Stamped:
 def throughput(options: argparse.Namespace) -> None:
     """Print steps a second with the data and without."""
     settings = replace(
-        read_settings(options.settings),
+        read_configuration(options.settings),
         stages=(Stage(epochs=1, rows=options.rows),),
         steps_per_epoch=options.steps,
     )
@@ -122,7 +122,7 @@ def throughput(options: argparse.Namespace) -> None:
 
 def scans(options: argparse.Namespace) -> None:
     """Print milliseconds of a scan: read, prepared, and changed by each augmentation."""
-    settings = read_settings(options.settings)
+    settings = read_configuration(options.settings)
     rng = np.random.default_rng(1)
     spent: dict[str, list[float]] = {}
 
@@ -138,7 +138,7 @@ def scans(options: argparse.Namespace) -> None:
         )
         for index in range(min(options.scans, len(source))):
             sample = timed("read", partial(source.sample, index))
-            timed("prepared", partial(prepare, sample.scan, settings.recipe))
+            timed("prepared", partial(prepare, sample.scan, settings.preprocessing))
             for augmentation in settings.scan_augmentations:
                 always = (
                     replace(augmentation, probability=1.0)
@@ -164,13 +164,13 @@ def kills(options: argparse.Namespace) -> None:
     )
     protocol = Protocol(name="kills", version=1, centres={"one": centre})
     simulate_cohort(work / "cohort", protocol, seed=1)
-    recipes = resources.files("bonescint.train") / "recipes"
-    recipe = {
-        **yaml.safe_load(recipes.joinpath(f"{options.settings}.yaml").read_text("utf-8")),
+    configurations = resources.files("bonescint.train") / "configurations"
+    configuration = {
+        **yaml.safe_load(configurations.joinpath(f"{options.settings}.yaml").read_text("utf-8")),
         "stages": [{"epochs": 14, "rows": 64}, {"epochs": 1, "rows": 128}],
         "checkpoint_steps": 2,
     }
-    (work / "recipe.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
+    (work / "configuration.yaml").write_text(yaml.safe_dump(configuration), encoding="utf-8")
     start = time.perf_counter()
     subprocess.run(command(options, work / "whole"), check=True)
     usual = time.perf_counter() - start
@@ -199,7 +199,7 @@ def command(options: argparse.Namespace, out: Path) -> list[str]:
     """The command that trains, and goes on."""
     return [
         sys.executable, "-m", "bonescint", "train", str(options.work / "cohort" / "manifest.csv"),
-        "--out", str(out), "--settings", str(options.work / "recipe.yaml"),
+        "--out", str(out), "--settings", str(options.work / "configuration.yaml"),
         *(["--weights", str(options.weights)] if options.weights else []),
     ]  # fmt: skip
 
@@ -211,7 +211,9 @@ def main() -> None:
     for name, function in (("throughput", throughput), ("scans", scans), ("kills", kills)):
         kind = kinds.add_parser(name)
         kind.set_defaults(function=function)
-        kind.add_argument("--settings", default="bonescint", help="a recipe by name")
+        kind.add_argument(
+            "--settings", default="bonescint", help="a training configuration by name"
+        )
         if name != "kills":
             kind.add_argument("manifest", type=Path)
         if name != "scans":

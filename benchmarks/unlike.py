@@ -209,7 +209,9 @@ def try_all(folder: ModelFolder, cohort: Path, count: int) -> None:
             for scan in scans:
                 try:
                     again = read(write(scan, Path(place)))
-                    scores.append(likeness.score(features_of(prepare(again, folder.card.recipe))))
+                    scores.append(
+                        likeness.score(features_of(prepare(again, folder.card.preprocessing)))
+                    )
                 except BonescintError:
                     refused += 1
         unlike = sum(score > likeness.threshold for score in scores)
@@ -226,7 +228,7 @@ def every(manifest: Manifest, folder: ModelFolder) -> None:
     likeness = folder.likeness
     scores, spent = [], 0.0
     for case in manifest.cases:
-        prepared = prepare(read(manifest.path(case)), folder.card.recipe)
+        prepared = prepare(read(manifest.path(case)), folder.card.preprocessing)
         began = time.process_time()
         found = features_of(prepared)
         scores.append(likeness.score(found) if likeness else 0.0)
@@ -254,7 +256,7 @@ def _judged(path: Path, folder: ModelFolder) -> str:
     except BonescintError as error:
         return f"refused: {getattr(error, 'problem', error)}"
     likeness = folder.likeness
-    features = features_of(prepare(scan, folder.card.recipe))
+    features = features_of(prepare(scan, folder.card.preprocessing))
     score = likeness.score(features) if likeness else float("nan")
     return f"score {score:.1f}; {(likeness and likeness.warning(features)) or 'no warning'}"
 

@@ -83,7 +83,7 @@ def written(folder: Path, rows: list[ResultRow]) -> str:
         )
     heading = PageHeading(
         title="Bone scans: results", notice=NOTICE, created="today", model_summary="Model m@1",
-        model=(("Recipe", "r@1"),), operating_point=0.4, calls=counted(rows).in_words(),
+        model=(("Preprocessing", "r@1"),), operating_point=0.4, calls=counted(rows).in_words(),
     )  # fmt: skip
     refused = [RefusedRow(source="dog.png", reason="is a dog.")]
     write_results_page(folder / "index.html", heading, rows, refused)

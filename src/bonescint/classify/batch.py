@@ -30,7 +30,7 @@ from bonescint.scan import BonescintError, InputError, OutputError, Prediction
 
 if TYPE_CHECKING:
     from bonescint.model import Classifier
-    from bonescint.prepare import Recipe
+    from bonescint.prepare import Preprocessing
 
 _Known = TypeVar("_Known")
 _CONTENT_LETTERS = 12  # 6 would meet by chance in an archive of some thousand scans
@@ -57,7 +57,7 @@ class Batch:
         results: where rows go.
         notice: what pictures say of the model.
         operating_point: the model's threshold on the probability.
-        recipe: the model's.
+        preprocessing: the model's.
         total: number of inputs, refused ones included.
         progress: called with the number done and the total.
         scan_ids: what scans are called, by file or folder, where not by a hash of their UIDs.
@@ -76,7 +76,7 @@ class Batch:
         *,
         notice: str,
         operating_point: float,
-        recipe: Recipe,
+        preprocessing: Preprocessing,
         total: int,
         progress: Callable[[int, int], None] | None,
         scan_ids: Mapping[Path, str],
@@ -89,7 +89,7 @@ class Batch:
         self._results = results
         self._notice = notice
         self._operating_point = operating_point
-        self._recipe = recipe
+        self._recipe = preprocessing
         self._total = total
         self._progress = progress
         self._scan_ids = scan_ids

@@ -38,7 +38,7 @@ def page_heading(
         ("Architecture", card.architecture),
         ("Numerical precision", card.precision),
         ("Trained on", f"{card.training.origin} ({scans})" if scans else card.training.origin),
-        ("Recipe", card.recipe.identifier),
+        ("Preprocessing", card.preprocessing.identifier),
         (
             "Operating point",
             f"{operating_point_text(card.operating_point)} {card.operating_point_rule}".strip(),

@@ -128,7 +128,7 @@ with configs/metadata.json.
             results,
             notice=notice_of(folder),
             operating_point=folder.card.operating_point,
-            recipe=folder.card.recipe,
+            preprocessing=folder.card.preprocessing,
             total=len(found.studies) + len(found.refused),
             progress=progress,
             scan_ids=scan_ids or {},
@@ -196,7 +196,7 @@ def _run_facts(folder: ModelFolder, device: str, *, call_anyway: bool) -> dict[s
         },
         "settings": {
             "device": device,
-            "recipe": folder.card.recipe.identifier,
+            "preprocessing": folder.card.preprocessing.identifier,
             "call_anyway": call_anyway,
         },
         "model_id": folder.model_id,

@@ -12,7 +12,7 @@ from bonescint.dicom import StudyFiles, read_study
 from bonescint.dicom.files import read_bytes, sha256
 from bonescint.explain import explain
 from bonescint.files import write_whole
-from bonescint.prepare import PreparedScan, Recipe, prepare
+from bonescint.prepare import PreparedScan, Preprocessing, prepare
 from bonescint.report import PageLayers
 from bonescint.scan import Acquisition, Prediction, Scan
 
@@ -63,29 +63,29 @@ class DrawOrder:
 
 
 def read_unless_same(
-    study: StudyFiles, recipe: Recipe, known: tuple[str, ...]
+    study: StudyFiles, preprocessing: Preprocessing, known: tuple[str, ...]
 ) -> ReadyScan | Unchanged:
     """Read and prepare a study, unless its files have the hashes that are known.
 
     Raises:
         InputError: the study cannot be read as a bone scan.
-        UnitError: its pixels are in a unit that the recipe does not accept.
+        UnitError: its pixels are in a unit that the preprocessing does not accept.
     """
     if sorted(sha256(read_bytes(file)) for file in study.files) == sorted(known):
         return Unchanged()
-    return read_and_prepare(study, recipe)
+    return read_and_prepare(study, preprocessing)
 
 
-def read_and_prepare(study: StudyFiles, recipe: Recipe) -> ReadyScan:
-    """Read one study and apply the model's recipe.
+def read_and_prepare(study: StudyFiles, preprocessing: Preprocessing) -> ReadyScan:
+    """Read one study and apply the model's preprocessing.
 
     Raises:
         InputError: the study cannot be read as a bone scan.
-        UnitError: its pixels are in a unit that the recipe does not accept.
+        UnitError: its pixels are in a unit that the preprocessing does not accept.
     """
     began = time.perf_counter()
     scan = read_study(study)
-    prepared = prepare(scan, recipe)
+    prepared = prepare(scan, preprocessing)
     facts = facts_of(scan)
     facts["read_s"] = round(time.perf_counter() - began, 4)
     return ReadyScan(

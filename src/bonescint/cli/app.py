@@ -274,11 +274,14 @@ def _train(
             show_default="of the settings",
         ),
     ] = None,
-    recipe: Annotated[
+    preprocessing: Annotated[
         str | None,
         typer.Option(
-            help="Preparation recipe: ibrahim2023 or body-root.", show_default="of the settings"
+            help="What prepares a scan: ibrahim2023 or body-root.", show_default="of the settings"
         ),
+    ] = None,
+    recipe: Annotated[
+        str | None, typer.Option(hidden=True, help="What --preprocessing was called in 0.1.")
     ] = None,
     seed: Annotated[
         int | None,
@@ -302,13 +305,18 @@ def _train(
         Follow, typer.Option(help="Also log the training there, in a local folder.")
     ] = Follow.NONE,
 ) -> None:
+    from bonescint.cli.console import say_warning
     from bonescint.cli.training import TrainChoices, run_train
 
+    if recipe is not None:
+        say_warning(
+            "--recipe is now called --preprocessing; the old name works in this release only."
+        )
     choices = TrainChoices(
         named=settings,
         epochs=epochs,
         resolution=resolution,
-        recipe=recipe,
+        preprocessing=preprocessing if recipe is None else recipe,
         seed=seed,
     )
     run_train(

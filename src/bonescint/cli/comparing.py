@@ -89,7 +89,7 @@ def _scorer(model: Path | None) -> Iterator[Scorer | None]:
     with Classifier(ModelFolder.load(model), call_anyway=True) as classifier:
         yield Scorer(
             model_id=classifier.model_id,
-            recipe=classifier.folder.card.recipe,
+            preprocessing=classifier.folder.card.preprocessing,
             predict=classifier.predict_prepared,
         )
 

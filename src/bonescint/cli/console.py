@@ -87,6 +87,11 @@ def say_error(error: BonescintError | str) -> None:
     typer.echo(f"Error: {text}", err=True)
 
 
+def say_warning(text: str) -> None:
+    """One line on standard error about what was done all the same."""
+    typer.echo(f"Warning: {text}", err=True)
+
+
 class _TableWarnings:
     """Says each warning of a table once, on standard error; others go their way."""
 
@@ -102,7 +107,7 @@ class _TableWarnings:
             self._others(message, category, *args, **options)
         elif text not in self._said:
             self._said.add(text)
-            typer.echo(f"Warning: {text}", err=True)
+            say_warning(text)
 
 
 @contextmanager

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import typer
 
 from bonescint.cli.console import clear_failures, messages_console, progress_shown
-from bonescint.prepare import recipe_named
+from bonescint.prepare import preprocessing_named
 from bonescint.report import displayable
 from bonescint.scan import InputError, ParameterError
 
 if TYPE_CHECKING:
-    from bonescint.train import TrainSettings
+    from bonescint.train import TrainingConfiguration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,17 +25,17 @@ class TrainChoices:
         named: settings to start from: a name, or a YAML file; `None` for the usual ones.
         epochs: balanced epochs, all at one resolution.
         resolution: rows of the composite while training.
-        recipe: name of the preparation recipe.
+        preprocessing: name of what prepares a scan.
         seed: of everything that is random.
     """
 
     named: str | None = None
     epochs: int | None = None
     resolution: int | None = None
-    recipe: str | None = None
+    preprocessing: str | None = None
     seed: int | None = None
 
-    def settings(self, model: Path | None = None) -> TrainSettings:
+    def settings(self, model: Path | None = None) -> TrainingConfiguration:
         """The settings that are meant.
 
         Args:
@@ -45,21 +45,25 @@ class TrainChoices:
             ParameterError: no such settings, or a choice that they do not allow.
             InputError: an unreadable file of settings.
         """
-        from bonescint.train import Stage, read_settings, settings_for_model
+        from bonescint.train import Stage, configuration_for_model, read_configuration
 
         if model is not None and self.named in (None, "fine-tune"):
-            chosen = settings_for_model(model)
+            chosen = configuration_for_model(model)
         else:
-            chosen = read_settings(self.named or "bonescint")
+            chosen = read_configuration(self.named or "bonescint")
         stages = chosen.stages
         if self.resolution is not None:
             stages = tuple(replace(stage, rows=self.resolution) for stage in stages)
         if self.epochs is not None:
-            # All epochs where the settings end; the model always reads the recipe's size.
+            # All epochs where the settings end; the model always reads the preprocessing's size.
             stages = (Stage(epochs=self.epochs, rows=stages[-1].rows),)
-        recipe = chosen.recipe if self.recipe is None else recipe_named(self.recipe)
+        preprocessing = (
+            chosen.preprocessing
+            if self.preprocessing is None
+            else preprocessing_named(self.preprocessing)
+        )
         seed = chosen.seed if self.seed is None else self.seed
-        return replace(chosen, stages=stages, recipe=recipe, seed=seed)
+        return replace(chosen, stages=stages, preprocessing=preprocessing, seed=seed)
 
 
 def run_train(

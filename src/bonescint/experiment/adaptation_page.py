@@ -43,7 +43,7 @@ def adaptation_page(adapted: Adapted) -> str:
         ("Version after", after.version),
         ("Local scans", "" if local is None else f"{local.scans} of {len(local.scores)} patients"),
         ("Fingerprint of their files", "" if local is None else local.files_sha256),
-        ("Recipe", after.recipe.identifier),
+        ("Preprocessing", after.preprocessing.identifier),
         ("Software", ", ".join(f"{name} {text}" for name, text in after.software.items())),
         ("Trained on", after.training.origin),
         ("Learning", "" if learning is None else f"{learning.learnt.epochs} epochs"),

@@ -348,7 +348,10 @@ def _adapted(
         specificity=specificity,
         prevalence=prevalence,
         files_sha256=hashlib.sha256("\n".join(hashes).encode()).hexdigest(),
-        settings={"score": "highest of each patient", "recipe": folder.card.recipe.identifier},
+        settings={
+            "score": "highest of each patient",
+            "recipe": folder.card.preprocessing.identifier,
+        },
         notes=(*sound.notes, *sound.doubts, *((learning.said,) if learning is not None else ())),
     )
     card = at_home(learning, margins) if learning is not None and kept else folder.card

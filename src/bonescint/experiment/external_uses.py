@@ -24,7 +24,7 @@ class ExternalUse:
         study: what it belongs to.
         model: its name there.
         centres: that were scored, with blanks between.
-        settings: the recipe.
+        settings: name of the training configuration.
         seed: of the training; empty for a model that was given.
         model_sha256: first twelve digits.
         manifest_sha256: first twelve digits.

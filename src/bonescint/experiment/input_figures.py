@@ -19,7 +19,7 @@ _REPEATS = (2, 2, 3, 3, 3)
 def input_figures(
     cards: Mapping[str, ModelFolder], cohort: Manifest
 ) -> Iterator[tuple[str, Picture]]:
-    """A caption and a picture for every recipe: prepared scans, as the networks see them.
+    """A caption and a picture for every preprocessing: prepared scans, as the networks see them.
 
     The first positive and the first negative validation scan are shown.
 
@@ -32,20 +32,22 @@ def input_figures(
         MissingExtraError: matplotlib is not installed.
     """
     cases = [_first(cohort, positive=True), _first(cohort, positive=False)]
-    # Models of one recipe may read it at different sizes.
-    for recipe in dict.fromkeys(folder.card.recipe for folder in cards.values()):
+    # Models of one preprocessing may read it at different sizes.
+    for preprocessing in dict.fromkeys(folder.card.preprocessing for folder in cards.values()):
         figure, panels = new_axes(5.4, 2.9, columns=2)
         for axes, case in zip(panels, cases, strict=True):
-            composite = prepare(read(cohort.path(case)), recipe).composite[0]
+            composite = prepare(read(cohort.path(case)), preprocessing).composite[0]
             axes.imshow(composite, cmap="gray_r", vmin=0, vmax=1, interpolation="antialiased")
             axes.set_axis_off()
             words = "with disease" if case.positive else "without disease"
             axes.set_title(words, fontsize=8, color=INK)
-        users = ", ".join(name for name, folder in cards.items() if folder.card.recipe == recipe)
+        users = ", ".join(
+            name for name, folder in cards.items() if folder.card.preprocessing == preprocessing
+        )
         rows, columns = composite.shape
         caption = (
-            f"Prepared scans, {rows} x {columns} pixels, AP left and PA right, recipe "
-            f"{recipe.identifier} ({users})."
+            f"Prepared scans, {rows} x {columns} pixels, AP left and PA right, preprocessing "
+            f"{preprocessing.identifier} ({users})."
         )
         yield caption, rendered(figure)
 
@@ -70,7 +72,7 @@ def architecture_figures(cards: Mapping[str, ModelFolder]) -> Iterator[tuple[str
         network = _NETWORKS.get(str(settings.get("network")))
         if network is None or "shape" not in settings:
             continue
-        rows, columns = folder.card.recipe.rows, 2 * folder.card.recipe.columns
+        rows, columns = folder.card.preprocessing.rows, 2 * folder.card.preprocessing.columns
         boxes = [("input", f"{rows} x {columns}\nx {network.channels}")]
         boxes += network.blocks(settings["shape"], rows, columns)
         boxes += network.head(settings["shape"], rows, columns)

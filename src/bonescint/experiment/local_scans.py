@@ -22,7 +22,7 @@ from bonescint.files import make_folder, write_whole, written_beside
 from bonescint.model import Classifier, Features, features_of
 from bonescint.model.likeness import ViewFeatures
 from bonescint.parallel import Pool, pool_of, usual_workers
-from bonescint.prepare import PreparedScan, Recipe, prepare
+from bonescint.prepare import PreparedScan, Preprocessing, prepare
 from bonescint.scan import BonescintError, Case, InputError, View
 
 _TIMEOUT_S = 180.0
@@ -181,21 +181,23 @@ def _looks(
 ) -> Iterator[tuple[StudyFiles, Path, Future[_Look] | None]]:
     """Each study with its place and, unless it was done before, what a worker makes of it."""
     begun: deque[tuple[StudyFiles, Path, Future[_Look] | None]] = deque()
-    recipe = classifier.folder.card.recipe
+    preprocessing = classifier.folder.card.preprocessing
     for study in found.studies:
         place = kept / f"{_name(study, classifier)}.npz"
         done = _kept(place, study, None) is not None
-        begun.append((study, place, None if done else pool.submit(_look, study, recipe, key)))
+        begun.append(
+            (study, place, None if done else pool.submit(_look, study, preprocessing, key))
+        )
         if len(begun) >= ahead:
             yield begun.popleft()
     yield from begun
 
 
-def _look(study: StudyFiles, recipe: Recipe, key: bytes) -> _Look:
+def _look(study: StudyFiles, preprocessing: Preprocessing, key: bytes) -> _Look:
     """Read and prepare a study, in a worker."""
     scan = read_study(study, id_key=key)
     return _Look(
-        prepared=prepare(scan, recipe),
+        prepared=prepare(scan, preprocessing),
         patient=scan.patient_id or "",
         unit=scan.unit.value,
         files_sha256=scan.acquisition.file_sha256,
@@ -210,13 +212,13 @@ def _key(path: Path) -> bytes:
 
 
 def _name(study: StudyFiles, classifier: Classifier) -> str:
-    """Of what is kept of a study: it changes with the files, the model and the recipe."""
+    """Of what is kept of a study: it changes with the files, the model and the preprocessing."""
     status = []
     for path in study.files:
         found = (archive_of(path) or path).stat()
         status.append((str(path.absolute()), found.st_size, found.st_mtime_ns))
     folder = classifier.folder
-    facts = [_FORMAT, status, folder.sha256, folder.card.recipe.identifier]
+    facts = [_FORMAT, status, folder.sha256, folder.card.preprocessing.identifier]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:24]
 
 

@@ -73,13 +73,13 @@ def map_sanity(
         InputError: not a model of `bonescint train`, or an unreadable scan.
         MissingExtraError: a library of the extra `train` is missing.
     """
-    from bonescint.train import settings_for_model
+    from bonescint.train import configuration_for_model
     from bonescint.train.training import initial_network
     from bonescint.train.weights import load_weights
 
-    recipe = folder.card.recipe
-    composites = [prepare(read(cohort.path(case)), recipe).composite for case in cases]
-    network = initial_network(settings_for_model(folder.path), load_weights(folder.path))
+    preprocessing = folder.card.preprocessing
+    composites = [prepare(read(cohort.path(case)), preprocessing).composite for case in cases]
+    network = initial_network(configuration_for_model(folder.path), load_weights(folder.path))
     patients = patient_numbers([case.patient_id for case in cases])
     return agreements(network, composites, resampling, patients=patients, progress=progress)
 

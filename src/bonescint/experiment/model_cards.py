@@ -40,7 +40,7 @@ def _facts(folder: ModelFolder) -> Iterator[tuple[str, str]]:
     yield "Identifier", folder.model_id
     yield "Intended use", card.intended_use
     yield "Architecture", card.architecture
-    yield "Recipe", card.recipe.identifier
+    yield "Preprocessing", card.preprocessing.identifier
     yield "Trained on", f"{training.origin}; {training.learnt_from}"
     yield "Initial weights", training.weights
     yield "Epochs", str(training.epochs)

@@ -25,7 +25,7 @@ from bonescint.model import Classifier, ModelFolder
 from bonescint.scan import Case, InputError, Split
 
 if TYPE_CHECKING:
-    from bonescint.train import TrainSettings
+    from bonescint.train import TrainingConfiguration
 
 _ROBUSTNESS_SCANS = 200
 _SANITY_SCANS = 40
@@ -46,7 +46,7 @@ class Train(Step):
     """
 
     model: str
-    settings: TrainSettings
+    settings: TrainingConfiguration
     weights: Path | None
     part: CohortPart
     folder: Place
@@ -160,7 +160,7 @@ class NoteExternal(Step):
         study: name of the study.
         model: name of the model.
         centres: that count as external.
-        settings: recipe of the training.
+        settings: the training configuration.
         seed: of the training, or empty.
         evaluation: what was found.
         folder: the model folder.
@@ -378,9 +378,9 @@ def judged_by(study: Study) -> EvaluationSettings:
     return EvaluationSettings(rule=study.rule, resampling=resampling, constant_allowed=True)
 
 
-def settings_of(plan: ModelPlan) -> TrainSettings:
+def settings_of(plan: ModelPlan) -> TrainingConfiguration:
     """The settings of a model that is trained, with the seed of the plan."""
-    from bonescint.train import read_settings
+    from bonescint.train import read_configuration
 
-    settings = read_settings(plan.settings)
+    settings = read_configuration(plan.settings)
     return settings if plan.seed is None else replace(settings, seed=plan.seed)

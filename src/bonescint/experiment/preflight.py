@@ -35,7 +35,7 @@ def require_sound(study: Study) -> None:
         if plan.folder is not None:
             ModelFolder.load(plan.folder)
         else:
-            from bonescint.train import read_settings
+            from bonescint.train import read_configuration
             from bonescint.train.ranks import Ranks
             from bonescint.train.training import require_fit
             from bonescint.train.weights import NOTHING_LEARNT, load_weights
@@ -43,7 +43,7 @@ def require_sound(study: Study) -> None:
             if Ranks.from_environment().count > 1:
                 problem = "one process; torchrun -m bonescint train first, and name the folder"
                 raise ParameterError("models", f"study {study.name}", problem, "several processes")
-            settings = read_settings(plan.settings)
+            settings = read_configuration(plan.settings)
             if plan.weights is not None:
                 require_fit(settings, load_weights(plan.weights))
             elif not settings.network.begins_with_imagenet:
@@ -75,11 +75,11 @@ def imagenet_weights(study: Study, given: Path | None) -> Path | None:
     }
     if not needed:
         return None
-    from bonescint.train import read_settings
+    from bonescint.train import read_configuration
     from bonescint.train.training import require_fit
     from bonescint.train.weights import fetch_keras_weights, load_weights
 
-    settings = {name: read_settings(plan.settings) for name, plan in needed.items()}
+    settings = {name: read_configuration(plan.settings) for name, plan in needed.items()}
     beginning = {name: one for name, one in settings.items() if one.network.begins_with_imagenet}
     if not beginning:
         return None

@@ -33,7 +33,10 @@ def run_facts(
     patients = len({case.patient_id for case in cohort.cases})
     facts = {
         "preprocessing": _by_model(
-            {name: f"recipe {folder.card.recipe.identifier}" for name, folder in cards.items()}
+            {
+                name: f"preprocessing {folder.card.preprocessing.identifier}"
+                for name, folder in cards.items()
+            }
         ),
         "data_elements": "anterior and posterior whole-body view of each scan; label of the scan",
         "missing_data": _left_out(models),

@@ -8,7 +8,7 @@ from typing import Any
 
 from bonescint.model.calibration import CalibrationRecord
 from bonescint.model.local import LocalScans
-from bonescint.prepare import Recipe
+from bonescint.prepare import Preprocessing
 from bonescint.scan import (
     UNCALIBRATED,
     BonescintError,
@@ -20,6 +20,8 @@ from bonescint.scan import (
 CARD_SCHEMA_VERSION = 2
 """Version 1 has a `temperature` in place of the calibration; it is read as before."""
 PRECISIONS = ("fp32", "int8")
+_STORED = {"preprocessing": "recipe"}
+"""Names of fields in the file, where they differ: those of release 0.1, so that both read it."""
 _IN_WORDS = {
     "roc_auc_score": "Area under the ROC curve",
     "sensitivity_score": "Sensitivity at the operating point",
@@ -117,7 +119,7 @@ class ModelCard:
         version: of the model.
         architecture: in words.
         evidence_map: what the graph's maps are.
-        recipe: what is done to a scan before the model reads it.
+        preprocessing: what is done to a scan before the model reads it.
         operating_point: MBD probability from which a scan is called positive.
         operating_point_rule: how it was chosen.
         uncertain_band: probabilities, lower and upper, between which a call is uncertain; `None`
@@ -141,10 +143,10 @@ class ModelCard:
             the uncertain band, or another precision.
 
     Examples:
-        >>> from bonescint.prepare import recipe_named
+        >>> from bonescint.prepare import preprocessing_named
         >>> card = ModelCard(
         ...     name="demo", version="1", architecture="VGG16",
-        ...     recipe=recipe_named("body-root"), operating_point=0.5,
+        ...     preprocessing=preprocessing_named("body-root"), operating_point=0.5,
         ...     training=TrainingRecord(origin="nothing", cohort_sha256="", scans={},
         ...                             weights="random"))
         >>> ModelCard.from_json(card.to_json()) == card
@@ -154,7 +156,7 @@ class ModelCard:
     name: str
     version: str
     architecture: str
-    recipe: Recipe
+    preprocessing: Preprocessing
     operating_point: float
     training: TrainingRecord
     operating_point_rule: str = ""
@@ -198,14 +200,16 @@ class ModelCard:
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready dictionary with a schema version."""
-        content = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        content = {
+            _STORED.get(name, name): getattr(self, name) for name in self.__dataclass_fields__
+        }
         return {
             "schema_version": CARD_SCHEMA_VERSION,
             **content,
             "calibration": asdict(self.calibration),
             "calibrated_on": self.calibrated_on and self.calibrated_on.to_json(),
             "uncertain_band": None if self.uncertain_band is None else list(self.uncertain_band),
-            "recipe": self.recipe.to_json(),
+            "recipe": self.preprocessing.to_json(),
             "training": asdict(self.training),
             "evidence_map": asdict(self.evidence_map),
             "local": self.local and self.local.to_json(),
@@ -239,7 +243,7 @@ class ModelCard:
             )
         fields = {name: content[name] for name in cls.__dataclass_fields__ if name in content}
         try:
-            fields["recipe"] = Recipe.from_json(content["recipe"])
+            fields["preprocessing"] = Preprocessing.from_json(content["recipe"])
             fields["training"] = TrainingRecord(**content["training"])
             fields["evidence_map"] = EvidenceMap(**content.get("evidence_map", {}))
             if version == 1:

@@ -28,7 +28,8 @@ class Classifier:
 
     Raises:
         ParameterError: the device is not there.
-        ModelFolderError: OpenVINO cannot read the graph, or its input is not the recipe's.
+        ModelFolderError: OpenVINO cannot read the graph, or its input is not what the
+            preprocessing gives.
 
     Examples:
         with Classifier(ModelFolder.load("my-model")) as classifier:
@@ -49,11 +50,11 @@ class Classifier:
             device=device, threads=threads, bfloat16=folder.card.precision == "int8"
         )
         self._engine = Engine(folder.onnx_path, settings)
-        recipe = folder.card.recipe
-        if self._engine.composite_shape != (1, 1, recipe.rows, 2 * recipe.columns):
+        preprocessing = folder.card.preprocessing
+        if self._engine.composite_shape != (1, 1, preprocessing.rows, 2 * preprocessing.columns):
             raise ModelFolderError(
                 f"{folder.onnx_path}: takes composites of {self._engine.composite_shape[2:]}, "
-                f"its recipe gives {(recipe.rows, 2 * recipe.columns)}. "
+                f"its preprocessing gives {(preprocessing.rows, 2 * preprocessing.columns)}. "
                 "Train or download the model again."
             )
 
@@ -78,8 +79,8 @@ class Classifier:
         return self._folder.model_id
 
     def prepare(self, scan: Scan) -> PreparedScan:
-        """Apply the model's recipe to a scan."""
-        return prepare(scan, self._folder.card.recipe)
+        """Apply the model's preprocessing to a scan."""
+        return prepare(scan, self._folder.card.preprocessing)
 
     def predict(self, scan: Scan) -> Prediction:
         """Classify one scan.
@@ -91,7 +92,7 @@ class Classifier:
             The answer; it carries the scan's warnings and one for a missing view.
 
         Raises:
-            UnitError: pixels that the recipe does not take.
+            UnitError: pixels that the preprocessing does not take.
         """
         return self.predict_prepared(self.prepare(scan), warnings=scan.warnings)
 
@@ -101,11 +102,11 @@ class Classifier:
         """Classify one prepared scan.
 
         Args:
-            prepared: by this model's recipe, for instance in another process.
+            prepared: by this model's preprocessing, for instance in another process.
             warnings: to carry over from the scan.
 
         Raises:
-            ParameterError: prepared by another recipe.
+            ParameterError: prepared by another preprocessing.
         """
         self._require_recipe(prepared)
         answer = self._engine.run(prepared.composite)
@@ -117,13 +118,13 @@ class Classifier:
         """Classify prepared scans as they come, in their order, few in memory.
 
         Args:
-            prepared: scans by this model's recipe, each with the warnings to carry over.
+            prepared: scans by this model's preprocessing, each with the warnings to carry over.
 
         Yields:
             A prediction for each.
 
         Raises:
-            ParameterError: one was prepared by another recipe.
+            ParameterError: one was prepared by another preprocessing.
         """
         waiting: deque[tuple[PreparedScan, tuple[str, ...]]] = deque()
 
@@ -141,13 +142,13 @@ class Classifier:
         """Scores before calibration of prepared scans as they come, in their order.
 
         Args:
-            prepared: scans by this model's recipe.
+            prepared: scans by this model's preprocessing.
 
         Yields:
             The logit of the disease minus the other one.
 
         Raises:
-            ParameterError: one was prepared by another recipe.
+            ParameterError: one was prepared by another preprocessing.
         """
 
         def composites() -> Iterator[NDArray[np.float32]]:
@@ -159,10 +160,10 @@ class Classifier:
             yield margin_of(answer.logits)
 
     def _require_recipe(self, prepared: PreparedScan) -> None:
-        wanted = self._folder.card.recipe.identifier
-        if prepared.recipe != wanted:
+        wanted = self._folder.card.preprocessing.identifier
+        if prepared.preprocessing != wanted:
             raise ParameterError(
-                "prepared", "Classifier", f"by the recipe {wanted}", prepared.recipe
+                "prepared", "Classifier", f"by the preprocessing {wanted}", prepared.preprocessing
             )
 
     def _prediction(

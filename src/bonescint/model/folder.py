@@ -111,10 +111,10 @@ class ModelFolder:
 def _likeness(folder: Path, card: ModelCard) -> Likeness:
     file = folder / LIKENESS
     likeness = Likeness.from_bytes(file.read_bytes(), source=str(file))
-    if likeness.recipe != card.recipe.identifier:
+    if likeness.preprocessing != card.preprocessing.identifier:
         raise ModelFolderError(
-            f"{file}: was fitted on scans prepared by {likeness.recipe}, the model's recipe is "
-            f"{card.recipe.identifier}. {_AGAIN}."
+            f"{file}: was fitted on scans prepared by {likeness.preprocessing}, the model's "
+            f"preprocessing is {card.preprocessing.identifier}. {_AGAIN}."
         )
     return likeness
 
@@ -183,7 +183,7 @@ def write_model_folder(
         card: what the model is.
         onnx: the serialised ONNX model.
         likeness: what tells inputs that are unlike the training cohort; fitted with the card's
-            recipe.
+            preprocessing.
         more: other files of the folder by their paths in it, such as a page of figures.
 
     Returns:
@@ -260,7 +260,7 @@ def _from_imagenet(card: ModelCard) -> bool:
 
 def _bundle_metadata(card: ModelCard, files: Mapping[str, bytes]) -> dict[str, Any]:
     """What MONAI's bundle schema requires, then our card and the files' hashes."""
-    rows, columns = card.recipe.rows, 2 * card.recipe.columns
+    rows, columns = card.preprocessing.rows, 2 * card.preprocessing.columns
     software = card.software
     image = {
         "type": "image",

@@ -168,14 +168,14 @@ class Likeness:
         false_alarm_rate: that the threshold stands for: the largest share of scans like the
             validation ones that exceed it.
         scans: number of scans that the threshold was found on.
-        recipe: identifier of the recipe that the scans were prepared by.
+        preprocessing: identifier of the preprocessing that the scans were prepared by.
     """
 
     views: Mapping[View, ViewLikeness]
     threshold: float
     false_alarm_rate: float
     scans: int
-    recipe: str
+    preprocessing: str
 
     def score(self, features: Features) -> float:
         """How unlike the cohort an input is: the distance of its worse view, at least 0.
@@ -211,7 +211,7 @@ class Likeness:
             "threshold": np.array(self.threshold),
             "false_alarm_rate": np.array(self.false_alarm_rate),
             "scans": np.array(self.scans),
-            "recipe": np.array(self.recipe),
+            "recipe": np.array(self.preprocessing),
         }
         for view, one in self.views.items():
             for name in ("mean", "basis", "spread", "centre", "whitening"):
@@ -248,7 +248,7 @@ class Likeness:
                     threshold=float(archive["threshold"]),
                     false_alarm_rate=float(archive["false_alarm_rate"]),
                     scans=int(archive["scans"]),
-                    recipe=str(archive["recipe"]),
+                    preprocessing=str(archive["recipe"]),
                 )
         except (KeyError, ValueError, OSError, EOFError, BadZipFile) as error:
             raise ModelFolderError(
@@ -272,7 +272,7 @@ def fit_likeness(
     training: Iterable[Features],
     validation: Iterable[Features],
     *,
-    recipe: str,
+    preprocessing: str,
     false_alarm_rate: float = FALSE_ALARM_RATE,
 ) -> Likeness:
     """Learn what a cohort looks like.
@@ -285,7 +285,7 @@ def fit_likeness(
     Args:
         training: features of scans that the network learnt from.
         validation: features of other scans of the same kind.
-        recipe: identifier of the recipe that prepared them.
+        preprocessing: identifier of the preprocessing that prepared them.
         false_alarm_rate: of scans like these that are to be called unlike.
 
     Returns:
@@ -314,7 +314,7 @@ def fit_likeness(
         raise ParameterError("training", "fit_likeness", "scans with a view", "none")
     whole = Likeness(
         views=views, threshold=math.inf, false_alarm_rate=false_alarm_rate,
-        scans=len(held_out), recipe=recipe,
+        scans=len(held_out), preprocessing=preprocessing,
     )  # fmt: skip
     threshold, rate = _limit([whole.score(one) for one in held_out], false_alarm_rate)
     return replace(whole, threshold=threshold, false_alarm_rate=rate)
@@ -330,7 +330,7 @@ def moved_to(likeness: Likeness, normals: Sequence[Features]) -> Likeness:
 
     Args:
         likeness: of the model.
-        normals: features of local scans, one of each patient, prepared by the model's recipe.
+        normals: features of local scans, one of each patient, after the model's preprocessing.
 
     Returns:
         The score, with the number of scans that the limit was found on and the rate that so few

@@ -17,6 +17,7 @@ def readme_of(card: ModelCard, likeness: Likeness | None = None) -> str:
         Text that ends with a line break.
     """
     training, evidence = card.training, card.evidence_map
+    rows, columns = card.preprocessing.rows, 2 * card.preprocessing.columns
     lines = [
         f"# {card.name} {card.version}",
         "",
@@ -27,11 +28,11 @@ def readme_of(card: ModelCard, likeness: Likeness | None = None) -> str:
         "## Input and output",
         "",
         f"`models/model.onnx` ({card.precision}) takes `scan`, float32 (N, 1, "
-        f"{card.recipe.rows}, {2 * card.recipe.columns}) in [0, 1]: anterior left, posterior "
-        f"right, each as seen from its own side, prepared by the recipe "
-        f"`{card.recipe.identifier}`. It gives `logits` (N, 2), for no metastatic bone disease "
-        f"and for the disease, and `maps` (N, 2, {card.recipe.rows // evidence.cell}, "
-        f"{2 * card.recipe.columns // evidence.cell}), a map for each class: {evidence.kind}.",
+        f"{rows}, {columns}) in [0, 1]: anterior left, posterior right, each as seen from its own "
+        f"side, after the preprocessing `{card.preprocessing.identifier}`. It gives `logits` (N, "
+        f"2), for no metastatic bone disease and for the disease, and `maps` (N, 2, "
+        f"{rows // evidence.cell}, {columns // evidence.cell}), a map for each class: "
+        f"{evidence.kind}.",
         "",
         f"The probability has the logit {card.calibration.intercept:.4g} + "
         f"{card.calibration.slope:.4g} x (second logit - first one). "

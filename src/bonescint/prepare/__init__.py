@@ -1,4 +1,4 @@
-"""From a `Scan` to the array that a model reads: pure steps, and named recipes of steps.
+"""From a `Scan` to the array that a model reads: pure steps, and named preprocessings of steps.
 
 Layer 1: numpy and Pillow's resampling, no files.
 """
@@ -6,11 +6,11 @@ Layer 1: numpy and Pillow's resampling, no files.
 from bonescint.prepare.composite import PreparedScan, prepare
 from bonescint.prepare.framing import BodyFrame, Extent, Framing, WholeField, body_extent
 from bonescint.prepare.intensity import Intensity, MinMax, PercentileRoot
-from bonescint.prepare.recipe import RECIPES, Recipe, recipe_named
+from bonescint.prepare.preprocessing import PREPROCESSINGS, Preprocessing, preprocessing_named
 from bonescint.prepare.resample import resampled
 
 __all__ = [
-    "RECIPES",
+    "PREPROCESSINGS",
     "BodyFrame",
     "Extent",
     "Framing",
@@ -18,10 +18,10 @@ __all__ = [
     "MinMax",
     "PercentileRoot",
     "PreparedScan",
-    "Recipe",
+    "Preprocessing",
     "WholeField",
     "body_extent",
     "prepare",
-    "recipe_named",
+    "preprocessing_named",
     "resampled",
 ]

@@ -1,4 +1,4 @@
-"""Apply a recipe: both views of a scan become one array, AP and PA side by side."""
+"""Apply a preprocessing: both views of a scan become one array, AP and PA side by side."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bonescint.prepare.framing import Extent
-from bonescint.prepare.recipe import Recipe
+from bonescint.prepare.preprocessing import Preprocessing
 from bonescint.prepare.resample import resampled
 from bonescint.scan import ParameterError, Scan, UnitError, View
 
@@ -23,13 +23,13 @@ class PreparedScan:
         composite: float32 array (1, rows, 2 x columns) in [0, 1], anterior left, posterior
             right, each as seen from its own side; the half of a missing view is 0.
         extents: for each present view, the part of it that its half shows.
-        recipe: name and version of the recipe.
+        preprocessing: name and version of the preprocessing.
     """
 
     scan_id: str
     composite: NDArray[np.float32]
     extents: Mapping[View, Extent]
-    recipe: str
+    preprocessing: str
 
     def halves(self, composite_map: NDArray[np.float32]) -> dict[View, NDArray[np.float32]]:
         """Cut a map over the composite into one map for each present view.
@@ -55,42 +55,49 @@ class PreparedScan:
         return {view: parts[view] for view in self.extents}
 
 
-def prepare(scan: Scan, recipe: Recipe) -> PreparedScan:
-    """Apply a recipe to a scan.
+def prepare(scan: Scan, preprocessing: Preprocessing) -> PreparedScan:
+    """Apply a preprocessing to a scan.
 
     Args:
-        scan: one or two views, in a unit that the recipe accepts.
-        recipe: what to do.
+        scan: one or two views, in a unit that the preprocessing accepts.
+        preprocessing: what to do.
 
     Returns:
         The composite and where its parts lie on the scan.
 
     Raises:
-        UnitError: pixels in a unit that the recipe does not accept, for instance already
+        UnitError: pixels in a unit that the preprocessing does not accept, for instance already
             normalised ones.
 
     Examples:
-        >>> from bonescint.prepare import recipe_named
+        >>> from bonescint.prepare import preprocessing_named
         >>> from bonescint.scan import Acquisition, PixelUnit
         >>> scan = Scan(anterior=np.eye(64, 32), posterior=None, pixel_spacing_mm=None,
         ...             unit=PixelUnit.COUNTS, scan_id="bs-1",
         ...             acquisition=Acquisition(modality="NM"))
-        >>> prepare(scan, recipe_named("ibrahim2023")).composite.shape
+        >>> prepare(scan, preprocessing_named("ibrahim2023")).composite.shape
         (1, 512, 512)
     """
-    if scan.unit not in recipe.accepts:
-        accepted = " or ".join(unit.value for unit in recipe.accepts)
+    if scan.unit not in preprocessing.accepts:
+        accepted = " or ".join(unit.value for unit in preprocessing.accepts)
         raise UnitError(
-            f"The recipe {recipe.identifier} takes pixels in {accepted}. "
+            f"The preprocessing {preprocessing.identifier} takes pixels in {accepted}. "
             f"Got {scan.unit.value} instead (scan {scan.scan_id})."
         )
-    extents = recipe.framing.extents(scan)
-    composite = np.zeros((1, recipe.rows, 2 * recipe.columns), dtype=np.float32)
+    extents = preprocessing.framing.extents(scan)
+    composite = np.zeros((1, preprocessing.rows, 2 * preprocessing.columns), dtype=np.float32)
     for view, image in scan.images():
-        framed = resampled(image, extents[view], rows=recipe.rows, columns=recipe.columns)
-        start = 0 if view is View.ANTERIOR else recipe.columns
-        composite[0, :, start : start + recipe.columns] = recipe.intensity.normalised(framed)
+        framed = resampled(
+            image, extents[view], rows=preprocessing.rows, columns=preprocessing.columns
+        )
+        start = 0 if view is View.ANTERIOR else preprocessing.columns
+        composite[0, :, start : start + preprocessing.columns] = preprocessing.intensity.normalised(
+            framed
+        )
     composite.flags.writeable = False
     return PreparedScan(
-        scan_id=scan.scan_id, composite=composite, extents=extents, recipe=recipe.identifier
+        scan_id=scan.scan_id,
+        composite=composite,
+        extents=extents,
+        preprocessing=preprocessing.identifier,
     )

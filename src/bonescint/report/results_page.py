@@ -205,7 +205,7 @@ def write_results_page(
         >>> import tempfile
         >>> heading = PageHeading(title="Results", notice="Research use only.", created="today",
         ...                       model_summary="Model vgg16-sim",
-        ...                       model=(("Recipe", "body-root@1"),), operating_point=0.5)
+        ...                       model=(("Preprocessing", "body-root@1"),), operating_point=0.5)
         >>> row = ResultRow(scan_id="bs-1", source="<b>.dcm", views=("anterior",),
         ...                 mbd_probability=0.25, positive=False)
         >>> with tempfile.TemporaryDirectory() as folder:

@@ -22,7 +22,7 @@ class PixelUnit(StrEnum):
     INTENSITY = "intensity"
     """A picture's grey value: monotone in counts at best, perhaps clipped or windowed."""
     NORMALISED = "normalised"
-    """Scaled to [0, 1] by a recipe."""
+    """Scaled to [0, 1] by a preprocessing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

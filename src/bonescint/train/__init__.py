@@ -8,10 +8,10 @@ from bonescint.train.extras import require
 require("torch", "lightning", "sklearn", "onnx")
 
 from bonescint.train.network import InputScale, NetworkShape  # noqa: E402
-from bonescint.train.settings import Precision, Schedule, Stage, TrainSettings  # noqa: E402
-from bonescint.train.settings_file import read_settings, settings_names  # noqa: E402
+from bonescint.train.settings import Precision, Schedule, Stage, TrainingConfiguration  # noqa: E402
+from bonescint.train.settings_file import configuration_names, read_configuration  # noqa: E402
 from bonescint.train.tracking import Tracking  # noqa: E402
-from bonescint.train.training import settings_for_model, train  # noqa: E402
+from bonescint.train.training import configuration_for_model, train  # noqa: E402
 from bonescint.train.vgg16 import Vgg16Classifier  # noqa: E402
 
 __all__ = [
@@ -21,10 +21,10 @@ __all__ = [
     "Schedule",
     "Stage",
     "Tracking",
-    "TrainSettings",
+    "TrainingConfiguration",
     "Vgg16Classifier",
-    "read_settings",
-    "settings_for_model",
-    "settings_names",
+    "read_configuration",
+    "configuration_for_model",
+    "configuration_names",
     "train",
 ]

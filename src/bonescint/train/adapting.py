@@ -26,15 +26,15 @@ from bonescint.evaluate import Comparison, ScoredCases, compare_areas
 from bonescint.evaluate.by_patient import patient_numbers
 from bonescint.files import make_folder
 from bonescint.model import Engine, ModelFolder, margin_of
-from bonescint.prepare import Recipe
+from bonescint.prepare import Preprocessing
 from bonescint.scan import ParameterError, Split
 from bonescint.train.cached import CachedScans, cached_scans, check_trainable, keep_scan
 from bonescint.train.dataset import plain_loader
 from bonescint.train.export import to_onnx
 from bonescint.train.run import RunFolder
 from bonescint.train.sample import JoinedScans, ScanSource
-from bonescint.train.settings import Stage, TrainSettings
-from bonescint.train.settings_file import settings_from
+from bonescint.train.settings import Stage, TrainingConfiguration
+from bonescint.train.settings_file import configuration_from
 from bonescint.train.training import fit, usual_settings
 from bonescint.train.weights import ConvolutionWeights, load_weights
 
@@ -72,7 +72,7 @@ class Learnt:
     """
 
     onnx: bytes
-    settings: TrainSettings
+    settings: TrainingConfiguration
     areas: Comparison
     cases: ScoredCases
     epochs: int
@@ -90,7 +90,7 @@ def learn_from_normals(
     run: Path,
     *,
     epochs: int,
-    settings: TrainSettings | None = None,
+    settings: TrainingConfiguration | None = None,
     progress: Progress | None = None,
 ) -> Learnt:
     """Go on with a model's network on local normal scans and simulated ones.
@@ -134,9 +134,11 @@ def learn_from_normals(
         joined, validation, settings=settings, weights=weights, run=place, goes_on=goes_on,
         progress=progress,
     )  # fmt: skip
-    onnx = to_onnx(network, rows=settings.recipe.rows).SerializeToString()
+    onnx = to_onnx(network, rows=settings.preprocessing.rows).SerializeToString()
     before, after = (
-        _margins(graph, validation, settings.recipe, part(progress, "scoring simulated scans"))
+        _margins(
+            graph, validation, settings.preprocessing, part(progress, "scoring simulated scans")
+        )
         for graph in (folder.onnx_path, onnx)
     )
     cases = ScoredCases(
@@ -160,8 +162,8 @@ def part(progress: Progress | None, what: str) -> Callable[[int, int], None] | N
 
 def adapting_settings(
     folder: ModelFolder, weights: ConvolutionWeights, epochs: int
-) -> TrainSettings:
-    """Slow settings that keep what a model was trained with: augmentation, losses, recipe.
+) -> TrainingConfiguration:
+    """Slow settings that keep what a model was trained with: augmentation, losses, preprocessing.
 
     Args:
         folder: of the model.
@@ -174,12 +176,12 @@ def adapting_settings(
     usual = usual_settings(weights)
     known = json.loads(json.dumps(folder.card.training.settings))
     known.get("composite_change", {}).pop("kind", None)
-    own = settings_from(
+    own = configuration_from(
         {name: known[name] for name in _FROM_CARD if name in known}, str(folder.path)
     )
     return replace(
         usual,
-        stages=(Stage(epochs=epochs, rows=usual.recipe.rows),),
+        stages=(Stage(epochs=epochs, rows=usual.preprocessing.rows),),
         steps_per_epoch=_STEPS,
         patience=_PATIENCE,
         frozen_blocks=_FROZEN_BLOCKS,
@@ -229,11 +231,11 @@ def _local(
 def _margins(
     onnx: Path | bytes,
     source: ScanSource,
-    recipe: Recipe,
+    preprocessing: Preprocessing,
     progress: Callable[[int, int], None] | None,
 ) -> NDArray[np.float64]:
     """Scores of a graph before calibration."""
-    loader = plain_loader(source, recipe, batch_size=1, workers=0)
+    loader = plain_loader(source, preprocessing, batch_size=1, workers=0)
     found = []
     with Engine(onnx) as engine:
         for answer in engine.run_many(batch.composites[0].numpy() for batch in loader):

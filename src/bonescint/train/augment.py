@@ -250,7 +250,7 @@ def _body_box(image: NDArray[np.float32]) -> tuple[int, int, int, int]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompositeChange:
-    """What is changed after the recipe, on the composite itself.
+    """What is changed after the preprocessing, on the composite itself.
 
     Attributes:
         swap: probability of mirroring the whole composite left to right, so that AP and PA

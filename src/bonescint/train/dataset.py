@@ -1,4 +1,4 @@
-"""From samples to batches: balanced epochs, augmentation, the recipe."""
+"""From samples to batches: balanced epochs, augmentation, the preprocessing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from bonescint.prepare import Recipe, prepare
+from bonescint.prepare import Preprocessing, prepare
 from bonescint.scan import ParameterError
 from bonescint.train.augment import augmented
 from bonescint.train.findings import FINDINGS
@@ -25,7 +25,7 @@ from bonescint.train.sample import (
     finding_cells,
     lesion_cells,
 )
-from bonescint.train.settings import TrainSettings
+from bonescint.train.settings import TrainingConfiguration
 from bonescint.train.transplant import transplanted
 
 
@@ -165,10 +165,10 @@ class TrainingScans(Dataset[Batch]):
 
     Args:
         source: gives the samples.
-        settings: recipe, stages, augmentations, seed.
+        settings: preprocessing, stages, augmentations, seed.
     """
 
-    def __init__(self, source: ScanSource, settings: TrainSettings) -> None:
+    def __init__(self, source: ScanSource, settings: TrainingConfiguration) -> None:
         self._source = source
         self._settings = settings
         self._hosts = np.flatnonzero(~np.asarray(source.positives, dtype=bool))
@@ -179,11 +179,11 @@ class TrainingScans(Dataset[Batch]):
         """A batch of one."""
         settings = self._settings
         rng = np.random.default_rng([settings.seed, draw.epoch, draw.index, draw.turn])
-        recipe = resized(settings.recipe, settings.rows_of_epoch(draw.epoch))
+        preprocessing = resized(settings.preprocessing, settings.rows_of_epoch(draw.epoch))
         sample = augmented(self._drawn(draw, rng), settings.scan_augmentations, rng)
-        prepared = prepare(sample.scan, recipe)
+        prepared = prepare(sample.scan, preprocessing)
         side = reduction_of(settings.network)
-        rows, columns = recipe.rows // side, 2 * recipe.columns // side
+        rows, columns = preprocessing.rows // side, 2 * preprocessing.columns // side
         cells = lesion_cells(sample, prepared, rows=rows, columns=columns)
         kinds, findings = 0, None
         if settings.finding_weight > 0:
@@ -221,11 +221,11 @@ class PlainScans(Dataset[Batch]):
 
     Attributes:
         source: gives the samples.
-        recipe: what is done to them.
+        preprocessing: what is done to them.
     """
 
     source: ScanSource
-    recipe: Recipe
+    preprocessing: Preprocessing
 
     def __len__(self) -> int:
         """How many samples there are."""
@@ -234,7 +234,7 @@ class PlainScans(Dataset[Batch]):
     def __getitem__(self, index: int) -> Batch:
         """A batch of one."""
         sample = self.source.sample(index)
-        prepared = prepare(sample.scan, self.recipe)
+        prepared = prepare(sample.scan, self.preprocessing)
         return Batch(
             composites=torch.from_numpy(prepared.composite.copy())[None],
             labels=torch.tensor([int(sample.positive)]),
@@ -250,21 +250,21 @@ def joined(batches: list[Batch]) -> Batch:
     return Batch(*(torch.cat(parts) for parts in zip(*batches, strict=True)))
 
 
-def resized(recipe: Recipe, rows: int) -> Recipe:
-    """The same recipe for a square composite of `rows` rows.
+def resized(preprocessing: Preprocessing, rows: int) -> Preprocessing:
+    """The same preprocessing for a square composite of `rows` rows.
 
     Examples:
-        >>> from bonescint.prepare import recipe_named
-        >>> small = resized(recipe_named("body-root"), 256)
+        >>> from bonescint.prepare import preprocessing_named
+        >>> small = resized(preprocessing_named("body-root"), 256)
         >>> small.rows, small.columns
         (256, 128)
     """
-    return replace(recipe, rows=rows, columns=rows // 2)
+    return replace(preprocessing, rows=rows, columns=rows // 2)
 
 
 def training_loader(
     source: ScanSource,
-    settings: TrainSettings,
+    settings: TrainingConfiguration,
     batches: BalancedBatches | Sequence[list[Draw]],
     *,
     persistent: bool = True,
@@ -273,7 +273,7 @@ def training_loader(
 
     Args:
         source: gives the samples.
-        settings: recipe, stages, augmentations, seed, workers.
+        settings: preprocessing, stages, augmentations, seed, workers.
         batches: what to draw.
         persistent: keep the workers for the next epoch.
     """
@@ -297,11 +297,11 @@ def _yield_to_training(worker: int) -> None:  # noqa: ARG001
 
 
 def plain_loader(
-    source: ScanSource, recipe: Recipe, *, batch_size: int, workers: int
+    source: ScanSource, preprocessing: Preprocessing, *, batch_size: int, workers: int
 ) -> DataLoader[Batch]:
     """A loader of samples as they are, in order."""
     return DataLoader(
-        PlainScans(source, recipe),
+        PlainScans(source, preprocessing),
         batch_size=batch_size,
         collate_fn=joined,
         num_workers=workers,

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 from bonescint.train.dataset import Batch
 from bonescint.train.findings import FINDINGS
 from bonescint.train.network import CellHead, ScanNetwork
-from bonescint.train.settings import Precision, Schedule, TrainSettings
+from bonescint.train.settings import Precision, Schedule, TrainingConfiguration
 
 _WARM_UP = 0.05
 _FINAL = 0.01
@@ -43,7 +43,7 @@ class Learner(lightning.LightningModule):
     def __init__(
         self,
         network: ScanNetwork,
-        settings: TrainSettings,
+        settings: TrainingConfiguration,
         *,
         steps_per_epoch: int,
         stage_loader: Callable[[int], DataLoader[Batch]],
@@ -232,7 +232,7 @@ _CELLS_PER_UNIT = 64.0
 _COARSEST = 16
 
 
-def _averaging(settings: TrainSettings) -> Callable[..., None]:
+def _averaging(settings: TrainingConfiguration) -> Callable[..., None]:
     limit = settings.averaging_decay or 0.0
 
     @torch.no_grad()

@@ -44,7 +44,7 @@ VGG16 = NetworkShape()
 class ScanNetwork(nn.Module, ABC):
     """What training, export and tests of maps ask of a network.
 
-    The input is a recipe's composite, float (N, 1, rows, columns) in [0, 1], AP left and PA
+    The input is a prepared composite, float (N, 1, rows, columns) in [0, 1], AP left and PA
     right, rows and columns multiples of `rows_step`.
 
     Args:

@@ -38,7 +38,7 @@ from bonescint.train.dataset import plain_loader
 from bonescint.train.export import to_onnx
 from bonescint.train.network import ScanNetwork
 from bonescint.train.sample import Sample, ScanSource
-from bonescint.train.settings import TrainSettings
+from bonescint.train.settings import TrainingConfiguration
 from bonescint.train.weights import ConvolutionWeights
 
 MEASURED = (Split.VALIDATION, Split.TEST)
@@ -80,7 +80,7 @@ class Outcome:
 
     cohort: Manifest
     sources: Mapping[Split, CachedScans]
-    settings: TrainSettings
+    settings: TrainingConfiguration
     weights: ConvolutionWeights
     name: str
     version: str
@@ -91,7 +91,9 @@ class Outcome:
 def scored_by(engine: Engine, outcome: Outcome, split: Split) -> ScoredCases:
     """Run an exported graph over a split's samples, which are prepared in other processes."""
     source, settings = outcome.sources[split], outcome.settings
-    loader = plain_loader(source, settings.recipe, batch_size=1, workers=settings.loader_workers)
+    loader = plain_loader(
+        source, settings.preprocessing, batch_size=1, workers=settings.loader_workers
+    )
     answers = engine.run_many(batch.composites[0].numpy() for batch in loader)
     patients = [case.patient_id for case in outcome.cohort.split(split)]
     return scored_by_margins([answer.logits for answer in answers], source.positives, patients)
@@ -112,7 +114,7 @@ def write_outcome(network: ScanNetwork, outcome: Outcome, target: Path) -> Model
         OutputError: the folder cannot be written.
     """
     settings = outcome.settings
-    onnx = to_onnx(network, rows=settings.recipe.rows).SerializeToString()
+    onnx = to_onnx(network, rows=settings.preprocessing.rows).SerializeToString()
     origin = _origin(outcome.cohort)
     with Engine(onnx) as engine:
         cases = scored_by(engine, outcome, Split.VALIDATION)
@@ -138,7 +140,7 @@ def write_outcome(network: ScanNetwork, outcome: Outcome, target: Path) -> Model
         version=outcome.version,
         architecture=network.architecture,
         evidence_map=EvidenceMap(kind=network.evidence, cell=network.reduction),
-        recipe=settings.recipe,
+        preprocessing=settings.preprocessing,
         operating_point=calibration.probability(threshold),
         operating_point_rule=OPERATING_POINT_RULE,
         uncertain_band=band,
@@ -164,7 +166,7 @@ def write_outcome(network: ScanNetwork, outcome: Outcome, target: Path) -> Model
 
 
 def cohort_likeness(
-    sources: Mapping[Split, ScanSource], settings: TrainSettings
+    sources: Mapping[Split, ScanSource], settings: TrainingConfiguration
 ) -> Likeness | None:
     """Fit what tells inputs unlike what the network learnt from; `None` for a small cohort.
 
@@ -186,18 +188,18 @@ def cohort_likeness(
         return fit_likeness(
             features(Split.TRAIN),
             features(Split.VALIDATION),
-            recipe=settings.recipe.identifier,
+            preprocessing=settings.preprocessing.identifier,
             false_alarm_rate=_FALSE_ALARM_RATE,
         )
     except ParameterError:  # a few scans say nothing of what is usual
         return None
 
 
-def _as_met(sample: Sample, settings: TrainSettings, seed: tuple[int, int]) -> PreparedScan:
+def _as_met(sample: Sample, settings: TrainingConfiguration, seed: tuple[int, int]) -> PreparedScan:
     """A prepared scan after the training's random changes, but for pose; views stay in place."""
     rng = np.random.default_rng((settings.seed, *seed))
     changes = [one for one in settings.scan_augmentations if not isinstance(one, _POSES)]
-    prepared = prepare(augmented(sample, changes, rng).scan, settings.recipe)
+    prepared = prepare(augmented(sample, changes, rng).scan, settings.preprocessing)
     change = replace(settings.composite_change, swap=0.0)
     nothing = np.zeros((1, 1, 2), dtype=bool)
     return replace(prepared, composite=change(prepared.composite, nothing, rng)[0])

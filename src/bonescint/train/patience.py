@@ -5,7 +5,7 @@ from __future__ import annotations
 import lightning.pytorch as lightning
 from lightning.pytorch.callbacks import EarlyStopping
 
-from bonescint.train.settings import TrainSettings
+from bonescint.train.settings import TrainingConfiguration
 
 
 class Patience(EarlyStopping):
@@ -19,7 +19,7 @@ class Patience(EarlyStopping):
         epochs: without a higher AUC, after which it ends.
     """
 
-    def __init__(self, settings: TrainSettings, epochs: int) -> None:
+    def __init__(self, settings: TrainingConfiguration, epochs: int) -> None:
         super().__init__("val_auc", mode="max", patience=epochs, check_on_train_epoch_end=True)
         self._first_epoch = settings.epochs - settings.stages[-1].epochs
 

@@ -24,7 +24,7 @@ from bonescint.cohort import read_manifest
 from bonescint.dicom import read
 from bonescint.model import ModelCard, ModelFolder, require_writable, write_model_folder
 from bonescint.model.telemetry import without_telemetry
-from bonescint.prepare import Recipe, prepare
+from bonescint.prepare import Preprocessing, prepare
 from bonescint.scan import Case, ParameterError, Split
 from bonescint.train.compare import Agreement, compared
 from bonescint.train.export import INPUT_NAME
@@ -76,9 +76,9 @@ def quantise(
         raise ParameterError("count", "quantise", "at least 1", count)
     require_writable(Path(out))
     cohort = read_manifest(manifest)
-    recipe = parent.card.recipe
+    preprocessing = parent.card.preprocessing
     chosen = chosen_cases(cohort.split(Split.TRAIN), count=count, seed=seed)
-    composites = [_composite(cohort.path(case), recipe) for case in chosen]
+    composites = [_composite(cohort.path(case), preprocessing) for case in chosen]
     model = load("onnx").load(parent.onnx_path)
     data = quantised_onnx(model, composites).SerializeToString()
     card = replace(
@@ -94,7 +94,7 @@ def quantise(
     agreement = compared(
         parent,
         written,
-        (_composite(cohort.path(case), recipe) for case in cases),
+        (_composite(cohort.path(case), preprocessing) for case in cases),
         labels=[case.positive for case in cases],
     )
     noted = _noted(card, agreement, len(cases))
@@ -110,8 +110,8 @@ def _noted(card: ModelCard, agreement: Agreement, count: int) -> ModelCard:
     return replace(card, metrics=(*agreement.metrics(f"{count} validation scans"), *inherited))
 
 
-def _composite(file: Path, recipe: Recipe) -> NDArray[np.float32]:
-    return prepare(read(file), recipe).composite
+def _composite(file: Path, preprocessing: Preprocessing) -> NDArray[np.float32]:
+    return prepare(read(file), preprocessing).composite
 
 
 def chosen_cases(cases: Sequence[Case], *, count: int, seed: int) -> list[Case]:

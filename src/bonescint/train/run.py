@@ -20,10 +20,10 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from bonescint.files import cannot_write, json_in, require_own, write_whole
 from bonescint.scan import InputError, ParameterError
-from bonescint.train.settings import TrainSettings
+from bonescint.train.settings import TrainingConfiguration
 
 _FREE_TO_CHANGE = frozenset(
-    field.name for field in fields(TrainSettings) if not field.metadata.get("decides", True)
+    field.name for field in fields(TrainingConfiguration) if not field.metadata.get("decides", True)
 )
 
 

@@ -193,7 +193,7 @@ def lesion_cells(
 
     Args:
         sample: scan, label and masks.
-        prepared: the same scan after the recipe (its extents are used).
+        prepared: the same scan after the preprocessing (its extents are used).
         rows: cells along the composite's rows.
         columns: cells along the composite's columns, both views together.
 
@@ -201,7 +201,7 @@ def lesion_cells(
         Bool array (rows, columns), or `None` where nobody knows.
 
     Examples:
-        >>> from bonescint.prepare import prepare, recipe_named
+        >>> from bonescint.prepare import prepare, preprocessing_named
         >>> from bonescint.scan import Acquisition, PixelUnit
         >>> scan = Scan(anterior=np.ones((64, 32)), posterior=np.ones((64, 32)), scan_id="s",
         ...             pixel_spacing_mm=None, unit=PixelUnit.COUNTS,
@@ -209,7 +209,7 @@ def lesion_cells(
         >>> mask = np.zeros((64, 32), dtype=bool)
         >>> mask[:2, :2] = True
         >>> sample = Sample(scan=scan, positive=True, masks={View.POSTERIOR: mask})
-        >>> cells = lesion_cells(sample, prepare(scan, recipe_named("ibrahim2023")),
+        >>> cells = lesion_cells(sample, prepare(scan, preprocessing_named("ibrahim2023")),
         ...                      rows=32, columns=32)
         >>> np.argwhere(cells).tolist()
         [[0, 16]]
@@ -238,7 +238,7 @@ def finding_cells(
 
     Args:
         sample: scan and findings.
-        prepared: the same scan after the recipe (its extents are used).
+        prepared: the same scan after the preprocessing (its extents are used).
         rows: cells along the composite's rows.
         columns: cells along the composite's columns, both views together.
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from bonescint.prepare import Recipe, recipe_named
+from bonescint.prepare import Preprocessing, preprocessing_named
 from bonescint.scan import ParameterError
 from bonescint.scan.checked import check_number, check_whole
 from bonescint.train.augment import (
@@ -19,7 +19,7 @@ from bonescint.train.augment import (
 from bonescint.train.network import InputScale, NetworkShape
 from bonescint.train.networks import NetworkKind, rows_step_of, usual_shape_of
 
-BODY_ROOT = recipe_named("body-root")
+BODY_ROOT = preprocessing_named("body-root")
 
 
 class Precision(StrEnum):
@@ -58,17 +58,17 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrainSettings:
+class TrainingConfiguration:
     """Everything that decides what training does, apart from the cohort and the weights.
 
     Fields that say only how the work is done have the metadata `{"decides": False}`.
 
     The defaults are what learnt first in our trials (docs/training.md). Named sets of settings
-    stand in `recipes/`: `read_settings("ibrahim2023")` is the paper's.
+    stand in `configurations/`: `read_configuration("ibrahim2023")` is the paper's.
 
     Attributes:
         network: which one is trained.
-        recipe: what is done to a scan first; its own size is what is exported.
+        preprocessing: what is done to a scan first; its own size is what is exported.
         stages: resolutions and epochs, in order.
         batch_size: scans a step.
         steps_per_epoch: steps of an epoch, which then begins the same draw again, in another
@@ -96,19 +96,19 @@ class TrainSettings:
         gradient_limit: largest norm of the gradient, or `None`.
         precision: arithmetic of the convolutions.
         scan_augmentations: random changes to scans, in order.
-        composite_change: random changes after the recipe.
+        composite_change: random changes after the preprocessing.
         seed: of everything that is random.
         loader_workers: processes that read and prepare scans; 0 for none.
         checkpoint_steps: steps between two checkpoints (there is one after each epoch, too).
         shape: sizes of the layers; the network's usual ones if `None`.
 
     Examples:
-        >>> TrainSettings().epochs
+        >>> TrainingConfiguration().epochs
         12
     """
 
     network: NetworkKind = NetworkKind.VGG16
-    recipe: Recipe = BODY_ROOT
+    preprocessing: Preprocessing = BODY_ROOT
     stages: tuple[Stage, ...] = (Stage(epochs=8, rows=256), Stage(epochs=4, rows=512))
     batch_size: int = 8
     steps_per_epoch: int | None = None
@@ -137,7 +137,9 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         if not self.stages:
-            raise ParameterError("stages", "TrainSettings", "at least one stage", self.stages)
+            raise ParameterError(
+                "stages", "TrainingConfiguration", "at least one stage", self.stages
+            )
         for name, least, most in _WHOLE:
             check_whole(self, name, least, most)
         for name, low, high in _NUMBERS:
@@ -150,26 +152,31 @@ class TrainSettings:
                 check_whole(self, name, 1, 1_000_000)
         if not isinstance(self.standardised, bool):
             got = self.standardised
-            raise ParameterError("standardised", "TrainSettings", "true or false", got)
+            raise ParameterError("standardised", "TrainingConfiguration", "true or false", got)
         self._check_network()
 
     def _check_network(self) -> None:
         """What the network asks of rows and input scale."""
         step = rows_step_of(self.network)
-        if self.recipe.rows != 2 * self.recipe.columns or self.recipe.rows % step:
+        if (
+            self.preprocessing.rows != 2 * self.preprocessing.columns
+            or self.preprocessing.rows % step
+        ):
             raise ParameterError(
-                "recipe",
-                "TrainSettings",
+                "preprocessing",
+                "TrainingConfiguration",
                 f"one with a square composite of a multiple of {step} rows",
-                (self.recipe.rows, 2 * self.recipe.columns),
+                (self.preprocessing.rows, 2 * self.preprocessing.columns),
             )
         for stage in self.stages:
             if stage.rows % step:
                 requirement = f"of a multiple of {step} rows with the network {self.network}"
-                raise ParameterError("stages", "TrainSettings", requirement, stage.rows)
+                raise ParameterError("stages", "TrainingConfiguration", requirement, stage.rows)
         if not self.network.begins_with_imagenet and self.input_scale not in _PLAIN:
             requirement = f"{InputScale.UNIT} with the network {self.network}"
-            raise ParameterError("input_scale", "TrainSettings", requirement, self.input_scale)
+            raise ParameterError(
+                "input_scale", "TrainingConfiguration", requirement, self.input_scale
+            )
 
     @property
     def layers(self) -> NetworkShape:
@@ -196,9 +203,10 @@ class TrainSettings:
             for name in self.__dataclass_fields__
             if name not in _NESTED and (name not in _LATER or getattr(self, name))
         }
+        # Stored as `recipe` since release 0.1: what was finished then is not done again.
         return {
             **plain,
-            "recipe": self.recipe.to_json(),
+            "recipe": self.preprocessing.to_json(),
             "stages": [{"epochs": stage.epochs, "rows": stage.rows} for stage in self.stages],
             "scan_augmentations": [described(change) for change in self.scan_augmentations],
             "composite_change": described(self.composite_change),
@@ -227,4 +235,4 @@ _OPTIONAL = (("averaging_decay", 0.0, 1.0), ("gradient_limit", 1e-6, 1e6))
 _PLAIN = (None, InputScale.UNIT)
 _LATER = frozenset({"finding_weight"})
 """Left out where off: what an earlier release finished without them is not done again."""
-_NESTED = frozenset({"recipe", "stages", "scan_augmentations", "composite_change", "shape"})
+_NESTED = frozenset({"preprocessing", "stages", "scan_augmentations", "composite_change", "shape"})

@@ -1,4 +1,4 @@
-"""Training settings as YAML: the recipes that travel with the package, and the user's own."""
+"""Training configurations as YAML: those that come with the package, and the user's own."""
 
 from __future__ import annotations
 
@@ -9,35 +9,37 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bonescint.cohort.strict_yaml import YamlShelf, built, read_yaml
-from bonescint.prepare import recipe_named
+from bonescint.prepare import preprocessing_named
 from bonescint.scan import InputError, ParameterError
 from bonescint.train.augment import AUGMENTATIONS, Augmentation, CompositeChange
 from bonescint.train.network import InputScale, NetworkShape
 from bonescint.train.networks import NetworkKind
-from bonescint.train.settings import Precision, Schedule, Stage, TrainSettings
+from bonescint.train.settings import Precision, Schedule, Stage, TrainingConfiguration
 
-_SHELF = YamlShelf(package="bonescint.train", folder="recipes", noun="settings")
+_SHELF = YamlShelf(package="bonescint.train", folder="configurations", noun="settings")
 _CORRECT = "Correct the settings"
 _Kind = TypeVar("_Kind")
 _ABOUT = "about"
 """A key of the file that is for people only."""
+_FORMER_PREPROCESSING = "recipe"
+"""What release 0.1 called the key `preprocessing`."""
 
 
-def settings_names() -> tuple[str, ...]:
+def configuration_names() -> tuple[str, ...]:
     """Names of the settings that travel with the package.
 
     Examples:
-        >>> "ibrahim2023" in settings_names()
+        >>> "ibrahim2023" in configuration_names()
         True
     """
     return _SHELF.names()
 
 
-def read_settings(name: str | Path) -> TrainSettings:
+def read_configuration(name: str | Path) -> TrainingConfiguration:
     """Read training settings by their name, or from a YAML file.
 
     Args:
-        name: one of `settings_names()`, or a path that ends in `.yaml` or `.yml`.
+        name: one of `configuration_names()`, or a path that ends in `.yaml` or `.yml`.
 
     Raises:
         ParameterError: no settings of that name; the message lists those that exist.
@@ -45,49 +47,51 @@ def read_settings(name: str | Path) -> TrainSettings:
         MissingExtraError: PyYAML is not installed.
 
     Examples:
-        >>> paper = read_settings("ibrahim2023")
+        >>> paper = read_configuration("ibrahim2023")
         >>> paper.epochs, paper.steps_per_epoch, paper.batch_size
         (6, 200, 4)
     """
     text, source = _SHELF.text_of(name)
-    return settings_from(read_yaml(text, source, remedy=_CORRECT, extra="train"), source)
+    return configuration_from(read_yaml(text, source, remedy=_CORRECT, extra="train"), source)
 
 
-def settings_from(content: object, source: str) -> TrainSettings:
+def configuration_from(content: object, source: str) -> TrainingConfiguration:
     """Settings from plain tables, as YAML gives them; what is not named keeps its default.
 
     Args:
-        content: a table by the names of `TrainSettings`.
+        content: a table by the names of `TrainingConfiguration`.
         source: named in errors.
 
     Raises:
         InputError: an unknown key or an impossible value, named with its place.
 
     Examples:
-        >>> settings_from({"stages": [{"epochs": 3}], "seed": 7}, "here").epochs
+        >>> configuration_from({"stages": [{"epochs": 3}], "seed": 7}, "here").epochs
         3
-        >>> settings_from({"epoch": 3}, "here")
+        >>> configuration_from({"epoch": 3}, "here")
         Traceback (most recent call last):
         ...
-        bonescint.scan.errors.InputError: here: unknown key 'epoch'; known are network, recipe, \
-stages, ...
+        bonescint.scan.errors.InputError: here: unknown key 'epoch'; known are network, \
+preprocessing, stages, ...
     """
     table = _table(content, "", source)
     table.pop(_ABOUT, None)
-    _check_keys(table, [entry.name for entry in fields(TrainSettings)], "", source)
+    if _FORMER_PREPROCESSING in table:
+        table.setdefault("preprocessing", table.pop(_FORMER_PREPROCESSING))
+    _check_keys(table, [entry.name for entry in fields(TrainingConfiguration)], "", source)
     values = {
         name: _READERS.get(name, _as_it_is)(value, name, source) for name, value in table.items()
     }
-    return _built(TrainSettings, values, "", source)
+    return _built(TrainingConfiguration, values, "", source)
 
 
 def _as_it_is(value: object, place: str, source: str) -> object:  # noqa: ARG001
     return value
 
 
-def _recipe(value: object, place: str, source: str) -> object:
+def _preprocessing(value: object, place: str, source: str) -> object:
     try:
-        return recipe_named(str(value))
+        return preprocessing_named(str(value))
     except ParameterError as error:
         raise InputError(source, f"{place}: {_reason(error)}", _CORRECT) from error
 
@@ -136,7 +140,7 @@ def _shape(value: object, place: str, source: str) -> NetworkShape:
 
 _READERS: Mapping[str, Callable[[object, str, str], object]] = {
     "network": _one_of(NetworkKind),
-    "recipe": _recipe,
+    "preprocessing": _preprocessing,
     "stages": _stages,
     "input_scale": _one_of(InputScale),
     "schedule": _one_of(Schedule),

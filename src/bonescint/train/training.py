@@ -32,8 +32,8 @@ from bonescint.train.patience import Patience
 from bonescint.train.ranks import Ranks, the_first_alone
 from bonescint.train.run import Checkpoints, RunFolder, quiet_lightning
 from bonescint.train.sample import ScanSource
-from bonescint.train.settings import Precision, TrainSettings
-from bonescint.train.settings_file import read_settings
+from bonescint.train.settings import Precision, TrainingConfiguration
+from bonescint.train.settings_file import read_configuration
 from bonescint.train.tracking import Tracking, logger_of
 from bonescint.train.weights import (
     NOTHING_LEARNT,
@@ -52,7 +52,7 @@ def train(
     manifest: Path | str | Manifest,
     out: Path | str,
     *,
-    settings: TrainSettings | None = None,
+    settings: TrainingConfiguration | None = None,
     weights: Path | None = None,
     resume: bool = True,
     progress: Callable[[str, int, int], None] | None = None,
@@ -76,7 +76,7 @@ def train(
             model, else `bonescint`.
         weights: file of ImageNet weights, or a model folder to continue from; if not given, Keras'
             official file is downloaded, unless the network is trained from scratch. `settings`,
-            if given, apply to a model, too; `settings_for_model` gives those that keep
+            if given, apply to a model, too; `configuration_for_model` gives those that keep
             its preparation.
         resume: resume from the run's checkpoint; otherwise start afresh.
         progress: called with what is being done, how much of it is done, and of how much.
@@ -165,7 +165,7 @@ def _silent(_: str) -> None:
     return
 
 
-def require_fit(settings: TrainSettings, weights: ConvolutionWeights) -> None:
+def require_fit(settings: TrainingConfiguration, weights: ConvolutionWeights) -> None:
     """Refuse settings that cannot begin with some weights.
 
     Raises:
@@ -178,7 +178,7 @@ def require_fit(settings: TrainSettings, weights: ConvolutionWeights) -> None:
         raise ParameterError("frozen_blocks", "train", requirement, settings.frozen_blocks)
 
 
-def _first_weights(file: Path | None, settings: TrainSettings | None) -> ConvolutionWeights:
+def _first_weights(file: Path | None, settings: TrainingConfiguration | None) -> ConvolutionWeights:
     """Those of a file; else ImageNet's, for networks that begin with them."""
     if file is not None:
         return load_weights(file)
@@ -187,20 +187,20 @@ def _first_weights(file: Path | None, settings: TrainSettings | None) -> Convolu
     return load_weights(fetch_keras_weights())
 
 
-def usual_settings(weights: ConvolutionWeights) -> TrainSettings:
+def usual_settings(weights: ConvolutionWeights) -> TrainingConfiguration:
     """The settings for those who ask for none.
 
     A model goes on with its own network, preparation and input scale, at its own size.
     """
-    if weights.recipe is None:
-        return read_settings("bonescint")
-    usual = read_settings("fine-tune")
-    rows, on_vgg16 = weights.recipe.rows, weights.network.begins_with_imagenet
+    if weights.preprocessing is None:
+        return read_configuration("bonescint")
+    usual = read_configuration("fine-tune")
+    rows, on_vgg16 = weights.preprocessing.rows, weights.network.begins_with_imagenet
     return replace(
         usual,
         network=weights.network,
         shape=_shape_of(weights),
-        recipe=weights.recipe,
+        preprocessing=weights.preprocessing,
         input_scale=weights.input_scale,
         stages=tuple(replace(stage, rows=rows) for stage in usual.stages),
         standardised=on_vgg16,
@@ -208,7 +208,7 @@ def usual_settings(weights: ConvolutionWeights) -> TrainSettings:
     )
 
 
-def settings_for_model(folder: Path) -> TrainSettings:
+def configuration_for_model(folder: Path) -> TrainingConfiguration:
     """The settings with which a model goes on learning.
 
     Args:
@@ -247,7 +247,7 @@ def _accelerator(device: str) -> str:
 def _sources(
     cohort: Manifest,
     cache: Path,
-    settings: TrainSettings,
+    settings: TrainingConfiguration,
     *,
     progress: Callable[[str, int, int], None] | None,
 ) -> dict[Split, CachedScans]:
@@ -263,7 +263,7 @@ def _sources(
     }
 
 
-def initial_network(settings: TrainSettings, weights: ConvolutionWeights) -> ScanNetwork:
+def initial_network(settings: TrainingConfiguration, weights: ConvolutionWeights) -> ScanNetwork:
     """A network with the given weights; a head that they lack is drawn from the seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
@@ -280,7 +280,7 @@ def fit(
     training: ScanSource,
     validation: ScanSource,
     *,
-    settings: TrainSettings,
+    settings: TrainingConfiguration,
     weights: ConvolutionWeights,
     run: RunFolder,
     goes_on: bool = False,
@@ -317,7 +317,7 @@ def fit(
         stage_loader=_stage_loader(training, settings, batches),
         validation_loader=lambda rows: plain_loader(
             validation,
-            resized(settings.recipe, rows),
+            resized(settings.preprocessing, rows),
             batch_size=settings.batch_size,
             workers=settings.loader_workers,
         ),
@@ -390,7 +390,9 @@ class _Shown(lightning.Callback):
         self._progress(epoch, trainer.global_step, self._steps)
 
 
-def _batches(training: ScanSource, settings: TrainSettings, ranks: Ranks) -> BalancedBatches:
+def _batches(
+    training: ScanSource, settings: TrainingConfiguration, ranks: Ranks
+) -> BalancedBatches:
     return BalancedBatches(
         training.positives,
         batch_size=settings.batch_size,
@@ -402,7 +404,7 @@ def _batches(training: ScanSource, settings: TrainSettings, ranks: Ranks) -> Bal
 
 
 def _stage_loader(
-    training: ScanSource, settings: TrainSettings, batches: BalancedBatches
+    training: ScanSource, settings: TrainingConfiguration, batches: BalancedBatches
 ) -> Callable[[int], Any]:
     """Loaders of some draws of an epoch, augmented as they are in training."""
 

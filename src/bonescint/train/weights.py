@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from bonescint.files import FULL, cannot_write, json_in
 from bonescint.model import ModelFolder
-from bonescint.prepare import Recipe
+from bonescint.prepare import Preprocessing
 from bonescint.scan import InputError, ParameterError
 from bonescint.train.compact import BLOCK_CONVOLUTIONS
 from bonescint.train.export import CONSTANTS, INPUT_SCALE, NETWORK
@@ -111,7 +111,7 @@ class ConvolutionWeights:
             the network; else `None`, and the head begins at random.
         network: which network the head belongs to, if there is one.
         constants: of the head, see `ScanNetwork.constants`.
-        recipe: of a trained model, what is done to a scan before it reads it; else `None`.
+        preprocessing: of a trained model, what is done to a scan before it reads it; else `None`.
     """
 
     kernels: Mapping[str, NDArray[np.float32]]
@@ -122,7 +122,7 @@ class ConvolutionWeights:
     head: Mapping[str, NDArray[np.float32]] | None = None
     network: NetworkKind = NetworkKind.VGG16
     constants: Mapping[str, float] = field(default_factory=dict)
-    recipe: Recipe | None = None
+    preprocessing: Preprocessing | None = None
 
     @property
     def described(self) -> str:
@@ -340,7 +340,7 @@ def _from_model_folder(path: Path) -> ConvolutionWeights:
         },
         network=network,
         constants=constants,
-        recipe=folder.card.recipe,
+        preprocessing=folder.card.preprocessing,
     )
 
 

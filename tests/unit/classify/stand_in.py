@@ -9,7 +9,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from bonescint.model import ModelCard, ModelFolder, TrainingRecord, write_model_folder
-from bonescint.prepare import recipe_named
+from bonescint.prepare import preprocessing_named
 
 SIZE = 512
 CELL = 16
@@ -23,7 +23,7 @@ def write_stand_in_model(
         name="stand-in",
         version="1",
         architecture="mean brightness",
-        recipe=recipe_named("body-root"),
+        preprocessing=preprocessing_named("body-root"),
         operating_point=operating_point,
         training=TrainingRecord(
             origin="simulated scans only", cohort_sha256="no cohort", scans={}, weights="none"

@@ -164,7 +164,7 @@ def test_a_scan_unlike_those_that_the_model_knows_is_not_called(
     )  # fmt: skip
     strange = Likeness(
         views=dict.fromkeys(View, view), threshold=0.0, false_alarm_rate=0.01, scans=99,
-        recipe=stand_in_model.card.recipe.identifier,
+        preprocessing=stand_in_model.card.preprocessing.identifier,
     )  # fmt: skip
     folder = write_model_folder(
         tmp_path / "model", card=stand_in_model.card,

@@ -10,12 +10,12 @@ from bonescint.cli.app import app
 from bonescint.cli.training import TrainChoices
 from bonescint.model import shipped_model
 from bonescint.scan import ParameterError
-from bonescint.train import read_settings
+from bonescint.train import read_configuration
 
 
 def test_no_choice_is_the_default() -> None:
-    assert TrainChoices().settings() == read_settings("bonescint")
-    assert TrainChoices(named="ibrahim2023").settings() == read_settings("ibrahim2023")
+    assert TrainChoices().settings() == read_configuration("bonescint")
+    assert TrainChoices(named="ibrahim2023").settings() == read_configuration("ibrahim2023")
 
 
 def test_a_model_that_goes_on_is_fine_tuned_as_it_is() -> None:
@@ -23,24 +23,26 @@ def test_a_model_that_goes_on_is_fine_tuned_as_it_is() -> None:
     model = shipped_model()
     usual = TrainChoices().settings(model.path)
     assert usual == TrainChoices(named="fine-tune").settings(model.path)
-    assert usual.recipe == model.card.recipe
+    assert usual.preprocessing == model.card.preprocessing
     assert usual.input_scale is not None
     # What is asked for by name is taken as it is.
     paper = TrainChoices(named="ibrahim2023").settings(model.path)
-    assert paper == read_settings("ibrahim2023")
+    assert paper == read_configuration("ibrahim2023")
 
 
 def test_choices_change_the_settings() -> None:
-    settings = TrainChoices(epochs=3, resolution=128, recipe="ibrahim2023", seed=9).settings()
+    settings = TrainChoices(
+        epochs=3, resolution=128, preprocessing="ibrahim2023", seed=9
+    ).settings()
     assert (settings.epochs, settings.stages[-1].rows) == (3, 128)
-    assert (settings.recipe.name, settings.seed) == ("ibrahim2023", 9)
+    assert (settings.preprocessing.name, settings.seed) == ("ibrahim2023", 9)
 
 
 def test_a_choice_that_makes_no_sense_is_refused() -> None:
     with pytest.raises(ParameterError, match="multiple of 32"):
         TrainChoices(resolution=100).settings()
     with pytest.raises(ParameterError, match="body-root"):
-        TrainChoices(recipe="mine").settings()
+        TrainChoices(preprocessing="mine").settings()
 
 
 def test_options_reach_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,7 +84,7 @@ def test_going_on_from_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     ran = CliRunner().invoke(app, ["train", str(cohort), "--out", "m", "--from", "shipped"])
     assert ran.exit_code == 0, ran.output
     assert given["weights"] == shipped_model().path
-    assert given["settings"].epochs == read_settings("fine-tune").epochs
+    assert given["settings"].epochs == read_configuration("fine-tune").epochs
     ran = CliRunner().invoke(app, ["train", str(cohort), "--out", "m", "--from", "nowhere"])
     assert ran.exit_code == 2
     assert "no such model folder" in ran.stderr

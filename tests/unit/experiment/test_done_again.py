@@ -223,9 +223,9 @@ def test_every_setting_of_a_training_trains_again_unless_it_decides_nothing(run:
     for one in fields(settings):
         value = getattr(settings, one.name)
         other = _OTHER_VALUES.get(one.name, 0.123 if isinstance(value, float | None) else 1)
-        if one.name in ("recipe", "composite_change"):
+        if one.name in ("preprocessing", "composite_change"):
             inner = fields(value)[0].name
-            other = replace(value, **{inner: "other" if one.name == "recipe" else 0.9})
+            other = replace(value, **{inner: "other" if one.name == "preprocessing" else 0.9})
         changed = _without_checks(settings, one.name, other)
         assert (identity(changed) == before) == (one.name in kept), one.name
 

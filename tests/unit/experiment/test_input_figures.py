@@ -16,7 +16,7 @@ from bonescint.experiment import input_figures as input_figures_module
 from bonescint.experiment.input_figures import architecture_figures, input_figures
 from bonescint.model import ModelCard, TrainingRecord
 from bonescint.scan import Acquisition, Case, PixelUnit, Scan, Split
-from bonescint.train import TrainSettings
+from bonescint.train import TrainingConfiguration
 from bonescint.train.networks import NetworkKind
 
 
@@ -26,13 +26,13 @@ class _Folder:
 
 
 def _folder(kind: NetworkKind) -> _Folder:
-    settings = TrainSettings(network=kind)
+    settings = TrainingConfiguration(network=kind)
     training = TrainingRecord(
         origin="nothing", cohort_sha256="", scans={}, weights="random", settings=settings.to_json()
     )
     return _Folder(
         ModelCard(
-            name=kind, version="1", architecture="", recipe=settings.recipe,
+            name=kind, version="1", architecture="", preprocessing=settings.preprocessing,
             operating_point=0.5, training=training,
         )
     )  # fmt: skip
@@ -47,7 +47,7 @@ def test_every_network_is_drawn() -> None:
 
 
 def test_prepared_scans_are_named_with_their_own_size(tmp_path: Path) -> None:
-    """Models of one recipe that read it at different sizes have a figure each."""
+    """Models of one preprocessing that read it at different sizes have a figure each."""
     image = np.random.default_rng(1).poisson(5.0, (128, 48))
     cases = []
     for positive in (True, False):
@@ -58,13 +58,17 @@ def test_prepared_scans_are_named_with_their_own_size(tmp_path: Path) -> None:
     scan = Scan(anterior=image, posterior=image, pixel_spacing_mm=None, unit=PixelUnit.COUNTS,
                 scan_id="s", acquisition=Acquisition(modality="NM"))  # fmt: skip
     whole = _folder(NetworkKind.VGG16)
-    small = _Folder(replace(whole.card, recipe=replace(whole.card.recipe, rows=256, columns=128)))
+    small = _Folder(
+        replace(whole.card, preprocessing=replace(whole.card.preprocessing, rows=256, columns=128))
+    )
     cards = {"ours": whole, "small": small, "again": whole}
     cohort = Manifest(cases=tuple(cases), folder=tmp_path)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(input_figures_module, "read", lambda _: scan)  # files are read elsewhere
         captions = [caption for caption, _ in input_figures(cards, cohort)]  # type: ignore[arg-type]
     assert captions == [
-        "Prepared scans, 512 x 512 pixels, AP left and PA right, recipe body-root@1 (ours, again).",
-        "Prepared scans, 256 x 256 pixels, AP left and PA right, recipe body-root@1 (small).",
+        "Prepared scans, 512 x 512 pixels, AP left and PA right, preprocessing "
+        "body-root@1 (ours, again).",
+        "Prepared scans, 256 x 256 pixels, AP left and PA right, preprocessing "
+        "body-root@1 (small).",
     ]

@@ -27,13 +27,13 @@ from bonescint.experiment.learning import parted, require_enough_to_learn
 from bonescint.experiment.local_scans import ScoredScan
 from bonescint.experiment.sound_scans import SoundScans
 from bonescint.model import ModelCard, ModelFolder, TrainingRecord, write_model_folder
-from bonescint.prepare import recipe_named
+from bonescint.prepare import preprocessing_named
 from bonescint.train import adapting as learning_module
 from bonescint.train.adapting import adapting_settings
 from bonescint.train.compact import CompactCells
 from bonescint.train.export import to_onnx
 from bonescint.train.network import NetworkShape
-from bonescint.train.settings import TrainSettings
+from bonescint.train.settings import TrainingConfiguration
 from bonescint.train.weights import ConvolutionWeights
 
 HANDS = runpy.run_path(str(Path(__file__).parents[2] / "support" / "archive.py"))
@@ -47,9 +47,11 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> ModelFolder:
     for _, layer in network.convolutions():
         torch.nn.init.kaiming_normal_(layer.weight)
     torch.nn.init.normal_(network.cell.weight, std=0.5)
-    recipe = replace(recipe_named("body-root"), name="small", rows=ROWS, columns=ROWS // 2)
+    preprocessing = replace(
+        preprocessing_named("body-root"), name="small", rows=ROWS, columns=ROWS // 2
+    )
     card = ModelCard(
-        name="small", version="1", architecture=network.architecture, recipe=recipe,
+        name="small", version="1", architecture=network.architecture, preprocessing=preprocessing,
         operating_point=0.5,
         training=TrainingRecord(
             origin="simulated scans only", cohort_sha256="", scans={}, weights="random"
@@ -97,7 +99,9 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two steps of four scans an epoch, and nothing that takes a process."""
 
-    def settings(folder: ModelFolder, weights: ConvolutionWeights, epochs: int) -> TrainSettings:
+    def settings(
+        folder: ModelFolder, weights: ConvolutionWeights, epochs: int
+    ) -> TrainingConfiguration:
         return replace(
             adapting_settings(folder, weights, epochs), steps_per_epoch=2, batch_size=4,
             loader_workers=0, scan_augmentations=(), head_learning_rate=1e-3,

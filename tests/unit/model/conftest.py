@@ -11,10 +11,12 @@ import pytest
 from onnx import TensorProto, helper
 
 from bonescint.model import ModelCard, ModelFolder, TrainingRecord, write_model_folder
-from bonescint.prepare import Recipe, recipe_named
+from bonescint.prepare import Preprocessing, preprocessing_named
 from bonescint.scan import Acquisition, PixelUnit, PlattCalibration, Scan
 
-SMALL: Recipe = replace(recipe_named("ibrahim2023"), name="small", rows=64, columns=32)
+SMALL: Preprocessing = replace(
+    preprocessing_named("ibrahim2023"), name="small", rows=64, columns=32
+)
 
 
 def mean_model(rows: int = 64) -> bytes:
@@ -58,7 +60,7 @@ def card() -> ModelCard:
         name="demo",
         version="1.2",
         architecture="Means.",
-        recipe=SMALL,
+        preprocessing=SMALL,
         operating_point=0.6,
         calibration=PlattCalibration(slope=0.5),
         training=TrainingRecord(

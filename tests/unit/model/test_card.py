@@ -150,7 +150,7 @@ def test_a_card_from_before_maps_were_named_is_of_grad_cam(card: ModelCard) -> N
 def test_the_readme_says_what_the_maps_are(card: ModelCard) -> None:
     evidence = EvidenceMap(kind="probability of each cell", cell=8)
     text = readme_of(replace(card, evidence_map=evidence))
-    rows, columns = card.recipe.rows // 8, 2 * card.recipe.columns // 8
+    rows, columns = card.preprocessing.rows // 8, 2 * card.preprocessing.columns // 8
     assert f"`maps` (N, 2, {rows}, {columns}), a map for each class: probability of" in text
 
 

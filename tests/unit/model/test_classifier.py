@@ -82,7 +82,7 @@ def test_many_come_in_order_and_are_read_as_needed(
 
 def test_another_recipe_is_refused(folder: ModelFolder, scan: Scan) -> None:
     with Classifier(folder) as classifier:
-        prepared = replace(classifier.prepare(scan), recipe="other@1")
+        prepared = replace(classifier.prepare(scan), preprocessing="other@1")
         with pytest.raises(ParameterError, match=r"small@1.*other@1"):
             classifier.predict_prepared(prepared)
 
@@ -90,7 +90,7 @@ def test_another_recipe_is_refused(folder: ModelFolder, scan: Scan) -> None:
 def test_a_recipe_of_another_size_is_refused(
     folder: ModelFolder, card: ModelCard, onnx_bytes: bytes
 ) -> None:
-    other = replace(card, recipe=replace(card.recipe, rows=128, columns=64))
+    other = replace(card, preprocessing=replace(card.preprocessing, rows=128, columns=64))
     written = write_model_folder(folder.path, card=other, onnx=onnx_bytes)
     with pytest.raises(ModelFolderError, match=r"\(64, 64\).*\(128, 128\)"):
         Classifier(written)

@@ -43,7 +43,7 @@ def composite(seed: int, *, noise: float = 0.03, upside_down: bool = False) -> n
 
 def prepared(array: np.ndarray, views: tuple[View, ...] = tuple(View)) -> PreparedScan:
     return PreparedScan(
-        scan_id="s", composite=array, extents=dict.fromkeys(views, WHOLE), recipe="r@1"
+        scan_id="s", composite=array, extents=dict.fromkeys(views, WHOLE), preprocessing="r@1"
     )
 
 
@@ -59,7 +59,10 @@ def _features(seed: int) -> Features:
 @pytest.fixture(scope="module")
 def likeness() -> Likeness:
     return fit_likeness(
-        features(range(150)), features(range(1000, 1100)), recipe="r@1", false_alarm_rate=0.05
+        features(range(150)),
+        features(range(1000, 1100)),
+        preprocessing="r@1",
+        false_alarm_rate=0.05,
     )
 
 
@@ -97,7 +100,7 @@ def test_the_threshold_is_the_conformal_quantile(likeness: Likeness) -> None:
     scores = sorted(likeness.score(one) for one in features(range(1000, 1100)))
     # ceil(0.95 * 101) = 96th smallest of 100.
     assert likeness.threshold == pytest.approx(scores[95])
-    few = fit_likeness(features(range(60)), features(range(1000, 1020)), recipe="r@1")
+    few = fit_likeness(features(range(60)), features(range(1000, 1020)), preprocessing="r@1")
     assert few.false_alarm_rate == pytest.approx(1 / 21), "20 scans cannot tell 1 %"
     assert few.threshold == pytest.approx(max(few.score(f) for f in features(range(1000, 1020))))
 
@@ -142,9 +145,9 @@ def test_too_few_scans_are_refused(counts: tuple[int, int]) -> None:
     one = ViewFeatures(cells=np.zeros(512, np.float32), figures=np.zeros(6, np.float32))
     scans: list[list[Features]] = [[{View.ANTERIOR: one}] * count for count in counts]
     with pytest.raises(ParameterError, match="at least"):
-        fit_likeness(*scans, recipe="r@1")
+        fit_likeness(*scans, preprocessing="r@1")
     with pytest.raises(ParameterError, match="false_alarm_rate"):
-        fit_likeness([], [], recipe="r@1", false_alarm_rate=0)
+        fit_likeness([], [], preprocessing="r@1", false_alarm_rate=0)
 
 
 def test_a_view_that_the_cohort_never_had_is_unlike(likeness: Likeness) -> None:
@@ -158,7 +161,7 @@ def test_it_survives_the_disk(likeness: Likeness) -> None:
     again = Likeness.from_bytes(likeness.to_bytes())
     (found,) = features(range(9, 10))
     assert again.score(found) == pytest.approx(likeness.score(found))
-    assert (again.threshold, again.scans, again.recipe) == (likeness.threshold, 100, "r@1")
+    assert (again.threshold, again.scans, again.preprocessing) == (likeness.threshold, 100, "r@1")
     with pytest.raises(ModelFolderError, match="cannot be read"):
         Likeness.from_bytes(b"broken", source="x")
     with pytest.raises(ModelFolderError, match="cannot be read"):
@@ -167,7 +170,7 @@ def test_it_survives_the_disk(likeness: Likeness) -> None:
 
 @pytest.fixture
 def door(likeness: Likeness, card: ModelCard) -> Likeness:
-    return replace(likeness, recipe=card.recipe.identifier, threshold=0.0)
+    return replace(likeness, preprocessing=card.preprocessing.identifier, threshold=0.0)
 
 
 def test_a_model_folder_carries_it(
@@ -181,7 +184,7 @@ def test_a_model_folder_carries_it(
     assert "From 0.2 to 0.9 a call is uncertain (by hand)." in readme
     with Classifier(folder) as classifier:
         answer = classifier.predict(scan)
-        (streamed,) = classifier.predict_many([(prepare(scan, card.recipe), ())])
+        (streamed,) = classifier.predict_many([(prepare(scan, card.preprocessing), ())])
     assert answer.unlike_score is not None
     assert answer.unlike_score > 0
     assert any("unlike the training scans" in warning for warning in answer.warnings)
@@ -219,7 +222,10 @@ def test_an_altered_or_foreign_score_is_refused(
         ModelFolder.load(place)
     with pytest.raises(ModelFolderError, match="was fitted on scans prepared by other@1"):
         write_model_folder(
-            tmp_path / "n", card=card, onnx=onnx_bytes, likeness=replace(door, recipe="other@1")
+            tmp_path / "n",
+            card=card,
+            onnx=onnx_bytes,
+            likeness=replace(door, preprocessing="other@1"),
         )
 
 

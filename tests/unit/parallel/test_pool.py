@@ -18,7 +18,7 @@ from bonescint.parallel import (
     available_cores,
     pool_of,
 )
-from bonescint.prepare import recipe_named
+from bonescint.prepare import preprocessing_named
 from bonescint.scan import ParameterError
 
 
@@ -38,7 +38,7 @@ def test_work_happens_elsewhere() -> None:
 @pytest.mark.parametrize("workers", [0, 1])
 def test_errors_with_a_clear_line_come_back_as_they_are(workers: int) -> None:
     with pool_of(workers, timeout_s=60) as pool, pytest.raises(ParameterError, match="nobody"):
-        pool.submit(recipe_named, "nobody").result()
+        pool.submit(preprocessing_named, "nobody").result()
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from bonescint.prepare import (
-    RECIPES,
+    PREPROCESSINGS,
     BodyFrame,
     Extent,
     MinMax,
     PercentileRoot,
-    Recipe,
+    Preprocessing,
     prepare,
-    recipe_named,
+    preprocessing_named,
     resampled,
 )
 from bonescint.prepare.framing import _reduced, body_extent
@@ -46,7 +46,7 @@ def body(rows: int = 400, columns: int = 120, *, top: int = 30, seed: int = 0) -
 
 def test_the_papers_recipe_is_the_papers() -> None:
     image = body()
-    prepared = prepare(scan_of(image, image * 2), recipe_named("ibrahim2023"))
+    prepared = prepare(scan_of(image, image * 2), preprocessing_named("ibrahim2023"))
     assert prepared.composite.shape == (1, 512, 512)
     for half in (prepared.composite[0, :, :256], prepared.composite[0, :, 256:]):
         assert half.min() == 0
@@ -60,7 +60,9 @@ def test_the_papers_recipe_is_the_papers() -> None:
 def test_each_view_keeps_its_side_and_is_not_mirrored() -> None:
     anterior, posterior = np.zeros((64, 32)), np.zeros((64, 32))
     anterior[10, 2] = posterior[50, 29] = 100
-    composite = prepare(scan_of(anterior, posterior), recipe_named("ibrahim2023")).composite[0]
+    composite = prepare(scan_of(anterior, posterior), preprocessing_named("ibrahim2023")).composite[
+        0
+    ]
     row, column = np.unravel_index(composite[:, :256].argmax(), (512, 256))
     assert abs(row / 512 - 10.5 / 64) < 0.01
     assert abs(column / 256 - 2.5 / 32) < 0.02
@@ -70,32 +72,32 @@ def test_each_view_keeps_its_side_and_is_not_mirrored() -> None:
 
 
 def test_a_missing_view_is_an_empty_half_with_no_extent() -> None:
-    prepared = prepare(scan_of(None, body()), recipe_named("body-root"))
+    prepared = prepare(scan_of(None, body()), preprocessing_named("body-root"))
     assert not prepared.composite[0, :, :256].any()
     assert set(prepared.extents) == {View.POSTERIOR}
     assert set(prepared.halves(np.zeros((32, 32), np.float32))) == {View.POSTERIOR}
 
 
-@pytest.mark.parametrize("name", list(RECIPES))
+@pytest.mark.parametrize("name", list(PREPROCESSINGS))
 def test_normalised_pixels_are_refused(name: str) -> None:
     scan = scan_of(body() / 500, unit=PixelUnit.NORMALISED)
     with pytest.raises(UnitError, match="normalised"):
-        prepare(scan, recipe_named(name))
+        prepare(scan, preprocessing_named(name))
 
 
-@pytest.mark.parametrize("name", list(RECIPES))
+@pytest.mark.parametrize("name", list(PREPROCESSINGS))
 def test_recipes_survive_json(name: str) -> None:
-    recipe = recipe_named(name)
-    assert Recipe.from_json(recipe.to_json()) == recipe
+    preprocessing = preprocessing_named(name)
+    assert Preprocessing.from_json(preprocessing.to_json()) == preprocessing
 
 
 def test_an_unknown_recipe_or_step_is_refused() -> None:
     with pytest.raises(ParameterError, match="ibrahim2023, body-root"):
-        recipe_named("nothing")
-    content = recipe_named("body-root").to_json()
+        preprocessing_named("nothing")
+    content = preprocessing_named("body-root").to_json()
     content["framing"]["kind"] = "from the future"
     with pytest.raises(ParameterError, match="knows"):
-        Recipe.from_json(content)
+        Preprocessing.from_json(content)
 
 
 @given(
@@ -134,9 +136,9 @@ def test_beyond_the_image_is_empty() -> None:
 def test_margins_do_not_move_the_body_frame(rows_added: int, columns_added: int) -> None:
     image = body()
     wide = np.pad(image, ((rows_added, 0), (columns_added, columns_added)))
-    recipe = recipe_named("body-root")
-    one = prepare(scan_of(image, image), recipe)
-    two = prepare(scan_of(wide, wide), recipe)
+    preprocessing = preprocessing_named("body-root")
+    one = prepare(scan_of(image, image), preprocessing)
+    two = prepare(scan_of(wide, wide), preprocessing)
     assert two.extents[View.ANTERIOR].height == pytest.approx(
         one.extents[View.ANTERIOR].height, abs=2
     )
@@ -149,26 +151,26 @@ def test_a_hot_spot_does_not_darken_the_body() -> None:
     image = body()
     hotter = image.copy()
     hotter[200:204, 60:64] *= 50
-    recipe = recipe_named("body-root")
-    cold = prepare(scan_of(image), recipe).composite[0, :, :256]
-    hot = prepare(scan_of(hotter), recipe).composite[0, :, :256]
+    preprocessing = preprocessing_named("body-root")
+    cold = prepare(scan_of(image), preprocessing).composite[0, :, :256]
+    hot = prepare(scan_of(hotter), preprocessing).composite[0, :, :256]
     assert np.median(hot[hot > 0.1]) == pytest.approx(np.median(cold[cold > 0.1]), rel=0.02)
-    papers = recipe_named("ibrahim2023")
+    papers = preprocessing_named("ibrahim2023")
     before = prepare(scan_of(image), papers).composite[0, :, :256]
     after = prepare(scan_of(hotter), papers).composite[0, :, :256]
-    assert after.mean() < 0.2 * before.mean()  # which is why there is a second recipe
+    assert after.mean() < 0.2 * before.mean()  # which is why there is a second preprocessing
 
 
 def test_counts_scale_does_not_matter() -> None:
     image = body()
-    one = prepare(scan_of(image), recipe_named("body-root")).composite
-    ten = prepare(scan_of(image * 10), recipe_named("body-root")).composite
+    one = prepare(scan_of(image), preprocessing_named("body-root")).composite
+    ten = prepare(scan_of(image * 10), preprocessing_named("body-root")).composite
     assert np.allclose(one, ten, atol=1e-5)
 
 
 def test_composites_lie_in_the_unit_interval() -> None:
-    for recipe in RECIPES.values():
-        composite = prepare(scan_of(body(), body(seed=2)), recipe).composite
+    for preprocessing in PREPROCESSINGS.values():
+        composite = prepare(scan_of(body(), body(seed=2)), preprocessing).composite
         assert composite.min() >= 0
         assert composite.max() <= 1
 
@@ -198,9 +200,9 @@ def test_a_body_is_found_in_an_image_of_hardly_any_columns(columns: int) -> None
 
 def test_non_square_pixels_are_framed_in_millimetres() -> None:
     image = body()
-    square = prepare(scan_of(image), recipe_named("body-root"))
+    square = prepare(scan_of(image), preprocessing_named("body-root"))
     flat = replace(scan_of(image[::2]), pixel_spacing_mm=(4.8, 2.4))
-    other = prepare(flat, recipe_named("body-root"))
+    other = prepare(flat, preprocessing_named("body-root"))
     assert other.extents[View.ANTERIOR].height * 2 == pytest.approx(
         square.extents[View.ANTERIOR].height, rel=0.02
     )

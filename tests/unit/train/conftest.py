@@ -16,11 +16,11 @@ from sklearn.metrics import roc_auc_score
 
 from bonescint.cohort import write_manifest, write_truth
 from bonescint.dicom import write_nm
-from bonescint.prepare import Recipe, prepare, recipe_named
+from bonescint.prepare import Preprocessing, prepare, preprocessing_named
 from bonescint.scan import Acquisition, Case, PixelUnit, Scan, Split, Truth, View
 from bonescint.train.network import InputScale, NetworkShape, ScanNetwork
 from bonescint.train.sample import ListedSource, Sample
-from bonescint.train.settings import Stage, TrainSettings
+from bonescint.train.settings import Stage, TrainingConfiguration
 from bonescint.train.weights import NAMES, ConvolutionWeights
 
 _Value = TypeVar("_Value", bound=np.generic)
@@ -68,13 +68,15 @@ def source() -> ListedSource:
 
 
 @pytest.fixture
-def whether_and_where(source: ListedSource) -> Callable[[ScanNetwork, Recipe], tuple[float, float]]:
+def whether_and_where(
+    source: ListedSource,
+) -> Callable[[ScanNetwork, Preprocessing], tuple[float, float]]:
     """The area under the ROC curve on the scans, and how often the map's peak is on the spot."""
 
-    def judged(network: ScanNetwork, recipe: Recipe) -> tuple[float, float]:
+    def judged(network: ScanNetwork, preprocessing: Preprocessing) -> tuple[float, float]:
         margins, hits = [], []
         for sample in source.samples:
-            prepared = prepare(sample.scan, recipe)
+            prepared = prepare(sample.scan, preprocessing)
             with torch.no_grad():
                 logits, maps = network.forward_with_maps(
                     torch.from_numpy(prepared.composite.copy())[None]
@@ -90,10 +92,10 @@ def whether_and_where(source: ListedSource) -> Callable[[ScanNetwork, Recipe], t
 
 
 @pytest.fixture
-def settings() -> TrainSettings:
-    recipe = replace(recipe_named("body-root"), name="small", rows=64, columns=32)
-    return TrainSettings(
-        recipe=recipe,
+def settings() -> TrainingConfiguration:
+    preprocessing = replace(preprocessing_named("body-root"), name="small", rows=64, columns=32)
+    return TrainingConfiguration(
+        preprocessing=preprocessing,
         stages=(Stage(epochs=2, rows=64),),
         batch_size=4,
         loader_workers=0,

@@ -32,27 +32,29 @@ from bonescint.train.export import to_onnx
 from bonescint.train.network import NetworkShape
 from bonescint.train.run import Checkpoints
 from bonescint.train.sample import JoinedScans, ListedSource, Sample
-from bonescint.train.settings import Stage, TrainSettings
-from bonescint.train.settings_file import read_settings
+from bonescint.train.settings import Stage, TrainingConfiguration
+from bonescint.train.settings_file import read_configuration
 from bonescint.train.weights import load_weights
 
 SMALL = NetworkShape(channels=(4, 4, 6, 8, 10), cells=6)
 
 
 @pytest.fixture
-def model(tmp_path: Path, settings: TrainSettings) -> ModelFolder:
+def model(tmp_path: Path, settings: TrainingConfiguration) -> ModelFolder:
     """A small network that says something, whose card says how it was trained."""
     torch.manual_seed(1)
     network = CompactCells(shape=SMALL)
     for _, layer in network.convolutions():
         torch.nn.init.kaiming_normal_(layer.weight)
     torch.nn.init.normal_(network.cell.weight, std=0.5)
-    trained = replace(read_settings("compact"), label_smoothing=0.03, recipe=settings.recipe)
+    trained = replace(
+        read_configuration("compact"), label_smoothing=0.03, preprocessing=settings.preprocessing
+    )
     card = ModelCard(
         name="small",
         version="1",
         architecture=network.architecture,
-        recipe=settings.recipe,
+        preprocessing=settings.preprocessing,
         operating_point=0.5,
         training=TrainingRecord(
             origin="simulated scans only", cohort_sha256="", scans={}, weights="random",
@@ -64,7 +66,7 @@ def model(tmp_path: Path, settings: TrainSettings) -> ModelFolder:
 
 
 @pytest.fixture
-def quick(model: ModelFolder) -> TrainSettings:
+def quick(model: ModelFolder) -> TrainingConfiguration:
     """The settings of two steps of four scans."""
     usual = adapting_settings(model, load_weights(model.path), 1)
     return replace(
@@ -102,7 +104,7 @@ def test_half_of_the_negative_draws_are_local(source: ListedSource, count: int) 
 
 
 def test_simulated_metastases_go_to_local_scans_alone(
-    source: ListedSource, quick: TrainSettings, monkeypatch: pytest.MonkeyPatch
+    source: ListedSource, quick: TrainingConfiguration, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hosts: list[str] = []
 
@@ -134,20 +136,20 @@ def test_scans_of_both_kinds_are_needed(source: ListedSource) -> None:
 
 
 def test_it_goes_on_as_the_model_was_trained_but_slowly(model: ModelFolder) -> None:
-    trained = read_settings("compact")
+    trained = read_configuration("compact")
     found = adapting_settings(model, load_weights(model.path), 7)
     assert found.scan_augmentations == trained.scan_augmentations
     assert found.composite_change == trained.composite_change
     assert (found.lesion_weight, found.weight_decay) == (2.0, 2e-2)
     assert found.label_smoothing == 0.03
     assert found.stages == (Stage(epochs=7, rows=64),)
-    assert found.recipe == model.card.recipe
+    assert found.preprocessing == model.card.preprocessing
     assert found.head_learning_rate <= trained.head_learning_rate / 10
     assert found.transplant_share == 0.5
 
 
 def test_a_network_learns_and_ranking_is_compared_on_simulated_scans(
-    tmp_path: Path, cohort: Path, model: ModelFolder, quick: TrainSettings
+    tmp_path: Path, cohort: Path, model: ModelFolder, quick: TrainingConfiguration
 ) -> None:
     manifest = read_manifest(cohort)
     studies = discover(
@@ -166,7 +168,7 @@ def test_a_network_learns_and_ranking_is_compared_on_simulated_scans(
     labels, scores = [], []
     with Engine(learnt.onnx) as engine:
         for case in manifest.split(Split.VALIDATION):
-            answer = engine.run(prepare(read(manifest.path(case)), quick.recipe).composite)
+            answer = engine.run(prepare(read(manifest.path(case)), quick.preprocessing).composite)
             labels.append(case.positive)
             scores.append(float(answer.logits[1]) - float(answer.logits[0]))
     assert learnt.areas.first == pytest.approx(roc_auc_score(labels, scores))
@@ -178,7 +180,7 @@ def test_a_stopped_learning_goes_on_to_the_same_network(
     tmp_path: Path,
     cohort: Path,
     model: ModelFolder,
-    quick: TrainSettings,
+    quick: TrainingConfiguration,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     manifest = read_manifest(cohort)
@@ -210,7 +212,9 @@ def test_a_stopped_learning_goes_on_to_the_same_network(
 
 
 @pytest.mark.parametrize(("change", "kept"), [(0.0, True), (-LOST, True), (-LOST - 1e-6, False)])
-def test_what_lost_ranking_is_not_kept(quick: TrainSettings, change: float, kept: bool) -> None:
+def test_what_lost_ranking_is_not_kept(
+    quick: TrainingConfiguration, change: float, kept: bool
+) -> None:
     areas = Comparison(
         name="roc_auc_score", words="area", first=0.9 + change, second=0.9,
         difference=Estimate(value=change), p_value=0.5, test="DeLong",

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bonescint.scan import Acquisition, PixelUnit, Scan, View
-from bonescint.train import read_settings
+from bonescint.train import read_configuration
 from bonescint.train.augment import (
     SCAN_AUGMENTATIONS,
     Augmentation,
@@ -185,7 +185,7 @@ def test_the_papers_change_is_a_mirror_of_the_composite() -> None:
     cells = np.arange(8).reshape(2, 4) > 4
     seen = set()
     for seed in range(10):
-        mirrored, moved = read_settings("ibrahim2023").composite_change(
+        mirrored, moved = read_configuration("ibrahim2023").composite_change(
             composite, cells, np.random.default_rng(seed)
         )
         as_it_was = np.array_equal(mirrored, composite)

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from bonescint.model import Engine, ModelCard, TrainingRecord, write_model_folder
-from bonescint.prepare import Recipe, prepare, recipe_named
+from bonescint.prepare import Preprocessing, prepare, preprocessing_named
 from bonescint.scan import InputError
 from bonescint.train.cells import Vgg16Cells
 from bonescint.train.export import to_onnx
@@ -21,12 +21,12 @@ from bonescint.train.networks import NetworkKind
 from bonescint.train.quantise import quantised_onnx
 from bonescint.train.run import RunFolder
 from bonescint.train.sample import ListedSource
-from bonescint.train.settings import Stage, TrainSettings
+from bonescint.train.settings import Stage, TrainingConfiguration
 from bonescint.train.training import fit
 from bonescint.train.vgg16 import Vgg16Classifier
 from bonescint.train.weights import ConvolutionWeights, load_weights
 
-WhetherAndWhere = Callable[[ScanNetwork, Recipe], tuple[float, float]]
+WhetherAndWhere = Callable[[ScanNetwork, Preprocessing], tuple[float, float]]
 SMALL = NetworkShape(channels=(4, 4, 8, 8, 8), cells=6)
 
 
@@ -126,8 +126,8 @@ def test_openvino_runs_the_graph_and_gives_torchs_answer() -> None:
 
 
 def test_only_the_trunk_is_quantised(source: ListedSource) -> None:
-    recipe = replace(recipe_named("body-root"), rows=64, columns=32)
-    composites = [prepare(sample.scan, recipe).composite for sample in source.samples]
+    preprocessing = replace(preprocessing_named("body-root"), rows=64, columns=32)
+    composites = [prepare(sample.scan, preprocessing).composite for sample in source.samples]
     quantised = quantised_onnx(to_onnx(a_network(), rows=64), composites)
     made_by = {node.output[0]: node for node in quantised.graph.node}
     convolutions = [node for node in quantised.graph.node if node.op_type == "Conv"]
@@ -139,7 +139,7 @@ def test_only_the_trunk_is_quantised(source: ListedSource) -> None:
 
 
 @pytest.fixture
-def cell_settings(settings: TrainSettings) -> TrainSettings:
+def cell_settings(settings: TrainingConfiguration) -> TrainingConfiguration:
     return replace(
         settings,
         network=NetworkKind.VGG16_CELLS,
@@ -155,25 +155,27 @@ def cell_settings(settings: TrainSettings) -> TrainSettings:
 def test_it_learns_where_and_whether(
     tmp_path: Path,
     source: ListedSource,
-    cell_settings: TrainSettings,
+    cell_settings: TrainingConfiguration,
     weights: ConvolutionWeights,
     whether_and_where: WhetherAndWhere,
 ) -> None:
     run = RunFolder(tmp_path)
     run.path.mkdir(exist_ok=True)
     network = fit(source, source, settings=cell_settings, weights=weights, run=run)
-    area, hits = whether_and_where(network, cell_settings.recipe)
+    area, hits = whether_and_where(network, cell_settings.preprocessing)
     assert area > 0.9
     assert hits > 0.8
 
 
-def test_a_model_folder_goes_on_learning(tmp_path: Path, cell_settings: TrainSettings) -> None:
+def test_a_model_folder_goes_on_learning(
+    tmp_path: Path, cell_settings: TrainingConfiguration
+) -> None:
     network = a_network()
     card = ModelCard(
         name="cells",
         version="1",
         architecture=network.architecture,
-        recipe=cell_settings.recipe,
+        preprocessing=cell_settings.preprocessing,
         operating_point=0.5,
         training=TrainingRecord(origin="nothing", cohort_sha256="", scans={}, weights="random"),
     )

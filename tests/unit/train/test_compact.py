@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from bonescint.model import Engine, ModelCard, ModelFolder, TrainingRecord, write_model_folder
-from bonescint.prepare import Recipe, prepare, recipe_named
+from bonescint.prepare import Preprocessing, prepare, preprocessing_named
 from bonescint.scan import InputError, ParameterError
-from bonescint.train import read_settings
+from bonescint.train import read_configuration
 from bonescint.train import training as training_module
 from bonescint.train.compact import BLOCK_CONVOLUTIONS, COMPACT, CompactCells
 from bonescint.train.export import to_onnx
@@ -24,12 +24,12 @@ from bonescint.train.networks import NetworkKind
 from bonescint.train.quantise import quantised_onnx
 from bonescint.train.run import RunFolder
 from bonescint.train.sample import ListedSource
-from bonescint.train.settings import Precision, Stage, TrainSettings
+from bonescint.train.settings import Precision, Stage, TrainingConfiguration
 from bonescint.train.training import fit, train, usual_settings
 from bonescint.train.vgg16 import Vgg16Classifier
 from bonescint.train.weights import NOTHING_LEARNT, ConvolutionWeights, load_weights
 
-WhetherAndWhere = Callable[[ScanNetwork, Recipe], tuple[float, float]]
+WhetherAndWhere = Callable[[ScanNetwork, Preprocessing], tuple[float, float]]
 SMALL = NetworkShape(channels=(4, 4, 6, 8, 10), cells=6)
 
 
@@ -43,12 +43,12 @@ def a_network(seed: int = 1) -> CompactCells:
     return network.eval()
 
 
-def a_folder(network: CompactCells, settings: TrainSettings, path: Path) -> ModelFolder:
+def a_folder(network: CompactCells, settings: TrainingConfiguration, path: Path) -> ModelFolder:
     card = ModelCard(
         name="compact",
         version="1",
         architecture=network.architecture,
-        recipe=settings.recipe,
+        preprocessing=settings.preprocessing,
         operating_point=0.5,
         training=TrainingRecord(origin="nothing", cohort_sha256="", scans={}, weights="random"),
     )
@@ -105,10 +105,10 @@ def test_both_run_times_run_the_graph_for_any_number_of_scans(scans: int) -> Non
 
 
 def test_only_the_blocks_are_quantised_and_int8_goes_on(
-    tmp_path: Path, source: ListedSource, settings: TrainSettings
+    tmp_path: Path, source: ListedSource, settings: TrainingConfiguration
 ) -> None:
-    recipe = replace(recipe_named("body-root"), rows=64, columns=32)
-    composites = [prepare(sample.scan, recipe).composite for sample in source.samples]
+    preprocessing = replace(preprocessing_named("body-root"), rows=64, columns=32)
+    composites = [prepare(sample.scan, preprocessing).composite for sample in source.samples]
     network = a_network()
     quantised = quantised_onnx(to_onnx(network, rows=64), composites)
     made_by = {node.output[0]: node for node in quantised.graph.node}
@@ -128,7 +128,7 @@ def test_only_the_blocks_are_quantised_and_int8_goes_on(
     np.testing.assert_allclose(learnt.kernels["block3_conv4"], kernel, atol=step)
 
 
-def test_a_model_folder_goes_on_learning(tmp_path: Path, settings: TrainSettings) -> None:
+def test_a_model_folder_goes_on_learning(tmp_path: Path, settings: TrainingConfiguration) -> None:
     network = a_network()
     loaded = load_weights(a_folder(network, settings, tmp_path / "m").path)
     assert loaded.network is NetworkKind.COMPACT_CELLS
@@ -150,18 +150,18 @@ def test_imagenets_weights_are_refused(weights: ConvolutionWeights) -> None:
         weights.copy_into(CompactCells(shape=SMALL))
 
 
-def test_settings_that_it_cannot_use_are_refused(compact_settings: TrainSettings) -> None:
+def test_settings_that_it_cannot_use_are_refused(compact_settings: TrainingConfiguration) -> None:
     with pytest.raises(ParameterError, match="multiple of 64 rows"):
         replace(compact_settings, stages=(Stage(epochs=1, rows=96),))
     with pytest.raises(ParameterError, match="input_scale"):
         replace(compact_settings, input_scale=InputScale.KERAS_BGR)
-    plain = replace(read_settings("compact"), shape=None)
+    plain = replace(read_configuration("compact"), shape=None)
     assert plain.layers == COMPACT
-    assert plain.to_json() == read_settings("compact").to_json()
+    assert plain.to_json() == read_configuration("compact").to_json()
 
 
 def test_random_blocks_are_not_frozen(
-    tmp_path: Path, cohort: Path, compact_settings: TrainSettings
+    tmp_path: Path, cohort: Path, compact_settings: TrainingConfiguration
 ) -> None:
     frozen = replace(compact_settings, frozen_blocks=2)
     with pytest.raises(ParameterError, match="frozen_blocks"):
@@ -170,7 +170,7 @@ def test_random_blocks_are_not_frozen(
 
 
 @pytest.fixture
-def compact_settings(settings: TrainSettings) -> TrainSettings:
+def compact_settings(settings: TrainingConfiguration) -> TrainingConfiguration:
     return replace(
         settings,
         network=NetworkKind.COMPACT_CELLS,
@@ -191,13 +191,13 @@ def compact_settings(settings: TrainSettings) -> TrainSettings:
 def test_it_learns_from_nothing_whether_and_where(
     tmp_path: Path,
     source: ListedSource,
-    compact_settings: TrainSettings,
+    compact_settings: TrainingConfiguration,
     whether_and_where: WhetherAndWhere,
 ) -> None:
     run = RunFolder(tmp_path)
     run.path.mkdir(exist_ok=True)
     network = fit(source, source, settings=compact_settings, weights=NOTHING_LEARNT, run=run)
-    area, hits = whether_and_where(network, compact_settings.recipe)
+    area, hits = whether_and_where(network, compact_settings.preprocessing)
     assert area > 0.9
     assert hits > 0.8
 
@@ -205,7 +205,7 @@ def test_it_learns_from_nothing_whether_and_where(
 def test_training_fetches_no_imagenet_and_the_card_says_so(
     tmp_path: Path,
     cohort: Path,
-    compact_settings: TrainSettings,
+    compact_settings: TrainingConfiguration,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def refused() -> Path:

@@ -20,7 +20,7 @@ from bonescint.train.dataset import (
 )
 from bonescint.train.findings import FINDINGS
 from bonescint.train.sample import ListedSource, Sample, finding_cells, lesion_cells
-from bonescint.train.settings import Stage, TrainSettings
+from bonescint.train.settings import Stage, TrainingConfiguration
 
 labels = st.lists(st.booleans(), min_size=2, max_size=60).filter(
     lambda values: any(values) and not all(values)
@@ -76,7 +76,7 @@ def test_one_class_is_refused(positives: list[bool]) -> None:
 
 
 def test_a_draw_is_the_same_each_time_and_another_in_another_epoch(
-    source: ListedSource, settings: TrainSettings
+    source: ListedSource, settings: TrainingConfiguration
 ) -> None:
     scans = TrainingScans(source, settings)
     one, two, later = (scans[Draw(e, 3)] for e in (0, 0, 1))
@@ -89,7 +89,7 @@ def test_a_draw_is_the_same_each_time_and_another_in_another_epoch(
 
 
 def test_findings_are_looked_for_only_where_they_are_learnt(
-    source: ListedSource, settings: TrainSettings
+    source: ListedSource, settings: TrainingConfiguration
 ) -> None:
     assert tuple(TrainingScans(source, settings)[Draw(0, 3)].findings.shape) == (1, 0, 4, 4)
     named = TrainingScans(source, replace(settings, finding_weight=0.5))[Draw(0, 3)]
@@ -98,18 +98,18 @@ def test_findings_are_looked_for_only_where_they_are_learnt(
     assert torch.equal(named.findings.amax(dim=1), named.cells)
 
 
-def test_plain_scans_are_the_recipe(source: ListedSource, settings: TrainSettings) -> None:
-    plain = PlainScans(source, settings.recipe)
-    expected = prepare(source.sample(2).scan, settings.recipe).composite
+def test_plain_scans_are_the_recipe(source: ListedSource, settings: TrainingConfiguration) -> None:
+    plain = PlainScans(source, settings.preprocessing)
+    expected = prepare(source.sample(2).scan, settings.preprocessing).composite
     np.testing.assert_array_equal(plain[2].composites[0].numpy(), expected)
     assert len(plain) == len(source)
 
 
 def test_cells_lie_where_the_composite_is_hot(
-    source: ListedSource, settings: TrainSettings
+    source: ListedSource, settings: TrainingConfiguration
 ) -> None:
     sample = source.sample(0)
-    prepared = prepare(sample.scan, resized(settings.recipe, 128))
+    prepared = prepare(sample.scan, resized(settings.preprocessing, 128))
     cells = lesion_cells(sample, prepared, rows=8, columns=8)
     assert cells is not None
     brightest = prepared.composite[0].reshape(8, 16, 8, 16).max(axis=(1, 3))
@@ -122,7 +122,7 @@ def test_cells_lie_where_the_composite_is_hot(
 
 @pytest.mark.parametrize("scale", [0.5, 1, 3])
 def test_cells_name_what_they_show_by_the_rule_of_the_lesions(
-    settings: TrainSettings, scale: float
+    settings: TrainingConfiguration, scale: float
 ) -> None:
     rng = np.random.default_rng(3)
     shape = (round(128 * scale), round(64 * scale))
@@ -144,7 +144,7 @@ def test_cells_name_what_they_show_by_the_rule_of_the_lesions(
         acquisition=Acquisition(modality="NM"),
     )
     sample = Sample(scan=scan, positive=True, findings=numbers)
-    prepared = prepare(scan, resized(settings.recipe, 128))
+    prepared = prepare(scan, resized(settings.preprocessing, 128))
     found = finding_cells(sample, prepared, rows=8, columns=8)
     assert found is not None
     assert set(np.flatnonzero(found.any(axis=(1, 2)))) == {0, 3, 6}
@@ -158,7 +158,7 @@ def test_cells_name_what_they_show_by_the_rule_of_the_lesions(
 
 def test_stages_follow_each_other() -> None:
     stages = (Stage(epochs=2, rows=128), Stage(epochs=1, rows=256))
-    settings = TrainSettings(stages=stages)
+    settings = TrainingConfiguration(stages=stages)
     assert [settings.rows_of_epoch(epoch) for epoch in range(4)] == [128, 128, 256, 256]
     assert settings.epochs == 3
 
@@ -175,6 +175,6 @@ def test_stages_follow_each_other() -> None:
 )
 def test_settings_that_cannot_be_are_refused(field: str, value: object) -> None:
     with pytest.raises(ParameterError, match=field):
-        TrainSettings(**{field: value})  # type: ignore[arg-type]
+        TrainingConfiguration(**{field: value})  # type: ignore[arg-type]
     with pytest.raises(ParameterError, match="rows"):
         Stage(epochs=1, rows=100)

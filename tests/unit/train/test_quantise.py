@@ -13,7 +13,7 @@ from onnx import TensorProto
 
 from bonescint.cohort import read_manifest
 from bonescint.model import Engine, ModelCard, ModelFolder, TrainingRecord, write_model_folder
-from bonescint.prepare import prepare, recipe_named
+from bonescint.prepare import prepare, preprocessing_named
 from bonescint.scan import Case, ParameterError, PlattCalibration, Split
 from bonescint.train import quantise as quantise_module
 from bonescint.train.cells import Vgg16Cells
@@ -25,12 +25,12 @@ from bonescint.train.sample import ListedSource
 from bonescint.train.vgg16 import Vgg16Classifier
 from bonescint.train.weights import load_weights
 
-RECIPE = replace(recipe_named("body-root"), name="small", rows=64, columns=32)
+PREPROCESSING = replace(preprocessing_named("body-root"), name="small", rows=64, columns=32)
 
 
 @pytest.fixture(scope="module")
 def composites(source: ListedSource) -> list[NDArray[np.float32]]:
-    return [prepare(sample.scan, RECIPE).composite for sample in source.samples]
+    return [prepare(sample.scan, PREPROCESSING).composite for sample in source.samples]
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def parent(tmp_path: Path, parent_model: onnx.ModelProto) -> ModelFolder:
         name="demo",
         version="1",
         architecture="VGG16",
-        recipe=RECIPE,
+        preprocessing=PREPROCESSING,
         operating_point=0.5,
         training=TrainingRecord(origin="nothing", cohort_sha256="", scans={}, weights="random"),
     )

@@ -7,24 +7,24 @@ from pathlib import Path
 import pytest
 
 from bonescint.scan import InputError, ParameterError
-from bonescint.train import read_settings, settings_names
+from bonescint.train import configuration_names, read_configuration
 from bonescint.train.network import InputScale
 from bonescint.train.networks import NetworkKind
-from bonescint.train.settings import Precision, Stage, TrainSettings
-from bonescint.train.settings_file import settings_from
+from bonescint.train.settings import Precision, Stage, TrainingConfiguration
+from bonescint.train.settings_file import configuration_from
 
 
 def test_every_packaged_file_is_readable() -> None:
-    assert set(settings_names()) == {
+    assert set(configuration_names()) == {
         "bonescint", "compact", "fine-tune", "ibrahim2023", "ibrahim2023-converging",
     }  # fmt: skip
-    for name in settings_names():
-        assert isinstance(read_settings(name), TrainSettings)
+    for name in configuration_names():
+        assert isinstance(read_configuration(name), TrainingConfiguration)
 
 
 def test_the_papers_settings_are_the_papers() -> None:
     """Ibrahim et al. 2023, Methods: what they say in words, as numbers."""
-    paper = read_settings("ibrahim2023")
+    paper = read_configuration("ibrahim2023")
     assert paper.network is NetworkKind.VGG16
     assert paper.stages == (Stage(epochs=6, rows=512),)
     assert (paper.steps_per_epoch, paper.backbone_learning_rate) == (200, 1e-4)
@@ -50,7 +50,7 @@ patience: 2
 """,
         encoding="utf-8",
     )
-    settings = read_settings(file)
+    settings = read_configuration(file)
     assert settings.network is NetworkKind.VGG16_CELLS
     assert settings.precision is Precision.FLOAT32
     assert settings.epochs == 3
@@ -59,7 +59,7 @@ patience: 2
     assert (thinning.kind, getattr(thinning, "kept", None)) == ("thinning", (0.1, 0.5))
     assert settings.composite_change.swap == 0.0
     assert settings.layers.cells == 4
-    assert settings.batch_size == TrainSettings().batch_size
+    assert settings.batch_size == TrainingConfiguration().batch_size
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,8 @@ patience: 2
         ({"stages": [{"epochs": "three"}]}, "whole number"),
         ({"stages": 3}, "stages: must be a list"),
         ({"network": "resnet"}, "network: must be one of vgg16, vgg16-cells"),
-        ({"recipe": "mine"}, "recipe: .*body-root"),
+        ({"preprocessing": "mine"}, "preprocessing: .*body-root"),
+        ({"recipe": "mine"}, "preprocessing: .*body-root"),
         ({"batch_size": 2.5}, "batch_size"),
         ({"backbone_learning_rate": "1e-4"}, "backbone_learning_rate"),
         ({"weight_decay": -1}, "weight_decay"),
@@ -83,19 +84,19 @@ patience: 2
 )
 def test_what_makes_no_sense_is_named(content: object, says: str) -> None:
     with pytest.raises(InputError, match=says):
-        settings_from(content, "mine.yaml")
+        configuration_from(content, "mine.yaml")
 
 
 def test_unknown_names_and_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(ParameterError, match="ibrahim2023"):
-        read_settings("nobody")
+        read_configuration("nobody")
     with pytest.raises(InputError, match="no such file"):
-        read_settings(tmp_path / "none.yaml")
+        read_configuration(tmp_path / "none.yaml")
     (tmp_path / "twice.yaml").write_text("seed: 1\nseed: 2\n", encoding="utf-8")
     with pytest.raises(InputError, match="occurs twice"):
-        read_settings(tmp_path / "twice.yaml")
+        read_configuration(tmp_path / "twice.yaml")
 
 
 def test_settings_of_a_later_release_leave_what_an_earlier_one_finished() -> None:
-    assert "finding_weight" not in read_settings("ibrahim2023").to_json()
-    assert read_settings("bonescint").to_json()["finding_weight"] == 0.5
+    assert "finding_weight" not in read_configuration("ibrahim2023").to_json()
+    assert read_configuration("bonescint").to_json()["finding_weight"] == 0.5

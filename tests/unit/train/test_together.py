@@ -18,14 +18,14 @@ import torch
 
 from bonescint.scan import MissingExtraError, OutputError, ParameterError
 from bonescint.train import learner as learner_module
-from bonescint.train import read_settings
+from bonescint.train import read_configuration
 from bonescint.train import training as training_module
 from bonescint.train.dataset import BalancedBatches
 from bonescint.train.networks import NetworkKind
 from bonescint.train.ranks import Ranks, the_first_alone
 from bonescint.train.run import Checkpoints, RunFolder
 from bonescint.train.sample import ListedSource
-from bonescint.train.settings import Precision, Stage, TrainSettings
+from bonescint.train.settings import Precision, Stage, TrainingConfiguration
 from bonescint.train.tracking import Tracking, logger_of
 from bonescint.train.training import fit, initial_network, train
 from bonescint.train.weights import NOTHING_LEARNT, ConvolutionWeights, load_weights
@@ -51,7 +51,7 @@ if ranks.leads:
 def test_two_processes_learn_what_one_learns(
     tmp_path: Path,
     source: ListedSource,
-    settings: TrainSettings,
+    settings: TrainingConfiguration,
     weights: ConvolutionWeights,
     kind: NetworkKind,
 ) -> None:
@@ -135,7 +135,7 @@ def test_the_command_under_torchrun_leaves_what_one_process_leaves(
     alone = train(
         cohort,
         tmp_path / "one",
-        settings=read_settings(settings),
+        settings=read_configuration(settings),
         weights=file,
         name="two",
     )
@@ -222,7 +222,10 @@ def test_steps_run_on_into_a_second_pass_of_the_same_draw() -> None:
 
 
 def test_training_ends_when_it_no_longer_improves(
-    tmp_path: Path, source: ListedSource, settings: TrainSettings, weights: ConvolutionWeights
+    tmp_path: Path,
+    source: ListedSource,
+    settings: TrainingConfiguration,
+    weights: ConvolutionWeights,
 ) -> None:
     hardly = replace(
         settings,
@@ -260,7 +263,7 @@ def _never_better(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_patience_goes_on_where_it_was(
     tmp_path: Path,
     source: ListedSource,
-    settings: TrainSettings,
+    settings: TrainingConfiguration,
     weights: ConvolutionWeights,
     monkeypatch: pytest.MonkeyPatch,
     epoch: int,
@@ -282,7 +285,10 @@ def test_patience_goes_on_where_it_was(
 
 @pytest.mark.usefixtures("_never_better")
 def test_patience_counts_in_the_last_stage(
-    tmp_path: Path, source: ListedSource, settings: TrainSettings, weights: ConvolutionWeights
+    tmp_path: Path,
+    source: ListedSource,
+    settings: TrainingConfiguration,
+    weights: ConvolutionWeights,
 ) -> None:
     """It never ends a training before its full size."""
     stages = (Stage(epochs=3, rows=64), Stage(epochs=4, rows=96))
@@ -325,7 +331,10 @@ def test_a_launcher_that_contradicts_itself_is_named(environment: dict[str, str]
 
 
 def test_tensorboard_follows(
-    tmp_path: Path, source: ListedSource, settings: TrainSettings, weights: ConvolutionWeights
+    tmp_path: Path,
+    source: ListedSource,
+    settings: TrainingConfiguration,
+    weights: ConvolutionWeights,
 ) -> None:
     pytest.importorskip("tensorboard", reason="needs the extra 'tracking'")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -341,7 +350,7 @@ def test_tensorboard_follows(
 def test_mlflow_follows_in_a_database_of_the_run(
     tmp_path: Path,
     source: ListedSource,
-    settings: TrainSettings,
+    settings: TrainingConfiguration,
     weights: ConvolutionWeights,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

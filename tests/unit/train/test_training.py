@@ -16,17 +16,17 @@ import torch
 
 from bonescint.cohort import read_manifest
 from bonescint.model import Classifier, Engine, ModelFolder, write_model_folder
-from bonescint.prepare import prepare, recipe_named
+from bonescint.prepare import prepare, preprocessing_named
 from bonescint.scan import InputError, OutputError, ParameterError, Split
+from bonescint.train import configuration_for_model, read_configuration
 from bonescint.train import learner as learner_module
-from bonescint.train import read_settings, settings_for_model
 from bonescint.train import training as training_module
 from bonescint.train.dataset import BalancedBatches
 from bonescint.train.network import InputScale
 from bonescint.train.quantise import quantised_onnx
 from bonescint.train.run import Checkpoints, RunFolder
 from bonescint.train.sample import ListedSource
-from bonescint.train.settings import Schedule, Stage, TrainSettings
+from bonescint.train.settings import Schedule, Stage, TrainingConfiguration
 from bonescint.train.training import fit, initial_network, train, usual_settings
 from bonescint.train.vgg16 import Vgg16Classifier
 from bonescint.train.weights import ConvolutionWeights, load_weights
@@ -46,7 +46,10 @@ def started(run: RunFolder) -> RunFolder:
 
 
 def test_the_same_seed_gives_the_same_weights(
-    tmp_path: Path, source: ListedSource, settings: TrainSettings, weights: ConvolutionWeights
+    tmp_path: Path,
+    source: ListedSource,
+    settings: TrainingConfiguration,
+    weights: ConvolutionWeights,
 ) -> None:
     trained = []
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
@@ -73,7 +76,7 @@ class _Remembers(Checkpoints):
 def test_the_running_average_begins_anew_with_other_rows(
     tmp_path: Path,
     source: ListedSource,
-    settings: TrainSettings,
+    settings: TrainingConfiguration,
     weights: ConvolutionWeights,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -106,7 +109,7 @@ class _StopsAt(Checkpoints):
 def test_going_on_equals_never_having_stopped(
     tmp_path: Path,
     source: ListedSource,
-    settings: TrainSettings,
+    settings: TrainingConfiguration,
     weights: ConvolutionWeights,
     monkeypatch: pytest.MonkeyPatch,
     stop: int,
@@ -139,7 +142,10 @@ def test_going_on_equals_never_having_stopped(
 
 
 def test_it_learns_hot_spots(
-    tmp_path: Path, source: ListedSource, settings: TrainSettings, weights: ConvolutionWeights
+    tmp_path: Path,
+    source: ListedSource,
+    settings: TrainingConfiguration,
+    weights: ConvolutionWeights,
 ) -> None:
     settings = replace(
         settings,
@@ -160,7 +166,10 @@ def test_it_learns_hot_spots(
 
 
 def test_scans_without_masks_train_too(
-    tmp_path: Path, source: ListedSource, settings: TrainSettings, weights: ConvolutionWeights
+    tmp_path: Path,
+    source: ListedSource,
+    settings: TrainingConfiguration,
+    weights: ConvolutionWeights,
 ) -> None:
     bare = ListedSource(tuple(replace(sample, masks=None) for sample in source.samples))
     run = started(RunFolder(tmp_path / "run"))
@@ -175,7 +184,7 @@ def _narrow_weights(weights: ConvolutionWeights, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.usefixtures("_narrow_weights")
 def test_from_a_manifest_to_a_model_folder(
-    tmp_path: Path, cohort: Path, settings: TrainSettings, source: ListedSource
+    tmp_path: Path, cohort: Path, settings: TrainingConfiguration, source: ListedSource
 ) -> None:
     out = tmp_path / "my-model"
     shown: list[tuple[str, int, int]] = []
@@ -211,7 +220,7 @@ def test_from_a_manifest_to_a_model_folder(
 
 @pytest.mark.usefixtures("_narrow_weights")
 def test_a_training_that_goes_on_says_where(
-    tmp_path: Path, cohort: Path, settings: TrainSettings, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, cohort: Path, settings: TrainingConfiguration, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps = len(_batches_of(cohort, settings))
     told: list[str] = []
@@ -228,7 +237,7 @@ def test_a_training_that_goes_on_says_where(
     assert not any("resuming" in text for text in told)  # it was whole
 
 
-def _batches_of(cohort: Path, settings: TrainSettings) -> BalancedBatches:
+def _batches_of(cohort: Path, settings: TrainingConfiguration) -> BalancedBatches:
     labels = [case.positive for case in read_manifest(cohort).split(Split.TRAIN)]
     return BalancedBatches(labels, batch_size=settings.batch_size, seed=settings.seed,
                            steps=settings.steps_per_epoch)  # fmt: skip
@@ -236,7 +245,7 @@ def _batches_of(cohort: Path, settings: TrainSettings) -> BalancedBatches:
 
 @pytest.mark.usefixtures("_narrow_weights")
 def test_the_card_counts_the_epochs_that_were_done(
-    tmp_path: Path, cohort: Path, settings: TrainSettings, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, cohort: Path, settings: TrainingConfiguration, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(learner_module, "roc_auc_score", lambda *_: 0.5)
     settings = replace(settings, stages=(Stage(epochs=5, rows=64),), patience=1)
@@ -252,7 +261,7 @@ def test_the_card_counts_the_epochs_that_were_done(
 def parent(
     tmp_path: Path,
     cohort: Path,
-    settings: TrainSettings,
+    settings: TrainingConfiguration,
     weights: ConvolutionWeights,
 ) -> ModelFolder:
     with pytest.MonkeyPatch.context() as patched:
@@ -264,7 +273,7 @@ def parent(
 def test_a_trained_model_goes_on_where_it_stands(
     tmp_path: Path,
     cohort: Path,
-    settings: TrainSettings,
+    settings: TrainingConfiguration,
     source: ListedSource,
     parent: ModelFolder,
 ) -> None:
@@ -272,7 +281,7 @@ def test_a_trained_model_goes_on_where_it_stands(
     loaded = load_weights(parent.path)
     assert loaded.source == parent.model_id
     network = initial_network(settings, loaded).eval()
-    composite = prepare(source.sample(0).scan, settings.recipe).composite
+    composite = prepare(source.sample(0).scan, settings.preprocessing).composite
     with Engine(parent.onnx_path) as engine, torch.no_grad():
         expected = engine.run(composite).logits
         assert network(torch.tensor(composite)[None])[0].numpy() == pytest.approx(
@@ -287,26 +296,28 @@ def test_a_trained_model_goes_on_where_it_stands(
 
 
 def test_a_model_goes_on_with_its_own_preparation(
-    tmp_path: Path, cohort: Path, settings: TrainSettings, weights: ConvolutionWeights
+    tmp_path: Path, cohort: Path, settings: TrainingConfiguration, weights: ConvolutionWeights
 ) -> None:
     """As one of the paper's: the whole field, scaled to 0 to 1, and no framing on the body."""
-    recipe = replace(recipe_named("ibrahim2023"), rows=96, columns=48)
-    settings = replace(settings, recipe=recipe, input_scale=InputScale.TORCHVISION)
+    preprocessing = replace(preprocessing_named("ibrahim2023"), rows=96, columns=48)
+    settings = replace(settings, preprocessing=preprocessing, input_scale=InputScale.TORCHVISION)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(training_module, "load_weights", lambda _: weights)
         folder = train(cohort, tmp_path / "m", settings=settings, weights=Path("w"))
-    found = settings_for_model(folder.path)
-    assert found.recipe == folder.card.recipe == recipe
+    found = configuration_for_model(folder.path)
+    assert found.preprocessing == folder.card.preprocessing == preprocessing
     assert found.input_scale is InputScale.TORCHVISION
     assert {stage.rows for stage in found.stages} == {96}
-    assert found.epochs == read_settings("fine-tune").epochs
+    assert found.epochs == read_configuration("fine-tune").epochs
 
 
 def test_a_quantised_model_goes_on_too(
-    tmp_path: Path, parent: ModelFolder, source: ListedSource, settings: TrainSettings
+    tmp_path: Path, parent: ModelFolder, source: ListedSource, settings: TrainingConfiguration
 ) -> None:
     """Its kernels are its parent's to seven bits (NNCF leaves one against overflow)."""
-    composites = [prepare(sample.scan, settings.recipe).composite for sample in source.samples]
+    composites = [
+        prepare(sample.scan, settings.preprocessing).composite for sample in source.samples
+    ]
     data = quantised_onnx(onnx.load(parent.onnx_path), composites).SerializeToString()
     card = replace(parent.card, precision="int8")
     small = write_model_folder(tmp_path / "int8", card=card, onnx=data)
@@ -358,7 +369,7 @@ def _column(index: int, value: str, only: int | None = None) -> _Change:
 def test_a_cohort_that_cannot_be_learnt_from_is_refused_before_work_begins(
     tmp_path: Path,
     cohort: Path,
-    settings: TrainSettings,
+    settings: TrainingConfiguration,
     change: _Change,
     message: str,
 ) -> None:
@@ -372,7 +383,7 @@ def test_a_cohort_that_cannot_be_learnt_from_is_refused_before_work_begins(
 
 @pytest.mark.usefixtures("_narrow_weights")
 def test_places_devices_and_scans_that_cannot_be_used_are_refused(
-    tmp_path: Path, cohort: Path, settings: TrainSettings
+    tmp_path: Path, cohort: Path, settings: TrainingConfiguration
 ) -> None:
     with pytest.raises(OutputError, match="not a model folder"):
         train(cohort, cohort.parent, settings=settings, weights=Path("w"))
@@ -388,7 +399,7 @@ def test_places_devices_and_scans_that_cannot_be_used_are_refused(
 
 @pytest.mark.usefixtures("_narrow_weights")
 def test_a_label_that_the_truth_contradicts_is_refused(
-    tmp_path: Path, cohort: Path, settings: TrainSettings
+    tmp_path: Path, cohort: Path, settings: TrainingConfiguration
 ) -> None:
     rewritten(cohort, _column(4, "1", only=1))
     with pytest.raises(InputError, match=r"s1\.npz.*the manifest contradicts it"):

@@ -12,7 +12,7 @@ from bonescint.prepare import BodyFrame
 from bonescint.scan import Acquisition, PixelUnit, Scan, View
 from bonescint.train.dataset import BalancedBatches, TrainingScans
 from bonescint.train.sample import ListedSource, Sample
-from bonescint.train.settings import TrainSettings
+from bonescint.train.settings import TrainingConfiguration
 from bonescint.train.transplant import _best_shift, _Lesion, transplanted
 
 ROWS, COLUMNS = 512, 160
@@ -168,7 +168,7 @@ def test_training_draws_them() -> None:
     draws = BalancedBatches(source.positives, batch_size=40, seed=1).draws(0)
     moved = {}
     for share in (0.0, 0.5):
-        scans = TrainingScans(source, TrainSettings(transplant_share=share))
+        scans = TrainingScans(source, TrainingConfiguration(transplant_share=share))
         drawn = [scans._drawn(draw, np.random.default_rng(number)) for number, draw in
                  enumerate(draws)]  # fmt: skip
         assert [sample.positive for sample in drawn] == [draw.index < 20 for draw in draws]

@@ -25,7 +25,7 @@ from bonescint.cohort.compare.characteristics import (
     uptake_ratios,
 )
 from bonescint.cohort.compare.landmarks import landmark_shares
-from bonescint.cohort.compare.maps import RECIPE, SIDE, FrameMap, FrameMaps
+from bonescint.cohort.compare.maps import PREPROCESSING, SIDE, FrameMap, FrameMaps
 from bonescint.files import json_in, write_whole
 from bonescint.scan import BonescintError, InputError, ParameterError
 
@@ -158,7 +158,7 @@ def write_normal_database(path: Path, averages: Averages) -> None:
         "bonescint_normals": _FORMAT,
         "notice": NOTICE,
         "software": bonescint.__version__,
-        "recipe": RECIPE,
+        "recipe": PREPROCESSING,
         "scans": averages.maps.scans,
         "patients": averages.patients,
         "unlabelled": averages.unlabelled,
@@ -236,10 +236,10 @@ def _averages(maps: Mapping[str, FrameMap], about: Mapping[str, Any]) -> Average
     """What a file says.
 
     Raises:
-        ValueError: of a newer format or another recipe.
+        ValueError: of a newer format or another preprocessing.
         KeyError, TypeError, BonescintError: not what we write.
     """
-    if about and (about["bonescint_normals"] != _FORMAT or about["recipe"] != RECIPE):
+    if about and (about["bonescint_normals"] != _FORMAT or about["recipe"] != PREPROCESSING):
         raise ValueError("another format")
     known = {kind.name for kind in CHARACTERISTICS}
     spreads = {

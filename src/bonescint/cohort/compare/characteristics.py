@@ -136,7 +136,7 @@ def uptake_ratios(squares: FrameMap) -> dict[str, float]:
 
     Args:
         squares: squares of prepared values, (256, 256), which are proportional to counts up to
-            where the recipe cuts off (twice the 98th percentile of the body's counts).
+            where the preprocessing cuts off (twice the 98th percentile of the body's counts).
 
     Examples:
         >>> uptake_ratios(np.ones((256, 256), np.float32))["sacrum"]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bonescint.cohort.compare.averages import LEAST_PATIENTS, Averages, averages_of
 from bonescint.cohort.compare.characteristics import CHARACTERISTICS, characteristics_of
 from bonescint.cohort.compare.maps import (
-    RECIPE,
+    PREPROCESSING,
     FrameMap,
     MapAgreement,
     MapSums,
@@ -27,7 +27,7 @@ from bonescint.cohort.compare.sides import Omitted, Side, SideScan
 from bonescint.cohort.taking import pixel_hash
 from bonescint.dicom import StudyFiles, read, read_study
 from bonescint.parallel import Pool
-from bonescint.prepare import BodyFrame, PreparedScan, Recipe, prepare, recipe_named
+from bonescint.prepare import BodyFrame, PreparedScan, Preprocessing, prepare, preprocessing_named
 from bonescint.scan import BonescintError, InputError, Prediction, Scan, View
 
 _PLACEHOLDER_SHARE = 0.5
@@ -41,12 +41,12 @@ class Scorer:
 
     Attributes:
         model_id: its name and version.
-        recipe: how scans are prepared for it.
+        preprocessing: how scans are prepared for it.
         predict: its answer to a scan that is prepared so.
     """
 
     model_id: str
-    recipe: Recipe
+    preprocessing: Preprocessing
     predict: Callable[[PreparedScan], Prediction]
 
 
@@ -56,12 +56,12 @@ class LookOrder:
 
     Attributes:
         files: of the scan.
-        recipe: of a model that will score it, or `None`.
+        preprocessing: of a model that will score it, or `None`.
         id_key: key of patients' pseudonyms, for this run only.
     """
 
     files: StudyFiles | Path
-    recipe: Recipe | None
+    preprocessing: Preprocessing | None
     id_key: bytes
 
 
@@ -103,14 +103,16 @@ def look_at(order: LookOrder) -> LookedAt:
     if scan.missing_views:
         problem = f"it has no {scan.missing_views[0].value} view"
         raise InputError(order.files, problem, _TWO_VIEWS)
-    recipe = recipe_named(RECIPE)
-    prepared = prepare(scan, recipe)
+    preprocessing = preprocessing_named(PREPROCESSING)
+    prepared = prepare(scan, preprocessing)
     small = reduced(prepared.composite[0])
-    body_rows = _body_rows(scan, prepared, recipe)
+    body_rows = _body_rows(scan, prepared, preprocessing)
     values, spectrum = characteristics_of(scan, small, body_rows)
     for_model = None
-    if order.recipe is not None:
-        for_model = prepared if order.recipe == recipe else prepare(scan, order.recipe)
+    if order.preprocessing is not None:
+        for_model = (
+            prepared if order.preprocessing == preprocessing else prepare(scan, order.preprocessing)
+        )
     return LookedAt(
         reduced=small,
         difference=mirror_difference(small),
@@ -123,10 +125,10 @@ def look_at(order: LookOrder) -> LookedAt:
     )
 
 
-def _body_rows(scan: Scan, prepared: PreparedScan, recipe: Recipe) -> float:
+def _body_rows(scan: Scan, prepared: PreparedScan, preprocessing: Preprocessing) -> float:
     """Height of the body in rows: of the frame without its margins."""
     extent = prepared.extents[View.ANTERIOR]
-    margin = recipe.framing.margin if isinstance(recipe.framing, BodyFrame) else 0.0
+    margin = preprocessing.framing.margin if isinstance(preprocessing.framing, BodyFrame) else 0.0
     return min((extent.bottom - extent.top) / (1 + 2 * margin), float(scan.shape[0]))
 
 
@@ -227,8 +229,11 @@ def see_side(
         return _stored(side, side.stored)
     kept, omitted = _Kept(), list(side.omitted)
     sums = _Sums()
-    recipe = None if scorer is None else scorer.recipe
-    orders = ((one, LookOrder(files=one.files, recipe=recipe, id_key=id_key)) for one in side.scans)
+    preprocessing = None if scorer is None else scorer.preprocessing
+    orders = (
+        (one, LookOrder(files=one.files, preprocessing=preprocessing, id_key=id_key))
+        for one in side.scans
+    )
     for done, (scan, reading) in enumerate(_read_ahead(orders, pool, ahead), start=1):
         try:
             seen = reading.result()

@@ -18,7 +18,7 @@ from scipy import ndimage
 from bonescint.scan import ParameterError, View
 
 FrameMap: TypeAlias = NDArray[np.float32]
-RECIPE = "body-root"
+PREPROCESSING = "body-root"
 SIDE = 256
 """Rows and columns of a map."""
 INSIDE = 0.05

@@ -11,7 +11,7 @@ from bonescint.cohort.compare.characteristics import Subject
 from bonescint.cohort.compare.figures import MAPS, difference_scale
 from bonescint.cohort.compare.landmarks import LANDMARKS
 from bonescint.cohort.compare.looking import SeenSide
-from bonescint.cohort.compare.maps import RECIPE
+from bonescint.cohort.compare.maps import PREPROCESSING
 from bonescint.cohort.compare.results import (
     CohortComparison,
     Compared,
@@ -20,7 +20,7 @@ from bonescint.cohort.compare.results import (
 )
 from bonescint.cohort.compare.separation import CELLS, FOLDS
 from bonescint.evaluate import Estimate
-from bonescint.prepare import recipe_named
+from bonescint.prepare import preprocessing_named
 from bonescint.report.document_page import Document, PageFigure, PageSection, PageTable
 from bonescint.scan import View
 
@@ -66,7 +66,7 @@ def comparison_document(
         created=created,
         facts=(
             *((side.side.letter, _in_a_line(side)) for side in found.sides),
-            ("Prepared with", recipe_named(RECIPE).identifier),
+            ("Prepared with", preprocessing_named(PREPROCESSING).identifier),
             ("Software", f"bonescint {__version__}"),
         ),
         headlines=_headlines(found),
@@ -407,8 +407,8 @@ def _methods() -> PageSection:
     return PageSection(
         title="Methods",
         paragraphs=(
-            f"Scans are prepared with the recipe {recipe_named(RECIPE).identifier} and reduced to "
-            f"256 x 256. Asymmetry is the standard deviation, over scans, of a scan minus its "
+            f"Scans are prepared with {preprocessing_named(PREPROCESSING).identifier} and reduced "
+            f"to 256 x 256. Asymmetry is the standard deviation, over scans, of a scan minus its "
             f"mirror image about its own best midline, both smoothed by 1.5 pixels. Scans with one "
             f"view only are left out.",
             "The classifier is cross-validated by patient; the interval of its area is DeLong's, "

@@ -20,13 +20,13 @@ from bonescint.cohort.compare.characteristics import (
     roll_off,
     uptake_ratios,
 )
-from bonescint.cohort.compare.maps import RECIPE, reduced
-from bonescint.prepare import prepare, recipe_named
+from bonescint.cohort.compare.maps import PREPROCESSING, reduced
+from bonescint.prepare import prepare, preprocessing_named
 from bonescint.scan import PixelUnit, Scan
 
 
 def small(scan: Scan) -> np.ndarray:
-    return reduced(prepare(scan, recipe_named(RECIPE)).composite[0])
+    return reduced(prepare(scan, preprocessing_named(PREPROCESSING)).composite[0])
 
 
 def test_boxes_hold_what_they_name_and_lie_in_their_view() -> None:

@@ -23,9 +23,9 @@ from bonescint.cohort.compare import (
     read_normal_database,
 )
 from bonescint.cohort.compare.looking import patients_of, without_placeholders
-from bonescint.cohort.compare.maps import RECIPE, reduced
+from bonescint.cohort.compare.maps import PREPROCESSING, reduced
 from bonescint.dicom import read, write_nm
-from bonescint.prepare import PreparedScan, prepare, recipe_named
+from bonescint.prepare import PreparedScan, prepare, preprocessing_named
 from bonescint.scan import Case, InputError, OutputError, Prediction, Scan, Split
 
 COUNT = 22
@@ -80,7 +80,7 @@ def compared(
 def test_maps_are_those_of_the_scans_read_one_by_one(
     compared: tuple[CohortComparison, Path], others: Path
 ) -> None:
-    scans = [reduced(prepare(read(path), recipe_named(RECIPE)).composite[0])
+    scans = [reduced(prepare(read(path), preprocessing_named(PREPROCESSING)).composite[0])
              for path in sorted(others.glob("*.dcm"))]  # fmt: skip
     maps = compared[0].sides[1].averages.maps
     assert np.allclose(maps.mean, np.mean(scans, axis=0), atol=1e-5)
@@ -144,8 +144,11 @@ def test_a_normal_database_is_made_of_negatives_alone(
 ) -> None:
     kept = read_normal_database(compared[1] / "normals.npz")
     assert (kept.maps.scans, kept.patients) == (COUNT - 1, COUNT - 1)
-    scans = [reduced(prepare(read(cohort / f"{number}.dcm"), recipe_named(RECIPE)).composite[0])
-             for number in range(COUNT - 1)]  # fmt: skip
+    body_root = preprocessing_named(PREPROCESSING)
+    scans = [
+        reduced(prepare(read(cohort / f"{number}.dcm"), body_root).composite[0])
+        for number in range(COUNT - 1)
+    ]
     assert np.allclose(kept.maps.mean, np.mean(scans, axis=0), atol=1e-3)
 
 
@@ -251,11 +254,11 @@ def scored(prepared: PreparedScan) -> Prediction:
 
 
 def test_a_model_scores_both_sides(cohort: Path, others: Path, tmp_path: Path) -> None:
-    recipe = recipe_named("ibrahim2023")
-    scorer = Scorer(model_id="level 1", recipe=recipe, predict=scored)
+    preprocessing = preprocessing_named("ibrahim2023")
+    scorer = Scorer(model_id="level 1", preprocessing=preprocessing, predict=scored)
     found = compare_cohorts(cohort, others, tmp_path / "report", scorer=scorer, workers=1)
     assert found is not None
-    levels = [float(prepare(read(path), recipe).composite.mean())
+    levels = [float(prepare(read(path), preprocessing).composite.mean())
               for path in sorted(others.glob("*.dcm"))]  # fmt: skip
     side = found.scored[1]
     assert side is not None

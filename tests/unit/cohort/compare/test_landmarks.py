@@ -7,8 +7,8 @@ import pytest
 from scipy import ndimage
 
 from bonescint.cohort.compare.landmarks import LANDMARKS, landmark_shares
-from bonescint.cohort.compare.maps import RECIPE, reduced
-from bonescint.prepare import prepare, recipe_named
+from bonescint.cohort.compare.maps import PREPROCESSING, reduced
+from bonescint.prepare import prepare, preprocessing_named
 from bonescint.simulate import camera_named, draw_anatomy, set_up_camera, simulate_scan
 from bonescint.simulate.population import Population
 
@@ -64,7 +64,7 @@ def test_a_simulated_scan_has_them_near_its_own_bones(seed: int) -> None:
     body = draw_anatomy(rng, Population(anatomy=2))
     camera = set_up_camera(camera_named("ecam"), rng)
     scan = simulate_scan(body, camera, rng, positive=False, scan_id="one").scan
-    found = landmark_shares(reduced(prepare(scan, recipe_named(RECIPE)).composite[0]))
+    found = landmark_shares(reduced(prepare(scan, preprocessing_named(PREPROCESSING)).composite[0]))
     bones, z = body.landmarks, body.positions_mm[:, 2]
 
     def share(of_left: float, of_right: float) -> float:

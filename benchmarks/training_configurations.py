@@ -1,17 +1,18 @@
-"""Training recipes side by side at half resolution: several seeds on one cohort.
+"""Training configurations side by side at half resolution: several seeds on one cohort.
 
-    python benchmarks/recipes.py --settings ibrahim2023-converging --settings bonescint \
-        --seeds 1 2 3 --work cohorts --weights vgg16.safetensors
-    python benchmarks/recipes.py --learn ours.csv --test theirs.csv --settings compact --work runs
+    python benchmarks/training_configurations.py --settings ibrahim2023-converging \
+        --settings bonescint --seeds 1 2 3 --work cohorts --weights vgg16.safetensors
+    python benchmarks/training_configurations.py --learn ours.csv --test theirs.csv \
+        --settings compact --work runs
 
 Learns from centres A and B of the protocol `ibrahim2023` and judges on D and E of `development`,
-both simulated into the working folder, unless other cohorts are given. Every recipe is trained with
-all its epochs at half its own resolution, and judged by the area under the ROC curve and the
-pointing game (share of the positive scans whose map's highest value lies on a metastasis, in either
-view), exact and within 25 mm. A row is added to `benchmarks/recipes.csv` for each, with hashes of
-settings, first weights and cohorts; what is there already is not done again, so several machines
-may share the work. A test cohort with scans of centre C adds to `benchmarks/external-uses.csv`. At
-the end: mean and range over the seeds.
+both simulated into the working folder, unless other cohorts are given. Every configuration is
+trained with all its epochs at half its own resolution, and judged by the area under the ROC curve
+and the pointing game (share of the positive scans whose map's highest value lies on a metastasis,
+in either view), exact and within 25 mm. A row is added to `benchmarks/training_configurations.csv`
+for each, with hashes of configuration, first weights and cohorts; what is there already is not done
+again, so several machines may share the work. A test cohort with scans of centre C adds to
+`benchmarks/external-uses.csv`. At the end: mean and range over the seeds.
 """
 
 from __future__ import annotations
@@ -36,15 +37,17 @@ from bonescint.experiment.files import fingerprint
 from bonescint.explain import map_on_grid
 from bonescint.model import Classifier, ModelFolder
 from bonescint.scan import Prediction, Scan, Split, Truth, View
-from bonescint.train import Stage, TrainSettings, read_settings, train
+from bonescint.train import Stage, TrainingConfiguration, read_configuration, train
 
 
-def halved(settings: TrainSettings, *, rows: int, epochs: int | None, seed: int) -> TrainSettings:
-    """The same recipe with all epochs at fewer rows."""
+def halved(
+    settings: TrainingConfiguration, *, rows: int, epochs: int | None, seed: int
+) -> TrainingConfiguration:
+    """The same configuration with all epochs at fewer rows."""
     wanted = settings.epochs if epochs is None else epochs
     return replace(
         settings,
-        recipe=replace(settings.recipe, rows=rows, columns=rows // 2),
+        preprocessing=replace(settings.preprocessing, rows=rows, columns=rows // 2),
         stages=(Stage(epochs=wanted, rows=rows),),
         seed=seed,
     )
@@ -100,7 +103,7 @@ def centres_of(cohort: Manifest, splits: Sequence[Split]) -> str:
     return " ".join(sorted({case.centre for split in splits for case in cohort.split(split)}))
 
 
-def settings_hash(settings: TrainSettings) -> str:
+def settings_hash(settings: TrainingConfiguration) -> str:
     """Of what decides the weights, but for the seed; twelve digits."""
     decides = {
         name: value
@@ -111,12 +114,16 @@ def settings_hash(settings: TrainSettings) -> str:
 
 
 def work_of(
-    recipe: str, settings: TrainSettings, learn: Path, test: Path, weights: Path | None
+    configuration: str,
+    settings: TrainingConfiguration,
+    learn: Path,
+    test: Path,
+    weights: Path | None,
 ) -> dict[str, str]:
     """What is to be done, in the columns of the table that tell it from other work."""
     return {
-        "recipe": recipe,
-        "rows": str(settings.recipe.rows),
+        "configuration": configuration,
+        "rows": str(settings.preprocessing.rows),
         "epochs": str(settings.epochs),
         "settings_sha256": settings_hash(settings),
         "weights_sha256": fingerprint(weights)[:12] if weights else "as usual",
@@ -161,7 +168,7 @@ def summarised(table: Path) -> str:
             )
         )
         lines.append(
-            f"{first['recipe']}, {first['rows']} rows, {first['epochs']} epochs on "
+            f"{first['configuration']}, {first['rows']} rows, {first['epochs']} epochs on "
             f"{first['learnt_from']}, seeds {' '.join(group['seed'])}, "
             f"judged on {first['judged_on']}: {figures}"
         )
@@ -174,16 +181,20 @@ def _mean_and_range(values: pd.Series[float]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train, judge, write."""
-    parser = argparse.ArgumentParser(description="Training recipes at half resolution.")
+    parser = argparse.ArgumentParser(description="Training configurations at half resolution.")
     parser.add_argument("--learn", type=Path, default=None, help="manifest; A and B if not given")
     parser.add_argument("--test", type=Path, action="append", help="manifest; D and E if not given")
     parser.add_argument("--settings", action="append", required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument("--rows", type=int, default=256)
-    parser.add_argument("--epochs", type=int, default=None, help="the recipe's own if not given")
+    parser.add_argument(
+        "--epochs", type=int, default=None, help="the configuration's own if not given"
+    )
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--weights", type=Path, default=None)
-    parser.add_argument("--table", type=Path, default=Path("benchmarks/recipes.csv"))
+    parser.add_argument(
+        "--table", type=Path, default=Path("benchmarks/training_configurations.csv")
+    )
     parser.add_argument("--external", nargs="*", default=["C"], help="centres whose use is noted")
     parser.add_argument("--external-uses", type=Path, default=Path("benchmarks/external-uses.csv"))
     options = parser.parse_args(arguments)
@@ -193,18 +204,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     tests = options.test or [simulated("development", "DE", options.work / "de")]
     for seed in options.seeds:
         for name in options.settings:
-            recipe = Path(name).stem
+            configuration = Path(name).stem
             settings = halved(
-                read_settings(name), rows=options.rows, epochs=options.epochs, seed=seed
+                read_configuration(name), rows=options.rows, epochs=options.epochs, seed=seed
             )
-            work = {test: work_of(recipe, settings, learn, test, options.weights) for test in tests}
+            work = {
+                test: work_of(configuration, settings, learn, test, options.weights)
+                for test in tests
+            }
             left = [test for test in tests if not is_done(options.table, work[test])]
             if not left:
                 continue
             start = time.perf_counter()
             folder = train(
                 learn,
-                options.work / f"{recipe}-{options.rows}-{seed}",
+                options.work / f"{configuration}-{options.rows}-{seed}",
                 settings=settings,
                 weights=options.weights,
                 cache=options.work / "scans",
@@ -226,17 +240,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 scored = sorted({case.centre for case in cohort.cases} & set(options.external))
                 if scored:
                     use = ExternalUse(
-                        study=f"recipes at {settings.recipe.rows} rows",
+                        study=f"configurations at {settings.preprocessing.rows} rows",
                         model=folder.card.name,
                         centres=" ".join(scored),
-                        settings=recipe,
+                        settings=configuration,
                         seed=str(seed),
                         model_sha256=folder.sha256[:12],
                         manifest_sha256=work[test]["judged_sha256"],
                         roc_auc=row["roc_auc"],
                     )
                     note_external_use(options.external_uses, use)
-                print(f"{recipe}, seed {seed}, {test}: AUC {area:.3f}", flush=True)
+                print(f"{configuration}, seed {seed}, {test}: AUC {area:.3f}", flush=True)
     print(summarised(options.table))
 
 

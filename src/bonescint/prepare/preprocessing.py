@@ -1,4 +1,4 @@
-"""Named, versioned recipes: what is done to a scan before a model reads it."""
+"""Named, versioned preprocessings: what is done to a scan before a model reads it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _INTENSITIES: Mapping[str, type[Intensity]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
+class Preprocessing:
     """Framing, resampling and intensity, in this order, then AP and PA side by side.
 
     Attributes:
@@ -29,11 +29,11 @@ class Recipe:
         rows: rows of each view, and of the composite.
         columns: columns of each view; the composite has twice as many.
         accepts: units of pixels that it may be given.
-        source: where the recipe comes from.
+        source: where the preprocessing comes from.
 
     Examples:
-        >>> recipe = recipe_named("ibrahim2023")
-        >>> Recipe.from_json(recipe.to_json()) == recipe
+        >>> preprocessing = preprocessing_named("ibrahim2023")
+        >>> Preprocessing.from_json(preprocessing.to_json()) == preprocessing
         True
     """
 
@@ -50,9 +50,9 @@ class Recipe:
         for name in ("rows", "columns"):
             size = getattr(self, name)
             if not 32 <= size <= 4096:
-                raise ParameterError(name, "Recipe", "from 32 to 4096", size)
+                raise ParameterError(name, "Preprocessing", "from 32 to 4096", size)
         if PixelUnit.NORMALISED in self.accepts:
-            raise ParameterError("accepts", "Recipe", "without NORMALISED", self.accepts)
+            raise ParameterError("accepts", "Preprocessing", "without NORMALISED", self.accepts)
 
     @property
     def identifier(self) -> str:
@@ -60,7 +60,7 @@ class Recipe:
         return f"{self.name}@{self.version}"
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON-ready dictionary that `from_json` turns back into an equal recipe."""
+        """A JSON-ready dictionary that `from_json` turns back into an equal preprocessing."""
         return {
             "name": self.name,
             "version": self.version,
@@ -73,8 +73,8 @@ class Recipe:
         }
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Recipe:
-        """Rebuild a recipe.
+    def from_json(cls, content: Mapping[str, Any]) -> Preprocessing:
+        """Rebuild a preprocessing.
 
         Raises:
             ParameterError: a kind of step, or a setting, that this release does not know.
@@ -94,33 +94,40 @@ class Recipe:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ParameterError(
-                "content", "Recipe.from_json", "a recipe that this release knows", str(error)
+                "content",
+                "Preprocessing.from_json",
+                "a preprocessing that this release knows",
+                str(error),
             ) from error
 
 
-IBRAHIM2023 = Recipe(
+IBRAHIM2023 = Preprocessing(
     name="ibrahim2023",
     version=1,
     framing=WholeField(),
     intensity=MinMax(),
     source="Ibrahim et al., Cancer Imaging 2023;23:12, Image pre-processing",
 )
-BODY_ROOT = Recipe(
+BODY_ROOT = Preprocessing(
     name="body-root",
     version=1,
     framing=BodyFrame(),
     intensity=PercentileRoot(),
     source="bonescint: framed on the body, percentile of the body's counts, square root",
 )
-RECIPES: Mapping[str, Recipe] = {recipe.name: recipe for recipe in (IBRAHIM2023, BODY_ROOT)}
+PREPROCESSINGS: Mapping[str, Preprocessing] = {
+    preprocessing.name: preprocessing for preprocessing in (IBRAHIM2023, BODY_ROOT)
+}
 
 
-def recipe_named(name: str) -> Recipe:
-    """Look up a recipe by its name.
+def preprocessing_named(name: str) -> Preprocessing:
+    """Look up a preprocessing by its name.
 
     Raises:
-        ParameterError: no recipe has that name; the message lists those that exist.
+        ParameterError: no preprocessing has that name; the message lists those that exist.
     """
-    if name not in RECIPES:
-        raise ParameterError("name", "recipe_named", f"one of {', '.join(RECIPES)}", name)
-    return RECIPES[name]
+    if name not in PREPROCESSINGS:
+        raise ParameterError(
+            "name", "preprocessing_named", f"one of {', '.join(PREPROCESSINGS)}", name
+        )
+    return PREPROCESSINGS[name]
