@@ -22,12 +22,12 @@ def run_study(
 ) -> None:
     """Run a study and say where its report is."""
     with clear_failures():
-        from bonescint.experiment import read_study, run_experiment
+        from bonescint.experiment import read_experiment, run_experiment
 
         if weights is not None and not weights.exists():
             raise InputError(weights, "no such file or folder", "Check the path")
         console = messages_console()
-        plan = read_study(study)
+        plan = read_experiment(study)
         with progress_shown() as shown:
             paths = run_experiment(
                 plan,

@@ -28,7 +28,7 @@ def run_adapt(
 ) -> None:
     """Adapt and say what was found."""
     with clear_failures():
-        from bonescint.experiment.adapting import PAGE, adapt_model
+        from bonescint.experiment.adaptation.adapt import PAGE, adapt_model
 
         with progress_shown() as shown:
             folder, found = adapt_model(
@@ -42,14 +42,14 @@ def run_adapt(
             f"{folder.model_id} is in {out}: operating point {after.operating_point:.4f}, before "
             f"{before.operating_point:.4f}. {_sentence(after.operating_point_rule)}"
         ]
-        said += [f"Warning: {_sentence(doubt)}" for doubt in found.sound.doubts]
-        if found.judged is not None:
+        said += [f"Warning: {_sentence(doubt)}" for doubt in found.usable.doubts]
+        if found.labelled is not None:
             said.append(
-                f"On {found.judged.scans} other scans with known labels: sensitivity "
-                f"{found.judged.sensitivity[0].text()} before, "
-                f"{found.judged.sensitivity[1].text()} after; specificity "
-                f"{found.judged.specificity[0].text()} before, "
-                f"{found.judged.specificity[1].text()} after."
+                f"On {found.labelled.scans} other scans with known labels: sensitivity "
+                f"{found.labelled.sensitivity[0].text()} before, "
+                f"{found.labelled.sensitivity[1].text()} after; specificity "
+                f"{found.labelled.specificity[0].text()} before, "
+                f"{found.labelled.specificity[1].text()} after."
             )
         said += [f"Look at {out / PAGE}", "Research use only. Not a medical device."]
         for text in said:
@@ -75,7 +75,7 @@ def run_calibrate(
     """Calibrate and say what was found."""
     with clear_failures():
         from bonescint.cli.evaluating import rule_named
-        from bonescint.experiment.local_model import calibrate_model
+        from bonescint.experiment.adaptation.calibrate import calibrate_model
 
         folder, found = calibrate_model(
             model,

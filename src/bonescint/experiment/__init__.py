@@ -3,30 +3,36 @@
 Layer 5.
 """
 
-from bonescint.experiment.checklist import metadata_template
-from bonescint.experiment.compare_runs import compare_runs
-from bonescint.experiment.evaluating import Evaluation, EvaluationSettings, evaluate_joined
+from bonescint.experiment.compare import compare_runs
+from bonescint.experiment.evaluation.data import LabelledPredictions, join, read_predictions
+from bonescint.experiment.evaluation.evaluate import Evaluation, EvaluationSettings, evaluate_joined
 from bonescint.experiment.evaluation_run import evaluate
-from bonescint.experiment.joining import Joined, join, read_predictions
-from bonescint.experiment.plan import CohortPlan, ModelPlan, Study, read_study, study_names
-from bonescint.experiment.run import run_experiment
-from bonescint.experiment.run_paths import RunPaths
+from bonescint.experiment.paths import RunPaths
+from bonescint.experiment.report.checklist import metadata_template
+from bonescint.experiment.runner import run_experiment
+from bonescint.experiment.spec import (
+    CohortSpec,
+    ExperimentSpec,
+    ModelSpec,
+    experiment_names,
+    read_experiment,
+)
 
 __all__ = [
-    "CohortPlan",
+    "CohortSpec",
     "Evaluation",
     "EvaluationSettings",
-    "Joined",
-    "ModelPlan",
+    "LabelledPredictions",
+    "ModelSpec",
     "RunPaths",
-    "Study",
+    "ExperimentSpec",
     "compare_runs",
     "evaluate",
     "evaluate_joined",
     "join",
     "metadata_template",
     "read_predictions",
-    "read_study",
+    "read_experiment",
     "run_experiment",
-    "study_names",
+    "experiment_names",
 ]

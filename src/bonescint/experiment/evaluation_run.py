@@ -14,25 +14,29 @@ from typing import Any
 from bonescint import __version__
 from bonescint.cohort import read_manifest
 from bonescint.evaluate.tables import Table, write_csv, write_workbook
-from bonescint.experiment.evaluating import (
+from bonescint.experiment.evaluation.data import join, read_predictions
+from bonescint.experiment.evaluation.evaluate import (
     Evaluation,
     EvaluationSettings,
     chosen_point,
-    compare_against,
+    compare_predictions,
     evaluate_joined,
 )
-from bonescint.experiment.evaluation_page import NOTICE, draw_figures, evaluation_document
-from bonescint.experiment.evaluation_tables import evaluation_tables
-from bonescint.experiment.explaining import Explanation, drawable_scans, measure_explanation
-from bonescint.experiment.explanation_page import (
-    draw_explanation,
-    explanation_sections,
-    explanation_tables,
-    failures_section,
+from bonescint.experiment.evaluation.maps import MappedScan, read_maps
+from bonescint.experiment.evaluation.saliency_evaluation import (
+    SaliencyEvaluation,
+    drawable_scans,
+    evaluate_saliency,
 )
+from bonescint.experiment.evaluation.tables import evaluation_tables
 from bonescint.experiment.files import fingerprint
-from bonescint.experiment.joining import join, read_predictions
-from bonescint.experiment.maps import MappedScan, read_maps
+from bonescint.experiment.report.model_report import NOTICE, draw_figures, evaluation_document
+from bonescint.experiment.report.saliency_report import (
+    failures_section,
+    saliency_figures,
+    saliency_sections,
+    saliency_tables,
+)
 from bonescint.files import make_folder, one_writer, require_own, write_whole
 from bonescint.report.document_page import PageSection, write_document
 
@@ -55,7 +59,7 @@ def evaluate(
     workbook: bool = False,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Evaluation:
-    """Judge anyone's predictions by a cohort's reference standard, and write a report.
+    """Evaluate anyone's predictions by a cohort's reference standard, and write a report.
 
     Args:
         predictions: CSV table with `scan_id, mbd_probability`.
@@ -119,12 +123,12 @@ def _judge(
         progress=partial(tell, "Judging"),
     )
     if other is not None and against is not None:
-        compared = compare_against(joined, other, settings, name=against.name)
+        compared = compare_predictions(joined, other, settings, name=against.name)
         found = replace(found, against=compared)
     explanation = None
     if mapped:
         measured = partial(tell, "Measuring maps")
-        explanation = measure_explanation(found, mapped, progress=measured)
+        explanation = evaluate_saliency(found, mapped, progress=measured)
     tell("Drawing", 0, 1)
     inputs = {"predictions": predictions, "cohort": _table_of(cohort)}
     inputs |= {name: path for name, path in (("against", against), ("maps", maps)) if path}
@@ -156,7 +160,7 @@ class _Report:
     """
 
     found: Evaluation
-    explanation: Explanation | None
+    explanation: SaliencyEvaluation | None
     mapped: Mapping[str, MappedScan]
     inputs: Mapping[str, Path]
 
@@ -167,9 +171,9 @@ class _Report:
         tables = evaluation_tables(self.found)
         sections: tuple[PageSection, ...] = ()
         if self.explanation is not None:
-            pictures |= draw_explanation(self.explanation)
-            tables += explanation_tables(self.explanation)
-            sections = explanation_sections(self.explanation, pictures)
+            pictures |= saliency_figures(self.explanation)
+            tables += saliency_tables(self.explanation)
+            sections = saliency_sections(self.explanation, pictures)
         sections += failures_section(self.found, drawable_scans(self.found.part, self.mapped))
         document = evaluation_document(
             self.found, pictures, created=created, facts=self._facts(hashes), more=sections

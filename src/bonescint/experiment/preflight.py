@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from bonescint.cohort import Manifest, read_protocol
-from bonescint.experiment.checklist import read_metadata
-from bonescint.experiment.plan import Study
-from bonescint.experiment.published import read_published
+from bonescint.experiment.report.checklist import read_metadata
+from bonescint.experiment.report.published import read_published
+from bonescint.experiment.spec import ExperimentSpec
 from bonescint.model import ModelFolder
 from bonescint.scan import InputError, ParameterError, Split
 
 _MISSING = "Check the study"
 
 
-def require_sound(study: Study) -> None:
+def require_sound(study: ExperimentSpec) -> None:
     """Read everything that a study names, apart from its scans.
 
     Raises:
@@ -53,7 +53,7 @@ def require_sound(study: Study) -> None:
         read_published(study.published)
 
 
-def imagenet_weights(study: Study, given: Path | None) -> Path | None:
+def imagenet_weights(study: ExperimentSpec, given: Path | None) -> Path | None:
     """ImageNet's weights, if a model of the study begins with them and names none itself.
 
     They are fetched now: not after hours of simulation.
@@ -100,7 +100,7 @@ def imagenet_weights(study: Study, given: Path | None) -> Path | None:
     return given
 
 
-def require_studyable(study: Study, cohort: Manifest, path: Path) -> None:
+def require_studyable(study: ExperimentSpec, cohort: Manifest, path: Path) -> None:
     """The cohort has what the study needs.
 
     Args:

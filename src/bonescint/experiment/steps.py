@@ -1,295 +1,386 @@
-"""Steps of a long run, each done once: what is finished is not done again.
-
-A step is a dataclass. Its fields are everything that its result depends on, and the fingerprint is
-made of all of them: a field that is added later cannot be forgotten in it. `work` is given the
-step and `Means`, which hold how the work is done and nothing that changes its result.
-"""
+"""What is done with each model of a study: train, read, judge, worsen; each step once."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import time
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
-from datetime import UTC, datetime
-from enum import Enum
-from functools import lru_cache
+import shutil
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from bonescint import __version__
 from bonescint.cohort import Manifest
-from bonescint.files import json_in, make_folder, write_whole
-from bonescint.scan import Case
+from bonescint.evaluate import Resampling
+from bonescint.experiment.evaluation.evaluate import EvaluationSettings
+from bonescint.experiment.evaluation.map_sanity import map_sanity, write_map_sanity
+from bonescint.experiment.evaluation.results import ModelResults
+from bonescint.experiment.evaluation.robustness import chosen, robustness
+from bonescint.experiment.evaluation.robustness_table import write_robustness
+from bonescint.experiment.evaluation_run import evaluate
+from bonescint.experiment.external_uses import ExternalUse, note_external_use
+from bonescint.experiment.files import fingerprint, write_rows
+from bonescint.experiment.ledger import CohortPart, Output, Resources, Step
+from bonescint.experiment.paths import RunPaths
+from bonescint.experiment.spec import ExperimentSpec, ModelSpec
+from bonescint.model import Classifier, ModelFolder
+from bonescint.scan import Case, InputError, Split
 
-_FILE_COLUMNS = frozenset({"file", "truth", "mask_anterior", "mask_posterior"})
+if TYPE_CHECKING:
+    from bonescint.train import TrainingConfiguration
 
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a step writes: an output, no input.
-
-    Attributes:
-        path: of a file or a folder.
-        proof: a file in the folder that is there when all of it is.
-    """
-
-    path: Path
-    proof: str = ""
-
-    def is_there(self) -> bool:
-        """Whether it was written."""
-        return (self.path / self.proof).exists()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CohortPart:
-    """Some cases of a cohort, as far as a step reads them.
-
-    Attributes:
-        folder: that their files are relative to.
-        cases: in the manifest's order.
-        columns: fields of a case that are read. Those that name a file stand for its content.
-    """
-
-    folder: Path
-    cases: tuple[Case, ...]
-    columns: tuple[str, ...]
-
-    @property
-    def cohort(self) -> Manifest:
-        """These cases and no others."""
-        return Manifest(cases=self.cases, folder=self.folder)
-
-    def identity(self) -> dict[str, Any]:
-        """The number of cases and a hash of each column."""
-        return {
-            "scans": len(self.cases),
-            **{column: _digest([self._cell(case, column) for case in self.cases])
-               for column in self.columns},
-        }  # fmt: skip
-
-    def _cell(self, case: Case, column: str) -> object:
-        value = getattr(case, column)
-        return content_sha256(self.folder / value) if value and column in _FILE_COLUMNS else value
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Means:
-    """How steps do their work; nothing of it changes a result.
-
-    Attributes:
-        workers: processes that simulate and read, or `None` for the usual number.
-        device: where models are trained.
-        tracking: what follows a training, by its name.
-        cache: folder of decoded scans.
-        progress: called with what is being done, how much of it is done, and of how much.
-        tell: told what a person should know.
-        goes_on: the same work was begun before, and not finished.
-    """
-
-    workers: int | None = None
-    device: str = "cpu"
-    tracking: str = "none"
-    cache: Path | None = None
-    progress: Callable[[str, int, int], None] = lambda *_: None
-    tell: Callable[[str], None] = lambda _: None
-    goes_on: bool = False
+_ROBUSTNESS_SCANS = 200
+_SANITY_SCANS = 40
+_TRUTH = ("truth", "mask_anterior", "mask_posterior")
+_LEARNT_FROM = ("scan_id", "patient_id", "split", "positive", "file", *_TRUTH)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step(ABC):
-    """A part of a run.
-
-    Fields of the classes below it are inputs, told apart by their type: a `Path` stands for the
-    content of its file or folder, a `CohortPart` for the rows and files that it reads, a `Place`
-    is an output. A field of settings that changes no result has the metadata `{"decides": False}`.
+class Train(Step):
+    """Train a model.
 
     Attributes:
-        name: of the step; may hold slashes.
+        model: its name, which its card has.
+        settings: how.
+        weights: file or model folder to begin with; `None` to begin with nothing learnt.
+        part: training and validation cases.
+        folder: the model folder.
     """
 
-    name: str
+    model: str
+    settings: TrainingConfiguration
+    weights: Path | None
+    part: CohortPart
+    folder: Output
 
-    @property
-    def subject(self) -> str:
-        """The last part of its name: of a model's step, the model."""
-        return self.name.rpartition("/")[2]
+    def work(self, means: Resources) -> None:
+        """Train, and write the model folder."""
+        from bonescint.train import Tracking, train
 
-    @abstractmethod
-    def work(self, means: Means) -> None:
-        """Do it; nothing half-written may look whole."""
-
-    @property
-    def inputs(self) -> dict[str, Any]:
-        """What the result depends on, JSON-ready, by field."""
-        own = {
-            field.name: identity(getattr(self, field.name))
-            for field in fields(self)
-            if not isinstance(getattr(self, field.name), Place)
-        }
-        return own | {"bonescint": __version__}
-
-    @property
-    def places(self) -> tuple[Place, ...]:
-        """What it writes."""
-        values = (getattr(self, field.name) for field in fields(self))
-        return tuple(value for value in values if isinstance(value, Place))
-
-
-def identity(value: object) -> Any:
-    """What a result depends on, of one value: JSON-ready, equal for equal contents.
-
-    Raises:
-        TypeError: a kind of value of which nobody said what makes two of them equal.
-
-    Examples:
-        >>> identity({"resamples": 100, "centres": ("A", "B")})
-        {'resamples': 100, 'centres': ['A', 'B']}
-    """
-    if isinstance(value, Enum):
-        return value.value
-    if value is None or isinstance(value, str | int | float):
-        return value
-    if isinstance(value, Path):
-        return content_sha256(value)
-    if isinstance(value, CohortPart):
-        return value.identity()
-    if is_dataclass(value) and not isinstance(value, type):
-        decide = {
-            field.name: identity(getattr(value, field.name))
-            for field in fields(value)
-            if field.metadata.get("decides", True)
-        }
-        return {"kind": type(value).__name__, **decide}
-    if isinstance(value, Mapping):
-        return {str(identity(name)): identity(one) for name, one in value.items()}
-    if isinstance(value, Sequence):
-        return [identity(one) for one in value]
-    raise TypeError(f"A step cannot depend on a {type(value).__name__}.")
-
-
-def content_sha256(path: Path) -> str:
-    """Hash of the content of a file, or of all files of a folder and their names; `""` for none."""
-    if path.is_dir():
-        inside = sorted(file for file in path.rglob("*") if file.is_file())
-        return _digest([[str(file.relative_to(path)), content_sha256(file)] for file in inside])
-    try:
-        status = path.stat()
-    except OSError:
-        return ""
-    return _file_sha256(path, status.st_size, status.st_mtime_ns)
-
-
-@lru_cache(maxsize=1_000_000)
-def _file_sha256(path: Path, size: int, time_ns: int) -> str:  # noqa: ARG001
-    """Hash of a file; read once in a run while size and time stay."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _digest(value: object) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode("utf-8")).hexdigest()
-
-
-class Ledger:
-    """Which steps of a run are done, kept in a folder.
-
-    Args:
-        folder: where a file for each step is written.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def is_done(self, step: Step) -> bool:
-        """Whether a step was finished with the same inputs and its outputs are there."""
-        noted = self._noted(step)
-        return (
-            "finished" in noted
-            and noted.get("inputs") == _as_noted(step.inputs)
-            and all(place.is_there() for place in step.places)
+        train(
+            self.part.cohort,
+            self.folder.path,
+            settings=self.settings,
+            weights=self.weights,
+            resume=means.goes_on,
+            device=means.device,
+            cache=means.cache,
+            name=self.model,
+            tracking=Tracking(means.tracking),
+            measure_test=False,  # `Predict` reads it, once
+            progress=partial(_of, means, self.model),
+            tell=lambda text: means.tell(f"{self.model}: {text}"),
         )
 
-    def changed(self, step: Step) -> tuple[str, ...]:
-        """Inputs that are not what they were when the step was begun last; none if it never was.
 
-        Columns of a cohort are named by themselves.
-        """
-        before = self._noted(step).get("inputs")
-        return () if before is None else tuple(_differing(before, _as_noted(step.inputs)))
+@dataclass(frozen=True, kw_only=True)
+class Predict(Step):
+    """Read the validation and the test split.
 
-    def do(self, step: Step, means: Means) -> bool:
-        """Do a step unless it is done.
+    Attributes:
+        model: the model folder.
+        part: scans to read.
+        results: what `classify` writes.
+        predictions: table of probabilities.
+    """
 
-        That it was begun is noted first: a step that is stopped on the way is not taken for the
-        one that was finished before it.
+    model: Path
+    part: CohortPart
+    results: Output
+    predictions: Output
 
-        Returns:
-            Whether there was anything to do.
+    def work(self, means: Resources) -> None:
+        """Classify."""
+        from bonescint.classify import classify
 
-        Raises:
-            OutputError: the ledger cannot be written.
-        """
-        if self.is_done(step):
-            return False
-        inputs = step.inputs
-        self._note(step, inputs)
-        start = time.perf_counter()
-        step.work(means)
-        self._note(
-            step,
-            inputs,
-            finished=datetime.now(UTC).isoformat(timespec="seconds"),
-            seconds=round(time.perf_counter() - start, 2),
+        cohort = self.part.cohort
+        ids = {cohort.path(case): case.scan_id for case in cohort.cases}
+        summary = classify(
+            list(ids),
+            self.results.path,
+            model=self.model,
+            workers=means.workers,
+            scan_ids=ids,
+            call_anyway=True,  # figures of a study are of all its scans
+            progress=partial(means.progress, f"reading with {self.subject}"),
         )
-        return True
+        if not summary.results:
+            first = summary.refused[0].reason if summary.refused else "none was found"
+            problem = f"none of {len(ids)} scans could be read with {self.subject}: {first}"
+            raise InputError(cohort.folder, problem, "Check the cohort's files")
+        rows = [[one.scan_id, repr(one.mbd_probability)] for one in summary.results]
+        write_rows(self.predictions.path, ["scan_id", "mbd_probability"], rows)
 
-    def was_begun(self, step: Step) -> bool:
-        """Whether it was begun with the same inputs and stopped on the way."""
-        noted = self._noted(step)
-        return "finished" not in noted and noted.get("inputs") == _as_noted(step.inputs)
 
-    def seconds(self, step: Step) -> float | None:
-        """How long a finished step took, in its last part if it was stopped in between."""
-        try:
-            return float(self._noted(step)["seconds"])
-        except (KeyError, TypeError, ValueError):
+@dataclass(frozen=True, kw_only=True)
+class Evaluate(Step):
+    """Evaluate the test split, and compare with the study's reference model.
+
+    Attributes:
+        predictions: of the model.
+        maps: results with its activation maps.
+        compared_with: name of the reference model, or empty for itself.
+        against: predictions of the reference model, or `None`.
+        manifest: of the cohort, whole: figures depend on labels, splits, patients and facts, and
+            the report names its hash.
+        evidence: scans, truth files and masks of the judged cases.
+        settings: how.
+        evaluation: folder of the report; what an earlier evaluation left there goes.
+    """
+
+    predictions: Path
+    maps: Path
+    compared_with: str
+    against: Path | None
+    manifest: Path
+    evidence: CohortPart
+    settings: EvaluationSettings
+    evaluation: Output
+
+    def work(self, means: Resources) -> None:
+        """Evaluate."""
+        shutil.rmtree(self.evaluation.path, ignore_errors=True)
+        evaluate(
+            self.predictions,
+            self.manifest,
+            self.evaluation.path,
+            settings=self.settings,
+            against=self.against,
+            maps=self.maps,
+            workbook=True,
+            progress=lambda what, done, total: means.progress(
+                f"{what} of {self.subject}", done, total
+            ),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoteExternal(Step):
+    """Add a row to the table of scorings of external centres.
+
+    Attributes:
+        study: name of the study.
+        model: name of the model.
+        centres: that count as external.
+        settings: the training configuration.
+        seed: of the training, or empty.
+        evaluation: what was found.
+        folder: the model folder.
+        manifest: of the cohort.
+        table: that the row goes to.
+    """
+
+    study: str
+    model: str
+    centres: tuple[str, ...]
+    settings: str
+    seed: str
+    evaluation: Path
+    folder: Path
+    manifest: Path
+    table: Output
+
+    def work(self, means: Resources) -> None:  # noqa: ARG002
+        """Note it, unless none of the centres was scored."""
+        results = ModelResults.read(self.model, self.evaluation.parent)
+        scored = sorted({row["centre"] for row in results.rows("cases")} & set(self.centres))
+        if scored:
+            use = ExternalUse(
+                study=self.study,
+                model=self.model,
+                centres=" ".join(scored),
+                settings=self.settings,
+                seed=self.seed,
+                model_sha256=ModelFolder.load(self.folder).sha256[:12],
+                manifest_sha256=fingerprint(self.manifest)[:12],
+                roc_auc=results.estimate("performance", "roc_auc_score").text(),
+            )
+            note_external_use(self.table.path, use)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasureRobustness(Step):
+    """Read a sample of the test split under worse conditions.
+
+    Attributes:
+        model: the model folder.
+        part: the sample.
+        threshold: the operating point; infinite where no scan is called positive.
+        table: of the figures.
+    """
+
+    model: Path
+    part: CohortPart
+    threshold: float
+    table: Output
+
+    def work(self, means: Resources) -> None:
+        """Read the sample under every condition."""
+        cohort = self.part.cohort
+        with Classifier(ModelFolder.load(self.model)) as classifier:
+            rows = robustness(
+                classifier,
+                cohort,
+                cohort.cases,
+                threshold=self.threshold,
+                progress=partial(means.progress, f"degraded scans, {self.subject}"),
+            )
+        write_robustness(rows, self.table.path, len(cohort.cases))
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckMapSanity(Step):
+    """Compare maps of positive test scans with those of random weights.
+
+    Attributes:
+        model: the model folder.
+        part: the sample.
+        resampling: of the intervals; its seed draws the weights.
+        table: of the figures.
+    """
+
+    model: Path
+    part: CohortPart
+    resampling: Resampling
+    table: Output
+
+    def work(self, means: Resources) -> None:
+        """Compare."""
+        cohort = self.part.cohort
+        rows = map_sanity(
+            ModelFolder.load(self.model),
+            cohort,
+            cohort.cases,
+            self.resampling,
+            progress=partial(means.progress, f"maps of {self.subject} against randomised weights"),
+        )
+        write_map_sanity(rows, self.table.path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSteps:
+    """The steps of a run that are done with each of its models.
+
+    Attributes:
+        study: what is done.
+        paths: where its parts are kept.
+        cohort: of the study.
+        weights: ImageNet's, for networks that begin with them and models that name none.
+        external_uses: table of the scorings of external centres.
+    """
+
+    study: ExperimentSpec
+    paths: RunPaths
+    cohort: Manifest
+    weights: Path | None
+    external_uses: Path
+
+    def folder(self, name: str) -> Path:
+        """The model folder: the one that was given, or the one that is trained here."""
+        given = self.study.models[name].folder
+        return self.paths.model(name) if given is None else given
+
+    def training(self, name: str) -> Step | None:
+        """Train a model; nothing to do if the study brings it along."""
+        plan = self.study.models[name]
+        if plan.folder is not None:
             return None
+        settings = settings_of(plan)
+        imagenet = self.weights if settings.network.begins_with_imagenet else None
+        learnt = [*self.cohort.split(Split.TRAIN), *self.cohort.split(Split.VALIDATION)]
+        return Train(
+            name=f"train/{name}",
+            model=name,
+            settings=settings,
+            weights=plan.weights or imagenet,
+            part=self._part(learnt, _LEARNT_FROM),
+            folder=Output(self.paths.model(name), "models/model.onnx"),
+        )
 
-    def _file(self, step: Step) -> Path:
-        return self._folder / f"{step.name.replace('/', '.')}.json"
+    def predicting(self, name: str) -> Step:
+        """Read the validation and the test split."""
+        cases = [*self.cohort.split(Split.VALIDATION), *self.cohort.split(Split.TEST)]
+        return Predict(
+            name=f"predict/{name}",
+            model=self.folder(name),
+            part=self._part(cases, ("scan_id", "file")),
+            results=Output(self.paths.results(name), "results.json"),
+            predictions=Output(self.paths.predictions(name)),
+        )
 
-    def _noted(self, step: Step) -> dict[str, Any]:
-        try:
-            noted = json_in(self._file(step).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return noted if isinstance(noted, dict) else {}
+    def evaluating(self, name: str) -> Step:
+        """Evaluate the test split, and compare with the study's reference model."""
+        reference = self.study.compared_with
+        itself = name == reference
+        return Evaluate(
+            name=f"evaluate/{name}",
+            predictions=self.paths.predictions(name),
+            maps=self.paths.results(name) / "results.json",
+            compared_with="" if itself else reference,
+            against=None if itself else self.paths.predictions(reference),
+            manifest=self.paths.manifest,
+            evidence=self._part(self.cohort.split(Split.TEST), ("file", *_TRUTH)),
+            settings=evaluation_settings(self.study),
+            evaluation=Output(self.paths.evaluation(name), "report.html"),
+        )
 
-    def _note(self, step: Step, inputs: Mapping[str, Any], **more: object) -> None:
-        note = {"step": step.name, **more, "inputs": inputs}
-        make_folder(self._folder)
-        write_whole(self._file(step), json.dumps(note, indent=1) + "\n")
+    def noting(self, name: str) -> Step | None:
+        """Note what was scored of external centres; nothing to do if the study has none."""
+        if not self.study.external:
+            return None
+        plan = self.study.models[name]
+        return NoteExternal(
+            name=f"external/{name}",
+            study=self.study.name,
+            model=name,
+            centres=self.study.external,
+            settings=plan.settings or "given model",
+            seed=str(settings_of(plan).seed if plan.folder is None else ""),
+            evaluation=self.paths.evaluation(name) / "evaluation.json",
+            folder=self.folder(name),
+            manifest=self.paths.manifest,
+            table=Output(self.external_uses),
+        )
+
+    def robustness(self, name: str) -> Step:
+        """Read a sample of the test split under worse conditions, once it was judged."""
+        cases = chosen(self.cohort.split(Split.TEST), _ROBUSTNESS_SCANS, seed=1)
+        return MeasureRobustness(
+            name=f"robustness/{name}",
+            model=self.folder(name),
+            part=self._part(cases, ("patient_id", "positive", "file")),
+            threshold=ModelResults.read(name, self.paths.evaluation(name)).threshold,
+            table=Output(self.paths.robustness(name)),
+        )
+
+    def checking_maps(self, name: str) -> Step:
+        """Compare maps of positive test scans with those of random weights."""
+        positive = [case for case in self.cohort.split(Split.TEST) if case.positive]
+        return CheckMapSanity(
+            name=f"map-sanity/{name}",
+            model=self.folder(name),
+            part=self._part(chosen(positive, 2 * _SANITY_SCANS, seed=1), ("patient_id", "file")),
+            resampling=evaluation_settings(self.study).resampling,
+            table=Output(self.paths.map_sanity(name)),
+        )
+
+    def _part(self, cases: list[Case] | tuple[Case, ...], columns: tuple[str, ...]) -> CohortPart:
+        return CohortPart(folder=self.cohort.folder, cases=tuple(cases), columns=columns)
 
 
-def _as_noted(inputs: Mapping[str, Any]) -> Any:
-    """As it reads when it comes back from JSON."""
-    return json.loads(json.dumps(inputs))
+def _of(means: Resources, model: str, what: str, done: int, total: int) -> None:
+    """Progress of a training, which says its epochs, with the model's name."""
+    means.progress(f"{model}: {what}", done, total)
 
 
-def _differing(before: object, now: Mapping[str, Any]) -> list[str]:
-    if not isinstance(before, dict):
-        return list(now)
-    found: list[str] = []
-    for name in dict.fromkeys((*now, *before)):
-        old, new = before.get(name), now.get(name)
-        if old == new:
-            continue
-        if isinstance(new, dict) and isinstance(old, dict):
-            found += _differing(old, new)
-        else:
-            found.append(name)
-    return found
+def evaluation_settings(study: ExperimentSpec) -> EvaluationSettings:
+    """How every model of a study is judged."""
+    resampling = Resampling(resamples=study.resamples)
+    # A model that collapsed to a constant is a result of the study.
+    return EvaluationSettings(rule=study.rule, resampling=resampling, constant_allowed=True)
+
+
+def settings_of(plan: ModelSpec) -> TrainingConfiguration:
+    """The settings of a model that is trained, with the seed of the plan."""
+    from bonescint.train import read_configuration
+
+    settings = read_configuration(plan.settings)
+    return settings if plan.seed is None else replace(settings, seed=plan.seed)

@@ -19,7 +19,7 @@ from bonescint.evaluate.resampled import resampled
 from bonescint.evaluate.roc import roc_auc_score
 from bonescint.evaluate.scored import ScoredCases
 from bonescint.evaluate.tables import comparisons_table
-from bonescint.experiment.evaluation_page import comparison_table
+from bonescint.experiment.report.model_report import comparison_table
 from bonescint.scan import ParameterError
 
 

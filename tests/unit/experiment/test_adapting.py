@@ -19,8 +19,8 @@ from typer.testing import CliRunner, Result
 from bonescint.classify import classify
 from bonescint.cli.app import app
 from bonescint.cohort import write_manifest
-from bonescint.experiment.adapted import probability_of
-from bonescint.experiment.adapting import PAGE, adapt_model
+from bonescint.experiment.adaptation.adapt import PAGE, adapt_model
+from bonescint.experiment.adaptation.adapted import probability_of
 from bonescint.model import ModelFolder
 from bonescint.scan import Case, InputError, OutputError, ParameterError, Split
 
@@ -72,7 +72,7 @@ def refused(found: Result) -> str:
 
 @pytest.fixture(scope="module")
 def ours(place: Place, tmp_path_factory: pytest.TempPathFactory) -> ModelFolder:
-    """Adapted to 20 of the patients."""
+    """Adaptation to 20 of the patients."""
     folder = tmp_path_factory.mktemp("ours")
     found = adapted(place, place.folder(folder / "normals", range(20)), folder / "m")
     assert found.exit_code == 0, found.output
@@ -133,7 +133,7 @@ def test_the_folder_is_the_model_with_another_card(place: Place, ours: ModelFold
     assert "Research use only" in page
     assert "<svg" in page or "image/svg+xml" in page
     readme = (ours.path / "docs" / "README.md").read_text()
-    assert "Adapted from `stand-in@1" in readme
+    assert "Adaptation from `stand-in@1" in readme
     for name in ("normal0", "1003", "Mustermann"):
         assert name not in page + readme + json.dumps(ours.card.to_json())
     assert not ours.path.with_name("m.adapting").exists()
@@ -185,15 +185,15 @@ def test_labels_tell_what_became_of_the_calls(place: Place, tmp_path: Path) -> N
         place.model.path, tmp_path / "m", normals=normals, labelled=tmp_path / "manifest.csv",
         workers=0, tell=said.append,
     )  # fmt: skip
-    assert found.judged is not None
-    assert (found.judged.scans, found.judged.positives) == (12, 6)
+    assert found.labelled is not None
+    assert (found.labelled.scans, found.labelled.positives) == (12, 6)
     assert any("12 labelled scans are of patients" in text for text in said)
     for card, pair in ((place.model.card, 0), (folder.card, 1)):
         results = classify(place.files[12:], tmp_path / f"r{pair}", model=place.model, workers=0)
         called = np.array([r.mbd_probability >= card.operating_point for r in results.results])
         ill = np.arange(12, COUNT) % 2 == 0
-        assert found.judged.sensitivity[pair].value == pytest.approx(called[ill].mean())
-        assert found.judged.specificity[pair].value == pytest.approx(1 - called[~ill].mean())
+        assert found.labelled.sensitivity[pair].value == pytest.approx(called[ill].mean())
+        assert found.labelled.specificity[pair].value == pytest.approx(1 - called[~ill].mean())
     assert [m.name for m in folder.card.metrics] == ["sensitivity_score", "specificity_score"]
     assert "12 other scans with known labels" in (folder.path / PAGE).read_text()
 
@@ -332,7 +332,7 @@ def test_obvious_disease_among_normals_is_noticed(
     place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A quarter of the 'normals' score far above the rest."""
-    from bonescint.experiment import adapting
+    from bonescint.experiment.adaptation import adapt as adapting
 
     scored = adapting.score_scans
 
@@ -354,7 +354,7 @@ def test_obvious_disease_among_normals_is_noticed(
 def test_a_run_that_was_stopped_goes_on(
     place: Place, ours: ModelFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bonescint.experiment import local_scans
+    from bonescint.experiment.adaptation import local_scans
 
     source = place.folder(tmp_path / "normals", range(20))
 

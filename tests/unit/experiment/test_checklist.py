@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bonescint.experiment.checklist import (
+from bonescint.experiment.report.checklist import (
     Filler,
     checklist_names,
     read_checklist,

@@ -12,11 +12,11 @@ import pytest
 
 from bonescint.cohort import Manifest, read_manifest, write_manifest
 from bonescint.evaluate import Youden
-from bonescint.experiment import CohortPlan, ModelPlan, RunPaths, Study, steps
-from bonescint.experiment.evaluating import EvaluationSettings
-from bonescint.experiment.model_steps import ModelSteps, judged_by, settings_of
-from bonescint.experiment.run import _count, checking, model_steps_in_order, simulating
-from bonescint.experiment.steps import CohortPart, Ledger, Means, Place, Step, identity
+from bonescint.experiment import CohortSpec, ExperimentSpec, ModelSpec, RunPaths, ledger
+from bonescint.experiment.evaluation.evaluate import EvaluationSettings
+from bonescint.experiment.ledger import CohortPart, Ledger, Output, Resources, Step, identity
+from bonescint.experiment.runner import _count, checking, model_steps_in_order, simulating
+from bonescint.experiment.steps import ModelSteps, evaluation_settings, settings_of
 from bonescint.scan import Case, Split
 
 pytest.importorskip("torch", reason="needs the extra 'train'")
@@ -40,7 +40,7 @@ class Run:
     """A run folder in which every step has left something."""
 
     root: Path
-    study: Study
+    study: ExperimentSpec
 
     @property
     def paths(self) -> RunPaths:
@@ -51,7 +51,9 @@ class Run:
     def manifest(self) -> Manifest:
         return read_manifest(self.paths.manifest)
 
-    def inputs(self, study: Study | None = None, weights: Path | None = None) -> dict[str, Any]:
+    def inputs(
+        self, study: ExperimentSpec | None = None, weights: Path | None = None
+    ) -> dict[str, Any]:
         """What every step depends on, by its name."""
         study = study or self.study
         paths = replace(self.paths, manifest=study.cohort.manifest or self.paths.manifest)
@@ -62,7 +64,7 @@ class Run:
         found += [step for _, step in model_steps_in_order(of_models) if step is not None]
         return {step.name: step.inputs for step in found}
 
-    def again(self, change: Callable[[], Study | None]) -> set[str]:
+    def again(self, change: Callable[[], ExperimentSpec | None]) -> set[str]:
         """Steps that are done again after a change, which may give another study."""
         before = self.inputs()
         after = self.inputs(change())
@@ -92,11 +94,11 @@ def run(tmp_path: Path) -> Run:
                               **named))  # fmt: skip
     write_manifest(cases, cohort / "manifest.csv")
     (tmp_path / "own.yaml").write_text(_SETTINGS, encoding="utf-8")
-    study = Study(
+    study = ExperimentSpec(
         name="s",
-        cohort=CohortPlan(manifest=cohort / "manifest.csv"),
-        models={"own": ModelPlan(settings=str(tmp_path / "own.yaml"), seed=1),
-                "given": ModelPlan(folder=tmp_path / "given")},
+        cohort=CohortSpec(manifest=cohort / "manifest.csv"),
+        models={"own": ModelSpec(settings=str(tmp_path / "own.yaml"), seed=1),
+                "given": ModelSpec(folder=tmp_path / "given")},
         external=("A",),
     )  # fmt: skip
     made = Run(tmp_path / "run", study)
@@ -126,36 +128,36 @@ def test_the_same_run_has_nothing_to_do(run: Run, tmp_path: Path) -> None:
     assert moved.inputs() == Run(moved.root, run.study).inputs()
 
 
-def _plan(run: Run, name: str, **changes: Any) -> Study:
+def _plan(run: Run, name: str, **changes: Any) -> ExperimentSpec:
     models = dict(run.study.models)
     return replace(run.study, models=models | {name: replace(models[name], **changes)})
 
 
-def _other_settings(run: Run) -> Study:
+def _other_settings(run: Run) -> ExperimentSpec:
     file = run.root.parent / "other.yaml"
     file.write_text(_SETTINGS.replace("epochs: 1", "epochs: 2"), encoding="utf-8")
     return _plan(run, "own", settings=str(file))
 
 
-def _other_folder(run: Run) -> Study:
+def _other_folder(run: Run) -> ExperimentSpec:
     folder = run.root.parent / "other"
     (folder / "models").mkdir(parents=True)
     (folder / "models" / "model.onnx").write_text("another", encoding="utf-8")
     return _plan(run, "given", folder=folder)
 
 
-def _same_manifest_elsewhere(run: Run) -> Study:
+def _same_manifest_elsewhere(run: Run) -> ExperimentSpec:
     copy = run.paths.manifest.with_name("copy.csv")
     copy.write_bytes(run.paths.manifest.read_bytes())
-    return replace(run.study, cohort=CohortPlan(manifest=copy))
+    return replace(run.study, cohort=CohortSpec(manifest=copy))
 
 
-def _weights(run: Run) -> Study:
+def _weights(run: Run) -> ExperimentSpec:
     (run.root.parent / "w.safetensors").write_text("kernels", encoding="utf-8")
     return _plan(run, "own", weights=run.root.parent / "w.safetensors")
 
 
-_OF_STUDY: dict[str, tuple[Callable[[Run], Study], set[str]]] = {
+_OF_STUDY: dict[str, tuple[Callable[[Run], ExperimentSpec], set[str]]] = {
     "name": (lambda run: replace(run.study, name="t"), {"external/own", "external/given"}),
     "reference": (lambda run: replace(run.study, reference="given"), _JUDGED),
     "rule": (lambda run: replace(run.study, rule=Youden()), _JUDGED),
@@ -166,13 +168,13 @@ _OF_STUDY: dict[str, tuple[Callable[[Run], Study], set[str]]] = {
     "metadata": (lambda run: replace(run.study, metadata={"funding": "none"}), set()),
     "about": (lambda run: replace(run.study, about="Another text."), set()),
 }  # fmt: skip
-_OF_MODEL: dict[str, tuple[Callable[[Run], Study], set[str]]] = {
+_OF_MODEL: dict[str, tuple[Callable[[Run], ExperimentSpec], set[str]]] = {
     "settings": (_other_settings, {"train/own", "external/own"}),
     "folder": (_other_folder, {f"{kind}/given" for kind in _KINDS} - {"evaluate/given"}),
     "weights": (_weights, {"train/own"}),
     "seed": (lambda run: _plan(run, "own", seed=2), {"train/own", "external/own"}),
 }
-_OF_COHORT: dict[str, tuple[Callable[[Run], Study], set[str]]] = {
+_OF_COHORT: dict[str, tuple[Callable[[Run], ExperimentSpec], set[str]]] = {
     "manifest": (_same_manifest_elsewhere, set()),  # its content counts, not its place
 }
 
@@ -183,19 +185,19 @@ _OF_COHORT: dict[str, tuple[Callable[[Run], Study], set[str]]] = {
     ids=[*_OF_STUDY, *(f"model {name}" for name in _OF_MODEL), *_OF_COHORT],
 )
 def test_a_changed_setting_of_the_study(
-    run: Run, change: Callable[[Run], Study], expected: set[str]
+    run: Run, change: Callable[[Run], ExperimentSpec], expected: set[str]
 ) -> None:
     assert run.again(lambda: change(run)) == expected
 
 
 def test_no_setting_of_a_study_is_forgotten() -> None:
-    assert {one.name for one in fields(Study)} == {*_OF_STUDY, "cohort", "models"}
-    assert {one.name for one in fields(ModelPlan)} == set(_OF_MODEL)
-    assert {one.name for one in fields(CohortPlan)} == {*_OF_COHORT, "protocol", "seed"}
+    assert {one.name for one in fields(ExperimentSpec)} == {*_OF_STUDY, "cohort", "models"}
+    assert {one.name for one in fields(ModelSpec)} == set(_OF_MODEL)
+    assert {one.name for one in fields(CohortSpec)} == {*_OF_COHORT, "protocol", "seed"}
 
 
 def test_a_changed_protocol_or_seed_simulates_again(run: Run) -> None:
-    plan = CohortPlan(protocol="ibrahim2023")
+    plan = CohortSpec(protocol="ibrahim2023")
     first = simulating(replace(run.study, cohort=plan), run.paths)
     assert simulating(replace(run.study, cohort=plan), run.paths).inputs == first.inputs
     seed = simulating(replace(run.study, cohort=replace(plan, seed=2)), run.paths)
@@ -238,7 +240,7 @@ def _without_checks(settings: Any, name: str, value: object) -> Any:
 
 
 def test_every_setting_of_an_evaluation_judges_again(run: Run) -> None:
-    settings = judged_by(run.study)
+    settings = evaluation_settings(run.study)
     before = identity(settings)
     others = {"rule": Youden(), "threshold": 0.3, "judged": Split.TRAIN, "constant_allowed": False,
               "resampling": replace(settings.resampling, seed=2)}  # fmt: skip
@@ -361,7 +363,7 @@ def test_another_release_does_everything_again(run: Run, monkeypatch: pytest.Mon
     before = run.inputs()
 
     def released() -> None:
-        monkeypatch.setattr(steps, "__version__", "99.0.0")
+        monkeypatch.setattr(ledger, "__version__", "99.0.0")
 
     assert run.again(released) == set(before)
 
@@ -371,22 +373,22 @@ class Summing(Step):
     """Writes the sum of some numbers, and what it was told of its beginning."""
 
     numbers: tuple[int, ...]
-    file: Place
+    file: Output
 
-    def work(self, means: Means) -> None:
+    def work(self, means: Resources) -> None:
         self.file.path.write_text(f"{sum(self.numbers)} {means.goes_on}", encoding="utf-8")
 
 
 class Stopped(Summing):
     """The same, stopped when its file is there."""
 
-    def work(self, means: Means) -> None:
+    def work(self, means: Resources) -> None:
         super().work(means)
         raise KeyboardInterrupt
 
 
 def test_a_step_is_done_once_and_again_when_an_input_changes(tmp_path: Path) -> None:
-    file, ledger, means = Place(tmp_path / "sum"), Ledger(tmp_path / "steps"), Means()
+    file, ledger, means = Output(tmp_path / "sum"), Ledger(tmp_path / "steps"), Resources()
     step = Summing(name="a/b", numbers=(1, 2), file=file)
     assert ledger.do(step, means)
     assert not ledger.do(step, means)
@@ -405,17 +407,17 @@ def test_a_step_is_done_once_and_again_when_an_input_changes(tmp_path: Path) -> 
 
 def test_a_stopped_step_is_not_taken_for_the_one_before_it(tmp_path: Path) -> None:
     """1 + 2 is done, 1 + 3 is stopped when its file is there: 1 + 2 must be done again."""
-    file, ledger = Place(tmp_path / "sum"), Ledger(tmp_path / "steps")
+    file, ledger = Output(tmp_path / "sum"), Ledger(tmp_path / "steps")
     first = Summing(name="sum", numbers=(1, 2), file=file)
-    ledger.do(first, Means())
+    ledger.do(first, Resources())
     second = Summing(name="sum", numbers=(1, 3), file=file)
     with pytest.raises(KeyboardInterrupt):
-        ledger.do(Stopped(name="sum", numbers=(1, 3), file=file), Means())
+        ledger.do(Stopped(name="sum", numbers=(1, 3), file=file), Resources())
     assert not ledger.is_done(second)
     assert ledger.was_begun(second)
     assert not ledger.was_begun(first)
     assert not ledger.is_done(first)
-    ledger.do(first, Means())
+    ledger.do(first, Resources())
     assert file.path.read_text() == "3 False"
 
 
@@ -443,6 +445,6 @@ def test_a_part_of_a_cohort_names_the_column_that_changed(tmp_path: Path) -> Non
 def test_a_run_counts_its_steps_before_it_begins(run: Run) -> None:
     done = len(run.inputs())
     assert _count(run.study) == done
-    simulated = replace(run.study, cohort=CohortPlan(protocol="ibrahim2023"))
+    simulated = replace(run.study, cohort=CohortSpec(protocol="ibrahim2023"))
     assert _count(simulated) == done + 1
     assert _count(replace(run.study, external=())) == done - len(run.study.models)

@@ -22,17 +22,17 @@ from bonescint.evaluate import (
 from bonescint.evaluate import roc_auc_score as area_with_interval
 from bonescint.experiment import (
     EvaluationSettings,
-    Joined,
+    LabelledPredictions,
     evaluate,
     evaluate_joined,
     join,
     read_predictions,
 )
-from bonescint.experiment.evaluating import compare_against
-from bonescint.experiment.evaluation_page import draw_figures, evaluation_document, few_cases
-from bonescint.experiment.evaluation_tables import evaluation_tables
-from bonescint.experiment.explaining import measure_explanation
-from bonescint.experiment.maps import read_maps
+from bonescint.experiment.evaluation.evaluate import compare_predictions
+from bonescint.experiment.evaluation.maps import read_maps
+from bonescint.experiment.evaluation.saliency_evaluation import evaluate_saliency
+from bonescint.experiment.evaluation.tables import evaluation_tables
+from bonescint.experiment.report.model_report import draw_figures, evaluation_document, few_cases
 from bonescint.scan import Case, InputError, OutputError, ParameterError, Split
 
 from .conftest import Study, write_rows
@@ -40,7 +40,7 @@ from .conftest import Study, write_rows
 _FEW = EvaluationSettings(resampling=Resampling(resamples=30))
 
 
-def _joined(study: Study) -> Joined:
+def _joined(study: Study) -> LabelledPredictions:
     return join(read_predictions(study.predictions), read_manifest(study.manifest), source="p")
 
 
@@ -172,7 +172,7 @@ def _with_calls(study: Study, folder: Path, without: set[str]) -> Path:
 
 
 def test_scans_without_a_call_are_counted_and_not_judged(study: Study, tmp_path: Path) -> None:
-    """Against counts by hand; areas stay those of all scans."""
+    """ModelComparison counts by hand; areas stay those of all scans."""
     whole = evaluate_joined(_joined(study), _FEW)
     cases = whole.part.cases
     without = {case.scan_id for case in cases[::3]}
@@ -303,7 +303,9 @@ def test_a_collapsed_model_is_a_result_where_that_is_allowed(
     assert other.against.closed[0].second == 0.5
 
 
-def _turned_round(study: Study, folder: Path, change: Callable[[Case], Case]) -> Joined:
+def _turned_round(
+    study: Study, folder: Path, change: Callable[[Case], Case]
+) -> LabelledPredictions:
     """The same predictions, joined with a cohort in another order."""
     cases = [change(case) for case in reversed(study.cases)]
     manifest = Manifest(cases=tuple(cases), folder=folder)
@@ -312,7 +314,7 @@ def _turned_round(study: Study, folder: Path, change: Callable[[Case], Case]) ->
 
 def test_models_are_compared_scan_by_scan_whatever_the_order(study: Study, tmp_path: Path) -> None:
     ours, theirs = _joined(study), _turned_round(study, tmp_path, lambda case: case)
-    found = compare_against(ours, theirs, _FEW, name="other")
+    found = compare_predictions(ours, theirs, _FEW, name="other")
     assert found.scans == 60
     assert all(one.difference.value == 0 for one in (*found.closed, *found.resampled))
     assert not any(one.p_value < 1 for one in found.closed)
@@ -325,7 +327,7 @@ def test_scans_whose_label_differs_are_not_compared(study: Study, tmp_path: Path
 
     theirs = _turned_round(study, tmp_path, changed)
     with pytest.raises(InputError) as refused:
-        compare_against(_joined(study), theirs, _FEW, name="other")
+        compare_predictions(_joined(study), theirs, _FEW, name="other")
     assert str(refused.value) == (
         "other: 2 problems: column label: test-004 is negative, but positive in the first cohort; "
         "column label: test-009 is positive, but negative in the first cohort. "
@@ -335,7 +337,7 @@ def test_scans_whose_label_differs_are_not_compared(study: Study, tmp_path: Path
 
 def test_maps_that_point_at_lesions_score_so(study: Study) -> None:
     found = evaluate_joined(_joined(study), replace(_FEW, threshold=0.5))
-    measured = measure_explanation(found, read_maps(study.maps))
+    measured = evaluate_saliency(found, read_maps(study.maps))
     assert measured is not None
     assert measured.left_out == ()
     positives = len(measured.called) + len(measured.missed)
@@ -357,18 +359,18 @@ def test_maps_of_other_predictions_are_noticed(study: Study) -> None:
     some = maps["test-000"]
     maps["test-000"] = replace(some, prediction=replace(some.prediction, mbd_probability=0.123))
     del maps["test-001"]
-    measured = measure_explanation(found, maps)
+    measured = evaluate_saliency(found, maps)
     assert measured is not None
     assert any("a different probability" in note for note in measured.notes)
     assert measured.left_out == ("test-001: no map",)
-    assert measure_explanation(found, {}) is None
+    assert evaluate_saliency(found, {}) is None
 
 
 def test_masks_of_other_pixels_are_refused(study: Study) -> None:
     found = evaluate_joined(_joined(study), replace(_FEW, threshold=0.5))
     maps = {name: replace(scan, shape=(32, 12)) for name, scan in read_maps(study.maps).items()}
     with pytest.raises(InputError, match=r"mask of test-000 is \(64, 24\)"):
-        measure_explanation(found, maps)
+        evaluate_saliency(found, maps)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 from bonescint.cohort import read_manifest
 from bonescint.experiment import join, read_predictions
-from bonescint.experiment.joining import require_judgeable
+from bonescint.experiment.evaluation.data import require_judgeable
 from bonescint.scan import InputError, Split
 from bonescint.tables import TableWarning
 

@@ -21,11 +21,11 @@ import torch
 from bonescint.cli.app import app
 from bonescint.cohort import write_manifest, write_truth
 from bonescint.dicom import write_nm
-from bonescint.experiment.adapted import probability_of
-from bonescint.experiment.adapting import PAGE, adapt_model
-from bonescint.experiment.learning import parted, require_enough_to_learn
-from bonescint.experiment.local_scans import ScoredScan
-from bonescint.experiment.sound_scans import SoundScans
+from bonescint.experiment.adaptation.adapt import PAGE, adapt_model
+from bonescint.experiment.adaptation.adapted import probability_of
+from bonescint.experiment.adaptation.learning import parted, require_enough_to_learn
+from bonescint.experiment.adaptation.local_scans import ScoredScan
+from bonescint.experiment.adaptation.usable_scans import UsableScans
 from bonescint.model import ModelCard, ModelFolder, TrainingRecord, write_model_folder
 from bonescint.prepare import preprocessing_named
 from bonescint.train import adapting as learning_module
@@ -170,9 +170,9 @@ def test_a_network_that_lost_is_not_kept_and_all_normals_judge(
     assert "was not kept" in (folder.path / PAGE).read_text()
 
 
-def scans_of(patients: list[str]) -> SoundScans:
+def scans_of(patients: list[str]) -> UsableScans:
     blank: Any = None
-    return SoundScans(
+    return UsableScans(
         scans=tuple(
             ScoredScan(
                 source=f"{number}", study=blank, patient=patient, positive=None, margin=0.0,
@@ -186,13 +186,13 @@ def scans_of(patients: list[str]) -> SoundScans:
 
 @pytest.mark.parametrize(("asked", "aside"), [(0.9, 15), (0.95, 19)])
 def test_no_patient_is_on_both_sides(asked: float, aside: int) -> None:
-    sound = scans_of([f"p{number % 30}" for number in range(45)])
-    learning, others = parted(sound, asked)
+    usable = scans_of([f"p{number % 30}" for number in range(45)])
+    learning, others = parted(usable, asked)
     assert learning.patients.keys().isdisjoint(others.patients)
     assert len(others.patients) == aside
     assert len(learning.patients) == 30 - aside
-    assert {s.source for s in (*learning.scans, *others.scans)} == {s.source for s in sound.scans}
-    assert parted(sound, asked)[0].scans == learning.scans, "the same for the same scans"
+    assert {s.source for s in (*learning.scans, *others.scans)} == {s.source for s in usable.scans}
+    assert parted(usable, asked)[0].scans == learning.scans, "the same for the same scans"
 
 
 def test_too_few_to_learn_are_refused_with_the_number_needed(

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from bonescint.cli.app import app
 from bonescint.evaluate import Balanced, GivenSpecificity
-from bonescint.experiment.local_model import calibrate_model
+from bonescint.experiment.adaptation.calibrate import calibrate_model
 from bonescint.model import Classifier, ModelFolder, shipped_model
 from bonescint.scan import Acquisition, InputError, ParameterError, PixelUnit, Scan
 
@@ -189,7 +189,7 @@ class NoTorch(MetaPathFinder):
             raise ModuleNotFoundError(name)
 sys.meta_path.insert(0, NoTorch())
 from bonescint.evaluate import Balanced
-from bonescint.experiment.local_model import calibrate_model
+from bonescint.experiment.adaptation.calibrate import calibrate_model
 from bonescint.model import shipped_model
 folder, _ = calibrate_model(shipped_model().path, "p.csv", rule=Balanced(), out="m")
 assert folder.card.uncertain_band is not None

@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 
 from scipy.stats import spearmanr  # noqa: E402
 
-from bonescint.experiment.map_sanity import COLUMNS, agreements, write_map_sanity  # noqa: E402
+from bonescint.experiment.evaluation.map_sanity import COLUMNS, agreements, write_map_sanity  # noqa: E402
 from bonescint.train.cells import Vgg16Cells  # noqa: E402
 from bonescint.train.network import InputScale, NetworkShape  # noqa: E402
 from bonescint.train.vgg16 import Vgg16Classifier  # noqa: E402

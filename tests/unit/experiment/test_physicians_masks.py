@@ -14,18 +14,20 @@ from bonescint.cohort import read_manifest, truth_of, write_manifest, write_mask
 from bonescint.evaluate import Resampling
 from bonescint.experiment import (
     EvaluationSettings,
-    call_pictures,
     evaluate,
     evaluate_joined,
-    explanation_page,
     join,
-    maps,
     read_predictions,
 )
-from bonescint.experiment.evaluating import Evaluation
-from bonescint.experiment.explaining import Explanation, measure_explanation
-from bonescint.experiment.facts import facts_of
-from bonescint.experiment.maps import read_maps, scan_at_hand
+from bonescint.experiment.evaluation import maps
+from bonescint.experiment.evaluation.covariates import covariates_of
+from bonescint.experiment.evaluation.evaluate import Evaluation
+from bonescint.experiment.evaluation.maps import read_maps, scan_at_hand
+from bonescint.experiment.evaluation.saliency_evaluation import (
+    SaliencyEvaluation,
+    evaluate_saliency,
+)
+from bonescint.experiment.report import call_pictures, saliency_report
 from bonescint.explain import explain
 from bonescint.scan import (
     Acquisition,
@@ -62,8 +64,8 @@ class Segmented:
         )
         return evaluate_joined(joined, _FEW)
 
-    def measured(self) -> Explanation:
-        found = measure_explanation(self.evaluated(), read_maps(self.study.maps))
+    def measured(self) -> SaliencyEvaluation:
+        found = evaluate_saliency(self.evaluated(), read_maps(self.study.maps))
         assert found is not None
         return found
 
@@ -138,7 +140,7 @@ def test_a_large_piece_keeps_what_lies_nearer_to_the_middle_of_a_small_one(
                 for one in scan.prediction.activation_maps)  # fmt: skip
     answer = replace(scan.prediction, activation_maps=hot)
     maps_of[case.scan_id] = replace(scan, prediction=answer)
-    found = measure_explanation(segmented.evaluated(), maps_of)
+    found = evaluate_saliency(segmented.evaluated(), maps_of)
     assert found is not None
     large, small = {**found.called, **found.missed}[case.scan_id].lesions
     assert large.reached == 1
@@ -194,7 +196,7 @@ def test_false_evidence_with_truth_of_some_says_of_how_many(segmented: Segmented
     found = segmented.measured()
     count = found.false_positives[0].of
     assert 0 < found.places_known < count
-    words = explanation_page._evidence_words(found)
+    words = saliency_report._evidence_words(found)
     assert f"Of {count - found.places_known} of them no truth file" in words
     assert "bladder" in {row.name for row in found.false_positives}
 
@@ -222,7 +224,7 @@ def test_masks_are_drawn_beside_the_maps(segmented: Segmented, tmp_path: Path) -
 
 def test_simulated_truth_is_not_drawn(study: Study) -> None:
     joined = join(read_predictions(study.predictions), read_manifest(study.manifest), source="p")
-    found = measure_explanation(evaluate_joined(joined, _FEW), read_maps(study.maps))
+    found = evaluate_saliency(evaluate_joined(joined, _FEW), read_maps(study.maps))
     assert found is not None
     assert (found.segmented, found.by_physicians) == ((), 0)
 
@@ -266,7 +268,7 @@ def test_the_lesions_of_a_subgroup_are_those_of_the_view_with_more(segmented: Se
     mask = np.zeros((ROWS, COLUMNS), dtype=bool)
     mask[::4, ::4] = True
     write_mask(mask, manifest.folder / case.mask_posterior)
-    facts, negative = facts_of([case, replace(case, positive=False)], manifest)
+    facts, negative = covariates_of([case, replace(case, positive=False)], manifest)
     assert facts.lesions == ROWS * COLUMNS // 16
     assert negative.lesions is None
     assert "Lesions" in {one.factor for one in segmented.evaluated().subgroups}

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from bonescint.cohort import Manifest
-from bonescint.experiment import robustness as module
-from bonescint.experiment.robustness import CONDITIONS, RobustnessRow, robustness
-from bonescint.experiment.robustness_page import write_robustness
+from bonescint.experiment.evaluation import robustness as module
+from bonescint.experiment.evaluation.robustness import CONDITIONS, RobustnessRow, robustness
+from bonescint.experiment.evaluation.robustness_table import write_robustness
 from bonescint.model import Classifier
 from bonescint.scan import Acquisition, Case, PixelUnit, Prediction, Scan, Split
 

@@ -17,9 +17,9 @@ from typer.testing import CliRunner
 
 from bonescint.cli.app import app
 from bonescint.cohort import Manifest
-from bonescint.experiment import compare_runs, model_steps, read_study, run_experiment
-from bonescint.experiment.plan import study_from
+from bonescint.experiment import compare_runs, read_experiment, run_experiment, steps
 from bonescint.experiment.preflight import require_sound, require_studyable
+from bonescint.experiment.spec import experiment_from
 from bonescint.model import shipped_model
 from bonescint.scan import BonescintError, Case, InputError, ParameterError, Split
 
@@ -106,14 +106,14 @@ def _has_weasyprint() -> bool:
 def test_a_study_runs_stops_goes_on_and_reports(
     tmp_path: Path, study_file: Path, small_weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    study = read_study(study_file)
+    study = read_experiment(study_file)
     out = tmp_path / "run"
 
     def killed(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(model_steps, "evaluate", killed)
+        patch.setattr(steps, "evaluate", killed)
         with pytest.raises(KeyboardInterrupt):
             run_experiment(study, out, weights=small_weights, workers=1)
     model = out / "models" / "two" / "models" / "model.onnx"
@@ -207,7 +207,7 @@ def _check_scans_keep_the_names_of_their_manifest(out: Path, tmp_path: Path) -> 
         "models": {"given": {"folder": str(out / "models" / "one")}},
         "resamples": 100,
     }
-    study = study_from(content, "own.yaml", folder=Path())
+    study = experiment_from(content, "own.yaml", folder=Path())
     paths = run_experiment(study, tmp_path / "own", workers=1)
     given = {row["scan_id"]: row["mbd_probability"] for row in _rows(paths.predictions("given"))}
     before = {row["scan_id"]: row["mbd_probability"] for row in _rows(out / "predictions/one.csv")}
@@ -233,7 +233,7 @@ def _check_corrections_reach_every_table(out: Path, tmp_path: Path) -> None:
     files = {name: (run / f"{name}.csv").read_bytes()
              for name in ("predictions/given", "robustness/given", "map-sanity/given")}  # fmt: skip
     told: list[str] = []
-    run_experiment(study_from(content, "own.yaml", folder=Path()), run, workers=1,
+    run_experiment(experiment_from(content, "own.yaml", folder=Path()), run, workers=1,
                    tell=told.append)  # fmt: skip
     assert "[2 of 5] Reading with given: done before" in told
     assert any(
@@ -274,7 +274,7 @@ def test_what_a_study_names_is_looked_at_before_any_work(
     assert old in text
     study_file.write_text(text.replace(old, new), encoding="utf-8")
     with pytest.raises(BonescintError, match=says):
-        run_experiment(read_study(study_file), tmp_path / "run")
+        run_experiment(read_experiment(study_file), tmp_path / "run")
     assert not (tmp_path / "run" / "cohort").exists()
 
 
@@ -284,11 +284,11 @@ def test_a_study_wants_one_process_and_says_how_to_train_with_more(
     for name, value in (("RANK", "0"), ("WORLD_SIZE", "2"), ("LOCAL_WORLD_SIZE", "2")):
         monkeypatch.setenv(name, value)
     with pytest.raises(ParameterError, match="torchrun -m bonescint train"):
-        run_experiment(read_study(study_file), tmp_path / "run")
+        run_experiment(read_experiment(study_file), tmp_path / "run")
 
 
 def test_an_external_centre_without_scans_is_named(tmp_path: Path, study_file: Path) -> None:
-    study = replace(read_study(study_file), external=("C", "Z"))
+    study = replace(read_experiment(study_file), external=("C", "Z"))
     cases = [
         Case(scan_id=f"{split}-{label}", patient_id=f"{split}-{label}", centre="C", split=split,
              positive=label)
@@ -313,7 +313,7 @@ def test_a_cohort_that_cannot_be_studied_is_named_before_any_training(
         encoding="utf-8",
     )
     with pytest.raises(InputError, match=r"split train, column label: 1 of 1 scans"):
-        run_experiment(read_study(study_file), tmp_path / "run")
+        run_experiment(read_experiment(study_file), tmp_path / "run")
     assert not (tmp_path / "run" / "models").exists()
 
 
@@ -340,20 +340,20 @@ def test_a_study_that_makes_no_sense_is_named(change: dict[str, object], says: s
         "models": {"a": {"settings": "bonescint"}},
     } | change
     with pytest.raises(InputError, match=says):
-        study_from(content, "study.yaml", folder=Path())
+        experiment_from(content, "study.yaml", folder=Path())
 
 
 def test_the_papers_study_is_the_papers() -> None:
-    study = read_study("ibrahim2023")
+    study = read_experiment("ibrahim2023")
     assert list(study.models) == ["paper", "paper-converging", "bonescint"]
     assert study.external == ("C",)
     assert isinstance(study.metadata, dict)
     assert study.metadata["registration"] == "none"
-    assert read_study("studies/ibrahim2023.yaml") == study
+    assert read_experiment("studies/ibrahim2023.yaml") == study
     with pytest.raises(ParameterError, match="ibrahim2023"):
-        read_study("nobody")
+        read_experiment("nobody")
     with pytest.raises(InputError, match="no such file"):
-        read_study("studies/nobody.yaml")
+        read_experiment("studies/nobody.yaml")
 
 
 def test_weights_that_cannot_be_had_are_said_before_the_cohort_is_simulated(
@@ -365,7 +365,7 @@ def test_weights_that_cannot_be_had_are_said_before_the_cohort_is_simulated(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(urllib.request, "urlopen", no_network)
     with pytest.raises(InputError, match=r"model one would start.*settings: compact.*model one"):
-        run_experiment(read_study(study_file), tmp_path / "run")
+        run_experiment(read_experiment(study_file), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -377,7 +377,7 @@ def test_the_shipped_model_is_named_as_everywhere(tmp_path: Path, study_file: Pa
         ),
         encoding="utf-8",
     )
-    study = read_study(study_file)
+    study = read_experiment(study_file)
     assert study.models["one"].folder == study.models["two"].weights == shipped_model().path
     require_sound(replace(study, models={"one": study.models["one"]}))
     assert tmp_path not in study.models["one"].folder.parents

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from bonescint.evaluate.tables import Table
+from bonescint.experiment.evaluation.results import ModelResults
 from bonescint.experiment.evaluation_run import _json_cell
-from bonescint.experiment.run_results import ModelResults
 from bonescint.scan import InputError
 
 

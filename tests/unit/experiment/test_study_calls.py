@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from bonescint.cohort import Manifest
-from bonescint.experiment.run_paths import RunPaths
-from bonescint.experiment.study_calls import uncertain_section
+from bonescint.experiment.paths import RunPaths
+from bonescint.experiment.report.calls import uncertain_section
 from bonescint.model import shipped_model
 from bonescint.scan import Case, InputError, Split
 

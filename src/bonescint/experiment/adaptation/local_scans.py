@@ -156,7 +156,9 @@ def score_scans(
     refused = list(found.refused)
     total = len(found.studies)
     with pool_of(
-        min(count, total), timeout_s=_TIMEOUT_S, preload="bonescint.experiment.local_scans"
+        min(count, total),
+        timeout_s=_TIMEOUT_S,
+        preload=__name__,
     ) as pool:
         ahead = _looks(found, classifier, kept, pool, key, 2 * count + 2)
         for done, (study, place, look) in enumerate(ahead, start=1):

@@ -19,9 +19,13 @@ from bonescint.evaluate import (
     Youden,
 )
 from bonescint.evaluate.tables import Table, comparisons_table, write_csv
-from bonescint.experiment.evaluating import Against, EvaluationSettings, compare_against
-from bonescint.experiment.evaluation_page import NOTICE, comparison_table
-from bonescint.experiment.joining import Joined, join, read_predictions
+from bonescint.experiment.evaluation.data import LabelledPredictions, join, read_predictions
+from bonescint.experiment.evaluation.evaluate import (
+    EvaluationSettings,
+    ModelComparison,
+    compare_predictions,
+)
+from bonescint.experiment.report.model_report import NOTICE, comparison_table
 from bonescint.files import json_in, one_writer, require_own
 from bonescint.report.document_page import Document, PageSection, write_document
 from bonescint.scan import InputError, ParameterError, Split
@@ -41,7 +45,7 @@ class _Run:
 
     path: Path
     rule: OperatingRule
-    models: Mapping[str, Joined]
+    models: Mapping[str, LabelledPredictions]
 
     @classmethod
     def read(cls, path: Path) -> _Run:
@@ -75,7 +79,7 @@ class _Pair:
 
     names: tuple[str, str, str, str]
     tested: tuple[int, int]
-    found: Against
+    found: ModelComparison
 
     @property
     def section(self) -> PageSection:
@@ -137,7 +141,7 @@ def _compared(one: _Run, other: _Run) -> list[_Pair]:
         _Pair(
             names=(one.path.name, name, other.path.name, other_name),
             tested=(len(ours.part(Split.TEST).cases), len(theirs.part(Split.TEST).cases)),
-            found=compare_against(ours, theirs, settings, name=f"{other.path}: {other_name}"),
+            found=compare_predictions(ours, theirs, settings, name=f"{other.path}: {other_name}"),
         )
         for name, ours in one.models.items()
         for other_name, theirs in other.models.items()

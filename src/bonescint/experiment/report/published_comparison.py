@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 
 from bonescint.cohort import Manifest
 from bonescint.evaluate import Estimate
-from bonescint.experiment.plan import Study
-from bonescint.experiment.published import Published, PublishedFigure, read_published
-from bonescint.experiment.reader_subset import SubsetFigures, subset_figures
-from bonescint.experiment.run_results import ModelResults
+from bonescint.experiment.evaluation.results import ModelResults
+from bonescint.experiment.report.published import Published, PublishedFigure, read_published
+from bonescint.experiment.report.reader_subset import SubsetFigures, subset_figures
+from bonescint.experiment.spec import ExperimentSpec
 from bonescint.report.document_page import PageSection, PageTable
 
 _COMPLEMENTS = {
@@ -19,7 +19,7 @@ _COMPLEMENTS = {
 
 
 def published_sections(
-    study: Study,
+    study: ExperimentSpec,
     models: Mapping[str, ModelResults],
     cohort: Manifest,
     seconds_a_scan: Mapping[str, float],

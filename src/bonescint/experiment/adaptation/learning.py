@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bonescint.cohort import Manifest, mixed_protocol, read_manifest, simulate_cohort
 from bonescint.evaluate import fit_calibration
 from bonescint.evaluate.conformal import needed_normals
-from bonescint.experiment.sound_scans import SoundScans
+from bonescint.experiment.adaptation.usable_scans import UsableScans
 from bonescint.model import Metric, ModelCard, ModelFolder, TrainingRecord, write_model_folder
 from bonescint.model.recalibration import calibration_record
 from bonescint.scan import InputError
@@ -51,7 +51,7 @@ class Learning:
     learnt: Learnt
     patients: int
     scans: int
-    aside: SoundScans
+    aside: UsableScans
 
     @property
     def said(self) -> str:
@@ -90,20 +90,20 @@ def require_enough_to_learn(source: Path, patients: int, specificity: float) -> 
         )
 
 
-def parted(sound: SoundScans, specificity: float) -> tuple[SoundScans, SoundScans]:
+def parted(usable: UsableScans, specificity: float) -> tuple[UsableScans, UsableScans]:
     """Normal patients to learn from, and those that are set aside: half of them, at random.
 
     Args:
-        sound: all of them; enough, see `require_enough_to_learn`.
+        usable: all of them; enough, see `require_enough_to_learn`.
         specificity: for which enough must be set aside.
     """
-    patients = list(sound.patients.values())
+    patients = list(usable.patients.values())
     aside = max(needed_normals(specificity), len(patients) // 2)
     order = np.random.default_rng(_SEED).permutation(len(patients))
     chosen = {id(scan) for number in order[:aside] for scan in patients[number]}
     return (
-        replace(sound, scans=tuple(scan for scan in sound.scans if id(scan) not in chosen)),
-        replace(sound, scans=tuple(scan for scan in sound.scans if id(scan) in chosen)),
+        replace(usable, scans=tuple(scan for scan in usable.scans if id(scan) not in chosen)),
+        replace(usable, scans=tuple(scan for scan in usable.scans if id(scan) in chosen)),
     )
 
 
@@ -131,7 +131,7 @@ def simulated_scans(
 
 def learn(
     folder: ModelFolder,
-    sound: SoundScans,
+    usable: UsableScans,
     simulated: Manifest,
     run: Path,
     *,
@@ -147,7 +147,7 @@ def learn(
     """
     from bonescint.train.adapting import learn_from_normals
 
-    learning, aside = parted(sound, specificity)
+    learning, aside = parted(usable, specificity)
     learnt = learn_from_normals(
         folder, [scan.study for scan in learning.scans], simulated, run / "learning",
         epochs=epochs, progress=progress,
@@ -159,7 +159,7 @@ def learn(
     return replace(found, model=_written(folder, found, run)) if learnt.kept else found
 
 
-def at_home(learning: Learning, margins: NDArray[np.float64]) -> ModelCard:
+def recentred_card(learning: Learning, margins: NDArray[np.float64]) -> ModelCard:
     """The card of the network that learnt, with the intercept of local normals.
 
     It is moved so that the typical local normal patient (the median) has the logit of the typical

@@ -35,8 +35,12 @@ from bonescint.evaluate import (
     with_holm,
 )
 from bonescint.evaluate.judgement import Calibration, Judgement, OperatingPoint, judge
-from bonescint.experiment.facts import clinical_facts, factors_of, facts_of
-from bonescint.experiment.joining import Joined, Part, require_judgeable
+from bonescint.experiment.evaluation.covariates import clinical_facts, covariates_of, factors_of
+from bonescint.experiment.evaluation.data import (
+    LabelledPredictions,
+    SplitPredictions,
+    require_judgeable,
+)
 from bonescint.scan import BonescintError, Case, InputError, ParameterError, Split
 
 _FEW = 20
@@ -99,7 +103,7 @@ class ControlResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Against:
+class ModelComparison:
     """The same scans, predicted by another model.
 
     Attributes:
@@ -134,7 +138,7 @@ class Evaluation:
         against: another model's, or `None`.
     """
 
-    joined: Joined
+    joined: LabelledPredictions
     settings: EvaluationSettings
     judgement: Judgement
     recalibration: CalibrationFit | None
@@ -143,23 +147,23 @@ class Evaluation:
     interactions: tuple[Interaction, ...]
     control: ControlResult | None
     control_note: str = ""
-    against: Against | None = None
+    against: ModelComparison | None = None
 
     @property
-    def part(self) -> Part:
+    def part(self) -> SplitPredictions:
         """The cases that were judged."""
         return self.joined.part(self.settings.judged)
 
 
 def evaluate_joined(
-    joined: Joined,
+    joined: LabelledPredictions,
     settings: EvaluationSettings,
     *,
     source: object = "predictions",
     counts: Mapping[str, float] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
-    """Judge predictions that have found their cases.
+    """Evaluate predictions that have found their cases.
 
     Args:
         joined: predictions and cohort.
@@ -181,7 +185,7 @@ def evaluate_joined(
     tell(1, _PARTS)
     recalibration, recalibrated = _recalibration(joined, settings, part.scored)
     tell(2, _PARTS)
-    factors = factors_of(part.cases, facts_of(part.cases, joined.manifest, counts))
+    factors = factors_of(part.cases, covariates_of(part.cases, joined.manifest, counts))
     level = settings.resampling.level
     groups = [
         one
@@ -207,7 +211,9 @@ def evaluate_joined(
     )
 
 
-def chosen_point(joined: Joined, settings: EvaluationSettings, source: object) -> OperatingPoint:
+def chosen_point(
+    joined: LabelledPredictions, settings: EvaluationSettings, source: object
+) -> OperatingPoint:
     """The operating point that the settings ask for.
 
     Raises:
@@ -235,7 +241,7 @@ def chosen_point(joined: Joined, settings: EvaluationSettings, source: object) -
     return OperatingPoint(threshold=threshold, source=words)
 
 
-def _require_calls(part: Part, source: object) -> None:
+def _require_calls(part: SplitPredictions, source: object) -> None:
     """Refuse a split whose calls tell nothing.
 
     Raises:
@@ -250,13 +256,13 @@ def _require_calls(part: Part, source: object) -> None:
         raise InputError(source, problem, "Adapt the model, or predict with --call-anyway")
 
 
-def _constant(part: Part) -> bool:
+def _constant(part: SplitPredictions) -> bool:
     """Whether all cases have the same score."""
     return bool(np.ptp(part.probabilities) == 0)
 
 
 def _recalibration(
-    joined: Joined, settings: EvaluationSettings, cases: ScoredCases
+    joined: LabelledPredictions, settings: EvaluationSettings, cases: ScoredCases
 ) -> tuple[CalibrationFit | None, Calibration | None]:
     validation = joined.part(Split.VALIDATION)
     both = validation.positive.any() and not validation.positive.all()
@@ -272,7 +278,9 @@ def _recalibration(
     return fitted, Calibration.of(after, settings.resampling)
 
 
-def _control(joined: Joined, part: Part, level: float) -> tuple[ControlResult | None, str]:
+def _control(
+    joined: LabelledPredictions, part: SplitPredictions, level: float
+) -> tuple[ControlResult | None, str]:
     facts = clinical_facts(part.cases)
     if not facts.known:
         return None, "the manifest has no age, sex or primary tumour"
@@ -300,9 +308,13 @@ def _control(joined: Joined, part: Part, level: float) -> tuple[ControlResult | 
     ), ""
 
 
-def compare_against(
-    first: Joined, second: Joined, settings: EvaluationSettings, *, name: str
-) -> Against:
+def compare_predictions(
+    first: LabelledPredictions,
+    second: LabelledPredictions,
+    settings: EvaluationSettings,
+    *,
+    name: str,
+) -> ModelComparison:
     """Compare two models on the scans that both have predicted, paired by `scan_id`.
 
     The two may come from different cohorts: what only one of them holds is left out.
@@ -322,7 +334,7 @@ def compare_against(
         chosen_point(second, settings, name).threshold,
     )
     one, other = _paired(first.part(settings.judged), second.part(settings.judged), name)
-    return Against(
+    return ModelComparison(
         name=name,
         scans=len(one.cases),
         closed=compare_models(
@@ -333,7 +345,9 @@ def compare_against(
     )
 
 
-def _paired(first: Part, second: Part, name: str) -> tuple[Part, Part]:
+def _paired(
+    first: SplitPredictions, second: SplitPredictions, name: str
+) -> tuple[SplitPredictions, SplitPredictions]:
     """The scans that two parts share, each in the order of the first."""
     places = {case.scan_id: place for place, case in enumerate(second.cases)}
     shared = [place for place, case in enumerate(first.cases) if case.scan_id in places]
@@ -355,8 +369,8 @@ def _paired(first: Part, second: Part, name: str) -> tuple[Part, Part]:
     return one, other
 
 
-def _chosen(part: Part, places: Sequence[int]) -> Part:
-    return Part(
+def _chosen(part: SplitPredictions, places: Sequence[int]) -> SplitPredictions:
+    return SplitPredictions(
         split=part.split,
         cases=tuple(part.cases[place] for place in places),
         probabilities=part.probabilities[np.array(places, dtype=np.intp)],

@@ -23,7 +23,7 @@ _LESIONS = (2.0, 5.0, 20.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CaseFacts:
+class CaseCovariates:
     """What truth files, masks and results files say of a case.
 
     Attributes:
@@ -38,9 +38,9 @@ class CaseFacts:
     counts: float | None = None
 
 
-def facts_of(
+def covariates_of(
     cases: Iterable[Case], manifest: Manifest, counts: Mapping[str, float] | None = None
-) -> tuple[CaseFacts, ...]:
+) -> tuple[CaseCovariates, ...]:
     """Read what the truth files or masks of cases say.
 
     Args:
@@ -56,9 +56,9 @@ def facts_of(
     return tuple(_of_case(case, manifest, known.get(case.scan_id)) for case in cases)
 
 
-def _of_case(case: Case, manifest: Manifest, counts: float | None) -> CaseFacts:
+def _of_case(case: Case, manifest: Manifest, counts: float | None) -> CaseCovariates:
     if not case.truth:
-        return CaseFacts(lesions=_pieces(manifest, case), counts=counts)
+        return CaseCovariates(lesions=_pieces(manifest, case), counts=counts)
     folder = manifest.folder
     content = truth_content(folder / case.truth)
     try:
@@ -72,7 +72,7 @@ def _of_case(case: Case, manifest: Manifest, counts: float | None) -> CaseFacts:
         problem = f"not a readable truth file ({type(error).__name__})"
         raise InputError(folder / case.truth, problem, "Make it again") from error
     contrasts = [contrast for _, _, contrast in metastases if contrast is not None]
-    return CaseFacts(
+    return CaseCovariates(
         lesions=len(metastases),
         contrast=max(contrasts) if contrasts else None,
         counts=counts if simulated is None else float(simulated),
@@ -113,7 +113,7 @@ def clinical_facts(cases: Sequence[Case]) -> ClinicalFacts:
     )
 
 
-def factors_of(cases: Sequence[Case], facts: Sequence[CaseFacts]) -> tuple[Factor, ...]:
+def factors_of(cases: Sequence[Case], facts: Sequence[CaseCovariates]) -> tuple[Factor, ...]:
     """What cases can be divided by; factors with fewer than two levels are left out.
 
     Ages are cut at 50, 65 and 75 years, lesions at 2, 5 and 20, contrast and counts at the

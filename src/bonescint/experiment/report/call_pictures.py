@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 
 from bonescint.cohort import Manifest, truth_of
-from bonescint.experiment.maps import MappedScan, scan_at_hand
+from bonescint.experiment.evaluation.maps import MappedScan, scan_at_hand
 from bonescint.explain import explain
 from bonescint.scan import Case
 

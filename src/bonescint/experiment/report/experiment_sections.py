@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from bonescint.evaluate import Estimate, Resampling, resampled
-from bonescint.experiment.kept_figures import KeptFigures
-from bonescint.experiment.plan import Study
-from bonescint.experiment.run_paths import RunPaths
-from bonescint.experiment.run_results import ModelResults, written_rows
-from bonescint.experiment.study_figures import curves_figure
+from bonescint.experiment.evaluation.results import ModelResults, written_rows
+from bonescint.experiment.paths import RunPaths
+from bonescint.experiment.report.figure_writer import FigureWriter
+from bonescint.experiment.report.figures import curves_figure
+from bonescint.experiment.spec import ExperimentSpec
 from bonescint.report.document_page import PageFigure, PageSection, PageTable
 
 _MEASURES = (
@@ -26,7 +26,7 @@ _MEASURES = (
 
 
 def performance_section(
-    study: Study, models: Mapping[str, ModelResults], kept: KeptFigures
+    study: ExperimentSpec, models: Mapping[str, ModelResults], kept: FigureWriter
 ) -> PageSection:
     """ROC curves, confusion matrices, and figures at the operating point and at 0.5."""
     curves, points, labels = {}, {}, {}
@@ -79,7 +79,7 @@ def _measures(models: Mapping[str, ModelResults], table: str, caption: str) -> P
     )
 
 
-def comparisons_section(study: Study, models: Mapping[str, ModelResults]) -> PageSection:
+def comparisons_section(study: ExperimentSpec, models: Mapping[str, ModelResults]) -> PageSection:
     """Every model minus the reference, paired."""
     tables = []
     reference = study.compared_with
@@ -111,7 +111,7 @@ def comparisons_section(study: Study, models: Mapping[str, ModelResults]) -> Pag
     return PageSection(title="Models compared", paragraphs=(text,), tables=tuple(tables))
 
 
-def _remaining_errors(study: Study, models: Mapping[str, ModelResults]) -> PageTable:
+def _remaining_errors(study: ExperimentSpec, models: Mapping[str, ModelResults]) -> PageTable:
     """By how much 1 - AUC is smaller or larger than the reference's."""
     resampling = Resampling(resamples=study.resamples)
     errors = {}

@@ -9,7 +9,7 @@ from typing import Any
 
 from bonescint.cohort.strict_yaml import YamlShelf, built, checked_table, read_yaml
 from bonescint.evaluate import Balanced, GivenSensitivity, GivenSpecificity, OperatingRule, Youden
-from bonescint.experiment.checklist import read_metadata
+from bonescint.experiment.report.checklist import read_metadata
 from bonescint.model import shipped_model
 from bonescint.model.folder import SHIPPED
 from bonescint.scan import InputError, ParameterError
@@ -22,7 +22,7 @@ _GIVEN = {"specificity": GivenSpecificity, "sensitivity": GivenSensitivity}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CohortPlan:
+class CohortSpec:
     """Where the scans come from: a protocol to simulate, or a manifest.
 
     Attributes:
@@ -46,7 +46,7 @@ class CohortPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelPlan:
+class ModelSpec:
     """A model of the study.
 
     Attributes:
@@ -75,7 +75,7 @@ class ModelPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Study:
+class ExperimentSpec:
     """A whole study.
 
     Attributes:
@@ -95,8 +95,8 @@ class Study:
     """
 
     name: str
-    cohort: CohortPlan
-    models: Mapping[str, ModelPlan]
+    cohort: CohortSpec
+    models: Mapping[str, ModelSpec]
     reference: str = ""
     rule: OperatingRule = field(default_factory=Balanced)
     resamples: int = 2000
@@ -106,14 +106,14 @@ class Study:
     about: str = ""
 
     def __post_init__(self) -> None:
-        check_name("Study", "name", self.name)
+        check_name("ExperimentSpec", "name", self.name)
         if not self.models:
-            raise ParameterError("models", "Study", "at least one", "none")
+            raise ParameterError("models", "ExperimentSpec", "at least one", "none")
         for name in self.models:
-            check_name("Study", "models", name)
+            check_name("ExperimentSpec", "models", name)
         if self.reference and self.reference not in self.models:
             known = f"one of {', '.join(self.models)}"
-            raise ParameterError("reference", "Study", known, self.reference)
+            raise ParameterError("reference", "ExperimentSpec", known, self.reference)
         check_whole(self, "resamples", 100, 1_000_000)
 
     @property
@@ -122,17 +122,17 @@ class Study:
         return self.reference or next(iter(self.models))
 
 
-def study_names() -> tuple[str, ...]:
+def experiment_names() -> tuple[str, ...]:
     """Names of the studies that travel with the package.
 
     Examples:
-        >>> study_names()
+        >>> experiment_names()
         ('ibrahim2023',)
     """
     return _SHELF.names()
 
 
-def read_study(name: str | Path) -> Study:
+def read_experiment(name: str | Path) -> ExperimentSpec:
     """Read a study by its name, or from a YAML file; its paths are relative to the file.
 
     Raises:
@@ -140,17 +140,17 @@ def read_study(name: str | Path) -> Study:
         InputError: an unreadable file, an unknown key or an impossible value, named.
 
     Examples:
-        >>> study = read_study("ibrahim2023")
+        >>> study = read_experiment("ibrahim2023")
         >>> list(study.models), study.compared_with
         (['paper', 'paper-converging', 'bonescint'], 'paper-converging')
     """
     text, source = _SHELF.text_of(name)
-    folder = Path() if str(name) in study_names() else Path(name).parent
+    folder = Path() if str(name) in experiment_names() else Path(name).parent
     content = read_yaml(text, source, remedy=_CORRECT, extra="simulate")
-    return study_from(content, source, folder=folder)
+    return experiment_from(content, source, folder=folder)
 
 
-def study_from(content: object, source: str, *, folder: Path) -> Study:
+def experiment_from(content: object, source: str, *, folder: Path) -> ExperimentSpec:
     """A study from plain tables, as YAML gives them.
 
     Args:
@@ -161,23 +161,23 @@ def study_from(content: object, source: str, *, folder: Path) -> Study:
     Raises:
         InputError: an unknown key or an impossible value, named with its place.
     """
-    top = _table(content, Study, "", source)
+    top = _table(content, ExperimentSpec, "", source)
     for name in ("cohort", "models", "name"):
         if name not in top:
             raise InputError(source, f"key {name!r} is missing", _CORRECT)
-    cohort = _with_paths(_table(top["cohort"], CohortPlan, "cohort", source), ("manifest",), folder)
+    cohort = _with_paths(_table(top["cohort"], CohortSpec, "cohort", source), ("manifest",), folder)
     _with_file(cohort, "protocol", folder)
-    top["cohort"] = _built(CohortPlan, cohort, "cohort", source)
+    top["cohort"] = _built(CohortSpec, cohort, "cohort", source)
     if not isinstance(top["models"], Mapping):
         raise InputError(source, "models: must be a table of models by name", _CORRECT)
     models = {}
     for name, entry in top["models"].items():
         place = f"models.{name}"
-        table = _table(entry, ModelPlan, place, source)
+        table = _table(entry, ModelSpec, place, source)
         for key in ("folder", "weights"):
             table = _with_model(table, key, folder)
         _with_file(table, "settings", folder)
-        models[str(name)] = _built(ModelPlan, table, place, source)
+        models[str(name)] = _built(ModelSpec, table, place, source)
     top["models"] = models
     if "rule" in top:
         top["rule"] = _rule(top["rule"], source)
@@ -189,7 +189,7 @@ def study_from(content: object, source: str, *, folder: Path) -> Study:
         top["metadata"] = read_metadata(top["metadata"], source=f"{source}, metadata")
     else:
         top = _with_paths(top, ("metadata",), folder)
-    study: Study = _built(Study, top, "", source)
+    study: ExperimentSpec = _built(ExperimentSpec, top, "", source)
     return study
 
 

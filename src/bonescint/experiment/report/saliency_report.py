@@ -11,11 +11,11 @@ from bonescint.evaluate.canvas import Picture
 from bonescint.evaluate.localised import HIT_LEVEL, HitGroup
 from bonescint.evaluate.map_figures import free_response_figure, hit_rate_figure, places_figure
 from bonescint.evaluate.tables import Cell, Table, measures_table
-from bonescint.experiment.call_pictures import PANELS, WIDTH, drawable, drawn_calls
-from bonescint.experiment.evaluating import Evaluation
-from bonescint.experiment.evaluation_page import NOTICE, measures_page_table
-from bonescint.experiment.explaining import MOST_SEGMENTED, Explanation
-from bonescint.experiment.maps import MappedScan, SegmentedScan
+from bonescint.experiment.evaluation.evaluate import Evaluation
+from bonescint.experiment.evaluation.maps import MappedScan, SegmentedScan
+from bonescint.experiment.evaluation.saliency_evaluation import MOST_SEGMENTED, SaliencyEvaluation
+from bonescint.experiment.report.call_pictures import PANELS, WIDTH, drawable, drawn_calls
+from bonescint.experiment.report.model_report import NOTICE, measures_page_table
 from bonescint.explain import Explanation as ScanPicture
 from bonescint.explain import explain
 from bonescint.report.document_page import PageFigure, PageSection, PageTable
@@ -23,7 +23,7 @@ from bonescint.report.document_page import PageFigure, PageSection, PageTable
 _MOST_FAILURES = 6
 
 
-def draw_explanation(found: Explanation) -> dict[str, Picture]:
+def saliency_figures(found: SaliencyEvaluation) -> dict[str, Picture]:
     """Every figure, by the name of its file.
 
     Raises:
@@ -66,7 +66,7 @@ def _as_figure(shown: ScanPicture) -> Picture:
     return Picture(png=png, svg=svg.encode("ascii"))
 
 
-def explanation_tables(found: Explanation) -> tuple[Table, ...]:
+def saliency_tables(found: SaliencyEvaluation) -> tuple[Table, ...]:
     """The tables, at full precision."""
     scans: list[tuple[Cell, ...]] = [
         (scan_id, outcome, one.pointing, one.pointing_near, one.energy_inside, one.lesion_share,
@@ -113,7 +113,7 @@ def _known(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
-def _hit_table(found: Explanation) -> Table:
+def _hit_table(found: SaliencyEvaluation) -> Table:
     rows: list[tuple[Cell, ...]] = [
         (name, group.name, group.lesions, _known(group.rate.value), _known(group.rate.low),
          _known(group.rate.high))
@@ -125,8 +125,8 @@ def _hit_table(found: Explanation) -> Table:
                  rows=tuple(rows))  # fmt: skip
 
 
-def explanation_sections(
-    found: Explanation, pictures: Mapping[str, Picture]
+def saliency_sections(
+    found: SaliencyEvaluation, pictures: Mapping[str, Picture]
 ) -> tuple[PageSection, ...]:
     """The sections of the page."""
     return (
@@ -136,7 +136,7 @@ def explanation_sections(
     )
 
 
-def _localisation(found: Explanation, pictures: Mapping[str, Picture]) -> PageSection:
+def _localisation(found: SaliencyEvaluation, pictures: Mapping[str, Picture]) -> PageSection:
     captions = {
         "free_response": "Free response: peaks of the maps of all evaluated scans, rated by the "
         "scan's probability in proportion to their height. Bars are intervals over scans.",
@@ -191,7 +191,7 @@ def _localisation(found: Explanation, pictures: Mapping[str, Picture]) -> PageSe
     )
 
 
-def _segmented(found: Explanation) -> tuple[PageSection, ...]:
+def _segmented(found: SaliencyEvaluation) -> tuple[PageSection, ...]:
     """Physicians' masks beside the maps."""
     if not found.by_physicians:
         return ()
@@ -210,7 +210,7 @@ def _segmented(found: Explanation) -> tuple[PageSection, ...]:
     )
 
 
-def _segmented_figure(found: Explanation, one: SegmentedScan) -> PageFigure:
+def _segmented_figure(found: SaliencyEvaluation, one: SegmentedScan) -> PageFigure:
     answer = one.mapped.prediction
     measured = (found.called if answer.positive else found.missed)[answer.scan_id]
     hits = sum(lesion.reached >= HIT_LEVEL for lesion in measured.lesions)
@@ -239,7 +239,9 @@ def _hit_page_table(name: str, groups: tuple[HitGroup, ...]) -> PageTable:
     )
 
 
-def _false_evidence(found: Explanation, pictures: Mapping[str, Picture]) -> tuple[PageSection, ...]:
+def _false_evidence(
+    found: SaliencyEvaluation, pictures: Mapping[str, Picture]
+) -> tuple[PageSection, ...]:
     if not found.false_positives:
         return ()
     caption = "Where the evidence of false positives lies."
@@ -268,7 +270,7 @@ def _false_evidence(found: Explanation, pictures: Mapping[str, Picture]) -> tupl
     )  # fmt: skip
 
 
-def _evidence_words(found: Explanation) -> str:
+def _evidence_words(found: SaliencyEvaluation) -> str:
     """What the table of false evidence rests on."""
     count, known = found.false_positives[0].of, found.places_known
     if not known:

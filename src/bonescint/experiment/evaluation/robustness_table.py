@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bonescint.evaluate.tables import Table, write_csv
-from bonescint.experiment.robustness import RobustnessRow
+from bonescint.experiment.evaluation.robustness import RobustnessRow
 from bonescint.files import make_folder
 
 COLUMNS = (

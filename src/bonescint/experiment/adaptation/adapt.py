@@ -18,21 +18,31 @@ from bonescint.evaluate.conformal import (
     needed_normals,
     share_threshold,
 )
-from bonescint.experiment.adaptation_page import adaptation_page
-from bonescint.experiment.adapted import Adapted, judged_on, logit_of, probability_of
-from bonescint.experiment.learning import (
+from bonescint.experiment.adaptation.adapted import (
+    Adaptation,
+    logit_of,
+    probability_of,
+    with_labelled_results,
+)
+from bonescint.experiment.adaptation.learning import (
     Learning,
-    at_home,
     learn,
+    recentred_card,
     require_enough_to_learn,
     simulated_scans,
 )
-from bonescint.experiment.local_scans import FoundScans, ScoredScan, find_scans, score_scans
-from bonescint.experiment.sound_scans import (
-    SoundScans,
+from bonescint.experiment.adaptation.local_scans import (
+    FoundScans,
+    ScoredScan,
+    find_scans,
+    score_scans,
+)
+from bonescint.experiment.adaptation.page import adaptation_page
+from bonescint.experiment.adaptation.usable_scans import (
+    UsableScans,
     only_normals,
     require_enough,
-    sound_scans,
+    usable_scans,
     with_doubts,
     without_learnt,
 )
@@ -73,7 +83,7 @@ def adapt_model(
     workers: int | None = None,
     progress: Progress | None = None,
     tell: Tell | None = None,
-) -> tuple[ModelFolder, Adapted]:
+) -> tuple[ModelFolder, Adaptation]:
     """Give a model an operating point from local scans without disease, or without labels.
 
     With normals the threshold is conformal (`evaluate/conformal.py`): at most a share of
@@ -124,20 +134,20 @@ def adapt_model(
     others = None if labelled is None else _labelled(labelled, folder)
     with _own_folder(run):
         with Classifier(folder) as classifier:
-            sound = _sound(local, classifier, run, workers, _part(progress, "scoring scans"))
+            usable = _usable(local, classifier, run, workers, _part(progress, "scoring scans"))
             if normals is not None:
-                sound = _with_doubts(sound, folder)
-                why = " with both views" if len(sound.scans) < len(local[0].studies) else ""
-                require_enough(source, len(sound.patients), specificity, why)
-            for text in (*sound.notes, *sound.named):
+                usable = _with_doubts(usable, folder)
+                why = " with both views" if len(usable.scans) < len(local[0].studies) else ""
+                require_enough(source, len(usable.patients), specificity, why)
+            for text in (*usable.notes, *usable.named):
                 say(text)
             labels = _scored(others, classifier, run, workers, progress)
-        learning, after, labels_after = None, sound, labels
+        learning, after, labels_after = None, usable, labels
         if epochs:
-            require_enough_to_learn(source, len(sound.patients), specificity)
+            require_enough_to_learn(source, len(usable.patients), specificity)
             cohort = simulated_scans(simulated, run, workers=workers, progress=progress)
             learning = learn(
-                folder, sound, cohort, run, specificity=specificity, epochs=epochs,
+                folder, usable, cohort, run, specificity=specificity, epochs=epochs,
                 progress=progress,
             )  # fmt: skip
             say(learning.said)
@@ -146,11 +156,11 @@ def adapt_model(
                     learning, local[0], others, run, workers, progress
                 )
         adapted = _adapted(
-            folder, sound, after, specificity if normals is not None else None, prevalence,
+            folder, usable, after, specificity if normals is not None else None, prevalence,
             learning,
         )  # fmt: skip
         if others is not None:
-            adapted = judged_on(adapted, others.source, (labels, labels_after), say)
+            adapted = with_labelled_results(adapted, others.source, (labels, labels_after), say)
         written = _written(adapted, target, adaptation_page(adapted))
     return written, adapted
 
@@ -211,7 +221,7 @@ def _scored_again(
     run: Path,
     workers: int | None,
     progress: Progress | None,
-) -> tuple[SoundScans, tuple[ScoredScan, ...]]:
+) -> tuple[UsableScans, tuple[ScoredScan, ...]]:
     """The scans that were set aside, and those with labels, as the network that learnt scores."""
     aside = replace(found, studies=tuple(scan.study for scan in learning.aside.scans))
     told = _part(progress, "scoring scans again")
@@ -278,48 +288,48 @@ def _labelled(source: Path, folder: ModelFolder) -> FoundScans:
     return found
 
 
-def _sound(
+def _usable(
     local: tuple[FoundScans, tuple[str, ...]],
     classifier: Classifier,
     run: Path,
     workers: int | None,
     progress: Callable[[int, int], None] | None,
-) -> SoundScans:
+) -> UsableScans:
     found, notes = local
     scans, refused = score_scans(
         found, classifier, run / "scores", workers=workers, progress=progress
     )
-    sound = sound_scans(found.source, scans, refused)
-    return replace(sound, notes=(*notes, *sound.notes))
+    usable = usable_scans(found.source, scans, refused)
+    return replace(usable, notes=(*notes, *usable.notes))
 
 
-def _with_doubts(sound: SoundScans, folder: ModelFolder) -> SoundScans:
-    highest, likeness = sound.highest, folder.likeness
+def _with_doubts(usable: UsableScans, folder: ModelFolder) -> UsableScans:
+    highest, likeness = usable.highest, folder.likeness
     logits = [logit_of(probability_of(folder.card, scan.margin)) for scan in highest]
     distances = [likeness.score(scan.features) for scan in highest] if likeness else []
-    return with_doubts(sound, logits, distances)
+    return with_doubts(usable, logits, distances)
 
 
 def _adapted(
     folder: ModelFolder,
-    sound: SoundScans,
-    after: SoundScans,
+    usable: UsableScans,
+    after: UsableScans,
     specificity: float | None,
     prevalence: float | None,
     learning: Learning | None,
-) -> Adapted:
+) -> Adaptation:
     """What becomes of a model.
 
     Args:
         folder: the model before.
-        sound: all local scans, as that model scores them.
+        usable: all local scans, as that model scores them.
         after: those that the operating point is found on, as the network to be used scores them.
         specificity: asked for, or `None` where scans are not known to be normal.
         prevalence: assumed then.
         learning: what a network learnt, if one did.
     """
     kept = learning is not None and learning.learnt.kept
-    judges = learning.aside if learning is not None and kept else sound
+    judges = learning.aside if learning is not None and kept else usable
     highest, before = after.highest, judges.highest
     margins = np.array([scan.margin for scan in highest])
     found = None if specificity is None else conformal_threshold(margins, specificity)
@@ -336,10 +346,10 @@ def _adapted(
     likeness = folder.likeness
     unlike_before = None
     if likeness is not None:
-        features = [scan.features for scan in sound.highest]
+        features = [scan.features for scan in usable.highest]
         unlike_before = sum(likeness.score(one) > likeness.threshold for one in features)
         likeness = moved_to(likeness, features)
-    hashes = sorted(one for scan in sound.scans for one in scan.files_sha256)
+    hashes = sorted(one for scan in usable.scans for one in scan.files_sha256)
     local = LocalScans(
         scores=tuple(np.sort(margins).tolist()),
         normal=found is not None,
@@ -352,9 +362,9 @@ def _adapted(
             "score": "highest of each patient",
             "recipe": folder.card.preprocessing.identifier,
         },
-        notes=(*sound.notes, *sound.doubts, *((learning.said,) if learning is not None else ())),
+        notes=(*usable.notes, *usable.doubts, *((learning.said,) if learning is not None else ())),
     )
-    card = at_home(learning, margins) if learning is not None and kept else folder.card
+    card = recentred_card(learning, margins) if learning is not None and kept else folder.card
     changed = replace(
         card,
         version=f"{card.version.removesuffix('-local')}-local",
@@ -367,15 +377,15 @@ def _adapted(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         software={**card.software, **installed_versions(("numpy", "openvino", "scipy"))},
     )
-    return Adapted(
+    return Adaptation(
         before=folder, after=changed, network=folder if learning is None else learning.model,
         likeness=likeness, margins=margins,
         margins_before=np.array([scan.margin for scan in before]),
-        unlike_before=unlike_before, sound=sound, found=found, learning=learning, judged=None,
+        unlike_before=unlike_before, usable=usable, found=found, learning=learning, labelled=None,
     )  # fmt: skip
 
 
-def _just_above(card: ModelCard, score: float, sound: SoundScans) -> float:
+def _just_above(card: ModelCard, score: float, usable: UsableScans) -> float:
     """The lowest probability that is above that of a score, which stays negative.
 
     Raises:
@@ -384,11 +394,11 @@ def _just_above(card: ModelCard, score: float, sound: SoundScans) -> float:
     point = float(np.nextafter(probability_of(card, score), 2.0))
     if point > 1:
         problem = "the model is so sure of disease in these scans that no threshold is above them"
-        raise InputError(sound.scans[0].source, problem, "Give normal scans, or calibrate first")
+        raise InputError(usable.scans[0].source, problem, "Give normal scans, or calibrate first")
     return point
 
 
-def _written(adapted: Adapted, target: Path, page: str) -> ModelFolder:
+def _written(adapted: Adaptation, target: Path, page: str) -> ModelFolder:
     return write_model_folder(
         target,
         card=adapted.after,

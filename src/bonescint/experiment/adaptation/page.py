@@ -7,8 +7,8 @@ import math
 import numpy as np
 
 from bonescint.evaluate.canvas import BLUE, GREY, ORANGE, Picture, legend, new_axes, rendered
-from bonescint.experiment.adapted import Adapted, logit_of, probability_of
-from bonescint.experiment.evaluation_page import NOTICE
+from bonescint.experiment.adaptation.adapted import Adaptation, logit_of, probability_of
+from bonescint.experiment.report.model_report import NOTICE
 from bonescint.report.document_page import (
     Document,
     PageFigure,
@@ -26,7 +26,7 @@ _ASSUMED = (
 )
 
 
-def adaptation_page(adapted: Adapted) -> str:
+def adaptation_page(adapted: Adaptation) -> str:
     """The page as text.
 
     Args:
@@ -63,7 +63,7 @@ def adaptation_page(adapted: Adapted) -> str:
     return document_text(page)
 
 
-def _headlines(adapted: Adapted) -> tuple[tuple[str, str, str], ...]:
+def _headlines(adapted: Adaptation) -> tuple[tuple[str, str, str], ...]:
     before, after = adapted.before.card, adapted.after
     called, patients = adapted.called_before, adapted.margins.size
     count = round(called.value * patients)
@@ -91,12 +91,12 @@ def _headlines(adapted: Adapted) -> tuple[tuple[str, str, str], ...]:
     return (points, was, now)
 
 
-def _prevalence(adapted: Adapted) -> float:
+def _prevalence(adapted: Adaptation) -> float:
     local = adapted.after.local
     return 100 * (local.prevalence or 0.0) if local is not None else 0.0
 
 
-def _scores(adapted: Adapted) -> PageSection:
+def _scores(adapted: Adaptation) -> PageSection:
     caption = (
         f"Scores of the {adapted.margins.size} {adapted.kind}, of each the highest, with both "
         "operating points."
@@ -108,12 +108,12 @@ def _scores(adapted: Adapted) -> PageSection:
     return PageSection(
         title="Operating point",
         paragraphs=(f"{said[0].upper()}{said[1:]}.",),
-        warnings=(*((_ASSUMED,) if adapted.found is None else ()), *adapted.sound.doubts),
+        warnings=(*((_ASSUMED,) if adapted.found is None else ()), *adapted.usable.doubts),
         figures=(figure,),
     )
 
 
-def scores_figure(adapted: Adapted) -> Picture:
+def scores_figure(adapted: Adaptation) -> Picture:
     """A histogram of the local patients' scores, with the operating points."""
     before, after = adapted.before.card, adapted.after
     parts = [
@@ -147,7 +147,7 @@ def scores_figure(adapted: Adapted) -> Picture:
     return rendered(figure)
 
 
-def _learning(adapted: Adapted) -> tuple[PageSection, ...]:
+def _learning(adapted: Adaptation) -> tuple[PageSection, ...]:
     learning = adapted.learning
     if learning is None:
         return ()
@@ -165,7 +165,7 @@ def _learning(adapted: Adapted) -> tuple[PageSection, ...]:
     return (section,)
 
 
-def _changes(adapted: Adapted) -> PageSection:
+def _changes(adapted: Adaptation) -> PageSection:
     before, after = adapted.before.card, adapted.after
     patients = adapted.margins.size
     rows = [
@@ -195,7 +195,7 @@ def _changes(adapted: Adapted) -> PageSection:
             ),
             (
                 "too unlike to be called",
-                f"{adapted.unlike_before} of {len(adapted.sound.patients)}",
+                f"{adapted.unlike_before} of {len(adapted.usable.patients)}",
                 f"at most {100 * new.false_alarm_rate:.3g} % of scans like the {new.scans} "
                 "that were set aside for the limit",
             ),
@@ -213,8 +213,8 @@ def _band(band: tuple[float, float]) -> str:
     return f"{band[0]:.3f} to {band[1]:.3f}"
 
 
-def _labels(adapted: Adapted) -> tuple[PageSection, ...]:
-    judged = adapted.judged
+def _labels(adapted: Adaptation) -> tuple[PageSection, ...]:
+    judged = adapted.labelled
     if judged is None:
         return ()
     rows = tuple(
@@ -235,14 +235,14 @@ def _labels(adapted: Adapted) -> tuple[PageSection, ...]:
     return (PageSection(title="Scans with known labels", tables=(table,)),)
 
 
-def _left_out(adapted: Adapted) -> PageSection:
-    notes = tuple(f"{note[0].upper()}{note[1:]}." for note in adapted.sound.notes)
+def _left_out(adapted: Adaptation) -> PageSection:
+    notes = tuple(f"{note[0].upper()}{note[1:]}." for note in adapted.usable.notes)
     return PageSection(
         title="Left out, and assumed", paragraphs=notes or ("Nothing was left out.",)
     )
 
 
-def _methods(adapted: Adapted) -> PageSection:
+def _methods(adapted: Adaptation) -> PageSection:
     if adapted.found is None:
         first = (
             "The scans were ordered by the model's score, and the operating point was set so that "

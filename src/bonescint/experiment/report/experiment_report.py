@@ -8,33 +8,33 @@ from pathlib import Path
 
 import bonescint
 from bonescint.cohort import Manifest
-from bonescint.experiment.beside_published import published_sections
-from bonescint.experiment.checklist import (
+from bonescint.experiment.evaluation.results import ModelResults
+from bonescint.experiment.files import read_rows, write_rows
+from bonescint.experiment.paths import RunPaths
+from bonescint.experiment.report.calls import index_test_flow, uncertain_section
+from bonescint.experiment.report.checklist import (
     Filler,
     checklist_names,
     read_checklist,
     read_metadata,
     score,
 )
-from bonescint.experiment.evaluation_page import NOTICE, few_cases
-from bonescint.experiment.files import read_rows, write_rows
-from bonescint.experiment.input_figures import architecture_figures, input_figures
-from bonescint.experiment.kept_figures import KeptFigures
-from bonescint.experiment.model_cards import model_card_sections
-from bonescint.experiment.plan import Study
-from bonescint.experiment.run_facts import run_facts
-from bonescint.experiment.run_paths import RunPaths
-from bonescint.experiment.run_results import ModelResults
-from bonescint.experiment.study_calls import index_test_flow, uncertain_section
-from bonescint.experiment.study_figures import FlowRow, flow_figure
-from bonescint.experiment.study_maps import explanation_section
-from bonescint.experiment.study_sections import (
+from bonescint.experiment.report.checklist_answers import checklist_answers
+from bonescint.experiment.report.experiment_sections import (
     calibration_section,
     comparisons_section,
     performance_section,
     robustness_section,
     subgroups_section,
 )
+from bonescint.experiment.report.figure_writer import FigureWriter
+from bonescint.experiment.report.figures import FlowRow, flow_figure
+from bonescint.experiment.report.model_cards import model_card_sections
+from bonescint.experiment.report.model_report import NOTICE, few_cases
+from bonescint.experiment.report.network_figures import architecture_figures, input_figures
+from bonescint.experiment.report.published_comparison import published_sections
+from bonescint.experiment.report.saliency_sections import explanation_section
+from bonescint.experiment.spec import ExperimentSpec
 from bonescint.model import ModelFolder
 from bonescint.report.document_page import (
     Document,
@@ -55,8 +55,8 @@ _LONGEST_NAME = 60
 _SPLIT_WORDS = {Split.TRAIN: "training", Split.VALIDATION: "validation", Split.TEST: "test"}
 
 
-def write_study_report(
-    study: Study, paths: RunPaths, cohort: Manifest, seconds: Mapping[str, float]
+def write_experiment_report(
+    study: ExperimentSpec, paths: RunPaths, cohort: Manifest, seconds: Mapping[str, float]
 ) -> str:
     """Write `report.html`, its figures and tables as files, and `report.pdf` where that can be.
 
@@ -77,7 +77,7 @@ def write_study_report(
     models = {name: ModelResults.read(name, paths.evaluation(name)) for name in study.models}
     cards = {name: _folder(study, paths, name) for name in study.models}
     simulated = bool(study.cohort.protocol)
-    kept = KeptFigures(paths.figures)
+    kept = FigureWriter(paths.figures)
     reading = _seconds_a_scan(study, seconds, cohort)
     sections = [
         _about(study, cards, simulated=simulated),
@@ -137,7 +137,7 @@ def _write_tables(folder: Path, sections: Sequence[PageSection]) -> None:
         )
 
 
-def _further(study: Study, paths: RunPaths) -> PageSection:
+def _further(study: ExperimentSpec, paths: RunPaths) -> PageSection:
     """Where to find what is not on this page."""
     rows = [
         (f"evaluation/{name}/report.html", f"{name}: all metrics, subgroups, failures, every scan")
@@ -154,7 +154,7 @@ def _further(study: Study, paths: RunPaths) -> PageSection:
     return PageSection(title="Further files", tables=(table,))
 
 
-def _folder(study: Study, paths: RunPaths, name: str) -> ModelFolder:
+def _folder(study: ExperimentSpec, paths: RunPaths, name: str) -> ModelFolder:
     given = study.models[name].folder
     return ModelFolder.load(paths.model(name) if given is None else given)
 
@@ -165,7 +165,9 @@ def _headline(results: ModelResults, *, best: bool) -> tuple[str, str]:
     return f"{area.value:.3f}", f"{interval}; highest" if best else interval
 
 
-def _about(study: Study, cards: Mapping[str, ModelFolder], *, simulated: bool) -> PageSection:
+def _about(
+    study: ExperimentSpec, cards: Mapping[str, ModelFolder], *, simulated: bool
+) -> PageSection:
     rows = tuple(
         (
             name,
@@ -184,7 +186,9 @@ def _about(study: Study, cards: Mapping[str, ModelFolder], *, simulated: bool) -
     )
 
 
-def _networks(cards: Mapping[str, ModelFolder], cohort: Manifest, kept: KeptFigures) -> PageSection:
+def _networks(
+    cards: Mapping[str, ModelFolder], cohort: Manifest, kept: FigureWriter
+) -> PageSection:
     """What the networks see, and what they are made of."""
     figures = [
         kept.figure(f"{name}-{number}", picture, caption, wide=name == "network")
@@ -198,7 +202,7 @@ def _networks(cards: Mapping[str, ModelFolder], cohort: Manifest, kept: KeptFigu
 
 
 def _cohort_section(
-    models: Mapping[str, ModelResults], paths: RunPaths, cohort: Manifest, kept: KeptFigures
+    models: Mapping[str, ModelResults], paths: RunPaths, cohort: Manifest, kept: FigureWriter
 ) -> PageSection:
     head, rows = read_rows(paths.check / "table1.csv")
     caption = "Flow of scans: centres, splits, and the reference standard."
@@ -250,7 +254,7 @@ def _flow(cohort: Manifest) -> list[FlowRow]:
 
 
 def _seconds_a_scan(
-    study: Study, seconds: Mapping[str, float], cohort: Manifest
+    study: ExperimentSpec, seconds: Mapping[str, float], cohort: Manifest
 ) -> dict[str, float]:
     read = len(cohort.split(Split.VALIDATION)) + len(cohort.split(Split.TEST))
     return {
@@ -261,7 +265,10 @@ def _seconds_a_scan(
 
 
 def _time(
-    study: Study, seconds: Mapping[str, float], reading: Mapping[str, float], cohort: Manifest
+    study: ExperimentSpec,
+    seconds: Mapping[str, float],
+    reading: Mapping[str, float],
+    cohort: Manifest,
 ) -> PageSection:
     read = len(cohort.split(Split.VALIDATION)) + len(cohort.split(Split.TEST))
     rows = []
@@ -286,13 +293,13 @@ def _time(
 
 
 def _checklists(
-    study: Study,
+    study: ExperimentSpec,
     models: Mapping[str, ModelResults],
     cards: Mapping[str, ModelFolder],
     cohort: Manifest,
 ) -> Iterator[PageSection]:
     metadata = read_metadata(study.metadata)
-    facts = run_facts(study, models, cards, cohort)
+    facts = checklist_answers(study, models, cards, cohort)
     for name in checklist_names():
         checklist = read_checklist(name)
         filled = checklist.filled(facts, metadata)

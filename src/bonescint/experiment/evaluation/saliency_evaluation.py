@@ -36,10 +36,10 @@ from bonescint.evaluate.localised import (
     hit_rates,
     localisation_measures,
 )
-from bonescint.experiment.evaluating import Evaluation
-from bonescint.experiment.joining import Part
-from bonescint.experiment.maps import MappedScan, SegmentedScan, scan_at_hand
-from bonescint.experiment.places import PLACE_NAMES, PLACE_NAMES_ALONE, known_places
+from bonescint.experiment.evaluation.data import SplitPredictions
+from bonescint.experiment.evaluation.evaluate import Evaluation
+from bonescint.experiment.evaluation.maps import MappedScan, SegmentedScan, scan_at_hand
+from bonescint.experiment.evaluation.places import PLACE_NAMES, PLACE_NAMES_ALONE, known_places
 from bonescint.scan import Case, Focus, FocusKind, InputError, Truth, View
 
 _FIELD_MM = 1950.0
@@ -76,7 +76,7 @@ class LesionRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Explanation:
+class SaliencyEvaluation:
     """What maps of the judged scans are worth.
 
     Attributes:
@@ -119,13 +119,13 @@ class Explanation:
     notes: tuple[str, ...]
 
 
-def measure_explanation(
+def evaluate_saliency(
     found: Evaluation,
     maps: Mapping[str, MappedScan],
     *,
     tolerance_mm: float = TOLERANCE_MM,
     progress: Callable[[int, int], None] | None = None,
-) -> Explanation | None:
+) -> SaliencyEvaluation | None:
     """Measure the maps of the judged scans.
 
     Args:
@@ -321,7 +321,7 @@ class _Work:
             views.append(ViewEvidence(values=values, lesions=areas, pixel_mm=pixel_mm))
         return views, foci
 
-    def summary(self, resampling: Resampling) -> Explanation:
+    def summary(self, resampling: Resampling) -> SaliencyEvaluation:
         """Everything over scans."""
         marks = replace(resampling, resamples=min(resampling.resamples, _MARK_RESAMPLES))
         everyone = self.called | self.missed
@@ -348,7 +348,7 @@ class _Work:
                 f"of the two views are the same lesion, so lesions are counted in each view: a "
                 f"lesion that both views show counts twice."
             )
-        return Explanation(
+        return SaliencyEvaluation(
             tolerance_mm=self.tolerance_mm,
             called=self.called,
             missed=self.missed,
@@ -433,7 +433,7 @@ def _by(
     return hit_rates(hit, scan, group, names, resampling, patients=patients)
 
 
-def drawable_scans(part: Part, maps: Mapping[str, MappedScan]) -> dict[str, MappedScan]:
+def drawable_scans(part: SplitPredictions, maps: Mapping[str, MappedScan]) -> dict[str, MappedScan]:
     """Judged scans that can be drawn: with maps, and with a file in the manifest."""
     return {
         case.scan_id: scan

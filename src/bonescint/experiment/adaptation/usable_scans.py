@@ -12,7 +12,7 @@ import numpy as np
 from bonescint.cohort import cohort_fingerprint
 from bonescint.evaluate.conformal import needed_normals
 from bonescint.evaluate.contamination import FAR_ABOVE, HIGH_SHARE, high_scores, strangers
-from bonescint.experiment.local_scans import FoundScans, ScoredScan, by_patient
+from bonescint.experiment.adaptation.local_scans import FoundScans, ScoredScan, by_patient
 from bonescint.model import ModelFolder
 from bonescint.scan import InputError, Split, View
 
@@ -21,7 +21,7 @@ _KINDS = {"counts": "scans with counts (DICOM)", "intensity": "pictures or resca
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class SoundScans:
+class UsableScans:
     """Local scans that can be used.
 
     Attributes:
@@ -127,9 +127,9 @@ def require_enough(source: Path, scans: int, specificity: float, why: str = "") 
         )
 
 
-def sound_scans(
+def usable_scans(
     source: Path, scans: Sequence[ScoredScan], refused: Sequence[InputError]
-) -> SoundScans:
+) -> UsableScans:
     """Check scans that were read.
 
     Args:
@@ -161,7 +161,7 @@ def sound_scans(
         notes.append(f"{len(copies)} scans were left out that are copies of others")
         named.append(f"left out, copies of others: {listed([scan.source for scan in copies])}")
     notes += _on_patients(kept)
-    return SoundScans(scans=tuple(kept), notes=tuple(notes), named=tuple(named))
+    return UsableScans(scans=tuple(kept), notes=tuple(notes), named=tuple(named))
 
 
 def _require_one_kind(source: Path, scans: Sequence[ScoredScan]) -> None:
@@ -226,17 +226,17 @@ def _on_patients(scans: Sequence[ScoredScan]) -> list[str]:
     return notes
 
 
-def with_doubts(sound: SoundScans, logits: Sequence[float], distances: Sequence[float]) -> (
-    SoundScans
+def with_doubts(usable: UsableScans, logits: Sequence[float], distances: Sequence[float]) -> (
+    UsableScans
 ):  # fmt: skip
     """Say what scores and likeness tell of scans that may not be normal, or no such scans.
 
     Args:
-        sound: normal scans.
-        logits: calibrated, of each patient, in the order of `sound.highest`.
+        usable: normal scans.
+        logits: calibrated, of each patient, in the order of `usable.highest`.
         distances: how unlike the training cohort each of these is; none where nothing tells.
     """
-    highest = sound.highest
+    highest = usable.highest
     doubts, named = [], []
     high = high_scores(np.array(logits))
     if high.suspicious:
@@ -258,4 +258,4 @@ def with_doubts(sound: SoundScans, logits: Sequence[float], distances: Sequence[
         )
         such = listed([highest[place].source for place in far])
         named.append(f"may be of another kind, look at them: {such}")
-    return replace(sound, doubts=tuple(doubts), named=(*sound.named, *named))
+    return replace(usable, doubts=tuple(doubts), named=(*usable.named, *named))

@@ -14,9 +14,9 @@ from bonescint.evaluate import Confusion, Estimate, ScoredCases, roc_auc_score, 
 from bonescint.evaluate.by_patient import patient_numbers
 from bonescint.evaluate.conformal import ConformalThreshold
 from bonescint.evaluate.operating import sensitivity_score, specificity_score
-from bonescint.experiment.learning import Learning
-from bonescint.experiment.local_scans import ScoredScan
-from bonescint.experiment.sound_scans import SoundScans
+from bonescint.experiment.adaptation.learning import Learning
+from bonescint.experiment.adaptation.local_scans import ScoredScan
+from bonescint.experiment.adaptation.usable_scans import UsableScans
 from bonescint.model import Metric, ModelCard, ModelFolder
 from bonescint.model.likeness import Likeness
 from bonescint.scan import InputError
@@ -39,7 +39,7 @@ def logit_of(probability: float) -> float:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Judged:
+class LabelledResults:
     """What calls became on scans with known labels that nothing was learnt from.
 
     Attributes:
@@ -58,7 +58,7 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Adapted:
+class Adaptation:
     """A model before and after.
 
     Attributes:
@@ -69,10 +69,10 @@ class Adapted:
         margins: of each local patient that the operating point was found on, before calibration.
         margins_before: of the same patients by the model as it was.
         unlike_before: patients whose scan the model as it was finds unlike; `None` without score.
-        sound: the local scans.
+        usable: the local scans.
         found: the threshold, or `None` where scans are not known to be normal.
         learning: what a network learnt from local scans, if one did.
-        judged: what labels tell, or `None` without labels.
+        labelled: what labels tell, or `None` without labels.
     """
 
     before: ModelFolder
@@ -82,10 +82,10 @@ class Adapted:
     margins: NDArray[np.float64]
     margins_before: NDArray[np.float64]
     unlike_before: int | None
-    sound: SoundScans
+    usable: UsableScans
     found: ConformalThreshold | None
     learning: Learning | None
-    judged: Judged | None
+    labelled: LabelledResults | None
 
     @property
     def called_before(self) -> Estimate:
@@ -107,12 +107,12 @@ class Adapted:
         return "local patients" if self.found is None else "local normal patients"
 
 
-def judged_on(
-    adapted: Adapted,
+def with_labelled_results(
+    adapted: Adaptation,
     source: Path,
     scored: tuple[Sequence[ScoredScan], ...],
     say: Callable[[str], None],
-) -> Adapted:
+) -> Adaptation:
     """The same with what calls became on scans with labels, apart from those that were used.
 
     Args:
@@ -124,8 +124,8 @@ def judged_on(
     Raises:
         InputError: one class only is left.
     """
-    used = {content for scan in adapted.sound.scans for content in scan.files_sha256}
-    names = {scan.patient for scan in adapted.sound.scans if scan.patient}
+    used = {content for scan in adapted.usable.scans for content in scan.files_sha256}
+    names = {scan.patient for scan in adapted.usable.scans if scan.patient}
     pairs = [
         [scan for scan in scans if scan.patient not in names and used.isdisjoint(scan.files_sha256)]
         for scans in scored
@@ -151,7 +151,7 @@ def judged_on(
     tables = [
         Confusion.of(one, card.operating_point) for one, card in zip(cases, cards, strict=True)
     ]
-    judged = Judged(
+    judged = LabelledResults(
         scans=len(others),
         positives=int(positive.sum()),
         area=(roc_auc_score(cases[0]), roc_auc_score(cases[1])),
@@ -171,4 +171,4 @@ def judged_on(
         )
     )  # fmt: skip
     after = replace(adapted.after, metrics=(*adapted.after.metrics, *metrics))
-    return replace(adapted, after=after, judged=judged)
+    return replace(adapted, after=after, labelled=judged)

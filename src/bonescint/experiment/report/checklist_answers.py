@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bonescint.cohort import Manifest, Protocol, read_protocol
-from bonescint.experiment.plan import Study
-from bonescint.experiment.run_results import ModelResults
+from bonescint.experiment.evaluation.results import ModelResults
+from bonescint.experiment.spec import ExperimentSpec
 from bonescint.model import ModelFolder
 from bonescint.scan import Case, Split
 
 
-def run_facts(
-    study: Study,
+def checklist_answers(
+    study: ExperimentSpec,
     models: Mapping[str, ModelResults],
     cards: Mapping[str, ModelFolder],
     cohort: Manifest,

@@ -11,7 +11,7 @@ from bonescint.report.document_page import PageFigure
 
 
 @dataclass(frozen=True, slots=True)
-class KeptFigures:
+class FigureWriter:
     """Where figures are kept as PNG and SVG.
 
     Attributes:
@@ -37,7 +37,7 @@ class KeptFigures:
         Examples:
             >>> import tempfile
             >>> with tempfile.TemporaryDirectory() as folder:
-            ...     kept = KeptFigures(Path(folder) / "figures")
+            ...     kept = FigureWriter(Path(folder) / "figures")
             ...     shown = kept.figure("roc", Picture(png=b"a", svg=b"b"), "ROC curves.")
             ...     shown.content, sorted(file.name for file in kept.folder.iterdir())
             (b'b', ['roc.png', 'roc.svg'])

@@ -9,19 +9,19 @@ from typing import Any
 
 from bonescint.cohort import Manifest
 from bonescint.evaluate import Estimate
-from bonescint.experiment.call_pictures import PANELS, drawn_calls
-from bonescint.experiment.maps import read_maps
-from bonescint.experiment.plan import Study
-from bonescint.experiment.run_paths import RunPaths
-from bonescint.experiment.run_results import ModelResults, paired_share, written_rows
-from bonescint.experiment.study_sections import pictures_of
+from bonescint.experiment.evaluation.maps import read_maps
+from bonescint.experiment.evaluation.results import ModelResults, paired_share, written_rows
+from bonescint.experiment.paths import RunPaths
+from bonescint.experiment.report.call_pictures import PANELS, drawn_calls
+from bonescint.experiment.report.experiment_sections import pictures_of
+from bonescint.experiment.spec import ExperimentSpec
 from bonescint.report.document_page import PageFigure, PageSection, PageTable
 
 _RIGHT, _WRONG = 2, 1
 
 
 def explanation_section(
-    study: Study, models: Mapping[str, ModelResults], paths: RunPaths, cohort: Manifest
+    study: ExperimentSpec, models: Mapping[str, ModelResults], paths: RunPaths, cohort: Manifest
 ) -> PageSection:
     """Maps against lesion masks, false evidence, examples."""
     tables = []
@@ -119,7 +119,7 @@ def _sanity(by_model: Mapping[str, list[dict[str, str]]]) -> PageTable:
     )
 
 
-def _pointing(study: Study, models: Mapping[str, ModelResults]) -> PageTable:
+def _pointing(study: ExperimentSpec, models: Mapping[str, ModelResults]) -> PageTable:
     """The pointing game minus the reference's, over the scans that both call positive, and all."""
     reference = models[study.compared_with]
     rows = []

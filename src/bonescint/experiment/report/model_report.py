@@ -18,8 +18,8 @@ from bonescint.evaluate.figures import (
 )
 from bonescint.evaluate.judgement import NotCalled
 from bonescint.evaluate.tables import Table
-from bonescint.experiment.evaluating import ControlResult, Evaluation
-from bonescint.experiment.evaluation_tables import flow_table, left_out_table
+from bonescint.experiment.evaluation.evaluate import ControlResult, Evaluation
+from bonescint.experiment.evaluation.tables import flow_table, left_out_table
 from bonescint.report.document_page import Document, PageFigure, PageSection, PageTable
 from bonescint.report.text import operating_point_text
 

@@ -15,7 +15,7 @@ from bonescint.evaluate.tables import (
     measures_table,
     subgroups_table,
 )
-from bonescint.experiment.evaluating import Evaluation
+from bonescint.experiment.evaluation.evaluate import Evaluation
 from bonescint.scan import Call
 
 

@@ -92,7 +92,7 @@ def read_predictions(path: Path | str) -> tuple[PredictionRow, ...]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Part:
+class SplitPredictions:
     """The cases of one split that have a prediction, and those that have none.
 
     Attributes:
@@ -126,7 +126,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Joined:
+class LabelledPredictions:
     """Predictions and the cohort.
 
     Attributes:
@@ -137,10 +137,10 @@ class Joined:
     """
 
     manifest: Manifest
-    parts: tuple[Part, ...]
+    parts: tuple[SplitPredictions, ...]
     unknown: tuple[PredictionRow, ...] = ()
 
-    def part(self, split: Split) -> Part:
+    def part(self, split: Split) -> SplitPredictions:
         """The part of a split."""
         return next(part for part in self.parts if part.split is split)
 
@@ -151,7 +151,7 @@ def join(
     *,
     source: object,
     ignore_unknown: bool = False,
-) -> Joined:
+) -> LabelledPredictions:
     """Give every case its prediction.
 
     Args:
@@ -197,7 +197,7 @@ def join(
         cases = manifest.split(split)
         there = tuple(case for case in cases if case.scan_id in probability)
         parts.append(
-            Part(
+            SplitPredictions(
                 split=split,
                 cases=there,
                 probabilities=np.array([probability[case.scan_id] for case in there]),
@@ -205,7 +205,7 @@ def join(
                 called=np.array([case.scan_id not in not_called for case in there], dtype=bool),
             )
         )
-    return Joined(manifest=manifest, parts=tuple(parts), unknown=unknown)
+    return LabelledPredictions(manifest=manifest, parts=tuple(parts), unknown=unknown)
 
 
 def _unknown(row: PredictionRow) -> Problem:
@@ -213,7 +213,7 @@ def _unknown(row: PredictionRow) -> Problem:
     return Problem(row=row.row, column="scan_id", text=text)
 
 
-def require_judgeable(part: Part, source: object, purpose: str) -> None:
+def require_judgeable(part: SplitPredictions, source: object, purpose: str) -> None:
     """Refuse a split that cannot serve its purpose.
 
     Raises:

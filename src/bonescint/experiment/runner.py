@@ -21,12 +21,12 @@ from bonescint.cohort import (
     simulate_cohort,
 )
 from bonescint.experiment.files import fingerprint, write_rows
-from bonescint.experiment.model_steps import ModelSteps
-from bonescint.experiment.plan import Study
+from bonescint.experiment.ledger import CohortPart, Ledger, Output, Resources, Step
+from bonescint.experiment.paths import RunPaths
 from bonescint.experiment.preflight import imagenet_weights, require_sound, require_studyable
-from bonescint.experiment.run_paths import RunPaths
-from bonescint.experiment.steps import CohortPart, Ledger, Means, Place, Step
-from bonescint.experiment.study_report import write_study_report
+from bonescint.experiment.report.experiment_report import write_experiment_report
+from bonescint.experiment.spec import ExperimentSpec
+from bonescint.experiment.steps import ModelSteps
 from bonescint.files import make_folder, one_writer, require_own, write_whole
 from bonescint.parallel import usual_workers
 from bonescint.scan import InputError, OutputError
@@ -62,9 +62,9 @@ class Simulate(Step):
 
     protocol: Protocol
     seed: int
-    cohort: Place
+    cohort: Output
 
-    def work(self, means: Means) -> None:
+    def work(self, means: Resources) -> None:
         """Simulate what is not there; a cohort of other settings is thrown away first."""
         folder, frozen = self.cohort.path, self.protocol.frozen
         if not can_go_on(folder, self.protocol, self.seed):
@@ -96,9 +96,9 @@ class Check(Step):
 
     manifest: Path
     part: CohortPart
-    report: Place
+    report: Output
 
-    def work(self, means: Means) -> None:
+    def work(self, means: Resources) -> None:
         """Check the cohort."""
         found = check_cohort(
             self.manifest,
@@ -114,7 +114,7 @@ class Check(Step):
 
 
 def run_experiment(
-    study: Study,
+    study: ExperimentSpec,
     out: Path | str,
     *,
     weights: Path | None = None,
@@ -132,7 +132,7 @@ def run_experiment(
     the release of bonescint.
 
     Args:
-        study: as `read_study` gives it.
+        study: as `read_experiment` gives it.
         out: the run folder: `study.json`, `splits.csv`, `models/`, `predictions/`,
             `evaluation/`, `figures/`, `tables/`, `report.html`, `report.pdf`.
         weights: ImageNet weights, for networks that start from them and models that name none;
@@ -162,7 +162,7 @@ def run_experiment(
         given = study.cohort.manifest
         require_studyable(study, read_manifest(given), given)
     weights = imagenet_weights(study, weights)
-    means = Means(
+    means = Resources(
         workers=workers,
         device=device,
         tracking=tracking,
@@ -176,7 +176,7 @@ def run_experiment(
 
 
 def _done(
-    study: Study, root: Path, weights: Path | None, external_uses: Path, means: Means
+    study: ExperimentSpec, root: Path, weights: Path | None, external_uses: Path, means: Resources
 ) -> RunPaths:
     run = _Run(ledger=Ledger(root / "steps"), means=means, count=_count(study))
     paths = RunPaths(root=root, manifest=root / "cohort" / "manifest.csv")
@@ -200,19 +200,19 @@ def _done(
         if step is not None:
             run.do(words, step)
     means.tell("Report ...")
-    missing = write_study_report(study, paths, cohort, _seconds(steps, run.ledger))
+    missing = write_experiment_report(study, paths, cohort, _seconds(steps, run.ledger))
     if missing:
         means.tell(f"No report.pdf: {missing}")
     return paths
 
 
-def simulating(study: Study, paths: RunPaths) -> Simulate:
+def simulating(study: ExperimentSpec, paths: RunPaths) -> Simulate:
     """The step that makes the cohort of a study with a protocol."""
     return Simulate(
         name="cohort",
         protocol=read_protocol(study.cohort.protocol),
         seed=study.cohort.seed,
-        cohort=Place(paths.manifest.parent, paths.manifest.name),
+        cohort=Output(paths.manifest.parent, paths.manifest.name),
     )
 
 
@@ -222,7 +222,7 @@ def checking(paths: RunPaths, cohort: Manifest) -> Check:
         name="check",
         manifest=paths.manifest,
         part=CohortPart(folder=cohort.folder, cases=cohort.cases, columns=_CASE_FILES),
-        report=Place(paths.check, "table1.csv"),
+        report=Output(paths.check, "table1.csv"),
     )
 
 
@@ -232,9 +232,9 @@ def model_steps_in_order(steps: ModelSteps) -> Iterator[tuple[str, Step | None]]
         yield f"Training {name}", steps.training(name)
         yield f"Reading with {name}", steps.predicting(name)
     for name in steps.study.models:
-        yield f"Evaluating {name}", steps.judging(name)
+        yield f"Evaluating {name}", steps.evaluating(name)
         yield f"External centres read by {name}", steps.noting(name)
-        yield f"Degraded scans read by {name}", steps.worsening(name)
+        yield f"Degraded scans read by {name}", steps.robustness(name)
         yield f"Maps of {name} against randomised weights", steps.checking_maps(name)
 
 
@@ -250,7 +250,7 @@ class _Run:
     """
 
     ledger: Ledger
-    means: Means
+    means: Resources
     count: int
     number: int = 0
 
@@ -267,7 +267,7 @@ class _Run:
         self.ledger.do(step, replace(self.means, goes_on=self.ledger.was_begun(step)))
 
 
-def _count(study: Study) -> int:
+def _count(study: ExperimentSpec) -> int:
     """Steps of a study: those of its cohort and, by model, those that it needs."""
     of_models = [4 + (plan.folder is None) + bool(study.external) for plan in study.models.values()]
     return 1 + (study.cohort.manifest is None) + sum(of_models)
@@ -289,10 +289,10 @@ def _write_splits(cohort: Manifest, path: Path) -> None:
     write_rows(path, ["scan_id", "centre", "split", "label"], rows)
 
 
-def _write_study(study: Study, paths: RunPaths) -> None:
+def _write_study(study: ExperimentSpec, paths: RunPaths) -> None:
     root = paths.root
     content = {
-        "study": study_content(study),
+        "study": experiment_content(study),
         "software": installed_versions(_LIBRARIES) | {"python": platform.python_version()},
         "manifest_sha256": fingerprint(paths.manifest),
         "notice": "Research use only. Not a medical device.",
@@ -301,14 +301,14 @@ def _write_study(study: Study, paths: RunPaths) -> None:
     write_whole(root / "study.json", json.dumps(content, indent=1, default=str) + "\n")
 
 
-def _at_home_anywhere(study: Study) -> Study:
+def _at_home_anywhere(study: ExperimentSpec) -> ExperimentSpec:
     """With the whole path of its manifest: run folders are compared from elsewhere."""
     if study.cohort.manifest is None:
         return study
     return replace(study, cohort=replace(study.cohort, manifest=study.cohort.manifest.resolve()))
 
 
-def study_content(study: Study) -> dict[str, Any]:
+def experiment_content(study: ExperimentSpec) -> dict[str, Any]:
     """A study as plain tables, ready for JSON."""
     content = asdict(replace(study, rule=None))  # type: ignore[arg-type]
     content["rule"] = study.rule.words

@@ -7,7 +7,7 @@ from typing import Any
 
 from bonescint.cohort import Manifest
 from bonescint.evaluate.false_evidence import ELSEWHERE, OUTSIDE, ZONES, Place
-from bonescint.experiment.facts import truth_content
+from bonescint.experiment.evaluation.covariates import truth_content
 from bonescint.scan import Case, FocusKind, SiteGroup, UptakeSite, View
 
 _LARGEST_MM = 60.0

@@ -8,9 +8,9 @@ from typing import Any
 
 from bonescint.cohort import Manifest
 from bonescint.evaluate import share
-from bonescint.experiment.run_paths import RunPaths
-from bonescint.experiment.run_results import ModelResults
-from bonescint.experiment.study_figures import FlowRow
+from bonescint.experiment.evaluation.results import ModelResults
+from bonescint.experiment.paths import RunPaths
+from bonescint.experiment.report.figures import FlowRow
 from bonescint.files import json_in
 from bonescint.model import ModelFolder
 from bonescint.report.document_page import PageSection, PageTable

@@ -1,0 +1,1 @@
+"""Pages, figures and tables of an evaluation and of an experiment, from typed results."""
