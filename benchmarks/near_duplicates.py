@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-import bonescint.cohort.near as near
+import bonescint.cohort.near_duplicates as near
 from bonescint.cohort import Manifest, read_manifest
 from bonescint.dicom import read
 from bonescint.scan import View

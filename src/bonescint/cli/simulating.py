@@ -98,12 +98,12 @@ def _check_targets(out: Path, truth: Path | None) -> None:
 def run_simulate_truth(cohort: Path, scan_id: str, out: Path) -> None:
     """Make the whole truth of a study again."""
     with clear_failures():
-        from bonescint.cohort import simulate_truth
+        from bonescint.cohort import regenerate_truth
 
         if out.suffix != ".npz":
             raise OutputError(f"{out}: means and maps need a file that ends in .npz.")
         require_new(out)
-        simulate_truth(cohort, scan_id, out)
+        regenerate_truth(cohort, scan_id, out)
         _say(f"Means, maps and masks: {displayable(out)}")
 
 

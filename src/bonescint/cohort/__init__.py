@@ -21,15 +21,15 @@ from bonescint.cohort.problems import Problem, refuse
 from bonescint.cohort.processes import map_in_processes
 from bonescint.cohort.protocol import Centre, Protocol, Studies, mixed_protocol
 from bonescint.cohort.protocol_file import protocol_names, read_protocol
-from bonescint.cohort.simulated import SimulatedCohort, can_go_on, simulate_cohort
+from bonescint.cohort.regenerate_truth import regenerate_truth
+from bonescint.cohort.simulated import SimulatedCohort, can_resume, simulate_cohort
+from bonescint.cohort.simulated_study import SimulatedStudy, simulate_study
 from bonescint.cohort.splitting import SplitRule, parse_shares
-from bonescint.cohort.study import Study, simulate_study
 from bonescint.cohort.table1 import Table1, table1
 from bonescint.cohort.truth_file import read_masks, read_truth, write_truth
-from bonescint.cohort.whole_truth import simulate_truth
 
 __all__ = [
-    "can_go_on",
+    "can_resume",
     "Centre",
     "CohortReport",
     "CreatedCohort",
@@ -43,7 +43,7 @@ __all__ = [
     "SimulatedCohort",
     "SplitRule",
     "Studies",
-    "Study",
+    "SimulatedStudy",
     "Table1",
     "check_cohort",
     "cohort_fingerprint",
@@ -60,7 +60,7 @@ __all__ = [
     "refuse",
     "simulate_cohort",
     "simulate_study",
-    "simulate_truth",
+    "regenerate_truth",
     "table1",
     "truth_of",
     "write_manifest",

@@ -10,7 +10,7 @@ import numpy as np
 
 from bonescint.cohort.findings import CohortReport, Finding, Level
 from bonescint.cohort.manifest import Manifest, examine_manifest
-from bonescint.cohort.near import near_pairs
+from bonescint.cohort.near_duplicates import near_pairs
 from bonescint.cohort.pixels import Fingerprint, fingerprints
 from bonescint.cohort.table1 import table1
 from bonescint.scan import Case, Split
@@ -36,7 +36,7 @@ def check_cohort(
 
     Args:
         path: a manifest, or a folder that holds `manifest.csv`.
-        near: also look for near-duplicates (`bonescint.cohort.near`).
+        near: also look for near-duplicates (`bonescint.cohort.near_duplicates`).
         workers: processes that read scans.
         progress: called with the number of scans read and of all.
 

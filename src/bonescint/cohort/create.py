@@ -19,13 +19,13 @@ from bonescint.cohort.created import (
     write_created,
     write_json,
 )
+from bonescint.cohort.ingest import CohortFolders, IngestRequest, IngestResult, ingest_all
 from bonescint.cohort.labels import Labels
 from bonescint.cohort.layouts import Layout, collect
 from bonescint.cohort.manifest import Manifest
 from bonescint.cohort.matching import Labelled, LeftOut, match
 from bonescint.cohort.problems import Problem, refuse
-from bonescint.cohort.splitting import DEFAULT_SHARES, Patient, SplitRule, deal
-from bonescint.cohort.taking import Place, Taken, TakeOrder, take_all
+from bonescint.cohort.splitting import DEFAULT_SHARES, PatientToSplit, SplitRule, deal
 from bonescint.files import LOCK, cannot_write, one_writer, write_whole
 from bonescint.scan import (
     Case,
@@ -134,8 +134,8 @@ def _created(
     ]
     # Before the long work: patients whom no split fits.
     _dealt(matching.labelled, centres, collection.labels, rule)
-    taken: list[Taken] = []
-    for done, one in enumerate(take_all(orders, place, workers=workers), start=1):
+    taken: list[IngestResult] = []
+    for done, one in enumerate(ingest_all(orders, place, workers=workers), start=1):
         taken.append(one)
         if progress is not None:
             progress(done, len(orders))
@@ -185,7 +185,7 @@ def _begun(about: Path) -> bool:
     return about.is_file() and b'"finished"' in about.read_bytes()
 
 
-def _opened(out: Path, key: Path | None) -> Place:
+def _opened(out: Path, key: Path | None) -> CohortFolders:
     """Make the folders, or find those of an earlier run.
 
     Raises:
@@ -215,7 +215,7 @@ def _opened(out: Path, key: Path | None) -> Place:
         raise InputError(
             key_file, "holds no key of at least 16 characters", "Write a long random text into it"
         )
-    return Place(out=out, private=private, id_key=id_key)
+    return CohortFolders(out=out, private=private, id_key=id_key)
 
 
 def _check_masks(labels: Labels) -> None:
@@ -234,8 +234,8 @@ def _masks(row: Any, labels: Labels) -> tuple[tuple[View, Path], ...]:
     return tuple((view, labels.folder / name) for view, name in named if name)
 
 
-def _order(one: Labelled, labels: Labels, *, copy: bool, allow_burned_in: bool) -> TakeOrder:
-    return TakeOrder(
+def _order(one: Labelled, labels: Labels, *, copy: bool, allow_burned_in: bool) -> IngestRequest:
+    return IngestRequest(
         study=one.study,
         patient_id=one.patient_id,
         masks=_masks(one.row, labels),
@@ -269,7 +269,7 @@ def _dealt(
         raise ParameterError("test_centre", "cohort create", f"one of {sorted(known)}", unknown[0])
     return deal(
         (
-            Patient(
+            PatientToSplit(
                 patient_id=patient_id,
                 positive=any(one.row.positive for one in ones),
                 centres=frozenset(centres[id(one)] for one in ones),
@@ -296,10 +296,10 @@ def _told_splits(labelled: Sequence[Labelled], labels: Labels) -> dict[str, Spli
 
 
 def _kept(
-    labelled: Sequence[Labelled], taken: Sequence[Taken]
-) -> tuple[list[tuple[Labelled, Taken]], list[LeftOut]]:
+    labelled: Sequence[Labelled], taken: Sequence[IngestResult]
+) -> tuple[list[tuple[Labelled, IngestResult]], list[LeftOut]]:
     """Scans that came in; without the same pixels a second time, and with a name of their own."""
-    by_pixels: dict[str, list[tuple[Labelled, Taken]]] = defaultdict(list)
+    by_pixels: dict[str, list[tuple[Labelled, IngestResult]]] = defaultdict(list)
     refused = []
     for one, got in zip(labelled, taken, strict=True):
         if got.refused:
@@ -308,7 +308,7 @@ def _kept(
             )
         else:
             by_pixels[got.pixels].append((one, got))
-    kept: list[tuple[Labelled, Taken]] = []
+    kept: list[tuple[Labelled, IngestResult]] = []
     names: set[str] = set()
     for same in by_pixels.values():
         first = same[0][0]
@@ -341,7 +341,7 @@ def _kept(
     return kept, refused
 
 
-def _case(one: Labelled, got: Taken, centre: str, split: Split) -> Case:
+def _case(one: Labelled, got: IngestResult, centre: str, split: Split) -> Case:
     row, masks = one.row, got.masks or {}
     return Case(
         scan_id=got.scan_id,

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from bonescint import __version__
+from bonescint.cohort.ingest import CohortFolders, IngestResult
 from bonescint.cohort.labels import Labels
 from bonescint.cohort.layouts import Collection, Layout
 from bonescint.cohort.manifest import Manifest, write_manifest
 from bonescint.cohort.matching import Labelled, LeftOut, Matching
 from bonescint.cohort.splitting import DEFAULT_SHARES, SplitRule
-from bonescint.cohort.taking import Place, Taken
 from bonescint.files import write_table, write_whole
 from bonescint.scan import NotABoneScanError
 
@@ -65,7 +65,7 @@ def not_scans(collection: Collection) -> list[LeftOut]:
 
 
 def notes_of(
-    collection: Collection, matching: Matching, kept: Sequence[tuple[Labelled, Taken]]
+    collection: Collection, matching: Matching, kept: Sequence[tuple[Labelled, IngestResult]]
 ) -> tuple[str, ...]:
     """What was assumed, tolerated or done, with counts; nothing in it names a patient."""
     notes = [*collection.assumptions]
@@ -106,8 +106,8 @@ def settings_of(
 
 def write_created(
     created: CreatedCohort,
-    kept: Sequence[tuple[Labelled, Taken]],
-    place: Place,
+    kept: Sequence[tuple[Labelled, IngestResult]],
+    place: CohortFolders,
     settings: Mapping[str, Any],
 ) -> None:
     """The manifest, what may be told of how it came to be, and what may not."""

@@ -13,7 +13,7 @@ from bonescint.scan import Split
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class StudySpec:
     """One study to simulate.
 
     Attributes:
@@ -39,8 +39,8 @@ class Order:
                 again.
 
         Examples:
-            >>> order = Order(seed=1, centre="A", split=Split.TRAIN, positive=True, number=0)
-            >>> len(order.key()), order.key() == order.key(1)
+            >>> spec = StudySpec(seed=1, centre="A", split=Split.TRAIN, positive=True, number=0)
+            >>> len(spec.key()), spec.key() == spec.key(1)
             (16, False)
         """
         return self._digest(attempt).hex()[:16]
@@ -54,7 +54,7 @@ class Order:
         return hashlib.blake2b("/".join(map(str, said)).encode(), digest_size=32).digest()
 
 
-def orders_of(protocol: Protocol, seed: int) -> Iterator[Order]:
+def study_specs(protocol: Protocol, seed: int) -> Iterator[StudySpec]:
     """The studies of a protocol: centre by centre, labels in no order.
 
     Args:
@@ -63,14 +63,14 @@ def orders_of(protocol: Protocol, seed: int) -> Iterator[Order]:
 
     Examples:
         >>> from bonescint.cohort import mixed_protocol
-        >>> len(list(orders_of(mixed_protocol(12), seed=1)))
+        >>> len(list(study_specs(mixed_protocol(12), seed=1)))
         12
     """
     for name, centre in protocol.centres.items():
         for split, studies in centre.studies.items():
-            orders = [
-                Order(seed=seed, centre=name, split=split, positive=positive, number=number)
+            specs = [
+                StudySpec(seed=seed, centre=name, split=split, positive=positive, number=number)
                 for positive, count in ((True, studies.positive), (False, studies.negative))
                 for number in range(count)
             ]
-            yield from sorted(orders, key=Order.key)
+            yield from sorted(specs, key=StudySpec.key)

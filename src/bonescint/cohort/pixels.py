@@ -9,11 +9,11 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from bonescint.cohort.ingest import view_hash
 from bonescint.cohort.manifest import Manifest
 from bonescint.cohort.masks import truth_of
-from bonescint.cohort.near import signature
+from bonescint.cohort.near_duplicates import signature
 from bonescint.cohort.processes import map_in_processes
-from bonescint.cohort.taking import view_hash
 from bonescint.dicom import read
 from bonescint.scan import BonescintError, Case, MissingExtraError, View
 

@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 
 from bonescint import __version__
 from bonescint.cohort.manifest import Manifest, write_manifest
-from bonescint.cohort.orders import Order, orders_of
+from bonescint.cohort.orders import StudySpec, study_specs
 from bonescint.cohort.processes import map_in_processes
 from bonescint.cohort.protocol import Centre, Frozen, Protocol
 from bonescint.cohort.protocol_file import protocol_content, protocol_from
-from bonescint.cohort.study import Study
+from bonescint.cohort.simulated_study import SimulatedStudy
 from bonescint.files import cannot_write, json_in, one_writer, require_own, write_whole
 from bonescint.scan import (
     BonescintError,
@@ -74,17 +74,17 @@ class SimulatedCohort:
         return tuple(name for name in wanted.sha256 if made.get(name) != wanted.sha256[name])
 
 
-def study_of(order: Order, centre: Centre, disease: Disease, attempt: int = 0) -> Study:
-    """Simulate one study of a cohort: always the same for the same order and attempt.
+def study_of(spec: StudySpec, centre: Centre, disease: Disease, attempt: int = 0) -> SimulatedStudy:
+    """Simulate one study of a cohort: always the same for the same study and attempt.
 
     Args:
-        order: which study.
+        spec: which study.
         centre: where.
         disease: how metastases are.
         attempt: which of the patients that were drawn for it.
     """
     names = list(centre.cameras)
-    rng = order.generator(attempt)
+    rng = spec.generator(attempt)
     anatomy = draw_anatomy(rng, centre.population)
     chosen = camera_named(str(rng.choice(names, p=[centre.cameras[name] for name in names])))
     camera = set_up_camera(chosen, rng)
@@ -92,12 +92,12 @@ def study_of(order: Order, centre: Centre, disease: Disease, attempt: int = 0) -
         anatomy,
         camera,
         rng,
-        positive=order.positive,
-        scan_id=f"sim-{order.key(attempt)}",
+        positive=spec.positive,
+        scan_id=f"sim-{spec.key(attempt)}",
         exposure=centre.counts,
         disease=disease,
     )
-    return Study(anatomy=anatomy, camera=camera, simulated=simulated)
+    return SimulatedStudy(anatomy=anatomy, camera=camera, simulated=simulated)
 
 
 class _Made(NamedTuple):
@@ -115,31 +115,31 @@ class _Made(NamedTuple):
         return cls(Case(**{**content, "split": Split(content["split"])}), counts)
 
 
-def _make(order: Order, *, content: dict[str, Any], out: Path) -> list[_Made]:
+def _make(spec: StudySpec, *, content: dict[str, Any], out: Path) -> list[_Made]:
     """Simulate one study and write its files, unless they are there already.
 
     Args:
-        order: which study.
+        spec: which study.
         content: of the protocol, as plain tables can be sent to another process.
         out: folder of the cohort.
 
     Returns:
         The study, behind the occult patients that were drawn before it.
     """
-    case_file = out / "cases" / f"{order.key()}.json"
+    case_file = out / "cases" / f"{spec.key()}.json"
     stored = _stored(case_file, out)
     if stored:
         return stored
     protocol = protocol_from(content, SETTINGS)
     made = []
     for attempt in range(ATTEMPTS):
-        study = study_of(order, protocol.centres[order.centre], protocol.disease, attempt)
-        made.append(_Made(_written(order, attempt, study, out), study.counts_sha256))
+        study = study_of(spec, protocol.centres[spec.centre], protocol.disease, attempt)
+        made.append(_Made(_written(spec, attempt, study, out), study.counts_sha256))
         if not study.simulated.occult:
             break
     else:
         raise BonescintError(
-            f"Centre {order.centre}, study {order.number}: no visible metastasis in {ATTEMPTS} "
+            f"Centre {spec.centre}, study {spec.number}: no visible metastasis in {ATTEMPTS} "
             "patients. Make the lesions larger or hotter in the protocol."
         )
     write_whole(case_file, json.dumps([one.to_json() for one in made]))
@@ -157,17 +157,17 @@ def _stored(case_file: Path, out: Path) -> list[_Made]:
     return made if whole else []
 
 
-def _written(order: Order, attempt: int, study: Study, out: Path) -> Case:
-    key, patient = order.key(attempt), study.anatomy.patient
+def _written(spec: StudySpec, attempt: int, study: SimulatedStudy, out: Path) -> Case:
+    key, patient = spec.key(attempt), study.anatomy.patient
     scans = Path("occult" if study.simulated.occult else "scans")
     file, truth = scans / f"{key}.dcm", Path("truth") / f"{key}.npz"
     study.write_truth(out / truth)
     return Case(
         scan_id=study.write_scan(out / file),
         patient_id=f"anatomy-{key}",
-        centre=order.centre,
-        split=order.split,
-        positive=order.positive,
+        centre=spec.centre,
+        split=spec.split,
+        positive=spec.positive,
         file=file.as_posix(),
         sex=patient.sex,
         age=float(int(patient.age)),
@@ -179,7 +179,7 @@ def _written(order: Order, attempt: int, study: Study, out: Path) -> Case:
 def _made(protocol: Protocol, seed: int, out: Path, workers: int) -> Iterator[list[_Made]]:
     make = partial(_make, content=protocol_content(protocol), out=out)
     return map_in_processes(
-        make, orders_of(protocol, seed), workers=workers, chunk=_CHUNK, kept=True
+        make, study_specs(protocol, seed), workers=workers, chunk=_CHUNK, kept=True
     )
 
 
@@ -259,7 +259,7 @@ def _open_folder(out: Path, protocol: Protocol, seed: int) -> None:
     reference_skeleton()  # a missing extra is said before anything is written
     settings_file = out / SETTINGS
     require_own(out, (SETTINGS, *_TABLES, *_FOLDERS), mark=SETTINGS, signature='"bonescint"')
-    if not can_go_on(out, protocol, seed):
+    if not can_resume(out, protocol, seed):
         raise OutputError(
             f"{out}: holds a cohort made with other settings (see {SETTINGS} there). "
             "Choose another folder or delete it."
@@ -275,7 +275,7 @@ def _open_folder(out: Path, protocol: Protocol, seed: int) -> None:
         raise cannot_write(out, error) from error
 
 
-def can_go_on(out: Path, protocol: Protocol, seed: int) -> bool:
+def can_resume(out: Path, protocol: Protocol, seed: int) -> bool:
     """Whether a folder has no cohort, or part of this very one.
 
     A cohort of other settings, and one of another release, cannot be gone on with.

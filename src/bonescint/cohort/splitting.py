@@ -44,7 +44,7 @@ class SplitRule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patient:
+class PatientToSplit:
     """What dealing needs to know of a patient.
 
     Attributes:
@@ -64,7 +64,7 @@ def _others(shares: Mapping[Split, float]) -> dict[Split, float]:
     return {split: share / whole for split, share in kept.items()} if whole else {}
 
 
-def deal(patients: Iterable[Patient], rule: SplitRule) -> dict[str, Split]:
+def deal(patients: Iterable[PatientToSplit], rule: SplitRule) -> dict[str, Split]:
     """Give every patient one split.
 
     Within each label, patients go centre by centre, in an order drawn from the seed, each to
@@ -79,14 +79,14 @@ def deal(patients: Iterable[Patient], rule: SplitRule) -> dict[str, Split]:
         The split of each patient.
 
     Examples:
-        >>> people = [Patient(patient_id=str(n), positive=n % 2 == 0, centres=frozenset("A"))
+        >>> people = [PatientToSplit(patient_id=str(n), positive=n % 2 == 0, centres=frozenset("A"))
         ...           for n in range(40)]
         >>> dealt = deal(people, SplitRule(shares={Split.TRAIN: 0.75, Split.TEST: 0.25}))
         >>> sum(split is Split.TEST for split in dealt.values())
         10
     """
     chosen: dict[str, Split] = {}
-    strata: dict[bool, list[Patient]] = defaultdict(list)
+    strata: dict[bool, list[PatientToSplit]] = defaultdict(list)
     for patient in patients:
         if patient.centres & set(rule.test_centres):
             chosen[patient.patient_id] = Split.TEST
@@ -103,7 +103,7 @@ def deal(patients: Iterable[Patient], rule: SplitRule) -> dict[str, Split]:
     return chosen
 
 
-def _place(patient: Patient, seed: int) -> tuple[str, str]:
+def _place(patient: PatientToSplit, seed: int) -> tuple[str, str]:
     text = f"{seed}/{patient.patient_id}"
     return min(patient.centres), hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 

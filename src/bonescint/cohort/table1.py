@@ -22,7 +22,7 @@ _MOST_PRIMARIES = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class Table1Row:
     """One line of the table.
 
     Attributes:
@@ -47,7 +47,7 @@ class Table1:
     """
 
     columns: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[Table1Row, ...]
 
     def to_text(self) -> str:
         """The table for a terminal or a text file; it ends with a line break."""
@@ -97,10 +97,10 @@ def table1(cases: Sequence[Case]) -> Table1:
     splits = [split for split in Split if any(case.split is split for case in cases)]
     parts = [[case for case in cases if case.split is split] for split in splits] + [list(cases)]
     titles = [_TITLES[split] for split in splits] + ["All"]
-    rows: list[Row] = []
+    rows: list[Table1Row] = []
 
     def add(group: str, name: str, cell: Callable[[list[Case]], str]) -> None:
-        rows.append(Row(group=group, name=name, cells=tuple(cell(part) for part in parts)))
+        rows.append(Table1Row(group=group, name=name, cells=tuple(cell(part) for part in parts)))
 
     labels = ((True, "with metastasis"), (False, "without metastasis"))
     for centre in sorted({case.centre for case in cases}):

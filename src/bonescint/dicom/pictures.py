@@ -39,7 +39,7 @@ _UNLIKE = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Picture:
+class PicturePage:
     """A grey picture, background dark; one page of a file.
 
     Attributes:
@@ -118,7 +118,7 @@ def picture_size(stream: BinaryIO, path: Path, *, reads: int = MAX_READS) -> tup
         return sum(1 for _ in _pages(opened, path)), rows, columns
 
 
-def read_pictures(content: bytes, path: Path) -> tuple[Picture, ...]:
+def read_pictures(content: bytes, path: Path) -> tuple[PicturePage, ...]:
     """Decode the one or two pages of a picture, make them grey and their background dark.
 
     Raises:
@@ -164,7 +164,7 @@ def _tag(opened: Image, number: int) -> object:
     return getattr(opened, "tag_v2", {}).get(number)
 
 
-def _decoded(opened: Image, path: Path) -> Picture:
+def _decoded(opened: Image, path: Path) -> PicturePage:
     from PIL import ImageOps
 
     try:
@@ -193,7 +193,7 @@ def _decoded(opened: Image, path: Path) -> Picture:
     image, framed = without_frame(image)
     if framed:
         warnings.append("a uniform frame around the picture was set to the background value")
-    return Picture(
+    return PicturePage(
         image=image,
         format_name=f"{opened.format} {bits} bit",
         name=name,

@@ -19,7 +19,7 @@ from bonescint.dicom.frames import PhotopeakFrames
 from bonescint.dicom.header import Header, parse, quiet
 from bonescint.dicom.pairing import Facts, facts_of, sizes_agree
 from bonescint.dicom.pictures import (
-    Picture,
+    PicturePage,
     halves,
     looks_like_picture,
     read_pictures,
@@ -168,7 +168,7 @@ def _load_picture(content: bytes, path: Path) -> _LoadedFile:
 
 
 def _two_pages(
-    pictures: Sequence[Picture], path: Path
+    pictures: Sequence[PicturePage], path: Path
 ) -> tuple[tuple[_LoadedView, ...], list[str]]:
     """A view a page: as the pages' names say, else the first is taken as anterior."""
     warnings = list(dict.fromkeys(text for picture in pictures for text in picture.warnings))
@@ -191,7 +191,7 @@ def _other(named: Sequence[View | None]) -> View:
     return next(view for view in named if view is not None)
 
 
-def _one_page(picture: Picture, path: Path) -> tuple[tuple[_LoadedView, ...], list[str]]:
+def _one_page(picture: PicturePage, path: Path) -> tuple[tuple[_LoadedView, ...], list[str]]:
     """The one view of a picture, or both side by side."""
     image, warnings = picture.image, list(picture.warnings)
     rows, columns = image.shape

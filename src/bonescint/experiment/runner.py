@@ -14,7 +14,7 @@ from typing import Any
 from bonescint.cohort import (
     Manifest,
     Protocol,
-    can_go_on,
+    can_resume,
     check_cohort,
     read_manifest,
     read_protocol,
@@ -67,7 +67,7 @@ class Simulate(Step):
     def work(self, means: Resources) -> None:
         """Simulate what is not there; a cohort of other settings is thrown away first."""
         folder, frozen = self.cohort.path, self.protocol.frozen
-        if not can_go_on(folder, self.protocol, self.seed):
+        if not can_resume(folder, self.protocol, self.seed):
             shutil.rmtree(folder)
         made = simulate_cohort(
             folder,

@@ -14,7 +14,7 @@ from scipy import ndimage
 from tests.support.archive import another, bases
 
 from bonescint.cohort import CohortReport, check_cohort, table1, write_manifest
-from bonescint.cohort.near import near_pairs, signature
+from bonescint.cohort.near_duplicates import near_pairs, signature
 from bonescint.dicom import write_nm
 from bonescint.scan import Case, InputError, Split, View
 
@@ -145,7 +145,7 @@ def test_different_patients_are_no_near_duplicates() -> None:
 
 def test_scores_are_plain_correlations() -> None:
     """Against numpy's own, for scans with one and with two views, before any mean is taken."""
-    from bonescint.cohort.near import _score_blocks, _stacked
+    from bonescint.cohort.near_duplicates import _score_blocks, _stacked
 
     scans = [*bases(), replace(another(1), posterior=None), replace(another(2), anterior=None)]
     signatures = [signature(scan) for scan in scans]

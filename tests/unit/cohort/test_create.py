@@ -21,7 +21,7 @@ from bonescint.cohort import (
     read_manifest,
     truth_of,
 )
-from bonescint.cohort.splitting import Patient, deal
+from bonescint.cohort.splitting import PatientToSplit, deal
 from bonescint.dicom import read
 from bonescint.scan import InputError, OutputError, ParameterError, Split, View
 from bonescint.tables import TableWarning
@@ -415,7 +415,7 @@ def test_test_centres_are_for_testing_only(archive: Path, labels: Path, tmp_path
 def test_shares_hold_within_each_label(seed: int) -> None:
     rng = np.random.default_rng(seed)
     people = [
-        Patient(
+        PatientToSplit(
             patient_id=f"p{n}",
             positive=bool(rng.random() < 0.3),
             centres=frozenset({str(rng.choice(["A", "B", "C"]))}),

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from bonescint.cohort import mixed_protocol, protocol_names, read_protocol
-from bonescint.cohort.orders import orders_of
+from bonescint.cohort.orders import study_specs
 from bonescint.cohort.protocol_file import protocol_content, protocol_from
 from bonescint.scan import InputError, ParameterError, Split
 
@@ -23,17 +23,17 @@ TABLE_1 = {
 
 
 def test_the_papers_table_1() -> None:
-    orders = list(orders_of(read_protocol("ibrahim2023"), seed=1))
-    assert len(orders) == 2365
+    specs = list(study_specs(read_protocol("ibrahim2023"), seed=1))
+    assert len(specs) == 2365
     found = {
         cell: tuple(
-            sum((o.centre, o.split) == cell and o.positive is positive for o in orders)
+            sum((o.centre, o.split) == cell and o.positive is positive for o in specs)
             for positive in (True, False)
         )
-        for cell in {(o.centre, o.split) for o in orders}
+        for cell in {(o.centre, o.split) for o in specs}
     }
     assert found == TABLE_1
-    assert len({order.key() for order in orders}) == 2365
+    assert len({spec.key() for spec in specs}) == 2365
 
 
 def test_the_external_centre_has_cameras_of_its_own() -> None:
@@ -47,8 +47,8 @@ def test_a_part_of_a_protocol_has_the_same_studies_and_hashes() -> None:
     assert whole.frozen is not None
     assert part.frozen is not None
     assert dict(part.frozen.sha256) == {name: whole.frozen.sha256[name] for name in "AB"}
-    keys = {order.key() for order in orders_of(whole, seed=1) if order.centre != "C"}
-    assert {order.key() for order in orders_of(part, seed=1)} == keys
+    keys = {spec.key() for spec in study_specs(whole, seed=1) if spec.centre != "C"}
+    assert {spec.key() for spec in study_specs(part, seed=1)} == keys
     with pytest.raises(ParameterError, match="among A, B, C"):
         whole.of_centres("AX")
 
@@ -73,15 +73,15 @@ def test_every_split_has_the_cohorts_prevalence(count: int, prevalence: float) -
 
 
 def test_a_larger_cohort_holds_the_smaller_one() -> None:
-    small = {order.key() for order in orders_of(mixed_protocol(100), seed=4)}
-    large = {order.key() for order in orders_of(mixed_protocol(1000), seed=4)}
-    other = {order.key() for order in orders_of(mixed_protocol(1000), seed=5)}
+    small = {spec.key() for spec in study_specs(mixed_protocol(100), seed=4)}
+    large = {spec.key() for spec in study_specs(mixed_protocol(1000), seed=4)}
+    other = {spec.key() for spec in study_specs(mixed_protocol(1000), seed=5)}
     assert small < large
     assert not large & other
 
 
 def test_labels_come_in_no_order() -> None:
-    labels = [order.positive for order in orders_of(read_protocol("ibrahim2023"), seed=1)]
+    labels = [spec.positive for spec in study_specs(read_protocol("ibrahim2023"), seed=1)]
     first = labels[:903]  # centre A, training: 235 positive
     assert sum(first[:452]) == pytest.approx(235 / 2, abs=30)
 

@@ -6,13 +6,17 @@ from collections import Counter
 
 import pytest
 
-from bonescint.cohort.splitting import DEFAULT_SHARES, Patient, SplitRule, deal, parse_shares
+from bonescint.cohort.splitting import DEFAULT_SHARES, PatientToSplit, SplitRule, deal, parse_shares
 from bonescint.scan import ParameterError, Split
 
 
-def people(count: int, *centres: str, positive: bool = False, start: int = 0) -> list[Patient]:
+def people(
+    count: int, *centres: str, positive: bool = False, start: int = 0
+) -> list[PatientToSplit]:
     return [
-        Patient(patient_id=f"{centre}{number}", positive=positive, centres=frozenset([centre]))
+        PatientToSplit(
+            patient_id=f"{centre}{number}", positive=positive, centres=frozenset([centre])
+        )
         for centre in centres
         for number in range(start, start + count)
     ]
@@ -40,7 +44,7 @@ def test_the_ratio_beside_a_test_centre_holds_within_each_label() -> None:
 
 
 def test_a_patient_of_several_centres_one_of_them_a_test_centre_is_tested_on() -> None:
-    both = Patient(patient_id="both", positive=False, centres=frozenset("AC"))
+    both = PatientToSplit(patient_id="both", positive=False, centres=frozenset("AC"))
     dealt = deal([both, *people(4, "A")], SplitRule(shares=DEFAULT_SHARES, test_centres=("C",)))
     assert dealt["both"] is Split.TEST
     assert Split.TEST not in {dealt[f"A{n}"] for n in range(4)}

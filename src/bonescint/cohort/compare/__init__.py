@@ -6,7 +6,7 @@ from bonescint.cohort.compare.averages import (
     write_normal_database,
 )
 from bonescint.cohort.compare.comparing import compare_cohorts
-from bonescint.cohort.compare.looking import Scorer
+from bonescint.cohort.compare.measuring import Scorer
 from bonescint.cohort.compare.results import CohortComparison
 
 __all__ = [

@@ -20,8 +20,8 @@ from bonescint.cohort.compare.averages import (
     write_normal_database,
 )
 from bonescint.cohort.compare.characteristics import CHARACTERISTICS
-from bonescint.cohort.compare.looking import Scorer, SeenSide, see_side
 from bonescint.cohort.compare.maps import agreement
+from bonescint.cohort.compare.measuring import MeasuredSide, Scorer, measure_side
 from bonescint.cohort.compare.results import CohortComparison, Compared, ScoredSide, tables_of
 from bonescint.cohort.compare.separation import LEAST_PATIENTS as LEAST_TO_SEPARATE
 from bonescint.cohort.compare.separation import separation
@@ -134,7 +134,7 @@ def _too_few(save: Path, count: int, what: str) -> InputError:
     return InputError(save, problem, remedy)
 
 
-def _save(side: SeenSide, save: Path) -> None:
+def _save(side: MeasuredSide, save: Path) -> None:
     patients = 0 if side.normals is None else side.normals.patients
     if side.normals is None or patients < LEAST_PATIENTS:
         raise _too_few(save, patients, "patients")
@@ -143,12 +143,12 @@ def _save(side: SeenSide, save: Path) -> None:
 
 def _look(
     sides: Sequence[Side], workers: int, scorer: Scorer | None, with_normals: bool, tell: Progress
-) -> list[SeenSide]:
+) -> list[MeasuredSide]:
     most = sum(len(side.scans) for side in sides)
     id_key = secrets.token_bytes(32)  # of this run: its pseudonyms are compared, and forgotten
-    with pool_of(min(workers, most), timeout_s=_TIMEOUT_S, preload=see_side.__module__) as pool:
+    with pool_of(min(workers, most), timeout_s=_TIMEOUT_S, preload=measure_side.__module__) as pool:
         return [
-            see_side(
+            measure_side(
                 side, pool, ahead=_AHEAD + 2 * workers, id_key=id_key, scorer=scorer,
                 with_normals=with_normals and side.letter == "A",
                 progress=partial(tell, f"Reading {side.letter}"),
@@ -157,7 +157,7 @@ def _look(
         ]  # fmt: skip
 
 
-def compared(first: SeenSide, second: SeenSide, model_id: str = "") -> CohortComparison:
+def compared(first: MeasuredSide, second: MeasuredSide, model_id: str = "") -> CohortComparison:
     """Compare two sides that were looked at.
 
     Args:
@@ -188,7 +188,7 @@ def compared(first: SeenSide, second: SeenSide, model_id: str = "") -> CohortCom
     )
 
 
-def _with_patients_of(first: SeenSide, second: SeenSide) -> tuple[SeenSide, int]:
+def _with_patients_of(first: MeasuredSide, second: MeasuredSide) -> tuple[MeasuredSide, int]:
     """B with A's names for the patients that are in both, and how many these are."""
     of_pixels = dict(zip(first.pixels, first.patients, strict=True))
     of_header = {h: p for h, p in zip(first.header, first.patients, strict=True) if h}
@@ -201,7 +201,7 @@ def _with_patients_of(first: SeenSide, second: SeenSide) -> tuple[SeenSide, int]
     return replace(second, patients=patients), len(set(patients) & set(first.patients))
 
 
-def _of_labels(first: SeenSide, second: SeenSide) -> list[str]:
+def _of_labels(first: MeasuredSide, second: MeasuredSide) -> list[str]:
     """What is to be said of sides that differ by how many of their scans are positive."""
     sides = {side.side.letter: side for side in (first, second)}
     shares = {
@@ -218,7 +218,7 @@ def _of_labels(first: SeenSide, second: SeenSide) -> list[str]:
     return []
 
 
-def _why_not(first: SeenSide, second: SeenSide) -> str:
+def _why_not(first: MeasuredSide, second: MeasuredSide) -> str:
     for side in (first, second):
         letter = side.side.letter
         if not side.has_scans:
@@ -229,7 +229,7 @@ def _why_not(first: SeenSide, second: SeenSide) -> str:
     return ""
 
 
-def _characteristics(first: SeenSide, second: SeenSide) -> tuple[Compared, ...]:
+def _characteristics(first: MeasuredSide, second: MeasuredSide) -> tuple[Compared, ...]:
     of_maps = [side.averages.of_mean_maps() for side in (first, second)]
     found = []
     for place, kind in enumerate(CHARACTERISTICS):
@@ -252,7 +252,7 @@ def _finite(value: float | None) -> float | None:
     return None if value is None or not np.isfinite(value) else value
 
 
-def _area(first: SeenSide, second: SeenSide, place: int) -> Estimate | None:
+def _area(first: MeasuredSide, second: MeasuredSide, place: int) -> Estimate | None:
     """Probability that a scan of B has more of something than one of A."""
     values = np.concatenate([first.values[:, place], second.values[:, place]])
     is_second = np.arange(values.size) >= len(first.values)
@@ -271,7 +271,7 @@ def _numbers(names: Any) -> Any:
     return np.unique(names, return_inverse=True)[1]
 
 
-def _scored(side: SeenSide) -> ScoredSide | None:
+def _scored(side: MeasuredSide) -> ScoredSide | None:
     """Shares over scans, with intervals by patient."""
     if not side.predictions:
         return None

@@ -10,8 +10,8 @@ from bonescint.cohort.compare.averages import NOTICE, Spread
 from bonescint.cohort.compare.characteristics import Subject
 from bonescint.cohort.compare.figures import MAPS, difference_scale
 from bonescint.cohort.compare.landmarks import LANDMARKS
-from bonescint.cohort.compare.looking import SeenSide
 from bonescint.cohort.compare.maps import PREPROCESSING
+from bonescint.cohort.compare.measuring import MeasuredSide
 from bonescint.cohort.compare.results import (
     CohortComparison,
     Compared,
@@ -74,7 +74,7 @@ def comparison_document(
     )
 
 
-def _in_a_line(side: SeenSide) -> str:
+def _in_a_line(side: MeasuredSide) -> str:
     scans, patients = side.averages.maps.scans, side.averages.patients
     counted = f"{scans} scans of {patients} patients" if scans else "number of scans unknown"
     if side.has_scans:

@@ -10,8 +10,8 @@ from typing import Any
 import bonescint
 from bonescint.cohort.compare.averages import NOTICE, PERCENTILES, Spread
 from bonescint.cohort.compare.characteristics import Characteristic
-from bonescint.cohort.compare.looking import SeenSide
 from bonescint.cohort.compare.maps import MapAgreement
+from bonescint.cohort.compare.measuring import MeasuredSide
 from bonescint.cohort.compare.separation import Separation
 from bonescint.evaluate import Estimate
 from bonescint.evaluate.tables import Table
@@ -70,7 +70,7 @@ class CohortComparison:
         warnings: what must not be overlooked.
     """
 
-    sides: tuple[SeenSide, SeenSide]
+    sides: tuple[MeasuredSide, MeasuredSide]
     agreement: Mapping[View, MapAgreement]
     separation: Separation | None
     why_not_separated: str
@@ -139,7 +139,7 @@ def _percentiles(spread: Spread | None) -> dict[str, float | None]:
     return {f"p{percentile}": value for percentile, value in zip(PERCENTILES, values, strict=True)}
 
 
-def _side_json(side: SeenSide) -> dict[str, Any]:
+def _side_json(side: MeasuredSide) -> dict[str, Any]:
     return {
         "name": side.side.name,
         "normal_database": not side.has_scans,
@@ -154,7 +154,7 @@ def _side_json(side: SeenSide) -> dict[str, Any]:
     }
 
 
-def label_counts(side: SeenSide) -> dict[str, int]:
+def label_counts(side: MeasuredSide) -> dict[str, int]:
     """How many scans of a side have which label."""
     words = {True: "positive", False: "negative", None: "without label"}
     counts = Counter(words[label] for label in side.labels)

@@ -22,8 +22,8 @@ from bonescint.cohort.compare import (
     compare_cohorts,
     read_normal_database,
 )
-from bonescint.cohort.compare.looking import patients_of, without_placeholders
 from bonescint.cohort.compare.maps import PREPROCESSING, reduced
+from bonescint.cohort.compare.measuring import patients_of, without_placeholder_ids
 from bonescint.dicom import read, write_nm
 from bonescint.prepare import PreparedScan, prepare, preprocessing_named
 from bonescint.scan import Case, InputError, OutputError, Prediction, Scan, Split
@@ -236,10 +236,10 @@ def test_a_patient_of_both_sides_is_found_by_the_header(tmp_path: Path) -> None:
 
 
 def test_a_patient_id_that_all_share_is_none() -> None:
-    header, notes = without_placeholders(["x"] * 11 + ["y", ""])
+    header, notes = without_placeholder_ids(["x"] * 11 + ["y", ""])
     assert header == [""] * 11 + ["y", ""]
     assert "11 of 13 headers have the same Patient ID" in notes[0]
-    assert without_placeholders(["x"] * 9) == (["x"] * 9, [])
+    assert without_placeholder_ids(["x"] * 9) == (["x"] * 9, [])
     patients, more = patients_of([""] * 13, header, [f"pixels {n}" for n in range(13)])
     assert len(set(patients)) == 13
     assert "12 scans do not say whose they are" in more[0]

@@ -12,9 +12,9 @@ import pytest
 from bonescint.cohort import (
     mixed_protocol,
     read_truth,
+    regenerate_truth,
     simulate_cohort,
     simulate_study,
-    simulate_truth,
 )
 from bonescint.dicom import read
 from bonescint.scan import FocusKind, InputError, ParameterError, View, ViewRule
@@ -92,7 +92,7 @@ def rows(cohort: Path) -> list[dict[str, str]]:
 
 def test_everything_fits_the_stored_scan(cohort: Path, tmp_path: Path) -> None:
     row = next(row for row in rows(cohort) if row["label"] == "1")
-    simulate_truth(cohort, row["scan_id"], tmp_path / "whole.npz")
+    regenerate_truth(cohort, row["scan_id"], tmp_path / "whole.npz")
     scan, truth = read(cohort / row["file"]), read_truth(cohort / row["truth"])
     with np.load(tmp_path / "whole.npz") as arrays:
         content = json.loads(str(arrays["json"]))
@@ -118,13 +118,13 @@ def test_a_changed_scan_is_found_out(cohort: Path, tmp_path: Path) -> None:
     (cohort / first["file"]).write_bytes((cohort / second["file"]).read_bytes())
     try:
         with pytest.raises(InputError, match="differs from what is simulated now"):
-            simulate_truth(cohort, first["scan_id"], tmp_path / "t.npz")
+            regenerate_truth(cohort, first["scan_id"], tmp_path / "t.npz")
     finally:
         (tmp_path / "kept.dcm").replace(cohort / first["file"])
 
 
 def test_what_is_not_there_is_said(cohort: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no scan bs-0"):
-        simulate_truth(cohort, "bs-0", tmp_path / "t.npz")
+        regenerate_truth(cohort, "bs-0", tmp_path / "t.npz")
     with pytest.raises(InputError, match="not a simulated cohort"):
-        simulate_truth(tmp_path, "bs-0", tmp_path / "t.npz")
+        regenerate_truth(tmp_path, "bs-0", tmp_path / "t.npz")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bonescint.cohort.near import (
+from bonescint.cohort.near_duplicates import (
     _BODY_THRESHOLD,
     COLUMNS,
     LEAST_SCORE,

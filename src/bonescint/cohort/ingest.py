@@ -34,7 +34,7 @@ _CHUNK = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TakeOrder:
+class IngestRequest:
     """A study to take.
 
     Attributes:
@@ -53,7 +53,7 @@ class TakeOrder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Taken:
+class IngestResult:
     """A study that was taken, or refused.
 
     Attributes:
@@ -80,7 +80,7 @@ class Taken:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class CohortFolders:
     """Where a cohort goes.
 
     Attributes:
@@ -94,35 +94,37 @@ class Place:
     id_key: bytes
 
 
-def take_all(orders: Sequence[TakeOrder], place: Place, *, workers: int) -> Iterator[Taken]:
+def ingest_all(
+    orders: Sequence[IngestRequest], place: CohortFolders, *, workers: int
+) -> Iterator[IngestResult]:
     """Take studies, in order; those that an earlier run took are not read again.
 
     Raises:
         OutputError: the cohort's folder cannot be written.
         BonescintError: a worker was killed.
     """
-    work = partial(_take, place=place)
+    work = partial(_ingest, place=place)
     few = len(orders) < 2 * _CHUNK
     return map_in_processes(work, orders, workers=1 if few else workers, chunk=_CHUNK, kept=True)
 
 
-def _take(order: TakeOrder, *, place: Place) -> Taken:
+def _ingest(order: IngestRequest, *, place: CohortFolders) -> IngestResult:
     record = place.private / "studies" / f"{_order_key(order, place.id_key)}.json"
     stored = _stored(record, place.out)
     if stored is not None:
         return stored
     try:
-        taken = _taken(order, place)
+        taken = _ingested(order, place)
     except OutputError:
         raise
     except BonescintError as error:
-        return Taken(refused=str(error))
+        return IngestResult(refused=str(error))
     if not taken.refused:
         write_whole(record, json.dumps(asdict(taken)))
     return taken
 
 
-def _order_key(order: TakeOrder, id_key: bytes) -> str:
+def _order_key(order: IngestRequest, id_key: bytes) -> str:
     """The same as long as the files, the masks and what is wanted of them are."""
     files = [*order.study.files, *(path for _, path in order.masks)]
     said = [_FORMAT, order.patient_id, order.copy, [view.value for view, _ in order.masks]]
@@ -137,19 +139,19 @@ def _order_key(order: TakeOrder, id_key: bytes) -> str:
     return keyed_hash([json.dumps(said).encode()], key=id_key, purpose="order")
 
 
-def _stored(record: Path, out: Path) -> Taken | None:
+def _stored(record: Path, out: Path) -> IngestResult | None:
     """What an earlier run took, if all of its files are still there."""
     try:
         content: dict[str, Any] = json_in(record.read_text(encoding="utf-8"))
         content["warnings"], content["notes"] = tuple(content["warnings"]), tuple(content["notes"])
-        taken = Taken(**content)
+        taken = IngestResult(**content)
         files = [taken.file, *(taken.masks or {}).values()]
         return taken if all((out / file).exists() for file in files) else None
     except (OSError, ValueError, TypeError, KeyError):
         return None
 
 
-def _taken(order: TakeOrder, place: Place) -> Taken:
+def _ingested(order: IngestRequest, place: CohortFolders) -> IngestResult:
     scan = read_study(order.study)
     if scan.acquisition.burned_in_text and not order.allow_burned_in:
         reason = InputError(
@@ -158,7 +160,7 @@ def _taken(order: TakeOrder, place: Place) -> Taken:
             "Annotation)",
             "Look at it; --allow-burned-in takes such scans as they are",
         )
-        return Taken(refused=str(reason), refused_kind="text burned into the pixels")
+        return IngestResult(refused=str(reason), refused_kind="text burned into the pixels")
     masks = {view: read_mask(path, shape=scan.shape) for view, path in order.masks}
     for view in masks:
         if view not in scan.views:
@@ -184,7 +186,7 @@ def _taken(order: TakeOrder, place: Place) -> Taken:
         target = Path("masks") / f"{key}_{view.value}.png"
         write_mask(mask, place.out / target)
         written[view.value] = target.as_posix()
-    return Taken(
+    return IngestResult(
         scan_id=scan_id,
         file=file.as_posix(),
         masks=written,

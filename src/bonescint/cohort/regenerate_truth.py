@@ -10,19 +10,19 @@ from typing import Any
 import numpy as np
 
 from bonescint.cohort.manifest import read_manifest
-from bonescint.cohort.orders import Order, orders_of
+from bonescint.cohort.orders import StudySpec, study_specs
 from bonescint.cohort.protocol import Protocol
 from bonescint.cohort.simulated import ATTEMPTS, protocol_of, study_of
-from bonescint.cohort.study import Study
+from bonescint.cohort.simulated_study import SimulatedStudy
 from bonescint.cohort.truth_file import write_arrays
 from bonescint.dicom import read
 from bonescint.scan import Case, InputError
 from bonescint.simulate import TWELVE_NAMES, region_maps, twelve_regions
 
-WHOLE_TRUTH_SCHEMA_VERSION = 1
+FULL_TRUTH_SCHEMA_VERSION = 1
 
 
-def simulate_truth(cohort: Path, scan_id: str, out: Path) -> None:
+def regenerate_truth(cohort: Path, scan_id: str, out: Path) -> None:
     """Simulate a study of a cohort again, and write its complete truth.
 
     The file is an NPZ. For each view (`anterior`, `posterior`) it holds
@@ -47,8 +47,8 @@ def simulate_truth(cohort: Path, scan_id: str, out: Path) -> None:
     """
     protocol, seed = protocol_of(cohort)
     case = _case(cohort, scan_id)
-    order, attempt = _order(protocol, seed, case)
-    study = study_of(order, protocol.centres[order.centre], protocol.disease, attempt)
+    spec, attempt = _spec(protocol, seed, case)
+    study = study_of(spec, protocol.centres[spec.centre], protocol.disease, attempt)
     _check_equal(study, cohort / case.file)
     content, arrays = _everything(study)
     write_arrays(out, {"scan_id": scan_id, **content}, arrays)
@@ -64,23 +64,23 @@ def _case(cohort: Path, scan_id: str) -> Case:
     )
 
 
-def _order(protocol: Protocol, seed: int, case: Case) -> tuple[Order, int]:
+def _spec(protocol: Protocol, seed: int, case: Case) -> tuple[StudySpec, int]:
     key = Path(case.file).stem
-    orders = [
-        order
-        for order in orders_of(protocol, seed)
-        if (order.centre, order.split, order.positive) == (case.centre, case.split, case.positive)
+    specs = [
+        spec
+        for spec in study_specs(protocol, seed)
+        if (spec.centre, spec.split, spec.positive) == (case.centre, case.split, case.positive)
     ]
     for attempt in range(ATTEMPTS):
-        for order in orders:
-            if order.key(attempt) == key:
-                return order, attempt
+        for spec in specs:
+            if spec.key(attempt) == key:
+                return spec, attempt
     raise InputError(
         case.file, "is not of the cohort that settings.json describes", "Simulate it again"
     )
 
 
-def _check_equal(study: Study, file: Path) -> None:
+def _check_equal(study: SimulatedStudy, file: Path) -> None:
     stored = read(file)
     for view, image in study.simulated.scan.images():
         there = stored.view(view)
@@ -92,7 +92,7 @@ def _check_equal(study: Study, file: Path) -> None:
             )
 
 
-def _everything(study: Study) -> tuple[dict[str, Any], Mapping[str, Any]]:
+def _everything(study: SimulatedStudy) -> tuple[dict[str, Any], Mapping[str, Any]]:
     simulated, skeleton = study.simulated, study.anatomy.skeleton
     bones = region_maps(simulated.projector, study.anatomy)
     arrays: dict[str, Any] = {}
@@ -106,7 +106,7 @@ def _everything(study: Study) -> tuple[dict[str, Any], Mapping[str, Any]]:
         mask[part.window] = part.mask
         arrays[f"focus_{number}"] = mask
     content = {
-        "schema_version": WHOLE_TRUTH_SCHEMA_VERSION,
+        "schema_version": FULL_TRUTH_SCHEMA_VERSION,
         "source": "simulator; research use only, no patient was imaged",
         "positive": simulated.truth.positive,
         "occult": simulated.occult,

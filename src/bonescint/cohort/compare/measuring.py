@@ -24,7 +24,7 @@ from bonescint.cohort.compare.maps import (
 )
 from bonescint.cohort.compare.separation import CELLS
 from bonescint.cohort.compare.sides import Omitted, Side, SideScan
-from bonescint.cohort.taking import pixel_hash
+from bonescint.cohort.ingest import pixel_hash
 from bonescint.dicom import StudyFiles, read, read_study
 from bonescint.parallel import Pool
 from bonescint.prepare import BodyFrame, PreparedScan, Preprocessing, prepare, preprocessing_named
@@ -51,7 +51,7 @@ class Scorer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LookOrder:
+class MeasurementRequest:
     """What a worker is to do with a scan.
 
     Attributes:
@@ -66,7 +66,7 @@ class LookOrder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class LookedAt:
+class ScanMeasurements:
     """What is taken from a scan; the scan itself is not kept.
 
     Attributes:
@@ -90,7 +90,7 @@ class LookedAt:
     prepared: PreparedScan | None
 
 
-def look_at(order: LookOrder) -> LookedAt:
+def measure_scan(order: MeasurementRequest) -> ScanMeasurements:
     """Read a scan and take from it what a comparison needs.
 
     Raises:
@@ -113,7 +113,7 @@ def look_at(order: LookOrder) -> LookedAt:
         for_model = (
             prepared if order.preprocessing == preprocessing else prepare(scan, order.preprocessing)
         )
-    return LookedAt(
+    return ScanMeasurements(
         reduced=small,
         difference=mirror_difference(small),
         cells=reduced(prepared.composite[0], CELLS).ravel().astype(np.float16),
@@ -139,7 +139,7 @@ class _Sums:
         self.all, self.normal = MapSums(), MapSums()
         self.halves = MapSums(), MapSums()
 
-    def add(self, seen: LookedAt, *, normal: bool) -> None:
+    def add(self, seen: ScanMeasurements, *, normal: bool) -> None:
         """Take a scan in."""
         chosen = [self.all, self.halves[self.all.count % 2], *([self.normal] if normal else [])]
         for sums in chosen:
@@ -162,7 +162,7 @@ class _Kept:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class SeenSide:
+class MeasuredSide:
     """A side whose scans have gone by.
 
     Attributes:
@@ -201,7 +201,7 @@ class SeenSide:
         return self.side.stored is None
 
 
-def see_side(
+def measure_side(
     side: Side,
     pool: Pool,
     *,
@@ -210,7 +210,7 @@ def see_side(
     scorer: Scorer | None,
     with_normals: bool,
     progress: Callable[[int, int], None],
-) -> SeenSide:
+) -> MeasuredSide:
     """Look at every scan of a side, few in memory at a time.
 
     Args:
@@ -231,7 +231,7 @@ def see_side(
     sums = _Sums()
     preprocessing = None if scorer is None else scorer.preprocessing
     orders = (
-        (one, LookOrder(files=one.files, preprocessing=preprocessing, id_key=id_key))
+        (one, MeasurementRequest(files=one.files, preprocessing=preprocessing, id_key=id_key))
         for one in side.scans
     )
     for done, (scan, reading) in enumerate(_read_ahead(orders, pool, ahead), start=1):
@@ -255,7 +255,7 @@ def see_side(
     return _seen(side, kept, omitted, sums)
 
 
-def _keep(kept: _Kept, scan: SideScan, seen: LookedAt) -> None:
+def _keep(kept: _Kept, scan: SideScan, seen: ScanMeasurements) -> None:
     kept.sources.append(scan.source)
     kept.labels.append(scan.positive)
     kept.pixels.append(seen.pixels)
@@ -266,8 +266,8 @@ def _keep(kept: _Kept, scan: SideScan, seen: LookedAt) -> None:
     kept.spectra.append(seen.spectrum)
 
 
-def _seen(side: Side, kept: _Kept, omitted: list[Omitted], sums: _Sums) -> SeenSide:
-    header, notes = without_placeholders(kept.header)
+def _seen(side: Side, kept: _Kept, omitted: list[Omitted], sums: _Sums) -> MeasuredSide:
+    header, notes = without_placeholder_ids(kept.header)
     patients, more = patients_of(kept.named, header, kept.pixels)
     notes += more
     values, spectra = np.stack(kept.values), np.stack(kept.spectra)
@@ -277,7 +277,7 @@ def _seen(side: Side, kept: _Kept, omitted: list[Omitted], sums: _Sums) -> SeenS
         whose = [name for name, one in zip(patients, chosen, strict=True) if one]
         negative = [label for label in kept.labels if label is not True]
         normals = averages_of(sums.normal.maps(), values[chosen], spectra[chosen], whose, negative)
-    return SeenSide(
+    return MeasuredSide(
         side=side,
         averages=averages_of(sums.all.maps(), values, spectra, patients, kept.labels),
         normals=normals,
@@ -297,8 +297,8 @@ def _seen(side: Side, kept: _Kept, omitted: list[Omitted], sums: _Sums) -> SeenS
     )
 
 
-def _stored(side: Side, stored: Averages) -> SeenSide:
-    return SeenSide(
+def _stored(side: Side, stored: Averages) -> MeasuredSide:
+    return MeasuredSide(
         side=side,
         averages=stored,
         normals=None,
@@ -316,7 +316,7 @@ def _stored(side: Side, stored: Averages) -> SeenSide:
     )
 
 
-def without_placeholders(header: Sequence[str]) -> tuple[list[str], list[str]]:
+def without_placeholder_ids(header: Sequence[str]) -> tuple[list[str], list[str]]:
     """Hashes of Patient IDs without one that stands for nobody, and a note if there was one.
 
     Some anonymisers give all files one Patient ID: one that more than half of ten scans or more
@@ -361,12 +361,12 @@ def patients_of(
 
 
 def _read_ahead(
-    orders: Iterator[tuple[SideScan, LookOrder]], pool: Pool, ahead: int
-) -> Iterator[tuple[SideScan, Future[LookedAt]]]:
+    orders: Iterator[tuple[SideScan, MeasurementRequest]], pool: Pool, ahead: int
+) -> Iterator[tuple[SideScan, Future[ScanMeasurements]]]:
     """Scans with their reading, in order, no more than `ahead` begun before they are wanted."""
-    begun: deque[tuple[SideScan, Future[LookedAt]]] = deque()
+    begun: deque[tuple[SideScan, Future[ScanMeasurements]]] = deque()
     for scan, order in orders:
-        begun.append((scan, pool.submit(look_at, order)))
+        begun.append((scan, pool.submit(measure_scan, order)))
         if len(begun) > ahead:
             yield begun.popleft()
     while begun:

@@ -46,7 +46,7 @@ def header_style_of(camera: Camera) -> HeaderStyle:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Study:
+class SimulatedStudy:
     """A synthetic patient, the camera, and the scan.
 
     Attributes:
@@ -135,7 +135,7 @@ def simulate_study(
     lesions: int | None = None,
     counts: float | None = None,
     camera: str | None = None,
-) -> Study:
+) -> SimulatedStudy:
     """Simulate one study, as wanted where something is wanted, drawn where not.
 
     Args:
@@ -179,4 +179,4 @@ def simulate_study(
         lesions=lesions,
         counts=counts,
     )
-    return Study(anatomy=anatomy, camera=chosen, simulated=simulated)
+    return SimulatedStudy(anatomy=anatomy, camera=chosen, simulated=simulated)
