@@ -30,8 +30,7 @@ from normal_maps import CAMERAS
 from scipy import ndimage
 
 from bonescint.cohort import read_manifest, simulate_cohort, write_manifest
-from bonescint.cohort.compare.characteristics import characteristics_of
-from bonescint.cohort.compare.landmarks import LANDMARKS, landmark_shares
+from bonescint.cohort.compare.characteristics import LANDMARKS, characteristics_of, landmark_shares
 from bonescint.cohort.compare.maps import PREPROCESSING, reduced
 from bonescint.cohort.compare.separation import separation
 from bonescint.cohort.protocol import mixed_protocol

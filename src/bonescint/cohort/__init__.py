@@ -5,17 +5,16 @@ cohorts side by side, is imported by itself: it needs `evaluate` and `report`, t
 """
 
 from bonescint.cohort.check import check_cohort
+from bonescint.cohort.cohort_report import CohortReport, Finding, Level, Table1, table1
 from bonescint.cohort.create import create_cohort
 from bonescint.cohort.created import CreatedCohort
-from bonescint.cohort.findings import CohortReport, Finding, Level
-from bonescint.cohort.layouts import Layout
+from bonescint.cohort.labels import Layout
 from bonescint.cohort.manifest import (
     Manifest,
     cohort_fingerprint,
     read_manifest,
     write_manifest,
 )
-from bonescint.cohort.masks import read_mask, truth_of, write_mask
 from bonescint.cohort.matching import LeftOut
 from bonescint.cohort.problems import Problem, refuse
 from bonescint.cohort.processes import map_in_processes
@@ -25,8 +24,14 @@ from bonescint.cohort.regenerate_truth import regenerate_truth
 from bonescint.cohort.simulated import SimulatedCohort, can_resume, simulate_cohort
 from bonescint.cohort.simulated_study import SimulatedStudy, simulate_study
 from bonescint.cohort.splitting import SplitRule, parse_shares
-from bonescint.cohort.table1 import Table1, table1
-from bonescint.cohort.truth_file import read_masks, read_truth, write_truth
+from bonescint.cohort.truth import (
+    read_mask,
+    read_masks,
+    read_truth,
+    truth_of,
+    write_mask,
+    write_truth,
+)
 
 __all__ = [
     "can_resume",

@@ -20,8 +20,7 @@ from bonescint.cohort.created import (
     write_json,
 )
 from bonescint.cohort.ingest import CohortFolders, IngestRequest, IngestResult, ingest_all
-from bonescint.cohort.labels import Labels
-from bonescint.cohort.layouts import Layout, collect
+from bonescint.cohort.labels import Labels, Layout, collect
 from bonescint.cohort.manifest import Manifest
 from bonescint.cohort.matching import Labelled, LeftOut, match
 from bonescint.cohort.problems import Problem, refuse

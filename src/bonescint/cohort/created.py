@@ -11,8 +11,7 @@ from typing import Any
 
 from bonescint import __version__
 from bonescint.cohort.ingest import CohortFolders, IngestResult
-from bonescint.cohort.labels import Labels
-from bonescint.cohort.layouts import Collection, Layout
+from bonescint.cohort.labels import Collection, Labels, Layout
 from bonescint.cohort.manifest import Manifest, write_manifest
 from bonescint.cohort.matching import Labelled, LeftOut, Matching
 from bonescint.cohort.splitting import DEFAULT_SHARES, SplitRule

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bonescint.cohort.masks import read_mask, write_mask
 from bonescint.cohort.processes import map_in_processes
+from bonescint.cohort.truth import read_mask, write_mask
 from bonescint.dicom import StudyFiles, read, read_study, write_nm
 from bonescint.dicom.identity import keyed_hash
 from bonescint.files import json_in, write_whole, written_beside

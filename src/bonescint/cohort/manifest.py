@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bonescint.cohort.problems import Problem, refuse
-from bonescint.dicom.listed import MANIFEST_COLUMNS
+from bonescint.dicom.discovery import MANIFEST_COLUMNS
 from bonescint.files import write_table
 from bonescint.scan import Case, InputError, Split
 from bonescint.tables import (

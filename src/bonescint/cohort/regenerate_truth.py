@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 
 from bonescint.cohort.manifest import read_manifest
-from bonescint.cohort.orders import StudySpec, study_specs
-from bonescint.cohort.protocol import Protocol
+from bonescint.cohort.protocol import Protocol, StudySpec, study_specs
 from bonescint.cohort.simulated import ATTEMPTS, protocol_of, study_of
 from bonescint.cohort.simulated_study import SimulatedStudy
-from bonescint.cohort.truth_file import write_arrays
+from bonescint.cohort.truth import write_arrays
 from bonescint.dicom import read
 from bonescint.scan import Case, InputError
 from bonescint.simulate import TWELVE_NAMES, region_maps, twelve_regions

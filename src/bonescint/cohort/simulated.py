@@ -13,9 +13,8 @@ from typing import Any, NamedTuple
 
 from bonescint import __version__
 from bonescint.cohort.manifest import Manifest, write_manifest
-from bonescint.cohort.orders import StudySpec, study_specs
 from bonescint.cohort.processes import map_in_processes
-from bonescint.cohort.protocol import Centre, Frozen, Protocol
+from bonescint.cohort.protocol import Centre, Frozen, Protocol, StudySpec, study_specs
 from bonescint.cohort.protocol_file import protocol_content, protocol_from
 from bonescint.cohort.simulated_study import SimulatedStudy
 from bonescint.files import cannot_write, json_in, one_writer, require_own, write_whole

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bonescint.cohort.truth_file import write_truth
+from bonescint.cohort.truth import write_truth
 from bonescint.dicom import HeaderStyle, PatientFacts, write_nm
 from bonescint.scan import FocusKind, ParameterError
 from bonescint.simulate import (

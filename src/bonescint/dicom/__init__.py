@@ -9,7 +9,7 @@ header leaves this package. pydicom and the decoders are loaded when the first f
 from bonescint.dicom.description import InfoReport, ScanInfo, ViewInfo, describe, info
 from bonescint.dicom.discovery import Discovery, StudyFiles, discover
 from bonescint.dicom.header_styles import HeaderStyle
-from bonescint.dicom.identifiers import (
+from bonescint.dicom.identity import (
     Identifier,
     StudyKeys,
     hashed_identifier,
@@ -19,9 +19,8 @@ from bonescint.dicom.identifiers import (
     study_keys,
 )
 from bonescint.dicom.objects import read_given, scan_of_arrays
-from bonescint.dicom.patient_facts import PatientFacts
 from bonescint.dicom.reading import read, read_study
-from bonescint.dicom.writing import write_nm
+from bonescint.dicom.writing import PatientFacts, write_nm
 
 __all__ = [
     "Discovery",

@@ -1,7 +1,7 @@
 """A DICOM header, parsed within limits and read without surprises.
 
 pydicom parses, from a stream that ends its work once it has read more than any bone scan's header
-holds (`metered.py`): a file of some megabytes can list a million elements or values. Long
+holds (`MeteredStream`): a file of some megabytes can list a million elements or values. Long
 values are passed over and not read; one that is asked for is refused. Values of a damaged header
 may raise anything on access, so `Header` answers "absent" instead. pydicom's warnings and log
 lines quote element values, a patient's name among them, so they are kept silent (`quiet`). A
@@ -21,8 +21,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from bonescint.dicom.files import MAX_FILE_BYTES
-from bonescint.dicom.metered import MAX_READS, MeteredStream, TooLargeError
+from bonescint.dicom.files import MAX_FILE_BYTES, MAX_READS, MeteredStream, TooLargeError
 from bonescint.scan import InputError
 
 if TYPE_CHECKING:
@@ -242,7 +241,7 @@ def parse(file: bytes | BinaryIO, path: Path, *, pixels: bool, reads: int = MAX_
         path: of the file, for errors.
         pixels: whether Pixel Data is wanted, which takes the content; otherwise parsing stops
             before it.
-        reads: how much work parsing may be; see `metered.py`.
+        reads: how much work parsing may be; see `MeteredStream`.
 
     Raises:
         InputError: the content is no DICOM file, cannot be parsed, has a header beyond the

@@ -4,17 +4,28 @@ A `scan_id` is a keyed hash of UIDs. UIDs are long and arbitrary, nobody can lis
 a fixed public key is enough and the same study gets the same name everywhere. A PatientID is
 a short number: whoever knows the key can try them all, so a public key would protect nobody.
 It is hashed only with a secret key that the caller keeps; without one there is no patient_id.
+
+A label comes with an accession number or a patient's number. Neither leaves this package: both
+sides are hashed with the same secret key, and the hashes are compared.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bonescint.scan import ParameterError
+from bonescint.dicom.discovery import StudyFiles
+from bonescint.dicom.files import opened, read_bytes
+from bonescint.dicom.header import Header, looks_like_dicom, parse
+from bonescint.dicom.words import pair_key, view_in_path
+from bonescint.scan import InputError, ParameterError
+from bonescint.tables import plain_name
 
 PUBLIC_SCAN_KEY = b"bonescint/scan-id/1"
 
@@ -63,3 +74,149 @@ def scan_id_from_images(images: Iterable[NDArray[np.float32]], *, key: bytes) ->
 def patient_pseudonym(patient_id: str, *, key: bytes) -> str:
     """Pseudonym of a patient under a secret key."""
     return "pt-" + keyed_hash([patient_id.encode()], key=key, purpose="patient")
+
+
+OLDEST = 90.0
+"""Ages above 89 years may identify a person; they are given as 90."""
+
+_MAGIC_BYTES = 132
+_DAYS_A_YEAR = {"D": 365.25, "W": 365.25 / 7, "M": 12.0, "Y": 1.0}
+
+
+class Identifier(StrEnum):
+    """What a study may be named by."""
+
+    ACCESSION = "accession"
+    STUDY = "study"
+    PATIENT = "patient"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyKeys:
+    """What a study's headers say of it, hashed where it identifies; empty where they say nothing.
+
+    Attributes:
+        accession: hash of the Accession Number.
+        study: hash of the Study Instance UID.
+        patient: hash of the Patient ID.
+        sex: `"F"`, `"M"` or empty.
+        age: whole years at the time of the study, at most 90, or `None`.
+    """
+
+    accession: str = ""
+    study: str = ""
+    patient: str = ""
+    sex: str = ""
+    age: float | None = None
+
+
+def hashed_identifier(kind: Identifier, value: str, *, id_key: bytes) -> str:
+    """A keyed hash of an identifier; empty for an empty one.
+
+    Leading zeros of a plain number do not count, nor how a keyboard or a spreadsheet writes a
+    name (`bonescint.tables.plain_name`); capitals do.
+
+    Raises:
+        ParameterError: an empty key.
+
+    Examples:
+        >>> key = b"secret"
+        >>> hashed_identifier(Identifier.ACCESSION, "00123", id_key=key) == hashed_identifier(
+        ...     Identifier.ACCESSION, "123.0", id_key=key)
+        True
+        >>> hashed_identifier(Identifier.PATIENT, " ", id_key=key)
+        ''
+    """
+    plain = plain_name(value)
+    if plain.isascii() and plain.isdigit():
+        plain = plain.lstrip("0") or "0"
+    return keyed_hash([plain.encode()], key=id_key, purpose=kind.value) if plain else ""
+
+
+def study_keys(study: StudyFiles, *, id_key: bytes) -> StudyKeys:
+    """Read what a study's first file says of it.
+
+    Args:
+        study: as `discover` found it.
+        id_key: secret key of the hashes.
+
+    Returns:
+        Hashes, sex and age; all empty for pictures, which say nothing.
+
+    Raises:
+        InputError: the file cannot be read.
+
+    Examples:
+        >>> from pydicom.data import get_testdata_file
+        >>> path = Path(get_testdata_file("JPGExtended.dcm", download=False))
+        >>> keys = study_keys(StudyFiles((path,), "scan.dcm"), id_key=b"secret")
+        >>> len(keys.study)
+        16
+    """
+    path = study.files[0]
+    with opened(path) as stream:
+        if not looks_like_dicom(stream.read(_MAGIC_BYTES)):
+            return StudyKeys()
+        header = parse(stream, path, pixels=False)
+    hashes = {
+        kind.value: hashed_identifier(kind, header.text(keyword), id_key=id_key)
+        for kind, keyword in (
+            (Identifier.ACCESSION, "AccessionNumber"),
+            (Identifier.STUDY, "StudyInstanceUID"),
+            (Identifier.PATIENT, "PatientID"),
+        )
+    }
+    sex = header.text("PatientSex").upper()
+    return StudyKeys(**hashes, sex=sex if sex in ("F", "M") else "", age=_age(header))
+
+
+def _age(header: Header) -> float | None:
+    text = header.text("PatientAge").upper()
+    if text[:-1].isdigit() and text[-1:] in _DAYS_A_YEAR:
+        age = int(text[:-1]) / _DAYS_A_YEAR[text[-1]]
+    else:
+        born, seen = header.text("PatientBirthDate"), header.text("StudyDate")
+        if not all(len(date) == 8 and date.isdigit() for date in (born, seen)):
+            return None
+        age = int(seen[:4]) - int(born[:4]) - (seen[4:] < born[4:])
+    return min(float(int(age)), OLDEST) if 0 <= age < 130 else None
+
+
+def pair_name(study: StudyFiles) -> str:
+    """What the files of a study are called apart from the view, lower case, one space a gap.
+
+    Examples:
+        >>> paths = (Path("x/P_7_anterior.png"), Path("x/P_7_posterior.png"))
+        >>> pair_name(StudyFiles(paths, "both"))
+        'p 7'
+    """
+    return pair_key(study.files[0])[1].lower()
+
+
+def names_of(study: StudyFiles, folder: Path) -> frozenset[str]:
+    """Every name that a table may call a study's files by, lower case.
+
+    Those are: path relative to the searched folder, file name, file name without its ending,
+    and the name that both views have in common.
+
+    Examples:
+        >>> paths = (Path("x/a/P7_ant.png"), Path("x/a/P7_post.png"))
+        >>> sorted(names_of(StudyFiles(paths, "both"), Path("x")))
+        ['a/p7_ant.png', 'a/p7_post.png', 'p7', 'p7_ant', 'p7_ant.png', 'p7_post', 'p7_post.png']
+    """
+    names = set()
+    for path in study.files:
+        relative = path.relative_to(folder) if path.is_relative_to(folder) else path
+        names |= {relative.as_posix().lower(), path.name.lower(), path.stem.lower()}
+        if view_in_path(path) is not None:
+            common = pair_name(study)
+            names |= {common, common.replace(" ", "_"), common.replace(" ", "-")} - {""}
+    return frozenset(names)
+
+
+def is_dicom(study: StudyFiles) -> bool:
+    """Whether a study's first file is DICOM rather than a picture; False if it is gone."""
+    try:
+        return looks_like_dicom(read_bytes(study.files[0], limit=_MAGIC_BYTES))
+    except InputError:
+        return False

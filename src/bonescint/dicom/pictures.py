@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from bonescint.dicom.files import MAX_PIXELS, MAX_VIEW_PIXELS
+from bonescint.dicom.files import MAX_PIXELS, MAX_READS, MAX_VIEW_PIXELS, MeteredStream
 from bonescint.dicom.header import LongHeaderError, quiet
-from bonescint.dicom.metered import MAX_READS, MeteredStream
 from bonescint.scan import InputError, NotABoneScanError
 
 if TYPE_CHECKING:

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from bonescint.dicom import identity, views
 from bonescint.dicom.calibration import in_known_unit
-from bonescint.dicom.camera import camera_of, image_type_of, maker_of
-from bonescint.dicom.checks import check_dicom_header
+from bonescint.dicom.checks import camera_of, check_dicom_header, image_type_of, maker_of
 from bonescint.dicom.discovery import StudyFiles, discover, unnamed_picture
 from bonescint.dicom.files import read_bytes, sha256
 from bonescint.dicom.frames import PhotopeakFrames

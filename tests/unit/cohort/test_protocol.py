@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from bonescint.cohort import mixed_protocol, protocol_names, read_protocol
-from bonescint.cohort.orders import study_specs
+from bonescint.cohort.protocol import study_specs
 from bonescint.cohort.protocol_file import protocol_content, protocol_from
 from bonescint.scan import InputError, ParameterError, Split
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bonescint.dicom.camera import camera_of, image_type_of, maker_of
+from bonescint.dicom.checks import camera_of, image_type_of, maker_of
 
 
 @pytest.mark.parametrize(

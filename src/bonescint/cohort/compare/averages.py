@@ -22,9 +22,9 @@ import bonescint
 from bonescint.cohort.compare.characteristics import (
     BANDS,
     CHARACTERISTICS,
+    landmark_shares,
     uptake_ratios,
 )
-from bonescint.cohort.compare.landmarks import landmark_shares
 from bonescint.cohort.compare.maps import PREPROCESSING, SIDE, FrameMap, FrameMaps
 from bonescint.files import json_in, write_whole
 from bonescint.scan import BonescintError, InputError, ParameterError

@@ -7,9 +7,8 @@ from collections.abc import Iterable, Mapping
 
 from bonescint import __version__
 from bonescint.cohort.compare.averages import NOTICE, Spread
-from bonescint.cohort.compare.characteristics import Subject
+from bonescint.cohort.compare.characteristics import LANDMARKS, Subject
 from bonescint.cohort.compare.figures import MAPS, difference_scale
-from bonescint.cohort.compare.landmarks import LANDMARKS
 from bonescint.cohort.compare.maps import PREPROCESSING
 from bonescint.cohort.compare.measuring import MeasuredSide
 from bonescint.cohort.compare.results import (

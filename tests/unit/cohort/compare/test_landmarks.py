@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from bonescint.cohort.compare.landmarks import LANDMARKS, landmark_shares
+from bonescint.cohort.compare.characteristics import LANDMARKS, landmark_shares
 from bonescint.cohort.compare.maps import PREPROCESSING, reduced
 from bonescint.prepare import prepare, preprocessing_named
 from bonescint.simulate import camera_named, draw_anatomy, set_up_camera, simulate_scan
