@@ -123,15 +123,15 @@ def test_it_goes_on_where_it_was_stopped(
     archive: Path, labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reads: list[str] = []
-    from bonescint.cohort import taking
+    from bonescint.cohort import ingest
 
-    real = taking.read_study
+    real = ingest.read_study
 
     def counting(study: object) -> object:
         reads.append(str(study))
         return real(study)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(taking, "read_study", counting)
+    monkeypatch.setattr(ingest, "read_study", counting)
 
     class StopError(Exception):
         pass
