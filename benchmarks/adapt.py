@@ -26,8 +26,7 @@ from scipy.stats import gumbel_r
 
 from bonescint.cohort import Manifest, read_manifest, truth_of
 from bonescint.dicom import discover, read, read_study
-from bonescint.evaluate.conformal import conformal_threshold
-from bonescint.evaluate.contamination import high_scores
+from bonescint.evaluate.conformal import conformal_threshold, high_scores
 from bonescint.experiment.adaptation.adapt import adapt_model
 from bonescint.model import Classifier, Engine, ModelFolder, features_of, margin_of
 from bonescint.model.likeness import moved_to

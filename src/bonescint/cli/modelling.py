@@ -9,7 +9,7 @@ from bonescint.cli.console import clear_failures, messages_console, progress_sho
 from bonescint.report import displayable
 
 if TYPE_CHECKING:
-    from bonescint.evaluate.local import LocalCalibration
+    from bonescint.evaluate.recalibration import LocalCalibration
     from bonescint.model import ModelFolder
 
 

@@ -3,23 +3,17 @@
 Takes arrays and data types; reads no images.
 """
 
-from bonescint.evaluate.bootstrap import Resampling, SortedCases
+from bonescint.evaluate.bootstrap import Resampled, Resampling, SortedCases, resampled
 from bonescint.evaluate.calibration import (
     BrierParts,
     CalibrationLine,
+    DecisionCurve,
     ReliabilityBin,
     brier_error,
     brier_parts,
     calibration_line,
+    decision_curve,
     reliability_curve,
-)
-from bonescint.evaluate.choosing import (
-    Balanced,
-    GivenSensitivity,
-    GivenSpecificity,
-    OperatingRule,
-    Youden,
-    operating_point,
 )
 from bonescint.evaluate.comparing import (
     Comparison,
@@ -34,25 +28,33 @@ from bonescint.evaluate.control import (
     added_information,
     cross_fitted,
 )
-from bonescint.evaluate.decision_curve import DecisionCurve, decision_curve
-from bonescint.evaluate.measure import Measure, measure_named
-from bonescint.evaluate.operating import (
+from bonescint.evaluate.logistic import margins
+from bonescint.evaluate.metrics import (
     Confusion,
+    Measure,
     accuracy_score,
     exact_rates,
     f1_score,
+    measure_named,
     negative_likelihood_ratio,
     negative_predictive_value_score,
     positive_likelihood_ratio,
     positive_predictive_value_score,
+    ratio_of_shares,
     sensitivity_score,
     specificity_score,
     threshold_measures,
 )
+from bonescint.evaluate.operating_points import (
+    Balanced,
+    GivenSensitivity,
+    GivenSpecificity,
+    OperatingRule,
+    Youden,
+    operating_point,
+)
 from bonescint.evaluate.placements import Placements
-from bonescint.evaluate.platt import CalibrationFit, fit_calibration, margins
-from bonescint.evaluate.proportions import ratio_of_shares
-from bonescint.evaluate.resampled import Resampled, resampled
+from bonescint.evaluate.recalibration import CalibrationFit, fit_calibration
 from bonescint.evaluate.roc import (
     CurveBand,
     RocCurve,

@@ -1,4 +1,4 @@
-"""Whether a probability of 0.7 means seven of ten: Brier score, calibration line and curve."""
+"""Whether a probability of 0.7 means seven of ten, and whether acting on it does good."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bonescint.evaluate.bootstrap import Resampling
-from bonescint.evaluate.by_patient import mean_variance
-from bonescint.evaluate.logistic import fit_logistic
-from bonescint.evaluate.operating import Confusion, positive_predictive_value_score
-from bonescint.evaluate.platt import margins
-from bonescint.evaluate.scored import ScoredCases
+from bonescint.evaluate.logistic import fit_logistic, margins
+from bonescint.evaluate.metrics import Confusion, positive_predictive_value_score
+from bonescint.evaluate.scored import ScoredCases, mean_variance
 from bonescint.intervals import Estimate, normal_quantile
 from bonescint.scan import ParameterError
 
@@ -278,3 +276,70 @@ def _wald(
     value = float(coefficients[term])
     half = normal_quantile(level) * math.sqrt(float(covariance[term, term]))
     return Estimate(value=value, low=value - half, high=value + half, level=level, method="Wald")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class DecisionCurve:
+    """Net benefit along threshold probabilities (Vickers and Elkin, Med Decis Making 2006;26:565).
+
+    Net benefit is in true positives per case: true positives minus false positives that are
+    weighed by the odds of the threshold probability, at which a reader would just act.
+
+    Attributes:
+        thresholds: float64 (points,), threshold probabilities.
+        model: net benefit of calling from the threshold on, (points,).
+        low: lower end of its pointwise interval.
+        high: upper end.
+        everybody: net benefit of calling all, (points,).
+        level: of the interval.
+
+    The net benefit of calling nobody is 0.
+    """
+
+    thresholds: NDArray[np.float64]
+    model: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    everybody: NDArray[np.float64]
+    level: float
+
+
+def decision_curve(
+    cases: ScoredCases, thresholds: NDArray[np.float64] | None = None, *, level: float = 0.95
+) -> DecisionCurve:
+    """Net benefit of a model with its pointwise interval.
+
+    The interval is that of a mean over cases, since net benefit is one (Sande et al., Stat Med
+    2020;39:2980); of sums over patients where they have several cases.
+
+    Args:
+        cases: scored by calibrated probabilities.
+        thresholds: threshold probabilities, between 0 and 1; 0.01 to 0.99 if not given.
+        level: of the interval.
+
+    Raises:
+        ParameterError: scores that are no probabilities, or a threshold outside (0, 1).
+
+    Examples:
+        >>> cases = ScoredCases(scores=[0.1, 0.2, 0.8, 0.9], positive=[0, 0, 1, 1])
+        >>> decision_curve(cases, np.array([0.5])).model.tolist()
+        [0.5]
+    """
+    cases.require_probabilities("decision_curve")
+    at = np.arange(1, 100) / 100 if thresholds is None else np.asarray(thresholds, np.float64)
+    if at.ndim != 1 or not ((at > 0) & (at < 1)).all():
+        raise ParameterError("thresholds", "decision_curve", "between 0 and 1", thresholds)
+    odds = at / (1 - at)
+    benefit, variance = np.empty(at.size), np.empty(at.size)
+    for place, (threshold, cost) in enumerate(zip(at, odds, strict=True)):
+        gain = (cases.scores >= threshold) * np.where(cases.positive, 1.0, -cost)
+        benefit[place], variance[place] = gain.mean(), mean_variance(gain, cases.patients)
+    half = normal_quantile(level) * np.sqrt(variance)
+    return DecisionCurve(
+        thresholds=at,
+        model=benefit,
+        low=benefit - half,
+        high=benefit + half,
+        everybody=cases.prevalence - odds * (1 - cases.prevalence),
+        level=level,
+    )

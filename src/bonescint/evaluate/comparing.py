@@ -10,12 +10,10 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 from scipy.stats import binomtest
 
-from bonescint.evaluate.bootstrap import Resampling
-from bonescint.evaluate.by_patient import summed
+from bonescint.evaluate.bootstrap import Resampling, resampled
+from bonescint.evaluate.metrics import INFINITE
 from bonescint.evaluate.placements import Placements
-from bonescint.evaluate.proportions import INFINITE
-from bonescint.evaluate.resampled import resampled
-from bonescint.evaluate.scored import ScoredCases
+from bonescint.evaluate.scored import ScoredCases, summed
 from bonescint.intervals import Estimate, normal_quantile, paired_difference
 from bonescint.scan import ParameterError
 

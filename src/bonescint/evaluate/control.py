@@ -15,10 +15,8 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from scipy.stats import chi2
 
-from bonescint.evaluate.by_patient import score_effect
-from bonescint.evaluate.logistic import fit_logistic
-from bonescint.evaluate.platt import margins
-from bonescint.evaluate.scored import ScoredCases
+from bonescint.evaluate.logistic import fit_logistic, margins
+from bonescint.evaluate.scored import ScoredCases, score_effect
 from bonescint.scan import ParameterError
 
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from bonescint.evaluate.bootstrap import Resampling
-from bonescint.evaluate.by_patient import design_effect, summed
-from bonescint.evaluate.localised import ratio_over_scans
+from bonescint.evaluate.map_metrics import ratio_over_scans
+from bonescint.evaluate.scored import design_effect, summed
 from bonescint.intervals import Estimate, share
 from bonescint.scan import ParameterError
 

@@ -7,24 +7,24 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bonescint.evaluate.bootstrap import Resampling
+from bonescint.evaluate.bootstrap import Resampling, resampled
 from bonescint.evaluate.calibration import (
     BrierParts,
     CalibrationLine,
+    DecisionCurve,
     ReliabilityBin,
     brier_parts,
     calibration_line,
+    decision_curve,
     reliability_curve,
 )
-from bonescint.evaluate.decision_curve import DecisionCurve, decision_curve
-from bonescint.evaluate.measure import Measure
-from bonescint.evaluate.operating import (
+from bonescint.evaluate.metrics import (
     Confusion,
+    Measure,
     sensitivity_score,
     specificity_score,
     threshold_measures,
 )
-from bonescint.evaluate.resampled import resampled
 from bonescint.evaluate.roc import CurveBand, RocCurve, roc_auc_score, roc_band
 from bonescint.evaluate.scored import ScoredCases
 from bonescint.intervals import Estimate

@@ -5,17 +5,29 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.special import expit
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit, logit
 
-from bonescint.evaluate.by_patient import summed
+from bonescint.evaluate.scored import summed
 from bonescint.scan import ParameterError
 
 _STEPS = 100
 _SMALL = 1e-10
+_INSIDE = 1e-12
 _RUNAWAY = 1e4
 _LOST = 1e3
 """A standard error of this says that the classes are all but separated."""
+
+
+def margins(probabilities: ArrayLike) -> NDArray[np.float64]:
+    """Logits of probabilities; 0 and 1 are moved inside by 1e-12.
+
+    Examples:
+        >>> margins([0.5]).tolist()
+        [0.0]
+    """
+    inside = np.clip(np.asarray(probabilities, dtype=np.float64), _INSIDE, 1 - _INSIDE)
+    return np.asarray(logit(inside), dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from bonescint.evaluate.by_patient import summed
+from bonescint.evaluate.scored import summed
 from bonescint.scan import ParameterError
 
 

@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import chi2, chi2_contingency, fisher_exact
 
-from bonescint.evaluate.by_patient import score_effect, summed
-from bonescint.evaluate.operating import Confusion, sensitivity_score, specificity_score
+from bonescint.evaluate.metrics import Confusion, sensitivity_score, specificity_score
 from bonescint.evaluate.placements import Placements
 from bonescint.evaluate.roc import roc_auc_score
-from bonescint.evaluate.scored import ScoredCases
+from bonescint.evaluate.scored import ScoredCases, score_effect, summed
 from bonescint.intervals import Estimate
 from bonescint.scan import ParameterError
 

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from bonescint.evaluate.comparing import Comparison
-from bonescint.evaluate.measure import Measure
-from bonescint.evaluate.operating import Confusion
+from bonescint.evaluate.metrics import Confusion, Measure
 from bonescint.evaluate.subgroups import Interaction, Subgroup
 from bonescint.files import inert, write_table, written_beside
 from bonescint.intervals import Estimate

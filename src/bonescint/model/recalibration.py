@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from bonescint.evaluate import CalibrationFit, OperatingRule, ScoredCases, margins
-from bonescint.evaluate.local import LocalCalibration, calibrate_locally
+from bonescint.evaluate.recalibration import LocalCalibration, calibrate_locally
 from bonescint.model.calibration import CalibrationRecord
 from bonescint.model.card import ModelCard
 from bonescint.scan import UNCALIBRATED, PlattCalibration

@@ -23,7 +23,7 @@ from bonescint.cohort import Manifest
 from bonescint.dicom import StudyFiles, read_study
 from bonescint.dicom.files import read_bytes, sha256
 from bonescint.evaluate import Comparison, ScoredCases, compare_areas
-from bonescint.evaluate.by_patient import patient_numbers
+from bonescint.evaluate.scored import patient_numbers
 from bonescint.files import make_folder
 from bonescint.model import Engine, ModelFolder, margin_of
 from bonescint.prepare import Preprocessing

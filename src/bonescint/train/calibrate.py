@@ -19,7 +19,7 @@ from bonescint.evaluate import (
     sensitivity_score,
     specificity_score,
 )
-from bonescint.evaluate.by_patient import patient_numbers
+from bonescint.evaluate.scored import patient_numbers
 from bonescint.model import Metric, margin_of
 from bonescint.scan import PlattCalibration
 

@@ -13,7 +13,7 @@ import numpy as np
 from bonescint.cohort import Manifest, cohort_fingerprint, read_truth
 from bonescint.evaluate import Balanced, ScoredCases, fit_calibration
 from bonescint.evaluate import operating_point as chosen_threshold
-from bonescint.evaluate.uncertain import uncertain_band
+from bonescint.evaluate.operating_points import uncertain_band
 from bonescint.model import (
     Engine,
     EvidenceMap,

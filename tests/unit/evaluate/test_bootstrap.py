@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 from sklearn.metrics import average_precision_score, confusion_matrix, f1_score, roc_auc_score
 
-from bonescint.evaluate.bootstrap import Resampling, SortedCases, percentiles
-from bonescint.evaluate.resampled import resampled
+from bonescint.evaluate.bootstrap import Resampling, SortedCases, percentiles, resampled
 from bonescint.evaluate.scored import ScoredCases
 from bonescint.scan import ParameterError
 

@@ -53,22 +53,21 @@ from bonescint.evaluate import (
     subgroups,
     threshold_measures,
 )
-from bonescint.evaluate.by_patient import design_effect, mean_variance, score_effect, summed
-from bonescint.evaluate.calibration import CalibrationLine
+from bonescint.evaluate.calibration import CalibrationLine, DecisionCurve
 from bonescint.evaluate.control import fit_logistic
-from bonescint.evaluate.decision_curve import DecisionCurve
 from bonescint.evaluate.false_evidence import ScanEvidence, evidence_table
 from bonescint.evaluate.judgement import OperatingPoint, judge
-from bonescint.evaluate.local import calibrate_locally
 from bonescint.evaluate.localisation import LesionHit, ScanLocalisation
-from bonescint.evaluate.localised import (
+from bonescint.evaluate.map_metrics import (
     ScanMarks,
     free_response_measures,
     hit_rates,
     localisation_measures,
     ratio_over_scans,
 )
+from bonescint.evaluate.recalibration import calibrate_locally
 from bonescint.evaluate.roc import CurveBand
+from bonescint.evaluate.scored import design_effect, mean_variance, score_effect, summed
 from bonescint.scan import ParameterError
 
 _COUNT, _COPIES = 160, 4
@@ -117,7 +116,7 @@ def _factor(cases: ScoredCases) -> Factor:
 
 
 def _local(cases: ScoredCases) -> tuple[Estimate, ...]:
-    from bonescint.evaluate.choosing import Balanced
+    from bonescint.evaluate.operating_points import Balanced
 
     found = calibrate_locally(cases.with_scores(logit(cases.scores)), Balanced())
     return found.fit.slope, found.fit.intercept, found.before

@@ -15,11 +15,10 @@ from bonescint.evaluate.calibration import (
     brier_error,
     brier_parts,
     calibration_line,
+    decision_curve,
     reliability_curve,
 )
-from bonescint.evaluate.decision_curve import decision_curve
-from bonescint.evaluate.logistic import fit_logistic
-from bonescint.evaluate.platt import margins
+from bonescint.evaluate.logistic import fit_logistic, margins
 from bonescint.evaluate.scored import ScoredCases
 from bonescint.intervals import share
 from bonescint.scan import ParameterError

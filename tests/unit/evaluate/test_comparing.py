@@ -8,14 +8,13 @@ from scipy.stats import norm
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
-from bonescint.evaluate.bootstrap import Resampling
+from bonescint.evaluate.bootstrap import Resampling, resampled
 from bonescint.evaluate.comparing import (
     compare_areas,
     compare_by_resampling,
     compare_calls,
     compare_models,
 )
-from bonescint.evaluate.resampled import resampled
 from bonescint.evaluate.roc import roc_auc_score
 from bonescint.evaluate.scored import ScoredCases
 from bonescint.evaluate.tables import comparisons_table

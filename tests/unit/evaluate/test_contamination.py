@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from bonescint.evaluate.contamination import HIGH_SHARE, high_scores, strangers
+from bonescint.evaluate.conformal import HIGH_SHARE, high_scores, strangers
 from bonescint.scan import ParameterError
 
 NORMALS: dict[str, Callable[[np.random.Generator, int], np.ndarray]] = {

@@ -12,29 +12,30 @@ from scipy.special import expit
 
 from bonescint.evaluate.bootstrap import Resampling
 from bonescint.evaluate.canvas import Picture
-from bonescint.evaluate.choosing import Balanced
 from bonescint.evaluate.false_evidence import ScanEvidence, evidence_table
 from bonescint.evaluate.figures import (
     calibration_figure,
     confusion_figure,
     control_figure,
     decision_figure,
+    free_response_figure,
+    hit_rate_figure,
+    places_figure,
     precision_recall_figure,
     roc_figure,
     subgroups_figure,
 )
 from bonescint.evaluate.judgement import Calibration, Judgement, OperatingPoint, judge
-from bonescint.evaluate.local import calibrate_locally
-from bonescint.evaluate.localised import (
+from bonescint.evaluate.logistic import margins
+from bonescint.evaluate.map_metrics import (
     FreeResponseCurve,
     HitGroup,
     ScanMarks,
     free_response_measures,
 )
-from bonescint.evaluate.map_figures import free_response_figure, hit_rate_figure, places_figure
-from bonescint.evaluate.measure import Measure, measure_named
-from bonescint.evaluate.operating import Confusion
-from bonescint.evaluate.platt import margins
+from bonescint.evaluate.metrics import Confusion, Measure, measure_named
+from bonescint.evaluate.operating_points import Balanced
+from bonescint.evaluate.recalibration import calibrate_locally
 from bonescint.evaluate.scored import ScoredCases
 from bonescint.evaluate.subgroups import Factor, subgroups
 from bonescint.evaluate.tables import (

@@ -14,7 +14,7 @@ from bonescint.evaluate.localisation import (
     nearest_lesion,
     numbered_areas,
 )
-from bonescint.evaluate.localised import (
+from bonescint.evaluate.map_metrics import (
     HIT_LEVEL,
     FreeResponseCurve,
     ScanMarks,
@@ -24,7 +24,7 @@ from bonescint.evaluate.localised import (
     map_agreement,
     ratio_over_scans,
 )
-from bonescint.evaluate.measure import measure_named
+from bonescint.evaluate.metrics import measure_named
 from bonescint.scan import ParameterError
 
 

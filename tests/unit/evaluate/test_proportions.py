@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
-from bonescint.evaluate.proportions import ratio_of_shares
+from bonescint.evaluate.metrics import ratio_of_shares
 from bonescint.intervals import exact_share, share
 from bonescint.scan import ParameterError
 

@@ -8,9 +8,8 @@ from sklearn.metrics import average_precision_score as sklearn_average_precision
 from sklearn.metrics import precision_recall_curve, roc_curve
 from sklearn.metrics import roc_auc_score as sklearn_auc
 
-from bonescint.evaluate.bootstrap import Resampling, SortedCases
+from bonescint.evaluate.bootstrap import Resampling, SortedCases, resampled
 from bonescint.evaluate.placements import Placements
-from bonescint.evaluate.resampled import resampled
 from bonescint.evaluate.roc import RocCurve, average_precision_score, roc_auc_score, roc_band
 from bonescint.evaluate.scored import ScoredCases
 from bonescint.scan import ParameterError

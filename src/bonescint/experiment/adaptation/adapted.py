@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bonescint.evaluate import Confusion, Estimate, ScoredCases, roc_auc_score, share
-from bonescint.evaluate.by_patient import patient_numbers
 from bonescint.evaluate.conformal import ConformalThreshold
-from bonescint.evaluate.operating import sensitivity_score, specificity_score
+from bonescint.evaluate.metrics import sensitivity_score, specificity_score
+from bonescint.evaluate.scored import patient_numbers
 from bonescint.experiment.adaptation.learning import Learning
 from bonescint.experiment.adaptation.local_scans import ScoredScan
 from bonescint.experiment.adaptation.usable_scans import UsableScans

@@ -8,8 +8,8 @@ import numpy as np
 
 from bonescint.cohort import Problem, read_manifest, refuse
 from bonescint.evaluate import OperatingRule, ScoredCases
-from bonescint.evaluate.by_patient import patient_numbers
-from bonescint.evaluate.local import LocalCalibration
+from bonescint.evaluate.recalibration import LocalCalibration
+from bonescint.evaluate.scored import patient_numbers
 from bonescint.experiment.evaluation.data import join, read_predictions
 from bonescint.model import ModelFolder, model_path, write_model_folder
 from bonescint.model.folder import SHIPPED

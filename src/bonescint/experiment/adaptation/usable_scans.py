@@ -10,8 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from bonescint.cohort import cohort_fingerprint
-from bonescint.evaluate.conformal import needed_normals
-from bonescint.evaluate.contamination import FAR_ABOVE, HIGH_SHARE, high_scores, strangers
+from bonescint.evaluate.conformal import (
+    FAR_ABOVE,
+    HIGH_SHARE,
+    high_scores,
+    needed_normals,
+    strangers,
+)
 from bonescint.experiment.adaptation.local_scans import FoundScans, ScoredScan, by_patient
 from bonescint.model import ModelFolder
 from bonescint.scan import InputError, Split, View

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bonescint.cohort import Manifest, Problem, refuse
 from bonescint.evaluate import ScoredCases
-from bonescint.evaluate.by_patient import patient_numbers
+from bonescint.evaluate.scored import patient_numbers
 from bonescint.scan import Call, Case, InputError, Split
 from bonescint.tables import Columns, TableWarning, matched_names, read_table, said_spellings
 

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from bonescint.cohort import Manifest
 from bonescint.dicom import read
 from bonescint.evaluate import Estimate, Resampling
-from bonescint.evaluate.by_patient import patient_numbers
-from bonescint.evaluate.localised import map_agreement, ratio_over_scans
+from bonescint.evaluate.map_metrics import map_agreement, ratio_over_scans
+from bonescint.evaluate.scored import patient_numbers
 from bonescint.evaluate.tables import Table, write_csv
 from bonescint.files import make_folder
 from bonescint.model import ModelFolder

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from bonescint.evaluate import Estimate, ScoredCases
-from bonescint.evaluate.by_patient import patient_numbers
+from bonescint.evaluate.scored import patient_numbers
 from bonescint.experiment.evaluation_run import INFINITE
 from bonescint.experiment.files import read_rows
 from bonescint.files import json_in

@@ -13,7 +13,7 @@ from scipy import ndimage
 from bonescint.cohort import Manifest
 from bonescint.dicom import read
 from bonescint.evaluate import Comparison, Estimate, ScoredCases, compare_areas, roc_auc_score
-from bonescint.evaluate.by_patient import patient_numbers
+from bonescint.evaluate.scored import patient_numbers
 from bonescint.model import Classifier
 from bonescint.scan import Case, PixelUnit, Scan, View
 

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from bonescint.cohort import Manifest, truth_of
 from bonescint.evaluate import Measure, Resampling
-from bonescint.evaluate.by_patient import patient_numbers
 from bonescint.evaluate.false_evidence import (
     PlaceRow,
     ScanEvidence,
@@ -27,7 +26,7 @@ from bonescint.evaluate.localisation import (
     localise,
     numbered_areas,
 )
-from bonescint.evaluate.localised import (
+from bonescint.evaluate.map_metrics import (
     HIT_LEVEL,
     FreeResponseCurve,
     HitGroup,
@@ -36,6 +35,7 @@ from bonescint.evaluate.localised import (
     hit_rates,
     localisation_measures,
 )
+from bonescint.evaluate.scored import patient_numbers
 from bonescint.experiment.evaluation.data import SplitPredictions
 from bonescint.experiment.evaluation.evaluate import Evaluation
 from bonescint.experiment.evaluation.maps import MappedScan, SegmentedScan, scan_at_hand

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bonescint.evaluate.comparing import Comparison
-from bonescint.evaluate.measure import Measure
+from bonescint.evaluate.metrics import Measure
 from bonescint.evaluate.tables import (
     Cell,
     Table,

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from itertools import islice
 
 from bonescint.evaluate.canvas import Picture
-from bonescint.evaluate.localised import HIT_LEVEL, HitGroup
-from bonescint.evaluate.map_figures import free_response_figure, hit_rate_figure, places_figure
+from bonescint.evaluate.figures import free_response_figure, hit_rate_figure, places_figure
+from bonescint.evaluate.map_metrics import HIT_LEVEL, HitGroup
 from bonescint.evaluate.tables import Cell, Table, measures_table
 from bonescint.experiment.evaluation.evaluate import Evaluation
 from bonescint.experiment.evaluation.maps import MappedScan, SegmentedScan

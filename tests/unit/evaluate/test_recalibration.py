@@ -22,9 +22,8 @@ from bonescint.evaluate import (
     fit_calibration,
     margins,
 )
-from bonescint.evaluate.local import calibrate_locally
-from bonescint.evaluate.platt import NO_CHANGE, REVERSED, SEPARATED
-from bonescint.evaluate.uncertain import uncertain_band
+from bonescint.evaluate.operating_points import uncertain_band
+from bonescint.evaluate.recalibration import NO_CHANGE, REVERSED, SEPARATED, calibrate_locally
 from bonescint.scan import UNCALIBRATED, ParameterError, PlattCalibration
 
 

@@ -13,8 +13,9 @@ from sklearn.metrics import (
 )
 from statsmodels.stats.proportion import proportion_confint
 
-from bonescint.evaluate import operating
-from bonescint.evaluate.choosing import (
+from bonescint.evaluate import metrics
+from bonescint.evaluate.metrics import Confusion, exact_rates, measure_named, threshold_measures
+from bonescint.evaluate.operating_points import (
     Balanced,
     GivenSensitivity,
     GivenSpecificity,
@@ -22,8 +23,6 @@ from bonescint.evaluate.choosing import (
     Youden,
     operating_point,
 )
-from bonescint.evaluate.measure import measure_named
-from bonescint.evaluate.operating import Confusion, exact_rates, threshold_measures
 from bonescint.evaluate.scored import ScoredCases
 from bonescint.scan import ParameterError
 
@@ -56,7 +55,7 @@ def test_measures_are_sklearns(seed: int) -> None:
             low, high = proportion_confint(top, bottom, method="wilson")
             assert (measure.estimate.low, measure.estimate.high) == pytest.approx((low, high))
         # Each measure alone has the level of all.
-        assert getattr(operating, measure.name)(Confusion.of(cases, 0.5)) == measure.estimate
+        assert getattr(metrics, measure.name)(Confusion.of(cases, 0.5)) == measure.estimate
 
 
 def test_f1s_interval_covers() -> None:

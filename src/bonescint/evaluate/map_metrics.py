@@ -11,7 +11,7 @@ from scipy.stats import spearmanr
 
 from bonescint.evaluate.bootstrap import Resampling
 from bonescint.evaluate.localisation import LEVELS, ScanLocalisation
-from bonescint.evaluate.measure import Measure
+from bonescint.evaluate.metrics import Measure
 from bonescint.intervals import Estimate
 from bonescint.scan import ParameterError
 

@@ -1,7 +1,11 @@
-"""Rules that choose an operating point. Choose on validation cases; judge on others."""
+"""Rules that choose an operating point, and the band of uncertain calls around it.
+
+Choose on validation cases; judge on others.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,6 +13,7 @@ import numpy as np
 
 from bonescint.evaluate.roc import RocCurve
 from bonescint.evaluate.scored import ScoredCases
+from bonescint.scan import PlattCalibration
 from bonescint.scan.checked import check_number
 
 
@@ -141,3 +146,52 @@ def operating_point(cases: ScoredCases, rule: OperatingRule) -> float:
     between = (threshold + float(curve.thresholds[chosen + 1])) / 2
     # Two scores that touch have nothing between them.
     return between if between > curve.thresholds[chosen + 1] else threshold
+
+
+UNCERTAIN_SHARE = 0.1
+"""Share of the scans that the band holds."""
+
+
+def uncertain_band(
+    cases: ScoredCases,
+    threshold: float,
+    calibration: PlattCalibration,
+    *,
+    scans: str = "the validation scans",
+    share: float = UNCERTAIN_SHARE,
+) -> tuple[tuple[float, float] | None, str]:
+    """The probabilities round an operating point in which a share of the scans lies.
+
+    A reject option (Chow, IEEE Trans Inf Theory 1970;16:41): the scans whose logit is nearest to
+    the operating point's are the ones most often called wrongly.
+
+    Args:
+        cases: scored by *margins*, and not trained on.
+        threshold: margin from which a scan is called positive.
+        calibration: from margins to probabilities.
+        scans: what the cases are, after "of".
+        share: of the scans that the band is to hold, above 0, at most 1.
+
+    Returns:
+        Lower and upper probability, and the rule with what was measured, in words; or no band and
+        the reason.
+
+    Examples:
+        >>> margins = np.linspace(-5, 5, 101)
+        >>> cases = ScoredCases(scores=margins, positive=margins > 0)
+        >>> band, rule = uncertain_band(cases, 0.0, PlattCalibration())
+        >>> [round(bound, 2) for bound in band]
+        [0.38, 0.62]
+    """
+    if math.isinf(threshold):
+        return None, "no uncertain band around a point above every score"
+    away = np.abs(cases.scores - threshold)
+    reach = float(np.sort(away)[max(0, round(share * away.size) - 1)])
+    inside = away <= reach
+    right = (cases.scores >= threshold) == cases.positive
+    said = f"the {100 * share:.3g} % of {scans} nearest to the operating point"
+    for part, name in ((inside, "of these"), (~inside, "of the others")):
+        if part.any():
+            said += f"; {name} {100 * float(right[part].mean()):.1f} % were called correctly"
+    low, high = threshold - reach, threshold + reach
+    return (calibration.probability(low), calibration.probability(high)), said
