@@ -1,4 +1,7 @@
-"""What all commands share: where they print, and how they fail."""
+"""What all commands share: where they print, how they show progress, and how they fail.
+
+Light enough to be imported before a command runs: every function imports what it needs.
+"""
 
 from __future__ import annotations
 
@@ -8,27 +11,26 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import typer
-
-from bonescint.files import FULL, cannot_write
-from bonescint.report import displayable
-from bonescint.scan import BonescintError, MissingExtraError, os_reason
-from bonescint.tables import TableWarning
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
+    from bonescint.scan import BonescintError
+
 SOME_FAILED = 1
 NOTHING_DONE = 2
 INTERRUPTED = 130
+NOTICE = "Research use only. Not a medical device."
 _PIPE_WIDTH = 160
 _LINE_S = 30.0
 
-# Libraries that come with an extra, for rooms that import them without saying so themselves.
+# The extra that each library comes with, for packages that import it without saying so themselves.
 _EXTRA_OF = {
     "alembic": "study",
     "argon2": "study",
@@ -70,56 +72,90 @@ def _console(*, stderr: bool) -> Console:
     from rich.console import Console
 
     class PipeConsole(Console):
-        """One that leaves a closed pipe to `clear_failures`."""
+        """Leaves a closed pipe to `clear_failures`."""
 
         def on_broken_pipe(self) -> None:
             raise BrokenPipeError
 
     stream = sys.stderr if stderr else sys.stdout
-    # A file or a pipe has no width: room enough that nothing is cut.
+    # A file or a pipe has no width; this one is wide enough that nothing is cut.
     width = None if stream.isatty() else _PIPE_WIDTH
     return PipeConsole(file=stream, width=width, highlight=False, markup=False, emoji=False)
 
 
+def say(text: object) -> None:
+    """A line on standard error; what cannot be shown is escaped."""
+    messages_console().print(_displayable(text), soft_wrap=True)
+
+
+def show(text: object) -> None:
+    """A line on standard output; what cannot be shown is escaped."""
+    results_console().print(_displayable(text), soft_wrap=True)
+
+
 def say_error(error: BonescintError | str) -> None:
-    """One line on standard error."""
-    text = " ".join(displayable(line) for line in str(error).splitlines())
-    typer.echo(f"Error: {text}", err=True)
+    """One line on standard error: why the command ends."""
+    typer.echo(f"Error: {_one_line(error)}", err=True)
 
 
-def say_warning(text: str) -> None:
-    """One line on standard error about what was done all the same."""
-    typer.echo(f"Warning: {text}", err=True)
+def say_warning(text: object) -> None:
+    """One line on standard error about something that does not end the command."""
+    typer.echo(f"Warning: {_one_line(text)}", err=True)
 
 
-class _TableWarnings:
-    """Says each warning of a table once, on standard error; others go their way."""
+def _one_line(text: object) -> str:
+    return " ".join(_displayable(line) for line in str(text).splitlines())
 
-    def __init__(self, others: Callable[..., None]) -> None:
-        self._others = others
-        self._said: set[str] = set()
 
-    def __call__(
-        self, message: Warning | str, category: type[Warning], *args: Any, **options: Any
-    ) -> None:
-        text = " ".join(displayable(line) for line in str(message).splitlines())
-        if not issubclass(category, TableWarning):
-            self._others(message, category, *args, **options)
-        elif text not in self._said:
-            self._said.add(text)
-            say_warning(text)
+def _displayable(text: object) -> str:
+    from bonescint.report import displayable
+
+    return displayable(text)
+
+
+def open_in_browser(address: str) -> None:
+    """Open an address in the browser, if there is a screen on which somebody could see it."""
+    import webbrowser
+
+    has_screen = sys.platform in ("win32", "darwin") or any(
+        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")
+    )
+    if has_screen:
+        webbrowser.open(address)
+
+
+@contextmanager
+def _table_warnings_said() -> Iterator[None]:
+    """Print each warning about a table once, as one line; leave other warnings as they are."""
+    from bonescint.tables import TableWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", TableWarning)
+        others, said = warnings.showwarning, set[str]()
+
+        def show_warning(
+            message: Warning | str, category: type[Warning], *place: Any, **more: Any
+        ) -> None:
+            if not issubclass(category, TableWarning):
+                others(message, category, *place, **more)
+            elif str(message) not in said:
+                said.add(str(message))
+                say_warning(message)
+
+        warnings.showwarning = show_warning
+        yield
 
 
 @contextmanager
 def clear_failures() -> Iterator[None]:
-    """Turn errors that have a clear line into that line and an exit status, no traceback.
+    """Turn errors that have a clear line into that line and an exit status, without a traceback.
 
-    What has to be known of a table that was read is one line each, said once.
+    A warning about a table that was read is one line, printed once.
     """
+    from bonescint.scan import BonescintError, MissingExtraError
+
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("always", TableWarning)
-            warnings.showwarning = _TableWarnings(warnings.showwarning)
+        with _table_warnings_said():
             yield
     except BonescintError as error:
         _fail(error)
@@ -142,7 +178,10 @@ def clear_failures() -> Iterator[None]:
 
 
 def _of_system(error: OSError) -> BonescintError | str:
-    """What the system refused; a full disk names what could not be written."""
+    """What the operating system refused; if the disk is full, what could not be written."""
+    from bonescint.files import FULL, cannot_write
+    from bonescint.scan import os_reason
+
     path = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
     if error.errno in FULL:
         return cannot_write(Path(path or "What should be written"), error)
@@ -150,8 +189,8 @@ def _of_system(error: OSError) -> BonescintError | str:
 
 
 def _fail(error: BonescintError | str, *, stdout_is_gone: bool = False) -> NoReturn:
-    """Say what is wrong, if that can be said, and end with status 2."""
-    if stdout_is_gone:  # what is left in its buffer would be tried again at the very end
+    """Report what is wrong, if anything can be printed, and end with status 2."""
+    if stdout_is_gone:  # what is left in its buffer would be written again at the very end
         _discard(sys.stdout)
     try:
         say_error(error)
@@ -162,15 +201,46 @@ def _fail(error: BonescintError | str, *, stdout_is_gone: bool = False) -> NoRet
 
 
 def _discard(stream: TextIO) -> None:
-    """Send a stream to nowhere, with what is left in its buffer."""
+    """Redirect a stream, and what is left in its buffer, to the null device."""
     with suppress(OSError, ValueError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
+
+
+class Shown:
+    """Where work says how far it is: a progress bar, with lines above it."""
+
+    def __init__(self, bar: Progress) -> None:
+        self._bar = bar
+        self._task = bar.add_task("", total=None, visible=False)
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        """Show what is being done, and how much of how much."""
+        self._bar.update(
+            self._task,
+            description=_displayable(what),
+            completed=done,
+            total=total,
+            visible=done < total,
+        )
+
+    def part(self, what: str) -> Callable[[int, int], None]:
+        """The same for work of one part, which need not say what it is."""
+        self._bar.update(self._task, description=what, visible=True)
+        return partial(self.progress, what)
+
+    def tell(self, text: str) -> None:
+        """Print a line."""
+        self._bar.console.print(_displayable(text), soft_wrap=True)
+
+    def stop(self) -> None:
+        """Take the bar away before the work ends."""
+        self._bar.stop()
 
 
 @contextmanager
-def progress_bar() -> Iterator[Progress]:
+def progress_shown() -> Iterator[Shown]:
     """A progress bar on standard error; without a terminal a line now and then."""
     from rich.progress import (
         BarColumn,
@@ -183,7 +253,7 @@ def progress_bar() -> Iterator[Progress]:
     )
 
     class Lines(Progress):
-        """Says in a line where the work is, `_LINE_S` after its beginning and after each line."""
+        """Says in a line how far the work is, `_LINE_S` after its beginning and each line."""
 
         said_at = time.monotonic()
 
@@ -205,34 +275,11 @@ def progress_bar() -> Iterator[Progress]:
     )
     kind = Progress if console.is_terminal else Lines
     with kind(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        yield bar
-
-
-class Shown(NamedTuple):
-    """Where work of several parts says how far it is.
-
-    Attributes:
-        progress: called with what is being done, how much of it is done, and of how much.
-        tell: prints a line.
-    """
-
-    progress: Callable[[str, int, int], None]
-    tell: Callable[[str], None]
+        yield Shown(bar)
 
 
 @contextmanager
-def progress_shown() -> Iterator[Shown]:
-    """A progress bar for work of several parts, with lines above it."""
-    with progress_bar() as bar:
-        task = bar.add_task("", total=None, visible=False)
-
-        def progress(what: str, done: int, total: int) -> None:
-            bar.update(
-                task,
-                description=displayable(what),
-                completed=done,
-                total=total,
-                visible=done < total,
-            )
-
-        yield Shown(progress, lambda text: bar.console.print(displayable(text), soft_wrap=True))
+def progress_bar() -> Iterator[Progress]:
+    """The bar itself, for commands that are not yet written with `progress_shown`."""
+    with progress_shown() as shown:
+        yield shown._bar

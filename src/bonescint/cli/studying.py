@@ -210,7 +210,7 @@ def run_study_demo(
 ) -> None:
     """Make a study to try, then serve it."""
     with clear_failures():
-        from bonescint.cli.classifying import open_address
+        from bonescint.cli.console import open_in_browser
         from bonescint.study.demonstration import make_demonstration
         from bonescint.study.serving import serve_study
         from bonescint.study.web.settings import ServeSettings
@@ -230,7 +230,7 @@ def run_study_demo(
         def ready(address: str) -> None:
             _say(f"Read it yourself: {address}{link}   (Ctrl-C stops)")
             if opens:
-                open_address(f"{address}{link}")
+                open_in_browser(f"{address}{link}")
 
         serve_study(study, ServeSettings(port=port), ready=ready)
 

@@ -15,7 +15,7 @@ import bonescint
 import bonescint.cohort as cohort_room
 from bonescint.classify import ClassifiedScan, ClassifyInterrupted, ClassifySummary, Refusal
 from bonescint.cli.app import app
-from bonescint.cli.classifying import open_page
+from bonescint.cli.console import open_in_browser
 from bonescint.cohort import Protocol
 from bonescint.scan import MissingExtraError, ModelFolderError, OutputError
 
@@ -142,13 +142,13 @@ def test_an_empty_path_is_not_the_current_folder(
 def test_demo_shows_its_page_where_wanted(
     monkeypatch: pytest.MonkeyPatch, option: str, opened: int
 ) -> None:
-    pages: list[Path] = []
+    pages: list[str] = []
     monkeypatch.setattr("bonescint.classify.demo", lambda *_, **__: _summary(results=4))
-    monkeypatch.setattr("bonescint.cli.classifying.open_page", pages.append)
+    monkeypatch.setattr("bonescint.cli.classify.open_in_browser", pages.append)
     ran = _run("demo", option)
     assert ran.exit_code == 0
     assert "bs-3  scan3.dcm" in ran.stdout
-    assert pages == [Path("results/index.html")] * opened
+    assert pages == [Path("results/index.html").resolve().as_uri()] * opened
 
 
 def test_no_browser_is_started_without_a_screen(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,11 +157,11 @@ def test_no_browser_is_started_without_a_screen(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-    open_page(Path("index.html"))
+    open_in_browser("http://127.0.0.1/")
     assert opened == []
     monkeypatch.setenv("DISPLAY", ":0")
-    open_page(Path("index.html"))
-    assert opened == [Path("index.html").resolve().as_uri()]
+    open_in_browser("http://127.0.0.1/")
+    assert opened == ["http://127.0.0.1/"]
 
 
 def test_a_long_table_is_cut(with_classify: Patch) -> None:
