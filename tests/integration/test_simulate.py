@@ -40,7 +40,7 @@ def test_a_killed_worker_is_said_and_the_cohort_goes_on(tmp_path: Path) -> None:
         workers = [
             child
             for child in psutil.Process(process.pid).children()
-            if "spawn_main" in " ".join(child.cmdline())
+            if "parallel.worker" in " ".join(child.cmdline())
         ]
         assert workers
         workers[0].kill()

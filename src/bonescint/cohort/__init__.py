@@ -17,7 +17,6 @@ from bonescint.cohort.manifest import (
 )
 from bonescint.cohort.matching import LeftOut
 from bonescint.cohort.problems import Problem, refuse
-from bonescint.cohort.processes import map_in_processes
 from bonescint.cohort.protocol import Centre, Protocol, Studies, mixed_protocol
 from bonescint.cohort.protocol_file import protocol_names, read_protocol
 from bonescint.cohort.regenerate_truth import regenerate_truth
@@ -53,7 +52,6 @@ __all__ = [
     "check_cohort",
     "cohort_fingerprint",
     "create_cohort",
-    "map_in_processes",
     "mixed_protocol",
     "parse_shares",
     "protocol_names",

@@ -15,9 +15,9 @@ from bonescint.cohort.cohort_report import CohortReport, Finding, Level, table1
 from bonescint.cohort.ingest import view_hash
 from bonescint.cohort.manifest import Manifest, examine_manifest
 from bonescint.cohort.near_duplicates import near_pairs, signature
-from bonescint.cohort.processes import map_in_processes
 from bonescint.cohort.truth import truth_of
 from bonescint.dicom import read
+from bonescint.parallel import map_in_processes
 from bonescint.scan import BonescintError, Case, MissingExtraError, Split, View
 
 _RARE = 0.1
@@ -272,7 +272,6 @@ def _gaps(cases: Sequence[tuple[int, Case]]) -> Iterator[Finding]:
         )
 
 
-_CHUNK = 8
 _FEW_TO_SHARE = 16  # scans that are read before other processes would have begun
 
 
@@ -322,7 +321,7 @@ def fingerprints(
     work = partial(_fingerprint, folder=manifest, near=near)
     workers = 1 if len(wanted) < _FEW_TO_SHARE else workers
     found: list[Fingerprint] = []
-    for one in map_in_processes(work, wanted, workers=workers, chunk=_CHUNK, kept=False):
+    for one in map_in_processes(work, wanted, workers=workers, kept=False):
         found.append(one)
         if progress is not None:
             progress(len(found), len(wanted))

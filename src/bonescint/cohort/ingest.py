@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bonescint.cohort.processes import map_in_processes
 from bonescint.cohort.truth import read_mask, write_mask
 from bonescint.dicom import StudyFiles, read, read_study, write_nm
 from bonescint.dicom.identity import keyed_hash
 from bonescint.files import json_in, write_whole, written_beside
+from bonescint.parallel import map_in_processes
 from bonescint.scan import (
     BonescintError,
     InputError,
@@ -30,7 +30,7 @@ from bonescint.scan import (
 )
 
 _FORMAT = 1
-_CHUNK = 4
+_FEW = 8  # studies that are read before other processes would have begun
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,8 +104,8 @@ def ingest_all(
         BonescintError: a worker was killed.
     """
     work = partial(_ingest, place=place)
-    few = len(orders) < 2 * _CHUNK
-    return map_in_processes(work, orders, workers=1 if few else workers, chunk=_CHUNK, kept=True)
+    few = len(orders) < _FEW
+    return map_in_processes(work, orders, workers=1 if few else workers, kept=True)
 
 
 def _ingest(order: IngestRequest, *, place: CohortFolders) -> IngestResult:

@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 
 from bonescint import __version__
 from bonescint.cohort.manifest import Manifest, write_manifest
-from bonescint.cohort.processes import map_in_processes
 from bonescint.cohort.protocol import Centre, Frozen, Protocol, StudySpec, study_specs
 from bonescint.cohort.protocol_file import protocol_content, protocol_from
 from bonescint.cohort.simulated_study import SimulatedStudy
 from bonescint.files import cannot_write, json_in, one_writer, require_own, write_whole
+from bonescint.parallel import map_in_processes
 from bonescint.scan import (
     BonescintError,
     Case,
@@ -37,7 +37,6 @@ from bonescint.simulate import (
 ATTEMPTS = 50
 """Patients with unseen metastases that are drawn again before a study is given up."""
 
-_CHUNK = 4
 SETTINGS = "settings.json"
 
 _TABLES = ("manifest.csv", "occult.csv")
@@ -177,9 +176,7 @@ def _written(spec: StudySpec, attempt: int, study: SimulatedStudy, out: Path) ->
 
 def _made(protocol: Protocol, seed: int, out: Path, workers: int) -> Iterator[list[_Made]]:
     make = partial(_make, content=protocol_content(protocol), out=out)
-    return map_in_processes(
-        make, study_specs(protocol, seed), workers=workers, chunk=_CHUNK, kept=True
-    )
+    return map_in_processes(make, study_specs(protocol, seed), workers=workers, kept=True)
 
 
 def simulate_cohort(

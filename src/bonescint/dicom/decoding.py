@@ -1,12 +1,13 @@
 """Compressed frames to pixels, in a process of their own.
 
 JPEG, JPEG-LS, JPEG 2000 and RLE decoders are native code that was written for well-formed
-input. Decoding is therefore done by a child process with a memory and a time limit: whatever a
+input. Decoding is therefore done by a worker process with a memory and a time limit: whatever a
 damaged codestream does to it, the reader answers with an `InputError` and starts another
-child for the next file. One child serves a whole batch, so its start (about 0.2 s) is
-paid once, and only by those who read compressed files. Of 18 721 compressed
-files that `benchmarks/fuzz_reader.py` damaged (seeds 1 and 2), 19 made the RLE decoder panic and
-one made GDCM abort (a 12-bit JPEG): in the reader's own process that would have ended the batch.
+process for the next file. Its answers may hold bytes and nothing else. One process serves a whole
+batch, so its start (about 0.2 s) is paid once, and only by those who read compressed files. Of
+18 721 compressed files that `benchmarks/fuzz_reader.py` damaged (seeds 1 and 2), 19 made the RLE
+decoder panic and one made GDCM abort (a 12-bit JPEG): in the reader's own process that would have
+ended the batch.
 
 Which library decodes what, all permissively licensed: GDCM (BSD) JPEG baseline, extended up to
 12 bits and lossless; CharLS through pyjpegls (MIT) JPEG-LS; OpenJPEG through
@@ -18,18 +19,19 @@ from __future__ import annotations
 
 import atexit
 import functools
-import json
 import os
 import struct
-import subprocess
-import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
+from typing import TypeVar
+
+from bonescint.parallel import WorkerDiedError, WorkerProcess
 
 DECODE_TIMEOUT_S = 60.0
+MAX_ADDRESS_SPACE_BYTES = 640 * 1024 * 1024
+_Value = TypeVar("_Value")
 _END_OF_IMAGE = b"\xff\xd9"
 
 CODECS: Mapping[str, str] = MappingProxyType(
@@ -150,89 +152,48 @@ def _jpeg_dimensions(codestream: bytes) -> tuple[int, int, int] | None:
 
 
 class Decoder:
-    """A decoder process that is started when needed and replaced when it died."""
+    """A decoder process that is started when needed and replaced when it died.
+
+    Attributes:
+        timeout_s: how long one frame may take.
+        crashes: how many processes died.
+    """
 
     def __init__(self, *, timeout_s: float = DECODE_TIMEOUT_S) -> None:
         self.timeout_s = timeout_s
         self.crashes = 0
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: WorkerProcess | None = None
         self._lock = threading.Lock()
 
     def decode(self, codestream: bytes, codec: str, layout: FrameLayout) -> bytes:
         """Decode one frame; see `decode_frame`."""
-        request = {
-            "codec": codec,
-            "transfer_syntax": layout.transfer_syntax,
-            "rows": layout.rows,
-            "columns": layout.columns,
-            "bits_allocated": layout.bits_allocated,
-            "length": len(codestream),
-        }
         with self._lock:
-            return self._exchange(json.dumps(request).encode() + b"\n", codestream)
+            pixels = self._run(_decoded, codestream, codec, layout)
+        if pixels is None:
+            raise DecodingError("the compressed pixel data is damaged or of an unknown kind")
+        return pixels
 
     def close(self) -> None:
         """End the process, if one runs."""
         process, self._process = self._process, None
-        if process is None:
-            return
-        process.kill()
-        process.wait()
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                try:
-                    pipe.close()
-                except OSError:  # what was left to write goes nowhere
-                    continue
+        if process is not None:
+            process.close()
 
-    def _exchange(self, request: bytes, codestream: bytes) -> bytes:
-        process = self._running()
-        late = threading.Event()
-
-        def end() -> None:
-            late.set()
-            process.kill()
-
-        watchdog = threading.Timer(self.timeout_s, end)
-        watchdog.daemon = True
-        watchdog.start()
+    def _run(self, function: Callable[..., _Value], *arguments: object) -> _Value:
         try:
-            if process.stdin is None or process.stdout is None:
-                raise DecodingError("the decoder process has no pipes")
-            process.stdin.write(request + codestream)
-            process.stdin.flush()
-            answer = json.loads(process.stdout.readline())
-            if not answer["ok"]:
-                raise DecodingError("the compressed pixel data is damaged or of an unknown kind")
-            pixels = process.stdout.read(answer["length"])
-            died = len(pixels) != answer["length"]
-        except (OSError, json.JSONDecodeError):
-            died = True
-        finally:
-            watchdog.cancel()
-        if died:
+            if self._process is None or not self._process.is_alive:
+                self.close()
+                self._process = WorkerProcess(preload=__name__, plain_answers=True)
+                self._process.run(_limit_memory, timeout_s=self.timeout_s)
+            return self._process.run(function, arguments, timeout_s=self.timeout_s)
+        except WorkerDiedError as error:
             self.crashes += 1
             self.close()
             raise DecodingError(
                 f"the compressed pixel data was not decoded within {self.timeout_s:g} s"
-                if late.is_set()
+                if error.timed_out
                 else "the compressed pixel data made the decoder fail"
-            )
-        return pixels
-
-    def _running(self) -> subprocess.Popen[bytes]:
-        if self._process is None or self._process.poll() is not None:
-            self.close()
-            package_root = str(Path(__file__).resolve().parents[2])
-            path = os.pathsep.join(filter(None, [package_root, os.environ.get("PYTHONPATH")]))
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "bonescint.dicom.decoder_process"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                env={**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"},
-            )
-        return self._process
+            ) from None
 
 
 def shared_decoder() -> Decoder:
@@ -245,3 +206,83 @@ def _decoder_of(_pid: int) -> Decoder:
     decoder = Decoder()
     atexit.register(decoder.close)
     return decoder
+
+
+def _limit_memory() -> None:
+    """In the decoder's process: refuse what would fill the machine's memory."""
+    try:
+        import resource
+    except ImportError:  # Windows: the time limit and the size checks remain.
+        return
+    resource.setrlimit(resource.RLIMIT_AS, (MAX_ADDRESS_SPACE_BYTES, MAX_ADDRESS_SPACE_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _decoded(codestream: bytes, codec: str, layout: FrameLayout) -> bytes | None:
+    """In the decoder's process: the pixels of one frame, or `None` for damaged data."""
+    try:
+        return _DECODERS[codec](codestream, layout)
+    except BaseException:  # noqa: BLE001 - a panic in Rust is no Exception
+        return None
+
+
+def _decode_rle(codestream: bytes, layout: FrameLayout) -> bytes:
+    from rle.utils import decode_pixel_data
+
+    return bytes(
+        decode_pixel_data(
+            codestream,
+            version=2,
+            transfer_syntax=layout.transfer_syntax,
+            rows=layout.rows,
+            columns=layout.columns,
+            bits_allocated=layout.bits_allocated,
+        )
+    )
+
+
+def _decode_jpeg_ls(codestream: bytes, _layout: FrameLayout) -> bytes:
+    import jpeg_ls
+
+    return bytes(jpeg_ls.decode_pixel_data(codestream)[0])
+
+
+def _decode_jpeg_2000(codestream: bytes, _layout: FrameLayout) -> bytes:
+    from openjpeg.utils import decode_pixel_data
+
+    return bytes(decode_pixel_data(codestream, version=2))
+
+
+def _decode_jpeg(codestream: bytes, layout: FrameLayout) -> bytes:
+    import gdcm
+
+    fragment = gdcm.Fragment()
+    fragment.SetByteStringValue(codestream)
+    fragments = gdcm.SequenceOfFragments.New()
+    fragments.AddFragment(fragment)
+    element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
+    element.SetValue(fragments.__ref__())
+    image = gdcm.Image()
+    image.SetNumberOfDimensions(2)
+    image.SetDimensions((layout.columns, layout.rows, 1))
+    image.SetDataElement(element)
+    kind = gdcm.PhotometricInterpretation.GetPIType("MONOCHROME2")
+    image.SetPhotometricInterpretation(gdcm.PhotometricInterpretation(kind))
+    syntax = gdcm.TransferSyntax.GetTSType(layout.transfer_syntax)
+    image.SetTransferSyntax(gdcm.TransferSyntax(syntax))
+    # GDCM would cut values to fewer bits in silence; the codestream knows how many it has.
+    bits = layout.bits_allocated
+    image.SetPixelFormat(gdcm.PixelFormat(1, bits, bits, bits - 1, 0))
+    # GDCM hands its char* over as text.
+    pixels: bytes = image.GetBuffer().encode("utf-8", "surrogateescape")
+    return pixels
+
+
+_DECODERS: Mapping[str, Callable[[bytes, FrameLayout], bytes]] = MappingProxyType(
+    {
+        "rle": _decode_rle,
+        "jpeg": _decode_jpeg,
+        "jpeg_ls": _decode_jpeg_ls,
+        "jpeg_2000": _decode_jpeg_2000,
+    }
+)

@@ -5,7 +5,10 @@ from bonescint.parallel.pool import (
     Pool,
     WorkerDiedError,
     WorkerPool,
+    WorkerProcess,
     available_cores,
+    in_order,
+    map_in_processes,
     pool_of,
     usual_workers,
 )
@@ -17,7 +20,10 @@ __all__ = [
     "UnexpectedError",
     "WorkerDiedError",
     "WorkerPool",
+    "WorkerProcess",
     "available_cores",
+    "in_order",
+    "map_in_processes",
     "pool_of",
     "usual_workers",
 ]

@@ -1,4 +1,8 @@
-"""Worker processes that may die: a death costs its own task and no other."""
+"""Worker processes that may die: a death costs its own task and no other.
+
+The one supervisor of processes: `WorkerProcess` is a single one, `WorkerPool` keeps several, and
+`map_in_processes` is `map` by a pool.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,10 @@ import pickle
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar, TypeVarTuple
@@ -16,14 +22,22 @@ from typing import Any, Protocol, Self, TypeVar, TypeVarTuple
 from bonescint.parallel.worker import outcome_of
 from bonescint.scan import BonescintError, ParameterError
 
+_Item = TypeVar("_Item")
 _Value = TypeVar("_Value")
 _Arguments = TypeVarTuple("_Arguments")
 _MOST_WORKERS = 8
+_AHEAD = 4
 _START = "from bonescint.parallel.worker import serve; serve({!r})"
 
 
 class WorkerDiedError(BonescintError):
-    """A worker process that ended, or was ended, in the middle of its task."""
+    """A worker process that ended, or was ended, in the middle of its task.
+
+    Attributes:
+        timed_out: whether it was ended because it did not finish in time.
+    """
+
+    timed_out = False
 
 
 class Pool(Protocol):
@@ -108,15 +122,29 @@ def _settle(future: Future[Any], outcome: tuple[bool, Any]) -> None:
         future.set_exception(value)
 
 
-class _Process:
-    """One worker process and the pipes to it."""
+class _PlainUnpickler(pickle.Unpickler):
+    """Reads numbers, text and bytes, and what holds them, but no object of a class."""
 
-    def __init__(self, preload: str) -> None:
+    def find_class(self, module_name: str, global_name: str, /) -> Any:
+        raise pickle.UnpicklingError(f"an answer holds {module_name}.{global_name}")
+
+
+class WorkerProcess:
+    """One worker process and the pipes to it; it is not replaced when it dies.
+
+    Args:
+        preload: a module that it imports before its first task.
+        plain_answers: take no answers but numbers, text and bytes, from a process in which a
+            hostile file may have got hold of native code.
+    """
+
+    def __init__(self, preload: str = "", *, plain_answers: bool = False) -> None:
         environment = dict(os.environ)
         # -P keeps the current folder out of the path: a file there must not pose as a library.
         environment["PYTHONPATH"] = os.pathsep.join(entry for entry in sys.path if entry)
         for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
             environment[name] = "1"
+        self._unpickler = _PlainUnpickler if plain_answers else pickle.Unpickler
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter
             [sys.executable, "-P", "-c", _START.format(preload)],
             stdin=subprocess.PIPE,
@@ -125,11 +153,23 @@ class _Process:
             env=environment,
         )
 
-    def run(self, task: tuple[Any, ...], *, timeout_s: float) -> tuple[bool, Any]:
-        """Do one task.
+    @property
+    def is_alive(self) -> bool:
+        """Whether it still runs."""
+        return self._process.poll() is None
+
+    def run(
+        self,
+        function: Callable[..., _Value],
+        arguments: tuple[Any, ...] = (),
+        *,
+        timeout_s: float | None,
+    ) -> _Value:
+        """Do one task: call a module-level function.
 
         Raises:
             WorkerDiedError: the process ended, or did not finish in time and was killed.
+            BonescintError: what the function raised, or that it raised anything else.
         """
         process = self._process
         if process.stdin is None or process.stdout is None:  # pragma: no cover
@@ -140,23 +180,29 @@ class _Process:
             late.set()
             process.kill()
 
-        timer = threading.Timer(timeout_s, end)
+        timer = threading.Timer(timeout_s or 0.0, end)
         timer.daemon = True
-        timer.start()
+        if timeout_s is not None:
+            timer.start()
         try:
-            pickle.dump(task, process.stdin, protocol=5)
+            pickle.dump((function, arguments), process.stdin, protocol=5)
             process.stdin.flush()
-            outcome: tuple[bool, Any] = pickle.load(process.stdout)  # noqa: S301 - our own child
+            done, value = self._unpickler(process.stdout).load()
         except (EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
             self.close()
             reason = f"took longer than {timeout_s:g} s" if late.is_set() else "died"
-            raise WorkerDiedError(
+            died = WorkerDiedError(
                 f"The process that worked on it {reason} (exit status {process.returncode}). "
                 "Check the file with another viewer; the others are not affected."
-            ) from error
+            )
+            died.timed_out = late.is_set()
+            raise died from error
         finally:
             timer.cancel()
-        return outcome
+        if not done:
+            raise value
+        result: _Value = value
+        return result
 
     def close(self) -> None:
         """End the process and release its pipes."""
@@ -165,10 +211,8 @@ class _Process:
         process.wait()
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
-                try:
+                with suppress(OSError):  # what was buffered for a dead process
                     pipe.close()
-                except OSError:  # what was buffered for a dead process
-                    continue
 
 
 class WorkerPool:
@@ -181,13 +225,13 @@ class WorkerPool:
         2.0
     """
 
-    def __init__(self, count: int, *, timeout_s: float, preload: str = "") -> None:
+    def __init__(self, count: int, *, timeout_s: float | None, preload: str = "") -> None:
         self._timeout_s = timeout_s
         self._preload = preload
         self._closed = False
         self._lock = threading.Lock()
-        self._processes: set[_Process] = set()
-        self._idle: SimpleQueue[_Process] = SimpleQueue()
+        self._processes: set[WorkerProcess] = set()
+        self._idle: SimpleQueue[WorkerProcess] = SimpleQueue()
         self._threads = ThreadPoolExecutor(count, thread_name_prefix="bonescint-worker")
         for _ in range(count):
             self._idle.put(self._started())
@@ -215,18 +259,18 @@ class WorkerPool:
             process.close()
         self._threads.shutdown(wait=True, cancel_futures=True)
 
-    def _started(self) -> _Process:
+    def _started(self) -> WorkerProcess:
         with self._lock:
             if self._closed:
                 raise WorkerDiedError("The batch was stopped.")
-            process = _Process(self._preload)
+            process = WorkerProcess(self._preload)
             self._processes.add(process)
         return process
 
     def _run(self, function: Callable[..., _Value], arguments: tuple[Any, ...]) -> _Value:
         process = self._idle.get()
         try:
-            done, value = process.run((function, arguments), timeout_s=self._timeout_s)
+            return process.run(function, arguments, timeout_s=self._timeout_s)
         except WorkerDiedError:
             with self._lock:
                 self._processes.discard(process)
@@ -234,7 +278,65 @@ class WorkerPool:
             raise
         finally:
             self._idle.put(process)
-        if done:
-            result: _Value = value
-            return result
-        raise value
+
+
+def in_order(
+    pool: Pool, function: Callable[[_Item], _Value], items: Iterable[_Item], *, ahead: int
+) -> Iterator[Future[_Value]]:
+    """Call a function for each item, no more than `ahead` begun before their results are wanted.
+
+    Args:
+        pool: does the work.
+        function: of a module, or a partial of one.
+        items: what it is called with; taken from their source as the work proceeds.
+        ahead: how many may be under way.
+
+    Yields:
+        The result of each item, in the order of the items.
+
+    Examples:
+        >>> with InProcess() as pool:
+        ...     [one.result() for one in in_order(pool, abs, [-1, 2], ahead=4)]
+        [1, 2]
+    """
+    begun: deque[Future[_Value]] = deque()
+    for item in items:
+        begun.append(pool.submit(function, item))
+        if len(begun) > ahead:
+            yield begun.popleft()
+    while begun:
+        yield begun.popleft()
+
+
+def map_in_processes(
+    function: Callable[[_Item], _Value], items: Iterable[_Item], *, workers: int, kept: bool
+) -> Iterator[_Value]:
+    """`map`, by several processes without a time limit; results come in the order of the items.
+
+    Args:
+        function: of a module, or a partial of one.
+        items: what it is called with; can be pickled.
+        workers: processes; up to 1 for none beside this one.
+        kept: whether the next run finds the work done so far, for the message.
+
+    Raises:
+        BonescintError: a process was ended from outside; and what the function raises.
+
+    Examples:
+        >>> list(map_in_processes(abs, [-1, 2], workers=1, kept=False))
+        [1, 2]
+    """
+    if workers <= 1:
+        yield from map(function, items)
+        return
+    with WorkerPool(workers, timeout_s=None) as pool:
+        for result in in_order(pool, function, items, ahead=_AHEAD * workers):
+            try:
+                value = result.result()
+            except WorkerDiedError as error:
+                again = "What was finished is kept: start" if kept else "Start"
+                raise BonescintError(
+                    f"A worker process was ended from outside (too little memory?). {again} the "
+                    "same command again, perhaps with fewer workers."
+                ) from error
+            yield value

@@ -9,8 +9,10 @@ from __future__ import annotations
 import importlib
 import os
 import pickle
+import select
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -60,6 +62,7 @@ def serve(preload: str) -> None:
         preload: a module to import before the first task, while the parent does other things.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers itself
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     tasks = sys.stdin.buffer
     with os.fdopen(os.dup(1), "wb") as outcomes:
         _silence()
@@ -72,6 +75,15 @@ def serve(preload: str) -> None:
                 return
             pickle.dump(outcome_of(function, arguments), outcomes, protocol=5)
             outcomes.flush()
+
+
+def _end_with_parent() -> None:
+    """End in the middle of a task when the parent was killed: nobody waits for it any more."""
+    if hasattr(select, "poll"):  # elsewhere the task is finished first
+        parent = select.poll()
+        parent.register(sys.stdin.fileno(), 0)
+        parent.poll()  # until the other end of the pipe is closed
+        os._exit(1)
 
 
 def _silence() -> None:

@@ -18,13 +18,13 @@ from safetensors.numpy import save
 from bonescint.cohort import (
     Manifest,
     Problem,
-    map_in_processes,
     read_masks,
     refuse,
     truth_of,
 )
 from bonescint.dicom import read
 from bonescint.files import cannot_write, json_in, make_folder, write_whole
+from bonescint.parallel import map_in_processes
 from bonescint.scan import (
     Acquisition,
     Case,
@@ -114,9 +114,7 @@ def cached_scans(
     orders = [_order(manifest, case, cache) for case in cases]
     missing = [order for order in orders if not order.target.is_file()]
     make_folder(cache)
-    decoded = map_in_processes(
-        _decode, missing, workers=min(workers, len(missing)), chunk=4, kept=True
-    )
+    decoded = map_in_processes(_decode, missing, workers=min(workers, len(missing)), kept=True)
     try:
         for done, _ in enumerate(decoded, start=1):
             if progress is not None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,8 +45,7 @@ def test_one_process_serves_many_frames(decoder: Decoder) -> None:
 def test_a_dead_process_is_an_error_and_is_replaced(decoder: Decoder) -> None:
     decoder.decode(jpeg_lossless(IMAGE), "jpeg", LAYOUT)
     with pytest.raises(DecodingError, match="made the decoder fail"):
-        # A request without a length ends the process as a crash would.
-        decoder._exchange(b"{}\n", b"")
+        decoder._run(os.abort)
     assert decoder.crashes == 1
     assert decoder.decode(jpeg_lossless(IMAGE), "jpeg", LAYOUT) == IMAGE.tobytes()
 
@@ -54,10 +55,15 @@ def test_a_process_that_hangs_is_killed() -> None:
     decoder = Decoder(timeout_s=1.0)
     try:
         with pytest.raises(DecodingError, match="not decoded within 1 s"):
-            # It waits for a codestream that never comes.
-            decoder._exchange(b'{"length": 1000000}\n', b"")
+            decoder._run(time.sleep, 1000)
     finally:
         decoder.close()
+    assert decoder.crashes == 1
+
+
+def test_an_answer_that_would_run_code_is_refused(decoder: Decoder) -> None:
+    with pytest.raises(DecodingError, match="made the decoder fail"):
+        decoder._run(Path, "not plain bytes")
     assert decoder.crashes == 1
 
 

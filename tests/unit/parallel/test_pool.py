@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
+import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import Future
 from math import sqrt
 
+import psutil
 import pytest
 
 from bonescint.parallel import (
@@ -16,10 +20,12 @@ from bonescint.parallel import (
     WorkerDiedError,
     WorkerPool,
     available_cores,
+    in_order,
+    map_in_processes,
     pool_of,
 )
 from bonescint.prepare import preprocessing_named
-from bonescint.scan import ParameterError
+from bonescint.scan import BonescintError, ParameterError
 
 
 def test_results_come_back() -> None:
@@ -111,3 +117,53 @@ def test_a_time_limit_must_be_above_zero() -> None:
 
 def test_there_is_a_core() -> None:
     assert available_cores() >= 1
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_map_keeps_the_order_of_its_items(workers: int) -> None:
+    roots = map_in_processes(sqrt, map(float, range(30)), workers=workers, kept=False)
+    assert list(roots) == [sqrt(number) for number in range(30)]
+
+
+def test_few_items_are_begun_before_their_results_are_wanted() -> None:
+    taken = []
+
+    def items() -> Iterator[float]:
+        for number in range(20):
+            taken.append(number)
+            yield float(number)
+
+    with InProcess() as pool:
+        results = in_order(pool, sqrt, items(), ahead=3)
+        assert [next(results).result(), next(results).result()] == [0.0, 1.0]
+        assert len(taken) == 5
+        assert [one.result() for one in results] == [sqrt(number) for number in range(2, 20)]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@pytest.mark.parametrize(("kept", "says"), [(True, "What was finished is kept"), (False, "Start")])
+def test_a_map_whose_worker_is_killed_says_what_to_do(kept: bool, says: str) -> None:
+    killed = map_in_processes(signal.raise_signal, [signal.SIGKILL] * 3, workers=2, kept=kept)
+    with pytest.raises(BonescintError, match=f"ended from outside.*{says}"):
+        list(killed)
+
+
+def test_an_error_of_one_item_ends_the_map() -> None:
+    names = map_in_processes(preprocessing_named, ["nobody"] * 3, workers=2, kept=False)
+    with pytest.raises(ParameterError, match="nobody"):
+        list(names)
+
+
+@pytest.mark.skipif(not hasattr(select, "poll"), reason="needs poll")
+def test_a_worker_ends_in_the_middle_of_its_task_with_its_parent() -> None:
+    code = (
+        "import os, time\nfrom bonescint.parallel import WorkerPool\n"
+        "pool = WorkerPool(1, timeout_s=None)\n"
+        "print(pool.submit(os.getpid).result(), flush=True)\n"
+        "pool.submit(time.sleep, 2000)\ntime.sleep(0.3)\nos.kill(os.getpid(), 9)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert ran.returncode == -signal.SIGKILL
+    worker = psutil.Process(int(ran.stdout)) if psutil.pid_exists(int(ran.stdout)) else None
+    if worker is not None:
+        worker.wait(timeout=60)

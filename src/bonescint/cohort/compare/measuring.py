@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,7 @@ from bonescint.cohort.compare.separation import CELLS
 from bonescint.cohort.compare.sides import Omitted, Side, SideScan
 from bonescint.cohort.ingest import pixel_hash
 from bonescint.dicom import StudyFiles, read, read_study
-from bonescint.parallel import Pool
+from bonescint.parallel import Pool, in_order
 from bonescint.prepare import BodyFrame, PreparedScan, Preprocessing, prepare, preprocessing_named
 from bonescint.scan import BonescintError, InputError, Prediction, Scan, View
 
@@ -48,21 +48,6 @@ class Scorer:
     model_id: str
     preprocessing: Preprocessing
     predict: Callable[[PreparedScan], Prediction]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MeasurementRequest:
-    """What a worker is to do with a scan.
-
-    Attributes:
-        files: of the scan.
-        preprocessing: of a model that will score it, or `None`.
-        id_key: key of patients' pseudonyms, for this run only.
-    """
-
-    files: StudyFiles | Path
-    preprocessing: Preprocessing | None
-    id_key: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -90,29 +75,34 @@ class ScanMeasurements:
     prepared: PreparedScan | None
 
 
-def measure_scan(order: MeasurementRequest) -> ScanMeasurements:
+def measure_scan(
+    files: StudyFiles | Path, *, preprocessing: Preprocessing | None, id_key: bytes
+) -> ScanMeasurements:
     """Read a scan and take from it what a comparison needs.
+
+    Args:
+        files: of the scan.
+        preprocessing: of a model that will score it, or `None`.
+        id_key: key of patients' pseudonyms, for this run only.
 
     Raises:
         InputError: it cannot be read, or has one view only.
     """
-    if isinstance(order.files, StudyFiles):
-        scan = read_study(order.files, id_key=order.id_key)
+    if isinstance(files, StudyFiles):
+        scan = read_study(files, id_key=id_key)
     else:
-        scan = read(order.files, id_key=order.id_key)
+        scan = read(files, id_key=id_key)
     if scan.missing_views:
         problem = f"it has no {scan.missing_views[0].value} view"
-        raise InputError(order.files, problem, _TWO_VIEWS)
-    preprocessing = preprocessing_named(PREPROCESSING)
-    prepared = prepare(scan, preprocessing)
+        raise InputError(files, problem, _TWO_VIEWS)
+    usual = preprocessing_named(PREPROCESSING)
+    prepared = prepare(scan, usual)
     small = reduced(prepared.composite[0])
-    body_rows = _body_rows(scan, prepared, preprocessing)
+    body_rows = _body_rows(scan, prepared, usual)
     values, spectrum = characteristics_of(scan, small, body_rows)
     for_model = None
-    if order.preprocessing is not None:
-        for_model = (
-            prepared if order.preprocessing == preprocessing else prepare(scan, order.preprocessing)
-        )
+    if preprocessing is not None:
+        for_model = prepared if preprocessing == usual else prepare(scan, preprocessing)
     return ScanMeasurements(
         reduced=small,
         difference=mirror_difference(small),
@@ -230,11 +220,9 @@ def measure_side(
     kept, omitted = _Kept(), list(side.omitted)
     sums = _Sums()
     preprocessing = None if scorer is None else scorer.preprocessing
-    orders = (
-        (one, MeasurementRequest(files=one.files, preprocessing=preprocessing, id_key=id_key))
-        for one in side.scans
-    )
-    for done, (scan, reading) in enumerate(_read_ahead(orders, pool, ahead), start=1):
+    work = partial(measure_scan, preprocessing=preprocessing, id_key=id_key)
+    readings = in_order(pool, work, (scan.files for scan in side.scans), ahead=ahead)
+    for done, (scan, reading) in enumerate(zip(side.scans, readings, strict=True), start=1):
         try:
             seen = reading.result()
         except InputError as error:
@@ -358,16 +346,3 @@ def patients_of(
     if repeated:
         notes.append(f"{repeated} scans have the same pixels as another scan of this side")
     return patients, notes
-
-
-def _read_ahead(
-    orders: Iterator[tuple[SideScan, MeasurementRequest]], pool: Pool, ahead: int
-) -> Iterator[tuple[SideScan, Future[ScanMeasurements]]]:
-    """Scans with their reading, in order, no more than `ahead` begun before they are wanted."""
-    begun: deque[tuple[SideScan, Future[ScanMeasurements]]] = deque()
-    for scan, order in orders:
-        begun.append((scan, pool.submit(measure_scan, order)))
-        if len(begun) > ahead:
-            yield begun.popleft()
-    while begun:
-        yield begun.popleft()
