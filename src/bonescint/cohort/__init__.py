@@ -17,8 +17,14 @@ from bonescint.cohort.manifest import (
 )
 from bonescint.cohort.matching import LeftOut
 from bonescint.cohort.problems import Problem, refuse
-from bonescint.cohort.protocol import Centre, Protocol, Studies, mixed_protocol
-from bonescint.cohort.protocol_file import protocol_names, read_protocol
+from bonescint.cohort.protocol import (
+    Centre,
+    Protocol,
+    Studies,
+    mixed_protocol,
+    protocol_names,
+    read_protocol,
+)
 from bonescint.cohort.regenerate_truth import regenerate_truth
 from bonescint.cohort.simulated import SimulatedCohort, can_resume, simulate_cohort
 from bonescint.cohort.simulated_study import SimulatedStudy, simulate_study

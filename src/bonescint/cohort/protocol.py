@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
@@ -19,6 +20,7 @@ from bonescint.scan.checked import (
     check_text,
     check_whole,
 )
+from bonescint.schema import PackagedYaml, construct
 from bonescint.simulate import CAMERAS, Disease, Population
 
 MOST_STUDIES = 1_000_000
@@ -292,3 +294,49 @@ def study_specs(protocol: Protocol, seed: int) -> Iterator[StudySpec]:
                 for number in range(count)
             ]
             yield from sorted(specs, key=StudySpec.key)
+
+
+_PACKAGED = PackagedYaml(package="bonescint.cohort", folder="protocols", noun="protocol")
+
+
+def protocol_names() -> tuple[str, ...]:
+    """Names of the protocols that come with the package.
+
+    Examples:
+        >>> "ibrahim2023" in protocol_names()
+        True
+    """
+    return _PACKAGED.names()
+
+
+def read_protocol(name: str | Path) -> Protocol:
+    """Read a protocol by its name, or from a YAML file.
+
+    Args:
+        name: one of `protocol_names()`, or a path that ends in `.yaml` or `.yml`.
+
+    Raises:
+        ParameterError: no protocol of that name; the message lists those that exist.
+        InputError: an unreadable file; an unknown key, a missing one or an impossible value, named
+            with its place.
+        MissingExtraError: PyYAML is not installed.
+
+    Examples:
+        >>> protocol = read_protocol("ibrahim2023")
+        >>> protocol.count, list(protocol.centres)
+        (2365, ['A', 'B', 'C'])
+    """
+    return protocol_from(*_PACKAGED.read(name))
+
+
+def protocol_from(content: object, source: str) -> Protocol:
+    """A protocol from plain tables, as YAML, JSON and `bonescint.schema.plain` give them.
+
+    Args:
+        content: the tables.
+        source: named in errors.
+
+    Raises:
+        InputError: an unknown key, a missing one or an impossible value, named with its place.
+    """
+    return construct(Protocol, content, source, _PACKAGED.remedy)

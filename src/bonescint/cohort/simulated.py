@@ -13,8 +13,14 @@ from typing import Any, NamedTuple
 
 from bonescint import __version__
 from bonescint.cohort.manifest import Manifest, write_manifest
-from bonescint.cohort.protocol import Centre, Frozen, Protocol, StudySpec, study_specs
-from bonescint.cohort.protocol_file import protocol_content, protocol_from
+from bonescint.cohort.protocol import (
+    Centre,
+    Frozen,
+    Protocol,
+    StudySpec,
+    protocol_from,
+    study_specs,
+)
 from bonescint.cohort.simulated_study import SimulatedStudy
 from bonescint.files import cannot_write, json_in, one_writer, require_own, write_whole
 from bonescint.parallel import map_in_processes
@@ -26,6 +32,7 @@ from bonescint.scan import (
     ParameterError,
     Split,
 )
+from bonescint.schema import plain
 from bonescint.simulate import (
     Disease,
     camera_named,
@@ -175,7 +182,7 @@ def _written(spec: StudySpec, attempt: int, study: SimulatedStudy, out: Path) ->
 
 
 def _made(protocol: Protocol, seed: int, out: Path, workers: int) -> Iterator[list[_Made]]:
-    make = partial(_make, content=protocol_content(protocol), out=out)
+    make = partial(_make, content=plain(protocol), out=out)
     return map_in_processes(make, study_specs(protocol, seed), workers=workers, kept=True)
 
 
@@ -287,7 +294,7 @@ def _settings_for(protocol: Protocol, seed: int) -> dict[str, Any]:
         "bonescint": __version__,
         "seed": seed,
         "origin": "simulated scans, research use only",
-        "protocol": protocol_content(protocol),
+        "protocol": plain(protocol),
     }
 
 
@@ -318,7 +325,7 @@ def _is_same(before: dict[str, Any], now: dict[str, Any]) -> bool:
 def _lasting(settings: dict[str, Any]) -> dict[str, Any]:
     """What must not change when a cohort goes on: all but names and numbers of studies."""
     # Keys that a release before this one did not have get their defaults.
-    protocol = protocol_content(protocol_from(settings["protocol"], SETTINGS))
+    protocol = plain(protocol_from(settings["protocol"], SETTINGS))
     centres = {
         name: {key: value for key, value in centre.items() if key != "studies"}
         for name, centre in protocol["centres"].items()
