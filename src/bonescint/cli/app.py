@@ -12,14 +12,14 @@ import typer
 
 import bonescint
 from bonescint.cli.classify import classify, demo, info
-from bonescint.cli.cohort_app import cohort_app
+from bonescint.cli.cohort import cohort_app
 from bonescint.cli.evaluate_app import EVALUATE, evaluate_command
 from bonescint.cli.experiment_app import experiment_app
 from bonescint.cli.group import command, command_group
 from bonescint.cli.model_app import model_app
 from bonescint.cli.options import Follow, path
 from bonescint.cli.readers_app import readers_app
-from bonescint.cli.simulate_app import simulate_app
+from bonescint.cli.simulate import simulate_app
 from bonescint.cli.study_app import study_app
 
 _INTRO = """Read whole-body bone scans: the probability that each shows metastatic bone disease
@@ -54,11 +54,11 @@ for function in (classify, demo, info):
 app.command("evaluate", help=EVALUATE, short_help="Evaluate predictions, write a report.")(
     evaluate_command
 )
-app.add_typer(cohort_app, name="cohort", short_help="Make and check cohorts of your own scans.")
+app.add_typer(cohort_app, name="cohort")
 app.add_typer(model_app, name="model", short_help="Calibrate a model on your own scans.")
 app.add_typer(experiment_app, name="experiment", short_help="Run whole studies.")
 app.add_typer(readers_app, name="readers", short_help="Statistics of reader studies.")
-app.add_typer(simulate_app, name="simulate", short_help="Simulate scans of synthetic patients.")
+app.add_typer(simulate_app, name="simulate")
 app.add_typer(study_app, name="study", short_help="Reader studies in the browser.")
 
 

@@ -16,17 +16,13 @@ from typer.core import TyperCommand, TyperGroup
 
 _Parameters = ParamSpec("_Parameters")
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-_CLEAR = {
-    "no_args_is_help": True,
-    "add_completion": False,
-    "rich_markup_mode": None,
-    "pretty_exceptions_enable": False,
-    "context_settings": _CONTEXT,
-}
 
 # Names of the last release: the command that they belong to, the old name, the new name. They
 # work for one more release and say what they are called now.
-_RENAMED: tuple[tuple[tuple[str, ...], str, str], ...] = ()
+_RENAMED: tuple[tuple[tuple[str, ...], str, str], ...] = (
+    (("cohort", "check"), "--near", "--near-duplicates"),
+    (("cohort", "check"), "--no-near", "--no-near-duplicates"),
+)
 
 
 class ClearCommand(TyperCommand):
@@ -60,10 +56,20 @@ def command_group(text: str, name: str | None = None) -> typer.Typer:
     """A group of commands.
 
     Args:
-        text: its help.
+        text: its help, whose first line also stands in the list of commands.
         name: of the program; groups of commands get theirs where they are added.
     """
-    return typer.Typer(name=name, cls=ClearGroup, help=preformatted(text), **_CLEAR)  # type: ignore[arg-type]
+    return typer.Typer(
+        name=name,
+        cls=ClearGroup,
+        help=preformatted(text),
+        short_help=text.partition("\n")[0],
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings=_CONTEXT,
+    )
 
 
 def command(
@@ -116,8 +122,14 @@ def _with_new_names(words: list[str]) -> list[str]:
             name, equals, value = words[place].partition("=")
             if name == old:
                 words = [*words[:place], f"{new}{equals}{value}", *words[place + 1 :]]
-                typer.echo(f"Warning: {old} is now called {new}.", err=True)
+                _say_renamed(old, new)
     return words
+
+
+def _say_renamed(old: str, new: str) -> None:
+    typer.echo(
+        f"Warning: {old} is now called {new}; the old name works in this release only.", err=True
+    )
 
 
 @contextmanager

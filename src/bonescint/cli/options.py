@@ -63,6 +63,12 @@ Workers = Annotated[
         default="as many as cores, at most 8",
     ),
 ]
+Processes = Annotated[
+    int | None, option("Worker processes.", low=1, high=256, default="as many as cores, at most 8")
+]
+SimulationWorkers = Annotated[
+    int | None, option("Worker processes.", low=1, high=256, default="as many as cores")
+]
 Device = Annotated[Literal["cpu", "gpu", "auto"], option("Where the model runs.")]
 Weights = Annotated[
     Path | None,

@@ -86,7 +86,7 @@ def test_a_full_disk_behind_standard_output_is_said(arguments: tuple[str, ...]) 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs limits of POSIX")
 @pytest.mark.parametrize("command", ["classify scan.dcm --out out --model {model}",
-                                     "cohort check manifest.csv --no-near --out out",
+                                     "cohort check manifest.csv --no-near-duplicates --out out",
                                      "experiment metadata out"])  # fmt: skip
 def test_a_file_that_grows_too_long_is_named_and_nothing_is_left_of_it(
     tmp_path: Path, command: str

@@ -28,6 +28,7 @@ MANIFEST = "scan_id,patient_id,centre,split,label,file\n" + "".join(
 STUDY = "name: mine\ncohort: {manifest: manifest.csv}\nmodels: {one: {settings: compact}}\n"
 
 # Command, the folder that it writes into, and a file of its results there.
+CHECK = "cohort check manifest.csv --no-near-duplicates --out out"
 COMMANDS = {
     "classify": ("classify nowhere.dcm --out out", "out", "results.csv"),
     "demo": ("demo --no-open --out out", "out", "index.html"),
@@ -36,8 +37,8 @@ COMMANDS = {
     "simulate cohort": ("simulate cohort --count 1 --out out", "out", "manifest.csv"),
     "simulate cohort, scans": ("simulate cohort --count 1 --out out", "out", "scans/mine.dcm"),
     "cohort create": ("cohort create scans --labels manifest.csv --out out", "out", "manifest.csv"),
-    "cohort check": ("cohort check manifest.csv --no-near --out out", "out", "findings.csv"),
-    "cohort check, table": ("cohort check manifest.csv --no-near --out out", "out", "table1.txt"),
+    "cohort check": (CHECK, "out", "findings.csv"),
+    "cohort check, table": (CHECK, "out", "table1.txt"),
     "cohort compare": ("cohort compare manifest.csv scans --out out", "out", "report.html"),
     "cohort compare, maps": ("cohort compare manifest.csv scans --out out", "out", "figures/mine"),
     "readers analyse": ("readers analyse reads.csv --out out", "out", "analysis.json"),
