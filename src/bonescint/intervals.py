@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from scipy.special import ndtri
-from scipy.stats import beta
+from scipy.stats import beta, binomtest
 
 from bonescint.scan import ParameterError
 
@@ -225,6 +225,23 @@ def paired_difference(
         level=level,
         method=method,
     )
+
+
+def mcnemar_p(only_one: int, only_other: int) -> float:
+    """McNemar's exact test that two shares of the same cases are equal, two-sided.
+
+    A binomial test of the cases that differ: McNemar, Psychometrika 1947;12:153.
+
+    Args:
+        only_one: cases that only the first gets right.
+        only_other: cases that only the second gets right.
+
+    Examples:
+        >>> mcnemar_p(3, 0), mcnemar_p(0, 0)
+        (0.25, 1.0)
+    """
+    differing = only_one + only_other
+    return float(binomtest(only_one, differing).pvalue) if differing else 1.0
 
 
 def require_count(successes: int, total: int, owner: str) -> None:

@@ -53,11 +53,10 @@ from bonescint.evaluate.operating_points import (
     Youden,
     operating_point,
 )
-from bonescint.evaluate.placements import Placements
 from bonescint.evaluate.recalibration import CalibrationFit, fit_calibration
 from bonescint.evaluate.roc import (
     CurveBand,
-    RocCurve,
+    StructuralComponents,
     average_precision_score,
     roc_auc_score,
     roc_band,
@@ -72,6 +71,7 @@ from bonescint.evaluate.subgroups import (
     with_holm,
 )
 from bonescint.intervals import Estimate, exact_share, share
+from bonescint.roc import RocCurve
 
 __all__ = [
     "Balanced",
@@ -91,7 +91,7 @@ __all__ = [
     "Interaction",
     "Measure",
     "OperatingRule",
-    "Placements",
+    "StructuralComponents",
     "ReliabilityBin",
     "Resampled",
     "Resampling",

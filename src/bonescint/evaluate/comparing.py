@@ -8,13 +8,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
-from scipy.stats import binomtest
 
 from bonescint.evaluate.bootstrap import Resampling, resampled
 from bonescint.evaluate.metrics import INFINITE
-from bonescint.evaluate.placements import Placements
+from bonescint.evaluate.roc import StructuralComponents
 from bonescint.evaluate.scored import ScoredCases, summed
-from bonescint.intervals import Estimate, normal_quantile, paired_difference
+from bonescint.intervals import Estimate, mcnemar_p, normal_quantile, paired_difference
 from bonescint.scan import ParameterError
 
 
@@ -65,12 +64,12 @@ def compare_areas(first: ScoredCases, second: ScoredCases, *, level: float = 0.9
     """
     _same_cases(first, second, "compare_areas")
     first.require_both_classes("compare_areas")
-    placements = Placements.of(
+    components = StructuralComponents.of(
         np.stack([first.scores, second.scores]), first.positive, first.patients
     )
-    one, other = (float(area) for area in placements.areas)
+    one, other = (float(area) for area in components.areas)
     weights = np.array([1.0, -1.0])
-    variance = float(weights @ placements.covariance @ weights)
+    variance = float(weights @ components.covariance @ weights)
     difference, p_value = one - other, math.nan
     method = "DeLong" if first.patients is None else "DeLong by patient (Obuchowski 1997)"
     if not math.isfinite(variance) or variance < 1e-15:
@@ -134,8 +133,7 @@ def compare_calls(
     both, only_one = int((one & other).sum()), int((one & ~other).sum())
     only_other = int((~one & other).sum())
     neither = total - both - only_one - only_other
-    differing = only_one + only_other
-    effect, p_value = 1.0, float(binomtest(only_one, differing).pvalue) if differing else 1.0
+    effect, p_value = 1.0, mcnemar_p(only_one, only_other)
     test = "McNemar, exact"
     if patients is not None:
         effect, p_value = _by_patient(one.astype(float) - other, patients)

@@ -12,24 +12,24 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bonescint.evaluate.canvas import (
+from bonescint.evaluate.false_evidence import PlaceRow
+from bonescint.evaluate.judgement import Calibration, Judgement
+from bonescint.evaluate.map_metrics import FreeResponseCurve, HitGroup
+from bonescint.evaluate.metrics import Confusion, Measure
+from bonescint.evaluate.subgroups import Subgroup
+from bonescint.plotting import (
     BLUE,
     GREY,
     INK,
     LIGHT,
     ORANGE,
-    Picture,
+    RenderedFigure,
     legend,
     new_axes,
     rendered,
     unit_axes,
 )
-from bonescint.evaluate.false_evidence import PlaceRow
-from bonescint.evaluate.judgement import Calibration, Judgement
-from bonescint.evaluate.map_metrics import FreeResponseCurve, HitGroup
-from bonescint.evaluate.metrics import Confusion, Measure
-from bonescint.evaluate.roc import RocCurve
-from bonescint.evaluate.subgroups import Subgroup
+from bonescint.roc import RocCurve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,7 +50,7 @@ def _thinned(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[
     return x[kept], y[kept]
 
 
-def roc_figure(judgement: Judgement) -> Picture:
+def roc_figure(judgement: Judgement) -> RenderedFigure:
     """The ROC curve with its pointwise interval and the operating point."""
     figure, axes = new_axes(3.8, 3.8)
     curve, band = judgement.curve, judgement.band
@@ -69,7 +69,7 @@ def roc_figure(judgement: Judgement) -> Picture:
     return rendered(figure)
 
 
-def precision_recall_figure(judgement: Judgement) -> Picture:
+def precision_recall_figure(judgement: Judgement) -> RenderedFigure:
     """Positive predictive value against sensitivity."""
     figure, axes = new_axes(3.8, 3.8)
     curve = judgement.curve
@@ -91,7 +91,7 @@ def precision_recall_figure(judgement: Judgement) -> Picture:
 
 def calibration_figure(
     calibration: Calibration, judgement: Judgement, after: Calibration | None = None
-) -> Picture:
+) -> RenderedFigure:
     """Observed against predicted, with the distribution of the probabilities below."""
     figure, axes = new_axes(3.8, 4.6, rows=2, heights=(4, 1))
     above, below = axes
@@ -128,7 +128,7 @@ def _draw_bins(axes: Axes, calibration: Calibration, colour: str, label: str, ma
     axes.plot(at, observed, color=colour, linewidth=0.8, alpha=0.6)
 
 
-def decision_figure(judgement: Judgement) -> Picture:
+def decision_figure(judgement: Judgement) -> RenderedFigure:
     """Net benefit of the model, of calling everybody, and of calling nobody."""
     figure, axes = new_axes(4.2, 3.3)
     curve = judgement.decision
@@ -146,7 +146,7 @@ def decision_figure(judgement: Judgement) -> Picture:
     return rendered(figure)
 
 
-def confusion_figure(confusion: Confusion) -> Picture:
+def confusion_figure(confusion: Confusion) -> RenderedFigure:
     """Counts and row shares of the 2 x 2 table."""
     figure, axes = new_axes(3.7, 3.2)
     counts = np.array(
@@ -186,7 +186,7 @@ def _cell(column: int, row: int, colour: str, share: float) -> object:
     return Rectangle((column + 0.02, row + 0.02), 0.96, 0.96, facecolor=mixed, linewidth=0)
 
 
-def subgroups_figure(found: Sequence[Subgroup], overall: Judgement) -> Picture:
+def subgroups_figure(found: Sequence[Subgroup], overall: Judgement) -> RenderedFigure:
     """Forest of area, sensitivity and specificity by subgroup."""
     lines = _forest_lines(found)
     # As wide as the text of a page: on paper its letters have the size that they have here.
@@ -237,7 +237,7 @@ def _forest_lines(found: Sequence[Subgroup]) -> list[tuple[str, Subgroup | None]
     return lines
 
 
-def control_figure(model: RocCurve, control: RocCurve, labels: tuple[str, str]) -> Picture:
+def control_figure(model: RocCurve, control: RocCurve, labels: tuple[str, str]) -> RenderedFigure:
     """The ROC curves of the model and of the control that never sees the scan."""
     figure, axes = new_axes(3.8, 3.8)
     for curve, colour, label, style in ((model, BLUE, labels[0], "-"),
@@ -253,7 +253,7 @@ def control_figure(model: RocCurve, control: RocCurve, labels: tuple[str, str]) 
 _MOST_FALSE = 5.0
 
 
-def free_response_figure(curve: FreeResponseCurve, at: Sequence[Measure]) -> Picture:
+def free_response_figure(curve: FreeResponseCurve, at: Sequence[Measure]) -> RenderedFigure:
     """Lesions found against false marks per scan, with intervals at some numbers of marks.
 
     Args:
@@ -277,7 +277,7 @@ def free_response_figure(curve: FreeResponseCurve, at: Sequence[Measure]) -> Pic
     return rendered(figure)
 
 
-def hit_rate_figure(groups: Sequence[tuple[str, Sequence[HitGroup]]]) -> Picture:
+def hit_rate_figure(groups: Sequence[tuple[str, Sequence[HitGroup]]]) -> RenderedFigure:
     """Hit rates of lesions by contrast and by size.
 
     Args:
@@ -305,7 +305,7 @@ def hit_rate_figure(groups: Sequence[tuple[str, Sequence[HitGroup]]]) -> Picture
     return rendered(figure)
 
 
-def places_figure(rows: Sequence[PlaceRow]) -> Picture:
+def places_figure(rows: Sequence[PlaceRow]) -> RenderedFigure:
     """Where the evidence of false positives lies, beside what an aimless map would score."""
     figure, axes = new_axes(6.6, 0.9 + 0.26 * len(rows))
     heights = np.arange(len(rows), dtype=float)

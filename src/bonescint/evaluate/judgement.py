@@ -25,9 +25,10 @@ from bonescint.evaluate.metrics import (
     specificity_score,
     threshold_measures,
 )
-from bonescint.evaluate.roc import CurveBand, RocCurve, roc_auc_score, roc_band
+from bonescint.evaluate.roc import CurveBand, roc_auc_score, roc_band
 from bonescint.evaluate.scored import ScoredCases
 from bonescint.intervals import Estimate
+from bonescint.roc import RocCurve
 
 _BAND_RESAMPLES = 500
 
@@ -240,7 +241,7 @@ def judge(
         at_point=threshold_measures(confusion, level=level),
         at_half=threshold_measures(Confusion.of(some, 0.5), level=level),
         resampled=figures,
-        curve=RocCurve.of(cases),
+        curve=RocCurve.of(cases.scores, cases.positive),
         band=roc_band(cases, resampling=few),
         calibration=Calibration.of(cases, resampling),
         decision=decision_curve(cases, level=level),

@@ -11,8 +11,8 @@ from typing import Protocol
 
 import numpy as np
 
-from bonescint.evaluate.roc import RocCurve
 from bonescint.evaluate.scored import ScoredCases
+from bonescint.roc import RocCurve
 from bonescint.scan import PlattCalibration
 from bonescint.scan.checked import check_number
 
@@ -138,7 +138,7 @@ def operating_point(cases: ScoredCases, rule: OperatingRule) -> float:
         >>> operating_point(cases, Balanced())
         0.5
     """
-    curve = RocCurve.of(cases)
+    curve = RocCurve.of(cases.scores, cases.positive)
     chosen = rule.choose(curve)
     threshold = float(curve.thresholds[chosen])
     if chosen == 0 or chosen == curve.thresholds.size - 1:

@@ -16,7 +16,6 @@ _RENAMED = {
     "ModelAgainstReaders": "StandaloneVsReaders",
     "Pilot": "VarianceComponents",
     "Resampled": "BootstrapFigure",
-    "RocCurve": "ReaderRocCurve",
     "merits": "figures_of_merit",
     "model_against_readers": "standalone_vs_readers",
 }

@@ -1,4 +1,4 @@
-"""The ROC curve and the precision-recall curve, with the areas under them."""
+"""Areas under the ROC curve and the precision-recall curve, with what comparisons of them need."""
 
 from __future__ import annotations
 
@@ -10,72 +10,108 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from bonescint.evaluate.bootstrap import Resampling, SortedCases
-from bonescint.evaluate.placements import Placements
-from bonescint.evaluate.scored import ScoredCases
+from bonescint.evaluate.scored import ScoredCases, summed
 from bonescint.intervals import Estimate, normal_quantile
+from bonescint.roc import covariance_of_means, structural_components
 from bonescint.scan import ParameterError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class RocCurve:
-    """Every operating point that cases allow, from calling none to calling all.
+class StructuralComponents:
+    """DeLong's structural components of every case under each of K ratings (of models, say).
+
+    The empirical area under the ROC curve is their mean, and DeLong's covariance is theirs (DeLong,
+    DeLong and Clarke-Pearson, Biometrics 1988;44:837), so all comparisons of areas rest on them.
 
     Attributes:
-        thresholds: float64 (points,), descending; a case is called positive from the threshold
-            on. The first one is infinite: none is called.
-        true_positives: int64 (points,), cases with disease that are called.
-        false_positives: int64 (points,), cases without that are called.
-        positives: cases with disease.
-        negatives: cases without.
+        v10: float64 (K, P), for each case with disease the share of those without that it
+            is rated above, ties by half.
+        v01: float64 (K, N), for each case without disease the share of those with that it
+            is rated below, ties by half.
+        patients: number of the patient of each case with disease, (P,), and of each without,
+            (N,); `None` where no patient has more than one case.
     """
 
-    thresholds: NDArray[np.float64]
-    true_positives: NDArray[np.int64]
-    false_positives: NDArray[np.int64]
-    positives: int
-    negatives: int
+    v10: NDArray[np.float64]
+    v01: NDArray[np.float64]
+    patients: tuple[NDArray[np.intp], NDArray[np.intp]] | None = None
 
     @classmethod
-    def of(cls, cases: ScoredCases) -> RocCurve:
-        """The empirical curve (Fawcett, Pattern Recognit Lett 2006;27:861).
+    def of(
+        cls,
+        ratings: NDArray[np.floating],
+        positive: NDArray[np.bool_],
+        patients: NDArray[np.intp] | None = None,
+    ) -> StructuralComponents:
+        """From ratings of the same cases.
+
+        Args:
+            ratings: (K, cases) or (cases,), higher for disease.
+            positive: bool (cases,), the truth.
+            patients: number of each case's patient, (cases,), where some have several.
 
         Raises:
-            ParameterError: one class only.
+            ParameterError: if a rating is not finite, or one class has no case.
 
         Examples:
-            >>> curve = RocCurve.of(ScoredCases(scores=[0.1, 0.4, 0.35, 0.8],
-            ...                                 positive=[0, 0, 1, 1]))
-            >>> curve.sensitivity.tolist(), curve.specificity.tolist()
-            ([0.0, 0.5, 0.5, 1.0, 1.0], [1.0, 1.0, 0.5, 0.5, 0.0])
+            >>> truth = np.array([False, False, True, True])
+            >>> StructuralComponents.of(np.array([1.0, 2.0, 2.0, 3.0]), truth).areas
+            array([0.875])
         """
-        cases.require_both_classes("RocCurve.of")
-        order = np.argsort(-cases.scores, kind="stable")
-        scores, truth = cases.scores[order], cases.positive[order]
-        last = np.append(np.flatnonzero(np.diff(scores)), scores.size - 1)
-        true = np.cumsum(truth)[last]
+        rows = np.atleast_2d(np.asarray(ratings, dtype=np.float64))
+        truth = np.asarray(positive, dtype=bool)
+        owner = "StructuralComponents.of"
+        if truth.ndim != 1 or rows.ndim != 2 or rows.shape[1] != truth.size:
+            got = (rows.shape, truth.shape)
+            raise ParameterError("ratings", owner, "one for each case", got)
+        if truth.all() or not truth.any():
+            raise ParameterError("positive", owner, "of both classes", "one class")
+        if not np.isfinite(rows).all():
+            raise ParameterError("ratings", owner, "finite numbers", "some that are not")
+        of_each = [structural_components(row[truth], row[~truth]) for row in rows]
         return cls(
-            thresholds=np.concatenate([[np.inf], scores[last]]),
-            true_positives=np.concatenate([[0], true]),
-            false_positives=np.concatenate([[0], last + 1 - true]),
-            positives=cases.positives,
-            negatives=cases.negatives,
+            v10=np.stack([v10 for v10, _ in of_each]),
+            v01=np.stack([v01 for _, v01 in of_each]),
+            patients=None if patients is None else (patients[truth], patients[~truth]),
         )
 
     @property
-    def sensitivity(self) -> NDArray[np.float64]:
-        """True positive rate at each threshold."""
-        return self.true_positives / self.positives
+    def areas(self) -> NDArray[np.float64]:
+        """Empirical area under each ROC curve, float64 (K,): Mann and Whitney's statistic."""
+        return np.asarray(self.v10.mean(axis=1))
 
     @property
-    def specificity(self) -> NDArray[np.float64]:
-        """True negative rate at each threshold."""
-        return 1 - self.false_positives / self.negatives
+    def covariance(self) -> NDArray[np.float64]:
+        """DeLong's covariance of the areas, float64 (K, K).
 
-    @property
-    def precision(self) -> NDArray[np.float64]:
-        """Positive predictive value at each threshold, 1 where none is called."""
-        called = self.true_positives + self.false_positives
-        return np.where(called > 0, self.true_positives / np.maximum(called, 1), 1.0)
+        Where patients have several cases, Obuchowski's (Biometrics 1997;53:567), which takes
+        patients as independent, not cases. Not a number where a class has one case (or
+        patient) only: one says nothing of its spread.
+        """
+        if self.patients is not None:
+            return self._clustered(*self.patients)
+        return covariance_of_means(self.v10) + covariance_of_means(self.v01)
+
+    def _clustered(
+        self, with_disease: NDArray[np.intp], without: NDArray[np.intp]
+    ) -> NDArray[np.float64]:
+        """Sums over patients of S10, S01 and S11, each with its own number of patients."""
+        everyone = np.union1d(with_disease, without)
+        sums, counts = [], []
+        for values, patients in ((self.v10, with_disease), (self.v01, without)):
+            residuals = (values - values.mean(axis=1, keepdims=True)) / values.shape[1]
+            of_each = np.zeros((values.shape[0], everyone.size))
+            names = np.unique(patients)
+            of_each[:, np.searchsorted(everyone, names)] = summed(residuals, patients)
+            sums.append(of_each)
+            counts.append(names.size)
+        if min(counts) < 2:
+            return np.full((self.v10.shape[0],) * 2, np.nan)
+        (up, down), (ups, downs) = sums, counts
+        both = everyone.size / (everyone.size - 1) * (up @ down.T)
+        return np.asarray(
+            ups / (ups - 1) * (up @ up.T) + downs / (downs - 1) * (down @ down.T) + both + both.T
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -117,8 +153,8 @@ def roc_auc_score(cases: ScoredCases, *, level: float = 0.95) -> Estimate:
         '0.889 (0.261 to 0.995)'
     """
     cases.require_both_classes("roc_auc_score")
-    placements = Placements.of(cases.scores, cases.positive, cases.patients)
-    (area,), ((variance,),) = placements.areas.tolist(), placements.covariance.tolist()
+    components = StructuralComponents.of(cases.scores, cases.positive, cases.patients)
+    (area,), ((variance,),) = components.areas.tolist(), components.covariance.tolist()
     method = "DeLong, on the logit"
     if cases.patients is not None:
         method = "DeLong by patient (Obuchowski 1997), on the logit"

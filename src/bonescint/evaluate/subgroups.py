@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from scipy.stats import chi2, chi2_contingency, fisher_exact
 
 from bonescint.evaluate.metrics import Confusion, sensitivity_score, specificity_score
-from bonescint.evaluate.placements import Placements
-from bonescint.evaluate.roc import roc_auc_score
+from bonescint.evaluate.roc import StructuralComponents, roc_auc_score
 from bonescint.evaluate.scored import ScoredCases, score_effect, summed
 from bonescint.intervals import Estimate
 from bonescint.scan import ParameterError
@@ -267,9 +266,9 @@ def _area_interaction(cases: ScoredCases, factor: Factor) -> Interaction:
         patients = _patients(cases)[chosen]
         if min(np.unique(patients[truth]).size, np.unique(patients[~truth]).size) < 2:
             continue
-        placements = Placements.of(cases.scores[chosen], truth)
-        areas.append(float(placements.areas[0]))
-        weights.append(_influence(cases, chosen, placements))
+        components = StructuralComponents.of(cases.scores[chosen], truth)
+        areas.append(float(components.areas[0]))
+        weights.append(_influence(cases, chosen, components))
     note = (
         "" if len(areas) == len(factor.levels) else "levels with fewer than 2 of a class left out"
     )
@@ -290,7 +289,7 @@ def _area_interaction(cases: ScoredCases, factor: Factor) -> Interaction:
 
 
 def _influence(
-    cases: ScoredCases, chosen: NDArray[np.bool_], placements: Placements
+    cases: ScoredCases, chosen: NDArray[np.bool_], components: StructuralComponents
 ) -> NDArray[np.float64]:
     """What each patient adds to an area's error, (patients,); products sum to its covariance.
 
@@ -300,8 +299,8 @@ def _influence(
     """
     found, patients = np.zeros(cases.count), _patients(cases)
     for members, row in (
-        (chosen & cases.positive, placements.positive[0]),
-        (chosen & ~cases.positive, placements.negative[0]),
+        (chosen & cases.positive, components.v10[0]),
+        (chosen & ~cases.positive, components.v01[0]),
     ):
         count = np.unique(patients[members]).size
         found[members] = (row - row.mean()) / row.size * math.sqrt(count / (count - 1))

@@ -11,12 +11,13 @@ from typing import TypeAlias
 from bonescint.evaluate.comparing import Comparison
 from bonescint.evaluate.metrics import Confusion, Measure
 from bonescint.evaluate.subgroups import Interaction, Subgroup
-from bonescint.files import inert, write_table, written_beside
+from bonescint.files import write_table
 from bonescint.intervals import Estimate
-from bonescint.scan import MissingExtraError, ParameterError
+from bonescint.scan import ParameterError
+from bonescint.tables import OutputSheet
+from bonescint.tables import write_workbook as tables_writer
 
 Cell: TypeAlias = str | int | float | None
-_SHEET_NAME = 31
 _INTERVAL = ("value", "low", "high", "level", "method", "note")
 
 
@@ -167,32 +168,8 @@ def write_workbook(tables: Sequence[Table], path: Path, *, notice: str) -> None:
         MissingExtraError: openpyxl is not installed.
         OutputError: it cannot be written.
     """
-    try:
-        from openpyxl import Workbook
-        from openpyxl.styles import Font
-    except ImportError as error:
-        raise MissingExtraError("openpyxl", "evaluate") from error
-    book = Workbook()
-    first = book.active
-    if first is None:  # a new workbook has a sheet
-        first = book.create_sheet()
-    first.title = "Read first"
-    first.append([notice])
-    first["A1"].font = Font(bold=True)
-    for table in tables:
-        first.append([table.name, table.title])
-        sheet = book.create_sheet(table.name[:_SHEET_NAME])
-        sheet.append(list(table.columns))
-        for row in table.rows:
-            finite = [str(c) if isinstance(c, float) and math.isinf(c) else c for c in row]
-            sheet.append([inert(cell) for cell in finite])
-        for cell in sheet[1]:
-            cell.font = Font(bold=True)
-        sheet.freeze_panes = "A2"
-        for letter, column in zip(
-            (cell.column_letter for cell in sheet[1]), zip(*sheet.values, strict=True), strict=True
-        ):
-            longest = max(len(str(value)) for value in column if value is not None)
-            sheet.column_dimensions[letter].width = min(10 + longest, 48)
-    with written_beside(path) as beside:
-        book.save(beside)
+    sheets = [
+        OutputSheet(name=one.name, columns=one.columns, rows=one.rows, title=one.title)
+        for one in tables
+    ]
+    tables_writer(sheets, path, about=[notice])

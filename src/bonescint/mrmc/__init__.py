@@ -50,7 +50,13 @@ from bonescint.mrmc.endpoints import (
     Wafroc,
     froc_points,
 )
-from bonescint.mrmc.figures import ReaderRocCurve, average_curve, draw_figure_7, draw_froc, draw_roc
+from bonescint.mrmc.figures import (
+    AverageRocCurve,
+    average_curve,
+    draw_figure_7,
+    draw_froc,
+    draw_roc,
+)
 from bonescint.mrmc.figures_of_merit import (
     DbmComponents,
     Design,
@@ -93,6 +99,7 @@ from bonescint.mrmc.standalone import (
     standalone_vs_readers,
 )
 from bonescint.mrmc.u_statistics import UAnalysis, Weighting, u_statistics
+from bonescint.roc import RocCurve
 
 __all__ = [
     "ReaderVsStandalone",
@@ -140,7 +147,8 @@ __all__ = [
     "ReadingTime",
     "Reads",
     "BootstrapFigure",
-    "ReaderRocCurve",
+    "AverageRocCurve",
+    "RocCurve",
     "RoeMetz",
     "Sensitivity",
     "Settings",

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from bonescint.intervals import Estimate, paired_difference, share
+from bonescint.intervals import Estimate, mcnemar_p, paired_difference, share
 from bonescint.mrmc.common import Result, chosen
 from bonescint.scan import ParameterError
 
@@ -67,12 +67,9 @@ def mcnemar(first: ArrayLike, second: ArrayLike, *, level: float = 0.95) -> McNe
     first_only, second_only = int((a & ~b).sum()), int((~a & b).sum())
     both, neither = int((a & b).sum()), int((~a & ~b).sum())
     discordant = first_only + second_only
-    fewer = min(first_only, second_only)
-    exact = min(1.0, 2 * float(stats.binom.cdf(fewer, discordant, 0.5)))
-    mid = 1.0
+    exact = mid = mcnemar_p(first_only, second_only)
     if first_only != second_only:
-        mid = 2 * float(stats.binom.cdf(fewer, discordant, 0.5))
-        mid -= float(stats.binom.pmf(fewer, discordant, 0.5))
+        mid -= float(stats.binom.pmf(first_only, discordant, 0.5))
     x2 = math.nan
     if discordant:
         x2 = float(max(abs(first_only - second_only) - 1, 0)) ** 2 / discordant
@@ -81,7 +78,7 @@ def mcnemar(first: ArrayLike, second: ArrayLike, *, level: float = 0.95) -> McNe
         second_only=second_only,
         both=both,
         neither=neither,
-        p_exact=exact if discordant else 1.0,
+        p_exact=exact,
         p_mid=mid,
         x2=x2,
         p_x2=float(stats.chi2.sf(x2, 1)) if discordant else 1.0,

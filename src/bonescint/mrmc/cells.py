@@ -13,6 +13,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from bonescint.roc import structural_components
+
 _CHUNK = 4_000_000  # numbers of 8 bytes that are held at once
 
 Numbers = NDArray[np.float64]
@@ -74,17 +76,9 @@ class PairsCell:
     v01: Numbers = field(init=False)
 
     def __post_init__(self) -> None:
-        ordered = np.sort(self.others)
-        higher = _share_below(ordered, self.scores)
-        object.__setattr__(self, "v10", (higher * self.weights).sum(axis=1))
-        order = np.argsort(self.scores, axis=None)
-        flat = self.scores.ravel()[order]
-        above = np.concatenate([[0.0], np.cumsum(self.weights.ravel()[order])])
-        total = above[-1]
-        left = above[np.searchsorted(flat, self.others, "left")]
-        right = above[np.searchsorted(flat, self.others, "right")]
-        places = (total - (left + right) / 2) / len(self.scores)
-        object.__setattr__(self, "v01", places)
+        v10, v01 = structural_components(self.scores, self.others, self.weights)
+        object.__setattr__(self, "v10", v10)
+        object.__setattr__(self, "v01", v01)
 
     @property
     def value(self) -> float:
@@ -117,13 +111,6 @@ class PairsCell:
             with np.errstate(invalid="ignore", divide="ignore"):
                 found[part] = (kernel * positive_times[part]).sum(axis=1) / pairs
         return found
-
-
-def _share_below(ordered: Numbers, scores: Numbers) -> Numbers:
-    """Share of the ordered numbers that each score is above, ties by half."""
-    left = np.searchsorted(ordered, scores, "left")
-    right = np.searchsorted(ordered, scores, "right")
-    return (left + right) / 2 / len(ordered)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

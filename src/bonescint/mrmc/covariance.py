@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from bonescint.mrmc.cells import Cell, MeanCell, Numbers, PairsCell
 from bonescint.mrmc.common import Result, chosen, jsonable
+from bonescint.roc import covariance_of_means
 from bonescint.scan import ParameterError
 
 _CHUNK = 4_000_000  # numbers of 8 bytes that are held at once
@@ -187,28 +188,11 @@ def _delong(cells: Sequence[PairsCell | MeanCell], cases: int) -> Numbers:
     of_negatives = [(cell.negative_cases, cell.v01) for cell in cells]
     found = np.zeros((len(cells), len(cells)))
     for of_class in (of_positives, of_negatives):
-        centred, has = np.zeros((2, len(cells), cases))
-        for index, (numbers, values) in enumerate(of_class):
-            centred[index, numbers] = values - values.mean() if len(values) else values
-            has[index, numbers] = 1.0
-        found += _of_means(centred, has, has.sum(axis=1))
+        values, has = np.zeros((len(cells), cases)), np.zeros((len(cells), cases), dtype=bool)
+        for index, (numbers, components) in enumerate(of_class):
+            values[index, numbers], has[index, numbers] = components, True
+        found += covariance_of_means(values, has)
     return found
-
-
-def _of_means(centred: Numbers, has: Numbers, count: Numbers) -> Numbers:
-    """Covariance of means over cases, some of which are shared.
-
-    For n and m cases with s shared, the products of deviations from each own mean over the
-    shared cases sum to `s (1 - 1/n - 1/m + s/(n m))` covariances in the mean, and the means have
-    `s/(n m)` covariances. With all shared that is the usual `1/(n (n - 1))`.
-    """
-    shared = has @ has.T
-    with np.errstate(invalid="ignore", divide="ignore"):
-        inverse = 1 / count
-        product = np.multiply.outer(inverse, inverse)
-        expected = 1 - np.add.outer(inverse, inverse) + shared * product
-        found = centred @ centred.T * product / np.where(expected > 1e-12, expected, np.nan)
-    return np.where(shared == 0, 0.0, found)
 
 
 def _jackknife(cells: Sequence[Cell], cases: int) -> Numbers:

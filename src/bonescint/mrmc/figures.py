@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bonescint.files import written_beside
 from bonescint.mrmc.accuracy import DiagnosticAccuracy
 from bonescint.mrmc.analysis import RESEARCH_USE, ReaderAnalysis
 from bonescint.mrmc.covariance import BootstrapFigure
-from bonescint.mrmc.endpoints import PartialAuc, Undefined, froc_points
-from bonescint.scan import MissingExtraError, ParameterError
+from bonescint.mrmc.endpoints import froc_points
+from bonescint.plotting import (
+    COLOURS,
+    GREY,
+    INK,
+    LIGHT,
+    legend,
+    new_axes,
+    plain_text,
+    save,
+    unit_axes,
+)
+from bonescint.roc import RocCurve
+from bonescint.scan import ParameterError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class ReaderRocCurve:
-    """An empirical ROC curve from (0, 0) to (1, 1), points joined by lines.
+class AverageRocCurve(NamedTuple):
+    """An average of ROC curves.
 
     Attributes:
         false_positive_rate: float64 (points,), 1 - specificity, never falling.
@@ -35,39 +42,16 @@ class ReaderRocCurve:
     false_positive_rate: NDArray[np.float64]
     sensitivity: NDArray[np.float64]
 
-    @classmethod
-    def of(cls, ratings: NDArray[np.float64], truth: NDArray[np.bool_]) -> ReaderRocCurve:
-        """From the ratings of one reader.
-
-        Args:
-            ratings: (cases,), not a number where a case was not read.
-            truth: bool (cases,).
-
-        Raises:
-            ParameterError: a class without a case.
-
-        Examples:
-            >>> truth = np.array([0, 0, 1, 1], bool)
-            >>> curve = ReaderRocCurve.of(np.array([1.0, 2.0, 2.0, 3.0]), truth)
-            >>> curve.sensitivity, curve.area
-            (array([0. , 0.5, 1. , 1. ]), 0.875)
-        """
-        cell = PartialAuc(low=0.0).cell(ratings, truth)
-        if isinstance(cell, Undefined):
-            raise ParameterError("truth", "ReaderRocCurve.of", "of both classes", "one class")
-        across, up = (rate[:-1] for rate in cell.points())  # the last threshold reaches (1, 1)
-        return cls(false_positive_rate=across, sensitivity=up)
-
     @property
     def area(self) -> float:
-        """Area under the curve."""
+        """Area under the curve, its points joined by lines."""
         return float(np.trapezoid(self.sensitivity, self.false_positive_rate))
 
 
-def average_curve(curves: Sequence[ReaderRocCurve]) -> ReaderRocCurve:
+def average_curve(curves: Sequence[RocCurve]) -> AverageRocCurve:
     """The average of curves, whose area is the mean of their areas.
 
-    OrTerms along lines of equal `false_positive_rate + sensitivity`, so neither axis is
+    Averaged along lines of equal `false_positive_rate + sensitivity`, so neither axis is
     preferred: Chen and Samuelson, Br J Radiol 2014;87:20140016.
 
     Args:
@@ -78,7 +62,7 @@ def average_curve(curves: Sequence[ReaderRocCurve]) -> ReaderRocCurve:
 
     Examples:
         >>> truth = np.array([0, 0, 1, 1], bool)
-        >>> both = [ReaderRocCurve.of(np.array(r), truth) for r in ([1.0, 2, 2, 3], [1.0, 2, 3, 4])]
+        >>> both = [RocCurve.of(np.array(row), truth) for row in ([1.0, 2, 2, 3], [1.0, 2, 3, 4])]
         >>> average_curve(both).area
         0.9375
     """
@@ -89,41 +73,10 @@ def average_curve(curves: Sequence[ReaderRocCurve]) -> ReaderRocCurve:
     grid = np.unique(np.concatenate(along))
     heights = [np.interp(grid, x, y) for x, y in zip(along, above, strict=True)]
     mean = np.mean(heights, axis=0)
-    return ReaderRocCurve(false_positive_rate=(grid - mean) / 2, sensitivity=(grid + mean) / 2)
+    return AverageRocCurve((grid - mean) / 2, (grid + mean) / 2)
 
 
-# Okabe and Ito's colours, which colour-blind readers tell apart.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _MODEL = "#000000"
-_GREY = "#8a8a8a"
-_INK = "#333333"
-_DPI = 200
-
-
-def _new(columns: int, width: float, height: float) -> tuple[Figure, Sequence[Axes]]:
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("matplotlib", "evaluate") from error
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = [figure.add_subplot(1, columns, column + 1) for column in range(columns)]
-    for one in axes:
-        one.spines[["top", "right"]].set_visible(False)
-        one.spines[["left", "bottom"]].set_color(_GREY)
-        one.tick_params(colors=_INK, labelsize=9)
-    return figure, axes
-
-
-def _saved(figure: Figure, path: Path) -> Path:
-    figure.text(0.995, 0.004, RESEARCH_USE, ha="right", va="bottom", fontsize=6.5, color=_GREY)
-    figure.get_layout_engine().set(rect=(0, 0.025, 1, 0.975))  # type: ignore[union-attr,call-arg]
-    with written_beside(path) as beside, warnings.catch_warnings():
-        # A name in letters that the font lacks is drawn as boxes: no reason to say more.
-        warnings.filterwarnings("ignore", message="Glyph")
-        figure.savefig(beside, dpi=_DPI, format=path.suffix[1:])
-    return path
 
 
 def draw_roc(analysis: ReaderAnalysis, path: Path) -> Path | None:
@@ -142,7 +95,7 @@ def draw_roc(analysis: ReaderAnalysis, path: Path) -> Path | None:
     reads = analysis.reads
     by_modality = [
         [
-            ReaderRocCurve.of(ratings, reads.truth)
+            RocCurve.of(ratings, reads.truth)
             for ratings in of_readers
             if _both_classes(ratings, reads.truth)
         ]
@@ -150,19 +103,18 @@ def draw_roc(analysis: ReaderAnalysis, path: Path) -> Path | None:
     ]
     if not any(by_modality):
         return None
-    figure, axes = _new(1, 5.4, 5.6)
-    (axis,) = axes
-    axis.plot([0, 1], [0, 1], color=_GREY, linewidth=0.7, linestyle=(0, (4, 4)))
+    figure, axis = new_axes(5.4, 5.6)
+    axis.plot([0, 1], [0, 1], color=GREY, linewidth=0.7, linestyle=(0, (4, 4)))
     for number, (modality, curves) in enumerate(zip(reads.modalities, by_modality, strict=True)):
         if not curves:
             continue
-        colour = _COLOURS[number % len(_COLOURS)]
+        colour = COLOURS[number % len(COLOURS)]
         for curve in curves:
             axis.plot(
                 curve.false_positive_rate, curve.sensitivity, color=colour, linewidth=0.8, alpha=0.4
             )
         mean = average_curve(curves)
-        name = f"modality {_plain(modality)}: " if len(reads.modalities) > 1 else ""
+        name = f"modality {plain_text(modality)}: " if len(reads.modalities) > 1 else ""
         who = f"mean of {len(curves)} readers" if len(curves) > 1 else "1 reader"
         axis.plot(
             mean.false_positive_rate,
@@ -174,15 +126,10 @@ def draw_roc(analysis: ReaderAnalysis, path: Path) -> Path | None:
         style = {"marker": "o", "markersize": 4.5, "color": colour, "markeredgewidth": 0.6}
         _draw_points(axis, analysis, modality, **style)
     _draw_model(axis, analysis)
-    axis.set(
-        xlim=(-0.01, 1.01),
-        ylim=(-0.01, 1.01),
-        aspect="equal",
-        xlabel="1 - specificity",
-        ylabel="Sensitivity",
-    )
-    axis.legend(loc="lower right", frameon=False, fontsize=8.5)
-    return _saved(figure, path)
+    unit_axes(axis, "1 - specificity", "Sensitivity")
+    axis.set_aspect("equal")
+    legend(axis, "lower right")
+    return save(figure, path, footer=RESEARCH_USE)
 
 
 def _both_classes(ratings: np.ndarray, truth: np.ndarray) -> bool:
@@ -201,7 +148,7 @@ def _draw_points(axis: Axes, analysis: ReaderAnalysis, modality: str, **style: A
 def _draw_model(axis: Axes, analysis: ReaderAnalysis) -> None:
     if analysis.model is None or not _both_classes(analysis.model, analysis.reads.truth):
         return
-    curve = ReaderRocCurve.of(analysis.model, analysis.reads.truth)
+    curve = RocCurve.of(analysis.model, analysis.reads.truth)
     axis.plot(
         curve.false_positive_rate,
         curve.sensitivity,
@@ -229,22 +176,20 @@ def draw_froc(analysis: ReaderAnalysis, path: Path) -> Path | None:
     marked = analysis.marked
     if marked is None:
         return None
-    figure, axes = _new(1, 5.8, 4.8)
-    (axis,) = axes
+    figure, axis = new_axes(5.8, 4.8)
     for number, modality in enumerate(marked.modalities):
-        colour, name = _COLOURS[number % len(_COLOURS)], f"modality {_plain(modality)}"
+        colour, name = COLOURS[number % len(COLOURS)], f"modality {plain_text(modality)}"
         for reader in range(len(marked.readers)):
             points = froc_points(marked, number, reader)
             if points is None or not marked.read[number, reader].any():
                 continue
             axis.plot(*points, color=colour, linewidth=1.0, alpha=0.7, label=name)
             axis.plot(points[0][-1], points[1][-1], marker="o", markersize=3.5, color=colour)
-            name = "_"  # one entry of the legend a modality
+            name = "_"  # one entry of the legend per modality
     axis.set(ylim=(0, 1.01), xlabel="False marks per case", ylabel="Share of lesions marked")
     axis.set_xlim(left=0)
-    axis.legend(loc="lower right", frameon=False, fontsize=8.5, title="a line a reader")
-    axis.get_legend().get_title().set_fontsize(8)  # type: ignore[union-attr]
-    return _saved(figure, path)
+    legend(axis, "lower right", title="one line per reader")
+    return save(figure, path, footer=RESEARCH_USE)
 
 
 def draw_figure_7(analysis: ReaderAnalysis, path: Path) -> Path | None:
@@ -272,15 +217,15 @@ def draw_figure_7(analysis: ReaderAnalysis, path: Path) -> Path | None:
         return None
     widest = max(len(shown), len(analysis.times), len(accuracies))
     height = max(3.2, 1.3 + 0.34 * widest)
-    figure, axes = _new(sum(panels), 1.0 + 3.7 * sum(panels), height)
-    left = list(axes)
+    figure, axes = new_axes(1.0 + 3.7 * sum(panels), height, columns=sum(panels))
+    left = list(np.atleast_1d(axes))
     if shown:
         _draw_violins(left.pop(0), analysis, shown)
     if timed:
         _draw_times(left.pop(0), analysis)
     if accuracies:
         _draw_f1(left.pop(0), analysis, accuracies)
-    return _saved(figure, path)
+    return save(figure, path, footer=RESEARCH_USE)
 
 
 _Shown = TypeVar("_Shown", BootstrapFigure, DiagnosticAccuracy)
@@ -293,25 +238,20 @@ def _model_first(shown: Iterable[_Shown]) -> list[_Shown]:
 def _label(analysis: ReaderAnalysis, who: str, modality: str) -> str:
     several = modality and len(analysis.reads.modalities) > 1
     said = f"{who}, {modality}" if several else who
-    return _plain(said if len(said) <= 24 else said[:23] + "…")
-
-
-def _plain(name: str) -> str:
-    """A user's name as it stands: matplotlib takes what is between dollars for mathematics."""
-    return "".join(letter for letter in name if letter.isprintable()).replace("$", r"\$")
+    return plain_text(said if len(said) <= 24 else said[:23] + "…")
 
 
 def _colour(analysis: ReaderAnalysis, modality: str) -> str:
     if not modality:
         return _MODEL
-    return _COLOURS[analysis.reads.modalities.index(modality) % len(_COLOURS)]
+    return COLOURS[analysis.reads.modalities.index(modality) % len(COLOURS)]
 
 
 def _rows(axis: Axes, labels: Sequence[str]) -> None:
     axis.set_yticks(range(1, len(labels) + 1), labels)
     axis.set_ylim(len(labels) + 0.6, 0.4)  # the first on top
     axis.tick_params(axis="y", length=0)
-    axis.grid(axis="x", color="#e4e4e4", linewidth=0.7)
+    axis.grid(axis="x", color=LIGHT, linewidth=0.6)
     axis.set_axisbelow(True)
 
 
@@ -327,7 +267,7 @@ def _draw_violins(axis: Axes, analysis: ReaderAnalysis, shown: Sequence[Bootstra
                 body.set(facecolor=colour, alpha=0.35, edgecolor=colour, linewidth=0.8)
         axis.plot([lower, upper], [row, row], color=colour, linewidth=4, solid_capstyle="butt")
         axis.plot(median, row, marker="|", markersize=11, color="white", markeredgewidth=1.8)
-        axis.plot(median, row, marker="|", markersize=9, color=_INK, markeredgewidth=1.0)
+        axis.plot(median, row, marker="|", markersize=9, color=INK, markeredgewidth=1.0)
     _rows(axis, [_label(analysis, one.who, one.modality) for one in shown])
     draws = len(shown[0].draws)
     axis.set_xlabel(
@@ -350,7 +290,7 @@ def _draw_times(axis: Axes, analysis: ReaderAnalysis) -> None:
             widths=0.55,
             patch_artist=True,
             boxprops={"facecolor": colour + "44", "edgecolor": colour},
-            medianprops={"color": _INK, "linewidth": 1.4},
+            medianprops={"color": INK, "linewidth": 1.4},
             whiskerprops={"color": colour},
             capprops={"color": colour},
             flierprops={"marker": ".", "markersize": 3, "markeredgecolor": colour},

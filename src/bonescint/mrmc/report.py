@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from bonescint.files import make_folder, require_own, write_whole, written_beside
+from bonescint.files import make_folder, require_own, write_whole
 from bonescint.mrmc.analysis import RESEARCH_USE, ReaderAnalysis
 from bonescint.mrmc.covariance import CovarianceMethod
 from bonescint.mrmc.figures import draw_figure_7, draw_froc, draw_roc
 from bonescint.mrmc.inference import MOST_DF, Difference, Generalisation, Inference, df_text
 from bonescint.mrmc.obuchowski_rockette import OrAnalysis
 from bonescint.mrmc.standalone import StandaloneVsReaders
-from bonescint.scan import MissingExtraError
-
-if TYPE_CHECKING:
-    from openpyxl.worksheet.worksheet import Worksheet
+from bonescint.tables import OutputSheet, write_workbook
 
 _METHODS = {
     CovarianceMethod.DELONG: "DeLong's method",
@@ -216,9 +213,8 @@ def _standalone(one: StandaloneVsReaders, margin: float | None) -> str:
     return found
 
 
-_FILES = (
-    "analysis.json", "analysis.xlsx", "sentences.txt", "roc.png", "figure-7.png", "froc.png"
-)  # fmt: skip
+_TEXTS = ("analysis.json", "analysis.xlsx", "sentences.txt")
+_FILES = (*_TEXTS, "roc.png", "figure-7.png", "froc.png")
 _INFERENCE = ("value", "low", "high", "se", "df", "t", "p")
 
 
@@ -269,24 +265,17 @@ def write_analysis(
             (draw_froc, "froc.png"),
         )
     ]
-    names = ("analysis.json", "analysis.xlsx", "sentences.txt")
-    return (*names, *(path.name for path in drawn if path is not None))
+    return (*_TEXTS, *(path.name for path in drawn if path is not None))
 
 
 def _write_workbook(found: Mapping[str, Any], path: Path) -> None:
-    try:
-        import openpyxl
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("openpyxl", "evaluate") from error
-    workbook = openpyxl.Workbook()
-    first = workbook.active
-    assert first is not None  # noqa: S101 - a new workbook has a sheet
-    workbook.remove(first)
+    sheets = []
     for title, rows in _sheets(found):
+        columns = list(dict.fromkeys(name for row in rows for name in row))
+        cells = [[_value(row, name) for name in columns] for row in rows]
         if rows:
-            _fill(workbook.create_sheet(title), rows)
-    with written_beside(path) as beside:
-        workbook.save(beside)
+            sheets.append(OutputSheet(name=title, columns=columns, rows=cells))
+    write_workbook(sheets, path, about=[RESEARCH_USE], footer=RESEARCH_USE)
 
 
 def _sheets(found: Mapping[str, Any]) -> Iterable[tuple[str, list[dict[str, Any]]]]:
@@ -400,28 +389,6 @@ def _flat(row: Mapping[str, Any], before: str = "") -> dict[str, Any]:
     return flat
 
 
-def _fill(sheet: Worksheet, rows: Sequence[Mapping[str, Any]]) -> None:
-    from openpyxl.styles import Font
-    from openpyxl.utils import get_column_letter
-
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    sheet.append(columns)
-    for cell in sheet[1]:
-        cell.font = Font(bold=True)
-    for number, row in enumerate(rows, 2):
-        for column, name in enumerate(columns, 1):
-            cell = sheet.cell(number, column, _plain(_value(row, name)))
-            if isinstance(cell.value, str):
-                cell.data_type = "s"  # a name that begins with '=' is no formula
-    sheet.freeze_panes = "A2"
-    for column, name in enumerate(columns, 1):
-        longest = max(len(str(name)), *(_shown(row.get(name)) for row in rows))
-        sheet.column_dimensions[get_column_letter(column)].width = min(longest + 2, 60)
-    footer = sheet.oddFooter
-    if footer is not None:
-        footer.center.text = RESEARCH_USE
-
-
 def _value(row: Mapping[str, Any], name: str) -> Any:
     """The value of a workbook's cell; very many degrees of freedom are called infinite."""
     value = row.get(name)
@@ -431,13 +398,3 @@ def _value(row: Mapping[str, Any], name: str) -> Any:
         p = row.get(name.removesuffix("df").removesuffix("denominator_") + "p")
         return None if p is None or row.get("statistic") == "X2" else "infinite"
     return "infinite" if value > MOST_DF else value
-
-
-def _shown(value: Any) -> int:
-    return 12 if isinstance(value, float) else len(str(value or ""))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, str):
-        return "".join(letter for letter in value if letter.isprintable())
-    return value

@@ -33,6 +33,7 @@ from bonescint.tables.table import (
 )
 from bonescint.tables.text_files import Line, TextFile, open_text, separator_of
 from bonescint.tables.workbooks import Sheet, is_workbook, read_sheets
+from bonescint.tables.writing import OutputSheet, write_workbook
 
 __all__ = [
     "MISSING",
@@ -40,6 +41,7 @@ __all__ = [
     "Columns",
     "Line",
     "Numbers",
+    "OutputSheet",
     "Row",
     "Sheet",
     "Table",
@@ -64,4 +66,5 @@ __all__ = [
     "sheet_table",
     "text_of",
     "truth_of",
+    "write_workbook",
 ]

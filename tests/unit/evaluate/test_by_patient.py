@@ -27,9 +27,9 @@ from bonescint.evaluate import (
     Estimate,
     Factor,
     Interaction,
-    Placements,
     Resampling,
     ScoredCases,
+    StructuralComponents,
     added_information,
     average_precision_score,
     brier_error,
@@ -319,7 +319,7 @@ def test_area_has_obuchowskis_variance() -> None:
     s10, s01 = i10 / ((i10 - 1) * m) * up, i01 / ((i01 - 1) * n) * down
     s11 = 60 / 59 * both
     expected = s10 / m + s01 / n + 2 * s11 / (m * n)
-    placed = Placements.of(cases.scores, cases.positive, cases.patients)
+    placed = StructuralComponents.of(cases.scores, cases.positive, cases.patients)
     assert placed.covariance[0, 0] == pytest.approx(expected, rel=1e-12)
     found = roc_auc_score(cases)
     assert found.method == "DeLong by patient (Obuchowski 1997), on the logit"
@@ -368,8 +368,8 @@ def test_one_scan_of_each_patient_changes_nothing() -> None:
     )
     assert named.patients is None
     assert Confusion.of(named, 0.5).by_patient is None
-    own = Placements.of(cases.scores, cases.positive, np.arange(_COUNT))
-    plain = Placements.of(cases.scores, cases.positive)
+    own = StructuralComponents.of(cases.scores, cases.positive, np.arange(_COUNT))
+    plain = StructuralComponents.of(cases.scores, cases.positive)
     np.testing.assert_allclose(own.covariance, plain.covariance, rtol=1e-12)
     values = np.random.default_rng(1).random((3, 20))
     np.testing.assert_allclose(

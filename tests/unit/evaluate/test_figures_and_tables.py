@@ -11,7 +11,6 @@ from PIL import Image
 from scipy.special import expit
 
 from bonescint.evaluate.bootstrap import Resampling
-from bonescint.evaluate.canvas import Picture
 from bonescint.evaluate.false_evidence import ScanEvidence, evidence_table
 from bonescint.evaluate.figures import (
     calibration_figure,
@@ -46,6 +45,7 @@ from bonescint.evaluate.tables import (
     write_workbook,
 )
 from bonescint.intervals import Estimate
+from bonescint.plotting import RenderedFigure
 from bonescint.scan import MissingExtraError, ParameterError, PlattCalibration
 
 _FEW = Resampling(resamples=20)
@@ -62,7 +62,7 @@ def _judged(count: int = 200) -> Judgement:
     return judge(_cases(count), _HALF, resampling=_FEW)
 
 
-def _sound(picture: Picture) -> None:
+def _sound(picture: RenderedFigure) -> None:
     with Image.open(io.BytesIO(picture.png)) as image:
         assert image.width > 300
         assert np.asarray(image.convert("L")).std() > 5  # something is drawn

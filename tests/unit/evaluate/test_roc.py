@@ -9,9 +9,14 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 from sklearn.metrics import roc_auc_score as sklearn_auc
 
 from bonescint.evaluate.bootstrap import Resampling, SortedCases, resampled
-from bonescint.evaluate.placements import Placements
-from bonescint.evaluate.roc import RocCurve, average_precision_score, roc_auc_score, roc_band
+from bonescint.evaluate.roc import (
+    StructuralComponents,
+    average_precision_score,
+    roc_auc_score,
+    roc_band,
+)
 from bonescint.evaluate.scored import ScoredCases
+from bonescint.roc import RocCurve
 from bonescint.scan import ParameterError
 
 
@@ -27,7 +32,7 @@ def _cases(seed: int, count: int = 60, levels: int = 0, effect: float = 1.2) -> 
 @given(seed=st.integers(0, 10_000), levels=st.integers(0, 10))
 def test_curve_and_areas_are_sklearns(seed: int, levels: int) -> None:
     cases = _cases(seed, levels=levels)
-    curve = RocCurve.of(cases)
+    curve = RocCurve.of(cases.scores, cases.positive)
     false, true, thresholds = roc_curve(cases.positive, cases.scores, drop_intermediate=False)
     np.testing.assert_allclose(curve.sensitivity, true)
     np.testing.assert_allclose(1 - curve.specificity, false)
@@ -78,16 +83,20 @@ def test_areas_without_a_spread(scores: list[float], area: float, says: str) -> 
     assert says in found.note
 
 
+def _curve(cases: ScoredCases) -> RocCurve:
+    return RocCurve.of(cases.scores, cases.positive)
+
+
 def test_one_class_has_no_curve() -> None:
     cases = ScoredCases(scores=np.array([0.1, 0.2]), positive=np.array([1, 1]))
-    for metric in (RocCurve.of, roc_auc_score, SortedCases.of, average_precision_score):
+    for metric in (_curve, roc_auc_score, SortedCases.of, average_precision_score):
         with pytest.raises(ParameterError, match="both classes"):
             metric(cases)
 
 
 def test_band_holds_the_curve_and_grows_with_the_level() -> None:
     cases = _cases(8, count=200)
-    curve = RocCurve.of(cases)
+    curve = RocCurve.of(cases.scores, cases.positive)
     wide = roc_band(cases, resampling=Resampling(resamples=200, level=0.99), points=21)
     narrow = roc_band(cases, resampling=Resampling(resamples=200, level=0.5), points=21)
     own = np.interp(wide.at, 1 - curve.specificity, curve.sensitivity)
@@ -150,7 +159,7 @@ def test_documented_defaults_and_limits_of_curves() -> None:
 def test_intervals_on_the_logit_are_written_out() -> None:
     cases = _cases(6, count=50)
     found = roc_auc_score(cases)
-    variance = Placements.of(cases.scores, cases.positive).covariance[0, 0]
+    variance = StructuralComponents.of(cases.scores, cases.positive).covariance[0, 0]
     middle = np.log(found.value / (1 - found.value))
     half = 1.959964 * np.sqrt(variance) / (found.value * (1 - found.value))
     ends = [1 / (1 + np.exp(-end)) for end in (middle - half, middle + half)]

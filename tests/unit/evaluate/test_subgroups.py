@@ -43,9 +43,9 @@ def test_independent_groups_are_cochrans_q() -> None:
     cases, factor = _cases(2)
     found = interactions(cases, factor, 0.75)[0]
     parts = [cases.of(factor.members == number) for number in range(3)]
-    from bonescint.evaluate.placements import Placements
+    from bonescint.evaluate.roc import StructuralComponents
 
-    placed = [Placements.of(part.scores, part.positive) for part in parts]
+    placed = [StructuralComponents.of(part.scores, part.positive) for part in parts]
     areas = np.array([one.areas[0] for one in placed])
     weights = 1 / np.array([one.covariance[0, 0] for one in placed])
     mean = (weights * areas).sum() / weights.sum()

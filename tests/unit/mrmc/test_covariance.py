@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from bonescint.evaluate import Placements
+from bonescint.evaluate import StructuralComponents
 from bonescint.mrmc import (
     Auc,
     CovarianceMethod,
@@ -101,7 +101,7 @@ def rows_of(reads: Reads) -> NDArray[np.float64]:
 
 
 def test_delong_is_that_of_placements(small: Reads) -> None:
-    expected = Placements.of(rows_of(small), small.truth)
+    expected = StructuralComponents.of(rows_of(small), small.truth)
     found = covariance(cells_of(small), len(small.cases))
     np.testing.assert_allclose(found, expected.covariance, rtol=1e-12)
     np.testing.assert_allclose(figures_of_merit(small).values.ravel(), expected.areas, rtol=1e-12)

@@ -7,7 +7,7 @@ import pytest
 
 from bonescint.mrmc import (
     CovarianceMethod,
-    ReaderRocCurve,
+    RocCurve,
     RoeMetz,
     average_curve,
     figures_of_merit,
@@ -97,7 +97,7 @@ def test_intervals_cover_in_a_few_hundred_studies() -> None:
 
 
 def test_area_of_the_average_curve_is_the_mean_area(small) -> None:  # type: ignore[no-untyped-def]
-    curves = [ReaderRocCurve.of(row, small.truth) for row in small.ratings.reshape(6, -1)]
+    curves = [RocCurve.of(row, small.truth) for row in small.ratings.reshape(6, -1)]
     areas = figures_of_merit(small).values.ravel()
     assert [curve.area for curve in curves] == pytest.approx(areas)
     mean = average_curve(curves)
@@ -108,4 +108,4 @@ def test_area_of_the_average_curve_is_the_mean_area(small) -> None:  # type: ign
     with pytest.raises(ParameterError):
         average_curve([])
     with pytest.raises(ParameterError, match="both classes"):
-        ReaderRocCurve.of(np.array([1.0, np.nan]), np.array([True, False]))
+        RocCurve.of(np.array([1.0, np.nan]), np.array([True, False]))

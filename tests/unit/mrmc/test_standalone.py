@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bonescint.evaluate import Placements
+from bonescint.evaluate import StructuralComponents
 from bonescint.mrmc import (
     CovarianceMethod,
     Generalisation,
@@ -42,7 +42,7 @@ def model(study: Reads) -> dict[str, float]:
 
 def test_formulas_written_out(study: Reads, model: dict[str, float]) -> None:
     scores = np.array([model[case] for case in study.cases])
-    joint = Placements.of(np.vstack([study.ratings[0], scores]), study.truth)
+    joint = StructuralComponents.of(np.vstack([study.ratings[0], scores]), study.truth)
     d = joint.areas[:4] - joint.areas[4]
     of_d = [
         [
@@ -127,7 +127,9 @@ def test_missing_predictions_and_reads_are_named(study: Reads, model: dict[str, 
     assert found.cases == 43
     kept = np.arange(45) >= 5
     scores = np.array([model[case] for case in study.cases])
-    expected = Placements.of(np.vstack([ratings[0, 1], scores])[:, kept], study.truth[kept])
+    expected = StructuralComponents.of(
+        np.vstack([ratings[0, 1], scores])[:, kept], study.truth[kept]
+    )
     assert found.readers[1].value.value == pytest.approx(expected.areas[0])
     assert found.readers[1].model == pytest.approx(expected.areas[1])
     assert found.readers[1].difference.se == pytest.approx(

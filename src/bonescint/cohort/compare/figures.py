@@ -15,7 +15,7 @@ from PIL import Image
 from bonescint.cohort.compare.characteristics import BANDS, Subject
 from bonescint.cohort.compare.maps import HALVES, SIDE, FrameMap
 from bonescint.cohort.compare.results import CohortComparison, Compared
-from bonescint.evaluate.canvas import BLUE, GREY, INK, LIGHT, ORANGE, legend, new_axes, rendered
+from bonescint.plotting import BLUE, GREY, INK, LIGHT, ORANGE, legend, new_axes, rendered
 from bonescint.scan import View
 
 COLOURS = {"A": BLUE, "B": ORANGE}

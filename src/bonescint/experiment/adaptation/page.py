@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
-from bonescint.evaluate.canvas import BLUE, GREY, ORANGE, Picture, legend, new_axes, rendered
 from bonescint.experiment.adaptation.adapted import Adaptation, logit_of, probability_of
 from bonescint.experiment.report.model_report import NOTICE
+from bonescint.plotting import BLUE, GREY, ORANGE, RenderedFigure, legend, new_axes, rendered
 from bonescint.report.document_page import (
     Document,
     PageFigure,
@@ -113,7 +113,7 @@ def _scores(adapted: Adaptation) -> PageSection:
     )
 
 
-def scores_figure(adapted: Adaptation) -> Picture:
+def scores_figure(adapted: Adaptation) -> RenderedFigure:
     """A histogram of the local patients' scores, with the operating points."""
     before, after = adapted.before.card, adapted.after
     parts = [

@@ -300,7 +300,7 @@ def _control(
     control = cases.with_scores(scores)
     return ControlResult(
         area=roc_auc_score(control, level=level),
-        curve=RocCurve.of(control),
+        curve=RocCurve.of(control.scores, control.positive),
         comparison=compare_areas(cases, control, level=level),
         model_adds=added_information(cases, scores)[1],
         control_adds=added_information(control, cases.scores)[1],

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from bonescint.evaluate.canvas import Picture
 from bonescint.files import make_folder
+from bonescint.plotting import RenderedFigure
 from bonescint.report.document_page import PageFigure
 
 
@@ -21,7 +21,7 @@ class FigureWriter:
     folder: Path
 
     def figure(
-        self, name: str, picture: Picture, caption: str, *, wide: bool = False
+        self, name: str, picture: RenderedFigure, caption: str, *, wide: bool = False
     ) -> PageFigure:
         """Write both files, and give what goes into the page.
 
@@ -38,7 +38,7 @@ class FigureWriter:
             >>> import tempfile
             >>> with tempfile.TemporaryDirectory() as folder:
             ...     kept = FigureWriter(Path(folder) / "figures")
-            ...     shown = kept.figure("roc", Picture(png=b"a", svg=b"b"), "ROC curves.")
+            ...     shown = kept.figure("roc", RenderedFigure(png=b"a", svg=b"b"), "ROC curves.")
             ...     shown.content, sorted(file.name for file in kept.folder.iterdir())
             (b'b', ['roc.png', 'roc.svg'])
         """

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bonescint.evaluate.canvas import (
+from bonescint.plotting import (
     BLUE,
     GREEN,
     GREY,
     INK,
     ORANGE,
     PINK,
-    Picture,
+    RenderedFigure,
     legend,
     new_axes,
     rendered,
@@ -27,7 +27,7 @@ def curves_figure(
     curves: Mapping[str, Sequence[tuple[float, float]]],
     labels: Mapping[str, str],
     points: Mapping[str, tuple[float, float]],
-) -> Picture:
+) -> RenderedFigure:
     """ROC curves of several models on one pair of axes.
 
     Args:
@@ -67,7 +67,7 @@ class FlowRow:
     come_from: tuple[tuple[int, ...], ...]
 
 
-def flow_figure(rows: Sequence[FlowRow], *, width: float = 7.6) -> Picture:
+def flow_figure(rows: Sequence[FlowRow], *, width: float = 7.6) -> RenderedFigure:
     """A flow of scans from top to bottom, as STARD asks for.
 
     Args:

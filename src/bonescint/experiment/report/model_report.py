@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterable
 
 from bonescint.evaluate import Comparison, Estimate, Measure, measure_named
-from bonescint.evaluate.canvas import Picture
 from bonescint.evaluate.figures import (
     calibration_figure,
     confusion_figure,
@@ -20,6 +19,7 @@ from bonescint.evaluate.judgement import NotCalled
 from bonescint.evaluate.tables import Table
 from bonescint.experiment.evaluation.evaluate import ControlResult, Evaluation
 from bonescint.experiment.evaluation.tables import flow_table, left_out_table
+from bonescint.plotting import RenderedFigure
 from bonescint.report.document_page import Document, PageFigure, PageSection, PageTable
 from bonescint.report.text import operating_point_text
 
@@ -29,7 +29,7 @@ FEWEST_FOR_HEADLINES = 20
 """Scans with disease, and without, below which no figure is a headline."""
 
 
-def draw_figures(found: Evaluation) -> dict[str, Picture]:
+def draw_figures(found: Evaluation) -> dict[str, RenderedFigure]:
     """Every figure, by the name of its file.
 
     Raises:
@@ -53,7 +53,7 @@ def draw_figures(found: Evaluation) -> dict[str, Picture]:
 
 def evaluation_document(
     found: Evaluation,
-    pictures: dict[str, Picture],
+    pictures: dict[str, RenderedFigure],
     *,
     created: str,
     facts: tuple[tuple[str, str], ...],
@@ -89,9 +89,9 @@ def evaluation_document(
     )
 
 
-def _figure(pictures: dict[str, Picture], name: str, caption: str, *, wide: bool = False) -> (
-    PageFigure
-):  # fmt: skip
+def _figure(
+    pictures: dict[str, RenderedFigure], name: str, caption: str, *, wide: bool = False
+) -> PageFigure:
     return PageFigure(caption=caption, content=pictures[name].svg, alternative=caption, wide=wide)
 
 
@@ -244,7 +244,7 @@ def judged_alike(found: Evaluation) -> bool:
     return bool(probabilities.min() == probabilities.max())
 
 
-def _performance(found: Evaluation, pictures: dict[str, Picture]) -> PageSection:
+def _performance(found: Evaluation, pictures: dict[str, RenderedFigure]) -> PageSection:
     judgement = found.judgement
     threshold = _threshold(judgement.point.threshold)
     area = Measure(name="roc_auc_score", words="Area under the ROC curve",
@@ -298,7 +298,7 @@ def _threshold(threshold: float) -> str:
     return operating_point_text(threshold)
 
 
-def _calibration(found: Evaluation, pictures: dict[str, Picture]) -> PageSection:
+def _calibration(found: Evaluation, pictures: dict[str, RenderedFigure]) -> PageSection:
     tables = [measures_page_table("As predicted", found.judgement.calibration.measures)]
     text = "Bins contain about equal numbers of scans; bars are Wilson's intervals."
     paragraphs = []
@@ -321,7 +321,7 @@ def _calibration(found: Evaluation, pictures: dict[str, Picture]) -> PageSection
     )
 
 
-def _decision(pictures: dict[str, Picture]) -> PageSection:
+def _decision(pictures: dict[str, RenderedFigure]) -> PageSection:
     return PageSection(
         title="Decision curve",
         paragraphs=(
@@ -333,7 +333,7 @@ def _decision(pictures: dict[str, Picture]) -> PageSection:
     )
 
 
-def _subgroups(found: Evaluation, pictures: dict[str, Picture]) -> PageSection:
+def _subgroups(found: Evaluation, pictures: dict[str, RenderedFigure]) -> PageSection:
     if not found.subgroups:
         text = "The manifest and the truth files hold nothing by which the scans could be divided."
         return PageSection(title="Subgroups", paragraphs=(text,))
@@ -376,7 +376,7 @@ def _p(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def _control(found: Evaluation, pictures: dict[str, Picture]) -> PageSection:
+def _control(found: Evaluation, pictures: dict[str, RenderedFigure]) -> PageSection:
     control = found.control
     if control is None:
         return PageSection(title="Control without images",

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from bonescint.cohort import Manifest
 from bonescint.dicom import read
-from bonescint.evaluate.canvas import BLUE, GREEN, GREY, INK, ORANGE, Picture, new_axes, rendered
 from bonescint.model import ModelFolder
+from bonescint.plotting import BLUE, GREEN, GREY, INK, ORANGE, RenderedFigure, new_axes, rendered
 from bonescint.prepare import prepare
 from bonescint.scan import Case, Split
 
@@ -18,7 +18,7 @@ _REPEATS = (2, 2, 3, 3, 3)
 
 def input_figures(
     cards: Mapping[str, ModelFolder], cohort: Manifest
-) -> Iterator[tuple[str, Picture]]:
+) -> Iterator[tuple[str, RenderedFigure]]:
     """A caption and a picture for every preprocessing: prepared scans, as the networks see them.
 
     The first positive and the first negative validation scan are shown.
@@ -56,7 +56,7 @@ def _first(cohort: Manifest, *, positive: bool) -> Case:
     return next(case for case in cohort.split(Split.VALIDATION) if case.positive == positive)
 
 
-def architecture_figures(cards: Mapping[str, ModelFolder]) -> Iterator[tuple[str, Picture]]:
+def architecture_figures(cards: Mapping[str, ModelFolder]) -> Iterator[tuple[str, RenderedFigure]]:
     """A caption and a picture for every network that bonescint trained.
 
     Args:
@@ -158,7 +158,7 @@ _NETWORKS = {
 }
 
 
-def _boxes_in_a_row(boxes: list[tuple[str, str]]) -> Picture:
+def _boxes_in_a_row(boxes: list[tuple[str, str]]) -> RenderedFigure:
     figure, axes = new_axes(7.6, 1.2)
     axes.set_xlim(-0.5, len(boxes) - 0.5)
     axes.set_ylim(-1.0, 0.85)

@@ -7,7 +7,6 @@ import math
 from collections.abc import Mapping
 from itertools import islice
 
-from bonescint.evaluate.canvas import Picture
 from bonescint.evaluate.figures import free_response_figure, hit_rate_figure, places_figure
 from bonescint.evaluate.map_metrics import HIT_LEVEL, HitGroup
 from bonescint.evaluate.tables import Cell, Table, measures_table
@@ -18,12 +17,13 @@ from bonescint.experiment.report.call_pictures import PANELS, WIDTH, drawable, d
 from bonescint.experiment.report.model_report import NOTICE, measures_page_table
 from bonescint.explain import Explanation as ScanPicture
 from bonescint.explain import explain
+from bonescint.plotting import RenderedFigure
 from bonescint.report.document_page import PageFigure, PageSection, PageTable
 
 _MOST_FAILURES = 6
 
 
-def saliency_figures(found: SaliencyEvaluation) -> dict[str, Picture]:
+def saliency_figures(found: SaliencyEvaluation) -> dict[str, RenderedFigure]:
     """Every figure, by the name of its file.
 
     Raises:
@@ -54,7 +54,7 @@ def _segmented_picture(one: SegmentedScan, threshold: float) -> ScanPicture:
     )
 
 
-def _as_figure(shown: ScanPicture) -> Picture:
+def _as_figure(shown: ScanPicture) -> RenderedFigure:
     """A picture of pixels as the two files that every figure has."""
     png = shown.png()
     size = f'width="{shown.picture.width}" height="{shown.picture.height}"'
@@ -63,7 +63,7 @@ def _as_figure(shown: ScanPicture) -> Picture:
         f'<svg xmlns="http://www.w3.org/2000/svg" {size}>'
         f'<image {size} href="data:image/png;base64,{content}"/></svg>\n'
     )
-    return Picture(png=png, svg=svg.encode("ascii"))
+    return RenderedFigure(png=png, svg=svg.encode("ascii"))
 
 
 def saliency_tables(found: SaliencyEvaluation) -> tuple[Table, ...]:
@@ -126,7 +126,7 @@ def _hit_table(found: SaliencyEvaluation) -> Table:
 
 
 def saliency_sections(
-    found: SaliencyEvaluation, pictures: Mapping[str, Picture]
+    found: SaliencyEvaluation, pictures: Mapping[str, RenderedFigure]
 ) -> tuple[PageSection, ...]:
     """The sections of the page."""
     return (
@@ -136,7 +136,7 @@ def saliency_sections(
     )
 
 
-def _localisation(found: SaliencyEvaluation, pictures: Mapping[str, Picture]) -> PageSection:
+def _localisation(found: SaliencyEvaluation, pictures: Mapping[str, RenderedFigure]) -> PageSection:
     captions = {
         "free_response": "Free response: peaks of the maps of all evaluated scans, rated by the "
         "scan's probability in proportion to their height. Bars are intervals over scans.",
@@ -240,7 +240,7 @@ def _hit_page_table(name: str, groups: tuple[HitGroup, ...]) -> PageTable:
 
 
 def _false_evidence(
-    found: SaliencyEvaluation, pictures: Mapping[str, Picture]
+    found: SaliencyEvaluation, pictures: Mapping[str, RenderedFigure]
 ) -> tuple[PageSection, ...]:
     if not found.false_positives:
         return ()

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from bonescint.evaluate import Placements
+from bonescint.evaluate import StructuralComponents
 from bonescint.scan import ParameterError
 
 
@@ -17,17 +17,17 @@ def _pairs(ratings: NDArray[np.float64], truth: NDArray[np.bool_]) -> NDArray[np
 
 
 @given(seed=st.integers(0, 10_000), levels=st.integers(2, 30))
-def test_areas_and_placements_are_those_of_all_pairs(seed: int, levels: int) -> None:
+def test_areas_and_components_are_those_of_all_pairs(seed: int, levels: int) -> None:
     rng = np.random.default_rng(seed)
     truth = np.r_[True, False, rng.random(30) < 0.4]
     ratings = rng.integers(0, levels, (3, truth.size)).astype(float)
-    placements = Placements.of(ratings, truth)
-    for row, above, below in zip(ratings, placements.positive, placements.negative, strict=True):
+    found = StructuralComponents.of(ratings, truth)
+    for row, above, below in zip(ratings, found.v10, found.v01, strict=True):
         pairs = _pairs(row, truth)
         np.testing.assert_allclose(above, pairs.mean(axis=1), atol=1e-12)
         np.testing.assert_allclose(below, pairs.mean(axis=0), atol=1e-12)
     areas = [roc_auc_score(truth, row) for row in ratings]
-    np.testing.assert_allclose(placements.areas, areas, atol=1e-12)
+    np.testing.assert_allclose(found.areas, areas, atol=1e-12)
 
 
 def test_covariance_is_delongs_formula_written_out() -> None:
@@ -41,7 +41,9 @@ def test_covariance_is_delongs_formula_written_out() -> None:
             tens = np.cov(first.mean(axis=1), second.mean(axis=1))[0, 1]
             ones = np.cov(first.mean(axis=0), second.mean(axis=0))[0, 1]
             expected[i, j] = tens / truth.sum() + ones / (~truth).sum()
-    np.testing.assert_allclose(Placements.of(ratings, truth).covariance, expected, rtol=1e-10)
+    np.testing.assert_allclose(
+        StructuralComponents.of(ratings, truth).covariance, expected, rtol=1e-10
+    )
 
 
 def test_covariance_is_that_of_many_repeated_studies() -> None:
@@ -49,7 +51,7 @@ def test_covariance_is_that_of_many_repeated_studies() -> None:
     truth = np.repeat([True, False], [40, 60])
     shared = rng.normal(size=(4000, 1, 100))
     ratings = shared + rng.normal(size=(4000, 2, 100)) + 1.5 * truth
-    drawn = [Placements.of(study, truth) for study in ratings]
+    drawn = [StructuralComponents.of(study, truth) for study in ratings]
     spread = np.cov(np.array([one.areas for one in drawn]).T)
     mean = np.mean([one.covariance for one in drawn], axis=0)
     np.testing.assert_allclose(mean, spread, rtol=0.08)
@@ -85,28 +87,28 @@ def test_patients_with_several_cases_have_obuchowskis_covariance() -> None:
             s01 = i01 / ((i01 - 1) * n) * (a_down @ b_down)
             s11 = every / (every - 1) * (a_up @ b_down + a_down @ b_up)
             expected[i, j] = s10 / m + s01 / n + s11 / (m * n)
-    found = Placements.of(ratings, truth, patients)
+    found = StructuralComponents.of(ratings, truth, patients)
     np.testing.assert_allclose(found.covariance, expected, rtol=1e-10)
-    np.testing.assert_allclose(found.areas, Placements.of(ratings, truth).areas)
+    np.testing.assert_allclose(found.areas, StructuralComponents.of(ratings, truth).areas)
 
 
 def test_a_class_of_two_patients_has_a_variance_and_of_one_has_none() -> None:
     ratings = np.random.default_rng(1).normal(size=(2, 6))
     truth = np.array([True, True, True, False, False, False])
-    two = Placements.of(ratings, truth, np.array([0, 0, 1, 2, 3, 3])).covariance
+    two = StructuralComponents.of(ratings, truth, np.array([0, 0, 1, 2, 3, 3])).covariance
     assert two.shape == (2, 2)
     assert np.isfinite(two).all()
     for patients in ([0, 0, 0, 2, 3, 3], [0, 0, 1, 2, 2, 2]):
-        one = Placements.of(ratings, truth, np.array(patients)).covariance
+        one = StructuralComponents.of(ratings, truth, np.array(patients)).covariance
         assert one.shape == (2, 2)
         assert np.isnan(one).all()
 
 
 def test_one_case_of_a_class_has_an_area_and_no_variance() -> None:
-    placements = Placements.of(np.array([1.0, 2.0, 3.0]), np.array([False, False, True]))
-    assert placements.areas == [1.0]
-    assert np.isnan(placements.covariance).all()
-    two = Placements.of(np.ones((2, 3)), np.array([True, False, True]))
+    found = StructuralComponents.of(np.array([1.0, 2.0, 3.0]), np.array([False, False, True]))
+    assert found.areas == [1.0]
+    assert np.isnan(found.covariance).all()
+    two = StructuralComponents.of(np.ones((2, 3)), np.array([True, False, True]))
     assert two.covariance.shape == (2, 2)
     assert np.isnan(two.covariance).all()
 
@@ -123,4 +125,4 @@ def test_one_case_of_a_class_has_an_area_and_no_variance() -> None:
 )
 def test_what_has_no_area_is_refused(ratings: list[float], truth: list[bool], says: str) -> None:
     with pytest.raises(ParameterError, match=says):
-        Placements.of(np.array(ratings), np.array(truth))
+        StructuralComponents.of(np.array(ratings), np.array(truth))
