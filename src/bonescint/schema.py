@@ -63,7 +63,7 @@ intercept. Correct it.
     from pydantic_core import ValidationError
 
     try:
-        made: _Kind = _validator(kind).validate_python(content)
+        made: _Kind = _validator(kind).validate_python(content)  # type: ignore[arg-type]
     except ValidationError as error:
         found = error.errors(include_url=False)
         first = next((one for one in found if one["type"] == _UNKNOWN), found[0])
