@@ -1,7 +1,7 @@
 """The manifest: one table that says what a cohort holds.
 
 Required columns: `scan_id, patient_id, centre, split, label, file`; optional: `sex, age,
-primary, truth, mask_anterior, mask_posterior`. CSV.
+primary, truth, mask_anterior, mask_posterior, simulated`. CSV.
 """
 
 from __future__ import annotations
@@ -30,8 +30,10 @@ from bonescint.tables import (
 _REQUIRED = MANIFEST_COLUMNS
 _OPTIONAL = ("sex", "age", "primary", "truth")
 _MASKS = ("mask_anterior", "mask_posterior")
+_SIMULATED = "simulated"
+_FORMER_PREFIX = "anatomy-"  # of simulated patients, in manifests without that column
 _COLUMNS = Columns(
-    names={name: (name,) for name in (*_REQUIRED, *_OPTIONAL, *_MASKS)},
+    names={name: (name,) for name in (*_REQUIRED, *_OPTIONAL, *_MASKS, _SIMULATED)},
     required=_REQUIRED,
     remedy="Add them, one row per scan",
 )
@@ -119,10 +121,18 @@ def _checked(row: Row, age_of: Numbers) -> Case | list[Problem]:
             wrong("age", "is no number")
         elif not 0 <= age < 130:
             wrong("age", "must be from 0 to 130 years")
+    simulated = names["patient_id"].startswith(_FORMER_PREFIX)
+    if _SIMULATED in row.table:
+        said = truth_of(row.text(_SIMULATED) or "0")
+        if said is None:
+            wrong(_SIMULATED, f"must be 0 or 1, got '{row.text(_SIMULATED)}'")
+        simulated = bool(said)
     if problems or positive is None:
         return problems
     texts = {name: row.text(name) for name in _TEXTS}
-    return Case(split=Split(split), positive=positive, age=age, **names, **texts)
+    return Case(
+        split=Split(split), positive=positive, age=age, simulated=simulated, **names, **texts
+    )
 
 
 def examine_manifest(path: Path | str) -> ManifestRows:
@@ -229,7 +239,7 @@ def cohort_fingerprint(manifest: Manifest) -> str:
 def write_manifest(cases: Iterable[Case], path: Path) -> None:
     """Write a manifest as CSV, beside and then renamed into place.
 
-    The columns of masks are there only if a case has one.
+    The columns of masks, and `simulated`, are there only if a case needs them.
 
     Args:
         cases: the rows.
@@ -239,11 +249,15 @@ def write_manifest(cases: Iterable[Case], path: Path) -> None:
         OutputError: it cannot be written.
     """
     listed = list(cases)
-    masks = _MASKS if any(case.mask_anterior or case.mask_posterior for case in listed) else ()
-    write_table(path, [*_REQUIRED, *_OPTIONAL, *masks], (_row(case, masks) for case in listed))
+    more: list[str] = []
+    if any(case.mask_anterior or case.mask_posterior for case in listed):
+        more += _MASKS
+    if any(case.simulated for case in listed):
+        more.append(_SIMULATED)
+    write_table(path, [*_REQUIRED, *_OPTIONAL, *more], (_row(case, more) for case in listed))
 
 
-def _row(case: Case, masks: Sequence[str]) -> list[object]:
+def _row(case: Case, more: Sequence[str]) -> list[object]:
     return [
         case.scan_id,
         case.patient_id,
@@ -255,5 +269,5 @@ def _row(case: Case, masks: Sequence[str]) -> list[object]:
         "" if case.age is None else f"{case.age:g}",
         case.primary,
         case.truth,
-        *(getattr(case, name) for name in masks),
+        *(int(case.simulated) if name == _SIMULATED else getattr(case, name) for name in more),
     ]

@@ -117,7 +117,9 @@ class _Made(NamedTuple):
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> _Made:
         counts = content.pop("counts_sha256")
-        return cls(Case(**{**content, "split": Split(content["split"])}), counts)
+        # Not in the records of release 0.1.0: whether it is simulated.
+        known = {"simulated": True, **content, "split": Split(content["split"])}
+        return cls(Case(**known), counts)
 
 
 def _make(spec: StudySpec, *, content: dict[str, Any], out: Path) -> list[_Made]:
@@ -178,6 +180,7 @@ def _written(spec: StudySpec, attempt: int, study: SimulatedStudy, out: Path) ->
         age=float(int(patient.age)),
         primary=study.simulated.primary,
         truth=truth.as_posix(),
+        simulated=True,
     )
 
 

@@ -29,6 +29,7 @@ from bonescint.scan import (
 )
 
 TRUTH_SCHEMA_VERSION = 1
+_SIMULATOR = "simulator"
 
 
 def write_truth(
@@ -58,6 +59,7 @@ def write_truth(
         "schema_version": TRUTH_SCHEMA_VERSION,
         "positive": truth.positive,
         "source": truth.source,
+        "simulated": truth.simulated,
         "foci": [asdict(focus) for focus in truth.foci],
     }
     if parameters is not None:
@@ -152,7 +154,14 @@ def read_truth(path: Path | str) -> Truth:
             Focus(**{**entry, "view": View(entry["view"]), "kind": FocusKind(entry["kind"])})
             for entry in content["foci"]
         )
-        return Truth(positive=content["positive"], foci=foci, masks=masks, source=content["source"])
+        return Truth(
+            positive=content["positive"],
+            foci=foci,
+            masks=masks,
+            source=content["source"],
+            # Not in truth files of release 0.1.0.
+            simulated=content.get("simulated", content["source"] == _SIMULATOR),
+        )
 
 
 PHYSICIAN = "physician's mask"

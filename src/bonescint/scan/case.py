@@ -1,4 +1,4 @@
-"""A case of a study: a scan, its reference standard, its patient, its centre, its split."""
+"""A case of a cohort: a scan, its reference standard, its patient, its centre, its split."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bonescint.scan.errors import ParameterError
 
 
 class Split(StrEnum):
-    """The part of a study that a case belongs to."""
+    """The part of a cohort that a case belongs to."""
 
     TRAIN = "train"
     VALIDATION = "validation"
@@ -22,7 +22,7 @@ class Case:
 
     Attributes:
         scan_id: identifier of the scan.
-        patient_id: pseudonym; for simulated scans, the anatomy.
+        patient_id: pseudonym.
         centre: where it was acquired.
         split: train, validation or test.
         positive: the reference standard: metastatic bone disease or not.
@@ -34,6 +34,7 @@ class Case:
         truth: path of the truth file relative to the manifest, or empty.
         mask_anterior: path of a physician's mask of the anterior view, or empty.
         mask_posterior: the same of the posterior view.
+        simulated: whether a simulator made the scan, so that no patient was imaged.
 
     Raises:
         ParameterError: an empty identifier or a negative age.
@@ -51,6 +52,7 @@ class Case:
     truth: str = ""
     mask_anterior: str = ""
     mask_posterior: str = ""
+    simulated: bool = False
 
     def __post_init__(self) -> None:
         for name in ("scan_id", "patient_id", "centre"):

@@ -66,7 +66,8 @@ class Truth:
         foci: every metastasis, mimic and hot organ, once for each view it is seen in.
         masks: for each view a bool array (rows, columns), true on metastases; empty if
             nobody segmented the scan.
-        source: `"simulator"`, or who segmented it.
+        source: who or what says so, such as `"simulator"`.
+        simulated: whether a simulator made the scan, so that no patient was imaged.
 
     Raises:
         ParameterError: metastases without `positive`, or a mask that is not (rows, columns).
@@ -75,7 +76,8 @@ class Truth:
     positive: bool
     foci: tuple[Focus, ...] = ()
     masks: Mapping[View, NDArray[np.bool_]] = field(default_factory=dict)
-    source: str = "simulator"
+    source: str = ""
+    simulated: bool = False
 
     def __post_init__(self) -> None:
         if not self.positive and any(f.kind is FocusKind.METASTASIS for f in self.foci):

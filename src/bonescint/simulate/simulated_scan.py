@@ -291,6 +291,7 @@ def _truth(
         foci=tuple(item.focus for item in seen),
         masks=joined_masks(seen, means, kind=FocusKind.METASTASIS),
         source="simulator",
+        simulated=True,
     )
 
 

@@ -179,8 +179,8 @@ def _nothing() -> Iterator[None]:
 
 
 def _are_synthetic(sample: Sample) -> bool:
-    """Whether every case is of a simulated patient, as simulated cohorts name them."""
-    return all(c.patient_id.startswith("anatomy-") for c in (*sample.reading, *sample.training))
+    """Whether every case is of a simulated patient."""
+    return all(case.simulated for case in (*sample.reading, *sample.training))
 
 
 def _write_settings(study: StudyFolder, options: StudyOptions) -> None:

@@ -216,7 +216,7 @@ def _origin(cohort: Manifest) -> str:
         if not case.truth:
             return "scans of the user's cohort"
         try:
-            if read_truth(cohort.folder / case.truth).source != "simulator":
+            if not read_truth(cohort.folder / case.truth).simulated:
                 return "scans of the user's cohort"
         except InputError:
             return "scans of the user's cohort"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -94,13 +95,43 @@ def test_truth_survives_the_disk(tmp_path: Path) -> None:
         foci=(Focus(view=View.ANTERIOR, row=2.5, column=3, region="L3", contrast=4.0),
               Focus(view=View.POSTERIOR, row=1, column=1, kind=FocusKind.MIMIC)),
         masks={View.ANTERIOR: mask, View.POSTERIOR: ~mask},
+        source="simulator",
+        simulated=True,
     )  # fmt: skip
     write_truth(truth, tmp_path / "t.npz")
     write_truth(truth, tmp_path / "u.npz")
     again = read_truth(tmp_path / "t.npz")
     assert again.foci == truth.foci
+    assert (again.source, again.simulated) == ("simulator", True)
     assert np.array_equal(again.masks[View.ANTERIOR], mask)
     assert (tmp_path / "t.npz").read_bytes() == (tmp_path / "u.npz").read_bytes()
+
+
+def test_a_truth_of_the_first_release_is_simulated_if_the_simulator_wrote_it(
+    tmp_path: Path,
+) -> None:
+    content = {"schema_version": 1, "positive": False, "foci": []}
+    for source, simulated in (("simulator", True), ("physician's mask", False)):
+        np.savez(tmp_path / "t.npz", json=np.array(json.dumps({**content, "source": source})))
+        assert read_truth(tmp_path / "t.npz").simulated is simulated
+
+
+def test_simulated_is_a_column_and_once_was_a_prefix(tmp_path: Path) -> None:
+    head = "scan_id,patient_id,centre,split,label,file"
+    table = tmp_path / "manifest.csv"
+    table.write_text(f"{head}\na,anatomy-01,A,train,0,a.dcm\nb,p2,A,train,1,b.dcm\n")
+    old = read_manifest(table).cases
+    assert [case.simulated for case in old] == [True, False]
+    write_manifest(old, table)
+    assert table.read_text().splitlines()[0].endswith(",simulated")
+    assert read_manifest(table).cases == old
+    table.write_text(f"{head},simulated\na,anatomy-01,A,train,0,a.dcm,\nb,p2,A,train,1,b.dcm,1\n")
+    assert [case.simulated for case in read_manifest(table).cases] == [False, True]
+    table.write_text(f"{head},simulated\na,p,A,train,0,a.dcm,perhaps\n")
+    with pytest.raises(InputError, match=r"row 2, column simulated: must be 0 or 1"):
+        read_manifest(table)
+    write_manifest([old[1]], table)
+    assert "simulated" not in table.read_text()
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 broken", b"no zip at all"])

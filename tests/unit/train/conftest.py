@@ -140,7 +140,7 @@ def cohort(tmp_path: Path, source: ListedSource) -> Path:
         images = {view: _grown(view, image) for view, image in sample.scan.images()}
         grown = sample.changed(images, step="grown", moved=_grown)
         write_nm(grown.scan, folder / f"{name}.dcm")
-        truth = Truth(positive=grown.positive, masks=grown.masks or {})
+        truth = Truth(positive=grown.positive, masks=grown.masks or {}, simulated=True)
         write_truth(truth, folder / f"{name}.npz")
         cases.append(
             Case(
