@@ -29,7 +29,7 @@ from bonescint.dicom import discover, read, read_study
 from bonescint.evaluate.conformal import conformal_threshold, high_scores
 from bonescint.experiment.adaptation.adapt import adapt_model
 from bonescint.model import Classifier, Engine, ModelFolder, features_of, margin_of
-from bonescint.model.likeness import moved_to
+from bonescint.model.ood import adapted_to
 from bonescint.prepare import PreparedScan, prepare
 from bonescint.scan import Case, PixelUnit, Scan
 
@@ -154,9 +154,9 @@ def place(cohort: Path, model: ModelFolder, normals: Path, learnt: int, draws: i
         ill, host = np.array(list(classifier.margins(changed))), np.array(hosts)
     features = [features_of(one) for one in prepared]
     of_ill = [features_of(one) for one in changed]
-    likeness = model.likeness
-    if likeness is not None:
-        before = [np.mean([likeness.score(f) > likeness.threshold for f in part])
+    detector = model.ood
+    if detector is not None:
+        before = [np.mean([detector.score(f) > detector.threshold for f in part])
                   for part in (features, of_ill)]  # fmt: skip
         print(f"unlike before: {before[0]:.2f} of normals, {before[1]:.2f} of ill")
     area = np.mean(ill[:, None] > well) + 0.5 * np.mean(ill[:, None] == well)
@@ -169,8 +169,8 @@ def place(cohort: Path, model: ModelFolder, normals: Path, learnt: int, draws: i
             found = conformal_threshold(well[mine], asked)
             apart = np.isin(host, others)
             row = [np.mean(well[others] <= found.score), np.mean(ill[apart] > found.score)]
-            if likeness is not None:
-                moved = moved_to(likeness, [features[one] for one in mine])
+            if detector is not None:
+                moved = adapted_to(detector, [features[one] for one in mine])
                 row += [
                     np.mean([moved.score(features[one]) > moved.threshold for one in others]),
                     np.mean([moved.score(of_ill[one]) > moved.threshold
@@ -180,7 +180,7 @@ def place(cohort: Path, model: ModelFolder, normals: Path, learnt: int, draws: i
         mean = np.mean(rows, axis=0)
         print(
             f"asked {asked}: specificity {mean[0]:.3f}, sensitivity {mean[1]:.3f}"
-            + (f", unlike {mean[2]:.3f} of normals, {mean[3]:.3f} of ill" if likeness else "")
+            + (f", unlike {mean[2]:.3f} of normals, {mean[3]:.3f} of ill" if detector else "")
         )
 
 

@@ -191,7 +191,7 @@ def measured(folder: ModelFolder, manifest: Path) -> ModelFolder:
 def rewritten(folder: ModelFolder, card: ModelCard) -> ModelFolder:
     """The same graph with another card."""
     onnx = folder.onnx_path.read_bytes()
-    return write_model_folder(folder.path, card=card, onnx=onnx, likeness=folder.likeness)
+    return write_model_folder(folder.path, card=card, onnx=onnx, ood=folder.ood)
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bonescint.classify.outcome import CallCounts, ClassifiedScan
+from bonescint.classify.results import CallCounts, ClassifiedScan
 from bonescint.report import PageHeading, PageLayers, RefusedRow, ResultRow, write_results_page
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from bonescint.classify.earlier import EarlierRun, picture_name
 from bonescint.classify.folder import ResultsFolder
 from bonescint.classify.naming import SourceNames
-from bonescint.classify.outcome import ClassifiedScan, KnownTruth, Refusal
+from bonescint.classify.results import ClassifiedScan, KnownTruth, Refusal
 from bonescint.classify.steps import (
     DrawOrder,
     ReadyScan,
@@ -184,7 +184,7 @@ class Batch:
     def _result_of(
         self, prediction: Prediction, study: StudyFiles, ready: ReadyScan
     ) -> ClassifiedScan:
-        score = prediction.unlike_score
+        score = prediction.ood_score
         return ClassifiedScan(
             scan_id=prediction.scan_id,
             source=self._names.of(study.source),
@@ -194,7 +194,7 @@ class Batch:
             warnings=tuple(self._names.clean(text) for text in prediction.warnings),
             picture=f"pictures/{picture_name(prediction.scan_id)}",
             uncertain=prediction.uncertain,
-            unlike_score=None if score is None else round(score, 3),
+            ood_score=None if score is None else round(score, 3),
             unlike=prediction.unlike,
             rank_among_normals=prediction.rank_among_normals,
             truth=_of(study, self._truths),

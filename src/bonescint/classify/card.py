@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from bonescint.classify.outcome import CallCounts
+from bonescint.classify.results import CallCounts
 from bonescint.report import PageHeading, operating_point_text
 
 if TYPE_CHECKING:
@@ -80,12 +80,12 @@ def _local(folder: ModelFolder) -> str:
 
 
 def _unlike(folder: ModelFolder) -> str:
-    likeness = folder.likeness
-    if likeness is None:
+    detector = folder.ood
+    if detector is None:
         return ""
     return (
-        f"score above {likeness.threshold:.1f}; at most {100 * likeness.false_alarm_rate:.3g} % of "
-        f"scans like the {likeness.scans} from which it was derived exceed it"
+        f"score above {detector.threshold:.1f}; at most {100 * detector.false_alarm_rate:.3g} % of "
+        f"scans like the {detector.scans} from which it was derived exceed it"
     )
 
 

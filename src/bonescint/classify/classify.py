@@ -15,7 +15,7 @@ import bonescint
 from bonescint.classify.card import notice_of, page_heading
 from bonescint.classify.folder import ResultsFolder
 from bonescint.classify.naming import SourceNames, hashed_names
-from bonescint.classify.outcome import (
+from bonescint.classify.results import (
     RESULTS_SCHEMA_VERSION,
     CallCounts,
     ClassifySummary,
@@ -201,7 +201,7 @@ def _run_facts(folder: ModelFolder, device: str, *, call_anyway: bool) -> dict[s
         },
         "model_id": folder.model_id,
         "operating_point": folder.card.operating_point,
-        "unlike_threshold": folder.likeness and folder.likeness.threshold,
+        "ood_threshold": folder.ood and folder.ood.threshold,
         "model": folder.card.to_json(),
     }
 

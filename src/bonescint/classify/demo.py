@@ -7,7 +7,7 @@ from importlib import metadata, resources
 from pathlib import Path
 
 from bonescint.classify.classify import classify
-from bonescint.classify.outcome import ClassifySummary, KnownTruth
+from bonescint.classify.results import ClassifySummary, KnownTruth
 from bonescint.files import make_folder, write_whole
 from bonescint.scan import MissingExtraError
 

@@ -28,7 +28,7 @@ from bonescint.classify.earlier import (
     layer_names,
     picture_name,
 )
-from bonescint.classify.outcome import ClassifiedScan, KnownTruth, Refusal
+from bonescint.classify.results import ClassifiedScan, KnownTruth, Refusal
 from bonescint.classify.stopped import StoppedRun, StoppedScan, first_line, is_record
 from bonescint.files import cannot_write, inert, json_in, one_writer, written_beside
 from bonescint.report import (
@@ -49,7 +49,7 @@ CSV_COLUMNS = (
     "call",
     "positive",
     "uncertain",
-    "unlike_score",
+    "ood_score",
     "unlike",
     "rank_among_normals",
     "conformal_p_value",
@@ -308,7 +308,7 @@ def _csv_row(result: ClassifiedScan) -> tuple[str, ...]:
         Call.of(result.positive).value,
         "" if result.positive is None else "true" if result.positive else "false",
         "true" if result.uncertain else "false",
-        "" if result.unlike_score is None else f"{result.unlike_score:.3f}",
+        "" if result.ood_score is None else f"{result.ood_score:.3f}",
         "true" if result.unlike else "false",
         "" if rank is None else f"{rank.higher_than} of {rank.of}",  # 5/12 would become a date
         "" if rank is None else f"{rank.p_value:.6f}",

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
-from bonescint.classify.outcome import ClassifiedScan, KnownTruth
+from bonescint.classify.results import ClassifiedScan, KnownTruth
 from bonescint.files import json_in
 from bonescint.scan import NormalRank
 

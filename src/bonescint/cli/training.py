@@ -80,7 +80,7 @@ def run_train(
     """Train and say where the model is."""
     with clear_failures():
         from bonescint.train import Tracking, train
-        from bonescint.train.ranks import Ranks
+        from bonescint.train.distributed import ProcessRank
 
         if not cohort.is_file():
             raise InputError(cohort, "no such file", "Check the path")
@@ -104,7 +104,7 @@ def run_train(
                 device=device,
                 tracking=Tracking(tracking),
             )
-        if Ranks.from_environment().leads:  # of processes that train together, one speaks
+        if ProcessRank.from_environment().is_zero:  # of processes that train together, one speaks
             messages_console().print(
                 displayable(
                     f"{folder.model_id} is in {out}. "

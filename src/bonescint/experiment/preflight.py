@@ -36,11 +36,11 @@ def require_sound(study: ExperimentSpec) -> None:
             ModelFolder.load(plan.folder)
         else:
             from bonescint.train import read_configuration
-            from bonescint.train.ranks import Ranks
+            from bonescint.train.distributed import ProcessRank
             from bonescint.train.training import require_fit
             from bonescint.train.weights import NOTHING_LEARNT, load_weights
 
-            if Ranks.from_environment().count > 1:
+            if ProcessRank.from_environment().world_size > 1:
                 problem = "one process; torchrun -m bonescint train first, and name the folder"
                 raise ParameterError("models", f"study {study.name}", problem, "several processes")
             settings = read_configuration(plan.settings)

@@ -14,8 +14,8 @@ from bonescint.model.folder import (
     shipped_model,
     write_model_folder,
 )
-from bonescint.model.likeness import Features, Likeness, features_of, fit_likeness
 from bonescint.model.local import LocalScans
+from bonescint.model.ood import OodDetector, OodFeatures, features_of, fit_ood_detector
 
 __all__ = [
     "CARD_SCHEMA_VERSION",
@@ -25,8 +25,8 @@ __all__ = [
     "Classifier",
     "Engine",
     "EvidenceMap",
-    "Features",
-    "Likeness",
+    "OodFeatures",
+    "OodDetector",
     "LocalScans",
     "Metric",
     "ModelCard",
@@ -34,7 +34,7 @@ __all__ = [
     "RunSettings",
     "TrainingRecord",
     "features_of",
-    "fit_likeness",
+    "fit_ood_detector",
     "margin_of",
     "model_path",
     "require_writable",

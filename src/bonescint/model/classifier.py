@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bonescint.model.engine import Answer, Engine, RunSettings
 from bonescint.model.folder import ModelFolder
-from bonescint.model.likeness import features_of
+from bonescint.model.ood import features_of
 from bonescint.prepare import PreparedScan, prepare
 from bonescint.scan import ActivationMap, ModelFolderError, ParameterError, Prediction, Scan, View
 
@@ -187,19 +187,19 @@ class Classifier:
             activation_maps=tuple(maps),
             warnings=(*warnings, *_missing_view(prepared), *strange),
             uncertain=called and card.is_uncertain(probability),
-            unlike_score=score,
+            ood_score=score,
             unlike=bool(strange),
             rank_among_normals=None if local is None else local.rank(margin),
         )
 
     def _unlike(self, prepared: PreparedScan) -> tuple[float | None, tuple[str, ...]]:
         """How unlike the training cohort a scan is, and a warning if it is too much so."""
-        likeness = self._folder.likeness
-        if likeness is None:
+        detector = self._folder.ood
+        if detector is None:
             return None, ()
         features = features_of(prepared)
-        warning = likeness.warning(features)
-        return likeness.score(features), (warning,) if warning else ()
+        warning = detector.warning(features)
+        return detector.score(features), (warning,) if warning else ()
 
 
 def _missing_view(prepared: PreparedScan) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from bonescint.files import OF_THE_SYSTEM, cannot_write, folder_beside, json_in
 from bonescint.model.card import ModelCard
-from bonescint.model.likeness import Likeness
+from bonescint.model.ood import OodDetector
 from bonescint.model.readme import readme_of
 from bonescint.scan import ModelFolderError, OutputError, os_reason
 
@@ -23,7 +23,9 @@ SHIPPED = "shipped"
 """What the model that comes with this package is called wherever a model folder is taken."""
 METADATA = "configs/metadata.json"
 ONNX = "models/model.onnx"
-LIKENESS = "models/likeness.npz"
+OOD_FILE = "models/ood.npz"
+_OOD_FILES = (OOD_FILE, "models/likeness.npz")
+"""The second name is that of release 0.1."""
 README = "docs/README.md"
 LICENSE = "LICENSE"
 _AGAIN = "Train or download the model again"
@@ -47,14 +49,14 @@ class ModelFolder:
         path: the folder.
         card: what the model is.
         sha256: of the ONNX file.
-        likeness: tells inputs that are unlike the training cohort, or `None` in a folder that
-            was written without it.
+        ood: detects inputs that are unlike the training cohort, or `None` in a folder that was
+            written without it.
     """
 
     path: Path
     card: ModelCard
     sha256: str
-    likeness: Likeness | None = None
+    ood: OodDetector | None = None
 
     @property
     def onnx_path(self) -> Path:
@@ -104,19 +106,18 @@ class ModelFolder:
             )
         for name, expected in hashes.items():
             _verify(folder, str(name), str(expected))
-        likeness = _likeness(folder, card) if LIKENESS in hashes else None
-        return cls(path=folder, card=card, sha256=str(hashes[ONNX]), likeness=likeness)
+        ood = next((_ood(folder / name, card) for name in _OOD_FILES if name in hashes), None)
+        return cls(path=folder, card=card, sha256=str(hashes[ONNX]), ood=ood)
 
 
-def _likeness(folder: Path, card: ModelCard) -> Likeness:
-    file = folder / LIKENESS
-    likeness = Likeness.from_bytes(file.read_bytes(), source=str(file))
-    if likeness.preprocessing != card.preprocessing.identifier:
+def _ood(file: Path, card: ModelCard) -> OodDetector:
+    detector = OodDetector.from_bytes(file.read_bytes(), source=str(file))
+    if detector.preprocessing != card.preprocessing.identifier:
         raise ModelFolderError(
-            f"{file}: was fitted on scans prepared by {likeness.preprocessing}, the model's "
+            f"{file}: was fitted on scans prepared by {detector.preprocessing}, the model's "
             f"preprocessing is {card.preprocessing.identifier}. {_AGAIN}."
         )
-    return likeness
+    return detector
 
 
 def _mapping(value: object) -> Mapping[str, Any]:
@@ -173,7 +174,7 @@ def write_model_folder(
     *,
     card: ModelCard,
     onnx: bytes,
-    likeness: Likeness | None = None,
+    ood: OodDetector | None = None,
     more: Mapping[str, bytes] | None = None,
 ) -> ModelFolder:
     """Write a model folder beside its place, then move it there in one step.
@@ -182,7 +183,7 @@ def write_model_folder(
         path: the folder to write; one that holds a model already, and nothing else, is replaced.
         card: what the model is.
         onnx: the serialised ONNX model.
-        likeness: what tells inputs that are unlike the training cohort; fitted with the card's
+        ood: detects inputs that are unlike the training cohort; fitted with the card's
             preprocessing.
         more: other files of the folder by their paths in it, such as a page of figures.
 
@@ -196,12 +197,12 @@ def write_model_folder(
     require_writable(target)
     files = {
         ONNX: onnx,
-        README: readme_of(card, likeness).encode(),
+        README: readme_of(card, ood).encode(),
         LICENSE: (_LICENSE_TEXT + (_IMAGENET_TEXT if _from_imagenet(card) else "")).encode(),
         **(more or {}),
     }
-    if likeness is not None:
-        files[LIKENESS] = likeness.to_bytes()
+    if ood is not None:
+        files[OOD_FILE] = ood.to_bytes()
     text = json.dumps(_bundle_metadata(card, files), indent=2, ensure_ascii=False)
     files[METADATA] = _sealed(text + "\n").encode()
     with folder_beside(target, replacing=True) as beside:

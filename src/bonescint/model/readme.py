@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from bonescint.model.card import Metric, ModelCard
-from bonescint.model.likeness import Likeness
+from bonescint.model.ood import OodDetector
 
 
-def readme_of(card: ModelCard, likeness: Likeness | None = None) -> str:
+def readme_of(card: ModelCard, detector: OodDetector | None = None) -> str:
     """Render a card as Markdown. What shows Markdown as a page finds no tags in it.
 
     Args:
         card: the model card.
-        likeness: of the folder, if it has one.
+        detector: of the folder, if it has one.
 
     Returns:
         Text that ends with a line break.
@@ -39,7 +39,7 @@ def readme_of(card: ModelCard, likeness: Likeness | None = None) -> str:
         + (f"It was {card.calibrated_on.in_words}. " if card.calibrated_on else "")
         + f"From {card.operating_point:.4g} on a scan is called positive"
         + (f" ({card.operating_point_rule})." if card.operating_point_rule else "."),
-        *_doubts(card, likeness),
+        *_doubts(card, detector),
         "",
         "## Performance",
         "",
@@ -63,7 +63,7 @@ def readme_of(card: ModelCard, likeness: Likeness | None = None) -> str:
     return ("\n".join(lines) + "\n").replace("<", "&lt;")
 
 
-def _doubts(card: ModelCard, likeness: Likeness | None) -> list[str]:
+def _doubts(card: ModelCard, detector: OodDetector | None) -> list[str]:
     """What is said of answers that are uncertain, and of inputs that are unlike."""
     lines = []
     if card.uncertain_band is not None:
@@ -75,13 +75,13 @@ def _doubts(card: ModelCard, likeness: Likeness | None) -> list[str]:
             "",
             f"Adapted from `{card.local.model_id}` with local scans: {card.local.in_words}",
         ]
-    if likeness is not None:
+    if detector is not None:
         lines += [
             "",
-            "`models/likeness.npz` detects inputs that are unlike the training cohort: a score "
-            f"above {likeness.threshold:.4g}, which at most {100 * likeness.false_alarm_rate:.3g} "
+            "`models/ood.npz` detects inputs that are unlike the training cohort: a score "
+            f"above {detector.threshold:.4g}, which at most {100 * detector.false_alarm_rate:.3g} "
             "% of "
-            f"scans like the {likeness.scans} from which it was derived exceed. Such inputs get a "
+            f"scans like the {detector.scans} from which it was derived exceed. Such inputs get a "
             "probability and no call.",
         ]
     return lines

@@ -134,7 +134,7 @@ class Prediction:
         warnings: what limits the answer (a missing view, an assumed view, ...).
         uncertain: whether a call is uncertain: the probability lies in the model's band around its
             operating point.
-        unlike_score: how unlike the training cohort the scan is, at least 0, or `None` if the
+        ood_score: how unlike the training cohort the scan is, at least 0, or `None` if the
             model does not tell.
         unlike: whether that score exceeds the model's threshold: the answer may mean nothing.
         rank_among_normals: where the score lies among local normal patients, for a model that was
@@ -148,7 +148,7 @@ class Prediction:
     activation_maps: tuple[ActivationMap, ...] = ()
     warnings: tuple[str, ...] = ()
     uncertain: bool = False
-    unlike_score: float | None = None
+    ood_score: float | None = None
     unlike: bool = False
     rank_among_normals: NormalRank | None = None
 
@@ -193,7 +193,7 @@ class Prediction:
             "model_id": self.model_id,
             "warnings": list(self.warnings),
             "uncertain": self.uncertain,
-            "unlike_score": self.unlike_score,
+            "ood_score": self.ood_score,
             "unlike": self.unlike,
             "rank_among_normals": self.rank_among_normals and self.rank_among_normals.to_json(),
             "activation_maps": [
@@ -228,7 +228,7 @@ class Prediction:
             model_id=content["model_id"],
             warnings=tuple(content["warnings"]),
             uncertain=content.get("uncertain", False),  # not in predictions of release 0.1.0
-            unlike_score=content.get("unlike_score"),
+            ood_score=content.get("ood_score", content.get("unlike_score")),  # release 0.1
             unlike=content.get("unlike", False),
             rank_among_normals=NormalRank.from_json(content.get("rank_among_normals")),
             activation_maps=tuple(

@@ -1,8 +1,10 @@
-"""VGG16's convolutions under a head that judges every cell of the scan, and the scan by its cells.
+"""Networks that judge every cell of the scan, and the scan by its cells.
 
-Metastases are small: averaged over the whole scan, as the paper's network does, one of them is
-a thousandth of what the head sees. Here each cell gets a logit, learnt from lesion masks where
-there are some, and the scan's logit is a smooth maximum of them.
+Each cell gets a logit, learnt from lesion masks where there are some, and the scan's logit is a
+smooth maximum of them: log-sum-exp pooling (Pinheiro and Collobert, CVPR 2015). It depends on the
+cells alone, so their map is what the answer is made of, not an explanation after the fact.
+Metastases are small: averaged over the whole scan, as in the paper's network, one of them is a
+thousandth of what the head sees.
 """
 
 from __future__ import annotations
@@ -13,13 +15,104 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bonescint.train.cell_pooling import JudgesCells
-from bonescint.train.like_cells import HARMONICS, with_its_like
-from bonescint.train.network import VGG16, InputScale, NetworkShape
+from bonescint.train.network import RARE, VGG16, InputScale, NetworkShape, ScanNetwork, cell_layer
 from bonescint.train.vgg16 import Vgg16Trunk, measured_deviation
 
+HARMONICS = 6
+"""Waves in each direction that encode where on the body a cell lies."""
 
-class Vgg16Cells(JudgesCells, Vgg16Trunk):
+
+def contralateral_features(features: Tensor) -> Tensor:
+    """Features of each cell beside those of the two places that a physician compares it with.
+
+    Args:
+        features: (N, channels, rows, columns) of a composite, AP beside PA.
+
+    Returns:
+        (N, 3 x channels + waves, rows, columns): those of the cell; those of the same place in the
+        opposite view, which is the composite mirrored; those of the body's other side, which
+        is each half mirrored; and cosines over height and over distance from the middle line.
+    """
+    anterior, posterior = features.chunk(2, dim=3)
+    other_side = torch.cat([anterior.flip(3), posterior.flip(3)], dim=3)
+    waves = _waves(features.shape[2], features.shape[3] // 2).to(features)
+    waves = waves.expand(features.shape[0], -1, -1, -1)
+    return torch.cat([features, features.flip(3), other_side, waves], dim=1)
+
+
+def _waves(rows: int, columns: int) -> Tensor:
+    """Products of cosines over both halves, (1, HARMONICS**2, rows, 2 x columns).
+
+    Every wave has its mirror image's values, as swapping views and sides asks for.
+    """
+    order = torch.pi * torch.arange(HARMONICS)[:, None]
+    height = torch.cos(order * (torch.arange(rows) + 0.5) / rows)
+    across = torch.cos(2 * order * (torch.arange(columns) + 0.5) / columns).repeat(1, 2)
+    return (height[:, None, :, None] * across[None, :, None, :]).flatten(0, 1)[None]
+
+
+class CellNetwork(ScanNetwork):
+    """A network that gives each cell a logit, and the scan their log-sum-exp.
+
+    Args:
+        shape: sizes of the layers.
+        input_scale: what the convolutions' weights want to see.
+    """
+
+    evidence = "probability of each cell"
+    cell: nn.Conv2d
+    """The last layer: features to the logit of a metastasis in each cell."""
+
+    def _add_cell_layer(self) -> None:
+        """The last layer and the three numbers of the pooling."""
+        self.cell = cell_layer(self.shape.cells, 1, deviation=0.01)
+        self.sharpness = nn.Parameter(torch.tensor(2.0))
+        self.gain = nn.Parameter(torch.tensor(1.0))
+        self.offset = nn.Parameter(torch.tensor(-RARE))
+
+    @property
+    def width(self) -> int:
+        """Channels of the layers that judge cells."""
+        return self.shape.cells
+
+    def cell_logits(self, features: Tensor) -> Tensor:
+        """Logit of a metastasis in each cell, (N, rows, columns) of the map."""
+        logits: Tensor = self.cell(features)
+        return logits.squeeze(1)
+
+    def classified(self, features: Tensor) -> Tensor:
+        """Logits (N, 2): a smooth maximum of the cells' logits, and its negative."""
+        return self.pooled(self.cell_logits(features))
+
+    def pooled(self, cell_logits: Tensor) -> Tensor:
+        """The scan's logits (N, 2) from those of its cells (N, rows, columns)."""
+        sharpness = self.sharpness.clamp(min=0.1)
+        cells = sharpness * cell_logits.flatten(1)
+        peak = cells.amax(dim=1, keepdim=True)
+        smooth = torch.log(torch.exp(cells - peak).mean(dim=1)) + peak.squeeze(1)
+        margin = self.gain.clamp(min=0.01) * (smooth / sharpness) + self.offset
+        return torch.stack([-margin / 2, margin / 2], dim=1)
+
+    def forward_with_maps(self, composite: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits, and the probability of each cell (N, 2, rows, columns of the map).
+
+        Args:
+            composite: float (N, 1, rows, columns) in [0, 1].
+
+        Returns:
+            Logits (N, 2), and for no metastasis and for one the probability of each cell.
+        """
+        cells = self.cell_logits(self.features(composite))
+        present = torch.sigmoid(cells)
+        return self.pooled(cells), torch.stack([1 - present, present], dim=1)
+
+    def constants(self) -> dict[str, float]:
+        """The three numbers of the pooling."""
+        names = ("sharpness", "gain", "offset")
+        return {name: float(getattr(self, name).detach()) for name in names}
+
+
+class Vgg16Cells(CellNetwork, Vgg16Trunk):
     """13 convolutions; blocks 4 and 5, their like and the scan's average; a logit for each cell.
 
     Args:
@@ -73,7 +166,9 @@ class Vgg16Cells(JudgesCells, Vgg16Trunk):
             fine = _scaled(fine, self.fine_mean, self.fine_deviation)
             coarse = _scaled(coarse, self.coarse_mean, self.coarse_deviation)
         whole = self.context(coarse.mean(dim=(2, 3)))[:, :, None, None]
-        around = functional.interpolate(self.coarse(with_its_like(coarse)) + whole, scale_factor=2)
+        around = functional.interpolate(
+            self.coarse(contralateral_features(coarse)) + whole, scale_factor=2
+        )
         joined = functional.relu(self.fine(fine) + around)
         return functional.relu(self.second(functional.relu(self.first(joined))))
 

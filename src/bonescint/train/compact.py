@@ -17,8 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bonescint.train.cell_pooling import JudgesCells
-from bonescint.train.like_cells import HARMONICS, with_its_like
+from bonescint.train.cells import HARMONICS, CellNetwork, contralateral_features
 from bonescint.train.network import InputScale, NetworkShape
 
 COMPACT = NetworkShape(channels=(24, 48, 96, 160, 224), cells=96)
@@ -68,7 +67,7 @@ class _Block(nn.Module):
         return values
 
 
-class CompactCells(JudgesCells):
+class CompactCells(CellNetwork):
     """Five halving blocks a view, three of them joined on the way up; a logit for each cell.
 
     Args:
@@ -151,8 +150,8 @@ class CompactCells(JudgesCells):
         """What is known of each cell, (N, channels, rows / 8, columns / 8)."""
         *_, fine, middle, coarse = self.block_features(composite, frozen_blocks=frozen_blocks)
         whole = self.context(coarse.mean(dim=(2, 3)))[:, :, None, None]
-        around = _doubled(self.coarse(with_its_like(coarse)) + whole)
-        around = functional.relu(self.middle(with_its_like(middle)) + around)
+        around = _doubled(self.coarse(contralateral_features(coarse)) + whole)
+        around = functional.relu(self.middle(contralateral_features(middle)) + around)
         around = _doubled(functional.relu(self.between(around)))
         joined = functional.relu(self.fine(fine) + around)
         return functional.relu(self.second(functional.relu(self.first(joined))))

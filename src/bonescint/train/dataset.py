@@ -72,7 +72,7 @@ class BalancedBatches(Sampler[list[Draw]]):
         steps: batches of an epoch, which then begins the same draw again, in another order, or
             ends before it; `None` for one pass.
         rank: of this process among those that train together.
-        ranks: number of those; each takes its share of every batch.
+        world_size: number of those; each takes its share of every batch.
 
     Raises:
         ParameterError: only one class, or batches that cannot be shared.
@@ -91,7 +91,7 @@ class BalancedBatches(Sampler[list[Draw]]):
         seed: int,
         steps: int | None = None,
         rank: int = 0,
-        ranks: int = 1,
+        world_size: int = 1,
     ) -> None:
         labels = np.asarray(positives, dtype=bool)
         self._positive = np.flatnonzero(labels)
@@ -103,13 +103,13 @@ class BalancedBatches(Sampler[list[Draw]]):
                 "of both classes",
                 f"{self._positive.size} positive, {self._negative.size} negative",
             )
-        if batch_size % ranks:
-            requirement = f"a multiple of the {ranks} processes that train together"
+        if batch_size % world_size:
+            requirement = f"a multiple of the {world_size} processes that train together"
             raise ParameterError("batch_size", "BalancedBatches", requirement, batch_size)
         self._batch_size = batch_size
         self._seed = seed
         self._steps = steps
-        self._rank, self._ranks = rank, ranks
+        self._rank, self._world_size = rank, world_size
         self._epoch = 0
         self._resumed: tuple[int, int] = (0, 0)
 
@@ -143,8 +143,8 @@ class BalancedBatches(Sampler[list[Draw]]):
             negatives += rng.permutation(self._negative)[: wanted - len(negatives)].tolist()
         chosen = np.concatenate([self._positive, negatives])
         length = chosen.size if self._steps is None else self._steps * self._batch_size
-        if self._steps is None and length % self._ranks:
-            length += self._ranks - length % self._ranks  # so that each has its share
+        if self._steps is None and length % self._world_size:
+            length += self._world_size - length % self._world_size  # so that each has its share
         turns = range(-(-length // chosen.size))
         drawn = [
             Draw(epoch, int(index), turn) for turn in turns for index in rng.permutation(chosen)
@@ -157,7 +157,7 @@ class BalancedBatches(Sampler[list[Draw]]):
         first = self._resumed[1] if self._resumed[0] == self._epoch else 0
         for number in range(first, len(self)):
             batch = draws[number * self._batch_size : (number + 1) * self._batch_size]
-            yield batch[self._rank :: self._ranks]
+            yield batch[self._rank :: self._world_size]
 
 
 class TrainingScans(Dataset[Batch]):

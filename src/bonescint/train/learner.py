@@ -105,7 +105,7 @@ class Learner(lightning.LightningModule):
         # Lightning's own way, `sync_dist`, waits for a process that has no progress bar.
         self.log(
             name,
-            self._mean_over_ranks(value.detach()),
+            self._mean_over_processes(value.detach()),
             prog_bar=True,
             on_step=False,
             on_epoch=True,
@@ -126,12 +126,12 @@ class Learner(lightning.LightningModule):
         by_cell = functional.binary_cross_entropy_with_logits(
             logits, cells, pos_weight=positive_weight, reduction="none"
         )
-        count = self._mean_over_ranks(known.sum()).clamp(min=1)
+        count = self._mean_over_processes(known.sum()).clamp(min=1)
         # A sum over the cells over a fixed number: a lesion weighs the same in every scan.
         unit = _CELLS_PER_UNIT * (_COARSEST / self.network.reduction) ** 2
         return (by_cell.sum(dim=(1, 2, 3)) * known).sum() / count / unit
 
-    def _mean_over_ranks(self, value: Tensor) -> Tensor:
+    def _mean_over_processes(self, value: Tensor) -> Tensor:
         """The mean of a number over the processes that train together."""
         if self.trainer.world_size == 1:
             return value

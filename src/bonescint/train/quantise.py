@@ -29,7 +29,7 @@ from bonescint.scan import Case, ParameterError, Split
 from bonescint.train.compare import Agreement, compared
 from bonescint.train.export import INPUT_NAME
 from bonescint.train.extras import load, require
-from bonescint.train.outcome import software_versions
+from bonescint.train.finalize import software_versions
 from bonescint.train.weights import block_names, network_of
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def quantise(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         software=software_versions(),
     )
-    written = write_model_folder(out, card=card, onnx=data, likeness=parent.likeness)
+    written = write_model_folder(out, card=card, onnx=data, ood=parent.ood)
     if not compare:
         return written
     cases = chosen_cases(cohort.split(Split.VALIDATION), count=compare, seed=seed)
@@ -98,7 +98,7 @@ def quantise(
         labels=[case.positive for case in cases],
     )
     noted = _noted(card, agreement, len(cases))
-    return write_model_folder(out, card=noted, onnx=data, likeness=parent.likeness)
+    return write_model_folder(out, card=noted, onnx=data, ood=parent.ood)
 
 
 def _noted(card: ModelCard, agreement: Agreement, count: int) -> ModelCard:

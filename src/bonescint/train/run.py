@@ -52,13 +52,13 @@ class RunFolder:
         """Decoded scans, unless another cache folder was given."""
         return self.path / "scans"
 
-    def begin(self, asked: Mapping[str, Any], *, resume: bool, leads: bool = True) -> bool:
+    def begin(self, asked: Mapping[str, Any], *, resume: bool, writes: bool = True) -> bool:
         """Make the folder, or go on in it.
 
         Args:
             asked: settings, cohort and weights, JSON-ready.
             resume: go on from a checkpoint that is there; else it is thrown away.
-            leads: whether this process writes; others only look.
+            writes: whether this process writes; others only look.
 
         Returns:
             Whether there is a checkpoint to go on from.
@@ -70,7 +70,7 @@ class RunFolder:
         """
         noted = self.path / "asked.json"
         asked = json.loads(json.dumps(asked))
-        if not leads:
+        if not writes:
             return resume and self.checkpoint.is_file()
         names = (noted.name, self.checkpoint.name, self.log.name)
         require_own(self.path, names, mark=noted.name, signature='"settings"')

@@ -16,7 +16,7 @@ from lightning.pytorch.loggers import Logger
 from bonescint.cohort import Manifest, cohort_fingerprint, read_manifest
 from bonescint.files import one_writer
 from bonescint.model import ModelFolder, require_writable
-from bonescint.model.likeness import LEAST_SCANS
+from bonescint.model.ood import LEAST_SCANS
 from bonescint.scan import ParameterError, Split
 from bonescint.train.cached import (
     CachedScans,
@@ -24,12 +24,12 @@ from bonescint.train.cached import (
     check_trainable,
 )
 from bonescint.train.dataset import BalancedBatches, plain_loader, resized, training_loader
+from bonescint.train.distributed import ProcessRank, rank_zero_first
+from bonescint.train.finalize import MEASURED, FinishedTraining, finalize
 from bonescint.train.learner import Learner
 from bonescint.train.network import VGG16, NetworkShape, ScanNetwork
 from bonescint.train.networks import new_network
-from bonescint.train.outcome import MEASURED, Outcome, write_outcome
 from bonescint.train.patience import Patience
-from bonescint.train.ranks import Ranks, the_first_alone
 from bonescint.train.run import Checkpoints, RunFolder, quiet_lightning
 from bonescint.train.sample import ScanSource
 from bonescint.train.settings import Precision, TrainingConfiguration
@@ -44,8 +44,8 @@ from bonescint.train.weights import (
 
 DEVICES = ("cpu", "gpu", "auto")
 _STANDARDISED_ON = 256
-ALONE = Ranks()
-"""One process by itself."""
+SINGLE_PROCESS = ProcessRank()
+"""Nothing is distributed."""
 
 
 def train(
@@ -104,7 +104,7 @@ def train(
         MissingExtraError: a library of the extra `train` is missing.
         KeyboardInterrupt: training was interrupted; the same call resumes it.
     """
-    ranks = Ranks.from_environment()
+    rank = ProcessRank.from_environment()
     target = Path(out)
     accelerator = _accelerator(device)
     cohort = manifest if isinstance(manifest, Manifest) else read_manifest(manifest)
@@ -119,13 +119,13 @@ def train(
         "cohort": cohort_fingerprint(cohort),
         "weights": first_weights.sha256,
     }
-    shown = progress if ranks.leads else None
-    say = tell if tell is not None and ranks.leads else _silent
-    with one_writer(run.path) if ranks.leads else nullcontext():
-        goes_on = run.begin(asked, resume=resume, leads=ranks.leads)
-        logger = logger_of(tracking, run.path, name or target.name) if ranks.leads else None
+    shown = progress if rank.is_zero else None
+    say = tell if tell is not None and rank.is_zero else _silent
+    with one_writer(run.path) if rank.is_zero else nullcontext():
+        goes_on = run.begin(asked, resume=resume, writes=rank.is_zero)
+        logger = logger_of(tracking, run.path, name or target.name) if rank.is_zero else None
         sources = _sources(cohort, cache or run.scans, settings, progress=shown)
-        steps_per_epoch = len(_batches(sources[Split.TRAIN], settings, ranks))
+        steps_per_epoch = len(_batches(sources[Split.TRAIN], settings, rank))
         done = run.finished_steps() // steps_per_epoch if goes_on else settings.epochs
         if done < settings.epochs:
             say(f"resuming at epoch {done + 1} of {settings.epochs}")
@@ -138,12 +138,12 @@ def train(
             goes_on=goes_on,
             accelerator=accelerator,
             progress=shown,
-            ranks=ranks,
+            rank=rank,
             logger=logger,
         )
-        with the_first_alone(ranks) as first:
+        with rank_zero_first(rank) as first:
             if first:
-                outcome = Outcome(
+                finished = FinishedTraining(
                     cohort=cohort,
                     sources=sources,
                     settings=settings,
@@ -153,7 +153,7 @@ def train(
                     epochs=run.finished_steps() // steps_per_epoch,
                     measured=MEASURED if measure_test else MEASURED[:1],
                 )
-                if write_outcome(network, outcome, target).likeness is None:
+                if finalize(network, finished, target).ood is None:
                     say(
                         "the model has no score for scans unlike its training cohort: that "
                         f"requires {3 * LEAST_SCANS} training and {LEAST_SCANS} validation scans"
@@ -286,7 +286,7 @@ def fit(
     goes_on: bool = False,
     accelerator: str = "cpu",
     progress: Callable[[str, int, int], None] | None = None,
-    ranks: Ranks = ALONE,
+    rank: ProcessRank = SINGLE_PROCESS,
     logger: Logger | None = None,
 ) -> ScanNetwork:
     """Train a network on samples, with checkpoints in a run folder.
@@ -300,7 +300,7 @@ def fit(
         goes_on: begin at the run's checkpoint.
         accelerator: Lightning's name of the device.
         progress: called with the epoch in words, the steps done, and all steps.
-        ranks: the processes that train together.
+        rank: of this process among those that train together.
         logger: follows the training.
 
     Returns:
@@ -309,7 +309,7 @@ def fit(
     Raises:
         KeyboardInterrupt: it was stopped.
     """
-    batches = _batches(training, settings, ranks)
+    batches = _batches(training, settings, rank)
     learner = Learner(
         initial_network(settings, weights),
         settings,
@@ -334,9 +334,9 @@ def fit(
         trainer = lightning.Trainer(
             max_epochs=settings.epochs,
             accelerator=accelerator,
-            devices=ranks.on_this_machine,
-            num_nodes=ranks.machines,
-            strategy="ddp_find_unused_parameters_true" if ranks.count > 1 else "auto",
+            devices=rank.local_world_size,
+            num_nodes=rank.machines,
+            strategy="ddp_find_unused_parameters_true" if rank.world_size > 1 else "auto",
             use_distributed_sampler=False,  # batches are shared out by BalancedBatches
             logger=logger or False,
             log_every_n_steps=min(50, len(batches)),
@@ -391,15 +391,15 @@ class _Shown(lightning.Callback):
 
 
 def _batches(
-    training: ScanSource, settings: TrainingConfiguration, ranks: Ranks
+    training: ScanSource, settings: TrainingConfiguration, rank: ProcessRank
 ) -> BalancedBatches:
     return BalancedBatches(
         training.positives,
         batch_size=settings.batch_size,
         seed=settings.seed,
         steps=settings.steps_per_epoch,
-        rank=ranks.rank,
-        ranks=ranks.count,
+        rank=rank.rank,
+        world_size=rank.world_size,
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from bonescint.classify.earlier import EarlierRun, picture_name
 from bonescint.classify.folder import CSV_COLUMNS, ResultsFolder, csv_cell
-from bonescint.classify.outcome import CallCounts, ClassifiedScan, KnownTruth, Refusal
+from bonescint.classify.results import CallCounts, ClassifiedScan, KnownTruth, Refusal
 from bonescint.report import PageHeading, PageLayers
 from bonescint.scan import OutputError
 
@@ -201,8 +201,7 @@ def test_a_picture_stays_in_its_folder(scan_id: str) -> None:
 
 def test_uncertain_calls_are_counted_apart() -> None:
     results = [
-        replace(_result(number), uncertain=number in (4, 5), unlike_score=1.5)
-        for number in range(10)
+        replace(_result(number), uncertain=number in (4, 5), ood_score=1.5) for number in range(10)
     ]
     calls = CallCounts.of(results, has_band=True)
     assert (calls.positive, calls.negative, calls.uncertain) == (4, 4, 2)
@@ -211,7 +210,7 @@ def test_uncertain_calls_are_counted_apart() -> None:
 
 
 def test_tables_and_page_tell_uncertain_calls_and_unlike_scans(tmp_path: Path) -> None:
-    sure = replace(_result(1), unlike_score=2.25)
+    sure = replace(_result(1), ood_score=2.25)
     unsure = replace(_result(2), uncertain=True)
     with ResultsFolder(tmp_path) as folder:
         for result in (sure, unsure):
@@ -220,7 +219,7 @@ def test_tables_and_page_tell_uncertain_calls_and_unlike_scans(tmp_path: Path) -
     with (tmp_path / "results.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["uncertain"] for row in rows] == ["false", "true"]
-    assert [row["unlike_score"] for row in rows] == ["2.250", ""]
+    assert [row["ood_score"] for row in rows] == ["2.250", ""]
     page = (tmp_path / "index.html").read_text()
     assert "1 negative, 1 uncertain" in page
     assert page.count('data-call="uncertain"') == 1

@@ -22,8 +22,8 @@ import bonescint
 from bonescint.classify import ScanResult, classify, classify_scan
 from bonescint.cli.app import app
 from bonescint.dicom import read
-from bonescint.model import Classifier, Likeness, ModelFolder, write_model_folder
-from bonescint.model.likeness import ViewLikeness
+from bonescint.model import Classifier, ModelFolder, OodDetector, write_model_folder
+from bonescint.model.ood import ViewDistribution
 from bonescint.scan import Call, InputError, ModelFolderError, OutputError, ParameterError, View
 
 WriteStudies = Callable[..., list[Path]]
@@ -158,17 +158,17 @@ def test_a_scan_unlike_those_that_the_model_knows_is_not_called(
     study: Path, stand_in_model: ModelFolder, tmp_path: Path
 ) -> None:
     """In Python, a notebook, the batch and its command; the exit status stays 0."""
-    view = ViewLikeness(
+    view = ViewDistribution(
         mean=np.zeros(512, np.float32), basis=np.eye(24, 512, dtype=np.float32),
         spread=np.ones(24, np.float32), centre=np.zeros(8), whitening=np.eye(8),
     )  # fmt: skip
-    strange = Likeness(
+    strange = OodDetector(
         views=dict.fromkeys(View, view), threshold=0.0, false_alarm_rate=0.01, scans=99,
         preprocessing=stand_in_model.card.preprocessing.identifier,
     )  # fmt: skip
     folder = write_model_folder(
         tmp_path / "model", card=stand_in_model.card,
-        onnx=stand_in_model.onnx_path.read_bytes(), likeness=strange,
+        onnx=stand_in_model.onnx_path.read_bytes(), ood=strange,
     )  # fmt: skip
     usual = classify_scan(study, model=stand_in_model)
     answer, anyway = (classify_scan(study, model=folder, call_anyway=on) for on in (False, True))

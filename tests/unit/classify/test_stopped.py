@@ -125,9 +125,7 @@ def test_a_lost_picture_is_drawn_anew(
 def recalibrated(model: ModelFolder, place: Path) -> ModelFolder:
     """The same graph with another operating point."""
     card = replace(model.card, operating_point=0.9)
-    return write_model_folder(
-        place, card=card, onnx=model.onnx_path.read_bytes(), likeness=model.likeness
-    )
+    return write_model_folder(place, card=card, onnx=model.onnx_path.read_bytes(), ood=model.ood)
 
 
 def test_another_calibration_takes_nothing_over(

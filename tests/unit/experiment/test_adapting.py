@@ -133,7 +133,7 @@ def test_the_folder_is_the_model_with_another_card(place: Place, ours: ModelFold
     assert "Research use only" in page
     assert "<svg" in page or "image/svg+xml" in page
     readme = (ours.path / "docs" / "README.md").read_text()
-    assert "Adaptation from `stand-in@1" in readme
+    assert "Adapted from `stand-in@1" in readme
     for name in ("normal0", "1003", "Mustermann"):
         assert name not in page + readme + json.dumps(ours.card.to_json())
     assert not ours.path.with_name("m.adapting").exists()

@@ -31,7 +31,7 @@ def test_calls_that_differ_in_the_eighth_place_only_are_counted_as_given(tmp_pat
     paths.results("m").mkdir(parents=True)
     results = [
         {"scan_id": f"s{n}", "mbd_probability": 0.4998957 + n * 1e-8, "positive": n >= 2,
-         "uncertain": False, "unlike_score": 0.5}
+         "uncertain": False, "ood_score": 0.5}
         for n in range(6)
     ]  # fmt: skip
     (paths.results("m") / "results.json").write_text(json.dumps({"results": results}))

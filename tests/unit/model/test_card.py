@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bonescint.classify.card import page_heading
-from bonescint.classify.outcome import CallCounts
+from bonescint.classify.results import CallCounts
 from bonescint.model import (
     CARD_SCHEMA_VERSION,
     CalibrationRecord,
@@ -173,7 +173,7 @@ def test_the_readme_says_what_matters(card: ModelCard) -> None:
 def test_the_shipped_models_texts_have_no_slips(fault: str) -> None:
     """Computed sentences: marks that meet, two genitives, a sentence that begins small."""
     folder = ModelFolder.load("shipped")
-    said = readme_of(folder.card, folder.likeness).splitlines()
+    said = readme_of(folder.card, folder.ood).splitlines()
     heading = page_heading(
         folder,
         datetime(2026, 1, 1, tzinfo=UTC),

@@ -13,9 +13,8 @@ import torch
 from bonescint.model import Engine, ModelCard, TrainingRecord, write_model_folder
 from bonescint.prepare import Preprocessing, prepare, preprocessing_named
 from bonescint.scan import InputError
-from bonescint.train.cells import Vgg16Cells
+from bonescint.train.cells import Vgg16Cells, contralateral_features
 from bonescint.train.export import to_onnx
-from bonescint.train.like_cells import with_its_like
 from bonescint.train.network import InputScale, NetworkShape, ScanNetwork
 from bonescint.train.networks import NetworkKind
 from bonescint.train.quantise import quantised_onnx
@@ -53,7 +52,7 @@ def test_a_scan_is_judged_by_the_smooth_maximum_of_its_cells() -> None:
 
 def test_a_cell_sees_its_place_in_the_opposite_view_and_on_the_other_side() -> None:
     features = torch.randn(2, 5, 6, 8)  # two views of 6 x 4 cells
-    joined = with_its_like(features)
+    joined = contralateral_features(features)
     for row in range(6):
         for column in range(8):
             view, inside = divmod(column, 4)
@@ -64,7 +63,7 @@ def test_a_cell_sees_its_place_in_the_opposite_view_and_on_the_other_side() -> N
 
 
 def test_a_place_is_known_up_to_side_and_view() -> None:
-    places = with_its_like(torch.zeros(1, 1, 32, 32))[0, 3:]
+    places = contralateral_features(torch.zeros(1, 1, 32, 32))[0, 3:]
     for like in (places.flip(2), torch.cat([half.flip(2) for half in places.chunk(2, 2)], 2)):
         torch.testing.assert_close(places, like)
     one_side = places[:, :, :8].flatten(1).T

@@ -21,8 +21,8 @@ from bonescint.train import learner as learner_module
 from bonescint.train import read_configuration
 from bonescint.train import training as training_module
 from bonescint.train.dataset import BalancedBatches
+from bonescint.train.distributed import ProcessRank, rank_zero_first
 from bonescint.train.networks import NetworkKind
-from bonescint.train.ranks import Ranks, the_first_alone
 from bonescint.train.run import Checkpoints, RunFolder
 from bonescint.train.sample import ListedSource
 from bonescint.train.settings import Precision, Stage, TrainingConfiguration
@@ -34,15 +34,15 @@ _WORKER = """
 import sys
 from pathlib import Path
 import torch
-from bonescint.train.ranks import Ranks
+from bonescint.train.distributed import ProcessRank
 from bonescint.train.run import RunFolder
 from bonescint.train.training import fit
 torch.set_num_threads(1)
 source, settings, weights = torch.load(Path(sys.argv[1]) / "given.pt", weights_only=False)
-ranks = Ranks.from_environment()
+rank = ProcessRank.from_environment()
 network = fit(source, source, settings=settings, weights=weights,
-              run=RunFolder(Path(sys.argv[1])), ranks=ranks)
-if ranks.leads:
+              run=RunFolder(Path(sys.argv[1])), rank=rank)
+if rank.is_zero:
     torch.save(network.state_dict(), Path(sys.argv[1]) / "together.pt")
 """
 
@@ -177,19 +177,19 @@ def test_the_others_wait_as_long_as_the_first_one_needs(monkeypatch: pytest.Monk
     met: list[dict[str, object]] = []
     monkeypatch.setattr(torch.distributed, "new_group", lambda **given: given)
     monkeypatch.setattr(torch.distributed, "barrier", lambda *, group: met.append(group))
-    second = Ranks(rank=1, count=2, on_this_machine=2)
-    with the_first_alone(second) as first:
+    second = ProcessRank(rank=1, world_size=2, local_world_size=2)
+    with rank_zero_first(second) as first:
         assert not first
 
     def fails() -> None:
-        with the_first_alone(replace(second, rank=0)) as first:
+        with rank_zero_first(replace(second, rank=0)) as first:
             assert first
             raise OutputError("no room")
 
     with pytest.raises(OutputError):
         fails()
     assert met == [{"backend": "gloo", "timeout": timedelta(days=7)}] * 2
-    with the_first_alone(Ranks()) as first:  # alone: nobody to meet
+    with rank_zero_first(ProcessRank()) as first:  # alone: nobody to meet
         assert first
     assert len(met) == 2
 
@@ -198,14 +198,14 @@ def test_each_process_takes_its_share_of_every_batch() -> None:
     positives = [True] * 5 + [False] * 9
     whole = BalancedBatches(positives, batch_size=4, seed=3, steps=4)
     parts = [
-        BalancedBatches(positives, batch_size=4, seed=3, steps=4, rank=rank, ranks=2)
+        BalancedBatches(positives, batch_size=4, seed=3, steps=4, rank=rank, world_size=2)
         for rank in range(2)
     ]
     for batch, one, two in zip(whole, *parts, strict=True):
         assert len(one) == len(two) == 2
         assert set(one) | set(two) == set(batch)
     with pytest.raises(ParameterError, match="multiple of the 3 processes"):
-        BalancedBatches(positives, batch_size=4, seed=3, ranks=3)
+        BalancedBatches(positives, batch_size=4, seed=3, world_size=3)
 
 
 def test_steps_run_on_into_a_second_pass_of_the_same_draw() -> None:
@@ -313,8 +313,8 @@ def _epochs(run: RunFolder) -> int:
 def test_launchers_say_who_this_is(
     environment: dict[str, str], expected: tuple[int, int, int]
 ) -> None:
-    ranks = Ranks.from_environment(environment)
-    assert (ranks.rank, ranks.count, ranks.machines) == expected
+    rank = ProcessRank.from_environment(environment)
+    assert (rank.rank, rank.world_size, rank.machines) == expected
 
 
 @pytest.mark.parametrize(
@@ -327,7 +327,7 @@ def test_launchers_say_who_this_is(
 )
 def test_a_launcher_that_contradicts_itself_is_named(environment: dict[str, str]) -> None:
     with pytest.raises(ParameterError, match="launcher"):
-        Ranks.from_environment(environment)
+        ProcessRank.from_environment(environment)
 
 
 def test_tensorboard_follows(

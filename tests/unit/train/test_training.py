@@ -192,7 +192,7 @@ def test_from_a_manifest_to_a_model_folder(
     folder = train(cohort, out, settings=settings, weights=Path("w"),
                    progress=lambda *what: shown.append(what), tell=told.append)  # fmt: skip
     assert folder == ModelFolder.load(out)
-    assert folder.likeness is None
+    assert folder.ood is None
     (lacks,) = told
     assert "no score for scans unlike its training cohort" in lacks
     assert "60 training and 20 validation scans" in lacks

@@ -277,7 +277,7 @@ def _scored(side: MeasuredSide) -> ScoredSide | None:
         return None
     patients = _numbers(np.array(side.patients))
     probabilities = np.array([one.mbd_probability for one in side.predictions])
-    tells = any(one.unlike_score is not None for one in side.predictions)
+    tells = any(one.ood_score is not None for one in side.predictions)
     spread = Spread.of(probabilities)
     if spread is None:  # a prediction is always finite
         return None

@@ -54,7 +54,7 @@ from bonescint.model import (
     ModelFolder,
     write_model_folder,
 )
-from bonescint.model.likeness import moved_to
+from bonescint.model.ood import adapted_to
 from bonescint.scan import InputError, ParameterError
 from bonescint.scan.software import installed_versions
 
@@ -304,9 +304,9 @@ def _usable(
 
 
 def _with_doubts(usable: UsableScans, folder: ModelFolder) -> UsableScans:
-    highest, likeness = usable.highest, folder.likeness
+    highest, detector = usable.highest, folder.ood
     logits = [logit_of(probability_of(folder.card, scan.margin)) for scan in highest]
-    distances = [likeness.score(scan.features) for scan in highest] if likeness else []
+    distances = [detector.score(scan.features) for scan in highest] if detector else []
     return with_doubts(usable, logits, distances)
 
 
@@ -343,12 +343,12 @@ def _adapted(
             f"the highest scores, because disease was assumed in {100 * assumed:.3g} % of them: an "
             "assumption; nothing is guaranteed, neither sensitivity nor specificity"
         )
-    likeness = folder.likeness
+    detector = folder.ood
     unlike_before = None
-    if likeness is not None:
+    if detector is not None:
         features = [scan.features for scan in usable.highest]
-        unlike_before = sum(likeness.score(one) > likeness.threshold for one in features)
-        likeness = moved_to(likeness, features)
+        unlike_before = sum(detector.score(one) > detector.threshold for one in features)
+        detector = adapted_to(detector, features)
     hashes = sorted(one for scan in usable.scans for one in scan.files_sha256)
     local = LocalScans(
         scores=tuple(np.sort(margins).tolist()),
@@ -360,7 +360,7 @@ def _adapted(
         files_sha256=hashlib.sha256("\n".join(hashes).encode()).hexdigest(),
         settings={
             "score": "highest of each patient",
-            "recipe": folder.card.preprocessing.identifier,
+            "preprocessing": folder.card.preprocessing.identifier,
         },
         notes=(*usable.notes, *usable.doubts, *((learning.said,) if learning is not None else ())),
     )
@@ -379,7 +379,7 @@ def _adapted(
     )
     return Adaptation(
         before=folder, after=changed, network=folder if learning is None else learning.model,
-        likeness=likeness, margins=margins,
+        ood=detector, margins=margins,
         margins_before=np.array([scan.margin for scan in before]),
         unlike_before=unlike_before, usable=usable, found=found, learning=learning, labelled=None,
     )  # fmt: skip
@@ -403,6 +403,6 @@ def _written(adapted: Adaptation, target: Path, page: str) -> ModelFolder:
         target,
         card=adapted.after,
         onnx=adapted.network.onnx_path.read_bytes(),
-        likeness=adapted.likeness,
+        ood=adapted.ood,
         more={PAGE: page.encode()},
     )

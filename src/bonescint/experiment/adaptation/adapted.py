@@ -18,7 +18,7 @@ from bonescint.experiment.adaptation.learning import Learning
 from bonescint.experiment.adaptation.local_scans import ScoredScan
 from bonescint.experiment.adaptation.usable_scans import UsableScans
 from bonescint.model import Metric, ModelCard, ModelFolder
-from bonescint.model.likeness import Likeness
+from bonescint.model.ood import OodDetector
 from bonescint.scan import InputError
 
 
@@ -64,7 +64,7 @@ class Adaptation:
     Attributes:
         before: the model as it was.
         after: the card that it got.
-        likeness: its score for unlike scans, moved to these scans, or `None` if it has none.
+        ood: its detector of unlike scans, adapted to these scans, or `None` if it has none.
         network: the folder of the network that is used from now on: `before`, or what learnt.
         margins: of each local patient that the operating point was found on, before calibration.
         margins_before: of the same patients by the model as it was.
@@ -77,7 +77,7 @@ class Adaptation:
 
     before: ModelFolder
     after: ModelCard
-    likeness: Likeness | None
+    ood: OodDetector | None
     network: ModelFolder
     margins: NDArray[np.float64]
     margins_before: NDArray[np.float64]

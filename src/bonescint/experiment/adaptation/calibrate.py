@@ -68,7 +68,7 @@ def calibrate_model(
         folder.path if out is None else out,
         card=changed,
         onnx=folder.onnx_path.read_bytes(),
-        likeness=folder.likeness,
+        ood=folder.ood,
     )
     return written, found
 

@@ -19,8 +19,8 @@ from bonescint.dicom import StudyFiles, discover, read_study
 from bonescint.dicom.archives import archive_of, is_archive, members
 from bonescint.dicom.discovery import MANIFEST, listed_scans
 from bonescint.files import make_folder, write_whole, written_beside
-from bonescint.model import Classifier, Features, features_of
-from bonescint.model.likeness import ViewFeatures
+from bonescint.model import Classifier, OodFeatures, features_of
+from bonescint.model.ood import ViewFeatures
 from bonescint.parallel import Pool, pool_of, usual_workers
 from bonescint.prepare import PreparedScan, Preprocessing, prepare
 from bonescint.scan import BonescintError, Case, InputError, View
@@ -66,7 +66,7 @@ class ScoredScan:
         unit: of its pixels.
         views: names of the views that are present.
         files_sha256: hashes of its files.
-        features: what its likeness is judged by.
+        features: what tells whether it is unlike the training cohort.
     """
 
     source: str
@@ -77,7 +77,7 @@ class ScoredScan:
     unit: str
     views: tuple[str, ...]
     files_sha256: tuple[str, ...]
-    features: Features
+    features: OodFeatures
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -185,7 +185,7 @@ def _changes(adapted: Adaptation) -> PageSection:
             "none: that needs scans with known labels",
         ),
     ]
-    old, new = adapted.before.likeness, adapted.likeness
+    old, new = adapted.before.ood, adapted.ood
     if old is not None and new is not None:
         rows += [
             (

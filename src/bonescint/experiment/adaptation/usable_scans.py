@@ -234,7 +234,7 @@ def _on_patients(scans: Sequence[ScoredScan]) -> list[str]:
 def with_doubts(usable: UsableScans, logits: Sequence[float], distances: Sequence[float]) -> (
     UsableScans
 ):  # fmt: skip
-    """Say what scores and likeness tell of scans that may not be normal, or no such scans.
+    """Say what scores of both kinds tell of scans that may not be normal, or no such scans.
 
     Args:
         usable: normal scans.

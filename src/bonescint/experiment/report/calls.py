@@ -73,13 +73,16 @@ def uncertain_section(
     for name, folder in cards.items():
         answers = [row for row in _answers(paths.results(name)) if row["scan_id"] in test]
         calls += _calls_of(name, folder, answers, test)
-        if folder.likeness is not None:
-            above = sum(row["unlike_score"] > folder.likeness.threshold for row in answers)
+        if folder.ood is not None:
+            above = sum(
+                row.get("ood_score", row.get("unlike_score", 0.0)) > folder.ood.threshold
+                for row in answers  # release 0.1 called it unlike_score
+            )
             unlike.append(
                 (
                     name,
-                    f"{folder.likeness.threshold:.1f}",
-                    f"{100 * folder.likeness.false_alarm_rate:.3g} %",
+                    f"{folder.ood.threshold:.1f}",
+                    f"{100 * folder.ood.false_alarm_rate:.3g} %",
                     f"{above} of {len(answers)}",
                     share(above, len(answers)).text(),
                 )

@@ -36,7 +36,7 @@ def model_card_sections(cards: Mapping[str, ModelFolder]) -> Iterator[PageSectio
 
 def _facts(folder: ModelFolder) -> Iterator[tuple[str, str]]:
     card, training = folder.card, folder.card.training
-    band, likeness = card.uncertain_band, folder.likeness
+    band, detector = card.uncertain_band, folder.ood
     yield "Identifier", folder.model_id
     yield "Intended use", card.intended_use
     yield "Architecture", card.architecture
@@ -48,11 +48,11 @@ def _facts(folder: ModelFolder) -> Iterator[tuple[str, str]]:
     yield "Operating point", _by_rule(f"{card.operating_point:.3f}", card.operating_point_rule)
     if band is not None:
         yield "Uncertain band", _by_rule(f"{band[0]:.3f} to {band[1]:.3f}", card.uncertain_rule)
-    if likeness is not None:
+    if detector is not None:
         yield (
             "Unlike the cohort",
-            f"score above {likeness.threshold:.1f}; at most "
-            f"{100 * likeness.false_alarm_rate:.3g} % of scans like the {likeness.scans} of its "
+            f"score above {detector.threshold:.1f}; at most "
+            f"{100 * detector.false_alarm_rate:.3g} % of scans like the {detector.scans} of its "
             "validation",
         )
     yield "Limitations", " ".join(card.limitations)

@@ -249,7 +249,7 @@ def scored(prepared: PreparedScan) -> Prediction:
     level = float(prepared.composite.mean())
     return Prediction(
         scan_id=prepared.scan_id, mbd_probability=level, positive=level > 0.035, model_id="level 1",
-        unlike_score=level, unlike=level > 0.04,
+        ood_score=level, unlike=level > 0.04,
     )  # fmt: skip
 
 

@@ -23,41 +23,42 @@ _LAUNCHERS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ranks:
+class ProcessRank:
     """One process among those that train together.
 
     Attributes:
         rank: its number, from 0.
-        count: how many there are.
-        on_this_machine: how many of them run on one machine.
+        world_size: how many there are.
+        local_world_size: how many of them run on one machine.
     """
 
     rank: int = 0
-    count: int = 1
-    on_this_machine: int = 1
+    world_size: int = 1
+    local_world_size: int = 1
 
     @property
     def machines(self) -> int:
         """Machines that take part."""
-        return self.count // self.on_this_machine
+        return self.world_size // self.local_world_size
 
     @property
-    def leads(self) -> bool:
-        """Whether this is the process that writes."""
+    def is_zero(self) -> bool:
+        """Whether this is the process that writes and speaks."""
         return self.rank == 0
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Ranks:
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> ProcessRank:
         """What the launcher said; one process alone if there was none.
 
         Raises:
             ParameterError: the launcher's variables contradict each other.
 
         Examples:
-            >>> Ranks.from_environment({"RANK": "1", "WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "2"})
-            Ranks(rank=1, count=4, on_this_machine=2)
-            >>> Ranks.from_environment({})
-            Ranks(rank=0, count=1, on_this_machine=1)
+            >>> torchrun = {"RANK": "1", "WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "2"}
+            >>> ProcessRank.from_environment(torchrun)
+            ProcessRank(rank=1, world_size=4, local_world_size=2)
+            >>> ProcessRank.from_environment({})
+            ProcessRank(rank=0, world_size=1, local_world_size=1)
         """
         found = os.environ if environment is None else environment
         for rank, count, local in _LAUNCHERS:
@@ -70,30 +71,30 @@ class Ranks:
                 got = f"{rank} {number}, {count} {total}, {local} {here}"
                 raise ParameterError(rank, "the launcher", f"below {count}", got)
             if total > 1:
-                return cls(rank=number, count=total, on_this_machine=here)
+                return cls(rank=number, world_size=total, local_world_size=here)
         return cls()
 
 
 @contextmanager
-def the_first_alone(ranks: Ranks) -> Iterator[bool]:
-    """Let the first process do something while the others wait for it.
+def rank_zero_first(rank: ProcessRank) -> Iterator[bool]:
+    """Let the process of rank 0 do something while the others wait for it.
 
-    What it does may take long (an export reads every validation and test scan), so they wait at a
-    meeting point of their own: that of the training gives up after 30 minutes. They are let go if
-    the first process fails, too.
+    It may take long (an export reads every validation and test scan), so the others wait in a
+    process group of their own: that of the training gives up after 30 minutes. They also continue
+    if the first process fails.
 
     Args:
-        ranks: the processes that train together; with several, their training must have begun.
+        rank: of this process; with several processes, their training must have begun.
 
     Yields:
         Whether this process is the first one.
     """
-    if ranks.count == 1:
+    if rank.world_size == 1:
         yield True
         return
     meeting = torch.distributed.new_group(backend="gloo", timeout=_LONGEST)
     try:
-        yield ranks.leads
+        yield rank.is_zero
     finally:
         torch.distributed.barrier(group=meeting)
 

@@ -12,15 +12,15 @@ import pytest
 
 from bonescint.model import (
     Classifier,
-    Likeness,
     ModelCard,
     ModelFolder,
+    OodDetector,
     features_of,
-    fit_likeness,
+    fit_ood_detector,
     write_model_folder,
 )
-from bonescint.model.folder import LIKENESS, METADATA
-from bonescint.model.likeness import Features, ViewFeatures, moved_to
+from bonescint.model.folder import METADATA, OOD_FILE
+from bonescint.model.ood import OodFeatures, ViewFeatures, adapted_to
 from bonescint.prepare import PreparedScan, prepare
 from bonescint.prepare.framing import Extent
 from bonescint.scan import Call, ModelFolderError, ParameterError, Prediction, Scan, View
@@ -47,18 +47,18 @@ def prepared(array: np.ndarray, views: tuple[View, ...] = tuple(View)) -> Prepar
     )
 
 
-def features(seeds: range) -> Iterator[Features]:
+def features(seeds: range) -> Iterator[OodFeatures]:
     return (_features(seed) for seed in seeds)
 
 
 @cache
-def _features(seed: int) -> Features:
+def _features(seed: int) -> OodFeatures:
     return features_of(prepared(composite(seed)))
 
 
 @pytest.fixture(scope="module")
-def likeness() -> Likeness:
-    return fit_likeness(
+def detector() -> OodDetector:
+    return fit_ood_detector(
         features(range(150)),
         features(range(1000, 1100)),
         preprocessing="r@1",
@@ -66,10 +66,10 @@ def likeness() -> Likeness:
     )
 
 
-def test_strange_inputs_are_told_and_usual_ones_are_not(likeness: Likeness) -> None:
-    usual = [likeness.score(one) for one in features(range(2000, 2100))]
+def test_strange_inputs_are_told_and_usual_ones_are_not(detector: OodDetector) -> None:
+    usual = [detector.score(one) for one in features(range(2000, 2100))]
     # Of 100 more, 5 are expected above; 14 has a chance below one in a thousand.
-    assert sum(score > likeness.threshold for score in usual) < 14
+    assert sum(score > detector.threshold for score in usual) < 14
     for strange in (
         composite(1, upside_down=True),
         composite(1, noise=0.3),
@@ -78,37 +78,37 @@ def test_strange_inputs_are_told_and_usual_ones_are_not(likeness: Likeness) -> N
         np.random.default_rng(1).random((1, 256, 256), dtype=np.float32),
     ):
         found = features_of(prepared(strange))
-        assert likeness.score(found) > likeness.threshold
-        warning = likeness.warning(found)
+        assert detector.score(found) > detector.threshold
+        warning = detector.warning(found)
         assert warning is not None
         assert "unlike the training scans" in warning
         assert "above the 95th percentile of the reference scans (" in warning
-    assert likeness.warning(features_of(prepared(composite(2003)))) is None
+    assert detector.warning(features_of(prepared(composite(2003)))) is None
 
 
-def test_the_worse_view_decides_and_one_view_is_enough(likeness: Likeness) -> None:
+def test_the_worse_view_decides_and_one_view_is_enough(detector: OodDetector) -> None:
     mixed = composite(2003)
     mixed[..., 128:] = composite(2003, upside_down=True)[..., 128:]
     whole = features_of(prepared(mixed))
     anterior = features_of(prepared(mixed, (View.ANTERIOR,)))
     assert set(anterior) == {View.ANTERIOR}
-    assert likeness.score(anterior) < likeness.threshold < likeness.score(whole)
-    assert "posterior view" in str(likeness.warning(whole))
+    assert detector.score(anterior) < detector.threshold < detector.score(whole)
+    assert "posterior view" in str(detector.warning(whole))
 
 
-def test_the_threshold_is_the_conformal_quantile(likeness: Likeness) -> None:
-    scores = sorted(likeness.score(one) for one in features(range(1000, 1100)))
+def test_the_threshold_is_the_conformal_quantile(detector: OodDetector) -> None:
+    scores = sorted(detector.score(one) for one in features(range(1000, 1100)))
     # ceil(0.95 * 101) = 96th smallest of 100.
-    assert likeness.threshold == pytest.approx(scores[95])
-    few = fit_likeness(features(range(60)), features(range(1000, 1020)), preprocessing="r@1")
+    assert detector.threshold == pytest.approx(scores[95])
+    few = fit_ood_detector(features(range(60)), features(range(1000, 1020)), preprocessing="r@1")
     assert few.false_alarm_rate == pytest.approx(1 / 21), "20 scans cannot tell 1 %"
     assert few.threshold == pytest.approx(max(few.score(f) for f in features(range(1000, 1020))))
 
 
-def test_the_distance_is_mahalanobis(likeness: Likeness) -> None:
+def test_the_distance_is_mahalanobis(detector: OodDetector) -> None:
     """Against the definition, with the covariance built again from the whitening."""
     (found,) = features(range(7, 8))
-    fitted = likeness.views[View.ANTERIOR]
+    fitted = detector.views[View.ANTERIOR]
     difference = fitted.figures(found[View.ANTERIOR]) - fitted.centre
     precision = fitted.whitening.T @ fitted.whitening
     covariance = np.linalg.inv(precision)
@@ -143,81 +143,93 @@ def test_small_and_odd_composites_have_features() -> None:
 @pytest.mark.parametrize("counts", [(59, 30), (60, 19)])
 def test_too_few_scans_are_refused(counts: tuple[int, int]) -> None:
     one = ViewFeatures(cells=np.zeros(512, np.float32), figures=np.zeros(6, np.float32))
-    scans: list[list[Features]] = [[{View.ANTERIOR: one}] * count for count in counts]
+    scans: list[list[OodFeatures]] = [[{View.ANTERIOR: one}] * count for count in counts]
     with pytest.raises(ParameterError, match="at least"):
-        fit_likeness(*scans, preprocessing="r@1")
+        fit_ood_detector(*scans, preprocessing="r@1")
     with pytest.raises(ParameterError, match="false_alarm_rate"):
-        fit_likeness([], [], preprocessing="r@1", false_alarm_rate=0)
+        fit_ood_detector([], [], preprocessing="r@1", false_alarm_rate=0)
 
 
-def test_a_view_that_the_cohort_never_had_is_unlike(likeness: Likeness) -> None:
-    anterior_only = replace(likeness, views={View.ANTERIOR: likeness.views[View.ANTERIOR]})
+def test_a_view_that_the_cohort_never_had_is_unlike(detector: OodDetector) -> None:
+    anterior_only = replace(detector, views={View.ANTERIOR: detector.views[View.ANTERIOR]})
     found = features_of(prepared(composite(3), (View.POSTERIOR,)))
     assert anterior_only.score(found) == np.inf
     assert "none of them had this view" in str(anterior_only.warning(found))
 
 
-def test_it_survives_the_disk(likeness: Likeness) -> None:
-    again = Likeness.from_bytes(likeness.to_bytes())
+def test_it_survives_the_disk(detector: OodDetector) -> None:
+    again = OodDetector.from_bytes(detector.to_bytes())
     (found,) = features(range(9, 10))
-    assert again.score(found) == pytest.approx(likeness.score(found))
-    assert (again.threshold, again.scans, again.preprocessing) == (likeness.threshold, 100, "r@1")
+    assert again.score(found) == pytest.approx(detector.score(found))
+    assert (again.threshold, again.scans, again.preprocessing) == (detector.threshold, 100, "r@1")
     with pytest.raises(ModelFolderError, match="cannot be read"):
-        Likeness.from_bytes(b"broken", source="x")
+        OodDetector.from_bytes(b"broken", source="x")
     with pytest.raises(ModelFolderError, match="cannot be read"):
-        Likeness.from_bytes(likeness.to_bytes()[:5000], source="x")
+        OodDetector.from_bytes(detector.to_bytes()[:5000], source="x")
 
 
 @pytest.fixture
-def door(likeness: Likeness, card: ModelCard) -> Likeness:
-    return replace(likeness, preprocessing=card.preprocessing.identifier, threshold=0.0)
+def door(detector: OodDetector, card: ModelCard) -> OodDetector:
+    return replace(detector, preprocessing=card.preprocessing.identifier, threshold=0.0)
 
 
 def test_a_model_folder_carries_it(
-    tmp_path: Path, card: ModelCard, onnx_bytes: bytes, door: Likeness, scan: Scan
+    tmp_path: Path, card: ModelCard, onnx_bytes: bytes, door: OodDetector, scan: Scan
 ) -> None:
     certain = replace(card, uncertain_band=(0.2, 0.9), uncertain_rule="by hand")
-    folder = write_model_folder(tmp_path / "m", card=certain, onnx=onnx_bytes, likeness=door)
-    assert folder.likeness is not None
+    folder = write_model_folder(tmp_path / "m", card=certain, onnx=onnx_bytes, ood=door)
+    assert folder.ood is not None
     readme = (tmp_path / "m" / "docs" / "README.md").read_text()
     assert "unlike the training cohort" in readme
     assert "From 0.2 to 0.9 a call is uncertain (by hand)." in readme
     with Classifier(folder) as classifier:
         answer = classifier.predict(scan)
         (streamed,) = classifier.predict_many([(prepare(scan, card.preprocessing), ())])
-    assert answer.unlike_score is not None
-    assert answer.unlike_score > 0
+    assert answer.ood_score is not None
+    assert answer.ood_score > 0
     assert any("unlike the training scans" in warning for warning in answer.warnings)
-    assert streamed.unlike_score == answer.unlike_score
+    assert streamed.ood_score == answer.ood_score
     assert (answer.call, answer.positive, answer.uncertain) == (Call.NO_CALL, None, False)
     assert streamed.call is Call.NO_CALL
     again = Prediction.from_json(answer.to_json())
-    assert (again.call, again.unlike_score) == (Call.NO_CALL, answer.unlike_score)
+    assert (again.call, again.ood_score) == (Call.NO_CALL, answer.ood_score)
     with Classifier(folder, call_anyway=True) as classifier:
         anyway = classifier.predict(scan)
     assert anyway.positive is (anyway.mbd_probability >= card.operating_point)
     assert (anyway.unlike, anyway.uncertain) == (True, True)
     assert anyway.mbd_probability == answer.mbd_probability
     again = Prediction.from_json(anyway.to_json())
-    assert (again.uncertain, again.unlike_score) == (True, answer.unlike_score)
+    assert (again.uncertain, again.ood_score) == (True, answer.ood_score)
 
 
 def test_older_folders_and_predictions_still_load(folder: ModelFolder, scan: Scan) -> None:
-    assert ModelFolder.load(folder.path).likeness is None
+    assert ModelFolder.load(folder.path).ood is None
     with Classifier(folder) as classifier:
         answer = classifier.predict(scan)
-    assert (answer.uncertain, answer.unlike_score) == (False, None)
-    old = {k: v for k, v in answer.to_json().items() if k not in ("uncertain", "unlike_score")}
-    assert Prediction.from_json(old).unlike_score is None
+    assert (answer.uncertain, answer.ood_score) == (False, None)
+    old = {k: v for k, v in answer.to_json().items() if k not in ("uncertain", "ood_score")}
+    assert Prediction.from_json(old).ood_score is None
+    assert Prediction.from_json({**old, "unlike_score": 2.5}).ood_score == 2.5
+
+
+def test_the_score_is_found_under_its_name_of_release_0_1(
+    tmp_path: Path, card: ModelCard, onnx_bytes: bytes, door: OodDetector
+) -> None:
+    place = tmp_path / "m"
+    former = {"models/likeness.npz": door.to_bytes()}
+    write_model_folder(place, card=card, onnx=onnx_bytes, more=former)
+    found = ModelFolder.load(place).ood
+    assert found is not None
+    assert found.threshold == door.threshold
 
 
 def test_an_altered_or_foreign_score_is_refused(
-    tmp_path: Path, card: ModelCard, onnx_bytes: bytes, door: Likeness
+    tmp_path: Path, card: ModelCard, onnx_bytes: bytes, door: OodDetector
 ) -> None:
     place = tmp_path / "m"
-    write_model_folder(place, card=card, onnx=onnx_bytes, likeness=door)
-    assert LIKENESS in (place / METADATA).read_text()
-    (place / LIKENESS).write_bytes(replace(door, threshold=99.0).to_bytes())
+    write_model_folder(place, card=card, onnx=onnx_bytes, ood=door)
+    assert OOD_FILE in (place / METADATA).read_text()
+    (place / OOD_FILE).write_bytes(replace(door, threshold=99.0).to_bytes())
     with pytest.raises(ModelFolderError, match="wrong checksum"):
         ModelFolder.load(place)
     with pytest.raises(ModelFolderError, match="was fitted on scans prepared by other@1"):
@@ -225,7 +237,7 @@ def test_an_altered_or_foreign_score_is_refused(
             tmp_path / "n",
             card=card,
             onnx=onnx_bytes,
-            likeness=replace(door, preprocessing="other@1"),
+            ood=replace(door, preprocessing="other@1"),
         )
 
 
@@ -242,7 +254,7 @@ def test_a_card_with_a_band_survives_json(card: ModelCard) -> None:
     assert not card.is_uncertain(card.operating_point)
 
 
-def shifted(seeds: range, by: float) -> list[Features]:
+def shifted(seeds: range, by: float) -> list[OodFeatures]:
     """The same figures, as noisier and brighter scans of another place would have them."""
     return [
         {
@@ -253,31 +265,31 @@ def shifted(seeds: range, by: float) -> list[Features]:
     ]
 
 
-def test_the_score_moves_to_another_place(likeness: Likeness) -> None:
+def test_the_score_moves_to_another_place(detector: OodDetector) -> None:
     here = shifted(range(3000, 3060), 1.0)
-    assert all(likeness.score(one) > likeness.threshold for one in here)
-    moved = moved_to(likeness, here)
+    assert all(detector.score(one) > detector.threshold for one in here)
+    moved = adapted_to(detector, here)
     others = [moved.score(one) for one in shifted(range(4000, 4100), 1.0)]
     # 1/31 or 5 % of a hundred are expected above; 14 has a chance below one in a thousand.
     assert sum(score > moved.threshold for score in others) < 14
     assert (moved.scans, moved.false_alarm_rate) == (30, 0.05)
-    assert moved.threshold >= likeness.threshold
+    assert moved.threshold >= detector.threshold
     strange = features_of(prepared(composite(1, upside_down=True)))
     assert moved.score(strange) > moved.threshold
     for view, one in moved.views.items():
         figures = [one.figures(found[view]) for found in here[::2]]
         assert one.centre == pytest.approx(np.median(figures, axis=0))
-        assert one.whitening is likeness.views[view].whitening, "disease was seen there alone"
+        assert one.whitening is detector.views[view].whitening, "disease was seen there alone"
 
 
-def test_with_few_scans_the_limit_alone_moves(likeness: Likeness) -> None:
+def test_with_few_scans_the_limit_alone_moves(detector: OodDetector) -> None:
     here = shifted(range(3000, 3019), 1.0)
-    moved = moved_to(likeness, here)
-    assert moved.views == likeness.views
-    assert moved.threshold == pytest.approx(max(likeness.score(one) for one in here))
+    moved = adapted_to(detector, here)
+    assert moved.views == detector.views
+    assert moved.threshold == pytest.approx(max(detector.score(one) for one in here))
     assert (moved.scans, moved.false_alarm_rate) == (19, 0.05)
-    usual = moved_to(likeness, list(features(range(3000, 3010))))
-    assert usual.threshold == likeness.threshold, "it never becomes stricter"
+    usual = adapted_to(detector, list(features(range(3000, 3010))))
+    assert usual.threshold == detector.threshold, "it never becomes stricter"
     assert usual.false_alarm_rate == pytest.approx(1 / 11)
     with pytest.raises(ParameterError, match="at least one scan"):
-        moved_to(likeness, [])
+        adapted_to(detector, [])

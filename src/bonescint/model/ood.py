@@ -66,7 +66,7 @@ class ViewFeatures:
     figures: NDArray[np.float32]
 
 
-Features = Mapping[View, ViewFeatures]
+OodFeatures = Mapping[View, ViewFeatures]
 
 
 def features_of(prepared: PreparedScan) -> dict[View, ViewFeatures]:
@@ -112,7 +112,7 @@ def _view_features(half: NDArray[np.float32]) -> ViewFeatures:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class ViewLikeness:
+class ViewDistribution:
     """What views of one side look like in a cohort.
 
     Attributes:
@@ -159,7 +159,7 @@ def _figures(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Likeness:
+class OodDetector:
     """The score of a model folder, fitted on its training and validation scans.
 
     Attributes:
@@ -171,13 +171,13 @@ class Likeness:
         preprocessing: identifier of the preprocessing that the scans were prepared by.
     """
 
-    views: Mapping[View, ViewLikeness]
+    views: Mapping[View, ViewDistribution]
     threshold: float
     false_alarm_rate: float
     scans: int
     preprocessing: str
 
-    def score(self, features: Features) -> float:
+    def score(self, features: OodFeatures) -> float:
         """How unlike the cohort an input is: the distance of its worse view, at least 0.
 
         Views that the cohort never had count as infinitely unlike.
@@ -188,7 +188,7 @@ class Likeness:
         ]
         return max(distances)
 
-    def warning(self, features: Features) -> str | None:
+    def warning(self, features: OodFeatures) -> str | None:
         """What to say of an input that is unlike the cohort, else `None`."""
         score = self.score(features)
         if not score > self.threshold:
@@ -221,7 +221,7 @@ class Likeness:
         return buffer.getvalue()
 
     @classmethod
-    def from_bytes(cls, content: bytes, *, source: str = "likeness") -> Likeness:
+    def from_bytes(cls, content: bytes, *, source: str = "ood.npz") -> OodDetector:
         """Read what `to_bytes` gave.
 
         Raises:
@@ -234,7 +234,7 @@ class Likeness:
                         f"{source}: written by another release of bonescint. Update bonescint."
                     )
                 views = {
-                    view: ViewLikeness(
+                    view: ViewDistribution(
                         **{
                             name: archive[f"{view.value}_{name}"]
                             for name in ("mean", "basis", "spread", "centre", "whitening")
@@ -268,13 +268,13 @@ def _ordinal(number: float) -> str:
     return text + {"1": "st", "2": "nd", "3": "rd"}.get(text[-1] if "." not in text else "", "th")
 
 
-def fit_likeness(
-    training: Iterable[Features],
-    validation: Iterable[Features],
+def fit_ood_detector(
+    training: Iterable[OodFeatures],
+    validation: Iterable[OodFeatures],
     *,
     preprocessing: str,
     false_alarm_rate: float = FALSE_ALARM_RATE,
-) -> Likeness:
+) -> OodDetector:
     """Learn what a cohort looks like.
 
     The components are found on two thirds of the training scans, the spread of the figures on
@@ -295,15 +295,15 @@ def fit_likeness(
         ParameterError: fewer than 60 training or 20 validation scans, or a rate outside (0, 1).
     """
     if not 0 < false_alarm_rate < 1:
-        raise ParameterError("false_alarm_rate", "fit_likeness", "in (0, 1)", false_alarm_rate)
+        raise ParameterError("false_alarm_rate", "fit_ood_detector", "in (0, 1)", false_alarm_rate)
     learnt, held_out = list(training), list(validation)
     for name, scans, least in (
         ("training", learnt, 3 * LEAST_SCANS),
         ("validation", held_out, LEAST_SCANS),
     ):
         if len(scans) < least:
-            raise ParameterError(name, "fit_likeness", f"at least {least} scans", len(scans))
-    views: dict[View, ViewLikeness] = {}
+            raise ParameterError(name, "fit_ood_detector", f"at least {least} scans", len(scans))
+    views: dict[View, ViewDistribution] = {}
     for view in View:
         there = [one[view] for one in learnt if view in one]
         others = there[::3]
@@ -311,8 +311,8 @@ def fit_likeness(
         if len(others) >= LEAST_SCANS:
             views[view] = _fitted_view(cells, others)
     if not views:
-        raise ParameterError("training", "fit_likeness", "scans with a view", "none")
-    whole = Likeness(
+        raise ParameterError("training", "fit_ood_detector", "scans with a view", "none")
+    whole = OodDetector(
         views=views, threshold=math.inf, false_alarm_rate=false_alarm_rate,
         scans=len(held_out), preprocessing=preprocessing,
     )  # fmt: skip
@@ -320,7 +320,7 @@ def fit_likeness(
     return replace(whole, threshold=threshold, false_alarm_rate=rate)
 
 
-def moved_to(likeness: Likeness, normals: Sequence[Features]) -> Likeness:
+def adapted_to(detector: OodDetector, normals: Sequence[OodFeatures]) -> OodDetector:
     """The score of a model for scans of another place, from normal scans of that place.
 
     What is usual there becomes the centre: the median of each figure over half of the scans. The
@@ -329,7 +329,7 @@ def moved_to(likeness: Likeness, normals: Sequence[Features]) -> Likeness:
     With fewer than 20 scans, half of which say too little of a centre, the limit alone moves.
 
     Args:
-        likeness: of the model.
+        detector: of the model.
         normals: features of local scans, one of each patient, after the model's preprocessing.
 
     Returns:
@@ -340,20 +340,20 @@ def moved_to(likeness: Likeness, normals: Sequence[Features]) -> Likeness:
         ParameterError: no scan.
     """
     if not normals:
-        raise ParameterError("normals", "moved_to", "at least one scan", "none")
+        raise ParameterError("normals", "adapted_to", "at least one scan", "none")
     few = len(normals) < LEAST_SCANS
     around, held_out = ([], list(normals)) if few else (normals[::2], list(normals[1::2]))
-    views = dict(likeness.views)
-    for view, one in likeness.views.items():
+    views = dict(detector.views)
+    for view, one in detector.views.items():
         there = [features[view] for features in around if view in features]
         if there:
             centre = np.median([one.figures(features) for features in there], axis=0)
             views[view] = replace(one, centre=centre)
-    moved = replace(likeness, views=views)
-    threshold, rate = _limit([moved.score(one) for one in held_out], likeness.false_alarm_rate)
+    moved = replace(detector, views=views)
+    threshold, rate = _limit([moved.score(one) for one in held_out], detector.false_alarm_rate)
     return replace(
         moved,
-        threshold=max(threshold, likeness.threshold),
+        threshold=max(threshold, detector.threshold),
         false_alarm_rate=rate,
         scans=len(held_out),
     )
@@ -366,7 +366,7 @@ def _limit(scores: Sequence[float], rate: float) -> tuple[float, float]:
     return float(ordered[min(rank, len(ordered)) - 1]), max(rate, 1 / (len(ordered) + 1))
 
 
-def _fitted_view(cells: NDArray[np.float32], others: Sequence[ViewFeatures]) -> ViewLikeness:
+def _fitted_view(cells: NDArray[np.float32], others: Sequence[ViewFeatures]) -> ViewDistribution:
     mean = cells.mean(axis=0)
     count = min(_COMPONENTS, len(cells) // 2)
     _, lengths, basis = np.linalg.svd(cells - mean, full_matrices=False)
@@ -380,7 +380,7 @@ def _fitted_view(cells: NDArray[np.float32], others: Sequence[ViewFeatures]) -> 
     shrunk += 1e-4 * np.eye(len(centre))
     values, vectors = np.linalg.eigh(shrunk)
     whitening = (vectors / np.sqrt(values)).T
-    return ViewLikeness(
+    return ViewDistribution(
         mean=mean.astype(np.float32),
         basis=basis.astype(np.float32),
         spread=spread.astype(np.float32),

@@ -55,7 +55,7 @@ class ClassifiedScan:
         warnings: what limits the answer.
         picture: path of its picture relative to the results folder; empty if drawing failed.
         uncertain: whether the probability lies in the model's uncertain band.
-        unlike_score: how unlike the training cohort it is, or `None` if the model does not tell.
+        ood_score: how unlike the training cohort it is, or `None` if the model does not tell.
         unlike: whether it is too unlike it, by the model's own threshold.
         truth: what is known of it, or `None`.
         rank_among_normals: where its score lies among local normal patients, or `None` if the
@@ -70,7 +70,7 @@ class ClassifiedScan:
     warnings: tuple[str, ...]
     picture: str
     uncertain: bool = False
-    unlike_score: float | None = None
+    ood_score: float | None = None
     unlike: bool = False
     truth: KnownTruth | None = None
     rank_among_normals: NormalRank | None = None

@@ -17,14 +17,14 @@ from bonescint.evaluate.operating_points import uncertain_band
 from bonescint.model import (
     Engine,
     EvidenceMap,
-    Features,
-    Likeness,
     Metric,
     ModelCard,
     ModelFolder,
+    OodDetector,
+    OodFeatures,
     TrainingRecord,
     features_of,
-    fit_likeness,
+    fit_ood_detector,
     write_model_folder,
 )
 from bonescint.model.recalibration import calibration_record
@@ -42,8 +42,8 @@ from bonescint.train.settings import TrainingConfiguration
 from bonescint.train.weights import ConvolutionWeights
 
 MEASURED = (Split.VALIDATION, Split.TEST)
-_LIKENESS_SCANS = 1000
-_LIKENESS_SEED = 3
+_OOD_SCANS = 1000
+_OOD_SEED = 3
 _FALSE_ALARM_RATE = 0.05
 """Of scans changed as in training, the most extreme of which no archive holds; of scans as a camera
 acquires them far fewer are called unlike."""
@@ -64,7 +64,7 @@ _METHOD = "Method: Ibrahim et al., Cancer Imaging 2023;23:12"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Outcome:
+class FinishedTraining:
     """What a training leaves behind, apart from the network.
 
     Attributes:
@@ -88,23 +88,23 @@ class Outcome:
     measured: tuple[Split, ...] = MEASURED
 
 
-def scored_by(engine: Engine, outcome: Outcome, split: Split) -> ScoredCases:
+def scored_by(engine: Engine, finished: FinishedTraining, split: Split) -> ScoredCases:
     """Run an exported graph over a split's samples, which are prepared in other processes."""
-    source, settings = outcome.sources[split], outcome.settings
+    source, settings = finished.sources[split], finished.settings
     loader = plain_loader(
         source, settings.preprocessing, batch_size=1, workers=settings.loader_workers
     )
     answers = engine.run_many(batch.composites[0].numpy() for batch in loader)
-    patients = [case.patient_id for case in outcome.cohort.split(split)]
+    patients = [case.patient_id for case in finished.cohort.split(split)]
     return scored_by_margins([answer.logits for answer in answers], source.positives, patients)
 
 
-def write_outcome(network: ScanNetwork, outcome: Outcome, target: Path) -> ModelFolder:
+def finalize(network: ScanNetwork, finished: FinishedTraining, target: Path) -> ModelFolder:
     """Export a network, calibrate and measure it, and write the model folder.
 
     Args:
         network: trained.
-        outcome: of the training.
+        finished: of the training.
         target: the model folder to write.
 
     Returns:
@@ -113,31 +113,31 @@ def write_outcome(network: ScanNetwork, outcome: Outcome, target: Path) -> Model
     Raises:
         OutputError: the folder cannot be written.
     """
-    settings = outcome.settings
+    settings = finished.settings
     onnx = to_onnx(network, rows=settings.preprocessing.rows).SerializeToString()
-    origin = _origin(outcome.cohort)
+    origin = _origin(finished.cohort)
     with Engine(onnx) as engine:
-        cases = scored_by(engine, outcome, Split.VALIDATION)
+        cases = scored_by(engine, finished, Split.VALIDATION)
         fit = fit_calibration(cases)
         calibration = fit.calibration
         threshold = chosen_threshold(cases, Balanced())
         band, band_rule = uncertain_band(cases, threshold, calibration)
         metrics: tuple[Metric, ...] = ()
-        for split in outcome.measured:
-            labels = set(outcome.sources[split].labels) if split in outcome.sources else set()
+        for split in finished.measured:
+            labels = set(finished.sources[split].labels) if split in finished.sources else set()
             if len(labels) < 2:
                 continue
             if split is Split.TEST:
-                cases = scored_by(engine, outcome, split)
+                cases = scored_by(engine, finished, split)
             metrics += figures(
                 cases,
                 calibration=calibration,
                 operating_point=calibration.probability(threshold),
-                measured_on=_in_words(outcome.cohort, split, origin),
+                measured_on=_in_words(finished.cohort, split, origin),
             )
     card = ModelCard(
-        name=outcome.name,
-        version=outcome.version,
+        name=finished.name,
+        version=finished.version,
         architecture=network.architecture,
         evidence_map=EvidenceMap(kind=network.evidence, cell=network.reduction),
         preprocessing=settings.preprocessing,
@@ -149,11 +149,11 @@ def write_outcome(network: ScanNetwork, outcome: Outcome, target: Path) -> Model
         calibrated_on=calibration_record(fit, scans="validation scans"),
         training=TrainingRecord(
             origin=origin,
-            cohort_sha256=cohort_fingerprint(outcome.cohort),
-            scans=counted(outcome.cohort),
-            weights=outcome.weights.described,
+            cohort_sha256=cohort_fingerprint(finished.cohort),
+            scans=counted(finished.cohort),
+            weights=finished.weights.described,
             settings=json.loads(json.dumps(settings.to_json())),
-            epochs=outcome.epochs,
+            epochs=finished.epochs,
         ),
         metrics=metrics,
         limitations=(*_LIMITATIONS.get(origin, ()), *_ALWAYS),
@@ -161,13 +161,13 @@ def write_outcome(network: ScanNetwork, outcome: Outcome, target: Path) -> Model
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         software=software_versions(),
     )
-    likeness = cohort_likeness(outcome.sources, settings)
-    return write_model_folder(target, card=card, onnx=onnx, likeness=likeness)
+    detector = cohort_ood_detector(finished.sources, settings)
+    return write_model_folder(target, card=card, onnx=onnx, ood=detector)
 
 
-def cohort_likeness(
+def cohort_ood_detector(
     sources: Mapping[Split, ScanSource], settings: TrainingConfiguration
-) -> Likeness | None:
+) -> OodDetector | None:
     """Fit what tells inputs unlike what the network learnt from; `None` for a small cohort.
 
     Scans are looked at as the network met them, with the training's random changes of uptake,
@@ -176,16 +176,16 @@ def cohort_likeness(
     evenly spread over it.
     """
 
-    def features(split: Split) -> list[Features]:
+    def features(split: Split) -> list[OodFeatures]:
         source = sources[split]
-        step = max(1, -(-len(source) // _LIKENESS_SCANS))
+        step = max(1, -(-len(source) // _OOD_SCANS))
         return [
-            features_of(_as_met(source.sample(index), settings, (_LIKENESS_SEED, index)))
+            features_of(_as_met(source.sample(index), settings, (_OOD_SEED, index)))
             for index in range(0, len(source), step)
         ]
 
     try:
-        return fit_likeness(
+        return fit_ood_detector(
             features(Split.TRAIN),
             features(Split.VALIDATION),
             preprocessing=settings.preprocessing.identifier,

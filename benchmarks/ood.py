@@ -1,7 +1,7 @@
 """What becomes of input that is no usual bone scan: refused by the reader, or called unlike.
 
-    python benchmarks/unlike.py COHORT                        # the shipped model
-    python benchmarks/unlike.py COHORT --model MODEL --count 100
+    python benchmarks/ood.py COHORT                        # the shipped model
+    python benchmarks/ood.py COHORT --model MODEL --count 100
 
 COHORT must hold simulated scans that the score was not fitted on. Every scan is altered, written
 as a file, and read as `bonescint classify` reads it.
@@ -192,15 +192,15 @@ KINDS: dict[str, Callable[[Scan, Path], Path]] = {
 
 def try_all(folder: ModelFolder, cohort: Path, count: int) -> None:
     """Print the table."""
-    likeness = folder.likeness
-    if likeness is None:
-        raise SystemExit(f"{folder.path} has no models/likeness.npz: fit it first.")
+    detector = folder.ood
+    if detector is None:
+        raise SystemExit(f"{folder.path} has no models/ood.npz: fit it first.")
     manifest = read_manifest(cohort)
     scans = [read(manifest.path(case)) for case in manifest.cases[:count]]
     scans = [scan for scan in scans if len(scan.views) == 2 and scan.shape == (ROWS, COLUMNS)]
     print(
-        f"{folder.model_id}: threshold {likeness.threshold:.2f} for a false-alarm rate of "
-        f"{likeness.false_alarm_rate:.3g}, set on {likeness.scans} scans"
+        f"{folder.model_id}: threshold {detector.threshold:.2f} for a false-alarm rate of "
+        f"{detector.false_alarm_rate:.3g}, set on {detector.scans} scans"
     )
     print(f"{len(scans)} scans\n{'input':<40} {'refused':>8} {'unlike':>8} {'neither':>8} score")
     for name, write in KINDS.items():
@@ -210,11 +210,11 @@ def try_all(folder: ModelFolder, cohort: Path, count: int) -> None:
                 try:
                     again = read(write(scan, Path(place)))
                     scores.append(
-                        likeness.score(features_of(prepare(again, folder.card.preprocessing)))
+                        detector.score(features_of(prepare(again, folder.card.preprocessing)))
                     )
                 except BonescintError:
                     refused += 1
-        unlike = sum(score > likeness.threshold for score in scores)
+        unlike = sum(score > detector.threshold for score in scores)
         rest = len(scans) - refused - unlike
         middle = f"{np.median(scores):.1f}" if scores else "-"
         shares = [f"{100 * number / len(scans):>6.0f} %" for number in (refused, unlike, rest)]
@@ -225,15 +225,15 @@ def try_all(folder: ModelFolder, cohort: Path, count: int) -> None:
 
 def every(manifest: Manifest, folder: ModelFolder) -> None:
     """False alarms on all scans of the cohort, and what the score costs."""
-    likeness = folder.likeness
+    detector = folder.ood
     scores, spent = [], 0.0
     for case in manifest.cases:
         prepared = prepare(read(manifest.path(case)), folder.card.preprocessing)
         began = time.process_time()
         found = features_of(prepared)
-        scores.append(likeness.score(found) if likeness else 0.0)
+        scores.append(detector.score(found) if detector else 0.0)
         spent += time.process_time() - began
-    alarms = sum(score > likeness.threshold for score in scores) if likeness else 0
+    alarms = sum(score > detector.threshold for score in scores) if detector else 0
     print(
         f"\nfalse alarms on all {len(scores)} scans as acquired: {alarms} "
         f"({100 * alarms / len(scores):.2f} %); {1000 * spent / len(scores):.1f} ms a scan"
@@ -255,10 +255,10 @@ def _judged(path: Path, folder: ModelFolder) -> str:
         scan = read(path)
     except BonescintError as error:
         return f"refused: {getattr(error, 'problem', error)}"
-    likeness = folder.likeness
+    detector = folder.ood
     features = features_of(prepare(scan, folder.card.preprocessing))
-    score = likeness.score(features) if likeness else float("nan")
-    return f"score {score:.1f}; {(likeness and likeness.warning(features)) or 'no warning'}"
+    score = detector.score(features) if detector else float("nan")
+    return f"score {score:.1f}; {(detector and detector.warning(features)) or 'no warning'}"
 
 
 def main() -> None:
