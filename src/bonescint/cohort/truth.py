@@ -12,7 +12,6 @@ from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from bonescint.cohort.manifest import Manifest
 from bonescint.dicom.pictures import cut_off_refused
@@ -27,6 +26,7 @@ from bonescint.scan import (
     Truth,
     View,
 )
+from bonescint.scan.lesions import mask_pieces
 
 TRUTH_SCHEMA_VERSION = 1
 _SIMULATOR = "simulator"
@@ -220,9 +220,9 @@ def truth_of(
 def _foci(
     mask: NDArray[np.bool_], view: View, spacing_mm: tuple[float, float] | None
 ) -> list[Focus]:
-    pieces, count = ndimage.label(mask, structure=np.ones((3, 3)))
+    pieces = mask_pieces(mask)
     foci = []
-    for number in range(1, count + 1):
+    for number in range(1, int(pieces.max(initial=0)) + 1):
         rows, columns = np.nonzero(pieces == number)
         radius = None
         if spacing_mm is not None:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.spatial import KDTree
 
 from bonescint.scan import ParameterError
 from bonescint.scan.checked import require_number
@@ -266,48 +265,3 @@ def find_peaks(
                 )
             )
     return tuple(sorted(found, key=lambda peak: -peak.height))
-
-
-def numbered_areas(
-    mask: NDArray[np.bool_],
-    centres: NDArray[np.float64],
-    numbers: NDArray[np.intp],
-    pixel_mm: tuple[float, float],
-) -> NDArray[np.intp]:
-    """Divide a view's mask between its lesions: each pixel goes to the nearest centre.
-
-    Without centres each piece of the mask (8-connected) is a lesion of its own.
-
-    Args:
-        mask: bool (rows, columns), true on any lesion.
-        centres: row and column of each lesion in this view, (lesions, 2).
-        numbers: number of each lesion, from 1, (lesions,).
-        pixel_mm: between rows and between columns.
-
-    Returns:
-        int (rows, columns), 0 outside the mask. A lesion whose pixels all lie nearer to others
-        keeps the pixel at its centre.
-
-    Examples:
-        >>> mask = np.array([[True, True, False, True]])
-        >>> numbered_areas(mask, np.zeros((0, 2)), np.zeros(0, int), (1.0, 1.0)).tolist()
-        [[1, 1, 0, 2]]
-        >>> centres = np.array([[0.0, 0.0], [0.0, 3.0]])
-        >>> numbered_areas(mask, centres, np.array([5, 7]), (1.0, 1.0)).tolist()
-        [[5, 5, 0, 7]]
-    """
-    inside = np.asarray(mask, dtype=bool)
-    if len(centres) == 0:
-        pieces, _ = ndimage.label(inside, structure=np.ones((3, 3)))
-        return np.asarray(pieces, dtype=np.intp)
-    found = np.zeros(inside.shape, dtype=np.intp)
-    rows, columns = np.nonzero(inside)
-    at = np.column_stack([rows * pixel_mm[0], columns * pixel_mm[1]])
-    places = np.asarray(centres, dtype=np.float64) * pixel_mm
-    if at.size:
-        found[rows, columns] = np.asarray(numbers)[KDTree(places).query(at)[1]]
-    for (row, column), number in zip(np.rint(centres).astype(int), numbers, strict=True):
-        in_view = 0 <= row < inside.shape[0] and 0 <= column < inside.shape[1]
-        if in_view and not (found == number).any():
-            found[row, column] = number
-    return found

@@ -12,7 +12,6 @@ from bonescint.evaluate.localisation import (
     ViewEvidence,
     localise,
     nearest_lesion,
-    numbered_areas,
 )
 from bonescint.evaluate.map_metrics import (
     HIT_LEVEL,
@@ -121,22 +120,6 @@ def test_peaks_up_to_15_mm_apart_are_one_unless_told_otherwise(apart_mm: int, co
     values, lesions = np.zeros((5, 60)), np.zeros((5, 60), dtype=int)
     values[2, 20], values[2, 20 + apart_mm], lesions[2, 20] = 2.0, 1.0, 1
     assert len(localise([_view(values, lesions, mm=1.0)]).peaks) == count
-
-
-def test_areas_go_to_the_nearest_centre() -> None:
-    rng = np.random.default_rng(1)
-    mask = rng.random((20, 15)) < 0.5
-    centres = rng.random((4, 2)) * [19, 14]
-    numbers = np.array([3, 1, 4, 8])
-    found = numbered_areas(mask, centres, numbers, (2.0, 3.0))
-    assert ((found > 0) == mask).all() or (found > 0).sum() - mask.sum() <= 4
-    for row, column in zip(*np.nonzero(mask), strict=True):
-        distance = ((np.array([row, column]) - centres) * [2.0, 3.0]) ** 2
-        assert found[row, column] == numbers[distance.sum(axis=1).argmin()]
-    hidden = numbered_areas(
-        np.zeros((5, 5), dtype=bool), np.array([[2.0, 2.0]]), np.array([6]), (1.0, 1.0)
-    )
-    assert hidden[2, 2] == 6
 
 
 def test_rates_over_lesions_are_resampled_by_scan() -> None:
@@ -313,30 +296,6 @@ def test_an_empty_map_of_two_views() -> None:
     assert found.iou_at.tolist() == [0.0] * 19
     assert [hit.reached for hit in found.lesions] == [0, 0]
     assert found.lesion_share == pytest.approx(2 / 32)
-
-
-def test_pieces_and_centres_of_a_mask() -> None:
-    mask = np.zeros((6, 6), dtype=bool)
-    mask[0, 0] = mask[1, 1] = mask[4, 4] = True
-    pieces = numbered_areas(mask, np.zeros((0, 2)), np.zeros(0, int), (1.0, 1.0))
-    assert (pieces[0, 0], pieces[1, 1], pieces[4, 4]) == (1, 1, 2), "corners touch"
-    # A lesion without a pixel of its own keeps the one at its centre; one outside has none.
-    mask[4, 4] = False
-    centres = np.array([[0.0, 0.0], [5.4, 0.4], [9.0, 9.0], [-1.0, 2.0]])
-    found = numbered_areas(mask, centres, np.array([1, 2, 3, 4]), (1.0, 1.0))
-    assert found[5, 0] == 2
-    assert not (found == 3).any()
-    assert not (found == 4).any()
-    mask[4, 4] = True
-    edge = numbered_areas(mask, np.array([[0.0, 0.0], [5.0, 5.0], [0.0, 5.0]]),
-                          np.array([1, 2, 3]), (1.0, 1.0))  # fmt: skip
-    assert (edge[4, 4], edge[0, 5]) == (2, 3)
-    # Pixels that are not square: nearer in mm, not in pixels.
-    flat = np.zeros((1, 9), dtype=bool)
-    flat[0, 4] = True
-    two = np.array([[0.0, 1.0], [3.0, 4.0]])
-    assert numbered_areas(flat, two, np.array([1, 2]), (1.0, 2.0))[0, 4] == 2
-    assert numbered_areas(flat, two, np.array([1, 2]), (4.0, 2.0))[0, 4] == 1
 
 
 def test_measures_are_called_and_counted_as_they_are() -> None:

@@ -13,9 +13,17 @@ SHARED = Path(__file__).parents[4] / "shared" / "mrmc"
 
 @pytest.fixture(scope="session")
 def vandyke_folder() -> Path:
-    """Van Dyke's data, which stand beside the repository where they may."""
+    """Van Dyke's data, from beside the repository.
+
+    The repository does not carry them: their owners (Van Dyke et al., RSNA 1993) state no licence,
+    and the R packages that hold them, RJafroc and MRMCaov, are under the GPL-3, which this
+    repository's licence cannot take in.
+    """
     if not (SHARED / "vandyke.csv").is_file():
-        pytest.skip("Van Dyke's data do not stand beside the repository (shared/mrmc)")
+        pytest.skip(
+            "Van Dyke's data are not in the repository, which has no licence to carry them: put "
+            "vandyke.csv, .imrmc and .lrc into ../shared/mrmc"
+        )
     return SHARED
 
 

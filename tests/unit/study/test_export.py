@@ -27,7 +27,7 @@ from bonescint.study import (
     study_status,
 )
 from bonescint.study.export.rows import TABLES, data_dictionary
-from bonescint.study.export.scoring import CaseScorer, linked
+from bonescint.study.export.scoring import CaseScorer
 from bonescint.study.export.timing import Moment, case_time
 from bonescint.study.serving import running_study
 from bonescint.study.simulated import SimulatedReader, read_all, reader_panel
@@ -220,19 +220,6 @@ def test_a_marks_distance_is_that_of_the_nearest_pixel_of_the_mask() -> None:
             (row * 2, column * 3), (60, 60)) else 2  # fmt: skip
         assert score.lesion == (nearest if score.hit else None)
     assert scorer.score(View.POSTERIOR, 11, 7).hit is False
-
-
-def test_a_metastasis_in_both_views_is_one() -> None:
-    def focus(view: View, row: float, column: float) -> Focus:
-        return Focus(view=view, row=row, column=column)
-
-    both = [
-        focus(View.ANTERIOR, 50, 10), focus(View.ANTERIOR, 90, 40), focus(View.POSTERIOR, 91, 22),
-        focus(View.POSTERIOR, 50, 53), focus(View.POSTERIOR, 200, 30),
-    ]  # fmt: skip
-    assert linked(both, (5, 5), columns=64) == [1, 2, 2, 1, 3]
-    assert linked(both[2:], (5, 5), columns=64) == [1, 2, 3]
-    assert linked([], (5, 5), columns=64) == []
 
 
 def test_marks_hit_where_the_focus_is(

@@ -24,7 +24,6 @@ from bonescint.evaluate.localisation import (
     ViewEvidence,
     find_peaks,
     localise,
-    numbered_areas,
 )
 from bonescint.evaluate.map_metrics import (
     HIT_LEVEL,
@@ -41,6 +40,7 @@ from bonescint.experiment.evaluation.evaluate import Evaluation
 from bonescint.experiment.evaluation.maps import MappedScan, SegmentedScan, scan_at_hand
 from bonescint.experiment.evaluation.places import PLACE_NAMES, PLACE_NAMES_ALONE, known_places
 from bonescint.scan import Case, Focus, FocusKind, InputError, Truth, View
+from bonescint.scan.lesions import lesions_by_description, numbered_areas
 
 _FIELD_MM = 1950.0
 """Length of a whole-body field, for pictures that do not say how large a pixel is. Assumed."""
@@ -289,16 +289,13 @@ class _Work:
     ) -> tuple[list[ViewEvidence], dict[int, Focus]]:
         """Each view's map and numbered lesions; the lesions by number."""
         pixel_mm = self._pixel_mm(scan)
-        number_of: dict[tuple[object, ...], int] = {}
+        metastases = [focus for focus in truth.foci if focus.kind is FocusKind.METASTASIS]
         foci: dict[int, Focus] = {}
         in_view: dict[View, list[tuple[int, Focus]]] = {view: [] for view in View}
-        for place, focus in enumerate(truth.foci):
-            if focus.kind is not FocusKind.METASTASIS:
-                continue
-            number = number_of.setdefault(_identity(focus, place), len(number_of) + 1)
+        for number, focus in zip(lesions_by_description(metastases), metastases, strict=True):
             foci.setdefault(number, focus)
             in_view[focus.view].append((number, focus))
-        views, highest = [], len(number_of)
+        views, highest = [], len(foci)
         for view, values in scan.grids().items():
             mask = truth.masks.get(view, np.zeros(scan.shape, dtype=bool))
             if mask.shape != scan.shape:
@@ -384,13 +381,6 @@ class _Work:
             return ()
         patients = patient_numbers([self.patient_of[scan_id] for scan_id in scans])
         return localisation_measures(list(scans.values()), resampling, patients=patients)
-
-
-def _identity(focus: Focus, place: int) -> tuple[object, ...]:
-    """What makes two foci of two views one lesion; without a contrast each is one of its own."""
-    if focus.contrast is None:
-        return (place,)
-    return (focus.region, focus.cause, focus.radius_mm, focus.contrast)
 
 
 def _marks(measured: ScanLocalisation, probability: float, highest: float) -> ScanMarks:

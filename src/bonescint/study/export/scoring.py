@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
-from scipy.optimize import linear_sum_assignment
 
 from bonescint.cohort import read_truth
-from bonescint.scan import Focus, FocusKind, Truth, View
+from bonescint.scan import FocusKind, Truth, View
+from bonescint.scan.lesions import lesions_by_place
 
 ASSUMED_SPACING_MM = 2.4
-_SAME_MM = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +38,7 @@ class CaseScorer:
 
     A mark hits when it lies within the radius of a metastasis' mask, or of its centre where
     nobody drew a mask. It is then counted for the metastasis whose centre is nearest. A
-    metastasis that is seen in both views is one: see `linked`.
+    metastasis that is seen in both views is one: see `lesions_by_place`.
 
     Args:
         truth: with masks, or foci alone.
@@ -59,7 +58,7 @@ class CaseScorer:
         self._spacing = spacing_mm
         self._radius = radius_mm
         self._foci = [f for f in truth.foci if f.kind is FocusKind.METASTASIS]
-        self._lesion = linked(self._foci, spacing_mm, columns=columns)
+        self._lesion = lesions_by_place(self._foci, spacing_mm, columns=columns)
         self._distances: dict[View, NDArray[np.float64]] = {
             view: np.asarray(distance_transform_edt(~mask, sampling=spacing_mm))
             for view, mask in truth.masks.items()
@@ -95,50 +94,6 @@ class CaseScorer:
             for number, f in enumerate(self._foci)
             if f.view is view
         }
-
-
-def linked(foci: Sequence[Focus], spacing_mm: tuple[float, float], *, columns: int) -> list[int]:
-    """Number the metastases behind foci, from 1: what both views show counts once.
-
-    The body is seen from both sides, so that a focus at a column of one view stands at the
-    mirrored column of the other. Foci of opposite views are taken for one metastasis in pairs,
-    so that the sum of their distances is least, as far as they lie within 30 mm.
-
-    Args:
-        foci: of both views.
-        spacing_mm: between rows and between columns.
-        columns: of the views.
-
-    Returns:
-        The number of each focus' metastasis.
-
-    Examples:
-        >>> front = Focus(view=View.ANTERIOR, row=10, column=5)
-        >>> back = Focus(view=View.POSTERIOR, row=10, column=58)
-        >>> linked([front, back, front], (7, 7), columns=64)
-        [1, 1, 2]
-    """
-    front = [number for number, focus in enumerate(foci) if focus.view is View.ANTERIOR]
-    back = [number for number, focus in enumerate(foci) if focus.view is View.POSTERIOR]
-    lesion = [0] * len(foci)
-    for number, place in enumerate(front, start=1):
-        lesion[place] = number
-    if front and back:
-        down, across = spacing_mm
-        rows = np.subtract.outer([foci[n].row for n in front], [foci[n].row for n in back])
-        mirrored_columns = [columns - 1 - foci[n].column for n in back]
-        sideways = np.subtract.outer([foci[n].column for n in front], mirrored_columns)
-        distances = np.hypot(rows * down, sideways * across)
-        far = np.where(distances <= _SAME_MM, distances, 1e6)  # as many near pairs as there are
-        for one, other in zip(*linear_sum_assignment(far), strict=True):
-            if distances[one, other] <= _SAME_MM:
-                lesion[back[other]] = lesion[front[one]]
-    following = len(front)
-    for place in back:
-        if not lesion[place]:
-            following += 1
-            lesion[place] = following
-    return lesion
 
 
 def scorer_of(
