@@ -32,8 +32,8 @@ import numpy as np
 import psutil
 
 from bonescint.study import Reader, StudyFolder, open_study
-from bonescint.study.simulated import ReaderClient
-from bonescint.study.simulated.reading import PASSWORD, invitation_links
+from bonescint.study.reader_client import ReaderClient
+from bonescint.study.simulated import PASSWORD, invitation_links
 
 SUPPORT = Path(__file__).parents[1] / "tests" / "support" / "study_world.py"
 BAR_S, BAR_SHARE, BAR_MB = 0.3, 0.99, 500

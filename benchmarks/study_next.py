@@ -20,7 +20,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from bonescint.study.serving import running_study
-from bonescint.study.simulated.reading import invitation_links
+from bonescint.study.simulated import invitation_links
 
 SUPPORT = Path(__file__).parents[1] / "tests" / "support"
 

@@ -13,8 +13,8 @@ from bonescint.cohort import write_manifest, write_truth
 from bonescint.dicom import write_nm
 from bonescint.scan import Acquisition, Case, Focus, PixelUnit, Scan, Split, Truth, View
 from bonescint.study import Reader, StudyFolder, StudyOptions, create_study
-from bonescint.study.simulated import ReaderClient
-from bonescint.study.simulated.reading import PASSWORD, invitation_links
+from bonescint.study.reader_client import ReaderClient
+from bonescint.study.simulated import PASSWORD, invitation_links
 
 ROWS, COLUMNS = 256, 64
 SPACING = (7.2, 7.2)

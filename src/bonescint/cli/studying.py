@@ -115,7 +115,7 @@ def run_study_serve(folder: Path, choices: ServeChoices) -> None:
     with clear_failures():
         from bonescint.study import open_study
         from bonescint.study.serving import serve_study
-        from bonescint.study.web.settings import ServeSettings
+        from bonescint.study.web.dependencies import ServeSettings
 
         study = open_study(folder)
         settings = ServeSettings(**asdict(choices))
@@ -211,9 +211,9 @@ def run_study_demo(
     """Make a study to try, then serve it."""
     with clear_failures():
         from bonescint.cli.console import open_in_browser
-        from bonescint.study.demonstration import make_demonstration
         from bonescint.study.serving import serve_study
-        from bonescint.study.web.settings import ServeSettings
+        from bonescint.study.simulated import make_demonstration
+        from bonescint.study.web.dependencies import ServeSettings
 
         with progress_bar() as bar:
             task = bar.add_task("Beginning", total=None)

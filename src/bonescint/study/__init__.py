@@ -23,10 +23,17 @@ if TYPE_CHECKING:
     from bonescint.study.errors import RefusedError, StudyError
     from bonescint.study.export.writing import export_study
     from bonescint.study.folder import StudyFolder, open_study
-    from bonescint.study.people import Link, add_readers, invite_readers, keep_out, study_status
     from bonescint.study.protocol import SecondSession, Stage, StudyProtocol
-    from bonescint.study.readers_file import Reader, read_readers
-    from bonescint.study.store.progress import Phase, ReaderProgress
+    from bonescint.study.readers import (
+        Link,
+        add_readers,
+        invite_readers,
+        keep_out,
+        read_readers,
+        study_status,
+    )
+    from bonescint.study.store.accounts import Reader
+    from bonescint.study.store.sessions import Phase, ReaderProgress
 
 _HOMES = {
     "analysis": ("StudyAnalysis", "analyse_study"),
@@ -35,10 +42,17 @@ _HOMES = {
     "errors": ("RefusedError", "StudyError"),
     "export.writing": ("export_study",),
     "folder": ("StudyFolder", "open_study"),
-    "people": ("Link", "add_readers", "invite_readers", "keep_out", "study_status"),
     "protocol": ("SecondSession", "Stage", "StudyProtocol"),
-    "readers_file": ("Reader", "read_readers"),
-    "store.progress": ("Phase", "ReaderProgress"),
+    "readers": (
+        "Link",
+        "add_readers",
+        "invite_readers",
+        "keep_out",
+        "read_readers",
+        "study_status",
+    ),
+    "store.accounts": ("Reader",),
+    "store.sessions": ("Phase", "ReaderProgress"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -27,14 +27,19 @@ from bonescint.mrmc import (
 )
 from bonescint.mrmc.analysis import UNDECIDED
 from bonescint.scan import ParameterError
-from bonescint.study.analysis_page import AnalysisPage, tables_of, write_page
+from bonescint.study.analysis_page import (
+    AnalysisPage,
+    draw_times,
+    tables_of,
+    with_title,
+    write_page,
+)
 from bonescint.study.errors import StudyError
 from bonescint.study.export.collecting import NOTICE, StudyTables, collect
 from bonescint.study.export.rows import ReadRow
 from bonescint.study.export.writing import RADIUS_MM, ResultKind, final_reads, written_whole
 from bonescint.study.folder import StudyFolder, open_study
-from bonescint.study.model_reading import ModelReads, model_reads
-from bonescint.study.study_figures import draw_times, with_title
+from bonescint.study.model_reads import ModelReads, model_reads
 
 if TYPE_CHECKING:
     from bonescint.model import ModelFolder

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.orm import Session
 
 from bonescint.cohort import Manifest, read_manifest, read_truth
-from bonescint.files import folder_beside, require_free, write_table
+from bonescint.files import folder_beside, require_free
 from bonescint.scan import BonescintError, Case, FocusKind, InputError, OutputError, Scan, Split
 from bonescint.study.errors import StudyError
 from bonescint.study.folder import (
@@ -27,19 +27,14 @@ from bonescint.study.folder import (
     opaque_token,
     write_private,
 )
-from bonescint.study.model_output import Outputs
+from bonescint.study.model_reads import Outputs
 from bonescint.study.pictures import Picture
 from bonescint.study.protocol import SecondSession, StudyProtocol
-from bonescint.study.readers_file import Reader, read_readers
+from bonescint.study.readers import read_readers, write_invitations
 from bonescint.study.sampling import Sample, draw_sample
-from bonescint.study.store.accounts import INVITATION_S, Role, add_account, invite
+from bonescint.study.store.accounts import INVITATION_S, Reader, Role, add_account, invite
 from bonescint.study.store.database import Store
-from bonescint.study.store.filling import (
-    ModelIdentity,
-    PreparedCase,
-    assign_sessions,
-    fill_store,
-)
+from bonescint.study.store.sessions import ModelIdentity, PreparedCase, assign_sessions, fill_store
 from bonescint.tables import folded
 
 if TYPE_CHECKING:
@@ -313,13 +308,3 @@ def _add_people(
         token = invite(db, account, now=now, lasts_s=lasts_s)
         lines.append((reader.reader, reader.name, f"/invitation/{token}", now + lasts_s))
     return lines
-
-
-def write_invitations(study: StudyFolder, lines: Sequence[tuple[str, str, str, float]]) -> None:
-    """Write the links that were made last: reader, name, path on the server, end."""
-    rows = [
-        (reader, name, link, time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(expires_s)))
-        for reader, name, link, expires_s in lines
-    ]
-    columns = ("reader", "name", "link", "expires")
-    write_table(study.invitations_file, columns, rows, line_end="\r\n", private=True)

@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 from bonescint.study import StudyFolder, export_study
 from bonescint.study.serving import running_study
-from bonescint.study.simulated.reading import invitation_links
+from bonescint.study.simulated import invitation_links
 from bonescint.study.store.tables import Answer, Environment, Event, Mark
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
@@ -325,7 +325,7 @@ def come_back(hands: SimpleNamespace, page: Any, address: str) -> None:
 def test_the_server_away_then_back_loses_nothing(
     hands: SimpleNamespace, page: Any, study: StudyFolder
 ) -> None:
-    from bonescint.study.web.settings import ServeSettings
+    from bonescint.study.web.dependencies import ServeSettings
 
     with running_study(study) as address:
         begin(hands, page, study, address, "r1")

@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from bonescint.study import StudyFolder
 from bonescint.study.serving import running_study
-from bonescint.study.simulated.reading import invitation_links
+from bonescint.study.simulated import invitation_links
 from bonescint.study.store.tables import Answer, Event
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]

@@ -19,8 +19,14 @@ import pytest
 from sqlalchemy import func, select
 
 from bonescint.study import StudyFolder
-from bonescint.study.simulated import ReaderClient, SimulatedReader, read_study, truth_by_picture
-from bonescint.study.simulated.reading import PASSWORD, invitation_links
+from bonescint.study.reader_client import ReaderClient
+from bonescint.study.simulated import (
+    PASSWORD,
+    SimulatedReader,
+    invitation_links,
+    read_study,
+    truth_by_picture,
+)
 from bonescint.study.store.database import integrity_problems
 from bonescint.study.store.tables import (
     Answer,

@@ -17,8 +17,8 @@ import pytest
 from bonescint.scan import InputError
 from bonescint.study import StudyFolder
 from bonescint.study.serving import running_study
-from bonescint.study.simulated.reading import PASSWORD, invitation_links
-from bonescint.study.web.settings import ServeSettings
+from bonescint.study.simulated import PASSWORD, invitation_links
+from bonescint.study.web.dependencies import ServeSettings
 
 FORM = re.compile(r'name="form_token" value="([^"]+)"')
 CSRF = re.compile(r'<meta name="csrf" content="([^"]+)"')

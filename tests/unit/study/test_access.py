@@ -16,12 +16,18 @@ import pytest
 from bonescint.model import ModelFolder
 from bonescint.scan import InputError, ParameterError
 from bonescint.study import RefusedError, StudyError, StudyFolder, invite_readers, keep_out
+from bonescint.study.reader_client import ReaderClient
 from bonescint.study.serving import running_study
-from bonescint.study.simulated import ReaderClient, SimulatedReader, read_study, truth_by_picture
-from bonescint.study.simulated.reading import PASSWORD, invitation_links
+from bonescint.study.simulated import (
+    PASSWORD,
+    SimulatedReader,
+    invitation_links,
+    read_study,
+    truth_by_picture,
+)
 from bonescint.study.store import accounts
 from bonescint.study.web.app import study_app
-from bonescint.study.web.settings import ServeSettings
+from bonescint.study.web.dependencies import ServeSettings
 
 FORM = re.compile(r'name="form_token" value="([^"]+)"')
 

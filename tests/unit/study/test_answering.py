@@ -12,11 +12,11 @@ from sqlalchemy import func, select
 
 from bonescint.model import ModelFolder
 from bonescint.study import RefusedError, StudyFolder
-from bonescint.study.clock import StudyClock
+from bonescint.study.reader_client import ReaderClient
 from bonescint.study.serving import running_study
-from bonescint.study.simulated import ReaderClient, SimulatedReader, read_study, truth_by_picture
-from bonescint.study.simulated.reading import PASSWORD
-from bonescint.study.store import known_time
+from bonescint.study.simulated import PASSWORD, SimulatedReader, read_study, truth_by_picture
+from bonescint.study.store import clock
+from bonescint.study.store.clock import StudyClock
 from bonescint.study.store.tables import Answer, Assignment, Draft, Event, Mark, ReadingSession
 
 NOTHING = {"positive": False, "confidence": 3, "no_focus": True, "marks": [], "comment": ""}
@@ -424,7 +424,7 @@ def test_a_night_in_the_middle_of_a_case_loses_nothing(
     """Thirteen hours later sign-in and environment have ended; the draft has not."""
     steady = [0.0]
     told = partial(StudyClock, steady=lambda: steady[0], boot=lambda: "")
-    monkeypatch.setattr(known_time, "StudyClock", told)
+    monkeypatch.setattr(clock, "StudyClock", told)
     with running_study(study) as address, begin(world, study, address, "r1") as client:
         case = client.state()["case"]["token"]
         draft = {"case": case, "stage": "unaided", "tab": client.tab,

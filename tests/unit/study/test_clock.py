@@ -7,11 +7,11 @@ from types import SimpleNamespace
 import pytest
 
 from bonescint.study import study_status
-from bonescint.study.clock import Anchor, StudyClock, boot_id
 from bonescint.study.serving import running_study, serve_study
 from bonescint.study.simulated import SimulatedReader, read_study, truth_by_picture
-from bonescint.study.store import known_time
-from bonescint.study.web.settings import ServeSettings
+from bonescint.study.store import clock
+from bonescint.study.store.clock import Anchor, StudyClock, boot_id
+from bonescint.study.web.dependencies import ServeSettings
 
 DAY_S = 86_400.0
 
@@ -80,7 +80,7 @@ def test_a_wash_out_does_not_end_by_a_clock_set_forward(
     import time
 
     jumped = partial(StudyClock, wall=lambda: time.time() + 40 * DAY_S)
-    monkeypatch.setattr(known_time, "StudyClock", jumped)
+    monkeypatch.setattr(clock, "StudyClock", jumped)
     with running_study(study) as address, world.enter_again(address, "r1") as client:
         assert client.state()["phase"] == "waiting"
     (row,) = [row for row in study_status(study) if row.role == "reader"]

@@ -13,9 +13,7 @@ import httpx
 import pytest
 
 from bonescint.study import StudyFolder
-from bonescint.study.serving import running_study
-from bonescint.study.web.connections import Limits
-from bonescint.study.web.logs import server_logging
+from bonescint.study.serving import Limits, running_study, server_logging
 
 HALF = b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: "
 LIMITS = Limits(connections=8)
@@ -129,7 +127,7 @@ def tls(tmp_path: Path) -> SimpleNamespace:
     import shutil
     import subprocess
 
-    from bonescint.study.web.settings import ServeSettings
+    from bonescint.study.web.dependencies import ServeSettings
 
     if shutil.which("openssl") is None:
         pytest.skip("needs openssl")

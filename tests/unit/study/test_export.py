@@ -26,12 +26,10 @@ from bonescint.study import (
     restore_study,
     study_status,
 )
+from bonescint.study.export.measures import CaseScorer, Moment, case_time
 from bonescint.study.export.rows import TABLES, data_dictionary
-from bonescint.study.export.scoring import CaseScorer
-from bonescint.study.export.timing import Moment, case_time
 from bonescint.study.serving import running_study
-from bonescint.study.simulated import SimulatedReader, read_all, reader_panel
-from bonescint.study.simulated.behaviour import CaseTruth, answer_of
+from bonescint.study.simulated import CaseTruth, SimulatedReader, answer_of, read_all, reader_panel
 from bonescint.study.store.database import Store
 
 

@@ -21,15 +21,10 @@ from bonescint.study import (
     analyse_study,
     export_study,
 )
-from bonescint.study.readers_file import read_readers
+from bonescint.study.reader_client import ReaderClient
+from bonescint.study.readers import read_readers
 from bonescint.study.serving import running_study
-from bonescint.study.simulated import (
-    ReaderClient,
-    SimulatedReader,
-    read_all,
-    read_study,
-    truth_by_picture,
-)
+from bonescint.study.simulated import SimulatedReader, read_all, read_study, truth_by_picture
 
 NOTHING = {"positive": False, "confidence": 3, "no_focus": True, "marks": [], "comment": ""}
 

@@ -26,7 +26,7 @@ from bonescint.study.store import accounts
 from bonescint.study.store.database import Store
 from bonescint.study.store.tables import Account, Base, ReadingSession, StudyCase, StudyRow
 from bonescint.study.web.app import study_app
-from bonescint.study.web.settings import ServeSettings
+from bonescint.study.web.dependencies import ServeSettings
 
 SOURCE = Path(bonescint.__file__).parent
 MARKUP = "<script src=//evil></script><b title=\"a\" class='b'>&amp;"

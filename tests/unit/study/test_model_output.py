@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bonescint.scan import Acquisition, ActivationMap, PixelUnit, Prediction, Scan, View
-from bonescint.study.model_output import shown_output
+from bonescint.study.model_reads import shown_output
 
 
 @pytest.mark.parametrize("positive", [True, False, None])

@@ -15,21 +15,21 @@ from sqlalchemy.event import listens_for
 from sqlalchemy.orm import ORMExecuteState, Session
 
 from bonescint.study import RefusedError
-from bonescint.study.protocol import Stage, StudyProtocol, sha256_of
-from bonescint.study.readers_file import Reader
-from bonescint.study.software import Software
+from bonescint.study.protocol import Software, Stage, StudyProtocol, sha256_of
 from bonescint.study.store import accounts, answering
-from bonescint.study.store.accounts import Role
+from bonescint.study.store.accounts import Reader, Role
+from bonescint.study.store.clock import clock_of
 from bonescint.study.store.database import Store
-from bonescint.study.store.filling import (
+from bonescint.study.store.sessions import (
     ModelIdentity,
+    Phase,
     PreparedCase,
     assign_sessions,
     fill_store,
     images_sha256,
+    progress_of_all,
+    standing_of,
 )
-from bonescint.study.store.known_time import clock_of
-from bonescint.study.store.progress import Phase, progress_of_all, standing_of
 from bonescint.study.store.submission import (
     Entered,
     SentAnswer,

@@ -13,6 +13,15 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from bonescint.scan import View
+from bonescint.study.export.measures import (
+    CaseScorer,
+    CaseTime,
+    Moment,
+    Score,
+    case_time,
+    median_and_quartiles,
+    scorer_of,
+)
 from bonescint.study.export.rows import (
     EventRow,
     MarkRow,
@@ -22,15 +31,12 @@ from bonescint.study.export.rows import (
     SettingRow,
     TimingRow,
 )
-from bonescint.study.export.scoring import CaseScorer, Score, median_and_quartiles, scorer_of
-from bonescint.study.export.timing import CaseTime, Moment, case_time
 from bonescint.study.folder import StudyFolder
 from bonescint.study.integrity import not_whole, truth_is_unaltered
-from bonescint.study.protocol import StudyProtocol
-from bonescint.study.software import running_software
+from bonescint.study.protocol import StudyProtocol, running_software
 from bonescint.study.store.accounts import Role
+from bonescint.study.store.clock import STARTED
 from bonescint.study.store.database import Store
-from bonescint.study.store.known_time import STARTED
 from bonescint.study.store.tables import (
     Account,
     Answer,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import secrets
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,11 +14,32 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.orm import Session
 
-from bonescint.study.addresses import network_of
 from bonescint.study.errors import RefusedError, StudyError
-from bonescint.study.readers_file import Reader
 from bonescint.study.store.tables import Account, Attempt, Change, Invitation, SignIn
 from bonescint.tables import folded
+
+
+def network_of(address: str) -> str:
+    """An address as limits count it: IPv4 by itself, IPv6 by its /64, which a host has to itself.
+
+    Examples:
+        >>> network_of("192.0.2.7"), network_of("::ffff:192.0.2.7")
+        ('192.0.2.7', '192.0.2.7')
+        >>> network_of("2001:db8:1:2:3::4"), network_of("2001:db8:1:2::5")
+        ('2001:db8:1:2::/64', '2001:db8:1:2::/64')
+        >>> network_of("fe80::1%eth0"), network_of("a proxy's own word")
+        ('fe80::/64', "a proxy's own word")
+    """
+    try:
+        known = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(known, ipaddress.IPv4Address):
+        return str(known)
+    if known.ipv4_mapped is not None:
+        return str(known.ipv4_mapped)
+    return str(ipaddress.ip_network((known, 64), strict=False))
+
 
 INVITATION_S = 14 * 86_400.0
 SIGN_IN_S = 12 * 3_600.0
@@ -35,6 +57,21 @@ _HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 # thread of the server would come to hold a hash's 19 MiB.
 _HASHING = ThreadPoolExecutor(max_workers=2, thread_name_prefix="password")
 _NOBODY = _HASHER.hash(secrets.token_hex(16))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reader:
+    """Somebody who is invited to read.
+
+    Attributes:
+        reader: short name, for tables and signing in.
+        name: as shown.
+        experience_years: of reading bone scans, or `None`.
+    """
+
+    reader: str
+    name: str
+    experience_years: float | None = None
 
 
 class Role(StrEnum):

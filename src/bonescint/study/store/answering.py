@@ -11,9 +11,8 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
 from bonescint.study.errors import RefusedError
-from bonescint.study.protocol import Stage, StudyProtocol, sha256_of
-from bonescint.study.software import Software
-from bonescint.study.store.progress import Phase, Standing, standing_of
+from bonescint.study.protocol import Software, Stage, StudyProtocol, sha256_of
+from bonescint.study.store.sessions import Phase, Standing, standing_of
 from bonescint.study.store.submission import (
     SentDraft,
     SentEnvironment,

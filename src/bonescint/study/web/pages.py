@@ -13,8 +13,8 @@ from bonescint.study.errors import RefusedError
 from bonescint.study.folder import opaque_token
 from bonescint.study.store import accounts
 from bonescint.study.store.accounts import Role, Visitor
-from bonescint.study.store.progress import Phase, Standing, progress_of_all, standing_of
-from bonescint.study.web.desk import AnAdministrator, AnyVisitor, AtDesk, Desk, same
+from bonescint.study.store.sessions import Phase, Standing, progress_of_all, standing_of
+from bonescint.study.web.dependencies import AnAdministrator, AnyVisitor, AtDesk, Desk, same
 
 router = APIRouter()
 _FORM_COOKIE = "study_form"

@@ -21,7 +21,7 @@ from bonescint.study.store.answering import (
     store_events,
     take_tab,
 )
-from bonescint.study.store.progress import Phase, Standing, standing_of
+from bonescint.study.store.sessions import Phase, Standing, standing_of
 from bonescint.study.store.submission import (
     SentDraft,
     SentEnvironment,
@@ -37,7 +37,7 @@ from bonescint.study.store.tables import (
     ReadingSession,
     StudyCase,
 )
-from bonescint.study.web.desk import AReader, AtDesk, Desk, ReaderWriting
+from bonescint.study.web.dependencies import AReader, AtDesk, Desk, ReaderWriting
 
 router = APIRouter(prefix="/api")
 

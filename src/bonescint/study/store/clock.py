@@ -7,6 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from bonescint.study.store.tables import Answer, Change, Event
+
 _OFF_S, _DAY_S = 60.0, 86_400.0
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
@@ -133,3 +138,38 @@ def _span(seconds: float) -> str:
     if seconds >= _DAY_S:
         return f"{seconds / _DAY_S:.1f} days"
     return f"{seconds / 3600:.1f} hours" if seconds >= 3600 else f"{seconds / 60:.0f} minutes"
+
+
+STARTED = "server started"
+
+
+def clock_of(db: Session) -> StudyClock:
+    """The study's clock, not before anything that the store knows."""
+    known = [
+        db.scalar(select(func.max(column))) or 0.0
+        for column in (Answer.received_s, Event.received_s, Change.at_s)
+    ]
+    return StudyClock(not_before_s=max(known), anchor=_last_anchor(db))
+
+
+def note_start(db: Session, clock: StudyClock, software: dict[str, object]) -> None:
+    """Note that a server began, and how its clock stands to the machine's."""
+    anchor = clock.anchor()
+    body = {
+        "software": software,
+        "behind_s": clock.behind_s,
+        "steady_s": anchor.steady_s,
+        "boot": anchor.boot,
+    }
+    db.add(Change(at_s=anchor.at_s, account_id=None, what=STARTED, body=body))
+
+
+def _last_anchor(db: Session) -> Anchor | None:
+    last = db.scalar(
+        select(Change).where(Change.what == STARTED).order_by(Change.id.desc()).limit(1)
+    )
+    if last is None or not isinstance(last.body.get("steady_s"), int | float):
+        return None
+    return Anchor(
+        at_s=last.at_s, steady_s=float(last.body["steady_s"]), boot=str(last.body.get("boot", ""))
+    )
