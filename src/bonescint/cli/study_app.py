@@ -79,7 +79,7 @@ _RESTORE = """Restore a study from a backup and check every file.
 \b
 Example:
   bonescint study restore my-study-monday.zip --out my-study"""
-_READERS = """Add readers, make new invitation links, block or unblock accounts.
+_READERS = """Add readers, make new invitation links, activate or deactivate accounts.
 
 Without options, makes new links for everybody who has no password yet.
 
@@ -88,7 +88,7 @@ Examples:
   bonescint study readers my-study
   bonescint study readers my-study --add more-readers.csv
   bonescint study readers my-study --invite r3
-  bonescint study readers my-study --keep-out r3"""
+  bonescint study readers my-study --deactivate r3"""
 
 Study = Annotated[
     Path, typer.Argument(parser=path, help="Study folder.", metavar="STUDY", show_default=False)
@@ -315,9 +315,27 @@ def _readers(
     invite: Annotated[
         list[str] | None, typer.Option(help="Short name; may be repeated.", show_default="none")
     ] = None,
-    keep_out: Annotated[str | None, typer.Option(help="Short name.", show_default="none")] = None,
-    let_in: Annotated[str | None, typer.Option(help="Short name.", show_default="none")] = None,
+    deactivate: Annotated[
+        str | None, typer.Option(help="Short name of an account.", show_default="none")
+    ] = None,
+    activate: Annotated[
+        str | None, typer.Option(help="Short name of an account.", show_default="none")
+    ] = None,
+    keep_out: Annotated[str | None, typer.Option(hidden=True)] = None,
+    let_in: Annotated[str | None, typer.Option(hidden=True)] = None,
 ) -> None:
     from bonescint.cli.studying import run_study_readers
 
-    run_study_readers(study, add=add, invite=invite or [], keep_out=keep_out, let_in=let_in)
+    for former, now, given in (
+        ("--keep-out", "--deactivate", keep_out),
+        ("--let-in", "--activate", let_in),
+    ):
+        if given is not None:
+            typer.echo(f"{former} is now called {now}.", err=True)
+    run_study_readers(
+        study,
+        add=add,
+        invite=invite or [],
+        deactivate=deactivate or keep_out,
+        activate=activate or let_in,
+    )

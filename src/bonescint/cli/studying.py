@@ -260,23 +260,22 @@ def run_study_readers(
     *,
     add: Path | None,
     invite: list[str],
-    keep_out: str | None,
-    let_in: str | None,
+    deactivate: str | None,
+    activate: str | None,
 ) -> None:
     """Change accounts, and print new links."""
     with clear_failures():
-        from bonescint.study import add_readers, invite_readers
-        from bonescint.study import keep_out as keep_account_out
+        from bonescint.study import add_readers, invite_readers, set_account_active
 
-        if keep_out is not None:
-            keep_account_out(folder, keep_out)
-            _say(f"Kept out: {displayable(keep_out)}")
-        if let_in is not None:
-            keep_account_out(folder, let_in, out=False)
-            _say(f"Let in: {displayable(let_in)}")
+        if deactivate is not None:
+            set_account_active(folder, deactivate, active=False)
+            _say(f"Deactivated: {displayable(deactivate)}")
+        if activate is not None:
+            set_account_active(folder, activate, active=True)
+            _say(f"Activated: {displayable(activate)}")
         if add is not None:
             _print_links(add_readers(folder, add))
-        if invite or (add is None and keep_out is None and let_in is None):
+        if invite or (add is None and deactivate is None and activate is None):
             _print_links(invite_readers(folder, invite))
 
 

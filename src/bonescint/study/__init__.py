@@ -28,8 +28,8 @@ if TYPE_CHECKING:
         Link,
         add_readers,
         invite_readers,
-        keep_out,
         read_readers,
+        set_account_active,
         study_status,
     )
     from bonescint.study.store.accounts import Reader
@@ -47,7 +47,7 @@ _HOMES = {
         "Link",
         "add_readers",
         "invite_readers",
-        "keep_out",
+        "set_account_active",
         "read_readers",
         "study_status",
     ),
@@ -82,7 +82,7 @@ __all__ = [
     "create_study",
     "export_study",
     "invite_readers",
-    "keep_out",
+    "set_account_active",
     "open_study",
     "read_readers",
     "restore_study",

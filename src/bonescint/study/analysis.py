@@ -119,7 +119,7 @@ def analyse_study(
         ModelFolderError: the model cannot be used.
         MissingExtraError: the extra `evaluate` is not installed.
     """
-    study = folder if isinstance(folder, StudyFolder) else open_study(folder)
+    study = open_study(folder)
     target = Path(out)
     _RESULTS.require_free(target)
     with study.open_store() as store:

@@ -29,6 +29,7 @@ from bonescint.scan import InputError, OutputError
 from bonescint.study.errors import StudyError
 from bonescint.study.folder import (
     STORE_FILE,
+    Progress,
     StudyFolder,
     copy_sqlite,
     most_bytes,
@@ -36,7 +37,7 @@ from bonescint.study.folder import (
     open_study,
     write_private,
 )
-from bonescint.study.integrity import Progress, require_whole
+from bonescint.study.integrity import require_whole
 from bonescint.study.store.database import Store, integrity_problems
 from bonescint.study.store.tables import Base, StudyCase
 
@@ -71,7 +72,7 @@ def backup_study(
             was altered: what is not whole must not take the place of an earlier backup.
         OutputError: the file cannot be written, or is there and is no backup.
     """
-    study = folder if isinstance(folder, StudyFolder) else open_study(folder)
+    study = open_study(folder)
     target = Path(out)
     if target.is_dir():
         raise OutputError(f"{target}: is a folder. Give a file, such as study-backup.zip.")

@@ -1,4 +1,4 @@
-"""Making a study: sample, pictures, truth apart, accounts with their orders."""
+"""Making a study: the sample, its pictures, the truth in private, accounts with their orders."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,36 +22,37 @@ from bonescint.study.errors import StudyError
 from bonescint.study.folder import (
     KEY_BYTES,
     STORE_FILE,
+    Progress,
     StudyFolder,
+    images_sha256,
     new_sqlite,
     opaque_token,
     write_private,
 )
-from bonescint.study.model_reads import Outputs
+from bonescint.study.model_reads import ModelOutputs
 from bonescint.study.pictures import Picture
 from bonescint.study.protocol import SecondSession, StudyProtocol
-from bonescint.study.readers import read_readers, write_invitations
+from bonescint.study.readers import add_reader, read_readers, write_invitations
 from bonescint.study.sampling import Sample, draw_sample
-from bonescint.study.store.accounts import INVITATION_S, Reader, Role, add_account, invite
+from bonescint.study.store.accounts import INVITATION_S, Reader, Role
 from bonescint.study.store.database import Store
-from bonescint.study.store.sessions import ModelIdentity, PreparedCase, assign_sessions, fill_store
+from bonescint.study.store.tables import StudyCase, StudyRow, record_change
 from bonescint.tables import folded
 
 if TYPE_CHECKING:
     from bonescint.model import ModelFolder
 
 _ADMINISTRATOR = Reader(reader="admin", name="Administrator")
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyOptions:
-    """What a new study is like.
+    """The options of a new study.
 
     Attributes:
         title: shown to readers.
         sample: number of cases; every patient of the split if `None`.
-        balanced: as many with as without disease.
+        balanced: as many with disease as without.
         seed: of the sample and of every order.
         split: to draw from; `None` for all.
         training: number of training cases.
@@ -59,8 +60,8 @@ class StudyOptions:
         washout_days: before the second session.
         revisions: whether answers may be changed until the session is finished.
         database: URL of a PostgreSQL database; SQLite in the folder if empty.
-        invitation_days: how long invitation links hold.
-        simulated_readers: the readers are programs; everything made of their answers says so.
+        invitation_days: how long invitation links are valid.
+        simulated_readers: the readers are programs; everything based on their answers says so.
     """
 
     title: str = "Reader study"
@@ -81,6 +82,18 @@ class StudyOptions:
         if self.split is not None:
             object.__setattr__(self, "split", Split(self.split))
 
+    def protocol_of(self, sample: Sample) -> StudyProtocol:
+        """The protocol of a study of these cases."""
+        return StudyProtocol(
+            title=self.title,
+            seed=self.seed,
+            cases=len(sample.reading),
+            training_cases=len(sample.training),
+            second_session=self.second_session,
+            washout_days=self.washout_days,
+            revisions=self.revisions,
+        )
+
 
 def create_study(
     folder: Path | str,
@@ -94,25 +107,25 @@ def create_study(
     """Make a study folder from a cohort and a table of readers.
 
     The scans are read once and stored as raw pixels under opaque identifiers; truth, the
-    model's output and invitations lie in `private/`, which only the folder's owner may enter.
-    The folder is made beside its place and renamed into it: it is there whole or not at all.
+    model's output and invitations are stored in `private/`, which only the folder's owner may
+    enter. The folder appears complete or not at all.
 
     Args:
         folder: to be made.
         cohort: a manifest, or a folder that holds one.
         readers: a table of readers, or the readers.
-        options: what the study is like.
+        options: of the study.
         model: for an aided second session; the shipped one if `None`.
         progress: called with the number of scans done and of all.
 
     Returns:
-        The study; invitation links stand in `private/invitations.csv`.
+        The study; invitation links are in `private/invitations.csv`.
 
     Raises:
         InputError: the cohort or the readers cannot be used; every scan that cannot be read
             is named.
         OutputError: the folder cannot be made.
-        StudyError: the database cannot be used, or holds a study already.
+        StudyError: the database cannot be used, or contains a study already.
     """
     options = options or StudyOptions()
     target = Path(folder)
@@ -120,27 +133,28 @@ def create_study(
     _refuse_administrators_name(people)
     manifest = read_manifest(cohort)
     sample = draw_sample(
-        manifest, count=options.sample, balanced=options.balanced, training=options.training,
-        split=options.split, seed=options.seed,
-    )  # fmt: skip
-    protocol = StudyProtocol(
-        title=options.title, seed=options.seed, cases=len(sample.reading),
-        training_cases=len(sample.training), second_session=options.second_session,
-        washout_days=options.washout_days, revisions=options.revisions,
-    )  # fmt: skip
+        manifest,
+        count=options.sample,
+        balanced=options.balanced,
+        training=options.training,
+        split=options.split,
+        seed=options.seed,
+    )
+    protocol = options.protocol_of(sample)
     _require_files(manifest, sample)
     require_free(target, remedy="Choose another place for the study")
     with folder_beside(target, mode=0o700) as beside:
         study = StudyFolder(
-            path=beside, study_id=secrets.token_hex(8), protocol=protocol,
+            path=beside,
+            study_id=secrets.token_hex(8),
+            protocol=protocol,
             simulated_scans=_are_synthetic(sample),
-        )  # fmt: skip
+        )
         _write_settings(study, options)
-        outputs = Outputs.of(model) if options.second_session is SecondSession.AIDED else None
-        with outputs or _nothing():
+        outputs = ModelOutputs.of(model) if options.second_session is SecondSession.AIDED else None
+        with outputs or nullcontext():
             cases = _prepare(study, manifest, sample, outputs, progress)
-        identity = outputs.identity if outputs else ModelIdentity()
-        _fill(study, options, people, cases, identity)
+        _make_store(study, options, people, cases, outputs)
     return replace(study, path=target)
 
 
@@ -168,11 +182,6 @@ def _require_files(manifest: Manifest, sample: Sample) -> None:
         )
 
 
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield
-
-
 def _are_synthetic(sample: Sample) -> bool:
     """Whether every case is of a simulated patient."""
     return all(case.simulated for case in (*sample.reading, *sample.training))
@@ -192,14 +201,14 @@ def _prepare(
     study: StudyFolder,
     manifest: Manifest,
     sample: Sample,
-    outputs: Outputs | None,
+    outputs: ModelOutputs | None,
     progress: Progress | None,
-) -> list[PreparedCase]:
-    """Write every picture, its truth apart, and the model's output; name all that fail."""
+) -> list[StudyCase]:
+    """Write every picture, its truth and the model's output; name all scans that fail."""
     from bonescint.dicom import read
 
     secret = study.secret()
-    prepared: list[PreparedCase] = []
+    prepared: list[StudyCase] = []
     truths: dict[str, dict[str, Any]] = {}
     problems: list[str] = []
     both = [(case, False) for case in sample.reading] + [(case, True) for case in sample.training]
@@ -229,14 +238,14 @@ def _prepare(
     return prepared
 
 
-def _write_picture(study: StudyFolder, scan: Scan, token: str, *, training: bool) -> PreparedCase:
+def _write_picture(study: StudyFolder, scan: Scan, token: str, *, training: bool) -> StudyCase:
     picture = Picture.of(scan)
     file = study.image_file(token)
     write_private(file, picture.compressed())
-    # Files in the order they were written would tell the order of the manifest.
+    # The times at which files were written would reveal the order of the manifest.
     os.utime(file, (0, 0))
-    return PreparedCase(
-        token=token, training=training, picture=picture.facts, image_sha256=picture.sha256
+    return StudyCase(
+        token=token, training=training, picture=dict(picture.facts), image_sha256=picture.sha256
     )
 
 
@@ -273,38 +282,71 @@ def _write_truth(
     }
 
 
-def _fill(
+def _make_store(
     study: StudyFolder,
     options: StudyOptions,
     people: Sequence[Reader],
-    cases: Sequence[PreparedCase],
-    model: ModelIdentity,
+    cases: Sequence[StudyCase],
+    outputs: ModelOutputs | None,
 ) -> None:
-    database = options.database
-    with Store(database) if database else new_sqlite(study.path / STORE_FILE) as store:
+    url = options.database
+    with Store(url) if url else new_sqlite(study.path / STORE_FILE) as store:
         if not store.is_empty():
             raise StudyError("The database already contains a study. Give an empty one.")
         store.upgrade()
         with store.writing() as db:
             now = time.time()
-            fill_store(
-                db, study_id=study.study_id, protocol=study.protocol, cases=cases, model=model,
-                simulated_scans=study.simulated_scans, now=now,
-            )  # fmt: skip
-            lines = _add_people(db, study, options, people, now)
-        write_invitations(study, lines)
+            model = (outputs.model_id, outputs.sha256) if outputs else ("", "")
+            store_study(db, study, cases, model=model, now=now)
+            accounts = [(_ADMINISTRATOR, Role.ADMINISTRATOR)] + [(p, Role.READER) for p in people]
+            links = [
+                add_reader(
+                    db,
+                    study,
+                    reader,
+                    now=now,
+                    role=role,
+                    simulated=options.simulated_readers and role is Role.READER,
+                    lasts_s=options.invitation_days * 86_400,
+                )
+                for reader, role in accounts
+            ]
+        write_invitations(study, links)
 
 
-def _add_people(
-    db: Session, study: StudyFolder, options: StudyOptions, people: Sequence[Reader], now: float
-) -> list[tuple[str, str, str, float]]:
-    lasts_s = options.invitation_days * 86_400
-    lines = []
-    for reader, role in [(_ADMINISTRATOR, Role.ADMINISTRATOR)] + [(p, Role.READER) for p in people]:
-        simulated = options.simulated_readers and role is Role.READER
-        account = add_account(db, reader, role=role, now=now, simulated=simulated)
-        if role is Role.READER:
-            assign_sessions(db, account, study.protocol, now=now)
-        token = invite(db, account, now=now, lasts_s=lasts_s)
-        lines.append((reader.reader, reader.name, f"/invitation/{token}", now + lasts_s))
-    return lines
+def store_study(
+    db: Session,
+    study: StudyFolder,
+    cases: Sequence[StudyCase],
+    *,
+    model: tuple[str, str] = ("", ""),
+    now: float,
+) -> None:
+    """Store a new study and its cases.
+
+    Args:
+        db: a transaction.
+        study: the folder.
+        cases: that have been prepared.
+        model: identifier, and hash of all outputs that are shown; empty without a model.
+        now: the study's time.
+    """
+    model_id, model_sha256 = model
+    db.add(
+        StudyRow(
+            id=1,
+            study_id=study.study_id,
+            protocol=study.protocol.to_json(),
+            protocol_sha256=study.protocol.sha256,
+            images_sha256=images_sha256(cases),
+            model_id=model_id,
+            model_sha256=model_sha256,
+            simulated_scans=study.simulated_scans,
+            created_s=now,
+        )
+    )
+    # Sorted by their tokens, which are random: row numbers reveal nothing about the truth.
+    ordered = sorted(cases, key=lambda case: case.token)
+    db.add_all(ordered)
+    record_change(db, "study made", {"cases": len(cases)}, now=now)
+    db.flush()

@@ -1,9 +1,9 @@
-"""The study folder: where what lies, and who may see it.
+"""The study folder: its files, and who may read them.
 
 ```text
 study.json        what the study is (no truth)
 study.sqlite      the store, unless it is in PostgreSQL
-images/           one picture per case: raw uint16 under an identifier that says nothing
+images/           one picture per case: raw uint16 under an opaque identifier
 private/          truth, feedback, the model's output, invitations, the secret key
 ```
 """
@@ -15,8 +15,9 @@ import hmac
 import logging
 import os
 import re
+import sqlite3
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,12 @@ from typing import Any
 from bonescint.files import json_in, make_folder, write_whole, written_beside
 from bonescint.scan import OutputError
 from bonescint.study.errors import StudyError
-from bonescint.study.protocol import StudyProtocol
+from bonescint.study.protocol import StudyProtocol, sha256_of
 from bonescint.study.store.database import Store
-from bonescint.study.store.tables import StudyRow
+from bonescint.study.store.tables import StudyCase, StudyRow
+
+Progress = Callable[[int, int], None]
+"""Called with how much is done, and of how much."""
 
 STUDY_SCHEMA_VERSION = 1
 STORE_FILE = "study.sqlite"
@@ -49,7 +53,7 @@ _LOG = logging.getLogger("bonescint.study")
 
 
 def most_bytes(name: str) -> int:
-    """How large a file of a study can be; 0 for what belongs to no study.
+    """The largest size of a file of a study; 0 for a file that belongs to no study.
 
     Args:
         name: path in the study folder, with slashes.
@@ -68,7 +72,7 @@ class StudyFolder:
     Attributes:
         path: the folder.
         study_id: drawn when the study was made.
-        protocol: how it is to be read.
+        protocol: what readers are asked, and under which conditions.
         simulated_scans: whether its scans are of synthetic patients.
     """
 
@@ -89,12 +93,12 @@ class StudyFolder:
 
     @property
     def truth_file(self) -> Path:
-        """What is true of each case."""
+        """The truth of every case."""
         return self.private / "truth.json"
 
     @property
     def invitations_file(self) -> Path:
-        """The links that were made last, for whoever sends them."""
+        """The links that were made last, for the person who sends them."""
         return self.private / "invitations.csv"
 
     def image_file(self, token: str) -> Path:
@@ -102,7 +106,7 @@ class StudyFolder:
         return self.images / f"{token}.u16.gz"
 
     def masks_file(self, token: str) -> Path:
-        """A case's truth file with masks; it need not be there."""
+        """A case's truth file with masks; it need not exist."""
         return self.private / "truth" / f"{token}.npz"
 
     def feedback_file(self, token: str) -> Path:
@@ -114,7 +118,7 @@ class StudyFolder:
         return self.private / "model" / f"{token}.json"
 
     def database_url(self) -> str:
-        """Where the store is."""
+        """The database of the store."""
         named = self.private / "database.url"
         if named.is_file():
             return named.read_text(encoding="utf-8").strip()
@@ -137,7 +141,7 @@ class StudyFolder:
         Files and folders of the study that others could read are made private.
 
         Raises:
-            StudyError: missing, emptied, out of reach, of another study or of a newer schema.
+            StudyError: missing, empty, out of reach, of another study or of a newer schema.
         """
         make_private(self.path)
         url = self.database_url()
@@ -149,33 +153,32 @@ class StudyFolder:
             raise StudyError(f"{file}: is empty. {FROM_BACKUP}")
         store = Store(url)
         try:
-            self._require_schema(store, file)
             self._require_own(store, file)
         except BaseException:
             store.close()
             raise
         return store
 
-    def _require_schema(self, store: Store, file: Path) -> None:
+    def _require_own(self, store: Store, file: Path) -> None:
+        """Upgrade a store, and make sure that it is of this study."""
+        place = str(file) if store.dialect == "sqlite" else f"The database of {self.path}"
         if store.revision() is None:
-            raise StudyError(f"{_place(store, file)}: is empty. {FROM_BACKUP}")
+            raise StudyError(f"{place}: is empty. {FROM_BACKUP}")
         if not store.is_current():
             if store.dialect == "sqlite":
                 copy_sqlite(file, self.path / "before-upgrade.sqlite")
             store.upgrade()
-
-    def _require_own(self, store: Store, file: Path) -> None:
         with store.reading() as db:
             row = db.get(StudyRow, 1)
         if row is None:
-            raise StudyError(f"{_place(store, file)}: holds no study. {FROM_BACKUP}")
+            raise StudyError(f"{place}: holds no study. {FROM_BACKUP}")
         if row.study_id != self.study_id:
             raise StudyError(f"{self.path}: its store is of another study.")
         if row.protocol_sha256 != self.protocol.sha256:
             raise StudyError(f"{self.path}: its store has another protocol.")
 
     def describe(self) -> dict[str, Any]:
-        """What `study.json` holds."""
+        """The content of `study.json`."""
         return {
             "schema_version": STUDY_SCHEMA_VERSION,
             "notice": "Research use only. Not a medical device.",
@@ -186,7 +189,7 @@ class StudyFolder:
         }
 
     def truth(self) -> Mapping[str, Mapping[str, Any]]:
-        """What is true of each case, by its opaque identifier. The server never calls this.
+        """The truth of each case, by its opaque identifier. The server never calls this.
 
         Raises:
             StudyError: missing or damaged.
@@ -199,7 +202,7 @@ class StudyFolder:
 
 
 class _Truths(dict[str, Mapping[str, Any]]):
-    """What is true of each case; a case that is not there has no truth to be guessed."""
+    """The truth of each case; a missing case is an error, never a guess."""
 
     def __init__(self, file: Path, cases: Mapping[str, Mapping[str, Any]]) -> None:
         super().__init__({token: dict(entry) for token, entry in cases.items()})
@@ -213,7 +216,7 @@ class _Truths(dict[str, Mapping[str, Any]]):
 
 
 def opaque_token(secret: bytes, scan_id: str) -> str:
-    """A case's identifier in the study: it tells nothing without the key.
+    """A case's identifier in the study, which reveals nothing without the key.
 
     Examples:
         >>> opaque_token(b"key", "bs-1") == opaque_token(b"key", "bs-1")
@@ -224,12 +227,19 @@ def opaque_token(secret: bytes, scan_id: str) -> str:
     return hmac.new(secret, scan_id.encode(), hashlib.sha256).hexdigest()[:16]
 
 
-def open_study(path: Path | str) -> StudyFolder:
-    """Read what a study folder is.
+def images_sha256(cases: Iterable[StudyCase]) -> str:
+    """Hash of all pictures, independent of their order."""
+    return sha256_of(sorted((case.token, case.image_sha256) for case in cases))
+
+
+def open_study(path: Path | str | StudyFolder) -> StudyFolder:
+    """Open a study folder; one that is open already is returned as it is.
 
     Raises:
         StudyError: no study folder, damaged, or written by a newer release.
     """
+    if isinstance(path, StudyFolder):
+        return path
     folder = Path(path)
     file = folder / "study.json"
     try:
@@ -264,14 +274,10 @@ def open_study(path: Path | str) -> StudyFolder:
     return study
 
 
-def _place(store: Store, file: Path) -> str:
-    return str(file) if store.dialect == "sqlite" else f"The database of {file.parent}"
-
-
 def make_private(folder: Path) -> None:
-    """Let nobody but the owner read a folder, whatever its files were made with.
+    """Make a folder readable for its owner only.
 
-    What belongs to somebody else is told in the log.
+    Files that belong to somebody else are counted in the log.
     """
     if os.name != "posix":
         return
@@ -282,7 +288,7 @@ def make_private(folder: Path) -> None:
             if not stat.S_ISLNK(mode) and mode & 0o077:
                 path.chmod(0o700 if stat.S_ISDIR(mode) else 0o600)
         except FileNotFoundError:
-            continue  # of a writer who has finished
+            continue  # a writer's temporary file, finished meanwhile
         except OSError:
             left += 1
     if left:
@@ -290,19 +296,17 @@ def make_private(folder: Path) -> None:
 
 
 def new_sqlite(file: Path) -> Store:
-    """A store in a file of its own, which nobody else may read from its first byte on."""
+    """Make a store in a new file, which nobody else may read from its first byte on."""
     file.touch(mode=0o600)
     return Store(f"sqlite:///{file.resolve()}")
 
 
 def copy_sqlite(source: Path, target: Path) -> None:
-    """Copy a store while it is in use, beside and then renamed into place.
+    """Copy a store while it is in use.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: the copy cannot be written.
     """
-    import sqlite3
-
     try:
         with written_beside(target, private=True) as beside:
             reading, writing = sqlite3.connect(source), sqlite3.connect(beside)
@@ -316,10 +320,10 @@ def copy_sqlite(source: Path, target: Path) -> None:
 
 
 def write_private(file: Path, content: bytes) -> None:
-    """Write a file that only its owner may read, beside and then renamed into place.
+    """Write a file that only its owner may read.
 
     Raises:
-        OutputError: the system refuses to write.
+        OutputError: the file cannot be written.
     """
     make_folder(file.parent, mode=0o700)
     write_whole(file, content, private=True)

@@ -1,29 +1,28 @@
-"""What a study must still be before it is served or kept: the key, the pictures, the truth."""
+"""Checking a study before it is served or backed up: its key, pictures, outputs and truth."""
 
 from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select
 
 from bonescint.study.errors import StudyError
-from bonescint.study.folder import FROM_BACKUP, StudyFolder, opaque_token
+from bonescint.study.folder import FROM_BACKUP, Progress, StudyFolder, images_sha256, opaque_token
 from bonescint.study.protocol import sha256_of
 from bonescint.study.store.database import Store
 from bonescint.study.store.tables import StudyCase, StudyRow
 
 _SHOWN = 3
-_GZIP = 31  # zlib's word for gzip with any window
+_GZIP = 31  # zlib's code for gzip with any window
 _MARGIN = 65_536  # that compression may add to pixels
-Progress = Callable[[int, int], None]
 
 
 def read_picture(file: Path, facts: Mapping[str, Any], sha256: str) -> tuple[bytes, bytes]:
-    """A picture as it is stored and its pixels, if they are what they were.
+    """Read a picture as it is stored and its pixels, and compare them with their hash.
 
     No more is unpacked than the picture can hold.
 
@@ -52,24 +51,26 @@ def read_picture(file: Path, facts: Mapping[str, Any], sha256: str) -> tuple[byt
 def require_whole(
     study: StudyFolder, store: Store, *, truth: bool = False, progress: Progress | None = None
 ) -> None:
-    """Refuse a study whose key, pictures or model outputs are missing or were altered.
+    """Refuse a study whose key, pictures or model outputs are missing or altered.
 
     Args:
         study: the folder.
         store: its store.
-        truth: look at the truth, too, which a server never does.
+        truth: check the truth as well, which a server never reads.
         progress: called with the number of pictures done and of all.
 
     Raises:
-        StudyError: the first of the files that are not what they were, and how many there are.
+        StudyError: names the first files that are missing or altered, and how many there are.
     """
     key = study.secret()
     with store.reading() as db:
         row = db.get_one(StudyRow, 1)
         cases = db.scalars(select(StudyCase).order_by(StudyCase.token)).all()
-    if sha256_of([(case.token, case.image_sha256) for case in cases]) != row.images_sha256:
-        raise StudyError(f"{study.path}: its store does not list the pictures that it was made "
-        f"with. {FROM_BACKUP}")  # fmt: skip
+    if images_sha256(cases) != row.images_sha256:
+        raise StudyError(
+            f"{study.path}: its store does not list the pictures that it was made with. "
+            f"{FROM_BACKUP}"
+        )
     problems = []
     for number, case in enumerate(cases, start=1):
         try:
@@ -86,7 +87,7 @@ def require_whole(
         if case.training and not study.feedback_file(case.token).is_file()
     ]
     if truth:
-        problems += _of_truth(study, key, [case.token for case in cases])
+        problems += _altered_truths(study, key, [case.token for case in cases])
     if problems:
         raise not_whole(*problems)
 
@@ -102,7 +103,7 @@ def _hash_of_outputs(study: StudyFolder, cases: Iterable[StudyCase]) -> str:
     return sha256_of(sorted(hashes))
 
 
-def _of_truth(study: StudyFolder, key: bytes, tokens: Iterable[str]) -> list[Path]:
+def _altered_truths(study: StudyFolder, key: bytes, tokens: Iterable[str]) -> list[Path]:
     truths = study.truth()
     problems = []
     for token in tokens:
@@ -117,7 +118,7 @@ def _of_truth(study: StudyFolder, key: bytes, tokens: Iterable[str]) -> list[Pat
 
 
 def truth_is_unaltered(file: Path, entry: Mapping[str, Any]) -> bool:
-    """Whether a case's truth file is what it was when the study was made, or as absent."""
+    """Whether a case's truth file is unchanged since the study was made, or still absent."""
     try:
         found = hashlib.sha256(file.read_bytes()).hexdigest()
     except FileNotFoundError:
@@ -128,7 +129,7 @@ def truth_is_unaltered(file: Path, entry: Mapping[str, Any]) -> bool:
 
 
 def not_whole(*files: Path) -> StudyError:
-    """The error for files that are not what they were."""
+    """The error for files that are missing or altered."""
     shown = ", ".join(map(str, files[:_SHOWN]))
     more = f" and {len(files) - _SHOWN} more" if files[_SHOWN:] else ""
     return StudyError(f"{shown}{more}: missing, or altered since the study was made. {FROM_BACKUP}")

@@ -1,4 +1,4 @@
-"""The model reads a study's cases: for an aided session, and for the analysis."""
+"""The model reads the cases of a study: for an aided session, and for the analysis."""
 
 from __future__ import annotations
 
@@ -7,30 +7,36 @@ import hashlib
 import json
 import platform
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from bonescint.scan import Acquisition, PixelUnit, Prediction, Scan, View
-from bonescint.study.folder import StudyFolder, write_private
+from bonescint.scan import Prediction, Scan
+from bonescint.study.folder import Progress, StudyFolder, write_private
 from bonescint.study.integrity import read_picture
-from bonescint.study.pictures import unpacked
+from bonescint.study.pictures import scan_of
 from bonescint.study.protocol import sha256_of
 from bonescint.study.store.database import Store
-from bonescint.study.store.sessions import ModelIdentity
 from bonescint.study.store.tables import StudyCase
 
 if TYPE_CHECKING:
     from bonescint.model import Classifier, ModelFolder
 
-
 _COARSER = 4
 
 
-class Outputs:
+def _classifier(model: Path | str | ModelFolder | None) -> Classifier:
+    """A classifier with this model folder, or with the shipped model."""
+    from bonescint.model import Classifier, ModelFolder, shipped_model
+
+    if model is None:
+        model = shipped_model()
+    return Classifier(model if isinstance(model, ModelFolder) else ModelFolder.load(model))
+
+
+class ModelOutputs:
     """Classifies the cases of a study and writes what readers will see. A context manager."""
 
     def __init__(self, classifier: Classifier) -> None:
@@ -38,19 +44,13 @@ class Outputs:
         self._hashes: list[str] = []
 
     @classmethod
-    def of(cls, model: Path | str | ModelFolder | None) -> Outputs:
-        """With a model folder, or the model that comes with the package.
+    def of(cls, model: Path | str | ModelFolder | None) -> ModelOutputs:
+        """With a model folder, or the shipped model if `None`.
 
         Raises:
-            ModelFolderError: it cannot be used.
+            ModelFolderError: the model cannot be used.
         """
-        from bonescint.model import Classifier, ModelFolder, shipped_model
-
-        if model is None:
-            folder = shipped_model()
-        else:
-            folder = model if isinstance(model, ModelFolder) else ModelFolder.load(model)
-        return cls(Classifier(folder))
+        return cls(_classifier(model))
 
     def __enter__(self) -> Self:
         return self
@@ -59,14 +59,17 @@ class Outputs:
         self._classifier.close()
 
     @property
-    def identity(self) -> ModelIdentity:
-        """The model, and a hash of all that was written."""
-        return ModelIdentity(
-            model_id=self._classifier.model_id, sha256=sha256_of(sorted(self._hashes))
-        )
+    def model_id(self) -> str:
+        """Name, version and the start of the graph's hash."""
+        return self._classifier.model_id
+
+    @property
+    def sha256(self) -> str:
+        """Hash of all outputs that were written."""
+        return sha256_of(sorted(self._hashes))
 
     def write(self, file: Path, scan: Scan) -> None:
-        """Classify one scan and write its output."""
+        """Classify one scan and write the output."""
         prediction = self._classifier.predict(scan)
         operating_point = self._classifier.folder.card.operating_point
         content = json.dumps(shown_output(scan, prediction, operating_point)).encode()
@@ -77,8 +80,8 @@ class Outputs:
 def shown_output(scan: Scan, prediction: Prediction, operating_point: float) -> dict[str, Any]:
     """What a page needs to show a prediction: probability, threshold, levels of evidence.
 
-    The levels are the overlay's own (`explain.EvidenceScale`), on a grid four times coarser
-    than the view, which the page draws smoothly.
+    The levels are those of the overlay (`explain.EvidenceScale`), on a grid four times coarser
+    than the view, which the page interpolates.
     """
     from bonescint.explain import EvidenceScale, heat_colours, map_on_grid, opacity
 
@@ -108,11 +111,11 @@ def shown_output(scan: Scan, prediction: Prediction, operating_point: float) -> 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelReads:
-    """What a model says of the cases that count.
+    """The model's probabilities for the cases that count, and how long it took.
 
     Attributes:
         model_id: name, version and the start of the graph's hash.
-        operating_point: from which it says yes.
+        operating_point: the lowest probability that it calls positive.
         probabilities: by scan_id.
         seconds: for each, from pixels in memory to the probability, on this machine.
         machine: what it ran on.
@@ -130,9 +133,9 @@ def model_reads(
     store: Store,
     model: Path | str | ModelFolder | None,
     *,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> ModelReads:
-    """Let a model read the cases that count, as the readers saw them.
+    """Let a model read the cases that count, from the pictures that readers saw.
 
     Args:
         study: the folder.
@@ -144,22 +147,19 @@ def model_reads(
         ModelFolderError: the model cannot be used.
         StudyError: a picture is missing or was altered.
     """
-    from bonescint.model import Classifier, ModelFolder, shipped_model
-
-    if model is None:
-        folder = shipped_model()
-    else:
-        folder = model if isinstance(model, ModelFolder) else ModelFolder.load(model)
     truths = study.truth()
     with store.reading() as db:
         cases = db.query(StudyCase).filter_by(training=False).order_by(StudyCase.token).all()
-    machine = f"{platform.machine()}, {platform.system()}, CPU"
-    found = ModelReads(
-        model_id=folder.model_id, operating_point=folder.card.operating_point, machine=machine
-    )
-    with Classifier(folder) as classifier:
+    with _classifier(model) as classifier:
+        found = ModelReads(
+            model_id=classifier.model_id,
+            operating_point=classifier.folder.card.operating_point,
+            machine=f"{platform.machine()}, {platform.system()}, CPU",
+        )
         for number, case in enumerate(cases, start=1):
-            scan = _scan_of(study, case)
+            file = study.image_file(case.token)
+            _, pixels = read_picture(file, case.picture, case.image_sha256)
+            scan = scan_of(pixels, case.picture, scan_id=case.token)
             if number == 1:
                 classifier.predict(scan)  # compiles and warms up, once per study, not per case
             began = time.perf_counter()
@@ -170,22 +170,3 @@ def model_reads(
             if progress is not None:
                 progress(number, len(cases))
     return found
-
-
-def _scan_of(study: StudyFolder, case: StudyCase) -> Scan:
-    facts = case.picture
-    _, content = read_picture(study.image_file(case.token), facts, case.image_sha256)
-    views = unpacked(content, facts)
-    images = {
-        view: (views[view] / facts["scale"]).astype(np.float32) if view in views else None
-        for view in View
-    }
-    known = facts["row_mm"] is not None
-    return Scan(
-        anterior=images[View.ANTERIOR],
-        posterior=images[View.POSTERIOR],
-        pixel_spacing_mm=(facts["row_mm"], facts["column_mm"]) if known else None,
-        unit=PixelUnit(facts["unit"]),
-        scan_id=case.token,
-        acquisition=Acquisition(modality="NM"),
-    )

@@ -1,4 +1,4 @@
-"""A scan as the browser gets it: raw uint16, no header, and how to show it."""
+"""Pictures of scans for the browser: raw uint16 without a header, and how to show them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bonescint.explain import GreyWindow, grey_window
-from bonescint.scan import PixelUnit, Scan, View
+from bonescint.scan import Acquisition, PixelUnit, Scan, View
 from bonescint.study.errors import StudyError
 
 _MOST = 65_535
@@ -25,9 +25,9 @@ class Picture:
 
     Attributes:
         content: uint16, little-endian, row by row: the anterior view, then the posterior one;
-            a missing view takes no place.
-        facts: rows, columns, spacing, views, and for each view its first window and its
-            greatest value, in the units of `content`.
+            a missing view is left out.
+        facts: rows, columns, spacing, views, and for each view its initial window and its
+            least and greatest values, in the units of `content`.
     """
 
     content: bytes
@@ -39,7 +39,7 @@ class Picture:
         return hashlib.sha256(self.content).hexdigest()
 
     def compressed(self) -> bytes:
-        """The content as gzip, equal bytes for equal pixels."""
+        """The content as gzip: equal pixels give equal bytes."""
         buffer = io.BytesIO()
         with gzip.GzipFile(fileobj=buffer, mode="wb", compresslevel=6, mtime=0) as stream:
             stream.write(self.content)
@@ -49,8 +49,8 @@ class Picture:
     def of(cls, scan: Scan) -> Picture:
         """Prepare a scan for the reading page.
 
-        Counts stay as they are. What does not fit (fractions, more than 65535) is scaled so
-        that the scan's greatest value is 65535; the factor stands in the facts.
+        Counts are kept. Values that do not fit (fractions, more than 65535) are scaled so that
+        the greatest value of the scan becomes 65535; the factor is among the facts.
 
         Examples:
             >>> from bonescint.scan import Acquisition
@@ -98,7 +98,7 @@ def _scale(scan: Scan) -> float:
 
 
 def _body(scan: Scan) -> dict[str, int]:
-    """First row of the body and the one after its last, so that pages show it as large as fits.
+    """First row of the body and the one after its last, so that pages can enlarge it.
 
     A row belongs to the body when a view holds at least a hundredth of its fullest row.
     """
@@ -130,3 +130,25 @@ def unpacked(content: bytes, facts: Mapping[str, Any]) -> dict[View, NDArray[np.
         raise StudyError("A picture was altered: its length has changed.")
     stacked = np.frombuffer(content, dtype="<u2").reshape(len(views), rows, columns)
     return dict(zip(views, stacked, strict=True))
+
+
+def scan_of(content: bytes, facts: Mapping[str, Any], *, scan_id: str) -> Scan:
+    """The scan that a picture was made of, as far as the picture holds it.
+
+    Raises:
+        StudyError: the content has another length than the facts say.
+    """
+    views = unpacked(content, facts)
+    images = {
+        view: (views[view] / facts["scale"]).astype(np.float32) if view in views else None
+        for view in View
+    }
+    known = facts["row_mm"] is not None
+    return Scan(
+        anterior=images[View.ANTERIOR],
+        posterior=images[View.POSTERIOR],
+        pixel_spacing_mm=(facts["row_mm"], facts["column_mm"]) if known else None,
+        unit=PixelUnit(facts["unit"]),
+        scan_id=scan_id,
+        acquisition=Acquisition(modality="NM"),
+    )

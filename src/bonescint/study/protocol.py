@@ -21,7 +21,7 @@ _MOST_CASES = 100_000
 
 
 class SecondSession(StrEnum):
-    """What happens after the wash-out."""
+    """What follows after the wash-out."""
 
     NONE = "none"
     REPEAT = "repeat"
@@ -29,7 +29,7 @@ class SecondSession(StrEnum):
 
 
 class Stage(StrEnum):
-    """Which of a case's answers: before or after the model's output was shown."""
+    """Which answer to a case: before or after the model's output was shown."""
 
     UNAIDED = "unaided"
     AIDED = "aided"
@@ -37,22 +37,22 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyProtocol:
-    """What every reader of a study is asked, and under which conditions.
+    """The protocol: what every reader is asked, and under which conditions.
 
     Attributes:
         title: shown to readers.
         seed: of the sample and of every reader's order.
         cases: number of cases that count.
-        training_cases: read first, with feedback, left out of the analysis.
+        training_cases: read first, with feedback, and left out of the analysis.
         second_session: none, the same again, or with the model's output.
         washout_days: between the end of the first session and the second.
         revisions: whether an answer may be changed until the session is finished; every
             version is kept.
-        idle_s: without any input for so long, time no longer counts as active.
-        break_every_min: after so long a break is suggested.
+        idle_s: after so long without input, time no longer counts as active.
+        break_every_min: after so much reading a break is suggested.
         least_width_px: narrower windows are refused, in CSS pixels.
         least_height_px: lower windows are refused, in CSS pixels.
-        question: that yes or no answers.
+        question: to be answered by yes or no.
         closing_text: shown when a session is finished.
 
     Raises:
@@ -98,11 +98,11 @@ class StudyProtocol:
         return number > 1 and self.second_session is SecondSession.AIDED
 
     def stages(self, number: int) -> tuple[Stage, ...]:
-        """The answers that each case of a session needs, in their order."""
+        """The answers that each case of a session needs, in order."""
         return (Stage.UNAIDED, Stage.AIDED) if self.is_aided(number) else (Stage.UNAIDED,)
 
     def to_json(self) -> dict[str, Any]:
-        """JSON-ready, in the attributes' order."""
+        """JSON-ready, in the order of the attributes."""
         return {**asdict(self), "second_session": self.second_session.value}
 
     @classmethod
@@ -119,12 +119,12 @@ class StudyProtocol:
 
     @property
     def sha256(self) -> str:
-        """Hash of everything above."""
+        """Hash of the entire protocol."""
         return sha256_of(self.to_json())
 
 
 def sha256_of(content: object) -> str:
-    """Hash of JSON-ready content, whatever the order of its keys.
+    """Hash of JSON-ready content, independent of the order of its keys.
 
     Examples:
         >>> sha256_of({"a": 1, "b": 2}) == sha256_of({"b": 2, "a": 1})
@@ -139,13 +139,13 @@ _LIBRARIES = ("fastapi", "numpy", "sqlalchemy", "starlette", "uvicorn")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Software:
-    """Versions, and a hash of everything that makes the pages.
+    """The versions that run, and a hash of everything that makes the pages.
 
     Attributes:
         bonescint: version of the package.
         python: version of Python.
         libraries: versions of the libraries that the server uses.
-        pages_sha256: hash of the study room's modules, templates, scripts and styles.
+        pages_sha256: hash of the modules, templates, scripts and styles of this package.
     """
 
     bonescint: str
@@ -159,13 +159,13 @@ class Software:
 
     @property
     def sha256(self) -> str:
-        """Hash of all of it."""
+        """Hash of all of these."""
         return sha256_of(self.to_json())
 
 
 @lru_cache(maxsize=1)
 def running_software() -> Software:
-    """The software that runs now."""
+    """The software of this process."""
     versions = {name: metadata.version(name) for name in _LIBRARIES}
     return Software(
         bonescint=bonescint.__version__,

@@ -1,4 +1,4 @@
-"""Readers: their table, invitations, and access to a study."""
+"""The readers of a study: their table, invitations, access and progress."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from bonescint.files import write_table
 from bonescint.scan import InputError
 from bonescint.study.errors import StudyError
 from bonescint.study.folder import StudyFolder, open_study
+from bonescint.study.sampling import assign_sessions
 from bonescint.study.store import accounts
 from bonescint.study.store.accounts import INVITATION_S, Reader, Role
 from bonescint.study.store.clock import clock_of
-from bonescint.study.store.sessions import ReaderProgress, assign_sessions, progress_of_all
+from bonescint.study.store.sessions import ReaderProgress, progress_of_all
 from bonescint.study.store.tables import Account
 from bonescint.tables import Columns, Numbers, Row, folded, read_table
 
@@ -32,14 +34,14 @@ _COLUMNS = Columns(
 )
 _SHORT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 _LONGEST_NAME = 100
-_MODEL = "model"  # whom tables and figures of the analysis call so
+_MODEL = "model"  # the model's name in tables and figures of the analysis
 
 
 def read_readers(path: Path | str) -> tuple[Reader, ...]:
     """Read a table of readers, as CSV or .xlsx.
 
     Raises:
-        InputError: unreadable, columns missing, or rows that are wrong: all are named.
+        InputError: unreadable, columns missing, or wrong rows, all of which are named.
     """
     table = read_table(path, _COLUMNS)
     table.warn()
@@ -50,7 +52,7 @@ def read_readers(path: Path | str) -> tuple[Reader, ...]:
             readers.append(_reader(row, years_of))
         except ValueError as error:
             problems.append(f"{row.where}: {error}")
-    problems += _doubles(readers)
+    problems += _shared_names(readers)
     if not len(table):
         problems.append("no reader")
     if problems:
@@ -75,8 +77,8 @@ def _reader(row: Row, years_of: Numbers) -> Reader:
     return Reader(reader=short, name=name, experience_years=experience)
 
 
-def _doubles(readers: list[Reader]) -> list[str]:
-    """Names that two readers share; either kind of name signs a reader in."""
+def _shared_names(readers: list[Reader]) -> list[str]:
+    """Names that two readers share; a reader can sign in with either name."""
     owner: dict[str, str] = {}
     problems = []
     for reader in readers:
@@ -96,8 +98,8 @@ class Link:
     Attributes:
         reader: short name.
         name: as shown.
-        path: on the server, behind its address.
-        expires_s: until when it holds, seconds since 1970.
+        path: on the server, to be appended to its address.
+        expires_s: when it becomes invalid, seconds since 1970.
     """
 
     reader: str
@@ -107,18 +109,18 @@ class Link:
 
 
 def study_status(folder: Path | str | StudyFolder) -> list[ReaderProgress]:
-    """How far everybody is; never an answer or a result.
+    """The progress of every account, without any answer or result.
 
     Raises:
         StudyError: the study cannot be used.
     """
-    study = folder if isinstance(folder, StudyFolder) else open_study(folder)
+    study = open_study(folder)
     with study.open_store() as store, store.reading() as db:
         return progress_of_all(db, study.protocol, now=clock_of(db).now())
 
 
 def add_readers(folder: Path | str, table: Path | str) -> list[Link]:
-    """Add readers to a study; each gets an order of their own.
+    """Add readers to a study; each gets an order of cases of their own.
 
     Raises:
         InputError: the table is wrong.
@@ -128,59 +130,30 @@ def add_readers(folder: Path | str, table: Path | str) -> list[Link]:
     people = read_readers(table)
     with study.open_store() as store, store.writing() as db:
         now = clock_of(db).now()
-        links = []
-        for reader in people:
-            account = accounts.add_account(db, reader, role=Role.READER, now=now)
-            assign_sessions(db, account, study.protocol, now=now)
-            token = accounts.invite(db, account, now=now)
-            links.append(_link(account, token, now))
-    return _written(study, links)
+        links = [add_reader(db, study, one, now=now) for one in people]
+    write_invitations(study, links)
+    return links
 
 
-def invite_readers(folder: Path | str, names: list[str], *, days: float = 14.0) -> list[Link]:
-    """Make new links; earlier ones no longer work.
-
-    Args:
-        folder: of the study.
-        names: short names; everybody without a password if empty.
-        days: how long the links hold.
-
-    Raises:
-        StudyError: nobody of that name.
-    """
-    study = open_study(folder)
-    with study.open_store() as store, store.writing() as db:
-        now = clock_of(db).now()
-        if names:
-            chosen = [_named(accounts.find_account(db, name), name) for name in names]
-        else:
-            chosen = list(db.scalars(select(Account).where(Account.password_hash == "")))
-        links = []
-        for account in chosen:
-            token = accounts.invite(db, account, now=now, lasts_s=days * 86_400)
-            links.append(_link(account, token, now, days * 86_400))
-    return _written(study, links)
+def add_reader(
+    db: Session,
+    study: StudyFolder,
+    reader: Reader,
+    *,
+    now: float,
+    role: Role = Role.READER,
+    simulated: bool = False,
+    lasts_s: float = INVITATION_S,
+) -> Link:
+    """Add one account with its orders of cases, and invite it."""
+    account = accounts.add_account(db, reader, role=role, now=now, simulated=simulated)
+    if role is Role.READER:
+        assign_sessions(db, account, study.protocol, now=now)
+    return _invite(db, account, now=now, lasts_s=lasts_s)
 
 
-def keep_out(folder: Path | str, name: str, *, out: bool = True) -> None:
-    """Keep an account out, or let it in again; what was read stays.
-
-    Raises:
-        StudyError: nobody of that name, or the last administrator.
-    """
-    study = open_study(folder)
-    with study.open_store() as store, store.writing() as db:
-        account = _named(accounts.find_account(db, name), name)
-        accounts.set_active(db, account, active=not out, now=clock_of(db).now())
-
-
-def _named(account: Account | None, name: str) -> Account:
-    if account is None:
-        raise StudyError(f"There is no account '{name}' in this study.")
-    return account
-
-
-def _link(account: Account, token: str, now: float, lasts_s: float = INVITATION_S) -> Link:
+def _invite(db: Session, account: Account, *, now: float, lasts_s: float) -> Link:
+    token = accounts.invite(db, account, now=now, lasts_s=lasts_s)
     return Link(
         reader=account.reader,
         name=account.name,
@@ -189,17 +162,59 @@ def _link(account: Account, token: str, now: float, lasts_s: float = INVITATION_
     )
 
 
-def _written(study: StudyFolder, links: list[Link]) -> list[Link]:
-    if links:
-        write_invitations(study, [(one.reader, one.name, one.path, one.expires_s) for one in links])
+def invite_readers(folder: Path | str, names: list[str], *, days: float = 14.0) -> list[Link]:
+    """Make new links; earlier ones become invalid.
+
+    Args:
+        folder: of the study.
+        names: short names; all accounts without a password if empty.
+        days: how long the links are valid.
+
+    Raises:
+        StudyError: there is no such account.
+    """
+    study = open_study(folder)
+    with study.open_store() as store, store.writing() as db:
+        now = clock_of(db).now()
+        if names:
+            chosen = [_account_named(db, name) for name in names]
+        else:
+            chosen = list(db.scalars(select(Account).where(Account.password_hash == "")))
+        links = [_invite(db, account, now=now, lasts_s=days * 86_400) for account in chosen]
+    write_invitations(study, links)
     return links
 
 
-def write_invitations(study: StudyFolder, lines: Sequence[tuple[str, str, str, float]]) -> None:
-    """Write the links that were made last: reader, name, path on the server, end."""
+def set_account_active(folder: Path | str, name: str, *, active: bool) -> None:
+    """Activate or deactivate an account; its answers stay.
+
+    Raises:
+        StudyError: there is no such account, or it is the last administrator.
+    """
+    study = open_study(folder)
+    with study.open_store() as store, store.writing() as db:
+        account = _account_named(db, name)
+        accounts.set_active(db, account, active=active, now=clock_of(db).now())
+
+
+def _account_named(db: Session, name: str) -> Account:
+    account = accounts.find_account(db, name)
+    if account is None:
+        raise StudyError(f"There is no account '{name}' in this study.")
+    return account
+
+
+def write_invitations(study: StudyFolder, links: Sequence[Link]) -> None:
+    """Write the links that were made last, if there are any."""
     rows = [
-        (reader, name, link, time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(expires_s)))
-        for reader, name, link, expires_s in lines
+        (
+            link.reader,
+            link.name,
+            link.path,
+            time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(link.expires_s)),
+        )
+        for link in links
     ]
-    columns = ("reader", "name", "link", "expires")
-    write_table(study.invitations_file, columns, rows, line_end="\r\n", private=True)
+    if rows:
+        columns = ("reader", "name", "link", "expires")
+        write_table(study.invitations_file, columns, rows, line_end="\r\n", private=True)

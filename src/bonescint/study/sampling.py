@@ -1,16 +1,27 @@
-"""Which cases are read, and in which order each reader reads them."""
+"""Drawing the cases of a study, and the order in which each reader reads them."""
 
 from __future__ import annotations
 
 import hashlib
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from bonescint.cohort import Manifest
 from bonescint.scan import Case, InputError, ParameterError, Split
+from bonescint.study.protocol import StudyProtocol
+from bonescint.study.store.tables import (
+    Account,
+    Assignment,
+    ReadingSession,
+    StudyCase,
+    record_change,
+)
 
 _SAMPLE_STREAM, _ORDER_STREAM = 1, 2
 
@@ -37,25 +48,25 @@ def draw_sample(
     split: Split | None = Split.TEST,
     seed: int = 0,
 ) -> Sample:
-    """Draw the cases of a study, one scan a patient.
+    """Draw the cases of a study, one scan per patient.
 
     Args:
         manifest: the cohort.
         count: of cases; every patient of the split if `None`.
-        balanced: as many with as without disease, as the paper's 134.
-        training: number of training cases, of patients who are not in the sample, with and
-            without disease in turn; from any split.
+        balanced: as many with disease as without, like the paper's 134.
+        training: number of training cases, alternately with and without disease, of patients
+            who are not in the sample; from any split.
         split: to draw from; `None` for all.
-        seed: same manifest, same seed, same sample.
+        seed: the same manifest and seed give the same sample.
 
     Raises:
         InputError: the cohort has too few cases; says how many.
-        ParameterError: an odd number that should be balanced.
+        ParameterError: the sample is to be balanced and `count` is odd.
     """
     if balanced and count is not None and count % 2:
         raise ParameterError("count", "draw_sample", "even for a balanced sample", count)
     rng = np.random.default_rng([seed, _SAMPLE_STREAM])
-    pool = _one_a_patient([c for c in manifest.cases if split in (None, c.split)], rng)
+    pool = _one_per_patient([c for c in manifest.cases if split in (None, c.split)], rng)
     where = f"split {split.value}" if split is not None else "the cohort"
     if balanced:
         half = None if count is None else count // 2
@@ -74,7 +85,7 @@ def draw_sample(
     )
 
 
-def _one_a_patient(cases: Sequence[Case], rng: np.random.Generator) -> list[Case]:
+def _one_per_patient(cases: Sequence[Case], rng: np.random.Generator) -> list[Case]:
     scans: dict[str, list[Case]] = {}
     for case in cases:
         scans.setdefault(case.patient_id, []).append(case)
@@ -114,7 +125,7 @@ def _training(
     manifest: Manifest, patients: set[str], count: int, rng: np.random.Generator
 ) -> tuple[Case, ...]:
     others = [case for case in manifest.cases if case.patient_id not in patients]
-    pool = _one_a_patient(others, rng)
+    pool = _one_per_patient(others, rng)
     queues = {
         side: _draw([case for case in pool if case.positive is side], count, rng)
         for side in (False, True)
@@ -134,13 +145,13 @@ def _training(
 
 
 def reading_order(seed: int, reader: str, session: int, cases: int) -> NDArray[np.intp]:
-    """The order in which one reader reads the cases of one session.
+    """Draw the order in which one reader reads the cases of one session.
 
     Args:
         seed: of the study.
         reader: short name.
-        session: 1 or 2; the second is another order.
-        cases: their number.
+        session: 1 or 2; they have different orders.
+        cases: number of cases.
 
     Returns:
         A permutation of 0 to cases - 1, int (cases,).
@@ -153,3 +164,28 @@ def reading_order(seed: int, reader: str, session: int, cases: int) -> NDArray[n
     name = int.from_bytes(hashlib.sha256(reader.encode()).digest()[:8], "big")
     rng = np.random.default_rng([seed, _ORDER_STREAM, name, session])
     return np.asarray(rng.permutation(cases), dtype=np.intp)
+
+
+def assign_sessions(db: Session, account: Account, protocol: StudyProtocol, *, now: float) -> None:
+    """Store a reader's order of cases for every session: training cases first."""
+    cases = db.scalars(select(StudyCase).order_by(StudyCase.token)).all()
+    training = [case for case in cases if case.training]
+    counting = [case for case in cases if not case.training]
+    for number in range(1, protocol.sessions + 1):
+        session = ReadingSession(
+            account_id=account.id, number=number, aided=protocol.is_aided(number)
+        )
+        db.add(session)
+        db.flush()
+        order = reading_order(protocol.seed, account.reader, number, len(counting))
+        for position, case in enumerate([*training, *(counting[place] for place in order)]):
+            db.add(
+                Assignment(
+                    token=secrets.token_urlsafe(12),
+                    session_id=session.id,
+                    case_id=case.id,
+                    position=position,
+                )
+            )
+    record_change(db, "order drawn", now=now, account_id=account.id)
+    db.flush()

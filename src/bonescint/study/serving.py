@@ -1,4 +1,9 @@
-"""Serving a study: the server, its connections and its log."""
+"""Serving a study: the server, its connections and its log.
+
+A request must arrive, and its answer must be received, within set times. The number of open
+connections is bounded; if one more arrives, the address that holds the most of them loses the
+one that has waited longest, so that nobody can block others by opening many.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +28,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from bonescint.scan import OutputError
 from bonescint.study.errors import StudyError
-from bonescint.study.folder import StudyFolder, open_study
+from bonescint.study.folder import Progress, StudyFolder, open_study
 from bonescint.study.integrity import require_whole
 from bonescint.study.store.accounts import network_of
 from bonescint.study.web.app import study_app
@@ -32,239 +37,10 @@ from bonescint.study.web.dependencies import ServeSettings
 if TYPE_CHECKING:
     import uvicorn
 
-
 _MESSAGES, _WINDOW_S = 30, 60.0
-
-
-class Bounded(logging.Filter):
-    """Lets a number of messages through in every minute, then says so and drops the others.
-
-    Args:
-        most: messages.
-        window_s: in so many seconds.
-
-    Examples:
-        >>> import io
-        >>> handler = logging.StreamHandler(stream := io.StringIO())
-        >>> handler.addFilter(Bounded(most=2))
-        >>> for number in range(1000):
-        ...     _ = handler.handle(logging.makeLogRecord({"msg": f"no {number}"}))
-        >>> stream.getvalue().splitlines()
-        ['no 0', 'no 1', 'More messages follow; those of this minute are left out.']
-    """
-
-    def __init__(self, *, most: int = _MESSAGES, window_s: float = _WINDOW_S) -> None:
-        super().__init__()
-        self._most, self._window_s = most, window_s
-        self._began_s, self._seen = 0.0, 0
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Whether a message is written."""
-        if not 0 <= record.created - self._began_s < self._window_s:
-            self._began_s, self._seen = record.created, 0
-        self._seen += 1
-        if self._seen == self._most + 1:
-            record.msg = "More messages follow; those of this minute are left out."
-            record.args, record.exc_info, record.exc_text = None, None, None
-        return self._seen <= self._most + 1
-
-
-def server_logging() -> dict[str, Any]:
-    """Where a server's messages go: to standard error, warnings and worse, bounded together."""
-    loggers = {
-        name: {"handlers": ["stderr"], "level": "WARNING", "propagate": False}
-        for name in ("uvicorn", "asyncio", "bonescint.study")
-    }
-    return {
-        "version": 1,
-        "disable_existing_loggers": False,
-        "filters": {"bounded": {"()": Bounded}},
-        "formatters": {"plain": {"format": "%(levelname)s: %(message)s"}},
-        "handlers": {
-            "stderr": {
-                "class": "logging.StreamHandler",
-                "filters": ["bounded"],
-                "formatter": "plain",
-            }
-        },
-        "loggers": loggers,
-    }
-
-
 _MOST = 512
 _QUEUE = 512
-_SHARE_OF_FILES = 4  # the store, pictures and connections on their way need file numbers, too
-
-
-def _most_connections() -> int:
-    """A quarter of the files that the system lets this process open, at most 512."""
-    if sys.platform == "win32":
-        return _MOST
-    import resource
-
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY:
-        return _MOST
-    return max(16, min(_MOST, soft // _SHARE_OF_FILES))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What connections may take.
-
-    Attributes:
-        connections: open at once.
-        header_s: from the connection, or the first byte of a request, to its header's end.
-        body_s: from there to the end of the request.
-        answer_s: from there until the answer is taken.
-        idle_s: between two requests.
-    """
-
-    connections: int = field(default_factory=_most_connections)
-    header_s: float = 10.0
-    body_s: float = 60.0
-    answer_s: float = 120.0
-    idle_s: float = 30.0
-
-
-class Connection(socket.socket):
-    """A connection that was accepted.
-
-    Attributes:
-        listener: that accepted it; `None` once it no longer counts.
-        peer: address and port at its other end.
-        waiting: no whole request of it is being answered.
-    """
-
-    listener: Listener | None = None
-    peer: Any = None
-    waiting: bool = True
-
-    def end(self) -> None:
-        """Let its owner find it closed."""
-        self.forget()
-        with suppress(OSError):  # the other end was quicker
-            self.shutdown(socket.SHUT_RDWR)
-
-    def close(self) -> None:
-        """Close it."""
-        self.forget()
-        super().close()
-
-    def forget(self) -> None:
-        """Count it no longer."""
-        if self.listener is not None:
-            self.listener.connections.pop(self.peer, None)
-            self.listener = None
-
-
-class Listener(socket.socket):
-    """A listening socket that holds a bounded number of connections open.
-
-    Connections are counted when they are accepted: those that never begin TLS count as well.
-
-    Attributes:
-        limits: how many.
-        connections: by the address at their other end, the oldest first.
-    """
-
-    def __init__(self, family: socket.AddressFamily, limits: Limits) -> None:
-        super().__init__(family, socket.SOCK_STREAM)
-        self.limits = limits
-        self.connections: dict[Any, Connection] = {}
-
-    def listen(self, backlog: int = 0) -> None:
-        """Listen; more may queue up than the caller accepts in one turn."""
-        super().listen(max(backlog, _QUEUE))
-
-    def accept(self) -> tuple[socket.socket, Any]:
-        """Accept a connection; where it is one too many, one that waits is closed."""
-        number, peer = self._accept()  # type: ignore[attr-defined]  # as `socket.accept` does
-        connection = Connection(self.family, self.type, self.proto, fileno=number)
-        full = len(self.connections) >= self.limits.connections
-        connection.listener, connection.peer = self, peer
-        self.connections[peer] = connection
-        if full:
-            self._oldest_of_the_most().end()
-        return connection, peer
-
-    def _oldest_of_the_most(self) -> Connection:
-        waiting = [one for one in self.connections.values() if one.waiting]
-        held = Counter(network_of(one.peer[0]) for one in waiting)
-        return max(waiting, key=lambda one: held[network_of(one.peer[0])])  # the first of them
-
-
-class _Step(Enum):
-    """What a connection is at."""
-
-    HEADER = "header"
-    BODY = "body"
-    ANSWER = "answer"
-    IDLE = "idle"
-
-
-class TimedProtocol(H11Protocol):
-    """uvicorn's HTTP/1.1, with a time limit on every step of a request."""
-
-    def __init__(self, *given: Any, listener: Listener, **named: Any) -> None:
-        super().__init__(*given, **named)
-        self._listener = listener
-        self._step: tuple[_Step, int] | None = None
-        self._timer: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """A connection is there, TLS included."""
-        super().connection_made(transport)
-        self._note_step()
-
-    def data_received(self, data: bytes) -> None:
-        """More of a request."""
-        super().data_received(data)
-        self._note_step()
-
-    def on_response_complete(self) -> None:
-        """An answer is on its way."""
-        super().on_response_complete()
-        self._note_step()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """The connection is gone."""
-        if self._timer is not None:
-            self._timer.cancel()
-        super().connection_lost(exc)
-
-    def _note_step(self) -> None:
-        """Begin the time of a step; more bytes of the same step begin nothing anew."""
-        step = self._step_now()
-        if step == self._step or self.transport.is_closing():
-            return
-        self._step = step
-        connection = self._listener.connections.get(self.transport.get_extra_info("peername"))
-        if connection is not None:
-            connection.waiting = step[0] is not _Step.ANSWER
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        limits = self._listener.limits
-        lasts_s = {
-            _Step.HEADER: limits.header_s,
-            _Step.BODY: limits.body_s,
-            _Step.ANSWER: limits.answer_s,
-        }
-        if step[0] in lasts_s:  # uvicorn itself times what is idle
-            self._timer = self.loop.call_later(lasts_s[step[0]], self.transport.abort)
-
-    def _step_now(self) -> tuple[_Step, int]:
-        """The step, and of which request."""
-        request = id(self.cycle)
-        if self.conn.their_state is h11.SEND_BODY:  # even if the answer did not wait for it
-            return _Step.BODY, request
-        if self.cycle is not None and not self.cycle.response_complete:
-            return _Step.ANSWER, request
-        begun = self.cycle is None or bool(self.conn.trailing_data[0])
-        return (_Step.HEADER if begun else _Step.IDLE), request
-
-
+_SHARE_OF_FILES = 4  # the store, pictures and new connections need file numbers, too
 _STARTS_WITHIN_S = 30.0
 _AT_ONCE = 64  # connections that are accepted in one turn
 
@@ -273,7 +49,7 @@ def serve_study(
     folder: Path | str | StudyFolder,
     settings: ServeSettings | None = None,
     *,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
     ready: Callable[[str], None] | None = None,
     notice: Callable[[str], None] | None = None,
 ) -> None:
@@ -284,25 +60,25 @@ def serve_study(
         settings: where; on loopback's port 8000 if `None`.
         progress: called with the number of pictures that were checked, and of all.
         ready: called with the address once the server listens.
-        notice: called with what whoever serves should look at: a clock that is wrong.
+        notice: called with what the person who serves should check: a wrong clock.
 
     Raises:
         StudyError: the folder or its store cannot be used; a picture or the key is missing or
             was altered.
         OutputError: the port is taken.
     """
-    study = folder if isinstance(folder, StudyFolder) else open_study(folder)
+    study = open_study(folder)
     settings = settings or ServeSettings()
     with study.open_store() as store, _listening(settings, Limits()) as listener:
         require_whole(study, store, progress=progress)
         app = study_app(study, store, settings)
         server = _server(app, settings, listener)
         if notice is not None:
-            for line in app.state.desk.clock.notices():
+            for line in app.state.context.clock.notices():
                 notice(line)
         if ready is not None:
             ready(address_of(listener, settings))
-        # What is loaded by now stays: looking through it for garbage would hold up requests.
+        # What is loaded by now stays: garbage collection of it would delay requests.
         gc.collect()
         gc.freeze()
         try:
@@ -328,7 +104,7 @@ def running_study(
     Yields:
         The address, such as `http://127.0.0.1:8000`.
     """
-    study = folder if isinstance(folder, StudyFolder) else open_study(folder)
+    study = open_study(folder)
     settings = settings or ServeSettings(port=0)
     with study.open_store() as store, _listening(settings, limits or Limits()) as listener:
         require_whole(study, store)
@@ -384,10 +160,10 @@ def _server(app: object, settings: ServeSettings, listener: Listener) -> uvicorn
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]
         http=partial(TimedProtocol, listener=listener),  # type: ignore[arg-type]
-        loop="asyncio",  # others accept connections past the listener, which counts them
+        loop="asyncio",  # other loops accept connections past the listener, which counts them
         backlog=_AT_ONCE,
         log_config=server_logging(),
-        access_log=False,  # invitations' tokens stand in addresses
+        access_log=False,  # addresses contain the tokens of invitations
         server_header=False,
         proxy_headers=settings.behind_proxy,
         ssl_certfile=str(settings.certificate) if settings.certificate else None,
@@ -398,3 +174,226 @@ def _server(app: object, settings: ServeSettings, listener: Listener) -> uvicorn
         lifespan="off",
     )
     return uvicorn.Server(config)
+
+
+class Bounded(logging.Filter):
+    """Lets a number of messages through every minute, says so, and drops the rest.
+
+    Args:
+        most: number of messages.
+        window_s: in so many seconds.
+
+    Examples:
+        >>> import io
+        >>> handler = logging.StreamHandler(stream := io.StringIO())
+        >>> handler.addFilter(Bounded(most=2))
+        >>> for number in range(1000):
+        ...     _ = handler.handle(logging.makeLogRecord({"msg": f"no {number}"}))
+        >>> stream.getvalue().splitlines()
+        ['no 0', 'no 1', 'More messages follow; those of this minute are left out.']
+    """
+
+    def __init__(self, *, most: int = _MESSAGES, window_s: float = _WINDOW_S) -> None:
+        super().__init__()
+        self._most, self._window_s = most, window_s
+        self._began_s, self._seen = 0.0, 0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether a message is written."""
+        if not 0 <= record.created - self._began_s < self._window_s:
+            self._began_s, self._seen = record.created, 0
+        self._seen += 1
+        if self._seen == self._most + 1:
+            record.msg = "More messages follow; those of this minute are left out."
+            record.args, record.exc_info, record.exc_text = None, None, None
+        return self._seen <= self._most + 1
+
+
+def server_logging() -> dict[str, Any]:
+    """Logging of a server: warnings and errors to standard error, bounded."""
+    handler = {
+        "class": "logging.StreamHandler",
+        "filters": ["bounded"],
+        "formatter": "plain",
+    }
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "filters": {"bounded": {"()": Bounded}},
+        "formatters": {"plain": {"format": "%(levelname)s: %(message)s"}},
+        "handlers": {"stderr": handler},
+        "loggers": {
+            name: {"handlers": ["stderr"], "level": "WARNING", "propagate": False}
+            for name in ("uvicorn", "asyncio", "bonescint.study")
+        },
+    }
+
+
+def _most_connections() -> int:
+    """A quarter of the files that the system lets this process open, at most 512."""
+    if sys.platform == "win32":
+        return _MOST
+    import resource
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return _MOST
+    return max(16, min(_MOST, soft // _SHARE_OF_FILES))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Limits of connections.
+
+    Attributes:
+        connections: open at once.
+        header_s: from the connection, or the first byte of a request, to its header's end.
+        body_s: from there to the end of the request.
+        answer_s: from there until the answer is received.
+        idle_s: between two requests.
+    """
+
+    connections: int = field(default_factory=_most_connections)
+    header_s: float = 10.0
+    body_s: float = 60.0
+    answer_s: float = 120.0
+    idle_s: float = 30.0
+
+
+class Connection(socket.socket):
+    """An accepted connection.
+
+    Attributes:
+        listener: that accepted it; `None` once it is no longer counted.
+        peer: address and port at its other end.
+        waiting: no complete request of it is being answered.
+    """
+
+    listener: Listener | None = None
+    peer: Any = None
+    waiting: bool = True
+
+    def end(self) -> None:
+        """Shut it down; its owner will find it closed."""
+        self.forget()
+        with suppress(OSError):  # the other end was quicker
+            self.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Close it."""
+        self.forget()
+        super().close()
+
+    def forget(self) -> None:
+        """Stop counting it."""
+        if self.listener is not None:
+            self.listener.connections.pop(self.peer, None)
+            self.listener = None
+
+
+class Listener(socket.socket):
+    """A listening socket that holds a bounded number of connections open.
+
+    Connections are counted when they are accepted, so that those count as well that never
+    begin TLS.
+
+    Attributes:
+        limits: of connections.
+        connections: by the address at their other end, the oldest first.
+    """
+
+    def __init__(self, family: socket.AddressFamily, limits: Limits) -> None:
+        super().__init__(family, socket.SOCK_STREAM)
+        self.limits = limits
+        self.connections: dict[Any, Connection] = {}
+
+    def listen(self, backlog: int = 0) -> None:
+        """Listen; more may queue up than the caller accepts in one turn."""
+        super().listen(max(backlog, _QUEUE))
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """Accept a connection; if it is one too many, end one that waits."""
+        number, peer = self._accept()  # type: ignore[attr-defined]  # as `socket.accept` does
+        connection = Connection(self.family, self.type, self.proto, fileno=number)
+        full = len(self.connections) >= self.limits.connections
+        connection.listener, connection.peer = self, peer
+        self.connections[peer] = connection
+        if full:
+            self._oldest_of_the_most().end()
+        return connection, peer
+
+    def _oldest_of_the_most(self) -> Connection:
+        waiting = [one for one in self.connections.values() if one.waiting]
+        held = Counter(network_of(one.peer[0]) for one in waiting)
+        return max(waiting, key=lambda one: held[network_of(one.peer[0])])  # the first of them
+
+
+class _Step(Enum):
+    """The step that a connection has reached."""
+
+    HEADER = "header"
+    BODY = "body"
+    ANSWER = "answer"
+    IDLE = "idle"
+
+
+class TimedProtocol(H11Protocol):
+    """uvicorn's HTTP/1.1, with a time limit on every step of a request."""
+
+    def __init__(self, *given: Any, listener: Listener, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._listener = listener
+        self._step: tuple[_Step, int] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Handle a new connection, TLS included."""
+        super().connection_made(transport)
+        self._note_step()
+
+    def data_received(self, data: bytes) -> None:
+        """Handle more of a request."""
+        super().data_received(data)
+        self._note_step()
+
+    def on_response_complete(self) -> None:
+        """Handle the end of an answer."""
+        super().on_response_complete()
+        self._note_step()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Handle a closed connection."""
+        if self._timer is not None:
+            self._timer.cancel()
+        super().connection_lost(exc)
+
+    def _note_step(self) -> None:
+        """Start the time limit of a step; more bytes of the same step do not restart it."""
+        step = self._step_now()
+        if step == self._step or self.transport.is_closing():
+            return
+        self._step = step
+        connection = self._listener.connections.get(self.transport.get_extra_info("peername"))
+        if connection is not None:
+            connection.waiting = step[0] is not _Step.ANSWER
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        limits = self._listener.limits
+        lasts_s = {
+            _Step.HEADER: limits.header_s,
+            _Step.BODY: limits.body_s,
+            _Step.ANSWER: limits.answer_s,
+        }
+        if step[0] in lasts_s:  # uvicorn itself limits idle time
+            self._timer = self.loop.call_later(lasts_s[step[0]], self.transport.abort)
+
+    def _step_now(self) -> tuple[_Step, int]:
+        """The step, and of which request."""
+        request = id(self.cycle)
+        if self.conn.their_state is h11.SEND_BODY:  # even if the answer did not wait for it
+            return _Step.BODY, request
+        if self.cycle is not None and not self.cycle.response_complete:
+            return _Step.ANSWER, request
+        begun = self.cycle is None or bool(self.conn.trailing_data[0])
+        return (_Step.HEADER if begun else _Step.IDLE), request

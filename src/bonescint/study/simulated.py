@@ -315,7 +315,7 @@ def read_all(
     Returns:
         How many answers were stored.
     """
-    study = folder if isinstance(folder, StudyFolder) else open_study(folder)
+    study = open_study(folder)
     with study.open_store() as store:
         truths = truth_by_picture(study, store)
     links = invitation_links(study)

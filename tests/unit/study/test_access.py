@@ -15,7 +15,13 @@ import pytest
 
 from bonescint.model import ModelFolder
 from bonescint.scan import InputError, ParameterError
-from bonescint.study import RefusedError, StudyError, StudyFolder, invite_readers, keep_out
+from bonescint.study import (
+    RefusedError,
+    StudyError,
+    StudyFolder,
+    invite_readers,
+    set_account_active,
+)
 from bonescint.study.reader_client import ReaderClient
 from bonescint.study.serving import running_study
 from bonescint.study.simulated import (
@@ -250,20 +256,20 @@ def test_pages_ask_no_other_server(http: httpx.Client) -> None:
         assert not re.search(r"\son[a-z]+=", text), file
 
 
-def test_who_is_kept_out_stays_out(
+def test_a_deactivated_account_cannot_sign_in(
     world: SimpleNamespace, study: StudyFolder, address: str, http: httpx.Client
 ) -> None:
     with world.enter(study, address, "r1") as client:
-        keep_out(study.path, "r1")
+        set_account_active(study.path, "r1", active=False)
         with pytest.raises(RefusedError, match="Sign in first"):
             client.state()
         assert try_sign_in(http, "r1", PASSWORD).status_code == 403
-        keep_out(study.path, "r1", out=False)
+        set_account_active(study.path, "r1", active=True)
         assert try_sign_in(http, "r1", PASSWORD).status_code == 303
     with pytest.raises(StudyError, match="last administrator"):
-        keep_out(study.path, "admin")
+        set_account_active(study.path, "admin", active=False)
     with pytest.raises(StudyError, match="no account 'ghost'"):
-        keep_out(study.path, "ghost")
+        set_account_active(study.path, "ghost", active=False)
 
 
 def test_only_loopback_without_tls(tmp_path: Path) -> None:

@@ -28,9 +28,9 @@ from bonescint.study import (
     backup_study,
     export_study,
     invite_readers,
-    keep_out,
     open_study,
     restore_study,
+    set_account_active,
     study_status,
 )
 from bonescint.study import backup as backup_module
@@ -54,7 +54,7 @@ COMMANDS: dict[str, Callable[[StudyFolder, Path], Any]] = {
     "backup": lambda study, place: backup_study(study.path, place / "backup.zip"),
     "invite": lambda study, _: invite_readers(study.path, ["r1"]),
     "add": lambda study, place: add_readers(study.path, table(place)),
-    "keep out": lambda study, _: keep_out(study.path, "r1"),
+    "deactivate": lambda study, _: set_account_active(study.path, "r1", active=False),
 }
 
 

@@ -102,7 +102,7 @@ def _with_markup(study: StudyFolder) -> StudyFolder:
 def _people(store: Store, app: Any, address: str) -> dict[str, httpx.Client]:
     found = {}
     with store.writing() as db:
-        now = app.state.desk.clock.now()
+        now = app.state.context.clock.now()
         for number, account in enumerate(db.scalars(select(Account).order_by(Account.id))):
             who = account.reader
             account.name, account.simulated = f"{MARKUP}{number}", number > 2
@@ -199,7 +199,7 @@ FORM = ("name", "password", "again", "form_token", "csrf", "reader")
 def _open_invitation(marked: SimpleNamespace) -> str:
     with marked.store.writing() as db:
         account = db.get(Account, 6)
-        return accounts.invite(db, account, now=marked.app.state.desk.clock.now())
+        return accounts.invite(db, account, now=marked.app.state.context.clock.now())
 
 
 def test_the_host_that_a_link_begins_with_is_escaped(marked: SimpleNamespace) -> None:

@@ -15,20 +15,18 @@ from sqlalchemy.event import listens_for
 from sqlalchemy.orm import ORMExecuteState, Session
 
 from bonescint.study import RefusedError
+from bonescint.study.creating import store_study
+from bonescint.study.folder import StudyFolder, images_sha256
 from bonescint.study.protocol import Software, Stage, StudyProtocol, sha256_of
-from bonescint.study.store import accounts, answering
+from bonescint.study.sampling import assign_sessions
+from bonescint.study.store import accounts, answers
 from bonescint.study.store.accounts import Reader, Role
 from bonescint.study.store.clock import clock_of
 from bonescint.study.store.database import Store
 from bonescint.study.store.sessions import (
-    ModelIdentity,
     Phase,
-    PreparedCase,
-    assign_sessions,
-    fill_store,
-    images_sha256,
+    find_reader_state,
     progress_of_all,
-    standing_of,
 )
 from bonescint.study.store.submission import (
     Entered,
@@ -71,9 +69,9 @@ def protocol_of(**changed: Any) -> StudyProtocol:
     return StudyProtocol(title="A study", seed=7, cases=2, training_cases=1, **changed)
 
 
-def cases() -> list[PreparedCase]:
+def cases() -> list[StudyCase]:
     return [
-        PreparedCase(token=token, training=training, picture=PICTURE, image_sha256=token * 16)
+        StudyCase(token=token, training=training, picture=PICTURE, image_sha256=token * 16)
         for token, training in (("cccc", False), ("aaaa", True), ("bbbb", False))
     ]
 
@@ -93,10 +91,10 @@ def db(store: Store) -> Iterator[Session]:
 
 def made(db: Session, protocol: StudyProtocol) -> SimpleNamespace:
     """A study with one reader, who has entered nothing."""
-    fill_store(
-        db, study_id="s" * 16, protocol=protocol, cases=cases(), simulated_scans=True, now=T0,
-        model=ModelIdentity(model_id="m", sha256="n" * 64),
-    )  # fmt: skip
+    study = StudyFolder(
+        path=Path("study"), study_id="s" * 16, protocol=protocol, simulated_scans=True
+    )
+    store_study(db, study, cases(), model=("m", "n" * 64), now=T0)
     reader = Reader(reader="r1", name="Dr. Anna  Meier", experience_years=4.0)
     account = accounts.add_account(db, reader, role=Role.READER, now=T0 + 1)
     assign_sessions(db, account, protocol, now=T0 + 2)
@@ -111,17 +109,17 @@ def changes(db: Session) -> list[tuple[float, int | None, str, dict[str, Any]]]:
 
 
 def begun(db: Session, study: SimpleNamespace, now: float) -> None:
-    standing = standing_of(db, study.id, study.protocol, now=now)
-    answering.store_environment(db, standing, ENVIRONMENT, software=SOFTWARE, now=now)
-    standing = standing_of(db, study.id, study.protocol, now=now)
+    standing = find_reader_state(db, study.id, study.protocol, now=now)
+    answers.store_environment(db, standing, ENVIRONMENT, software=SOFTWARE, now=now)
+    standing = find_reader_state(db, study.id, study.protocol, now=now)
     assert standing.session is not None
-    assert answering.take_tab(db, standing.session, "tab-1", take=False, now=now)
+    assert answers.take_tab(db, standing.session, "tab-1", take=False, now=now)
 
 
 def answer(
     db: Session, study: SimpleNamespace, *, now: float, stage: Stage = Stage.UNAIDED, **changed: Any
-) -> answering.Receipt:
-    standing = standing_of(db, study.id, study.protocol, now=now)
+) -> answers.Receipt:
+    standing = find_reader_state(db, study.id, study.protocol, now=now)
     assert standing.assignment is not None
     sent = SentSubmission(
         key=changed.pop("key", f"key-{now:.0f}"),
@@ -130,7 +128,7 @@ def answer(
         answer=SentAnswer(**{"positive": False, "confidence": 5, "no_focus": True, "marks": (),
                              **changed}),
     )  # fmt: skip
-    return answering.store_answer(
+    return answers.store_answer(
         db, study.id, sent, protocol=study.protocol, software=SOFTWARE, now=now
     )
 
@@ -182,7 +180,7 @@ def test_training_comes_first_in_every_session(db: Session) -> None:
 def test_an_answer_is_stored_to_the_letter(db: Session) -> None:
     study = made(db, protocol_of())
     begun(db, study, T0 + 10)
-    standing = standing_of(db, study.id, study.protocol, now=T0 + 11)
+    standing = find_reader_state(db, study.id, study.protocol, now=T0 + 11)
     assert standing.assignment is not None
     case = standing.assignment.token
     event = SentEvent(key="event-0001", kind="zoom", tab="tab-1", case=case, t_ms=7.5,
@@ -195,7 +193,7 @@ def test_an_answer_is_stored_to_the_letter(db: Session) -> None:
         db, study, now=T0 + 12, key="key-of-mine", positive=True, confidence=80, no_focus=False,
         marks=marks, comment="a\0b", events=(event,),
     )  # fmt: skip
-    assert receipt == answering.Receipt(
+    assert receipt == answers.Receipt(
         key="key-of-mine", revision=1, replayed=False, training=True, finished=False
     )
     row = db.scalars(select(Answer)).one()
@@ -290,7 +288,7 @@ def test_a_session_ends_with_its_last_answer_and_is_noted(db: Session) -> None:
         (10.0, study.id, "tab", {"tab": "tab-1", "take": False}),
         (22.0, study.id, "session finished", {"number": 1}),
     ]
-    standing = standing_of(db, study.id, study.protocol, now=T0 + 23)
+    standing = find_reader_state(db, study.id, study.protocol, now=T0 + 23)
     assert (standing.phase, standing.answered, standing.total) == (Phase.FINISHED, 3, 3)
     assert (standing.training, standing.assignment) == (1, None)
 
@@ -302,10 +300,10 @@ def test_revisions_are_numbered_and_end_with_the_session(db: Session) -> None:
         token for (token,) in db.execute(select(Assignment.token).order_by(Assignment.position))
     ]
     with pytest.raises(RefusedError, match="cases left"):
-        answering.finish_session(db, study.id, protocol=study.protocol, now=T0 + 11)
+        answers.finish_session(db, study.id, protocol=study.protocol, now=T0 + 11)
     for number, _ in enumerate(tokens):
         answer(db, study, now=T0 + 20 + number)
-    standing = standing_of(db, study.id, study.protocol, now=T0 + 30)
+    standing = find_reader_state(db, study.id, study.protocol, now=T0 + 30)
     assert (standing.phase, standing.answered) == (Phase.REVIEW, 3)
     for number in (2, 3):
         sent = SentSubmission(
@@ -313,15 +311,15 @@ def test_revisions_are_numbered_and_end_with_the_session(db: Session) -> None:
             client_s=0,
             answer=SentAnswer(positive=False, confidence=number, no_focus=True, marks=()),
         )  # fmt: skip
-        receipt = answering.store_answer(
+        receipt = answers.store_answer(
             db, study.id, sent, protocol=study.protocol, software=SOFTWARE, now=T0 + 30 + number
         )
         assert (receipt.revision, receipt.finished, receipt.replayed) == (number, False, False)
-    answering.finish_session(db, study.id, protocol=study.protocol, now=T0 + 40)
+    answers.finish_session(db, study.id, protocol=study.protocol, now=T0 + 40)
     assert db.scalars(select(ReadingSession)).one().finished_s == T0 + 40
     late = sent.model_copy(update={"key": "key-too-late"})
     with pytest.raises(RefusedError, match="answers are final"):
-        answering.store_answer(
+        answers.store_answer(
             db, study.id, late, protocol=study.protocol, software=SOFTWARE, now=T0 + 41
         )
 
@@ -342,7 +340,7 @@ def test_whoever_answers_or_finishes_holds_the_sessions_until_it_is_done(db: Ses
         answer(db, study, now=T0 + 20 + number)
         assert asked == ["FOR UPDATE OF reading_session", "FOR UPDATE"], "its place, then all"
         asked.clear()
-    answering.finish_session(db, study.id, protocol=study.protocol, now=T0 + 40)
+    answers.finish_session(db, study.id, protocol=study.protocol, now=T0 + 40)
     assert asked == ["FOR UPDATE"]
 
 
@@ -358,8 +356,8 @@ def test_what_a_session_is_read_with_is_frozen_once(db: Session) -> None:
     assert (environment.at_s, environment.body["monitor"]) == (T0 + 10, "Eizo")
     assert environment.body["steps_seen"] == 15
     other = Software(bonescint="2", python="3", libraries={}, pages_sha256="q" * 64)
-    standing = standing_of(db, study.id, study.protocol, now=T0 + 11)
-    answering.store_environment(db, standing, ENVIRONMENT, software=other, now=T0 + 11)
+    standing = find_reader_state(db, study.id, study.protocol, now=T0 + 11)
+    answers.store_environment(db, standing, ENVIRONMENT, software=other, now=T0 + 11)
     assert first.software_sha256 == SOFTWARE.sha256
     assert changes(db)[-1] == (
         11.0, study.id, "software differs", {"number": 1, "software_sha256": other.sha256},
@@ -367,12 +365,12 @@ def test_what_a_session_is_read_with_is_frozen_once(db: Session) -> None:
     for number in range(3):
         answer(db, study, now=T0 + 20 + number)
     # The wash-out: two days from the end, to the second.
-    waiting = standing_of(db, study.id, study.protocol, now=T0 + 22 + 2 * DAY - 0.1)
+    waiting = find_reader_state(db, study.id, study.protocol, now=T0 + 22 + 2 * DAY - 0.1)
     assert (waiting.phase, waiting.opens_s) == (Phase.WAITING, T0 + 22 + 2 * DAY)
     assert (waiting.total, waiting.training, waiting.answered) == (3, 1, 0)
     with pytest.raises(RefusedError, match="nothing to read now"):
-        answering.store_environment(db, waiting, ENVIRONMENT, software=SOFTWARE, now=T0 + 50)
-    opened = standing_of(db, study.id, study.protocol, now=T0 + 22 + 2 * DAY)
+        answers.store_environment(db, waiting, ENVIRONMENT, software=SOFTWARE, now=T0 + 50)
+    opened = find_reader_state(db, study.id, study.protocol, now=T0 + 22 + 2 * DAY)
     assert opened.phase is Phase.ENVIRONMENT
     begun(db, study, T0 + 3 * DAY)
     second = db.scalars(select(ReadingSession).where(ReadingSession.number == 2)).one()
@@ -383,17 +381,17 @@ def test_an_environment_holds_twelve_hours(db: Session) -> None:
     study = made(db, protocol_of())
     begun(db, study, T0)
     for passed, phase in ((12 * 3600 - 1, Phase.READING), (12 * 3600, Phase.ENVIRONMENT)):
-        assert standing_of(db, study.id, study.protocol, now=T0 + passed).phase is phase
+        assert find_reader_state(db, study.id, study.protocol, now=T0 + passed).phase is phase
 
 
 def test_a_tab_takes_over_when_it_says_so(db: Session) -> None:
     study = made(db, protocol_of())
     begun(db, study, T0 + 10)
     session = db.scalars(select(ReadingSession)).one()
-    assert answering.take_tab(db, session, "tab-1", take=False, now=T0 + 11)
-    assert not answering.take_tab(db, session, "tab-2", take=False, now=T0 + 12)
+    assert answers.take_tab(db, session, "tab-1", take=False, now=T0 + 11)
+    assert not answers.take_tab(db, session, "tab-2", take=False, now=T0 + 12)
     assert session.tab == "tab-1"
-    assert answering.take_tab(db, session, "tab-2", take=True, now=T0 + 13)
+    assert answers.take_tab(db, session, "tab-2", take=True, now=T0 + 13)
     assert session.tab == "tab-2"
     assert changes(db)[4:] == [
         (10.0, study.id, "tab", {"tab": "tab-1", "take": False}),
@@ -407,7 +405,7 @@ def test_a_draft_goes_with_the_answer_of_its_stage_only(db: Session) -> None:
     for number in range(3):
         answer(db, study, now=T0 + 20 + number)
     begun(db, study, T0 + 30)
-    standing = standing_of(db, study.id, study.protocol, now=T0 + 31)
+    standing = find_reader_state(db, study.id, study.protocol, now=T0 + 31)
     assert standing.assignment is not None
     number = standing.assignment.id
     for stage in ("unaided", "aided"):
@@ -415,7 +413,7 @@ def test_a_draft_goes_with_the_answer_of_its_stage_only(db: Session) -> None:
     db.flush()
     answer(db, study, now=T0 + 32)
     assert db.scalars(select(Draft.stage)).all() == ["aided"]
-    assert standing_of(db, study.id, study.protocol, now=T0 + 33).stage is Stage.AIDED
+    assert find_reader_state(db, study.id, study.protocol, now=T0 + 33).stage is Stage.AIDED
     assert answer(db, study, now=T0 + 34, stage=Stage.AIDED).revision == 1
     assert db.scalars(select(Draft.stage)).all() == []
 
@@ -429,16 +427,16 @@ def test_a_draft_is_kept_whatever_others_have_answered(db: Session) -> None:
     begun(db, study, T0 + 10)
     begun(db, other, T0 + 10)
     answer(db, other, now=T0 + 11)
-    standing = standing_of(db, study.id, study.protocol, now=T0 + 12)
+    standing = find_reader_state(db, study.id, study.protocol, now=T0 + 12)
     assert standing.assignment is not None
     draft = SentDraft(case=standing.assignment.token, stage=Stage.UNAIDED, tab="tab-1",
                       draft={"confidence": 40})  # fmt: skip
-    answering.store_draft(db, study.id, draft, now=T0 + 13)
+    answers.store_draft(db, study.id, draft, now=T0 + 13)
     kept = db.scalars(select(Draft)).one()
     assert (kept.assignment_id, kept.stage) == (standing.assignment.id, "unaided")
     assert (kept.saved_s, kept.body["confidence"]) == (T0 + 13, 40)
     answer(db, study, now=T0 + 14)
-    answering.store_draft(db, study.id, draft, now=T0 + 15)
+    answers.store_draft(db, study.id, draft, now=T0 + 15)
     assert db.scalars(select(Draft)).all() == [], "after its answer it is of no use"
 
 
@@ -474,7 +472,7 @@ def test_a_sign_in_ends_twelve_hours_after_it_was_seen(db: Session) -> None:
     db.flush()
 
     def seen(after: float) -> bool | None:
-        found = accounts.visitor_of(db, token, now=T0 + after)
+        found = accounts.signed_in_user(db, token, now=T0 + after)
         return None if found is None else found[1]
 
     assert [seen(s) for s in (0, 60, 61, 12 * 3600, 12 * 3600 + 1)] == [
@@ -484,7 +482,7 @@ def test_a_sign_in_ends_twelve_hours_after_it_was_seen(db: Session) -> None:
         True,
         None,
     ]
-    found = accounts.visitor_of(db, token, now=T0)
+    found = accounts.signed_in_user(db, token, now=T0)
     assert found is not None
     visitor = found[0]
     assert (visitor.account_id, visitor.reader, visitor.role) == (study.id, "r1", Role.READER)
@@ -502,13 +500,13 @@ def test_who_is_kept_out_is_signed_out_and_noted(db: Session) -> None:
     link = accounts.invite(db, study.account, now=T0 + 5)
     accounts.set_active(db, study.account, active=False, now=T0 + 10)
     db.flush()
-    assert accounts.visitor_of(db, token, now=T0 + 11) is None
+    assert accounts.signed_in_user(db, token, now=T0 + 11) is None
     assert accounts.invited(db, link, now=T0 + 11) is None
     accounts.set_active(db, study.account, active=True, now=T0 + 12)
-    assert accounts.visitor_of(db, token, now=T0 + 13) is None  # it was ended, not put aside
+    assert accounts.signed_in_user(db, token, now=T0 + 13) is None  # it was ended, not put aside
     assert accounts.invited(db, link, now=T0 + 13) is study.account
     assert [one[:3] for one in changes(db)[4:]] == [
-        (10.0, study.id, "kept out"), (12.0, study.id, "let in"),
+        (10.0, study.id, "deactivated"), (12.0, study.id, "activated"),
     ]  # fmt: skip
 
 
@@ -547,7 +545,7 @@ def test_the_clock_is_not_before_anything_stored(db: Session) -> None:
     answer(db, study, now=later + 1000)
     assert clock_of(db).now() >= later + 1000
     event = SentEvent(key="event-0001", kind="zoom", tab="t", t_ms=0, client_s=0)
-    answering.store_events(db, study.id, [event], now=later + 2000)
+    answers.store_events(db, study.id, [event], now=later + 2000)
     assert clock_of(db).now() >= later + 2000
 
 

@@ -35,7 +35,7 @@ from bonescint.study.folder import StudyFolder
 from bonescint.study.integrity import not_whole, truth_is_unaltered
 from bonescint.study.protocol import StudyProtocol, running_software
 from bonescint.study.store.accounts import Role
-from bonescint.study.store.clock import STARTED
+from bonescint.study.store.clock import SERVER_STARTED
 from bonescint.study.store.database import Store
 from bonescint.study.store.tables import (
     Account,
@@ -405,7 +405,7 @@ def _settings(
     protocol: StudyProtocol = study.protocol
     behind = [
         change.body.get("behind_s", 0)
-        for change in db.scalars(select(Change).where(Change.what == STARTED))
+        for change in db.scalars(select(Change).where(Change.what == SERVER_STARTED))
     ]
     values: dict[str, object] = {
         "notice": NOTICE,

@@ -85,7 +85,7 @@ def export_study(
         StudyError: the study cannot be read, or nobody answered anything yet.
         OutputError: the folder cannot be written.
     """
-    study = folder if isinstance(folder, StudyFolder) else open_study(folder)
+    study = open_study(folder)
     target = Path(out)
     _EXPORT.require_free(target)
     with study.open_store() as store:

@@ -15,31 +15,8 @@ from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.orm import Session
 
 from bonescint.study.errors import RefusedError, StudyError
-from bonescint.study.store.tables import Account, Attempt, Change, Invitation, SignIn
+from bonescint.study.store.tables import Account, Attempt, Invitation, SignIn, record_change
 from bonescint.tables import folded
-
-
-def network_of(address: str) -> str:
-    """An address as limits count it: IPv4 by itself, IPv6 by its /64, which a host has to itself.
-
-    Examples:
-        >>> network_of("192.0.2.7"), network_of("::ffff:192.0.2.7")
-        ('192.0.2.7', '192.0.2.7')
-        >>> network_of("2001:db8:1:2:3::4"), network_of("2001:db8:1:2::5")
-        ('2001:db8:1:2::/64', '2001:db8:1:2::/64')
-        >>> network_of("fe80::1%eth0"), network_of("a proxy's own word")
-        ('fe80::/64', "a proxy's own word")
-    """
-    try:
-        known = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(known, ipaddress.IPv4Address):
-        return str(known)
-    if known.ipv4_mapped is not None:
-        return str(known.ipv4_mapped)
-    return str(ipaddress.ip_network((known, 64), strict=False))
-
 
 INVITATION_S = 14 * 86_400.0
 SIGN_IN_S = 12 * 3_600.0
@@ -53,15 +30,15 @@ _SEEN_EVERY_S = 60.0
 
 # OWASP's second choice for argon2id: 19 MiB, so that many sign-ins at once fit in memory.
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
-# In two threads of their own: the memory allocator keeps what each thread once used, and every
-# thread of the server would come to hold a hash's 19 MiB.
+# Two threads of their own: the allocator keeps what each thread once used, so that every thread
+# of the server would come to hold the 19 MiB of a hash.
 _HASHING = ThreadPoolExecutor(max_workers=2, thread_name_prefix="password")
 _NOBODY = _HASHER.hash(secrets.token_hex(16))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reader:
-    """Somebody who is invited to read.
+    """A person who is invited to read.
 
     Attributes:
         reader: short name, for tables and signing in.
@@ -82,16 +59,16 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Visitor:
-    """Who a request comes from.
+class SignedInUser:
+    """The user who sends a request.
 
     Attributes:
         account_id: number of the account.
         reader: short name.
         name: as shown.
         role: what the account may do.
-        simulated: whether it is no person.
-        csrf: what every request that changes something must carry.
+        simulated: whether the reader is a program.
+        csrf: token that every request that changes something must carry.
         sign_in_id: number of the sign-in.
     """
 
@@ -105,7 +82,7 @@ class Visitor:
 
 
 def hashed(token: str) -> str:
-    """What the store keeps of a token."""
+    """The hash of a token, which is all that the store keeps of it."""
     return hashlib.sha256(token.encode(errors="replace")).hexdigest()
 
 
@@ -122,37 +99,70 @@ def add_account(
         if keys & {folded(other.reader), other.name_key}:
             raise StudyError(f"There is already an account '{other.reader}'.")
     account = Account(
-        reader=reader.reader, name=reader.name, name_key=folded(reader.name), role=role.value,
-        experience_years=reader.experience_years, simulated=simulated, created_s=now,
-    )  # fmt: skip
+        reader=reader.reader,
+        name=reader.name,
+        name_key=folded(reader.name),
+        role=role.value,
+        experience_years=reader.experience_years,
+        simulated=simulated,
+        created_s=now,
+    )
     db.add(account)
     db.flush()
-    _note(db, now, account.id, "account added", {"role": role.value, "simulated": simulated})
+    body = {"role": role.value, "simulated": simulated}
+    record_change(db, "account added", body, now=now, account_id=account.id)
     return account
 
 
+def find_account(db: Session, name: str) -> Account | None:
+    """The account with this name, short or long."""
+    key = folded(name)
+    for account in db.scalars(select(Account)):
+        if key in (folded(account.reader), account.name_key):
+            return account
+    return None
+
+
+def set_active(db: Session, account: Account, *, active: bool, now: float) -> None:
+    """Activate or deactivate an account; its answers stay.
+
+    Raises:
+        StudyError: it would lock out the last administrator.
+    """
+    if not active and account.role == Role.ADMINISTRATOR:
+        count = db.scalar(
+            select(func.count())
+            .select_from(Account)
+            .where(Account.role == Role.ADMINISTRATOR.value, Account.active.is_(True))
+        )
+        if count == 1:
+            raise StudyError("This is the last administrator; add another one first.")
+    account.active = active
+    if not active:
+        _end_sign_ins(db, account.id, now=now)
+    record_change(db, "activated" if active else "deactivated", now=now, account_id=account.id)
+
+
 def invite(db: Session, account: Account, *, now: float, lasts_s: float = INVITATION_S) -> str:
-    """Make a link's token; earlier ones that were not used no longer work."""
+    """Make the token of an invitation link; unused earlier ones become invalid."""
     db.execute(
         update(Invitation)
         .where(Invitation.account_id == account.id, Invitation.used_s.is_(None))
         .values(expires_s=now)
     )
     token = secrets.token_urlsafe(24)
+    expires_s = now + lasts_s
     db.add(
         Invitation(
-            account_id=account.id,
-            token_sha256=hashed(token),
-            created_s=now,
-            expires_s=now + lasts_s,
+            account_id=account.id, token_sha256=hashed(token), created_s=now, expires_s=expires_s
         )
     )
-    _note(db, now, account.id, "invited", {"expires_s": now + lasts_s})
+    record_change(db, "invited", {"expires_s": expires_s}, now=now, account_id=account.id)
     return token
 
 
 def invited(db: Session, token: str, *, now: float, lock: bool = False) -> Account | None:
-    """Whose invitation this is, if it still holds."""
+    """The account that an invitation is for, if the invitation is still valid."""
     query = select(Invitation).where(Invitation.token_sha256 == hashed(token))
     invitation = db.scalar(query.with_for_update() if lock else query)
     if invitation is None or invitation.used_s is not None or invitation.expires_s <= now:
@@ -162,10 +172,10 @@ def invited(db: Session, token: str, *, now: float, lock: bool = False) -> Accou
 
 
 def accept(db: Session, token: str, password_hash: str, *, now: float) -> Account:
-    """Give an invited account its password; every earlier sign-in ends.
+    """Give an invited account its password and end its earlier sign-ins.
 
     Raises:
-        RefusedError: the link is not valid, or no longer.
+        RefusedError: the link is not or no longer valid.
     """
     account = invited(db, token, now=now, lock=True)
     if account is None:
@@ -174,8 +184,8 @@ def accept(db: Session, token: str, password_hash: str, *, now: float) -> Accoun
         update(Invitation).where(Invitation.token_sha256 == hashed(token)).values(used_s=now)
     )
     account.password_hash = password_hash
-    end_sign_ins(db, account.id, now=now)
-    _note(db, now, account.id, "password set", {})
+    _end_sign_ins(db, account.id, now=now)
+    record_change(db, "password set", now=now, account_id=account.id)
     return account
 
 
@@ -183,7 +193,7 @@ def hash_password(password: str, again: str) -> str:
     """Hash a password, entered twice, with argon2id.
 
     Raises:
-        RefusedError: the two differ, too short, or too long.
+        RefusedError: the two differ, or are too short or too long.
     """
     if password != again:
         raise RefusedError("password", "The two passwords differ.", status=422)
@@ -195,7 +205,7 @@ def hash_password(password: str, again: str) -> str:
 
 
 def password_fits(password_hash: str, password: str) -> bool:
-    """Whether a password is an account's; without an account it takes as long to say no."""
+    """Whether a password is correct; takes as long if there is no account."""
     given = password[:_LONGEST_PASSWORD].encode(errors="replace")
     try:
         _HASHING.submit(_HASHER.verify, password_hash or _NOBODY, given).result()
@@ -204,22 +214,35 @@ def password_fits(password_hash: str, password: str) -> bool:
     return bool(password_hash)
 
 
-def find_account(db: Session, name: str) -> Account | None:
-    """The account that signs in by this name, short or long."""
-    key = folded(name)
-    for account in db.scalars(select(Account)):
-        if key in (folded(account.reader), account.name_key):
-            return account
-    return None
+def network_of(address: str) -> str:
+    """The network that limits count by: an IPv4 address, or the /64 of an IPv6 address.
+
+    Examples:
+        >>> network_of("192.0.2.7"), network_of("::ffff:192.0.2.7")
+        ('192.0.2.7', '192.0.2.7')
+        >>> network_of("2001:db8:1:2:3::4"), network_of("2001:db8:1:2::5")
+        ('2001:db8:1:2::/64', '2001:db8:1:2::/64')
+        >>> network_of("fe80::1%eth0"), network_of("a proxy's own word")
+        ('fe80::/64', "a proxy's own word")
+    """
+    try:
+        known = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(known, ipaddress.IPv4Address):
+        return str(known)
+    if known.ipv4_mapped is not None:
+        return str(known.ipv4_mapped)
+    return str(ipaddress.ip_network((known, 64), strict=False))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignInAttempt:
-    """An attempt to sign in, counted before its password is looked at.
+    """An attempt to sign in, counted before its password is checked.
 
     Attributes:
-        account: of that name, or `None`.
-        wait_s: after too many attempts, how long to wait for another; 0 if this one counts.
+        account: with the given name, or `None`.
+        wait_s: how long to wait after too many attempts; 0 if this attempt may go on.
         counted: numbers of its rows.
     """
 
@@ -231,16 +254,16 @@ class SignInAttempt:
 def count_attempt(db: Session, name: str, address: str, *, now: float) -> SignInAttempt:
     """Count an attempt to sign in, or say how long to wait.
 
-    Within 15 minutes an account (by whichever of its names) takes 5 attempts from one network
-    and 20 from all of them; a network has 60 for all accounts. A network is an IPv4 address, or
-    an IPv6 /64. Names without an account are counted in the same way.
+    Within 15 minutes an account, under either of its names, accepts 5 attempts from one network
+    and 20 from all networks; a network may make 60 for all accounts. Names without an account
+    are counted in the same way.
 
     Args:
-        db: a transaction, which must end before the password is looked at: attempts that come
-            at the same time then count as well.
+        db: a transaction, which must end before the password is checked, so that simultaneous
+            attempts count as well.
         name: short or long.
-        address: where it comes from.
-        now: the server's time.
+        address: of the browser.
+        now: the study's time.
     """
     if db.get_bind().dialect.name == "postgresql":  # SQLite has one writer at a time
         db.execute(text("LOCK TABLE attempt IN SHARE ROW EXCLUSIVE MODE"))
@@ -263,7 +286,7 @@ def count_attempt(db: Session, name: str, address: str, *, now: float) -> SignIn
 
 
 def _seconds_to_wait(db: Session, key: str, most: int, now: float) -> float:
-    """Until the last of `most` attempts counts no longer."""
+    """Until the oldest of the last `most` attempts no longer counts."""
     counted = db.scalars(
         select(Attempt.at_s)
         .where(Attempt.who_sha256 == key)
@@ -274,7 +297,7 @@ def _seconds_to_wait(db: Session, key: str, most: int, now: float) -> float:
 
 
 def forget_attempt(db: Session, attempt: SignInAttempt) -> None:
-    """Take back an attempt that succeeded; earlier ones stay."""
+    """Remove an attempt that succeeded; earlier ones stay."""
     db.execute(delete(Attempt).where(Attempt.id.in_(attempt.counted)))
 
 
@@ -293,8 +316,8 @@ def sign_in(db: Session, account: Account, *, now: float) -> str:
     return token
 
 
-def visitor_of(db: Session, token: str, *, now: float) -> tuple[Visitor, bool] | None:
-    """Who a cookie belongs to, and whether it is time to note that it was seen."""
+def signed_in_user(db: Session, token: str, *, now: float) -> tuple[SignedInUser, bool] | None:
+    """The user of a cookie, and whether `note_seen` is due."""
     found = db.execute(
         select(SignIn, Account)
         .join(Account, Account.id == SignIn.account_id)
@@ -305,15 +328,20 @@ def visitor_of(db: Session, token: str, *, now: float) -> tuple[Visitor, bool] |
     entry, account = found
     if entry.ended_s is not None or now - entry.seen_s > SIGN_IN_S or not account.active:
         return None
-    visitor = Visitor(
-        account_id=account.id, reader=account.reader, name=account.name, role=Role(account.role),
-        simulated=account.simulated, csrf=entry.csrf, sign_in_id=entry.id,
-    )  # fmt: skip
-    return visitor, now - entry.seen_s > _SEEN_EVERY_S
+    user = SignedInUser(
+        account_id=account.id,
+        reader=account.reader,
+        name=account.name,
+        role=Role(account.role),
+        simulated=account.simulated,
+        csrf=entry.csrf,
+        sign_in_id=entry.id,
+    )
+    return user, now - entry.seen_s > _SEEN_EVERY_S
 
 
 def note_seen(db: Session, sign_in_id: int, *, now: float) -> None:
-    """Lengthen a sign-in that is in use."""
+    """Prolong a sign-in that is in use."""
     db.execute(update(SignIn).where(SignIn.id == sign_in_id).values(seen_s=now))
 
 
@@ -322,34 +350,10 @@ def sign_out(db: Session, sign_in_id: int, *, now: float) -> None:
     db.execute(update(SignIn).where(SignIn.id == sign_in_id).values(ended_s=now))
 
 
-def end_sign_ins(db: Session, account_id: int, *, now: float) -> None:
+def _end_sign_ins(db: Session, account_id: int, *, now: float) -> None:
     """End every sign-in of an account."""
     db.execute(
         update(SignIn)
         .where(SignIn.account_id == account_id, SignIn.ended_s.is_(None))
         .values(ended_s=now)
     )
-
-
-def set_active(db: Session, account: Account, *, active: bool, now: float) -> None:
-    """Let an account in or keep it out; what it read stays.
-
-    Raises:
-        StudyError: it would lock out the last administrator.
-    """
-    if not active and account.role == Role.ADMINISTRATOR:
-        count = db.scalar(
-            select(func.count())
-            .select_from(Account)
-            .where(Account.role == Role.ADMINISTRATOR.value, Account.active.is_(True))
-        )
-        if count == 1:
-            raise StudyError("This is the last administrator; add another one first.")
-    account.active = active
-    if not active:
-        end_sign_ins(db, account.id, now=now)
-    _note(db, now, account.id, "let in" if active else "kept out", {})
-
-
-def _note(db: Session, now: float, account_id: int, what: str, body: dict[str, object]) -> None:
-    db.add(Change(at_s=now, account_id=account_id, what=what, body=body))

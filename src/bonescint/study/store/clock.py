@@ -1,4 +1,4 @@
-"""The study's clock: it never goes back, and follows no jump of the machine's clock."""
+"""The study's clock: it never runs backwards and ignores jumps of the machine's clock."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ from pathlib import Path
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from bonescint.study.store.tables import Answer, Change, Event
+from bonescint.study.store.tables import Answer, Change, Event, record_change
 
+SERVER_STARTED = "server started"
 _OFF_S, _DAY_S = 60.0, 86_400.0
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 def _steady() -> float:
-    """Seconds since some moment, time asleep included where the system can say so."""
+    """Seconds of a monotonic clock that also counts sleep, where the system has one."""
     boot = getattr(time, "CLOCK_BOOTTIME", None)
     return time.monotonic() if boot is None else time.clock_gettime(boot)
 
 
 def boot_id() -> str:
-    """What names the time from one start of the machine to the next; empty if unknown."""
+    """The identifier of the machine's last start; empty if unknown."""
     try:
         return _BOOT.read_text(encoding="ascii").strip()
     except (OSError, ValueError):
@@ -32,12 +33,12 @@ def boot_id() -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Anchor:
-    """A moment on the study's clock and on the machine's steady one.
+    """One moment on the study's clock and on the machine's monotonic clock.
 
     Attributes:
         at_s: the study's clock, seconds since 1970, UTC.
-        steady_s: the steady clock at that moment.
-        boot: which start of the machine the steady clock counts from.
+        steady_s: the monotonic clock at that moment.
+        boot: identifier of the machine's start, from which the monotonic clock counts.
     """
 
     at_s: float
@@ -46,20 +47,20 @@ class Anchor:
 
 
 class StudyClock:
-    """Seconds since 1970, UTC, read off the machine's clock once and counted on from there.
+    """Seconds since 1970, UTC: read from the machine's clock once, then counted monotonically.
 
-    A clock that is set while the server runs (by hand, by a time server) thus moves no
-    wash-out, no expiry and no order of events. Neither does one that is set while the server is
-    stopped, as long as the machine was not started anew: the steady clock tells how much time
-    went by since the last anchor. After a new start the machine's clock is taken, but never one
-    before the last time in the store.
+    If the machine's clock is set while the server runs (by hand or by a time server), no
+    wash-out, no expiry and no order of events changes. The same holds while the server is
+    stopped, unless the machine is restarted: the monotonic clock tells how much time has passed
+    since the last anchor. After a restart the machine's clock is used, but never a time before
+    the last one in the store.
 
     Args:
-        not_before_s: the last time that the store knows.
+        not_before_s: the last time in the store.
         anchor: of the server's last start.
         wall: reads the machine's clock.
-        steady: reads a clock that only goes forward.
-        boot: names the time since the machine's start.
+        steady: reads a monotonic clock.
+        boot: returns the identifier of the machine's last start.
 
     Examples:
         >>> clock = StudyClock(not_before_s=2e9, wall=lambda: 1e9, steady=lambda: 5.0)
@@ -93,20 +94,20 @@ class StudyClock:
                 self._counted = True
         self._not_before_s = not_before_s
         self.behind_s = self._began - started
-        """By how much the machine's clock was behind the study's; ahead of it if negative."""
+        """How far the machine's clock was behind the study's; negative if it was ahead."""
 
     def now(self) -> float:
         """Seconds since 1970, UTC."""
-        return self._began + (self._steady() - self._steady_began)
+        return self.anchor().at_s
 
     def anchor(self) -> Anchor:
-        """This moment, for a later start of the server."""
+        """This moment, for the server's next start."""
         steady_s = self._steady()
         at_s = self._began + (steady_s - self._steady_began)
         return Anchor(at_s=at_s, steady_s=steady_s, boot=self._boot)
 
     def notices(self) -> tuple[str, ...]:
-        """What whoever serves the study should look at.
+        """What the person who serves the study should check.
 
         Examples:
             >>> clock = StudyClock(not_before_s=1e9 + 7200, wall=lambda: 1e9, steady=lambda: 5.0)
@@ -140,11 +141,8 @@ def _span(seconds: float) -> str:
     return f"{seconds / 3600:.1f} hours" if seconds >= 3600 else f"{seconds / 60:.0f} minutes"
 
 
-STARTED = "server started"
-
-
 def clock_of(db: Session) -> StudyClock:
-    """The study's clock, not before anything that the store knows."""
+    """The study's clock, never before the last time in the store."""
     known = [
         db.scalar(select(func.max(column))) or 0.0
         for column in (Answer.received_s, Event.received_s, Change.at_s)
@@ -152,8 +150,8 @@ def clock_of(db: Session) -> StudyClock:
     return StudyClock(not_before_s=max(known), anchor=_last_anchor(db))
 
 
-def note_start(db: Session, clock: StudyClock, software: dict[str, object]) -> None:
-    """Note that a server began, and how its clock stands to the machine's."""
+def record_start(db: Session, clock: StudyClock, software: dict[str, object]) -> None:
+    """Record that a server started, with its anchor and its software."""
     anchor = clock.anchor()
     body = {
         "software": software,
@@ -161,12 +159,12 @@ def note_start(db: Session, clock: StudyClock, software: dict[str, object]) -> N
         "steady_s": anchor.steady_s,
         "boot": anchor.boot,
     }
-    db.add(Change(at_s=anchor.at_s, account_id=None, what=STARTED, body=body))
+    record_change(db, SERVER_STARTED, body, now=anchor.at_s)
 
 
 def _last_anchor(db: Session) -> Anchor | None:
     last = db.scalar(
-        select(Change).where(Change.what == STARTED).order_by(Change.id.desc()).limit(1)
+        select(Change).where(Change.what == SERVER_STARTED).order_by(Change.id.desc()).limit(1)
     )
     if last is None or not isinstance(last.body.get("steady_s"), int | float):
         return None

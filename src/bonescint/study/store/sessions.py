@@ -1,130 +1,25 @@
-"""Reading sessions: their orders, and how far a reader is."""
+"""How far a reader is: which session, which case, which answer."""
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
 
-from sqlalchemy import Exists, and_, exists, func, select
+from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session
 
-from bonescint.study.protocol import Stage, StudyProtocol, sha256_of
-from bonescint.study.sampling import reading_order
+from bonescint.study.protocol import Stage, StudyProtocol
 from bonescint.study.store.tables import (
     Account,
     Answer,
     Assignment,
-    Change,
     Environment,
     ReadingSession,
     StudyCase,
-    StudyRow,
 )
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PreparedCase:
-    """A case whose picture lies in the study folder.
-
-    Attributes:
-        token: its opaque identifier.
-        training: whether it is for training.
-        picture: facts that a page needs to show it.
-        image_sha256: hash of its pixels.
-    """
-
-    token: str
-    training: bool
-    picture: Mapping[str, Any]
-    image_sha256: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelIdentity:
-    """The model whose output an aided session shows.
-
-    Attributes:
-        model_id: name, version and the start of the graph's hash.
-        sha256: hash of every output that is shown.
-    """
-
-    model_id: str = ""
-    sha256: str = ""
-
-
-def images_sha256(cases: Sequence[PreparedCase]) -> str:
-    """Hash of all pictures, whatever their order."""
-    return sha256_of(sorted((case.token, case.image_sha256) for case in cases))
-
-
-def fill_store(
-    db: Session,
-    *,
-    study_id: str,
-    protocol: StudyProtocol,
-    cases: Sequence[PreparedCase],
-    model: ModelIdentity,
-    simulated_scans: bool,
-    now: float,
-) -> None:
-    """Write the study and its cases."""
-    db.add(
-        StudyRow(
-            id=1,
-            study_id=study_id,
-            protocol=protocol.to_json(),
-            protocol_sha256=protocol.sha256,
-            images_sha256=images_sha256(cases),
-            model_id=model.model_id,
-            model_sha256=model.sha256,
-            simulated_scans=simulated_scans,
-            created_s=now,
-        )
-    )
-    # In the order of their tokens, which is nobody's: row numbers tell nothing of the truth.
-    for case in sorted(cases, key=lambda one: one.token):
-        db.add(
-            StudyCase(
-                token=case.token,
-                training=case.training,
-                picture=dict(case.picture),
-                image_sha256=case.image_sha256,
-            )
-        )
-    db.add(Change(at_s=now, account_id=None, what="study made", body={"cases": len(cases)}))
-    db.flush()
-
-
-def assign_sessions(db: Session, account: Account, protocol: StudyProtocol, *, now: float) -> None:
-    """Store the order of every session of a reader: training first, then the permutation."""
-    cases = db.scalars(select(StudyCase).order_by(StudyCase.token)).all()
-    training = [case for case in cases if case.training]
-    counting = [case for case in cases if not case.training]
-    for number in range(1, protocol.sessions + 1):
-        session = ReadingSession(
-            account_id=account.id, number=number, aided=protocol.is_aided(number)
-        )
-        db.add(session)
-        db.flush()
-        order = reading_order(protocol.seed, account.reader, number, len(counting))
-        for position, case in enumerate([*training, *(counting[place] for place in order)]):
-            db.add(
-                Assignment(
-                    token=secrets.token_urlsafe(12),
-                    session_id=session.id,
-                    case_id=case.id,
-                    position=position,
-                )
-            )
-    db.add(Change(at_s=now, account_id=account.id, what="order drawn", body={}))
-    db.flush()
-
-
 _DAY_S = 86_400.0
-_ENVIRONMENT_HOLDS_S = 12 * 3_600.0
+_ENVIRONMENT_VALID_S = 12 * 3_600.0
 
 
 class Phase(StrEnum):
@@ -138,19 +33,19 @@ class Phase(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """Where a reader stands.
+class ReaderState:
+    """How far a reader is, and what comes next.
 
     Attributes:
         phase: what to do next.
-        session: the session that is read, or read last.
+        session: the current session, or the last one if all are finished.
         assignment: the case to read now, or `None`.
         case: its picture.
         following: the case after it with its picture, or `None`.
-        stage: which answer it needs.
-        answered: cases of the session that are done, training included.
+        stage: which answer is due.
+        answered: completed cases of the session, training included.
         total: cases of the session, training included.
-        training: how many of them are training.
+        training: number of training cases among them.
         opens_s: when the wash-out ends, while waiting.
     """
 
@@ -166,16 +61,16 @@ class Standing:
     opens_s: float = 0.0
 
 
-def standing_of(
+def find_reader_state(
     db: Session, account_id: int, protocol: StudyProtocol, *, now: float, lock: bool = False
-) -> Standing:
-    """Where a reader stands.
+) -> ReaderState:
+    """Find out how far a reader is.
 
     Args:
         db: a transaction.
         account_id: the reader.
         protocol: of the study.
-        now: the server's time.
+        now: the study's time.
         lock: keep the reader's sessions from changing until the transaction ends.
     """
     query = (
@@ -184,94 +79,85 @@ def standing_of(
         .order_by(ReadingSession.number)
     )
     sessions = db.scalars(query.with_for_update() if lock else query).all()
-    before: ReadingSession | None = None
-    for session in sessions:
-        if session.finished_s is None:
-            return _within(db, session, before, protocol, now)
-        before = session
-    if before is None:
-        return Standing(phase=Phase.FINISHED, session=None)
-    training = protocol.training_cases
-    total = protocol.cases + training
-    return Standing(
-        phase=Phase.FINISHED, session=before, answered=total, total=total, training=training
+    if not sessions:
+        return ReaderState(phase=Phase.FINISHED, session=None)
+    current = next((one for one in sessions if one.finished_s is None), sessions[-1])
+    total = protocol.cases + protocol.training_cases
+    state = ReaderState(
+        phase=Phase.FINISHED,
+        session=current,
+        answered=total,
+        total=total,
+        training=protocol.training_cases,
     )
+    if current.finished_s is not None:
+        return state
+    earlier = [one.finished_s for one in sessions if one.number < current.number]
+    if earlier and earlier[-1] is not None:
+        opens_s = earlier[-1] + protocol.washout_days * _DAY_S
+        if now < opens_s:
+            return replace(state, phase=Phase.WAITING, answered=0, opens_s=opens_s)
+    return _within(db, current, protocol, state, now)
 
 
 def _within(
-    db: Session,
-    session: ReadingSession,
-    before: ReadingSession | None,
-    protocol: StudyProtocol,
-    now: float,
-) -> Standing:
-    training = protocol.training_cases
-    total = protocol.cases + training
-    if before is not None and before.finished_s is not None:
-        opens_s = before.finished_s + protocol.washout_days * _DAY_S
-        if now < opens_s:
-            return Standing(
-                phase=Phase.WAITING, session=session, total=total, training=training,
-                opens_s=opens_s,
-            )  # fmt: skip
+    db: Session, session: ReadingSession, protocol: StudyProtocol, state: ReaderState, now: float
+) -> ReaderState:
+    """The state within an open session: its first two cases without a last answer."""
     last = protocol.stages(session.number)[-1]
-    answered = _done(last)
-    open_cases = db.execute(
+    is_answered = exists().where(Answer.assignment_id == Assignment.id, Answer.stage == last.value)
+    unanswered = db.execute(
         select(Assignment, StudyCase)
         .join(StudyCase, StudyCase.id == Assignment.case_id)
-        .where(Assignment.session_id == session.id, ~answered)
+        .where(Assignment.session_id == session.id, ~is_answered)
         .order_by(Assignment.position)
         .limit(2)
     ).all()
-    if not open_cases:
-        return Standing(
-            phase=Phase.REVIEW, session=session, answered=total, total=total, training=training
-        )
-    assignment, case = open_cases[0]
-    return Standing(
-        phase=Phase.READING if environment_known(db, session, now) else Phase.ENVIRONMENT,
-        session=session, assignment=assignment, case=case,
-        following=(open_cases[1][0], open_cases[1][1]) if len(open_cases) > 1 else None,
-        stage=stage_of(db, assignment, protocol, session.number),
-        answered=assignment.position, total=total, training=training,
-    )  # fmt: skip
+    if not unanswered:
+        return replace(state, phase=Phase.REVIEW)
+    cases = [(assignment, case) for assignment, case in unanswered]
+    assignment, case = cases[0]
+    return replace(
+        state,
+        phase=Phase.READING if _environment_is_known(db, session, now) else Phase.ENVIRONMENT,
+        assignment=assignment,
+        case=case,
+        following=cases[1] if len(cases) > 1 else None,
+        stage=_stage_due(db, assignment, protocol.stages(session.number)),
+        answered=assignment.position,
+    )
 
 
-def _done(stage: Stage) -> Exists:
-    return exists().where(and_(Answer.assignment_id == Assignment.id, Answer.stage == stage.value))
-
-
-def stage_of(db: Session, assignment: Assignment, protocol: StudyProtocol, number: int) -> Stage:
-    """The first answer that a case still lacks; the last one if it lacks none."""
-    stages = protocol.stages(number)
+def _stage_due(db: Session, assignment: Assignment, stages: tuple[Stage, ...]) -> Stage:
+    """The first answer that a case still lacks; the last stage if it lacks none."""
     if len(stages) == 1:
         return stages[0]
     given = set(db.scalars(select(Answer.stage).where(Answer.assignment_id == assignment.id)))
     return next((stage for stage in stages if stage.value not in given), stages[-1])
 
 
-def environment_known(db: Session, session: ReadingSession, now: float) -> bool:
-    """Whether monitor and light were entered lately enough."""
+def _environment_is_known(db: Session, session: ReadingSession, now: float) -> bool:
+    """Whether monitor and light were entered recently enough."""
     latest = db.scalar(
         select(func.max(Environment.at_s)).where(Environment.session_id == session.id)
     )
-    return latest is not None and now - latest < _ENVIRONMENT_HOLDS_S
+    return latest is not None and now - latest < _ENVIRONMENT_VALID_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReaderProgress:
-    """How far a reader is; no answer and no result.
+    """The progress of an account, without any answer or result.
 
     Attributes:
         reader: short name.
         name: as shown.
         role: what the account may do.
-        simulated: whether it is no person.
+        simulated: whether the reader is a program.
         active: whether the account may sign in.
         has_password: whether the invitation was used.
-        session: number of the session that is read, or read last.
+        session: number of the current session, or of the last one.
         phase: what comes next.
-        answered: cases done in it, without training.
+        answered: completed cases of that session, without training.
         total: its cases, without training.
         last_s: when the last answer arrived, or `None`.
     """
@@ -290,29 +176,31 @@ class ReaderProgress:
 
 
 def progress_of_all(db: Session, protocol: StudyProtocol, *, now: float) -> list[ReaderProgress]:
-    """How far every account is."""
-    found = []
-    for account in db.scalars(select(Account).order_by(Account.role, Account.reader)):
-        standing = standing_of(db, account.id, protocol, now=now)
-        last = db.scalar(
-            select(func.max(Answer.received_s))
-            .join(Assignment, Assignment.id == Answer.assignment_id)
-            .join(ReadingSession, ReadingSession.id == Assignment.session_id)
-            .where(ReadingSession.account_id == account.id)
-        )
-        found.append(
-            ReaderProgress(
-                reader=account.reader,
-                name=account.name,
-                role=account.role,
-                simulated=account.simulated,
-                active=account.active,
-                has_password=bool(account.password_hash),
-                session=standing.session.number if standing.session else 0,
-                phase=standing.phase,
-                answered=max(0, standing.answered - standing.training),
-                total=standing.total - standing.training,
-                last_s=last,
-            )
-        )
-    return found
+    """The progress of every account."""
+    accounts = db.scalars(select(Account).order_by(Account.role, Account.reader))
+    return [_progress_of(db, account, protocol, now) for account in accounts]
+
+
+def _progress_of(
+    db: Session, account: Account, protocol: StudyProtocol, now: float
+) -> ReaderProgress:
+    state = find_reader_state(db, account.id, protocol, now=now)
+    last = db.scalar(
+        select(func.max(Answer.received_s))
+        .join(Assignment, Assignment.id == Answer.assignment_id)
+        .join(ReadingSession, ReadingSession.id == Assignment.session_id)
+        .where(ReadingSession.account_id == account.id)
+    )
+    return ReaderProgress(
+        reader=account.reader,
+        name=account.name,
+        role=account.role,
+        simulated=account.simulated,
+        active=account.active,
+        has_password=bool(account.password_hash),
+        session=state.session.number if state.session else 0,
+        phase=state.phase,
+        answered=max(0, state.answered - state.training),
+        total=state.total - state.training,
+        last_s=last,
+    )

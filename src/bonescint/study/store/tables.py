@@ -1,7 +1,7 @@
-"""The tables of a study's store. No truth and no identifier of a scan stands in any of them.
+"""The tables of a study's store. None contains a truth or the identifier of a scan.
 
-Times are seconds since 1970, UTC, as the server's clock gave them; `t_ms` is the monotonic
-clock of a browser's tab.
+Times are seconds since 1970, UTC, by the study's clock; `t_ms` is the monotonic clock of a
+browser's tab.
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger, Double, ForeignKey, Integer, String, Text, UniqueConstraint
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-# SQLite numbers rows by itself only where the type is INTEGER, to the letter.
+# SQLite numbers rows by itself only if the type is exactly INTEGER.
 _Key = BigInteger().with_variant(Integer(), "sqlite")
 _Json = dict[str, Any]
 
 
 class Base(DeclarativeBase):
-    """What all tables share."""
+    """The base of all tables."""
 
     type_annotation_map = {_Json: JSON, float: Double}  # noqa: RUF012 - SQLAlchemy reads it
 
@@ -54,7 +54,7 @@ class Account(Base):
 
 
 class Invitation(Base):
-    """A link with which an account gets its password; the store keeps its hash only."""
+    """A link with which a user sets a password; only its hash is stored."""
 
     __tablename__ = "invitation"
     id: Mapped[int] = mapped_column(_Key, primary_key=True)
@@ -66,7 +66,7 @@ class Invitation(Base):
 
 
 class SignIn(Base):
-    """A cookie that was given out; the store keeps its hash only."""
+    """A cookie that was given to a browser; only its hash is stored."""
 
     __tablename__ = "sign_in"
     id: Mapped[int] = mapped_column(_Key, primary_key=True)
@@ -79,7 +79,7 @@ class SignIn(Base):
 
 
 class Attempt(Base):
-    """A sign-in that failed, for the limit on their rate."""
+    """An attempt to sign in, for the limit on their rate."""
 
     __tablename__ = "attempt"
     id: Mapped[int] = mapped_column(_Key, primary_key=True)
@@ -88,7 +88,7 @@ class Attempt(Base):
 
 
 class StudyCase(Base):
-    """A case's picture, under an identifier that says nothing."""
+    """A case's picture, under an opaque identifier."""
 
     __tablename__ = "study_case"
     id: Mapped[int] = mapped_column(_Key, primary_key=True)
@@ -99,7 +99,7 @@ class StudyCase(Base):
 
 
 class ReadingSession(Base):
-    """One reading of all cases by one reader, with what was frozen when it began."""
+    """One reading of all cases by one reader, with the hashes fixed when it began."""
 
     __tablename__ = "reading_session"
     __table_args__ = (UniqueConstraint("account_id", "number"),)
@@ -118,7 +118,7 @@ class ReadingSession(Base):
 
 
 class Assignment(Base):
-    """A case's place in a session: the permutation itself."""
+    """A case's position in a session: together they are the reader's order."""
 
     __tablename__ = "assignment"
     __table_args__ = (
@@ -143,7 +143,7 @@ class Environment(Base):
 
 
 class Draft(Base):
-    """What a reader has entered and not yet submitted; its history is in the events."""
+    """What a reader has entered and not yet submitted; the events hold its history."""
 
     __tablename__ = "draft"
     assignment_id: Mapped[int] = mapped_column(ForeignKey("assignment.id"), primary_key=True)
@@ -153,7 +153,7 @@ class Draft(Base):
 
 
 class Answer(Base):
-    """A submitted answer, under an identifier that the client made. Append-only."""
+    """A submitted answer, under an identifier that the browser made. Append-only."""
 
     __tablename__ = "answer"
     __table_args__ = (
@@ -178,7 +178,7 @@ class Answer(Base):
 
 
 class Mark(Base):
-    """A focus that a reader marked. A whole number is the middle of a pixel. Append-only."""
+    """A focus that a reader marked; whole numbers are pixel centres. Append-only."""
 
     __tablename__ = "mark"
     __table_args__ = (UniqueConstraint("answer_id", "number"),)
@@ -192,7 +192,7 @@ class Mark(Base):
 
 
 class Event(Base):
-    """Anything a reader did, under an identifier that the client made. Append-only."""
+    """Anything a reader did, under an identifier that the browser made. Append-only."""
 
     __tablename__ = "event"
     __table_args__ = (UniqueConstraint("session_id", "key"),)
@@ -209,7 +209,7 @@ class Event(Base):
 
 
 class Change(Base):
-    """What was changed of accounts, sessions and the study, and when. Append-only."""
+    """A change to an account, a session or the study. Append-only."""
 
     __tablename__ = "change"
     id: Mapped[int] = mapped_column(_Key, primary_key=True)
@@ -220,3 +220,11 @@ class Change(Base):
 
 
 APPEND_ONLY = ("environment", "answer", "mark", "event", "change")
+"""Tables whose rows the database itself refuses to change or delete."""
+
+
+def record_change(
+    db: Session, what: str, body: _Json | None = None, *, now: float, account_id: int | None = None
+) -> None:
+    """Record a change to an account, a session or the study."""
+    db.add(Change(at_s=now, account_id=account_id, what=what, body=body or {}))

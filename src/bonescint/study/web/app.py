@@ -1,9 +1,8 @@
-"""The web application of one study, and what holds for every request."""
+"""The web application of one study, and the checks that every request must pass."""
 
 from __future__ import annotations
 
 import errno
-import json
 import logging
 import time
 from importlib import resources
@@ -23,13 +22,14 @@ from starlette.staticfiles import StaticFiles
 from bonescint.report import page_environment
 from bonescint.study.errors import RefusedError
 from bonescint.study.folder import StudyFolder
+from bonescint.study.protocol import running_software
+from bonescint.study.store.clock import clock_of, record_start
 from bonescint.study.store.database import Store, StoreError
 from bonescint.study.web import pages, reading_api
-from bonescint.study.web.dependencies import Desk, ServeSettings, opening_clock
+from bonescint.study.web.dependencies import AppContext, ServeSettings
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
 
 MOST_BYTES = 2 * 1024 * 1024
 _SAFE = {"GET", "HEAD", "OPTIONS"}
@@ -48,98 +48,6 @@ _HEADERS = {
     "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
     "x-robots-tag": "noindex, nofollow",
 }
-
-
-class _TooLargeError(HTTPException):
-    """Passes through FastAPI's parsing, to the handler of refusals."""
-
-    def __init__(self) -> None:
-        super().__init__(413, "The request is too large.")
-
-
-class Guard:
-    """ASGI middleware that refuses what no page of ours sends, and adds the headers.
-
-    Args:
-        app: what comes after.
-        settings: where the study is served.
-    """
-
-    def __init__(self, app: ASGIApp, settings: ServeSettings) -> None:
-        self._app = app
-        self._settings = settings
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request."""
-        if scope["type"] != "http":
-            if scope["type"] == "lifespan":
-                await self._app(scope, receive, send)
-            return
-        headers = Headers(scope=scope)
-        static = scope["path"].startswith("/static/")
-        guarded = self._with_headers(send, static=static)
-        refused = self._refusal(scope["method"], headers)
-        if refused is not None:
-            await _refuse(guarded, *refused)
-            return
-        await self._app(scope, _limited(receive), guarded)
-
-    def _refusal(self, method: str, headers: Headers) -> tuple[int, str, str] | None:
-        host = headers.get("host", "")
-        if not self._settings.allows(host):
-            return 421, "host", "This server does not answer to that name."
-        if method not in _SAFE:
-            origin = headers.get("origin")
-            if origin != f"{self._settings.scheme}://{host}":
-                return 403, "origin", "The request does not come from a page of this server."
-        length = headers.get("content-length", "0")
-        if not length.isdigit() or int(length) > MOST_BYTES:
-            return 413, "too-large", "The request is too large."
-        return None
-
-    def _with_headers(self, send: Send, *, static: bool) -> Send:
-        async def guarded(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
-                    headers[name] = value
-                # Assets change with a release: the browser asks each time, by their hash.
-                headers["cache-control"] = "no-cache" if static else "no-store"
-                if self._settings.secure:
-                    headers["strict-transport-security"] = "max-age=31536000"
-                if "server" in headers:
-                    del headers["server"]
-            await send(message)
-
-        return guarded
-
-
-def _limited(receive: Receive) -> Receive:
-    """Stop a body that grows beyond what it may be, whatever length it claims."""
-    seen = 0
-
-    async def limited() -> Message:
-        nonlocal seen
-        message = await receive()
-        if message["type"] == "http.request":
-            seen += len(message.get("body", b""))
-            if seen > MOST_BYTES:
-                raise _TooLargeError
-        return message
-
-    return limited
-
-
-async def _refuse(send: Send, status: int, problem: str, message: str) -> None:
-    body = json.dumps({"problem": problem, "message": message}).encode()
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(body)).encode()),
-    ]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
-
-
 _LOG = logging.getLogger("bonescint.study")
 _PROBLEMS = {
     404: ("not-found", "This page does not exist."),
@@ -159,21 +67,23 @@ def study_app(study: StudyFolder, store: Store, settings: ServeSettings) -> Fast
     here = Path(str(resources.files("bonescint.study.web")))
     environment = page_environment(FileSystemLoader(here / "templates"))
     environment.filters["date"] = _date
+    with store.writing() as db:
+        clock = clock_of(db)
+        record_start(db, clock, running_software().to_json())
     app = FastAPI(title="bonescint study", openapi_url=None, docs_url=None, redoc_url=None)
-    app.state.desk = Desk(
-        study=study, store=store, clock=opening_clock(store), settings=settings,
-        templates=Jinja2Templates(env=environment),
-    )  # fmt: skip
+    templates = Jinja2Templates(env=environment)
+    app.state.context = AppContext(
+        study=study, store=store, clock=clock, settings=settings, templates=templates
+    )
     app.include_router(pages.router)
     app.include_router(reading_api.router)
     app.mount("/static", StaticFiles(directory=here / "static"), name="static")
-    app.add_middleware(Guard, settings=settings)
+    app.add_middleware(RequestChecks, settings=settings)
     app.add_exception_handler(RefusedError, _refused)
     app.add_exception_handler(HTTPException, _not_there)
     app.add_exception_handler(RequestValidationError, _malformed)
-    app.add_exception_handler(StoreError, _store_failed)
-    app.add_exception_handler(SQLAlchemyError, _store_failed)
-    app.add_exception_handler(OSError, _store_failed)
+    for failure in (StoreError, SQLAlchemyError, OSError):
+        app.add_exception_handler(failure, _store_failed)
     return app
 
 
@@ -185,8 +95,8 @@ def _problem(request: Request, status: int, problem: str, message: str) -> Respo
     """JSON for programs, a page for people."""
     if request.url.path.startswith("/api/"):
         return JSONResponse({"problem": problem, "message": message}, status_code=status)
-    desk: Desk = request.app.state.desk
-    return pages.page(desk, request, "problem.html.jinja", status=status, message=message)
+    context: AppContext = request.app.state.context
+    return pages.page(context, request, "problem.html.jinja", status=status, message=message)
 
 
 def _refused(request: Request, error: Exception) -> Response:
@@ -197,12 +107,11 @@ def _refused(request: Request, error: Exception) -> Response:
 
 def _not_there(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
-    problem, message = _PROBLEMS.get(status, ("refused", "That is not possible."))
-    return _problem(request, status, problem, message)
+    return _problem(request, status, *_PROBLEMS.get(status, ("refused", "That is not possible.")))
 
 
 def _malformed(request: Request, error: Exception) -> Response:
-    # What was sent is not said back: it may be a password.
+    # What was sent is not repeated: it may be a password.
     where: list[Any] = []
     if isinstance(error, RequestValidationError):
         where = [entry.get("loc", ()) for entry in error.errors()]
@@ -211,7 +120,7 @@ def _malformed(request: Request, error: Exception) -> Response:
 
 
 def _store_failed(request: Request, error: Exception) -> Response:
-    """A full disk, a store out of reach: said so that the page keeps what it has."""
+    """A full disk, or a store out of reach: the page keeps the answer and tells the reader."""
     full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
     if full or (isinstance(error, StoreError) and error.full):
         _LOG.error("the disk is full")
@@ -220,3 +129,87 @@ def _store_failed(request: Request, error: Exception) -> Response:
     _LOG.error("%s", str(error).splitlines()[0] if str(error) else type(error).__name__)
     message = "The server cannot store anything now. Your draft is kept in this browser."
     return _problem(request, 503, "store", message)
+
+
+class _TooLargeError(HTTPException):
+    """Passes through FastAPI's parsing, to the handler of refusals."""
+
+    def __init__(self) -> None:
+        super().__init__(413, "The request is too large.")
+
+
+class RequestChecks:
+    """ASGI middleware that checks host, origin and size of requests, and adds security headers.
+
+    Starlette's TrustedHostMiddleware is not used: it answers 400 in plain text, without these
+    headers, where a server that does not serve a name should answer 421 (RFC 9110, 15.5.20).
+
+    Args:
+        app: the application.
+        settings: where the study is served.
+    """
+
+    def __init__(self, app: ASGIApp, settings: ServeSettings) -> None:
+        self._app = app
+        self._settings = settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            if scope["type"] == "lifespan":
+                await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        secured = self._with_headers(send, static=scope["path"].startswith("/static/"))
+        refused = self._refusal(scope["method"], headers)
+        if refused is not None:
+            status, problem, message = refused
+            answer = JSONResponse({"problem": problem, "message": message}, status_code=status)
+            await answer(scope, receive, secured)
+            return
+        await self._app(scope, _limited(receive), secured)
+
+    def _refusal(self, method: str, headers: Headers) -> tuple[int, str, str] | None:
+        host = headers.get("host", "")
+        if not self._settings.allows(host):
+            return 421, "host", "This server does not answer to that name."
+        if method not in _SAFE:
+            origin = headers.get("origin")
+            if origin != f"{self._settings.scheme}://{host}":
+                return 403, "origin", "The request does not come from a page of this server."
+        length = headers.get("content-length", "0")
+        if not length.isdigit() or int(length) > MOST_BYTES:
+            return 413, "too-large", "The request is too large."
+        return None
+
+    def _with_headers(self, send: Send, *, static: bool) -> Send:
+        async def secured(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers[name] = value
+                # Assets change with a release: the browser asks each time, by their hash.
+                headers["cache-control"] = "no-cache" if static else "no-store"
+                if self._settings.secure:
+                    headers["strict-transport-security"] = "max-age=31536000"
+                if "server" in headers:
+                    del headers["server"]
+            await send(message)
+
+        return secured
+
+
+def _limited(receive: Receive) -> Receive:
+    """Stop a body that exceeds the limit, whatever length it claims."""
+    seen = 0
+
+    async def limited() -> Message:
+        nonlocal seen
+        message = await receive()
+        if message["type"] == "http.request":
+            seen += len(message.get("body", b""))
+            if seen > MOST_BYTES:
+                raise _TooLargeError
+        return message
+
+    return limited

@@ -1,4 +1,4 @@
-"""What every route needs: the settings, the study, its store, the clock, and who is asking."""
+"""Dependencies of the routes: where a study is served, the study itself, and who is asking."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from typing import Annotated
 
 from fastapi import Depends, Request, Response
 from fastapi.templating import Jinja2Templates
+from sqlalchemy.orm import Session
 
 from bonescint.scan import InputError, ParameterError
 from bonescint.study.errors import RefusedError
 from bonescint.study.folder import StudyFolder
 from bonescint.study.protocol import Software, running_software
-from bonescint.study.store.accounts import SIGN_IN_S, Role, Visitor, note_seen, visitor_of
-from bonescint.study.store.clock import StudyClock, clock_of, note_start
+from bonescint.study.store.accounts import SIGN_IN_S, Role, SignedInUser, note_seen, signed_in_user
+from bonescint.study.store.clock import StudyClock
 from bonescint.study.store.database import Store
+from bonescint.study.store.sessions import ReaderState, find_reader_state
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,16 +28,17 @@ class ServeSettings:
     """Where a study is served.
 
     Attributes:
-        host: address to bind to; loopback unless told otherwise.
+        host: address to bind to.
         port: to bind to; 0 for any that is free.
         certificate: TLS certificate, PEM.
         key: its key, PEM.
-        behind_proxy: a proxy in front does TLS, and says so by this being set.
-        names: host names that requests may carry; loopback's own, or any, if empty.
+        behind_proxy: a proxy in front provides TLS.
+        names: host names that requests may carry; if empty, those of loopback, or behind a
+            proxy any.
 
     Raises:
-        ParameterError: not loopback, and neither TLS nor a proxy.
-        InputError: a file that is not there, or two that are no certificate and its key.
+        ParameterError: the host is not loopback, and there is neither TLS nor a proxy.
+        InputError: a file is missing, or the two are no certificate with its key.
     """
 
     host: str = "127.0.0.1"
@@ -68,7 +71,7 @@ class ServeSettings:
 
     @property
     def is_loopback(self) -> bool:
-        """Whether nobody else can connect."""
+        """Whether only this machine can connect."""
         if self.host == "localhost":
             return True
         try:
@@ -78,12 +81,12 @@ class ServeSettings:
 
     @property
     def secure(self) -> bool:
-        """Whether browsers see https."""
+        """Whether browsers connect by https."""
         return self.certificate is not None or self.behind_proxy
 
     @property
     def scheme(self) -> str:
-        """`"https"` or `"http"`, as browsers see it."""
+        """`"https"` or `"http"`, as browsers connect."""
         return "https" if self.secure else "http"
 
     def allows(self, host: str) -> bool:
@@ -102,7 +105,7 @@ class ServeSettings:
 
 
 def _require_pair(certificate: Path, key: Path) -> None:
-    """Refuse what TLS could not begin with, before anybody is told an address."""
+    """Refuse files that TLS could not start with, before an address is shown to anybody."""
     locked: list[bool] = []
 
     def no_passphrase() -> str:
@@ -122,17 +125,17 @@ def _require_pair(certificate: Path, key: Path) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Desk:
+class AppContext:
     """A study that is being served.
 
     Attributes:
         study: the folder.
         store: its database.
-        clock: the server's.
+        clock: the study's.
         settings: where it is served.
         templates: of the pages.
-        software: that runs.
-        verified: pictures whose hash was checked, by what their files look like.
+        software: of this process.
+        verified: pictures whose hash was checked, with size and times of their files.
     """
 
     study: StudyFolder
@@ -145,15 +148,20 @@ class Desk:
 
     @property
     def cookie(self) -> str:
-        """Name of the cookie; browsers let nobody else set one of the secure name."""
+        """Name of the cookie; browsers let no other site set one with the secure name."""
         return "__Host-study" if self.settings.secure else "study"
 
     def set_cookie(self, response: Response, token: str) -> None:
         """Give a browser its sign-in."""
         response.set_cookie(
-            self.cookie, token, max_age=int(SIGN_IN_S), path="/", httponly=True,
-            secure=self.settings.secure, samesite="strict",
-        )  # fmt: skip
+            self.cookie,
+            token,
+            max_age=int(SIGN_IN_S),
+            path="/",
+            httponly=True,
+            secure=self.settings.secure,
+            samesite="strict",
+        )
 
     def forget_cookie(self, response: Response) -> None:
         """Take a browser's sign-in away."""
@@ -161,81 +169,80 @@ class Desk:
             self.cookie, path="/", httponly=True, secure=self.settings.secure, samesite="strict"
         )
 
+    def reader_state(
+        self, db: Session, user: SignedInUser, *, now: float | None = None, lock: bool = False
+    ) -> ReaderState:
+        """How far a reader is; `lock` keeps it so until the transaction ends."""
+        now = self.clock.now() if now is None else now
+        return find_reader_state(db, user.account_id, self.study.protocol, now=now, lock=lock)
 
-def opening_clock(store: Store) -> StudyClock:
-    """The clock, not before anything that the store knows; says so if the machine's is behind."""
-    with store.writing() as db:
-        clock = clock_of(db)
-        note_start(db, clock, running_software().to_json())
-    return clock
 
-
-async def desk_of(request: Request) -> Desk:  # async: no thread for what does not wait
+async def app_context(request: Request) -> AppContext:  # async: needs no thread
     """The study that this server serves."""
-    desk: Desk = request.app.state.desk
-    return desk
+    context: AppContext = request.app.state.context
+    return context
 
 
-AtDesk = Annotated[Desk, Depends(desk_of)]
+ContextDep = Annotated[AppContext, Depends(app_context)]
 
 
-def visitor_or_none(request: Request, desk: AtDesk) -> Visitor | None:
-    """Who asks, if signed in."""
-    token = request.cookies.get(desk.cookie, "")
+def optional_user(request: Request, context: ContextDep) -> SignedInUser | None:
+    """The user, if signed in."""
+    token = request.cookies.get(context.cookie, "")
     if not token:
         return None
-    now = desk.clock.now()
-    with desk.store.reading() as db:
-        found = visitor_of(db, token, now=now)
+    now = context.clock.now()
+    with context.store.reading() as db:
+        found = signed_in_user(db, token, now=now)
     if found is None:
         return None
-    visitor, stale = found
+    user, stale = found
     if stale:
-        with desk.store.writing() as db:
-            note_seen(db, visitor.sign_in_id, now=now)
-    return visitor
+        with context.store.writing() as db:
+            note_seen(db, user.sign_in_id, now=now)
+    return user
 
 
-AnyVisitor = Annotated[Visitor | None, Depends(visitor_or_none)]
+OptionalUser = Annotated[SignedInUser | None, Depends(optional_user)]
 
 
-def _require(visitor: Visitor | None, role: Role) -> Visitor:
-    if visitor is None:
+def _require(user: SignedInUser | None, role: Role) -> SignedInUser:
+    if user is None:
         raise RefusedError("signed-out", "Sign in first.", status=401)
-    if visitor.role is not role:
+    if user.role is not role:
         raise RefusedError("role", "This account may not do that.", status=403)
-    return visitor
+    return user
 
 
-async def reader_only(visitor: AnyVisitor) -> Visitor:
-    """A reader, or the request is refused."""
-    return _require(visitor, Role.READER)
+async def current_reader(user: OptionalUser) -> SignedInUser:
+    """The reader who sends the request."""
+    return _require(user, Role.READER)
 
 
-async def administrator_only(visitor: AnyVisitor) -> Visitor:
-    """An administrator, or the request is refused."""
-    return _require(visitor, Role.ADMINISTRATOR)
+async def current_administrator(user: OptionalUser) -> SignedInUser:
+    """The administrator who sends the request."""
+    return _require(user, Role.ADMINISTRATOR)
 
 
-def _with_token(request: Request, visitor: Visitor) -> Visitor:
-    given = request.headers.get("x-csrf-token", "")
-    if not same(given, visitor.csrf):
+def require_csrf(given: str, user: SignedInUser) -> None:
+    """Refuse a request that does not carry the token of the user's pages."""
+    if not same(given, user.csrf):
         raise RefusedError("csrf", "The request does not come from a page.", status=403)
-    return visitor
 
 
 def same(given: str, wanted: str) -> bool:
-    """Whether two secrets are the same, in a time that does not tell where they differ."""
+    """Whether two secrets are equal, in a time that does not depend on where they differ."""
     return secrets.compare_digest(given.encode(errors="replace"), wanted.encode())
 
 
-async def reader_with_token(
-    request: Request, visitor: Annotated[Visitor, Depends(reader_only)]
-) -> Visitor:
-    """A reader whose request comes from a page of ours."""
-    return _with_token(request, visitor)
+CurrentReader = Annotated[SignedInUser, Depends(current_reader)]
+CurrentAdministrator = Annotated[SignedInUser, Depends(current_administrator)]
 
 
-AReader = Annotated[Visitor, Depends(reader_only)]
-ReaderWriting = Annotated[Visitor, Depends(reader_with_token)]
-AnAdministrator = Annotated[Visitor, Depends(administrator_only)]
+async def writing_reader(request: Request, user: CurrentReader) -> SignedInUser:
+    """The reader who sends a request that changes something, from one of our pages."""
+    require_csrf(request.headers.get("x-csrf-token", ""), user)
+    return user
+
+
+WritingReader = Annotated[SignedInUser, Depends(writing_reader)]

@@ -1,7 +1,8 @@
-"""What the reading page asks and sends."""
+"""The interface of the reading page: what it asks for, and what it sends."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Response
@@ -12,16 +13,17 @@ from bonescint.files import json_in
 from bonescint.study.errors import RefusedError, StudyError
 from bonescint.study.integrity import read_picture
 from bonescint.study.protocol import Stage
-from bonescint.study.store.accounts import Visitor
-from bonescint.study.store.answering import (
+from bonescint.study.store.accounts import SignedInUser
+from bonescint.study.store.answers import (
     finish_session,
+    is_answered,
     store_answer,
     store_draft,
     store_environment,
     store_events,
     take_tab,
 )
-from bonescint.study.store.sessions import Phase, Standing, standing_of
+from bonescint.study.store.sessions import Phase, ReaderState
 from bonescint.study.store.submission import (
     SentDraft,
     SentEnvironment,
@@ -37,48 +39,45 @@ from bonescint.study.store.tables import (
     ReadingSession,
     StudyCase,
 )
-from bonescint.study.web.dependencies import AReader, AtDesk, Desk, ReaderWriting
+from bonescint.study.web.dependencies import AppContext, ContextDep, CurrentReader, WritingReader
 
 router = APIRouter(prefix="/api")
+_Json = dict[str, Any]
+_OPEN = (Phase.READING, Phase.REVIEW)
 
 
 @router.get("/state")
-def state(desk: AtDesk, visitor: AReader) -> dict[str, Any]:
-    """Where the reader stands: the case to read, its draft, and which picture to fetch next."""
-    now = desk.clock.now()
-    with desk.store.reading() as db:
-        standing = standing_of(db, visitor.account_id, desk.study.protocol, now=now)
-        return _state(db, desk, standing, now)
+def current_state(context: ContextDep, user: CurrentReader) -> _Json:
+    """What the reader does next: the case to read, its draft, and the picture to fetch then."""
+    with context.store.reading() as db:
+        return _state(db, context, user, context.clock.now())
 
 
-def _state(db: Session, desk: Desk, standing: Standing, now: float) -> dict[str, Any]:
-    session = standing.session
-    content: dict[str, Any] = {
-        "phase": standing.phase.value,
+def _state(db: Session, context: AppContext, user: SignedInUser, now: float) -> _Json:
+    state = context.reader_state(db, user, now=now)
+    session = state.session
+    content: _Json = {
+        "phase": state.phase.value,
         "now_s": now,
         "session": session.number if session else 0,
         "aided": bool(session and session.aided),
-        "answered": standing.answered,
-        "total": standing.total,
-        "training": standing.training,
+        "answered": state.answered,
+        "total": state.total,
+        "training": state.training,
     }
-    if standing.phase is Phase.READING and standing.assignment and standing.case:
-        content["case"] = _case(standing.assignment, standing.case)
-        content["case"]["stage"] = standing.stage.value
-        draft = db.get(Draft, (standing.assignment.id, standing.stage.value))
+    if state.phase is Phase.READING and state.assignment and state.case:
+        content["case"] = {**_case(state.assignment, state.case), "stage": state.stage.value}
+        draft = db.get(Draft, (state.assignment.id, state.stage.value))
         content["draft"] = draft.body if draft else None
-        if standing.stage is Stage.AIDED:
-            content["before"] = _own_answer(db, standing.assignment, Stage.UNAIDED)
-        content["next"] = _case(*standing.following) if standing.following else None
-    if session and desk.study.protocol.revisions and standing.phase in _REVISABLE:
-        content["answered_cases"] = _answered(db, session, standing.answered)
+        if state.stage is Stage.AIDED:
+            content["before"] = _own_answer(db, state.assignment, Stage.UNAIDED)
+        content["next"] = _case(*state.following) if state.following else None
+    if session and context.study.protocol.revisions and state.phase in _OPEN:
+        content["answered_cases"] = _answered(db, session, state.answered)
     return content
 
 
-_REVISABLE = (Phase.READING, Phase.REVIEW)
-
-
-def _case(assignment: Assignment, case: StudyCase) -> dict[str, Any]:
+def _case(assignment: Assignment, case: StudyCase) -> _Json:
     return {
         "token": assignment.token,
         "position": assignment.position,
@@ -87,7 +86,7 @@ def _case(assignment: Assignment, case: StudyCase) -> dict[str, Any]:
     }
 
 
-def _answered(db: Session, session: ReadingSession, count: int) -> list[dict[str, Any]]:
+def _answered(db: Session, session: ReadingSession, count: int) -> list[_Json]:
     rows = db.execute(
         select(Assignment.token, Assignment.position, StudyCase.training)
         .join(StudyCase, StudyCase.id == Assignment.case_id)
@@ -97,7 +96,7 @@ def _answered(db: Session, session: ReadingSession, count: int) -> list[dict[str
     return [{"token": token, "position": place} for token, place, training in rows if not training]
 
 
-def _own_answer(db: Session, assignment: Assignment, stage: Stage) -> dict[str, Any] | None:
+def _own_answer(db: Session, assignment: Assignment, stage: Stage) -> _Json | None:
     answer = db.scalar(
         select(Answer)
         .where(Answer.assignment_id == assignment.id, Answer.stage == stage.value)
@@ -120,14 +119,13 @@ def _own_answer(db: Session, assignment: Assignment, stage: Stage) -> dict[str, 
 
 
 @router.get("/answers/{token}")
-def own_answer(desk: AtDesk, visitor: AReader, token: str) -> dict[str, Any]:
-    """A reader's own answer, where the protocol lets answers be changed."""
-    with desk.store.reading() as db:
-        standing, assignment, case = _open_case(db, desk, visitor, token)
-        session = standing.session
-        if not desk.study.protocol.revisions or session is None:
+def own_answer(context: ContextDep, user: CurrentReader, token: str) -> _Json:
+    """A reader's own answer, if the protocol allows answers to be changed."""
+    with context.store.reading() as db:
+        state, assignment, case = _open_case(db, context, user, token)
+        if not context.study.protocol.revisions:
             raise RefusedError("answered", "Answers of this study are final.", status=403)
-        stage = desk.study.protocol.stages(session.number)[-1]
+        stage = _last_stage(context, state)
         answer = _own_answer(db, assignment, stage)
         if answer is None or case.training:
             raise RefusedError("not-found", "There is no such answer.", status=404)
@@ -135,104 +133,102 @@ def own_answer(desk: AtDesk, visitor: AReader, token: str) -> dict[str, Any]:
 
 
 @router.get("/images/{token}")
-def image(desk: AtDesk, visitor: AReader, token: str) -> Response:
+def image(context: ContextDep, user: CurrentReader, token: str) -> Response:
     """A case's pixels: the one to read, the one after it, or one read before."""
-    with desk.store.reading() as db:
-        _, _, case = _open_case(db, desk, visitor, token)
-    content = _verified(desk, case)
+    with context.store.reading() as db:
+        _, _, case = _open_case(db, context, user, token)
     return Response(
-        content,
+        _verified(context, case),
         media_type="application/octet-stream",
         headers={"content-encoding": "gzip"},
     )
 
 
+def _no_such_case() -> RefusedError:
+    return RefusedError("not-found", "There is no such case.", status=404)
+
+
 def _open_case(
-    db: Session, desk: Desk, visitor: Visitor, token: str
-) -> tuple[Standing, Assignment, StudyCase]:
+    db: Session, context: AppContext, user: SignedInUser, token: str
+) -> tuple[ReaderState, Assignment, StudyCase]:
     """A case that this reader may see now."""
-    now = desk.clock.now()
-    standing = standing_of(db, visitor.account_id, desk.study.protocol, now=now)
+    state = context.reader_state(db, user)
     found = db.execute(
         select(Assignment, StudyCase, ReadingSession)
         .join(StudyCase, StudyCase.id == Assignment.case_id)
         .join(ReadingSession, ReadingSession.id == Assignment.session_id)
-        .where(Assignment.token == token, ReadingSession.account_id == visitor.account_id)
+        .where(Assignment.token == token, ReadingSession.account_id == user.account_id)
     ).first()
-    if found is None or standing.session is None:
-        raise RefusedError("not-found", "There is no such case.", status=404)
+    if found is None or state.session is None:
+        raise _no_such_case()
     assignment, case, session = found
-    open_now = standing.phase in (Phase.READING, Phase.REVIEW)
     # The last training case of a session that is all training still has its feedback to show.
-    just_done = standing.phase is Phase.FINISHED and case.training
-    if session.id != standing.session.id or not (open_now or just_done):
-        raise RefusedError("not-found", "There is no such case.", status=404)
-    if assignment.position > standing.answered + 1:
-        raise RefusedError("not-found", "There is no such case.", status=404)
-    return standing, assignment, case
+    just_done = state.phase is Phase.FINISHED and case.training
+    if session.id != state.session.id or not (state.phase in _OPEN or just_done):
+        raise _no_such_case()
+    if assignment.position > state.answered + 1:
+        raise _no_such_case()
+    return state, assignment, case
 
 
-def _verified(desk: Desk, case: StudyCase) -> bytes:
-    """A picture's compressed content, if it is what it was when the study was made."""
-    file = desk.study.image_file(case.token)
+def _last_stage(context: AppContext, state: ReaderState) -> Stage:
+    number = state.session.number if state.session else 1
+    return context.study.protocol.stages(number)[-1]
+
+
+def _verified(context: AppContext, case: StudyCase) -> bytes:
+    """A picture's compressed content, if it is unchanged since the study was made."""
+    file = context.study.image_file(case.token)
     try:
         facts = file.stat()
         looks = (case.token, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_size)
-        if looks in desk.verified:
+        if looks in context.verified:
             return file.read_bytes()
         content, _ = read_picture(file, case.picture, case.image_sha256)
     except (OSError, StudyError) as error:
-        raise RefusedError(
-            "picture", "The picture is missing, or was altered since the study was made. Tell the "
-            "administrator.", status=500,
-        ) from error  # fmt: skip
-    desk.verified.add(looks)
+        message = (
+            "The picture is missing, or was altered since the study was made. Tell the "
+            "administrator."
+        )
+        raise RefusedError("picture", message, status=500) from error
+    context.verified.add(looks)
     return content
 
 
 @router.get("/model/{token}")
-def model_output(desk: AtDesk, visitor: AReader, token: str) -> dict[str, Any]:
+def model_output(context: ContextDep, user: CurrentReader, token: str) -> _Json:
     """The model's output, once the unaided answer of an aided session is stored."""
-    with desk.store.reading() as db:
-        standing, assignment, case = _open_case(db, desk, visitor, token)
-        aided = standing.session is not None and standing.session.aided
-        if not aided or not _given(db, assignment, Stage.UNAIDED):
-            raise RefusedError("not-found", "There is no such case.", status=404)
-    return _private_json(desk.study.model_file(case.token).read_bytes)
+    with context.store.reading() as db:
+        state, assignment, case = _open_case(db, context, user, token)
+        aided = state.session is not None and state.session.aided
+        if not aided or not is_answered(db, assignment, Stage.UNAIDED):
+            raise _no_such_case()
+    return _private_json(context.study.model_file(case.token))
 
 
 @router.get("/feedback/{token}")
-def feedback(desk: AtDesk, visitor: AReader, token: str) -> dict[str, Any]:
-    """What is true of a training case, once it is answered."""
-    with desk.store.reading() as db:
-        standing, assignment, case = _open_case(db, desk, visitor, token)
-        number = standing.session.number if standing.session else 1
-        last = desk.study.protocol.stages(number)[-1]
-        if not case.training or not _given(db, assignment, last):
-            raise RefusedError("not-found", "There is no such case.", status=404)
-    return _private_json(desk.study.feedback_file(case.token).read_bytes)
+def feedback(context: ContextDep, user: CurrentReader, token: str) -> _Json:
+    """The truth of a training case, once it is answered."""
+    with context.store.reading() as db:
+        state, assignment, case = _open_case(db, context, user, token)
+        if not case.training or not is_answered(db, assignment, _last_stage(context, state)):
+            raise _no_such_case()
+    return _private_json(context.study.feedback_file(case.token))
 
 
-def _given(db: Session, assignment: Assignment, stage: Stage) -> bool:
-    query = select(Answer.id).where(
-        Answer.assignment_id == assignment.id, Answer.stage == stage.value
-    )
-    return db.scalar(query.limit(1)) is not None
-
-
-def _private_json(read: Any) -> dict[str, Any]:
+def _private_json(file: Path) -> _Json:
     try:
-        content: dict[str, Any] = json_in(read())
+        content: _Json = json_in(file.read_bytes())
     except (OSError, ValueError) as error:
-        raise RefusedError("file", "A file is missing. Tell the administrator.",
-                           status=500) from error  # fmt: skip
+        message = "A file is missing. Tell the administrator."
+        raise RefusedError("file", message, status=500) from error
     return content
 
 
 @router.post("/environment")
-def environment(desk: AtDesk, visitor: ReaderWriting, sent: SentEnvironment) -> dict[str, Any]:
-    """Where the reader reads; begins the session."""
-    protocol = desk.study.protocol
+def environment(context: ContextDep, user: WritingReader, sent: SentEnvironment) -> _Json:
+    """Store where the reader reads, which begins the session."""
+    protocol = context.study.protocol
     narrow = sent.window_width < protocol.least_width_px
     if narrow or sent.window_height < protocol.least_height_px:
         raise RefusedError(
@@ -241,68 +237,71 @@ def environment(desk: AtDesk, visitor: ReaderWriting, sent: SentEnvironment) -> 
             f"pixels, and needs {protocol.least_width_px} x {protocol.least_height_px}.",
             status=422,
         )
-    now = desk.clock.now()
-    with desk.store.writing() as db:
-        standing = standing_of(db, visitor.account_id, protocol, now=now, lock=True)
-        store_environment(db, standing, sent, software=desk.software, now=now)
+    now = context.clock.now()
+    with context.store.writing() as db:
+        state = context.reader_state(db, user, now=now, lock=True)
+        store_environment(db, state, sent, software=context.software, now=now)
     return {"stored": True}
 
 
 @router.post("/tab")
-def tab(desk: AtDesk, visitor: ReaderWriting, sent: SentTab) -> dict[str, Any]:
-    """Make a tab the one that reads."""
-    now = desk.clock.now()
-    with desk.store.writing() as db:
-        standing = standing_of(db, visitor.account_id, desk.study.protocol, now=now, lock=True)
-        if standing.session is None:
+def tab(context: ContextDep, user: WritingReader, sent: SentTab) -> _Json:
+    """Make a tab the active one."""
+    now = context.clock.now()
+    with context.store.writing() as db:
+        session = context.reader_state(db, user, now=now, lock=True).session
+        if session is None:
             return {"active": False}
-        return {"active": take_tab(db, standing.session, sent.tab, take=sent.take, now=now)}
+        return {"active": take_tab(db, session, sent.tab, take=sent.take, now=now)}
 
 
 @router.post("/draft")
-def draft(desk: AtDesk, visitor: ReaderWriting, sent: SentDraft) -> dict[str, Any]:
-    """Keep what is entered so far."""
-    with desk.store.writing() as db:
-        store_draft(db, visitor.account_id, sent, now=desk.clock.now())
+def draft(context: ContextDep, user: WritingReader, sent: SentDraft) -> _Json:
+    """Store what is entered so far."""
+    with context.store.writing() as db:
+        store_draft(db, user.account_id, sent, now=context.clock.now())
     return {"stored": True}
 
 
 @router.post("/events")
-def events(desk: AtDesk, visitor: ReaderWriting, sent: SentEvents) -> dict[str, Any]:
-    """Keep what the reader did."""
-    with desk.store.writing() as db:
-        count = store_events(db, visitor.account_id, sent.events, now=desk.clock.now())
+def events(context: ContextDep, user: WritingReader, sent: SentEvents) -> _Json:
+    """Store what the reader did."""
+    with context.store.writing() as db:
+        count = store_events(db, user.account_id, sent.events, now=context.clock.now())
     return {"stored": count}
 
 
 @router.post("/submit")
-def submit(desk: AtDesk, visitor: ReaderWriting, sent: SentSubmission) -> dict[str, Any]:
+def submit(context: ContextDep, user: WritingReader, sent: SentSubmission) -> _Json:
     """Store an answer: in one transaction, and once however often it is sent.
 
-    The reply carries the new standing, so that the next case needs no other request.
+    The reply holds the new state, so that the next case needs no other request.
     """
-    with desk.store.writing() as db:
-        now = desk.clock.now()
+    with context.store.writing() as db:
+        now = context.clock.now()
         receipt = store_answer(
-            db, visitor.account_id, sent, protocol=desk.study.protocol, software=desk.software,
+            db,
+            user.account_id,
+            sent,
+            protocol=context.study.protocol,
+            software=context.software,
             now=now,
-        )  # fmt: skip
-    with desk.store.reading() as db:
-        standing = standing_of(db, visitor.account_id, desk.study.protocol, now=now)
-        following = _state(db, desk, standing, now)
+        )
+    with context.store.reading() as db:
+        state = _state(db, context, user, now)
     return {
         "stored": receipt.key,
         "revision": receipt.revision,
         "replayed": receipt.replayed,
         "training": receipt.training,
-        "state": following,
+        "state": state,
     }
 
 
 @router.post("/finish")
-def finish(desk: AtDesk, visitor: ReaderWriting) -> dict[str, Any]:
-    """End a session whose answers could be changed until now."""
-    now = desk.clock.now()
-    with desk.store.writing() as db:
-        finish_session(db, visitor.account_id, protocol=desk.study.protocol, now=now)
+def finish(context: ContextDep, user: WritingReader) -> _Json:
+    """Finish a session whose answers could be changed until now."""
+    now = context.clock.now()
+    with context.store.writing() as db:
+        finish_session(db, user.account_id, protocol=context.study.protocol, now=now)
     return {"stored": True}

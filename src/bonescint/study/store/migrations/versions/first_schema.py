@@ -2,264 +2,209 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0001"
 down_revision = None
 
+_KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def _key(
+    name: str = "id", *, of: str = "", index: bool = True, null: bool = False
+) -> sa.Column[Any]:
+    """The primary key of a table, or a reference to that of another."""
+    if not of:
+        return sa.Column(name, _KEY, primary_key=True)
+    return sa.Column(name, _KEY, sa.ForeignKey(f"{of}.id"), nullable=null, index=index)
+
+
+def _text(name: str, length: int, *, index: bool = False) -> sa.Column[Any]:
+    return sa.Column(name, sa.String(length), nullable=False, index=index)
+
+
+def _real(name: str, *, null: bool = False) -> sa.Column[Any]:
+    return sa.Column(name, sa.Double(), nullable=null)
+
+
+def _whole(name: str) -> sa.Column[Any]:
+    return sa.Column(name, sa.Integer(), nullable=False)
+
+
+def _flag(name: str) -> sa.Column[Any]:
+    return sa.Column(name, sa.Boolean(), nullable=False)
+
+
+def _json(name: str, *, null: bool = False) -> sa.Column[Any]:
+    return sa.Column(name, sa.JSON(), nullable=null)
+
 
 def upgrade() -> None:
-    """The first schema."""
+    """Make every table."""
+    _make_accounts()
+    _make_cases()
+    _make_answers()
+
+
+def _make_accounts() -> None:
     op.create_table(
         "account",
-        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("reader", sa.String(length=60), nullable=False),
-        sa.Column("name", sa.String(length=120), nullable=False),
-        sa.Column("name_key", sa.String(length=200), nullable=False),
-        sa.Column("role", sa.String(length=20), nullable=False),
-        sa.Column("experience_years", sa.Double(), nullable=True),
-        sa.Column("simulated", sa.Boolean(), nullable=False),
+        _key(),
+        _text("reader", 60),
+        _text("name", 120),
+        _text("name_key", 200),
+        _text("role", 20),
+        _real("experience_years", null=True),
+        _flag("simulated"),
         sa.Column("password_hash", sa.Text(), nullable=False),
-        sa.Column("active", sa.Boolean(), nullable=False),
-        sa.Column("created_s", sa.Double(), nullable=False),
-        sa.PrimaryKeyConstraint("id"),
+        _flag("active"),
+        _real("created_s"),
         sa.UniqueConstraint("name_key"),
         sa.UniqueConstraint("reader"),
     )
-    op.create_table(
-        "attempt",
-        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("who_sha256", sa.String(length=64), nullable=False),
-        sa.Column("at_s", sa.Double(), nullable=False),
-        sa.PrimaryKeyConstraint("id"),
-    )
-    op.create_index(op.f("ix_attempt_who_sha256"), "attempt", ["who_sha256"], unique=False)
-    op.create_table(
-        "study",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("study_id", sa.String(length=32), nullable=False),
-        sa.Column("protocol", sa.JSON(), nullable=False),
-        sa.Column("protocol_sha256", sa.String(length=64), nullable=False),
-        sa.Column("images_sha256", sa.String(length=64), nullable=False),
-        sa.Column("model_id", sa.String(length=200), nullable=False),
-        sa.Column("model_sha256", sa.String(length=64), nullable=False),
-        sa.Column("simulated_scans", sa.Boolean(), nullable=False),
-        sa.Column("created_s", sa.Double(), nullable=False),
-        sa.PrimaryKeyConstraint("id"),
-    )
-    op.create_table(
-        "study_case",
-        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("token", sa.String(length=40), nullable=False),
-        sa.Column("training", sa.Boolean(), nullable=False),
-        sa.Column("picture", sa.JSON(), nullable=False),
-        sa.Column("image_sha256", sa.String(length=64), nullable=False),
-        sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("token"),
-    )
-    op.create_table(
-        "change",
-        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("at_s", sa.Double(), nullable=False),
-        sa.Column(
-            "account_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True
-        ),
-        sa.Column("what", sa.String(length=60), nullable=False),
-        sa.Column("body", sa.JSON(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["account_id"],
-            ["account.id"],
-        ),
-        sa.PrimaryKeyConstraint("id"),
-    )
+    op.create_table("attempt", _key(), _text("who_sha256", 64, index=True), _real("at_s"))
     op.create_table(
         "invitation",
-        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column(
-            "account_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
-        ),
-        sa.Column("token_sha256", sa.String(length=64), nullable=False),
-        sa.Column("created_s", sa.Double(), nullable=False),
-        sa.Column("expires_s", sa.Double(), nullable=False),
-        sa.Column("used_s", sa.Double(), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["account_id"],
-            ["account.id"],
-        ),
-        sa.PrimaryKeyConstraint("id"),
+        _key(),
+        _key("account_id", of="account"),
+        _text("token_sha256", 64),
+        _real("created_s"),
+        _real("expires_s"),
+        _real("used_s", null=True),
         sa.UniqueConstraint("token_sha256"),
-    )
-    op.create_index(op.f("ix_invitation_account_id"), "invitation", ["account_id"], unique=False)
-    op.create_table(
-        "reading_session",
-        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column(
-            "account_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
-        ),
-        sa.Column("number", sa.Integer(), nullable=False),
-        sa.Column("aided", sa.Boolean(), nullable=False),
-        sa.Column("started_s", sa.Double(), nullable=True),
-        sa.Column("finished_s", sa.Double(), nullable=True),
-        sa.Column("tab", sa.String(length=64), nullable=False),
-        sa.Column("protocol_sha256", sa.String(length=64), nullable=False),
-        sa.Column("software_sha256", sa.String(length=64), nullable=False),
-        sa.Column("model_sha256", sa.String(length=64), nullable=False),
-        sa.Column("images_sha256", sa.String(length=64), nullable=False),
-        sa.Column("software", sa.JSON(), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["account_id"],
-            ["account.id"],
-        ),
-        sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("account_id", "number"),
-    )
-    op.create_index(
-        op.f("ix_reading_session_account_id"), "reading_session", ["account_id"], unique=False
     )
     op.create_table(
         "sign_in",
-        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column(
-            "account_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
-        ),
-        sa.Column("token_sha256", sa.String(length=64), nullable=False),
-        sa.Column("csrf", sa.String(length=64), nullable=False),
-        sa.Column("created_s", sa.Double(), nullable=False),
-        sa.Column("seen_s", sa.Double(), nullable=False),
-        sa.Column("ended_s", sa.Double(), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["account_id"],
-            ["account.id"],
-        ),
-        sa.PrimaryKeyConstraint("id"),
+        _key(),
+        _key("account_id", of="account"),
+        _text("token_sha256", 64),
+        _text("csrf", 64),
+        _real("created_s"),
+        _real("seen_s"),
+        _real("ended_s", null=True),
         sa.UniqueConstraint("token_sha256"),
     )
-    op.create_index(op.f("ix_sign_in_account_id"), "sign_in", ["account_id"], unique=False)
+    op.create_table(
+        "change",
+        _key(),
+        _real("at_s"),
+        _key("account_id", of="account", index=False, null=True),
+        _text("what", 60),
+        _json("body"),
+    )
+
+
+def _make_cases() -> None:
+    op.create_table(
+        "study",
+        sa.Column("id", sa.Integer(), primary_key=True),
+        _text("study_id", 32),
+        _json("protocol"),
+        _text("protocol_sha256", 64),
+        _text("images_sha256", 64),
+        _text("model_id", 200),
+        _text("model_sha256", 64),
+        _flag("simulated_scans"),
+        _real("created_s"),
+    )
+    op.create_table(
+        "study_case",
+        _key(),
+        _text("token", 40),
+        _flag("training"),
+        _json("picture"),
+        _text("image_sha256", 64),
+        sa.UniqueConstraint("token"),
+    )
+    op.create_table(
+        "reading_session",
+        _key(),
+        _key("account_id", of="account"),
+        _whole("number"),
+        _flag("aided"),
+        _real("started_s", null=True),
+        _real("finished_s", null=True),
+        _text("tab", 64),
+        _text("protocol_sha256", 64),
+        _text("software_sha256", 64),
+        _text("model_sha256", 64),
+        _text("images_sha256", 64),
+        _json("software", null=True),
+        sa.UniqueConstraint("account_id", "number"),
+    )
     op.create_table(
         "assignment",
-        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("token", sa.String(length=40), nullable=False),
-        sa.Column(
-            "session_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
-        ),
-        sa.Column("case_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("position", sa.Integer(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["case_id"],
-            ["study_case.id"],
-        ),
-        sa.ForeignKeyConstraint(
-            ["session_id"],
-            ["reading_session.id"],
-        ),
-        sa.PrimaryKeyConstraint("id"),
+        _key(),
+        _text("token", 40),
+        _key("session_id", of="reading_session"),
+        _key("case_id", of="study_case", index=False),
+        _whole("position"),
         sa.UniqueConstraint("session_id", "case_id"),
         sa.UniqueConstraint("session_id", "position"),
         sa.UniqueConstraint("token"),
     )
-    op.create_index(op.f("ix_assignment_session_id"), "assignment", ["session_id"], unique=False)
+
+
+def _make_answers() -> None:
     op.create_table(
         "environment",
-        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column(
-            "session_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
-        ),
-        sa.Column("at_s", sa.Double(), nullable=False),
-        sa.Column("body", sa.JSON(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["session_id"],
-            ["reading_session.id"],
-        ),
-        sa.PrimaryKeyConstraint("id"),
+        _key(),
+        _key("session_id", of="reading_session"),
+        _real("at_s"),
+        _json("body"),
     )
-    op.create_index(op.f("ix_environment_session_id"), "environment", ["session_id"], unique=False)
     op.create_table(
         "answer",
-        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("key", sa.String(length=64), nullable=False),
-        sa.Column(
-            "assignment_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
-        ),
-        sa.Column("stage", sa.String(length=10), nullable=False),
-        sa.Column("revision", sa.Integer(), nullable=False),
-        sa.Column("positive", sa.Boolean(), nullable=False),
-        sa.Column("confidence", sa.Integer(), nullable=False),
-        sa.Column("no_focus", sa.Boolean(), nullable=False),
+        _key(),
+        _text("key", 64),
+        _key("assignment_id", of="assignment"),
+        _text("stage", 10),
+        _whole("revision"),
+        _flag("positive"),
+        _whole("confidence"),
+        _flag("no_focus"),
         sa.Column("comment", sa.Text(), nullable=False),
-        sa.Column("body_sha256", sa.String(length=64), nullable=False),
-        sa.Column("software_sha256", sa.String(length=64), nullable=False),
-        sa.Column("tab", sa.String(length=64), nullable=False),
-        sa.Column("t_ms", sa.Double(), nullable=False),
-        sa.Column("client_s", sa.Double(), nullable=False),
-        sa.Column("received_s", sa.Double(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["assignment_id"],
-            ["assignment.id"],
-        ),
-        sa.PrimaryKeyConstraint("id"),
+        _text("body_sha256", 64),
+        _text("software_sha256", 64),
+        _text("tab", 64),
+        _real("t_ms"),
+        _real("client_s"),
+        _real("received_s"),
         sa.UniqueConstraint("assignment_id", "key"),
         sa.UniqueConstraint("assignment_id", "stage", "revision"),
     )
-    op.create_index(op.f("ix_answer_assignment_id"), "answer", ["assignment_id"], unique=False)
     op.create_table(
         "draft",
-        sa.Column(
-            "assignment_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
-        ),
-        sa.Column("stage", sa.String(length=10), nullable=False),
-        sa.Column("body", sa.JSON(), nullable=False),
-        sa.Column("saved_s", sa.Double(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["assignment_id"],
-            ["assignment.id"],
-        ),
-        sa.PrimaryKeyConstraint("assignment_id", "stage"),
+        sa.Column("assignment_id", _KEY, sa.ForeignKey("assignment.id"), primary_key=True),
+        sa.Column("stage", sa.String(10), primary_key=True),
+        _json("body"),
+        _real("saved_s"),
     )
     op.create_table(
         "event",
-        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("key", sa.String(length=80), nullable=False),
-        sa.Column(
-            "session_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
-        ),
-        sa.Column(
-            "assignment_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True
-        ),
-        sa.Column("kind", sa.String(length=40), nullable=False),
-        sa.Column("tab", sa.String(length=64), nullable=False),
-        sa.Column("t_ms", sa.Double(), nullable=False),
-        sa.Column("client_s", sa.Double(), nullable=False),
-        sa.Column("received_s", sa.Double(), nullable=False),
-        sa.Column("body", sa.JSON(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["assignment_id"],
-            ["assignment.id"],
-        ),
-        sa.ForeignKeyConstraint(
-            ["session_id"],
-            ["reading_session.id"],
-        ),
-        sa.PrimaryKeyConstraint("id"),
+        _key(),
+        _text("key", 80),
+        _key("session_id", of="reading_session", index=False),
+        _key("assignment_id", of="assignment", null=True),
+        _text("kind", 40),
+        _text("tab", 64),
+        _real("t_ms"),
+        _real("client_s"),
+        _real("received_s"),
+        _json("body"),
         sa.UniqueConstraint("session_id", "key"),
     )
-    op.create_index(op.f("ix_event_assignment_id"), "event", ["assignment_id"], unique=False)
     op.create_table(
         "mark",
-        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column(
-            "answer_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
-        ),
-        sa.Column("number", sa.Integer(), nullable=False),
-        sa.Column("view", sa.String(length=10), nullable=False),
-        sa.Column("row_px", sa.Double(), nullable=False),
-        sa.Column("column_px", sa.Double(), nullable=False),
-        sa.Column("rating", sa.Integer(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["answer_id"],
-            ["answer.id"],
-        ),
-        sa.PrimaryKeyConstraint("id"),
+        _key(),
+        _key("answer_id", of="answer"),
+        _whole("number"),
+        _text("view", 10),
+        _real("row_px"),
+        _real("column_px"),
+        _whole("rating"),
         sa.UniqueConstraint("answer_id", "number"),
     )
-    op.create_index(op.f("ix_mark_answer_id"), "mark", ["answer_id"], unique=False)

@@ -1,19 +1,21 @@
-"""Storing what readers do: an answer is one transaction, sent twice it is stored once."""
+"""Storing what readers send: an answer is one transaction, and stored once however often sent."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
 from bonescint.study.errors import RefusedError
 from bonescint.study.protocol import Software, Stage, StudyProtocol, sha256_of
-from bonescint.study.store.sessions import Phase, Standing, standing_of
+from bonescint.study.store.sessions import Phase, ReaderState, find_reader_state
 from bonescint.study.store.submission import (
+    SentAnswer,
     SentDraft,
     SentEnvironment,
     SentEvent,
@@ -22,7 +24,6 @@ from bonescint.study.store.submission import (
 from bonescint.study.store.tables import (
     Answer,
     Assignment,
-    Change,
     Draft,
     Environment,
     Event,
@@ -30,19 +31,20 @@ from bonescint.study.store.tables import (
     ReadingSession,
     StudyCase,
     StudyRow,
+    record_change,
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """What the store says to an answer.
+    """The acknowledgement of an answer.
 
     Attributes:
         key: the answer's.
         revision: 1 for the first version.
         replayed: it was stored before; nothing was written again.
         training: whether there is feedback to show.
-        finished: whether the session is over.
+        finished: whether the session is finished.
     """
 
     key: str
@@ -52,16 +54,9 @@ class Receipt:
     finished: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Turn:
-    """An answer that may be stored: its version, and whether it is the session's last."""
+class _OwnCase(NamedTuple):
+    """A case of a reader, with its session locked."""
 
-    revision: int
-    last: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
     assignment: Assignment
     session: ReadingSession
     case: StudyCase
@@ -76,15 +71,16 @@ def store_answer(
     software: Software,
     now: float,
 ) -> Receipt:
-    """Store an answer, its marks and all pending events, and drop the draft.
+    """Store an answer, its marks and all pending events, and delete the draft.
 
     Raises:
-        RefusedError: not this reader's case, not its turn, answered already, from a tab that
-            no longer reads, or a known key with another content.
+        RefusedError: it is not this reader's case, not the case to read now, already answered,
+            from a tab that is no longer active, or has a known key with different content.
     """
-    place = _place(db, account_id, sent.case)
+    own = _own_case(db, account_id, sent.case)
+    assignment, session, case = own
     store_events(db, account_id, sent.events, now=now)
-    given = db.scalars(select(Answer).where(Answer.assignment_id == place.assignment.id)).all()
+    given = db.scalars(select(Answer).where(Answer.assignment_id == assignment.id)).all()
     known = next((answer for answer in given if answer.key == sent.key), None)
     content = sha256_of([sent.stage.value, sent.answer.model_dump(mode="json")])
     if known is not None:
@@ -92,25 +88,22 @@ def store_answer(
             raise RefusedError(
                 "key-used", "This answer was already stored, with different content."
             )
-        return _receipt(place, known, replayed=True)
-    _require_tab(place.session, sent.tab)
-    turn = _turn(db, place, given, sent.stage, account_id, protocol, now)
-    _require_inside(place.case, sent)
+        return _receipt(own, known, replayed=True)
+    _require_tab(session, sent.tab)
+    revision, ends_session = _next_revision(db, own, given, sent.stage, protocol, now)
+    _require_valid_marks(case, sent.answer)
     answer = Answer(
         key=sent.key,
-        assignment_id=place.assignment.id,
+        assignment_id=assignment.id,
         stage=sent.stage.value,
-        revision=turn.revision,
-        positive=sent.answer.positive,
-        confidence=sent.answer.confidence,
-        no_focus=sent.answer.no_focus,
-        comment=sent.answer.comment,
+        revision=revision,
         body_sha256=content,
         software_sha256=software.sha256,
         tab=sent.tab,
         t_ms=sent.t_ms,
         client_s=sent.client_s,
         received_s=now,
+        **sent.answer.model_dump(exclude={"marks"}),
     )
     db.add(answer)
     db.flush()
@@ -126,26 +119,24 @@ def store_answer(
             )
         )
     db.execute(
-        delete(Draft).where(
-            Draft.assignment_id == place.assignment.id, Draft.stage == sent.stage.value
-        )
+        delete(Draft).where(Draft.assignment_id == assignment.id, Draft.stage == sent.stage.value)
     )
-    if turn.last and not protocol.revisions:
-        _finish(db, place.session, now)
-    return _receipt(place, answer, replayed=False)
+    if ends_session and not protocol.revisions:
+        _finish(db, session, now)
+    return _receipt(own, answer, replayed=False)
 
 
-def _receipt(place: _Place, answer: Answer, *, replayed: bool) -> Receipt:
+def _receipt(own: _OwnCase, answer: Answer, *, replayed: bool) -> Receipt:
     return Receipt(
         key=answer.key,
         revision=answer.revision,
         replayed=replayed,
-        training=place.case.training,
-        finished=place.session.finished_s is not None,
+        training=own.case.training,
+        finished=own.session.finished_s is not None,
     )
 
 
-def _place(db: Session, account_id: int, token: str) -> _Place:
+def _own_case(db: Session, account_id: int, token: str) -> _OwnCase:
     """A case of this reader, its session locked until the transaction ends."""
     found = db.execute(
         select(Assignment, ReadingSession, StudyCase)
@@ -156,7 +147,7 @@ def _place(db: Session, account_id: int, token: str) -> _Place:
     ).first()
     if found is None:
         raise RefusedError("not-found", "There is no such case.", status=404)
-    return _Place(*found)
+    return _OwnCase(*found)
 
 
 def _require_tab(session: ReadingSession, tab: str) -> None:
@@ -164,8 +155,7 @@ def _require_tab(session: ReadingSession, tab: str) -> None:
         raise RefusedError("other-tab", "Reading continues in another tab or window.")
 
 
-def _require_inside(case: StudyCase, sent: SentSubmission) -> None:
-    answer = sent.answer
+def _require_valid_marks(case: StudyCase, answer: SentAnswer) -> None:
     if answer.no_focus and answer.marks:
         raise RefusedError("marks", "An answer with marks cannot also say 'no focus'.", status=422)
     if not answer.no_focus and not answer.marks:
@@ -177,47 +167,45 @@ def _require_inside(case: StudyCase, sent: SentSubmission) -> None:
             raise RefusedError("marks", "A mark lies outside the picture.", status=422)
 
 
-def _turn(
+def _next_revision(
     db: Session,
-    place: _Place,
+    own: _OwnCase,
     given: Sequence[Answer],
     stage: Stage,
-    account_id: int,
     protocol: StudyProtocol,
     now: float,
-) -> _Turn:
-    """Which version is to be stored, if one may be stored now."""
+) -> tuple[int, bool]:
+    """The revision to store, if one may be stored now, and whether the session ends with it."""
     earlier = [answer.revision for answer in given if answer.stage == stage.value]
-    final = stage is protocol.stages(place.session.number)[-1]
+    is_last_stage = stage is protocol.stages(own.session.number)[-1]
     if earlier:
-        if not protocol.revisions or place.session.finished_s is not None or not final:
+        if not protocol.revisions or own.session.finished_s is not None or not is_last_stage:
             raise RefusedError("answered", "This case has been answered; answers are final.")
-        return _Turn(revision=max(earlier) + 1, last=False)
-    standing = standing_of(db, account_id, protocol, now=now, lock=True)
-    current = standing.assignment
-    if current is None or current.id != place.assignment.id or standing.stage is not stage:
+        return max(earlier) + 1, False
+    state = find_reader_state(db, own.session.account_id, protocol, now=now, lock=True)
+    current = state.assignment
+    if current is None or current.id != own.assignment.id or state.stage is not stage:
         raise RefusedError("not-now", "This is not the case to be read now.")
-    if standing.phase is not Phase.READING:
+    if state.phase is not Phase.READING:
         raise RefusedError("environment", "Enter monitor and light first.")
-    return _Turn(revision=1, last=final and standing.following is None)
+    return 1, is_last_stage and state.following is None
 
 
 def store_events(db: Session, account_id: int, events: Iterable[SentEvent], *, now: float) -> int:
     """Store events that are not stored yet.
 
-    An event of a case that this reader was never shown (another reader's, or one of a session
-    that has not begun) is refused: it is not stored, and does not hold up the others.
+    Events of cases that this reader was never shown (another reader's, or of a session that has
+    not begun) are left out, and do not hold up the others.
 
     Returns:
-        How many of them are stored now.
+        How many of the events are stored now.
 
     Raises:
-        RefusedError: the account reads nothing.
+        RefusedError: the account has nothing to read.
     """
     sent = list(events)
     if not sent:
         return 0
-    current = _current_session(db, account_id)
     found = db.execute(
         select(Assignment.token, Assignment.id, Assignment.session_id)
         .join(ReadingSession, ReadingSession.id == Assignment.session_id)
@@ -227,22 +215,19 @@ def store_events(db: Session, account_id: int, events: Iterable[SentEvent], *, n
             Assignment.token.in_({event.case for event in sent if event.case}),
         )
     )
-    places: dict[str | None, tuple[int | None, int]] = {None: (None, current)}
-    places |= {token: (assignment, session) for token, assignment, session in found}
+    known: dict[str | None, tuple[int | None, int]] = {
+        None: (None, _current_session(db, account_id)),
+        **{token: (assignment, session) for token, assignment, session in found},
+    }
     rows = [
         {
-            "key": event.key,
-            "session_id": places[event.case][1],
-            "assignment_id": places[event.case][0],
-            "kind": event.kind,
-            "tab": event.tab,
-            "t_ms": event.t_ms,
-            "client_s": event.client_s,
+            **event.model_dump(exclude={"case"}),
+            "assignment_id": known[event.case][0],
+            "session_id": known[event.case][1],
             "received_s": now,
-            "body": event.body,
         }
         for event in sent
-        if event.case in places
+        if event.case in known
     ]
     if rows:
         insert = sqlite_insert if db.get_bind().dialect.name == "sqlite" else postgresql_insert
@@ -251,7 +236,7 @@ def store_events(db: Session, account_id: int, events: Iterable[SentEvent], *, n
 
 
 def _current_session(db: Session, account_id: int) -> int:
-    """The session that is open, or was last: where events of no case belong."""
+    """The open session, or the last one: events that belong to no case are stored there."""
     sessions = db.scalars(
         select(ReadingSession)
         .where(ReadingSession.account_id == account_id)
@@ -263,66 +248,64 @@ def _current_session(db: Session, account_id: int) -> int:
 
 
 def store_draft(db: Session, account_id: int, sent: SentDraft, *, now: float) -> None:
-    """Keep what is entered so far, with the events that led there.
+    """Store what is entered so far, with its events; of an answered case, only the events.
 
     Raises:
-        RefusedError: as for an answer.
+        RefusedError: it is not this reader's case, or the tab is no longer active.
     """
-    place = _place(db, account_id, sent.case)
+    assignment, session, _ = _own_case(db, account_id, sent.case)
     store_events(db, account_id, sent.events, now=now)
-    _require_tab(place.session, sent.tab)
-    answered = db.scalar(
-        select(func.count())
-        .select_from(Answer)
-        .where(Answer.assignment_id == place.assignment.id, Answer.stage == sent.stage.value)
-    )
-    if answered:
-        return
-    db.merge(
-        Draft(
-            assignment_id=place.assignment.id, stage=sent.stage.value, body=sent.draft, saved_s=now
+    _require_tab(session, sent.tab)
+    if not is_answered(db, assignment, sent.stage):
+        db.merge(
+            Draft(assignment_id=assignment.id, stage=sent.stage.value, body=sent.draft, saved_s=now)
         )
+
+
+def is_answered(db: Session, assignment: Assignment, stage: Stage) -> bool:
+    """Whether a case has an answer of this stage."""
+    query = select(Answer.id).where(
+        Answer.assignment_id == assignment.id, Answer.stage == stage.value
     )
+    return db.scalar(query.limit(1)) is not None
 
 
 def take_tab(db: Session, session: ReadingSession, tab: str, *, take: bool, now: float) -> bool:
-    """Make a tab the one that reads.
+    """Make a browser's tab the one in which the session is read.
 
     Args:
         db: a transaction.
         session: that is read.
         tab: the tab.
-        take: even if another one reads.
-        now: the server's time.
+        take: even if another tab is active.
+        now: the study's time.
 
     Returns:
-        Whether this tab reads now.
+        Whether this tab is active now.
     """
     if session.tab not in ("", tab) and not take:
         return False
     if session.tab != tab:
-        db.add(
-            Change(
-                at_s=now, account_id=session.account_id, what="tab", body={"tab": tab, "take": take}
-            )
-        )
+        body = {"tab": tab, "take": take}
+        record_change(db, "tab", body, now=now, account_id=session.account_id)
         session.tab = tab
     return True
 
 
 def store_environment(
-    db: Session, standing: Standing, sent: SentEnvironment, *, software: Software, now: float
+    db: Session, state: ReaderState, sent: SentEnvironment, *, software: Software, now: float
 ) -> None:
-    """Store where a reader reads; the first time freezes what the session is read with.
+    """Store the reader's environment; the first time, fix the hashes that the session refers to.
 
     Raises:
         RefusedError: there is no session to read.
     """
-    session = standing.session
-    if session is None or standing.phase not in (Phase.ENVIRONMENT, Phase.READING):
+    session = state.session
+    if session is None or state.phase not in (Phase.ENVIRONMENT, Phase.READING):
         raise RefusedError("not-now", "There is nothing to read now.")
     db.add(Environment(session_id=session.id, at_s=now, body=sent.model_dump()))
     study = db.get_one(StudyRow, 1)
+    body: dict[str, object] = {"number": session.number}
     if session.started_s is None:
         session.started_s = now
         session.protocol_sha256 = study.protocol_sha256
@@ -330,28 +313,25 @@ def store_environment(
         session.model_sha256 = study.model_sha256 if session.aided else ""
         session.software = software.to_json()
         session.software_sha256 = software.sha256
-        db.add(_change(session, now, "session begun", {"number": session.number}))
+        record_change(db, "session begun", body, now=now, account_id=session.account_id)
     elif session.software_sha256 != software.sha256:
-        body = {"number": session.number, "software_sha256": software.sha256}
-        db.add(_change(session, now, "software differs", body))
+        body["software_sha256"] = software.sha256
+        record_change(db, "software differs", body, now=now, account_id=session.account_id)
 
 
 def finish_session(db: Session, account_id: int, *, protocol: StudyProtocol, now: float) -> None:
-    """End a session whose answers could be changed until now.
+    """Finish a session whose answers could be changed until now.
 
     Raises:
-        RefusedError: cases are left.
+        RefusedError: some cases have no answer yet.
     """
-    standing = standing_of(db, account_id, protocol, now=now, lock=True)
-    if standing.phase is not Phase.REVIEW or standing.session is None:
+    state = find_reader_state(db, account_id, protocol, now=now, lock=True)
+    if state.phase is not Phase.REVIEW or state.session is None:
         raise RefusedError("not-now", "There are cases left to read.")
-    _finish(db, standing.session, now)
+    _finish(db, state.session, now)
 
 
 def _finish(db: Session, session: ReadingSession, now: float) -> None:
     session.finished_s = now
-    db.add(_change(session, now, "session finished", {"number": session.number}))
-
-
-def _change(session: ReadingSession, now: float, what: str, body: Mapping[str, object]) -> Change:
-    return Change(at_s=now, account_id=session.account_id, what=what, body=dict(body))
+    body = {"number": session.number}
+    record_change(db, "session finished", body, now=now, account_id=session.account_id)
