@@ -2,7 +2,7 @@
 # make extras install what the README's tour uses besides
 # make test   install what the tests need and run them
 # make slow   the long tests
-# make lint   ruff, mypy, import contracts
+# make lint   ruff, mypy, import contracts, ESLint
 # make bench  measure speed, memory and robustness (long)
 # make mutants  change the modules of most risk at random, see what their tests notice (hours);
 #             make mutants ONLY="evaluate/roc files" for some
@@ -51,6 +51,7 @@ lint: $(EVERYTHING)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	tools/lint-javascript
 
 bench: $(EVERYTHING)
 	$(BIN)/python benchmarks/help_time.py

@@ -59,8 +59,8 @@ def read(hands: SimpleNamespace, study: object, cases: int) -> list[float]:
         hands.accept(page, address, invitation_links(study)["r1"])  # type: ignore[arg-type]
         hands.enter_environment(page)
         for number in range(2 + cases):
-            page.wait_for_selector(f'#desk[data-position="{number}"]')
-            took = page.get_attribute("#desk", "data-ready-ms")
+            page.wait_for_selector(f'#reading[data-position="{number}"]')
+            took = page.get_attribute("#reading", "data-ready-ms")
             if took and number > 2:  # before, a reader looks at the feedback of training
                 found.append(float(took))
             hands.answer_with_keys(

@@ -87,7 +87,7 @@ def enter_environment(page: Any) -> None:
     page.fill("[name=calibrated]", "never")
     page.check("[value=dim]")
     page.click("button.main")
-    page.wait_for_selector("#desk[data-case]")
+    page.wait_for_selector("#reading[data-case]")
 
 
 def answer_with_keys(page: Any, *, positive: bool, confidence: int, focus: bool = False) -> None:

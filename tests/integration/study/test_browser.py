@@ -34,7 +34,7 @@ def stored(study: StudyFolder, table: type[Any]) -> list[Any]:
 
 def read_session(hands: SimpleNamespace, page: Any, cases: int, training: int = 2) -> None:
     for number in range(training + cases):
-        page.wait_for_selector(f'#desk[data-position="{number}"]')
+        page.wait_for_selector(f'#reading[data-position="{number}"]')
         hands.answer_with_keys(
             page, positive=number % 2 == 0, confidence=10 + number % 90, focus=number % 2 == 0
         )
@@ -123,7 +123,7 @@ def shown_case(study: StudyFolder, page: Any) -> tuple[dict[str, Any], dict[str,
     from bonescint.study.pictures import unpacked
     from bonescint.study.store.tables import Assignment, StudyCase
 
-    token = page.get_attribute("#desk", "data-case")
+    token = page.get_attribute("#reading", "data-case")
     with study.open_store() as store, store.reading() as db:
         assignment = db.scalars(select(Assignment).where(Assignment.token == token)).one()
         case = db.get_one(StudyCase, assignment.case_id)
@@ -159,8 +159,8 @@ def sampled_places(
 ) -> tuple[np.ndarray, np.ndarray]:
     """For each canvas row and column the image's, where the pixel's middle lies well inside."""
     script = """async (view) => {
-        const { desk } = await import('/static/reading.js');
-        return desk.panes.find((pane) => pane.view === view).geometry();
+        const { page } = await import('/static/reading.js');
+        return page.panes.find((pane) => pane.view === view).geometry();
     }"""
     place = page.evaluate(script, view)
 
@@ -299,7 +299,7 @@ def kill_while_reading(
             assert page.input_value("#confidence") == str(number - 1)
         page.fill("#comment", f"Draft {number}")
         page.fill("#confidence", str(number))
-        page.evaluate("import('/static/reading.js').then(({ desk }) => desk.drafting)")
+        page.evaluate("import('/static/reading.js').then(({ page }) => page.drafting)")
         for process in psutil.process_iter(["cmdline"]):
             if f"--user-data-dir={profile}" in (process.info["cmdline"] or []):
                 process.kill()
@@ -316,10 +316,10 @@ def come_back(hands: SimpleNamespace, page: Any, address: str) -> None:
         page.fill("[name=name]", "r1")
         page.fill("[name=password]", hands.PASSWORD)
         page.click("button.main")
-    page.wait_for_selector("#desk[data-case], #stopped[open]")
+    page.wait_for_selector("#reading[data-case], #stopped[open]")
     if page.locator("#stopped[open]").count():
         page.click("#stopped-do")
-        page.wait_for_selector("#desk[data-case]")
+        page.wait_for_selector("#reading[data-case]")
 
 
 def test_the_server_away_then_back_loses_nothing(
@@ -331,7 +331,7 @@ def test_the_server_away_then_back_loses_nothing(
         begin(hands, page, study, address, "r1")
         port = int(address.rsplit(":", 1)[1])
     hands.answer_with_keys(page, positive=True, confidence=77, focus=True)
-    page.wait_for_selector("#desk[data-waiting]")
+    page.wait_for_selector("#reading[data-waiting]")
     assert "kept in this browser" in page.inner_text("#problem")
     with running_study(study, ServeSettings(port=port)):
         page.wait_for_selector("#feedback:not([hidden])")
@@ -350,10 +350,10 @@ def test_a_second_tab_takes_over_and_the_first_says_so(
     second.wait_for_selector("#stopped[open]")
     assert "open in another tab" in second.inner_text("#stopped")
     second.click("#stopped-do")
-    second.wait_for_selector("#desk[data-case]")
+    second.wait_for_selector("#reading[data-case]")
     assert second.input_value("#comment") == "typed in the first tab"
     page.fill("#comment", "typed too late")
-    page.wait_for_selector("#desk[data-stopped=other-tab]")
+    page.wait_for_selector("#reading[data-stopped=other-tab]")
     hands.answer_with_keys(second, positive=False, confidence=9)
     second.wait_for_selector("#feedback:not([hidden])")
     assert len(stored(study, Answer)) == 1
@@ -367,12 +367,12 @@ def test_signed_out_in_the_middle_of_a_case(
     page.wait_for_selector("#kept:text-is('Draft kept')")
     page.context.clear_cookies()
     page.fill("#comment", "half a thought more")
-    page.wait_for_selector("#desk[data-stopped=signed-out]")
+    page.wait_for_selector("#reading[data-stopped=signed-out]")
     page.click("#stopped-do")
     page.fill("[name=name]", "r1")
     page.fill("[name=password]", hands.PASSWORD)
     page.click("button.main")
-    page.wait_for_selector("#desk[data-case]")
+    page.wait_for_selector("#reading[data-case]")
     assert page.input_value("#comment") == "half a thought more"
 
 
@@ -437,7 +437,7 @@ def test_pause_stops_the_clock_and_the_model_waits_for_the_first_answer(
     hands.enter_environment(page)
     assert page.is_hidden("#model")
     hands.answer_with_keys(page, positive=False, confidence=20, focus=True)
-    page.wait_for_selector("#desk[data-stage=aided]")
+    page.wait_for_selector("#reading[data-stage=aided]")
     assert "Probability of metastatic bone disease" in page.inner_text("#model")
     assert page.input_value("#confidence") == ""
     assert page.locator("#marks li").count() == 1
@@ -447,7 +447,7 @@ def test_pause_stops_the_clock_and_the_model_waits_for_the_first_answer(
     page.keyboard.type("30")
     page.keyboard.press("Control+Enter")
     hands.pass_feedback(page)
-    page.wait_for_selector('#desk[data-position="1"][data-stage=unaided]')
+    page.wait_for_selector('#reading[data-position="1"][data-stage=unaided]')
     assert wrong == []
     kinds = [event.kind for event in stored(study, Event)]
     assert {"pause", "resume", "map-shown", "map-hidden"} <= set(kinds)
@@ -530,8 +530,8 @@ def read_all_134(hands: SimpleNamespace, world: SimpleNamespace, page: Any, tmp_
     with running_study(study) as address:
         begin(hands, page, study, address, "r1")
         for number in range(136):
-            page.wait_for_selector(f'#desk[data-position="{number}"]')
-            took = page.get_attribute("#desk", "data-ready-ms")
+            page.wait_for_selector(f'#reading[data-position="{number}"]')
+            took = page.get_attribute("#reading", "data-ready-ms")
             if took and number > 2:
                 ready.append(float(took))
             hands.answer_with_keys(

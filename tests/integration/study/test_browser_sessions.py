@@ -38,9 +38,9 @@ def changeable(world: SimpleNamespace, cohort: Path, tmp_path: Path) -> StudyFol
 
 def read_both(hands: SimpleNamespace, page: Any) -> None:
     hands.answer_with_keys(page, positive=True, confidence=33, focus=True)
-    page.wait_for_selector('#desk[data-position="1"]')
+    page.wait_for_selector('#reading[data-position="1"]')
     hands.answer_with_keys(page, positive=False, confidence=44)
-    page.wait_for_selector("#desk[data-phase=review]")
+    page.wait_for_selector("#reading[data-phase=review]")
 
 
 def test_a_break_is_suggested_after_a_while_and_between_cases_only(
@@ -49,10 +49,10 @@ def test_a_break_is_suggested_after_a_while_and_between_cases_only(
     begin(hands, page, study, address)
     hands.answer_with_keys(page, positive=False, confidence=5)
     hands.pass_feedback(page)
-    page.wait_for_selector('#desk[data-position="1"]')
+    page.wait_for_selector('#reading[data-position="1"]')
     hands.answer_with_keys(page, positive=False, confidence=5)
     hands.pass_feedback(page)
-    page.wait_for_selector('#desk[data-position="2"]')
+    page.wait_for_selector('#reading[data-position="2"]')
     assert page.is_hidden("#paused")
     # Forty-six minutes pass on the tab's own clock.
     page.evaluate("""() => {
@@ -67,9 +67,9 @@ def test_a_break_is_suggested_after_a_while_and_between_cases_only(
     assert "break" in page.inner_text("#paused-title")
     assert "46 minutes" in page.inner_text("#paused p")
     page.keyboard.press("Escape")
-    page.wait_for_selector('#desk[data-position="3"]')
+    page.wait_for_selector('#reading[data-position="3"]')
     hands.answer_with_keys(page, positive=False, confidence=7)
-    page.wait_for_selector('#desk[data-position="4"]')
+    page.wait_for_selector('#reading[data-position="4"]')
     assert page.is_hidden("#paused"), "the next one comes as late again"
     kinds = [event.kind for event in stored(study, Event)]
     assert kinds.count("break-suggested") == kinds.count("pause") == kinds.count("resume") == 1
@@ -84,7 +84,7 @@ def test_an_earlier_answer_is_changed_and_both_versions_are_kept(
         read_both(hands, page)
         assert "no longer be changed" in page.inner_text("#review-says")
         page.select_option("#earlier-case", label="Case 1")
-        page.wait_for_selector('#desk[data-position="0"]:not([data-phase])')
+        page.wait_for_selector('#reading[data-position="0"]:not([data-phase])')
         assert "changing your answer" in page.inner_text("#where")
         assert page.is_hidden("#finish")
         assert page.input_value("#confidence") == "33"
@@ -92,13 +92,13 @@ def test_an_earlier_answer_is_changed_and_both_versions_are_kept(
         assert page.locator("#marks li").count() == 1
         page.fill("#confidence", "66")
         page.keyboard.press("Control+Enter")
-        page.wait_for_selector("#desk[data-phase=review]")
+        page.wait_for_selector("#reading[data-phase=review]")
         page.select_option("#earlier-case", label="Case 1")
-        page.wait_for_selector('#desk[data-position="0"]:not([data-phase])')
+        page.wait_for_selector('#reading[data-position="0"]:not([data-phase])')
         assert page.input_value("#confidence") == "66"
         page.fill("#confidence", "99")
         page.select_option("#earlier-case", label="Leave it as it is")
-        page.wait_for_selector("#desk[data-phase=review]")
+        page.wait_for_selector("#reading[data-phase=review]")
         page.click("#finish")
         page.wait_for_url("**/finished")
     assert wrong == []
@@ -114,13 +114,13 @@ def test_a_change_that_is_not_submitted_yet_comes_back(
         begin(hands, page, changeable, address)
         read_both(hands, page)
         page.select_option("#earlier-case", label="Case 1")
-        page.wait_for_selector('#desk[data-position="0"]:not([data-phase])')
+        page.wait_for_selector('#reading[data-position="0"]:not([data-phase])')
         page.fill("#comment", "second thoughts")
-        page.evaluate("import('/static/reading.js').then(({ desk }) => desk.drafting)")
+        page.evaluate("import('/static/reading.js').then(({ page }) => page.drafting)")
         page.reload()
-        page.wait_for_selector("#desk[data-phase=review]")
+        page.wait_for_selector("#reading[data-phase=review]")
         page.select_option("#earlier-case", label="Case 1")
-        page.wait_for_selector('#desk[data-position="0"]:not([data-phase])')
+        page.wait_for_selector('#reading[data-position="0"]:not([data-phase])')
         assert page.input_value("#comment") == "second thoughts"
     assert len(stored(changeable, Answer)) == 2
 
@@ -143,16 +143,16 @@ def test_a_changed_answer_waits_for_a_server_that_cannot_store_it(
         read_both(hands, page)
         page.route("**/api/submit", fail)
         page.select_option("#earlier-case", label="Case 1")
-        page.wait_for_selector('#desk[data-position="0"]:not([data-phase])')
+        page.wait_for_selector('#reading[data-position="0"]:not([data-phase])')
         page.fill("#confidence", "66")
         page.keyboard.press("Control+Enter")
-        page.wait_for_selector("#desk[data-waiting]")
+        page.wait_for_selector("#reading[data-waiting]")
         assert "disk is full" in page.inner_text("#problem")
         page.reload()
         page.wait_for_selector("#problem:has-text('kept in this browser')")
         assert len(stored(changeable, Answer)) == 2
         failing[0] = False
-        page.wait_for_selector("#desk[data-phase=review]")
+        page.wait_for_selector("#reading[data-phase=review]")
     assert [(a.revision, a.confidence) for a in stored(changeable, Answer)][-1] == (2, 66)
 
 
@@ -169,7 +169,7 @@ def test_a_browser_that_keeps_nothing_reads_all_the_same(
     begin(hands, page, study, address)
     hands.answer_with_keys(page, positive=True, confidence=61, focus=True)
     hands.pass_feedback(page)
-    page.wait_for_selector('#desk[data-position="1"]')
+    page.wait_for_selector('#reading[data-position="1"]')
     (answer,) = stored(study, Answer)
     assert (answer.confidence, answer.positive) == (61, True)
 
@@ -199,18 +199,18 @@ def test_axe_finds_nothing_where_answers_are_shown_again(
         page.wait_for_selector("#feedback:not([hidden])")
         check("feedback")
         hands.pass_feedback(page)
-        page.wait_for_selector('#desk[data-position="1"]')
-        page.evaluate("import('/static/reading.js').then(({ desk }) => { desk.lastBreak = -1e8; })")
+        page.wait_for_selector('#reading[data-position="1"]')
+        page.evaluate("import('/static/reading.js').then(({ page }) => { page.lastBreak = -1e8; })")
         hands.answer_with_keys(page, positive=True, confidence=33, focus=True)
         page.wait_for_selector("#paused[open]")
         check("break")
         page.keyboard.press("Escape")
-        page.wait_for_selector('#desk[data-position="2"]')
+        page.wait_for_selector('#reading[data-position="2"]')
         check("an answer that can be changed")
         hands.answer_with_keys(page, positive=False, confidence=44)
-        page.wait_for_selector("#desk[data-phase=review]")
+        page.wait_for_selector("#reading[data-phase=review]")
         check("review")
         page.select_option("#earlier-case", label="Case 1")
-        page.wait_for_selector('#desk[data-position="1"]:not([data-phase])')
+        page.wait_for_selector('#reading[data-position="1"]:not([data-phase])')
         check("changing")
     context.close()

@@ -236,9 +236,9 @@ def read_page(context: ContextDep, request: Request, user: OptionalUser) -> Resp
     if isinstance(found, Response):
         return found
     reader = found[0].reader
-    # Names the browser's database of drafts; browsers hold some under this name already.
-    drafts = opaque_token(context.study.secret(), f"drawer {reader}")
-    return page(context, request, "reading.html.jinja", user=found[0], drafts=drafts)
+    # The browser's database of what is not stored yet; "drawer" is in names that exist already.
+    name = opaque_token(context.study.secret(), f"drawer {reader}")
+    return page(context, request, "reading.html.jinja", user=found[0], store_name=name)
 
 
 @router.get("/waiting")

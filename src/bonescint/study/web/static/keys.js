@@ -9,28 +9,28 @@ const STEP = 12;
 const WINDOWS = { "[": [0, -STEP], "]": [0, STEP], "{": [-STEP, 0], "}": [STEP, 0] };
 const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 
-/** Connect the keyboard to the desk. */
-export function listen(desk) {
+/** Connect the keyboard to the page. */
+export function listen(page) {
   let single = true;
   try { single = localStorage.getItem("single-keys") !== "off"; } catch { /* no storage */ }
   find("single-keys").checked = single;
   find("single-keys").addEventListener("change", (event) => {
     single = event.target.checked;
     try { localStorage.setItem("single-keys", single ? "on" : "off"); } catch { /* no storage */ }
-    desk.note("key-shortcuts", { on: single });
+    page.note("key-shortcuts", { on: single });
   });
 
   addEventListener("keydown", (event) => {
     if (document.querySelector("dialog[open]") || event.isComposing) return;
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
       event.preventDefault();
-      desk.submit();
+      page.submit();
       return;
     }
     if (event.ctrlKey || event.metaKey) return;
     const target = event.target;
-    const pane = desk.panes.find((one) => one.canvas === target);
-    if (pane && onPane(desk, pane, event)) { event.preventDefault(); return; }
+    const pane = page.panes.find((one) => one.canvas === target);
+    if (pane && onPane(page, pane, event)) { event.preventDefault(); return; }
     if (target.id === "comment") {
       if (event.key === "Escape") target.blur();
       return;
@@ -42,52 +42,55 @@ export function listen(desk) {
       return;
     }
     if (event.altKey || !single) return;
-    if (onDesk(desk, event.key)) event.preventDefault();
+    if (onPage(page, event.key)) event.preventDefault();
   });
 }
 
-function onDesk(desk, key) {
-  if (PRESETS[key]) { desk.preset(PRESETS[key]); return true; }
+function onPage(page, key) {
+  if (PRESETS[key]) { page.preset(PRESETS[key]); return true; }
   if (WINDOWS[key]) {
     const [across, down] = WINDOWS[key];
-    desk.dragWindow((view, figures, from) => draggedWindow(from, across, down, figures));
-    desk.endDrag();
-    desk.noteWindow("window");
+    page.dragWindow((view, figures, from) => draggedWindow(from, across, down, figures));
+    page.endDrag();
+    page.noteWindow("window");
     return true;
   }
   switch (key) {
-    case "0": desk.reset(); return true;
-    case "+": case "=": desk.zoomMiddle(1.25); return true;
-    case "-": case "_": desk.zoomMiddle(0.8); return true;
+    case "0": page.reset(); return true;
+    case "+": case "=": page.zoomMiddle(1.25); return true;
+    case "-": case "_": page.zoomMiddle(0.8); return true;
     case "Delete": case "Backspace":
-      if (!desk.locked) desk.answer.remove(desk.answer.chosen);
+      if (!page.locked) page.answer.remove(page.answer.chosen);
       return true;
     default:
   }
   switch (key.toLowerCase()) {
-    case "y": desk.locked || find("yes").click(); return true;
-    case "n": desk.locked || find("no").click(); return true;
-    case "f": desk.locked || find("no-focus").click(); return true;
-    case "c": desk.locked || find("confidence").select(); find("confidence").focus(); return true;
+    case "y": if (!page.locked) find("yes").click(); return true;
+    case "n": if (!page.locked) find("no").click(); return true;
+    case "f": if (!page.locked) find("no-focus").click(); return true;
+    case "c":
+      if (!page.locked) find("confidence").select();
+      find("confidence").focus();
+      return true;
     case "k": find("comment").focus(); return true;
-    case "m": desk.answer.next(); return true;
-    case "v": desk.toScan(); return true;
-    case "i": desk.toggleSmoothing(); return true;
-    case "a": desk.toggleMap(); return true;
-    case "p": desk.pause(); return true;
-    case "?": desk.help(); return true;
+    case "m": page.answer.next(); return true;
+    case "v": page.toScan(); return true;
+    case "i": page.toggleSmoothing(); return true;
+    case "a": page.toggleMap(); return true;
+    case "p": page.pause(); return true;
+    case "?": page.help(); return true;
     default: return false;
   }
 }
 
-function onPane(desk, pane, event) {
+function onPane(page, pane, event) {
   const arrow = ARROWS[event.key];
-  if (!desk.ready || pane.values === null) return false;
+  if (!page.ready || pane.values === null) return false;
   if (arrow && event.shiftKey) {
     const part = (0.1 * pane.canvas.height) / pane.geometry().down;
     pane.moveBy(arrow[0] * part, arrow[1] * part);
-    desk.note("pan", camera(pane));
-    desk.draw();
+    page.note("pan", camera(pane));
+    page.draw();
     return true;
   }
   if (arrow) {
@@ -97,11 +100,11 @@ function onPane(desk, pane, event) {
     pane.cross.row = Math.min(rows - 1, Math.max(0, pane.cross.row + arrow[0] * step));
     pane.cross.column = Math.min(columns - 1, Math.max(0, pane.cross.column + arrow[1] * step));
     keepInSight(pane);
-    desk.draw();
+    page.draw();
     return true;
   }
   if (event.key === "Enter") {
-    if (pane.cross && !desk.locked) desk.addMark(pane.view, { ...pane.cross });
+    if (pane.cross && !page.locked) page.addMark(pane.view, { ...pane.cross });
     return true;
   }
   return false;

@@ -1,6 +1,6 @@
 // One view on a canvas: pixels through a grey table, the model's map, marks. No WebGL.
 
-/** Where both panes look: the posterior one shows the same part of the body, from behind. */
+/** The part of the body that both panes show, the posterior one from behind. */
 export class Camera {
   constructor() { this.reset(); }
   reset() { this.zoom = 1; this.row = null; this.column = null; }

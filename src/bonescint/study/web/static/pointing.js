@@ -4,14 +4,14 @@ import { draggedWindow } from "./grey.js";
 
 const STILL_PX = 4;
 
-/** Connect a pane's canvas to the desk that holds window, camera and marks. */
-export function pointAt(pane, desk) {
+/** Connect a pane's canvas to the page that holds window, camera and marks. */
+export function pointAt(pane, page) {
   const { canvas } = pane;
   let drag = null;
 
   canvas.addEventListener("contextmenu", (event) => event.preventDefault());
   canvas.addEventListener("pointerdown", (event) => {
-    if (drag || !desk.ready || pane.values === null) return;
+    if (drag || !page.ready || pane.values === null) return;
     canvas.focus({ preventScroll: true });
     canvas.setPointerCapture(event.pointerId);
     const mark = event.button === 0 ? pane.markAt(event.clientX, event.clientY) : -1;
@@ -21,7 +21,7 @@ export function pointAt(pane, desk) {
       moved: false,
       what: event.button === 0 ? (mark > 0 ? "mark" : "window") : "pan",
       mark,
-      window: desk.windowOf(pane.view),
+      window: page.windowOf(pane.view),
     };
     event.preventDefault();
   });
@@ -32,13 +32,13 @@ export function pointAt(pane, desk) {
     if (!drag.moved && Math.hypot(across, down) < STILL_PX) return;
     drag.moved = true;
     if (drag.what === "window") {
-      desk.dragWindow((view, figures, from) => draggedWindow(from, across, down, figures));
+      page.dragWindow((view, figures, from) => draggedWindow(from, across, down, figures));
     } else if (drag.what === "pan") {
       panBy(pane, event.clientX - drag.lastX, event.clientY - drag.lastY);
-      desk.draw();
-    } else if (!desk.locked) {
+      page.draw();
+    } else if (!page.locked) {
       const place = pane.toImage(event.clientX, event.clientY);
-      if (pane.inside(place)) desk.answer.move(drag.mark, place);
+      if (pane.inside(place)) page.answer.move(drag.mark, place);
     }
     drag.lastX = event.clientX;
     drag.lastY = event.clientY;
@@ -47,26 +47,26 @@ export function pointAt(pane, desk) {
     if (!drag || event.pointerId !== drag.pointer) return;
     const { what, moved, mark } = drag;
     drag = null;
-    desk.endDrag();
+    page.endDrag();
     if (moved) {
-      if (what === "window") desk.noteWindow("window");
-      else if (what === "pan") desk.note("pan", camera(pane));
-      else desk.answer.moved(mark);
+      if (what === "window") page.noteWindow("window");
+      else if (what === "pan") page.note("pan", camera(pane));
+      else page.answer.moved(mark);
       return;
     }
-    if (what === "mark") desk.answer.choose(mark, { rate: true });
+    if (what === "mark") page.answer.choose(mark, { rate: true });
     else if (what === "window") {
       const place = pane.toImage(event.clientX, event.clientY);
-      if (pane.inside(place)) desk.addMark(pane.view, place);
+      if (pane.inside(place)) page.addMark(pane.view, place);
     }
   });
-  canvas.addEventListener("pointercancel", () => { drag = null; desk.endDrag(); });
+  canvas.addEventListener("pointercancel", () => { drag = null; page.endDrag(); });
   canvas.addEventListener("wheel", (event) => {
     event.preventDefault();
-    if (!desk.ready) return;
+    if (!page.ready) return;
     const notches = Math.max(-3, Math.min(3, event.deltaY / 100));
     pane.zoomAt(1.25 ** -notches, event.clientX, event.clientY);
-    desk.zoomed();
+    page.zoomed();
   }, { passive: false });
 }
 

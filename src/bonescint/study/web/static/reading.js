@@ -2,7 +2,7 @@
 
 import { AnswerForm } from "./answer.js";
 import { greyTable, presetWindow } from "./grey.js";
-import { Drawer } from "./keep.js";
+import { LocalStore } from "./local_store.js";
 import { listen } from "./keys.js";
 import { Camera, Pane } from "./pane.js";
 import { camera, pointAt } from "./pointing.js";
@@ -10,15 +10,15 @@ import { Recorder } from "./recorder.js";
 import { ask, fetchPixels, Refused, tell } from "./server.js";
 
 const find = (id) => document.querySelector(`#${id}`);
-const main = find("desk");
+const main = find("reading");
 const AGAIN_MS = 3000;
 const ACCESS = ["other-tab", "signed-out", "csrf", "role"];
 const KEEPS_NOTHING = "This browser cannot save drafts: do not close it while reading";
 const PAUSED = "Everything is saved. The clock is stopped.";
 
-class Desk {
-  constructor(drawer, recorder) {
-    this.drawer = drawer;
+class ReadingPage {
+  constructor(store, recorder) {
+    this.store = store;
     this.recorder = recorder;
     this.camera = new Camera();
     this.panes = [...document.querySelectorAll(".pane")].map((holder) => new Pane(holder, this.camera));
@@ -45,7 +45,7 @@ class Desk {
     if (state.phase !== "reading") { location.assign("/"); return; }
     this.revising = false;
     const { case: entry } = state;
-    const kept = await this.drawer.get("drafts", `${entry.token}/${entry.stage}`);
+    const kept = await this.store.get("drafts", `${entry.token}/${entry.stage}`);
     const stored = state.draft;
     const newest = kept && (!stored || kept.saved_ms >= stored.saved_ms) ? kept : stored;
     await this.#show(entry, newest ?? this.#copied(state.before));
@@ -315,10 +315,10 @@ class Desk {
     if (this.locked) return;
     const { token, stage } = this.entry;
     const draft = { ...this.answer.entered(), saved_ms: Date.now() };
-    this.drafting = this.drawer.put("drafts", this.#draftName(), draft);
+    this.drafting = this.store.put("drafts", this.#draftName(), draft);
     clearTimeout(this.draftTimer);
     // The server keeps no draft of a case that is answered; this browser does.
-    if (this.revising) { this.#kept(this.drawer.lasting ? "Draft kept in this browser" : KEEPS_NOTHING); return; }
+    if (this.revising) { this.#kept(this.store.lasting ? "Draft kept in this browser" : KEEPS_NOTHING); return; }
     this.draftTimer = setTimeout(() => this.#sendDraft(token, stage, draft), 1500);
   }
 
@@ -337,7 +337,7 @@ class Desk {
 
   #draftFailed(error) {
     if (error instanceof Refused && ["other-tab", "signed-out"].includes(error.problem)) this.#stop(error);
-    else this.#kept(this.drawer.lasting ? "Draft kept in this browser" : KEEPS_NOTHING);
+    else this.#kept(this.store.lasting ? "Draft kept in this browser" : KEEPS_NOTHING);
   }
 
   #kept(text) { find("kept").textContent = text; }
@@ -365,7 +365,7 @@ class Desk {
       client_s: event.client_s,
       answer: this.answer.entered(),
     };
-    await this.drawer.put("submissions", "next", sent);
+    await this.store.put("submissions", "next", sent);
     await this.#send(sent);
   }
 
@@ -423,8 +423,8 @@ class Desk {
 
   async #forget(sent) {
     await this.drafting;
-    await this.drawer.drop("submissions", ["next"]);
-    await this.drawer.drop("drafts", [`${sent.case}/${sent.stage}`, `${sent.case}/revision`]);
+    await this.store.drop("submissions", ["next"]);
+    await this.store.drop("drafts", [`${sent.case}/${sent.stage}`, `${sent.case}/revision`]);
   }
 
   async #acknowledged(sent, receipt) {
@@ -445,7 +445,7 @@ class Desk {
       return;
     }
     if (ACCESS.includes(error.problem)) { this.#stop(error); return; }
-    await this.drawer.drop("submissions", ["next"]);
+    await this.store.drop("submissions", ["next"]);
     if (["not-now", "not-found", "environment"].includes(error.problem)) { location.assign("/"); return; }
     this.#unlock(error.message);
   }
@@ -485,13 +485,13 @@ class Desk {
 
   async #revise(token) {
     if (token === "") {
-      await this.drawer.drop("drafts", [`${this.entry.token}/revision`]);
+      await this.store.drop("drafts", [`${this.entry.token}/revision`]);
       await this.open(await ask("/api/state"));
       return;
     }
     clearTimeout(this.draftTimer);
     const { case: entry, answer } = await ask(`/api/answers/${token}`);
-    const kept = await this.drawer.get("drafts", `${token}/revision`);
+    const kept = await this.store.get("drafts", `${token}/revision`);
     this.revising = true;
     this.submittedAt = performance.now();
     await this.#show(entry, kept ?? answer);
@@ -604,7 +604,7 @@ class Desk {
     }
     sessionStorage.setItem("reading", "1");
     this.note("tab-opened", { width: innerWidth, height: innerHeight, ratio: devicePixelRatio });
-    const left = await this.drawer.get("submissions", "next");
+    const left = await this.store.get("submissions", "next");
     if (left) {
       const state = await ask("/api/state");
       if (state.phase === "reading" && state.case.token === left.case && state.case.stage === left.stage) {
@@ -620,12 +620,12 @@ class Desk {
   }
 }
 
-const drawer = await Drawer.open(main.dataset.drawer);
-const recorder = new Recorder(drawer, { idleS: Number(main.dataset.idleS) });
-const desk = new Desk(drawer, recorder);
-if (!drawer.lasting) find("kept").textContent = KEEPS_NOTHING;
-desk.begin().catch((error) => {
-  desk.note("error", { message: String(error.message).slice(0, 200) });
+const store = await LocalStore.open(main.dataset.store);
+const recorder = new Recorder(store, { idleS: Number(main.dataset.idleS) });
+const page = new ReadingPage(store, recorder);
+if (!store.lasting) find("kept").textContent = KEEPS_NOTHING;
+page.begin().catch((error) => {
+  page.note("error", { message: String(error.message).slice(0, 200) });
   if (error instanceof Refused && error.problem === "signed-out") location.assign("/sign-in");
   else {
     find("stopped-title").textContent = "Reading stopped";
@@ -635,4 +635,4 @@ desk.begin().catch((error) => {
     find("stopped").showModal();
   }
 });
-export { desk };
+export { page };

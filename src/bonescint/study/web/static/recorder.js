@@ -1,4 +1,4 @@
-// Everything a reader does, with the monotonic clock of this tab; kept until acknowledged.
+// Records what a reader does, by this tab's monotonic clock, and keeps it until acknowledged.
 
 import { Refused, tell } from "./server.js";
 
@@ -6,8 +6,8 @@ const FLUSH_MS = 4000;
 const MOST = 500;
 
 export class Recorder {
-  constructor(drawer, { idleS }) {
-    this.drawer = drawer;
+  constructor(store, { idleS }) {
+    this.store = store;
     this.tab = crypto.randomUUID?.() ?? [...crypto.getRandomValues(new Uint8Array(16))]
       .map((byte) => byte.toString(16).padStart(2, "0")).join("");
     this.count = 0;
@@ -51,18 +51,18 @@ export class Recorder {
       client_s: Date.now() / 1000,
       body,
     };
-    this.writes = this.writes.then(() => this.drawer.put("events", event.key, event)).catch(() => {});
+    this.writes = this.writes.then(() => this.store.put("events", event.key, event)).catch(() => {});
     return event;
   }
 
   /** Events that the server does not have yet. */
   async pending() {
     await this.writes;
-    return this.drawer.all("events", MOST);
+    return this.store.all("events", MOST);
   }
 
   async acknowledged(events) {
-    await this.drawer.drop("events", events.map((event) => event.key));
+    await this.store.drop("events", events.map((event) => event.key));
   }
 
   /** Send what is pending; one at a time. */

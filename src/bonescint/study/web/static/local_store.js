@@ -1,4 +1,4 @@
-// What is not acknowledged by the server yet, kept in IndexedDB: it outlives a killed browser.
+// Keeps what the server has not acknowledged yet in IndexedDB, so that it survives a killed browser.
 
 const STORES = ["drafts", "events", "submissions"];
 
@@ -9,24 +9,24 @@ function asked(request) {
   });
 }
 
-/** The drawer of one reader in this browser. */
-export class Drawer {
+/** What one reader has in this browser. */
+export class LocalStore {
   static async open(name) {
-    const drawer = new Drawer();
-    drawer.spare = new Map(STORES.map((store) => [store, new Map()]));
+    const made = new LocalStore();
+    made.spare = new Map(STORES.map((store) => [store, new Map()]));
     try {
       const opening = indexedDB.open(`bonescint-${name}`, 1);
       opening.onupgradeneeded = () => {
         for (const store of STORES) opening.result.createObjectStore(store);
       };
-      drawer.base = await asked(opening);
+      made.base = await asked(opening);
     } catch {
-      drawer.base = null; // private windows of some browsers: memory is better than nothing
+      made.base = null; // private windows of some browsers: memory is better than nothing
     }
-    return drawer;
+    return made;
   }
 
-  /** Whether what is kept outlives this tab. */
+  /** Whether the content survives this tab. */
   get lasting() { return this.base !== null && !this.full; }
 
   #in(store, mode) {
@@ -67,7 +67,7 @@ export class Drawer {
     return [...spare, ...await asked(this.#in(store, "readonly")[0].getAll(null, most - spare.length))];
   }
 
-  /** Forget what the server has. What stays by mistake is sent again, and stored once. */
+  /** Delete what the server has. What stays by mistake is sent again, and stored once. */
   async drop(store, keys) {
     keys.forEach((key) => this.spare.get(store).delete(key));
     if (!this.base) return;
