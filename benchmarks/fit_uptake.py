@@ -33,13 +33,12 @@ from bonescint.prepare.resample import resampled
 from bonescint.scan import View
 from bonescint.simulate import camera_named, draw_anatomy, set_up_camera, simulate_scan
 from bonescint.simulate import simulated_scan as simulation
-from bonescint.simulate import uptake_levels as levels
+from bonescint.simulate import uptake as levels
 from bonescint.simulate.anatomy import Anatomy
 from bonescint.simulate.constants import CELL_MM
-from bonescint.simulate.disease import Disease
-from bonescint.simulate.population import Population
+from bonescint.simulate.population import Disease, Population
 from bonescint.simulate.projection import Projector
-from bonescint.simulate.regions import group_of_region
+from bonescint.simulate.skeleton import group_of_region
 
 Part = tuple[str, tuple[int, ...]]
 Images = Mapping[View, NDArray[np.float32]]

@@ -16,7 +16,7 @@ import time
 import numpy as np
 
 from bonescint.simulate import draw_anatomy, draw_camera, simulate_scan
-from bonescint.simulate.skeleton import reference_skeleton
+from bonescint.simulate.reference_skeleton import reference_skeleton
 
 SCAN_BAR_S = 0.12
 

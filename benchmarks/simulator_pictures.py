@@ -30,9 +30,9 @@ from bonescint.simulate import (
     draw_patient,
     simulate_scan,
 )
-from bonescint.simulate.disease import Disease
 from bonescint.simulate.mimics import draw_mimics
 from bonescint.simulate.organs import draw_organs
+from bonescint.simulate.population import Disease
 from bonescint.simulate.uptake import normal_uptake
 from bonescint.simulate.worn_objects import draw_worn_objects
 

@@ -27,9 +27,9 @@ from bonescint.simulate import (
     draw_camera,
     simulate_scan,
 )
-from bonescint.simulate.disease import PRIMARIES
 from bonescint.simulate.metastases import draw_lesion_number, draw_metastases
-from bonescint.simulate.regions import group_of_region
+from bonescint.simulate.population import PRIMARIES
+from bonescint.simulate.skeleton import group_of_region
 
 LEVELS = (5, 50, 95)
 REAL_RATIOS = {

@@ -260,7 +260,7 @@ def _simulated(
 
 def _open_folder(out: Path, protocol: Protocol, seed: int) -> None:
     """Make the cohort's folder, or find that it is this very cohort, begun before."""
-    from bonescint.simulate.skeleton import reference_skeleton
+    from bonescint.simulate.reference_skeleton import reference_skeleton
 
     reference_skeleton()  # a missing extra is said before anything is written
     settings_file = out / SETTINGS

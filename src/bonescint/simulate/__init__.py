@@ -4,13 +4,11 @@ Layer 1: arrays and data types only, no files. Needs the extra `simulate`.
 """
 
 from bonescint.simulate.anatomy import Anatomy, build_anatomy, draw_anatomy
-from bonescint.simulate.camera import Camera
-from bonescint.simulate.cameras import CAMERAS, camera_named, draw_camera, set_up_camera
-from bonescint.simulate.disease import Disease
+from bonescint.simulate.camera import CAMERAS, Camera, camera_named, draw_camera, set_up_camera
 from bonescint.simulate.patient import ArmPose, LegPose, Patient, draw_patient
-from bonescint.simulate.population import Population
+from bonescint.simulate.population import Disease, Population
 from bonescint.simulate.projection import Projector
-from bonescint.simulate.region_maps import TWELVE_NAMES, region_maps, twelve_regions
+from bonescint.simulate.seen_foci import TWELVE_NAMES, region_maps, twelve_regions
 from bonescint.simulate.simulated_scan import SimulatedScan, simulate_scan
 
 __all__ = [

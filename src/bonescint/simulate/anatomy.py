@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from bonescint.scan import FocusKind, UptakeSite
 from bonescint.simulate.body import Body, build_body
 from bonescint.simulate.focal import FocalUptake
-from bonescint.simulate.landmarks import Landmarks
 from bonescint.simulate.patient import Patient, draw_patient
 from bonescint.simulate.population import Population
 from bonescint.simulate.posture import patient_positions
-from bonescint.simulate.skeleton import Skeleton, reference_skeleton
+from bonescint.simulate.reference_skeleton import reference_skeleton
+from bonescint.simulate.skeleton import Landmarks, Skeleton
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from bonescint.simulate.anatomy_model import anatomy_model
 from bonescint.simulate.constants import CELL_MM, LUNG_DENSITY, MU_PER_MM
-from bonescint.simulate.landmarks import Landmarks
 from bonescint.simulate.patient import Patient
-from bonescint.simulate.uptake_levels import tissue_levels
+from bonescint.simulate.skeleton import Landmarks
+from bonescint.simulate.uptake import tissue_levels
 
 _HALF_WIDTH_MM = 420.0
 _HALF_DEPTH_MM = 270.0

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from bonescint.scan import FocusKind, ParameterError, UptakeSite
 from bonescint.simulate.anatomy import Anatomy
 from bonescint.simulate.constants import EARLY_SITE_FACTORS, SITE_WEIGHTS
-from bonescint.simulate.disease import Disease
 from bonescint.simulate.focal import FocalUptake, with_cold_core
-from bonescint.simulate.regions import group_of_region
+from bonescint.simulate.population import Disease
+from bonescint.simulate.skeleton import group_of_region
 
 SUPERSCAN_FROM = 60
 """From this number of metastases on, disease is diffuse in the axial skeleton. Assumed."""

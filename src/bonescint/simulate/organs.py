@@ -13,7 +13,7 @@ from bonescint.scan import FocusKind, UptakeSite
 from bonescint.simulate.anatomy import Anatomy
 from bonescint.simulate.anatomy_model import anatomy_model
 from bonescint.simulate.focal import FocalUptake, soft_focus, soft_tube
-from bonescint.simulate.uptake_levels import organ_level
+from bonescint.simulate.uptake import organ_level
 
 _Point = NDArray[np.float32]
 _AMYLOID_SHARE = {"F": (0.003, 0.012), "M": (0.006, 0.04)}

@@ -1,36 +1,82 @@
-"""The reference skeleton as a cloud of samples, and how it takes a pose.
-
-The bones are the meshes of the OpenSim community (CC BY 3.0) as packaged by
-musclemimic-models; each is filled with samples once, in the zero pose. A patient's skeleton
-is that cloud, moved: no mesh is filled again.
-
-The patient's frame: x to the patient's left, y to the front, z to the head, in millimetres.
-"""
+"""A skeleton as a cloud of samples, its bones by name, and points that soft tissue hangs on."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
 from dataclasses import dataclass
-from functools import lru_cache
-from types import ModuleType
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
-from bonescint.scan import MissingExtraError, ParameterError
-from bonescint.simulate.constants import SAMPLE_PITCH_MM
-from bonescint.simulate.regions import group_of_region, region_of_mesh
-from bonescint.simulate.voxelise import filled_cells
+from bonescint.scan import ParameterError
 
-_RIBCAGE = "ribcage_s"
-_STERNUM_FACES = 1450
-_RIB_FACES = range(90, 201)
-_VERTEBRA_FACES = 200
-_SLENDER = ("femur", "tibia", "humerus")
-_SHAFT_WIDENING = 1.18
-"""The meshes' femoral shaft is 23 mm wide; adults' are 25 (women) to 29 mm (men)."""
+_MESH_REGIONS: tuple[tuple[str, str], ...] = (
+    (r"skull", "skull"),
+    (r"jaw", "mandible"),
+    (r"sacrum", "sacrum"),
+    (r"sternum", "sternum"),
+    (r"clavicle", "clavicle"),
+    (r"scapula", "scapula"),
+    (r"humerus", "humerus"),
+    (r"ulna", "ulna"),
+    (r"radius", "radius"),
+    (r"pelvis", "pelvis"),
+    (r"femur", "femur"),
+    (r"patella", "patella"),
+    (r"tibia", "tibia"),
+    (r"fibula", "fibula"),
+    (r"talus|foot", "foot"),
+)
+
+
+def region_of_mesh(mesh: str) -> str:
+    """Name the bone region that a mesh of the skeleton belongs to.
+
+    Args:
+        mesh: name such as `"lumbar3"`, `"rib07_l"`, `"scaphoid_r"`.
+
+    Returns:
+        Region: `"L3"`, `"rib07 L"`, `"hand R"`.
+
+    Examples:
+        >>> [region_of_mesh(name) for name in ("lumbar3", "rib07_l", "scaphoid_r", "r_femur")]
+        ['L3', 'rib07 L', 'hand R', 'femur R']
+    """
+    side = ""
+    if mesh.endswith("_l") or mesh.startswith("l_"):
+        side = " L"
+    elif mesh.endswith("_r") or mesh.startswith("r_"):
+        side = " R"
+    if rib := re.match(r"rib(\d\d)", mesh):
+        return f"rib{rib[1]}{side}"
+    if vertebra := re.match(r"(cervical|thoracic|lumbar)(\d+)", mesh):
+        return f"{vertebra[1][0].upper()}{vertebra[2]}"
+    for pattern, region in _MESH_REGIONS:
+        if re.search(pattern, mesh):
+            return region + side
+    return "hand" + side
+
+
+def group_of_region(region: str) -> str:
+    """The group of bones that a region belongs to, as the site tables name it.
+
+    Examples:
+        >>> [group_of_region(name) for name in ("L3", "rib07 L", "T12", "skull", "hand R")]
+        ['lumbar', 'rib', 'thoracic', 'skull', 'hand']
+    """
+    if vertebra := re.fullmatch(r"([CTL])\d+", region):
+        return {"C": "cervical", "T": "thoracic", "L": "lumbar"}[vertebra[1]]
+    return "rib" if region.startswith("rib") else region.split(" ")[0]
+
+
+def side_of_region(region: str) -> str:
+    """`"L"`, `"R"`, or empty for a bone in the middle.
+
+    Examples:
+        >>> side_of_region("femur R"), side_of_region("sternum")
+        ('R', '')
+    """
+    return region[-1] if region.endswith((" L", " R")) else ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,255 +132,59 @@ class Skeleton:
         return np.arange(span.start, span.stop)
 
 
-def _library(name: str) -> ModuleType:
-    import importlib
-
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise MissingExtraError(name, "simulate") from error
-
-
-@lru_cache(1)
-def _body_model() -> tuple[Any, Any]:
-    mujoco = _library("mujoco")
-    package = _library("musclemimic_models")
-    return mujoco, mujoco.MjModel.from_xml_path(str(package.get_xml_path("myofullbody")))
-
-
-@lru_cache(1)
-def _couplings() -> tuple[tuple[int, int, tuple[float, ...]], ...]:
-    """Addresses of every slave joint and its master (-1: none), and their polynomial.
-
-    The polynomial's highest power comes first.
-    """
-    mujoco, model = _body_model()
-    found = []
-    for equality in range(model.neq):
-        if model.eq_type[equality] != mujoco.mjtEq.mjEQ_JOINT:
-            continue
-        slave, master = int(model.eq_obj1id[equality]), int(model.eq_obj2id[equality])
-        master_address = int(model.jnt_qposadr[master]) if master >= 0 else -1
-        coefficients = tuple(float(value) for value in model.eq_data[equality][:5][::-1])
-        found.append((int(model.jnt_qposadr[slave]), master_address, coefficients))
-    return tuple(found)
-
-
-def _kinematics(pose: Mapping[str, float]) -> Any:
-    """Positions and rotations of every body for joint angles in radians."""
-    mujoco, model = _body_model()
-    state = mujoco.MjData(model)
-    mujoco.mj_resetData(model, state)
-    for joint, angle in pose.items():
-        index = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_JOINT, joint)
-        state.qpos[model.jnt_qposadr[index]] = angle
-    # Slave joints (shoulder rhythm, patella) follow polynomials; chains need a few rounds.
-    joints, rest = state.qpos.tolist(), model.qpos0.tolist()
-    for _ in range(3):
-        for slave, master, coefficients in _couplings():
-            offset = joints[master] - rest[master] if master >= 0 else 0.0
-            value = 0.0
-            for coefficient in coefficients:
-                value = value * offset + coefficient
-            joints[slave] = rest[slave] + value
-    state.qpos[:] = joints
-    mujoco.mj_kinematics(model, state)
-    return state
-
-
-@lru_cache(1)
-def _at_rest() -> tuple[NDArray[Any], NDArray[Any]]:
-    """Rotations (bodies, 3, 3) and positions (bodies, 3) in the zero pose."""
-    _, model = _body_model()
-    state = _kinematics({})
-    return np.array(state.xmat).reshape(model.nbody, 3, 3), np.array(state.xpos)
-
-
-_TO_PATIENT = np.diag([1.0, -1.0, 1.0])
-
-
-def posed(skeleton: Skeleton, pose: Mapping[str, float]) -> NDArray[np.float32]:
-    """Move the samples of the reference skeleton into a pose.
+class Landmarks:
+    """Ends, centres and boxes of the bones of one patient, in millimetres.
 
     Args:
-        skeleton: the reference.
-        pose: joint angles in radians, by the body model's joint names.
-
-    Returns:
-        float32 array (n, 3) in millimetres, in the patient's frame.
+        skeleton: the reference, for where a sample lies inside its bone.
+        positions_mm: where the samples lie in this patient, array (n, 3).
     """
-    _, model = _body_model()
-    rest_turns, rest_places = _at_rest()
-    state = _kinematics(pose)
-    rotations = np.empty((model.nbody, 3, 3))
-    offsets = np.empty((model.nbody, 3))
-    for body in range(model.nbody):
-        turn = state.xmat[body].reshape(3, 3) @ rest_turns[body].T
-        shift = state.xpos[body] - turn @ rest_places[body]
-        rotations[body] = _TO_PATIENT @ turn @ _TO_PATIENT
-        offsets[body] = _TO_PATIENT @ shift * 1000
-    positions = np.empty_like(skeleton.positions_mm)
-    # Samples of one rigid body lie together: move them run by run.
-    ends = np.flatnonzero(np.diff(skeleton.part, append=-1)) + 1
-    for start, end in zip([0, *ends[:-1]], ends, strict=True):
-        body = skeleton.part[start]
-        turn = rotations[body].T.astype(np.float32)
-        positions[start:end] = skeleton.positions_mm[start:end] @ turn
-        positions[start:end] += offsets[body].astype(np.float32)
-    return positions
 
+    def __init__(self, skeleton: Skeleton, positions_mm: NDArray[np.float32]) -> None:
+        self._skeleton = skeleton
+        self._positions = positions_mm
+        self._groups = [group_of_region(name) for name in skeleton.regions]
+        self._boxes: dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
 
-def _components(vertices: NDArray[Any], faces: NDArray[Any]) -> tuple[NDArray[Any], list[Any]]:
-    """Merge equal vertices and split a mesh into its connected pieces."""
-    trimesh = _library("trimesh")
-    mesh = trimesh.Trimesh(vertices, faces, process=False)
-    mesh.merge_vertices()
-    labels = trimesh.graph.connected_component_labels(
-        mesh.face_adjacency, node_count=len(mesh.faces)
-    )
-    pieces = [np.asarray(mesh.faces[labels == label]) for label in np.unique(labels)]
-    return np.asarray(mesh.vertices), pieces
+    def _mean_of(self, region: str, chosen: NDArray[np.bool_]) -> NDArray[np.float32]:
+        points = self._positions[self._skeleton.span(region)]
+        return np.asarray(points[chosen].mean(axis=0), dtype=np.float32)
 
+    def top(self, region: str) -> NDArray[np.float32]:
+        """The middle of a bone's head end."""
+        along = self._skeleton.along[self._skeleton.span(region)]
+        return self._mean_of(region, along > 0.95)
 
-def _split_ribcage(vertices: NDArray[Any], faces: NDArray[Any]) -> dict[str, Any]:
-    """The fused ribcage as 24 ribs and the sternum; drops a logo that is baked in."""
-    vertices, pieces = _components(vertices, faces)
-    middle = (vertices[:, 0].min() + vertices[:, 0].max()) / 2
-    meshes: dict[str, Any] = {}
-    ribs: dict[str, list[tuple[float, Any]]] = {"l": [], "r": []}
-    for piece in pieces:
-        if len(piece) == _STERNUM_FACES:
-            meshes["sternum"] = (vertices, piece)
-        elif len(piece) in _RIB_FACES:
-            points = vertices[piece].reshape(-1, 3)
-            at_spine = points[points[:, 1] < points[:, 1].min() + 30]
-            side = "l" if points[:, 0].mean() > middle else "r"
-            ribs[side].append((-float(at_spine[:, 2].mean()), piece))
-    for side, found in ribs.items():
-        for number, (_, piece) in enumerate(sorted(found, key=lambda rib: rib[0]), start=1):
-            meshes[f"rib{number:02d}_{side}"] = (vertices, piece)
-    return meshes
+    def bottom(self, region: str) -> NDArray[np.float32]:
+        """The middle of a bone's foot end."""
+        along = self._skeleton.along[self._skeleton.span(region)]
+        return self._mean_of(region, along < 0.05)
 
+    def front(self, region: str) -> NDArray[np.float32]:
+        """The middle of a bone's front end."""
+        front = self._skeleton.front[self._skeleton.span(region)]
+        return self._mean_of(region, front > 0.9)
 
-def _split_neck(vertices: NDArray[Any], faces: NDArray[Any]) -> dict[str, Any]:
-    """The fused cervical spine as C1 to C7."""
-    vertices, pieces = _components(vertices, faces)
-    vertebrae = [piece for piece in pieces if len(piece) > _VERTEBRA_FACES]
-    vertebrae.sort(key=lambda piece: -float(vertices[piece].reshape(-1, 3)[:, 2].mean()))
-    return {
-        f"cervical{number}": (vertices, piece) for number, piece in enumerate(vertebrae, start=1)
-    }
+    def back(self, region: str) -> NDArray[np.float32]:
+        """The middle of a bone's back end."""
+        front = self._skeleton.front[self._skeleton.span(region)]
+        return self._mean_of(region, front < 0.12)
 
+    def centre(self, region: str) -> NDArray[np.float32]:
+        """The centroid of a bone."""
+        return np.asarray(self._positions[self._skeleton.span(region)].mean(axis=0), np.float32)
 
-def _meshes() -> list[tuple[str, int, NDArray[Any], NDArray[Any]]]:
-    """Every bone in the zero pose: name, body, vertices in mm (patient's frame), faces."""
-    mujoco, model = _body_model()
-    state = _kinematics({})
-    bones: list[tuple[str, int, NDArray[Any], NDArray[Any]]] = []
-    for geom in range(model.ngeom):
-        if model.geom_type[geom] != mujoco.mjtGeom.mjGEOM_MESH:
-            continue
-        mesh = model.geom_dataid[geom]
-        first_vertex, first_face = model.mesh_vertadr[mesh], model.mesh_faceadr[mesh]
-        local = model.mesh_vert[first_vertex : first_vertex + model.mesh_vertnum[mesh]]
-        faces = model.mesh_face[first_face : first_face + model.mesh_facenum[mesh]][:, ::-1]
-        vertices = local @ state.geom_xmat[geom].reshape(3, 3).T + state.geom_xpos[geom]
-        vertices = vertices @ _TO_PATIENT * 1000
-        name = mujoco.mj_id2name(model, mujoco.mjtObj.mjOBJ_MESH, mesh)
-        if "_geom_" in name:
-            name = name.split("_geom_")[-1].split("_", 1)[-1]
-        body = int(model.geom_bodyid[geom])
-        if name == _RIBCAGE:
-            split = _split_ribcage(vertices, faces)
-        elif name == "hat_cervical":
-            split = _split_neck(vertices, faces)
-        else:
-            split = {name: (vertices, faces)}
-        bones.extend((piece, body, *mesh_of) for piece, mesh_of in split.items())
-    return bones
-
-
-def _thickened(
-    points: NDArray[np.float64], along: NDArray[np.float64], factor: float
-) -> NDArray[np.float64]:
-    """Widen the shaft of a long bone around its axis; the ends stay as they are."""
-    stations = np.linspace(0, 1, 25)
-    level = np.clip(np.searchsorted(stations, along) - 1, 0, 23)
-    number = np.maximum(np.bincount(level, minlength=24), 1)
-    centres = (stations[:-1] + stations[1:]) / 2
-    wide = 1 + (factor - 1) * np.interp(along, (0.08, 0.2, 0.75, 0.88), (0, 1, 1, 0))
-    widened = points.copy()
-    for axis in (0, 1):
-        middle = np.bincount(level, points[:, axis], minlength=24) / number
-        centre = np.interp(along, centres, middle)
-        widened[:, axis] = centre + wide * (points[:, axis] - centre)
-    return widened
-
-
-def _normalised(values: NDArray[Any]) -> NDArray[Any]:
-    low, high = values.min(), values.max()
-    return np.asarray((values - low) / max(high - low, 1e-6))
-
-
-@lru_cache(1)
-def reference_skeleton() -> Skeleton:
-    """Build the reference skeleton, once a process (a few seconds).
-
-    Raises:
-        MissingExtraError: the libraries of the extra `simulate` are not installed.
-    """
-    rng = np.random.default_rng(20230212)  # one fixed cloud for everybody
-    pitch = SAMPLE_PITCH_MM
-    columns: dict[str, list[NDArray[Any]]] = {
-        key: [] for key in ("position", "volume", "part", "region", "depth")
-    }
-    regions: list[str] = []
-    for name, body, vertices, faces in _meshes():
-        cells, coverage, occupied = filled_cells(vertices[faces], pitch)
-        if len(cells) == 0:
-            continue
-        region = region_of_mesh(name)
-        if region not in regions:
-            regions.append(region)
-        low = cells.min(axis=0)
-        inside = np.pad(occupied > 0.4, 1)
-        depth = ndimage.distance_transform_edt(inside, sampling=pitch)[1:-1, 1:-1, 1:-1]
-        depth_of = depth[tuple((cells - low).T)]
-        if region == "skull":  # an outer surface: keep the vault's shell, thin out the inside
-            interior = depth_of > 16
-            keep = ~interior | (rng.random(len(cells)) < 0.15)
-            cells, coverage, depth_of = cells[keep], coverage[keep], depth_of[keep]
-        jitter = rng.random(cells.shape)
-        columns["position"].append((cells + jitter) * pitch)
-        columns["volume"].append(coverage)
-        columns["part"].append(np.full(len(cells), body))
-        columns["region"].append(np.full(len(cells), regions.index(region)))
-        columns["depth"].append(depth_of)
-    region_index = np.concatenate(columns["region"])
-    # Each bone in one run; the meshes come that way, and must.
-    order = np.argsort(region_index, kind="stable")
-    region_index = region_index[order]
-    position, volume, part, depth_mm = (
-        np.concatenate(columns[key])[order] for key in ("position", "volume", "part", "depth")
-    )
-    along, lateral, front = (np.empty(len(position)) for _ in range(3))
-    middle = float(np.median(position[region_index == regions.index("sacrum"), 0]))
-    position[:, 0] -= middle
-    for index in range(len(regions)):
-        mine = region_index == index
-        along[mine] = _normalised(position[mine, 2])
-        lateral[mine] = _normalised(np.abs(position[mine, 0]))
-        front[mine] = _normalised(position[mine, 1])
-        if group_of_region(regions[index]) in _SLENDER:
-            position[mine] = _thickened(position[mine], along[mine], _SHAFT_WIDENING)
-    return Skeleton(
-        positions_mm=(position + np.array([middle, 0, 0])).astype(np.float32),
-        volume=volume.astype(np.float32),
-        part=part.astype(np.int16),
-        region=region_index.astype(np.uint8),
-        regions=tuple(regions),
-        depth_mm=depth_mm.astype(np.float32),
-        along=along.astype(np.float32),
-        lateral=lateral.astype(np.float32),
-        front=front.astype(np.float32),
-    )
+    def box(self, name: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Lowest and highest corner of a bone, or of a group of bones such as `"rib"`."""
+        if name not in self._boxes:
+            spans = [
+                self._positions[self._skeleton.span(region)].T
+                for region, group in zip(self._skeleton.regions, self._groups, strict=True)
+                if name in (region, group)
+            ]
+            self._boxes[name] = (
+                np.min([points.min(axis=1) for points in spans], axis=0),
+                np.max([points.max(axis=1) for points in spans], axis=0),
+            )
+        low, high = self._boxes[name]
+        return low.copy(), high.copy()

@@ -12,12 +12,12 @@ import pytest
 from bonescint.scan import ParameterError
 from bonescint.simulate import build_anatomy, camera_named, draw_anatomy, simulate_scan
 from bonescint.simulate.anatomy_model import ANATOMIES, Proportions, anatomy_model
-from bonescint.simulate.landmarks import Landmarks
 from bonescint.simulate.patient import draw_patient
 from bonescint.simulate.population import Population
-from bonescint.simulate.proportions import reproportioned
-from bonescint.simulate.skeleton import posed, reference_skeleton
-from bonescint.simulate.uptake_levels import bone_levels, inside_bone, organ_level, tissue_levels
+from bonescint.simulate.posture import reproportioned
+from bonescint.simulate.reference_skeleton import posed, reference_skeleton
+from bonescint.simulate.skeleton import Landmarks
+from bonescint.simulate.uptake import bone_levels, inside_bone, organ_level, tissue_levels
 
 AS_IT_IS = Proportions(
     heights_mm=((0, 0), (3000, 3000)),

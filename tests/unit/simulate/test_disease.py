@@ -7,7 +7,7 @@ import pickle
 import pytest
 
 from bonescint.scan import ParameterError
-from bonescint.simulate.disease import PRIMARIES, Disease
+from bonescint.simulate.population import PRIMARIES, Disease
 
 
 @pytest.mark.parametrize(

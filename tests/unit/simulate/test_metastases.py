@@ -11,7 +11,6 @@ pytest.importorskip("musclemimic_models", reason="needs the extra 'simulate'")
 from bonescint.scan import FocusKind
 from bonescint.simulate import Anatomy, draw_anatomy
 from bonescint.simulate.constants import EARLY_SITE_FACTORS
-from bonescint.simulate.disease import Disease
 from bonescint.simulate.focal import FocalUptake
 from bonescint.simulate.metastases import (
     SUPERSCAN_FROM,
@@ -19,7 +18,8 @@ from bonescint.simulate.metastases import (
     draw_metastases,
     site_probabilities,
 )
-from bonescint.simulate.regions import group_of_region
+from bonescint.simulate.population import Disease
+from bonescint.simulate.skeleton import group_of_region
 
 NO_SUPERSCAN: dict[str, float] = {}
 

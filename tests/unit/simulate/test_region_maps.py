@@ -8,7 +8,7 @@ import pytest
 from bonescint.scan import View
 from bonescint.simulate import Anatomy, camera_named, draw_anatomy
 from bonescint.simulate.projection import Projector
-from bonescint.simulate.region_maps import TWELVE_NAMES, region_maps, twelve_regions
+from bonescint.simulate.seen_foci import TWELVE_NAMES, region_maps, twelve_regions
 
 pytest.importorskip("mujoco", reason="needs the extra 'simulate'")
 pytest.importorskip("musclemimic_models", reason="needs the extra 'simulate'")

@@ -15,8 +15,8 @@ from bonescint.scan import FocusKind, ParameterError, UptakeSite, View
 from bonescint.simulate import Anatomy, SimulatedScan, camera_named, draw_anatomy, simulate_scan
 from bonescint.simulate.faults import FaultKind, HeadFaults, Stripe
 from bonescint.simulate.focal import soft_focus
-from bonescint.simulate.parameters import as_json
 from bonescint.simulate.seen_foci import joined_masks, seen_foci
+from bonescint.simulate.simulated_scan import as_json
 
 CAMERA = replace(camera_named("ecam"), motion_share=0.0)
 FAULTLESS = dict.fromkeys(View, HeadFaults())

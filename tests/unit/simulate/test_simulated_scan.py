@@ -21,8 +21,8 @@ from bonescint.simulate import (
 )
 from bonescint.simulate.constants import SITE_WEIGHTS
 from bonescint.simulate.metastases import draw_lesion_number, site_probabilities
-from bonescint.simulate.regions import group_of_region
-from bonescint.simulate.skeleton import posed, reference_skeleton
+from bonescint.simulate.reference_skeleton import posed, reference_skeleton
+from bonescint.simulate.skeleton import group_of_region
 
 
 @pytest.fixture(scope="module")

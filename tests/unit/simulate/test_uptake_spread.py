@@ -12,7 +12,7 @@ from bonescint.simulate import draw_anatomy, organs
 from bonescint.simulate.constants import BONE_GROUP_UPTAKE_SD, BONE_UPTAKE_SD
 from bonescint.simulate.patient import draw_patient
 from bonescint.simulate.population import Population
-from bonescint.simulate.skeleton import reference_skeleton
+from bonescint.simulate.reference_skeleton import reference_skeleton
 from bonescint.simulate.uptake import normal_uptake
 
 
