@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -21,7 +21,7 @@ from bonescint.cli.console import (
     say,
     show,
 )
-from bonescint.cli.options import AsJson, Device, Sources, Workers, file, option, out
+from bonescint.cli.options import AnyWorkers, AsJson, Device, Open, Sources
 
 if TYPE_CHECKING:
     from bonescint.classify import ClassifiedScan, ClassifySummary
@@ -31,30 +31,16 @@ _INFO_SCHEMA_VERSION = 1
 _WIDE = 110
 _MOST_ROWS = 60
 
-ResultsFolder = Annotated[Path, out("Results folder.")]
-
 
 def classify(
     sources: Sources,
-    out: ResultsFolder = Path("results"),
-    model: Annotated[
-        Path | None,
-        file(
-            "Model folder, or 'shipped'.",
-            default="shipped, the model that comes with bonescint",
-        ),
-    ] = None,
-    workers: Workers = None,
+    *,
+    out: Path = Path("results"),
+    model: Path | None = None,
+    workers: AnyWorkers = None,
     device: Device = "cpu",
-    hash_sources: Annotated[
-        bool,
-        option(
-            "Replace names of files and folders in the results by a keyed hash.", "--hash-sources"
-        ),
-    ] = False,
-    call_anyway: Annotated[
-        bool, option("Call scans that are too unlike those the model knows, too.", "--call-anyway")
-    ] = False,
+    hash_sources: bool = False,
+    call_anyway: bool = False,
     as_json: AsJson = False,
 ) -> int:
     """Classify scans: tables, pictures with the evidence, a page.
@@ -74,6 +60,12 @@ def classify(
     give the path of a file relative to what you gave (for "archive/" perhaps "DOE JOHN
     123456/IM0001"). With --hash-sources they contain a keyed hash instead; OUT.private/sources.csv,
     for you alone, lists which file is which. A name burned into the pixels is not removed.
+
+    Args:
+        out: Results folder.
+        model: Model folder, or 'shipped', the model that comes with bonescint (the default).
+        hash_sources: Replace names of files and folders in the results by a keyed hash.
+        call_anyway: Call scans that are too unlike those the model knows, too.
 
     Written to the results folder:
       results.csv    one row per scan: scan_id, source, views, mbd_probability, call, ...
@@ -105,14 +97,14 @@ def classify(
     )
 
 
-def demo(
-    out: ResultsFolder = Path("results"),
-    opens: Annotated[bool, option("Show the page in the browser.", "--open/--no-open")] = True,
-) -> int:
+def demo(*, out: Path = Path("results"), opens: Open = True) -> int:
     """Classify one real scan and three simulated studies, and show the page of results.
 
     The real scan (anterior view only) comes with the package pydicom-data:
     pip install 'bonescint[demo]'
+
+    Args:
+        out: Results folder.
 
     Example:
       bonescint demo --out results/
@@ -122,7 +114,7 @@ def demo(
     return _run(lambda progress: demo(out, progress=progress), opens=opens)
 
 
-def info(sources: Sources, as_json: AsJson = False) -> int:
+def info(sources: Sources, *, as_json: AsJson = False) -> int:
     """Show what a file contains: views and how they were identified, matrix, spacing, counts.
 
     Examples:

@@ -20,7 +20,7 @@ from bonescint.cli.console import (
     say_warning,
 )
 from bonescint.cli.group import command, command_group
-from bonescint.cli.options import AsJson, Processes, Seed, argument, file, option, out
+from bonescint.cli.options import AsJson, Seed, Workers
 
 if TYPE_CHECKING:
     from bonescint.cohort import CohortReport, CreatedCohort
@@ -36,42 +36,19 @@ cohort_app = command_group(
 
 @command(cohort_app)
 def create(
-    folder: Annotated[Path, argument("Folder of scans.")],
-    out: Annotated[Path, out("Folder of the cohort.")],
-    labels: Annotated[
-        Path | None, file("Table of labels, CSV.", default="none, for bs-80k")
-    ] = None,
-    layout: Annotated[
-        Literal["auto", "png-pairs", "zenodo-13900966", "bs-80k"],
-        option("How the folder is organised; see docs/cohorts.md."),
-    ] = "auto",
-    shares: Annotated[
-        str, option("Shares of the patients, unless the labels have a column split.")
-    ] = "train=0.7,validation=0.15,test=0.15",
+    folder: Path,
+    *,
+    out: Path,
+    labels: Path | None = None,
+    layout: Literal["auto", "png-pairs", "zenodo-13900966", "bs-80k"] = "auto",
+    shares: str = "train=0.7,validation=0.15,test=0.15",
     seed: Seed = 1,
-    centre: Annotated[str, option("Centre of the scans whose row names none.")] = "A",
-    test_centre: Annotated[
-        list[str] | None, option("A centre used for testing only (repeat for several).")
-    ] = None,
-    copy: Annotated[
-        bool,
-        option(
-            "Write de-identified copies of the scans, or refer to the files where they are.",
-            "--copy/--reference",
-        ),
-    ] = True,
-    allow_burned_in: Annotated[
-        bool,
-        option(
-            "Also take scans whose header says that text (perhaps a name) is in the pixels.",
-            "--allow-burned-in",
-        ),
-    ] = False,
-    key: Annotated[
-        Path | None,
-        file("File with the secret key of the pseudonyms.", default="made, in OUT.private"),
-    ] = None,
-    workers: Processes = None,
+    centre: str = "A",
+    test_centre: list[str] | None = None,
+    copy: Annotated[bool, typer.Option("--copy/--reference")] = True,
+    allow_burned_in: bool = False,
+    key: Path | None = None,
+    workers: Workers = None,
 ) -> int:
     r"""Make a cohort from a folder of scans and a table of labels.
 
@@ -81,6 +58,19 @@ def create(
     The table needs a column label (0 or 1) and at least one that identifies the scan: accession,
     study (UID), file, patient. It may have centre, split, sex, age, primary, mask_anterior,
     mask_posterior. If interrupted, rerun the same command to resume.
+
+    Args:
+        folder: Folder of scans.
+        out: Folder of the cohort.
+        labels: Table of labels, CSV; bs-80k needs none.
+        layout: How the folder is organised; see docs/cohorts.md.
+        shares: Shares of the patients, unless the labels have a column split.
+        centre: Centre of the scans whose row names none.
+        test_centre: A centre used for testing only (repeat for several).
+        copy: Write de-identified copies of the scans, or refer to the files where they are.
+        allow_burned_in: Also take scans whose header says that text (perhaps a name) is in the
+            pixels.
+        key: File with the secret key of the pseudonyms; made in OUT.private unless given.
 
     Written:
       my-cohort/manifest.csv    one row per scan: scan_id, patient_id, centre, split, label, ...
@@ -140,16 +130,22 @@ def _report_created(created: CreatedCohort, out: Path) -> None:
 
 @command(cohort_app)
 def check(
-    manifest: Annotated[Path, argument("Manifest, or its folder.")],
-    out: Annotated[Path | None, out("Folder of tables.")] = None,
-    near_duplicates: Annotated[bool, option("Also look for near-duplicates.")] = True,
-    workers: Processes = None,
+    manifest: Path,
+    *,
+    out: Path | None = None,
+    near_duplicates: bool = True,
+    workers: Workers = None,
     as_json: AsJson = False,
 ) -> int:
     """Check a cohort before training or testing on it, and print the paper's Table 1.
 
     Errors: invalid rows; the same patient, identical pixels or near-duplicates in two splits;
     missing or unreadable files and masks; a split with only one class. Everything is listed.
+
+    Args:
+        manifest: Manifest, or its folder.
+        out: Folder of tables.
+        near_duplicates: Also look for near-duplicates.
 
     Exit status: 0 no errors (there may be warnings), 2 errors.
 
@@ -199,19 +195,14 @@ def _print_check(report: CohortReport, out: Path | None) -> None:
 
 @command(cohort_app)
 def compare(
-    first: Annotated[Path, argument("Scans, or a database.", "A")],
-    second: Annotated[
-        Path | None, argument("The others. If left out, only --save is done.", "[B]")
-    ] = None,
-    out: Annotated[Path | None, out("Folder of the report.")] = None,
-    label: Annotated[
-        int | None, option("Only scans with this label.", low=0, high=1, default="all")
-    ] = None,
-    model: Annotated[
-        Path | None, file("Model folder, or 'shipped', whose scores are compared, too.")
-    ] = None,
-    save: Annotated[Path | None, file("Normal database of A, .npz.")] = None,
-    workers: Processes = None,
+    first: Annotated[Path, typer.Argument(metavar="A")],
+    second: Annotated[Path | None, typer.Argument(metavar="[B]")] = None,
+    *,
+    out: Path | None = None,
+    label: Annotated[int | None, typer.Option(min=0, max=1)] = None,
+    model: Path | None = None,
+    save: Path | None = None,
+    workers: Workers = None,
 ) -> int:
     """Compare two cohorts: do their scans look alike?
 
@@ -224,6 +215,14 @@ def compare(
     With --save, A is also kept as a normal database: averages of its scans without a positive label
     (scans without a label are taken as normal), from which no single scan can be recovered. It
     needs 20 patients or more. Without B and --out only the database is made.
+
+    Args:
+        first: Scans, or a normal database.
+        second: The others. If left out, only --save is done.
+        out: Folder of the report.
+        label: Only scans with this label.
+        model: Model folder, or 'shipped', whose scores are compared, too.
+        save: Normal database of A to write, .npz.
 
     Written:
       report/report.html        the report, one file

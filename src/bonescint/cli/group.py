@@ -5,21 +5,24 @@ Imported before any command is chosen, so it imports nothing but typer.
 
 from __future__ import annotations
 
+import copy
 import inspect
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, ParamSpec
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-_Parameters = ParamSpec("_Parameters")
+_Function = TypeVar("_Function", bound=Callable[..., int | None])
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 # Names of the last release: the command that they belong to, the old name, the new name. They
 # work for one more release and say what they are called now.
 _RENAMED: tuple[tuple[tuple[str, ...], str, str], ...] = (
+    (("train",), "--recipe", "--preprocessing"),
     (("cohort", "check"), "--near", "--near-duplicates"),
     (("cohort", "check"), "--no-near", "--no-near-duplicates"),
 )
@@ -72,34 +75,73 @@ def command_group(text: str, name: str | None = None) -> typer.Typer:
     )
 
 
-def command(
-    group: typer.Typer, name: str | None = None
-) -> Callable[[Callable[_Parameters, int | None]], Callable[_Parameters, int | None]]:
-    """Declare a function as a command.
+def command(group: typer.Typer) -> Callable[[_Function], _Function]:
+    """Declare a function as a command of a group.
 
-    Its parameters are the options, its docstring is the help, whose first line also stands in the
-    group's list, and what it returns is the exit status (`None` for 0).
-
-    Args:
-        group: that the command belongs to.
-        name: the function's own if left out.
+    Positional parameters become arguments, keyword-only ones options; `out` is `-o`, too, and a
+    path must not be empty. The docstring is the help: its first line also stands in the list of
+    commands, and its section `Args` has the help of each parameter, unless the parameter's type
+    brings its own (see `options`). What the function returns is the exit status, `None` for 0.
     """
 
-    def declare(
-        function: Callable[_Parameters, int | None],
-    ) -> Callable[_Parameters, int | None]:
-        text = inspect.getdoc(function) or ""
-        first = text.partition("\n")[0]
-        declared = group.command(
-            name,
+    def declare(function: _Function) -> _Function:
+        text, described = _help_of(inspect.getdoc(function) or "")
+        hints = get_type_hints(function, include_extras=True)
+        for parameter in inspect.signature(function).parameters.values():
+            words = described.get(parameter.name)
+            hint = _declared(parameter, hints[parameter.name], words)
+            function.__annotations__[parameter.name] = hint
+        group.command(
             cls=ClearCommand,
             help=preformatted(text),
-            short_help=first,
+            short_help=text.partition("\n")[0],
             context_settings=_CONTEXT,
-        )
-        return declared(function)
+        )(function)
+        return function
 
     return declare
+
+
+def _help_of(docstring: str) -> tuple[str, dict[str, str]]:
+    """The help of a command, and that of each parameter in its section `Args`."""
+    before, _, rest = docstring.partition("\n\nArgs:\n")
+    section, _, after = rest.partition("\n\n")
+    described: dict[str, str] = {}
+    name = ""
+    for line in section.splitlines():
+        if line.startswith(" " * 8):
+            described[name] += f" {line.strip()}"
+        else:
+            name, _, words = line.strip().partition(": ")
+            described[name] = words
+    return "\n\n".join(filter(None, (before, after))), described
+
+
+def _declared(parameter: inspect.Parameter, hint: Any, words: str | None) -> Any:
+    """A parameter's type as typer reads it."""
+    kind, *given = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+    info: Any
+    if given:
+        info = copy.copy(given[0])
+    elif parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
+        info = typer.Argument(metavar=parameter.name.upper())
+    elif parameter.name == "out":
+        info = typer.Option("--out", "-o")
+    elif parameter.default is False:  # without a --no-... that would change nothing
+        info = typer.Option(f"--{parameter.name.replace('_', '-')}")
+    else:
+        info = typer.Option()
+    info.help = words or info.help
+    if Path in (kind, *get_args(kind)):
+        info.parser = _path
+    return Annotated[kind, info]
+
+
+def _path(given: str) -> Path:
+    """A path from the command line; `''`, which is often an unset variable, is refused."""
+    if not str(given):
+        raise typer.BadParameter("an empty path. Give a name; '.' is the current folder.")
+    return Path(given)
 
 
 def preformatted(text: str) -> str:
@@ -122,14 +164,9 @@ def _with_new_names(words: list[str]) -> list[str]:
             name, equals, value = words[place].partition("=")
             if name == old:
                 words = [*words[:place], f"{new}{equals}{value}", *words[place + 1 :]]
-                _say_renamed(old, new)
+                said = f"{old} is now called {new}; the old name works in this release only."
+                typer.echo(f"Warning: {said}", err=True)
     return words
-
-
-def _say_renamed(old: str, new: str) -> None:
-    typer.echo(
-        f"Warning: {old} is now called {new}; the old name works in this release only.", err=True
-    )
 
 
 @contextmanager

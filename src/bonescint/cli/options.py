@@ -1,101 +1,98 @@
-"""Options that several commands share, and short forms for options of one command."""
+"""Options that several commands share, each with its help."""
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+if TYPE_CHECKING:
+    from bonescint.evaluate import OperatingRule as Rule
 
-def path(given: str) -> Path:
-    """A path from the command line; `''`, which is often an unset variable, is refused."""
-    if not str(given):
-        raise typer.BadParameter("an empty path. Give a name; '.' is the current folder.")
-    return Path(given)
-
-
-def option(
-    text: str,
-    *names: str,
-    low: float | None = None,
-    high: float | None = None,
-    default: str | bool = True,
-) -> Any:
-    """An option with its help.
-
-    Args:
-        text: its help.
-        names: if not that of the parameter.
-        low: smallest number allowed.
-        high: largest number allowed.
-        default: what help gives as the default, if not the value itself.
-    """
-    return typer.Option(*names, help=text, min=low, max=high, show_default=default)
-
-
-def file(text: str, *names: str, default: str | bool = True) -> Any:
-    """An option that takes the path of a file or a folder; see `option`."""
-    return typer.Option(*names, parser=path, help=text, show_default=default)
-
-
-def out(text: str, default: str | bool = True) -> Any:
-    """The option `--out`, also `-o`, for where a command writes."""
-    return file(text, "--out", "-o", default=default)
-
-
-def argument(text: str, metavar: str | None = None) -> Any:
-    """An argument that is the path of a file or a folder."""
-    return typer.Argument(parser=path, help=text, metavar=metavar, show_default=False)
-
-
-Sources = Annotated[list[Path], argument("Files, folders and ZIP archives.", "SOURCES")]
-Model = Annotated[Path, argument("Model folder, or 'shipped'.")]
-AsJson = Annotated[bool, option("Print JSON, and nothing else, on standard output.", "--json")]
-Seed = Annotated[int, option("Seed of everything that is random.", low=0)]
-Workers = Annotated[
+Sources = Annotated[
+    list[Path], typer.Argument(help="Files, folders and ZIP archives.", metavar="SOURCES")
+]
+Model = Annotated[Path, typer.Argument(help="Model folder, or 'shipped'.", metavar="MODEL")]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print JSON, and nothing else, on standard output.")
+]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of everything that is random.")]
+AnyWorkers = Annotated[
     int | None,
-    option(
-        "Worker processes; 0 works in one process.",
-        low=0,
-        high=256,
-        default="as many as cores, at most 8",
+    typer.Option(
+        "--workers",
+        min=0,
+        max=256,
+        help="Worker processes; 0 works in one process.",
+        show_default="as many as cores, at most 8",
     ),
 ]
-Processes = Annotated[
-    int | None, option("Worker processes.", low=1, high=256, default="as many as cores, at most 8")
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        min=1, max=256, help="Worker processes.", show_default="as many as cores, at most 8"
+    ),
 ]
-SimulationWorkers = Annotated[
-    int | None, option("Worker processes.", low=1, high=256, default="as many as cores")
-]
-Device = Annotated[Literal["cpu", "gpu", "auto"], option("Where the model runs.")]
+Device = Annotated[Literal["cpu", "gpu", "auto"], typer.Option(help="Where the network runs.")]
 Weights = Annotated[
     Path | None,
-    file(
-        "ImageNet weights (Keras .h5, torchvision .pth, .safetensors) for VGG16.",
-        default="fetched once",
+    typer.Option(
+        help="ImageNet weights (Keras .h5, torchvision .pth, .safetensors) for VGG16.",
+        show_default="fetched once",
     ),
 ]
 Track = Annotated[
     Literal["none", "tensorboard", "mlflow"],
-    option("Also log the training there, in a local folder."),
+    typer.Option(help="Also log the training there, in a local folder."),
 ]
 OperatingRule = Annotated[
     Literal["balanced", "youden", "specificity", "sensitivity"],
-    option("How the operating point is chosen.", "--rule"),
+    typer.Option(help="How the operating point is chosen."),
 ]
 IgnoreUnknown = Annotated[
-    bool, option("Leave out predictions of scans that the manifest lacks.", "--ignore-unknown")
+    bool,
+    typer.Option(
+        "--ignore-unknown", help="Leave out predictions of scans that the manifest lacks."
+    ),
+]
+Open = Annotated[bool, typer.Option("--open/--no-open", help="Show it in the browser.")]
+Positive = Annotated[int, typer.Option(min=1)]
+PositiveOrNone = Annotated[int | None, typer.Option(min=1)]
+Radius = Annotated[
+    float,
+    typer.Option(min=0, max=200, help="Distance within which a mark hits a metastasis, mm."),
+]
+Database = Annotated[
+    str,
+    typer.Option(
+        envvar="BONESCINT_STUDY_DATABASE",
+        help="URL of an empty PostgreSQL database for the store.",
+        show_default="SQLite in the study folder",
+    ),
 ]
 
 
-CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+def operating_rule(name: str, at_least: float) -> Rule:
+    """The rule of an operating point by its name on the command line."""
+    from bonescint.evaluate import Balanced, GivenSensitivity, GivenSpecificity, Youden
+
+    rules: dict[str, Rule] = {
+        "balanced": Balanced(),
+        "youden": Youden(),
+        "specificity": GivenSpecificity(at_least),
+        "sensitivity": GivenSensitivity(at_least),
+    }
+    return rules[name]
 
 
-class Follow(StrEnum):
-    """What follows a training."""
+def require_existing(path: Path | None) -> None:
+    """Refuse a path at which there is nothing.
 
-    NONE = "none"
-    TENSORBOARD = "tensorboard"
-    MLFLOW = "mlflow"
+    Raises:
+        InputError: there is nothing.
+    """
+    from bonescint.scan import InputError
+
+    if path is not None and not path.exists():
+        raise InputError(path, "no such file or folder", "Check the path")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bonescint.cli.options import CONTEXT, path
+from bonescint.cli.group import _path as path
 
 _READERS = """Statistics of reader studies: many readers, many cases (MRMC).
 
@@ -85,7 +85,7 @@ class GeneralisesTo(StrEnum):
     READERS = "readers"
 
 
-readers_app = typer.Typer(help=_READERS, no_args_is_help=True, context_settings=CONTEXT)
+readers_app = typer.Typer(help=_READERS, no_args_is_help=True)
 
 
 @readers_app.callback()

@@ -9,7 +9,7 @@ import typer
 
 from bonescint.cli.console import progress_shown, say
 from bonescint.cli.group import command, command_group
-from bonescint.cli.options import Seed, SimulationWorkers, file, option, out
+from bonescint.cli.options import PositiveOrNone, Seed
 
 _MIXED_COUNT = 20
 
@@ -22,13 +22,12 @@ simulate_app = command_group(
 
 @command(simulate_app)
 def cohort(
-    out: Annotated[Path, out("Folder of the cohort.")],
-    count: Annotated[
-        int | None, option("Number of studies.", low=1, default=str(_MIXED_COUNT))
-    ] = None,
-    protocol: Annotated[str | None, option("Name of a protocol, or a YAML file.")] = None,
+    *,
+    out: Path,
+    count: PositiveOrNone = None,
+    protocol: str | None = None,
     seed: Seed = 1,
-    workers: SimulationWorkers = None,
+    workers: PositiveOrNone = None,
 ) -> None:
     """Simulate a cohort: DICOM studies with AP and PA, the truth of each, and manifest.csv.
 
@@ -36,6 +35,12 @@ def cohort(
     the name of a protocol that comes with the package, or a YAML file. The same seed gives the same
     bytes, for any number of workers. If interrupted, rerun the same command to resume. Every study
     is of a different synthetic patient.
+
+    Args:
+        out: Folder of the cohort.
+        count: Number of studies; 20 unless a protocol has its own.
+        protocol: Name of a protocol, or a YAML file.
+        workers: Worker processes; as many as cores unless given.
 
     Written to the folder:
       manifest.csv   one row per study: scan_id, patient_id, centre, split, label, file, sex, ...
@@ -72,21 +77,26 @@ def cohort(
 
 @command(simulate_app)
 def scan(
-    out: Annotated[Path, out("DICOM file to write.")],
-    truth: Annotated[Path | None, file("Truth file: .json (foci), .npz (masks too).")] = None,
-    primary: Annotated[
-        str | None, option("prostate, breast, lung or other.", default="drawn")
-    ] = None,
-    lesions: Annotated[
-        int | None, option("Number of metastases; 0 for none.", low=0, default="drawn")
-    ] = None,
-    counts: Annotated[
-        float | None, option("Counts in the posterior view.", default="as the camera's")
-    ] = None,
-    camera: Annotated[str | None, option("Name of a camera.", default="drawn")] = None,
+    *,
+    out: Path,
+    truth: Path | None = None,
+    primary: str | None = None,
+    lesions: Annotated[int | None, typer.Option(min=0)] = None,
+    counts: float | None = None,
+    camera: str | None = None,
     seed: Seed = 1,
 ) -> None:
     r"""Simulate one study as NM DICOM, with the properties that you choose, and its truth.
+
+    What you do not choose is drawn at random.
+
+    Args:
+        out: DICOM file to write.
+        truth: Truth file: .json (foci), .npz (masks too).
+        primary: Primary tumour: prostate, breast, lung or other.
+        lesions: Number of metastases; 0 for none.
+        counts: Counts in the posterior view; as the camera's unless given.
+        camera: Name of a camera.
 
     Examples:
       bonescint simulate scan --out one.dcm --truth one.json
@@ -113,15 +123,16 @@ def scan(
 
 
 @command(simulate_app)
-def truth(
-    scan_id: Annotated[str, typer.Argument(help="The study, as manifest.csv names it.")],
-    cohort: Annotated[Path, file("Folder of the cohort.")] = Path(),
-    out: Annotated[Path | None, out("File to write.", "SCAN_ID.npz")] = None,
-) -> None:
+def truth(scan_id: str, *, cohort: Path = Path(), out: Path | None = None) -> None:
     """Regenerate what a simulated cohort does not store: noise-free means, maps and masks.
 
     The study is simulated again and must equal the stored one, bit for bit. The file then holds its
     noise-free means, bone maps, and a mask of every focus.
+
+    Args:
+        scan_id: The study, as manifest.csv names it.
+        cohort: Folder of the cohort.
+        out: File to write; SCAN_ID.npz unless given.
 
     Example:
       bonescint simulate truth bs-639cdcfb99af00b0 --cohort cohort/ --out truth.npz
@@ -140,11 +151,13 @@ def truth(
 
 @command(simulate_app)
 def gallery(
-    out: Annotated[Path, out("PNG file to write.")],
-    count: Annotated[int, option("Number of studies.", low=1, high=60)] = 12,
-    seed: Seed = 1,
+    *, out: Path, count: Annotated[int, typer.Option(min=1, max=60)] = 12, seed: Seed = 1
 ) -> None:
     """Draw a picture of simulated studies of many kinds: builds, disease, benign findings.
+
+    Args:
+        out: PNG file to write.
+        count: Number of studies.
 
     Example:
       bonescint simulate gallery --out gallery.png

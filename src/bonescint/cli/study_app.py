@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bonescint.cli.options import CONTEXT, path
+from bonescint.cli.group import _path as path
 
 _STUDY = """Reader studies: physicians read a cohort in the browser, and nothing is lost.
 
@@ -112,7 +112,7 @@ class SecondSessionChoice(StrEnum):
     AIDED = "aided"
 
 
-study_app = typer.Typer(help=_STUDY, no_args_is_help=True, context_settings=CONTEXT)
+study_app = typer.Typer(help=_STUDY, no_args_is_help=True)
 
 
 @study_app.callback()

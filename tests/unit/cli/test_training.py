@@ -7,42 +7,40 @@ import pytest
 from typer.testing import CliRunner
 
 from bonescint.cli.app import app
-from bonescint.cli.training import TrainChoices
+from bonescint.cli.model import training_configuration
 from bonescint.model import shipped_model
 from bonescint.scan import ParameterError
 from bonescint.train import read_configuration
 
 
 def test_no_choice_is_the_default() -> None:
-    assert TrainChoices().settings() == read_configuration("bonescint")
-    assert TrainChoices(named="ibrahim2023").settings() == read_configuration("ibrahim2023")
+    assert training_configuration() == read_configuration("bonescint")
+    assert training_configuration("ibrahim2023") == read_configuration("ibrahim2023")
 
 
 def test_a_model_that_goes_on_is_fine_tuned_as_it_is() -> None:
     """Named or not, these settings take network, preparation and input scale of the model."""
     model = shipped_model()
-    usual = TrainChoices().settings(model.path)
-    assert usual == TrainChoices(named="fine-tune").settings(model.path)
+    usual = training_configuration(start=model.path)
+    assert usual == training_configuration("fine-tune", model.path)
     assert usual.preprocessing == model.card.preprocessing
     assert usual.input_scale is not None
     # What is asked for by name is taken as it is.
-    paper = TrainChoices(named="ibrahim2023").settings(model.path)
+    paper = training_configuration("ibrahim2023", model.path)
     assert paper == read_configuration("ibrahim2023")
 
 
 def test_choices_change_the_settings() -> None:
-    settings = TrainChoices(
-        epochs=3, resolution=128, preprocessing="ibrahim2023", seed=9
-    ).settings()
+    settings = training_configuration(epochs=3, resolution=128, preprocessing="ibrahim2023", seed=9)
     assert (settings.epochs, settings.stages[-1].rows) == (3, 128)
     assert (settings.preprocessing.name, settings.seed) == ("ibrahim2023", 9)
 
 
 def test_a_choice_that_makes_no_sense_is_refused() -> None:
     with pytest.raises(ParameterError, match="multiple of 32"):
-        TrainChoices(resolution=100).settings()
+        training_configuration(resolution=100)
     with pytest.raises(ParameterError, match="body-root"):
-        TrainChoices(preprocessing="mine").settings()
+        training_configuration(preprocessing="mine")
 
 
 def test_options_reach_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
