@@ -63,7 +63,8 @@ intercept. Correct it.
     from pydantic_core import ValidationError
 
     try:
-        made: _Kind = _validator(kind).validate_python(content)  # type: ignore[arg-type]
+        made: _Kind
+        (made,) = _validator(kind).validate_python((content,))  # type: ignore[arg-type]
     except ValidationError as error:
         found = error.errors(include_url=False)
         first = next((one for one in found if one["type"] == _UNKNOWN), found[0])
@@ -79,7 +80,7 @@ _UNKNOWN = "unexpected_keyword_argument"
 
 def _problem(kind: type[Any], error: Mapping[str, Any], place: str) -> str:
     """What is wrong, with its place."""
-    path, sort = list(error["loc"]), error["type"]
+    path, sort = list(error["loc"])[1:], error["type"]
     text = _SAID.get(sort, error["msg"])
     if sort == _UNKNOWN:
         name = path.pop()
@@ -122,7 +123,7 @@ def _known(kind: Any, path: list[str | int]) -> list[str]:
 @cache
 def _validator(kind: type[Any]) -> Any:
     """Pydantic's reader of a dataclass, that takes numbers and texts for what they are."""
-    from pydantic import TypeAdapter
+    from pydantic import ConfigDict, TypeAdapter
     from pydantic_core import PydanticCustomError, SchemaValidator
 
     def number(value: object) -> object:
@@ -148,7 +149,9 @@ def _validator(kind: type[Any]) -> Any:
             walked["extra_behavior"] = "forbid"
         return walked
 
-    return SchemaValidator(exact(TypeAdapter(kind).core_schema))
+    # In a tuple, for pydantic takes no options beside a dataclass itself.
+    options = ConfigDict(arbitrary_types_allowed=True)
+    return SchemaValidator(exact(TypeAdapter(tuple[kind], config=options).core_schema))  # type: ignore[valid-type]
 
 
 def plain(value: Any) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ _Range = tuple[float, float]
 _Value = TypeVar("_Value", bound=np.generic)
 
 
+@runtime_checkable
 class Augmentation(Protocol):
     """Changes a sample at random; its label stays right."""
 
