@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from bonescint.scan import PlattCalibration
 from bonescint.scan.checked import check_number
 
 
+@runtime_checkable
 class OperatingRule(Protocol):
     """Which point of a ROC curve to work at."""
 

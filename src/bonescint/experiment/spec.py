@@ -7,18 +7,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bonescint.cohort.strict_yaml import YamlShelf, built, checked_table, read_yaml
 from bonescint.evaluate import Balanced, GivenSensitivity, GivenSpecificity, OperatingRule, Youden
 from bonescint.experiment.report.checklist import read_metadata
 from bonescint.model import shipped_model
 from bonescint.model.folder import SHIPPED
 from bonescint.scan import InputError, ParameterError
 from bonescint.scan.checked import check_name, check_whole
+from bonescint.schema import PackagedYaml, construct
 
-_SHELF = YamlShelf(package="bonescint.experiment", folder="studies", noun="study")
-_CORRECT = "Correct the study"
+_PACKAGED = PackagedYaml(package="bonescint.experiment", folder="studies", noun="study")
+_CORRECT = _PACKAGED.remedy
 _RULES: Mapping[str, type[OperatingRule]] = {"balanced": Balanced, "youden": Youden}
-_GIVEN = {"specificity": GivenSpecificity, "sensitivity": GivenSensitivity}
+_GIVEN: Mapping[str, type[OperatingRule]] = {
+    "specificity": GivenSpecificity,
+    "sensitivity": GivenSensitivity,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,13 +126,13 @@ class ExperimentSpec:
 
 
 def experiment_names() -> tuple[str, ...]:
-    """Names of the studies that travel with the package.
+    """Names of the studies that come with the package.
 
     Examples:
         >>> experiment_names()
         ('ibrahim2023',)
     """
-    return _SHELF.names()
+    return _PACKAGED.names()
 
 
 def read_experiment(name: str | Path) -> ExperimentSpec:
@@ -144,10 +147,8 @@ def read_experiment(name: str | Path) -> ExperimentSpec:
         >>> list(study.models), study.compared_with
         (['paper', 'paper-converging', 'bonescint'], 'paper-converging')
     """
-    text, source = _SHELF.text_of(name)
     folder = Path() if str(name) in experiment_names() else Path(name).parent
-    content = read_yaml(text, source, remedy=_CORRECT, extra="simulate")
-    return experiment_from(content, source, folder=folder)
+    return experiment_from(*_PACKAGED.read(name), folder=folder)
 
 
 def experiment_from(content: object, source: str, *, folder: Path) -> ExperimentSpec:
@@ -161,36 +162,23 @@ def experiment_from(content: object, source: str, *, folder: Path) -> Experiment
     Raises:
         InputError: an unknown key or an impossible value, named with its place.
     """
-    top = _table(content, ExperimentSpec, "", source)
-    for name in ("cohort", "models", "name"):
-        if name not in top:
-            raise InputError(source, f"key {name!r} is missing", _CORRECT)
-    cohort = _with_paths(_table(top["cohort"], CohortSpec, "cohort", source), ("manifest",), folder)
-    _with_file(cohort, "protocol", folder)
-    top["cohort"] = _built(CohortSpec, cohort, "cohort", source)
-    if not isinstance(top["models"], Mapping):
-        raise InputError(source, "models: must be a table of models by name", _CORRECT)
-    models = {}
-    for name, entry in top["models"].items():
-        place = f"models.{name}"
-        table = _table(entry, ModelSpec, place, source)
-        for key in ("folder", "weights"):
-            table = _with_model(table, key, folder)
-        _with_file(table, "settings", folder)
-        models[str(name)] = _built(ModelSpec, table, place, source)
-    top["models"] = models
-    if "rule" in top:
-        top["rule"] = _rule(top["rule"], source)
-    if "external" in top:
-        if not isinstance(top["external"], list):
-            raise InputError(source, "external: must be a list of centres", _CORRECT)
-        top["external"] = tuple(str(centre) for centre in top["external"])
-    if isinstance(top.get("metadata"), Mapping):
-        top["metadata"] = read_metadata(top["metadata"], source=f"{source}, metadata")
-    else:
+    top: Any = content
+    if isinstance(content, Mapping):
+        top = dict(content)
+        if isinstance(top.get("cohort"), Mapping):
+            cohort = _with_paths(top["cohort"], ("manifest",), folder)
+            top["cohort"] = _with_file(cohort, "protocol", folder)
+        if isinstance(top.get("models"), Mapping):
+            top["models"] = {
+                str(name): _model_with_paths(entry, folder) if isinstance(entry, Mapping) else entry
+                for name, entry in top["models"].items()
+            }
+        if "rule" in top:
+            top["rule"] = _rule(top["rule"], source)
+        if isinstance(top.get("metadata"), Mapping):
+            top["metadata"] = read_metadata(top["metadata"], source=f"{source}, metadata")
         top = _with_paths(top, ("metadata",), folder)
-    study: ExperimentSpec = _built(ExperimentSpec, top, "", source)
-    return study
+    return construct(ExperimentSpec, top, source, _CORRECT)
 
 
 def _rule(content: object, source: str) -> OperatingRule:
@@ -199,36 +187,30 @@ def _rule(content: object, source: str) -> OperatingRule:
     if isinstance(content, Mapping) and len(content) == 1:
         ((kind, wanted),) = content.items()
         if kind in _GIVEN:
-            rule: OperatingRule = _built(_GIVEN[kind], {kind: wanted}, "rule", source)
-            return rule
+            return construct(_GIVEN[kind], {kind: wanted}, source, _CORRECT, place="rule")
     known = f"{', '.join(_RULES)}, or a table {{specificity: 0.9}} or {{sensitivity: 0.9}}"
     raise InputError(source, f"rule: must be {known}, not {content!r}", _CORRECT)
 
 
-def _with_paths(table: dict[str, Any], names: tuple[str, ...], folder: Path) -> dict[str, Any]:
+def _model_with_paths(table: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """A model's entry with whole paths; `shipped` is the package's own model."""
+    found = _with_file(_with_paths(table, ("folder", "weights"), folder), "settings", folder)
+    for name in ("folder", "weights"):
+        if table.get(name) == SHIPPED and not (folder / SHIPPED).exists():
+            found[name] = shipped_model().path
+    return found
+
+
+def _with_paths(table: Mapping[str, Any], names: tuple[str, ...], folder: Path) -> dict[str, Any]:
     return {
-        name: folder / str(value) if name in names and value is not None else value
+        name: folder / value if name in names and isinstance(value, str) else value
         for name, value in table.items()
     }
 
 
-def _with_model(table: dict[str, Any], name: str, folder: Path) -> dict[str, Any]:
-    """Where an entry names a model, its path; `shipped` is the package's own."""
-    if table.get(name) == SHIPPED and not (folder / SHIPPED).exists():
-        return table | {name: shipped_model().path}
-    return _with_paths(table, (name,), folder)
-
-
-def _with_file(table: dict[str, Any], name: str, folder: Path) -> None:
-    """Where an entry names a YAML file, and nothing that travels with the package, its path."""
+def _with_file(table: dict[str, Any], name: str, folder: Path) -> dict[str, Any]:
+    """Where an entry names a YAML file, and nothing that comes with the package, its path."""
     named = str(table.get(name, ""))
     if named.endswith((".yaml", ".yml")):
-        table[name] = str(folder / named)
-
-
-def _table(content: object, kind: type[Any], place: str, source: str) -> dict[str, Any]:
-    return checked_table(content, kind, place, source, _CORRECT)
-
-
-def _built(kind: Any, values: Mapping[str, Any], place: str, source: str) -> Any:
-    return built(kind, values, place, source, _CORRECT)
+        return table | {name: str(folder / named)}
+    return table

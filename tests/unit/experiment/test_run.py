@@ -329,7 +329,7 @@ def test_a_cohort_that_cannot_be_studied_is_named_before_any_training(
         ({"rule": "best"}, "rule: must be balanced"),
         ({"rule": {"specificity": 2}}, "specificity"),
         ({"resamples": 3}, "from 100"),
-        ({"external": "C"}, "list of centres"),
+        ({"external": "C"}, "external: must be a list"),
         ({"metadata": {"fundings": "none"}}, "study.yaml, metadata.*unknown topic 'fundings'"),
     ],
 )

@@ -12,10 +12,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from bonescint.cohort.strict_yaml import YamlShelf, read_yaml, text_of_file
 from bonescint.scan import InputError
+from bonescint.schema import PackagedYaml, read_yaml_file
 
-_SHELF = YamlShelf(package="bonescint.experiment", folder="checklists", noun="checklist")
+_PACKAGED = PackagedYaml(package="bonescint.experiment", folder="checklists", noun="checklist")
 _CORRECT = "Correct the study's metadata"
 
 
@@ -123,23 +123,22 @@ def score(filled: tuple[FilledItem, ...]) -> tuple[int, int]:
 
 
 def checklist_names() -> tuple[str, ...]:
-    """Names of the checklists that travel with the package.
+    """Names of the checklists that come with the package.
 
     Examples:
         >>> checklist_names()
         ('claim2020', 'stard2015')
     """
-    return _SHELF.names()
+    return _PACKAGED.names()
 
 
 def read_checklist(name: str) -> Checklist:
-    """One of the checklists that travel with the package.
+    """One of the checklists that come with the package.
 
     Raises:
         ParameterError: no checklist of that name.
     """
-    text, source = _SHELF.text_of(name)
-    content = read_yaml(text, source, remedy="Reinstall", extra="simulate")
+    content, _ = _PACKAGED.read(name)
     if not isinstance(content, dict):
         raise InputError(name, "is no checklist", "Reinstall bonescint")
     reached = content["published"]
@@ -206,8 +205,7 @@ def read_metadata(
     """
     content: object = given
     if isinstance(given, str | Path):
-        text, source = text_of_file(Path(given), _CORRECT)
-        content = read_yaml(text, source, remedy=_CORRECT, extra="simulate")
+        source, content = str(given), read_yaml_file(Path(given), _CORRECT)
     if content is None:
         return {}
     if not isinstance(content, Mapping):

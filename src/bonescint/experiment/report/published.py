@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bonescint.cohort.strict_yaml import YamlShelf, read_yaml
 from bonescint.scan import ParameterError, Split
+from bonescint.schema import PackagedYaml
 
-_SHELF = YamlShelf(package="bonescint.experiment", folder="published", noun="published")
+_PACKAGED = PackagedYaml(package="bonescint.experiment", folder="published", noun="published")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,13 +86,13 @@ class Published:
 
 
 def published_names() -> tuple[str, ...]:
-    """Names of the papers that travel with the package.
+    """Names of the papers that come with the package.
 
     Examples:
         >>> published_names()
         ('ibrahim2023',)
     """
-    return _SHELF.names()
+    return _PACKAGED.names()
 
 
 def read_published(name: str) -> Published:
@@ -106,8 +106,7 @@ def read_published(name: str) -> Published:
         >>> [figure.text for figure in paper.figures][:2], paper.subset.scans
         (['0.897', '82.2 %'], 134)
     """
-    text, source = _SHELF.text_of(name)
-    content = read_yaml(text, source, remedy="Reinstall", extra="simulate")
+    content, _ = _PACKAGED.read(name)
     if not isinstance(content, dict):
         raise ParameterError("published", "read_published", "a table", name)
     subset = content["subset"]
