@@ -16,7 +16,6 @@ from bonescint.cohort.manifest import (
     write_manifest,
 )
 from bonescint.cohort.matching import LeftOut
-from bonescint.cohort.problems import Problem, refuse
 from bonescint.cohort.protocol import (
     Centre,
     Protocol,
@@ -48,7 +47,6 @@ __all__ = [
     "LeftOut",
     "Level",
     "Manifest",
-    "Problem",
     "Protocol",
     "SimulatedCohort",
     "SplitRule",
@@ -66,7 +64,6 @@ __all__ = [
     "read_masks",
     "read_protocol",
     "read_truth",
-    "refuse",
     "simulate_cohort",
     "simulate_study",
     "regenerate_truth",

@@ -23,7 +23,6 @@ from bonescint.cohort.ingest import CohortFolders, IngestRequest, IngestResult, 
 from bonescint.cohort.labels import Labels, Layout, collect
 from bonescint.cohort.manifest import Manifest
 from bonescint.cohort.matching import Labelled, LeftOut, match
-from bonescint.cohort.problems import Problem, refuse
 from bonescint.cohort.splitting import DEFAULT_SHARES, PatientToSplit, SplitRule, deal
 from bonescint.files import LOCK, cannot_write, one_writer, write_whole
 from bonescint.scan import (
@@ -34,6 +33,7 @@ from bonescint.scan import (
     Split,
     View,
 )
+from bonescint.tables import Problem, refuse
 
 _KEY_BYTES = 32
 _CONTENT_LETTERS = 12

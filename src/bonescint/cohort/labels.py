@@ -18,7 +18,6 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
-from bonescint.cohort.problems import Problem, refuse
 from bonescint.dicom import Discovery, StudyFiles, discover, is_dicom, names_of
 from bonescint.dicom.identity import OLDEST
 from bonescint.dicom.words import view_in_path
@@ -26,10 +25,12 @@ from bonescint.scan import InputError, ParameterError, Split
 from bonescint.tables import (
     Columns,
     Numbers,
+    Problem,
     Row,
     folded,
     one_spelling,
     read_table,
+    refuse,
     said_spellings,
     truth_of,
 )

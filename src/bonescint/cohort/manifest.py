@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bonescint.cohort.problems import Problem, refuse
 from bonescint.dicom.discovery import MANIFEST_COLUMNS
 from bonescint.files import write_table
 from bonescint.scan import Case, InputError, Split
@@ -19,10 +18,12 @@ from bonescint.tables import (
     SAME,
     Columns,
     Numbers,
+    Problem,
     Row,
     name_key,
     one_spelling,
     read_table,
+    refuse,
     said_spellings,
     truth_of,
 )

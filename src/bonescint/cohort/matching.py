@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bonescint.cohort.labels import LabelRow, Labels
-from bonescint.cohort.problems import Problem, refuse
 from bonescint.dicom import (
     Identifier,
     StudyFiles,
@@ -20,7 +19,7 @@ from bonescint.dicom import (
 )
 from bonescint.dicom.identity import keyed_hash
 from bonescint.scan import InputError
-from bonescint.tables import folded
+from bonescint.tables import Problem, folded, refuse
 
 _FACTS = (
     "label",

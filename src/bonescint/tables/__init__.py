@@ -21,6 +21,7 @@ from bonescint.tables.cells import (
     text_of,
     truth_of,
 )
+from bonescint.tables.problems import Problem, refuse
 from bonescint.tables.table import (
     Columns,
     Row,
@@ -41,6 +42,7 @@ __all__ = [
     "Columns",
     "Line",
     "Numbers",
+    "Problem",
     "OutputSheet",
     "Row",
     "Sheet",
@@ -61,6 +63,7 @@ __all__ = [
     "read_sheets",
     "read_table",
     "read_tables",
+    "refuse",
     "said_spellings",
     "separator_of",
     "sheet_table",

@@ -15,13 +15,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from bonescint.cohort import (
-    Manifest,
-    Problem,
-    read_masks,
-    refuse,
-    truth_of,
-)
+from bonescint.cohort import Manifest, read_masks, truth_of
 from bonescint.dicom import read
 from bonescint.files import cannot_write, json_in, make_folder, write_whole
 from bonescint.parallel import map_in_processes
@@ -36,6 +30,7 @@ from bonescint.scan import (
     Truth,
     View,
 )
+from bonescint.tables import Problem, refuse
 from bonescint.train.findings import finding_map
 from bonescint.train.sample import Sample
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bonescint.cohort import Problem, read_manifest, refuse
+from bonescint.cohort import read_manifest
 from bonescint.evaluate import OperatingRule, ScoredCases
 from bonescint.evaluate.recalibration import LocalCalibration
 from bonescint.evaluate.scored import patient_numbers
@@ -15,7 +15,7 @@ from bonescint.model import ModelFolder, model_path, write_model_folder
 from bonescint.model.folder import SHIPPED
 from bonescint.model.recalibration import recalibrated
 from bonescint.scan import InputError, ParameterError
-from bonescint.tables import truth_of
+from bonescint.tables import Problem, refuse, truth_of
 
 
 def calibrate_model(

@@ -10,11 +10,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bonescint.cohort import Manifest, Problem, refuse
+from bonescint.cohort import Manifest
 from bonescint.evaluate import ScoredCases
 from bonescint.evaluate.scored import patient_numbers
 from bonescint.scan import Call, Case, InputError, Split
-from bonescint.tables import Columns, TableWarning, matched_names, read_table, said_spellings
+from bonescint.tables import (
+    Columns,
+    Problem,
+    TableWarning,
+    matched_names,
+    read_table,
+    refuse,
+    said_spellings,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from bonescint.cohort import Problem, refuse
 from bonescint.evaluate import (
     Balanced,
     CalibrationFit,
@@ -42,6 +41,7 @@ from bonescint.experiment.evaluation.data import (
     require_judgeable,
 )
 from bonescint.scan import BonescintError, Case, InputError, ParameterError, Split
+from bonescint.tables import Problem, refuse
 
 _FEW = 20
 """Training cases of a class below which the control is cross-fitted on the judged ones."""

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bonescint.cohort import Manifest, Problem, refuse
+from bonescint.cohort import Manifest
 from bonescint.dicom import read
 from bonescint.explain import map_on_grid
 from bonescint.files import json_in
 from bonescint.scan import BonescintError, Case, InputError, Prediction, Scan, View
+from bonescint.tables import Problem, refuse
 
 _SCHEMA = 1
 _REMEDY = "Give results.json of bonescint classify"
