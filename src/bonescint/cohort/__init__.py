@@ -6,8 +6,7 @@ cohorts side by side, is imported by itself: it needs `evaluate` and `report`, t
 
 from bonescint.cohort.check import check_cohort
 from bonescint.cohort.cohort_report import CohortReport, Finding, Level, Table1, table1
-from bonescint.cohort.create import create_cohort
-from bonescint.cohort.created import CreatedCohort
+from bonescint.cohort.create import CreatedCohort, create_cohort
 from bonescint.cohort.labels import Layout
 from bonescint.cohort.manifest import (
     Manifest,

@@ -2,41 +2,69 @@
 
 from __future__ import annotations
 
+import json
 import secrets
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bonescint.cohort.created import (
-    ABOUT,
-    NOTICE,
-    CreatedCohort,
-    not_scans,
-    notes_of,
-    settings_of,
-    write_created,
-    write_json,
+from bonescint import __version__
+from bonescint.cohort.ingest import (
+    CohortFolders,
+    IngestRequest,
+    IngestResult,
+    ingest_all,
+    without_repeats,
 )
-from bonescint.cohort.ingest import CohortFolders, IngestRequest, IngestResult, ingest_all
-from bonescint.cohort.labels import Labels, Layout, collect
-from bonescint.cohort.manifest import Manifest
-from bonescint.cohort.matching import Labelled, LeftOut, match
+from bonescint.cohort.labels import Collection, Labels, Layout, collect
+from bonescint.cohort.manifest import Manifest, write_manifest
+from bonescint.cohort.matching import Labelled, LeftOut, Matching, match
 from bonescint.cohort.splitting import DEFAULT_SHARES, PatientToSplit, SplitRule, deal
-from bonescint.files import LOCK, cannot_write, one_writer, write_whole
+from bonescint.files import LOCK, cannot_write, one_writer, write_table, write_whole
 from bonescint.scan import (
     Case,
     InputError,
+    NotABoneScanError,
     OutputError,
     ParameterError,
     Split,
-    View,
 )
 from bonescint.tables import Problem, refuse
 
 _KEY_BYTES = 32
-_CONTENT_LETTERS = 12
+_ABOUT = "cohort.json"
+_NOTICE = "Pseudonyms only. Research use only, not a medical device."
+_HARMLESS = {"not a bone scan", "copy of a file", "same pixels"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreatedCohort:
+    """What `create_cohort` did.
+
+    Attributes:
+        manifest: the cohort.
+        private: folder beside it with the key, what each scan was made from, and what was
+            left out; it must not be handed on.
+        left_out: everything that did not come in; paths stand here and in `private` only.
+        notes: what was assumed or tolerated, with counts; safe to show.
+    """
+
+    manifest: Manifest
+    private: Path
+    left_out: tuple[LeftOut, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def left_out_counts(self) -> Mapping[str, int]:
+        """How many were left out, by kind."""
+        return Counter(one.kind for one in self.left_out)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every bone scan and every row of the labels came in."""
+        return not set(self.left_out_counts) - _HARMLESS
 
 
 def create_cohort(
@@ -91,67 +119,56 @@ def create_cohort(
     layout = _layout(layout)
     _check_free(target)
     with one_writer(target):
-        return _created(
-            Path(folder), target, labels=None if labels is None else Path(labels), layout=layout,
-            rule=rule, centre=centre, copy=copy, allow_burned_in=allow_burned_in,
-            key=None if key is None else Path(key),
-            workers=workers, progress=progress,
-        )  # fmt: skip
-
-
-def _created(
-    folder: Path,
-    target: Path,
-    *,
-    labels: Path | None,
-    layout: Layout,
-    rule: SplitRule | None,
-    centre: str,
-    copy: bool,
-    allow_burned_in: bool,
-    key: Path | None,
-    workers: int,
-    progress: Callable[[int, int], None] | None,
-) -> CreatedCohort:
-    collection = collect(folder, labels, layout, outside=target)
-    _check_masks(collection.labels)
-    place = _opened(target, key)
-    matching = match(
-        collection.labels, collection.found.studies, collection.folder, id_key=place.id_key
-    )
-    if not matching.labelled:
-        raise InputError(
-            collection.labels.source,
-            f"no row identifies a scan: {len(collection.found.studies)} scans and "
-            f"{len(collection.labels.rows)} rows",
-            "See docs/cohorts.md on how rows name scans",
+        source = None if labels is None else Path(labels)
+        collection = collect(Path(folder), source, layout, outside=target)
+        collection.labels.check_masks()
+        folders = _opened(target, None if key is None else Path(key))
+        matching = _matched(collection, folders)
+        centres = {id(one): one.row.centre or centre for one in matching.labelled}
+        # Before the long work: patients whom no split fits.
+        _splits(matching.labelled, centres, collection.labels, rule)
+        requests = [
+            IngestRequest(
+                study=one.study,
+                patient_id=one.patient_id,
+                masks=collection.labels.masks(one.row),
+                copy=copy,
+                allow_burned_in=allow_burned_in,
+            )
+            for one in matching.labelled
+        ]
+        results: list[IngestResult] = []
+        for done, result in enumerate(ingest_all(requests, folders, workers=workers), start=1):
+            results.append(result)
+            if progress is not None:
+                progress(done, len(requests))
+        kept, refused = without_repeats(matching.labelled, results)
+        if not kept:
+            raise InputError(collection.folder, "no scan could be taken", refused[0].reason)
+        split_of = _splits([one for one, _ in kept], centres, collection.labels, rule)
+        cases = [_case(one, got, centres[id(one)], split_of[one.patient_id]) for one, got in kept]
+        created = CreatedCohort(
+            manifest=Manifest(cases=tuple(cases), folder=folders.out),
+            private=folders.private,
+            left_out=(*_not_scans(collection), *matching.left_out, *refused),
+            notes=_notes(collection, matching, kept),
         )
-    centres = {id(one): one.row.centre or centre for one in matching.labelled}
-    orders = [
-        _order(one, collection.labels, copy=copy, allow_burned_in=allow_burned_in)
-        for one in matching.labelled
-    ]
-    # Before the long work: patients whom no split fits.
-    _dealt(matching.labelled, centres, collection.labels, rule)
-    taken: list[IngestResult] = []
-    for done, one in enumerate(ingest_all(orders, place, workers=workers), start=1):
-        taken.append(one)
-        if progress is not None:
-            progress(done, len(orders))
-    kept, refused = _kept(matching.labelled, taken)
-    if not kept:
-        raise InputError(collection.folder, "no scan could be taken", refused[0].reason)
-    split_of = _dealt([one for one, _ in kept], centres, collection.labels, rule)
-    cases = [_case(one, got, centres[id(one)], split_of[one.patient_id]) for one, got in kept]
-    left_out = (*not_scans(collection), *matching.left_out, *refused)
-    created = CreatedCohort(
-        manifest=Manifest(cases=tuple(cases), folder=place.out),
-        private=place.private,
-        left_out=left_out,
-        notes=notes_of(collection, matching, kept),
-    )
-    write_created(created, kept, place, settings_of(layout, rule, collection.labels, copy=copy))
-    return created
+        _write(created, kept, folders, _settings(layout, rule, collection.labels, copy=copy))
+        return created
+
+
+def _matched(collection: Collection, folders: CohortFolders) -> Matching:
+    """Studies with their labels.
+
+    Raises:
+        InputError: no row identifies a scan.
+    """
+    labels, studies = collection.labels, collection.found.studies
+    matching = match(labels, studies, collection.folder, id_key=folders.id_key)
+    if not matching.labelled:
+        problem = f"no row identifies a scan: {len(studies)} scans and {len(labels.rows)} rows"
+        raise InputError(labels.source, problem, "See docs/cohorts.md on how rows name scans")
+    return matching
 
 
 def _layout(layout: Layout | str) -> Layout:
@@ -171,7 +188,8 @@ def _check_free(out: Path) -> None:
     """
     try:
         ours = not out.exists() or (
-            out.is_dir() and (_begun(out / ABOUT) or all(one.name == LOCK for one in out.iterdir()))
+            out.is_dir()
+            and (_is_begun(out / _ABOUT) or all(one.name == LOCK for one in out.iterdir()))
         )
     except OSError as error:
         raise cannot_write(out, error) from error
@@ -179,7 +197,7 @@ def _check_free(out: Path) -> None:
         raise OutputError(f"{out}: contains something else. Choose another folder for the cohort.")
 
 
-def _begun(about: Path) -> bool:
+def _is_begun(about: Path) -> bool:
     """Whether an earlier run wrote this file."""
     return about.is_file() and b'"finished"' in about.read_bytes()
 
@@ -199,8 +217,8 @@ def _opened(out: Path, key: Path | None) -> CohortFolders:
         for folder in (out / "scans", out / "masks", private / "studies"):
             for left in folder.rglob("*.part"):  # what a run that was killed had begun
                 left.unlink(missing_ok=True)
-        if not (out / ABOUT).is_file():
-            write_json({"notice": NOTICE, "finished": False}, out / ABOUT)
+        if not (out / _ABOUT).is_file():
+            _write_json({"notice": _NOTICE, "finished": False}, out / _ABOUT)
         key_file = key or private / "key"
         if key is None and not key_file.is_file():
             write_whole(key_file, secrets.token_hex(_KEY_BYTES) + "\n", private=True)
@@ -217,33 +235,7 @@ def _opened(out: Path, key: Path | None) -> CohortFolders:
     return CohortFolders(out=out, private=private, id_key=id_key)
 
 
-def _check_masks(labels: Labels) -> None:
-    """Every mask that a row names must be there, before the work begins."""
-    problems = [
-        Problem(row=row.row, column=f"mask_{view.value}", text="no such file")
-        for row in labels.rows
-        for view, path in _masks(row, labels)
-        if not path.is_file()
-    ]
-    refuse(labels.source, problems, "Give paths relative to the table")
-
-
-def _masks(row: Any, labels: Labels) -> tuple[tuple[View, Path], ...]:
-    named = ((view, getattr(row, f"mask_{view.value}")) for view in View)
-    return tuple((view, labels.folder / name) for view, name in named if name)
-
-
-def _order(one: Labelled, labels: Labels, *, copy: bool, allow_burned_in: bool) -> IngestRequest:
-    return IngestRequest(
-        study=one.study,
-        patient_id=one.patient_id,
-        masks=_masks(one.row, labels),
-        copy=copy,
-        allow_burned_in=allow_burned_in,
-    )
-
-
-def _dealt(
+def _splits(
     labelled: Sequence[Labelled],
     centres: Mapping[int, str],
     labels: Labels,
@@ -294,52 +286,6 @@ def _told_splits(labelled: Sequence[Labelled], labels: Labels) -> dict[str, Spli
     return {patient: one.row.split or Split.TRAIN for patient, one in first.items()}
 
 
-def _kept(
-    labelled: Sequence[Labelled], taken: Sequence[IngestResult]
-) -> tuple[list[tuple[Labelled, IngestResult]], list[LeftOut]]:
-    """Scans that came in; without the same pixels a second time, and with a name of their own."""
-    by_pixels: dict[str, list[tuple[Labelled, IngestResult]]] = defaultdict(list)
-    refused = []
-    for one, got in zip(labelled, taken, strict=True):
-        if got.refused:
-            refused.append(
-                LeftOut(kind=got.refused_kind, source=one.study.source, reason=got.refused)
-            )
-        else:
-            by_pixels[got.pixels].append((one, got))
-    kept: list[tuple[Labelled, IngestResult]] = []
-    names: set[str] = set()
-    for same in by_pixels.values():
-        first = same[0][0]
-        if len({one.row.positive for one, _ in same}) > 1 or (
-            len({one.patient_id for one, _ in same if not one.patient_assumed}) > 1
-        ):
-            reason = "has the pixels of another scan, with another label or patient"
-            refused += [
-                LeftOut(
-                    kind="identical pixels, contradictory rows",
-                    source=one.study.source,
-                    reason=reason,
-                )
-                for one, _ in same
-            ]
-            continue
-        refused += [
-            LeftOut(
-                kind="same pixels",
-                source=one.study.source,
-                reason=f"has the pixels of {first.study.source}",
-            )
-            for one, _ in same[1:]
-        ]
-        one, got = same[0]
-        if got.scan_id in names:  # as `classify` tells apart scans under the same UIDs
-            got = replace(got, scan_id=f"{got.scan_id}-{got.content[:_CONTENT_LETTERS]}")
-        names.add(got.scan_id)
-        kept.append((one, got))
-    return kept, refused
-
-
 def _case(one: Labelled, got: IngestResult, centre: str, split: Split) -> Case:
     row, masks = one.row, got.masks or {}
     return Case(
@@ -355,3 +301,99 @@ def _case(one: Labelled, got: IngestResult, centre: str, split: Split) -> Case:
         mask_anterior=masks.get("anterior", ""),
         mask_posterior=masks.get("posterior", ""),
     )
+
+
+def _not_scans(collection: Collection) -> list[LeftOut]:
+    """Files that are no bone scan; tables and texts beside the scans are nobody's loss."""
+    kinds = []
+    for error in collection.found.refused:
+        strange = isinstance(error, NotABoneScanError) or "neither a DICOM" in error.problem
+        kind = "not a bone scan" if strange else "not readable"
+        if error.problem.startswith("is a copy of"):
+            kind = "copy of a file"
+        kinds.append(LeftOut(kind=kind, source=error.source, reason=str(error)))
+    return kinds
+
+
+def _notes(
+    collection: Collection, matching: Matching, kept: Sequence[tuple[Labelled, IngestResult]]
+) -> tuple[str, ...]:
+    """What was assumed, tolerated or done, with counts; nothing in it names a patient."""
+    notes = [*collection.assumptions]
+    notes += [f"Table of labels: {note}." for note in collection.labels.notes]
+    alone = sum(one.patient_assumed for one, _ in kept)
+    if alone:
+        notes.append(
+            f"{alone} scans name no patient: each was counted as a separate patient. If some are "
+            f"of the same patient, give a column patient; otherwise splits leak."
+        )
+    if matching.doubted:
+        notes.append(
+            f"{matching.doubted} patients of the table share the header's Patient ID with another "
+            f"one; the table was used."
+        )
+    counted = Counter(text for _, got in kept for text in (*got.warnings, *got.notes))
+    notes += [f"{count} scans: {text}" for text, count in counted.most_common()]
+    return tuple(notes)
+
+
+def _settings(
+    layout: Layout, rule: SplitRule | None, labels: Labels, *, copy: bool
+) -> dict[str, Any]:
+    """How the cohort was made, JSON-ready."""
+    rule = rule or SplitRule(shares=DEFAULT_SHARES)
+    dealt = {
+        "shares": {split.value: share for split, share in rule.shares.items()},
+        "seed": rule.seed,
+        "test_centres": list(rule.test_centres),
+    }
+    return {
+        "bonescint": __version__,
+        "layout": layout.value,
+        "files": "copied without identity" if copy else "referred to where they are",
+        "splits": "from the column split of the labels" if labels.has_split else dealt,
+    }
+
+
+def _write(
+    created: CreatedCohort,
+    kept: Sequence[tuple[Labelled, IngestResult]],
+    folders: CohortFolders,
+    settings: Mapping[str, Any],
+) -> None:
+    """The manifest, what may be told of how it came to be, and what may not."""
+    cases = created.manifest.cases
+    write_table(
+        folders.private / "sources.csv",
+        ("scan_id", "patient_id", "labels_row", "source"),
+        (
+            (case.scan_id, case.patient_id, one.row.row, _text(one.study.source))
+            for case, (one, _) in zip(cases, kept, strict=True)
+        ),
+    )
+    write_table(
+        folders.private / "left-out.csv",
+        ("kind", "source", "reason"),
+        ((one.kind, _text(one.source), _text(one.reason)) for one in created.left_out),
+    )
+    write_manifest(cases, folders.out / "manifest.csv")
+    about = {
+        "notice": _NOTICE,
+        "finished": True,
+        **settings,
+        "scans": len(cases),
+        "patients": len({case.patient_id for case in cases}),
+        "left_out": dict(created.left_out_counts),
+        "notes": list(created.notes),
+    }
+    _write_json(about, folders.out / _ABOUT)
+    if not any((folders.out / "masks").iterdir()):
+        (folders.out / "masks").rmdir()
+
+
+def _text(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _write_json(content: Mapping[str, Any], path: Path) -> None:
+    write_whole(path, json.dumps(content, indent=2) + "\n")

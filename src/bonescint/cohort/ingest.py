@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bonescint.cohort.matching import Labelled, LeftOut
 from bonescint.cohort.truth import read_mask, write_mask
 from bonescint.dicom import StudyFiles, read, read_study, write_nm
 from bonescint.dicom.identity import keyed_hash
@@ -30,6 +32,7 @@ from bonescint.scan import (
 )
 
 _FORMAT = 1
+_CONTENT_LETTERS = 12
 _FEW = 8  # studies that are read before other processes would have begun
 
 
@@ -259,3 +262,43 @@ def _write_png(values: NDArray[Any], path: Path) -> None:
 
     with written_beside(path) as beside:
         Image.fromarray(values.astype(np.uint16)).save(beside, format="PNG")
+
+
+def without_repeats(
+    labelled: Sequence[Labelled], results: Sequence[IngestResult]
+) -> tuple[list[tuple[Labelled, IngestResult]], list[LeftOut]]:
+    """The scans that came in, each once and with a name of its own, and what did not come in.
+
+    The same pixels under contradictory rows are left out altogether: which row is right would be
+    a guess.
+    """
+    by_pixels: dict[str, list[tuple[Labelled, IngestResult]]] = defaultdict(list)
+    left_out = []
+
+    def leave_out(one: Labelled, kind: str, reason: str) -> None:
+        left_out.append(LeftOut(kind=kind, source=one.study.source, reason=reason))
+
+    for one, result in zip(labelled, results, strict=True):
+        if result.refused:
+            leave_out(one, result.refused_kind, result.refused)
+        else:
+            by_pixels[result.pixels].append((one, result))
+    kept: list[tuple[Labelled, IngestResult]] = []
+    names: set[str] = set()
+    for same in by_pixels.values():
+        labels = {one.row.positive for one, _ in same}
+        patients = {one.patient_id for one, _ in same if not one.patient_assumed}
+        if len(labels) > 1 or len(patients) > 1:
+            reason = "has the pixels of another scan, with another label or patient"
+            for one, _ in same:
+                leave_out(one, "identical pixels, contradictory rows", reason)
+            continue
+        (first, result), *others = same
+        for one, _ in others:
+            leave_out(one, "same pixels", f"has the pixels of {first.study.source}")
+        if result.scan_id in names:  # as `classify` tells apart scans under the same UIDs
+            name = f"{result.scan_id}-{result.content[:_CONTENT_LETTERS]}"
+            result = replace(result, scan_id=name)
+        names.add(result.scan_id)
+        kept.append((first, result))
+    return kept, left_out

@@ -21,7 +21,7 @@ from pathlib import Path
 from bonescint.dicom import Discovery, StudyFiles, discover, is_dicom, names_of
 from bonescint.dicom.identity import OLDEST
 from bonescint.dicom.words import view_in_path
-from bonescint.scan import InputError, ParameterError, Split
+from bonescint.scan import InputError, ParameterError, Split, View
 from bonescint.tables import (
     Columns,
     Numbers,
@@ -144,6 +144,25 @@ class Labels:
     has_split: bool
     folder: Path
     notes: tuple[str, ...] = ()
+
+    def masks(self, row: LabelRow) -> tuple[tuple[View, Path], ...]:
+        """The physician's masks that a row names, by view."""
+        named = ((view, getattr(row, f"mask_{view.value}")) for view in View)
+        return tuple((view, self.folder / name) for view, name in named if name)
+
+    def check_masks(self) -> None:
+        """Make sure that every mask that a row names is there, before a long work begins.
+
+        Raises:
+            InputError: one is not; all are named.
+        """
+        problems = [
+            Problem(row=row.row, column=f"mask_{view.value}", text="no such file")
+            for row in self.rows
+            for view, path in self.masks(row)
+            if not path.is_file()
+        ]
+        refuse(self.source, problems, "Give paths relative to the table")
 
 
 def read_labels(path: Path) -> Labels:
