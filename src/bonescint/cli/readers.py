@@ -140,7 +140,7 @@ def run_analyse(
 def _require_a_figure(analysis: ReaderAnalysis, source: Path) -> None:
     """An error that says why, where nobody has a figure of merit nor a share of right decisions."""
     from bonescint.mrmc import NoteKind
-    from bonescint.mrmc.rows import listed_problems
+    from bonescint.mrmc.reads_table import listed_problems
 
     right = [
         share
@@ -211,7 +211,7 @@ def _endpoint(choices: AnalyseChoices) -> Endpoint | MarkedEndpoint | None:
 def _print_tables(analysis: ReaderAnalysis) -> None:
     from rich.table import Table
 
-    from bonescint.mrmc.inference import df_text
+    from bonescint.mrmc.results import df_text
 
     figures = analysis.figures_of_merit
     table = Table(title=f"{figures.endpoint} of each reader", title_justify="left")

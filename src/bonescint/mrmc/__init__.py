@@ -4,187 +4,88 @@ For reader studies of any kind, not of bone scans only. Begin with `read_reads` 
 and `analyse_readers`, or take one of the parts.
 """
 
-from bonescint.mrmc.accuracy import (
-    Decisions,
-    DiagnosticAccuracy,
-    Pair,
-    ReadingTime,
-    decisions,
-    reading_times,
-)
-from bonescint.mrmc.agreement import (
-    BinaryAgreement,
-    KappaWeights,
-    McNemar,
-    binary_agreement,
-    cohen_kappa,
-    fleiss_kappa,
-    mcnemar,
-)
-from bonescint.mrmc.analysis import (
-    ReaderAnalysis,
-    Settings,
-    analyse_readers,
-)
-from bonescint.mrmc.common import Note, NoteKind
-from bonescint.mrmc.covariance import (
-    BootstrapFigure,
-    CovarianceMethod,
-    ErrorCovariances,
-    bootstrap_figures,
-    covariance,
-    leave_one_out,
-)
-from bonescint.mrmc.data import MarkedReads, Nest, RatedMark, Read, Reads
-from bonescint.mrmc.endpoints import (
-    Auc,
-    Endpoint,
-    Froc,
-    LesionLocalisation,
-    MarkedEndpoint,
-    PartialAuc,
-    PartOf,
-    Sensitivity,
-    Specificity,
-    Undefined,
-    Wafroc,
-    froc_points,
-)
-from bonescint.mrmc.figures import (
-    AverageRocCurve,
-    average_curve,
-    draw_figure_7,
-    draw_froc,
-    draw_roc,
-)
-from bonescint.mrmc.figures_of_merit import (
-    DbmComponents,
-    Design,
-    FiguresOfMerit,
-    MeanSquares,
-    ReaderComponents,
-    detect_design,
-    figures_of_merit,
-)
-from bonescint.mrmc.inference import (
-    Difference,
-    Equivalence,
-    Generalisation,
-    Inference,
-    NonInferiority,
-    OmnibusTest,
-)
-from bonescint.mrmc.io import read_predictions, read_reads
-from bonescint.mrmc.obuchowski_rockette import (
-    ModalityMean,
-    OrAnalysis,
-    OrResult,
-    obuchowski_rockette,
-)
-from bonescint.mrmc.report import require_free_place, sentences, write_analysis
-from bonescint.mrmc.sample_size import (
-    ComparisonKind,
-    Hypothesis,
-    Power,
-    VarianceComponents,
-    cases_needed,
-    hanley_mcneil_variance,
-    power,
-    readers_needed,
-)
-from bonescint.mrmc.simulate import RoeMetz, simulate_reads
-from bonescint.mrmc.standalone import (
-    ReaderVsStandalone,
-    StandaloneVsReaders,
-    standalone_vs_readers,
-)
-from bonescint.mrmc.u_statistics import UAnalysis, Weighting, u_statistics
-from bonescint.roc import RocCurve
-
-__all__ = [
-    "ReaderVsStandalone",
-    "Hypothesis",
-    "Auc",
-    "BinaryAgreement",
-    "DiagnosticAccuracy",
-    "ComparisonKind",
-    "CovarianceMethod",
-    "DbmComponents",
-    "Decisions",
-    "Design",
-    "Difference",
-    "Endpoint",
-    "Equivalence",
-    "ErrorCovariances",
-    "Froc",
-    "Generalisation",
-    "OrResult",
-    "Inference",
-    "KappaWeights",
-    "LesionLocalisation",
-    "RatedMark",
-    "MarkedEndpoint",
-    "MarkedReads",
-    "McNemar",
-    "MeanSquares",
-    "FiguresOfMerit",
-    "ModalityMean",
-    "StandaloneVsReaders",
-    "Nest",
-    "NonInferiority",
-    "Note",
-    "NoteKind",
-    "OmnibusTest",
-    "OrAnalysis",
-    "Pair",
-    "PartOf",
-    "PartialAuc",
-    "VarianceComponents",
-    "Power",
-    "Read",
-    "ReaderAnalysis",
-    "ReaderComponents",
-    "ReadingTime",
-    "Reads",
-    "BootstrapFigure",
-    "AverageRocCurve",
-    "RocCurve",
-    "RoeMetz",
-    "Sensitivity",
-    "Settings",
-    "Specificity",
-    "UAnalysis",
-    "Undefined",
-    "Wafroc",
-    "Weighting",
-    "analyse_readers",
-    "average_curve",
-    "binary_agreement",
-    "bootstrap_figures",
-    "cases_needed",
-    "cohen_kappa",
-    "covariance",
-    "decisions",
-    "detect_design",
-    "draw_figure_7",
-    "draw_froc",
-    "draw_roc",
-    "fleiss_kappa",
-    "froc_points",
-    "hanley_mcneil_variance",
-    "leave_one_out",
-    "mcnemar",
-    "figures_of_merit",
-    "standalone_vs_readers",
-    "obuchowski_rockette",
-    "power",
-    "read_predictions",
-    "read_reads",
-    "readers_needed",
-    "reading_times",
-    "sentences",
-    "simulate_reads",
-    "u_statistics",
-    "require_free_place",
-    "write_analysis",
-]
+from bonescint.mrmc.accuracy import Decisions as Decisions
+from bonescint.mrmc.accuracy import DiagnosticAccuracy as DiagnosticAccuracy
+from bonescint.mrmc.accuracy import Pair as Pair
+from bonescint.mrmc.accuracy import ReadingTime as ReadingTime
+from bonescint.mrmc.accuracy import decisions as decisions
+from bonescint.mrmc.accuracy import reading_times as reading_times
+from bonescint.mrmc.agreement import BinaryAgreement as BinaryAgreement
+from bonescint.mrmc.agreement import KappaWeights as KappaWeights
+from bonescint.mrmc.agreement import McNemar as McNemar
+from bonescint.mrmc.agreement import binary_agreement as binary_agreement
+from bonescint.mrmc.agreement import cohen_kappa as cohen_kappa
+from bonescint.mrmc.agreement import fleiss_kappa as fleiss_kappa
+from bonescint.mrmc.agreement import mcnemar as mcnemar
+from bonescint.mrmc.analysis import ReaderAnalysis as ReaderAnalysis
+from bonescint.mrmc.analysis import Settings as Settings
+from bonescint.mrmc.analysis import analyse_readers as analyse_readers
+from bonescint.mrmc.covariance import BootstrapFigure as BootstrapFigure
+from bonescint.mrmc.covariance import CovarianceMethod as CovarianceMethod
+from bonescint.mrmc.covariance import ErrorCovariances as ErrorCovariances
+from bonescint.mrmc.covariance import bootstrap_figures as bootstrap_figures
+from bonescint.mrmc.covariance import covariance as covariance
+from bonescint.mrmc.covariance import leave_one_out as leave_one_out
+from bonescint.mrmc.data import MarkedReads as MarkedReads
+from bonescint.mrmc.data import Nest as Nest
+from bonescint.mrmc.data import RatedMark as RatedMark
+from bonescint.mrmc.data import Read as Read
+from bonescint.mrmc.data import Reads as Reads
+from bonescint.mrmc.endpoints import Auc as Auc
+from bonescint.mrmc.endpoints import Endpoint as Endpoint
+from bonescint.mrmc.endpoints import Froc as Froc
+from bonescint.mrmc.endpoints import LesionLocalisation as LesionLocalisation
+from bonescint.mrmc.endpoints import MarkedEndpoint as MarkedEndpoint
+from bonescint.mrmc.endpoints import PartialAuc as PartialAuc
+from bonescint.mrmc.endpoints import PartOf as PartOf
+from bonescint.mrmc.endpoints import Sensitivity as Sensitivity
+from bonescint.mrmc.endpoints import Specificity as Specificity
+from bonescint.mrmc.endpoints import Undefined as Undefined
+from bonescint.mrmc.endpoints import Wafroc as Wafroc
+from bonescint.mrmc.endpoints import froc_points as froc_points
+from bonescint.mrmc.figures import AverageRocCurve as AverageRocCurve
+from bonescint.mrmc.figures import average_curve as average_curve
+from bonescint.mrmc.figures import draw_figure_7 as draw_figure_7
+from bonescint.mrmc.figures import draw_froc as draw_froc
+from bonescint.mrmc.figures import draw_roc as draw_roc
+from bonescint.mrmc.figures_of_merit import DbmComponents as DbmComponents
+from bonescint.mrmc.figures_of_merit import Design as Design
+from bonescint.mrmc.figures_of_merit import FiguresOfMerit as FiguresOfMerit
+from bonescint.mrmc.figures_of_merit import MeanSquares as MeanSquares
+from bonescint.mrmc.figures_of_merit import ReaderComponents as ReaderComponents
+from bonescint.mrmc.figures_of_merit import detect_design as detect_design
+from bonescint.mrmc.figures_of_merit import figures_of_merit as figures_of_merit
+from bonescint.mrmc.io import read_reads as read_reads
+from bonescint.mrmc.obuchowski_rockette import ModalityMean as ModalityMean
+from bonescint.mrmc.obuchowski_rockette import OrAnalysis as OrAnalysis
+from bonescint.mrmc.obuchowski_rockette import OrResult as OrResult
+from bonescint.mrmc.obuchowski_rockette import obuchowski_rockette as obuchowski_rockette
+from bonescint.mrmc.reads_table import read_predictions as read_predictions
+from bonescint.mrmc.report import require_free_place as require_free_place
+from bonescint.mrmc.report import sentences as sentences
+from bonescint.mrmc.report import write_analysis as write_analysis
+from bonescint.mrmc.results import Difference as Difference
+from bonescint.mrmc.results import Equivalence as Equivalence
+from bonescint.mrmc.results import Generalisation as Generalisation
+from bonescint.mrmc.results import Inference as Inference
+from bonescint.mrmc.results import NonInferiority as NonInferiority
+from bonescint.mrmc.results import Note as Note
+from bonescint.mrmc.results import NoteKind as NoteKind
+from bonescint.mrmc.results import OmnibusTest as OmnibusTest
+from bonescint.mrmc.sample_size import ComparisonKind as ComparisonKind
+from bonescint.mrmc.sample_size import Hypothesis as Hypothesis
+from bonescint.mrmc.sample_size import Power as Power
+from bonescint.mrmc.sample_size import VarianceComponents as VarianceComponents
+from bonescint.mrmc.sample_size import cases_needed as cases_needed
+from bonescint.mrmc.sample_size import hanley_mcneil_variance as hanley_mcneil_variance
+from bonescint.mrmc.sample_size import power as power
+from bonescint.mrmc.sample_size import readers_needed as readers_needed
+from bonescint.mrmc.simulate import RoeMetz as RoeMetz
+from bonescint.mrmc.simulate import simulate_reads as simulate_reads
+from bonescint.mrmc.standalone import ReaderVsStandalone as ReaderVsStandalone
+from bonescint.mrmc.standalone import StandaloneVsReaders as StandaloneVsReaders
+from bonescint.mrmc.standalone import standalone_vs_readers as standalone_vs_readers
+from bonescint.mrmc.u_statistics import UAnalysis as UAnalysis
+from bonescint.mrmc.u_statistics import Weighting as Weighting
+from bonescint.mrmc.u_statistics import u_statistics as u_statistics
+from bonescint.roc import RocCurve as RocCurve

@@ -21,9 +21,9 @@ from bonescint.mrmc.agreement import (
     fleiss_kappa,
     mcnemar,
 )
-from bonescint.mrmc.common import Result, jsonable
 from bonescint.mrmc.covariance import DRAWS
 from bonescint.mrmc.data import Reads
+from bonescint.mrmc.results import Result, jsonable
 
 _MOST_CATEGORIES = 20
 

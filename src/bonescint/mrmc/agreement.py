@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from bonescint.intervals import Estimate, mcnemar_p, paired_difference, share
-from bonescint.mrmc.common import Result, chosen
+from bonescint.mrmc.results import Result, chosen
 from bonescint.scan import ParameterError
 
 

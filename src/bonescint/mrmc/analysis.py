@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from bonescint.mrmc.accuracy import Decisions, ReadingTime, decisions, reading_times
 from bonescint.mrmc.cells import PairsCell
-from bonescint.mrmc.common import Note, chosen, jsonable, left_out, remark
 from bonescint.mrmc.covariance import DRAWS, BootstrapFigure, CovarianceMethod, bootstrap_by_cell
 from bonescint.mrmc.data import MarkedReads, Nest, Reads
 from bonescint.mrmc.endpoints import (
@@ -24,8 +23,16 @@ from bonescint.mrmc.endpoints import (
     Wafroc,
 )
 from bonescint.mrmc.figures_of_merit import Design, FiguresOfMerit, figures_of_merit, holes
-from bonescint.mrmc.inference import Inference, require_margin
 from bonescint.mrmc.obuchowski_rockette import OrAnalysis, obuchowski_rockette
+from bonescint.mrmc.results import (
+    Inference,
+    Note,
+    Notes,
+    chosen,
+    jsonable,
+    remark,
+    require_margin,
+)
 from bonescint.mrmc.standalone import StandaloneVsReaders, standalone_vs_readers
 from bonescint.mrmc.u_statistics import UAnalysis, u_statistics
 from bonescint.scan import ParameterError
@@ -266,22 +273,23 @@ def analyse_readers(
         )
         for method in advance.over(methods)
     }
-    notes = [
-        *figures.notes,
-        *_of_design(ratings, figures),
-        *covariances[chosen.method].notes,
-    ]
+    notes = Notes(figures.notes)
+    if figures.design is Design.UNBALANCED:
+        notes += map(remark, holes(ratings))
+    notes += covariances[chosen.method].notes
     u = None
     if all(isinstance(cell, PairsCell) for row in figures.cells for cell in row if cell):
         u = u_statistics(figures, level=chosen.level)
         notes += u.notes
-    standalone, model, more = _standalone(
-        ratings, predictions, chosen, of_marks=of_marks, methods=methods, advance=advance
-    )
-    notes += more
+    standalone: dict[str, dict[CovarianceMethod, StandaloneVsReaders]] = {}
+    model = None
+    if predictions is not None:
+        standalone, model = _standalone(
+            ratings, predictions, chosen, notes, of_marks=of_marks, methods=methods, advance=advance
+        )
     if ratings.binary and isinstance(chosen.endpoint or Auc(), Auc) and marked is None:
-        notes.append(
-            remark("all ratings are decisions: the AUC is the mean of sensitivity and specificity")
+        notes.remark(
+            "all ratings are decisions: the AUC is the mean of sensitivity and specificity"
         )
     found = decisions(
         ratings,
@@ -333,14 +341,6 @@ class _Parts:
             self.one()
 
 
-def _of_design(reads: Reads, figures: FiguresOfMerit) -> list[Note]:
-    if figures.design is not Design.UNBALANCED:
-        return []
-    return [
-        remark(hole) for hole in holes(reads.read, reads.modalities, reads.readers, reads.cases)
-    ]
-
-
 def _model_endpoint(endpoint: Endpoint, model_at: float) -> Endpoint:
     """The readers' endpoint at the model's own operating point."""
     if isinstance(endpoint, Sensitivity):
@@ -350,35 +350,24 @@ def _model_endpoint(endpoint: Endpoint, model_at: float) -> Endpoint:
 
 def _standalone(
     reads: Reads,
-    predictions: Mapping[str, float] | None,
+    predictions: Mapping[str, float],
     settings: Settings,
+    notes: Notes,
     *,
     of_marks: bool,
     methods: tuple[CovarianceMethod, ...],
     advance: _Parts,
-) -> tuple[
-    dict[str, dict[CovarianceMethod, StandaloneVsReaders]],
-    NDArray[np.float64] | None,
-    list[Note],
-]:
-    if predictions is None:
-        return {}, None, []
-    notes: list[Note] = []
+) -> tuple[dict[str, dict[CovarianceMethod, StandaloneVsReaders]], NDArray[np.float64]]:
+    """The model against the readers of each modality, and its probability of each case."""
     if settings.nest is not None:
-        raise ParameterError(
-            "nest",
-            "Settings",
-            "none with a model: its cases go by their names",
-            settings.nest.value,
-        )
+        requirement = "none with a model: its cases go by their names"
+        raise ParameterError("nest", "Settings", requirement, settings.nest.value)
     endpoint = settings.endpoint or Auc()
     if of_marks or isinstance(endpoint, Wafroc) or not isinstance(endpoint, Endpoint):
         endpoint = Auc()
-        notes.append(
-            remark(
-                "the model has a probability of each case: it is compared with the readers' "
-                "surest marks, by the AUC"
-            )
+        notes.remark(
+            "the model has a probability of each case: it is compared with the readers' "
+            "surest marks, by the AUC"
         )
         methods = tuple(CovarianceMethod)
     found: dict[str, dict[CovarianceMethod, StandaloneVsReaders]] = {}
@@ -401,7 +390,7 @@ def _standalone(
         except ParameterError as error:
             if len(reads.modalities) == 1:
                 raise
-            notes.append(left_out(f"the model against modality {modality}: {error}"))
+            notes.left_out(f"the model against modality {modality}: {error}")
             continue
         notes += found[modality][settings.method].notes
     if not found:
@@ -409,7 +398,7 @@ def _standalone(
             "predictions", "analyse_readers", "of the cases that were read", "none of them"
         )
     model = np.array([predictions.get(case, np.nan) for case in reads.cases], dtype=np.float64)
-    return found, model, notes
+    return found, model
 
 
 def _resampled(

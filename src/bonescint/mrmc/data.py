@@ -12,7 +12,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bonescint.mrmc.common import Note, chosen
+from bonescint.mrmc.results import Note, chosen
 from bonescint.scan import ParameterError
 
 _DIGITS = re.compile(r"(\d+)")
@@ -182,10 +182,6 @@ class Reads:
             ratings=self.ratings[:, :, wanted],
             seconds=self.seconds[:, :, wanted],
         )
-
-    def with_notes(self, *notes: Note) -> Reads:
-        """Add notes to the reads."""
-        return replace(self, notes=(*self.notes, *notes))
 
     def nested_in(self, nest: Nest) -> Reads:
         """The same reads, for tables that number cases anew for each reader or modality.
@@ -367,10 +363,6 @@ class MarkedReads:
     def truth(self) -> NDArray[np.bool_]:
         """Bool (cases,), whether disease is there."""
         return np.asarray(self.lesions > 0)
-
-    def with_notes(self, *notes: Note) -> MarkedReads:
-        """Add notes to the reads."""
-        return replace(self, notes=(*self.notes, *notes))
 
     def highest(self) -> Reads:
         """Return reads rated by the surest mark of each case: the inferred ROC data.

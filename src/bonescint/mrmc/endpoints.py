@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bonescint.mrmc.cells import Cell, CurveCell, Indices, MeanCell, Numbers, PairsCell, RatioCell
-from bonescint.mrmc.common import chosen
 from bonescint.mrmc.data import MarkedReads
+from bonescint.mrmc.results import chosen
 from bonescint.scan import ParameterError
 
 

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bonescint.mrmc.cells import Cell, Numbers, PairsCell
-from bonescint.mrmc.common import Note, Result, left_out, remark, some
 from bonescint.mrmc.covariance import (
     DRAWS,
     CovarianceMethod,
@@ -21,6 +20,7 @@ from bonescint.mrmc.covariance import (
 )
 from bonescint.mrmc.data import MarkedReads, Reads
 from bonescint.mrmc.endpoints import Auc, Endpoint, MarkedEndpoint, Undefined, Wafroc
+from bonescint.mrmc.results import Note, Notes, Result, some
 from bonescint.scan import ParameterError
 
 
@@ -72,34 +72,20 @@ def detect_design(read: NDArray[np.bool_]) -> Design:
     return Design.FACTORIAL if bool(read.all()) else Design.UNBALANCED
 
 
-def holes(
-    read: NDArray[np.bool_],
-    modalities: tuple[str, ...],
-    readers: tuple[str, ...],
-    cases: tuple[str, ...],
-) -> tuple[str, ...]:
-    """Name the reads that are missing from a study that is nearly factorial.
-
-    Args:
-        read: bool (modalities, readers, cases).
-        modalities: names.
-        readers: names.
-        cases: names.
-    """
+def holes(reads: Reads) -> tuple[str, ...]:
+    """Name the reads that are missing from a study that is nearly factorial."""
     found = []
-    for modality, by_reader in zip(modalities, read, strict=True):
-        for reader, mine in zip(readers, by_reader, strict=True):
-            if mine.all():
-                continue
+    for modality, by_reader in zip(reads.modalities, reads.read, strict=True):
+        for reader, mine in zip(reads.readers, by_reader, strict=True):
+            missing = [reads.cases[index] for index in np.flatnonzero(~mine)]
             if not mine.any():
                 found.append(f"reader {reader} read nothing in modality {modality}")
-                continue
-            missing = [cases[index] for index in np.flatnonzero(~mine)]
-            number = "case" if len(missing) == 1 else "cases"
-            found.append(
-                f"reader {reader} did not read {len(missing)} {number} in modality {modality}: "
-                f"{some(missing)}"
-            )
+            elif missing:
+                number = "case" if len(missing) == 1 else "cases"
+                found.append(
+                    f"reader {reader} did not read {len(missing)} {number} in modality "
+                    f"{modality}: {some(missing)}"
+                )
     return tuple(found)
 
 
@@ -226,7 +212,7 @@ def figures_of_merit(
     """
     chosen = endpoint or (Wafroc() if isinstance(reads, MarkedReads) else Auc())
     rows: list[tuple[Cell | None, ...]] = []
-    notes: list[Note] = list(reads.notes)
+    notes = Notes(reads.notes)
     for modality, modality_name in enumerate(reads.modalities):
         row: list[Cell | None] = []
         for reader, reader_name in enumerate(reads.readers):
@@ -236,15 +222,13 @@ def figures_of_merit(
             cell = _cell(reads, chosen, modality, reader)
             who = f"reader {reader_name} in modality {modality_name}"
             if isinstance(cell, Undefined):
-                notes.append(left_out(f"{who} has no {chosen.title}: {cell.reason}"))
+                notes.left_out(f"{who} has no {chosen.title}: {cell.reason}")
                 row.append(None)
                 continue
             if _constant(cell):
-                notes.append(
-                    remark(
-                        f"{who} rated every case the same: the {chosen.title} is defined and "
-                        f"{cell.value:g}, because all pairs are tied, with no variance over cases"
-                    )
+                notes.remark(
+                    f"{who} rated every case the same: the {chosen.title} is defined and "
+                    f"{cell.value:g}, because all pairs are tied, with no variance over cases"
                 )
             row.append(cell)
         rows.append(tuple(row))
@@ -365,15 +349,9 @@ class ReaderComponents(Result):
             return cls(reader=squares.reader + alone, modality_reader=math.nan)
         if math.isnan(squares.reader):
             return cls(reader=math.nan, modality_reader=squares.modality_reader + alone)
-        return cls(
-            reader=(squares.reader - squares.modality_reader) / modalities
-            - errors.cov1
-            + errors.cov3,
-            modality_reader=squares.modality_reader
-            - errors.var
-            + errors.cov1
-            + errors.between_readers,
-        )
+        over = squares.reader - squares.modality_reader
+        in_one = squares.modality_reader - errors.var + errors.cov1 + errors.between_readers
+        return cls(reader=over / modalities - errors.cov1 + errors.cov3, modality_reader=in_one)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -402,18 +380,13 @@ class DbmComponents(Result):
     @classmethod
     def of(cls, squares: MeanSquares, errors: ErrorCovariances, *, cases: int) -> DbmComponents:
         """From the mean squares of the figures and their jackknife covariances."""
-        modalities = squares.df_modality + 1
+        var, cov1, cov2, cov3 = errors.var, errors.cov1, errors.cov2, errors.cov3
+        over = squares.reader - squares.modality_reader
         return cls(
-            reader=(squares.reader - squares.modality_reader) / modalities
-            - errors.cov1
-            + errors.cov3,
-            case=cases * errors.cov3,
-            modality_reader=squares.modality_reader
-            - errors.var
-            + errors.cov1
-            + errors.cov2
-            - errors.cov3,
-            modality_case=cases * (errors.cov2 - errors.cov3),
-            reader_case=cases * (errors.cov1 - errors.cov3),
-            error=cases * (errors.var - errors.cov1 - errors.cov2 + errors.cov3),
+            reader=over / (squares.df_modality + 1) - cov1 + cov3,
+            case=cases * cov3,
+            modality_reader=squares.modality_reader - var + cov1 + cov2 - cov3,
+            modality_case=cases * (cov2 - cov3),
+            reader_case=cases * (cov1 - cov3),
+            error=cases * (var - cov1 - cov2 + cov3),
         )

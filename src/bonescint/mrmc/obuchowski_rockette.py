@@ -10,17 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bonescint.mrmc.common import (
-    Note,
-    Result,
-    chosen,
-    jsonable,
-    left_out,
-    no_variance,
-    remark,
-    some,
-)
-from bonescint.mrmc.covariance import DRAWS, CovarianceMethod, ErrorCovariances
+from bonescint.mrmc.covariance import DRAWS, CovarianceMethod, ErrorCovariances, mean_of_readers
 from bonescint.mrmc.data import MarkedReads, Reads
 from bonescint.mrmc.endpoints import Endpoint, MarkedEndpoint
 from bonescint.mrmc.figures_of_merit import (
@@ -31,16 +21,22 @@ from bonescint.mrmc.figures_of_merit import (
     ReaderComponents,
     figures_of_merit,
 )
-from bonescint.mrmc.inference import (
+from bonescint.mrmc.results import (
     AREA,
     DIFFERENCE,
     Difference,
     Generalisation,
     Inference,
+    Note,
+    Notes,
     OmnibusTest,
+    Result,
+    chosen,
     hillis_df,
     inference_of_variance,
-    mean_of_readers,
+    jsonable,
+    no_variance,
+    some,
 )
 
 
@@ -344,9 +340,8 @@ def obuchowski_rockette(
     """
     method = chosen(CovarianceMethod, method, "method", "obuchowski_rockette")
     figures = reads if isinstance(reads, FiguresOfMerit) else figures_of_merit(reads, endpoint)
-    notes = list(figures.notes)
-    figures, more = _analysable(figures)
-    notes += more
+    notes = Notes(figures.notes)
+    figures = _analysable(figures, notes)
     covariance = figures.covariance(method, draws=draws, seed=seed)
     nested = figures.design.readers_nested
     make = MeanSquares.nested if nested else MeanSquares.crossed
@@ -358,7 +353,7 @@ def obuchowski_rockette(
         ErrorCovariances.of(covariance[i : i + 1, :, i : i + 1], defined[i : i + 1])
         for i in range(len(covariance))
     )
-    notes += _remarks(figures, errors, covariance)
+    _remark_on(figures, errors, covariance, notes)
     study = OrTerms(figures, covariance, squares, errors, of_modality, level)
     pseudovalues = method is CovarianceMethod.JACKKNIFE and figures.design is Design.FACTORIAL
     whole = pseudovalues and not empty
@@ -383,62 +378,51 @@ def _jackknifed(figures: FiguresOfMerit) -> int:
     return len(cell.positive_cases) + len(cell.negative_cases)
 
 
-def _analysable(figures: FiguresOfMerit) -> tuple[FiguresOfMerit, list[Note]]:
+def _analysable(figures: FiguresOfMerit, notes: Notes) -> FiguresOfMerit:
     """Select the modalities and readers that can be compared, and note what was left out."""
-    notes: list[Note] = []
     there = np.asarray(figures.defined.any(axis=1))
     if not there.all():
         gone = [name for name, keep in zip(figures.modalities, there, strict=True) if not keep]
-        notes.append(left_out(f"modality {some(gone)}: no reader's {figures.endpoint} is defined"))
+        notes.left_out(f"modality {some(gone)}: no reader's {figures.endpoint} is defined")
         figures = figures.part(modalities=there)
     if figures.design.readers_nested:
-        return figures.part(readers=np.asarray(figures.defined.any(axis=0))), notes
+        return figures.part(readers=np.asarray(figures.defined.any(axis=0)))
     whole = np.asarray(figures.defined.all(axis=0))
     if whole.all():
-        return figures, notes
+        return figures
     for name, mine in zip(figures.readers, figures.defined.T, strict=True):
         lacking = [m for m, ok in zip(figures.modalities, mine, strict=True) if not ok]
         if lacking:
-            notes.append(
-                left_out(
-                    f"reader {name}: left out of the comparison, having no {figures.endpoint} in "
-                    f"modality {some(lacking)}"
-                )
+            notes.left_out(
+                f"reader {name}: left out of the comparison, having no {figures.endpoint} in "
+                f"modality {some(lacking)}"
             )
-    return figures.part(readers=whole), notes
+    return figures.part(readers=whole)
 
 
-def _remarks(
-    figures: FiguresOfMerit, errors: ErrorCovariances, covariance: NDArray[np.float64]
-) -> list[Note]:
+def _remark_on(
+    figures: FiguresOfMerit,
+    errors: ErrorCovariances,
+    covariance: NDArray[np.float64],
+    notes: Notes,
+) -> None:
     there = np.argwhere(figures.defined)
     lacking = [(i, j) for i, j in there if math.isnan(covariance[i, j, i, j])]
-    notes = [
-        no_variance(
-            f"reader {figures.readers[j]} in modality {figures.modalities[i]}",
-            others=len(lacking) < len(there),
-        )
-        for i, j in lacking
-    ]
+    for i, j in lacking:
+        who = f"reader {figures.readers[j]} in modality {figures.modalities[i]}"
+        notes.append(no_variance(who, others=len(lacking) < len(there)))
     if len(figures.readers) == 0:
-        notes.append(left_out("every comparison: no reader has a figure in every modality"))
+        notes.left_out("every comparison: no reader has a figure in every modality")
     elif errors.clamped and len(figures.modalities) > 1:
-        notes.append(
-            remark(
-                f"Cov2 ({errors.cov2:.3g}) is below Cov3 ({errors.cov3:.3g}): their difference "
-                f"counts as 0, because a variance cannot be negative"
-            )
+        notes.remark(
+            f"Cov2 ({errors.cov2:.3g}) is below Cov3 ({errors.cov3:.3g}): their difference "
+            f"counts as 0, because a variance cannot be negative"
         )
     elif errors.cov2 < 0:
-        notes.append(
-            remark(f"Cov2 ({errors.cov2:.3g}) is negative and counts as 0 in the intervals")
-        )
+        notes.remark(f"Cov2 ({errors.cov2:.3g}) is negative and counts as 0 in the intervals")
     if figures.design is Design.UNBALANCED:
-        notes.append(
-            remark(
-                "not every reader read every case: each figure is of the cases that the reader "
-                "read, covariances are over the cases that two share; Gallas' U-statistics are "
-                "meant for such designs"
-            )
+        notes.remark(
+            "not every reader read every case: each figure is of the cases that the reader read, "
+            "covariances are over the cases that two share; Gallas' U-statistics are meant for "
+            "such designs"
         )
-    return notes

@@ -14,8 +14,8 @@ from bonescint.files import make_folder, require_own, write_whole
 from bonescint.mrmc.analysis import RESEARCH_USE, ReaderAnalysis
 from bonescint.mrmc.covariance import CovarianceMethod
 from bonescint.mrmc.figures import draw_figure_7, draw_froc, draw_roc
-from bonescint.mrmc.inference import MOST_DF, Difference, Generalisation, Inference, df_text
 from bonescint.mrmc.obuchowski_rockette import OrAnalysis
+from bonescint.mrmc.results import MOST_DF, Difference, Generalisation, Inference, df_text
 from bonescint.mrmc.standalone import StandaloneVsReaders
 from bonescint.tables import OutputSheet, write_workbook
 

@@ -13,10 +13,9 @@ from enum import StrEnum
 
 from scipy import stats
 
-from bonescint.mrmc.common import Note, Result, chosen, remark
 from bonescint.mrmc.covariance import ErrorCovariances
-from bonescint.mrmc.inference import Generalisation
 from bonescint.mrmc.obuchowski_rockette import OrAnalysis
+from bonescint.mrmc.results import Generalisation, Note, Result, chosen, remark
 from bonescint.mrmc.standalone import StandaloneVsReaders
 from bonescint.scan import ParameterError
 from bonescint.scan.checked import check_number, require_number

@@ -10,25 +10,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bonescint.mrmc.cells import Cell
-from bonescint.mrmc.common import (
-    Note,
-    Result,
-    chosen,
-    left_out,
-    no_variance,
-    remark,
-    some,
+from bonescint.mrmc.covariance import (
+    DRAWS,
+    CovarianceMethod,
+    ErrorCovariances,
+    covariance,
+    mean_of_readers,
 )
-from bonescint.mrmc.covariance import DRAWS, CovarianceMethod, ErrorCovariances, covariance
 from bonescint.mrmc.data import Reads
 from bonescint.mrmc.endpoints import Auc, Endpoint, Undefined
-from bonescint.mrmc.inference import (
+from bonescint.mrmc.results import (
     AREA,
     DIFFERENCE,
     Generalisation,
     Inference,
+    Note,
+    Notes,
+    Result,
+    chosen,
     inference_of_variance,
-    mean_of_readers,
+    no_variance,
+    some,
 )
 from bonescint.scan import ParameterError
 from bonescint.tables import matched_names, said_spellings
@@ -142,7 +144,8 @@ def standalone_vs_readers(
         )
     method = chosen(CovarianceMethod, method, "method", "standalone_vs_readers")
     figure = endpoint or Auc()
-    reads, scores, notes = _with_predictions(reads, predictions)
+    notes = Notes(reads.notes)
+    reads, scores = _with_predictions(reads, predictions, notes)
     of_model = (model_endpoint or figure).cell(scores, reads.truth)
     if isinstance(of_model, Undefined):
         got = of_model.reason
@@ -159,8 +162,9 @@ def standalone_vs_readers(
 
 
 def _with_predictions(
-    reads: Reads, predictions: Mapping[str, float]
-) -> tuple[Reads, NDArray[np.float64], list[Note]]:
+    reads: Reads, predictions: Mapping[str, float], notes: Notes
+) -> tuple[Reads, NDArray[np.float64]]:
+    """The reads of cases that have a prediction, and the predictions in their order."""
     written = matched_names(predictions, reads.cases)
     predictions = {written.get(case, case): value for case, value in predictions.items()}
     known = np.array([case in predictions for case in reads.cases])
@@ -171,16 +175,15 @@ def _with_predictions(
             f"of the cases that were read ({some(reads.cases, 3)})",
             some(list(predictions), 3) or "none",
         )
-    notes = list(reads.notes)
     if written:
-        notes.append(remark(f"in the predictions, {said_spellings('case', written)}"))
+        notes.remark(f"in the predictions, {said_spellings('case', written)}")
     if not known.all():
         missing = [case for case, ok in zip(reads.cases, known, strict=True) if not ok]
         cases = "1 case" if len(missing) == 1 else f"{len(missing)} cases"
-        notes.append(left_out(f"{cases} without a prediction of the model: {some(missing)}"))
+        notes.left_out(f"{cases} without a prediction of the model: {some(missing)}")
     unread = len(set(predictions) - set(reads.cases))
     if unread:
-        notes.append(remark(f"{unread} predictions are of cases that no reader read: not used"))
+        notes.remark(f"{unread} predictions are of cases that no reader read: not used")
     kept = reads.of_cases(known)
     scores = np.array([float(predictions[case]) for case in kept.cases])
     if not np.isfinite(scores).all():
@@ -190,7 +193,7 @@ def _with_predictions(
         raise ParameterError(
             "predictions", "standalone_vs_readers", "finite numbers", f"not for {some(bad)}"
         )
-    return kept, scores, notes
+    return kept, scores
 
 
 def _pairs_of_cells(
@@ -198,7 +201,7 @@ def _pairs_of_cells(
     scores: NDArray[np.float64],
     endpoint: Endpoint,
     model_endpoint: Endpoint,
-    notes: list[Note],
+    notes: Notes,
 ) -> tuple[list[str], list[tuple[Cell, Cell]]]:
     """Each reader's cell, and the model's on the cases that this reader read."""
     names, cells = [], []
@@ -206,16 +209,14 @@ def _pairs_of_cells(
         mine = endpoint.cell(ratings, reads.truth)
         models = model_endpoint.cell(np.where(np.isnan(ratings), np.nan, scores), reads.truth)
         if isinstance(mine, Undefined):
-            notes.append(left_out(f"reader {reader} has no {endpoint.title}: {mine.reason}"))
+            notes.left_out(f"reader {reader} has no {endpoint.title}: {mine.reason}")
         elif not isinstance(models, Undefined):
             names.append(reader)
             cells.append((mine, models))
     if cells and np.isnan(reads.ratings).any():
-        notes.append(
-            remark(
-                "not every reader read every case: each is compared with the model on the cases "
-                "that this reader read"
-            )
+        notes.remark(
+            "not every reader read every case: each is compared with the model on the cases "
+            "that this reader read"
         )
     return names, cells
 
@@ -228,7 +229,7 @@ def _compared(
     cells: list[tuple[Cell, Cell]],
     of_model: Cell,
     joint: NDArray[np.float64],
-    notes: list[Note],
+    notes: Notes,
     level: float,
 ) -> StandaloneVsReaders:
     count = len(names)
@@ -239,9 +240,9 @@ def _compared(
     notes += [no_variance(f"reader {name}", others=len(lacking) < count) for name in lacking]
     d = np.array([mine.value - models.value for mine, models in cells])
     if count == 1:
-        notes.append(remark("one reader: no generalisation to other readers"))
+        notes.remark("one reader: no generalisation to other readers")
     if errors.cov2 < 0:
-        notes.append(remark(f"Cov2 ({errors.cov2:.3g}) is negative and counts as 0"))
+        notes.remark(f"Cov2 ({errors.cov2:.3g}) is negative and counts as 0")
 
     def normal(value: float, variance: float, bounds: tuple[float, float]) -> Inference:
         return inference_of_variance(value, float(variance), math.inf, bounds, level)

@@ -16,12 +16,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bonescint.mrmc.cells import PairsCell
-from bonescint.mrmc.common import Note, Result, chosen, jsonable, left_out, remark
-from bonescint.mrmc.covariance import Moments
+from bonescint.mrmc.cells import Moments, PairsCell
 from bonescint.mrmc.data import Reads
 from bonescint.mrmc.figures_of_merit import FiguresOfMerit, figures_of_merit
-from bonescint.mrmc.inference import AREA, DIFFERENCE, Difference, Inference
+from bonescint.mrmc.results import (
+    AREA,
+    DIFFERENCE,
+    Difference,
+    Inference,
+    Note,
+    Notes,
+    Result,
+    chosen,
+    jsonable,
+)
 from bonescint.scan import ParameterError
 
 _PATTERNS = ("both cases", "case with disease", "case without disease", "no case")
@@ -136,9 +144,9 @@ def u_statistics(
             if cell is not None:
                 owners.append((row, reader))
                 cells.append(cell)
-    notes = list(figures.notes)
+    notes = Notes(figures.notes)
     if not cells:
-        notes.append(left_out("the U-statistics: no reader has a figure"))
+        notes.left_out("the U-statistics: no reader has a figure")
         return UAnalysis(
             endpoint=figures.endpoint,
             weighting=weighting,
@@ -157,11 +165,9 @@ def u_statistics(
     found = [*(one.mean for one in areas), *(one.difference for one in differences)]
     negative = [one for one in found if math.isnan(one.se)]
     if negative:
-        notes.append(
-            remark(
-                "an unbiased variance can be negative, or have no pairs to be estimated from: the "
-                f"interval is undefined for {len(negative)} of the U-statistics"
-            )
+        notes.remark(
+            "an unbiased variance can be negative, or have no pairs to be estimated from: the "
+            f"interval is undefined for {len(negative)} of the U-statistics"
         )
     return UAnalysis(
         endpoint=figures.endpoint,

@@ -7,13 +7,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bonescint.files import written_beside
 from bonescint.scan import MissingExtraError
-
-if TYPE_CHECKING:
-    from openpyxl.worksheet._write_only import WriteOnlyWorksheet
 
 _MOST_ROWS = 1_048_000  # Excel's limit, with the header
 _MOST_LETTERS = 32_000  # in a cell
@@ -68,7 +65,7 @@ def write_workbook(
     except ImportError as error:
         raise MissingExtraError("openpyxl", extra) from error
     book = Workbook(write_only=True)
-    first = book.create_sheet(about_name)
+    first: Any = book.create_sheet(about_name)
     first.column_dimensions["A"].width = _WIDEST
     for number, line in enumerate(about):
         first.append([_cell(first, line, bold=number == 0)])
@@ -83,7 +80,7 @@ def write_workbook(
         book.save(beside)
 
 
-def _write_sheet(written: WriteOnlyWorksheet, sheet: OutputSheet, footer: str) -> None:
+def _write_sheet(written: Any, sheet: OutputSheet, footer: str) -> None:
     from openpyxl.utils import get_column_letter
 
     written.freeze_panes = "A2"
@@ -101,7 +98,7 @@ def _width(value: object) -> int:
     return _NUMBER_WIDTH if isinstance(value, float) else len("" if value is None else str(value))
 
 
-def _cell(sheet: WriteOnlyWorksheet, value: object, *, bold: bool = False) -> Any:
+def _cell(sheet: Any, value: object, *, bold: bool = False) -> Any:
     """A cell; text stays text, whatever it begins with."""
     if isinstance(value, bool):
         return int(value)

@@ -25,7 +25,7 @@ from bonescint.mrmc import (
     u_statistics,
     write_analysis,
 )
-from bonescint.mrmc.inference import AREA, DIFFERENCE, OmnibusTest, df_text, t_quantile, t_upper
+from bonescint.mrmc.results import AREA, DIFFERENCE, OmnibusTest, df_text, t_quantile, t_upper
 from bonescint.scan import ParameterError
 
 BOTH, CASES, READERS = Generalisation

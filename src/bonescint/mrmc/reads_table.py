@@ -1,23 +1,35 @@
-"""Rows of a table become reads; rows that cannot be used are named and left out."""
+"""Tables of reads and of predictions; rows that cannot be used are named and left out."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
 
-from bonescint.mrmc.common import Note, NoteKind, left_out, remark, some
 from bonescint.mrmc.data import Nest, Read, Reads, nested_name
+from bonescint.mrmc.results import Note, NoteKind, Notes, remark, some
 from bonescint.scan import InputError
-from bonescint.tables import MISSING, Numbers, date_like, one_spelling, said_spellings, truth_of
+from bonescint.tables import (
+    MISSING,
+    Columns,
+    Numbers,
+    Row,
+    date_like,
+    one_spelling,
+    read_table,
+    read_tables,
+    said_spellings,
+    truth_of,
+)
 
 _SHOWN = 10
 _FEW = 10  # rows that may be left out of a small table
 _SHARE = 0.2  # of all rows: where more cannot be used, the table is not what it is taken for
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RawRead:
+class RawRead(NamedTuple):
     """One row of a file, not yet checked.
 
     Attributes:
@@ -78,7 +90,7 @@ def reads_of(
         InputError: nothing is left, or more than a fifth of the rows cannot be used, or dates
             stand where ratings should, or it cannot be told whether two names are the same.
     """
-    found = list(notes)
+    found = Notes(notes)
     rows, listed = _spelt_alike(rows, dict(truth or {}), source, found)
     _require_no_dates(rows, source)
     if nest is not None:
@@ -98,16 +110,14 @@ def reads_of(
         if key not in kept:
             kept[key], where[key] = read, row.where
         elif kept[key].rating == read.rating:
-            found.append(left_out(f"{row.where}: the same read as {where[key]}; one is kept"))
+            found.left_out(f"{row.where}: the same read as {where[key]}; one is kept")
         else:
             differing.setdefault(key, [where[key]]).append(row.where)
     for (reader, modality, case), rows_of in differing.items():
         del kept[reader, modality, case]
-        found.append(
-            left_out(
-                f"reader {reader}, modality {modality}, case {case}: listed with different ratings "
-                f"in {', '.join(rows_of)}; none is used"
-            )
+        found.left_out(
+            f"reader {reader}, modality {modality}, case {case}: listed with different ratings "
+            f"in {', '.join(rows_of)}; none is used"
         )
     if not kept or (unused > _FEW and unused > _SHARE * len(rows)):
         problems = [note.text for note in found if note.kind is NoteKind.LEFT_OUT]
@@ -119,7 +129,7 @@ def reads_of(
 
 
 def _spelt_alike(
-    rows: Sequence[RawRead], truth: dict[str, str], source: object, notes: list[Note]
+    rows: Sequence[RawRead], truth: dict[str, str], source: object, notes: Notes
 ) -> tuple[list[RawRead], dict[str, str]]:
     """Give each reader, modality and case one spelling, and note what that changed."""
     kinds = ("reader", "modality", "case")
@@ -141,7 +151,7 @@ def _spelt_alike(
                     f"read each: are they the same or two?"
                 )
                 raise InputError(source, problem, "Write each name in one way")
-        alike.append(replace(row, **dict(zip(kinds, now, strict=True))))
+        alike.append(row._replace(**dict(zip(kinds, now, strict=True))))
     notes += [remark(said_spellings(kind, of_kind)) for kind, of_kind in used.items() if of_kind]
     told: dict[str, str] = {}
     for case, text in truth.items():
@@ -159,15 +169,12 @@ def _require_no_dates(rows: Sequence[RawRead], source: object) -> None:
 
 
 def _codes(ratings: set[float]) -> list[Note]:
-    """Ratings such as 99 or -999 that are far from the others: often codes of missing ones."""
+    """Note ratings such as 99 or -999 that are far from the others: often codes of missing ones."""
     codes = {rating for rating in ratings if re.fullmatch("9{2,}", f"{abs(rating):.15g}")}
     others = [abs(rating) for rating in ratings - codes]
     far = sorted(code for code in codes if others and abs(code) > 5 * max(others))
-    return [
-        remark(f"rating {code:.15g} was used, far from the others: if it marks a missing rating, "
-        f"leave the cell empty")
-        for code in far
-    ]  # fmt: skip
+    text = "was used, far from the others: if it marks a missing rating, leave the cell empty"
+    return [remark(f"rating {code:.15g} {text}") for code in far]
 
 
 def _nested(
@@ -181,7 +188,7 @@ def _nested(
         case = nested_name(owner, row.case) if owner and row.case else row.case
         if row.case in truth:
             listed[case] = truth[row.case]
-        found.append(replace(row, case=case))
+        found.append(row._replace(case=case))
     return found, listed
 
 
@@ -190,15 +197,13 @@ def _no_decision(rows: Sequence[RawRead]) -> RawRead | None:
     return next((row for row in rows if row.rating and truth_of(row.rating) is None), None)
 
 
-def _truths(
-    rows: Sequence[RawRead], listed: Mapping[str, str], notes: list[Note]
-) -> dict[str, bool]:
+def _truths(rows: Sequence[RawRead], listed: Mapping[str, str], notes: Notes) -> dict[str, bool]:
     """Truth of every case that has one; cases whose truth differs between rows have none."""
     said: dict[str, dict[bool, str]] = {}
     for case, text in listed.items():
         value = truth_of(text)
         if value is None:
-            notes.append(left_out(f"case {case}: truth must be 0 or 1, got '{text}'"))
+            notes.left_out(f"case {case}: truth must be 0 or 1, got '{text}'")
         else:
             said.setdefault(case, {})[value] = "the truth rows"
     for row in rows:
@@ -210,17 +215,15 @@ def _truths(
         if len(values) == 1:
             known[case] = next(iter(values))
         else:
-            notes.append(
-                left_out(
-                    f"case {case}: truth is 0 in {values[False]} and 1 in {values[True]}; the case "
-                    "is left out"
-                )
+            notes.left_out(
+                f"case {case}: truth is 0 in {values[False]} and 1 in {values[True]}; the case "
+                "is left out"
             )
     contradicted = [case for case, values in said.items() if len(values) > 1]
     unknown = sorted({row.case for row in rows if row.case} - set(known) - set(contradicted))
     if unknown:
         cases = "case" if len(unknown) == 1 else f"{len(unknown)} cases:"
-        notes.append(left_out(f"{cases} {some(unknown)} without a truth of 0 or 1"))
+        notes.left_out(f"{cases} {some(unknown)} without a truth of 0 or 1")
     return known
 
 
@@ -232,13 +235,13 @@ class _Reading:
     odd: RawRead | None
 
 
-def _read(row: RawRead, reading: _Reading, notes: list[Note]) -> Read | None:
+def _read(row: RawRead, reading: _Reading, notes: Notes) -> Read | None:
     missing = [name for name in ("reader", "modality", "case") if not getattr(row, name)]
     if missing:
-        notes.append(left_out(f"{row.where}: no {' and no '.join(missing)}"))
+        notes.left_out(f"{row.where}: no {' and no '.join(missing)}")
         return None
     if row.truth and truth_of(row.truth) is None:
-        notes.append(left_out(f"{row.where}: truth must be 0 or 1, got '{row.truth}'"))
+        notes.left_out(f"{row.where}: truth must be 0 or 1, got '{row.truth}'")
         return None
     if row.case not in reading.known:
         return None  # said of the case
@@ -250,14 +253,109 @@ def _read(row: RawRead, reading: _Reading, notes: list[Note]) -> Read | None:
         if decision is not None and odd is not None:
             got += f" (words are decisions only where all ratings are: {odd.where} has"
             got += f" '{odd.rating}')"
-        notes.append(left_out(f"{row.where}: rating must be a number, {got}"))
+        notes.left_out(f"{row.where}: rating must be a number, {got}")
         return None
     seconds = _NUMBERS(row.seconds) if row.seconds else None
     if row.seconds and (seconds is None or seconds < 0):
-        notes.append(
-            left_out(f"{row.where}: seconds must be at least 0, got '{row.seconds}'; read kept")
-        )
+        notes.left_out(f"{row.where}: seconds must be at least 0, got '{row.seconds}'; read kept")
         seconds = None
     return Read(
         reader=row.reader, modality=row.modality, case=row.case, rating=rating, seconds=seconds
     )
+
+
+COLUMNS = Columns(
+    names={  # what other programs call the columns
+        "reader": ("reader", "reader id", "observer"),
+        "modality": ("modality", "treatment", "test", "modality id"),
+        "session": ("session",),
+        "case": ("case", "scan id", "case id", "scan"),
+        "truth": ("truth", "label", "reference", "disease"),
+        "rating": ("rating", "decision", "score"),
+        "seconds": ("seconds", "time s", "reading time s"),
+    },
+    required=("reader", "case", "truth", "rating"),
+    remedy="The table needs reader, modality, case, truth, rating (seconds if you have them)",
+)
+_ONLY_MODALITY = "1"
+
+
+def table_reads(source: Path, nest: Nest | None) -> Reads:
+    """Reads from a table whose header names the columns, or several such sheets."""
+    tables = read_tables(source, COLUMNS)
+    notes = Notes(map(remark, dict.fromkeys(note for one in tables for note in one.notes)))
+    if any("modality" not in one and "session" not in one for one in tables):
+        notes.remark("no column of modalities: all reads are of one modality")
+    if len(tables) > 1:
+        notes.remark(f"sheets {', '.join(one.sheet for one in tables)} were read as one")
+    rows = []
+    for table in tables:
+        for column in ("rating", "seconds"):
+            table.numbers(column)  # refused where it may say two things
+        rows += [
+            RawRead(
+                row.where,
+                row.name("reader"),
+                _modality(row),
+                row.name("case"),
+                *(row.text(column) for column in ("truth", "rating", "seconds")),
+            )
+            for row in table.rows
+        ]
+    named = tables[0].source if len(tables) == 1 else source
+    return reads_of(rows, named, notes=notes, nest=nest)
+
+
+def _modality(row: Row) -> str:
+    modality, session = row.name("modality"), row.name("session")
+    if "modality" not in row.table:
+        return session if "session" in row.table else _ONLY_MODALITY
+    if modality and session:
+        return f"{modality}, session {session}"
+    return modality
+
+
+_PREDICTED = Columns(
+    names={
+        "case": ("scan id", "case"),
+        "value": ("mbd probability", "probability"),
+        "score": ("rating", "score"),
+    },
+    required=("case",),
+    remedy="Give scan_id and mbd_probability, one row per case",
+)
+
+
+def read_predictions(path: Path | str) -> dict[str, float]:
+    """A model's probability for each case.
+
+    Args:
+        path: CSV or .xlsx with `scan_id` (or `case`) and `mbd_probability` (or `probability`,
+            `rating`, `score`), such as `results.csv` of `bonescint classify`; separators, decimal
+            commas and capitals as in a table of reads.
+
+    Raises:
+        InputError: unreadable, columns missing or ambiguous, a value that is no number, a case
+            listed twice; all of them named.
+    """
+    table = read_table(path, _PREDICTED)
+    table.warn()
+    column = next((name for name in ("value", "score") if name in table), None)
+    if column is None:
+        problem = "columns missing: scan_id and mbd_probability"
+        raise table.error(problem, _PREDICTED.remedy)
+    value_of = table.numbers(column)
+    found: dict[str, float] = {}
+    problems = []
+    for row in table.rows:
+        name, text = row.name("case"), row.text(column)
+        number = value_of(text)
+        if not name or number is None:
+            problems.append(f"{row.where} has no case or no number ('{name}', '{text}')")
+        elif name in found:
+            problems.append(f"{row.where} lists case {name} again")
+        else:
+            found[name] = number
+    if problems or not found:
+        raise table.error(listed_problems(problems) or "no row", "Correct the table")
+    return found
