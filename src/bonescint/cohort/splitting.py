@@ -37,10 +37,8 @@ class SplitRule:
         if self.seed < 0:
             raise ParameterError("seed", "SplitRule", "at least 0", self.seed)
         if self.test_centres and not _others(self.shares):
-            raise ParameterError(
-                "shares", "SplitRule", "above 0 for train or validation with a test centre",
-                dict(self.shares),
-            )  # fmt: skip
+            requirement = "above 0 for train or validation with a test centre"
+            raise ParameterError("shares", "SplitRule", requirement, dict(self.shares))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,10 +22,11 @@ _MAKERS = re.compile(
 )
 _MAKER_FORM = re.compile(r"[A-Za-z0-9 &+.,/()_-]{1,64}")
 _MODEL = re.compile(r"[A-Za-z0-9 +./_()-]{1,40}")
-_IMAGE_TYPES = frozenset(
-    ["ORIGINAL", "DERIVED", "PRIMARY", "SECONDARY", "WHOLE BODY", "WHOLEBODY", "STATIC", "EMISSION",
-     "TRANSMISSION", "OTHER", "SCREEN SAVE", "RESULT", ""]
-)  # fmt: skip
+_IMAGE_TYPES_WORDS = (
+    "ORIGINAL, DERIVED, PRIMARY, SECONDARY, WHOLE BODY, WHOLEBODY, STATIC, EMISSION, "
+    "TRANSMISSION, OTHER, SCREEN SAVE, RESULT, "
+)
+_IMAGE_TYPES = frozenset(_IMAGE_TYPES_WORDS.split(", "))
 
 
 def maker_of(text: str) -> str | None:

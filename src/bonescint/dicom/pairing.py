@@ -40,11 +40,11 @@ MOST_ROWS_APART = 0.03
 _CAMERA = ("Manufacturer", "ManufacturerModelName", "StationName", "DeviceSerialNumber")
 _EPOCH = calendar_date(1970, 1, 1)
 _SAME_TIME_S, _NEAR_S, _APART_S = 0.0, 60.0, 3600.0
-_PLACEHOLDERS = frozenset(
-    ["", "0", "ANON", "ANONYM", "ANONYME", "ANONYMIZED", "ANONYMISED", "ANONYMOUS", "DEIDENTIFIED",
-     "ID", "NA", "NAME", "NOID", "NONE", "NULL", "PATIENT", "PATIENTID", "REMOVED", "TEST",
-     "UNKNOWN", "X", "XX", "XXX", "XXXX"]
-)  # fmt: skip
+_PLACEHOLDERS_WORDS = (
+    ", 0, ANON, ANONYM, ANONYME, ANONYMIZED, ANONYMISED, ANONYMOUS, DEIDENTIFIED, ID, NA, "
+    "NAME, NOID, NONE, NULL, PATIENT, PATIENTID, REMOVED, TEST, UNKNOWN, X, XX, XXX, XXXX"
+)
+_PLACEHOLDERS = frozenset(_PLACEHOLDERS_WORDS.split(", "))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,15 +128,7 @@ def facts_of(header: Header, checked: CheckedHeader) -> Facts:
     """The facts of a file's header."""
     person = [_plain(header.text("PatientID")), _plain(header.text("PatientName"))]
     person += [header.text("PatientBirthDate"), header.text("PatientSex").upper()]
-    camera = [
-        header.text(keyword).upper()
-        for keyword in (
-            "Manufacturer",
-            "ManufacturerModelName",
-            "StationName",
-            "DeviceSerialNumber",
-        )
-    ]
+    camera = [header.text(keyword).upper() for keyword in _CAMERA]
     image_type = header.texts("ImageType")
     return Facts(
         patient=tuple(_hashed(text) for text in person),

@@ -237,8 +237,9 @@ def without_frame(image: NDArray[np.float32]) -> tuple[NDArray[np.float32], bool
     background = _commonest(inside)
     filled = image.copy()
     rows, columns = image.shape
-    sides = ((slice(0, top), slice(None)), (slice(bottom, rows), slice(None)),
-             (slice(None), slice(0, left)), (slice(None), slice(right, columns)))  # fmt: skip
+    whole = slice(None)
+    sides = [(slice(0, top), whole), (slice(bottom, rows), whole)]
+    sides += [(whole, slice(0, left)), (whole, slice(right, columns))]
     found = False
     for side in sides:
         band = image[side]

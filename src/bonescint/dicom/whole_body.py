@@ -26,26 +26,8 @@ MAX_ASPECT = 7.0
 REFUSED_HEIGHT_MM = (700.0, 3200.0)
 USUAL_HEIGHT_MM = (900.0, 2600.0)
 
-_MODALITIES = frozenset(
-    [
-        "CR",
-        "CT",
-        "DX",
-        "MG",
-        "MR",
-        "OT",
-        "PT",
-        "PR",
-        "RF",
-        "SC",
-        "SEG",
-        "SR",
-        "US",
-        "XA",
-        "RTSTRUCT",
-        "RTDOSE",
-    ]
-)
+_MODALITIES_WORDS = "CR CT DX MG MR OT PT PR RF SC SEG SR US XA RTSTRUCT RTDOSE"
+_MODALITIES = frozenset(_MODALITIES_WORDS.split(" "))
 _OTHER_IMAGE_TYPES = frozenset(
     {"DYNAMIC", "GATED", "TOMO", "GATED TOMO", "RECON TOMO", "RECON GATED TOMO"}
 )
@@ -171,6 +153,16 @@ class Outline:
         return None
 
 
+_NO_OUTLINE = Outline(
+    side_level=1,
+    occupied_rows=0,
+    height_over_width=0,
+    axis_wander=1,
+    symmetry=0,
+    roughness=1,
+)
+
+
 def check_outline(image: NDArray[np.float32], source: str) -> None:
     """Refuse an image that shows nothing or no upright body.
 
@@ -228,10 +220,7 @@ def measure_outline(image: NDArray[np.float32]) -> Outline:
     body = smooth > _threshold(smooth)
     row_hits = np.flatnonzero(body.any(axis=1))
     if not row_hits.size:
-        return Outline(
-            side_level=1, occupied_rows=0, height_over_width=0, axis_wander=1, symmetry=0,
-            roughness=1,
-        )  # fmt: skip
+        return _NO_OUTLINE
     first, last = int(row_hits[0]), int(row_hits[-1]) + 1
     height = last - first
     columns = np.arange(body.shape[1])

@@ -54,9 +54,9 @@ _ENDS = {
     ),
 }
 _FIRST_ENDS = {
-    "ANTERO": View.ANTERIOR, "VENTRO": View.ANTERIOR, "VOOR": View.ANTERIOR,
-    "POSTERO": View.POSTERIOR, "DORSO": View.POSTERIOR, "ACHTER": View.POSTERIOR,
-}  # fmt: skip
+    **dict.fromkeys(("ANTERO", "VENTRO", "VOOR"), View.ANTERIOR),
+    **dict.fromkeys(("POSTERO", "DORSO", "ACHTER"), View.POSTERIOR),
+}
 _SECOND_ENDS = {
     View.ANTERIOR: _ENDS[View.ANTERIOR] | {"VOORWAARTS", "VOORWAARTSE"},
     View.POSTERIOR: _ENDS[View.POSTERIOR] | {"POST", "ACHTERWAARTS", "ACHTERWAARTSE"},

@@ -23,15 +23,16 @@ _NUMBER = re.compile(r"([+-]?)([0-9]*)(?:([.,])([0-9]*))?(E[+-]?[0-9]{1,3})?(%?)
 _ONE_OR_NONE = re.compile(r"([01])(?:[.,]0*)?")
 MISSING = frozenset(("", "na", "n/a", "#n/a", "nan", "-", "--", ".", "?", "null", "none"))
 """What people write where nothing is known, in lower case."""
-_POSITIVE = frozenset(
-    ("true", "yes", "positive", "pos", "disease", "abnormal", "wahr", "ja", "positiv", "vrai",
-     "oui", "positif", "verdadero", "si", "s\u00ed", "positivo", "vero", "s\u00ec", "verdadeiro",
-     "sim", "waar", "positief")
-)  # fmt: skip
-_NEGATIVE = frozenset(
-    ("false", "no", "negative", "neg", "no disease", "normal", "falsch", "nein", "negativ", "faux",
-     "non", "n\u00e9gatif", "falso", "negativo", "n\u00e3o", "onwaar", "nee", "negatief")
-)  # fmt: skip
+_POSITIVE_WORDS = (
+    "true, yes, positive, pos, disease, abnormal, wahr, ja, positiv, vrai, oui, positif, "
+    "verdadero, si, sí, positivo, vero, sì, verdadeiro, sim, waar, positief"
+)
+_POSITIVE = frozenset(_POSITIVE_WORDS.split(", "))
+_NEGATIVE_WORDS = (
+    "false, no, negative, neg, no disease, normal, falsch, nein, negativ, faux, non, négatif,"
+    " falso, negativo, não, onwaar, nee, negatief"
+)
+_NEGATIVE = frozenset(_NEGATIVE_WORDS.split(", "))
 
 
 def text_of(cell: str) -> str:

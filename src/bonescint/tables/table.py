@@ -62,8 +62,8 @@ class Row:
         text = self.text(column)
         if lost_digits(text):
             problem = f"'{text}' is a number that a spreadsheet has shortened"
-            raise self.table.error(problem, "Format the column as text", row=self.number,
-                                   column=column)  # fmt: skip
+            remedy = "Format the column as text"
+            raise self.table.error(problem, remedy, row=self.number, column=column)
         return plain_name(text)
 
     @property
@@ -127,13 +127,12 @@ class Table:
         odd = found.two_meanings or found.mixed_percent
         if odd:
             number = next(row.number for row in self.rows if row.text(column) == odd)
-            problem, remedy = (
-                (f"'{odd}' may be a decimal number or have a thousands separator", "Write it "
-                "without a thousands separator, and with a decimal point")
-                if found.two_meanings
-                else (f"'{odd}' is in per cent and other cells are not", "Write all cells in the "
-                "same way")
-            )  # fmt: skip
+            if found.two_meanings:
+                problem = f"'{odd}' may be a decimal number or have a thousands separator"
+                remedy = "Write it without a thousands separator, and with a decimal point"
+            else:
+                problem = f"'{odd}' is in per cent and other cells are not"
+                remedy = "Write all cells in the same way"
             raise self.error(problem, remedy, row=number, column=column)
         return found
 
@@ -302,9 +301,15 @@ def _table(
     below = chain(start[at + 1 :], lines)
     rest = tuple(_kept(below, kept, list(names.values()), width, place))
     return Table(
-        path=path, sheet=sheet, header_row=header.number, columns=names, places=shown,
-        separator=separator, notes=notes, lines=rest,
-    )  # fmt: skip
+        path=path,
+        sheet=sheet,
+        header_row=header.number,
+        columns=names,
+        places=shown,
+        separator=separator,
+        notes=notes,
+        lines=rest,
+    )
 
 
 def _without_columns(place: str, header: Line, columns: Columns) -> InputError:

@@ -147,14 +147,17 @@ def _look(
     most = sum(len(side.scans) for side in sides)
     id_key = secrets.token_bytes(32)  # of this run: its pseudonyms are compared, and forgotten
     with pool_of(min(workers, most), timeout_s=_TIMEOUT_S, preload=measure_side.__module__) as pool:
+        measure = partial(
+            measure_side, pool=pool, ahead=_AHEAD + 2 * workers, id_key=id_key, scorer=scorer
+        )
         return [
-            measure_side(
-                side, pool, ahead=_AHEAD + 2 * workers, id_key=id_key, scorer=scorer,
+            measure(
+                side,
                 with_normals=with_normals and side.letter == "A",
                 progress=partial(tell, f"Reading {side.letter}"),
             )
             for side in sides
-        ]  # fmt: skip
+        ]
 
 
 def compared(first: MeasuredSide, second: MeasuredSide, model_id: str = "") -> CohortComparison:

@@ -6,6 +6,7 @@ All but the maps need the extra `evaluate` (matplotlib). A is blue and B orange 
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,13 @@ OPTIONAL = {"separation", "model"}
 _HEIGHT, _WIDTH = 3 * SIDE, 2 * SIDE
 """Of a picture of both views; the frame is three times as high as one view is wide."""
 _GAMMA = 0.75
+_ABOVE: Mapping[str, Any] = {
+    "frameon": False,
+    "fontsize": 8,
+    "labelcolor": INK,
+    "ncols": 2,
+    "loc": "lower center",
+}
 _TOP = 99.9
 
 
@@ -96,14 +104,13 @@ def _histogram(scores: tuple[NDArray[np.float64], ...], what: str) -> bytes:
         height, _ = np.histogram(values, edges)
         height = height / len(values)
         axes.stairs(height, edges, fill=True, alpha=0.35, color=COLOURS[letter], linewidth=0)
-        axes.stairs(height, edges, color=COLOURS[letter], linewidth=1.6,
-                    label=f"{letter}, {len(values)} scans")  # fmt: skip
+        label = f"{letter}, {len(values)} scans"
+        axes.stairs(height, edges, color=COLOURS[letter], linewidth=1.6, label=label)
     axes.set_xlim(0, 1)
     axes.set_ylim(0, None)
     axes.set_xlabel(what)
     axes.set_ylabel("Share of the scans")
-    axes.legend(frameon=False, fontsize=8, labelcolor=INK, ncols=2, loc="lower center",
-                bbox_to_anchor=(0.5, 1.0))  # fmt: skip
+    axes.legend(**_ABOVE, bbox_to_anchor=(0.5, 1.0))
     return rendered(figure).png
 
 
@@ -125,8 +132,9 @@ def _landmarks(found: CohortComparison) -> bytes:
         body = np.flatnonzero(image.max(axis=1) > 0.1)
         top, bottom = (rows[body[0]], rows[body[-1]] + 1) if body.size else (0, SIDE)
         shown = image[top:bottom, half]
-        axes.imshow(shown, cmap="Greys", aspect="auto", extent=(left, left + 1, 1, 0), alpha=0.8,
-                    vmin=0, vmax=float(shown.max(initial=0)) or 1.0)  # fmt: skip
+        scale: dict[str, Any] = {"vmin": 0, "vmax": float(shown.max(initial=0)) or 1.0}
+        place = (left, left + 1, 1, 0)
+        axes.imshow(shown, cmap="Greys", aspect="auto", extent=place, alpha=0.8, **scale)
     for one in found.characteristics:
         if one.kind.subject is not Subject.LANDMARK:
             continue
@@ -158,8 +166,8 @@ def _uptake(found: CohortComparison) -> bytes:
             middle, ends = _value(one, side)
             colour = COLOURS[letter]
             if ends is not None:
-                axes.plot(ends, [place + shift] * 2, color=colour, linewidth=1.6,
-                          solid_capstyle="butt", alpha=0.6)  # fmt: skip
+                style: dict[str, Any] = {"solid_capstyle": "butt", "alpha": 0.6}
+                axes.plot(ends, [place + shift] * 2, color=colour, linewidth=1.6, **style)
             if middle is not None:
                 mark = "o" if ends is not None else "D"
                 axes.plot(middle, place + shift, mark, color=colour, markersize=4.5)
@@ -177,8 +185,7 @@ def _uptake(found: CohortComparison) -> bytes:
     axes.set_axisbelow(True)
     for letter, colour in COLOURS.items():
         axes.plot([], [], "o-", color=colour, markersize=4.5, label=letter)
-    axes.legend(frameon=False, fontsize=8, labelcolor=INK, ncols=2, loc="lower center",
-                bbox_to_anchor=(0.4, 1.0))  # fmt: skip
+    axes.legend(**_ABOVE, bbox_to_anchor=(0.4, 1.0))
     return rendered(figure).png
 
 

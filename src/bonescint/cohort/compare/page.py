@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from bonescint import __version__
@@ -157,11 +158,13 @@ def _separation(found: CohortComparison, pictures: Mapping[str, bytes]) -> PageS
         ),
         figures=(
             _png(
-                pictures, "separation", "Scores of the scans of both sides, each by a classifier "
-                "that was not fitted to its patient. Alike cohorts cover each other."
+                pictures,
+                "separation",
+                "Scores of the scans of both sides, each by a classifier that was not fitted to "
+                "its patient. Cohorts that look alike overlap.",
             ),
         ),
-    )  # fmt: skip
+    )
 
 
 def _maps(found: CohortComparison, pictures: Mapping[str, bytes]) -> PageSection:
@@ -225,12 +228,10 @@ def _table(
     rows = []
     for one in shown:
         digits = one.kind.digits
-        rows.append((
-            one.kind.words,
-            *(_spread(spread, digits) for spread in one.spreads),
-            *(_number(value, digits) for value in one.of_maps if maps),
-            "-" if one.area is None else _area(one.area),
-        ))  # fmt: skip
+        spreads = (_spread(spread, digits) for spread in one.spreads)
+        of_maps = (_number(value, digits) for value in one.of_maps if maps)
+        area = "-" if one.area is None else _area(one.area)
+        rows.append((one.kind.words, *spreads, *of_maps, area))
     columns = ("", "A", "B", *mapped, "area")
     return PageTable(
         caption=caption,
@@ -309,12 +310,14 @@ def _uptake(found: CohortComparison, pictures: Mapping[str, bytes]) -> PageSecti
         ),
         figures=(
             _png(
-                pictures, "uptake", "Median and 5th to 95th percentile of A (above) and B (below); "
-                "a diamond is read off maps alone."
+                pictures,
+                "uptake",
+                "Median and 5th to 95th percentile of A (above) and B (below); a diamond is read "
+                "off maps alone.",
             ),
         ),
         tables=(_table(found, Subject.UPTAKE, "Uptake ratios", maps=True, note=_READ),),
-    )  # fmt: skip
+    )
 
 
 def _quality(found: CohortComparison, pictures: Mapping[str, bytes]) -> PageSection:
@@ -342,11 +345,17 @@ def _model(found: CohortComparison, pictures: Mapping[str, bytes]) -> PageSectio
             return (_NOT_AVAILABLE,) * 3
         return _spread(one.spread, 2), one.positive.text(2), one.unlike.text(2)
 
-    words = ("Probability, median (5th to 95th percentile)", "Share called positive",
-             "Share unlike its training scans")  # fmt: skip
+    words = (
+        "Probability, median (5th to 95th percentile)",
+        "Share called positive",
+        "Share unlike its training scans",
+    )
     columns = [cells(one) for one in found.scored]
-    missing = [f"{letter} is a normal database: it holds no single scan to score."
-               for letter, one in zip("AB", found.scored, strict=True) if one is None]  # fmt: skip
+    missing = [
+        f"{letter} is a normal database: it holds no single scan to score."
+        for letter, one in zip("AB", found.scored, strict=True)
+        if one is None
+    ]
     return PageSection(
         title="Scores of the model",
         paragraphs=(f"Model {found.model_id}.", *missing),
@@ -367,19 +376,11 @@ def _sides(found: CohortComparison) -> PageSection:
     rows, reasons, notes = [], [], []
     for side in found.sides:
         labels = ", ".join(f"{count} {word}" for word, count in label_counts(side).items())
-        rows.append((
-            side.side.letter,
-            side.side.name,
-            str(side.averages.maps.scans or "unknown"),
-            str(side.averages.patients or "unknown"),
-            labels or "unknown",
-            str(len(side.omitted)),
-        ))  # fmt: skip
-        counted: dict[str, int] = {}
-        for one in side.omitted:
-            counted[one.reason] = counted.get(one.reason, 0) + 1
-        ordered = sorted(counted.items(), key=lambda item: -item[1])[:_MOST_REASONS]
-        reasons += [(side.side.letter, reason, str(count)) for reason, count in ordered]
+        counted = [side.averages.maps.scans, side.averages.patients, labels]
+        known = (str(one or "unknown") for one in counted)
+        rows.append((side.side.letter, side.side.name, *known, str(len(side.omitted))))
+        reported = Counter(one.reason for one in side.omitted).most_common(_MOST_REASONS)
+        reasons += [(side.side.letter, reason, str(count)) for reason, count in reported]
         notes += [f"{side.side.letter}: {note}." for note in side.notes]
     tables = [
         PageTable(

@@ -166,22 +166,25 @@ def tables_of(found: CohortComparison) -> tuple[Table, ...]:
     maps = Table(
         name="maps",
         title="Agreement of the maps inside the body",
-        columns=("view", "correlation_mean", "correlation_sd", "correlation_asymmetry_sd",
-                 "mean_absolute_difference_over_mean"),
+        columns=(
+            "view",
+            "correlation_mean",
+            "correlation_sd",
+            "correlation_asymmetry_sd",
+            "mean_absolute_difference_over_mean",
+        ),
         rows=tuple((view.value, *one.to_json().values()) for view, one in found.agreement.items()),
-    )  # fmt: skip
-    columns = ("name", "about", "in_words", *(
-        f"{letter}_{what}" for letter in "AB"
-        for what in ("scans", "mean", "sd", *(f"p{p}" for p in PERCENTILES), "of_mean_map")
-    ), "area", "area_low", "area_high")  # fmt: skip
+    )
+    of_side = ("scans", "mean", "sd", *(f"p{p}" for p in PERCENTILES), "of_mean_map")
+    of_sides = [f"{letter}_{what}" for letter in "AB" for what in of_side]
+    columns = ("name", "about", "in_words", *of_sides, "area", "area_low", "area_high")
     listed = found.to_json()
     rows = []
     for one in listed["characteristics"]:
         area = one["area"] or {}
-        rows.append((
-            one["name"], one["about"], one["in_words"], *one["A"].values(), *one["B"].values(),
-            area.get("value"), area.get("low"), area.get("high"),
-        ))  # fmt: skip
+        named = (one["name"], one["about"], one["in_words"])
+        estimate = (area.get("value"), area.get("low"), area.get("high"))
+        rows.append((*named, *one["A"].values(), *one["B"].values(), *estimate))
     left_out = Table(
         name="left_out",
         title="Scans that are not compared",
