@@ -118,7 +118,7 @@ def with_disease(
     hosts: list[Scan], cohort: Path, rng: np.random.Generator, count: int
 ) -> Iterator[tuple[int, Scan]]:
     """Hosts with metastases of a cohort's positive scans, and the host's number."""
-    from bonescint.train.sample import Sample
+    from bonescint.train.sample import TrainingSample
     from bonescint.train.transplant import transplanted
 
     manifest = read_manifest(cohort)
@@ -128,12 +128,12 @@ def with_disease(
         number = int(rng.integers(len(hosts)))
         case: Case = donors[int(rng.integers(len(donors)))]
         truth = truth_of(manifest, case)
-        donor = Sample(
+        donor = TrainingSample(
             scan=read(manifest.path(case)),
             positive=True,
             masks=None if truth is None else truth.masks,
         )
-        host = Sample(scan=replace(hosts[number], unit=PixelUnit.COUNTS), positive=False)
+        host = TrainingSample(scan=replace(hosts[number], unit=PixelUnit.COUNTS), positive=False)
         new = transplanted(donor, host, rng)
         if new.scan.scan_id == host.scan.scan_id:
             made += 1

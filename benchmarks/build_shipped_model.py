@@ -45,7 +45,8 @@ from bonescint.model.recalibration import recalibrated
 from bonescint.scan import UNCALIBRATED, Split
 from bonescint.simulate import CAMERAS
 from bonescint.simulate.population import Population
-from bonescint.train import Stage, TrainingConfiguration, read_configuration, train
+from bonescint.train import TrainingConfiguration, TrainingStage, read_configuration, train
+from bonescint.train.appearance import ArchivePicture, UptakeVariation
 from bonescint.train.augment import (
     SCAN_AUGMENTATIONS,
     Augmentation,
@@ -55,11 +56,9 @@ from bonescint.train.augment import (
     Pose,
     Thinning,
 )
-from bonescint.train.calibrate import figures
 from bonescint.train.dataset import resized
-from bonescint.train.picture import ArchivePicture
+from bonescint.train.finalize import figures
 from bonescint.train.quantise import quantise
-from bonescint.train.uptake import UptakeVariation
 
 LEARN_SEED, TEST_SEED, CALIBRATION_SEED = 2026, 2027, 2028
 VALIDATION_EVERY = 12
@@ -84,7 +83,7 @@ def ship_settings(
         settings,
         preprocessing=resized(settings.preprocessing, rows),
         scan_augmentations=VARIED if vary else SCAN_AUGMENTATIONS,
-        stages=tuple(Stage(epochs=epochs, rows=rows) for rows, epochs in wanted if epochs),
+        stages=tuple(TrainingStage(epochs=epochs, rows=rows) for rows, epochs in wanted if epochs),
         steps_per_epoch=steps,
         seed=LEARN_SEED,
     )

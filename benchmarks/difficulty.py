@@ -24,7 +24,7 @@ from bonescint.cohort import Manifest, Protocol, read_protocol, simulate_cohort
 from bonescint.dicom import read
 from bonescint.model import Classifier, ModelFolder
 from bonescint.prepare import preprocessing_named
-from bonescint.train import Stage, TrainingConfiguration, train
+from bonescint.train import TrainingConfiguration, TrainingStage, train
 
 ROWS = 256
 TWIN_SEED = 41
@@ -88,7 +88,7 @@ def main() -> None:
     half = trained(
         TrainingConfiguration(
             preprocessing=replace(preprocessing_named("body-root"), rows=ROWS, columns=ROWS // 2),
-            stages=(Stage(epochs=options.epochs, rows=ROWS),),
+            stages=(TrainingStage(epochs=options.epochs, rows=ROWS),),
             backbone_learning_rate=3e-5,
             seed=options.seed,
         ),
@@ -101,7 +101,7 @@ def main() -> None:
         return
     full = trained(
         TrainingConfiguration(
-            stages=(Stage(epochs=options.full_epochs, rows=512),),
+            stages=(TrainingStage(epochs=options.full_epochs, rows=512),),
             backbone_learning_rate=2e-5,
             head_learning_rate=2e-4,
             seed=options.seed,

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from scipy.optimize import lsq_linear
 
 from bonescint.prepare import preprocessing_named
-from bonescint.prepare.resample import resampled
+from bonescint.prepare.framing import resampled
 from bonescint.scan import View
 from bonescint.simulate import camera_named, draw_anatomy, set_up_camera, simulate_scan
 from bonescint.simulate import simulated_scan as simulation

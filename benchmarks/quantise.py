@@ -21,7 +21,7 @@ from bonescint.dicom import read
 from bonescint.model import Engine, ModelFolder, RunSettings
 from bonescint.prepare import Preprocessing, prepare
 from bonescint.scan import Case, Split
-from bonescint.train.compare import compared
+from bonescint.train.quantise import compared
 
 AUC_BAR, CORRELATION_BAR, SIZE_BAR_MB = 0.002, 0.98, 16.0
 _TIMED = 20

@@ -24,11 +24,11 @@ from bonescint.dicom import read
 from bonescint.evaluate import ScoredCases, roc_auc_score
 from bonescint.model import Classifier, ModelFolder, shipped_model
 from bonescint.scan import Acquisition, PixelUnit, Scan
-from bonescint.train.sample import Sample
+from bonescint.train.sample import TrainingSample
 from bonescint.train.transplant import transplanted
 
 
-def hosts_in(folder: Path) -> Iterator[Sample]:
+def hosts_in(folder: Path) -> Iterator[TrainingSample]:
     """Every pair of pictures as a negative sample in counts."""
     for anterior in sorted(folder.glob("*_anterior.png")):
         name = anterior.name.removesuffix("_anterior.png")
@@ -38,19 +38,21 @@ def hosts_in(folder: Path) -> Iterator[Sample]:
             anterior=views[0], posterior=views[1], pixel_spacing_mm=None, unit=PixelUnit.COUNTS,
             scan_id=name, acquisition=Acquisition(modality="OT"),
         )  # fmt: skip
-        yield Sample(scan=scan, positive=False)
+        yield TrainingSample(scan=scan, positive=False)
 
 
-def donors_in(cohort: Manifest) -> Iterator[Sample]:
+def donors_in(cohort: Manifest) -> Iterator[TrainingSample]:
     """Every positive scan of a simulated cohort with its masks."""
     for case in cohort.cases:
         if case.positive:
             truth = truth_of(cohort, case)
             masks = truth.masks if truth else None
-            yield Sample(scan=read(cohort.path(case)), positive=True, masks=masks)
+            yield TrainingSample(scan=read(cohort.path(case)), positive=True, masks=masks)
 
 
-def scored(classifier: Classifier, samples: list[Sample]) -> tuple[NDArray[np.float64], int]:
+def scored(
+    classifier: Classifier, samples: list[TrainingSample]
+) -> tuple[NDArray[np.float64], int]:
     """Probabilities, and how many scans are called unlike those that the model knows."""
     found, unlike = [], 0
     for sample in samples:

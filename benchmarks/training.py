@@ -39,9 +39,9 @@ from bonescint.model import ModelFolder
 from bonescint.prepare import prepare
 from bonescint.scan import Split
 from bonescint.simulate import CAMERAS
-from bonescint.train import Stage, read_configuration
+from bonescint.train import TrainingStage, read_configuration
 from bonescint.train.cached import cached_scans
-from bonescint.train.dataset import Batch, training_loader
+from bonescint.train.dataset import TrainingBatch, training_loader
 from bonescint.train.run import RunFolder
 from bonescint.train.training import fit
 from bonescint.train.weights import NOTHING_LEARNT, load_weights
@@ -54,14 +54,14 @@ _WARM_UP = 5  # steps before the workers' queues are full and memory is laid out
 class Stamped:
     """Batches of a loader, or its first one again and again, with the time of each step."""
 
-    loader: Sequence[Batch]
+    loader: Sequence[TrainingBatch]
     repeated: bool
     stamps: list[float] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.loader)
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[TrainingBatch]:
         batches = iter(self.loader)
         first = next(batches)
         for number in range(len(self)):
@@ -79,7 +79,7 @@ def throughput(options: argparse.Namespace) -> None:
     """Print steps a second with the data and without."""
     settings = replace(
         read_configuration(options.settings),
-        stages=(Stage(epochs=1, rows=options.rows),),
+        stages=(TrainingStage(epochs=1, rows=options.rows),),
         steps_per_epoch=options.steps,
     )
     cohort = read_manifest(options.manifest)

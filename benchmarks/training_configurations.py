@@ -37,7 +37,7 @@ from bonescint.experiment.files import fingerprint
 from bonescint.explain import map_on_grid
 from bonescint.model import Classifier, ModelFolder
 from bonescint.scan import Prediction, Scan, Split, Truth, View
-from bonescint.train import Stage, TrainingConfiguration, read_configuration, train
+from bonescint.train import TrainingConfiguration, TrainingStage, read_configuration, train
 
 
 def halved(
@@ -48,7 +48,7 @@ def halved(
     return replace(
         settings,
         preprocessing=replace(settings.preprocessing, rows=rows, columns=rows // 2),
-        stages=(Stage(epochs=wanted, rows=rows),),
+        stages=(TrainingStage(epochs=wanted, rows=rows),),
         seed=seed,
     )
 

@@ -3,8 +3,7 @@
 Layer 4. Importing this package does not load the inference engine; calling its functions does.
 """
 
-from bonescint.classify.classify import ClassifyInterrupted, classify
-from bonescint.classify.demo import demo, demo_sources
+from bonescint.classify.classify import ClassifyInterrupted, classify, demo, demo_sources
 from bonescint.classify.one import ScanResult, classify_scan
 from bonescint.classify.results import ClassifiedScan, ClassifySummary, KnownTruth, Refusal
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from bonescint.classify.earlier import EarlierRun, picture_name
+from bonescint.classify.earlier import EarlierRun, StoppedScan, picture_name
 from bonescint.classify.folder import ResultsFolder
 from bonescint.classify.naming import SourceNames
 from bonescint.classify.results import ClassifiedScan, KnownTruth, Refusal
@@ -22,7 +22,6 @@ from bonescint.classify.steps import (
     read_and_prepare,
     read_unless_same,
 )
-from bonescint.classify.stopped import StoppedScan
 from bonescint.dicom import Discovery, StudyFiles
 from bonescint.parallel import Pool
 from bonescint.report import PageLayers
@@ -50,7 +49,7 @@ _Reading = Future[ReadyScan] | Future[ReadyScan | Unchanged]
 _Item = _Drawn | StoppedScan | tuple[BonescintError, str]
 
 
-class Batch:
+class ClassificationBatch:
     """A batch of studies and what became of them.
 
     Args:

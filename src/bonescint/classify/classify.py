@@ -1,4 +1,4 @@
-"""Files to results."""
+"""Files to results, and a first look at some: one real scan and a few simulated studies."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from importlib import metadata
+from importlib import metadata, resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import bonescint
-from bonescint.classify.card import notice_of, page_heading
+from bonescint.classify.earlier import run_identity
 from bonescint.classify.folder import ResultsFolder
 from bonescint.classify.naming import SourceNames, hashed_names
 from bonescint.classify.results import (
@@ -20,9 +20,12 @@ from bonescint.classify.results import (
     CallCounts,
     ClassifySummary,
     KnownTruth,
+    notice_of,
+    page_heading,
 )
-from bonescint.classify.stopped import run_identity
+from bonescint.files import make_folder, write_whole
 from bonescint.parallel import pool_of, usual_workers
+from bonescint.scan import MissingExtraError
 
 if TYPE_CHECKING:
     from bonescint.model import ModelFolder
@@ -108,7 +111,7 @@ with configs/metadata.json.
     """
     began = time.perf_counter()
     # Imported here: a worker imports this module too, and needs no run time.
-    from bonescint.classify.batch import Batch, without_results
+    from bonescint.classify.batch import ClassificationBatch, without_results
     from bonescint.dicom import discover
     from bonescint.model import Classifier
 
@@ -124,7 +127,7 @@ with configs/metadata.json.
             names = hashed_names(found, destination)
         else:
             names = SourceNames.relative(found, given)
-        batch = Batch(
+        batch = ClassificationBatch(
             results,
             notice=notice_of(folder),
             operating_point=folder.card.operating_point,
@@ -225,3 +228,78 @@ def _document(
         "settings": {**facts["settings"], **settings},
         "calls": asdict(calls),
     }
+
+
+_REAL_SCAN = "data_store/data/JPEG-LL.dcm"
+_TRUTHS = {
+    "JPEG-LL": KnownTruth(
+        words="not known: a real patient's scan without a report, anterior view only",
+        positive=None,
+    ),
+    "simulated-no-metastasis": KnownTruth(
+        words="no metastasis; degenerative uptake in the knees, the right shoulder and the feet "
+        "(synthetic patient)",
+        positive=False,
+    ),
+    "simulated-one-metastasis": KnownTruth(
+        words="one metastasis, in the sternum (synthetic patient)", positive=True
+    ),
+    "simulated-several-metastases": KnownTruth(
+        words="nine metastases, in the skull, both clavicles, the sacrum, the right half of the "
+        "pelvis (2) and the left femur (3) (synthetic patient)",
+        positive=True,
+    ),
+}
+
+
+def demo_sources() -> tuple[Path, ...]:
+    """The files of the demonstration.
+
+    A real patient's anonymised whole-body scan, anterior view only (NEMA WG04 "NM1", in the
+    package pydicom-data), and the simulated studies that travel with this package.
+
+    Raises:
+        MissingExtraError: the package pydicom-data is not installed.
+
+    Examples:
+        >>> [path.suffix for path in demo_sources()][1:]
+        ['.dcm', '.dcm', '.dcm']
+    """
+    try:
+        real = Path(str(metadata.distribution("pydicom-data").locate_file(_REAL_SCAN)))
+    except metadata.PackageNotFoundError as error:
+        raise MissingExtraError("pydicom-data", "demo") from error
+    examples = Path(str(resources.files("bonescint.classify") / "examples"))
+    return (real, *sorted(examples.glob("*.dcm")))
+
+
+def demo(
+    out: Path | str,
+    *,
+    workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> ClassifySummary:
+    """Classify the demonstration's scans with the shipped model, and say what is true of them.
+
+    The scans themselves are left in `scans/` beside the results, for commands to be tried on.
+
+    Args:
+        out: the results folder.
+        workers: as for `classify`.
+        progress: as for `classify`.
+
+    Returns:
+        As `classify` does.
+
+    Raises:
+        MissingExtraError: the package pydicom-data is not installed.
+        OutputError: `out` cannot be written to.
+    """
+    sources = demo_sources()
+    truths = {path: _TRUTHS[path.stem] for path in sources}
+    summary = classify(sources, out, workers=workers, progress=progress, truths=truths)
+    scans = Path(out) / "scans"
+    make_folder(scans)
+    for source in sources:
+        write_whole(scans / source.name, source.read_bytes())
+    return summary

@@ -24,12 +24,15 @@ from bonescint.classify.earlier import (
     GROWING,
     RESULTS_LINE,
     EarlierRun,
+    StoppedRun,
+    StoppedScan,
     check_kinds,
+    first_line,
+    is_record,
     layer_names,
     picture_name,
 )
 from bonescint.classify.results import ClassifiedScan, KnownTruth, Refusal
-from bonescint.classify.stopped import StoppedRun, StoppedScan, first_line, is_record
 from bonescint.files import cannot_write, inert, json_in, one_writer, written_beside
 from bonescint.report import (
     PageHeading,

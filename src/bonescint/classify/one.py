@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bonescint.classify.card import notice_of
 from bonescint.classify.classify import model_folder
+from bonescint.classify.results import notice_of
 from bonescint.report import call_in_words, displayable, probability_texts
 from bonescint.scan import ParameterError, PixelUnit, Prediction, Scan, View
 

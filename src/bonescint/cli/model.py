@@ -134,7 +134,7 @@ def training_configuration(
         InputError: an unreadable YAML file.
     """
     from bonescint.prepare import preprocessing_named
-    from bonescint.train import Stage, configuration_for_model, read_configuration
+    from bonescint.train import TrainingStage, configuration_for_model, read_configuration
 
     if start is not None and name in (None, "fine-tune"):
         chosen = configuration_for_model(start)
@@ -145,7 +145,7 @@ def training_configuration(
         chosen = replace(chosen, stages=stages)
     if epochs is not None:
         # Where the training would end; the model always reads the size of its preprocessing.
-        chosen = replace(chosen, stages=(Stage(epochs=epochs, rows=chosen.stages[-1].rows),))
+        chosen = replace(chosen, stages=(TrainingStage(epochs=epochs, rows=chosen.stages[-1].rows),))
     if preprocessing is not None:
         chosen = replace(chosen, preprocessing=preprocessing_named(preprocessing))
     return chosen if seed is None else replace(chosen, seed=seed)

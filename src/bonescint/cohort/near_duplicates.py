@@ -19,8 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from bonescint.prepare.framing import body_extent
-from bonescint.prepare.resample import resampled
+from bonescint.prepare.framing import body_extent, resampled
 from bonescint.scan import Scan, View
 
 ROWS, COLUMNS = 96, 48

@@ -5,12 +5,10 @@ Layer 3: Pillow and numpy, no plotting library, so that a picture costs little.
 
 from bonescint.explain.colour import heat_colours, opacity
 from bonescint.explain.contact_sheet import ContactPrint, contact_sheet, write_contact_sheet
-from bonescint.explain.crop import CroppedScan, crop_boxes, cropped
-from bonescint.explain.evidence import EvidenceScale
-from bonescint.explain.geometry import PanelSize, map_on_grid, panel_size
-from bonescint.explain.layers import Layers
+from bonescint.explain.crop import CroppedScan, GreyWindow, crop_boxes, cropped, grey_window
+from bonescint.explain.evidence import EvidenceScale, PanelSize, map_on_grid, panel_size
 from bonescint.explain.overlay import RESEARCH_NOTICE, Explanation, explain, explain_picture
-from bonescint.explain.window import GreyWindow, grey_window
+from bonescint.explain.panels import Layers
 
 __all__ = [
     "RESEARCH_NOTICE",

@@ -8,11 +8,10 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from bonescint.explain.crop import crop_boxes
-from bonescint.explain.geometry import panel_size
+from bonescint.explain.crop import crop_boxes, grey_window
+from bonescint.explain.evidence import panel_size
 from bonescint.explain.lettering import INK, LINE, MUTED, PAGE, wrapped, write
 from bonescint.explain.panels import grey_panel
-from bonescint.explain.window import grey_window
 from bonescint.files import written_beside
 from bonescint.scan import ParameterError, Scan, View
 

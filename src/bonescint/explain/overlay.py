@@ -10,10 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from bonescint.explain.crop import cropped
-from bonescint.explain.evidence import EvidenceScale
-from bonescint.explain.geometry import panel_size
-from bonescint.explain.layers import Layers, layers_of
+from bonescint.explain.crop import GreyWindow, cropped
+from bonescint.explain.evidence import EvidenceScale, panel_size
 from bonescint.explain.lettering import (
     INK,
     LINE,
@@ -26,8 +24,7 @@ from bonescint.explain.lettering import (
     wrapped,
     write,
 )
-from bonescint.explain.panels import OUTLINE, DrawnView, Panels, draw_strip
-from bonescint.explain.window import GreyWindow
+from bonescint.explain.panels import OUTLINE, DrawnView, Layers, Panels, draw_strip, layers_of
 from bonescint.report import NO_CALL, probability_texts
 from bonescint.scan import ParameterError, PixelUnit, Prediction, Scan, View
 

@@ -3,10 +3,9 @@
 Layer 2.
 """
 
-from bonescint.model.calibration import CalibrationRecord
 from bonescint.model.card import CARD_SCHEMA_VERSION, EvidenceMap, Metric, ModelCard, TrainingRecord
 from bonescint.model.classifier import TARGETS, Classifier, margin_of
-from bonescint.model.engine import Answer, Engine, RunSettings
+from bonescint.model.engine import Engine, GraphOutput, RunSettings
 from bonescint.model.folder import (
     ModelFolder,
     model_path,
@@ -14,13 +13,13 @@ from bonescint.model.folder import (
     shipped_model,
     write_model_folder,
 )
-from bonescint.model.local import LocalScans
 from bonescint.model.ood import OodDetector, OodFeatures, features_of, fit_ood_detector
+from bonescint.model.records import CalibrationRecord, LocalScans
 
 __all__ = [
     "CARD_SCHEMA_VERSION",
     "TARGETS",
-    "Answer",
+    "GraphOutput",
     "CalibrationRecord",
     "Classifier",
     "Engine",

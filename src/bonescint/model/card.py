@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from bonescint.model.calibration import CalibrationRecord
-from bonescint.model.local import LocalScans
+from bonescint.model.records import CalibrationRecord, LocalScans
 from bonescint.prepare import Preprocessing
 from bonescint.scan import (
     UNCALIBRATED,

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from bonescint.model.engine import Answer, Engine, RunSettings
+from bonescint.model.engine import Engine, GraphOutput, RunSettings
 from bonescint.model.folder import ModelFolder
 from bonescint.model.ood import features_of
 from bonescint.prepare import PreparedScan, prepare
@@ -167,7 +167,7 @@ class Classifier:
             )
 
     def _prediction(
-        self, prepared: PreparedScan, answer: Answer, warnings: tuple[str, ...]
+        self, prepared: PreparedScan, answer: GraphOutput, warnings: tuple[str, ...]
     ) -> Prediction:
         card, local = self._folder.card, self._folder.card.local
         margin = margin_of(answer.logits)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
+import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bonescint.model.telemetry import load_openvino
 from bonescint.scan import ModelFolderError, ParameterError
 
 INPUT_NAME = "scan"
@@ -20,7 +23,7 @@ _DEVICES = {"cpu": "CPU", "gpu": "GPU"}
 DEVICES = ("cpu", "gpu", "auto")
 
 
-class Answer(NamedTuple):
+class GraphOutput(NamedTuple):
     """What the graph says of one composite.
 
     Attributes:
@@ -106,7 +109,7 @@ class Engine:
         """Shape of one composite with its leading axes: (1, 1, rows, columns)."""
         return self._shape
 
-    def run(self, composite: NDArray[np.float32]) -> Answer:
+    def run(self, composite: NDArray[np.float32]) -> GraphOutput:
         """Run one composite (1, rows, columns).
 
         Raises:
@@ -117,7 +120,7 @@ class Engine:
         request.infer({INPUT_NAME: self._checked(composite)})
         return _answer(request)
 
-    def run_many(self, composites: Iterable[NDArray[np.float32]]) -> Iterator[Answer]:
+    def run_many(self, composites: Iterable[NDArray[np.float32]]) -> Iterator[GraphOutput]:
         """Run composites as they come; answers in the same order, few in memory.
 
         Args:
@@ -165,10 +168,10 @@ class Engine:
         return np.ascontiguousarray(composite, dtype=np.float32)[None]
 
 
-def _answer(request: Any) -> Answer:
+def _answer(request: Any) -> GraphOutput:
     logits = np.array(request.get_tensor("logits").data[0], dtype=np.float32)
     maps = np.array(request.get_tensor("maps").data[0], dtype=np.float32)
-    return Answer(logits=logits, maps=np.maximum(maps, 0))
+    return GraphOutput(logits=logits, maps=np.maximum(maps, 0))
 
 
 def _device(core: Any, wanted: str) -> str:
@@ -190,3 +193,43 @@ def _properties(device: str, settings: RunSettings) -> dict[str, str]:
         if settings.threads is not None:
             properties["INFERENCE_NUM_THREADS"] = str(settings.threads)
     return properties
+
+
+_TELEMETRY = "openvino_telemetry"
+
+
+@contextmanager
+def without_telemetry() -> Iterator[None]:
+    """Hide openvino_telemetry from imports inside the block.
+
+    Examples:
+        >>> with without_telemetry():
+        ...     import openvino_telemetry
+        Traceback (most recent call last):
+        ...
+        ModuleNotFoundError: import of openvino_telemetry halted; None in sys.modules
+    """
+    hidden = {
+        name: module
+        for name, module in sys.modules.items()
+        if name == _TELEMETRY or name.startswith(f"{_TELEMETRY}.")
+    }
+    for name in hidden:
+        del sys.modules[name]
+    sys.modules[_TELEMETRY] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[_TELEMETRY]
+        sys.modules.update(hidden)
+
+
+def load_openvino() -> ModuleType:
+    """Import openvino without its telemetry.
+
+    Examples:
+        >>> load_openvino().__name__
+        'openvino'
+    """
+    with without_telemetry():
+        return importlib.import_module("openvino")

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 
 from bonescint.evaluate import CalibrationFit, OperatingRule, ScoredCases, margins
 from bonescint.evaluate.recalibration import LocalCalibration, calibrate_locally
-from bonescint.model.calibration import CalibrationRecord
 from bonescint.model.card import ModelCard
+from bonescint.model.records import CalibrationRecord
 from bonescint.scan import UNCALIBRATED, PlattCalibration
 
 OF_ONE_CALIBRATION = (

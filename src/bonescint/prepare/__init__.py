@@ -4,10 +4,9 @@ Layer 1: numpy and Pillow's resampling, no files.
 """
 
 from bonescint.prepare.composite import PreparedScan, prepare
-from bonescint.prepare.framing import BodyFrame, Extent, Framing, WholeField, body_extent
+from bonescint.prepare.framing import BodyFrame, Extent, Framing, WholeField, body_extent, resampled
 from bonescint.prepare.intensity import Intensity, MinMax, PercentileRoot
 from bonescint.prepare.preprocessing import PREPROCESSINGS, Preprocessing, preprocessing_named
-from bonescint.prepare.resample import resampled
 
 __all__ = [
     "PREPROCESSINGS",

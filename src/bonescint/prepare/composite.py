@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bonescint.prepare.framing import Extent
+from bonescint.prepare.framing import Extent, resampled
 from bonescint.prepare.preprocessing import Preprocessing
-from bonescint.prepare.resample import resampled
 from bonescint.scan import ParameterError, Scan, UnitError, View
 
 

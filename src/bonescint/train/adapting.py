@@ -33,7 +33,7 @@ from bonescint.train.dataset import plain_loader
 from bonescint.train.export import to_onnx
 from bonescint.train.run import RunFolder
 from bonescint.train.sample import JoinedScans, ScanSource
-from bonescint.train.settings import Stage, TrainingConfiguration
+from bonescint.train.settings import TrainingConfiguration, TrainingStage
 from bonescint.train.settings_file import configuration_from
 from bonescint.train.training import fit, usual_settings
 from bonescint.train.weights import ConvolutionWeights, load_weights
@@ -181,7 +181,7 @@ def adapting_settings(
     )
     return replace(
         usual,
-        stages=(Stage(epochs=epochs, rows=usual.preprocessing.rows),),
+        stages=(TrainingStage(epochs=epochs, rows=usual.preprocessing.rows),),
         steps_per_epoch=_STEPS,
         patience=_PATIENCE,
         frozen_blocks=_FROZEN_BLOCKS,

@@ -13,12 +13,10 @@ from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage
 
-from bonescint.scan import PixelUnit, View
-from bonescint.train.picture import ArchivePicture
-from bonescint.train.sample import Sample
-from bonescint.train.uptake import UptakeVariation
+from bonescint.scan import View
+from bonescint.train.appearance import ArchivePicture, Blur, Thinning, UptakeVariation
+from bonescint.train.sample import TrainingSample
 
 _Range = tuple[float, float]
 _Value = TypeVar("_Value", bound=np.generic)
@@ -30,62 +28,8 @@ class Augmentation(Protocol):
 
     kind: ClassVar[str]
 
-    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+    def __call__(self, sample: TrainingSample, rng: np.random.Generator) -> TrainingSample:
         """The changed sample (or the same one)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Thinning:
-    """Fewer counts: each photon is kept with one probability (exactly Poisson again).
-
-    A lower activity, a later or faster scan, a heavier patient. Only for pixels in counts.
-    """
-
-    probability: float = 0.4
-    kept: _Range = (0.2, 0.9)
-    kind: ClassVar[str] = "thinning"
-
-    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
-        """Thin both views alike."""
-        if sample.scan.unit is not PixelUnit.COUNTS or rng.random() >= self.probability:
-            return sample
-        share = float(np.exp(rng.uniform(np.log(self.kept[0]), np.log(self.kept[1]))))
-        images = {view: _kept(image, share, rng) for view, image in sample.scan.images()}
-        return sample.changed(images, step="thinned")
-
-
-def _kept(
-    image: NDArray[np.float32], share: float, rng: np.random.Generator
-) -> NDArray[np.float32]:
-    """The photons of each pixel that are kept; an empty pixel draws nothing."""
-    counts = np.rint(image).astype(np.int64).ravel()
-    some = np.flatnonzero(counts != 0)
-    # numpy prepares each number of counts anew unless the last one was the same; where 16 bits do
-    # not hold a number the order is worse and the draw as good.
-    some = some[np.argsort(counts[some].astype(np.uint16), kind="stable")]
-    kept = np.zeros(counts.size, dtype=np.float32)
-    kept[some] = rng.binomial(counts[some], share)
-    return kept.reshape(image.shape)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Blur:
-    """Smoothing by the camera's distance or by a workstation's filter, in pixels."""
-
-    probability: float = 0.4
-    sigma_pixels: _Range = (0.4, 1.8)
-    kind: ClassVar[str] = "blur"
-
-    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
-        """Blur both views alike."""
-        if rng.random() >= self.probability:
-            return sample
-        sigma = rng.uniform(*self.sigma_pixels)
-        images = {
-            view: ndimage.gaussian_filter(image, sigma, truncate=3.0)
-            for view, image in sample.scan.images()
-        }
-        return sample.changed(images, step="blurred")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +47,7 @@ class Pose:
     shear_share: float = 0.03
     kind: ClassVar[str] = "pose"
 
-    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+    def __call__(self, sample: TrainingSample, rng: np.random.Generator) -> TrainingSample:
         """Move the body in the field."""
         if rng.random() >= self.probability:
             return sample
@@ -160,7 +104,7 @@ class DropView:
     probability: float = 0.05
     kind: ClassVar[str] = "drop_view"
 
-    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+    def __call__(self, sample: TrainingSample, rng: np.random.Generator) -> TrainingSample:
         """Drop a view."""
         if len(sample.scan.views) < 2 or rng.random() >= self.probability:
             return sample
@@ -198,7 +142,7 @@ class Crop:
     lesions_kept: float = 0.6
     kind: ClassVar[str] = "crop"
 
-    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+    def __call__(self, sample: TrainingSample, rng: np.random.Generator) -> TrainingSample:
         """Crop both views to one size."""
         if rng.random() >= self.probability:
             return sample
@@ -309,8 +253,8 @@ COMPOSITE_CHANGE = CompositeChange()
 
 
 def augmented(
-    sample: Sample, augmentations: Sequence[Augmentation], rng: np.random.Generator
-) -> Sample:
+    sample: TrainingSample, augmentations: Sequence[Augmentation], rng: np.random.Generator
+) -> TrainingSample:
     """Apply augmentations in order.
 
     Examples:
@@ -318,7 +262,7 @@ def augmented(
         >>> scan = Scan(anterior=np.full((128, 64), 9), posterior=None, scan_id="s",
         ...             pixel_spacing_mm=None, unit=PixelUnit.COUNTS,
         ...             acquisition=Acquisition(modality="NM"))
-        >>> sample = Sample(scan=scan, positive=False)
+        >>> sample = TrainingSample(scan=scan, positive=False)
         >>> thinned = augmented(sample, [Thinning(probability=1)], np.random.default_rng(1))
         >>> thinned.scan.history
         ('thinned',)

@@ -32,7 +32,7 @@ from bonescint.scan import (
 )
 from bonescint.tables import Problem, refuse
 from bonescint.train.findings import finding_map
-from bonescint.train.sample import Sample
+from bonescint.train.sample import TrainingSample
 
 _FORMAT = 4
 
@@ -58,7 +58,7 @@ class CachedScans:
         """How many samples there are."""
         return len(self.files)
 
-    def sample(self, index: int) -> Sample:
+    def sample(self, index: int) -> TrainingSample:
         """Sample number `index`.
 
         Raises:
@@ -243,7 +243,7 @@ def _compact(image: NDArray[np.float32]) -> NDArray[Any]:
     return image
 
 
-def _read_cached(file: Path) -> Sample:
+def _read_cached(file: Path) -> TrainingSample:
     with safe_open(file, framework="np") as archive:
         header = json_in(archive.metadata()["header"])
         arrays = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
@@ -268,7 +268,7 @@ def _read_cached(file: Path) -> Sample:
         view: np.unpackbits(bits, axis=1, count=scan.shape[1]).view(bool)
         for view, bits in packed.items()
     }
-    return Sample(
+    return TrainingSample(
         scan=scan,
         positive=header["positive"],
         masks=masks if header["segmented"] else None,

@@ -20,8 +20,8 @@ from bonescint.train.findings import FINDINGS
 from bonescint.train.networks import reduction_of
 from bonescint.train.sample import (
     JoinedScans,
-    Sample,
     ScanSource,
+    TrainingSample,
     finding_cells,
     lesion_cells,
 )
@@ -30,7 +30,7 @@ from bonescint.train.transplant import transplanted
 
 
 @dataclass(frozen=True, slots=True)
-class Draw:
+class SampleDraw:
     """One sample of one epoch, and the how-manieth time: with the seed, fixes every change."""
 
     epoch: int
@@ -38,7 +38,7 @@ class Draw:
     turn: int = 0
 
 
-class Batch(NamedTuple):
+class TrainingBatch(NamedTuple):
     """What the network learns from.
 
     Attributes:
@@ -59,7 +59,7 @@ class Batch(NamedTuple):
     named: Tensor
 
 
-class BalancedBatches(Sampler[list[Draw]]):
+class BalancedBatches(Sampler[list[SampleDraw]]):
     """All positive samples and as many negative ones, drawn afresh each epoch.
 
     As Ibrahim et al. 2023: an epoch holds every positive scan, and the same number of
@@ -134,7 +134,7 @@ class BalancedBatches(Sampler[list[Draw]]):
         self._epoch = epoch
         self._resumed = (epoch, batch)
 
-    def draws(self, epoch: int) -> list[Draw]:
+    def draws(self, epoch: int) -> list[SampleDraw]:
         """The draws of an epoch in their order, for all processes together."""
         rng = np.random.default_rng([self._seed, epoch])
         wanted = self._positive.size
@@ -147,11 +147,13 @@ class BalancedBatches(Sampler[list[Draw]]):
             length += self._world_size - length % self._world_size  # so that each has its share
         turns = range(-(-length // chosen.size))
         drawn = [
-            Draw(epoch, int(index), turn) for turn in turns for index in rng.permutation(chosen)
+            SampleDraw(epoch, int(index), turn)
+            for turn in turns
+            for index in rng.permutation(chosen)
         ]
         return drawn[:length]
 
-    def __iter__(self) -> Iterator[list[Draw]]:
+    def __iter__(self) -> Iterator[list[SampleDraw]]:
         """The batches of the chosen epoch, from where it was resumed."""
         draws = self.draws(self._epoch)
         first = self._resumed[1] if self._resumed[0] == self._epoch else 0
@@ -160,7 +162,7 @@ class BalancedBatches(Sampler[list[Draw]]):
             yield batch[self._rank :: self._world_size]
 
 
-class TrainingScans(Dataset[Batch]):
+class TrainingScans(Dataset[TrainingBatch]):
     """Augmented, prepared samples by draw.
 
     Args:
@@ -175,7 +177,7 @@ class TrainingScans(Dataset[Batch]):
         if isinstance(source, JoinedScans):
             self._hosts = np.array(source.hosts)
 
-    def __getitem__(self, draw: Draw) -> Batch:
+    def __getitem__(self, draw: SampleDraw) -> TrainingBatch:
         """A batch of one."""
         settings = self._settings
         rng = np.random.default_rng([settings.seed, draw.epoch, draw.index, draw.turn])
@@ -196,7 +198,7 @@ class TrainingScans(Dataset[Batch]):
         if findings is not None:
             targets[1:] = findings
         composite, targets = settings.composite_change(prepared.composite, targets, rng)
-        return Batch(
+        return TrainingBatch(
             composites=torch.from_numpy(composite.copy())[None],  # an unchanged one is read-only
             labels=torch.tensor([int(sample.positive)]),
             cells=torch.from_numpy(targets[:1].astype(np.float32)),
@@ -205,7 +207,7 @@ class TrainingScans(Dataset[Batch]):
             named=torch.tensor([float(named)]),
         )
 
-    def _drawn(self, draw: Draw, rng: np.random.Generator) -> Sample:
+    def _drawn(self, draw: SampleDraw, rng: np.random.Generator) -> TrainingSample:
         """The drawn sample, or another patient's scan with its metastases."""
         sample = self._source.sample(draw.index)
         share = self._settings.transplant_share
@@ -216,7 +218,7 @@ class TrainingScans(Dataset[Batch]):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class PlainScans(Dataset[Batch]):
+class PlainScans(Dataset[TrainingBatch]):
     """Prepared samples as they are, by number; their cells are not asked for.
 
     Attributes:
@@ -231,11 +233,11 @@ class PlainScans(Dataset[Batch]):
         """How many samples there are."""
         return len(self.source)
 
-    def __getitem__(self, index: int) -> Batch:
+    def __getitem__(self, index: int) -> TrainingBatch:
         """A batch of one."""
         sample = self.source.sample(index)
         prepared = prepare(sample.scan, self.preprocessing)
-        return Batch(
+        return TrainingBatch(
             composites=torch.from_numpy(prepared.composite.copy())[None],
             labels=torch.tensor([int(sample.positive)]),
             cells=torch.zeros(1, 1, 1),
@@ -245,9 +247,9 @@ class PlainScans(Dataset[Batch]):
         )
 
 
-def joined(batches: list[Batch]) -> Batch:
+def joined(batches: list[TrainingBatch]) -> TrainingBatch:
     """Stack batches of one into one batch."""
-    return Batch(*(torch.cat(parts) for parts in zip(*batches, strict=True)))
+    return TrainingBatch(*(torch.cat(parts) for parts in zip(*batches, strict=True)))
 
 
 def resized(preprocessing: Preprocessing, rows: int) -> Preprocessing:
@@ -265,10 +267,10 @@ def resized(preprocessing: Preprocessing, rows: int) -> Preprocessing:
 def training_loader(
     source: ScanSource,
     settings: TrainingConfiguration,
-    batches: BalancedBatches | Sequence[list[Draw]],
+    batches: BalancedBatches | Sequence[list[SampleDraw]],
     *,
     persistent: bool = True,
-) -> DataLoader[Batch]:
+) -> DataLoader[TrainingBatch]:
     """A loader of augmented batches.
 
     Args:
@@ -298,7 +300,7 @@ def _yield_to_training(worker: int) -> None:  # noqa: ARG001
 
 def plain_loader(
     source: ScanSource, preprocessing: Preprocessing, *, batch_size: int, workers: int
-) -> DataLoader[Batch]:
+) -> DataLoader[TrainingBatch]:
     """A loader of samples as they are, in order."""
     return DataLoader(
         PlainScans(source, preprocessing),

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bonescint.cohort import Manifest, cohort_fingerprint, read_truth
-from bonescint.evaluate import Balanced, ScoredCases, fit_calibration
+from bonescint.evaluate import (
+    Balanced,
+    Confusion,
+    Estimate,
+    ScoredCases,
+    fit_calibration,
+    roc_auc_score,
+    sensitivity_score,
+    specificity_score,
+)
 from bonescint.evaluate import operating_point as chosen_threshold
 from bonescint.evaluate.operating_points import uncertain_band
+from bonescint.evaluate.scored import patient_numbers
 from bonescint.model import (
     Engine,
     EvidenceMap,
@@ -25,21 +37,89 @@ from bonescint.model import (
     TrainingRecord,
     features_of,
     fit_ood_detector,
+    margin_of,
     write_model_folder,
 )
 from bonescint.model.recalibration import calibration_record
 from bonescint.prepare import PreparedScan, prepare
-from bonescint.scan import InputError, ParameterError, Split
+from bonescint.scan import InputError, ParameterError, PlattCalibration, Split
 from bonescint.scan.software import installed_versions
 from bonescint.train.augment import Crop, DropView, Pose, augmented
 from bonescint.train.cached import CachedScans, counted
-from bonescint.train.calibrate import OPERATING_POINT_RULE, figures, scored_by_margins
 from bonescint.train.dataset import plain_loader
 from bonescint.train.export import to_onnx
 from bonescint.train.network import ScanNetwork
-from bonescint.train.sample import Sample, ScanSource
+from bonescint.train.sample import ScanSource, TrainingSample
 from bonescint.train.settings import TrainingConfiguration
 from bonescint.train.weights import ConvolutionWeights
+
+OPERATING_POINT_RULE = (
+    "where sensitivity equals specificity on the validation scans, half way between the two "
+    "probabilities that enclose it"
+)
+
+
+def scored_by_margins(
+    logits: Iterable[NDArray[np.float32]],
+    labels: Iterable[bool],
+    patients: Sequence[str] | None = None,
+) -> ScoredCases:
+    """What a network said of scans whose label is known, as margins.
+
+    Args:
+        logits: (2,) of each scan.
+        labels: of each scan.
+        patients: of each scan; none if each has one. Intervals are by patient.
+
+    Raises:
+        ParameterError: one class only.
+    """
+    cases = ScoredCases(
+        scores=np.array([margin_of(one) for one in logits]),
+        positive=np.array(list(labels), dtype=bool),
+        patients=None if patients is None else patient_numbers(patients),
+    )
+    cases.require_both_classes("scored_by_margins")
+    return cases
+
+
+def figures(
+    cases: ScoredCases, *, calibration: PlattCalibration, operating_point: float, measured_on: str
+) -> tuple[Metric, ...]:
+    """Area under the ROC curve, sensitivity, specificity and cross entropy.
+
+    Args:
+        cases: scored by margins.
+        calibration: from margins to probabilities.
+        operating_point: probability from which a scan is positive.
+        measured_on: the scans, in words.
+
+    Returns:
+        The figures, with 95 % intervals where one is known; the first one is the AUC.
+    """
+    probabilities = calibration.probability(cases.scores)
+    chosen = np.clip(np.where(cases.positive, probabilities, 1 - probabilities), 1e-12, 1)
+    table = Confusion.of(cases.with_scores(probabilities), operating_point)
+    estimates = {
+        "roc_auc_score": roc_auc_score(cases),
+        "sensitivity_score": sensitivity_score(table),
+        "specificity_score": specificity_score(table),
+        "cross_entropy_error": Estimate(value=float(-np.log(chosen).mean())),
+    }
+    return tuple(_metric(name, found, measured_on) for name, found in estimates.items())
+
+
+def _metric(name: str, estimate: Estimate, measured_on: str) -> Metric:
+    known = math.isfinite(estimate.low) and math.isfinite(estimate.high)
+    return Metric(
+        name=name,
+        value=estimate.value,
+        low=estimate.low if known else None,
+        high=estimate.high if known else None,
+        measured_on=measured_on,
+        method=estimate.method,
+    )
+
 
 MEASURED = (Split.VALIDATION, Split.TEST)
 _OOD_SCANS = 1000
@@ -195,7 +275,9 @@ def cohort_ood_detector(
         return None
 
 
-def _as_met(sample: Sample, settings: TrainingConfiguration, seed: tuple[int, int]) -> PreparedScan:
+def _as_met(
+    sample: TrainingSample, settings: TrainingConfiguration, seed: tuple[int, int]
+) -> PreparedScan:
     """A prepared scan after the training's random changes, but for pose; views stay in place."""
     rng = np.random.default_rng((settings.seed, *seed))
     changes = [one for one in settings.scan_augmentations if not isinstance(one, _POSES)]

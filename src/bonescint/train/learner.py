@@ -17,7 +17,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
-from bonescint.train.dataset import Batch
+from bonescint.train.dataset import TrainingBatch
 from bonescint.train.findings import FINDINGS
 from bonescint.train.network import CellHead, ScanNetwork
 from bonescint.train.settings import Precision, Schedule, TrainingConfiguration
@@ -46,8 +46,8 @@ class Learner(lightning.LightningModule):
         settings: TrainingConfiguration,
         *,
         steps_per_epoch: int,
-        stage_loader: Callable[[int], DataLoader[Batch]],
-        validation_loader: Callable[[int], DataLoader[Batch]],
+        stage_loader: Callable[[int], DataLoader[TrainingBatch]],
+        validation_loader: Callable[[int], DataLoader[TrainingBatch]],
         trained_head: bool = False,
     ) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ class Learner(lightning.LightningModule):
             found = function(composites, frozen_blocks=self._settings.frozen_blocks)
         return found.float()
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # noqa: ARG002
+    def training_step(self, batch: TrainingBatch, batch_idx: int) -> Tensor:  # noqa: ARG002
         """Cross entropy of the scan, and of its cells if that is wanted."""
         settings = self._settings
         features = self._in_precision(self.network.features, batch.composites)
@@ -100,7 +100,7 @@ class Learner(lightning.LightningModule):
             loss = loss + settings.finding_weight * finding_loss
         return loss
 
-    def _log_mean(self, name: str, value: Tensor, batch: Batch) -> None:
+    def _log_mean(self, name: str, value: Tensor, batch: TrainingBatch) -> None:
         """Show a value as it comes, and log its mean over the epoch and over the processes."""
         # Lightning's own way, `sync_dist`, waits for a process that has no progress bar.
         self.log(
@@ -112,12 +112,12 @@ class Learner(lightning.LightningModule):
             batch_size=len(batch.labels),
         )
 
-    def _lesion_loss(self, features: Tensor, batch: Batch) -> Tensor:
+    def _lesion_loss(self, features: Tensor, batch: TrainingBatch) -> Tensor:
         judged = self.network.cell_logits(features)
         logits = self.lesion_head(features) if judged is None else judged[:, None]
         return self._cell_loss(logits, batch.cells[:, None], batch.known)
 
-    def _finding_loss(self, features: Tensor, batch: Batch) -> Tensor:
+    def _finding_loss(self, features: Tensor, batch: TrainingBatch) -> Tensor:
         return self._cell_loss(self.finding_head(features), batch.findings, batch.named)
 
     def _cell_loss(self, logits: Tensor, cells: Tensor, known: Tensor) -> Tensor:
@@ -169,11 +169,11 @@ class Learner(lightning.LightningModule):
             keeps = self._trained_head and not epoch
             self.network.standardise(torch.cat(measured), keeps_function=keeps)
 
-    def val_dataloader(self) -> DataLoader[Batch]:
+    def val_dataloader(self) -> DataLoader[TrainingBatch]:
         """Validation scans at the rows of the epoch that ends (asked anew for each)."""
         return self._validation_loader(self._settings.rows_of_epoch(self.current_epoch))
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
+    def validation_step(self, batch: TrainingBatch, batch_idx: int) -> None:  # noqa: ARG002
         """Collect logits of the network that would be exported."""
         network = self.exported
         logits = network.classified(self._in_precision(network.features, batch.composites))

@@ -1,26 +1,32 @@
-"""The run folder of a training: what was asked, checkpoints, a log of the epochs."""
+"""The run folder of a training (settings, checkpoints, log of the epochs), and what follows it."""
 
 from __future__ import annotations
 
 import csv
+import importlib
 import json
 import logging
+import os
 import signal
 import threading
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lightning.pytorch as lightning
 import torch
-from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.callbacks import Checkpoint, EarlyStopping
 
 from bonescint.files import cannot_write, json_in, require_own, write_whole
-from bonescint.scan import InputError, ParameterError
+from bonescint.scan import InputError, MissingExtraError, OutputError, ParameterError
 from bonescint.train.settings import TrainingConfiguration
+
+if TYPE_CHECKING:
+    from lightning.pytorch.loggers import Logger
 
 _FREE_TO_CHANGE = frozenset(
     field.name for field in fields(TrainingConfiguration) if not field.metadata.get("decides", True)
@@ -206,3 +212,108 @@ def quiet_lightning() -> Iterator[None]:
                 logger.setLevel(level)
             if main:
                 signal.signal(signal.SIGINT, on_interrupt)
+
+
+class Patience(EarlyStopping):
+    """Ends a training whose validation AUC no longer grows in the last stage.
+
+    Earlier stages are never cut short: areas measured at other rows say nothing of the size
+    that is exported, and a training must not end before it has reached that size.
+
+    Args:
+        settings: of the training.
+        epochs: without a higher AUC, after which it ends.
+    """
+
+    def __init__(self, settings: TrainingConfiguration, epochs: int) -> None:
+        super().__init__("val_auc", mode="max", patience=epochs, check_on_train_epoch_end=True)
+        self._first_epoch = settings.epochs - settings.stages[-1].epochs
+
+    def on_train_start(
+        self,
+        trainer: lightning.Trainer,
+        pl_module: lightning.LightningModule,  # noqa: ARG002
+    ) -> None:
+        """Do not go on where the checkpoint says that patience was at its end."""
+        if self.wait_count >= self.patience:
+            trainer.should_stop = True
+
+    def on_train_epoch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Count an epoch of the last stage."""
+        if trainer.current_epoch >= self._first_epoch:
+            super().on_train_epoch_end(trainer, pl_module)
+
+
+class Tracking(StrEnum):
+    """What follows a training."""
+
+    NONE = "none"
+    """The run folder's epochs.csv alone."""
+    TENSORBOARD = "tensorboard"
+    """TensorBoard's files in the run folder: tensorboard --logdir RUN/tensorboard."""
+    MLFLOW = "mlflow"
+    """MLflow's database in the run folder, a run in it for each start:
+    mlflow ui --backend-store-uri sqlite:///RUN/mlflow.db."""
+
+
+def logger_of(tracking: Tracking, folder: Path, name: str) -> Logger | None:
+    """Lightning's logger, or `None`.
+
+    Args:
+        tracking: what is wanted.
+        folder: the run folder.
+        name: of the model.
+
+    Raises:
+        MissingExtraError: TensorBoard or MLflow is not installed.
+        OutputError: MLflow cannot use its database in the run folder.
+    """
+    if tracking is Tracking.NONE:
+        return None
+    from lightning.pytorch import loggers
+
+    try:
+        if tracking is Tracking.TENSORBOARD:
+            return loggers.TensorBoardLogger(folder, name="tensorboard", version="")
+        return _mlflow_logger(folder.absolute(), name)
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(tracking.value, "tracking") from error
+
+
+def _mlflow_logger(folder: Path, name: str) -> Logger:
+    """MLflow with a database of its own: it no longer takes a folder as a store."""
+    # MLflow calls home unless told not to; nothing here may open a connection.
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    from lightning.pytorch import loggers
+
+    store = folder / "mlflow.db"
+    try:
+        with quiet_lightning():
+            logger = loggers.MLFlowLogger(
+                experiment_name="bonescint",
+                run_name=name,
+                tracking_uri=f"sqlite:///{store.as_posix()}",
+                artifact_location=(folder / "mlflow-artifacts").as_uri(),
+            )
+            _ = logger.experiment  # opens the database now, not when the first epoch has ended
+    except ModuleNotFoundError:
+        raise
+    except _mlflow_failures() as error:
+        reason = str(error).partition("\n")[0][:200]
+        raise OutputError(
+            f"{store}: MLflow cannot use this database ({reason}). Move it away, or leave out "
+            "--track mlflow."
+        ) from error
+    return logger
+
+
+def _mlflow_failures() -> tuple[type[Exception], ...]:
+    """What MLflow and the libraries below it raise on a database that it cannot use."""
+    names = (
+        ("mlflow.exceptions", "MlflowException"),
+        ("sqlalchemy.exc", "SQLAlchemyError"),
+        ("alembic.util", "CommandError"),
+    )
+    return tuple(getattr(importlib.import_module(module), name) for module, name in names)

@@ -28,7 +28,7 @@ _SUBCELL_SHARE = 0.3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Sample:
+class TrainingSample:
     """A scan to learn from.
 
     Attributes:
@@ -50,7 +50,7 @@ class Sample:
             for view, plane in (getattr(self, name) or {}).items():
                 if plane.shape != self.scan.shape:
                     raise ParameterError(
-                        name, "Sample", f"of shape {self.scan.shape} ({view})", plane.shape
+                        name, "TrainingSample", f"of shape {self.scan.shape} ({view})", plane.shape
                     )
 
     def mask(self, view: View) -> NDArray[np.bool_] | None:
@@ -64,7 +64,7 @@ class Sample:
         step: str,
         moved: PlaneMove | None = None,
         unit: PixelUnit | None = None,
-    ) -> Sample:
+    ) -> TrainingSample:
         """The same patient in other images.
 
         Args:
@@ -94,7 +94,7 @@ class Sample:
                 if view in images
             }
 
-        return Sample(
+        return TrainingSample(
             scan=scan,
             positive=self.positive,
             masks=along(self.masks),
@@ -121,7 +121,7 @@ class ScanSource(Protocol):
     def __len__(self) -> int:
         """How many samples there are."""
 
-    def sample(self, index: int) -> Sample:
+    def sample(self, index: int) -> TrainingSample:
         """Sample number `index`."""
 
 
@@ -133,7 +133,7 @@ class ListedSource:
         samples: the samples.
     """
 
-    samples: tuple[Sample, ...]
+    samples: tuple[TrainingSample, ...]
 
     @property
     def positives(self) -> Sequence[bool]:
@@ -144,7 +144,7 @@ class ListedSource:
         """How many samples there are."""
         return len(self.samples)
 
-    def sample(self, index: int) -> Sample:
+    def sample(self, index: int) -> TrainingSample:
         """Sample number `index`."""
         return self.samples[index]
 
@@ -175,7 +175,7 @@ class JoinedScans:
         """How many samples there are."""
         return sum(len(part) for part in self.parts)
 
-    def sample(self, index: int) -> Sample:
+    def sample(self, index: int) -> TrainingSample:
         """Sample number `index`."""
         for part in self.parts:
             if index < len(part):
@@ -185,7 +185,7 @@ class JoinedScans:
 
 
 def lesion_cells(
-    sample: Sample, prepared: PreparedScan, *, rows: int, columns: int
+    sample: TrainingSample, prepared: PreparedScan, *, rows: int, columns: int
 ) -> NDArray[np.bool_] | None:
     """Which cells of the activation map hold a metastasis.
 
@@ -208,7 +208,7 @@ def lesion_cells(
         ...             acquisition=Acquisition(modality="NM"))
         >>> mask = np.zeros((64, 32), dtype=bool)
         >>> mask[:2, :2] = True
-        >>> sample = Sample(scan=scan, positive=True, masks={View.POSTERIOR: mask})
+        >>> sample = TrainingSample(scan=scan, positive=True, masks={View.POSTERIOR: mask})
         >>> cells = lesion_cells(sample, prepare(scan, preprocessing_named("ibrahim2023")),
         ...                      rows=32, columns=32)
         >>> np.argwhere(cells).tolist()
@@ -232,7 +232,7 @@ def lesion_cells(
 
 
 def finding_cells(
-    sample: Sample, prepared: PreparedScan, *, rows: int, columns: int
+    sample: TrainingSample, prepared: PreparedScan, *, rows: int, columns: int
 ) -> NDArray[np.bool_] | None:
     """What each cell of the activation map shows, by the same rule as `lesion_cells`.
 

@@ -38,7 +38,7 @@ class Schedule(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
+class TrainingStage:
     """Some epochs at one resolution.
 
     Attributes:
@@ -54,7 +54,7 @@ class Stage:
         check_whole(self, "epochs", 1, 10_000)
         check_whole(self, "rows", 64, 4096)
         if self.rows % 32:
-            raise ParameterError("rows", "Stage", "a multiple of 32 from 64 on", self.rows)
+            raise ParameterError("rows", "TrainingStage", "a multiple of 32 from 64 on", self.rows)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +109,10 @@ class TrainingConfiguration:
 
     network: NetworkKind = NetworkKind.VGG16
     preprocessing: Preprocessing = BODY_ROOT
-    stages: tuple[Stage, ...] = (Stage(epochs=8, rows=256), Stage(epochs=4, rows=512))
+    stages: tuple[TrainingStage, ...] = (
+        TrainingStage(epochs=8, rows=256),
+        TrainingStage(epochs=4, rows=512),
+    )
     batch_size: int = 8
     steps_per_epoch: int | None = None
     patience: int | None = None

@@ -29,12 +29,17 @@ from bonescint.train.finalize import MEASURED, FinishedTraining, finalize
 from bonescint.train.learner import Learner
 from bonescint.train.network import VGG16, NetworkShape, ScanNetwork
 from bonescint.train.networks import new_network
-from bonescint.train.patience import Patience
-from bonescint.train.run import Checkpoints, RunFolder, quiet_lightning
+from bonescint.train.run import (
+    Checkpoints,
+    Patience,
+    RunFolder,
+    Tracking,
+    logger_of,
+    quiet_lightning,
+)
 from bonescint.train.sample import ScanSource
 from bonescint.train.settings import Precision, TrainingConfiguration
 from bonescint.train.settings_file import read_configuration
-from bonescint.train.tracking import Tracking, logger_of
 from bonescint.train.weights import (
     NOTHING_LEARNT,
     ConvolutionWeights,

@@ -18,7 +18,7 @@ from scipy import ndimage
 
 from bonescint.prepare import BodyFrame, Extent
 from bonescint.scan import PixelUnit, View
-from bonescint.train.sample import Sample
+from bonescint.train.sample import TrainingSample
 
 _MORE = 0.3
 """Chance of one more lesion, and of one more after that."""
@@ -66,7 +66,9 @@ class _Lesion:
         return np.s_[top:bottom, left:right]
 
 
-def transplanted(donor: Sample, host: Sample, rng: np.random.Generator) -> Sample:
+def transplanted(
+    donor: TrainingSample, host: TrainingSample, rng: np.random.Generator
+) -> TrainingSample:
     """A negative scan with one or a few of another scan's metastases.
 
     Args:
@@ -91,9 +93,9 @@ def transplanted(donor: Sample, host: Sample, rng: np.random.Generator) -> Sampl
         ...                 acquisition=Acquisition(modality="NM"))
         >>> mask = np.zeros((256, 64), dtype=bool)
         >>> mask[100:104, 20:24] = True
-        >>> ill = Sample(scan=scan(80, "ill"), positive=True,
+        >>> ill = TrainingSample(scan=scan(80, "ill"), positive=True,
         ...              masks={View.ANTERIOR: mask, View.POSTERIOR: mask[:, ::-1]})
-        >>> well = Sample(scan=scan(0, "well"), positive=False)
+        >>> well = TrainingSample(scan=scan(0, "well"), positive=False)
         >>> new = transplanted(ill, well, np.random.default_rng(1))
         >>> new.positive, new.scan.scan_id, int(new.scan.anterior[101, 21]) // 10
         (True, 'well', 10)
@@ -131,10 +133,10 @@ def transplanted(donor: Sample, host: Sample, rng: np.random.Generator) -> Sampl
         for view, before in host.scan.images():
             images[view] = np.minimum(images[view], before.max())
     scan = host.changed(images, step="metastases transplanted").scan
-    return Sample(scan=scan, positive=True, masks=masks)
+    return TrainingSample(scan=scan, positive=True, masks=masks)
 
 
-def _possible(donor: Sample, host: Sample) -> bool:
+def _possible(donor: TrainingSample, host: TrainingSample) -> bool:
     counts = donor.scan.unit is PixelUnit.COUNTS and host.scan.unit is not PixelUnit.NORMALISED
     views = all(len(sample.scan.views) == len(View) for sample in (donor, host))
     return counts and views and donor.positive and not host.positive and donor.masks is not None
@@ -168,7 +170,7 @@ def _both_views(
 def _add(
     images: dict[View, NDArray[np.float32]],
     masks: dict[View, NDArray[np.bool_]],
-    donor: Sample,
+    donor: TrainingSample,
     chosen: Mapping[View, NDArray[np.bool_]],
     donor_frame: Mapping[View, Extent],
     host_frame: Mapping[View, Extent],

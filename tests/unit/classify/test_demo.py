@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bonescint.classify import ClassifySummary, demo, demo_sources
-from bonescint.classify.demo import _TRUTHS
+from bonescint.classify.classify import _TRUTHS
 from bonescint.dicom import read
 from bonescint.model import ModelFolder
 from bonescint.scan import MissingExtraError

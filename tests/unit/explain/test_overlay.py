@@ -10,8 +10,7 @@ import pytest
 from PIL import Image
 
 from bonescint.explain import crop_boxes, explain, explain_picture
-from bonescint.explain.evidence import EvidenceScale
-from bonescint.explain.geometry import PanelSize
+from bonescint.explain.evidence import EvidenceScale, PanelSize
 from bonescint.explain.lettering import MUTED, POSITIVE
 from bonescint.explain.panels import GAP, OUTLINE, Panels, draw_strip, lesion_outline
 from bonescint.scan import ParameterError, PixelUnit, Prediction, Scan, View

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bonescint.classify.card import page_heading
-from bonescint.classify.results import CallCounts
+from bonescint.classify.results import CallCounts, page_heading
 from bonescint.model import (
     CARD_SCHEMA_VERSION,
     CalibrationRecord,

@@ -18,7 +18,7 @@ from bonescint.model import (
     margin_of,
     write_model_folder,
 )
-from bonescint.model.telemetry import load_openvino
+from bonescint.model.engine import load_openvino
 from bonescint.prepare import PreparedScan
 from bonescint.scan import ModelFolderError, ParameterError, PlattCalibration, Scan, View
 
@@ -153,7 +153,7 @@ def test_the_run_time_never_loads_torch() -> None:
     import subprocess
 
     code = (
-        "import sys, bonescint.model, bonescint.model.telemetry as t; t.load_openvino();"
+        "import sys, bonescint.model, bonescint.model.engine as t; t.load_openvino();"
         "print('torch' in sys.modules, 'openvino_telemetry' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

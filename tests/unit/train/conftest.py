@@ -19,8 +19,8 @@ from bonescint.dicom import write_nm
 from bonescint.prepare import Preprocessing, prepare, preprocessing_named
 from bonescint.scan import Acquisition, Case, PixelUnit, Scan, Split, Truth, View
 from bonescint.train.network import InputScale, NetworkShape, ScanNetwork
-from bonescint.train.sample import ListedSource, Sample
-from bonescint.train.settings import Stage, TrainingConfiguration
+from bonescint.train.sample import ListedSource, TrainingSample
+from bonescint.train.settings import TrainingConfiguration, TrainingStage
 from bonescint.train.weights import NAMES, ConvolutionWeights
 
 _Value = TypeVar("_Value", bound=np.generic)
@@ -36,7 +36,7 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def a_sample(number: int, *, positive: bool) -> Sample:
+def a_sample(number: int, *, positive: bool) -> TrainingSample:
     """A body of counts; a positive one has a hot spot in both views, of kind 1, 2 or 3."""
     rng = np.random.default_rng([7, number])
     images, masks = {}, {}
@@ -59,7 +59,7 @@ def a_sample(number: int, *, positive: bool) -> Sample:
         acquisition=Acquisition(modality="NM"),
     )
     findings = {view: mask * np.uint8(1 + number % 3) for view, mask in masks.items()}
-    return Sample(scan=scan, positive=positive, masks=masks, findings=findings)
+    return TrainingSample(scan=scan, positive=positive, masks=masks, findings=findings)
 
 
 @pytest.fixture(scope="session")
@@ -96,7 +96,7 @@ def settings() -> TrainingConfiguration:
     preprocessing = replace(preprocessing_named("body-root"), name="small", rows=64, columns=32)
     return TrainingConfiguration(
         preprocessing=preprocessing,
-        stages=(Stage(epochs=2, rows=64),),
+        stages=(TrainingStage(epochs=2, rows=64),),
         batch_size=4,
         loader_workers=0,
         shape=NARROW,

@@ -27,12 +27,12 @@ from bonescint.train.adapting import (
     learn_from_normals,
 )
 from bonescint.train.compact import CompactCells
-from bonescint.train.dataset import BalancedBatches, Draw, TrainingScans
+from bonescint.train.dataset import BalancedBatches, SampleDraw, TrainingScans
 from bonescint.train.export import to_onnx
 from bonescint.train.network import NetworkShape
 from bonescint.train.run import Checkpoints
-from bonescint.train.sample import JoinedScans, ListedSource, Sample
-from bonescint.train.settings import Stage, TrainingConfiguration
+from bonescint.train.sample import JoinedScans, ListedSource, TrainingSample
+from bonescint.train.settings import TrainingConfiguration, TrainingStage
 from bonescint.train.settings_file import read_configuration
 from bonescint.train.weights import load_weights
 
@@ -108,7 +108,9 @@ def test_simulated_metastases_go_to_local_scans_alone(
 ) -> None:
     hosts: list[str] = []
 
-    def transplanted(donor: Sample, host: Sample, rng: np.random.Generator) -> Sample:
+    def transplanted(
+        donor: TrainingSample, host: TrainingSample, rng: np.random.Generator
+    ) -> TrainingSample:
         hosts.append(host.scan.scan_id)
         return donor
 
@@ -118,13 +120,13 @@ def test_simulated_metastases_go_to_local_scans_alone(
     positives = np.flatnonzero(joined.positives)
     for epoch in range(20):
         for number in positives:
-            scans[Draw(epoch, int(number))]
+            scans[SampleDraw(epoch, int(number))]
     assert set(hosts) == {f"local{number}" for number in range(4)}
     assert len(hosts) == pytest.approx(0.5 * 20 * len(positives), abs=25)
     hosts.clear()
     plain = TrainingScans(source, quick)
     for number in np.flatnonzero(source.positives):
-        plain[Draw(0, int(number))]
+        plain[SampleDraw(0, int(number))]
     assert not any(name.startswith("local") for name in hosts)
 
 
@@ -142,7 +144,7 @@ def test_it_goes_on_as_the_model_was_trained_but_slowly(model: ModelFolder) -> N
     assert found.composite_change == trained.composite_change
     assert (found.lesion_weight, found.weight_decay) == (2.0, 2e-2)
     assert found.label_smoothing == 0.03
-    assert found.stages == (Stage(epochs=7, rows=64),)
+    assert found.stages == (TrainingStage(epochs=7, rows=64),)
     assert found.preprocessing == model.card.preprocessing
     assert found.head_learning_rate <= trained.head_learning_rate / 10
     assert found.transplant_share == 0.5

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from bonescint.scan import Acquisition, PixelUnit, Scan, View
 from bonescint.train import read_configuration
+from bonescint.train.appearance import ArchivePicture, UptakeVariation
 from bonescint.train.augment import (
     SCAN_AUGMENTATIONS,
     Augmentation,
@@ -21,9 +22,7 @@ from bonescint.train.augment import (
     augmented,
     described,
 )
-from bonescint.train.picture import ArchivePicture
-from bonescint.train.sample import ListedSource, Sample
-from bonescint.train.uptake import UptakeVariation
+from bonescint.train.sample import ListedSource, TrainingSample
 
 ALWAYS: tuple[Augmentation, ...] = tuple(
     replace(change, probability=1.0)  # type: ignore[type-var]
@@ -78,7 +77,9 @@ def test_thinning_draws_each_pixel_from_its_own_counts(source: ListedSource) -> 
     counts = np.random.default_rng(2).choice(numbers, size=(256, 128))
     scan = source.sample(0).scan.with_views(anterior=counts, posterior=None, step="chosen")
     change = Thinning(probability=1, kept=(share, share))
-    thinned = change(Sample(scan=scan, positive=False), np.random.default_rng(3)).scan.anterior
+    thinned = change(
+        TrainingSample(scan=scan, positive=False), np.random.default_rng(3)
+    ).scan.anterior
     assert thinned is not None
     for number in numbers:
         kept = thinned[counts == number].astype(np.float64)
@@ -112,7 +113,7 @@ def test_uptake_varies_smoothly_and_alike_in_both_views() -> None:
     )
     shared = []
     for seed in range(20):
-        varied = change(Sample(scan=scan, positive=False), np.random.default_rng(seed)).scan
+        varied = change(TrainingSample(scan=scan, positive=False), np.random.default_rng(seed)).scan
         assert varied.anterior is not None
         assert varied.posterior is not None
         anterior, posterior = (np.log(view / 50) for view in (varied.anterior, varied.posterior))
@@ -162,7 +163,7 @@ def test_a_picture_has_eight_bits(source: ListedSource) -> None:
 def test_a_view_that_alone_shows_disease_is_kept(source: ListedSource) -> None:
     sample = source.sample(0)
     assert sample.masks is not None
-    front_only = Sample(
+    front_only = TrainingSample(
         scan=sample.scan,
         positive=True,
         masks={
@@ -170,7 +171,7 @@ def test_a_view_that_alone_shows_disease_is_kept(source: ListedSource) -> None:
             View.POSTERIOR: np.zeros_like(sample.masks[View.POSTERIOR]),
         },
     )
-    unknown = Sample(scan=sample.scan, positive=True, masks=None)
+    unknown = TrainingSample(scan=sample.scan, positive=True, masks=None)
     change = DropView(probability=1)
     for seed in range(20):
         kept = change(front_only, np.random.default_rng(seed))

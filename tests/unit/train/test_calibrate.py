@@ -6,7 +6,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from bonescint.evaluate import ScoredCases
 from bonescint.scan import ParameterError, PlattCalibration
-from bonescint.train.calibrate import figures, scored_by_margins
+from bonescint.train.finalize import figures, scored_by_margins
 
 LINE = PlattCalibration(slope=0.7, intercept=0.2)
 

@@ -20,7 +20,7 @@ from bonescint.train.networks import NetworkKind
 from bonescint.train.quantise import quantised_onnx
 from bonescint.train.run import RunFolder
 from bonescint.train.sample import ListedSource
-from bonescint.train.settings import Stage, TrainingConfiguration
+from bonescint.train.settings import TrainingConfiguration, TrainingStage
 from bonescint.train.training import fit
 from bonescint.train.vgg16 import Vgg16Classifier
 from bonescint.train.weights import ConvolutionWeights, load_weights
@@ -143,7 +143,7 @@ def cell_settings(settings: TrainingConfiguration) -> TrainingConfiguration:
         settings,
         network=NetworkKind.VGG16_CELLS,
         shape=SMALL,
-        stages=(Stage(epochs=6, rows=64),),
+        stages=(TrainingStage(epochs=6, rows=64),),
         head_learning_rate=1e-2,
         lesion_weight=1.0,
         finding_weight=0.5,

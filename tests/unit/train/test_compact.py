@@ -24,7 +24,7 @@ from bonescint.train.networks import NetworkKind
 from bonescint.train.quantise import quantised_onnx
 from bonescint.train.run import RunFolder
 from bonescint.train.sample import ListedSource
-from bonescint.train.settings import Precision, Stage, TrainingConfiguration
+from bonescint.train.settings import Precision, TrainingConfiguration, TrainingStage
 from bonescint.train.training import fit, train, usual_settings
 from bonescint.train.vgg16 import Vgg16Classifier
 from bonescint.train.weights import NOTHING_LEARNT, ConvolutionWeights, load_weights
@@ -152,7 +152,7 @@ def test_imagenets_weights_are_refused(weights: ConvolutionWeights) -> None:
 
 def test_settings_that_it_cannot_use_are_refused(compact_settings: TrainingConfiguration) -> None:
     with pytest.raises(ParameterError, match="multiple of 64 rows"):
-        replace(compact_settings, stages=(Stage(epochs=1, rows=96),))
+        replace(compact_settings, stages=(TrainingStage(epochs=1, rows=96),))
     with pytest.raises(ParameterError, match="input_scale"):
         replace(compact_settings, input_scale=InputScale.KERAS_BGR)
     plain = replace(read_configuration("compact"), shape=None)
@@ -178,7 +178,7 @@ def compact_settings(settings: TrainingConfiguration) -> TrainingConfiguration:
         input_scale=InputScale.UNIT,
         standardised=False,
         precision=Precision.FLOAT32,
-        stages=(Stage(epochs=30, rows=64),),
+        stages=(TrainingStage(epochs=30, rows=64),),
         backbone_learning_rate=1e-2,
         head_learning_rate=1e-2,
         frozen_blocks=0,
@@ -212,7 +212,7 @@ def test_training_fetches_no_imagenet_and_the_card_says_so(
         raise AssertionError("fetched")
 
     monkeypatch.setattr(training_module, "fetch_keras_weights", refused)
-    brief = replace(compact_settings, stages=(Stage(epochs=1, rows=64),))
+    brief = replace(compact_settings, stages=(TrainingStage(epochs=1, rows=64),))
     folder = train(cohort, tmp_path / "m", settings=brief)
     assert folder.card.training.weights == "drawn from the seed"
     assert not any("VGG16" in credit for credit in folder.card.attribution)

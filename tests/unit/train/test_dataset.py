@@ -12,15 +12,15 @@ from bonescint.prepare import prepare
 from bonescint.scan import Acquisition, ParameterError, PixelUnit, Scan, View
 from bonescint.train.dataset import (
     BalancedBatches,
-    Draw,
     PlainScans,
+    SampleDraw,
     TrainingScans,
     joined,
     resized,
 )
 from bonescint.train.findings import FINDINGS
-from bonescint.train.sample import ListedSource, Sample, finding_cells, lesion_cells
-from bonescint.train.settings import Stage, TrainingConfiguration
+from bonescint.train.sample import ListedSource, TrainingSample, finding_cells, lesion_cells
+from bonescint.train.settings import TrainingConfiguration, TrainingStage
 
 labels = st.lists(st.booleans(), min_size=2, max_size=60).filter(
     lambda values: any(values) and not all(values)
@@ -79,7 +79,7 @@ def test_a_draw_is_the_same_each_time_and_another_in_another_epoch(
     source: ListedSource, settings: TrainingConfiguration
 ) -> None:
     scans = TrainingScans(source, settings)
-    one, two, later = (scans[Draw(e, 3)] for e in (0, 0, 1))
+    one, two, later = (scans[SampleDraw(e, 3)] for e in (0, 0, 1))
     assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
     assert not torch.equal(one.composites, later.composites)
     batch = joined([one, later])
@@ -91,8 +91,8 @@ def test_a_draw_is_the_same_each_time_and_another_in_another_epoch(
 def test_findings_are_looked_for_only_where_they_are_learnt(
     source: ListedSource, settings: TrainingConfiguration
 ) -> None:
-    assert tuple(TrainingScans(source, settings)[Draw(0, 3)].findings.shape) == (1, 0, 4, 4)
-    named = TrainingScans(source, replace(settings, finding_weight=0.5))[Draw(0, 3)]
+    assert tuple(TrainingScans(source, settings)[SampleDraw(0, 3)].findings.shape) == (1, 0, 4, 4)
+    named = TrainingScans(source, replace(settings, finding_weight=0.5))[SampleDraw(0, 3)]
     assert tuple(named.findings.shape) == (1, len(FINDINGS), 4, 4)
     assert float(named.named) == 1
     assert torch.equal(named.findings.amax(dim=1), named.cells)
@@ -115,7 +115,7 @@ def test_cells_lie_where_the_composite_is_hot(
     brightest = prepared.composite[0].reshape(8, 16, 8, 16).max(axis=(1, 3))
     assert cells.any()
     assert brightest[cells].min() > 0.9
-    unknown = Sample(scan=sample.scan, positive=True)
+    unknown = TrainingSample(scan=sample.scan, positive=True)
     assert lesion_cells(unknown, prepared, rows=8, columns=8) is None
     assert finding_cells(unknown, prepared, rows=8, columns=8) is None
 
@@ -143,21 +143,21 @@ def test_cells_name_what_they_show_by_the_rule_of_the_lesions(
         scan_id="s",
         acquisition=Acquisition(modality="NM"),
     )
-    sample = Sample(scan=scan, positive=True, findings=numbers)
+    sample = TrainingSample(scan=scan, positive=True, findings=numbers)
     prepared = prepare(scan, resized(settings.preprocessing, 128))
     found = finding_cells(sample, prepared, rows=8, columns=8)
     assert found is not None
     assert set(np.flatnonzero(found.any(axis=(1, 2)))) == {0, 3, 6}
     for kind in (1, 4, 7):
         alone = {view: number == kind for view, number in numbers.items()}
-        one = Sample(scan=scan, positive=True, masks=alone)
+        one = TrainingSample(scan=scan, positive=True, masks=alone)
         expected = lesion_cells(one, prepared, rows=8, columns=8)
         # One resamples, the other counts pixels: a part that is covered by 0.3 may go either way.
         assert np.count_nonzero(found[kind - 1] != expected) <= 2
 
 
 def test_stages_follow_each_other() -> None:
-    stages = (Stage(epochs=2, rows=128), Stage(epochs=1, rows=256))
+    stages = (TrainingStage(epochs=2, rows=128), TrainingStage(epochs=1, rows=256))
     settings = TrainingConfiguration(stages=stages)
     assert [settings.rows_of_epoch(epoch) for epoch in range(4)] == [128, 128, 256, 256]
     assert settings.epochs == 3
@@ -177,4 +177,4 @@ def test_settings_that_cannot_be_are_refused(field: str, value: object) -> None:
     with pytest.raises(ParameterError, match=field):
         TrainingConfiguration(**{field: value})  # type: ignore[arg-type]
     with pytest.raises(ParameterError, match="rows"):
-        Stage(epochs=1, rows=100)
+        TrainingStage(epochs=1, rows=100)

@@ -17,10 +17,9 @@ from bonescint.prepare import prepare, preprocessing_named
 from bonescint.scan import Case, ParameterError, PlattCalibration, Split
 from bonescint.train import quantise as quantise_module
 from bonescint.train.cells import Vgg16Cells
-from bonescint.train.compare import compared, correlation
 from bonescint.train.export import NETWORK, to_onnx
 from bonescint.train.network import InputScale, NetworkShape
-from bonescint.train.quantise import chosen_cases, quantise, quantised_onnx
+from bonescint.train.quantise import chosen_cases, compared, correlation, quantise, quantised_onnx
 from bonescint.train.sample import ListedSource
 from bonescint.train.vgg16 import Vgg16Classifier
 from bonescint.train.weights import load_weights

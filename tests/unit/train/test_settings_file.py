@@ -10,7 +10,7 @@ from bonescint.scan import InputError, ParameterError
 from bonescint.train import configuration_names, read_configuration
 from bonescint.train.network import InputScale
 from bonescint.train.networks import NetworkKind
-from bonescint.train.settings import Precision, Stage, TrainingConfiguration
+from bonescint.train.settings import Precision, TrainingConfiguration, TrainingStage
 from bonescint.train.settings_file import configuration_from
 
 
@@ -26,7 +26,7 @@ def test_the_papers_settings_are_the_papers() -> None:
     """Ibrahim et al. 2023, Methods: what they say in words, as numbers."""
     paper = read_configuration("ibrahim2023")
     assert paper.network is NetworkKind.VGG16
-    assert paper.stages == (Stage(epochs=6, rows=512),)
+    assert paper.stages == (TrainingStage(epochs=6, rows=512),)
     assert (paper.steps_per_epoch, paper.backbone_learning_rate) == (200, 1e-4)
     assert paper.head_learning_rate == paper.backbone_learning_rate
     assert (paper.frozen_blocks, paper.scan_augmentations) == (0, ())

@@ -23,10 +23,9 @@ from bonescint.train import training as training_module
 from bonescint.train.dataset import BalancedBatches
 from bonescint.train.distributed import ProcessRank, rank_zero_first
 from bonescint.train.networks import NetworkKind
-from bonescint.train.run import Checkpoints, RunFolder
+from bonescint.train.run import Checkpoints, RunFolder, Tracking, logger_of
 from bonescint.train.sample import ListedSource
-from bonescint.train.settings import Precision, Stage, TrainingConfiguration
-from bonescint.train.tracking import Tracking, logger_of
+from bonescint.train.settings import Precision, TrainingConfiguration, TrainingStage
 from bonescint.train.training import fit, initial_network, train
 from bonescint.train.weights import NOTHING_LEARNT, ConvolutionWeights, load_weights
 
@@ -60,7 +59,7 @@ def test_two_processes_learn_what_one_learns(
         settings,
         network=kind,
         precision=Precision.FLOAT32,
-        stages=(Stage(epochs=1, rows=64),),
+        stages=(TrainingStage(epochs=1, rows=64),),
     )
     if not kind.begins_with_imagenet:
         weights = NOTHING_LEARNT
@@ -229,7 +228,7 @@ def test_training_ends_when_it_no_longer_improves(
 ) -> None:
     hardly = replace(
         settings,
-        stages=(Stage(epochs=9, rows=64),),
+        stages=(TrainingStage(epochs=9, rows=64),),
         patience=2,
         backbone_learning_rate=1e-9,
         head_learning_rate=1e-9,
@@ -269,7 +268,7 @@ def test_patience_goes_on_where_it_was(
     epoch: int,
 ) -> None:
     """Patience ends both trainings after epoch 2, also where the kill came after that end."""
-    settings = replace(settings, stages=(Stage(epochs=6, rows=64),), patience=2)
+    settings = replace(settings, stages=(TrainingStage(epochs=6, rows=64),), patience=2)
     whole, run = _begun(tmp_path / "whole"), _begun(tmp_path / "killed")
     expected = fit(source, source, settings=settings, weights=weights, run=whole)
     with monkeypatch.context() as patch:
@@ -291,7 +290,7 @@ def test_patience_counts_in_the_last_stage(
     weights: ConvolutionWeights,
 ) -> None:
     """It never ends a training before its full size."""
-    stages = (Stage(epochs=3, rows=64), Stage(epochs=4, rows=96))
+    stages = (TrainingStage(epochs=3, rows=64), TrainingStage(epochs=4, rows=96))
     run = _begun(tmp_path / "run")
     given = replace(settings, stages=stages, patience=1)
     fit(source, source, settings=given, weights=weights, run=run)

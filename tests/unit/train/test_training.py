@@ -26,7 +26,7 @@ from bonescint.train.network import InputScale
 from bonescint.train.quantise import quantised_onnx
 from bonescint.train.run import Checkpoints, RunFolder
 from bonescint.train.sample import ListedSource
-from bonescint.train.settings import Schedule, Stage, TrainingConfiguration
+from bonescint.train.settings import Schedule, TrainingConfiguration, TrainingStage
 from bonescint.train.training import fit, initial_network, train, usual_settings
 from bonescint.train.vgg16 import Vgg16Classifier
 from bonescint.train.weights import ConvolutionWeights, load_weights
@@ -81,7 +81,9 @@ def test_the_running_average_begins_anew_with_other_rows(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Epochs have 3 steps: the average is of the last three alone, early ones weighing less."""
-    settings = replace(settings, stages=(Stage(epochs=1, rows=64), Stage(epochs=1, rows=128)))
+    settings = replace(
+        settings, stages=(TrainingStage(epochs=1, rows=64), TrainingStage(epochs=1, rows=128))
+    )
     monkeypatch.setattr(_Remembers, "seen", [])
     monkeypatch.setattr(training_module, "Checkpoints", _Remembers)
     run = started(RunFolder(tmp_path / "run"))
@@ -115,7 +117,9 @@ def test_going_on_equals_never_having_stopped(
     stop: int,
 ) -> None:
     """Epochs have 3 steps; checkpoints stand after steps 2, 3 and 4."""
-    settings = replace(settings, stages=(Stage(epochs=1, rows=64), Stage(epochs=1, rows=128)))
+    settings = replace(
+        settings, stages=(TrainingStage(epochs=1, rows=64), TrainingStage(epochs=1, rows=128))
+    )
     whole = fit(
         source,
         source,
@@ -149,7 +153,7 @@ def test_it_learns_hot_spots(
 ) -> None:
     settings = replace(
         settings,
-        stages=(Stage(epochs=12, rows=64),),
+        stages=(TrainingStage(epochs=12, rows=64),),
         scan_augmentations=(),
         frozen_blocks=0,
         averaging_decay=None,
@@ -248,7 +252,7 @@ def test_the_card_counts_the_epochs_that_were_done(
     tmp_path: Path, cohort: Path, settings: TrainingConfiguration, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(learner_module, "roc_auc_score", lambda *_: 0.5)
-    settings = replace(settings, stages=(Stage(epochs=5, rows=64),), patience=1)
+    settings = replace(settings, stages=(TrainingStage(epochs=5, rows=64),), patience=1)
     folders = [
         train(cohort, tmp_path / "m", settings=settings, weights=Path("w"))
         for _ in range(2)  # ended by its patience, it does not go on

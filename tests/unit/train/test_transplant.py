@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bonescint.prepare import BodyFrame
 from bonescint.scan import Acquisition, PixelUnit, Scan, View
 from bonescint.train.dataset import BalancedBatches, TrainingScans
-from bonescint.train.sample import ListedSource, Sample
+from bonescint.train.sample import ListedSource, TrainingSample
 from bonescint.train.settings import TrainingConfiguration
 from bonescint.train.transplant import _best_shift, _Lesion, transplanted
 
@@ -36,7 +36,9 @@ def spot(place: tuple[float, float], height: float, sigma: float = 3.0) -> NDArr
     return np.asarray(height * np.exp(-square / 2 / sigma**2), dtype=np.float32)
 
 
-def sample_of(plain: NDArray[np.float32], *spots: NDArray[np.float32], name: str = "s") -> Sample:
+def sample_of(
+    plain: NDArray[np.float32], *spots: NDArray[np.float32], name: str = "s"
+) -> TrainingSample:
     """Both views of a patient: the posterior one is the mirror image."""
     image = plain + sum(spots)
     scan = Scan(
@@ -48,14 +50,14 @@ def sample_of(plain: NDArray[np.float32], *spots: NDArray[np.float32], name: str
         acquisition=Acquisition(modality="NM"),
     )
     if not spots:
-        return Sample(scan=scan, positive=False)
+        return TrainingSample(scan=scan, positive=False)
     mask = sum(spots) > 0.3 * max(float(one.max()) for one in spots)
-    return Sample(
+    return TrainingSample(
         scan=scan, positive=True, masks={View.ANTERIOR: mask, View.POSTERIOR: mask[:, ::-1]}
     )
 
 
-def added(host: Sample, new: Sample, view: View) -> NDArray[np.float32]:
+def added(host: TrainingSample, new: TrainingSample, view: View) -> NDArray[np.float32]:
     before, after = host.scan.view(view), new.scan.view(view)
     assert before is not None
     assert after is not None
