@@ -145,7 +145,9 @@ def training_configuration(
         chosen = replace(chosen, stages=stages)
     if epochs is not None:
         # Where the training would end; the model always reads the size of its preprocessing.
-        chosen = replace(chosen, stages=(TrainingStage(epochs=epochs, rows=chosen.stages[-1].rows),))
+        chosen = replace(
+            chosen, stages=(TrainingStage(epochs=epochs, rows=chosen.stages[-1].rows),)
+        )
     if preprocessing is not None:
         chosen = replace(chosen, preprocessing=preprocessing_named(preprocessing))
     return chosen if seed is None else replace(chosen, seed=seed)

@@ -7,10 +7,16 @@ from bonescint.train.extras import require
 
 require("torch", "lightning", "sklearn", "onnx")
 
+from bonescint.train.configuration import (  # noqa: E402  # noqa: E402
+    Precision,
+    Schedule,
+    TrainingConfiguration,
+    TrainingStage,
+    configuration_names,
+    read_configuration,
+)
 from bonescint.train.network import InputScale, NetworkShape  # noqa: E402
 from bonescint.train.run import Tracking  # noqa: E402
-from bonescint.train.settings import Precision, Schedule, TrainingConfiguration, TrainingStage  # noqa: E402
-from bonescint.train.settings_file import configuration_names, read_configuration  # noqa: E402
 from bonescint.train.training import configuration_for_model, train  # noqa: E402
 from bonescint.train.vgg16 import Vgg16Classifier  # noqa: E402
 

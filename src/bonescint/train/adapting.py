@@ -29,12 +29,11 @@ from bonescint.model import Engine, ModelFolder, margin_of
 from bonescint.prepare import Preprocessing
 from bonescint.scan import ParameterError, Split
 from bonescint.train.cached import CachedScans, cached_scans, check_trainable, keep_scan
+from bonescint.train.configuration import TrainingConfiguration, TrainingStage, configuration_from
 from bonescint.train.dataset import plain_loader
 from bonescint.train.export import to_onnx
 from bonescint.train.run import RunFolder
 from bonescint.train.sample import JoinedScans, ScanSource
-from bonescint.train.settings import TrainingConfiguration, TrainingStage
-from bonescint.train.settings_file import configuration_from
 from bonescint.train.training import fit, usual_settings
 from bonescint.train.weights import ConvolutionWeights, load_weights
 

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from bonescint.prepare import Preprocessing, prepare
 from bonescint.scan import ParameterError
 from bonescint.train.augment import augmented
+from bonescint.train.configuration import TrainingConfiguration
 from bonescint.train.findings import FINDINGS
 from bonescint.train.networks import reduction_of
 from bonescint.train.sample import (
@@ -25,7 +26,6 @@ from bonescint.train.sample import (
     finding_cells,
     lesion_cells,
 )
-from bonescint.train.settings import TrainingConfiguration
 from bonescint.train.transplant import transplanted
 
 

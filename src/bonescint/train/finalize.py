@@ -46,11 +46,11 @@ from bonescint.scan import InputError, ParameterError, PlattCalibration, Split
 from bonescint.scan.software import installed_versions
 from bonescint.train.augment import Crop, DropView, Pose, augmented
 from bonescint.train.cached import CachedScans, counted
+from bonescint.train.configuration import TrainingConfiguration
 from bonescint.train.dataset import plain_loader
 from bonescint.train.export import to_onnx
 from bonescint.train.network import ScanNetwork
 from bonescint.train.sample import ScanSource, TrainingSample
-from bonescint.train.settings import TrainingConfiguration
 from bonescint.train.weights import ConvolutionWeights
 
 OPERATING_POINT_RULE = (

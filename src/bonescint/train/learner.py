@@ -17,10 +17,10 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
+from bonescint.train.configuration import Precision, Schedule, TrainingConfiguration
 from bonescint.train.dataset import TrainingBatch
 from bonescint.train.findings import FINDINGS
 from bonescint.train.network import CellHead, ScanNetwork
-from bonescint.train.settings import Precision, Schedule, TrainingConfiguration
 
 _WARM_UP = 0.05
 _FINAL = 0.01

@@ -23,7 +23,7 @@ from lightning.pytorch.callbacks import Checkpoint, EarlyStopping
 
 from bonescint.files import cannot_write, json_in, require_own, write_whole
 from bonescint.scan import InputError, MissingExtraError, OutputError, ParameterError
-from bonescint.train.settings import TrainingConfiguration
+from bonescint.train.configuration import TrainingConfiguration
 
 if TYPE_CHECKING:
     from lightning.pytorch.loggers import Logger

@@ -23,6 +23,7 @@ from bonescint.train.cached import (
     cached_scans,
     check_trainable,
 )
+from bonescint.train.configuration import Precision, TrainingConfiguration, read_configuration
 from bonescint.train.dataset import BalancedBatches, plain_loader, resized, training_loader
 from bonescint.train.distributed import ProcessRank, rank_zero_first
 from bonescint.train.finalize import MEASURED, FinishedTraining, finalize
@@ -38,8 +39,6 @@ from bonescint.train.run import (
     quiet_lightning,
 )
 from bonescint.train.sample import ScanSource
-from bonescint.train.settings import Precision, TrainingConfiguration
-from bonescint.train.settings_file import read_configuration
 from bonescint.train.weights import (
     NOTHING_LEARNT,
     ConvolutionWeights,

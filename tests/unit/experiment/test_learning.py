@@ -31,9 +31,9 @@ from bonescint.prepare import preprocessing_named
 from bonescint.train import adapting as learning_module
 from bonescint.train.adapting import adapting_settings
 from bonescint.train.compact import CompactCells
+from bonescint.train.configuration import TrainingConfiguration
 from bonescint.train.export import to_onnx
 from bonescint.train.network import NetworkShape
-from bonescint.train.settings import TrainingConfiguration
 from bonescint.train.weights import ConvolutionWeights
 
 HANDS = runpy.run_path(str(Path(__file__).parents[2] / "support" / "archive.py"))

@@ -18,9 +18,9 @@ from bonescint.cohort import write_manifest, write_truth
 from bonescint.dicom import write_nm
 from bonescint.prepare import Preprocessing, prepare, preprocessing_named
 from bonescint.scan import Acquisition, Case, PixelUnit, Scan, Split, Truth, View
+from bonescint.train.configuration import TrainingConfiguration, TrainingStage
 from bonescint.train.network import InputScale, NetworkShape, ScanNetwork
 from bonescint.train.sample import ListedSource, TrainingSample
-from bonescint.train.settings import TrainingConfiguration, TrainingStage
 from bonescint.train.weights import NAMES, ConvolutionWeights
 
 _Value = TypeVar("_Value", bound=np.generic)

@@ -27,13 +27,12 @@ from bonescint.train.adapting import (
     learn_from_normals,
 )
 from bonescint.train.compact import CompactCells
+from bonescint.train.configuration import TrainingConfiguration, TrainingStage, read_configuration
 from bonescint.train.dataset import BalancedBatches, SampleDraw, TrainingScans
 from bonescint.train.export import to_onnx
 from bonescint.train.network import NetworkShape
 from bonescint.train.run import Checkpoints
 from bonescint.train.sample import JoinedScans, ListedSource, TrainingSample
-from bonescint.train.settings import TrainingConfiguration, TrainingStage
-from bonescint.train.settings_file import read_configuration
 from bonescint.train.weights import load_weights
 
 SMALL = NetworkShape(channels=(4, 4, 6, 8, 10), cells=6)

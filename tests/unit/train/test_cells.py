@@ -14,13 +14,13 @@ from bonescint.model import Engine, ModelCard, TrainingRecord, write_model_folde
 from bonescint.prepare import Preprocessing, prepare, preprocessing_named
 from bonescint.scan import InputError
 from bonescint.train.cells import Vgg16Cells, contralateral_features
+from bonescint.train.configuration import TrainingConfiguration, TrainingStage
 from bonescint.train.export import to_onnx
 from bonescint.train.network import InputScale, NetworkShape, ScanNetwork
 from bonescint.train.networks import NetworkKind
 from bonescint.train.quantise import quantised_onnx
 from bonescint.train.run import RunFolder
 from bonescint.train.sample import ListedSource
-from bonescint.train.settings import TrainingConfiguration, TrainingStage
 from bonescint.train.training import fit
 from bonescint.train.vgg16 import Vgg16Classifier
 from bonescint.train.weights import ConvolutionWeights, load_weights

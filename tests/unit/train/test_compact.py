@@ -18,13 +18,13 @@ from bonescint.scan import InputError, ParameterError
 from bonescint.train import read_configuration
 from bonescint.train import training as training_module
 from bonescint.train.compact import BLOCK_CONVOLUTIONS, COMPACT, CompactCells
+from bonescint.train.configuration import Precision, TrainingConfiguration, TrainingStage
 from bonescint.train.export import to_onnx
 from bonescint.train.network import InputScale, NetworkShape, ScanNetwork
 from bonescint.train.networks import NetworkKind
 from bonescint.train.quantise import quantised_onnx
 from bonescint.train.run import RunFolder
 from bonescint.train.sample import ListedSource
-from bonescint.train.settings import Precision, TrainingConfiguration, TrainingStage
 from bonescint.train.training import fit, train, usual_settings
 from bonescint.train.vgg16 import Vgg16Classifier
 from bonescint.train.weights import NOTHING_LEARNT, ConvolutionWeights, load_weights

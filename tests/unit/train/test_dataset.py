@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from bonescint.prepare import prepare
 from bonescint.scan import Acquisition, ParameterError, PixelUnit, Scan, View
+from bonescint.train.configuration import TrainingConfiguration, TrainingStage
 from bonescint.train.dataset import (
     BalancedBatches,
     PlainScans,
@@ -20,7 +21,6 @@ from bonescint.train.dataset import (
 )
 from bonescint.train.findings import FINDINGS
 from bonescint.train.sample import ListedSource, TrainingSample, finding_cells, lesion_cells
-from bonescint.train.settings import TrainingConfiguration, TrainingStage
 
 labels = st.lists(st.booleans(), min_size=2, max_size=60).filter(
     lambda values: any(values) and not all(values)

@@ -20,12 +20,12 @@ from bonescint.scan import MissingExtraError, OutputError, ParameterError
 from bonescint.train import learner as learner_module
 from bonescint.train import read_configuration
 from bonescint.train import training as training_module
+from bonescint.train.configuration import Precision, TrainingConfiguration, TrainingStage
 from bonescint.train.dataset import BalancedBatches
 from bonescint.train.distributed import ProcessRank, rank_zero_first
 from bonescint.train.networks import NetworkKind
 from bonescint.train.run import Checkpoints, RunFolder, Tracking, logger_of
 from bonescint.train.sample import ListedSource
-from bonescint.train.settings import Precision, TrainingConfiguration, TrainingStage
 from bonescint.train.training import fit, initial_network, train
 from bonescint.train.weights import NOTHING_LEARNT, ConvolutionWeights, load_weights
 

@@ -21,12 +21,12 @@ from bonescint.scan import InputError, OutputError, ParameterError, Split
 from bonescint.train import configuration_for_model, read_configuration
 from bonescint.train import learner as learner_module
 from bonescint.train import training as training_module
+from bonescint.train.configuration import Schedule, TrainingConfiguration, TrainingStage
 from bonescint.train.dataset import BalancedBatches
 from bonescint.train.network import InputScale
 from bonescint.train.quantise import quantised_onnx
 from bonescint.train.run import Checkpoints, RunFolder
 from bonescint.train.sample import ListedSource
-from bonescint.train.settings import Schedule, TrainingConfiguration, TrainingStage
 from bonescint.train.training import fit, initial_network, train, usual_settings
 from bonescint.train.vgg16 import Vgg16Classifier
 from bonescint.train.weights import ConvolutionWeights, load_weights

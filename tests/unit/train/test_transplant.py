@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from bonescint.prepare import BodyFrame
 from bonescint.scan import Acquisition, PixelUnit, Scan, View
+from bonescint.train.configuration import TrainingConfiguration
 from bonescint.train.dataset import BalancedBatches, TrainingScans
 from bonescint.train.sample import ListedSource, TrainingSample
-from bonescint.train.settings import TrainingConfiguration
 from bonescint.train.transplant import _best_shift, _Lesion, transplanted
 
 ROWS, COLUMNS = 512, 160

@@ -8,10 +8,14 @@ import pytest
 
 from bonescint.scan import InputError, ParameterError
 from bonescint.train import configuration_names, read_configuration
+from bonescint.train.configuration import (
+    Precision,
+    TrainingConfiguration,
+    TrainingStage,
+    configuration_from,
+)
 from bonescint.train.network import InputScale
 from bonescint.train.networks import NetworkKind
-from bonescint.train.settings import Precision, TrainingConfiguration, TrainingStage
-from bonescint.train.settings_file import configuration_from
 
 
 def test_every_packaged_file_is_readable() -> None:
@@ -100,3 +104,7 @@ def test_unknown_names_and_files_are_named(tmp_path: Path) -> None:
 def test_settings_of_a_later_release_leave_what_an_earlier_one_finished() -> None:
     assert "finding_weight" not in read_configuration("ibrahim2023").to_json()
     assert read_configuration("bonescint").to_json()["finding_weight"] == 0.5
+
+
+def test_the_folder_may_be_called_as_in_release_0_1() -> None:
+    assert read_configuration("recipes/compact.yaml") == read_configuration("compact")
