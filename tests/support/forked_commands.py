@@ -15,7 +15,7 @@ from importlib import import_module
 
 MODULES = (
     "cli.app",
-    "cli.studying",
+    "cli.study",
     "study.creating",
     "study.backup",
     "study.people",

@@ -14,9 +14,10 @@ from bonescint.cli.cohort import cohort_app
 from bonescint.cli.experiment import evaluate, experiment_app
 from bonescint.cli.group import command, command_group
 from bonescint.cli.model import model_app, train
-from bonescint.cli.readers_app import readers_app
+from bonescint.cli.readers import readers_app
+from bonescint.cli.sample_size import size
 from bonescint.cli.simulate import simulate_app
-from bonescint.cli.study_app import study_app
+from bonescint.cli.study import study_app
 
 _INTRO = """Read whole-body bone scans: the probability that each shows metastatic bone disease
 (MBD), and where the evidence lies. Research use only, not a medical device.
@@ -34,6 +35,7 @@ could be done, 130 interrupted with Ctrl-C. Every command also has a Python func
 app = command_group(_INTRO, "bonescint")
 for function in (classify, demo, info, train, evaluate):
     command(app)(function)
+command(readers_app)(size)
 app.add_typer(cohort_app, name="cohort")
 app.add_typer(model_app, name="model")
 app.add_typer(experiment_app, name="experiment")

@@ -9,7 +9,7 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -91,6 +91,31 @@ def say(text: object) -> None:
 def show(text: object) -> None:
     """A line on standard output; what cannot be shown is escaped."""
     results_console().print(_displayable(text), soft_wrap=True)
+
+
+def show_table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    title: str | None = None,
+    right: Collection[str] = (),
+) -> None:
+    """A table on standard output; what cannot be shown is escaped.
+
+    Args:
+        columns: their headings.
+        rows: a cell for each column.
+        title: above the table.
+        right: columns that are flush right, such as numbers.
+    """
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    for name in columns:
+        table.add_column(_displayable(name), justify="right" if name in right else "left")
+    for row in rows:
+        table.add_row(*map(_displayable, row))
+    results_console().print(table)
 
 
 def say_error(error: BonescintError | str) -> None:
@@ -276,10 +301,3 @@ def progress_shown() -> Iterator[Shown]:
     kind = Progress if console.is_terminal else Lines
     with kind(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         yield Shown(bar)
-
-
-@contextmanager
-def progress_bar() -> Iterator[Progress]:
-    """The bar itself, for commands that are not yet written with `progress_shown`."""
-    with progress_shown() as shown:
-        yield shown._bar

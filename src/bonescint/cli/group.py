@@ -23,6 +23,8 @@ _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 # work for one more release and say what they are called now.
 _RENAMED: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (("train",), "--recipe", "--preprocessing"),
+    (("study", "readers"), "--keep-out", "--deactivate"),
+    (("study", "readers"), "--let-in", "--activate"),
     (("cohort", "check"), "--near", "--near-duplicates"),
     (("cohort", "check"), "--no-near", "--no-near-duplicates"),
 )

@@ -93,12 +93,3 @@ def test_bad_input_is_one_clear_line(
     assert words in failed.stderr
     assert len(failed.stderr.strip().splitlines()) == 1
     assert not (tmp_path / "x" / "manifest.csv").exists()
-
-
-def test_an_option_of_the_last_release_says_what_it_is_called_now(tmp_path: Path) -> None:
-    old = run("cohort", "check", tmp_path / "none.csv", "--no-near")
-    assert old.stderr.splitlines()[0] == (
-        "Warning: --no-near is now called --no-near-duplicates; the old name works in this "
-        "release only."
-    )
-    assert "no such file" in old.stderr

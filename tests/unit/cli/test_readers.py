@@ -65,7 +65,7 @@ def test_analyse_writes_and_says_what_it_found(folder: Path, tmp_path: Path) -> 
     }  # fmt: skip
     assert "AUC of each reader" in said
     assert "The model's AUC was" in said
-    assert "For research use only" in notes
+    assert "Research use only" in notes
     found = json.loads((out / "analysis.json").read_text())
     test = obuchowski_rockette(read_reads(folder / "reads.csv")).results[0].test
     assert test is not None
