@@ -6,6 +6,7 @@ Colours are Okabe and Ito's, which colour-blind readers tell apart.
 from __future__ import annotations
 
 import io
+import textwrap
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ BLUE, ORANGE, GREEN, PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 COLOURS = (BLUE, ORANGE, GREEN, PINK, "#E69F00", "#56B4E9")
 LegendPlace: TypeAlias = Literal["lower left", "lower right", "upper left", "upper right"]
 _DPI = 200
+_LETTERS_PER_INCH = 13  # of the size of a title
 _STYLE: Any = {  # matplotlib types its 300 keys one by one
     "font.family": "DejaVu Sans",
     "font.size": 10,
@@ -125,19 +127,24 @@ def plain_text(name: str) -> str:
     return "".join(letter for letter in name if letter.isprintable()).replace("$", r"\$")
 
 
-def save(figure: Figure, path: Path, *, footer: str) -> Path:
+def save(figure: Figure, path: Path, *, footer: str, title: str = "") -> Path:
     """Write a figure to a file, with a line at its bottom right.
 
     Args:
         figure: as `new_axes` gives it.
         path: `.png`, `.svg` or `.pdf`.
         footer: such as the notice of research use.
+        title: above all panels, in as many lines as it needs.
 
     Raises:
         OutputError: it cannot be written.
     """
     import matplotlib as mpl
 
+    if title:
+        width = int(_LETTERS_PER_INCH * figure.get_figwidth())
+        lines = textwrap.fill(plain_text(title), width)
+        figure.suptitle(lines, x=0.02, ha="left", fontsize=9, color=INK)
     figure.text(0.995, 0.004, footer, ha="right", va="bottom", fontsize=6.5, color=GREY)
     figure.get_layout_engine().set(rect=(0, 0.025, 1, 0.975))  # type: ignore[union-attr,call-arg]
     with mpl.rc_context(_STYLE), written_beside(path) as beside, warnings.catch_warnings():

@@ -64,6 +64,7 @@ from bonescint.mrmc.reads_table import read_predictions as read_predictions
 from bonescint.mrmc.report import require_free_place as require_free_place
 from bonescint.mrmc.report import sentences as sentences
 from bonescint.mrmc.report import write_analysis as write_analysis
+from bonescint.mrmc.report import write_json as write_json
 from bonescint.mrmc.results import Difference as Difference
 from bonescint.mrmc.results import Equivalence as Equivalence
 from bonescint.mrmc.results import Generalisation as Generalisation

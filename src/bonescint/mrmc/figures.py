@@ -79,12 +79,13 @@ def average_curve(curves: Sequence[RocCurve]) -> AverageRocCurve:
 _MODEL = "#000000"
 
 
-def draw_roc(analysis: ReaderAnalysis, path: Path) -> Path | None:
+def draw_roc(analysis: ReaderAnalysis, path: Path, *, title: str = "") -> Path | None:
     """Draw every reader's ROC curve, the average of each modality, and the model's with its point.
 
     Args:
         analysis: of a study.
         path: `.png`, `.svg` or `.pdf`.
+        title: above the figure.
 
     Returns:
         The file; `None` where no reader has a curve.
@@ -129,7 +130,7 @@ def draw_roc(analysis: ReaderAnalysis, path: Path) -> Path | None:
     unit_axes(axis, "1 - specificity", "Sensitivity")
     axis.set_aspect("equal")
     legend(axis, "lower right")
-    return save(figure, path, footer=RESEARCH_USE)
+    return save(figure, path, footer=RESEARCH_USE, title=title)
 
 
 def _both_classes(ratings: np.ndarray, truth: np.ndarray) -> bool:
@@ -160,12 +161,13 @@ def _draw_model(axis: Axes, analysis: ReaderAnalysis) -> None:
     _draw_points(axis, analysis, "", marker="D", markersize=7, color=_MODEL, label=label)
 
 
-def draw_froc(analysis: ReaderAnalysis, path: Path) -> Path | None:
+def draw_froc(analysis: ReaderAnalysis, path: Path, *, title: str = "") -> Path | None:
     """Draw every reader's FROC curve, where foci were marked.
 
     Args:
         analysis: of a study.
         path: `.png`, `.svg` or `.pdf`.
+        title: above the figure.
 
     Returns:
         The file; `None` where no foci were marked.
@@ -189,10 +191,10 @@ def draw_froc(analysis: ReaderAnalysis, path: Path) -> Path | None:
     axis.set(ylim=(0, 1.01), xlabel="False marks per case", ylabel="Share of lesions marked")
     axis.set_xlim(left=0)
     legend(axis, "lower right", title="one line per reader")
-    return save(figure, path, footer=RESEARCH_USE)
+    return save(figure, path, footer=RESEARCH_USE, title=title)
 
 
-def draw_figure_7(analysis: ReaderAnalysis, path: Path) -> Path | None:
+def draw_figure_7(analysis: ReaderAnalysis, path: Path, *, title: str = "") -> Path | None:
     """Draw the paper's Figure 7: violins of bootstrapped figures, reading times, F1.
 
     Ibrahim et al., Cancer Imaging 2023;23:12. A violin is of resampled cases, its line the
@@ -202,6 +204,7 @@ def draw_figure_7(analysis: ReaderAnalysis, path: Path) -> Path | None:
     Args:
         analysis: of a study.
         path: `.png`, `.svg` or `.pdf`.
+        title: above the figure.
 
     Returns:
         The file; `None` where there is nothing to show.
@@ -225,7 +228,7 @@ def draw_figure_7(analysis: ReaderAnalysis, path: Path) -> Path | None:
         _draw_times(left.pop(0), analysis)
     if accuracies:
         _draw_f1(left.pop(0), analysis, accuracies)
-    return save(figure, path, footer=RESEARCH_USE)
+    return save(figure, path, footer=RESEARCH_USE, title=title)
 
 
 _Shown = TypeVar("_Shown", BootstrapFigure, DiagnosticAccuracy)

@@ -228,7 +228,13 @@ def require_free_place(folder: Path) -> None:
 
 
 def write_analysis(
-    analysis: ReaderAnalysis, folder: Path, *, source: str = "", model: str = ""
+    analysis: ReaderAnalysis,
+    folder: Path,
+    *,
+    source: str = "",
+    model: str = "",
+    title: str = "",
+    entries: Mapping[str, Any] | None = None,
 ) -> tuple[str, ...]:
     """Write everything that was found.
 
@@ -237,6 +243,8 @@ def write_analysis(
         folder: made if it is not there.
         source: what the reads came from, for the settings.
         model: what the predictions came from, for the settings.
+        title: of every file and every sheet; none if empty.
+        entries: more to put at the head of the JSON.
 
     Returns:
         Names of the files: `analysis.json`, `analysis.xlsx`, `sentences.txt`, figures.
@@ -249,33 +257,54 @@ def write_analysis(
     make_folder(folder)
     for name in _FILES[1:]:  # none of another analysis beside what follows
         (folder / name).unlink(missing_ok=True)
-    settings = {"reads": source, **({"predictions": model} if model else {})}
-    found = analysis.as_dict()
-    found["settings"] = {**settings, **found["settings"]}
-    text = json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    write_whole(folder / "analysis.json", text)
-    said = "\n".join((*sentences(analysis), RESEARCH_USE)) + "\n"
+    found = write_json(
+        analysis, folder / "analysis.json", source=source, model=model, entries=entries
+    )
+    said = "\n".join((*([title, ""] if title else []), *sentences(analysis), RESEARCH_USE)) + "\n"
     write_whole(folder / "sentences.txt", said)
-    _write_workbook(found, folder / "analysis.xlsx")
+    _write_workbook(found, folder / "analysis.xlsx", title)
     drawn = [
-        draw(analysis, folder / name)
-        for draw, name in (
-            (draw_roc, "roc.png"),
-            (draw_figure_7, "figure-7.png"),
-            (draw_froc, "froc.png"),
+        draw(analysis, folder / name, title=f"{caption}: {title}" if title else "")
+        for draw, name, caption in (
+            (draw_roc, "roc.png", "ROC curves"),
+            (draw_figure_7, "figure-7.png", "AUC, reading time and F1"),
+            (draw_froc, "froc.png", "FROC curves of marked foci"),
         )
     ]
     return (*_TEXTS, *(path.name for path in drawn if path is not None))
 
 
-def _write_workbook(found: Mapping[str, Any], path: Path) -> None:
+def write_json(
+    analysis: ReaderAnalysis,
+    path: Path,
+    *,
+    source: str = "",
+    model: str = "",
+    entries: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Write an analysis as JSON and return what was written; see `write_analysis`.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    settings = {"reads": source, **({"predictions": model} if model else {})}
+    found = {**(entries or {}), **analysis.as_dict()}
+    found["settings"] = {**settings, **found["settings"]}
+    text = json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    write_whole(path, text)
+    return found
+
+
+def _write_workbook(found: Mapping[str, Any], path: Path, title: str) -> None:
     sheets = []
     for title, rows in _sheets(found):
         columns = list(dict.fromkeys(name for row in rows for name in row))
         cells = [[_value(row, name) for name in columns] for row in rows]
         if rows:
             sheets.append(OutputSheet(name=title, columns=columns, rows=cells))
-    write_workbook(sheets, path, about=[RESEARCH_USE], footer=RESEARCH_USE)
+    heading = f"{title}. {RESEARCH_USE}" if title else ""
+    about = [heading or RESEARCH_USE]
+    write_workbook(sheets, path, about=about, heading=heading, footer=RESEARCH_USE)
 
 
 def _sheets(found: Mapping[str, Any]) -> Iterable[tuple[str, list[dict[str, Any]]]]:

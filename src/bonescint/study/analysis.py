@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bonescint.files import json_in
 from bonescint.mrmc import (
     MarkedReads,
     Note,
@@ -23,21 +21,18 @@ from bonescint.mrmc import (
     Settings,
     analyse_readers,
     decisions,
+    draw_froc,
+    sentences,
     write_analysis,
+    write_json,
 )
 from bonescint.mrmc.analysis import UNDECIDED
 from bonescint.scan import ParameterError
-from bonescint.study.analysis_page import (
-    AnalysisPage,
-    draw_times,
-    tables_of,
-    with_title,
-    write_page,
-)
+from bonescint.study.analysis_page import AnalysisPage, draw_times, tables_of, write_page
 from bonescint.study.errors import StudyError
-from bonescint.study.export.collecting import NOTICE, StudyTables, collect
-from bonescint.study.export.rows import ReadRow
-from bonescint.study.export.writing import RADIUS_MM, ResultKind, final_reads, written_whole
+from bonescint.study.export.collecting import StudyTables, collect
+from bonescint.study.export.rows import NOTICE, ReadRow
+from bonescint.study.export.writing import RADIUS_MM, ResultKind, final_reads
 from bonescint.study.folder import StudyFolder, open_study
 from bonescint.study.model_reads import ModelReads, model_reads
 
@@ -64,15 +59,15 @@ SHIPPED_MODEL = "shipped"
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class StudyAnalysis:
-    """What was found in a study.
+    """The results of a study.
 
     Attributes:
         plain_title: of the study.
-        title: the same with what every file that stands alone must say.
-        tables: what was read.
+        title: the same with what is simulated, for files that are read alone.
+        tables: everything that readers entered.
         ratings: the analysis of the readers' ratings, with the model if there is one.
-        marked: the analysis of the marked foci, if the places of the metastases are known.
-        model: what the model said, and how long it took.
+        marked: the analysis of the marked foci, if the positions of the metastases are known.
+        model: the model's probabilities and times.
         notes: what was left out, and why.
     """
 
@@ -97,18 +92,18 @@ def analyse_study(
 ) -> StudyAnalysis:
     """Analyse a study and write everything, with one report.
 
-    Training is left out. Ratings are the readers' confidences; sensitivity, specificity, F1 and
-    McNemar's test rest on their yes and no. The model reads the same pictures on this machine,
-    timed. Marks are judged against the metastases' masks.
+    Training cases are left out. Ratings are the readers' confidences; sensitivity, specificity,
+    F1 and McNemar's test are computed from their yes and no. The model reads the same pictures
+    on this machine and is timed. Marks are compared with the masks of the metastases.
 
     Written to `out`: `index.html`, `analysis.json`, `analysis.xlsx`, `sentences.txt`, figures,
-    and `marks.json` where foci could be judged.
+    and `marks.json` if marks could be evaluated.
 
     Args:
         folder: of the study.
-        out: a folder that is not there yet or holds an earlier analysis.
+        out: a folder that does not exist yet or holds an earlier analysis.
         model: a model folder, `"shipped"`, or `"none"` for the readers alone.
-        draws: bootstrap samples; the paper took 100.
+        draws: bootstrap samples; the paper used 100.
         seed: of the bootstrap.
         radius_mm: within which a mark hits a metastasis.
         progress: called with what is done, how much of it, and of how much.
@@ -131,7 +126,7 @@ def analyse_study(
             said = model_reads(study, store, wanted, progress=_told(progress, "The model reads"))
     settings = Settings(draws=draws, seed=seed, model_at=said.operating_point if said else 0.5)
     found = _analysed(study, tables, said, settings, progress)
-    written_whole(target, _RESULTS, lambda beside: _write(found, beside))
+    _RESULTS.write(target, lambda beside: _write(found, beside))
     return found
 
 
@@ -171,17 +166,26 @@ def _analysed(
     # Readers say yes or no themselves: their decisions are not read off their confidences.
     of_decisions = _reads(rows, decided=True)
     yes_or_no = decisions(
-        of_decisions, at=1.0, model=_model_row(of_decisions, said), model_at=settings.model_at,
-        level=settings.level, draws=settings.draws, seed=settings.seed,
-    )  # fmt: skip
+        of_decisions,
+        at=1.0,
+        model=_model_row(of_decisions, said),
+        model_at=settings.model_at,
+        level=settings.level,
+        draws=settings.draws,
+        seed=settings.seed,
+    )
     ratings = replace(ratings, decisions=yes_or_no, notes=_decided(ratings))
     marked, notes = _of_marks(tables, rows, settings, _told(progress, "Analysing marks"))
     title = study.protocol.title
     return StudyAnalysis(
         plain_title=title,
-        title=f"{title} ({tables.warning})" if tables.warning else title,
-        tables=tables, ratings=ratings, marked=marked, model=said, notes=notes,
-    )  # fmt: skip
+        title=tables.title(title),
+        tables=tables,
+        ratings=ratings,
+        marked=marked,
+        model=said,
+        notes=notes,
+    )
 
 
 def _decided(found: ReaderAnalysis) -> tuple[Note, ...]:
@@ -260,23 +264,32 @@ def _of_marks(
 
 
 def _write(found: StudyAnalysis, folder: Path) -> None:
-    model = found.model.model_id if found.model else ""
-    write_analysis(found.ratings, folder, source=found.title, model=model)
+    """Write every file; each says what its title must say."""
+    title = found.title
+    model_id, model_seconds = "", {}
+    if found.model is not None:
+        model_id = found.model.model_id
+        seconds = {"machine": found.model.machine, "seconds": found.model.seconds}
+        model_seconds = {"model_seconds": seconds}
+    entries = {
+        "title": title,
+        "notice": NOTICE,
+        "simulated_readers": found.tables.simulated_readers,
+        "simulated_scans": found.tables.simulated_scans,
+    }
+    write_analysis(
+        found.ratings,
+        folder,
+        source=title,
+        model=model_id,
+        title=title,
+        entries={**entries, **model_seconds},
+    )
     if found.marked is not None:
-        scratch = folder / "marks"
-        write_analysis(found.marked, scratch, source=found.title)
-        for name, target in (("analysis.json", "marks.json"), ("froc.png", "froc.png")):
-            if (scratch / name).is_file():
-                (scratch / name).replace(folder / target)
-        for leftover in scratch.iterdir():
-            leftover.unlink()
-        scratch.rmdir()
-    rows = final_reads(found.tables.reads)
-    draw_times(_times(rows), found.model, folder / "times.png")
-    for name, title in _FIGURES.items():
-        if (folder / name).is_file():
-            with_title(folder / name, f"{title}: {found.title}")
-    _say_in_files(found, folder)
+        write_json(found.marked, folder / "marks.json", source=title, entries=entries)
+        draw_froc(found.marked, folder / "froc.png", title=f"{_FIGURES['froc.png']}: {title}")
+    times = _times(final_reads(found.tables.reads))
+    draw_times(times, found.model, folder / "times.png", title=f"{_FIGURES['times.png']}: {title}")
     write_page(_page(found, folder), folder / "index.html")
 
 
@@ -292,57 +305,14 @@ def _times(rows: Sequence[ReadRow]) -> dict[str, tuple[list[float], list[float]]
     return dict(times)
 
 
-def _say_in_files(found: StudyAnalysis, folder: Path) -> None:
-    """Put the title, with what it must say, into every file that others write."""
-    for name in ("analysis.json", "marks.json"):
-        file = folder / name
-        if not file.is_file():
-            continue
-        content = {
-            "title": found.title,
-            "notice": NOTICE,
-            "simulated_readers": found.tables.simulated_readers,
-            "simulated_scans": found.tables.simulated_scans,
-            **json_in(file.read_text(encoding="utf-8")),
-        }
-        if found.model is not None and name == "analysis.json":
-            content["model_seconds"] = {
-                "machine": found.model.machine,
-                "seconds": found.model.seconds,
-            }
-        file.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    sentences = folder / "sentences.txt"
-    text = sentences.read_text(encoding="utf-8")
-    sentences.write_text(f"{found.title}\n\n{text}", encoding="utf-8")
-    _title_sheets(folder / "analysis.xlsx", found.title)
-
-
-def _title_sheets(file: Path, title: str) -> None:
-    from openpyxl import load_workbook
-    from openpyxl.styles import Font
-
-    book = load_workbook(file)
-    for sheet in book.worksheets:
-        sheet.insert_rows(1)
-        cell = sheet.cell(1, 1, f"{title}. {NOTICE}")
-        cell.font = Font(bold=True)
-        cell.data_type = "s"
-        sheet.freeze_panes = "A3"
-    book.save(file)
-
-
 def _page(found: StudyAnalysis, folder: Path) -> AnalysisPage:
-    figures = tuple(
-        (title, folder / name) for name, title in _FIGURES.items() if (folder / name).is_file()
-    )
-    sentences = (folder / "sentences.txt").read_text(encoding="utf-8").splitlines()[2:]
+    figures = [(title, folder / name) for name, title in _FIGURES.items()]
     notes = [*found.ratings.notes, *(found.marked.notes if found.marked else ())]
     return AnalysisPage(
         title=found.plain_title,
-        notice=NOTICE,
         warning=found.tables.warning,
-        sentences=tuple(line for line in sentences if line),
+        sentences=sentences(found.ratings),
         tables=tables_of(found.ratings, found.marked, found.model, found.tables.timing),
-        figures=figures,
+        figures=tuple((title, file) for title, file in figures if file.is_file()),
         notes=tuple(dict.fromkeys([*found.notes, *(str(note.text) for note in notes)])),
     )

@@ -43,6 +43,7 @@ def write_workbook(
     *,
     about: Sequence[str],
     about_name: str = "Read first",
+    heading: str = "",
     footer: str = "",
     extra: str = "evaluate",
 ) -> None:
@@ -53,6 +54,7 @@ def write_workbook(
         path: of the .xlsx file; its folder must exist.
         about: lines of the first sheet, the first of them bold.
         about_name: of that sheet.
+        heading: above the columns of every sheet.
         footer: of every printed page.
         extra: of bonescint, that installs openpyxl.
 
@@ -75,20 +77,23 @@ def write_workbook(
         if len(sheet.rows) > _MOST_ROWS:
             first.append([f"Only the first {_MOST_ROWS} rows of '{sheet.name}' fit."])
     for sheet in sheets:
-        _write_sheet(book.create_sheet(sheet.name[:_NAME_LENGTH]), sheet, footer)
+        written = book.create_sheet(sheet.name[:_NAME_LENGTH])
+        _write_sheet(written, sheet, heading, footer)
     with written_beside(path) as beside:
         book.save(beside)
 
 
-def _write_sheet(written: Any, sheet: OutputSheet, footer: str) -> None:
+def _write_sheet(written: Any, sheet: OutputSheet, heading: str, footer: str) -> None:
     from openpyxl.utils import get_column_letter
 
-    written.freeze_panes = "A2"
+    written.freeze_panes = "A3" if heading else "A2"
     written.oddFooter.center.text = footer or None
     for number, column in enumerate(sheet.columns):
         shown = [_width(row[number]) for row in sheet.rows[:200]]
         width = min(max([len(column), *shown]) + 2, _WIDEST)
         written.column_dimensions[get_column_letter(number + 1)].width = width
+    if heading:
+        written.append([_cell(written, heading, bold=True)])
     written.append([_cell(written, column, bold=True) for column in sheet.columns])
     for row in sheet.rows[:_MOST_ROWS]:
         written.append([_cell(written, value) for value in row])

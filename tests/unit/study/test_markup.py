@@ -19,7 +19,7 @@ import bonescint
 from bonescint.model import shipped_model
 from bonescint.model.readme import readme_of
 from bonescint.study import StudyFolder, open_study
-from bonescint.study.analysis_page import AnalysisPage, Table, write_page
+from bonescint.study.analysis_page import AnalysisPage, ReportTable, write_page
 from bonescint.study.protocol import StudyProtocol
 from bonescint.study.serving import running_study
 from bonescint.study.store import accounts
@@ -248,14 +248,14 @@ def titles() -> list[str]:
 def test_the_report_of_a_study_escapes_everything(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"")
     names = [f.name for f in fields(AnalysisPage)]
-    assert names == ["title", "notice", "warning", "sentences", "tables", "figures", "notes"]
+    assert names == ["title", "warning", "sentences", "tables", "figures", "notes"]
     told = {name: f"{name}{MARKUP}" for name in [*names, "column", "cell", "below"]}
-    table = Table(
+    table = ReportTable(
         title=told["tables"], columns=(told["column"],), rows=((told["cell"], told["cell"]),),
         note=told["below"],
     )  # fmt: skip
     page = AnalysisPage(
-        title=told["title"], notice=told["notice"], warning=told["warning"],
+        title=told["title"], warning=told["warning"],
         sentences=(told["sentences"],), tables=(table,), notes=(told["notes"],),
         figures=((told["figures"], tmp_path / "a.png"),),
     )  # fmt: skip

@@ -1,11 +1,11 @@
-"""Reading the store and the truth into the export's rows."""
+"""Collecting the rows of the export from the store and the truth."""
 
 from __future__ import annotations
 
 import json
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,15 +23,16 @@ from bonescint.study.export.measures import (
     scorer_of,
 )
 from bonescint.study.export.rows import (
+    NOTICE,
     EventRow,
+    ExportRow,
     MarkRow,
     ReaderRow,
     ReadRow,
-    Row,
     SettingRow,
     TimingRow,
 )
-from bonescint.study.folder import StudyFolder
+from bonescint.study.folder import Progress, StudyFolder
 from bonescint.study.integrity import not_whole, truth_is_unaltered
 from bonescint.study.protocol import StudyProtocol, running_software
 from bonescint.study.store.accounts import Role
@@ -51,17 +52,16 @@ from bonescint.study.store.tables import (
 )
 
 _YEAR_10000_S = 253_402_300_800.0  # a reader's own clock may say anything
-NOTICE = "Research use only. Not a medical device."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyTables:
-    """Everything that was read.
+    """All tables of the export.
 
     Attributes:
         reads: every version of every answer.
         marks: every mark of every version.
-        events: everything that readers did.
+        events: what readers did.
         timing: one row per reader, session and modality.
         readers: one row per reader and session.
         settings: of the study and of the export.
@@ -80,8 +80,8 @@ class StudyTables:
     simulated_readers: bool = False
     simulated_scans: bool = False
 
-    def by_name(self) -> dict[str, list[Row]]:
-        """The tables by their names."""
+    def by_name(self) -> dict[str, list[ExportRow]]:
+        """The tables by name."""
         return {
             "reads": list(self.reads),
             "marks": list(self.marks),
@@ -93,13 +93,17 @@ class StudyTables:
 
     @property
     def warning(self) -> str:
-        """What every title made of these tables must say; empty for people and real scans."""
+        """What is simulated, to be said in every title; empty for people and real scans."""
         said = []
         if self.simulated_readers:
             said.append("simulated readers, not physicians")
         if self.simulated_scans:
             said.append("simulated scans")
         return "; ".join(said)
+
+    def title(self, title: str) -> str:
+        """The title of a file that is made of these tables."""
+        return f"{title} ({self.warning})" if self.warning else title
 
 
 def modality_of(session: int, stage: str) -> str:
@@ -117,9 +121,9 @@ def collect(
     store: Store,
     *,
     radius_mm: float,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> StudyTables:
-    """Read everything that was read.
+    """Collect everything that readers entered and did.
 
     Args:
         study: the folder, for the truth.
@@ -274,7 +278,7 @@ class _Collector:
         return rows
 
     def _time(self, assignment: Assignment, answer: Answer) -> CaseTime | None:
-        """Of the first version: a later one is a look back, not a reading."""
+        """The time of the first version: a later one is a correction, not a reading."""
         if answer.revision > 1:
             return None
         return case_time(self._moments.get(assignment.id, []), answer.stage)
@@ -385,7 +389,7 @@ class _Collector:
 
 
 def utc(seconds: float | None) -> str:
-    """A moment in ISO 8601, milliseconds, UTC; empty for none, and where no calendar has it.
+    """A moment in ISO 8601 with milliseconds, UTC; empty if unknown or beyond the calendar.
 
     Examples:
         >>> utc(0.25)

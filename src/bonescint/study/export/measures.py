@@ -21,11 +21,11 @@ ASSUMED_SPACING_MM = 2.4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
-    """What a mark is worth.
+    """How a mark relates to the metastases.
 
     Attributes:
-        distance_mm: to the nearest metastasis of the view, 0 inside; `None` without any.
-        lesion: number of the metastasis it belongs to; `None` if it hits none.
+        distance_mm: to the nearest metastasis of the view, 0 inside; `None` if there is none.
+        lesion: number of the metastasis that it hits, or `None`.
         hit: whether it lies within the radius.
     """
 
@@ -37,15 +37,15 @@ class Score:
 class CaseScorer:
     """Scores the marks of one case against its metastases.
 
-    A mark hits when it lies within the radius of a metastasis' mask, or of its centre where
-    nobody drew a mask. It is then counted for the metastasis whose centre is nearest. A
+    A mark hits if it lies within the radius of a metastasis' mask, or of its centre if there
+    is no mask. It is then counted for the metastasis whose centre is nearest. A
     metastasis that is seen in both views is one: see `lesions_by_place`.
 
     Args:
-        truth: with masks, or foci alone.
+        truth: with masks, or with foci alone.
         spacing_mm: between rows and between columns.
         columns: of the views.
-        radius_mm: that still counts.
+        radius_mm: within which a mark hits.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class CaseScorer:
 
     @property
     def lesions(self) -> int:
-        """How many metastases there are."""
+        """The number of metastases."""
         return max(self._lesion, default=0)
 
     def score(self, view: View, row: float, column: float) -> Score:
@@ -100,13 +100,13 @@ class CaseScorer:
 def scorer_of(
     masks_file: Path, positive: bool, picture: Mapping[str, Any], radius_mm: float
 ) -> CaseScorer | None:
-    """The scorer of a case; `None` where nobody knows where its metastases are.
+    """The scorer of a case; `None` if the positions of its metastases are unknown.
 
     Args:
-        masks_file: the case's truth file; it need not be there.
+        masks_file: the case's truth file; it need not exist.
         positive: whether the case has metastases.
-        picture: with its spacing; 2.4 mm is assumed where it is unknown.
-        radius_mm: that still counts.
+        picture: with its spacing; 2.4 mm is assumed if it is unknown.
+        radius_mm: within which a mark hits.
     """
     spacing = (
         picture.get("row_mm") or ASSUMED_SPACING_MM,
@@ -117,7 +117,7 @@ def scorer_of(
     elif positive:
         return None
     else:
-        truth = Truth(positive=False)  # every mark is false, wherever it is
+        truth = Truth(positive=False)  # every mark is a false positive
     return CaseScorer(truth, spacing, columns=int(picture["columns"]), radius_mm=radius_mm)
 
 
@@ -135,7 +135,7 @@ _BACK = {back: away for away, back in _AWAY.items()}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """An event, as far as time is concerned.
+    """The part of an event that reading times depend on.
 
     Attributes:
         kind: what happened.
@@ -154,12 +154,12 @@ class Moment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseTime:
-    """How long an answer took.
+    """The time that an answer took.
 
     Attributes:
-        gross_s: from showing the case to submitting the answer.
-        active_s: without pause, hidden tab and idle time (from the moment that the page found
-            the reader idle until the next input).
+        gross_s: from the display of the case to the submission of the answer.
+        active_s: without pause, hidden tab and idle time (from when the page noticed that the
+            reader was idle until the next input).
     """
 
     gross_s: float
@@ -167,18 +167,18 @@ class CaseTime:
 
 
 def case_time(moments: Sequence[Moment], stage: str) -> CaseTime | None:
-    """Time for one answer.
+    """The time of one answer.
 
-    Each tab has a clock of its own; a page that was loaded again goes on in another one. So
-    spans are taken within a tab and summed, and only the gross time of an answer that was given
-    over several tabs rests on the reader's own clock.
+    Each tab has its own clock, and reloading a page starts another one. Therefore times are
+    measured within each tab and summed; only the gross time of an answer that was given in
+    several tabs relies on the clock of the reader's computer.
 
     Args:
         moments: of one case, in any order.
-        stage: whose answer.
+        stage: of the answer.
 
     Returns:
-        The time, or `None` if the case was never shown or submitted.
+        The time, or `None` if the case was never shown or never submitted.
 
     Examples:
         >>> at = lambda kind, t, stage="": Moment(kind=kind, tab="a", t_ms=t, client_s=t / 1000,
@@ -218,7 +218,7 @@ def _span(moments: Sequence[Moment], stage: str) -> tuple[Moment, Moment, float]
 
 
 def _away_ms(start: Moment, end: Moment, moments: Iterable[Moment]) -> float:
-    """Milliseconds in which at least one reason to be away held."""
+    """Milliseconds in which the reader was away for at least one reason."""
     away: set[str] = set()
     since, total = start.t_ms, 0.0
     for moment in moments:

@@ -1,11 +1,12 @@
-"""The rows of the export. What a column means stands with it, for the data dictionary."""
+"""The rows of the exported tables, each column with its meaning for the data dictionary."""
 
 from __future__ import annotations
 
 from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
-_Cell = str | float | int | bool | None
+NOTICE = "Research use only. Not a medical device."
+_Cell = str | float | int | None
 
 
 def _column(meaning: str) -> Any:
@@ -13,21 +14,22 @@ def _column(meaning: str) -> Any:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """What all rows share."""
+class ExportRow:
+    """A row of an exported table."""
 
     @classmethod
     def columns(cls) -> tuple[Field[Any], ...]:
-        """The columns, in their order."""
+        """The columns, in order."""
         return fields(cls)
 
     def cells(self) -> list[_Cell]:
-        """The values, in the columns' order."""
-        return [getattr(self, column.name) for column in self.columns()]
+        """The values, in the order of the columns; booleans as 0 and 1."""
+        values = [getattr(self, column.name) for column in self.columns()]
+        return [int(value) if isinstance(value, bool) else value for value in values]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReadRow(Row):
+class ReadRow(ExportRow):
     """An answer."""
 
     reader: str = _column("short name of the reader")
@@ -53,7 +55,7 @@ class ReadRow(Row):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MarkRow(Row):
+class MarkRow(ExportRow):
     """A marked focus."""
 
     reader: str = _column("short name of the reader")
@@ -75,8 +77,8 @@ class MarkRow(Row):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EventRow(Row):
-    """Anything a reader did."""
+class EventRow(ExportRow):
+    """Something that a reader did."""
 
     reader: str = _column("short name of the reader")
     session: int = _column("reading session, 1 or 2")
@@ -90,8 +92,8 @@ class EventRow(Row):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TimingRow(Row):
-    """How long a reader took for a session."""
+class TimingRow(ExportRow):
+    """The time that a reader took for a session."""
 
     reader: str = _column("short name of the reader")
     simulated: bool = _column("the reader is a program, not a person")
@@ -107,8 +109,8 @@ class TimingRow(Row):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReaderRow(Row):
-    """A reader, and where and with what was read. The name stays in the study."""
+class ReaderRow(ExportRow):
+    """A reader and the reading environment. The name stays in the study."""
 
     reader: str = _column("short name of the reader")
     simulated: bool = _column("the reader is a program, not a person")
@@ -134,7 +136,7 @@ class ReaderRow(Row):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SettingRow(Row):
+class SettingRow(ExportRow):
     """A setting of the study or of the export."""
 
     setting: str = _column("name")
@@ -142,15 +144,15 @@ class SettingRow(Row):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DictionaryRow(Row):
-    """What a column means."""
+class DictionaryRow(ExportRow):
+    """The meaning of a column."""
 
     table: str = _column("name of the table")
     column: str = _column("name of the column")
     meaning: str = _column("what it contains")
 
 
-TABLES: dict[str, type[Row]] = {
+TABLES: dict[str, type[ExportRow]] = {
     "reads": ReadRow,
     "marks": MarkRow,
     "events": EventRow,
@@ -160,8 +162,8 @@ TABLES: dict[str, type[Row]] = {
 }
 
 
-def data_dictionary() -> list[Row]:
-    """What every column of every table means.
+def data_dictionary() -> list[ExportRow]:
+    """The meaning of every column of every table.
 
     Examples:
         >>> data_dictionary()[0]
