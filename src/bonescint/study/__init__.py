@@ -1,9 +1,9 @@
-"""The reader study: physicians read a cohort in the browser, and nothing is lost.
+"""Reader studies: physicians read a cohort in the browser, and nothing that they enter is lost.
 
-Layer 5. `create_study` makes a study folder, `serving.serve_study` serves it,
-`export_study` writes what was read, `analyse_study` compares readers and model, `backup_study` and
-`restore_study` keep it. Needs the extra `study`. Each name is loaded when it is first used: a
-server has no use for what analyses, and should not carry it.
+Layer 5. `create_study` makes a study folder, `serving.serve_study` serves it, `export_study`
+exports the answers, `analyse_study` compares readers and model, `backup_study` and `restore_study`
+keep it. Needs the extra `study`. Each name is imported when it is first used, so that a server
+does not load what only the analysis needs.
 """
 
 from importlib import import_module

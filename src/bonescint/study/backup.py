@@ -1,4 +1,4 @@
-"""Backup and restore: one file, whole or not at all, checked when it is put back."""
+"""Backup and restore: one file that is complete or absent, and is checked when restored."""
 
 from __future__ import annotations
 
@@ -52,15 +52,15 @@ _PIECE = 2**20
 def backup_study(
     folder: Path | str | StudyFolder, out: Path | str, *, progress: Progress | None = None
 ) -> Path:
-    """Write a study into one file, also while it is being read.
+    """Write a study into one file, even while readers are at work.
 
     The store is copied as of one moment; a store in PostgreSQL becomes an SQLite file in the
-    backup. The file holds truth and accounts: it is made readable for its owner only. Files that
+    backup. The file contains truth and accounts, so only its owner can read it. Files that
     belong to no study are left out.
 
     Args:
         folder: of the study.
-        out: the file to write; its folder must be there. An earlier backup is replaced, another
+        out: the file to write; its folder must exist. An earlier backup is replaced, another
             file is not.
         progress: called with the number of files done and of all.
 
@@ -69,8 +69,8 @@ def backup_study(
 
     Raises:
         StudyError: the study cannot be read, its store is damaged, or a file of it is missing or
-            was altered: what is not whole must not take the place of an earlier backup.
-        OutputError: the file cannot be written, or is there and is no backup.
+            was altered; an incomplete study must not replace an earlier backup.
+        OutputError: the file cannot be written, or exists and is no backup.
     """
     study = open_study(folder)
     target = Path(out)
@@ -150,7 +150,7 @@ def _zip(
 
 
 def _copy(source: IO[bytes], target: IO[bytes]) -> str:
-    """Copy a stream piece by piece and return its hash."""
+    """Copy a stream in pieces and return its hash."""
     seen = hashlib.sha256()
     while piece := source.read(_PIECE):
         seen.update(piece)
@@ -166,14 +166,14 @@ def restore_study(
     progress: Progress | None = None,
     notice: Callable[[str], None] | None = None,
 ) -> StudyFolder:
-    """Put a study back from a backup, every file checked against its hash.
+    """Restore a study from a backup, comparing every file with its hash.
 
-    Only files that belong to a study are put back, none larger than it can be. Where the store
-    is comes from `database`, never from the backup.
+    Only files that belong to a study are restored, none larger than it can be. The place of the
+    store is taken from `database`, never from the backup.
 
     Args:
         file: that `backup_study` wrote.
-        folder: to be made; must not be there.
+        folder: to be made; must not exist.
         database: URL of an empty PostgreSQL database for the store; SQLite if empty.
         progress: called with the number of files done and of all.
         notice: called with what was left out.
@@ -183,8 +183,8 @@ def restore_study(
 
     Raises:
         InputError: the backup is missing, damaged or incomplete.
-        OutputError: the folder is there already, or cannot be written.
-        StudyError: the database holds a study already.
+        OutputError: the folder exists already, or cannot be written.
+        StudyError: the database contains a study already.
     """
     source, target = Path(file), Path(folder)
     require_free(target)
@@ -194,13 +194,13 @@ def restore_study(
         if database:
             _into_database(study, database)
     if left_out and notice is not None:
-        notice(f"{len(left_out)} files that belong to no study were left out: "
-               + ", ".join(left_out[:5]))  # fmt: skip
+        shown = ", ".join(left_out[:5])
+        notice(f"{len(left_out)} files that belong to no study were left out: {shown}")
     return open_study(target)
 
 
 def _checked(source: Path, folder: Path) -> StudyFolder:
-    """The study that was unpacked, if it is whole."""
+    """The study that was unpacked, if it is complete."""
     try:
         study = open_study(folder)
         with study.open_store() as store:
@@ -235,10 +235,9 @@ def _unzip(source: Path, folder: Path, progress: Progress | None) -> list[str]:
     return sorted((entries.keys() | hashes.keys()) - ours.keys() - {_LIST})
 
 
-_BROKEN = (
-    zipfile.BadZipFile, zlib.error, KeyError, ValueError, TypeError, AttributeError, EOFError,
-    RuntimeError, NotImplementedError, OverflowError, IsADirectoryError, NotADirectoryError,
-)  # fmt: skip
+_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, IsADirectoryError, NotADirectoryError)
+# RuntimeError and NotImplementedError: encrypted, or packed in an unknown way.
+_BROKEN += (KeyError, ValueError, TypeError, AttributeError, OverflowError, RuntimeError)
 
 
 def _entries(source: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
@@ -252,7 +251,7 @@ def _entries(source: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInf
 
 
 def _hashes(archive: zipfile.ZipFile, entries: Mapping[str, zipfile.ZipInfo]) -> dict[str, str]:
-    """The list of files in a backup, with the hash of each."""
+    """The list of the files of a backup with their hashes."""
     if entries[_LIST].file_size > _LONGEST_LIST:
         raise ValueError("the list is too long")
     listed = json_in(archive.read(_LIST))["files"]
@@ -260,7 +259,7 @@ def _hashes(archive: zipfile.ZipFile, entries: Mapping[str, zipfile.ZipInfo]) ->
 
 
 def _require_sizes(source: Path, folder: Path, entries: Mapping[str, zipfile.ZipInfo]) -> None:
-    """Refuse files larger than they can be, and more than there is room for, before unpacking."""
+    """Refuse files that are too large, singly or for the free space, before unpacking."""
     for name, entry in entries.items():
         if entry.file_size > most_bytes(name):
             raise InputError(source, f"{name} is larger than it can be", _REMEDY)
@@ -301,7 +300,7 @@ def _into_database(study: StudyFolder, database: str) -> None:
 
 
 def _copy_rows(source: Store, target: Store) -> None:
-    """Copy every row of every table as of one moment, and set the counters behind them."""
+    """Copy every row of every table as of one moment, and set the counters accordingly."""
     with source.reading() as reading, target.writing() as writing:
         if source.dialect == "postgresql":
             reading.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))

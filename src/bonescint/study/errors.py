@@ -1,4 +1,4 @@
-"""What a study refuses, with one clear line."""
+"""Errors of reader studies, each with one clear line."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ class StudyError(BonescintError):
 
 
 class RefusedError(BonescintError):
-    """A request that the study does not allow, with the reason as a word for programs.
+    """A request that the study does not allow, with a code for programs.
 
     Args:
-        problem: a word such as `"other-tab"`, which the pages know.
+        problem: code such as `"other-tab"`, which the pages know.
         message: for people.
         status: of the HTTP answer.
     """

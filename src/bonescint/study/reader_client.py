@@ -1,4 +1,4 @@
-"""The reading page's side of the HTTP interface, without a browser."""
+"""A client of the HTTP interface that behaves like the reading page, without a browser."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _AGAIN_S = 0.05
 
 
 class ReaderClient:
-    """Signs in and reads as the page does: one request after another, answers kept until stored.
+    """Signs in and reads like the page: one request at a time, answers kept until stored.
 
     Args:
         address: of the server.
-        patience_s: how long to try again when the server does not answer.
+        patience_s: how long to retry if the server does not answer.
 
     Raises:
-        RefusedError: what the server refuses.
+        RefusedError: the server refuses a request.
     """
 
     def __init__(self, address: str, *, patience_s: float = 0.0) -> None:
@@ -49,11 +49,11 @@ class ReaderClient:
         self.close()
 
     def close(self) -> None:
-        """Close the connection; the sign-in stays."""
+        """Close the connection; the sign-in remains valid."""
         self._http.close()
 
     def accept_invitation(self, link: str, password: str) -> None:
-        """Open an invitation's link, choose a password, be signed in."""
+        """Open an invitation's link and choose a password, which signs in."""
         form = self._form_token(link)
         content = {"password": password, "again": password, "form_token": form}
         self._require(self._request("POST", link, data=content), 303)
@@ -81,21 +81,28 @@ class ReaderClient:
         self._csrf = found[1]
 
     def enter_environment(self, monitor: str) -> None:
-        """Say where one reads, which begins the session."""
+        """Enter the environment, which begins the session."""
         content = {
-            "monitor": monitor, "calibrated": "unknown", "light": "dim", "steps_seen": 16,
-            "screen_width": 1920, "screen_height": 1080, "window_width": 1920,
-            "window_height": 1000, "pixel_ratio": 1, "colour_depth": 24,
+            "monitor": monitor,
+            "calibrated": "unknown",
+            "light": "dim",
+            "steps_seen": 16,
+            "screen_width": 1920,
+            "screen_height": 1080,
+            "window_width": 1920,
+            "window_height": 1000,
+            "pixel_ratio": 1,
+            "colour_depth": 24,
             "browser": "simulated reader, no browser",
-        }  # fmt: skip
+        }
         self.tell("/api/environment", content)
 
     def take_tab(self) -> None:
-        """Be the tab that reads."""
+        """Become the active tab."""
         self.tell("/api/tab", {"tab": self.tab, "take": True})
 
     def state(self) -> dict[str, Any]:
-        """Where the reader stands."""
+        """What the reader does next."""
         return self.ask("/api/state")
 
     def pixels(self, token: str) -> bytes:
@@ -103,7 +110,7 @@ class ReaderClient:
         return self._require(self._request("GET", f"/api/images/{token}"), 200).content
 
     def pass_time(self, seconds: float) -> None:
-        """Let the client's own clock go on without waiting."""
+        """Advance the client's own clock without waiting."""
         self._extra_ms += 1000 * seconds
 
     def event(self, kind: str, case: str | None, **body: Any) -> dict[str, Any]:
@@ -147,19 +154,19 @@ class ReaderClient:
         return receipt
 
     def ask(self, path: str) -> dict[str, Any]:
-        """What a route answers."""
+        """Get what a route answers."""
         content: dict[str, Any] = self._require(self._request("GET", path), 200).json()
         return content
 
     def tell(self, path: str, content: dict[str, Any]) -> dict[str, Any]:
-        """Send something and return what the route answers."""
+        """Send content to a route and return its answer."""
         headers = {"x-csrf-token": self._csrf, "content-type": "application/json"}
         answer = self._request("POST", path, content=json.dumps(content), headers=headers)
         told: dict[str, Any] = self._require(answer, 200).json()
         return told
 
     def _request(self, method: str, path: str, **rest: Any) -> httpx.Response:
-        """One request, again and again while the server is away."""
+        """One request, repeated while the server is away."""
         deadline = time.monotonic() + self._patience_s
         while True:
             try:

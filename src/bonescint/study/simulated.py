@@ -1,7 +1,7 @@
-"""Readers that are programs: they use the same HTTP interface as the pages.
+"""Simulated readers: programs that read through the same HTTP interface as the pages.
 
-They test the server, the load and the statistics, and fill the demonstration. Whatever is made
-from their answers says so in its title.
+They test the server, the load and the statistics, and fill the demonstration. Everything based
+on their answers says so in its title.
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ _SECOND_LOOK = 1.6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatedReader:
-    """A reader who is a program.
+    """A simulated reader.
 
     The binormal model: a case is perceived as `skill` times its truth plus noise of variance
-    1, of which a share is common to all readers (cases that are difficult for everybody). The
-    area under the ROC curve is then Phi(skill / sqrt 2) (Green and Swets 1966).
+    1, part of which is shared by all readers (some cases are difficult for everybody). The area
+    under the ROC curve is then Phi(skill / sqrt 2) (Green and Swets 1966).
 
     Attributes:
         reader: short name of the account.
         skill: distance between the means of cases with and without disease, in standard
             deviations of the noise.
-        threshold: confidence, 0 to 100, from which the reader answers yes.
+        threshold: lowest confidence, 0 to 100, at which the reader answers yes.
         seconds: median time per case; times are lognormal.
-        trust: how far the model's output moves the reader in an aided session, 0 to 1.
+        trust: how strongly the model's output influences the reader in an aided session, 0 to 1.
     """
 
     reader: str
@@ -65,7 +65,7 @@ class SimulatedReader:
 
     @property
     def area(self) -> float:
-        """The area under the ROC curve that the reader has on endless cases.
+        """The reader's expected area under the ROC curve.
 
         Examples:
             >>> round(SimulatedReader(reader="r1", skill=1.8).area, 3)
@@ -74,7 +74,7 @@ class SimulatedReader:
         return float(ndtr(self.skill / math.sqrt(2)))
 
     def text(self) -> str:
-        """For people: skill, threshold and speed."""
+        """Skill, threshold and speed, for people."""
         return (
             f"{self.reader}: AUC {self.area:.3f} (skill {self.skill:.2f}), yes from "
             f"{self.threshold:.0f}, median {self.seconds:.0f} s per case"
@@ -83,7 +83,7 @@ class SimulatedReader:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseTruth:
-    """What a simulated reader knows of a case, and then sees through noise.
+    """The truth of a case, which a simulated reader perceives with noise.
 
     Attributes:
         positive: whether there is metastatic bone disease.
@@ -95,9 +95,9 @@ class CaseTruth:
 
 
 def truth_by_picture(study: StudyFolder, store: Store) -> dict[str, CaseTruth]:
-    """What is true of each picture, by the hash of its pixels.
+    """The truth of each picture, by the hash of its pixels.
 
-    Simulated readers get no more from the server than others do: they recognise a case by the
+    Simulated readers get no more from the server than people do: they recognise a case by the
     pixels that they are shown.
     """
     truths = study.truth()
@@ -107,7 +107,7 @@ def truth_by_picture(study: StudyFolder, store: Store) -> dict[str, CaseTruth]:
 
 
 def case_truth(entry: Mapping[str, Any]) -> CaseTruth:
-    """A case's truth out of the study's file of truths."""
+    """The truth of a case, from an entry of the study's file of truths."""
     foci = tuple((f["view"], float(f["row"]), float(f["column"])) for f in entry["foci"])
     return CaseTruth(positive=bool(entry["positive"]), foci=foci)
 
@@ -116,8 +116,8 @@ def reader_panel(count: int, *, seed: int = 1) -> tuple[SimulatedReader, ...]:
     """A panel of readers who differ in skill, threshold and speed.
 
     Args:
-        count: of readers, called `sim-1`, `sim-2`, ...
-        seed: same seed, same panel.
+        count: of readers, who are named `sim-1`, `sim-2`, ...
+        seed: the same seed gives the same panel.
     """
     rng = np.random.default_rng([seed, 61])
     return tuple(
@@ -142,19 +142,19 @@ def answer_of(
     seed: int,
     model_logit: float | None = None,
 ) -> tuple[dict[str, Any], float]:
-    """What a reader answers to a case, and after how many seconds.
+    """The answer of a reader to a case, and the time that it takes.
 
     Args:
         who: the reader.
         truth: of the case.
-        image_sha256: which case; the same reader, case, session and seed answer the same.
+        image_sha256: of the case; the same reader, case, session and seed give the same answer.
         picture: rows, columns and views of the picture.
         session: 1 or 2.
         seed: of the simulation.
-        model_logit: the model's evidence beyond its threshold, where it is shown.
+        model_logit: the model's logit minus that of its threshold, if it is shown.
 
     Returns:
-        The answer as the interface takes it, and its time in seconds.
+        The answer as the interface expects it, and its time in seconds.
     """
     common = np.random.default_rng([seed, 62, int(image_sha256[:15], 16)])
     name = int.from_bytes(hashlib.sha256(who.reader.encode()).digest()[:7], "big")
@@ -185,7 +185,7 @@ def _marks(
     *,
     positive: bool,
 ) -> list[dict[str, Any]]:
-    """True foci are found the likelier the surer the reader is; false ones are anywhere."""
+    """True foci are found more often the surer the reader is; false ones can be anywhere."""
     rows, columns = int(picture["rows"]), int(picture["columns"])
     found = []
     for view, row, column in truth.foci[:20]:
@@ -222,15 +222,15 @@ def read_study(
     most: int | None = None,
     told: Callable[[str, str], None] | None = None,
 ) -> int:
-    """Read a signed-in reader's session to its end.
+    """Read a session to its end.
 
     Args:
         client: signed in.
-        who: reads.
+        who: the reader.
         truths: by the hash of the pixels.
         seed: of the answers.
         most: stop after so many answers.
-        told: called with the key and the case of every answer that was acknowledged.
+        told: called with the key and the case of every acknowledged answer.
 
     Returns:
         How many answers were stored.
@@ -267,9 +267,14 @@ def _read_case(
         output = client.ask(f"/api/model/{token}")
         logit = _logit(output["mbd_probability"]) - _logit(output["operating_point"])
     answer, seconds = answer_of(
-        who, truths[image], image, entry["picture"], session=state["session"], seed=seed,
+        who,
+        truths[image],
+        image,
+        entry["picture"],
+        session=state["session"],
+        seed=seed,
         model_logit=logit,
-    )  # fmt: skip
+    )
     events = [client.event("shown", token, position=entry["position"], stage=stage)]
     if stage == "aided":
         events.append(client.event("map-shown", token, opacity=0.7))
@@ -290,7 +295,7 @@ def _logit(probability: float) -> float:
 
 
 def invitation_links(study: StudyFolder) -> dict[str, str]:
-    """The links that were made last, by the reader's short name."""
+    """The links that were made last, by short name."""
     with study.invitations_file.open(newline="", encoding="utf-8") as stream:
         return {row["reader"]: row["link"] for row in csv.DictReader(stream)}
 
@@ -306,10 +311,10 @@ def read_all(
     """Serve a study and let simulated readers read it over HTTP.
 
     Args:
-        folder: of the study; the readers must have accounts in it.
-        readers: who read.
+        folder: of the study, in which the readers must have accounts.
+        readers: the readers.
         seed: of their answers.
-        sessions: how many of the sessions to read, where the wash-out lets them.
+        sessions: number of sessions to read, if the wash-out allows.
         progress: called with the number of readers that are done and of all.
 
     Returns:
@@ -365,11 +370,11 @@ def make_demonstration(
         progress: called with what is done, how much of it, and of how much.
 
     Returns:
-        The study, and the path of the link with which the user enters as a reader.
+        The study, and the path of the link by which the user signs in as a reader.
 
     Raises:
         MissingExtraError: the extra `simulate` is not installed.
-        OutputError: the folder is there already.
+        OutputError: the folder exists already.
     """
     from bonescint.cohort import mixed_protocol, simulate_cohort
 
@@ -394,9 +399,14 @@ def make_demonstration(
             for who in panel
         ]
         options = StudyOptions(
-            title=_TITLE, sample=cases, balanced=True, seed=_SEED, split=None, training=2,
+            title=_TITLE,
+            sample=cases,
+            balanced=True,
+            seed=_SEED,
+            split=None,
+            training=2,
             simulated_readers=True,
-        )  # fmt: skip
+        )
         study = create_study(
             home / "study", scans, people, options, progress=tell("Preparing cases")
         )

@@ -1,4 +1,4 @@
-"""Opening a store: SQLite in WAL mode, or PostgreSQL by URL, at the schema of this release."""
+"""The store of a study: SQLite in WAL mode, or PostgreSQL, at the schema of this release."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _BUSY_MS = 20_000
 
 
 class StoreError(StudyError):
-    """A database that fails: damaged, full, locked, out of reach.
+    """A database that is damaged, full, locked or out of reach.
 
     Attributes:
-        full: for want of space.
+        full: whether the disk is full.
     """
 
     def __init__(self, url: URL, error: DBAPIError) -> None:
@@ -47,8 +47,8 @@ _FULL = ("disk is full", "No space left", "DiskFull")
 class Store:
     """A study's database. Use it as a context manager.
 
-    Reads go side by side. Writes to SQLite queue up here, in order: SQLite itself would let
-    them try again and again, the unlucky ones for long.
+    Reads run in parallel. Writes to SQLite queue up here, in order: SQLite itself would let
+    them retry at random, some of them for a long time.
 
     Args:
         url: `sqlite:///file` or `postgresql+psycopg://...`.
@@ -70,7 +70,7 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        """Give back every connection."""
+        """Close every connection."""
         self._engine.dispose()
 
     @property
@@ -95,7 +95,7 @@ class Store:
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
-        """A transaction: everything in it is written, or nothing.
+        """A transaction: all of it is written, or nothing.
 
         Raises:
             StoreError: the database fails.
@@ -126,10 +126,10 @@ class Store:
             yield
 
     def upgrade(self) -> bool:
-        """Bring the schema to this release's.
+        """Upgrade the schema to this release's.
 
         Returns:
-            Whether anything had to be done.
+            Whether an upgrade was necessary.
 
         Raises:
             StudyError: the schema is newer than this release.
@@ -141,7 +141,7 @@ class Store:
         return True
 
     def revision(self) -> str | None:
-        """Name of the schema; `None` where no study was ever stored."""
+        """Name of the schema; `None` if no study was ever stored."""
         with self._clear_failures(), self._engine.connect() as connection:
             return MigrationContext.configure(connection).get_current_revision()
 
@@ -162,7 +162,7 @@ class Store:
         return revision == script.get_current_head()
 
     def is_empty(self) -> bool:
-        """Whether no study is stored here; tables that were made in vain may be there."""
+        """Whether no study is stored here; empty tables may exist."""
         if self.revision() is None:
             return True
         if not self.is_current():
@@ -181,10 +181,8 @@ def _engine_of(url: str) -> Engine:
         ) from error
     kind = parsed.get_backend_name()
     if kind == "sqlite":
-        engine = create_engine(
-            parsed, connect_args={"timeout": _BUSY_MS / 1000, "check_same_thread": False},
-            pool_size=20, max_overflow=60,
-        )  # fmt: skip
+        arguments = {"timeout": _BUSY_MS / 1000, "check_same_thread": False}
+        engine = create_engine(parsed, connect_args=arguments, pool_size=20, max_overflow=60)
         _prepare_sqlite(engine)
         return engine
     if kind == "postgresql":
@@ -197,11 +195,11 @@ def _engine_of(url: str) -> Engine:
 
 
 def _prepare_sqlite(engine: Engine) -> None:
-    """Write-ahead log, every commit on the disk before it is acknowledged, foreign keys."""
+    """Write-ahead log, foreign keys, and every commit on disk before it is acknowledged."""
 
     @event.listens_for(engine, "connect")
     def _connect(connection: Any, _record: object) -> None:
-        connection.isolation_level = None  # transactions begin where we say so
+        connection.isolation_level = None  # transactions are begun below
         for pragma in (
             "journal_mode=WAL",
             "synchronous=FULL",
@@ -226,7 +224,7 @@ def _config(connection: Connection | None) -> Config:
 
 
 def integrity_problems(store: Store) -> list[str]:
-    """What SQLite itself finds wrong with its file; nothing for PostgreSQL."""
+    """The problems that SQLite itself finds in its file; none for PostgreSQL."""
     if store.dialect != "sqlite":
         return []
     with store.reading() as db:

@@ -1,4 +1,4 @@
-"""What a browser may send: checked, so that whatever is stored can be read again."""
+"""What a browser may send; it is validated, so that all that is stored can be read again."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class _Sent(BaseModel):
 
 
 class SentEvent(_Sent):
-    """Something a reader did."""
+    """Something that a reader did."""
 
     key: Annotated[str, _Key]
     kind: str
@@ -58,7 +58,7 @@ class SentEvent(_Sent):
 
 
 def storable(text: str) -> str:
-    """Text without what a database refuses: NUL, halves of surrogate pairs.
+    """Text without what a database refuses: NUL and halves of surrogate pairs.
 
     Examples:
         >>> storable("a" + chr(0) + "b" + chr(0xD800))
@@ -80,7 +80,7 @@ def _detail(value: object) -> str | float | int | bool | None:
 
 
 class SentMark(_Sent):
-    """A focus that was marked."""
+    """A marked focus."""
 
     view: Literal["anterior", "posterior"]
     row: Annotated[float, _Pixel]
@@ -89,7 +89,7 @@ class SentMark(_Sent):
 
 
 class SentAnswer(_Sent):
-    """A whole answer: nothing in it has a default but the comment."""
+    """A complete answer: only the comment has a default."""
 
     positive: Annotated[bool, Field(strict=True)]
     confidence: Annotated[int, _Percent]
@@ -107,7 +107,7 @@ _Events = Annotated[tuple[SentEvent, ...], Field(max_length=MOST_EVENTS)]
 
 
 class SentSubmission(_Sent):
-    """An answer with every event that is not stored yet."""
+    """An answer with all events that are not stored yet."""
 
     key: Annotated[str, _Key]
     case: Annotated[str, _Word]
@@ -120,7 +120,7 @@ class SentSubmission(_Sent):
 
 
 class SentDraft(_Sent):
-    """What is entered so far; anything may be missing."""
+    """A draft, in which anything may be missing."""
 
     case: Annotated[str, _Word]
     stage: Stage
@@ -135,7 +135,7 @@ class SentDraft(_Sent):
 
 
 class EnteredMark(_Sent):
-    """A mark that need not have a rating yet."""
+    """A mark that may lack its rating."""
 
     view: Literal["anterior", "posterior"]
     row: Annotated[float, _Pixel]
@@ -144,7 +144,7 @@ class EnteredMark(_Sent):
 
 
 class Entered(_Sent):
-    """A draft's content."""
+    """The content of a draft."""
 
     positive: bool | None = None
     confidence: Annotated[int, _Percent] | None = None
@@ -160,20 +160,20 @@ class Entered(_Sent):
 
 
 class SentEvents(_Sent):
-    """Events alone."""
+    """Events without an answer."""
 
     events: _Events
 
 
 class SentTab(_Sent):
-    """A tab that wants to be the one that reads."""
+    """A tab that asks to be the active one."""
 
     tab: Annotated[str, _Word]
     take: bool = False
 
 
 class SentEnvironment(_Sent):
-    """Where a reader reads."""
+    """The environment in which a reader reads."""
 
     monitor: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
     calibrated: Annotated[str, StringConstraints(pattern=r"^(\d{4}-\d\d-\d\d|never|unknown)$")]
