@@ -297,11 +297,11 @@ def write_json(
 
 def _write_workbook(found: Mapping[str, Any], path: Path, title: str) -> None:
     sheets = []
-    for title, rows in _sheets(found):
-        columns = list(dict.fromkeys(name for row in rows for name in row))
-        cells = [[_value(row, name) for name in columns] for row in rows]
+    for name, rows in _sheets(found):
+        columns = list(dict.fromkeys(column for row in rows for column in row))
+        cells = [[_value(row, column) for column in columns] for row in rows]
         if rows:
-            sheets.append(OutputSheet(name=title, columns=columns, rows=cells))
+            sheets.append(OutputSheet(name=name, columns=columns, rows=cells))
     heading = f"{title}. {RESEARCH_USE}" if title else ""
     about = [heading or RESEARCH_USE]
     write_workbook(sheets, path, about=about, heading=heading, footer=RESEARCH_USE)

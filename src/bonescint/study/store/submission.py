@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+)
 
 from bonescint.study.protocol import Stage
 
@@ -20,42 +26,6 @@ MOST_MARKS = 200
 _MOST_DETAILS = 30
 _LONGEST_COMMENT = 4_000
 
-_Word = StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")
-_Key = StringConstraints(pattern=r"^[A-Za-z0-9_.-]{8,64}$")
-_Time = Field(ge=-1e13, le=1e13, allow_inf_nan=False)
-_Pixel = Field(ge=-0.5, le=20_000, allow_inf_nan=False)
-_Percent = Field(ge=0, le=100, strict=True)
-
-
-class _Sent(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class SentEvent(_Sent):
-    """Something that a reader did."""
-
-    key: Annotated[str, _Key]
-    kind: str
-    tab: Annotated[str, _Word]
-    case: Annotated[str, _Word] | None = None
-    t_ms: Annotated[float, _Time]
-    client_s: Annotated[float, _Time]
-    body: dict[str, Any] = Field(default_factory=dict)
-
-    @field_validator("kind")
-    @classmethod
-    def _known(cls, kind: str) -> str:
-        if kind not in EVENT_KINDS:
-            raise ValueError("not a kind of event")
-        return kind
-
-    @field_validator("body")
-    @classmethod
-    def _plain(cls, body: dict[str, Any]) -> dict[str, Any]:
-        if len(body) > _MOST_DETAILS:
-            raise ValueError("too many details")
-        return {storable(name)[:60]: _detail(value) for name, value in body.items()}
-
 
 def storable(text: str) -> str:
     """Text without what a database refuses: NUL and halves of surrogate pairs.
@@ -65,6 +35,18 @@ def storable(text: str) -> str:
         'ab?'
     """
     return text.replace("\0", "").encode(errors="replace").decode()
+
+
+def _known(kind: str) -> str:
+    if kind not in EVENT_KINDS:
+        raise ValueError("not a kind of event")
+    return kind
+
+
+def _details(body: dict[str, Any]) -> dict[str, Any]:
+    if len(body) > _MOST_DETAILS:
+        raise ValueError("too many details")
+    return {storable(name)[:60]: _detail(value) for name, value in body.items()}
 
 
 def _detail(value: object) -> str | float | int | bool | None:
@@ -79,28 +61,51 @@ def _detail(value: object) -> str | float | int | bool | None:
     raise ValueError("a detail must be a number or a text")
 
 
+_Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+_Key = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{8,64}$")]
+_Time = Annotated[float, Field(ge=-1e13, le=1e13, allow_inf_nan=False)]
+_Pixel = Annotated[float, Field(ge=-0.5, le=20_000, allow_inf_nan=False)]
+_Size = Annotated[float, Field(ge=0, le=100_000, allow_inf_nan=False)]
+_Percent = Annotated[int, Field(ge=0, le=100, strict=True)]
+_Flag = Annotated[bool, Field(strict=True)]
+_View = Literal["anterior", "posterior"]
+_Comment = Annotated[str, Field(max_length=_LONGEST_COMMENT), AfterValidator(storable)]
+_Line = StringConstraints(strip_whitespace=True, min_length=1, max_length=200)
+
+
+class _Sent(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SentEvent(_Sent):
+    """Something that a reader did."""
+
+    key: _Key
+    kind: Annotated[str, AfterValidator(_known)]
+    tab: _Word
+    case: _Word | None = None
+    t_ms: _Time
+    client_s: _Time
+    body: Annotated[dict[str, Any], AfterValidator(_details)] = Field(default_factory=dict)
+
+
 class SentMark(_Sent):
     """A marked focus."""
 
-    view: Literal["anterior", "posterior"]
-    row: Annotated[float, _Pixel]
-    column: Annotated[float, _Pixel]
-    rating: Annotated[int, _Percent]
+    view: _View
+    row: _Pixel
+    column: _Pixel
+    rating: _Percent
 
 
 class SentAnswer(_Sent):
     """A complete answer: only the comment has a default."""
 
-    positive: Annotated[bool, Field(strict=True)]
-    confidence: Annotated[int, _Percent]
-    no_focus: Annotated[bool, Field(strict=True)]
+    positive: _Flag
+    confidence: _Percent
+    no_focus: _Flag
     marks: Annotated[tuple[SentMark, ...], Field(max_length=MOST_MARKS)]
-    comment: Annotated[str, Field(max_length=_LONGEST_COMMENT)] = ""
-
-    @field_validator("comment")
-    @classmethod
-    def _storable(cls, comment: str) -> str:
-        return storable(comment)
+    comment: _Comment = ""
 
 
 _Events = Annotated[tuple[SentEvent, ...], Field(max_length=MOST_EVENTS)]
@@ -109,54 +114,48 @@ _Events = Annotated[tuple[SentEvent, ...], Field(max_length=MOST_EVENTS)]
 class SentSubmission(_Sent):
     """An answer with all events that are not stored yet."""
 
-    key: Annotated[str, _Key]
-    case: Annotated[str, _Word]
+    key: _Key
+    case: _Word
     stage: Stage
-    tab: Annotated[str, _Word]
-    t_ms: Annotated[float, _Time]
-    client_s: Annotated[float, _Time]
+    tab: _Word
+    t_ms: _Time
+    client_s: _Time
     answer: SentAnswer
     events: _Events = ()
-
-
-class SentDraft(_Sent):
-    """A draft, in which anything may be missing."""
-
-    case: Annotated[str, _Word]
-    stage: Stage
-    tab: Annotated[str, _Word]
-    draft: dict[str, Any]
-    events: _Events = ()
-
-    @field_validator("draft")
-    @classmethod
-    def _small(cls, draft: dict[str, Any]) -> dict[str, Any]:
-        return Entered.model_validate(draft).model_dump()
 
 
 class EnteredMark(_Sent):
     """A mark that may lack its rating."""
 
-    view: Literal["anterior", "posterior"]
-    row: Annotated[float, _Pixel]
-    column: Annotated[float, _Pixel]
-    rating: Annotated[int, _Percent] | None = None
+    view: _View
+    row: _Pixel
+    column: _Pixel
+    rating: _Percent | None = None
 
 
 class Entered(_Sent):
-    """The content of a draft."""
+    """The content of a draft, in which anything may be missing."""
 
     positive: bool | None = None
-    confidence: Annotated[int, _Percent] | None = None
+    confidence: _Percent | None = None
     no_focus: bool = False
     marks: Annotated[tuple[EnteredMark, ...], Field(max_length=MOST_MARKS)] = ()
-    comment: Annotated[str, Field(max_length=_LONGEST_COMMENT)] = ""
-    saved_ms: Annotated[float, _Time] = 0.0
+    comment: _Comment = ""
+    saved_ms: _Time = 0.0
 
-    @field_validator("comment")
-    @classmethod
-    def _storable(cls, comment: str) -> str:
-        return storable(comment)
+
+def _entered(draft: dict[str, Any]) -> dict[str, Any]:
+    return Entered.model_validate(draft).model_dump()
+
+
+class SentDraft(_Sent):
+    """What is entered so far, with all events that are not stored yet."""
+
+    case: _Word
+    stage: Stage
+    tab: _Word
+    draft: Annotated[dict[str, Any], AfterValidator(_entered)]
+    events: _Events = ()
 
 
 class SentEvents(_Sent):
@@ -168,26 +167,21 @@ class SentEvents(_Sent):
 class SentTab(_Sent):
     """A tab that asks to be the active one."""
 
-    tab: Annotated[str, _Word]
+    tab: _Word
     take: bool = False
 
 
 class SentEnvironment(_Sent):
     """The environment in which a reader reads."""
 
-    monitor: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+    monitor: Annotated[str, _Line, AfterValidator(storable)]
     calibrated: Annotated[str, StringConstraints(pattern=r"^(\d{4}-\d\d-\d\d|never|unknown)$")]
     light: Literal["dark", "dim", "office", "bright"]
     steps_seen: Annotated[int, Field(ge=0, le=24)]
-    screen_width: Annotated[float, Field(ge=0, le=100_000, allow_inf_nan=False)]
-    screen_height: Annotated[float, Field(ge=0, le=100_000, allow_inf_nan=False)]
-    window_width: Annotated[float, Field(ge=0, le=100_000, allow_inf_nan=False)]
-    window_height: Annotated[float, Field(ge=0, le=100_000, allow_inf_nan=False)]
+    screen_width: _Size
+    screen_height: _Size
+    window_width: _Size
+    window_height: _Size
     pixel_ratio: Annotated[float, Field(gt=0, le=20, allow_inf_nan=False)]
     colour_depth: Annotated[int, Field(ge=0, le=64)]
-    browser: Annotated[str, Field(max_length=400)]
-
-    @field_validator("monitor", "browser")
-    @classmethod
-    def _storable(cls, text: str) -> str:
-        return storable(text)
+    browser: Annotated[str, Field(max_length=400), AfterValidator(storable)]
