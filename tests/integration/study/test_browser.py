@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +14,8 @@ import pytest
 from PIL import Image
 from sqlalchemy import select
 
-from bonescint.study import StudyFolder, export_study
+from bonescint.study import StudyFolder, export_study, open_study
+from bonescint.study.export.collecting import collect
 from bonescint.study.serving import running_study
 from bonescint.study.simulated import invitation_links
 from bonescint.study.store.tables import Answer, Environment, Event, Mark
@@ -43,24 +45,55 @@ def read_session(hands: SimpleNamespace, page: Any, cases: int, training: int = 
     page.wait_for_url("**/start")
 
 
-def test_through_a_whole_session_with_the_keyboard_alone(
-    hands: SimpleNamespace, page: Any, study: StudyFolder, address: str, tmp_path: Path
+@pytest.fixture(scope="module")
+def read_with_keys(
+    hands: SimpleNamespace,
+    chromium: Any,
+    pristine_study: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> SimpleNamespace:
+    """A study whose first session was read with the keyboard alone, and its errors."""
+    folder = tmp_path_factory.mktemp("keys") / "study"
+    study = open_study(shutil.copytree(pristine_study, folder))
+    with running_study(study) as address:
+        context = chromium.new_context(viewport={"width": 1600, "height": 900})
+        context.set_default_timeout(60_000)
+        page = context.new_page()
+        wrong = hands.watch(page)
+        begin(hands, page, study, address, "r1")
+        read_session(hands, page, 6)
+        context.close()
+    return SimpleNamespace(study=study, wrong=wrong)
+
+
+def test_with_the_keyboard_alone_no_error_occurs(read_with_keys: SimpleNamespace) -> None:
+    assert read_with_keys.wrong == []
+
+
+def test_with_the_keyboard_alone_every_answer_and_mark_is_stored(
+    read_with_keys: SimpleNamespace,
 ) -> None:
-    wrong = hands.watch(page)
-    begin(hands, page, study, address, "r1")
-    read_session(hands, page, 6)
-    assert wrong == []
-    answers = stored(study, Answer)
-    assert len(answers) == 8
+    answers = stored(read_with_keys.study, Answer)
     assert [answer.confidence for answer in answers] == [10 + n for n in range(8)]
-    assert len(stored(study, Mark)) == 4
-    assert stored(study, Environment)[0].body["window_width"] == 1600
-    kinds = {event.kind for event in stored(study, Event)}
+    assert len(stored(read_with_keys.study, Mark)) == 4
+
+
+def test_with_the_keyboard_alone_environment_and_events_are_stored(
+    read_with_keys: SimpleNamespace,
+) -> None:
+    assert stored(read_with_keys.study, Environment)[0].body["window_width"] == 1600
+    kinds = {event.kind for event in stored(read_with_keys.study, Event)}
     assert {"tab-opened", "shown", "mark-added", "decision", "confidence", "submit"} <= kinds
-    out = export_study(study, tmp_path / "export")
-    rows = (out / "reads.csv").read_text().splitlines()
-    assert len(rows) == 9
-    assert all(float(row.split(",")[17]) > 0 for row in rows[1:])  # gross times are measured
+
+
+def test_with_the_keyboard_alone_reading_times_are_measured(
+    read_with_keys: SimpleNamespace,
+) -> None:
+    study = read_with_keys.study
+    with study.open_store() as store:
+        reads = collect(study, store, radius_mm=15).reads
+    assert len(reads) == 8
+    assert all(row.gross_s is not None and row.gross_s > 0 for row in reads)
 
 
 def test_without_webgl(
@@ -505,43 +538,56 @@ def test_axe_finds_nothing(
     context.close()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("switches", [(), WITHOUT_WEBGL], ids=["webgl", "no-webgl"])
-def test_all_134_cases_through_to_the_export(
+@pytest.fixture(scope="module", params=[(), WITHOUT_WEBGL], ids=["webgl", "no-webgl"])
+def read_134(
+    request: pytest.FixtureRequest,
     hands: SimpleNamespace,
     world: SimpleNamespace,
     playwright: Any,
-    tmp_path: Path,
-    switches: tuple[str, ...],
-) -> None:
-    with hands.browser(playwright, *switches) as opened:
+    tmp_path_factory: pytest.TempPathFactory,
+) -> SimpleNamespace:
+    """134 cases read in a browser: the study, errors, milliseconds until a case is ready."""
+    folder = tmp_path_factory.mktemp("read-134")
+    cohort = world.write_cohort(folder / "cohort", 140)
+    study = world.make_study(folder / "study", cohort, readers=1, sample=134, split=None)
+    ready_ms: list[float] = []
+    with hands.browser(playwright, *request.param) as opened, running_study(study) as address:
         page = opened.new_page(viewport={"width": 1600, "height": 900})
         page.set_default_timeout(60_000)
         webgl = page.evaluate("document.createElement('canvas').getContext('webgl') !== null")
-        assert not (switches and webgl)
-        read_all_134(hands, world, page, tmp_path)
-
-
-def read_all_134(hands: SimpleNamespace, world: SimpleNamespace, page: Any, tmp_path: Path) -> None:
-    cohort = world.write_cohort(tmp_path / "cohort", 140)
-    study = world.make_study(tmp_path / "study", cohort, readers=1, sample=134, split=None)
-    wrong = hands.watch(page)
-    ready: list[float] = []
-    with running_study(study) as address:
+        assert not (request.param and webgl)
+        wrong = hands.watch(page)
         begin(hands, page, study, address, "r1")
         for number in range(136):
             page.wait_for_selector(f'#reading[data-position="{number}"]')
             took = page.get_attribute("#reading", "data-ready-ms")
             if took and number > 2:
-                ready.append(float(took))
+                ready_ms.append(float(took))
             hands.answer_with_keys(
                 page, positive=number % 3 == 0, confidence=number % 101, focus=number % 3 == 0
             )
             if number < 2:
                 hands.pass_feedback(page)
         page.wait_for_url("**/finished")
-    assert wrong == []
-    assert len(stored(study, Answer)) == 136
-    export_study(study, tmp_path / "export")
+    return SimpleNamespace(study=study, wrong=wrong, ready_ms=ready_ms)
+
+
+@pytest.mark.slow
+def test_134_cases_are_read_without_an_error(read_134: SimpleNamespace) -> None:
+    assert read_134.wrong == []
+
+
+@pytest.mark.slow
+def test_134_cases_are_all_stored(read_134: SimpleNamespace) -> None:
+    assert len(stored(read_134.study, Answer)) == 136
+
+
+@pytest.mark.slow
+def test_134_cases_are_all_exported(read_134: SimpleNamespace, tmp_path: Path) -> None:
+    export_study(read_134.study, tmp_path / "export")
     assert len((tmp_path / "export/reads.csv").read_text().splitlines()) == 137
-    assert float(np.median(ready)) < 300, "case ready after 'next'"
+
+
+@pytest.mark.slow
+def test_134_cases_the_next_one_is_ready_in_time(read_134: SimpleNamespace) -> None:
+    assert float(np.median(read_134.ready_ms)) < 300, "case ready after 'next'"
