@@ -235,9 +235,19 @@ def _unzip(source: Path, folder: Path, progress: Progress | None) -> list[str]:
     return sorted((entries.keys() | hashes.keys()) - ours.keys() - {_LIST})
 
 
-_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, IsADirectoryError, NotADirectoryError)
-# RuntimeError and NotImplementedError: encrypted, or packed in an unknown way.
-_BROKEN += (KeyError, ValueError, TypeError, AttributeError, OverflowError, RuntimeError)
+_BROKEN: tuple[type[Exception], ...] = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    RuntimeError,  # encrypted, or packed in an unknown way
+    IsADirectoryError,
+    NotADirectoryError,
+    KeyError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+)
 
 
 def _entries(source: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:

@@ -55,7 +55,7 @@ export class Pane {
     }
   }
 
-  /** Colour the pixels anew with a grey table. */
+  /** Colour the pixels by a grey table. */
   grey(table) {
     if (this.values === null) return;
     const { values, words } = this;
@@ -81,7 +81,7 @@ export class Pane {
     this.draw();
   }
 
-  /** Device pixels an image pixel takes, and where the image's corner lies. */
+  /** The device pixels per image pixel, and the position of the image's corner. */
   geometry() {
     const { columns, row_mm: rowMm, column_mm: columnMm } = this.facts;
     const aspect = rowMm && columnMm ? columnMm / rowMm : 1;

@@ -38,7 +38,7 @@ class ReadingPage {
 
   // --- one case -----------------------------------------------------------------------------
 
-  /** Show where the server says the reader stands. */
+  /** Show what the server says comes next. */
   async open(state) {
     this.state = state;
     if (state.phase === "review") { this.#review(); return; }
@@ -53,7 +53,7 @@ class ReadingPage {
     this.#fetchAhead(state.next);
   }
 
-  /** Marks of the unaided answer stand in the aided one; what is decided is decided anew. */
+  /** The aided answer starts with the marks of the unaided one; the decision is made again. */
   #copied(before) {
     if (!before) return {};
     return { marks: before.marks, comment: before.comment, no_focus: before.no_focus };
