@@ -1,4 +1,4 @@
-"""Files and folders that are there whole or not at all, and have one writer at a time."""
+"""Files and folders that exist whole or not at all, and have one writer at a time."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ _HEAD = 65536
 
 @contextmanager
 def written_beside(path: Path, *, private: bool = False) -> Iterator[Path]:
-    """Give a place beside a file; what is written there is renamed into the file's own place.
+    """Give a path beside a file; what is written there is then renamed into the file's place.
 
-    Whoever reads meanwhile, or after a kill, finds the earlier file or the whole new one. If the
-    block fails, nothing of it is left. The place is hidden, ends in `.part` and has a name that
+    Anybody who reads meanwhile, or after a kill, finds the earlier file or the whole new one. If
+    the block fails, nothing of it is left. The path is hidden, ends in `.part` and has a name that
     no other process uses.
 
     Args:
@@ -170,9 +170,9 @@ def _is_marked(text: str) -> bool:
 
 @contextmanager
 def folder_beside(path: Path, *, mode: int = 0o755, replacing: bool = False) -> Iterator[Path]:
-    """Give a folder to fill, beside a place; at the end it is renamed into that place.
+    """Give a folder to fill beside a place; at the end it is renamed into that place.
 
-    If the block fails, nothing of it is left. Whoever comes meanwhile to fill the same place is
+    If the block fails, nothing of it is left. A second process that wants to fill the same place is
     refused.
 
     Args:
@@ -232,8 +232,8 @@ def one_writer(folder: Path) -> Iterator[None]:
 
     A lock file in the folder says which process writes, on which host. The system itself
     releases the lock of a process that ends, however it ends (`flock`): the next writer then
-    takes over and a line of the log says so. What a process on another host left is told and
-    refused, because not every network file system knows whether that process still runs.
+    takes over and a line of the log says so. A lock that a process on another host left is
+    reported and refused, because not every network file system knows whether that process runs.
 
     Args:
         folder: made if it is not there, and removed again if the block leaves it empty.

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ _RARE = 0.1
 _FEW = 20
 _MISPLACED = 0.5
 _MOST_PAIRS = 500
+_FEW_TO_SHARE = 16  # scans that are read before other processes would have begun
 
 
 def check_cohort(
@@ -57,12 +59,7 @@ def check_cohort(
     folder = Manifest(cases=(), folder=rows.path.parent)
     prints = fingerprints(folder, cases, near=near, workers=workers, progress=progress)
     findings = [
-        Finding(
-            level=Level.ERROR,
-            kind="wrong row",
-            rows=(problem.row,),
-            text=f"column {problem.column}: {problem.text}",
-        )
+        _error("wrong row", f"column {problem.column}: {problem.text}", problem.row)
         for problem in rows.problems
     ]
     by_row = dict(cases)
@@ -74,7 +71,7 @@ def check_cohort(
     if near:
         pairs, bound = _near(prints, by_row, same_rows)
         findings += pairs
-    findings += _balance(cases)
+    findings += _balance([case for _, case in cases])
     findings += _gaps(cases)
     order = {Level.ERROR: 0, Level.WARNING: 1}
     return CohortReport(
@@ -85,6 +82,14 @@ def check_cohort(
         compared=sum(bool(one.hashes) for one in prints),
         near_bound=bound,
     )
+
+
+def _error(kind: str, text: str, *rows: int) -> Finding:
+    return Finding(level=Level.ERROR, kind=kind, text=text, rows=rows)
+
+
+def _warning(kind: str, text: str, *rows: int) -> Finding:
+    return Finding(level=Level.WARNING, kind=kind, text=text, rows=rows)
 
 
 def _repeated(cases: Sequence[tuple[int, Case]]) -> Iterator[Finding]:
@@ -98,87 +103,58 @@ def _repeated(cases: Sequence[tuple[int, Case]]) -> Iterator[Finding]:
             files[case.file].append(row)
     for scan_id, rows in scans.items():
         if len(rows) > 1:
-            yield Finding(
-                level=Level.ERROR,
-                kind="scan listed twice",
-                rows=tuple(rows),
-                text=f"scan {scan_id}",
-            )
+            yield _error("scan listed twice", f"scan {scan_id}", *rows)
     for patient, listed in patients.items():
-        if len({case.split for _, case in listed}) > 1:
-            sides = ", ".join(sorted({case.split.value for _, case in listed}))
-            yield Finding(
-                level=Level.ERROR,
-                kind="patient in two splits",
-                rows=tuple(row for row, _ in listed),
-                text=f"patient {patient} is in {sides}",
-            )
+        splits = sorted({case.split.value for _, case in listed})
+        if len(splits) > 1:
+            text = f"patient {patient} is in {', '.join(splits)}"
+            yield _error("patient in two splits", text, *(row for row, _ in listed))
     for rows in files.values():
         if len(rows) > 1:
-            yield Finding(
-                level=Level.ERROR, kind="file listed twice", rows=tuple(rows), text="the same file"
-            )
+            yield _error("file listed twice", "the same file", *rows)
 
 
 def _broken(prints: Sequence[Fingerprint]) -> Iterator[Finding]:
     for one in prints:
         for kind, text in one.problems:
-            yield Finding(level=Level.ERROR, kind=kind, rows=(one.row,), text=text)
-    empty = tuple(one.row for one in prints if one.empty_masks)
+            yield _error(kind, text, one.row)
+    empty = [one.row for one in prints if one.empty_masks]
     if empty:
-        yield Finding(
-            level=Level.WARNING,
-            kind="empty masks",
-            rows=empty,
-            text="labelled positive, but the masks are empty",
-        )
-    outside = tuple(one.row for one in prints if one.outside > _MISPLACED)
+        yield _warning("empty masks", "labelled positive, but the masks are empty", *empty)
+    outside = [one.row for one in prints if one.outside > _MISPLACED]
     if outside:
-        yield Finding(
-            level=Level.WARNING,
-            kind="misplaced masks",
-            rows=outside,
-            text="most of a mask lies where there are no counts: is it turned or mirrored?",
-        )
+        text = "most of a mask lies where there are no counts: is it turned or mirrored?"
+        yield _warning("misplaced masks", text, *outside)
 
 
 def _same_pixels(
     prints: Sequence[Fingerprint], by_row: Mapping[int, Case]
 ) -> tuple[list[Finding], set[frozenset[int]]]:
-    """Groups of scans that share a view to the last count."""
+    """Groups of scans that share a view to the last count, and all pairs within the groups."""
     groups: dict[str, list[int]] = defaultdict(list)
     for one in prints:
         for digest in dict.fromkeys(one.hashes.values()):
             groups[digest].append(one.row)
-    findings, done, together = [], set(), set()
-    for rows in groups.values():
-        if len(rows) < 2:
-            continue
-        together |= {frozenset((a, b)) for a in rows for b in rows if a < b}
-        if tuple(rows) in done:
-            continue
-        done.add(tuple(rows))
-        cases = [by_row[row] for row in rows]
-        findings.append(_alike("same pixels", rows, cases, "a view has exactly the same counts"))
-    return findings, together
+    shared = dict.fromkeys(tuple(rows) for rows in groups.values() if len(rows) > 1)
+    text = "a view has exactly the same counts"
+    findings = [_alike("same pixels", rows, by_row, text) for rows in shared]
+    return findings, {frozenset(pair) for rows in shared for pair in combinations(rows, 2)}
 
 
-def _alike(kind: str, rows: Sequence[int], cases: Sequence[Case], text: str) -> Finding:
-    """A finding about scans that are the same, as grave as where they stand."""
-    sides = sorted({case.split.value for case in cases})
-    labels = {case.positive for case in cases}
-    patients = {case.patient_id for case in cases}
-    said = [text]
-    level = Level.WARNING
-    if len(sides) > 1:
-        level, kind = Level.ERROR, f"{kind} in two splits"
-        said.append(f"in {' and '.join(sides)}")
-    if len(labels) > 1:
-        level = Level.ERROR
+def _alike(kind: str, rows: Sequence[int], by_row: Mapping[int, Case], text: str) -> Finding:
+    """A finding about scans that look the same: an error in two splits or with two labels."""
+    cases = [by_row[row] for row in rows]
+    splits = sorted({case.split.value for case in cases})
+    said, make = [text], _warning
+    if len(splits) > 1:
+        make, kind = _error, f"{kind} in two splits"
+        said.append(f"in {' and '.join(splits)}")
+    if len({case.positive for case in cases}) > 1:
+        make = _error
         said.append("with different labels")
-    if len(patients) > 1:
+    if len({case.patient_id for case in cases}) > 1:
         said.append("under different patients")
-    return Finding(level=level, kind=kind, rows=tuple(rows), text=", ".join(said))
+    return make(kind, ", ".join(said), *rows)
 
 
 def _near(
@@ -191,61 +167,44 @@ def _near(
     findings = []
     for pair in pairs:
         rows = (read[pair.first].row, read[pair.second].row)
-        if frozenset(rows) in same:
-            continue
-        cases = [by_row[row] for row in rows]
-        text = f"nearly identical (score {pair.score:.2f}, bound {bound:.2f})"
-        findings.append(_alike("near-duplicate", rows, cases, text))
+        if frozenset(rows) not in same:
+            text = f"nearly identical (score {pair.score:.2f}, bound {bound:.2f})"
+            findings.append(_alike("near-duplicate", rows, by_row, text))
     findings.sort(key=lambda one: one.level is not Level.ERROR)
     hidden = len(findings) - _MOST_PAIRS
     if hidden > 0:
-        more = Finding(
-            level=findings[_MOST_PAIRS].level, kind="near-duplicate", text=f"{hidden} more pairs"
-        )
+        level = findings[_MOST_PAIRS].level
+        more = Finding(level=level, kind="near-duplicate", text=f"{hidden} more pairs")
         findings = [*findings[:_MOST_PAIRS], more]
     return findings, bound
 
 
-def _balance(cases: Sequence[tuple[int, Case]]) -> Iterator[Finding]:
+def _balance(cases: Sequence[Case]) -> Iterator[Finding]:
     if not cases:
-        yield Finding(level=Level.ERROR, kind="empty", text="no row can be used")
+        yield _error("empty", "no row can be used")
         return
     for split in Split:
-        labels = [case.positive for _, case in cases if case.split is split]
+        labels = [case.positive for case in cases if case.split is split]
         if not labels:
-            level = Level.WARNING
-            yield Finding(level=level, kind="empty split", text=f"no scan is in {split}")
+            yield _warning("empty split", f"no scan is in {split}")
             continue
-        positive = sum(labels)
-        if positive in (0, len(labels)):
-            missing = "positive" if positive == 0 else "negative"
-            yield Finding(
-                level=Level.ERROR,
-                kind="one class only",
-                text=f"{split} has no {missing} scan ({len(labels)} scans)",
-            )
-        elif not _RARE <= positive / len(labels) <= 1 - _RARE:
-            yield Finding(
-                level=Level.WARNING,
-                kind="label balance",
-                text=f"{100 * positive / len(labels):.1f} % of {split} are positive",
-            )
-        if 0 < min(positive, len(labels) - positive) < _FEW:
-            few = min(positive, len(labels) - positive)
-            yield Finding(
-                level=Level.WARNING,
-                kind="few scans",
-                text=f"{split} has {few} scans of one class: intervals will be wide",
-            )
-    for centre in sorted({case.centre for _, case in cases}):
-        labels = [case.positive for _, case in cases if case.centre == centre]
-        if len(set(labels)) == 1 and len({case.centre for _, case in cases}) > 1:
-            only = "positive" if labels[0] else "negative"
-            yield Finding(
-                level=Level.WARNING,
-                kind="label follows the centre",
-                text=f"every scan of centre {centre} is {only}",
-            )
+        share, few = sum(labels) / len(labels), min(sum(labels), len(labels) - sum(labels))
+        if not few:
+            missing = "negative" if share else "positive"
+            yield _error("one class only", f"{split} has no {missing} scan ({len(labels)} scans)")
+        elif not _RARE <= share <= 1 - _RARE:
+            yield _warning("label balance", f"{100 * share:.1f} % of {split} are positive")
+        if 0 < few < _FEW:
+            text = f"{split} has {few} scans of one class: intervals will be wide"
+            yield _warning("few scans", text)
+    by_centre: dict[str, set[bool]] = defaultdict(set)
+    for case in cases:
+        by_centre[case.centre].add(case.positive)
+    for centre in sorted(by_centre) if len(by_centre) > 1 else ():
+        if len(by_centre[centre]) == 1:
+            only = "positive" if by_centre[centre] == {True} else "negative"
+            text = f"every scan of centre {centre} is {only}"
+            yield _warning("label follows the centre", text)
 
 
 def _gaps(cases: Sequence[tuple[int, Case]]) -> Iterator[Finding]:
@@ -255,24 +214,12 @@ def _gaps(cases: Sequence[tuple[int, Case]]) -> Iterator[Finding]:
         ("age", [row for row, case in cases if case.age is None]),
     ):
         if missing and (name == "file" or len(missing) < len(cases)):
-            yield Finding(
-                level=Level.WARNING,
-                kind=f"no {name}",
-                rows=tuple(missing),
-                text=f"column {name} is empty",
-            )
+            yield _warning(f"no {name}", f"column {name} is empty", *missing)
         elif missing:
-            yield Finding(
-                level=Level.WARNING, kind=f"no {name}", text=f"column {name} is empty everywhere"
-            )
-    strange = tuple(row for row, case in cases if case.sex not in ("", "F", "M"))
+            yield _warning(f"no {name}", f"column {name} is empty everywhere")
+    strange = [row for row, case in cases if case.sex not in ("", "F", "M")]
     if strange:
-        yield Finding(
-            level=Level.WARNING, kind="sex", rows=strange, text="column sex is neither F nor M"
-        )
-
-
-_FEW_TO_SHARE = 16  # scans that are read before other processes would have begun
+        yield _warning("sex", "column sex is neither F nor M", *strange)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -345,35 +292,28 @@ def _fingerprint(item: tuple[int, Case], *, folder: Manifest, near: bool) -> Fin
         raise
     except BonescintError as error:
         truth = None
-        problems.append(("truth or mask", _reason(error)))
+        problems.append(_reason(error))
     if truth is not None:
         if truth.positive is not case.positive:
-            problems.append(("truth or mask", "its truth contradicts the label"))
+            problems.append("its truth contradicts the label")
         for view, mask in truth.masks.items():
             image = scan.view(view)
             if image is None or mask.shape != image.shape:
                 problems.append(
-                    (
-                        "truth or mask",
-                        f"the {view.value} mask does not have the shape of the view, or there is "
-                        f"no such view",
-                    )
+                    f"the {view.value} mask does not have the shape of the view, or there is no "
+                    "such view"
                 )
             elif mask.any():
-                outside = max(
-                    outside, float((image[mask] <= 0.01 * np.percentile(image, 99)).mean())
-                )
+                dark = image[mask] <= 0.01 * np.percentile(image, 99)
+                outside = max(outside, float(dark.mean()))
         masked = bool(case.mask_anterior or case.mask_posterior)
         empty = masked and case.positive and not any(m.any() for m in truth.masks.values())
+    own = signature(scan) if near else {}
     return Fingerprint(
         row=row,
         hashes={view: view_hash(image) for view, image in scan.images()},
-        signature=(
-            {view: part.astype(np.float16) for view, part in signature(scan).items()}
-            if near
-            else {}
-        ),
-        problems=tuple(problems),
+        signature={view: part.astype(np.float16) for view, part in own.items()},
+        problems=tuple(("truth or mask", text) for text in problems),
         empty_masks=empty,
         outside=outside,
     )

@@ -46,8 +46,8 @@ class CreatedCohort:
     Attributes:
         manifest: the cohort.
         private: folder beside it with the key, what each scan was made from, and what was
-            left out; it must not be handed on.
-        left_out: everything that did not come in; paths stand here and in `private` only.
+            left out; it must not be passed on.
+        left_out: everything that was left out; only this and `private` hold paths.
         notes: what was assumed or tolerated, with counts; safe to show.
     """
 
@@ -181,7 +181,7 @@ def _layout(layout: Layout | str) -> Layout:
 
 
 def _check_free(out: Path) -> None:
-    """Say before the work begins that something else lies where the cohort is to go.
+    """Refuse, before the work begins, a folder that holds something else.
 
     Raises:
         OutputError: it does.
@@ -304,7 +304,7 @@ def _case(one: Labelled, got: IngestResult, centre: str, split: Split) -> Case:
 
 
 def _not_scans(collection: Collection) -> list[LeftOut]:
-    """Files that are no bone scan; tables and texts beside the scans are nobody's loss."""
+    """Files that are no bone scan; leaving out tables and texts beside the scans is harmless."""
     kinds = []
     for error in collection.found.refused:
         strange = isinstance(error, NotABoneScanError) or "neither a DICOM" in error.problem
@@ -361,7 +361,7 @@ def _write(
     folders: CohortFolders,
     settings: Mapping[str, Any],
 ) -> None:
-    """The manifest, what may be told of how it came to be, and what may not."""
+    """Write the manifest, how it was made, and in the private folder what identifies patients."""
     cases = created.manifest.cases
     write_table(
         folders.private / "sources.csv",

@@ -1,4 +1,4 @@
-"""One study into a cohort: read, made anonymous, written; or refused with its reason."""
+"""Take studies into a cohort: read each, remove its identity and write it, or refuse it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _FEW = 8  # studies that are read before other processes would have begun
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IngestRequest:
-    """A study to take.
+    """A study to take into the cohort.
 
     Attributes:
         study: its files.
@@ -57,7 +57,7 @@ class IngestRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IngestResult:
-    """A study that was taken, or refused.
+    """A study that was taken into the cohort, or refused.
 
     Attributes:
         scan_id: what `bonescint classify` calls the file that the manifest names.
@@ -84,11 +84,11 @@ class IngestResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CohortFolders:
-    """Where a cohort goes.
+    """The folders that a cohort is written to.
 
     Attributes:
-        out: its folder, which may be handed on.
-        private: the folder beside it, which may not.
+        out: of the cohort, which may be passed on.
+        private: beside it, with the key and the sources, which may not.
         id_key: secret key of all pseudonyms.
     """
 
@@ -100,7 +100,7 @@ class CohortFolders:
 def ingest_all(
     orders: Sequence[IngestRequest], place: CohortFolders, *, workers: int
 ) -> Iterator[IngestResult]:
-    """Take studies, in order; those that an earlier run took are not read again.
+    """Take studies into the cohort, in order; those of an earlier run are not read again.
 
     Raises:
         OutputError: the cohort's folder cannot be written.
@@ -143,7 +143,7 @@ def _order_key(order: IngestRequest, id_key: bytes) -> str:
 
 
 def _stored(record: Path, out: Path) -> IngestResult | None:
-    """What an earlier run took, if all of its files are still there."""
+    """What an earlier run made of a study, if all of its files are still there."""
     try:
         content: dict[str, Any] = json_in(record.read_text(encoding="utf-8"))
         content["warnings"], content["notes"] = tuple(content["warnings"]), tuple(content["notes"])

@@ -129,14 +129,14 @@ class LabelRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Labels:
-    """A table of labels without a fault.
+    """A valid table of labels.
 
     Attributes:
         source: the file, or what the labels were taken from.
         rows: in the table's order.
         has_split: whether it says which split a scan belongs to.
         folder: that paths of masks are relative to.
-        notes: what has to be known of how the table was read, without a value of it but centres.
+        notes: how the table was read, where its owner should know; no value but a centre is quoted.
     """
 
     source: str
@@ -317,7 +317,7 @@ class Collection:
         folder: that was searched.
         found: studies and refused files.
         labels: of the scans.
-        assumptions: what was taken for granted, a sentence each.
+        assumptions: that were made, a sentence each.
     """
 
     folder: Path
@@ -333,7 +333,7 @@ def collect(folder: Path, labels: Path | None, layout: Layout, *, outside: Path)
         folder: to search, with everything below it.
         labels: table of labels; only `bs-80k` does without.
         layout: how the folder is laid out.
-        outside: a folder whose content is passed over: the cohort that is being made.
+        outside: the cohort that is being made; its content is skipped.
 
     Raises:
         InputError: no such folder, or wrong labels.
@@ -354,7 +354,7 @@ def collect(folder: Path, labels: Path | None, layout: Layout, *, outside: Path)
 
 
 def _without(found: Discovery, outside: Path) -> Discovery:
-    """What does not lie in the folders that this command writes."""
+    """What was found outside the folders that this command writes."""
     own = (outside.resolve(), outside.with_name(f"{outside.name}.private").resolve())
 
     def is_own(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Rows of labels to studies: by what each names, through hashes, never by guessing."""
+"""Match rows of the table of labels with studies, by hashed identifiers; nothing is guessed."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ class Labelled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftOut:
-    """Something that does not come into the cohort.
+    """Something that is left out of the cohort.
 
     Attributes:
-        kind: a word or two, safe to show anywhere.
-        source: path, or the row of the table; may hold what the user named a file by.
-        reason: what is wrong; may name the path.
+        kind: a word or two, without anything that identifies a patient.
+        source: path, or the row of the table; may identify a patient.
+        reason: what is wrong; may identify a patient, too.
     """
 
     kind: str
@@ -70,7 +70,7 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Matching:
-    """What came of matching.
+    """The result of matching.
 
     Attributes:
         labelled: studies with a label, in the order found.
@@ -218,7 +218,7 @@ def _labelled(study: StudyFiles, row: LabelRow, keys: StudyKeys, id_key: bytes) 
 
 
 def _doubted(labelled: Sequence[Labelled]) -> int:
-    """Patients of the table that share the header's number with another one."""
+    """How many patients of the table share a header's Patient ID with another one."""
     told: dict[str, set[str]] = defaultdict(set)
     for one in labelled:
         if one.row.patient and one.keys.patient:

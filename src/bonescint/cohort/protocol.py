@@ -24,7 +24,7 @@ from bonescint.schema import PackagedYaml, construct
 from bonescint.simulate import CAMERAS, Disease, Population
 
 MOST_STUDIES = 1_000_000
-"""Studies of one split and label; more is a slip of the pen."""
+"""Most studies of one split and label; more is taken for a typing error."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -51,12 +51,12 @@ class Studies:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Centre:
-    """One hospital: what it scans with, who comes, how many studies it gives.
+    """One hospital: its cameras, its patients and its numbers of studies.
 
     Attributes:
         cameras: share of studies acquired with each of the simulator's cameras; sums to 1.
         studies: numbers by split.
-        population: who comes.
+        population: its patients.
         counts: counts of a study relative to its camera's median.
 
     Raises:
@@ -84,7 +84,7 @@ class Centre:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frozen:
-    """What a protocol made when it was frozen.
+    """The cohort that a protocol gave when it was frozen.
 
     Attributes:
         seed: of the cohort.
@@ -110,9 +110,9 @@ class Protocol:
         name: what users call it.
         version: counted up whenever the cohort changes.
         centres: by name, in the order in which they are simulated.
-        disease: how metastases are: what makes the cohort easy or hard.
+        disease: number, size and uptake of metastases, which make the cohort easy or hard.
         description: in a sentence.
-        frozen: what it made when it was frozen; `None` while it may still change.
+        frozen: the cohort that it gave when it was frozen; `None` while it may still change.
 
     Raises:
         ParameterError: no centre, an empty name, a version below 1.
@@ -184,7 +184,7 @@ class Protocol:
 
 
 def mixed_protocol(count: int, *, prevalence: float = 0.5) -> Protocol:
-    """One centre with every camera: for training and for trying things.
+    """One centre with every camera, for training and for tests.
 
     Args:
         count: number of studies; 70 % go to training, 15 % each to validation and test,

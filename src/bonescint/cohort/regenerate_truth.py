@@ -1,4 +1,4 @@
-"""What a simulated cohort does not store, made again: means, bone maps, a mask of each focus."""
+"""Regenerate what a simulated cohort does not store: means, bone maps, a mask of each focus."""
 
 from __future__ import annotations
 

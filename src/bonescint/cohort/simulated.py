@@ -42,7 +42,7 @@ from bonescint.simulate import (
 )
 
 ATTEMPTS = 50
-"""Patients with unseen metastases that are drawn again before a study is given up."""
+"""Patients that are drawn for a study before it is given up for want of a visible metastasis."""
 
 SETTINGS = "settings.json"
 
@@ -53,7 +53,7 @@ _GIVE = "Give the folder that bonescint simulate cohort wrote"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatedCohort:
-    """What a simulation wrote.
+    """A simulated cohort on disk.
 
     Attributes:
         manifest: the studies that the protocol asks for.
@@ -85,7 +85,7 @@ def study_of(spec: StudySpec, centre: Centre, disease: Disease, attempt: int = 0
     Args:
         spec: which study.
         centre: where.
-        disease: how metastases are.
+        disease: number, size and uptake of metastases.
         attempt: which of the patients that were drawn for it.
     """
     names = list(centre.cameras)
@@ -131,7 +131,7 @@ def _make(spec: StudySpec, *, content: dict[str, Any], out: Path) -> list[_Made]
         out: folder of the cohort.
 
     Returns:
-        The study, behind the occult patients that were drawn before it.
+        The study, after the occult patients that were drawn before it.
     """
     case_file = out / "cases" / f"{spec.key()}.json"
     stored = _stored(case_file, out)
@@ -259,7 +259,7 @@ def _simulated(
 
 
 def _open_folder(out: Path, protocol: Protocol, seed: int) -> None:
-    """Make the cohort's folder, or find that it is this very cohort, begun before."""
+    """Make the cohort's folder, or make sure that it holds part of this very cohort."""
     from bonescint.simulate.reference_skeleton import reference_skeleton
 
     reference_skeleton()  # a missing extra is said before anything is written
@@ -282,9 +282,9 @@ def _open_folder(out: Path, protocol: Protocol, seed: int) -> None:
 
 
 def can_resume(out: Path, protocol: Protocol, seed: int) -> bool:
-    """Whether a folder has no cohort, or part of this very one.
+    """Whether a folder holds no cohort yet, or part of this very one.
 
-    A cohort of other settings, and one of another release, cannot be gone on with.
+    A cohort of other settings or of another release cannot be resumed.
 
     Raises:
         InputError: its settings cannot be read.
@@ -326,7 +326,7 @@ def _is_same(before: dict[str, Any], now: dict[str, Any]) -> bool:
 
 
 def _lasting(settings: dict[str, Any]) -> dict[str, Any]:
-    """What must not change when a cohort goes on: all but names and numbers of studies."""
+    """What must not change when a cohort is resumed: all but names and numbers of studies."""
     # Keys that a release before this one did not have get their defaults.
     protocol = plain(protocol_from(settings["protocol"], SETTINGS))
     centres = {

@@ -1,4 +1,4 @@
-"""One simulated study and how it is written: DICOM in its maker's style, truth beside it."""
+"""One simulated study, written as DICOM in its camera maker's style, with its truth."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _STYLES: Mapping[str, HeaderStyle] = {
 }
 MOST_LESIONS = 500
 COUNTS = (2e4, 5e7)
-"""Counts of a posterior view that can be asked for: fewer show no body, more overflow pixels."""
+"""Counts that a posterior view may have: fewer show no body, more overflow the pixels."""
 
 _MM_PER_S = 10 / 60  # of a speed in cm/min
 
@@ -136,7 +136,7 @@ def simulate_study(
     counts: float | None = None,
     camera: str | None = None,
 ) -> SimulatedStudy:
-    """Simulate one study, as wanted where something is wanted, drawn where not.
+    """Simulate one study; what is not given is drawn at random.
 
     Args:
         seed: of everything that is drawn.
@@ -146,7 +146,7 @@ def simulate_study(
         camera: name of a camera.
 
     Raises:
-        ParameterError: what cannot be; the message names it.
+        ParameterError: an impossible value; the message names it.
         MissingExtraError: the libraries of the extra `simulate` are not installed.
 
     Examples:

@@ -1,4 +1,4 @@
-"""Patients into splits: in stated shares, alike in labels and centres, the same for a seed."""
+"""Deal patients into splits by given shares, balanced by label and centre, from a seed."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class SplitRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PatientToSplit:
-    """What dealing needs to know of a patient.
+    """What the split of a patient depends on.
 
     Attributes:
         patient_id: pseudonym.
@@ -107,7 +107,7 @@ def _place(patient: PatientToSplit, seed: int) -> tuple[str, str]:
 
 
 def parse_shares(text: str) -> dict[Split, float]:
-    """Shares as people write them.
+    """Read shares as people write them.
 
     Raises:
         ParameterError: no such split, or no number.

@@ -103,7 +103,7 @@ _MASKS = {
 
 @contextmanager
 def _opened(path: Path | str) -> Iterator[Any]:
-    """The arrays of a truth file; whatever is wrong with them becomes one line."""
+    """The arrays of a truth file; anything wrong with them becomes one clear error."""
     try:
         with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             yield archive
@@ -175,7 +175,7 @@ def truth_of(
     *,
     pixel_spacing_mm: tuple[float, float] | None = None,
 ) -> Truth | None:
-    """What is true of a case: from its truth file, or from a physician's masks.
+    """The truth of a case, from its truth file or from a physician's masks.
 
     Of masks, each piece (8-connected) becomes a focus at its centre of mass; its radius is that
     of the circle of its area.

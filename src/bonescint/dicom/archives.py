@@ -87,7 +87,7 @@ def members(archive: Path) -> Iterator[Path | InputError]:
 
     Yields:
         For what may not be read an error: names that lead out of the archive or stand there twice,
-        files that would grow beyond measure, and once for all that are encrypted.
+        files that would expand beyond the limit, and once for all that are encrypted.
     """
     try:
         opened = _opened(archive)

@@ -99,7 +99,7 @@ class StudyFiles:
     Attributes:
         files: one or two paths, anterior first where that is known.
         source: the path that is shown to the user.
-        warnings: what is to be said of how its files were brought together, or were not.
+        warnings: on how its files were paired, or why they were not.
     """
 
     files: tuple[Path, ...]
@@ -227,8 +227,8 @@ def _files_below(folder: Path, visited: set[tuple[int, int]]) -> Iterator[Path |
 class _Examiner:
     """Checks files by their headers: short ones here, others in a process with a time limit.
 
-    Parsing is bounded in either place. The process is for what nobody thought of: whatever a file
-    does to it, the search goes on. It is started when the first long header comes.
+    Parsing is bounded in either place. The process guards against the unforeseen: whatever a file
+    does to it, the search continues. It is started when the first long header comes.
     """
 
     def __init__(self) -> None:

@@ -78,7 +78,7 @@ def views_by_orientation(header: Header, photopeak: PhotopeakFrames) -> tuple[Vi
 def position_warnings(
     header: Header, lies: Sequence[Lie], views: Sequence[View | None], *, by_angle: bool
 ) -> tuple[str, ...]:
-    """What is to be said of how the patient lay and how the images lie.
+    """Warnings about how the patient lay and how the images lie.
 
     Args:
         header: of the file.

@@ -113,11 +113,11 @@ class OneView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pairs:
-    """What came of pairing.
+    """The result of pairing.
 
     Attributes:
         partner: for each paired file's place that of its partner.
-        warnings: for a place, what is to be said of the scan.
+        warnings: for a place, the warning about the scan.
     """
 
     partner: dict[int, int]
@@ -348,7 +348,7 @@ def sizes_agree(one: tuple[int, int], other: tuple[int, int]) -> bool:
 
 
 def _told(files: Sequence[OneView], partner: dict[int, int]) -> dict[int, str]:
-    """What is said of files that stay alone beside one of the other view in their study."""
+    """Warnings about files left alone although their study holds a file of the other view."""
     alone: dict[str, list[int]] = defaultdict(list)
     for place, file in enumerate(files):
         if place not in partner and file.facts is not None and file.facts.study:

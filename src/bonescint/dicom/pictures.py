@@ -55,7 +55,7 @@ class PicturePage:
 
 
 class _Lenience:
-    """Pillow's process-wide leave to decode what is cut off, as it was before we took it away."""
+    """Pillow's process-wide permission to decode truncated files, as it was before."""
 
     lock = threading.Lock()
     readers = 0

@@ -54,7 +54,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """The view of one image, the rule that told it, and what is to be said of it."""
+    """The view of one image, the rule that told it, and a warning about it."""
 
     view: View
     rule: ViewRule

@@ -1,7 +1,7 @@
 """Is it a planar whole-body bone scan? By header, by geometry, by the body's outline.
 
-Three checks from cheap to dear. All prefer to let a stranger in over sending a real scan
-away: archives mislabel, crop, stretch and cut off heads and feet. A learned score comes later.
+Three checks, the cheapest first. In doubt each of them accepts, because archives mislabel, crop,
+stretch and cut off heads and feet; a model's out-of-distribution score comes later.
 
 The outline check looks at the image shrunk to about 128 rows, where counts are no longer
 noise. A body stands upright: darker left and right than along its axis, in most rows one

@@ -6,7 +6,7 @@ letters next to it make it another one (`PLANTAR`, `DISTANT`), digits and unders
 spelling, is AP and the anterior view. A text that names both views (`WHOLE BODY ANT/POST`) names
 neither image.
 
-Some words lie, and decide nothing:
+Some words mislead, and decide nothing:
 
 - how the patient lies: `dorsal`, `ventral`, `DOS`, `FACE` beside `decubitus`, `supine`, `sur le`;
 - oblique and lateral views (`LPO posterior`), and views that are not there (`post view omitted`,

@@ -83,7 +83,7 @@ class Table:
         columns: the names in the header by the names asked for; only those that are there.
         places: where the cells of a column stand in a row.
         separator: of a text file's cells; empty for a workbook.
-        notes: what has to be known of how it was read.
+        notes: how it was read, where its owner should know.
         lines: the rows' numbers and cells.
     """
 
@@ -143,7 +143,7 @@ class Table:
         return InputError(f"{self.source}{place}", problem, remedy)
 
     def warn(self, *more: str) -> None:
-        """Say the notes, and more of them, for callers that keep none."""
+        """Warn of the notes, and of more, on behalf of callers that keep none."""
         for note in (*self.notes, *more):
             warnings.warn(f"{self.source}: {note}.", TableWarning, stacklevel=3)
 

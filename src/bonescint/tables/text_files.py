@@ -53,7 +53,7 @@ class TextFile:
     Attributes:
         path: of the file.
         encoding: as Python calls it.
-        notes: what has to be known of how it was read.
+        notes: how it was read, where its owner should know.
     """
 
     path: Path

@@ -1,8 +1,8 @@
 """A cohort as averages: what a comparison shows of it, and what a *normal database* keeps.
 
 A normal database is an npz file of averages over at least 20 patients: the maps, rounded to 16
-bits, and of each characteristic its mean, spread and percentiles. No single scan can be got back
-from one. Two databases whose cohorts differ by a few scans do tell something of these.
+bits, and of each characteristic its mean, spread and percentiles. No single scan can be recovered
+from it. Two databases whose cohorts differ by a few scans do reveal something of those scans.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ def write_normal_database(path: Path, averages: Averages) -> None:
         OutputError: it cannot be written.
     """
     if averages.patients < LEAST_PATIENTS:
-        requirement = f"of at least {LEAST_PATIENTS} patients, so that no scan can be got back"
+        requirement = f"of at least {LEAST_PATIENTS} patients, so that no scan can be recovered"
         raise ParameterError("averages", "write_normal_database", requirement, averages.patients)
     about = {
         "bonescint_normals": _FORMAT,

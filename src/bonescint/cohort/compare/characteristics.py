@@ -30,7 +30,7 @@ LANDMARKS: Mapping[str, str] = {
     "knee": "brightest level of the legs in their middle third",
     "ankle": "brightest level of the legs near their end",
 }
-"""Landmarks from head to foot, and what is taken for each."""
+"""Landmarks from head to foot, and how each is found."""
 
 _BODY_LEVEL = 0.1
 _MIDDLE = SIDE // 4

@@ -93,16 +93,16 @@ def compare_cohorts(
             sides.append(open_side(letter, path, label=label))
         if save is not None:
             _require_enough(sides[0], save)
-        seen = _look(sides, workers, scorer, save is not None, tell)
+        measured = _measured(sides, workers, scorer, save is not None, tell)
         found = None
         if second is not None:
             tell("Comparing", 0, 1)
-            found = compared(seen[0], seen[1], scorer.model_id if scorer else "")
+            found = compared(measured[0], measured[1], scorer.model_id if scorer else "")
         if found is not None and place is not None:
             tell("Drawing", 0, 1)
             _write(found, place)
         if save is not None:
-            _save(seen[0], save)
+            _save(measured[0], save)
     return found
 
 
@@ -120,7 +120,7 @@ def _prepare_place(save: Path) -> None:
 
 
 def _require_enough(side: Side, save: Path) -> None:
-    """Refuse at once what cannot become a normal database."""
+    """Refuse at once a side that cannot become a normal database."""
     if side.stored is not None:
         raise InputError(save, "A is a normal database already", "Copy its file")
     normal = sum(one.positive is not True for one in side.scans)
@@ -130,7 +130,7 @@ def _require_enough(side: Side, save: Path) -> None:
 
 def _too_few(save: Path, count: int, what: str) -> InputError:
     problem = f"A has {count} {what} without a positive label, and a normal database needs patients"
-    remedy = f"Give at least {LEAST_PATIENTS}: of fewer, single scans might be got back"
+    remedy = f"Give at least {LEAST_PATIENTS}: from fewer, single scans might be recovered"
     return InputError(save, problem, remedy)
 
 
@@ -141,7 +141,7 @@ def _save(side: MeasuredSide, save: Path) -> None:
     write_normal_database(save, side.normals)
 
 
-def _look(
+def _measured(
     sides: Sequence[Side], workers: int, scorer: Scorer | None, with_normals: bool, tell: Progress
 ) -> list[MeasuredSide]:
     most = sum(len(side.scans) for side in sides)
@@ -161,7 +161,7 @@ def _look(
 
 
 def compared(first: MeasuredSide, second: MeasuredSide, model_id: str = "") -> CohortComparison:
-    """Compare two sides that were looked at.
+    """Compare two measured sides.
 
     Args:
         first: A.
@@ -192,7 +192,7 @@ def compared(first: MeasuredSide, second: MeasuredSide, model_id: str = "") -> C
 
 
 def _with_patients_of(first: MeasuredSide, second: MeasuredSide) -> tuple[MeasuredSide, int]:
-    """B with A's names for the patients that are in both, and how many these are."""
+    """B with A's names for the patients who are in both, and their number."""
     of_pixels = dict(zip(first.pixels, first.patients, strict=True))
     of_header = {h: p for h, p in zip(first.header, first.patients, strict=True) if h}
     renamed: dict[str, str] = {}
@@ -205,7 +205,7 @@ def _with_patients_of(first: MeasuredSide, second: MeasuredSide) -> tuple[Measur
 
 
 def _of_labels(first: MeasuredSide, second: MeasuredSide) -> list[str]:
-    """What is to be said of sides that differ by how many of their scans are positive."""
+    """A warning where the sides differ in how many of their scans are positive."""
     sides = {side.side.letter: side for side in (first, second)}
     shares = {
         letter: 100 * sum(one is True for one in side.labels) / len(side.labels)

@@ -126,7 +126,7 @@ class MapSums:
         self._squares = np.zeros((2, SIDE, SIDE))
 
     def add(self, scan: FrameMap, difference: FrameMap | None = None) -> None:
-        """Take a scan in.
+        """Add a scan.
 
         Args:
             scan: reduced composite, (256, 256).

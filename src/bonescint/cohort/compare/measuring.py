@@ -1,4 +1,4 @@
-"""The scans of a side go by: what is taken from each, a few in memory at a time."""
+"""Measure the scans of one side of a comparison, a few in memory at a time."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Scorer:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ScanMeasurements:
-    """What is taken from a scan; the scan itself is not kept.
+    """Measurements of one scan; the scan itself is not kept.
 
     Attributes:
         reduced: the composite, float32 (256, 256).
@@ -78,7 +78,7 @@ class ScanMeasurements:
 def measure_scan(
     files: StudyFiles | Path, *, preprocessing: Preprocessing | None, id_key: bytes
 ) -> ScanMeasurements:
-    """Read a scan and take from it what a comparison needs.
+    """Read a scan and measure what a comparison needs.
 
     Args:
         files: of the scan.
@@ -130,7 +130,7 @@ class _Sums:
         self.halves = MapSums(), MapSums()
 
     def add(self, seen: ScanMeasurements, *, normal: bool) -> None:
-        """Take a scan in."""
+        """Add a scan."""
         chosen = [self.all, self.halves[self.all.count % 2], *([self.normal] if normal else [])]
         for sums in chosen:
             sums.add(seen.reduced, seen.difference)
@@ -153,21 +153,21 @@ class _Kept:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class MeasuredSide:
-    """A side whose scans have gone by.
+    """One side of a comparison, measured.
 
     Attributes:
         side: as it was given.
         averages: of its scans, or of the normal database.
         normals: averages of its scans without a positive label, where they are wanted.
-        halves: agreement of the maps of every other scan with those of the rest, for each view: as
-            alike as so many scans of one cohort are; `None` for fewer than 20.
+        halves: agreement of the maps of every other scan with those of the rest, for each view, as
+            a measure of what chance alone does; `None` for fewer than 20 scans.
         sources, labels, pixels, header, patients: of each scan, in order; `header` is a hash of
             its Patient ID, or empty.
         cells: float16 (scans, 4096); without rows for a normal database.
         values: characteristics, float64 (scans, characteristics).
         predictions: of a model, without maps; empty without one.
         omitted: what was not compared.
-        notes: what has to be known of it.
+        notes: that belong in the report.
     """
 
     side: Side
@@ -201,12 +201,12 @@ def measure_side(
     with_normals: bool,
     progress: Callable[[int, int], None],
 ) -> MeasuredSide:
-    """Look at every scan of a side, few in memory at a time.
+    """Measure every scan of a side, a few in memory at a time.
 
     Args:
-        side: what to look at.
+        side: what to measure.
         pool: reads and prepares.
-        ahead: scans that may be read before they are taken in.
+        ahead: scans that may be read before they are needed.
         id_key: key of patients' pseudonyms, for this run only.
         scorer: a model, in this process.
         with_normals: whether averages of scans without a positive label are wanted, too.
@@ -305,10 +305,10 @@ def _stored(side: Side, stored: Averages) -> MeasuredSide:
 
 
 def without_placeholder_ids(header: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Hashes of Patient IDs without one that stands for nobody, and a note if there was one.
+    """Hashes of Patient IDs without a placeholder, and a note if there was one.
 
-    Some anonymisers give all files one Patient ID: one that more than half of ten scans or more
-    share is none.
+    Some anonymisers give all files one Patient ID: one that is shared by more than half of ten or
+    more scans is a placeholder.
     """
     counts = Counter(one for one in header if one)
     common, times = counts.most_common(1)[0] if counts else ("", 0)
@@ -321,7 +321,7 @@ def without_placeholder_ids(header: Sequence[str]) -> tuple[list[str], list[str]
 def patients_of(
     named: Sequence[str], header: Sequence[str], pixels: Sequence[str]
 ) -> tuple[list[str], list[str]]:
-    """A name for the patient of each scan, and what has to be known of it.
+    """A name for the patient of each scan, and notes for the report.
 
     Args:
         named: what a manifest says, or empty.

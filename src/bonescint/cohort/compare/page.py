@@ -85,7 +85,7 @@ def _in_a_line(side: MeasuredSide) -> str:
 
 
 def verdict(area: Estimate) -> str:
-    """What an area means, in plain words.
+    """What an area means, in words.
 
     Examples:
         >>> verdict(Estimate(value=0.98))
@@ -153,7 +153,7 @@ def _separation(found: CohortComparison, pictures: Mapping[str, bytes]) -> PageS
             f"0.5 is what chance gives, 1 is never wrong.",
             f"It sees each prepared scan as {CELLS} x {CELLS} cells ({separated.components} "
             f"principal components, penalised logistic regression), and is judged on patients "
-            f"that it was not fitted to ({FOLDS} parts). Whatever differs helps it: patients, "
+            f"that it was not fitted to ({FOLDS} parts). Any difference helps it: patients, "
             f"disease, posture, camera, processing. A high area does not say which.",
         ),
         figures=(
@@ -197,8 +197,7 @@ def _maps(found: CohortComparison, pictures: Mapping[str, bytes]) -> PageSection
             for name, words in _AGREED.items()
         ),
         numeric=tuple(range(1, 1 + len(agreed))),
-        note="Halves: every other scan of a cohort against the rest. So alike are maps of half as "
-        "many scans that differ by chance alone.",
+        note="Halves: every other scan of a cohort against the rest, which differ by chance alone.",
     )
     return PageSection(
         title="Maps",

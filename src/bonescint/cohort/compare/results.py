@@ -40,7 +40,7 @@ class Compared:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoredSide:
-    """What a model says of the scans of one side.
+    """A model's answers for the scans of one side.
 
     Attributes:
         probabilities: 0 to 1, in the order of the scans.
@@ -57,13 +57,13 @@ class ScoredSide:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CohortComparison:
-    """Two cohorts, side by side.
+    """The comparison of two cohorts.
 
     Attributes:
         sides: A and B.
         agreement: of their maps, for each view.
         separation: how well they are told apart, or `None`.
-        why_not_separated: the reason, where they were not tried to be told apart.
+        why_not_separated: the reason, where the classifier was not tried.
         characteristics: on both sides.
         model_id: of the model that scored them, or empty.
         scored: its answers on A and on B, `None` where there are no single scans.

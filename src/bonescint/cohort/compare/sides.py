@@ -1,4 +1,4 @@
-"""One side of a comparison: where its scans are, or the averages that stand for them."""
+"""One side of a comparison: its scans, or a normal database in their place."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ class Side:
         letter: "A" or "B".
         name: of the folder or file.
         scans: to read, empty for a normal database.
-        omitted: what cannot be read, as far as it is known before.
+        omitted: what cannot be read, as far as that is known before reading.
         stored: averages of a normal database, or `None`.
-        notes: what has to be known of it.
+        notes: that belong in the report.
     """
 
     letter: str
@@ -88,7 +88,7 @@ def open_side(letter: str, path: Path, *, label: bool | None = None) -> Side:
         SideScan(source=_below(study.source, path), files=study) for study in found.studies
     )
     omitted = tuple(Omitted(_below(one.source, path), one.problem) for one in found.refused)
-    notes = () if label is None else ("its scans have no labels: --label left all of them in",)
+    notes = () if label is None else ("its scans have no labels, so --label kept all of them",)
     return Side(letter=letter, name=name, scans=scans, omitted=omitted, notes=notes)
 
 
