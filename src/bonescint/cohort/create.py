@@ -20,7 +20,7 @@ from bonescint.cohort.ingest import (
 )
 from bonescint.cohort.labels import Collection, Labels, Layout, collect
 from bonescint.cohort.manifest import Manifest, write_manifest
-from bonescint.cohort.matching import Labelled, LeftOut, Matching, match
+from bonescint.cohort.matching import LabelledStudy, LeftOut, Matching, match
 from bonescint.cohort.splitting import DEFAULT_SHARES, PatientToSplit, SplitRule, deal
 from bonescint.files import LOCK, cannot_write, one_writer, write_table, write_whole
 from bonescint.scan import (
@@ -236,7 +236,7 @@ def _opened(out: Path, key: Path | None) -> CohortFolders:
 
 
 def _splits(
-    labelled: Sequence[Labelled],
+    labelled: Sequence[LabelledStudy],
     centres: Mapping[int, str],
     labels: Labels,
     rule: SplitRule | None,
@@ -244,7 +244,7 @@ def _splits(
     """The split of each patient: from the table if it has one, else dealt by the rule."""
     if labels.has_split:
         return _told_splits(labelled, labels)
-    scans: dict[str, list[Labelled]] = defaultdict(list)
+    scans: dict[str, list[LabelledStudy]] = defaultdict(list)
     for one in labelled:
         scans[one.patient_id].append(one)
     if len(scans) == 1 and len(labelled) > 1:
@@ -271,8 +271,8 @@ def _splits(
     )
 
 
-def _told_splits(labelled: Sequence[Labelled], labels: Labels) -> dict[str, Split]:
-    first: dict[str, Labelled] = {}
+def _told_splits(labelled: Sequence[LabelledStudy], labels: Labels) -> dict[str, Split]:
+    first: dict[str, LabelledStudy] = {}
     problems = []
     for one in labelled:
         earlier = first.setdefault(one.patient_id, one)
@@ -286,7 +286,7 @@ def _told_splits(labelled: Sequence[Labelled], labels: Labels) -> dict[str, Spli
     return {patient: one.row.split or Split.TRAIN for patient, one in first.items()}
 
 
-def _case(one: Labelled, got: IngestResult, centre: str, split: Split) -> Case:
+def _case(one: LabelledStudy, got: IngestResult, centre: str, split: Split) -> Case:
     row, masks = one.row, got.masks or {}
     return Case(
         scan_id=got.scan_id,
@@ -316,7 +316,7 @@ def _not_scans(collection: Collection) -> list[LeftOut]:
 
 
 def _notes(
-    collection: Collection, matching: Matching, kept: Sequence[tuple[Labelled, IngestResult]]
+    collection: Collection, matching: Matching, kept: Sequence[tuple[LabelledStudy, IngestResult]]
 ) -> tuple[str, ...]:
     """What was assumed, tolerated or done, with counts; nothing in it names a patient."""
     notes = [*collection.assumptions]
@@ -357,7 +357,7 @@ def _settings(
 
 def _write(
     created: CreatedCohort,
-    kept: Sequence[tuple[Labelled, IngestResult]],
+    kept: Sequence[tuple[LabelledStudy, IngestResult]],
     folders: CohortFolders,
     settings: Mapping[str, Any],
 ) -> None:

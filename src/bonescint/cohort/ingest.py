@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bonescint.cohort.matching import Labelled, LeftOut
+from bonescint.cohort.matching import LabelledStudy, LeftOut
 from bonescint.cohort.truth import read_mask, write_mask
 from bonescint.dicom import StudyFiles, read, read_study, write_nm
 from bonescint.dicom.identity import keyed_hash
@@ -265,17 +265,17 @@ def _write_png(values: NDArray[Any], path: Path) -> None:
 
 
 def without_repeats(
-    labelled: Sequence[Labelled], results: Sequence[IngestResult]
-) -> tuple[list[tuple[Labelled, IngestResult]], list[LeftOut]]:
+    labelled: Sequence[LabelledStudy], results: Sequence[IngestResult]
+) -> tuple[list[tuple[LabelledStudy, IngestResult]], list[LeftOut]]:
     """The scans that came in, each once and with a name of its own, and what did not come in.
 
     The same pixels under contradictory rows are left out altogether: which row is right would be
     a guess.
     """
-    by_pixels: dict[str, list[tuple[Labelled, IngestResult]]] = defaultdict(list)
+    by_pixels: dict[str, list[tuple[LabelledStudy, IngestResult]]] = defaultdict(list)
     left_out = []
 
-    def leave_out(one: Labelled, kind: str, reason: str) -> None:
+    def leave_out(one: LabelledStudy, kind: str, reason: str) -> None:
         left_out.append(LeftOut(kind=kind, source=one.study.source, reason=reason))
 
     for one, result in zip(labelled, results, strict=True):
@@ -283,7 +283,7 @@ def without_repeats(
             leave_out(one, result.refused_kind, result.refused)
         else:
             by_pixels[result.pixels].append((one, result))
-    kept: list[tuple[Labelled, IngestResult]] = []
+    kept: list[tuple[LabelledStudy, IngestResult]] = []
     names: set[str] = set()
     for same in by_pixels.values():
         labels = {one.row.positive for one, _ in same}

@@ -35,7 +35,7 @@ _FACTS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Labelled:
+class LabelledStudy:
     """A study with its label and its patient.
 
     Attributes:
@@ -78,7 +78,7 @@ class Matching:
         doubted: pairs of patients of the table whose scans bear one patient's number.
     """
 
-    labelled: tuple[Labelled, ...]
+    labelled: tuple[LabelledStudy, ...]
     left_out: tuple[LeftOut, ...]
     doubted: int
 
@@ -203,12 +203,12 @@ def _contradictions(rows_of: dict[int, list[LabelRow]]) -> list[Problem]:
     return problems
 
 
-def _labelled(study: StudyFiles, row: LabelRow, keys: StudyKeys, id_key: bytes) -> Labelled:
+def _labelled(study: StudyFiles, row: LabelRow, keys: StudyKeys, id_key: bytes) -> LabelledStudy:
     told = hashed_identifier(Identifier.PATIENT, row.patient, id_key=id_key) or keys.patient
     own = keyed_hash(
         [study.source.encode("utf-8", "surrogateescape")], key=id_key, purpose="lone study"
     )
-    return Labelled(
+    return LabelledStudy(
         study=study,
         row=row,
         keys=keys,
@@ -217,7 +217,7 @@ def _labelled(study: StudyFiles, row: LabelRow, keys: StudyKeys, id_key: bytes) 
     )
 
 
-def _doubted(labelled: Sequence[Labelled]) -> int:
+def _doubted(labelled: Sequence[LabelledStudy]) -> int:
     """How many patients of the table share a header's Patient ID with another one."""
     told: dict[str, set[str]] = defaultdict(set)
     for one in labelled:

@@ -83,7 +83,7 @@ class Centre:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Frozen:
+class FrozenHashes:
     """The cohort that a protocol gave when it was frozen.
 
     Attributes:
@@ -98,7 +98,9 @@ class Frozen:
         check_whole(self, "seed", 0, 2**63)
         for centre, digest in check_table(self, "sha256").items():
             if not isinstance(digest, str) or not _SHA256.fullmatch(digest):
-                raise ParameterError("sha256", "Frozen", f"64 digits for centre {centre}", digest)
+                raise ParameterError(
+                    "sha256", "FrozenHashes", f"64 digits for centre {centre}", digest
+                )
         object.__setattr__(self, "sha256", MappingProxyType(dict(self.sha256)))
 
 
@@ -129,7 +131,7 @@ class Protocol:
     centres: Mapping[str, Centre]
     disease: Disease = field(default_factory=Disease)
     description: str = ""
-    frozen: Frozen | None = None
+    frozen: FrozenHashes | None = None
 
     def __post_init__(self) -> None:
         check_name("Protocol", "name", self.name)

@@ -15,7 +15,7 @@ from bonescint import __version__
 from bonescint.cohort.manifest import Manifest, write_manifest
 from bonescint.cohort.protocol import (
     Centre,
-    Frozen,
+    FrozenHashes,
     Protocol,
     StudySpec,
     protocol_from,
@@ -65,7 +65,7 @@ class SimulatedCohort:
 
     manifest: Manifest
     occult: Manifest
-    frozen: Frozen
+    frozen: FrozenHashes
 
     def changed_centres(self, protocol: Protocol) -> tuple[str, ...]:
         """Centres that are not what the protocol was frozen as; none without a hash to compare.
@@ -254,7 +254,7 @@ def _simulated(
     return SimulatedCohort(
         manifest=Manifest(cases=tuple(cases), folder=out),
         occult=Manifest(cases=tuple(occult), folder=out),
-        frozen=Frozen(seed=seed, sha256={name: h.hexdigest() for name, h in hashes.items()}),
+        frozen=FrozenHashes(seed=seed, sha256={name: h.hexdigest() for name, h in hashes.items()}),
     )
 
 

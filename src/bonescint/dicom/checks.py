@@ -10,7 +10,7 @@ from bonescint.dicom import views
 from bonescint.dicom.calibration import pixel_spacing_mm
 from bonescint.dicom.frames import PhotopeakFrames, photopeak_frames
 from bonescint.dicom.header import Header
-from bonescint.dicom.orientation import lies_of, position_warnings
+from bonescint.dicom.orientation import orientations_of, position_warnings
 from bonescint.dicom.pixels import PixelLayout, pixel_layout
 from bonescint.dicom.whole_body import MIN_ASPECT, check_geometry, check_header
 from bonescint.scan import NotABoneScanError, ViewRule
@@ -70,7 +70,7 @@ class CheckedHeader:
     layout: PixelLayout
     photopeak: PhotopeakFrames
     pixel_spacing_mm: tuple[float, float] | None
-    decisions: tuple[views.Decision | None, ...]
+    decisions: tuple[views.ViewDecision | None, ...]
     upside_down: tuple[bool, ...]
     is_side_by_side: bool
     may_be_side_by_side: bool
@@ -97,15 +97,16 @@ def check_dicom_header(header: Header, path: Path) -> CheckedHeader:
             "Give the planar whole-body scan, anterior and posterior",
         )
     spacing = pixel_spacing_mm(header)
-    lies = lies_of(header, photopeak)
+    orientations = orientations_of(header, photopeak)
     side_by_side = _is_side_by_side(header, layout, photopeak)
     if side_by_side:
-        decisions: tuple[views.Decision | None, ...] = (None,)
+        decisions: tuple[views.ViewDecision | None, ...] = (None,)
     else:
         warnings += check_geometry(layout.rows, layout.columns, spacing, source)
         decisions = tuple(
             views.decide(
-                views.Question(header=header, frame=frame, photopeak=photopeak, path=path), source
+                views.ViewEvidence(header=header, frame=frame, photopeak=photopeak, path=path),
+                source,
             )
             for frame in photopeak.frames
         )
@@ -114,7 +115,7 @@ def check_dicom_header(header: Header, path: Path) -> CheckedHeader:
             decision is None or decision.rule is ViewRule.START_ANGLE for decision in decisions
         )
         told = [decision.view if decision else None for decision in decisions]
-        warnings += position_warnings(header, lies, told, by_angle=by_angle)
+        warnings += position_warnings(header, orientations, told, by_angle=by_angle)
         if spacing is None:
             warnings.append("no pixel spacing: sizes in millimetres are unknown")
     return CheckedHeader(
@@ -122,7 +123,7 @@ def check_dicom_header(header: Header, path: Path) -> CheckedHeader:
         photopeak=photopeak,
         pixel_spacing_mm=spacing,
         decisions=decisions,
-        upside_down=tuple(lie.is_upside_down for lie in lies),
+        upside_down=tuple(orientation.is_upside_down for orientation in orientations),
         is_side_by_side=side_by_side,
         may_be_side_by_side=not side_by_side and photopeak.frame_count == 1,
         warnings=tuple(warnings),

@@ -1,4 +1,4 @@
-"""How an image lies: is the head at row 0, and is the view seen from its own side?
+"""How an image is oriented: is the head at row 0, and is the view seen from its own side?
 
 The header may say so by direction cosines (Image Orientation (Patient), of the detector or of the
 file) or by letters (Patient Orientation). An image whose rows run to the head is turned by 180
@@ -30,8 +30,8 @@ _ANTERIOR_FOR_BOTH = ("SIEMENS", "BONESCINT")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lie:
-    """How one image lies, as far as the header says.
+class ImageOrientation:
+    """How one image is oriented, as far as the header says.
 
     Attributes:
         is_upside_down: whether the feet are at row 0.
@@ -46,8 +46,8 @@ class Lie:
     is_strange: bool = False
 
 
-def lies_of(header: Header, photopeak: PhotopeakFrames) -> tuple[Lie, ...]:
-    """How each of a file's images lies.
+def orientations_of(header: Header, photopeak: PhotopeakFrames) -> tuple[ImageOrientation, ...]:
+    """How each of a file's images is oriented.
 
     Args:
         header: of the file.
@@ -55,13 +55,13 @@ def lies_of(header: Header, photopeak: PhotopeakFrames) -> tuple[Lie, ...]:
     """
     items = header.items("DetectorInformationSequence")
     several = len(photopeak.frames) > 1
-    lies = []
+    orientations = []
     for frame in photopeak.frames:
         item = items[frame.item - 1] if 1 <= frame.item <= len(items) else None
         own = _cosines(item) if item else None
         directions = own or _cosines(header) or _letters(header)
-        lies.append(_lie(directions, shared=several and own is None))
-    return tuple(lies)
+        orientations.append(_orientation(directions, shared=several and own is None))
+    return tuple(orientations)
 
 
 def views_by_orientation(header: Header, photopeak: PhotopeakFrames) -> tuple[View | None, ...]:
@@ -70,19 +70,23 @@ def views_by_orientation(header: Header, photopeak: PhotopeakFrames) -> tuple[Vi
     Some makers write the anterior head's orientation for every image. So one that is the same for
     two images tells nothing, nor does the anterior one of a single image.
     """
-    sides = [lie.seen_from for lie in lies_of(header, photopeak)]
+    sides = [orientation.seen_from for orientation in orientations_of(header, photopeak)]
     telling = set(sides) == set(View) or sides == [View.POSTERIOR]
     return tuple(sides) if telling else (None,) * len(sides)
 
 
 def position_warnings(
-    header: Header, lies: Sequence[Lie], views: Sequence[View | None], *, by_angle: bool
+    header: Header,
+    orientations: Sequence[ImageOrientation],
+    views: Sequence[View | None],
+    *,
+    by_angle: bool,
 ) -> tuple[str, ...]:
-    """Warnings about how the patient lay and how the images lie.
+    """Warnings about how the patient lay and how the images are oriented.
 
     Args:
         header: of the file.
-        lies: of its images.
+        orientations: of its images.
         views: of its images, as the rules told them.
         by_angle: whether a view follows from a detector's angle or number.
     """
@@ -94,14 +98,14 @@ def position_warnings(
         for modifier in item.items("PatientOrientationModifierCodeSequence")
     ]
     warnings = []
-    if any(lie.is_upside_down for lie in lies):
+    if any(orientation.is_upside_down for orientation in orientations):
         warnings.append("its orientation says that the feet are at the top: turned by 180 degrees")
-    if any(lie.is_strange for lie in lies):
+    if any(orientation.is_strange for orientation in orientations):
         warnings.append(
             "its orientation is not that of an anterior or posterior view: it was not used"
         )
     feet_first = position.startswith("FF") or any(is_one_of(code, FEET_FIRST) for code in gantry)
-    if feet_first and not all(lie.is_told for lie in lies):
+    if feet_first and not all(orientation.is_told for orientation in orientations):
         warnings.append(
             "the patient lay feet first and nothing gives the orientation of the image: the head "
             "was taken to be at the top, left and right to be as seen"
@@ -111,8 +115,8 @@ def position_warnings(
     ):
         warnings.append("the patient lay prone: the views may be exchanged")
     is_habit = any(maker in header.text("Manufacturer").upper() for maker in _ANTERIOR_FOR_BOTH)
-    for lie, view in zip(lies, views, strict=True):
-        if lie.seen_from and view and lie.seen_from is not view and not is_habit:
+    for orientation, view in zip(orientations, views, strict=True):
+        if orientation.seen_from and view and orientation.seen_from is not view and not is_habit:
             warnings.append(
                 f"its orientation says that the {view.value} view is seen from the other side: "
                 "left and right were kept as stored"
@@ -120,16 +124,18 @@ def position_warnings(
     return tuple(warnings)
 
 
-def _lie(directions: tuple[str, str] | None, *, shared: bool) -> Lie:
+def _orientation(directions: tuple[str, str] | None, *, shared: bool) -> ImageOrientation:
     if directions is None or directions == _NOT_SET:
-        return Lie()
+        return ImageOrientation()
     columns, rows = directions
     if rows not in "HF" or columns not in "LR":
-        return Lie(is_strange=True)
+        return ImageOrientation(is_strange=True)
     upside_down = rows == "H"
     columns = _OPPOSITE[columns] if upside_down else columns
     side = next(view for view, letter in _COLUMNS_RUN_TO.items() if letter == columns)
-    return Lie(is_upside_down=upside_down, seen_from=None if shared else side, is_told=True)
+    return ImageOrientation(
+        is_upside_down=upside_down, seen_from=None if shared else side, is_told=True
+    )
 
 
 def _cosines(header: Header) -> tuple[str, str] | None:

@@ -48,7 +48,7 @@ _PLACEHOLDERS = frozenset(_PLACEHOLDERS_WORDS.split(", "))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class StudyFacts:
     """What a header says that must be the same in both files of a scan, hashed or harmless.
 
     Attributes:
@@ -67,7 +67,7 @@ class Facts:
     spacing: tuple[float, float] | None = None
     pixels: tuple[str, ...] = ()
 
-    def differences(self, other: Facts) -> tuple[str, ...]:
+    def differences(self, other: StudyFacts) -> tuple[str, ...]:
         """Names of the facts in which two files differ."""
         return tuple(
             _NAMES[field.name]
@@ -103,7 +103,7 @@ class OneView:
 
     path: Path
     view: View | None
-    facts: Facts | None = None
+    facts: StudyFacts | None = None
     shape: tuple[int, int] = (0, 0)
     series: str = ""
     frame_of_reference: str = ""
@@ -124,13 +124,13 @@ class Pairs:
     warnings: dict[int, str]
 
 
-def facts_of(header: Header, checked: CheckedHeader) -> Facts:
+def facts_of(header: Header, checked: CheckedHeader) -> StudyFacts:
     """The facts of a file's header."""
     person = [_plain(header.text("PatientID")), _plain(header.text("PatientName"))]
     person += [header.text("PatientBirthDate"), header.text("PatientSex").upper()]
     camera = [header.text(keyword).upper() for keyword in _CAMERA]
     image_type = header.texts("ImageType")
-    return Facts(
+    return StudyFacts(
         patient=tuple(_hashed(text) for text in person),
         study=header.text("StudyInstanceUID"),
         image_type="\\".join(image_type[:2]).upper(),

@@ -16,7 +16,7 @@ from bonescint.dicom.discovery import StudyFiles, discover, unnamed_picture
 from bonescint.dicom.files import read_bytes, sha256
 from bonescint.dicom.frames import PhotopeakFrames
 from bonescint.dicom.header import Header, parse, quiet
-from bonescint.dicom.pairing import Facts, facts_of, sizes_agree
+from bonescint.dicom.pairing import StudyFacts, facts_of, sizes_agree
 from bonescint.dicom.pictures import (
     PicturePage,
     halves,
@@ -55,7 +55,7 @@ _ONE_SCAN = "Give the two views of one scan"
 class _LoadedView:
     """One image with its view, as a file gave it."""
 
-    decision: views.Decision | None
+    decision: views.ViewDecision | None
     image: NDArray[np.float32]
     detector: int = 1
 
@@ -68,7 +68,7 @@ class _LoadedFile:
     unit: PixelUnit
     acquisition: Acquisition
     pixel_spacing_mm: tuple[float, float] | None = None
-    facts: Facts | None = None
+    facts: StudyFacts | None = None
     instance_uid: str = ""
     patient_id: str = ""
     warnings: tuple[str, ...] = ()
@@ -180,7 +180,7 @@ def _two_pages(
     for picture in pictures:
         check_geometry(picture.image.shape[0], picture.image.shape[1], None, str(path))
     images = tuple(
-        _LoadedView(decision=views.Decision(view=view, rule=rule), image=picture.image)
+        _LoadedView(decision=views.ViewDecision(view=view, rule=rule), image=picture.image)
         for view, picture in zip(views_of, pictures, strict=True)
     )
     return images, warnings
@@ -212,7 +212,7 @@ def _one_page(picture: PicturePage, path: Path) -> tuple[tuple[_LoadedView, ...]
                 "Give each view in its own proportions",
             )
         check_geometry(rows, columns, None, str(path))
-        decision = views.Decision(view=view, rule=ViewRule.FILE_NAME)
+        decision = views.ViewDecision(view=view, rule=ViewRule.FILE_NAME)
         images = (_LoadedView(decision=decision, image=image),)
         if not view_in_path_is_plain(path):
             warnings.append(f"only the file name says that it is the {view.value} view")
@@ -228,7 +228,7 @@ def _side_by_side(image: NDArray[np.float32], source: str) -> tuple[_LoadedView,
     left, right = (without_frame(half)[0] for half in halves(image))
     check_geometry(left.shape[0], left.shape[1], None, source)
     return tuple(
-        _LoadedView(decision=views.Decision(view=view, rule=ViewRule.PICTURE_HALF), image=half)
+        _LoadedView(decision=views.ViewDecision(view=view, rule=ViewRule.PICTURE_HALF), image=half)
         for view, half in zip(View, (left, right), strict=True)
     )
 

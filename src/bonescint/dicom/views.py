@@ -36,12 +36,12 @@ _GE_DATASET_NAME = re.compile(r"^WHOLE ?BODY_([EF])$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class ViewEvidence:
     """What the rules may look at to tell the view of one frame.
 
     Attributes:
         header: of the file.
-        frame: the image in question.
+        frame: the image in evidence.
         photopeak: all images that are used of the file.
         path: of the file.
     """
@@ -53,7 +53,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class ViewDecision:
     """The view of one image, the rule that told it, and a warning about it."""
 
     view: View
@@ -71,18 +71,18 @@ class _Answer:
     is_plain: bool = True
 
 
-def decide(question: Question, source: str) -> Decision | None:
+def decide(evidence: ViewEvidence, source: str) -> ViewDecision | None:
     """The view of one image, or `None` if no rule answers.
 
     Raises:
         ViewConflictError: two rules contradict each other.
         NotABoneScanError: a code says that it is an oblique or a lateral view.
     """
-    answers = list(_answers(question, source))
+    answers = list(_answers(evidence, source))
     if not answers:
         return None
     first = answers[0]
-    decision = Decision(view=first.view, rule=first.rule)
+    decision = ViewDecision(view=first.view, rule=first.rule)
     for other in answers[1:]:
         if other.view is not first.view:
             if first.rule not in _WEAK and other.rule in _WEAK:
@@ -100,13 +100,13 @@ def decide(question: Question, source: str) -> Decision | None:
     return decision
 
 
-def _answers(question: Question, source: str) -> Iterator[_Answer]:
-    yield from _by_view_code(question, source)
-    yield from _by_ge_name(question)
-    yield from _by_start_angle(question)
-    yield from _by_orientation(question)
-    yield from _by_description(question)
-    yield from _by_file_name(question)
+def _answers(evidence: ViewEvidence, source: str) -> Iterator[_Answer]:
+    yield from _by_view_code(evidence, source)
+    yield from _by_ge_name(evidence)
+    yield from _by_start_angle(evidence)
+    yield from _by_orientation(evidence)
+    yield from _by_description(evidence)
+    yield from _by_file_name(evidence)
 
 
 def _answer(view: View | None, rule: ViewRule, name: str = "", **doubt: bool) -> Iterator[_Answer]:
@@ -114,18 +114,18 @@ def _answer(view: View | None, rule: ViewRule, name: str = "", **doubt: bool) ->
         yield _Answer(view=view, rule=rule, name=name or rule.value, **doubt)
 
 
-def _detector_item(question: Question) -> Header | None:
+def _detector_item(evidence: ViewEvidence) -> Header | None:
     """The frame's item of the Detector Information Sequence."""
-    items = question.header.items("DetectorInformationSequence")
-    number = question.frame.item
+    items = evidence.header.items("DetectorInformationSequence")
+    number = evidence.frame.item
     return items[number - 1] if 1 <= number <= len(items) else None
 
 
-def _by_view_code(question: Question, source: str) -> Iterator[_Answer]:
-    item = _detector_item(question)
+def _by_view_code(evidence: ViewEvidence, source: str) -> Iterator[_Answer]:
+    item = _detector_item(evidence)
     found = item.items("ViewCodeSequence") if item else ()
-    if not found and len(question.photopeak.frames) == 1:
-        found = question.header.items("ViewCodeSequence")
+    if not found and len(evidence.photopeak.frames) == 1:
+        found = evidence.header.items("ViewCodeSequence")
     for entry in found:
         code, meaning = code_of(entry), entry.text("CodeMeaning")
         if is_another_view(code):
@@ -141,21 +141,21 @@ def _by_view_code(question: Question, source: str) -> Iterator[_Answer]:
         yield from _answer(by_words, ViewRule.VIEW_CODE, name)
 
 
-def _by_ge_name(question: Question) -> Iterator[_Answer]:
+def _by_ge_name(evidence: ViewEvidence) -> Iterator[_Answer]:
     for element in (0x12, 0x30):
-        names = question.header.private_texts(0x0011, _GE_CREATOR, element)
-        name = _name_of_frame(names, question)
+        names = evidence.header.private_texts(0x0011, _GE_CREATOR, element)
+        name = _name_of_frame(names, evidence)
         yield from _answer(_view_in_ge_name(name), ViewRule.GE_PRIVATE)
 
 
-def _name_of_frame(names: tuple[str, ...], question: Question) -> str:
+def _name_of_frame(names: tuple[str, ...], evidence: ViewEvidence) -> str:
     """One name for all, one a frame, or one a detector."""
     if len(names) == 1:
-        return names[0] if len(question.photopeak.frames) == 1 else ""
-    if len(names) == question.photopeak.frame_count:
-        return names[question.frame.index]
-    if len(names) == len(question.photopeak.frames):
-        return names[question.photopeak.frames.index(question.frame)]
+        return names[0] if len(evidence.photopeak.frames) == 1 else ""
+    if len(names) == evidence.photopeak.frame_count:
+        return names[evidence.frame.index]
+    if len(names) == len(evidence.photopeak.frames):
+        return names[evidence.photopeak.frames.index(evidence.frame)]
     return ""
 
 
@@ -166,8 +166,8 @@ def _view_in_ge_name(name: str) -> View | None:
     return view_in_text(name)
 
 
-def _by_start_angle(question: Question) -> Iterator[_Answer]:
-    item = _detector_item(question)
+def _by_start_angle(evidence: ViewEvidence) -> Iterator[_Answer]:
+    item = _detector_item(evidence)
     angle = item.number("StartAngle") if item else None
     if angle is None:
         return
@@ -176,31 +176,31 @@ def _by_start_angle(question: Question) -> Iterator[_Answer]:
             yield from _answer(view, ViewRule.START_ANGLE)
 
 
-def _by_orientation(question: Question) -> Iterator[_Answer]:
-    views = views_by_orientation(question.header, question.photopeak)
-    view = views[question.photopeak.frames.index(question.frame)]
+def _by_orientation(evidence: ViewEvidence) -> Iterator[_Answer]:
+    views = views_by_orientation(evidence.header, evidence.photopeak)
+    view = views[evidence.photopeak.frames.index(evidence.frame)]
     yield from _answer(view, ViewRule.ORIENTATION)
 
 
-def _by_description(question: Question) -> Iterator[_Answer]:
-    if len(question.photopeak.frames) > 1:
+def _by_description(evidence: ViewEvidence) -> Iterator[_Answer]:
+    if len(evidence.photopeak.frames) > 1:
         return  # one text for several images tells nothing of one
     for keyword, name in (("ImageID", "image ID"), ("SeriesDescription", "series description")):
-        text = question.header.text(keyword)
+        text = evidence.header.text(keyword)
         is_plain = bool(_GE_DATASET_NAME.match(text.upper())) or names_view_plainly(text)
         yield from _answer(_view_in_ge_name(text), ViewRule.DESCRIPTION, name, is_plain=is_plain)
 
 
-def _by_file_name(question: Question) -> Iterator[_Answer]:
-    if len(question.photopeak.frames) > 1:
+def _by_file_name(evidence: ViewEvidence) -> Iterator[_Answer]:
+    if len(evidence.photopeak.frames) > 1:
         return
-    view, is_plain = view_in_path(question.path), view_in_path_is_plain(question.path)
+    view, is_plain = view_in_path(evidence.path), view_in_path_is_plain(evidence.path)
     yield from _answer(view, ViewRule.FILE_NAME, is_plain=is_plain)
 
 
 def assume_by_detector(
-    detectors: tuple[int, ...], decisions: tuple[Decision | None, ...]
-) -> tuple[tuple[Decision, ...], tuple[str, ...]]:
+    detectors: tuple[int, ...], decisions: tuple[ViewDecision | None, ...]
+) -> tuple[tuple[ViewDecision, ...], tuple[str, ...]]:
     """Fill in what no rule told, and say so.
 
     An image beside one whose view is known shows the other view; otherwise detector 1 is
@@ -214,7 +214,7 @@ def assume_by_detector(
         A decision for each image, and the warnings.
     """
     known = {decision.view for decision in decisions if decision}
-    filled: list[Decision] = []
+    filled: list[ViewDecision] = []
     warnings: list[str] = []
     for detector, decision in zip(detectors, decisions, strict=True):
         if decision is None:
@@ -222,7 +222,7 @@ def assume_by_detector(
                 view = next(iter(known)).opposite
             else:
                 view = View.ANTERIOR if detector == 1 else View.POSTERIOR
-            decision = Decision(view=view, rule=ViewRule.DETECTOR_ORDER)
+            decision = ViewDecision(view=view, rule=ViewRule.DETECTOR_ORDER)
             warnings.append(
                 f"nothing says which view detector {detector} took: {view.value} was assumed"
             )

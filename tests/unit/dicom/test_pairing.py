@@ -13,11 +13,11 @@ from pydicom import Dataset
 
 from bonescint.dicom import discover, read_study
 from bonescint.dicom.header import Header
-from bonescint.dicom.pairing import Facts, OneView, pair, patient_is_known, time_of
+from bonescint.dicom.pairing import OneView, StudyFacts, pair, patient_is_known, time_of
 from bonescint.scan import View
 
-KNOWN = Facts(patient=("1", "", "", ""), study="1.2")
-NOBODY = Facts(patient=("", "", "", ""), study="1.2")
+KNOWN = StudyFacts(patient=("1", "", "", ""), study="1.2")
+NOBODY = StudyFacts(patient=("", "", "", ""), study="1.2")
 UNSAID = "nothing says that the two belong together, or several files fit"
 
 
@@ -25,7 +25,7 @@ UNSAID = "nothing says that the two belong together, or several files fit"
 class Files:
     """Makes one-view files with names of their own."""
 
-    facts: Facts = KNOWN
+    facts: StudyFacts = KNOWN
     known: bool = True
 
     def anterior(self, time_s: float | None = None, **facts: object) -> OneView:

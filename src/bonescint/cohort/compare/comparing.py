@@ -22,7 +22,12 @@ from bonescint.cohort.compare.averages import (
 from bonescint.cohort.compare.characteristics import CHARACTERISTICS
 from bonescint.cohort.compare.maps import agreement
 from bonescint.cohort.compare.measuring import MeasuredSide, Scorer, measure_side
-from bonescint.cohort.compare.results import CohortComparison, Compared, ScoredSide, tables_of
+from bonescint.cohort.compare.results import (
+    CohortComparison,
+    ComparedCharacteristic,
+    ScoredSide,
+    tables_of,
+)
 from bonescint.cohort.compare.separation import LEAST_PATIENTS as LEAST_TO_SEPARATE
 from bonescint.cohort.compare.separation import separation
 from bonescint.cohort.compare.sides import Side, open_side
@@ -232,13 +237,15 @@ def _why_not(first: MeasuredSide, second: MeasuredSide) -> str:
     return ""
 
 
-def _characteristics(first: MeasuredSide, second: MeasuredSide) -> tuple[Compared, ...]:
+def _characteristics(
+    first: MeasuredSide, second: MeasuredSide
+) -> tuple[ComparedCharacteristic, ...]:
     of_maps = [side.averages.of_mean_maps() for side in (first, second)]
     found = []
     for place, kind in enumerate(CHARACTERISTICS):
         on_maps = [maps.get(kind.name) for maps in of_maps]
         found.append(
-            Compared(
+            ComparedCharacteristic(
                 kind=kind,
                 spreads=(
                     first.averages.spreads.get(kind.name),

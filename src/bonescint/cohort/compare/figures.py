@@ -15,7 +15,7 @@ from PIL import Image
 
 from bonescint.cohort.compare.characteristics import BANDS, Subject
 from bonescint.cohort.compare.maps import HALVES, SIDE, FrameMap
-from bonescint.cohort.compare.results import CohortComparison, Compared
+from bonescint.cohort.compare.results import CohortComparison, ComparedCharacteristic
 from bonescint.plotting import BLUE, GREY, INK, LIGHT, ORANGE, legend, new_axes, rendered
 from bonescint.scan import View
 
@@ -114,7 +114,9 @@ def _histogram(scores: tuple[NDArray[np.float64], ...], what: str) -> bytes:
     return rendered(figure).png
 
 
-def _value(one: Compared, side: int) -> tuple[float | None, tuple[float, float] | None]:
+def _value(
+    one: ComparedCharacteristic, side: int
+) -> tuple[float | None, tuple[float, float] | None]:
     """What is shown of a side: the median with the 5th and 95th percentile, else the maps'."""
     spread = one.spreads[side]
     if spread is None:

@@ -23,7 +23,7 @@ from bonescint.cohort.compare.maps import (
     reduced,
 )
 from bonescint.cohort.compare.separation import CELLS
-from bonescint.cohort.compare.sides import Omitted, Side, SideScan
+from bonescint.cohort.compare.sides import OmittedScan, Side, SideScan
 from bonescint.cohort.ingest import pixel_hash
 from bonescint.dicom import StudyFiles, read, read_study
 from bonescint.parallel import Pool, in_order
@@ -182,7 +182,7 @@ class MeasuredSide:
     cells: NDArray[np.float16]
     values: NDArray[np.float64]
     predictions: tuple[Prediction, ...]
-    omitted: tuple[Omitted, ...]
+    omitted: tuple[OmittedScan, ...]
     notes: tuple[str, ...]
 
     @property
@@ -226,9 +226,9 @@ def measure_side(
         try:
             seen = reading.result()
         except InputError as error:
-            omitted.append(Omitted(scan.source, error.problem))
+            omitted.append(OmittedScan(scan.source, error.problem))
         except BonescintError as error:
-            omitted.append(Omitted(scan.source, str(error)))
+            omitted.append(OmittedScan(scan.source, str(error)))
         else:
             sums.add(seen, normal=with_normals and not scan.positive)
             _keep(kept, scan, seen)
@@ -254,7 +254,7 @@ def _keep(kept: _Kept, scan: SideScan, seen: ScanMeasurements) -> None:
     kept.spectra.append(seen.spectrum)
 
 
-def _seen(side: Side, kept: _Kept, omitted: list[Omitted], sums: _Sums) -> MeasuredSide:
+def _seen(side: Side, kept: _Kept, omitted: list[OmittedScan], sums: _Sums) -> MeasuredSide:
     header, notes = without_placeholder_ids(kept.header)
     patients, more = patients_of(kept.named, header, kept.pixels)
     notes += more

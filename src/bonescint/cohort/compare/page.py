@@ -14,7 +14,7 @@ from bonescint.cohort.compare.maps import PREPROCESSING
 from bonescint.cohort.compare.measuring import MeasuredSide
 from bonescint.cohort.compare.results import (
     CohortComparison,
-    Compared,
+    ComparedCharacteristic,
     ScoredSide,
     label_counts,
 )
@@ -265,7 +265,7 @@ def _missing(found: CohortComparison, subject: Subject) -> tuple[str, ...]:
     )
 
 
-def _about(found: CohortComparison, subject: Subject) -> Iterable[Compared]:
+def _about(found: CohortComparison, subject: Subject) -> Iterable[ComparedCharacteristic]:
     return (one for one in found.characteristics if one.kind.subject is subject)
 
 

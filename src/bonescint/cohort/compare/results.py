@@ -21,7 +21,7 @@ _SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Compared:
+class ComparedCharacteristic:
     """A characteristic on both sides.
 
     Attributes:
@@ -74,7 +74,7 @@ class CohortComparison:
     agreement: Mapping[View, MapAgreement]
     separation: Separation | None
     why_not_separated: str
-    characteristics: tuple[Compared, ...]
+    characteristics: tuple[ComparedCharacteristic, ...]
     model_id: str
     scored: tuple[ScoredSide | None, ScoredSide | None]
     warnings: tuple[str, ...]

@@ -31,7 +31,7 @@ class SideScan:
 
 
 @dataclass(frozen=True, slots=True)
-class Omitted:
+class OmittedScan:
     """A scan that is not compared.
 
     Attributes:
@@ -59,7 +59,7 @@ class Side:
     letter: str
     name: str
     scans: tuple[SideScan, ...] = ()
-    omitted: tuple[Omitted, ...] = ()
+    omitted: tuple[OmittedScan, ...] = ()
     stored: Averages | None = None
     notes: tuple[str, ...] = ()
 
@@ -87,7 +87,7 @@ def open_side(letter: str, path: Path, *, label: bool | None = None) -> Side:
     scans = tuple(
         SideScan(source=_below(study.source, path), files=study) for study in found.studies
     )
-    omitted = tuple(Omitted(_below(one.source, path), one.problem) for one in found.refused)
+    omitted = tuple(OmittedScan(_below(one.source, path), one.problem) for one in found.refused)
     notes = () if label is None else ("its scans have no labels, so --label kept all of them",)
     return Side(letter=letter, name=name, scans=scans, omitted=omitted, notes=notes)
 
@@ -95,14 +95,14 @@ def open_side(letter: str, path: Path, *, label: bool | None = None) -> Side:
 def _of_manifest(letter: str, name: str, path: Path, label: bool | None) -> Side:
     rows = examine_manifest(path)
     omitted = [
-        Omitted(f"row {one.row}", f"column {one.column}: {one.text}") for one in rows.problems
+        OmittedScan(f"row {one.row}", f"column {one.column}: {one.text}") for one in rows.problems
     ]
     scans: list[SideScan] = []
     for row, case in rows.cases:
         if label is not None and case.positive is not label:
             continue
         if not case.file:
-            omitted.append(Omitted(f"row {row}", "column file: is empty"))
+            omitted.append(OmittedScan(f"row {row}", "column file: is empty"))
             continue
         scans.append(
             SideScan(
