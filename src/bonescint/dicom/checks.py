@@ -105,7 +105,7 @@ def check_dicom_header(header: Header, path: Path) -> CheckedHeader:
         warnings += check_geometry(layout.rows, layout.columns, spacing, source)
         decisions = tuple(
             views.decide(
-                views.ViewEvidence(header=header, frame=frame, photopeak=photopeak, path=path),
+                views.FrameEvidence(header=header, frame=frame, photopeak=photopeak, path=path),
                 source,
             )
             for frame in photopeak.frames

@@ -36,7 +36,7 @@ _GE_DATASET_NAME = re.compile(r"^WHOLE ?BODY_([EF])$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ViewEvidence:
+class FrameEvidence:
     """What the rules may look at to tell the view of one frame.
 
     Attributes:
@@ -71,7 +71,7 @@ class _Answer:
     is_plain: bool = True
 
 
-def decide(evidence: ViewEvidence, source: str) -> ViewDecision | None:
+def decide(evidence: FrameEvidence, source: str) -> ViewDecision | None:
     """The view of one image, or `None` if no rule answers.
 
     Raises:
@@ -100,7 +100,7 @@ def decide(evidence: ViewEvidence, source: str) -> ViewDecision | None:
     return decision
 
 
-def _answers(evidence: ViewEvidence, source: str) -> Iterator[_Answer]:
+def _answers(evidence: FrameEvidence, source: str) -> Iterator[_Answer]:
     yield from _by_view_code(evidence, source)
     yield from _by_ge_name(evidence)
     yield from _by_start_angle(evidence)
@@ -114,14 +114,14 @@ def _answer(view: View | None, rule: ViewRule, name: str = "", **doubt: bool) ->
         yield _Answer(view=view, rule=rule, name=name or rule.value, **doubt)
 
 
-def _detector_item(evidence: ViewEvidence) -> Header | None:
+def _detector_item(evidence: FrameEvidence) -> Header | None:
     """The frame's item of the Detector Information Sequence."""
     items = evidence.header.items("DetectorInformationSequence")
     number = evidence.frame.item
     return items[number - 1] if 1 <= number <= len(items) else None
 
 
-def _by_view_code(evidence: ViewEvidence, source: str) -> Iterator[_Answer]:
+def _by_view_code(evidence: FrameEvidence, source: str) -> Iterator[_Answer]:
     item = _detector_item(evidence)
     found = item.items("ViewCodeSequence") if item else ()
     if not found and len(evidence.photopeak.frames) == 1:
@@ -141,14 +141,14 @@ def _by_view_code(evidence: ViewEvidence, source: str) -> Iterator[_Answer]:
         yield from _answer(by_words, ViewRule.VIEW_CODE, name)
 
 
-def _by_ge_name(evidence: ViewEvidence) -> Iterator[_Answer]:
+def _by_ge_name(evidence: FrameEvidence) -> Iterator[_Answer]:
     for element in (0x12, 0x30):
         names = evidence.header.private_texts(0x0011, _GE_CREATOR, element)
         name = _name_of_frame(names, evidence)
         yield from _answer(_view_in_ge_name(name), ViewRule.GE_PRIVATE)
 
 
-def _name_of_frame(names: tuple[str, ...], evidence: ViewEvidence) -> str:
+def _name_of_frame(names: tuple[str, ...], evidence: FrameEvidence) -> str:
     """One name for all, one a frame, or one a detector."""
     if len(names) == 1:
         return names[0] if len(evidence.photopeak.frames) == 1 else ""
@@ -166,7 +166,7 @@ def _view_in_ge_name(name: str) -> View | None:
     return view_in_text(name)
 
 
-def _by_start_angle(evidence: ViewEvidence) -> Iterator[_Answer]:
+def _by_start_angle(evidence: FrameEvidence) -> Iterator[_Answer]:
     item = _detector_item(evidence)
     angle = item.number("StartAngle") if item else None
     if angle is None:
@@ -176,13 +176,13 @@ def _by_start_angle(evidence: ViewEvidence) -> Iterator[_Answer]:
             yield from _answer(view, ViewRule.START_ANGLE)
 
 
-def _by_orientation(evidence: ViewEvidence) -> Iterator[_Answer]:
+def _by_orientation(evidence: FrameEvidence) -> Iterator[_Answer]:
     views = views_by_orientation(evidence.header, evidence.photopeak)
     view = views[evidence.photopeak.frames.index(evidence.frame)]
     yield from _answer(view, ViewRule.ORIENTATION)
 
 
-def _by_description(evidence: ViewEvidence) -> Iterator[_Answer]:
+def _by_description(evidence: FrameEvidence) -> Iterator[_Answer]:
     if len(evidence.photopeak.frames) > 1:
         return  # one text for several images tells nothing of one
     for keyword, name in (("ImageID", "image ID"), ("SeriesDescription", "series description")):
@@ -191,7 +191,7 @@ def _by_description(evidence: ViewEvidence) -> Iterator[_Answer]:
         yield from _answer(_view_in_ge_name(text), ViewRule.DESCRIPTION, name, is_plain=is_plain)
 
 
-def _by_file_name(evidence: ViewEvidence) -> Iterator[_Answer]:
+def _by_file_name(evidence: FrameEvidence) -> Iterator[_Answer]:
     if len(evidence.photopeak.frames) > 1:
         return
     view, is_plain = view_in_path(evidence.path), view_in_path_is_plain(evidence.path)
