@@ -15,9 +15,12 @@ from bonescint.scan import (
     ParameterError,
     PlattCalibration,
 )
+from bonescint.schema import construct
 
 CARD_SCHEMA_VERSION = 2
 """Version 1 has a `temperature` in place of the calibration; it is read as before."""
+_ALWAYS_STORED = ("recipe", "training", "metrics", "limitations", "attribution")
+_SINCE_VERSION_2 = ("calibration", "calibrated_on")
 PRECISIONS = ("fp32", "int8")
 _STORED = {"preprocessing": "recipe"}
 """Names of fields in the file, where they differ: those of release 0.1, so that both read it."""
@@ -240,28 +243,16 @@ class ModelCard:
                 f"{source}: the card must have schema version 1 to {CARD_SCHEMA_VERSION}. "
                 f"Got {version!r} instead. Train or download the model again."
             )
-        fields = {name: content[name] for name in cls.__dataclass_fields__ if name in content}
+        known = {name: content[name] for name in cls.__dataclass_fields__ if name in content}
         try:
-            fields["preprocessing"] = Preprocessing.from_json(content["recipe"])
-            fields["training"] = TrainingRecord(**content["training"])
-            fields["evidence_map"] = EvidenceMap(**content.get("evidence_map", {}))
+            for name in _ALWAYS_STORED if version == 1 else (*_ALWAYS_STORED, *_SINCE_VERSION_2):
+                content[name]  # one that is missing is named
+            known["preprocessing"] = Preprocessing.from_json(content["recipe"])
             if version == 1:
-                fields["calibration"] = PlattCalibration(slope=1 / content.get("temperature", 1.0))
-            else:
-                fields["calibration"] = PlattCalibration(**content["calibration"])
-                if content["calibrated_on"] is not None:
-                    record = CalibrationRecord.from_json(content["calibrated_on"])
-                    fields["calibrated_on"] = record
-            if fields.get("local") is not None:
-                fields["local"] = LocalScans(**fields["local"])
-            fields["metrics"] = tuple(Metric(**metric) for metric in content["metrics"])
-            if fields.get("uncertain_band") is not None:
-                low, high = fields["uncertain_band"]
-                fields["uncertain_band"] = (low, high)
-            fields["limitations"] = tuple(content["limitations"])
-            fields["attribution"] = tuple(content["attribution"])
-            return cls(**fields)
+                known["calibration"] = PlattCalibration(slope=1 / content.get("temperature", 1.0))
+            return construct(cls, known, source, "Train or download the model again")
         except (KeyError, TypeError, ValueError, ArithmeticError, BonescintError) as error:
+            reason = getattr(error, "problem", error)
             raise ModelFolderError(
-                f"{source}: the card cannot be used ({error}). Train or download the model again."
+                f"{source}: the card cannot be used ({reason}). Train or download the model again."
             ) from error
