@@ -23,7 +23,7 @@ from bonescint.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from bonescint.experiment import Evaluation
+    from bonescint.experiment import EvaluationResult
 
 experiment_app = command_group(
     """Experiments: train, test on the external centre, compare, explain, report.
@@ -116,20 +116,17 @@ def evaluate(
     say(f"Look at {out / 'report.html'}. {NOTICE}")
 
 
-def _first_figures(found: Evaluation) -> Iterator[str]:
-    part, judgement = found.part, found.judgement
-    yield (
-        f"{len(part.cases)} scans of the {part.split} split, "
-        f"{int(part.positive.sum())} with disease"
-    )
-    if part.missing:
-        yield f"{len(part.missing)} scans of it have no prediction: tables/left_out.csv"
-    if found.joined.unknown:
-        yield f"{len(found.joined.unknown)} predictions of unknown scans were left out"
-    if part.probabilities.min() == part.probabilities.max():
-        yield f"All of them have the probability {part.probabilities[0]:g}"
+def _first_figures(result: EvaluationResult) -> Iterator[str]:
+    scans, judgement = result.scans, result.judgement
+    yield f"{len(scans)} scans of the {result.judged} split, {result.positives} with disease"
+    if result.missing:
+        yield f"{result.missing} scans of it have no prediction: tables/left_out.csv"
+    if result.unknown:
+        yield f"{result.unknown} predictions of unknown scans were left out"
+    if result.one_probability:
+        yield f"All of them have the probability {scans[0].probability:g}"
     yield f"Area under the ROC curve {judgement.area.text()}"
-    yield f"At {judgement.point.threshold:.3g} ({judgement.point.source}):"
+    yield f"At {result.threshold:.3g} ({judgement.point.source}):"
     for one in judgement.at_point[:2]:
         yield f"  {one.words} {one.estimate.text()}"
 

@@ -1,11 +1,16 @@
-"""Whole studies: predictions and cohorts joined, judged and reported.
+"""Experiments: train, test, report. Predictions of any source evaluated; models adapted.
 
 Layer 5.
 """
 
 from bonescint.experiment.compare import compare_runs
 from bonescint.experiment.evaluation.data import LabelledPredictions, join, read_predictions
-from bonescint.experiment.evaluation.evaluate import Evaluation, EvaluationSettings, evaluate_joined
+from bonescint.experiment.evaluation.evaluate import evaluate_joined
+from bonescint.experiment.evaluation.results import (
+    EvaluationResult,
+    EvaluationSettings,
+    read_result,
+)
 from bonescint.experiment.evaluation_run import evaluate
 from bonescint.experiment.paths import RunPaths
 from bonescint.experiment.report.checklist import metadata_template
@@ -20,19 +25,20 @@ from bonescint.experiment.spec import (
 
 __all__ = [
     "CohortSpec",
-    "Evaluation",
+    "EvaluationResult",
     "EvaluationSettings",
+    "ExperimentSpec",
     "LabelledPredictions",
     "ModelSpec",
     "RunPaths",
-    "ExperimentSpec",
     "compare_runs",
     "evaluate",
     "evaluate_joined",
+    "experiment_names",
     "join",
     "metadata_template",
-    "read_predictions",
     "read_experiment",
+    "read_predictions",
+    "read_result",
     "run_experiment",
-    "experiment_names",
 ]

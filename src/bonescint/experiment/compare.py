@@ -10,25 +10,16 @@ from typing import Any
 
 import bonescint
 from bonescint.cohort import read_manifest
-from bonescint.evaluate import (
-    Balanced,
-    GivenSensitivity,
-    GivenSpecificity,
-    OperatingRule,
-    Resampling,
-    Youden,
-)
+from bonescint.evaluate import OperatingRule, Resampling
 from bonescint.evaluate.tables import Table, comparisons_table, write_csv
 from bonescint.experiment.evaluation.data import LabelledPredictions, join, read_predictions
-from bonescint.experiment.evaluation.evaluate import (
-    EvaluationSettings,
-    ModelComparison,
-    compare_predictions,
-)
-from bonescint.experiment.report.model_report import NOTICE, comparison_table
+from bonescint.experiment.evaluation.evaluate import compare_predictions
+from bonescint.experiment.evaluation.json_form import rule_from, rule_in_words
+from bonescint.experiment.evaluation.results import NOTICE, EvaluationSettings, ModelComparison
+from bonescint.experiment.report.model_report import comparison_table
 from bonescint.files import json_in, one_writer, require_own
 from bonescint.report.document_page import Document, PageSection, write_document
-from bonescint.scan import InputError, ParameterError, Split
+from bonescint.scan import BonescintError, InputError, Split
 
 _NAMED = ("first_run", "first_model", "second_run", "second_model", "scans")
 
@@ -51,9 +42,9 @@ class _Run:
     def read(cls, path: Path) -> _Run:
         file = path / "study.json"
         try:
-            study = json_in(file.read_text(encoding="utf-8"))["study"]
-            manifest = _manifest(study, path, file)
-            names, words = list(study["models"]), str(study["rule"])
+            spec = json_in(file.read_text(encoding="utf-8"))["study"]
+            manifest = _manifest(spec, path, file)
+            names, saved = list(spec["models"]), spec["rule"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             problem = f"is not a run folder ({type(error).__name__})"
             raise InputError(path, problem, "Give a folder of bonescint experiment run") from error
@@ -64,7 +55,7 @@ class _Run:
             if not predictions.is_file():
                 raise InputError(predictions, "no such file", "Finish the run first")
             models[name] = join(read_predictions(predictions), cohort, source=predictions)
-        return cls(path=path, rule=_rule_of(words, file), models=models)
+        return cls(path=path, rule=_saved_rule(saved, file), models=models)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,13 +177,13 @@ def _table(pairs: Sequence[_Pair]) -> Table:
     )
 
 
-def _manifest(study: Mapping[str, Any], run: Path, file: Path) -> Path:
+def _manifest(spec: Mapping[str, Any], run: Path, file: Path) -> Path:
     """The cohort that a run was given, or the one that it simulated.
 
     Raises:
         InputError: it does not exist.
     """
-    given = study["cohort"]["manifest"]
+    given = spec["cohort"]["manifest"]
     manifest = run / "cohort" / "manifest.csv" if given is None else Path(given)
     if not manifest.is_file():
         problem = f"the run's cohort {manifest} does not exist"
@@ -201,20 +192,15 @@ def _manifest(study: Mapping[str, Any], run: Path, file: Path) -> Path:
     return manifest
 
 
-def _rule_of(words: str, file: Path) -> OperatingRule:
-    """The rule that has these words.
+def _saved_rule(content: object, file: Path) -> OperatingRule:
+    """The rule of a run; runs of release 0.1 saved its words.
 
     Raises:
-        InputError: no rule of this release has them.
+        InputError: no rule of this release.
     """
-    rules: list[OperatingRule] = [Balanced(), Youden()]
     try:
-        wanted = float(words.rpartition(" ")[2])
-        rules += [GivenSpecificity(wanted), GivenSensitivity(wanted)]
-    except (ValueError, ParameterError):  # no number at the end: one of the two above
-        pass
-    for rule in rules:
-        if rule.words == words:
-            return rule
-    problem = f"the rule of the operating point '{words}' is not known to this release"
-    raise InputError(file, problem, "Use the release that wrote the run, or update bonescint")
+        return rule_in_words(content) if isinstance(content, str) else rule_from(content)
+    except (ValueError, BonescintError):
+        problem = f"the rule of the operating point '{content}' is not known to this release"
+        remedy = "Use the release that wrote the run, or update bonescint"
+        raise InputError(file, problem, remedy) from None

@@ -35,6 +35,18 @@ def read_rows(path: Path) -> tuple[list[str], list[list[str]]]:
     return head, rows
 
 
+def written_rows(file: Path) -> list[dict[str, str]]:
+    """Rows of a table that a step wrote, by column; none if there is no table.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    if not file.is_file():
+        return []
+    columns, rows = read_rows(file)
+    return [dict(zip(columns, row, strict=True)) for row in rows]
+
+
 def fingerprint(path: Path) -> str:
     """SHA-256 of a file."""
     with path.open("rb") as stream:

@@ -6,10 +6,9 @@ import json
 import platform
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from bonescint.cohort import (
     Manifest,
@@ -23,13 +22,15 @@ from bonescint.cohort import (
 from bonescint.experiment.files import fingerprint, write_rows
 from bonescint.experiment.ledger import CohortPart, Ledger, Output, Resources, Step
 from bonescint.experiment.paths import RunPaths
-from bonescint.experiment.preflight import imagenet_weights, require_sound, require_studyable
+from bonescint.experiment.report.checklist import read_metadata
 from bonescint.experiment.report.experiment_report import write_experiment_report
-from bonescint.experiment.spec import ExperimentSpec
+from bonescint.experiment.report.published_comparison import read_published
+from bonescint.experiment.spec import ExperimentSpec, experiment_content
 from bonescint.experiment.steps import ModelSteps
 from bonescint.files import make_folder, one_writer, require_own, write_whole
+from bonescint.model import ModelFolder
 from bonescint.parallel import usual_workers
-from bonescint.scan import InputError, OutputError
+from bonescint.scan import InputError, OutputError, ParameterError, Split
 from bonescint.scan.software import installed_versions
 
 EXTERNAL_USES = "external-uses.csv"
@@ -46,6 +47,7 @@ _LIBRARIES = (
 )  # fmt: skip
 _CASE_FILES = ("file", "truth", "mask_anterior", "mask_posterior")
 
+_MISSING = "Check the study"
 Tell = Callable[[str], None]
 Progress = Callable[[str, int, int], None]
 
@@ -114,7 +116,7 @@ class Check(Step):
 
 
 def run_experiment(
-    study: ExperimentSpec,
+    spec: ExperimentSpec,
     out: Path | str,
     *,
     weights: Path | None = None,
@@ -132,7 +134,7 @@ def run_experiment(
     the release of bonescint.
 
     Args:
-        study: as `read_experiment` gives it.
+        spec: as `read_experiment` gives it.
         out: the run folder: `study.json`, `splits.csv`, `models/`, `predictions/`,
             `evaluation/`, `figures/`, `tables/`, `report.html`, `report.pdf`.
         weights: ImageNet weights, for networks that start from them and models that name none;
@@ -156,12 +158,12 @@ def run_experiment(
         KeyboardInterrupt: interrupted; the same call resumes.
     """
     root = Path(out)
-    study = _at_home_anywhere(study)
-    require_sound(study)
-    if study.cohort.manifest is not None:
-        given = study.cohort.manifest
-        require_studyable(study, read_manifest(given), given)
-    weights = imagenet_weights(study, weights)
+    spec = _at_home_anywhere(spec)
+    require_sound(spec)
+    if spec.cohort.manifest is not None:
+        given = spec.cohort.manifest
+        require_studyable(spec, read_manifest(given), given)
+    weights = imagenet_weights(spec, weights)
     means = Resources(
         workers=workers,
         device=device,
@@ -172,25 +174,25 @@ def run_experiment(
     )
     with one_writer(root):
         require_own(root, _OWN, mark="study.json", signature='"study"')
-        return _done(study, root, weights, external_uses or root / EXTERNAL_USES, means)
+        return _done(spec, root, weights, external_uses or root / EXTERNAL_USES, means)
 
 
 def _done(
-    study: ExperimentSpec, root: Path, weights: Path | None, external_uses: Path, means: Resources
+    spec: ExperimentSpec, root: Path, weights: Path | None, external_uses: Path, means: Resources
 ) -> RunPaths:
-    run = _Run(ledger=Ledger(root / "steps"), means=means, count=_count(study))
+    run = _Run(ledger=Ledger(root / "steps"), means=means, count=_count(spec))
     paths = RunPaths(root=root, manifest=root / "cohort" / "manifest.csv")
-    if study.cohort.manifest is not None:
-        paths = replace(paths, manifest=study.cohort.manifest)
+    if spec.cohort.manifest is not None:
+        paths = replace(paths, manifest=spec.cohort.manifest)
     else:
-        run.do("Cohort", simulating(study, paths))
+        run.do("Cohort", simulating(spec, paths))
     cohort = read_manifest(paths.manifest)
-    require_studyable(study, cohort, paths.manifest)
-    _write_study(study, paths)
+    require_studyable(spec, cohort, paths.manifest)
+    _write_study(spec, paths)
     _write_splits(cohort, paths.splits)
     run.do("Check of the cohort", checking(paths, cohort))
     steps = ModelSteps(
-        study=study,
+        spec=spec,
         paths=paths,
         cohort=cohort,
         weights=weights,
@@ -200,18 +202,18 @@ def _done(
         if step is not None:
             run.do(words, step)
     means.tell("Report ...")
-    missing = write_experiment_report(study, paths, cohort, _seconds(steps, run.ledger))
+    missing = write_experiment_report(spec, paths, cohort, _seconds(steps, run.ledger))
     if missing:
         means.tell(f"No report.pdf: {missing}")
     return paths
 
 
-def simulating(study: ExperimentSpec, paths: RunPaths) -> Simulate:
+def simulating(spec: ExperimentSpec, paths: RunPaths) -> Simulate:
     """The step that makes the cohort of a study with a protocol."""
     return Simulate(
         name="cohort",
-        protocol=read_protocol(study.cohort.protocol),
-        seed=study.cohort.seed,
+        protocol=read_protocol(spec.cohort.protocol),
+        seed=spec.cohort.seed,
         cohort=Output(paths.manifest.parent, paths.manifest.name),
     )
 
@@ -228,10 +230,10 @@ def checking(paths: RunPaths, cohort: Manifest) -> Check:
 
 def model_steps_in_order(steps: ModelSteps) -> Iterator[tuple[str, Step | None]]:
     """What is done with the models, in words; a step is made when those before it are done."""
-    for name in steps.study.models:
+    for name in steps.spec.models:
         yield f"Training {name}", steps.training(name)
         yield f"Reading with {name}", steps.predicting(name)
-    for name in steps.study.models:
+    for name in steps.spec.models:
         yield f"Evaluating {name}", steps.evaluating(name)
         yield f"External centres read by {name}", steps.noting(name)
         yield f"Degraded scans read by {name}", steps.robustness(name)
@@ -267,16 +269,16 @@ class _Run:
         self.ledger.do(step, replace(self.means, goes_on=self.ledger.was_begun(step)))
 
 
-def _count(study: ExperimentSpec) -> int:
+def _count(spec: ExperimentSpec) -> int:
     """Steps of a study: those of its cohort and, by model, those that it needs."""
-    of_models = [4 + (plan.folder is None) + bool(study.external) for plan in study.models.values()]
-    return 1 + (study.cohort.manifest is None) + sum(of_models)
+    of_models = [4 + (plan.folder is None) + bool(spec.external) for plan in spec.models.values()]
+    return 1 + (spec.cohort.manifest is None) + sum(of_models)
 
 
 def _seconds(steps: ModelSteps, ledger: Ledger) -> dict[str, float]:
     """How long training and reading took, by step."""
     found = {}
-    for name in steps.study.models:
+    for name in steps.spec.models:
         for step in (steps.training(name), steps.predicting(name)):
             seconds = None if step is None else ledger.seconds(step)
             if step is not None and seconds is not None:
@@ -289,10 +291,10 @@ def _write_splits(cohort: Manifest, path: Path) -> None:
     write_rows(path, ["scan_id", "centre", "split", "label"], rows)
 
 
-def _write_study(study: ExperimentSpec, paths: RunPaths) -> None:
+def _write_study(spec: ExperimentSpec, paths: RunPaths) -> None:
     root = paths.root
     content = {
-        "study": experiment_content(study),
+        "study": experiment_content(spec),
         "software": installed_versions(_LIBRARIES) | {"python": platform.python_version()},
         "manifest_sha256": fingerprint(paths.manifest),
         "notice": "Research use only. Not a medical device.",
@@ -301,15 +303,121 @@ def _write_study(study: ExperimentSpec, paths: RunPaths) -> None:
     write_whole(root / "study.json", json.dumps(content, indent=1, default=str) + "\n")
 
 
-def _at_home_anywhere(study: ExperimentSpec) -> ExperimentSpec:
+def _at_home_anywhere(spec: ExperimentSpec) -> ExperimentSpec:
     """With the whole path of its manifest: run folders are compared from elsewhere."""
-    if study.cohort.manifest is None:
-        return study
-    return replace(study, cohort=replace(study.cohort, manifest=study.cohort.manifest.resolve()))
+    if spec.cohort.manifest is None:
+        return spec
+    return replace(spec, cohort=replace(spec.cohort, manifest=spec.cohort.manifest.resolve()))
 
 
-def experiment_content(study: ExperimentSpec) -> dict[str, Any]:
-    """A study as plain tables, ready for JSON."""
-    content = asdict(replace(study, rule=None))  # type: ignore[arg-type]
-    content["rule"] = study.rule.words
-    return content
+def require_sound(spec: ExperimentSpec) -> None:
+    """Read everything that a study names, apart from its scans.
+
+    Raises:
+        InputError: a file that is not there or is wrong: of settings, weights, metadata, a
+            manifest.
+        ParameterError: no settings, protocol or published figures of that name.
+        ModelFolderError: a given model that is incomplete or altered.
+        MissingExtraError: a library of the extra `train` is missing.
+    """
+    if spec.cohort.manifest is not None:
+        if not spec.cohort.manifest.is_file():
+            raise InputError(spec.cohort.manifest, "no such file", f"{_MISSING}'s cohort")
+    else:
+        read_protocol(spec.cohort.protocol)
+    for plan in spec.models.values():
+        if plan.weights is not None and not plan.weights.exists():
+            raise InputError(plan.weights, "no such file or folder", _MISSING)
+        if plan.folder is not None:
+            ModelFolder.load(plan.folder)
+        else:
+            from bonescint.train import read_configuration
+            from bonescint.train.distributed import ProcessRank
+            from bonescint.train.training import require_fit
+            from bonescint.train.weights import NOTHING_LEARNT, load_weights
+
+            if ProcessRank.from_environment().world_size > 1:
+                problem = "one process; torchrun -m bonescint train first, and name the folder"
+                raise ParameterError("models", f"study {spec.name}", problem, "several processes")
+            settings = read_configuration(plan.settings)
+            if plan.weights is not None:
+                require_fit(settings, load_weights(plan.weights))
+            elif not settings.network.begins_with_imagenet:
+                require_fit(settings, NOTHING_LEARNT)
+    read_metadata(spec.metadata)
+    if spec.published:
+        read_published(spec.published)
+
+
+def imagenet_weights(spec: ExperimentSpec, given: Path | None) -> Path | None:
+    """ImageNet's weights, if a model of the study begins with them and names none itself.
+
+    They are fetched now: not after hours of simulation.
+
+    Args:
+        spec: that was found sound.
+        given: file that the user names, or `None`.
+
+    Returns:
+        Their file, or `None` if no model needs them.
+
+    Raises:
+        InputError: they cannot be had, or are another network's.
+    """
+    needed = {
+        name: plan
+        for name, plan in spec.models.items()
+        if plan.folder is None and plan.weights is None
+    }
+    if not needed:
+        return None
+    from bonescint.train import read_configuration
+    from bonescint.train.training import require_fit
+    from bonescint.train.weights import fetch_keras_weights, load_weights
+
+    settings = {name: read_configuration(plan.settings) for name, plan in needed.items()}
+    beginning = {name: one for name, one in settings.items() if one.network.begins_with_imagenet}
+    if not beginning:
+        return None
+    if given is None:
+        try:
+            given = fetch_keras_weights()
+        except InputError as error:
+            models = f"model{'s' * (len(beginning) > 1)} {', '.join(beginning)}"
+            remedy = (
+                f"Give the weights with --weights FILE, or write 'settings: compact' for {models}: "
+                "that network does not need them"
+            )
+            problem = f"the ImageNet weights, from which {models} would start, {error.problem}"
+            raise InputError(error.source, problem, remedy) from error
+    weights = load_weights(given)
+    for one in beginning.values():
+        require_fit(one, weights)
+    return given
+
+
+def require_studyable(spec: ExperimentSpec, cohort: Manifest, path: Path) -> None:
+    """The cohort has what the study needs.
+
+    Args:
+        spec: what is to be done.
+        cohort: of the study.
+        path: its manifest, for messages.
+
+    Raises:
+        InputError: a split without scans of both classes.
+        ParameterError: an external centre of which there is no scan.
+    """
+    for split in Split:
+        cases = cohort.split(split)
+        positive = sum(case.positive for case in cases)
+        if not cases or positive in (0, len(cases)):
+            problem = (
+                f"split {split.value}, column label: {positive} of {len(cases)} scans are positive"
+            )
+            raise InputError(path, problem, "A study needs both classes in every split")
+    centres = {case.centre for case in cohort.cases}
+    strangers = [centre for centre in spec.external if centre not in centres]
+    if strangers:
+        known = f"centres of the cohort ({', '.join(sorted(centres))})"
+        raise ParameterError("external", f"study {spec.name}", known, ", ".join(strangers))

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from bonescint.evaluate import Balanced, GivenSensitivity, GivenSpecificity, OperatingRule, Youden
+from bonescint.evaluate import Balanced, OperatingRule
+from bonescint.experiment.evaluation.json_form import rule_content, rule_from
 from bonescint.experiment.report.checklist import read_metadata
 from bonescint.model import shipped_model
 from bonescint.model.folder import SHIPPED
-from bonescint.scan import InputError, ParameterError
+from bonescint.scan import BonescintError, InputError, ParameterError
 from bonescint.scan.checked import check_name, check_whole
-from bonescint.schema import PackagedYaml, construct
+from bonescint.schema import PackagedYaml, construct, plain
 
 _PACKAGED = PackagedYaml(package="bonescint.experiment", folder="studies", noun="study")
 _CORRECT = _PACKAGED.remedy
-_RULES: Mapping[str, type[OperatingRule]] = {"balanced": Balanced, "youden": Youden}
-_GIVEN: Mapping[str, type[OperatingRule]] = {
-    "specificity": GivenSpecificity,
-    "sensitivity": GivenSensitivity,
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,14 +178,16 @@ def experiment_from(content: object, source: str, *, folder: Path) -> Experiment
 
 
 def _rule(content: object, source: str) -> OperatingRule:
-    if isinstance(content, str) and content in _RULES:
-        return _RULES[content]()
-    if isinstance(content, Mapping) and len(content) == 1:
-        ((kind, wanted),) = content.items()
-        if kind in _GIVEN:
-            return construct(_GIVEN[kind], {kind: wanted}, source, _CORRECT, place="rule")
-    known = f"{', '.join(_RULES)}, or a table {{specificity: 0.9}} or {{sensitivity: 0.9}}"
-    raise InputError(source, f"rule: must be {known}, not {content!r}", _CORRECT)
+    try:
+        return rule_from(content)
+    except (BonescintError, TypeError, ValueError) as error:
+        raise InputError(source, f"rule: {str(error).rstrip('.')}", _CORRECT) from error
+
+
+def experiment_content(spec: ExperimentSpec) -> dict[str, Any]:
+    """An experiment as plain tables, ready for JSON."""
+    content: dict[str, Any] = plain(replace(spec, rule=Balanced()))
+    return content | {"rule": rule_content(spec.rule)}
 
 
 def _model_with_paths(table: Mapping[str, Any], folder: Path) -> dict[str, Any]:

@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING
 
 from bonescint.cohort import Manifest
 from bonescint.evaluate import Resampling
-from bonescint.experiment.evaluation.evaluate import EvaluationSettings
 from bonescint.experiment.evaluation.map_sanity import map_sanity, write_map_sanity
-from bonescint.experiment.evaluation.results import ModelResults
-from bonescint.experiment.evaluation.robustness import chosen, robustness
-from bonescint.experiment.evaluation.robustness_table import write_robustness
+from bonescint.experiment.evaluation.results import SCHEMA_VERSION, EvaluationSettings, read_result
+from bonescint.experiment.evaluation.robustness import chosen, robustness, write_robustness
 from bonescint.experiment.evaluation_run import evaluate
 from bonescint.experiment.external_uses import ExternalUse, note_external_use
 from bonescint.experiment.files import fingerprint, write_rows
@@ -124,6 +122,7 @@ class Evaluate(Step):
         evidence: scans, truth files and masks of the judged cases.
         settings: how.
         evaluation: folder of the report; what an earlier evaluation left there goes.
+        result_version: of `evaluation.json`; an older one is written anew.
     """
 
     predictions: Path
@@ -134,6 +133,7 @@ class Evaluate(Step):
     evidence: CohortPart
     settings: EvaluationSettings
     evaluation: Output
+    result_version: int = SCHEMA_VERSION
 
     def work(self, means: Resources) -> None:
         """Evaluate."""
@@ -157,7 +157,7 @@ class NoteExternal(Step):
     """Add a row to the table of scorings of external centres.
 
     Attributes:
-        study: name of the study.
+        experiment: its name.
         model: name of the model.
         centres: that count as external.
         settings: the training configuration.
@@ -168,7 +168,7 @@ class NoteExternal(Step):
         table: that the row goes to.
     """
 
-    study: str
+    experiment: str
     model: str
     centres: tuple[str, ...]
     settings: str
@@ -180,18 +180,18 @@ class NoteExternal(Step):
 
     def work(self, means: Resources) -> None:  # noqa: ARG002
         """Note it, unless none of the centres was scored."""
-        results = ModelResults.read(self.model, self.evaluation.parent)
-        scored = sorted({row["centre"] for row in results.rows("cases")} & set(self.centres))
+        result = read_result(self.evaluation)
+        scored = sorted({scan.centre for scan in result.scans} & set(self.centres))
         if scored:
             use = ExternalUse(
-                study=self.study,
+                study=self.experiment,
                 model=self.model,
                 centres=" ".join(scored),
                 settings=self.settings,
                 seed=self.seed,
                 model_sha256=ModelFolder.load(self.folder).sha256[:12],
                 manifest_sha256=fingerprint(self.manifest)[:12],
-                roc_auc=results.estimate("performance", "roc_auc_score").text(),
+                roc_auc=result.judgement.area.text(),
             )
             note_external_use(self.table.path, use)
 
@@ -260,14 +260,14 @@ class ModelSteps:
     """The steps of a run that are done with each of its models.
 
     Attributes:
-        study: what is done.
+        spec: what is done.
         paths: where its parts are kept.
         cohort: of the study.
         weights: ImageNet's, for networks that begin with them and models that name none.
         external_uses: table of the scorings of external centres.
     """
 
-    study: ExperimentSpec
+    spec: ExperimentSpec
     paths: RunPaths
     cohort: Manifest
     weights: Path | None
@@ -275,12 +275,12 @@ class ModelSteps:
 
     def folder(self, name: str) -> Path:
         """The model folder: the one that was given, or the one that is trained here."""
-        given = self.study.models[name].folder
+        given = self.spec.models[name].folder
         return self.paths.model(name) if given is None else given
 
     def training(self, name: str) -> Step | None:
         """Train a model; nothing to do if the study brings it along."""
-        plan = self.study.models[name]
+        plan = self.spec.models[name]
         if plan.folder is not None:
             return None
         settings = settings_of(plan)
@@ -308,7 +308,7 @@ class ModelSteps:
 
     def evaluating(self, name: str) -> Step:
         """Evaluate the test split, and compare with the study's reference model."""
-        reference = self.study.compared_with
+        reference = self.spec.compared_with
         itself = name == reference
         return Evaluate(
             name=f"evaluate/{name}",
@@ -318,20 +318,20 @@ class ModelSteps:
             against=None if itself else self.paths.predictions(reference),
             manifest=self.paths.manifest,
             evidence=self._part(self.cohort.split(Split.TEST), ("file", *_TRUTH)),
-            settings=evaluation_settings(self.study),
+            settings=evaluation_settings(self.spec),
             evaluation=Output(self.paths.evaluation(name), "report.html"),
         )
 
     def noting(self, name: str) -> Step | None:
         """Note what was scored of external centres; nothing to do if the study has none."""
-        if not self.study.external:
+        if not self.spec.external:
             return None
-        plan = self.study.models[name]
+        plan = self.spec.models[name]
         return NoteExternal(
             name=f"external/{name}",
-            study=self.study.name,
+            experiment=self.spec.name,
             model=name,
-            centres=self.study.external,
+            centres=self.spec.external,
             settings=plan.settings or "given model",
             seed=str(settings_of(plan).seed if plan.folder is None else ""),
             evaluation=self.paths.evaluation(name) / "evaluation.json",
@@ -347,7 +347,7 @@ class ModelSteps:
             name=f"robustness/{name}",
             model=self.folder(name),
             part=self._part(cases, ("patient_id", "positive", "file")),
-            threshold=ModelResults.read(name, self.paths.evaluation(name)).threshold,
+            threshold=read_result(self.paths.evaluation(name) / "evaluation.json").threshold,
             table=Output(self.paths.robustness(name)),
         )
 
@@ -358,7 +358,7 @@ class ModelSteps:
             name=f"map-sanity/{name}",
             model=self.folder(name),
             part=self._part(chosen(positive, 2 * _SANITY_SCANS, seed=1), ("patient_id", "file")),
-            resampling=evaluation_settings(self.study).resampling,
+            resampling=evaluation_settings(self.spec).resampling,
             table=Output(self.paths.map_sanity(name)),
         )
 
@@ -371,11 +371,11 @@ def _of(means: Resources, model: str, what: str, done: int, total: int) -> None:
     means.progress(f"{model}: {what}", done, total)
 
 
-def evaluation_settings(study: ExperimentSpec) -> EvaluationSettings:
+def evaluation_settings(spec: ExperimentSpec) -> EvaluationSettings:
     """How every model of a study is judged."""
-    resampling = Resampling(resamples=study.resamples)
+    resampling = Resampling(resamples=spec.resamples)
     # A model that collapsed to a constant is a result of the study.
-    return EvaluationSettings(rule=study.rule, resampling=resampling, constant_allowed=True)
+    return EvaluationSettings(rule=spec.rule, resampling=resampling, constant_allowed=True)
 
 
 def settings_of(plan: ModelSpec) -> TrainingConfiguration:

@@ -58,15 +58,18 @@ class PageFigure:
         caption: below it.
         content: of the file.
         media_type: `"image/svg+xml"`, `"image/png"` or `"image/webp"`.
-        alternative: what it shows, for those who do not see it.
+        alternative: what it shows, for those who do not see it; the caption if not given.
         wide: whether it takes the whole width.
     """
 
     caption: str
     content: bytes
-    alternative: str
+    alternative: str = ""
     media_type: str = "image/svg+xml"
     wide: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "alternative", self.alternative or self.caption)
 
     @property
     def uri(self) -> str:

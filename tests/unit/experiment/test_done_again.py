@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -11,9 +12,20 @@ from typing import Any
 import pytest
 
 from bonescint.cohort import Manifest, read_manifest, write_manifest
-from bonescint.evaluate import Youden
-from bonescint.experiment import CohortSpec, ExperimentSpec, ModelSpec, RunPaths, ledger
-from bonescint.experiment.evaluation.evaluate import EvaluationSettings
+from bonescint.evaluate import Resampling, Youden
+from bonescint.evaluate.judgement import OperatingPoint
+from bonescint.experiment import (
+    CohortSpec,
+    ExperimentSpec,
+    ModelSpec,
+    RunPaths,
+    evaluate_joined,
+    join,
+    ledger,
+)
+from bonescint.experiment.evaluation.data import PredictionRow
+from bonescint.experiment.evaluation.json_form import to_json
+from bonescint.experiment.evaluation.results import EvaluationSettings
 from bonescint.experiment.ledger import CohortPart, Ledger, Output, Resources, Step, identity
 from bonescint.experiment.runner import _count, checking, model_steps_in_order, simulating
 from bonescint.experiment.steps import ModelSteps, evaluation_settings, settings_of
@@ -59,7 +71,7 @@ class Run:
         paths = replace(self.paths, manifest=study.cohort.manifest or self.paths.manifest)
         cohort = read_manifest(paths.manifest)
         found: list[Step] = [checking(paths, cohort)]
-        of_models = ModelSteps(study=study, paths=paths, cohort=cohort, weights=weights,
+        of_models = ModelSteps(spec=study, paths=paths, cohort=cohort, weights=weights,
                                external_uses=self.root / "uses.csv")  # fmt: skip
         found += [step for _, step in model_steps_in_order(of_models) if step is not None]
         return {step.name: step.inputs for step in found}
@@ -73,6 +85,24 @@ class Run:
 
     def rewrite(self, cases: Iterable[Case]) -> None:
         write_manifest(cases, self.paths.manifest)
+
+
+def _evaluation(threshold: float, source: str = "given") -> str:
+    """The file of an evaluation of 40 scans."""
+    cases = [
+        Case(scan_id=f"t{n}", patient_id=f"p{n}", centre="A", split=Split.TEST, positive=n % 2 == 0)
+        for n in range(40)
+    ]
+    rows = [
+        PredictionRow(scan_id=case.scan_id, mbd_probability=(n % 7) / 7, row=n)
+        for n, case in enumerate(cases)
+    ]
+    joined = join(rows, Manifest(cases=tuple(cases), folder=Path()), source="p")
+    few = EvaluationSettings(threshold=0.5, resampling=Resampling(resamples=2))
+    found = evaluate_joined(joined, few)
+    point = OperatingPoint(threshold=threshold, source=source)
+    found = replace(found, judgement=replace(found.judgement, point=point))
+    return json.dumps({"schema_version": 2, "result": to_json(found)})
 
 
 @pytest.fixture
@@ -109,9 +139,8 @@ def run(tmp_path: Path) -> Run:
         for file, text in (
             (made.paths.predictions(name), f"predictions of {name}"),
             (made.paths.results(name) / "results.json", f"maps of {name}"),
-            (made.paths.evaluation(name) / "evaluation.json",
-             json.dumps({"settings": {"operating_point": 0.4}, "tables": {}})),
-        ):  # fmt: skip
+            (made.paths.evaluation(name) / "evaluation.json", _evaluation(0.4)),
+        ):
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8")
     return made
@@ -330,19 +359,19 @@ def test_a_changed_scan_truth_or_mask_of_the_same_name(run: Run, column: str, sp
     ],
 )  # fmt: skip
 def test_a_changed_output_of_an_earlier_step(run: Run, output: str, expected: set[str]) -> None:
-    other = json.dumps({"settings": {"operating_point": 0.5}, "tables": {}})
+    other = _evaluation(0.5)
     assert run.again(lambda: (run.root / output).write_text(other) and None) == expected
 
 
 def test_another_rule_that_chooses_the_same_point_leaves_robustness(run: Run) -> None:
-    other = json.dumps({"settings": {"operating_point": 0.4}, "tables": {"new": {}}})
+    other = _evaluation(0.4, source="by another rule")
     file = run.paths.evaluation("given") / "evaluation.json"
     assert run.again(lambda: file.write_text(other) and None) == {"external/given"}
 
 
 def test_a_model_that_calls_nothing_positive_is_worsened_at_that_point(run: Run) -> None:
     file = run.paths.evaluation("own") / "evaluation.json"
-    file.write_text(json.dumps({"settings": {"operating_point": None}, "tables": {}}))
+    file.write_text(_evaluation(math.inf))
     assert run.inputs()["robustness/own"]["threshold"] == float("inf")
 
 

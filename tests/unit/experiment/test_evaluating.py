@@ -17,6 +17,7 @@ from bonescint.evaluate import (
     GivenSpecificity,
     OperatingRule,
     Resampling,
+    RocCurve,
     measure_named,
 )
 from bonescint.evaluate import roc_auc_score as area_with_interval
@@ -28,10 +29,15 @@ from bonescint.experiment import (
     join,
     read_predictions,
 )
+from bonescint.experiment.evaluation.data import MappedScan, read_maps
 from bonescint.experiment.evaluation.evaluate import compare_predictions
-from bonescint.experiment.evaluation.maps import read_maps
-from bonescint.experiment.evaluation.saliency_evaluation import evaluate_saliency
-from bonescint.experiment.evaluation.tables import evaluation_tables
+from bonescint.experiment.evaluation.json_form import to_json
+from bonescint.experiment.evaluation.results import EvaluationResult, read_result, result_from
+from bonescint.experiment.evaluation.saliency_evaluation import (
+    SaliencyEvaluation,
+    evaluate_saliency,
+)
+from bonescint.experiment.evaluation.tables import result_tables
 from bonescint.experiment.report.model_report import draw_figures, evaluation_document, few_cases
 from bonescint.scan import Case, InputError, OutputError, ParameterError, Split
 
@@ -42,6 +48,19 @@ _FEW = EvaluationSettings(resampling=Resampling(resamples=30))
 
 def _joined(study: Study) -> LabelledPredictions:
     return join(read_predictions(study.predictions), read_manifest(study.manifest), source="p")
+
+
+def _saliency(
+    study: Study, found: EvaluationResult, maps: Mapping[str, MappedScan]
+) -> SaliencyEvaluation | None:
+    joined = _joined(study)
+    return evaluate_saliency(
+        joined.part(Split.TEST),
+        joined.manifest,
+        maps,
+        threshold=found.threshold,
+        resampling=found.settings.resampling,
+    )
 
 
 def test_the_point_comes_from_validation_and_the_figures_from_test(study: Study) -> None:
@@ -133,7 +152,7 @@ def test_patients_with_several_scans_are_resampled_as_patients(study: Study) -> 
     assert second.resampled != first.resampled
     assert second.band.low.tolist() != first.band.low.tolist()
     assert second.calibration.brier.brier != first.calibration.brier.brier
-    cases = next(table for table in evaluation_tables(found) if table.name == "cases")
+    cases = next(table for table in result_tables(found) if table.name == "cases")
     numbers = [row[cases.columns.index("patient")] for row in cases.rows]
     assert numbers == test.scored.patients.tolist()
 
@@ -151,10 +170,10 @@ def test_scores_that_rank_nothing_are_calibrated_to_the_prevalence_and_that_is_s
     found = evaluate_joined(join(predictions, read_manifest(study.manifest), source="p"), _FEW)
     assert found.recalibration is not None
     assert 0 < found.recalibration.slope.value < 0.05
-    flow = next(table for table in evaluation_tables(found) if table.name == "flow")
+    flow = next(table for table in result_tables(found) if table.name == "flow")
     used = [row[-1] for row in flow.rows if row[0] == "validation"]
     assert used == ["operating point and calibration"]
-    page = evaluation_document(found, draw_figures(found), created="", facts=())
+    page = evaluation_document(found, draw_figures(found))
     pages = [section for section in page.sections if section.title == "Calibration"]
     (said,) = pages[0].paragraphs
     assert said.startswith("Fitted on the validation split (40 scans, ")
@@ -174,7 +193,7 @@ def _with_calls(study: Study, folder: Path, without: set[str]) -> Path:
 def test_scans_without_a_call_are_counted_and_not_judged(study: Study, tmp_path: Path) -> None:
     """ModelComparison counts by hand; areas stay those of all scans."""
     whole = evaluate_joined(_joined(study), _FEW)
-    cases = whole.part.cases
+    cases = whole.scans
     without = {case.scan_id for case in cases[::3]}
     out = tmp_path / "report"
     found = evaluate(
@@ -186,7 +205,7 @@ def test_scans_without_a_call_are_counted_and_not_judged(study: Study, tmp_path:
     assert judgement.calibration.brier == whole.judgement.calibration.brier
     truth = np.array([case.positive for case in cases])
     called = np.array([case.scan_id not in without for case in cases])
-    above = found.part.probabilities >= judgement.point.threshold
+    above = np.array([scan.probability for scan in found.scans]) >= judgement.point.threshold
     rates = {
         "sensitivity_score": above[truth & called].mean(),
         "specificity_score": (~above)[~truth & called].mean(),
@@ -291,16 +310,16 @@ def test_a_collapsed_model_is_a_result_where_that_is_allowed(
     flow = (out / "tables" / "flow.csv").read_text(encoding="utf-8")
     assert "operating point\n" in flow
     assert "calibration" not in flow
-    assert found.against is not None
-    assert found.against.closed[0].difference.value < -0.2
+    assert found.comparison is not None
+    assert found.comparison.closed[0].difference.value < -0.2
     page = (out / "report.html").read_text(encoding="utf-8")
     assert "undefined: all scores are equal" in page
     assert "the model does not discriminate" in page
     # The model that works is compared with the one that collapsed, too.
     other = evaluate(study.predictions, study.manifest, tmp_path / "other", settings=settings,
                      against=collapsed)  # fmt: skip
-    assert other.against is not None
-    assert other.against.closed[0].second == 0.5
+    assert other.comparison is not None
+    assert other.comparison.closed[0].second == 0.5
 
 
 def _turned_round(
@@ -337,13 +356,13 @@ def test_scans_whose_label_differs_are_not_compared(study: Study, tmp_path: Path
 
 def test_maps_that_point_at_lesions_score_so(study: Study) -> None:
     found = evaluate_joined(_joined(study), replace(_FEW, threshold=0.5))
-    measured = evaluate_saliency(found, read_maps(study.maps))
+    measured = _saliency(study, found, read_maps(study.maps))
     assert measured is not None
     assert measured.left_out == ()
     positives = len(measured.called) + len(measured.missed)
     assert positives == 30
-    assert all(one.pointing == 1 for one in measured.called.values())
-    assert all(len(one.lesions) == 1 for one in measured.called.values())  # two views, one lesion
+    assert all(one.pointing_game == 1 for one in measured.called.values())
+    assert all(len(one.reached) == 1 for one in measured.called.values())  # two views, one lesion
     assert all(lesion.reached == 1 for lesion in measured.lesions)
     assert measured.curve is not None
     assert measured.curve.scans == 60
@@ -359,18 +378,18 @@ def test_maps_of_other_predictions_are_noticed(study: Study) -> None:
     some = maps["test-000"]
     maps["test-000"] = replace(some, prediction=replace(some.prediction, mbd_probability=0.123))
     del maps["test-001"]
-    measured = evaluate_saliency(found, maps)
+    measured = _saliency(study, found, maps)
     assert measured is not None
     assert any("a different probability" in note for note in measured.notes)
     assert measured.left_out == ("test-001: no map",)
-    assert evaluate_saliency(found, {}) is None
+    assert _saliency(study, found, {}) is None
 
 
 def test_masks_of_other_pixels_are_refused(study: Study) -> None:
     found = evaluate_joined(_joined(study), replace(_FEW, threshold=0.5))
     maps = {name: replace(scan, shape=(32, 12)) for name, scan in read_maps(study.maps).items()}
     with pytest.raises(InputError, match=r"mask of test-000 is \(64, 24\)"):
-        evaluate_saliency(found, maps)
+        _saliency(study, found, maps)
 
 
 @pytest.mark.parametrize(
@@ -412,7 +431,7 @@ def test_the_report_is_whole_and_the_same_again(study: Study, tmp_path: Path) ->
     assert "on the 59 scans that both have" in page
     assert "Where false evidence lies" in page
     content = json.loads((tmp_path / "one" / "evaluation.json").read_text(encoding="utf-8"))
-    assert content["schema_version"] == 1
+    assert content["schema_version"] == 2
     assert "Research use only" in content["notice"]
     for table in (tmp_path / "one" / "tables").iterdir():
         assert table.read_bytes() == (tmp_path / "two" / "tables" / table.name).read_bytes()
@@ -423,6 +442,41 @@ def test_the_report_is_whole_and_the_same_again(study: Study, tmp_path: Path) ->
         assert figure.read_bytes() == (tmp_path / "two" / "figures" / figure.name).read_bytes()
     assert {f.suffix for f in (tmp_path / "one" / "figures").iterdir()} == {".png", ".svg"}
     assert not list((tmp_path / "one").rglob("*.part"))
+
+
+def test_a_result_is_the_same_after_json(study: Study, tmp_path: Path) -> None:
+    """Every table, from every part of the result, and a second JSON form are the same."""
+    collapsed = _table_of(tmp_path, "p.csv", dict.fromkeys(study.probability, 0.3))
+    for name, predictions, against, rule in (
+        ("sound", study.predictions, collapsed, GivenSensitivity(0.9)),
+        ("collapsed", collapsed, study.predictions, GivenSpecificity(0.9)),
+    ):
+        settings = replace(_FEW, rule=rule, constant_allowed=True)
+        out = tmp_path / name
+        found = evaluate(predictions, study.manifest, out, settings=settings, against=against,
+                         maps=study.maps)  # fmt: skip
+        read = read_result(out / "evaluation.json")
+        assert repr(result_tables(read)) == repr(result_tables(found))
+        assert to_json(read) == to_json(found)
+        assert read.settings.rule == rule
+        assert read.saliency is not None
+        assert read.judgement.band.low.tolist() == found.judgement.band.low.tolist()
+    assert read.threshold == np.inf  # nothing is called: an infinity that went through JSON
+
+
+def test_a_rule_of_somebodys_own_is_read_in_its_words(study: Study) -> None:
+    class First:
+        words = "where the first scan lies"
+
+        def choose(self, curve: RocCurve) -> int:
+            return 1 if curve.positives else 0
+
+    found = evaluate_joined(_joined(study), replace(_FEW, rule=First()))
+    read = result_from(json.loads(json.dumps(to_json(found))))
+    assert read.settings.rule.words == First.words
+    assert read.threshold == found.threshold
+    with pytest.raises(ParameterError, match="rule of this release"):
+        read.settings.rule.choose(read.judgement.curve)
 
 
 def test_a_folder_that_cannot_be_written_is_said_first(study: Study, tmp_path: Path) -> None:

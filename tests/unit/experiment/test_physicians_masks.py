@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,20 +15,21 @@ from bonescint.cohort import read_manifest, truth_of, write_manifest, write_mask
 from bonescint.evaluate import Resampling
 from bonescint.experiment import (
     EvaluationSettings,
+    LabelledPredictions,
     evaluate,
     evaluate_joined,
     join,
     read_predictions,
 )
-from bonescint.experiment.evaluation import maps
+from bonescint.experiment.evaluation import data as maps
 from bonescint.experiment.evaluation.covariates import covariates_of
-from bonescint.experiment.evaluation.evaluate import Evaluation
-from bonescint.experiment.evaluation.maps import read_maps, scan_at_hand
+from bonescint.experiment.evaluation.data import MappedScan, read_maps, scan_at_hand
+from bonescint.experiment.evaluation.results import EvaluationResult
 from bonescint.experiment.evaluation.saliency_evaluation import (
     SaliencyEvaluation,
     evaluate_saliency,
 )
-from bonescint.experiment.report import call_pictures, saliency_report
+from bonescint.experiment.report import figures, saliency_report
 from bonescint.explain import explain
 from bonescint.scan import (
     Acquisition,
@@ -47,6 +49,18 @@ _SMALL = (slice(2, 5), slice(2, 5))
 """A second piece of some masks: 9 pixels of 10 by 10 mm, a disc of 16.9 mm radius."""
 
 
+def _saliency(
+    joined: LabelledPredictions, maps: Mapping[str, MappedScan]
+) -> SaliencyEvaluation | None:
+    return evaluate_saliency(
+        joined.part(Split.TEST),
+        joined.manifest,
+        maps,
+        threshold=0.5,
+        resampling=_FEW.resampling,
+    )
+
+
 @dataclass(frozen=True)
 class Segmented:
     """The study's cohort with masks in place of truth files, written beside it."""
@@ -58,14 +72,16 @@ class Segmented:
     def manifest(self) -> Path:
         return self.folder / "manifest.csv"
 
-    def evaluated(self) -> Evaluation:
-        joined = join(
-            read_predictions(self.study.predictions), read_manifest(self.manifest), source="p"
-        )
-        return evaluate_joined(joined, _FEW)
+    @property
+    def joined(self) -> LabelledPredictions:
+        rows = read_predictions(self.study.predictions)
+        return join(rows, read_manifest(self.manifest), source="p")
 
-    def measured(self) -> SaliencyEvaluation:
-        found = evaluate_saliency(self.evaluated(), read_maps(self.study.maps))
+    def evaluated(self) -> EvaluationResult:
+        return evaluate_joined(self.joined, _FEW)
+
+    def measured(self, maps: Mapping[str, MappedScan] | None = None) -> SaliencyEvaluation:
+        found = _saliency(self.joined, read_maps(self.study.maps) if maps is None else maps)
         assert found is not None
         return found
 
@@ -140,11 +156,10 @@ def test_a_large_piece_keeps_what_lies_nearer_to_the_middle_of_a_small_one(
                 for one in scan.prediction.activation_maps)  # fmt: skip
     answer = replace(scan.prediction, activation_maps=hot)
     maps_of[case.scan_id] = replace(scan, prediction=answer)
-    found = evaluate_saliency(segmented.evaluated(), maps_of)
-    assert found is not None
-    large, small = {**found.called, **found.missed}[case.scan_id].lesions
-    assert large.reached == 1
-    assert small.reached < 0.5
+    found = segmented.measured(maps_of)
+    large, small = {**found.called, **found.missed}[case.scan_id].reached
+    assert large == 1
+    assert small < 0.5
 
 
 def test_lesions_of_masks_are_counted_in_each_view_and_the_page_says_so(
@@ -152,7 +167,7 @@ def test_lesions_of_masks_are_counted_in_each_view_and_the_page_says_so(
 ) -> None:
     found = segmented.measured()
     one = {**found.called, **found.missed}["test-002"]
-    assert len(one.lesions) == 2  # one square in each view
+    assert len(one.reached) == 2  # one square in each view
     assert found.by_physicians == 30
     assert any("counts twice" in note for note in found.notes)
 
@@ -224,7 +239,7 @@ def test_masks_are_drawn_beside_the_maps(segmented: Segmented, tmp_path: Path) -
 
 def test_simulated_truth_is_not_drawn(study: Study) -> None:
     joined = join(read_predictions(study.predictions), read_manifest(study.manifest), source="p")
-    found = evaluate_saliency(evaluate_joined(joined, _FEW), read_maps(study.maps))
+    found = _saliency(joined, read_maps(study.maps))
     assert found is not None
     assert (found.segmented, found.by_physicians) == ((), 0)
 
@@ -240,7 +255,7 @@ def test_failures_are_drawn_at_the_evaluations_point(
         answers.append((answer, settings["operating_point"]))
         return explain(scan, answer, **settings)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(call_pictures, "explain", noted)
+    monkeypatch.setattr(figures, "explain", noted)
     evaluate(segmented.study.predictions, segmented.manifest, tmp_path / "report",
              settings=_FEW, maps=segmented.study.maps)  # fmt: skip
     assert len(answers) > 2

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import norm
 
 from bonescint.evaluate import ScoredCases, roc_auc_score
-from bonescint.experiment.report.reader_subset import subset_figures
+from bonescint.experiment.report.published_comparison import subset_figures
 
 
 def _binormal(count: int, distance: float) -> ScoredCases:

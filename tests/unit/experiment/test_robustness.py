@@ -13,8 +13,12 @@ import pytest
 
 from bonescint.cohort import Manifest
 from bonescint.experiment.evaluation import robustness as module
-from bonescint.experiment.evaluation.robustness import CONDITIONS, RobustnessRow, robustness
-from bonescint.experiment.evaluation.robustness_table import write_robustness
+from bonescint.experiment.evaluation.robustness import (
+    CONDITIONS,
+    RobustnessRow,
+    robustness,
+    write_robustness,
+)
 from bonescint.model import Classifier
 from bonescint.scan import Acquisition, Case, PixelUnit, Prediction, Scan, Split
 

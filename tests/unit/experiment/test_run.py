@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from bonescint.cli.app import app
 from bonescint.cohort import Manifest
 from bonescint.experiment import compare_runs, read_experiment, run_experiment, steps
-from bonescint.experiment.preflight import require_sound, require_studyable
+from bonescint.experiment.runner import require_sound, require_studyable
 from bonescint.experiment.spec import experiment_from
 from bonescint.model import shipped_model
 from bonescint.scan import BonescintError, Case, InputError, ParameterError, Split

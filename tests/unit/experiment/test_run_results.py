@@ -1,4 +1,4 @@
-"""What the steps of a run left on disk, read again."""
+"""The file of a result, read again."""
 
 from __future__ import annotations
 
@@ -8,32 +8,29 @@ from pathlib import Path
 
 import pytest
 
-from bonescint.evaluate.tables import Table
-from bonescint.experiment.evaluation.results import ModelResults
-from bonescint.experiment.evaluation_run import _json_cell
+from bonescint.evaluate import Comparison, Estimate
+from bonescint.experiment.evaluation.json_form import from_json, to_json
+from bonescint.experiment.evaluation.results import read_result
 from bonescint.scan import InputError
 
 
-def results(folder: Path, *rows: tuple[object, ...]) -> ModelResults:
-    columns = (
-        "measure", "in_words", "first", "second", "difference", "low", "high", "level", "method",
-        "note", "p_value", "test",
-    )  # fmt: skip
-    table = Table(name="comparison", title="Compared", columns=columns, rows=rows)  # type: ignore[arg-type]
-    cells = [[_json_cell(cell) for cell in row] for row in table.rows]
-    content = {"tables": {"comparison": {"columns": list(table.columns), "rows": cells}}}
-    (folder / "evaluation.json").write_text(json.dumps(content, allow_nan=False), encoding="utf-8")
-    return ModelResults.read("one", folder)
-
-
-def test_infinity_keeps_its_sign(tmp_path: Path) -> None:
+def test_infinity_keeps_its_sign() -> None:
     """Differences of likelihood ratios have infinite limits where few scans are resampled."""
-    row = ("ratio", "Likelihood ratio", math.inf, 0.5, 0.5, -math.inf, 1.0, 0.95, "m", "", 0.4, "b")
-    found = results(tmp_path, row)
-    (read,) = found.rows("comparison")
-    assert (read["first"], read["low"], read["high"]) == (math.inf, -math.inf, 1.0)
+    change = Estimate(value=0.5, low=-math.inf, high=1.0)
+    one = Comparison(name="ratio", words="Likelihood ratio", first=math.inf, second=0.5,
+                     difference=change, p_value=math.nan, test="b")  # fmt: skip
+    text = json.dumps(to_json((one,)), allow_nan=False)
+    (read,) = from_json(tuple[Comparison, ...], json.loads(text))
+    assert (read.first, read.difference.low, read.difference.high) == (math.inf, -math.inf, 1.0)
+    assert math.isnan(read.p_value)
 
 
 def test_no_evaluation_is_said(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="Run the experiment again"):
-        ModelResults.read("one", tmp_path)
+        read_result(tmp_path / "evaluation.json")
+
+
+def test_an_evaluation_of_another_version_is_named(tmp_path: Path) -> None:
+    (tmp_path / "evaluation.json").write_text(json.dumps({"schema_version": 1, "tables": {}}))
+    with pytest.raises(InputError, match=r"version 1 of an evaluation.*Evaluate the predictions"):
+        read_result(tmp_path / "evaluation.json")

@@ -9,7 +9,7 @@ import pytest
 
 from bonescint.cohort import Manifest
 from bonescint.experiment.paths import RunPaths
-from bonescint.experiment.report.calls import uncertain_section
+from bonescint.experiment.report.experiment_sections import uncertain_section
 from bonescint.model import shipped_model
 from bonescint.scan import Case, InputError, Split
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bonescint.evaluate.false_evidence import OUTSIDE, ZONES
-from bonescint.experiment.evaluation.places import PLACE_NAMES, places_of
+from bonescint.experiment.evaluation.covariates import PLACE_NAMES, places_of
 from bonescint.scan import FocusKind, ParameterError, SiteGroup, UptakeSite, View
 from bonescint.simulate.focal import soft_focus
 from bonescint.simulate.worn_objects import WornObject

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from bonescint.experiment.adaptation.adapted import Adaptation, logit_of, probability_of
-from bonescint.experiment.report.model_report import NOTICE
+from bonescint.experiment.evaluation.results import NOTICE
 from bonescint.plotting import BLUE, GREY, ORANGE, RenderedFigure, legend, new_axes, rendered
 from bonescint.report.document_page import (
     Document,

@@ -1,4 +1,8 @@
-"""What is known of the cases beside their scans: factors of subgroups, facts of the control."""
+"""What is known of the cases beside their scans, from manifest, truth files and masks.
+
+It gives the factors of subgroups, the variables of the control without images, and the organs and
+benign findings that false evidence may lie on.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +19,23 @@ from numpy.typing import NDArray
 
 from bonescint.cohort import Manifest, truth_of
 from bonescint.evaluate import ClinicalFacts, Factor
+from bonescint.evaluate.false_evidence import ELSEWHERE, OUTSIDE, ZONES, Place
 from bonescint.files import json_in
-from bonescint.scan import Case, InputError
+from bonescint.scan import Case, FocusKind, InputError, SiteGroup, UptakeSite, View
 
+_LARGEST_MM = 60.0
+"""No place reaches further: Paget's disease has a radius that takes the whole bone."""
+
+PLACE_NAMES: tuple[str, ...] = (
+    *(group.value for group in SiteGroup if group is not SiteGroup.METASTASIS),
+    *(name for name, _ in ZONES),
+    ELSEWHERE,
+    OUTSIDE,
+)
+PLACE_NAMES_ALONE: tuple[str, ...] = tuple(
+    name.removeprefix("elsewhere in ") for name in PLACE_NAMES
+)
+"""The same for scans of which no organ or mimic is known: nothing is elsewhere then."""
 _AGES = (50.0, 65.0, 75.0)
 _LESIONS = (2.0, 5.0, 20.0)
 
@@ -152,3 +170,48 @@ def _thirds(values: NDArray[np.float64], digits: int) -> list[float]:
     if known.size < 3:
         return []
     return sorted({round(float(edge), digits) for edge in np.percentile(known, [100 / 3, 200 / 3])})
+
+
+def places_of(content: Mapping[str, Any]) -> dict[View, list[Place]]:
+    """Mimics and organs of a simulated scan, in pixels of each view.
+
+    A cause that is no site of this release counts as "other".
+
+    Args:
+        content: of a truth file.
+
+    Raises:
+        KeyError: a truth file without what the simulator writes.
+    """
+    found: dict[View, list[Place]] = {view: [] for view in View}
+    for focus in content["foci"]:
+        if focus["kind"] == FocusKind.METASTASIS.value:
+            continue
+        found[View(focus["view"])].append(
+            Place(
+                name=UptakeSite.named(focus["cause"]).group.value,
+                row=focus["row"],
+                column=focus["column"],
+                radius_mm=min(focus["radius_mm"] or 0.0, _LARGEST_MM),
+            )
+        )
+    return found
+
+
+def known_places(manifest: Manifest, case: Case) -> dict[View, list[Place]] | None:
+    """Organs and mimics of each view, or `None` if no truth file names them.
+
+    Args:
+        manifest: that says where truth files lie.
+        case: one of its cases.
+
+    Raises:
+        InputError: a truth file that cannot be read.
+    """
+    if not case.truth:
+        return None
+    content = truth_content(manifest.folder / case.truth)
+    try:
+        return places_of(content)
+    except (KeyError, TypeError, ValueError):  # not the simulator's: it lists lesions at most
+        return None

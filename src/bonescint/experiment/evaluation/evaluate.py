@@ -1,25 +1,17 @@
-"""Anyone's predictions judged: the operating point from one split, every figure from another."""
+"""Predictions evaluated: the operating point comes from one split, the figures from another."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from bonescint.evaluate import (
-    Balanced,
     CalibrationFit,
     ClinicalControl,
-    Comparison,
-    Estimate,
-    Interaction,
-    OperatingRule,
-    Resampling,
     RocCurve,
     ScoredCases,
-    Subgroup,
     added_information,
     compare_areas,
     compare_by_resampling,
@@ -33,126 +25,29 @@ from bonescint.evaluate import (
     subgroups,
     with_holm,
 )
-from bonescint.evaluate.judgement import Calibration, Judgement, OperatingPoint, judge
+from bonescint.evaluate.judgement import Calibration, OperatingPoint, judge
 from bonescint.experiment.evaluation.covariates import clinical_facts, covariates_of, factors_of
 from bonescint.experiment.evaluation.data import (
     LabelledPredictions,
     SplitPredictions,
     require_judgeable,
 )
-from bonescint.scan import BonescintError, Case, InputError, ParameterError, Split
+from bonescint.experiment.evaluation.results import (
+    ControlResult,
+    EvaluatedScan,
+    EvaluationResult,
+    EvaluationSettings,
+    LeftOut,
+    ModelComparison,
+    SplitFlow,
+)
+from bonescint.scan import BonescintError, Case, InputError, Split
 from bonescint.tables import Problem, refuse
 
 _FEW = 20
 """Training cases of a class below which the control is cross-fitted on the judged ones."""
 _PARTS = 4
 """Figures, recalibration, subgroups, control: what progress counts."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EvaluationSettings:
-    """How predictions are judged.
-
-    Attributes:
-        rule: that chooses the operating point on the validation split.
-        threshold: an operating point from elsewhere instead, such as the model's own.
-        judged: the split that is judged.
-        resampling: of everything that is resampled; its level is that of all intervals.
-        constant_allowed: judge a model that gives every validation scan the same score, too,
-            at the all-or-nothing point that the rule then takes; else it is refused. A study
-            says yes: that its model collapsed is a result.
-
-    Raises:
-        ParameterError: a threshold outside [0, 1], or an operating point chosen on the cases
-            that are judged.
-    """
-
-    rule: OperatingRule = field(default_factory=Balanced)
-    threshold: float | None = None
-    judged: Split = Split.TEST
-    resampling: Resampling = field(default_factory=Resampling)
-    constant_allowed: bool = False
-
-    def __post_init__(self) -> None:
-        if self.threshold is not None and not 0 <= self.threshold <= 1:
-            raise ParameterError("threshold", "EvaluationSettings", "from 0 to 1", self.threshold)
-        if self.threshold is None and self.judged is Split.VALIDATION:
-            requirement = "another split, or give 'threshold': the point is chosen on validation"
-            raise ParameterError("judged", "EvaluationSettings", requirement, self.judged.value)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class ControlResult:
-    """How far age, sex and primary tumour alone get.
-
-    Attributes:
-        area: of the control, under the ROC curve.
-        curve: its ROC curve.
-        comparison: model minus control, paired.
-        model_adds: p value that the model's score tells more than the control.
-        control_adds: p value that the control tells more than the model's score.
-        fitted_on: in words.
-    """
-
-    area: Estimate
-    curve: RocCurve
-    comparison: Comparison
-    model_adds: float
-    control_adds: float
-    fitted_on: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelComparison:
-    """The same scans, predicted by another model.
-
-    Attributes:
-        name: of its table.
-        scans: that both have predicted.
-        closed: differences in closed form, first minus second.
-        resampled: differences by resampling.
-        thresholds: the operating point of each.
-    """
-
-    name: str
-    scans: int
-    closed: tuple[Comparison, ...]
-    resampled: tuple[Comparison, ...]
-    thresholds: tuple[float, float]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Evaluation:
-    """Everything that was found.
-
-    Attributes:
-        joined: predictions and cohort.
-        settings: how they were judged.
-        judgement: areas, figures at the operating point, calibration, decision curve.
-        recalibration: slope and intercept fitted on the validation split, or `None` without one.
-        recalibrated: calibration after it, or `None`.
-        subgroups: figures by subgroup.
-        interactions: whether they differ.
-        control: what age, sex and primary tumour tell, or `None`; `control_note` says why.
-        control_note: why there is no control, or empty.
-        against: another model's, or `None`.
-    """
-
-    joined: LabelledPredictions
-    settings: EvaluationSettings
-    judgement: Judgement
-    recalibration: CalibrationFit | None
-    recalibrated: Calibration | None
-    subgroups: tuple[Subgroup, ...]
-    interactions: tuple[Interaction, ...]
-    control: ControlResult | None
-    control_note: str = ""
-    against: ModelComparison | None = None
-
-    @property
-    def part(self) -> SplitPredictions:
-        """The cases that were judged."""
-        return self.joined.part(self.settings.judged)
 
 
 def evaluate_joined(
@@ -162,7 +57,7 @@ def evaluate_joined(
     source: object = "predictions",
     counts: Mapping[str, float] | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> Evaluation:
+) -> EvaluationResult:
     """Evaluate predictions that have found their cases.
 
     Args:
@@ -198,9 +93,20 @@ def evaluate_joined(
     tell(3, _PARTS)
     control, note = _control(joined, part, level)
     tell(_PARTS, _PARTS)
-    return Evaluation(
-        joined=joined,
+    return EvaluationResult(
         settings=settings,
+        flow=tuple(
+            SplitFlow(
+                split=one.split,
+                with_prediction=len(one.cases),
+                positives=int(one.positive.sum()),
+                without_prediction=len(one.missing),
+            )
+            for one in joined.parts
+        ),
+        unknown=len(joined.unknown),
+        left_out=_left_out(joined, settings.judged),
+        scans=_evaluated(part),
         judgement=judgement,
         recalibration=recalibration,
         recalibrated=recalibrated,
@@ -208,6 +114,47 @@ def evaluate_joined(
         interactions=with_holm(tests),
         control=control,
         control_note=note,
+    )
+
+
+def _left_out(joined: LabelledPredictions, judged: Split) -> tuple[LeftOut, ...]:
+    """Every scan of the used splits that has no prediction, every prediction without a scan."""
+    found = [
+        LeftOut(
+            scan_id=case.scan_id,
+            split=part.split.value,
+            positive=case.positive,
+            why="no prediction",
+        )
+        for part in joined.parts
+        if part.split in (judged, Split.VALIDATION)
+        for case in part.missing
+    ]
+    found += [
+        LeftOut(
+            scan_id=row.scan_id,
+            split="",
+            positive=None,
+            why=f"not in the manifest (row {row.row} of the predictions)",
+        )
+        for row in joined.unknown
+    ]
+    return tuple(found)
+
+
+def _evaluated(part: SplitPredictions) -> tuple[EvaluatedScan, ...]:
+    patients = np.unique([case.patient_id for case in part.cases], return_inverse=True)[1]
+    columns = (part.cases, patients.tolist(), part.probabilities.tolist(), part.called.tolist())
+    return tuple(
+        EvaluatedScan(
+            scan_id=case.scan_id,
+            patient=patient,
+            centre=case.centre,
+            positive=case.positive,
+            probability=probability,
+            called=called,
+        )
+        for case, patient, probability, called in zip(*columns, strict=True)
     )
 
 

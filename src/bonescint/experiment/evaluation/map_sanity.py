@@ -1,4 +1,4 @@
-"""Whether a model's maps come from what it learnt: they must go when its weights do.
+"""Whether a model's maps come from what it learnt: they must change when its weights are random.
 
 Adebayo et al., Sanity checks for saliency maps, NeurIPS 2018: layers are given random weights
 one after the other, from the answer back to the picture, and each time the map is compared
@@ -22,6 +22,7 @@ from bonescint.evaluate import Estimate, Resampling
 from bonescint.evaluate.map_metrics import map_agreement, ratio_over_scans
 from bonescint.evaluate.scored import patient_numbers
 from bonescint.evaluate.tables import Table, write_csv
+from bonescint.experiment.files import written_rows
 from bonescint.files import make_folder
 from bonescint.model import ModelFolder
 from bonescint.prepare import prepare
@@ -171,11 +172,31 @@ def write_map_sanity(rows: Sequence[SanityRow], file: Path) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    cells = tuple(
-        (row.words, row.scans, row.agreement.value, row.agreement.low, row.agreement.high,
-         row.constant_maps)
-        for row in rows
-    )  # fmt: skip
+    cells = []
+    for row in rows:
+        mean = row.agreement
+        cells.append(
+            (row.words, row.scans, mean.value, mean.low, mean.high, row.constant_maps),
+        )
     make_folder(file.parent)
     title = "Maps of a network with randomised layers against its own"
-    write_csv(Table(name=file.stem, title=title, columns=COLUMNS, rows=cells), file)
+    write_csv(Table(name=file.stem, title=title, columns=COLUMNS, rows=tuple(cells)), file)
+
+
+def read_map_sanity(file: Path) -> tuple[SanityRow, ...]:
+    """Rows of a table that `write_map_sanity` wrote; none without a table.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    return tuple(
+        SanityRow(
+            words=row["random_layers"],
+            scans=int(row["scans"]),
+            agreement=Estimate(
+                value=float(row["agreement"]), low=float(row["low"]), high=float(row["high"])
+            ),
+            constant_maps=int(row["constant_maps"]),
+        )
+        for row in written_rows(file)
+    )

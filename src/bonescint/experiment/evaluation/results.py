@@ -1,165 +1,365 @@
-"""What the steps of a run left on disk, read for its report and for comparisons of runs."""
+"""The one typed result of an evaluation, which every page, table and comparison reads.
+
+`write_result` and `read_result` are its JSON form, `evaluation.json`: the member `result` holds the
+typed result, the member `tables` the same figures as the report's tables, for other programs.
+"""
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bonescint.evaluate import Estimate, ScoredCases
+from bonescint import __version__
+from bonescint.evaluate import (
+    Balanced,
+    CalibrationFit,
+    Comparison,
+    Confusion,
+    Estimate,
+    Interaction,
+    Measure,
+    OperatingRule,
+    Resampling,
+    RocCurve,
+    ScoredCases,
+    Subgroup,
+)
+from bonescint.evaluate.judgement import Calibration, Judgement
 from bonescint.evaluate.scored import patient_numbers
-from bonescint.experiment.evaluation_run import INFINITE
-from bonescint.experiment.files import read_rows
-from bonescint.files import json_in
-from bonescint.scan import InputError
+from bonescint.experiment.evaluation.json_form import from_json, rule_content, to_json
+from bonescint.experiment.evaluation.saliency_evaluation import SaliencyEvaluation
+from bonescint.files import json_in, write_whole
+from bonescint.scan import BonescintError, Call, InputError, ParameterError, Split
 
-_POINTED = "pointing_game"
+SCHEMA_VERSION = 2
+NOTICE = "Research use only. Not a medical device: do not base any diagnosis on these results."
+TRUE_POSITIVE, FALSE_NEGATIVE = "true positive", "false negative"
+FALSE_POSITIVE, TRUE_NEGATIVE = "false positive", "true negative"
+_OUTCOMES = {
+    (True, True): TRUE_POSITIVE,
+    (True, False): FALSE_NEGATIVE,
+    (False, True): FALSE_POSITIVE,
+    (False, False): TRUE_NEGATIVE,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelResults:
-    """The evaluation of one model.
+class EvaluationSettings:
+    """How predictions are evaluated.
 
     Attributes:
-        name: of the model in the study.
-        content: of `evaluation.json`.
-        folder: of the evaluation.
+        rule: that chooses the operating point on the validation split.
+        threshold: an operating point from elsewhere instead, such as the model's own.
+        judged: the split that is evaluated.
+        resampling: of everything that is resampled; its level is that of all intervals.
+        constant_allowed: evaluate a model that gives every validation scan the same score, too,
+            at the all-or-nothing point that the rule then takes; otherwise it is refused. An
+            experiment allows it: that its model collapsed is a result.
+
+    Raises:
+        ParameterError: a threshold outside [0, 1], or an operating point chosen on the cases
+            that are evaluated.
+    """
+
+    rule: OperatingRule = field(default_factory=Balanced)
+    threshold: float | None = None
+    judged: Split = Split.TEST
+    resampling: Resampling = field(default_factory=Resampling)
+    constant_allowed: bool = False
+
+    def __post_init__(self) -> None:
+        if self.threshold is not None and not 0 <= self.threshold <= 1:
+            raise ParameterError("threshold", "EvaluationSettings", "from 0 to 1", self.threshold)
+        if self.threshold is None and self.judged is Split.VALIDATION:
+            requirement = "another split, or give 'threshold': the point is chosen on validation"
+            raise ParameterError("judged", "EvaluationSettings", requirement, self.judged.value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputFile:
+    """A file that went into an evaluation.
+
+    Attributes:
+        role: what it is, such as `"predictions"`.
+        name: of the file, without its folder.
+        sha256: of its content.
+    """
+
+    role: str
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitFlow:
+    """What became of the scans of one split.
+
+    Attributes:
+        split: which.
+        with_prediction: scans of the manifest that have a prediction.
+        positives: of these with disease.
+        without_prediction: scans of the manifest that have none.
+    """
+
+    split: Split
+    with_prediction: int
+    positives: int
+    without_prediction: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """A scan without a prediction, or a prediction without a scan.
+
+    Attributes:
+        scan_id: of the scan.
+        split: of the scan; empty where the manifest does not know it.
+        positive: the reference standard; `None` where nothing tells.
+        why: in words.
+    """
+
+    scan_id: str
+    split: str
+    positive: bool | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluatedScan:
+    """A scan that was evaluated.
+
+    Attributes:
+        scan_id: of the scan.
+        patient: number of its patient in this evaluation.
+        centre: where it was made.
+        positive: the reference standard.
+        probability: that the model gave.
+        called: false for a scan that has a probability and no call.
+    """
+
+    scan_id: str
+    patient: int
+    centre: str
+    positive: bool
+    probability: float
+    called: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ControlResult:
+    """How far age, sex and primary tumour alone get.
+
+    Attributes:
+        area: of the control, under the ROC curve.
+        curve: its ROC curve.
+        comparison: model minus control, paired.
+        model_adds: p value that the model's score tells more than the control.
+        control_adds: p value that the control tells more than the model's score.
+        fitted_on: in words.
+    """
+
+    area: Estimate
+    curve: RocCurve
+    comparison: Comparison
+    model_adds: float
+    control_adds: float
+    fitted_on: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelComparison:
+    """The same scans, predicted by another model.
+
+    Attributes:
+        name: of its table.
+        scans: that both have predicted.
+        closed: differences in closed form, first minus second.
+        resampled: differences by resampling.
+        thresholds: the operating point of each.
     """
 
     name: str
-    content: Mapping[str, Any]
-    folder: Path
+    scans: int
+    closed: tuple[Comparison, ...]
+    resampled: tuple[Comparison, ...]
+    thresholds: tuple[float, float]
 
-    @classmethod
-    def read(cls, name: str, folder: Path) -> ModelResults:
-        """Read an evaluation.
 
-        Raises:
-            InputError: there is none, or it cannot be read.
-        """
-        file = folder / "evaluation.json"
-        try:
-            content = json_in(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            problem = f"no readable evaluation ({type(error).__name__})"
-            raise InputError(file, problem, "Run the experiment again") from error
-        return cls(name=name, content=content, folder=folder)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class EvaluationResult:
+    """Everything that an evaluation found.
 
-    def rows(self, table: str) -> list[dict[str, Any]]:
-        """Rows of a table by column; none if the evaluation has no such table."""
-        found = self.content["tables"].get(table)
-        if found is None:
-            return []
-        return [
-            dict(zip(found["columns"], map(_finite_or_not, row), strict=True))
-            for row in found["rows"]
-        ]
+    Attributes:
+        settings: how the predictions were evaluated.
+        flow: what became of every scan of the manifest, by split.
+        unknown: predictions of scans that the manifest does not know, which were left out.
+        left_out: each of these, and each scan of the used splits without a prediction.
+        scans: that were evaluated, in the order of the manifest.
+        judgement: areas, figures at the operating point, calibration, decision curve.
+        recalibration: slope and intercept fitted on the validation split, or `None` without one.
+        recalibrated: calibration after it, or `None`.
+        subgroups: figures by subgroup.
+        interactions: whether they differ.
+        control: what age, sex and primary tumour tell, or `None`; `control_note` says why.
+        control_note: why there is no control, or empty.
+        comparison: with another model, or `None`.
+        saliency: how activation maps agree with lesion masks, or `None` without maps.
+        inputs: files that went in.
+        created: when, UTC in ISO 8601; empty for a result that was never written.
+        software: version of bonescint.
+    """
 
-    def estimate(self, table: str, measure: str) -> Estimate:
-        """A figure with its interval; undefined if the table has none of that name."""
-        for row in self.rows(table):
-            if row["measure"] == measure:
-                return Estimate(
-                    value=_number(row["value"]),
-                    low=_number(row["low"]),
-                    high=_number(row["high"]),
-                    level=row["level"],
-                    method=row["method"],
-                    note=row["note"],
-                )
-        return Estimate(value=math.nan, note="not measured")
-
-    @property
-    def operating_point(self) -> float | None:
-        """Probability from which a scan is positive."""
-        point: float | None = self.content["settings"]["operating_point"]
-        return point
+    settings: EvaluationSettings
+    flow: tuple[SplitFlow, ...]
+    unknown: int
+    left_out: tuple[LeftOut, ...]
+    scans: tuple[EvaluatedScan, ...]
+    judgement: Judgement
+    recalibration: CalibrationFit | None
+    recalibrated: Calibration | None
+    subgroups: tuple[Subgroup, ...]
+    interactions: tuple[Interaction, ...]
+    control: ControlResult | None
+    control_note: str = ""
+    comparison: ModelComparison | None = None
+    saliency: SaliencyEvaluation | None = None
+    inputs: tuple[InputFile, ...] = ()
+    created: str = ""
+    software: str = __version__
 
     @property
     def threshold(self) -> float:
-        """The same, infinite where no scan is called positive."""
-        return math.inf if self.operating_point is None else self.operating_point
+        """Probability from which a scan is called positive; infinite where none is."""
+        return self.judgement.point.threshold
 
-    def scored(self) -> ScoredCases:
-        """Probabilities, labels and patients of the judged scans, in the order of the cohort."""
-        rows = self.rows("cases")
-        return ScoredCases(
-            scores=np.array([row["mbd_probability"] for row in rows]),
-            positive=np.array([row["label"] for row in rows]),
-            patients=patient_numbers([row.get("patient", row["scan_id"]) for row in rows]),
-        )
+    @property
+    def positives(self) -> int:
+        """Evaluated scans with disease."""
+        return sum(scan.positive for scan in self.scans)
 
-    def picture(self, name: str) -> bytes | None:
-        """A figure as SVG, or `None`."""
-        file = self.folder / "figures" / f"{name}.svg"
-        return file.read_bytes() if file.is_file() else None
+    @property
+    def missing(self) -> int:
+        """Scans of the evaluated split without a prediction."""
+        return next(one.without_prediction for one in self.flow if one.split is self.judged)
 
-    def pointing(self, *, called: bool) -> dict[str, float]:
-        """By positive scan with masks: whether the map's highest value lies on a lesion.
+    @property
+    def judged(self) -> Split:
+        """The split that was evaluated."""
+        return self.settings.judged
 
-        Args:
-            called: only true positives, else all.
-        """
-        return {
-            row["scan_id"]: float(row[_POINTED])
-            for row in self.rows("localisation_scans")
-            if row[_POINTED] is not None and (row["outcome"] == "true positive" or not called)
-        }
+    @property
+    def one_probability(self) -> bool:
+        """Whether all evaluated scans have the same probability."""
+        return len({scan.probability for scan in self.scans}) == 1
 
+    @property
+    def performance(self) -> tuple[Measure, ...]:
+        """The area under the ROC curve, and the figures at the operating point."""
+        area = self.judgement.area
+        name, words = "roc_auc_score", "Area under the ROC curve"
+        return (Measure(name=name, words=words, estimate=area), *self.judgement.at_point)
 
-def written_rows(file: Path) -> list[dict[str, str]]:
-    """Rows of a table that a step wrote; none if there is none."""
-    if not file.is_file():
-        return []
-    columns, rows = read_rows(file)
-    return [dict(zip(columns, row, strict=True)) for row in rows]
-
-
-def _finite_or_not(cell: object) -> object:
-    """A cell with infinity as a number again."""
-    for positive, words in INFINITE.items():
-        if cell == words:
-            return math.inf if positive else -math.inf
-    return cell
+    def outcome(self, scan: EvaluatedScan) -> str:
+        """Such as `"true positive"`, or `"no call"`."""
+        if not scan.called:
+            return Call.NO_CALL.value
+        return _OUTCOMES[scan.positive, scan.probability >= self.threshold]
 
 
-def _number(value: float | None) -> float:
-    return math.nan if value is None else float(value)
-
-
-def paired_share(
-    first: Mapping[str, float], second: Mapping[str, float], *, resamples: int, seed: int = 1
-) -> tuple[int, Estimate]:
-    """Difference of two shares over the scans that both have, first minus second.
-
-    Args:
-        first: 0 or 1 by scan.
-        second: the same of the other model.
-        resamples: of the percentile bootstrap over scans.
-        seed: of the bootstrap.
-
-    Returns:
-        Number of common scans, and the difference with its 95 % interval.
+def estimate_of(measures: Iterable[Measure], name: str) -> Estimate:
+    """The figure of a name, undefined where it was not measured.
 
     Examples:
-        >>> count, difference = paired_share({"a": 1, "b": 1}, {"a": 0, "b": 1}, resamples=500)
-        >>> count, difference.value
-        (2, 0.5)
+        >>> estimate_of((), "roc_auc_score").text()
+        'undefined: not measured'
     """
-    common = sorted(first.keys() & second.keys())
-    if not common:
-        return 0, Estimate(value=math.nan, note="no common scans")
-    change = np.array([first[scan] - second[scan] for scan in common])
-    rng = np.random.default_rng([seed, 53])
-    drawn = rng.integers(0, change.size, (resamples, change.size))
-    low, high = np.percentile(change[drawn].mean(axis=1), [2.5, 97.5])
-    return len(common), Estimate(
-        value=float(change.mean()),
-        low=float(low),
-        high=float(high),
-        method=f"percentile bootstrap over scans, {resamples} resamples",
+    found = (one.estimate for one in measures if one.name == name)
+    return next(found, Estimate(value=math.nan, note="not measured"))
+
+
+def scored_cases(scans: Sequence[EvaluatedScan]) -> ScoredCases:
+    """Scores, truth and patients of evaluated scans."""
+    return ScoredCases(
+        scores=np.array([scan.probability for scan in scans]),
+        positive=np.array([scan.positive for scan in scans], dtype=bool),
+        patients=patient_numbers([scan.patient for scan in scans]),
     )
+
+
+def write_result(result: EvaluationResult, path: Path, tables: Mapping[str, object]) -> None:
+    """Write `evaluation.json`.
+
+    Args:
+        result: to write.
+        path: of the file.
+        tables: of the report, ready for JSON.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    settings, point = result.settings, result.judgement.point
+    document = {
+        "schema_version": SCHEMA_VERSION,
+        "notice": NOTICE,
+        "created": result.created,
+        "software": {"bonescint": result.software},
+        "inputs_sha256": {one.role: one.sha256 for one in result.inputs},
+        "settings": {
+            "judged": settings.judged.value,
+            "rule": None if settings.threshold is not None else rule_content(settings.rule),
+            "operating_point": point.threshold if math.isfinite(point.threshold) else None,
+            "operating_point_source": point.source,
+            **asdict(settings.resampling),
+        },
+        "result": to_json(result),
+        "tables": tables,
+    }
+    write_whole(path, json.dumps(document, indent=1, allow_nan=False))
+
+
+def read_result(path: Path) -> EvaluationResult:
+    """Read `evaluation.json`.
+
+    A run folder of an earlier release, whose evaluations have version 1, is evaluated again from
+    its predictions by the same command (`steps.Evaluate`).
+
+    Raises:
+        InputError: there is none, it cannot be read, or it has another version.
+    """
+    try:
+        document = json_in(path.read_text(encoding="utf-8"))
+        version = document["schema_version"]
+        if version == SCHEMA_VERSION:
+            return result_from(document["result"])
+    except (OSError, KeyError, ValueError, TypeError, AttributeError, BonescintError) as error:
+        problem = f"no readable evaluation ({type(error).__name__})"
+        raise InputError(path, problem, "Run the experiment again") from error
+    problem = f"is version {version} of an evaluation; this release reads version {SCHEMA_VERSION}"
+    raise InputError(path, problem, "Evaluate the predictions again")
+
+
+def result_from(content: Mapping[str, Any]) -> EvaluationResult:
+    """A result from its JSON form.
+
+    Raises:
+        KeyError, TypeError, ValueError, BonescintError: not a result.
+    """
+    scans = from_json(tuple[EvaluatedScan, ...], content["scans"])
+    cases = scored_cases(scans)
+    called = np.array([scan.called for scan in scans], dtype=bool)
+    threshold = float(content["judgement"]["point"]["threshold"])
+    judgement = from_json(
+        Judgement,
+        content["judgement"],
+        cases=cases,
+        confusion=Confusion.of(cases if called.all() else cases.of(called), threshold),
+        curve=RocCurve.of(cases.scores, cases.positive),
+    )
+    found: EvaluationResult = from_json(EvaluationResult, content, scans=scans, judgement=judgement)
+    return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +15,17 @@ from bonescint.cohort import Manifest
 from bonescint.dicom import read
 from bonescint.evaluate import Comparison, Estimate, ScoredCases, compare_areas, roc_auc_score
 from bonescint.evaluate.scored import patient_numbers
+from bonescint.evaluate.tables import Table, write_csv
+from bonescint.experiment.files import written_rows
+from bonescint.files import make_folder
 from bonescint.model import Classifier
 from bonescint.scan import Case, PixelUnit, Scan, View
 
+_AREA = ("roc_auc", "low", "high")
+_CHANGE = ("difference", "difference_low", "difference_high", "p_value")
+COLUMNS = ("condition", "scans", *_AREA, *_CHANGE, "called_positive", "called_negative")
 _Images = dict[View, NDArray[np.float32]]
+_Change = Callable[[_Images, np.random.Generator], _Images]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +42,7 @@ class Condition:
 
     name: str
     words: str
-    change: Callable[[_Images, np.random.Generator], _Images]
+    change: _Change
     needs_counts: bool = False
     needs_both_views: bool = False
 
@@ -45,7 +53,7 @@ class Condition:
         )
 
 
-def thinned(share: float) -> Callable[[_Images, np.random.Generator], _Images]:
+def thinned(share: float) -> _Change:
     """Keep each photon with a probability: exactly a shorter or weaker scan (Poisson)."""
 
     def change(images: _Images, rng: np.random.Generator) -> _Images:
@@ -57,7 +65,7 @@ def thinned(share: float) -> Callable[[_Images, np.random.Generator], _Images]:
     return change
 
 
-def blurred(sigma_pixels: float) -> Callable[[_Images, np.random.Generator], _Images]:
+def blurred(sigma_pixels: float) -> _Change:
     """Smooth with a Gaussian, as a workstation's filter does."""
 
     def change(images: _Images, _: np.random.Generator) -> _Images:
@@ -68,7 +76,7 @@ def blurred(sigma_pixels: float) -> Callable[[_Images, np.random.Generator], _Im
     return change
 
 
-def shifted(share: float) -> Callable[[_Images, np.random.Generator], _Images]:
+def shifted(share: float) -> _Change:
     """Move the body by a share of the field's width, the same way on the table in both views."""
 
     def change(images: _Images, _: np.random.Generator) -> _Images:
@@ -81,7 +89,7 @@ def shifted(share: float) -> Callable[[_Images, np.random.Generator], _Images]:
     return change
 
 
-def turned(degrees: float) -> Callable[[_Images, np.random.Generator], _Images]:
+def turned(degrees: float) -> _Change:
     """Turn the body on the table; the views see it from opposite sides."""
 
     def change(images: _Images, _: np.random.Generator) -> _Images:
@@ -95,7 +103,7 @@ def turned(degrees: float) -> Callable[[_Images, np.random.Generator], _Images]:
     return change
 
 
-def only(view: View) -> Callable[[_Images, np.random.Generator], _Images]:
+def only(view: View) -> _Change:
     """The other view is missing."""
     return lambda images, _: {view: images[view]}
 
@@ -104,22 +112,25 @@ def _swapped(images: _Images, _: np.random.Generator) -> _Images:
     return {View.ANTERIOR: images[View.POSTERIOR], View.POSTERIOR: images[View.ANTERIOR]}
 
 
+def _with_counts(name: str, words: str, change: _Change) -> Condition:
+    return Condition(name=name, words=words, change=change, needs_counts=True)
+
+
+def _of_both_views(name: str, words: str, change: _Change) -> Condition:
+    return Condition(name=name, words=words, change=change, needs_both_views=True)
+
+
 CONDITIONS: tuple[Condition, ...] = (
-    Condition(name="half_counts", words="half of the counts", change=thinned(0.5),
-              needs_counts=True),
-    Condition(name="fifth_counts", words="a fifth of the counts", change=thinned(0.2),
-              needs_counts=True),
+    _with_counts("half_counts", "half of the counts", thinned(0.5)),
+    _with_counts("fifth_counts", "a fifth of the counts", thinned(0.2)),
     Condition(name="blur_1", words="blurred, sigma 1 pixel", change=blurred(1.0)),
     Condition(name="blur_2", words="blurred, sigma 2 pixels", change=blurred(2.0)),
     Condition(name="shift", words="shifted by 8 % of the width", change=shifted(0.08)),
     Condition(name="turn", words="turned by 5 degrees", change=turned(5.0)),
-    Condition(name="swapped", words="anterior and posterior exchanged", change=_swapped,
-              needs_both_views=True),
-    Condition(name="anterior", words="anterior view only", change=only(View.ANTERIOR),
-              needs_both_views=True),
-    Condition(name="posterior", words="posterior view only", change=only(View.POSTERIOR),
-              needs_both_views=True),
-)  # fmt: skip
+    _of_both_views("swapped", "anterior and posterior exchanged", _swapped),
+    _of_both_views("anterior", "anterior view only", only(View.ANTERIOR)),
+    _of_both_views("posterior", "posterior view only", only(View.POSTERIOR)),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,4 +246,60 @@ def _changed(scan: Scan, condition: Condition, rng: np.random.Generator) -> Scan
         anterior=changed.get(View.ANTERIOR),
         posterior=changed.get(View.POSTERIOR),
         step=condition.words,
+    )
+
+
+def write_robustness(rows: Sequence[RobustnessRow], file: Path, scans: int) -> None:
+    """Write the rows as CSV.
+
+    A condition that was not possible for all scans says for how many; one that was possible for
+    none keeps its name and has no figures.
+
+    Args:
+        rows: as `robustness` gives them.
+        file: the table.
+        scans: that were tried.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    cells = []
+    for row in rows:
+        area, change = row.area, row.difference
+        found: tuple[float | None, ...] = (None,) * len(_CHANGE)
+        if change is not None:
+            estimate = change.difference
+            found = (estimate.value, estimate.low, estimate.high, change.p_value)
+        calls = (row.called_positive, row.called_negative) if area.defined else (None, None)
+        ends = (area.value, area.low, area.high)
+        cells.append((_words(row, scans), row.scans, *ends, *found, *calls))
+    title = "The same scans, degraded"
+    table = Table(name="robustness", title=title, columns=COLUMNS, rows=tuple(cells))
+    make_folder(file.parent)
+    write_csv(table, file)
+
+
+def _words(row: RobustnessRow, scans: int) -> str:
+    if row.area.defined and row.scans == scans:
+        return row.words
+    said = [f"{row.scans} of {scans} scans"] if row.scans else []
+    said += [row.area.note] if not row.area.defined else []
+    return f"{row.words} ({', '.join(said)})"
+
+
+def read_robustness(file: Path) -> tuple[RobustnessRow, ...]:
+    """Conditions, scans and areas of a table that `write_robustness` wrote; none without a table.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    return tuple(
+        RobustnessRow(
+            words=row["condition"],
+            scans=int(row["scans"]),
+            area=Estimate(
+                value=float(row["roc_auc"]), low=float(row["low"]), high=float(row["high"])
+            ),
+        )
+        for row in written_rows(file)
     )

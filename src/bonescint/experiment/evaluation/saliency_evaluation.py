@@ -35,10 +35,8 @@ from bonescint.evaluate.map_metrics import (
     localisation_measures,
 )
 from bonescint.evaluate.scored import patient_numbers
-from bonescint.experiment.evaluation.data import SplitPredictions
-from bonescint.experiment.evaluation.evaluate import Evaluation
-from bonescint.experiment.evaluation.maps import MappedScan, SegmentedScan, scan_at_hand
-from bonescint.experiment.evaluation.places import PLACE_NAMES, PLACE_NAMES_ALONE, known_places
+from bonescint.experiment.evaluation.covariates import PLACE_NAMES, PLACE_NAMES_ALONE, known_places
+from bonescint.experiment.evaluation.data import MappedScan, SplitPredictions, scan_at_hand
 from bonescint.scan import Case, Focus, FocusKind, InputError, Truth, View
 from bonescint.scan.lesions import lesions_by_description, numbered_areas
 
@@ -75,14 +73,57 @@ class LesionRecord:
     reached: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalisedScan:
+    """How the maps of one scan agree with its lesions; `evaluate.localisation` defines the figures.
+
+    Attributes:
+        scan_id: of the scan.
+        positive_call: whether it was called positive.
+        pointing_game: of the map's highest value.
+        pointing_game_near: the same with the tolerance.
+        energy_inside: share of the evidence on lesions.
+        lesion_share: share of the image that lesions take.
+        best_iou: best intersection over union.
+        reached: highest value of the map on each lesion, as a share of the scan's highest.
+    """
+
+    scan_id: str
+    positive_call: bool
+    pointing_game: float
+    pointing_game_near: float
+    energy_inside: float
+    lesion_share: float
+    best_iou: float
+    reached: tuple[float, ...]
+
+    @classmethod
+    def of(cls, scan_id: str, found: ScanLocalisation, *, positive_call: bool) -> LocalisedScan:
+        """The figures of a scan that was localised."""
+        return cls(
+            scan_id=scan_id,
+            positive_call=positive_call,
+            pointing_game=found.pointing,
+            pointing_game_near=found.pointing_near,
+            energy_inside=found.energy_inside,
+            lesion_share=found.lesion_share,
+            best_iou=found.best_iou,
+            reached=tuple(lesion.reached for lesion in found.lesions),
+        )
+
+    @property
+    def hit(self) -> int:
+        """Lesions on which the map reaches the level of a hit."""
+        return sum(one >= HIT_LEVEL for one in self.reached)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SaliencyEvaluation:
-    """What maps of the judged scans are worth.
+    """How the activation maps of the evaluated scans agree with their lesions.
 
     Attributes:
         tolerance_mm: how far from a lesion still counts where so said.
-        called: scan by scan, true positives with lesions that can be seen.
-        missed: the same of false negatives.
+        scans: with lesions that can be seen: true positives, then false negatives.
         measures: of the true positives.
         measures_of_all: of all positives.
         by_contrast: hit rate of lesions of true positives by contrast.
@@ -93,7 +134,6 @@ class SaliencyEvaluation:
         false_positives: where their evidence lies, most frequent first.
         places_known: of these, scans whose truth file names organs and mimics; of the others
             only the part of the body is known.
-        threshold: probability from which a scan is called positive.
         segmented: the first `MOST_SEGMENTED` scans with a physician's masks and a file.
         by_physicians: scans with a physician's masks that were measured.
         left_out: judged scans that could not be measured and why, for people.
@@ -101,8 +141,7 @@ class SaliencyEvaluation:
     """
 
     tolerance_mm: float
-    called: Mapping[str, ScanLocalisation]
-    missed: Mapping[str, ScanLocalisation]
+    scans: tuple[LocalisedScan, ...]
     measures: tuple[Measure, ...]
     measures_of_all: tuple[Measure, ...]
     by_contrast: tuple[HitGroup, ...]
@@ -112,25 +151,40 @@ class SaliencyEvaluation:
     curve_measures: tuple[Measure, ...]
     false_positives: tuple[PlaceRow, ...]
     places_known: int
-    threshold: float
-    segmented: tuple[SegmentedScan, ...]
+    segmented: tuple[str, ...]
     by_physicians: int
     left_out: tuple[str, ...]
     notes: tuple[str, ...]
 
+    @property
+    def called(self) -> dict[str, LocalisedScan]:
+        """True positives by their identifier."""
+        return {scan.scan_id: scan for scan in self.scans if scan.positive_call}
+
+    @property
+    def missed(self) -> dict[str, LocalisedScan]:
+        """False negatives by their identifier."""
+        return {scan.scan_id: scan for scan in self.scans if not scan.positive_call}
+
 
 def evaluate_saliency(
-    found: Evaluation,
+    predictions: SplitPredictions,
+    manifest: Manifest,
     maps: Mapping[str, MappedScan],
     *,
+    threshold: float,
+    resampling: Resampling,
     tolerance_mm: float = TOLERANCE_MM,
     progress: Callable[[int, int], None] | None = None,
 ) -> SaliencyEvaluation | None:
-    """Measure the maps of the judged scans.
+    """Measure the maps of the evaluated scans.
 
     Args:
-        found: the evaluation of the same predictions.
+        predictions: of the evaluated split.
+        manifest: that says where truth and scans lie.
         maps: by scan.
+        threshold: probability from which a scan is called positive.
+        resampling: for the intervals.
         tolerance_mm: how far from a lesion still counts where so said.
         progress: called with the number of scans done and of all.
 
@@ -141,13 +195,11 @@ def evaluate_saliency(
     Raises:
         InputError: a mask that does not fit its scan, or a truth file that cannot be read.
     """
-    part, threshold = found.part, found.judgement.point.threshold
-    work = _Work(found.joined.manifest, tolerance_mm, threshold)
-    for done, (case, probability) in enumerate(
-        zip(part.cases, part.probabilities.tolist(), strict=True)
-    ):
+    work = _Work(manifest, tolerance_mm)
+    scored = zip(predictions.cases, predictions.probabilities.tolist(), strict=True)
+    for done, (case, probability) in enumerate(scored):
         if progress is not None:
-            progress(done, len(part.cases))
+            progress(done, len(predictions.cases))
         scan = maps.get(case.scan_id)
         if scan is None or not scan.prediction.activation_maps:
             work.left_out.append(f"{case.scan_id}: no map")
@@ -161,7 +213,7 @@ def evaluate_saliency(
             work.add_negative(case, answered)
     if not work.called and not work.missed and not work.evidence:
         return None
-    return work.summary(found.settings.resampling)
+    return work.summary(resampling)
 
 
 class _Work:
@@ -170,20 +222,18 @@ class _Work:
     Args:
         manifest: that says where truth and scans lie.
         tolerance_mm: of peaks and of the pointing game.
-        threshold: probability from which a scan is called positive.
     """
 
-    def __init__(self, manifest: Manifest, tolerance_mm: float, threshold: float) -> None:
+    def __init__(self, manifest: Manifest, tolerance_mm: float) -> None:
         self.manifest = manifest
         self.tolerance_mm = tolerance_mm
-        self.threshold = threshold
         self.called: dict[str, ScanLocalisation] = {}
         self.missed: dict[str, ScanLocalisation] = {}
         self.lesions: list[LesionRecord] = []
         self.marks: list[ScanMarks] = []
         self.evidence: list[ScanEvidence] = []
         self.places_known = 0
-        self.segmented: list[SegmentedScan] = []
+        self.segmented: list[str] = []
         self.by_physicians = 0
         self.left_out: list[str] = []
         self.without_outline = 0
@@ -211,7 +261,7 @@ class _Work:
         self.marked.append(case.patient_id)
         self.marks.append(_marks(measured, scan.prediction.mbd_probability, highest))
         if not case.truth:
-            self._add_segmented(case, scan, truth)
+            self._add_segmented(case, scan)
         if called:
             for hit in measured.lesions:
                 focus = foci.get(hit.number)
@@ -225,14 +275,13 @@ class _Work:
                     )
                 )
 
-    def _add_segmented(self, case: Case, scan: MappedScan, truth: Truth) -> None:
-        """Keep a scan with a physician's masks for its picture, while there is room."""
+    def _add_segmented(self, case: Case, scan: MappedScan) -> None:
+        """Name a scan with a physician's masks for its picture, up to the most that are drawn."""
         self.by_physicians += 1
         if len(self.segmented) == MOST_SEGMENTED:
             return
-        stored = scan_at_hand(self.manifest, case, scan)
-        if stored is not None:
-            self.segmented.append(SegmentedScan(scan=stored, mapped=scan, masks=truth.masks))
+        if scan_at_hand(self.manifest, case, scan) is not None:
+            self.segmented.append(case.scan_id)
 
     def add_negative(self, case: Case, scan: MappedScan) -> None:
         """Note the marks of a scan without disease; where they lie, if it is called."""
@@ -347,8 +396,11 @@ class _Work:
             )
         return SaliencyEvaluation(
             tolerance_mm=self.tolerance_mm,
-            called=self.called,
-            missed=self.missed,
+            scans=tuple(
+                LocalisedScan.of(scan_id, one, positive_call=group is self.called)
+                for group in (self.called, self.missed)
+                for scan_id, one in group.items()
+            ),
             measures=self._measures(self.called, resampling),
             measures_of_all=self._measures(everyone, resampling),
             by_contrast=_by(self.lesions, "contrast", resampling),
@@ -367,7 +419,6 @@ class _Work:
                 patients=patient_numbers(self.false_positives),
             ),
             places_known=self.places_known,
-            threshold=self.threshold,
             segmented=tuple(self.segmented),
             by_physicians=self.by_physicians,
             left_out=tuple(self.left_out),
@@ -421,12 +472,3 @@ def _by(
     if len(set(patient_of.values())) < len(patient_of):
         patients = patient_numbers([lesion.patient_id for lesion in lesions])
     return hit_rates(hit, scan, group, names, resampling, patients=patients)
-
-
-def drawable_scans(part: SplitPredictions, maps: Mapping[str, MappedScan]) -> dict[str, MappedScan]:
-    """Judged scans that can be drawn: with maps, and with a file in the manifest."""
-    return {
-        case.scan_id: scan
-        for case in part.cases
-        if case.file and (scan := maps.get(case.scan_id)) is not None
-    }

@@ -1,11 +1,13 @@
-"""The tables of an evaluation, at full precision."""
+"""The tables of an evaluation, at full precision, for CSV files, workbooks and JSON."""
 
 from __future__ import annotations
 
-import numpy as np
+import math
+from collections.abc import Iterable
 
-from bonescint.evaluate.comparing import Comparison
-from bonescint.evaluate.metrics import Measure
+from bonescint.evaluate import Estimate, Measure
+from bonescint.evaluate.judgement import Calibration
+from bonescint.evaluate.map_metrics import HIT_LEVEL
 from bonescint.evaluate.tables import (
     Cell,
     Table,
@@ -15,177 +17,225 @@ from bonescint.evaluate.tables import (
     measures_table,
     subgroups_table,
 )
-from bonescint.experiment.evaluation.evaluate import Evaluation
-from bonescint.scan import Call
+from bonescint.experiment.evaluation.results import (
+    FALSE_NEGATIVE,
+    TRUE_POSITIVE,
+    EvaluationResult,
+)
+from bonescint.experiment.evaluation.saliency_evaluation import SaliencyEvaluation
+from bonescint.scan import Split
+
+BIG = 20_000
+"""Rows above which a table stays out of the JSON file and the workbook; its CSV has them all."""
+_INFINITE = {True: "infinite", False: "minus infinite"}
 
 
-def evaluation_tables(found: Evaluation) -> tuple[Table, ...]:
-    """All of them, in the order of the report."""
-    judgement = found.judgement
-    area = Measure(name="roc_auc_score", words="Area under the ROC curve", estimate=judgement.area)
+def result_tables(result: EvaluationResult) -> tuple[Table, ...]:
+    """All tables, in the order of the report."""
+    judgement = result.judgement
     tables = [
-        flow_table(found),
-        left_out_table(found),
-        measures_table("performance", "Performance", (area, *judgement.at_point)),
+        flow_table(result),
+        left_out_table(result),
+        measures_table("performance", "Performance", result.performance),
         measures_table("performance_at_half", "Performance at 0.5", judgement.at_half),
         measures_table("performance_resampled", "Performance, resampled", judgement.resampled),
         confusion_table(judgement.confusion),
-        *_not_called_tables(found),
-        measures_table("calibration", "Calibration", judgement.calibration.measures),
-        _bins_table("reliability", found, after=False),
     ]
-    if found.recalibrated is not None and found.recalibration is not None:
-        line = found.recalibration
-        measures = (
+    if judgement.not_called is not None:
+        missing = judgement.not_called.measures
+        tables.append(measures_table("not_called", "Scans without a call", missing))
+    tables.append(measures_table("calibration", "Calibration", judgement.calibration.measures))
+    tables.append(_reliability_table("reliability", judgement.calibration))
+    if result.recalibrated is not None and result.recalibration is not None:
+        line = result.recalibration
+        fitted = (
             Measure(name="recalibration_slope", words="Slope", estimate=line.slope),
             Measure(name="recalibration_intercept", words="Intercept", estimate=line.intercept),
-            *found.recalibrated.measures,
         )
+        measures = (*fitted, *result.recalibrated.measures)
         tables.append(measures_table("calibration_after", "Calibration after a fit", measures))
-        tables.append(_bins_table("reliability_after", found, after=True))
+        tables.append(_reliability_table("reliability_after", result.recalibrated))
     tables += [
-        _curve_table(found),
-        _decision_table(found),
-        subgroups_table(found.subgroups),
-        interactions_table(found.interactions),
+        _curve_table(result),
+        _decision_table(result),
+        subgroups_table(result.subgroups),
+        interactions_table(result.interactions),
     ]
-    if found.control is not None:
-        tables.append(
-            comparisons_table(
-                "control", "Model minus the control of age, sex and primary tumour",
-                (found.control.comparison,),
-            )
-        )  # fmt: skip
-    if found.against is not None:
-        both: tuple[Comparison, ...] = (*found.against.closed, *found.against.resampled)
-        tables.append(comparisons_table("comparison", f"Less {found.against.name}", both))
-    tables.append(_cases_table(found))
+    if result.control is not None:
+        title = "Model minus the control of age, sex and primary tumour"
+        tables.append(comparisons_table("control", title, (result.control.comparison,)))
+    if result.comparison is not None:
+        both = (*result.comparison.closed, *result.comparison.resampled)
+        tables.append(comparisons_table("comparison", f"Minus {result.comparison.name}", both))
+    tables.append(_scans_table(result))
+    if result.saliency is not None:
+        tables += _saliency_tables(result.saliency)
     return tuple(tables)
 
 
-def _not_called_tables(found: Evaluation) -> tuple[Table, ...]:
-    """Scans without a call, if there are any."""
-    without = found.judgement.not_called
-    if without is None:
-        return ()
-    return (measures_table("not_called", "Scans without a call", without.measures),)
+def json_tables(tables: Iterable[Table]) -> dict[str, object]:
+    """Tables ready for JSON, which has no infinity; big ones are left out."""
+    return {
+        table.name: {
+            "title": table.title,
+            "columns": list(table.columns),
+            "rows": [[_json_cell(cell) for cell in row] for row in table.rows],
+        }
+        for table in tables
+        if len(table.rows) <= BIG
+    }
 
 
-def flow_table(found: Evaluation) -> Table:
+def _json_cell(cell: Cell) -> Cell:
+    if isinstance(cell, float) and not math.isfinite(cell):
+        return None if math.isnan(cell) else _INFINITE[cell > 0]
+    return cell
+
+
+def flow_table(result: EvaluationResult) -> Table:
     """What became of every scan of the manifest, by split."""
     rows: list[tuple[Cell, ...]] = []
-    for part in found.joined.parts:
-        positives = int(part.positive.sum())
-        use = "not used"
-        if part.split is found.settings.judged:
-            use = "judged"
-        elif part.split.value == "validation":
-            uses = ["operating point"] if found.settings.threshold is None else []
-            uses += ["calibration"] if found.recalibrated is not None else []
-            use = " and ".join(uses) or use
-        total = len(part.cases) + len(part.missing)
-        rows.append((part.split.value, total, len(part.missing), len(part.cases), positives,
-                     len(part.cases) - positives, use))  # fmt: skip
-    if found.joined.unknown:
-        rows.append(("not in the manifest", None, None, len(found.joined.unknown), None, None,
-                     "left out"))  # fmt: skip
-    return Table(
-        name="flow",
-        title="Flow of scans",
-        columns=("split", "in_manifest", "without_prediction", "with_prediction", "positives",
-                 "negatives", "used_for"),
-        rows=tuple(rows),
-    )  # fmt: skip
+    for one in result.flow:
+        total = one.with_prediction + one.without_prediction
+        counts = (total, one.without_prediction, one.with_prediction)
+        classes = (one.positives, one.with_prediction - one.positives)
+        rows.append((one.split.value, *counts, *classes, _used_for(result, one.split)))
+    if result.unknown:
+        row = ("not in the manifest", None, None, result.unknown, None, None, "left out")
+        rows.append(row)
+    columns = "split in_manifest without_prediction with_prediction positives negatives used_for"
+    return _table("flow", "Flow of scans", columns, rows)
 
 
-def left_out_table(found: Evaluation) -> Table:
+def _used_for(result: EvaluationResult, split: Split) -> str:
+    if split is result.judged:
+        return "judged"
+    uses = []
+    if split is Split.VALIDATION:
+        uses += ["operating point"] if result.settings.threshold is None else []
+        uses += ["calibration"] if result.recalibrated is not None else []
+    return " and ".join(uses) or "not used"
+
+
+def left_out_table(result: EvaluationResult) -> Table:
     """Every scan of the used splits that has no prediction, every prediction without a scan."""
-    rows: list[tuple[Cell, ...]] = [
-        (case.scan_id, part.split.value, int(case.positive), "no prediction")
-        for part in found.joined.parts
-        if part.split in (found.settings.judged, "validation")
-        for case in part.missing
+    rows = [
+        (one.scan_id, one.split, None if one.positive is None else int(one.positive), one.why)
+        for one in result.left_out
     ]
-    rows += [
-        (row.scan_id, "", None, f"not in the manifest (row {row.row} of the predictions)")
-        for row in found.joined.unknown
+    return _table("left_out", "Left out", "scan_id split label why", rows)
+
+
+def _reliability_table(name: str, calibration: Calibration) -> Table:
+    rows = [
+        (*(one.lowest, one.highest, one.predicted), *_ends(one.observed), one.count)
+        for one in calibration.bins
     ]
-    return Table(name="left_out", title="Left out", columns=("scan_id", "split", "label", "why"),
-                 rows=tuple(rows))  # fmt: skip
+    columns = "lowest highest predicted observed low high scans"
+    return _table(name, "Reliability curve", columns, rows)
 
 
-def _bins_table(name: str, found: Evaluation, *, after: bool) -> Table:
-    calibration = found.recalibrated if after else found.judgement.calibration
-    bins = () if calibration is None else calibration.bins
-    return Table(
-        name=name,
-        title="Reliability curve",
-        columns=("lowest", "highest", "predicted", "observed", "low", "high", "scans"),
-        rows=tuple(
-            (one.lowest, one.highest, one.predicted, one.observed.value, one.observed.low,
-             one.observed.high, one.count)
-            for one in bins
-        ),
-    )  # fmt: skip
+def _curve_table(result: EvaluationResult) -> Table:
+    curve = result.judgement.curve
+    shares = (curve.thresholds, curve.sensitivity, curve.specificity, curve.precision)
+    counts = (curve.true_positives, curve.false_positives)
+    rows = zip(*(one.tolist() for one in (*shares, *counts)), strict=True)
+    columns = "threshold sensitivity specificity precision true_positives false_positives"
+    return _table("roc_curve", "ROC and precision-recall curve", columns, rows)
 
 
-def _curve_table(found: Evaluation) -> Table:
-    curve = found.judgement.curve
-    rows = zip(
-        curve.thresholds.tolist(),
-        curve.sensitivity.tolist(),
-        curve.specificity.tolist(),
-        curve.precision.tolist(),
-        curve.true_positives.tolist(),
-        curve.false_positives.tolist(),
-        strict=True,
-    )
-    return Table(
-        name="roc_curve",
-        title="ROC and precision-recall curve",
-        columns=("threshold", "sensitivity", "specificity", "precision", "true_positives",
-                 "false_positives"),
-        rows=tuple(rows),
-    )  # fmt: skip
+def _decision_table(result: EvaluationResult) -> Table:
+    curve = result.judgement.decision
+    lines = (curve.thresholds, curve.model, curve.low, curve.high, curve.everybody)
+    rows = zip(*(one.tolist() for one in lines), strict=True)
+    columns = "threshold net_benefit low high net_benefit_of_calling_all"
+    return _table("decision_curve", "Decision curve", columns, rows)
 
 
-def _decision_table(found: Evaluation) -> Table:
-    curve = found.judgement.decision
-    rows = zip(curve.thresholds.tolist(), curve.model.tolist(), curve.low.tolist(),
-               curve.high.tolist(), curve.everybody.tolist(), strict=True)  # fmt: skip
-    return Table(
-        name="decision_curve",
-        title="Decision curve",
-        columns=("threshold", "net_benefit", "low", "high", "net_benefit_of_calling_all"),
-        rows=tuple(rows),
-    )
-
-
-def _cases_table(found: Evaluation) -> Table:
-    threshold = found.judgement.point.threshold
-    part = found.part
-    names = {(True, True): "true positive", (True, False): "false negative",
-             (False, True): "false positive", (False, False): "true negative"}  # fmt: skip
-    patients = np.unique([case.patient_id for case in part.cases], return_inverse=True)[1]
+def _scans_table(result: EvaluationResult) -> Table:
     rows = []
-    for case, patient, probability, called in zip(
-        part.cases, patients.tolist(), part.probabilities.tolist(), part.called, strict=True
-    ):
-        above = probability >= threshold
-        outcome = names[case.positive, above] if called else Call.NO_CALL.value
-        rows.append((case.scan_id, patient, case.centre, int(case.positive), probability,
-                     int(above) if called else None, outcome))  # fmt: skip
-    return Table(
-        name="cases",
-        title="Judged scans",
-        columns=(
-            "scan_id",
-            "patient",
-            "centre",
-            "label",
-            "mbd_probability",
-            "called_positive",
-            "outcome",
+    for scan in result.scans:
+        known = (scan.scan_id, scan.patient, scan.centre, int(scan.positive), scan.probability)
+        above = int(scan.probability >= result.threshold) if scan.called else None
+        rows.append((*known, above, result.outcome(scan)))
+    columns = "scan_id patient centre label mbd_probability called_positive outcome"
+    return _table("cases", "Judged scans", columns, rows)
+
+
+def _saliency_tables(found: SaliencyEvaluation) -> list[Table]:
+    """How maps agree with lesions; empty tables are left out."""
+    by_scan = "scan_id outcome pointing_game pointing_game_near energy_inside lesion_share"
+    places = "place scans_with_highest scans share low high evidence evidence_low evidence_high"
+    tables = [
+        measures_table("localisation", "Maps of true positives", found.measures),
+        measures_table("localisation_all", "Maps of all positives", found.measures_of_all),
+        measures_table("free_response", "Free response", found.curve_measures),
+        _table(
+            "lesions_hit",
+            "Lesions hit, by contrast and size",
+            "by group lesions share_hit low high",
+            [
+                (name, group.name, group.lesions, *_interval(group.rate))
+                for name, groups in (("contrast", found.by_contrast), ("radius_mm", found.by_size))
+                for group in groups
+            ],
         ),
-        rows=tuple(rows),
-    )
+        _table(
+            "localisation_scans",
+            "Maps, scan by scan",
+            f"{by_scan} best_iou lesions lesions_hit",
+            [
+                (
+                    one.scan_id,
+                    TRUE_POSITIVE if one.positive_call else FALSE_NEGATIVE,
+                    one.pointing_game,
+                    one.pointing_game_near,
+                    one.energy_inside,
+                    one.lesion_share,
+                    one.best_iou,
+                    len(one.reached),
+                    sum(reached >= HIT_LEVEL for reached in one.reached),
+                )
+                for one in found.scans
+            ],
+        ),
+        _table(
+            "lesions",
+            "Lesions of true positives",
+            "scan_id contrast radius_mm reached",
+            [
+                (one.scan_id, _known(one.contrast), _known(one.radius_mm), one.reached)
+                for one in found.lesions
+            ],
+        ),
+        _table(
+            "false_evidence",
+            "Where the evidence of false positives lies",
+            f"{places} area",
+            [
+                (
+                    *(row.name, row.scans, row.of, *_ends(row.highest), row.evidence.value),
+                    *(_known(row.evidence.low), _known(row.evidence.high), row.area),
+                )
+                for row in found.false_positives
+            ],
+        ),
+    ]
+    return [table for table in tables if table.rows]
+
+
+def _table(name: str, title: str, columns: str, rows: Iterable[tuple[Cell, ...]]) -> Table:
+    """A table whose columns are named with blanks between them."""
+    return Table(name=name, title=title, columns=tuple(columns.split()), rows=tuple(rows))
+
+
+def _ends(estimate: Estimate) -> tuple[Cell, ...]:
+    return estimate.value, estimate.low, estimate.high
+
+
+def _interval(estimate: Estimate) -> tuple[Cell, ...]:
+    return _known(estimate.value), _known(estimate.low), _known(estimate.high)
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bonescint.scan import InputError
-from bonescint.schema import PackagedYaml, read_yaml_file
+from bonescint.schema import PackagedYaml, construct, read_yaml_file
 
 _PACKAGED = PackagedYaml(package="bonescint.experiment", folder="checklists", noun="checklist")
 _CORRECT = "Correct the study's metadata"
@@ -60,6 +60,24 @@ class FilledItem:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedScore:
+    """How many items a published study reported.
+
+    Attributes:
+        study: which.
+        filled: items that it reported.
+        of: all items.
+    """
+
+    study: str
+    filled: int
+    of: int
+
+    def __str__(self) -> str:
+        return f"{self.study}: {self.filled} of {self.of}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Checklist:
     """A reporting guideline.
 
@@ -67,13 +85,13 @@ class Checklist:
         name: short.
         title: with its source.
         items: in order.
-        published: what a published study reached, in words; empty if none is known.
+        published: what a published study reached.
     """
 
     name: str
     title: str
     items: tuple[Item, ...]
-    published: str = ""
+    published: PublishedScore
 
     def filled(self, run: Mapping[str, str], metadata: Mapping[str, str]) -> tuple[FilledItem, ...]:
         """Fill what can be filled.
@@ -138,16 +156,8 @@ def read_checklist(name: str) -> Checklist:
     Raises:
         ParameterError: no checklist of that name.
     """
-    content, _ = _PACKAGED.read(name)
-    if not isinstance(content, dict):
-        raise InputError(name, "is no checklist", "Reinstall bonescint")
-    reached = content["published"]
-    return Checklist(
-        name=content["name"],
-        title=content["title"],
-        items=tuple(Item(**{**entry, "by": Filler(entry["by"])}) for entry in content["items"]),
-        published=f"{reached['study']}: {reached['filled']} of {reached['of']}",
-    )
+    content, source = _PACKAGED.read(name)
+    return construct(Checklist, content, source, "Reinstall bonescint")
 
 
 def topics() -> tuple[str, ...]:
@@ -205,7 +215,7 @@ def read_metadata(
     """
     content: object = given
     if isinstance(given, str | Path):
-        source, content = str(given), read_yaml_file(Path(given), _CORRECT)
+        content, source = read_yaml_file(Path(given), _CORRECT), str(given)
     if content is None:
         return {}
     if not isinstance(content, Mapping):

@@ -5,27 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bonescint.cohort import Manifest, Protocol, read_protocol
-from bonescint.experiment.evaluation.results import ModelResults
+from bonescint.experiment.report.experiment_sections import Results
 from bonescint.experiment.spec import ExperimentSpec
 from bonescint.model import ModelFolder
 from bonescint.scan import Case, Split
 
 
 def checklist_answers(
-    study: ExperimentSpec,
-    models: Mapping[str, ModelResults],
+    spec: ExperimentSpec,
+    results: Results,
     cards: Mapping[str, ModelFolder],
     cohort: Manifest,
 ) -> dict[str, str]:
     """A text for each topic that the run can answer; a topic that it cannot is left out.
 
     Args:
-        study: what was done.
-        models: the evaluations.
+        spec: what was done.
+        results: of every model.
         cards: the model folders.
         cohort: of the study.
     """
-    first = next(iter(models.values()))
+    first = next(iter(results.values())).saliency
     test = cohort.split(Split.TEST)
     learnt = {case.centre for split in (Split.TRAIN, Split.VALIDATION)
               for case in cohort.split(split)}  # fmt: skip
@@ -39,7 +39,7 @@ def checklist_answers(
             }
         ),
         "data_elements": "anterior and posterior whole-body view of each scan; label of the scan",
-        "missing_data": _left_out(models),
+        "missing_data": _left_out(results),
         "partitions": f"by the manifest: {_splits(cohort)}",
         "disjointness": f"patients ({patients}): none is in two splits, which is checked",
         "model": _by_model({name: folder.card.architecture for name, folder in cards.items()}),
@@ -58,7 +58,7 @@ def checklist_answers(
         "metrics": "area under the ROC curve, sensitivity, specificity, predictive values, F1, "
         "likelihood ratios, precision-recall, calibration, decision curve",
         "uncertainty": "DeLong, Wilson, and stratified bootstrap "
-        f"({study.resamples} resamples), 95 %",
+        f"({spec.resamples} resamples), 95 %",
         "robustness": "the same scans with fewer counts, blurred, shifted, turned, views exchanged "
         "or missing",
         "external_test": f"centre{'s' * (len(external) > 1)} {', '.join(external)}"
@@ -68,13 +68,10 @@ def checklist_answers(
         "demographics": _demographics(cohort.cases),
         "performance": "validation: in the model cards; test: section Performance",
         "accuracy": _by_model(
-            {
-                name: f"AUC {results.estimate('performance', 'roc_auc_score').text()}"
-                for name, results in models.items()
-            }
+            {name: f"AUC {result.judgement.area.text()}" for name, result in results.items()}
         ),
         "failures": "section Explanation shows wrong calls; the report of each model shows more",
-        "cutoff": f"{study.rule.words}, on the validation split",
+        "cutoff": f"{spec.rule.words}, on the validation split",
         "blinding": "models saw images only, no label and no clinical information",
         "indeterminate": "none: every scan that could be read gets a call; those in a model's "
         "uncertain band are counted separately, section Uncertain and unlike",
@@ -82,9 +79,9 @@ def checklist_answers(
         "models",
         "cross_tabulation": "confusion matrices, section Performance",
     }
-    if study.cohort.protocol:
-        facts |= _simulated(read_protocol(study.cohort.protocol), study.cohort.seed)
-    if first.rows("localisation"):
+    if spec.cohort.protocol:
+        facts |= _simulated(read_protocol(spec.cohort.protocol), spec.cohort.seed)
+    if first is not None and first.measures:
         facts["explainability"] = "maps measured against lesion masks, section Explanation"
     return {topic: text for topic, text in facts.items() if text}
 
@@ -128,8 +125,8 @@ def _by_model(texts: Mapping[str, str]) -> str:
     return "; ".join(f"{name}: {text}" for name, text in texts.items())
 
 
-def _left_out(models: Mapping[str, ModelResults]) -> str:
-    counts = {name: len(results.rows("left_out")) for name, results in models.items()}
+def _left_out(results: Results) -> str:
+    counts = {name: len(result.left_out) for name, result in results.items()}
     return _by_model({name: f"{count} scans had no prediction" for name, count in counts.items()})
 
 

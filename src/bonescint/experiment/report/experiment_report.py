@@ -1,4 +1,4 @@
-"""The report of a whole study: one page that needs nothing but itself, and the same on paper."""
+"""The report of a whole experiment: one self-contained page, and the same on paper."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 
 import bonescint
 from bonescint.cohort import Manifest
-from bonescint.experiment.evaluation.results import ModelResults
+from bonescint.evaluate import Estimate
+from bonescint.experiment.evaluation.results import NOTICE, read_result
 from bonescint.experiment.files import read_rows, write_rows
 from bonescint.experiment.paths import RunPaths
-from bonescint.experiment.report.calls import index_test_flow, uncertain_section
 from bonescint.experiment.report.checklist import (
     Filler,
     checklist_names,
@@ -21,21 +21,22 @@ from bonescint.experiment.report.checklist import (
 )
 from bonescint.experiment.report.checklist_answers import checklist_answers
 from bonescint.experiment.report.experiment_sections import (
+    Results,
     calibration_section,
     comparisons_section,
+    index_test_flow,
     performance_section,
     robustness_section,
     subgroups_section,
+    uncertain_section,
 )
-from bonescint.experiment.report.figure_writer import FigureWriter
-from bonescint.experiment.report.figures import FlowRow, flow_figure
-from bonescint.experiment.report.model_cards import model_card_sections
-from bonescint.experiment.report.model_report import NOTICE, few_cases
+from bonescint.experiment.report.figures import FigureWriter, FlowRow, flow_figure
+from bonescint.experiment.report.model_report import few_cases
 from bonescint.experiment.report.network_figures import architecture_figures, input_figures
 from bonescint.experiment.report.published_comparison import published_sections
 from bonescint.experiment.report.saliency_sections import explanation_section
 from bonescint.experiment.spec import ExperimentSpec
-from bonescint.model import ModelFolder
+from bonescint.model import Metric, ModelCard, ModelFolder
 from bonescint.report.document_page import (
     Document,
     PageSection,
@@ -53,17 +54,23 @@ SIMULATED = (
 )
 _LONGEST_NAME = 60
 _SPLIT_WORDS = {Split.TRAIN: "training", Split.VALIDATION: "validation", Split.TEST: "test"}
+_FILLED_BY = {
+    None: "open",
+    Filler.RUN: "this run",
+    Filler.METADATA: "the study's metadata",
+    Filler.PERSON: "its authors",
+}
 
 
 def write_experiment_report(
-    study: ExperimentSpec, paths: RunPaths, cohort: Manifest, seconds: Mapping[str, float]
+    spec: ExperimentSpec, paths: RunPaths, cohort: Manifest, seconds: Mapping[str, float]
 ) -> str:
     """Write `report.html`, its figures and tables as files, and `report.pdf` where that can be.
 
     Args:
-        study: what was done.
+        spec: what was done.
         paths: where its parts are.
-        cohort: of the study.
+        cohort: of the experiment.
         seconds: how long training and reading took, by step.
 
     Returns:
@@ -74,44 +81,45 @@ def write_experiment_report(
         OutputError: the report cannot be written.
         MissingExtraError: matplotlib is not installed.
     """
-    models = {name: ModelResults.read(name, paths.evaluation(name)) for name in study.models}
-    cards = {name: _folder(study, paths, name) for name in study.models}
-    simulated = bool(study.cohort.protocol)
+    results = {
+        name: read_result(paths.evaluation(name) / "evaluation.json") for name in spec.models
+    }
+    cards = {name: _folder(spec, paths, name) for name in spec.models}
     kept = FigureWriter(paths.figures)
-    reading = _seconds_a_scan(study, seconds, cohort)
+    reading = _seconds_a_scan(spec, seconds, cohort)
     sections = [
-        _about(study, cards, simulated=simulated),
-        _cohort_section(models, paths, cohort, kept),
+        _about(spec, cards),
+        _cohort_section(results, paths, cohort, kept),
         _networks(cards, cohort, kept),
-        performance_section(study, models, kept),
-        *published_sections(study, models, cohort, reading),
-        comparisons_section(study, models),
-        calibration_section(models),
+        performance_section(spec, results, paths, kept),
+        *published_sections(spec, results, cohort, reading),
+        comparisons_section(spec, results),
+        calibration_section(results, paths),
         uncertain_section(cards, paths, cohort),
-        subgroups_section(models),
-        explanation_section(study, models, paths, cohort),
-        robustness_section(models, paths),
-        _time(study, seconds, reading, cohort),
-        *_checklists(study, models, cards, cohort),
-        *model_card_sections(cards),
-        _further(study, paths),
+        subgroups_section(results, paths),
+        explanation_section(spec, results, paths, cohort),
+        robustness_section(results, paths),
+        _time(spec, seconds, reading, cohort),
+        *_checklists(spec, results, cards, cohort),
+        _model_cards(cards),
+        _further(spec, paths),
     ]
     _write_tables(paths.tables, sections)
-    positives = sum(case.positive for case in cohort.split(Split.TEST))
-    best = max(models, key=lambda name: models[name].estimate("performance", "roc_auc_score").value)
+    test = cohort.split(Split.TEST)
+    areas = {name: result.judgement.area for name, result in results.items()}
+    best = max(areas, key=lambda name: areas[name].value)
     document = Document(
-        title=f"Study {study.name}",
+        title=f"Study {spec.name}",
         notice=NOTICE,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        headlines=few_cases(len(cohort.split(Split.TEST)), positives)
+        headlines=few_cases(len(test), sum(case.positive for case in test))
         or tuple(
-            (f"AUC, {name}", *_headline(results, best=name == best))
-            for name, results in models.items()
+            (f"AUC, {name}", *_headline(area, best=name == best)) for name, area in areas.items()
         ),
         facts=(
             ("Cohort", f"{len(cohort.cases)} scans, {paths.manifest.name}"),
-            ("Operating point", study.rule.words),
-            ("Intervals", f"95 %; {study.resamples} resamples where resampled"),
+            ("Operating point", spec.rule.words),
+            ("Intervals", f"95 %; {spec.resamples} resamples where resampled"),
             ("Software", f"bonescint {bonescint.__version__}"),
         ),
         sections=tuple(sections),
@@ -137,13 +145,13 @@ def _write_tables(folder: Path, sections: Sequence[PageSection]) -> None:
         )
 
 
-def _further(study: ExperimentSpec, paths: RunPaths) -> PageSection:
+def _further(spec: ExperimentSpec, paths: RunPaths) -> PageSection:
     """Where to find what is not on this page."""
     rows = [
         (f"evaluation/{name}/report.html", f"{name}: all metrics, subgroups, failures, every scan")
-        for name in study.models
+        for name in spec.models
     ]
-    rows += [(f"predictions/{name}.csv", f"{name}: every probability") for name in study.models]
+    rows += [(f"predictions/{name}.csv", f"{name}: every probability") for name in spec.models]
     rows += [
         (f"{paths.check.name}/findings.csv", "what a check of the cohort found"),
         ("splits.csv", "which scan was in which split"),
@@ -154,35 +162,27 @@ def _further(study: ExperimentSpec, paths: RunPaths) -> PageSection:
     return PageSection(title="Further files", tables=(table,))
 
 
-def _folder(study: ExperimentSpec, paths: RunPaths, name: str) -> ModelFolder:
-    given = study.models[name].folder
+def _folder(spec: ExperimentSpec, paths: RunPaths, name: str) -> ModelFolder:
+    given = spec.models[name].folder
     return ModelFolder.load(paths.model(name) if given is None else given)
 
 
-def _headline(results: ModelResults, *, best: bool) -> tuple[str, str]:
-    area = results.estimate("performance", "roc_auc_score")
+def _headline(area: Estimate, *, best: bool) -> tuple[str, str]:
     interval = f"95 % interval {area.low:.3f} to {area.high:.3f}"
     return f"{area.value:.3f}", f"{interval}; highest" if best else interval
 
 
-def _about(
-    study: ExperimentSpec, cards: Mapping[str, ModelFolder], *, simulated: bool
-) -> PageSection:
-    rows = tuple(
-        (
-            name,
-            Path(plan.settings or str(plan.folder)).name,
-            str(cards[name].card.training.settings.get("seed", "not known")),
-        )
-        for name, plan in study.models.items()
-    )
+def _about(spec: ExperimentSpec, cards: Mapping[str, ModelFolder]) -> PageSection:
+    rows = []
+    for name, plan in spec.models.items():
+        seed = str(cards[name].card.training.settings.get("seed", "not known"))
+        rows.append((name, Path(plan.settings or str(plan.folder)).name, seed))
+    columns = ("Model", "Settings or folder", "Seed")
     return PageSection(
         title="The study",
-        paragraphs=(study.about.strip(),) if study.about.strip() else (),
-        warnings=(SIMULATED,) if simulated else (),
-        tables=(
-            PageTable(caption="Models", columns=("Model", "Settings or folder", "Seed"), rows=rows),
-        ),
+        paragraphs=(spec.about.strip(),) if spec.about.strip() else (),
+        warnings=(SIMULATED,) if spec.cohort.protocol else (),
+        tables=(PageTable(caption="Models", columns=columns, rows=tuple(rows)),),
     )
 
 
@@ -202,13 +202,13 @@ def _networks(
 
 
 def _cohort_section(
-    models: Mapping[str, ModelResults], paths: RunPaths, cohort: Manifest, kept: FigureWriter
+    results: Results, paths: RunPaths, cohort: Manifest, kept: FigureWriter
 ) -> PageSection:
     head, rows = read_rows(paths.check / "table1.csv")
     caption = "Flow of scans: centres, splits, and the reference standard."
     figures = [kept.figure("flow", flow_figure(_flow(cohort)), caption, wide=True)]
-    for name, results in models.items():
-        flow = flow_figure(index_test_flow(results, cohort), width=3.7)
+    for name, result in results.items():
+        flow = flow_figure(index_test_flow(result, cohort), width=3.7)
         caption = f"{name}: the test split through the index test."
         figures.append(kept.figure(f"flow-{name}", flow, caption))
     return PageSection(
@@ -254,25 +254,25 @@ def _flow(cohort: Manifest) -> list[FlowRow]:
 
 
 def _seconds_a_scan(
-    study: ExperimentSpec, seconds: Mapping[str, float], cohort: Manifest
+    spec: ExperimentSpec, seconds: Mapping[str, float], cohort: Manifest
 ) -> dict[str, float]:
     read = len(cohort.split(Split.VALIDATION)) + len(cohort.split(Split.TEST))
     return {
         name: seconds[f"predict/{name}"] / max(read, 1)
-        for name in study.models
+        for name in spec.models
         if f"predict/{name}" in seconds
     }
 
 
 def _time(
-    study: ExperimentSpec,
+    spec: ExperimentSpec,
     seconds: Mapping[str, float],
     reading: Mapping[str, float],
     cohort: Manifest,
 ) -> PageSection:
     read = len(cohort.split(Split.VALIDATION)) + len(cohort.split(Split.TEST))
     rows = []
-    for name in study.models:
+    for name in spec.models:
         training, one = seconds.get(f"train/{name}"), reading.get(name)
         rows.append(
             (
@@ -293,13 +293,13 @@ def _time(
 
 
 def _checklists(
-    study: ExperimentSpec,
-    models: Mapping[str, ModelResults],
+    spec: ExperimentSpec,
+    results: Results,
     cards: Mapping[str, ModelFolder],
     cohort: Manifest,
 ) -> Iterator[PageSection]:
-    metadata = read_metadata(study.metadata)
-    facts = checklist_answers(study, models, cards, cohort)
+    metadata = read_metadata(spec.metadata)
+    facts = checklist_answers(spec, results, cards, cohort)
     for name in checklist_names():
         checklist = read_checklist(name)
         filled = checklist.filled(facts, metadata)
@@ -323,9 +323,67 @@ def _checklists(
         )
 
 
-_FILLED_BY = {
-    None: "open",
-    Filler.RUN: "this run",
-    Filler.METADATA: "the study's metadata",
-    Filler.PERSON: "its authors",
-}
+def _model_cards(cards: Mapping[str, ModelFolder]) -> PageSection:
+    """A card for each model, and the figures that stand on it."""
+    tables = []
+    for name, folder in cards.items():
+        tables.append(
+            PageTable(
+                caption=f"Model card: {name}", columns=("", ""), rows=tuple(_card_rows(folder))
+            )
+        )
+        if folder.card.metrics:
+            tables.append(
+                PageTable(
+                    caption=f"Figures on the card of {name}",
+                    columns=("", "Value", "Measured on"),
+                    rows=tuple(
+                        (metric.in_words, _metric_text(metric), metric.measured_on)
+                        for metric in folder.card.metrics
+                    ),
+                    numeric=(1,),
+                )
+            )
+    return PageSection(title="Model cards", tables=tuple(tables))
+
+
+def _card_rows(folder: ModelFolder) -> Iterator[tuple[str, str]]:
+    card, training = folder.card, folder.card.training
+    band, detector = card.uncertain_band, folder.ood
+    yield "Identifier", folder.model_id
+    yield "Intended use", card.intended_use
+    yield "Architecture", card.architecture
+    yield "Preprocessing", card.preprocessing.identifier
+    yield "Trained on", f"{training.origin}; {training.learnt_from}"
+    yield "Initial weights", training.weights
+    yield "Epochs", str(training.epochs)
+    yield "Calibration", _calibration(card)
+    yield "Operating point", _by_rule(f"{card.operating_point:.3f}", card.operating_point_rule)
+    if band is not None:
+        yield "Uncertain band", _by_rule(f"{band[0]:.3f} to {band[1]:.3f}", card.uncertain_rule)
+    if detector is not None:
+        yield (
+            "Unlike the cohort",
+            f"score above {detector.threshold:.1f}; at most "
+            f"{100 * detector.false_alarm_rate:.3g} % of scans like the {detector.scans} of its "
+            "validation",
+        )
+    yield "Limitations", " ".join(card.limitations)
+    yield "Licence", card.licence
+    yield "SHA-256", folder.sha256
+
+
+def _calibration(card: ModelCard) -> str:
+    line = f"slope {card.calibration.slope:.3f}, intercept {card.calibration.intercept:z.3f}"
+    return line if card.calibrated_on is None else f"{line}; {card.calibrated_on.in_words}"
+
+
+def _by_rule(figure: str, rule: str) -> str:
+    """A figure and how it was chosen, if that is known."""
+    return f"{figure}: {rule}" if rule else figure
+
+
+def _metric_text(metric: Metric) -> str:
+    if metric.low is None or metric.high is None:
+        return f"{metric.value:.3f}"
+    return f"{metric.value:.3f} ({metric.low:.3f} to {metric.high:.3f})"

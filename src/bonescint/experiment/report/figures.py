@@ -1,10 +1,17 @@
-"""Figures of a whole study: the flow of scans, and the ROC curves of all models."""
+"""Figures of an experiment: ROC curves of all models, flow of scans, pictures of calls."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from bonescint.cohort import Manifest, truth_of
+from bonescint.experiment.evaluation.data import MappedScan, scan_at_hand
+from bonescint.explain import explain
+from bonescint.files import make_folder
 from bonescint.plotting import (
     BLUE,
     GREEN,
@@ -18,9 +25,53 @@ from bonescint.plotting import (
     rendered,
     unit_axes,
 )
+from bonescint.report.document_page import PageFigure
+from bonescint.scan import Case
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+WIDTH = 880
+PANELS = "From left: anterior, posterior, and both with the evidence overlaid."
 _COLOURS = (BLUE, ORANGE, GREEN, PINK, INK)
 _DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1)))
+
+
+@dataclass(frozen=True, slots=True)
+class FigureWriter:
+    """Where figures are kept as PNG and SVG.
+
+    Attributes:
+        folder: made if it is not there.
+    """
+
+    folder: Path
+
+    def figure(
+        self, name: str, picture: RenderedFigure, caption: str, *, wide: bool = False
+    ) -> PageFigure:
+        """Write both files, and give what goes into the page.
+
+        Args:
+            name: of the files.
+            picture: drawn.
+            caption: below it; it also says what is shown to those who do not see it.
+            wide: whether it takes the page's whole width.
+
+        Raises:
+            OutputError: they cannot be written.
+
+        Examples:
+            >>> import tempfile
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     kept = FigureWriter(Path(folder) / "figures")
+            ...     shown = kept.figure("roc", RenderedFigure(png=b"a", svg=b"b"), "ROC curves.")
+            ...     shown.content, sorted(file.name for file in kept.folder.iterdir())
+            (b'b', ['roc.png', 'roc.svg'])
+        """
+        make_folder(self.folder)
+        picture.write(self.folder, name)
+        return PageFigure(caption=caption, content=picture.svg, wide=wide)
 
 
 def curves_figure(
@@ -85,20 +136,74 @@ def flow_figure(rows: Sequence[FlowRow], *, width: float = 7.6) -> RenderedFigur
         axes.text(0.0, -level, row.title, va="center", ha="left", fontsize=8, color=GREY)
         for number, text in enumerate(row.boxes):
             x = _middle(number, len(row.boxes))
-            axes.text(
-                x, -level, text, va="center", ha="center", fontsize=8, color=INK,
-                bbox={"boxstyle": "round,pad=0.45", "facecolor": "white", "edgecolor": GREY,
-                      "linewidth": 0.8},
-            )  # fmt: skip
+            boxed_text(axes, (x, -level), text)
             for above in row.come_from[number]:
                 start = _middle(above, len(rows[level - 1].boxes))
-                axes.annotate(
-                    "", xy=(x, -level + 0.27), xytext=(start, -level + 0.73),
-                    arrowprops={"arrowstyle": "-|>", "color": GREY, "linewidth": 0.8},
-                )  # fmt: skip
+                arrow(axes, (start, -level + 0.73), (x, -level + 0.27))
     return rendered(figure)
+
+
+def boxed_text(
+    axes: Axes,
+    place: tuple[float, float],
+    text: str,
+    *,
+    size: float = 8,
+    pad: float = 0.45,
+    edge: str = GREY,
+    width: float = 0.8,
+) -> None:
+    """A text in a white box with round corners, in the middle of a place."""
+    box = {"boxstyle": f"round,pad={pad}", "facecolor": "white", "edgecolor": edge}
+    look: Any = {"fontsize": size, "color": INK, "bbox": box | {"linewidth": width}}
+    axes.text(*place, text, ha="center", va="center", **look)
+
+
+def arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], **placed: Any) -> None:
+    """A thin arrow."""
+    shape = {"arrowstyle": "-|>", "color": GREY, "linewidth": 0.8}
+    axes.annotate("", xy=end, xytext=start, arrowprops=shape, **placed)
 
 
 def _middle(number: int, count: int) -> float:
     """Where a box stands, beside the titles on the left."""
     return 0.18 + 0.82 / count * (number + 0.5)
+
+
+def drawable(threshold: float) -> float | None:
+    """A threshold above every score has no place on a scale from 0 to 1."""
+    return threshold if math.isfinite(threshold) else None
+
+
+def drawn_calls(
+    manifest: Manifest,
+    calls: Iterable[tuple[Case, float]],
+    maps: Mapping[str, MappedScan],
+    threshold: float,
+    *,
+    outlined: bool = False,
+) -> Iterator[tuple[Case, float, bytes]]:
+    """Pictures of scans whose files are at hand, as WebP.
+
+    Args:
+        manifest: the cohort.
+        calls: cases that have a map, with their probabilities.
+        maps: by scan.
+        threshold: probability from which a scan is called positive.
+        outlined: draw the outlines of lesions where the truth is known.
+
+    Raises:
+        InputError: a truth or a mask that cannot be read.
+    """
+    for case, probability in calls:
+        mapped = maps[case.scan_id].with_answer(probability, positive=probability >= threshold)
+        scan = scan_at_hand(manifest, case, mapped)
+        if scan is not None:
+            truth = truth_of(manifest, case) if outlined and case.positive else None
+            shown = explain(
+                scan,
+                mapped.prediction,
+                operating_point=drawable(threshold),
+                lesions=None if truth is None else truth.masks,
+            )
+            yield case, probability, shown.thumbnail_webp(width=WIDTH, quality=80)

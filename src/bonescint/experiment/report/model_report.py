@@ -1,9 +1,9 @@
-"""The page of an evaluation: what was found, for people."""
+"""The page of an evaluation: one model's result, for people."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from bonescint.evaluate import Comparison, Estimate, Measure, measure_named
 from bonescint.evaluate.figures import (
@@ -17,95 +17,92 @@ from bonescint.evaluate.figures import (
 )
 from bonescint.evaluate.judgement import NotCalled
 from bonescint.evaluate.tables import Table
-from bonescint.experiment.evaluation.evaluate import ControlResult, Evaluation
+from bonescint.experiment.evaluation.results import NOTICE, ControlResult, EvaluationResult
 from bonescint.experiment.evaluation.tables import flow_table, left_out_table
 from bonescint.plotting import RenderedFigure
 from bonescint.report.document_page import Document, PageFigure, PageSection, PageTable
 from bonescint.report.text import operating_point_text
 
-NOTICE = "Research use only. Not a medical device: do not base any diagnosis on these results."
-_MOST_LEFT_OUT = 50
 FEWEST_FOR_HEADLINES = 20
 """Scans with disease, and without, below which no figure is a headline."""
+INTERACTING = {
+    "roc_auc_score": "Area under the ROC curve",
+    "sensitivity_score": "Sensitivity",
+    "specificity_score": "Specificity",
+}
+"""Figures that are tested for interaction, for people."""
+_MOST_LEFT_OUT = 50
+_Pictures = Mapping[str, RenderedFigure]
 
 
-def draw_figures(found: Evaluation) -> dict[str, RenderedFigure]:
+def draw_figures(result: EvaluationResult) -> dict[str, RenderedFigure]:
     """Every figure, by the name of its file.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    judgement = found.judgement
+    judgement = result.judgement
     drawn = {
         "roc": roc_figure(judgement),
         "precision_recall": precision_recall_figure(judgement),
         "confusion": confusion_figure(judgement.confusion),
-        "calibration": calibration_figure(judgement.calibration, judgement, found.recalibrated),
+        "calibration": calibration_figure(judgement.calibration, judgement, result.recalibrated),
         "decision_curve": decision_figure(judgement),
     }
-    if found.subgroups:
-        drawn["subgroups"] = subgroups_figure(found.subgroups, judgement)
-    if found.control is not None:
-        labels = (f"model {judgement.area.text()}", f"control {found.control.area.text()}")
-        drawn["control"] = control_figure(judgement.curve, found.control.curve, labels)
+    if result.subgroups:
+        drawn["subgroups"] = subgroups_figure(result.subgroups, judgement)
+    if result.control is not None:
+        labels = (f"model {judgement.area.text()}", f"control {result.control.area.text()}")
+        drawn["control"] = control_figure(judgement.curve, result.control.curve, labels)
     return drawn
 
 
 def evaluation_document(
-    found: Evaluation,
-    pictures: dict[str, RenderedFigure],
-    *,
-    created: str,
-    facts: tuple[tuple[str, str], ...],
-    more: Iterable[PageSection] = (),
+    result: EvaluationResult, pictures: _Pictures, *, more: Iterable[PageSection] = ()
 ) -> Document:
     """The page.
 
     Args:
-        found: what was found.
+        result: of the evaluation.
         pictures: as `draw_figures` gives them.
-        created: when, as text.
-        facts: label and value of what went in.
         more: sections that follow the control.
     """
     sections = [
-        _flow(found),
-        _performance(found, pictures),
-        _calibration(found, pictures),
+        _flow(result),
+        _performance(result, pictures),
+        _calibration(result, pictures),
         _decision(pictures),
-        _subgroups(found, pictures),
-        _control(found, pictures),
-        *_against(found),
+        _subgroups(result, pictures),
+        _control(result, pictures),
+        *_comparison(result),
         *more,
-        _methods(found),
+        _methods(result),
+    ]
+    judged = f"{len(result.scans)} scans of the {result.judged} split, {result.positives}"
+    inputs = [
+        (one.role.capitalize(), f"{one.name}, sha256 {one.sha256[:12]}") for one in result.inputs
     ]
     return Document(
         title="Evaluation of predictions of metastatic bone disease",
         notice=NOTICE,
-        created=created,
-        facts=facts,
-        headlines=_headlines(found),
+        created=result.created,
+        facts=(
+            *inputs,
+            ("Judged", f"{judged} with disease"),
+            ("Operating point", result.judgement.point.source),
+            ("Resampling", result.settings.resampling.method),
+            ("Software", f"bonescint {result.software}"),
+        ),
+        headlines=_headlines(result),
         sections=tuple(sections),
     )
 
 
-def _figure(
-    pictures: dict[str, RenderedFigure], name: str, caption: str, *, wide: bool = False
-) -> PageFigure:
-    return PageFigure(caption=caption, content=pictures[name].svg, alternative=caption, wide=wide)
-
-
-def _interval(estimate: Estimate) -> str:
-    if math.isnan(estimate.low):
-        return estimate.note
-    return f"{100 * estimate.level:g} % interval {estimate.low:.3f} to {estimate.high:.3f}"
-
-
 def few_cases(scans: int, positives: int) -> tuple[tuple[str, str, str], ...]:
-    """What stands at the top instead of figures, where too few scans were judged for any.
+    """What stands at the top instead of figures, where too few scans were evaluated for any.
 
     Args:
-        scans: that were judged.
+        scans: that were evaluated.
         positives: of them with disease.
 
     Returns:
@@ -126,62 +123,56 @@ def few_cases(scans: int, positives: int) -> tuple[tuple[str, str, str], ...]:
     return (("Scans evaluated", str(scans), below),)
 
 
-def _headlines(found: Evaluation) -> tuple[tuple[str, str, str], ...]:
-    part = found.part
-    few = few_cases(len(part.cases), int(part.positive.sum()))
+def _headlines(result: EvaluationResult) -> tuple[tuple[str, str, str], ...]:
+    few = few_cases(len(result.scans), result.positives)
     if few:
         return few
-    judgement = found.judgement
-    sensitivity, specificity = judgement.at_point[:2]
-    slope = judgement.calibration.line.slope
-    shown = [("Area under the ROC curve", judgement.area, "")]
-    shown += [(one.words, one.estimate, one.counted) for one in (sensitivity, specificity)]
-    shown += [("Calibration slope", slope, "")]
+    slope = result.judgement.calibration.line.slope
+    shown = [(one.words, one.estimate, one.counted) for one in result.performance[:3]]
     return tuple(
         (
             words,
             f"{estimate.value:.3f}" if estimate.defined else "undefined",
             "; ".join(text for text in (counted, _interval(estimate)) if text),
         )
-        for words, estimate, counted in shown
+        for words, estimate, counted in (*shown, ("Calibration slope", slope, ""))
     )
 
 
-def measures_page_table(caption: str, measures: Iterable[Measure], note: str = "") -> PageTable:
+def _interval(estimate: Estimate) -> str:
+    if math.isnan(estimate.low):
+        return estimate.note
+    return f"{100 * estimate.level:g} % interval {estimate.low:.3f} to {estimate.high:.3f}"
+
+
+def measures_page_table(caption: str, measures: Iterable[Measure]) -> PageTable:
     """Measures as text; the column of counts only where something was counted."""
     shown = tuple(measures)
     counted = any(one.counted for one in shown)
-    return PageTable(
-        caption=caption,
-        columns=("", *(("Counted",) if counted else ()), "Value (interval)", "Interval by"),
-        rows=tuple(
+    rows = []
+    for one in shown:
+        estimate = one.estimate
+        by = (estimate.method, estimate.note if estimate.defined else "")
+        rows.append(
             (
                 one.words.replace("  ", "\u2003"),
                 *((one.counted,) if counted else ()),
-                one.estimate.text(),
-                "; ".join(
-                    t
-                    for t in (
-                        one.estimate.method,
-                        one.estimate.note if one.estimate.defined else "",
-                    )
-                    if t
-                ),
+                estimate.text(),
+                "; ".join(text for text in by if text),
             )
-            for one in shown
-        ),
-        note=note,
+        )
+    return PageTable(
+        caption=caption,
+        columns=("", *(("Counted",) if counted else ()), "Value (interval)", "Interval by"),
+        rows=tuple(rows),
         numeric=(1, 2) if counted else (1,),
     )
 
 
-def page_table(table: Table, *, columns: tuple[str, ...], note: str = "", most: int = 0) -> (
-    PageTable
-):  # fmt: skip
+def _page_table(table: Table, columns: tuple[str, ...], most: int | None = None) -> PageTable:
     """A table of cells as text; numbers to three decimals."""
-    rows = table.rows[:most] if most else table.rows
+    rows = table.rows[:most]
     hidden = len(table.rows) - len(rows)
-    said = f"and {hidden} more, in tables/{table.name}.csv" if hidden else ""
     numeric = tuple(
         number
         for number in range(1, len(columns))
@@ -191,7 +182,7 @@ def page_table(table: Table, *, columns: tuple[str, ...], note: str = "", most: 
         caption=table.title,
         columns=columns,
         rows=tuple(tuple(_cell(cell) for cell in row) for row in rows),
-        note="; ".join(text for text in (note, said) if text),
+        note=f"and {hidden} more, in tables/{table.name}.csv" if hidden else "",
         numeric=numeric,
     )
 
@@ -202,86 +193,75 @@ def _cell(cell: object) -> str:
     return f"{cell:.3f}" if isinstance(cell, float) else str(cell)
 
 
-def _flow(found: Evaluation) -> PageSection:
-    part = found.part
-    warnings = []
-    if part.missing:
-        total = len(part.cases) + len(part.missing)
+def _figure(pictures: _Pictures, name: str, caption: str, *, wide: bool = False) -> PageFigure:
+    return PageFigure(caption=caption, content=pictures[name].svg, wide=wide)
+
+
+def _flow(result: EvaluationResult) -> PageSection:
+    count, warnings = len(result.scans), []
+    if result.missing:
         warnings.append(
-            f"{len(part.missing)} of {total} scans of the {part.split} split have no prediction "
-            f"and were not evaluated. If they differ from the others, the results below are biased."
+            f"{result.missing} of {count + result.missing} scans of the {result.judged} split have "
+            f"no prediction and were not evaluated. If they differ from the others, the results "
+            f"below are biased."
         )
-    if judged_alike(found):
+    if result.one_probability:
         warnings.append(
-            f"All {len(part.cases)} evaluated scans have the probability "
-            f"{part.probabilities[0]:g}: "
+            f"All {count} evaluated scans have the probability {result.scans[0].probability:g}: "
             f"the model does not discriminate."
         )
-    patients = len({case.patient_id for case in part.cases})
-    if patients < len(part.cases):
+    patients = len({scan.patient for scan in result.scans})
+    if patients < count:
         warnings.append(
-            f"{len(part.cases)} scans of {patients} patients: all intervals treat patients, not "
+            f"{count} scans of {patients} patients: all intervals treat patients, not "
             f"scans, as independent. Resampling draws patients; closed forms take the correlation "
             f"within a patient into account."
         )
-    left_out = left_out_table(found)
-    tables = [
-        page_table(
-            flow_table(found),
-            columns=("Split", "In the manifest", "Without prediction", "With prediction",
-                     "Positive", "Negative", "Used for"),
-        )
-    ]  # fmt: skip
-    if left_out.rows:
+    counts = ("In the manifest", "Without prediction", "With prediction", "Positive", "Negative")
+    tables = [_page_table(flow_table(result), ("Split", *counts, "Used for"))]
+    if result.left_out:
         columns = ("Scan", "Split", "Label", "Why")
-        tables.append(page_table(left_out, columns=columns, most=_MOST_LEFT_OUT))
+        tables.append(_page_table(left_out_table(result), columns, _MOST_LEFT_OUT))
     return PageSection(title="Flow of scans", warnings=tuple(warnings), tables=tuple(tables))
 
 
-def judged_alike(found: Evaluation) -> bool:
-    """Whether all judged scans have one probability."""
-    probabilities = found.part.probabilities
-    return bool(probabilities.min() == probabilities.max())
-
-
-def _performance(found: Evaluation, pictures: dict[str, RenderedFigure]) -> PageSection:
-    judgement = found.judgement
+def _performance(result: EvaluationResult, pictures: _Pictures) -> PageSection:
+    judgement = result.judgement
     threshold = _threshold(judgement.point.threshold)
-    area = Measure(name="roc_auc_score", words="Area under the ROC curve",
-                   estimate=judgement.area)  # fmt: skip
+    area, *at_point = result.performance
     precision = measure_named(judgement.resampled, "average_precision_score")
     prevalence = judgement.cases.prevalence
+    captions = {
+        "roc": "ROC curve. The band is a pointwise interval by resampling.",
+        "confusion": f"Confusion matrix at {threshold}; proportions of each row.",
+        "precision_recall": "Precision and recall. The dashed line is the precision of an "
+        "uninformative score.",
+    }
+    tables = [
+        measures_page_table(f"At the operating point {threshold}", (area, precision, *at_point))
+    ]
     without = judgement.not_called
+    if without is not None:
+        tables.append(measures_page_table("Scans without a call", without.measures))
+    tables += [
+        measures_page_table("At 0.5", judgement.at_half),
+        measures_page_table(f"At {threshold}, by resampling", judgement.resampled),
+    ]
     return PageSection(
         title="Performance",
-        warnings=() if without is None else (_not_called(found, without),),
+        warnings=() if without is None else (_not_called(len(result.scans), without),),
         paragraphs=(
             f"Operating point: a scan is called positive from a probability of {threshold} on "
             f"({judgement.point.source}). Predictive values, accuracy and F1 depend on the "
             f"prevalence in these scans, {prevalence:.3f}.",
         ),
-        figures=(
-            _figure(pictures, "roc", "ROC curve. The band is a pointwise interval by resampling."),
-            _figure(pictures, "confusion", f"Confusion matrix at {threshold}; proportions of each "
-            f"row."),
-            _figure(pictures, "precision_recall", "Precision and recall. The dashed line is the "
-            "precision of an uninformative score."),
-        ),
-        tables=(
-            measures_page_table(f"At the operating point {threshold}",
-                      (area, precision, *judgement.at_point)),
-            *(() if without is None else (
-                measures_page_table("Scans without a call", without.measures),
-            )),
-            measures_page_table("At 0.5", judgement.at_half),
-            measures_page_table(f"At {threshold}, by resampling", judgement.resampled),
-        ),
-    )  # fmt: skip
+        figures=tuple(_figure(pictures, name, caption) for name, caption in captions.items()),
+        tables=tuple(tables),
+    )
 
 
-def _not_called(found: Evaluation, without: NotCalled) -> str:
+def _not_called(count: int, without: NotCalled) -> str:
     """What figures are of, where some scans were not called."""
-    count = len(found.part.cases)
     missing = without.positives + without.negatives
     return (
         f"{missing} of {count} scans have a probability and no call ({without.positives} with "
@@ -298,13 +278,13 @@ def _threshold(threshold: float) -> str:
     return operating_point_text(threshold)
 
 
-def _calibration(found: Evaluation, pictures: dict[str, RenderedFigure]) -> PageSection:
-    tables = [measures_page_table("As predicted", found.judgement.calibration.measures)]
+def _calibration(result: EvaluationResult, pictures: _Pictures) -> PageSection:
+    tables = [measures_page_table("As predicted", result.judgement.calibration.measures)]
     text = "Bins contain about equal numbers of scans; bars are Wilson's intervals."
     paragraphs = []
-    if found.recalibrated is not None and found.recalibration is not None:
-        line = found.recalibration
-        tables.append(measures_page_table("After a fit", found.recalibrated.measures))
+    if result.recalibrated is not None and result.recalibration is not None:
+        line = result.recalibration
+        tables.append(measures_page_table("After a fit", result.recalibrated.measures))
         paragraphs.append(
             f"Fitted on the validation split ({line.count} scans, {line.positives} positive): "
             f"slope {line.slope.text()}, intercept {line.intercept.text()}, drawn towards 1 and 0. "
@@ -321,7 +301,7 @@ def _calibration(found: Evaluation, pictures: dict[str, RenderedFigure]) -> Page
     )
 
 
-def _decision(pictures: dict[str, RenderedFigure]) -> PageSection:
+def _decision(pictures: _Pictures) -> PageSection:
     return PageSection(
         title="Decision curve",
         paragraphs=(
@@ -333,13 +313,21 @@ def _decision(pictures: dict[str, RenderedFigure]) -> PageSection:
     )
 
 
-def _subgroups(found: Evaluation, pictures: dict[str, RenderedFigure]) -> PageSection:
-    if not found.subgroups:
+def _subgroups(result: EvaluationResult, pictures: _Pictures) -> PageSection:
+    if not result.subgroups:
         text = "The manifest and the truth files hold nothing by which the scans could be divided."
         return PageSection(title="Subgroups", paragraphs=(text,))
-    rows = tuple(
-        (test.factor, _NAMES[test.figure], test.test, _p(test.p_value), _p(test.p_holm), test.note)
-        for test in found.interactions
+    rows = []
+    for one in result.interactions:
+        p_values = (p_text(one.p_value), p_text(one.p_holm))
+        rows.append((one.factor, INTERACTING[one.figure], one.test, *p_values, one.note))
+    caption = "Figures by subgroup with intervals; the dashed line is the value for all scans."
+    tests = PageTable(
+        caption="Tests for interaction: does the metric differ between the levels?",
+        columns=("Factor", "Figure", "Test", "p", "p, Holm", "Note"),
+        rows=tuple(rows),
+        note="Holm's correction covers all tests of this table.",
+        numeric=(3, 4),
     )
     return PageSection(
         title="Subgroups",
@@ -347,42 +335,29 @@ def _subgroups(found: Evaluation, pictures: dict[str, RenderedFigure]) -> PageSe
             "After each name: scans with / without disease. Subgroups by lesions contain positive "
             "scans only, which are evaluated against all negative scans.",
         ),
-        figures=(
-            _figure(pictures, "subgroups", "Figures by subgroup with intervals; the dashed line "
-            "is the value for all scans.", wide=True),
-        ),
-        tables=(
-            PageTable(
-                caption="Tests for interaction: does the metric differ between the levels?",
-                columns=("Factor", "Figure", "Test", "p", "p, Holm", "Note"),
-                rows=rows,
-                note="Holm's correction covers all tests of this table.",
-                numeric=(3, 4),
-            ),
-        ),
-    )  # fmt: skip
+        figures=(_figure(pictures, "subgroups", caption, wide=True),),
+        tables=(tests,),
+    )
 
 
-_NAMES = {
-    "roc_auc_score": "Area under the ROC curve",
-    "sensitivity_score": "Sensitivity",
-    "specificity_score": "Specificity",
-}
+def p_text(value: float) -> str:
+    """A p value for people; empty if it is undefined.
 
-
-def _p(value: float) -> str:
+    Examples:
+        >>> p_text(0.0004), p_text(0.25), p_text(math.nan)
+        ('< 0.001', '0.250', '')
+    """
     if math.isnan(value):
         return ""
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def _control(found: Evaluation, pictures: dict[str, RenderedFigure]) -> PageSection:
-    control = found.control
+def _control(result: EvaluationResult, pictures: _Pictures) -> PageSection:
+    title, control = "Control without images", result.control
     if control is None:
-        return PageSection(title="Control without images",
-                           paragraphs=(f"None: {found.control_note}.",))  # fmt: skip
+        return PageSection(title=title, paragraphs=(f"None: {result.control_note}.",))
     return PageSection(
-        title="Control without images",
+        title=title,
         paragraphs=(
             "A logistic regression that sees age, sex and primary tumour only, fitted on "
             f"{control.fitted_on}. If its performance came close to that of the model, the label "
@@ -394,51 +369,61 @@ def _control(found: Evaluation, pictures: dict[str, RenderedFigure]) -> PageSect
 
 
 def _control_table(control: ControlResult) -> PageTable:
+    minus, separated = control.comparison, "the two separate the classes"
+    tests = (
+        ("Does the model add to the control?", control.model_adds),
+        ("Does the control add to the model?", control.control_adds),
+    )
     rows = (
         ("Area of the control", control.area.text(), ""),
-        ("Model minus control", control.comparison.difference.text(),
-         _p(control.comparison.p_value)),
-        ("Does the model add to the control?", "likelihood ratio test",
-         _p(control.model_adds) or "the two separate the classes"),
-        ("Does the control add to the model?", "likelihood ratio test",
-         _p(control.control_adds) or "the two separate the classes"),
-    )  # fmt: skip
-    return PageTable(caption="Control", columns=("", "Value (interval)", "p"), rows=rows,
-                     numeric=(1, 2))  # fmt: skip
+        ("Model minus control", minus.difference.text(), p_text(minus.p_value)),
+        *((question, "likelihood ratio test", p_text(p) or separated) for question, p in tests),
+    )
+    columns = ("", "Value (interval)", "p")
+    return PageTable(caption="Control", columns=columns, rows=rows, numeric=(1, 2))
 
 
-def _against(found: Evaluation) -> tuple[PageSection, ...]:
-    against = found.against
-    if against is None:
+def _comparison(result: EvaluationResult) -> tuple[PageSection, ...]:
+    found = result.comparison
+    if found is None:
         return ()
-    points = " and ".join(_threshold(one) for one in against.thresholds)
+    points = " and ".join(_threshold(one) for one in found.thresholds)
     return (
         PageSection(
             title="Comparison",
             paragraphs=(
-                f"The evaluated predictions minus those of {against.name}, paired on the "
-                f"{against.scans} scans that both have; operating points {points}.",
+                f"The evaluated predictions minus those of {found.name}, paired on the "
+                f"{found.scans} scans that both have; operating points {points}.",
             ),
             tables=(
-                comparison_table("In closed form", against.closed),
-                comparison_table("By resampling", against.resampled),
+                comparison_table("In closed form", found.closed),
+                comparison_table("By resampling", found.resampled),
             ),
         ),
     )
 
 
-def comparison_table(caption: str, found: Iterable[Comparison]) -> PageTable:
-    """Paired differences."""
+def comparison_table(
+    caption: str, found: Iterable[Comparison], names: tuple[str, str] = ("First", "Second")
+) -> PageTable:
+    """Paired differences.
+
+    Args:
+        caption: of the table.
+        found: the differences.
+        names: heads of the columns of the two models.
+    """
+    rows = []
+    for one in found:
+        shares = (_three_places(one.first), _three_places(one.second))
+        p_value = p_text(one.p_value)
+        rows.append((one.words, *shares, one.difference.text(), p_value, _test(one)))
     return PageTable(
         caption=caption,
-        columns=("", "First", "Second", "Difference (interval)", "p", "Test"),
-        rows=tuple(
-            (one.words, _three_places(one.first), _three_places(one.second), one.difference.text(),
-             _p(one.p_value), _test(one))
-            for one in found
-        ),
+        columns=("", *names, "Difference (interval)", "p", "Test"),
+        rows=tuple(rows),
         numeric=(1, 2, 3, 4),
-    )  # fmt: skip
+    )
 
 
 def _test(one: Comparison) -> str:
@@ -451,8 +436,8 @@ def _three_places(value: float) -> str:
     return f"{value:.3f}" if math.isfinite(value) else "undefined"
 
 
-def _methods(found: Evaluation) -> PageSection:
-    resampling = found.settings.resampling
+def _methods(result: EvaluationResult) -> PageSection:
+    resampling = result.settings.resampling
     return PageSection(
         title="Methods",
         paragraphs=(

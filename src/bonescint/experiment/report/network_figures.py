@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from bonescint.cohort import Manifest
 from bonescint.dicom import read
+from bonescint.experiment.report.figures import arrow, boxed_text
 from bonescint.model import ModelFolder
 from bonescint.plotting import BLUE, GREEN, GREY, INK, ORANGE, RenderedFigure, new_axes, rendered
 from bonescint.prepare import prepare
@@ -166,15 +167,8 @@ def _boxes_in_a_row(boxes: list[tuple[str, str]]) -> RenderedFigure:
     for number, (text, size) in enumerate(boxes):
         colour = GREY if number == 0 else BLUE if number <= len(_REPEATS) else ORANGE
         colour = GREEN if number == len(boxes) - 1 else colour
-        axes.text(
-            number, 0.15, text, ha="center", va="center", fontsize=6.5, color=INK,
-            bbox={"boxstyle": "round,pad=0.35", "facecolor": "white", "edgecolor": colour,
-                  "linewidth": 1.2},
-        )  # fmt: skip
+        boxed_text(axes, (number, 0.15), text, size=6.5, pad=0.35, edge=colour, width=1.2)
         axes.text(number, -0.8, size, ha="center", va="center", fontsize=6.5, color=GREY)
         if number:  # from behind one box to the edge of the next
-            axes.annotate(
-                "", xy=(number - 0.32, 0.15), xytext=(number - 1, 0.15), zorder=0,
-                arrowprops={"arrowstyle": "-|>", "color": GREY, "linewidth": 0.8},
-            )  # fmt: skip
+            arrow(axes, (number - 1, 0.15), (number - 0.32, 0.15), zorder=0)
     return rendered(figure)

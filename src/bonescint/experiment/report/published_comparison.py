@@ -1,78 +1,249 @@
-"""A paper's figures beside those of a run."""
+"""Figures as a paper published them, beside those of an experiment."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from bonescint.cohort import Manifest
-from bonescint.evaluate import Estimate
-from bonescint.experiment.evaluation.results import ModelResults
-from bonescint.experiment.report.published import Published, PublishedFigure, read_published
-from bonescint.experiment.report.reader_subset import SubsetFigures, subset_figures
+from bonescint.evaluate import Estimate, Measure, Resampling, ScoredCases, resampled
+from bonescint.experiment.evaluation.results import EvaluationResult, estimate_of
+from bonescint.experiment.report.experiment_sections import Results, model_table
 from bonescint.experiment.spec import ExperimentSpec
 from bonescint.report.document_page import PageSection, PageTable
+from bonescint.scan import Split
+from bonescint.schema import PackagedYaml, construct
 
+_PACKAGED = PackagedYaml(package="bonescint.experiment", folder="published", noun="published")
 _COMPLEMENTS = {
     "false_positive_rate": "specificity_score",
     "false_negative_rate": "sensitivity_score",
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedFigure:
+    """One figure.
+
+    Attributes:
+        measure: its name in our tables.
+        words: for people.
+        text: as printed.
+        of: number of scans that a share is of; `None` if it is no share.
+    """
+
+    measure: str
+    words: str
+    text: str
+    of: int | None = None
+
+    @property
+    def misfit(self) -> str:
+        """Why no whole number of scans gives the printed share; empty if one does.
+
+        Examples:
+            >>> printed = {"measure": "m", "words": "Specificity", "of": 587}
+            >>> PublishedFigure(text="80.45 %", **printed).misfit
+            '80.45 % is no whole number of 587 scans (472 are 80.41 %, 473 are 80.58 %)'
+            >>> PublishedFigure(text="80.41 %", **printed).misfit
+            ''
+        """
+        if self.of is None:
+            return ""
+        printed = self.text.removesuffix("%").strip()
+        places = len(printed.partition(".")[2])
+        below = int(float(printed) / 100 * self.of)
+        shares = {count: f"{100 * count / self.of:.{places}f}" for count in (below, below + 1)}
+        if printed in shares.values():
+            return ""
+        near = ", ".join(f"{count} are {share} %" for count, share in shares.items())
+        return f"{self.text} is no whole number of {self.of} scans ({near})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedSubset:
+    """Figures of a part of the test scans, with as many positives as negatives.
+
+    Attributes:
+        scans: of the part.
+        resamples: of the bootstrap.
+        figures: in the paper's order.
+    """
+
+    scans: int
+    resamples: int
+    figures: tuple[PublishedFigure, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedSplit:
+    """A split of a paper's cohort.
+
+    Attributes:
+        scans: in it.
+        positive: of these with disease.
+    """
+
+    scans: int
+    positive: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """The figures of one paper.
+
+    Attributes:
+        name: of the study.
+        source: where they stand, and of what scans they are.
+        figures: of all test scans, in the paper's order.
+        subset: of a part of them.
+        splits: how many scans they have.
+    """
+
+    name: str
+    source: str
+    figures: tuple[PublishedFigure, ...]
+    subset: PublishedSubset
+    splits: Mapping[Split, PublishedSplit]
+
+
+def published_names() -> tuple[str, ...]:
+    """Names of the papers that come with the package.
+
+    Examples:
+        >>> published_names()
+        ('ibrahim2023',)
+    """
+    return _PACKAGED.names()
+
+
+def read_published(name: str) -> Published:
+    """The figures of a paper.
+
+    Raises:
+        ParameterError: no paper of that name.
+
+    Examples:
+        >>> paper = read_published("ibrahim2023")
+        >>> [figure.text for figure in paper.figures][:2], paper.subset.scans
+        (['0.897', '82.2 %'], 134)
+    """
+    content, source = _PACKAGED.read(name)
+    return construct(Published, content, source, "Reinstall bonescint")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubsetFigures:
+    """What a model reaches on as many test scans as readers were shown, drawn by chance.
+
+    Attributes:
+        median: of the area under the ROC curve over resamples.
+        interquartile_range: of the same.
+        f1: at the operating point; NaN if nothing is positive.
+        scans: in the part; fewer than wanted where a class has too few.
+    """
+
+    median: float
+    interquartile_range: float
+    f1: float
+    scans: int
+
+
+def subset_figures(
+    cases: ScoredCases, threshold: float, *, scans: int, resamples: int, seed: int = 1
+) -> SubsetFigures:
+    """Draw as many positives as negatives, and resample them as Ibrahim et al. 2023 did.
+
+    The median and the interquartile range are of the area under the ROC curve over resamples
+    that are drawn from the part with replacement, whatever their class.
+
+    Args:
+        cases: the test split, in the order of the cohort: models of one study are then judged
+            on the same part.
+        threshold: probability from which a scan is called positive.
+        scans: in the part, both classes together.
+        resamples: of the part.
+        seed: of the part and the resamples.
+
+    Raises:
+        ParameterError: one class only.
+
+    Examples:
+        >>> cases = ScoredCases(scores=np.array([0.1, 0.9] * 50), positive=np.array([0, 1] * 50))
+        >>> subset_figures(cases, 0.5, scans=60, resamples=20)
+        SubsetFigures(median=1.0, interquartile_range=0.0, f1=1.0, scans=60)
+    """
+    rng = np.random.default_rng([seed, 134])
+    order = rng.permutation(cases.count)
+    count = min(scans // 2, cases.positives, cases.negatives)
+    chosen = np.zeros(cases.count, dtype=bool)
+    for label in (True, False):
+        chosen[order[cases.positive[order] == label][:count]] = True
+    found = resampled(
+        cases.of(chosen), threshold, Resampling(resamples=resamples, stratified=False, seed=seed)
+    )
+    areas = found.drawn[:, found.names.index("roc_auc_score")]
+    low, median, high = np.nanpercentile(areas, [25, 50, 75])
+    return SubsetFigures(
+        median=float(median),
+        interquartile_range=float(high - low),
+        f1=float(found.values[found.names.index("f1_score")]),
+        scans=2 * count,
+    )
+
+
 def published_sections(
-    study: ExperimentSpec,
-    models: Mapping[str, ModelResults],
+    spec: ExperimentSpec,
+    results: Results,
     cohort: Manifest,
     seconds_a_scan: Mapping[str, float],
 ) -> Iterator[PageSection]:
-    """The section, if the study names a paper.
+    """The section, if the experiment names a paper.
 
     Args:
-        study: what was done.
-        models: the evaluations.
-        cohort: of the study.
+        spec: what was done.
+        results: of every model.
+        cohort: of the experiment.
         seconds_a_scan: how long reading takes, by model.
     """
-    if not study.published:
+    if not spec.published:
         return
-    paper = read_published(study.published)
-    head = ("", f"{paper.name}, as published")
+    paper = read_published(spec.published)
+    head = f"{paper.name}, as published"
     tables = [
-        PageTable(
-            caption=caption,
-            columns=(*head, *models),
-            rows=tuple(
-                (
-                    figure.words,
-                    figure.text,
-                    *(_beside(results, table, figure.measure) for results in models.values()),
-                )
+        _models_table(
+            caption,
+            head,
+            results,
+            (
+                (figure, *(_beside(measures(one), figure.measure) for one in results.values()))
                 for figure in paper.figures
             ),
-            note=_misfits(paper) if table == "performance" else "",
-            numeric=tuple(range(1, len(models) + 2)),
+            note=note,
         )
-        for table, caption in (
-            ("performance", "At the operating point"),
-            ("performance_at_half", "At 0.5"),
+        for caption, measures, note in (
+            ("At the operating point", _at_point, _misfits(paper)),
+            ("At 0.5", _at_half, ""),
         )
     ]
-    tables += [
-        _subset(paper, head, models, seconds_a_scan),
+    tables.append(_subset(paper, head, results, seconds_a_scan))
+    rows = []
+    for split, theirs in paper.splits.items():
+        ours = cohort.split(split)
+        ill = sum(case.positive for case in ours)
+        published = f"{theirs.scans}, {theirs.positive} positive"
+        rows.append((split.value, published, f"{len(ours)}, {ill} positive"))
+    tables.append(
         PageTable(
             caption="Scans, and how many of them show disease",
-            columns=(*head, "this study"),
-            rows=tuple(
-                (
-                    split.value,
-                    f"{scans}, {positive} positive",
-                    f"{len(cohort.split(split))}, "
-                    f"{sum(case.positive for case in cohort.split(split))} positive",
-                )
-                for split, (scans, positive) in paper.splits.items()
-            ),
+            columns=("", head, "this study"),
+            rows=tuple(rows),
             numeric=(1, 2),
-        ),
-    ]
+        )
+    )
     yield PageSection(
         title="Comparison with the published results",
         paragraphs=(
@@ -89,54 +260,65 @@ def _misfits(paper: Published) -> str:
     return f"Printed as published: {'; '.join(found)}." if found else ""
 
 
-def _beside(results: ModelResults, table: str, measure: str) -> str:
+def _models_table(
+    caption: str,
+    head: str,
+    results: Results,
+    rows: Iterable[Sequence[Any]],
+    note: str,
+) -> PageTable:
+    """Published figures, and those of every model beside them."""
+    cells = ((figure.words, figure.text, *ours) for figure, *ours in rows)
+    return model_table(caption, (head, *results), cells, note=note)
+
+
+def _at_point(result: EvaluationResult) -> tuple[Measure, ...]:
+    return result.performance
+
+
+def _at_half(result: EvaluationResult) -> tuple[Measure, ...]:
+    return (result.performance[0], *result.judgement.at_half)
+
+
+def _beside(measures: tuple[Measure, ...], measure: str) -> str:
     if measure == "roc_auc_score":
-        return results.estimate("performance", measure).text()
+        return estimate_of(measures, measure).text()
     if measure in _COMPLEMENTS:
-        found = results.estimate(table, _COMPLEMENTS[measure])
+        found = estimate_of(measures, _COMPLEMENTS[measure])
         found = Estimate(value=1 - found.value, low=1 - found.high, high=1 - found.low)
     else:
-        found = results.estimate(table, measure)
+        found = estimate_of(measures, measure)
     if not found.defined:
         return "undefined"
     return f"{100 * found.value:.1f} % ({100 * found.low:.1f} to {100 * found.high:.1f})"
 
 
 def _subset(
-    paper: Published,
-    head: tuple[str, str],
-    models: Mapping[str, ModelResults],
-    seconds_a_scan: Mapping[str, float],
+    paper: Published, head: str, results: Results, seconds_a_scan: Mapping[str, float]
 ) -> PageTable:
     """On as many scans as the paper's readers saw."""
     wanted = paper.subset
     found = {
         name: subset_figures(
-            results.scored(),
-            results.threshold,
+            result.judgement.cases,
+            result.threshold,
             scans=wanted.scans,
             resamples=wanted.resamples,
         )
-        for name, results in models.items()
+        for name, result in results.items()
     }
     drawn = next(iter(found.values())).scans
-    return PageTable(
-        caption=f"On {drawn} randomly drawn test scans, with equal classes",
-        columns=(*head, *models),
-        rows=tuple(
-            (
-                figure.words,
-                figure.text,
-                *(
-                    _of_subset(figure, part, seconds_a_scan.get(name))
-                    for name, part in found.items()
-                ),
-            )
-            for figure in wanted.figures
-        ),
+    rows = []
+    for figure in wanted.figures:
+        ours = (_of_subset(figure, one, seconds_a_scan.get(name)) for name, one in found.items())
+        rows.append((figure, *ours))
+    return _models_table(
+        f"On {drawn} randomly drawn test scans, with equal classes",
+        head,
+        results,
+        rows,
         note=f"The paper's {wanted.scans} scans and {wanted.resamples} resamples, drawn "
         f"regardless of class. F1 at the operating point. Time: reading as in the section Time.",
-        numeric=tuple(range(1, len(models) + 2)),
     )
 
 

@@ -1,24 +1,33 @@
-"""What maps are worth, as a section of the page, figures and tables."""
+"""How maps agree with lesions, as sections and figures of the page of an evaluation."""
 
 from __future__ import annotations
 
 import base64
-import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 
+from bonescint.cohort import Manifest, truth_of
 from bonescint.evaluate.figures import free_response_figure, hit_rate_figure, places_figure
-from bonescint.evaluate.map_metrics import HIT_LEVEL, HitGroup
-from bonescint.evaluate.tables import Cell, Table, measures_table
-from bonescint.experiment.evaluation.evaluate import Evaluation
-from bonescint.experiment.evaluation.maps import MappedScan, SegmentedScan
-from bonescint.experiment.evaluation.saliency_evaluation import MOST_SEGMENTED, SaliencyEvaluation
-from bonescint.experiment.report.call_pictures import PANELS, WIDTH, drawable, drawn_calls
-from bonescint.experiment.report.model_report import NOTICE, measures_page_table
-from bonescint.explain import Explanation as ScanPicture
-from bonescint.explain import explain
+from bonescint.evaluate.map_metrics import HitGroup
+from bonescint.experiment.evaluation.data import MappedScan, scan_at_hand
+from bonescint.experiment.evaluation.results import (
+    FALSE_NEGATIVE,
+    FALSE_POSITIVE,
+    NOTICE,
+    TRUE_POSITIVE,
+    EvaluationResult,
+)
+from bonescint.experiment.evaluation.saliency_evaluation import (
+    MOST_SEGMENTED,
+    LocalisedScan,
+    SaliencyEvaluation,
+)
+from bonescint.experiment.report.figures import PANELS, WIDTH, drawable, drawn_calls
+from bonescint.experiment.report.model_report import measures_page_table
+from bonescint.explain import Explanation, explain
 from bonescint.plotting import RenderedFigure
 from bonescint.report.document_page import PageFigure, PageSection, PageTable
+from bonescint.scan import Case
 
 _MOST_FAILURES = 6
 
@@ -33,28 +42,46 @@ def saliency_figures(found: SaliencyEvaluation) -> dict[str, RenderedFigure]:
     if found.curve is not None:
         drawn["free_response"] = free_response_figure(found.curve, found.curve_measures)
     if found.by_contrast or found.by_size:
-        drawn["lesions_hit"] = hit_rate_figure(
-            (("Contrast to the bone around it", found.by_contrast),
-             ("Radius, mm", found.by_size))
-        )  # fmt: skip
+        groups = (
+            ("Contrast to the bone around it", found.by_contrast),
+            ("Radius, mm", found.by_size),
+        )
+        drawn["lesions_hit"] = hit_rate_figure(groups)
     if found.false_positives:
         drawn["false_evidence"] = places_figure(found.false_positives)
-    for number, one in enumerate(found.segmented, 1):  # an identifier need not be a harmless name
-        drawn[f"segmented_{number:02d}"] = _as_figure(_segmented_picture(one, found.threshold))
     return drawn
 
 
-def _segmented_picture(one: SegmentedScan, threshold: float) -> ScanPicture:
-    return explain(
-        one.scan,
-        one.mapped.prediction,
-        operating_point=drawable(threshold),
-        notice=NOTICE,
-        lesions=one.masks,
-    )
+def segmented_pictures(
+    result: EvaluationResult, manifest: Manifest, maps: Mapping[str, MappedScan]
+) -> dict[str, Explanation]:
+    """Scans with a physician's masks under their maps, by their identifiers.
+
+    Raises:
+        InputError: a mask that cannot be read.
+    """
+    if result.saliency is None:
+        return {}
+    cases = {case.scan_id: case for case in manifest.cases}
+    probability = {scan.scan_id: scan.probability for scan in result.scans}
+    drawn = {}
+    for scan_id in result.saliency.segmented:
+        case, score = cases[scan_id], probability[scan_id]
+        mapped = maps[scan_id].with_answer(score, positive=score >= result.threshold)
+        stored = scan_at_hand(manifest, case, mapped)
+        truth = truth_of(manifest, case, pixel_spacing_mm=mapped.pixel_spacing_mm)
+        if stored is not None and truth is not None:
+            drawn[scan_id] = explain(
+                stored,
+                mapped.prediction,
+                operating_point=drawable(result.threshold),
+                notice=NOTICE,
+                lesions=truth.masks,
+            )
+    return drawn
 
 
-def _as_figure(shown: ScanPicture) -> RenderedFigure:
+def as_figure(shown: Explanation) -> RenderedFigure:
     """A picture of pixels as the two files that every figure has."""
     png = shown.png()
     size = f'width="{shown.picture.width}" height="{shown.picture.height}"'
@@ -66,72 +93,24 @@ def _as_figure(shown: ScanPicture) -> RenderedFigure:
     return RenderedFigure(png=png, svg=svg.encode("ascii"))
 
 
-def saliency_tables(found: SaliencyEvaluation) -> tuple[Table, ...]:
-    """The tables, at full precision."""
-    scans: list[tuple[Cell, ...]] = [
-        (scan_id, outcome, one.pointing, one.pointing_near, one.energy_inside, one.lesion_share,
-         one.best_iou, len(one.lesions), sum(le.reached >= HIT_LEVEL for le in one.lesions))
-        for outcome, group in (("true positive", found.called), ("false negative", found.missed))
-        for scan_id, one in group.items()
-    ]  # fmt: skip
-    tables = [
-        measures_table("localisation", "Maps of true positives", found.measures),
-        measures_table("localisation_all", "Maps of all positives", found.measures_of_all),
-        measures_table("free_response", "Free response", found.curve_measures),
-        _hit_table(found),
-        Table(
-            name="localisation_scans",
-            title="Maps, scan by scan",
-            columns=("scan_id", "outcome", "pointing_game", "pointing_game_near", "energy_inside",
-                     "lesion_share", "best_iou", "lesions", "lesions_hit"),
-            rows=tuple(scans),
-        ),
-        Table(
-            name="lesions",
-            title="Lesions of true positives",
-            columns=("scan_id", "contrast", "radius_mm", "reached"),
-            rows=tuple((le.scan_id, _known(le.contrast), _known(le.radius_mm), le.reached)
-                       for le in found.lesions),
-        ),
-        Table(
-            name="false_evidence",
-            title="Where the evidence of false positives lies",
-            columns=("place", "scans_with_highest", "scans", "share", "low", "high",
-                     "evidence", "evidence_low", "evidence_high", "area"),
-            rows=tuple(
-                (row.name, row.scans, row.of, row.highest.value, row.highest.low,
-                 row.highest.high, row.evidence.value, _known(row.evidence.low),
-                 _known(row.evidence.high), row.area)
-                for row in found.false_positives
-            ),
-        ),
-    ]  # fmt: skip
-    return tuple(table for table in tables if table.rows)
-
-
-def _known(value: float) -> float | None:
-    return None if math.isnan(value) else value
-
-
-def _hit_table(found: SaliencyEvaluation) -> Table:
-    rows: list[tuple[Cell, ...]] = [
-        (name, group.name, group.lesions, _known(group.rate.value), _known(group.rate.low),
-         _known(group.rate.high))
-        for name, groups in (("contrast", found.by_contrast), ("radius_mm", found.by_size))
-        for group in groups
-    ]  # fmt: skip
-    return Table(name="lesions_hit", title="Lesions hit, by contrast and size",
-                 columns=("by", "group", "lesions", "share_hit", "low", "high"),
-                 rows=tuple(rows))  # fmt: skip
-
-
 def saliency_sections(
-    found: SaliencyEvaluation, pictures: Mapping[str, RenderedFigure]
+    result: EvaluationResult,
+    pictures: Mapping[str, RenderedFigure],
+    segmented: Mapping[str, Explanation],
 ) -> tuple[PageSection, ...]:
-    """The sections of the page."""
+    """The sections of the page; none without maps.
+
+    Args:
+        result: of the evaluation.
+        pictures: as `saliency_figures` gives them.
+        segmented: as `segmented_pictures` gives them.
+    """
+    found = result.saliency
+    if found is None:
+        return ()
     return (
         _localisation(found, pictures),
-        *_segmented(found),
+        *_segmented(result, found, segmented),
         *_false_evidence(found, pictures),
     )
 
@@ -144,12 +123,7 @@ def _localisation(found: SaliencyEvaluation, pictures: Mapping[str, RenderedFigu
         "scan's highest value on them.",
     }
     figures = tuple(
-        PageFigure(
-            caption=caption,
-            content=pictures[name].svg,
-            alternative=caption,
-            wide=name == "lesions_hit",
-        )
+        PageFigure(caption=caption, content=pictures[name].svg, wide=name == "lesions_hit")
         for name, caption in captions.items()
         if name in pictures
     )
@@ -158,8 +132,7 @@ def _localisation(found: SaliencyEvaluation, pictures: Mapping[str, RenderedFigu
         title = f"Maps of {len(found.called)} true positives"
         tables.append(measures_page_table(title, found.measures))
     if found.missed and found.measures_of_all:
-        count = len(found.called) + len(found.missed)
-        title = f"Maps of all {count} positives, missed ones included"
+        title = f"Maps of all {len(found.scans)} positives, missed ones included"
         tables.append(measures_page_table(title, found.measures_of_all))
     if found.curve_measures:
         tables.append(measures_page_table("Free response", found.curve_measures))
@@ -191,39 +164,41 @@ def _localisation(found: SaliencyEvaluation, pictures: Mapping[str, RenderedFigu
     )
 
 
-def _segmented(found: SaliencyEvaluation) -> tuple[PageSection, ...]:
+def _segmented(
+    result: EvaluationResult, found: SaliencyEvaluation, pictures: Mapping[str, Explanation]
+) -> tuple[PageSection, ...]:
     """Physicians' masks beside the maps."""
     if not found.by_physicians:
         return ()
-    shown = len(found.segmented)
+    scans = {scan.scan_id: scan for scan in found.scans}
+    probability = {scan.scan_id: scan.probability for scan in result.scans}
     return (
         PageSection(
             title="Physicians' masks compared with the evidence",
             paragraphs=(
-                f"{shown} of {found.by_physicians} scans with a physician's masks: the first "
-                f"{MOST_SEGMENTED} of the evaluated scans whose files are available, in the order "
-                f"of the manifest. {PANELS} The masks are outlined in blue. Larger versions with "
-                f"scales are in figures/segmented_*.png.",
+                f"{len(pictures)} of {found.by_physicians} scans with a physician's masks: the "
+                f"first {MOST_SEGMENTED} of the evaluated scans whose files are available, in the "
+                f"order of the manifest. {PANELS} The masks are outlined in blue. Larger versions "
+                f"with scales are in figures/segmented_*.png.",
             ),
-            figures=tuple(_segmented_figure(found, one) for one in found.segmented),
+            figures=tuple(
+                _segmented_figure(scans[scan_id], probability[scan_id], picture)
+                for scan_id, picture in pictures.items()
+            ),
         ),
     )
 
 
-def _segmented_figure(found: SaliencyEvaluation, one: SegmentedScan) -> PageFigure:
-    answer = one.mapped.prediction
-    measured = (found.called if answer.positive else found.missed)[answer.scan_id]
-    hits = sum(lesion.reached >= HIT_LEVEL for lesion in measured.lesions)
+def _segmented_figure(scan: LocalisedScan, probability: float, picture: Explanation) -> PageFigure:
     caption = (
-        f"{answer.scan_id}: probability {answer.mbd_probability:.3f}, "
-        f"{'true positive' if answer.positive else 'false negative'}; lesions hit "
-        f"{hits} of {len(measured.lesions)}, share of the evidence inside lesions "
-        f"{measured.energy_inside:.2f}, best intersection over union {measured.best_iou:.2f}."
+        f"{scan.scan_id}: probability {probability:.3f}, "
+        f"{TRUE_POSITIVE if scan.positive_call else FALSE_NEGATIVE}; lesions hit "
+        f"{scan.hit} of {len(scan.reached)}, share of the evidence inside lesions "
+        f"{scan.energy_inside:.2f}, best intersection over union {scan.best_iou:.2f}."
     )
-    content = _segmented_picture(one, found.threshold).thumbnail_webp(width=WIDTH, quality=80)
     return PageFigure(
         caption=caption,
-        content=content,
+        content=picture.thumbnail_webp(width=WIDTH, quality=80),
         alternative=f"{caption} {PANELS}",
         media_type="image/webp",
         wide=True,
@@ -244,30 +219,26 @@ def _false_evidence(
 ) -> tuple[PageSection, ...]:
     if not found.false_positives:
         return ()
-    caption = "Where the evidence of false positives lies."
+    rows = []
+    for row in found.false_positives:
+        counts, area = f"{row.scans}/{row.of}", f"{row.area:.3f}"
+        rows.append((row.name, counts, row.highest.text(), row.evidence.text(), area))
+    shares = ("Share of scans (interval)", "Share of the evidence (interval)")
+    table = PageTable(
+        caption="Places, most frequent first",
+        columns=("Place", "Highest evidence there", *shares, "Share of the image"),
+        rows=tuple(rows),
+        numeric=(1, 2, 3, 4),
+    )
+    caption, content = "Where the evidence of false positives lies.", pictures["false_evidence"].svg
     return (
         PageSection(
             title="Where false evidence lies",
             paragraphs=(_evidence_words(found),),
-            figures=(
-                PageFigure(caption=caption, content=pictures["false_evidence"].svg,
-                           alternative=caption, wide=True),
-            ),
-            tables=(
-                PageTable(
-                    caption="Places, most frequent first",
-                    columns=("Place", "Highest evidence there", "Share of scans (interval)",
-                             "Share of the evidence (interval)", "Share of the image"),
-                    rows=tuple(
-                        (row.name, f"{row.scans}/{row.of}", row.highest.text(),
-                         row.evidence.text(), f"{row.area:.3f}")
-                        for row in found.false_positives
-                    ),
-                    numeric=(1, 2, 3, 4),
-                ),
-            ),
+            figures=(PageFigure(caption=caption, content=content, wide=True),),
+            tables=(table,),
         ),
-    )  # fmt: skip
+    )
 
 
 def _evidence_words(found: SaliencyEvaluation) -> str:
@@ -293,46 +264,50 @@ def _evidence_words(found: SaliencyEvaluation) -> str:
 
 
 def failures_section(
-    found: Evaluation, pictures: Mapping[str, MappedScan]
+    result: EvaluationResult, manifest: Manifest, maps: Mapping[str, MappedScan]
 ) -> tuple[PageSection, ...]:
     """A gallery of the worst failures: pictures of the most certain wrong calls.
 
-    They are drawn anew, at the evaluation's operating point: the pictures of `bonescint classify`
-    show the call and the colours of the model's own one.
+    They are drawn at the evaluation's operating point: the pictures of `bonescint classify` show
+    the call and the colours of the model's own one.
 
     Args:
-        found: the evaluation.
-        pictures: scans that can be drawn.
+        result: of the evaluation.
+        manifest: that says where scans lie.
+        maps: by scan.
+
+    Raises:
+        InputError: a scan that cannot be read.
     """
-    figures = []
-    threshold = found.judgement.point.threshold
-    part = found.part
-    rows = [
-        (case, probability)
-        for case, probability in zip(part.cases, part.probabilities.tolist(), strict=True)
-        if case.scan_id in pictures
-    ]
-    false_positives = [row for row in rows if not row[0].positive and row[1] >= threshold]
-    false_negatives = [row for row in rows if row[0].positive and row[1] < threshold]
-    false_positives.sort(key=lambda row: -row[1])
-    false_negatives.sort(key=lambda row: row[1])
-    for word, group in (("False positive", false_positives), ("False negative", false_negatives)):
-        drawn = drawn_calls(found.joined.manifest, group, pictures, threshold)
-        for case, probability, content in islice(drawn, _MOST_FAILURES):
-            caption = f"{word}: {case.scan_id}, probability {probability:.3f}"
-            figures.append(PageFigure(caption=caption, content=content, alternative=caption,
-                                      media_type="image/webp"))  # fmt: skip
-    if not figures:
+    cases = {case.scan_id: case for case in manifest.cases}
+    drawn: list[PageFigure] = []
+    counts = []
+    for outcome, highest_first in ((FALSE_POSITIVE, True), (FALSE_NEGATIVE, False)):
+        above = outcome == FALSE_POSITIVE
+        calls = [
+            (cases[scan.scan_id], scan.probability)
+            for scan in result.scans
+            if scan.positive is not above
+            and (scan.probability >= result.threshold) is above
+            and scan.scan_id in maps
+            and cases[scan.scan_id].file
+        ]
+        calls.sort(key=lambda call: call[1], reverse=highest_first)
+        counts.append(len(calls))
+        pictures = drawn_calls(manifest, calls, maps, result.threshold)
+        drawn += _failures(outcome.capitalize(), islice(pictures, _MOST_FAILURES))
+    if not drawn:
         return ()
-    return (
-        PageSection(
-            title="Failures",
-            paragraphs=(
-                f"The most confident wrong calls, at most {_MOST_FAILURES} of each kind (of "
-                f"{len(false_positives)} false positives and {len(false_negatives)} false "
-                "negatives that have a map and name a file). The evidence reaches the top of its "
-                f"scale at this evaluation's operating point. {PANELS}",
-            ),
-            figures=tuple(figures),
-        ),
+    text = (
+        f"The most confident wrong calls, at most {_MOST_FAILURES} of each kind (of "
+        f"{counts[0]} false positives and {counts[1]} false negatives that have a map and name a "
+        f"file). The evidence reaches the top of its scale at this evaluation's operating point. "
+        f"{PANELS}"
     )
+    return (PageSection(title="Failures", paragraphs=(text,), figures=tuple(drawn)),)
+
+
+def _failures(word: str, calls: Iterable[tuple[Case, float, bytes]]) -> Iterator[PageFigure]:
+    for case, probability, content in calls:
+        caption = f"{word}: {case.scan_id}, probability {probability:.3f}"
+        yield PageFigure(caption=caption, content=content, media_type="image/webp")

@@ -1,19 +1,32 @@
-"""What maps of a study are worth, and what they look like: the paper's Figures 5 and 6."""
+"""How the maps of an experiment's models agree with lesions, and what they look like.
+
+The pictures of calls are those of the paper's Figures 5 and 6.
+"""
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any
+
+import numpy as np
 
 from bonescint.cohort import Manifest
 from bonescint.evaluate import Estimate
-from bonescint.experiment.evaluation.maps import read_maps
-from bonescint.experiment.evaluation.results import ModelResults, paired_share, written_rows
+from bonescint.evaluate.false_evidence import PlaceRow
+from bonescint.experiment.evaluation.data import read_maps
+from bonescint.experiment.evaluation.map_sanity import SanityRow, read_map_sanity
+from bonescint.experiment.evaluation.results import (
+    FALSE_NEGATIVE,
+    FALSE_POSITIVE,
+    TRUE_POSITIVE,
+    EvaluationResult,
+    estimate_of,
+)
 from bonescint.experiment.paths import RunPaths
-from bonescint.experiment.report.call_pictures import PANELS, drawn_calls
-from bonescint.experiment.report.experiment_sections import pictures_of
+from bonescint.experiment.report.experiment_sections import Results, model_pictures, model_table
+from bonescint.experiment.report.figures import PANELS, drawn_calls
 from bonescint.experiment.spec import ExperimentSpec
 from bonescint.report.document_page import PageFigure, PageSection, PageTable
 
@@ -21,34 +34,34 @@ _RIGHT, _WRONG = 2, 1
 
 
 def explanation_section(
-    study: ExperimentSpec, models: Mapping[str, ModelResults], paths: RunPaths, cohort: Manifest
+    spec: ExperimentSpec, results: Results, paths: RunPaths, cohort: Manifest
 ) -> PageSection:
     """Maps against lesion masks, false evidence, examples."""
-    tables = []
+    measures = {
+        name: result.saliency.measures if result.saliency else ()
+        for name, result in results.items()
+    }
     words: dict[str, str] = {}
-    for results in models.values():
-        for row in results.rows("localisation"):
-            words.setdefault(row["measure"], row["in_words"])
-    rows = [
-        (text, *(results.estimate("localisation", measure).text() for results in models.values()))
-        for measure, text in words.items()
-    ]
-    if rows:
-        tables.append(
-            PageTable(
-                caption="Maps of true positives against lesion masks",
-                columns=("", *models),
-                rows=tuple(rows),
-                numeric=tuple(range(1, len(models) + 1)),
-            )
+    for one in (one for found in measures.values() for one in found):
+        words.setdefault(one.name, one.words.strip())
+    tables = []
+    if words:
+        rows = (
+            (text, *(estimate_of(found, name).text() for found in measures.values()))
+            for name, text in words.items()
         )
-        tables.append(_pointing(study, models))
-    places = {name: results.rows("false_evidence") for name, results in models.items()}
+        tables.append(model_table("Maps of true positives against lesion masks", results, rows))
+        tables.append(_pointing(spec, results))
+    places = {
+        name: result.saliency.false_positives if result.saliency else ()
+        for name, result in results.items()
+    }
     if any(places.values()):
         tables.append(_false_evidence(places))
-    sanity = {name: written_rows(paths.map_sanity(name)) for name in models}
+    sanity = {name: read_map_sanity(paths.map_sanity(name)) for name in results}
     if any(sanity.values()):
         tables.append(_sanity(sanity))
+    hit = "lesions found, by contrast and size"
     return PageSection(
         title="Explanation, measured",
         paragraphs=(
@@ -57,82 +70,74 @@ def explanation_section(
             f"Examples of calls. {PANELS} Blue outlines: lesions, where the truth is known.",
         ),
         figures=(
-            *_examples(models, paths, cohort),
-            *pictures_of(models, "free_response", "free response"),
-            *pictures_of(models, "lesions_hit", "lesions found, by contrast and size", wide=True),
+            *_examples(results, paths, cohort),
+            *model_pictures(results, paths, "free_response", "free response"),
+            *model_pictures(results, paths, "lesions_hit", hit, wide=True),
         ),
         tables=tuple(tables),
     )
 
 
-def _false_evidence(by_model: Mapping[str, Sequence[Mapping[str, Any]]]) -> PageTable:
+def _false_evidence(by_model: Mapping[str, Sequence[PlaceRow]]) -> PageTable:
     """Where the highest evidence of false positives lies; the most frequent places first."""
     counts: Counter[str] = Counter()
     for rows in by_model.values():
         for row in rows:
-            counts[row["place"]] += row["scans_with_highest"]
-    found = {(name, row["place"]): row for name, rows in by_model.items() for row in rows}
+            counts[row.name] += row.scans
+    found = {(name, row.name): row for name, rows in by_model.items() for row in rows}
 
     def cell(name: str, place: str) -> str:
         row = found.get((name, place))
-        if row is None or not row["scans_with_highest"]:
+        if row is None or not row.scans:
             return "0"
-        share = Estimate(value=row["share"], low=row["low"], high=row["high"])
-        return f"{row['scans_with_highest']}: {share.text()}"
+        return f"{row.scans}: {row.highest.text()}"
 
-    heads = [f"{name} ({rows[0]['scans'] if rows else 0})" for name, rows in by_model.items()]
     nowhere = [place for place, count in counts.items() if not count]
-    return PageTable(
-        caption="Where the highest evidence of false positives lies",
-        columns=("Place", *heads),
-        rows=tuple(
+    return model_table(
+        "Where the highest evidence of false positives lies",
+        (f"{name} ({rows[0].of if rows else 0})" for name, rows in by_model.items()),
+        (
             (place, *(cell(name, place) for name in by_model))
             for place, count in counts.most_common()
             if count
         ),
-        numeric=tuple(range(1, len(by_model) + 1)),
+        head="Place",
         note="In brackets: number of false positives of the model. In the cells: scans, and their "
         "share of these. " + (f"In no scan of any model: {', '.join(nowhere)}." if nowhere else ""),
     )
 
 
-def _sanity(by_model: Mapping[str, list[dict[str, str]]]) -> PageTable:
+def _sanity(by_model: Mapping[str, Sequence[SanityRow]]) -> PageTable:
     """Agreement of maps with those of random layers."""
-    levels = list(dict.fromkeys(row["random_layers"] for rows in by_model.values() for row in rows))
+    levels = dict.fromkeys(row.words for rows in by_model.values() for row in rows)
     found = {
-        (name, row["random_layers"]): Estimate(
-            value=float(row["agreement"]), low=float(row["low"]), high=float(row["high"])
-        ).text()
-        for name, rows in by_model.items()
-        for row in rows
+        (name, row.words): row.agreement.text() for name, rows in by_model.items() for row in rows
     }
-    scans = next(rows[0]["scans"] for rows in by_model.values() if rows)
-    return PageTable(
-        caption=f"Sanity check: rank correlation with the map of randomised layers, {scans} scans",
-        columns=("Random", *by_model),
-        rows=tuple(
-            (level, *(found.get((name, level), "") for name in by_model)) for level in levels
-        ),
-        numeric=tuple(range(1, len(by_model) + 1)),
+    scans = next(rows[0].scans for rows in by_model.values() if rows)
+    return model_table(
+        f"Sanity check: rank correlation with the map of randomised layers, {scans} scans",
+        by_model,
+        ((level, *(found.get((name, level), "") for name in by_model)) for level in levels),
+        head="Random",
         note="Adebayo et al., NeurIPS 2018. A map whose correlation stays near 1 reflects the "
         "picture, not what the network has learned.",
     )
 
 
-def _pointing(study: ExperimentSpec, models: Mapping[str, ModelResults]) -> PageTable:
+def _pointing(spec: ExperimentSpec, results: Results) -> PageTable:
     """The pointing game minus the reference's, over the scans that both call positive, and all."""
-    reference = models[study.compared_with]
+    reference = results[spec.compared_with]
     rows = []
-    for name, results in models.items():
-        if name == study.compared_with:
+    for name, result in results.items():
+        if name == spec.compared_with:
             continue
         for words, called in (("true positives of both", True), ("all positive scans", False)):
             count, change = paired_share(
-                results.pointing(called=called),
-                reference.pointing(called=called),
-                resamples=study.resamples,
+                _pointed(result, called=called),
+                _pointed(reference, called=called),
+                resamples=spec.resamples,
             )
-            rows.append((f"{name} minus {study.compared_with}", words, str(count), change.text()))
+            rows.append((f"{name} minus {spec.compared_with}", words, str(count), change.text()))
     return PageTable(
         caption="Pointing game, paired",
         columns=("", "Scans with masks", "Scans", "Difference"),
@@ -141,29 +146,75 @@ def _pointing(study: ExperimentSpec, models: Mapping[str, ModelResults]) -> Page
     )
 
 
-def _examples(
-    models: Mapping[str, ModelResults], paths: RunPaths, cohort: Manifest
-) -> Iterator[PageFigure]:
+def _pointed(result: EvaluationResult, *, called: bool) -> dict[str, float]:
+    """By positive scan with masks: whether the map's highest value lies on a lesion.
+
+    Args:
+        result: of the model.
+        called: only true positives, else all.
+    """
+    return {
+        scan.scan_id: scan.pointing_game
+        for scan in (result.saliency.scans if result.saliency else ())
+        if not math.isnan(scan.pointing_game) and (scan.positive_call or not called)
+    }
+
+
+def paired_share(
+    first: Mapping[str, float], second: Mapping[str, float], *, resamples: int, seed: int = 1
+) -> tuple[int, Estimate]:
+    """Difference of two shares over the scans that both have, first minus second.
+
+    Args:
+        first: 0 or 1 by scan.
+        second: the same of the other model.
+        resamples: of the percentile bootstrap over scans.
+        seed: of the bootstrap.
+
+    Returns:
+        Number of common scans, and the difference with its 95 % interval.
+
+    Examples:
+        >>> count, difference = paired_share({"a": 1, "b": 1}, {"a": 0, "b": 1}, resamples=500)
+        >>> count, difference.value
+        (2, 0.5)
+    """
+    common = sorted(first.keys() & second.keys())
+    if not common:
+        return 0, Estimate(value=math.nan, note="no common scans")
+    change = np.array([first[scan] - second[scan] for scan in common])
+    rng = np.random.default_rng([seed, 53])
+    drawn = rng.integers(0, change.size, (resamples, change.size))
+    low, high = np.percentile(change[drawn].mean(axis=1), [2.5, 97.5])
+    return len(common), Estimate(
+        value=float(change.mean()),
+        low=float(low),
+        high=float(high),
+        method=f"percentile bootstrap over scans, {resamples} resamples",
+    )
+
+
+def _examples(results: Results, paths: RunPaths, cohort: Manifest) -> Iterator[PageFigure]:
     """Calls under their map: right ones as in the paper's Figure 5, wrong ones as in Figure 6."""
-    by_name = {case.scan_id: case for case in cohort.cases}
-    for name, results in models.items():
+    cases = {case.scan_id: case for case in cohort.cases}
+    for name, result in results.items():
         maps = read_maps(paths.results(name) / "results.json")
-        rows = sorted(results.rows("cases"), key=lambda row: -row["mbd_probability"])
+        scans = sorted(result.scans, key=lambda scan: -scan.probability)
         calls = {
             outcome: [
-                (by_name[row["scan_id"]], float(row["mbd_probability"]))
-                for row in rows
-                if row["outcome"] == outcome and row["scan_id"] in maps
+                (cases[scan.scan_id], scan.probability)
+                for scan in scans
+                if result.outcome(scan) == outcome and scan.scan_id in maps
             ]
-            for outcome in ("true positive", "false positive", "false negative")
+            for outcome in (TRUE_POSITIVE, FALSE_POSITIVE, FALSE_NEGATIVE)
         }
-        right = calls["true positive"]
+        right = calls[TRUE_POSITIVE]
         # The very surest positives are superscans, whose map is everywhere.
-        calls["true positive"] = right[len(right) // 4 :]
-        calls["false negative"].reverse()
+        calls[TRUE_POSITIVE] = right[len(right) // 4 :]
+        calls[FALSE_NEGATIVE].reverse()
         for outcome, found in calls.items():
-            most = _RIGHT if outcome == "true positive" else _WRONG
-            drawn = drawn_calls(cohort, found, maps, results.threshold, outlined=True)
+            most = _RIGHT if outcome == TRUE_POSITIVE else _WRONG
+            drawn = drawn_calls(cohort, found, maps, result.threshold, outlined=True)
             for _, probability, content in islice(drawn, most):
                 yield PageFigure(
                     caption=f"{name}: {outcome}, probability {probability:.2f}.",
