@@ -98,16 +98,6 @@ class CalibrationRecord:
         """A JSON-ready dictionary."""
         return asdict(self)
 
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> CalibrationRecord:
-        """Rebuild a record from `to_json`'s dictionary."""
-        fields = dict(content)
-        for name in ("fitted", "before"):
-            fields[name] = PlattCalibration(**fields[name])
-        for name in ("slope_interval", "intercept_interval", "unpenalised"):
-            fields[name] = fields[name] and tuple(fields[name])
-        return cls(**fields)
-
 
 def _figure(value: float, interval: tuple[float, float] | None) -> str:
     if interval is None:
