@@ -21,7 +21,7 @@ from bonescint.scan import ParameterError
 from bonescint.scan.checked import check_number, check_whole
 
 
-class Draw(NamedTuple):
+class DrawCounts(NamedTuple):
     """How often each case was drawn: int64 (positives,) and (negatives,), in their order."""
 
     positive: NDArray[np.int64]
@@ -63,7 +63,7 @@ class Resampling:
 
     def draws(
         self, positive: NDArray[np.bool_], patients: NDArray[np.intp] | None
-    ) -> Iterator[Draw]:
+    ) -> Iterator[DrawCounts]:
         """Draw with replacement.
 
         Args:
@@ -87,11 +87,13 @@ class Resampling:
             drawn = with_disease
             if not self.stratified:
                 drawn = int(rng.binomial(truth.size, with_disease / truth.size))
-            yield Draw(_counts(rng, with_disease, drawn), _counts(rng, without, truth.size - drawn))
+            yield DrawCounts(
+                _counts(rng, with_disease, drawn), _counts(rng, without, truth.size - drawn)
+            )
 
     def _patient_draws(
         self, rng: np.random.Generator, truth: NDArray[np.bool_], patients: NDArray[np.intp]
-    ) -> Iterator[Draw]:
+    ) -> Iterator[DrawCounts]:
         if patients.shape != truth.shape:
             raise ParameterError("patients", "Resampling.draws", "one for each case", patients)
         _, number = np.unique(patients, return_inverse=True)
@@ -106,7 +108,7 @@ class Resampling:
             for members in strata:
                 drawn[members] = _counts(rng, members.size, members.size)
             per_case = drawn[number]
-            yield Draw(per_case[truth], per_case[~truth])
+            yield DrawCounts(per_case[truth], per_case[~truth])
 
     def scan_draws(
         self, count: int, patients: NDArray[np.intp] | None
@@ -234,17 +236,17 @@ class SortedCases:
         )
 
     @property
-    def whole(self) -> Draw:
+    def whole(self) -> DrawCounts:
         """Every case once: no resample."""
-        return Draw(
+        return DrawCounts(
             np.ones(self.positive_order.size, np.int64), np.ones(self.negative_order.size, np.int64)
         )
 
-    def sort(self, draw: Draw) -> Draw:
+    def sort(self, draw: DrawCounts) -> DrawCounts:
         """Counts in the order of the scores."""
-        return Draw(draw.positive[self.positive_order], draw.negative[self.negative_order])
+        return DrawCounts(draw.positive[self.positive_order], draw.negative[self.negative_order])
 
-    def area(self, counts: Draw) -> float:
+    def area(self, counts: DrawCounts) -> float:
         """Area under the ROC curve of a resample: Mann and Whitney's statistic, ties by half.
 
         Args:
@@ -262,13 +264,13 @@ class SortedCases:
             return int(counts.positive @ ranked) / pairs
         return int(counts.positive @ (ranked + lower[self.not_above])) / (2 * pairs)
 
-    def called(self, counts: Draw, threshold: float) -> tuple[int, int]:
+    def called(self, counts: DrawCounts, threshold: float) -> tuple[int, int]:
         """True and false positives of a resample: drawn cases that score at least `threshold`."""
         true = int(counts.positive[np.searchsorted(self.positive_scores, threshold) :].sum())
         false = int(counts.negative[np.searchsorted(self.negative_scores, threshold) :].sum())
         return true, false
 
-    def average_precision(self, counts: Draw) -> float:
+    def average_precision(self, counts: DrawCounts) -> float:
         """Average precision of a resample: precision at each positive drawn, in the mean."""
         lower = np.concatenate([[0], np.cumsum(counts.negative)])
         drawn = np.concatenate([[0], np.cumsum(counts.positive)])
@@ -370,7 +372,7 @@ def resampled(
     )
 
 
-def _figures(ranked: SortedCases, counts: Draw, threshold: float) -> NDArray[np.float64]:
+def _figures(ranked: SortedCases, counts: DrawCounts, threshold: float) -> NDArray[np.float64]:
     """The figures in the order of `_FIGURES`; not a number where one is undefined."""
     called_true, called_false = ranked.called(counts, threshold)
     true, false = np.float64(called_true), np.float64(called_false)

@@ -27,7 +27,7 @@ beside the pelvis counts with the pelvis."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class UptakeArea:
     """Something hot, or cold, that a map may have taken for disease.
 
     Attributes:
@@ -45,7 +45,7 @@ class Place:
 
 def place_map(
     shape: tuple[int, int],
-    places: Sequence[Place],
+    places: Sequence[UptakeArea],
     names: Sequence[str],
     pixel_mm: tuple[float, float],
     *,
@@ -70,7 +70,7 @@ def place_map(
     Examples:
         >>> names = ("bladder", ELSEWHERE, OUTSIDE, *(name for name, _ in ZONES))
         >>> body = np.array([[True, True, True, False]])
-        >>> bladder = Place(name="bladder", row=0, column=0, radius_mm=1)
+        >>> bladder = UptakeArea(name="bladder", row=0, column=0, radius_mm=1)
         >>> place_map((1, 4), [bladder], names, (1.0, 1.0), reach_mm=0.5, body=body).tolist()
         [[0, 0, 3, 2]]
     """

@@ -3,51 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TypeAlias
+from collections.abc import Iterable
 
 from bonescint.evaluate.comparing import Comparison
 from bonescint.evaluate.metrics import Confusion, Measure
 from bonescint.evaluate.subgroups import Interaction, Subgroup
-from bonescint.files import write_table
 from bonescint.intervals import Estimate
-from bonescint.scan import ParameterError
-from bonescint.tables import OutputSheet
-from bonescint.tables import write_workbook as tables_writer
+from bonescint.tables import CellValue, ResultTable
 
-Cell: TypeAlias = str | int | float | None
 _INTERVAL = ("value", "low", "high", "level", "method", "note")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
-    """A table with a name.
-
-    Attributes:
-        name: of its file, without suffix.
-        title: for people.
-        columns: names.
-        rows: cells; not a number and infinity are kept as words.
-
-    Raises:
-        ParameterError: a row that has not one cell for each column.
-    """
-
-    name: str
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]
-
-    def __post_init__(self) -> None:
-        for row in self.rows:
-            if len(row) != len(self.columns):
-                requirement = f"{len(self.columns)} cells wide"
-                raise ParameterError("rows", f"Table {self.name}", requirement, len(row))
-
-
-def _estimate_cells(estimate: Estimate) -> tuple[Cell, ...]:
+def _estimate_cells(estimate: Estimate) -> tuple[CellValue, ...]:
     numbers = (estimate.value, estimate.low, estimate.high)
     return (
         *(number if math.isfinite(number) else None for number in numbers),
@@ -57,9 +24,9 @@ def _estimate_cells(estimate: Estimate) -> tuple[Cell, ...]:
     )
 
 
-def measures_table(name: str, title: str, measures: Iterable[Measure]) -> Table:
+def measures_table(name: str, title: str, measures: Iterable[Measure]) -> ResultTable:
     """A row a measure: name, words, counts, value and interval."""
-    return Table(
+    return ResultTable(
         name=name,
         title=title,
         columns=("measure", "in_words", "counted", *_INTERVAL),
@@ -70,9 +37,9 @@ def measures_table(name: str, title: str, measures: Iterable[Measure]) -> Table:
     )
 
 
-def confusion_table(confusion: Confusion) -> Table:
+def confusion_table(confusion: Confusion) -> ResultTable:
     """Calls against truth, as counts and as shares of each row."""
-    rows: list[tuple[Cell, ...]] = []
+    rows: list[tuple[CellValue, ...]] = []
     for truth, called, not_called in (
         ("with disease", confusion.true_positives, confusion.false_negatives),
         ("without disease", confusion.false_positives, confusion.true_negatives),
@@ -80,7 +47,7 @@ def confusion_table(confusion: Confusion) -> Table:
         total = called + not_called
         rates = (called / total, not_called / total) if total else (None, None)
         rows.append((truth, called, not_called, total, *rates))
-    return Table(
+    return ResultTable(
         name="confusion",
         title="Confusion matrix",
         columns=("truth", "called_positive", "called_negative", "scans", "rate_called_positive",
@@ -89,11 +56,11 @@ def confusion_table(confusion: Confusion) -> Table:
     )  # fmt: skip
 
 
-def subgroups_table(found: Iterable[Subgroup]) -> Table:
+def subgroups_table(found: Iterable[Subgroup]) -> ResultTable:
     """A row a level of a factor, area, sensitivity and specificity with intervals."""
     figures = ("roc_auc_score", "sensitivity_score", "specificity_score")
     parts = ("", "_low", "_high")
-    return Table(
+    return ResultTable(
         name="subgroups",
         title="Subgroups",
         columns=("factor", "level", "positives", "negatives",
@@ -107,9 +74,9 @@ def subgroups_table(found: Iterable[Subgroup]) -> Table:
     )  # fmt: skip
 
 
-def interactions_table(found: Iterable[Interaction]) -> Table:
+def interactions_table(found: Iterable[Interaction]) -> ResultTable:
     """A row a test."""
-    return Table(
+    return ResultTable(
         name="interactions",
         title="Tests for interaction",
         columns=("factor", "measure", "test", "statistic", "degrees", "p_value", "p_holm", "note"),
@@ -121,9 +88,9 @@ def interactions_table(found: Iterable[Interaction]) -> Table:
     )  # fmt: skip
 
 
-def comparisons_table(name: str, title: str, found: Iterable[Comparison]) -> Table:
+def comparisons_table(name: str, title: str, found: Iterable[Comparison]) -> ResultTable:
     """A row a paired difference, first minus second."""
-    return Table(
+    return ResultTable(
         name=name,
         title=title,
         columns=("measure", "in_words", "first", "second", "difference", "low", "high", "level",
@@ -138,38 +105,3 @@ def comparisons_table(name: str, title: str, found: Iterable[Comparison]) -> Tab
 
 def _number(value: float) -> float | None:
     return value if math.isfinite(value) else None
-
-
-def write_csv(table: Table, path: Path) -> None:
-    """Write a table as CSV, beside and then renamed into place.
-
-    Numbers have full precision. Text that a spreadsheet would run as a formula gets an
-    apostrophe before it.
-
-    Args:
-        table: to write.
-        path: of the file; its folder must exist.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
-    write_table(path, table.columns, table.rows)
-
-
-def write_workbook(tables: Sequence[Table], path: Path, *, notice: str) -> None:
-    """Write tables as sheets of a workbook, behind one that says what it is.
-
-    Args:
-        tables: a sheet each.
-        path: of the .xlsx file; its folder must exist.
-        notice: the sentence that must be read first (research use only).
-
-    Raises:
-        MissingExtraError: openpyxl is not installed.
-        OutputError: it cannot be written.
-    """
-    sheets = [
-        OutputSheet(name=one.name, columns=one.columns, rows=one.rows, title=one.title)
-        for one in tables
-    ]
-    tables_writer(sheets, path, about=[notice])

@@ -11,7 +11,7 @@ from typing import Any
 import bonescint
 from bonescint.cohort import read_manifest
 from bonescint.evaluate import OperatingRule, Resampling
-from bonescint.evaluate.tables import Table, comparisons_table, write_csv
+from bonescint.evaluate.tables import comparisons_table
 from bonescint.experiment.evaluation.data import LabelledPredictions, join, read_predictions
 from bonescint.experiment.evaluation.evaluate import compare_predictions
 from bonescint.experiment.evaluation.json_form import rule_from, rule_in_words
@@ -20,6 +20,7 @@ from bonescint.experiment.report.model_report import comparison_table
 from bonescint.files import json_in, one_writer, require_own
 from bonescint.report.document_page import Document, PageSection, write_document
 from bonescint.scan import BonescintError, InputError, Split
+from bonescint.tables import ResultTable, write_csv
 
 _NAMED = ("first_run", "first_model", "second_run", "second_model", "scans")
 
@@ -161,7 +162,7 @@ def _document(one: _Run, other: _Run, pairs: Sequence[_Pair]) -> Document:
     )
 
 
-def _table(pairs: Sequence[_Pair]) -> Table:
+def _table(pairs: Sequence[_Pair]) -> ResultTable:
     """Every difference of every pair, a row each."""
     columns: tuple[str, ...] = ()
     rows = []
@@ -169,7 +170,7 @@ def _table(pairs: Sequence[_Pair]) -> Table:
         found = comparisons_table("", "", (*pair.found.closed, *pair.found.resampled))
         columns = found.columns
         rows += [(*pair.names, pair.found.scans, *row) for row in found.rows]
-    return Table(
+    return ResultTable(
         name="comparison",
         title="Comparison of two runs",
         columns=(*_NAMED, *columns),

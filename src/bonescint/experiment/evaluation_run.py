@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 
 from bonescint.cohort import Manifest, read_manifest
-from bonescint.evaluate.tables import write_csv, write_workbook
 from bonescint.experiment.evaluation.data import MappedScan, join, read_maps, read_predictions
 from bonescint.experiment.evaluation.evaluate import (
     chosen_point,
@@ -36,6 +35,7 @@ from bonescint.experiment.report.saliency_report import (
 )
 from bonescint.files import make_folder, one_writer, require_own
 from bonescint.report.document_page import write_document
+from bonescint.tables import write_csv, write_workbook
 
 _JSON, _PAGE, _WORKBOOK = "evaluation.json", "report.html", "tables.xlsx"
 _FOLDERS = ("figures", "tables")
@@ -182,5 +182,5 @@ def _write(
         write_csv(table, out / "tables" / f"{table.name}.csv")
     if workbook:
         small = [table for table in tables if len(table.rows) <= BIG]
-        write_workbook(small, out / _WORKBOOK, notice=NOTICE)
+        write_workbook(small, out / _WORKBOOK, about=[NOTICE])
     write_document(out / _PAGE, document)

@@ -17,7 +17,7 @@ from bonescint.mrmc.figures import draw_figure_7, draw_froc, draw_roc
 from bonescint.mrmc.obuchowski_rockette import OrAnalysis
 from bonescint.mrmc.results import MOST_DF, Difference, Generalisation, Inference, df_text
 from bonescint.mrmc.standalone import StandaloneVsReaders
-from bonescint.tables import OutputSheet, write_workbook
+from bonescint.tables import ResultTable, write_workbook
 
 _METHODS = {
     CovarianceMethod.DELONG: "DeLong's method",
@@ -298,10 +298,10 @@ def write_json(
 def _write_workbook(found: Mapping[str, Any], path: Path, title: str) -> None:
     sheets = []
     for name, rows in _sheets(found):
-        columns = list(dict.fromkeys(column for row in rows for column in row))
-        cells = [[_value(row, column) for column in columns] for row in rows]
+        columns = tuple(dict.fromkeys(column for row in rows for column in row))
+        cells = tuple(tuple(_value(row, column) for column in columns) for row in rows)
         if rows:
-            sheets.append(OutputSheet(name=name, columns=columns, rows=cells))
+            sheets.append(ResultTable(name=name, columns=columns, rows=cells))
     heading = f"{title}. {RESEARCH_USE}" if title else ""
     about = [heading or RESEARCH_USE]
     write_workbook(sheets, path, about=about, heading=heading, footer=RESEARCH_USE)

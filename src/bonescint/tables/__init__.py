@@ -34,16 +34,17 @@ from bonescint.tables.table import (
 )
 from bonescint.tables.text_files import Line, TextFile, open_text, separator_of
 from bonescint.tables.workbooks import Sheet, is_workbook, read_sheets
-from bonescint.tables.writing import OutputSheet, write_workbook
+from bonescint.tables.writing import CellValue, ResultTable, write_csv, write_workbook
 
 __all__ = [
     "MISSING",
     "SAME",
+    "CellValue",
     "Columns",
     "Line",
     "Numbers",
     "Problem",
-    "OutputSheet",
+    "ResultTable",
     "Row",
     "Sheet",
     "Table",
@@ -69,5 +70,6 @@ __all__ = [
     "sheet_table",
     "text_of",
     "truth_of",
+    "write_csv",
     "write_workbook",
 ]

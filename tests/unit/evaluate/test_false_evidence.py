@@ -6,8 +6,8 @@ from bonescint.evaluate.false_evidence import (
     ELSEWHERE,
     OUTSIDE,
     ZONES,
-    Place,
     ScanEvidence,
+    UptakeArea,
     body_outline,
     evidence_table,
     place_map,
@@ -20,7 +20,7 @@ _NAMES = ("bladder", "joint", ELSEWHERE, OUTSIDE, *(name for name, _ in ZONES))
 def test_pixels_belong_to_the_nearest_edge_within_reach() -> None:
     rng = np.random.default_rng(1)
     places = [
-        Place(name=str(rng.choice(["bladder", "joint"])), row=float(rng.uniform(0, 30)),
+        UptakeArea(name=str(rng.choice(["bladder", "joint"])), row=float(rng.uniform(0, 30)),
               column=float(rng.uniform(0, 20)), radius_mm=float(rng.uniform(0, 15)))
         for _ in range(6)
     ]  # fmt: skip
@@ -46,7 +46,9 @@ def test_without_an_outline_nothing_is_outside() -> None:
     found = place_map((4, 4), [], _NAMES, (1.0, 1.0), reach_mm=5.0)
     assert (found == _NAMES.index(ELSEWHERE)).all()
     with pytest.raises(ParameterError, match="kidney"):
-        place_map((4, 4), [Place(name="kidney", row=0, column=0)], _NAMES, (1.0, 1.0), reach_mm=1)
+        place_map(
+            (4, 4), [UptakeArea(name="kidney", row=0, column=0)], _NAMES, (1.0, 1.0), reach_mm=1
+        )
 
 
 def test_outline_holds_the_body_and_not_the_air() -> None:

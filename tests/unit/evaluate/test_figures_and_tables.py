@@ -37,16 +37,11 @@ from bonescint.evaluate.operating_points import Balanced
 from bonescint.evaluate.recalibration import calibrate_locally
 from bonescint.evaluate.scored import ScoredCases
 from bonescint.evaluate.subgroups import Factor, subgroups
-from bonescint.evaluate.tables import (
-    Table,
-    confusion_table,
-    measures_table,
-    write_csv,
-    write_workbook,
-)
+from bonescint.evaluate.tables import confusion_table, measures_table
 from bonescint.intervals import Estimate
 from bonescint.plotting import RenderedFigure
 from bonescint.scan import MissingExtraError, ParameterError, PlattCalibration
+from bonescint.tables import ResultTable, write_csv, write_workbook
 
 _FEW = Resampling(resamples=20)
 _HALF = OperatingPoint(threshold=0.5, source="given")
@@ -179,11 +174,11 @@ def test_tables_are_written_whole(tmp_path: Path) -> None:
     assert first[3:6] == ["0.5", "0.1", ""]
     assert second[3] == ""
     confusion = confusion_table(Confusion.of(_cases(), 0.5))
-    write_workbook((table, confusion), tmp_path / "t.xlsx", notice="Research use only.")
+    write_workbook((table, confusion), tmp_path / "t.xlsx", about=["Research use only."])
     book = load_workbook(tmp_path / "t.xlsx")
     assert book.sheetnames == ["Read first", "performance", "confusion"]
     assert book["Read first"]["A1"].value == "Research use only."
     assert book["confusion"]["D2"].value == 100
     assert not list(tmp_path.glob("*.part"))
     with pytest.raises(ParameterError, match="cells wide"):
-        Table(name="x", title="x", columns=("a",), rows=((1, 2),))
+        ResultTable(name="x", title="x", columns=("a",), rows=((1, 2),))

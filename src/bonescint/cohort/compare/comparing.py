@@ -33,10 +33,10 @@ from bonescint.cohort.compare.separation import separation
 from bonescint.cohort.compare.sides import Side, open_side
 from bonescint.evaluate import Estimate, ScoredCases, roc_auc_score, share
 from bonescint.evaluate.scored import design_effect, summed
-from bonescint.evaluate.tables import write_csv
 from bonescint.files import make_folder, one_writer, require_new, require_own, write_whole
 from bonescint.parallel import pool_of
 from bonescint.scan import InputError, ParameterError
+from bonescint.tables import write_csv
 
 JSON, PAGE = "comparison.json", "report.html"
 FOLDERS = ("figures", "tables")

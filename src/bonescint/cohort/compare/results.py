@@ -14,8 +14,8 @@ from bonescint.cohort.compare.maps import MapAgreement
 from bonescint.cohort.compare.measuring import MeasuredSide
 from bonescint.cohort.compare.separation import Separation
 from bonescint.evaluate import Estimate
-from bonescint.evaluate.tables import Table
 from bonescint.scan import View
+from bonescint.tables import ResultTable
 
 _SCHEMA_VERSION = 1
 
@@ -161,9 +161,9 @@ def label_counts(side: MeasuredSide) -> dict[str, int]:
     return {word: counts[word] for word in words.values() if counts[word]}
 
 
-def tables_of(found: CohortComparison) -> tuple[Table, ...]:
+def tables_of(found: CohortComparison) -> tuple[ResultTable, ...]:
     """The tables of a comparison, for CSV files."""
-    maps = Table(
+    maps = ResultTable(
         name="maps",
         title="Agreement of the maps inside the body",
         columns=(
@@ -185,7 +185,7 @@ def tables_of(found: CohortComparison) -> tuple[Table, ...]:
         named = (one["name"], one["about"], one["in_words"])
         estimate = (area.get("value"), area.get("low"), area.get("high"))
         rows.append((*named, *one["A"].values(), *one["B"].values(), *estimate))
-    left_out = Table(
+    left_out = ResultTable(
         name="left_out",
         title="Scans that are not compared",
         columns=("side", "source", "reason"),
@@ -195,7 +195,7 @@ def tables_of(found: CohortComparison) -> tuple[Table, ...]:
             for one in side.omitted
         ),
     )
-    characteristics = Table(
+    characteristics = ResultTable(
         name="characteristics",
         title="Landmarks, uptake, counts, noise and resolution",
         columns=columns,

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from bonescint.cohort import Manifest, truth_of
 from bonescint.evaluate import ClinicalFacts, Factor
-from bonescint.evaluate.false_evidence import ELSEWHERE, OUTSIDE, ZONES, Place
+from bonescint.evaluate.false_evidence import ELSEWHERE, OUTSIDE, ZONES, UptakeArea
 from bonescint.files import json_in
 from bonescint.scan import Case, FocusKind, InputError, SiteGroup, UptakeSite, View
 
@@ -172,7 +172,7 @@ def _thirds(values: NDArray[np.float64], digits: int) -> list[float]:
     return sorted({round(float(edge), digits) for edge in np.percentile(known, [100 / 3, 200 / 3])})
 
 
-def places_of(content: Mapping[str, Any]) -> dict[View, list[Place]]:
+def places_of(content: Mapping[str, Any]) -> dict[View, list[UptakeArea]]:
     """Mimics and organs of a simulated scan, in pixels of each view.
 
     A cause that is no site of this release counts as "other".
@@ -183,12 +183,12 @@ def places_of(content: Mapping[str, Any]) -> dict[View, list[Place]]:
     Raises:
         KeyError: a truth file without what the simulator writes.
     """
-    found: dict[View, list[Place]] = {view: [] for view in View}
+    found: dict[View, list[UptakeArea]] = {view: [] for view in View}
     for focus in content["foci"]:
         if focus["kind"] == FocusKind.METASTASIS.value:
             continue
         found[View(focus["view"])].append(
-            Place(
+            UptakeArea(
                 name=UptakeSite.named(focus["cause"]).group.value,
                 row=focus["row"],
                 column=focus["column"],
@@ -198,7 +198,7 @@ def places_of(content: Mapping[str, Any]) -> dict[View, list[Place]]:
     return found
 
 
-def known_places(manifest: Manifest, case: Case) -> dict[View, list[Place]] | None:
+def known_places(manifest: Manifest, case: Case) -> dict[View, list[UptakeArea]] | None:
     """Organs and mimics of each view, or `None` if no truth file names them.
 
     Args:

@@ -21,12 +21,12 @@ from bonescint.dicom import read
 from bonescint.evaluate import Estimate, Resampling
 from bonescint.evaluate.map_metrics import map_agreement, ratio_over_scans
 from bonescint.evaluate.scored import patient_numbers
-from bonescint.evaluate.tables import Table, write_csv
 from bonescint.experiment.files import written_rows
 from bonescint.files import make_folder
 from bonescint.model import ModelFolder
 from bonescint.prepare import prepare
 from bonescint.scan import Case
+from bonescint.tables import ResultTable, write_csv
 
 if TYPE_CHECKING:
     from torch import nn
@@ -180,7 +180,7 @@ def write_map_sanity(rows: Sequence[SanityRow], file: Path) -> None:
         )
     make_folder(file.parent)
     title = "Maps of a network with randomised layers against its own"
-    write_csv(Table(name=file.stem, title=title, columns=COLUMNS, rows=tuple(cells)), file)
+    write_csv(ResultTable(name=file.stem, title=title, columns=COLUMNS, rows=tuple(cells)), file)
 
 
 def read_map_sanity(file: Path) -> tuple[SanityRow, ...]:

@@ -15,11 +15,11 @@ from bonescint.cohort import Manifest
 from bonescint.dicom import read
 from bonescint.evaluate import Comparison, Estimate, ScoredCases, compare_areas, roc_auc_score
 from bonescint.evaluate.scored import patient_numbers
-from bonescint.evaluate.tables import Table, write_csv
 from bonescint.experiment.files import written_rows
 from bonescint.files import make_folder
 from bonescint.model import Classifier
 from bonescint.scan import Case, PixelUnit, Scan, View
+from bonescint.tables import ResultTable, write_csv
 
 _AREA = ("roc_auc", "low", "high")
 _CHANGE = ("difference", "difference_low", "difference_high", "p_value")
@@ -274,7 +274,7 @@ def write_robustness(rows: Sequence[RobustnessRow], file: Path, scans: int) -> N
         ends = (area.value, area.low, area.high)
         cells.append((_words(row, scans), row.scans, *ends, *found, *calls))
     title = "The same scans, degraded"
-    table = Table(name="robustness", title=title, columns=COLUMNS, rows=tuple(cells))
+    table = ResultTable(name="robustness", title=title, columns=COLUMNS, rows=tuple(cells))
     make_folder(file.parent)
     write_csv(table, file)
 

@@ -9,8 +9,6 @@ from bonescint.evaluate import Estimate, Measure
 from bonescint.evaluate.judgement import Calibration
 from bonescint.evaluate.map_metrics import HIT_LEVEL
 from bonescint.evaluate.tables import (
-    Cell,
-    Table,
     comparisons_table,
     confusion_table,
     interactions_table,
@@ -24,13 +22,14 @@ from bonescint.experiment.evaluation.results import (
 )
 from bonescint.experiment.evaluation.saliency_evaluation import SaliencyEvaluation
 from bonescint.scan import Split
+from bonescint.tables import CellValue, ResultTable
 
 BIG = 20_000
 """Rows above which a table stays out of the JSON file and the workbook; its CSV has them all."""
 _INFINITE = {True: "infinite", False: "minus infinite"}
 
 
-def result_tables(result: EvaluationResult) -> tuple[Table, ...]:
+def result_tables(result: EvaluationResult) -> tuple[ResultTable, ...]:
     """All tables, in the order of the report."""
     judgement = result.judgement
     tables = [
@@ -73,7 +72,7 @@ def result_tables(result: EvaluationResult) -> tuple[Table, ...]:
     return tuple(tables)
 
 
-def json_tables(tables: Iterable[Table]) -> dict[str, object]:
+def json_tables(tables: Iterable[ResultTable]) -> dict[str, object]:
     """Tables ready for JSON, which has no infinity; big ones are left out."""
     return {
         table.name: {
@@ -86,15 +85,15 @@ def json_tables(tables: Iterable[Table]) -> dict[str, object]:
     }
 
 
-def _json_cell(cell: Cell) -> Cell:
+def _json_cell(cell: CellValue) -> CellValue:
     if isinstance(cell, float) and not math.isfinite(cell):
         return None if math.isnan(cell) else _INFINITE[cell > 0]
     return cell
 
 
-def flow_table(result: EvaluationResult) -> Table:
+def flow_table(result: EvaluationResult) -> ResultTable:
     """What became of every scan of the manifest, by split."""
-    rows: list[tuple[Cell, ...]] = []
+    rows: list[tuple[CellValue, ...]] = []
     for one in result.flow:
         total = one.with_prediction + one.without_prediction
         counts = (total, one.without_prediction, one.with_prediction)
@@ -117,7 +116,7 @@ def _used_for(result: EvaluationResult, split: Split) -> str:
     return " and ".join(uses) or "not used"
 
 
-def left_out_table(result: EvaluationResult) -> Table:
+def left_out_table(result: EvaluationResult) -> ResultTable:
     """Every scan of the used splits that has no prediction, every prediction without a scan."""
     rows = [
         (one.scan_id, one.split, None if one.positive is None else int(one.positive), one.why)
@@ -126,7 +125,7 @@ def left_out_table(result: EvaluationResult) -> Table:
     return _table("left_out", "Left out", "scan_id split label why", rows)
 
 
-def _reliability_table(name: str, calibration: Calibration) -> Table:
+def _reliability_table(name: str, calibration: Calibration) -> ResultTable:
     rows = [
         (*(one.lowest, one.highest, one.predicted), *_ends(one.observed), one.count)
         for one in calibration.bins
@@ -135,7 +134,7 @@ def _reliability_table(name: str, calibration: Calibration) -> Table:
     return _table(name, "Reliability curve", columns, rows)
 
 
-def _curve_table(result: EvaluationResult) -> Table:
+def _curve_table(result: EvaluationResult) -> ResultTable:
     curve = result.judgement.curve
     shares = (curve.thresholds, curve.sensitivity, curve.specificity, curve.precision)
     counts = (curve.true_positives, curve.false_positives)
@@ -144,7 +143,7 @@ def _curve_table(result: EvaluationResult) -> Table:
     return _table("roc_curve", "ROC and precision-recall curve", columns, rows)
 
 
-def _decision_table(result: EvaluationResult) -> Table:
+def _decision_table(result: EvaluationResult) -> ResultTable:
     curve = result.judgement.decision
     lines = (curve.thresholds, curve.model, curve.low, curve.high, curve.everybody)
     rows = zip(*(one.tolist() for one in lines), strict=True)
@@ -152,7 +151,7 @@ def _decision_table(result: EvaluationResult) -> Table:
     return _table("decision_curve", "Decision curve", columns, rows)
 
 
-def _scans_table(result: EvaluationResult) -> Table:
+def _scans_table(result: EvaluationResult) -> ResultTable:
     rows = []
     for scan in result.scans:
         known = (scan.scan_id, scan.patient, scan.centre, int(scan.positive), scan.probability)
@@ -162,7 +161,7 @@ def _scans_table(result: EvaluationResult) -> Table:
     return _table("cases", "Judged scans", columns, rows)
 
 
-def _saliency_tables(found: SaliencyEvaluation) -> list[Table]:
+def _saliency_tables(found: SaliencyEvaluation) -> list[ResultTable]:
     """How maps agree with lesions; empty tables are left out."""
     by_scan = "scan_id outcome pointing_game pointing_game_near energy_inside lesion_share"
     places = "place scans_with_highest scans share low high evidence evidence_low evidence_high"
@@ -224,16 +223,18 @@ def _saliency_tables(found: SaliencyEvaluation) -> list[Table]:
     return [table for table in tables if table.rows]
 
 
-def _table(name: str, title: str, columns: str, rows: Iterable[tuple[Cell, ...]]) -> Table:
+def _table(
+    name: str, title: str, columns: str, rows: Iterable[tuple[CellValue, ...]]
+) -> ResultTable:
     """A table whose columns are named with blanks between them."""
-    return Table(name=name, title=title, columns=tuple(columns.split()), rows=tuple(rows))
+    return ResultTable(name=name, title=title, columns=tuple(columns.split()), rows=tuple(rows))
 
 
-def _ends(estimate: Estimate) -> tuple[Cell, ...]:
+def _ends(estimate: Estimate) -> tuple[CellValue, ...]:
     return estimate.value, estimate.low, estimate.high
 
 
-def _interval(estimate: Estimate) -> tuple[Cell, ...]:
+def _interval(estimate: Estimate) -> tuple[CellValue, ...]:
     return _known(estimate.value), _known(estimate.low), _known(estimate.high)
 
 

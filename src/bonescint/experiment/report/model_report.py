@@ -16,12 +16,12 @@ from bonescint.evaluate.figures import (
     subgroups_figure,
 )
 from bonescint.evaluate.judgement import NotCalled
-from bonescint.evaluate.tables import Table
 from bonescint.experiment.evaluation.results import NOTICE, ControlResult, EvaluationResult
 from bonescint.experiment.evaluation.tables import flow_table, left_out_table
 from bonescint.plotting import RenderedFigure
 from bonescint.report.document_page import Document, PageFigure, PageSection, PageTable
 from bonescint.report.text import operating_point_text
+from bonescint.tables import ResultTable
 
 FEWEST_FOR_HEADLINES = 20
 """Scans with disease, and without, below which no figure is a headline."""
@@ -169,7 +169,7 @@ def measures_page_table(caption: str, measures: Iterable[Measure]) -> PageTable:
     )
 
 
-def _page_table(table: Table, columns: tuple[str, ...], most: int | None = None) -> PageTable:
+def _page_table(table: ResultTable, columns: tuple[str, ...], most: int | None = None) -> PageTable:
     """A table of cells as text; numbers to three decimals."""
     rows = table.rows[:most]
     hidden = len(table.rows) - len(rows)

@@ -20,7 +20,7 @@ from bonescint.study.export.rows import (
     data_dictionary,
 )
 from bonescint.study.folder import Progress, StudyFolder, make_private, open_study
-from bonescint.tables import OutputSheet, write_workbook
+from bonescint.tables import ResultTable, write_workbook
 
 RADIUS_MM = 15.0
 _PLAIN = re.compile(r"[^\s,\"']+")
@@ -115,10 +115,10 @@ def _write_all(tables: StudyTables, title: str, folder: Path) -> None:
     kinds: dict[str, type[ExportRow]] = {**TABLES, "data dictionary": DictionaryRow}
     rows = {**tables.by_name(), "data dictionary": data_dictionary()}
     sheets = [
-        OutputSheet(
+        ResultTable(
             name=name,
-            columns=[column.name for column in kind.columns()],
-            rows=[row.cells() for row in rows[name]],
+            columns=tuple(column.name for column in kind.columns()),
+            rows=tuple(tuple(row.cells()) for row in rows[name]),
         )
         for name, kind in kinds.items()
     ]
