@@ -372,8 +372,9 @@ def imagenet_weights(spec: ExperimentSpec, given: Path | None) -> Path | None:
     if not needed:
         return None
     from bonescint.train import read_configuration
+    from bonescint.train.imagenet import fetch_keras_weights
     from bonescint.train.training import require_fit
-    from bonescint.train.weights import fetch_keras_weights, load_weights
+    from bonescint.train.weights import load_weights
 
     settings = {name: read_configuration(plan.settings) for name, plan in needed.items()}
     beginning = {name: one for name, one in settings.items() if one.network.begins_with_imagenet}

@@ -26,6 +26,7 @@ ONNX = "models/model.onnx"
 OOD_FILE = "models/ood.npz"
 _OOD_FILES = (OOD_FILE, "models/likeness.npz")
 """The second name is that of release 0.1."""
+WEIGHTS = "models/weights.safetensors"
 README = "docs/README.md"
 LICENSE = "LICENSE"
 _AGAIN = "Train or download the model again"
@@ -51,17 +52,24 @@ class ModelFolder:
         sha256: of the ONNX file.
         ood: detects inputs that are unlike the training cohort, or `None` in a folder that was
             written without it.
+        weights_path: the network's weights in float16, to continue training from, or `None` in a
+            folder without them: that of the shipped model, or one of release 0.1.
     """
 
     path: Path
     card: ModelCard
     sha256: str
     ood: OodDetector | None = None
+    weights_path: Path | None = None
 
     @property
     def onnx_path(self) -> Path:
         """The ONNX file."""
         return self.path / ONNX
+
+    def read_weights(self) -> bytes | None:
+        """The content of the weights' file, for a folder that holds the same network."""
+        return None if self.weights_path is None else self.weights_path.read_bytes()
 
     @property
     def model_id(self) -> str:
@@ -107,7 +115,13 @@ class ModelFolder:
         for name, expected in hashes.items():
             _verify(folder, str(name), str(expected))
         ood = next((_ood(folder / name, card) for name in _OOD_FILES if name in hashes), None)
-        return cls(path=folder, card=card, sha256=str(hashes[ONNX]), ood=ood)
+        return cls(
+            path=folder,
+            card=card,
+            sha256=str(hashes[ONNX]),
+            ood=ood,
+            weights_path=folder / WEIGHTS if WEIGHTS in hashes else None,
+        )
 
 
 def _ood(file: Path, card: ModelCard) -> OodDetector:
@@ -175,6 +189,7 @@ def write_model_folder(
     card: ModelCard,
     onnx: bytes,
     ood: OodDetector | None = None,
+    weights: bytes | None = None,
     more: Mapping[str, bytes] | None = None,
 ) -> ModelFolder:
     """Write a model folder beside its place, then move it there in one step.
@@ -185,6 +200,7 @@ def write_model_folder(
         onnx: the serialised ONNX model.
         ood: detects inputs that are unlike the training cohort; fitted with the card's
             preprocessing.
+        weights: the network's, as `to_safetensors` gives them.
         more: other files of the folder by their paths in it, such as a page of figures.
 
     Returns:
@@ -197,12 +213,14 @@ def write_model_folder(
     require_writable(target)
     files = {
         ONNX: onnx,
-        README: readme_of(card, ood).encode(),
+        README: readme_of(card, ood, has_weights=weights is not None).encode(),
         LICENSE: (_LICENSE_TEXT + (_IMAGENET_TEXT if _from_imagenet(card) else "")).encode(),
         **(more or {}),
     }
     if ood is not None:
         files[OOD_FILE] = ood.to_bytes()
+    if weights is not None:
+        files[WEIGHTS] = weights
     text = json.dumps(_bundle_metadata(card, files), indent=2, ensure_ascii=False)
     files[METADATA] = _sealed(text + "\n").encode()
     with folder_beside(target, replacing=True) as beside:

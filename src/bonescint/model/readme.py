@@ -5,13 +5,22 @@ from __future__ import annotations
 from bonescint.model.card import Metric, ModelCard
 from bonescint.model.ood import OodDetector
 
+_WEIGHTS = (
+    "`models/weights.safetensors` holds the network's weights in float16: `bonescint train --from` "
+    "continues from them.",
+    "",
+)
 
-def readme_of(card: ModelCard, detector: OodDetector | None = None) -> str:
+
+def readme_of(
+    card: ModelCard, detector: OodDetector | None = None, *, has_weights: bool = False
+) -> str:
     """Render a card as Markdown. What shows Markdown as a page finds no tags in it.
 
     Args:
         card: the model card.
         detector: of the folder, if it has one.
+        has_weights: whether the folder also holds the network's weights.
 
     Returns:
         Text that ends with a line break.
@@ -55,6 +64,7 @@ def readme_of(card: ModelCard, detector: OodDetector | None = None) -> str:
         f"- written {card.created or 'at an unknown time'} with "
         + (", ".join(f"{name} {version}" for name, version in card.software.items()) or "?"),
         "",
+        *(_WEIGHTS if has_weights else ()),
         "## Licence",
         "",
         f"{card.licence}. See LICENSE.",

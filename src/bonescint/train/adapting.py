@@ -31,11 +31,11 @@ from bonescint.scan import ParameterError, Split
 from bonescint.train.cached import CachedScans, cached_scans, check_trainable, keep_scan
 from bonescint.train.configuration import TrainingConfiguration, TrainingStage, configuration_from
 from bonescint.train.dataset import plain_loader
-from bonescint.train.export import to_onnx
+from bonescint.train.export import to_onnx, to_safetensors
 from bonescint.train.run import RunFolder
 from bonescint.train.sample import JoinedScans, ScanSource
 from bonescint.train.training import fit, usual_settings
-from bonescint.train.weights import ConvolutionWeights, load_weights
+from bonescint.train.weights import InitialWeights, load_weights
 
 LOCAL_SHARE = 0.5
 """Of the negative draws, local scans; of the positive ones, simulated metastases on local scans."""
@@ -64,6 +64,7 @@ class Learnt:
 
     Attributes:
         onnx: the graph after learning.
+        weights: those of the graph, as `to_safetensors` gives them.
         settings: of the learning.
         areas: under the ROC curve on the simulated validation scans, after minus before.
         cases: the simulated validation scans, scored before calibration by what learnt.
@@ -71,6 +72,7 @@ class Learnt:
     """
 
     onnx: bytes
+    weights: bytes
     settings: TrainingConfiguration
     areas: Comparison
     cases: ScoredCases
@@ -147,6 +149,7 @@ def learn_from_normals(
     )
     return Learnt(
         onnx=onnx,
+        weights=to_safetensors(network),
         settings=settings,
         areas=compare_areas(cases, cases.with_scores(before)),
         cases=cases,
@@ -160,7 +163,7 @@ def part(progress: Progress | None, what: str) -> Callable[[int, int], None] | N
 
 
 def adapting_settings(
-    folder: ModelFolder, weights: ConvolutionWeights, epochs: int
+    folder: ModelFolder, weights: InitialWeights, epochs: int
 ) -> TrainingConfiguration:
     """Slow settings that keep what a model was trained with: augmentation, losses, preprocessing.
 

@@ -1,4 +1,4 @@
-"""A trained network as an ONNX file: logits and maps of evidence from one forward pass."""
+"""A trained network as files: an ONNX graph that gives logits and maps, and its weights."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
+from safetensors.numpy import save
 from torch import Tensor, nn
 
 from bonescint.train.extras import load
@@ -89,3 +91,34 @@ def to_onnx(network: ScanNetwork, *, rows: int = 512) -> onnx.ModelProto:
     library.helper.set_model_props(model, properties)
     library.checker.check_model(model, full_check=True)
     return model
+
+
+def to_safetensors(network: ScanNetwork) -> bytes:
+    """A network's weights in float16, for trainings that continue from it.
+
+    Args:
+        network: trained; its standardisation is folded first.
+
+    Returns:
+        A safetensors file's content: `layer.weight` and `layer.bias` of each layer, those of the
+        blocks by `ScanNetwork.convolutions`, and a JSON `header` that names the network.
+    """
+    folded = network.folded().cpu().eval().laid_out(torch.contiguous_format)
+    layers: dict[str, nn.Module] = dict(folded.convolutions())
+    in_blocks = {id(layer) for layer in layers.values()}
+    layers |= {
+        name: layer
+        for name, layer in folded.named_modules()
+        if isinstance(layer, nn.Conv2d | nn.Linear) and id(layer) not in in_blocks
+    }
+    arrays = {
+        f"{name}.{part}": values.detach().numpy().astype(np.float16)
+        for name, layer in layers.items()
+        for part, values in layer.named_parameters()
+    }
+    header = {
+        "network": folded.kind,
+        "input_scale": folded.input_scale.value,
+        "constants": folded.constants(),
+    }
+    return save(arrays, metadata={"header": json.dumps(header, sort_keys=True)})

@@ -48,10 +48,10 @@ from bonescint.train.augment import Crop, DropView, Pose, augmented
 from bonescint.train.cached import CachedScans, counted
 from bonescint.train.configuration import TrainingConfiguration
 from bonescint.train.dataset import plain_loader
-from bonescint.train.export import to_onnx
+from bonescint.train.export import to_onnx, to_safetensors
 from bonescint.train.network import ScanNetwork
 from bonescint.train.sample import ScanSource, TrainingSample
-from bonescint.train.weights import ConvolutionWeights
+from bonescint.train.weights import InitialWeights
 
 OPERATING_POINT_RULE = (
     "where sensitivity equals specificity on the validation scans, half way between the two "
@@ -161,7 +161,7 @@ class FinishedTraining:
     cohort: Manifest
     sources: Mapping[Split, CachedScans]
     settings: TrainingConfiguration
-    weights: ConvolutionWeights
+    weights: InitialWeights
     name: str
     version: str
     epochs: int
@@ -242,7 +242,9 @@ def finalize(network: ScanNetwork, finished: FinishedTraining, target: Path) -> 
         software=software_versions(),
     )
     detector = cohort_ood_detector(finished.sources, settings)
-    return write_model_folder(target, card=card, onnx=onnx, ood=detector)
+    return write_model_folder(
+        target, card=card, onnx=onnx, ood=detector, weights=to_safetensors(network)
+    )
 
 
 def cohort_ood_detector(

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -210,7 +211,10 @@ def quantise(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         software=software_versions(),
     )
-    written = write_model_folder(out, card=card, onnx=data, ood=parent.ood)
+    write = partial(
+        write_model_folder, out, onnx=data, ood=parent.ood, weights=parent.read_weights()
+    )
+    written = write(card=card)
     if not compare:
         return written
     cases = chosen_cases(cohort.split(Split.VALIDATION), count=compare, seed=seed)
@@ -221,7 +225,7 @@ def quantise(
         labels=[case.positive for case in cases],
     )
     noted = _noted(card, agreement, len(cases))
-    return write_model_folder(out, card=noted, onnx=data, ood=parent.ood)
+    return write(card=noted)
 
 
 def _noted(card: ModelCard, agreement: Agreement, count: int) -> ModelCard:

@@ -27,6 +27,7 @@ from bonescint.train.configuration import Precision, TrainingConfiguration, read
 from bonescint.train.dataset import BalancedBatches, plain_loader, resized, training_loader
 from bonescint.train.distributed import ProcessRank, rank_zero_first
 from bonescint.train.finalize import MEASURED, FinishedTraining, finalize
+from bonescint.train.imagenet import fetch_keras_weights
 from bonescint.train.learner import Learner
 from bonescint.train.network import VGG16, NetworkShape, ScanNetwork
 from bonescint.train.networks import new_network
@@ -39,12 +40,7 @@ from bonescint.train.run import (
     quiet_lightning,
 )
 from bonescint.train.sample import ScanSource
-from bonescint.train.weights import (
-    NOTHING_LEARNT,
-    ConvolutionWeights,
-    fetch_keras_weights,
-    load_weights,
-)
+from bonescint.train.weights import NOTHING_LEARNT, InitialWeights, load_weights
 
 DEVICES = ("cpu", "gpu", "auto")
 _STANDARDISED_ON = 256
@@ -169,7 +165,7 @@ def _silent(_: str) -> None:
     return
 
 
-def require_fit(settings: TrainingConfiguration, weights: ConvolutionWeights) -> None:
+def require_fit(settings: TrainingConfiguration, weights: InitialWeights) -> None:
     """Refuse settings that cannot begin with some weights.
 
     Raises:
@@ -182,7 +178,7 @@ def require_fit(settings: TrainingConfiguration, weights: ConvolutionWeights) ->
         raise ParameterError("frozen_blocks", "train", requirement, settings.frozen_blocks)
 
 
-def _first_weights(file: Path | None, settings: TrainingConfiguration | None) -> ConvolutionWeights:
+def _first_weights(file: Path | None, settings: TrainingConfiguration | None) -> InitialWeights:
     """Those of a file; else ImageNet's, for networks that begin with them."""
     if file is not None:
         return load_weights(file)
@@ -191,7 +187,7 @@ def _first_weights(file: Path | None, settings: TrainingConfiguration | None) ->
     return load_weights(fetch_keras_weights())
 
 
-def usual_settings(weights: ConvolutionWeights) -> TrainingConfiguration:
+def usual_settings(weights: InitialWeights) -> TrainingConfiguration:
     """The settings for those who ask for none.
 
     A model goes on with its own network, preparation and input scale, at its own size.
@@ -224,7 +220,7 @@ def configuration_for_model(folder: Path) -> TrainingConfiguration:
     return usual_settings(load_weights(folder))
 
 
-def _shape_of(weights: ConvolutionWeights) -> NetworkShape:
+def _shape_of(weights: InitialWeights) -> NetworkShape:
     """Sizes of the layers of a trained model."""
     head = weights.head or {}
     channels = tuple(
@@ -267,7 +263,7 @@ def _sources(
     }
 
 
-def initial_network(settings: TrainingConfiguration, weights: ConvolutionWeights) -> ScanNetwork:
+def initial_network(settings: TrainingConfiguration, weights: InitialWeights) -> ScanNetwork:
     """A network with the given weights; a head that they lack is drawn from the seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
@@ -285,7 +281,7 @@ def fit(
     validation: ScanSource,
     *,
     settings: TrainingConfiguration,
-    weights: ConvolutionWeights,
+    weights: InitialWeights,
     run: RunFolder,
     goes_on: bool = False,
     accelerator: str = "cpu",

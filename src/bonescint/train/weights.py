@@ -1,15 +1,8 @@
-"""Weights to begin with: ImageNet's from three kinds of file, or those of a trained model.
-
-VGG16: Simonyan & Zisserman 2014, Visual Geometry Group, CC BY 4.0.
-"""
+"""Weights to begin with: ImageNet's, or those of a trained model."""
 
 from __future__ import annotations
 
 import hashlib
-import os
-import pickle
-import tempfile
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,30 +12,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bonescint.files import FULL, cannot_write, json_in
+from bonescint.files import json_in
 from bonescint.model import ModelFolder
 from bonescint.prepare import Preprocessing
 from bonescint.scan import InputError, ParameterError
 from bonescint.train.compact import BLOCK_CONVOLUTIONS
 from bonescint.train.export import CONSTANTS, INPUT_SCALE, NETWORK
 from bonescint.train.extras import load
+from bonescint.train.imagenet import NAMES, REMEDY, float32, read_imagenet
 from bonescint.train.network import InputScale, ScanNetwork
 from bonescint.train.networks import NetworkKind
-from bonescint.train.vgg16 import CONVOLUTIONS_PER_BLOCK
 
 if TYPE_CHECKING:
     import onnx
 
-KERAS_FILE = "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
-KERAS_URL = "https://github.com/fchollet/deep-learning-models/releases/download/v0.1/" + KERAS_FILE
-KERAS_MD5 = "6d6bbae143d832006294945121d1f1fc"
-_TORCHVISION_INDICES = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
-_PATIENCE_S = 20
-"""Without a network some systems answer nothing at all."""
-_REMEDY = (
-    f"Give Keras' {KERAS_FILE}, torchvision's vgg16 .pth, or a .safetensors file with "
-    "block1_conv1.weight to block5_conv3.bias"
-)
 _HEADS: Mapping[NetworkKind, Mapping[str, tuple[str, ...]]] = {
     NetworkKind.VGG16: {"Gemm": ("hidden", "output")},
     NetworkKind.VGG16_CELLS: {
@@ -55,22 +38,8 @@ _HEADS: Mapping[NetworkKind, Mapping[str, tuple[str, ...]]] = {
     },
 }
 """Layers behind the blocks' convolutions, by kind of node, in the order of the graph."""
-_UNREADABLE = (
-    EOFError,
-    KeyError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    AttributeError,
-    pickle.UnpicklingError,
-)
-NAMES = tuple(
-    f"block{block}_conv{index}"
-    for block, count in enumerate(CONVOLUTIONS_PER_BLOCK, start=1)
-    for index in range(1, count + 1)
-)
-"""Of VGG16's convolutions, as Keras calls them."""
+_PARTS = ("weight", "bias")
+_NOT_OURS = "Give a model of bonescint train"
 
 
 def block_names(network: NetworkKind) -> tuple[str, ...]:
@@ -97,8 +66,8 @@ def network_of(model: onnx.ModelProto) -> NetworkKind:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class ConvolutionWeights:
-    """Kernels and biases of the convolutions, and the input scale that they want.
+class InitialWeights:
+    """What a training begins with: ImageNet's convolutions, a trained model, or nothing.
 
     Attributes:
         kernels: by names such as Keras', float32 (outputs, inputs, kernel, kernel); none where
@@ -133,7 +102,7 @@ class ConvolutionWeights:
     def _remedy(self) -> str:
         """Against layers of other sizes."""
         if self.head is None:
-            return _REMEDY
+            return REMEDY
         return "Give settings with the model's own shape, or none"
 
     def require_fit(self, network: NetworkKind) -> None:
@@ -183,165 +152,114 @@ class ConvolutionWeights:
             parameter.copy_(torch.from_numpy(values))
 
 
-NOTHING_LEARNT = ConvolutionWeights(
+NOTHING_LEARNT = InitialWeights(
     kernels={}, biases={}, input_scale=InputScale.UNIT, source="drawn from the seed", sha256=""
 )
 """Every layer begins at random."""
 
 
-def load_weights(file: Path) -> ConvolutionWeights:
-    """Read weights to begin with; the kind of file follows from its suffix.
+def load_weights(file: Path) -> InitialWeights:
+    """Read weights to begin with.
 
     Args:
-        file: `.h5` or `.hdf5` (Keras, "notop"), `.pth` or `.pt` (torchvision's vgg16),
-            `.safetensors` (names as Keras', kernels OIHW; its metadata may name the scale),
-            or a model folder, whose convolutions and head go on learning (those of an int8
-            model as far as its few bits tell them).
+        file: of ImageNet weights, see `read_imagenet`, or a model folder, whose convolutions and
+            head continue learning. A folder without `models/weights.safetensors` (release 0.1, the
+            shipped model) is read from its graph; an int8 one as far as its few bits tell.
 
     Returns:
         The weights with their input scale.
 
     Raises:
         InputError: no such file, another layout, or not readable.
-        ModelFolderError: a model folder that is not whole.
+        ModelFolderError: a model folder that is incomplete or was altered.
         MissingExtraError: a library of the extra `train` is missing.
     """
     if file.is_dir():
-        return _from_model_folder(file)
-    readers = {
-        ".h5": _from_keras,
-        ".hdf5": _from_keras,
-        ".pth": _from_torchvision,
-        ".pt": _from_torchvision,
-        ".safetensors": _from_safetensors,
-    }
-    if not file.is_file():
-        raise InputError(file, "no such file", _REMEDY)
-    reader = readers.get(file.suffix.lower())
-    if reader is None:
-        raise InputError(file, f"unknown kind of weights file '{file.suffix}'", _REMEDY)
-    try:
-        kernels, biases, scale = reader(file)
-    except _UNREADABLE as error:
-        reason = " ".join(f"{type(error).__name__} {error}".split())[:160]
-        raise InputError(file, f"not a readable VGG16 weights file ({reason})", _REMEDY) from error
-    for name in NAMES:
-        if kernels[name].ndim != 4 or biases[name].shape != kernels[name].shape[:1]:
-            raise InputError(file, f"{name} is not a 3 x 3 convolution with a bias", _REMEDY)
-    return ConvolutionWeights(
-        kernels=kernels,
-        biases=biases,
-        input_scale=scale,
+        folder = ModelFolder.load(file)
+        return _from_graph(folder) if folder.weights_path is None else _from_stored(folder)
+    layers = read_imagenet(file)
+    return InitialWeights(
+        kernels=layers.kernels,
+        biases=layers.biases,
+        input_scale=layers.input_scale,
         source=file.name,
         sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
     )
 
 
-_Layers = tuple[dict[str, NDArray[np.float32]], dict[str, NDArray[np.float32]], InputScale]
+def _from_stored(folder: ModelFolder) -> InitialWeights:
+    """The weights that lie beside the graph."""
+    from safetensors import SafetensorError, safe_open
 
-
-def _float32(array: Any) -> NDArray[np.float32]:
-    return np.ascontiguousarray(np.asarray(array, dtype=np.float32))
-
-
-def _from_keras(file: Path) -> _Layers:
-    """Keras 1 names layers `block1_conv1_W_1:0`, later releases `kernel:0`, one group deeper."""
-    h5py = load("h5py")
-    kernels, biases = {}, {}
-    with h5py.File(file, "r") as content:
-        root = content.get("model_weights", content)
-        for name in NAMES:
-            found: list[Any] = []
-            root[name].visititems(
-                lambda _, item, found=found: (
-                    found.append(item[()]) if isinstance(item, h5py.Dataset) else None
-                )
-            )
-            kernel = next((array for array in found if array.ndim == 4), None)
-            bias = next((array for array in found if array.ndim == 1), None)
-            if kernel is None or bias is None:
-                raise KeyError(f"{name} lacks its kernels or its biases")
-            kernels[name] = _float32(kernel.transpose(3, 2, 0, 1))  # HWIO to OIHW
-            biases[name] = _float32(bias)
-    return kernels, biases, InputScale.KERAS_BGR
-
-
-def _from_torchvision(file: Path) -> _Layers:
-    state = torch.load(file, map_location="cpu", weights_only=True)
-    kernels, biases = {}, {}
-    for name, index in zip(NAMES, _TORCHVISION_INDICES, strict=True):
-        kernels[name] = _float32(state[f"features.{index}.weight"])
-        biases[name] = _float32(state[f"features.{index}.bias"])
-    return kernels, biases, InputScale.TORCHVISION
-
-
-def _from_safetensors(file: Path) -> _Layers:
-    safetensors = load("safetensors")
-    kernels, biases = {}, {}
     try:
-        with safetensors.safe_open(file, "np") as content:
-            metadata = content.metadata() or {}
-            for name in NAMES:
-                kernels[name] = _float32(content.get_tensor(f"{name}.weight"))
-                biases[name] = _float32(content.get_tensor(f"{name}.bias"))
-    except safetensors.SafetensorError as error:
-        raise ValueError(str(error)) from error
-    if metadata.get("layout", "OIHW") != "OIHW":
-        raise ValueError(f"kernels in layout {metadata['layout']} instead of OIHW")
-    return kernels, biases, _scale_named(metadata.get("input", "BGR"))
+        with safe_open(folder.weights_path, framework="np") as content:
+            header = json_in(content.metadata()["header"])
+            arrays = {name: float32(content.get_tensor(name)) for name in content.keys()}  # noqa: SIM118
+        network = NetworkKind(header["network"])
+        scale, constants = InputScale(header["input_scale"]), header["constants"]
+        return _of_model(folder, network, scale, constants, arrays)
+    except (KeyError, TypeError, ValueError, SafetensorError) as error:
+        problem = f"no weights of a network that bonescint trains ({error})"
+        raise InputError(str(folder.weights_path), problem, _NOT_OURS) from error
 
 
-def _from_model_folder(path: Path) -> ConvolutionWeights:
-    folder = ModelFolder.load(path)
-    onnx = load("onnx")
-    model = onnx.load(folder.onnx_path)
-    as_array = onnx.numpy_helper.to_array
-    arrays = {item.name: as_array(item) for item in model.graph.initializer}
-    kernels: dict[str, NDArray[np.float32]] = {}
-    biases: dict[str, NDArray[np.float32]] = {}
-    try:
-        # The exporter stores equal arrays once and makes the others point there; an int8 model
-        # keeps what is left in float as float16, widened by a Cast.
-        for node in model.graph.node:
-            if node.op_type in ("Identity", "Cast") and node.input[0] in arrays:
-                arrays[node.output[0]] = arrays[node.input[0]]
-            if node.op_type == "DequantizeLinear" and node.input[0] in arrays:
-                arrays[node.output[0]] = _dequantised(node, arrays)
-        properties = {item.key: item.value for item in model.metadata_props}
-        network = network_of(model)
-        head, names_of_blocks = _HEADS[network], block_names(network)
-        for kind, names in (
-            ("Conv", (*names_of_blocks, *head.get("Conv", ()))),
-            ("Gemm", head.get("Gemm", ())),
-        ):
-            nodes = [node for node in model.graph.node if node.op_type == kind]
-            for name, node in zip(names, nodes, strict=True):
-                for found, inward in ((kernels, node.input[1]), (biases, node.input[2])):
-                    found[name] = _float32(arrays[inward].copy())
-        scale = InputScale(properties[INPUT_SCALE])
-        constants = json_in(properties.get(CONSTANTS, "{}"))
-    except (IndexError, KeyError, ValueError) as error:
-        raise InputError(
-            path,
-            f"not the graph of a network that bonescint trains ({error})",
-            "Give a model of bonescint train",
-        ) from error
-    return ConvolutionWeights(
-        kernels={name: kernels[name] for name in names_of_blocks},
-        biases={name: biases[name] for name in names_of_blocks},
+def _of_model(
+    folder: ModelFolder,
+    network: NetworkKind,
+    scale: InputScale,
+    constants: Mapping[str, float],
+    arrays: Mapping[str, NDArray[np.float32]],
+) -> InitialWeights:
+    """Weights of a trained model from arrays by `layer.weight` and `layer.bias`.
+
+    Raises:
+        KeyError: a layer is missing.
+    """
+    head = [name for names in _HEADS[network].values() for name in names]
+    return InitialWeights(
+        kernels={name: arrays[f"{name}.weight"] for name in block_names(network)},
+        biases={name: arrays[f"{name}.bias"] for name in block_names(network)},
         input_scale=scale,
         source=folder.model_id,
         sha256=folder.sha256,
-        head={
-            f"{name}.{kind}": arrays[name]
-            for names in head.values()
-            for name in names
-            for kind, arrays in (("weight", kernels), ("bias", biases))
-        },
+        head={f"{name}.{part}": arrays[f"{name}.{part}"] for name in head for part in _PARTS},
         network=network,
         constants=constants,
         preprocessing=folder.card.preprocessing,
     )
+
+
+def _from_graph(folder: ModelFolder) -> InitialWeights:
+    """The weights of the graph's nodes, which are known by their order."""
+    onnx = load("onnx")
+    model = onnx.load(folder.onnx_path)
+    as_array = onnx.numpy_helper.to_array
+    stored = {item.name: as_array(item) for item in model.graph.initializer}
+    arrays: dict[str, NDArray[np.float32]] = {}
+    try:
+        # The exporter stores equal arrays once and makes the others point there; an int8 model
+        # keeps what is left in float as float16, widened by a Cast.
+        for node in model.graph.node:
+            if node.op_type in ("Identity", "Cast") and node.input[0] in stored:
+                stored[node.output[0]] = stored[node.input[0]]
+            if node.op_type == "DequantizeLinear" and node.input[0] in stored:
+                stored[node.output[0]] = _dequantised(node, stored)
+        properties = {item.key: item.value for item in model.metadata_props}
+        network = network_of(model)
+        head = _HEADS[network]
+        for kind, names in (
+            ("Conv", (*block_names(network), *head.get("Conv", ()))),
+            ("Gemm", head.get("Gemm", ())),
+        ):
+            nodes = [node for node in model.graph.node if node.op_type == kind]
+            for name, node in zip(names, nodes, strict=True):
+                for part, inward in zip(_PARTS, node.input[1:3], strict=True):
+                    arrays[f"{name}.{part}"] = float32(stored[inward].copy())
+        constants = json_in(properties.get(CONSTANTS, "{}"))
+        return _of_model(folder, network, InputScale(properties[INPUT_SCALE]), constants, arrays)
+    except (IndexError, KeyError, ValueError) as error:
+        problem = f"not the graph of a network that bonescint trains ({error})"
+        raise InputError(folder.path, problem, _NOT_OURS) from error
 
 
 def _dequantised(node: Any, arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
@@ -353,58 +271,3 @@ def _dequantised(node: Any, arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.fl
         shape[axis] = scale.size
     shift = zero[0].astype(np.float32).reshape(shape) if zero else np.float32(0)
     return np.asarray((values.astype(np.float32) - shift) * scale.reshape(shape), np.float32)
-
-
-def _scale_named(description: str) -> InputScale:
-    if description in set(InputScale):
-        return InputScale(description)
-    if description.startswith("BGR"):
-        return InputScale.KERAS_BGR
-    if description.startswith("RGB"):
-        return InputScale.TORCHVISION
-    raise ValueError(f"an input scale that this release does not know: {description}")
-
-
-def fetch_keras_weights(cache: Path | None = None, *, url: str = KERAS_URL) -> Path:
-    """The official Keras file, from the cache folder or, once, from the network.
-
-    Args:
-        cache: folder to keep it in; `~/.cache/bonescint` if not given.
-        url: where to fetch it from.
-
-    Returns:
-        Path of a file whose MD5 was checked.
-
-    Raises:
-        InputError: no network, or the file that came is another one.
-    """
-    folder = cache or Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "bonescint"
-    target = folder / KERAS_FILE
-    if target.is_file() and _md5(target) == KERAS_MD5:
-        return target
-    remedy = (
-        "Train with --settings compact, which needs no weights, or go on from a model (--from "
-        f"shipped), or download {KERAS_FILE} elsewhere and give it with --weights FILE"
-    )
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=folder, delete=False) as beside:
-        partial = Path(beside.name)
-        try:
-            with urllib.request.urlopen(url, timeout=_PATIENCE_S) as answer:  # noqa: S310
-                while block := answer.read(1 << 20):
-                    beside.write(block)
-        except OSError as error:
-            partial.unlink()
-            if error.errno in FULL:
-                raise cannot_write(target, error) from error
-            raise InputError(url, f"could not be downloaded ({error})", remedy) from error
-    if _md5(partial) != KERAS_MD5:
-        partial.unlink()
-        raise InputError(url, f"the downloaded file does not have the MD5 {KERAS_MD5}", remedy)
-    partial.replace(target)
-    return target
-
-
-def _md5(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

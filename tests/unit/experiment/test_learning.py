@@ -34,7 +34,7 @@ from bonescint.train.compact import CompactCells
 from bonescint.train.configuration import TrainingConfiguration
 from bonescint.train.export import to_onnx
 from bonescint.train.network import NetworkShape
-from bonescint.train.weights import ConvolutionWeights
+from bonescint.train.weights import InitialWeights
 
 HANDS = runpy.run_path(str(Path(__file__).parents[2] / "support" / "archive.py"))
 ROWS = 64
@@ -100,7 +100,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two steps of four scans an epoch, and nothing that takes a process."""
 
     def settings(
-        folder: ModelFolder, weights: ConvolutionWeights, epochs: int
+        folder: ModelFolder, weights: InitialWeights, epochs: int
     ) -> TrainingConfiguration:
         return replace(
             adapting_settings(folder, weights, epochs), steps_per_epoch=2, batch_size=4,

@@ -80,7 +80,7 @@ def small_weights(tmp_path: Path) -> Path:
     safetensors = pytest.importorskip("safetensors.numpy", reason="needs the extra 'train'")
     import numpy as np
 
-    from bonescint.train.weights import NAMES
+    from bonescint.train.imagenet import NAMES
 
     rng, inputs, tensors = np.random.default_rng(1), 3, {}
     for name in NAMES:

@@ -19,9 +19,10 @@ from bonescint.dicom import write_nm
 from bonescint.prepare import Preprocessing, prepare, preprocessing_named
 from bonescint.scan import Acquisition, Case, PixelUnit, Scan, Split, Truth, View
 from bonescint.train.configuration import TrainingConfiguration, TrainingStage
+from bonescint.train.imagenet import NAMES
 from bonescint.train.network import InputScale, NetworkShape, ScanNetwork
 from bonescint.train.sample import ListedSource, TrainingSample
-from bonescint.train.weights import NAMES, ConvolutionWeights
+from bonescint.train.weights import InitialWeights
 
 _Value = TypeVar("_Value", bound=np.generic)
 NARROW = NetworkShape(channels=(4, 4, 8, 8, 8), hidden=8)
@@ -107,7 +108,7 @@ def settings() -> TrainingConfiguration:
 
 
 @pytest.fixture(scope="session")
-def weights() -> ConvolutionWeights:
+def weights() -> InitialWeights:
     rng = np.random.default_rng(5)
     kernels, biases = {}, {}
     inputs = 3
@@ -117,7 +118,7 @@ def weights() -> ConvolutionWeights:
         kernels[name] = rng.normal(0, spread, (outputs, inputs, 3, 3)).astype(np.float32)
         biases[name] = np.zeros(outputs, dtype=np.float32)
         inputs = outputs
-    return ConvolutionWeights(
+    return InitialWeights(
         kernels=kernels, biases=biases, input_scale=InputScale.UNIT, source="random", sha256="r"
     )
 

@@ -23,7 +23,7 @@ from bonescint.train.run import RunFolder
 from bonescint.train.sample import ListedSource
 from bonescint.train.training import fit
 from bonescint.train.vgg16 import Vgg16Classifier
-from bonescint.train.weights import ConvolutionWeights, load_weights
+from bonescint.train.weights import InitialWeights, load_weights
 
 WhetherAndWhere = Callable[[ScanNetwork, Preprocessing], tuple[float, float]]
 SMALL = NetworkShape(channels=(4, 4, 8, 8, 8), cells=6)
@@ -155,7 +155,7 @@ def test_it_learns_where_and_whether(
     tmp_path: Path,
     source: ListedSource,
     cell_settings: TrainingConfiguration,
-    weights: ConvolutionWeights,
+    weights: InitialWeights,
     whether_and_where: WhetherAndWhere,
 ) -> None:
     run = RunFolder(tmp_path)

@@ -27,7 +27,7 @@ from bonescint.train.run import RunFolder
 from bonescint.train.sample import ListedSource
 from bonescint.train.training import fit, train, usual_settings
 from bonescint.train.vgg16 import Vgg16Classifier
-from bonescint.train.weights import NOTHING_LEARNT, ConvolutionWeights, load_weights
+from bonescint.train.weights import NOTHING_LEARNT, InitialWeights, load_weights
 
 WhetherAndWhere = Callable[[ScanNetwork, Preprocessing], tuple[float, float]]
 SMALL = NetworkShape(channels=(4, 4, 6, 8, 10), cells=6)
@@ -145,7 +145,7 @@ def test_a_model_folder_goes_on_learning(tmp_path: Path, settings: TrainingConfi
         loaded.copy_into(Vgg16Classifier(shape=SMALL))
 
 
-def test_imagenets_weights_are_refused(weights: ConvolutionWeights) -> None:
+def test_imagenets_weights_are_refused(weights: InitialWeights) -> None:
     with pytest.raises(InputError, match="a vgg16 network, the settings ask for compact-cells"):
         weights.copy_into(CompactCells(shape=SMALL))
 

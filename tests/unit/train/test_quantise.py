@@ -219,6 +219,7 @@ def test_a_folder_is_quantised_into_a_folder(
     folder = quantise(parent, tmp_path / "manifest.csv", out, count=8, compare=8)
     assert folder == ModelFolder.load(out)
     assert folder.card.precision == "int8"
+    assert folder.read_weights() == parent.read_weights()
     assert folder.onnx_path.stat().st_size < parent.onnx_path.stat().st_size
     names = [metric.name for metric in folder.card.metrics]
     assert "parent_map_correlation_score" in names

@@ -27,7 +27,7 @@ from bonescint.train.networks import NetworkKind
 from bonescint.train.run import Checkpoints, RunFolder, Tracking, logger_of
 from bonescint.train.sample import ListedSource
 from bonescint.train.training import fit, initial_network, train
-from bonescint.train.weights import NOTHING_LEARNT, ConvolutionWeights, load_weights
+from bonescint.train.weights import NOTHING_LEARNT, InitialWeights, load_weights
 
 _WORKER = """
 import sys
@@ -51,7 +51,7 @@ def test_two_processes_learn_what_one_learns(
     tmp_path: Path,
     source: ListedSource,
     settings: TrainingConfiguration,
-    weights: ConvolutionWeights,
+    weights: InitialWeights,
     kind: NetworkKind,
 ) -> None:
     """Gloo on the processor, started as torchrun starts them."""
@@ -121,7 +121,7 @@ shape: {channels: [4, 4, 8, 8, 8], cells: 4}
 
 
 def test_the_command_under_torchrun_leaves_what_one_process_leaves(
-    tmp_path: Path, cohort: Path, weights: ConvolutionWeights
+    tmp_path: Path, cohort: Path, weights: InitialWeights
 ) -> None:
     """From decoding to the model folder: two processes that share a cache, one that writes."""
     safetensors = pytest.importorskip("safetensors.numpy", reason="needs the extra 'train'")
@@ -224,7 +224,7 @@ def test_training_ends_when_it_no_longer_improves(
     tmp_path: Path,
     source: ListedSource,
     settings: TrainingConfiguration,
-    weights: ConvolutionWeights,
+    weights: InitialWeights,
 ) -> None:
     hardly = replace(
         settings,
@@ -263,7 +263,7 @@ def test_patience_goes_on_where_it_was(
     tmp_path: Path,
     source: ListedSource,
     settings: TrainingConfiguration,
-    weights: ConvolutionWeights,
+    weights: InitialWeights,
     monkeypatch: pytest.MonkeyPatch,
     epoch: int,
 ) -> None:
@@ -287,7 +287,7 @@ def test_patience_counts_in_the_last_stage(
     tmp_path: Path,
     source: ListedSource,
     settings: TrainingConfiguration,
-    weights: ConvolutionWeights,
+    weights: InitialWeights,
 ) -> None:
     """It never ends a training before its full size."""
     stages = (TrainingStage(epochs=3, rows=64), TrainingStage(epochs=4, rows=96))
@@ -333,7 +333,7 @@ def test_tensorboard_follows(
     tmp_path: Path,
     source: ListedSource,
     settings: TrainingConfiguration,
-    weights: ConvolutionWeights,
+    weights: InitialWeights,
 ) -> None:
     pytest.importorskip("tensorboard", reason="needs the extra 'tracking'")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -350,7 +350,7 @@ def test_mlflow_follows_in_a_database_of_the_run(
     tmp_path: Path,
     source: ListedSource,
     settings: TrainingConfiguration,
-    weights: ConvolutionWeights,
+    weights: InitialWeights,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     mlflow = pytest.importorskip("mlflow", reason="needs the extra 'tracking'")

@@ -29,7 +29,7 @@ from bonescint.train.run import Checkpoints, RunFolder
 from bonescint.train.sample import ListedSource
 from bonescint.train.training import fit, initial_network, train, usual_settings
 from bonescint.train.vgg16 import Vgg16Classifier
-from bonescint.train.weights import ConvolutionWeights, load_weights
+from bonescint.train.weights import InitialWeights, load_weights
 
 
 def state_of(network: Vgg16Classifier) -> dict[str, torch.Tensor]:
@@ -49,7 +49,7 @@ def test_the_same_seed_gives_the_same_weights(
     tmp_path: Path,
     source: ListedSource,
     settings: TrainingConfiguration,
-    weights: ConvolutionWeights,
+    weights: InitialWeights,
 ) -> None:
     trained = []
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
@@ -77,7 +77,7 @@ def test_the_running_average_begins_anew_with_other_rows(
     tmp_path: Path,
     source: ListedSource,
     settings: TrainingConfiguration,
-    weights: ConvolutionWeights,
+    weights: InitialWeights,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Epochs have 3 steps: the average is of the last three alone, early ones weighing less."""
@@ -112,7 +112,7 @@ def test_going_on_equals_never_having_stopped(
     tmp_path: Path,
     source: ListedSource,
     settings: TrainingConfiguration,
-    weights: ConvolutionWeights,
+    weights: InitialWeights,
     monkeypatch: pytest.MonkeyPatch,
     stop: int,
 ) -> None:
@@ -149,7 +149,7 @@ def test_it_learns_hot_spots(
     tmp_path: Path,
     source: ListedSource,
     settings: TrainingConfiguration,
-    weights: ConvolutionWeights,
+    weights: InitialWeights,
 ) -> None:
     settings = replace(
         settings,
@@ -173,7 +173,7 @@ def test_scans_without_masks_train_too(
     tmp_path: Path,
     source: ListedSource,
     settings: TrainingConfiguration,
-    weights: ConvolutionWeights,
+    weights: InitialWeights,
 ) -> None:
     bare = ListedSource(tuple(replace(sample, masks=None) for sample in source.samples))
     run = started(RunFolder(tmp_path / "run"))
@@ -182,7 +182,7 @@ def test_scans_without_masks_train_too(
 
 
 @pytest.fixture
-def _narrow_weights(weights: ConvolutionWeights, monkeypatch: pytest.MonkeyPatch) -> None:
+def _narrow_weights(weights: InitialWeights, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training_module, "load_weights", lambda _: weights)
 
 
@@ -266,12 +266,57 @@ def parent(
     tmp_path: Path,
     cohort: Path,
     settings: TrainingConfiguration,
-    weights: ConvolutionWeights,
+    weights: InitialWeights,
 ) -> ModelFolder:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(training_module, "load_weights", lambda _: weights)
         out = tmp_path / "parent"
         return train(cohort, out, settings=settings, weights=Path("w"))
+
+
+def without_weights(folder: ModelFolder, target: Path) -> ModelFolder:
+    """As release 0.1 wrote it: the graph alone holds the weights."""
+    onnx_bytes = folder.onnx_path.read_bytes()
+    return write_model_folder(target, card=folder.card, onnx=onnx_bytes, ood=folder.ood)
+
+
+def test_the_weights_beside_the_graph_are_its_own_in_half_precision(
+    tmp_path: Path, parent: ModelFolder
+) -> None:
+    stored = load_weights(parent.path)
+    graph = load_weights(without_weights(parent, tmp_path / "old").path)
+    assert parent.weights_path is not None
+    assert (stored.network, stored.input_scale, stored.sha256, stored.preprocessing) == (
+        graph.network, graph.input_scale, graph.sha256, graph.preprocessing,
+    )  # fmt: skip
+    assert stored.constants == pytest.approx(graph.constants)
+    assert stored.head is not None
+    assert graph.head is not None
+    for found, exact in (
+        (stored.kernels, graph.kernels), (stored.biases, graph.biases), (stored.head, graph.head)
+    ):  # fmt: skip
+        assert found.keys() == exact.keys()
+        for name, values in exact.items():
+            half = values.astype(np.float16).astype(np.float32)
+            np.testing.assert_array_equal(found[name], half, err_msg=name)
+
+
+def test_going_on_does_not_ask_for_the_order_of_nodes(tmp_path: Path, parent: ModelFolder) -> None:
+    """A graph that says nothing of its weights, as another exporter might write it."""
+    graph = onnx.load(parent.onnx_path)
+    del graph.metadata_props[:]
+    graph.graph.node.reverse()
+    weights = parent.read_weights()
+    for kept in (weights, None):
+        folder = write_model_folder(
+            tmp_path / str(kept is None), card=parent.card, onnx=graph.SerializeToString(),
+            weights=kept,
+        )  # fmt: skip
+        if kept is None:
+            with pytest.raises(InputError, match="not the graph of a network"):
+                load_weights(folder.path)
+        else:
+            assert load_weights(folder.path).kernels.keys()
 
 
 def test_a_trained_model_goes_on_where_it_stands(
@@ -282,6 +327,7 @@ def test_a_trained_model_goes_on_where_it_stands(
     parent: ModelFolder,
 ) -> None:
     """From the folder alone: first the same answers, then, after training, other ones."""
+    parent = without_weights(parent, tmp_path / "0.1")
     loaded = load_weights(parent.path)
     assert loaded.source == parent.model_id
     network = initial_network(settings, loaded).eval()
@@ -300,7 +346,7 @@ def test_a_trained_model_goes_on_where_it_stands(
 
 
 def test_a_model_goes_on_with_its_own_preparation(
-    tmp_path: Path, cohort: Path, settings: TrainingConfiguration, weights: ConvolutionWeights
+    tmp_path: Path, cohort: Path, settings: TrainingConfiguration, weights: InitialWeights
 ) -> None:
     """As one of the paper's: the whole field, scaled to 0 to 1, and no framing on the body."""
     preprocessing = replace(preprocessing_named("ibrahim2023"), rows=96, columns=48)
@@ -325,7 +371,8 @@ def test_a_quantised_model_goes_on_too(
     data = quantised_onnx(onnx.load(parent.onnx_path), composites).SerializeToString()
     card = replace(parent.card, precision="int8")
     small = write_model_folder(tmp_path / "int8", card=card, onnx=data)
-    exact, rounded = load_weights(parent.path), load_weights(small.path)
+    exact = load_weights(without_weights(parent, tmp_path / "0.1").path)
+    rounded = load_weights(small.path)
     for name, kernel in exact.kernels.items():
         step = np.abs(kernel).max(axis=(1, 2, 3), keepdims=True) / 63
         assert (np.abs(rounded.kernels[name] - kernel) <= 0.51 * step + 1e-7).all(), name

@@ -14,10 +14,11 @@ from safetensors.numpy import save_file
 from scipy.signal import correlate
 
 from bonescint.scan import InputError
-from bonescint.train import weights as weights_module
+from bonescint.train import imagenet as weights_module
+from bonescint.train.imagenet import NAMES, fetch_keras_weights
 from bonescint.train.network import InputScale
 from bonescint.train.vgg16 import Vgg16Classifier
-from bonescint.train.weights import NAMES, fetch_keras_weights, load_weights
+from bonescint.train.weights import load_weights
 
 TORCHVISION_INDICES = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
 SIZES = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)

@@ -404,5 +404,6 @@ def _written(adapted: Adaptation, target: Path, page: str) -> ModelFolder:
         card=adapted.after,
         onnx=adapted.network.onnx_path.read_bytes(),
         ood=adapted.ood,
+        weights=adapted.network.read_weights(),
         more={PAGE: page.encode()},
     )

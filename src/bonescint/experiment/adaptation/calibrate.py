@@ -69,6 +69,7 @@ def calibrate_model(
         card=changed,
         onnx=folder.onnx_path.read_bytes(),
         ood=folder.ood,
+        weights=folder.read_weights(),
     )
     return written, found
 

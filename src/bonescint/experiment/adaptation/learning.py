@@ -216,4 +216,10 @@ def _written(folder: ModelFolder, found: Learning, run: Path) -> ModelFolder:
         precision="fp32",
         software=installed_versions(("torch", "lightning", "onnx", "openvino", "numpy")),
     )
-    return write_model_folder(run / "learnt", card=changed, onnx=learnt.onnx, ood=folder.ood)
+    return write_model_folder(
+        run / "learnt",
+        card=changed,
+        onnx=learnt.onnx,
+        ood=folder.ood,
+        weights=learnt.weights,
+    )
