@@ -1,4 +1,4 @@
-"""Is a cohort fit to train and to test on? Leakage, duplicates, missing files, balance."""
+"""Check that a cohort is fit for training and testing: leakage, duplicates, missing files."""
 
 from __future__ import annotations
 
@@ -224,7 +224,7 @@ def _gaps(cases: Sequence[tuple[int, Case]]) -> Iterator[Finding]:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Fingerprint:
-    """What a check keeps of a scan.
+    """What a check remembers of a scan.
 
     Attributes:
         row: of the manifest.

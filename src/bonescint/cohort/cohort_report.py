@@ -19,12 +19,12 @@ _FILES = ("findings.csv", "table1.csv", "table1.txt")
 
 
 class Level(StrEnum):
-    """How much a finding weighs."""
+    """How serious a finding is."""
 
     ERROR = "error"
     """Results from this cohort would be wrong, or cannot be had."""
     WARNING = "warning"
-    """To be looked at and, perhaps, to be said in a paper."""
+    """To be looked at and, perhaps, to be reported in a paper."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +149,7 @@ class Table1Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table1:
-    """Who is in a cohort, by split.
+    """The patients of a cohort, by split.
 
     Attributes:
         columns: titles of the splits that are there, then `"All"`, with numbers of scans.
@@ -246,7 +246,7 @@ def _counting(**wanted: object) -> Callable[[list[Case]], str]:
 
 
 def _sharing(**wanted: object) -> Callable[[list[Case]], str]:
-    """The same with the share of all cases."""
+    """A cell that counts such cases and gives their share of all."""
 
     def cell(part: list[Case]) -> str:
         count = _matching(part, wanted)

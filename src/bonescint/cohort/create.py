@@ -1,4 +1,4 @@
-"""A folder of scans and a table of labels to a cohort without identities, split by patient."""
+"""Make a cohort without identities, split by patient, from scans and a table of labels."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _HARMLESS = {"not a bone scan", "copy of a file", "same pixels"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreatedCohort:
-    """What `create_cohort` did.
+    """The result of `create_cohort`.
 
     Attributes:
         manifest: the cohort.
@@ -63,7 +63,7 @@ class CreatedCohort:
 
     @property
     def complete(self) -> bool:
-        """Whether every bone scan and every row of the labels came in."""
+        """Whether every bone scan and every row of the labels is in the cohort."""
         return not set(self.left_out_counts) - _HARMLESS
 
 
@@ -203,7 +203,7 @@ def _is_begun(about: Path) -> bool:
 
 
 def _opened(out: Path, key: Path | None) -> CohortFolders:
-    """Make the folders, or find those of an earlier run.
+    """Make the folders, or open those of an earlier run.
 
     Raises:
         OutputError: it cannot be written.

@@ -128,7 +128,7 @@ def _ingest(order: IngestRequest, *, place: CohortFolders) -> IngestResult:
 
 
 def _order_key(order: IngestRequest, id_key: bytes) -> str:
-    """The same as long as the files, the masks and what is wanted of them are."""
+    """A key that changes with the files, the masks and what is wanted of them."""
     files = [*order.study.files, *(path for _, path in order.masks)]
     said = [_FORMAT, order.patient_id, order.copy, [view.value for view, _ in order.masks]]
     if order.allow_burned_in:
@@ -231,7 +231,7 @@ def _named_by(study: StudyFiles) -> Path:
 
 
 def _copied(scan: Scan, key: str, out: Path) -> tuple[str, Path, tuple[str, ...]]:
-    """Write a scan without identity: NM DICOM if it is in counts, else a PNG a view."""
+    """Write a scan without identity: NM DICOM if it is in counts, otherwise one PNG per view."""
     if scan.unit is PixelUnit.COUNTS and scan.pixel_spacing_mm is not None:
         file = Path("scans") / f"{key}.dcm"
         try:
@@ -267,7 +267,7 @@ def _write_png(values: NDArray[Any], path: Path) -> None:
 def without_repeats(
     labelled: Sequence[LabelledStudy], results: Sequence[IngestResult]
 ) -> tuple[list[tuple[LabelledStudy, IngestResult]], list[LeftOut]]:
-    """The scans that came in, each once and with a name of its own, and what did not come in.
+    """The scans of the cohort, each once and with a name of its own, and what is left out.
 
     The same pixels under contradictory rows are left out altogether: which row is right would be
     a guess.

@@ -36,7 +36,7 @@ _BLOCK = 512
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NearPair:
-    """Two scans that are all but the same.
+    """Two nearly identical scans.
 
     Attributes:
         first: place of one in the list of scans.
@@ -72,7 +72,7 @@ def detail(image: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def signature(scan: Scan) -> dict[View, NDArray[np.float32]]:
-    """What is a scan's own, for each view that is present.
+    """What distinguishes a scan from those of other patients, for each view that is present.
 
     Args:
         scan: with at least one view.

@@ -254,7 +254,7 @@ class StudySpec:
     number: int
 
     def key(self, attempt: int = 0) -> str:
-        """16 hexadecimal digits that tell nothing of the label.
+        """16 hexadecimal digits that do not reveal the label.
 
         Args:
             attempt: counts patients whose metastases could not be seen and who were drawn
@@ -277,7 +277,7 @@ class StudySpec:
 
 
 def study_specs(protocol: Protocol, seed: int) -> Iterator[StudySpec]:
-    """The studies of a protocol: centre by centre, labels in no order.
+    """The studies of a protocol: centre by centre, with labels mixed.
 
     Args:
         protocol: what to simulate.

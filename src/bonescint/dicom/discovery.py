@@ -304,7 +304,7 @@ def _examine_picture(size: tuple[int, int, int], path: Path, size_bytes: int) ->
 
 
 def unnamed_picture(path: Path) -> InputError:
-    """The error for a picture of one body whose view nothing tells."""
+    """The error for a picture of one body whose view is not stated anywhere."""
     return InputError(
         path,
         "nothing says which view this picture shows",

@@ -50,7 +50,7 @@ _LONG_VRS = frozenset({b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"UC", b
 
 
 class LongHeaderError(InputError):
-    """A header that takes more work than was allowed; more may be."""
+    """A header that takes more work than was allowed; the caller may allow more."""
 
 
 @contextmanager
@@ -354,7 +354,7 @@ def _check_fragments(value: bytes, order: str) -> None:
 
 
 def _assumed_syntax(dataset: Dataset) -> str:
-    """What pydicom took for granted in a file without File Meta Information."""
+    """What pydicom assumed in a file without File Meta Information."""
     is_implicit, is_little = dataset.original_encoding
     if not is_little:
         return EXPLICIT_BIG

@@ -1,4 +1,4 @@
-"""Whose habits a written header follows where the standard leaves a choice.
+"""Manufacturers' habits that a header follows where the standard leaves a choice.
 
 GE's and Siemens' are those of real objects. Philips' follows from the standard alone (PS3.3
 C.8.4, CID 26): no sample of theirs was seen.
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class HeaderStyle(StrEnum):
-    """Whose habits the header follows; each tells the views apart in its own way."""
+    """The manufacturer whose habits a header follows; each marks the views in its own way."""
 
     GE = "ge"
     """GE: private view names and start angles 180 and 0, no view codes, no patient position.

@@ -1,4 +1,4 @@
-"""Which two one-view files are one scan: what is needed to believe it, and what forbids it.
+"""Decide which two one-view files are one scan: the evidence needed, and what rules it out.
 
 Two files are never brought together unless what their headers say of the patient, the study, the
 image type, the camera, the unit and the size of a pixel is the same, word by word: a fact that
@@ -16,7 +16,7 @@ times must then agree within a minute, and the series or the frame of reference 
 group so formed there must be exactly one anterior and one posterior file (or, in one series at one
 time, two files whose view nothing tells).
 
-Whoever stays alone though its study holds a file of the other view is told so, with the reason.
+A file that stays alone although its study holds one of the other view gets a warning that says why.
 """
 
 from __future__ import annotations
@@ -321,7 +321,7 @@ def _pair_in(
 
 
 def _may_be_one(one: OneView, other: OneView) -> bool:
-    """Whether neither size nor time forbids it, nor, of an unknown patient, another place."""
+    """Whether neither size nor time rules it out, nor, for an unknown patient, another place."""
     apart_s = _apart_s(one, other)
     if apart_s is not None and apart_s > _APART_S:
         return False

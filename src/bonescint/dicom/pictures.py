@@ -1,4 +1,4 @@
-"""PNG, JPEG and TIFF pictures of bone scans to grey images of intensity."""
+"""Read PNG, JPEG and TIFF pictures of bone scans as grey images of intensity."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pixel Data to images of rescaled values, checked against the header before it is decoded."""
+"""Read Pixel Data as images of rescaled values, checked against the header before decoding."""
 
 from __future__ import annotations
 
@@ -341,7 +341,7 @@ def _in_stored_bits(number: int, layout: PixelLayout) -> int:
 
 
 def _rescale_number(header: Header, keyword: str, source: str) -> float | None:
-    """The number, or `None` if the header has none; one that cannot be used is no such case."""
+    """The number, or `None` if the header has none; an unusable one is an error."""
     number = header.number(keyword)
     if number is None and header.has(keyword):
         raise InputError(source, f"its {keyword} is not a usable number", _EXPORT_AGAIN)

@@ -1,4 +1,4 @@
-"""One study's files to a `Scan`."""
+"""Read the files of one study into a `Scan`."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def _load_picture(content: bytes, path: Path) -> _LoadedFile:
 def _two_pages(
     pictures: Sequence[PicturePage], path: Path
 ) -> tuple[tuple[_LoadedView, ...], list[str]]:
-    """A view a page: as the pages' names say, else the first is taken as anterior."""
+    """One view per page, as the pages are named; otherwise the first is taken as anterior."""
     warnings = list(dict.fromkeys(text for picture in pictures for text in picture.warnings))
     named = [view_in_text(picture.name) for picture in pictures]
     if named == [None, None]:

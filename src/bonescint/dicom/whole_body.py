@@ -1,4 +1,4 @@
-"""Is it a planar whole-body bone scan? By header, by geometry, by the body's outline.
+"""Tell planar whole-body bone scans from others, by header, geometry and the body's outline.
 
 Three checks, the cheapest first. In doubt each of them accepts, because archives mislabel, crop,
 stretch and cut off heads and feet; a model's out-of-distribution score comes later.

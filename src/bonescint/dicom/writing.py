@@ -1,4 +1,4 @@
-"""A `Scan` in counts to one NM Image Storage object, as a camera would have written it."""
+"""Write a `Scan` in counts as one NM Image Storage object, as a camera would have done."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def write_nm(
         patient.write_to(dataset)
     _image(dataset, scan, counts)
     _acquisition(dataset, scan)
-    _pass_over_the_patient(dataset, scan, scan_velocity_mm_per_s, frame_duration_s)
+    _whole_body_attributes(dataset, scan, scan_velocity_mm_per_s, frame_duration_s)
     apply_style(dataset, scan.views, style, simulated=_is_simulated(scan))
     _write_beside(dataset, path, compress=compress)
     return scan_id_from_uids(
@@ -246,7 +246,7 @@ def _acquisition(dataset: Dataset, scan: Scan) -> None:
     dataset.RadiopharmaceuticalInformationSequence = [pharmaceutical]
 
 
-def _pass_over_the_patient(
+def _whole_body_attributes(
     dataset: Dataset, scan: Scan, velocity_mm_per_s: float | None, duration_s: float | None
 ) -> None:
     """The whole-body attributes of the NM Image module."""

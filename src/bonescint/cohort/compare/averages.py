@@ -63,7 +63,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: NDArray[np.float64]) -> Spread | None:
-        """That of the finite values; `None` where there are none.
+        """The spread of the finite values; `None` if there is none.
 
         Examples:
             >>> Spread.of(np.array([1.0, 2.0, 3.0, np.nan])).percentiles[2]
@@ -83,7 +83,7 @@ class Spread:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Averages:
-    """What is known of a cohort without its scans.
+    """Averages over the scans of a cohort, or what a normal database holds.
 
     Attributes:
         maps: mean, spread and asymmetry.
@@ -112,7 +112,7 @@ def averages_of(
     patients: Sequence[str],
     labels: Sequence[bool | None],
 ) -> Averages:
-    """Averages of scans.
+    """Average the measurements of scans.
 
     Args:
         maps: of the scans.
@@ -233,7 +233,7 @@ def _stored_map(values: NDArray[Any], name: str, path: Path) -> FrameMap:
 
 
 def _averages(maps: Mapping[str, FrameMap], about: Mapping[str, Any]) -> Averages:
-    """What a file says.
+    """The averages that a file holds.
 
     Raises:
         ValueError: of a newer format or another preprocessing.

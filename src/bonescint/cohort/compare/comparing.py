@@ -59,7 +59,7 @@ def compare_cohorts(
     workers: int = 1,
     progress: Progress | None = None,
 ) -> CohortComparison | None:
-    """Compare two cohorts and write a report; or keep a normal database of the first.
+    """Compare two cohorts and write a report, or a normal database of the first.
 
     Args:
         first: side A: a manifest, a folder or archive of scans, or a normal database (.npz).

@@ -138,7 +138,7 @@ class _Sums:
 
 @dataclass(slots=True, kw_only=True)
 class _Kept:
-    """What is kept of each scan that was compared, in their order."""
+    """What is kept of the scans that are compared, in their order."""
 
     sources: list[str] = field(default_factory=list)
     labels: list[bool | None] = field(default_factory=list)
@@ -187,7 +187,7 @@ class MeasuredSide:
 
     @property
     def has_scans(self) -> bool:
-        """Whether single scans were seen, not averages alone."""
+        """Whether single scans were measured, rather than averages read."""
         return self.side.stored is None
 
 

@@ -1,4 +1,4 @@
-"""The page of a comparison of cohorts, for people."""
+"""The HTML page of a comparison of cohorts."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _ALIKE, _SLIGHT, _CLEAR = 0.6, 0.75, 0.9
 def comparison_document(
     found: CohortComparison, pictures: Mapping[str, bytes], *, created: str
 ) -> Document:
-    """The page.
+    """Lay out the page.
 
     Args:
         found: what was found.

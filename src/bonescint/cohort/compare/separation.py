@@ -89,7 +89,7 @@ def separation(
 
 
 def _widened(area: Estimate) -> Estimate:
-    """The interval of an area that was not cross-validated, made one that was."""
+    """Widen the interval of an area to allow for cross-validation."""
     if not np.isfinite(area.low) or not 0 < area.value < 1:
         return area
     middle = logit(area.value)
@@ -116,7 +116,7 @@ def _scores(
     judged: NDArray[np.float32],
     components: int,
 ) -> NDArray[np.float64]:
-    """Probability of the second cohort, of scans that the fit does not see.
+    """Probability of the second cohort, for scans that take no part in the fit.
 
     It is that for as many scans of either, so that parts with other numbers of both are on one
     scale.

@@ -45,7 +45,7 @@ class OmittedScan:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Side:
-    """One side as it was given.
+    """One side of a comparison, as it was given.
 
     Attributes:
         letter: "A" or "B".
@@ -116,7 +116,7 @@ def _of_manifest(letter: str, name: str, path: Path, label: bool | None) -> Side
 
 
 def _below(source: str, path: Path) -> str:
-    """A path as seen from what was given."""
+    """A path relative to what the user gave."""
     return " + ".join(
         part.removeprefix(f"{path}").lstrip("/\\") or Path(part).name
         for part in source.split(" + ")
