@@ -1,8 +1,10 @@
 # make demo   install the run time and read a real scan and a few simulated ones
 # make extras install what the README's tour uses besides
 # make test   install what the tests need and run them
+# make coverage  run the tests and measure which lines they execute; fails below 92 %
 # make slow   the long tests
 # make lint   ruff, mypy, import contracts, ESLint
+# make docs   the documents and the API reference as one site, in build/site/
 # make bench  measure speed, memory and robustness (long)
 # make mutants  change the modules of most risk at random, see what their tests notice (hours);
 #             make mutants ONLY="evaluate/roc files" for some
@@ -14,7 +16,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c const
 RUNTIME := $(VENV)/.runtime
 EVERYTHING := $(VENV)/.everything
 
-.PHONY: demo extras test slow lint bench mutants clean
+.PHONY: demo extras test coverage slow lint docs bench mutants clean
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "bonescint needs Python 3.11 or newer: make PYTHON=python3.11")'
@@ -42,6 +44,12 @@ test: $(EVERYTHING)
 	tools/install-test-packages
 	$(BIN)/python -m pytest -m "not slow and not gpu" -n 2 --dist loadfile
 
+coverage: $(EVERYTHING)
+	@echo "Takes about twice as long as make test."
+	tools/install-test-packages
+	$(BIN)/python -m pytest -m "not slow and not gpu" -n 2 --dist loadfile \
+	  --cov --cov-report=term --cov-report=html:build/coverage
+
 slow: $(EVERYTHING)
 	@echo "The long tests take hours on two cores."
 	$(BIN)/python -m pytest -m "slow" --timeout 3600
@@ -52,6 +60,11 @@ lint: $(EVERYTHING)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	tools/lint-javascript
+
+docs: $(BIN)/python
+	$(PIP) --group docs
+	$(BIN)/python -m mkdocs build --quiet
+	@echo "Open build/site/index.html"
 
 bench: $(EVERYTHING)
 	$(BIN)/python benchmarks/help_time.py

@@ -1,4 +1,4 @@
-"""The README's commands run, in its order, and its Python example too."""
+"""The commands of the README and of the tutorial run, in their order, and the Python examples."""
 
 from __future__ import annotations
 
@@ -15,12 +15,19 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-COMMANDS = [
-    line.removeprefix("$ ")
-    for block in re.findall(r"```console\n(.*?)```", README, re.DOTALL)
-    for line in block.splitlines()
-    if line.startswith("$ ")
-]
+TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
+
+
+def commands_in(page: str) -> list[str]:
+    return [
+        line.removeprefix("$ ")
+        for block in re.findall(r"```console\n(.*?)```", page, re.DOTALL)
+        for line in block.splitlines()
+        if line.startswith("$ ")
+    ]
+
+
+COMMANDS = commands_in(README)
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 LINKS = re.findall(r"\]\((?!http)([^)#]+)", README)
@@ -97,6 +104,17 @@ def test_the_tour_runs_in_order_without_a_network(folder: Path) -> None:
     assert rows(folder / "my-results" / "results.csv") == 14
 
 
+@pytest.mark.timeout(1800)
+def test_the_tutorial_runs_in_order_without_a_network(folder: Path) -> None:
+    commands = commands_in(TUTORIAL)
+    assert len(commands) >= 6
+    for command in commands:
+        run(with_fewer(command), folder)
+    assert rows(folder / "first" / "results.csv") == 1
+    assert rows(folder / "cohort-results" / "results.csv") == 14
+    assert (folder / "report" / "report.html").is_file()
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
 def test_a_clone_with_make_demo_and_make_extras_runs_the_whole_tour(tmp_path: Path) -> None:
@@ -120,6 +138,8 @@ def test_links_lead_somewhere(link: str) -> None:
     assert (ROOT / link).exists()
 
 
-@pytest.mark.parametrize("target", ["demo", "extras", "test", "slow", "lint", "bench"])
+@pytest.mark.parametrize(
+    "target", ["demo", "extras", "test", "slow", "coverage", "lint", "docs", "bench"]
+)
 def test_make_targets_exist(target: str) -> None:
     assert re.search(rf"^{target}:", MAKEFILE, re.MULTILINE)

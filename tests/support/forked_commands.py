@@ -18,7 +18,7 @@ MODULES = (
     "cli.study",
     "study.creating",
     "study.backup",
-    "study.people",
+    "study.readers",
     "study.analysis",
     "study.export.writing",
 )
