@@ -65,11 +65,11 @@ class CohortPart:
 
     def identity(self) -> dict[str, Any]:
         """The number of cases and a hash of each column."""
-        return {
-            "scans": len(self.cases),
-            **{column: _digest([self._cell(case, column) for case in self.cases])
-               for column in self.columns},
-        }  # fmt: skip
+        hashes = {
+            column: _digest([self._cell(case, column) for case in self.cases])
+            for column in self.columns
+        }
+        return {"scans": len(self.cases), **hashes}
 
     def _cell(self, case: Case, column: str) -> object:
         value = getattr(case, column)

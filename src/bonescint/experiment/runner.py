@@ -36,15 +36,13 @@ from bonescint.scan.software import installed_versions
 EXTERNAL_USES = "external-uses.csv"
 """A row for every scoring of an external centre."""
 
-_OWN = (
-    "study.json", "splits.csv", "cohort-check", "scans", "models", "predictions", "evaluation",
-    "robustness", "map-sanity", "figures", "tables", "report.html", "report.pdf", EXTERNAL_USES,
-)  # fmt: skip
+_REPORT = ("report.html", "report.pdf", "figures", "tables")
+_OF_MODELS = ("models", "predictions", "evaluation", "robustness", "map-sanity", EXTERNAL_USES)
+_OWN = ("study.json", "splits.csv", "cohort-check", "scans", *_OF_MODELS, *_REPORT)
 """What is written behind `study.json`; a simulated cohort knows its own folder."""
 _NAMED = 20
-_LIBRARIES = (
-    "numpy", "scipy", "pydicom", "onnx", "openvino", "torch", "lightning", "nncf", "matplotlib",
-)  # fmt: skip
+_TRAINING = ("torch", "lightning", "nncf")
+_LIBRARIES = ("numpy", "scipy", "pydicom", "onnx", "openvino", *_TRAINING, "matplotlib")
 _CASE_FILES = ("file", "truth", "mask_anterior", "mask_posterior")
 
 _MISSING = "Check the study"

@@ -14,8 +14,7 @@ from bonescint.experiment.evaluation.map_sanity import map_sanity, write_map_san
 from bonescint.experiment.evaluation.results import SCHEMA_VERSION, EvaluationSettings, read_result
 from bonescint.experiment.evaluation.robustness import chosen, robustness, write_robustness
 from bonescint.experiment.evaluation_run import evaluate
-from bonescint.experiment.external_uses import ExternalUse, note_external_use
-from bonescint.experiment.files import fingerprint, write_rows
+from bonescint.experiment.files import ExternalUse, fingerprint, note_external_use, write_rows
 from bonescint.experiment.ledger import CohortPart, Output, Resources, Step
 from bonescint.experiment.paths import RunPaths
 from bonescint.experiment.spec import ExperimentSpec, ModelSpec

@@ -20,7 +20,7 @@ from bonescint.classify import classify
 from bonescint.cli.app import app
 from bonescint.cohort import write_manifest
 from bonescint.experiment.adaptation.adapt import PAGE, adapt_model
-from bonescint.experiment.adaptation.adapted import probability_of
+from bonescint.experiment.adaptation.report import probability_of
 from bonescint.model import ModelFolder
 from bonescint.scan import Case, InputError, OutputError, ParameterError, Split
 

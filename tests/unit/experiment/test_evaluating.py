@@ -33,10 +33,8 @@ from bonescint.experiment.evaluation.data import MappedScan, read_maps
 from bonescint.experiment.evaluation.evaluate import compare_predictions
 from bonescint.experiment.evaluation.json_form import to_json
 from bonescint.experiment.evaluation.results import EvaluationResult, read_result, result_from
-from bonescint.experiment.evaluation.saliency_evaluation import (
-    SaliencyEvaluation,
-    evaluate_saliency,
-)
+from bonescint.experiment.evaluation.saliency_evaluation import evaluate_saliency
+from bonescint.experiment.evaluation.saliency_result import SaliencyEvaluation
 from bonescint.experiment.evaluation.tables import result_tables
 from bonescint.experiment.report.model_report import draw_figures, evaluation_document, few_cases
 from bonescint.scan import Case, InputError, OutputError, ParameterError, Split

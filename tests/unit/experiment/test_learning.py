@@ -22,9 +22,9 @@ from bonescint.cli.app import app
 from bonescint.cohort import write_manifest, write_truth
 from bonescint.dicom import write_nm
 from bonescint.experiment.adaptation.adapt import PAGE, adapt_model
-from bonescint.experiment.adaptation.adapted import probability_of
 from bonescint.experiment.adaptation.learning import parted, require_enough_to_learn
 from bonescint.experiment.adaptation.local_scans import ScoredScan
+from bonescint.experiment.adaptation.report import probability_of
 from bonescint.experiment.adaptation.usable_scans import UsableScans
 from bonescint.model import ModelCard, ModelFolder, TrainingRecord, write_model_folder
 from bonescint.prepare import preprocessing_named

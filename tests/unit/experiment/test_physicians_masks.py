@@ -25,10 +25,8 @@ from bonescint.experiment.evaluation import data as maps
 from bonescint.experiment.evaluation.covariates import covariates_of
 from bonescint.experiment.evaluation.data import MappedScan, read_maps, scan_at_hand
 from bonescint.experiment.evaluation.results import EvaluationResult
-from bonescint.experiment.evaluation.saliency_evaluation import (
-    SaliencyEvaluation,
-    evaluate_saliency,
-)
+from bonescint.experiment.evaluation.saliency_evaluation import evaluate_saliency
+from bonescint.experiment.evaluation.saliency_result import SaliencyEvaluation
 from bonescint.experiment.report import figures, saliency_report
 from bonescint.explain import explain
 from bonescint.scan import (

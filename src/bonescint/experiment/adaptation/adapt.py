@@ -1,4 +1,4 @@
-"""A model made a place's own from scans without disease alone."""
+"""A model adapted to one hospital from normal scans alone, or from scans without labels."""
 
 from __future__ import annotations
 
@@ -7,22 +7,18 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from bonescint.evaluate.conformal import (
+    ConformalThreshold,
     conformal_threshold,
     needed_normals,
     share_threshold,
-)
-from bonescint.experiment.adaptation.adapted import (
-    Adaptation,
-    logit_of,
-    probability_of,
-    with_labelled_results,
 )
 from bonescint.experiment.adaptation.learning import (
     Learning,
@@ -37,7 +33,13 @@ from bonescint.experiment.adaptation.local_scans import (
     find_scans,
     score_scans,
 )
-from bonescint.experiment.adaptation.page import adaptation_page
+from bonescint.experiment.adaptation.report import (
+    Adaptation,
+    adaptation_page,
+    logit_of,
+    probability_of,
+    with_labelled_results,
+)
 from bonescint.experiment.adaptation.usable_scans import (
     UsableScans,
     only_normals,
@@ -47,13 +49,7 @@ from bonescint.experiment.adaptation.usable_scans import (
     without_learnt,
 )
 from bonescint.files import one_writer, require_new, require_own, write_whole
-from bonescint.model import (
-    Classifier,
-    LocalScans,
-    ModelCard,
-    ModelFolder,
-    write_model_folder,
-)
+from bonescint.model import Classifier, LocalScans, ModelCard, ModelFolder, write_model_folder
 from bonescint.model.ood import adapted_to
 from bonescint.scan import InputError, ParameterError
 from bonescint.scan.software import installed_versions
@@ -124,44 +120,57 @@ def adapt_model(
         OutputError: something is at `out` already, or it cannot be written.
         MissingExtraError: matplotlib is missing, which draws the page's figure.
     """
-    target, source = Path(out), _source(normals, unlabelled, specificity, prevalence)
+    target = Path(out)
+    source = _source(normals, unlabelled, specificity, prevalence)
     _check_learning(epochs, simulated, normals)
     require_new(target)
     folder = ModelFolder.load(model)
-    say = tell if tell is not None else _silent
+    asked = specificity if normals is not None else None
+    say = tell or (lambda _: None)
     run = target.with_name(f"{target.name}.adapting")
-    local = _found(source, folder, specificity if normals is not None else None)
+    found, notes = _found(source, folder, asked)
     others = None if labelled is None else _labelled(labelled, folder)
     with _own_folder(run):
+        scoring = _Scoring(folder=run / "scores", workers=workers, progress=progress)
         with Classifier(folder) as classifier:
-            usable = _usable(local, classifier, run, workers, _part(progress, "scoring scans"))
-            if normals is not None:
+            usable = usable_scans(source, *scoring.of(found, classifier, "scoring scans"))
+            usable = replace(usable, notes=(*notes, *usable.notes))
+            if asked is not None:
                 usable = _with_doubts(usable, folder)
-                why = " with both views" if len(usable.scans) < len(local[0].studies) else ""
-                require_enough(source, len(usable.patients), specificity, why)
+                why = " with both views" if len(usable.scans) < len(found.studies) else ""
+                require_enough(source, len(usable.patients), asked, why)
             for text in (*usable.notes, *usable.named):
                 say(text)
-            labels = _scored(others, classifier, run, workers, progress)
+            labels = scoring.of_labelled(others, classifier)
         learning, after, labels_after = None, usable, labels
         if epochs:
             require_enough_to_learn(source, len(usable.patients), specificity)
             cohort = simulated_scans(simulated, run, workers=workers, progress=progress)
             learning = learn(
-                folder, usable, cohort, run, specificity=specificity, epochs=epochs,
+                folder,
+                usable,
+                cohort,
+                run,
+                specificity=specificity,
+                epochs=epochs,
                 progress=progress,
-            )  # fmt: skip
+            )
             say(learning.said)
             if learning.learnt.kept:
-                after, labels_after = _scored_again(
-                    learning, local[0], others, run, workers, progress
-                )
-        adapted = _adapted(
-            folder, usable, after, specificity if normals is not None else None, prevalence,
-            learning,
-        )  # fmt: skip
+                with Classifier(learning.model) as classifier:
+                    after = scoring.again(learning.aside, found, classifier)
+                    labels_after = scoring.of_labelled(others, classifier)
+        adapted = _adapted(folder, usable, after, _Chosen.of(after, asked, prevalence), learning)
         if others is not None:
             adapted = with_labelled_results(adapted, others.source, (labels, labels_after), say)
-        written = _written(adapted, target, adaptation_page(adapted))
+        written = write_model_folder(
+            target,
+            card=adapted.after,
+            onnx=adapted.network.onnx_path.read_bytes(),
+            ood=adapted.ood,
+            weights=adapted.network.read_weights(),
+            more={PAGE: adaptation_page(adapted).encode()},
+        )
     return written, adapted
 
 
@@ -184,6 +193,40 @@ def _own_folder(run: Path) -> Iterator[None]:
         run.rmdir()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scoring:
+    """Scores scans.
+
+    Attributes:
+        folder: where scores are kept for a run that is interrupted.
+        workers: processes that read scans.
+        progress: called with what is being done, how much of it is done, and of how much.
+    """
+
+    folder: Path
+    workers: int | None
+    progress: Progress | None
+
+    def of(
+        self, found: FoundScans, classifier: Classifier, what: str
+    ) -> tuple[tuple[ScoredScan, ...], tuple[InputError, ...]]:
+        """Scans with their scores, and what could not be read."""
+        progress = None if self.progress is None else partial(self.progress, what)
+        return score_scans(found, classifier, self.folder, workers=self.workers, progress=progress)
+
+    def of_labelled(
+        self, others: FoundScans | None, classifier: Classifier
+    ) -> tuple[ScoredScan, ...]:
+        """Scans with labels, scored; none if there are none."""
+        return () if others is None else self.of(others, classifier, "scoring labelled scans")[0]
+
+    def again(self, aside: UsableScans, found: FoundScans, classifier: Classifier) -> UsableScans:
+        """The scans that were set aside, as the network that learnt scores them."""
+        studies = tuple(scan.study for scan in aside.scans)
+        known = replace(found, studies=studies, refused=())
+        return replace(aside, scans=self.of(known, classifier, "scoring scans again")[0])
+
+
 def _check_learning(epochs: int, simulated: Path | None, normals: Path | None) -> None:
     """Refuse learning that cannot begin, and settings of it without it."""
     if epochs < 0:
@@ -197,51 +240,6 @@ def _check_learning(epochs: int, simulated: Path | None, normals: Path | None) -
         from bonescint.train.extras import require
 
         require("torch", "lightning", "onnx")
-
-
-def _scored(
-    others: FoundScans | None,
-    classifier: Classifier,
-    run: Path,
-    workers: int | None,
-    progress: Progress | None,
-) -> tuple[ScoredScan, ...]:
-    """Scans with labels, scored; none if there are none."""
-    if others is None:
-        return ()
-    told = _part(progress, "scoring labelled scans")
-    scans, _ = score_scans(others, classifier, run / "scores", workers=workers, progress=told)
-    return scans
-
-
-def _scored_again(
-    learning: Learning,
-    found: FoundScans,
-    others: FoundScans | None,
-    run: Path,
-    workers: int | None,
-    progress: Progress | None,
-) -> tuple[UsableScans, tuple[ScoredScan, ...]]:
-    """The scans that were set aside, and those with labels, as the network that learnt scores."""
-    aside = replace(found, studies=tuple(scan.study for scan in learning.aside.scans))
-    told = _part(progress, "scoring scans again")
-    with Classifier(learning.model) as classifier:
-        scans, _ = score_scans(
-            replace(aside, refused=()), classifier, run / "scores", workers=workers, progress=told
-        )
-        labels = _scored(others, classifier, run, workers, progress)
-    return replace(learning.aside, scans=scans), labels
-
-
-def _silent(_: str) -> None:
-    return
-
-
-def _part(progress: Progress | None, what: str) -> Callable[[int, int], None] | None:
-    if progress is None:
-        return None
-    told = progress
-    return lambda done, total: told(what, done, total)
 
 
 def _source(
@@ -288,21 +286,6 @@ def _labelled(source: Path, folder: ModelFolder) -> FoundScans:
     return found
 
 
-def _usable(
-    local: tuple[FoundScans, tuple[str, ...]],
-    classifier: Classifier,
-    run: Path,
-    workers: int | None,
-    progress: Callable[[int, int], None] | None,
-) -> UsableScans:
-    found, notes = local
-    scans, refused = score_scans(
-        found, classifier, run / "scores", workers=workers, progress=progress
-    )
-    usable = usable_scans(found.source, scans, refused)
-    return replace(usable, notes=(*notes, *usable.notes))
-
-
 def _with_doubts(usable: UsableScans, folder: ModelFolder) -> UsableScans:
     highest, detector = usable.highest, folder.ood
     logits = [logit_of(probability_of(folder.card, scan.margin)) for scan in highest]
@@ -310,12 +293,60 @@ def _with_doubts(usable: UsableScans, folder: ModelFolder) -> UsableScans:
     return with_doubts(usable, logits, distances)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Chosen:
+    """The threshold on the score of local patients.
+
+    Attributes:
+        score: above which a patient is called positive.
+        statement: how it was chosen, and what holds of it.
+        specificity: asked for, or `None` where scans are not known to be normal.
+        prevalence: assumed then.
+        found: the conformal threshold, or `None`.
+    """
+
+    score: float
+    statement: str
+    specificity: float | None
+    prevalence: float | None
+    found: ConformalThreshold | None
+
+    @classmethod
+    def of(
+        cls, usable: UsableScans, specificity: float | None, prevalence: float | None
+    ) -> _Chosen:
+        """Choose it on the highest score of each patient."""
+        margins = usable.margins
+        if specificity is not None:
+            found = conformal_threshold(margins, specificity)
+            return cls(
+                score=found.score,
+                statement=found.statement(),
+                specificity=specificity,
+                prevalence=None,
+                found=found,
+            )
+        assumed = prevalence or 0.0
+        score = share_threshold(margins, assumed)
+        statement = (
+            f"positive are the {np.count_nonzero(margins > score)} of {margins.size} patients with "
+            f"the highest scores, because disease was assumed in {100 * assumed:.3g} % of them: an "
+            "assumption; nothing is guaranteed, neither sensitivity nor specificity"
+        )
+        return cls(
+            score=score,
+            statement=statement,
+            specificity=None,
+            prevalence=prevalence,
+            found=None,
+        )
+
+
 def _adapted(
     folder: ModelFolder,
     usable: UsableScans,
     after: UsableScans,
-    specificity: float | None,
-    prevalence: float | None,
+    chosen: _Chosen,
     learning: Learning | None,
 ) -> Adaptation:
     """What becomes of a model.
@@ -324,65 +355,68 @@ def _adapted(
         folder: the model before.
         usable: all local scans, as that model scores them.
         after: those that the operating point is found on, as the network to be used scores them.
-        specificity: asked for, or `None` where scans are not known to be normal.
-        prevalence: assumed then.
+        chosen: the threshold on their scores.
         learning: what a network learnt, if one did.
     """
-    kept = learning is not None and learning.learnt.kept
-    judges = learning.aside if learning is not None and kept else usable
-    highest, before = after.highest, judges.highest
-    margins = np.array([scan.margin for scan in highest])
-    found = None if specificity is None else conformal_threshold(margins, specificity)
-    if found is not None:
-        score, statement = found.score, found.statement()
-    else:
-        assumed = prevalence or 0.0
-        score = share_threshold(margins, assumed)
-        statement = (
-            f"positive are the {np.count_nonzero(margins > score)} of {margins.size} patients with "
-            f"the highest scores, because disease was assumed in {100 * assumed:.3g} % of them: an "
-            "assumption; nothing is guaranteed, neither sensitivity nor specificity"
-        )
-    detector = folder.ood
-    unlike_before = None
+    card, judges, margins = folder.card, usable, after.margins
+    if learning is not None and learning.learnt.kept:
+        card, judges = recentred_card(learning, margins), learning.aside
+    detector, unlike_before = folder.ood, None
     if detector is not None:
         features = [scan.features for scan in usable.highest]
         unlike_before = sum(detector.score(one) > detector.threshold for one in features)
         detector = adapted_to(detector, features)
-    hashes = sorted(one for scan in usable.scans for one in scan.files_sha256)
-    local = LocalScans(
-        scores=tuple(np.sort(margins).tolist()),
-        normal=found is not None,
-        scans=len(after.scans),
-        model_id=folder.model_id,
-        specificity=specificity,
-        prevalence=prevalence,
-        files_sha256=hashlib.sha256("\n".join(hashes).encode()).hexdigest(),
-        settings={
-            "score": "highest of each patient",
-            "preprocessing": folder.card.preprocessing.identifier,
-        },
-        notes=(*usable.notes, *usable.doubts, *((learning.said,) if learning is not None else ())),
-    )
-    card = recentred_card(learning, margins) if learning is not None and kept else folder.card
     changed = replace(
         card,
         version=f"{card.version.removesuffix('-local')}-local",
-        operating_point=_just_above(card, score, after),
-        operating_point_rule=statement,
+        operating_point=_just_above(card, chosen.score, after),
+        operating_point_rule=chosen.statement,
         uncertain_band=None,
         uncertain_rule=_NO_BAND,
-        local=local,
+        local=_local(folder, usable, after, chosen, learning),
         metrics=tuple(one for one in card.metrics if one.name not in _OF_ONE_POINT),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         software={**card.software, **installed_versions(("numpy", "openvino", "scipy"))},
     )
     return Adaptation(
-        before=folder, after=changed, network=folder if learning is None else learning.model,
-        ood=detector, margins=margins,
-        margins_before=np.array([scan.margin for scan in before]),
-        unlike_before=unlike_before, usable=usable, found=found, learning=learning, labelled=None,
-    )  # fmt: skip
+        before=folder,
+        after=changed,
+        network=folder if learning is None else learning.model,
+        ood=detector,
+        margins=margins,
+        margins_before=judges.margins,
+        unlike_before=unlike_before,
+        usable=usable,
+        found=chosen.found,
+        learning=learning,
+        labelled=None,
+    )
+
+
+def _local(
+    folder: ModelFolder,
+    usable: UsableScans,
+    after: UsableScans,
+    chosen: _Chosen,
+    learning: Learning | None,
+) -> LocalScans:
+    """What the card says of the local scans."""
+    hashes = sorted(one for scan in usable.scans for one in scan.files_sha256)
+    said = () if learning is None else (learning.said,)
+    return LocalScans(
+        scores=tuple(np.sort(after.margins).tolist()),
+        normal=chosen.found is not None,
+        scans=len(after.scans),
+        model_id=folder.model_id,
+        specificity=chosen.specificity,
+        prevalence=chosen.prevalence,
+        files_sha256=hashlib.sha256("\n".join(hashes).encode()).hexdigest(),
+        settings={
+            "score": "highest of each patient",
+            "preprocessing": folder.card.preprocessing.identifier,
+        },
+        notes=(*usable.notes, *usable.doubts, *said),
+    )
 
 
 def _just_above(card: ModelCard, score: float, usable: UsableScans) -> float:
@@ -396,14 +430,3 @@ def _just_above(card: ModelCard, score: float, usable: UsableScans) -> float:
         problem = "the model is so sure of disease in these scans that no threshold is above them"
         raise InputError(usable.scans[0].source, problem, "Give normal scans, or calibrate first")
     return point
-
-
-def _written(adapted: Adaptation, target: Path, page: str) -> ModelFolder:
-    return write_model_folder(
-        target,
-        card=adapted.after,
-        onnx=adapted.network.onnx_path.read_bytes(),
-        ood=adapted.ood,
-        weights=adapted.network.read_weights(),
-        more={PAGE: page.encode()},
-    )

@@ -149,13 +149,20 @@ def learn(
 
     learning, aside = parted(usable, specificity)
     learnt = learn_from_normals(
-        folder, [scan.study for scan in learning.scans], simulated, run / "learning",
-        epochs=epochs, progress=progress,
-    )  # fmt: skip
+        folder,
+        [scan.study for scan in learning.scans],
+        simulated,
+        run / "learning",
+        epochs=epochs,
+        progress=progress,
+    )
     found = Learning(
-        model=folder, learnt=learnt, patients=len(learning.patients), scans=len(learning.scans),
+        model=folder,
+        learnt=learnt,
+        patients=len(learning.patients),
+        scans=len(learning.scans),
         aside=aside,
-    )  # fmt: skip
+    )
     return replace(found, model=_written(folder, found, run)) if learnt.kept else found
 
 

@@ -120,9 +120,12 @@ def find_scans(source: Path) -> FoundScans:
     manifests = tuple(read_manifest(table) for table in tables)
     cases = {manifest.path(case): case for manifest in manifests for case in manifest.cases}
     return FoundScans(
-        source=source, studies=found.studies, refused=found.refused, cases=cases,
+        source=source,
+        studies=found.studies,
+        refused=found.refused,
+        cases=cases,
         manifests=manifests,
-    )  # fmt: skip
+    )
 
 
 def score_scans(

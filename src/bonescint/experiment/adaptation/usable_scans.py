@@ -1,4 +1,4 @@
-"""Which local scans can be used, and everything that is wrong with the others, said."""
+"""Which local scans can be used, and what is wrong with the others."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bonescint.cohort import cohort_fingerprint
 from bonescint.evaluate.conformal import (
@@ -50,6 +51,11 @@ class UsableScans:
     def highest(self) -> tuple[ScoredScan, ...]:
         """Of each patient the scan with the highest score."""
         return tuple(max(scans, key=lambda scan: scan.margin) for scans in self.patients.values())
+
+    @property
+    def margins(self) -> NDArray[np.float64]:
+        """The highest score of each patient, before calibration."""
+        return np.array([scan.margin for scan in self.highest])
 
 
 def listed(names: Sequence[str]) -> str:
@@ -231,9 +237,9 @@ def _on_patients(scans: Sequence[ScoredScan]) -> list[str]:
     return notes
 
 
-def with_doubts(usable: UsableScans, logits: Sequence[float], distances: Sequence[float]) -> (
-    UsableScans
-):  # fmt: skip
+def with_doubts(
+    usable: UsableScans, logits: Sequence[float], distances: Sequence[float]
+) -> UsableScans:
     """Say what scores of both kinds tell of scans that may not be normal, or no such scans.
 
     Args:

@@ -53,6 +53,8 @@ class PredictionRow:
     called: bool = True
 
 
+FIELD_MM = 1950.0
+"""Length of a whole-body field, for pictures that do not say how large a pixel is. Assumed."""
 _MAPS_SCHEMA = 1
 _GIVE_RESULTS = "Give results.json of bonescint classify"
 _COLUMNS = Columns(
@@ -265,6 +267,11 @@ class MappedScan:
     shape: tuple[int, int]
     pixel_spacing_mm: tuple[float, float] | None
     posterior_counts: float | None
+
+    @property
+    def pixel_mm(self) -> tuple[float, float]:
+        """The pixel spacing, assumed where the file does not say it."""
+        return self.pixel_spacing_mm or (FIELD_MM / self.shape[0],) * 2
 
     def with_answer(self, probability: float, *, positive: bool) -> MappedScan:
         """The same maps with the probability and the call of an evaluation.

@@ -33,7 +33,7 @@ from bonescint.evaluate import (
 from bonescint.evaluate.judgement import Calibration, Judgement
 from bonescint.evaluate.scored import patient_numbers
 from bonescint.experiment.evaluation.json_form import from_json, rule_content, to_json
-from bonescint.experiment.evaluation.saliency_evaluation import SaliencyEvaluation
+from bonescint.experiment.evaluation.saliency_result import SaliencyEvaluation
 from bonescint.files import json_in, write_whole
 from bonescint.scan import BonescintError, Call, InputError, ParameterError, Split
 

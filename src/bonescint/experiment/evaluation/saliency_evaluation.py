@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from bonescint.cohort import Manifest, truth_of
 from bonescint.evaluate import Measure, Resampling
 from bonescint.evaluate.false_evidence import (
-    PlaceRow,
     ScanEvidence,
     body_outline,
     evidence_table,
@@ -36,135 +35,28 @@ from bonescint.evaluate.map_metrics import (
 )
 from bonescint.evaluate.scored import patient_numbers
 from bonescint.experiment.evaluation.covariates import PLACE_NAMES, PLACE_NAMES_ALONE, known_places
-from bonescint.experiment.evaluation.data import MappedScan, SplitPredictions, scan_at_hand
+from bonescint.experiment.evaluation.data import (
+    FIELD_MM,
+    MappedScan,
+    SplitPredictions,
+    scan_at_hand,
+)
+from bonescint.experiment.evaluation.saliency_result import (
+    MOST_SEGMENTED,
+    LesionRecord,
+    LocalisedScan,
+    SaliencyEvaluation,
+)
 from bonescint.scan import Case, Focus, FocusKind, InputError, Truth, View
 from bonescint.scan.lesions import lesions_by_description, numbered_areas
-
-_FIELD_MM = 1950.0
-"""Length of a whole-body field, for pictures that do not say how large a pixel is. Assumed."""
 
 TOLERANCE_MM = 25.0
 """Half a cell of a 32 x 32 map over a composite of two views: a map cannot point more finely."""
 
-MOST_SEGMENTED = 25
-"""Pictures of scans with a physician's masks: as many as the paper showed."""
 
 _MARK_RESAMPLES = 500
 _SAME = 0.005
 """Probabilities no further apart are the same; tables may be rounded."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LesionRecord:
-    """One lesion and how much evidence lies on it.
-
-    Attributes:
-        scan_id: of its scan.
-        patient_id: of its patient.
-        contrast: to the bone around it, or not a number.
-        radius_mm: or not a number.
-        reached: highest value of the map on it, as a share of the scan's highest.
-    """
-
-    scan_id: str
-    patient_id: str
-    contrast: float
-    radius_mm: float
-    reached: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LocalisedScan:
-    """How the maps of one scan agree with its lesions; `evaluate.localisation` defines the figures.
-
-    Attributes:
-        scan_id: of the scan.
-        positive_call: whether it was called positive.
-        pointing_game: of the map's highest value.
-        pointing_game_near: the same with the tolerance.
-        energy_inside: share of the evidence on lesions.
-        lesion_share: share of the image that lesions take.
-        best_iou: best intersection over union.
-        reached: highest value of the map on each lesion, as a share of the scan's highest.
-    """
-
-    scan_id: str
-    positive_call: bool
-    pointing_game: float
-    pointing_game_near: float
-    energy_inside: float
-    lesion_share: float
-    best_iou: float
-    reached: tuple[float, ...]
-
-    @classmethod
-    def of(cls, scan_id: str, found: ScanLocalisation, *, positive_call: bool) -> LocalisedScan:
-        """The figures of a scan that was localised."""
-        return cls(
-            scan_id=scan_id,
-            positive_call=positive_call,
-            pointing_game=found.pointing,
-            pointing_game_near=found.pointing_near,
-            energy_inside=found.energy_inside,
-            lesion_share=found.lesion_share,
-            best_iou=found.best_iou,
-            reached=tuple(lesion.reached for lesion in found.lesions),
-        )
-
-    @property
-    def hit(self) -> int:
-        """Lesions on which the map reaches the level of a hit."""
-        return sum(one >= HIT_LEVEL for one in self.reached)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class SaliencyEvaluation:
-    """How the activation maps of the evaluated scans agree with their lesions.
-
-    Attributes:
-        tolerance_mm: how far from a lesion still counts where so said.
-        scans: with lesions that can be seen: true positives, then false negatives.
-        measures: of the true positives.
-        measures_of_all: of all positives.
-        by_contrast: hit rate of lesions of true positives by contrast.
-        by_size: the same by radius.
-        lesions: all lesions of true positives.
-        curve: free response, of all judged scans with maps.
-        curve_measures: lesions found at given numbers of false marks.
-        false_positives: where their evidence lies, most frequent first.
-        places_known: of these, scans whose truth file names organs and mimics; of the others
-            only the part of the body is known.
-        segmented: the first `MOST_SEGMENTED` scans with a physician's masks and a file.
-        by_physicians: scans with a physician's masks that were measured.
-        left_out: judged scans that could not be measured and why, for people.
-        notes: what has to be known.
-    """
-
-    tolerance_mm: float
-    scans: tuple[LocalisedScan, ...]
-    measures: tuple[Measure, ...]
-    measures_of_all: tuple[Measure, ...]
-    by_contrast: tuple[HitGroup, ...]
-    by_size: tuple[HitGroup, ...]
-    lesions: tuple[LesionRecord, ...]
-    curve: FreeResponseCurve | None
-    curve_measures: tuple[Measure, ...]
-    false_positives: tuple[PlaceRow, ...]
-    places_known: int
-    segmented: tuple[str, ...]
-    by_physicians: int
-    left_out: tuple[str, ...]
-    notes: tuple[str, ...]
-
-    @property
-    def called(self) -> dict[str, LocalisedScan]:
-        """True positives by their identifier."""
-        return {scan.scan_id: scan for scan in self.scans if scan.positive_call}
-
-    @property
-    def missed(self) -> dict[str, LocalisedScan]:
-        """False negatives by their identifier."""
-        return {scan.scan_id: scan for scan in self.scans if not scan.positive_call}
 
 
 def evaluate_saliency(
@@ -204,6 +96,7 @@ def evaluate_saliency(
         if scan is None or not scan.prediction.activation_maps:
             work.left_out.append(f"{case.scan_id}: no map")
             continue
+        work.assumed_spacing |= scan.pixel_spacing_mm is None
         if abs(scan.prediction.mbd_probability - probability) > _SAME:
             work.differing += 1
         answered = scan.with_answer(probability, positive=probability >= threshold)
@@ -237,7 +130,7 @@ class _Work:
         self.by_physicians = 0
         self.left_out: list[str] = []
         self.without_outline = 0
-        self.assumed_spacing = 0
+        self.assumed_spacing = False
         self.differing = 0
         self.patient_of: dict[str, str] = {}
         self.marked: list[str] = []
@@ -245,7 +138,7 @@ class _Work:
 
     def add_positive(self, case: Case, scan: MappedScan) -> None:
         """Measure a scan with disease."""
-        truth = truth_of(self.manifest, case, pixel_spacing_mm=self._pixel_mm(scan))
+        truth = truth_of(self.manifest, case, pixel_spacing_mm=scan.pixel_mm)
         if truth is None or not truth.masks:
             self.left_out.append(f"{case.scan_id}: its lesions were not segmented")
             return
@@ -261,7 +154,10 @@ class _Work:
         self.marked.append(case.patient_id)
         self.marks.append(_marks(measured, scan.prediction.mbd_probability, highest))
         if not case.truth:
-            self._add_segmented(case, scan)
+            self.by_physicians += 1
+            few = len(self.segmented) < MOST_SEGMENTED
+            if few and scan_at_hand(self.manifest, case, scan) is not None:
+                self.segmented.append(case.scan_id)
         if called:
             for hit in measured.lesions:
                 focus = foci.get(hit.number)
@@ -275,21 +171,13 @@ class _Work:
                     )
                 )
 
-    def _add_segmented(self, case: Case, scan: MappedScan) -> None:
-        """Name a scan with a physician's masks for its picture, up to the most that are drawn."""
-        self.by_physicians += 1
-        if len(self.segmented) == MOST_SEGMENTED:
-            return
-        if scan_at_hand(self.manifest, case, scan) is not None:
-            self.segmented.append(case.scan_id)
-
     def add_negative(self, case: Case, scan: MappedScan) -> None:
         """Note the marks of a scan without disease; where they lie, if it is called."""
+        nothing, pixel_mm = np.zeros(scan.shape, dtype=np.intp), scan.pixel_mm
         views = [
-            ViewEvidence(values=values, lesions=np.zeros(scan.shape, dtype=np.intp),
-                         pixel_mm=self._pixel_mm(scan))
+            ViewEvidence(values=values, lesions=nothing, pixel_mm=pixel_mm)
             for values in scan.grids().values()
-        ]  # fmt: skip
+        ]
         peaks = find_peaks(views, [view.lesions for view in views], separation_mm=30.0)
         highest = max(float(view.values.max()) for view in views)
         answer = scan.prediction
@@ -301,7 +189,7 @@ class _Work:
 
     def _add_evidence(self, case: Case, scan: MappedScan) -> None:
         """Note where a false positive's evidence lies, as far as anything tells."""
-        pixel_mm = self._pixel_mm(scan)
+        pixel_mm = scan.pixel_mm
         places = known_places(self.manifest, case)
         outlines = self._outlines(case, scan, pixel_mm)
         if places is None and not outlines:
@@ -310,11 +198,13 @@ class _Work:
         self.places_known += places is not None
         self.without_outline += not outlines
         grids = scan.grids()
-        found = [
-            place_map(scan.shape, (places or {}).get(view, ()), PLACE_NAMES, pixel_mm,
-                      reach_mm=self.tolerance_mm, body=outlines.get(view))
-            for view in grids
-        ]  # fmt: skip
+        found = []
+        for view in grids:
+            here, reach = (places or {}).get(view, ()), self.tolerance_mm
+            body = outlines.get(view)
+            found.append(
+                place_map(scan.shape, here, PLACE_NAMES, pixel_mm, reach_mm=reach, body=body)
+            )
         self.false_positives.append(case.patient_id)
         self.evidence.append(ScanEvidence.of(list(grids.values()), found, len(PLACE_NAMES)))
 
@@ -327,17 +217,11 @@ class _Work:
             return {}
         return {view: body_outline(image, pixel_mm) for view, image in stored.images()}
 
-    def _pixel_mm(self, scan: MappedScan) -> tuple[float, float]:
-        if scan.pixel_spacing_mm is not None:
-            return scan.pixel_spacing_mm
-        self.assumed_spacing += 1
-        return (_FIELD_MM / scan.shape[0],) * 2
-
     def _views(
         self, case: Case, scan: MappedScan, truth: Truth
     ) -> tuple[list[ViewEvidence], dict[int, Focus]]:
         """Each view's map and numbered lesions; the lesions by number."""
-        pixel_mm = self._pixel_mm(scan)
+        pixel_mm = scan.pixel_mm
         metastases = [focus for focus in truth.foci if focus.kind is FocusKind.METASTASIS]
         foci: dict[int, Focus] = {}
         in_view: dict[View, list[tuple[int, Focus]]] = {view: [] for view in View}
@@ -385,7 +269,7 @@ class _Work:
             )
         if self.assumed_spacing:
             notes.append(
-                f"Some scans do not give a pixel size: a field of {_FIELD_MM / 1000:g} m was "
+                f"Some scans do not give a pixel size: a field of {FIELD_MM / 1000:g} m was "
                 "assumed for distances and sizes."
             )
         if self.by_physicians:

@@ -20,7 +20,7 @@ from bonescint.experiment.evaluation.results import (
     TRUE_POSITIVE,
     EvaluationResult,
 )
-from bonescint.experiment.evaluation.saliency_evaluation import SaliencyEvaluation
+from bonescint.experiment.evaluation.saliency_result import SaliencyEvaluation
 from bonescint.scan import Split
 from bonescint.tables import CellValue, ResultTable
 

@@ -27,8 +27,7 @@ def checklist_answers(
     """
     first = next(iter(results.values())).saliency
     test = cohort.split(Split.TEST)
-    learnt = {case.centre for split in (Split.TRAIN, Split.VALIDATION)
-              for case in cohort.split(split)}  # fmt: skip
+    learnt = {case.centre for case in cohort.cases if case.split is not Split.TEST}
     external = sorted({case.centre for case in test} - learnt)
     patients = len({case.patient_id for case in cohort.cases})
     facts = {
@@ -137,8 +136,8 @@ def _splits(cohort: Manifest) -> str:
 def _training(folder: ModelFolder) -> str:
     training = folder.card.training
     settings = training.settings
-    named = ("network", "batch_size", "steps_per_epoch", "backbone_learning_rate",
-             "head_learning_rate", "schedule", "seed")  # fmt: skip
+    rates = ("backbone_learning_rate", "head_learning_rate")
+    named = ("network", "batch_size", "steps_per_epoch", *rates, "schedule", "seed")
     told = ", ".join(f"{name} {settings[name]}" for name in named if settings.get(name) is not None)
     return f"{training.epochs} epochs{', ' if told else ''}{told}"
 

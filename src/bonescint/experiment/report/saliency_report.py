@@ -17,7 +17,7 @@ from bonescint.experiment.evaluation.results import (
     TRUE_POSITIVE,
     EvaluationResult,
 )
-from bonescint.experiment.evaluation.saliency_evaluation import (
+from bonescint.experiment.evaluation.saliency_result import (
     MOST_SEGMENTED,
     LocalisedScan,
     SaliencyEvaluation,
