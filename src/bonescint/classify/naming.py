@@ -164,7 +164,9 @@ def hashed_names(found: Discovery, out: Path) -> SourceNames:
     if len(key) < _LEAST_KEY:
         raise InputError(file, "no longer holds a key", "Delete it; files will then get new names")
     names = SourceNames.hashed(found, key=key)
-    rows = [(name, os.fsencode(path).decode("utf-8", "backslashreplace"))
-            for path, name in names.names.items()]  # fmt: skip
+    rows = [
+        (name, os.fsencode(path).decode("utf-8", "backslashreplace"))
+        for path, name in names.names.items()
+    ]
     write_table(private / "sources.csv", ("source", "path"), rows, private=True)
     return names

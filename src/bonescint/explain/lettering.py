@@ -41,8 +41,15 @@ def drawable(text: str) -> str:
 @lru_cache(maxsize=1)
 def _glyphs() -> frozenset[str]:
     """The letters of the font that are drawn: Latin, Greek, Cyrillic, and a few signs."""
-    blocks = ((0x20, 0x7F), (0xA1, 0xAD), (0xAE, 0x149), (0x14A, 0x180), (0x391, 0x3A2),
-              (0x3A3, 0x3CA), (0x400, 0x460))  # fmt: skip
+    blocks = (
+        (0x20, 0x7F),
+        (0xA1, 0xAD),
+        (0xAE, 0x149),
+        (0x14A, 0x180),
+        (0x391, 0x3A2),
+        (0x3A3, 0x3CA),
+        (0x400, 0x460),
+    )
     letters = frozenset(chr(code) for block in blocks for code in range(*block))
     return letters | frozenset(_SIGNS)
 

@@ -313,9 +313,12 @@ def fit_ood_detector(
     if not views:
         raise ParameterError("training", "fit_ood_detector", "scans with a view", "none")
     whole = OodDetector(
-        views=views, threshold=math.inf, false_alarm_rate=false_alarm_rate,
-        scans=len(held_out), preprocessing=preprocessing,
-    )  # fmt: skip
+        views=views,
+        threshold=math.inf,
+        false_alarm_rate=false_alarm_rate,
+        scans=len(held_out),
+        preprocessing=preprocessing,
+    )
     threshold, rate = _limit([whole.score(one) for one in held_out], false_alarm_rate)
     return replace(whole, threshold=threshold, false_alarm_rate=rate)
 

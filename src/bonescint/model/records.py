@@ -166,10 +166,13 @@ class LocalScans:
     def in_words(self) -> str:
         """What they are, and what was left out or assumed."""
         patients = len(self.scores)
-        kind = "reported to be without metastatic bone disease" if self.normal else (
-            f"of which nothing is known; that {100 * self.prevalence:.3g} % have the disease is an "
-            "assumption" if self.prevalence is not None else "of which nothing is known"
-        )  # fmt: skip
+        if self.normal:
+            kind = "reported to be without metastatic bone disease"
+        elif self.prevalence is None:
+            kind = "of which nothing is known"
+        else:
+            share = f"{100 * self.prevalence:.3g} %"
+            kind = f"of which nothing is known; that {share} have the disease is an assumption"
         said = f"{self.scans} scans of {patients} patients, {kind}"
         return ". ".join((said, *self.notes)) + "."
 

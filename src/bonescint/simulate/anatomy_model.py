@@ -100,6 +100,9 @@ class AnatomyModel:
     uptake_levels: bool
 
 
+_REFERENCE_HEIGHTS_MM = (0, 196, 256, 286, 555, 674, 825, 887, 1249, 1615, 1690, 1900)
+_NEW_HEIGHTS_MM = (0, 194, 264, 298, 598, 686, 848, 930, 1250, 1580, 1650, 1860)
+
 ANATOMIES: Mapping[int, AnatomyModel] = MappingProxyType(
     {
         1: AnatomyModel(version=1, limbs=None, proportions=None, uptake_levels=False),
@@ -117,11 +120,7 @@ ANATOMIES: Mapping[int, AnatomyModel] = MappingProxyType(
                 ankle_flexion=SharedAngle(mean=-0.38, sd=0.22, own_sd=0.1),
             ),
             proportions=Proportions(
-                heights_mm=(
-                    (0, 0), (196, 194), (256, 264), (286, 298), (555, 598), (674, 686),
-                    (825, 848), (887, 930), (1249, 1250), (1615, 1580), (1690, 1650),
-                    (1900, 1860),
-                ),
+                heights_mm=tuple(zip(_REFERENCE_HEIGHTS_MM, _NEW_HEIGHTS_MM, strict=True)),
                 arm_length=1.02,
                 shoulder_width=0.96,
                 pelvis_width=1.04,
@@ -136,7 +135,7 @@ ANATOMIES: Mapping[int, AnatomyModel] = MappingProxyType(
             uptake_levels=True,
         ),
     }
-)  # fmt: skip
+)
 
 
 def anatomy_model(version: int) -> AnatomyModel:

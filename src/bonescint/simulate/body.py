@@ -230,9 +230,12 @@ def _add_trunk(
         size = 46 + 1.2 * max(0.0, fat)
         for sign in (-1, 1):
             centre = np.array(
-                [ribs_middle[0] + sign * (0.55 * ribs_half[0] + 0.15 * size), ribs_high[1] - 16,
-                 ribs_middle[2] + 0.05 * ribs_half[2]]
-            )  # fmt: skip
+                [
+                    ribs_middle[0] + sign * (0.55 * ribs_half[0] + 0.15 * size),
+                    ribs_high[1] - 16,
+                    ribs_middle[2] + 0.05 * ribs_half[2],
+                ]
+            )
             shape.add_ellipsoid(centre, np.array([1.3 * size, 0.75 * size, 1.05 * size]))
 
 

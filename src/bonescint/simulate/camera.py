@@ -30,6 +30,17 @@ MATRIX_MULTIPLE = 4
 """Rows and columns are multiples of this, so that scatter can be computed on coarse pixels."""
 
 
+_POSITIVE = (
+    "pixel_mm",
+    "field_length_mm",
+    "intrinsic_fwhm_mm",
+    "collimator_fwhm_mm",
+    "scan_speed_cm_per_min",
+    "median_counts",
+    "energy_resolution",
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Camera:
     """A dual-head camera with low-energy high-resolution collimators.
@@ -94,10 +105,7 @@ class Camera:
     motion_share: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in (
-            "pixel_mm", "field_length_mm", "intrinsic_fwhm_mm", "collimator_fwhm_mm",
-            "scan_speed_cm_per_min", "median_counts", "energy_resolution",
-        ):  # fmt: skip
+        for name in _POSITIVE:
             if not getattr(self, name) > 0:
                 raise ParameterError(name, "Camera", "above 0", getattr(self, name))
         for name in ("rows", "columns"):

@@ -18,8 +18,17 @@ SUPERSCAN_FROM = 60
 _MOST_FOCAL = 45
 _EARLY_UP_TO = 5  # metastases; assumed
 _ALONG_RIB_SHARE = 0.30  # disease that runs along a rib for centimetres; assumed
-_DIFFUSE_BONES = ("pelvis", "sacrum", "lumbar", "thoracic", "sternum", "rib", "scapula",
-                  "humerus", "femur")  # fmt: skip
+_DIFFUSE_BONES = (
+    "pelvis",
+    "sacrum",
+    "lumbar",
+    "thoracic",
+    "sternum",
+    "rib",
+    "scapula",
+    "humerus",
+    "femur",
+)
 _MARROW_END = 0.62  # metastases of long bones sit where red marrow is: mostly at the trunk's end
 
 

@@ -63,15 +63,39 @@ _MIDLINE = (
     _Joint(UptakeSite.FRONTAL_SKULL, "skull", (0.65, 0.2, 0.95), 0.10, 1.0, (14, 28)),
     _Joint(UptakeSite.ATLAS, "C1", (0.5, 0.7, None), 0.10, 1.6, (6, 10)),
 )
-_WORN_LEVELS = ("C4", "C5", "C6", "C7", "T8", "T9", "T10", "T11", "T12",
-                "L1", "L2", "L3", "L4", "L5")  # fmt: skip
+_WORN_LEVELS = (
+    *(f"C{level}" for level in range(4, 8)),
+    *(f"T{level}" for level in range(8, 13)),
+    *(f"L{level}" for level in range(1, 6)),
+)
 
 
-_LIMB_FRACTURES = (("radius", 0.06, 10.0), ("humerus", 0.86, 15.0), ("tibia", 0.10, 12.0),
-                   ("fibula", 0.10, 8.0), ("foot", 0.30, 6.0), ("femur", 0.85, 16.0),
-                   ("clavicle", 0.5, 9.0))  # fmt: skip
-_PAGET_BONES = ("pelvis L", "pelvis R", "femur L", "femur R", "tibia L", "tibia R", "L2", "L3",
-                "L4", "T11", "skull", "sacrum", "humerus L", "humerus R", "scapula R")  # fmt: skip
+_LIMB_FRACTURES = (
+    ("radius", 0.06, 10.0),
+    ("humerus", 0.86, 15.0),
+    ("tibia", 0.10, 12.0),
+    ("fibula", 0.10, 8.0),
+    ("foot", 0.30, 6.0),
+    ("femur", 0.85, 16.0),
+    ("clavicle", 0.5, 9.0),
+)
+_PAGET_BONES = (
+    "pelvis L",
+    "pelvis R",
+    "femur L",
+    "femur R",
+    "tibia L",
+    "tibia R",
+    "L2",
+    "L3",
+    "L4",
+    "T11",
+    "skull",
+    "sacrum",
+    "humerus L",
+    "humerus R",
+    "scapula R",
+)
 
 
 class _Draw:
@@ -103,9 +127,14 @@ class _Draw:
         return np.asarray(self.anatomy.positions_mm[self.rng.choice(nearest)])
 
     def add(
-        self, cause: UptakeSite, region: str, centre: _Point, radius_mm: float, contrast: float,
+        self,
+        cause: UptakeSite,
+        region: str,
+        centre: _Point,
+        radius_mm: float,
+        contrast: float,
         elongation: tuple[float, float, float] = (1.0, 1.0, 1.0),
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.found.append(
             self.anatomy.bone_focus(
                 region=region,
@@ -147,13 +176,18 @@ class _Draw:
             if self.rng.random() < share:  # one facet, or the edge of the disc
                 place = (None, 0.75, 0.36) if self.rng.random() < 0.6 else (0.95, 0.5, 0.75)
                 radius = float(self.rng.uniform(6, 12))
-                self.add(UptakeSite.FACET, level, self.at(level, place), radius,
-                         self.contrast(1.6))  # fmt: skip
+                self.add(UptakeSite.FACET, level, self.at(level, place), radius, self.contrast(1.6))
         if self.rng.random() < 0.035 * self.wear:  # compression fracture: a band
             level = str(self.rng.choice(["T7", "T8", "T11", "T12", "L1", "L2", "L3"]))
             centre = self.at(level, (0.8, 0.0, 0.7))
-            self.add(UptakeSite.COMPRESSION_FRACTURE, level, centre, 17.0, self.contrast(3.0),
-                     (1.5, 1.2, 0.45))  # fmt: skip
+            self.add(
+                UptakeSite.COMPRESSION_FRACTURE,
+                level,
+                centre,
+                17.0,
+                self.contrast(3.0),
+                (1.5, 1.2, 0.45),
+            )
 
     def fractures(self) -> None:
         rng = self.rng
@@ -178,9 +212,14 @@ class _Draw:
         if rng.random() < 0.035 * self.wear:  # an older one of a limb
             bone, along, size = _LIMB_FRACTURES[int(rng.integers(len(_LIMB_FRACTURES)))]
             region = f"{bone} {rng.choice(['L', 'R'])}"
-            self.add(UptakeSite.LIMB_FRACTURE, region, self.at(region, (along, None, None)),
-                     size * float(rng.uniform(0.8, 1.3)), self.contrast(2.6),
-                     (1.2, 1.2, 0.7))  # fmt: skip
+            self.add(
+                UptakeSite.LIMB_FRACTURE,
+                region,
+                self.at(region, (along, None, None)),
+                size * float(rng.uniform(0.8, 1.3)),
+                self.contrast(2.6),
+                (1.2, 1.2, 0.7),
+            )
         self.sacral_fracture()
 
     def sacral_fracture(self) -> None:
@@ -252,8 +291,14 @@ class _Draw:
                     )
         if rng.random() < 0.25:  # a hot rim around the cup
             rim = head + np.array([0, 0, 26], dtype=np.float32)
-            self.add(UptakeSite.AROUND_PROSTHESIS, f"pelvis {side}", rim, 16.0, self.contrast(1.6),
-                     (1.6, 1.5, 0.6))  # fmt: skip
+            self.add(
+                UptakeSite.AROUND_PROSTHESIS,
+                f"pelvis {side}",
+                rim,
+                16.0,
+                self.contrast(1.6),
+                (1.6, 1.5, 0.6),
+            )
 
     def knee_prosthesis(self, side: str) -> None:
         """Caps of metal on both bones, a hot rim below and above them."""
@@ -273,8 +318,13 @@ class _Draw:
                         float(rng.uniform(9, 14)),
                         self.contrast(1.6),
                     )
-        self.add(UptakeSite.KNEE_PROSTHESIS, f"patella {side}", self.anatomy.landmarks.centre(
-            f"patella {side}"), 30.0, 0.5)  # fmt: skip
+        self.add(
+            UptakeSite.KNEE_PROSTHESIS,
+            f"patella {side}",
+            self.anatomy.landmarks.centre(f"patella {side}"),
+            30.0,
+            0.5,
+        )
 
 
 def draw_mimics(

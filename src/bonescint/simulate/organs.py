@@ -109,8 +109,13 @@ class _Draw:
                 12 - drop + rng.normal(0, 12),
             )
             size = np.float32(rng.normal(1.0, 0.09))
-            self.add(UptakeSite.KIDNEY, region, centre, _point(26, 21, 50) * size,
-                     level * self.about(1.0, 0.2))  # fmt: skip
+            self.add(
+                UptakeSite.KIDNEY,
+                region,
+                centre,
+                _point(26, 21, 50) * size,
+                level * self.about(1.0, 0.2),
+            )
             self.drained(side, sign, centre, level)
 
     def drained(self, side: str, sign: int, kidney: _Point, level: float) -> None:
@@ -151,8 +156,13 @@ class _Draw:
         if self.happens(0.08):  # urine on its way: a short stretch
             middle = hilum + (bladder - hilum) * np.float32(rng.uniform(0.2, 0.9))
             half = _point(0, 0, rng.uniform(10, 25))
-            self.tube(UptakeSite.URETER, f"ureter {side}", [middle + half, middle - half], 3.0,
-                      self.about(2.0, 0.6))  # fmt: skip
+            self.tube(
+                UptakeSite.URETER,
+                f"ureter {side}",
+                [middle + half, middle - half],
+                3.0,
+                self.about(2.0, 0.6),
+            )
 
     def bladder_base(self) -> _Point:
         low, high = self.marks.box("pelvis")

@@ -243,10 +243,13 @@ def _alike_arms(
     drawn = [
         _both(angle, rng)
         for angle in (
-            limbs.abduction, limbs.rotation, limbs.elbow_flexion, limbs.forearm_rotation,
+            limbs.abduction,
+            limbs.rotation,
+            limbs.elbow_flexion,
+            limbs.forearm_rotation,
             limbs.finger_flexion,
         )
-    ]  # fmt: skip
+    ]
     left, right = (
         ArmPose(
             abduction=max(0.0, abduction + room),
@@ -264,9 +267,12 @@ def _alike_legs(limbs: LimbHabits, rng: np.random.Generator) -> tuple[LegPose, L
     drawn = [
         _both(angle, rng)
         for angle in (
-            limbs.leg_rotation, limbs.leg_adduction, limbs.knee_flexion, limbs.ankle_flexion,
+            limbs.leg_rotation,
+            limbs.leg_adduction,
+            limbs.knee_flexion,
+            limbs.ankle_flexion,
         )
-    ]  # fmt: skip
+    ]
     left, right = (
         LegPose(
             rotation=rotation,

@@ -105,8 +105,8 @@ def patient_positions(
             span = skeleton.span(f"{bone} {side}")
             along = skeleton.along[span]
             near = along < 0.10 if sign < 0 else along > 0.90
-            reach = smoothstep(along[near], 0.10, 0.0) if sign < 0 else smoothstep(
-                along[near], 0.90, 1.0)  # fmt: skip
+            low, high = (0.10, 0.0) if sign < 0 else (0.90, 1.0)
+            reach = smoothstep(along[near], low, high)
             noise = rng.standard_normal(int(near.sum()), dtype=np.float32)
             move = sign * np.float32(_KNEE_REACH_MM) * reach + np.float32(_KNEE_JITTER_MM) * noise
             positions[span.start + np.flatnonzero(near), 2] += move
@@ -165,10 +165,12 @@ def _proportioned(positions: NDArray[np.float32], patient: Patient) -> NDArray[n
     width, depth, bend, forward = (
         line.astype(np.float32)
         for line in (
-            np.interp(heights, stations, widths), np.interp(heights, stations, depths),
-            bend, forward,
+            np.interp(heights, stations, widths),
+            np.interp(heights, stations, depths),
+            bend,
+            forward,
         )
-    )  # fmt: skip
+    )
     # Hands hang beside the pelvis: they follow the shoulder, not the pelvis.
     outside = smoothstep(np.abs(x), np.float32(120), np.float32(200)) * (z > 600)
     own = width[level]

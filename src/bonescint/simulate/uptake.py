@@ -353,10 +353,15 @@ def tissue_levels(
     """
     table = _tables()["tissue"] if table is None else table
     heights = [
-        marks.box("foot")[0][2], marks.bottom("tibia L")[2], marks.bottom("femur L")[2],
-        marks.top("femur L")[2], marks.box("pelvis")[1][2], marks.box("rib")[0][2],
-        marks.top("humerus L")[2], marks.box("skull")[1][2],
-    ]  # fmt: skip
+        marks.box("foot")[0][2],
+        marks.bottom("tibia L")[2],
+        marks.bottom("femur L")[2],
+        marks.top("femur L")[2],
+        marks.box("pelvis")[1][2],
+        marks.box("rib")[0][2],
+        marks.top("humerus L")[2],
+        marks.box("skull")[1][2],
+    ]
     up = np.interp(z_mm, heights, np.linspace(0, 1, table.shape[0]))
     across = np.interp(np.abs(x_mm), _ACROSS_MM, np.linspace(0, 1, table.shape[1]))
     grid = np.broadcast_arrays(up[None, :], across[:, None])

@@ -227,9 +227,13 @@ class _Draw:
         self.found: list[WornObject] = []
 
     def add(
-        self, cause: UptakeSite, region: str, points: _Points, transmission: Mapping[View, float],
+        self,
+        cause: UptakeSite,
+        region: str,
+        points: _Points,
+        transmission: Mapping[View, float],
         piece_mm2: float = _FILL_PITCH_MM**2,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.found.append(
             WornObject(
                 cause=cause,
@@ -252,8 +256,12 @@ class _Draw:
             float(clavicle[2] - rng.uniform(38, 62)),
         )
         size = float(rng.choice([1.0, 1.35], p=[0.7, 0.3]))
-        self.add(UptakeSite.PACEMAKER, f"chest {side}", _ellipse(centre, (23 * size, 21 * size)),
-                 _before(float(rng.uniform(0.2, 0.5))))  # fmt: skip
+        self.add(
+            UptakeSite.PACEMAKER,
+            f"chest {side}",
+            _ellipse(centre, (23 * size, 21 * size)),
+            _before(float(rng.uniform(0.2, 0.5))),
+        )
 
     def clothes(self) -> None:
         rng = self.rng
@@ -262,16 +270,24 @@ class _Draw:
         if rng.random() < 0.02:  # 3 to 5 mm of steel
             centre = (middle + float(rng.normal(0, 10)), float(high[2] - rng.uniform(5, 45)))
             half = (float(rng.uniform(20, 30)), float(rng.uniform(16, 24)))
-            self.add(UptakeSite.BELT_BUCKLE, "abdomen", _frame(centre, half, 8.0),
-                     _before(float(rng.uniform(0.47, 0.64))))  # fmt: skip
+            self.add(
+                UptakeSite.BELT_BUCKLE,
+                "abdomen",
+                _frame(centre, half, 8.0),
+                _before(float(rng.uniform(0.47, 0.64))),
+            )
         if rng.random() < 0.02:  # coins in a pocket: 2 to 4 mm of brass
             side = float(rng.choice([-1, 1]))
             place = (middle + side * float(rng.uniform(95, 130)), float(low[2] + 60))
             for _ in range(int(rng.integers(1, 4))):
                 radius = float(rng.uniform(8, 13))
                 centre = (place[0] + float(rng.normal(0, 9)), place[1] + float(rng.normal(0, 9)))
-                self.add(UptakeSite.COIN, "thigh", _ellipse(centre, (radius, radius)),
-                         _before(float(rng.uniform(0.47, 0.68))))  # fmt: skip
+                self.add(
+                    UptakeSite.COIN,
+                    "thigh",
+                    _ellipse(centre, (radius, radius)),
+                    _before(float(rng.uniform(0.47, 0.68))),
+                )
         if rng.random() < (0.05 if self.anatomy.patient.sex == "F" else 0.02):
             neck = self.marks.top("sternum")
             centre = (float(neck[0]), float(neck[2] + 45))
@@ -308,8 +324,12 @@ class _Draw:
         if patient.primary == "breast" and rng.random() < 0.04:  # 4 cm of silicone
             one_side = float(rng.choice([-1, 1]))
             centre = (float(middle[0]) + one_side * across, height)
-            self.add(UptakeSite.BREAST_PROSTHESIS, "chest", _ellipse(centre, (62.0, 58.0)),
-                     _before(float(rng.uniform(0.55, 0.7))))  # fmt: skip
+            self.add(
+                UptakeSite.BREAST_PROSTHESIS,
+                "chest",
+                _ellipse(centre, (62.0, 58.0)),
+                _before(float(rng.uniform(0.55, 0.7))),
+            )
 
 
 def draw_worn_objects(anatomy: Anatomy, rng: np.random.Generator) -> list[WornObject]:

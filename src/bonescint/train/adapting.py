@@ -119,11 +119,14 @@ def learn_from_normals(
     local = _local(studies, run / "normals", part(progress, "decoding local scans"))
     training, validation = (
         cached_scans(
-            simulated, split, run / "simulated-scans", workers=settings.loader_workers,
+            simulated,
+            split,
+            run / "simulated-scans",
+            workers=settings.loader_workers,
             progress=part(progress, f"decoding simulated {split.value} scans"),
         )
         for split in (Split.TRAIN, Split.VALIDATION)
-    )  # fmt: skip
+    )
     joined = joined_with(training, local)
     asked = {
         "settings": settings.to_json(),
@@ -132,9 +135,14 @@ def learn_from_normals(
     }
     goes_on = place.begin(asked, resume=True)
     network = fit(
-        joined, validation, settings=settings, weights=weights, run=place, goes_on=goes_on,
+        joined,
+        validation,
+        settings=settings,
+        weights=weights,
+        run=place,
+        goes_on=goes_on,
         progress=progress,
-    )  # fmt: skip
+    )
     onnx = to_onnx(network, rows=settings.preprocessing.rows).SerializeToString()
     before, after = (
         _margins(

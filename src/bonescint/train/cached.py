@@ -166,9 +166,13 @@ def _decode(order: _Order) -> None:
                 )
         findings = _findings(order, truth, scan)
     keep_scan(
-        order.target, scan, scan_id=case.scan_id, positive=case.positive, masks=masks,
+        order.target,
+        scan,
+        scan_id=case.scan_id,
+        positive=case.positive,
+        masks=masks,
         findings=findings,
-    )  # fmt: skip
+    )
 
 
 def keep_scan(

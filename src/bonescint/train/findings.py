@@ -20,10 +20,19 @@ _METASTASES: Mapping[str, tuple[str, ...]] = {
     "metastasis in the pelvis": ("pelvis",),
     "metastasis in the skull": ("skull", "mandible"),
     "metastasis in sternum or shoulder girdle": ("sternum", "scapula", "clavicle"),
-    "metastasis in a limb": ("humerus", "ulna", "radius", "hand", "femur", "patella", "tibia",
-                             "fibula", "foot"),
+    "metastasis in a limb": (
+        "humerus",
+        "ulna",
+        "radius",
+        "hand",
+        "femur",
+        "patella",
+        "tibia",
+        "fibula",
+        "foot",
+    ),
     "metastasis in the spine": (),
-}  # fmt: skip
+}
 _OTHERS: Mapping[str, tuple[UptakeSite, ...]] = {
     "kidney or ureter": (
         UptakeSite.KIDNEY,
