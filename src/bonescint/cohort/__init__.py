@@ -14,7 +14,7 @@ from bonescint.cohort.manifest import (
     read_manifest,
     write_manifest,
 )
-from bonescint.cohort.matching import LeftOut
+from bonescint.cohort.matching import Exclusion
 from bonescint.cohort.protocol import (
     Centre,
     Protocol,
@@ -43,7 +43,7 @@ __all__ = [
     "CreatedCohort",
     "Finding",
     "Layout",
-    "LeftOut",
+    "Exclusion",
     "Level",
     "Manifest",
     "Protocol",

@@ -20,7 +20,7 @@ from bonescint.cohort.ingest import (
 )
 from bonescint.cohort.labels import Collection, Labels, Layout, collect
 from bonescint.cohort.manifest import Manifest, write_manifest
-from bonescint.cohort.matching import LabelledStudy, LeftOut, Matching, match
+from bonescint.cohort.matching import Exclusion, LabelledStudy, Matching, match
 from bonescint.cohort.splitting import DEFAULT_SHARES, PatientToSplit, SplitRule, deal
 from bonescint.files import LOCK, cannot_write, one_writer, write_table, write_whole
 from bonescint.scan import (
@@ -53,7 +53,7 @@ class CreatedCohort:
 
     manifest: Manifest
     private: Path
-    left_out: tuple[LeftOut, ...]
+    left_out: tuple[Exclusion, ...]
     notes: tuple[str, ...]
 
     @property
@@ -303,7 +303,7 @@ def _case(one: LabelledStudy, got: IngestResult, centre: str, split: Split) -> C
     )
 
 
-def _not_scans(collection: Collection) -> list[LeftOut]:
+def _not_scans(collection: Collection) -> list[Exclusion]:
     """Files that are no bone scan; leaving out tables and texts beside the scans is harmless."""
     kinds = []
     for error in collection.found.refused:
@@ -311,7 +311,7 @@ def _not_scans(collection: Collection) -> list[LeftOut]:
         kind = "not a bone scan" if strange else "not readable"
         if error.problem.startswith("is a copy of"):
             kind = "copy of a file"
-        kinds.append(LeftOut(kind=kind, source=error.source, reason=str(error)))
+        kinds.append(Exclusion(kind=kind, source=error.source, reason=str(error)))
     return kinds
 
 

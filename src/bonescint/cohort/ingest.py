@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bonescint.cohort.matching import LabelledStudy, LeftOut
+from bonescint.cohort.matching import Exclusion, LabelledStudy
 from bonescint.cohort.truth import read_mask, write_mask
 from bonescint.dicom import StudyFiles, read, read_study, write_nm
 from bonescint.dicom.identity import keyed_hash
@@ -266,7 +266,7 @@ def _write_png(values: NDArray[Any], path: Path) -> None:
 
 def without_repeats(
     labelled: Sequence[LabelledStudy], results: Sequence[IngestResult]
-) -> tuple[list[tuple[LabelledStudy, IngestResult]], list[LeftOut]]:
+) -> tuple[list[tuple[LabelledStudy, IngestResult]], list[Exclusion]]:
     """The scans of the cohort, each once and with a name of its own, and what is left out.
 
     The same pixels under contradictory rows are left out altogether: which row is right would be
@@ -276,7 +276,7 @@ def without_repeats(
     left_out = []
 
     def leave_out(one: LabelledStudy, kind: str, reason: str) -> None:
-        left_out.append(LeftOut(kind=kind, source=one.study.source, reason=reason))
+        left_out.append(Exclusion(kind=kind, source=one.study.source, reason=reason))
 
     for one, result in zip(labelled, results, strict=True):
         if result.refused:

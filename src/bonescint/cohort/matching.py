@@ -54,7 +54,7 @@ class LabelledStudy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LeftOut:
+class Exclusion:
     """Something that is left out of the cohort.
 
     Attributes:
@@ -79,7 +79,7 @@ class Matching:
     """
 
     labelled: tuple[LabelledStudy, ...]
-    left_out: tuple[LeftOut, ...]
+    left_out: tuple[Exclusion, ...]
     doubted: int
 
 
@@ -146,7 +146,7 @@ def match(
     Raises:
         InputError: rows that name the same study and differ; every pair is named.
     """
-    left_out: list[LeftOut] = []
+    left_out: list[Exclusion] = []
     readable: list[StudyFiles] = []
     keys: list[StudyKeys] = []
     for study in studies:
@@ -154,7 +154,7 @@ def match(
             keys.append(study_keys(study, id_key=id_key))
             readable.append(study)
         except InputError as error:
-            left_out.append(LeftOut(kind="not readable", source=study.source, reason=str(error)))
+            left_out.append(Exclusion(kind="not readable", source=study.source, reason=str(error)))
     index = _Index(readable, keys, folder)
     rows_of: dict[int, list[LabelRow]] = defaultdict(list)
     for row in labels.rows:
@@ -162,12 +162,12 @@ def match(
         if len(places) > 1 and row.file:
             reason = f"names {len(places)} scans; give the path below the folder"
             left_out.append(
-                LeftOut(kind="row names several scans", source=f"row {row.row}", reason=reason)
+                Exclusion(kind="row names several scans", source=f"row {row.row}", reason=reason)
             )
             continue
         if not places:
             left_out.append(
-                LeftOut(
+                Exclusion(
                     kind="row without a scan",
                     source=f"row {row.row}",
                     reason="no scan of the folder has this name",
@@ -182,7 +182,9 @@ def match(
             labelled.append(_labelled(study, rows_of[place][0], keys[place], id_key))
         else:
             left_out.append(
-                LeftOut(kind="no label", source=study.source, reason="no row identifies this scan")
+                Exclusion(
+                    kind="no label", source=study.source, reason="no row identifies this scan"
+                )
             )
     return Matching(labelled=tuple(labelled), left_out=tuple(left_out), doubted=_doubted(labelled))
 

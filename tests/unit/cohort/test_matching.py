@@ -10,7 +10,7 @@ from pydicom import Dataset, dcmwrite
 from pydicom.uid import ExplicitVRLittleEndian
 
 from bonescint.cohort.labels import LabelRow, Labels
-from bonescint.cohort.matching import LeftOut, Matching, match
+from bonescint.cohort.matching import Exclusion, Matching, match
 from bonescint.dicom import StudyFiles
 from bonescint.scan import InputError
 
@@ -67,11 +67,11 @@ def test_every_filled_cell_must_agree(tmp_path: Path) -> None:
     named = matched([row(2, accession="A1", file="1")], [one, other], tmp_path)
     assert pairs(named) == [(one.source, 2)]
     assert named.left_out == (
-        LeftOut(kind="no label", source=other.source, reason="no row identifies this scan"),
+        Exclusion(kind="no label", source=other.source, reason="no row identifies this scan"),
     )
     against = matched([row(3, accession="A1", study="1.2.9")], [one, other], tmp_path)
     assert against.labelled == ()
-    assert against.left_out[0] == LeftOut(
+    assert against.left_out[0] == Exclusion(
         kind="row without a scan", source="row 3", reason="no scan of the folder has this name"
     )
 
@@ -88,7 +88,7 @@ def test_a_patient_names_all_scans_unless_a_scan_is_named(tmp_path: Path) -> Non
 def test_a_file_that_several_scans_are_called_is_left_out(tmp_path: Path) -> None:
     scans = [picture(tmp_path / place / "scan.png") for place in ("a", "b")]
     found = matched([row(2, file="scan.png"), row(3, file="b\\scan.png")], scans, tmp_path)
-    assert found.left_out[0] == LeftOut(
+    assert found.left_out[0] == Exclusion(
         kind="row names several scans",
         source="row 2",
         reason="names 2 scans; give the path below the folder",

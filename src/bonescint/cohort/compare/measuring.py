@@ -172,18 +172,20 @@ class MeasuredSide:
 
     side: Side
     averages: Averages
-    normals: Averages | None
-    halves: Mapping[View, MapAgreement] | None
-    sources: tuple[str, ...]
-    labels: tuple[bool | None, ...]
-    pixels: tuple[str, ...]
-    header: tuple[str, ...]
-    patients: tuple[str, ...]
-    cells: NDArray[np.float16]
-    values: NDArray[np.float64]
-    predictions: tuple[Prediction, ...]
-    omitted: tuple[OmittedScan, ...]
-    notes: tuple[str, ...]
+    normals: Averages | None = None
+    halves: Mapping[View, MapAgreement] | None = None
+    sources: tuple[str, ...] = ()
+    labels: tuple[bool | None, ...] = ()
+    pixels: tuple[str, ...] = ()
+    header: tuple[str, ...] = ()
+    patients: tuple[str, ...] = ()
+    cells: NDArray[np.float16] = field(default_factory=lambda: np.empty((0, CELLS**2), np.float16))
+    values: NDArray[np.float64] = field(
+        default_factory=partial(np.empty, (0, len(CHARACTERISTICS)))
+    )
+    predictions: tuple[Prediction, ...] = ()
+    omitted: tuple[OmittedScan, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def has_scans(self) -> bool:
@@ -216,7 +218,7 @@ def measure_side(
         InputError: no scan is left.
     """
     if side.stored is not None:
-        return _stored(side, side.stored)
+        return MeasuredSide(side=side, averages=side.stored)
     kept, omitted = _Kept(), list(side.omitted)
     sums = _Sums()
     preprocessing = None if scorer is None else scorer.preprocessing
@@ -282,25 +284,6 @@ def _seen(side: Side, kept: _Kept, omitted: list[OmittedScan], sums: _Sums) -> M
         predictions=tuple(kept.predictions),
         omitted=tuple(omitted),
         notes=(*side.notes, *notes),
-    )
-
-
-def _stored(side: Side, stored: Averages) -> MeasuredSide:
-    return MeasuredSide(
-        side=side,
-        averages=stored,
-        normals=None,
-        halves=None,
-        sources=(),
-        labels=(),
-        pixels=(),
-        header=(),
-        patients=(),
-        cells=np.empty((0, CELLS**2), np.float16),
-        values=np.empty((0, len(CHARACTERISTICS))),
-        predictions=(),
-        omitted=(),
-        notes=(),
     )
 
 
