@@ -1,4 +1,4 @@
-"""Where a run of a study keeps what."""
+"""Where a run of an experiment keeps its files."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class RunPaths:
 
     @property
     def report(self) -> Path:
-        """The page of the whole study."""
+        """The page of the whole experiment."""
         return self.root / "report.html"
 
     @property

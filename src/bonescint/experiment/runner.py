@@ -1,4 +1,4 @@
-"""A whole study in one call: cohort, training, predictions, evaluation, comparison, report."""
+"""A whole experiment in one call: cohort, training, predictions, evaluation, comparison, report."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _TRAINING = ("torch", "lightning", "nncf")
 _LIBRARIES = ("numpy", "scipy", "pydicom", "onnx", "openvino", *_TRAINING, "matplotlib")
 _CASE_FILES = ("file", "truth", "mask_anterior", "mask_posterior")
 
-_MISSING = "Check the study"
+_MISSING = "Check the experiment"
 Tell = Callable[[str], None]
 Progress = Callable[[str, int, int], None]
 
@@ -86,7 +86,7 @@ class Simulate(Step):
 
 @dataclass(frozen=True, kw_only=True)
 class Check(Step):
-    """Table 1, leakage, duplicates; errors stop the study before any training.
+    """Table 1, leakage, duplicates; errors stop the experiment before any training.
 
     Attributes:
         manifest: of the cohort.
@@ -125,7 +125,7 @@ def run_experiment(
     tell: Tell | None = None,
     progress: Progress | None = None,
 ) -> RunPaths:
-    """Run a study; finished steps are not repeated.
+    """Run an experiment; finished steps are not repeated.
 
     A step is repeated when something that its result depends on has changed: a setting that it
     reads, rows of the manifest, scans, truth files, masks, a model, the output of another step,
@@ -149,7 +149,7 @@ def run_experiment(
         Where everything is.
 
     Raises:
-        InputError: a cohort that cannot be studied, every row named, or a file of the study
+        InputError: a cohort that cannot be used, every row named, or a file of the experiment
             that is missing or wrong; before any training.
         OutputError: the run folder cannot be written, another process writes there, or it holds
             files of other origin.
@@ -160,7 +160,7 @@ def run_experiment(
     require_sound(spec)
     if spec.cohort.manifest is not None:
         given = spec.cohort.manifest
-        require_studyable(spec, read_manifest(given), given)
+        require_usable_cohort(spec, read_manifest(given), given)
     weights = imagenet_weights(spec, weights)
     means = Resources(
         workers=workers,
@@ -185,7 +185,7 @@ def _done(
     else:
         run.do("Cohort", simulating(spec, paths))
     cohort = read_manifest(paths.manifest)
-    require_studyable(spec, cohort, paths.manifest)
+    require_usable_cohort(spec, cohort, paths.manifest)
     _write_study(spec, paths)
     _write_splits(cohort, paths.splits)
     run.do("Check of the cohort", checking(paths, cohort))
@@ -207,7 +207,7 @@ def _done(
 
 
 def simulating(spec: ExperimentSpec, paths: RunPaths) -> Simulate:
-    """The step that makes the cohort of a study with a protocol."""
+    """The step that makes the cohort of an experiment with a protocol."""
     return Simulate(
         name="cohort",
         protocol=read_protocol(spec.cohort.protocol),
@@ -268,7 +268,7 @@ class _Run:
 
 
 def _count(spec: ExperimentSpec) -> int:
-    """Steps of a study: those of its cohort and, by model, those that it needs."""
+    """Steps of an experiment: those of its cohort and, by model, those that it needs."""
     of_models = [4 + (plan.folder is None) + bool(spec.external) for plan in spec.models.values()]
     return 1 + (spec.cohort.manifest is None) + sum(of_models)
 
@@ -309,7 +309,7 @@ def _at_home_anywhere(spec: ExperimentSpec) -> ExperimentSpec:
 
 
 def require_sound(spec: ExperimentSpec) -> None:
-    """Read everything that a study names, apart from its scans.
+    """Read everything that an experiment names, apart from its scans.
 
     Raises:
         InputError: a file that is not there or is wrong: of settings, weights, metadata, a
@@ -336,7 +336,9 @@ def require_sound(spec: ExperimentSpec) -> None:
 
             if ProcessRank.from_environment().world_size > 1:
                 problem = "one process; torchrun -m bonescint train first, and name the folder"
-                raise ParameterError("models", f"study {spec.name}", problem, "several processes")
+                raise ParameterError(
+                    "models", f"experiment {spec.name}", problem, "several processes"
+                )
             settings = read_configuration(plan.settings)
             if plan.weights is not None:
                 require_fit(settings, load_weights(plan.weights))
@@ -348,7 +350,7 @@ def require_sound(spec: ExperimentSpec) -> None:
 
 
 def imagenet_weights(spec: ExperimentSpec, given: Path | None) -> Path | None:
-    """ImageNet's weights, if a model of the study begins with them and names none itself.
+    """ImageNet's weights, if a model of the experiment begins with them and names none itself.
 
     They are fetched now: not after hours of simulation.
 
@@ -395,12 +397,12 @@ def imagenet_weights(spec: ExperimentSpec, given: Path | None) -> Path | None:
     return given
 
 
-def require_studyable(spec: ExperimentSpec, cohort: Manifest, path: Path) -> None:
-    """The cohort has what the study needs.
+def require_usable_cohort(spec: ExperimentSpec, cohort: Manifest, path: Path) -> None:
+    """The cohort has what the experiment needs.
 
     Args:
         spec: what is to be done.
-        cohort: of the study.
+        cohort: of the experiment.
         path: its manifest, for messages.
 
     Raises:
@@ -414,9 +416,9 @@ def require_studyable(spec: ExperimentSpec, cohort: Manifest, path: Path) -> Non
             problem = (
                 f"split {split.value}, column label: {positive} of {len(cases)} scans are positive"
             )
-            raise InputError(path, problem, "A study needs both classes in every split")
+            raise InputError(path, problem, "An experiment needs both classes in every split")
     centres = {case.centre for case in cohort.cases}
     strangers = [centre for centre in spec.external if centre not in centres]
     if strangers:
         known = f"centres of the cohort ({', '.join(sorted(centres))})"
-        raise ParameterError("external", f"study {spec.name}", known, ", ".join(strangers))
+        raise ParameterError("external", f"experiment {spec.name}", known, ", ".join(strangers))

@@ -1,4 +1,4 @@
-"""What a whole study is: a cohort, models to train on it, and how they are judged."""
+"""What a whole experiment is: a cohort, models to train on it, and how they are judged."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bonescint.scan import BonescintError, InputError, ParameterError
 from bonescint.scan.checked import check_name, check_whole
 from bonescint.schema import PackagedYaml, construct, plain
 
-_PACKAGED = PackagedYaml(package="bonescint.experiment", folder="studies", noun="study")
+_PACKAGED = PackagedYaml(package="bonescint.experiment", folder="experiments", noun="experiment")
 _CORRECT = _PACKAGED.remedy
 
 
@@ -40,13 +40,13 @@ class CohortSpec:
     def __post_init__(self) -> None:
         if bool(self.protocol) == (self.manifest is not None):
             got = f"protocol {self.protocol!r} and manifest {self.manifest}"
-            raise ParameterError("cohort", "a study", "either a protocol or a manifest", got)
+            raise ParameterError("cohort", "an experiment", "either a protocol or a manifest", got)
         check_whole(self, "seed", 0, 2**63 - 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSpec:
-    """A model of the study.
+    """A model of the experiment.
 
     Attributes:
         settings: name or file of training settings; empty if the model is there already.
@@ -68,17 +68,17 @@ class ModelSpec:
     def __post_init__(self) -> None:
         if bool(self.settings) == (self.folder is not None):
             got = f"settings {self.settings!r} and folder {self.folder}"
-            raise ParameterError("models", "a study", "either settings or a folder each", got)
+            raise ParameterError("models", "an experiment", "either settings or a folder each", got)
         if self.seed is not None:
             check_whole(self, "seed", 0, 2**63 - 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExperimentSpec:
-    """A whole study.
+    """A whole experiment.
 
     Attributes:
-        name: of the study.
+        name: of the experiment.
         cohort: where the scans come from.
         models: by name, in the order of the report.
         reference: name of the model that the others are compared with; the first if empty.
@@ -86,7 +86,7 @@ class ExperimentSpec:
         resamples: of the bootstrap.
         published: name of published figures to show beside, or empty.
         external: centres whose every scoring is noted.
-        metadata: what people say of the study: a file, or the texts by topic; or `None`.
+        metadata: what people say of the experiment: a file, or the texts by topic; or `None`.
         about: for people.
 
     Raises:
@@ -122,7 +122,7 @@ class ExperimentSpec:
 
 
 def experiment_names() -> tuple[str, ...]:
-    """Names of the studies that come with the package.
+    """Names of the experiments that come with the package.
 
     Examples:
         >>> experiment_names()
@@ -132,23 +132,26 @@ def experiment_names() -> tuple[str, ...]:
 
 
 def read_experiment(name: str | Path) -> ExperimentSpec:
-    """Read a study by its name, or from a YAML file; its paths are relative to the file.
+    """Read an experiment by its name, or from a YAML file; its paths are relative to the file.
 
     Raises:
-        ParameterError: no study of that name.
+        ParameterError: no experiment of that name.
         InputError: an unreadable file, an unknown key or an impossible value, named.
 
     Examples:
-        >>> study = read_experiment("ibrahim2023")
-        >>> list(study.models), study.compared_with
+        >>> spec = read_experiment("ibrahim2023")
+        >>> list(spec.models), spec.compared_with
         (['paper', 'paper-converging', 'bonescint'], 'paper-converging')
     """
+    path = Path(name)
+    if path.parent.name == "studies" and path.stem in experiment_names() and not path.exists():
+        name = path.stem  # as release 0.1 called it
     folder = Path() if str(name) in experiment_names() else Path(name).parent
     return experiment_from(*_PACKAGED.read(name), folder=folder)
 
 
 def experiment_from(content: object, source: str, *, folder: Path) -> ExperimentSpec:
-    """A study from plain tables, as YAML gives them.
+    """An experiment from plain tables, as YAML gives them.
 
     Args:
         content: the tables.

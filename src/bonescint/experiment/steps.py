@@ -1,4 +1,4 @@
-"""What is done with each model of a study: train, read, judge, worsen; each step once."""
+"""Steps of each model of an experiment: train, predict, evaluate, degrade; each done once."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class Predict(Step):
             model=self.model,
             workers=means.workers,
             scan_ids=ids,
-            call_anyway=True,  # figures of a study are of all its scans
+            call_anyway=True,  # figures of an experiment are of all its scans
             progress=partial(means.progress, f"reading with {self.subject}"),
         )
         if not summary.results:
@@ -109,7 +109,7 @@ class Predict(Step):
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluate(Step):
-    """Evaluate the test split, and compare with the study's reference model.
+    """Evaluate the test split, and compare with the experiment's reference model.
 
     Attributes:
         predictions: of the model.
@@ -261,7 +261,7 @@ class ModelSteps:
     Attributes:
         spec: what is done.
         paths: where its parts are kept.
-        cohort: of the study.
+        cohort: of the experiment.
         weights: ImageNet's, for networks that begin with them and models that name none.
         external_uses: table of the scorings of external centres.
     """
@@ -278,7 +278,7 @@ class ModelSteps:
         return self.paths.model(name) if given is None else given
 
     def training(self, name: str) -> Step | None:
-        """Train a model; nothing to do if the study brings it along."""
+        """Train a model; nothing to do if the experiment brings it along."""
         plan = self.spec.models[name]
         if plan.folder is not None:
             return None
@@ -306,7 +306,7 @@ class ModelSteps:
         )
 
     def evaluating(self, name: str) -> Step:
-        """Evaluate the test split, and compare with the study's reference model."""
+        """Evaluate the test split, and compare with the experiment's reference model."""
         reference = self.spec.compared_with
         itself = name == reference
         return Evaluate(
@@ -322,7 +322,7 @@ class ModelSteps:
         )
 
     def noting(self, name: str) -> Step | None:
-        """Note what was scored of external centres; nothing to do if the study has none."""
+        """Note what was scored of external centres; nothing to do if the experiment has none."""
         if not self.spec.external:
             return None
         plan = self.spec.models[name]
@@ -371,9 +371,9 @@ def _of(means: Resources, model: str, what: str, done: int, total: int) -> None:
 
 
 def evaluation_settings(spec: ExperimentSpec) -> EvaluationSettings:
-    """How every model of a study is judged."""
+    """How every model of an experiment is evaluated."""
     resampling = Resampling(resamples=spec.resamples)
-    # A model that collapsed to a constant is a result of the study.
+    # A model that collapsed to a constant is a result of the experiment.
     return EvaluationSettings(rule=spec.rule, resampling=resampling, constant_allowed=True)
 
 

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from bonescint.cli.app import app
 from bonescint.cohort import Manifest
 from bonescint.experiment import compare_runs, read_experiment, run_experiment, steps
-from bonescint.experiment.runner import require_sound, require_studyable
+from bonescint.experiment.runner import require_sound, require_usable_cohort
 from bonescint.experiment.spec import experiment_from
 from bonescint.model import shipped_model
 from bonescint.scan import BonescintError, Case, InputError, ParameterError, Split
@@ -297,7 +297,7 @@ def test_an_external_centre_without_scans_is_named(tmp_path: Path, study_file: P
     ]  # fmt: skip
     cohort = Manifest(cases=tuple(cases), folder=tmp_path)
     with pytest.raises(ParameterError, match=r"centres of the cohort \(C\).*Z"):
-        require_studyable(study, cohort, tmp_path / "m.csv")
+        require_usable_cohort(study, cohort, tmp_path / "m.csv")
 
 
 def test_a_cohort_that_cannot_be_studied_is_named_before_any_training(

@@ -1,7 +1,7 @@
 """Reporting checklists: what of CLAIM 2020 and STARD 2015 a run fills, and what is open.
 
-Items are paraphrased. A run knows some of them, the user's `study-metadata.yaml` gives others, and
-the rest a person writes. A score such as "27 of 42" is counted from that, never typed.
+Items are paraphrased. A run knows some of them, the user's `experiment-metadata.yaml` gives others,
+and the rest a person writes. A score such as "27 of 42" is counted from that, never typed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from bonescint.scan import InputError
 from bonescint.schema import PackagedYaml, construct, read_yaml_file
 
 _PACKAGED = PackagedYaml(package="bonescint.experiment", folder="checklists", noun="checklist")
-_CORRECT = "Correct the study's metadata"
+_CORRECT = "Correct the experiment's metadata"
 
 
 class Filler(StrEnum):
@@ -180,7 +180,7 @@ def metadata_template() -> str:
     Examples:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     file = Path(folder) / "study-metadata.yaml"
+        ...     file = Path(folder) / "experiment-metadata.yaml"
         ...     _ = file.write_text(metadata_template(), encoding="utf-8")
         ...     read_metadata(file)
         {}

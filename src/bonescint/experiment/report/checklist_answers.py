@@ -1,4 +1,4 @@
-"""What a run knows of a study, by topic of the reporting checklists."""
+"""What a run knows of an experiment, by topic of the reporting checklists."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def checklist_answers(
         spec: what was done.
         results: of every model.
         cards: the model folders.
-        cohort: of the study.
+        cohort: of the experiment.
     """
     first = next(iter(results.values())).saliency
     test = cohort.split(Split.TEST)

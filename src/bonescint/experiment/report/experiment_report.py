@@ -48,8 +48,8 @@ from bonescint.report.paper import write_pdf
 from bonescint.scan import MissingExtraError, Split
 
 SIMULATED = (
-    "Every scan of this study is simulated. Their difficulty was chosen (docs/simulator.md), so a "
-    "result near the paper's is a matter of construction: this is not a reproduction of the "
+    "Every scan of this experiment is simulated. Their difficulty was chosen (docs/simulator.md), "
+    "so a result near the paper's is a matter of construction: this is not a reproduction of the "
     "paper's result."
 )
 _LONGEST_NAME = 60
@@ -57,7 +57,7 @@ _SPLIT_WORDS = {Split.TRAIN: "training", Split.VALIDATION: "validation", Split.T
 _FILLED_BY = {
     None: "open",
     Filler.RUN: "this run",
-    Filler.METADATA: "the study's metadata",
+    Filler.METADATA: "the experiment's metadata",
     Filler.PERSON: "its authors",
 }
 
@@ -109,7 +109,7 @@ def write_experiment_report(
     areas = {name: result.judgement.area for name, result in results.items()}
     best = max(areas, key=lambda name: areas[name].value)
     document = Document(
-        title=f"Study {spec.name}",
+        title=f"Experiment {spec.name}",
         notice=NOTICE,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         headlines=few_cases(len(test), sum(case.positive for case in test))
@@ -155,7 +155,7 @@ def _further(spec: ExperimentSpec, paths: RunPaths) -> PageSection:
     rows += [
         (f"{paths.check.name}/findings.csv", "what a check of the cohort found"),
         ("splits.csv", "which scan was in which split"),
-        ("study.json", "the study, versions, and the hash of the manifest"),
+        ("study.json", "the experiment, versions, and the hash of the manifest"),
         (f"{paths.figures.name}/, {paths.tables.name}/", "figures and tables of this page"),
     ]
     table = PageTable(caption="In the run folder", columns=("File", "What"), rows=tuple(rows))
@@ -179,7 +179,7 @@ def _about(spec: ExperimentSpec, cards: Mapping[str, ModelFolder]) -> PageSectio
         rows.append((name, Path(plan.settings or str(plan.folder)).name, seed))
     columns = ("Model", "Settings or folder", "Seed")
     return PageSection(
-        title="The study",
+        title="The experiment",
         paragraphs=(spec.about.strip(),) if spec.about.strip() else (),
         warnings=(SIMULATED,) if spec.cohort.protocol else (),
         tables=(PageTable(caption="Models", columns=columns, rows=tuple(rows)),),

@@ -345,7 +345,7 @@ def uncertain_section(
             rows=tuple(calls),
             numeric=(2, 3, 4),
             note="At the operating point of each model's own card, around which its uncertain "
-            "band lies; the section on performance uses the study's operating point.",
+            "band lies; the section on performance uses the experiment's operating point.",
         )
     ]
     if unlike:

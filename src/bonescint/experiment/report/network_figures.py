@@ -1,4 +1,4 @@
-"""What goes into the networks of a study and what they are made of: the paper's Figures 1, 2."""
+"""What goes into the networks of an experiment, and their layers: the paper's Figures 1 and 2."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def input_figures(
     The first positive and the first negative validation scan are shown.
 
     Args:
-        cards: the model folders of a study.
-        cohort: of the study.
+        cards: the model folders of an experiment.
+        cohort: of the experiment.
 
     Raises:
         InputError: a scan that cannot be read.
@@ -61,7 +61,7 @@ def architecture_figures(cards: Mapping[str, ModelFolder]) -> Iterator[tuple[str
     """A caption and a picture for every network that bonescint trained.
 
     Args:
-        cards: the model folders of a study.
+        cards: the model folders of an experiment.
 
     Raises:
         MissingExtraError: matplotlib is not installed.

@@ -96,7 +96,7 @@ class Published:
     """The figures of one paper.
 
     Attributes:
-        name: of the study.
+        name: of the experiment.
         source: where they stand, and of what scans they are.
         figures: of all test scans, in the paper's order.
         subset: of a part of them.
@@ -161,7 +161,7 @@ def subset_figures(
     that are drawn from the part with replacement, whatever their class.
 
     Args:
-        cases: the test split, in the order of the cohort: models of one study are then judged
+        cases: the test split, in the order of the cohort: models of one experiment are then judged
             on the same part.
         threshold: probability from which a scan is called positive.
         scans: in the part, both classes together.
@@ -239,7 +239,7 @@ def published_sections(
     tables.append(
         PageTable(
             caption="Scans, and how many of them show disease",
-            columns=("", head, "this study"),
+            columns=("", head, "this experiment"),
             rows=tuple(rows),
             numeric=(1, 2),
         )
