@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
-
 from bonescint.cohort import Manifest
-from bonescint.experiment.paths import RunPaths
+from bonescint.experiment.evaluation.data import read_maps
 from bonescint.experiment.report.experiment_sections import uncertain_section
 from bonescint.model import shipped_model
-from bonescint.scan import Case, InputError, Split
+from bonescint.scan import Case, Prediction, Split
 
 
 def _cohort(folder: Path) -> Manifest:
@@ -27,21 +25,18 @@ def _cohort(folder: Path) -> Manifest:
 
 def test_calls_that_differ_in_the_eighth_place_only_are_counted_as_given(tmp_path: Path) -> None:
     """A collapsed model: to six places, as in the CSV file, all its answers are one."""
-    paths = RunPaths(root=tmp_path, manifest=tmp_path / "manifest.csv")
-    paths.results("m").mkdir(parents=True)
-    results = [
-        {"scan_id": f"s{n}", "mbd_probability": 0.4998957 + n * 1e-8, "positive": n >= 2,
-         "uncertain": False, "ood_score": 0.5}
+    answers = [
+        Prediction(scan_id=f"s{n}", mbd_probability=0.4998957 + n * 1e-8, positive=n >= 2,
+                   model_id="m", ood_score=0.5)
         for n in range(6)
     ]  # fmt: skip
-    (paths.results("m") / "results.json").write_text(json.dumps({"results": results}))
-    section = uncertain_section({"m": shipped_model()}, paths, _cohort(tmp_path))
+    results = [
+        {"scan_id": one.scan_id, "shape": [4, 4], "prediction": one.to_json()} for one in answers
+    ]
+    file = tmp_path / "results.json"
+    file.write_text(json.dumps({"schema_version": 1, "results": results}), encoding="utf-8")
+    maps = {"m": read_maps(file)}
+    section = uncertain_section({"m": shipped_model()}, maps, _cohort(tmp_path))
     counted = {row[1]: row[2:4] for row in section.tables[0].rows}
     assert counted["positive"] == ("2", "2")
     assert counted["negative"] == ("1", "1")
-
-
-def test_answers_that_cannot_be_read_are_named(tmp_path: Path) -> None:
-    paths = RunPaths(root=tmp_path, manifest=tmp_path / "manifest.csv")
-    with pytest.raises(InputError, match=r"results\.json: no readable answers"):
-        uncertain_section({"m": shipped_model()}, paths, _cohort(tmp_path))

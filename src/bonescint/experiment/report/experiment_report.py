@@ -9,6 +9,7 @@ from pathlib import Path
 import bonescint
 from bonescint.cohort import Manifest
 from bonescint.evaluate import Estimate
+from bonescint.experiment.evaluation.data import read_maps
 from bonescint.experiment.evaluation.results import NOTICE, read_result
 from bonescint.experiment.files import read_rows, write_rows
 from bonescint.experiment.paths import RunPaths
@@ -85,6 +86,7 @@ def write_experiment_report(
         name: read_result(paths.evaluation(name) / "evaluation.json") for name in spec.models
     }
     cards = {name: _folder(spec, paths, name) for name in spec.models}
+    answers = {name: read_maps(paths.results(name) / "results.json") for name in spec.models}
     kept = FigureWriter(paths.figures)
     reading = _seconds_a_scan(spec, seconds, cohort)
     sections = [
@@ -95,9 +97,9 @@ def write_experiment_report(
         *published_sections(spec, results, cohort, reading),
         comparisons_section(spec, results),
         calibration_section(results, paths),
-        uncertain_section(cards, paths, cohort),
+        uncertain_section(cards, answers, cohort),
         subgroups_section(results, paths),
-        explanation_section(spec, results, paths, cohort),
+        explanation_section(spec, results, answers, paths, cohort),
         robustness_section(results, paths),
         _time(spec, seconds, reading, cohort),
         *_checklists(spec, results, cards, cohort),

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from bonescint.cohort import Manifest
 from bonescint.evaluate import Measure, Resampling, resampled, share
+from bonescint.experiment.evaluation.data import MappedScan
 from bonescint.experiment.evaluation.results import (
     FALSE_NEGATIVE,
     FALSE_POSITIVE,
@@ -24,10 +23,9 @@ from bonescint.experiment.paths import RunPaths
 from bonescint.experiment.report.figures import FigureWriter, FlowRow, curves_figure
 from bonescint.experiment.report.model_report import INTERACTING, p_text
 from bonescint.experiment.spec import ExperimentSpec
-from bonescint.files import json_in
 from bonescint.model import ModelFolder
 from bonescint.report.document_page import PageFigure, PageSection, PageTable
-from bonescint.scan import InputError, Split
+from bonescint.scan import Prediction, Split
 
 Results = Mapping[str, EvaluationResult]
 """The evaluation of every model of an experiment, by its name."""
@@ -277,60 +275,23 @@ def index_test_flow(result: EvaluationResult, cohort: Manifest) -> list[FlowRow]
     ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CalledScan:
-    """What `classify` said of a scan, at full precision: its CSV file is rounded.
-
-    Attributes:
-        scan_id: of the scan.
-        positive: its call.
-        uncertain: whether its probability lies in the model's uncertain band.
-        ood_score: how unlike the training cohort it is, or `None`.
-    """
-
-    scan_id: str
-    positive: bool | None
-    uncertain: bool
-    ood_score: float | None
-
-
-def _called_scans(folder: Path) -> list[CalledScan]:
-    file = folder / "results.json"
-    try:
-        entries = json_in(file.read_text(encoding="utf-8"))["results"]
-        return [
-            CalledScan(
-                scan_id=entry["scan_id"],
-                positive=entry["positive"],
-                uncertain=entry["uncertain"],
-                # Release 0.1 called it unlike_score.
-                ood_score=entry.get("ood_score", entry.get("unlike_score")),
-            )
-            for entry in entries
-        ]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        problem = f"no readable answers ({type(error).__name__})"
-        raise InputError(file, problem, "Run the experiment again") from error
-
-
 def uncertain_section(
-    cards: Mapping[str, ModelFolder], paths: RunPaths, cohort: Manifest
+    cards: Mapping[str, ModelFolder],
+    answers: Mapping[str, Mapping[str, MappedScan]],
+    cohort: Manifest,
 ) -> PageSection:
     """Calls with the uncertain ones counted apart, and scans unlike the training cohort.
 
     Args:
         cards: the model folders.
-        paths: where their answers are.
+        answers: of each model, by scan; at full precision, which the CSV file is not.
         cohort: of the experiment.
-
-    Raises:
-        InputError: answers that cannot be read.
     """
     test = {case.scan_id: case.positive for case in cohort.split(Split.TEST)}
     calls: list[tuple[str, ...]] = []
     unlike = []
     for name, folder in cards.items():
-        scans = [scan for scan in _called_scans(paths.results(name)) if scan.scan_id in test]
+        scans = [scan.prediction for key, scan in answers[name].items() if key in test]
         calls += _calls_of(name, folder, scans, test)
         if folder.ood is not None:
             limit = folder.ood.threshold
@@ -363,7 +324,7 @@ def uncertain_section(
 
 
 def _calls_of(
-    name: str, folder: ModelFolder, scans: Sequence[CalledScan], positive: Mapping[str, bool]
+    name: str, folder: ModelFolder, scans: Sequence[Prediction], positive: Mapping[str, bool]
 ) -> Iterator[tuple[str, ...]]:
     """Rows of the table of one model; the calls are those that were given, not made anew."""
     band = folder.card.uncertain_band

@@ -15,7 +15,7 @@ import numpy as np
 from bonescint.cohort import Manifest
 from bonescint.evaluate import Estimate
 from bonescint.evaluate.false_evidence import PlaceRow
-from bonescint.experiment.evaluation.data import read_maps
+from bonescint.experiment.evaluation.data import MappedScan
 from bonescint.experiment.evaluation.map_sanity import SanityRow, read_map_sanity
 from bonescint.experiment.evaluation.results import (
     FALSE_NEGATIVE,
@@ -34,9 +34,21 @@ _RIGHT, _WRONG = 2, 1
 
 
 def explanation_section(
-    spec: ExperimentSpec, results: Results, paths: RunPaths, cohort: Manifest
+    spec: ExperimentSpec,
+    results: Results,
+    maps: Mapping[str, Mapping[str, MappedScan]],
+    paths: RunPaths,
+    cohort: Manifest,
 ) -> PageSection:
-    """Maps against lesion masks, false evidence, examples."""
+    """Maps against lesion masks, false evidence, examples.
+
+    Args:
+        spec: what was done.
+        results: of every model.
+        maps: of every model, by scan.
+        paths: where the parts of the run are.
+        cohort: of the experiment.
+    """
     measures = {
         name: result.saliency.measures if result.saliency else ()
         for name, result in results.items()
@@ -70,7 +82,7 @@ def explanation_section(
             f"Examples of calls. {PANELS} Blue outlines: lesions, where the truth is known.",
         ),
         figures=(
-            *_examples(results, paths, cohort),
+            *_examples(results, maps, cohort),
             *model_pictures(results, paths, "free_response", "free response"),
             *model_pictures(results, paths, "lesions_hit", hit, wide=True),
         ),
@@ -194,11 +206,13 @@ def paired_share(
     )
 
 
-def _examples(results: Results, paths: RunPaths, cohort: Manifest) -> Iterator[PageFigure]:
+def _examples(
+    results: Results, answers: Mapping[str, Mapping[str, MappedScan]], cohort: Manifest
+) -> Iterator[PageFigure]:
     """Calls under their map: right ones as in the paper's Figure 5, wrong ones as in Figure 6."""
     cases = {case.scan_id: case for case in cohort.cases}
     for name, result in results.items():
-        maps = read_maps(paths.results(name) / "results.json")
+        maps = answers[name]
         scans = sorted(result.scans, key=lambda scan: -scan.probability)
         calls = {
             outcome: [
