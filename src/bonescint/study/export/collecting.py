@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,6 @@ from sqlalchemy.orm import Session
 from bonescint.scan import View
 from bonescint.study.export.measures import (
     CaseScorer,
-    CaseTime,
     Moment,
     Score,
     case_time,
@@ -24,6 +23,7 @@ from bonescint.study.export.measures import (
 )
 from bonescint.study.export.rows import (
     NOTICE,
+    TABLES,
     EventRow,
     ExportRow,
     MarkRow,
@@ -34,7 +34,7 @@ from bonescint.study.export.rows import (
 )
 from bonescint.study.folder import Progress, StudyFolder
 from bonescint.study.integrity import not_whole, truth_is_unaltered
-from bonescint.study.protocol import StudyProtocol, running_software
+from bonescint.study.protocol import running_software
 from bonescint.study.store.accounts import Role
 from bonescint.study.store.clock import SERVER_STARTED
 from bonescint.study.store.database import Store
@@ -51,7 +51,8 @@ from bonescint.study.store.tables import (
     StudyRow,
 )
 
-_YEAR_10000_S = 253_402_300_800.0  # a reader's own clock may say anything
+_YEAR_10000_S = 253_402_300_800.0  # the clock of a reader's computer may be set to anything
+_UNJUDGED = Score(distance_mm=None, lesion=None, hit=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +66,7 @@ class StudyTables:
         timing: one row per reader, session and modality.
         readers: one row per reader and session.
         settings: of the study and of the export.
-        lesions: number of metastases of each case, where it is known.
+        lesions: number of metastases of each case, if it is known.
         simulated_readers: whether some readers are programs.
         simulated_scans: whether the patients are synthetic.
     """
@@ -82,14 +83,7 @@ class StudyTables:
 
     def by_name(self) -> dict[str, list[ExportRow]]:
         """The tables by name."""
-        return {
-            "reads": list(self.reads),
-            "marks": list(self.marks),
-            "events": list(self.events),
-            "timing": list(self.timing),
-            "readers": list(self.readers),
-            "settings": list(self.settings),
-        }
+        return {name: list(getattr(self, name)) for name in TABLES}
 
     @property
     def warning(self) -> str:
@@ -117,11 +111,7 @@ def modality_of(session: int, stage: str) -> str:
 
 
 def collect(
-    study: StudyFolder,
-    store: Store,
-    *,
-    radius_mm: float,
-    progress: Progress | None = None,
+    study: StudyFolder, store: Store, *, radius_mm: float, progress: Progress | None = None
 ) -> StudyTables:
     """Collect everything that readers entered and did.
 
@@ -134,227 +124,243 @@ def collect(
     Raises:
         StudyError: the truth is missing or was altered.
     """
-    truths = study.truth()
     with store.reading() as db:
         accounts = db.scalars(select(Account).where(Account.role == Role.READER.value)).all()
         tables = StudyTables(
             simulated_readers=any(one.simulated for one in accounts),
             simulated_scans=study.simulated_scans,
         )
-        collector = _Collector(db, study, truths, tables, radius_mm)
-        collector.events()
+        cases = _Cases(db, study, radius_mm)
+        tables.lesions.update(cases.lesions())
+        moments = _add_events(db, cases, tables)
         for number, account in enumerate(sorted(accounts, key=lambda one: one.reader), start=1):
-            collector.reader(account)
+            sessions = db.scalars(
+                select(ReadingSession)
+                .where(ReadingSession.account_id == account.id)
+                .order_by(ReadingSession.number)
+            )
+            for session in sessions:
+                reader = _SessionCollector(db, study, cases, account, session)
+                reader.add_to(tables, moments)
             if progress is not None:
                 progress(number, len(accounts))
         tables.settings.extend(_settings(db, study, tables, radius_mm))
     return tables
 
 
-class _Collector:
-    """Fills the tables, reader by reader."""
+class _Cases:
+    """The cases of a study with their truth, and what scores their marks."""
+
+    def __init__(self, db: Session, study: StudyFolder, radius_mm: float) -> None:
+        self._study, self._radius_mm = study, radius_mm
+        truths = study.truth()
+        self._cases = {case.id: case for case in db.scalars(select(StudyCase))}
+        self._truths = {number: truths[case.token] for number, case in self._cases.items()}
+        self._scorers = {number: self._scorer(number) for number in self._cases}
+
+    def _scorer(self, number: int) -> CaseScorer | None:
+        case, truth = self._cases[number], self._truths[number]
+        masks = self._study.masks_file(case.token)
+        if not truth_is_unaltered(masks, truth):
+            raise not_whole(masks)  # its marks would silently not be scored
+        return scorer_of(masks, bool(truth["positive"]), case.picture, self._radius_mm)
+
+    def __getitem__(self, number: int) -> StudyCase:
+        return self._cases[number]
+
+    def truth(self, number: int) -> Mapping[str, Any]:
+        """The truth of a case."""
+        return self._truths[number]
+
+    def scan_id(self, number: int | None) -> str:
+        """The scan of a case; empty for none."""
+        return "" if number is None else str(self._truths[number]["scan_id"])
+
+    def lesions(self) -> dict[str, int]:
+        """The number of metastases of the cases that count, if it is known."""
+        return {
+            self.scan_id(number): scorer.lesions
+            for number, scorer in self._scorers.items()
+            if scorer is not None and not self._cases[number].training
+        }
+
+    def score(self, number: int, mark: Mark) -> Score:
+        """How a mark relates to the metastases of its case."""
+        scorer = self._scorers[number]
+        if scorer is None:
+            return _UNJUDGED
+        return scorer.score(View(mark.view), mark.row_px, mark.column_px)
+
+
+def _add_events(db: Session, cases: _Cases, tables: StudyTables) -> Mapping[int, list[Moment]]:
+    """Add all events; return those of each assignment, for the reading times."""
+    moments: dict[int, list[Moment]] = defaultdict(list)
+    rows = db.execute(
+        select(Event, Account.reader, ReadingSession.number, Assignment.case_id)
+        .join(ReadingSession, ReadingSession.id == Event.session_id)
+        .join(Account, Account.id == ReadingSession.account_id)
+        .outerjoin(Assignment, Assignment.id == Event.assignment_id)
+        .order_by(Account.reader, ReadingSession.number, Event.client_s, Event.id)
+    )
+    for event, reader, number, case_id in rows:
+        if event.assignment_id is not None:
+            moments[event.assignment_id].append(
+                Moment(
+                    kind=event.kind,
+                    tab=event.tab,
+                    t_ms=event.t_ms,
+                    client_s=event.client_s,
+                    stage=str(event.body.get("stage", "")),
+                )
+            )
+        tables.events.append(
+            EventRow(
+                reader=reader,
+                session=number,
+                case=cases.scan_id(case_id),
+                kind=event.kind,
+                tab=event.tab,
+                t_ms=event.t_ms,
+                client=utc(event.client_s),
+                server=utc(event.received_s),
+                details=json.dumps(event.body) if event.body else "",
+            )
+        )
+    return moments
+
+
+class _SessionCollector:
+    """Collects the rows of one session of one reader."""
 
     def __init__(
         self,
         db: Session,
         study: StudyFolder,
-        truths: Mapping[str, Mapping[str, Any]],
-        tables: StudyTables,
-        radius_mm: float,
+        cases: _Cases,
+        account: Account,
+        session: ReadingSession,
     ) -> None:
-        self._db = db
-        self._study = study
-        self._truths = truths
-        self._tables = tables
-        self._radius_mm = radius_mm
-        self._cases = {case.id: case for case in db.scalars(select(StudyCase))}
-        self._scorers: dict[int, CaseScorer | None] = {}
-        self._moments: dict[int, list[Moment]] = defaultdict(list)
-        for case in self._cases.values():
-            scorer = self._scorer(case)
-            if scorer is not None and not case.training:
-                tables.lesions[self._scan_id(case)] = scorer.lesions
+        self._db, self._protocol, self._cases = db, study.protocol, cases
+        self._account, self._session = account, session
+        self._who: dict[str, Any] = {
+            "reader": account.reader,
+            "simulated": account.simulated,
+            "session": session.number,
+        }
 
-    def _scan_id(self, case: StudyCase) -> str:
-        return str(self._truths[case.token]["scan_id"])
-
-    def _scorer(self, case: StudyCase) -> CaseScorer | None:
-        if case.id not in self._scorers:
-            positive = bool(self._truths[case.token]["positive"])
-            masks = self._study.masks_file(case.token)
-            if not truth_is_unaltered(masks, self._truths[case.token]):
-                raise not_whole(masks)  # its marks would silently go unjudged
-            self._scorers[case.id] = scorer_of(masks, positive, case.picture, self._radius_mm)
-        return self._scorers[case.id]
-
-    def events(self) -> None:
-        rows = self._db.execute(
-            select(Event, Account.reader, ReadingSession.number, Assignment.case_id)
-            .join(ReadingSession, ReadingSession.id == Event.session_id)
-            .join(Account, Account.id == ReadingSession.account_id)
-            .outerjoin(Assignment, Assignment.id == Event.assignment_id)
-            .order_by(Account.reader, ReadingSession.number, Event.client_s, Event.id)
-        )
-        for event, reader, number, case_id in rows:
-            if event.assignment_id is not None:
-                self._moments[event.assignment_id].append(
-                    Moment(
-                        kind=event.kind,
-                        tab=event.tab,
-                        t_ms=event.t_ms,
-                        client_s=event.client_s,
-                        stage=str(event.body.get("stage", "")),
-                    )
-                )
-            self._tables.events.append(
-                EventRow(
-                    reader=reader,
-                    session=number,
-                    case="" if case_id is None else self._scan_id(self._cases[case_id]),
-                    kind=event.kind,
-                    tab=event.tab,
-                    t_ms=event.t_ms,
-                    client=utc(event.client_s),
-                    server=utc(event.received_s),
-                    details=json.dumps(event.body) if event.body else "",
-                )
-            )
-
-    def reader(self, account: Account) -> None:
-        sessions = self._db.scalars(
-            select(ReadingSession)
-            .where(ReadingSession.account_id == account.id)
-            .order_by(ReadingSession.number)
-        )
-        for session in sessions:
-            reads = self._reads(account, session)
-            self._tables.reads.extend(reads)
-            counting = [row for row in reads if row.final and not row.training]
-            self._tables.timing.extend(self._timing(account, session, counting))
-            if session.started_s is not None:
-                self._tables.readers.append(self._reader_row(account, session, counting))
-
-    def _reads(self, account: Account, session: ReadingSession) -> list[ReadRow]:
+    def add_to(self, tables: StudyTables, moments: Mapping[int, list[Moment]]) -> None:
+        """Add reads, marks, times and the reader."""
         answers = self._db.execute(
             select(Answer, Assignment)
             .join(Assignment, Assignment.id == Answer.assignment_id)
-            .where(Assignment.session_id == session.id)
+            .where(Assignment.session_id == self._session.id)
             .order_by(Assignment.position, Answer.stage.desc(), Answer.revision)
         ).all()
-        last: dict[tuple[int, str], int] = {}
-        for answer, assignment in answers:
-            last[(assignment.id, answer.stage)] = answer.revision
-        marks = self._marks_of([answer.id for answer, _ in answers])
-        rows = []
-        for answer, assignment in answers:
-            case = self._cases[assignment.case_id]
-            truth = self._truths[case.token]
-            final = last[(assignment.id, answer.stage)] == answer.revision
-            took = self._time(assignment, answer)
-            row = ReadRow(
-                reader=account.reader,
-                simulated=account.simulated,
-                session=session.number,
-                modality=modality_of(session.number, answer.stage),
-                case=self._scan_id(case),
-                token=case.token,
-                position=assignment.position,
-                training=case.training,
-                truth=int(truth["positive"]),
-                decision=int(answer.positive),
-                rating=answer.confidence,
-                no_focus=answer.no_focus,
-                marks=len(marks[answer.id]),
-                comment=answer.comment,
-                revision=answer.revision,
-                final=final,
-                submitted=utc(answer.received_s),
-                gross_s=took.gross_s if took else None,
-                active_s=took.active_s if took else None,
-                software_sha256=answer.software_sha256,
-            )
-            rows.append(row)
-            self._tables.marks.extend(self._mark_rows(row, case, marks[answer.id]))
-        return rows
+        last = {(given.assignment_id, given.stage): given.revision for given, _ in answers}
+        marks = self._marks([given.id for given, _ in answers])
+        counting = []
+        for given, assignment in answers:
+            final = last[given.assignment_id, given.stage] == given.revision
+            own = marks.get(given.id, [])
+            seen = moments.get(assignment.id, [])
+            row = self._read(given, assignment, len(own), seen, final=final)
+            tables.reads.append(row)
+            tables.marks.extend(self._mark(row, mark, assignment.case_id) for mark in own)
+            if row.final and not row.training:
+                counting.append(row)
+        tables.timing.extend(self._timing(counting))
+        if self._session.started_s is not None:
+            tables.readers.append(self._reader(counting))
 
-    def _time(self, assignment: Assignment, answer: Answer) -> CaseTime | None:
-        """The time of the first version: a later one is a correction, not a reading."""
-        if answer.revision > 1:
-            return None
-        return case_time(self._moments.get(assignment.id, []), answer.stage)
-
-    def _marks_of(self, answers: list[int]) -> dict[int, list[Mark]]:
+    def _marks(self, answers: list[int]) -> Mapping[int, list[Mark]]:
         found: dict[int, list[Mark]] = defaultdict(list)
         if answers:
-            for mark in self._db.scalars(
-                select(Mark).where(Mark.answer_id.in_(answers)).order_by(Mark.number)
-            ):
+            query = select(Mark).where(Mark.answer_id.in_(answers)).order_by(Mark.number)
+            for mark in self._db.scalars(query):
                 found[mark.answer_id].append(mark)
         return found
 
-    def _mark_rows(self, read: ReadRow, case: StudyCase, marks: list[Mark]) -> list[MarkRow]:
-        scorer = self._scorer(case)
-        rows = []
-        for mark in marks:
-            score: Score | None = None
-            if scorer is not None:
-                score = scorer.score(View(mark.view), mark.row_px, mark.column_px)
-            rows.append(
-                MarkRow(
-                    reader=read.reader,
-                    simulated=read.simulated,
-                    session=read.session,
-                    modality=read.modality,
-                    case=read.case,
-                    training=read.training,
-                    revision=read.revision,
-                    final=read.final,
-                    mark=mark.number,
-                    view=mark.view,
-                    row_px=mark.row_px,
-                    column_px=mark.column_px,
-                    rating=mark.rating,
-                    distance_mm=score.distance_mm if score else None,
-                    lesion=score.lesion if score else None,
-                    hit=int(score.hit) if score else None,
-                )
-            )
-        return rows
+    def _read(
+        self,
+        given: Answer,
+        assignment: Assignment,
+        marks: int,
+        moments: Sequence[Moment],
+        *,
+        final: bool,
+    ) -> ReadRow:
+        case = self._cases[assignment.case_id]
+        # The first version is the reading; a later one is a correction.
+        took = case_time(moments, given.stage) if given.revision == 1 else None
+        return ReadRow(
+            **self._who,
+            modality=modality_of(self._session.number, given.stage),
+            case=self._cases.scan_id(case.id),
+            token=case.token,
+            position=assignment.position,
+            training=case.training,
+            truth=int(self._cases.truth(case.id)["positive"]),
+            decision=int(given.positive),
+            rating=given.confidence,
+            no_focus=given.no_focus,
+            marks=marks,
+            comment=given.comment,
+            revision=given.revision,
+            final=final,
+            submitted=utc(given.received_s),
+            gross_s=took.gross_s if took else None,
+            active_s=took.active_s if took else None,
+            software_sha256=given.software_sha256,
+        )
 
-    def _timing(
-        self, account: Account, session: ReadingSession, counting: list[ReadRow]
-    ) -> list[TimingRow]:
+    def _mark(self, read: ReadRow, mark: Mark, case_id: int) -> MarkRow:
+        score = self._cases.score(case_id, mark)
+        return MarkRow(
+            **self._who,
+            modality=read.modality,
+            case=read.case,
+            training=read.training,
+            revision=read.revision,
+            final=read.final,
+            mark=mark.number,
+            view=mark.view,
+            row_px=mark.row_px,
+            column_px=mark.column_px,
+            rating=mark.rating,
+            distance_mm=score.distance_mm,
+            lesion=score.lesion,
+            hit=None if score.hit is None else int(score.hit),
+        )
+
+    def _timing(self, counting: list[ReadRow]) -> list[TimingRow]:
         pauses = self._db.scalar(
             select(func.count())
             .select_from(Event)
-            .where(Event.session_id == session.id, Event.kind == "pause")
+            .where(Event.session_id == self._session.id, Event.kind == "pause")
         )
         rows = []
         for modality in dict.fromkeys(row.modality for row in counting):
             own = [row for row in counting if row.modality == modality]
             active = [row.active_s for row in own if row.active_s is not None]
             gross = [row.gross_s for row in own if row.gross_s is not None]
-            quartiles = median_and_quartiles(active)
+            first, median, third = median_and_quartiles(active) or (None, None, None)
             rows.append(
                 TimingRow(
-                    reader=account.reader,
-                    simulated=account.simulated,
-                    session=session.number,
+                    **self._who,
                     modality=modality,
                     cases=len(own),
                     gross_total_s=round(sum(gross), 3) if gross else None,
                     active_total_s=round(sum(active), 3) if active else None,
-                    active_q1_s=quartiles[0] if quartiles else None,
-                    active_median_s=quartiles[1] if quartiles else None,
-                    active_q3_s=quartiles[2] if quartiles else None,
+                    active_q1_s=first,
+                    active_median_s=median,
+                    active_q3_s=third,
                     pauses=int(pauses or 0),
                 )
             )
         return rows
 
-    def _reader_row(
-        self, account: Account, session: ReadingSession, counting: list[ReadRow]
-    ) -> ReaderRow:
+    def _reader(self, counting: list[ReadRow]) -> ReaderRow:
+        session = self._session
         latest = self._db.scalar(
             select(Environment)
             .where(Environment.session_id == session.id)
@@ -362,18 +368,16 @@ class _Collector:
             .limit(1)
         )
         entered = latest.body if latest is not None else {}
-        last_stage = self._study.protocol.stages(session.number)[-1].value
+        last_stage = self._protocol.stages(session.number)[-1].value
         last = modality_of(session.number, last_stage)
         width, height = entered.get("screen_width"), entered.get("screen_height")
         return ReaderRow(
-            reader=account.reader,
-            simulated=account.simulated,
-            experience_years=account.experience_years,
-            session=session.number,
+            **self._who,
+            experience_years=self._account.experience_years,
             started=utc(session.started_s),
             finished=utc(session.finished_s),
             answered=sum(row.modality == last for row in counting),
-            of=self._study.protocol.cases,
+            of=self._protocol.cases,
             monitor=str(entered.get("monitor", "")),
             calibrated=str(entered.get("calibrated", "")),
             light=str(entered.get("light", "")),
@@ -406,11 +410,11 @@ def _settings(
     db: Session, study: StudyFolder, tables: StudyTables, radius_mm: float
 ) -> list[SettingRow]:
     row = db.get_one(StudyRow, 1)
-    protocol: StudyProtocol = study.protocol
     behind = [
         change.body.get("behind_s", 0)
         for change in db.scalars(select(Change).where(Change.what == SERVER_STARTED))
     ]
+    protocol = study.protocol.to_json()
     values: dict[str, object] = {
         "notice": NOTICE,
         "readers are": "simulated (programs)" if tables.simulated_readers else "people",
@@ -418,7 +422,7 @@ def _settings(
         "study_id": row.study_id,
         "created": utc(row.created_s),
         "exported": utc(time.time()),
-        **{f"protocol.{name}": value for name, value in protocol.to_json().items()},
+        **{f"protocol.{name}": value for name, value in protocol.items()},
         "protocol_sha256": row.protocol_sha256,
         "images_sha256": row.images_sha256,
         "model_id": row.model_id,

@@ -26,12 +26,12 @@ class Score:
     Attributes:
         distance_mm: to the nearest metastasis of the view, 0 inside; `None` if there is none.
         lesion: number of the metastasis that it hits, or `None`.
-        hit: whether it lies within the radius.
+        hit: whether it lies within the radius; `None` if the metastases are unknown.
     """
 
     distance_mm: float | None
     lesion: int | None
-    hit: bool
+    hit: bool | None
 
 
 class CaseScorer:

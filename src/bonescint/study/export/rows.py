@@ -29,13 +29,19 @@ class ExportRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReadRow(ExportRow):
-    """An answer."""
+class ModalityRow(ExportRow):
+    """A row about one reader in one session and modality."""
 
     reader: str = _column("short name of the reader")
     simulated: bool = _column("the reader is a program, not a person")
     session: int = _column("reading session, 1 or 2")
     modality: str = _column("unaided, unaided-2 (second session, before the model), aided")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadRow(ModalityRow):
+    """An answer."""
+
     case: str = _column("scan_id in the cohort's manifest")
     token: str = _column("the case's opaque identifier in the study")
     position: int = _column("place in the reader's order, 0 first, training included")
@@ -55,13 +61,9 @@ class ReadRow(ExportRow):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MarkRow(ExportRow):
+class MarkRow(ModalityRow):
     """A marked focus."""
 
-    reader: str = _column("short name of the reader")
-    simulated: bool = _column("the reader is a program, not a person")
-    session: int = _column("reading session, 1 or 2")
-    modality: str = _column("as in reads")
     case: str = _column("scan_id in the cohort's manifest")
     training: bool = _column("training case: left out of every analysis")
     revision: int = _column("of the answer that it belongs to")
@@ -92,13 +94,9 @@ class EventRow(ExportRow):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TimingRow(ExportRow):
+class TimingRow(ModalityRow):
     """The time that a reader took for a session."""
 
-    reader: str = _column("short name of the reader")
-    simulated: bool = _column("the reader is a program, not a person")
-    session: int = _column("reading session, 1 or 2")
-    modality: str = _column("as in reads")
     cases: int = _column("answered cases that count")
     gross_total_s: float | None = _column("sum of gross times, seconds")
     active_total_s: float | None = _column("sum of active times, seconds")
