@@ -32,9 +32,10 @@ beforeEach(() => {
     toCanvas: (row, column) => ({ x: 4 * column, y: 4 * row }),
     moveBy: note("moveBy"),
   };
-  page = { panes: [pane], ready: true, locked: false, answer: { chosen: 1, remove: note("remove"), next: note("next") } };
-  for (const name of ["submit", "preset", "dragWindow", "endDrag", "noteWindow", "reset", "zoomMiddle", "toScan",
-    "toggleSmoothing", "toggleMap", "pause", "help", "note", "draw", "addMark"]) page[name] = note(name);
+  page = { locked: false, viewer: { panes: [pane], ready: true }, answer: { chosen: 1, remove: note("remove"), next: note("next") } };
+  for (const name of ["submit", "pause", "help", "note", "addMark"]) page[name] = note(name);
+  for (const name of ["preset", "dragWindow", "endDrag", "noteWindow", "reset", "zoomMiddle", "toScan", "toggleSmoothing",
+    "toggleMap", "draw"]) page.viewer[name] = note(name);
   listen(page);
 });
 

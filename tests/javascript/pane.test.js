@@ -93,8 +93,10 @@ test("a mark is found within its circle", () => {
 function pointed(locked = false) {
   const calls = [];
   const note = (name) => (...given) => { calls.push([name, ...given]); };
-  const page = { ready: true, locked, windowOf: () => ({}), answer: { move: note("move"), moved: note("moved"), choose: note("choose") } };
-  for (const name of ["dragWindow", "endDrag", "noteWindow", "note", "draw", "addMark", "zoomed"]) page[name] = note(name);
+  const viewer = { ready: true, windowOf: () => ({}) };
+  const page = { viewer, locked, answer: { move: note("move"), moved: note("moved"), choose: note("choose") } };
+  for (const name of ["dragWindow", "endDrag", "noteWindow", "draw", "zoomed"]) viewer[name] = note(name);
+  for (const name of ["note", "addMark"]) page[name] = note(name);
   pointAt(front, page);
   const at = (kind, clientX, clientY, button = 0) => front.canvas.happen(kind, { pointerId: 1, clientX, clientY, button });
   return { at, named: (name) => calls.filter(([one]) => one === name), calls };

@@ -193,7 +193,7 @@ def sampled_places(
     """For each canvas row and column the image's, where the pixel's middle lies well inside."""
     script = """async (view) => {
         const { page } = await import('/static/reading.js');
-        return page.panes.find((pane) => pane.view === view).geometry();
+        return page.viewer.panes.find((pane) => pane.view === view).geometry();
     }"""
     place = page.evaluate(script, view)
 

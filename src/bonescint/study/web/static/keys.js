@@ -29,7 +29,7 @@ export function listen(page) {
     }
     if (event.ctrlKey || event.metaKey) return;
     const target = event.target;
-    const pane = page.panes.find((one) => one.canvas === target);
+    const pane = page.viewer.panes.find((one) => one.canvas === target);
     if (pane && onPane(page, pane, event)) { event.preventDefault(); return; }
     if (target.id === "comment") {
       if (event.key === "Escape") target.blur();
@@ -47,18 +47,18 @@ export function listen(page) {
 }
 
 function onPage(page, key) {
-  if (PRESETS[key]) { page.preset(PRESETS[key]); return true; }
+  if (PRESETS[key]) { page.viewer.preset(PRESETS[key]); return true; }
   if (WINDOWS[key]) {
     const [across, down] = WINDOWS[key];
-    page.dragWindow((view, figures, from) => draggedWindow(from, across, down, figures));
-    page.endDrag();
-    page.noteWindow("window");
+    page.viewer.dragWindow((view, figures, from) => draggedWindow(from, across, down, figures));
+    page.viewer.endDrag();
+    page.viewer.noteWindow("window");
     return true;
   }
   switch (key) {
-    case "0": page.reset(); return true;
-    case "+": case "=": page.zoomMiddle(1.25); return true;
-    case "-": case "_": page.zoomMiddle(0.8); return true;
+    case "0": page.viewer.reset(); return true;
+    case "+": case "=": page.viewer.zoomMiddle(1.25); return true;
+    case "-": case "_": page.viewer.zoomMiddle(0.8); return true;
     case "Delete": case "Backspace":
       if (!page.locked) page.answer.remove(page.answer.chosen);
       return true;
@@ -74,9 +74,9 @@ function onPage(page, key) {
       return true;
     case "k": find("comment").focus(); return true;
     case "m": page.answer.next(); return true;
-    case "v": page.toScan(); return true;
-    case "i": page.toggleSmoothing(); return true;
-    case "a": page.toggleMap(); return true;
+    case "v": page.viewer.toScan(); return true;
+    case "i": page.viewer.toggleSmoothing(); return true;
+    case "a": page.viewer.toggleMap(); return true;
     case "p": page.pause(); return true;
     case "?": page.help(); return true;
     default: return false;
@@ -85,12 +85,12 @@ function onPage(page, key) {
 
 function onPane(page, pane, event) {
   const arrow = ARROWS[event.key];
-  if (!page.ready || pane.values === null) return false;
+  if (!page.viewer.ready || pane.values === null) return false;
   if (arrow && event.shiftKey) {
     const part = (0.1 * pane.canvas.height) / pane.geometry().down;
     pane.moveBy(arrow[0] * part, arrow[1] * part);
     page.note("pan", camera(pane));
-    page.draw();
+    page.viewer.draw();
     return true;
   }
   if (arrow) {
@@ -100,7 +100,7 @@ function onPane(page, pane, event) {
     pane.cross.row = Math.min(rows - 1, Math.max(0, pane.cross.row + arrow[0] * step));
     pane.cross.column = Math.min(columns - 1, Math.max(0, pane.cross.column + arrow[1] * step));
     keepInSight(pane);
-    page.draw();
+    page.viewer.draw();
     return true;
   }
   if (event.key === "Enter") {

@@ -11,7 +11,7 @@ export function pointAt(pane, page) {
 
   canvas.addEventListener("contextmenu", (event) => event.preventDefault());
   canvas.addEventListener("pointerdown", (event) => {
-    if (drag || !page.ready || pane.values === null) return;
+    if (drag || !page.viewer.ready || pane.values === null) return;
     canvas.focus({ preventScroll: true });
     canvas.setPointerCapture(event.pointerId);
     const mark = event.button === 0 ? pane.markAt(event.clientX, event.clientY) : -1;
@@ -21,7 +21,7 @@ export function pointAt(pane, page) {
       moved: false,
       what: event.button === 0 ? (mark > 0 ? "mark" : "window") : "pan",
       mark,
-      window: page.windowOf(pane.view),
+      window: page.viewer.windowOf(pane.view),
     };
     event.preventDefault();
   });
@@ -32,10 +32,10 @@ export function pointAt(pane, page) {
     if (!drag.moved && Math.hypot(across, down) < STILL_PX) return;
     drag.moved = true;
     if (drag.what === "window") {
-      page.dragWindow((view, figures, from) => draggedWindow(from, across, down, figures));
+      page.viewer.dragWindow((view, figures, from) => draggedWindow(from, across, down, figures));
     } else if (drag.what === "pan") {
       panBy(pane, event.clientX - drag.lastX, event.clientY - drag.lastY);
-      page.draw();
+      page.viewer.draw();
     } else if (!page.locked) {
       const place = pane.toImage(event.clientX, event.clientY);
       if (pane.inside(place)) page.answer.move(drag.mark, place);
@@ -47,9 +47,9 @@ export function pointAt(pane, page) {
     if (!drag || event.pointerId !== drag.pointer) return;
     const { what, moved, mark } = drag;
     drag = null;
-    page.endDrag();
+    page.viewer.endDrag();
     if (moved) {
-      if (what === "window") page.noteWindow("window");
+      if (what === "window") page.viewer.noteWindow("window");
       else if (what === "pan") page.note("pan", camera(pane));
       else page.answer.moved(mark);
       return;
@@ -60,13 +60,13 @@ export function pointAt(pane, page) {
       if (pane.inside(place)) page.addMark(pane.view, place);
     }
   });
-  canvas.addEventListener("pointercancel", () => { drag = null; page.endDrag(); });
+  canvas.addEventListener("pointercancel", () => { drag = null; page.viewer.endDrag(); });
   canvas.addEventListener("wheel", (event) => {
     event.preventDefault();
-    if (!page.ready) return;
+    if (!page.viewer.ready) return;
     const notches = Math.max(-3, Math.min(3, event.deltaY / 100));
     pane.zoomAt(1.25 ** -notches, event.clientX, event.clientY);
-    page.zoomed();
+    page.viewer.zoomed();
   }, { passive: false });
 }
 

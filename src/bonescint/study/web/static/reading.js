@@ -1,18 +1,16 @@
 // The reading page: one case after another, without loading the page again.
 
 import { AnswerForm } from "./answer.js";
-import { greyTable, presetWindow } from "./grey.js";
 import { LocalStore } from "./local_store.js";
 import { listen } from "./keys.js";
-import { Camera, Pane } from "./pane.js";
-import { camera, pointAt } from "./pointing.js";
+import { ACCESS, Outbox, pauseBeforeRetry } from "./outbox.js";
+import { pointAt } from "./pointing.js";
 import { Recorder } from "./recorder.js";
 import { ask, fetchPixels, Refused, tell } from "./server.js";
+import { Viewer } from "./viewer.js";
 
 const find = (id) => document.querySelector(`#${id}`);
 const main = find("reading");
-const AGAIN_MS = 3000;
-const ACCESS = ["other-tab", "signed-out", "csrf", "role"];
 const KEEPS_NOTHING = "This browser cannot save drafts: do not close it while reading";
 const PAUSED = "Everything is saved. The clock is stopped.";
 
@@ -20,16 +18,14 @@ class ReadingPage {
   constructor(store, recorder) {
     this.store = store;
     this.recorder = recorder;
-    this.camera = new Camera();
-    this.panes = [...document.querySelectorAll(".pane")].map((holder) => new Pane(holder, this.camera));
+    this.outbox = new Outbox(store, recorder, (reason) => this.#waits(reason));
+    this.viewer = new Viewer((kind, body) => this.note(kind, body));
     this.answer = new AnswerForm((kind, body) => this.#changed(kind, body));
     this.pictures = new Map();
-    this.windows = {};
-    this.ready = false;
     this.locked = true;
     this.revising = false;
     this.lastBreak = performance.now();
-    for (const pane of this.panes) pointAt(pane, this);
+    for (const pane of this.viewer.panes) pointAt(pane, this);
     this.#buttons();
     listen(this);
   }
@@ -67,21 +63,12 @@ class ReadingPage {
     find("feedback").hidden = true;
     find("form").hidden = false;
     const buffer = await this.#picture(entry.token);
-    const { picture } = entry;
-    const size = picture.rows * picture.columns;
-    for (const pane of this.panes) {
-      const place = picture.views.indexOf(pane.view);
-      pane.show(place < 0 ? null : new Uint16Array(buffer, 2 * place * size, size), picture);
-    }
-    this.camera.reset();
+    this.viewer.show(entry.picture, buffer);
     this.answer.fill(draft);
-    this.ready = true;
     this.locked = false;
     find("submit").disabled = false;
-    this.#use("percentile");
-    this.#zoomText();
-    await this.#showModel(entry);
-    this.#repaintMarks();
+    if (entry.stage === "aided") await this.#showModel(entry);
+    this.viewer.showMarks(this.answer);
     const readyMs = this.submittedAt ? performance.now() - this.submittedAt : null;
     this.submittedAt = null;
     this.note("shown", { position: entry.position, stage: entry.stage, ready_ms: readyMs });
@@ -127,7 +114,7 @@ class ReadingPage {
         this.pictures.delete(token);
         if (error instanceof Refused) throw error;
         this.#problem("The server does not answer. Trying again.");
-        await new Promise((resolve) => { setTimeout(resolve, AGAIN_MS); });
+        await pauseBeforeRetry();
         this.pictures.set(token, fetchPixels(token));
         this.#problem("");
       }
@@ -145,18 +132,7 @@ class ReadingPage {
   }
 
   async #showModel(entry) {
-    const aided = entry.stage === "aided";
-    find("model").hidden = !aided;
-    find("map-tools").hidden = !aided;
-    if (!aided) return;
     const output = await ask(`/api/model/${entry.token}`);
-    const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-    const colours = bytes(output.colours);
-    for (const pane of this.panes) {
-      if (output.maps[pane.view]) {
-        pane.overlay(bytes(output.maps[pane.view]), output.rows, output.columns, colours);
-      }
-    }
     const side = output.positive ? "at or above" : "below";
     const call = output.positive === null
       ? "no call: this scan is unlike the scans that the model knows"
@@ -164,147 +140,18 @@ class ReadingPage {
     find("model-says").textContent = `Probability of metastatic bone disease ${output.mbd_probability.toFixed(2)}, `
       + `${call}. Your first answer is stored; `
       + "now answer knowing this.";
-    this.mapOn = true;
-    find("map").setAttribute("aria-pressed", "true");
-    this.note("map-shown", { opacity: this.panes[0].opacity, probability: output.mbd_probability });
-  }
-
-  // --- window, zoom, marks ------------------------------------------------------------------
-
-  windowOf(view) { return this.windows[view]; }
-
-  #use(preset) {
-    for (const view of Object.keys(this.entry.picture.windows)) {
-      this.windows[view] = presetWindow(preset, this.entry.picture.windows[view]);
-    }
-    this.#pressed(preset);
-    this.#recolour();
-  }
-
-  preset(preset) {
-    if (!this.ready) return;
-    this.#use(preset);
-    this.note("preset", { preset });
-  }
-
-  #pressed(preset) {
-    for (const button of document.querySelectorAll("[data-preset]")) {
-      button.setAttribute("aria-pressed", String(button.dataset.preset === preset));
-    }
-  }
-
-  /** Change both views' windows from where they were when the drag began. */
-  dragWindow(change) {
-    if (!this.ready) return;
-    this.dragFrom ??= { ...this.windows };
-    for (const view of Object.keys(this.windows)) {
-      const figures = this.entry.picture.windows[view];
-      this.windows[view] = change(view, figures, this.dragFrom[view]);
-    }
-    this.#pressed("");
-    this.#recolour();
-  }
-
-  endDrag() { this.dragFrom = null; }
-
-  noteWindow(kind) {
-    const body = {};
-    for (const [view, { low, high, curve }] of Object.entries(this.windows)) {
-      Object.assign(body, { [`${view}_low`]: low, [`${view}_high`]: high, curve });
-    }
-    this.note(kind, body);
-  }
-
-  #recolour() {
-    const said = [];
-    for (const pane of this.panes) {
-      const window = this.windows[pane.view];
-      const figures = this.entry.picture.windows[pane.view];
-      if (!window || !figures) continue;
-      pane.grey(greyTable(window.low, window.high, window.curve, figures.max));
-      const scale = this.entry.picture.scale;
-      const text = (value) => String(Number((value / scale).toPrecision(value / scale < 10 ? 2 : 3)));
-      said.push(`${pane.view === "anterior" ? "AP" : "PA"} ${text(window.low)}–${text(window.high)}`);
-    }
-    const unit = this.entry.picture.unit === "counts" ? " counts" : "";
-    find("window").textContent = said.join(" · ") + unit;
-  }
-
-  draw() { for (const pane of this.panes) pane.draw(); }
-
-  zoomed() {
-    this.#zoomText();
-    this.note("zoom", camera(this.panes[0]));
-    this.draw();
-  }
-
-  zoomMiddle(factor) {
-    const pane = this.panes.find((one) => one.values !== null);
-    if (!pane) return;
-    const box = pane.canvas.getBoundingClientRect();
-    pane.zoomAt(factor, box.left + box.width / 2, box.top + box.height / 2);
-    this.zoomed();
-  }
-
-  #zoomText() { find("zoom").textContent = `${Math.round(100 * this.camera.zoom)} %`; }
-
-  reset() {
-    if (!this.ready) return;
-    this.camera.reset();
-    this.#use("percentile");
-    this.#zoomText();
-    this.note("reset");
-  }
-
-  toggleSmoothing() {
-    const smooth = !this.panes[0].smooth;
-    for (const pane of this.panes) pane.smooth = smooth;
-    find("smoothing").setAttribute("aria-pressed", String(smooth));
-    this.note("smoothing", { smooth });
-    this.draw();
-  }
-
-  toggleMap() {
-    if (find("map-tools").hidden) return;
-    this.mapOn = !this.mapOn;
-    find("map").setAttribute("aria-pressed", String(this.mapOn));
-    this.#opacity(this.mapOn ? "map-shown" : "map-hidden");
-  }
-
-  #opacity(kind) {
-    const opacity = this.mapOn ? Number(find("opacity").value) / 100 : 0;
-    for (const pane of this.panes) { pane.opacity = opacity; pane.draw(); }
-    this.note(kind, { opacity });
-  }
-
-  addMark(view, place) {
-    if (this.locked || !this.ready) return;
-    this.answer.add(view, place);
-  }
-
-  toScan() {
-    const pane = this.panes.find((one) => one.values !== null);
-    if (!pane) return;
-    const other = this.panes.find((one) => one !== pane && one.values !== null);
-    const next = document.activeElement === pane.canvas && other ? other : pane;
-    const { rows, columns } = next.facts;
-    next.cross ??= { row: Math.round(rows / 2), column: Math.round(columns / 2) };
-    next.canvas.focus();
-    this.draw();
-  }
-
-  #repaintMarks() {
-    for (const pane of this.panes) {
-      pane.marks = this.answer.marksOf(pane.view);
-      pane.chosen = this.answer.chosen;
-      pane.draw();
-    }
+    this.viewer.showModel(output);
   }
 
   // --- what is entered ----------------------------------------------------------------------
 
+  addMark(view, place) {
+    if (this.locked || !this.viewer.ready) return;
+    this.answer.add(view, place);
+  }
+
   #changed(kind, body) {
-    this.#repaintMarks();
+    this.viewer.showMarks(this.answer);
     if (kind === null) return;
     this.note(kind, body);
     this.#problem("");
@@ -345,7 +192,7 @@ class ReadingPage {
   // --- submitting ---------------------------------------------------------------------------
 
   async submit() {
-    if (this.locked || !this.ready) return;
+    if (this.locked || !this.viewer.ready) return;
     const missing = this.answer.missing();
     if (missing) {
       this.#problem(missing[0]);
@@ -365,7 +212,7 @@ class ReadingPage {
       client_s: event.client_s,
       answer: this.answer.entered(),
     };
-    await this.store.put("submissions", "next", sent);
+    await this.outbox.keep(sent);
     await this.#send(sent);
   }
 
@@ -383,47 +230,22 @@ class ReadingPage {
     this.#problem(text);
   }
 
-  /** Send an answer until the server has it; it stays in the browser as long. */
   async #send(sent) {
-    for (;;) {
-      try {
-        const events = await this.recorder.pending();
-        const receipt = await tell("/api/submit", { ...sent, tab: this.recorder.tab, events });
-        await this.recorder.acknowledged(events);
-        await this.#acknowledged(sent, receipt);
-        return;
-      } catch (error) {
-        if (error instanceof Refused && error.status < 500) { await this.#refused(sent, error); return; }
-        const reason = error instanceof Refused ? error.message : "The server does not answer.";
-        this.#problem(`${reason} Your answer is kept in this browser; trying again.`);
-        main.dataset.waiting = "1";
-        await new Promise((resolve) => { setTimeout(resolve, AGAIN_MS); });
-        delete main.dataset.waiting;
-      }
+    try {
+      await this.outbox.send(sent, (receipt) => this.#acknowledged(sent, receipt));
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      await this.#refused(sent, error);
     }
   }
 
-  /** An answer to another case than the one to read: stored already, or a change of an earlier one. */
-  async #sendLeft(sent) {
-    for (;;) {
-      try {
-        await tell("/api/submit", { ...sent, tab: this.recorder.tab, events: [] });
-        break;
-      } catch (error) {
-        const refused = error instanceof Refused && error.status < 500;
-        if (refused && ACCESS.includes(error.problem)) throw error;
-        if (refused) break; // it can never be stored: the case has another answer
-        const reason = error instanceof Refused ? error.message : "The server does not answer.";
-        this.#problem(`${reason} Your answer is kept in this browser; trying again.`);
-        await new Promise((resolve) => { setTimeout(resolve, AGAIN_MS); });
-      }
-    }
-    await this.#forget(sent);
+  #waits(reason) {
+    if (reason) { main.dataset.waiting = "1"; this.#problem(reason); } else delete main.dataset.waiting;
   }
 
   async #forget(sent) {
     await this.drafting;
-    await this.store.drop("submissions", ["next"]);
+    await this.outbox.discard();
     await this.store.drop("drafts", [`${sent.case}/${sent.stage}`, `${sent.case}/revision`]);
   }
 
@@ -445,7 +267,7 @@ class ReadingPage {
       return;
     }
     if (ACCESS.includes(error.problem)) { this.#stop(error); return; }
-    await this.store.drop("submissions", ["next"]);
+    await this.outbox.discard();
     if (["not-now", "not-found", "environment"].includes(error.problem)) { location.assign("/"); return; }
     this.#unlock(error.message);
   }
@@ -454,10 +276,7 @@ class ReadingPage {
 
   async #feedback(sent, state) {
     const truth = await ask(`/api/feedback/${sent.case}`);
-    for (const pane of this.panes) {
-      pane.truths = truth.foci.filter((focus) => focus.view === pane.view);
-      pane.draw();
-    }
+    this.viewer.showTruth(truth.foci);
     const shown = truth.foci.length ? " The squares show where the metastases are." : "";
     const word = (positive) => (positive ? "yes" : "no");
     find("feedback-says").textContent = `Metastatic bone disease: ${word(truth.positive)}.${shown}\n`
@@ -473,7 +292,7 @@ class ReadingPage {
 
   #review() {
     this.revising = false;
-    this.ready = false;
+    this.viewer.ready = false;
     this.#lock();
     this.entry ??= { token: "", training: false, position: this.state.total - 1, picture: { windows: {} } };
     this.#heading();
@@ -567,17 +386,10 @@ class ReadingPage {
 
   #buttons() {
     const act = (id, what) => find(id).addEventListener("click", what);
-    for (const button of document.querySelectorAll("[data-preset]")) {
-      button.addEventListener("click", () => this.preset(button.dataset.preset));
-    }
-    act("reset", () => this.reset());
-    act("smoothing", () => this.toggleSmoothing());
-    act("map", () => this.toggleMap());
     act("pause", () => this.pause());
     act("help", () => this.help());
     act("resume", () => find("paused").close());
     act("keys-close", () => find("keys").close());
-    find("opacity").addEventListener("change", () => this.#opacity("map-opacity"));
     find("paused").addEventListener("close", () => { this.lastBreak = performance.now(); this.note("resume"); });
     find("stopped").addEventListener("cancel", (event) => event.preventDefault());
     find("form").addEventListener("submit", (event) => { event.preventDefault(); this.submit(); });
@@ -588,7 +400,6 @@ class ReadingPage {
       try { await tell("/api/finish", {}); location.assign("/"); } catch (error) { this.#stop(error); }
     });
     addEventListener("resize", () => { this.note("resized", { width: innerWidth, height: innerHeight }); this.#sizes(); });
-    for (const pane of this.panes) pane.canvas.addEventListener("blur", () => pane.draw());
     this.#sizes();
   }
 
@@ -604,7 +415,7 @@ class ReadingPage {
     }
     sessionStorage.setItem("reading", "1");
     this.note("tab-opened", { width: innerWidth, height: innerHeight, ratio: devicePixelRatio });
-    const left = await this.store.get("submissions", "next");
+    const left = await this.outbox.left();
     if (left) {
       const state = await ask("/api/state");
       if (state.phase === "reading" && state.case.token === left.case && state.case.stage === left.stage) {
@@ -614,7 +425,8 @@ class ReadingPage {
         await this.#send(left);
         return;
       }
-      await this.#sendLeft(left);
+      await this.outbox.sendLeft(left);
+      await this.#forget(left);
     }
     await this.open(await ask("/api/state"));
   }
