@@ -6,7 +6,7 @@ const BROWSER = [
   "innerWidth", "localStorage", "location", "navigator", "performance", "requestAnimationFrame",
   "screen", "sessionStorage", "setInterval", "setTimeout", "window", "FormData",
 ];
-const TESTS = ["happen", "setImmediate", "structuredClone"];
+const TESTS = ["btoa", "happen", "setImmediate", "structuredClone"];
 const globals = (names) => Object.fromEntries(names.map((name) => [name, "readonly"]));
 
 const rules = {

@@ -300,7 +300,8 @@ def draw_times(
     handles = [
         Patch(facecolor=f"{colour}55", edgecolor=colour, label=name) for name, colour in kinds
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+    style = {"ncols": 3, "frameon": False, "fontsize": 8}
+    axis.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.4, 1.0), **style)
     save(figure, path, footer=NOTICE, title=title)
 
 
