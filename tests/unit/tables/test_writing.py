@@ -12,12 +12,12 @@ pytest.importorskip("openpyxl", reason="needs the extra 'evaluate'")
 
 import openpyxl
 
-from bonescint.tables import OutputSheet, write_workbook
+from bonescint.tables import ResultTable, write_workbook
 
-SHEET = OutputSheet(
+SHEET = ResultTable(
     name="a name that is longer than Excel allows for sheets",
-    columns=["name", "value"],
-    rows=[["=SUM(1;2)", 1.5], ["bell\x07", math.inf], [None, True]],
+    columns=("name", "value"),
+    rows=(("=SUM(1;2)", 1.5), ("bell\x07", math.inf), (None, True)),
 )
 
 
