@@ -32,7 +32,7 @@ from sklearn.metrics import roc_auc_score
 from bonescint.cohort import Manifest, read_manifest, read_protocol, simulate_cohort, truth_of
 from bonescint.dicom import read
 from bonescint.evaluate.localisation import ViewEvidence, localise
-from bonescint.experiment.files import ExternalUse, fingerprint, note_external_use
+from bonescint.experiment.paths import ExternalUse, fingerprint, note_external_use
 from bonescint.explain import map_on_grid
 from bonescint.model import Classifier, ModelFolder
 from bonescint.scan import Prediction, Scan, Split, Truth, View

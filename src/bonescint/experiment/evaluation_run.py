@@ -24,7 +24,7 @@ from bonescint.experiment.evaluation.results import (
 )
 from bonescint.experiment.evaluation.saliency_evaluation import evaluate_saliency
 from bonescint.experiment.evaluation.tables import BIG, json_tables, result_tables
-from bonescint.experiment.files import fingerprint
+from bonescint.experiment.paths import fingerprint
 from bonescint.experiment.report.model_report import draw_figures, evaluation_document
 from bonescint.experiment.report.saliency_report import (
     as_figure,

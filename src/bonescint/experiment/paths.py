@@ -1,9 +1,16 @@
-"""Where a run of an experiment keeps its files."""
+"""Where a run of an experiment keeps its files, and its small tables."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import csv
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, astuple, dataclass, field, fields
+from datetime import UTC, datetime
 from pathlib import Path
+
+from bonescint.files import cannot_write, from_inert, make_folder, write_table
+from bonescint.scan import InputError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,3 +78,126 @@ class RunPaths:
     def pdf(self) -> Path:
         """The same on paper."""
         return self.root / "report.pdf"
+
+
+def write_rows(path: Path, columns: list[str], rows: list[list[str]]) -> None:
+    """Write a CSV table beside its place and rename it into it.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    make_folder(path.parent)
+    write_table(path, columns, rows, line_end="\r\n")
+
+
+def read_rows(path: Path) -> tuple[list[str], list[list[str]]]:
+    """Columns and rows of a table that we wrote, as they were before they became CSV.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            head, *rows = [[from_inert(cell) for cell in row] for row in csv.reader(stream)]
+    except (OSError, ValueError) as error:
+        problem = f"no readable table ({type(error).__name__})"
+        raise InputError(path, problem, "Run the experiment again") from error
+    return head, rows
+
+
+def written_rows(file: Path) -> list[dict[str, str]]:
+    """Rows of a table that a step wrote, by column; none if there is no table.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    if not file.is_file():
+        return []
+    columns, rows = read_rows(file)
+    return [dict(zip(columns, row, strict=True)) for row in rows]
+
+
+def fingerprint(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExternalUse:
+    """One scoring of external centres; the fields are the table's columns.
+
+    Attributes:
+        when: UTC, ISO 8601.
+        study: what it belongs to.
+        model: its name there.
+        centres: that were scored, with blanks between.
+        settings: name of the training configuration.
+        seed: of the training; empty for a model that was given.
+        model_sha256: first twelve digits.
+        manifest_sha256: first twelve digits.
+        roc_auc: as text, with an interval where one was made.
+    """
+
+    when: str = field(default_factory=_now)
+    study: str
+    model: str
+    centres: str
+    settings: str
+    seed: str
+    model_sha256: str
+    manifest_sha256: str
+    roc_auc: str
+
+
+def note_external_use(table: Path, use: ExternalUse) -> None:
+    """Add a row, unless the same model was scored on the same cohort before.
+
+    Judging the same answers again, because a report is made anew, is no further use.
+
+    Args:
+        table: CSV file.
+        use: the scoring.
+
+    Raises:
+        OutputError: it cannot be written.
+
+    Examples:
+        >>> import tempfile
+        >>> from dataclasses import replace
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     table = Path(folder) / "external-uses.csv"
+        ...     use = ExternalUse(study="s", model="m", centres="C", settings="bonescint", seed="1",
+        ...                       model_sha256="0" * 12, manifest_sha256="1" * 12, roc_auc="0.90")
+        ...     other = replace(use, model_sha256="2" * 12)
+        ...     for one in (use, other, replace(use, when="later")):
+        ...         note_external_use(table, one)
+        ...     len(table.read_text().splitlines())
+        3
+    """
+    columns: Sequence[str] = [column.name for column in fields(ExternalUse)]
+    new = not table.is_file()
+    try:
+        if not new and _key(asdict(use)) in _keys(table):
+            return
+        table.parent.mkdir(parents=True, exist_ok=True)
+        with table.open("a", newline="", encoding="utf-8") as stream:
+            writer = csv.writer(stream)
+            if new:
+                writer.writerow(columns)
+            writer.writerow(astuple(use))
+    except OSError as error:
+        raise cannot_write(table, error) from error
+
+
+def _key(row: Mapping[str, str]) -> tuple[str, ...]:
+    return row["centres"], row["model_sha256"], row["manifest_sha256"]
+
+
+def _keys(table: Path) -> set[tuple[str, ...]]:
+    with table.open(newline="", encoding="utf-8") as stream:
+        return {_key(row) for row in csv.DictReader(stream)}

@@ -19,9 +19,8 @@ from bonescint.cohort import (
     read_protocol,
     simulate_cohort,
 )
-from bonescint.experiment.files import fingerprint, write_rows
 from bonescint.experiment.ledger import CohortPart, Ledger, Output, Resources, Step
-from bonescint.experiment.paths import RunPaths
+from bonescint.experiment.paths import RunPaths, fingerprint, write_rows
 from bonescint.experiment.report.checklist import read_metadata
 from bonescint.experiment.report.experiment_report import write_experiment_report
 from bonescint.experiment.report.published_comparison import read_published

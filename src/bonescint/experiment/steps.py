@@ -14,9 +14,14 @@ from bonescint.experiment.evaluation.map_sanity import map_sanity, write_map_san
 from bonescint.experiment.evaluation.results import SCHEMA_VERSION, EvaluationSettings, read_result
 from bonescint.experiment.evaluation.robustness import chosen, robustness, write_robustness
 from bonescint.experiment.evaluation_run import evaluate
-from bonescint.experiment.files import ExternalUse, fingerprint, note_external_use, write_rows
 from bonescint.experiment.ledger import CohortPart, Output, Resources, Step
-from bonescint.experiment.paths import RunPaths
+from bonescint.experiment.paths import (
+    ExternalUse,
+    RunPaths,
+    fingerprint,
+    note_external_use,
+    write_rows,
+)
 from bonescint.experiment.spec import ExperimentSpec, ModelSpec
 from bonescint.model import Classifier, ModelFolder
 from bonescint.scan import Case, InputError, Split

@@ -10,12 +10,12 @@ from bonescint.report.results_page import (
     ResultRow,
     write_results_page,
 )
-from bonescint.report.templating import page_environment
 from bonescint.report.text import (
     NO_CALL,
     call_in_words,
     displayable,
     operating_point_text,
+    page_environment,
     probability_texts,
 )
 

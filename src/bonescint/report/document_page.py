@@ -1,16 +1,17 @@
-"""A page of sections with text, tables and figures: one file, no request leaves it."""
+"""A page of sections with text, tables and figures, as one file, and the same on paper."""
 
 from __future__ import annotations
 
 import base64
+import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from bonescint.files import write_whole
+from bonescint.files import write_whole, written_beside
 from bonescint.report.results_page import _asset, _csp_hash
-from bonescint.report.templating import page_environment
-from bonescint.scan import ParameterError
+from bonescint.report.text import page_environment
+from bonescint.scan import MissingExtraError, ParameterError
 
 _TEMPLATE = "document.html.jinja"
 
@@ -162,3 +163,43 @@ def document_text(document: Document) -> str:
             style_hash=_csp_hash(style),
         )
     )
+
+
+_PAPER = """
+@page { size: A4; margin: 16mm 14mm; @bottom-center { content: counter(page) " / " counter(pages);
+        font: 8pt sans-serif; color: #6b7178; } }
+html { color-scheme: light; font-size: 10pt; }
+body { font-size: 9pt !important; }
+"""  # the layout is the page's own, for print
+
+
+def write_pdf(page: Path, target: Path) -> None:
+    """Lay out a self-contained page for paper.
+
+    Args:
+        page: HTML file of `write_document`.
+        target: the PDF file.
+
+    Raises:
+        MissingExtraError: WeasyPrint, or the library Pango that it needs, is not installed.
+        OutputError: it cannot be written.
+    """
+    try:
+        import weasyprint
+    except (ImportError, OSError) as error:
+        raise MissingExtraError("weasyprint", "evaluate") from error
+    loggers = [logging.getLogger(name) for name in ("weasyprint", "fontTools")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL)
+        # A page of ours holds its pictures and asks for nothing else.
+        inside = weasyprint.urls.URLFetcher(allowed_protocols=("data",))
+        text = page.read_text(encoding="utf-8")
+        document = weasyprint.HTML(string=text, url_fetcher=inside)
+        style = weasyprint.CSS(string=_PAPER)
+        with written_beside(target) as beside:
+            document.write_pdf(str(beside), stylesheets=[style])
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -13,8 +13,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from bonescint.files import written_beside
-from bonescint.report.templating import page_environment
-from bonescint.report.text import call_in_words, operating_point_text, probability_texts
+from bonescint.report.text import (
+    call_in_words,
+    operating_point_text,
+    page_environment,
+    probability_texts,
+)
 from bonescint.scan import Call, ParameterError
 
 if TYPE_CHECKING:

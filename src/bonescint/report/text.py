@@ -1,8 +1,15 @@
-"""Text from outside, such as file names, made safe to show on any output."""
+"""Text made safe to show on any output, and the one environment in which pages are made.
+
+Text from outside, such as file names, is shown escaped; everything that is put into a page is, too.
+"""
 
 from __future__ import annotations
 
 import unicodedata
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jinja2 import BaseLoader, Environment
 
 # Bidirectional and invisible format characters can make a file name read as another one.
 _HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
@@ -84,3 +91,31 @@ def _escaped(letter: str) -> str:
     if 0xDC80 <= code <= 0xDCFF:  # a byte that was no UTF-8, as Python's file names carry it
         return f"\\x{code - 0xDC00:02x}"
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def page_environment(loader: BaseLoader) -> Environment:
+    """An environment that escapes HTML in every template, whatever the template is called.
+
+    Jinja's own helpers, and those of web frameworks, decide by the ending of a template's name,
+    and leave `page.html.jinja` unescaped. A value that is not given is an error.
+
+    Args:
+        loader: of the templates.
+
+    Examples:
+        >>> from jinja2 import DictLoader
+        >>> pages = page_environment(DictLoader({"a.html.jinja": "<p>{{ name }}</p>"}))
+        >>> pages.get_template("a.html.jinja").render(name="<b>")
+        '<p>&lt;b&gt;</p>'
+    """
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(
+        loader=loader,
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["displayable"] = displayable
+    return environment

@@ -21,7 +21,7 @@ from bonescint.dicom import read
 from bonescint.evaluate import Estimate, Resampling
 from bonescint.evaluate.map_metrics import map_agreement, ratio_over_scans
 from bonescint.evaluate.scored import patient_numbers
-from bonescint.experiment.files import written_rows
+from bonescint.experiment.paths import written_rows
 from bonescint.files import make_folder
 from bonescint.model import ModelFolder
 from bonescint.prepare import prepare

@@ -15,7 +15,7 @@ from bonescint.cohort import Manifest
 from bonescint.dicom import read
 from bonescint.evaluate import Comparison, Estimate, ScoredCases, compare_areas, roc_auc_score
 from bonescint.evaluate.scored import patient_numbers
-from bonescint.experiment.files import written_rows
+from bonescint.experiment.paths import written_rows
 from bonescint.files import make_folder
 from bonescint.model import Classifier
 from bonescint.scan import Case, PixelUnit, Scan, View

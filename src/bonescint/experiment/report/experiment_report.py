@@ -11,8 +11,7 @@ from bonescint.cohort import Manifest
 from bonescint.evaluate import Estimate
 from bonescint.experiment.evaluation.data import read_maps
 from bonescint.experiment.evaluation.results import NOTICE, read_result
-from bonescint.experiment.files import read_rows, write_rows
-from bonescint.experiment.paths import RunPaths
+from bonescint.experiment.paths import RunPaths, read_rows, write_rows
 from bonescint.experiment.report.checklist import (
     Filler,
     checklist_names,
@@ -31,9 +30,14 @@ from bonescint.experiment.report.experiment_sections import (
     subgroups_section,
     uncertain_section,
 )
-from bonescint.experiment.report.figures import FigureWriter, FlowRow, flow_figure
+from bonescint.experiment.report.figures import (
+    FigureWriter,
+    FlowRow,
+    architecture_figures,
+    flow_figure,
+    input_figures,
+)
 from bonescint.experiment.report.model_report import few_cases
-from bonescint.experiment.report.network_figures import architecture_figures, input_figures
 from bonescint.experiment.report.published_comparison import published_sections
 from bonescint.experiment.report.saliency_sections import explanation_section
 from bonescint.experiment.spec import ExperimentSpec
@@ -44,8 +48,8 @@ from bonescint.report.document_page import (
     PageTable,
     slug,
     write_document,
+    write_pdf,
 )
-from bonescint.report.paper import write_pdf
 from bonescint.scan import MissingExtraError, Split
 
 SIMULATED = (

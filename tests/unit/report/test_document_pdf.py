@@ -12,8 +12,8 @@ from bonescint.report.document_page import (
     PageSection,
     PageTable,
     write_document,
+    write_pdf,
 )
-from bonescint.report.paper import write_pdf
 
 try:
     import weasyprint

@@ -12,8 +12,8 @@ pytest.importorskip("torch", reason="needs the extra 'train'")
 pytest.importorskip("matplotlib", reason="needs the extra 'evaluate'")
 
 from bonescint.cohort import Manifest
-from bonescint.experiment.report import network_figures as input_figures_module
-from bonescint.experiment.report.network_figures import architecture_figures, input_figures
+from bonescint.experiment.report import figures as input_figures_module
+from bonescint.experiment.report.figures import architecture_figures, input_figures
 from bonescint.model import ModelCard, TrainingRecord
 from bonescint.scan import Acquisition, Case, PixelUnit, Scan, Split
 from bonescint.train import TrainingConfiguration
