@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-ROOMS = ["scan", "dicom", "simulate", "prepare", "report", "cohort", "cohort.compare", "model",
-         "train", "explain", "classify", "study"]  # fmt: skip
+import bonescint
+
+ROOMS = [
+    "scan",
+    "tables",
+    "parallel",
+    "dicom",
+    "simulate",
+    "prepare",
+    "report",
+    "cohort",
+    "cohort.compare",
+    "model",
+    "train",
+    "explain",
+    "classify",
+    "study",
+]
 HEAVY = ("torch", "pydicom", "openvino", "pandas", "scipy", "fastapi")
 
 
@@ -68,3 +86,13 @@ def test_help_imports_little(words: list[str]) -> None:
     rooms = {name.split(".")[1] for name in ours}
     assert rooms == {"cli"}
     assert len(names) < 300, "typer's own are 240"
+
+
+def test_no_two_classes_have_one_name() -> None:
+    """One meaning a name: whoever reads `Table` somewhere knows which table is meant."""
+    homes: dict[str, list[str]] = {}
+    for file in Path(bonescint.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                homes.setdefault(node.name, []).append(str(file))
+    assert {name: files for name, files in homes.items() if len(files) > 1} == {}

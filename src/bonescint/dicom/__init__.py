@@ -8,7 +8,6 @@ header leaves this package. pydicom and the decoders are loaded when the first f
 
 from bonescint.dicom.description import InfoReport, ScanInfo, ViewInfo, describe, info
 from bonescint.dicom.discovery import Discovery, StudyFiles, discover
-from bonescint.dicom.header_styles import HeaderStyle
 from bonescint.dicom.identity import (
     Identifier,
     StudyKeys,
@@ -20,7 +19,7 @@ from bonescint.dicom.identity import (
 )
 from bonescint.dicom.objects import read_given, scan_of_arrays
 from bonescint.dicom.reading import read, read_study
-from bonescint.dicom.writing import PatientFacts, write_nm
+from bonescint.dicom.writing import HeaderStyle, PatientFacts, write_nm
 
 __all__ = [
     "Discovery",

@@ -16,10 +16,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bonescint.dicom.codes import code_of, is_another_view, view_of
 from bonescint.dicom.frames import Frame, PhotopeakFrames
 from bonescint.dicom.header import Header
-from bonescint.dicom.orientation import views_by_orientation
+from bonescint.dicom.orientation import code_of, is_another_view, view_of, views_by_orientation
 from bonescint.dicom.words import (
     names_view_plainly,
     view_in_path,

@@ -9,7 +9,14 @@ from pydicom.sr._cid_dict import cid_concepts
 from pydicom.sr._concepts_dict import concepts
 from pydicom.sr._snomed_dict import mapping
 
-from bonescint.dicom.codes import FEET_FIRST, PRONE, VIEWS, is_another_view, is_one_of, view_of
+from bonescint.dicom.orientation import (
+    FEET_FIRST,
+    PRONE,
+    VIEWS,
+    is_another_view,
+    is_one_of,
+    view_of,
+)
 from bonescint.scan import View
 
 
