@@ -1,10 +1,10 @@
-"""A model that goes on learning with normal scans of one place, beside simulated ones.
+"""Continue training a model with normal scans of one hospital, together with simulated ones.
 
-Normal scans show what is usual in a place, and are not enough to learn from: a network that sees
-disease in one kind of scan and none in another learns the kind. So as many positive as negative
-draws lie on local scans: simulated metastases are transplanted to them (`transplant.py`). The
-other draws are simulated scans as they are, so that nothing is forgotten. What the local scans
-cost in ranking is measured on simulated validation scans, and a network that lost is not kept.
+Normal scans show what is usual in a hospital, but they are not enough to learn from: a network that
+sees disease in one kind of scan and none in another learns to tell the kinds apart. Therefore as
+many positive as negative draws are local scans: simulated metastases are transplanted to them
+(`transplant.py`). The other draws are unchanged simulated scans, so that nothing is forgotten. The
+loss in ranking is measured on simulated validation scans; a network that lost too much is not kept.
 """
 
 from __future__ import annotations
@@ -38,10 +38,11 @@ from bonescint.train.training import fit, usual_settings
 from bonescint.train.weights import InitialWeights, load_weights
 
 LOCAL_SHARE = 0.5
-"""Of the negative draws, local scans; of the positive ones, simulated metastases on local scans."""
+"""Share of the negative draws that are local scans, and of the positive draws that are simulated
+metastases on local scans."""
 
-LOST = 0.01
-"""Of the area under the ROC curve on simulated validation scans: a network that lost more is not
+LARGEST_LOSS = 0.01
+"""Largest loss of area under the ROC curve on simulated validation scans with which a network is
 kept."""
 
 _STEPS = 150
@@ -60,15 +61,15 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Learnt:
-    """What became of a network.
+    """A network after training with local scans.
 
     Attributes:
-        onnx: the graph after learning.
+        onnx: the new graph.
         weights: those of the graph, as `to_safetensors` gives them.
-        settings: of the learning.
+        settings: of the training.
         areas: under the ROC curve on the simulated validation scans, after minus before.
-        cases: the simulated validation scans, scored before calibration by what learnt.
-        epochs: that were done; patience may have ended them.
+        cases: the simulated validation scans, scored before calibration by the new network.
+        epochs: that were completed; patience may have ended the training early.
     """
 
     onnx: bytes
@@ -80,8 +81,8 @@ class Learnt:
 
     @property
     def kept(self) -> bool:
-        """Whether ranking on simulated scans did not suffer."""
-        return self.areas.difference.value >= -LOST
+        """Whether the ranking of simulated scans suffered little enough."""
+        return self.areas.difference.value >= -LARGEST_LOSS
 
 
 def learn_from_normals(
@@ -94,28 +95,28 @@ def learn_from_normals(
     settings: TrainingConfiguration | None = None,
     progress: Progress | None = None,
 ) -> Learnt:
-    """Go on with a model's network on local normal scans and simulated ones.
+    """Continue training a model's network on local normal scans and simulated ones.
 
     Args:
         folder: of the model.
         studies: local scans without disease, with both views.
         simulated: cohort with both classes in the splits train and validation.
-        run: folder for decoded scans and checkpoints; the same call goes on from them.
+        run: folder for decoded scans and checkpoints, from which the same call resumes.
         epochs: at most; each has 150 steps.
         settings: in place of `adapting_settings`.
-        progress: called with what is being done, how much of it is done, and of how much.
+        progress: called with the current step, the amount done, and the total.
 
     Raises:
-        InputError: scans that cannot be read, a cohort that cannot be used, or a model that is none
-            of `bonescint train`.
+        InputError: scans that cannot be read, a cohort that cannot be used, or a model that
+            `bonescint train` did not write.
         ParameterError: the run was begun with other settings or scans.
         OutputError: the run's folder cannot be written.
-        KeyboardInterrupt: it was stopped.
+        KeyboardInterrupt: it was interrupted.
     """
     check_trainable(simulated, simulated.folder)
     weights = load_weights(folder.path)
     settings = settings or adapting_settings(folder, weights, epochs)
-    place = RunFolder(run)
+    folder_of_run = RunFolder(run)
     local = _local(studies, run / "normals", part(progress, "decoding local scans"))
     training, validation = (
         cached_scans(
@@ -133,14 +134,14 @@ def learn_from_normals(
         "weights": weights.sha256,
         "scans": [file.name for file in (*local.files, *training.files, *validation.files)],
     }
-    goes_on = place.begin(asked, resume=True)
+    resume = folder_of_run.begin(asked, resume=True)
     network = fit(
         joined,
         validation,
         settings=settings,
         weights=weights,
-        run=place,
-        goes_on=goes_on,
+        run=folder_of_run,
+        resume=resume,
         progress=progress,
     )
     onnx = to_onnx(network, rows=settings.preprocessing.rows).SerializeToString()
@@ -161,7 +162,7 @@ def learn_from_normals(
         settings=settings,
         areas=compare_areas(cases, cases.with_scores(before)),
         cases=cases,
-        epochs=place.finished_steps() // (settings.steps_per_epoch or 1),
+        epochs=folder_of_run.finished_steps() // (settings.steps_per_epoch or 1),
     )
 
 
@@ -173,7 +174,7 @@ def part(progress: Progress | None, what: str) -> Callable[[int, int], None] | N
 def adapting_settings(
     folder: ModelFolder, weights: InitialWeights, epochs: int
 ) -> TrainingConfiguration:
-    """Slow settings that keep what a model was trained with: augmentation, losses, preprocessing.
+    """Settings with low learning rates that keep a model's augmentation, losses and preprocessing.
 
     Args:
         folder: of the model.
@@ -181,7 +182,7 @@ def adapting_settings(
         epochs: at most.
 
     Raises:
-        InputError: settings on the card that this release does not know.
+        InputError: the card has settings that this release does not know.
     """
     usual = usual_settings(weights)
     known = json.loads(json.dumps(folder.card.training.settings))
@@ -202,7 +203,7 @@ def adapting_settings(
 
 
 def joined_with(training: ScanSource, local: ScanSource) -> JoinedScans:
-    """Simulated scans and local normals, the latter so often that they are half of the negatives.
+    """Simulated scans and local normals, repeated until they are half of the negative scans.
 
     Args:
         training: of both classes.
@@ -223,7 +224,7 @@ def joined_with(training: ScanSource, local: ScanSource) -> JoinedScans:
 def _local(
     studies: Sequence[StudyFiles], kept: Path, progress: Callable[[int, int], None] | None
 ) -> CachedScans:
-    """Local scans, decoded once."""
+    """The local scans, each decoded once."""
     make_folder(kept)
     files = []
     for number, study in enumerate(studies):
@@ -244,7 +245,7 @@ def _margins(
     preprocessing: Preprocessing,
     progress: Callable[[int, int], None] | None,
 ) -> NDArray[np.float64]:
-    """Scores of a graph before calibration."""
+    """A graph's scores before calibration."""
     loader = plain_loader(source, preprocessing, batch_size=1, workers=0)
     found = []
     with Engine(onnx) as engine:

@@ -44,8 +44,8 @@ def _kept(
     """The photons of each pixel that are kept; an empty pixel draws nothing."""
     counts = np.rint(image).astype(np.int64).ravel()
     some = np.flatnonzero(counts != 0)
-    # numpy prepares each number of counts anew unless the last one was the same; where 16 bits do
-    # not hold a number the order is worse and the draw as good.
+    # numpy prepares the distribution for each number of counts unless it is the same as the one
+    # before, so equal numbers are drawn together. Numbers beyond 16 bits are only sorted worse.
     some = some[np.argsort(counts[some].astype(np.uint16), kind="stable")]
     kept = np.zeros(counts.size, dtype=np.float32)
     kept[some] = rng.binomial(counts[some], share)
@@ -54,7 +54,7 @@ def _kept(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blur:
-    """Smoothing by the camera's distance or by a workstation's filter, in pixels."""
+    """Smoothing, as by the camera's distance or by a workstation's filter, in pixels."""
 
     probability: float = 0.4
     sigma_pixels: _Range = (0.4, 1.8)
@@ -84,8 +84,8 @@ class ArchivePicture:
             above keeps its grey, as where low counts were cut to zero.
         gamma: exponents of the grey scale.
         matrix: factors of the matrix size.
-        stretch: the most that rows or columns are stretched besides, each by itself; a third of
-            the pictures repeat rows and columns instead of interpolating.
+        stretch: largest additional stretch, of rows and of columns separately; a third of the
+            pictures repeat rows and columns instead of interpolating.
         jpeg_quality: of pictures that went through JPEG (half of them).
     """
 
@@ -159,16 +159,16 @@ _GRID_ROWS = 128
 class UptakeVariation:
     """A smooth field multiplies the scan, so that no region's brightness can be relied on.
 
-    Bones of healthy people take up more or less by age, load and disease of no concern here, and
-    real ones do so more than simulated ones: domain randomisation (Tobin et al., IROS 2017). The
-    field is log-normal and much smoother than a metastasis is wide. Most of it belongs to the
-    patient, so both views share it, one mirrored; the rest belongs to each view.
+    The uptake of healthy bones varies with age, load and unrelated disease, and more so in real
+    than in simulated scans: domain randomisation (Tobin et al., IROS 2017). The field is
+    log-normal and varies over much longer distances than a metastasis is wide. Most of it belongs
+    to the patient, so both views share it, one mirrored; the rest belongs to each view.
 
     Attributes:
-        probability: of varying at all.
+        probability: that the uptake is changed at all.
         spread: standard deviations of the field's logarithm.
         length_share: lengths over which it varies, as shares of the rows (of about 2 m).
-        own_share: share of the field's variance that each view has to itself.
+        own_share: share of the field's variance that belongs to each view alone.
     """
 
     probability: float = 0.5

@@ -56,7 +56,7 @@ class CellNetwork(ScanNetwork):
 
     Args:
         shape: sizes of the layers.
-        input_scale: what the convolutions' weights want to see.
+        input_scale: the scale of inputs that the convolutions' weights were trained with.
     """
 
     evidence = "probability of each cell"
@@ -64,7 +64,7 @@ class CellNetwork(ScanNetwork):
     """The last layer: features to the logit of a metastasis in each cell."""
 
     def _add_cell_layer(self) -> None:
-        """The last layer and the three numbers of the pooling."""
+        """Add the last layer and the three numbers of the pooling."""
         self.cell = cell_layer(self.shape.cells, 1, deviation=0.01)
         self.sharpness = nn.Parameter(torch.tensor(2.0))
         self.gain = nn.Parameter(torch.tensor(1.0))
@@ -117,7 +117,7 @@ class Vgg16Cells(CellNetwork, Vgg16Trunk):
 
     Args:
         shape: sizes of the layers.
-        input_scale: what the convolutions' weights want to see.
+        input_scale: the scale of inputs that the convolutions' weights were trained with.
 
     Examples:
         >>> network = Vgg16Cells(shape=NetworkShape(channels=(2, 2, 4, 4, 4), cells=4))
@@ -160,7 +160,7 @@ class Vgg16Cells(CellNetwork, Vgg16Trunk):
             self.register_buffer(f"{name}_deviation", torch.ones(channels))
 
     def features(self, composite: Tensor, *, frozen_blocks: int = 0) -> Tensor:
-        """What is known of each cell, (N, channels, rows / 8, columns / 8)."""
+        """Features of each cell, (N, channels, rows / 8, columns / 8)."""
         *_, fine, coarse = self.block_features(composite, frozen_blocks=frozen_blocks)
         if self._standardises:
             fine = _scaled(fine, self.fine_mean, self.fine_deviation)
@@ -181,7 +181,7 @@ class Vgg16Cells(CellNetwork, Vgg16Trunk):
 
     @torch.no_grad()
     def standardise(self, measured: Tensor, *, keeps_function: bool) -> None:
-        """The head then sees channels of mean 0 and deviation 1 over cells and scans."""
+        """Give the head's inputs mean 0 and deviation 1 over cells and scans."""
         channels = [self.shape.channels[3]] * 2 + [self.shape.channels[4]] * 2
         means = torch.split(measured.mean(dim=0), channels)
         found = {"fine": means[:2], "coarse": means[2:]}
@@ -238,7 +238,7 @@ def _scaled(values: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
 def _rescaled(
     layer: nn.Conv2d | nn.Linear, shift: Tensor, deviation: Tensor, old_deviation: Tensor
 ) -> None:
-    """Rewrite a layer over x' = (x - m') / d' to say what it said of x'' = (x - m) / d.
+    """Rewrite a layer for inputs (x - m') / d' so that it gives what it gave for (x - m) / d.
 
     Args:
         layer: 1 x 1 convolution or dense.

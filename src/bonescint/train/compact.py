@@ -1,11 +1,11 @@
 """A compact network that judges every cell of the scan, and the scan by its cells.
 
-VGG16 spends a third of its work on the picture's two finest grains, where a bone scan has little
-but noise. This network halves the picture at once and goes down to a 32nd, with residual pairs of
+VGG16 spends a third of its computation on the two finest resolutions, where a bone scan is mostly
+noise. This network halves the resolution at once, and five times in all, with residual pairs of
 convolutions (He et al., CVPR 2016; the second one of a pair begins at zero, as in Zhang et al.,
 Fixup, ICLR 2019, so that no normalisation is needed), and comes back up to cells of 8 x 8 pixels
-(Lin et al., feature pyramids, CVPR 2017). It begins with nothing learnt: it wants lesion masks,
-better still a truth that names what else stands out, and many scans, as a simulator gives.
+(Lin et al., feature pyramids, CVPR 2017). It is trained from scratch, which requires lesion masks,
+preferably a truth that also names benign findings, and many scans, as from a simulator.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ BLOCK_CONVOLUTIONS = tuple(
     for block in range(1, _BLOCKS + 1)
     for index in range(1, 2 if block == 1 else 2 + 2 * _PAIRS)
 )
-"""Names of the convolutions of the blocks, in the order in which they compute."""
+"""Names of the convolutions of the blocks, in the order of computation."""
 
 
 class _Block(nn.Module):
-    """Halves rows and columns, then refines what it found by residual pairs."""
+    """Halves rows and columns, followed by residual pairs of convolutions."""
 
     def __init__(self, inputs: int, outputs: int, *, kernel: int, pairs: int) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class _Block(nn.Module):
                 yield first, second
 
     def convolutions(self) -> Iterator[nn.Conv2d]:
-        """In the order in which they compute."""
+        """The convolutions in the order of computation."""
         yield self.halving
         for pair in self._pairs():
             yield from pair
@@ -147,7 +147,7 @@ class CompactCells(CellNetwork):
         return found
 
     def features(self, composite: Tensor, *, frozen_blocks: int = 0) -> Tensor:
-        """What is known of each cell, (N, channels, rows / 8, columns / 8)."""
+        """Features of each cell, (N, channels, rows / 8, columns / 8)."""
         *_, fine, middle, coarse = self.block_features(composite, frozen_blocks=frozen_blocks)
         whole = self.context(coarse.mean(dim=(2, 3)))[:, :, None, None]
         around = _doubled(self.coarse(contralateral_features(coarse)) + whole)
@@ -157,7 +157,7 @@ class CompactCells(CellNetwork):
         return functional.relu(self.second(functional.relu(self.first(joined))))
 
     def measured(self, composite: Tensor, *, frozen_blocks: int = 0) -> Tensor:
-        """Nothing: this network standardises nothing."""
+        """No statistics: this network does not standardise."""
         del frozen_blocks
         return composite.new_zeros(len(composite), 0)
 
@@ -165,26 +165,26 @@ class CompactCells(CellNetwork):
         """Nothing to do."""
 
     def folded(self) -> Self:
-        """A copy: its layers are plain."""
+        """A copy: there is nothing to absorb."""
         return self.copied()
 
 
 def _begin(layer: nn.Conv2d) -> None:
-    """He et al. (ICCV 2015): the signal keeps its size through ReLUs."""
+    """Initialise as He et al. (ICCV 2015), so that the signal keeps its size through ReLUs."""
     nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
 
 
 def _apart(composite: Tensor) -> Tensor:
-    """AP and PA as scans of their own: (N, C, rows, 2 x columns) to (2 N, C, rows, columns)."""
+    """Separate AP and PA: (N, C, rows, 2 x columns) to (2 N, C, rows, columns)."""
     scans, channels, rows, columns = composite.shape
     halves = composite.reshape(scans, channels, rows, 2, columns // 2)
     return halves.permute(0, 3, 1, 2, 4).flatten(0, 1)
 
 
 def _side_by_side(views: Tensor) -> Tensor:
-    """What `_apart` undid."""
+    """The inverse of `_apart`."""
     _, channels, rows, columns = views.shape
     pairs = views.reshape(-1, 2, channels, rows, columns)
     return pairs.permute(0, 2, 3, 1, 4).flatten(3, 4)

@@ -1,4 +1,4 @@
-"""How to train: typed, frozen, written into the model card, and read from YAML."""
+"""The training configuration: read from YAML, recorded in the model card."""
 
 from __future__ import annotations
 
@@ -63,34 +63,34 @@ class TrainingStage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingConfiguration:
-    """Everything that decides what training does, apart from the cohort and the weights.
+    """Everything that decides the result of a training, apart from the cohort and the weights.
 
-    Fields that say only how the work is done have the metadata `{"decides": False}`.
+    Fields that only affect how the work is done have the metadata `{"decides": False}`.
 
-    The defaults are what learnt first in our trials (docs/training.md). Named sets of settings
-    stand in `configurations/`: `read_configuration("ibrahim2023")` is the paper's.
+    The defaults are those that converged first in our trials (docs/training.md). Named
+    configurations are in `configurations/`: `read_configuration("ibrahim2023")` is the paper's.
 
     Attributes:
-        network: which one is trained.
-        preprocessing: what is done to a scan first; its own size is what is exported.
+        network: which network is trained.
+        preprocessing: of each scan; the network is exported at its size.
         stages: resolutions and epochs, in order.
         batch_size: scans a step.
-        steps_per_epoch: steps of an epoch, which then begins the same draw again, in another
-            order, or ends before it; `None` for one pass.
+        steps_per_epoch: steps of an epoch: it repeats the same draw in another order, or ends
+            before the draw does; `None` for one pass.
         patience: epochs of the last stage after which training ends if the validation AUC has
-            not grown; `None` to go on to the end. Earlier stages are never cut short.
+            not grown; `None` to train to the end. Earlier stages are never cut short.
         backbone_learning_rate: of the convolutions that are not frozen.
         head_learning_rate: of everything behind the blocks.
-        frozen_blocks: leading blocks of convolutions that keep the weights they begin with.
-        input_scale: overrides what the weights want to see (the paper fed 0 to 1).
+        frozen_blocks: leading blocks of convolutions whose weights do not change.
+        input_scale: overrides the one that the weights were trained with (the paper used 0 to 1).
         standardised: standardise the pooled features by constants measured on the training
             scans when a stage begins; folded into the hidden layer on export.
         weight_decay: decoupled (AdamW); 0 is plain Adam.
         label_smoothing: of the cross entropy.
         schedule: of the learning rates.
-        lesion_weight: weight of the auxiliary task (where is metastasis, cell by cell), 0
-            for none. Only scans with masks, and negative ones, take part.
-        lesion_positive_weight: weight of a cell with metastasis against one without.
+        lesion_weight: weight of the auxiliary task of finding metastases cell by cell, 0 for
+            none. Only scans with masks, and negative scans, take part.
+        lesion_positive_weight: weight of a cell with metastasis relative to one without.
         finding_weight: weight of naming what cells show (`findings.py`), 0 for none. Only scans
             whose truth names everything that stands out take part.
         transplant_share: of the positive draws that become a negative scan with one or a few of
@@ -100,8 +100,8 @@ class TrainingConfiguration:
         gradient_limit: largest norm of the gradient, or `None`.
         precision: arithmetic of the convolutions.
         scan_augmentations: random changes to scans, in order.
-        composite_change: random changes after the preprocessing.
-        seed: of everything that is random.
+        composite_change: random changes of the composite, after the preprocessing.
+        seed: of all random numbers.
         loader_workers: processes that read and prepare scans; 0 for none.
         checkpoint_steps: steps between two checkpoints (there is one after each epoch, too).
         shape: sizes of the layers; the network's usual ones if `None`.
@@ -163,7 +163,7 @@ class TrainingConfiguration:
         self._check_network()
 
     def _check_network(self) -> None:
-        """What the network asks of rows and input scale."""
+        """Check the network's requirements on rows and input scale."""
         step = rows_step_of(self.network)
         if (
             self.preprocessing.rows != 2 * self.preprocessing.columns
@@ -241,7 +241,7 @@ _NUMBERS = (
 _OPTIONAL = (("averaging_decay", 0.0, 1.0), ("gradient_limit", 1e-6, 1e6))
 _PLAIN = (None, InputScale.UNIT)
 _LATER = frozenset({"finding_weight"})
-"""Left out where off: what an earlier release finished without them is not done again."""
+"""Left out where they are off, so that what an earlier release finished is not repeated."""
 _NESTED = frozenset({"preprocessing", "stages", "scan_augmentations", "composite_change", "shape"})
 
 
@@ -249,7 +249,7 @@ _PACKAGED = PackagedYaml(
     package="bonescint.train", folder="configurations", noun="settings", extra="train"
 )
 _ABOUT = "about"
-"""A key of the file that is for people only."""
+"""A key of the file that is a comment for people."""
 _FORMER_PREPROCESSING = "recipe"
 """What release 0.1 called the key `preprocessing`."""
 

@@ -1,4 +1,4 @@
-"""From samples to batches: balanced epochs, augmentation, the preprocessing."""
+"""From samples to batches: balanced epochs, augmentation, preprocessing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from bonescint.train.transplant import transplanted
 
 @dataclass(frozen=True, slots=True)
 class SampleDraw:
-    """One sample of one epoch, and the how-manieth time: with the seed, fixes every change."""
+    """One sample of one epoch, and how often it came before; with the seed it fixes all changes."""
 
     epoch: int
     index: int
@@ -39,15 +39,15 @@ class SampleDraw:
 
 
 class TrainingBatch(NamedTuple):
-    """What the network learns from.
+    """Samples that the network learns from in one step.
 
     Attributes:
         composites: float32 (N, 1, rows, columns) in [0, 1].
         labels: int64 (N,), 1 for metastatic bone disease.
         cells: float32 (N, map rows, map columns), 1 where a cell holds a metastasis.
         known: float32 (N,), 1 where the cells are known.
-        findings: float32 (N, kinds, map rows, map columns), 1 where a cell shows one of that
-            kind; no kinds where they are not learnt.
+        findings: float32 (N, kinds, map rows, map columns), 1 where a cell shows a finding of
+            that kind; without any kind if findings are not learnt.
         named: float32 (N,), 1 where the findings are known.
     """
 
@@ -69,8 +69,8 @@ class BalancedBatches(Sampler[list[SampleDraw]]):
         positives: the reference standard of every sample.
         batch_size: samples a batch; the last one may be smaller.
         seed: with the epoch, fixes the draw.
-        steps: batches of an epoch, which then begins the same draw again, in another order, or
-            ends before it; `None` for one pass.
+        steps: batches of an epoch: it repeats the same draw in another order, or ends before the
+            draw does; `None` for one pass.
         rank: of this process among those that train together.
         world_size: number of those; each takes its share of every batch.
 
@@ -121,7 +121,7 @@ class BalancedBatches(Sampler[list[SampleDraw]]):
 
     @property
     def sampler(self) -> BalancedBatches:
-        """Itself: Lightning looks for `set_epoch` at a batch sampler's sampler only."""
+        """This object: Lightning calls `set_epoch` only on the sampler of a batch sampler."""
         return self
 
     def set_epoch(self, epoch: int) -> None:
@@ -219,11 +219,11 @@ class TrainingScans(Dataset[TrainingBatch]):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PlainScans(Dataset[TrainingBatch]):
-    """Prepared samples as they are, by number; their cells are not asked for.
+    """Prepared samples without augmentation, by number, without targets for their cells.
 
     Attributes:
         source: gives the samples.
-        preprocessing: what is done to them.
+        preprocessing: of each sample.
     """
 
     source: ScanSource
@@ -292,7 +292,7 @@ def training_loader(
 
 
 def _yield_to_training(worker: int) -> None:  # noqa: ARG001
-    """Let the process that trains go first: a thread of its that waits makes the others wait."""
+    """Give the training process priority: if one of its threads waits, all of them wait."""
     if hasattr(os, "nice"):  # not on Windows
         with suppress(OSError):
             os.nice(10)
@@ -301,7 +301,7 @@ def _yield_to_training(worker: int) -> None:  # noqa: ARG001
 def plain_loader(
     source: ScanSource, preprocessing: Preprocessing, *, batch_size: int, workers: int
 ) -> DataLoader[TrainingBatch]:
-    """A loader of samples as they are, in order."""
+    """A loader of samples without augmentation, in order."""
     return DataLoader(
         PlainScans(source, preprocessing),
         batch_size=batch_size,

@@ -1,6 +1,6 @@
-"""Which of the processes that train together this one is.
+"""The rank of this process in a distributed training.
 
-torchrun and SLURM start one process a device and say so in the environment.
+torchrun and SLURM start one process per device and set environment variables in each.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class ProcessRank:
 
     @property
     def machines(self) -> int:
-        """Machines that take part."""
+        """Number of machines that take part."""
         return self.world_size // self.local_world_size
 
     @property
@@ -48,7 +48,7 @@ class ProcessRank:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> ProcessRank:
-        """What the launcher said; one process alone if there was none.
+        """The rank that the launcher gave this process; a single process without a launcher.
 
         Raises:
             ParameterError: the launcher's variables contradict each other.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 INPUT_NAME = "scan"
 OUTPUT_NAMES = ("logits", "maps")
 INPUT_SCALE = "bonescint.input_scale"
-"""Key in the ONNX file's metadata: what the first convolution wants to see."""
+"""Key in the ONNX file's metadata: the input scale of the first convolution."""
 NETWORK = "bonescint.network"
 """Key in the ONNX file's metadata: which network it is."""
 CONSTANTS = "bonescint.constants"
@@ -45,7 +45,7 @@ def to_onnx(network: ScanNetwork, *, rows: int = 512) -> onnx.ModelProto:
     """Export a network in float32.
 
     Args:
-        network: trained; its standardisation is folded first.
+        network: trained; its standardisation is folded into its layers first.
         rows: rows and columns of the composite, fixed in the graph.
 
     Returns:

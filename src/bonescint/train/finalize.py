@@ -64,7 +64,7 @@ def scored_by_margins(
     labels: Iterable[bool],
     patients: Sequence[str] | None = None,
 ) -> ScoredCases:
-    """What a network said of scans whose label is known, as margins.
+    """Score scans whose label is known by the margins of a network.
 
     Args:
         logits: (2,) of each scan.
@@ -125,8 +125,8 @@ MEASURED = (Split.VALIDATION, Split.TEST)
 _OOD_SCANS = 1000
 _OOD_SEED = 3
 _FALSE_ALARM_RATE = 0.05
-"""Of scans changed as in training, the most extreme of which no archive holds; of scans as a camera
-acquires them far fewer are called unlike."""
+"""For scans changed as in training, the most extreme of which occur in no archive; of unchanged
+scans far fewer are found unlike."""
 _POSES = (Pose, Crop, DropView)
 SIMULATED = "simulated scans only"
 _LIMITATIONS = {
@@ -145,7 +145,7 @@ _METHOD = "Method: Ibrahim et al., Cancer Imaging 2023;23:12"
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FinishedTraining:
-    """What a training leaves behind, apart from the network.
+    """A training that has ended, apart from its network.
 
     Attributes:
         cohort: the manifest.
@@ -154,8 +154,8 @@ class FinishedTraining:
         weights: that it began with.
         name: of the model.
         version: of the model.
-        epochs: that were really done; patience may have ended the training before the last one.
-        measured: the splits whose figures the card gives.
+        epochs: that were completed; patience may have ended the training early.
+        measured: the splits whose results the card gives.
     """
 
     cohort: Manifest
@@ -250,12 +250,12 @@ def finalize(network: ScanNetwork, finished: FinishedTraining, target: Path) -> 
 def cohort_ood_detector(
     sources: Mapping[Split, ScanSource], settings: TrainingConfiguration
 ) -> OodDetector | None:
-    """Fit what tells inputs unlike what the network learnt from; `None` for a small cohort.
+    """Fit the detector of inputs unlike the training scans; `None` for a small cohort.
 
-    Scans are looked at as the network met them, with the training's random changes of uptake,
-    counts and grey values: what it has learnt to read is not unlike. Turned and cropped they are
-    not: a body that does not stand upright and whole is to be noticed. At most 1000 of a split,
-    evenly spread over it.
+    Scans are measured as the network saw them, after the training's random changes of uptake,
+    counts and grey values: what it has learnt to read is not unlike. They are not rotated or
+    cropped, so that a body that is not upright and complete is detected. At most 1000 scans of a
+    split are used, evenly spread over it.
     """
 
     def features(split: Split) -> list[OodFeatures]:
@@ -273,14 +273,14 @@ def cohort_ood_detector(
             preprocessing=settings.preprocessing.identifier,
             false_alarm_rate=_FALSE_ALARM_RATE,
         )
-    except ParameterError:  # a few scans say nothing of what is usual
+    except ParameterError:  # too few scans to know what is usual
         return None
 
 
 def _as_met(
     sample: TrainingSample, settings: TrainingConfiguration, seed: tuple[int, int]
 ) -> PreparedScan:
-    """A prepared scan after the training's random changes, but for pose; views stay in place."""
+    """A prepared scan after the training's random changes except pose; views stay in place."""
     rng = np.random.default_rng((settings.seed, *seed))
     changes = [one for one in settings.scan_augmentations if not isinstance(one, _POSES)]
     prepared = prepare(augmented(sample, changes, rng).scan, settings.preprocessing)
@@ -295,7 +295,7 @@ def software_versions() -> dict[str, str]:
 
 
 def _origin(cohort: Manifest) -> str:
-    """Whether every scan that was learnt from says that a simulator made it."""
+    """Whether every training scan's truth says that it comes from the simulator."""
     for case in cohort.split(Split.TRAIN):
         if not case.truth:
             return "scans of the user's cohort"

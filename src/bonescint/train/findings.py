@@ -1,8 +1,8 @@
-"""What stands out on a scan, by kind: named by cells while training, so that they tell it apart.
+"""Findings by kind: an auxiliary task of training, so that cells tell benign uptake apart.
 
-A cell that learns only "metastasis or not" has to find out by itself that shoulders wear, that
-kidneys shine and that fractured ribs stand in line. Where the truth names every focus, as the
-simulator's does, the cells learn to name them, too; nothing of it is left in the model.
+A cell that learns only "metastasis or not" has to discover without help that shoulders wear, that
+kidneys are bright and that fractured ribs lie in a row. Where the truth names every focus, as the
+simulator's does, the cells also learn to name them; the exported model contains nothing of this.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ def finding_map(
     foci: Sequence[Focus],
     masks: Mapping[FocusKind, NDArray[np.bool_]],
 ) -> NDArray[np.uint8]:
-    """The number of what each pixel of a view shows.
+    """The kind of finding that each pixel of a view shows, as a number.
 
     A pixel of a mask belongs to the focus of that kind whose centre is nearest.
 

@@ -29,7 +29,7 @@ KERAS_URL = "https://github.com/fchollet/deep-learning-models/releases/download/
 KERAS_MD5 = "6d6bbae143d832006294945121d1f1fc"
 _TORCHVISION_INDICES = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
 _TIMEOUT_S = 20
-"""Without a network some systems answer nothing at all."""
+"""Without a network some systems never answer."""
 REMEDY = (
     f"Give Keras' {KERAS_FILE}, torchvision's vgg16 .pth, or a .safetensors file with "
     "block1_conv1.weight to block5_conv3.bias"
@@ -180,7 +180,7 @@ def fetch_keras_weights(cache: Path | None = None, *, url: str = KERAS_URL) -> P
     if target.is_file() and _md5(target) == KERAS_MD5:
         return target
     remedy = (
-        "Train with --settings compact, which needs no weights, or go on from a model (--from "
+        "Train with --settings compact, which needs no weights, or continue from a model (--from "
         f"shipped), or download {KERAS_FILE} elsewhere and give it with --weights FILE"
     )
     folder.mkdir(parents=True, exist_ok=True)

@@ -34,10 +34,10 @@ class Learner(lightning.LightningModule):
         settings: how to train.
         steps_per_epoch: batches of an epoch.
         stage_loader: gives training scans of an epoch as they are learnt from (augmented),
-            to measure the pooled features' mean and deviation when a stage begins.
+            to measure the mean and deviation of the pooled features when a stage begins.
         validation_loader: gives the validation scans at a number of rows.
-        trained_head: the head has learnt already, so its function is kept when training
-            begins and the pooled features are standardised.
+        trained_head: the head is trained already: its function does not change when the pooled
+            features are standardised at the start.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Learner(lightning.LightningModule):
 
     @property
     def exported(self) -> ScanNetwork:
-        """The network to judge and to export: the running average if there is one."""
+        """The network to evaluate and to export: the running average if there is one."""
         network = self.network if self.averaged is None else self.averaged.module
         if not isinstance(network, ScanNetwork):
             raise TypeError("The averaged module must be a network of scans.")
@@ -82,7 +82,7 @@ class Learner(lightning.LightningModule):
         return found.float()
 
     def training_step(self, batch: TrainingBatch, batch_idx: int) -> Tensor:  # noqa: ARG002
-        """Cross entropy of the scan, and of its cells if that is wanted."""
+        """Cross entropy of the scan, and of its cells if the settings ask for it."""
         settings = self._settings
         features = self._in_precision(self.network.features, batch.composites)
         logits = self.network.classified(features)
@@ -101,8 +101,8 @@ class Learner(lightning.LightningModule):
         return loss
 
     def _log_mean(self, name: str, value: Tensor, batch: TrainingBatch) -> None:
-        """Show a value as it comes, and log its mean over the epoch and over the processes."""
-        # Lightning's own way, `sync_dist`, waits for a process that has no progress bar.
+        """Show a value in the progress bar, and log its mean over the epoch and the processes."""
+        # Lightning's `sync_dist` would wait for a process that has no progress bar.
         self.log(
             name,
             self._mean_over_processes(value.detach()),
@@ -152,12 +152,12 @@ class Learner(lightning.LightningModule):
             self.averaged.update_parameters(self.network)
 
     def on_train_epoch_start(self) -> None:
-        """When a stage begins, begin a new average and measure what standardises features."""
+        """At the start of a stage, restart the average and measure what standardises features."""
         settings, epoch = self._settings, self.current_epoch
         if epoch and settings.rows_of_epoch(epoch) == settings.rows_of_epoch(epoch - 1):
             return
         if self.averaged is not None:
-            # The old average reads the old rows, and would be remembered for hundreds of steps.
+            # The old average belongs to the old rows, and would last for hundreds of steps.
             self.averaged.n_averaged.zero_()
         if not settings.standardised:
             return
@@ -170,11 +170,11 @@ class Learner(lightning.LightningModule):
             self.network.standardise(torch.cat(measured), keeps_function=keeps)
 
     def val_dataloader(self) -> DataLoader[TrainingBatch]:
-        """Validation scans at the rows of the epoch that ends (asked anew for each)."""
+        """Validation scans at the rows of the current epoch (requested again for each epoch)."""
         return self._validation_loader(self._settings.rows_of_epoch(self.current_epoch))
 
     def validation_step(self, batch: TrainingBatch, batch_idx: int) -> None:  # noqa: ARG002
-        """Collect logits of the network that would be exported."""
+        """Collect the logits of the network that would be exported."""
         network = self.exported
         logits = network.classified(self._in_precision(network.features, batch.composites))
         self._seen.append((logits.cpu(), batch.labels.cpu()))
@@ -237,7 +237,7 @@ def _averaging(settings: TrainingConfiguration) -> Callable[..., None]:
 
     @torch.no_grad()
     def move(averages: list[Tensor], values: list[Tensor], count: Tensor | int) -> None:
-        # Early steps weigh more, so that the start is forgotten soon.
+        # The first steps weigh more, so that the initial weights are forgotten soon.
         decay = min(limit, (1.0 + float(count)) / (10.0 + float(count)))
         torch._foreach_lerp_(averages, values, 1 - decay)
 
@@ -245,6 +245,6 @@ def _averaging(settings: TrainingConfiguration) -> Callable[..., None]:
 
 
 def _head_of(network: ScanNetwork) -> list[nn.Parameter]:
-    """Everything that learns behind the blocks."""
+    """All trainable parameters behind the blocks."""
     trunk = {id(parameter) for parameter in network.blocks.parameters()}
     return [parameter for parameter in network.parameters() if id(parameter) not in trunk]

@@ -1,4 +1,4 @@
-"""What every network here is: a composite in, the scan's logits and a map of evidence out."""
+"""The interface of all networks: a composite in, the scan's logits and a map of evidence out."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from torch import Tensor, nn
 
 
 class InputScale(StrEnum):
-    """What a set of VGG16 weights wants to see where the composite says 0 to 1."""
+    """The scale of inputs that a set of weights was trained with; the composite has 0 to 1."""
 
     KERAS_BGR = "keras-bgr"
     """0 to 255 minus the channel means 103.939, 116.779, 123.68, in the order B, G, R."""
     TORCHVISION = "torchvision-rgb"
     """0 to 1 minus the means 0.485, 0.456, 0.406 over 0.229, 0.224, 0.225, in R, G, B."""
     UNIT = "unit"
-    """0 to 1 as it is, in every channel (what the paper fed)."""
+    """0 to 1 unchanged, in every channel (as in the paper)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,14 +42,14 @@ VGG16 = NetworkShape()
 
 
 class ScanNetwork(nn.Module, ABC):
-    """What training, export and tests of maps ask of a network.
+    """What training, export and tests of maps require of a network.
 
     The input is a prepared composite, float (N, 1, rows, columns) in [0, 1], AP left and PA
     right, rows and columns multiples of `rows_step`.
 
     Args:
         shape: sizes of the layers.
-        input_scale: what the convolutions' weights want to see.
+        input_scale: the scale of inputs that the convolutions' weights were trained with.
     """
 
     reduction: ClassVar[int]
@@ -57,14 +57,14 @@ class ScanNetwork(nn.Module, ABC):
     rows_step: ClassVar[int] = 32
     """What the composite's rows and columns must be multiples of."""
     kind: ClassVar[str]
-    """How settings and files call this network."""
+    """Name of this network in configurations and files."""
     architecture: ClassVar[str]
     """In words, for the model card."""
     evidence: ClassVar[str]
     """What the maps are, in words."""
 
     blocks: nn.ModuleList
-    """The convolutions from the picture on; settings freeze leading ones."""
+    """The convolutions, beginning at the input; settings can freeze the first ones."""
 
     def __init__(self, *, shape: NetworkShape, input_scale: InputScale) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class ScanNetwork(nn.Module, ABC):
 
     @abstractmethod
     def features(self, composite: Tensor, *, frozen_blocks: int = 0) -> Tensor:
-        """What the head looks at; the first `frozen_blocks` blocks keep no gradient."""
+        """The input of the head; the first `frozen_blocks` blocks keep no gradient."""
 
     @abstractmethod
     def classified(self, features: Tensor) -> Tensor:
@@ -98,7 +98,7 @@ class ScanNetwork(nn.Module, ABC):
 
     @abstractmethod
     def measured(self, composite: Tensor, *, frozen_blocks: int = 0) -> Tensor:
-        """What `standardise` wants to know of some scans: (N, numbers)."""
+        """Statistics of some scans that `standardise` needs: (N, numbers)."""
 
     @abstractmethod
     def standardise(self, measured: Tensor, *, keeps_function: bool) -> None:
@@ -106,26 +106,26 @@ class ScanNetwork(nn.Module, ABC):
 
         Args:
             measured: of some hundred training scans, (scans, numbers).
-            keeps_function: rewrite what has learnt so that the network's answers stay.
+            keeps_function: rewrite the trained layers so that the network's answers do not change.
         """
 
     @abstractmethod
     def folded(self) -> Self:
-        """The same function in plain layers: what helped training is absorbed by them."""
+        """The same function with the standardisation absorbed by the layers."""
 
     def copied(self) -> Self:
-        """Another network of the same kind, sizes and weights."""
+        """A copy with the same kind, sizes and weights."""
         twin = type(self)(shape=self.shape, input_scale=self.input_scale)
         twin.load_state_dict(self.state_dict())
         return twin.train(self.training)
 
     def constants(self) -> dict[str, float]:
-        """Learnt numbers of the head that belong to no layer."""
+        """Trained numbers of the head that belong to no layer."""
         return {}
 
     @torch.no_grad()
     def set_constants(self, values: Mapping[str, float]) -> None:
-        """Take over what `constants` gave."""
+        """Set the numbers that `constants` returned."""
         for name, value in values.items():
             getattr(self, name).fill_(value)
 
@@ -143,15 +143,15 @@ class ScanNetwork(nn.Module, ABC):
 
 
 RARE = -4.0
-"""Logit of a cell before anything was learnt: little of a scan stands out."""
+"""Logit of a cell before training: few cells show anything."""
 
 
 def cell_layer(channels: int, kinds: int, *, deviation: float = 0.0) -> nn.Conv2d:
-    """A 1 x 1 convolution that says of each cell that it shows nothing, until it learns.
+    """A 1 x 1 convolution that, before training, says of each cell that it shows nothing.
 
     Args:
         channels: of the features.
-        kinds: how many things a cell may show, each on its own.
+        kinds: number of findings that a cell may show, independently of each other.
         deviation: standard deviation of the weights.
     """
     layer = nn.Conv2d(channels, kinds, kernel_size=1)
@@ -162,11 +162,11 @@ def cell_layer(channels: int, kinds: int, *, deviation: float = 0.0) -> nn.Conv2
 
 
 class CellHead(nn.Module):
-    """Says of each cell of the map what it shows; used while training only.
+    """Predicts what each cell of the map shows; used only while training.
 
     Args:
         channels: of the features.
-        kinds: how many things a cell may show, each on its own.
+        kinds: number of findings that a cell may show, independently of each other.
 
     Examples:
         >>> tuple(CellHead(8, kinds=3)(torch.zeros(2, 8, 4, 4)).shape)

@@ -18,11 +18,11 @@ class NetworkKind(StrEnum):
     VGG16_CELLS = "vgg16-cells"
     """Judges every cell, and the scan by its cells."""
     COMPACT_CELLS = "compact-cells"
-    """The same on a compact trunk that begins with nothing learnt; a fourteenth of the work."""
+    """The same on a compact trunk that is trained from scratch; a fourteenth of the computation."""
 
     @property
     def begins_with_imagenet(self) -> bool:
-        """Whether its convolutions are VGG16's, for which ImageNet's weights are at hand."""
+        """Whether its convolutions are VGG16's, so that it can start from ImageNet's weights."""
         return self is not NetworkKind.COMPACT_CELLS
 
 

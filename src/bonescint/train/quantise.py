@@ -45,7 +45,7 @@ _METHOD = "quantised model against its float32 parent, same scans, OpenVINO"
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Agreement:
-    """Two models on the same scans.
+    """The answers of two models for the same scans.
 
     Attributes:
         parent_probabilities: float64 (N,).
@@ -77,7 +77,7 @@ class Agreement:
         return float(np.median(valid)) if valid.size else float("nan")
 
     def metrics(self, measured_on: str) -> tuple[Metric, ...]:
-        """Figures for a model card; those that cannot be told are left out."""
+        """Metrics for a model card; those that are undefined are left out."""
         parent, other = self.auc
         values = {
             "roc_auc_score": other,
@@ -102,19 +102,19 @@ def compared(
     labels: Sequence[bool],
     threads: int | None = None,
 ) -> Agreement:
-    """Run two models over the same composites, both with the calibration of the one judged.
+    """Run two models over the same composites, both with the calibration of the second.
 
-    A calibration of its own is no difference between the graphs.
+    The calibration is not part of the comparison.
 
     Args:
-        parent: the one to be compared with.
-        other: the one to judge.
+        parent: the model to compare with.
+        other: the model to evaluate.
         composites: float32 arrays (1, rows, columns), as both models take them.
         labels: the reference standard of each.
         threads: of the processor, or `None` for all.
 
     Returns:
-        What both said.
+        The answers of both.
     """
     said: list[tuple[float, float]] = []
     correlations = []
@@ -229,7 +229,7 @@ def quantise(
 
 
 def _noted(card: ModelCard, agreement: Agreement, count: int) -> ModelCard:
-    """The card with how far the quantised model is from its parent, parent's figures kept."""
+    """The card with the agreement of the quantised model with its parent added to its metrics."""
     inherited = tuple(
         replace(metric, measured_on=f"{metric.measured_on} (before quantisation)")
         for metric in card.metrics

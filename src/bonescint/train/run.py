@@ -35,7 +35,7 @@ _FREE_TO_CHANGE = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """Where a training keeps what it needs to go on after a stop.
+    """The folder from which an interrupted training resumes.
 
     Attributes:
         path: the folder.
@@ -45,12 +45,12 @@ class RunFolder:
 
     @property
     def checkpoint(self) -> Path:
-        """The latest checkpoint; there is none before the first one was written."""
+        """The latest checkpoint, if one was written already."""
         return self.path / "last.ckpt"
 
     @property
     def log(self) -> Path:
-        """A row for each epoch."""
+        """The table with a row per epoch."""
         return self.path / "epochs.csv"
 
     @property
@@ -59,19 +59,19 @@ class RunFolder:
         return self.path / "scans"
 
     def begin(self, asked: Mapping[str, Any], *, resume: bool, writes: bool = True) -> bool:
-        """Make the folder, or go on in it.
+        """Make the folder, or prepare to resume in it.
 
         Args:
             asked: settings, cohort and weights, JSON-ready.
-            resume: go on from a checkpoint that is there; else it is thrown away.
+            resume: keep an existing checkpoint; otherwise it is deleted.
             writes: whether this process writes; others only look.
 
         Returns:
-            Whether there is a checkpoint to go on from.
+            Whether there is a checkpoint to resume from.
 
         Raises:
             ParameterError: the checkpoint belongs to a training with other settings.
-        InputError: what was asked then cannot be read.
+            InputError: the record of the earlier settings cannot be read.
             OutputError: the folder cannot be written, or holds files of other origin.
         """
         noted = self.path / "asked.json"
@@ -84,7 +84,7 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             if not resume:
                 self.checkpoint.unlink(missing_ok=True)
-            if not self.checkpoint.is_file():  # nothing to go on from: a log of its own
+            if not self.checkpoint.is_file():  # nothing to resume from: a new log
                 self.log.unlink(missing_ok=True)
             if self.checkpoint.is_file() and noted.is_file():
                 changed = _changed(_asked_before(noted), asked)
@@ -102,7 +102,7 @@ class RunFolder:
         return self.checkpoint.is_file()
 
     def finished_steps(self) -> int:
-        """Steps that the checkpoint has behind it."""
+        """Number of steps completed at the checkpoint."""
         content = torch.load(self.checkpoint, map_location="cpu", weights_only=True, mmap=True)
         return int(content["global_step"])
 
@@ -127,10 +127,10 @@ def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 
 class Checkpoints(Checkpoint):
-    """Writes the checkpoint beside and renames it: every so many steps and after each epoch.
+    """Writes a checkpoint atomically every so many steps and after each epoch.
 
-    Lightning calls callbacks of this kind behind all others, so that a checkpoint holds what the
-    others, `Patience` above all, made of the epoch.
+    Lightning calls callbacks of this kind after all others, so that a checkpoint includes the state
+    of the others after the epoch, that of `Patience` in particular.
 
     Args:
         run: the run folder.
@@ -149,7 +149,7 @@ class Checkpoints(Checkpoint):
         batch: object,  # noqa: ARG002
         batch_idx: int,
     ) -> None:
-        """Write one unless the epoch's own follows at once."""
+        """Write one, except before the one at the end of the epoch."""
         is_last = batch_idx + 1 >= trainer.num_training_batches
         if trainer.global_step % self._steps == 0 and not is_last:
             self._write(trainer)
@@ -189,13 +189,13 @@ class Checkpoints(Checkpoint):
 
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
-    """Keep Lightning's advice and its harmless warnings to itself, and Ctrl-C as it was."""
+    """Silence Lightning's advice and harmless warnings, and restore the handler of Ctrl-C."""
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in loggers]
     main = threading.current_thread() is threading.main_thread()
     on_interrupt = signal.getsignal(signal.SIGINT) if main else None
     with warnings.catch_warnings():
-        # Our sampler goes on inside an epoch by itself; Lightning looks at the loader only.
+        # Our sampler resumes within an epoch; Lightning only looks at the loader.
         warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended")
         # The number of processes that load is a setting of ours.
         warnings.filterwarnings("ignore", message=".*does not have many workers")
@@ -215,14 +215,14 @@ def quiet_lightning() -> Iterator[None]:
 
 
 class Patience(EarlyStopping):
-    """Ends a training whose validation AUC no longer grows in the last stage.
+    """Ends a training whose validation AUC no longer increases in the last stage.
 
-    Earlier stages are never cut short: areas measured at other rows say nothing of the size
+    Earlier stages are never cut short: areas measured at other rows say nothing about the size
     that is exported, and a training must not end before it has reached that size.
 
     Args:
         settings: of the training.
-        epochs: without a higher AUC, after which it ends.
+        epochs: number of epochs without a higher AUC after which it ends.
     """
 
     def __init__(self, settings: TrainingConfiguration, epochs: int) -> None:
@@ -234,7 +234,7 @@ class Patience(EarlyStopping):
         trainer: lightning.Trainer,
         pl_module: lightning.LightningModule,  # noqa: ARG002
     ) -> None:
-        """Do not go on where the checkpoint says that patience was at its end."""
+        """Do not continue if patience had already run out at the checkpoint."""
         if self.wait_count >= self.patience:
             trainer.should_stop = True
 
@@ -247,7 +247,7 @@ class Patience(EarlyStopping):
 
 
 class Tracking(StrEnum):
-    """What follows a training."""
+    """Where a training is logged."""
 
     NONE = "none"
     """The run folder's epochs.csv alone."""

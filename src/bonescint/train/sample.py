@@ -1,4 +1,4 @@
-"""What training reads: scans with their label and, where known, lesion masks."""
+"""Training samples: scans with their label and, where known, lesion masks and findings."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _Value = TypeVar("_Value", bound=np.generic)
 
 
 class PlaneMove(Protocol):
-    """Does with a mask of a view, or with its findings, what was done with its image."""
+    """Applies to a mask of a view, or to its findings, the change that was applied to its image."""
 
     def __call__(self, view: View, plane: NDArray[_Value]) -> NDArray[_Value]:
-        """The moved plane; values are chosen, never mixed."""
+        """The changed plane; values are picked, never interpolated."""
 
 
 _SUBCELLS = 4
@@ -36,8 +36,8 @@ class TrainingSample:
         positive: the reference standard.
         masks: for each view a bool array of the scan's shape, true on metastases; `None`
             where nobody segmented the scan (a negative scan needs no mask).
-        findings: for each view a uint8 array of the scan's shape: what each pixel shows
-            (`findings.py`); `None` where nobody named it.
+        findings: for each view a uint8 array of the scan's shape: the kind of finding that each
+            pixel shows (`findings.py`); `None` if unknown.
     """
 
     scan: Scan
@@ -70,8 +70,8 @@ class TrainingSample:
         Args:
             images: by view; a view that is not given is missing.
             step: added to the scan's history.
-            moved: does with a view's mask and findings what was done with its image; they
-                stay as they are if not given.
+            moved: applies the change to a view's mask and findings; they are not changed if it
+                is not given.
             unit: of the images, if it changed; pictures (INTENSITY) have no pixel spacing.
         """
         scan = self.scan.with_views(
@@ -154,8 +154,8 @@ class JoinedScans:
     """Samples of several sources as one, with the scans that metastases are transplanted to.
 
     Attributes:
-        parts: the sources, in order; one may stand there several times, to be drawn more often.
-        hosts: numbers of the samples, counted over all parts, that take other scans' metastases.
+        parts: the sources, in order; one may occur several times, to be drawn more often.
+        hosts: numbers of the samples, counted over all parts, that metastases are transplanted to.
 
     Examples:
         >>> both = JoinedScans((ListedSource(()), ListedSource(())), hosts=())
@@ -198,7 +198,7 @@ def lesion_cells(
         columns: cells along the composite's columns, both views together.
 
     Returns:
-        Bool array (rows, columns), or `None` where nobody knows.
+        Bool array (rows, columns), or `None` if unknown.
 
     Examples:
         >>> from bonescint.prepare import prepare, preprocessing_named
@@ -234,7 +234,7 @@ def lesion_cells(
 def finding_cells(
     sample: TrainingSample, prepared: PreparedScan, *, rows: int, columns: int
 ) -> NDArray[np.bool_] | None:
-    """What each cell of the activation map shows, by the same rule as `lesion_cells`.
+    """Which findings each cell of the activation map shows, by the same rule as `lesion_cells`.
 
     Args:
         sample: scan and findings.
@@ -243,7 +243,7 @@ def finding_cells(
         columns: cells along the composite's columns, both views together.
 
     Returns:
-        Bool array (kinds, rows, columns), or `None` where nobody knows.
+        Bool array (kinds, rows, columns), or `None` if unknown.
     """
     if sample.findings is None:
         return None
@@ -262,9 +262,9 @@ def finding_cells(
 def _cells_by_number(
     numbers: NDArray[np.uint8], extent: Extent, *, kinds: int, rows: int, columns: int
 ) -> NDArray[np.bool_]:
-    """Counts pixels in each part of a cell: kinds 1, 2... at once, to (kinds, rows, columns)."""
+    """Which cells show each of the kinds 1, 2..., by counting pixels: (kinds, rows, columns)."""
     parts = (rows * _SUBCELLS, columns * _SUBCELLS)
-    # Booleans in one dimension: far faster than `np.nonzero` of bytes in two.
+    # Much faster than `np.nonzero` of two-dimensional bytes.
     at_row, at_column = np.divmod(np.flatnonzero(numbers != 0), numbers.shape[1])
     present, number = np.unique(numbers[at_row, at_column], return_inverse=True)
     row = np.floor((at_row + 0.5 - extent.top) / extent.height * parts[0]).astype(np.intp)

@@ -122,11 +122,11 @@ def train(
     shown = progress if rank.is_zero else None
     say = tell if tell is not None and rank.is_zero else _silent
     with one_writer(run.path) if rank.is_zero else nullcontext():
-        goes_on = run.begin(asked, resume=resume, writes=rank.is_zero)
+        resume = run.begin(asked, resume=resume, writes=rank.is_zero)
         logger = logger_of(tracking, run.path, name or target.name) if rank.is_zero else None
         sources = _sources(cohort, cache or run.scans, settings, progress=shown)
         steps_per_epoch = len(_batches(sources[Split.TRAIN], settings, rank))
-        done = run.finished_steps() // steps_per_epoch if goes_on else settings.epochs
+        done = run.finished_steps() // steps_per_epoch if resume else settings.epochs
         if done < settings.epochs:
             say(f"resuming at epoch {done + 1} of {settings.epochs}")
         network = fit(
@@ -135,7 +135,7 @@ def train(
             settings=settings,
             weights=first_weights,
             run=run,
-            goes_on=goes_on,
+            resume=resume,
             accelerator=accelerator,
             progress=shown,
             rank=rank,
@@ -166,20 +166,20 @@ def _silent(_: str) -> None:
 
 
 def require_fit(settings: TrainingConfiguration, weights: InitialWeights) -> None:
-    """Refuse settings that cannot begin with some weights.
+    """Refuse settings that do not fit the initial weights.
 
     Raises:
-        InputError: the weights are another network's.
-        ParameterError: blocks that have learnt nothing would be frozen.
+        InputError: the weights belong to another network.
+        ParameterError: blocks that are not trained would be frozen.
     """
     weights.require_fit(settings.network)
     if settings.frozen_blocks and not weights.kernels:
-        requirement = "0 where nothing was learnt yet"
+        requirement = "0 if the blocks are not trained yet"
         raise ParameterError("frozen_blocks", "train", requirement, settings.frozen_blocks)
 
 
 def _first_weights(file: Path | None, settings: TrainingConfiguration | None) -> InitialWeights:
-    """Those of a file; else ImageNet's, for networks that begin with them."""
+    """The weights of a file; otherwise ImageNet's, for networks that start from them."""
     if file is not None:
         return load_weights(file)
     if settings is not None and not settings.network.begins_with_imagenet:
@@ -188,9 +188,9 @@ def _first_weights(file: Path | None, settings: TrainingConfiguration | None) ->
 
 
 def usual_settings(weights: InitialWeights) -> TrainingConfiguration:
-    """The settings for those who ask for none.
+    """The default settings for some weights.
 
-    A model goes on with its own network, preparation and input scale, at its own size.
+    Training continues from a model with its own network, preprocessing, input scale and size.
     """
     if weights.preprocessing is None:
         return read_configuration("bonescint")
@@ -209,7 +209,7 @@ def usual_settings(weights: InitialWeights) -> TrainingConfiguration:
 
 
 def configuration_for_model(folder: Path) -> TrainingConfiguration:
-    """The settings with which a model goes on learning.
+    """The default settings for continuing to train a model.
 
     Args:
         folder: of the model.
@@ -264,7 +264,7 @@ def _sources(
 
 
 def initial_network(settings: TrainingConfiguration, weights: InitialWeights) -> ScanNetwork:
-    """A network with the given weights; a head that they lack is drawn from the seed."""
+    """A network with the given weights; a head that they lack is initialised from the seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         network = new_network(
@@ -283,7 +283,7 @@ def fit(
     settings: TrainingConfiguration,
     weights: InitialWeights,
     run: RunFolder,
-    goes_on: bool = False,
+    resume: bool = False,
     accelerator: str = "cpu",
     progress: Callable[[str, int, int], None] | None = None,
     rank: ProcessRank = SINGLE_PROCESS,
@@ -293,21 +293,21 @@ def fit(
 
     Args:
         training: samples to learn from.
-        validation: samples to watch.
+        validation: samples that are evaluated after each epoch.
         settings: how to train.
-        weights: to begin with.
+        weights: initial ones.
         run: where checkpoints are kept.
-        goes_on: begin at the run's checkpoint.
+        resume: start from the run's checkpoint.
         accelerator: Lightning's name of the device.
         progress: called with the epoch in words, the steps done, and all steps.
         rank: of this process among those that train together.
-        logger: follows the training.
+        logger: logs the training elsewhere, too.
 
     Returns:
         The network to export: the running average of the weights if there is one.
 
     Raises:
-        KeyboardInterrupt: it was stopped.
+        KeyboardInterrupt: it was interrupted.
     """
     batches = _batches(training, settings, rank)
     learner = Learner(
@@ -323,13 +323,15 @@ def fit(
         ),
         trained_head=weights.head is not None,
     )
-    if goes_on:
+    if resume:
         batches.resume_at(run.finished_steps())
     callbacks: list[lightning.Callback] = [Checkpoints(run, steps=settings.checkpoint_steps)]
     if settings.patience is not None:
         callbacks.append(Patience(settings, settings.patience))
     if progress is not None:
-        callbacks.append(_Shown(progress, epochs=settings.epochs, steps_per_epoch=len(batches)))
+        callbacks.append(
+            _StepProgress(progress, epochs=settings.epochs, steps_per_epoch=len(batches))
+        )
     with quiet_lightning():
         trainer = lightning.Trainer(
             max_epochs=settings.epochs,
@@ -352,17 +354,17 @@ def fit(
             trainer.fit(
                 learner,
                 training_loader(training, settings, batches),
-                ckpt_path=run.checkpoint if goes_on else None,
+                ckpt_path=run.checkpoint if resume else None,
                 weights_only=True,
             )
         except SystemExit as stop:
-            # Lightning turns Ctrl-C into the end of the process; callers decide that.
+            # Lightning turns Ctrl-C into the end of the process; that is for callers to decide.
             raise KeyboardInterrupt from stop
     return learner.exported.cpu().eval()
 
 
-class _Shown(lightning.Callback):
-    """Shows each step of a training.
+class _StepProgress(lightning.Callback):
+    """Reports each step of a training.
 
     Args:
         progress: as in `fit`.
@@ -385,7 +387,7 @@ class _Shown(lightning.Callback):
         batch: object,  # noqa: ARG002
         batch_idx: int,  # noqa: ARG002
     ) -> None:
-        """Say the epoch, and how many steps are done."""
+        """Report the epoch and the number of completed steps."""
         epoch = f"epoch {trainer.current_epoch + 1} of {self._epochs}"
         self._progress(epoch, trainer.global_step, self._steps)
 
@@ -406,7 +408,7 @@ def _batches(
 def _stage_loader(
     training: ScanSource, settings: TrainingConfiguration, batches: BalancedBatches
 ) -> Callable[[int], Any]:
-    """Loaders of some draws of an epoch, augmented as they are in training."""
+    """Loaders of some draws of an epoch, augmented as in training."""
 
     def loader(epoch: int) -> Any:
         draws = batches.draws(epoch)[:_STANDARDISED_ON]

@@ -1,9 +1,9 @@
-"""Metastases moved onto scans without any: more patients with a single one to learn from.
+"""Metastases transplanted to scans without any: more patients with a single lesion to learn from.
 
-What is hard in reading bone scans is the single lesion, and few patients have just one. A
-planar scan adds up what lies behind each pixel, so a lesion's counts above its surroundings can
-be lifted off one scan and added to another patient's at the same place of the body, in both
-views. The idea is copy-paste augmentation (Ghiasi et al., CVPR 2021), with sums for pasting.
+Single lesions are what makes reading bone scans hard, and few patients have just one. A planar
+scan adds up everything behind each pixel, so a lesion's counts above its surroundings can be taken
+from one scan and added to another patient's at the same place of the body, in both views. The
+idea is copy-paste augmentation (Ghiasi et al., CVPR 2021), with sums for pasting.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ _MORE = 0.3
 """Chance of one more lesion, and of one more after that."""
 _MOST = 4
 _SEARCH = (10, 6)
-"""Rows and columns by which the place of the frame is put right, bone upon bone."""
+"""Rows and columns by which the position may be corrected, so that bone lies on bone."""
 _FAR = 0.2
-"""How much worse the largest shift must be forgiven, as a correlation."""
+"""Penalty of the largest shift, as a correlation."""
 _RIM, _TAPER = 3, 5
-"""Pixels of a lesion's blurred rim that are taken whole, and over which the rest fades out."""
+"""Width in pixels of a lesion's blurred rim, and of the fade-out around it."""
 _REACHES = (12.0, 5.0)
-"""Pixels (standard deviation) from which a lesion's surroundings are judged: near if possible."""
+"""Pixels (standard deviation) over which surroundings are estimated: near if possible."""
 _LEAST_SURROUNDINGS = 0.1
 _LARGEST = 0.02
 """Largest lesion, as a share of the frame."""
 _LEAST_SIGNAL = 5.0
-"""Least excess over the noise of what lies below, as a physician would need to see it."""
+"""Least excess over the noise of the underlying counts, so that a physician could see it."""
 _FRAME = BodyFrame()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Lesion:
-    """A lesion in one view, cut out and brought to the host's pixels.
+    """A lesion in one view, cut out and resampled to the host's pixels.
 
     Attributes:
-        excess: float32 (rows, columns), counts above the surroundings, in the host's measure.
+        excess: float32 (rows, columns), counts above the surroundings, on the host's scale.
         surroundings: float32, the same shape: the donor's bones with the lesion smoothed away.
         mask: bool, the same shape.
         top: row of the host's image where the cut begins.
@@ -58,7 +58,7 @@ class _Lesion:
     left: int
 
     def box(self, shift: tuple[int, int], shape: tuple[int, ...]) -> tuple[slice, slice] | None:
-        """Where it comes to lie; `None` if that is not wholly inside an image."""
+        """Where it lies after a shift; `None` if that is not entirely inside the image."""
         top, left = self.top + shift[0], self.left + shift[1]
         bottom, right = top + self.mask.shape[0], left + self.mask.shape[1]
         if min(top, left) < 0 or bottom > shape[0] or right > shape[1]:
@@ -148,7 +148,7 @@ def _both_views(
     number: int,
     frame: Mapping[View, Extent],
 ) -> dict[View, NDArray[np.bool_]]:
-    """A lesion's area in its view, and what lies behind it in the other one's mirror image."""
+    """A lesion's area in its view, and the lesions at the mirrored place in the other view."""
     area = numbered[view] == number
     chosen = {view: area}
     other = View.POSTERIOR if view is View.ANTERIOR else View.ANTERIOR
@@ -177,7 +177,7 @@ def _add(
     *,
     is_picture: bool,
 ) -> bool:
-    """Add a lesion to the images and masks, if it then shows in at least one view."""
+    """Add a lesion to the images and masks if it is visible in at least one view."""
     lesions, of_a_count = {}, {}
     for view, area in chosen.items():
         image, every = donor.scan.view(view), donor.mask(view)
@@ -213,7 +213,7 @@ def _lifted(
     extents: tuple[Extent, Extent],
     factor: float,
 ) -> _Lesion | None:
-    """Lift a lesion off its surroundings; `None` where other lesions leave none to be seen.
+    """Separate a lesion from its surroundings; `None` if other lesions cover all of them.
 
     Args:
         image: the donor's view.
@@ -266,7 +266,7 @@ def _lifted(
 def _best_shift(
     lesions: Mapping[View, _Lesion], images: Mapping[View, NDArray[np.float32]]
 ) -> dict[View, tuple[int, int]]:
-    """The shift that lays the donor's bones best upon the host's, mirrored between the views."""
+    """The shift that aligns the donor's bones best with the host's, mirrored between the views."""
     rows, columns = _SEARCH
     total = np.zeros((2 * rows + 1, 2 * columns + 1))
     for view, lesion in lesions.items():
@@ -292,6 +292,6 @@ def _best_shift(
 
 
 def _typical(image: NDArray[np.float32]) -> float:
-    """Counts of a pixel inside the body."""
+    """Typical counts of a pixel inside the body."""
     inside = image[image > image.mean()]
     return max(1e-6, float(np.median(inside))) if inside.size else 1e-6

@@ -35,13 +35,13 @@ _SCALES = {
 
 
 class Vgg16Trunk(ScanNetwork):
-    """The 13 convolutions of every network on them.
+    """The 13 convolutions that several networks share.
 
-    Tripling the composite's one channel and the weights' own input scale happen inside.
+    It repeats the composite's channel three times and applies the weights' input scale.
 
     Args:
         shape: sizes of the layers.
-        input_scale: what the convolutions' weights want to see.
+        input_scale: the scale of inputs that the convolutions' weights were trained with.
     """
 
     _factor: Tensor
@@ -105,9 +105,9 @@ class Vgg16Trunk(ScanNetwork):
 
 
 def measured_deviation(squares: Tensor, mean: Tensor) -> Tensor:
-    """Deviations from mean squares and means; a channel that hardly varies is held up.
+    """Deviations from mean squares and means, with a lower limit.
 
-    It would be blown up when it does vary.
+    Dividing by the deviation of a channel that hardly varies would amplify it far too much.
     """
     deviation = (squares - mean**2).clamp(min=0).sqrt()
     return deviation.clamp(
@@ -124,7 +124,7 @@ class Vgg16Classifier(Vgg16Trunk):
 
     Args:
         shape: sizes of the layers.
-        input_scale: what the convolutions' weights want to see.
+        input_scale: the scale of inputs that the convolutions' weights were trained with.
 
     Examples:
         >>> narrow = NetworkShape(channels=(2, 2, 4, 4, 4), hidden=8)
@@ -179,7 +179,7 @@ class Vgg16Classifier(Vgg16Trunk):
 
     @torch.no_grad()
     def standardise(self, measured: Tensor, *, keeps_function: bool) -> None:
-        """The hidden layer then sees features of mean 0 and deviation 1."""
+        """Give the hidden layer's inputs mean 0 and deviation 1."""
         mean = measured.mean(dim=0)
         deviation = measured_deviation((measured**2).mean(dim=0), mean)
         if keeps_function:
@@ -225,8 +225,8 @@ class Vgg16Classifier(Vgg16Trunk):
         if self._standardises:
             inward = inward / self.pooled_deviation
         gradient = torch.matmul(through, inward)
-        # Every pooled cell hands its share to exactly one cell of the features, so the mean
-        # of the gradient over the features' cells is this vector over their number.
+        # Each pooled cell passes its gradient to exactly one cell of the features, so the mean
+        # gradient over the features' cells is this vector divided by their number.
         cells = features.shape[2] * features.shape[3]
         weights = gradient / cells
         maps = torch.matmul(weights, features.flatten(2))

@@ -53,7 +53,7 @@ def block_names(network: NetworkKind) -> tuple[str, ...]:
 
 
 def network_of(model: onnx.ModelProto) -> NetworkKind:
-    """Which network a graph is, as `to_onnx` noted.
+    """Which network a graph is, as `to_onnx` recorded.
 
     Raises:
         ParameterError: one that this release does not know.
@@ -70,17 +70,17 @@ class InitialWeights:
     """What a training begins with: ImageNet's convolutions, a trained model, or nothing.
 
     Attributes:
-        kernels: by names such as Keras', float32 (outputs, inputs, kernel, kernel); none where
-            nothing was learnt yet.
+        kernels: by names such as Keras', float32 (outputs, inputs, kernel, kernel); empty to
+            train from scratch.
         biases: by the same names, float32 (outputs,).
-        input_scale: what the first convolution wants to see.
-        source: where they come from, for the model card.
+        input_scale: the scale of inputs that the first convolution was trained with.
+        source: what they were read from, for the model card.
         sha256: of the file.
-        head: of a trained model also the layers behind the convolutions, by their names in
-            the network; else `None`, and the head begins at random.
+        head: the layers behind the convolutions of a trained model, by their names in the network;
+            `None` to initialise the head at random.
         network: which network the head belongs to, if there is one.
         constants: of the head, see `ScanNetwork.constants`.
-        preprocessing: of a trained model, what is done to a scan before it reads it; else `None`.
+        preprocessing: of a trained model, else `None`.
     """
 
     kernels: Mapping[str, NDArray[np.float32]]
@@ -100,16 +100,16 @@ class InitialWeights:
 
     @property
     def _remedy(self) -> str:
-        """Against layers of other sizes."""
+        """What to do about layers of other sizes."""
         if self.head is None:
             return REMEDY
         return "Give settings with the model's own shape, or none"
 
     def require_fit(self, network: NetworkKind) -> None:
-        """Refuse a network that cannot begin with these weights.
+        """Refuse a network that these weights do not fit.
 
         Raises:
-            InputError: it is another one.
+            InputError: it is of another kind.
         """
         for_trunk = self.head is None and network.begins_with_imagenet
         if self.kernels and not for_trunk and network is not self.network:
@@ -155,7 +155,7 @@ class InitialWeights:
 NOTHING_LEARNT = InitialWeights(
     kernels={}, biases={}, input_scale=InputScale.UNIT, source="drawn from the seed", sha256=""
 )
-"""Every layer begins at random."""
+"""Every layer is initialised at random."""
 
 
 def load_weights(file: Path) -> InitialWeights:

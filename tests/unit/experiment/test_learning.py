@@ -118,7 +118,7 @@ def test_half_learns_half_judges_and_the_card_says_so(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(learning_module, "LOST", 1.0)  # two steps may cost anything
+    monkeypatch.setattr(learning_module, "LARGEST_LOSS", 1.0)  # two steps may cost anything
     words = ["model", "adapt", str(model.path), "--normals", str(normals), "--epochs", "1"]
     words += ["--simulated", str(simulated), "--workers", "0", "--out", str(tmp_path / "ours")]
     ran = CliRunner().invoke(app, words)
@@ -153,7 +153,7 @@ def test_a_network_that_lost_is_not_kept_and_all_normals_judge(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(learning_module, "LOST", -2.0)  # nothing is good enough
+    monkeypatch.setattr(learning_module, "LARGEST_LOSS", -2.0)  # nothing is good enough
     said: list[str] = []
     folder, found = adapt_model(
         model.path, tmp_path / "ours", normals=normals, epochs=1, simulated=simulated, workers=0,

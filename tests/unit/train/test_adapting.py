@@ -20,7 +20,7 @@ from bonescint.prepare import prepare
 from bonescint.scan import ParameterError, Split
 from bonescint.train import training as training_module
 from bonescint.train.adapting import (
-    LOST,
+    LARGEST_LOSS,
     Learnt,
     adapting_settings,
     joined_with,
@@ -212,7 +212,9 @@ def test_a_stopped_learning_goes_on_to_the_same_network(
         )
 
 
-@pytest.mark.parametrize(("change", "kept"), [(0.0, True), (-LOST, True), (-LOST - 1e-6, False)])
+@pytest.mark.parametrize(
+    ("change", "kept"), [(0.0, True), (-LARGEST_LOSS, True), (-LARGEST_LOSS - 1e-6, False)]
+)
 def test_what_lost_ranking_is_not_kept(
     quick: TrainingConfiguration, change: float, kept: bool
 ) -> None:

@@ -276,7 +276,7 @@ def test_patience_goes_on_where_it_was(
         patch.setattr(training_module, "Checkpoints", _Killed)
         with pytest.raises(KeyboardInterrupt):
             fit(source, source, settings=settings, weights=weights, run=run)
-    found = fit(source, source, settings=settings, weights=weights, run=run, goes_on=True)
+    found = fit(source, source, settings=settings, weights=weights, run=run, resume=True)
     assert _epochs(run) == _epochs(whole) == 3
     for name, value in expected.state_dict().items():
         assert torch.equal(found.state_dict()[name], value), name

@@ -140,7 +140,7 @@ def test_going_on_equals_never_having_stopped(
         settings=settings,
         weights=weights,
         run=run,
-        goes_on=run.checkpoint.is_file(),
+        resume=run.checkpoint.is_file(),
     )
     assert same(state_of(whole), state_of(resumed))
 
