@@ -1,4 +1,4 @@
-"""From files to results, as a stream: decoding in worker processes, one model, bounded memory.
+"""From files to results, as a stream: worker processes decode, one model classifies.
 
 Layer 4. Importing this package does not load the inference engine; calling its functions does.
 """

@@ -1,4 +1,4 @@
-"""One batch on its way: studies in, rows out, in order, with a few scans in flight."""
+"""A batch: studies in, rows out, in order, with few scans in memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from bonescint.classify.earlier import EarlierRun, StoppedScan, picture_name
+from bonescint.classify.earlier import EarlierRun, InterruptedScan, picture_name
 from bonescint.classify.folder import ResultsFolder
 from bonescint.classify.naming import SourceNames
 from bonescint.classify.results import ClassifiedScan, KnownTruth, Refusal
@@ -37,7 +37,7 @@ _CONTENT_LETTERS = 12  # 6 would meet by chance in an archive of some thousand s
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Drawn:
-    """A scan whose picture is being drawn."""
+    """A classified scan whose picture is being drawn."""
 
     result: ClassifiedScan
     record: dict[str, Any]
@@ -46,26 +46,26 @@ class _Drawn:
 
 
 _Reading = Future[ReadyScan] | Future[ReadyScan | Unchanged]
-_Item = _Drawn | StoppedScan | tuple[BonescintError, str]
+_Item = _Drawn | InterruptedScan | tuple[BonescintError, str]
 
 
 class ClassificationBatch:
-    """A batch of studies and what became of them.
+    """Classifies a batch of studies.
 
     Args:
         results: where rows go.
-        notice: what pictures say of the model.
+        notice: statement about the model on each picture.
         operating_point: the model's threshold on the probability.
         preprocessing: the model's.
         total: number of inputs, refused ones included.
         progress: called with the number done and the total.
-        scan_ids: what scans are called, by file or folder, where not by a hash of their UIDs.
-        truths: what is known of scans, by file or folder.
-        names: what results call files.
+        scan_ids: names of scans by file or folder; others are named by a hash of their UIDs.
+        truths: what is known about scans, by file or folder.
+        names: of files in the results.
 
     Attributes:
-        classified: the scans that are done.
-        refused: what gave no result.
+        classified: the finished scans.
+        refused: the inputs that gave no result.
         taken_over: how many of the scans a run that was stopped had done.
     """
 
@@ -97,7 +97,7 @@ class ClassificationBatch:
         self._seen: dict[str, dict[frozenset[str], str]] = {}
 
     def refuse(self, error: BonescintError, *, source: str) -> None:
-        """Note an input that gives no result."""
+        """Record an input that gives no result."""
         refusal = Refusal.of(error, source=source)
         named, reason = self._names.of(refusal.source), self._names.clean(refusal.reason)
         self.refused.append(replace(refusal, source=named, reason=reason))
@@ -109,18 +109,18 @@ class ClassificationBatch:
         """Classify studies, in order.
 
         Args:
-            studies: what to read.
-            pool: reads and draws.
-            classifier: predicts, in this thread.
-            ahead: studies that may be read before, and drawn behind, the one that is predicted.
+            studies: to read.
+            pool: of processes that read and draw.
+            classifier: predicts in this thread.
+            ahead: number of studies that may be read ahead, and that may wait to be drawn.
 
         Raises:
-            OutputError: results cannot be written any more.
+            OutputError: results can no longer be written.
         """
         drawing: deque[_Item] = deque()
-        for study, stopped, reading in self._read_ahead(studies, pool, ahead):
+        for study, finished, reading in self._read_ahead(studies, pool, ahead):
             try:
-                drawing.append(self._done(study, stopped, reading.result(), pool, classifier))
+                drawing.append(self._done(study, finished, reading.result(), pool, classifier))
             except BonescintError as error:
                 drawing.append((error, study.source))
             while len(drawing) > ahead:
@@ -130,17 +130,17 @@ class ClassificationBatch:
 
     def _read_ahead(
         self, studies: Sequence[StudyFiles], pool: Pool, ahead: int
-    ) -> Iterator[tuple[StudyFiles, StoppedScan | None, _Reading]]:
-        """Each study with its reading, no more than `ahead` begun before they are wanted."""
-        begun: deque[tuple[StudyFiles, StoppedScan | None, _Reading]] = deque()
+    ) -> Iterator[tuple[StudyFiles, InterruptedScan | None, _Reading]]:
+        """Each study with its reading; at most `ahead` are begun in advance."""
+        begun: deque[tuple[StudyFiles, InterruptedScan | None, _Reading]] = deque()
         for study in studies:
-            stopped = self._results.stopped.scan(self._names.of(study.source))
-            if stopped is None:
+            finished = self._results.interrupted.scan(self._names.of(study.source))
+            if finished is None:
                 begun.append((study, None, pool.submit(read_and_prepare, study, self._recipe)))
             else:
-                known = stopped.file_sha256
+                known = finished.file_sha256
                 reading = pool.submit(read_unless_same, study, self._recipe, known)
-                begun.append((study, stopped, reading))
+                begun.append((study, finished, reading))
             if len(begun) >= ahead:
                 yield begun.popleft()
         while begun:
@@ -149,16 +149,16 @@ class ClassificationBatch:
     def _done(
         self,
         study: StudyFiles,
-        stopped: StoppedScan | None,
+        finished: InterruptedScan | None,
         ready: ReadyScan | Unchanged,
         pool: Pool,
         classifier: Classifier,
     ) -> _Item:
-        """What an earlier run had done of a study, or what is done now."""
+        """The result of an earlier run for a study, or a new one."""
         if isinstance(ready, Unchanged):
-            if stopped is not None and self._is_called(study, stopped):
-                self._note(stopped.read_as, frozenset(stopped.file_sha256), study)
-                return stopped
+            if finished is not None and self._is_called(study, finished):
+                self._note(finished.read_as, frozenset(finished.file_sha256), study)
+                return finished
             ready = pool.submit(read_and_prepare, study, self._recipe).result()
         return self._predicted(study, ready, pool, classifier)
 
@@ -200,21 +200,21 @@ class ClassificationBatch:
         )
 
     def _called(self, study: StudyFiles, ready: ReadyScan) -> ReadyScan:
-        """By the name that the caller has for its file or folder, if there is one."""
+        """The scan under the name that the caller gave for its file or folder, if any."""
         name = _of(study, self._scan_ids)
         if name is None:
             return ready
         return replace(ready, prepared=replace(ready.prepared, scan_id=name))
 
-    def _is_called(self, study: StudyFiles, stopped: StoppedScan) -> bool:
-        """Whether a scan would be called now as it was in the earlier run, and known as well."""
-        content = frozenset(stopped.file_sha256)
-        seen = self._seen.get(stopped.read_as, {})
+    def _is_called(self, study: StudyFiles, finished: InterruptedScan) -> bool:
+        """Whether a scan would get the same name and the same known truth as in the earlier run."""
+        content = frozenset(finished.file_sha256)
+        seen = self._seen.get(finished.read_as, {})
         name = _of(study, self._scan_ids)
         if name is None:
-            name = _told_apart_name(stopped.read_as, content) if seen else stopped.read_as
+            name = _told_apart_name(finished.read_as, content) if seen else finished.read_as
         truth = _of(study, self._truths)
-        same = stopped.result.scan_id == name and stopped.result.truth == truth
+        same = finished.result.scan_id == name and finished.result.truth == truth
         return content not in seen and same
 
     def _note(self, scan_id: str, content: frozenset[str], study: StudyFiles) -> None:
@@ -223,9 +223,9 @@ class ClassificationBatch:
     def _told_apart(self, study: StudyFiles, ready: ReadyScan) -> ReadyScan:
         """One row per scan: the same content given twice is refused, not overwritten.
 
-        Other content under identifiers that came before is a scan of its own: some anonymisers
-        give a whole archive one UID. Its `scan_id` is extended by a hash of its content. This
-        runs in input order, so the number of workers changes nothing.
+        Different content under the same identifiers is another scan: some anonymisers give a whole
+        archive one UID. Its `scan_id` is extended by a hash of its content. This happens in input
+        order, so that the number of workers has no influence.
 
         Raises:
             InputError: the same content came before.
@@ -257,7 +257,7 @@ class ClassificationBatch:
             error, source = item
             self.refuse(error, source=source)
             return
-        if isinstance(item, StoppedScan):
+        if isinstance(item, InterruptedScan):
             self._results.add_again(item, item.result)
             self.taken_over += 1
             self.classified.append(item.result)
@@ -269,7 +269,7 @@ class ClassificationBatch:
         except OutputError:
             raise
         except BonescintError as error:
-            # The answer stands without its picture.
+            # The prediction is valid without a picture.
             warnings = (*result.warnings, f"no picture: {error}")
             result = replace(result, picture="", warnings=warnings)
             record = {**record, **result.to_json()}
@@ -286,15 +286,15 @@ class ClassificationBatch:
 def without_results(
     found: Discovery, earlier: EarlierRun, given: Sequence[Path | str] = ()
 ) -> Discovery:
-    """What a search found, minus the files that an earlier run wrote to the results folder.
+    """The studies that a search found, without the files that an earlier run wrote.
 
-    Searching `.` must not classify the pictures in `./results`. Whatever else lies there is an
-    input like any other.
+    Searching `.` must not classify the pictures in `./results`. Other files in that folder are
+    inputs like any other.
 
     Args:
         found: by the search.
-        earlier: what is ours in the results folder.
-        given: what the user named; a file of ours that was named is refused, not passed over.
+        earlier: the earlier run in the results folder.
+        given: what the user named; a result file that was named is refused, not ignored.
     """
     own = earlier.paths()
     named = {str(Path(source)) for source in given}
@@ -319,7 +319,7 @@ def without_results(
 
 
 def _of(study: StudyFiles, known: Mapping[Path, _Known]) -> _Known | None:
-    """What the caller knows of a study by its file or folder."""
+    """What the caller knows about a study by its file or folder."""
     first = study.files[0]
     return known.get(first, known.get(first.parent))
 

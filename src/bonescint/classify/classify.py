@@ -1,4 +1,4 @@
-"""Files to results, and a first look at some: one real scan and a few simulated studies."""
+"""Classify files, or those of the demonstration: one real scan and a few simulated studies."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ _LIBRARIES = ("numpy", "openvino", "pillow", "pydicom", "scipy")
 
 
 class ClassifyInterrupted(KeyboardInterrupt):
-    """Ctrl-C during `classify`: what was done until then is written.
+    """Ctrl-C during `classify`: the results until then are written.
 
     Attributes:
-        summary: of the scans that were done.
+        summary: of the scans that were finished.
     """
 
     def __init__(self, summary: ClassifySummary) -> None:
@@ -89,8 +89,8 @@ def classify(
             a scan that is not among them is called by a hash of its UIDs.
         truths: what is known about scans, by file or folder, to be shown with the result.
         hash_sources: replace names of files and folders in the results by a keyed hash.
-        call_anyway: call scans that are too unlike those that the model knows, too; without it
-            they have a probability, a map and no call.
+        call_anyway: also call scans that are too unlike the training scans; otherwise they have a
+            probability, a map and no call.
 
     Returns:
         What was classified and what was refused, and why.
@@ -153,7 +153,7 @@ with configs/metadata.json.
         refused = tuple(batch.refused)
         created = datetime.now(UTC)
         settings = {"workers": count, "timeout_s": timeout_s}
-        # A slip of the pen in a path must not cost the results of an earlier run.
+        # A typing error in a path must not delete the results of an earlier run.
         written = bool(batch.classified) or not results.earlier.has_results
         if written:
             calls = CallCounts.of(batch.classified, has_band=folder.card.uncertain_band is not None)
@@ -181,7 +181,7 @@ with configs/metadata.json.
 
 
 def model_folder(model: Path | str | ModelFolder | None) -> ModelFolder:
-    """The model folder that a caller means; the shipped one if `None`."""
+    """Load a model folder; the shipped one if `None`."""
     from bonescint.model import ModelFolder, shipped_model
 
     if model is None:
@@ -190,7 +190,7 @@ def model_folder(model: Path | str | ModelFolder | None) -> ModelFolder:
 
 
 def _run_facts(folder: ModelFolder, device: str, *, call_anyway: bool) -> dict[str, Any]:
-    """What decides the answer to a scan, besides the scan; as `results.json` says it."""
+    """Everything but the scan that decides the prediction, as recorded in `results.json`."""
     return {
         "software": {
             "bonescint": bonescint.__version__,
@@ -218,7 +218,7 @@ def _document(
     *,
     interrupted: bool,
 ) -> dict[str, Any]:
-    """What `results.json` says besides the results and the refused."""
+    """The content of `results.json` apart from the results and the refused inputs."""
     return {
         "schema_version": RESULTS_SCHEMA_VERSION,
         "notice": notice_of(folder),
@@ -279,7 +279,7 @@ def demo(
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> ClassifySummary:
-    """Classify the demonstration's scans with the shipped model, and say what is true of them.
+    """Classify the demonstration's scans with the shipped model, and show what is known of them.
 
     The scans themselves are left in `scans/` beside the results, for commands to be tried on.
 

@@ -27,29 +27,29 @@ _RUN = "run"
 
 
 def run_identity(facts: Mapping[str, Any]) -> str:
-    """A hash of what must be the same for a scan to be taken over: model, settings, software."""
+    """A hash of what must be the same for a scan to be kept: model, settings, software."""
     text = json.dumps(facts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def first_line(identity: str) -> str:
-    """The line above the records of a run."""
+    """The line before the records of a run."""
     return json.dumps({_RUN: identity}) + "\n"
 
 
 def is_record(line: str) -> bool:
-    """Whether a line of the growing file is a scan's."""
+    """Whether a line of the growing file is the record of a scan."""
     return not line.startswith(f'{{"{_RUN}":')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StoppedScan:
-    """A scan that an earlier run had done.
+class InterruptedScan:
+    """A scan that an interrupted run had finished.
 
     Attributes:
         record: its entry of `results.json`.
-        page_row: what the page shows of it.
-        read_as: its `scan_id` before it was told apart from others or named by the caller.
+        page_row: its row of the page.
+        read_as: its `scan_id` before it was made unique or replaced by the caller's.
     """
 
     record: dict[str, Any]
@@ -78,11 +78,11 @@ class StoppedScan:
         return tuple(name for name in names if name)
 
 
-class StoppedRun:
-    """The scans that stopped runs left in a results folder; a place in a file for each.
+class InterruptedRun:
+    """The scans that interrupted runs had finished in a results folder, found by their offsets.
 
     Args:
-        folder: the results folder; the growing files that are there are set aside.
+        folder: the results folder; its growing files are set aside.
         identity: of the run that begins, see `run_identity`.
 
     Raises:
@@ -112,25 +112,25 @@ class StoppedRun:
         for file in self._files:
             file.close()
 
-    def scan(self, source: str) -> StoppedScan | None:
-        """What is left of a source, if its pictures are there."""
+    def scan(self, source: str) -> InterruptedScan | None:
+        """The finished scan of a source, if its pictures exist."""
         places = self._places.get(source)
         if places is None:
             return None
         record, row = (_line_at(file, at) for file, at in zip(self._files, places, strict=True))
-        scan = StoppedScan(record=record, page_row=row["row"], read_as=row["read_as"])
+        scan = InterruptedScan(record=record, page_row=row["row"], read_as=row["read_as"])
         drawn = all((self._folder / "pictures" / name).is_file() for name in scan.pictures)
         return scan if drawn and scan.page_row["picture"] else None
 
     def forget(self) -> None:
-        """Remove the files that were set aside: the new run is finished."""
+        """Remove the files that were set aside, because the new run has finished."""
         for file in self._files:
             file.close()
         for name in STOPPED:
             (self._folder / name).unlink(missing_ok=True)
 
     def _find(self, identity: str) -> None:
-        """Note where the scans of runs of the same identity lie, the latest of each source."""
+        """Find the scans of runs with the same identity; the latest for each source."""
         records, page_rows = self._files
         rows = {
             row["row"]["scan_id"]: place
@@ -145,20 +145,20 @@ class StoppedRun:
 
 
 def _set_aside(growing: Path, aside: Path) -> None:
-    """Add a growing file to those of runs that were stopped before."""
+    """Append a growing file to those of runs that were interrupted before."""
     if not growing.is_file():
         return
     if not aside.is_file():
         growing.replace(aside)
         return
     with growing.open("rb") as lines, aside.open("ab") as longer:
-        longer.write(b"\n")  # what was there may end within a line
+        longer.write(b"\n")  # the existing file may end in the middle of a line
         shutil.copyfileobj(lines, longer)
     growing.unlink()
 
 
 def _lines(file: BinaryIO) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Each whole line with its place; the last line of a run that was killed may be torn."""
+    """Each complete line with its offset; the last line of a killed run may be incomplete."""
     file.seek(0)
     place = 0
     for line in file:
@@ -199,7 +199,7 @@ def picture_name(scan_id: str) -> str:
 
 
 def layer_names(scan_id: str) -> tuple[str, str]:
-    """File names of the two pictures that the page lays over each other: counts and evidence.
+    """File names of the two pictures that the page shows one over the other: counts and evidence.
 
     Examples:
         >>> layer_names("bs-46ec70df0e49a6d6")[1]
@@ -211,12 +211,12 @@ def layer_names(scan_id: str) -> tuple[str, str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EarlierRun:
-    """What an earlier run wrote to a folder.
+    """The files that an earlier run wrote to a folder.
 
     Attributes:
         folder: the results folder.
         has_results: whether it finished and left a `results.json`.
-        pictures: names, in the folder `pictures`, of the pictures that it lists as its own.
+        pictures: file names of its pictures in the folder `pictures`.
     """
 
     folder: Path
@@ -225,12 +225,12 @@ class EarlierRun:
 
     @classmethod
     def of(cls, folder: Path) -> Self:
-        """Look at a results folder, which need not exist, and change nothing in it.
+        """Examine a results folder, which need not exist, without changing it.
 
         Raises:
-            OutputError: it holds a file where results go that no earlier run wrote, or
-                something that is no file.
-            OSError: it cannot be looked at.
+            OutputError: a place of the results is taken by a file that no earlier run wrote, or by
+                something that is not a file.
+            OSError: it cannot be read.
         """
         check_kinds(folder)
         listed = _listed_in_results(folder / "results.json")
@@ -247,17 +247,17 @@ class EarlierRun:
         )
 
     def paths(self) -> frozenset[Path]:
-        """The files of ours that may lie in the folder, resolved."""
+        """The resolved paths of all files that may be results."""
         pictures = (self.folder / "pictures" / name for name in self.pictures)
         own = (self.folder / name for name in _OWN_FILES)
         return frozenset(path.resolve() for path in (*own, *pictures))
 
 
 def check_kinds(folder: Path) -> None:
-    """Make sure that no folder stands in a file's place, nor the other way round.
+    """Check that no folder is in the place of a file, nor the other way round.
 
     Raises:
-        OutputError: one does.
+        OutputError: one is.
     """
     for name in _OWN_FILES:
         path = folder / name
@@ -276,9 +276,9 @@ def check_kinds(folder: Path) -> None:
 
 
 def _listed_in_results(path: Path) -> frozenset[str] | None:
-    """Names of the pictures of a `results.json`, or `None` if it is not one of ours.
+    """Names of the pictures of a `results.json`, or `None` if bonescint did not write it.
 
-    It is read a line at a time: it may hold the maps of thousands of scans.
+    It is read line by line, because it may hold the maps of thousands of scans.
     """
     if not path.is_file():
         return None
@@ -292,7 +292,7 @@ def _listed_in_results(path: Path) -> frozenset[str] | None:
 
 
 def _listed_in_growing(path: Path) -> frozenset[str]:
-    """Names of the pictures that a run that was killed had noted."""
+    """Names of the pictures that a killed run had recorded."""
     if not path.is_file():
         return frozenset()
     try:
@@ -303,7 +303,7 @@ def _listed_in_growing(path: Path) -> frozenset[str]:
 
 
 def _is_our_head(lines: Iterator[str]) -> bool:
-    """Read up to the results, and say whether bonescint wrote this."""
+    """Read up to the results, and find out whether bonescint wrote the file."""
     head: list[str] = []
     length = 0
     for line in lines:
@@ -334,6 +334,6 @@ def _pictures_in(lines: Iterator[str]) -> Iterator[str]:
         if not isinstance(entry, dict):
             continue
         name = picture_name(str(entry.get("scan_id")))
-        # Nothing but the name that a run would choose: what is listed may be removed.
+        # Only the name that a run would choose, since listed files may be removed.
         if entry.get("picture") == f"pictures/{name}":
             yield from (name, *layer_names(str(entry.get("scan_id"))))

@@ -1,7 +1,7 @@
-"""The results folder: rows as they come, whole files at the end.
+"""The results folder: rows are written one by one, and complete files at the end.
 
 While a batch runs, `results.csv.partial` and `results.jsonl.partial` grow by a line per scan, so
-that a killed process loses nothing it had done: the next run goes on from them. At the end they
+that a killed process loses nothing it had finished: the next run resumes from them. At the end they
 become `results.csv`, `results.json` and `index.html`, each renamed into place; nothing is held in
 memory.
 """
@@ -24,8 +24,8 @@ from bonescint.classify.earlier import (
     GROWING,
     RESULTS_LINE,
     EarlierRun,
-    StoppedRun,
-    StoppedScan,
+    InterruptedRun,
+    InterruptedScan,
     check_kinds,
     first_line,
     is_record,
@@ -59,15 +59,15 @@ CSV_COLUMNS = (
     "warnings",
     "picture",
 )
-# A spreadsheet takes a cell that starts so for a formula.
+# A spreadsheet reads a cell that starts with one of these as a formula.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def csv_cell(text: str) -> str:
     """Text for a CSV cell that a spreadsheet will not run as a formula.
 
-    An apostrophe goes before a leading `=`, `+`, `-` or `@` (as OWASP advises); `results.json`
-    has the text as it is.
+    A leading `=`, `+`, `-` or `@` is preceded by an apostrophe (as OWASP advises); `results.json`
+    has the text unchanged.
 
     Examples:
         >>> csv_cell("=HYPERLINK(1).dcm")
@@ -80,21 +80,21 @@ def csv_cell(text: str) -> str:
 
 
 class ResultsFolder:
-    """A folder that results are written to, valid once opened: it exists and can be written.
+    """A folder for results; once it is open, it exists and can be written to.
 
     Args:
         path: of the folder; made with its parents if it does not exist.
-        identity: of the run, see `run_identity`: scans of a run that was stopped are taken over if
-            theirs is the same.
+        identity: of the run, see `run_identity`: finished scans of an interrupted run are kept if
+            its identity is the same.
 
     Attributes:
         path: of the folder.
-        earlier: what an earlier run left in it.
-        stopped: the scans that a run that was stopped had done.
+        earlier: the earlier run in it.
+        interrupted: the scans that interrupted runs had finished.
 
     Raises:
-        OutputError: it cannot be made or written to, another process writes there, or it holds
-            files of somebody else's in the places where results go.
+        OutputError: it cannot be made or written to, another process writes there, or other files
+            are in the places of the results.
     """
 
     def __init__(self, path: Path, *, identity: str = "") -> None:
@@ -106,7 +106,7 @@ class ResultsFolder:
                 opened.enter_context(one_writer(path))
                 self.earlier = EarlierRun.of(path)
                 (path / "pictures").mkdir(parents=True, exist_ok=True)
-                self.stopped = opened.enter_context(StoppedRun(path, identity))
+                self.interrupted = opened.enter_context(InterruptedRun(path, identity))
                 open_text = partial(Path.open, mode="w", encoding="utf-8", newline="\n")
                 self._rows: TextIO = opened.enter_context(open_text(self._rows_path))
                 self._records: TextIO = opened.enter_context(open_text(self._records_path))
@@ -130,10 +130,10 @@ class ResultsFolder:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close the growing files; without `finish` they stay if they hold a scan."""
+        """Close the growing files; without `finish` they are kept if they contain a scan."""
         with self._held:
             for stream in self._streams:
-                with contextlib.suppress(OSError):  # a full disk: said when the row was written
+                with contextlib.suppress(OSError):  # a full disk: reported when the row was written
                     stream.close()
             if self._added == 0:
                 for path in (self._rows_path, self._records_path, self._page_path):
@@ -144,11 +144,11 @@ class ResultsFolder:
         return self._rows, self._records, self._page
 
     def picture_path(self, scan_id: str) -> Path:
-        """Where the picture of a scan goes."""
+        """The path of a scan's picture."""
         return self.path / "pictures" / picture_name(scan_id)
 
     def layer_paths(self, scan_id: str) -> tuple[Path, Path]:
-        """Where the two pictures of a scan go that the page lays over each other."""
+        """The paths of the two pictures of a scan that the page shows one over the other."""
         grey, evidence = layer_names(scan_id)
         return self.path / "pictures" / grey, self.path / "pictures" / evidence
 
@@ -166,19 +166,21 @@ class ResultsFolder:
             result: the row of `results.csv`.
             record: the entry of `results.json`.
             layers: the pictures of the page, by their names, or `None` if there are none.
-            read_as: its `scan_id` before it was told apart from others or named by the caller.
+            read_as: its `scan_id` before it was made unique or replaced by the caller's.
 
         Raises:
             OutputError: the disk is full, or the folder is gone.
         """
         page_row = {**result.to_json(), "layers": asdict(layers) if layers else None}
-        self.add_again(StoppedScan(record=dict(record), page_row=page_row, read_as=read_as), result)
+        self.add_again(
+            InterruptedScan(record=dict(record), page_row=page_row, read_as=read_as), result
+        )
 
-    def add_again(self, scan: StoppedScan, result: ClassifiedScan) -> None:
-        """Write the rows of a scan that an earlier run had done.
+    def add_again(self, scan: InterruptedScan, result: ClassifiedScan) -> None:
+        """Write the rows of a scan that an interrupted run had finished.
 
         Args:
-            scan: what it left.
+            scan: its record.
             result: the row of `results.csv`.
 
         Raises:
@@ -204,16 +206,16 @@ class ResultsFolder:
         *,
         interrupted: bool = False,
     ) -> None:
-        """Make whole files of the rows: `results.csv`, `results.json`, `index.html`.
+        """Make complete files of the rows: `results.csv`, `results.json`, `index.html`.
 
-        Pictures of an earlier run that this one did not write again are removed. Without a scan
-        there is no page.
+        Pictures of an earlier run that were not written again are removed. Without a scan there is
+        no page.
 
         Args:
-            document: what `results.json` says besides the results and the refused.
+            document: the content of `results.json` apart from the results and the refused inputs.
             heading: of the page.
-            refused: what gave no result.
-            interrupted: the run was stopped: what the next one goes on from stays.
+            refused: the inputs that gave no result.
+            interrupted: keep the files from which the next run resumes.
 
         Raises:
             OutputError: the disk is full, or the folder is gone.
@@ -234,11 +236,11 @@ class ResultsFolder:
                 return
             self._records_path.unlink()
             self._page_path.unlink()
-            self.stopped.forget()
+            self.interrupted.forget()
         except OSError as error:
             raise cannot_write(self.path, error) from error
         for name in sorted(self.earlier.pictures - self._pictures):
-            with contextlib.suppress(OSError):  # the results stand, whatever else lies there
+            with contextlib.suppress(OSError):  # the results are valid in any case
                 (self.path / "pictures" / name).unlink()
 
     def _write_json(self, document: Mapping[str, Any], refused: tuple[Refusal, ...]) -> None:
@@ -261,7 +263,7 @@ class ResultsFolder:
 
 
 class _PageRows:
-    """The page's rows, read afresh from their file each time, one at a time."""
+    """The page's rows, read from their file one at a time, each time anew."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -1,7 +1,8 @@
-"""What results call the files they come from: names of files are identities, too.
+"""Names of files in the results: the name of a file or a folder can identify a patient.
 
-A folder is often called as the patient. Results hold each path relative to what was given;
-hashed, they hold nothing of it, and a table apart, for its owner only, says which file is which.
+Folders are often named after patients. Results give each path relative to what the user named. If
+hashed, they contain no part of it, and a separate table, readable only by its owner, lists which
+file is which.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _LEAST_KEY = 16
 
 
 class SourceNames:
-    """What results call files and studies.
+    """Names of files and studies in the results.
 
     Args:
         names: by the path, or the paths of a study, as a search found them.
@@ -31,16 +32,16 @@ class SourceNames:
 
     def __init__(self, names: Mapping[str, str]) -> None:
         self.names = names
-        # Where a path may begin in a message, found quickly however many paths there are.
+        # To find paths in a message quickly, however many paths there are.
         self._length = min(map(len, names), default=0)
         self._heads = {path[: self._length] for path in names}
         self._longest = max(map(len, names), default=0)
 
     @classmethod
     def relative(cls, found: Discovery, given: Sequence[Path | str]) -> Self:
-        """Paths relative to what was given; a file that was given itself goes by its name.
+        """Paths relative to what was given; a file that was given itself has its own name.
 
-        Names that would stand for two files have the number of what was given before them.
+        A name that two files would share is preceded by the number of the source.
 
         Args:
             found: by a search.
@@ -58,9 +59,9 @@ class SourceNames:
 
     @classmethod
     def hashed(cls, found: Discovery, *, key: bytes) -> Self:
-        """Keyed hashes of the whole paths: the same file is called the same in every run.
+        """Keyed hashes of the whole paths: a file has the same name in every run.
 
-        A hash without a secret key would hide nothing: names of patients can be tried.
+        A hash without a secret key would hide nothing, because names of patients can be guessed.
         """
 
         def name(paths: tuple[Path, ...]) -> str:
@@ -74,7 +75,7 @@ class SourceNames:
         return self.names.get(str(source)) or self.clean(str(source))
 
     def clean(self, text: str) -> str:
-        """A message with names instead of the paths in it.
+        """A message in which paths are replaced by names.
 
         Examples:
             >>> names = SourceNames({"in/DOE JOHN/1": "DOE JOHN/1", "in/DOE JOHN/12": "file-3f"})
@@ -90,7 +91,7 @@ class SourceNames:
         return "".join(cleaned)
 
     def _path_at(self, text: str, place: int) -> str:
-        """The longest path that stands, as words of its own, at a place of a text."""
+        """The longest path, delimited like a word, at a position of a text."""
         if text[place : place + self._length] not in self._heads or not self._length:
             return ""
         if place and text[place - 1].isalnum():
@@ -103,7 +104,7 @@ class SourceNames:
 
 
 def _paths_of(found: Discovery) -> dict[str, tuple[Path, ...]]:
-    """The files behind every text that a source is called by while it is read."""
+    """The files behind each text that names a source while it is read."""
     paths: dict[str, tuple[Path, ...]] = {}
     for study in found.studies:
         paths[study.source] = study.files
@@ -114,7 +115,7 @@ def _paths_of(found: Discovery) -> dict[str, tuple[Path, ...]]:
 
 
 def _below(paths: tuple[Path, ...], numbers: Mapping[str, int]) -> tuple[int, str]:
-    """The number of what was given that holds a study, and its name relative to that."""
+    """The number of the source that contains a study, and the study's name relative to it."""
     first, *others = paths
     place, name = _one_below(first, numbers)
     for other in others:
@@ -137,19 +138,19 @@ def _one_below(path: Path, numbers: Mapping[str, int]) -> tuple[int, str]:
 
 
 def private_folder(out: Path) -> Path:
-    """Where the key and the table of sources lie: beside the results, never in them."""
+    """The folder of the key and the table of sources: beside the results, never inside."""
     out = out.absolute()
     return out.with_name(f"{out.name}.private")
 
 
 def hashed_names(found: Discovery, out: Path) -> SourceNames:
-    """Keyed hashes of the paths, and `sources.csv` that says which is which, apart.
+    """Keyed hashes of the paths; writes `sources.csv`, which lists which is which.
 
-    Both the key, made once, and the table are their owner's alone. They lie in `<out>.private`.
+    The key, generated once, and the table are readable only by their owner, in `<out>.private`.
 
     Raises:
         OutputError: they cannot be written.
-        InputError: a key that was changed.
+        InputError: the key was changed.
     """
     private = private_folder(out)
     make_folder(private, mode=0o700)

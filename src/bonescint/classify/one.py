@@ -1,4 +1,4 @@
-"""One scan in one call: what Python users begin with."""
+"""Classify one scan with one call, the entry point for Python users."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ScanResult:
-    """A scan, the model's answer, and what can be made of the two.
+    """A scan with the model's answer.
 
     Attributes:
-        scan: as it was read.
-        prediction: the model's answer, with the maps on the model's own grid.
+        scan: as read.
+        prediction: the model's answer, with maps on the model's own grid.
         operating_point: the model's threshold on the probability.
-        notice: what must be said of the model.
+        notice: statement about the model.
     """
 
     scan: Scan
@@ -117,7 +117,7 @@ class ScanResult:
         )
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: the answer in a line, and the picture."""
+        """The display in a notebook: a line with the answer, and the picture."""
         from markupsafe import Markup
 
         probability, threshold = probability_texts(self.mbd_probability, self.operating_point)
@@ -167,8 +167,8 @@ def classify_scan(
         pixel_spacing_mm: of the arrays, between rows and between columns.
         model: a model folder, or an open classifier; the shipped model if `None`.
         device: `"cpu"`, `"gpu"` or `"auto"`.
-        call_anyway: call a scan that is too unlike those that the model knows, too. An open
-            classifier has this setting of its own.
+        call_anyway: also call a scan that is too unlike the training scans. An open classifier has
+            its own setting.
 
     Returns:
         The prediction with its maps and its picture. A scan that is too unlike those that the
@@ -248,6 +248,6 @@ def _scan_of(
 
 
 def _holds_arrays(source: object) -> bool:
-    """Whether arrays were given without their names."""
+    """Whether arrays were given without the names of their views."""
     parts = source if isinstance(source, list | tuple) else [source]
     return any(hasattr(part, "ndim") or isinstance(part, list | tuple) for part in parts)

@@ -1,4 +1,4 @@
-"""What became of each input and of the whole batch, and what results say of the model."""
+"""The result of each input and of the whole batch, and statements about the model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RESULTS_SCHEMA_VERSION = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownTruth:
-    """What is known of a scan besides the model's answer.
+    """What is known about a scan, apart from the model's answer.
 
     Attributes:
         words: in words, without a full stop.
@@ -31,7 +31,7 @@ class KnownTruth:
     positive: bool | None
 
     def beside(self, *, positive: bool | None) -> str:
-        """The truth, and what the model's call makes of it.
+        """The truth, and whether the model's call agrees with it.
 
         Args:
             positive: the call; `None` if there is none.
@@ -60,11 +60,11 @@ class ClassifiedScan:
         warnings: what limits the answer.
         picture: path of its picture relative to the results folder; empty if drawing failed.
         uncertain: whether the probability lies in the model's uncertain band.
-        ood_score: how unlike the training cohort it is, or `None` if the model does not tell.
+        ood_score: how unlike the training cohort it is; `None` if the model has no such score.
         unlike: whether it is too unlike it, by the model's own threshold.
-        truth: what is known of it, or `None`.
-        rank_among_normals: where its score lies among local normal patients, or `None` if the
-            model was not adapted with such.
+        truth: what is known about it, or `None`.
+        rank_among_normals: rank of its score among local normal patients, or `None` if the model
+            was not adapted with such.
     """
 
     scan_id: str
@@ -92,14 +92,14 @@ class ClassifiedScan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallCounts:
-    """How many scans were called what; uncertain ones are counted apart, whatever their call.
+    """Number of scans by call; uncertain calls are counted separately, whatever they are.
 
     Attributes:
         positive: at or above the operating point, and not uncertain.
         negative: below it, and not uncertain.
         uncertain: in the band around it; `None` if the model has no band.
-        no_call: not called, because they are too unlike the scans that the model knows.
-        unlike: how many of those that were called all the same are unlike them.
+        no_call: not called, because they are too unlike the training scans.
+        unlike: called, although they are unlike the training scans.
     """
 
     positive: int
@@ -147,7 +147,7 @@ class Refusal:
     Attributes:
         source: as in `ClassifiedScan`.
         kind: name of the error's class.
-        reason: what is wrong and what to do.
+        reason: the problem and its remedy.
     """
 
     source: str
@@ -156,7 +156,7 @@ class Refusal:
 
     @classmethod
     def of(cls, error: BonescintError, *, source: str) -> Refusal:
-        """The refusal that an error means; an `InputError` names its own source.
+        """The refusal for an error; an `InputError` names its own source.
 
         Examples:
             >>> error = InputError("a.dcm", "is empty", "Export it again")
@@ -175,7 +175,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassifySummary:
-    """What `classify` did.
+    """The summary of a call of `classify`.
 
     Attributes:
         folder: the results folder, as the caller gave it.
@@ -183,12 +183,12 @@ class ClassifySummary:
         operating_point: the threshold on the probability.
         results: the scans that were classified, in input order.
         refused: what gave no result, in input order.
-        interrupted: whether the batch was stopped before its end.
+        interrupted: whether the batch was interrupted.
         seconds: wall time.
-        taken_over: how many of the scans an earlier run, which was stopped, had done.
+        taken_over: how many of the scans an interrupted run had finished.
         uncertain_band: probabilities between which a call is uncertain, or `None`.
-        written: whether results were written; where no study was found, those of an earlier
-            run stay as they are.
+        written: whether results were written; if no study was found, those of an earlier run
+            are kept.
     """
 
     folder: Path
@@ -204,7 +204,7 @@ class ClassifySummary:
 
     @property
     def calls(self) -> CallCounts:
-        """How many scans were called what."""
+        """Number of scans by call."""
         return CallCounts.of(self.results, has_band=self.uncertain_band is not None)
 
     def to_json(self) -> dict[str, Any]:
@@ -229,7 +229,7 @@ _NOTICE = "Research use only. Not a medical device."
 
 
 def notice_of(folder: ModelFolder) -> str:
-    """The sentence that stands on every picture and page."""
+    """The sentence on every picture and page."""
     origin = folder.card.training.origin
     unproven = ", not validated on patients" if "simulated" in origin else ""
     local = folder.card.local
@@ -244,7 +244,7 @@ def notice_of(folder: ModelFolder) -> str:
 def page_heading(
     folder: ModelFolder, created: datetime, calls: CallCounts, *, interrupted: bool
 ) -> PageHeading:
-    """What stands above the page of results."""
+    """The heading of the page of results."""
     card = folder.card
     scans = card.training.learnt_from
     rows = [
@@ -289,7 +289,7 @@ def _band(folder: ModelFolder) -> str:
 
 
 def _local(folder: ModelFolder) -> str:
-    """What is to be known of the local scans that the operating point comes from."""
+    """Statement about the local scans from which the operating point was derived."""
     return "" if folder.card.local is None else folder.card.local.in_words
 
 
@@ -304,7 +304,7 @@ def _unlike(folder: ModelFolder) -> str:
 
 
 def _figure(metric: Metric) -> str:
-    """A figure with its interval, if it has one."""
+    """A metric with its interval, if it has one."""
     if metric.low is None or metric.high is None:
         return f"{metric.value:.3f}"
     return f"{metric.value:.3f} (95 % interval {metric.low:.3f} to {metric.high:.3f})"

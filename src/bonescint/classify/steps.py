@@ -1,4 +1,4 @@
-"""What workers do: read and prepare a study, and draw its picture."""
+"""The work of worker processes: read and prepare a study, and draw its picture."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class ReadyScan:
     """A study that was read and prepared.
 
     Attributes:
-        prepared: what the model reads.
+        prepared: the input of the model.
         views: names of the views that are present.
         warnings: what was tolerated or assumed while reading.
         file_sha256: hashes of the files that it was read from.
         facts: JSON-ready facts about the scan; nothing in it identifies a patient.
-        packed_scan: the scan, pickled once: the process that predicts passes it on unopened.
+        packed_scan: the pickled scan, which the predicting process passes on without unpickling.
     """
 
     prepared: PreparedScan
@@ -40,19 +40,19 @@ class ReadyScan:
 
 @dataclass(frozen=True, slots=True)
 class Unchanged:
-    """A study whose files are those that an earlier run read."""
+    """A study whose files did not change since an earlier run read them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrawOrder:
-    """What a picture needs besides the scan.
+    """What is needed to draw a picture, apart from the scan.
 
     Attributes:
         prediction: of the scan.
         operating_point: the model's threshold on the probability.
-        notice: what must be said of the model.
+        notice: statement about the model.
         path: of the PNG file.
-        layer_paths: of the WebP files that the page lays over each other, counts and evidence.
+        layer_paths: of the WebP files that the page shows one over the other: counts, evidence.
     """
 
     prediction: Prediction
@@ -65,7 +65,7 @@ class DrawOrder:
 def read_unless_same(
     study: StudyFiles, preprocessing: Preprocessing, known: tuple[str, ...]
 ) -> ReadyScan | Unchanged:
-    """Read and prepare a study, unless its files have the hashes that are known.
+    """Read and prepare a study, unless its files have the known hashes.
 
     Raises:
         InputError: the study cannot be read as a bone scan.
@@ -77,7 +77,7 @@ def read_unless_same(
 
 
 def read_and_prepare(study: StudyFiles, preprocessing: Preprocessing) -> ReadyScan:
-    """Read one study and apply the model's preprocessing.
+    """Read a study and apply the model's preprocessing.
 
     Raises:
         InputError: the study cannot be read as a bone scan.
@@ -99,7 +99,7 @@ def read_and_prepare(study: StudyFiles, preprocessing: Preprocessing) -> ReadySc
 
 
 def facts_of(scan: Scan) -> dict[str, Any]:
-    """What `results.json` records of a scan."""
+    """The facts about a scan in `results.json`."""
     return {
         "shape": list(scan.shape),
         "pixel_spacing_mm": list(scan.pixel_spacing_mm) if scan.pixel_spacing_mm else None,
@@ -134,7 +134,7 @@ def draw(packed_scan: bytes, order: DrawOrder) -> PageLayers:
         OutputError: a picture cannot be written (a full disk, say).
     """
     scan: Scan = pickle.loads(packed_scan)  # noqa: S301 - packed by `read_and_prepare`
-    if scan.scan_id != order.prediction.scan_id:  # renamed: its UIDs stand for several scans
+    if scan.scan_id != order.prediction.scan_id:  # renamed: several scans share its UIDs
         scan = replace(scan, scan_id=order.prediction.scan_id)
     explanation = explain(
         scan, order.prediction, operating_point=order.operating_point, notice=order.notice

@@ -1,4 +1,4 @@
-"""A colour map whose lightness falls evenly, and how opaque each of its steps is."""
+"""A colour map of evenly decreasing lightness, and the opacity of each level."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def _oklab_to_srgb(lab: NDArray[np.float64]) -> NDArray[np.float64]:
 def heat_colours() -> NDArray[np.uint8]:
     """The colour of each level of evidence, from pale yellow over orange to deep red.
 
-    Lightness falls evenly in OKLab, so equal steps of evidence look alike, also in grey print
-    and to readers who see colours differently; the hues stay away from the grey of the counts.
+    Lightness decreases evenly in OKLab, so that equal steps of evidence look equal, also in grey
+    print and to readers with colour vision deficiency; the hues differ from the grey of the counts.
 
     Returns:
         Read-only uint8 array (256, 3), red, green, blue.
@@ -61,8 +61,8 @@ def heat_colours() -> NDArray[np.uint8]:
 def opacity() -> NDArray[np.float32]:
     """How opaque each level of evidence is, from 0 to 0.7, growing with the evidence.
 
-    Below 8 % of the scale nothing is painted; at the top 30 % of the anatomy's contrast is
-    left, so that bone stays visible under the strongest evidence.
+    Below 8 % of the scale nothing is painted; at the top 30 % of the anatomy's contrast remains,
+    so that bone is visible under the strongest evidence.
 
     Returns:
         Read-only float32 array (256,).
@@ -79,7 +79,7 @@ def opacity() -> NDArray[np.float32]:
 
 
 def painted(grey: NDArray[np.uint8], levels: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Lay evidence over a grey image.
+    """Paint evidence over a grey image.
 
     Args:
         grey: uint8 array (rows, columns).

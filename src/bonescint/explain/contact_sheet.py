@@ -29,7 +29,7 @@ class ContactPrint:
 
     Attributes:
         scan: with one or two views.
-        caption: what to say of it.
+        caption: below it.
     """
 
     scan: Scan
@@ -37,7 +37,7 @@ class ContactPrint:
 
 
 def contact_sheet(prints: Sequence[ContactPrint], *, notice: str = _NOTICE) -> Image.Image:
-    """Draw scans in inverted grey, cut to the patient, each in its own grey window, six per row.
+    """Draw scans in inverted grey, cropped to the patient, each in its own grey window, six a row.
 
     Args:
         prints: the scans with their captions.
@@ -94,7 +94,7 @@ def _draw_print(
 
 
 def write_contact_sheet(prints: Sequence[ContactPrint], path: Path) -> None:
-    """Draw a contact sheet and write it as PNG, beside and then renamed into place.
+    """Draw a contact sheet and write it as PNG, atomically.
 
     Raises:
         ParameterError: no scan, or a path that does not end in `.png`.

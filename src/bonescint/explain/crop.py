@@ -41,7 +41,7 @@ class GreyWindow:
 
 
 def grey_window(image: NDArray[np.float32], unit: PixelUnit) -> GreyWindow:
-    """A window for one view that a hot bladder or injection site does not move.
+    """A window for one view, unaffected by a hot bladder or injection site.
 
     Black is the 99th percentile of the values inside the body (above a tenth of the median of
     the positive ones). White is 0 for counts; for a picture's values, whose background need
@@ -57,7 +57,7 @@ def grey_window(image: NDArray[np.float32], unit: PixelUnit) -> GreyWindow:
         >>> grey_window(body, PixelUnit.COUNTS).high
         1.0
     """
-    # A regular sample of a large image tells its percentiles as well.
+    # For the percentiles of a large image a regular sample is enough.
     stride = 1 + int(np.sqrt(image.size / _MOST_SAMPLES))
     image = image[::stride, ::stride]
     low = 0.0
@@ -74,25 +74,25 @@ def grey_window(image: NDArray[np.float32], unit: PixelUnit) -> GreyWindow:
 
 
 _BODY = 0.04
-"""What belongs to the body, as a share of its typical counts: soft tissue of the feet too."""
+"""Least counts of the body, as a share of its typical counts: includes soft tissue of the feet."""
 _DARK = 0.25
-"""What stands out wherever it lies, as a share of the values from white to black."""
+"""Least value that is kept wherever it lies, as a share of the range from white to black."""
 _MARGIN = 0.025
 """Free border on each side, as a share of the body's height."""
 _ENOUGH_ROWS = 256
-"""On which the body is found well enough for its surroundings to be cut off."""
+"""Enough to find the body for cropping."""
 
 Box = tuple[slice, slice]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CroppedScan:
-    """A scan without what is empty around the patient, with all that lies on it.
+    """A scan cropped to the patient, with its maps and masks.
 
     Attributes:
-        scan: its views, each cut to the same size around its own body.
-        prediction: with its maps moved to where they lie on the cut views.
-        lesions: masks, cut alike.
+        scan: its views, each cropped to the same size around its own body.
+        prediction: with its maps moved to their places on the cropped views.
+        lesions: masks, cropped in the same way.
     """
 
     scan: Scan
@@ -105,7 +105,7 @@ def cropped(
     prediction: Prediction,
     lesions: Mapping[View, NDArray[np.bool_]] | None = None,
 ) -> CroppedScan:
-    """Cut a scan to the patient.
+    """Crop a scan to the patient.
 
     Args:
         scan: one or two views.
@@ -137,9 +137,9 @@ def crop_boxes(
 ) -> dict[View, Box]:
     """Which rows and columns of each view are drawn.
 
-    The same rows of both views, since both heads move over the patient together; as many columns
-    of both, around each view's own body. Uptake beside the body and segmented lesions are never
-    cut off, wherever they lie.
+    Both views have the same rows, because both detectors move over the patient together, and the
+    same number of columns, around each view's own body. Uptake beside the body and segmented
+    lesions are never cut off.
 
     Args:
         scan: one or two views.
@@ -178,14 +178,14 @@ def _shown(
     image: NDArray[np.float32],
     lesions: Mapping[View, NDArray[np.bool_]] | None,
 ) -> tuple[float, float, float, float]:
-    """Top, left, bottom and right of what must be seen of one view."""
+    """Top, left, bottom and right of the part of a view that must be visible."""
     coarse = max(1, image.shape[0] // _ENOUGH_ROWS)
     reduced = np.asarray(Image.fromarray(image).reduce(coarse))
     body = body_extent(reduced, _BODY)
     parts = [(coarse * body.top, coarse * body.left, coarse * body.bottom, coarse * body.right)]
     window = grey_window(image, scan.unit)
     dark = image > window.low + _DARK * (window.high - window.low)
-    # Four pixels that touch: a single one may be noise.
+    # Four adjacent pixels, because a single one may be noise.
     marks = [dark[1:, 1:] & dark[:-1, :-1] & dark[1:, :-1] & dark[:-1, 1:]]
     if lesions and view in lesions:
         marks.append(lesions[view])

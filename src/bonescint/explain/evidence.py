@@ -1,4 +1,4 @@
-"""What the colours mean: one scale for both views, and where a map's cells lie on a view."""
+"""The scale of the evidence, common to both views, and where a map's cells lie on a view."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from bonescint.scan import ActivationMap, ParameterError, Prediction, View
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvidenceScale:
-    """How values of a scan's MBD maps become levels from 0 to 1.
+    """Converts values of a scan's MBD maps to levels from 0 to 1.
 
     Dividing each map by its own maximum would paint every scan red somewhere, however normal.
     So the place with the most evidence *in either view* gets the level `reached`, which is 1
     where the model calls the scan positive (probability at or above the operating point) and
-    falls in proportion to the probability below it: a scan at a tenth of the operating point
-    fills a tenth of the scale and stays all but grey.
+    decreases in proportion to the probability below it: a scan at a tenth of the operating point
+    fills a tenth of the scale and remains almost grey.
 
     Attributes:
         peak: the highest value of the MBD maps of both views, in the maps' units.
@@ -81,13 +81,13 @@ def panel_size(
     most_rows: int,
     most_columns: int,
 ) -> PanelSize:
-    """The largest panel that shows a view in its true proportions.
+    """The size of the largest panel that shows a view in its true proportions.
 
     Args:
         shape: (rows, columns) of the view.
         pixel_spacing_mm: between rows and between columns; pixels count as square if unknown.
-        most_rows: rows that are free.
-        most_columns: columns that are free.
+        most_rows: available rows.
+        most_columns: available columns.
 
     Examples:
         >>> panel_size((100, 100), (2.0, 1.0), most_rows=800, most_columns=400)

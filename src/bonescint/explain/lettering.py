@@ -1,4 +1,4 @@
-"""Text on pictures: sizes, weights, line breaks; only glyphs that the font has."""
+"""Text on pictures: sizes, weights, line breaks; only glyphs of the font."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ WARNING = (138, 78, 0)
 POSITIVE = (158, 28, 44)
 NEGATIVE = (38, 84, 124)
 
-# Letters are drawn so much larger and reduced: FreeType places whole pixels only, which at the
-# size of a caption makes spaces uneven.
+# Letters are drawn larger by this factor and reduced: FreeType only uses whole pixels, which makes
+# spaces uneven at the size of a caption.
 _FINER = 4
 _SIGNS = (
     "\u2013\u2014\u2018\u2019\u201c\u201d\u2022\u2026\u2212\u2264\u2265"
@@ -29,7 +29,7 @@ _SIGNS = (
 
 
 def drawable(text: str) -> str:
-    """Text in the glyphs that the font has; others become question marks.
+    """Text with the glyphs of the font; other letters become question marks.
 
     Examples:
         >>> drawable("größe ≥ 5 骨")
@@ -56,7 +56,7 @@ def _glyphs() -> frozenset[str]:
 
 @lru_cache(maxsize=16)
 def font(size: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
-    """The font that travels with the package, so that pictures look alike on every machine."""
+    """The font of this package, so that pictures look the same on every machine."""
     name = f"Inter-{'SemiBold' if bold else 'Regular'}.ttf"
     content = resources.files("bonescint.explain").joinpath("fonts", name).read_bytes()
     basic = ImageFont.Layout.BASIC  # Raqm is not in every build of Pillow
@@ -73,7 +73,7 @@ def width_of(text: str, size: int, *, bold: bool = False) -> int:
 def _rendered(
     text: str, size: int, bold: bool, thickness: int, anchor: str
 ) -> tuple[Image.Image, int, int]:
-    """A line of text as a mask, and where its corner lies from the anchor; kept for reuse."""
+    """A line of text as a mask, and the offset of its corner from the anchor; cached."""
     face, stroke = font(_FINER * size, bold=bold), _FINER * thickness
     left, top, right, bottom = face.getbbox(text, stroke_width=stroke, anchor=anchor)
     # Whole pixels of the reduced mask, so that the anchor falls on one.

@@ -1,4 +1,4 @@
-"""One picture of one scan: what was counted, and where the model saw evidence of disease."""
+"""The picture of a scan: the counts, and where the model found evidence of disease."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ _MOST_WARNINGS = 6
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Explanation:
-    """The picture of a scan, the part of it that small copies show, and its views by themselves.
+    """The picture of a scan, with what is needed for thumbnails and layers.
 
     Attributes:
-        picture: RGB, with everything that must be said beside the images.
+        picture: RGB, with all statements that belong to the images.
         panels_box: left, top, right and bottom of the four panels in it.
-        views: what was drawn of each view that is present.
-        pixel_mm: how long a drawn pixel is on the patient, or `None` if the spacing is unknown.
+        views: the drawn views.
+        pixel_mm: size of a drawn pixel on the patient, or `None` if the spacing is unknown.
     """
 
     picture: Image.Image
@@ -57,7 +57,7 @@ class Explanation:
     pixel_mm: float | None = None
 
     def layers(self) -> Layers:
-        """The counts and the evidence as two pictures to lay over each other."""
+        """The counts and the evidence as two pictures, to be shown one over the other."""
         return layers_of(self.views, pixel_mm=self.pixel_mm)
 
     def png(self) -> bytes:
@@ -117,19 +117,19 @@ def explain(
     notice: str = RESEARCH_NOTICE,
     lesions: Mapping[View, NDArray[np.bool_]] | None = None,
 ) -> Explanation:
-    """Draw one scan in its own geometry and proportions, with all that belongs beside it.
+    """Draw a scan in its own geometry and proportions, with all statements that belong to it.
 
     Views are shown as seen from their own side (patient's right on the image's left in the
-    anterior view, on its right in the posterior view), cut to the patient (`crop_boxes`), each in
-    its own grey window (`grey_window`), which is written below. Both maps share one scale
-    (`EvidenceScale`). A scan that was not called has a probability, and its colours stay neutral,
-    as they do where it was called although it is unlike those that the model knows.
+    anterior view, on its right in the posterior view), cropped (`crop_boxes`), each in its own
+    grey window (`grey_window`), which is written below. Both maps share one scale
+    (`EvidenceScale`). The probability of a scan that was not called, or was called although it is
+    unlike the training scans, is shown in a neutral colour.
 
     Args:
         scan: one or two views.
         prediction: of the same scan.
         operating_point: the model's threshold on the probability, if it has one.
-        notice: what must be said of the model, from its card.
+        notice: statement about the model, from its card.
         lesions: for each view that somebody segmented a bool array of the scan's shape, true on
             disease; outlined over the grey panels, beside the evidence.
 
@@ -278,7 +278,7 @@ def _footer_lines(prediction: Prediction, said: list[str], notice: str, width: i
 
 
 def _grey_statement(scan: Scan, windows: Mapping[View, GreyWindow]) -> str:
-    """What white and black stand for, in whole counts where there are enough of them."""
+    """The values of white and black, in whole counts if there are enough."""
     unit = "counts" if scan.unit is PixelUnit.COUNTS else scan.unit.value
     parts = [
         f"{view.value} {_level(window.low)} to {_level(window.high)} {unit}"
@@ -291,7 +291,7 @@ def _grey_statement(scan: Scan, windows: Mapping[View, GreyWindow]) -> str:
 
 
 def _level(value: float) -> str:
-    """A grey level as people read it.
+    """A grey level for people.
 
     Examples:
         >>> _level(44.47), _level(0.0), _level(0.125)

@@ -25,7 +25,7 @@ BENEATH = 36
 BAR = 104
 INSET = 1
 OUTLINE = (0, 90, 220)
-"""Blue is neither a grey of the counts nor a colour of the evidence."""
+"""Blue, which is neither a grey of the counts nor a colour of the evidence."""
 _OUTLINE_WIDTH = 2
 _FIRST_LETTER = {View.ANTERIOR: ("R", "L"), View.POSTERIOR: ("L", "R")}
 
@@ -35,7 +35,7 @@ class DrawnView:
     """What was drawn of one view.
 
     Attributes:
-        window: which values are white and black.
+        window: the grey window.
         grey: uint8 array (rows, columns), the view in inverted grey.
         levels: float32 array of that shape, the evidence from 0 to 1.
     """
@@ -88,9 +88,9 @@ def grey_panel(
 
 
 def lesion_outline(mask: NDArray[np.bool_], size: PanelSize) -> NDArray[np.bool_]:
-    """The rim just outside of a view's lesions at their drawn size; bool (rows, columns).
+    """The outline just outside a view's lesions at their drawn size; bool (rows, columns).
 
-    Whatever a lesion touches counts as inside, so that none is too small to be drawn.
+    Every drawn pixel that a lesion touches is inside, so that no lesion is too small to be drawn.
 
     Examples:
         >>> mask = np.zeros((8, 4), dtype=bool)
@@ -98,7 +98,7 @@ def lesion_outline(mask: NDArray[np.bool_], size: PanelSize) -> NDArray[np.bool_
         >>> lesion_outline(mask, PanelSize(8, 4))[4].tolist()
         [True, True, False, True]
     """
-    # How much of the mask lies in the box of stored pixels that each drawn pixel touches.
+    # Number of mask pixels in the box of stored pixels that each drawn pixel touches.
     sums = np.pad(mask.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
     (top, bottom), (left, right) = (
         (np.arange(drawn) * stored // drawn, -(-np.arange(1, drawn + 1) * stored // drawn))
@@ -198,7 +198,7 @@ def _draw_missing(draw: ImageDraw.ImageDraw, view: View, panels: Panels, *, with
 
 
 def _draw_scale_bar(draw: ImageDraw.ImageDraw, scan: Scan, panels: Panels) -> None:
-    """10 cm (5 or 1 cm where that is wider than a panel), or a word that there is no scale."""
+    """A bar of 10 cm (5 or 1 cm if a panel is narrower), or the text that there is no scale."""
     row = panels.height - 17
     if scan.pixel_spacing_mm is None:
         text = "No scale: pixel spacing unknown"
@@ -218,7 +218,7 @@ def _draw_scale_bar(draw: ImageDraw.ImageDraw, scan: Scan, panels: Panels) -> No
 def _draw_colour_bar(
     strip: Image.Image, draw: ImageDraw.ImageDraw, scale: EvidenceScale, panels: Panels
 ) -> None:
-    """The colours from none to high as they look over white, and where this scan's peak is."""
+    """The colours from none to high over white, with the peak of this scan."""
     left = panels.width - BAR + 22
     rows = max(60, min(360, panels.size.rows - 60))
     top = TITLES + (panels.size.rows - rows) // 2
@@ -237,14 +237,14 @@ def _draw_colour_bar(
 
 
 _COARSER = 2
-"""A map has some dozen cells: half the pixels show it as well."""
+"""Maps have few cells, so that half the resolution is enough."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Layers:
-    """Two pictures of the same place, for a page that lays one over the other.
+    """Two pictures of the same views, for a page that shows one over the other.
 
-    The present views stand side by side, anterior first, each as wide as the other.
+    The present views are side by side, anterior first, and equally wide.
 
     Attributes:
         grey_webp: the views in inverted grey, a WebP file's content.
@@ -252,7 +252,7 @@ class Layers:
             none anywhere.
         width: of the grey picture, in pixels.
         height: of the grey picture, in pixels.
-        pixel_mm: how long a pixel of it is on the patient, or `None` if the spacing is unknown.
+        pixel_mm: size of its pixels on the patient, or `None` if the spacing is unknown.
     """
 
     grey_webp: bytes
@@ -263,11 +263,11 @@ class Layers:
 
 
 def layers_of(views: Mapping[View, DrawnView], *, pixel_mm: float | None) -> Layers:
-    """Encode what was drawn of a scan's views.
+    """Encode the drawn views of a scan.
 
     Args:
         views: of one scan, all of one size.
-        pixel_mm: how long a drawn pixel is on the patient, or `None`.
+        pixel_mm: size of a drawn pixel on the patient, or `None`.
     """
     grey = np.hstack([drawn.grey for drawn in views.values()])
     levels = np.hstack([drawn.levels for drawn in views.values()])
@@ -282,7 +282,7 @@ def layers_of(views: Mapping[View, DrawnView], *, pixel_mm: float | None) -> Lay
 
 
 def _evidence(levels: NDArray[np.float32]) -> Image.Image:
-    """The colours of the evidence, as opaque as they are painted."""
+    """The colours of the evidence with their opacity."""
     rows, columns = levels.shape
     size = (max(1, columns // _COARSER), max(1, rows // _COARSER))
     smaller = np.asarray(Image.fromarray(levels).resize(size, Image.Resampling.BOX))

@@ -1,4 +1,4 @@
-"""The model folder with its card, and the run time that classifies. Never torch.
+"""The model folder with its card, and the inference engine. Never torch.
 
 Layer 2.
 """

@@ -1,4 +1,4 @@
-"""The model card: what a model is, how it came to be, how well it does, what it is not for."""
+"""The model card: what a model is, how it was made, how well it performs, and its limits."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bonescint.scan import (
 from bonescint.schema import construct
 
 CARD_SCHEMA_VERSION = 2
-"""Version 1 has a `temperature` in place of the calibration; it is read as before."""
+"""Version 1 has a `temperature` in place of the calibration; it can still be read."""
 _ALWAYS_STORED = ("recipe", "training", "metrics", "limitations", "attribution")
 _SINCE_VERSION_2 = ("calibration", "calibrated_on")
 PRECISIONS = ("fp32", "int8")
@@ -37,11 +37,11 @@ _IN_WORDS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """One figure, and what it was measured on.
+    """One metric, and what it was measured on.
 
     Attributes:
-        name: such as `"roc_auc"`; `_score` grows and `_error` falls with quality.
-        value: the figure.
+        name: such as `"roc_auc_score"`; a `_score` is better if higher, an `_error` if lower.
+        value: of the metric.
         measured_on: the scans, in words.
         low: lower end of the 95 % interval, or `None`.
         high: upper end, or `None`.
@@ -57,7 +57,7 @@ class Metric:
 
     @property
     def in_words(self) -> str:
-        """What the figure is, for people; its name where nobody wrote words for it.
+        """The metric in words, or its name if there are none.
 
         Examples:
             >>> Metric(name="roc_auc_score", value=0.9, measured_on="20 scans").in_words
@@ -75,8 +75,8 @@ class TrainingRecord:
         cohort_sha256: fingerprint of the cohort: identifiers, labels and splits of its cases.
         scans: number of scans by split and label, such as `{"train positive": 300}`.
         weights: where the first weights come from.
-        settings: of the training, as the package `train` wrote them; not interpreted here.
-        epochs: that were finished.
+        settings: the training configuration as the package `train` wrote it; not interpreted here.
+        epochs: that were completed.
     """
 
     origin: str
@@ -88,7 +88,7 @@ class TrainingRecord:
 
     @property
     def learnt_from(self) -> str:
-        """The scans that took part, in words: those of the test split did not.
+        """The numbers of training and validation scans, in words.
 
         Examples:
             >>> TrainingRecord(origin="simulated scans only", cohort_sha256="", weights="random",
@@ -101,7 +101,7 @@ class TrainingRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvidenceMap:
-    """What the maps of a model's graph are.
+    """What kind of map a model's graph gives.
 
     Attributes:
         kind: in words, such as `"Grad-CAM"`.
@@ -114,29 +114,29 @@ class EvidenceMap:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCard:
-    """Everything that a user should know of a model before believing it.
+    """Everything that a user should know about a model before relying on it.
 
     Attributes:
         name: of the model.
         version: of the model.
         architecture: in words.
         evidence_map: what the graph's maps are.
-        preprocessing: what is done to a scan before the model reads it.
+        preprocessing: of a scan before the model reads it.
         operating_point: MBD probability from which a scan is called positive.
         operating_point_rule: how it was chosen.
         uncertain_band: probabilities, lower and upper, between which a call is uncertain; `None`
-            if nobody said. The operating point lies in it.
+            if there is no band. It contains the operating point.
         uncertain_rule: how the band was chosen, and what was measured in it.
         calibration: from the network's logits to the probability.
-        calibrated_on: where the calibration comes from; `None` if nobody recorded it.
+        calibrated_on: where the calibration comes from; `None` if that was not recorded.
         training: what it was trained on.
         local: the local scans that its operating point comes from, or `None`.
-        metrics: how well it does.
+        metrics: how well it performs.
         precision: arithmetic of the graph, `"fp32"` or `"int8"`.
         intended_use: in words.
         limitations: one statement each.
         licence: of the model folder.
-        attribution: what others must be credited for.
+        attribution: works of others that must be credited.
         created: UTC time, ISO 8601.
         software: versions by name.
 

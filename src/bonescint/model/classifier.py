@@ -1,4 +1,4 @@
-"""A model that answers: scans in, predictions with activation maps out."""
+"""Inference: scans in, predictions with activation maps out."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Classifier:
         folder: a verified model folder.
         device: `"cpu"`, `"gpu"` or `"auto"`.
         threads: of the processor, or `None` for all of them.
-        call_anyway: call scans that are too unlike those that the model knows, too.
+        call_anyway: also call scans that are too unlike the training scans.
 
     Raises:
-        ParameterError: the device is not there.
+        ParameterError: there is no such device.
         ModelFolderError: OpenVINO cannot read the graph, or its input is not what the
             preprocessing gives.
 
@@ -89,7 +89,7 @@ class Classifier:
             scan: one or two views.
 
         Returns:
-            The answer; it carries the scan's warnings and one for a missing view.
+            The answer, with the warnings of the scan and one for a missing view.
 
         Raises:
             UnitError: pixels that the preprocessing does not take.
@@ -102,7 +102,7 @@ class Classifier:
         """Classify one prepared scan.
 
         Args:
-            prepared: by this model's preprocessing, for instance in another process.
+            prepared: by this model's preprocessing, possibly in another process.
             warnings: to carry over from the scan.
 
         Raises:
@@ -115,7 +115,7 @@ class Classifier:
     def predict_many(
         self, prepared: Iterable[tuple[PreparedScan, tuple[str, ...]]]
     ) -> Iterator[Prediction]:
-        """Classify prepared scans as they come, in their order, few in memory.
+        """Classify prepared scans as a stream, in order, with few in memory.
 
         Args:
             prepared: scans by this model's preprocessing, each with the warnings to carry over.
@@ -139,13 +139,13 @@ class Classifier:
             yield self._prediction(one, answer, warnings)
 
     def margins(self, prepared: Iterable[PreparedScan]) -> Iterator[float]:
-        """Scores before calibration of prepared scans as they come, in their order.
+        """Scores before calibration of prepared scans, as a stream and in order.
 
         Args:
             prepared: scans by this model's preprocessing.
 
         Yields:
-            The logit of the disease minus the other one.
+            The logit of the disease minus that of its absence.
 
         Raises:
             ParameterError: one was prepared by another preprocessing.
@@ -193,7 +193,7 @@ class Classifier:
         )
 
     def _unlike(self, prepared: PreparedScan) -> tuple[float | None, tuple[str, ...]]:
-        """How unlike the training cohort a scan is, and a warning if it is too much so."""
+        """How unlike the training cohort a scan is, and a warning if it is beyond the threshold."""
         detector = self._folder.ood
         if detector is None:
             return None, ()
@@ -213,7 +213,7 @@ def _missing_view(prepared: PreparedScan) -> tuple[str, ...]:
 
 
 def margin_of(logits: NDArray[np.float32]) -> float:
-    """Logit of the disease minus that of its absence: what a calibration takes.
+    """Logit of the disease minus that of its absence, the input of a calibration.
 
     Args:
         logits: (2,), no metastatic bone disease and the disease.

@@ -1,4 +1,4 @@
-"""OpenVINO: composites to logits and maps, several at a time, in order."""
+"""OpenVINO without its telemetry: composites to logits and maps, several at a time, in order."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DEVICES = ("cpu", "gpu", "auto")
 
 
 class GraphOutput(NamedTuple):
-    """What the graph says of one composite.
+    """The output of the graph for one composite.
 
     Attributes:
         logits: float32 (2,), no metastatic bone disease and the disease.
@@ -43,7 +43,7 @@ class RunSettings:
         device: `"cpu"`, `"gpu"` or `"auto"` (a GPU if OpenVINO sees one, else the CPU).
         threads: of the processor, or `None` for all of them.
         bfloat16: let layers in float compute in bfloat16 where the processor can.
-        throughput: several scans at once instead of one as fast as possible.
+        throughput: several scans at once instead of each as fast as possible.
     """
 
     device: str = "cpu"
@@ -67,7 +67,7 @@ class Engine:
 
     Raises:
         ModelFolderError: OpenVINO cannot read the file, or the graph is another one.
-        ParameterError: the device is not there.
+        ParameterError: there is no such device.
     """
 
     def __init__(self, onnx: Path | bytes, settings: RunSettings | None = None) -> None:
@@ -89,7 +89,7 @@ class Engine:
             )
         shape = model.inputs[0].get_partial_shape()
         self._shape = (1, 1, *(int(shape[axis].get_length()) for axis in (2, 3)))
-        model.reshape({INPUT_NAME: list(self._shape)})  # one scan at a time: no faster in batches
+        model.reshape({INPUT_NAME: list(self._shape)})  # batches are no faster
         self._compiled: Any = core.compile_model(model, device, _properties(device, settings))
         self._requests: list[Any] = [self._compiled.create_infer_request()]
 
@@ -121,7 +121,7 @@ class Engine:
         return _answer(request)
 
     def run_many(self, composites: Iterable[NDArray[np.float32]]) -> Iterator[GraphOutput]:
-        """Run composites as they come; answers in the same order, few in memory.
+        """Run composites as a stream, in order, with few in memory.
 
         Args:
             composites: arrays (1, rows, columns); read only as far ahead as there are

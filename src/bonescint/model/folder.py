@@ -20,12 +20,12 @@ from bonescint.model.readme import readme_of
 from bonescint.scan import ModelFolderError, OutputError, os_reason
 
 SHIPPED = "shipped"
-"""What the model that comes with this package is called wherever a model folder is taken."""
+"""The name of the model that comes with this package, wherever a model folder is expected."""
 METADATA = "configs/metadata.json"
 ONNX = "models/model.onnx"
 OOD_FILE = "models/ood.npz"
 _OOD_FILES = (OOD_FILE, "models/likeness.npz")
-"""The second name is that of release 0.1."""
+"""The second name is the one of release 0.1."""
 WEIGHTS = "models/weights.safetensors"
 README = "docs/README.md"
 LICENSE = "LICENSE"
@@ -44,14 +44,13 @@ Geometry Group, University of Oxford, licensed under CC BY 4.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFolder:
-    """A model folder whose files were verified.
+    """A verified model folder.
 
     Attributes:
         path: the folder.
-        card: what the model is.
+        card: of the model.
         sha256: of the ONNX file.
-        ood: detects inputs that are unlike the training cohort, or `None` in a folder that was
-            written without it.
+        ood: detects inputs that are unlike the training cohort; `None` in a folder without it.
         weights_path: the network's weights in float16, to continue training from, or `None` in a
             folder without them: that of the shipped model, or one of release 0.1.
     """
@@ -102,7 +101,7 @@ class ModelFolder:
                 f"{folder / METADATA}: written by another program: it has no bonescint card. "
                 "Give a folder that bonescint train wrote."
             )
-        # The schema first: a newer one may list its files in another way.
+        # The schema first: a newer one may list the files differently.
         card = ModelCard.from_json(_mapping(section.get("card")), source=str(folder / METADATA))
         hashes = _mapping(section.get("files"))
         if ONNX not in hashes:
@@ -171,12 +170,12 @@ def _verify(folder: Path, name: str, expected: str) -> None:
 
 
 def _sealed(text: str) -> str:
-    """Put the text's own hash where the placeholder stands."""
+    """Replace the placeholder by the hash of the text."""
     return text.replace(_UNSEALED, hashlib.sha256(text.encode()).hexdigest(), 1)
 
 
 def _is_sealed(file: Path, seal: object) -> bool:
-    """Whether a file holds the hash that it had with the placeholder in the hash's place."""
+    """Whether a file contains its own hash, computed with the placeholder in its place."""
     if not isinstance(seal, str) or len(seal) != _HASH_DIGITS:
         return False
     unsealed = file.read_bytes().replace(seal.encode(), _UNSEALED.encode(), 1)
@@ -192,22 +191,22 @@ def write_model_folder(
     weights: bytes | None = None,
     more: Mapping[str, bytes] | None = None,
 ) -> ModelFolder:
-    """Write a model folder beside its place, then move it there in one step.
+    """Write a model folder under another name, then move it into place in one step.
 
     Args:
-        path: the folder to write; one that holds a model already, and nothing else, is replaced.
-        card: what the model is.
+        path: the folder to write; an existing one is replaced if it holds a model and nothing else.
+        card: of the model.
         onnx: the serialised ONNX model.
         ood: detects inputs that are unlike the training cohort; fitted with the card's
             preprocessing.
         weights: the network's, as `to_safetensors` gives them.
-        more: other files of the folder by their paths in it, such as a page of figures.
+        more: other files by their paths in the folder, such as a page of figures.
 
     Returns:
         The folder, read back and verified.
 
     Raises:
-        OutputError: the place cannot be written, or holds something that is no model folder.
+        OutputError: the folder cannot be written, or holds something other than a model.
     """
     target = Path(path)
     require_writable(target)
@@ -232,10 +231,10 @@ def write_model_folder(
 
 
 def require_writable(path: Path | str) -> None:
-    """Make sure that a model folder can be written here, before any work begins.
+    """Check before any work begins that a model folder can be written here.
 
     Args:
-        path: the folder to be.
+        path: of the folder.
 
     Raises:
         OutputError: it holds something else, or its parent cannot be written.
@@ -263,7 +262,7 @@ def require_writable(path: Path | str) -> None:
 
 
 def _listed(folder: Path) -> frozenset[str]:
-    """The files of a model folder by its own list, none if it is no model folder."""
+    """The files that a model folder lists; none if it is no model folder."""
     try:
         section = _mapping(_metadata(folder).get("bonescint"))
     except ModelFolderError:
@@ -278,7 +277,7 @@ def _from_imagenet(card: ModelCard) -> bool:
 
 
 def _bundle_metadata(card: ModelCard, files: Mapping[str, bytes]) -> dict[str, Any]:
-    """What MONAI's bundle schema requires, then our card and the files' hashes."""
+    """The fields that MONAI's bundle schema requires, then our card and the files' hashes."""
     rows, columns = card.preprocessing.rows, 2 * card.preprocessing.columns
     software = card.software
     image = {
@@ -342,7 +341,7 @@ def _bundle_metadata(card: ModelCard, files: Mapping[str, bytes]) -> dict[str, A
 
 
 def model_path(name: Path | str) -> Path:
-    """A model folder by its path, or the one that comes with this package by the word `shipped`.
+    """The path of a model folder; the word `shipped` means the one that comes with this package.
 
     Raises:
         ModelFolderError: this build of the package comes without a model.

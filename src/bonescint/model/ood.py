@@ -1,18 +1,17 @@
 """How unlike the training cohort an input is, with a stated false-alarm rate.
 
-A network answers whatever it is shown. This score looks at the prepared composite alone, before
-the network's answer, view by view:
+A network gives an answer for any input. This score is computed from the prepared composite alone,
+without the network, for each view:
 
 - the view reduced to 32 x 16 cells: its distance inside the space of the cohort's first
   principal components (Hotelling's T squared), and its distance from that space (Q, the residual;
   Jackson and Mudholkar, Technometrics 1979;21:341);
-- the noise in three octaves, the part of the frame that is filled, the part that is saturated,
-  the mean level.
+- the noise in three octaves, the filled part of the frame, the saturated part, the mean level.
 
-These figures, as logarithms, are compared with those of scans that the components were not found
-on: the score is their Mahalanobis distance, of the worse view. The threshold is the split-conformal
-quantile of those scans' scores (Vovk et al. 2005; Lei et al., JASA 2018;113:1094): a new scan like
-them exceeds it with a probability of at most the stated rate.
+These figures, as logarithms, are compared with those of scans that were not used to find the
+components: the score is their Mahalanobis distance, for the worse view. The threshold is the
+split-conformal quantile of those scans' scores (Vovk et al. 2005; Lei et al., JASA 2018;113:1094):
+a new scan like them exceeds it with a probability of at most the stated rate.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from bonescint.prepare import PreparedScan
 from bonescint.scan import ModelFolderError, ParameterError, View
 
 FALSE_ALARM_RATE = 0.01
-"""The default: one scan in a hundred that is like the training cohort is called unlike it."""
+"""Default share of scans like the training cohort that are found unlike it."""
 
 _FORMAT = 1
 _ROWS, _COLUMNS = 32, 16
@@ -54,7 +53,7 @@ FIGURES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ViewFeatures:
-    """What the score looks at in one view.
+    """The features of one view.
 
     Attributes:
         cells: float32 (512,), means of 32 x 16 cells.
@@ -70,7 +69,7 @@ OodFeatures = Mapping[View, ViewFeatures]
 
 
 def features_of(prepared: PreparedScan) -> dict[View, ViewFeatures]:
-    """Look at a prepared scan, for each view that is present.
+    """The features of a prepared scan, for each view that is present.
 
     Args:
         prepared: composite (1, rows, columns) in [0, 1].
@@ -83,9 +82,9 @@ def _halves(prepared: PreparedScan) -> dict[View, NDArray[np.float32]]:
 
 
 def _means(image: NDArray[np.float32], rows: int, columns: int) -> NDArray[np.float32]:
-    """Means of equal cells; rows and columns that are left over at the end are cut."""
+    """Means of equal cells; remaining rows and columns at the end are ignored."""
     high, wide = image.shape[0] // rows, image.shape[1] // columns
-    if high == 0 or wide == 0:  # a small composite: its pixels stand for several cells
+    if high == 0 or wide == 0:  # a small composite: each pixel covers several cells
         grown = image.repeat(-(-rows // image.shape[0]), axis=0)
         return _means(grown.repeat(-(-columns // image.shape[1]), axis=1), rows, columns)
     cells = image[: rows * high, : columns * wide].reshape(rows, high, columns, wide)
@@ -113,7 +112,7 @@ def _view_features(half: NDArray[np.float32]) -> ViewFeatures:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ViewDistribution:
-    """What views of one side look like in a cohort.
+    """The distribution of the features of one view in a cohort.
 
     Attributes:
         mean: float32 (512,), of the cells.
@@ -139,7 +138,7 @@ class ViewDistribution:
         return float(np.linalg.norm(self.whitening @ (self.figures(features) - self.centre)))
 
     def strangest(self, features: ViewFeatures) -> str:
-        """The figure that is furthest from the cohort's, each by itself."""
+        """The single figure that differs most from the cohort's."""
         spread = 1 / np.maximum(np.abs(np.diag(self.whitening)), 1e-12)
         away = np.abs(self.figures(features) - self.centre) / spread
         return FIGURES[int(np.argmax(away))]
@@ -160,15 +159,15 @@ def _figures(
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class OodDetector:
-    """The score of a model folder, fitted on its training and validation scans.
+    """Scores how unlike the training scans an input is; fitted for each model.
 
     Attributes:
-        views: what views look like.
+        views: the distribution of each view.
         threshold: score above which an input is unlike the cohort.
-        false_alarm_rate: that the threshold stands for: the largest share of scans like the
-            validation ones that exceed it.
-        scans: number of scans that the threshold was found on.
-        preprocessing: identifier of the preprocessing that the scans were prepared by.
+        false_alarm_rate: largest expected share of scans like the validation scans that exceed
+            the threshold.
+        scans: number of scans from which the threshold was derived.
+        preprocessing: identifier of the scans' preprocessing.
     """
 
     views: Mapping[View, ViewDistribution]
@@ -180,7 +179,7 @@ class OodDetector:
     def score(self, features: OodFeatures) -> float:
         """How unlike the cohort an input is: the distance of its worse view, at least 0.
 
-        Views that the cohort never had count as infinitely unlike.
+        A view that the cohort never had counts as infinitely unlike.
         """
         distances = [
             self.views[view].distance(found) if view in self.views else math.inf
@@ -189,7 +188,7 @@ class OodDetector:
         return max(distances)
 
     def warning(self, features: OodFeatures) -> str | None:
-        """What to say of an input that is unlike the cohort, else `None`."""
+        """A warning about an input that is unlike the cohort, else `None`."""
         score = self.score(features)
         if not score > self.threshold:
             return None
@@ -258,7 +257,7 @@ class OodDetector:
 
 
 def _ordinal(number: float) -> str:
-    """A number as one counts with it.
+    """An ordinal number.
 
     Examples:
         >>> _ordinal(99.0), _ordinal(92.0), _ordinal(96.43)
@@ -275,21 +274,20 @@ def fit_ood_detector(
     preprocessing: str,
     false_alarm_rate: float = FALSE_ALARM_RATE,
 ) -> OodDetector:
-    """Learn what a cohort looks like.
+    """Fit a detector to a cohort.
 
-    The components are found on two thirds of the training scans, the spread of the figures on
-    the last third, the threshold on the validation scans, so that the stated rate holds for
-    scans that nothing was fitted on. With n validation scans no rate below 1 / (n + 1) can be
-    kept; then that one is.
+    The components are fitted to two thirds of the training scans, the spread of the figures to the
+    last third, and the threshold to the validation scans, so that the stated rate holds for scans
+    that were not used. With n validation scans the rate cannot be lower than 1 / (n + 1).
 
     Args:
         training: features of scans that the network learnt from.
         validation: features of other scans of the same kind.
         preprocessing: identifier of the preprocessing that prepared them.
-        false_alarm_rate: of scans like these that are to be called unlike.
+        false_alarm_rate: wanted share of scans like these that are found unlike.
 
     Returns:
-        The fitted score.
+        The fitted detector.
 
     Raises:
         ParameterError: fewer than 60 training or 20 validation scans, or a rate outside (0, 1).
@@ -324,20 +322,20 @@ def fit_ood_detector(
 
 
 def adapted_to(detector: OodDetector, normals: Sequence[OodFeatures]) -> OodDetector:
-    """The score of a model for scans of another place, from normal scans of that place.
+    """A model's detector for the scans of a hospital, from normal scans of that hospital.
 
-    What is usual there becomes the centre: the median of each figure over half of the scans. The
-    spread stays that of the training cohort, which has seen disease, and the normals have not. The
-    limit is the split-conformal quantile of the other half, or the former one if that is higher.
-    With fewer than 20 scans, half of which say too little of a centre, the limit alone moves.
+    The centre becomes the median of each figure over half of the scans. The spread remains that of
+    the training cohort, which includes disease, unlike the normal scans. The threshold is the
+    split-conformal quantile of the other half, or the former one if that is higher. With fewer than
+    20 scans, half of which are too few for a centre, only the threshold changes.
 
     Args:
         detector: of the model.
         normals: features of local scans, one of each patient, after the model's preprocessing.
 
     Returns:
-        The score, with the number of scans that the limit was found on and the rate that so few
-        can keep.
+        The detector, with the number of scans from which the threshold was derived and the rate
+        that so many can keep.
 
     Raises:
         ParameterError: no scan.
@@ -378,7 +376,7 @@ def _fitted_view(cells: NDArray[np.float32], others: Sequence[ViewFeatures]) -> 
     figures = np.array([_figures(one, mean, basis, spread) for one in others])
     centre = np.median(figures, axis=0)
     covariance = np.cov(figures - centre, rowvar=False)
-    # A little of the diagonal alone: few scans leave directions without any spread.
+    # Shrink towards the diagonal: with few scans some directions have no spread at all.
     shrunk = (1 - _SHRINKAGE) * covariance + _SHRINKAGE * np.diag(np.diag(covariance))
     shrunk += 1e-4 * np.eye(len(centre))
     values, vectors = np.linalg.eigh(shrunk)

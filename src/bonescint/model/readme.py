@@ -15,7 +15,7 @@ _WEIGHTS = (
 def readme_of(
     card: ModelCard, detector: OodDetector | None = None, *, has_weights: bool = False
 ) -> str:
-    """Render a card as Markdown. What shows Markdown as a page finds no tags in it.
+    """Render a card as Markdown that contains no HTML tags.
 
     Args:
         card: the model card.
@@ -74,7 +74,7 @@ def readme_of(
 
 
 def _doubts(card: ModelCard, detector: OodDetector | None) -> list[str]:
-    """What is said of answers that are uncertain, and of inputs that are unlike."""
+    """Statements about uncertain answers, adaptation, and inputs unlike the training scans."""
     lines = []
     if card.uncertain_band is not None:
         low, high = card.uncertain_band

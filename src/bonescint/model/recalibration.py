@@ -1,4 +1,4 @@
-"""A model's card after a calibration on other scans. Loads scipy; classifying needs none of it."""
+"""A model's card after a calibration on other scans (needs scipy, unlike classifying)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OF_ONE_CALIBRATION = (
     "cross_entropy_error",
     "parent_probability_error",
 )
-"""Figures of a card that hold for its calibration and operating point only."""
+"""Metrics of a card that are valid only for its calibration and operating point."""
 
 
 def recalibrated(
@@ -32,7 +32,7 @@ def recalibrated(
 ) -> tuple[ModelCard, LocalCalibration]:
     """A model's card with calibration, operating point and uncertain band of other scans.
 
-    Figures that hold for the former ones only, such as sensitivity, leave the card.
+    Metrics that are valid only for the former ones, such as sensitivity, are removed.
 
     Args:
         card: of the model.
@@ -76,7 +76,7 @@ def calibration_record(
     before: PlattCalibration = UNCALIBRATED,
     prevalence: float | None = None,
 ) -> CalibrationRecord:
-    """What a card says of a fit.
+    """The record of a fitted calibration for a card.
 
     Args:
         fit: on top of `before`.

@@ -13,7 +13,7 @@ from bonescint.scan import UNCALIBRATED, NormalRank, ParameterError, PlattCalibr
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalibrationRecord:
-    """Where a calibration comes from.
+    """From which scans a calibration comes, and how sure it is.
 
     Attributes:
         scans: what the scans are, such as `"validation scans"`.
@@ -27,11 +27,11 @@ class CalibrationRecord:
         method: of the fit and its intervals.
         unpenalised: slope and intercept without penalty and shrinkage, or `None` if there are
             none: how far `fitted` is from them is how far it was drawn towards no change.
-        kept: share of the change of greatest penalised likelihood that was kept, 0 to 1.
+        kept: share that was kept of the change with the greatest penalised likelihood, 0 to 1.
         prevalence: share of scans with disease that the intercept was moved to; `None` if it was
             left at that of these scans.
         before: the calibration that the model had.
-        note: what has to be known of the fit; empty if nothing.
+        note: on the fit; may be empty.
 
     Raises:
         ParameterError: no scan, or more positive ones than scans.
@@ -64,7 +64,7 @@ class CalibrationRecord:
 
     @property
     def in_words(self) -> str:
-        """For people: scans, slope and intercept with intervals, prevalence, and what is special.
+        """The record in words: scans, slope and intercept with intervals, prevalence, note.
 
         Examples:
             >>> CalibrationRecord(scans="scans", count=20, positives=5, patients=20,
@@ -107,20 +107,20 @@ def _figure(value: float, interval: tuple[float, float] | None) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalScans:
-    """Scans of one place, by their scores alone.
+    """The scores of one hospital's scans.
 
     Attributes:
         scores: of each patient the highest, ascending: logit of the disease minus the other one,
             before any calibration, so that they keep their meaning when a calibration follows.
-        normal: whether all are reported to be without metastatic bone disease; else nothing is
-            known of any of them.
-        scans: number of the scans that they are of.
+        normal: whether all are reported to be without metastatic bone disease; otherwise nothing
+            is known about them.
+        scans: number of scans.
         specificity: that was asked for, or `None` where scans are not known to be normal.
         prevalence: of disease that was assumed, or `None` where they are.
         model_id: of the model before it was adapted.
         files_sha256: hash of the hashes of all files, in any order.
-        settings: that decide the result, besides the scans.
-        notes: what was left out or assumed, a statement each.
+        settings: that affect the result, apart from the scans.
+        notes: one statement for each omission or assumption.
 
     Raises:
         ParameterError: no score, scores that are not finite and ascending, or more than scans.
@@ -152,7 +152,7 @@ class LocalScans:
             raise ParameterError("scans", "LocalScans", requirement, self.scans)
 
     def rank(self, margin: float) -> NormalRank | None:
-        """Where a score lies among these; `None` where they are not known to be normal.
+        """The rank of a score among these; `None` if they are not known to be normal.
 
         Args:
             margin: logit of the disease minus the other one.
@@ -164,7 +164,7 @@ class LocalScans:
 
     @property
     def in_words(self) -> str:
-        """What they are, and what was left out or assumed."""
+        """What the scans are, and what was left out or assumed."""
         patients = len(self.scores)
         if self.normal:
             kind = "reported to be without metastatic bone disease"

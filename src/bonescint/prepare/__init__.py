@@ -1,4 +1,4 @@
-"""From a `Scan` to the array that a model reads: pure steps, and named preprocessings of steps.
+"""From a `Scan` to the array that a model reads: pure steps under a name and a version.
 
 Layer 1: numpy and Pillow's resampling, no files.
 """

@@ -1,4 +1,4 @@
-"""Apply a preprocessing: both views of a scan become one array, AP and PA side by side."""
+"""Apply preprocessing: both views of a scan become one array, AP and PA side by side."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bonescint.scan import ParameterError, Scan, UnitError, View
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PreparedScan:
-    """What a model reads, and where each part of it lies on the scan.
+    """The input of a model, and where each part of it lies on the scan.
 
     Attributes:
         scan_id: identifier of the scan.
@@ -55,11 +55,11 @@ class PreparedScan:
 
 
 def prepare(scan: Scan, preprocessing: Preprocessing) -> PreparedScan:
-    """Apply a preprocessing to a scan.
+    """Prepare a scan for a model.
 
     Args:
         scan: one or two views, in a unit that the preprocessing accepts.
-        preprocessing: what to do.
+        preprocessing: the steps.
 
     Returns:
         The composite and where its parts lie on the scan.

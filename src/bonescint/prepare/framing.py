@@ -34,7 +34,7 @@ class Extent(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class WholeField:
-    """Take the whole view as acquired, whatever its proportions (as the paper does)."""
+    """Take the whole view as acquired, whatever its proportions (as in the paper)."""
 
     kind: ClassVar[Literal["whole_field"]] = "whole_field"
 
@@ -48,10 +48,10 @@ class WholeField:
 class BodyFrame:
     """Take a frame of fixed proportions around the body, the same size in both views.
 
-    Cameras and picture archives differ in margins, matrix and cropping; a body that always
-    fills the frame alike spares the model from learning that. Proportions are fixed, so every
-    body is stretched alike (by 1.5 sideways where 3:1 becomes 512 x 256); where head or feet
-    are cut off, the frame reaches beyond the image, which counts as empty.
+    Cameras and picture archives differ in margins, matrix and cropping; if the body always fills
+    the frame in the same way, the model need not learn that. Proportions are fixed, so every body
+    is stretched by the same factor (1.5 sideways where 3:1 becomes 512 x 256); where head or feet
+    are cut off, the frame extends beyond the image, which counts as empty there.
 
     Attributes:
         aspect: rows over columns of the frame, in square pixels.
@@ -101,7 +101,7 @@ class BodyFrame:
 Framing = WholeField | BodyFrame
 
 _ENOUGH_ROWS, _ENOUGH_COLUMNS = 400, 16
-"""On which a body is found well enough; larger views are reduced first."""
+"""Enough to find a body; larger views are reduced first."""
 
 
 def body_extent(image: NDArray[np.float32], threshold: float) -> Extent:
@@ -109,7 +109,7 @@ def body_extent(image: NDArray[np.float32], threshold: float) -> Extent:
 
     Smoothed values are compared with a share of their typical value inside the body, found
     on their square roots so that a hot bladder or injection site does not set the scale.
-    Pieces smaller than a hundredth of the whole are left out.
+    Pieces smaller than a hundredth of the total are ignored.
 
     Args:
         image: a view, array (rows, columns), values at least 0.
@@ -152,7 +152,7 @@ def body_extent(image: NDArray[np.float32], threshold: float) -> Extent:
 
 
 def _reduced(image: NDArray[np.float32], step: int) -> NDArray[np.float32]:
-    """Means of blocks of step x step pixels; a remainder at the lower and right edge is cut."""
+    """Means of blocks of step x step pixels; a remainder at the lower and right edge is ignored."""
     rows, columns = image.shape[0] // step * step, image.shape[1] // step * step
     total = np.zeros((rows // step, columns // step), dtype=np.float32)
     for row in range(step):  # much faster than a mean over two axes of blocks

@@ -1,4 +1,4 @@
-"""How counts become values from 0 to 1."""
+"""Intensity scaling: from counts to values from 0 to 1."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from bonescint.scan import ParameterError
 
 @dataclass(frozen=True, slots=True)
 class MinMax:
-    """Scale linearly from the image's minimum to its maximum (as the paper does).
+    """Scale linearly from the image's minimum to its maximum (as in the paper).
 
-    A full bladder or an injection site owns the maximum and darkens everything else.
+    A full bladder or an injection site determines the maximum and darkens everything else.
     """
 
     kind: ClassVar[Literal["min_max"]] = "min_max"
@@ -38,9 +38,8 @@ class PercentileRoot:
     """Divide by a percentile of the body's values, clip, and take a root.
 
     The percentile is taken over values above a tenth of the median of the positive ones, that
-    is inside the body, so margins and cropping do not move it. The root evens out Poisson
-    noise (the square root is its variance-stabilising transform) and keeps faint bone apart
-    from nothing while hot spots saturate.
+    is inside the body, so margins and cropping do not affect it. The root stabilises the variance
+    of Poisson noise and keeps faint bone distinct from the background while hot spots saturate.
 
     Attributes:
         percentile: of the values inside the body that becomes `1 / headroom`.

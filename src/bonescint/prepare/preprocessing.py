@@ -1,4 +1,4 @@
-"""Named, versioned preprocessings: what is done to a scan before a model reads it."""
+"""Preprocessing: the named, versioned steps from a scan to the array that a model reads."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Preprocessing:
 
     Attributes:
         name: what users call it.
-        version: counted up whenever its result changes.
+        version: increased whenever the result changes.
         framing: which part of each view is taken.
         intensity: how its values become [0, 1].
         rows: rows of each view, and of the composite.
@@ -121,7 +121,7 @@ PREPROCESSINGS: Mapping[str, Preprocessing] = {
 
 
 def preprocessing_named(name: str) -> Preprocessing:
-    """Look up a preprocessing by its name.
+    """Look up a preprocessing by name.
 
     Raises:
         ParameterError: no preprocessing has that name; the message lists those that exist.

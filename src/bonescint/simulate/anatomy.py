@@ -47,14 +47,14 @@ class Anatomy:
         cause: UptakeSite,
         elongation: tuple[float, float, float] = (1.0, 1.0, 1.0),
     ) -> FocalUptake:
-        """Change the uptake of one bone around a point; other bones are spared.
+        """Change the uptake of one bone around a point; other bones do not change.
 
         Args:
             region: the bone.
             centre_mm: (3,) middle of the focus.
-            radius_mm: where the focus has fallen to about a third.
-            contrast: uptake at its core over the bone's own; below 1 is cold.
-            normal: the patient's normal uptake (n,), which scales it.
+            radius_mm: distance at which the focus has decreased to about a third.
+            contrast: uptake at its core relative to the bone's own; below 1 is cold.
+            normal: the patient's normal uptake (n,), by which it is scaled.
             kind: metastasis or mimic.
             cause: what it is.
             elongation: stretch along x, y and z.
@@ -63,12 +63,12 @@ class Anatomy:
         scale = (np.asarray(elongation) * radius_mm).astype(np.float32)
         x, y, z = ((self.positions_mm[span] - np.float32(centre_mm)) / scale).T
         squared = x * x + y * y + z * z
-        # Nearly flat inside, a soft edge: lesions are neither points nor Gaussians.
+        # Nearly flat inside with a soft edge: lesions are neither points nor Gaussians.
         profile = np.exp(-(squared**2))
         chosen = np.flatnonzero(profile > 0.02)
         members, profile = span.start + chosen, profile[chosen]
         volume = self.skeleton.volume[members]
-        # New bone forms at a rate of its own, even where normal uptake is low.
+        # New bone forms at its own rate, even where normal uptake is low.
         floor = 0.45 * volume if contrast > 1 else np.float32(0)
         local = np.maximum(normal[members], floor)
         return FocalUptake(

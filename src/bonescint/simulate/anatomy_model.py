@@ -1,7 +1,7 @@
-"""Which body the simulator builds: version 1 as in release 0.1, version 2 after real normal scans.
+"""Versions of the simulated body: 1 as in release 0.1, 2 fitted to real normal scans.
 
 Version 2 was fitted to aggregates of 44 real scans without visible disease (mean and spread of
-the prepared scans; docs/simulator.md): no single scan was used, and none can be got back.
+the prepared scans; docs/simulator.md): no single scan was used, and none can be reconstructed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class SharedAngle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimbHabits:
-    """How patients lie: every angle is drawn once per patient, and once per side around it.
+    """How patients lie: each angle is drawn per patient, and per side around the patient's value.
 
     Attributes:
         abduction, rotation, elbow_flexion, forearm_rotation, finger_flexion: of the arms.
@@ -53,11 +53,11 @@ class LimbHabits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proportions:
-    """How the reference skeleton is changed into a body of version 2, before any patient is.
+    """How the reference skeleton is changed to a body of version 2, before a patient is drawn.
 
     Attributes:
-        heights_mm: pairs of distances below the crown on the reference skeleton, and what they
-            become; linear between them.
+        heights_mm: pairs of distances below the crown, on the reference skeleton and on the new
+            body; linear between them.
         arm_length: of the arms, relative to the reference.
         shoulder_width, pelvis_width: relative to what the patient draws.
         pelvis_tilt: rotation of the pelvis about the hip axis, in radians, forward at the top.

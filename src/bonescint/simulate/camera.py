@@ -52,28 +52,28 @@ class Camera:
         maker: how its DICOM header names the maker.
         rows, columns: matrix of a whole-body view.
         pixel_mm: edge of a pixel.
-        field_width_mm: what a head sees across the table, or `None` for the whole matrix;
-            outside it there are no counts.
-        field_length_mm: what it sees along the table at one moment.
+        field_width_mm: field of view across the table, or `None` for the whole matrix; there are
+            no counts outside it.
+        field_length_mm: field of view along the table at one moment.
         intrinsic_fwhm_mm: resolution of the crystal.
         collimator_fwhm_mm: resolution of the collimator at its face.
-        collimator_slope: growth of that with distance.
+        collimator_slope: increase of that with distance.
         gap_mm: distance from the anterior collimator to the skin.
         table_gap_mm: distance from the posterior collimator to the patient's back; the
-            table is flat, so it is the same all along.
-        contouring: whether the anterior head follows the body's outline; else it passes at
-            the height of its foremost point.
+            table is flat, so it is the same everywhere.
+        contouring: whether the anterior head follows the body's outline; otherwise its height is
+            constant, above the foremost point.
         window_width: energy window around the photopeak, over the peak's energy.
         energy_resolution: FWHM at the photopeak, over the peak's energy.
         scatter_fraction: scattered over primary counts in a window of 20 %.
         scan_speed_cm_per_min: speed of the table.
         median_counts: median of the counts in the posterior view at 10 cm/min in a window
             of 20 %.
-        ripple: standard deviation of what is left of the crystals' unevenness, over the
+        ripple: standard deviation of the crystals' remaining unevenness, relative to the
             sensitivity.
         weak_tube_share: probability that a head has a photomultiplier out of tune.
-        seam_share: the same of a seam where two passes or crystals meet.
-        dead_column_share: the same of a dead column.
+        seam_share: the same for a seam between two passes or crystals.
+        dead_column_share: the same for a dead column.
         motion_share: probability that the patient moves during the pass.
 
     Raises:
@@ -165,10 +165,10 @@ class Camera:
     def scatter_share(self) -> float:
         """Scattered over primary counts in this camera's window.
 
-        Close below the photopeak the spectrum of scattered photons is flat up to its edge at
-        the peak (assumed), which the energy resolution smears. A window around the peak then
-        takes half its own width of it, whatever the resolution: what is smeared out below the
-        peak is smeared in above. So scatter is proportional to the width.
+        Just below the photopeak the spectrum of scattered photons is flat up to its edge at the
+        peak (assumed), which is blurred by the energy resolution. A window around the peak then
+        contains half its width of that spectrum, whatever the resolution: what is lost below the
+        peak is gained above. So scatter is proportional to the width.
         """
         scattered = self.window_width / REFERENCE_WINDOW
         primary = self.window_efficiency / self._accepted(REFERENCE_WINDOW)
@@ -178,7 +178,7 @@ class Camera:
     def expected_counts(self) -> float:
         """Median of the counts in the posterior view at this speed and window.
 
-        Counts are proportional to the time for which every point is looked at.
+        Counts are proportional to the time for which each point is in the field of view.
 
         Examples:
             >>> slow = Camera(name="c", maker="m", scan_speed_cm_per_min=10)
@@ -193,7 +193,7 @@ class Camera:
 
     @property
     def duration_s(self) -> float:
-        """How long the table travels: the matrix' length at the scan speed."""
+        """Duration of the scan: the length of the matrix over the scan speed."""
         return self.rows * self.pixel_mm / 10 / self.scan_speed_cm_per_min * 60
 
 
@@ -212,8 +212,8 @@ class _Collimator(TypedDict):
 def _collimator(hole_mm: float, length_mm: float) -> _Collimator:
     """Resolution of a parallel-hole collimator after Anger (J Nucl Med 1964;5:515).
 
-    With holes of diameter D and effective length L it is D (L + distance + what lies behind)
-    / L; L is the length less twice the mean free path in lead.
+    With holes of diameter D and effective length L it is D (L + distance + distance behind) / L;
+    L is the length minus twice the mean free path in lead.
     """
     effective = length_mm - 2 / _LEAD_MU_PER_MM
     return _Collimator(
@@ -299,7 +299,7 @@ def camera_named(name: str) -> Camera:
 
 
 def set_up_camera(camera: Camera, rng: np.random.Generator) -> Camera:
-    """A camera as a technologist set it up on another day: gaps, speed, state of the crystal.
+    """A camera as it may be set up on another day: gaps, speed, state of the crystal.
 
     Args:
         camera: its usual state.

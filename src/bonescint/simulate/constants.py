@@ -1,7 +1,7 @@
-"""What the physics, the disease and the population rest on, each with its source.
+"""Constants of physics, disease and population, each with its source.
 
-Where there is no source it says "assumed" or "tuned". How uptake, organs and mimics are shaped
-stands with them (uptake.py, organs.py, mimics.py); those figures are all tuned or assumed.
+Without a source they are marked "assumed" or "tuned". Constants of uptake, organs and mimics are in
+their modules (uptake.py, organs.py, mimics.py); all of those are tuned or assumed.
 
 "Tuned" means fitted by eye against published ranges or against the one real scan that a
 package ships (NM1 in pydicom-data); such a scan is then no test of the simulator any more.
@@ -29,7 +29,7 @@ PHOTOPEAK_KEV = 140.5
 """Gamma line of technetium-99m (140.51 keV)."""
 
 REFERENCE_WINDOW = 0.20
-"""Energy window to which counts and scatter refer: 15 to 20 % is usual (EANM 2016)."""
+"""Energy window to which counts and scatter refer; 15 to 20 % is usual (EANM 2016)."""
 
 REFERENCE_SPEED_CM_PER_MIN = 10.0
 """Scan speed to which counts refer: 10 to 15 cm/min is usual (PubMed 39358241)."""
@@ -92,6 +92,6 @@ EARLY_SITE_FACTORS = {
     "prostate": {"rib": 0.5, "lumbar": 5.0, "sternum": 0.16},
     "breast": {"rib": 1.5, "lumbar": 2.2, "sternum": 1.7},
 }
-"""What these weights are multiplied with in patients of few metastases. Tuned to the shares of
+"""Factors of these weights in patients with few metastases. Tuned to the shares of
 foci in early disease (Wang, Oncol Lett 2012): breast, ribs 27.2 %, lumbar 13.9 %, sternum
 17.9 %; prostate, ribs 8.6 %, lumbar 39.7 %, sternum 1.7 %."""

@@ -1,10 +1,10 @@
-"""What is wrong with a head: uneven crystals, tubes out of tune, seams, dead columns.
+"""Faults of a detector: uneven crystals, tubes out of tune, seams, dead columns.
 
-In a whole-body scan the table carries the patient past a head that stands still. Every row
-is looked at by the head's whole length, while a column is always looked at by the same line
-of the crystal. So what is wrong at one place of a crystal is smeared along the rows and shows
-as a vertical stripe over the whole view, weaker by the share of the length that it takes.
-All shares, depths and widths are assumed.
+In a whole-body scan the table carries the patient past a detector that does not move. Each row is
+seen by the whole length of the detector, and each column always by the same line of the crystal.
+So a fault at one place of a crystal is smeared along the rows and appears as a vertical stripe over
+the whole view, weaker in proportion to its share of the length. All shares, depths and widths are
+assumed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _TUBE_MM = 60.0
 
 
 class FaultKind(StrEnum):
-    """What makes a stripe."""
+    """The cause of a stripe."""
 
     WEAK_TUBE = "weak tube"
     SEAM = "seam"
@@ -32,10 +32,10 @@ class FaultKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stripe:
-    """A vertical stripe in which a head counts too little, or too much.
+    """A vertical stripe in which a detector counts too little or too much.
 
     Attributes:
-        kind: what makes it.
+        kind: its cause.
         centre_mm: distance of its middle from the middle of the field, to the right in the
             view as seen from its own side.
         width_mm: full width, of a weak tube's soft stripe at half its depth.
@@ -74,7 +74,7 @@ class Stripe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ripple:
-    """A wave of sensitivity across a head: what correction leaves of the tubes' pattern.
+    """A wave of sensitivity across a detector: the tubes' pattern that remains after correction.
 
     Attributes:
         amplitude: over the sensitivity.
@@ -99,7 +99,7 @@ class Ripple:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeadFaults:
-    """All that is wrong with one head on one day.
+    """All faults of one detector on one day.
 
     Attributes:
         ripples: waves of sensitivity.
@@ -135,10 +135,10 @@ def field_of(camera: Camera) -> NDArray[np.float32]:
 
 
 def draw_faults(camera: Camera, rng: np.random.Generator) -> dict[View, HeadFaults]:
-    """Draw what is wrong with both heads, with the camera's own probabilities.
+    """Draw the faults of both detectors, with the camera's own probabilities.
 
     Args:
-        camera: how often its heads fail.
+        camera: with the probabilities.
         rng: source of randomness.
 
     Examples:

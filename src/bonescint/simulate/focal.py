@@ -1,4 +1,4 @@
-"""Focal uptake: activity added at a place, in bone or in soft tissue, with its provenance."""
+"""Focal uptake: activity added at a place in bone or soft tissue, with its cause."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ class FocalUptake:
     activity: NDArray[np.float32]
 
     def __post_init__(self) -> None:
-        if not isinstance(self.cause, UptakeSite):  # else tables would count it as it pleases
+        if not isinstance(self.cause, UptakeSite):  # else tables could not count it
             raise ParameterError("cause", "FocalUptake", "one of UptakeSite", self.cause)
 
 
 def with_cold_core(focus: FocalUptake, centre_mm: NDArray[np.float32]) -> FocalUptake:
-    """A hot focus whose middle takes up less than normal bone: a ring, as mixed disease has.
+    """A hot focus whose middle takes up less than normal bone: a ring, as in mixed disease.
 
     Args:
         focus: a hot focus in bone.
@@ -56,7 +56,7 @@ def with_cold_core(focus: FocalUptake, centre_mm: NDArray[np.float32]) -> FocalU
         return focus
     distance = np.sqrt(((focus.positions_mm - centre_mm) ** 2).sum(axis=1)) / focus.radius_mm
     core = np.exp(-((distance / 0.55) ** 4))
-    # In the core seven tenths of the bone's own uptake are taken away.
+    # In the core seven tenths of the bone's own uptake are removed.
     change = 1 - core * (1 + 0.7 / (focus.contrast - 1))
     return replace(focus, activity=np.asarray(focus.activity * change, dtype=np.float32))
 

@@ -35,12 +35,12 @@ _MARROW_END = 0.62  # metastases of long bones sit where red marrow is: mostly a
 def draw_lesion_number(
     rng: np.random.Generator, primary: str, disease: Disease | None = None
 ) -> int:
-    """How many metastases a positive scan shows: often one to three, at times a hundred.
+    """Draw the number of metastases of a positive scan: often one to three, at times a hundred.
 
     Args:
         rng: source of randomness.
         primary: primary tumour.
-        disease: how the disease is in this population; the default one if `None`.
+        disease: properties of the disease in this population; the default ones if `None`.
     """
     disease = disease or Disease()
     if rng.random() < disease.superscan_share_of(primary):
@@ -59,7 +59,7 @@ def site_probabilities(
     Args:
         regions: names of the bones.
         primary: one of the primaries of the site tables.
-        early: whether the patient has few metastases; they lie elsewhere than later ones.
+        early: whether the patient has few metastases, which have other sites than later ones.
 
     Raises:
         ParameterError: an unknown primary tumour.
@@ -133,7 +133,7 @@ def _diffuse(
     rng: np.random.Generator,
     hotness: float,
 ) -> list[FocalUptake]:
-    """Whole bones of the axial skeleton that take up more: a superscan."""
+    """A superscan: increased uptake of whole bones of the axial skeleton."""
     lesions = []
     for region in anatomy.skeleton.regions:
         group = group_of_region(region)
@@ -173,7 +173,7 @@ def draw_metastases(
         rng: source of randomness.
         number: how many foci; from `SUPERSCAN_FROM` on, most of them are whole bones.
         primary: primary tumour, which sets the sites.
-        disease: how the disease is in this population; the default one if `None`.
+        disease: properties of the disease in this population; the default ones if `None`.
 
     Raises:
         ParameterError: a negative number or an unknown primary.

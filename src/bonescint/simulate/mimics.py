@@ -1,7 +1,7 @@
-"""What looks like a metastasis and is none: worn joints, fractures, teeth, Paget, metal.
+"""Benign findings that look like metastases: worn joints, fractures, teeth, Paget, metal.
 
-Positive and negative patients have them alike, so that "anything hot" is no answer. The
-shares are assumed unless a source stands beside them.
+They are equally frequent in positive and negative patients, so that hot spots alone do not reveal
+disease. The shares are assumed unless a source is given.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _Point = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class _Joint:
-    """A joint that wears: which bone's which place, how often, how hot, how large."""
+    """A joint that wears: its place in a bone, how often, how hot, how large."""
 
     cause: UptakeSite
     region: str
@@ -109,12 +109,12 @@ class _Draw:
         self.rng = rng
         age = anatomy.patient.age
         self.wear = float(np.clip(0.35 + (age - 40) / 50, 0.25, 1.3))
-        # Some people's joints are all hot, others' none.
+        # In some people all joints are hot, in others none.
         self.wear *= float(np.exp(rng.normal(0, 0.35)))
         self.found: list[FocalUptake] = []
 
     def at(self, region: str, place: tuple[float | None, float | None, float | None]) -> _Point:
-        """The sample of a bone nearest to a place inside it, with some scatter."""
+        """One of the samples of a bone that are nearest to a place inside it."""
         skeleton = self.anatomy.skeleton
         members = skeleton.members(region)
         distance = np.zeros(len(members))
@@ -200,7 +200,7 @@ class _Draw:
                 centre, radius = self.at(region, place), float(rng.uniform(7, 11))
                 contrast = 1 + heat * float(rng.uniform(0.5, 1.5))
                 self.add(UptakeSite.RIB_FRACTURE, region, centre, radius, contrast)
-        if rng.random() < 0.09:  # a single one: in a scan, the hardest to tell
+        if rng.random() < 0.09:  # a single one: the hardest to distinguish
             region = f"rib{int(rng.integers(3, 12)):02d} {rng.choice(['L', 'R'])}"
             self.add(
                 UptakeSite.RIB_FRACTURE,
@@ -240,7 +240,7 @@ class _Draw:
             self.add(UptakeSite.SACRAL_FRACTURE, "sacrum", at, 17.0, excess, (1.9, 3.0, 0.45))
 
     def paget(self) -> None:
-        """Most of one bone, hot throughout, at times with a front inside a long bone."""
+        """Most of one bone, hot throughout, at times with an edge inside a long bone."""
         rng = self.rng
         if rng.random() >= 0.012 * min(self.wear, 1.5):
             return
@@ -333,7 +333,7 @@ def draw_mimics(
     """Draw benign focal uptake in bone, and metal, for one patient.
 
     Args:
-        anatomy: the patient, whose age sets how worn the joints are.
+        anatomy: the patient, whose age determines how worn the joints are.
         normal: normal uptake of the bone samples (n,).
         rng: source of randomness.
     """

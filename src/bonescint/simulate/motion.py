@@ -1,9 +1,9 @@
 """A patient who moves during the pass: a head turns, an arm is taken away, a leg rolls.
 
-A point of the patient is looked at for as long as the head's field passes over it, some
-minutes. What lies far above the field when the patient moves is already imaged, what lies far
-below will be imaged in the new place, and what is in the field is imaged in both: its edges
-double. The shares and angles are assumed. Soft tissue does not move along.
+A point of the patient is imaged while the detector's field passes over it, for some minutes. What
+is far above the field when the patient moves was imaged already, what is far below will be imaged
+at the new place, and what is in the field is imaged at both, so that its edges are doubled. The
+shares and angles are assumed. Soft tissue does not move.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ class Motion:
         pivot_mm: (x, y, z) around which they turn.
         axes: the two axes (0 x, 1 y, 2 z) in whose plane they turn.
         angle: in radians.
-        moment_mm: height over which the middle of the field was when it happened.
+        moment_mm: height of the middle of the field at the time of the movement.
 
     Raises:
-        ParameterError: nothing that moves, or axes that are not two of three.
+        ParameterError: no region, or axes that are not two of three.
     """
 
     part: str
@@ -69,7 +69,7 @@ class Motion:
         activity: NDArray[np.float32],
         field_length_mm: float,
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Samples of a moving part as the camera meets them: at the old and the new place.
+        """Samples of a moving part as the camera sees them: at the old and at the new place.
 
         Args:
             positions_mm: (n, 3), all of them in the part that moves.
@@ -77,7 +77,7 @@ class Motion:
             field_length_mm: of the camera's field.
 
         Returns:
-            Positions (2 n, 3) and activity (2 n,); what each counts is its share of the time.
+            Positions (2 n, 3) and activity (2 n,), each in proportion to its share of the time.
         """
         centre = np.array(self.pivot_mm, dtype=np.float32)
         after = turned(positions_mm, centre, self.axes, self.angle)

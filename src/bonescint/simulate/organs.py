@@ -1,4 +1,4 @@
-"""Tracer outside bone: kidneys, bladder, urine where it should not be, injection, glands."""
+"""Tracer outside bone: kidneys, bladder, misplaced urine, injection site, glands."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _Place = NDArray[np.floating[Any]]
 
 
 def _kind(cause: UptakeSite) -> FocusKind:
-    """Tracer where everybody has some is an organ's; elsewhere it can look like disease."""
+    """Organ for tracer that everybody has; mimic elsewhere, because it can look like disease."""
     return FocusKind.MIMIC if cause in _MISPLACED else FocusKind.ORGAN
 
 
@@ -54,7 +54,7 @@ class _Draw:
         self.found: list[FocalUptake] = []
 
     def about(self, median: float, sd: float) -> float:
-        """Draw a level around a median, log-normally."""
+        """Draw a level from a log-normal distribution with a median."""
         return float(np.exp(self.rng.normal(np.log(median), sd)))
 
     def happens(self, share: float) -> bool:
@@ -316,7 +316,7 @@ class _Draw:
 
 
 def draw_organs(anatomy: Anatomy, rng: np.random.Generator) -> list[FocalUptake]:
-    """Draw everything hot that is not bone, for one patient.
+    """Draw all uptake outside bone for one patient.
 
     Args:
         anatomy: the patient.

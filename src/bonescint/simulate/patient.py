@@ -1,4 +1,4 @@
-"""A synthetic patient: sex, age, stature, and how he or she lies on the table."""
+"""A synthetic patient: sex, age, build and position on the table."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ class LegPose:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patient:
-    """Everything that sets the shape of a body; lengths in millimetres.
+    """Everything that determines the shape of a body; lengths in millimetres.
 
     Attributes:
         sex: `"F"` or `"M"`.
         age: in years.
         height_mm: standing height.
         body_mass_index: in kg/m^2.
-        central_fat: how much of what is above a lean body lies on the trunk rather than on
-            limbs; 0 even, 1 all.
+        central_fat: how much of the fat beyond a lean body is on the trunk rather than on the
+            limbs; 0 evenly distributed, 1 all.
         primary: primary tumour, or empty for a patient without cancer.
         shoulder_width, chest_width, pelvis_width: relative to the reference skeleton at
             this height.
@@ -69,7 +69,7 @@ class Patient:
         segment_scales: of the lengths between the heights of `Proportions`, from the crown
             down, relative to the mean patient's; the arms' last.
         rib_slope_mm: how much lower the ribs' front ends lie than on the reference skeleton.
-        uptake_spread: how much more than in nature uptake differs from place to place.
+        uptake_spread: factor by which uptake varies more between places than in nature.
     """
 
     sex: str
@@ -144,11 +144,11 @@ def draw_patient(
     *,
     primary: str | None = None,
 ) -> Patient:
-    """Draw a patient as they come for bone scans: mostly elderly, any build.
+    """Draw a patient who comes for a bone scan: mostly elderly, of any build.
 
     Args:
         rng: source of randomness; the same state gives the same patient.
-        population: who comes; the default one if `None`.
+        population: of the centre; the default one if `None`.
         primary: primary tumour to give, empty for none; drawn if `None`. A tumour that only
             one sex has in the population sets the sex.
 
@@ -204,7 +204,7 @@ def draw_patient(
 
 
 def _with_anatomy(patient: Patient, model: AnatomyModel, rng: np.random.Generator) -> Patient:
-    """What a version of the body changes in a patient who was drawn for version 1."""
+    """Adapt a patient who was drawn for version 1 to a version of the body."""
     limbs, proportions = model.limbs, model.proportions
     if limbs is not None:
         # Stout people's arms are held off by the trunk.
@@ -231,7 +231,7 @@ def _with_anatomy(patient: Patient, model: AnatomyModel, rng: np.random.Generato
 
 
 def _both(angle: SharedAngle, rng: np.random.Generator) -> tuple[float, float]:
-    """An angle of both sides: shared but for a little."""
+    """An angle of both sides, nearly the same."""
     shared = rng.normal(angle.mean, angle.sd)
     left, right = shared + rng.normal(0, angle.own_sd, size=2)
     return float(left), float(right)

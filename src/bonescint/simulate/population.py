@@ -37,11 +37,11 @@ class Population:
             joints, fractures, prostheses.
         primaries_female, primaries_male: share of each primary tumour among those with
             cancer; each sums to 1.
-        anatomy: version of the simulated body (`anatomy_model`).
-        uptake_spread: how much more than in nature uptake may differ between patients, bones
-            and soft tissue; each patient's own spread is drawn from 1 to this one. For cohorts
-            to learn from: no bone's brightness alone then tells anything (domain randomisation:
-            Tobin et al., IROS 2017).
+        anatomy: version of the simulated body, see `anatomy_model`.
+        uptake_spread: largest factor by which uptake varies more between patients, bones and soft
+            tissue than in nature; each patient's factor is drawn between 1 and this one. Meant for
+            training cohorts, in which the brightness of a bone alone should reveal nothing (domain
+            randomisation: Tobin et al., IROS 2017).
 
     Raises:
         ParameterError: a share outside 0 to 1, shares that do not sum to 1, an unknown
@@ -103,13 +103,13 @@ def _superscan_shares() -> Mapping[str, float]:
 class Disease:
     """Number, size and uptake of the metastases of patients who have them.
 
-    No source was found for sizes and contrasts: they are tuned, and how hard a simulated
-    cohort is rests on them. The other defaults are assumed.
+    No source was found for sizes and contrasts: they are tuned, and they determine how hard a
+    simulated cohort is. The other defaults are assumed.
 
     Attributes:
         radius_median_mm: median radius of a metastasis.
         radius_sd: standard deviation of the radius' natural logarithm.
-        contrast_median: median of (uptake over the bone around it, less 1) of a hot one.
+        contrast_median: median of (uptake relative to the bone around it, minus 1) of a hot one.
         contrast_sd: standard deviation of that contrast's natural logarithm.
         patient_contrast_sd: the same, shared by all metastases of a patient.
         solitary_share: share of patients without a superscan who have a single metastasis.
@@ -121,7 +121,7 @@ class Disease:
             contrast-to-noise ratio on. Rose criterion: 3 to 5 for a uniform disc in noise.
 
     Raises:
-        ParameterError: a value that cannot be; the message names it.
+        ParameterError: an impossible value; the message names it.
 
     Examples:
         >>> Disease().radius_median_mm

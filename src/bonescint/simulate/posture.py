@@ -171,7 +171,7 @@ def _proportioned(positions: NDArray[np.float32], patient: Patient) -> NDArray[n
             forward,
         )
     )
-    # Hands hang beside the pelvis: they follow the shoulder, not the pelvis.
+    # Hands lie beside the pelvis, but follow the shoulder.
     outside = smoothstep(np.abs(x), np.float32(120), np.float32(200)) * (z > 600)
     own = width[level]
     x *= own + outside * (np.float32(patient.shoulder_width) - own)

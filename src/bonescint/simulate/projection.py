@@ -1,7 +1,7 @@
-"""How both heads see a patient: attenuation, distance-dependent blur, scatter, counts.
+"""Projection of a patient onto both detectors: attenuation, blur, scatter, counts.
 
-Two heads pass over the patient together. Photons leave along y; what is deeper is weaker
-and more blurred. Blur is Gaussian (a parallel-hole collimator's to good approximation), so
+Two detectors pass over the patient together. Photons leave along y; deeper activity is weaker and
+more blurred. Blur is Gaussian (a parallel-hole collimator's to good approximation), so
 slabs of equal distance are blurred from far to near in steps that add up in variance.
 """
 
@@ -26,7 +26,7 @@ from bonescint.simulate.constants import (
 )
 
 _NARROW = 0.75
-"""Below this many pixels a sampled Gaussian has too small a variance."""
+"""Standard deviation in pixels below which a sampled Gaussian has too small a variance."""
 
 _REACH = 3.2
 """How far blur is followed, in standard deviations."""
@@ -57,7 +57,7 @@ class _Seen(NamedTuple):
 
 
 class Projector:
-    """Projects activity in one body onto both heads of one camera.
+    """Projects activity in one body onto both detectors of one camera.
 
     Args:
         body: attenuation and extent.
@@ -113,7 +113,7 @@ class Projector:
     def project(
         self, positions_mm: NDArray[np.float32], activity: NDArray[np.float32]
     ) -> dict[View, ProjectedPart]:
-        """Project samples onto both heads.
+        """Project samples onto both detectors.
 
         Args:
             positions_mm: array (n, 3).
@@ -221,7 +221,7 @@ class Projector:
         return np.asarray(total)
 
     def _scatterers(self, view: View) -> NDArray[np.float32]:
-        """How much there is to scatter in the line of each coarse pixel: 0 in air, up to 1."""
+        """Amount of scattering tissue along the line of each coarse pixel: 0 in air, up to 1."""
         body, pixel = self.body, self.camera.pixel_mm * MATRIX_MULTIPLE
         cells = body.tissue.sum(axis=1, dtype=np.uint8).T  # 255 cells would be two metres
         thickness = cells * np.float32(CELL_MM)
@@ -233,15 +233,15 @@ class Projector:
         return found if view is View.ANTERIOR else mirrored(found)
 
     def with_scatter(self, primary: NDArray[np.float32], view: View) -> NDArray[np.float32]:
-        """Add photons that were scattered on their way, and those from anywhere.
+        """Add scattered photons and background.
 
-        Scattered photons are a wide blur of the primary ones, but they come from where there
-        is something to scatter: beside the body there are next to none (NM1 shows it). What
-        went through septa and what comes from the room lies evenly over the field.
+        Scattered photons are a wide blur of the primary ones, but only where there is tissue:
+        beside the body there are hardly any (as in NM1). Photons that penetrated septa and those
+        from the surroundings are evenly distributed over the field.
 
         Args:
             primary: unscattered photons (rows, columns).
-            view: which head they reach.
+            view: of the detector that they reach.
         """
         step = MATRIX_MULTIPLE
         rows, columns = primary.shape
@@ -257,12 +257,11 @@ class Projector:
 
 
 def anterior_face_mm(body: Body, camera: Camera) -> NDArray[np.float64]:
-    """Where the anterior collimator's face is while it looks at each height.
+    """Position of the anterior collimator's face while each height is imaged.
 
-    A head is flat and as long as its field: it clears the foremost skin anywhere under it,
-    and a height is seen from when the head's leading edge reaches it until the trailing
-    edge has left. So even a head that follows the body stays well above the legs until it
-    has passed the belly.
+    A detector is flat and as long as its field: it clears the foremost skin anywhere below it, and
+    a height is imaged from the arrival of its leading edge until its trailing edge has left. So
+    even a detector that follows the body stays well above the legs until it has passed the belly.
 
     Args:
         body: whose outline it follows.
@@ -315,8 +314,8 @@ def _interpolated(image: NDArray[np.float32], places: NDArray[np.float64]) -> ND
 def gaussian(image: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
     """Blur an image (rows, columns) by a Gaussian of a standard deviation in pixels.
 
-    Narrow ones have the wanted variance, too: a Gaussian sampled so coarsely has too small
-    a one, which would add up over many steps.
+    Narrow ones also have the wanted variance: that of a coarsely sampled Gaussian would be too
+    small, and the error would add up over many steps.
     """
     if sigma < 0.05:
         return image

@@ -11,14 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from bonescint.scan import MissingExtraError
+from bonescint.extras import load
 from bonescint.simulate.constants import SAMPLE_PITCH_MM
 from bonescint.simulate.skeleton import Skeleton, group_of_region, region_of_mesh
 
@@ -31,19 +30,10 @@ _SHAFT_WIDENING = 1.18
 """The meshes' femoral shaft is 23 mm wide; adults' are 25 (women) to 29 mm (men)."""
 
 
-def _library(name: str) -> ModuleType:
-    import importlib
-
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise MissingExtraError(name, "simulate") from error
-
-
 @lru_cache(1)
 def _body_model() -> tuple[Any, Any]:
-    mujoco = _library("mujoco")
-    package = _library("musclemimic_models")
+    mujoco = load("mujoco", extra="simulate")
+    package = load("musclemimic_models", extra="simulate")
     return mujoco, mujoco.MjModel.from_xml_path(str(package.get_xml_path("myofullbody")))
 
 
@@ -131,7 +121,7 @@ def posed(skeleton: Skeleton, pose: Mapping[str, float]) -> NDArray[np.float32]:
 
 def _components(vertices: NDArray[Any], faces: NDArray[Any]) -> tuple[NDArray[Any], list[Any]]:
     """Merge equal vertices and split a mesh into its connected pieces."""
-    trimesh = _library("trimesh")
+    trimesh = load("trimesh", extra="simulate")
     mesh = trimesh.Trimesh(vertices, faces, process=False)
     mesh.merge_vertices()
     labels = trimesh.graph.connected_component_labels(
@@ -142,7 +132,7 @@ def _components(vertices: NDArray[Any], faces: NDArray[Any]) -> tuple[NDArray[An
 
 
 def _split_ribcage(vertices: NDArray[Any], faces: NDArray[Any]) -> dict[str, Any]:
-    """The fused ribcage as 24 ribs and the sternum; drops a logo that is baked in."""
+    """Split the fused ribcage into 24 ribs and the sternum; drop the logo in the mesh."""
     vertices, pieces = _components(vertices, faces)
     middle = (vertices[:, 0].min() + vertices[:, 0].max()) / 2
     meshes: dict[str, Any] = {}
@@ -162,7 +152,7 @@ def _split_ribcage(vertices: NDArray[Any], faces: NDArray[Any]) -> dict[str, Any
 
 
 def _split_neck(vertices: NDArray[Any], faces: NDArray[Any]) -> dict[str, Any]:
-    """The fused cervical spine as C1 to C7."""
+    """Split the fused cervical spine into C1 to C7."""
     vertices, pieces = _components(vertices, faces)
     vertebrae = [piece for piece in pieces if len(piece) > _VERTEBRA_FACES]
     vertebrae.sort(key=lambda piece: -float(vertices[piece].reshape(-1, 3)[:, 2].mean()))
@@ -202,7 +192,7 @@ def _meshes() -> list[tuple[str, int, NDArray[Any], NDArray[Any]]]:
 def _thickened(
     points: NDArray[np.float64], along: NDArray[np.float64], factor: float
 ) -> NDArray[np.float64]:
-    """Widen the shaft of a long bone around its axis; the ends stay as they are."""
+    """Widen the shaft of a long bone around its axis; the ends do not change."""
     stations = np.linspace(0, 1, 25)
     level = np.clip(np.searchsorted(stations, along) - 1, 0, 23)
     number = np.maximum(np.bincount(level, minlength=24), 1)
@@ -223,12 +213,12 @@ def _normalised(values: NDArray[Any]) -> NDArray[Any]:
 
 @lru_cache(1)
 def reference_skeleton() -> Skeleton:
-    """Build the reference skeleton, once a process (a few seconds).
+    """Build the reference skeleton, once per process (a few seconds).
 
     Raises:
         MissingExtraError: the libraries of the extra `simulate` are not installed.
     """
-    rng = np.random.default_rng(20230212)  # one fixed cloud for everybody
+    rng = np.random.default_rng(20230212)  # the same cloud for all patients
     pitch = SAMPLE_PITCH_MM
     columns: dict[str, list[NDArray[Any]]] = {
         key: [] for key in ("position", "volume", "part", "region", "depth")
@@ -256,7 +246,7 @@ def reference_skeleton() -> Skeleton:
         columns["region"].append(np.full(len(cells), regions.index(region)))
         columns["depth"].append(depth_of)
     region_index = np.concatenate(columns["region"])
-    # Each bone in one run; the meshes come that way, and must.
+    # Each bone in one run, as `Skeleton` requires.
     order = np.argsort(region_index, kind="stable")
     region_index = region_index[order]
     position, volume, part, depth_mm = (

@@ -47,18 +47,18 @@ def seen_foci(
     per_photon: Mapping[View, NDArray[np.float32]],
     motion: Motion | None = None,
 ) -> list[SeenFocus]:
-    """Project every focus on its own.
+    """Project each focus separately.
 
     Args:
         projector: of the scan.
         foci: metastases, mimics, organs.
         means: for each view the noise-free mean (rows, columns).
-        per_photon: for each view the counts of a projected photon, an array that
-            broadcasts to (rows, columns): 0 outside the field and behind metal.
+        per_photon: for each view the counts per projected photon, an array that broadcasts to
+            (rows, columns): 0 outside the field and behind metal.
         motion: how the patient moved.
 
     Returns:
-        Each focus once for each view in which the camera's field has it.
+        Each focus once for each view whose field contains it.
     """
     found: list[SeenFocus] = []
     length = projector.camera.field_length_mm
@@ -163,9 +163,9 @@ TWELVE_NAMES: tuple[str, ...] = tuple(dict.fromkeys(TWELVE_REGIONS.values()))
 
 
 def region_maps(projector: Projector, anatomy: Anatomy) -> dict[View, NDArray[np.uint8]]:
-    """The bone that most of a pixel's photons would come from, were all bones alike.
+    """The bone that most of a pixel's photons would come from if all bones had the same uptake.
 
-    Every bone is projected on its own, attenuated and blurred as in the scan, with one uptake
+    Each bone is projected separately, attenuated and blurred as in the scan, with one uptake
     for all. A pixel belongs to the strongest, if it lies within that bone's outline.
 
     Args:

@@ -47,7 +47,7 @@ _COUNTS_SD = 0.35
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SimulatedScan:
-    """A scan of a synthetic patient, with everything that is true of it.
+    """A scan of a synthetic patient, with its truth and all that was drawn.
 
     Attributes:
         scan: both views as counts.
@@ -59,8 +59,8 @@ class SimulatedScan:
         organ_masks: the same for organs.
         focus_masks: the mask of each of `truth.foci`, in the same order.
         parameters: everything that was drawn, as JSON can hold it.
-        projector: how the patient lay under the camera; projects more of the anatomy, such
-            as its regions, onto the same pixels.
+        projector: of the scan; it can project more of the anatomy, such as its regions, onto the
+            same pixels.
     """
 
     scan: Scan
@@ -82,10 +82,10 @@ class _Tracer:
     Attributes:
         primary: primary tumour, or empty.
         normal: normal uptake of the bone samples (n,).
-        metastases, mimics, organs: what is added to it.
-        worn: what takes up nothing and stops photons.
+        metastases, mimics, organs: focal uptake that is added to it.
+        worn: objects that absorb photons.
         tissue: concentration in soft tissue.
-        spare: share that diffuse disease leaves for organs and soft tissue.
+        spare: share of the tracer that diffuse disease leaves for organs and soft tissue.
     """
 
     primary: str
@@ -161,7 +161,9 @@ def simulate_scan(
         primary[view] *= passing
     means = {view: projector.with_scatter(image, view) for view, image in primary.items()}
     field = field_of(camera)
-    per_activity = counts / float((means[View.POSTERIOR] * field).sum())  # both heads run alike
+    per_activity = counts / float(
+        (means[View.POSTERIOR] * field).sum()
+    )  # both detectors have the same speed
     sensitivity = {
         view: faults[view].sensitivity(camera) * field * np.float32(per_activity) for view in View
     }
@@ -206,7 +208,7 @@ def _draw_tracer(
         anatomy, normal, rng, number=number, primary=primary, disease=disease
     )
     tissue_sd = SOFT_TISSUE_UPTAKE_SD * anatomy.patient.uptake_spread**0.5
-    # Diffuse disease takes up what organs and soft tissue then lack.
+    # Diffuse disease takes tracer away from organs and soft tissue.
     spare = float(np.exp(-number / 60)) if number > 20 else 1.0
     return _Tracer(
         primary=primary,
@@ -259,7 +261,7 @@ def _primary_photons(
 def _met(
     focus: FocalUptake, projector: Projector, motion: Motion | None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Samples of a focus as the camera meets them."""
+    """Samples of a focus as the camera sees them."""
     if motion is None or focus.region not in motion.regions:
         return focus.positions_mm, focus.activity
     return motion.applied(focus.positions_mm, focus.activity, projector.camera.field_length_mm)
@@ -330,7 +332,7 @@ Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | Non
 
 
 def as_json(value: object) -> Json:
-    """Turn dataclasses, mappings and sequences into what JSON knows.
+    """Convert dataclasses, mappings and sequences to JSON types.
 
     Args:
         value: numbers, words, `None`, or dataclasses, mappings and sequences of such.

@@ -245,7 +245,7 @@ def normal_uptake(
 
     Args:
         skeleton: the reference.
-        patient: sets how worn the joints are.
+        patient: determines how worn the joints are.
         rng: source of randomness.
 
     Returns:
@@ -254,9 +254,9 @@ def normal_uptake(
     """
     uptake = np.zeros(len(skeleton.region), dtype=np.float32)
     group_level: dict[str, float] = {}
-    # Knees hardly stand out in some people and are the hottest place in others. Tuned.
+    # Knees are inconspicuous in some people and the hottest place in others. Tuned.
     knees = float(np.exp(rng.normal(-0.25, 0.45)))
-    # A single bone that differs much from its neighbours is disease: those differ less.
+    # A single bone that differs much from its neighbours suggests disease: bones vary less.
     between_groups, between_bones = patient.uptake_spread, patient.uptake_spread**0.5
     side_level = {"L": rng.normal(0, SIDE_UPTAKE_SD), "R": rng.normal(0, SIDE_UPTAKE_SD), "": 0.0}
     wear_of_group: dict[str, float] = {}
@@ -264,7 +264,7 @@ def normal_uptake(
         group = group_of_region(region)
         span = skeleton.span(region)
         bone = _Bone(skeleton, span, rng, age=patient.age, knees=knees)
-        # Wear is alike on both sides and along the spine, but not the same.
+        # Wear is similar, but not the same, on both sides and along the spine.
         shared = wear_of_group.setdefault(group, bone.wear)
         bone.wear = float(bone.wear**0.4 * shared**0.6)
         level = group_level.setdefault(group, between_groups * rng.normal(0, BONE_GROUP_UPTAKE_SD))
@@ -272,7 +272,7 @@ def normal_uptake(
         own *= between_bones
         scale = np.exp(level + own + side_level[side_of_region(region)])
         uptake[span] = _UPTAKE[group](bone) * scale
-    # Bone turns over less with age; tissue and organs then stand out more. Assumed.
+    # Bone turnover decreases with age, so that tissue and organs become more visible. Assumed.
     uptake *= np.float32(np.exp(-_AGE_SLOPE * (patient.age - 60)))
     texture = _texture(skeleton, rng, between_bones * float(rng.uniform(0.05, 0.14)))
     uptake *= texture
@@ -300,7 +300,7 @@ def organ_level(cause: str) -> float:
 
 
 def _rank(region: str) -> float:
-    """Where a rib or a vertebra stands in its series: 0 the first, 1 the last; others 0."""
+    """Position of a rib or a vertebra in its series: 0 for the first, 1 for the last; others 0."""
     found = re.match(r"(rib|C|T|L)(\d+)", region)
     return (int(found[2]) - 1) / (_LAST_OF_SERIES[found[1]] - 1) if found else 0.0
 

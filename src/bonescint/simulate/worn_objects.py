@@ -1,7 +1,7 @@
-"""What is worn or implanted and casts a cold shadow: pacemaker, buckle, wires, coins.
+"""Worn or implanted objects that cast a cold shadow: pacemaker, buckle, wires, coins.
 
-Such a thing takes up nothing. It stops part of the photons on their way to the head on its
-own side; the other head looks at it through the whole body and hardly sees it.
+Such an object takes up no tracer. It absorbs part of the photons on their way to the detector on
+its own side; the detector on the other side hardly sees it through the body.
 
 Transmissions follow from thickness and the NIST attenuation of the metal at 140 keV (iron
 0.15 per mm, brass 0.19 per mm); shares of patients are assumed.
@@ -24,19 +24,19 @@ from bonescint.simulate.seen_foci import FocusMask, SeenFocus
 
 _Points = NDArray[np.float32]
 _FILL_PITCH_MM = 1.0
-_FAR_SIDE = 0.99  # what the head on the other side still gets; assumed
+_FAR_SIDE = 0.99  # transmission to the detector on the other side; assumed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class WornObject:
-    """A thing that takes up nothing and stops photons.
+    """An object that takes up no tracer and absorbs photons.
 
     Attributes:
         cause: what it is.
         region: the part of the body it lies on.
         points_mm: float32 (n, 2), x and z of small pieces that fill its outline.
         piece_mm2: area of each piece.
-        transmission: share of the photons that pass it, by the view of the head they reach.
+        transmission: share of the photons that pass it, by the view of the detector.
 
     Raises:
         ParameterError: a cause that is not listed in `UptakeSite`.
@@ -70,7 +70,7 @@ class WornObject:
 
 
 class Shadow(NamedTuple):
-    """What one object does to one view.
+    """The shadow of one object in one view.
 
     Attributes:
         worn: the object.
@@ -93,7 +93,7 @@ class Shadow(NamedTuple):
         return slice(self.top, self.top + rows), slice(self.left, self.left + columns)
 
     def seen(self, mean: NDArray[np.float32]) -> SeenFocus:
-        """The object as a focus of the truth; its contrast-to-noise counts what it took away.
+        """The object as a focus of the truth; its contrast-to-noise ratio is of the lost counts.
 
         Args:
             mean: noise-free mean counts of the view (rows, columns), shadow included.
@@ -118,12 +118,12 @@ class Shadow(NamedTuple):
 
 
 def shadow(worn: WornObject, projector: Projector, view: View) -> Shadow | None:
-    """The shadow of an object on one head, blurred as activity at the skin is.
+    """The shadow of an object on one detector, blurred like activity at the skin.
 
     Args:
         worn: the object.
         projector: geometry of the scan.
-        view: which head.
+        view: of the detector.
 
     Returns:
         The shadow, or `None` where it lies outside the field.
@@ -149,7 +149,7 @@ def shadow(worn: WornObject, projector: Projector, view: View) -> Shadow | None:
 
 
 def cast_shadows(worn: Sequence[WornObject], projector: Projector) -> list[Shadow]:
-    """Every shadow of some objects that falls inside the field, on either head.
+    """All shadows of some objects inside the field of either detector.
 
     Args:
         worn: the objects.

@@ -3,9 +3,9 @@
 Layer 3. Needs the extra `train`; importing this package says so if it is missing.
 """
 
-from bonescint.train.extras import require
+from bonescint.extras import require
 
-require("torch", "lightning", "sklearn", "onnx")
+require("torch", "lightning", "sklearn", "onnx", extra="train")
 
 from bonescint.train.configuration import (  # noqa: E402  # noqa: E402
     Precision,

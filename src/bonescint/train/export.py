@@ -13,7 +13,7 @@ import torch
 from safetensors.numpy import save
 from torch import Tensor, nn
 
-from bonescint.train.extras import load
+from bonescint.extras import load
 from bonescint.train.network import ScanNetwork
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def to_onnx(network: ScanNetwork, *, rows: int = 512) -> onnx.ModelProto:
         >>> [output.name for output in model.graph.output]
         ['logits', 'maps']
     """
-    library = load("onnx")
+    library = load("onnx", extra="train")
     # The exporter follows the layout of the weights; ONNX knows only the default one.
     folded = network.folded().cpu().eval().laid_out(torch.contiguous_format)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():

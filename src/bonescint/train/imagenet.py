@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from bonescint.extras import load
 from bonescint.files import FULL, cannot_write
 from bonescint.scan import InputError
-from bonescint.train.extras import load
 from bonescint.train.network import InputScale
 from bonescint.train.vgg16 import CONVOLUTIONS_PER_BLOCK
 
@@ -107,7 +107,7 @@ def float32(array: Any) -> NDArray[np.float32]:
 
 def _from_keras(file: Path) -> Vgg16Layers:
     """Keras 1 names layers `block1_conv1_W_1:0`, later releases `kernel:0`, one group deeper."""
-    h5py = load("h5py")
+    h5py = load("h5py", extra="train")
     kernels, biases = {}, {}
     with h5py.File(file, "r") as content:
         root = content.get("model_weights", content)
@@ -137,7 +137,7 @@ def _from_torchvision(file: Path) -> Vgg16Layers:
 
 
 def _from_safetensors(file: Path) -> Vgg16Layers:
-    safetensors = load("safetensors")
+    safetensors = load("safetensors", extra="train")
     kernels, biases = {}, {}
     try:
         with safetensors.safe_open(file, "np") as content:

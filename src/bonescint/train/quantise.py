@@ -19,6 +19,7 @@ from sklearn.metrics import roc_auc_score
 
 from bonescint.cohort import read_manifest
 from bonescint.dicom import read
+from bonescint.extras import load, require
 from bonescint.model import (
     Engine,
     Metric,
@@ -33,7 +34,6 @@ from bonescint.model.engine import without_telemetry
 from bonescint.prepare import Preprocessing, prepare
 from bonescint.scan import Case, ParameterError, Split
 from bonescint.train.export import INPUT_NAME
-from bonescint.train.extras import load, require
 from bonescint.train.finalize import software_versions
 from bonescint.train.weights import block_names, network_of
 
@@ -192,7 +192,7 @@ def quantise(
         OutputError: the folder cannot be written.
         MissingExtraError: NNCF or onnx is missing.
     """
-    require("nncf", "onnx")
+    require("nncf", "onnx", extra="train")
     parent = folder if isinstance(folder, ModelFolder) else ModelFolder.load(folder)
     if parent.card.precision != "fp32":
         raise ParameterError("folder", "quantise", "a model in fp32", parent.card.precision)
@@ -203,7 +203,7 @@ def quantise(
     preprocessing = parent.card.preprocessing
     chosen = chosen_cases(cohort.split(Split.TRAIN), count=count, seed=seed)
     composites = [_composite(cohort.path(case), preprocessing) for case in chosen]
-    model = load("onnx").load(parent.onnx_path)
+    model = load("onnx", extra="train").load(parent.onnx_path)
     data = quantised_onnx(model, composites).SerializeToString()
     card = replace(
         parent.card,
@@ -298,13 +298,13 @@ def quantised_onnx(
             ),
         )
     _store_in_half(quantised)
-    load("onnx").checker.check_model(quantised, full_check=True)
+    load("onnx", extra="train").checker.check_model(quantised, full_check=True)
     return quantised
 
 
 def _store_in_half(model: onnx.ModelProto) -> None:
     """Keep large float32 weights as float16, each widened by a Cast that runtimes fold."""
-    onnx = load("onnx")
+    onnx = load("onnx", extra="train")
     for weight in model.graph.initializer:
         values = onnx.numpy_helper.to_array(weight)
         if values.dtype != np.float32 or values.size < _LARGE:
@@ -322,7 +322,7 @@ def _quiet_nncf() -> Iterator[Any]:
     with without_telemetry(), warnings.catch_warnings():
         # NNCF imports onnx helpers that announce their own replacement.
         warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"(nncf|onnx)\b")
-        nncf = load("nncf")
+        nncf = load("nncf", extra="train")
         logger = logging.getLogger("nncf")
         level = logger.level
         logger.setLevel(logging.ERROR)

@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from bonescint.extras import load
 from bonescint.files import json_in
 from bonescint.model import ModelFolder
 from bonescint.prepare import Preprocessing
 from bonescint.scan import InputError, ParameterError
 from bonescint.train.compact import BLOCK_CONVOLUTIONS
 from bonescint.train.export import CONSTANTS, INPUT_SCALE, NETWORK
-from bonescint.train.extras import load
 from bonescint.train.imagenet import NAMES, REMEDY, float32, read_imagenet
 from bonescint.train.network import InputScale, ScanNetwork
 from bonescint.train.networks import NetworkKind
@@ -231,7 +231,7 @@ def _of_model(
 
 def _from_graph(folder: ModelFolder) -> InitialWeights:
     """The weights of the graph's nodes, which are known by their order."""
-    onnx = load("onnx")
+    onnx = load("onnx", extra="train")
     model = onnx.load(folder.onnx_path)
     as_array = onnx.numpy_helper.to_array
     stored = {item.name: as_array(item) for item in model.graph.initializer}

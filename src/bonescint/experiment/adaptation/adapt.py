@@ -237,9 +237,9 @@ def _check_learning(epochs: int, simulated: Path | None, normals: Path | None) -
     if epochs:
         if normals is None:
             raise ParameterError("epochs", "model adapt", "given with --normals alone", epochs)
-        from bonescint.train.extras import require
+        from bonescint.extras import require
 
-        require("torch", "lightning", "onnx")
+        require("torch", "lightning", "onnx", extra="train")
 
 
 def _source(

@@ -1,4 +1,4 @@
-"""The one place that says which extra to install when a training library is missing."""
+"""Libraries that come with an extra of this package: one error names the extra to install."""
 
 from __future__ import annotations
 
@@ -8,21 +8,20 @@ from types import ModuleType
 
 from bonescint.scan import MissingExtraError
 
-_EXTRA = "train"
 
-
-def require(*libraries: str) -> None:
-    """Make sure that libraries of the `train` extra are installed, without loading them.
+def require(*libraries: str, extra: str) -> None:
+    """Check that libraries are installed, without importing them.
 
     Args:
         libraries: import names.
+        extra: that they come with.
 
     Raises:
         MissingExtraError: the first of them that is not installed.
 
     Examples:
-        >>> require("torch", "lightning")
-        >>> require("a_library_that_nobody_has")
+        >>> require("numpy", "scipy", extra="train")
+        >>> require("a_library_that_nobody_has", extra="train")
         Traceback (most recent call last):
         ...
         bonescint.scan.errors.MissingExtraError: 'a_library_that_nobody_has' is not installed. \
@@ -30,14 +29,15 @@ It comes with an extra: pip install 'bonescint[train]'.
     """
     for library in libraries:
         if importlib.util.find_spec(library) is None:
-            raise MissingExtraError(library, _EXTRA)
+            raise MissingExtraError(library, extra)
 
 
-def load(library: str) -> ModuleType:
-    """Import a library of the `train` extra when it is first used.
+def load(library: str, *, extra: str) -> ModuleType:
+    """Import a library of an extra when it is first used.
 
     Args:
         library: import name, dots allowed.
+        extra: that it comes with.
 
     Returns:
         The module.
@@ -46,8 +46,8 @@ def load(library: str) -> ModuleType:
         MissingExtraError: it is not installed.
 
     Examples:
-        >>> load("h5py").__name__
-        'h5py'
+        >>> load("json", extra="train").__name__
+        'json'
     """
-    require(library.partition(".")[0])
+    require(library.partition(".")[0], extra=extra)
     return importlib.import_module(library)
