@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from bonescint.model import Metric, ModelFolder
 
 RESULTS_SCHEMA_VERSION = 1
+
+_NOTICE = "Research use only. Not a medical device."
+_MOST_REJECTED = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,6 +210,44 @@ class ClassifySummary:
         """Number of scans by call."""
         return CallCounts.of(self.results, has_band=self.uncertain_band is not None)
 
+    def messages(self) -> Iterator[str]:
+        """What was rejected, where the results are, and what they are not, a line each."""
+        yield from self._rejected()
+        if self.interrupted:
+            yield (
+                f"Stopped with Ctrl-C after {len(self.results)} scans, whose results are written. "
+                f"Rerun the same command to resume."
+            )
+        elif not self.results:
+            yield "Nothing could be classified" + ("." if self.refused else ": no file was found.")
+        if self.taken_over:
+            yield f"{self.taken_over} scans were finished by an interrupted run, and were kept."
+        if not self.written:
+            yield f"The earlier results in {self.folder} are left as they are."
+        elif self.results:
+            scans = "1 scan" if len(self.results) == 1 else f"{len(self.results)} scans"
+            yield (
+                f"{scans} in {self.seconds:.1f} s by {self.model_id}: {self.calls.in_words()}. "
+                f"Look at {self.folder / 'index.html'}"
+            )
+        elif self.refused:
+            yield f"{self.folder / 'results.json'} lists them all."
+        if self.calls.no_call:
+            yield (
+                "Scans without a call are unlike the scans this model knows. Adapt it to your "
+                "camera (bonescint model adapt), or call them all the same (--call-anyway)."
+            )
+        yield _NOTICE
+
+    def _rejected(self) -> Iterator[str]:
+        """A line for each rejected input; of many, the first."""
+        for refusal in self.refused[:_MOST_REJECTED]:
+            yield f"Rejected: {refusal.source}: {refusal.reason}"
+        hidden = len(self.refused) - _MOST_REJECTED
+        if hidden > 0:
+            where = "; results.json has the reasons" if self.written else ""
+            yield f"... and {hidden} more were rejected{where}."
+
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready dictionary, the one that `bonescint classify --json` prints."""
         return {
@@ -223,9 +264,6 @@ class ClassifySummary:
             "results": [result.to_json() for result in self.results],
             "refused": [refusal.to_json() for refusal in self.refused],
         }
-
-
-_NOTICE = "Research use only. Not a medical device."
 
 
 def notice_of(folder: ModelFolder) -> str:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,6 @@ import typer
 from bonescint.cli.console import (
     INTERRUPTED,
     NOTHING_DONE,
-    NOTICE,
     SOME_FAILED,
     open_in_browser,
     progress_shown,
@@ -25,9 +23,7 @@ from bonescint.cli.options import AnyWorkers, AsJson, Device, Open, Sources
 
 if TYPE_CHECKING:
     from bonescint.classify import ClassifiedScan, ClassifySummary
-    from bonescint.dicom import ScanInfo
 
-_INFO_SCHEMA_VERSION = 1
 _WIDE = 110
 _MOST_ROWS = 60
 
@@ -125,53 +121,16 @@ def info(sources: Sources, *, as_json: AsJson = False) -> int:
 
     report = info(sources)
     if as_json:
-        refused = [
-            {
-                "source": error.source,
-                "kind": type(error).__name__,
-                "reason": f"{error.problem}. {error.remedy}.",
-            }
-            for error in report.refused
-        ]
-        scans = [asdict(described) for described in report.scans]
-        content = {"schema_version": _INFO_SCHEMA_VERSION, "scans": scans, "refused": refused}
-        typer.echo(json.dumps(content, indent=1))
+        typer.echo(json.dumps(report.to_json(), indent=1))
     else:
         for number, described in enumerate(report.scans):
-            if number:
-                show("")
-            for label, text in _described(described):
-                show(f"{label + ':':<16}{text}")
+            for line in [""] * bool(number) + described.lines():
+                show(line)
     for error in report.refused:
         say(f"Rejected: {error}")
     if not report.scans:
         return NOTHING_DONE
     return SOME_FAILED if report.refused else 0
-
-
-def _described(scan: ScanInfo) -> list[tuple[str, str]]:
-    """Label and text of each line about one scan; what is unknown is said to be."""
-    from bonescint.scan import View
-
-    spacing, window = scan.pixel_spacing_mm, scan.energy_window_kev
-    seen = {
-        view.view: f"total {view.total:,.0f}, maximum {view.maximum:,.0f} {scan.unit.value}; "
-        f"identified by {view.rule.value}"
-        for view in scan.views
-    }
-    camera = " ".join(filter(None, (scan.manufacturer, scan.camera)))
-    return [
-        ("Scan", scan.scan_id),
-        ("Source", scan.source),
-        *((view.value.capitalize(), text) for view, text in seen.items()),
-        *((view.value.capitalize(), "missing") for view in View if view not in seen),
-        ("Matrix", f"{scan.rows} rows x {scan.columns} columns"),
-        ("Spacing", f"{spacing[0]:g} x {spacing[1]:g} mm" if spacing else "unknown"),
-        ("Energy window", f"{window[0]:g} to {window[1]:g} keV" if window else "unknown"),
-        ("Camera", camera or "unknown"),
-        ("Stored as", ", ".join(filter(None, (scan.modality, scan.transfer_syntax)))),
-        *(("Warning", warning) for warning in scan.warnings),
-    ]
 
 
 def _run(
@@ -195,7 +154,7 @@ def _run(
         typer.echo(json.dumps(summary.to_json(), indent=1))
     else:
         _print_table(summary)
-    for message in _messages(summary):
+    for message in summary.messages():
         say(message)
     if hashed:
         from bonescint.classify.naming import private_folder
@@ -248,46 +207,6 @@ def _cells(result: ClassifiedScan, *, source_letters: int) -> tuple[str, ...]:
         Call.of(result.positive).value + (" ?" if result.uncertain else ""),
         displayable("; ".join(result.warnings)),
     )
-
-
-def _messages(summary: ClassifySummary) -> Iterator[str]:
-    """What was rejected, where the results are, and what they are not."""
-    yield from _rejected(summary)
-    if summary.interrupted:
-        yield (
-            f"Stopped with Ctrl-C after {len(summary.results)} scans, whose results are "
-            f"written. Rerun the same command to resume."
-        )
-    elif not summary.results:
-        yield "Nothing could be classified" + ("." if summary.refused else ": no file was found.")
-    if summary.taken_over:
-        yield f"{summary.taken_over} scans were finished by an interrupted run, and were kept."
-    if not summary.written:
-        yield f"The earlier results in {summary.folder} are left as they are."
-    elif summary.results:
-        scans = "1 scan" if len(summary.results) == 1 else f"{len(summary.results)} scans"
-        yield (
-            f"{scans} in {summary.seconds:.1f} s by {summary.model_id}: "
-            f"{summary.calls.in_words()}. Look at {summary.folder / 'index.html'}"
-        )
-    elif summary.refused:
-        yield f"{summary.folder / 'results.json'} lists them all."
-    if summary.calls.no_call:
-        yield (
-            "Scans without a call are unlike the scans this model knows. Adapt it to your camera "
-            "(bonescint model adapt), or call them all the same (--call-anyway)."
-        )
-    yield NOTICE
-
-
-def _rejected(summary: ClassifySummary) -> Iterator[str]:
-    """A line for each rejected input; of many, the first, if results.json lists them all."""
-    for refusal in summary.refused[:_MOST_ROWS]:
-        yield f"Rejected: {refusal.source}: {refusal.reason}"
-    hidden = len(summary.refused) - _MOST_ROWS
-    if hidden > 0:
-        where = "; results.json has the reasons" if summary.written else ""
-        yield f"... and {hidden} more were rejected{where}."
 
 
 def shortened(text: str, letters: int) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from bonescint.dicom.discovery import StudyFiles, discover
 from bonescint.dicom.reading import read_study
 from bonescint.scan import InputError, PixelUnit, Scan, View, ViewRule
+
+INFO_SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +69,29 @@ class ScanInfo:
     energy_window_kev: tuple[float, float] | None
     warnings: tuple[str, ...]
 
+    def lines(self) -> list[str]:
+        """A line for each thing that is known of the scan, or that is unknown."""
+        spacing, window = self.pixel_spacing_mm, self.energy_window_kev
+        seen = {
+            view.view: f"total {view.total:,.0f}, maximum {view.maximum:,.0f} {self.unit.value}; "
+            f"identified by {view.rule.value}"
+            for view in self.views
+        }
+        camera = " ".join(filter(None, (self.manufacturer, self.camera)))
+        lines = [
+            ("Scan", self.scan_id),
+            ("Source", self.source),
+            *((view.value.capitalize(), text) for view, text in seen.items()),
+            *((view.value.capitalize(), "missing") for view in View if view not in seen),
+            ("Matrix", f"{self.rows} rows x {self.columns} columns"),
+            ("Spacing", f"{spacing[0]:g} x {spacing[1]:g} mm" if spacing else "unknown"),
+            ("Energy window", f"{window[0]:g} to {window[1]:g} keV" if window else "unknown"),
+            ("Camera", camera or "unknown"),
+            ("Stored as", ", ".join(filter(None, (self.modality, self.transfer_syntax)))),
+            *(("Warning", warning) for warning in self.warnings),
+        ]
+        return [f"{label + ':':<16}{text}" for label, text in lines]
+
 
 @dataclass(frozen=True, slots=True)
 class InfoReport:
@@ -73,6 +99,21 @@ class InfoReport:
 
     scans: tuple[ScanInfo, ...]
     refused: tuple[InputError, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-ready dictionary, the one that `bonescint info --json` prints."""
+        return {
+            "schema_version": INFO_SCHEMA_VERSION,
+            "scans": [asdict(described) for described in self.scans],
+            "refused": [
+                {
+                    "source": error.source,
+                    "kind": type(error).__name__,
+                    "reason": f"{error.problem}. {error.remedy}.",
+                }
+                for error in self.refused
+            ],
+        }
 
 
 def describe(scan: Scan, study: StudyFiles) -> ScanInfo:

@@ -143,7 +143,7 @@ def test_demo_shows_its_page_where_wanted(
     monkeypatch: pytest.MonkeyPatch, option: str, opened: int
 ) -> None:
     pages: list[str] = []
-    monkeypatch.setattr("bonescint.classify.classify", lambda *_, **__: _summary(results=4))
+    monkeypatch.setattr("bonescint.classify.demo", lambda *_, **__: _summary(results=4))
     monkeypatch.setattr("bonescint.cli.classify.open_in_browser", pages.append)
     ran = _run("demo", option)
     assert ran.exit_code == 0
