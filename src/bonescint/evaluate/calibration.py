@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,11 +36,11 @@ def brier_error(cases: ScoredCases, *, level: float = 0.95) -> Estimate:
     over = "cases" if cases.patients is None else "patients"
     method = f"normal, of a mean over {over}, cut at 0 and 1"
     if not math.isfinite(variance):
-        return Estimate(value=value, level=level, method=method,
-                        note=f"one {over.removesuffix('s')}: no interval")  # fmt: skip
+        note = f"one {over.removesuffix('s')}: no interval"
+        return Estimate(value=value, level=level, method=method, note=note)
     half = normal_quantile(level) * math.sqrt(variance)
-    return Estimate(value=value, low=max(value - half, 0.0), high=min(value + half, 1.0),
-                    level=level, method=method)  # fmt: skip
+    low, high = max(value - half, 0.0), min(value + half, 1.0)
+    return Estimate(value=value, low=low, high=high, level=level, method=method)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,14 +175,9 @@ def brier_parts(
     for row, draw in enumerate(resampling.draws(cases.positive, cases.patients)):
         counts[cases.positive], counts[~cases.positive] = draw
         drawn[row] = _parts(numbers, terms * counts, size)
+    names = [one.name for one in fields(BrierParts)]  # in the order of `_parts`
     estimates = [resampling.estimate(float(v), drawn[:, i]) for i, v in enumerate(values)]
-    return BrierParts(
-        brier=estimates[0],
-        reliability=estimates[1],
-        resolution=estimates[2],
-        uncertainty=estimates[3],
-        within_bins=estimates[4],
-    )
+    return BrierParts(**dict(zip(names, estimates, strict=True)))
 
 
 def _parts(numbers: NDArray[np.intp], terms: NDArray[np.float64], size: int) -> NDArray[np.float64]:

@@ -12,7 +12,7 @@ from scipy.special import ndtr
 from bonescint.evaluate.bootstrap import Resampling, resampled
 from bonescint.evaluate.metrics import INFINITE
 from bonescint.evaluate.roc import StructuralComponents
-from bonescint.evaluate.scored import ScoredCases, summed
+from bonescint.evaluate.scored import ScoredCases, case_patients, summed
 from bonescint.intervals import Estimate, mcnemar_p, normal_quantile, paired_difference
 from bonescint.scan import ParameterError
 
@@ -277,8 +277,7 @@ def compare_models(
 
 
 def _same_cases(first: ScoredCases, second: ScoredCases, owner: str) -> None:
-    one, other = (c.patients if c.patients is not None else np.arange(c.count)
-                  for c in (first, second))  # fmt: skip
+    one, other = (case_patients(cases) for cases in (first, second))
     if not np.array_equal(first.positive, second.positive) or not np.array_equal(one, other):
         got = f"{second.count} cases, {second.positives} with disease"
         requirement = f"the first model's {first.count} cases in their order"

@@ -1,13 +1,10 @@
-"""Figures of an evaluation, as PNG and SVG. Needs the extra `evaluate` (matplotlib).
-
-Colours are Okabe and Ito's, which colour-blind readers tell apart.
-"""
+"""Figures of an evaluation, as PNG and SVG. Needs the extra `evaluate` (matplotlib)."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +14,7 @@ from bonescint.evaluate.judgement import Calibration, Judgement
 from bonescint.evaluate.map_metrics import FreeResponseCurve, HitGroup
 from bonescint.evaluate.metrics import Confusion, Measure
 from bonescint.evaluate.subgroups import Subgroup
+from bonescint.intervals import Estimate
 from bonescint.plotting import (
     BLUE,
     GREY,
@@ -34,56 +32,81 @@ from bonescint.roc import RocCurve
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-
 _MOST_POINTS = 1500
+_MOST_FALSE = 5.0
+_DASHED: dict[str, Any] = {"color": GREY, "linewidth": 0.8, "linestyle": (0, (4, 3))}
+_BAND: dict[str, Any] = {"color": BLUE, "alpha": 0.18, "linewidth": 0}
+_POINT: dict[str, Any] = {
+    "color": ORANGE,
+    "markersize": 7,
+    "markeredgecolor": "white",
+    "label": "operating point",
+}
 
 
-def _thinned(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[
-    NDArray[np.float64], NDArray[np.float64]
-]:  # fmt: skip
-    """A curve with no more points than can be seen; the ends stay."""
-    if x.size <= _MOST_POINTS:
-        return x, y
-    length = np.concatenate([[0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))])
-    wanted = np.linspace(0, length[-1], _MOST_POINTS)
-    kept = np.unique(np.searchsorted(length, wanted).clip(0, x.size - 1))
-    return x[kept], y[kept]
+def _draw_curve(
+    axes: Axes, x: NDArray[np.float64], y: NDArray[np.float64], label: str, **style: Any
+) -> None:
+    """Draw a curve with no more points than can be seen; its ends stay."""
+    if x.size > _MOST_POINTS:
+        length = np.concatenate([[0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))])
+        wanted = np.linspace(0, length[-1], _MOST_POINTS)
+        kept = np.unique(np.searchsorted(length, wanted).clip(0, x.size - 1))
+        x, y = x[kept], y[kept]
+    axes.plot(x, y, **{"color": BLUE, "linewidth": 1.6, **style}, label=label)
+
+
+def _draw_roc(axes: Axes, curve: RocCurve, label: str, **style: Any) -> None:
+    _draw_curve(axes, 1 - curve.specificity, curve.sensitivity, label, **style)
+
+
+def _finish_roc(axes: Axes) -> None:
+    unit_axes(axes, "1 - specificity", "Sensitivity")
+    legend(axes, "lower right")
+
+
+def _vertical_interval(axes: Axes, at: float, estimate: Estimate, **style: Any) -> None:
+    """Draw the interval of an estimate, if it has one."""
+    if not math.isnan(estimate.low):
+        axes.plot([at, at], [estimate.low, estimate.high], **style)
+
+
+def _grid(axes: Axes, **which: Any) -> None:
+    axes.grid(**which, color=LIGHT, linewidth=0.6)
+    axes.set_axisbelow(True)
 
 
 def roc_figure(judgement: Judgement) -> RenderedFigure:
     """The ROC curve with its pointwise interval and the operating point."""
     figure, axes = new_axes(3.8, 3.8)
-    curve, band = judgement.curve, judgement.band
-    level = round(100 * judgement.resampling.level)
-    axes.fill_between(band.at, band.low, band.high, color=BLUE, alpha=0.18, linewidth=0,
-                      label=f"{level} % interval, pointwise")  # fmt: skip
-    axes.plot(*_thinned(1 - curve.specificity, curve.sensitivity), color=BLUE, linewidth=1.6,
-              label=f"AUC {judgement.area.text()}")  # fmt: skip
-    axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=(0, (4, 3)))
-    table = judgement.confusion
-    axes.plot(table.false_positives / table.negatives, table.true_positives / table.positives,
-              "o", color=ORANGE, markersize=7, markeredgecolor="white",
-              label="operating point")  # fmt: skip
-    unit_axes(axes, "1 - specificity", "Sensitivity")
-    legend(axes, "lower right")
+    band, table = judgement.band, judgement.confusion
+    level = f"{round(100 * judgement.resampling.level)} % interval, pointwise"
+    axes.fill_between(band.at, band.low, band.high, **_BAND, label=level)
+    _draw_roc(axes, judgement.curve, f"AUC {judgement.area.text()}")
+    axes.plot([0, 1], [0, 1], **_DASHED)
+    false_positive_rate = table.false_positives / table.negatives
+    axes.plot(false_positive_rate, table.true_positives / table.positives, "o", **_POINT)
+    _finish_roc(axes)
     return rendered(figure)
 
 
 def precision_recall_figure(judgement: Judgement) -> RenderedFigure:
     """Positive predictive value against sensitivity."""
     figure, axes = new_axes(3.8, 3.8)
-    curve = judgement.curve
-    prevalence = judgement.cases.prevalence
-    axes.plot(*_thinned(curve.sensitivity[1:], curve.precision[1:]), color=BLUE, linewidth=1.6,
-              label="Model")  # fmt: skip
-    axes.axhline(prevalence, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)))
-    axes.annotate(f"prevalence {prevalence:.2f}", (0.01, prevalence), xytext=(0, 3),
-                  textcoords="offset points", color=GREY, fontsize=9)  # fmt: skip
-    table = judgement.confusion
+    curve, table, prevalence = judgement.curve, judgement.confusion, judgement.cases.prevalence
+    _draw_curve(axes, curve.sensitivity[1:], curve.precision[1:], "Model")
+    axes.axhline(prevalence, **_DASHED)
+    axes.annotate(
+        f"prevalence {prevalence:.2f}",
+        (0.01, prevalence),
+        xytext=(0, 3),
+        textcoords="offset points",
+        color=GREY,
+        fontsize=9,
+    )
     if table.called:
-        axes.plot(table.true_positives / table.positives, table.true_positives / table.called,
-                  "o", color=ORANGE, markersize=7, markeredgecolor="white",
-                  label="operating point")  # fmt: skip
+        precision = table.true_positives / table.called
+        axes.plot(table.true_positives / table.positives, precision, "o", **_POINT)
     unit_axes(axes, "Sensitivity (recall)", "Positive predictive value (precision)")
     legend(axes, "lower left")
     return rendered(figure)
@@ -95,7 +118,7 @@ def calibration_figure(
     """Observed against predicted, with the distribution of the probabilities below."""
     figure, axes = new_axes(3.8, 4.6, rows=2, heights=(4, 1))
     above, below = axes
-    above.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=(0, (4, 3)))
+    above.plot([0, 1], [0, 1], **_DASHED)
     _draw_bins(above, calibration, BLUE, "as predicted", "o")
     if after is not None:
         _draw_bins(above, after, ORANGE, "after a fit on validation", "s")
@@ -111,9 +134,9 @@ def calibration_figure(
     below.set_xlabel("Predicted probability of disease")
     below.set_yticks([])
     below.set_ylabel("scans", color=GREY)
-    for place, word, colour in ((0.98, "with disease", ORANGE), (0.02, "without", BLUE)):
-        below.text(0.5, place, word, transform=below.transAxes, ha="center", fontsize=8.5,
-                   va="top" if place > 0.5 else "bottom", color=colour)  # fmt: skip
+    words = {"transform": below.transAxes, "ha": "center", "fontsize": 8.5}
+    below.text(0.5, 0.98, "with disease", va="top", color=ORANGE, **words)
+    below.text(0.5, 0.02, "without", va="bottom", color=BLUE, **words)
     return rendered(figure)
 
 
@@ -123,8 +146,9 @@ def _draw_bins(axes: Axes, calibration: Calibration, colour: str, label: str, ma
     observed = np.array([one.observed.value for one in bins])
     below = observed - [one.observed.low for one in bins]
     above = np.array([one.observed.high for one in bins]) - observed
-    axes.errorbar(at, observed, yerr=np.clip([below, above], 0, None), fmt=marker, color=colour,
-                  markersize=4.5, elinewidth=0.9, label=label)  # fmt: skip
+    ends = np.clip([below, above], 0, None)
+    style: dict[str, Any] = {"fmt": marker, "markersize": 4.5, "elinewidth": 0.9}
+    axes.errorbar(at, observed, yerr=ends, color=colour, label=label, **style)
     axes.plot(at, observed, color=colour, linewidth=0.8, alpha=0.6)
 
 
@@ -132,10 +156,10 @@ def decision_figure(judgement: Judgement) -> RenderedFigure:
     """Net benefit of the model, of calling everybody, and of calling nobody."""
     figure, axes = new_axes(4.2, 3.3)
     curve = judgement.decision
-    axes.fill_between(curve.thresholds, curve.low, curve.high, color=BLUE, alpha=0.18, linewidth=0)
+    axes.fill_between(curve.thresholds, curve.low, curve.high, **_BAND)
     axes.plot(curve.thresholds, curve.model, color=BLUE, linewidth=1.6, label="Model")
-    axes.plot(curve.thresholds, curve.everybody, color=ORANGE, linewidth=1.1,
-              linestyle=(0, (5, 2)), label="Call every scan positive")  # fmt: skip
+    all_called: dict[str, Any] = {"linestyle": (0, (5, 2)), "label": "Call every scan positive"}
+    axes.plot(curve.thresholds, curve.everybody, color=ORANGE, linewidth=1.1, **all_called)
     axes.axhline(0, color=GREY, linewidth=0.9, label="Call no scan positive")
     top = max(judgement.cases.prevalence, float(curve.high[: curve.high.size // 2].max()))
     axes.set_ylim(-0.15 * top, 1.15 * top)
@@ -149,23 +173,22 @@ def decision_figure(judgement: Judgement) -> RenderedFigure:
 def confusion_figure(confusion: Confusion) -> RenderedFigure:
     """Counts and row shares of the 2 x 2 table."""
     figure, axes = new_axes(3.7, 3.2)
-    counts = np.array(
-        [[confusion.true_positives, confusion.false_negatives],
-         [confusion.false_positives, confusion.true_negatives]], dtype=float
-    )  # fmt: skip
-    rates = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    names = (("true positive", "false negative"), ("false positive", "true negative"))
-    for row in range(2):
-        for column in range(2):
-            share = float(rates[row, column])
-            right = row == column
-            axes.add_patch(_cell(column, row, BLUE if right else ORANGE, share))
-            dark = right and share > 0.55
-            text = f"{int(counts[row, column])}\n{100 * share:.1f} %"
-            axes.text(column + 0.5, row + 0.46, text, ha="center", va="center", fontsize=12,
-                      color="white" if dark else INK)  # fmt: skip
-            axes.text(column + 0.5, row + 0.86, names[row][column], ha="center", fontsize=8.5,
-                      color="white" if dark else INK)  # fmt: skip
+    hits, misses = confusion.true_positives, confusion.false_negatives
+    false, right = confusion.false_positives, confusion.true_negatives
+    rows = (
+        (("true positive", hits), ("false negative", misses)),
+        (("false positive", false), ("true negative", right)),
+    )
+    for row, cells in enumerate(rows):
+        total = max(sum(count for _, count in cells), 1)
+        for column, (name, count) in enumerate(cells):
+            correct, share = row == column, count / total
+            axes.add_patch(_cell(column, row, BLUE if correct else ORANGE, share))
+            colour = "white" if correct and share > 0.55 else INK
+            said = f"{count}\n{100 * share:.1f} %"
+            at = column + 0.5
+            axes.text(at, row + 0.46, said, ha="center", va="center", fontsize=12, color=colour)
+            axes.text(at, row + 0.86, name, ha="center", fontsize=8.5, color=colour)
     axes.set_xlim(0, 2)
     axes.set_ylim(2, 0)
     axes.set_xticks([0.5, 1.5], ["called positive", "called negative"])
@@ -195,7 +218,7 @@ def subgroups_figure(found: Sequence[Subgroup], overall: Judgement) -> RenderedF
     figures = ("Area under\nthe ROC curve", "Sensitivity", "Specificity")
     whole = (overall.area, overall.at_point[0].estimate, overall.at_point[1].estimate)
     for column, (panel, title, total) in enumerate(zip(axes, figures, whole, strict=True)):
-        panel.axvline(total.value, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)))
+        panel.axvline(total.value, **_DASHED)
         lows = []
         for height, (_, one) in zip(heights, lines, strict=True):
             if one is None:
@@ -215,8 +238,7 @@ def subgroups_figure(found: Sequence[Subgroup], overall: Judgement) -> RenderedF
         panel.locator_params(axis="x", nbins=4)
         panel.set_title(title, fontsize=9, color=INK)
         panel.set_ylim(len(lines) - 0.4, -0.6)
-        panel.grid(axis="x", color=LIGHT, linewidth=0.6)
-        panel.set_axisbelow(True)
+        _grid(panel, axis="x")
         panel.tick_params(axis="y", length=0)
         panel.spines["left"].set_visible(False)
         panel.set_yticks(heights, [""] * len(lines))
@@ -240,17 +262,11 @@ def _forest_lines(found: Sequence[Subgroup]) -> list[tuple[str, Subgroup | None]
 def control_figure(model: RocCurve, control: RocCurve, labels: tuple[str, str]) -> RenderedFigure:
     """The ROC curves of the model and of the control that never sees the scan."""
     figure, axes = new_axes(3.8, 3.8)
-    for curve, colour, label, style in ((model, BLUE, labels[0], "-"),
-                                        (control, ORANGE, labels[1], (0, (5, 2)))):  # fmt: skip
-        axes.plot(*_thinned(1 - curve.specificity, curve.sensitivity), color=colour,
-                  linewidth=1.6, linestyle=style, label=label)  # fmt: skip
-    axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=(0, (4, 3)))
-    unit_axes(axes, "1 - specificity", "Sensitivity")
-    legend(axes, "lower right")
+    _draw_roc(axes, model, labels[0])
+    _draw_roc(axes, control, labels[1], color=ORANGE, linestyle=(0, (5, 2)))
+    axes.plot([0, 1], [0, 1], **_DASHED)
+    _finish_roc(axes)
     return rendered(figure)
-
-
-_MOST_FALSE = 5.0
 
 
 def free_response_figure(curve: FreeResponseCurve, at: Sequence[Measure]) -> RenderedFigure:
@@ -262,18 +278,15 @@ def free_response_figure(curve: FreeResponseCurve, at: Sequence[Measure]) -> Ren
     """
     figure, axes = new_axes(4.0, 3.5)
     axes.step(curve.false_marks, curve.found, where="post", color=BLUE, linewidth=1.6)
-    limits = [float(one.name.split("_at_")[1].removesuffix("_score")) for one in at]
-    for limit, one in zip(limits, at, strict=True):
-        if not math.isnan(one.estimate.low):
-            axes.plot([limit, limit], [one.estimate.low, one.estimate.high], color=ORANGE,
-                      linewidth=1.1)  # fmt: skip
+    for one in at:
+        limit = float(one.name.split("_at_")[1].removesuffix("_score"))
+        _vertical_interval(axes, limit, one.estimate, color=ORANGE, linewidth=1.1)
         axes.plot(limit, one.estimate.value, "o", color=ORANGE, markersize=4.5)
     axes.set_xlim(-0.02 * _MOST_FALSE, _MOST_FALSE)
     axes.set_ylim(-0.01, 1.01)
     axes.set_xlabel("False marks per scan")
     axes.set_ylabel(f"Share of {curve.lesions} lesions marked")
-    axes.grid(color=LIGHT, linewidth=0.6)
-    axes.set_axisbelow(True)
+    _grid(axes)
     return rendered(figure)
 
 
@@ -286,49 +299,42 @@ def hit_rate_figure(groups: Sequence[tuple[str, Sequence[HitGroup]]]) -> Rendere
     shown = [(name, found) for name, found in groups if found]
     figure, panels = new_axes(3.1 * max(len(shown), 1) + 0.6, 3.2, columns=max(len(shown), 1))
     for panel, (name, found) in zip(np.atleast_1d(panels), shown, strict=True):
-        at = np.arange(len(found))
-        for place, group in zip(at, found, strict=True):
-            if not group.rate.defined:
-                continue
-            if not math.isnan(group.rate.low):
-                panel.plot([place, place], [group.rate.low, group.rate.high], color=BLUE,
-                           linewidth=1.2)  # fmt: skip
-            panel.plot(place, group.rate.value, "s", color=BLUE, markersize=6)
-        panel.set_xticks(at, [f"{g.name.replace(' to ', chr(10) + 'to ')}\nn = {g.lesions}"
-                              for g in found])  # fmt: skip
+        for place, group in enumerate(found):
+            if group.rate.defined:
+                _vertical_interval(panel, place, group.rate, color=BLUE, linewidth=1.2)
+                panel.plot(place, group.rate.value, "s", color=BLUE, markersize=6)
+        names = [group.name.replace(" to ", "\nto ") for group in found]
+        labels = [f"{said}\nn = {one.lesions}" for said, one in zip(names, found, strict=True)]
+        panel.set_xticks(range(len(found)), labels)
         panel.set_xlim(-0.5, len(found) - 0.5)
         panel.set_ylim(-0.02, 1.02)
         panel.set_xlabel(name)
         panel.set_ylabel("Share of lesions hit")
-        panel.grid(axis="y", color=LIGHT, linewidth=0.6)
-        panel.set_axisbelow(True)
+        _grid(panel, axis="y")
     return rendered(figure)
 
 
 def places_figure(rows: Sequence[PlaceRow]) -> RenderedFigure:
     """Where the evidence of false positives lies, beside what an aimless map would score."""
     figure, axes = new_axes(6.6, 0.9 + 0.26 * len(rows))
-    heights = np.arange(len(rows), dtype=float)
-    for height, row in zip(heights, rows, strict=True):
+    by_chance: dict[str, Any] = {"color": ORANGE, "markeredgewidth": 2}
+    highest: dict[str, Any] = {"color": "white", "markeredgecolor": INK, "markersize": 5.5}
+    for height, row in enumerate(rows):
         axes.barh(height, row.evidence.value, height=0.5, color=BLUE, linewidth=0)
         if not math.isnan(row.evidence.low):
-            axes.plot([row.evidence.low, row.evidence.high], [height, height], color=INK,
-                      linewidth=0.9)  # fmt: skip
-        axes.plot(row.area, height, "|", color=ORANGE, markersize=13, markeredgewidth=2)
-        axes.plot(row.highest.value, height, "o", color="white", markeredgecolor=INK,
-                  markersize=5.5)  # fmt: skip
-    axes.set_yticks(heights, [row.name for row in rows])
+            ends = [row.evidence.low, row.evidence.high]
+            axes.plot(ends, [height, height], color=INK, linewidth=0.9)
+        axes.plot(row.area, height, "|", **by_chance, markersize=13)
+        axes.plot(row.highest.value, height, "o", **highest)
+    axes.set_yticks(range(len(rows)), [row.name for row in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_xlim(0, None)
     axes.set_xlabel("Share")
     axes.tick_params(axis="y", length=0)
-    axes.grid(axis="x", color=LIGHT, linewidth=0.6)
-    axes.set_axisbelow(True)
+    _grid(axes, axis="x")
     axes.barh(-5, 0, color=BLUE, label="of the evidence (interval)")
-    axes.plot([], [], "|", color=ORANGE, markersize=11, markeredgewidth=2,
-              label="of the image: a random map")  # fmt: skip
-    axes.plot([], [], "o", color="white", markeredgecolor=INK, markersize=5.5,
-              label="of scans with their highest evidence there")  # fmt: skip
+    axes.plot([], [], "|", **by_chance, markersize=11, label="of the image: a random map")
+    axes.plot([], [], "o", **highest, label="of scans with their highest evidence there")
     axes.spines["bottom"].set_color(GREY)
     legend(axes, "lower right")
     return rendered(figure)

@@ -77,17 +77,17 @@ class Calibration:
     @property
     def measures(self) -> tuple[Measure, ...]:
         """All of it as a table."""
+        brier, line = self.brier, self.line
         rows = (
-            ("brier_error", "Brier score", self.brier.brier),
-            ("brier_reliability_error", "  reliability (0 is best)", self.brier.reliability),
-            ("brier_resolution_score", "  resolution (large is good)", self.brier.resolution),
-            ("brier_uncertainty", "  uncertainty (of the cases)", self.brier.uncertainty),
-            ("brier_within_bins", "   remainder within bins", self.brier.within_bins),
-            ("calibration_slope", "Calibration slope (1 is best)", self.line.slope),
-            ("calibration_intercept", "Calibration intercept (0 is best)", self.line.intercept),
-            ("calibration_in_the_large", "Calibration in the large (0 is best)",
-             self.line.in_the_large),
-        )  # fmt: skip
+            ("brier_error", "Brier score", brier.brier),
+            ("brier_reliability_error", "  reliability (0 is best)", brier.reliability),
+            ("brier_resolution_score", "  resolution (large is good)", brier.resolution),
+            ("brier_uncertainty", "  uncertainty (of the cases)", brier.uncertainty),
+            ("brier_within_bins", "   remainder within bins", brier.within_bins),
+            ("calibration_slope", "Calibration slope (1 is best)", line.slope),
+            ("calibration_intercept", "Calibration intercept (0 is best)", line.intercept),
+            ("calibration_in_the_large", "Calibration in the large (0 is best)", line.in_the_large),
+        )
         return tuple(Measure(name=n, words=words, estimate=found) for n, words, found in rows)
 
 

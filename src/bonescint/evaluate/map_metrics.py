@@ -87,36 +87,36 @@ def localisation_measures(
     hits = np.array([sum(lesion.reached >= HIT_LEVEL for lesion in scan.lesions) for scan in scans])
     levels = np.array([scan.iou_at for scan in scans])
     common = int(levels.mean(axis=0).argmax())
-    pointed = sum(scan.pointing for scan in scans)
-    near = sum(scan.pointing_near for scan in scans)
-    rows: list[tuple[str, str, ArrayLike, NDArray[np.float64], str]] = [
-        ("pointing_game_score", "Pointing game", [s.pointing for s in scans], ones,
-         f"{pointed:g}/{len(scans)}"),
-        ("pointing_game_by_chance", "  by chance", [s.lesion_share for s in scans], ones, ""),
-        ("pointing_game_near_score", "Pointing game within the tolerance",
-         [s.pointing_near for s in scans], ones, f"{near:g}/{len(scans)}"),
-        ("pointing_game_near_by_chance", "  by chance", [s.near_share for s in scans], ones, ""),
-        ("energy_inside_score", "Share of the evidence inside lesions",
-         [s.energy_inside for s in scans], ones, ""),
-        ("energy_inside_by_chance", "  by chance", [s.lesion_share for s in scans], ones, ""),
-        ("lesion_hit_score", "Lesions hit", hits, lesions,
-         f"{int(hits.sum())}/{int(lesions.sum())}"),
-        ("lesion_hit_by_chance", "  by chance", [s.high_share for s in scans], ones, ""),
-        ("best_iou_score", "Intersection over union, best threshold of each scan",
-         [s.best_iou for s in scans], ones, ""),
-        ("common_iou_score",
-         f"Intersection over union at {LEVELS[common]:g} of the highest value (best over all "
-         f"scans)",
-         levels[:, common], ones, ""),
-    ]  # fmt: skip
-    return tuple(
-        Measure(
-            name=name,
-            words=words,
-            estimate=ratio_over_scans(above, below, resampling, patients=patients),
-            counted=counted,
-        )
-        for name, words, above, below, counted in rows
+
+    def measure(
+        name: str,
+        words: str,
+        above: ArrayLike,
+        below: NDArray[np.float64] = ones,
+        *,
+        counted: bool = False,
+    ) -> Measure:
+        said = f"{np.sum(above):g}/{np.sum(below):g}" if counted else ""
+        estimate = ratio_over_scans(above, below, resampling, patients=patients)
+        return Measure(name=name, words=words, estimate=estimate, counted=said)
+
+    def of(attribute: str) -> list[float]:
+        return [getattr(scan, attribute) for scan in scans]
+
+    near = "Pointing game within the tolerance"
+    best = "Intersection over union, best threshold of each scan"
+    level = f"{LEVELS[common]:g} of the highest value (best over all scans)"
+    return (
+        measure("pointing_game_score", "Pointing game", of("pointing"), counted=True),
+        measure("pointing_game_by_chance", "  by chance", of("lesion_share")),
+        measure("pointing_game_near_score", near, of("pointing_near"), counted=True),
+        measure("pointing_game_near_by_chance", "  by chance", of("near_share")),
+        measure("energy_inside_score", "Share of the evidence inside lesions", of("energy_inside")),
+        measure("energy_inside_by_chance", "  by chance", of("lesion_share")),
+        measure("lesion_hit_score", "Lesions hit", hits, lesions, counted=True),
+        measure("lesion_hit_by_chance", "  by chance", of("high_share")),
+        measure("best_iou_score", best, of("best_iou")),
+        measure("common_iou_score", f"Intersection over union at {level}", levels[:, common]),
     )
 
 

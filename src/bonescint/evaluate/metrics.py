@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -183,13 +184,6 @@ class Confusion:
         """All cases."""
         return self.positives + self.negatives
 
-    def effect(self, counted: tuple[int, ...], among: tuple[int, ...]) -> float:
-        """`design_effect` of a share, by the columns of `by_patient`; 1 without patients."""
-        if self.by_patient is None:
-            return 1.0
-        table = self.by_patient
-        return design_effect(table[:, counted].sum(axis=1), table[:, among].sum(axis=1))
-
     def ratio_columns(self, above: int, below: int) -> NDArray[np.int64] | None:
         """What `ratio_of_shares` has to know of each patient, or `None` without patients."""
         if self.by_patient is None:
@@ -197,6 +191,23 @@ class Confusion:
         table = self.by_patient
         ill, well = table[:, :_FP].sum(axis=1), table[:, _FP:].sum(axis=1)
         return np.column_stack([table[:, above], ill, table[:, below], well])
+
+
+def _rate(
+    confusion: Confusion,
+    counted: tuple[int, ...],
+    among: tuple[int, ...],
+    level: float,
+    nobody: str = "no case",
+    interval: Callable[..., Estimate] = share,
+) -> Estimate:
+    """A share of some of the four counts, of all patients where these have several cases."""
+    counts = [getattr(confusion, name) for name in _COUNTS]
+    effect, table = 1.0, confusion.by_patient
+    if table is not None:
+        effect = design_effect(table[:, counted].sum(axis=1), table[:, among].sum(axis=1))
+    successes, total = (sum(counts[column] for column in which) for which in (counted, among))
+    return interval(successes, total, level=level, nobody=nobody, effect=effect)
 
 
 def sensitivity_score(confusion: Confusion, *, level: float = 0.95) -> Estimate:
@@ -208,42 +219,27 @@ def sensitivity_score(confusion: Confusion, *, level: float = 0.95) -> Estimate:
         >>> sensitivity_score(table).text()
         '0.822 (0.783 to 0.856)'
     """
-    return share(
-        confusion.true_positives, confusion.positives, level=level, nobody=_NO_POSITIVE,
-        effect=confusion.effect((_TP,), (_TP, _FN)),
-    )  # fmt: skip
+    return _rate(confusion, (_TP,), (_TP, _FN), level, _NO_POSITIVE)
 
 
 def specificity_score(confusion: Confusion, *, level: float = 0.95) -> Estimate:
     """Share of cases without disease that are not called; Wilson's interval."""
-    return share(
-        confusion.true_negatives, confusion.negatives, level=level, nobody=_NO_NEGATIVE,
-        effect=confusion.effect((_TN,), (_TN, _FP)),
-    )  # fmt: skip
+    return _rate(confusion, (_TN,), (_TN, _FP), level, _NO_NEGATIVE)
 
 
 def positive_predictive_value_score(confusion: Confusion, *, level: float = 0.95) -> Estimate:
     """Share of called cases that have disease, at the prevalence of these cases; Wilson."""
-    nobody = "no case is called positive"
-    effect = confusion.effect((_TP,), (_TP, _FP))
-    return share(
-        confusion.true_positives, confusion.called, level=level, nobody=nobody, effect=effect
-    )
+    return _rate(confusion, (_TP,), (_TP, _FP), level, "no case is called positive")
 
 
 def negative_predictive_value_score(confusion: Confusion, *, level: float = 0.95) -> Estimate:
     """Share of cases not called that have no disease, at the prevalence of these cases; Wilson."""
-    nobody = "every case is called positive"
-    not_called = confusion.count - confusion.called
-    effect = confusion.effect((_TN,), (_TN, _FN))
-    return share(confusion.true_negatives, not_called, level=level, nobody=nobody, effect=effect)
+    return _rate(confusion, (_TN,), (_TN, _FN), level, "every case is called positive")
 
 
 def accuracy_score(confusion: Confusion, *, level: float = 0.95) -> Estimate:
     """Share of right calls, at the prevalence of these cases; Wilson's interval."""
-    right = confusion.true_positives + confusion.true_negatives
-    effect = confusion.effect((_TP, _TN), (_TP, _FN, _FP, _TN))
-    return share(right, confusion.count, level=level, effect=effect)
+    return _rate(confusion, (_TP, _TN), (_TP, _FN, _FP, _TN), level)
 
 
 def f1_score(confusion: Confusion, *, level: float = 0.95) -> Estimate:
@@ -258,11 +254,7 @@ def f1_score(confusion: Confusion, *, level: float = 0.95) -> Estimate:
         ...                    true_negatives=8)).text(2)
         '0.80 (0.56 to 0.93)'
     """
-    there = confusion.true_positives + confusion.false_negatives + confusion.false_positives
-    effect = confusion.effect((_TP,), (_TP, _FN, _FP))
-    jaccard = share(
-        confusion.true_positives, there, level=level, nobody=_NO_POSITIVE, effect=effect
-    )
+    jaccard = _rate(confusion, (_TP,), (_TP, _FN, _FP), level, _NO_POSITIVE)
     method = jaccard.method.replace("Wilson", "Wilson for Jaccard's index")
     if not jaccard.defined:
         return Estimate(value=math.nan, level=level, method=method, note=jaccard.note)
@@ -298,33 +290,35 @@ def threshold_measures(confusion: Confusion, *, level: float = 0.95) -> tuple[Me
         level: of the intervals.
     """
     table = confusion
-    not_called = table.count - table.called
-    right = table.true_positives + table.true_negatives
+    hits, passed = table.true_positives, table.true_negatives
     rows = (
-        ("sensitivity_score", "Sensitivity", sensitivity_score,
-         f"{table.true_positives}/{table.positives}"),
-        ("specificity_score", "Specificity", specificity_score,
-         f"{table.true_negatives}/{table.negatives}"),
-        ("positive_predictive_value_score", "Positive predictive value",
-         positive_predictive_value_score, f"{table.true_positives}/{table.called}"),
-        ("negative_predictive_value_score", "Negative predictive value",
-         negative_predictive_value_score, f"{table.true_negatives}/{not_called}"),
-        ("accuracy_score", "Accuracy", accuracy_score, f"{right}/{table.count}"),
-        ("f1_score", "F1", f1_score, ""),
-        ("positive_likelihood_ratio", "Positive likelihood ratio", positive_likelihood_ratio, ""),
-        ("negative_likelihood_ratio", "Negative likelihood ratio", negative_likelihood_ratio, ""),
-    )  # fmt: skip
+        ("Sensitivity", sensitivity_score, (hits, table.positives)),
+        ("Specificity", specificity_score, (passed, table.negatives)),
+        ("Positive predictive value", positive_predictive_value_score, (hits, table.called)),
+        (
+            "Negative predictive value",
+            negative_predictive_value_score,
+            (passed, table.count - table.called),
+        ),
+        ("Accuracy", accuracy_score, (hits + passed, table.count)),
+        ("F1", f1_score, None),
+        ("Positive likelihood ratio", positive_likelihood_ratio, None),
+        ("Negative likelihood ratio", negative_likelihood_ratio, None),
+    )
     return tuple(
-        Measure(name=name, words=words, estimate=metric(table, level=level), counted=counted)
-        for name, words, metric, counted in rows
+        Measure(
+            name=metric.__name__,
+            words=words,
+            estimate=metric(table, level=level),
+            counted="" if counted is None else f"{counted[0]}/{counted[1]}",
+        )
+        for words, metric, counted in rows
     )
 
 
 def exact_rates(confusion: Confusion, *, level: float = 0.95) -> tuple[Estimate, Estimate]:
     """Sensitivity and specificity with Clopper and Pearson's intervals, for those who ask."""
     return (
-        exact_share(confusion.true_positives, confusion.positives, level=level,
-                    nobody=_NO_POSITIVE, effect=confusion.effect((_TP,), (_TP, _FN))),
-        exact_share(confusion.true_negatives, confusion.negatives, level=level,
-                    nobody=_NO_NEGATIVE, effect=confusion.effect((_TN,), (_TN, _FP))),
-    )  # fmt: skip
+        _rate(confusion, (_TP,), (_TP, _FN), level, _NO_POSITIVE, exact_share),
+        _rate(confusion, (_TN,), (_TN, _FP), level, _NO_NEGATIVE, exact_share),
+    )

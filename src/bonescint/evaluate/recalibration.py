@@ -245,16 +245,12 @@ class _Penalised:
         intercept, slope = line
         rest = self._rest(line)
         spread = self.weight * np.abs(rest) * (1 - np.abs(rest))
-        gradient = np.array([
-            self.weight * rest.sum() + 1 - 2 * expit(intercept),
-            self.weight * rest @ self.margins + 1 / slope - 1,
-        ])  # fmt: skip
+        of_intercept = self.weight * rest.sum() + 1 - 2 * expit(intercept)
+        of_slope = self.weight * rest @ self.margins + 1 / slope - 1
         corner = spread @ self.margins
-        information = np.array([
-            [spread.sum() + 2 * expit(intercept) * expit(-intercept), corner],
-            [corner, spread @ self.margins**2 + 1 / slope**2],
-        ])  # fmt: skip
-        return gradient, information
+        first = spread.sum() + 2 * expit(intercept) * expit(-intercept)
+        second = spread @ self.margins**2 + 1 / slope**2
+        return np.array([of_intercept, of_slope]), np.array([[first, corner], [corner, second]])
 
 
 def _end(

@@ -156,6 +156,11 @@ def patient_numbers(patients: ArrayLike) -> NDArray[np.intp] | None:
     return number
 
 
+def case_patients(cases: ScoredCases) -> NDArray[np.intp]:
+    """Number of each case's patient, whether or not some have several, (cases,)."""
+    return np.arange(cases.count) if cases.patients is None else cases.patients
+
+
 def summed(values: NDArray[np.float64], patients: NDArray[np.intp]) -> NDArray[np.float64]:
     """Sums over the scans of each patient.
 

@@ -13,7 +13,7 @@ from scipy.stats import chi2, chi2_contingency, fisher_exact
 
 from bonescint.evaluate.metrics import Confusion, sensitivity_score, specificity_score
 from bonescint.evaluate.roc import StructuralComponents, roc_auc_score
-from bonescint.evaluate.scored import ScoredCases, score_effect, summed
+from bonescint.evaluate.scored import ScoredCases, case_patients, score_effect, summed
 from bonescint.intervals import Estimate
 from bonescint.scan import ParameterError
 
@@ -171,11 +171,9 @@ def subgroups(
     _check(cases, factor)
     found = []
     for number, name in enumerate(factor.levels):
-        part = (
-            cases.of(_members(cases, factor, number)) if (factor.members == number).any() else None
-        )
-        if part is None:
+        if not (factor.members == number).any():
             continue
+        part = cases.of(_members(cases, factor, number))
         table = Confusion.of(part, threshold)
         found.append(
             Subgroup(
@@ -263,29 +261,32 @@ def _area_interaction(cases: ScoredCases, factor: Factor) -> Interaction:
     for number in range(len(factor.levels)):
         chosen = _members(cases, factor, number)
         truth = cases.positive[chosen]
-        patients = _patients(cases)[chosen]
+        patients = case_patients(cases)[chosen]
         if min(np.unique(patients[truth]).size, np.unique(patients[~truth]).size) < 2:
             continue
         components = StructuralComponents.of(cases.scores[chosen], truth)
         areas.append(float(components.areas[0]))
         weights.append(_influence(cases, chosen, components))
-    note = (
-        "" if len(areas) == len(factor.levels) else "levels with fewer than 2 of a class left out"
-    )
     degrees = len(areas) - 1
+    statistic, p_value = math.nan, math.nan
+    note = "fewer than two levels with 2 cases of each class"
     if degrees >= 1:
         influence = np.array(weights)
         statistic = wald_equal(np.array(areas), influence @ influence.T)
-        if math.isfinite(statistic):
-            return Interaction(
-                factor=factor.name, figure="roc_auc_score", statistic=statistic, degrees=degrees,
-                p_value=float(chi2.sf(statistic, degrees)), test=test, note=note,
-            )  # fmt: skip
         note = "an area has no variance"
-    else:
-        note = "fewer than two levels with 2 cases of each class"
-    return Interaction(factor=factor.name, figure="roc_auc_score", statistic=math.nan,
-                       degrees=max(degrees, 0), p_value=math.nan, test=test, note=note)  # fmt: skip
+    if math.isfinite(statistic):
+        p_value = float(chi2.sf(statistic, degrees))
+        whole = len(areas) == len(factor.levels)
+        note = "" if whole else "levels with fewer than 2 of a class left out"
+    return Interaction(
+        factor=factor.name,
+        figure="roc_auc_score",
+        statistic=statistic,
+        degrees=max(degrees, 0),
+        p_value=p_value,
+        test=test,
+        note=note,
+    )
 
 
 def _influence(
@@ -297,7 +298,7 @@ def _influence(
     in the share of patients with cases of both classes. Patients that two groups share give
     their covariance; where groups are apart it is 0.
     """
-    found, patients = np.zeros(cases.count), _patients(cases)
+    found, patients = np.zeros(cases.count), case_patients(cases)
     for members, row in (
         (chosen & cases.positive, components.v10[0]),
         (chosen & ~cases.positive, components.v01[0]),
@@ -305,11 +306,6 @@ def _influence(
         count = np.unique(patients[members]).size
         found[members] = (row - row.mean()) / row.size * math.sqrt(count / (count - 1))
     return summed(found, patients)
-
-
-def _patients(cases: ScoredCases) -> NDArray[np.intp]:
-    """Number of each case's patient, whether or not some have several."""
-    return np.arange(cases.count) if cases.patients is None else cases.patients
 
 
 def wald_equal(values: NDArray[np.float64], covariance: NDArray[np.float64]) -> float:
@@ -352,25 +348,29 @@ def _share_interaction(
         ]
     ).reshape(-1, 2)
     degrees = max(len(table) - 1, 0)
+
+    def found(statistic: float, p_value: float, note: str = "", by: str = test) -> Interaction:
+        return Interaction(
+            factor=factor.name,
+            figure=figure,
+            statistic=statistic,
+            degrees=degrees,
+            p_value=p_value,
+            test=by,
+            note=note,
+        )
+
     if degrees == 0:
-        return Interaction(factor=factor.name, figure=figure, statistic=math.nan, degrees=0,
-                           p_value=math.nan, test=test,
-                           note="fewer than two levels with cases")  # fmt: skip
+        return found(math.nan, math.nan, "fewer than two levels with cases")
     if not table.sum(axis=0).all():
-        return Interaction(factor=factor.name, figure=figure, statistic=0.0, degrees=degrees,
-                           p_value=1.0, test=test,
-                           note="the same in all levels")  # fmt: skip
+        return found(0.0, 1.0, "the same in all levels")
     independent = table / _effect(cases, factor, right, among)
     expected = np.outer(independent.sum(axis=1), independent.sum(axis=0)) / independent.sum()
     if len(table) == 2 and expected.min() < 5 and cases.patients is None:
-        p_value = float(fisher_exact(table).pvalue)
-        return Interaction(factor=factor.name, figure=figure, statistic=math.nan, degrees=1,
-                           p_value=p_value, test="Fisher, exact")  # fmt: skip
+        return found(math.nan, float(fisher_exact(table).pvalue), by="Fisher, exact")
     result = chi2_contingency(independent, correction=False)
     few = "" if expected.min() >= 5 else "a count below 5 is expected: p is rough"
-    return Interaction(factor=factor.name, figure=figure, statistic=float(result.statistic),
-                       degrees=degrees, p_value=float(result.pvalue), test=test,
-                       note=few)  # fmt: skip
+    return found(float(result.statistic), float(result.pvalue), few)
 
 
 def _effect(

@@ -50,28 +50,29 @@ def confusion_table(confusion: Confusion) -> ResultTable:
     return ResultTable(
         name="confusion",
         title="Confusion matrix",
-        columns=("truth", "called_positive", "called_negative", "scans", "rate_called_positive",
-                 "rate_called_negative"),
+        columns=(
+            *("truth", "called_positive", "called_negative", "scans"),
+            *("rate_called_positive", "rate_called_negative"),
+        ),
         rows=tuple(rows),
-    )  # fmt: skip
+    )
 
 
 def subgroups_table(found: Iterable[Subgroup]) -> ResultTable:
     """A row a level of a factor, area, sensitivity and specificity with intervals."""
-    figures = ("roc_auc_score", "sensitivity_score", "specificity_score")
-    parts = ("", "_low", "_high")
+    names = ("roc_auc_score", "sensitivity_score", "specificity_score")
+    figures = tuple(name + part for name in names for part in ("", "_low", "_high"))
+    rows: list[tuple[CellValue, ...]] = []
+    for one in found:
+        estimates = (one.area, one.sensitivity, one.specificity)
+        cells = (cell for estimate in estimates for cell in _estimate_cells(estimate)[:3])
+        rows.append((one.factor, one.level, one.positives, one.negatives, *cells, one.area.note))
     return ResultTable(
         name="subgroups",
         title="Subgroups",
-        columns=("factor", "level", "positives", "negatives",
-                 *(figure + part for figure in figures for part in parts), "note"),
-        rows=tuple(
-            (one.factor, one.level, one.positives, one.negatives,
-             *_estimate_cells(one.area)[:3], *_estimate_cells(one.sensitivity)[:3],
-             *_estimate_cells(one.specificity)[:3], one.area.note)
-            for one in found
-        ),
-    )  # fmt: skip
+        columns=("factor", "level", "positives", "negatives", *figures, "note"),
+        rows=tuple(rows),
+    )
 
 
 def interactions_table(found: Iterable[Interaction]) -> ResultTable:
@@ -81,11 +82,13 @@ def interactions_table(found: Iterable[Interaction]) -> ResultTable:
         title="Tests for interaction",
         columns=("factor", "measure", "test", "statistic", "degrees", "p_value", "p_holm", "note"),
         rows=tuple(
-            (one.factor, one.figure, one.test, _number(one.statistic), one.degrees,
-             _number(one.p_value), _number(one.p_holm), one.note)
+            (
+                *(one.factor, one.figure, one.test, _number(one.statistic), one.degrees),
+                *(_number(one.p_value), _number(one.p_holm), one.note),
+            )
             for one in found
         ),
-    )  # fmt: skip
+    )
 
 
 def comparisons_table(name: str, title: str, found: Iterable[Comparison]) -> ResultTable:
@@ -93,14 +96,20 @@ def comparisons_table(name: str, title: str, found: Iterable[Comparison]) -> Res
     return ResultTable(
         name=name,
         title=title,
-        columns=("measure", "in_words", "first", "second", "difference", "low", "high", "level",
-                 "method", "note", "p_value", "test"),
+        columns=(
+            *("measure", "in_words", "first", "second", "difference"),
+            *_INTERVAL[1:],
+            *("p_value", "test"),
+        ),
         rows=tuple(
-            (one.name, one.words, _number(one.first), _number(one.second),
-             *_estimate_cells(one.difference), _number(one.p_value), one.test)
+            (
+                *(one.name, one.words, _number(one.first), _number(one.second)),
+                *_estimate_cells(one.difference),
+                *(_number(one.p_value), one.test),
+            )
             for one in found
         ),
-    )  # fmt: skip
+    )
 
 
 def _number(value: float) -> float | None:

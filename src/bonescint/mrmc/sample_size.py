@@ -112,7 +112,7 @@ class VarianceComponents(Result):
             )
             for name, value in negative
             if value < 0
-        )  # fmt: skip
+        )
 
     @classmethod
     def of(cls, analysis: OrAnalysis | StandaloneVsReaders) -> VarianceComponents:
@@ -170,15 +170,15 @@ class VarianceComponents(Result):
             r3: of two readers' areas in two modalities; assumed, at most r2.
             reader_sd: how much readers' true differences vary (standard deviation); assumed.
         """
-        require_number("VarianceComponents.conjectured", "auc", auc, 0.5, 0.9999)
-        require_number(
-            "VarianceComponents.conjectured", "positive_share", positive_share, 0.001, 0.999
-        )
-        require_number("VarianceComponents.conjectured", "reader_sd", reader_sd, 0, 0.5)
+        owner = "VarianceComponents.conjectured"
+        comparison = chosen(ComparisonKind, comparison, "comparison", owner)
+        require_number(owner, "auc", auc, 0.5, 0.9999)
+        require_number(owner, "positive_share", positive_share, 0.001, 0.999)
+        require_number(owner, "reader_sd", reader_sd, 0, 0.5)
         for name, r in (("r1", r1), ("r2", r2), ("r3", r3)):
-            require_number("VarianceComponents.conjectured", name, r, 0, 0.999)
+            require_number(owner, name, r, 0, 0.999)
         if comparison is ComparisonKind.MODALITIES and r3 > r2:
-            raise ParameterError("r3", "VarianceComponents.conjectured", f"at most r2 ({r2:g})", r3)
+            raise ParameterError("r3", owner, f"at most r2 ({r2:g})", r3)
         positives = cases * positive_share
         var = hanley_mcneil_variance(auc, positives, cases - positives)
         if comparison is ComparisonKind.MODEL:
