@@ -110,8 +110,8 @@ def share(
         total: out of how many.
         level: of the interval.
         nobody: what to say where `total` is 0.
-        effect: the design effect where patients have several cases: as many times fewer cases
-            are taken as independent.
+        effect: the design effect where patients have several cases; the number of cases is
+            divided by it.
 
     Raises:
         ParameterError: fewer than no, or more successes than cases.

@@ -156,7 +156,7 @@ def _by_patient(
 ) -> tuple[float, float]:
     """How many times fewer pairs are independent, and p of no difference."""
     of_each, pairs = summed(differences, patients), summed(np.ones(differences.size), patients)
-    if not of_each.any():  # nothing tells how alike a patient's pairs are: fully
+    if not of_each.any():  # nothing shows how dependent a patient's pairs are: fully
         return float((pairs**2).sum() / max(pairs.sum(), 1.0)), 1.0
     residuals = differences - differences.mean()
     alone = float((residuals**2).sum())

@@ -89,7 +89,7 @@ least 0.832
 
 
 def ordinal(rank: int) -> str:
-    """A rank from the top, to stand before "highest"; nothing for the first.
+    """A rank from the top, to be put before "highest"; empty for the first.
 
     Examples:
         >>> [ordinal(rank) for rank in (1, 2, 3, 6, 11, 22)]
@@ -292,7 +292,7 @@ def high_scores(logits: ArrayLike) -> HighScores:
 
 
 def strangers(distances: ArrayLike) -> NDArray[np.intp]:
-    """Places of scans that are far less like the model's than the others are, worst first.
+    """Indices of scans that are far more unlike the model's than the others are, worst first.
 
     Those whose logarithm lies 6 robust standard deviations (median absolute deviation; Hampel,
     JASA 1974;69:383) above the median.

@@ -1,7 +1,7 @@
 """A control that never sees the scan: age, sex and primary tumour alone.
 
-Ibrahim et al. 2023 name the doubt that a network might answer from such facts. If this control
-comes near the network, the cohort gives the answer away.
+Ibrahim et al. 2023 raise the concern that a network might rely on such facts. If this control
+comes close to the network, the cohort gives the answer away.
 """
 
 from __future__ import annotations

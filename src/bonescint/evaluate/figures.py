@@ -315,7 +315,7 @@ def hit_rate_figure(groups: Sequence[tuple[str, Sequence[HitGroup]]]) -> Rendere
 
 
 def places_figure(rows: Sequence[PlaceRow]) -> RenderedFigure:
-    """Where the evidence of false positives lies, beside what an aimless map would score."""
+    """Where the evidence of false positives lies, with what a map without aim would score."""
     figure, axes = new_axes(6.6, 0.9 + 0.26 * len(rows))
     by_chance: dict[str, Any] = {"color": ORANGE, "markeredgewidth": 2}
     highest: dict[str, Any] = {"color": "white", "markeredgecolor": INK, "markersize": 5.5}

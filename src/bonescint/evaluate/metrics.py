@@ -184,6 +184,13 @@ class Confusion:
         """All cases."""
         return self.positives + self.negatives
 
+    def effect(self, counted: tuple[int, ...], among: tuple[int, ...]) -> float:
+        """`design_effect` of a share, by the columns of `by_patient`; 1 without patients."""
+        if self.by_patient is None:
+            return 1.0
+        table = self.by_patient
+        return design_effect(table[:, counted].sum(axis=1), table[:, among].sum(axis=1))
+
     def ratio_columns(self, above: int, below: int) -> NDArray[np.int64] | None:
         """What `ratio_of_shares` has to know of each patient, or `None` without patients."""
         if self.by_patient is None:
@@ -203,10 +210,8 @@ def _rate(
 ) -> Estimate:
     """A share of some of the four counts, of all patients where these have several cases."""
     counts = [getattr(confusion, name) for name in _COUNTS]
-    effect, table = 1.0, confusion.by_patient
-    if table is not None:
-        effect = design_effect(table[:, counted].sum(axis=1), table[:, among].sum(axis=1))
     successes, total = (sum(counts[column] for column in which) for which in (counted, among))
+    effect = confusion.effect(counted, among)
     return interval(successes, total, level=level, nobody=nobody, effect=effect)
 
 

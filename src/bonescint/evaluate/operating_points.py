@@ -145,7 +145,7 @@ def operating_point(cases: ScoredCases, rule: OperatingRule) -> float:
     if chosen == 0 or chosen == curve.thresholds.size - 1:
         return threshold
     between = (threshold + float(curve.thresholds[chosen + 1])) / 2
-    # Two scores that touch have nothing between them.
+    # There may be no number between two neighbouring scores.
     return between if between > curve.thresholds[chosen + 1] else threshold
 
 

@@ -83,8 +83,8 @@ def fit_calibration(cases: ScoredCases, *, level: float = 0.95) -> CalibrationFi
     for recalibration Steyerberg et al., Stat Med 2004;23:2567). So few scans change little, and
     the estimates of few scans are biased towards 1 and 0. The intervals are those of the
     penalised profile likelihood before shrinkage (Heinze and Schemper, Stat Med 2002;21:2409); at
-    95 % they always hold the estimates. Where patients have several scans, a scan counts by so
-    much less as they are alike (Chandler and Bate, Biometrika 2007;94:167).
+    95 % they always hold the estimates. Where patients have several scans, each scan
+    weighs less, the more a patient's scans agree (Chandler and Bate, Biometrika 2007;94:167).
 
     Args:
         cases: of both classes, scored by *margins* (logit of disease minus the other one), and
@@ -156,7 +156,7 @@ class _Penalised:
     Attributes:
         margins: float64 (cases,).
         signs: 1 for disease and -1, (cases,).
-        weight: of a case; below 1 where scans of a patient are alike.
+        weight: of a case; below 1 where scans of one patient agree.
     """
 
     margins: NDArray[np.float64]
@@ -164,7 +164,7 @@ class _Penalised:
     weight: float = 1.0
 
     def by_patient(self, patients: NDArray[np.intp] | None) -> _Penalised:
-        """The same, with cases that weigh by so much less as those of a patient are alike.
+        """The same, with cases that weigh less, the more those of one patient agree.
 
         The factor is the mean over both terms of how much their sums of scores over patients
         vary, over what they would if scans were independent.

@@ -25,7 +25,7 @@ class ScoredCases:
         positive: bool (cases,), the reference standard.
         patients: number of each case's patient, intp (cases,), or `None` where no patient has
             more than one case. All intervals know it: patients are drawn, not their scans, and
-            closed forms take scans of one patient as alike as they are.
+            closed forms allow for how much one patient's scans agree.
 
     Raises:
         ParameterError: no case, arrays of different length, a score that is not finite, or a
@@ -193,8 +193,8 @@ def design_effect(successes: ArrayLike, totals: ArrayLike) -> float:
         totals: of each patient, (patients,).
 
     Returns:
-        At least 1. Where all scans agree nothing tells how alike a patient's scans are: they
-        then count as fully alike (Kish, Survey Sampling 1965, section 5.4).
+        At least 1. Where all scans agree, nothing shows how dependent a patient's scans are: they
+        then count as one scan (Kish, Survey Sampling 1965, section 5.4).
 
     Raises:
         ParameterError: arrays of different shape.

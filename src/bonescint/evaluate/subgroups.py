@@ -52,7 +52,7 @@ class Factor:
         Args:
             name: of the factor.
             values: a word for each case.
-            unknown: the word that stands for no knowledge.
+            unknown: the word that means unknown.
 
         Examples:
             >>> Factor.of_names("Sex", ["F", "M", ""]).members.tolist()

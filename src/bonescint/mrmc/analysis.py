@@ -52,7 +52,7 @@ class Settings:
         margin: of non-inferiority and equivalence; `None` leaves both out.
         decide_at: lowest rating that calls disease; `None` if the ratings do not say.
         model_at: the model's operating point.
-        nest: within what cases are numbered anew; `None` if a case's name is its own.
+        nest: what has case names of its own; `None` if one name is one case.
         draws: of every bootstrap.
         seed: of everything that is drawn.
     """

@@ -206,7 +206,7 @@ class CurveCell:
         possible_hits: float64 (P + N,), what could be hit in each case.
         possible_alarms: float64 (P + N,), what alarms are counted per.
         start: left end of the part.
-        stop: right end; a curve that ends before goes on at its last height.
+        stop: right end; a curve that ends before it continues at its last height.
         to_corner: whether the curve ends in (1, 1), as a ROC curve does, or at its last point,
             as a FROC curve does.
     """

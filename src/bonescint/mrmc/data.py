@@ -34,7 +34,7 @@ class Read:
         modality: what was read, or in which session: a name.
         case: name of the case.
         rating: higher for disease; a binary decision is 0 or 1.
-        seconds: how long it took; `None` where nobody looked at the clock.
+        seconds: how long it took; `None` where it was not measured.
     """
 
     reader: str
@@ -184,7 +184,7 @@ class Reads:
         )
 
     def nested_in(self, nest: Nest) -> Reads:
-        """The same reads, for tables that number cases anew for each reader or modality.
+        """The same reads, where each reader or modality uses the same case names for other cases.
 
         A case that two readers (or modalities) share by name becomes two cases. Here it has one
         truth: where names recur with another, `read_reads(..., nest=...)` has to nest the rows.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -165,48 +165,45 @@ class PartialAuc:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sensitivity:
-    """Share of the cases with disease that are rated at or above a rating.
+class _Rate:
+    """Share of the cases of one class that are called rightly.
 
     Attributes:
         at: the lowest rating that counts as a call of disease; 1 for binary decisions.
     """
 
     at: float = 1.0
+    _name: ClassVar[str]
+    _of_positives: ClassVar[bool]
 
     @property
     def title(self) -> str:
         """The endpoint's name for people."""
-        return f"sensitivity at rating >= {self.at:g}"
+        return f"{self._name} at rating >= {self.at:g}"
 
     def cell(self, ratings: Numbers, truth: NDArray[np.bool_]) -> MeanCell | Undefined:
         """The figure of one reader in one modality; see `Endpoint.cell`."""
-        positives, _ = _classes(~np.isnan(ratings), truth)
-        called = (ratings[positives] >= self.at).astype(np.float64)
-        return _lacking(positives) or MeanCell(cases=positives, values=called, of_positives=True)
+        positives, negatives = _classes(~np.isnan(ratings), truth)
+        cases = positives if self._of_positives else negatives
+        lacking = _lacking(positives) if self._of_positives else _lacking(None, negatives)
+        right = ((ratings[cases] >= self.at) == self._of_positives).astype(np.float64)
+        return lacking or MeanCell(cases=cases, values=right, of_positives=self._of_positives)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Specificity:
-    """Share of the cases without disease that are rated below a rating.
+class Sensitivity(_Rate):
+    """Share of the cases with disease that are rated at or above a rating, `at`."""
 
-    Attributes:
-        at: the lowest rating that counts as a call of disease; 1 for binary decisions.
-    """
+    __slots__ = ()
+    _name = "sensitivity"
+    _of_positives = True
 
-    at: float = 1.0
 
-    @property
-    def title(self) -> str:
-        """The endpoint's name for people."""
-        return f"specificity at rating >= {self.at:g}"
+class Specificity(_Rate):
+    """Share of the cases without disease that are rated below a rating, `at`."""
 
-    def cell(self, ratings: Numbers, truth: NDArray[np.bool_]) -> MeanCell | Undefined:
-        """The figure of one reader in one modality; see `Endpoint.cell`."""
-        _, negatives = _classes(~np.isnan(ratings), truth)
-        passed = (ratings[negatives] < self.at).astype(np.float64)
-        cell = MeanCell(cases=negatives, values=passed, of_positives=False)
-        return _lacking(None, negatives) or cell
+    __slots__ = ()
+    _name = "specificity"
+    _of_positives = False
 
 
 @runtime_checkable

@@ -199,7 +199,7 @@ def figures_of_merit(
         endpoint: of ratings (`Auc` unless told otherwise) or of marked foci (`Wafroc`).
 
     Returns:
-        The figures; what is undefined is named in the notes, and the rest goes on.
+        The figures; what is undefined is named in the notes, and the others are computed.
 
     Raises:
         ParameterError: an endpoint of ratings for marked foci, or the reverse.

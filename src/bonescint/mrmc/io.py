@@ -45,8 +45,8 @@ def read_reads(path: Path | str, *, nest: Nest | None = None) -> Reads | MarkedR
             modality there is one); `.imrmc` in list mode; `.lrc` of OR-DBM; `.xlsx` with
             RJafroc's sheets, which gives marked foci. Of a workbook every sheet that holds such
             a table is read.
-        nest: within what cases are numbered anew, so that the same name is another patient, with
-            a truth of its own; not for marked foci.
+        nest: what has case names of its own (each reader, say), so that one name is several
+            patients, each with a truth; not for marked foci.
 
     Returns:
         The reads. Rows that cannot be used are left out and named in `notes`.
@@ -83,8 +83,8 @@ def read_reads(path: Path | str, *, nest: Nest | None = None) -> Reads | MarkedR
 def _imrmc(text: TextFile, nest: Nest | None) -> Reads:
     """List mode of iMRMC: `reader, case, modality, rating` after BEGIN DATA.
 
-    A reader called -1 or truth says the truth of a case, whatever stands for the modality (0 or
-    truth). What stands before is for people; its counts are checked against the rows.
+    A reader called -1 or truth gives the truth of a case, whatever its modality is (0 or truth).
+    The lines before BEGIN DATA are for people; their counts are checked against the rows.
     """
     source = text.path
     lines = [line.rstrip("\r\n") for line in text.lines()]
@@ -241,7 +241,7 @@ def _rjafroc(source: Path, sheets: Mapping[str, Sheet]) -> Reads | MarkedReads:
     readers, modalities = (names.listed(truth, kind) for kind in ("reader", "modality"))
     if not marks and not (readers and modalities):
         raise InputError(source, "no mark can be used", "Correct the sheets")
-    # Whoever TRUTH lists looked: a reader without a mark found every case clean.
+    # Every reader that TRUTH lists took part: one without a mark found every case clean.
     marked = MarkedReads.of(
         marks,
         lesions,
@@ -319,17 +319,13 @@ def _lesions(truth: Table, names: _Spellings, notes: Notes) -> dict[str, dict[st
                 f"case {case}: without disease in {where} and with lesions in other rows"
             )
             del found[case]
-    odd = [case for case, weights in found.items() if not _sums_to_1(weights.values())]
+    sums = {case: sum(weights.values()) for case, weights in found.items()}
+    # Weights that are all 0 are equal ones.
+    odd = [case for case, total in sums.items() if total and abs(total - 1) > _CLOSE_TO_1]
     if odd:
         text = f"weights of case {some(odd)} do not sum to 1: they were scaled so that they do"
         notes.remark(text)
     return found
-
-
-def _sums_to_1(weights: Iterable[float]) -> bool:
-    """Whether weights may stand as they are; all of them 0 means equal ones."""
-    total = sum(weights)
-    return total == 0 or abs(total - 1) <= _CLOSE_TO_1
 
 
 def _marks(

@@ -271,8 +271,8 @@ def _difference(terms: OrTerms, to: Generalisation, first: int, second: int) -> 
 def _of_readers(terms: OrTerms) -> tuple[Difference, ...]:
     """Each reader's own differences, cases being random.
 
-    With the reader's own variances and covariance of these two modalities, whatever other
-    modalities there are: not averaged over all of them. With two modalities it is the same.
+    With the reader's own variances and covariance of these two modalities, not averaged over all
+    modalities. With two modalities the result is the same.
     """
     figures = terms.figures
     found = []

@@ -83,12 +83,12 @@ def reads_of(
         source: the file, for messages.
         truth: of cases, as written, where the file lists it apart from the reads.
         notes: what was left out before.
-        nest: within what cases are numbered anew; then the truth of a name may differ between
+        nest: what has case names of its own; the truth of a name may then differ between
             readers (or modalities).
 
     Raises:
-        InputError: nothing is left, or more than a fifth of the rows cannot be used, or dates
-            stand where ratings should, or it cannot be told whether two names are the same.
+        InputError: nothing is left, or more than a fifth of the rows cannot be used, or ratings
+            are dates, or it cannot be told whether two names are the same.
     """
     found = Notes(notes)
     rows, listed = _spelt_alike(rows, dict(truth or {}), source, found)

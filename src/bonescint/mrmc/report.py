@@ -95,7 +95,7 @@ def _count(number: int, one: str, many: str = "") -> str:
 
 
 def _named(modality: str) -> str:
-    """A modality in a sentence: a name of several words stands in quotes."""
+    """A modality in a sentence: a name of several words is put in quotes."""
     return f"modality '{modality}'" if " " in modality else f"modality {modality}"
 
 
@@ -251,11 +251,11 @@ def write_analysis(
 
     Raises:
         OutputError: the folder cannot be written to, or holds files of other origin.
-        MissingExtraError: openpyxl or matplotlib is not installed; `analysis.json` stands then.
+        MissingExtraError: openpyxl or matplotlib is not installed; `analysis.json` is written.
     """
     require_free_place(folder)
     make_folder(folder)
-    for name in _FILES[1:]:  # none of another analysis beside what follows
+    for name in _FILES[1:]:  # remove what an earlier analysis left
         (folder / name).unlink(missing_ok=True)
     found = write_json(
         analysis, folder / "analysis.json", source=source, model=model, entries=entries

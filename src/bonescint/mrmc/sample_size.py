@@ -240,7 +240,7 @@ class Hypothesis:
             equivalence, first minus second, usually 0.
         to: whom the result shall apply to.
         alpha: two-sided level of the test; non-inferiority is tested one-sided at half of it,
-            equivalence by two one-sided tests at the whole of it.
+            equivalence by two one-sided tests at alpha itself.
         margin: of non-inferiority or equivalence; `None` tests for a difference.
         both_sides: whether the margin is one of equivalence.
     """
@@ -273,7 +273,7 @@ def power(pilot: VarianceComponents, aim: Hypothesis, *, readers: int, cases: in
     `r d^2 / 2` over `TR + e + (r-1) b`, and F has
     `(TR + e + (r-1) b)^2 / ((TR + e - b)^2 / (r-1))` degrees of freedom (random readers and
     cases); `e + (r-1) b` and infinitely many (fixed readers); `TR + e - b` and r - 1 (fixed
-    cases). Against a model `r d^2` stands over `R + Var + (r-1) Cov2`, scaled alike.
+    cases). Against a model it is `r d^2` over `R + Var + (r-1) Cov2`, scaled in the same way.
 
     Args:
         pilot: what varies.

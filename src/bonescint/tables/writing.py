@@ -51,7 +51,7 @@ class ResultTable:
 
 
 def write_csv(table: ResultTable, path: Path) -> None:
-    """Write a table as CSV, beside and then renamed into place.
+    """Write a table as CSV, to a temporary file that is then renamed into place.
 
     Numbers have full precision. Text that a spreadsheet would run as a formula gets an
     apostrophe before it.

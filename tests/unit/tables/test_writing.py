@@ -12,7 +12,8 @@ pytest.importorskip("openpyxl", reason="needs the extra 'evaluate'")
 
 import openpyxl
 
-from bonescint.tables import ResultTable, write_workbook
+from bonescint.scan import ParameterError
+from bonescint.tables import ResultTable, write_csv, write_workbook
 
 SHEET = ResultTable(
     name="a name that is longer than Excel allows for sheets",
@@ -54,3 +55,14 @@ def test_a_heading_is_above_the_columns_of_every_sheet(tmp_path: Path) -> None:
     for number in (1, 2):
         assert cells(tmp_path / "t.xlsx", number)[:2] == [("Simulated", None), ("name", "value")]
     assert openpyxl.load_workbook(tmp_path / "t.xlsx").worksheets[1].freeze_panes == "A3"
+
+
+def test_a_row_has_a_cell_for_each_column() -> None:
+    with pytest.raises(ParameterError, match="2 cells wide"):
+        ResultTable(name="found", columns=("name", "value"), rows=(("a",),))
+
+
+def test_csv_has_full_precision_and_no_formulas(tmp_path: Path) -> None:
+    table = ResultTable(name="found", columns=("name", "value"), rows=(("=A1", 0.1 + 0.2),))
+    write_csv(table, tmp_path / "t.csv")
+    assert (tmp_path / "t.csv").read_text() == "name,value\n'=A1,0.30000000000000004\n"
