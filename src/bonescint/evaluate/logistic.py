@@ -84,34 +84,27 @@ def fit_logistic(
     if design.ndim != 2 or truth.shape != design.shape[:1] or not np.isfinite(design).all():
         got = (design.shape, truth.shape)
         raise ParameterError("terms", "fit_logistic", "finite, a row for each case", got)
-    shift = np.zeros(truth.size) if offset is None else np.asarray(offset, dtype=np.float64)
-    ridge = np.zeros(design.shape[1]) if penalty is None else np.asarray(penalty, dtype=np.float64)
-    beta = np.zeros(design.shape[1])
-    reached = _objective(design, truth, shift, ridge, beta)
-    converged = False
-    for _ in range(_STEPS):
-        chance = expit(design @ beta + shift)
-        gradient = design.T @ (truth - chance) - ridge * beta
-        step = _solved(_information(design, chance, ridge), gradient)
-        if step is None or np.abs(design @ beta).max() > _RUNAWAY:
-            break
-        beta, reached, moved = _line_search(design, truth, shift, ridge, beta, step, reached)
-        if moved < _SMALL * max(1.0, abs(reached)):
-            converged = True
-            break
-    information = _information(design, expit(design @ beta + shift), ridge)
-    inverse = np.asarray(np.linalg.pinv(information), dtype=np.float64)
+    model = _PenalisedLikelihood(
+        design=design,
+        truth=truth,
+        shift=np.zeros(truth.size) if offset is None else np.asarray(offset, dtype=np.float64),
+        ridge=np.zeros(design.shape[1])
+        if penalty is None
+        else np.asarray(penalty, dtype=np.float64),
+    )
+    beta, converged = model.best()
+    inverse = np.asarray(np.linalg.pinv(model.information(beta)), dtype=np.float64)
     covariance = inverse
     if patients is not None:
-        scores = summed(design.T * (truth - expit(design @ beta + shift)), patients)
+        scores = summed(design.T * (truth - model.chance(beta)), patients)
         count = scores.shape[1]
         covariance = inverse @ scores @ scores.T @ inverse * (count / max(count - 1, 1))
-    likelihood = _objective(design, truth, shift, np.zeros_like(ridge), beta)
+    separated = model.ridge.sum() == 0 and _separated(design, truth, beta, inverse)
     return LogisticFit(
         coefficients=beta,
         covariance=covariance,
-        log_likelihood=likelihood,
-        converged=converged and not (ridge.sum() == 0 and _separated(design, truth, beta, inverse)),
+        log_likelihood=model.log_likelihood(beta),
+        converged=converged and not separated,
     )
 
 
@@ -127,50 +120,67 @@ def _separated(
     return bool(right) or bool(np.diag(covariance).max() > _LOST**2)
 
 
-def _information(
-    design: NDArray[np.float64], chance: NDArray[np.float64], ridge: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Fisher's information (terms, terms), with the penalty's share."""
-    return np.asarray((design * (chance * (1 - chance))[:, None]).T @ design + np.diag(ridge))
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _PenalisedLikelihood:
+    """The log likelihood minus the penalty, as a function of the coefficients `beta`.
 
+    Attributes:
+        design: float64 (cases, terms).
+        truth: float64 (cases,), 0 or 1.
+        shift: float64 (cases,), the offset.
+        ridge: float64 (terms,), the penalty.
+    """
 
-def _solved(
-    information: NDArray[np.float64], gradient: NDArray[np.float64]
-) -> NDArray[np.float64] | None:
-    try:
-        step = np.linalg.solve(information, gradient)
-    except np.linalg.LinAlgError:
-        return None
-    return np.asarray(step) if np.isfinite(step).all() else None
+    design: NDArray[np.float64]
+    truth: NDArray[np.float64]
+    shift: NDArray[np.float64]
+    ridge: NDArray[np.float64]
 
+    def chance(self, beta: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Probability of each case, (cases,)."""
+        return np.asarray(expit(self.design @ beta + self.shift))
 
-def _line_search(
-    design: NDArray[np.float64],
-    truth: NDArray[np.float64],
-    shift: NDArray[np.float64],
-    ridge: NDArray[np.float64],
-    beta: NDArray[np.float64],
-    step: NDArray[np.float64],
-    reached: float,
-) -> tuple[NDArray[np.float64], float, float]:
-    """Halve Newton's step until it does not lose; how much was won."""
-    for _ in range(30):
-        trial = beta + step
-        value = _objective(design, truth, shift, ridge, trial)
-        if value >= reached:
-            return trial, value, value - reached
-        step = step / 2
-    return beta, reached, 0.0
+    def log_likelihood(self, beta: NDArray[np.float64]) -> float:
+        """Without the penalty."""
+        predictor = self.design @ beta + self.shift
+        return float(-np.logaddexp(0, np.where(self.truth > 0, -predictor, predictor)).sum())
 
+    def value(self, beta: NDArray[np.float64]) -> float:
+        """With the penalty."""
+        return self.log_likelihood(beta) - 0.5 * float((self.ridge * beta**2).sum())
 
-def _objective(
-    design: NDArray[np.float64],
-    truth: NDArray[np.float64],
-    shift: NDArray[np.float64],
-    ridge: NDArray[np.float64],
-    beta: NDArray[np.float64],
-) -> float:
-    """Log likelihood minus the penalty."""
-    predictor = design @ beta + shift
-    likelihood = -np.logaddexp(0, np.where(truth > 0, -predictor, predictor)).sum()
-    return float(likelihood - 0.5 * (ridge * beta**2).sum())
+    def information(self, beta: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Fisher's information (terms, terms), with the penalty's share."""
+        chance = self.chance(beta)
+        weighted = self.design * (chance * (1 - chance))[:, None]
+        return np.asarray(weighted.T @ self.design + np.diag(self.ridge))
+
+    def best(self) -> tuple[NDArray[np.float64], bool]:
+        """The optimum by Newton's method from 0, and whether it was reached."""
+        beta = np.zeros(self.design.shape[1])
+        reached = self.value(beta)
+        for _ in range(_STEPS):
+            gradient = self.design.T @ (self.truth - self.chance(beta)) - self.ridge * beta
+            try:
+                solved = np.linalg.solve(self.information(beta), gradient)
+            except np.linalg.LinAlgError:
+                break
+            step = np.asarray(solved, dtype=np.float64)
+            if not np.isfinite(step).all() or np.abs(self.design @ beta).max() > _RUNAWAY:
+                break
+            before = reached
+            beta, reached = self._searched(beta, step, reached)
+            if reached - before < _SMALL * max(1.0, abs(reached)):
+                return beta, True
+        return beta, False
+
+    def _searched(
+        self, beta: NDArray[np.float64], step: NDArray[np.float64], reached: float
+    ) -> tuple[NDArray[np.float64], float]:
+        """Halve a step until it does not lose; where it leads, and the value there."""
+        for _ in range(30):
+            value = self.value(beta + step)
+            if value >= reached:
+                return beta + step, value
+            step = step / 2
+        return beta, reached

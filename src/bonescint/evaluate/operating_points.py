@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -35,10 +35,7 @@ class OperatingRule(Protocol):
 class Balanced:
     """Where sensitivity and specificity are closest to each other."""
 
-    @property
-    def words(self) -> str:
-        """The rule, for people."""
-        return "where sensitivity equals specificity"
+    words: ClassVar[str] = "where sensitivity equals specificity"
 
     def choose(self, curve: RocCurve) -> int:
         """Index of the chosen point."""
@@ -52,10 +49,7 @@ class Youden:
     Of several such points, the one where the two are closest.
     """
 
-    @property
-    def words(self) -> str:
-        """The rule, for people."""
-        return "where sensitivity + specificity is largest (Youden)"
+    words: ClassVar[str] = "where sensitivity + specificity is largest (Youden)"
 
     def choose(self, curve: RocCurve) -> int:
         """Index of the chosen point."""
