@@ -27,7 +27,7 @@ _NAMED = ("first_run", "first_model", "second_run", "second_model", "scans")
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Run:
-    """What a finished run left.
+    """The predictions of a finished run.
 
     Attributes:
         path: the run folder.

@@ -1,4 +1,4 @@
-"""From files to a report: what `bonescint evaluate` does."""
+"""`bonescint evaluate`: from files of predictions to a report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Steps of a long run, each done once: what is finished is not done again.
+"""Steps of a long run; a finished step is not repeated.
 
 A step is a dataclass. Its fields are everything that its result depends on, and the fingerprint is
 made of all of them: a field that is added later cannot be forgotten in it. `work` is given the
@@ -29,7 +29,7 @@ _FILE_COLUMNS = frozenset({"file", "truth", "mask_anterior", "mask_posterior"})
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """Where a step writes: an output, no input.
+    """A file or folder that a step writes.
 
     Attributes:
         path: of a file or a folder.
@@ -46,7 +46,7 @@ class Output:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CohortPart:
-    """Some cases of a cohort, as far as a step reads them.
+    """The cases of a cohort, and the columns of them, that a step reads.
 
     Attributes:
         folder: that their files are relative to.
@@ -78,7 +78,7 @@ class CohortPart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
-    """How steps do their work; nothing of it changes a result.
+    """How steps do their work; none of it affects a result.
 
     Attributes:
         workers: processes that simulate and read, or `None` for the usual number.
@@ -120,7 +120,7 @@ class Step(ABC):
 
     @abstractmethod
     def work(self, means: Resources) -> None:
-        """Do it; nothing half-written may look whole."""
+        """Do the work; an interrupted step must not leave output that looks complete."""
 
     @property
     def inputs(self) -> dict[str, Any]:
@@ -140,7 +140,7 @@ class Step(ABC):
 
 
 def identity(value: object) -> Any:
-    """What a result depends on, of one value: JSON-ready, equal for equal contents.
+    """A value as part of what a result depends on: JSON-ready, equal for equal contents.
 
     Raises:
         TypeError: a kind of value of which nobody said what makes two of them equal.
@@ -185,7 +185,7 @@ def content_sha256(path: Path) -> str:
 
 @lru_cache(maxsize=1_000_000)
 def _file_sha256(path: Path, size: int, time_ns: int) -> str:  # noqa: ARG001
-    """Hash of a file; read once in a run while size and time stay."""
+    """Hash of a file; it is read again only if its size or time changes."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 

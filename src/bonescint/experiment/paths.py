@@ -15,7 +15,7 @@ from bonescint.scan import InputError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunPaths:
-    """Where a run keeps what.
+    """Where a run keeps its files.
 
     Attributes:
         root: the run folder.
@@ -47,11 +47,11 @@ class RunPaths:
         return self.root / "cohort-check"
 
     def robustness(self, name: str) -> Path:
-        """Table of one model on worse scans."""
+        """Table of one model on degraded scans."""
         return self.root / "robustness" / f"{name}.csv"
 
     def map_sanity(self, name: str) -> Path:
-        """Table of one model's maps against those of random weights."""
+        """Table that compares a model's maps with those of randomised weights."""
         return self.root / "map-sanity" / f"{name}.csv"
 
     @property
@@ -61,7 +61,7 @@ class RunPaths:
 
     @property
     def figures(self) -> Path:
-        """Figures of the report that are of no model alone, as PNG and SVG."""
+        """Figures of the report that show several models or none, as PNG and SVG."""
         return self.root / "figures"
 
     @property
@@ -81,7 +81,7 @@ class RunPaths:
 
 
 def write_rows(path: Path, columns: list[str], rows: list[list[str]]) -> None:
-    """Write a CSV table beside its place and rename it into it.
+    """Write a CSV table whole or not at all.
 
     Raises:
         OutputError: it cannot be written.
@@ -91,7 +91,7 @@ def write_rows(path: Path, columns: list[str], rows: list[list[str]]) -> None:
 
 
 def read_rows(path: Path) -> tuple[list[str], list[list[str]]]:
-    """Columns and rows of a table that we wrote, as they were before they became CSV.
+    """Columns and rows of a table that bonescint wrote, without the marks of inert cells.
 
     Raises:
         InputError: it cannot be read.
@@ -129,7 +129,7 @@ def _now() -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExternalUse:
-    """One scoring of external centres; the fields are the table's columns.
+    """One evaluation of a model on external centres; the fields are the table's columns.
 
     Attributes:
         when: UTC, ISO 8601.
@@ -155,9 +155,9 @@ class ExternalUse:
 
 
 def note_external_use(table: Path, use: ExternalUse) -> None:
-    """Add a row, unless the same model was scored on the same cohort before.
+    """Add a row, unless the same model was evaluated on the same cohort before.
 
-    Judging the same answers again, because a report is made anew, is no further use.
+    Evaluating the same predictions again, for a new report, is not another use.
 
     Args:
         table: CSV file.

@@ -33,12 +33,12 @@ from bonescint.scan import InputError, OutputError, ParameterError, Split
 from bonescint.scan.software import installed_versions
 
 EXTERNAL_USES = "external-uses.csv"
-"""A row for every scoring of an external centre."""
+"""Table of every evaluation on an external centre."""
 
 _REPORT = ("report.html", "report.pdf", "figures", "tables")
 _OF_MODELS = ("models", "predictions", "evaluation", "robustness", "map-sanity", EXTERNAL_USES)
 _OWN = ("study.json", "splits.csv", "cohort-check", "scans", *_OF_MODELS, *_REPORT)
-"""What is written behind `study.json`; a simulated cohort knows its own folder."""
+"""Names in the run folder; a simulated cohort protects its own folder."""
 _NAMED = 20
 _TRAINING = ("torch", "lightning", "nncf")
 _LIBRARIES = ("numpy", "scipy", "pydicom", "onnx", "openvino", *_TRAINING, "matplotlib")
@@ -64,7 +64,7 @@ class Simulate(Step):
     cohort: Output
 
     def work(self, means: Resources) -> None:
-        """Simulate what is not there; a cohort of other settings is thrown away first."""
+        """Simulate the missing scans; a cohort of other settings is deleted first."""
         folder, frozen = self.cohort.path, self.protocol.frozen
         if not can_resume(folder, self.protocol, self.seed):
             shutil.rmtree(folder)
@@ -226,7 +226,7 @@ def checking(paths: RunPaths, cohort: Manifest) -> Check:
 
 
 def model_steps_in_order(steps: ModelSteps) -> Iterator[tuple[str, Step | None]]:
-    """What is done with the models, in words; a step is made when those before it are done."""
+    """Each step of the models with a description; it is made after those before it are done."""
     for name in steps.spec.models:
         yield f"Training {name}", steps.training(name)
         yield f"Reading with {name}", steps.predicting(name)
@@ -239,7 +239,7 @@ def model_steps_in_order(steps: ModelSteps) -> Iterator[tuple[str, Step | None]]
 
 @dataclass(kw_only=True)
 class _Run:
-    """Does steps and says which.
+    """Does steps and reports which.
 
     Attributes:
         ledger: knows what was done already.
@@ -301,14 +301,14 @@ def _write_study(spec: ExperimentSpec, paths: RunPaths) -> None:
 
 
 def _at_home_anywhere(spec: ExperimentSpec) -> ExperimentSpec:
-    """With the whole path of its manifest: run folders are compared from elsewhere."""
+    """With the absolute path of its manifest, because run folders are compared from elsewhere."""
     if spec.cohort.manifest is None:
         return spec
     return replace(spec, cohort=replace(spec.cohort, manifest=spec.cohort.manifest.resolve()))
 
 
 def require_sound(spec: ExperimentSpec) -> None:
-    """Read everything that an experiment names, apart from its scans.
+    """Read everything that an experiment names, except its scans.
 
     Raises:
         InputError: a file that is not there or is wrong: of settings, weights, metadata, a
@@ -349,9 +349,9 @@ def require_sound(spec: ExperimentSpec) -> None:
 
 
 def imagenet_weights(spec: ExperimentSpec, given: Path | None) -> Path | None:
-    """ImageNet's weights, if a model of the experiment begins with them and names none itself.
+    """ImageNet weights, if a model of the experiment starts from them and names no others.
 
-    They are fetched now: not after hours of simulation.
+    They are fetched before hours of simulation, not after.
 
     Args:
         spec: that was found sound.
@@ -397,7 +397,7 @@ def imagenet_weights(spec: ExperimentSpec, given: Path | None) -> Path | None:
 
 
 def require_usable_cohort(spec: ExperimentSpec, cohort: Manifest, path: Path) -> None:
-    """The cohort has what the experiment needs.
+    """Check that the cohort has what the experiment needs.
 
     Args:
         spec: what is to be done.

@@ -1,4 +1,4 @@
-"""What a whole experiment is: a cohort, models to train on it, and how they are judged."""
+"""What an experiment is: a cohort, models to train on it, and how they are evaluated."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ class Predict(Step):
             model=self.model,
             workers=means.workers,
             scan_ids=ids,
-            call_anyway=True,  # figures of an experiment are of all its scans
+            call_anyway=True,  # an experiment evaluates all of its scans
             progress=partial(means.progress, f"reading with {self.subject}"),
         )
         if not summary.results:
@@ -158,7 +158,7 @@ class Evaluate(Step):
 
 @dataclass(frozen=True, kw_only=True)
 class NoteExternal(Step):
-    """Add a row to the table of scorings of external centres.
+    """Add a row to the table of evaluations on external centres.
 
     Attributes:
         experiment: its name.
@@ -202,7 +202,7 @@ class NoteExternal(Step):
 
 @dataclass(frozen=True, kw_only=True)
 class MeasureRobustness(Step):
-    """Read a sample of the test split under worse conditions.
+    """Read a sample of the test split under degraded conditions.
 
     Attributes:
         model: the model folder.
@@ -232,7 +232,7 @@ class MeasureRobustness(Step):
 
 @dataclass(frozen=True, kw_only=True)
 class CheckMapSanity(Step):
-    """Compare maps of positive test scans with those of random weights.
+    """Compare maps of positive test scans with those of randomised weights.
 
     Attributes:
         model: the model folder.
@@ -283,7 +283,7 @@ class ModelSteps:
         return self.paths.model(name) if given is None else given
 
     def training(self, name: str) -> Step | None:
-        """Train a model; nothing to do if the experiment brings it along."""
+        """Train a model; nothing to do if the experiment names its folder."""
         plan = self.spec.models[name]
         if plan.folder is not None:
             return None
@@ -345,7 +345,7 @@ class ModelSteps:
         )
 
     def robustness(self, name: str) -> Step:
-        """Read a sample of the test split under worse conditions, once it was judged."""
+        """Read a sample of the test split under degraded conditions, after its evaluation."""
         cases = chosen(self.cohort.split(Split.TEST), _ROBUSTNESS_SCANS, seed=1)
         return MeasureRobustness(
             name=f"robustness/{name}",
@@ -356,7 +356,7 @@ class ModelSteps:
         )
 
     def checking_maps(self, name: str) -> Step:
-        """Compare maps of positive test scans with those of random weights."""
+        """Compare maps of positive test scans with those of randomised weights."""
         positive = [case for case in self.cohort.split(Split.TEST) if case.positive]
         return CheckMapSanity(
             name=f"map-sanity/{name}",
@@ -371,7 +371,7 @@ class ModelSteps:
 
 
 def _of(means: Resources, model: str, what: str, done: int, total: int) -> None:
-    """Progress of a training, which says its epochs, with the model's name."""
+    """Report the progress of a training with the model's name."""
     means.progress(f"{model}: {what}", done, total)
 
 

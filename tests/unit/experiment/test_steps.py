@@ -284,6 +284,7 @@ def test_every_setting_of_an_evaluation_judges_again(run: Run) -> None:
 _TRAINED = {"scan_id", "patient_id", "split", "positive", "file", "truth", "mask_anterior",
             "mask_posterior"}  # fmt: skip
 _CHANGED: dict[str, object] = {
+    "simulated": True,
     "scan_id": "renamed", "patient_id": "another", "centre": "B", "split": Split.TRAIN,
     "positive": True, "file": "scans/other.dcm", "sex": "M", "age": 61.0, "primary": "prostate",
     "truth": "truth/other.npz", "mask_anterior": "masks/other-a.png",

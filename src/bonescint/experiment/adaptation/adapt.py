@@ -55,7 +55,7 @@ from bonescint.scan import InputError, ParameterError
 from bonescint.scan.software import installed_versions
 
 PAGE = "docs/adaptation.html"
-"""Of an adapted model folder: the page that shows before and after."""
+"""Page of an adapted model folder that shows the model before and after."""
 
 _OF_ONE_POINT = ("sensitivity_score", "specificity_score")
 _MARK, _SIGNATURE = "adapting.json", "bonescint model adapt"
@@ -176,7 +176,7 @@ def adapt_model(
 
 @contextmanager
 def _own_folder(run: Path) -> Iterator[None]:
-    """A folder for what is done, which goes once all is done; what others put there stays.
+    """A folder for intermediate results, deleted at the end except for files of other origin.
 
     Raises:
         OutputError: it holds files of other origin, another process writes there, or it cannot be
@@ -228,7 +228,7 @@ class _Scoring:
 
 
 def _check_learning(epochs: int, simulated: Path | None, normals: Path | None) -> None:
-    """Refuse learning that cannot begin, and settings of it without it."""
+    """Reject learning that cannot begin, and its settings without learning."""
     if epochs < 0:
         raise ParameterError("epochs", "model adapt", "at least 0", epochs)
     if simulated is not None and not epochs:
@@ -245,7 +245,7 @@ def _check_learning(epochs: int, simulated: Path | None, normals: Path | None) -
 def _source(
     normals: Path | None, unlabelled: Path | None, specificity: float, prevalence: float | None
 ) -> Path:
-    """What the scans are taken from, if the arguments go together."""
+    """The source of the scans, after checking that the arguments go together."""
     if (normals is None) is (unlabelled is None):
         got = "neither" if normals is None else "both"
         raise ParameterError("normals", "model adapt", "given, or --unlabelled in its place", got)
@@ -266,7 +266,7 @@ def _source(
 def _found(
     source: Path, folder: ModelFolder, specificity: float | None
 ) -> tuple[FoundScans, tuple[str, ...]]:
-    """Scans to read, and what was left out before; too few are refused now."""
+    """Scans to read, and notes on those left out; too few are rejected before any work."""
     found, notes = without_learnt(find_scans(source), folder)
     if specificity is None:
         return found, notes
@@ -349,7 +349,7 @@ def _adapted(
     chosen: _Chosen,
     learning: Learning | None,
 ) -> Adaptation:
-    """What becomes of a model.
+    """The adapted model.
 
     Args:
         folder: the model before.
@@ -400,7 +400,7 @@ def _local(
     chosen: _Chosen,
     learning: Learning | None,
 ) -> LocalScans:
-    """What the card says of the local scans."""
+    """What the card says about the local scans."""
     hashes = sorted(one for scan in usable.scans for one in scan.files_sha256)
     said = () if learning is None else (learning.said,)
     return LocalScans(

@@ -1,4 +1,4 @@
-"""A model at a place of its own: calibrated on scans with known labels."""
+"""A model calibrated on a user's own scans with known labels."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def _joined(predictions: Path, cohort: Path, ignore_unknown: bool) -> ScoredCase
 
 
 def _labelled(predictions: Path) -> ScoredCases:
-    """Predictions whose table has the labels itself."""
+    """Predictions whose table holds the labels."""
     rows = read_predictions(predictions)
     if rows[0].label is None:
         problem = "column label is missing"

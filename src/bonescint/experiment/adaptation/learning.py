@@ -1,4 +1,4 @@
-"""A network that goes on learning with local normal scans, and the scans that it must not see."""
+"""A network that continues to learn from some local normal scans; the others are set aside."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from bonescint.train.adapting import Learnt
 
 LEAST_PATIENTS = 20
-"""Normal patients from which a network may learn from some of them."""
+"""The fewest normal patients with which a network may learn from some of them."""
 
 SIMULATED_SCANS = 1000
 """Scans that are simulated where no simulated cohort is given: 700 of them to learn from."""
@@ -36,7 +36,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Learning:
-    """What a network learnt from, and what became of it.
+    """What a network learnt from, and the outcome.
 
     Attributes:
         model: the folder of the network that learnt, before its operating point is found; the
@@ -55,7 +55,7 @@ class Learning:
 
     @property
     def said(self) -> str:
-        """What became of it, in words."""
+        """The outcome, in words."""
         areas, count = self.learnt.areas, self.learnt.cases.count
         epochs = "1 epoch" if self.learnt.epochs == 1 else f"{self.learnt.epochs} epochs"
         change = (
@@ -75,7 +75,7 @@ class Learning:
 
 
 def require_enough_to_learn(source: Path, patients: int, specificity: float) -> None:
-    """Refuse fewer normal patients than learning and a threshold need.
+    """Reject fewer normal patients than learning and a threshold need.
 
     Raises:
         InputError: with the number that is needed.
@@ -110,7 +110,7 @@ def parted(usable: UsableScans, specificity: float) -> tuple[UsableScans, Usable
 def simulated_scans(
     given: Path | None, run: Path, *, workers: int | None, progress: Progress | None
 ) -> Manifest:
-    """The simulated cohort that is learnt from beside local scans: given, or made now.
+    """The simulated cohort that the network learns from beside local scans; made if not given.
 
     Raises:
         InputError: no readable manifest.

@@ -1,4 +1,4 @@
-"""Scans of one place: found in any form, read in worker processes, scored by a model."""
+"""A user's scans in any form: found, read in worker processes, scored by a model."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ class FoundScans:
     manifests: tuple[Manifest, ...] = ()
 
     def case(self, study: StudyFiles) -> Case | None:
-        """What a manifest says of a study."""
+        """What a manifest says about a study."""
         first = study.files[0]
         return self.cases.get(first, self.cases.get(first.parent))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ScoredScan:
-    """A local scan and what a model says of it.
+    """A local scan and a model's score of it.
 
     Attributes:
         source: its file, as the user knows it.
@@ -82,7 +82,7 @@ class ScoredScan:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Look:
-    """What a worker makes of a study."""
+    """What a worker process reads from a study."""
 
     prepared: PreparedScan
     patient: str
@@ -136,7 +136,7 @@ def score_scans(
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[tuple[ScoredScan, ...], tuple[InputError, ...]]:
-    """Read and score scans; those that an interrupted run had done are taken from its folder.
+    """Read and score scans; scores from an interrupted run are reused.
 
     Args:
         found: what to read.
@@ -184,7 +184,7 @@ def score_scans(
 def _looks(
     found: FoundScans, classifier: Classifier, kept: Path, pool: Pool, key: bytes, ahead: int
 ) -> Iterator[tuple[StudyFiles, Path, Future[_Look] | None]]:
-    """Each study with its place and, unless it was done before, what a worker makes of it."""
+    """Each study with the file of its score and, unless that exists, the worker's result."""
     begun: deque[tuple[StudyFiles, Path, Future[_Look] | None]] = deque()
     preprocessing = classifier.folder.card.preprocessing
     for study in found.studies:
@@ -210,14 +210,14 @@ def _look(study: StudyFiles, preprocessing: Preprocessing, key: bytes) -> _Look:
 
 
 def _key(path: Path) -> bytes:
-    """A key for pseudonyms that lasts as long as the run's folder."""
+    """A key for pseudonyms that is deleted with the run's folder."""
     if not path.is_file():
         write_whole(path, secrets.token_bytes(32), private=True)
     return path.read_bytes()
 
 
 def _name(study: StudyFiles, classifier: Classifier) -> str:
-    """Of what is kept of a study: it changes with the files, the model and the preprocessing."""
+    """File name of a study's score; it changes with the files, the model and the preprocessing."""
     status = []
     for path in study.files:
         found = (archive_of(path) or path).stat()
@@ -243,7 +243,7 @@ def _keep(place: Path, look: _Look, classifier: Classifier) -> None:
 
 
 def _kept(place: Path, study: StudyFiles, case: Case | None) -> ScoredScan | None:
-    """What is kept of a study, if it is there and whole."""
+    """The stored score of a study, or `None` if it is missing or damaged."""
     try:
         with np.load(place, allow_pickle=False) as archive:
             features = {
@@ -269,7 +269,7 @@ def _kept(place: Path, study: StudyFiles, case: Case | None) -> ScoredScan | Non
 
 
 def by_patient(scans: Sequence[ScoredScan]) -> dict[str, list[ScoredScan]]:
-    """Scans of each patient; a scan whose patient nothing tells is a patient's by itself."""
+    """Scans of each patient; a scan without a patient counts as a patient of its own."""
     groups: dict[str, list[ScoredScan]] = {}
     for number, scan in enumerate(scans):
         groups.setdefault(scan.patient or f"\0{number}", []).append(scan)

@@ -45,7 +45,7 @@ def probability_of(card: ModelCard, margin: float) -> float:
 
 
 def logit_of(probability: float) -> float:
-    """Logit of a probability; 0 and 1 are taken a little inside.
+    """Logit of a probability; 0 and 1 are moved slightly inside that range.
 
     Examples:
         >>> logit_of(0.5)
@@ -57,7 +57,7 @@ def logit_of(probability: float) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LabelledResults:
-    """What calls became on scans with known labels that nothing was learnt from.
+    """Sensitivity and specificity before and after, on labelled scans that nothing was learnt from.
 
     Attributes:
         scans: number of them.
@@ -76,7 +76,7 @@ class LabelledResults:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Adaptation:
-    """A model before and after.
+    """A model before and after it was adapted.
 
     Attributes:
         before: the model as it was.
@@ -106,7 +106,7 @@ class Adaptation:
 
     @property
     def called_before(self) -> Estimate:
-        """Share of the local patients that the model as it was calls positive."""
+        """Share of the local patients that the former model calls positive."""
         card = self.before.card
         before = self.margins_before
         called = sum(probability_of(card, one) >= card.operating_point for one in before)
@@ -114,7 +114,7 @@ class Adaptation:
 
     @property
     def called_after(self) -> int:
-        """Local patients that are called positive from now on; the point was found on these."""
+        """Local patients whom the adapted model calls positive; its point was found on these."""
         card = self.after
         return sum(probability_of(card, one) >= card.operating_point for one in self.margins)
 
@@ -130,7 +130,7 @@ def with_labelled_results(
     scored: tuple[Sequence[ScoredScan], ...],
     say: Callable[[str], None],
 ) -> Adaptation:
-    """The same with what calls became on scans with labels, apart from those that were used.
+    """Add the results on labelled scans of patients that were not used for the threshold.
 
     Args:
         adapted: without.

@@ -49,7 +49,7 @@ class UsableScans:
 
     @property
     def highest(self) -> tuple[ScoredScan, ...]:
-        """Of each patient the scan with the highest score."""
+        """The scan with the highest score of each patient."""
         return tuple(max(scans, key=lambda scan: scan.margin) for scans in self.patients.values())
 
     @property
@@ -123,7 +123,7 @@ def only_normals(found: FoundScans) -> tuple[FoundScans, tuple[str, ...]]:
 
 
 def require_enough(source: Path, scans: int, specificity: float, why: str = "") -> None:
-    """Refuse fewer patients than a specificity needs.
+    """Reject fewer patients than a specificity needs.
 
     Raises:
         InputError: with the number that is needed.
@@ -221,7 +221,7 @@ def _without_copies(scans: list[ScoredScan]) -> tuple[list[ScoredScan], list[Sco
 
 
 def _on_patients(scans: Sequence[ScoredScan]) -> list[str]:
-    """What is to be said of patients with several scans, and of scans without a patient."""
+    """Notes on patients with several scans, and on scans without a patient."""
     groups = by_patient(scans)
     several = sum(len(group) > 1 for group in groups.values())
     nameless = sum(not scan.patient for scan in scans)
@@ -240,7 +240,7 @@ def _on_patients(scans: Sequence[ScoredScan]) -> list[str]:
 def with_doubts(
     usable: UsableScans, logits: Sequence[float], distances: Sequence[float]
 ) -> UsableScans:
-    """Say what scores of both kinds tell of scans that may not be normal, or no such scans.
+    """Note scans that may show disease or be of another kind, by both scores.
 
     Args:
         usable: normal scans.

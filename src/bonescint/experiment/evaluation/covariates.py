@@ -24,7 +24,7 @@ from bonescint.files import json_in
 from bonescint.scan import Case, FocusKind, InputError, SiteGroup, UptakeSite, View
 
 _LARGEST_MM = 60.0
-"""No place reaches further: Paget's disease has a radius that takes the whole bone."""
+"""The largest radius of a place: that of Paget's disease spans the whole bone."""
 
 PLACE_NAMES: tuple[str, ...] = (
     *(group.value for group in SiteGroup if group is not SiteGroup.METASTASIS),
@@ -35,14 +35,14 @@ PLACE_NAMES: tuple[str, ...] = (
 PLACE_NAMES_ALONE: tuple[str, ...] = tuple(
     name.removeprefix("elsewhere in ") for name in PLACE_NAMES
 )
-"""The same for scans of which no organ or mimic is known: nothing is elsewhere then."""
+"""The same for scans whose organs and mimics are not known, where "elsewhere" has no meaning."""
 _AGES = (50.0, 65.0, 75.0)
 _LESIONS = (2.0, 5.0, 20.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseCovariates:
-    """What truth files, masks and results files say of a case.
+    """What truth files, masks and results files say about a case.
 
     Attributes:
         lesions: metastases, each once however many views show it; of a physician's masks the
@@ -98,7 +98,7 @@ def _of_case(case: Case, manifest: Manifest, counts: float | None) -> CaseCovari
 
 
 def _pieces(manifest: Manifest, case: Case) -> int | None:
-    """Lesions that a physician's masks show for certain: nothing pairs pieces of two views."""
+    """The fewest lesions that a physician's masks can show: pieces of two views are not paired."""
     truth = truth_of(manifest, case) if case.positive else None
     if truth is None:
         return None
@@ -132,7 +132,7 @@ def clinical_facts(cases: Sequence[Case]) -> ClinicalFacts:
 
 
 def factors_of(cases: Sequence[Case], facts: Sequence[CaseCovariates]) -> tuple[Factor, ...]:
-    """What cases can be divided by; factors with fewer than two levels are left out.
+    """Factors that divide cases into subgroups; those with fewer than two levels are left out.
 
     Ages are cut at 50, 65 and 75 years, lesions at 2, 5 and 20, contrast and counts at the
     thirds of these cases.

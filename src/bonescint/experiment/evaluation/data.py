@@ -65,7 +65,7 @@ _COLUMNS = Columns(
 
 
 def read_predictions(path: Path | str) -> tuple[PredictionRow, ...]:
-    """Read anyone's predictions: a table (CSV or .xlsx) with `scan_id` and `mbd_probability`.
+    """Read predictions from any source: a table (CSV or .xlsx) of `scan_id, mbd_probability`.
 
     Other columns are passed over, so `results.csv` of `bonescint classify` will do. The columns
     `label`, `patient_id` and `call` are read where they are there.
@@ -171,7 +171,7 @@ def join(
     source: object,
     ignore_unknown: bool = False,
 ) -> LabelledPredictions:
-    """Give every case its prediction.
+    """Join every case with its prediction.
 
     Args:
         predictions: as `read_predictions` gives them.
@@ -233,7 +233,7 @@ def _unknown(row: PredictionRow) -> Problem:
 
 
 def require_judgeable(part: SplitPredictions, source: object, purpose: str) -> None:
-    """Refuse a split that cannot serve its purpose.
+    """Reject a split that cannot serve its purpose.
 
     Raises:
         InputError: it has no case with a prediction, or cases of one class only.
@@ -329,7 +329,7 @@ def read_maps(path: Path | str) -> Mapping[str, MappedScan]:
 
 
 def scan_at_hand(manifest: Manifest, case: Case, mapped: MappedScan) -> Scan | None:
-    """The scan that maps lie on.
+    """The scan that the maps belong to.
 
     Args:
         manifest: that says where scans lie.

@@ -45,9 +45,9 @@ from bonescint.scan import BonescintError, Case, InputError, Split
 from bonescint.tables import Problem, refuse
 
 _FEW = 20
-"""Training cases of a class below which the control is cross-fitted on the judged ones."""
+"""Training cases of a class below which the control is cross-fitted on the evaluated ones."""
 _PARTS = 4
-"""Figures, recalibration, subgroups, control: what progress counts."""
+"""Parts that progress counts: figures, recalibration, subgroups, control."""
 
 
 def evaluate_joined(
@@ -58,12 +58,12 @@ def evaluate_joined(
     counts: Mapping[str, float] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> EvaluationResult:
-    """Evaluate predictions that have found their cases.
+    """Evaluate predictions that are joined with their cases.
 
     Args:
         joined: predictions and cohort.
         settings: how.
-        source: what to call the predictions in an error.
+        source: name of the predictions in error messages.
         counts: of posterior views by scan, where truth files do not say.
         progress: called with the parts done and all parts.
 
@@ -189,7 +189,7 @@ def chosen_point(
 
 
 def _require_calls(part: SplitPredictions, source: object) -> None:
-    """Refuse a split whose calls tell nothing.
+    """Reject a split whose calls cannot be evaluated.
 
     Raises:
         InputError: all scans that were called are of one class, or none was.

@@ -29,12 +29,12 @@ _RULES_AT: Mapping[str, Callable[[float], OperatingRule]] = {
     "sensitivity": GivenSensitivity,
 }
 _DERIVED = frozenset({"cases", "confusion", "curve"})
-"""Of a judgement: computed again from the evaluated scans when a result is read."""
+"""Fields of a judgement that are computed from the evaluated scans when a result is read."""
 
 
 @dataclass(frozen=True, slots=True)
 class RuleInWords:
-    """A rule of somebody's own in a result that was read: how it chose is not known.
+    """A user-defined rule in a result that was read: only its description is known.
 
     Attributes:
         words: that describe it.
@@ -73,7 +73,7 @@ def rule_from(content: object) -> OperatingRule:
 
 
 def rule_content(rule: OperatingRule) -> str | dict[str, float]:
-    """What `rule_from` reads; of a rule of somebody's own its words.
+    """The inverse of `rule_from`; for a user-defined rule, its description.
 
     Examples:
         >>> rule_content(Youden()), rule_content(GivenSpecificity(0.9))
@@ -90,7 +90,7 @@ def rule_content(rule: OperatingRule) -> str | dict[str, float]:
 
 
 def rule_in_words(words: str) -> OperatingRule:
-    """The operating rule of a name, or that has these words: release 0.1 saved those.
+    """The operating rule of this name or description; release 0.1 saved descriptions.
 
     Raises:
         ValueError: no rule of this release.

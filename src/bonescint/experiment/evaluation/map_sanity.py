@@ -39,7 +39,7 @@ _MBD = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SanityRow:
-    """Maps of a network in which some layers are random, against the trained one's.
+    """Maps of a network in which some layers are random, compared with the trained network's.
 
     Attributes:
         words: which layers are random.
@@ -61,7 +61,7 @@ def map_sanity(
     resampling: Resampling,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[SanityRow]:
-    """Compare a model's maps with those of its twins whose weights are random.
+    """Compare a model's maps with those of copies whose weights are random.
 
     Args:
         folder: a model of `bonescint train`.
@@ -128,7 +128,7 @@ def agreements(
 def _maps(
     network: ScanNetwork, composites: Sequence[NDArray[np.float32]]
 ) -> list[NDArray[np.float32]]:
-    """The map of disease of every composite, at the network's own resolution."""
+    """The disease map of every composite, at the network's own resolution."""
     import torch
 
     with torch.inference_mode():
@@ -139,7 +139,7 @@ def _maps(
 
 
 def _cascade(network: ScanNetwork, seed: int) -> Iterator[tuple[str, ScanNetwork]]:
-    """Twins with ever more random layers, from the answer back to the picture."""
+    """Copies with ever more random layers, from the output back to the input."""
     import torch
 
     twin = deepcopy(network).eval()
@@ -159,7 +159,7 @@ def _cascade(network: ScanNetwork, seed: int) -> Iterator[tuple[str, ScanNetwork
 
 
 def _forget(layers: Iterator[nn.Module] | Sequence[nn.Module]) -> None:
-    """Draw the weights of every layer that has some anew."""
+    """Draw new random weights for every layer that has weights."""
     for layer in layers:
         reset = getattr(layer, "reset_parameters", None)
         if reset is not None:

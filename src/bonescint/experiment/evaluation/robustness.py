@@ -1,4 +1,4 @@
-"""How much worse a model reads scans that are worse, turned, or not whole."""
+"""How a model performs on degraded scans: noisy, blurred, shifted, turned or incomplete."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _Change = Callable[[_Images, np.random.Generator], _Images]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
-    """One way in which a scan is made worse.
+    """One way in which a scan is degraded.
 
     Attributes:
         name: for tables.
         words: for people.
-        change: makes new views of old ones; a view that it leaves out is missing.
+        change: gives the degraded views; a view that it leaves out is missing.
         needs_counts: whether pixels must be counts.
         needs_both_views: whether neither view may be missing.
     """
@@ -47,14 +47,14 @@ class Condition:
     needs_both_views: bool = False
 
     def possible(self, scan: Scan) -> bool:
-        """Whether a scan can be made worse in this way."""
+        """Whether a scan can be degraded in this way."""
         return (not self.needs_counts or scan.unit is PixelUnit.COUNTS) and not (
             self.needs_both_views and scan.missing_views
         )
 
 
 def thinned(share: float) -> _Change:
-    """Keep each photon with a probability: exactly a shorter or weaker scan (Poisson)."""
+    """Keep each count with a given probability, as a shorter or weaker scan would (Poisson)."""
 
     def change(images: _Images, rng: np.random.Generator) -> _Images:
         return {
@@ -135,11 +135,11 @@ CONDITIONS: tuple[Condition, ...] = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RobustnessRow:
-    """A condition and what it costs.
+    """A condition and the performance under it.
 
     Attributes:
         words: of the condition.
-        scans: that could be made worse in this way; the figures are of them alone.
+        scans: that could be degraded in this way; the figures are of these only.
         area: under the ROC curve, DeLong's interval; undefined without scans of both classes.
         difference: area minus that of the same scans as they are, paired; `None` for those, and
             where the area is undefined.
@@ -221,7 +221,7 @@ def robustness(
 def _row(
     words: str, as_they_are: ScoredCases, scores: NDArray[np.float64], threshold: float
 ) -> RobustnessRow:
-    """What a condition costs the scans that have a score under it; the others have none."""
+    """Performance on the scans that have a score under a condition."""
     possible = np.isfinite(scores)
     count = int(possible.sum())
     if len(set(as_they_are.positive[possible].tolist())) < 2:

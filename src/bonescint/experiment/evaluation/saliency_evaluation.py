@@ -1,4 +1,4 @@
-"""Explanation, measured: activation maps against lesion masks, and where false evidence lies."""
+"""Activation maps compared with lesion masks, and where false evidence lies."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ from bonescint.scan import Case, Focus, FocusKind, InputError, Truth, View
 from bonescint.scan.lesions import lesions_by_description, numbered_areas
 
 TOLERANCE_MM = 25.0
-"""Half a cell of a 32 x 32 map over a composite of two views: a map cannot point more finely."""
+"""Half a cell of a 32 x 32 map over a composite of two views, the finest that a map resolves."""
 
 
 _MARK_RESAMPLES = 500
 _SAME = 0.005
-"""Probabilities no further apart are the same; tables may be rounded."""
+"""Probabilities that differ by no more than this count as equal: tables may be rounded."""
 
 
 def evaluate_saliency(
@@ -110,7 +110,7 @@ def evaluate_saliency(
 
 
 class _Work:
-    """What is gathered, scan by scan.
+    """Collects the measurements of each scan.
 
     Args:
         manifest: that says where truth and scans lie.
@@ -172,7 +172,7 @@ class _Work:
                 )
 
     def add_negative(self, case: Case, scan: MappedScan) -> None:
-        """Note the marks of a scan without disease; where they lie, if it is called."""
+        """Note the marks of a scan without disease, and where they lie if it is called positive."""
         nothing, pixel_mm = np.zeros(scan.shape, dtype=np.intp), scan.pixel_mm
         views = [
             ViewEvidence(values=values, lesions=nothing, pixel_mm=pixel_mm)
@@ -188,7 +188,7 @@ class _Work:
             self._add_evidence(case, scan)
 
     def _add_evidence(self, case: Case, scan: MappedScan) -> None:
-        """Note where a false positive's evidence lies, as far as anything tells."""
+        """Note where a false positive's evidence lies, as far as that is known."""
         pixel_mm = scan.pixel_mm
         places = known_places(self.manifest, case)
         outlines = self._outlines(case, scan, pixel_mm)
@@ -211,7 +211,7 @@ class _Work:
     def _outlines(
         self, case: Case, scan: MappedScan, pixel_mm: tuple[float, float]
     ) -> dict[View, NDArray[np.bool_]]:
-        """The body's outline in each view; empty if the scan itself is not at hand."""
+        """The body's outline in each view; empty if the scan's file is not available."""
         stored = scan_at_hand(self.manifest, case, scan)
         if stored is None:
             return {}
@@ -252,7 +252,7 @@ class _Work:
         return views, foci
 
     def summary(self, resampling: Resampling) -> SaliencyEvaluation:
-        """Everything over scans."""
+        """The figures over all scans."""
         marks = replace(resampling, resamples=min(resampling.resamples, _MARK_RESAMPLES))
         everyone = self.called | self.missed
         with_lesions = bool(everyone)

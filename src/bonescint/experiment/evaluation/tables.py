@@ -226,7 +226,7 @@ def _saliency_tables(found: SaliencyEvaluation) -> list[ResultTable]:
 def _table(
     name: str, title: str, columns: str, rows: Iterable[tuple[CellValue, ...]]
 ) -> ResultTable:
-    """A table whose columns are named with blanks between them."""
+    """A table whose column names are given as one text, separated by blanks."""
     return ResultTable(name=name, title=title, columns=tuple(columns.split()), rows=tuple(rows))
 
 

@@ -280,7 +280,7 @@ def uncertain_section(
     answers: Mapping[str, Mapping[str, MappedScan]],
     cohort: Manifest,
 ) -> PageSection:
-    """Calls with the uncertain ones counted apart, and scans unlike the training cohort.
+    """Calls, with uncertain ones counted separately, and scans unlike the training cohort.
 
     Args:
         cards: the model folders.
@@ -326,7 +326,7 @@ def uncertain_section(
 def _calls_of(
     name: str, folder: ModelFolder, scans: Sequence[Prediction], positive: Mapping[str, bool]
 ) -> Iterator[tuple[str, ...]]:
-    """Rows of the table of one model; the calls are those that were given, not made anew."""
+    """Rows of the table of one model, from the calls as they were given."""
     band = folder.card.uncertain_band
     groups: dict[str, list[str]] = {"positive": [], "negative": []}
     if band is not None:

@@ -173,12 +173,12 @@ def arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], **pl
 
 
 def _middle(number: int, count: int) -> float:
-    """Where a box stands, beside the titles on the left."""
+    """Horizontal position of a box, beside the titles on the left."""
     return 0.18 + 0.82 / count * (number + 0.5)
 
 
 def drawable(threshold: float) -> float | None:
-    """A threshold above every score has no place on a scale from 0 to 1."""
+    """The threshold, or `None` if it is above every score and so not on a scale from 0 to 1."""
     return threshold if math.isfinite(threshold) else None
 
 
@@ -190,7 +190,7 @@ def drawn_calls(
     *,
     outlined: bool = False,
 ) -> Iterator[tuple[Case, float, bytes]]:
-    """Pictures of scans whose files are at hand, as WebP.
+    """Pictures of scans whose files are available, as WebP.
 
     Args:
         manifest: the cohort.
@@ -291,7 +291,7 @@ def architecture_figures(cards: Mapping[str, ModelFolder]) -> Iterator[tuple[str
 
 
 def _trunk(shape: Mapping[str, Any], rows: int, columns: int) -> list[tuple[str, str]]:
-    """VGG16's blocks, each with the size of what it gives."""
+    """VGG16's blocks, each with the size of its output."""
     found = []
     for block, (channels, repeats) in enumerate(zip(shape["channels"], _REPEATS, strict=True)):
         size = f"{rows >> block} x {columns >> block}\nx {channels}"
@@ -301,7 +301,7 @@ def _trunk(shape: Mapping[str, Any], rows: int, columns: int) -> list[tuple[str,
 
 
 def _halving(shape: Mapping[str, Any], rows: int, columns: int) -> list[tuple[str, str]]:
-    """The compact network's blocks, each with the size of what it gives."""
+    """The compact network's blocks, each with the size of its output."""
     found = []
     for block, channels in enumerate(shape["channels"], start=1):
         size = f"{rows >> block} x {columns >> block}\nx {channels}"
@@ -347,7 +347,7 @@ _Boxes = Callable[[Mapping[str, Any], int, int], list[tuple[str, str]]]
 
 
 class _Drawn(NamedTuple):
-    """How a network is drawn: channels of its input, its blocks, and what stands behind them."""
+    """How a network is drawn: channels of its input, its blocks and its head."""
 
     channels: int
     blocks: _Boxes

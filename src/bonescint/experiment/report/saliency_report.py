@@ -82,7 +82,7 @@ def segmented_pictures(
 
 
 def as_figure(shown: Explanation) -> RenderedFigure:
-    """A picture of pixels as the two files that every figure has."""
+    """A picture of pixels as the PNG and SVG files that every figure has."""
     png = shown.png()
     size = f'width="{shown.picture.width}" height="{shown.picture.height}"'
     content = base64.b64encode(png).decode("ascii")
@@ -242,7 +242,7 @@ def _false_evidence(
 
 
 def _evidence_words(found: SaliencyEvaluation) -> str:
-    """What the table of false evidence rests on."""
+    """What the table of false evidence is based on."""
     count, known = found.false_positives[0].of, found.places_known
     if not known:
         return (
@@ -266,7 +266,7 @@ def _evidence_words(found: SaliencyEvaluation) -> str:
 def failures_section(
     result: EvaluationResult, manifest: Manifest, maps: Mapping[str, MappedScan]
 ) -> tuple[PageSection, ...]:
-    """A gallery of the worst failures: pictures of the most certain wrong calls.
+    """Pictures of the most confident wrong calls.
 
     They are drawn at the evaluation's operating point: the pictures of `bonescint classify` show
     the call and the colours of the model's own one.
