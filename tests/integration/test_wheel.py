@@ -69,7 +69,7 @@ def test_the_wheel_is_small_and_whole(wheel: Path) -> None:
         "bonescint/report/templates/results.css",
         "bonescint/report/templates/results.js",
         "bonescint/study/store/migrations/versions/first_schema.py",
-        "bonescint/study/templates/analysis.html.jinja",
+        "bonescint/report/templates/document.html.jinja",
         "bonescint/study/web/static/reading.js",
         "bonescint/study/web/templates/reading.html.jinja",
     } <= names

@@ -27,8 +27,9 @@ from bonescint.mrmc import (
     write_json,
 )
 from bonescint.mrmc.analysis import UNDECIDED
+from bonescint.report.document_page import Document, write_document
 from bonescint.scan import ParameterError
-from bonescint.study.analysis_page import AnalysisPage, draw_times, tables_of, write_page
+from bonescint.study.analysis_page import analysis_document, draw_times, sections_of
 from bonescint.study.errors import StudyError
 from bonescint.study.export.collecting import StudyTables, collect
 from bonescint.study.export.rows import NOTICE, ReadRow
@@ -42,8 +43,8 @@ if TYPE_CHECKING:
 Progress = Callable[[str, int, int], None]
 _FIGURES = {
     "roc.png": "ROC curves",
-    "figure-7.png": "AUC, reading time and F1",
     "froc.png": "FROC curves of marked foci",
+    "figure-7.png": "AUC, reading time and F1",
     "times.png": "Time per scan",
 }
 _RESULTS = ResultKind(
@@ -290,7 +291,7 @@ def _write(found: StudyAnalysis, folder: Path) -> None:
         draw_froc(found.marked, folder / "froc.png", title=f"{_FIGURES['froc.png']}: {title}")
     times = _times(final_reads(found.tables.reads))
     draw_times(times, found.model, folder / "times.png", title=f"{_FIGURES['times.png']}: {title}")
-    write_page(_page(found, folder), folder / "index.html")
+    write_document(folder / "index.html", _document(found, folder))
 
 
 def _times(rows: Sequence[ReadRow]) -> dict[str, tuple[list[float], list[float]]]:
@@ -305,14 +306,14 @@ def _times(rows: Sequence[ReadRow]) -> dict[str, tuple[list[float], list[float]]
     return dict(times)
 
 
-def _page(found: StudyAnalysis, folder: Path) -> AnalysisPage:
-    figures = [(title, folder / name) for name, title in _FIGURES.items()]
+def _document(found: StudyAnalysis, folder: Path) -> Document:
+    figures = [(caption, folder / name) for name, caption in _FIGURES.items()]
     notes = [*found.ratings.notes, *(found.marked.notes if found.marked else ())]
-    return AnalysisPage(
+    return analysis_document(
         title=found.plain_title,
         warning=found.tables.warning,
         sentences=sentences(found.ratings),
-        tables=tables_of(found.ratings, found.marked, found.model, found.tables.timing),
-        figures=tuple((title, file) for title, file in figures if file.is_file()),
-        notes=tuple(dict.fromkeys([*found.notes, *(str(note.text) for note in notes)])),
+        sections=sections_of(found.ratings, found.marked, found.model, found.tables.timing),
+        figures=[(caption, file) for caption, file in figures if file.is_file()],
+        notes=list(dict.fromkeys([*found.notes, *(str(note.text) for note in notes)])),
     )

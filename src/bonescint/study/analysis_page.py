@@ -1,30 +1,27 @@
-"""The report of a study: its tables, the figure of times, and one page that shows everything."""
+"""The report of a study: its tables, the figure of times, and the page that shows everything."""
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jinja2 import PackageLoader
 
 from bonescint.evaluate import Estimate
-from bonescint.files import write_whole
 from bonescint.mrmc import Generalisation, ReaderAnalysis
 from bonescint.plotting import BLUE, INK, LIGHT, new_axes, plain_text, save
-from bonescint.report import page_environment
+from bonescint.report.document_page import Document, PageFigure, PageSection, PageTable
 from bonescint.study.export.rows import NOTICE, TimingRow
 from bonescint.study.model_reads import ModelReads
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_TEMPLATE = "analysis.html.jinja"
 _GROSS, _ACTIVE, _MODEL = "#E69F00", BLUE, "#000000"
+_WIDE = ("figure-7.png", "times.png")
 PAPER = (
     ("median AUC of 6 physicians (IQR)", "0.895 (0.087)", "F1 0.865"),
     ("median AUC of the model over resamples (IQR)", "0.95 (0.024)", "F1 0.866"),
@@ -33,68 +30,80 @@ PAPER = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReportTable:
-    """A table of the report.
+def analysis_document(
+    *,
+    title: str,
+    warning: str,
+    sentences: Sequence[str],
+    sections: Sequence[PageSection],
+    figures: Sequence[tuple[str, Path]],
+    notes: Sequence[str],
+) -> Document:
+    """The report as one page.
 
-    Attributes:
-        title: above the table.
-        columns: headings.
-        rows: cells as text; the first of each names the row.
-        note: below the table; may be empty.
-    """
-
-    title: str
-    columns: tuple[str, ...]
-    rows: Sequence[tuple[str, ...]]
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AnalysisPage:
-    """The content of the report.
-
-    Attributes:
+    Args:
         title: of the study.
-        warning: which readers or scans are simulated; said once.
+        warning: which readers or scans are simulated; said once, before everything else.
         sentences: for a paper.
-        tables: in order.
-        figures: titles with the PNG files.
+        sections: the tables, see `sections_of`.
+        figures: captions with the PNG files.
         notes: what was left out.
     """
-
-    title: str
-    warning: str
-    sentences: tuple[str, ...]
-    tables: tuple[ReportTable, ...]
-    figures: tuple[tuple[str, Path], ...]
-    notes: tuple[str, ...]
-
-
-def write_page(page: AnalysisPage, file: Path) -> None:
-    """Write the report as one HTML file that needs no other."""
-    template = page_environment(PackageLoader("bonescint.study")).get_template(_TEMPLATE)
     pictures = [
-        (title, base64.b64encode(path.read_bytes()).decode()) for title, path in page.figures
+        PageFigure(
+            caption=caption,
+            content=file.read_bytes(),
+            media_type="image/png",
+            wide=file.name in _WIDE,
+        )
+        for caption, file in figures
     ]
-    write_whole(file, template.render(page=page, pictures=pictures, paper=PAPER, notice=NOTICE))
+    says = f"{warning}. It says nothing about how physicians read."
+    paper = PageTable(
+        caption="The paper's physicians and model, as cited",
+        columns=("Ibrahim et al. 2023", "Value", "Besides"),
+        rows=PAPER,
+        note="Ibrahim et al., Cancer Imaging 2023;23:12. Different readers, scans and machine: "
+        "these values are not compared with anything above.",
+    )
+    parts = [
+        PageSection(title="Summary", paragraphs=tuple(sentences), figures=tuple(pictures)),
+        *sections,
+        PageSection(title="The paper", tables=(paper,)),
+    ]
+    if notes:
+        parts.append(PageSection(title="Exclusions and notes", paragraphs=tuple(notes)))
+    return Document(
+        title=title,
+        notice=NOTICE,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        facts=(("Made from", says),) if warning else (),
+        sections=tuple(parts),
+    )
 
 
-def tables_of(
+def sections_of(
     ratings: ReaderAnalysis,
     marked: ReaderAnalysis | None,
     model: ModelReads | None,
     timing: Sequence[TimingRow],
-) -> tuple[ReportTable, ...]:
-    """The tables of the report that have rows."""
-    tables = [_areas(ratings), _accuracies(ratings), _times(timing, model)]
-    tables += [*_standalone(ratings), _mcnemar(ratings)]
-    if marked is not None:
-        tables.append(_marks(marked))
-    return tuple(table for table in tables if table.rows)
+) -> tuple[PageSection, ...]:
+    """The sections of the report with tables that have rows."""
+    tables = {
+        "Readers and model": [_areas(ratings), _accuracies(ratings)],
+        "Time": [_times(timing, model)],
+        "The model against the readers": [*_standalone(ratings), _mcnemar(ratings)],
+        "Marked foci": [_marks(marked)] if marked is not None else [],
+    }
+    sections = []
+    for title, of_section in tables.items():
+        shown = tuple(table for table in of_section if table.rows)
+        if shown:
+            sections.append(PageSection(title=title, tables=shown))
+    return tuple(sections)
 
 
-def _areas(found: ReaderAnalysis) -> ReportTable:
+def _areas(found: ReaderAnalysis) -> PageTable:
     endpoint = found.figures_of_merit.endpoint
     rows = []
     for one in sorted(found.resampled, key=lambda one: bool(one.modality)):
@@ -113,32 +122,32 @@ def _areas(found: ReaderAnalysis) -> ReportTable:
             lower, median, upper = np.quantile(known, [0.25, 0.5, 0.75])
             spread = _number(upper - lower)
             rows.append(("median of the readers", modality, _number(median), "", "", spread))
-    return ReportTable(
-        title=f"{endpoint} of each reader and the model",
+    return PageTable(
+        caption=f"{endpoint} of each reader and the model",
         columns=("Who", "Modality", endpoint, "95 % interval", "Median", "IQR"),
-        rows=rows,
+        rows=tuple(rows),
         note=f"Interval, median and IQR over {found.settings.draws} bootstrap samples of the "
         "cases; in the last rows median and IQR over readers, as in the paper.",
     )
 
 
-def _accuracies(found: ReaderAnalysis) -> ReportTable:
+def _accuracies(found: ReaderAnalysis) -> PageTable:
     def text(estimate: Estimate) -> str:
         return estimate.text() if estimate.defined else "undefined"
 
-    return ReportTable(
-        title="Yes and no",
+    return PageTable(
+        caption="Yes and no",
         columns=("Who", "Modality", "Sensitivity", "Specificity", "F1"),
-        rows=[
+        rows=tuple(
             (one.who, one.modality, text(one.sensitivity), text(one.specificity), text(one.f1))
             for one in sorted(found.decisions.accuracies, key=lambda one: bool(one.modality))
-        ],
+        ),
         note="Clopper-Pearson intervals; F1 with bootstrap percentiles. Readers answered yes or "
         "no; the model is taken at its operating point.",
     )
 
 
-def _times(timing: Sequence[TimingRow], model: ModelReads | None) -> ReportTable:
+def _times(timing: Sequence[TimingRow], model: ModelReads | None) -> PageTable:
     rows = [
         (
             row.reader,
@@ -161,7 +170,9 @@ def _times(timing: Sequence[TimingRow], model: ModelReads | None) -> ReportTable
         rows.insert(0, ("model", "", str(seconds.size), median, quartiles, total, total, ""))
         note += f" The model ran on this machine ({model.machine})."
     columns = "Who", "Modality", "Cases", "Median", "Quartiles", "All, active", "All, gross"
-    return ReportTable(title="Time", columns=(*columns, "Pauses"), rows=rows, note=note)
+    return PageTable(
+        caption="Time per scan", columns=(*columns, "Pauses"), rows=tuple(rows), note=note
+    )
 
 
 def _duration(seconds: float | None) -> str:
@@ -170,7 +181,7 @@ def _duration(seconds: float | None) -> str:
     return f"{seconds / 60:.1f} min" if seconds >= 120 else f"{seconds:.3g} s"
 
 
-def _standalone(found: ReaderAnalysis) -> list[ReportTable]:
+def _standalone(found: ReaderAnalysis) -> list[PageTable]:
     tables = []
     for modality, by_method in found.standalone.items():
         one = by_method[found.settings.method]
@@ -181,8 +192,8 @@ def _standalone(found: ReaderAnalysis) -> list[ReportTable]:
             (each.reader, each.value.value, each.model, each.difference) for each in one.readers
         ]
         tables.append(
-            ReportTable(
-                title=f"The model against the readers, {modality}",
+            PageTable(
+                caption=f"The model against the readers, {modality}",
                 columns=(
                     "Generalisation, or reader",
                     "Readers",
@@ -190,10 +201,10 @@ def _standalone(found: ReaderAnalysis) -> list[ReportTable]:
                     "Readers minus model (95 % interval)",
                     "p",
                 ),
-                rows=[
+                rows=tuple(
                     (name, _number(readers), _number(model), gap.estimate.text(), _p(gap.p))
                     for name, readers, model, gap in results
-                ],
+                ),
                 note="Single-treatment Obuchowski-Rockette analysis, covariances by "
                 f"{found.settings.method.value}; each reader alone with random cases.",
             )
@@ -201,12 +212,12 @@ def _standalone(found: ReaderAnalysis) -> list[ReportTable]:
     return tables
 
 
-def _mcnemar(found: ReaderAnalysis) -> ReportTable:
+def _mcnemar(found: ReaderAnalysis) -> PageTable:
     columns = "First", "Second", "Only the first right", "Only the second right"
-    return ReportTable(
-        title="McNemar: who is right more often",
+    return PageTable(
+        caption="McNemar: who is right more often",
         columns=(*columns, "p, exact", "p, mid"),
-        rows=[
+        rows=tuple(
             (
                 pair.first,
                 pair.second,
@@ -217,12 +228,12 @@ def _mcnemar(found: ReaderAnalysis) -> ReportTable:
             )
             for pair in found.decisions.pairs
             if pair.accuracy is not None and pair.kind == "with the model"
-        ],
+        ),
         note="As the registered protocol of the study has it (NCT05110430).",
     )
 
 
-def _marks(found: ReaderAnalysis) -> ReportTable:
+def _marks(found: ReaderAnalysis) -> PageTable:
     merit = found.figures_of_merit
     rows = [
         (reader, modality, _number(value))
@@ -236,10 +247,10 @@ def _marks(found: ReaderAnalysis) -> ReportTable:
         if one.to is Generalisation.RRRC
         for mean in one.means
     ]
-    return ReportTable(
-        title=f"Marked foci, {merit.endpoint}",
+    return PageTable(
+        caption=f"Marked foci, {merit.endpoint}",
         columns=("Reader", "Modality", merit.endpoint),
-        rows=rows,
+        rows=tuple(rows),
         note="A mark hits within the stated radius of a metastasis; one seen in both views counts "
         "once.",
     )

@@ -26,7 +26,7 @@ from bonescint.study import (
     restore_study,
     study_status,
 )
-from bonescint.study.analysis_page import tables_of
+from bonescint.study.analysis_page import sections_of
 from bonescint.study.export.measures import CaseScorer, Moment, case_time
 from bonescint.study.export.rows import TABLES, data_dictionary
 from bonescint.study.serving import running_study
@@ -371,7 +371,7 @@ def test_everything_made_of_simulated_readers_says_so(analysed: Path) -> None:
 
     page = (analysed / "index.html").read_text()
     assert page.count("simulated readers, not physicians") == 1  # at the top, not in every heading
-    assert page.index("simulated readers, not physicians") < page.index("<h2>")
+    assert page.index("simulated readers, not physicians") < page.index("<h2")
     for name in ("analysis.json", "marks.json"):
         content = json.loads((analysed / name).read_text())
         assert content["simulated_readers"] is True
@@ -402,8 +402,10 @@ def test_an_analysis_without_a_model_and_one_too_early(
     assert found.model is None
     assert found.ratings.model is None
     assert {pair.kind for pair in found.ratings.decisions.pairs} == {"between readers"}
-    tables = tables_of(found.ratings, found.marked, found.model, found.tables.timing)
-    assert not any("model" in cell for table in tables for row in table.rows for cell in row)
+    sections = sections_of(found.ratings, found.marked, found.model, found.tables.timing)
+    rows = [row for section in sections for table in section.tables for row in table.rows]
+    assert rows
+    assert not any("model" in cell for row in rows for cell in row)
     with pytest.raises(StudyError, match="nobody has answered"):
         analyse_study(study, tmp_path / "early", model="none")
     assert not (tmp_path / "early").exists()
