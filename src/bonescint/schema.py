@@ -89,6 +89,8 @@ def _problem(kind: type[Any], error: Mapping[str, Any], place: str) -> str:
         name = path[-2]
         path, known = path[:-2], error.get("ctx", {}).get("expected", "")
         text = f"unknown key {name!r}; known are {_plain_list(known)}"
+        if not known:
+            text = f"unknown key {name!r}: it must be a text, so put it in quotation marks"
     elif sort == "enum":
         text = f"must be one of {_plain_list(error['ctx']['expected'])}"
     elif sort in _TABLES:

@@ -36,6 +36,7 @@ class Outer:
     name: str
     parts: tuple[Inner, ...] = ()
     by_colour: Mapping[Colour, Inner] = field(default_factory=dict)
+    by_name: Mapping[str, float] = field(default_factory=dict)
     ends: tuple[float, float] = (0.0, 1.0)
     file: Path | None = None
     flag: bool = False
@@ -79,7 +80,7 @@ def test_parts_that_are_constructed_already_are_taken() -> None:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ({"name": "a", "nome": 1}, "unknown key 'nome'; known are name, parts, by_colour, ends"),
+        ({"name": "a", "nome": 1}, "unknown key 'nome'; known are name, parts, by_colour, by_name"),
         ({"nome": 1}, "unknown key 'nome'"),
         ({}, "name: is missing"),
         ([1], "must be a table of names and values"),
@@ -106,6 +107,7 @@ def test_parts_that_are_constructed_already_are_taken() -> None:
         ),
         ({"name": "a", "by_colour": {"red": {"level": 1}}}, "by_colour: unknown key 'red'; known"),
         ({"name": "a", "by_colour": {"grey": {"x": 1}}}, "by_colour.grey: unknown key 'x'"),
+        ({"name": "a", "by_name": {1: 0.5}}, "by_name: unknown key 1: it must be a text"),
         ({"name": "a", "by_colour": [1]}, "by_colour: must be a table"),
         ({"name": "a", "ends": [1]}, r"ends\[1\]: is missing"),
     ],
