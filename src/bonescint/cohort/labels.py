@@ -35,6 +35,7 @@ from bonescint.tables import (
     truth_of,
 )
 
+_MASKS = ("mask_anterior", "mask_posterior")
 NAMING = ("accession", "study", "file", "patient")
 _COLUMNS = Columns(
     names={
@@ -111,20 +112,13 @@ class LabelRow:
     mask_anterior: str = ""
     mask_posterior: str = ""
 
-    @property
-    def facts(self) -> tuple[object, ...]:
-        """What two rows that name the same scan must agree on."""
-        return (
-            self.positive,
-            self.patient,
-            self.centre,
-            self.split,
-            self.sex,
-            self.age,
-            self.primary,
-            self.mask_anterior,
-            self.mask_posterior,
-        )
+    def differences(self, other: LabelRow) -> list[str]:
+        """Columns in which two rows that name the same scan contradict each other."""
+        return [name for name, value in self._facts().items() if value != other._facts()[name]]
+
+    def _facts(self) -> dict[str, object]:
+        others = ("patient", "centre", "split", "sex", "age", "primary", *_MASKS)
+        return {"label": self.positive, **{name: getattr(self, name) for name in others}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,7 +252,7 @@ def _parsed(row: Row, age_of: Numbers, problems: list[Problem]) -> LabelRow | No
         sex=sex or "",
         age=None if age is None else min(age, OLDEST),
         **{name: row.name(name) for name in ("accession", "study", "patient", "centre", "primary")},
-        **{name: row.text(name) for name in ("file", "mask_anterior", "mask_posterior")},
+        **{name: row.text(name) for name in ("file", *_MASKS)},
     )
 
 

@@ -21,18 +21,6 @@ from bonescint.dicom.identity import keyed_hash
 from bonescint.scan import InputError
 from bonescint.tables import Problem, folded, refuse
 
-_FACTS = (
-    "label",
-    "patient",
-    "centre",
-    "split",
-    "sex",
-    "age",
-    "primary",
-    "mask_anterior",
-    "mask_posterior",
-)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelledStudy:
@@ -195,9 +183,7 @@ def _contradictions(rows_of: dict[int, list[LabelRow]]) -> list[Problem]:
     for rows in rows_of.values():
         first = rows[0]
         for other in rows[1:]:
-            differ = [
-                name for name, a, b in zip(_FACTS, first.facts, other.facts, strict=True) if a != b
-            ]
+            differ = first.differences(other)
             if differ and (first.row, other.row) not in said:
                 said.add((first.row, other.row))
                 text = f"names the same scan as row {first.row} and differs in {', '.join(differ)}"
