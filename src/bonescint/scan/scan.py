@@ -186,7 +186,3 @@ class Scan:
         if pixel_spacing_mm is not None:
             changes["pixel_spacing_mm"] = pixel_spacing_mm
         return replace(self, **changes)
-
-    def with_warning(self, warning: str) -> Scan:
-        """A new scan that carries one more warning."""
-        return replace(self, warnings=(*self.warnings, warning))
