@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,10 +17,12 @@ from bonescint.evaluate.subgroups import Subgroup
 from bonescint.intervals import Estimate
 from bonescint.plotting import (
     BLUE,
+    GREEN,
     GREY,
     INK,
     LIGHT,
     ORANGE,
+    PINK,
     RenderedFigure,
     legend,
     new_axes,
@@ -42,6 +44,13 @@ _POINT: dict[str, Any] = {
     "markeredgecolor": "white",
     "label": "operating point",
 }
+_STYLES: tuple[tuple[str, Any], ...] = (
+    (BLUE, "-"),
+    (ORANGE, (0, (5, 2))),
+    (GREEN, "-."),
+    (PINK, ":"),
+    (INK, (0, (5, 1, 1, 1))),
+)
 
 
 def _draw_curve(
@@ -259,11 +268,21 @@ def _forest_lines(found: Sequence[Subgroup]) -> list[tuple[str, Subgroup | None]
     return lines
 
 
-def control_figure(model: RocCurve, control: RocCurve, labels: tuple[str, str]) -> RenderedFigure:
-    """The ROC curves of the model and of the control that never sees the scan."""
+def roc_curves_figure(
+    curves: Mapping[str, RocCurve], points: Sequence[tuple[float, float]] = ()
+) -> RenderedFigure:
+    """Several ROC curves on one pair of axes.
+
+    Args:
+        curves: by their labels.
+        points: operating point of each, (1 - specificity, sensitivity); none are drawn if empty.
+    """
     figure, axes = new_axes(3.8, 3.8)
-    _draw_roc(axes, model, labels[0])
-    _draw_roc(axes, control, labels[1], color=ORANGE, linestyle=(0, (5, 2)))
+    for number, (label, curve) in enumerate(curves.items()):
+        colour, dashes = _STYLES[number % len(_STYLES)]
+        _draw_roc(axes, curve, label, color=colour, linestyle=dashes)
+        if points:
+            axes.plot(*points[number], "o", color=colour, markersize=5)
     axes.plot([0, 1], [0, 1], **_DASHED)
     _finish_roc(axes)
     return rendered(figure)

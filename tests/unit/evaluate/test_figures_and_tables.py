@@ -15,12 +15,12 @@ from bonescint.evaluate.false_evidence import ScanEvidence, evidence_table
 from bonescint.evaluate.figures import (
     calibration_figure,
     confusion_figure,
-    control_figure,
     decision_figure,
     free_response_figure,
     hit_rate_figure,
     places_figure,
     precision_recall_figure,
+    roc_curves_figure,
     roc_figure,
     subgroups_figure,
 )
@@ -86,7 +86,7 @@ def test_every_figure_is_drawn_and_drawn_alike() -> None:
         decision_figure(judgement),
         confusion_figure(judgement.confusion),
         subgroups_figure(subgroups(judgement.cases, factor, 0.5), judgement),
-        control_figure(judgement.curve, judgement.curve, ("model", "control")),
+        roc_curves_figure({"model": judgement.curve, "control": judgement.curve}, [(0.1, 0.8)] * 2),
         free_response_figure(
             FreeResponseCurve.of(marks), free_response_measures(marks, _FEW, patients=None)
         ),

@@ -53,54 +53,45 @@ class Condition:
         )
 
 
+def each_view(
+    change: Callable[[NDArray[np.float32], View, np.random.Generator], NDArray[np.float32]],
+) -> _Change:
+    """A change of both views together, from a change of one view."""
+    return lambda images, rng: {view: change(image, view, rng) for view, image in images.items()}
+
+
 def thinned(share: float) -> _Change:
     """Keep each count with a given probability, as a shorter or weaker scan would (Poisson)."""
-
-    def change(images: _Images, rng: np.random.Generator) -> _Images:
-        return {
-            view: rng.binomial(np.rint(image).astype(np.int64), share).astype(np.float32)
-            for view, image in images.items()
-        }
-
-    return change
+    return each_view(
+        lambda image, _, rng: rng.binomial(np.rint(image).astype(np.int64), share).astype(
+            np.float32
+        )
+    )
 
 
 def blurred(sigma_pixels: float) -> _Change:
     """Smooth with a Gaussian, as a workstation's filter does."""
-
-    def change(images: _Images, _: np.random.Generator) -> _Images:
-        return {
-            view: ndimage.gaussian_filter(image, sigma_pixels) for view, image in images.items()
-        }
-
-    return change
+    return each_view(lambda image, *_: ndimage.gaussian_filter(image, sigma_pixels))
 
 
 def shifted(share: float) -> _Change:
     """Move the body by a share of the field's width, the same way on the table in both views."""
 
-    def change(images: _Images, _: np.random.Generator) -> _Images:
-        moved = {}
-        for view, image in images.items():
-            columns = round(share * image.shape[1]) * (1 if view is View.ANTERIOR else -1)
-            moved[view] = ndimage.shift(image, (0, columns), order=0)
-        return moved
+    def change(image: NDArray[np.float32], view: View, _: object) -> NDArray[np.float32]:
+        columns = round(share * image.shape[1]) * (1 if view is View.ANTERIOR else -1)
+        return ndimage.shift(image, (0, columns), order=0)
 
-    return change
+    return each_view(change)
 
 
 def turned(degrees: float) -> _Change:
     """Turn the body on the table; the views see it from opposite sides."""
 
-    def change(images: _Images, _: np.random.Generator) -> _Images:
-        return {
-            view: ndimage.rotate(
-                image, degrees if view is View.ANTERIOR else -degrees, reshape=False, order=1
-            )
-            for view, image in images.items()
-        }
+    def change(image: NDArray[np.float32], view: View, _: object) -> NDArray[np.float32]:
+        angle = degrees if view is View.ANTERIOR else -degrees
+        return ndimage.rotate(image, angle, reshape=False, order=1)
 
-    return change
+    return each_view(change)
 
 
 def only(view: View) -> _Change:

@@ -9,6 +9,7 @@ import numpy as np
 
 from bonescint.cohort import Manifest
 from bonescint.evaluate import Measure, Resampling, resampled, share
+from bonescint.evaluate.figures import roc_curves_figure
 from bonescint.experiment.evaluation.data import MappedScan
 from bonescint.experiment.evaluation.results import (
     FALSE_NEGATIVE,
@@ -20,7 +21,7 @@ from bonescint.experiment.evaluation.results import (
 )
 from bonescint.experiment.evaluation.robustness import read_robustness
 from bonescint.experiment.paths import RunPaths
-from bonescint.experiment.report.figures import FigureWriter, FlowRow, curves_figure
+from bonescint.experiment.report.figures import FigureWriter, FlowRow
 from bonescint.experiment.report.model_report import INTERACTING, p_text
 from bonescint.experiment.spec import ExperimentSpec
 from bonescint.model import ModelFolder
@@ -86,21 +87,19 @@ def performance_section(
     spec: ExperimentSpec, results: Results, paths: RunPaths, kept: FigureWriter
 ) -> PageSection:
     """ROC curves, confusion matrices, and figures at the operating point and at 0.5."""
-    curves, points, labels = {}, {}, {}
+    curves, points = {}, []
     for name, result in results.items():
-        curve, measures = result.judgement.curve, result.judgement.at_point
-        false = (1 - curve.specificity).tolist()
-        curves[name] = list(zip(false, curve.sensitivity.tolist(), strict=True))
-        labels[name] = f"{name} {result.judgement.area.text()}"
+        measures = result.judgement.at_point
+        curves[f"{name} {result.judgement.area.text()}"] = result.judgement.curve
         sensitivity = estimate_of(measures, "sensitivity_score").value
-        points[name] = (1 - estimate_of(measures, "specificity_score").value, sensitivity)
+        points.append((1 - estimate_of(measures, "specificity_score").value, sensitivity))
     caption = "ROC curves of the test split; dots are the operating points."
     matrix = "confusion matrix at the operating point"
     return PageSection(
         title="Performance on the test split",
         paragraphs=(f"Operating point: {spec.rule.words}, on the validation split only.",),
         figures=(
-            kept.figure("roc", curves_figure(curves, labels, points), caption),
+            kept.figure("roc", roc_curves_figure(curves, points), caption),
             *model_pictures(results, paths, "confusion", matrix),
             *model_pictures(results, paths, "precision_recall", "precision and recall"),
         ),

@@ -24,12 +24,9 @@ from bonescint.plotting import (
     GREY,
     INK,
     ORANGE,
-    PINK,
     RenderedFigure,
-    legend,
     new_axes,
     rendered,
-    unit_axes,
 )
 from bonescint.prepare import prepare
 from bonescint.report.document_page import PageFigure
@@ -40,8 +37,6 @@ if TYPE_CHECKING:
 
 WIDTH = 880
 PANELS = "From left: anterior, posterior, and both with the evidence overlaid."
-_COLOURS = (BLUE, ORANGE, GREEN, PINK, INK)
-_DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,35 +74,6 @@ class FigureWriter:
         make_folder(self.folder)
         picture.write(self.folder, name)
         return PageFigure(caption=caption, content=picture.svg, wide=wide)
-
-
-def curves_figure(
-    curves: Mapping[str, Sequence[tuple[float, float]]],
-    labels: Mapping[str, str],
-    points: Mapping[str, tuple[float, float]],
-) -> RenderedFigure:
-    """ROC curves of several models on one pair of axes.
-
-    Args:
-        curves: by model, (1 - specificity, sensitivity) along the curve.
-        labels: by model, for the legend.
-        points: by model, the operating point on the same axes.
-
-    Raises:
-        MissingExtraError: matplotlib is not installed.
-    """
-    figure, axes = new_axes(3.8, 3.8)
-    unit_axes(axes, "1 - specificity", "Sensitivity")
-    axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.7, linestyle=":")
-    for number, (name, curve) in enumerate(curves.items()):
-        colour = _COLOURS[number % len(_COLOURS)]
-        x, y = zip(*curve, strict=True)
-        dashes = _DASHES[number % len(_DASHES)]
-        axes.plot(x, y, color=colour, linewidth=1.6, linestyle=dashes, label=labels[name])
-        if name in points:
-            axes.plot(*points[name], marker="o", color=colour, markersize=5)
-    legend(axes, "lower right")
-    return rendered(figure)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

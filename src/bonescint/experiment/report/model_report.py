@@ -9,9 +9,9 @@ from bonescint.evaluate import Comparison, Estimate, Measure, measure_named
 from bonescint.evaluate.figures import (
     calibration_figure,
     confusion_figure,
-    control_figure,
     decision_figure,
     precision_recall_figure,
+    roc_curves_figure,
     roc_figure,
     subgroups_figure,
 )
@@ -52,8 +52,11 @@ def draw_figures(result: EvaluationResult) -> dict[str, RenderedFigure]:
     if result.subgroups:
         drawn["subgroups"] = subgroups_figure(result.subgroups, judgement)
     if result.control is not None:
-        labels = (f"model {judgement.area.text()}", f"control {result.control.area.text()}")
-        drawn["control"] = control_figure(judgement.curve, result.control.curve, labels)
+        curves = {
+            f"model {judgement.area.text()}": judgement.curve,
+            f"control {result.control.area.text()}": result.control.curve,
+        }
+        drawn["control"] = roc_curves_figure(curves)
     return drawn
 
 
