@@ -75,7 +75,7 @@ def written_beside(path: Path, *, private: bool = False) -> Iterator[Path]:
 
 
 def write_whole(path: Path, content: str | bytes, *, private: bool = False) -> None:
-    """Write a file beside its place, then rename it; text as UTF-8.
+    """Write a file to a temporary path, then rename it into place; text as UTF-8.
 
     Args:
         path: of the file; its folder must exist.
@@ -104,7 +104,7 @@ def write_table(
     line_end: str = "\n",
     private: bool = False,
 ) -> None:
-    """Write a CSV file beside its place, then rename it; no cell is a formula.
+    """Write a CSV file to a temporary path, then rename it into place; no cell is a formula.
 
     Args:
         path: of the file; its folder must exist.
@@ -132,7 +132,7 @@ def write_table(
 
 
 def inert(cell: object) -> object:
-    """A cell that no spreadsheet runs: text like a formula gets an apostrophe before it.
+    """A cell that no spreadsheet executes: text like a formula gets an apostrophe before it.
 
     Numbers stay, also those that are text already; carriage returns become line feeds.
     `bonescint.tables` takes the apostrophe off again. Source: OWASP, CSV Injection (https://owasp.org/www-community/attacks/CSV_Injection).
@@ -149,7 +149,7 @@ def inert(cell: object) -> object:
 
 
 def from_inert(text: str) -> str:
-    """The text that `inert`, or a person, put an apostrophe before.
+    """Undo `inert`, or the apostrophe that a person typed before a text.
 
     Examples:
         >>> from_inert("'=1+1"), from_inert("'000101"), from_inert("'s-Gravenhage")
@@ -337,7 +337,7 @@ def require_new(*paths: Path | None) -> None:
 
 
 def json_in(text: str | bytes) -> Any:
-    """What a text in JSON says, from a file that somebody else may have written.
+    """Parse JSON from a file that somebody else may have written.
 
     Raises:
         ValueError: it is no JSON, or nested too deeply.

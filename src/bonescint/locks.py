@@ -1,4 +1,4 @@
-"""Lock files: which process has a place for itself.
+"""Lock files, which say which process may write to a place.
 
 The system itself releases the lock of a process that ends, however it ends (`flock`, which Linux'
 NFS carries between hosts, too). What the file says is for people, and for file systems without
@@ -43,7 +43,7 @@ class _Writer:
 
     @classmethod
     def named_in(cls, content: bytes) -> Self | None:
-        """That of a lock file; `None` if it names nobody."""
+        """The process that a lock file names, or `None`."""
         try:
             named = json.loads(content)
             return cls(process=int(named["process"]), host=str(named["host"]))
@@ -56,7 +56,7 @@ class _Writer:
 
     @property
     def is_gone(self) -> bool:
-        """Whether it certainly runs no more."""
+        """Whether it has certainly ended."""
         if not self.is_here or os.name != "posix":
             return False
         try:

@@ -114,7 +114,7 @@ def _opened(path: Path | str) -> Iterator[Any]:
 
 
 def read_masks(path: Path | str) -> dict[View, dict[FocusKind, NDArray[np.bool_]]]:
-    """Every mask of a truth file, not of metastases alone.
+    """Read every mask of a truth file, including those of mimics and organs.
 
     Returns:
         For each view the masks by kind, bool (rows, columns); empty where the file has none.

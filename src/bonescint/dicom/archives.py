@@ -1,4 +1,4 @@
-"""ZIP archives of scans, read where they are: no scan is ever extracted to the disk.
+"""Read ZIP archives of scans in place: no scan is ever extracted to the disk.
 
 A file in an archive is named by a path below the archive's, `scans.zip/p1/IM0001`. Whatever such a
 path names is read from the archive alone, so no name in it can lead to another place.
@@ -57,7 +57,7 @@ class _Archive:
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a path is a file that is called as a ZIP archive and starts as one."""
+    """Whether a path is a file that is named like a ZIP archive and starts like one."""
     if path.suffix.lower() != ENDING:
         return False
     try:

@@ -1,4 +1,4 @@
-"""What a pixel's side and a pixel's value mean: millimetres, counts, intensity."""
+"""Find the size of a pixel in millimetres and the unit of its value: counts or intensity."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _sum_agrees(images: tuple[NDArray[np.float32], ...], header: Header) -> bool
 
 
 def _why_no_counts(images: tuple[NDArray[np.float32], ...]) -> str:
-    """What shows that 8-bit pixels are a screen's; empty if nothing does."""
+    """Why 8-bit pixels must come from a screen; empty if nothing says so."""
     if any(has_wrapped_round(image) for image in images):
         return "8-bit pixels that overflowed: the hottest places are dark"
     if max(float(image.max()) for image in images) >= 255:

@@ -1,4 +1,4 @@
-"""All that a DICOM header alone tells of a bone scan, before a pixel is decoded."""
+"""Check all that a DICOM header says of a bone scan, before any pixel is decoded."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class WorkerDiedError(BonescintError):
 
 
 class Pool(Protocol):
-    """What runs tasks: worker processes, or the caller's own."""
+    """Runs tasks, in worker processes or in the caller's own."""
 
     def submit(
         self, function: Callable[[*_Arguments], _Value], *arguments: *_Arguments
@@ -66,7 +66,7 @@ def available_cores() -> int:
 
 
 def pool_of(workers: int, *, timeout_s: float, preload: str = "") -> Pool:
-    """A pool of so many processes; 0 works in the caller's own process.
+    """A pool of the given number of processes; with 0 the caller's own process does the work.
 
     Args:
         workers: processes.

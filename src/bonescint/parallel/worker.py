@@ -78,7 +78,7 @@ def serve(preload: str) -> None:
 
 
 def _end_with_parent() -> None:
-    """End in the middle of a task when the parent was killed: nobody waits for it any more."""
+    """End, even in the middle of a task, when the parent has been killed."""
     if hasattr(select, "poll"):  # elsewhere the task is finished first
         parent = select.poll()
         parent.register(sys.stdin.fileno(), 0)

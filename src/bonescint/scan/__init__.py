@@ -1,4 +1,4 @@
-"""The nouns of the field: what a bone scan is, what is true of it, what was said of it.
+"""The nouns of the field: a bone scan, the truth about it, and a model's answer.
 
 Layer 0: numpy only, no files, no other package of ours.
 """

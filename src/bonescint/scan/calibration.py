@@ -1,4 +1,4 @@
-"""From a network's logit to a probability: one straight line on the logit scale."""
+"""Turn a network's logit into a probability by one straight line on the logit scale."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class PlattCalibration:
         return found if isinstance(margin, np.ndarray) else float(found)
 
     def margin(self, probability: float) -> float:
-        """The margin that has a probability: `probability` the other way round.
+        """The margin that gives a probability: the inverse of `probability`.
 
         Args:
             probability: 0 to 1; both ends are infinitely far.
@@ -76,7 +76,7 @@ class PlattCalibration:
         return (math.log(probability / (1 - probability)) - self.intercept) / self.slope
 
     def then(self, other: PlattCalibration) -> PlattCalibration:
-        """This map, and another one on the logits that it gives.
+        """This map followed by another one on the logits that it gives.
 
         Examples:
             >>> first = PlattCalibration(slope=2.0, intercept=1.0)
@@ -89,7 +89,7 @@ class PlattCalibration:
         )
 
     def moved_to(self, prevalence: float, *, fitted_at: float) -> PlattCalibration:
-        """The same map where the disease is rarer, or more frequent.
+        """The same map for a population in which the disease is rarer or more frequent.
 
         Bayes' rule for a new prior (Saerens, Latinne and Decaestecker, Neural Comput
         2002;14:21): the intercept grows by logit(prevalence) - logit(fitted_at). It holds where

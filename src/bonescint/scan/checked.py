@@ -42,7 +42,7 @@ def check_text(noun: object, name: str) -> None:
 
 
 def check_name(owner: str, name: str, value: object) -> None:
-    """Refuse what is no plain name of a thing."""
+    """Refuse what is no plain name."""
     if not isinstance(value, str) or not _NAME.fullmatch(value):
         requirement = "up to 40 letters, digits, spaces, '_', '.' or '-'"
         raise ParameterError(name, owner, requirement, value)

@@ -70,7 +70,7 @@ class ModelFolderError(BonescintError):
 
 
 class OutputError(BonescintError):
-    """A place that cannot be written to; said before the work begins."""
+    """A place that cannot be written to; raised before the work begins."""
 
 
 class MissingExtraError(BonescintError):

@@ -1,4 +1,4 @@
-"""What a model says of one scan, and where it saw it."""
+"""A model's answer for one scan, with the evidence for it."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class ActivationMap:
 
 
 class Call(StrEnum):
-    """What a model says of a scan at its operating point, if it says anything."""
+    """A model's decision on a scan at its operating point, if it makes one."""
 
     POSITIVE = "positive"
     NEGATIVE = "negative"
@@ -114,7 +114,7 @@ class NormalRank:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any] | None) -> NormalRank | None:
-        """Rebuild a rank from `to_json`'s dictionary; nothing from nothing."""
+        """Rebuild a rank from `to_json`'s dictionary; `None` from `None`."""
         if not content:
             return None
         return cls(higher_than=content["higher_than"], of=content["of"])

@@ -1,4 +1,4 @@
-"""What is true of a scan: from the simulator, or from a physician's segmentation."""
+"""The truth about a scan, from the simulator or from a physician's segmentation."""
 
 from __future__ import annotations
 

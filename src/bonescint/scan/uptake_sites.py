@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class SiteGroup(StrEnum):
-    """What sites are counted with in tables of an evaluation."""
+    """The groups in which an evaluation counts uptake sites."""
 
     METASTASIS = "metastasis"
     INJECTION = "injection site"

@@ -1,4 +1,4 @@
-"""What stands in a cell: names, numbers, truths, and what a spreadsheet made of them."""
+"""Read cells: names, numbers and truths, also where a spreadsheet has changed them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _NEGATIVE = frozenset(_NEGATIVE_WORDS.split(", "))
 
 
 def text_of(cell: str) -> str:
-    r"""A cell without the spaces around it, and without what keeps a spreadsheet from changing it.
+    r"""The text of a cell, without spaces around it and without marks against reformatting.
 
     Examples:
         >>> text_of(' ="000101" '), text_of("'000101"), text_of("\u00a0A  B")
@@ -50,7 +50,7 @@ def text_of(cell: str) -> str:
 
 
 def plain_name(text: str) -> str:
-    r"""A name as it is, however a keyboard or a spreadsheet wrote it.
+    r"""A name in its plain form, whatever a keyboard or a spreadsheet made of it.
 
     One form of each letter (Unicode NFC), one space between words, no invisible signs, and whole
     numbers without the decimals that a spreadsheet gave them.
@@ -74,7 +74,7 @@ def plain_name(text: str) -> str:
 
 
 def lost_digits(text: str) -> bool:
-    """Whether a spreadsheet shortened a long number, so that it names nothing any more.
+    """Whether a spreadsheet shortened a long number, so that it no longer identifies anything.
 
     Examples:
         >>> lost_digits("1.20E+11"), lost_digits("1.01E+02"), lost_digits("120000000000")
@@ -90,7 +90,7 @@ def _zeros(scientific: re.Match[str]) -> int:
 
 
 def folded(name: str) -> str:
-    """What two names that people take for the same have in common.
+    """A key that is equal for names that people take for the same.
 
     Examples:
         >>> folded("  Dr. ANNA  Meier ") == folded("dr. anna meier")
@@ -100,9 +100,9 @@ def folded(name: str) -> str:
 
 
 def name_key(name: str) -> str:
-    r"""What names have in common that differ only as spreadsheets change them.
+    r"""A key that is equal for names that differ only in ways in which spreadsheets change them.
 
-    That are capitals, spaces, forms of a letter, and zeros before a whole number.
+    These are capitals, spaces, forms of a letter, and zeros before a whole number.
 
     Examples:
         >>> name_key("0101") == name_key("101.0") == name_key(" 101")
@@ -115,7 +115,7 @@ def name_key(name: str) -> str:
 
 
 def one_spelling(names: Iterable[str]) -> dict[str, str]:
-    """For each name that is written in several ways the way that is used.
+    """Choose one spelling for each name that is written in several ways.
 
     That is the most common one, or the longest of those, which has its zeros still.
 
@@ -141,7 +141,7 @@ def one_spelling(names: Iterable[str]) -> dict[str, str]:
 
 
 def matched_names(names: Iterable[str], known: Iterable[str]) -> dict[str, str]:
-    """Names that are not known as they are written, but in one other spelling.
+    """Match names that are known in one other spelling only.
 
     Args:
         names: as they stand in one table.
@@ -176,7 +176,7 @@ SAME = "taken for the same"
 
 
 def said_spellings(kind: str, used: Mapping[str, str], *, became: str = SAME) -> str:
-    """A sentence on names that are written in several ways.
+    """A note about names that are written in several ways.
 
     Args:
         kind: of what they are the names.
@@ -267,7 +267,7 @@ class Numbers:
 
     @classmethod
     def of(cls, cells: Iterable[str], *, separator: str = "") -> Numbers:
-        """Look at a column.
+        """Find out how the numbers of a column are written.
 
         Args:
             cells: of the column.

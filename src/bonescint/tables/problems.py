@@ -1,4 +1,4 @@
-"""Every problem of a table in one error: row and column, never the value that stands there."""
+"""Report all problems of a table in one error, by row and column, without any value."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Problem:
 
 
 def refuse(source: object, problems: Iterable[Problem], remedy: str) -> None:
-    """Raise one error that names every problem (the first of very many); none: do nothing.
+    """Raise one error that names every problem (or the first of very many), if there is any.
 
     Raises:
         InputError: there is a problem.

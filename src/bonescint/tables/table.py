@@ -32,7 +32,7 @@ _SIGNS = frozenset(error[0] for error in _SPOILT)
 
 
 class TableWarning(UserWarning):
-    """Something in a table that was read, and that its owner has to know."""
+    """Something that the owner of a table should know about how it was read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Row:
     _cells: tuple[str, ...] = field(repr=False)
 
     def text(self, column: str) -> str:
-        """What stands in a column, or empty if the table has no such column."""
+        """The text in a column, or empty if the table has no such column."""
         at = self.table.places.get(column)
         return "" if at is None else self._cells[at]
 
@@ -113,7 +113,7 @@ class Table:
         return f"{self.path}, sheet {self.sheet}" if self.sheet else str(self.path)
 
     def where(self, number: int) -> str:
-        """A row for people."""
+        """How to call a row in messages."""
         return f"sheet {self.sheet}, row {number}" if self.sheet else f"row {number}"
 
     def numbers(self, column: str) -> Numbers:
@@ -168,7 +168,7 @@ class Columns:
         object.__setattr__(self, "_known", known)
 
     def named_by(self, header: Iterable[str]) -> dict[str, list[int]]:
-        """Where each column stands; more than one place if several could be it."""
+        """The places of each column; more than one place if several could be meant."""
         found: dict[str, list[int]] = {}
         for place, cell in enumerate(header):
             name = self._known.get(column_key(text_of(cell)))
@@ -177,7 +177,7 @@ class Columns:
         return found
 
     def missing(self, header: Iterable[str]) -> list[str]:
-        """What is required and not there."""
+        """Required columns that a header lacks."""
         found = self.named_by(header)
         return [name for name in self.required if name not in found]
 
@@ -334,7 +334,7 @@ def _require_one_each(place: str, header: Line, found: Mapping[str, Sequence[int
 def _kept(
     lines: Iterable[Line], places: Sequence[int], names: Sequence[str], width: int, place: str
 ) -> Iterator[Line]:
-    """Rows with the cells of some columns, if they can be what was typed."""
+    """Rows with the cells of some columns; cells that a spreadsheet has spoilt are refused."""
     letters = 0
     least = max(places, default=-1) + 1
     for count, line in enumerate(lines, 1):

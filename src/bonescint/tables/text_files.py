@@ -1,4 +1,4 @@
-"""Tables as text: encodings and separators of all countries, read as a stream."""
+"""Read tables in text files, in the encodings and with the separators of all countries."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ _GIVE = "Give a table as CSV or .xlsx"
 
 
 def open_text(path: Path) -> TextFile:
-    """Find out how a text is written.
+    """Find out in which encoding a text file is written.
 
     Raises:
         InputError: no such file, or no text of an encoding that can be told.
@@ -179,7 +179,7 @@ def _without_mark(start: bytes) -> str:
 
 
 def separator_of(lines: Iterable[str]) -> str:
-    """What separates the cells of the first line that has any; a comma, if none does.
+    """The separator of the first line that has one; a comma if no line has.
 
     Examples:
         >>> separator_of(["reader;rating", "A;2,5"]), separator_of(["a,b"])

@@ -1,4 +1,4 @@
-"""Tables in Excel workbooks: every cell that is there, whatever the file says of its size."""
+"""Read tables in Excel workbooks: every cell that exists, whatever size the file states."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def read_sheets(path: Path) -> tuple[Sheet, ...]:
 
 
 def _looked_into(path: Path) -> bool:
-    """Whether a workbook has formulas; refuses what is no workbook or would fill the memory."""
+    """Whether a workbook has formulas; refuse what is no workbook or would fill the memory."""
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
         if "xl/workbook.xml" not in names and not any("workbook" in name for name in names):
