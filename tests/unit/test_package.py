@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.util
 import inspect
 import subprocess
 import sys
@@ -96,3 +97,33 @@ def test_no_two_classes_have_one_name() -> None:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 homes.setdefault(node.name, []).append(str(file))
     assert {name: files for name, files in homes.items() if len(files) > 1} == {}
+
+
+def _sources() -> list[Path]:
+    return sorted(Path(str(importlib.import_module("bonescint").__file__)).parent.rglob("*.py"))
+
+
+def test_the_notice_stands_in_one_place() -> None:
+    sentence = "Research use only. Not a medical device"
+    assert [path.name for path in _sources() if sentence in path.read_text("utf-8")] == [
+        "notice.py"
+    ]
+
+
+def test_what_commands_import_when_they_run_is_there() -> None:
+    pytest.importorskip("torch", reason="needs the extra 'train'")
+    pytest.importorskip("fastapi", reason="needs the extra 'study'")
+    missing = []
+    for path in _sources():
+        if path.parent.name != "cli":
+            continue
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ImportFrom) and str(node.module).startswith("bonescint"):
+                module = importlib.import_module(str(node.module))
+                missing += [
+                    f"{path.name}: {node.module}.{name.name}"
+                    for name in node.names
+                    if not hasattr(module, name.name)
+                    and not importlib.util.find_spec(f"{node.module}.{name.name}")
+                ]
+    assert missing == []

@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bonescint.report import PageHeading, operating_point_text
-from bonescint.scan import BonescintError, Call, InputError, NormalRank
+from bonescint.scan import RESEARCH_USE, BonescintError, Call, InputError, NormalRank
 
 if TYPE_CHECKING:
     from bonescint.model import Metric, ModelFolder
 
 RESULTS_SCHEMA_VERSION = 1
 
-_NOTICE = "Research use only. Not a medical device."
 _MOST_REJECTED = 60
 
 
@@ -237,7 +236,7 @@ class ClassifySummary:
                 "Scans without a call are unlike the scans this model knows. Adapt it to your "
                 "camera (bonescint model adapt), or call them all the same (--call-anyway)."
             )
-        yield _NOTICE
+        yield RESEARCH_USE
 
     def _rejected(self) -> Iterator[str]:
         """A line for each rejected input; of many, the first."""
@@ -276,7 +275,7 @@ def notice_of(folder: ModelFolder) -> str:
         if local is not None and local.prevalence is not None
         else ""
     )
-    return f"{_NOTICE} Model trained on {origin}{unproven}.{assumed}"
+    return f"{RESEARCH_USE} Model trained on {origin}{unproven}.{assumed}"
 
 
 def page_heading(

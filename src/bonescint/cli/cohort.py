@@ -12,11 +12,11 @@ import typer
 
 from bonescint.cli.console import (
     NOTHING_DONE,
-    NOTICE,
     SOME_FAILED,
     progress_shown,
     say,
     say_error,
+    say_notice,
     say_warning,
 )
 from bonescint.cli.group import command, command_group
@@ -125,7 +125,7 @@ def _report_created(created: CreatedCohort, out: Path) -> None:
     say(f"{scans} of {patients} patients; manifest: {out / 'manifest.csv'}")
     say(f"The key of the pseudonyms is in {created.private}: keep it, and do not share it.")
     say(f"Next: bonescint cohort check {out}")
-    say(NOTICE)
+    say_notice()
 
 
 @command(cohort_app)
@@ -190,7 +190,7 @@ def _print_check(report: CohortReport, out: Path | None) -> None:
         f"{len(report.errors)} errors, {len(report.warnings)} warnings in {report.scans} scans; "
         f"the pixels of {report.compared} were compared{near}."
     )
-    say(NOTICE)
+    say_notice()
 
 
 @command(cohort_app)
@@ -259,7 +259,7 @@ def compare(
     if found is None or out is None:
         return 0
     _report_compared(found)
-    say(f"Look at {out / 'report.html'}. {NOTICE}")
+    say_notice(f"Look at {out / 'report.html'}")
     return SOME_FAILED if any(side.omitted for side in found.sides) else 0
 
 
@@ -300,7 +300,7 @@ def _report_saved(save: Path) -> None:
     say(f"Normal database of {kept.maps.scans} scans of {kept.patients} patients: {save}")
     if kept.unlabelled:
         say_warning(f"{kept.unlabelled} of these scans have no label: they were taken as normal")
-    say(NOTICE)
+    say_notice()
 
 
 def _report_compared(found: CohortComparison) -> None:

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 SOME_FAILED = 1
 NOTHING_DONE = 2
 INTERRUPTED = 130
-NOTICE = "Research use only. Not a medical device."
 _PIPE_WIDTH = 160
 _LINE_S = 30.0
 
@@ -86,6 +85,13 @@ def _console(*, stderr: bool) -> Console:
 def say(text: object) -> None:
     """A line on standard error; what cannot be shown is escaped."""
     messages_console().print(_displayable(text), soft_wrap=True)
+
+
+def say_notice(where: object = "") -> None:
+    """What the results are not, and where they are."""
+    from bonescint.scan import RESEARCH_USE
+
+    say(f"{where}. {RESEARCH_USE}" if where else RESEARCH_USE)
 
 
 def show(text: object) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from bonescint.cli.console import NOTICE, progress_shown, say
+from bonescint.cli.console import progress_shown, say, say_notice
 from bonescint.cli.group import command, command_group
 from bonescint.cli.options import (
     Device,
@@ -113,7 +113,7 @@ def evaluate(
         )
     for line in _first_figures(found):
         say(line)
-    say(f"Look at {out / 'report.html'}. {NOTICE}")
+    say_notice(f"Look at {out / 'report.html'}")
 
 
 def _first_figures(result: EvaluationResult) -> Iterator[str]:

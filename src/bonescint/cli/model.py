@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bonescint.cli.console import NOTICE, progress_shown, say, say_warning
+from bonescint.cli.console import progress_shown, say, say_notice, say_warning
 from bonescint.cli.group import command, command_group
 from bonescint.cli.options import (
     AnyWorkers,
@@ -238,7 +238,7 @@ def adapt(
         )
         say(f"On {other.scans} other scans with known labels: {changes}.")
     say(f"Look at {out / PAGE}")
-    say(NOTICE)
+    say_notice()
 
 
 @command(model_app)

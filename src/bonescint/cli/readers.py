@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from bonescint.cli.console import (
-    NOTICE,
     SOME_FAILED,
     progress_shown,
     say,
+    say_notice,
     show,
     show_table,
 )
@@ -165,7 +165,7 @@ def analyse(
             for sentence in sentences(analysis):
                 show(sentence)
         say_notes(analysis.notes)
-        say(f"Written to {out}: {', '.join(written)}. {NOTICE}")
+        say_notice(f"Written to {out}: {', '.join(written)}")
     left_out = any(note.kind is NoteKind.LEFT_OUT for note in analysis.notes)
     return SOME_FAILED if left_out else 0
 

@@ -29,7 +29,7 @@ from bonescint.experiment.steps import ModelSteps
 from bonescint.files import make_folder, one_writer, require_own, write_whole
 from bonescint.model import ModelFolder
 from bonescint.parallel import usual_workers
-from bonescint.scan import InputError, OutputError, ParameterError, Split
+from bonescint.scan import RESEARCH_USE, InputError, OutputError, ParameterError, Split
 from bonescint.scan.software import installed_versions
 
 EXTERNAL_USES = "external-uses.csv"
@@ -294,7 +294,7 @@ def _write_study(spec: ExperimentSpec, paths: RunPaths) -> None:
         "study": experiment_content(spec),
         "software": installed_versions(_LIBRARIES) | {"python": platform.python_version()},
         "manifest_sha256": fingerprint(paths.manifest),
-        "notice": "Research use only. Not a medical device.",
+        "notice": RESEARCH_USE,
     }
     make_folder(root)
     write_whole(root / "study.json", json.dumps(content, indent=1, default=str) + "\n")

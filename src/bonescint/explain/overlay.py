@@ -26,11 +26,10 @@ from bonescint.explain.lettering import (
 )
 from bonescint.explain.panels import OUTLINE, DrawnView, Layers, Panels, draw_strip, layers_of
 from bonescint.report import NO_CALL, probability_texts
-from bonescint.scan import ParameterError, PixelUnit, Prediction, Scan, View
+from bonescint.scan import RESEARCH_USE, ParameterError, PixelUnit, Prediction, Scan, View
 
 RESEARCH_NOTICE = (
-    "Research use only. Not a medical device. "
-    "Model trained on simulated scans only, not validated on patients."
+    f"{RESEARCH_USE} Model trained on simulated scans only, not validated on patients."
 )
 _MARGIN = 28
 _HEADER = 92

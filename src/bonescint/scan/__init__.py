@@ -17,6 +17,7 @@ from bonescint.scan.errors import (
     ViewConflictError,
     os_reason,
 )
+from bonescint.scan.notice import RESEARCH_USE
 from bonescint.scan.prediction import ActivationMap, Call, NormalRank, Prediction
 from bonescint.scan.scan import Acquisition, PixelUnit, Scan
 from bonescint.scan.truth import Focus, FocusKind, Truth
@@ -24,6 +25,7 @@ from bonescint.scan.uptake_sites import SiteGroup, UptakeSite
 from bonescint.scan.views import View, ViewRule, mirrored
 
 __all__ = [
+    "RESEARCH_USE",
     "UNCALIBRATED",
     "Acquisition",
     "ActivationMap",

@@ -28,11 +28,11 @@ from bonescint.mrmc import (
 )
 from bonescint.mrmc.analysis import UNDECIDED
 from bonescint.report.document_page import Document, write_document
-from bonescint.scan import ParameterError
+from bonescint.scan import RESEARCH_USE, ParameterError
 from bonescint.study.analysis_page import analysis_document, draw_times, sections_of
 from bonescint.study.errors import StudyError
 from bonescint.study.export.collecting import StudyTables, collect
-from bonescint.study.export.rows import NOTICE, ReadRow
+from bonescint.study.export.rows import ReadRow
 from bonescint.study.export.writing import RADIUS_MM, ResultKind, final_reads
 from bonescint.study.folder import StudyFolder, open_study
 from bonescint.study.model_reads import ModelReads, model_reads
@@ -274,7 +274,7 @@ def _write(found: StudyAnalysis, folder: Path) -> None:
         model_seconds = {"model_seconds": seconds}
     entries = {
         "title": title,
-        "notice": NOTICE,
+        "notice": RESEARCH_USE,
         "simulated_readers": found.tables.simulated_readers,
         "simulated_scans": found.tables.simulated_scans,
     }

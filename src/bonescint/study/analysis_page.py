@@ -14,7 +14,8 @@ from bonescint.evaluate import Estimate
 from bonescint.mrmc import Generalisation, ReaderAnalysis
 from bonescint.plotting import BLUE, INK, LIGHT, new_axes, plain_text, save
 from bonescint.report.document_page import Document, PageFigure, PageSection, PageTable
-from bonescint.study.export.rows import NOTICE, TimingRow
+from bonescint.scan import RESEARCH_USE
+from bonescint.study.export.rows import TimingRow
 from bonescint.study.model_reads import ModelReads
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def analysis_document(
         parts.append(PageSection(title="Exclusions and notes", paragraphs=tuple(notes)))
     return Document(
         title=title,
-        notice=NOTICE,
+        notice=RESEARCH_USE,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         facts=(("Made from", says),) if warning else (),
         sections=tuple(parts),
@@ -313,7 +314,7 @@ def draw_times(
     ]
     style = {"ncols": 3, "frameon": False, "fontsize": 8}
     axis.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.4, 1.0), **style)
-    save(figure, path, footer=NOTICE, title=title)
+    save(figure, path, footer=RESEARCH_USE, title=title)
 
 
 def _box(axis: Axes, seconds: list[float], place: float, colour: str, width: float) -> None:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from bonescint.files import json_in, make_folder, write_whole, written_beside
-from bonescint.scan import OutputError
+from bonescint.scan import RESEARCH_USE, OutputError
 from bonescint.study.errors import StudyError
 from bonescint.study.protocol import StudyProtocol, sha256_of
 from bonescint.study.store.database import Store
@@ -181,7 +181,7 @@ class StudyFolder:
         """The content of `study.json`."""
         return {
             "schema_version": STUDY_SCHEMA_VERSION,
-            "notice": "Research use only. Not a medical device.",
+            "notice": RESEARCH_USE,
             "study_id": self.study_id,
             "simulated_scans": self.simulated_scans,
             "protocol": self.protocol.to_json(),

@@ -27,12 +27,11 @@ from bonescint.cohort.compare.characteristics import (
 )
 from bonescint.cohort.compare.maps import PREPROCESSING, SIDE, FrameMap, FrameMaps
 from bonescint.files import json_in, write_whole
-from bonescint.scan import BonescintError, InputError, ParameterError
+from bonescint.scan import RESEARCH_USE, BonescintError, InputError, ParameterError
 
 LEAST_PATIENTS = 20
 """Fewest patients of a normal database."""
 PERCENTILES = (5, 25, 50, 75, 95)
-NOTICE = "Research use only. Not a medical device."
 _FORMAT = 1
 _MAPS = ("mean", "sd", "asymmetry_sd")
 _PREFIXES = ("", "real_")
@@ -156,7 +155,7 @@ def write_normal_database(path: Path, averages: Averages) -> None:
         raise ParameterError("averages", "write_normal_database", requirement, averages.patients)
     about = {
         "bonescint_normals": _FORMAT,
-        "notice": NOTICE,
+        "notice": RESEARCH_USE,
         "software": bonescint.__version__,
         "recipe": PREPROCESSING,
         "scans": averages.maps.scans,

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from bonescint import __version__
-from bonescint.cohort.compare.averages import NOTICE, Spread
+from bonescint.cohort.compare.averages import Spread
 from bonescint.cohort.compare.characteristics import LANDMARKS, Subject
 from bonescint.cohort.compare.figures import MAPS, difference_scale
 from bonescint.cohort.compare.maps import PREPROCESSING
@@ -22,7 +22,7 @@ from bonescint.cohort.compare.separation import CELLS, FOLDS
 from bonescint.evaluate import Estimate
 from bonescint.prepare import preprocessing_named
 from bonescint.report.document_page import Document, PageFigure, PageSection, PageTable
-from bonescint.scan import View
+from bonescint.scan import RESEARCH_USE, View
 
 _MOST_REASONS = 12
 _NOT_AVAILABLE = "not available"
@@ -62,7 +62,7 @@ def comparison_document(
     ]
     return Document(
         title="Comparison of two cohorts",
-        notice=f"{NOTICE} Do not base any diagnosis on this comparison.",
+        notice=f"{RESEARCH_USE} Do not base any diagnosis on this comparison.",
         created=created,
         facts=(
             *((side.side.letter, _in_a_line(side)) for side in found.sides),

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import bonescint
-from bonescint.cohort.compare.averages import NOTICE, PERCENTILES, Spread
+from bonescint.cohort.compare.averages import PERCENTILES, Spread
 from bonescint.cohort.compare.characteristics import Characteristic
 from bonescint.cohort.compare.maps import MapAgreement
 from bonescint.cohort.compare.measuring import MeasuredSide
 from bonescint.cohort.compare.separation import Separation
 from bonescint.evaluate import Estimate
-from bonescint.scan import View
+from bonescint.scan import RESEARCH_USE, View
 from bonescint.tables import ResultTable
 
 _SCHEMA_VERSION = 1
@@ -84,7 +84,7 @@ class CohortComparison:
         separated = self.separation
         return {
             "schema_version": _SCHEMA_VERSION,
-            "notice": NOTICE,
+            "notice": RESEARCH_USE,
             "software": {"bonescint": bonescint.__version__},
             "sides": {side.side.letter: _side_json(side) for side in self.sides},
             "warnings": list(self.warnings),

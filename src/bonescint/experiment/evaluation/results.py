@@ -35,10 +35,10 @@ from bonescint.evaluate.scored import patient_numbers
 from bonescint.experiment.evaluation.json_form import from_json, rule_content, to_json
 from bonescint.experiment.evaluation.saliency_result import SaliencyEvaluation
 from bonescint.files import json_in, write_whole
-from bonescint.scan import BonescintError, Call, InputError, ParameterError, Split
+from bonescint.scan import RESEARCH_USE, BonescintError, Call, InputError, ParameterError, Split
 
 SCHEMA_VERSION = 2
-NOTICE = "Research use only. Not a medical device: do not base any diagnosis on these results."
+NOTICE = f"{RESEARCH_USE[:-1]}: do not base any diagnosis on these results."
 TRUE_POSITIVE, FALSE_NEGATIVE = "true positive", "false negative"
 FALSE_POSITIVE, TRUE_NEGATIVE = "false positive", "true negative"
 _OUTCOMES = {

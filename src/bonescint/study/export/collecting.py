@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from bonescint.scan import View
+from bonescint.scan import RESEARCH_USE, View
 from bonescint.study.export.measures import (
     CaseScorer,
     Moment,
@@ -22,7 +22,6 @@ from bonescint.study.export.measures import (
     scorer_of,
 )
 from bonescint.study.export.rows import (
-    NOTICE,
     TABLES,
     EventRow,
     ExportRow,
@@ -416,7 +415,7 @@ def _settings(
     ]
     protocol = study.protocol.to_json()
     values: dict[str, object] = {
-        "notice": NOTICE,
+        "notice": RESEARCH_USE,
         "readers are": "simulated (programs)" if tables.simulated_readers else "people",
         "scans are": "simulated" if tables.simulated_scans else "as the cohort says",
         "study_id": row.study_id,

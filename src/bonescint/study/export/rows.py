@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
-NOTICE = "Research use only. Not a medical device."
 _Cell = str | float | int | None
 
 

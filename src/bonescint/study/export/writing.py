@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bonescint.files import OF_THE_SYSTEM, folder_beside, require_own, write_table
-from bonescint.scan import OutputError
+from bonescint.scan import RESEARCH_USE, OutputError
 from bonescint.study.errors import StudyError
 from bonescint.study.export.collecting import StudyTables, collect
 from bonescint.study.export.rows import (
-    NOTICE,
     TABLES,
     DictionaryRow,
     ExportRow,
@@ -125,7 +124,7 @@ def _write_all(tables: StudyTables, title: str, folder: Path) -> None:
     for sheet in sheets:
         file = folder / f"{sheet.name.replace(' ', '-')}.csv"
         write_table(file, sheet.columns, sheet.rows, line_end="\r\n")
-    about = [title, NOTICE]
+    about = [title, RESEARCH_USE]
     if tables.simulated_readers:
         about.append("The readers are programs. Nothing here shows how physicians read.")
     about.append("Every column is explained on the sheet 'data dictionary'.")
@@ -168,7 +167,7 @@ def write_imrmc(reads: Sequence[ReadRow], file: Path, *, title: str) -> None:
     without = sum(value == 0 for value in truth.values())
     lines = [
         title,
-        NOTICE,
+        RESEARCH_USE,
         f"N0: {without}",
         f"N1: {len(truth) - without}",
         f"NR: {len(readers)}",
