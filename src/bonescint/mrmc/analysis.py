@@ -244,11 +244,7 @@ def analyse_readers(
     """
     chosen = settings or Settings()
     marked = reads if isinstance(reads, MarkedReads) else None
-    ratings = reads.highest() if isinstance(reads, MarkedReads) else reads
-    if chosen.nest is not None:
-        if marked is not None:
-            raise ParameterError("nest", "Settings", "none for marked foci", chosen.nest.value)
-        ratings = ratings.nested_in(chosen.nest)
+    ratings = _ratings_of(reads, chosen)
     # For marked foci an endpoint of ratings is one of the surest mark.
     of_marks = marked is not None and (
         chosen.endpoint is None or isinstance(chosen.endpoint, MarkedEndpoint)
@@ -256,14 +252,7 @@ def analyse_readers(
     figures = figures_of_merit(
         marked if of_marks and marked is not None else ratings, chosen.endpoint
     )
-    methods = figures.methods()
-    if chosen.method not in methods:
-        raise ParameterError(
-            "method",
-            "Settings",
-            f"one that {figures.endpoint} has ({', '.join(method.value for method in methods)})",
-            chosen.method.value,
-        )
+    methods = _methods_of(figures, chosen)
     # A part for each method, for the model in each modality, and for decisions and resamples.
     parts = len(methods) + (0 if predictions is None else len(ratings.modalities)) + 2
     advance = _Parts(parts, progress)
@@ -319,6 +308,25 @@ def analyse_readers(
         model=model,
         notes=tuple(dict.fromkeys(notes)),
     )
+
+
+def _ratings_of(reads: Reads | MarkedReads, settings: Settings) -> Reads:
+    """The ratings, of marked foci the surest mark of each case; cases nested where asked for."""
+    if isinstance(reads, Reads):
+        return reads if settings.nest is None else reads.nested_in(settings.nest)
+    if settings.nest is not None:
+        raise ParameterError("nest", "Settings", "none for marked foci", settings.nest.value)
+    return reads.highest()
+
+
+def _methods_of(figures: FiguresOfMerit, settings: Settings) -> tuple[CovarianceMethod, ...]:
+    """The covariance methods that the endpoint has, among them the one that was asked for."""
+    methods = figures.methods()
+    if settings.method not in methods:
+        names = ", ".join(method.value for method in methods)
+        requirement = f"one that {figures.endpoint} has ({names})"
+        raise ParameterError("method", "Settings", requirement, settings.method.value)
+    return methods
 
 
 class _Parts:
