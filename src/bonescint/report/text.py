@@ -5,6 +5,7 @@ Text from outside, such as file names, is shown escaped; everything that is put 
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from typing import TYPE_CHECKING
 
@@ -63,6 +64,18 @@ def probability_texts(probability: float, operating_point: float) -> tuple[str, 
         if pair[0] != pair[1]:
             return pair
     return f"{probability:.3f}", f"{operating_point:.3f}"
+
+
+def p_text(value: float) -> str:
+    """A p value for people; empty if it is undefined.
+
+    Examples:
+        >>> p_text(0.0004), p_text(0.25), p_text(math.nan)
+        ('< 0.001', '0.250', '')
+    """
+    if math.isnan(value):
+        return ""
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 NO_CALL = "no call: unlike the scans this model knows; adapt it to your camera"

@@ -22,10 +22,11 @@ from bonescint.experiment.evaluation.results import (
 from bonescint.experiment.evaluation.robustness import read_robustness
 from bonescint.experiment.paths import RunPaths
 from bonescint.experiment.report.figures import FigureWriter, FlowRow
-from bonescint.experiment.report.model_report import INTERACTING, p_text
+from bonescint.experiment.report.model_report import INTERACTING
 from bonescint.experiment.spec import ExperimentSpec
 from bonescint.model import ModelFolder
 from bonescint.report.document_page import PageFigure, PageSection, PageTable
+from bonescint.report.text import p_text
 from bonescint.scan import Prediction, Split
 
 Results = Mapping[str, EvaluationResult]

@@ -20,7 +20,7 @@ from bonescint.experiment.evaluation.results import NOTICE, ControlResult, Evalu
 from bonescint.experiment.evaluation.tables import flow_table, left_out_table
 from bonescint.plotting import RenderedFigure
 from bonescint.report.document_page import Document, PageFigure, PageSection, PageTable
-from bonescint.report.text import operating_point_text
+from bonescint.report.text import operating_point_text, p_text
 from bonescint.tables import ResultTable
 
 FEWEST_FOR_HEADLINES = 20
@@ -341,18 +341,6 @@ def _subgroups(result: EvaluationResult, pictures: _Pictures) -> PageSection:
         figures=(_figure(pictures, "subgroups", caption, wide=True),),
         tables=(tests,),
     )
-
-
-def p_text(value: float) -> str:
-    """A p value for people; empty if it is undefined.
-
-    Examples:
-        >>> p_text(0.0004), p_text(0.25), p_text(math.nan)
-        ('< 0.001', '0.250', '')
-    """
-    if math.isnan(value):
-        return ""
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _control(result: EvaluationResult, pictures: _Pictures) -> PageSection:
