@@ -13,7 +13,7 @@ from bonescint.study.errors import RefusedError
 from bonescint.study.folder import opaque_token
 from bonescint.study.store import accounts
 from bonescint.study.store.accounts import Role, SignedInUser
-from bonescint.study.store.sessions import Phase, ReaderState, progress_of_all
+from bonescint.study.store.sessions import Phase, progress_of_all
 from bonescint.study.store.tables import Account
 from bonescint.study.web.dependencies import (
     AppContext,
@@ -208,56 +208,51 @@ def accept_invitation(
 
 
 def _reader_page(
-    context: AppContext, user: SignedInUser | None, phases: set[Phase]
-) -> tuple[SignedInUser, ReaderState] | Response:
-    """The reader and the state, if the page belongs to the reader's phase; else a redirect."""
+    context: AppContext,
+    request: Request,
+    user: SignedInUser | None,
+    template: str,
+    *phases: Phase,
+) -> Response:
+    """The page of a reader, if it belongs to the reader's phase; else a redirect to that one."""
     if user is None:
         return _redirect("/sign-in")
     if user.role is not Role.READER:
         return _redirect("/progress")
     with context.store.reading() as db:
         state = context.reader_state(db, user)
-    return (user, state) if state.phase in phases else _redirect(_PAGE_OF[state.phase])
+    if state.phase not in phases:
+        return _redirect(_PAGE_OF[state.phase])
+    opens = time.strftime("%d %B %Y, %H:%M UTC", time.gmtime(state.opens_s))
+    # The browser's database of what is not stored yet; "drawer" is in names that exist already.
+    store_name = opaque_token(context.study.secret(), f"drawer {user.reader}")
+    return page(context, request, template, user=user, opens=opens, store_name=store_name)
 
 
 @router.get("/start")
 def start_page(context: ContextDep, request: Request, user: OptionalUser) -> Response:
     """Monitor, light, grey steps; they can be entered again later."""
-    found = _reader_page(context, user, {Phase.ENVIRONMENT, Phase.READING})
-    if isinstance(found, Response):
-        return found
-    return page(context, request, "environment.html.jinja", user=found[0])
+    phases = (Phase.ENVIRONMENT, Phase.READING)
+    return _reader_page(context, request, user, "environment.html.jinja", *phases)
 
 
 @router.get("/read")
 def read_page(context: ContextDep, request: Request, user: OptionalUser) -> Response:
     """The reading page."""
-    found = _reader_page(context, user, {Phase.READING, Phase.REVIEW})
-    if isinstance(found, Response):
-        return found
-    reader = found[0].reader
-    # The browser's database of what is not stored yet; "drawer" is in names that exist already.
-    name = opaque_token(context.study.secret(), f"drawer {reader}")
-    return page(context, request, "reading.html.jinja", user=found[0], store_name=name)
+    phases = (Phase.READING, Phase.REVIEW)
+    return _reader_page(context, request, user, "reading.html.jinja", *phases)
 
 
 @router.get("/waiting")
 def waiting_page(context: ContextDep, request: Request, user: OptionalUser) -> Response:
     """Shown until the wash-out is over."""
-    found = _reader_page(context, user, {Phase.WAITING})
-    if isinstance(found, Response):
-        return found
-    opens = time.strftime("%d %B %Y, %H:%M UTC", time.gmtime(found[1].opens_s))
-    return page(context, request, "waiting.html.jinja", user=found[0], opens=opens)
+    return _reader_page(context, request, user, "waiting.html.jinja", Phase.WAITING)
 
 
 @router.get("/finished")
 def finished_page(context: ContextDep, request: Request, user: OptionalUser) -> Response:
     """Shown when all sessions are finished."""
-    found = _reader_page(context, user, {Phase.FINISHED})
-    if isinstance(found, Response):
-        return found
-    return page(context, request, "finished.html.jinja", user=found[0])
+    return _reader_page(context, request, user, "finished.html.jinja", Phase.FINISHED)
 
 
 @router.get("/progress")
