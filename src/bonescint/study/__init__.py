@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bonescint.study.errors import RefusedError, StudyError
     from bonescint.study.export.writing import export_study
     from bonescint.study.folder import StudyFolder, open_study
-    from bonescint.study.protocol import SecondSession, Stage, StudyProtocol
+    from bonescint.study.protocol import AnswerStage, SecondSession, StudyProtocol
     from bonescint.study.readers import (
         Link,
         add_readers,
@@ -42,7 +42,7 @@ _HOMES = {
     "errors": ("RefusedError", "StudyError"),
     "export.writing": ("export_study",),
     "folder": ("StudyFolder", "open_study"),
-    "protocol": ("SecondSession", "Stage", "StudyProtocol"),
+    "protocol": ("SecondSession", "AnswerStage", "StudyProtocol"),
     "readers": (
         "Link",
         "add_readers",
@@ -70,7 +70,7 @@ __all__ = [
     "ReaderProgress",
     "RefusedError",
     "SecondSession",
-    "Stage",
+    "AnswerStage",
     "StudyAnalysis",
     "StudyError",
     "StudyFolder",

@@ -28,7 +28,7 @@ class SecondSession(StrEnum):
     AIDED = "aided"
 
 
-class Stage(StrEnum):
+class AnswerStage(StrEnum):
     """Which answer to a case: before or after the model's output was shown."""
 
     UNAIDED = "unaided"
@@ -97,9 +97,13 @@ class StudyProtocol:
         """Whether a session (1 or 2) shows the model's output."""
         return number > 1 and self.second_session is SecondSession.AIDED
 
-    def stages(self, number: int) -> tuple[Stage, ...]:
+    def stages(self, number: int) -> tuple[AnswerStage, ...]:
         """The answers that each case of a session needs, in order."""
-        return (Stage.UNAIDED, Stage.AIDED) if self.is_aided(number) else (Stage.UNAIDED,)
+        return (
+            (AnswerStage.UNAIDED, AnswerStage.AIDED)
+            if self.is_aided(number)
+            else (AnswerStage.UNAIDED,)
+        )
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready, in the order of the attributes."""

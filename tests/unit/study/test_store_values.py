@@ -17,7 +17,7 @@ from sqlalchemy.orm import ORMExecuteState, Session
 from bonescint.study import RefusedError
 from bonescint.study.creating import store_study
 from bonescint.study.folder import StudyFolder, images_sha256
-from bonescint.study.protocol import Software, Stage, StudyProtocol, sha256_of
+from bonescint.study.protocol import AnswerStage, Software, StudyProtocol, sha256_of
 from bonescint.study.sampling import assign_sessions
 from bonescint.study.store import accounts, answers
 from bonescint.study.store.accounts import Reader, Role
@@ -117,7 +117,12 @@ def begun(db: Session, study: SimpleNamespace, now: float) -> None:
 
 
 def answer(
-    db: Session, study: SimpleNamespace, *, now: float, stage: Stage = Stage.UNAIDED, **changed: Any
+    db: Session,
+    study: SimpleNamespace,
+    *,
+    now: float,
+    stage: AnswerStage = AnswerStage.UNAIDED,
+    **changed: Any,
 ) -> answers.Receipt:
     standing = find_reader_state(db, study.id, study.protocol, now=now)
     assert standing.assignment is not None
@@ -260,7 +265,7 @@ def test_every_refusal_has_its_word(db: Session) -> None:
     refused(now=T0 + 11, no_focus=True, marks=(mark,))
     refused(now=T0 + 11, no_focus=False)
     refused(now=T0 + 11, case="nobodys")
-    refused(now=T0 + 11, stage=Stage.AIDED)
+    refused(now=T0 + 11, stage=AnswerStage.AIDED)
     last = db.scalar(select(Assignment.token).where(Assignment.position == 2))
     refused(now=T0 + 11, case=last)
     first = db.scalar(select(Assignment.token).where(Assignment.position == 0))
@@ -307,8 +312,8 @@ def test_revisions_are_numbered_and_end_with_the_session(db: Session) -> None:
     assert (standing.phase, standing.answered) == (Phase.REVIEW, 3)
     for number in (2, 3):
         sent = SentSubmission(
-            key=f"again-key-{number}", case=tokens[1], stage=Stage.UNAIDED, tab="tab-1", t_ms=0,
-            client_s=0,
+            key=f"again-key-{number}", case=tokens[1], stage=AnswerStage.UNAIDED,
+            tab="tab-1", t_ms=0, client_s=0,
             answer=SentAnswer(positive=False, confidence=number, no_focus=True, marks=()),
         )  # fmt: skip
         receipt = answers.store_answer(
@@ -413,8 +418,8 @@ def test_a_draft_goes_with_the_answer_of_its_stage_only(db: Session) -> None:
     db.flush()
     answer(db, study, now=T0 + 32)
     assert db.scalars(select(Draft.stage)).all() == ["aided"]
-    assert find_reader_state(db, study.id, study.protocol, now=T0 + 33).stage is Stage.AIDED
-    assert answer(db, study, now=T0 + 34, stage=Stage.AIDED).revision == 1
+    assert find_reader_state(db, study.id, study.protocol, now=T0 + 33).stage is AnswerStage.AIDED
+    assert answer(db, study, now=T0 + 34, stage=AnswerStage.AIDED).revision == 1
     assert db.scalars(select(Draft.stage)).all() == []
 
 
@@ -429,7 +434,7 @@ def test_a_draft_is_kept_whatever_others_have_answered(db: Session) -> None:
     answer(db, other, now=T0 + 11)
     standing = find_reader_state(db, study.id, study.protocol, now=T0 + 12)
     assert standing.assignment is not None
-    draft = SentDraft(case=standing.assignment.token, stage=Stage.UNAIDED, tab="tab-1",
+    draft = SentDraft(case=standing.assignment.token, stage=AnswerStage.UNAIDED, tab="tab-1",
                       draft={"confidence": 40})  # fmt: skip
     answers.store_draft(db, study.id, draft, now=T0 + 13)
     kept = db.scalars(select(Draft)).one()

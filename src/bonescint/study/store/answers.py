@@ -12,7 +12,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
 from bonescint.study.errors import RefusedError
-from bonescint.study.protocol import Software, Stage, StudyProtocol, sha256_of
+from bonescint.study.protocol import AnswerStage, Software, StudyProtocol, sha256_of
 from bonescint.study.store.sessions import Phase, ReaderState, find_reader_state
 from bonescint.study.store.submission import (
     SentAnswer,
@@ -171,7 +171,7 @@ def _next_revision(
     db: Session,
     own: _OwnCase,
     given: Sequence[Answer],
-    stage: Stage,
+    stage: AnswerStage,
     protocol: StudyProtocol,
     now: float,
 ) -> tuple[int, bool]:
@@ -262,7 +262,7 @@ def store_draft(db: Session, account_id: int, sent: SentDraft, *, now: float) ->
         )
 
 
-def is_answered(db: Session, assignment: Assignment, stage: Stage) -> bool:
+def is_answered(db: Session, assignment: Assignment, stage: AnswerStage) -> bool:
     """Whether a case has an answer of this stage."""
     query = select(Answer.id).where(
         Answer.assignment_id == assignment.id, Answer.stage == stage.value

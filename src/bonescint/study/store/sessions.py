@@ -8,7 +8,7 @@ from enum import StrEnum
 from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session
 
-from bonescint.study.protocol import Stage, StudyProtocol
+from bonescint.study.protocol import AnswerStage, StudyProtocol
 from bonescint.study.store.tables import (
     Account,
     Answer,
@@ -54,7 +54,7 @@ class ReaderState:
     assignment: Assignment | None = None
     case: StudyCase | None = None
     following: tuple[Assignment, StudyCase] | None = None
-    stage: Stage = Stage.UNAIDED
+    stage: AnswerStage = AnswerStage.UNAIDED
     answered: int = 0
     total: int = 0
     training: int = 0
@@ -128,7 +128,7 @@ def _within(
     )
 
 
-def _stage_due(db: Session, assignment: Assignment, stages: tuple[Stage, ...]) -> Stage:
+def _stage_due(db: Session, assignment: Assignment, stages: tuple[AnswerStage, ...]) -> AnswerStage:
     """The first answer that a case still lacks; the last stage if it lacks none."""
     if len(stages) == 1:
         return stages[0]

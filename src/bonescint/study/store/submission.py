@@ -12,7 +12,7 @@ from pydantic import (
     StringConstraints,
 )
 
-from bonescint.study.protocol import Stage
+from bonescint.study.protocol import AnswerStage
 
 _KINDS = """
     back break-suggested case-ready comment confidence decision draft-restored environment error
@@ -116,7 +116,7 @@ class SentSubmission(_Sent):
 
     key: _Key
     case: _Word
-    stage: Stage
+    stage: AnswerStage
     tab: _Word
     t_ms: _Time
     client_s: _Time
@@ -152,7 +152,7 @@ class SentDraft(_Sent):
     """What is entered so far, with all events that are not stored yet."""
 
     case: _Word
-    stage: Stage
+    stage: AnswerStage
     tab: _Word
     draft: Annotated[dict[str, Any], AfterValidator(_entered)]
     events: _Events = ()

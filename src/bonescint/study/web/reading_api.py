@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from bonescint.files import json_in
 from bonescint.study.errors import RefusedError, StudyError
 from bonescint.study.integrity import read_picture
-from bonescint.study.protocol import Stage
+from bonescint.study.protocol import AnswerStage
 from bonescint.study.store.accounts import SignedInUser
 from bonescint.study.store.answers import (
     finish_session,
@@ -69,8 +69,8 @@ def _state(db: Session, context: AppContext, user: SignedInUser, now: float) -> 
         content["case"] = {**_case(state.assignment, state.case), "stage": state.stage.value}
         draft = db.get(Draft, (state.assignment.id, state.stage.value))
         content["draft"] = draft.body if draft else None
-        if state.stage is Stage.AIDED:
-            content["before"] = _own_answer(db, state.assignment, Stage.UNAIDED)
+        if state.stage is AnswerStage.AIDED:
+            content["before"] = _own_answer(db, state.assignment, AnswerStage.UNAIDED)
         content["next"] = _case(*state.following) if state.following else None
     if session and context.study.protocol.revisions and state.phase in _OPEN:
         content["answered_cases"] = _answered(db, session, state.answered)
@@ -96,7 +96,7 @@ def _answered(db: Session, session: ReadingSession, count: int) -> list[_Json]:
     return [{"token": token, "position": place} for token, place, training in rows if not training]
 
 
-def _own_answer(db: Session, assignment: Assignment, stage: Stage) -> _Json | None:
+def _own_answer(db: Session, assignment: Assignment, stage: AnswerStage) -> _Json | None:
     answer = db.scalar(
         select(Answer)
         .where(Answer.assignment_id == assignment.id, Answer.stage == stage.value)
@@ -171,7 +171,7 @@ def _open_case(
     return state, assignment, case
 
 
-def _last_stage(context: AppContext, state: ReaderState) -> Stage:
+def _last_stage(context: AppContext, state: ReaderState) -> AnswerStage:
     number = state.session.number if state.session else 1
     return context.study.protocol.stages(number)[-1]
 
@@ -201,7 +201,7 @@ def model_output(context: ContextDep, user: CurrentReader, token: str) -> _Json:
     with context.store.reading() as db:
         state, assignment, case = _open_case(db, context, user, token)
         aided = state.session is not None and state.session.aided
-        if not aided or not is_answered(db, assignment, Stage.UNAIDED):
+        if not aided or not is_answered(db, assignment, AnswerStage.UNAIDED):
             raise _no_such_case()
     return _private_json(context.study.model_file(case.token))
 
