@@ -294,7 +294,7 @@ def test_there_is_one_way_to_make_a_page() -> None:
                     made.append(file.relative_to(SOURCE).as_posix())
                 if called == "Jinja2Templates":
                     assert [keyword.arg for keyword in node.keywords] == ["env"], file
-    assert made == ["report/templating.py"]
+    assert made == ["report/text.py"]
     templates = list(SOURCE.rglob("*.jinja"))
     assert len(templates) >= 11
     for file in templates:
