@@ -190,7 +190,7 @@ def _size_json(
     source: str,
     wanted: float,
 ) -> dict[str, Any]:
-    from bonescint.mrmc.analysis import RESEARCH_USE
+    from bonescint.scan import RESEARCH_USE
 
     return {
         "use": RESEARCH_USE,

@@ -35,10 +35,8 @@ from bonescint.mrmc.results import (
 )
 from bonescint.mrmc.standalone import StandaloneVsReaders, standalone_vs_readers
 from bonescint.mrmc.u_statistics import UAnalysis, u_statistics
-from bonescint.scan import ParameterError
+from bonescint.scan import RESEARCH_USE, ParameterError
 from bonescint.scan.checked import check_number, check_whole
-
-RESEARCH_USE = "For research use only. Not a medical device."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bonescint.mrmc.accuracy import DiagnosticAccuracy
-from bonescint.mrmc.analysis import RESEARCH_USE, ReaderAnalysis
+from bonescint.mrmc.analysis import ReaderAnalysis
 from bonescint.mrmc.covariance import BootstrapFigure
 from bonescint.mrmc.endpoints import froc_points
 from bonescint.plotting import (
@@ -25,7 +25,7 @@ from bonescint.plotting import (
     unit_axes,
 )
 from bonescint.roc import RocCurve
-from bonescint.scan import ParameterError
+from bonescint.scan import RESEARCH_USE, ParameterError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from bonescint.files import make_folder, require_own, write_whole
-from bonescint.mrmc.analysis import RESEARCH_USE, ReaderAnalysis
+from bonescint.mrmc.analysis import ReaderAnalysis
 from bonescint.mrmc.covariance import CovarianceMethod
 from bonescint.mrmc.figures import draw_figure_7, draw_froc, draw_roc
 from bonescint.mrmc.obuchowski_rockette import OrAnalysis
 from bonescint.mrmc.results import MOST_DF, Difference, Generalisation, Inference, df_text
 from bonescint.mrmc.standalone import StandaloneVsReaders
+from bonescint.scan import RESEARCH_USE
 from bonescint.tables import ResultTable, write_workbook
 
 _METHODS = {
@@ -213,6 +214,7 @@ def _standalone(one: StandaloneVsReaders, margin: float | None) -> str:
     return found
 
 
+_SIGNATURE = "esearch use only. Not a medical device."  # 0.1 wrote "For research"
 _TEXTS = ("analysis.json", "analysis.xlsx", "sentences.txt")
 _FILES = (*_TEXTS, "roc.png", "figure-7.png", "froc.png")
 _INFERENCE = ("value", "low", "high", "se", "df", "t", "p")
@@ -224,7 +226,7 @@ def require_free_place(folder: Path) -> None:
     Raises:
         OutputError: one would be.
     """
-    require_own(folder, _FILES, mark=_FILES[0], signature=RESEARCH_USE)
+    require_own(folder, _FILES, mark=_FILES[0], signature=_SIGNATURE)
 
 
 def write_analysis(

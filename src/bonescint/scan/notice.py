@@ -1,3 +1,3 @@
-"""The sentence that stands on everything that bonescint shows or writes."""
+"""The sentence that everything that bonescint shows or writes carries."""
 
 RESEARCH_USE = "Research use only. Not a medical device."

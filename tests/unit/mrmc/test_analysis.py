@@ -27,12 +27,12 @@ from bonescint.mrmc import (
     draw_froc,
     draw_roc,
     obuchowski_rockette,
+    require_free_place,
     sentences,
     standalone_vs_readers,
     write_analysis,
 )
-from bonescint.mrmc.analysis import RESEARCH_USE
-from bonescint.scan import OutputError, ParameterError
+from bonescint.scan import RESEARCH_USE, OutputError, ParameterError
 
 QUICK = Settings(draws=60, decide_at=3.0, margin=0.1)
 
@@ -305,3 +305,13 @@ def test_one_positive_case_claims_no_variance_over_cases(small: Reads) -> None:
         assert any("no variance over cases" in note.text for note in analysis.notes)
     assert all(one.draws.size == 0 and math.isfinite(one.value) for one in found.resampled)
     assert found.resampled[0].as_dict()["low"] is None
+
+
+def test_results_of_an_earlier_version_may_be_replaced_and_other_files_not(tmp_path: Path) -> None:
+    mark = tmp_path / "analysis.json"
+    for sentence in ("For research use only. Not a medical device.", RESEARCH_USE):
+        mark.write_text(f'{{"schema": 1, "use": "{sentence}"}}')
+        require_free_place(tmp_path)
+    mark.write_text('{"mine": 1}')
+    with pytest.raises(OutputError, match="not from an earlier run"):
+        require_free_place(tmp_path)
