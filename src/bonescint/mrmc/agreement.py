@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from bonescint.intervals import Estimate, mcnemar_p, paired_difference, share
+from bonescint.intervals import Estimate, mcnemar_p, normal_quantile, paired_difference, share
 from bonescint.mrmc.results import Result, chosen
 from bonescint.scan import ParameterError
 
@@ -195,14 +195,12 @@ def cohen_kappa(
     inner = agree - (mean_row[:, None] + mean_column[None]) * (1 - kappa)
     variance = float((table * inner**2).sum()) - (kappa - chance * (1 - kappa)) ** 2
     se = math.sqrt(max(variance, 0.0) / a.size) / (1 - chance)
-    half = float(stats.norm.ppf((1 + level) / 2)) * se
-    return Estimate(
-        value=kappa,
-        low=max(kappa - half, -1.0),
-        high=min(kappa + half, 1.0),
-        level=level,
-        method=method,
-    )
+    return _with_interval(kappa, normal_quantile(level) * se, level, method)
+
+
+def _with_interval(kappa: float, half: float, level: float, method: str) -> Estimate:
+    low, high = max(kappa - half, -1.0), min(kappa + half, 1.0)
+    return Estimate(value=kappa, low=low, high=high, level=level, method=method)
 
 
 def fleiss_kappa(ratings: ArrayLike, *, level: float = 0.95) -> Estimate:
@@ -254,10 +252,4 @@ def fleiss_kappa(ratings: ArrayLike, *, level: float = 0.95) -> Estimate:
     if math.isnan(se):
         return Estimate(value=value, level=level, method=method)
     half = float(stats.t.ppf((1 + level) / 2, cases - 1)) * se
-    return Estimate(
-        value=value,
-        low=max(value - half, -1.0),
-        high=min(value + half, 1.0),
-        level=level,
-        method=method,
-    )
+    return _with_interval(value, half, level, method)
