@@ -24,10 +24,9 @@ from bonescint.cli.options import AsJson, Seed, Workers
 
 if TYPE_CHECKING:
     from bonescint.cohort import CohortReport, CreatedCohort
-    from bonescint.cohort.compare import CohortComparison, Scorer
+    from bonescint.cohort.compare import Scorer
 
 _MOST_FINDINGS = 200
-_MOST_LEFT_OUT = 20
 
 cohort_app = command_group(
     "Cohorts of your own scans: de-identified, checked before use, and compared."
@@ -258,7 +257,8 @@ def compare(
         _report_saved(save)
     if found is None or out is None:
         return 0
-    _report_compared(found)
+    for message in found.messages():
+        say(message)
     say_notice(f"Look at {out / 'report.html'}")
     return SOME_FAILED if any(side.omitted for side in found.sides) else 0
 
@@ -301,34 +301,3 @@ def _report_saved(save: Path) -> None:
     if kept.unlabelled:
         say_warning(f"{kept.unlabelled} of these scans have no label: they were taken as normal")
     say_notice()
-
-
-def _report_compared(found: CohortComparison) -> None:
-    for side in found.sides:
-        letter = side.side.letter
-        scans, patients = side.averages.maps.scans, side.averages.patients
-        many = (
-            f"{scans} scans of {patients} patients"
-            if scans
-            else "maps of an unknown number of scans"
-        )
-        say(f"{letter}: {many}")
-        for one in side.omitted[:_MOST_LEFT_OUT]:
-            say(f"{letter}: left out {one.source}: {one.reason}")
-        more = len(side.omitted) - _MOST_LEFT_OUT
-        if more > 0:
-            say(f"{letter}: {more} more were left out: tables/left_out.csv")
-        for note in side.notes:
-            say(f"{letter}: {note}")
-    for warning in found.warnings:
-        say_warning(warning)
-    if found.separation is None:
-        say(f"Told apart: not available: {found.why_not_separated}")
-    else:
-        say(f"Told apart: area {found.separation.area.text()}; 0.5 is alike, 1 always")
-    for view, agreed in found.agreement.items():
-        say(
-            f"{view.value}: correlation of the mean maps {agreed.mean:.3f}, of spread "
-            f"{agreed.sd:.3f}, of asymmetry {agreed.asymmetry_sd:.3f}; mean difference "
-            f"{agreed.mean_difference:.3f}"
-        )

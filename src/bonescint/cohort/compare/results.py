@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from bonescint.scan import RESEARCH_USE, View
 from bonescint.tables import ResultTable
 
 _SCHEMA_VERSION = 1
+_MOST_LEFT_OUT = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +79,33 @@ class CohortComparison:
     model_id: str
     scored: tuple[ScoredSide | None, ScoredSide | None]
     warnings: tuple[str, ...]
+
+    def messages(self) -> Iterator[str]:
+        """What was compared and left out, and how alike the cohorts are, a line each."""
+        for side in self.sides:
+            letter = side.side.letter
+            scans, patients = side.averages.maps.scans, side.averages.patients
+            known = f"{scans} scans of {patients} patients"
+            yield f"{letter}: {known if scans else 'maps of an unknown number of scans'}"
+            for one in side.omitted[:_MOST_LEFT_OUT]:
+                yield f"{letter}: left out {one.source}: {one.reason}"
+            more = len(side.omitted) - _MOST_LEFT_OUT
+            if more > 0:
+                yield f"{letter}: {more} more were left out: tables/left_out.csv"
+            for note in side.notes:
+                yield f"{letter}: {note}"
+        for warning in self.warnings:
+            yield f"Warning: {warning}"
+        if self.separation is None:
+            yield f"Told apart: not available: {self.why_not_separated}"
+        else:
+            yield f"Told apart: area {self.separation.area.text()}; 0.5 is alike, 1 always"
+        for view, agreed in self.agreement.items():
+            yield (
+                f"{view.value}: correlation of the mean maps {agreed.mean:.3f}, of spread "
+                f"{agreed.sd:.3f}, of asymmetry {agreed.asymmetry_sd:.3f}; mean difference "
+                f"{agreed.mean_difference:.3f}"
+            )
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready dictionary, without a name of any scan."""
