@@ -175,24 +175,29 @@ def with_labelled_results(
         sensitivity=(sensitivity_score(tables[0]), sensitivity_score(tables[1])),
         specificity=(specificity_score(tables[0]), specificity_score(tables[1])),
     )
-    said = f"{len(others)} local scans with known labels ({judged.positives} positive), other "
+    after = replace(adapted.after, metrics=(*adapted.after.metrics, *_metrics(judged)))
+    return replace(adapted, after=after, labelled=judged)
+
+
+def _metrics(labelled: LabelledResults) -> tuple[Metric, ...]:
+    """Sensitivity and specificity of the adapted model, for its card."""
+    said = f"{labelled.scans} local scans with known labels ({labelled.positives} positive), other "
     said += "patients than those that the operating point comes from"
-    metrics = tuple(
+    pairs = {
+        "sensitivity_score": labelled.sensitivity,
+        "specificity_score": labelled.specificity,
+    }
+    return tuple(
         Metric(
             name=name,
-            value=one.value,
-            low=one.low,
-            high=one.high,
+            value=after.value,
+            low=after.low,
+            high=after.high,
             measured_on=said,
-            method=one.method,
+            method=after.method,
         )
-        for name, one in (
-            ("sensitivity_score", judged.sensitivity[1]),
-            ("specificity_score", judged.specificity[1]),
-        )
+        for name, (_, after) in pairs.items()
     )
-    after = replace(adapted.after, metrics=(*adapted.after.metrics, *metrics))
-    return replace(adapted, after=after, labelled=judged)
 
 
 def adaptation_page(adapted: Adaptation) -> str:

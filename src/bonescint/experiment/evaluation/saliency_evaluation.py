@@ -256,28 +256,6 @@ class _Work:
         marks = replace(resampling, resamples=min(resampling.resamples, _MARK_RESAMPLES))
         everyone = self.called | self.missed
         with_lesions = bool(everyone)
-        notes = []
-        if self.without_outline:
-            notes.append(
-                f"{self.without_outline} false positives have no scan file: which of their "
-                f"evidence lies outside the body cannot be determined."
-            )
-        if self.differing:
-            notes.append(
-                f"{self.differing} scans have a different probability in the file of maps than in "
-                f"the evaluated predictions: are the maps of the same model?"
-            )
-        if self.assumed_spacing:
-            notes.append(
-                f"Some scans do not give a pixel size: a field of {FIELD_MM / 1000:g} m was "
-                "assumed for distances and sizes."
-            )
-        if self.by_physicians:
-            notes.append(
-                f"{self.by_physicians} scans have a physician's masks. Nothing says which pieces "
-                f"of the two views are the same lesion, so lesions are counted in each view: a "
-                f"lesion that both views show counts twice."
-            )
         return SaliencyEvaluation(
             tolerance_mm=self.tolerance_mm,
             scans=tuple(
@@ -306,8 +284,34 @@ class _Work:
             segmented=tuple(self.segmented),
             by_physicians=self.by_physicians,
             left_out=tuple(self.left_out),
-            notes=tuple(notes),
+            notes=self._notes(),
         )
+
+    def _notes(self) -> tuple[str, ...]:
+        """What a reader of the figures has to know."""
+        notes = []
+        if self.without_outline:
+            notes.append(
+                f"{self.without_outline} false positives have no scan file: which of their "
+                f"evidence lies outside the body cannot be determined."
+            )
+        if self.differing:
+            notes.append(
+                f"{self.differing} scans have a different probability in the file of maps than in "
+                f"the evaluated predictions: are the maps of the same model?"
+            )
+        if self.assumed_spacing:
+            notes.append(
+                f"Some scans do not give a pixel size: a field of {FIELD_MM / 1000:g} m was "
+                "assumed for distances and sizes."
+            )
+        if self.by_physicians:
+            notes.append(
+                f"{self.by_physicians} scans have a physician's masks. Nothing says which pieces "
+                f"of the two views are the same lesion, so lesions are counted in each view: a "
+                f"lesion that both views show counts twice."
+            )
+        return tuple(notes)
 
     def _measures(
         self, scans: Mapping[str, ScanLocalisation], resampling: Resampling
