@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from bonescint.files import json_in, make_folder, write_whole, written_beside
-from bonescint.scan import RESEARCH_USE, OutputError
+from bonescint.scan import RESEARCH_USE, InputError, OutputError
 from bonescint.study.errors import StudyError
 from bonescint.study.protocol import StudyProtocol, sha256_of
 from bonescint.study.store.database import Store
@@ -264,7 +264,7 @@ def open_study(path: Path | str | StudyFolder) -> StudyFolder:
             simulated_scans=bool(content.get("simulated_scans", False)),
         )
         frozen = content["protocol_sha256"]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, InputError) as error:
         raise StudyError(f"{file}: not readable. {FROM_BACKUP}") from error
     if study.protocol.sha256 != frozen:
         raise StudyError(

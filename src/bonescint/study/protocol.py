@@ -16,6 +16,7 @@ from typing import Any
 import bonescint
 from bonescint.scan import ParameterError
 from bonescint.scan.checked import check_number, check_text, check_whole
+from bonescint.schema import construct
 
 _MOST_CASES = 100_000
 
@@ -113,13 +114,17 @@ class StudyProtocol:
     def from_json(cls, content: Mapping[str, Any]) -> StudyProtocol:
         """Rebuild a protocol from `to_json`'s dictionary.
 
+        Raises:
+            InputError: a value that cannot be used.
+
         Examples:
             >>> protocol = StudyProtocol(title="A study", seed=7, cases=134)
             >>> StudyProtocol.from_json(protocol.to_json()) == protocol
             True
         """
         known = {field.name for field in fields(cls)}
-        return cls(**{name: value for name, value in content.items() if name in known})
+        stored = {name: value for name, value in content.items() if name in known}
+        return construct(cls, stored, "the protocol", "Restore it from a backup")
 
     @property
     def sha256(self) -> str:
