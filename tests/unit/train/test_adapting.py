@@ -223,7 +223,7 @@ def test_what_lost_ranking_is_not_kept(
         difference=Estimate(value=change), p_value=0.5, test="DeLong",
     )  # fmt: skip
     learnt = Learnt(
-        onnx=b"", settings=quick, areas=areas, epochs=1,
+        onnx=b"", weights=b"", settings=quick, areas=areas, epochs=1,
         cases=ScoredCases(scores=[0.0, 1.0], positive=[0, 1]),
     )  # fmt: skip
     assert learnt.kept is kept
