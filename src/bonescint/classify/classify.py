@@ -1,4 +1,4 @@
-"""Classify files, or those of the demonstration: one real scan and a few simulated studies."""
+"""Classify the user's files, or the demonstration's: one real scan and a few simulated studies."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ _LIBRARIES = ("numpy", "openvino", "pillow", "pydicom", "scipy")
 
 
 class ClassifyInterrupted(KeyboardInterrupt):
-    """Ctrl-C during `classify`: the results until then are written.
+    """Raised on Ctrl-C during `classify`, after the results so far were written.
 
     Attributes:
-        summary: of the scans that were finished.
+        summary: summary of the scans that were finished.
     """
 
     def __init__(self, summary: ClassifySummary) -> None:
@@ -100,7 +100,7 @@ def classify(
         OutputError: `out` cannot be written to, or holds files of other origin in the places
             of the results.
         ParameterError: a setting that cannot be used.
-        ClassifyInterrupted: Ctrl-C; the results until then are written.
+        ClassifyInterrupted: Ctrl-C; the results so far are written.
 
     Examples:
         >>> classify(["nowhere.dcm"], "results", model="no-model")
@@ -190,7 +190,7 @@ def model_folder(model: Path | str | ModelFolder | None) -> ModelFolder:
 
 
 def _run_facts(folder: ModelFolder, device: str, *, call_anyway: bool) -> dict[str, Any]:
-    """Everything but the scan that decides the prediction, as recorded in `results.json`."""
+    """What the prediction depends on apart from the scan, as recorded in `results.json`."""
     return {
         "software": {
             "bonescint": bonescint.__version__,
@@ -279,9 +279,9 @@ def demo(
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> ClassifySummary:
-    """Classify the demonstration's scans with the shipped model, and show what is known of them.
+    """Classify the demonstration's scans with the shipped model, and show their known truth.
 
-    The scans themselves are left in `scans/` beside the results, for commands to be tried on.
+    The scans are copied to `scans/` in the results folder, so that other commands can be tried.
 
     Args:
         out: the results folder.

@@ -79,14 +79,14 @@ class InterruptedScan:
 
 
 class InterruptedRun:
-    """The scans that interrupted runs had finished in a results folder, found by their offsets.
+    """Looks up the scans that interrupted runs had finished in a results folder.
 
     Args:
         folder: the results folder; its growing files are set aside.
-        identity: of the run that begins, see `run_identity`.
+        identity: identity of the new run, see `run_identity`.
 
     Raises:
-        OSError: they cannot be set aside.
+        OSError: the growing files cannot be set aside.
     """
 
     def __init__(self, folder: Path, identity: str) -> None:
@@ -113,7 +113,7 @@ class InterruptedRun:
             file.close()
 
     def scan(self, source: str) -> InterruptedScan | None:
-        """The finished scan of a source, if its pictures exist."""
+        """The finished scan of a source, or `None` if there is none or its pictures are missing."""
         places = self._places.get(source)
         if places is None:
             return None
@@ -145,7 +145,7 @@ class InterruptedRun:
 
 
 def _set_aside(growing: Path, aside: Path) -> None:
-    """Append a growing file to those of runs that were interrupted before."""
+    """Rename a growing file, or append it to the one that was set aside before."""
     if not growing.is_file():
         return
     if not aside.is_file():
@@ -254,10 +254,10 @@ class EarlierRun:
 
 
 def check_kinds(folder: Path) -> None:
-    """Check that no folder is in the place of a file, nor the other way round.
+    """Check that no results file would replace a folder, and no folder a file.
 
     Raises:
-        OutputError: one is.
+        OutputError: one would.
     """
     for name in _OWN_FILES:
         path = folder / name

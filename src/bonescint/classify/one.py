@@ -60,7 +60,7 @@ class ScanResult:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What limits the answer."""
+        """Reasons to trust the answer less, one sentence each."""
         return self.prediction.warnings
 
     @property
@@ -93,13 +93,13 @@ class ScanResult:
         """Write the picture as a PNG file.
 
         Args:
-            path: of the file; its name ends in `.png`, its folder exists.
+            path: a path that ends in `.png`; its folder must exist.
 
         Returns:
             The path.
 
         Raises:
-            ParameterError: another ending.
+            ParameterError: the path does not end in `.png`.
             OutputError: the file cannot be written.
         """
         from bonescint.files import write_whole

@@ -59,11 +59,11 @@ class ClassifiedScan:
         views: names of the views that are present.
         mbd_probability: probability of metastatic bone disease, 0 to 1.
         positive: whether it reaches the model's operating point; `None` if the scan is not called.
-        warnings: what limits the answer.
+        warnings: reasons to trust the answer less, one sentence each.
         picture: path of its picture relative to the results folder; empty if drawing failed.
         uncertain: whether the probability lies in the model's uncertain band.
         ood_score: how unlike the training cohort it is; `None` if the model has no such score.
-        unlike: whether it is too unlike it, by the model's own threshold.
+        unlike: whether that score exceeds the model's threshold.
         truth: what is known about it, or `None`.
         rank_among_normals: rank of its score among local normal patients, or `None` if the model
             was not adapted with such.
@@ -94,7 +94,7 @@ class ClassifiedScan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallCounts:
-    """Number of scans by call; uncertain calls are counted separately, whatever they are.
+    """Number of scans by call; uncertain calls, positive or negative, are counted separately.
 
     Attributes:
         positive: at or above the operating point, and not uncertain.
@@ -210,7 +210,7 @@ class ClassifySummary:
         return CallCounts.of(self.results, has_band=self.uncertain_band is not None)
 
     def messages(self) -> Iterator[str]:
-        """What was rejected, where the results are, and what they are not, a line each."""
+        """Lines for the user: rejected inputs, where the results are, research use only."""
         yield from self._rejected()
         if self.interrupted:
             yield (
@@ -239,7 +239,7 @@ class ClassifySummary:
         yield RESEARCH_USE
 
     def _rejected(self) -> Iterator[str]:
-        """A line for each rejected input; of many, the first."""
+        """A line for each rejected input, up to `_MOST_REJECTED`."""
         for refusal in self.refused[:_MOST_REJECTED]:
             yield f"Rejected: {refusal.source}: {refusal.reason}"
         hidden = len(self.refused) - _MOST_REJECTED
@@ -266,7 +266,7 @@ class ClassifySummary:
 
 
 def notice_of(folder: ModelFolder) -> str:
-    """The sentence on every picture and page."""
+    """The notice on every picture and page: research use only, and the training data."""
     origin = folder.card.training.origin
     unproven = ", not validated on patients" if "simulated" in origin else ""
     local = folder.card.local

@@ -48,11 +48,11 @@ class DrawOrder:
     """What is needed to draw a picture, apart from the scan.
 
     Attributes:
-        prediction: of the scan.
+        prediction: the prediction for the scan.
         operating_point: the model's threshold on the probability.
         notice: statement about the model.
-        path: of the PNG file.
-        layer_paths: of the WebP files that the page shows one over the other: counts, evidence.
+        path: path of the PNG file.
+        layer_paths: paths of the WebP files that the page overlays: counts, evidence.
     """
 
     prediction: Prediction

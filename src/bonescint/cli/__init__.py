@@ -1,6 +1,6 @@
-"""The command line: one thin command per public function, the same name in Python.
+"""The command line: each command calls the public function of the same name.
 
-Layer 6. Every package is imported inside its command, so that `--help` is quick.
+Layer 6. Each command imports its packages when it runs, so that `--help` is quick.
 """
 
 from bonescint.cli.app import main

@@ -1,6 +1,6 @@
-"""What all commands share: where they print, how they show progress, and how they fail.
+"""What all commands share: printing, progress bars and error handling.
 
-Light enough to be imported before a command runs: every function imports what it needs.
+Every function imports what it needs when it is called, so that importing this module is quick.
 """
 
 from __future__ import annotations
@@ -58,12 +58,12 @@ _EXTRA_OF = {
 
 
 def results_console() -> Console:
-    """Standard output: for what the user asked for."""
+    """The console on standard output, for what the user asked for."""
     return _console(stderr=False)
 
 
 def messages_console() -> Console:
-    """Standard error: for progress, and for what went wrong."""
+    """The console on standard error, for progress and errors."""
     return _console(stderr=True)
 
 
@@ -83,19 +83,19 @@ def _console(*, stderr: bool) -> Console:
 
 
 def say(text: object) -> None:
-    """A line on standard error; what cannot be shown is escaped."""
+    """Print a line on standard error; characters that cannot be displayed are escaped."""
     messages_console().print(_displayable(text), soft_wrap=True)
 
 
 def say_notice(where: object = "") -> None:
-    """What the results are not, and where they are."""
+    """Print where the results are, and that they are for research use only."""
     from bonescint.scan import RESEARCH_USE
 
     say(f"{where}. {RESEARCH_USE}" if where else RESEARCH_USE)
 
 
 def show(text: object) -> None:
-    """A line on standard output; what cannot be shown is escaped."""
+    """Print a line on standard output; characters that cannot be displayed are escaped."""
     results_console().print(_displayable(text), soft_wrap=True)
 
 
@@ -106,10 +106,10 @@ def show_table(
     title: str | None = None,
     right: Collection[str] = (),
 ) -> None:
-    """A table on standard output; what cannot be shown is escaped.
+    """Print a table on standard output; characters that cannot be displayed are escaped.
 
     Args:
-        columns: their headings.
+        columns: headings of the columns.
         rows: a cell for each column.
         title: above the table.
         right: columns that are flush right, such as numbers.
@@ -125,12 +125,12 @@ def show_table(
 
 
 def say_error(error: BonescintError | str) -> None:
-    """One line on standard error: why the command ends."""
+    """Print one line on standard error that says why the command ends."""
     typer.echo(f"Error: {_one_line(error)}", err=True)
 
 
 def say_warning(text: object) -> None:
-    """One line on standard error about something that does not end the command."""
+    """Print one line on standard error about something that does not end the command."""
     typer.echo(f"Warning: {_one_line(text)}", err=True)
 
 
@@ -145,7 +145,7 @@ def _displayable(text: object) -> str:
 
 
 def open_in_browser(address: str) -> None:
-    """Open an address in the browser, if there is a screen on which somebody could see it."""
+    """Open an address in the browser, if this machine has a display."""
     import webbrowser
 
     has_screen = sys.platform in ("win32", "darwin") or any(
@@ -179,9 +179,9 @@ def _table_warnings_said() -> Iterator[None]:
 
 @contextmanager
 def clear_failures() -> Iterator[None]:
-    """Turn errors that have a clear line into that line and an exit status, without a traceback.
+    """Report expected errors as one line with an exit status, without a traceback.
 
-    A warning about a table that was read is one line, printed once.
+    A warning about a table is printed once, as one line.
     """
     from bonescint.scan import BonescintError, MissingExtraError
 
@@ -209,7 +209,7 @@ def clear_failures() -> Iterator[None]:
 
 
 def _of_system(error: OSError) -> BonescintError | str:
-    """What the operating system refused; if the disk is full, what could not be written."""
+    """The error to report for one of the operating system, with the path if it is known."""
     from bonescint.files import FULL, cannot_write
     from bonescint.scan import os_reason
 
@@ -220,7 +220,7 @@ def _of_system(error: OSError) -> BonescintError | str:
 
 
 def _fail(error: BonescintError | str, *, stdout_is_gone: bool = False) -> NoReturn:
-    """Report what is wrong, if anything can be printed, and end with status 2."""
+    """Report an error, if anything can be printed, and exit with status 2."""
     if stdout_is_gone:  # what is left in its buffer would be written again at the very end
         _discard(sys.stdout)
     try:
@@ -240,14 +240,14 @@ def _discard(stream: TextIO) -> None:
 
 
 class Shown:
-    """Where work says how far it is: a progress bar, with lines above it."""
+    """Shows the progress of work: a bar, with printed lines above it."""
 
     def __init__(self, bar: Progress) -> None:
         self._bar = bar
         self._task = bar.add_task("", total=None, visible=False)
 
     def progress(self, what: str, done: int, total: int) -> None:
-        """Show what is being done, and how much of how much."""
+        """Update the bar: what is being done, and how many of how many steps are done."""
         self._bar.update(
             self._task,
             description=_displayable(what),
@@ -257,22 +257,22 @@ class Shown:
         )
 
     def part(self, what: str) -> Callable[[int, int], None]:
-        """The same for work of one part, which need not say what it is."""
+        """A progress callback for one named part of the work, called with (done, total)."""
         self._bar.update(self._task, description=what, visible=True)
         return partial(self.progress, what)
 
     def tell(self, text: str) -> None:
-        """Print a line."""
+        """Print a line above the bar."""
         self._bar.console.print(_displayable(text), soft_wrap=True)
 
     def stop(self) -> None:
-        """Take the bar away before the work ends."""
+        """Remove the bar before the work has ended."""
         self._bar.stop()
 
 
 @contextmanager
 def progress_shown() -> Iterator[Shown]:
-    """A progress bar on standard error; without a terminal a line now and then."""
+    """A progress bar on standard error; where that is no terminal, a line at intervals."""
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,

@@ -60,11 +60,11 @@ def evaluate(
         predictions: Table of predictions.
         cohort: Manifest of the cohort.
         out: Report folder.
-        at_least: Needed by the rules specificity and sensitivity; 0.9 unless given.
-        operating_point: An operating point from elsewhere instead.
+        at_least: Specificity or sensitivity to reach, for the rule of that name; 0.9 unless given.
+        operating_point: Use this operating point instead of one chosen by the rule.
         split: Split that is evaluated.
         against: Predictions of another model, to compare with.
-        maps: results.json with activation maps, to be measured against lesion masks.
+        maps: results.json with activation maps, to compare with lesion masks.
         resamples: Bootstrap resamples.
         unstratified: Resample all scans together, not by class.
         level: Coverage of the intervals.
@@ -72,10 +72,10 @@ def evaluate(
         xlsx: Write tables.xlsx too.
 
     Written to the report folder:
-      report.html       figures, tables with intervals, what was left out; one file, offline
+      report.html       figures, tables with intervals, scans left out; one self-contained file
       figures/          PNG and SVG
       tables/           CSV at full precision; tables.xlsx with --xlsx
-      evaluation.json   all of it for programs
+      evaluation.json   all results in machine-readable form
 
     Examples:
       bonescint evaluate predictions.csv --cohort manifest.csv --out report/

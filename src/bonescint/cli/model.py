@@ -60,7 +60,7 @@ def train(
         epochs: Epochs, all at the resolution of the last stage.
         resolution: Rows and columns of the composite while training, a multiple of 32 (compact:
             of 64).
-        preprocessing: What prepares a scan: ibrahim2023 or body-root.
+        preprocessing: Preprocessing of the scans: ibrahim2023 or body-root.
         seed: Seed of everything that is random.
         restart: Start afresh instead of resuming.
 
@@ -119,15 +119,15 @@ def training_configuration(
     preprocessing: str | None = None,
     seed: int | None = None,
 ) -> TrainingConfiguration:
-    """A training configuration by name or YAML file, with what the command line changes in it.
+    """Read a training configuration and apply the command line's changes to it.
 
     Args:
-        name: of the configuration; `None` for the default.
+        name: name or YAML file of the configuration; `None` for the default.
         start: folder of the model whose training continues, if any.
-        epochs: balanced epochs, all at one resolution.
+        epochs: number of balanced epochs, all at one resolution.
         resolution: rows of the composite while training.
-        preprocessing: name of what prepares a scan.
-        seed: of everything that is random.
+        preprocessing: name of the preprocessing.
+        seed: seed of everything that is random.
 
     Raises:
         ParameterError: no such configuration, or a change that it does not allow.
@@ -192,8 +192,8 @@ def adapt(
         specificity: Wanted specificity, with --normals.
         unlabelled: Scans of which nothing is known.
         prevalence: Share of scans with disease, with --unlabelled.
-        labelled: Manifest of other scans, to measure on.
-        epochs: Most epochs in which the network learns from normals.
+        labelled: Manifest of other scans, on which the adapted model is evaluated.
+        epochs: Train the network on the normals for at most this many epochs.
         simulated: Simulated cohort to learn from too; one is made unless given.
 
     Examples:
@@ -257,7 +257,8 @@ def calibrate(
 
     MODEL is a model folder, or 'shipped' (with --out). PREDICTIONS are its predictions for your
     scans (results.csv of `bonescint classify`), with a column label (0 or 1) unless --cohort gives
-    the labels. The graph does not change; the card records what was done. Few scans change little.
+    the labels. The graph does not change; the card records what was done. With few scans, the fit
+    stays close to the model's own calibration.
     Where disease is rarer or more frequent than among these scans, give --prevalence: the
     probabilities move, and the same scans are called. Use scans on which you will not evaluate the
     model.
@@ -266,7 +267,7 @@ def calibrate(
         predictions: Table of predictions.
         cohort: Manifest with the labels.
         out: Model folder to write; MODEL itself unless given.
-        at_least: Needed by the rules specificity and sensitivity.
+        at_least: Specificity or sensitivity to reach, for the rule of that name.
         prevalence: Share of scans with disease where the model will be used, 0 to 1; that of these
             scans unless given.
 

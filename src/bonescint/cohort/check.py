@@ -130,7 +130,7 @@ def _broken(prints: Sequence[Fingerprint]) -> Iterator[Finding]:
 def _same_pixels(
     prints: Sequence[Fingerprint], by_row: Mapping[int, Case]
 ) -> tuple[list[Finding], set[frozenset[int]]]:
-    """Groups of scans that share a view to the last count, and all pairs within the groups."""
+    """Findings about scans with an identical view, and all pairs of such scans."""
     groups: dict[str, list[int]] = defaultdict(list)
     for one in prints:
         for digest in dict.fromkeys(one.hashes.values()):
@@ -224,15 +224,15 @@ def _gaps(cases: Sequence[tuple[int, Case]]) -> Iterator[Finding]:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Fingerprint:
-    """What a check remembers of a scan.
+    """What the check of a cohort keeps of one scan.
 
     Attributes:
-        row: of the manifest.
-        hashes: of the values of each view.
+        row: its row in the manifest.
+        hashes: a hash of the pixel values of each view.
         signature: for near-duplicates, float16 (4608,) for each view; empty if not wanted.
         problems: what is wrong with the scan, its truth or its masks; no path in it.
         empty_masks: whether it is positive and every mask that it has is empty.
-        outside: largest share of a mask that lies where nothing was counted.
+        outside: largest share of a mask's pixels that lies on pixels without counts.
     """
 
     row: int
@@ -251,12 +251,12 @@ def fingerprints(
     workers: int,
     progress: Callable[[int, int], None] | None,
 ) -> list[Fingerprint]:
-    """Read every scan of a cohort once.
+    """Fingerprint every scan of a cohort, reading each file once.
 
     Args:
-        manifest: for its folder.
-        cases: rows with their numbers; those without a file are left out.
-        near: whether signatures are wanted.
+        manifest: gives the folder of the files.
+        cases: row numbers and cases; those without a file are left out.
+        near: also compute the signatures for near-duplicates.
         workers: processes that read.
         progress: called with the number of scans read and of all.
 

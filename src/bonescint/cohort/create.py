@@ -1,4 +1,4 @@
-"""Make a cohort without identities, split by patient, from scans and a table of labels."""
+"""Make a de-identified cohort, split by patient, from scans and a table of labels."""
 
 from __future__ import annotations
 
@@ -96,8 +96,8 @@ def create_cohort(
         rule: shares and seed of the splits; 0.7, 0.15 and 0.15 if `None`. A column `split` of
             the labels takes precedence.
         centre: of scans whose row names none.
-        copy: copy the scans (NM DICOM of counts, or 16-bit PNG), without identity; otherwise
-            the manifest points at the files as they are, names and all.
+        copy: copy the scans, de-identified (NM DICOM of counts, or 16-bit PNG); otherwise the
+            manifest refers to the original files, which may name patients.
         allow_burned_in: take scans whose header says that text, perhaps a name, is part of the
             pixels; otherwise they are left out.
         key: file with the secret key, to give the same patients the same pseudonyms in
@@ -304,7 +304,7 @@ def _case(one: LabelledStudy, got: IngestResult, centre: str, split: Split) -> C
 
 
 def _not_scans(collection: Collection) -> list[Exclusion]:
-    """Files that are no bone scan; leaving out tables and texts beside the scans is harmless."""
+    """Exclusions for files that are no readable bone scan, by kind."""
     kinds = []
     for error in collection.found.refused:
         strange = isinstance(error, NotABoneScanError) or "neither a DICOM" in error.problem

@@ -50,7 +50,7 @@ class Manifest:
         folder: the folder of the manifest.
 
     Raises:
-        InputError: the same scan twice, or a patient on two sides of a split.
+        InputError: the same scan twice, or a patient in two splits.
     """
 
     cases: tuple[Case, ...]
@@ -84,13 +84,13 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManifestRows:
-    """A manifest as far as it can be read, with everything that is wrong in it.
+    """The readable part of a manifest, with everything that is wrong in it.
 
     Attributes:
-        path: of the table.
-        cases: number of the row (the header is row 1) and its case, without the wrong rows.
+        path: path of the table.
+        cases: row number (the header is row 1) and case of each valid row.
         problems: what is wrong, row by row.
-        repeats: a scan that is listed twice, or a patient on two sides of a split.
+        repeats: scans that are listed twice, and patients in two splits.
     """
 
     path: Path
@@ -137,7 +137,7 @@ def _checked(row: Row, age_of: Numbers) -> Case | list[Problem]:
 
 
 def examine_manifest(path: Path | str) -> ManifestRows:
-    """Read a manifest as far as it can be read.
+    """Read a manifest and collect everything that is wrong in it.
 
     Args:
         path: a CSV table, or a folder that holds `manifest.csv`.
@@ -172,7 +172,7 @@ def examine_manifest(path: Path | str) -> ManifestRows:
 
 
 def _spelt_alike(cases: list[tuple[int, Case]]) -> tuple[list[tuple[int, Case]], list[str]]:
-    """Cases in which a patient and a centre each have one spelling, and what that changed."""
+    """The cases with one spelling for each patient and centre, and notes on what was changed."""
     patients = one_spelling(case.patient_id for _, case in cases)
     centres = one_spelling(case.centre for _, case in cases)
     scans = one_spelling(dict.fromkeys(case.scan_id for _, case in cases))
@@ -216,8 +216,8 @@ def read_manifest(path: Path | str) -> Manifest:
         The cases, valid and without leakage between splits.
 
     Raises:
-        InputError: unreadable, columns missing, rows that are wrong or a patient on two sides
-            of a split; every one is named.
+        InputError: unreadable, columns missing, invalid rows or patients in two splits; every
+            one is named.
     """
     rows = examine_manifest(path)
     refuse(rows.path, (*rows.problems, *rows.repeats), "Correct the manifest")
@@ -238,9 +238,9 @@ def cohort_fingerprint(manifest: Manifest) -> str:
 
 
 def write_manifest(cases: Iterable[Case], path: Path) -> None:
-    """Write a manifest as CSV, beside and then renamed into place.
+    """Write a manifest as CSV, atomically.
 
-    The columns of masks, and `simulated`, are there only if a case needs them.
+    The columns of masks, and `simulated`, are written only if a case needs them.
 
     Args:
         cases: the rows.

@@ -31,7 +31,7 @@ class LabelledStudy:
         row: of the table.
         keys: what its headers say, hashed.
         patient_id: pseudonym of the patient.
-        patient_assumed: whether nothing told the patient, so that the study stands alone.
+        patient_assumed: whether nothing names the patient, so that the study counts as one.
     """
 
     study: StudyFiles
@@ -63,7 +63,7 @@ class Matching:
     Attributes:
         labelled: studies with a label, in the order found.
         left_out: studies without a label and rows without a study.
-        doubted: pairs of patients of the table whose scans bear one patient's number.
+        doubted: number of patients of the table who share a header's Patient ID with another.
     """
 
     labelled: tuple[LabelledStudy, ...]
@@ -72,7 +72,7 @@ class Matching:
 
 
 class _Index:
-    """Studies by everything that a row may name."""
+    """Index of the studies by every identifier that a row may give."""
 
     def __init__(
         self, studies: Sequence[StudyFiles], keys: Sequence[StudyKeys], folder: Path
@@ -98,7 +98,7 @@ class _Index:
                     self.by_person[folded(name)].add(place)
 
     def named_by(self, row: LabelRow, id_key: bytes) -> set[int]:
-        """Places of the studies that a row names."""
+        """Indices of the studies that a row names."""
         sets = []
         for kind in (Identifier.ACCESSION, Identifier.STUDY):
             value = getattr(row, kind.value)

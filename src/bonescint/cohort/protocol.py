@@ -153,7 +153,7 @@ class Protocol:
 
     @property
     def count(self) -> int:
-        """Studies of all centres together."""
+        """Number of studies of all centres together."""
         return sum(
             part.positive + part.negative
             for centre in self.centres.values()
@@ -161,7 +161,7 @@ class Protocol:
         )
 
     def of_centres(self, names: Iterable[str]) -> Protocol:
-        """The same protocol with some of its centres; each gives the very same studies.
+        """The same protocol with some of its centres; the studies of each stay identical.
 
         Raises:
             ParameterError: a centre that it does not have.
@@ -225,7 +225,7 @@ _SPLIT_SHARES = {Split.TRAIN: 0.70, Split.VALIDATION: 0.15, Split.TEST: 0.15}
 
 
 def _shared_out(count: int) -> dict[Split, int]:
-    """A number divided by the splits' shares: whole numbers, the largest remainders first."""
+    """Divide a number by the splits' shares into whole numbers (largest-remainder method)."""
     exact = {split: share * count for split, share in _SPLIT_SHARES.items()}
     given = {split: int(share) for split, share in exact.items()}
     left = count - sum(given.values())
@@ -243,8 +243,8 @@ class StudySpec:
         centre: name of the centre.
         split: where it belongs.
         positive: with metastatic bone disease or without.
-        number: counted within centre, split and label, so that a cohort that grows keeps
-            the studies that it has.
+        number: index within centre, split and label, so that a larger protocol keeps the
+            studies of a smaller one.
     """
 
     seed: int
@@ -254,11 +254,10 @@ class StudySpec:
     number: int
 
     def key(self, attempt: int = 0) -> str:
-        """16 hexadecimal digits that do not reveal the label.
+        """The key of the study: 16 hexadecimal digits that do not reveal the label.
 
         Args:
-            attempt: counts patients whose metastases could not be seen and who were drawn
-                again.
+            attempt: number of patients drawn before for this study and rejected as occult.
 
         Examples:
             >>> spec = StudySpec(seed=1, centre="A", split=Split.TRAIN, positive=True, number=0)

@@ -57,8 +57,8 @@ class SimulatedCohort:
 
     Attributes:
         manifest: the studies that the protocol asks for.
-        occult: positive patients whose every metastasis is below the bound of visibility; in
-            `occult.csv`, outside the protocol's numbers.
+        occult: positive patients none of whose metastases is visible; listed in `occult.csv`
+            and not counted in the protocol's numbers.
         frozen: hashes of the labels and counts of each centre, to compare with the
             protocol's own.
     """
@@ -68,7 +68,7 @@ class SimulatedCohort:
     frozen: FrozenHashes
 
     def changed_centres(self, protocol: Protocol) -> tuple[str, ...]:
-        """Centres that are not what the protocol was frozen as; none without a hash to compare.
+        """Centres whose studies differ from the frozen protocol; none without a hash to compare.
 
         Arithmetic may differ between processors and releases of numpy and SciPy.
         """
@@ -80,13 +80,13 @@ class SimulatedCohort:
 
 
 def study_of(spec: StudySpec, centre: Centre, disease: Disease, attempt: int = 0) -> SimulatedStudy:
-    """Simulate one study of a cohort: always the same for the same study and attempt.
+    """Simulate one study of a cohort; the same arguments give the same study.
 
     Args:
         spec: which study.
-        centre: where.
+        centre: the centre that acquires it.
         disease: number, size and uptake of metastases.
-        attempt: which of the patients that were drawn for it.
+        attempt: number of patients drawn before for this study and rejected as occult.
     """
     names = list(centre.cameras)
     rng = spec.generator(attempt)
@@ -127,11 +127,11 @@ def _make(spec: StudySpec, *, content: dict[str, Any], out: Path) -> list[_Made]
 
     Args:
         spec: which study.
-        content: of the protocol, as plain tables can be sent to another process.
+        content: the protocol as plain tables, which can be sent to another process.
         out: folder of the cohort.
 
     Returns:
-        The study, after the occult patients that were drawn before it.
+        The occult patients that were drawn for it, then the study.
     """
     case_file = out / "cases" / f"{spec.key()}.json"
     stored = _stored(case_file, out)
@@ -199,10 +199,10 @@ def simulate_cohort(
 ) -> SimulatedCohort:
     """Simulate a cohort: every scan is of a different patient, and splits are by patient.
 
-    The folder then holds `scans/*.dcm` (NM Image Storage), `truth/*.npz` (masks and foci),
-    `manifest.csv` and `settings.json`; `occult.csv` and `occult/` apart. The same seed gives
-    the same bytes, whatever the number of workers. If it was interrupted, the same call resumes;
-    a protocol with larger numbers only adds studies.
+    Written are `scans/*.dcm` (NM Image Storage), `truth/*.npz` (masks and foci), `manifest.csv`
+    and `settings.json`; occult patients go to `occult.csv` and `occult/`. The same seed gives the
+    same bytes for any number of workers. If interrupted, the same call resumes; a protocol with
+    larger numbers only adds studies.
 
     Args:
         out: folder to write to.
@@ -217,7 +217,7 @@ def simulate_cohort(
     Raises:
         ParameterError: a seed below 0, no worker.
         OutputError: the folder cannot be written, another process writes there, or it holds a
-            cohort of other settings or anything else in the places of the cohort.
+            cohort made with other settings or files of other origin.
         BonescintError: a worker process was killed, or no study with visible metastases was found.
         MissingExtraError: the libraries of the extra `simulate` are not installed.
     """
@@ -259,7 +259,7 @@ def _simulated(
 
 
 def _open_folder(out: Path, protocol: Protocol, seed: int) -> None:
-    """Make the cohort's folder, or make sure that it holds part of this very cohort."""
+    """Make the cohort's folder, or check that it holds part of this cohort."""
     from bonescint.simulate.reference_skeleton import reference_skeleton
 
     reference_skeleton()  # a missing extra is said before anything is written
@@ -282,7 +282,7 @@ def _open_folder(out: Path, protocol: Protocol, seed: int) -> None:
 
 
 def can_resume(out: Path, protocol: Protocol, seed: int) -> bool:
-    """Whether a folder holds no cohort yet, or part of this very one.
+    """Whether a folder holds no cohort yet, or part of this one.
 
     A cohort of other settings or of another release cannot be resumed.
 

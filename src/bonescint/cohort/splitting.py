@@ -20,9 +20,9 @@ class SplitRule:
 
     Attributes:
         shares: of the patients, by split; they sum to 1.
-        seed: of the order in which patients are dealt.
-        test_centres: centres all of whose patients are tested on, as an external test wants
-            it; train and validation then share the rest in proportion.
+        seed: seed of the order in which patients are dealt.
+        test_centres: external centres, all of whose patients go to the test split; train and
+            validation then share the rest in proportion.
 
     Raises:
         ParameterError: shares that do not sum to 1, or a negative seed.
@@ -107,10 +107,10 @@ def _place(patient: PatientToSplit, seed: int) -> tuple[str, str]:
 
 
 def parse_shares(text: str) -> dict[Split, float]:
-    """Read shares as people write them.
+    """Parse the shares of the splits from text such as `train=0.8,validation=0.2`.
 
     Raises:
-        ParameterError: no such split, or no number.
+        ParameterError: an unknown split, or a share that is no number.
 
     Examples:
         >>> parse_shares("train=0.8,validation=0.2")

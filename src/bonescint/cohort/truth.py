@@ -40,7 +40,7 @@ def write_truth(
     organ_masks: Mapping[View, NDArray[np.bool_]] | None = None,
     parameters: Mapping[str, object] | None = None,
 ) -> None:
-    """Write a truth, beside and then renamed into place; equal truths give equal bytes.
+    """Write a truth file, atomically; equal truths give equal bytes.
 
     Args:
         truth: what is true of a scan.
@@ -177,8 +177,8 @@ def truth_of(
 ) -> Truth | None:
     """The truth of a case, from its truth file or from a physician's masks.
 
-    Of masks, each piece (8-connected) becomes a focus at its centre of mass; its radius is that
-    of the circle of its area.
+    Each piece of a mask (8-connected) becomes a focus at its centre of mass, with the radius of
+    the circle of the same area.
 
     Args:
         manifest: the cohort.
@@ -242,9 +242,9 @@ def _foci(
 def read_mask(path: Path, *, shape: tuple[int, int] | None = None) -> NDArray[np.bool_]:
     """Read a mask of one view: whatever is not 0 belongs to it.
 
-    A PNG is taken row by row. A NIfTI image stores columns first, as the tools that draw on
-    pictures write it, and is transposed; one that lies as tall rows by columns is taken as it
-    is. No flip is applied: the view is as seen from its own side, the head at row 0.
+    A NIfTI image usually has its columns first, as drawing tools write it, and is transposed; if
+    its first axis is the longer one, it is kept. No flip is applied: the mask must show the view
+    as seen from its own side, with the head at row 0.
 
     Args:
         path: PNG, `.nii` or `.nii.gz`.
@@ -317,7 +317,7 @@ def _from_nifti(path: Path) -> NDArray[Any]:
 
 
 def write_mask(mask: NDArray[np.bool_], path: Path) -> None:
-    """Write a mask as a PNG of 0 and 255, beside and then renamed into place.
+    """Write a mask as a PNG of 0 and 255, atomically.
 
     Raises:
         OutputError: it cannot be written.

@@ -14,7 +14,7 @@ _COUNTS_AGREE = 0.01
 
 
 def pixel_spacing_mm(header: Header) -> tuple[float, float] | None:
-    """Distance between rows and between columns in mm, or `None` if it is not said."""
+    """Distance between rows and between columns in mm, or `None` if the header does not say."""
     for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
         spacing = header.numbers(keyword)
         if len(spacing) == 2 and all(0.05 <= value <= 50 for value in spacing):
@@ -25,16 +25,16 @@ def pixel_spacing_mm(header: Header) -> tuple[float, float] | None:
 def in_known_unit(
     images: tuple[NDArray[np.float32], ...], header: Header, layout: PixelLayout
 ) -> tuple[tuple[NDArray[np.float32], ...], PixelUnit, tuple[str, ...]]:
-    """Tell counts from a screen's grey values.
+    """Decide whether pixels are counts or the grey values of a screen capture.
 
-    Camera objects hold counts. Eight bits that reach their ceiling, colour, or a bright background
-    come from a screen: intensity. Eight bits below the ceiling are believed to be counts, since a
-    faint scan fits into them. Pixels that sum to Counts Accumulated are counts; if those of all
-    images do not, this is said.
+    Pixels of a camera's object are counts. Colour, a bright background, or 8-bit values that reach
+    255 mean a screen capture, whose unit is intensity. 8-bit values below 255 are taken as counts,
+    since a faint scan fits into 8 bits. Pixels that sum to Counts Accumulated are counts; a warning
+    says if they do not.
 
     Args:
         images: (rows, columns) each, negative values removed.
-        header: of their file.
+        header: header of their file.
         layout: how the pixels were stored.
 
     Returns:
@@ -81,7 +81,7 @@ def _why_no_counts(images: tuple[NDArray[np.float32], ...]) -> str:
 
 
 def has_wrapped_round(image: NDArray[np.float32]) -> bool:
-    """Whether hot pixels jump from near 255 to near 0, as an overflow of eight bits does.
+    """Whether hot pixels jump from near 255 to near 0, as they do when 8 bits overflow.
 
     Examples:
         >>> hot = np.zeros((5, 5), np.float32)

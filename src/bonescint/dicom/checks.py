@@ -53,17 +53,18 @@ _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedHeader:
-    """A header that may be a bone scan's.
+    """A header that passed the checks and may be that of a bone scan.
 
     Attributes:
         layout: how pixels are stored.
         photopeak: the frames to use.
         pixel_spacing_mm: distance between rows and between columns, or `None`.
-        decisions: for each frame of `photopeak` its view and rule, `None` if no rule answers.
-        upside_down: for each frame of `photopeak` whether it is to be turned by 180 degrees.
-        is_side_by_side: a screen picture too wide for one view: both are in one frame.
-        may_be_side_by_side: the only image of a file: its pixels must show if it is AP|PA,
-            whatever its names say.
+        decisions: view and rule of each frame of `photopeak`, `None` if no rule decides.
+        upside_down: for each frame of `photopeak`, whether to rotate it by 180 degrees.
+        is_side_by_side: whether the only frame is a screen capture too wide for one view, so
+            that it holds both (AP|PA).
+        may_be_side_by_side: whether the file has a single frame whose pixels must decide if it
+            is AP|PA, whatever names in header and path say.
         warnings: what was tolerated.
     """
 
@@ -78,7 +79,7 @@ class CheckedHeader:
 
 
 def check_dicom_header(header: Header, path: Path) -> CheckedHeader:
-    """Refuse what is no bone scan by its header; decide the views of what may be one.
+    """Refuse a file whose header is not that of a bone scan; decide the views of others.
 
     Raises:
         InputError: missing or contradictory attributes; `NotABoneScanError` and

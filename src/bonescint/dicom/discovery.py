@@ -56,7 +56,7 @@ def listed_scans(manifest: Path) -> tuple[Path, ...] | None:
 
 @contextmanager
 def _on_disk(manifest: Path) -> Iterator[Path]:
-    """The table itself, or of one in an archive a copy that is removed at the end."""
+    """The table itself; for one in an archive, a temporary copy."""
     if archive_of(manifest) is None:
         yield manifest
         return
@@ -67,7 +67,7 @@ def _on_disk(manifest: Path) -> Iterator[Path]:
 
 
 def without_unlisted(entries: Sequence[Path | InputError]) -> Iterator[Path | InputError]:
-    """Paths of an archive's files, of each cohort in it only the scans that its manifest lists."""
+    """Paths of an archive's files; of a cohort in it, only the scans that its manifest lists."""
     cohorts = [
         (entry.parent, frozenset(listed))
         for entry in entries
@@ -242,10 +242,11 @@ class _Examiner:
         self._resources.close()
 
     def examine(self, path: Path) -> _Candidate:
-        """See `_examine`.
+        """Check one file by its header.
 
         Raises:
-            InputError: also if it takes too long, or ends the process that does it.
+            InputError: it cannot be read, is no bone scan, takes too long to parse, or crashes
+                the process that parses it.
         """
         try:
             return _examine(path, _SHORT_READS)
@@ -267,10 +268,10 @@ def _examine(path: Path, reads: int) -> _Candidate:
 
     Args:
         path: of the file.
-        reads: how much work parsing may be.
+        reads: largest number of reads while parsing.
 
     Raises:
-        InputError: it cannot be read or is no bone scan; `LongHeaderError` if it is more work.
+        InputError: it cannot be read or is no bone scan; `LongHeaderError` if it needs more reads.
     """
     size_bytes = file_size(path)
     with opened(path) as stream, quiet():
@@ -342,10 +343,10 @@ def _examine_dicom(header: Header, path: Path, size_bytes: int) -> _Candidate:
 
 
 class _Copies:
-    """Content that was seen before.
+    """Finds files that are copies of earlier ones.
 
-    It is compared, and only where UIDs and sizes agree: some anonymisers give all files one UID.
-    Each file is hashed once, and only if another one calls for it.
+    Files with the same UID and size are compared by content, because some anonymisers give all
+    files one UID. Each file is hashed at most once, and only if such a pair occurs.
     """
 
     def __init__(self) -> None:
@@ -353,7 +354,7 @@ class _Copies:
         self._hashed: dict[tuple[str, int], dict[str, Path]] = {}
 
     def refuse(self, candidate: _Candidate) -> None:
-        """Raise for a file whose content was seen before.
+        """Refuse a file whose content was seen before.
 
         Raises:
             InputError: it is a copy, or can no longer be read.

@@ -1,4 +1,4 @@
-"""Files as bytes, within limits: nothing here hangs on a FIFO, fills a disk or parses without end.
+"""Read files as bytes, within limits: a FIFO, a huge file or an endless header is refused.
 
 A file in a ZIP archive is a path below the archive's (`archives.py`), and is read like any other.
 """
@@ -30,15 +30,15 @@ class TooLargeError(ValueError):
 
 
 class MeteredStream:
-    """A file that raises `TooLargeError` where a bone scan's header would have ended.
+    """A stream that raises `TooLargeError` once a header exceeds what any bone scan's needs.
 
     Args:
         stream: the file.
-        reads: most reads.
+        reads: largest number of calls of `read`.
 
     Attributes:
-        problem: what was beyond the limits, else empty; parsers turn some errors into others.
-        limited: set it to False once the header is parsed.
+        problem: which limit was exceeded, else empty; kept because parsers may replace the error.
+        limited: whether the limits apply; set it to False once the header is parsed.
 
     Examples:
         >>> from io import BytesIO
@@ -62,7 +62,7 @@ class MeteredStream:
         self._element = b""
 
     def read(self, size: int = -1) -> bytes:
-        """Read as a file does; never more than what is left of the limit and one byte."""
+        """Read as a file does, but at most one byte more than the limit allows."""
         if not self.limited:
             return self._stream.read(size)
         self._reads += 1

@@ -1,11 +1,11 @@
-"""A DICOM header, parsed within limits and read without surprises.
+"""A DICOM header, parsed within limits and safe to read.
 
-pydicom parses, from a stream that ends its work once it has read more than any bone scan's header
-holds (`MeteredStream`): a file of some megabytes can list a million elements or values. Long
-values are passed over and not read; one that is asked for is refused. Values of a damaged header
-may raise anything on access, so `Header` answers "absent" instead. pydicom's warnings and log
-lines quote element values, a patient's name among them, so they are kept silent (`quiet`). A
-deflated data set is inflated here, because pydicom would inflate a bomb to its full size.
+pydicom parses from a `MeteredStream`, which stops it once it has read more than any bone scan's
+header holds: a file of some megabytes can list a million elements or values. Long values are
+skipped, and refused on access. Values of a damaged header may raise any exception on access;
+`Header` treats them as absent. pydicom's warnings and log lines quote element values, including
+patients' names, so they are silenced (`quiet`). A deflated data set is inflated here, because
+pydicom would inflate a decompression bomb to its full size.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _LONG_VRS = frozenset({b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"UC", b
 
 
 class LongHeaderError(InputError):
-    """A header that takes more work than was allowed; the caller may allow more."""
+    """A header that takes more reads than were allowed; the caller may allow more."""
 
 
 @contextmanager
@@ -69,13 +69,13 @@ def quiet() -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """Tolerant access to a data set: what is absent, empty or damaged is empty or `None`.
+    """Tolerant access to a data set: absent, empty and damaged values read as empty or `None`.
 
     Attributes:
         dataset: the pydicom data set behind it.
         transfer_syntax: UID of the transfer syntax, empty if the file does not say.
-        has_pixel_data: whether parsing came to a Pixel Data element.
-        pixel_data: its raw bytes, if they were asked for.
+        has_pixel_data: whether parsing reached a Pixel Data element.
+        pixel_data: its raw bytes, if they were requested.
         source: the file, for errors.
         media_class: SOP class that the File Meta Information names, empty if it does not.
 
@@ -128,7 +128,7 @@ class Header:
         return "\\".join(self.texts(keyword))
 
     def numbers(self, keyword: str) -> tuple[float, ...]:
-        """Each value as a finite number; empty if one of them is none."""
+        """All values as finite numbers; empty if any is not a finite number."""
         value = self._value(keyword)
         return () if value is None else _numbers(value)
 
@@ -138,7 +138,7 @@ class Header:
         return values[0] if len(values) == 1 else None
 
     def whole_numbers(self, keyword: str) -> tuple[int, ...]:
-        """Each value as an integer; empty if one of them is none."""
+        """All values as integers; empty if any is not an integer."""
         values = self.numbers(keyword)
         return tuple(int(v) for v in values) if all(v == int(v) for v in values) else ()
 
@@ -239,9 +239,9 @@ def parse(file: bytes | BinaryIO, path: Path, *, pixels: bool, reads: int = MAX_
     Args:
         file: its content, or the open file, of which no more than the header is then read.
         path: of the file, for errors.
-        pixels: whether Pixel Data is wanted, which takes the content; otherwise parsing stops
+        pixels: read Pixel Data too, for which `file` must be the content; otherwise parsing stops
             before it.
-        reads: how much work parsing may be; see `MeteredStream`.
+        reads: largest number of reads; see `MeteredStream`.
 
     Raises:
         InputError: the content is no DICOM file, cannot be parsed, has a header beyond the
@@ -318,9 +318,9 @@ def _parse(stream: BinaryIO, head: bytes, source: str, *, pixels: bool, reads: i
 
 
 def _value_at(stream: BinaryIO, dataset: Dataset) -> bytes:
-    """The value of the element that a stream stands at, as far as the file goes.
+    """The value of the element at the stream's position, as far as the file goes.
 
-    pydicom gives nothing of a value that is cut short; here it is wanted, to say what is wrong.
+    pydicom drops a truncated value; it is needed here for the error message.
     """
     is_implicit, is_little = dataset.original_encoding
     order = "<" if is_little else ">"

@@ -34,9 +34,9 @@ def keyed_hash(parts: Iterable[bytes], *, key: bytes, purpose: str) -> str:
     """16 hexadecimal digits of a keyed BLAKE2b over length-prefixed parts.
 
     Args:
-        parts: what is hashed, in order.
-        key: any non-empty bytes; longer ones than BLAKE2b takes (64) are hashed first.
-        purpose: up to 16 characters that keep hashes for different ends apart.
+        parts: bytes to hash, in order.
+        key: any non-empty bytes; a key longer than BLAKE2b's 64 bytes is hashed first.
+        purpose: up to 16 characters; different purposes give different hashes.
 
     Raises:
         ParameterError: an empty key.
@@ -93,7 +93,7 @@ class Identifier(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyKeys:
-    """What a study's headers say of it, hashed where it identifies; empty where they say nothing.
+    """Identifiers, sex and age from a study's header, identifiers hashed; empty where absent.
 
     Attributes:
         accession: hash of the Accession Number.
@@ -113,8 +113,8 @@ class StudyKeys:
 def hashed_identifier(kind: Identifier, value: str, *, id_key: bytes) -> str:
     """A keyed hash of an identifier; empty for an empty one.
 
-    Leading zeros of a plain number do not count, nor how a keyboard or a spreadsheet writes a
-    name (`bonescint.tables.plain_name`); capitals do.
+    Leading zeros of a number are ignored, and so are differences that keyboards and spreadsheets
+    make (`bonescint.tables.plain_name`); case matters.
 
     Raises:
         ParameterError: an empty key.
@@ -134,7 +134,7 @@ def hashed_identifier(kind: Identifier, value: str, *, id_key: bytes) -> str:
 
 
 def study_keys(study: StudyFiles, *, id_key: bytes) -> StudyKeys:
-    """Read what a study's first file says of it.
+    """Read the identifiers, sex and age from a study's first file.
 
     Args:
         study: as `discover` found it.
@@ -183,7 +183,7 @@ def _age(header: Header) -> float | None:
 
 
 def pair_name(study: StudyFiles) -> str:
-    """What the files of a study are called apart from the view, lower case, one space a gap.
+    """The name that a study's files share without the view, in lower case, separated by spaces.
 
     Examples:
         >>> paths = (Path("x/P_7_anterior.png"), Path("x/P_7_posterior.png"))

@@ -92,13 +92,13 @@ def code_of(item: Header) -> tuple[str, str]:
 
 
 def is_one_of(code: tuple[str, str], codes: frozenset[tuple[str, str]]) -> bool:
-    """Whether a code is among others; one without a scheme goes by its value."""
+    """Whether a code is among others; without a scheme only its value is compared."""
     scheme, value = code
     return code in codes or (not scheme and any(value == other for _, other in codes))
 
 
 def view_of(code: tuple[str, str]) -> View | None:
-    """The view that a code names, or `None`; one without a scheme goes by its value."""
+    """The view that a code names, or `None`; without a scheme only its value is compared."""
     scheme, value = code
     if scheme:
         return VIEWS.get(code)
@@ -129,9 +129,9 @@ class ImageOrientation:
 
     Attributes:
         is_upside_down: whether the feet are at row 0.
-        seen_from: the side that it is seen from, if its directions tell it.
+        seen_from: the side that it is seen from, if the directions say so.
         is_told: whether the header says where the head is.
-        is_strange: whether the directions are of no anterior or posterior view.
+        is_strange: whether the directions fit neither an anterior nor a posterior view.
     """
 
     is_upside_down: bool = False
@@ -159,10 +159,10 @@ def orientations_of(header: Header, photopeak: PhotopeakFrames) -> tuple[ImageOr
 
 
 def views_by_orientation(header: Header, photopeak: PhotopeakFrames) -> tuple[View | None, ...]:
-    """The view of each image, where its orientation cannot be a maker's habit.
+    """The view of each image by its orientation, where that can be trusted; else `None`.
 
-    Some makers write the anterior head's orientation for every image. So one that is the same for
-    two images tells nothing, nor does the anterior one of a single image.
+    Some manufacturers write the anterior head's orientation for every image. So neither the same
+    orientation for two images nor the anterior one of a single image is evidence.
     """
     sides = [orientation.seen_from for orientation in orientations_of(header, photopeak)]
     telling = set(sides) == set(View) or sides == [View.POSTERIOR]

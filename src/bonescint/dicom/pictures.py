@@ -64,10 +64,10 @@ class _Lenience:
 
 @contextmanager
 def cut_off_refused() -> Iterator[None]:
-    """Decode pictures whole or not at all, in any thread.
+    """Refuse truncated pictures while the context is open, in every thread.
 
-    Pillow fills what is missing of a file with zeros once anything in the process allows it, as
-    importing WeasyPrint does; zeros would be read as counts.
+    Pillow fills the missing part of a file with zeros once anything in the process allows it, as
+    importing WeasyPrint does; the zeros would be read as counts.
     """
     from PIL import ImageFile
 
@@ -91,10 +91,9 @@ def looks_like_picture(content: bytes) -> bool:
 
 
 def is_tiff(content: bytes) -> bool:
-    """Whether a file starts as a TIFF, and not as a DICOM file with a TIFF's start before it.
+    """Whether a file is a TIFF and not a DICOM file whose preamble starts as a TIFF.
 
-    A TIFF's header may stand anywhere in the file. PS3.10 7.1 lets the 128 bytes before the DICOM
-    prefix make a file both.
+    PS3.10 7.1 allows a TIFF header in the 128 bytes of the DICOM preamble; such a file is both.
     """
     return content.startswith(_TIFF_MAGICS) and content[128:132] != b"DICM"
 
@@ -118,7 +117,7 @@ def picture_size(stream: BinaryIO, path: Path, *, reads: int = MAX_READS) -> tup
 
 
 def read_pictures(content: bytes, path: Path) -> tuple[PicturePage, ...]:
-    """Decode the one or two pages of a picture, make them grey and their background dark.
+    """Decode the one or two pages of a picture, as grey images with a dark background.
 
     Raises:
         InputError: damaged, truncated, too large, or not finite.
@@ -129,7 +128,7 @@ def read_pictures(content: bytes, path: Path) -> tuple[PicturePage, ...]:
 
 
 def _pages(opened: Image, path: Path) -> Iterator[Image]:
-    """A file's pages, one after another; smaller copies that a TIFF holds of them are no pages."""
+    """A file's pages in order, without the reduced copies that a TIFF may hold."""
     if opened.format != "TIFF":
         yield opened
         return
@@ -201,11 +200,11 @@ def _decoded(opened: Image, path: Path) -> PicturePage:
 
 
 def with_dark_background(image: NDArray[np.float32]) -> tuple[NDArray[np.float32], bool]:
-    """Invert an image whose background is bright; says whether it did.
+    """Invert an image whose background is bright; also returns whether it did.
 
-    A uniform frame (a letterbox, a white rim) says nothing of the background: the outermost
-    one is passed over. The image is inverted if both its commonest level and its rim inside
-    the frame are bright; in doubt it is kept, and the outline check refuses a negative.
+    An outer uniform frame (a letterbox, a white margin) is ignored. The image is inverted if both
+    its commonest level and its border inside the frame are bright. In doubt it is kept; the
+    outline check then refuses a negative.
 
     Examples:
         >>> page = np.full((8, 6), 255, np.float32)
@@ -222,9 +221,9 @@ def with_dark_background(image: NDArray[np.float32]) -> tuple[NDArray[np.float32
 
 
 def without_frame(image: NDArray[np.float32]) -> tuple[NDArray[np.float32], bool]:
-    """Set a uniform frame that is unlike the background to the background's level.
+    """Set a uniform frame that differs from the background to the background's level.
 
-    The shape stays, so that two views keep fitting each other. Says whether there was one.
+    The shape is kept, so that both views still match. Also returns whether there was a frame.
 
     Args:
         image: (rows, columns), background dark.
@@ -250,7 +249,7 @@ def without_frame(image: NDArray[np.float32]) -> tuple[NDArray[np.float32], bool
 
 
 def without_seam(image: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Set uniform columns near the middle that are unlike the background to its level."""
+    """Set uniform columns near the middle that differ from the background to its level."""
     columns = image.shape[1]
     reach = max(2, columns // 16)
     start = columns // 2 - reach
@@ -269,7 +268,7 @@ def without_seam(image: NDArray[np.float32]) -> NDArray[np.float32]:
 def without_empty_sides(
     image: NDArray[np.float32], rows_per_column: tuple[float, ...]
 ) -> NDArray[np.float32]:
-    """Cut equal, empty sides off, down to the narrowest of the given shapes that holds all.
+    """Crop empty sides symmetrically, to the narrowest of the given shapes that holds the body.
 
     Args:
         image: (rows, columns), background dark.
@@ -310,7 +309,7 @@ def _frame(image: NDArray[np.float32]) -> tuple[int, int, int, int]:
 def _inside(
     low: NDArray[np.float32], high: NDArray[np.float32], tolerance: float
 ) -> tuple[int, int]:
-    """What is left of lines, given their extremes, without uniform ones of one level."""
+    """First line and end after leaving out uniform lines of one level at both ends."""
 
     def band(low: NDArray[np.float32], high: NDArray[np.float32]) -> int:
         same = (high - low <= tolerance) & (np.abs(high - high[0]) <= tolerance)

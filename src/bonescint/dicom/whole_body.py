@@ -36,7 +36,7 @@ _EXPORT_COUNTS = "Give the planar whole-body scan, anterior and posterior"
 
 
 def check_header(header: Header, source: str) -> tuple[str, ...]:
-    """Refuse what the header says is no planar whole-body scan.
+    """Refuse a file whose header says that it is no planar whole-body scan.
 
     Returns:
         Warnings about what was tolerated.
@@ -126,11 +126,11 @@ class Outline:
 
     Attributes:
         side_level: mean level of the outermost columns over that of the body's axis.
-        occupied_rows: part of the rows, first to last, that the body crosses.
-        height_over_width: of the box around the body.
-        axis_wander: how far rows' centres lie from a straight axis, in widths of the body.
+        occupied_rows: share of the rows from the body's first to its last that it crosses.
+        height_over_width: aspect ratio of the box around the body.
+        axis_wander: deviation of the rows' centres from a straight axis, in widths of the body.
         symmetry: correlation of the image with its mirror image about the axis.
-        roughness: part of the shrunk image's variation that is unlike its neighbours.
+        roughness: share of the shrunk image's variance that a 3 x 3 mean removes.
     """
 
     side_level: float
@@ -141,7 +141,7 @@ class Outline:
     roughness: float
 
     def complaint(self) -> str | None:
-        """Why it is no body, or `None`."""
+        """The reason why it is not a body, or `None`."""
         if self.side_level > 0.75:
             return "its sides are as bright as its middle"
         if self.occupied_rows < _LEAST_OCCUPIED or self.height_over_width < 1.2:
@@ -164,7 +164,7 @@ _NO_OUTLINE = Outline(
 
 
 def check_outline(image: NDArray[np.float32], source: str) -> None:
-    """Refuse an image that shows nothing or no upright body.
+    """Refuse an image that is uniform or does not show an upright body.
 
     Args:
         image: one view, (rows, columns), at least 0, background dark.
@@ -255,7 +255,7 @@ def shrunk(image: NDArray[np.float32], *, rows: int = 128) -> NDArray[np.float64
 
 
 def _above_background(small: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Without a lifted black level, as pictures have it; counts have next to none."""
+    """Subtract the black level, which pictures have and counts do not."""
     black = float(np.percentile(small, 5))
     if black <= 0.05 * float(np.percentile(small, 98)):
         return small
@@ -271,7 +271,7 @@ def _smoothed(level: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _threshold(smooth: NDArray[np.float64]) -> float:
-    """Level that parts body from background: Otsu's, but never above 30 % of the range."""
+    """Threshold between background and body: Otsu's, but at most 30 % of the range."""
     low, high = float(smooth.min()), float(smooth.max())
     counts, edges = np.histogram(smooth, bins=64, range=(low, high or 1.0))
     middles = (edges[:-1] + edges[1:]) / 2

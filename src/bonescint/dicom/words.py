@@ -173,7 +173,7 @@ def _clear_views(words: Sequence[str]) -> set[View]:
 
 
 def _view_of(word: str, following: str) -> View | None:
-    """What a word may mean by itself, or with the second end that follows it."""
+    """The view that a word names by itself or together with the word that follows it."""
     if word in _FIRST_ENDS:
         first = _FIRST_ENDS[word]
         return first if following in _SECOND_ENDS[first.opposite] else None
@@ -233,7 +233,7 @@ def _weak_views(plain: str) -> frozenset[View]:
 
 
 def view_in_path(path: Path) -> View | None:
-    """The view that a file's name tells, else a folder that is called just `ANT` or `POST`.
+    """The view that a file's name gives, else its folder's name if that is just `ANT` or `POST`.
 
     Examples:
         >>> view_in_path(Path("scans/p017_posterior.png")).value
@@ -282,7 +282,7 @@ def names_view_plainly(text: str) -> bool:
 def view_in_path_is_plain(path: Path) -> bool:
     """Whether a name follows a convention that leaves no doubt.
 
-    Such are `*_anterior`, `*_POST`, `ANT001` and a folder called just `ANT` or `POST`.
+    Examples are `*_anterior`, `*_POST`, `ANT001` and a folder called just `ANT` or `POST`.
 
     Examples:
         >>> view_in_path_is_plain(Path("p1_anterior.png")), view_in_path_is_plain(Path("AP x.png"))
@@ -294,7 +294,7 @@ def view_in_path_is_plain(path: Path) -> bool:
 
 
 def pair_key(path: Path) -> tuple[str, str]:
-    """What the two files of a study have in common: folder and name without the view's words.
+    """The folder and the name without the view, which the two files of a study share.
 
     Examples:
         >>> pair_key(Path("a/p1_anterior.png")) == pair_key(Path("a/p1_posterior.png"))

@@ -1,7 +1,7 @@
-"""Resampling of cases, fast enough for a hundred thousand of them.
+"""Bootstrap of cases, fast enough for a hundred thousand of them.
 
-Resamples are drawn as counts (how often each case was drawn); scores are sorted once. A figure
-of a resample is then a cumulative sum over counts, with no sorting.
+A resample is stored as the number of times each case was drawn, and scores are sorted once. A
+figure of a resample is then a cumulative sum over these counts, without sorting.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ class Resampling:
     """How cases are resampled (Efron and Tibshirani 1993).
 
     Attributes:
-        resamples: how often.
-        stratified: positive and negative cases on their own, so that prevalence stays; else all
-            cases together.
-        level: of the percentile intervals.
+        resamples: number of resamples.
+        stratified: draw positive and negative cases separately, which keeps the prevalence; else
+            draw from all cases together.
+        level: coverage of the percentile intervals.
         seed: the same seed gives the same resamples.
 
     Examples:
@@ -57,7 +57,7 @@ class Resampling:
 
     @property
     def method(self) -> str:
-        """In words, for tables."""
+        """The method in words, for tables and reports."""
         kind = "by class" if self.stratified else "of all cases"
         return f"percentile bootstrap, {self.resamples} resamples {kind}"
 
@@ -116,12 +116,12 @@ class Resampling:
         """Draw scans with replacement, whatever their classes.
 
         Args:
-            count: of the scans.
+            count: number of scans.
             patients: number of each scan's patient, (scans,), or `None` where each has one
                 scan; patients are then drawn, with all their scans.
 
         Yields:
-            Places of the scans that were drawn, as often as they were.
+            Indices of the drawn scans, repeated as often as they were drawn.
 
         Raises:
             ParameterError: not one patient for each scan.
@@ -149,9 +149,9 @@ class Resampling:
         """A figure with its percentile interval.
 
         Args:
-            value: on the cases themselves.
-            resampled: (resamples,); resamples where it is undefined are left out, and said.
-            note: what else to say.
+            value: the figure on the original cases.
+            resampled: (resamples,), NaN where undefined; those are left out and noted.
+            note: a further note.
         """
         low, high, said = percentiles(resampled, self.level)
         joined = "; ".join(text for text in (note, said) if text)
@@ -167,7 +167,7 @@ def _counts(rng: np.random.Generator, size: int, draws: int) -> NDArray[np.int64
 
 
 def percentiles(values: NDArray[np.float64], level: float) -> tuple[float, float, str]:
-    """Ends of the percentile interval, and a note where resamples were undefined or infinite.
+    """Ends of the percentile interval, and a note on undefined or infinite resamples.
 
     Examples:
         >>> percentiles(np.arange(101.0), 0.9)[2]
@@ -212,7 +212,7 @@ class SortedCases:
 
     @classmethod
     def of(cls, cases: ScoredCases) -> SortedCases:
-        """Sort cases of both classes.
+        """Sort the cases of each class by score.
 
         Raises:
             ParameterError: one class only.
@@ -237,7 +237,7 @@ class SortedCases:
 
     @property
     def whole(self) -> DrawCounts:
-        """Every case once: no resample."""
+        """Every case counted once: the original cases."""
         return DrawCounts(
             np.ones(self.positive_order.size, np.int64), np.ones(self.negative_order.size, np.int64)
         )
@@ -247,13 +247,13 @@ class SortedCases:
         return DrawCounts(draw.positive[self.positive_order], draw.negative[self.negative_order])
 
     def area(self, counts: DrawCounts) -> float:
-        """Area under the ROC curve of a resample: Mann and Whitney's statistic, ties by half.
+        """Area under the ROC curve of a resample: the Mann-Whitney statistic; ties count half.
 
         Args:
             counts: sorted, as `sort` gives them.
 
         Returns:
-            Not a number where a class was not drawn.
+            The area; NaN where a class was not drawn.
         """
         lower = np.concatenate([[0], np.cumsum(counts.negative)])
         pairs = int(counts.positive.sum()) * int(lower[-1])
@@ -271,7 +271,7 @@ class SortedCases:
         return true, false
 
     def average_precision(self, counts: DrawCounts) -> float:
-        """Average precision of a resample: precision at each positive drawn, in the mean."""
+        """Average precision of a resample: the mean precision at the positive cases drawn."""
         lower = np.concatenate([[0], np.cumsum(counts.negative)])
         drawn = np.concatenate([[0], np.cumsum(counts.positive)])
         if drawn[-1] == 0:
@@ -285,14 +285,14 @@ class SortedCases:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Resampled:
-    """Figures of every resample.
+    """Figures of the original cases and of every resample.
 
     Attributes:
-        names: of the figures, as in code.
-        words: of the figures, for people.
-        values: of the cases themselves, (figures,).
-        drawn: (resamples, figures).
-        resampling: how it was done.
+        names: names of the figures in code.
+        words: names of the figures in reports.
+        values: figures of the original cases, (figures,).
+        drawn: figures of the resamples, (resamples, figures).
+        resampling: how resamples were drawn.
     """
 
     names: tuple[str, ...]
@@ -339,12 +339,12 @@ def resampled(
     threshold: float,
     resampling: Resampling,
 ) -> Resampled:
-    """Resample areas and the figures at an operating point together.
+    """Bootstrap the areas and the figures at an operating point, on the same resamples.
 
     Args:
-        cases: of both classes.
+        cases: cases of both classes.
         threshold: a case is called positive if its score is at least this.
-        resampling: how; patients are drawn where cases name them.
+        resampling: how to draw; patients are drawn where cases name them.
 
     Raises:
         ParameterError: one class only, or a threshold that is no number.

@@ -1,4 +1,4 @@
-"""Whether a probability of 0.7 means seven of ten, and whether acting on it does good."""
+"""Calibration of probabilities, Brier score and net benefit."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ class BrierParts:
 
     Attributes:
         brier: the score.
-        reliability: how far bins lie from the diagonal: 0 is best.
-        resolution: how far apart bins are: large is good.
-        uncertainty: prevalence times (1 - prevalence): of the cases, not of the model.
-        within_bins: what is left because cases of a bin do not have one probability (Stephenson
-            et al., Weather Forecast 2008;23:752).
+        reliability: mean squared distance of the bins from the diagonal; 0 is best.
+        resolution: variance of the bins' observed shares; larger is better.
+        uncertainty: prevalence times (1 - prevalence), a property of the cases alone.
+        within_bins: remainder, because probabilities vary within a bin (Stephenson et al.,
+            Weather Forecast 2008;23:752).
     """
 
     brier: Estimate
@@ -67,14 +67,14 @@ class BrierParts:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ReliabilityBin:
-    """Cases of like probability.
+    """Cases with similar probabilities.
 
     Attributes:
-        lowest: probability in it.
-        highest: probability in it.
+        lowest: lowest probability in the bin.
+        highest: highest probability in the bin.
         predicted: mean probability.
         observed: share of cases with disease, Wilson's interval.
-        count: of cases.
+        count: number of cases.
     """
 
     lowest: float
@@ -85,11 +85,11 @@ class ReliabilityBin:
 
 
 def bin_numbers(probabilities: NDArray[np.float64], bins: int = _BINS) -> NDArray[np.intp]:
-    """Bins of about equal numbers of cases; equal probabilities share one.
+    """Assign cases to bins of about equal size; equal probabilities share a bin.
 
     Args:
         probabilities: (cases,).
-        bins: at most as many.
+        bins: largest number of bins.
 
     Returns:
         Number of each case's bin, (cases,), from 0 without gaps.
@@ -115,12 +115,12 @@ def bin_numbers(probabilities: NDArray[np.float64], bins: int = _BINS) -> NDArra
 def reliability_curve(
     cases: ScoredCases, *, bins: int = _BINS, level: float = 0.95
 ) -> tuple[ReliabilityBin, ...]:
-    """Observed against predicted, in bins of about equal numbers of cases.
+    """Observed share of disease against predicted probability, in bins of about equal size.
 
     Args:
         cases: scored by probabilities.
-        bins: at most as many.
-        level: of Wilson's intervals.
+        bins: largest number of bins.
+        level: coverage of Wilson's intervals.
 
     Raises:
         ParameterError: scores that are no probabilities.
@@ -152,13 +152,13 @@ def reliability_curve(
 def brier_parts(
     cases: ScoredCases, *, bins: int = _BINS, resampling: Resampling | None = None
 ) -> BrierParts:
-    """Decompose the Brier score; intervals by resampling, with the bins held.
+    """Decompose the Brier score; intervals by resampling, keeping each case's bin.
 
     Args:
         cases: scored by probabilities.
-        bins: at most as many, of about equal numbers of cases.
-        resampling: of the intervals; 2000 times, unstratified, if not given, since uncertainty
-            is that of the prevalence. Patients are drawn where cases name them.
+        bins: largest number of bins, of about equal size.
+        resampling: for the intervals; by default 2000 resamples, unstratified so that the
+            prevalence varies. Patients are drawn where cases name them.
 
     Raises:
         ParameterError: scores that are no probabilities.
@@ -185,8 +185,8 @@ def _parts(numbers: NDArray[np.intp], terms: NDArray[np.float64], size: int) -> 
 
     Args:
         numbers: bin of each case, (cases,).
-        terms: how often the case counts, and so often its probability, its truth and its
-            squared error, (4, cases).
+        terms: weight of each case, and its probability, truth and squared error times that
+            weight, (4, cases).
         size: number of bins.
     """
     sums = np.stack([np.bincount(numbers, weights=term, minlength=size) for term in terms])
@@ -277,8 +277,8 @@ def _wald(
 class DecisionCurve:
     """Net benefit along threshold probabilities (Vickers and Elkin, Med Decis Making 2006;26:565).
 
-    Net benefit is in true positives per case: true positives minus false positives that are
-    weighed by the odds of the threshold probability, at which a reader would just act.
+    Net benefit, in true positives per case, is true positives minus false positives weighted by
+    the odds of the threshold probability, at which a physician would just act.
 
     Attributes:
         thresholds: float64 (points,), threshold probabilities.
@@ -304,8 +304,8 @@ def decision_curve(
 ) -> DecisionCurve:
     """Net benefit of a model with its pointwise interval.
 
-    The interval is that of a mean over cases, since net benefit is one (Sande et al., Stat Med
-    2020;39:2980); of sums over patients where they have several cases.
+    Net benefit is a mean over cases, and so is its interval (Sande et al., Stat Med
+    2020;39:2980); where patients have several cases, it is clustered by patient.
 
     Args:
         cases: scored by calibrated probabilities.

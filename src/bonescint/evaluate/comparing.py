@@ -22,13 +22,13 @@ class Comparison:
     """A paired difference, first minus second.
 
     Attributes:
-        name: of the figure compared.
-        words: for people.
-        first: the first model's.
-        second: the second model's.
-        difference: with its interval.
-        p_value: of the test that there is none; not a number if it cannot be told.
-        test: its name.
+        name: name of the compared figure in code.
+        words: its name in reports.
+        first: the first model's figure.
+        second: the second model's figure.
+        difference: the difference with its interval.
+        p_value: p value of the hypothesis of no difference; NaN if undefined.
+        test: name of the test.
     """
 
     name: str
@@ -102,18 +102,18 @@ def compare_calls(
 ) -> Comparison:
     """Paired difference of two shares: McNemar's exact test, Newcombe's interval.
 
-    McNemar, Psychometrika 1947;12:153, as a binomial test of the pairs that differ; Newcombe,
+    McNemar, Psychometrika 1947;12:153, as a binomial test of the discordant pairs; Newcombe,
     Stat Med 1998;17:2635, method 10 (Wilson's intervals with the pairs' correlation). Where
-    patients have several cases, a normal test of the sum of differences with the spread of its
-    sums over patients (after Obuchowski, Stat Med 1998;17:1495), and Newcombe's interval of as
-    many pairs as are independent.
+    patients have several cases: a normal test of the sum of differences with a variance clustered
+    by patient (after Obuchowski, Stat Med 1998;17:1495), and Newcombe's interval for the number
+    of pairs divided by the design effect.
 
     Args:
         first: bool (cases,), whether the first model is right (or calls) in each case.
-        second: the second one.
-        name: of the share, as in code.
-        words: for people.
-        level: of the interval.
+        second: the same for the second model.
+        name: name of the share in code.
+        words: its name in reports.
+        level: coverage of the interval.
         patients: number of each case's patient, (cases,), where some have several.
 
     Raises:
@@ -154,7 +154,7 @@ def compare_calls(
 def _by_patient(
     differences: NDArray[np.float64], patients: NDArray[np.intp]
 ) -> tuple[float, float]:
-    """How many times fewer pairs are independent, and p of no difference."""
+    """The design effect of the pairs, and the p value of the hypothesis of no difference."""
     of_each, pairs = summed(differences, patients), summed(np.ones(differences.size), patients)
     if not of_each.any():  # nothing shows how dependent a patient's pairs are: fully
         return float((pairs**2).sum() / max(pairs.sum(), 1.0)), 1.0
@@ -177,13 +177,13 @@ def compare_by_resampling(
         first: cases as the first model scores them.
         second: the same cases, scored by the second.
         thresholds: the operating point of each.
-        resampling: how; patients are drawn where cases name them.
+        resampling: how to draw; patients are drawn where cases name them.
 
     Returns:
-        One for each figure that `resampled` gives. A ratio that is infinite has no difference;
-        where so many resamples have none that an end of the interval would be infinite, there is
-        no interval. The p value is twice the smaller share of
-        resamples on one side of 0, no less than 2 / (resamples + 1).
+        A comparison for each figure of `resampled`. Where a ratio is infinite, the difference is
+        undefined; where so many resamples are infinite that an end of the interval would be,
+        there is no interval. The p value is twice the smaller share of resamples on one side of
+        0, at least 2 / (resamples + 1).
 
     Raises:
         ParameterError: other cases, or one class only.

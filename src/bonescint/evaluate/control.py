@@ -1,7 +1,7 @@
-"""A control that never sees the scan: age, sex and primary tumour alone.
+"""A control model that knows age, sex and primary tumour, and never sees the scan.
 
 Ibrahim et al. 2023 raise the concern that a network might rely on such facts. If this control
-comes close to the network, the cohort gives the answer away.
+comes close to the network, these facts alone predict the label in that cohort.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ class ClinicalFacts:
     """What is known of patients without their scans.
 
     Attributes:
-        age: float64 (cases,), years; not a number where unknown.
+        age: float64 (cases,), years; NaN where unknown.
         sex: a word for each case, empty where unknown.
         primary: primary tumour of each case, empty for none or unknown.
 
     Raises:
-        ParameterError: of different numbers of cases.
+        ParameterError: different numbers of cases.
     """
 
     age: NDArray[np.float64]
@@ -67,15 +67,15 @@ class ClinicalFacts:
 class ClinicalControl:
     """A logistic regression on age (and its square), sex and primary tumour.
 
-    A slight penalty (half a squared standardised coefficient) keeps rare words finite. A word
-    that was not met while fitting counts as none; an unknown age as the mean, with a term of
-    its own.
+    A weak ridge penalty (half the squared standardised coefficients) keeps coefficients of rare
+    words finite. A word that did not occur in the fitted cases counts as none. An unknown age is
+    replaced by the mean and marked by a term of its own.
 
     Attributes:
-        mean_age: years, of the cases that it was fitted to.
-        sd_age: years.
-        sexes: words that have a term.
-        primaries: words that have a term.
+        mean_age: mean age of the fitted cases, in years.
+        sd_age: standard deviation of their ages, in years.
+        sexes: sexes that have a term.
+        primaries: primary tumours that have a term.
         coefficients: float64 (terms,).
     """
 
@@ -87,10 +87,10 @@ class ClinicalControl:
 
     @classmethod
     def fit(cls, facts: ClinicalFacts, positive: NDArray[np.bool_]) -> ClinicalControl:
-        """Fit it, to cases that it will not be judged on.
+        """Fit the control, to cases on which it will not be evaluated.
 
         Args:
-            facts: of the cases.
+            facts: facts of the cases.
             positive: bool (cases,).
 
         Raises:
@@ -150,16 +150,16 @@ def cross_fitted(
     folds: int = 5,
     seed: int = 1,
 ) -> NDArray[np.float64]:
-    """Probabilities of cases by controls that were fitted to other patients.
+    """Cross-validated probabilities: each case is predicted by a control fitted to other patients.
 
     For cohorts that have no training cases of their own.
 
     Args:
-        facts: of the cases.
+        facts: facts of the cases.
         positive: bool (cases,).
         patients: identifier of each case's patient; one's scans stay in one fold.
-        folds: parts.
-        seed: of their drawing.
+        folds: number of folds.
+        seed: seed of the assignment to folds.
 
     Returns:
         float64 (cases,).
@@ -188,18 +188,18 @@ def cross_fitted(
 
 
 def added_information(cases: ScoredCases, known: NDArray[np.float64]) -> tuple[float, float]:
-    """Whether a score tells more than what was known already: a likelihood ratio test.
+    """Likelihood ratio test whether a score adds information to another one.
 
-    Where patients have several cases the ratio is divided by the effect of that on the score's
-    coefficient (Chandler and Bate, Biometrika 2007;94:167).
+    Where patients have several cases, the statistic is divided by `score_effect` (Chandler and
+    Bate, Biometrika 2007;94:167).
 
     Args:
-        cases: scored by the probabilities that are asked about.
-        known: probabilities from elsewhere, (cases,).
+        cases: scored by the probabilities to test.
+        known: the other model's probabilities, (cases,).
 
     Returns:
-        Chi-square with one degree of freedom, and the p value; not a number where the two
-        together separate the classes.
+        Chi-square with one degree of freedom, and the p value; NaN where the two together
+        separate the classes.
 
     Raises:
         ParameterError: one class only.

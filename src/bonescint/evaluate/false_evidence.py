@@ -1,4 +1,4 @@
-"""Where the evidence of a false positive lies: on what, near what, or outside the body."""
+"""Which uptake areas or zones of the body the evidence of a false positive lies on."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class UptakeArea:
     """Something hot, or cold, that a map may have taken for disease.
 
     Attributes:
-        name: group that it is counted with, such as `"bladder"`.
-        row: of its centre, in pixels.
-        column: of its centre, in pixels.
-        radius_mm: how far it reaches.
+        name: group in which it is counted, such as `"bladder"`.
+        row: row of its centre, in pixels.
+        column: column of its centre, in pixels.
+        radius_mm: its radius.
     """
 
     name: str
@@ -52,20 +52,21 @@ def place_map(
     reach_mm: float,
     body: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.intp]:
-    """What each pixel of a view belongs to.
+    """The place that each pixel of a view belongs to: an uptake area, a zone, or outside the body.
 
     Args:
         shape: (rows, columns).
-        places: in this view.
-        names: of all groups; `ELSEWHERE`, `OUTSIDE` and the `ZONES` must be among them.
-        pixel_mm: between rows and between columns.
-        reach_mm: how far from a place's edge still counts as it: half a cell of the map is fair.
-        body: bool (rows, columns), or `None` if the outline is unknown; everything is
-            `ELSEWHERE` then, nothing outside.
+        places: uptake areas of this view.
+        names: names of all places; `ELSEWHERE`, `OUTSIDE` and the `ZONES` must be among them.
+        pixel_mm: distance between rows and between columns.
+        reach_mm: margin around an uptake area that still counts as part of it; half the width
+            of a map's cell is suitable.
+        body: bool (rows, columns), or `None` if the outline is unknown; pixels beyond uptake
+            areas are then all `ELSEWHERE`.
 
     Returns:
-        int (rows, columns), index in `names`: of the place whose edge is nearest, if it is
-        within reach; else the zone of the body, or outside it.
+        int (rows, columns), index in `names`: the uptake area whose edge is nearest, if within
+        `reach_mm`; else the zone of the body, or outside it.
 
     Examples:
         >>> names = ("bladder", ELSEWHERE, OUTSIDE, *(name for name, _ in ZONES))
@@ -141,8 +142,8 @@ class ScanEvidence:
 
     Attributes:
         highest: index of the place under the map's highest value; -1 for an empty map.
-        shares: of the map's sum on each place, (places,).
-        areas: of all pixels on each place, (places,): what a map without aim would score.
+        shares: share of the map's sum on each place, (places,).
+        areas: share of all pixels on each place, (places,): what a uniform map would score.
     """
 
     highest: int
@@ -156,12 +157,12 @@ class ScanEvidence:
         places: Sequence[NDArray[np.intp]],
         count: int,
     ) -> ScanEvidence:
-        """From the maps and place maps of a scan's views.
+        """Sum up the maps of a scan's views by place.
 
         Args:
             values: for each view, (rows, columns), at least 0.
             places: for each view, as `place_map` gives it.
-            count: of places.
+            count: number of places.
 
         Examples:
             >>> found = ScanEvidence.of([np.array([[3.0, 1.0]])], [np.array([[1, 0]])], 2)
@@ -186,10 +187,10 @@ class PlaceRow:
     """One line of the table.
 
     Attributes:
-        name: of the place.
-        scans: whose highest evidence lies there.
-        of: scans in the table.
-        highest: share of scans, Wilson's interval.
+        name: name of the place.
+        scans: number of scans whose highest evidence lies there.
+        of: number of scans in the table.
+        highest: the share of these scans, Wilson's interval.
         evidence: mean share of the evidence, interval over scans.
         area: mean share of the pixels, in those scans.
     """
@@ -209,12 +210,12 @@ def evidence_table(
     *,
     patients: NDArray[np.intp] | None,
 ) -> tuple[PlaceRow, ...]:
-    """Where the evidence of many scans lies, most frequent first; places of none are left out.
+    """Where the evidence of many scans lies, most frequent place first; empty places are left out.
 
     Args:
-        scans: the false positives, say.
-        names: of the places.
-        resampling: of the intervals of the shares of evidence; its level for all.
+        scans: scans, such as the false positives.
+        names: names of the places.
+        resampling: for the intervals of `evidence`; its level is that of all intervals.
         patients: number of each scan's patient, (scans,), or `None` where each has one scan.
     """
     found = []

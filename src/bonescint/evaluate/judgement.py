@@ -49,12 +49,12 @@ class OperatingPoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
-    """How far probabilities are what they say.
+    """How well probabilities agree with observed shares of disease.
 
     Attributes:
-        brier: the score and its parts.
-        line: slope and intercept.
-        bins: observed against predicted.
+        brier: the Brier score and its parts.
+        line: calibration slope and intercept.
+        bins: observed share against predicted probability.
     """
 
     brier: BrierParts
@@ -63,10 +63,9 @@ class Calibration:
 
     @classmethod
     def of(cls, cases: ScoredCases, resampling: Resampling) -> Calibration:
-        """Of cases of both classes, scored by probabilities.
+        """Compute it for cases of both classes, scored by probabilities.
 
-        All cases are resampled together, since the Brier score's uncertainty is that of the
-        prevalence.
+        Resampling is unstratified, so that the prevalence varies.
         """
         return cls(
             brier=brier_parts(cases, resampling=replace(resampling, stratified=False)),
@@ -76,7 +75,7 @@ class Calibration:
 
     @property
     def measures(self) -> tuple[Measure, ...]:
-        """All of it as a table."""
+        """All figures of the calibration, for a table."""
         brier, line = self.brier, self.line
         rows = (
             ("brier_error", "Brier score", brier.brier),
@@ -93,13 +92,13 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class NotCalled:
-    """Cases that have a probability and no call, such as scans unlike those that a model knows.
+    """Cases with a probability but no call, such as out-of-distribution scans.
 
     Attributes:
-        positives: of them with disease.
-        negatives: of them without.
-        measures: their share, and sensitivity and specificity of all cases if a case without a
-            call counts as wrong (Schuetz et al., BMJ 2012;345:e6717).
+        positives: number of them with disease.
+        negatives: number of them without.
+        measures: their share, and sensitivity and specificity over all cases if a case without
+            a call counts as wrong (Schuetz et al., BMJ 2012;345:e6717).
     """
 
     positives: int
@@ -154,20 +153,20 @@ class NotCalled:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Judgement:
-    """What can be said of a model from its scores of cases with known truth.
+    """Everything that a model's scores of cases with known truth say about it.
 
     Attributes:
-        cases: that it was judged on.
-        point: where it works.
-        confusion: calls against truth there, of cases that were called.
-        not_called: the others; `None` if all were called.
-        area: under the ROC curve, DeLong's interval.
-        at_point: figures at the operating point, of cases that were called; closed-form intervals.
-        at_half: the same at 0.5.
-        resampled: areas and the figures at the operating point, by resampling.
+        cases: the cases.
+        point: the operating point.
+        confusion: calls at that point against truth, for called cases.
+        not_called: the other cases; `None` if all were called.
+        area: area under the ROC curve, DeLong's interval.
+        at_point: figures at the operating point, for called cases; closed-form intervals.
+        at_half: the same at a threshold of 0.5.
+        resampled: areas and figures at the operating point, with bootstrap intervals.
         curve: the ROC curve.
-        band: its pointwise interval.
-        calibration: of the probabilities as they are.
+        band: pointwise interval of the curve.
+        calibration: calibration of the probabilities.
         decision: net benefit.
         resampling: how cases were resampled.
     """
@@ -194,16 +193,15 @@ def judge(
     called: NDArray[np.bool_] | None = None,
     resampling: Resampling | None = None,
 ) -> Judgement:
-    """Judge a model on cases that neither it nor its operating point has seen.
+    """Judge a model on cases that were used neither to train it nor to choose its operating point.
 
     Args:
-        cases: of both classes, scored by probabilities; where they name patients with several
-            scans, every interval is by patient.
-        point: chosen elsewhere.
-        called: bool (cases,), false for cases with a score and no call; all are called if `None`.
-            Figures at a threshold are those of called cases; areas, calibration and net benefit
-            are those of all.
-        resampling: 2000 times by class if not given.
+        cases: cases of both classes, scored by probabilities; where they name patients with
+            several scans, every interval is clustered by patient.
+        point: operating point, chosen on other cases.
+        called: bool (cases,), false for cases without a call; all are called if `None`. Figures at
+            a threshold are those of called cases; areas, calibration and net benefit those of all.
+        resampling: 2000 stratified resamples if not given.
 
     Raises:
         ParameterError: one class only, also among the called, or scores that are no

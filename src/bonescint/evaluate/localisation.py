@@ -1,7 +1,7 @@
-"""Whether a map shows where disease is: one scan's activation maps against its lesion masks.
+"""Compare one scan's activation maps with its lesion masks.
 
-Maps come resampled onto the views' own pixels; lesions as numbered areas, the same number for the
-same lesion in both views.
+Maps must be resampled onto the views' pixels. Lesions are numbered areas, with the same number for
+the same lesion in both views.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ class ViewEvidence:
     """A view's map and its lesions on the same pixels.
 
     Attributes:
-        values: float32 (rows, columns), evidence for disease, at least 0; maps of one scan
-            compare with each other.
+        values: float32 (rows, columns), evidence for disease, at least 0; both views of a scan
+            share one scale.
         lesions: int (rows, columns), number of the lesion that a pixel shows; 0 for none.
-        pixel_mm: between rows and between columns.
+        pixel_mm: distance between rows and between columns.
 
     Raises:
-        ParameterError: arrays of different shape, values below 0 or not finite, a pixel without
-            size.
+        ParameterError: arrays of different shape, values below 0 or not finite, or a pixel size
+            that is not above 0.
     """
 
     values: NDArray[np.float32]
@@ -63,11 +63,11 @@ class Peak:
     """A local maximum of a map.
 
     Attributes:
-        view: number of the view in the scan's list.
-        row: in pixels.
-        column: in pixels.
-        height: of the map.
-        lesion: the lesion that it lies on, within the tolerance; 0 for none.
+        view: index of the view in the scan's list.
+        row: row of the peak, in pixels.
+        column: column of the peak, in pixels.
+        height: value of the map.
+        lesion: number of the lesion that it lies on, within the tolerance; 0 for none.
     """
 
     view: int
@@ -82,7 +82,7 @@ class LesionHit:
     """How much evidence lies on one lesion.
 
     Attributes:
-        number: of the lesion.
+        number: number of the lesion.
         reached: highest value of the map on it (within the tolerance, in any view), as a share
             of the scan's highest; 0 where the map is empty.
     """
@@ -93,19 +93,19 @@ class LesionHit:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ScanLocalisation:
-    """One scan with lesions.
+    """How much of a map's evidence lies on the lesions of one scan.
 
     Attributes:
-        pointing: 1 if the map's highest place lies on a lesion, else 0; a share where several
-            places are equally high. 0 for an empty map.
-        pointing_near: the same within the tolerance.
+        pointing: 1 if the map's maximum lies on a lesion, else 0; a fraction if several pixels
+            share the maximum. 0 for an empty map.
+        pointing_near: the same, counting pixels within the tolerance as on the lesion.
         energy_inside: share of the map's sum that lies on lesions; 0 for an empty map.
-        lesion_share: share of all pixels that lesions cover: what chance would score.
-        near_share: the same within the tolerance.
-        best_iou: intersection over union at the threshold that serves this scan best.
-        iou_at: the same at each of `LEVELS` of the scan's highest value, (19,).
-        high_share: share of all pixels where the map reaches half its highest value: the chance
-            that a lesion anywhere counts as hit.
+        lesion_share: share of all pixels that lesions cover, which a random pixel would score.
+        near_share: the same, with pixels within the tolerance.
+        best_iou: highest intersection over union that any threshold gives for this scan.
+        iou_at: intersection over union at each of `LEVELS`, as shares of the map's maximum, (19,).
+        high_share: share of all pixels where the map reaches half its maximum: the chance that a
+            lesion at a random place counts as hit.
         lesions: each lesion, hit or not.
         peaks: local maxima, highest first.
     """
@@ -128,13 +128,14 @@ def localise(
     """Measure the maps of one scan with lesions.
 
     Pointing game: Zhang et al., Int J Comput Vis 2018;126:1084 (their tolerance is 15 pixels of
-    a photograph; here it is in mm, and the game is given without it, too). Energy inside: Wang
-    et al., Score-CAM, CVPR Workshops 2020.
+    a photograph; here it is in mm, and the result without tolerance is given, too). Energy
+    inside: Wang et al., Score-CAM, CVPR Workshops 2020.
 
     Args:
-        views: the scan's, one or both.
-        tolerance_mm: how far from a lesion's edge still counts as on it, where so said.
-        separation_mm: peaks closer than half of it are one.
+        views: one or both views of the scan.
+        tolerance_mm: distance from a lesion's edge that still counts as on it, for the figures
+            that have a tolerance.
+        separation_mm: peaks closer than half of it are merged.
 
     Raises:
         ParameterError: no view, or no lesion in any.
@@ -173,11 +174,11 @@ def localise(
 
 
 def nearest_lesion(view: ViewEvidence, tolerance_mm: float) -> NDArray[np.intp]:
-    """Number of the nearest lesion where its edge is within the tolerance, else 0.
+    """Number of the nearest lesion at each pixel within the tolerance of its edge, else 0.
 
     Args:
-        view: with its lesions.
-        tolerance_mm: 0 gives the lesions themselves.
+        view: a view with lesions.
+        tolerance_mm: distance from a lesion's edge; 0 gives the lesions themselves.
 
     Raises:
         ParameterError: a tolerance below 0.
@@ -231,14 +232,13 @@ def find_peaks(
 ) -> tuple[Peak, ...]:
     """Local maxima of at least a twentieth of the scan's highest value, highest first.
 
-    A place is a peak if nothing within half the separation is higher; places of equal height
-    that touch are one, in their middle.
+    A pixel is a peak if none within half the separation is higher; touching pixels of equal height
+    are one peak at their centre.
 
     Args:
-        views: the scan's.
-        near: for each view the lesion whose reach each pixel is in, as `nearest_lesion` gives
-            it.
-        separation_mm: peaks closer than half of it are one.
+        views: the views of the scan.
+        near: for each view, the lesion of each pixel, as `nearest_lesion` gives it.
+        separation_mm: peaks closer than half of it are merged.
 
     Raises:
         ParameterError: a separation of 0 or below.

@@ -20,7 +20,7 @@ _LOST = 1e3
 
 
 def margins(probabilities: ArrayLike) -> NDArray[np.float64]:
-    """Logits of probabilities; 0 and 1 are moved inside by 1e-12.
+    """Logits of probabilities, which are clipped to between 1e-12 and 1 - 1e-12.
 
     Examples:
         >>> margins([0.5]).tolist()
@@ -32,12 +32,12 @@ def margins(probabilities: ArrayLike) -> NDArray[np.float64]:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LogisticFit:
-    """Coefficients and how sure they are.
+    """Coefficients of a logistic regression and their covariance.
 
     Attributes:
         coefficients: float64 (terms,).
-        covariance: float64 (terms, terms), the inverse of Fisher's information; with patients
-            the sandwich of their sums of scores (Liang and Zeger, Biometrika 1986;73:13).
+        covariance: float64 (terms, terms), the inverse Fisher information; with `patients` the
+            sandwich estimate clustered by patient (Liang and Zeger, Biometrika 1986;73:13).
         log_likelihood: at the optimum, without the penalty.
         converged: false where the classes are separated, so that no finite optimum exists.
     """
@@ -62,15 +62,15 @@ def fit_logistic(
         terms: (cases, terms); give a column of ones for the intercept.
         positive: bool (cases,).
         offset: (cases,), added to the linear predictor with coefficient 1.
-        penalty: (terms,), half of it times the squared coefficient is added to the deviance's
-            half; none if not given.
+        penalty: (terms,), half of it times the squared coefficient is subtracted from the log
+            likelihood; none if not given.
         patients: number of each case's patient, (cases,), where some have several.
 
     Returns:
-        The fit; look at `converged`.
+        The fit; check `converged`.
 
     Raises:
-        ParameterError: arrays that do not fit each other, or terms that are not finite.
+        ParameterError: arrays of different length, or terms that are not finite.
 
     Examples:
         >>> x = np.array([-2.0, -1.0, 0.0, 1.0, 2.0, 0.5])
@@ -114,7 +114,7 @@ def _separated(
     beta: NDArray[np.float64],
     covariance: NDArray[np.float64],
 ) -> bool:
-    """Whether a line tells the classes apart, so that likelihood grows without end."""
+    """Whether the classes are linearly separated, so that the likelihood has no maximum."""
     predictor = design @ beta
     right = predictor[truth > 0].min(initial=np.inf) > predictor[truth == 0].max(initial=-np.inf)
     return bool(right) or bool(np.diag(covariance).max() > _LOST**2)
@@ -141,16 +141,16 @@ class _PenalisedLikelihood:
         return np.asarray(expit(self.design @ beta + self.shift))
 
     def log_likelihood(self, beta: NDArray[np.float64]) -> float:
-        """Without the penalty."""
+        """The log likelihood without the penalty."""
         predictor = self.design @ beta + self.shift
         return float(-np.logaddexp(0, np.where(self.truth > 0, -predictor, predictor)).sum())
 
     def value(self, beta: NDArray[np.float64]) -> float:
-        """With the penalty."""
+        """The log likelihood with the penalty."""
         return self.log_likelihood(beta) - 0.5 * float((self.ridge * beta**2).sum())
 
     def information(self, beta: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Fisher's information (terms, terms), with the penalty's share."""
+        """The Fisher information (terms, terms), including the penalty."""
         chance = self.chance(beta)
         weighted = self.design * (chance * (1 - chance))[:, None]
         return np.asarray(weighted.T @ self.design + np.diag(self.ridge))
@@ -177,7 +177,7 @@ class _PenalisedLikelihood:
     def _searched(
         self, beta: NDArray[np.float64], step: NDArray[np.float64], reached: float
     ) -> tuple[NDArray[np.float64], float]:
-        """Halve a step until it does not lose; where it leads, and the value there."""
+        """Halve a step until the value does not fall; return the new coefficients and the value."""
         for _ in range(30):
             value = self.value(beta + step)
             if value >= reached:

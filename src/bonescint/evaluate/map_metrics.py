@@ -1,4 +1,4 @@
-"""Many scans' maps together: figures with intervals over scans, and the free-response curve."""
+"""Localisation figures over many scans, with intervals, and the free-response curve."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ def ratio_over_scans(
     *,
     patients: NDArray[np.intp] | None,
 ) -> Estimate:
-    """A ratio of sums over scans, with the interval of resampled scans.
+    """A ratio of sums over scans, with a bootstrap interval over scans.
 
-    With denominators of 1 it is a mean over scans; with counts of lesions it is the rate over
-    lesions, whose interval then knows that lesions of one scan are not independent.
+    With denominators of 1 it is a mean over scans; with counts of lesions it is a rate over
+    lesions, whose interval allows for the dependence of lesions within a scan.
 
     Args:
         numerators: (scans,).
         denominators: (scans,), at least 0.
-        resampling: how often, and the level; scans are drawn, whatever it says of classes.
+        resampling: number of resamples and level; scans are drawn, never stratified.
         patients: number of each scan's patient, (scans,); patients are drawn then, with all
             their scans. `None` where each has one scan.
 
@@ -70,12 +70,12 @@ def localisation_measures(
     *,
     patients: NDArray[np.intp] | None,
 ) -> tuple[Measure, ...]:
-    """Everything over scans that `localise` finds in one, with what chance would score.
+    """Mean localisation figures over scans, beside those that chance would give.
 
     Args:
-        scans: with lesions.
-        resampling: of the intervals.
-        patients: as `ratio_over_scans`.
+        scans: scans with lesions.
+        resampling: for the intervals.
+        patients: as in `ratio_over_scans`.
 
     Raises:
         ParameterError: no scan.
@@ -122,11 +122,11 @@ def localisation_measures(
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ScanMarks:
-    """The marks that a scan's map leaves, rated so that scans compare.
+    """A scan's peaks as rated marks; ratings are comparable between scans.
 
     Attributes:
-        lesions: rating of the highest mark on each lesion, (lesions,); minus infinity where none
-            is.
+        lesions: rating of the highest mark on each lesion, (lesions,); minus infinity without a
+            mark.
         others: ratings of the marks that lie on no lesion.
     """
 
@@ -141,8 +141,8 @@ class FreeResponseCurve:
     Attributes:
         false_marks: mean number of marks on no lesion per scan, (points,), ascending.
         found: share of all lesions with a mark, (points,).
-        scans: that the curve is of, those without disease included.
-        lesions: in them.
+        scans: number of scans, including those without disease.
+        lesions: number of lesions in them.
     """
 
     false_marks: NDArray[np.float64]
@@ -180,7 +180,7 @@ class FreeResponseCurve:
         )
 
     def found_at(self, false_marks: float) -> float:
-        """Share of lesions found where there are no more false marks per scan than given."""
+        """Share of lesions found at no more than the given false marks per scan."""
         return float(self.found[self.false_marks <= false_marks + 1e-12].max())
 
 
@@ -194,10 +194,10 @@ def free_response_measures(
     """Share of lesions found at given numbers of false marks per scan, resampling scans.
 
     Args:
-        marks: of each scan.
-        resampling: how often, and the level.
-        patients: as `ratio_over_scans`.
-        at: false marks per scan.
+        marks: marks of each scan.
+        resampling: number of resamples and level.
+        patients: as in `ratio_over_scans`.
+        at: numbers of false marks per scan.
 
     Raises:
         ParameterError: no lesion in any scan.
@@ -227,9 +227,9 @@ class HitGroup:
     """Lesions of a kind and how many of them a map hits.
 
     Attributes:
-        name: of the group.
-        lesions: in it.
-        rate: share that is hit, interval over scans.
+        name: name of the group.
+        lesions: number of lesions in it.
+        rate: share of them that is hit, interval over scans.
     """
 
     name: str
@@ -252,8 +252,8 @@ def hit_rates(
         hit: bool (lesions,).
         scan: number of each lesion's scan, (lesions,).
         group: number of each lesion's group, (lesions,); -1 for none.
-        names: of the groups.
-        resampling: of the intervals.
+        names: names of the groups.
+        resampling: for the intervals.
         patients: number of each *lesion's* patient, (lesions,), or `None` where each patient
             has one scan.
     """
@@ -278,8 +278,8 @@ def hit_rates(
 def map_agreement(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:
     """Rank correlation of two maps of one scan: the sanity check of Adebayo et al.
 
-    NeurIPS 2018: a map that hardly changes when the network's weights are random explains the
-    picture, not the network.
+    NeurIPS 2018: a map that hardly changes when the network's weights are randomised depends on
+    the image, not on what the network learnt.
 
     Args:
         first: of any shape.

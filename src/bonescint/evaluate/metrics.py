@@ -19,8 +19,8 @@ class Measure:
     """A metric, its value and interval, and what it was counted from.
 
     Attributes:
-        name: as in code; `_score` grows and `_error` falls with quality.
-        words: for people, such as `"Sensitivity"`.
+        name: its name in code; for `_score` higher is better, for `_error` lower.
+        words: its name in reports, such as `"Sensitivity"`.
         estimate: value, interval, method.
         counted: numerator and denominator where it is a share, such as `"42/50"`.
     """
@@ -59,22 +59,22 @@ def ratio_of_shares(
     level: float = 0.95,
     by_patient: NDArray[np.int64] | None = None,
 ) -> Estimate:
-    """Ratio of two shares of different cases, interval by the log method.
+    """Ratio of two independent shares, with an interval by the log method.
 
     Simel, Samsa and Matchar, J Clin Epidemiol 1991;44:763 (likelihood ratios); Katz et al.,
     Biometrics 1978;34:469.
 
     Args:
-        first: successes and total above the line.
-        second: successes and total below it.
-        level: of the interval.
+        first: successes and total of the numerator.
+        second: successes and total of the denominator.
+        level: coverage of the interval.
         by_patient: the same four numbers of each patient, (patients, 4), where some have several
-            cases; the variance of the logarithm is then that of sums over patients.
+            cases; the variance of the logarithm is then clustered by patient.
 
     Returns:
-        The ratio. Where a count is 0 the logarithm has no spread: half a case is then added
-        to both counts of successes and one to both totals, for the interval only (`note` says
-        so); without successes below the line the ratio is infinite, so undefined.
+        The ratio. If a count is 0, the logarithm has no variance: for the interval only, 0.5 is
+        then added to both counts of successes and 1 to both totals (`note` says so). Without
+        successes in the denominator the ratio is infinite.
 
     Examples:
         >>> ratio_of_shares((40, 50), (10, 50)).text(2)
@@ -131,10 +131,10 @@ class Confusion:
         false_positives: cases without disease that are called positive.
         true_negatives: cases without disease that are not.
         by_patient: the same four numbers of each patient, in this order, int64 (patients, 4),
-            where some have several cases; the intervals of all figures know it.
+            where some have several cases; all intervals are then clustered by patient.
 
     Raises:
-        ParameterError: a count that is no whole number from 0.
+        ParameterError: a count that is not a whole number of at least 0.
     """
 
     true_positives: int
@@ -166,33 +166,33 @@ class Confusion:
 
     @property
     def positives(self) -> int:
-        """Cases with disease."""
+        """Number of cases with disease."""
         return self.true_positives + self.false_negatives
 
     @property
     def negatives(self) -> int:
-        """Cases without disease."""
+        """Number of cases without disease."""
         return self.false_positives + self.true_negatives
 
     @property
     def called(self) -> int:
-        """Cases that are called positive."""
+        """Number of cases that are called positive."""
         return self.true_positives + self.false_positives
 
     @property
     def count(self) -> int:
-        """All cases."""
+        """Number of all cases."""
         return self.positives + self.negatives
 
     def effect(self, counted: tuple[int, ...], among: tuple[int, ...]) -> float:
-        """`design_effect` of a share, by the columns of `by_patient`; 1 without patients."""
+        """`design_effect` of a share of columns of `by_patient`; 1 without patients."""
         if self.by_patient is None:
             return 1.0
         table = self.by_patient
         return design_effect(table[:, counted].sum(axis=1), table[:, among].sum(axis=1))
 
     def ratio_columns(self, above: int, below: int) -> NDArray[np.int64] | None:
-        """What `ratio_of_shares` has to know of each patient, or `None` without patients."""
+        """The argument `by_patient` for `ratio_of_shares`, or `None` without patients."""
         if self.by_patient is None:
             return None
         table = self.by_patient
@@ -208,7 +208,7 @@ def _rate(
     nobody: str = "no case",
     interval: Callable[..., Estimate] = share,
 ) -> Estimate:
-    """A share of some of the four counts, of all patients where these have several cases."""
+    """The share of some of the four counts, with an interval clustered by patient if need be."""
     counts = [getattr(confusion, name) for name in _COUNTS]
     successes, total = (sum(counts[column] for column in which) for which in (counted, among))
     effect = confusion.effect(counted, among)
@@ -251,8 +251,8 @@ def f1_score(confusion: Confusion, *, level: float = 0.95) -> Estimate:
     """Harmonic mean of sensitivity and positive predictive value (van Rijsbergen 1979).
 
     F1 is 2 J / (1 + J), where J, Jaccard's index, is the share of true positives among the
-    cases that are positive or called. Its interval is Wilson's for J, carried over, which
-    takes the number of those cases as given.
+    cases that are positive or called. Its interval is Wilson's for J, transformed; the number of
+    those cases is taken as fixed.
 
     Examples:
         >>> f1_score(Confusion(true_positives=8, false_negatives=2, false_positives=2,
@@ -288,11 +288,11 @@ def negative_likelihood_ratio(confusion: Confusion, *, level: float = 0.95) -> E
 
 
 def threshold_measures(confusion: Confusion, *, level: float = 0.95) -> tuple[Measure, ...]:
-    """Everything that a 2 x 2 table tells, with closed-form intervals.
+    """All measures of a 2 x 2 table, with closed-form intervals.
 
     Args:
         confusion: the table.
-        level: of the intervals.
+        level: coverage of the intervals.
     """
     table = confusion
     hits, passed = table.true_positives, table.true_negatives
@@ -322,7 +322,7 @@ def threshold_measures(confusion: Confusion, *, level: float = 0.95) -> tuple[Me
 
 
 def exact_rates(confusion: Confusion, *, level: float = 0.95) -> tuple[Estimate, Estimate]:
-    """Sensitivity and specificity with Clopper and Pearson's intervals, for those who ask."""
+    """Sensitivity and specificity with exact (Clopper-Pearson) intervals."""
     return (
         _rate(confusion, (_TP,), (_TP, _FN), level, _NO_POSITIVE, exact_share),
         _rate(confusion, (_TN,), (_TN, _FP), level, _NO_NEGATIVE, exact_share),

@@ -1,9 +1,8 @@
-"""Cases that were scored, and what it means that scans of one patient are not independent.
+"""Scored cases, and variances that allow for several scans of one patient.
 
-`ScoredCases` holds what a model, or a reader, said of scans whose truth is known. The functions on
-patients are exact in two cases: where every patient has one scan the effect is 1, and where each
-scan is there k times the effect is k, so that the interval is that of the scans without their
-copies.
+`ScoredCases` holds the scores that a model, or a reader, gave to scans with known truth. Design
+effects are exact in two situations: 1 where every patient has one scan, and k where each scan is
+present k times, so that the interval is that of the scans without their copies.
 """
 
 from __future__ import annotations
@@ -24,8 +23,8 @@ class ScoredCases:
         scores: float64 (cases,), higher for disease; probabilities or any other rating.
         positive: bool (cases,), the reference standard.
         patients: number of each case's patient, intp (cases,), or `None` where no patient has
-            more than one case. All intervals know it: patients are drawn, not their scans, and
-            closed forms allow for how much one patient's scans agree.
+            more than one case. All intervals are then clustered by patient: the bootstrap draws
+            patients, and closed forms include a design effect.
 
     Raises:
         ParameterError: no case, arrays of different length, a score that is not finite, or a
@@ -79,7 +78,7 @@ class ScoredCases:
         )
 
     def with_scores(self, scores: ArrayLike) -> ScoredCases:
-        """The same cases, scored by somebody else."""
+        """The same cases with other scores."""
         return ScoredCases(
             scores=np.asarray(scores), positive=self.positive, patients=self.patients
         )
@@ -157,7 +156,7 @@ def patient_numbers(patients: ArrayLike) -> NDArray[np.intp] | None:
 
 
 def case_patients(cases: ScoredCases) -> NDArray[np.intp]:
-    """Number of each case's patient, whether or not some have several, (cases,)."""
+    """Number of each case's patient, (cases,); without `patients` each case has its own."""
     return np.arange(cases.count) if cases.patients is None else cases.patients
 
 
@@ -182,19 +181,18 @@ def summed(values: NDArray[np.float64], patients: NDArray[np.intp]) -> NDArray[n
 
 
 def design_effect(successes: ArrayLike, totals: ArrayLike) -> float:
-    """By how much a share of scans varies more than one of as many patients would.
+    """The design effect of a share of scans: how much clustering by patient inflates its variance.
 
-    Rao and Scott, Biometrics 1992;48:577: the variance of a ratio of sums over patients, over
-    that of a binomial share. A share of so many scans is as sure as one of that many times
-    fewer patients with a scan each.
+    Rao and Scott, Biometrics 1992;48:577: the variance of a ratio of sums over patients, divided
+    by that of a binomial share. The effective number of scans is their number divided by it.
 
     Args:
-        successes: of each patient, (patients,).
-        totals: of each patient, (patients,).
+        successes: number of successes of each patient, (patients,).
+        totals: number of scans of each patient, (patients,).
 
     Returns:
-        At least 1. Where all scans agree, nothing shows how dependent a patient's scans are: they
-        then count as one scan (Kish, Survey Sampling 1965, section 5.4).
+        At least 1. Where all scans agree, their dependence cannot be estimated: a patient's scans
+        then count as one (Kish, Survey Sampling 1965, section 5.4).
 
     Raises:
         ParameterError: arrays of different shape.
@@ -218,10 +216,10 @@ def design_effect(successes: ArrayLike, totals: ArrayLike) -> float:
 
 
 def score_effect(scores: NDArray[np.float64], patients: NDArray[np.intp] | None) -> float:
-    """By how much a sum of scores varies more than if scans were independent.
+    """How much clustering by patient inflates the variance of a sum of likelihood scores.
 
-    The factor by which a log likelihood ratio is divided where observations are clustered
-    (Chandler and Bate, Biometrika 2007;94:167).
+    A log likelihood ratio of clustered observations is divided by it (Chandler and Bate,
+    Biometrika 2007;94:167).
 
     Args:
         scores: derivative of each case's log likelihood, at the optimum, (cases,).
@@ -247,8 +245,8 @@ def mean_variance(
 
     Args:
         values: (..., cases).
-        patients: number of each case's patient, or `None`; then a ratio of sums over patients
-            (Cochran, Sampling Techniques 1977, section 9A).
+        patients: number of each case's patient, or `None`; if given, the variance is that of a
+            ratio of sums over patients (Cochran, Sampling Techniques 1977, section 9A).
 
     Returns:
         (...); not a number with one patient.

@@ -20,10 +20,10 @@ from bonescint.scan import ParameterError
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Factor:
-    """What cases are divided by, such as the centre.
+    """A factor that divides cases into subgroups, such as the centre.
 
     Attributes:
-        name: for people, such as `"Sex"`.
+        name: its name in reports, such as `"Sex"`.
         levels: names of the groups, in the order of the table.
         members: int (cases,), index of each case's level; -1 where it is unknown.
         positives_only: whether only cases with disease have a level (number of lesions, say);
@@ -47,10 +47,10 @@ class Factor:
 
     @classmethod
     def of_names(cls, name: str, values: Sequence[str], *, unknown: str = "") -> Factor:
-        """A factor of words, levels in the order of the alphabet.
+        """A factor from a text for each case, with levels in alphabetical order.
 
         Args:
-            name: of the factor.
+            name: name of the factor.
             values: a word for each case.
             unknown: the word that means unknown.
 
@@ -73,14 +73,14 @@ class Factor:
         positives_only: bool = False,
         digits: int = 0,
     ) -> Factor:
-        """A factor of a number, cut at edges; empty levels are left out.
+        """A factor from a number for each case, cut at edges; empty levels are left out.
 
         Args:
-            name: of the factor.
-            values: (cases,), not a number where unknown.
-            edges: ascending; a value on an edge belongs above it.
+            name: name of the factor.
+            values: (cases,), NaN where unknown.
+            edges: ascending; a value on an edge belongs to the level above.
             positives_only: as the attribute.
-            digits: of the edges in the levels' names.
+            digits: decimals of the edges in the levels' names.
 
         Examples:
             >>> ages = np.array([40.0, 65.0, 80.0, np.nan])
@@ -114,8 +114,8 @@ class Subgroup:
         factor: name of the factor.
         level: name of the level.
         positives: cases with disease in it.
-        negatives: cases without that they are judged against.
-        area: under the ROC curve.
+        negatives: cases without disease that they are judged against.
+        area: area under the ROC curve.
         sensitivity: at the operating point.
         specificity: at the operating point.
     """
@@ -136,12 +136,12 @@ class Interaction:
     Attributes:
         factor: name of the factor.
         figure: name of the figure, as in code.
-        statistic: of the test; not a number where it has none.
-        degrees: of freedom.
-        p_value: not a number where it cannot be told; `note` says why.
+        statistic: statistic of the test; NaN if it has none.
+        degrees: degrees of freedom.
+        p_value: NaN where undefined; `note` says why.
         p_holm: the same, corrected for all tests of the table (Holm, Scand J Stat 1979;6:65).
-        test: its name.
-        note: what has to be known.
+        test: name of the test.
+        note: a remark on the result; empty if none.
     """
 
     factor: str
@@ -160,13 +160,13 @@ def subgroups(
     """Figures for each level of a factor.
 
     Args:
-        cases: all of them.
-        factor: what divides them.
+        cases: all cases.
+        factor: the factor that divides them.
         threshold: a case is called positive if its score is at least this.
-        level: of the intervals.
+        level: coverage of the intervals.
 
     Raises:
-        ParameterError: a factor of other cases.
+        ParameterError: the factor has another number of cases.
     """
     _check(cases, factor)
     found = []
@@ -192,19 +192,19 @@ def subgroups(
 def interactions(cases: ScoredCases, factor: Factor, threshold: float) -> tuple[Interaction, ...]:
     """Test whether area, sensitivity and specificity differ between the levels.
 
-    Areas: Wald's test of equal areas with DeLong's covariance, which knows that groups may
-    share their negatives. Shares: Pearson's chi-square, Fisher's exact test for two levels
-    where a count below 5 is expected. Where patients have several cases, areas' errors are
-    summed over patients, and tables are divided by the design effect (Rao and Scott, Biometrics
-    1992;48:577), without Fisher's test.
+    Areas: Wald's test of equal areas with DeLong's covariance, which allows for negatives shared
+    between groups. Shares: Pearson's chi-square; Fisher's exact test for two levels if an expected
+    count is below 5. Where patients have several cases, the covariance of areas is clustered by
+    patient, and tables are divided by the design effect (Rao and Scott, Biometrics 1992;48:577),
+    without Fisher's test.
 
     Args:
-        cases: all of them.
-        factor: what divides them.
+        cases: all cases.
+        factor: the factor that divides them.
         threshold: a case is called positive if its score is at least this.
 
     Raises:
-        ParameterError: a factor of other cases.
+        ParameterError: the factor has another number of cases.
     """
     _check(cases, factor)
     found = [_area_interaction(cases, factor)]
@@ -218,7 +218,7 @@ def interactions(cases: ScoredCases, factor: Factor, threshold: float) -> tuple[
 
 
 def with_holm(tests: Sequence[Interaction]) -> tuple[Interaction, ...]:
-    """The same tests with p values corrected for their number.
+    """The same tests with Holm's corrected p values.
 
     Examples:
         >>> tests = [Interaction(factor="Sex", figure="f", statistic=1.0, degrees=1, p_value=p)
@@ -292,11 +292,11 @@ def _area_interaction(cases: ScoredCases, factor: Factor) -> Interaction:
 def _influence(
     cases: ScoredCases, chosen: NDArray[np.bool_], components: StructuralComponents
 ) -> NDArray[np.float64]:
-    """What each patient adds to an area's error, (patients,); products sum to its covariance.
+    """Each patient's contribution to an area's error, (patients,); products sum to the covariance.
 
-    That is DeLong's where each has one case, Obuchowski's but for a factor of one more patient
-    in the share of patients with cases of both classes. Patients that two groups share give
-    their covariance; where groups are apart it is 0.
+    The covariance is DeLong's where each patient has one case; else Obuchowski's, apart from a
+    small-sample factor for patients with cases of both classes. Groups without a common patient
+    have a covariance of 0.
     """
     found, patients = np.zeros(cases.count), case_patients(cases)
     for members, row in (
@@ -376,7 +376,7 @@ def _share_interaction(
 def _effect(
     cases: ScoredCases, factor: Factor, right: NDArray[np.bool_], among: NDArray[np.bool_]
 ) -> float:
-    """How many times fewer cases of a table are independent, as patients have several."""
+    """The design effect of a table where patients have several cases."""
     if cases.patients is None:
         return 1.0
     known = among & (factor.members >= 0)

@@ -25,7 +25,7 @@ def _estimate_cells(estimate: Estimate) -> tuple[CellValue, ...]:
 
 
 def measures_table(name: str, title: str, measures: Iterable[Measure]) -> ResultTable:
-    """A row a measure: name, words, counts, value and interval."""
+    """One row per measure: name, words, counts, value and interval."""
     return ResultTable(
         name=name,
         title=title,
@@ -59,7 +59,7 @@ def confusion_table(confusion: Confusion) -> ResultTable:
 
 
 def subgroups_table(found: Iterable[Subgroup]) -> ResultTable:
-    """A row a level of a factor, area, sensitivity and specificity with intervals."""
+    """One row per level of a factor: area, sensitivity and specificity with intervals."""
     names = ("roc_auc_score", "sensitivity_score", "specificity_score")
     figures = tuple(name + part for name in names for part in ("", "_low", "_high"))
     rows: list[tuple[CellValue, ...]] = []
@@ -76,7 +76,7 @@ def subgroups_table(found: Iterable[Subgroup]) -> ResultTable:
 
 
 def interactions_table(found: Iterable[Interaction]) -> ResultTable:
-    """A row a test."""
+    """One row per test."""
     return ResultTable(
         name="interactions",
         title="Tests for interaction",
@@ -92,7 +92,7 @@ def interactions_table(found: Iterable[Interaction]) -> ResultTable:
 
 
 def comparisons_table(name: str, title: str, found: Iterable[Comparison]) -> ResultTable:
-    """A row a paired difference, first minus second."""
+    """One row per paired difference, first minus second."""
     return ResultTable(
         name=name,
         title=title,

@@ -1,4 +1,4 @@
-"""A cohort as averages: what a comparison shows of it, and what a *normal database* keeps.
+"""Averages over a cohort, for comparisons and for a *normal database*.
 
 A normal database is an npz file of averages over at least 20 patients: the maps, rounded to 16
 bits, and of each characteristic its mean, spread and percentiles. No single scan can be recovered
@@ -41,13 +41,13 @@ _GIVE = "Give a file of bonescint cohort compare --save"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spread:
-    """How a characteristic is spread over the scans that have it.
+    """The distribution of a characteristic over the scans for which it is known.
 
     Attributes:
-        scans: that have it.
-        mean: of them.
-        sd: standard deviation of them.
-        percentiles: the 5th, 25th, 50th, 75th and 95th.
+        scans: number of those scans.
+        mean: mean.
+        sd: standard deviation.
+        percentiles: the 5th, 25th, 50th, 75th and 95th percentile.
     """
 
     scans: int
@@ -88,7 +88,7 @@ class Averages:
         maps: mean, spread and asymmetry.
         spreads: of characteristics, by name; empty where only maps are known.
         spectrum: mean power spectrum in decibels, float64 (10,); not a number where unknown.
-        patients: whose scans these are; 0 where that is not known.
+        patients: number of patients; 0 if unknown.
         unlabelled: how many of the scans had no label.
     """
 
@@ -99,7 +99,7 @@ class Averages:
     unlabelled: int = 0
 
     def of_mean_maps(self) -> dict[str, float]:
-        """Landmarks and uptake ratios, read off the maps alone."""
+        """Landmarks and uptake ratios measured on the mean maps, by name."""
         squares = self.maps.mean**2 + self.maps.sd**2
         return landmark_shares(self.maps.mean) | uptake_ratios(squares)
 
@@ -114,11 +114,11 @@ def averages_of(
     """Average the measurements of scans.
 
     Args:
-        maps: of the scans.
+        maps: maps of the scans.
         values: (scans, characteristics), in the order of `CHARACTERISTICS`.
-        spectra: (scans, 10).
-        patients: a name for each scan.
-        labels: of each scan, or `None`.
+        spectra: power spectra in decibels, (scans, 10).
+        patients: the patient of each scan.
+        labels: the label of each scan, `None` if unknown.
     """
     spreads = {
         kind.name: spread
@@ -143,11 +143,11 @@ def write_normal_database(path: Path, averages: Averages) -> None:
     """Write a normal database.
 
     Args:
-        path: of the npz file; its folder must exist.
-        averages: of at least 20 patients.
+        path: the npz file to write; its folder must exist.
+        averages: averages over at least 20 patients.
 
     Raises:
-        ParameterError: of fewer patients.
+        ParameterError: fewer patients.
         OutputError: it cannot be written.
     """
     if averages.patients < LEAST_PATIENTS:
@@ -185,10 +185,10 @@ def read_normal_database(path: Path) -> Averages:
     `real_sd` and `real_asymmetry_sd`, (256, 256) each; what cannot be read off them is unknown.
 
     Args:
-        path: of the file.
+        path: the npz file.
 
     Raises:
-        InputError: no such file, or none of the kind.
+        InputError: no such file, or not a normal database.
     """
     try:
         with path.open("rb") as stream:
@@ -212,11 +212,11 @@ def read_normal_database(path: Path) -> Averages:
 
 
 def _require_small(stream: BinaryIO, path: Path) -> None:
-    """Refuse what would expand beyond any normal database.
+    """Refuse a file that would unpack to more than any normal database holds.
 
     Raises:
         InputError: it would.
-        BadZipFile: no archive.
+        BadZipFile: it is not an npz file.
     """
     with zipfile.ZipFile(stream) as archive:
         if sum(member.file_size for member in archive.infolist()) > _LARGEST:
@@ -235,8 +235,8 @@ def _averages(maps: Mapping[str, FrameMap], about: Mapping[str, Any]) -> Average
     """The averages that a file holds.
 
     Raises:
-        ValueError: of a newer format or another preprocessing.
-        KeyError, TypeError, BonescintError: not what we write.
+        ValueError: another format or another preprocessing.
+        KeyError, TypeError, BonescintError: the content is not a normal database's.
     """
     if about and (about["bonescint_normals"] != _FORMAT or about["recipe"] != PREPROCESSING):
         raise ValueError("another format")

@@ -1,9 +1,9 @@
 """What a comparison of cohorts measures on one scan: landmarks, uptake, image quality.
 
-Heights of landmarks are estimates for comparing cohorts, not for measuring a patient: each is an
-edge or a peak of a profile along the body, sought where it can be in a patient who lies straight
-with the arms down. A profile without a clear edge or peak there gives none. They are found on
-single scans and on mean maps alike.
+Heights of landmarks are estimates for comparing cohorts, not for measuring a patient. Each is an
+edge or a peak of a profile along the body, searched where it is expected in a patient who lies
+straight with the arms down; without a clear edge or peak there, it is NaN. Landmarks are found on
+single scans and on mean maps.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def landmark_shares(prepared: FrameMap) -> dict[str, float]:
         prepared: both views, (256, 256), of one scan or the mean of many.
 
     Returns:
-        A share for each of `LANDMARKS`; not a number where there is no clear edge or peak.
+        The relative height of each of `LANDMARKS`; NaN where there is no clear edge or peak.
 
     Examples:
         >>> landmark_shares(np.zeros((256, 256), np.float32))["knee"]
@@ -101,13 +101,13 @@ def _shoulder(width: Profile, where: Rows) -> float:
 
 
 def _peak(profile: Profile, where: Rows) -> float:
-    """The highest point over the line between the ends, to a fraction of a row."""
+    """The row of the highest peak above the straight line between the ends, with a fraction."""
     part = ndimage.gaussian_filter1d(profile, _SMOOTHING)[slice(*where)]
     return where[0] + _highest(part - np.linspace(part[0], part[-1], part.size), _LEAST_PEAK)
 
 
 def _edge(profile: Profile, where: Rows) -> float:
-    """The steepest rise, to a fraction of a row."""
+    """The row of the steepest rise, with a fraction."""
     slope = ndimage.gaussian_filter1d(profile, _SMOOTHING, order=1)[slice(*where)]
     return where[0] + _highest(slope, _LEAST_EDGE)
 
@@ -148,8 +148,8 @@ class Characteristic:
     Attributes:
         name: its key in tables.
         subject: what it is about.
-        words: for people.
-        digits: decimals that are worth showing.
+        words: its name in reports.
+        digits: decimals to show.
     """
 
     name: str
@@ -163,10 +163,10 @@ class Box:
     """A region of the common frame, on both sides of the midline alike.
 
     Attributes:
-        name: of the region.
-        view: on which it is seen.
-        rows: first and one beyond the last of 256.
-        beside: nearest and farthest distance from the midline, in columns of 128 a view.
+        name: name of the region.
+        view: the view on which it is seen.
+        rows: first row and one past the last, of 256.
+        beside: nearest and farthest distance from the midline, in columns (128 per view).
     """
 
     name: str
@@ -272,8 +272,8 @@ def characteristics_of(
         body_rows: height of the body, in rows of the scan.
 
     Returns:
-        A number for each of `CHARACTERISTICS`, not a number where the scan has none; and the
-        mean of both views' `power_spectrum`, float64 (10,).
+        A number for each of `CHARACTERISTICS`, NaN where it cannot be measured; and the mean
+        of both views' `power_spectrum`, float64 (10,).
     """
     found = landmark_shares(prepared) | uptake_ratios(prepared**2)
     row_mm, column_mm = scan.pixel_spacing_mm or (1.0, 1.0)
@@ -303,11 +303,11 @@ def characteristics_of(
 
 
 def pixel_noise(image: NDArray[np.float32]) -> tuple[float, float]:
-    """How much neighbouring pixels of the body differ by chance.
+    """Estimate the pixel noise of a view inside the body.
 
-    The mask of Immerkaer (Comput Vis Image Underst 1996;64:300) cancels whatever is linear, so what
-    remains is noise, with the sharpest edges. It is taken where the smoothed view is above a
-    quarter of its level in the body, without the hottest tenth.
+    The mask of Immerkaer (Comput Vis Image Underst 1996;64:300) cancels linear gradients and leaves
+    noise and the sharpest edges. It is applied where the smoothed view is above a quarter of its
+    level in the body, without the hottest tenth.
 
     Args:
         image: a view, (rows, columns).
@@ -349,7 +349,7 @@ def power_spectrum(
         pixel_ratio: distance between columns over that between rows.
 
     Returns:
-        float64 (10,), for each band of `BANDS`, over the two lowest bands; not a number where
+        float64 (10,), one value per band of `BANDS`, relative to the two lowest bands; NaN where
         noise exceeds structure or the matrix is too coarse.
     """
     rows, columns = image.shape
@@ -372,7 +372,7 @@ def power_spectrum(
 
 
 def roll_off(spectrum: NDArray[np.float64]) -> float:
-    """Where a spectrum first falls by 30 dB, in cycles per body height; or not a number.
+    """Frequency at which a spectrum first falls by 30 dB, in cycles per body height; else NaN.
 
     Examples:
         >>> round(roll_off(np.array([0.0, 0, -10, -20, -40, -50, -60, -70, -80, -90])), 1)
@@ -389,5 +389,5 @@ def roll_off(spectrum: NDArray[np.float64]) -> float:
 
 
 def about(subject: Subject) -> Iterator[Characteristic]:
-    """The characteristics about one thing."""
+    """The characteristics of one subject, such as image quality."""
     return (kind for kind in CHARACTERISTICS if kind.subject is subject)

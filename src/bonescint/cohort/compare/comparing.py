@@ -66,19 +66,19 @@ def compare_cohorts(
         second: side B, the same; without it only the normal database is written.
         out: folder of the report: `report.html`, `comparison.json`, `figures/`, `tables/`; without
             it none is written.
-        label: take only scans with this label.
-        save: place of a normal database of A: averages of its scans without a positive label.
-        scorer: a model whose answers on both sides are compared, too.
+        label: use only scans with this label.
+        save: file for a normal database of A: averages of its scans without a positive label.
+        scorer: a model whose predictions on both sides are compared, too.
         workers: processes that read scans; the result is the same for any number.
-        progress: called with what is being done, how much of it is done, and of how much.
+        progress: called with (task, done, total).
 
     Returns:
         The comparison; `None` without a second side.
 
     Raises:
         InputError: a side that cannot be read, or too few patients for a normal database.
-        OutputError: something cannot be written, or would overwrite what is not ours.
-        ParameterError: neither a second side nor a place of a normal database.
+        OutputError: a file cannot be written, or would overwrite something else.
+        ParameterError: neither `second` nor `save` is given.
         MissingExtraError: matplotlib is not installed.
     """
     tell = progress or (lambda *_: None)
@@ -112,11 +112,11 @@ def compare_cohorts(
 
 
 def _prepare_place(save: Path) -> None:
-    """Make sure, before any scan is read, that a normal database can be written.
+    """Check, before any scan is read, that a normal database can be written.
 
     Raises:
-        OutputError: something is there.
-        ParameterError: a name by which it would not be known again.
+        OutputError: the file exists.
+        ParameterError: the name does not end in `.npz`.
     """
     if save.suffix.lower() != ".npz":
         raise ParameterError("save", "compare_cohorts", "a path that ends in .npz", save.name)
@@ -169,9 +169,9 @@ def compared(first: MeasuredSide, second: MeasuredSide, model_id: str = "") -> C
     """Compare two measured sides.
 
     Args:
-        first: A.
-        second: B.
-        model_id: of the model that scored them, or empty.
+        first: side A.
+        second: side B.
+        model_id: identifier of the model that scored them, or empty.
     """
     second, shared = _with_patients_of(first, second)
     warnings = []
@@ -197,7 +197,7 @@ def compared(first: MeasuredSide, second: MeasuredSide, model_id: str = "") -> C
 
 
 def _with_patients_of(first: MeasuredSide, second: MeasuredSide) -> tuple[MeasuredSide, int]:
-    """B with A's names for the patients who are in both, and their number."""
+    """Side B with A's pseudonyms for patients who are on both sides, and the number of those."""
     of_pixels = dict(zip(first.pixels, first.patients, strict=True))
     of_header = {h: p for h, p in zip(first.header, first.patients, strict=True) if h}
     renamed: dict[str, str] = {}
@@ -263,7 +263,7 @@ def _finite(value: float | None) -> float | None:
 
 
 def _area(first: MeasuredSide, second: MeasuredSide, place: int) -> Estimate | None:
-    """Probability that a scan of B has more of something than one of A."""
+    """Probability that a characteristic is greater for a scan of B than for one of A."""
     values = np.concatenate([first.values[:, place], second.values[:, place]])
     is_second = np.arange(values.size) >= len(first.values)
     known = np.isfinite(values)
@@ -282,7 +282,7 @@ def _numbers(names: Any) -> Any:
 
 
 def _scored(side: MeasuredSide) -> ScoredSide | None:
-    """Shares over scans, with intervals by patient."""
+    """The model's predictions on one side; intervals of shares are clustered by patient."""
     if not side.predictions:
         return None
     patients = _numbers(np.array(side.patients))

@@ -28,7 +28,7 @@ class ComparedCharacteristic:
     Attributes:
         kind: what it is.
         spreads: over the scans of A and of B; `None` where unknown.
-        of_maps: the same read off the averaged maps of A and of B, where that can be done.
+        of_maps: its value on the mean maps of A and of B, where it can be measured on them.
         area: probability that it is greater for a scan of B than of A (area under the ROC curve),
             by patient; `None` where either side has no single scans.
     """
@@ -41,13 +41,14 @@ class ComparedCharacteristic:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoredSide:
-    """A model's answers for the scans of one side.
+    """A model's predictions for the scans of one side.
 
     Attributes:
         probabilities: 0 to 1, in the order of the scans.
         positive: share called positive.
-        unlike: share found unlike the training cohort; undefined where the model does not tell.
-        spread: of the probabilities.
+        unlike: share beyond the limit of the out-of-distribution score; undefined where the
+            model has no such score.
+        spread: distribution of the probabilities.
     """
 
     probabilities: tuple[float, ...]
@@ -63,11 +64,11 @@ class CohortComparison:
     Attributes:
         sides: A and B.
         agreement: of their maps, for each view.
-        separation: how well they are told apart, or `None`.
-        why_not_separated: the reason, where the classifier was not tried.
-        characteristics: on both sides.
-        model_id: of the model that scored them, or empty.
-        scored: its answers on A and on B, `None` where there are no single scans.
+        separation: how well a classifier tells them apart, or `None`.
+        why_not_separated: why no classifier was tried; empty if one was.
+        characteristics: the characteristics of both sides.
+        model_id: identifier of the model that scored them, or empty.
+        scored: its predictions on A and on B, `None` where there are no single scans.
         warnings: what must not be overlooked.
     """
 
@@ -81,7 +82,7 @@ class CohortComparison:
     warnings: tuple[str, ...]
 
     def messages(self) -> Iterator[str]:
-        """What was compared and left out, and how alike the cohorts are, a line each."""
+        """Lines for the user: what was compared, what was left out, how alike the cohorts are."""
         for side in self.sides:
             letter = side.side.letter
             scans, patients = side.averages.maps.scans, side.averages.patients
