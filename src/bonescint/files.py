@@ -44,7 +44,7 @@ def written_beside(path: Path, *, private: bool = False) -> Iterator[Path]:
     no other process uses.
 
     Args:
-        path: of the file; its folder must exist.
+        path: path of the file; its folder must exist.
         private: only its owner may read it, from its first byte on.
 
     Raises:
@@ -78,7 +78,7 @@ def write_whole(path: Path, content: str | bytes, *, private: bool = False) -> N
     """Write a file to a temporary path, then rename it into place; text as UTF-8.
 
     Args:
-        path: of the file; its folder must exist.
+        path: path of the file; its folder must exist.
         content: all of it.
         private: only its owner may read it.
 
@@ -107,7 +107,7 @@ def write_table(
     """Write a CSV file to a temporary path, then rename it into place; no cell is a formula.
 
     Args:
-        path: of the file; its folder must exist.
+        path: path of the file; its folder must exist.
         columns: their names, the first line.
         rows: the others, one cell per column; see `inert`.
         line_end: what ends a line.
@@ -176,7 +176,7 @@ def folder_beside(path: Path, *, mode: int = 0o755, replacing: bool = False) -> 
     refused.
 
     Args:
-        path: of the folder to be; the folders above it are made.
+        path: path of the folder to write; the folders above it are made.
         mode: who may read it in the end; while it is filled only its owner may.
         replacing: an earlier folder there goes, once the new one is whole; otherwise only an
             empty one does.
@@ -269,7 +269,7 @@ def make_folder(path: Path, *, mode: int = 0o777) -> None:
     """Make a folder and those above it, unless it is there.
 
     Args:
-        path: of the folder.
+        path: path of the folder.
         mode: who may enter it, minus what the process' mask forbids.
 
     Raises:
@@ -295,9 +295,9 @@ def require_own(folder: Path, names: Iterable[str], *, mark: str, signature: str
     """Make sure that nothing is overwritten that an earlier run did not write.
 
     Args:
-        folder: of results; it need not exist.
-        names: of the files and folders in it that will be written. Empty folders are free.
-        mark: of them the first that a run writes.
+        folder: folder of results; it need not exist.
+        names: names of the files and folders in it that will be written. Empty folders are free.
+        mark: the first of them that a run writes.
         signature: text that stands at the beginning of one that a run wrote.
 
     Raises:

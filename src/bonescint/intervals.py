@@ -17,11 +17,11 @@ class Estimate:
     """A figure, the interval around it, and the method of both.
 
     Attributes:
-        value: the figure; not a number where it is undefined, and then `note` says why.
-        low: lower end of the interval; not a number where it is undefined.
+        value: the figure; NaN where it is undefined, and then `note` says why.
+        low: lower end of the interval; NaN where it is undefined.
         high: upper end.
         level: coverage that the interval is meant to have, such as 0.95.
-        method: of the interval, such as `"DeLong"`.
+        method: method of the interval, such as `"DeLong"`.
         note: what a reader of the figure has to know; empty if nothing.
     """
 
@@ -108,7 +108,7 @@ def share(
     Args:
         successes: counted.
         total: out of how many.
-        level: of the interval.
+        level: coverage of the interval.
         nobody: what to say where `total` is 0.
         effect: the design effect where patients have several cases; the number of cases is
             divided by it.
@@ -150,7 +150,7 @@ def exact_share(
     Args:
         successes: counted.
         total: out of how many.
-        level: of the interval.
+        level: coverage of the interval.
         nobody: what to say where `total` is 0.
         effect: as `share` (Korn and Graubard, Surv Methodol 1998;24:193).
 
@@ -191,7 +191,7 @@ def paired_difference(
         only_one: cases that only the first gets right.
         only_other: cases that only the second gets right.
         neither: cases that neither gets right.
-        level: of the interval.
+        level: coverage of the interval.
         effect: as `share`.
 
     Examples:

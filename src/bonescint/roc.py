@@ -34,7 +34,7 @@ class RocCurve:
         """The empirical curve (Fawcett, Pattern Recognit Lett 2006;27:861).
 
         Args:
-            scores: (cases,), higher for disease; not a number where a case was not read.
+            scores: (cases,), higher for disease; NaN where a case was not read.
             positive: bool (cases,), the truth.
 
         Raises:
@@ -141,7 +141,7 @@ def covariance_of_means(
         has: bool (K, cases), whether a case counts in a mean; all do if `None`.
 
     Returns:
-        (K, K); 0 for means that share no case, not a number where one case says nothing of the
+        (K, K); 0 for means that share no case, NaN where one case says nothing of the
         spread.
 
     Examples:

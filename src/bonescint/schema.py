@@ -1,8 +1,7 @@
-"""YAML and JSON that people write, to dataclasses: one place says what is wrong, and where.
+"""Read users' YAML and JSON into dataclasses, with errors that say what is wrong and where.
 
-A dataclass says by its annotations and its constructor what may stand in a file; pydantic reads it.
-Values are taken as they stand: a text is no number, an unknown key or one that occurs twice is an
-error, not a silent loss.
+The annotations and the constructor of a dataclass define what a file may contain; pydantic checks
+it. Values are not converted: a text is not a number. An unknown or repeated key is an error.
 """
 
 from __future__ import annotations
@@ -38,14 +37,14 @@ _Kind = TypeVar("_Kind")
 def construct(
     kind: type[_Kind], content: object, source: str, remedy: str, *, place: str = ""
 ) -> _Kind:
-    """A dataclass, with those that it holds, from plain tables.
+    """Build a dataclass, and dataclasses nested in it, from dictionaries and lists.
 
     Args:
         kind: the dataclass.
-        content: tables and lists as YAML and JSON give them; parts may be constructed already.
-        source: named in errors.
-        remedy: what to do, without a full stop.
-        place: of the content in the file, such as `"centres.A"`; empty for its top.
+        content: dictionaries and lists, as read from YAML or JSON; parts may be instances already.
+        source: name of the file in errors.
+        remedy: what to do about an error, without a full stop.
+        place: place of the content in the file, such as `"centres.A"`; empty for its top.
 
     Raises:
         InputError: an unknown key, a missing one or an impossible value, named with its place.
@@ -110,7 +109,7 @@ def _plain_list(expected: str) -> str:
 
 
 def _known(kind: Any, path: list[str | int]) -> list[str]:
-    """Names of the fields of the dataclass at a place of another."""
+    """Names of the fields of the dataclass that is nested at a path of another."""
     for part in path:
         if is_dataclass(kind):
             kind = get_type_hints(kind)[str(part)]
@@ -124,7 +123,7 @@ def _known(kind: Any, path: list[str | int]) -> list[str]:
 
 @cache
 def _validator(kind: type[Any]) -> Any:
-    """Pydantic's reader of a dataclass, that takes numbers and texts for what they are."""
+    """Pydantic's validator of a dataclass, changed so that numbers and texts are not converted."""
     from pydantic import ConfigDict, TypeAdapter
     from pydantic_core import PydanticCustomError, SchemaValidator
 
@@ -157,7 +156,7 @@ def _validator(kind: type[Any]) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """A dataclass and all that it holds as tables and lists, ready for YAML or JSON.
+    """Convert a dataclass, with nested ones, to dictionaries and lists for YAML or JSON.
 
     Examples:
         >>> from bonescint.scan import PlattCalibration
@@ -180,10 +179,10 @@ class PackagedYaml:
     """YAML files of one kind that come with the package; users have others of their own.
 
     Attributes:
-        package: that holds them.
-        folder: in the package.
-        noun: what each of them is, for errors.
-        extra: of this package that PyYAML comes with.
+        package: the package that holds them.
+        folder: their folder in the package.
+        noun: what a file describes, such as a protocol, for errors.
+        extra: the extra of bonescint that installs PyYAML.
     """
 
     package: str
@@ -209,18 +208,18 @@ class PackagedYaml:
         return tuple(sorted(name.removesuffix(_SUFFIXES[0]) for name in names))
 
     def read(self, name: str | Path) -> tuple[object, str]:
-        """What a file holds, by its name here or by its path.
+        """Read a file by its name in the package or by its path.
 
         Args:
             name: one of `names()`, or a path that ends in `.yaml` or `.yml`; a path such as
-                `studies/ibrahim2023.yaml` that is no file means the one that is kept here.
+                `studies/ibrahim2023.yaml` that does not exist means the packaged file.
 
         Returns:
-            The content, and what to call it in errors.
+            The content, and its name for errors.
 
         Raises:
             ParameterError: no file of that name; the message lists those that exist.
-            InputError: a file that is not there or cannot be read, or is no YAML.
+            InputError: a file that does not exist, cannot be read, or is no YAML.
             MissingExtraError: PyYAML is not installed.
         """
         path = Path(name)
@@ -238,10 +237,10 @@ class PackagedYaml:
 
 
 def read_yaml_file(path: Path, remedy: str, *, extra: str = "simulate") -> object:
-    """What a user's YAML file holds.
+    """Read a user's YAML file.
 
     Raises:
-        InputError: it is not there, cannot be read, or is no YAML.
+        InputError: it does not exist, cannot be read, or is no YAML.
         MissingExtraError: PyYAML is not installed.
     """
     try:
@@ -254,13 +253,13 @@ def read_yaml_file(path: Path, remedy: str, *, extra: str = "simulate") -> objec
 
 
 def read_yaml(text: str, source: str, remedy: str, *, extra: str = "simulate") -> object:
-    r"""What a YAML text holds.
+    r"""Parse a YAML text.
 
     Args:
         text: the file's content.
-        source: named in errors.
+        source: name of the file in errors.
         remedy: what to do about an unreadable text, without a full stop.
-        extra: of this package that PyYAML comes with.
+        extra: the extra of bonescint that installs PyYAML.
 
     Raises:
         InputError: not readable as YAML, or a key occurs twice.
@@ -283,7 +282,7 @@ def read_yaml(text: str, source: str, remedy: str, *, extra: str = "simulate") -
 
 @cache
 def _strict_loader() -> type[Any]:
-    """YAML's safe loader, which would keep the last of two equal keys without a word."""
+    """YAML's safe loader, changed to refuse a repeated key instead of keeping the last one."""
     import yaml
 
     class StrictLoader(yaml.SafeLoader):

@@ -61,7 +61,7 @@ class ClassificationBatch:
         progress: called with the number done and the total.
         scan_ids: names of scans by file or folder; others are named by a hash of their UIDs.
         truths: what is known about scans, by file or folder.
-        names: of files in the results.
+        names: file names in the results.
 
     Attributes:
         classified: the finished scans.
@@ -110,7 +110,7 @@ class ClassificationBatch:
 
         Args:
             studies: to read.
-            pool: of processes that read and draw.
+            pool: worker processes that read and draw.
             classifier: predicts in this thread.
             ahead: number of studies that may be read ahead, and that may wait to be drawn.
 

@@ -83,12 +83,12 @@ class ResultsFolder:
     """A folder for results; once it is open, it exists and can be written to.
 
     Args:
-        path: of the folder; made with its parents if it does not exist.
+        path: path of the folder; made with its parents if it does not exist.
         identity: of the run, see `run_identity`: finished scans of an interrupted run are kept if
             its identity is the same.
 
     Attributes:
-        path: of the folder.
+        path: path of the folder.
         earlier: the earlier run in it.
         interrupted: the scans that interrupted runs had finished.
 
@@ -213,7 +213,7 @@ class ResultsFolder:
 
         Args:
             document: the content of `results.json` apart from the results and the refused inputs.
-            heading: of the page.
+            heading: heading of the page.
             refused: the inputs that gave no result.
             interrupted: keep the files from which the next run resumes.
 

@@ -39,7 +39,7 @@ def classify(
     call_anyway: bool = False,
     as_json: AsJson = False,
 ) -> int:
-    """Classify scans: tables, pictures with the evidence, a page.
+    """Classify scans, and write tables, pictures with the evidence, and a page.
 
     SOURCES are DICOM files, pairs of PNGs, JPEGs or TIFFs (*_anterior.png, *_posterior.png),
     pictures with AP and PA side by side, and folders and ZIP archives, which are searched
@@ -61,13 +61,13 @@ def classify(
         out: Results folder.
         model: Model folder, or 'shipped', the model that comes with bonescint (the default).
         hash_sources: Replace names of files and folders in the results by a keyed hash.
-        call_anyway: Call scans that are too unlike those the model knows, too.
+        call_anyway: Also call scans that are too unlike those that the model knows.
 
     Written to the results folder:
       results.csv    one row per scan: scan_id, source, views, mbd_probability, call, ...
       results.json   the same and more: activation maps, the model card, rejected files with reasons
       pictures/      one picture per scan: AP | PA, alone and with the evidence overlaid
-      index.html     all scans on one page, offline
+      index.html     all scans on one page, which needs no network
 
     Examples:
       bonescint classify scan.dcm

@@ -62,7 +62,7 @@ def command_group(text: str, name: str | None = None) -> typer.Typer:
 
     Args:
         text: its help, whose first line also stands in the list of commands.
-        name: of the program; groups of commands get theirs where they are added.
+        name: name of the program; groups of commands get theirs where they are added.
     """
     return typer.Typer(
         name=name,

@@ -34,7 +34,7 @@ Workers = Annotated[
         min=1, max=256, help="Worker processes.", show_default="as many as cores, at most 8"
     ),
 ]
-Device = Annotated[Literal["cpu", "gpu", "auto"], typer.Option(help="Where the network runs.")]
+Device = Annotated[Literal["cpu", "gpu", "auto"], typer.Option(help="Device of the network.")]
 Weights = Annotated[
     Path | None,
     typer.Option(

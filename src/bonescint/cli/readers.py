@@ -74,22 +74,22 @@ def analyse(
         endpoint: Figure of merit: auc unless given, wafroc for marked foci.
         at: Lowest rating that counts, for sensitivity, specificity and llf.
         low: Lower end of the partial AUC's range.
-        high: Its upper end.
-        of_sensitivity: That range is of sensitivity.
+        high: Upper end of the partial AUC's range.
+        of_sensitivity: The partial AUC's range is of sensitivity, not of specificity.
         false_marks: Right end of the FROC curve, false marks per case.
-        covariance: Of the headline; all that apply are computed. delong unless given, jackknife
-            where it has no formula.
+        covariance: Covariance method of the main result; all that apply are computed. delong
+            unless given, jackknife where DeLong has no formula.
         level: Coverage of intervals.
-        margin: Of non-inferiority and equivalence.
+        margin: Margin of non-inferiority and equivalence.
         decide_at: Lowest rating that calls disease, for F1, McNemar's test and kappa; 1 unless
-            given if the ratings are decisions.
+            given if all ratings are 0 or 1.
         model_at: The model's operating point.
-        cases_nested_in: The same case name is another patient in each reader or modality.
+        cases_nested_in: The same case name means another patient for each reader or modality.
         draws: Bootstrap samples.
         as_json: Print analysis.json, and nothing else, on standard output.
 
     Written to the folder:
-      analysis.json   every quantity at full precision, by each covariance and generalisation
+      analysis.json   all results at full precision, by covariance method and generalisation
       analysis.xlsx   the same as tables, the settings on a sheet of their own
       sentences.txt   sentences for a paper
       roc.png, figure-7.png, froc.png   as the data allow

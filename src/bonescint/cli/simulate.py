@@ -44,7 +44,7 @@ def cohort(
 
     Written to the folder:
       manifest.csv   one row per study: scan_id, patient_id, centre, split, label, file, sex, ...
-      occult.csv     positive patients whose metastases cannot be seen, not part of the numbers
+      occult.csv     further positive patients, whose metastases cannot be seen on the scan
       occult/        their scans
       scans/         NM DICOM
       truth/         masks and foci of metastases and of benign findings that look like them

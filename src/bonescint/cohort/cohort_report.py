@@ -198,7 +198,7 @@ def table1(cases: Sequence[Case]) -> Table1:
     Ages are of scans, like the numbers of women and men; patients are counted once.
 
     Args:
-        cases: of a manifest.
+        cases: cases of a manifest.
 
     Examples:
         >>> case = Case(scan_id="a", patient_id="p", centre="A", split=Split.TRAIN, positive=True)

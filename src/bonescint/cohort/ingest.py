@@ -65,7 +65,7 @@ class IngestResult:
         masks: paths of masks by view's name, relative to the cohort's folder.
         pixels: hash of the counts of all views.
         content: hash of the files' content.
-        warnings: of reading.
+        warnings: warnings from reading.
         notes: what was done to the scan, safe to show.
         refused: why it could not be taken; then all else is empty.
         refused_kind: in a few words.
@@ -87,7 +87,7 @@ class CohortFolders:
     """The folders that a cohort is written to.
 
     Attributes:
-        out: of the cohort, which may be passed on.
+        out: folder of the cohort, which may be passed on.
         private: beside it, with the key and the sources, which may not.
         id_key: secret key of all pseudonyms.
     """

@@ -310,7 +310,7 @@ class Collection:
     Attributes:
         folder: that was searched.
         found: studies and refused files.
-        labels: of the scans.
+        labels: labels of the scans.
         assumptions: that were made, a sentence each.
     """
 

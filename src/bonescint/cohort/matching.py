@@ -28,7 +28,7 @@ class LabelledStudy:
 
     Attributes:
         study: its files.
-        row: of the table.
+        row: row of the table.
         keys: what its headers say, hashed.
         patient_id: pseudonym of the patient.
         patient_assumed: whether nothing names the patient, so that the study counts as one.

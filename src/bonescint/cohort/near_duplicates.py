@@ -119,7 +119,7 @@ def near_pairs(
     (from the median and the median absolute deviation).
 
     Args:
-        signatures: of the scans; see `signature`.
+        signatures: signatures of the scans; see `signature`.
         least: score from which a pair counts.
 
     Returns:

@@ -87,7 +87,7 @@ class FrozenHashes:
     """The cohort that a protocol gave when it was frozen.
 
     Attributes:
-        seed: of the cohort.
+        seed: seed of the cohort.
         sha256: for each centre a hash of the labels and counts of its studies, in order.
     """
 
@@ -239,7 +239,7 @@ class StudySpec:
     """One study to simulate.
 
     Attributes:
-        seed: of the cohort.
+        seed: seed of the cohort.
         centre: name of the centre.
         split: where it belongs.
         positive: with metastatic bone disease or without.
@@ -280,7 +280,7 @@ def study_specs(protocol: Protocol, seed: int) -> Iterator[StudySpec]:
 
     Args:
         protocol: what to simulate.
-        seed: of the cohort.
+        seed: seed of the cohort.
 
     Examples:
         >>> from bonescint.cohort import mixed_protocol

@@ -207,7 +207,7 @@ def simulate_cohort(
     Args:
         out: folder to write to.
         protocol: what to simulate.
-        seed: of everything that is drawn.
+        seed: seed of everything that is drawn.
         workers: processes; one per processor if `None`.
         progress: called with (done, count) after every study.
 

@@ -139,7 +139,7 @@ def simulate_study(
     """Simulate one study; what is not given is drawn at random.
 
     Args:
-        seed: of everything that is drawn.
+        seed: seed of everything that is drawn.
         primary: primary tumour; empty for none.
         lesions: number of metastases; 0 for none.
         counts: expected counts in the posterior view.

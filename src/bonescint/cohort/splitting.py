@@ -19,7 +19,7 @@ class SplitRule:
     """How patients are dealt into splits.
 
     Attributes:
-        shares: of the patients, by split; they sum to 1.
+        shares: shares of the patients, by split; they sum to 1.
         seed: seed of the order in which patients are dealt.
         test_centres: external centres, all of whose patients go to the test split; train and
             validation then share the rest in proportion.

@@ -47,7 +47,7 @@ class _Archive:
 
     Attributes:
         file: it.
-        entries: of its files, by their names with single slashes.
+        entries: entries of its files, by their names with single slashes.
         repeated: names that stand there twice.
     """
 

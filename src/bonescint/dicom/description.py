@@ -40,8 +40,8 @@ class ScanInfo:
         source: the path as shown to the user.
         files: names of its files.
         views: the views that are present, anterior first.
-        rows: of each view.
-        columns: of each view.
+        rows: rows of each view.
+        columns: columns of each view.
         pixel_spacing_mm: distance between rows and between columns, or `None`.
         unit: what a pixel means.
         modality: `"NM"` or `"picture"`.

@@ -267,7 +267,7 @@ def _examine(path: Path, reads: int) -> _Candidate:
     """Check one file by its header.
 
     Args:
-        path: of the file.
+        path: path of the file.
         reads: largest number of reads while parsing.
 
     Raises:

@@ -238,7 +238,7 @@ def parse(file: bytes | BinaryIO, path: Path, *, pixels: bool, reads: int = MAX_
 
     Args:
         file: its content, or the open file, of which no more than the header is then read.
-        path: of the file, for errors.
+        path: path of the file, for errors.
         pixels: read Pixel Data too, for which `file` must be the content; otherwise parsing stops
             before it.
         reads: largest number of reads; see `MeteredStream`.

@@ -144,7 +144,7 @@ def orientations_of(header: Header, photopeak: PhotopeakFrames) -> tuple[ImageOr
     """How each of a file's images is oriented.
 
     Args:
-        header: of the file.
+        header: header of the file.
         photopeak: the images.
     """
     items = header.items("DetectorInformationSequence")
@@ -179,9 +179,9 @@ def position_warnings(
     """Warnings about how the patient lay and how the images are oriented.
 
     Args:
-        header: of the file.
-        orientations: of its images.
-        views: of its images, as the rules told them.
+        header: header of the file.
+        orientations: orientations of its images.
+        views: views of its images, as the rules decided.
         by_angle: whether a view follows from a detector's angle or number.
     """
     position = header.text("PatientPosition").upper()

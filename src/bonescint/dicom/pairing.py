@@ -91,7 +91,7 @@ class OneView:
     """A file of one view, with what pairing needs to know of it.
 
     Attributes:
-        path: of the file.
+        path: path of the file.
         view: anterior or posterior, or `None` if nothing tells.
         facts: that must be the same in both files; `None` for a picture.
         shape: rows and columns.

@@ -39,10 +39,10 @@ class FrameEvidence:
     """What the rules may look at to tell the view of one frame.
 
     Attributes:
-        header: of the file.
+        header: header of the file.
         frame: the image in evidence.
         photopeak: all images that are used of the file.
-        path: of the file.
+        path: path of the file.
     """
 
     header: Header

@@ -73,8 +73,8 @@ def check_geometry(
     """Refuse a matrix that cannot be a whole-body view.
 
     Args:
-        rows: of one view.
-        columns: of one view.
+        rows: rows of one view.
+        columns: columns of one view.
         pixel_spacing_mm: distance between rows and between columns, if known.
         source: what errors name.
 

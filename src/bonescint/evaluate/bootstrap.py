@@ -373,7 +373,7 @@ def resampled(
 
 
 def _figures(ranked: SortedCases, counts: DrawCounts, threshold: float) -> NDArray[np.float64]:
-    """The figures in the order of `_FIGURES`; not a number where one is undefined."""
+    """The figures in the order of `_FIGURES`; NaN where one is undefined."""
     called_true, called_false = ranked.called(counts, threshold)
     true, false = np.float64(called_true), np.float64(called_false)
     positives, negatives = counts.positive.sum(), counts.negative.sum()

@@ -286,7 +286,7 @@ class DecisionCurve:
         low: lower end of its pointwise interval.
         high: upper end.
         everybody: net benefit of calling all, (points,).
-        level: of the interval.
+        level: coverage of the interval.
 
     The net benefit of calling nobody is 0.
     """
@@ -310,7 +310,7 @@ def decision_curve(
     Args:
         cases: scored by calibrated probabilities.
         thresholds: threshold probabilities, between 0 and 1; 0.01 to 0.99 if not given.
-        level: of the interval.
+        level: coverage of the interval.
 
     Raises:
         ParameterError: scores that are no probabilities, or a threshold outside (0, 1).

@@ -49,7 +49,7 @@ def compare_areas(first: ScoredCases, second: ScoredCases, *, level: float = 0.9
     Args:
         first: cases as the first model scores them.
         second: the same cases, scored by the second.
-        level: of the interval.
+        level: coverage of the interval.
 
     Raises:
         ParameterError: other cases, or one class only.
@@ -243,7 +243,7 @@ def compare_models(
         first: cases as the first model scores them.
         second: the same cases, scored by the second.
         thresholds: the operating point of each.
-        level: of the intervals.
+        level: coverage of the intervals.
 
     Raises:
         ParameterError: other cases, or one class only.

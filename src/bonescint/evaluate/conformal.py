@@ -30,8 +30,8 @@ class ConformalThreshold:
     """A score above which scans are called positive, found on normal patients.
 
     Attributes:
-        score: of the normal patient at `rank`; only scores above it are called positive.
-        rank: of that patient, counted from the highest score (1).
+        score: score of the normal patient at `rank`; only scores above it are called positive.
+        rank: rank of that patient, counted from the highest score (1).
         normals: patients without disease that it was found on.
         specificity: that was asked for.
     """
@@ -57,7 +57,7 @@ class ConformalThreshold:
         equal scores only raise it.
 
         Args:
-            share: of the draws that bring less, between 0 and 1.
+            share: share of the draws that bring less, between 0 and 1.
 
         Examples:
             >>> found = conformal_threshold(np.arange(60), 0.9)
@@ -154,8 +154,8 @@ def conformal_p_values(scores: ArrayLike, normals: ArrayLike) -> NDArray[np.floa
     alpha. Equal scores count as at or above, which is conservative.
 
     Args:
-        scores: of scans to judge.
-        normals: of normal patients.
+        scores: scores of scans to judge.
+        normals: scores of normal patients.
 
     Returns:
         float64, the shape of `scores`; from 1 / (n + 1) to 1.
@@ -194,7 +194,7 @@ def share_threshold(scores: ArrayLike, share: float) -> float:
 
     Args:
         scores: one for each patient, higher for disease.
-        share: of the patients that is to lie above the threshold, between 0 and 1.
+        share: share of the patients to lie above the threshold, between 0 and 1.
 
     Raises:
         ParameterError: a share that is not between 0 and 1, or so few patients that it calls none
@@ -245,7 +245,7 @@ class HighScores:
     """The patients among normals whose scores are far above the typical one.
 
     Attributes:
-        places: of them, highest first.
+        places: their indices among the scores, highest score first.
         count: patients in all.
         p_value: probability of as many or more if 4 % of normal patients had such a score.
     """
@@ -269,7 +269,7 @@ def high_scores(logits: ArrayLike) -> HighScores:
     false alarms of scores that simulated and real normal scans have.
 
     Args:
-        logits: of the probability of disease, one for each patient.
+        logits: logit of the probability of disease, one for each patient.
 
     Raises:
         ParameterError: no patient, or a logit that is not finite.

@@ -292,7 +292,7 @@ def free_response_figure(curve: FreeResponseCurve, at: Sequence[Measure]) -> Ren
     """Lesions found against false marks per scan, with intervals at some numbers of marks.
 
     Args:
-        curve: of all scans.
+        curve: curve of all scans.
         at: as `free_response_measures` gives them.
     """
     figure, axes = new_axes(4.0, 3.5)

@@ -115,7 +115,7 @@ class NotCalled:
             cases: all.
             called: bool (cases,).
             threshold: a case that is called is positive from this score on.
-            level: of the intervals.
+            level: coverage of the intervals.
         """
         without = ScoredCases(
             scores=(~called).astype(np.float64),

@@ -282,11 +282,11 @@ def map_agreement(first: NDArray[np.floating], second: NDArray[np.floating]) -> 
     the image, not on what the network learnt.
 
     Args:
-        first: of any shape.
-        second: of the same shape.
+        first: a map of any shape.
+        second: a map of the same shape.
 
     Returns:
-        Spearman's coefficient; not a number where a map is constant.
+        Spearman's coefficient; NaN where a map is constant.
 
     Raises:
         ParameterError: maps of different shape.

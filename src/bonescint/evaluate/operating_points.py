@@ -165,7 +165,7 @@ def uncertain_band(
         threshold: margin from which a scan is called positive.
         calibration: from margins to probabilities.
         scans: what the cases are, after "of".
-        share: of the scans that the band is to hold, above 0, at most 1.
+        share: share of the scans in the band, above 0, at most 1.
 
     Returns:
         Lower and upper probability, and the rule with what was measured, in words; or no band and

@@ -41,10 +41,10 @@ class CalibrationFit:
         intercept: the same, at the prevalence of these scans.
         kept: share of the change of greatest penalised likelihood that was kept, 0 to 1.
         unpenalised: slope and intercept of greatest likelihood, without penalty and shrinkage:
-            how far they are from the estimates is how far these were drawn. Not a number where
+            how far they are from the estimates is how far these were drawn. NaN where
             there are none, which the note of the slope explains.
         count: scans that it was fitted to.
-        positives: of them with disease.
+        positives: number of them with disease.
         patients: from whom they are.
     """
 
@@ -89,7 +89,7 @@ def fit_calibration(cases: ScoredCases, *, level: float = 0.95) -> CalibrationFi
     Args:
         cases: of both classes, scored by *margins* (logit of disease minus the other one), and
             not trained on.
-        level: of the intervals.
+        level: coverage of the intervals.
 
     Raises:
         ParameterError: one class only.
@@ -156,7 +156,7 @@ class _Penalised:
     Attributes:
         margins: float64 (cases,).
         signs: 1 for disease and -1, (cases,).
-        weight: of a case; below 1 where scans of one patient agree.
+        weight: weight of a case; below 1 where scans of one patient agree.
     """
 
     margins: NDArray[np.float64]
@@ -315,13 +315,13 @@ def calibrate_locally(
     """Fit a calibration, and choose an operating point and its band on scans of one's own.
 
     Args:
-        cases: of both classes, scored by *margins*, the logits of the model's probabilities;
+        cases: cases of both classes, scored by *margins*, the logits of the model's probabilities;
             scans that will not be judged.
         rule: that chooses the operating point.
         prevalence: share of scans with disease where the model will be used, if it differs from
             that of the cases (`PlattCalibration.moved_to`).
         the_scans: what the cases are, after "of".
-        level: of the intervals.
+        level: coverage of the intervals.
 
     Raises:
         ParameterError: one class only, all scores equal, or a prevalence that is not between 0

@@ -85,7 +85,7 @@ class StructuralComponents:
         """DeLong's covariance of the areas, float64 (K, K).
 
         Where patients have several cases, Obuchowski's (Biometrics 1997;53:567), which takes
-        patients as independent, not cases. Not a number where a class has one case (or
+        patients as independent, not cases. NaN where a class has one case (or
         patient) only: one says nothing of its spread.
         """
         if self.patients is not None:
@@ -137,8 +137,8 @@ def roc_auc_score(cases: ScoredCases, *, level: float = 0.95) -> Estimate:
     inside [0, 1] and serves high areas better (Pepe 2003, section 5.2.4).
 
     Args:
-        cases: of both classes.
-        level: of the interval.
+        cases: cases of both classes.
+        level: coverage of the interval.
 
     Returns:
         The area. Where every pair is ranked right, or every one wrong, the variance is 0 and
@@ -183,7 +183,7 @@ def average_precision_score(
     so it says nothing without it.
 
     Args:
-        cases: of both classes.
+        cases: cases of both classes.
         resampling: of the interval; stratified, 2000 times, if not given. Patients are drawn
             where cases name them.
 
@@ -206,8 +206,8 @@ def roc_band(cases: ScoredCases, *, resampling: Resampling, points: int = 101) -
     """Pointwise interval of sensitivity along 1 - specificity, by resampling.
 
     Args:
-        cases: of both classes.
-        resampling: of the band.
+        cases: cases of both classes.
+        resampling: for the band.
         points: on the horizontal axis.
 
     Raises:

@@ -249,7 +249,7 @@ def mean_variance(
             ratio of sums over patients (Cochran, Sampling Techniques 1977, section 9A).
 
     Returns:
-        (...); not a number with one patient.
+        (...); NaN with one patient.
 
     Examples:
         >>> values = np.array([0.0, 1.0, 2.0])

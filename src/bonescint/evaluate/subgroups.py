@@ -318,7 +318,7 @@ def wald_equal(values: NDArray[np.float64], covariance: NDArray[np.float64]) -> 
         covariance: (K, K).
 
     Returns:
-        Chi-square with K - 1 degrees of freedom; not a number where a contrast does not vary.
+        Chi-square with K - 1 degrees of freedom; NaN where a contrast does not vary.
 
     Examples:
         >>> round(wald_equal(np.array([1.0, 2.0]), np.diag([0.5, 0.5])), 6)

@@ -1,8 +1,8 @@
 """Steps of a long run; a finished step is not repeated.
 
-A step is a dataclass. Its fields are everything that its result depends on, and the fingerprint is
-made of all of them: a field that is added later cannot be forgotten in it. `work` is given the
-step and `Resources`, which hold how the work is done and nothing that changes its result.
+A step is a dataclass whose fields are everything that its result depends on. Its fingerprint
+covers all fields, so that a field that is added later cannot be left out. `work` gets `Resources`,
+which say how the work is done and never change its result.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class Output:
     """A file or folder that a step writes.
 
     Attributes:
-        path: of a file or a folder.
-        proof: a file in the folder that is there when all of it is.
+        path: path of the file or folder.
+        proof: a file in the folder whose presence shows that the folder is complete.
     """
 
     path: Path
@@ -49,9 +49,9 @@ class CohortPart:
     """The cases of a cohort, and the columns of them, that a step reads.
 
     Attributes:
-        folder: that their files are relative to.
-        cases: in the manifest's order.
-        columns: fields of a case that are read. Those that name a file stand for its content.
+        folder: folder that paths of files are relative to.
+        cases: the cases, in the manifest's order.
+        columns: fields of a case that are read; one that names a file stands for its content.
     """
 
     folder: Path
@@ -60,7 +60,7 @@ class CohortPart:
 
     @property
     def cohort(self) -> Manifest:
-        """These cases and no others."""
+        """A manifest of these cases only."""
         return Manifest(cases=self.cases, folder=self.folder)
 
     def identity(self) -> dict[str, Any]:
@@ -83,11 +83,11 @@ class Resources:
     Attributes:
         workers: processes that simulate and read, or `None` for the usual number.
         device: where models are trained.
-        tracking: what follows a training, by its name.
+        tracking: name of the tool that logs a training.
         cache: folder of decoded scans.
-        progress: called with what is being done, how much of it is done, and of how much.
-        tell: told what a person should know.
-        goes_on: the same work was begun before, and not finished.
+        progress: called with (task, done, total).
+        tell: called with messages for the user.
+        goes_on: whether the same work was begun before and not finished.
     """
 
     workers: int | None = None
@@ -103,19 +103,19 @@ class Resources:
 class Step(ABC):
     """A part of a run.
 
-    Fields of the classes below it are inputs, told apart by their type: a `Path` stands for the
-    content of its file or folder, a `CohortPart` for the rows and files that it reads, a `Output`
-    is an output. A field of settings that changes no result has the metadata `{"decides": False}`.
+    Fields of subclasses are inputs or outputs by their type: a `Path` stands for the content of
+    its file or folder, a `CohortPart` for the rows and files that it reads; an `Output` is an
+    output. A field of settings that changes no result has the metadata `{"decides": False}`.
 
     Attributes:
-        name: of the step; may hold slashes.
+        name: name of the step; may contain slashes.
     """
 
     name: str
 
     @property
     def subject(self) -> str:
-        """The last part of its name: of a model's step, the model."""
+        """The last part of its name, which is the model for a model's step."""
         return self.name.rpartition("/")[2]
 
     @abstractmethod
@@ -140,10 +140,10 @@ class Step(ABC):
 
 
 def identity(value: object) -> Any:
-    """A value as part of what a result depends on: JSON-ready, equal for equal contents.
+    """A JSON-ready form of an input, equal for equal contents.
 
     Raises:
-        TypeError: a kind of value of which nobody said what makes two of them equal.
+        TypeError: a type of value for which no such form is defined.
 
     Examples:
         >>> identity({"resamples": 100, "centres": ("A", "B")})
@@ -198,7 +198,7 @@ class Ledger:
     """Which steps of a run are done, kept in a folder.
 
     Args:
-        folder: where a file for each step is written.
+        folder: the folder in which a file for each step is written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -214,9 +214,9 @@ class Ledger:
         )
 
     def changed(self, step: Step) -> tuple[str, ...]:
-        """Inputs that are not what they were when the step was begun last; none if it never was.
+        """Inputs that changed since the step was last begun; none if it never was.
 
-        Columns of a cohort are named by themselves.
+        Columns of a cohort are listed one by one.
         """
         before = self._noted(step).get("inputs")
         return () if before is None else tuple(_differing(before, _as_noted(step.inputs)))
@@ -224,11 +224,11 @@ class Ledger:
     def do(self, step: Step, means: Resources) -> bool:
         """Do a step unless it is done.
 
-        That it was begun is noted first: a step that is stopped on the way is not taken for the
-        one that was finished before it.
+        Its beginning is recorded first, so that an interrupted step is not mistaken for an earlier
+        one that was finished.
 
         Returns:
-            Whether there was anything to do.
+            Whether the step was done now.
 
         Raises:
             OutputError: the ledger cannot be written.
@@ -248,12 +248,12 @@ class Ledger:
         return True
 
     def was_begun(self, step: Step) -> bool:
-        """Whether it was begun with the same inputs and stopped on the way."""
+        """Whether it was begun with the same inputs and interrupted."""
         noted = self._noted(step)
         return "finished" not in noted and noted.get("inputs") == _as_noted(step.inputs)
 
     def seconds(self, step: Step) -> float | None:
-        """How long a finished step took, in its last part if it was stopped in between."""
+        """Seconds that a finished step took since it was last begun or resumed."""
         try:
             return float(self._noted(step)["seconds"])
         except (KeyError, TypeError, ValueError):
@@ -276,7 +276,7 @@ class Ledger:
 
 
 def _as_noted(inputs: Mapping[str, Any]) -> Any:
-    """As it reads when it comes back from JSON."""
+    """Inputs as they are after being written to JSON and read back."""
     return json.loads(json.dumps(inputs))
 
 

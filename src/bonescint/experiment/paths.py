@@ -19,7 +19,7 @@ class RunPaths:
 
     Attributes:
         root: the run folder.
-        manifest: of the cohort.
+        manifest: manifest of the cohort.
     """
 
     root: Path
@@ -76,12 +76,12 @@ class RunPaths:
 
     @property
     def pdf(self) -> Path:
-        """The same on paper."""
+        """The report as a PDF."""
         return self.root / "report.pdf"
 
 
 def write_rows(path: Path, columns: list[str], rows: list[list[str]]) -> None:
-    """Write a CSV table whole or not at all.
+    """Write a CSV table, atomically.
 
     Raises:
         OutputError: it cannot be written.
@@ -91,7 +91,7 @@ def write_rows(path: Path, columns: list[str], rows: list[list[str]]) -> None:
 
 
 def read_rows(path: Path) -> tuple[list[str], list[list[str]]]:
-    """Columns and rows of a table that bonescint wrote, without the marks of inert cells.
+    """Columns and rows of a table that bonescint wrote, with `inert` undone.
 
     Raises:
         InputError: it cannot be read.
@@ -132,15 +132,15 @@ class ExternalUse:
     """One evaluation of a model on external centres; the fields are the table's columns.
 
     Attributes:
-        when: UTC, ISO 8601.
-        study: what it belongs to.
-        model: its name there.
-        centres: that were scored, with blanks between.
+        when: UTC time in ISO 8601.
+        study: name of the experiment.
+        model: name of the model in it.
+        centres: evaluated centres, separated by spaces.
         settings: name of the training configuration.
-        seed: of the training; empty for a model that was given.
+        seed: seed of the training; empty for a given model.
         model_sha256: first twelve digits.
         manifest_sha256: first twelve digits.
-        roc_auc: as text, with an interval where one was made.
+        roc_auc: area under the ROC curve as text, with its interval if there is one.
     """
 
     when: str = field(default_factory=_now)
@@ -160,8 +160,8 @@ def note_external_use(table: Path, use: ExternalUse) -> None:
     Evaluating the same predictions again, for a new report, is not another use.
 
     Args:
-        table: CSV file.
-        use: the scoring.
+        table: path of the CSV file.
+        use: the evaluation.
 
     Raises:
         OutputError: it cannot be written.

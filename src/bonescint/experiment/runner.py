@@ -55,7 +55,7 @@ class Simulate(Step):
 
     Attributes:
         protocol: what to simulate.
-        seed: of everything that is drawn.
+        seed: seed of everything that is drawn.
         cohort: its folder.
     """
 
@@ -88,7 +88,7 @@ class Check(Step):
     """Table 1, leakage, duplicates; errors stop the experiment before any training.
 
     Attributes:
-        manifest: of the cohort.
+        manifest: manifest of the cohort.
         part: all its cases, with their files.
         report: what was found.
     """
@@ -244,8 +244,8 @@ class _Run:
     Attributes:
         ledger: knows what was done already.
         means: how work is done.
-        count: of all steps.
-        number: of the latest step.
+        count: number of all steps.
+        number: number of the latest step.
     """
 
     ledger: Ledger
@@ -401,7 +401,7 @@ def require_usable_cohort(spec: ExperimentSpec, cohort: Manifest, path: Path) ->
 
     Args:
         spec: what is to be done.
-        cohort: of the experiment.
+        cohort: cohort of the experiment.
         path: its manifest, for messages.
 
     Raises:

@@ -26,8 +26,8 @@ class CohortSpec:
 
     Attributes:
         protocol: name or file of a protocol, or empty.
-        seed: of the simulation.
-        manifest: of a cohort that is there, or `None`.
+        seed: seed of the simulation.
+        manifest: manifest of an existing cohort, or `None`.
 
     Raises:
         ParameterError: not exactly one of protocol and manifest.
@@ -78,12 +78,12 @@ class ExperimentSpec:
     """A whole experiment.
 
     Attributes:
-        name: of the experiment.
+        name: name of the experiment.
         cohort: where the scans come from.
         models: by name, in the order of the report.
         reference: name of the model that the others are compared with; the first if empty.
         rule: that chooses the operating point on the validation split.
-        resamples: of the bootstrap.
+        resamples: number of resamples of the bootstrap.
         published: name of published figures to show beside, or empty.
         external: centres whose every scoring is noted.
         metadata: what people say of the experiment: a file, or the texts by topic; or `None`.

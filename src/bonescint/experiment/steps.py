@@ -40,9 +40,9 @@ class Train(Step):
     """Train a model.
 
     Attributes:
-        model: its name, which its card has.
-        settings: how.
-        weights: file or model folder to begin with; `None` to begin with nothing learnt.
+        model: name of the model.
+        settings: the training configuration.
+        weights: file or model folder of the initial weights; `None` to train from scratch.
         part: training and validation cases.
         folder: the model folder.
     """
@@ -117,16 +117,16 @@ class Evaluate(Step):
     """Evaluate the test split, and compare with the experiment's reference model.
 
     Attributes:
-        predictions: of the model.
+        predictions: table of the model's predictions.
         maps: results with its activation maps.
         compared_with: name of the reference model, or empty for itself.
         against: predictions of the reference model, or `None`.
-        manifest: of the cohort, whole: figures depend on labels, splits, patients and facts, and
-            the report names its hash.
-        evidence: scans, truth files and masks of the judged cases.
-        settings: how.
-        evaluation: folder of the report; what an earlier evaluation left there goes.
-        result_version: of `evaluation.json`; an older one is written anew.
+        manifest: the whole manifest: figures depend on labels, splits, patients and covariates, and
+            the report gives its hash.
+        evidence: scans, truth files and masks of the evaluated cases.
+        settings: how to evaluate.
+        evaluation: folder of the report; an earlier evaluation there is deleted.
+        result_version: schema version of `evaluation.json`; an older file is written anew.
     """
 
     predictions: Path
@@ -161,15 +161,15 @@ class NoteExternal(Step):
     """Add a row to the table of evaluations on external centres.
 
     Attributes:
-        experiment: its name.
+        experiment: name of the experiment.
         model: name of the model.
-        centres: that count as external.
+        centres: external centres.
         settings: the training configuration.
-        seed: of the training, or empty.
-        evaluation: what was found.
+        seed: seed of the training, or empty.
+        evaluation: the result of the evaluation.
         folder: the model folder.
-        manifest: of the cohort.
-        table: that the row goes to.
+        manifest: manifest of the cohort.
+        table: the table that the row is added to.
     """
 
     experiment: str
@@ -183,7 +183,7 @@ class NoteExternal(Step):
     table: Output
 
     def work(self, means: Resources) -> None:  # noqa: ARG002
-        """Note it, unless none of the centres was scored."""
+        """Add the row, unless none of the external centres was evaluated."""
         result = read_result(self.evaluation)
         scored = sorted({scan.centre for scan in result.scans} & set(self.centres))
         if scored:
@@ -208,7 +208,7 @@ class MeasureRobustness(Step):
         model: the model folder.
         part: the sample.
         threshold: the operating point; infinite where no scan is called positive.
-        table: of the figures.
+        table: the table to write.
     """
 
     model: Path
@@ -237,8 +237,8 @@ class CheckMapSanity(Step):
     Attributes:
         model: the model folder.
         part: the sample.
-        resampling: of the intervals; its seed draws the weights.
-        table: of the figures.
+        resampling: for the intervals; its seed draws the weights.
+        table: the table to write.
     """
 
     model: Path
@@ -264,11 +264,11 @@ class ModelSteps:
     """The steps of a run that are done with each of its models.
 
     Attributes:
-        spec: what is done.
-        paths: where its parts are kept.
-        cohort: of the experiment.
-        weights: ImageNet's, for networks that begin with them and models that name none.
-        external_uses: table of the scorings of external centres.
+        spec: the experiment.
+        paths: paths of the run folder.
+        cohort: cohort of the experiment.
+        weights: file of ImageNet weights, for models that start from them and name no others.
+        external_uses: table of the evaluations on external centres.
     """
 
     spec: ExperimentSpec
@@ -327,7 +327,7 @@ class ModelSteps:
         )
 
     def noting(self, name: str) -> Step | None:
-        """Note what was scored of external centres; nothing to do if the experiment has none."""
+        """The step that records the evaluation on external centres; `None` without such centres."""
         if not self.spec.external:
             return None
         plan = self.spec.models[name]
@@ -383,7 +383,7 @@ def evaluation_settings(spec: ExperimentSpec) -> EvaluationSettings:
 
 
 def settings_of(plan: ModelSpec) -> TrainingConfiguration:
-    """The settings of a model that is trained, with the seed of the plan."""
+    """The training configuration of a model, with the seed that the experiment gives it."""
     from bonescint.train import read_configuration
 
     settings = read_configuration(plan.settings)

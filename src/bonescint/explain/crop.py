@@ -1,4 +1,4 @@
-"""What is drawn of a scan (the patient, whatever else took up tracer), and in which greys."""
+"""Crop a scan to the patient and any uptake beside the body, and choose its grey window."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _MOST_SAMPLES = 100_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GreyWindow:
-    """From white at `low` to black at `high`, with a gamma that lifts faint bone.
+    """Inverted grey scale from white at `low` to black at `high`; a gamma makes faint bone visible.
 
     Attributes:
-        low: value shown white.
-        high: value shown black, with everything above it.
+        low: this value and those below are white.
+        high: this value and those above are black.
     """
 
     low: float
@@ -43,13 +43,13 @@ class GreyWindow:
 def grey_window(image: NDArray[np.float32], unit: PixelUnit) -> GreyWindow:
     """A window for one view, unaffected by a hot bladder or injection site.
 
-    Black is the 99th percentile of the values inside the body (above a tenth of the median of
-    the positive ones). White is 0 for counts; for a picture's values, whose background need
-    not be 0, their 2nd percentile where that lies in the lower half.
+    Black is the 99th percentile of the values inside the body (those above a tenth of the median
+    of the positive ones). White is 0 for counts; for a picture, whose background may not be 0, it
+    is the 2nd percentile if that lies in the lower half.
 
     Args:
         image: array (rows, columns).
-        unit: what its values mean.
+        unit: unit of its values.
 
     Examples:
         >>> body = np.ones((100, 10), dtype=np.float32)
@@ -91,7 +91,7 @@ class CroppedScan:
 
     Attributes:
         scan: its views, each cropped to the same size around its own body.
-        prediction: with its maps moved to their places on the cropped views.
+        prediction: the prediction, its maps moved to their places on the cropped views.
         lesions: masks, cropped in the same way.
     """
 
@@ -109,8 +109,8 @@ def cropped(
 
     Args:
         scan: one or two views.
-        prediction: of it.
-        lesions: for each view that somebody segmented a bool array of the scan's shape.
+        prediction: the prediction for it.
+        lesions: a bool array of the scan's shape for each segmented view.
     """
     masks = {view: lesions[view] for view in scan.views if lesions and view in lesions}
     boxes = crop_boxes(scan, masks)
@@ -143,7 +143,7 @@ def crop_boxes(
 
     Args:
         scan: one or two views.
-        lesions: for each view that somebody segmented a bool array of the scan's shape.
+        lesions: a bool array of the scan's shape for each segmented view.
 
     Examples:
         >>> from bonescint.scan import Acquisition, PixelUnit

@@ -1,4 +1,4 @@
-"""The scale of the evidence, common to both views, and where a map's cells lie on a view."""
+"""The scale of the evidence, common to both views, and resampling of maps onto a view."""
 
 from __future__ import annotations
 
@@ -132,11 +132,11 @@ def map_on_grid(
     Args:
         activation: a map of one view.
         shape: (rows, columns) of the view.
-        rows: rows of the grid; the view's own for its own pixels.
+        rows: rows of the grid, such as those of the view.
         columns: columns of the grid.
 
     Returns:
-        float32 array (rows, columns), bilinear between the middles of the map's cells.
+        float32 array (rows, columns), interpolated bilinearly between the centres of the cells.
 
     Raises:
         ParameterError: a grid without rows or columns.

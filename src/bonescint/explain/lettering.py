@@ -102,10 +102,10 @@ def write(
 
     Args:
         draw: where to.
-        position: of the anchor, column and row.
+        position: position of the anchor, column and row.
         text: one line.
-        size: of the letters, in pixels.
-        colour: of the letters.
+        size: size of the letters, in pixels.
+        colour: colour of the letters.
         bold: in the font's heavier weight.
         halo: with a white rim, to be read on an image.
         anchor: which point of the text stands at the position, as Pillow names them.

@@ -126,7 +126,7 @@ def explain(
 
     Args:
         scan: one or two views.
-        prediction: of the same scan.
+        prediction: prediction of the same scan.
         operating_point: the model's threshold on the probability, if it has one.
         notice: statement about the model, from its card.
         lesions: for each view that somebody segmented a bool array of the scan's shape, true on

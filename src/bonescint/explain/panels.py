@@ -50,7 +50,7 @@ class Panels:
     """Where the panels of a picture lie, in pixels from the strip's top left.
 
     Attributes:
-        size: of each panel.
+        size: size of each panel.
     """
 
     size: PanelSize
@@ -121,8 +121,8 @@ def draw_strip(
 
     Args:
         scan: with one or two views.
-        prediction: of it, with its maps.
-        scale: of the maps.
+        prediction: prediction of it, with its maps.
+        scale: scale of the maps.
         panels: where they lie.
         lesions: for each view a bool array of the scan's shape, outlined over the grey panels.
 
@@ -250,8 +250,8 @@ class Layers:
         grey_webp: the views in inverted grey, a WebP file's content.
         evidence_webp: the evidence over them, transparent where there is none; empty if there is
             none anywhere.
-        width: of the grey picture, in pixels.
-        height: of the grey picture, in pixels.
+        width: width of the grey picture, in pixels.
+        height: height of the grey picture, in pixels.
         pixel_mm: size of its pixels on the patient, or `None` if the spacing is unknown.
     """
 
@@ -266,7 +266,7 @@ def layers_of(views: Mapping[View, DrawnView], *, pixel_mm: float | None) -> Lay
     """Encode the drawn views of a scan.
 
     Args:
-        views: of one scan, all of one size.
+        views: views of one scan, all of one size.
         pixel_mm: size of a drawn pixel on the patient, or `None`.
     """
     grey = np.hstack([drawn.grey for drawn in views.values()])

@@ -1,4 +1,4 @@
-"""The model folder with its card, and the inference engine. Never torch.
+"""The model folder with its card, and the inference engine; never imports torch.
 
 Layer 2.
 """

@@ -41,7 +41,7 @@ class Metric:
 
     Attributes:
         name: such as `"roc_auc_score"`; a `_score` is better if higher, an `_error` if lower.
-        value: of the metric.
+        value: value of the metric.
         measured_on: the scans, in words.
         low: lower end of the 95 % interval, or `None`.
         high: upper end, or `None`.
@@ -71,7 +71,7 @@ class TrainingRecord:
     """What a model was trained on, and how.
 
     Attributes:
-        origin: of the scans, such as `"simulated scans only"`.
+        origin: origin of the scans, such as `"simulated scans only"`.
         cohort_sha256: fingerprint of the cohort: identifiers, labels and splits of its cases.
         scans: number of scans by split and label, such as `{"train positive": 300}`.
         weights: where the first weights come from.
@@ -117,11 +117,11 @@ class ModelCard:
     """Everything that a user should know about a model before relying on it.
 
     Attributes:
-        name: of the model.
-        version: of the model.
+        name: name of the model.
+        version: version of the model.
         architecture: in words.
         evidence_map: what the graph's maps are.
-        preprocessing: of a scan before the model reads it.
+        preprocessing: preprocessing of a scan before the model reads it.
         operating_point: MBD probability from which a scan is called positive.
         operating_point_rule: how it was chosen.
         uncertain_band: probabilities, lower and upper, between which a call is uncertain; `None`
@@ -135,7 +135,7 @@ class ModelCard:
         precision: arithmetic of the graph, `"fp32"` or `"int8"`.
         intended_use: in words.
         limitations: one statement each.
-        licence: of the model folder.
+        licence: licence of the model folder.
         attribution: works of others that must be credited.
         created: UTC time, ISO 8601.
         software: versions by name.

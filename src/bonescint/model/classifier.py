@@ -23,7 +23,7 @@ class Classifier:
     Args:
         folder: a verified model folder.
         device: `"cpu"`, `"gpu"` or `"auto"`.
-        threads: of the processor, or `None` for all of them.
+        threads: number of processor threads, or `None` for all of them.
         call_anyway: also call scans that are too unlike the training scans.
 
     Raises:

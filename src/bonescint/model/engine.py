@@ -41,7 +41,7 @@ class RunSettings:
 
     Attributes:
         device: `"cpu"`, `"gpu"` or `"auto"` (a GPU if OpenVINO sees one, else the CPU).
-        threads: of the processor, or `None` for all of them.
+        threads: number of processor threads, or `None` for all of them.
         bfloat16: let layers in float compute in bfloat16 where the processor can.
         throughput: several scans at once instead of each as fast as possible.
     """

@@ -48,8 +48,8 @@ class ModelFolder:
 
     Attributes:
         path: the folder.
-        card: of the model.
-        sha256: of the ONNX file.
+        card: card of the model.
+        sha256: hash of the ONNX file.
         ood: detects inputs that are unlike the training cohort; `None` in a folder without it.
         weights_path: the network's weights in float16, to continue training from, or `None` in a
             folder without them: that of the shipped model, or one of release 0.1.
@@ -195,7 +195,7 @@ def write_model_folder(
 
     Args:
         path: the folder to write; an existing one is replaced if it holds a model and nothing else.
-        card: of the model.
+        card: card of the model.
         onnx: the serialised ONNX model.
         ood: detects inputs that are unlike the training cohort; fitted with the card's
             preprocessing.
@@ -234,7 +234,7 @@ def require_writable(path: Path | str) -> None:
     """Check before any work begins that a model folder can be written here.
 
     Args:
-        path: of the folder.
+        path: path of the folder.
 
     Raises:
         OutputError: it holds something else, or its parent cannot be written.

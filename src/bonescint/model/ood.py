@@ -6,7 +6,7 @@ without the network, for each view:
 - the view reduced to 32 x 16 cells: its distance inside the space of the cohort's first
   principal components (Hotelling's T squared), and its distance from that space (Q, the residual;
   Jackson and Mudholkar, Technometrics 1979;21:341);
-- the noise in three octaves, the filled part of the frame, the saturated part, the mean level.
+- the noise in three octaves, the share of filled and of saturated pixels, the mean level.
 
 These figures, as logarithms, are compared with those of scans that were not used to find the
 components: the score is their Mahalanobis distance, for the worse view. The threshold is the
@@ -57,8 +57,8 @@ class ViewFeatures:
 
     Attributes:
         cells: float32 (512,), means of 32 x 16 cells.
-        figures: float32 (6,), logarithms of noise in three octaves, filled and saturated part,
-            and mean level.
+        figures: float32 (6,), logarithms of the noise in three octaves, of the filled and the
+            saturated share of pixels, and of the mean level.
     """
 
     cells: NDArray[np.float32]
@@ -115,12 +115,11 @@ class ViewDistribution:
     """The distribution of the features of one view in a cohort.
 
     Attributes:
-        mean: float32 (512,), of the cells.
-        basis: float32 (components, 512), orthonormal.
-        spread: float32 (components,), standard deviation along each.
+        mean: float32 (512,), mean of the cells.
+        basis: float32 (components, 512), orthonormal principal components.
+        spread: float32 (components,), standard deviation along each component.
         centre: float64 (8,), median of the figures.
-        whitening: float64 (8, 8), that makes the figures' differences from the centre a
-            distance of unit spread.
+        whitening: float64 (8, 8), matrix that whitens the figures' differences from the centre.
     """
 
     mean: NDArray[np.float32]
@@ -177,9 +176,9 @@ class OodDetector:
     preprocessing: str
 
     def score(self, features: OodFeatures) -> float:
-        """How unlike the cohort an input is: the distance of its worse view, at least 0.
+        """The out-of-distribution score of an input: the distance of its worse view, at least 0.
 
-        A view that the cohort never had counts as infinitely unlike.
+        It is infinite for a view that no scan of the cohort had.
         """
         distances = [
             self.views[view].distance(found) if view in self.views else math.inf
@@ -326,16 +325,16 @@ def adapted_to(detector: OodDetector, normals: Sequence[OodFeatures]) -> OodDete
 
     The centre becomes the median of each figure over half of the scans. The spread remains that of
     the training cohort, which includes disease, unlike the normal scans. The threshold is the
-    split-conformal quantile of the other half, or the former one if that is higher. With fewer than
-    20 scans, half of which are too few for a centre, only the threshold changes.
+    split-conformal quantile of the other half, or the former threshold if that is higher. With
+    fewer than 20 scans, half of which are too few for a centre, only the threshold changes.
 
     Args:
-        detector: of the model.
+        detector: the model's detector.
         normals: features of local scans, one of each patient, after the model's preprocessing.
 
     Returns:
-        The detector, with the number of scans from which the threshold was derived and the rate
-        that so many can keep.
+        The detector, with the number of scans from which the threshold was derived and the false
+        alarm rate that this number can guarantee.
 
     Raises:
         ParameterError: no scan.
@@ -361,7 +360,7 @@ def adapted_to(detector: OodDetector, normals: Sequence[OodFeatures]) -> OodDete
 
 
 def _limit(scores: Sequence[float], rate: float) -> tuple[float, float]:
-    """The split-conformal limit of scores, and the rate that so many can keep."""
+    """The split-conformal limit of scores, and the false alarm rate that it guarantees."""
     ordered = np.sort(scores)
     rank = math.ceil((1 - rate) * (len(ordered) + 1))
     return float(ordered[min(rank, len(ordered)) - 1]), max(rate, 1 / (len(ordered) + 1))

@@ -19,7 +19,7 @@ def readme_of(
 
     Args:
         card: the model card.
-        detector: of the folder, if it has one.
+        detector: the folder's detector, if it has one.
         has_weights: whether the folder also holds the network's weights.
 
     Returns:

@@ -1,4 +1,4 @@
-"""A model's card after a calibration on other scans (needs scipy, unlike classifying)."""
+"""Update a model's card by a calibration on other scans (needs scipy, unlike classifying)."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ def recalibrated(
     scans: str = "scans of the user's own",
     the_scans: str = "the user's own scans",
 ) -> tuple[ModelCard, LocalCalibration]:
-    """A model's card with calibration, operating point and uncertain band of other scans.
+    """A model's card with calibration, operating point and uncertain band from other scans.
 
-    Metrics that are valid only for the former ones, such as sensitivity, are removed.
+    Metrics that depend on the former operating point, such as sensitivity, are removed.
 
     Args:
-        card: of the model.
-        cases: scored by the model's probabilities; of both classes.
-        rule: that chooses the operating point.
+        card: the model's card.
+        cases: cases of both classes, scored by the model's probabilities.
+        rule: the rule that chooses the operating point.
         prevalence: share of scans with disease where the model will be used, if it differs from
             that of the cases.
-        scans: what the cases are, after their number, for the card.
-        the_scans: the same, after "of".
+        scans: the cases in words, to follow their number on the card.
+        the_scans: the same with an article, to follow "of".
 
     Raises:
         ParameterError: one class only, scores that are no probabilities, all scores equal, or a
@@ -79,10 +79,10 @@ def calibration_record(
     """The record of a fitted calibration for a card.
 
     Args:
-        fit: on top of `before`.
-        scans: what the scans are, after their number.
-        before: the calibration that the model had.
-        prevalence: that the intercept was moved to, or `None`.
+        fit: the fit, to probabilities calibrated by `before`.
+        scans: the scans in words, to follow their number.
+        before: the model's former calibration.
+        prevalence: the prevalence to which the intercept was moved, or `None`.
     """
     slope, intercept = fit.slope, fit.intercept
     return CalibrationRecord(

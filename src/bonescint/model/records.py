@@ -17,14 +17,14 @@ class CalibrationRecord:
 
     Attributes:
         scans: what the scans are, such as `"validation scans"`.
-        count: of them.
-        positives: of them with disease.
+        count: number of them.
+        positives: number of them with disease.
         patients: from whom they are.
         fitted: the map that was found, on top of `before`, at the prevalence of these scans.
-        slope_interval: of `fitted`'s slope, or `None`.
-        intercept_interval: of `fitted`'s intercept, or `None`.
+        slope_interval: interval of `fitted`'s slope, or `None`.
+        intercept_interval: interval of `fitted`'s intercept, or `None`.
         level: coverage that the intervals are meant to have.
-        method: of the fit and its intervals.
+        method: method of the fit and its intervals.
         unpenalised: slope and intercept without penalty and shrinkage, or `None` if there are
             none: how far `fitted` is from them is how far it was drawn towards no change.
         kept: share that was kept of the change with the greatest penalised likelihood, 0 to 1.
@@ -116,8 +116,8 @@ class LocalScans:
             is known about them.
         scans: number of scans.
         specificity: that was asked for, or `None` where scans are not known to be normal.
-        prevalence: of disease that was assumed, or `None` where they are.
-        model_id: of the model before it was adapted.
+        prevalence: prevalence of disease that was assumed, or `None` where they are.
+        model_id: identifier of the model before it was adapted.
         files_sha256: hash of the hashes of all files, in any order.
         settings: that affect the result, apart from the scans.
         notes: one statement for each omission or assumption.

@@ -34,11 +34,11 @@ class DiagnosticAccuracy(Result):
 
     Attributes:
         who: a reader, or the model.
-        modality: in which; empty for the model.
+        modality: name of the modality; empty for the model.
         sensitivity: with Clopper and Pearson's interval.
-        specificity: the same.
-        f1: harmonic mean of sensitivity and positive predictive value, with the percentiles of
-            the bootstrap over cases of each class.
+        specificity: with Clopper and Pearson's interval.
+        f1: harmonic mean of sensitivity and positive predictive value, with a percentile interval
+            of the bootstrap stratified by class.
     """
 
     who: str
@@ -61,13 +61,13 @@ def diagnostic_accuracy(
     """Sensitivity, specificity and F1 of decisions.
 
     Args:
-        who: a name.
-        modality: a name.
-        called: bool (cases,), called positive.
-        truth: bool (cases,).
+        who: name of the reader.
+        modality: name of the modality.
+        called: bool (cases,), whether called positive.
+        truth: bool (cases,), whether disease is there.
         level: coverage of the intervals.
-        draws: of the bootstrap.
-        seed: of the bootstrap.
+        draws: resamples of the bootstrap.
+        seed: seed of the bootstrap.
 
     Examples:
         >>> truth = np.array([1, 1, 0, 0], bool)
@@ -112,16 +112,17 @@ class Pair(Result):
 
     Attributes:
         first: a reader, or a reader in a modality.
-        second: another, or the model.
-        cases: number of cases that both decided on.
+        second: another one, or the model.
+        cases: number of cases that both read.
         kind: "between readers", "within reader" or "with the model".
-        kappa: of the decisions; `None` without decisions.
-        weighted_kappa: quadratic, of the ratings; `None` where they are too many different
-            numbers, or decisions.
-        agreement: of the decisions; `None` without decisions.
-        accuracy: McNemar's test of whose decisions are correct more often; `None` without.
+        kappa: Cohen's kappa of the decisions; `None` without decisions.
+        weighted_kappa: quadratically weighted kappa of the ratings; `None` if they have only two
+            or too many different values, and with the model.
+        agreement: agreement of the decisions; `None` without decisions.
+        accuracy: McNemar's test of whose decisions are correct more often; `None` without
+            decisions.
         sensitivity: the same on cases with disease; `None` without such.
-        specificity: the same on cases without.
+        specificity: the same on cases without disease; `None` without such.
     """
 
     first: str
@@ -141,11 +142,11 @@ class Decisions:
     """Diagnostic accuracy and agreement of all readers of a study.
 
     Attributes:
-        at: lowest reader's rating that calls disease; `None` if not known.
-        model_at: the model's; `None` without a model.
-        accuracies: sensitivity, specificity and F1 of each.
-        pairs: agreement and McNemar's tests of two.
-        fleiss: kappa of all readers of a modality, on cases that all of them read.
+        at: lowest rating of a reader that calls disease; `None` if not known.
+        model_at: the model's operating point; `None` without a model.
+        accuracies: sensitivity, specificity and F1 of each reader and of the model.
+        pairs: agreement and McNemar's tests of each pair.
+        fleiss: Fleiss' kappa by modality, on cases that all its readers read.
     """
 
     at: float | None
@@ -178,14 +179,14 @@ def decisions(
     """Diagnostic accuracy of readers and model, and their agreement.
 
     Args:
-        reads: of any design.
-        at: lowest rating that calls disease; 1 for ratings that are all 0 or 1; with other
-            ratings and `None` only the agreement of ratings is computed.
-        model: the model's probability for each case, not a number where there is none.
+        reads: reads of any design.
+        at: lowest rating that calls disease. If `None`, it is 1 for ratings that are all 0 or 1;
+            for others there are no decisions, and only the agreement of ratings is computed.
+        model: the model's probability for each case, NaN where there is none.
         model_at: its operating point.
         level: coverage of the intervals.
-        draws: of the bootstrap of F1.
-        seed: of the bootstrap.
+        draws: resamples of the bootstrap of F1.
+        seed: seed of the bootstrap.
 
     Examples:
         >>> from bonescint.mrmc import RoeMetz, simulate_reads
@@ -255,7 +256,7 @@ class _Row:
 
 
 def _comparable(first: _Row, second: _Row) -> bool:
-    """Whether these are one reader in two modalities, two readers in one, or one is the model."""
+    """Whether two rows are comparable: same reader, same modality, or one is the model."""
     same_reader, same_modality = first.reader == second.reader, first.modality == second.modality
     return same_reader != same_modality or not second.modality
 
@@ -308,16 +309,16 @@ def _fleiss(reads: Reads, at: float | None, level: float) -> dict[str, Estimate]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadingTime(Result):
-    """How long one reader took for a case, in one modality.
+    """Reading times per case of one reader in one modality.
 
     Attributes:
-        reader: the name.
-        modality: the name.
-        cases: of how many cases a time is known.
+        reader: name of the reader.
+        modality: name of the modality.
+        cases: number of cases with a known time.
         median_s: seconds.
         lower_quartile_s: seconds.
         upper_quartile_s: seconds.
-        geometric_mean_s: seconds, of the times above 0.
+        geometric_mean_s: seconds, over times above 0.
         total_s: seconds.
     """
 

@@ -24,14 +24,14 @@ class McNemar(Result):
         second_only: cases where only the second is.
         both: cases where both are.
         neither: cases where neither is.
-        p_exact: two-sided binomial.
-        p_mid: two-sided mid-p, less conservative: Fagerland et al., BMC Med Res Methodol
+        p_exact: two-sided p value of the exact binomial test.
+        p_mid: two-sided mid-p value, less conservative: Fagerland et al., BMC Med Res Methodol
             2013;13:91.
-        x2: with continuity correction, `(|b - c| - 1)^2 / (b + c)`; not a number without
+        x2: chi-square with continuity correction, `(|b - c| - 1)^2 / (b + c)`; NaN without
             discordant cases.
-        p_x2: of this statistic.
-        difference: of the two shares, first minus second, with Newcombe's interval for paired
-            shares (`paired_difference`).
+        p_x2: p value of `x2`.
+        difference: difference of the two shares, first minus second, with Newcombe's interval for
+            paired shares (`paired_difference`).
     """
 
     first_only: int
@@ -91,10 +91,11 @@ class BinaryAgreement(Result):
     """How often two readers make the same decision.
 
     Attributes:
-        overall: share of cases on which they do, with Wilson's interval.
-        positive: of what either calls positive, how much both do: `2a / (2a + b + c)`
-            (Cicchetti and Feinstein, J Clin Epidemiol 1990;43:551); not a number if nobody does.
-        negative: the same of negative calls.
+        overall: share of cases on which they agree, with Wilson's interval.
+        positive: positive agreement, `2a / (2a + b + c)` with a cases that both call positive and
+            b + c that one does (Cicchetti and Feinstein, J Clin Epidemiol 1990;43:551); NaN if
+            there are none.
+        negative: negative agreement, the same for negative calls.
     """
 
     overall: Estimate
@@ -152,17 +153,17 @@ def cohen_kappa(
     """Agreement of two ratings of the same cases beyond chance.
 
     Cohen, Educ Psychol Meas 1960;20:37; weighted: Psychol Bull 1968;70:213; standard error:
-    Fleiss, Cohen and Everitt, Psychol Bull 1969;72:323. Weights go by the order of the
-    categories that occur, not by their values.
+    Fleiss, Cohen and Everitt, Psychol Bull 1969;72:323. Weights depend on the ranks of the
+    categories that occur, not on their values.
 
     Args:
         first: (cases,), categories.
-        second: (cases,).
-        weights: of partial agreement.
+        second: (cases,), categories.
+        weights: weights of partial agreement.
         level: coverage of the interval.
 
     Returns:
-        Undefined where both give one and the same category only.
+        Kappa; undefined if only one category occurs.
 
     Examples:
         >>> cohen_kappa([1, 1, 0, 0], [1, 0, 0, 0]).value

@@ -47,12 +47,12 @@ class Settings:
         endpoint: the figure of merit; AUC, or wAFROC for marked foci, if `None`.
         method: covariances of the headline; the others are computed too.
         level: coverage of the intervals.
-        margin: of non-inferiority and equivalence; `None` leaves both out.
+        margin: margin of non-inferiority and equivalence; `None` leaves both out.
         decide_at: lowest rating that calls disease; `None` if the ratings do not say.
         model_at: the model's operating point.
         nest: what has case names of its own; `None` if one name is one case.
-        draws: of every bootstrap.
-        seed: of everything that is drawn.
+        draws: resamples of every bootstrap.
+        seed: seed of everything that is drawn.
     """
 
     endpoint: Endpoint | MarkedEndpoint | None = None
@@ -117,7 +117,7 @@ class ReaderAnalysis:
         decisions: sensitivity, specificity, F1, McNemar, agreement.
         times: reading times.
         resampled: bootstrapped figures of each reader and the model.
-        model: the model's probability of each case; not a number where there is none.
+        model: the model's probability of each case; NaN where there is none.
         notes: what was left out and what has to be known, each once.
     """
 

@@ -1,8 +1,9 @@
-"""A cell: one reader in one modality, as a figure of merit that can be resampled by case.
+"""Design cells: one reader in one modality, with a figure of merit that can be resampled by case.
 
-Every endpoint gives cells of one of three kinds: a mean over pairs of a case with and a case
-without disease (AUC, wAFROC), a mean over cases (sensitivity), or the area under a curve (partial
-AUC, FROC). What can be said of the covariances of cells depends on the kind only.
+An endpoint's cells are of one of four kinds: a mean over pairs of a case with and a case without
+disease (AUC, wAFROC), a mean over cases (sensitivity), a ratio of sums over cases (lesion
+localisation), or the area under a curve (partial AUC, FROC). The kind alone decides how covariances
+can be estimated.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ class Cell(Protocol):
 
     @property
     def positive_cases(self) -> Indices:
-        """Cases with disease on which the figure depends, by number."""
+        """Indices of the cases with disease on which the figure depends."""
 
     @property
     def negative_cases(self) -> Indices:
-        """Cases without disease on which the figure depends."""
+        """Indices of the cases without disease on which the figure depends."""
 
     @property
     def value(self) -> float:
@@ -41,11 +42,11 @@ class Cell(Protocol):
         """Recompute the figure with each case counted several times, or not at all, (draws,).
 
         Args:
-            positive_times: (draws, positives) how often each case is in each draw.
-            negative_times: (draws, negatives).
+            positive_times: (draws, positives), how often each case is in each draw.
+            negative_times: (draws, negatives), the same.
 
         Returns:
-            Not a number where a draw lacks what the figure needs.
+            The figures, (draws,); NaN where a draw lacks the cases that the figure needs.
         """
 
 
@@ -120,7 +121,7 @@ class MeanCell:
 
     Attributes:
         cases: numbers of the cases, (n,).
-        values: float64 (n,), what the mean is of.
+        values: float64 (n,), the values to average.
         of_positives: whether these are the cases with disease.
     """
 
@@ -130,12 +131,12 @@ class MeanCell:
 
     @property
     def positive_cases(self) -> Indices:
-        """The cases, if they have disease."""
+        """Indices of the cases if their class is with disease, else none."""
         return self.cases if self.of_positives else self.cases[:0]
 
     @property
     def negative_cases(self) -> Indices:
-        """The cases, if they have none."""
+        """Indices of the cases if their class is without disease, else none."""
         return self.cases[:0] if self.of_positives else self.cases
 
     @property
@@ -166,8 +167,8 @@ class RatioCell:
 
     Attributes:
         positive_cases: numbers of the cases, (P,).
-        counts: float64 (P,), lesions that were marked.
-        possible: float64 (P,), lesions that are there.
+        counts: float64 (P,), number of lesions that were marked.
+        possible: float64 (P,), number of lesions.
     """
 
     positive_cases: Indices
@@ -176,7 +177,7 @@ class RatioCell:
 
     @property
     def negative_cases(self) -> Indices:
-        """None: they have no lesions."""
+        """Empty, because cases without disease have no lesions."""
         return self.positive_cases[:0]
 
     @property
@@ -193,19 +194,20 @@ class RatioCell:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CurveCell:
-    """Mean height of an empirical curve over a part of its horizontal axis, points joined.
+    """Mean height of an empirical curve over a range of its horizontal axis.
 
-    The curve runs through the operating points of all thresholds. Each axis is a ratio of sums
-    over cases: of marks (or calls) at or above the threshold, and of what could be marked.
+    The curve joins the operating points of all thresholds by straight lines. Each axis is a ratio
+    of sums over cases: marks (or calls) at or above the threshold, over those possible.
 
     Attributes:
         positive_cases: numbers of the cases with disease, (P,).
         negative_cases: numbers of the cases without, (N,).
-        hits: (scores, owners) of what raises the curve; owners index positives, then negatives.
-        alarms: the same of what moves it to the right.
-        possible_hits: float64 (P + N,), what could be hit in each case.
-        possible_alarms: float64 (P + N,), what alarms are counted per.
-        start: left end of the part.
+        hits: (scores, owners) of marks that count on the vertical axis; owners index the positive
+            cases, then the negative ones.
+        alarms: the same for marks that count on the horizontal axis.
+        possible_hits: float64 (P + N,), each case's share of the vertical axis' denominator.
+        possible_alarms: float64 (P + N,), each case's share of the horizontal axis' denominator.
+        start: left end of the range.
         stop: right end; a curve that ends before it continues at its last height.
         to_corner: whether the curve ends in (1, 1), as a ROC curve does, or at its last point,
             as a FROC curve does.
@@ -228,7 +230,7 @@ class CurveCell:
         return float(self.resampled(*ones)[0])
 
     def points(self) -> tuple[Numbers, Numbers]:
-        """The operating points from the strictest threshold on: (across, up)."""
+        """The operating points, strictest threshold first: horizontal and vertical coordinates."""
         ones = np.ones((1, len(self.possible_hits)))
         across, up = self._curves(ones)
         return across[0], up[0]
@@ -281,18 +283,17 @@ def _area_until(across: Numbers, up: Numbers, limit: float) -> Numbers:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Moments:
-    """Sums of products of two cells' kernels, by what the two pairs of cases have in common.
+    """Sums of products of two cells' kernels, by the cases that the two pairs share.
 
     Unbiased covariances follow from them (Gallas, Acad Radiol 2006;13:353; Gallas et al., Commun
     Stat Theory Methods 2009;38:2586). A product takes a pair (case with disease, case without) of
-    cell k and one of cell l. Each
-    array is (4, K, K); the first axis says what is the same in both pairs: both cases, the one
-    with disease, the one without, none.
+    cell k and one of cell l. Arrays are (4, K, K); the first axis is what both pairs share: both
+    cases, the one with disease, the one without, or none.
 
     Attributes:
         values: float64 (K,), figure of merit of each cell.
-        counts: how many products there are.
-        sums: their sums.
+        counts: number of products.
+        sums: sums of the products.
     """
 
     values: Numbers
@@ -301,10 +302,10 @@ class Moments:
 
     @classmethod
     def of(cls, cells: Sequence[PairsCell], cases: int) -> Moments:
-        """Of cells of one study.
+        """Compute them for the cells of one study.
 
         Args:
-            cells: K of them.
+            cells: K cells.
             cases: number of cases of the study.
         """
         shape = (len(cells), cases)
@@ -335,11 +336,11 @@ class Moments:
 
     @property
     def covariance(self) -> Numbers:
-        """Unbiased covariance of the cells' figures, readers being fixed, (K, K).
+        """Unbiased covariance of the cells' figures for fixed readers, (K, K).
 
-        The product of two figures, minus an unbiased estimate of the product of what they
-        estimate: the mean product over pairs that share no case. Not a number where there are
-        no such pairs.
+        It is the product of two figures, minus an unbiased estimate of the product of their
+        expectations: the mean product over pairs that share no case. NaN where there are no such
+        pairs.
         """
         product = np.multiply.outer(self.values, self.values)
         with np.errstate(invalid="ignore", divide="ignore"):

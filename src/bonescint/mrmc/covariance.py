@@ -66,11 +66,11 @@ def covariance(
             n cases that any figure depends on (Quenouille and Tukey): `(n - 1)/n` times the sum
             of products of deviations; unbiased U-statistics (Gallas,
             Acad Radiol 2006;13:353); bootstrap over cases, with disease and without apart.
-        draws: of the bootstrap.
-        seed: of the bootstrap.
+        draws: resamples of the bootstrap.
+        seed: seed of the bootstrap.
 
     Returns:
-        (K, K); not a number where it cannot be estimated (one case of a class).
+        (K, K); NaN where it cannot be estimated (one case of a class).
 
     Raises:
         ParameterError: a method that has no formula for these cells.
@@ -163,12 +163,12 @@ def bootstrap_figures(cells: Sequence[Cell], *, draws: int = DRAWS, seed: int = 
     """Figures of merit of resampled studies, (K, draws).
 
     Cases with and without disease are drawn with replacement apart, the same for all cells.
-    Not a number where a draw leaves a cell without what it needs.
+    NaN where a draw leaves a cell without what it needs.
 
     Args:
         cells: K of them.
         draws: how many studies to draw.
-        seed: of the draws.
+        seed: seed of the draws.
     """
     rng = np.random.default_rng(seed)
     positives = np.unique(np.concatenate([cell.positive_cases for cell in cells]))
@@ -231,10 +231,10 @@ def bootstrap_by_cell(
     """Resample the figures of cells over cases, with the same draws for all cells.
 
     Args:
-        owners: of each cell, who and in which modality.
+        owners: reader and modality of each cell.
         cells: one for each owner.
         draws: how many studies to draw.
-        seed: of the draws.
+        seed: seed of the draws.
     """
     drawn = bootstrap_figures(cells, draws=draws, seed=seed) if cells else ()
     return tuple(
@@ -257,10 +257,10 @@ class ErrorCovariances(Result):
     0 (Cov1 and Cov3 with one modality, Cov2 and Cov3 with one reader).
 
     Attributes:
-        var: of the same reader in the same modality.
-        cov1: of the same reader in different modalities.
-        cov2: of different readers in the same modality.
-        cov3: of different readers in different modalities.
+        var: variance: same reader, same modality.
+        cov1: covariance: same reader, different modalities.
+        cov2: covariance: different readers, same modality.
+        cov3: covariance: different readers, different modalities.
     """
 
     var: float
@@ -275,7 +275,7 @@ class ErrorCovariances(Result):
         Args:
             covariance: (modalities, readers, modalities, readers).
             defined: bool (modalities, readers), which cells have a figure. Covariances of those
-                that are not a number all the same (one case of a class) are left out.
+                that are NaN all the same (one case of a class) are left out.
         """
         modalities, readers = covariance.shape[:2]
         same_modality = np.eye(modalities, dtype=bool)[:, None, :, None]

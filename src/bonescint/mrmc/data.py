@@ -31,7 +31,7 @@ class Read:
 
     Attributes:
         reader: name of the reader.
-        modality: what was read, or in which session: a name.
+        modality: name of the modality or session.
         case: name of the case.
         rating: higher for disease; a binary decision is 0 or 1.
         seconds: how long it took; `None` where it was not measured.
@@ -62,9 +62,9 @@ class Reads:
         readers: names.
         cases: names.
         truth: bool (cases,), whether disease is there.
-        ratings: float64 (modalities, readers, cases); not a number where nobody read.
-        seconds: float64, the same shape; not a number where no time is known.
-        notes: what was left out on the way here.
+        ratings: float64 (modalities, readers, cases); NaN where a reader did not read.
+        seconds: float64, the same shape; NaN where no time is known.
+        notes: what was left out so far.
     """
 
     modalities: tuple[str, ...]
@@ -94,7 +94,7 @@ class Reads:
     def of(
         cls, reads: Iterable[Read], truth: Mapping[str, bool], *, notes: tuple[Note, ...] = ()
     ) -> Self:
-        """From list-mode reads.
+        """Collect a list of reads.
 
         Args:
             reads: in any order; no two of the same reader, modality and case.
@@ -146,7 +146,7 @@ class Reads:
 
     @property
     def read(self) -> NDArray[np.bool_]:
-        """Bool (modalities, readers, cases): who read what."""
+        """Bool (modalities, readers, cases), whether the reader read the case."""
         return ~np.isnan(self.ratings)
 
     @property
@@ -155,7 +155,7 @@ class Reads:
         return bool(np.isin(self.ratings[self.read], (0.0, 1.0)).all())
 
     def of_modality(self, modality: str) -> Reads:
-        """The reads of one modality, with those who read in it and the cases that were read."""
+        """The reads of one modality, with its readers and cases only."""
         if modality not in self.modalities:
             raise ParameterError("modality", "Reads", f"one of {self.modalities}", modality)
         row = [self.modalities.index(modality)]
@@ -170,7 +170,7 @@ class Reads:
         return here.of_cases(cases)
 
     def of_cases(self, wanted: NDArray[np.bool_]) -> Reads:
-        """The reads of some cases.
+        """Select the reads of some cases.
 
         Args:
             wanted: bool (cases,).
@@ -184,10 +184,10 @@ class Reads:
         )
 
     def nested_in(self, nest: Nest) -> Reads:
-        """The same reads, where each reader or modality uses the same case names for other cases.
+        """Nest cases in readers or modalities that use the same names for different cases.
 
-        A case that two readers (or modalities) share by name becomes two cases. Here it has one
-        truth: where names recur with another, `read_reads(..., nest=...)` has to nest the rows.
+        A case name that two readers (or modalities) share becomes two cases with the same truth.
+        If their truth differs, nest the rows with `read_reads(..., nest=...)` instead.
         """
         nest = chosen(Nest, nest, "nest", "Reads.nested_in")
         axis = 1 if nest is Nest.READERS else 0
@@ -247,9 +247,8 @@ class RatedMark:
         reader: name of the reader.
         modality: name of the modality or session.
         case: name of the case.
-        lesion: which lesion of the case was hit, as its truth names it; `None` for a mark
-            where no lesion is.
-        rating: higher for surer.
+        lesion: name of the lesion that was hit, as in the truth; `None` for a false mark.
+        rating: higher for more confidence.
     """
 
     reader: str
@@ -272,14 +271,13 @@ class MarkedReads:
         readers: names.
         cases: names.
         lesions: number of lesions in each case, int (cases,); 0 without disease.
-        weights: float64 (cases, most lesions), how much each lesion of a case matters; sums to 1
-            in a case with disease, 0 where a case has fewer.
-        read: bool (modalities, readers, cases), who looked at what.
+        weights: float64 (cases, most lesions), weight of each lesion; sums to 1 in a case with
+            disease, 0 where a case has fewer lesions.
+        read: bool (modalities, readers, cases), whether the reader read the case.
         hits: float64 (modalities, readers, cases, most lesions), the highest rating given to
             each lesion; minus infinity where it was not marked.
-        false_marks: for each modality and reader, (numbers of cases, ratings) of marks where no
-            lesion is.
-        notes: what was left out on the way here.
+        false_marks: for each modality and reader, (indices of cases, ratings) of false marks.
+        notes: what was left out so far.
     """
 
     modalities: tuple[str, ...]
@@ -303,16 +301,16 @@ class MarkedReads:
         read: Iterable[tuple[str, str, str]] | None = None,
         notes: tuple[Note, ...] = (),
     ) -> Self:
-        """From a list of marks.
+        """Collect a list of marks.
 
         Args:
             marks: in any order; of several on one lesion the highest counts.
             lesions: for every case, its lesions with their weights; none without disease.
                 Weights that are all 0 are equal; they are scaled to sum to 1.
-            readers: names, where some may have marked nothing.
-            modalities: names, where in some nothing may have been marked.
-            read: (modality, reader, case) of what was looked at; everything by everybody if
-                `None`, as a case without marks is a case that was read.
+            readers: names of all readers, if some may have marked nothing.
+            modalities: names of all modalities, if some may have no marks.
+            read: (modality, reader, case) of every reading, with or without marks; if `None`,
+                every reader read every case in every modality.
             notes: what was left out before.
 
         Raises:
@@ -365,7 +363,7 @@ class MarkedReads:
         return np.asarray(self.lesions > 0)
 
     def highest(self) -> Reads:
-        """Return reads rated by the surest mark of each case: the inferred ROC data.
+        """Return reads rated by the highest mark of each case: the inferred ROC data.
 
         A case without any mark gets a rating one below the lowest mark of the study.
         """

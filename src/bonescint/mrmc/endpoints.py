@@ -42,7 +42,7 @@ class Endpoint(Protocol):
         """The figure of one reader in one modality.
 
         Args:
-            ratings: (cases,), not a number where the case was not read.
+            ratings: (cases,), NaN where the case was not read.
             truth: bool (cases,).
         """
 
@@ -63,9 +63,9 @@ def _lacking(positives: Indices | None, negatives: Indices | None = None) -> Und
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Auc:
-    """Empirical area under the ROC curve: Mann and Whitney's statistic, ties by half.
+    """Empirical area under the ROC curve: the Mann-Whitney statistic; ties count half.
 
-    Of binary decisions it is the mean of sensitivity and specificity. Bamber, J Math Psychol
+    For binary decisions it is the mean of sensitivity and specificity. Bamber, J Math Psychol
     1975;12:387.
 
     Examples:
@@ -102,14 +102,14 @@ class PartOf(StrEnum):
 class PartialAuc:
     """Area under a part of the empirical ROC curve, divided by the width of the part.
 
-    So it is the mean sensitivity over a range of specificity (or the mean specificity over a
-    range of sensitivity), from 0 to 1. McClish, Med Decis Making 1989;9:190; Jiang, Metz and
-    Nishikawa, Radiology 1996;201:745.
+    This is the mean sensitivity over a range of specificity (or the mean specificity over a range
+    of sensitivity), from 0 to 1. McClish, Med Decis Making 1989;9:190; Jiang, Metz and Nishikawa,
+    Radiology 1996;201:745.
 
     Attributes:
         low: lower end of the range.
         high: upper end.
-        of: whose range it is.
+        of: whether the range is of specificity or of sensitivity.
 
     Examples:
         >>> ratings, truth = np.array([1.0, 2.0, 2.0, 3.0]), np.array([False, False, True, True])
@@ -222,13 +222,13 @@ class MarkedEndpoint(Protocol):
 class Wafroc:
     """Weighted area under the AFROC curve.
 
-    The chance that a lesion, drawn by its weight within its case, is rated higher than the surest
-    false mark on a case without disease; a lesion or a case without a mark is rated lowest, ties
-    count by half. False marks on cases with disease do not count. Chakraborty 2017, chapter 14.
+    The probability that a lesion, drawn by its weight within its case, is rated higher than the
+    highest false mark on a case without disease. A lesion or a case without a mark is rated
+    lowest; ties count half; false marks on cases with disease are ignored. Chakraborty 2017,
+    chapter 14.
 
     Attributes:
-        equal_weights: whether the lesions of a case share its weight evenly, whatever the table
-            says.
+        equal_weights: give all lesions of a case the same weight, whatever the table says.
     """
 
     equal_weights: bool = False
@@ -262,12 +262,12 @@ class Wafroc:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Froc:
-    """Mean height of the empirical FROC curve up to so many false marks per case.
+    """Mean height of the empirical FROC curve up to a number of false marks per case.
 
-    The FROC curve says the share of all lesions that are marked at a threshold over the mean
-    number of false marks per case, on cases with and without disease. Its height is averaged from
-    0 to `false_marks`; a reader whose curve ends before keeps its last height. Bunch et al., J
-    Appl Photogr Eng 1978;4:166; Chakraborty 2017, chapter 12.
+    The FROC curve plots the share of all lesions that are marked against the mean number of false
+    marks per case, on cases with and without disease. Its height is averaged from 0 to
+    `false_marks`; a curve that ends earlier continues at its last height. Bunch et al., J Appl
+    Photogr Eng 1978;4:166; Chakraborty 2017, chapter 12.
 
     Attributes:
         false_marks: right end of the range, false marks per case.

@@ -83,7 +83,7 @@ def draw_roc(analysis: ReaderAnalysis, path: Path, *, title: str = "") -> Path |
     """Draw every reader's ROC curve, the average of each modality, and the model's with its point.
 
     Args:
-        analysis: of a study.
+        analysis: analysis of a study.
         path: `.png`, `.svg` or `.pdf`.
         title: above the figure.
 
@@ -165,7 +165,7 @@ def draw_froc(analysis: ReaderAnalysis, path: Path, *, title: str = "") -> Path 
     """Draw every reader's FROC curve, where foci were marked.
 
     Args:
-        analysis: of a study.
+        analysis: analysis of a study.
         path: `.png`, `.svg` or `.pdf`.
         title: above the figure.
 
@@ -202,7 +202,7 @@ def draw_figure_7(analysis: ReaderAnalysis, path: Path, *, title: str = "") -> P
     data are left out.
 
     Args:
-        analysis: of a study.
+        analysis: analysis of a study.
         path: `.png`, `.svg` or `.pdf`.
         title: above the figure.
 

@@ -97,7 +97,7 @@ class FiguresOfMerit:
         endpoint: its name.
         modalities: names.
         readers: names.
-        values: float64 (modalities, readers); not a number where undefined.
+        values: float64 (modalities, readers); NaN where undefined.
         cells: for each modality and reader; `None` where undefined.
         cases: number of cases.
         positives: number of cases with disease.
@@ -160,7 +160,7 @@ class FiguresOfMerit:
     ) -> NDArray[np.float64]:
         """Covariance of the figures, (modalities, readers, modalities, readers).
 
-        Not a number where a figure is undefined.
+        NaN where a figure is undefined.
         """
         shape = self.values.shape
         where = np.flatnonzero(self.defined)
@@ -196,7 +196,7 @@ def figures_of_merit(
 
     Args:
         reads: ratings, or marked foci.
-        endpoint: of ratings (`Auc` unless told otherwise) or of marked foci (`Wafroc`).
+        endpoint: endpoint for ratings (by default `Auc`) or for marked foci (`Wafroc`).
 
     Returns:
         The figures; what is undefined is named in the notes, and the others are computed.
@@ -271,8 +271,8 @@ class MeanSquares(Result):
     """Mean squares of the figures of merit, modalities by readers.
 
     Attributes:
-        modality: MS(T); not a number with one modality.
-        reader: MS(R); not a number with one reader, or where readers are nested.
+        modality: MS(T); NaN with one modality.
+        reader: MS(R); NaN with one reader, or where readers are nested.
         modality_reader: MS(TR), or MS(R(T)) where readers are nested in modalities.
         df_modality: t - 1.
         df_modality_reader: (t - 1)(r - 1), or the sum of (r_i - 1) where nested.
@@ -304,7 +304,7 @@ class MeanSquares(Result):
 
     @classmethod
     def nested(cls, values: NDArray[np.float64]) -> MeanSquares:
-        """Compute them for readers who read in one modality each; not a number elsewhere."""
+        """Compute them for readers who read in one modality each; NaN elsewhere."""
         counts = (~np.isnan(values)).sum(axis=1)
         of_modality = np.nanmean(values, axis=1)
         readers = len(counts) / (1 / counts).sum()
@@ -333,8 +333,8 @@ class ReaderComponents(Result):
     its own in each, there is one component: `MS - Var + max(Cov2, 0)`.
 
     Attributes:
-        reader: of readers over all modalities; not a number where readers are nested.
-        modality_reader: of readers in one modality, beyond that; not a number with one modality.
+        reader: variance of readers over all modalities; NaN where readers are nested.
+        modality_reader: further variance of readers within a modality; NaN with one modality.
     """
 
     reader: float

@@ -45,8 +45,8 @@ class ModalityMean:
     """The mean figure of merit of a modality's readers.
 
     Attributes:
-        modality: its name.
-        mean: with its interval, from this modality's own reads.
+        modality: name of the modality.
+        mean: the mean with its interval, from this modality's own reads.
     """
 
     modality: str
@@ -58,12 +58,12 @@ class OrResult(Result):
     """The result under one generalisation.
 
     Attributes:
-        to: whom it applies to.
-        test: that all modalities are equal; `None` with one modality.
-        means: of each modality.
-        differences: of each two modalities.
+        to: the generalisation.
+        test: test that all modalities are equal; `None` with one modality.
+        means: mean figure of merit of each modality.
+        differences: differences of each pair of modalities.
         readers: for fixed readers, each reader's own differences.
-        note: why it is undefined; empty if it is not.
+        note: why it is undefined; empty if it is defined.
     """
 
     to: Generalisation
@@ -90,16 +90,16 @@ class OrAnalysis(Result):
 
     Attributes:
         endpoint: name of the figure of merit.
-        method: of the covariances.
+        method: how covariances were estimated.
         design: layout of the study.
         figures_of_merit: the figures of merit that were analysed.
         squares: mean squares.
-        errors: averaged covariances of the errors.
-        of_modality: the same from each modality's own reads.
-        components: of readers.
-        dbm: of pseudovalues; `None` unless the study is factorial and jackknifed.
-        results: under each generalisation.
-        notes: what was left out and what has to be known.
+        errors: averaged error covariances.
+        of_modality: error covariances from each modality's own reads.
+        components: variance components of readers.
+        dbm: DBM analysis of pseudovalues; `None` unless the study is factorial and jackknifed.
+        results: the result under each generalisation.
+        notes: what was left out, and remarks on the result.
     """
 
     endpoint: str
@@ -141,7 +141,7 @@ class OrAnalysis(Result):
 
 @dataclass(frozen=True, slots=True)
 class OrTerms:
-    """What the three generalisations are computed from."""
+    """The terms from which the results under the three generalisations are computed."""
 
     figures: FiguresOfMerit
     covariance: NDArray[np.float64]
@@ -152,7 +152,7 @@ class OrTerms:
 
     @property
     def counts(self) -> NDArray[np.int64]:
-        """Readers of each modality, int (modalities,)."""
+        """Number of readers of each modality, int (modalities,)."""
         return np.asarray(self.figures.defined.sum(axis=1))
 
     @property
@@ -269,10 +269,10 @@ def _difference(terms: OrTerms, to: Generalisation, first: int, second: int) -> 
 
 
 def _of_readers(terms: OrTerms) -> tuple[Difference, ...]:
-    """Each reader's own differences, cases being random.
+    """Each reader's own differences, for random cases.
 
-    With the reader's own variances and covariance of these two modalities, not averaged over all
-    modalities. With two modalities the result is the same.
+    Variances and the covariance are the reader's own for the two modalities, not averaged over all
+    modalities. With two modalities both give the same result.
     """
     figures = terms.figures
     found = []
@@ -305,7 +305,7 @@ def obuchowski_rockette(
 ) -> OrAnalysis:
     """Compare modalities that several readers read, or describe one modality.
 
-    With t modalities and r readers, `MS(T)` and `MS(TR)` the mean squares of the figures of merit:
+    With t modalities, r readers, and the mean squares `MS(T)` and `MS(TR)` of figures of merit:
 
     - random readers, random cases: `den = MS(TR) + r max(Cov2 - Cov3, 0)`, `F = MS(T) / den`
       with t - 1 and `den^2 / (MS(TR)^2 / ((t-1)(r-1)))` degrees of freedom;
@@ -317,12 +317,12 @@ def obuchowski_rockette(
     its own mean square and covariances.
 
     Args:
-        reads: ratings or marked foci, or figures of merit that are known already.
-        endpoint: the figure of merit; AUC (wAFROC for marked foci) unless told otherwise.
-        method: of the covariances.
+        reads: ratings or marked foci, or figures of merit that are computed already.
+        endpoint: the figure of merit; by default AUC (wAFROC for marked foci).
+        method: how covariances are estimated.
         level: coverage of the intervals.
-        draws: of the bootstrap, if that is the method.
-        seed: of the bootstrap.
+        draws: resamples of the bootstrap, if that is the method.
+        seed: seed of the bootstrap.
 
     Returns:
         The analysis. A reader who lacks a figure in one of the modalities is left out of a
@@ -373,7 +373,7 @@ def obuchowski_rockette(
 
 
 def _jackknifed(figures: FiguresOfMerit) -> int:
-    """Number of cases that the figures depend on; sensitivity depends on those with disease."""
+    """Number of cases that the figures depend on (for sensitivity, those with disease)."""
     cell = next(cell for row in figures.cells for cell in row if cell is not None)
     return len(cell.positive_cases) + len(cell.negative_cases)
 

@@ -81,7 +81,7 @@ def reads_of(
     Args:
         rows: in the file's order.
         source: the file, for messages.
-        truth: of cases, as written, where the file lists it apart from the reads.
+        truth: truth of cases, as written, where the file lists it apart from the reads.
         notes: what was left out before.
         nest: what has case names of its own; the truth of a name may then differ between
             readers (or modalities).

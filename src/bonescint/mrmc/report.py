@@ -52,7 +52,7 @@ def sentences(analysis: ReaderAnalysis) -> tuple[str, ...]:
     """Write sentences for the methods and the results of a paper.
 
     Args:
-        analysis: of a study.
+        analysis: analysis of a study.
 
     Returns:
         One a finding; never empty.
@@ -241,11 +241,11 @@ def write_analysis(
     """Write everything that was found.
 
     Args:
-        analysis: of a study.
+        analysis: analysis of a study.
         folder: made if it is not there.
         source: what the reads came from, for the settings.
         model: what the predictions came from, for the settings.
-        title: of every file and every sheet; none if empty.
+        title: title of every file and every sheet; none if empty.
         entries: more to put at the head of the JSON.
 
     Returns:

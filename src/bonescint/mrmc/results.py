@@ -133,8 +133,8 @@ def chosen(kind: type[Choice], value: str, name: str, owner: str) -> Choice:
     Args:
         kind: the enum.
         value: a member or its value.
-        name: of the parameter, for the message.
-        owner: of the parameter, for the message.
+        name: name of the parameter, for the message.
+        owner: owner of the parameter, for the message.
 
     Raises:
         ParameterError: no member has that value.
@@ -174,10 +174,10 @@ class OmnibusTest(Result):
 
     Attributes:
         statistic: `"F"` or `"X2"`.
-        value: of the statistic; infinite where nothing varies but the modalities.
-        df: of the numerator, or of X2.
-        denominator_df: of F; infinite where it does not matter, as with X2.
-        p: of no difference.
+        value: value of the statistic; infinite where nothing varies but the modalities.
+        df: degrees of freedom of the numerator, or of X2.
+        denominator_df: denominator degrees of freedom of F; infinite for X2.
+        p: p value of no difference.
         note: why it is undefined; empty if it is not.
     """
 
@@ -310,7 +310,7 @@ def t_quantile(share: float, df: float) -> float:
 
 
 def t_upper(t: float, df: float) -> float:
-    """Probability that Student's t is above a value; not a number where either is not."""
+    """Probability that Student's t is above a value; NaN where either is not."""
     if math.isinf(df):
         return float(special.ndtr(-t))
     return float(special.stdtr(df, -t))
@@ -384,7 +384,7 @@ class Difference(Result):
     Attributes:
         first: its name.
         second: its name.
-        difference: of the mean figures of merit.
+        difference: difference of the mean figures of merit.
         reader: whose it is; empty for that of all readers.
     """
 

@@ -37,19 +37,19 @@ class VarianceComponents(Result):
 
     Attributes:
         comparison: two modalities that all readers read, or readers with a model.
-        reader: variance of the readers' differences that does not come from cases: that of TR in
-            the model of two modalities, that of `D_j = reader_j - model` against a model. As it
-            was estimated, so it may be negative; it then counts as 0.
-        var: variance over cases; of a figure of merit, or of D_j.
+        reader: variance of the readers' true differences, without that from cases: of TR for two
+            modalities, of `D_j = reader_j - model` against a model. An estimate may be negative;
+            it then counts as 0.
+        var: variance over cases of a figure of merit; against a model, of D_j.
         cov1: covariance over cases, same reader, other modality; 0 against a model.
-        cov2: covariance over cases, other reader, same modality; of D_j against a model.
+        cov2: covariance over cases, other reader, same modality; against a model, of D_j.
         cov3: covariance over cases, other reader, other modality; 0 against a model.
-        cases: number of cases that these hold for; with another number they are proportionally
-            smaller or larger, the share of cases with disease staying the same.
+        cases: number of cases to which these belong; they are inversely proportional to it at the
+            same share of cases with disease.
 
     Raises:
-        ParameterError: a component out of range, or nothing that varies within readers (`cov1`
-            not below `var`; against a model `cov2` above it).
+        ParameterError: a component out of range, or no variance within readers (`cov1` not below
+            `var`; against a model `cov2` above it).
     """
 
     comparison: ComparisonKind
@@ -82,14 +82,14 @@ class VarianceComponents(Result):
 
     @property
     def between(self) -> float:
-        """Covariance between readers that does not average away, at least 0."""
+        """Covariance between readers, which more readers do not reduce: Cov2 - Cov3, at least 0."""
         return max(self.cov2 - self.cov3, 0.0)
 
     @property
     def notes(self) -> tuple[Note, ...]:
-        """The components that were estimated below 0, which no variance can be, and count as 0.
+        """The components whose estimates are below 0 and count as 0.
 
-        That is what Hillis, Obuchowski and Berbaum do, Acad Radiol 2011;18:129.
+        See Hillis, Obuchowski and Berbaum, Acad Radiol 2011;18:129.
         """
         negative = (
             ("the variance of readers by modalities (TR)", self.reader),
@@ -116,7 +116,7 @@ class VarianceComponents(Result):
 
     @classmethod
     def of(cls, analysis: OrAnalysis | StandaloneVsReaders) -> VarianceComponents:
-        """From a study that was analysed; `notes` says what was negative.
+        """Take the components from the analysis of a pilot; `notes` lists those below 0.
 
         Raises:
             ParameterError: a pilot of one reader or one modality.
@@ -154,21 +154,21 @@ class VarianceComponents(Result):
         r3: float = 0.30,
         reader_sd: float = 0.02,
     ) -> VarianceComponents:
-        """From an AUC and assumed correlations, where there is no pilot study.
+        """Assume them from an AUC and correlations, where there is no pilot study.
 
         The variance over cases is Hanley and McNeil's, Radiology 1982;143:29. Against a model,
-        `Var(D) = 2 Var (1 - r2)` and `Cov(D_j, D_k) = Var (1 - r2)`, taking the model for one
-        more reader of the same area.
+        `Var(D) = 2 Var (1 - r2)` and `Cov(D_j, D_k) = Var (1 - r2)`, as if the model were one more
+        reader with the same AUC.
 
         Args:
             auc: expected area.
             cases: number of cases.
             positive_share: share of cases with disease.
             comparison: what is compared.
-            r1: correlation of one reader's areas in two modalities; assumed.
-            r2: of two readers' areas in one modality; assumed.
-            r3: of two readers' areas in two modalities; assumed, at most r2.
-            reader_sd: how much readers' true differences vary (standard deviation); assumed.
+            r1: assumed correlation of one reader's areas in two modalities.
+            r2: assumed correlation of two readers' areas in one modality.
+            r3: assumed correlation of two readers' areas in two modalities, at most r2.
+            reader_sd: assumed standard deviation of the readers' true differences.
         """
         owner = "VarianceComponents.conjectured"
         comparison = chosen(ComparisonKind, comparison, "comparison", owner)
@@ -214,14 +214,14 @@ def hanley_mcneil_variance(auc: float, positives: float, negatives: float) -> fl
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Power(Result):
-    """The probability that a study shows what is there.
+    """The probability that a study of a given size confirms its hypothesis.
 
     Attributes:
-        readers: their number.
-        cases: their number.
-        power: chance of the result hoped for.
-        noncentrality: of F.
-        denominator_df: of F; infinite for fixed readers.
+        readers: number of readers.
+        cases: number of cases.
+        power: that probability.
+        noncentrality: noncentrality parameter of F.
+        denominator_df: denominator degrees of freedom of F; infinite for fixed readers.
     """
 
     readers: int
@@ -238,11 +238,11 @@ class Hypothesis:
     Attributes:
         difference: the true difference of the mean figures of merit. For non-inferiority and
             equivalence, first minus second, usually 0.
-        to: whom the result shall apply to.
+        to: the generalisation: which of readers and cases are random.
         alpha: two-sided level of the test; non-inferiority is tested one-sided at half of it,
             equivalence by two one-sided tests at alpha itself.
-        margin: of non-inferiority or equivalence; `None` tests for a difference.
-        both_sides: whether the margin is one of equivalence.
+        margin: margin of non-inferiority or equivalence; `None` tests for a difference.
+        both_sides: whether the margin is for equivalence rather than non-inferiority.
     """
 
     difference: float

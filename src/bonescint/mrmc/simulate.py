@@ -143,11 +143,11 @@ def simulate_reads(
     """Draw a factorial study: two modalities, everybody reads everything in both.
 
     Args:
-        population: of readers and cases.
+        population: population of readers and cases.
         readers: number of readers, at least 1.
         positives: cases with disease, at least 1.
         negatives: cases without, at least 1.
-        seed: of everything that is drawn, or the generator.
+        seed: seed of everything that is drawn, or the generator.
         levels: ratings in so many steps, 1 to `levels`; continuous if `None`.
 
     Examples:

@@ -60,7 +60,7 @@ class StandaloneVsReaders(Result):
     Attributes:
         endpoint: name of the figure of merit.
         modality: in which the readers read.
-        method: of the covariances.
+        method: method of the covariances.
         model: the model's figure of merit on all its cases, cases being random.
         readers_mean: mean of the readers' figures.
         mean_square_reader: MS(R), the variance of `D_j = reader_j - model` over readers.
@@ -112,15 +112,15 @@ def standalone_vs_readers(
     Hillis, Stat Med 2014;33:330.
 
     Args:
-        reads: of one modality.
+        reads: reads of one modality.
         predictions: the model's probability for each case, by the case's name.
         endpoint: the figure of merit; AUC unless told otherwise.
         model_endpoint: the same for the model, where a threshold differs (sensitivity at a
             reader's rating of 3, at a model's probability of 0.5).
-        method: of the covariances.
+        method: method of the covariances.
         level: coverage of the intervals.
-        draws: of the bootstrap, if that is the method.
-        seed: of the bootstrap.
+        draws: resamples of the bootstrap, if that is the method.
+        seed: seed of the bootstrap.
 
     Returns:
         The comparison. Cases without a prediction are left out, and the notes say so; a reader
@@ -280,7 +280,7 @@ def _of_differences(joint: NDArray[np.float64]) -> NDArray[np.float64]:
 
     Args:
         joint: of reader 1, the model on that reader's cases, reader 2 and so on, and the model on
-            all cases. What is not a number there (one case of a class) stays with its reader.
+            all cases. What is NaN there (one case of a class) stays with its reader.
     """
     mine, models = np.arange(0, len(joint) - 1, 2), np.arange(1, len(joint), 2)
     found = joint[np.ix_(mine, mine)] - joint[np.ix_(mine, models)]

@@ -47,12 +47,12 @@ class UArea(Result):
     """A modality's reader-averaged area.
 
     Attributes:
-        modality: its name.
-        mean: with its interval.
+        modality: name of the modality.
+        mean: the mean area with its interval.
         moments: M1 to M8: mean products of the kernel of two triples that share reader and both
             cases, reader and the case with disease, reader and the case without, the reader
-            only, and the same four of different readers. Not a number where there is no such
-            pair of triples.
+            only, and the same four with different readers. NaN where there is no such pair of
+            triples.
     """
 
     modality: str
@@ -79,10 +79,10 @@ class UAnalysis(Result):
 
     Attributes:
         endpoint: name of the figure of merit.
-        weighting: what counts the same.
-        areas: of each modality.
-        differences: of each two.
-        notes: what was left out and what has to be known.
+        weighting: whether readers or pairs of cases have equal weight.
+        areas: mean area of each modality.
+        differences: differences of each pair of modalities.
+        notes: what was left out, and remarks on the result.
     """
 
     endpoint: str
@@ -110,16 +110,16 @@ def u_statistics(
 ) -> UAnalysis:
     """Compare modalities in a study of any design: crossed, nested or unbalanced.
 
-    The variance of a mean over triples is the mean itself squared, minus an unbiased estimate of
-    the square of what it estimates: the mean product over triples that share neither reader nor
-    case. For a difference, covariances between modalities come the same way. Degrees of freedom:
-    `V^2 / (S^2 / (r-1))`, S being the sample variance of the readers' (differences of) figures
-    over r; in a factorial study these are Hillis' with unbiased covariances, not clamped.
+    The variance of a mean over triples is its square, minus an unbiased estimate of the square of
+    its expectation: the mean product over triples that share neither reader nor case. Covariances
+    between modalities are estimated in the same way. Degrees of freedom: `V^2 / (S^2 / (r-1))`,
+    where V is the variance and S the sample variance of the readers' figures (or differences)
+    divided by r; in a factorial study these are Hillis' with unbiased covariances, not clamped.
 
     Args:
-        reads: of any design, or figures of merit that are means over pairs of cases.
-        weighting: whether readers count the same, or pairs of cases do (a reader of more cases
-            then counts more). The same in a factorial study.
+        reads: reads of any design, or figures of merit that are means over pairs of cases.
+        weighting: whether readers or pairs of cases have equal weight (in the latter case a reader
+            of more cases counts more). Both give the same result in a factorial study.
         level: coverage of the intervals.
 
     Raises:
@@ -208,7 +208,7 @@ class _Study:
         return float(self.shares[mine] @ self.moments.values[mine])
 
     def _covariance(self, first: int, second: int) -> float:
-        """Of the reader-averaged areas of two modalities, readers and cases random."""
+        """Covariance of two modalities' mean areas, for random readers and random cases."""
         a, b = self._cells(first), self._cells(second)
         others = self.owners[a, 1][:, None] != self.owners[b, 1]
         counts, sums = self.moments.counts[3][np.ix_(a, b)], self.moments.sums[3][np.ix_(a, b)]
@@ -239,7 +239,7 @@ class _Study:
         return UArea(modality=name, mean=inference, moments=tuple(found))
 
     def difference(self, first: int, second: int, names: tuple[str, ...]) -> Difference:
-        """Two modalities' mean areas compared."""
+        """The difference of two modalities' mean areas."""
         parts = [self._covariance(*rows) for rows in ((first, first), (second, second))]
         between = self._covariance(first, second)
         variance = parts[0] + parts[1] - 2 * between

@@ -1,4 +1,4 @@
-"""Worker processes with a time limit, which may die: a death costs its own task and no other."""
+"""Worker processes with a time limit; one that dies loses its own task only."""
 
 from bonescint.parallel.pool import (
     InProcess,

@@ -1,7 +1,7 @@
-"""Worker processes that may die: a death costs its own task and no other.
+"""Worker processes; one that dies loses its own task only.
 
-The one supervisor of processes: `WorkerProcess` is a single one, `WorkerPool` keeps several, and
-`map_in_processes` is `map` by a pool.
+`WorkerProcess` is a single process, `WorkerPool` keeps several, and `map_in_processes` is `map` by
+a pool. All of the package's own worker processes are started here.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Pool(Protocol):
     def submit(
         self, function: Callable[[*_Arguments], _Value], *arguments: *_Arguments
     ) -> Future[_Value]:
-        """Run a function; the future raises a `BonescintError` if it could not."""
+        """Run a function; the future raises a `BonescintError` if it fails."""
         ...
 
     def __enter__(self) -> Self: ...
@@ -69,8 +69,8 @@ def pool_of(workers: int, *, timeout_s: float, preload: str = "") -> Pool:
     """A pool of the given number of processes; with 0 the caller's own process does the work.
 
     Args:
-        workers: processes.
-        timeout_s: after so many seconds with one task a process is ended.
+        workers: number of processes.
+        timeout_s: a process that spends more seconds than this on one task is ended.
         preload: a module that processes import before their first task.
 
     Raises:
@@ -86,7 +86,7 @@ def pool_of(workers: int, *, timeout_s: float, preload: str = "") -> Pool:
 
 
 class InProcess:
-    """A pool that works at once, in the caller's process: for debugging and small machines."""
+    """A pool that runs tasks at once in the caller's process, for debugging and small machines."""
 
     def submit(
         self, function: Callable[[*_Arguments], _Value], *arguments: *_Arguments
@@ -112,7 +112,7 @@ def _settle(future: Future[Any], outcome: tuple[bool, Any]) -> None:
 
 
 class _PlainUnpickler(pickle.Unpickler):
-    """Reads numbers, text and bytes, and what holds them, but no object of a class."""
+    """Reads numbers, text, bytes and containers of these, but no instance of a class."""
 
     def find_class(self, module_name: str, global_name: str, /) -> Any:
         raise pickle.UnpicklingError(f"an answer holds {module_name}.{global_name}")
@@ -123,8 +123,8 @@ class WorkerProcess:
 
     Args:
         preload: a module that it imports before its first task.
-        plain_answers: take no answers but numbers, text and bytes, from a process in which a
-            hostile file may have got hold of native code.
+        plain_answers: accept only numbers, text and bytes as answers, because a hostile file may
+            have taken over the process.
     """
 
     def __init__(self, preload: str = "", *, plain_answers: bool = False) -> None:
@@ -158,7 +158,7 @@ class WorkerProcess:
 
         Raises:
             WorkerDiedError: the process ended, or did not finish in time and was killed.
-            BonescintError: what the function raised, or that it raised anything else.
+            BonescintError: the function raised it, or any other exception.
         """
         process = self._process
         if process.stdin is None or process.stdout is None:  # pragma: no cover
@@ -267,13 +267,13 @@ class WorkerPool:
 def in_order(
     pool: Pool, function: Callable[[_Item], _Value], items: Iterable[_Item], *, ahead: int
 ) -> Iterator[Future[_Value]]:
-    """Call a function for each item, no more than `ahead` begun before their results are wanted.
+    """Call a function for each item, with at most `ahead` calls begun in advance.
 
     Args:
-        pool: does the work.
-        function: of a module, or a partial of one.
-        items: what it is called with; taken from their source as the work proceeds.
-        ahead: how many may be under way.
+        pool: the pool that does the work.
+        function: a module-level function, or a partial of one.
+        items: its arguments, which are consumed as the work proceeds.
+        ahead: largest number of unfinished calls.
 
     Yields:
         The result of each item, in the order of the items.
@@ -295,16 +295,16 @@ def in_order(
 def map_in_processes(
     function: Callable[[_Item], _Value], items: Iterable[_Item], *, workers: int, kept: bool
 ) -> Iterator[_Value]:
-    """`map`, by several processes without a time limit; results come in the order of the items.
+    """`map` in several processes without a time limit; results are in the order of the items.
 
     Args:
-        function: of a module, or a partial of one.
-        items: what it is called with; can be pickled.
-        workers: processes; up to 1 for none beside this one.
-        kept: whether the next run finds the work done so far, for the message.
+        function: a module-level function, or a partial of one.
+        items: its arguments, which must be picklable.
+        workers: number of processes; with 1 or less, the caller's process does the work.
+        kept: whether finished work is kept for the next run; the error message says so.
 
     Raises:
-        BonescintError: a process was ended from outside; and what the function raises.
+        BonescintError: a process was ended from outside, or the function raised it.
 
     Examples:
         >>> list(map_in_processes(abs, [-1, 2], workers=1, kept=False))

@@ -42,9 +42,9 @@ class PercentileRoot:
     of Poisson noise and keeps faint bone distinct from the background while hot spots saturate.
 
     Attributes:
-        percentile: of the values inside the body that becomes `1 / headroom`.
+        percentile: percentile of the values inside the body that becomes `1 / headroom`.
         headroom: how far above that percentile the scale ends.
-        exponent: of the root, 0.5 for the square root.
+        exponent: exponent of the root, 0.5 for the square root.
     """
 
     percentile: float = 98.0

@@ -1,4 +1,4 @@
-"""A page of sections with text, tables and figures, as one file, and the same on paper."""
+"""A page of sections with text, tables and figures, as one HTML file and as a PDF."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class PageTable:
     """A table of text.
 
     Attributes:
-        caption: above it.
-        columns: heads.
+        caption: text above it.
+        columns: headings.
         rows: cells; the first of each row names it.
-        note: below it, or empty.
-        numeric: columns whose cells stand to the right, by number.
+        note: text below it, or empty.
+        numeric: indices of right-aligned columns.
     """
 
     caption: str
@@ -56,10 +56,10 @@ class PageFigure:
     """A picture that goes into the page.
 
     Attributes:
-        caption: below it.
-        content: of the file.
+        caption: text below it.
+        content: content of the file.
         media_type: `"image/svg+xml"`, `"image/png"` or `"image/webp"`.
-        alternative: what it shows, for those who do not see it; the caption if not given.
+        alternative: alternative text; the caption if not given.
         wide: whether it takes the whole width.
     """
 
@@ -83,9 +83,9 @@ class PageSection:
     """A part of the page, in the order paragraphs, figures, tables.
 
     Attributes:
-        title: of the part.
-        paragraphs: of text.
-        warnings: paragraphs that must not be overlooked.
+        title: title of the section.
+        paragraphs: paragraphs of text.
+        warnings: highlighted paragraphs.
         figures: side by side where they fit.
         tables: below each other.
     """
@@ -104,15 +104,15 @@ class PageSection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """A page.
+    """The content of a page.
 
     Attributes:
-        title: of the page.
-        notice: the sentence that must be read first (research use only, ...).
-        created: when, as text.
-        facts: label and value of what the page is about.
-        headlines: label, figure and a line below it: what is looked for first.
-        sections: the parts.
+        title: title of the page.
+        notice: the sentence at the top (research use only, ...).
+        created: time of creation, as text.
+        facts: labels and values that describe the subject, such as the model.
+        headlines: the main figures, each with a label and a line below it.
+        sections: the sections.
     """
 
     title: str
@@ -124,13 +124,13 @@ class Document:
 
 
 def write_document(path: Path, document: Document) -> None:
-    """Write a self-contained page, beside its place, and rename it into it.
+    """Write a self-contained page, atomically.
 
     Its content security policy forbids every request; all text is escaped.
 
     Args:
-        path: of the page; its folder must exist.
-        document: what stands on it.
+        path: path of the page; its folder must exist.
+        document: content of the page.
 
     Raises:
         OutputError: it cannot be written.
@@ -174,7 +174,7 @@ body { font-size: 9pt !important; }
 
 
 def write_pdf(page: Path, target: Path) -> None:
-    """Lay out a self-contained page for paper.
+    """Render a self-contained page as a PDF.
 
     Args:
         page: HTML file of `write_document`.

@@ -32,7 +32,7 @@ class PageHeading:
     """What stands above the results.
 
     Attributes:
-        title: of the page.
+        title: title of the page.
         notice: the sentence that must be read first (research use only, ...).
         created: when, as text.
         model_summary: the model in a line; what its card says unfolds below.
@@ -61,8 +61,8 @@ class PageLayers:
     Attributes:
         grey: path of the views in inverted grey, relative to the page.
         evidence: path of the evidence over them, or empty if there is none.
-        width: of the grey picture, in pixels.
-        height: of the grey picture, in pixels.
+        width: width of the grey picture, in pixels.
+        height: height of the grey picture, in pixels.
         pixel_mm: how long one of its pixels is on the patient, or `None` if that is unknown.
     """
 
@@ -195,7 +195,7 @@ def write_results_page(
     forbids every request but for pictures that lie beside it.
 
     Args:
-        path: of the page.
+        path: path of the page.
         heading: what stands above the results.
         rows: the scans, in order. They are gone through twice (table, then pictures), so give
             a list, or an object that starts afresh each time, not a generator.

@@ -113,7 +113,7 @@ def page_environment(loader: BaseLoader) -> Environment:
     and leave `page.html.jinja` unescaped. A value that is not given is an error.
 
     Args:
-        loader: of the templates.
+        loader: loader of the templates.
 
     Examples:
         >>> from jinja2 import DictLoader

@@ -88,7 +88,7 @@ def lesions_by_description(foci: Sequence[Focus]) -> list[int]:
     says which focus of the other view it is.
 
     Args:
-        foci: of both views.
+        foci: foci of both views.
 
     Returns:
         The number of each focus' lesion.
@@ -119,9 +119,9 @@ def lesions_by_place(
     that the sum of their distances is least, as far as they lie within 30 mm.
 
     Args:
-        foci: of both views.
+        foci: foci of both views.
         spacing_mm: between rows and between columns.
-        columns: of the views.
+        columns: number of columns of the views.
 
     Returns:
         The number of each focus' lesion.

@@ -23,8 +23,8 @@ class ActivationMap:
     Attributes:
         view: the view it explains.
         target: the class, `"mbd"` or `"no_mbd"`.
-        values: float32 array (map rows, map columns), at least 0. What they are (Grad-CAM, or the
-            probability of each cell) the model card says; maps of one scan compare.
+        values: float32 array (map rows, map columns), at least 0. The model card says whether they
+            are Grad-CAM or probabilities of cells; both views of a scan share one scale.
         extent: where the map lies on the view, as (top, left, bottom, right) in the view's
             pixels, edges included; it may reach beyond the image.
     """
@@ -61,7 +61,7 @@ class Call(StrEnum):
 
     @classmethod
     def of(cls, positive: bool | None) -> Call:
-        """From what a prediction holds; `None` is no call."""
+        """The call for a prediction's `positive`; `None` is no call."""
         if positive is None:
             return cls.NO_CALL
         return cls.POSITIVE if positive else cls.NEGATIVE
@@ -72,11 +72,11 @@ class NormalRank:
     """Where a scan's score lies among those of local normal patients.
 
     Attributes:
-        higher_than: normal patients whose score is lower.
-        of: normal patients.
+        higher_than: number of normal patients with a lower score.
+        of: number of normal patients.
 
     Raises:
-        ParameterError: no normal patient, or higher than more of them than there are.
+        ParameterError: no normal patient, or `higher_than` is not from 0 to `of`.
 
     Examples:
         >>> NormalRank(higher_than=57, of=60).in_words
@@ -95,21 +95,21 @@ class NormalRank:
     def p_value(self) -> float:
         """The conformal p-value: (1 + normals at or above the score) / (normals + 1).
 
-        A future normal patient like them has one of at most alpha with a probability of at most
+        For a future normal patient like them, it is at most alpha with a probability of at most
         alpha (Vovk et al., Algorithmic Learning in a Random World, 2005).
         """
         return (1 + self.of - self.higher_than) / (self.of + 1)
 
     @property
     def in_words(self) -> str:
-        """The rank and the p-value, to follow a scan or a score."""
+        """The rank and the p-value in words, to follow a scan or a score in a sentence."""
         return (
             f"higher than {self.higher_than} of {self.of} local normal patients "
             f"(conformal p-value {self.p_value:.3g})"
         )
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON-ready dictionary; the p-value is there to be read."""
+        """A JSON-ready dictionary, with the p-value for readers of the file."""
         return {**asdict(self), "p_value": self.p_value}
 
     @classmethod
@@ -131,14 +131,14 @@ class Prediction:
             called, because it is too unlike those that the model knows.
         model_id: name and version of the model with the start of its hash.
         activation_maps: for each class and present view, where the evidence lies.
-        warnings: what limits the answer (a missing view, an assumed view, ...).
+        warnings: reasons to trust the answer less (a missing view, an assumed view, ...).
         uncertain: whether a call is uncertain: the probability lies in the model's band around its
             operating point.
         ood_score: how unlike the training cohort the scan is, at least 0, or `None` if the
-            model does not tell.
-        unlike: whether that score exceeds the model's threshold: the answer may mean nothing.
-        rank_among_normals: where the score lies among local normal patients, for a model that was
-            adapted with such; else `None`.
+            model has no such score.
+        unlike: whether that score exceeds the model's threshold; the answer is then unreliable.
+        rank_among_normals: rank of the score among local normal patients, for a model that was
+            adapted to such; else `None`.
     """
 
     scan_id: str

@@ -23,7 +23,7 @@ class SharedAngle:
     Attributes:
         mean: over patients.
         sd: between patients.
-        own_sd: of one side against the other.
+        own_sd: standard deviation of one side against the other.
     """
 
     mean: float
@@ -58,15 +58,15 @@ class Proportions:
     Attributes:
         heights_mm: pairs of distances below the crown, on the reference skeleton and on the new
             body; linear between them.
-        arm_length: of the arms, relative to the reference.
+        arm_length: length of the arms, relative to the reference.
         shoulder_width, pelvis_width: relative to what the patient draws.
         pelvis_tilt: rotation of the pelvis about the hip axis, in radians, forward at the top.
         shoulder_drop_mm: how much lower the shoulders lie than on the reference.
         segment_sd: of the logarithm of each length between two of `heights_mm`, and of the
             arms', between patients.
         rib_slope_mm: how much lower the ribs' front ends lie than on the reference.
-        bend: of the spine to the side, relative to version 1.
-        head_tilt: of the head to the side, relative to version 1.
+        bend: bend of the spine to the side, relative to version 1.
+        head_tilt: tilt of the head to the side, relative to version 1.
         bladder_rise_mm: how much higher the bladder lies than in version 1.
     """
 
@@ -90,7 +90,7 @@ class AnatomyModel:
     Attributes:
         version: as a protocol names it.
         limbs: how arms and legs lie; `None` draws each limb on its own, as version 1 does.
-        proportions: of the body; `None` leaves the reference skeleton as it is.
+        proportions: proportions of the body; `None` leaves the reference skeleton as it is.
         uptake_levels: whether uptake follows the table that was fitted to real scans.
     """
 

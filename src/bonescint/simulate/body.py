@@ -1,4 +1,4 @@
-"""The patient's soft tissue: envelope, lungs, and how much of it each ray passes."""
+"""The patient's soft tissue: envelope, lungs, uptake and attenuation."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ class Body:
         return tuple(np.unravel_index(self.flat_cell_of(positions_mm), self.tissue.shape))
 
     def flat_cell_of(self, positions_mm: NDArray[np.float32]) -> NDArray[np.int32]:
-        """The same as one index into the flattened grid (n,)."""
+        """Indices (n,) into the flattened grid of the cells that hold the given points (n, 3)."""
         return _flat_cells(positions_mm, self.origin_mm, self.tissue.shape)
 
     @property
     def depth_range_mm(self) -> tuple[float, float]:
-        """Back and front of the body, as y."""
+        """The y coordinates of the back and the front of the body, in mm."""
         outline = np.asarray(self.tissue.any(axis=0), dtype=bool)
         used = np.flatnonzero(outline.any(axis=1))
         first = float(self.origin_mm[1])
@@ -60,7 +60,7 @@ class Body:
 
     @property
     def height_range_mm(self) -> tuple[float, float]:
-        """Soles and vertex of the body, as z."""
+        """The z coordinates of the soles and the vertex, in mm."""
         outline = np.asarray(self.tissue.any(axis=0), dtype=bool)
         used = np.flatnonzero(outline.any(axis=0))
         first = float(self.origin_mm[2])
@@ -253,7 +253,7 @@ def _lungs(shape: _Modeller, marks: Landmarks) -> NDArray[np.bool_]:
 
 
 def _mediastinum(shape: _Modeller, marks: Landmarks) -> tuple[tuple[slice, ...], NDArray[np.bool_]]:
-    """Heart, great vessels and what lies between the lungs: much blood."""
+    """The cells of the mediastinum, with heart and great vessels, where there is much blood."""
     low, high = marks.box("rib")
     half, middle = (high - low) / 2, (low + high) / 2
     centre = np.array([middle[0] + 0.08 * half[0], middle[1] + 0.25 * half[1], middle[2] + 10])
@@ -350,7 +350,7 @@ def _flat_cells(
 
 
 def _window_of(solid: NDArray[np.bool_]) -> tuple[slice, slice, slice]:
-    """The cells that are used, and three more on each side."""
+    """Slices of the cells that are used, with a margin of three cells."""
     depths_and_heights = np.asarray(solid.any(axis=0), dtype=bool)
     used = [
         np.asarray(line, dtype=bool)

@@ -98,7 +98,7 @@ def soft_tube(
         cause: what it is.
         region: where it is.
         points_mm: (n, 3) corners of the line.
-        radius_mm: of its lumen.
+        radius_mm: radius of its lumen.
         concentration: relative to a standard bone.
         kind: mimic or organ.
     """

@@ -52,7 +52,7 @@ class Motion:
 
         Args:
             z_mm: heights.
-            field_length_mm: of the camera's field, which goes from the head to the feet.
+            field_length_mm: length of the camera's field, from the head to the feet.
 
         Examples:
             >>> motion = Motion(part="head", regions=("skull",), pivot_mm=(0, 0, 0),
@@ -74,7 +74,7 @@ class Motion:
         Args:
             positions_mm: (n, 3), all of them in the part that moves.
             activity: (n,).
-            field_length_mm: of the camera's field.
+            field_length_mm: length of the camera's field.
 
         Returns:
             Positions (2 n, 3) and activity (2 n,), each in proportion to its share of the time.

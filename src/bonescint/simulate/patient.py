@@ -148,7 +148,7 @@ def draw_patient(
 
     Args:
         rng: source of randomness; the same state gives the same patient.
-        population: of the centre; the default one if `None`.
+        population: population of the centre; the default one if `None`.
         primary: primary tumour to give, empty for none; drawn if `None`. A tumour that only
             one sex has in the population sets the sex.
 

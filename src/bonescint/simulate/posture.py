@@ -201,7 +201,7 @@ def reproportioned(
     Args:
         skeleton: the reference.
         positions_mm: its samples in the patient's pose (n, 3).
-        proportions: of the body.
+        proportions: proportions of the body.
         patient: how this one differs from the mean.
 
     Returns:

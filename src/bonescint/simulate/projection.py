@@ -241,7 +241,7 @@ class Projector:
 
         Args:
             primary: unscattered photons (rows, columns).
-            view: of the detector that they reach.
+            view: view of the detector that they reach.
         """
         step = MATRIX_MULTIPLE
         rows, columns = primary.shape

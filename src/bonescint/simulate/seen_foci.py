@@ -50,7 +50,7 @@ def seen_foci(
     """Project each focus separately.
 
     Args:
-        projector: of the scan.
+        projector: projector of the scan.
         foci: metastases, mimics, organs.
         means: for each view the noise-free mean (rows, columns).
         per_photon: for each view the counts per projected photon, an array that broadcasts to
@@ -169,8 +169,8 @@ def region_maps(projector: Projector, anatomy: Anatomy) -> dict[View, NDArray[np
     for all. A pixel belongs to the strongest, if it lies within that bone's outline.
 
     Args:
-        projector: of the scan.
-        anatomy: of its patient.
+        projector: projector of the scan.
+        anatomy: anatomy of its patient.
 
     Returns:
         For each view a uint8 array (rows, columns): 0 for none, else 1 + the index of the

@@ -1,4 +1,4 @@
-"""A skeleton as a cloud of samples, its bones by name, and points that soft tissue hangs on."""
+"""A skeleton as a cloud of samples, its bones by name, and landmarks that place soft tissue."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def group_of_region(region: str) -> str:
 
 
 def side_of_region(region: str) -> str:
-    """`"L"`, `"R"`, or empty for a bone in the middle.
+    """The side of a bone: `"L"`, `"R"`, or empty for a bone in the midline.
 
     Examples:
         >>> side_of_region("femur R"), side_of_region("sternum")
@@ -81,7 +81,7 @@ def side_of_region(region: str) -> str:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Skeleton:
-    """Bone as samples of equal cells, with where each lies inside its own bone.
+    """Bones sampled on a grid of equal cells, with each sample's position inside its own bone.
 
     Attributes:
         positions_mm: float32 (n, 3), in the zero pose.
@@ -90,10 +90,10 @@ class Skeleton:
         region: uint8 (n,), index into `regions`, sorted.
         regions: names of the bones.
         depth_mm: float32 (n,), distance below the bone's surface.
-        along: float32 (n,), 0 at the bone's foot end to 1 at its head end.
+        along: float32 (n,), 0 at the bone's caudal end to 1 at its cranial end.
         lateral: float32 (n,), 0 at the bone's medial edge to 1 at its lateral edge; for
-            bones in the middle 0 in the middle and 1 at either side.
-        front: float32 (n,), 0 at its back to 1 at its front.
+            bones in the midline 0 in the middle and 1 at either side.
+        front: float32 (n,), 0 at its posterior to 1 at its anterior end.
     """
 
     positions_mm: NDArray[np.float32]
@@ -111,7 +111,7 @@ class Skeleton:
             raise ParameterError("region", "Skeleton", "sorted: each bone in one run", "unsorted")
 
     def span(self, region: str) -> slice:
-        """Where the samples of one bone lie: each bone is one run.
+        """The slice of one bone's samples, which are consecutive.
 
         Raises:
             KeyError: no such region.
@@ -136,8 +136,8 @@ class Landmarks:
     """Ends, centres and boxes of the bones of one patient, in millimetres.
 
     Args:
-        skeleton: the reference, for where a sample lies inside its bone.
-        positions_mm: where the samples lie in this patient, array (n, 3).
+        skeleton: the reference skeleton, which gives each sample's position inside its bone.
+        positions_mm: positions of the samples in this patient, array (n, 3).
     """
 
     def __init__(self, skeleton: Skeleton, positions_mm: NDArray[np.float32]) -> None:
@@ -151,27 +151,27 @@ class Landmarks:
         return np.asarray(points[chosen].mean(axis=0), dtype=np.float32)
 
     def top(self, region: str) -> NDArray[np.float32]:
-        """The middle of a bone's head end."""
+        """The centre of a bone's cranial end, (3,) in mm."""
         along = self._skeleton.along[self._skeleton.span(region)]
         return self._mean_of(region, along > 0.95)
 
     def bottom(self, region: str) -> NDArray[np.float32]:
-        """The middle of a bone's foot end."""
+        """The centre of a bone's caudal end, (3,) in mm."""
         along = self._skeleton.along[self._skeleton.span(region)]
         return self._mean_of(region, along < 0.05)
 
     def front(self, region: str) -> NDArray[np.float32]:
-        """The middle of a bone's front end."""
+        """The centre of a bone's anterior end, (3,) in mm."""
         front = self._skeleton.front[self._skeleton.span(region)]
         return self._mean_of(region, front > 0.9)
 
     def back(self, region: str) -> NDArray[np.float32]:
-        """The middle of a bone's back end."""
+        """The centre of a bone's posterior end, (3,) in mm."""
         front = self._skeleton.front[self._skeleton.span(region)]
         return self._mean_of(region, front < 0.12)
 
     def centre(self, region: str) -> NDArray[np.float32]:
-        """The centroid of a bone."""
+        """The centroid of a bone, (3,) in mm."""
         return np.asarray(self._positions[self._skeleton.span(region)].mean(axis=0), np.float32)
 
     def box(self, name: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -123,7 +123,7 @@ def shadow(worn: WornObject, projector: Projector, view: View) -> Shadow | None:
     Args:
         worn: the object.
         projector: geometry of the scan.
-        view: of the detector.
+        view: view of the detector.
 
     Returns:
         The shadow, or `None` where it lies outside the field.
@@ -165,7 +165,7 @@ def share_passing(
     """Share of the unscattered photons that pass all objects.
 
     Args:
-        shadows: of all objects.
+        shadows: shadows of all objects.
         shape: rows and columns of a view.
 
     Returns:

@@ -63,7 +63,7 @@ class StudyAnalysis:
     """The results of a study.
 
     Attributes:
-        plain_title: of the study.
+        plain_title: title of the study.
         title: the same with what is simulated, for files that are read alone.
         tables: everything that readers entered.
         ratings: the analysis of the readers' ratings, with the model if there is one.
@@ -101,11 +101,11 @@ def analyse_study(
     and `marks.json` if marks could be evaluated.
 
     Args:
-        folder: of the study.
+        folder: the study folder.
         out: a folder that does not exist yet or holds an earlier analysis.
         model: a model folder, `"shipped"`, or `"none"` for the readers alone.
         draws: bootstrap samples; the paper used 100.
-        seed: of the bootstrap.
+        seed: seed of the bootstrap.
         radius_mm: within which a mark hits a metastasis.
         progress: called with what is done, how much of it, and of how much.
 

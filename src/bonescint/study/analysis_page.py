@@ -43,7 +43,7 @@ def analysis_document(
     """The report as one page.
 
     Args:
-        title: of the study.
+        title: title of the study.
         warning: which readers or scans are simulated; said once, before everything else.
         sentences: for a paper.
         sections: the tables, see `sections_of`.

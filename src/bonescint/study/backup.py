@@ -59,7 +59,7 @@ def backup_study(
     belong to no study are left out.
 
     Args:
-        folder: of the study.
+        folder: the study folder.
         out: the file to write; its folder must exist. An earlier backup is replaced, another
             file is not.
         progress: called with the number of files done and of all.

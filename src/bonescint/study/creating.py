@@ -53,7 +53,7 @@ class StudyOptions:
         title: shown to readers.
         sample: number of cases; every patient of the split if `None`.
         balanced: as many with disease as without.
-        seed: of the sample and of every order.
+        seed: seed of the sample and of every order.
         split: to draw from; `None` for all.
         training: number of training cases.
         second_session: none, repeat or aided.
@@ -114,7 +114,7 @@ def create_study(
         folder: to be made.
         cohort: a manifest, or a folder that holds one.
         readers: a table of readers, or the readers.
-        options: of the study.
+        options: options of the study.
         model: for an aided second session; the shipped one if `None`.
         progress: called with the number of scans done and of all.
 

@@ -15,7 +15,7 @@ class RefusedError(BonescintError):
     Args:
         problem: code such as `"other-tab"`, which the pages know.
         message: for people.
-        status: of the HTTP answer.
+        status: status of the HTTP response.
     """
 
     def __init__(self, problem: str, message: str, *, status: int = 409) -> None:

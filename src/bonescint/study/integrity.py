@@ -22,17 +22,20 @@ _MARGIN = 65_536  # that compression may add to pixels
 
 
 def read_picture(file: Path, facts: Mapping[str, Any], sha256: str) -> tuple[bytes, bytes]:
-    """Read a picture as it is stored and its pixels, and compare them with their hash.
+    """Read a stored picture, unpack its pixels and check them against their hash.
 
-    No more is unpacked than the picture can hold.
+    At most the picture's size is unpacked.
 
     Args:
-        file: gzip.
+        file: the gzip file.
         facts: rows, columns and views.
-        sha256: of the pixels.
+        sha256: hash of the pixels.
+
+    Returns:
+        The content of the file, and the pixels.
 
     Raises:
-        StudyError: missing, or altered since the study was made.
+        StudyError: the file is missing, or was altered since the study was made.
     """
     length = 2 * int(facts["rows"]) * int(facts["columns"]) * len(facts["views"])
     unpacking = zlib.decompressobj(wbits=_GZIP)
@@ -54,7 +57,7 @@ def require_whole(
     """Refuse a study whose key, pictures or model outputs are missing or altered.
 
     Args:
-        study: the folder.
+        study: the study folder.
         store: its store.
         truth: check the truth as well, which a server never reads.
         progress: called with the number of pictures done and of all.

@@ -42,7 +42,7 @@ class StudyProtocol:
 
     Attributes:
         title: shown to readers.
-        seed: of the sample and of every reader's order.
+        seed: seed of the sample and of every reader's order.
         cases: number of cases that count.
         training_cases: read first, with feedback, and left out of the analysis.
         second_session: none, the same again, or with the model's output.

@@ -22,7 +22,7 @@ class ReaderClient:
     """Signs in and reads like the page: one request at a time, answers kept until stored.
 
     Args:
-        address: of the server.
+        address: address of the server.
         patience_s: how long to retry if the server does not answer.
 
     Raises:

@@ -166,7 +166,7 @@ def invite_readers(folder: Path | str, names: list[str], *, days: float = 14.0) 
     """Make new links; earlier ones become invalid.
 
     Args:
-        folder: of the study.
+        folder: the study folder.
         names: short names; all accounts without a password if empty.
         days: how long the links are valid.
 

@@ -52,7 +52,7 @@ def draw_sample(
 
     Args:
         manifest: the cohort.
-        count: of cases; every patient of the split if `None`.
+        count: number of cases; every patient of the split if `None`.
         balanced: as many with disease as without, like the paper's 134.
         training: number of training cases, alternately with and without disease, of patients
             who are not in the sample; from any split.
@@ -148,7 +148,7 @@ def reading_order(seed: int, reader: str, session: int, cases: int) -> NDArray[n
     """Draw the order in which one reader reads the cases of one session.
 
     Args:
-        seed: of the study.
+        seed: seed of the study.
         reader: short name.
         session: 1 or 2; they have different orders.
         cases: number of cases.

@@ -1,8 +1,8 @@
 """Serving a study: the server, its connections and its log.
 
-A request must arrive, and its answer must be received, within set times. The number of open
-connections is bounded; if one more arrives, the address that holds the most of them loses the
-one that has waited longest, so that nobody can block others by opening many.
+A request must arrive, and its response must be received, within time limits. The number of open
+connections is bounded. If one more arrives, the address with the most connections loses the one
+that has waited longest, so that nobody can block others by opening many.
 """
 
 from __future__ import annotations
@@ -56,11 +56,11 @@ def serve_study(
     """Serve a study until Ctrl-C.
 
     Args:
-        folder: of the study.
-        settings: where; on loopback's port 8000 if `None`.
+        folder: the study folder.
+        settings: address and TLS; port 8000 on loopback if `None`.
         progress: called with the number of pictures that were checked, and of all.
         ready: called with the address once the server listens.
-        notice: called with what the person who serves should check: a wrong clock.
+        notice: called with warnings for the person who runs the server, such as a wrong clock.
 
     Raises:
         StudyError: the folder or its store cannot be used; a picture or the key is missing or
@@ -97,9 +97,9 @@ def running_study(
     """Serve a study in a thread of this process.
 
     Args:
-        folder: of the study.
-        settings: where; on any free port of loopback if `None`.
-        limits: of its connections.
+        folder: the study folder.
+        settings: address and TLS; any free port on loopback if `None`.
+        limits: limits of its connections.
 
     Yields:
         The address, such as `http://127.0.0.1:8000`.
@@ -128,7 +128,7 @@ def _await_start(server: uvicorn.Server, thread: threading.Thread) -> None:
 
 
 def address_of(listener: socket.socket, settings: ServeSettings) -> str:
-    """The address that a browser on this machine, or behind the given name, opens."""
+    """The URL to open in a browser: with the first host name of the settings, if there is one."""
     port = listener.getsockname()[1]
     host = settings.names[0] if settings.names else settings.host
     host = f"[{host}]" if ":" in host else host
@@ -177,11 +177,11 @@ def _server(app: object, settings: ServeSettings, listener: Listener) -> uvicorn
 
 
 class Bounded(logging.Filter):
-    """Lets a number of messages through every minute, says so, and drops the rest.
+    """Passes a limited number of log messages per minute, notes the limit, and drops the rest.
 
     Args:
-        most: number of messages.
-        window_s: in so many seconds.
+        most: largest number of messages.
+        window_s: length of the period, in seconds.
 
     Examples:
         >>> import io
@@ -230,7 +230,7 @@ def server_logging() -> dict[str, Any]:
 
 
 def _most_connections() -> int:
-    """A quarter of the files that the system lets this process open, at most 512."""
+    """A quarter of this process' limit of open files, at most 512."""
     if sys.platform == "win32":
         return _MOST
     import resource
@@ -246,11 +246,11 @@ class Limits:
     """Limits of connections.
 
     Attributes:
-        connections: open at once.
-        header_s: from the connection, or the first byte of a request, to its header's end.
-        body_s: from there to the end of the request.
-        answer_s: from there until the answer is received.
-        idle_s: between two requests.
+        connections: largest number of open connections.
+        header_s: seconds from the connection, or a request's first byte, to its header's end.
+        body_s: seconds from there to the end of the request.
+        answer_s: seconds from there until the response is received.
+        idle_s: seconds between two requests.
     """
 
     connections: int = field(default_factory=_most_connections)
@@ -264,9 +264,9 @@ class Connection(socket.socket):
     """An accepted connection.
 
     Attributes:
-        listener: that accepted it; `None` once it is no longer counted.
-        peer: address and port at its other end.
-        waiting: no complete request of it is being answered.
+        listener: the socket that accepted it; `None` once it is no longer counted.
+        peer: address and port of the client.
+        waiting: whether no request of it is being answered.
     """
 
     listener: Listener | None = None
@@ -274,18 +274,18 @@ class Connection(socket.socket):
     waiting: bool = True
 
     def end(self) -> None:
-        """Shut it down; its owner will find it closed."""
+        """Shut the connection down."""
         self.forget()
         with suppress(OSError):  # the other end was quicker
             self.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Close it."""
+        """Close the connection."""
         self.forget()
         super().close()
 
     def forget(self) -> None:
-        """Stop counting it."""
+        """Remove the connection from the count."""
         if self.listener is not None:
             self.listener.connections.pop(self.peer, None)
             self.listener = None
@@ -298,8 +298,8 @@ class Listener(socket.socket):
     begin TLS.
 
     Attributes:
-        limits: of connections.
-        connections: by the address at their other end, the oldest first.
+        limits: limits of connections.
+        connections: open connections by the client's address, the oldest first.
     """
 
     def __init__(self, family: socket.AddressFamily, limits: Limits) -> None:
@@ -308,11 +308,11 @@ class Listener(socket.socket):
         self.connections: dict[Any, Connection] = {}
 
     def listen(self, backlog: int = 0) -> None:
-        """Listen; more may queue up than the caller accepts in one turn."""
+        """Listen, with a queue of at least `_QUEUE` connections."""
         super().listen(max(backlog, _QUEUE))
 
     def accept(self) -> tuple[socket.socket, Any]:
-        """Accept a connection; if it is one too many, end one that waits."""
+        """Accept a connection; if there are too many, end one that waits."""
         number, peer = self._accept()  # type: ignore[attr-defined]  # as `socket.accept` does
         connection = Connection(self.family, self.type, self.proto, fileno=number)
         full = len(self.connections) >= self.limits.connections
@@ -357,7 +357,7 @@ class TimedProtocol(H11Protocol):
         self._note_step()
 
     def on_response_complete(self) -> None:
-        """Handle the end of an answer."""
+        """Handle the end of a response."""
         super().on_response_complete()
         self._note_step()
 
@@ -389,7 +389,7 @@ class TimedProtocol(H11Protocol):
             self._timer = self.loop.call_later(lasts_s[step[0]], self.transport.abort)
 
     def _step_now(self) -> tuple[_Step, int]:
-        """The step, and of which request."""
+        """The current step, and the identity of its request."""
         request = id(self.cycle)
         if self.conn.their_state is h11.SEND_BODY:  # even if the answer did not wait for it
             return _Step.BODY, request

@@ -116,7 +116,7 @@ def reader_panel(count: int, *, seed: int = 1) -> tuple[SimulatedReader, ...]:
     """A panel of readers who differ in skill, threshold and speed.
 
     Args:
-        count: of readers, who are named `sim-1`, `sim-2`, ...
+        count: number of readers, who are named `sim-1`, `sim-2`, ...
         seed: the same seed gives the same panel.
     """
     rng = np.random.default_rng([seed, 61])
@@ -146,11 +146,11 @@ def answer_of(
 
     Args:
         who: the reader.
-        truth: of the case.
+        truth: truth of the case.
         image_sha256: of the case; the same reader, case, session and seed give the same answer.
         picture: rows, columns and views of the picture.
         session: 1 or 2.
-        seed: of the simulation.
+        seed: seed of the simulation.
         model_logit: the model's logit minus that of its threshold, if it is shown.
 
     Returns:
@@ -228,7 +228,7 @@ def read_study(
         client: signed in.
         who: the reader.
         truths: by the hash of the pixels.
-        seed: of the answers.
+        seed: seed of the answers.
         most: stop after so many answers.
         told: called with the key and the case of every acknowledged answer.
 
@@ -311,9 +311,9 @@ def read_all(
     """Serve a study and let simulated readers read it over HTTP.
 
     Args:
-        folder: of the study, in which the readers must have accounts.
+        folder: the study folder, in which the readers must have accounts.
         readers: the readers.
-        seed: of their answers.
+        seed: seed of their answers.
         sessions: number of sessions to read, if the wash-out allows.
         progress: called with the number of readers that are done and of all.
 

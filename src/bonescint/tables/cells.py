@@ -179,7 +179,7 @@ def said_spellings(kind: str, used: Mapping[str, str], *, became: str = SAME) ->
     """A note about names that are written in several ways.
 
     Args:
-        kind: of what they are the names.
+        kind: kind of thing that the names are of, such as a patient.
         used: see `one_spelling`.
         became: what became of them.
 
@@ -270,8 +270,8 @@ class Numbers:
         """Find out how the numbers of a column are written.
 
         Args:
-            cells: of the column.
-            separator: of the file's cells; with a semicolon commas are decimal commas.
+            cells: cells of the column.
+            separator: separator of the file's cells; with a semicolon commas are decimal commas.
         """
         unclear: dict[str, str] = {}
         clear = set()

@@ -40,8 +40,8 @@ class Row:
     """One row of a table.
 
     Attributes:
-        number: as the user sees it; the first row of the file or sheet is 1.
-        table: it belongs to.
+        number: number of the row; the first row of the file or sheet is 1.
+        table: the table that it belongs to.
     """
 
     number: int
@@ -74,16 +74,16 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """The columns of a table that were asked for, in one spelling; rows without text are left out.
+    """The requested columns of a table, in one spelling; rows without text are left out.
 
     Attributes:
-        path: of the file.
-        sheet: of a workbook, or empty.
-        header_row: its number.
-        columns: the names in the header by the names asked for; only those that are there.
-        places: where the cells of a column stand in a row.
-        separator: of a text file's cells; empty for a workbook.
-        notes: how it was read, where its owner should know.
+        path: path of the file.
+        sheet: name of the sheet of a workbook, or empty.
+        header_row: number of the header's row.
+        columns: header names of the requested columns that exist, by the requested names.
+        places: index of each column's cell in a row.
+        separator: separator of a text file; empty for a workbook.
+        notes: remarks for the owner on how it was read.
         lines: the rows' numbers and cells.
     """
 
@@ -113,11 +113,11 @@ class Table:
         return f"{self.path}, sheet {self.sheet}" if self.sheet else str(self.path)
 
     def where(self, number: int) -> str:
-        """How to call a row in messages."""
+        """The name of a row in messages, such as "row 12"."""
         return f"sheet {self.sheet}, row {number}" if self.sheet else f"row {number}"
 
     def numbers(self, column: str) -> Numbers:
-        """How the numbers of a column are written.
+        """Determine how the numbers of a column are written, for instance with a decimal comma.
 
         Raises:
             InputError: a cell may mean a number or a thousand times as much, or only some cells
@@ -143,7 +143,7 @@ class Table:
         return InputError(f"{self.source}{place}", problem, remedy)
 
     def warn(self, *more: str) -> None:
-        """Warn of the notes, and of more, on behalf of callers that keep none."""
+        """Issue a `TableWarning` for each of the notes, and of `more`."""
         for note in (*self.notes, *more):
             warnings.warn(f"{self.source}: {note}.", TableWarning, stacklevel=3)
 
@@ -153,9 +153,9 @@ class Columns:
     """The columns that a kind of table has.
 
     Attributes:
-        names: what each may be called; compared without capitals, spaces and underscores.
-        required: those without which it is no such table.
-        remedy: what to do if they are not there.
+        names: accepted names of each column; case, spaces and underscores are ignored.
+        required: columns that must exist.
+        remedy: what to do if one is missing, for the error.
     """
 
     names: Mapping[str, Sequence[str]]
@@ -168,7 +168,7 @@ class Columns:
         object.__setattr__(self, "_known", known)
 
     def named_by(self, header: Iterable[str]) -> dict[str, list[int]]:
-        """The places of each column; more than one place if several could be meant."""
+        """The indices of each column in a header; more than one if the header is ambiguous."""
         found: dict[str, list[int]] = {}
         for place, cell in enumerate(header):
             name = self._known.get(column_key(text_of(cell)))
@@ -183,7 +183,7 @@ class Columns:
 
 
 def column_key(name: str) -> str:
-    """A column's name as it is compared.
+    """A column's name in the form in which names are compared.
 
     Examples:
         >>> column_key(" Accession Number ") == column_key("accession_number") == column_key(
@@ -197,15 +197,15 @@ def read_table(path: Path | str, columns: Columns) -> Table:
     """Read a table that a person or a program wrote, as CSV or .xlsx.
 
     Text may be separated by commas, semicolons, tabs or bars, in UTF-8, UTF-16 or Windows-1252.
-    Rows before the header are passed over with a note. A large file is read as a stream: only
-    the columns asked for are held.
+    Rows before the header are skipped with a note. A large file is read as a stream: only the
+    requested columns are kept in memory.
 
     Args:
-        path: of the file; its content says what it is.
-        columns: that are looked for.
+        path: path of the file; its content decides its format.
+        columns: the columns to read.
 
     Raises:
-        InputError: no table; columns missing or ambiguous; cells that a spreadsheet has spoilt;
+        InputError: no table; columns missing or ambiguous; cells that a spreadsheet has corrupted;
             several sheets that hold such a table.
     """
     found = read_tables(path, columns)
@@ -219,11 +219,11 @@ def read_tables(path: Path | str, columns: Columns) -> tuple[Table, ...]:
     """Read a table, or each sheet of a workbook that holds one.
 
     Args:
-        path: of the file.
-        columns: that are looked for.
+        path: path of the file.
+        columns: the columns to read.
 
     Raises:
-        InputError: as of `read_table`, but for several sheets.
+        InputError: as for `read_table`, except for several sheets.
     """
     source = Path(path)
     if not is_workbook(source):
@@ -247,7 +247,7 @@ def sheet_table(path: Path, sheet: Sheet, columns: Columns) -> Table:
     """The table that one sheet of a workbook holds.
 
     Raises:
-        InputError: as of `read_table`.
+        InputError: as for `read_table`.
     """
     return _table(path, iter(sheet.lines), columns, sheet=sheet.name, notes=_hidden(sheet))
 
@@ -334,7 +334,7 @@ def _require_one_each(place: str, header: Line, found: Mapping[str, Sequence[int
 def _kept(
     lines: Iterable[Line], places: Sequence[int], names: Sequence[str], width: int, place: str
 ) -> Iterator[Line]:
-    """Rows with the cells of some columns; cells that a spreadsheet has spoilt are refused."""
+    """Rows with the cells of some columns; cells that a spreadsheet has corrupted are refused."""
     letters = 0
     least = max(places, default=-1) + 1
     for count, line in enumerate(lines, 1):

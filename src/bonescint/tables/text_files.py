@@ -51,7 +51,7 @@ class TextFile:
     """A text file, of which only a line at a time is held.
 
     Attributes:
-        path: of the file.
+        path: path of the file.
         encoding: as Python calls it.
         notes: how it was read, where its owner should know.
     """

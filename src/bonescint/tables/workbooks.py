@@ -34,7 +34,7 @@ class Sheet:
     """One sheet.
 
     Attributes:
-        name: of the sheet.
+        name: name of the sheet.
         lines: rows that hold anything.
         hidden: whether the sheet is.
         hidden_rows: how many of its rows are.

@@ -29,7 +29,7 @@ class ResultTable:
     """A table of results.
 
     Attributes:
-        name: of its file, without suffix, or of its sheet.
+        name: name of its file, without suffix, or of its sheet.
         title: for people.
         columns: names.
         rows: a value for each column; infinities are written as words.
@@ -58,7 +58,7 @@ def write_csv(table: ResultTable, path: Path) -> None:
 
     Args:
         table: to write.
-        path: of the file; its folder must exist.
+        path: path of the file; its folder must exist.
 
     Raises:
         OutputError: it cannot be written.
@@ -80,12 +80,12 @@ def write_workbook(
 
     Args:
         tables: a sheet each, in their order; text is never a formula.
-        path: of the .xlsx file; its folder must exist.
+        path: path of the .xlsx file; its folder must exist.
         about: lines of the first sheet, the first of them bold.
-        about_name: of that sheet.
+        about_name: name of that sheet.
         heading: above the columns of every sheet.
-        footer: of every printed page.
-        extra: of bonescint, that installs openpyxl.
+        footer: footer of every printed page.
+        extra: extra of bonescint that installs openpyxl.
 
     Raises:
         MissingExtraError: openpyxl is not installed.

@@ -66,7 +66,7 @@ class Learnt:
     Attributes:
         onnx: the new graph.
         weights: those of the graph, as `to_safetensors` gives them.
-        settings: of the training.
+        settings: settings of the training.
         areas: under the ROC curve on the simulated validation scans, after minus before.
         cases: the simulated validation scans, scored before calibration by the new network.
         epochs: that were completed; patience may have ended the training early.
@@ -98,7 +98,7 @@ def learn_from_normals(
     """Continue training a model's network on local normal scans and simulated ones.
 
     Args:
-        folder: of the model.
+        folder: the model folder.
         studies: local scans without disease, with both views.
         simulated: cohort with both classes in the splits train and validation.
         run: folder for decoded scans and checkpoints, from which the same call resumes.
@@ -177,8 +177,8 @@ def adapting_settings(
     """Settings with low learning rates that keep a model's augmentation, losses and preprocessing.
 
     Args:
-        folder: of the model.
-        weights: of the model.
+        folder: the model folder.
+        weights: weights of the model.
         epochs: at most.
 
     Raises:
@@ -206,7 +206,7 @@ def joined_with(training: ScanSource, local: ScanSource) -> JoinedScans:
     """Simulated scans and local normals, repeated until they are half of the negative scans.
 
     Args:
-        training: of both classes.
+        training: training scans of both classes.
         local: without disease.
 
     Raises:

@@ -77,7 +77,7 @@ class ArchivePicture:
     """The scan as a picture archive keeps it: 8 bits, windowed, another matrix, JPEG.
 
     Attributes:
-        probability: of becoming a picture.
+        probability: probability of becoming a picture.
         saturation: percentiles of the positive values that may become white; every third
             picture is scaled to its maximum instead.
         lower_share: share of the window that becomes black; in half of the pictures what lies

@@ -126,7 +126,7 @@ class Crop:
     Given up where most of the metastases would be cut away.
 
     Attributes:
-        probability: of cropping at all.
+        probability: probability of cropping at all.
         head: largest share of the body's height cut at the top.
         feet: the same at the bottom.
         arm: largest share of the body's width cut at one side.

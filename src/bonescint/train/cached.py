@@ -1,4 +1,4 @@
-"""A cohort's scans, decoded once and kept where every epoch finds them fast."""
+"""Decode a cohort's scans once, into a cache from which every epoch reads them."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class CachedScans:
         return self.labels
 
     def __len__(self) -> int:
-        """How many samples there are."""
+        """Number of samples."""
         return len(self.files)
 
     def sample(self, index: int) -> TrainingSample:
@@ -89,11 +89,11 @@ def cached_scans(
     workers: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> CachedScans:
-    """Decode the scans of a split into a cache folder; those that are there already are kept.
+    """Decode the scans of a split into a cache folder; those that it already has are kept.
 
     Args:
         manifest: the cohort.
-        split: which part of it.
+        split: the split to decode.
         cache: folder of the cached samples; made if missing.
         workers: processes that decode; 0 for none.
         progress: called with the number of scans done and of all.
@@ -187,12 +187,12 @@ def keep_scan(
     """Write a decoded scan where `CachedScans` reads it.
 
     Args:
-        target: of the file.
+        target: path of the file.
         scan: one or two views.
-        scan_id: what it is called there.
+        scan_id: its identifier in the cache.
         positive: the reference standard.
-        masks: of metastases, by view; `None` or none where nobody segmented it.
-        findings: what pixels show, by `findings_` and the view's name.
+        masks: masks of metastases by view; `None` or empty if the scan was not segmented.
+        findings: finding classes of pixels, named `findings_` and the view's name.
 
     Raises:
         OutputError: it cannot be written.
@@ -224,7 +224,7 @@ def _checksum(arrays: Mapping[str, NDArray[Any]]) -> int:
 
 
 def _findings(order: _Order, truth: Truth, scan: Scan) -> dict[str, NDArray[Any]]:
-    """What each pixel shows, where a truth file has a mask of it."""
+    """The finding class of each pixel, if a truth file has masks of benign findings too."""
     if not order.case.truth:
         return {}
     masks = read_masks(order.folder / order.case.truth)
@@ -239,7 +239,7 @@ def _findings(order: _Order, truth: Truth, scan: Scan) -> dict[str, NDArray[Any]
 
 
 def _compact(image: NDArray[np.float32]) -> NDArray[Any]:
-    """16 bits where nothing is lost by it."""
+    """The image as uint16 if that is lossless, else unchanged."""
     if image.min() >= 0 and image.max() <= 65535:
         whole = image.astype(np.uint16)
         if np.array_equal(whole, image):
@@ -281,7 +281,7 @@ def _read_cached(file: Path) -> TrainingSample:
 
 
 def check_trainable(manifest: Manifest, source: Path) -> None:
-    """Refuse a cohort that cannot be learnt from, before any work begins.
+    """Refuse a cohort that cannot be trained on, before any work begins.
 
     Args:
         manifest: the cohort.

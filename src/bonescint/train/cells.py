@@ -1,10 +1,9 @@
-"""Networks that judge every cell of the scan, and the scan by its cells.
+"""Networks that classify every network cell of the scan, and the scan by its cells.
 
 Each cell gets a logit, learnt from lesion masks where there are some, and the scan's logit is a
 smooth maximum of them: log-sum-exp pooling (Pinheiro and Collobert, CVPR 2015). It depends on the
-cells alone, so their map is what the answer is made of, not an explanation after the fact.
-Metastases are small: averaged over the whole scan, as in the paper's network, one of them is a
-thousandth of what the head sees.
+cells alone, so their map shows exactly what the answer is based on. Metastases are small: averaged
+over the whole scan, as in the paper's network, one of them is a thousandth of the head's input.
 """
 
 from __future__ import annotations
@@ -23,15 +22,15 @@ HARMONICS = 6
 
 
 def contralateral_features(features: Tensor) -> Tensor:
-    """Features of each cell beside those of the two places that a physician compares it with.
+    """Features of each cell, joined with those of the two places that a physician compares it with.
 
     Args:
         features: (N, channels, rows, columns) of a composite, AP beside PA.
 
     Returns:
-        (N, 3 x channels + waves, rows, columns): those of the cell; those of the same place in the
-        opposite view, which is the composite mirrored; those of the body's other side, which
-        is each half mirrored; and cosines over height and over distance from the middle line.
+        (N, 3 x channels + waves, rows, columns): features of the cell; of the same place in the
+        opposite view, which is the composite mirrored; of the body's other side, which is each
+        half mirrored; and cosines over height and over distance from the midline.
     """
     anterior, posterior = features.chunk(2, dim=3)
     other_side = torch.cat([anterior.flip(3), posterior.flip(3)], dim=3)
@@ -43,7 +42,7 @@ def contralateral_features(features: Tensor) -> Tensor:
 def _waves(rows: int, columns: int) -> Tensor:
     """Products of cosines over both halves, (1, HARMONICS**2, rows, 2 x columns).
 
-    Every wave has its mirror image's values, as swapping views and sides asks for.
+    Every wave equals its mirror image, so that views and sides can be exchanged.
     """
     order = torch.pi * torch.arange(HARMONICS)[:, None]
     height = torch.cos(order * (torch.arange(rows) + 0.5) / rows)
@@ -52,7 +51,7 @@ def _waves(rows: int, columns: int) -> Tensor:
 
 
 class CellNetwork(ScanNetwork):
-    """A network that gives each cell a logit, and the scan their log-sum-exp.
+    """A network that gives each cell a logit, and the scan the log-sum-exp of these.
 
     Args:
         shape: sizes of the layers.
@@ -72,7 +71,7 @@ class CellNetwork(ScanNetwork):
 
     @property
     def width(self) -> int:
-        """Channels of the layers that judge cells."""
+        """Number of channels of the layers that classify cells."""
         return self.shape.cells
 
     def cell_logits(self, features: Tensor) -> Tensor:
@@ -100,7 +99,7 @@ class CellNetwork(ScanNetwork):
             composite: float (N, 1, rows, columns) in [0, 1].
 
         Returns:
-            Logits (N, 2), and for no metastasis and for one the probability of each cell.
+            Logits (N, 2), and each cell's probabilities of no metastasis and of a metastasis.
         """
         cells = self.cell_logits(self.features(composite))
         present = torch.sigmoid(cells)
@@ -113,7 +112,9 @@ class CellNetwork(ScanNetwork):
 
 
 class Vgg16Cells(CellNetwork, Vgg16Trunk):
-    """13 convolutions; blocks 4 and 5, their like and the scan's average; a logit for each cell.
+    """VGG16's convolutions, then a head that gives each cell a logit.
+
+    The head reads blocks 4 and 5, block 5's contralateral features and its mean over the scan.
 
     Args:
         shape: sizes of the layers.
@@ -195,7 +196,7 @@ class Vgg16Cells(CellNetwork, Vgg16Trunk):
             old_deviation.copy_(deviation)
 
     def _rescale(self, name: str, shift: Tensor, deviation: Tensor, old_deviation: Tensor) -> None:
-        """`_rescaled` for every layer behind block 4 ("fine") or 5 ("coarse")."""
+        """Apply `_rescaled` to every layer that reads block 4 ("fine") or 5 ("coarse")."""
         if name == "fine":
             _rescaled(self.fine, shift, deviation, old_deviation)
             return

@@ -72,22 +72,22 @@ class TrainingConfiguration:
 
     Attributes:
         network: which network is trained.
-        preprocessing: of each scan; the network is exported at its size.
+        preprocessing: preprocessing of each scan; the network is exported at its size.
         stages: resolutions and epochs, in order.
         batch_size: scans a step.
         steps_per_epoch: steps of an epoch: it repeats the same draw in another order, or ends
             before the draw does; `None` for one pass.
         patience: epochs of the last stage after which training ends if the validation AUC has
             not grown; `None` to train to the end. Earlier stages are never cut short.
-        backbone_learning_rate: of the convolutions that are not frozen.
-        head_learning_rate: of everything behind the blocks.
+        backbone_learning_rate: learning rate of the convolutions that are not frozen.
+        head_learning_rate: learning rate of everything behind the blocks.
         frozen_blocks: leading blocks of convolutions whose weights do not change.
         input_scale: overrides the one that the weights were trained with (the paper used 0 to 1).
         standardised: standardise the pooled features by constants measured on the training
             scans when a stage begins; folded into the hidden layer on export.
         weight_decay: decoupled (AdamW); 0 is plain Adam.
         label_smoothing: of the cross entropy.
-        schedule: of the learning rates.
+        schedule: schedule of the learning rates.
         lesion_weight: weight of the auxiliary task of finding metastases cell by cell, 0 for
             none. Only scans with masks, and negative scans, take part.
         lesion_positive_weight: weight of a cell with metastasis relative to one without.
@@ -101,7 +101,7 @@ class TrainingConfiguration:
         precision: arithmetic of the convolutions.
         scan_augmentations: random changes to scans, in order.
         composite_change: random changes of the composite, after the preprocessing.
-        seed: of all random numbers.
+        seed: seed of all random numbers.
         loader_workers: processes that read and prepare scans; 0 for none.
         checkpoint_steps: steps between two checkpoints (there is one after each epoch, too).
         shape: sizes of the layers; the network's usual ones if `None`.

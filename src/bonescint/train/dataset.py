@@ -71,7 +71,7 @@ class BalancedBatches(Sampler[list[SampleDraw]]):
         seed: with the epoch, fixes the draw.
         steps: batches of an epoch: it repeats the same draw in another order, or ends before the
             draw does; `None` for one pass.
-        rank: of this process among those that train together.
+        rank: rank of this process among those that train together.
         world_size: number of those; each takes its share of every batch.
 
     Raises:
@@ -223,7 +223,7 @@ class PlainScans(Dataset[TrainingBatch]):
 
     Attributes:
         source: gives the samples.
-        preprocessing: of each sample.
+        preprocessing: preprocessing of each sample.
     """
 
     source: ScanSource

@@ -84,7 +84,7 @@ def rank_zero_first(rank: ProcessRank) -> Iterator[bool]:
     if the first process fails.
 
     Args:
-        rank: of this process; with several processes, their training must have begun.
+        rank: rank of this process; with several processes, their training must have begun.
 
     Yields:
         Whether this process is the first one.

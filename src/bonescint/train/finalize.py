@@ -68,7 +68,7 @@ def scored_by_margins(
 
     Args:
         logits: (2,) of each scan.
-        labels: of each scan.
+        labels: label of each scan.
         patients: of each scan; none if each has one. Intervals are by patient.
 
     Raises:
@@ -150,11 +150,11 @@ class FinishedTraining:
     Attributes:
         cohort: the manifest.
         sources: the scans by split.
-        settings: of the training.
-        weights: that it began with.
-        name: of the model.
-        version: of the model.
-        epochs: that were completed; patience may have ended the training early.
+        settings: the training configuration.
+        weights: the initial weights.
+        name: name of the model.
+        version: version of the model.
+        epochs: number of completed epochs; patience may have ended the training early.
         measured: the splits whose results the card gives.
     """
 
@@ -184,7 +184,7 @@ def finalize(network: ScanNetwork, finished: FinishedTraining, target: Path) -> 
 
     Args:
         network: trained.
-        finished: of the training.
+        finished: the finished training.
         target: the model folder to write.
 
     Returns:

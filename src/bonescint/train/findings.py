@@ -168,7 +168,7 @@ def finding_map(
     Args:
         shape: (rows, columns).
         foci: in this view.
-        masks: of this view, by kind, bool (rows, columns).
+        masks: masks of this view, by kind, bool (rows, columns).
 
     Returns:
         uint8 (rows, columns); 0 where nothing stands out.

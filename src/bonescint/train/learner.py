@@ -27,17 +27,17 @@ _FINAL = 0.01
 
 
 class Learner(lightning.LightningModule):
-    """Trains a network with settings.
+    """Lightning's module that trains a network.
 
     Args:
-        network: with its initial weights.
-        settings: how to train.
-        steps_per_epoch: batches of an epoch.
-        stage_loader: gives training scans of an epoch as they are learnt from (augmented),
-            to measure the mean and deviation of the pooled features when a stage begins.
-        validation_loader: gives the validation scans at a number of rows.
-        trained_head: the head is trained already: its function does not change when the pooled
-            features are standardised at the start.
+        network: the network with its initial weights.
+        settings: the training configuration.
+        steps_per_epoch: number of batches per epoch.
+        stage_loader: loads augmented training scans of an epoch, on which the mean and standard
+            deviation of the features are measured when a stage begins.
+        validation_loader: loads the validation scans with the given number of rows.
+        trained_head: whether the head is trained already; it is then adjusted so that
+            standardising the features at the start does not change its output.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class Learner(lightning.LightningModule):
         return self._cell_loss(self.finding_head(features), batch.findings, batch.named)
 
     def _cell_loss(self, logits: Tensor, cells: Tensor, known: Tensor) -> Tensor:
-        """Cross entropy of cells (N, kinds, rows, columns), of the scans where they are known."""
+        """Cross entropy of cells (N, kinds, rows, columns), over scans whose cells are known."""
         positive_weight = logits.new_tensor(self._settings.lesion_positive_weight)
         by_cell = functional.binary_cross_entropy_with_logits(
             logits, cells, pos_weight=positive_weight, reduction="none"
@@ -152,7 +152,7 @@ class Learner(lightning.LightningModule):
             self.averaged.update_parameters(self.network)
 
     def on_train_epoch_start(self) -> None:
-        """At the start of a stage, restart the average and measure what standardises features."""
+        """At the start of a stage, restart the running average and standardise the features."""
         settings, epoch = self._settings, self.current_epoch
         if epoch and settings.rows_of_epoch(epoch) == settings.rows_of_epoch(epoch - 1):
             return
@@ -190,7 +190,7 @@ class Learner(lightning.LightningModule):
             self.log("val_auc", float(score), prog_bar=True)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """Adam with a slow backbone and a fast head, and the schedule of both."""
+        """Adam with separate learning rates for backbone and head, and their schedule."""
         settings, network = self._settings, self.network
         for number, block in enumerate(network.blocks):
             block.requires_grad_(number >= settings.frozen_blocks)

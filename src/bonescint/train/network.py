@@ -28,7 +28,7 @@ class NetworkShape:
     """Sizes of the layers; the defaults are VGG16's and the paper's.
 
     Attributes:
-        channels: of the five blocks.
+        channels: number of channels of the five blocks.
         hidden: units of the hidden layer of the head (`Vgg16Classifier` only).
         cells: channels of the layers that judge cells (`Vgg16Cells`, `CompactCells`).
     """
@@ -105,7 +105,7 @@ class ScanNetwork(nn.Module, ABC):
         """Set the constants that standardise features.
 
         Args:
-            measured: of some hundred training scans, (scans, numbers).
+            measured: measurements on some hundred training scans, (scans, numbers).
             keeps_function: rewrite the trained layers so that the network's answers do not change.
         """
 
@@ -150,7 +150,7 @@ def cell_layer(channels: int, kinds: int, *, deviation: float = 0.0) -> nn.Conv2
     """A 1 x 1 convolution that, before training, says of each cell that it shows nothing.
 
     Args:
-        channels: of the features.
+        channels: number of channels of the features.
         kinds: number of findings that a cell may show, independently of each other.
         deviation: standard deviation of the weights.
     """
@@ -165,7 +165,7 @@ class CellHead(nn.Module):
     """Predicts what each cell of the map shows; used only while training.
 
     Args:
-        channels: of the features.
+        channels: number of channels of the features.
         kinds: number of findings that a cell may show, independently of each other.
 
     Examples:

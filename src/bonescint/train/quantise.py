@@ -111,7 +111,7 @@ def compared(
         other: the model to evaluate.
         composites: float32 arrays (1, rows, columns), as both models take them.
         labels: the reference standard of each.
-        threads: of the processor, or `None` for all.
+        threads: number of processor threads, or `None` for all.
 
     Returns:
         The answers of both.
@@ -181,7 +181,7 @@ def quantise(
         count: training scans that set the ranges, half of them positive where possible.
         compare: validation scans on which the two are compared, noted on the card; 0 for
             none.
-        seed: of the choice of scans.
+        seed: seed of the choice of scans.
 
     Returns:
         The quantised model folder.

@@ -1,4 +1,4 @@
-"""The run folder of a training (settings, checkpoints, log of the epochs), and what follows it."""
+"""The run folder of a training (settings, checkpoints, log), early stopping and tracking."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class RunFolder:
         Args:
             asked: settings, cohort and weights, JSON-ready.
             resume: keep an existing checkpoint; otherwise it is deleted.
-            writes: whether this process writes; others only look.
+            writes: whether this process writes to the folder; others only read.
 
         Returns:
             Whether there is a checkpoint to resume from.
@@ -127,14 +127,14 @@ def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 
 class Checkpoints(Checkpoint):
-    """Writes a checkpoint atomically every so many steps and after each epoch.
+    """Writes a checkpoint, atomically, at an interval of steps and after each epoch.
 
     Lightning calls callbacks of this kind after all others, so that a checkpoint includes the state
     of the others after the epoch, that of `Patience` in particular.
 
     Args:
         run: the run folder.
-        steps: between two checkpoints.
+        steps: number of steps between two checkpoints.
     """
 
     def __init__(self, run: RunFolder, *, steps: int) -> None:
@@ -149,7 +149,7 @@ class Checkpoints(Checkpoint):
         batch: object,  # noqa: ARG002
         batch_idx: int,
     ) -> None:
-        """Write one, except before the one at the end of the epoch."""
+        """Write a checkpoint if it is due, except after an epoch's last batch."""
         is_last = batch_idx + 1 >= trainer.num_training_batches
         if trainer.global_step % self._steps == 0 and not is_last:
             self._write(trainer)
@@ -159,7 +159,7 @@ class Checkpoints(Checkpoint):
         trainer: lightning.Trainer,
         pl_module: lightning.LightningModule,  # noqa: ARG002
     ) -> None:
-        """Write one, and a row of the log."""
+        """Write a checkpoint, and a row of the log."""
         self._write(trainer)
         if not trainer.is_global_zero:
             return
@@ -217,11 +217,11 @@ def quiet_lightning() -> Iterator[None]:
 class Patience(EarlyStopping):
     """Ends a training whose validation AUC no longer increases in the last stage.
 
-    Earlier stages are never cut short: areas measured at other rows say nothing about the size
-    that is exported, and a training must not end before it has reached that size.
+    Earlier stages are never cut short, because their AUC is measured at another resolution than
+    that of the exported model.
 
     Args:
-        settings: of the training.
+        settings: the training configuration.
         epochs: number of epochs without a higher AUC after which it ends.
     """
 
@@ -262,9 +262,9 @@ def logger_of(tracking: Tracking, folder: Path, name: str) -> Logger | None:
     """Lightning's logger, or `None`.
 
     Args:
-        tracking: what is wanted.
+        tracking: the tool that logs the training.
         folder: the run folder.
-        name: of the model.
+        name: name of the model.
 
     Raises:
         MissingExtraError: TensorBoard or MLflow is not installed.
@@ -283,7 +283,7 @@ def logger_of(tracking: Tracking, folder: Path, name: str) -> Logger | None:
 
 
 def _mlflow_logger(folder: Path, name: str) -> Logger:
-    """MLflow with a database of its own: it no longer takes a folder as a store."""
+    """MLflow's logger with a database in the run folder."""
     # MLflow calls home unless told not to; nothing here may open a connection.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     from lightning.pytorch import loggers
@@ -310,7 +310,7 @@ def _mlflow_logger(folder: Path, name: str) -> Logger:
 
 
 def _mlflow_failures() -> tuple[type[Exception], ...]:
-    """What MLflow and the libraries below it raise on a database that it cannot use."""
+    """Exceptions of MLflow and its libraries for a database that cannot be used."""
     names = (
         ("mlflow.exceptions", "MlflowException"),
         ("sqlalchemy.exc", "SQLAlchemyError"),

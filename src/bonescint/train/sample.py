@@ -72,7 +72,7 @@ class TrainingSample:
             step: added to the scan's history.
             moved: applies the change to a view's mask and findings; they are not changed if it
                 is not given.
-            unit: of the images, if it changed; pictures (INTENSITY) have no pixel spacing.
+            unit: unit of the images, if it changed; pictures (INTENSITY) have no pixel spacing.
         """
         scan = self.scan.with_views(
             anterior=images.get(View.ANTERIOR),

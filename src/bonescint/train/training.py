@@ -72,19 +72,19 @@ def train(
         manifest: the cohort, as a table or read already; it needs both classes in the splits
             train and validation.
         out: the model folder to write.
-        settings: how to train; if not given, `fine-tune` when training continues from a
+        settings: the training configuration; by default `fine-tune` when training continues from a
             model, else `bonescint`.
-        weights: file of ImageNet weights, or a model folder to continue from; if not given, Keras'
-            official file is downloaded, unless the network is trained from scratch. `settings`,
-            if given, apply to a model, too; `configuration_for_model` gives those that keep
-            its preparation.
+        weights: file of ImageNet weights, or a model folder to continue from; by default Keras'
+            official file is downloaded, unless the network is trained from scratch. To continue
+            from a model with its own preprocessing, take `settings` from
+            `configuration_for_model`.
         resume: resume from the run's checkpoint; otherwise start afresh.
-        progress: called with what is being done, how much of it is done, and of how much.
-        tell: called with messages for people: that a training resumes, what the model lacks.
+        progress: called with (task, done, total).
+        tell: called with messages for the user, such as that a training resumes.
         device: `"cpu"`, `"gpu"` or `"auto"`.
         cache: folder for decoded scans, to be shared by runs; `<out>.run/scans` if not given.
-        name: of the model; the folder's name if not given.
-        version: of the model.
+        name: name of the model; the folder's name if not given.
+        version: version of the model.
         tracking: where the training is logged, in addition to `<out>.run/epochs.csv`.
         measure_test: read the test split for the model card. An experiment sets it to `False`
             because it reads that split itself, once.
@@ -93,14 +93,14 @@ def train(
     first one writes.
 
     Returns:
-        The model folder, with calibration, operating point and figures measured on the
-        validation split, and on the test split if there is one and it is to be measured.
+        The model folder, with calibration, operating point and metrics from the validation split,
+        and metrics from the test split if there is one and `measure_test` is set.
 
     Raises:
         InputError: a cohort that cannot be used for training, or an unreadable file; the row is
             named.
         ParameterError: a setting that cannot be used, or that differs from when the run began.
-        OutputError: a place that cannot be written; raised before the work begins.
+        OutputError: a path that cannot be written; raised before training begins.
         MissingExtraError: a library of the extra `train` is missing.
         KeyboardInterrupt: training was interrupted; the same call resumes it.
     """
@@ -212,7 +212,7 @@ def configuration_for_model(folder: Path) -> TrainingConfiguration:
     """The default settings for continuing to train a model.
 
     Args:
-        folder: of the model.
+        folder: the model folder.
 
     Raises:
         InputError: not a model of `bonescint train`.
@@ -294,14 +294,14 @@ def fit(
     Args:
         training: samples to learn from.
         validation: samples that are evaluated after each epoch.
-        settings: how to train.
-        weights: initial ones.
-        run: where checkpoints are kept.
+        settings: the training configuration.
+        weights: the initial weights.
+        run: folder of the checkpoints.
         resume: start from the run's checkpoint.
         accelerator: Lightning's name of the device.
         progress: called with the epoch in words, the steps done, and all steps.
-        rank: of this process among those that train together.
-        logger: logs the training elsewhere, too.
+        rank: rank of this process among those that train together.
+        logger: logger of another tool, or `None`.
 
     Returns:
         The network to export: the running average of the weights if there is one.
@@ -368,8 +368,8 @@ class _StepProgress(lightning.Callback):
 
     Args:
         progress: as in `fit`.
-        epochs: of the whole training.
-        steps_per_epoch: of each.
+        epochs: number of epochs of the entire training.
+        steps_per_epoch: number of steps per epoch.
     """
 
     def __init__(
@@ -408,7 +408,7 @@ def _batches(
 def _stage_loader(
     training: ScanSource, settings: TrainingConfiguration, batches: BalancedBatches
 ) -> Callable[[int], Any]:
-    """Loaders of some draws of an epoch, augmented as in training."""
+    """A loader of some samples of an epoch, augmented as in training."""
 
     def loader(epoch: int) -> Any:
         draws = batches.draws(epoch)[:_STANDARDISED_ON]

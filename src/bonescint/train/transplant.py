@@ -1,9 +1,9 @@
-"""Metastases transplanted to scans without any: more patients with a single lesion to learn from.
+"""Transplant metastases to scans without any, to get more training scans with a single lesion.
 
-Single lesions are what makes reading bone scans hard, and few patients have just one. A planar
-scan adds up everything behind each pixel, so a lesion's counts above its surroundings can be taken
-from one scan and added to another patient's at the same place of the body, in both views. The
-idea is copy-paste augmentation (Ghiasi et al., CVPR 2021), with sums for pasting.
+Single lesions make reading bone scans hard, and few patients have just one. A planar scan sums
+everything behind each pixel, so a lesion's counts above its surroundings can be taken from one scan
+and added to another patient's at the same place of the body, in both views. This is copy-paste
+augmentation (Ghiasi et al., CVPR 2021) that adds instead of pasting.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class _Lesion:
     left: int
 
     def box(self, shift: tuple[int, int], shape: tuple[int, ...]) -> tuple[slice, slice] | None:
-        """Where it lies after a shift; `None` if that is not entirely inside the image."""
+        """Slices of the lesion in the image after a shift; `None` if it is not entirely inside."""
         top, left = self.top + shift[0], self.left + shift[1]
         bottom, right = top + self.mask.shape[0], left + self.mask.shape[1]
         if min(top, left) < 0 or bottom > shape[0] or right > shape[1]:
@@ -69,18 +69,18 @@ class _Lesion:
 def transplanted(
     donor: TrainingSample, host: TrainingSample, rng: np.random.Generator
 ) -> TrainingSample:
-    """A negative scan with one or a few of another scan's metastases.
+    """Add one or a few metastases of a positive scan to a negative one.
 
     Args:
-        donor: positive, with masks.
-        host: negative.
+        donor: a positive scan with masks.
+        host: a negative scan.
         rng: chooses the lesions.
 
     Returns:
-        The host with lesions, positive, with their masks; the donor as it is where that cannot
-        be done (a donor without counts, a missing view, no lesion that would show). A host may be
-        a picture: it is taken for counts, scaled to be as bright as the donor, and keeps its
-        highest value.
+        The host with lesions and their masks, positive; the unchanged donor where that is
+        impossible (a donor without counts, a missing view, no lesion that would be visible). If the
+        host is a picture, its values are treated as counts on the donor's scale, and its maximum is
+        kept.
 
     Examples:
         >>> from bonescint.scan import Acquisition, Scan
@@ -177,7 +177,7 @@ def _add(
     *,
     is_picture: bool,
 ) -> bool:
-    """Add a lesion to the images and masks if it is visible in at least one view."""
+    """Add a lesion to images and masks, if it is visible in at least one view."""
     lesions, of_a_count = {}, {}
     for view, area in chosen.items():
         image, every = donor.scan.view(view), donor.mask(view)

@@ -70,17 +70,17 @@ class InitialWeights:
     """What a training begins with: ImageNet's convolutions, a trained model, or nothing.
 
     Attributes:
-        kernels: by names such as Keras', float32 (outputs, inputs, kernel, kernel); empty to
-            train from scratch.
-        biases: by the same names, float32 (outputs,).
+        kernels: kernels by Keras-like layer names, float32 (outputs, inputs, kernel, kernel);
+            empty to train from scratch.
+        biases: biases by the same names, float32 (outputs,).
         input_scale: the scale of inputs that the first convolution was trained with.
-        source: what they were read from, for the model card.
-        sha256: of the file.
+        source: name of the file or model, for the model card.
+        sha256: hash of the file.
         head: the layers behind the convolutions of a trained model, by their names in the network;
             `None` to initialise the head at random.
-        network: which network the head belongs to, if there is one.
-        constants: of the head, see `ScanNetwork.constants`.
-        preprocessing: of a trained model, else `None`.
+        network: the network that the head belongs to, if there is one.
+        constants: constants of the head, see `ScanNetwork.constants`.
+        preprocessing: preprocessing of a trained model, else `None`.
     """
 
     kernels: Mapping[str, NDArray[np.float32]]
@@ -95,12 +95,12 @@ class InitialWeights:
 
     @property
     def described(self) -> str:
-        """For the model card."""
+        """Source and hash of the weights, for the model card."""
         return f"{self.source}, sha256 {self.sha256[:12]}" if self.sha256 else self.source
 
     @property
     def _remedy(self) -> str:
-        """What to do about layers of other sizes."""
+        """The remedy for layers of other sizes, for errors."""
         if self.head is None:
             return REMEDY
         return "Give settings with the model's own shape, or none"
@@ -162,9 +162,9 @@ def load_weights(file: Path) -> InitialWeights:
     """Read weights to begin with.
 
     Args:
-        file: of ImageNet weights, see `read_imagenet`, or a model folder, whose convolutions and
-            head continue learning. A folder without `models/weights.safetensors` (release 0.1, the
-            shipped model) is read from its graph; an int8 one as far as its few bits tell.
+        file: a file of ImageNet weights, see `read_imagenet`, or a model folder, whose convolutions
+            and head are trained further. A folder without `models/weights.safetensors` (release
+            0.1, the shipped model) is read from its graph, at int8 precision if that is quantised.
 
     Returns:
         The weights with their input scale.
@@ -188,7 +188,7 @@ def load_weights(file: Path) -> InitialWeights:
 
 
 def _from_stored(folder: ModelFolder) -> InitialWeights:
-    """The weights that lie beside the graph."""
+    """Read the weights from `weights.safetensors` of a model folder."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -230,7 +230,7 @@ def _of_model(
 
 
 def _from_graph(folder: ModelFolder) -> InitialWeights:
-    """The weights of the graph's nodes, which are known by their order."""
+    """Read the weights from the graph's nodes, identified by their order."""
     onnx = load("onnx", extra="train")
     model = onnx.load(folder.onnx_path)
     as_array = onnx.numpy_helper.to_array

@@ -86,8 +86,8 @@ class Averages:
 
     Attributes:
         maps: mean, spread and asymmetry.
-        spreads: of characteristics, by name; empty where only maps are known.
-        spectrum: mean power spectrum in decibels, float64 (10,); not a number where unknown.
+        spreads: spreads of characteristics, by name; empty where only maps are known.
+        spectrum: mean power spectrum in decibels, float64 (10,); NaN where unknown.
         patients: number of patients; 0 if unknown.
         unlabelled: how many of the scans had no label.
     """

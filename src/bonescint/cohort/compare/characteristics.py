@@ -344,7 +344,7 @@ def power_spectrum(
 
     Args:
         image: a view, (rows, columns).
-        variance_over_mean: of its noise, see `pixel_noise`.
+        variance_over_mean: variance over mean of its noise, see `pixel_noise`.
         body_rows: the body's height, in rows.
         pixel_ratio: distance between columns over that between rows.
 

@@ -36,7 +36,7 @@ def reduced(composite: NDArray[np.float32], rows: int = SIDE) -> FrameMap:
 
     Args:
         composite: (512, 512), or any multiple of `rows`.
-        rows: of the result, which has as many columns.
+        rows: rows of the result, which has as many columns.
 
     Returns:
         float32 (rows, rows).
@@ -83,7 +83,7 @@ class FrameMaps:
     """Maps over the scans of a cohort, float32 (256, 256).
 
     Attributes:
-        mean: of the prepared scans.
+        mean: mean of the prepared scans.
         sd: their standard deviation.
         asymmetry_sd: standard deviation of `mirror_difference`.
         scans: how many; 0 where that is not known.
@@ -157,8 +157,8 @@ class MapAgreement:
 
     Attributes:
         mean: Pearson's correlation of the mean maps.
-        sd: of the maps of spread.
-        asymmetry_sd: of the maps of asymmetry.
+        sd: the same of the maps of standard deviation.
+        asymmetry_sd: the same of the maps of asymmetry.
         mean_difference: mean absolute difference of the mean maps, over the mean of the first.
     """
 
@@ -176,7 +176,7 @@ def agreement(first: FrameMaps, second: FrameMaps) -> dict[View, MapAgreement]:
     """Correlations and mean difference of the maps of two cohorts, for each view.
 
     The body is where either mean is above 0.05. A map without any spread there has no correlation:
-    it is not a number.
+    it is NaN.
 
     Examples:
         >>> rng = np.random.default_rng(1)

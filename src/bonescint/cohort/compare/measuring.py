@@ -81,8 +81,8 @@ def measure_scan(
     """Read a scan and measure what a comparison needs.
 
     Args:
-        files: of the scan.
-        preprocessing: of a model that will score it, or `None`.
+        files: files of the scan.
+        preprocessing: preprocessing of a model that will score it, or `None`.
         id_key: key of patients' pseudonyms, for this run only.
 
     Raises:
@@ -157,7 +157,7 @@ class MeasuredSide:
 
     Attributes:
         side: as it was given.
-        averages: of its scans, or of the normal database.
+        averages: averages of its scans, or the normal database.
         normals: averages of its scans without a positive label, where they are wanted.
         halves: agreement of the maps of every other scan with those of the rest, for each view, as
             a measure of what chance alone does; `None` for fewer than 20 scans.
@@ -165,7 +165,7 @@ class MeasuredSide:
             its Patient ID, or empty.
         cells: float16 (scans, 4096); without rows for a normal database.
         values: characteristics, float64 (scans, characteristics).
-        predictions: of a model, without maps; empty without one.
+        predictions: predictions of a model, without maps; empty without one.
         omitted: what was not compared.
         notes: that belong in the report.
     """

@@ -55,7 +55,7 @@ def separation(
     Args:
         cells: for each of the two cohorts (scans, cells), values from 0 to 1.
         patients: for each cohort a name for each scan; a name in both is one patient.
-        seed: of the folds.
+        seed: seed of the folds.
 
     Returns:
         The area. Its interval is DeLong's over patients, 1.5 times as wide on the logit, because

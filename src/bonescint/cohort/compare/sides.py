@@ -19,7 +19,7 @@ class SideScan:
     Attributes:
         source: what it is called in messages: its `scan_id` in a manifest, else its path below
             what was given.
-        files: of the study, or the one path that a manifest names.
+        files: files of the study, or the one path that a manifest names.
         patient: pseudonym that a manifest gives; empty if none does.
         positive: its label, or `None`.
     """
@@ -49,7 +49,7 @@ class Side:
 
     Attributes:
         letter: "A" or "B".
-        name: of the folder or file.
+        name: name of the folder or file.
         scans: to read, empty for a normal database.
         omitted: what cannot be read, as far as that is known before reading.
         stored: averages of a normal database, or `None`.

@@ -1,1 +1,1 @@
-"""A model adapted to one hospital's scans: from normal scans, or calibrated on labelled ones."""
+"""Adapt a model to one hospital's scans: normal, unlabelled or labelled ones."""

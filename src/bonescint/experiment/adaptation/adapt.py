@@ -1,4 +1,4 @@
-"""A model adapted to one hospital from normal scans alone, or from scans without labels."""
+"""Adapt a model to one hospital with normal scans alone, or with scans without labels."""
 
 from __future__ import annotations
 
@@ -84,41 +84,41 @@ def adapt_model(
 
     With normals the threshold is conformal (`evaluate/conformal.py`): at most a share of
     1 - `specificity` of exchangeable future normal patients is called positive. With unlabelled
-    scans the share `prevalence` of them that scores highest is called positive, which is an
-    assumption and is said to be one. The limit from which a scan is unlike moves to what is usual
-    here. The network stays as it is, unless `epochs` lets it learn from half of the normals
+    scans, the share `prevalence` with the highest scores is called positive; the results say that
+    this is an assumption. The limit of the out-of-distribution score is adapted to the local scans.
+    The network is not changed, unless `epochs` lets it learn from half of the normals
     (`train/adapting.py`); the threshold is then found on the other half.
 
-    What is done is kept in `<out>.adapting`; after an interruption the same call resumes, and in
-    the end that folder goes.
+    Intermediate results are kept in `<out>.adapting`, which is deleted at the end; after an
+    interruption the same call resumes.
 
     Args:
         model: a model folder, or `"shipped"`.
-        out: the model folder to write; nothing may be there.
+        out: the model folder to write; it must not exist.
         normals: file, folder, ZIP archive, cohort's folder or manifest of scans that are reported
             to be without metastatic bone disease; scans that a manifest labels 1 are left out.
-        specificity: asked for, between 0 and 1.
-        unlabelled: scans of which nothing is known, in place of normals.
-        prevalence: of disease among them, between 0 and 1.
+        specificity: wanted specificity, between 0 and 1.
+        unlabelled: scans with unknown labels, in place of normals.
+        prevalence: prevalence of disease among them, between 0 and 1.
         labelled: manifest, or folder of a cohort, of other scans with known labels: sensitivity and
             specificity before and after are measured on them.
-        epochs: of learning from normals, at most; 0 for none. Needs 20 normal patients and the
-            extra `train`.
-        simulated: cohort of simulated scans to learn from beside them; made if not given.
+        epochs: largest number of epochs in which the network learns from normals; 0 for none.
+            Needs 20 normal patients and the extra `train`.
+        simulated: cohort of simulated scans to learn from as well; made if not given.
         workers: processes that read scans; as many as cores if `None`.
-        progress: called with what is being done, how much of it is done, and of how much.
-        tell: called with messages for people, some of which name files.
+        progress: called with (task, done, total).
+        tell: called with messages for the user, some of which name files.
 
     Returns:
-        The folder, and what was found.
+        The new model folder, and the adaptation.
 
     Raises:
-        InputError: scans that cannot be used; too few of them for the specificity, with the number
-            that is needed; different kinds; one view missing in all.
-        ParameterError: arguments that do not go together, or are out of range.
+        InputError: scans that cannot be used, too few for the specificity (the message gives the
+            number needed), scans of different kinds, or one view missing in all.
+        ParameterError: arguments that exclude each other, or are out of range.
         ModelFolderError: the model is incomplete or altered.
-        OutputError: something is at `out` already, or it cannot be written.
-        MissingExtraError: matplotlib is missing, which draws the page's figure.
+        OutputError: `out` exists, or cannot be written.
+        MissingExtraError: matplotlib, which draws the page's figure, is not installed.
     """
     target = Path(out)
     source = _source(normals, unlabelled, specificity, prevalence)
@@ -198,9 +198,9 @@ class _Scoring:
     """Scores scans.
 
     Attributes:
-        folder: where scores are kept for a run that is interrupted.
+        folder: folder of the stored scores, from which an interrupted run resumes.
         workers: processes that read scans.
-        progress: called with what is being done, how much of it is done, and of how much.
+        progress: called with (task, done, total).
     """
 
     folder: Path
@@ -221,14 +221,14 @@ class _Scoring:
         return () if others is None else self.of(others, classifier, "scoring labelled scans")[0]
 
     def again(self, aside: UsableScans, found: FoundScans, classifier: Classifier) -> UsableScans:
-        """The scans that were set aside, as the network that learnt scores them."""
+        """The scans that were not learnt from, scored by the trained network."""
         studies = tuple(scan.study for scan in aside.scans)
         known = replace(found, studies=studies, refused=())
         return replace(aside, scans=self.of(known, classifier, "scoring scans again")[0])
 
 
 def _check_learning(epochs: int, simulated: Path | None, normals: Path | None) -> None:
-    """Reject learning that cannot begin, and its settings without learning."""
+    """Reject settings of learning that cannot be used."""
     if epochs < 0:
         raise ParameterError("epochs", "model adapt", "at least 0", epochs)
     if simulated is not None and not epochs:
@@ -298,10 +298,10 @@ class _Chosen:
     """The threshold on the score of local patients.
 
     Attributes:
-        score: above which a patient is called positive.
-        statement: how it was chosen, and what holds of it.
-        specificity: asked for, or `None` where scans are not known to be normal.
-        prevalence: assumed then.
+        score: a patient with a higher score is called positive.
+        statement: how it was chosen, and what is guaranteed.
+        specificity: wanted specificity, or `None` where scans are not known to be normal.
+        prevalence: assumed prevalence in that case.
         found: the conformal threshold, or `None`.
     """
 
@@ -315,7 +315,7 @@ class _Chosen:
     def of(
         cls, usable: UsableScans, specificity: float | None, prevalence: float | None
     ) -> _Chosen:
-        """Choose it on the highest score of each patient."""
+        """Choose the threshold from the highest score of each patient."""
         margins = usable.margins
         if specificity is not None:
             found = conformal_threshold(margins, specificity)
@@ -353,10 +353,10 @@ def _adapted(
 
     Args:
         folder: the model before.
-        usable: all local scans, as that model scores them.
-        after: those that the operating point is found on, as the network to be used scores them.
+        usable: all local scans, scored by that model.
+        after: the scans for the operating point, scored by the network of the adapted model.
         chosen: the threshold on their scores.
-        learning: what a network learnt, if one did.
+        learning: the result of learning from normals, if there was any.
     """
     card, judges, margins = folder.card, usable, after.margins
     if learning is not None and learning.learnt.kept:
@@ -420,10 +420,10 @@ def _local(
 
 
 def _just_above(card: ModelCard, score: float, usable: UsableScans) -> float:
-    """The lowest probability that is above that of a score, which stays negative.
+    """The lowest probability above that of a score, so that the score itself is called negative.
 
     Raises:
-        InputError: the score's probability is 1: nothing is above it.
+        InputError: the score's probability is 1, so no probability is above it.
     """
     point = float(np.nextafter(probability_of(card, score), 2.0))
     if point > 1:

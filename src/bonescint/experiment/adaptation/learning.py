@@ -174,7 +174,7 @@ def recentred_card(learning: Learning, margins: NDArray[np.float64]) -> ModelCar
 
     Args:
         learning: with a network that was kept.
-        margins: of local normal patients that it never saw.
+        margins: margins of local normal patients not used for learning.
     """
     card, cases = learning.model.card, learning.learnt.cases
     simulated = float(np.median(cases.scores[~cases.positive]))

@@ -34,11 +34,11 @@ class FoundScans:
     """Scans before they are read.
 
     Attributes:
-        source: what the user named.
-        studies: what was found there.
+        source: the path that the user gave.
+        studies: studies found there.
         refused: files that are no bone scan.
-        cases: what manifests say, by file or by the folder of a study's files.
-        manifests: that were read.
+        cases: cases of the manifests, by file or by the folder of a study's files.
+        manifests: manifests that were read.
     """
 
     source: Path
@@ -48,7 +48,7 @@ class FoundScans:
     manifests: tuple[Manifest, ...] = ()
 
     def case(self, study: StudyFiles) -> Case | None:
-        """What a manifest says about a study."""
+        """The case of a study in a manifest, or `None`."""
         first = study.files[0]
         return self.cases.get(first, self.cases.get(first.parent))
 
@@ -58,15 +58,15 @@ class ScoredScan:
     """A local scan and a model's score of it.
 
     Attributes:
-        source: its file, as the user knows it.
+        source: its path, as shown to the user.
         study: its files.
-        patient: name or pseudonym of the patient; empty where nothing tells.
-        positive: the reference standard, or `None` where nobody says.
-        margin: logit of the disease minus the other one, before calibration.
-        unit: of its pixels.
+        patient: pseudonym of the patient; empty if unknown.
+        positive: the reference standard, or `None` if unknown.
+        margin: classification margin, before calibration.
+        unit: unit of its pixels.
         views: names of the views that are present.
         files_sha256: hashes of its files.
-        features: what tells whether it is unlike the training cohort.
+        features: features for the out-of-distribution score.
     """
 
     source: str
@@ -94,7 +94,7 @@ def find_scans(source: Path) -> FoundScans:
     """Find local scans: a file, a folder, a ZIP archive, a cohort's folder, or a manifest.
 
     Args:
-        source: what the user named.
+        source: the path that the user gave.
 
     Raises:
         InputError: nothing is there, a manifest is wrong, or a cohort is packed in an archive,
@@ -139,9 +139,9 @@ def score_scans(
     """Read and score scans; scores from an interrupted run are reused.
 
     Args:
-        found: what to read.
+        found: scans to read.
         classifier: gives the scores.
-        kept: folder for what is done; it holds no patient's name, and of each view no more than
+        kept: folder of the stored scores; it holds no patient's name, and of a view's pixels only
             32 x 16 means.
         workers: processes that read; as many as cores if `None`, 0 for none.
         progress: called with the number of scans done and of all.
@@ -184,7 +184,7 @@ def score_scans(
 def _looks(
     found: FoundScans, classifier: Classifier, kept: Path, pool: Pool, key: bytes, ahead: int
 ) -> Iterator[tuple[StudyFiles, Path, Future[_Look] | None]]:
-    """Each study with the file of its score and, unless that exists, the worker's result."""
+    """Each study with the file of its score and, if that does not exist, the worker's future."""
     begun: deque[tuple[StudyFiles, Path, Future[_Look] | None]] = deque()
     preprocessing = classifier.folder.card.preprocessing
     for study in found.studies:

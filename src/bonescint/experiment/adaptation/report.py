@@ -45,7 +45,7 @@ def probability_of(card: ModelCard, margin: float) -> float:
 
 
 def logit_of(probability: float) -> float:
-    """Logit of a probability; 0 and 1 are moved slightly inside that range.
+    """Logit of a probability, which is clipped to between 1e-12 and 1 - 1e-12.
 
     Examples:
         >>> logit_of(0.5)
@@ -57,12 +57,12 @@ def logit_of(probability: float) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LabelledResults:
-    """Sensitivity and specificity before and after, on labelled scans that nothing was learnt from.
+    """Sensitivity and specificity before and after adaptation, on labelled scans not used for it.
 
     Attributes:
-        scans: number of them.
-        positives: of them with disease.
-        area: under the ROC curve, before and after.
+        scans: number of scans.
+        positives: number of them with disease.
+        area: area under the ROC curve, before and after.
         sensitivity: before and after.
         specificity: before and after.
     """
@@ -80,16 +80,17 @@ class Adaptation:
 
     Attributes:
         before: the model as it was.
-        after: the card that it got.
-        ood: its detector of unlike scans, adapted to these scans, or `None` if it has none.
-        network: the folder of the network that is used from now on: `before`, or what learnt.
-        margins: of each local patient that the operating point was found on, before calibration.
-        margins_before: of the same patients by the model as it was.
-        unlike_before: patients whose scan the model as it was finds unlike; `None` without score.
+        after: the card of the adapted model.
+        ood: its out-of-distribution detector, adapted to the local scans; `None` if it has none.
+        network: the folder whose network the adapted model uses: `before`, or a trained one.
+        margins: uncalibrated margin of each local patient used for the operating point.
+        margins_before: margins of the same patients by the former model.
+        unlike_before: patients beyond the former model's out-of-distribution limit; `None` if it
+            has no such score.
         usable: the local scans.
-        found: the threshold, or `None` where scans are not known to be normal.
-        learning: what a network learnt from local scans, if one did.
-        labelled: what labels tell, or `None` without labels.
+        found: the conformal threshold, or `None` where scans are not known to be normal.
+        learning: the result of learning from local scans, if there was any.
+        labelled: results on labelled scans, or `None` without such.
     """
 
     before: ModelFolder
@@ -114,13 +115,13 @@ class Adaptation:
 
     @property
     def called_after(self) -> int:
-        """Local patients whom the adapted model calls positive; its point was found on these."""
+        """Number of local patients called positive by the adapted model, whose point they gave."""
         card = self.after
         return sum(probability_of(card, one) >= card.operating_point for one in self.margins)
 
     @property
     def kind(self) -> str:
-        """What the local patients are."""
+        """The local patients in words, for sentences of the page."""
         return "local patients" if self.found is None else "local normal patients"
 
 
@@ -133,13 +134,13 @@ def with_labelled_results(
     """Add the results on labelled scans of patients that were not used for the threshold.
 
     Args:
-        adapted: without.
-        source: of the scans.
-        scored: they, as scored before and after.
-        say: tells people.
+        adapted: the adaptation without these results.
+        source: path of the labelled scans.
+        scored: the labelled scans, scored by the model before and after.
+        say: called with messages for the user.
 
     Raises:
-        InputError: one class only is left.
+        InputError: only one class is left.
     """
     used = {content for scan in adapted.usable.scans for content in scan.files_sha256}
     names = {scan.patient for scan in adapted.usable.scans if scan.patient}

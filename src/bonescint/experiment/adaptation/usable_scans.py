@@ -75,7 +75,7 @@ def without_learnt(found: FoundScans, folder: ModelFolder) -> tuple[FoundScans, 
 
     Args:
         found: local scans.
-        folder: of the model.
+        folder: the model folder.
 
     Returns:
         The scans, and what was left out.

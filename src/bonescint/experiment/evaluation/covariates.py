@@ -62,7 +62,7 @@ def covariates_of(
     """Read what the truth files or masks of cases say.
 
     Args:
-        cases: of the manifest.
+        cases: cases of the manifest.
         manifest: that says where truth files and masks lie.
         counts: of posterior views by scan, for cases whose truth does not say.
 
@@ -178,7 +178,7 @@ def places_of(content: Mapping[str, Any]) -> dict[View, list[UptakeArea]]:
     A cause that is no site of this release counts as "other".
 
     Args:
-        content: of a truth file.
+        content: content of a truth file.
 
     Raises:
         KeyError: a truth file without what the simulator writes.

@@ -1,6 +1,6 @@
-"""What an evaluation reads: predictions, joined with their cohort, and activation maps.
+"""The inputs of an evaluation: predictions, joined with their cohort, and activation maps.
 
-Nothing is dropped in silence: cases without a prediction are kept apart.
+Cases without a prediction are listed separately and reported.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class PredictionRow:
     Attributes:
         scan_id: identifier of the scan.
         mbd_probability: 0 to 1.
-        row: of the table; the header is row 1.
-        label: as it stands in the table, or `None` if the table has no such column.
+        row: row of the table; the header is row 1.
+        label: text of that column, or `None` if the table has no such column.
         patient_id: the same.
         called: false where the column `call` says that the scan was not called.
     """
@@ -67,15 +67,15 @@ _COLUMNS = Columns(
 def read_predictions(path: Path | str) -> tuple[PredictionRow, ...]:
     """Read predictions from any source: a table (CSV or .xlsx) of `scan_id, mbd_probability`.
 
-    Other columns are passed over, so `results.csv` of `bonescint classify` will do. The columns
-    `label`, `patient_id` and `call` are read where they are there.
+    `results.csv` of `bonescint classify` is such a table. The columns `label`, `patient_id` and
+    `call` are read if present; others are ignored.
 
     Args:
-        path: of the table.
+        path: path of the table.
 
     Raises:
-        InputError: unreadable, columns missing, no row; or rows that are wrong, all of them
-            named: an empty identifier, one that is there twice, what is no probability.
+        InputError: unreadable, columns missing, no row; or invalid rows, all of them named: an
+            empty or repeated identifier, a value that is no probability.
     """
     table = read_table(path, _COLUMNS)
     table.warn()
@@ -115,8 +115,8 @@ class SplitPredictions:
     """The cases of one split that have a prediction, and those that have none.
 
     Attributes:
-        split: which.
-        cases: with a prediction, in the manifest's order.
+        split: the split.
+        cases: cases with a prediction, in the manifest's order.
         probabilities: float64 (cases,).
         missing: cases without a prediction.
         called: bool (cases,), false for a scan that has a probability and no call.
@@ -160,7 +160,7 @@ class LabelledPredictions:
     unknown: tuple[PredictionRow, ...] = ()
 
     def part(self, split: Split) -> SplitPredictions:
-        """The part of a split."""
+        """The predictions of one split."""
         return next(part for part in self.parts if part.split is split)
 
 
@@ -176,16 +176,16 @@ def join(
     Args:
         predictions: as `read_predictions` gives them.
         manifest: the cohort.
-        source: what to call the predictions in an error.
+        source: name of the predictions in errors.
         ignore_unknown: leave out predictions of scans that are not in the manifest, instead of
             refusing them.
 
     Returns:
-        The splits; cases without a prediction are kept apart in each. Names that differ only as
-        spreadsheets change them are the same, with a warning.
+        The splits, each with its cases that lack a prediction. Identifiers that differ only in
+        the way spreadsheets change them are matched, with a warning.
 
     Raises:
-        InputError: predictions of scans that the manifest does not know, all of them named.
+        InputError: predictions of scans that are not in the manifest, all of them named.
 
     Examples:
         >>> case = Case(scan_id="bs-1", patient_id="p", centre="A", split=Split.TEST, positive=True)
@@ -233,7 +233,7 @@ def _unknown(row: PredictionRow) -> Problem:
 
 
 def require_judgeable(part: SplitPredictions, source: object, purpose: str) -> None:
-    """Reject a split that cannot serve its purpose.
+    """Reject a split on which a model cannot be judged, calibrated or given an operating point.
 
     Raises:
         InputError: it has no case with a prediction, or cases of one class only.
@@ -257,7 +257,7 @@ class MappedScan:
     """One scan of a results file.
 
     Attributes:
-        prediction: with its activation maps.
+        prediction: the prediction with its activation maps.
         shape: (rows, columns) of its views.
         pixel_spacing_mm: between rows and between columns, or `None`.
         posterior_counts: sum of the posterior view where pixels are counts, or `None`.
@@ -276,8 +276,8 @@ class MappedScan:
     def with_answer(self, probability: float, *, positive: bool) -> MappedScan:
         """The same maps with the probability and the call of an evaluation.
 
-        A results file has the call at the model's own operating point, which need not be the one
-        that an evaluation judges at.
+        A results file has the call at the model's own operating point, which may differ from that
+        of the evaluation.
         """
         answer = replace(self.prediction, mbd_probability=probability, positive=positive)
         return replace(self, prediction=answer)
@@ -296,10 +296,10 @@ def read_maps(path: Path | str) -> Mapping[str, MappedScan]:
     """Read the scans of a results file by their identifier.
 
     Args:
-        path: of `results.json`.
+        path: path of `results.json`.
 
     Raises:
-        InputError: unreadable, of another schema, or entries that are wrong, all of them named.
+        InputError: unreadable, another schema version, or invalid entries, all of them named.
     """
     source = Path(path)
     try:
@@ -332,12 +332,12 @@ def scan_at_hand(manifest: Manifest, case: Case, mapped: MappedScan) -> Scan | N
     """The scan that the maps belong to.
 
     Args:
-        manifest: that says where scans lie.
+        manifest: the cohort, with the paths of the scans.
         case: one of its cases.
-        mapped: what the results file says of the same scan.
+        mapped: the same scan in the results file.
 
     Returns:
-        `None` if the case names no file, or none that can be read and has the maps' pixels.
+        `None` if the case names no file, or one that cannot be read or has another shape.
     """
     if not case.file:
         return None

@@ -1,4 +1,4 @@
-"""Predictions evaluated: the operating point comes from one split, the figures from another."""
+"""Evaluate predictions: one split gives the operating point, another one the figures."""
 
 from __future__ import annotations
 
@@ -62,10 +62,10 @@ def evaluate_joined(
 
     Args:
         joined: predictions and cohort.
-        settings: how.
+        settings: how to evaluate.
         source: name of the predictions in error messages.
-        counts: of posterior views by scan, where truth files do not say.
-        progress: called with the parts done and all parts.
+        counts: total counts of the posterior view by scan, where truth files do not give them.
+        progress: called with the number of parts done and of all.
 
     Raises:
         InputError: a split without predictions or of one class, a truth file that cannot be read.
@@ -118,7 +118,7 @@ def evaluate_joined(
 
 
 def _left_out(joined: LabelledPredictions, judged: Split) -> tuple[LeftOut, ...]:
-    """Every scan of the used splits that has no prediction, every prediction without a scan."""
+    """Scans of the used splits without a prediction, and predictions without a scan."""
     found = [
         LeftOut(
             scan_id=case.scan_id,
@@ -269,8 +269,8 @@ def compare_predictions(
     Args:
         first: predictions of the model that is judged.
         second: predictions of the other one.
-        settings: how; each model's operating point is chosen by the same rule.
-        name: of the other model.
+        settings: how to evaluate; both operating points are chosen by the same rule.
+        name: name of the other model.
 
     Raises:
         InputError: no common scans of both classes, a scan whose label differs between the two
@@ -295,7 +295,7 @@ def compare_predictions(
 def _paired(
     first: SplitPredictions, second: SplitPredictions, name: str
 ) -> tuple[SplitPredictions, SplitPredictions]:
-    """The scans that two parts share, each in the order of the first."""
+    """The scans that two splits share, both in the order of the first."""
     places = {case.scan_id: place for place, case in enumerate(second.cases)}
     shared = [place for place, case in enumerate(first.cases) if case.scan_id in places]
     one = _chosen(first, shared)

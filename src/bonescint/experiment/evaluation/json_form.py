@@ -146,7 +146,7 @@ def from_json(kind: Any, content: Any, **derived: object) -> Any:
     """What `to_json` wrote, as an object of its type again.
 
     Args:
-        kind: of the object.
+        kind: kind of the object.
         content: from JSON.
         derived: values of fields that are not in JSON.
 

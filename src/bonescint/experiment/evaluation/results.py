@@ -54,13 +54,13 @@ class EvaluationSettings:
     """How predictions are evaluated.
 
     Attributes:
-        rule: that chooses the operating point on the validation split.
-        threshold: an operating point from elsewhere instead, such as the model's own.
+        rule: the rule that chooses the operating point on the validation split.
+        threshold: an operating point to use instead, such as the model's own.
         judged: the split that is evaluated.
-        resampling: of everything that is resampled; its level is that of all intervals.
-        constant_allowed: evaluate a model that gives every validation scan the same score, too,
-            at the all-or-nothing point that the rule then takes; otherwise it is refused. An
-            experiment allows it: that its model collapsed is a result.
+        resampling: for everything that is resampled; its level is that of all intervals.
+        constant_allowed: accept a model that gives all validation scans the same score; all or
+            none of them are then called positive. An experiment accepts it, because a model that
+            collapsed is a result; else it is an error.
 
     Raises:
         ParameterError: a threshold outside [0, 1], or an operating point chosen on the cases
@@ -87,8 +87,8 @@ class InputFile:
 
     Attributes:
         role: what it is, such as `"predictions"`.
-        name: of the file, without its folder.
-        sha256: of its content.
+        name: name of the file, without its folder.
+        sha256: hash of its content.
     """
 
     role: str
@@ -101,9 +101,9 @@ class SplitFlow:
     """What became of the scans of one split.
 
     Attributes:
-        split: which.
+        split: the split.
         with_prediction: scans of the manifest that have a prediction.
-        positives: of these with disease.
+        positives: number of these with disease.
         without_prediction: scans of the manifest that have none.
     """
 
@@ -118,10 +118,10 @@ class LeftOut:
     """A scan without a prediction, or a prediction without a scan.
 
     Attributes:
-        scan_id: of the scan.
-        split: of the scan; empty where the manifest does not know it.
-        positive: the reference standard; `None` where nothing tells.
-        why: in words.
+        scan_id: identifier of the scan.
+        split: its split; empty where the manifest does not list it.
+        positive: the reference standard; `None` if unknown.
+        why: the reason in words.
     """
 
     scan_id: str
@@ -135,11 +135,11 @@ class EvaluatedScan:
     """A scan that was evaluated.
 
     Attributes:
-        scan_id: of the scan.
+        scan_id: identifier of the scan.
         patient: number of its patient in this evaluation.
         centre: where it was made.
         positive: the reference standard.
-        probability: that the model gave.
+        probability: the model's probability.
         called: false for a scan that has a probability and no call.
     """
 
@@ -153,15 +153,15 @@ class EvaluatedScan:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ControlResult:
-    """How far age, sex and primary tumour alone get.
+    """How well a control that knows only age, sex and primary tumour predicts the label.
 
     Attributes:
-        area: of the control, under the ROC curve.
+        area: area under the control's ROC curve.
         curve: its ROC curve.
         comparison: model minus control, paired.
-        model_adds: p value that the model's score tells more than the control.
-        control_adds: p value that the control tells more than the model's score.
-        fitted_on: in words.
+        model_adds: p value of the test that the model's score adds information to the control.
+        control_adds: p value of the test that the control adds information to the model's score.
+        fitted_on: the cases that it was fitted to, in words.
     """
 
     area: Estimate
@@ -174,13 +174,13 @@ class ControlResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelComparison:
-    """The same scans, predicted by another model.
+    """Paired differences from another model, on the scans that both have predicted.
 
     Attributes:
-        name: of its table.
-        scans: that both have predicted.
-        closed: differences in closed form, first minus second.
-        resampled: differences by resampling.
+        name: name of the other model's table.
+        scans: number of scans that both have predicted.
+        closed: differences with closed-form intervals, first minus second.
+        resampled: differences with bootstrap intervals.
         thresholds: the operating point of each.
     """
 
@@ -198,20 +198,20 @@ class EvaluationResult:
     Attributes:
         settings: how the predictions were evaluated.
         flow: what became of every scan of the manifest, by split.
-        unknown: predictions of scans that the manifest does not know, which were left out.
+        unknown: number of predictions left out because the manifest does not list the scan.
         left_out: each of these, and each scan of the used splits without a prediction.
-        scans: that were evaluated, in the order of the manifest.
+        scans: evaluated scans, in the order of the manifest.
         judgement: areas, figures at the operating point, calibration, decision curve.
         recalibration: slope and intercept fitted on the validation split, or `None` without one.
         recalibrated: calibration after it, or `None`.
         subgroups: figures by subgroup.
-        interactions: whether they differ.
-        control: what age, sex and primary tumour tell, or `None`; `control_note` says why.
+        interactions: tests whether they differ.
+        control: what age, sex and primary tumour alone predict, or `None`; `control_note` says why.
         control_note: why there is no control, or empty.
         comparison: with another model, or `None`.
         saliency: how activation maps agree with lesion masks, or `None` without maps.
-        inputs: files that went in.
-        created: when, UTC in ISO 8601; empty for a result that was never written.
+        inputs: input files.
+        created: UTC time in ISO 8601; empty for a result that was never written.
         software: version of bonescint.
     """
 
@@ -273,7 +273,7 @@ class EvaluationResult:
 
 
 def estimate_of(measures: Iterable[Measure], name: str) -> Estimate:
-    """The figure of a name, undefined where it was not measured.
+    """The estimate of a measure by its name; undefined if it was not measured.
 
     Examples:
         >>> estimate_of((), "roc_auc_score").text()
@@ -296,9 +296,9 @@ def write_result(result: EvaluationResult, path: Path, tables: Mapping[str, obje
     """Write `evaluation.json`.
 
     Args:
-        result: to write.
-        path: of the file.
-        tables: of the report, ready for JSON.
+        result: the result.
+        path: path of the file.
+        tables: the report's tables, JSON-ready.
 
     Raises:
         OutputError: it cannot be written.

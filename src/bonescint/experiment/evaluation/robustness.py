@@ -33,9 +33,9 @@ class Condition:
     """One way in which a scan is degraded.
 
     Attributes:
-        name: for tables.
-        words: for people.
-        change: gives the degraded views; a view that it leaves out is missing.
+        name: its name in tables.
+        words: its name in reports.
+        change: returns the degraded views; a view that it leaves out is missing.
         needs_counts: whether pixels must be counts.
         needs_both_views: whether neither view may be missing.
     """
@@ -56,7 +56,7 @@ class Condition:
 def each_view(
     change: Callable[[NDArray[np.float32], View, np.random.Generator], NDArray[np.float32]],
 ) -> _Change:
-    """A change of both views together, from a change of one view."""
+    """Apply a change of one view to both views."""
     return lambda images, rng: {view: change(image, view, rng) for view, image in images.items()}
 
 
@@ -75,7 +75,7 @@ def blurred(sigma_pixels: float) -> _Change:
 
 
 def shifted(share: float) -> _Change:
-    """Move the body by a share of the field's width, the same way on the table in both views."""
+    """Move the body sideways by a share of the field's width; the views see opposite directions."""
 
     def change(image: NDArray[np.float32], view: View, _: object) -> NDArray[np.float32]:
         columns = round(share * image.shape[1]) * (1 if view is View.ANTERIOR else -1)
@@ -85,7 +85,7 @@ def shifted(share: float) -> _Change:
 
 
 def turned(degrees: float) -> _Change:
-    """Turn the body on the table; the views see it from opposite sides."""
+    """Turn the body on the table; the views see opposite directions."""
 
     def change(image: NDArray[np.float32], view: View, _: object) -> NDArray[np.float32]:
         angle = degrees if view is View.ANTERIOR else -degrees
@@ -95,7 +95,7 @@ def turned(degrees: float) -> _Change:
 
 
 def only(view: View) -> _Change:
-    """The other view is missing."""
+    """Keep this view alone, as if the other one were missing."""
     return lambda images, _: {view: images[view]}
 
 
@@ -129,11 +129,11 @@ class RobustnessRow:
     """A condition and the performance under it.
 
     Attributes:
-        words: of the condition.
-        scans: that could be degraded in this way; the figures are of these only.
-        area: under the ROC curve, DeLong's interval; undefined without scans of both classes.
-        difference: area minus that of the same scans as they are, paired; `None` for those, and
-            where the area is undefined.
+        words: name of the condition.
+        scans: number of scans that could be degraded in this way; figures are of these only.
+        area: area under the ROC curve, DeLong's interval; undefined without both classes.
+        difference: area minus that of the same scans undegraded, paired; `None` for the row of
+            undegraded scans and where the area is undefined.
         called_positive: share of the scans whose call changed to positive.
         called_negative: share of the scans whose call changed to negative.
     """
@@ -147,7 +147,7 @@ class RobustnessRow:
 
 
 def chosen(cases: Sequence[Case], count: int, seed: int) -> list[Case]:
-    """A sample of cases, both classes in equal numbers where there are enough."""
+    """Draw a sample of cases, with equal numbers of both classes if there are enough."""
     rng = np.random.default_rng([seed, 31])
     mixed = [cases[number] for number in rng.permutation(len(cases))]
     positive = [case for case in mixed if case.positive][: count // 2]
@@ -167,20 +167,20 @@ def robustness(
 ) -> tuple[RobustnessRow, ...]:
     """Classify the same scans under each condition.
 
-    A condition is measured on the scans that it is possible for: thinning needs counts, and what
-    exchanges or leaves out a view needs both.
+    A condition is measured on the scans for which it is possible: thinning needs counts, and
+    exchanging or leaving out a view needs both views.
 
     Args:
         classifier: the model.
-        cohort: that the cases belong to.
-        cases: of both classes, with files that can be read.
+        cohort: the cohort of the cases.
+        cases: cases of both classes, with readable files.
         threshold: probability from which a scan is called positive.
-        conditions: to try.
-        seed: of the thinning.
+        conditions: the conditions to try.
+        seed: seed of the thinning.
         progress: called with the number of scans done and of all.
 
     Returns:
-        The scans as they are, then each condition.
+        A row for the undegraded scans, then one per condition.
     """
     tried = tuple(conditions)
     plain, worse = [], np.full((len(tried), len(cases)), math.nan)
@@ -243,13 +243,13 @@ def _changed(scan: Scan, condition: Condition, rng: np.random.Generator) -> Scan
 def write_robustness(rows: Sequence[RobustnessRow], file: Path, scans: int) -> None:
     """Write the rows as CSV.
 
-    A condition that was not possible for all scans says for how many; one that was possible for
-    none keeps its name and has no figures.
+    The name of a condition that was not possible for all scans says for how many it was. A
+    condition that was possible for none has no figures.
 
     Args:
         rows: as `robustness` gives them.
-        file: the table.
-        scans: that were tried.
+        file: path of the table.
+        scans: number of scans in the sample.
 
     Raises:
         OutputError: it cannot be written.

@@ -72,20 +72,21 @@ def evaluate_saliency(
     """Measure the maps of the evaluated scans.
 
     Args:
-        predictions: of the evaluated split.
-        manifest: that says where truth and scans lie.
-        maps: by scan.
+        predictions: predictions of the evaluated split.
+        manifest: the cohort, with the paths of truth and scans.
+        maps: maps by scan.
         threshold: probability from which a scan is called positive.
         resampling: for the intervals.
-        tolerance_mm: how far from a lesion still counts where so said.
+        tolerance_mm: distance from a lesion that still counts as on it, for the figures that have
+            a tolerance.
         progress: called with the number of scans done and of all.
 
     Returns:
-        `None` if nothing can be measured: no judged scan has a map and lesion masks, and no false
-        positive a map and something that tells where it lies.
+        `None` if nothing can be measured: no evaluated scan has a map and lesion masks, and no
+        false positive has a map and a scan or truth file.
 
     Raises:
-        InputError: a mask that does not fit its scan, or a truth file that cannot be read.
+        InputError: a mask of another shape than its scan, or a truth file that cannot be read.
     """
     work = _Work(manifest, tolerance_mm)
     scored = zip(predictions.cases, predictions.probabilities.tolist(), strict=True)
@@ -113,8 +114,8 @@ class _Work:
     """Collects the measurements of each scan.
 
     Args:
-        manifest: that says where truth and scans lie.
-        tolerance_mm: of peaks and of the pointing game.
+        manifest: the cohort, with the paths of truth and scans.
+        tolerance_mm: tolerance of peaks and of the pointing game.
     """
 
     def __init__(self, manifest: Manifest, tolerance_mm: float) -> None:
@@ -288,7 +289,7 @@ class _Work:
         )
 
     def _notes(self) -> tuple[str, ...]:
-        """What a reader of the figures has to know."""
+        """Remarks that are needed to interpret the figures."""
         notes = []
         if self.without_outline:
             notes.append(

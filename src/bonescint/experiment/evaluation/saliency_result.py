@@ -18,10 +18,10 @@ class LesionRecord:
     """One lesion and how much evidence lies on it.
 
     Attributes:
-        scan_id: of its scan.
-        patient_id: of its patient.
-        contrast: to the bone around it, or not a number.
-        radius_mm: or not a number.
+        scan_id: identifier of its scan.
+        patient_id: identifier of its patient.
+        contrast: contrast to the bone around it, or NaN if unknown.
+        radius_mm: radius, or NaN if unknown.
         reached: highest value of the map on it, as a share of the scan's highest.
     """
 
@@ -37,12 +37,12 @@ class LocalisedScan:
     """How the maps of one scan agree with its lesions; `evaluate.localisation` defines the figures.
 
     Attributes:
-        scan_id: of the scan.
+        scan_id: identifier of the scan.
         positive_call: whether it was called positive.
-        pointing_game: of the map's highest value.
+        pointing_game: whether the map's highest value lies on a lesion, 0 to 1.
         pointing_game_near: the same with the tolerance.
         energy_inside: share of the evidence on lesions.
-        lesion_share: share of the image that lesions take.
+        lesion_share: share of the image that lesions cover.
         best_iou: best intersection over union.
         reached: highest value of the map on each lesion, as a share of the scan's highest.
     """
@@ -83,8 +83,8 @@ class SaliencyEvaluation:
     Attributes:
         tolerance_mm: how far from a lesion still counts where so said.
         scans: with lesions that can be seen: true positives, then false negatives.
-        measures: of the true positives.
-        measures_of_all: of all positives.
+        measures: measures over the true positives.
+        measures_of_all: measures over all positives.
         by_contrast: hit rate of lesions of true positives by contrast.
         by_size: the same by radius.
         lesions: all lesions of true positives.

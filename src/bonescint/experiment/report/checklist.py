@@ -49,7 +49,7 @@ class FilledItem:
     """An item, and what fills it.
 
     Attributes:
-        item: of the checklist.
+        item: item of the checklist.
         by: who filled it, or `None` if it is open.
         content: what was given, or empty.
     """

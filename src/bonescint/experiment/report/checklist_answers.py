@@ -21,9 +21,9 @@ def checklist_answers(
 
     Args:
         spec: what was done.
-        results: of every model.
+        results: results of every model.
         cards: the model folders.
-        cohort: of the experiment.
+        cohort: cohort of the experiment.
     """
     first = next(iter(results.values())).saliency
     test = cohort.split(Split.TEST)

@@ -1,4 +1,4 @@
-"""The report of a whole experiment: one self-contained page, and the same on paper."""
+"""The report of a whole experiment: one self-contained page, also as a PDF."""
 
 from __future__ import annotations
 
@@ -70,13 +70,13 @@ _FILLED_BY = {
 def write_experiment_report(
     spec: ExperimentSpec, paths: RunPaths, cohort: Manifest, seconds: Mapping[str, float]
 ) -> str:
-    """Write `report.html`, its figures and tables as files, and `report.pdf` where that can be.
+    """Write `report.html`, its figures and tables, and `report.pdf` if WeasyPrint is installed.
 
     Args:
-        spec: what was done.
-        paths: where its parts are.
-        cohort: of the experiment.
-        seconds: how long training and reading took, by step.
+        spec: the experiment.
+        paths: paths of the run folder.
+        cohort: cohort of the experiment.
+        seconds: seconds that training and prediction took, by step.
 
     Returns:
         Why there is no `report.pdf`; empty if there is one.
@@ -152,7 +152,7 @@ def _write_tables(folder: Path, sections: Sequence[PageSection]) -> None:
 
 
 def _further(spec: ExperimentSpec, paths: RunPaths) -> PageSection:
-    """Where to find what is not on this page."""
+    """Where to find the files with details that are not on this page."""
     rows = [
         (f"evaluation/{name}/report.html", f"{name}: all metrics, subgroups, failures, every scan")
         for name in spec.models
@@ -195,7 +195,7 @@ def _about(spec: ExperimentSpec, cards: Mapping[str, ModelFolder]) -> PageSectio
 def _networks(
     cards: Mapping[str, ModelFolder], cohort: Manifest, kept: FigureWriter
 ) -> PageSection:
-    """What the networks see, and what they are made of."""
+    """The networks' inputs and layers."""
     figures = [
         kept.figure(f"{name}-{number}", picture, caption, wide=name == "network")
         for name, drawn in (
@@ -330,7 +330,7 @@ def _checklists(
 
 
 def _model_cards(cards: Mapping[str, ModelFolder]) -> PageSection:
-    """A card for each model, and the figures that stand on it."""
+    """The card of each model, and its metrics."""
     tables = []
     for name, folder in cards.items():
         tables.append(

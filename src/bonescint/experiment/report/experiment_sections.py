@@ -244,8 +244,8 @@ def index_test_flow(result: EvaluationResult, cohort: Manifest) -> list[FlowRow]
     """The flow of the test split through the index test, a model, as STARD asks for.
 
     Args:
-        result: of the model.
-        cohort: of the experiment.
+        result: result of the model.
+        cohort: cohort of the experiment.
     """
     scans, read = len(cohort.split(Split.TEST)), len(result.scans)
     outcomes = [result.outcome(scan) for scan in result.scans]
@@ -285,7 +285,7 @@ def uncertain_section(
     Args:
         cards: the model folders.
         answers: of each model, by scan; at full precision, which the CSV file is not.
-        cohort: of the experiment.
+        cohort: cohort of the experiment.
     """
     test = {case.scan_id: case.positive for case in cohort.split(Split.TEST)}
     calls: list[tuple[str, ...]] = []

@@ -41,10 +41,10 @@ PANELS = "From left: anterior, posterior, and both with the evidence overlaid."
 
 @dataclass(frozen=True, slots=True)
 class FigureWriter:
-    """Where figures are kept as PNG and SVG.
+    """Writes figures as PNG and SVG.
 
     Attributes:
-        folder: made if it is not there.
+        folder: the folder to write to; made if missing.
     """
 
     folder: Path
@@ -52,12 +52,12 @@ class FigureWriter:
     def figure(
         self, name: str, picture: RenderedFigure, caption: str, *, wide: bool = False
     ) -> PageFigure:
-        """Write both files, and give what goes into the page.
+        """Write a figure as PNG and SVG, and return it for the page.
 
         Args:
-            name: of the files.
-            picture: drawn.
-            caption: below it; it also says what is shown to those who do not see it.
+            name: name of the files, without a suffix.
+            picture: the rendered figure.
+            caption: caption, which is also the alternative text.
             wide: whether it takes the page's whole width.
 
         Raises:
@@ -81,9 +81,9 @@ class FlowRow:
     """One level of a flow of scans.
 
     Attributes:
-        title: what the scans go through.
+        title: name of the level, such as the split or the index test.
         boxes: text of each box, side by side.
-        come_from: for each box the numbers of the boxes above that its scans come from.
+        come_from: for each box, indices of the boxes above that its scans come from.
     """
 
     title: str
@@ -92,11 +92,11 @@ class FlowRow:
 
 
 def flow_figure(rows: Sequence[FlowRow], *, width: float = 7.6) -> RenderedFigure:
-    """A flow of scans from top to bottom, as STARD asks for.
+    """A flow diagram of scans from top to bottom, as STARD asks for.
 
     Args:
-        rows: the levels; boxes of the first come from nowhere.
-        width: in inches.
+        rows: the levels; those of the first have an empty `come_from`.
+        width: width in inches.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -126,14 +126,14 @@ def boxed_text(
     edge: str = GREY,
     width: float = 0.8,
 ) -> None:
-    """A text in a white box with round corners, in the middle of a place."""
+    """Draw a text in a white box with round corners, centred at a point."""
     box = {"boxstyle": f"round,pad={pad}", "facecolor": "white", "edgecolor": edge}
     look: Any = {"fontsize": size, "color": INK, "bbox": box | {"linewidth": width}}
     axes.text(*place, text, ha="center", va="center", **look)
 
 
 def arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], **placed: Any) -> None:
-    """A thin arrow."""
+    """Draw a thin arrow."""
     shape = {"arrowstyle": "-|>", "color": GREY, "linewidth": 0.8}
     axes.annotate("", xy=end, xytext=start, arrowprops=shape, **placed)
 
@@ -161,7 +161,7 @@ def drawn_calls(
     Args:
         manifest: the cohort.
         calls: cases that have a map, with their probabilities.
-        maps: by scan.
+        maps: maps by scan.
         threshold: probability from which a scan is called positive.
         outlined: draw the outlines of lesions where the truth is known.
 
@@ -188,13 +188,13 @@ _REPEATS = (2, 2, 3, 3, 3)
 def input_figures(
     cards: Mapping[str, ModelFolder], cohort: Manifest
 ) -> Iterator[tuple[str, RenderedFigure]]:
-    """A caption and a picture for every preprocessing: prepared scans, as the networks see them.
+    """A caption and a picture of prepared scans for every preprocessing.
 
     The first positive and the first negative validation scan are shown.
 
     Args:
         cards: the model folders of an experiment.
-        cohort: of the experiment.
+        cohort: cohort of the experiment.
 
     Raises:
         InputError: a scan that cannot be read.

@@ -1,4 +1,4 @@
-"""The page of an evaluation: one model's result, for people."""
+"""The report page of one model's evaluation."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _Pictures = Mapping[str, RenderedFigure]
 
 
 def draw_figures(result: EvaluationResult) -> dict[str, RenderedFigure]:
-    """Every figure, by the name of its file.
+    """Draw every figure of the page, by the name of its file.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -63,12 +63,12 @@ def draw_figures(result: EvaluationResult) -> dict[str, RenderedFigure]:
 def evaluation_document(
     result: EvaluationResult, pictures: _Pictures, *, more: Iterable[PageSection] = ()
 ) -> Document:
-    """The page.
+    """The report page of an evaluation.
 
     Args:
-        result: of the evaluation.
+        result: the result of the evaluation.
         pictures: as `draw_figures` gives them.
-        more: sections that follow the control.
+        more: further sections, placed before the methods.
     """
     sections = [
         _flow(result),
@@ -102,11 +102,11 @@ def evaluation_document(
 
 
 def few_cases(scans: int, positives: int) -> tuple[tuple[str, str, str], ...]:
-    """What stands at the top instead of figures, where too few scans were evaluated for any.
+    """The headline to show instead of figures if too few scans were evaluated.
 
     Args:
-        scans: that were evaluated.
-        positives: of them with disease.
+        scans: number of evaluated scans.
+        positives: number of them with disease.
 
     Returns:
         A headline that says how many there are, or none where there are enough.
@@ -149,7 +149,7 @@ def _interval(estimate: Estimate) -> str:
 
 
 def measures_page_table(caption: str, measures: Iterable[Measure]) -> PageTable:
-    """Measures as text; the column of counts only where something was counted."""
+    """A page's table of measures; it has a column of counts if any measure has counts."""
     shown = tuple(measures)
     counted = any(one.counted for one in shown)
     rows = []
@@ -264,7 +264,7 @@ def _performance(result: EvaluationResult, pictures: _Pictures) -> PageSection:
 
 
 def _not_called(count: int, without: NotCalled) -> str:
-    """What figures are of, where some scans were not called."""
+    """Which scans the figures are of, where some were not called."""
     missing = without.positives + without.negatives
     return (
         f"{missing} of {count} scans have a probability and no call ({without.positives} with "
@@ -397,12 +397,12 @@ def _comparison(result: EvaluationResult) -> tuple[PageSection, ...]:
 def comparison_table(
     caption: str, found: Iterable[Comparison], names: tuple[str, str] = ("First", "Second")
 ) -> PageTable:
-    """Paired differences.
+    """A page's table of paired differences.
 
     Args:
-        caption: of the table.
+        caption: caption of the table.
         found: the differences.
-        names: heads of the columns of the two models.
+        names: headings of the two models' columns.
     """
     rows = []
     for one in found:

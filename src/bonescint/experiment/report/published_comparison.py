@@ -68,8 +68,8 @@ class PublishedSubset:
     """Figures of a part of the test scans, with as many positives as negatives.
 
     Attributes:
-        scans: of the part.
-        resamples: of the bootstrap.
+        scans: number of scans in the part.
+        resamples: number of resamples of the bootstrap.
         figures: in the paper's order.
     """
 
@@ -84,7 +84,7 @@ class PublishedSplit:
 
     Attributes:
         scans: in it.
-        positive: of these with disease.
+        positive: number of these with disease.
     """
 
     scans: int
@@ -96,7 +96,7 @@ class Published:
     """The figures of one paper.
 
     Attributes:
-        name: of the experiment.
+        name: name of the experiment.
         source: where they stand, and of what scans they are.
         figures: of all test scans, in the paper's order.
         subset: of a part of them.
@@ -140,8 +140,8 @@ class SubsetFigures:
     """What a model reaches on as many test scans as readers were shown, drawn by chance.
 
     Attributes:
-        median: of the area under the ROC curve over resamples.
-        interquartile_range: of the same.
+        median: median area under the ROC curve over resamples.
+        interquartile_range: interquartile range of the same.
         f1: at the operating point; NaN if nothing is positive.
         scans: in the part; fewer than wanted where a class has too few.
     """
@@ -165,8 +165,8 @@ def subset_figures(
             on the same part.
         threshold: probability from which a scan is called positive.
         scans: in the part, both classes together.
-        resamples: of the part.
-        seed: of the part and the resamples.
+        resamples: number of resamples of the part.
+        seed: seed of the part and the resamples.
 
     Raises:
         ParameterError: one class only.
@@ -204,10 +204,10 @@ def published_sections(
     """The section, if the experiment names a paper.
 
     Args:
-        spec: what was done.
-        results: of every model.
-        cohort: of the experiment.
-        seconds_a_scan: how long reading takes, by model.
+        spec: the experiment.
+        results: the result of every model.
+        cohort: cohort of the experiment.
+        seconds_a_scan: seconds per scan that prediction takes, by model.
     """
     if not spec.published:
         return

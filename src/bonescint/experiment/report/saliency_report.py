@@ -101,7 +101,7 @@ def saliency_sections(
     """The sections of the page; none without maps.
 
     Args:
-        result: of the evaluation.
+        result: result of the evaluation.
         pictures: as `saliency_figures` gives them.
         segmented: as `segmented_pictures` gives them.
     """
@@ -272,7 +272,7 @@ def failures_section(
     the call and the colours of the model's own one.
 
     Args:
-        result: of the evaluation.
+        result: result of the evaluation.
         manifest: that says where scans lie.
         maps: by scan.
 

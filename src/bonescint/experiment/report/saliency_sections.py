@@ -44,10 +44,10 @@ def explanation_section(
 
     Args:
         spec: what was done.
-        results: of every model.
-        maps: of every model, by scan.
+        results: results of every model.
+        maps: maps of every model, by scan.
         paths: where the parts of the run are.
-        cohort: of the experiment.
+        cohort: cohort of the experiment.
     """
     measures = {
         name: result.saliency.measures if result.saliency else ()
@@ -162,7 +162,7 @@ def _pointed(result: EvaluationResult, *, called: bool) -> dict[str, float]:
     """By positive scan with masks: whether the map's highest value lies on a lesion.
 
     Args:
-        result: of the model.
+        result: result of the model.
         called: only true positives, else all.
     """
     return {
@@ -180,8 +180,8 @@ def paired_share(
     Args:
         first: 0 or 1 by scan.
         second: the same of the other model.
-        resamples: of the percentile bootstrap over scans.
-        seed: of the bootstrap.
+        resamples: number of resamples of the percentile bootstrap over scans.
+        seed: seed of the bootstrap.
 
     Returns:
         Number of common scans, and the difference with its 95 % interval.

@@ -64,7 +64,7 @@ class StudyTables:
         events: what readers did.
         timing: one row per reader, session and modality.
         readers: one row per reader and session.
-        settings: of the study and of the export.
+        settings: settings of the study and of the export.
         lesions: number of metastases of each case, if it is known.
         simulated_readers: whether some readers are programs.
         simulated_scans: whether the patients are synthetic.

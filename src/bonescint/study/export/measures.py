@@ -44,7 +44,7 @@ class CaseScorer:
     Args:
         truth: with masks, or with foci alone.
         spacing_mm: between rows and between columns.
-        columns: of the views.
+        columns: number of columns of the views.
         radius_mm: within which a mark hits.
     """
 
@@ -174,8 +174,8 @@ def case_time(moments: Sequence[Moment], stage: str) -> CaseTime | None:
     several tabs relies on the clock of the reader's computer.
 
     Args:
-        moments: of one case, in any order.
-        stage: of the answer.
+        moments: moments of one case, in any order.
+        stage: stage of the answer.
 
     Returns:
         The time, or `None` if the case was never shown or never submitted.

@@ -30,9 +30,9 @@ class ResultKind:
     """The files of a command's results, which a later run replaces all together.
 
     Attributes:
-        names: of all files that it may write.
-        mark: the one that it always writes.
-        signature: text at the beginning of that one.
+        names: names of all files that the command may write.
+        mark: the file that it always writes.
+        signature: text at the beginning of that file.
     """
 
     names: frozenset[str]
@@ -40,10 +40,10 @@ class ResultKind:
     signature: str
 
     def require_free(self, target: Path) -> None:
-        """Make sure that nothing else is lost when a folder is replaced.
+        """Refuse to replace a folder that holds anything but such results.
 
         Raises:
-            OutputError: it is a file, or a folder that holds something else.
+            OutputError: `target` is a file, or a folder that holds other files.
         """
         if target.exists() and not target.is_dir():
             raise OutputError(f"{target}: is a file. Choose another place.")
@@ -53,7 +53,7 @@ class ResultKind:
         require_own(target, sorted(found), mark=self.mark, signature=self.signature)
 
     def write(self, target: Path, write: Callable[[Path], None]) -> Path:
-        """Fill a private folder, then put it in place of an earlier one.
+        """Write the results to a new private folder that then replaces an earlier one.
 
         Raises:
             OutputError: it cannot be written, or holds something else.
@@ -87,9 +87,9 @@ def export_study(
     `analysis-reads.csv` for `bonescint readers analyse`, and `study.imrmc`.
 
     Args:
-        folder: of the study.
+        folder: the study folder.
         out: a folder that does not exist yet or holds an earlier export.
-        radius_mm: within which a mark hits a metastasis.
+        radius_mm: distance within which a mark hits a metastasis.
         progress: called with the number of readers that are done and of all.
 
     Returns:
@@ -150,7 +150,7 @@ def write_analysis_reads(reads: Sequence[ReadRow], file: Path) -> None:
 
 
 def _imrmc_case(row: ReadRow) -> str:
-    """A case's name; its token if a line of this format cannot hold the name."""
+    """A case's name, or its token if the name contains characters that iMRMC cannot read."""
     return row.case if _PLAIN.fullmatch(row.case) else row.token
 
 

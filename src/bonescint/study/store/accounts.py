@@ -43,7 +43,7 @@ class Reader:
     Attributes:
         reader: short name, for tables and signing in.
         name: as shown.
-        experience_years: of reading bone scans, or `None`.
+        experience_years: years of experience with bone scans, or `None`.
     """
 
     reader: str
@@ -115,7 +115,7 @@ def add_account(
 
 
 def find_account(db: Session, name: str) -> Account | None:
-    """The account with this name, short or long."""
+    """The account with this short or full name, or `None`."""
     key = folded(name)
     for account in db.scalars(select(Account)):
         if key in (folded(account.reader), account.name_key):
@@ -205,7 +205,7 @@ def hash_password(password: str, again: str) -> str:
 
 
 def password_fits(password_hash: str, password: str) -> bool:
-    """Whether a password is correct; takes as long if there is no account."""
+    """Whether a password is correct; takes the same time if the account does not exist."""
     given = password[:_LONGEST_PASSWORD].encode(errors="replace")
     try:
         _HASHING.submit(_HASHER.verify, password_hash or _NOBODY, given).result()
@@ -242,8 +242,8 @@ class SignInAttempt:
 
     Attributes:
         account: with the given name, or `None`.
-        wait_s: how long to wait after too many attempts; 0 if this attempt may go on.
-        counted: numbers of its rows.
+        wait_s: seconds to wait after too many attempts; 0 if this attempt is allowed.
+        counted: identifiers of its rows in the database.
     """
 
     account: Account | None
@@ -261,9 +261,9 @@ def count_attempt(db: Session, name: str, address: str, *, now: float) -> SignIn
     Args:
         db: a transaction, which must end before the password is checked, so that simultaneous
             attempts count as well.
-        name: short or long.
-        address: of the browser.
-        now: the study's time.
+        name: short or full name.
+        address: network address of the browser.
+        now: the study's time, in seconds.
     """
     if db.get_bind().dialect.name == "postgresql":  # SQLite has one writer at a time
         db.execute(text("LOCK TABLE attempt IN SHARE ROW EXCLUSIVE MODE"))
@@ -286,7 +286,7 @@ def count_attempt(db: Session, name: str, address: str, *, now: float) -> SignIn
 
 
 def _seconds_to_wait(db: Session, key: str, most: int, now: float) -> float:
-    """Until the oldest of the last `most` attempts no longer counts."""
+    """Seconds until the oldest of the last `most` attempts no longer counts."""
     counted = db.scalars(
         select(Attempt.at_s)
         .where(Attempt.who_sha256 == key)
@@ -317,7 +317,7 @@ def sign_in(db: Session, account: Account, *, now: float) -> str:
 
 
 def signed_in_user(db: Session, token: str, *, now: float) -> tuple[SignedInUser, bool] | None:
-    """The user of a cookie, and whether `note_seen` is due."""
+    """The user whose cookie has this token, and whether `note_seen` is due; else `None`."""
     found = db.execute(
         select(SignIn, Account)
         .join(Account, Account.id == SignIn.account_id)

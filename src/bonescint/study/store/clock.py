@@ -57,7 +57,7 @@ class StudyClock:
 
     Args:
         not_before_s: the last time in the store.
-        anchor: of the server's last start.
+        anchor: anchor of the server's last start.
         wall: reads the machine's clock.
         steady: reads a monotonic clock.
         boot: returns the identifier of the machine's last start.

@@ -69,7 +69,7 @@ def find_reader_state(
     Args:
         db: a transaction.
         account_id: the reader.
-        protocol: of the study.
+        protocol: protocol of the study.
         now: the study's time.
         lock: keep the reader's sessions from changing until the transaction ends.
     """

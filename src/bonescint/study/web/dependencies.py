@@ -29,12 +29,12 @@ class ServeSettings:
 
     Attributes:
         host: address to bind to.
-        port: to bind to; 0 for any that is free.
+        port: port to bind to; 0 for any free one.
         certificate: TLS certificate, PEM.
         key: its key, PEM.
-        behind_proxy: a proxy in front provides TLS.
-        names: host names that requests may carry; if empty, those of loopback, or behind a
-            proxy any.
+        behind_proxy: whether a reverse proxy provides TLS.
+        names: host names that requests may have; if empty, those of loopback, or any behind a
+            proxy.
 
     Raises:
         ParameterError: the host is not loopback, and there is neither TLS nor a proxy.
@@ -86,11 +86,11 @@ class ServeSettings:
 
     @property
     def scheme(self) -> str:
-        """`"https"` or `"http"`, as browsers connect."""
+        """The scheme with which browsers connect: `"https"` or `"http"`."""
         return "https" if self.secure else "http"
 
     def allows(self, host: str) -> bool:
-        """Whether a request may carry this host (with or without a port).
+        """Whether requests to this host (with or without a port) are accepted.
 
         Examples:
             >>> ServeSettings().allows("127.0.0.1:8000"), ServeSettings().allows("evil.example")
@@ -105,7 +105,7 @@ class ServeSettings:
 
 
 def _require_pair(certificate: Path, key: Path) -> None:
-    """Refuse files that TLS could not start with, before an address is shown to anybody."""
+    """Refuse a certificate and key that TLS cannot use, before the server starts."""
     locked: list[bool] = []
 
     def no_passphrase() -> str:
@@ -129,12 +129,12 @@ class AppContext:
     """A study that is being served.
 
     Attributes:
-        study: the folder.
+        study: the study folder.
         store: its database.
-        clock: the study's.
+        clock: the study's clock.
         settings: where it is served.
-        templates: of the pages.
-        software: of this process.
+        templates: templates of the pages.
+        software: versions of this process' software.
         verified: pictures whose hash was checked, with size and times of their files.
     """
 
@@ -148,11 +148,11 @@ class AppContext:
 
     @property
     def cookie(self) -> str:
-        """Name of the cookie; browsers let no other site set one with the secure name."""
+        """Name of the cookie; the prefix `__Host-` keeps other sites from setting it."""
         return "__Host-study" if self.settings.secure else "study"
 
     def set_cookie(self, response: Response, token: str) -> None:
-        """Give a browser its sign-in."""
+        """Set the sign-in cookie in a response."""
         response.set_cookie(
             self.cookie,
             token,
@@ -164,7 +164,7 @@ class AppContext:
         )
 
     def forget_cookie(self, response: Response) -> None:
-        """Take a browser's sign-in away."""
+        """Delete the sign-in cookie in a response."""
         response.delete_cookie(
             self.cookie, path="/", httponly=True, secure=self.settings.secure, samesite="strict"
         )
@@ -172,7 +172,7 @@ class AppContext:
     def reader_state(
         self, db: Session, user: SignedInUser, *, now: float | None = None, lock: bool = False
     ) -> ReaderState:
-        """How far a reader is; `lock` keeps it so until the transaction ends."""
+        """The reader's state; `lock` locks it until the transaction ends."""
         now = self.clock.now() if now is None else now
         return find_reader_state(db, user.account_id, self.study.protocol, now=now, lock=lock)
 
@@ -225,7 +225,7 @@ async def current_administrator(user: OptionalUser) -> SignedInUser:
 
 
 def require_csrf(given: str, user: SignedInUser) -> None:
-    """Refuse a request that does not carry the token of the user's pages."""
+    """Refuse a request without the CSRF token of the user's pages."""
     if not same(given, user.csrf):
         raise RefusedError("csrf", "The request does not come from a page.", status=403)
 
