@@ -106,15 +106,15 @@ def share(
     Brown, Cai and DasGupta (Stat Sci 2001;16:101) recommend it for its coverage.
 
     Args:
-        successes: counted.
-        total: out of how many.
+        successes: number of successes.
+        total: number of cases.
         level: coverage of the interval.
-        nobody: what to say where `total` is 0.
+        nobody: the note if `total` is 0.
         effect: the design effect where patients have several cases; the number of cases is
             divided by it.
 
     Raises:
-        ParameterError: fewer than no, or more successes than cases.
+        ParameterError: negative numbers, or more successes than cases.
 
     Examples:
         >>> share(42, 50).text()
@@ -148,14 +148,14 @@ def exact_share(
     """A share with Clopper and Pearson's interval (Biometrika 1934;26:404): never too narrow.
 
     Args:
-        successes: counted.
-        total: out of how many.
+        successes: number of successes.
+        total: number of cases.
         level: coverage of the interval.
-        nobody: what to say where `total` is 0.
+        nobody: the note if `total` is 0.
         effect: as `share` (Korn and Graubard, Surv Methodol 1998;24:193).
 
     Raises:
-        ParameterError: fewer than no, or more successes than cases.
+        ParameterError: negative numbers, or more successes than cases.
 
     Examples:
         >>> exact_share(42, 50).text()

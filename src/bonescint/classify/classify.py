@@ -97,8 +97,8 @@ def classify(
 
     Raises:
         ModelFolderError: the model is incomplete, altered or of a newer schema.
-        OutputError: `out` cannot be written to, or holds files of other origin in the places
-            of the results.
+        OutputError: `out` cannot be written to, or holds files of other origin under the names
+            of results.
         ParameterError: a setting that cannot be used.
         ClassifyInterrupted: Ctrl-C; the results so far are written.
 

@@ -264,7 +264,7 @@ def compare(
 
 
 def _wrong(second: Path | None, out: Path | None, *, model: Path | None, save: Path | None) -> str:
-    """What is wrong with what was asked for, or nothing."""
+    """What is wrong with the combination of options; empty if nothing."""
     if second is None and save is None:
         return "There is nothing to compare A with. Give B and --out, or --save."
     if (second is None) != (out is None):

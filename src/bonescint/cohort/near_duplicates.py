@@ -84,7 +84,7 @@ def signature(scan: Scan) -> dict[View, NDArray[np.float32]]:
 
 
 def own_part(found: NDArray[np.float32], view: View) -> NDArray[np.float32]:
-    """A view's detail without what all patients have in common."""
+    """A view's detail minus the components that all patients have in common."""
     mean, basis = _common(view)
     if not found.any():
         return found

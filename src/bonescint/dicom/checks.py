@@ -30,7 +30,7 @@ _IMAGE_TYPES = frozenset(_IMAGE_TYPES_WORDS.split(", "))
 
 
 def maker_of(text: str) -> str | None:
-    """A known maker's name as it stands, else `"other"`; `None` if empty."""
+    """A known manufacturer's name as written, else `"other"`; `None` if empty."""
     if not text:
         return None
     known = _MAKERS.search(text.upper()) and _MAKER_FORM.fullmatch(text)

@@ -1,12 +1,12 @@
-"""Paths to studies: folders and archives searched, headers checked, one-view files paired.
+"""Find studies: search folders and archives, check headers, pair one-view files.
 
-Only the header of each file is read. What is kept of it is a few short strings, so the list may be
-long. `pairing.py` says which two one-view files become one study. A file that finds no partner is a
-study with one view. Files with the content of one that was found before are refused as copies.
+Only the header of each file is read, and a few short strings of it are kept, so the list may be
+long. `pairing.py` decides which two one-view files become one study; a file without a partner is a
+study with one view. Copies of a file that was found before are refused.
 
-A cohort's folder says itself which of its files are scans: those that its manifest lists. Masks,
-truth files and pictures lie beside them, and some would pass for scans. What a manifest is called
-and which columns make one is therefore known here.
+In a cohort's folder only the scans that its manifest lists are taken, because some of the masks,
+truth files and pictures beside them would pass for scans. So this module knows the name and the
+columns of a manifest.
 """
 
 from __future__ import annotations

@@ -237,7 +237,7 @@ def parse(file: bytes | BinaryIO, path: Path, *, pixels: bool, reads: int = MAX_
     """Parse a DICOM file.
 
     Args:
-        file: its content, or the open file, of which no more than the header is then read.
+        file: its content, or the open file, of which only the header is read.
         path: path of the file, for errors.
         pixels: read Pixel Data too, for which `file` must be the content; otherwise parsing stops
             before it.

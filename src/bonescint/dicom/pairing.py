@@ -160,7 +160,7 @@ def patient_is_known(header: Header) -> bool:
 
 
 def time_of(header: Header) -> float | None:
-    """When an image was acquired, in seconds of an arbitrary origin; midnight sharp is none.
+    """Acquisition time in seconds since an arbitrary origin; `None` if missing or exactly midnight.
 
     Examples:
         >>> from pydicom import Dataset
@@ -231,7 +231,7 @@ class _Rule:
 
     Attributes:
         group_of: what the two files of a scan have in common; `None` leaves a file out.
-        apart_s: how far their times may be apart; `None` asks for no times.
+        apart_s: largest difference of their times in seconds; `None` ignores times.
         views_needed: whether both views must be told.
         warning: what is said of pairs that it finds.
     """

@@ -200,14 +200,14 @@ def _by_file_name(evidence: FrameEvidence) -> Iterator[_Answer]:
 def assume_by_detector(
     detectors: tuple[int, ...], decisions: tuple[ViewDecision | None, ...]
 ) -> tuple[tuple[ViewDecision, ...], tuple[str, ...]]:
-    """Fill in what no rule told, and say so.
+    """Assume the views that no rule decides, with a warning.
 
     An image beside one whose view is known shows the other view; otherwise detector 1 is
     taken as anterior and any other as posterior.
 
     Args:
         detectors: detector number of each image, from 1.
-        decisions: what the rules told of each image.
+        decisions: the rules' decision for each image, `None` if there is none.
 
     Returns:
         A decision for each image, and the warnings.

@@ -33,7 +33,7 @@ class ConformalThreshold:
         score: score of the normal patient at `rank`; only scores above it are called positive.
         rank: rank of that patient, counted from the highest score (1).
         normals: patients without disease that it was found on.
-        specificity: that was asked for.
+        specificity: wanted specificity.
     """
 
     score: float

@@ -109,10 +109,10 @@ class NotCalled:
     def of(
         cls, cases: ScoredCases, called: NDArray[np.bool_], threshold: float, *, level: float
     ) -> NotCalled:
-        """Count them.
+        """Count the cases without a call.
 
         Args:
-            cases: all.
+            cases: all cases.
             called: bool (cases,).
             threshold: a case that is called is positive from this score on.
             level: coverage of the intervals.

@@ -32,10 +32,10 @@ class Measure:
 
 
 def measure_named(measures: tuple[Measure, ...], name: str) -> Measure:
-    """The measure of a name.
+    """Find a measure by its name.
 
     Raises:
-        KeyError: there is none.
+        KeyError: no measure has that name.
 
     Examples:
         >>> area = Measure(name="roc_auc_score", words="AUC", estimate=Estimate(value=0.9))

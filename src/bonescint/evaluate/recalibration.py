@@ -37,15 +37,14 @@ class CalibrationFit:
     """Platt's map, fitted to scans with known labels.
 
     Attributes:
-        slope: estimate with its interval; its note says what is special about these scans.
-        intercept: the same, at the prevalence of these scans.
-        kept: share of the change of greatest penalised likelihood that was kept, 0 to 1.
-        unpenalised: slope and intercept of greatest likelihood, without penalty and shrinkage:
-            how far they are from the estimates is how far these were drawn. NaN where
-            there are none, which the note of the slope explains.
-        count: scans that it was fitted to.
+        slope: slope with its interval; its note says what is special about these scans.
+        intercept: intercept with its interval, at the prevalence of these scans.
+        kept: shrinkage factor: the share of the penalised fit's change that was kept, 0 to 1.
+        unpenalised: slope and intercept of maximum likelihood, without penalty and shrinkage; NaN
+            if they do not exist, which the note of the slope explains.
+        count: number of scans that it was fitted to.
         positives: number of them with disease.
-        patients: from whom they are.
+        patients: number of their patients.
     """
 
     slope: Estimate

@@ -179,8 +179,8 @@ def average_precision_score(
 ) -> Estimate:
     """Average precision: the mean, over cases with disease, of the precision down to each.
 
-    Without interpolation (Davis and Goadrich, ICML 2006). A useless score has the prevalence,
-    so it says nothing without it.
+    Without interpolation (Davis and Goadrich, ICML 2006). That of a useless score equals the
+    prevalence, with which it must be compared.
 
     Args:
         cases: cases of both classes.

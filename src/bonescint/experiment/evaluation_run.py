@@ -65,7 +65,7 @@ def evaluate(
             predictions, to measure them against lesion masks.
         ignore_unknown: leave out predictions of scans that the manifest does not know.
         workbook: write `tables.xlsx` too.
-        progress: called with what is being done, how much of it is done, and of how much.
+        progress: called with (task, done, total).
 
     Returns:
         What was found.

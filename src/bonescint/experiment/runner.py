@@ -142,7 +142,7 @@ def run_experiment(
             `external-uses.csv` in the run folder if `None`.
         tracking: where trainings are logged: `"none"`, `"tensorboard"` or `"mlflow"`.
         tell: called with what is being done, and why a step is repeated.
-        progress: called with what is being done, how much of it is done, and of how much.
+        progress: called with (task, done, total).
 
     Returns:
         Where everything is.

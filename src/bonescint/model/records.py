@@ -115,7 +115,7 @@ class LocalScans:
         normal: whether all are reported to be without metastatic bone disease; otherwise nothing
             is known about them.
         scans: number of scans.
-        specificity: that was asked for, or `None` where scans are not known to be normal.
+        specificity: wanted specificity, or `None` where scans are not known to be normal.
         prevalence: prevalence of disease that was assumed, or `None` where they are.
         model_id: identifier of the model before it was adapted.
         files_sha256: hash of the hashes of all files, in any order.

@@ -45,7 +45,7 @@ class Settings:
 
     Attributes:
         endpoint: the figure of merit; AUC, or wAFROC for marked foci, if `None`.
-        method: covariances of the headline; the others are computed too.
+        method: covariance method of the main result; the others are computed too.
         level: coverage of the intervals.
         margin: margin of non-inferiority and equivalence; `None` leaves both out.
         decide_at: lowest rating that calls disease; `None` if the ratings do not say.
@@ -118,7 +118,7 @@ class ReaderAnalysis:
         times: reading times.
         resampled: bootstrapped figures of each reader and the model.
         model: the model's probability of each case; NaN where there is none.
-        notes: what was left out and what has to be known, each once.
+        notes: what was left out, and remarks on the result, each once.
     """
 
     settings: Settings
@@ -136,7 +136,7 @@ class ReaderAnalysis:
 
     @property
     def headline(self) -> OrAnalysis:
-        """The analysis by the method that was asked for."""
+        """The analysis by the covariance method of the settings."""
         return self.covariances[self.settings.method]
 
     def as_dict(self) -> dict[str, Any]:
@@ -309,7 +309,7 @@ def analyse_readers(
 
 
 def _ratings_of(reads: Reads | MarkedReads, settings: Settings) -> Reads:
-    """The ratings, of marked foci the surest mark of each case; cases nested where asked for."""
+    """The ratings (for marked foci, each case's highest mark), with cases nested if so set."""
     if isinstance(reads, Reads):
         return reads if settings.nest is None else reads.nested_in(settings.nest)
     if settings.nest is not None:
@@ -318,7 +318,7 @@ def _ratings_of(reads: Reads | MarkedReads, settings: Settings) -> Reads:
 
 
 def _methods_of(figures: FiguresOfMerit, settings: Settings) -> tuple[CovarianceMethod, ...]:
-    """The covariance methods that the endpoint has, among them the one that was asked for."""
+    """The covariance methods that apply to the endpoint, including that of the settings."""
     methods = figures.methods()
     if settings.method not in methods:
         names = ", ".join(method.value for method in methods)
@@ -341,7 +341,7 @@ class _Parts:
             self._progress(self._done, self._total)
 
     def over(self, parts: Iterable[_Part]) -> Iterator[_Part]:
-        """Yield each part, and report it as done when the next is asked for."""
+        """Yield each part, and report it as done when the next one is requested."""
         for part in parts:
             yield part
             self.one()

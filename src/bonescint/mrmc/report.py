@@ -55,7 +55,7 @@ def sentences(analysis: ReaderAnalysis) -> tuple[str, ...]:
         analysis: analysis of a study.
 
     Returns:
-        One a finding; never empty.
+        One sentence per finding; never empty.
 
     Examples:
         >>> from bonescint.mrmc import RoeMetz, Settings, analyse_readers

@@ -276,8 +276,8 @@ def power(pilot: VarianceComponents, aim: Hypothesis, *, readers: int, cases: in
     cases). Against a model it is `r d^2` over `R + Var + (r-1) Cov2`, scaled in the same way.
 
     Args:
-        pilot: what varies.
-        aim: what is to be shown.
+        pilot: variance components.
+        aim: the hypothesis.
         readers: at least 1; at least 2 where readers are random.
         cases: at least 2.
 
@@ -346,10 +346,10 @@ def cases_needed(
     Where readers vary, cases alone may not be enough.
 
     Args:
-        pilot: what varies.
-        aim: what is to be shown.
+        pilot: variance components.
+        aim: the hypothesis.
         readers: their number.
-        wanted: the power.
+        wanted: the wanted power.
     """
     require_number("cases_needed", "wanted", wanted, 0.01, 0.9999)
     return _smallest(lambda n: power(pilot, aim, readers=readers, cases=n), 2, MOST_CASES, wanted)
@@ -361,10 +361,10 @@ def readers_needed(
     """Find the smallest number of readers that gives a power, or `None` if none does.
 
     Args:
-        pilot: what varies.
-        aim: what is to be shown.
+        pilot: variance components.
+        aim: the hypothesis.
         cases: their number.
-        wanted: the power.
+        wanted: the wanted power.
     """
     require_number("readers_needed", "wanted", wanted, 0.01, 0.9999)
     fewest = 1 if aim.to is Generalisation.FRRC else 2

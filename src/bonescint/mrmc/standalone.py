@@ -69,7 +69,7 @@ class StandaloneVsReaders(Result):
         cases: number of cases that were compared.
         readers_less_model: readers' mean minus the model, for each generalisation.
         readers: each reader's.
-        notes: what was left out and what has to be known.
+        notes: what was left out, and remarks on the result.
     """
 
     endpoint: str

@@ -54,7 +54,7 @@ class Pool(Protocol):
 
 
 def usual_workers(wanted: int | None) -> int:
-    """Worker processes: those that were asked for, or as many as cores, at most 8."""
+    """Number of worker processes: the wanted number, or as many as cores, at most 8."""
     return min(_MOST_WORKERS, available_cores()) if wanted is None else wanted
 
 

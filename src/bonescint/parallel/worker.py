@@ -36,7 +36,7 @@ class UnexpectedError(BonescintError):
 
     @classmethod
     def of(cls, error: Exception) -> UnexpectedError:
-        """Name an error by its class and the last line of this package that it went through."""
+        """Describe an error by its class and the last line of bonescint in its traceback."""
         place = "an unknown place"
         for frame in traceback.extract_tb(error.__traceback__):
             path = Path(frame.filename)

@@ -89,7 +89,7 @@ class ResultRow:
         views: names of the views that are present.
         mbd_probability: 0 to 1.
         positive: the call at the operating point; `None` if there is none.
-        warnings: what limits the answer.
+        warnings: reasons to trust the answer less.
         layers: the pictures that the page shows, or `None` if there are none.
         picture: path of the full picture relative to the page, or empty.
         uncertain: whether the probability lies in the model's uncertain band.
@@ -190,19 +190,19 @@ def write_results_page(
 ) -> None:
     """Write a page of results: a list beside one scan, with a slider for its map.
 
-    The page needs nothing but the pictures that its rows name. It is written as a stream, beside
-    its place, and renamed into it: memory does not grow with the list. Its content security policy
-    forbids every request but for pictures that lie beside it.
+    The page needs nothing but the pictures that its rows name. It is written as a stream and
+    atomically, so memory does not grow with the list. Its content security policy forbids all
+    requests except for pictures in its own folder.
 
     Args:
         path: path of the page.
-        heading: what stands above the results.
-        rows: the scans, in order. They are gone through twice (table, then pictures), so give
-            a list, or an object that starts afresh each time, not a generator.
-        refused: what gave no result.
+        heading: the heading above the results.
+        rows: the scans, in order. They are iterated twice (table, then pictures), so give a list
+            or another reusable iterable, not a generator.
+        refused: the inputs that gave no result.
 
     Raises:
-        ParameterError: rows that can be gone through only once.
+        ParameterError: rows that can be iterated only once.
         OutputError: the page cannot be written.
 
     Examples:

@@ -48,10 +48,10 @@ class Motion:
             raise ParameterError("axes", "Motion", "two of 0, 1 and 2", self.axes)
 
     def share_after(self, z_mm: NDArray[np.float32], field_length_mm: float) -> NDArray[np.float32]:
-        """Share of the time over a height that came after the movement.
+        """Share of the acquisition time at each height that lies after the movement, 0 to 1.
 
         Args:
-            z_mm: heights.
+            z_mm: heights in the body, in mm.
             field_length_mm: length of the camera's field, from the head to the feet.
 
         Examples:

@@ -1,4 +1,4 @@
-"""Who comes to a centre (sex, age, build, cancer), and how metastatic bone disease is in them."""
+"""The patients of a centre (sex, age, build, cancer) and their metastatic bone disease."""
 
 from __future__ import annotations
 

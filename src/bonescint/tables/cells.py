@@ -117,13 +117,13 @@ def name_key(name: str) -> str:
 def one_spelling(names: Iterable[str]) -> dict[str, str]:
     """Choose one spelling for each name that is written in several ways.
 
-    That is the most common one, or the longest of those, which has its zeros still.
+    It is the most common one; among equally common ones the longest, which still has its zeros.
 
     Args:
-        names: as they stand, each as often as it does.
+        names: all names as written, with repetitions.
 
     Returns:
-        Only spellings that are not the one used, with the one that is.
+        The chosen spelling for each spelling that differs from it.
 
     Examples:
         >>> one_spelling(["Dr A", "Dr A", "DR A", "Dr B"])
@@ -220,10 +220,10 @@ def date_like(text: str) -> bool:
 
 
 def number_of(text: str) -> float | None:
-    """The finite number that a text says by itself, or `None`.
+    """The finite number that a single text stands for, or `None`.
 
-    A decimal comma and per cent are understood; a number whose mark may separate thousands says
-    two, so it says none. `Numbers` reads a column.
+    A decimal comma and a per cent sign are accepted. A number whose comma or point may separate
+    thousands is ambiguous and gives `None`. `Numbers` reads a column.
 
     Examples:
         >>> number_of("2.5"), number_of("2,5"), number_of("20%"), number_of("1_0"), number_of("inf")

@@ -35,7 +35,7 @@ _NULS = "NUL characters at the ends of lines were ignored"
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One row of a table as it stands.
+    """One row of a table as written.
 
     Attributes:
         number: as a spreadsheet counts rows, from 1.
@@ -48,7 +48,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextFile:
-    """A text file, of which only a line at a time is held.
+    """A text file that is read one line at a time.
 
     Attributes:
         path: path of the file.

@@ -68,11 +68,11 @@ class _Block(nn.Module):
 
 
 class CompactCells(CellNetwork):
-    """Five halving blocks a view, three of them joined on the way up; a logit for each cell.
+    """Five blocks, each of which halves the resolution; the last three give each cell its logit.
 
     Args:
-        shape: channels of the blocks and of the layers that judge cells.
-        input_scale: `InputScale.UNIT`: it takes the composite as it is.
+        shape: channels of the blocks and of the layers that classify cells.
+        input_scale: `InputScale.UNIT`, because it takes the composite unscaled.
 
     Examples:
         >>> network = CompactCells(shape=NetworkShape(channels=(2, 2, 4, 4, 4), cells=4))
@@ -129,11 +129,11 @@ class CompactCells(CellNetwork):
         yield from zip(BLOCK_CONVOLUTIONS, found, strict=True)
 
     def block_features(self, composite: Tensor, *, frozen_blocks: int = 0) -> list[Tensor]:
-        """What each block gives, AP and PA side by side again.
+        """The output of each block, with AP and PA side by side again.
 
         Args:
             composite: float (N, 1, rows, columns) in [0, 1].
-            frozen_blocks: leading blocks that keep no gradient.
+            frozen_blocks: number of leading blocks without gradients.
 
         Returns:
             Five tensors (N, channels, rows / 2**k, columns / 2**k), k from 1 to 5.
@@ -165,7 +165,7 @@ class CompactCells(CellNetwork):
         """Nothing to do."""
 
     def folded(self) -> Self:
-        """A copy: there is nothing to absorb."""
+        """A copy, because this network has no standardisation to absorb."""
         return self.copied()
 
 

@@ -48,11 +48,11 @@ class Agreement:
     """The answers of two models for the same scans.
 
     Attributes:
-        parent_probabilities: float64 (N,).
-        probabilities: float64 (N,), of the other one.
-        map_correlations: float64 (N,), Pearson's, of the map of the disease; NaN where one
-            of the two maps is constant.
-        labels: bool (N,).
+        parent_probabilities: float64 (N,), the first model's.
+        probabilities: float64 (N,), the second model's.
+        map_correlations: float64 (N,), Pearson's correlation of the two maps of disease; NaN where
+            one of them is constant.
+        labels: bool (N,), the reference standard.
     """
 
     parent_probabilities: NDArray[np.float64]
@@ -72,7 +72,7 @@ class Agreement:
 
     @property
     def median_map_correlation(self) -> float:
-        """Median over the scans whose two maps vary; NaN if there is none."""
+        """Median correlation over scans without a constant map; NaN if there is none."""
         valid = self.map_correlations[np.isfinite(self.map_correlations)]
         return float(np.median(valid)) if valid.size else float("nan")
 

@@ -68,7 +68,7 @@ def compare_cohorts(
             it none is written.
         label: use only scans with this label.
         save: file for a normal database of A: averages of its scans without a positive label.
-        scorer: a model whose predictions on both sides are compared, too.
+        scorer: a model whose predictions on both sides are compared as well.
         workers: processes that read scans; the result is the same for any number.
         progress: called with (task, done, total).
 

@@ -30,22 +30,22 @@ def calibrate_model(
 ) -> tuple[ModelFolder, LocalCalibration]:
     """Give a model the calibration and the operating point of a user's own scans.
 
-    The graph stays as it is; the card says what was done. The uncertain band of other scans goes;
-    from 100 scans on a new one is found.
+    The graph does not change; the card records what was done. The former uncertain band is removed;
+    with 100 scans or more, a new one is computed.
 
     Args:
         model: folder of the model that made the predictions, or `"shipped"`.
         predictions: table with `scan_id, mbd_probability`, and `label` (0 or 1) unless a cohort is
             given; `patient_id` where patients have several scans.
-        rule: that chooses the operating point.
+        rule: the rule that chooses the operating point.
         prevalence: share of scans with disease where the model will be used, if it differs from
-            that of these scans. The same scans are called, whatever it is.
-        cohort: manifest that knows the labels; all scans of it that have a prediction are used.
-        ignore_unknown: leave out predictions of scans that the cohort does not know.
+            that of these scans. It changes the probabilities, not which scans are called positive.
+        cohort: manifest with the labels; all its scans that have a prediction are used.
+        ignore_unknown: leave out predictions of scans that are not in the cohort.
         out: the model folder to write; the model's own if `None`.
 
     Returns:
-        The folder that was written, and what was found. Where the card has no uncertain band, its
+        The folder that was written, and the calibration. If the card has no uncertain band, its
         rule says why.
 
     Raises:

@@ -1,4 +1,4 @@
-"""A network that continues to learn from some local normal scans; the others are set aside."""
+"""Continue to train a network on some local normal scans; the others give the operating point."""
 
 from __future__ import annotations
 
@@ -167,13 +167,13 @@ def learn(
 
 
 def recentred_card(learning: Learning, margins: NDArray[np.float64]) -> ModelCard:
-    """The card of the network that learnt, with the intercept of local normals.
+    """The card of the trained network, with its intercept adjusted to local normals.
 
-    It is moved so that the typical local normal patient (the median) has the logit of the typical
-    simulated one.
+    The intercept is moved so that the median logit of local normal patients equals that of
+    simulated scans without disease.
 
     Args:
-        learning: with a network that was kept.
+        learning: the result of learning, with a network that was kept.
         margins: margins of local normal patients not used for learning.
     """
     card, cases = learning.model.card, learning.learnt.cases

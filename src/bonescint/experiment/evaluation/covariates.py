@@ -45,10 +45,10 @@ class CaseCovariates:
     """What truth files, masks and results files say about a case.
 
     Attributes:
-        lesions: metastases, each once however many views show it; of a physician's masks the
-            pieces in the view that has more of them; `None` if nobody counted.
-        contrast: highest contrast of one of them, or `None`.
-        counts: in the posterior view, or `None`.
+        lesions: number of metastases, each counted once for both views; for a physician's masks,
+            the pieces in the view that has more; `None` if unknown.
+        contrast: highest contrast of a metastasis, or `None`.
+        counts: total counts of the posterior view, or `None`.
     """
 
     lesions: int | None = None

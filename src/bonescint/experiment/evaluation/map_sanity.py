@@ -43,9 +43,9 @@ class SanityRow:
 
     Attributes:
         words: which layers are random.
-        scans: how many were compared.
-        agreement: mean rank correlation over scans; a map without any difference in it counts 0.
-        constant_maps: how many of those there were.
+        scans: number of scans compared.
+        agreement: mean rank correlation over scans; it counts as 0 if a map is constant.
+        constant_maps: number of scans with a constant map.
     """
 
     words: str

@@ -96,7 +96,7 @@ class SaliencyEvaluation:
         segmented: the first `MOST_SEGMENTED` scans with a physician's masks and a file.
         by_physicians: scans with a physician's masks that were measured.
         left_out: judged scans that could not be measured and why, for people.
-        notes: what has to be known.
+        notes: remarks that are needed to interpret the figures.
     """
 
     tolerance_mm: float

@@ -200,11 +200,11 @@ def metadata_template() -> str:
 def read_metadata(
     given: Path | str | Mapping[str, Any] | None, *, source: str = "metadata"
 ) -> dict[str, str]:
-    """What people write about a study: a text for each topic.
+    """Read the experiment's metadata, which users write: a text for each topic.
 
     Args:
-        given: a YAML file, `topic: text`, or what stands in one; `None` if nobody wrote anything.
-        source: named in errors where no file is given.
+        given: a YAML file, `topic: text`, or its content; `None` if there is none.
+        source: name for errors if no file is given.
 
     Raises:
         InputError: unreadable, an unknown topic, or an entry that is no text; all are named.
