@@ -143,6 +143,11 @@ class WorkerProcess:
         )
 
     @property
+    def pid(self) -> int:
+        """The process's number."""
+        return self._process.pid
+
+    @property
     def is_alive(self) -> bool:
         """Whether it still runs."""
         return self._process.poll() is None

@@ -258,7 +258,7 @@ def augmented(
     """Apply augmentations in order.
 
     Examples:
-        >>> from bonescint.scan import Acquisition, Scan
+        >>> from bonescint.scan import Acquisition, PixelUnit, Scan
         >>> scan = Scan(anterior=np.full((128, 64), 9), posterior=None, scan_id="s",
         ...             pixel_spacing_mm=None, unit=PixelUnit.COUNTS,
         ...             acquisition=Acquisition(modality="NM"))
