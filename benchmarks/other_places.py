@@ -7,7 +7,8 @@ camera and body changes them: warped, brightened from place to place, blurred an
 to 8 bits with everything below a few counts at zero, squeezed, averaged over patients with
 metastases pasted in. Area under the ROC curve, sensitivity and specificity at each model's own
 operating point, and the share of scans that the model finds unlike those that it knows. A model
-that was only fitted to the simulator falls here; a robust one does not.
+that falls here was fitted to the simulator; that it does not fall proves nothing
+(docs/training.md).
 """
 
 from __future__ import annotations
