@@ -118,8 +118,8 @@ def main() -> int:
 def _tests(modules: dict[str, list[str]]) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Each module's tests: the file that mirrors it, those named, and its own examples."""
     for name, more in modules.items():
-        room, _, stem = name.rpartition("/")
-        mirror = Path("tests/unit") / room / f"test_{stem}.py"
+        package, _, stem = name.rpartition("/")
+        mirror = Path("tests/unit") / package / f"test_{stem}.py"
         own = [str(mirror)] if (ROOT / mirror).exists() else []
         yield name, (*own, *more, f"src/bonescint/{name}.py")
 
