@@ -88,7 +88,7 @@ class ClassificationBatch:
         self._results = results
         self._notice = notice
         self._operating_point = operating_point
-        self._recipe = preprocessing
+        self._preprocessing = preprocessing
         self._total = total
         self._progress = progress
         self._scan_ids = scan_ids
@@ -136,10 +136,12 @@ class ClassificationBatch:
         for study in studies:
             finished = self._results.interrupted.scan(self._names.of(study.source))
             if finished is None:
-                begun.append((study, None, pool.submit(read_and_prepare, study, self._recipe)))
+                begun.append(
+                    (study, None, pool.submit(read_and_prepare, study, self._preprocessing))
+                )
             else:
                 known = finished.file_sha256
-                reading = pool.submit(read_unless_same, study, self._recipe, known)
+                reading = pool.submit(read_unless_same, study, self._preprocessing, known)
                 begun.append((study, finished, reading))
             if len(begun) >= ahead:
                 yield begun.popleft()
@@ -159,7 +161,7 @@ class ClassificationBatch:
             if finished is not None and self._is_called(study, finished):
                 self._note(finished.read_as, frozenset(finished.file_sha256), study)
                 return finished
-            ready = pool.submit(read_and_prepare, study, self._recipe).result()
+            ready = pool.submit(read_and_prepare, study, self._preprocessing).result()
         return self._predicted(study, ready, pool, classifier)
 
     def _predicted(

@@ -108,7 +108,7 @@ class Classifier:
         Raises:
             ParameterError: prepared by another preprocessing.
         """
-        self._require_recipe(prepared)
+        self._require_preprocessing(prepared)
         answer = self._engine.run(prepared.composite)
         return self._prediction(prepared, answer, warnings)
 
@@ -130,7 +130,7 @@ class Classifier:
 
         def composites() -> Iterator[NDArray[np.float32]]:
             for one, warnings in prepared:
-                self._require_recipe(one)
+                self._require_preprocessing(one)
                 waiting.append((one, warnings))
                 yield one.composite
 
@@ -153,13 +153,13 @@ class Classifier:
 
         def composites() -> Iterator[NDArray[np.float32]]:
             for one in prepared:
-                self._require_recipe(one)
+                self._require_preprocessing(one)
                 yield one.composite
 
         for answer in self._engine.run_many(composites()):
             yield margin_of(answer.logits)
 
-    def _require_recipe(self, prepared: PreparedScan) -> None:
+    def _require_preprocessing(self, prepared: PreparedScan) -> None:
         wanted = self._folder.card.preprocessing.identifier
         if prepared.preprocessing != wanted:
             raise ParameterError(

@@ -81,12 +81,6 @@ class Anatomy:
             activity=np.asarray((contrast - 1) * profile * local, dtype=np.float32),
         )
 
-    def nearest_in(self, region: str, point_mm: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The bone's sample that lies nearest to a point."""
-        points = self.positions_mm[self.skeleton.members(region)]
-        nearest = int(((points - point_mm) ** 2).sum(axis=1).argmin())
-        return np.asarray(points[nearest], dtype=np.float32)
-
 
 def build_anatomy(patient: Patient, rng: np.random.Generator) -> Anatomy:
     """Build the anatomy of a given patient.
