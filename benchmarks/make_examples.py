@@ -17,7 +17,8 @@ STUDIES = (
     # name, seed, metastases, counts in the posterior view, camera, header
     ("simulated-several-metastases", 109, 9, 0.60e6, "discovery", HeaderStyle.GE),
     ("simulated-no-metastasis", 14, 0, 0.50e6, "symbia", HeaderStyle.SIEMENS),
-    ("simulated-one-metastasis", 105, 1, 0.60e6, "discovery", HeaderStyle.GE),
+    ("simulated-one-metastasis", 216, 1, 0.60e6, "discovery", HeaderStyle.GE),
+    ("simulated-missed-metastasis", 105, 1, 0.60e6, "discovery", HeaderStyle.GE),
 )
 
 

@@ -164,7 +164,7 @@ def test_a_name_that_the_terminal_cannot_show_is_escaped(
     assert "gr\\xf6\\xdfe.dcm" in described.stdout
 
 
-def test_demo_shows_four_scans(tmp_path: Path) -> None:
+def test_demo_shows_five_scans(tmp_path: Path) -> None:
     try:
         shipped_model()
     except ModelFolderError:
@@ -172,7 +172,7 @@ def test_demo_shows_four_scans(tmp_path: Path) -> None:
     ran = _bonescint("demo", "--no-open", "--out", "seen", cwd=tmp_path)
     assert ran.returncode == 0, ran.stderr
     assert "JPEG-LL.dcm" in ran.stdout
-    assert ran.stdout.count("simulated-") == 3
+    assert ran.stdout.count("simulated-") == 4
     assert "Look at seen/index.html" in ran.stderr
     assert (tmp_path / "seen" / "index.html").is_file()
 

@@ -241,6 +241,9 @@ _TRUTHS = {
         "(synthetic patient)",
         positive=False,
     ),
+    "simulated-missed-metastasis": KnownTruth(
+        words="one metastasis, in the sternum, hard to see (synthetic patient)", positive=True
+    ),
     "simulated-one-metastasis": KnownTruth(
         words="one metastasis, in the sternum (synthetic patient)", positive=True
     ),
@@ -263,7 +266,7 @@ def demo_sources() -> tuple[Path, ...]:
 
     Examples:
         >>> [path.suffix for path in demo_sources()][1:]
-        ['.dcm', '.dcm', '.dcm']
+        ['.dcm', '.dcm', '.dcm', '.dcm']
     """
     try:
         real = Path(str(metadata.distribution("pydicom-data").locate_file(_REAL_SCAN)))

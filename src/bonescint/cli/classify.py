@@ -94,7 +94,7 @@ def classify(
 
 
 def demo(*, out: Path = Path("results"), opens: Open = True) -> int:
-    """Classify one real scan and three simulated studies, and show the page of results.
+    """Classify one real scan and four simulated ones, and show the page of results.
 
     The real scan (anterior view only) comes with the package pydicom-data:
     pip install 'bonescint[demo]'

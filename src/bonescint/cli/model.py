@@ -294,6 +294,8 @@ def calibrate(
     if card.uncertain_band is not None:
         lowest, highest = card.uncertain_band
         band = f"Uncertain from {lowest:.4f} to {highest:.4f}: {card.uncertain_rule}."
+    if card.local is not None:
+        say(f"Adapted with local scans: {card.local.in_words}")
     say(
         f"{folder.model_id}: {'' if record is None else record.in_words}. Operating point "
         f"{card.operating_point:.4f} ({found.rule}). Brier score {found.before.text()} before, "

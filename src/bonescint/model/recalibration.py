@@ -32,7 +32,8 @@ def recalibrated(
 ) -> tuple[ModelCard, LocalCalibration]:
     """A model's card with calibration, operating point and uncertain band from other scans.
 
-    Metrics that depend on the former operating point, such as sensitivity, are removed.
+    Metrics that depend on the former operating point, such as sensitivity, are removed. Where that
+    point came from local normal scans (`bonescint model adapt`), a note says that it was replaced.
 
     Args:
         card: the model's card.
@@ -54,6 +55,7 @@ def recalibrated(
     changed = replace(
         card,
         calibration=card.calibration.then(found.calibration),
+        local=card.local and card.local.without_threshold(f"A calibration on {the_scans}"),
         calibrated_on=calibration_record(
             found.fit, scans=scans, before=card.calibration, prevalence=prevalence
         ),

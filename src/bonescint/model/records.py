@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -161,6 +161,30 @@ class LocalScans:
             return None
         below = int(np.searchsorted(self.scores, margin, side="left"))
         return NormalRank(higher_than=below, of=len(self.scores))
+
+    def without_threshold(self, reason: str) -> LocalScans:
+        """These scans, with a note that they no longer determine the operating point.
+
+        Args:
+            reason: what replaced the operating point.
+
+        Examples:
+            >>> local = LocalScans(scores=(0.5,), normal=True, scans=1, model_id="m@1+0",
+            ...                    specificity=0.9)
+            >>> local.without_threshold("A calibration").notes
+            ('A calibration replaced the operating point for a specificity of 0.9 that these scans \
+gave: that specificity is no longer guaranteed',)
+        """
+        if self.specificity is not None:
+            note = (
+                f"{reason} replaced the operating point for a specificity of {self.specificity:g} "
+                "that these scans gave: that specificity is no longer guaranteed"
+            )
+        elif self.prevalence is not None:
+            note = f"{reason} replaced the operating point that these scans gave"
+        else:
+            return self
+        return replace(self, specificity=None, prevalence=None, notes=(*self.notes, note))
 
     @property
     def in_words(self) -> str:

@@ -18,7 +18,7 @@ from bonescint.scan import MissingExtraError
 def test_a_real_scan_and_three_examples() -> None:
     real, *examples = demo_sources()
     assert real.name == "JPEG-LL.dcm"
-    assert len(examples) == 3
+    assert len(examples) == 4
     assert all(path.name.startswith("simulated-") for path in examples)
     assert [view.value for view in read(real).views] == ["anterior"]
     for path in examples:
@@ -41,10 +41,10 @@ def test_the_demonstration_classifies_all(
     seen: list[tuple[int, int]] = []
     note: Any = lambda done, total: seen.append((done, total))  # noqa: E731
     summary: ClassifySummary = demo(tmp_path / "out", workers=0, progress=note)
-    assert (len(summary.results), summary.refused) == (4, ())
-    assert seen[-1] == (4, 4)
+    assert (len(summary.results), summary.refused) == (5, ())
+    assert seen[-1] == (5, 5)
     page = (tmp_path / "out" / "index.html").read_text()
-    assert page.count("<strong>Truth:</strong>") == 4
+    assert page.count("<strong>Truth:</strong>") == 5
     left = {path.name: path.read_bytes() for path in (tmp_path / "out" / "scans").iterdir()}
     assert left == {path.name: path.read_bytes() for path in demo_sources()}
 

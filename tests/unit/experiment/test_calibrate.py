@@ -6,6 +6,7 @@ import csv
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,8 @@ from typer.testing import CliRunner
 from bonescint.cli.app import app
 from bonescint.evaluate import Balanced, GivenSpecificity
 from bonescint.experiment.adaptation.calibrate import calibrate_model
-from bonescint.model import Classifier, ModelFolder, shipped_model
+from bonescint.model import Classifier, ModelFolder, shipped_model, write_model_folder
+from bonescint.model.records import LocalScans
 from bonescint.scan import Acquisition, InputError, ParameterError, PixelUnit, Scan
 
 
@@ -124,6 +126,32 @@ def test_figures_of_the_former_operating_point_leave_the_card(tmp_path: Path) ->
     said = (tmp_path / "mine" / "docs" / "README.md").read_text(encoding="utf-8")
     assert "Area under the ROC curve" in said
     assert "Sensitivity at the operating point" not in said
+
+
+def test_a_guaranteed_operating_point_does_not_vanish_without_a_word(tmp_path: Path) -> None:
+    shipped = shipped_model()
+    local = LocalScans(
+        scores=(-1.0, 0.5), normal=True, scans=2, model_id="m@1+0", specificity=0.9, notes=("A.",)
+    )
+    adapted = write_model_folder(
+        tmp_path / "adapted",
+        card=replace(shipped.card, local=local),
+        onnx=shipped.onnx_path.read_bytes(),
+        ood=shipped.ood,
+    )
+    table = a_table(tmp_path / "p.csv", bold_rows(200, 1.0))
+    ran = CliRunner().invoke(app, ["model", "calibrate", str(adapted.path), str(table)])
+    assert ran.exit_code == 0, ran.output
+    said = " ".join(ran.stderr.split())
+    assert "operating point for a specificity of 0.9" in said
+    assert "no longer guaranteed" in said
+    after = ModelFolder.load(adapted.path).card.local
+    assert after is not None
+    assert after.specificity is None
+    assert after.notes[0] == "A."
+    assert after.rank(0.0) == local.rank(0.0)
+    again, _ = calibrate_model(adapted.path, table, rule=Balanced())
+    assert again.card.local == after
 
 
 def test_a_band_of_these_scans_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
