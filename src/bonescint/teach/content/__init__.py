@@ -1,0 +1,1 @@
+"""Texts, courses and pictures that come with the package."""
