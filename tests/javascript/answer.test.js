@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 
-import { AnswerForm } from "../../src/bonescint/study/web/static/answer.js";
+import { AnswerForm } from "../../src/bonescint/viewer/static/answer.js";
 import { el, install } from "./dom.js";
 
 let form;

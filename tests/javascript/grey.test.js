@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { CURVES, draggedWindow, greyTable, presetWindow } from "../../src/bonescint/study/web/static/grey.js";
+import { CURVES, draggedWindow, greyTable, presetWindow } from "../../src/bonescint/viewer/static/grey.js";
 
 const FIGURES = { low: 10, high: 60, min: 0, max: 900 };
 

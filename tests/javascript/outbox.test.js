@@ -5,7 +5,7 @@ import { install } from "./dom.js";
 
 install();
 const { Outbox } = await import("../../src/bonescint/study/web/static/outbox.js");
-const { Refused } = await import("../../src/bonescint/study/web/static/server.js");
+const { Refused } = await import("../../src/bonescint/viewer/static/server.js");
 
 const SENT = { key: "key-1", case: "case-1", stage: "unaided", answer: { positive: true } };
 let kept;

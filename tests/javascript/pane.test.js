@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 
-import { Camera, Pane } from "../../src/bonescint/study/web/static/pane.js";
-import { camera as cameraOf, pointAt } from "../../src/bonescint/study/web/static/pointing.js";
+import { Camera, Pane } from "../../src/bonescint/viewer/static/pane.js";
+import { camera as cameraOf, pointAt } from "../../src/bonescint/viewer/static/pointing.js";
 import { el, install } from "./dom.js";
 
 const FACTS = { rows: 200, columns: 60, row_mm: 2, column_mm: 2, body: { top: 10, bottom: 190 } };

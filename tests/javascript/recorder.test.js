@@ -6,7 +6,7 @@ import { install, el } from "./dom.js";
 install(el("meta", { name: "csrf" }));
 document.querySelector("meta").content = "a token";
 const { Recorder } = await import("../../src/bonescint/study/web/static/recorder.js");
-const { ask, Refused, tell } = await import("../../src/bonescint/study/web/static/server.js");
+const { ask, Refused, tell } = await import("../../src/bonescint/viewer/static/server.js");
 
 let events;
 let ticks;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 
-import { bytesOf, Viewer, windowText } from "../../src/bonescint/study/web/static/viewer.js";
+import { bytesOf, Viewer, windowText } from "../../src/bonescint/viewer/static/viewer.js";
 import { el, install } from "./dom.js";
 
 const WINDOW = { low: 10, high: 60, min: 0, max: 900 };

@@ -5,10 +5,11 @@ Layer 3: Pillow and numpy, no plotting library, so that a picture costs little.
 
 from bonescint.explain.colour import heat_colours, opacity
 from bonescint.explain.contact_sheet import ContactPrint, contact_sheet, write_contact_sheet
-from bonescint.explain.crop import CroppedScan, GreyWindow, crop_boxes, cropped, grey_window
+from bonescint.explain.crop import CroppedScan, crop_boxes, cropped
 from bonescint.explain.evidence import EvidenceScale, PanelSize, map_on_grid, panel_size
 from bonescint.explain.overlay import RESEARCH_NOTICE, Explanation, explain, explain_picture
 from bonescint.explain.panels import Layers
+from bonescint.explain.shown_output import shown_output
 
 __all__ = [
     "RESEARCH_NOTICE",
@@ -16,7 +17,6 @@ __all__ = [
     "CroppedScan",
     "EvidenceScale",
     "Explanation",
-    "GreyWindow",
     "Layers",
     "PanelSize",
     "contact_sheet",
@@ -24,10 +24,10 @@ __all__ = [
     "cropped",
     "explain",
     "explain_picture",
-    "grey_window",
     "heat_colours",
     "map_on_grid",
     "opacity",
     "panel_size",
+    "shown_output",
     "write_contact_sheet",
 ]

@@ -8,12 +8,13 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from bonescint.explain.crop import crop_boxes, grey_window
+from bonescint.explain.crop import crop_boxes
 from bonescint.explain.evidence import panel_size
 from bonescint.explain.lettering import INK, LINE, MUTED, PAGE, wrapped, write
 from bonescint.explain.panels import grey_panel
 from bonescint.files import written_beside
 from bonescint.scan import ParameterError, Scan, View
+from bonescint.viewer import grey_window
 
 _NOTICE = (
     "Synthetic patients, research use only: no one was imaged. Left anterior, right posterior."

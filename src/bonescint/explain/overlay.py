@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from bonescint.explain.crop import GreyWindow, cropped
+from bonescint.explain.crop import cropped
 from bonescint.explain.evidence import EvidenceScale, panel_size
 from bonescint.explain.lettering import (
     INK,
@@ -27,6 +27,7 @@ from bonescint.explain.lettering import (
 from bonescint.explain.panels import OUTLINE, DrawnView, Layers, Panels, draw_strip, layers_of
 from bonescint.report import NO_CALL, probability_texts
 from bonescint.scan import RESEARCH_USE, ParameterError, PixelUnit, Prediction, Scan, View
+from bonescint.viewer import GreyWindow
 
 RESEARCH_NOTICE = (
     f"{RESEARCH_USE} Model trained on simulated scans only, not validated on patients."

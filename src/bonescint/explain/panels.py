@@ -12,11 +12,11 @@ from PIL import Image, ImageDraw
 from scipy import ndimage
 
 from bonescint.explain.colour import STEPS, heat_colours, opacity, painted
-from bonescint.explain.crop import GreyWindow, grey_window
 from bonescint.explain.evidence import EvidenceScale, PanelSize, map_on_grid
 from bonescint.explain.lettering import INK, LINE, MUTED, PAGE, turned, wrapped, write
 from bonescint.prepare import Extent, resampled
 from bonescint.scan import Prediction, Scan, View
+from bonescint.viewer import GreyWindow, grey_window
 
 GAP = 6
 GUTTER = 34

@@ -30,7 +30,6 @@ from bonescint.study.folder import (
     write_private,
 )
 from bonescint.study.model_reads import ModelOutputs
-from bonescint.study.pictures import Picture
 from bonescint.study.protocol import SecondSession, StudyProtocol
 from bonescint.study.readers import add_reader, read_readers, write_invitations
 from bonescint.study.sampling import Sample, draw_sample
@@ -38,6 +37,7 @@ from bonescint.study.store.accounts import INVITATION_S, Reader, Role
 from bonescint.study.store.database import Store
 from bonescint.study.store.tables import StudyCase, StudyRow, record_change
 from bonescint.tables import folded
+from bonescint.viewer import Picture
 
 if TYPE_CHECKING:
     from bonescint.model import ModelFolder

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import platform
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
-import numpy as np
-
-from bonescint.scan import Prediction, Scan
+from bonescint.scan import Scan
 from bonescint.study.folder import Progress, StudyFolder, write_private
 from bonescint.study.integrity import read_picture
-from bonescint.study.pictures import scan_of
 from bonescint.study.protocol import sha256_of
 from bonescint.study.store.database import Store
 from bonescint.study.store.tables import StudyCase
+from bonescint.viewer import scan_of
 
 if TYPE_CHECKING:
     from bonescint.model import Classifier, ModelFolder
-
-_COARSER = 4
 
 
 def _classifier(model: Path | str | ModelFolder | None) -> Classifier:
@@ -72,41 +67,11 @@ class ModelOutputs:
         """Classify one scan and write the output."""
         prediction = self._classifier.predict(scan)
         operating_point = self._classifier.folder.card.operating_point
+        from bonescint.explain import shown_output
+
         content = json.dumps(shown_output(scan, prediction, operating_point)).encode()
         self._hashes.append(hashlib.sha256(content).hexdigest())
         write_private(file, content)
-
-
-def shown_output(scan: Scan, prediction: Prediction, operating_point: float) -> dict[str, Any]:
-    """What a page needs to show a prediction: probability, threshold, levels of evidence.
-
-    The levels are those of the overlay (`explain.EvidenceScale`), on a grid four times coarser
-    than the view, which the page interpolates.
-    """
-    from bonescint.explain import EvidenceScale, heat_colours, map_on_grid, opacity
-
-    scale = EvidenceScale.of(prediction, operating_point=operating_point)
-    rows, columns = (max(1, size // _COARSER) for size in scan.shape)
-    maps = {}
-    for view in scan.views:
-        found = prediction.activation_map(view)
-        if found is None:
-            continue
-        levels = scale.levels(map_on_grid(found, scan.shape, rows=rows, columns=columns))
-        stored = np.rint(255 * np.clip(levels, 0, 1)).astype(np.uint8)
-        maps[view.value] = base64.b64encode(stored.tobytes()).decode()
-    alpha = np.rint(255 * opacity()).astype(np.uint8)[:, None]
-    colours = np.concatenate([heat_colours(), alpha], axis=1)
-    return {
-        "model_id": prediction.model_id,
-        "mbd_probability": prediction.mbd_probability,
-        "operating_point": operating_point,
-        "positive": prediction.positive,
-        "rows": rows,
-        "columns": columns,
-        "maps": maps,
-        "colours": base64.b64encode(np.ascontiguousarray(colours).tobytes()).decode(),
-    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -153,8 +153,8 @@ def shown_case(study: StudyFolder, page: Any) -> tuple[dict[str, Any], dict[str,
     """Facts and pixels of the case on the screen, out of the study folder."""
     import gzip
 
-    from bonescint.study.pictures import unpacked
     from bonescint.study.store.tables import Assignment, StudyCase
+    from bonescint.viewer import unpacked
 
     token = page.get_attribute("#reading", "data-case")
     with study.open_store() as store, store.reading() as db:
@@ -215,8 +215,8 @@ def test_clicks_hit_the_pixel_that_is_seen(
     """Dots are painted at known pixels; each is clicked where the screen shows it."""
     import gzip
 
-    from bonescint.study.pictures import Picture
     from bonescint.study.store.tables import StudyCase
+    from bonescint.viewer import Picture
 
     with study.open_store() as store, store.writing() as db:
         facts: dict[str, Any] = {}
@@ -448,7 +448,7 @@ def test_the_drags_speed_does_not_follow_a_hot_spot(
 ) -> None:
     """A bladder of 100 times the bone's counts must not make the window jump."""
     script = """async (most) => {
-        const { draggedWindow } = await import('/static/grey.js');
+        const { draggedWindow } = await import('/viewer/static/grey.js');
         const figures = { low: 0, high: 40, min: 0, max: most };
         return draggedWindow({ low: 0, high: 40, curve: 'linear' }, 0, 50, figures).high;
     }"""

@@ -14,10 +14,10 @@ from bonescint.cohort import read_manifest
 from bonescint.scan import InputError, OutputError, ParameterError, Split, View
 from bonescint.study import Reader, StudyError, StudyFolder, StudyOptions, create_study, open_study
 from bonescint.study.folder import opaque_token
-from bonescint.study.pictures import unpacked
 from bonescint.study.readers import read_readers
 from bonescint.study.sampling import draw_sample, reading_order
 from bonescint.study.store.tables import Assignment, ReadingSession, StudyCase
+from bonescint.viewer import unpacked
 
 
 def test_a_balanced_sample_is_balanced_and_the_same_again(cohort: Path) -> None:

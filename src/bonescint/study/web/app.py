@@ -27,12 +27,14 @@ from bonescint.study.store.clock import clock_of, record_start
 from bonescint.study.store.database import Store, StoreError
 from bonescint.study.web import pages, reading_api
 from bonescint.study.web.dependencies import AppContext, ServeSettings
+from bonescint.viewer import TEMPLATES, mount_viewer
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MOST_BYTES = 2 * 1024 * 1024
 _SAFE = {"GET", "HEAD", "OPTIONS"}
+_FILES = ("/static/", "/viewer/static/")
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
@@ -65,7 +67,7 @@ def study_app(study: StudyFolder, store: Store, settings: ServeSettings) -> Fast
         settings: where it is served.
     """
     here = Path(str(resources.files("bonescint.study.web")))
-    environment = page_environment(FileSystemLoader(here / "templates"))
+    environment = page_environment(FileSystemLoader([here / "templates", TEMPLATES]))
     environment.filters["date"] = _date
     with store.writing() as db:
         clock = clock_of(db)
@@ -78,6 +80,7 @@ def study_app(study: StudyFolder, store: Store, settings: ServeSettings) -> Fast
     app.include_router(pages.router)
     app.include_router(reading_api.router)
     app.mount("/static", StaticFiles(directory=here / "static"), name="static")
+    mount_viewer(app)
     app.add_middleware(RequestChecks, settings=settings)
     app.add_exception_handler(RefusedError, _refused)
     app.add_exception_handler(HTTPException, _not_there)
@@ -160,7 +163,7 @@ class RequestChecks:
                 await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        secured = self._with_headers(send, static=scope["path"].startswith("/static/"))
+        secured = self._with_headers(send, static=scope["path"].startswith(_FILES))
         refused = self._refusal(scope["method"], headers)
         if refused is not None:
             status, problem, message = refused

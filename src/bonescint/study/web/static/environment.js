@@ -1,6 +1,6 @@
 // Monitor, light, grey steps, and whether the window is large enough.
 
-import { tell } from "./server.js";
+import { tell } from "../../../viewer/static/server.js";
 
 const STEPS = 16;
 const section = document.querySelector("#environment");

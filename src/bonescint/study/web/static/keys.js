@@ -1,13 +1,8 @@
 // Keys for everything.
 
-import { draggedWindow } from "./grey.js";
-import { camera } from "./pointing.js";
+import { paneKey, viewerKey } from "../../../viewer/static/viewer_keys.js";
 
 const find = (id) => document.querySelector(`#${id}`);
-const PRESETS = { 1: "percentile", 2: "linear", 3: "root", 4: "logarithm" };
-const STEP = 12;
-const WINDOWS = { "[": [0, -STEP], "]": [0, STEP], "{": [-STEP, 0], "}": [STEP, 0] };
-const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 
 /** Connect the keyboard to the page. */
 export function listen(page) {
@@ -30,7 +25,7 @@ export function listen(page) {
     if (event.ctrlKey || event.metaKey) return;
     const target = event.target;
     const pane = page.viewer.panes.find((one) => one.canvas === target);
-    if (pane && onPane(page, pane, event)) { event.preventDefault(); return; }
+    if (pane && paneKey(page, pane, event)) { event.preventDefault(); return; }
     if (target.id === "comment") {
       if (event.key === "Escape") target.blur();
       return;
@@ -47,18 +42,8 @@ export function listen(page) {
 }
 
 function onPage(page, key) {
-  if (PRESETS[key]) { page.viewer.preset(PRESETS[key]); return true; }
-  if (WINDOWS[key]) {
-    const [across, down] = WINDOWS[key];
-    page.viewer.dragWindow((view, figures, from) => draggedWindow(from, across, down, figures));
-    page.viewer.endDrag();
-    page.viewer.noteWindow("window");
-    return true;
-  }
+  if (viewerKey(page.viewer, key)) return true;
   switch (key) {
-    case "0": page.viewer.reset(); return true;
-    case "+": case "=": page.viewer.zoomMiddle(1.25); return true;
-    case "-": case "_": page.viewer.zoomMiddle(0.8); return true;
     case "Delete": case "Backspace":
       if (!page.locked) page.answer.remove(page.answer.chosen);
       return true;
@@ -74,49 +59,8 @@ function onPage(page, key) {
       return true;
     case "k": find("comment").focus(); return true;
     case "m": page.answer.next(); return true;
-    case "v": page.viewer.toScan(); return true;
-    case "i": page.viewer.toggleSmoothing(); return true;
-    case "a": page.viewer.toggleMap(); return true;
     case "p": page.pause(); return true;
     case "?": page.help(); return true;
     default: return false;
   }
-}
-
-function onPane(page, pane, event) {
-  const arrow = ARROWS[event.key];
-  if (!page.viewer.ready || pane.values === null) return false;
-  if (arrow && event.shiftKey) {
-    const part = (0.1 * pane.canvas.height) / pane.geometry().down;
-    pane.moveBy(arrow[0] * part, arrow[1] * part);
-    page.note("pan", camera(pane));
-    page.viewer.draw();
-    return true;
-  }
-  if (arrow) {
-    const { rows, columns } = pane.facts;
-    pane.cross ??= { row: Math.round(rows / 2), column: Math.round(columns / 2) };
-    const step = event.altKey ? 1 : Math.max(1, Math.round(12 * devicePixelRatio / pane.geometry().down));
-    pane.cross.row = Math.min(rows - 1, Math.max(0, pane.cross.row + arrow[0] * step));
-    pane.cross.column = Math.min(columns - 1, Math.max(0, pane.cross.column + arrow[1] * step));
-    keepInSight(pane);
-    page.viewer.draw();
-    return true;
-  }
-  if (event.key === "Enter") {
-    if (pane.cross && !page.locked) page.addMark(pane.view, { ...pane.cross });
-    return true;
-  }
-  return false;
-}
-
-/** Pan so that the cross can be seen. */
-function keepInSight(pane) {
-  const { x, y } = pane.toCanvas(pane.cross.row, pane.cross.column);
-  const { width, height } = pane.canvas;
-  const { down, across } = pane.geometry();
-  const edge = 24 * devicePixelRatio;
-  const outX = x < edge ? x - edge : Math.max(0, x - (width - edge));
-  const outY = y < edge ? y - edge : Math.max(0, y - (height - edge));
-  if (outX || outY) pane.moveBy(outY / down, outX / across);
 }

@@ -1,6 +1,6 @@
 // Sends an answer until the server has stored it; until then it stays in the browser.
 
-import { Refused, tell } from "./server.js";
+import { Refused, tell } from "../../../viewer/static/server.js";
 
 const AGAIN_MS = 3000;
 /** Why the server does not listen to this tab at all; the answer may still be stored later. */

@@ -1,13 +1,13 @@
 // The reading page: one case after another, without loading the page again.
 
-import { AnswerForm } from "./answer.js";
+import { AnswerForm } from "../../../viewer/static/answer.js";
 import { LocalStore } from "./local_store.js";
 import { listen } from "./keys.js";
 import { ACCESS, Outbox, pauseBeforeRetry } from "./outbox.js";
-import { pointAt } from "./pointing.js";
+import { pointAt } from "../../../viewer/static/pointing.js";
 import { Recorder } from "./recorder.js";
-import { ask, fetchPixels, Refused, tell } from "./server.js";
-import { Viewer } from "./viewer.js";
+import { ask, fetchPixels, Refused, tell } from "../../../viewer/static/server.js";
+import { Viewer } from "../../../viewer/static/viewer.js";
 
 const find = (id) => document.querySelector(`#${id}`);
 const main = find("reading");

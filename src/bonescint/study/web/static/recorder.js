@@ -1,6 +1,6 @@
 // Records what a reader does, by this tab's monotonic clock, and keeps it until acknowledged.
 
-import { Refused, tell } from "./server.js";
+import { Refused, tell } from "../../../viewer/static/server.js";
 
 const FLUSH_MS = 4000;
 const MOST = 500;

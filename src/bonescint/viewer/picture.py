@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bonescint.explain import GreyWindow, grey_window
-from bonescint.scan import Acquisition, PixelUnit, Scan, View
-from bonescint.study.errors import StudyError
+from bonescint.scan import Acquisition, InputError, PixelUnit, Scan, View
+from bonescint.viewer.window import GreyWindow, grey_window
 
 _MOST = 65_535
 
@@ -47,7 +46,7 @@ class Picture:
 
     @classmethod
     def of(cls, scan: Scan) -> Picture:
-        """Prepare a scan for the reading page.
+        """Prepare a scan for a page.
 
         Counts are kept. Values that do not fit (fractions, more than 65535) are scaled so that
         the greatest value of the scan becomes 65535; the factor is among the facts.
@@ -122,12 +121,12 @@ def unpacked(content: bytes, facts: Mapping[str, Any]) -> dict[View, NDArray[np.
     """The views of a picture, uint16 (rows, columns) each.
 
     Raises:
-        StudyError: the content has another length than the facts say.
+        InputError: the content has another length than the facts say.
     """
     rows, columns = int(facts["rows"]), int(facts["columns"])
     views = [View(name) for name in facts["views"]]
     if len(content) != 2 * rows * columns * len(views):
-        raise StudyError("A picture was altered: its length has changed.")
+        raise InputError("picture", "its length has changed", "Make it again from the scan")
     stacked = np.frombuffer(content, dtype="<u2").reshape(len(views), rows, columns)
     return dict(zip(views, stacked, strict=True))
 
@@ -136,7 +135,7 @@ def scan_of(content: bytes, facts: Mapping[str, Any], *, scan_id: str) -> Scan:
     """The scan that a picture was made of, as far as the picture holds it.
 
     Raises:
-        StudyError: the content has another length than the facts say.
+        InputError: the content has another length than the facts say.
     """
     views = unpacked(content, facts)
     images = {

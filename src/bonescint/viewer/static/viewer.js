@@ -54,7 +54,8 @@ export class Viewer {
 
   /** Lay the model's map over the views, or none. */
   showModel(output) {
-    find("model").hidden = !output;
+    const box = find("model"); // where a page says the probability in words
+    if (box) box.hidden = !output;
     find("map-tools").hidden = !output;
     if (!output) return;
     const colours = bytesOf(output.colours);

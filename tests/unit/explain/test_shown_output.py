@@ -1,4 +1,4 @@
-"""What an aided session shows of a model."""
+"""What pages show of a model."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from bonescint.explain import shown_output
 from bonescint.scan import Acquisition, ActivationMap, PixelUnit, Prediction, Scan, View
-from bonescint.study.model_reads import shown_output
 
 
 @pytest.mark.parametrize("positive", [True, False, None])

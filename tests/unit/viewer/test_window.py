@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bonescint.explain import GreyWindow, grey_window
 from bonescint.scan import PixelUnit
+from bonescint.viewer import GreyWindow, grey_window
 
 
 def _body() -> np.ndarray:
