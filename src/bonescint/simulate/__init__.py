@@ -8,6 +8,7 @@ from bonescint.simulate.camera import CAMERAS, Camera, camera_named, draw_camera
 from bonescint.simulate.patient import ArmPose, LegPose, Patient, draw_patient
 from bonescint.simulate.population import Disease, Population
 from bonescint.simulate.projection import Projector
+from bonescint.simulate.requested import RequestedUptake, can_have
 from bonescint.simulate.seen_foci import TWELVE_NAMES, region_maps, twelve_regions
 from bonescint.simulate.simulated_scan import SimulatedScan, simulate_scan
 
@@ -22,9 +23,11 @@ __all__ = [
     "Patient",
     "Population",
     "Projector",
+    "RequestedUptake",
     "SimulatedScan",
     "build_anatomy",
     "camera_named",
+    "can_have",
     "draw_anatomy",
     "draw_camera",
     "draw_patient",

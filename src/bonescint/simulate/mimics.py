@@ -6,6 +6,7 @@ disease. The shares are assumed unless a source is given.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -102,11 +103,16 @@ class _Draw:
     """Draws the mimics of one patient."""
 
     def __init__(
-        self, anatomy: Anatomy, normal: NDArray[np.float32], rng: np.random.Generator
+        self,
+        anatomy: Anatomy,
+        normal: NDArray[np.float32],
+        rng: np.random.Generator,
+        only: Collection[UptakeSite] | None,
     ) -> None:
         self.anatomy = anatomy
         self.normal = normal
         self.rng = rng
+        self.only = only
         age = anatomy.patient.age
         self.wear = float(np.clip(0.35 + (age - 40) / 50, 0.25, 1.3))
         # In some people all joints are hot, in others none.
@@ -135,6 +141,8 @@ class _Draw:
         contrast: float,
         elongation: tuple[float, float, float] = (1.0, 1.0, 1.0),
     ) -> None:
+        if self.only is not None and cause not in self.only:
+            return
         self.found.append(
             self.anatomy.bone_focus(
                 region=region,
@@ -328,7 +336,11 @@ class _Draw:
 
 
 def draw_mimics(
-    anatomy: Anatomy, normal: NDArray[np.float32], rng: np.random.Generator
+    anatomy: Anatomy,
+    normal: NDArray[np.float32],
+    rng: np.random.Generator,
+    *,
+    only: Collection[UptakeSite] | None = None,
 ) -> list[FocalUptake]:
     """Draw benign focal uptake in bone, and metal, for one patient.
 
@@ -336,8 +348,9 @@ def draw_mimics(
         anatomy: the patient, whose age determines how worn the joints are.
         normal: normal uptake of the bone samples (n,).
         rng: source of randomness.
+        only: kinds to return; the others are drawn, and left out. All if `None`.
     """
-    draw = _Draw(anatomy, normal, rng)
+    draw = _Draw(anatomy, normal, rng, only)
     draw.joints()
     draw.spine()
     draw.fractures()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -46,10 +46,13 @@ def _point(x: float, y: float, z: float) -> _Point:
 class _Draw:
     """Draws the hot organs of one patient."""
 
-    def __init__(self, anatomy: Anatomy, rng: np.random.Generator) -> None:
+    def __init__(
+        self, anatomy: Anatomy, rng: np.random.Generator, only: Collection[UptakeSite] | None
+    ) -> None:
         self.anatomy = anatomy
         self.marks = anatomy.landmarks
         self.rng = rng
+        self.only = only
         self.excretion = self.about(1.0, 0.35)
         self.found: list[FocalUptake] = []
 
@@ -60,10 +63,15 @@ class _Draw:
     def happens(self, share: float) -> bool:
         return bool(self.rng.random() < share)
 
+    def wanted(self, cause: UptakeSite) -> bool:
+        return self.only is None or cause in self.only
+
     def add(
         self, cause: UptakeSite, region: str, centre: _Point, radii: _Point, level: float
     ) -> None:
         """Place an ellipsoid of a concentration (1 is a standard bone)."""
+        if not self.wanted(cause):
+            return
         self.found.append(
             soft_focus(
                 cause=cause,
@@ -84,6 +92,8 @@ class _Draw:
         level: float,
     ) -> None:
         """Place a line of activity through points."""
+        if not self.wanted(cause):
+            return
         self.found.append(
             soft_tube(
                 cause=cause,
@@ -309,20 +319,25 @@ class _Draw:
         size = np.float32(rng.normal(1.0, 0.1))
         outer, cavity = _point(50, 42, 44) * size, _point(26, 20, 22) * size
         self.add(UptakeSite.HEART, "chest", centre, outer, level)
+        if not self.wanted(UptakeSite.HEART):
+            return
         wall = self.found[-1]
         inside = (((wall.positions_mm - centre - _point(-4, 0, 2)) / cavity) ** 2).sum(axis=1) < 1
         blood = np.where(inside, np.float32(0.25), np.float32(1))
         self.found[-1] = replace(wall, activity=wall.activity * blood)
 
 
-def draw_organs(anatomy: Anatomy, rng: np.random.Generator) -> list[FocalUptake]:
+def draw_organs(
+    anatomy: Anatomy, rng: np.random.Generator, *, only: Collection[UptakeSite] | None = None
+) -> list[FocalUptake]:
     """Draw all uptake outside bone for one patient.
 
     Args:
         anatomy: the patient.
         rng: source of randomness.
+        only: kinds to return; the others are drawn, and left out. All if `None`.
     """
-    draw = _Draw(anatomy, rng)
+    draw = _Draw(anatomy, rng, only)
     draw.kidneys()
     draw.urine()
     draw.injection()

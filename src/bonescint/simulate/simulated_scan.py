@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import TypeAlias
 
@@ -30,6 +31,7 @@ from bonescint.simulate.motion import Motion, draw_motion
 from bonescint.simulate.organs import draw_organs
 from bonescint.simulate.population import Disease
 from bonescint.simulate.projection import Projector, detected
+from bonescint.simulate.requested import RequestedUptake, with_requested
 from bonescint.simulate.seen_foci import FocusMask, SeenFocus, joined_masks, occult, seen_foci
 from bonescint.simulate.skeleton import Skeleton
 from bonescint.simulate.uptake import normal_uptake
@@ -113,6 +115,7 @@ def simulate_scan(
     counts: float | None = None,
     exposure: float = 1.0,
     disease: Disease | None = None,
+    requested: RequestedUptake | None = None,
     faults: Mapping[View, HeadFaults] | None = None,
 ) -> SimulatedScan:
     """Simulate one whole-body bone scan.
@@ -129,6 +132,8 @@ def simulate_scan(
         exposure: activity and time relative to the camera's usual ones, where `counts` is
             `None`.
         disease: properties of the metastases; the default ones if `None`.
+        requested: benign uptake that the patient certainly has, beside what is drawn. Patient,
+            metastases and all else that is drawn are the same with it and without.
         faults: the faults of each detector; drawn with the camera's probabilities if
             `None`.
 
@@ -137,7 +142,7 @@ def simulate_scan(
 
     Raises:
         ParameterError: lesions in a negative scan or none in a positive one, counts or an
-            exposure that are not above 0.
+            exposure that are not above 0, requested uptake that the patient cannot have.
     """
     if lesions is not None and (lesions > 0) != positive:
         requirement = "at least 1 in a positive scan, 0 in a negative one"
@@ -148,6 +153,8 @@ def simulate_scan(
         raise ParameterError("exposure", "simulate_scan", "above 0", exposure)
     disease = disease or Disease()
     tracer = _draw_tracer(anatomy, rng, positive=positive, lesions=lesions, disease=disease)
+    if requested is not None:
+        tracer = _with_request(tracer, anatomy, requested, rng)
     projector = _placed(anatomy, camera, rng)
     motion = draw_motion(anatomy, camera.motion_share, rng)
     faults = draw_faults(camera, rng) if faults is None else faults
@@ -223,6 +230,30 @@ def _draw_tracer(
         tissue=spare * float(np.exp(rng.normal(np.log(SOFT_TISSUE_UPTAKE_MEDIAN), tissue_sd))),
         spare=spare,
     )
+
+
+def _with_request(
+    tracer: _Tracer, anatomy: Anatomy, requested: RequestedUptake, rng: np.random.Generator
+) -> _Tracer:
+    """Complete what was drawn, from a generator of its own: the other one goes on undisturbed."""
+    apart = np.random.default_rng(deepcopy(rng).integers(2**63, size=4))
+    mimics, organs, worn = with_requested(
+        requested,
+        anatomy,
+        tracer.normal,
+        apart,
+        mimics=tracer.mimics,
+        organs=tracer.organs,
+        worn=tracer.worn,
+    )
+    spared = {id(organ) for organ in tracer.organs}  # those that diffuse disease has dimmed
+    organs = [
+        organ
+        if id(organ) in spared
+        else replace(organ, activity=organ.activity * np.float32(tracer.spare))
+        for organ in organs
+    ]
+    return replace(tracer, mimics=mimics, organs=organs, worn=worn)
 
 
 def _placed(anatomy: Anatomy, camera: Camera, rng: np.random.Generator) -> Projector:
