@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 
 from bonescint.dicom import identity, views
 from bonescint.dicom.calibration import in_known_unit
-from bonescint.dicom.checks import camera_of, check_dicom_header, image_type_of, maker_of
+from bonescint.dicom.checks import (
+    CheckedHeader,
+    camera_of,
+    check_dicom_header,
+    image_type_of,
+    maker_of,
+)
 from bonescint.dicom.discovery import StudyFiles, discover, unnamed_picture
 from bonescint.dicom.files import read_bytes, sha256
 from bonescint.dicom.frames import PhotopeakFrames
@@ -42,6 +48,7 @@ from bonescint.scan import (
     ParameterError,
     PixelUnit,
     Scan,
+    SourceFrame,
     View,
     ViewConflictError,
     ViewRule,
@@ -58,6 +65,7 @@ class _LoadedView:
     decision: views.ViewDecision | None
     image: NDArray[np.float32]
     detector: int = 1
+    frame: SourceFrame | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -223,13 +231,30 @@ def _one_page(picture: PicturePage, path: Path) -> tuple[tuple[_LoadedView, ...]
     return images, warnings
 
 
-def _side_by_side(image: NDArray[np.float32], source: str) -> tuple[_LoadedView, ...]:
+def _side_by_side(
+    image: NDArray[np.float32], source: str, frame: SourceFrame | None = None
+) -> tuple[_LoadedView, ...]:
     """The two views of an AP|PA picture."""
     left, right = (without_frame(half)[0] for half in halves(image))
     check_geometry(left.shape[0], left.shape[1], None, source)
     return tuple(
-        _LoadedView(decision=views.ViewDecision(view=view, rule=ViewRule.PICTURE_HALF), image=half)
-        for view, half in zip(View, (left, right), strict=True)
+        _LoadedView(
+            decision=views.ViewDecision(view=view, rule=ViewRule.PICTURE_HALF),
+            image=half,
+            frame=frame and replace(frame, left=start),
+        )
+        for view, half, start in zip(
+            View, (left, right), (0, image.shape[1] - right.shape[1]), strict=True
+        )
+    )
+
+
+def _source_frames(checked: CheckedHeader) -> tuple[SourceFrame, ...]:
+    """Where the images that are used of a file lie in it."""
+    shape = checked.layout.rows, checked.layout.columns
+    return tuple(
+        SourceFrame(shape=shape, number=frame.index + 1, turned=turned)
+        for frame, turned in zip(checked.photopeak.frames, checked.upside_down, strict=True)
     )
 
 
@@ -252,8 +277,9 @@ def _load_dicom(content: bytes, path: Path) -> _LoadedFile:
         raise InputError(
             source, "both views are in one image that is upside down", "Give each view upright"
         )
+    frames = _source_frames(checked)
     if side_by_side:
-        loaded = _side_by_side(images[0], source)
+        loaded = _side_by_side(images[0], source, frames[0])
         unit = PixelUnit.INTENSITY
         warnings.append(
             "both views in one image: left half taken as anterior, right half as posterior"
@@ -262,9 +288,9 @@ def _load_dicom(content: bytes, path: Path) -> _LoadedFile:
             warnings.append("it shows two bodies: the view that its header or name says was unused")
     else:
         loaded = tuple(
-            _LoadedView(decision=decision, image=image, detector=frame.detector)
-            for frame, image, decision in zip(
-                photopeak.frames, images, checked.decisions, strict=True
+            _LoadedView(decision=decision, image=image, detector=used.detector, frame=frame)
+            for used, image, decision, frame in zip(
+                photopeak.frames, images, checked.decisions, frames, strict=True
             )
         )
     return _LoadedFile(
@@ -297,21 +323,8 @@ def _acquisition(header: Header, photopeak: PhotopeakFrames, content: bytes) -> 
 def _assembled(files: Sequence[_LoadedFile], study: StudyFiles, id_key: bytes | None) -> Scan:
     """One scan from what its files gave."""
     source = study.source
-    loaded = [entry for file in files for entry in file.images]
-    decisions, assumed = views.assume_by_detector(
-        tuple(entry.detector for entry in loaded), tuple(entry.decision for entry in loaded)
-    )
-    images: dict[View, NDArray[np.float32]] = {}
-    rules: dict[View, ViewRule] = {}
-    for entry, decision in zip(loaded, decisions, strict=True):
-        if decision.view in images:
-            raise ViewConflictError(
-                source,
-                f"two images claim to be {decision.view.value} "
-                f"(by {rules[decision.view].value} and by {decision.rule.value})",
-                "Correct the view names, or give the files one by one",
-            )
-        images[decision.view], rules[decision.view] = entry.image, decision.rule
+    loaded, assumed = _by_view(files, source)
+    images = {view: entry.image for view, entry in loaded.items()}
     _check_alike(files, source)
     for view, image in images.items():
         if image.max() == 0 and any(other.max() > 0 for other in images.values()):
@@ -319,7 +332,7 @@ def _assembled(files: Sequence[_LoadedFile], study: StudyFiles, id_key: bytes | 
         check_outline(image, source)
     images, padded = _of_one_size(images, source)
     warnings = [text for file in files for text in file.warnings] + list(assumed)
-    acquisition = _joined(files, {view: rules[view] for view in View if view in rules})
+    acquisition = replace(_joined(files, loaded), frames=_frames_of(loaded, images))
     if acquisition.burned_in_text:
         warnings.append(
             "its header says that text is part of the pixels (Burned In Annotation): pictures of "
@@ -338,6 +351,33 @@ def _assembled(files: Sequence[_LoadedFile], study: StudyFiles, id_key: bytes | 
         acquisition=acquisition,
         warnings=tuple(dict.fromkeys(warnings)),
     )
+
+
+def _by_view(
+    files: Sequence[_LoadedFile], source: str
+) -> tuple[dict[View, _LoadedView], tuple[str, ...]]:
+    """The images by view, and warnings about assumed views."""
+    loaded = [
+        replace(entry, frame=entry.frame and replace(entry.frame, file=place))
+        for place, file in enumerate(files)
+        for entry in file.images
+    ]
+    decisions, assumed = views.assume_by_detector(
+        tuple(entry.detector for entry in loaded), tuple(entry.decision for entry in loaded)
+    )
+    by_view: dict[View, _LoadedView] = {}
+    rules: dict[View, ViewRule] = {}
+    for entry, decision in zip(loaded, decisions, strict=True):
+        view = decision.view
+        if view in by_view:
+            raise ViewConflictError(
+                source,
+                f"two images claim to be {view.value} "
+                f"(by {rules[view].value} and by {decision.rule.value})",
+                "Correct the view names, or give the files one by one",
+            )
+        by_view[view], rules[view] = replace(entry, decision=decision), decision.rule
+    return {view: by_view[view] for view in View if view in by_view}, assumed
 
 
 def _check_alike(files: Sequence[_LoadedFile], source: str) -> None:
@@ -393,9 +433,24 @@ def _scan_id(
     return identity.scan_id_from_images([images[view] for view in View if view in images], key=key)
 
 
-def _joined(files: Sequence[_LoadedFile], rules: dict[View, ViewRule]) -> Acquisition:
+def _joined(files: Sequence[_LoadedFile], loaded: Mapping[View, _LoadedView]) -> Acquisition:
     hashes = tuple(digest for file in files for digest in file.acquisition.file_sha256)
     burned_in = any(file.acquisition.burned_in_text for file in files)
+    rules = {view: entry.decision.rule for view, entry in loaded.items() if entry.decision}
     return replace(
         files[0].acquisition, view_rules=rules, file_sha256=hashes, burned_in_text=burned_in
     )
+
+
+def _frames_of(
+    loaded: Mapping[View, _LoadedView], images: Mapping[View, NDArray[np.float32]]
+) -> dict[View, SourceFrame]:
+    """Where each view lies in its file, columns that were added to it included."""
+    return {
+        view: replace(
+            entry.frame,
+            left=entry.frame.left - (images[view].shape[1] - entry.image.shape[1]) // 2,
+        )
+        for view, entry in loaded.items()
+        if entry.frame is not None
+    }

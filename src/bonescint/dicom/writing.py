@@ -177,7 +177,8 @@ class PatientFacts:
 _Counts = np.ndarray[tuple[int, ...], np.dtype[np.uint16]]
 
 _NM_STORAGE = "1.2.840.10008.5.1.4.1.1.20"
-_IMPLEMENTATION_UID = "2.25.262218870310839443264206170206934417137"
+IMPLEMENTATION_UID = "2.25.262218870310839443264206170206934417137"
+"""Names this software in the File Meta Information of what it writes."""
 _DEFAULT_ACQUIRED_AT = datetime(2020, 1, 1, 12)
 _DEFAULT_WINDOW_KEV = (126.45, 154.55)
 _DEFAULT_DURATION_S = 1000.0
@@ -412,7 +413,7 @@ def _write_beside(dataset: Dataset, path: Path, *, compress: bool) -> None:
     meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.ImplementationClassUID = UID(_IMPLEMENTATION_UID)
+    meta.ImplementationClassUID = UID(IMPLEMENTATION_UID)
     meta.ImplementationVersionName = "BONESCINT"
     dataset.file_meta = meta
     if compress:

@@ -9,6 +9,7 @@ from bonescint.explain.crop import CroppedScan, crop_boxes, cropped
 from bonescint.explain.evidence import EvidenceScale, PanelSize, map_on_grid, panel_size
 from bonescint.explain.overlay import RESEARCH_NOTICE, Explanation, explain, explain_picture
 from bonescint.explain.panels import Layers
+from bonescint.explain.regions import evidence_regions
 from bonescint.explain.shown_output import shown_output
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "contact_sheet",
     "crop_boxes",
     "cropped",
+    "evidence_regions",
     "explain",
     "explain_picture",
     "heat_colours",

@@ -17,9 +17,11 @@ from bonescint.scan.errors import (
     ViewConflictError,
     os_reason,
 )
+from bonescint.scan.evidence_region import EvidenceRegion
 from bonescint.scan.notice import RESEARCH_USE
 from bonescint.scan.prediction import ActivationMap, Call, NormalRank, Prediction
 from bonescint.scan.scan import Acquisition, PixelUnit, Scan
+from bonescint.scan.source_frame import SourceFrame
 from bonescint.scan.truth import Focus, FocusKind, Truth
 from bonescint.scan.uptake_sites import SiteGroup, UptakeSite
 from bonescint.scan.views import View, ViewRule, mirrored
@@ -33,6 +35,7 @@ __all__ = [
     "PlattCalibration",
     "Call",
     "Case",
+    "EvidenceRegion",
     "Focus",
     "FocusKind",
     "InputError",
@@ -46,6 +49,7 @@ __all__ = [
     "Prediction",
     "Scan",
     "SiteGroup",
+    "SourceFrame",
     "Split",
     "Truth",
     "UnitError",

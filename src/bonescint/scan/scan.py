@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bonescint.scan.errors import ParameterError
+from bonescint.scan.source_frame import SourceFrame
 from bonescint.scan.views import View, ViewRule
 
 
@@ -39,6 +40,7 @@ class Acquisition:
         view_rules: for each view that is present, the rule that told it.
         file_sha256: hashes of the files that the scan was read from, in the order read.
         burned_in_text: whether a header says that text, perhaps a name, is part of the pixels.
+        frames: for each view that comes from a DICOM file, where its pixels lie in there.
     """
 
     modality: str
@@ -50,6 +52,7 @@ class Acquisition:
     view_rules: Mapping[View, ViewRule] = field(default_factory=dict)
     file_sha256: tuple[str, ...] = ()
     burned_in_text: bool = False
+    frames: Mapping[View, SourceFrame] = field(default_factory=dict)
 
 
 def _frozen_view(view: View, image: ArrayLike) -> NDArray[np.float32]:

@@ -1,0 +1,188 @@
+"""A model's answer as DICOM objects: a Secondary Capture and up to two Structured Reports."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bonescint.dicom.discovery import StudyFiles
+from bonescint.dicom.results.source import ResultSources
+from bonescint.dicom.writing import IMPLEMENTATION_UID
+from bonescint.files import make_folder, written_beside
+from bonescint.scan import EvidenceRegion, ParameterError, Prediction, Scan
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+
+class ResultKind(StrEnum):
+    """The objects that are made of one prediction; the value is part of the file's name."""
+
+    PICTURE = "picture"
+    """Secondary Capture: the picture with the evidence."""
+    REPORT = "report"
+    """Structured Report of the whole scan: probability, call, out-of-distribution score."""
+    OUTLINES = "outlines"
+    """Structured Report of the outlined regions, if there are any."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlgorithmFacts:
+    """What results say of the model and the software that made them.
+
+    Attributes:
+        name: name of the model.
+        version: version of the model.
+        sha256: hash of the model's graph.
+        operating_point: probability from which it calls a scan positive.
+        map_kind: what its maps are, such as `"probability of each cell"`.
+        software: version of bonescint.
+        notice: statement about the model: research use only, and what it was trained on.
+        ood_threshold: the out-of-distribution score above which there is no call, or `None`.
+    """
+
+    name: str
+    version: str
+    sha256: str
+    operating_point: float
+    map_kind: str
+    software: str
+    notice: str
+    ood_threshold: float | None = None
+
+    def __post_init__(self) -> None:
+        # Every character set that a source may have can write these letters.
+        for name in ("name", "version", "map_kind", "software", "notice"):
+            plain = getattr(self, name).encode("ascii", "replace").decode()
+            object.__setattr__(self, name, plain)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ResultContext:
+    """Everything that the objects of one prediction have in common.
+
+    Attributes:
+        sources: the files of the scan.
+        prediction: the answer.
+        algorithm: the model.
+    """
+
+    sources: ResultSources
+    prediction: Prediction
+    algorithm: AlgorithmFacts
+
+    def uid(self, kind: str) -> str:
+        """The UID of a kind of object, or of something that it names.
+
+        It is derived from the source's SOP Instance UIDs, the model, the software, the operating
+        point and the call: a second run gives the same objects, another model others.
+        """
+        model = self.algorithm
+        return self.sources.uid(
+            kind,
+            model.sha256,
+            f"{model.name}@{model.version}",
+            model.software,
+            repr(model.operating_point),
+            self.prediction.call.value,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ResultObject:
+    """One DICOM object, complete.
+
+    Attributes:
+        kind: what it is.
+        dataset: with its File Meta Information.
+    """
+
+    kind: ResultKind
+    dataset: Dataset
+
+
+def result_objects(
+    study: StudyFiles,
+    scan: Scan,
+    prediction: Prediction,
+    *,
+    picture: NDArray[np.uint8],
+    regions: Sequence[EvidenceRegion],
+    algorithm: AlgorithmFacts,
+) -> tuple[ResultObject, ...]:
+    """Make the DICOM objects of one prediction, in new series of the scan's own study.
+
+    Patient and study are copied from the scan's files, character set included. UIDs follow from
+    the sources, the model and the software, and dates from the sources: a second run gives the
+    same bytes.
+
+    Args:
+        study: the files that the scan was read from.
+        scan: as it was read.
+        prediction: the answer for it.
+        picture: uint8 (rows, columns, 3), red, green, blue.
+        regions: the outlined regions; without any there is no report of outlines.
+        algorithm: the model.
+
+    Raises:
+        InputError: a file is no DICOM, or lacks the UIDs that objects refer to.
+        MissingExtraError: the extra `pacs` is not installed.
+        ParameterError: a prediction of another scan, or a scan that was changed since it was read.
+    """
+    from pydicom.uid import UID
+
+    from bonescint.dicom.results.capture import secondary_capture
+    from bonescint.dicom.results.report import outline_report, scan_report
+
+    if prediction.scan_id != scan.scan_id:
+        raise ParameterError(
+            "prediction", "result_objects", f"of {scan.scan_id}", prediction.scan_id
+        )
+    context = ResultContext(
+        sources=ResultSources.read(study, scan), prediction=prediction, algorithm=algorithm
+    )
+    made = {
+        ResultKind.PICTURE: secondary_capture(context, picture),
+        ResultKind.REPORT: scan_report(context, regions),
+    }
+    if regions:
+        made[ResultKind.OUTLINES] = outline_report(context, regions)
+    for dataset in made.values():
+        context.sources.identify(dataset)
+        dataset.file_meta.ImplementationClassUID = UID(IMPLEMENTATION_UID)
+        dataset.file_meta.ImplementationVersionName = "BONESCINT"
+    return tuple(ResultObject(kind=kind, dataset=dataset) for kind, dataset in made.items())
+
+
+def write_result_objects(
+    objects: Sequence[ResultObject], folder: Path, stem: str
+) -> tuple[Path, ...]:
+    """Write objects as `<stem>.<kind>.dcm`.
+
+    Args:
+        objects: of one prediction.
+        folder: made if it does not exist.
+        stem: start of the files' names.
+
+    Returns:
+        The paths.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
+    from pydicom import dcmwrite
+
+    make_folder(folder)
+    paths = []
+    for one in objects:
+        path = folder / f"{stem}.{one.kind.value}.dcm"
+        with written_beside(path) as beside:
+            dcmwrite(beside, one.dataset, enforce_file_format=True)
+        paths.append(path)
+    return tuple(paths)
