@@ -15,6 +15,7 @@ from bonescint.classify.folder import ResultsFolder
 from bonescint.classify.naming import SourceNames
 from bonescint.classify.results import ClassifiedScan, KnownTruth, Refusal
 from bonescint.classify.steps import (
+    DrawnScan,
     DrawOrder,
     ReadyScan,
     Unchanged,
@@ -25,9 +26,16 @@ from bonescint.classify.steps import (
 from bonescint.dicom import Discovery, StudyFiles
 from bonescint.parallel import Pool
 from bonescint.report import PageLayers
-from bonescint.scan import BonescintError, InputError, OutputError, Prediction
+from bonescint.scan import (
+    BonescintError,
+    InputError,
+    MissingExtraError,
+    OutputError,
+    Prediction,
+)
 
 if TYPE_CHECKING:
+    from bonescint.classify.delivery import DeliveryOrder
     from bonescint.model import Classifier
     from bonescint.prepare import Preprocessing
 
@@ -41,7 +49,7 @@ class _Drawn:
 
     result: ClassifiedScan
     record: dict[str, Any]
-    layers: Future[PageLayers]
+    drawn: Future[DrawnScan]
     read_as: str
 
 
@@ -62,6 +70,7 @@ class ClassificationBatch:
         scan_ids: names of scans by file or folder; others are named by a hash of their UIDs.
         truths: what is known about scans, by file or folder.
         names: file names in the results.
+        delivery: what is written of each result for other systems, or `None`.
 
     Attributes:
         classified: the finished scans.
@@ -81,6 +90,7 @@ class ClassificationBatch:
         scan_ids: Mapping[Path, str],
         truths: Mapping[Path, KnownTruth],
         names: SourceNames,
+        delivery: DeliveryOrder | None = None,
     ) -> None:
         self.taken_over = 0
         self.classified: list[ClassifiedScan] = []
@@ -94,6 +104,7 @@ class ClassificationBatch:
         self._scan_ids = scan_ids
         self._truths = truths
         self._names = names
+        self._delivery = delivery
         self._seen: dict[str, dict[frozenset[str], str]] = {}
 
     def refuse(self, error: BonescintError, *, source: str) -> None:
@@ -176,11 +187,13 @@ class ClassificationBatch:
             notice=self._notice,
             path=self._results.picture_path(prediction.scan_id),
             layer_paths=self._results.layer_paths(prediction.scan_id),
+            study=study,
+            delivery=self._delivery,
         )
         result = self._result_of(prediction, study, ready)
         record = {**result.to_json(), **ready.facts, "prediction": prediction.to_json()}
-        layers = pool.submit(draw, ready.packed_scan, order)
-        return _Drawn(result=result, record=record, layers=layers, read_as=read_as)
+        drawn = pool.submit(draw, ready.packed_scan, order)
+        return _Drawn(result=result, record=record, drawn=drawn, read_as=read_as)
 
     def _result_of(
         self, prediction: Prediction, study: StudyFiles, ready: ReadyScan
@@ -266,16 +279,20 @@ class ClassificationBatch:
             self._tell()
             return
         result, record = item.result, item.record
+        layers: PageLayers | None = None
         try:
-            layers: PageLayers | None = item.layers.result()
-        except OutputError:
+            drawn = item.drawn.result()
+        except (OutputError, MissingExtraError):
             raise
         except BonescintError as error:
             # The prediction is valid without a picture.
             warnings = (*result.warnings, f"no picture: {error}")
             result = replace(result, picture="", warnings=warnings)
-            record = {**record, **result.to_json()}
-            layers = None
+        else:
+            layers = drawn.layers
+            why_not = self._names.clean(drawn.not_delivered)
+            result = replace(result, objects=drawn.objects, not_delivered=why_not)
+        record = {**record, **result.to_json()}
         self._results.add(result, record, layers, read_as=item.read_as)
         self.classified.append(result)
         self._tell()

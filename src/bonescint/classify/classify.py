@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import bonescint
+from bonescint.classify.delivery import DeliveryOrder
 from bonescint.classify.earlier import run_identity
 from bonescint.classify.folder import ResultsFolder
 from bonescint.classify.naming import SourceNames, hashed_names
@@ -23,6 +24,7 @@ from bonescint.classify.results import (
     notice_of,
     page_heading,
 )
+from bonescint.extras import require
 from bonescint.files import make_folder, write_whole
 from bonescint.parallel import pool_of, usual_workers
 from bonescint.scan import MissingExtraError
@@ -58,6 +60,7 @@ def classify(
     truths: Mapping[Path, KnownTruth] | None = None,
     hash_sources: bool = False,
     call_anyway: bool = False,
+    dicom: bool = False,
 ) -> ClassifySummary:
     """Classify scans and write the results: tables, one picture per scan, and one page of all.
 
@@ -71,6 +74,9 @@ def classify(
     They replace those of an earlier run, unless nothing could be read at all; files that no
     earlier run wrote are never overwritten. After an interruption (Ctrl-C, a kill, a full disk) the
     same call resumes: finished scans are kept if model, settings, versions and files are the same.
+
+    With `dicom`, a Secondary Capture and Structured Reports of each scan lie in `dicom/`. They hold
+    the patient's name and numbers, copied from the scan's files; nothing else that is written does.
 
     Results give the path of a file relative to what was given. With `hash_sources` they give a
     keyed hash instead; the key and the table `sources.csv`, which lists which file is which, are
@@ -91,6 +97,7 @@ def classify(
         hash_sources: replace names of files and folders in the results by a keyed hash.
         call_anyway: also call scans that are too unlike the training scans; otherwise they have a
             probability, a map and no call.
+        dicom: also write each result as DICOM objects, for which the extra `pacs` is needed.
 
     Returns:
         What was classified and what was refused, and why.
@@ -100,6 +107,7 @@ def classify(
         OutputError: `out` cannot be written to, or holds files of other origin under the names
             of results.
         ParameterError: a setting that cannot be used.
+        MissingExtraError: DICOM objects are wanted and the extra `pacs` is not installed.
         ClassifyInterrupted: Ctrl-C; the results so far are written.
 
     Examples:
@@ -115,12 +123,15 @@ with configs/metadata.json.
     from bonescint.dicom import discover
     from bonescint.model import Classifier
 
+    if dicom:
+        require("highdicom", extra="pacs")
     folder = model_folder(model)
     count = usual_workers(workers)
     given = [sources] if isinstance(sources, Path | str) else list(sources)
     destination = Path(out)
     interrupted = False
-    facts = _run_facts(folder, device, call_anyway=call_anyway)
+    delivery = DeliveryOrder.of(folder, destination, dicom=dicom)
+    facts = _run_facts(folder, device, call_anyway=call_anyway, dicom=dicom)
     with ResultsFolder(destination, identity=run_identity(facts)) as results:
         found = without_results(discover(given), results.earlier, given)
         if hash_sources:
@@ -137,6 +148,7 @@ with configs/metadata.json.
             scan_ids=scan_ids or {},
             truths=truths or {},
             names=names,
+            delivery=delivery,
         )
         for error in found.refused:
             batch.refuse(error, source=error.source)
@@ -189,8 +201,10 @@ def model_folder(model: Path | str | ModelFolder | None) -> ModelFolder:
     return model if isinstance(model, ModelFolder) else ModelFolder.load(Path(model))
 
 
-def _run_facts(folder: ModelFolder, device: str, *, call_anyway: bool) -> dict[str, Any]:
-    """What the prediction depends on apart from the scan, as recorded in `results.json`."""
+def _run_facts(
+    folder: ModelFolder, device: str, *, call_anyway: bool, dicom: bool
+) -> dict[str, Any]:
+    """What the results depend on apart from the scan, as recorded in `results.json`."""
     return {
         "software": {
             "bonescint": bonescint.__version__,
@@ -201,6 +215,7 @@ def _run_facts(folder: ModelFolder, device: str, *, call_anyway: bool) -> dict[s
             "device": device,
             "preprocessing": folder.card.preprocessing.identifier,
             "call_anyway": call_anyway,
+            "dicom": dicom,
         },
         "model_id": folder.model_id,
         "operating_point": folder.card.operating_point,

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from bonescint.classify.results import notice_of
 from bonescint.dicom import StudyFiles
 from bonescint.dicom.results import AlgorithmFacts, result_objects, write_result_objects
-from bonescint.explain import evidence_regions
 from bonescint.scan import Prediction, Scan
 
 if TYPE_CHECKING:
@@ -35,6 +34,19 @@ class DeliveryOrder:
     algorithm: AlgorithmFacts
     folder: Path
     dicom: bool = True
+
+    @classmethod
+    def of(cls, model: ModelFolder, folder: Path, *, dicom: bool) -> DeliveryOrder | None:
+        """The order for a model's results, or `None` if nothing is wanted.
+
+        Args:
+            model: the model.
+            folder: the results folder.
+            dicom: write DICOM objects.
+        """
+        if not dicom:
+            return None
+        return cls(algorithm=algorithm_facts(model), folder=folder, dicom=dicom)
 
     def deliver(
         self,
@@ -62,6 +74,8 @@ class DeliveryOrder:
             MissingExtraError: the extra `pacs` is not installed.
             OutputError: a file cannot be written.
         """
+        from bonescint.explain import evidence_regions
+
         regions = evidence_regions(scan, prediction, operating_point=self.algorithm.operating_point)
         written: list[Path] = []
         if self.dicom:

@@ -17,7 +17,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
+from bonescint.classify.delivery import DICOM_FOLDER
 from bonescint.classify.results import ClassifiedScan, KnownTruth
+from bonescint.dicom.results import ResultKind, object_name
 from bonescint.files import json_in, not_ours
 from bonescint.scan import NormalRank, OutputError
 
@@ -65,7 +67,7 @@ class InterruptedScan:
     def result(self) -> ClassifiedScan:
         """Its row of `results.csv`."""
         fields = {name: self.record[name] for name in ClassifiedScan.__dataclass_fields__}
-        lists = {name: tuple(fields[name]) for name in ("views", "warnings")}
+        lists = {name: tuple(fields[name]) for name in ("views", "warnings", "objects")}
         truth = fields["truth"] and KnownTruth(**fields["truth"])
         rank = NormalRank.from_json(fields["rank_among_normals"])
         return ClassifiedScan(**{**fields, **lists, "truth": truth, "rank_among_normals": rank})
@@ -76,6 +78,12 @@ class InterruptedScan:
         layers = self.page_row["layers"] or {}
         names = (layers.get("grey"), layers.get("evidence"), Path(self.page_row["picture"]).name)
         return tuple(name for name in names if name)
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Paths of its pictures and objects, relative to the results folder."""
+        objects = self.page_row["objects"]
+        return (*(f"pictures/{name}" for name in self.pictures), *map(str, objects))
 
 
 class InterruptedRun:
@@ -119,7 +127,7 @@ class InterruptedRun:
             return None
         record, row = (_line_at(file, at) for file, at in zip(self._files, places, strict=True))
         scan = InterruptedScan(record=record, page_row=row["row"], read_as=row["read_as"])
-        drawn = all((self._folder / "pictures" / name).is_file() for name in scan.pictures)
+        drawn = all((self._folder / name).is_file() for name in scan.files)
         return scan if drawn and scan.page_row["picture"] else None
 
     def forget(self) -> None:
@@ -209,6 +217,17 @@ def layer_names(scan_id: str) -> tuple[str, str]:
     return f"{stem}.grey.webp", f"{stem}.evidence.webp"
 
 
+def object_names(scan_id: str) -> tuple[str, ...]:
+    """Paths of all that may be written of a scan for other systems, in the results folder.
+
+    Examples:
+        >>> object_names("bs-46ec70df0e49a6d6")[0]
+        'dicom/bs-46ec70df0e49a6d6.picture.dcm'
+    """
+    stem = picture_name(scan_id).removesuffix(".png")
+    return tuple(f"{DICOM_FOLDER}/{object_name(stem, kind)}" for kind in ResultKind)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EarlierRun:
     """The files that an earlier run wrote to a folder.
@@ -217,11 +236,13 @@ class EarlierRun:
         folder: the results folder.
         has_results: whether it finished and left a `results.json`.
         pictures: file names of its pictures in the folder `pictures`.
+        objects: paths, relative to the folder, of what it may have written for other systems.
     """
 
     folder: Path
     has_results: bool = False
     pictures: frozenset[str] = frozenset()
+    objects: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, folder: Path) -> Self:
@@ -240,16 +261,19 @@ class EarlierRun:
                     raise not_ours(folder / name)
         growing = _listed_in_growing(folder / GROWING[1])
         growing |= _listed_in_growing(folder / STOPPED[0])
+        pictures = (listed or frozenset()) | growing
+        stems = [name.removesuffix(".png") for name in pictures if name.endswith(".png")]
         return cls(
             folder=folder,
             has_results=listed is not None,
-            pictures=(listed or frozenset()) | growing,
+            pictures=pictures,
+            objects=frozenset(name for stem in stems for name in object_names(stem)),
         )
 
     def paths(self) -> frozenset[Path]:
         """The resolved paths of all files that may be results."""
         pictures = (self.folder / "pictures" / name for name in self.pictures)
-        own = (self.folder / name for name in _OWN_FILES)
+        own = (self.folder / name for name in (*_OWN_FILES, *self.objects))
         return frozenset(path.resolve() for path in (*own, *pictures))
 
 

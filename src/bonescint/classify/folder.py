@@ -114,7 +114,7 @@ class ResultsFolder:
                 self._held = opened.pop_all()
         except OSError as error:
             raise cannot_write(path, error) from error
-        self._pictures: set[str] = set()
+        self._files: set[str] = set()
         self._table = csv.writer(self._rows, lineterminator="\n")
         self._added = 0
         self._table.writerow(CSV_COLUMNS)
@@ -194,7 +194,7 @@ class ResultsFolder:
             for stream in self._streams:
                 stream.flush()
             self._added += 1
-            self._pictures.update(scan.pictures)
+            self._files.update(scan.files)
         except OSError as error:
             raise cannot_write(self.path, error) from error
 
@@ -208,8 +208,8 @@ class ResultsFolder:
     ) -> None:
         """Make complete files of the rows: `results.csv`, `results.json`, `index.html`.
 
-        Pictures of an earlier run that were not written again are removed. Without a scan there is
-        no page.
+        Pictures and objects of an earlier run that were not written again are removed. Without a
+        scan there is no page.
 
         Args:
             document: the content of `results.json` apart from the results and the refused inputs.
@@ -239,9 +239,10 @@ class ResultsFolder:
             self.interrupted.forget()
         except OSError as error:
             raise cannot_write(self.path, error) from error
-        for name in sorted(self.earlier.pictures - self._pictures):
+        earlier = {f"pictures/{name}" for name in self.earlier.pictures} | self.earlier.objects
+        for name in sorted(earlier - self._files):
             with contextlib.suppress(OSError):  # the results are valid in any case
-                (self.path / "pictures" / name).unlink()
+                (self.path / name).unlink()
 
     def _write_json(self, document: Mapping[str, Any], refused: tuple[Refusal, ...]) -> None:
         """Assemble `results.json` from the lines, one scan a line, without parsing them."""

@@ -67,6 +67,9 @@ class ClassifiedScan:
         truth: what is known about it, or `None`.
         rank_among_normals: rank of its score among local normal patients, or `None` if the model
             was not adapted with such.
+        objects: paths of the DICOM objects and the FHIR bundle that were written for other systems,
+            relative to the results folder.
+        not_delivered: why such were wanted and not written; empty otherwise.
     """
 
     scan_id: str
@@ -81,6 +84,8 @@ class ClassifiedScan:
     unlike: bool = False
     truth: KnownTruth | None = None
     rank_among_normals: NormalRank | None = None
+    objects: tuple[str, ...] = ()
+    not_delivered: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready dictionary."""
@@ -209,9 +214,16 @@ class ClassifySummary:
         """Number of scans by call."""
         return CallCounts.of(self.results, has_band=self.uncertain_band is not None)
 
+    @property
+    def not_delivered(self) -> tuple[ClassifiedScan, ...]:
+        """The scans whose DICOM objects or FHIR bundle were wanted and could not be written."""
+        return tuple(result for result in self.results if result.not_delivered)
+
     def messages(self) -> Iterator[str]:
         """Lines for the user: rejected inputs, where the results are, research use only."""
         yield from self._rejected()
+        for result in self.not_delivered[:_MOST_REJECTED]:
+            yield f"Classified, but not written for other systems: {result.not_delivered}"
         if self.interrupted:
             yield (
                 f"Stopped with Ctrl-C after {len(self.results)} scans, whose results are written. "

@@ -6,15 +6,21 @@ import pickle
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from bonescint.classify.delivery import DeliveryOrder
 from bonescint.dicom import StudyFiles, read_study
 from bonescint.dicom.files import read_bytes, sha256
 from bonescint.explain import explain
 from bonescint.files import write_whole
 from bonescint.prepare import PreparedScan, Preprocessing, prepare
 from bonescint.report import PageLayers
-from bonescint.scan import Acquisition, Prediction, Scan
+from bonescint.scan import Acquisition, InputError, Prediction, Scan
+
+if TYPE_CHECKING:
+    from bonescint.explain import Explanation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -53,6 +59,8 @@ class DrawOrder:
         notice: statement about the model.
         path: path of the PNG file.
         layer_paths: paths of the WebP files that the page overlays: counts, evidence.
+        study: the files that the scan was read from.
+        delivery: what is written for other systems, or `None`.
     """
 
     prediction: Prediction
@@ -60,6 +68,23 @@ class DrawOrder:
     notice: str
     path: Path
     layer_paths: tuple[Path, Path]
+    study: StudyFiles
+    delivery: DeliveryOrder | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrawnScan:
+    """What was written of one scan.
+
+    Attributes:
+        layers: the layers of the page.
+        objects: paths of what was written for other systems, relative to the results folder.
+        not_delivered: why that could not be written; empty if it was, or was not wanted.
+    """
+
+    layers: PageLayers
+    objects: tuple[str, ...] = ()
+    not_delivered: str = ""
 
 
 def read_unless_same(
@@ -124,11 +149,11 @@ def _acquisition(acquisition: Acquisition) -> dict[str, Any]:
     }
 
 
-def draw(packed_scan: bytes, order: DrawOrder) -> PageLayers:
-    """Draw a scan's picture and the layers of the page, and write them.
+def draw(packed_scan: bytes, order: DrawOrder) -> DrawnScan:
+    """Draw a scan's picture and the layers of the page, and write them, and what others get.
 
     Returns:
-        The layers, by their names.
+        The layers and the objects, by their names.
 
     Raises:
         OutputError: a picture cannot be written (a full disk, say).
@@ -147,10 +172,30 @@ def draw(packed_scan: bytes, order: DrawOrder) -> PageLayers:
         if content:
             write_whole(path, content)
     grey, evidence = order.layer_paths
-    return PageLayers(
+    shown = PageLayers(
         grey=grey.name,
         evidence=evidence.name if layers.evidence_webp else "",
         width=layers.width,
         height=layers.height,
         pixel_mm=layers.pixel_mm,
     )
+    return _delivered(scan, order, explanation, shown)
+
+
+def _delivered(
+    scan: Scan, order: DrawOrder, explanation: Explanation, layers: PageLayers
+) -> DrawnScan:
+    """Write what other systems get of a scan; one that cannot be referred to is named."""
+    if order.delivery is None:
+        return DrawnScan(layers=layers)
+    try:
+        objects = order.delivery.deliver(
+            order.study,
+            scan,
+            order.prediction,
+            picture=np.asarray(explanation.picture),
+            stem=order.path.stem,
+        )
+    except InputError as error:
+        return DrawnScan(layers=layers, not_delivered=str(error))
+    return DrawnScan(layers=layers, objects=objects)

@@ -37,6 +37,7 @@ def classify(
     device: Device = "cpu",
     hash_sources: bool = False,
     call_anyway: bool = False,
+    dicom: bool = False,
     as_json: AsJson = False,
 ) -> int:
     """Classify scans, and write tables, pictures with the evidence, and a page.
@@ -62,18 +63,22 @@ def classify(
         model: Model folder, or 'shipped', the model that comes with bonescint (the default).
         hash_sources: Replace names of files and folders in the results by a keyed hash.
         call_anyway: Also call scans that are too unlike those that the model knows.
+        dicom: Also write each result as DICOM objects for the PACS: picture and reports.
 
     Written to the results folder:
       results.csv    one row per scan: scan_id, source, views, mbd_probability, call, ...
       results.json   the same and more: activation maps, the model card, rejected files with reasons
       pictures/      one picture per scan: AP | PA, alone and with the evidence overlaid
       index.html     all scans on one page, which needs no network
+      dicom/         with --dicom: a Secondary Capture and Structured Reports of each scan, in new
+                     series of its study; they hold the patient's name and numbers
 
     Examples:
       bonescint classify scan.dcm
       bonescint classify archive/ --out results/ --workers 4
       bonescint classify archive/ --model my-model/ --json > summary.json
       bonescint classify archive/ --out results/ --hash-sources
+      bonescint classify study/ --out results/ --dicom
     """
     from bonescint.classify import classify
 
@@ -86,6 +91,7 @@ def classify(
             device=device,
             hash_sources=hash_sources,
             call_anyway=call_anyway,
+            dicom=dicom,
             progress=progress,
         ),
         as_json=as_json,
@@ -165,7 +171,7 @@ def _run(
         return INTERRUPTED
     if not summary.results:
         return NOTHING_DONE
-    return SOME_FAILED if summary.refused else 0
+    return SOME_FAILED if summary.refused or summary.not_delivered else 0
 
 
 def _print_table(summary: ClassifySummary) -> None:

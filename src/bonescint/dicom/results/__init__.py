@@ -8,6 +8,7 @@ from bonescint.dicom.results.results import (
     AlgorithmFacts,
     ResultKind,
     ResultObject,
+    object_name,
     result_objects,
     write_result_objects,
 )
@@ -16,6 +17,7 @@ __all__ = [
     "AlgorithmFacts",
     "ResultKind",
     "ResultObject",
+    "object_name",
     "result_objects",
     "write_result_objects",
 ]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,10 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bonescint.dicom.discovery import StudyFiles
+from bonescint.dicom.header import quiet
 from bonescint.dicom.results.source import ResultSources
 from bonescint.dicom.writing import IMPLEMENTATION_UID
-from bonescint.files import make_folder, written_beside
-from bonescint.scan import EvidenceRegion, ParameterError, Prediction, Scan
+from bonescint.extras import load
+from bonescint.files import make_folder, write_whole
+from bonescint.scan import EvidenceRegion, InputError, ParameterError, Prediction, Scan
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -101,10 +104,12 @@ class ResultObject:
     Attributes:
         kind: what it is.
         dataset: with its File Meta Information.
+        content: the same as a DICOM file's bytes.
     """
 
     kind: ResultKind
     dataset: Dataset
+    content: bytes
 
 
 def result_objects(
@@ -135,29 +140,54 @@ def result_objects(
         MissingExtraError: the extra `pacs` is not installed.
         ParameterError: a prediction of another scan, or a scan that was changed since it was read.
     """
-    from pydicom.uid import UID
-
-    from bonescint.dicom.results.capture import secondary_capture
-    from bonescint.dicom.results.report import outline_report, scan_report
-
     if prediction.scan_id != scan.scan_id:
         raise ParameterError(
             "prediction", "result_objects", f"of {scan.scan_id}", prediction.scan_id
         )
+    load("highdicom", extra="pacs")
     context = ResultContext(
         sources=ResultSources.read(study, scan), prediction=prediction, algorithm=algorithm
     )
-    made = {
-        ResultKind.PICTURE: secondary_capture(context, picture),
-        ResultKind.REPORT: scan_report(context, regions),
-    }
+    try:
+        with quiet():
+            return tuple(_made(context, picture, regions))
+    except Exception as error:  # noqa: BLE001 - a damaged value may raise anything in pydicom
+        problem = f"cannot be the source of DICOM results ({type(error).__name__})"
+        raise InputError(study.source, problem, "Correct its header, or export it again") from None
+
+
+def _made(
+    context: ResultContext, picture: NDArray[np.uint8], regions: Sequence[EvidenceRegion]
+) -> Iterator[ResultObject]:
+    from bonescint.dicom.results.capture import secondary_capture
+    from bonescint.dicom.results.report import outline_report, scan_report
+
+    yield _encoded(context, ResultKind.PICTURE, secondary_capture(context, picture))
+    yield _encoded(context, ResultKind.REPORT, scan_report(context, regions))
     if regions:
-        made[ResultKind.OUTLINES] = outline_report(context, regions)
-    for dataset in made.values():
-        context.sources.identify(dataset)
-        dataset.file_meta.ImplementationClassUID = UID(IMPLEMENTATION_UID)
-        dataset.file_meta.ImplementationVersionName = "BONESCINT"
-    return tuple(ResultObject(kind=kind, dataset=dataset) for kind, dataset in made.items())
+        yield _encoded(context, ResultKind.OUTLINES, outline_report(context, regions))
+
+
+def _encoded(context: ResultContext, kind: ResultKind, dataset: Dataset) -> ResultObject:
+    from pydicom import dcmwrite
+    from pydicom.uid import UID
+
+    context.sources.identify(dataset)
+    dataset.file_meta.ImplementationClassUID = UID(IMPLEMENTATION_UID)
+    dataset.file_meta.ImplementationVersionName = "BONESCINT"
+    buffer = BytesIO()
+    dcmwrite(buffer, dataset, enforce_file_format=True)
+    return ResultObject(kind=kind, dataset=dataset, content=buffer.getvalue())
+
+
+def object_name(stem: str, kind: ResultKind) -> str:
+    """The name of an object's file.
+
+    Examples:
+        >>> object_name("bs-1", ResultKind.REPORT)
+        'bs-1.report.dcm'
+    """
+    return f"{stem}.{kind.value}.dcm"
 
 
 def write_result_objects(
@@ -176,13 +206,10 @@ def write_result_objects(
     Raises:
         OutputError: a file cannot be written.
     """
-    from pydicom import dcmwrite
-
     make_folder(folder)
     paths = []
     for one in objects:
-        path = folder / f"{stem}.{one.kind.value}.dcm"
-        with written_beside(path) as beside:
-            dcmwrite(beside, one.dataset, enforce_file_format=True)
+        path = folder / object_name(stem, one.kind)
+        write_whole(path, one.content)
         paths.append(path)
     return tuple(paths)
