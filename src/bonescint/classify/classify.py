@@ -61,6 +61,7 @@ def classify(
     hash_sources: bool = False,
     call_anyway: bool = False,
     dicom: bool = False,
+    fhir: bool = False,
 ) -> ClassifySummary:
     """Classify scans and write the results: tables, one picture per scan, and one page of all.
 
@@ -77,6 +78,7 @@ def classify(
 
     With `dicom`, a Secondary Capture and Structured Reports of each scan lie in `dicom/`. They hold
     the patient's name and numbers, copied from the scan's files; nothing else that is written does.
+    With `fhir`, a bundle of each scan lies in `fhir/`; it names the study by its UID alone.
 
     Results give the path of a file relative to what was given. With `hash_sources` they give a
     keyed hash instead; the key and the table `sources.csv`, which lists which file is which, are
@@ -98,6 +100,7 @@ def classify(
         call_anyway: also call scans that are too unlike the training scans; otherwise they have a
             probability, a map and no call.
         dicom: also write each result as DICOM objects, for which the extra `pacs` is needed.
+        fhir: also write each result as an HL7 FHIR R5 bundle.
 
     Returns:
         What was classified and what was refused, and why.
@@ -130,8 +133,8 @@ with configs/metadata.json.
     given = [sources] if isinstance(sources, Path | str) else list(sources)
     destination = Path(out)
     interrupted = False
-    delivery = DeliveryOrder.of(folder, destination, dicom=dicom)
-    facts = _run_facts(folder, device, call_anyway=call_anyway, dicom=dicom)
+    delivery = DeliveryOrder.of(folder, destination, dicom=dicom, fhir=fhir)
+    facts = _run_facts(folder, device, call_anyway=call_anyway, delivered=(dicom, fhir))
     with ResultsFolder(destination, identity=run_identity(facts)) as results:
         found = without_results(discover(given), results.earlier, given)
         if hash_sources:
@@ -202,7 +205,7 @@ def model_folder(model: Path | str | ModelFolder | None) -> ModelFolder:
 
 
 def _run_facts(
-    folder: ModelFolder, device: str, *, call_anyway: bool, dicom: bool
+    folder: ModelFolder, device: str, *, call_anyway: bool, delivered: tuple[bool, bool]
 ) -> dict[str, Any]:
     """What the results depend on apart from the scan, as recorded in `results.json`."""
     return {
@@ -215,7 +218,8 @@ def _run_facts(
             "device": device,
             "preprocessing": folder.card.preprocessing.identifier,
             "call_anyway": call_anyway,
-            "dicom": dicom,
+            "dicom": delivered[0],
+            "fhir": delivered[1],
         },
         "model_id": folder.model_id,
         "operating_point": folder.card.operating_point,

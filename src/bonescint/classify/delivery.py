@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,14 +12,20 @@ from numpy.typing import NDArray
 
 from bonescint.classify.results import notice_of
 from bonescint.dicom import StudyFiles
-from bonescint.dicom.results import AlgorithmFacts, result_objects, write_result_objects
+from bonescint.dicom.results import (
+    AlgorithmFacts,
+    result_bundle,
+    result_objects,
+    write_result_objects,
+)
+from bonescint.files import make_folder, write_whole
 from bonescint.scan import Prediction, Scan
 
 if TYPE_CHECKING:
     from bonescint.model import ModelFolder
 
-DICOM_FOLDER = "dicom"
-"""Folder of the DICOM objects in a results folder."""
+DICOM_FOLDER, FHIR_FOLDER = "dicom", "fhir"
+"""Folders of the DICOM objects and of the FHIR bundles in a results folder."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,24 +36,29 @@ class DeliveryOrder:
         algorithm: what the objects say of the model.
         folder: the results folder.
         dicom: write DICOM objects.
+        fhir: write a FHIR bundle.
     """
 
     algorithm: AlgorithmFacts
     folder: Path
     dicom: bool = True
+    fhir: bool = False
 
     @classmethod
-    def of(cls, model: ModelFolder, folder: Path, *, dicom: bool) -> DeliveryOrder | None:
+    def of(
+        cls, model: ModelFolder, folder: Path, *, dicom: bool, fhir: bool
+    ) -> DeliveryOrder | None:
         """The order for a model's results, or `None` if nothing is wanted.
 
         Args:
             model: the model.
             folder: the results folder.
             dicom: write DICOM objects.
+            fhir: write a FHIR bundle.
         """
-        if not dicom:
+        if not (dicom or fhir):
             return None
-        return cls(algorithm=algorithm_facts(model), folder=folder, dicom=dicom)
+        return cls(algorithm=algorithm_facts(model), folder=folder, dicom=dicom, fhir=fhir)
 
     def deliver(
         self,
@@ -88,6 +100,14 @@ class DeliveryOrder:
                 algorithm=self.algorithm,
             )
             written += write_result_objects(objects, self.folder / DICOM_FOLDER, stem)
+        if self.fhir:
+            bundle = result_bundle(
+                study, scan, prediction, regions=regions, algorithm=self.algorithm
+            )
+            make_folder(self.folder / FHIR_FOLDER)
+            path = self.folder / FHIR_FOLDER / f"{stem}.json"
+            write_whole(path, json.dumps(bundle, indent=1) + "\n")
+            written.append(path)
         return tuple(path.relative_to(self.folder).as_posix() for path in written)
 
 

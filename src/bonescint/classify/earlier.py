@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
-from bonescint.classify.delivery import DICOM_FOLDER
+from bonescint.classify.delivery import DICOM_FOLDER, FHIR_FOLDER
 from bonescint.classify.results import ClassifiedScan, KnownTruth
 from bonescint.dicom.results import ResultKind, object_name
 from bonescint.files import json_in, not_ours
@@ -225,7 +225,8 @@ def object_names(scan_id: str) -> tuple[str, ...]:
         'dicom/bs-46ec70df0e49a6d6.picture.dcm'
     """
     stem = picture_name(scan_id).removesuffix(".png")
-    return tuple(f"{DICOM_FOLDER}/{object_name(stem, kind)}" for kind in ResultKind)
+    objects = (f"{DICOM_FOLDER}/{object_name(stem, kind)}" for kind in ResultKind)
+    return (*objects, f"{FHIR_FOLDER}/{stem}.json")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

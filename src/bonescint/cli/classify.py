@@ -38,6 +38,7 @@ def classify(
     hash_sources: bool = False,
     call_anyway: bool = False,
     dicom: bool = False,
+    fhir: bool = False,
     as_json: AsJson = False,
 ) -> int:
     """Classify scans, and write tables, pictures with the evidence, and a page.
@@ -64,6 +65,7 @@ def classify(
         hash_sources: Replace names of files and folders in the results by a keyed hash.
         call_anyway: Also call scans that are too unlike those that the model knows.
         dicom: Also write each result as DICOM objects for the PACS: picture and reports.
+        fhir: Also write each result as an HL7 FHIR R5 bundle, which names no patient.
 
     Written to the results folder:
       results.csv    one row per scan: scan_id, source, views, mbd_probability, call, ...
@@ -72,6 +74,7 @@ def classify(
       index.html     all scans on one page, which needs no network
       dicom/         with --dicom: a Secondary Capture and Structured Reports of each scan, in new
                      series of its study; they hold the patient's name and numbers
+      fhir/          with --fhir: a bundle of each scan: report, observations, study
 
     Examples:
       bonescint classify scan.dcm
@@ -92,6 +95,7 @@ def classify(
             hash_sources=hash_sources,
             call_anyway=call_anyway,
             dicom=dicom,
+            fhir=fhir,
             progress=progress,
         ),
         as_json=as_json,

@@ -4,6 +4,7 @@ They lie in new series of the scan's own study. highdicom, which comes with the 
 loaded when the first object is made.
 """
 
+from bonescint.dicom.results.bundle import result_bundle
 from bonescint.dicom.results.results import (
     AlgorithmFacts,
     ResultKind,
@@ -18,6 +19,7 @@ __all__ = [
     "ResultKind",
     "ResultObject",
     "object_name",
+    "result_bundle",
     "result_objects",
     "write_result_objects",
 ]

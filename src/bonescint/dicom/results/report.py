@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bonescint.extras import load
-from bonescint.scan import RESEARCH_USE, Call, EvidenceRegion
+from bonescint.scan import RESEARCH_USE, Call, EvidenceRegion, Prediction
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -68,7 +68,7 @@ def scan_report(context: ResultContext, regions: Sequence[EvidenceRegion]) -> Da
         ],
         source_images=images,
     )
-    words = f"{_call_in_words(context)} {context.algorithm.notice}"
+    words = f"{call_in_words(answer)} {context.algorithm.notice}"
     group[0].ContentSequence.append(_comment(words))
     return _document(context, "report", 1, [group])
 
@@ -239,9 +239,13 @@ def _comment(text: str) -> Any:
     )
 
 
-def _call_in_words(context: ResultContext) -> str:
-    """The call as a sentence, since the codes cannot say that there is none."""
-    answer = context.prediction
+def call_in_words(answer: Prediction) -> str:
+    """The call as a sentence, since the codes cannot say that there is none.
+
+    Examples:
+        >>> call_in_words(Prediction(scan_id="a", mbd_probability=0.9, positive=True, model_id="m"))
+        'Call of the model: positive.'
+    """
     if answer.call is Call.NO_CALL:
         return "No call: the scan is unlike those that the model knows."
     doubt = " Uncertain: close to the operating point." if answer.uncertain else ""

@@ -173,6 +173,8 @@ def _encoded(context: ResultContext, kind: ResultKind, dataset: Dataset) -> Resu
     from pydicom.uid import UID
 
     context.sources.identify(dataset)
+    for equipment in dataset.get("ContributingEquipmentSequence", ()):
+        equipment.pop("ContributionDateTime", None)  # highdicom's is now: no two runs agree
     dataset.file_meta.ImplementationClassUID = UID(IMPLEMENTATION_UID)
     dataset.file_meta.ImplementationVersionName = "BONESCINT"
     buffer = BytesIO()

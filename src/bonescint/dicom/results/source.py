@@ -136,6 +136,12 @@ class ResultSources:
         """Study Instance UID."""
         return str(self.headers[0].StudyInstanceUID)
 
+    @property
+    def date(self) -> str | None:
+        """When the scan was taken, `YYYYMMDD`, if its files say so."""
+        moment = _moment(Header(self.headers[0]))
+        return None if moment is None else moment[0]
+
     def uid(self, kind: str, *parts: str) -> str:
         """A UID that the same sources, kind and parts always give.
 
@@ -202,7 +208,7 @@ class ResultSources:
                     if keyword in REQUIRED:
                         setattr(target, keyword, None)
             target.StudyInstanceUID = self.study_uid
-        date, time = _moment(Header(source))
+        date, time = _moment(Header(source)) or datetime.now(UTC).strftime("%Y%m%d %H%M%S").split()
         target.InstanceCreationDate, target.InstanceCreationTime = date, time
         target.ContentDate, target.ContentTime = date, time
 
@@ -230,11 +236,10 @@ def _check_uids(header: Header, source: str) -> None:
             raise InputError(source, problem, "Export it again")
 
 
-def _moment(header: Header) -> tuple[str, str]:
-    """Date and time of the source; now, where it has none."""
+def _moment(header: Header) -> tuple[str, str] | None:
+    """Date and time of the source, if it has any."""
     for kind in _TIMES:
         date, time = header.text(f"{kind}Date"), header.text(f"{kind}Time")
         if re.fullmatch(r"\d{8}", date):
             return date, time if re.fullmatch(r"\d{6}(\.\d{1,6})?", time) else "000000"
-    now = datetime.now(UTC)
-    return now.strftime("%Y%m%d"), now.strftime("%H%M%S")
+    return None
