@@ -33,10 +33,12 @@ _LINE_S = 30.0
 _EXTRA_OF = {
     "alembic": "study",
     "argon2": "study",
+    "dicomweb_client": "pacs",
     "fastapi": "study",
     "httpx": "study",
     "multipart": "study",
     "psycopg": "postgresql",
+    "pynetdicom": "pacs",
     "pydantic": "study",
     "python_multipart": "study",
     "sqlalchemy": "study",
