@@ -5,6 +5,7 @@ Layer 1: arrays and data types only, no files. Needs the extra `simulate`.
 
 from bonescint.simulate.anatomy import Anatomy, build_anatomy, draw_anatomy
 from bonescint.simulate.camera import CAMERAS, Camera, camera_named, draw_camera, set_up_camera
+from bonescint.simulate.faintest import FaintestMetastasis
 from bonescint.simulate.patient import ArmPose, LegPose, Patient, draw_patient
 from bonescint.simulate.population import Disease, Population
 from bonescint.simulate.projection import Projector
@@ -19,6 +20,7 @@ __all__ = [
     "ArmPose",
     "Camera",
     "Disease",
+    "FaintestMetastasis",
     "LegPose",
     "Patient",
     "Population",

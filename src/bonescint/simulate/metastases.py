@@ -10,6 +10,7 @@ from bonescint.simulate.anatomy import Anatomy
 from bonescint.simulate.constants import EARLY_SITE_FACTORS, SITE_WEIGHTS
 from bonescint.simulate.focal import FocalUptake, with_cold_core
 from bonescint.simulate.population import Disease
+from bonescint.simulate.seen_foci import TWELVE_REGIONS
 from bonescint.simulate.skeleton import group_of_region
 
 SUPERSCAN_FROM = 60
@@ -79,6 +80,14 @@ def site_probabilities(
     groups = [group_of_region(region) for region in regions]
     chances = np.array([weights.get(group, 0) / groups.count(group) for group in groups])
     return np.asarray(chances / chances.sum(), dtype=np.float64)
+
+
+def _within(
+    bone: str, regions: tuple[str, ...], chances: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The chances of the regions of one bone alone."""
+    inside = chances * [TWELVE_REGIONS[group_of_region(region)] == bone for region in regions]
+    return np.asarray(inside / inside.sum(), dtype=np.float64)
 
 
 def _lesion(
@@ -164,6 +173,7 @@ def draw_metastases(
     number: int,
     primary: str,
     disease: Disease | None = None,
+    first_bone: str = "",
 ) -> list[FocalUptake]:
     """Draw the metastases of one patient.
 
@@ -174,6 +184,8 @@ def draw_metastases(
         number: how many foci; from `SUPERSCAN_FROM` on, most of them are whole bones.
         primary: primary tumour, which sets the sites.
         disease: properties of the disease in this population; the default ones if `None`.
+        first_bone: coarse region (`TWELVE_NAMES`), in which the first single focus lies; any if
+            empty.
 
     Raises:
         ParameterError: a negative number or an unknown primary.
@@ -194,6 +206,10 @@ def draw_metastases(
         lesions = _diffuse(anatomy, normal, rng, hotness)
         number -= len(lesions)
     sites = rng.choice(len(chances), size=number, p=chances)
+    if first_bone and number > 0:
+        sites[0] = rng.choice(
+            len(chances), p=_within(first_bone, anatomy.skeleton.regions, chances)
+        )
     lesions += [
         _lesion(anatomy, normal, anatomy.skeleton.regions[site], rng, disease, hotness)
         for site in sites

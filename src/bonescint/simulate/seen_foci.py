@@ -12,7 +12,7 @@ from bonescint.scan import Focus, FocusKind, View
 from bonescint.simulate.anatomy import Anatomy
 from bonescint.simulate.focal import FocalUptake
 from bonescint.simulate.motion import Motion
-from bonescint.simulate.projection import Projector
+from bonescint.simulate.projection import ProjectedPart, Projector
 from bonescint.simulate.skeleton import group_of_region
 
 _MASK_LEVEL = 0.40
@@ -61,22 +61,13 @@ def seen_foci(
         Each focus once for each view whose field contains it.
     """
     found: list[SeenFocus] = []
-    length = projector.camera.field_length_mm
     for focus in foci:
-        positions, activity = focus.positions_mm, np.abs(focus.activity)
-        if motion is not None and focus.region in motion.regions:
-            positions, activity = motion.applied(positions, activity, length)
-        for view, part in projector.project(positions, activity).items():
-            sensitivity = np.broadcast_to(per_photon[view], means[view].shape)[part.window]
-            own = part.image * (sensitivity > 0)
-            peak = float(own.max())
-            if peak <= 0:
+        for view, part in _parts(projector, focus, motion).items():
+            measured = _measured(part, means[view], per_photon[view])
+            if measured is None:
                 continue
-            mask = own > _MASK_LEVEL * peak
+            mask, weight, own_counts, all_counts = measured
             rows, columns = np.nonzero(mask)
-            weight = own[mask]
-            own_counts = float((weight * sensitivity[mask]).sum())
-            all_counts = float(means[view][part.window][mask].sum())
             total = float(weight.sum())
             found.append(
                 SeenFocus(
@@ -95,6 +86,56 @@ def seen_foci(
                 )
             )
     return found
+
+
+def focus_counts(
+    projector: Projector,
+    focus: FocalUptake,
+    means: Mapping[View, NDArray[np.float32]],
+    per_photon: Mapping[View, NDArray[np.float32]],
+    motion: Motion | None = None,
+) -> dict[View, tuple[float, float]]:
+    """Counts that a focus adds within its mask, and all counts there, for each view that has it.
+
+    Args:
+        projector: projector of the scan.
+        focus: a metastasis, a mimic or an organ.
+        means: as `seen_foci` takes them.
+        per_photon: as `seen_foci` takes it.
+        motion: how the patient moved.
+    """
+    counts = {}
+    for view, part in _parts(projector, focus, motion).items():
+        measured = _measured(part, means[view], per_photon[view])
+        if measured is not None:
+            counts[view] = measured[2:]
+    return counts
+
+
+def _parts(
+    projector: Projector, focus: FocalUptake, motion: Motion | None
+) -> dict[View, ProjectedPart]:
+    """A focus alone on both detectors."""
+    positions, activity = focus.positions_mm, np.abs(focus.activity)
+    if motion is not None and focus.region in motion.regions:
+        length = projector.camera.field_length_mm
+        positions, activity = motion.applied(positions, activity, length)
+    return projector.project(positions, activity)
+
+
+def _measured(
+    part: ProjectedPart, mean: NDArray[np.float32], per_photon: NDArray[np.float32]
+) -> tuple[NDArray[np.bool_], NDArray[np.float32], float, float] | None:
+    """Mask of a focus, its photons inside, its counts and all counts there; `None` if unseen."""
+    sensitivity = np.broadcast_to(per_photon, mean.shape)[part.window]
+    own = part.image * (sensitivity > 0)
+    peak = float(own.max())
+    if peak <= 0:
+        return None
+    mask = own > _MASK_LEVEL * peak
+    weight = own[mask]
+    own_counts = float((weight * sensitivity[mask]).sum())
+    return mask, weight, own_counts, float(mean[part.window][mask].sum())
 
 
 def _cropped(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
@@ -23,6 +24,7 @@ from bonescint.scan import (
 from bonescint.simulate.anatomy import Anatomy
 from bonescint.simulate.camera import Camera
 from bonescint.simulate.constants import SOFT_TISSUE_UPTAKE_MEDIAN, SOFT_TISSUE_UPTAKE_SD
+from bonescint.simulate.faintest import FaintestMetastasis, with_faintest
 from bonescint.simulate.faults import HeadFaults, draw_faults, field_of
 from bonescint.simulate.focal import FocalUptake
 from bonescint.simulate.metastases import draw_lesion_number, draw_metastases
@@ -117,6 +119,7 @@ def simulate_scan(
     disease: Disease | None = None,
     requested: RequestedUptake | None = None,
     faults: Mapping[View, HeadFaults] | None = None,
+    faintest: FaintestMetastasis | None = None,
 ) -> SimulatedScan:
     """Simulate one whole-body bone scan.
 
@@ -136,13 +139,15 @@ def simulate_scan(
             metastases and all else that is drawn are the same with it and without.
         faults: the faults of each detector; drawn with the camera's probabilities if
             `None`.
+        faintest: where the faintest metastasis is and how well it is seen; as drawn if `None`.
 
     Returns:
         The scan with its truth.
 
     Raises:
-        ParameterError: lesions in a negative scan or none in a positive one, counts or an
-            exposure that are not above 0, requested uptake that the patient cannot have.
+        ParameterError: lesions in a negative scan or none in a positive one, a faintest metastasis
+            in a negative one, counts or an exposure that are not above 0, requested uptake that
+            the patient cannot have.
     """
     if lesions is not None and (lesions > 0) != positive:
         requirement = "at least 1 in a positive scan, 0 in a negative one"
@@ -151,8 +156,17 @@ def simulate_scan(
         raise ParameterError("counts", "simulate_scan", "above 0", counts)
     if not exposure > 0:
         raise ParameterError("exposure", "simulate_scan", "above 0", exposure)
+    if faintest is not None and not positive:
+        raise ParameterError("faintest", "simulate_scan", "None in a negative scan", faintest)
     disease = disease or Disease()
-    tracer = _draw_tracer(anatomy, rng, positive=positive, lesions=lesions, disease=disease)
+    tracer = _draw_tracer(
+        anatomy,
+        rng,
+        positive=positive,
+        lesions=lesions,
+        disease=disease,
+        first_bone="" if faintest is None else faintest.bone,
+    )
     if requested is not None:
         tracer = _with_request(tracer, anatomy, requested, rng)
     projector = _placed(anatomy, camera, rng)
@@ -163,23 +177,21 @@ def simulate_scan(
         counts = float(np.exp(rng.normal(np.log(usual), _COUNTS_SD)))
     shadows = cast_shadows(tracer.worn, projector)
     transmission = share_passing(shadows, (camera.rows, camera.columns))
-    primary = _primary_photons(projector, anatomy, tracer, motion)
-    for view, passing in transmission.items():
-        primary[view] *= passing
-    means = {view: projector.with_scatter(image, view) for view, image in primary.items()}
-    field = field_of(camera)
-    per_activity = counts / float(
-        (means[View.POSTERIOR] * field).sum()
-    )  # both detectors have the same speed
-    sensitivity = {
-        view: faults[view].sensitivity(camera) * field * np.float32(per_activity) for view in View
-    }
-    means = {view: np.maximum(image * sensitivity[view], 0) for view, image in means.items()}
+    exposed = partial(
+        _exposed,
+        projector,
+        anatomy,
+        motion,
+        transmission=transmission,
+        faults=faults,
+        counts=counts,
+    )
+    means, per_photon = exposed(tracer)
+    if faintest is not None:
+        changed = with_faintest(tracer.metastases, faintest, projector, means, per_photon, motion)
+        tracer = replace(tracer, metastases=changed)
+        means, per_photon = exposed(tracer)
     images = {view: detected(mean, rng) for view, mean in means.items()}
-    per_photon = {
-        view: line[None, :] * transmission.get(view, np.ones((1, 1), dtype=np.float32))
-        for view, line in sensitivity.items()
-    }
     seen = seen_foci(projector, tracer.foci, means, per_photon, motion)
     seen += [shadow.seen(means[shadow.view]) for shadow in shadows]
     return SimulatedScan(
@@ -203,6 +215,7 @@ def _draw_tracer(
     positive: bool,
     lesions: int | None,
     disease: Disease,
+    first_bone: str,
 ) -> _Tracer:
     primary = anatomy.patient.primary
     if positive and not primary:
@@ -212,7 +225,13 @@ def _draw_tracer(
     if positive:
         number = draw_lesion_number(rng, primary, disease) if lesions is None else lesions
     metastases = draw_metastases(
-        anatomy, normal, rng, number=number, primary=primary, disease=disease
+        anatomy,
+        normal,
+        rng,
+        number=number,
+        primary=primary,
+        disease=disease,
+        first_bone=first_bone,
     )
     tissue_sd = SOFT_TISSUE_UPTAKE_SD * anatomy.patient.uptake_spread**0.5
     # Diffuse disease takes tracer away from organs and soft tissue.
@@ -263,6 +282,37 @@ def _placed(anatomy: Anatomy, camera: Camera, rng: np.random.Generator) -> Proje
     shift = float(rng.normal(0, 14))
     half_field = camera.columns * camera.pixel_mm / 2
     return Projector(anatomy.body, camera, top_mm=vertex + headroom, left_mm=shift - half_field)
+
+
+def _exposed(
+    projector: Projector,
+    anatomy: Anatomy,
+    motion: Motion | None,
+    tracer: _Tracer,
+    *,
+    transmission: Mapping[View, NDArray[np.float32]],
+    faults: Mapping[View, HeadFaults],
+    counts: float,
+) -> tuple[dict[View, NDArray[np.float32]], dict[View, NDArray[np.float32]]]:
+    """Noise-free mean counts of each view, and counts per unscattered photon."""
+    camera = projector.camera
+    primary = _primary_photons(projector, anatomy, tracer, motion)
+    for view, passing in transmission.items():
+        primary[view] *= passing
+    means = {view: projector.with_scatter(image, view) for view, image in primary.items()}
+    field = field_of(camera)
+    per_activity = counts / float(
+        (means[View.POSTERIOR] * field).sum()
+    )  # both detectors have the same speed
+    sensitivity = {
+        view: faults[view].sensitivity(camera) * field * np.float32(per_activity) for view in View
+    }
+    means = {view: np.maximum(image * sensitivity[view], 0) for view, image in means.items()}
+    per_photon = {
+        view: line[None, :] * transmission.get(view, np.ones((1, 1), dtype=np.float32))
+        for view, line in sensitivity.items()
+    }
+    return means, per_photon
 
 
 def _primary_photons(

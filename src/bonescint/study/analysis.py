@@ -32,8 +32,9 @@ from bonescint.scan import RESEARCH_USE, ParameterError
 from bonescint.study.analysis_page import analysis_document, draw_times, sections_of
 from bonescint.study.errors import StudyError
 from bonescint.study.export.collecting import StudyTables, collect
+from bonescint.study.export.measures import RADIUS_MM
 from bonescint.study.export.rows import ReadRow
-from bonescint.study.export.writing import RADIUS_MM, ResultKind, final_reads
+from bonescint.study.export.writing import ResultKind, final_reads
 from bonescint.study.folder import StudyFolder, open_study
 from bonescint.study.model_reads import ModelReads, model_reads
 

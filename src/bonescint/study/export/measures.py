@@ -17,6 +17,8 @@ from bonescint.scan import FocusKind, Truth, View
 from bonescint.scan.lesions import lesions_by_place
 
 ASSUMED_SPACING_MM = 2.4
+RADIUS_MM = 15.0
+"""Within this distance of a metastasis a mark hits it, where nothing else is said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from bonescint.files import OF_THE_SYSTEM, folder_beside, require_own, write_tab
 from bonescint.scan import RESEARCH_USE, OutputError
 from bonescint.study.errors import StudyError
 from bonescint.study.export.collecting import StudyTables, collect
+from bonescint.study.export.measures import RADIUS_MM
 from bonescint.study.export.rows import (
     TABLES,
     DictionaryRow,
@@ -21,7 +22,6 @@ from bonescint.study.export.rows import (
 from bonescint.study.folder import Progress, StudyFolder, make_private, open_study
 from bonescint.tables import ResultTable, write_workbook
 
-RADIUS_MM = 15.0
 _PLAIN = re.compile(r"[^\s,\"']+")
 
 
