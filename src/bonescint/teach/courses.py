@@ -72,6 +72,9 @@ class Example:
         seed: seed of the synthetic patient.
         view: the view that is shown.
         caption: what is to be seen in it, in a sentence.
+        region: only uptake in bones or organs whose name begins with this is ringed, such as
+            `"rib"`; any if empty.
+        whole_body: the whole view is shown instead of the part around the ring.
 
     Raises:
         ParameterError: an unknown kind, a seed below 0, a caption of several lines.
@@ -81,12 +84,15 @@ class Example:
     seed: int
     view: View
     caption: str
+    region: str = ""
+    whole_body: bool = False
 
     def __post_init__(self) -> None:
         if self.shows:
             kind_named(self.shows)
         check_whole(self, "seed", 0, 2**31)
         check_text(self, "caption")
+        check_text(self, "region")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
