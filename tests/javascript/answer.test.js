@@ -97,3 +97,28 @@ test("dragging the track sets the confidence", () => {
   assert.equal(find("confidence").value, "100");
   assert.deepEqual(changes.at(-1), ["confidence", { confidence: 100 }]);
 });
+
+test("where marks are named, they need no rating, and a comment is not asked for", () => {
+  install(
+    el("ul#marks"), el("p#foci-hint"), el("input#no-focus"), el("input#yes"), el("input#no"),
+    el("input#confidence"), el("div#track", {}, el("div#thumb")),
+  );
+  const named = new AnswerForm((kind, body) => changes.push([kind, body]), {
+    kinds: [{ label: "fracture", kinds: ["rib fracture", "limb fracture"] }],
+  });
+  named.add("anterior", { row: 3, column: 4 });
+  named.add("posterior", { row: 5, column: 6 });
+  find("yes").checked = true;
+  find("confidence").value = "80";
+  assert.equal(named.missing(), null);
+  const [, select] = find("marks").querySelectorAll("select");
+  assert.deepEqual(select.querySelectorAll("option").map((one) => one.value), ["", "rib fracture", "limb fracture"]);
+  select.value = "rib fracture";
+  select.happen("change");
+  assert.deepEqual(named.entered(), {
+    positive: true, confidence: 80, no_focus: false, comment: "",
+    marks: [{ view: "anterior", row: 3, column: 4, kind: null }, { view: "posterior", row: 5, column: 6, kind: "rib fracture" }],
+  });
+  named.remove(1);
+  assert.equal(find("marks").querySelector("select").value, "rib fracture");
+});

@@ -125,3 +125,9 @@ test("windows are written with as many digits as matter", () => {
 test("bytes come out of base64 as they went in", () => {
   assert.deepEqual([...bytesOf(btoa("\0\x7f\xff"))], [0, 127, 255]);
 });
+
+test("what is known of a place is shown in its view, and on no pane with the model's map", () => {
+  viewer.panes[1].holder.dataset.shows = "map";
+  viewer.showFindings([{ view: "anterior", label: "M1" }, { view: "posterior", label: "a" }]);
+  assert.deepEqual(viewer.panes.map((one) => one.findings.map(({ label }) => label)), [["M1"], []]);
+});

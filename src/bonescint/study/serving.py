@@ -1,4 +1,4 @@
-"""Serving a study: the server, its connections and its log.
+"""Serving a study, or another application of ours: the server, its connections and its log.
 
 A request must arrive, and its response must be received, within time limits. The number of open
 connections is bounded. If one more arrives, the address with the most connections loses the one
@@ -69,22 +69,40 @@ def serve_study(
     """
     study = open_study(folder)
     settings = settings or ServeSettings()
-    with study.open_store() as store, _listening(settings, Limits()) as listener:
+    with study.open_store() as store, listening(settings) as listener:
         require_whole(study, store, progress=progress)
         app = study_app(study, store, settings)
-        server = _server(app, settings, listener)
         if notice is not None:
             for line in app.state.context.clock.notices():
                 notice(line)
-        if ready is not None:
-            ready(address_of(listener, settings))
-        # What is loaded by now stays: garbage collection of it would delay requests.
-        gc.collect()
-        gc.freeze()
-        try:
-            server.run(sockets=[listener])
-        finally:
-            gc.unfreeze()
+        serve_until_stopped(app, settings, listener, ready=ready)
+
+
+def serve_until_stopped(
+    app: object,
+    settings: ServeSettings,
+    listener: Listener,
+    *,
+    ready: Callable[[str], None] | None = None,
+) -> None:
+    """Serve an application until Ctrl-C.
+
+    Args:
+        app: an ASGI application.
+        settings: where it is served.
+        listener: the listening socket.
+        ready: called with the address once it can be opened.
+    """
+    server = _server(app, settings, listener)
+    if ready is not None:
+        ready(address_of(listener, settings))
+    # What is loaded by now stays: garbage collection of it would delay requests.
+    gc.collect()
+    gc.freeze()
+    try:
+        server.run(sockets=[listener])
+    finally:
+        gc.unfreeze()
 
 
 @contextmanager
@@ -106,17 +124,33 @@ def running_study(
     """
     study = open_study(folder)
     settings = settings or ServeSettings(port=0)
-    with study.open_store() as store, _listening(settings, limits or Limits()) as listener:
+    with study.open_store() as store, listening(settings, limits) as listener:
         require_whole(study, store)
-        server = _server(study_app(study, store, settings), settings, listener)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-        thread.start()
-        try:
-            _await_start(server, thread)
-            yield address_of(listener, settings)
-        finally:
-            server.should_exit = True
-            thread.join(timeout=_STARTS_WITHIN_S)
+        with running_app(study_app(study, store, settings), settings, listener) as address:
+            yield address
+
+
+@contextmanager
+def running_app(app: object, settings: ServeSettings, listener: Listener) -> Iterator[str]:
+    """Serve an application in a thread of this process.
+
+    Args:
+        app: an ASGI application.
+        settings: where it is served.
+        listener: the listening socket.
+
+    Yields:
+        The address, such as `http://127.0.0.1:8000`.
+    """
+    server = _server(app, settings, listener)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    try:
+        _await_start(server, thread)
+        yield address_of(listener, settings)
+    finally:
+        server.should_exit = True
+        thread.join(timeout=_STARTS_WITHIN_S)
 
 
 def _await_start(server: uvicorn.Server, thread: threading.Thread) -> None:
@@ -136,9 +170,14 @@ def address_of(listener: socket.socket, settings: ServeSettings) -> str:
 
 
 @contextmanager
-def _listening(settings: ServeSettings, limits: Limits) -> Iterator[Listener]:
+def listening(settings: ServeSettings, limits: Limits | None = None) -> Iterator[Listener]:
+    """A socket that listens where the settings say.
+
+    Raises:
+        OutputError: the port is taken.
+    """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listener = Listener(family, limits)
+    listener = Listener(family, limits or Limits())
     try:
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -224,7 +263,7 @@ def server_logging() -> dict[str, Any]:
         "handlers": {"stderr": handler},
         "loggers": {
             name: {"handlers": ["stderr"], "level": "WARNING", "propagate": False}
-            for name in ("uvicorn", "asyncio", "bonescint.study")
+            for name in ("uvicorn", "asyncio", "bonescint.study", "bonescint.teach")
         },
     }
 

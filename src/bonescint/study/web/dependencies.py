@@ -7,7 +7,7 @@ import secrets
 import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Request, Response
 from fastapi.templating import Jinja2Templates
@@ -125,26 +125,33 @@ def _require_pair(certificate: Path, key: Path) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AppContext:
-    """A study that is being served.
+class PageContext:
+    """What every server of pages needs.
 
     Attributes:
-        study: the study folder.
-        store: its database.
-        clock: the study's clock.
         settings: where it is served.
         templates: templates of the pages.
-        software: versions of this process' software.
-        verified: pictures whose hash was checked, with size and times of their files.
     """
 
-    study: StudyFolder
-    store: Store
-    clock: StudyClock
     settings: ServeSettings
     templates: Jinja2Templates
-    software: Software = field(default_factory=running_software)
-    verified: set[tuple[str, int, int, int]] = field(default_factory=set)
+
+    def shown(self) -> dict[str, Any]:
+        """What every page shows."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServedContext(PageContext):
+    """What a server with accounts needs besides.
+
+    Attributes:
+        store: the database with the accounts.
+        clock: its clock.
+    """
+
+    store: Store
+    clock: StudyClock
 
     @property
     def cookie(self) -> str:
@@ -169,6 +176,29 @@ class AppContext:
             self.cookie, path="/", httponly=True, secure=self.settings.secure, samesite="strict"
         )
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppContext(ServedContext):
+    """A study that is being served.
+
+    Attributes:
+        study: the study folder.
+        software: versions of this process' software.
+        verified: pictures whose hash was checked, with size and times of their files.
+    """
+
+    study: StudyFolder
+    software: Software = field(default_factory=running_software)
+    verified: set[tuple[str, int, int, int]] = field(default_factory=set)
+
+    def shown(self) -> dict[str, Any]:
+        """What every page shows."""
+        return {
+            "title": self.study.protocol.title,
+            "protocol": self.study.protocol,
+            "simulated_scans": self.study.simulated_scans,
+        }
+
     def reader_state(
         self, db: Session, user: SignedInUser, *, now: float | None = None, lock: bool = False
     ) -> ReaderState:
@@ -186,7 +216,16 @@ async def app_context(request: Request) -> AppContext:  # async: needs no thread
 ContextDep = Annotated[AppContext, Depends(app_context)]
 
 
-def optional_user(request: Request, context: ContextDep) -> SignedInUser | None:
+async def served_context(request: Request) -> ServedContext:
+    """What this server needs for its accounts."""
+    context: ServedContext = request.app.state.context
+    return context
+
+
+ServedDep = Annotated[ServedContext, Depends(served_context)]
+
+
+def optional_user(request: Request, context: ServedDep) -> SignedInUser | None:
     """The user, if signed in."""
     token = request.cookies.get(context.cookie, "")
     if not token:

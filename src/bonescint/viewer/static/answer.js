@@ -1,4 +1,4 @@
-// The answer that is being entered: marks with ratings, yes or no, confidence, comment.
+// The answer that is being entered: marks with ratings or kinds, yes or no, confidence, comment.
 
 const NAMES = { anterior: "AP", posterior: "PA" };
 const find = (id) => document.querySelector(`#${id}`);
@@ -10,9 +10,14 @@ function percent(text) {
 }
 
 export class AnswerForm {
-  /** @param {(kind: string, body?: object) => void} changed called after every change */
-  constructor(changed) {
+  /**
+   * @param {(kind: string, body?: object) => void} changed called after every change
+   * @param {{kinds?: {label: string, kinds: string[]}[]}} options kinds, in groups, by one of
+   *   which a mark can be named in the place of its rating
+   */
+  constructor(changed, { kinds = null } = {}) {
     this.changed = changed;
+    this.kinds = kinds;
     this.list = find("marks");
     this.chosen = -1;
     this.clear();
@@ -32,7 +37,9 @@ export class AnswerForm {
     track.addEventListener("pointerdown", (event) => { track.setPointerCapture(event.pointerId); pull(event); });
     track.addEventListener("pointermove", (event) => { if (track.hasPointerCapture(event.pointerId)) pull(event); });
     track.addEventListener("pointerup", () => this.changed("confidence", this.#entered()));
-    find("comment").addEventListener("input", () => this.changed("comment", { length: find("comment").value.length }));
+    find("comment")?.addEventListener("input", (event) => {
+      this.changed("comment", { length: event.target.value.length });
+    });
   }
 
   #entered() { return { confidence: percent(find("confidence").value) }; }
@@ -53,7 +60,7 @@ export class AnswerForm {
     find("yes").checked = positive === true;
     find("no").checked = positive === false;
     find("confidence").value = confidence ?? "";
-    find("comment").value = comment;
+    if (find("comment")) find("comment").value = comment;
     find("no-focus").checked = noFocus;
     this.marks = marks.map((mark) => ({ ...mark }));
     this.chosen = -1;
@@ -68,23 +75,28 @@ export class AnswerForm {
       positive: decision,
       confidence: percent(find("confidence").value),
       no_focus: find("no-focus").checked,
-      marks: this.marks.map(({ view, row, column, rating }) => ({ view, row, column, rating: rating ?? null })),
-      comment: find("comment").value,
+      marks: this.marks.map((mark) => this.#entry(mark)),
+      comment: find("comment")?.value ?? "",
     };
+  }
+
+  #entry({ view, row, column, rating, kind }) {
+    const place = { view, row, column };
+    return this.kinds ? { ...place, kind: kind || null } : { ...place, rating: rating ?? null };
   }
 
   /** What is still missing, in words, with the field to go to; null if nothing. */
   missing() {
     const now = this.entered();
     if (!now.no_focus && now.marks.length === 0) return ["Mark the foci, or tick “No focus”.", find("no-focus")];
-    const unrated = now.marks.findIndex((mark) => mark.rating === null);
+    const unrated = this.kinds ? -1 : now.marks.findIndex((mark) => mark.rating === null);
     if (unrated >= 0) return [`Rate focus ${unrated + 1}: 0 to 100.`, this.#field(unrated)];
     if (now.positive === null) return ["Answer yes or no.", find("yes")];
     if (now.confidence === null) return ["Enter how sure you are: 0 to 100.", find("confidence")];
     return null;
   }
 
-  #field(place) { return this.list.children[place]?.querySelector("input"); }
+  #field(place) { return this.list.children[place]?.querySelector(this.kinds ? "select" : "input"); }
 
   /** Marks as panes draw them. */
   marksOf(view) {
@@ -99,7 +111,7 @@ export class AnswerForm {
     this.chosen = this.marks.length;
     this.#rows();
     this.changed("mark-added", { view, row, column, number: this.marks.length });
-    this.#field(this.marks.length - 1)?.focus();
+    if (!this.kinds) this.#field(this.marks.length - 1)?.focus(); // a mark need not be named
   }
 
   move(number, { row, column }) {
@@ -118,7 +130,9 @@ export class AnswerForm {
     this.chosen = number;
     this.#current();
     this.changed(null);
-    if (rate) this.#field(number - 1)?.select();
+    const field = rate ? this.#field(number - 1) : null;
+    if (this.kinds) field?.focus();
+    else field?.select();
   }
 
   /** Go on to the next mark's rating. */
@@ -161,17 +175,8 @@ export class AnswerForm {
     const name = document.createElement("span");
     name.className = "name";
     name.textContent = `${number} · ${NAMES[mark.view]}`;
-    const field = document.createElement("input");
-    field.inputMode = "numeric";
-    field.maxLength = 3;
-    field.placeholder = "0–100";
-    field.value = mark.rating ?? "";
-    field.setAttribute("aria-label", `Rating of focus ${number}, ${mark.view}, 0 to 100`);
+    const field = this.kinds ? this.#kindField(mark, number) : this.#ratingField(mark, number);
     field.addEventListener("focus", () => { this.chosen = number; this.#current(); this.changed(null); });
-    field.addEventListener("input", () => {
-      mark.rating = percent(field.value);
-      this.changed("mark-rated", { number, rating: mark.rating });
-    });
     const remove = document.createElement("button");
     remove.type = "button";
     remove.className = "plain";
@@ -181,4 +186,43 @@ export class AnswerForm {
     row.append(name, field, remove);
     return row;
   }
+
+  #ratingField(mark, number) {
+    const field = document.createElement("input");
+    field.inputMode = "numeric";
+    field.maxLength = 3;
+    field.placeholder = "0–100";
+    field.value = mark.rating ?? "";
+    field.setAttribute("aria-label", `Rating of focus ${number}, ${mark.view}, 0 to 100`);
+    field.addEventListener("input", () => {
+      mark.rating = percent(field.value);
+      this.changed("mark-rated", { number, rating: mark.rating });
+    });
+    return field;
+  }
+
+  #kindField(mark, number) {
+    const field = document.createElement("select");
+    field.append(option("", "metastasis"));
+    for (const { label, kinds } of this.kinds) {
+      const group = document.createElement("optgroup");
+      group.setAttribute("label", label);
+      group.append(...kinds.map((kind) => option(kind, kind)));
+      field.append(group);
+    }
+    field.value = mark.kind ?? "";
+    field.setAttribute("aria-label", `What mark ${number}, ${mark.view}, is`);
+    field.addEventListener("change", () => {
+      mark.kind = field.value;
+      this.changed("mark-named", { number, kind: mark.kind });
+    });
+    return field;
+  }
+}
+
+function option(value, text) {
+  const made = document.createElement("option");
+  made.value = value;
+  made.textContent = text;
+  return made;
 }

@@ -9,6 +9,8 @@ export class Camera {
 const MARK_RADIUS = 11;
 const MARK = "#0063a3";
 const TRUE = "#b34700";
+const BENIGN = "#5b3f91";
+const HALO = "#ffffffd0";
 
 export class Pane {
   constructor(holder, camera) {
@@ -24,7 +26,9 @@ export class Pane {
     this.marks = [];
     this.chosen = -1;
     this.truths = [];
+    this.findings = [];
     this.cross = null;
+    this.pointed = null;
     this.values = null;
     this.queued = false;
     new ResizeObserver((entries) => this.#resized(entries[0])).observe(this.canvas);
@@ -45,7 +49,9 @@ export class Pane {
     this.map = null;
     this.marks = [];
     this.truths = [];
+    this.findings = [];
     this.cross = null;
+    this.pointed = null;
     this.holder.querySelector(".absent").hidden = values !== null;
     if (values !== null) {
       this.picture.width = facts.columns;
@@ -189,8 +195,10 @@ export class Pane {
     }
     context.setTransform(1, 0, 0, 1, 0, 0);
     for (const truth of this.truths) this.#drawTruth(truth);
+    for (const finding of this.findings) this.#drawFinding(finding);
     for (const mark of this.marks) this.#drawMark(mark);
-    if (this.cross && document.activeElement === canvas) this.#drawCross();
+    if (this.cross && document.activeElement === canvas) this.#drawCross(this.cross);
+    if (this.pointed) this.#drawCross(this.pointed);
   }
 
   #drawMark(mark) {
@@ -205,7 +213,8 @@ export class Pane {
       context.arc(x, y, MARK_RADIUS * ratio, 0, 2 * Math.PI);
       context.stroke();
     }
-    this.#write(String(mark.number), x + (MARK_RADIUS + 4) * ratio, y - 7 * ratio, MARK);
+    const verdict = { true: " ✓", false: " ✗" }[mark.right] ?? "";
+    this.#write(`${mark.number}${verdict}`, x + (MARK_RADIUS + 4) * ratio, y - 7 * ratio, MARK);
   }
 
   #drawTruth({ row, column }) {
@@ -220,10 +229,54 @@ export class Pane {
     }
   }
 
-  #drawCross() {
+  /** Show a place that the pointer is over in another pane, or none. */
+  point(place) {
+    if (this.pointed === place) return;
+    this.pointed = place;
+    this.draw();
+  }
+
+  /** What is known of a place: its outline, dashed if it was missed, and its label. */
+  #drawFinding({ outline, row, column, label, metastasis, missed, chosen }) {
     const ratio = window.devicePixelRatio;
     const { context } = this;
-    const { x, y } = this.toCanvas(this.cross.row, this.cross.column);
+    const colour = metastasis ? TRUE : BENIGN;
+    const thick = (metastasis ? 2 : 1.25) + (chosen ? 1.5 : 0);
+    context.beginPath();
+    for (const [fromRow, fromColumn, toRow, toColumn] of outline) {
+      const from = this.toCanvas(fromRow, fromColumn);
+      const to = this.toCanvas(toRow, toColumn);
+      context.moveTo(from.x, from.y);
+      context.lineTo(to.x, to.y);
+    }
+    for (const [width, stroke] of [[thick + 2.5, HALO], [thick, colour]]) {
+      context.lineWidth = width * ratio;
+      context.strokeStyle = stroke;
+      context.stroke();
+    }
+    const { x, y } = this.toCanvas(row, column);
+    if (missed) this.#drawMissed(x, y, colour);
+    const far = (missed ? 17 : 9) * ratio;
+    this.#write(label, x + far, y + (missed ? 9 : 0) * ratio, colour);
+  }
+
+  #drawMissed(x, y, colour) {
+    const ratio = window.devicePixelRatio;
+    const { context } = this;
+    const half = 15 * ratio;
+    context.setLineDash([5 * ratio, 3 * ratio]);
+    for (const [width, stroke] of [[4.5, HALO], [2, colour]]) {
+      context.lineWidth = width * ratio;
+      context.strokeStyle = stroke;
+      context.strokeRect(x - half, y - half, 2 * half, 2 * half);
+    }
+    context.setLineDash([]);
+  }
+
+  #drawCross({ row, column }) {
+    const ratio = window.devicePixelRatio;
+    const { context } = this;
+    const { x, y } = this.toCanvas(row, column);
     for (const [width, colour] of [[3.5, "#ffffffd0"], [1.25, MARK]]) {
       context.lineWidth = width * ratio;
       context.strokeStyle = colour;

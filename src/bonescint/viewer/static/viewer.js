@@ -61,7 +61,7 @@ export class Viewer {
     const colours = bytesOf(output.colours);
     for (const pane of this.panes) {
       const map = output.maps[pane.view];
-      if (map) pane.overlay(bytesOf(map), output.rows, output.columns, colours);
+      if (map && pane.holder.dataset.shows !== "truth") pane.overlay(bytesOf(map), output.rows, output.columns, colours);
     }
     this.mapOn = true;
     find("map").setAttribute("aria-pressed", "true");
@@ -81,6 +81,15 @@ export class Viewer {
   showTruth(foci) {
     for (const pane of this.panes) {
       pane.truths = foci.filter((focus) => focus.view === pane.view);
+      pane.draw();
+    }
+  }
+
+  /** Show what is known of places on the scan; see `Pane`. */
+  showFindings(findings) {
+    for (const pane of this.panes) {
+      pane.findings = pane.holder.dataset.shows === "map" ? []
+        : findings.filter((finding) => finding.view === pane.view);
       pane.draw();
     }
   }
