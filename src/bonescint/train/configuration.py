@@ -33,6 +33,15 @@ class Precision(StrEnum):
     BFLOAT16 = "bfloat16"
 
 
+class HeadInitialisation(StrEnum):
+    """How the dense layers of the head are drawn before training."""
+
+    KAIMING_UNIFORM = "kaiming_uniform"
+    """PyTorch's draw: weights and biases within 1 / sqrt(inputs)."""
+    GLOROT_UNIFORM = "glorot_uniform"
+    """Keras' draw: weights within sqrt(6 / (inputs + outputs)), biases zero."""
+
+
 class Schedule(StrEnum):
     """How learning rates move over the whole training."""
 
@@ -85,7 +94,10 @@ class TrainingConfiguration:
         input_scale: overrides the one that the weights were trained with (the paper used 0 to 1).
         standardised: standardise the pooled features by constants measured on the training
             scans when a stage begins; folded into the hidden layer on export.
+        head_initialisation: draw of the head's dense layers.
         weight_decay: decoupled (AdamW); 0 is plain Adam.
+        keras_epsilon: Adam's epsilon where Keras adds it, before the bias correction; `None` for
+            PyTorch's 1e-8, added after it.
         label_smoothing: of the cross entropy.
         schedule: schedule of the learning rates.
         lesion_weight: weight of the auxiliary task of finding metastases cell by cell, 0 for
@@ -125,7 +137,9 @@ class TrainingConfiguration:
     frozen_blocks: int = 2
     input_scale: InputScale | None = None
     standardised: bool = True
+    head_initialisation: HeadInitialisation = HeadInitialisation.KAIMING_UNIFORM
     weight_decay: float = 1e-3
+    keras_epsilon: float | None = None
     label_smoothing: float = 0.05
     schedule: Schedule = Schedule.COSINE
     lesion_weight: float = 0.5
@@ -207,8 +221,8 @@ class TrainingConfiguration:
         """A JSON-ready dictionary for the model card and the checkpoint."""
         plain = {
             name: getattr(self, name)
-            for name in self.__dataclass_fields__
-            if name not in _NESTED and (name not in _LATER or getattr(self, name))
+            for name, entry in self.__dataclass_fields__.items()
+            if name not in _NESTED and (name not in _LATER or getattr(self, name) != entry.default)
         }
         # Stored as `recipe` since release 0.1: what was finished then is not done again.
         return {
@@ -238,10 +252,14 @@ _NUMBERS = (
     ("transplant_share", 0.0, 1.0),
     ("lesion_positive_weight", 1e-3, 1e6),
 )
-_OPTIONAL = (("averaging_decay", 0.0, 1.0), ("gradient_limit", 1e-6, 1e6))
+_OPTIONAL = (
+    ("averaging_decay", 0.0, 1.0),
+    ("gradient_limit", 1e-6, 1e6),
+    ("keras_epsilon", 1e-12, 1.0),
+)
 _PLAIN = (None, InputScale.UNIT)
-_LATER = frozenset({"finding_weight"})
-"""Left out where they are off, so that what an earlier release finished is not repeated."""
+_LATER = frozenset({"finding_weight", "head_initialisation", "keras_epsilon"})
+"""Left out where they are the default, so that what an earlier release finished is not repeated."""
 _NESTED = frozenset({"preprocessing", "stages", "scan_augmentations", "composite_change", "shape"})
 
 

@@ -79,7 +79,7 @@ class Learner(lightning.LightningModule):
         reduced = self._settings.precision is Precision.BFLOAT16
         with torch.autocast(composites.device.type, dtype=torch.bfloat16, enabled=reduced):
             found = function(composites, frozen_blocks=self._settings.frozen_blocks)
-        return found.float()
+        return found.float() if reduced else found
 
     def training_step(self, batch: TrainingBatch, batch_idx: int) -> Tensor:  # noqa: ARG002
         """Cross entropy of the scan, and of its cells if the settings ask for it."""
@@ -147,6 +147,11 @@ class Learner(lightning.LightningModule):
         optimizer_closure: Callable[[], object] | None = None,
     ) -> None:
         """A step, then the running average: before any checkpoint of this step is written."""
+        if self._settings.keras_epsilon is not None:
+            # PyTorch adds epsilon to the corrected root mean square, Keras to the uncorrected one.
+            for group in optimizer.param_groups:
+                correction = 1 - group["betas"][1] ** (self.trainer.global_step + 1)
+                group["eps"] = self._settings.keras_epsilon / math.sqrt(correction)
         super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
         if self.averaged is not None:
             self.averaged.update_parameters(self.network)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
@@ -12,6 +12,7 @@ from typing import Any
 import lightning.pytorch as lightning
 import torch
 from lightning.pytorch.loggers import Logger
+from torch import nn
 
 from bonescint.cohort import Manifest, cohort_fingerprint, read_manifest
 from bonescint.files import one_writer
@@ -23,7 +24,12 @@ from bonescint.train.cached import (
     cached_scans,
     check_trainable,
 )
-from bonescint.train.configuration import Precision, TrainingConfiguration, read_configuration
+from bonescint.train.configuration import (
+    HeadInitialisation,
+    Precision,
+    TrainingConfiguration,
+    read_configuration,
+)
 from bonescint.train.dataset import BalancedBatches, plain_loader, resized, training_loader
 from bonescint.train.distributed import ProcessRank, rank_zero_first
 from bonescint.train.finalize import MEASURED, FinishedTraining, finalize
@@ -272,6 +278,11 @@ def initial_network(settings: TrainingConfiguration, weights: InitialWeights) ->
             shape=settings.layers,
             input_scale=settings.input_scale or weights.input_scale,
         )
+        if settings.head_initialisation is HeadInitialisation.GLOROT_UNIFORM:
+            for layer in network.modules():
+                if isinstance(layer, nn.Linear):
+                    nn.init.xavier_uniform_(layer.weight)
+                    nn.init.zeros_(layer.bias)
     weights.copy_into(network)
     return network
 
@@ -288,6 +299,7 @@ def fit(
     progress: Callable[[str, int, int], None] | None = None,
     rank: ProcessRank = SINGLE_PROCESS,
     logger: Logger | None = None,
+    watchers: Sequence[lightning.Callback] = (),
 ) -> ScanNetwork:
     """Train a network on samples, with checkpoints in a run folder.
 
@@ -302,6 +314,7 @@ def fit(
         progress: called with the epoch in words, the steps done, and all steps.
         rank: rank of this process among those that train together.
         logger: logger of another tool, or `None`.
+        watchers: further callbacks of Lightning, such as one that measures while training.
 
     Returns:
         The network to export: the running average of the weights if there is one.
@@ -325,7 +338,8 @@ def fit(
     )
     if resume:
         batches.resume_at(run.finished_steps())
-    callbacks: list[lightning.Callback] = [Checkpoints(run, steps=settings.checkpoint_steps)]
+    checkpoints = Checkpoints(run, steps=settings.checkpoint_steps)
+    callbacks: list[lightning.Callback] = [checkpoints, *watchers]
     if settings.patience is not None:
         callbacks.append(Patience(settings, settings.patience))
     if progress is not None:

@@ -9,6 +9,7 @@ import pytest
 from bonescint.scan import InputError, ParameterError
 from bonescint.train import configuration_names, read_configuration
 from bonescint.train.configuration import (
+    HeadInitialisation,
     Precision,
     TrainingConfiguration,
     TrainingStage,
@@ -35,7 +36,17 @@ def test_the_papers_settings_are_the_papers() -> None:
     assert paper.head_learning_rate == paper.backbone_learning_rate
     assert (paper.frozen_blocks, paper.scan_augmentations) == (0, ())
     assert paper.input_scale is InputScale.UNIT
+    # Of Keras 2.0.6, which the paper names.
+    assert paper.head_initialisation is HeadInitialisation.GLOROT_UNIFORM
+    assert (paper.keras_epsilon, paper.weight_decay) == (1e-8, 0.0)
     assert (paper.composite_change.swap, paper.composite_change.mirror_patient) == (0.5, 0.0)
+
+
+def test_later_settings_are_recorded_only_where_they_are_used() -> None:
+    """What an earlier release finished is compared by its record, and must not be repeated."""
+    later = {"head_initialisation", "keras_epsilon"}
+    assert not later & TrainingConfiguration().to_json().keys()
+    assert later <= read_configuration("ibrahim2023").to_json().keys()
 
 
 def test_a_file_changes_what_it_names(tmp_path: Path) -> None:
