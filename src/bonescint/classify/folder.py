@@ -84,8 +84,8 @@ class ResultsFolder:
 
     Args:
         path: path of the folder; made with its parents if it does not exist.
-        identity: of the run, see `run_identity`: finished scans of an interrupted run are kept if
-            its identity is the same.
+        identity: identity of the run (`run_identity`): finished scans of an interrupted run are
+            kept if its identity is the same.
 
     Attributes:
         path: path of the folder.
@@ -243,6 +243,9 @@ class ResultsFolder:
         for name in sorted(earlier - self._files):
             with contextlib.suppress(OSError):  # the results are valid in any case
                 (self.path / name).unlink()
+        if not self._added:
+            with contextlib.suppress(OSError):  # it holds something else
+                (self.path / "pictures").rmdir()
 
     def _write_json(self, document: Mapping[str, Any], refused: tuple[Refusal, ...]) -> None:
         """Assemble `results.json` from the lines, one scan a line, without parsing them."""

@@ -162,9 +162,9 @@ def classify_scan(
         anterior: in place of a source, an array (rows, columns), head at row 0, as seen from the
             front (the patient's right on the left).
         posterior: the same as seen from behind (the patient's right on the right, not mirrored).
-        unit: of the arrays, `"counts"` or `"intensity"`. Without it whole numbers of at least 0
-            are taken as counts, with a warning; other values are refused.
-        pixel_spacing_mm: of the arrays, between rows and between columns.
+        unit: unit of the arrays, `"counts"` or `"intensity"`. Without it whole numbers of at least
+            0 are taken as counts, with a warning; other values are refused.
+        pixel_spacing_mm: spacing of the pixels of the arrays, between rows and between columns.
         model: a model folder, or an open classifier; the shipped model if `None`.
         device: `"cpu"`, `"gpu"` or `"auto"`.
         call_anyway: also call a scan that is too unlike the training scans. An open classifier has

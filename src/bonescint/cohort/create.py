@@ -95,7 +95,7 @@ def create_cohort(
         layout: how the folder is organised.
         rule: shares and seed of the splits; 0.7, 0.15 and 0.15 if `None`. A column `split` of
             the labels takes precedence.
-        centre: of scans whose row names none.
+        centre: the centre of scans whose row names none.
         copy: copy the scans, de-identified (NM DICOM of counts, or 16-bit PNG); otherwise the
             manifest refers to the original files, which may name patients.
         allow_burned_in: take scans whose header says that text, perhaps a name, is part of the

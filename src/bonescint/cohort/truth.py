@@ -183,8 +183,8 @@ def truth_of(
     Args:
         manifest: the cohort.
         case: one of its cases.
-        pixel_spacing_mm: of the scan, between rows and columns; without it foci that come from
-            masks have no radius.
+        pixel_spacing_mm: spacing of the scan's pixels, between rows and columns; without it foci
+            that come from masks have no radius.
 
     Returns:
         The truth, or `None` if the manifest names neither a truth file nor a mask.

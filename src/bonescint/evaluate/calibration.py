@@ -208,7 +208,7 @@ class CalibrationLine:
 
     Attributes:
         slope: 1 is best; below 1 the model is overconfident, above 1 underconfident.
-        intercept: of the same regression; 0 is best where the slope is 1.
+        intercept: intercept of the same regression; 0 is best where the slope is 1.
         in_the_large: intercept with the slope held at 1: above 0, disease is more frequent than
             predicted.
     """

@@ -86,8 +86,8 @@ def fit_calibration(cases: ScoredCases, *, level: float = 0.95) -> CalibrationFi
     weighs less, the more a patient's scans agree (Chandler and Bate, Biometrika 2007;94:167).
 
     Args:
-        cases: of both classes, scored by *margins* (logit of disease minus the other one), and
-            not trained on.
+        cases: cases of both classes, scored by *margins* (logit of disease minus the other one),
+            and not trained on.
         level: coverage of the intervals.
 
     Raises:

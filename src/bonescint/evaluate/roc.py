@@ -184,8 +184,8 @@ def average_precision_score(
 
     Args:
         cases: cases of both classes.
-        resampling: of the interval; stratified, 2000 times, if not given. Patients are drawn
-            where cases name them.
+        resampling: how the interval is made; stratified, 2000 times, if not given. Patients are
+            drawn where cases name them.
 
     Raises:
         ParameterError: one class only.

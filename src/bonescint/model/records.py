@@ -110,7 +110,7 @@ class LocalScans:
     """The scores of one hospital's scans.
 
     Attributes:
-        scores: of each patient the highest, ascending: logit of the disease minus the other one,
+        scores: the highest of each patient, ascending: logit of the disease minus the other one,
             before any calibration, so that they keep their meaning when a calibration follows.
         normal: whether all are reported to be without metastatic bone disease; otherwise nothing
             is known about them.

@@ -279,8 +279,8 @@ def _of_differences(joint: NDArray[np.float64]) -> NDArray[np.float64]:
     """Covariance of the differences of readers and model, (readers, readers).
 
     Args:
-        joint: of reader 1, the model on that reader's cases, reader 2 and so on, and the model on
-            all cases. What is NaN there (one case of a class) stays with its reader.
+        joint: scores of reader 1, of the model on that reader's cases, reader 2 and so on, and the
+            model on all cases. What is NaN there (one case of a class) stays with its reader.
     """
     mine, models = np.arange(0, len(joint) - 1, 2), np.arange(1, len(joint), 2)
     found = joint[np.ix_(mine, mine)] - joint[np.ix_(mine, models)]

@@ -62,7 +62,7 @@ class Proportions:
         shoulder_width, pelvis_width: relative to what the patient draws.
         pelvis_tilt: rotation of the pelvis about the hip axis, in radians, forward at the top.
         shoulder_drop_mm: how much lower the shoulders lie than on the reference.
-        segment_sd: of the logarithm of each length between two of `heights_mm`, and of the
+        segment_sd: SD of the logarithm of each length between two of `heights_mm`, and of the
             arms', between patients.
         rib_slope_mm: how much lower the ribs' front ends lie than on the reference.
         bend: bend of the spine to the side, relative to version 1.

@@ -66,7 +66,7 @@ class Patient:
         anatomy: version of the simulated body.
         pelvis_tilt: rotation of the pelvis about the hip axis, in radians, forward at the top.
         shoulder_drop_mm: how much lower the shoulders lie than on the reference skeleton.
-        segment_scales: of the lengths between the heights of `Proportions`, from the crown
+        segment_scales: factors of the lengths between the heights of `Proportions`, from the crown
             down, relative to the mean patient's; the arms' last.
         rib_slope_mm: how much lower the ribs' front ends lie than on the reference skeleton.
         uptake_spread: factor by which uptake varies more between places than in nature.

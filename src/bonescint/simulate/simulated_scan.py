@@ -63,8 +63,8 @@ class SimulatedScan:
         organ_masks: the same for organs.
         focus_masks: the mask of each of `truth.foci`, in the same order.
         parameters: everything that was drawn, as JSON can hold it.
-        projector: of the scan; it can project more of the anatomy, such as its regions, onto the
-            same pixels.
+        projector: the projector of the scan; it can project more of the anatomy, such as its
+            regions, onto the same pixels.
     """
 
     scan: Scan

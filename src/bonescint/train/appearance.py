@@ -86,7 +86,7 @@ class ArchivePicture:
         matrix: factors of the matrix size.
         stretch: largest additional stretch, of rows and of columns separately; a third of the
             pictures repeat rows and columns instead of interpolating.
-        jpeg_quality: of pictures that went through JPEG (half of them).
+        jpeg_quality: quality of pictures that went through JPEG (half of them).
     """
 
     probability: float = 0.4

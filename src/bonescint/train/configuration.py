@@ -98,16 +98,16 @@ class TrainingConfiguration:
         weight_decay: decoupled (AdamW); 0 is plain Adam.
         keras_epsilon: Adam's epsilon where Keras adds it, before the bias correction; `None` for
             PyTorch's 1e-8, added after it.
-        label_smoothing: of the cross entropy.
+        label_smoothing: label smoothing of the cross entropy.
         schedule: schedule of the learning rates.
         lesion_weight: weight of the auxiliary task of finding metastases cell by cell, 0 for
             none. Only scans with masks, and negative scans, take part.
         lesion_positive_weight: weight of a cell with metastasis relative to one without.
         finding_weight: weight of naming what cells show (`findings.py`), 0 for none. Only scans
             whose truth names everything that stands out take part.
-        transplant_share: of the positive draws that become a negative scan with one or a few of
-            this scan's metastases (`transplant.py`); needs lesion masks.
-        averaging_decay: of the running average of the weights that is exported, or `None`; it
+        transplant_share: share of the positive draws that become a negative scan with one or a few
+            of this scan's metastases (`transplant.py`); needs lesion masks.
+        averaging_decay: decay of the running average of the weights that is exported, or `None`; it
             begins anew when the rows change.
         gradient_limit: largest norm of the gradient, or `None`.
         precision: arithmetic of the convolutions.

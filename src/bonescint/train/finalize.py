@@ -69,7 +69,7 @@ def scored_by_margins(
     Args:
         logits: (2,) of each scan.
         labels: label of each scan.
-        patients: of each scan; none if each has one. Intervals are by patient.
+        patients: the patient of each scan; none if each scan has its own. Intervals are by patient.
 
     Raises:
         ParameterError: one class only.

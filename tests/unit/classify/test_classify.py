@@ -209,6 +209,7 @@ def test_nothing_readable_still_gives_a_report(tmp_path: Path, stand_in_model: M
     assert document["results"] == []
     assert [entry["source"] for entry in document["refused"]] == ["dog.txt"]
     assert not (tmp_path / "out" / "index.html").exists(), "nothing to look at"
+    assert not (tmp_path / "out" / "pictures").exists()
 
 
 def test_a_folder_without_a_scan_costs_no_earlier_results(

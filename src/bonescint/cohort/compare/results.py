@@ -63,7 +63,7 @@ class CohortComparison:
 
     Attributes:
         sides: A and B.
-        agreement: of their maps, for each view.
+        agreement: how well their maps agree, for each view.
         separation: how well a classifier tells them apart, or `None`.
         why_not_separated: why no classifier was tried; empty if one was.
         characteristics: the characteristics of both sides.

@@ -43,7 +43,7 @@ class Learning:
             former model's where it was not kept.
         learnt: what is known of the learning.
         patients: normal patients that it learnt from.
-        scans: of these.
+        scans: their scans.
         aside: the other normal scans, which it never saw.
     """
 

@@ -64,7 +64,7 @@ def covariates_of(
     Args:
         cases: cases of the manifest.
         manifest: that says where truth files and masks lie.
-        counts: of posterior views by scan, for cases whose truth does not say.
+        counts: counts of the posterior view by scan, for cases whose truth does not say.
 
     Raises:
         InputError: truth files or masks that cannot be read, the first one named.

@@ -91,7 +91,7 @@ class SaliencyEvaluation:
         curve: free response, of all judged scans with maps.
         curve_measures: lesions found at given numbers of false marks.
         false_positives: where their evidence lies, most frequent first.
-        places_known: of these, scans whose truth file names organs and mimics; of the others
+        places_known: number of these scans whose truth file names organs and mimics; of the others
             only the part of the body is known.
         segmented: the first `MOST_SEGMENTED` scans with a physician's masks and a file.
         by_physicians: scans with a physician's masks that were measured.

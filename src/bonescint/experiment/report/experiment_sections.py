@@ -284,7 +284,7 @@ def uncertain_section(
 
     Args:
         cards: the model folders.
-        answers: of each model, by scan; at full precision, which the CSV file is not.
+        answers: probabilities of each model, by scan; at full precision, which the CSV file is not.
         cohort: cohort of the experiment.
     """
     test = {case.scan_id: case.positive for case in cohort.split(Split.TEST)}

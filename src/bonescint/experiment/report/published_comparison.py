@@ -98,8 +98,8 @@ class Published:
     Attributes:
         name: name of the experiment.
         source: where they stand, and of what scans they are.
-        figures: of all test scans, in the paper's order.
-        subset: of a part of them.
+        figures: the figures of all test scans, in the paper's order.
+        subset: the figures of a part of them.
         splits: how many scans they have.
     """
 
