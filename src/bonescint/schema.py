@@ -178,6 +178,9 @@ def plain(value: Any) -> Any:
 class PackagedYaml:
     """YAML files of one kind that come with the package; users have others of their own.
 
+    A file may have a version in its name, such as `ibrahim2023@2.yaml`: the name alone then means
+    the highest version, and `ibrahim2023@1` stays readable.
+
     Attributes:
         package: the package that holds them.
         folder: their folder in the package.
@@ -196,23 +199,29 @@ class PackagedYaml:
         return f"Correct the {self.noun}"
 
     def names(self) -> tuple[str, ...]:
-        """Names of the files that come with the package.
+        """Names of the files that come with the package, without versions.
 
         Examples:
             >>> protocols = PackagedYaml(package="bonescint.cohort", folder="protocols", noun="p")
             >>> "ibrahim2023" in protocols.names()
             True
         """
+        return tuple(sorted({stem.partition("@")[0] for stem in self._stems()}))
+
+    def _stems(self) -> list[str]:
+        """Names of the files without suffix; of one name the highest version last."""
         entries = (resources.files(self.package) / self.folder).iterdir()
         names = [entry.name for entry in entries if entry.name.endswith(_SUFFIXES[0])]
-        return tuple(sorted(name.removesuffix(_SUFFIXES[0]) for name in names))
+        stems = [name.removesuffix(_SUFFIXES[0]) for name in names]
+        return sorted(stems, key=lambda stem: int(stem.partition("@")[2] or 0))
 
     def read(self, name: str | Path) -> tuple[object, str]:
         """Read a file by its name in the package or by its path.
 
         Args:
-            name: one of `names()`, or a path that ends in `.yaml` or `.yml`; a path such as
-                `studies/ibrahim2023.yaml` that does not exist means the packaged file.
+            name: one of `names()`, with or without a version (`@1`), or a path that ends in
+                `.yaml` or `.yml`; a path such as `protocols/ibrahim2023.yaml` that does not exist
+                means the packaged file.
 
         Returns:
             The content, and its name for errors.
@@ -228,10 +237,11 @@ class PackagedYaml:
             path = Path(name)
         if path.suffix in _SUFFIXES:
             return read_yaml_file(path, self.remedy, extra=self.extra), str(path)
-        if str(name) not in self.names():
+        found = [stem for stem in self._stems() if str(name) in (stem, stem.partition("@")[0])]
+        if not found:
             known = f"one of {', '.join(self.names())}, or a path that ends in .yaml"
             raise ParameterError(self.noun, f"read_{self.noun}", known, str(name))
-        file = resources.files(self.package) / self.folder / f"{name}{_SUFFIXES[0]}"
+        file = resources.files(self.package) / self.folder / f"{found[-1]}{_SUFFIXES[0]}"
         source = f"{self.noun} {name}"
         return read_yaml(file.read_text("utf-8"), source, self.remedy, extra=self.extra), source
 

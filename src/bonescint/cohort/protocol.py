@@ -186,7 +186,7 @@ class Protocol:
 
 
 def mixed_protocol(count: int, *, prevalence: float = 0.5) -> Protocol:
-    """One centre with every camera, for training and for tests.
+    """One centre with every camera and version 2 of the body, for training and for tests.
 
     Args:
         count: number of studies; 70 % go to training, 15 % each to validation and test,
@@ -212,10 +212,11 @@ def mixed_protocol(count: int, *, prevalence: float = 0.5) -> Protocol:
             split: Studies(positive=of_positive[split], negative=of_negative[split])
             for split in Split
         },
+        population=Population(anatomy=2),
     )
     return Protocol(
         name=f"mixed-{count}-{prevalence:g}",
-        version=1,
+        version=2,
         centres={"mixed": centre},
         description="Patients and cameras of every kind.",
     )
@@ -314,7 +315,8 @@ def read_protocol(name: str | Path) -> Protocol:
     """Read a protocol by its name, or from a YAML file.
 
     Args:
-        name: one of `protocol_names()`, or a path that ends in `.yaml` or `.yml`.
+        name: one of `protocol_names()` for the newest version, with `@` and a number for an
+            earlier one, or a path that ends in `.yaml` or `.yml`.
 
     Raises:
         ParameterError: no protocol of that name; the message lists those that exist.
@@ -326,6 +328,8 @@ def read_protocol(name: str | Path) -> Protocol:
         >>> protocol = read_protocol("ibrahim2023")
         >>> protocol.count, list(protocol.centres)
         (2365, ['A', 'B', 'C'])
+        >>> protocol.identifier, read_protocol("ibrahim2023@1").identifier
+        ('ibrahim2023@2', 'ibrahim2023@1')
     """
     return protocol_from(*_PACKAGED.read(name))
 

@@ -16,6 +16,7 @@ from bonescint.scan import FocusKind, ParameterError
 from bonescint.simulate import (
     Anatomy,
     Camera,
+    Population,
     SimulatedScan,
     camera_named,
     draw_anatomy,
@@ -166,7 +167,7 @@ def simulate_study(
         )
     chosen = None if camera is None else camera_named(camera)
     rng = np.random.default_rng([seed, 0x5CA9])
-    anatomy = draw_anatomy(rng, primary=primary)
+    anatomy = draw_anatomy(rng, Population(anatomy=2), primary=primary)
     if chosen is None:
         chosen = draw_camera(rng)
     ill = bool(anatomy.patient.primary) and rng.random() < 0.5

@@ -54,9 +54,22 @@ def test_a_part_of_a_protocol_has_the_same_studies_and_hashes() -> None:
 
 
 @pytest.mark.parametrize("name", protocol_names())
+def test_earlier_versions_of_a_protocol_stay_readable(name: str) -> None:
+    first, newest = read_protocol(f"{name}@1"), read_protocol(name)
+    assert (first.version, newest.version) == (1, 2)
+    assert newest == read_protocol(f"{name}@2")
+    assert {one.population.anatomy for one in first.centres.values()} == {1}
+    assert {one.population.anatomy for one in newest.centres.values()} == {2}
+    with pytest.raises(ParameterError, match="one of development, ibrahim2023"):
+        read_protocol(f"{name}@3")
+
+
+@pytest.mark.parametrize("name", protocol_names())
 def test_packaged_protocols_survive_plain_tables(name: str) -> None:
     protocol = read_protocol(name)
     assert protocol.name == name
+    assert protocol.frozen is not None
+    assert set(protocol.frozen.sha256) == set(protocol.centres)
     assert protocol_from(plain(protocol), "here") == protocol
 
 

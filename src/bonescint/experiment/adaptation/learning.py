@@ -31,6 +31,7 @@ SIMULATED_SCANS = 1000
 
 _LEAST_LEARNT = 10
 _SEED = 1
+_UPTAKE_SPREAD = 3.0
 Progress = Callable[[str, int, int], None]
 
 
@@ -119,9 +120,16 @@ def simulated_scans(
     if given is not None:
         return read_manifest(given)
     told = progress
+    protocol = mixed_protocol(SIMULATED_SCANS)
+    # Uptake varies more than in nature, as in what the shipped model learnt from: brightness alone
+    # then says nothing.
+    wide = {
+        name: replace(centre, population=replace(centre.population, uptake_spread=_UPTAKE_SPREAD))
+        for name, centre in protocol.centres.items()
+    }
     made = simulate_cohort(
         run / "simulated",
-        mixed_protocol(SIMULATED_SCANS),
+        replace(protocol, centres=wide),
         seed=_SEED,
         workers=workers or None,
         progress=None if told is None else lambda done, count: told("simulating", done, count),
