@@ -13,7 +13,7 @@ from bonescint.scan import ParameterError, UptakeSite
 from bonescint.scan.checked import check_text
 from bonescint.schema import construct, read_yaml
 from bonescint.teach.appearances import Appearance
-from bonescint.teach.courses import Example, kind_named
+from bonescint.teach.courses import Course, Example, kind_named
 
 _FILE = "kinds.yaml"
 _REMEDY = "Correct it"
@@ -96,3 +96,15 @@ def how_to_tell(kind: UptakeSite | Appearance) -> str:
     """
     text = read_kinds().get(kind)
     return text.tell if text else ""
+
+
+def kinds_of(course: Course) -> tuple[KindText, ...]:
+    """The texts of what the cases of a course show: metastases first, then what it asks for most.
+
+    Examples:
+        >>> from bonescint.teach.courses import read_course
+        >>> [text.name for text in kinds_of(read_course("superscan"))][:2]
+        ['Superscan', 'Multiple metastases']
+    """
+    shares = (*course.lesions.items(), *sorted(course.mimics.items(), key=lambda one: -one[1]))
+    return tuple(read_kinds()[kind] for kind, share in shares if share > 0)
