@@ -11,6 +11,7 @@ import typer
 import bonescint
 from bonescint.cli.classify import classify, demo, info
 from bonescint.cli.cohort import cohort_app
+from bonescint.cli.deidentify import deidentify
 from bonescint.cli.experiment import evaluate, experiment_app
 from bonescint.cli.group import command, command_group
 from bonescint.cli.model import model_app, train
@@ -34,7 +35,7 @@ Exit status: 0 everything was done, 1 some inputs failed (listed, with the reaso
 could be done, 130 interrupted with Ctrl-C. Every command also has a Python function."""
 
 app = command_group(_INTRO, "bonescint")
-for function in (classify, demo, info, train, evaluate, send, fetch):
+for function in (classify, demo, info, deidentify, train, evaluate, send, fetch):
     command(app)(function)
 command(readers_app)(size)
 app.add_typer(cohort_app, name="cohort")

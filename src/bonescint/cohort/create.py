@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from bonescint.cohort.labels import Collection, Labels, Layout, collect
 from bonescint.cohort.manifest import Manifest, write_manifest
 from bonescint.cohort.matching import Exclusion, LabelledStudy, Matching, match
 from bonescint.cohort.splitting import DEFAULT_SHARES, PatientToSplit, SplitRule, deal
+from bonescint.dicom import opened_key
 from bonescint.files import LOCK, cannot_write, one_writer, write_table, write_whole
 from bonescint.scan import (
     Case,
@@ -33,7 +33,6 @@ from bonescint.scan import (
 )
 from bonescint.tables import Problem, refuse
 
-_KEY_BYTES = 32
 _ABOUT = "cohort.json"
 _NOTICE = "Pseudonyms only. Research use only, not a medical device."
 _HARMLESS = {"not a bone scan", "copy of a file", "same pixels"}
@@ -219,20 +218,9 @@ def _opened(out: Path, key: Path | None) -> CohortFolders:
                 left.unlink(missing_ok=True)
         if not (out / _ABOUT).is_file():
             _write_json({"notice": _NOTICE, "finished": False}, out / _ABOUT)
-        key_file = key or private / "key"
-        if key is None and not key_file.is_file():
-            write_whole(key_file, secrets.token_hex(_KEY_BYTES) + "\n", private=True)
     except OSError as error:
         raise cannot_write(out, error) from error
-    try:
-        id_key = key_file.read_bytes().strip()
-    except OSError as error:
-        raise InputError(key_file, f"cannot be read ({error.strerror})", "Give a file") from error
-    if len(id_key) < 16:
-        raise InputError(
-            key_file, "holds no key of at least 16 characters", "Write a long random text into it"
-        )
-    return CohortFolders(out=out, private=private, id_key=id_key)
+    return CohortFolders(out=out, private=private, id_key=opened_key(private, key))
 
 
 def _splits(

@@ -17,7 +17,15 @@ from numpy.typing import NDArray
 
 from bonescint.cohort.matching import Exclusion, LabelledStudy
 from bonescint.cohort.truth import read_mask, write_mask
-from bonescint.dicom import StudyFiles, read, read_study, write_nm
+from bonescint.dicom import (
+    StudyFiles,
+    identity_of,
+    read,
+    read_study,
+    require_no_identity,
+    without_identity,
+    write_nm,
+)
 from bonescint.dicom.identity import keyed_hash
 from bonescint.files import json_in, write_whole, written_beside
 from bonescint.parallel import map_in_processes
@@ -174,8 +182,10 @@ def _ingested(order: IngestRequest, place: CohortFolders) -> IngestResult:
     key = keyed_hash([scan.scan_id.encode(), content.encode()], key=place.id_key, purpose="copy")
     notes: tuple[str, ...] = ()
     if order.copy or not _can_be_named(order.study):
+        values = identity_of(order.study)
         named = replace(scan, scan_id=f"bs-{key}", patient_id=order.patient_id)
-        scan_id, file, notes = _copied(named, key, place.out)
+        scan_id, file, notes = _copied(without_identity(named, values), key, place.out)
+        require_no_identity(place.out / file, values, order.study.source)
         if not order.copy:
             notes += (
                 "two files in a folder with others: copied, because a manifest cannot refer "

@@ -6,14 +6,23 @@ object. Every fault of a file is raised as an `InputError`; no identifier from a
 header leaves this package. pydicom and the decoders are loaded when the first file is read.
 """
 
+from bonescint.dicom.confidentiality import ConfidentialityProfile
+from bonescint.dicom.deidentification import DeidentifiedObject, deidentified
+from bonescint.dicom.deidentified_folder import DeidentifiedFolder, deidentify_folder
 from bonescint.dicom.description import InfoReport, ScanInfo, ViewInfo, describe, info
 from bonescint.dicom.discovery import Discovery, StudyFiles, discover
+from bonescint.dicom.identifying_values import (
+    identity_of,
+    require_no_identity,
+    without_identity,
+)
 from bonescint.dicom.identity import (
     Identifier,
     StudyKeys,
     hashed_identifier,
     is_dicom,
     names_of,
+    opened_key,
     pair_name,
     study_keys,
 )
@@ -22,6 +31,9 @@ from bonescint.dicom.reading import read, read_study
 from bonescint.dicom.writing import HeaderStyle, PatientFacts, write_nm
 
 __all__ = [
+    "ConfidentialityProfile",
+    "DeidentifiedFolder",
+    "DeidentifiedObject",
     "Discovery",
     "HeaderStyle",
     "Identifier",
@@ -31,17 +43,23 @@ __all__ = [
     "StudyFiles",
     "StudyKeys",
     "ViewInfo",
+    "deidentified",
+    "deidentify_folder",
     "describe",
     "discover",
     "hashed_identifier",
+    "identity_of",
     "info",
     "is_dicom",
     "names_of",
+    "opened_key",
     "pair_name",
     "read",
     "read_given",
     "read_study",
+    "require_no_identity",
     "scan_of_arrays",
     "study_keys",
+    "without_identity",
     "write_nm",
 ]

@@ -12,6 +12,7 @@ sides are hashed with the same secret key, and the hashes are compared.
 from __future__ import annotations
 
 import hashlib
+import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -24,6 +25,7 @@ from bonescint.dicom.discovery import StudyFiles
 from bonescint.dicom.files import opened, read_bytes
 from bonescint.dicom.header import Header, looks_like_dicom, parse
 from bonescint.dicom.words import pair_key, view_in_path
+from bonescint.files import write_whole
 from bonescint.scan import InputError, ParameterError
 from bonescint.tables import plain_name
 
@@ -55,6 +57,40 @@ def keyed_hash(parts: Iterable[bytes], *, key: bytes, purpose: str) -> str:
         digest.update(len(part).to_bytes(8, "little"))
         digest.update(part)
     return digest.hexdigest()
+
+
+_KEY_BYTES = 32
+
+
+def opened_key(private: Path, file: Path | None) -> bytes:
+    """The secret key of all pseudonyms.
+
+    Args:
+        private: folder in which the key is made on the first run, and found again.
+        file: a file that holds the key instead.
+
+    Raises:
+        InputError: the file cannot be read, or holds no key of at least 16 characters.
+        OutputError: no key can be written.
+
+    Examples:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as private:
+        ...     opened_key(Path(private), None) == opened_key(Path(private), None)
+        True
+    """
+    path = file or private / "key"
+    if file is None and not path.is_file():
+        write_whole(path, secrets.token_hex(_KEY_BYTES) + "\n", private=True)
+    try:
+        key = path.read_bytes().strip()
+    except OSError as error:
+        raise InputError(path, f"cannot be read ({error.strerror})", "Give a file") from error
+    if len(key) < 16:
+        raise InputError(
+            path, "holds no key of at least 16 characters", "Write a long random text into it"
+        )
+    return key
 
 
 def scan_id_from_uids(study_uid: str, instance_uids: Iterable[str], *, key: bytes) -> str:

@@ -264,6 +264,17 @@ def _is_view_word(word: str) -> bool:
     return glued or word in _WEAK or word in _FIRST_ENDS or _view_of(word, "") is not None
 
 
+def is_word_of_scans(word: str) -> bool:
+    """Whether a word belongs to views of bone scans, and so to no patient in particular.
+
+    Examples:
+        >>> is_word_of_scans("posterior"), is_word_of_scans("Whole"), is_word_of_scans("Kowalska")
+        (True, True, False)
+    """
+    plain = _folded(_plain(word).replace(" ", ""))
+    return plain in _BESIDE_A_VIEW or _is_view_word(plain)
+
+
 def names_view_plainly(text: str) -> bool:
     """Whether a text ends in `anterior`, `POST` or the like, which leaves no doubt.
 

@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bonescint.dicom.confidentiality import ConfidentialityProfile
 from bonescint.dicom.identity import PUBLIC_SCAN_KEY, scan_id_from_uids
 from bonescint.files import written_beside
 from bonescint.scan import ParameterError, PixelUnit, Scan, UnitError, View, ViewRule
 
 if TYPE_CHECKING:
     from pydicom import Dataset
+    from pydicom.dataset import FileMetaDataset
 
 
 class HeaderStyle(StrEnum):
@@ -250,6 +252,8 @@ def write_nm(
     _acquisition(dataset, scan)
     _whole_body_attributes(dataset, scan, scan_velocity_mm_per_s, frame_duration_s)
     apply_style(dataset, scan.views, style, simulated=_is_simulated(scan))
+    if not _is_simulated(scan):
+        ConfidentialityProfile().record(dataset)
     _write_beside(dataset, path, compress=compress)
     return scan_id_from_uids(
         dataset.StudyInstanceUID, [dataset.SOPInstanceUID], key=PUBLIC_SCAN_KEY
@@ -403,19 +407,31 @@ def _detector(scan: Scan) -> Dataset:
     return detector
 
 
-def _write_beside(dataset: Dataset, path: Path, *, compress: bool) -> None:
-    from pydicom import dcmwrite
+def file_meta(dataset: Dataset, transfer_syntax: str) -> FileMetaDataset:
+    """File Meta Information that says what the object is and that bonescint wrote it.
+
+    Args:
+        dataset: with its SOP Class UID and SOP Instance UID.
+        transfer_syntax: UID of the encoding.
+    """
     from pydicom.dataset import FileMetaDataset
-    from pydicom.uid import UID, ExplicitVRLittleEndian, JPEGLSLossless
+    from pydicom.uid import UID
 
     meta = FileMetaDataset()
     meta.FileMetaInformationVersion = b"\x00\x01"
     meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.TransferSyntaxUID = UID(transfer_syntax)
     meta.ImplementationClassUID = UID(IMPLEMENTATION_UID)
     meta.ImplementationVersionName = "BONESCINT"
-    dataset.file_meta = meta
+    return meta
+
+
+def _write_beside(dataset: Dataset, path: Path, *, compress: bool) -> None:
+    from pydicom import dcmwrite
+    from pydicom.uid import ExplicitVRLittleEndian, JPEGLSLossless
+
+    dataset.file_meta = file_meta(dataset, ExplicitVRLittleEndian)
     if compress:
         dataset.compress(JPEGLSLossless, encoding_plugin="pyjpegls", generate_instance_uid=False)
     path = Path(path)
