@@ -113,6 +113,7 @@ class Outcome:
         lesions: every metastasis that can be seen, or that was marked.
         findings: every kind of benign spot that can be seen, or that was marked.
         false_marks: marks of disease that hit no metastasis.
+        unseen: metastases that are too faint to be seen, and were not marked.
     """
 
     positive: bool
@@ -122,6 +123,7 @@ class Outcome:
     lesions: tuple[LesionOutcome, ...] = ()
     findings: tuple[FindingOutcome, ...] = ()
     false_marks: tuple[FalseMark, ...] = ()
+    unseen: tuple[LesionOutcome, ...] = ()
 
     @property
     def right(self) -> bool:
@@ -132,25 +134,25 @@ class Outcome:
     def of(cls, feedback: Feedback) -> Outcome:
         """The outcome of a graded answer."""
         by_site: dict[UptakeSite, list[FindingOutcome]] = {}
-        lesions = []
+        lesions: list[LesionOutcome] = []
+        unseen: list[LesionOutcome] = []
         for spot in feedback.spots:
-            if not spot.visible and spot.marked is None and spot.named is None:
-                continue
+            hidden = not spot.visible and spot.marked is None and spot.named is None
             if spot.kind is FocusKind.METASTASIS:
-                lesions.append(
+                (unseen if hidden else lesions).append(
                     LesionOutcome(
                         bone=spot.bone,
                         contrast_to_noise=spot.contrast_to_noise,
                         confidence=spot.marked,
                     )
                 )
-                continue
-            one = FindingOutcome(
-                site=spot.site,
-                mistaken=spot.mistaken,
-                named=None if spot.named is None else spot.named is spot.site,
-            )
-            by_site.setdefault(spot.site, []).append(one)
+            elif not hidden:
+                one = FindingOutcome(
+                    site=spot.site,
+                    mistaken=spot.mistaken,
+                    named=None if spot.named is None else spot.named is spot.site,
+                )
+                by_site.setdefault(spot.site, []).append(one)
         wrong = [one for one in feedback.marks if one.mark.disease and not one.right]
         return cls(
             positive=feedback.positive,
@@ -166,6 +168,7 @@ class Outcome:
                 )
                 for one in wrong
             ),
+            unseen=tuple(unseen),
         )
 
 
@@ -240,6 +243,11 @@ class Records:
             for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
                 self._db.execute(f"PRAGMA {pragma}")
             self._prepare()
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._path
 
     def __enter__(self) -> Records:
         return self
@@ -391,6 +399,14 @@ class Records:
             )
         )
 
+    def waiting_ids(self) -> frozenset[str]:
+        """Names of all cases, of anybody, that were issued and not answered."""
+        rows = self._rows(
+            "SELECT case_id FROM issued i WHERE NOT EXISTS (SELECT 1 FROM answer a "
+            "WHERE a.trainee = i.trainee AND a.case_id = i.case_id)"
+        )
+        return frozenset(row[0] for row in rows)
+
     def store_model(self, trainee: Trainee, case_id: str, probability: float) -> None:
         """Store the model's probability for a case."""
         with self._writing():
@@ -440,13 +456,19 @@ class Records:
         )
         return Feedback.from_json(json.loads(rows[0][0])) if rows else None
 
-    def answered(self, trainee: Trainee) -> tuple[AnsweredCase, ...]:
-        """Every answered case of a learner, in the order of the answers."""
+    def answered(self, trainee: Trainee, *, skip: int = 0) -> tuple[AnsweredCase, ...]:
+        """The answered cases of a learner, in the order of the answers.
+
+        Args:
+            trainee: who answered them.
+            skip: number of cases to leave out at the start, because they are known.
+        """
         rows = self._rows(
             "SELECT i.case_id, i.course, i.number, i.spec, i.model_probability, a.answered_s, "
             "a.outcome FROM answer a JOIN issued i USING (trainee, case_id) "
-            "WHERE trainee = ? ORDER BY a.rowid",
+            "WHERE trainee = ? ORDER BY a.rowid LIMIT -1 OFFSET ?",
             trainee.id,
+            skip,
         )
         return tuple(
             AnsweredCase(
