@@ -25,7 +25,6 @@ SCHEME = "99BONESCINT"
 _SCHEME_NAME = "bonescint: concepts that no standard coding scheme has"
 OOD_SCORE = ("ood-score", "Out-of-distribution score")
 REGION_COUNT = ("evidence-regions", "Number of outlined regions of evidence")
-_FEWEST_MM = 3
 
 
 def scan_report(context: ResultContext, regions: Sequence[EvidenceRegion]) -> Dataset:
@@ -39,10 +38,10 @@ def scan_report(context: ResultContext, regions: Sequence[EvidenceRegion]) -> Da
     answer = context.prediction
     measured = [
         _probability(100 * answer.mbd_probability),
-        _count(REGION_COUNT, len(regions)),
+        _number(REGION_COUNT, len(regions)),
     ]
     if answer.ood_score is not None:
-        measured.append(_count(OOD_SCORE, answer.ood_score))
+        measured.append(_number(OOD_SCORE, round(answer.ood_score, 4)))
     images = [
         sr.SourceImageForMeasurementGroup(
             referenced_sop_class_uid=context.sources.headers[file].SOPClassUID,
@@ -103,11 +102,11 @@ def _region_group(context: ResultContext, number: int, region: EvidenceRegion) -
         measured.append(
             sr.Measurement(
                 name=codes.SCT.Area,
-                value=round(region.pixels * spacing[0] * spacing[1], _FEWEST_MM),
+                value=round(region.pixels * spacing[0] * spacing[1], 3),
                 unit=codes.UCUM.SquareMillimeter,
             )
         )
-    group = sr.PlanarROIMeasurementsAndQualitativeEvaluations(
+    return sr.PlanarROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=sr.TrackingIdentifier(
             uid=context.uid(f"tracking of region {number}"),
             identifier=f"Region {number}, {region.view.value} view",
@@ -122,8 +121,6 @@ def _region_group(context: ResultContext, number: int, region: EvidenceRegion) -
         finding_sites=[_bone()],
         measurements=measured,
     )
-    group[0].ContentSequence.append(_comment(f"{RESEARCH_USE} Outline of the model's evidence."))
-    return group
 
 
 def _document(context: ResultContext, kind: str, instance: int, groups: Sequence[Any]) -> Dataset:
@@ -195,7 +192,6 @@ def _algorithm(model: AlgorithmFacts) -> Any:
         version=model.version,
         family=codes.cid7162.ArtificialIntelligence,
         parameters=parameters,
-        manufacturer="bonescint",
     )
 
 
@@ -206,11 +202,11 @@ def _probability(percent: float) -> Any:
     )
 
 
-def _count(code: tuple[str, str], value: float) -> Any:
+def _number(code: tuple[str, str], value: float) -> Any:
     """A number without a unit, under a code of this software."""
     sr, codes = _library()
     name = sr.CodedConcept(value=code[0], meaning=code[1], scheme_designator=SCHEME)
-    return sr.Measurement(name=name, value=round(value, 4), unit=codes.UCUM.NoUnits)
+    return sr.Measurement(name=name, value=value, unit=codes.UCUM.NoUnits)
 
 
 def _evidence(model: AlgorithmFacts, region: EvidenceRegion) -> Any:
@@ -231,6 +227,7 @@ def _bone() -> Any:
 
 
 def _comment(text: str) -> Any:
+    """A sentence, which the template does not foresee and permits."""
     sr, codes = _library()
     return sr.TextContentItem(
         name=codes.DCM.Comment,
