@@ -247,7 +247,7 @@ def test_documented_defaults_of_classify(with_classify: Patch) -> None:
     del given["progress"]
     assert given == {
         "out": Path("results"), "model": None, "workers": None, "device": "cpu",
-        "hash_sources": False, "call_anyway": False,
+        "hash_sources": False, "call_anyway": False, "dicom": False, "fhir": False,
     }  # fmt: skip
 
 

@@ -37,7 +37,7 @@ def secondary_capture(context: ResultContext, picture: NDArray[np.uint8]) -> Dat
         coordinate_system="PATIENT",
         patient_orientation=("L", "F"),
         study_instance_uid=context.sources.study_uid,
-        series_instance_uid=context.uid("series of pictures"),
+        series_instance_uid=context.uid("series of the picture"),
         series_number=SERIES_NUMBER,
         sop_instance_uid=context.uid("picture"),
         instance_number=1,

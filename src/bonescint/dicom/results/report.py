@@ -1,7 +1,8 @@
 """A prediction as Comprehensive Structured Reports of template TID 1500.
 
-There are two: one of the whole scan, one of the outlined regions. A viewer that opens reports by
-their outlines (OHIF) shows an empty viewport for a report that holds both.
+There are two, each in a series of its own: one of the whole scan, one of the outlined regions. A
+viewer that opens reports by their outlines (OHIF) shows an empty viewport for a report that holds
+both, and of a series of several reports it shows one.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bonescint.dicom.results.source import derived_uid
 from bonescint.extras import load
 from bonescint.scan import RESEARCH_USE, Call, EvidenceRegion, Prediction
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
     from bonescint.dicom.results.results import AlgorithmFacts, ResultContext
 
-SERIES_NUMBER = 9902
+SERIES_NUMBERS = {"report": 9902, "outlines": 9903}
 SCHEME = "99BONESCINT"
 """Designator of the codes that no standard scheme has."""
 _SCHEME_NAME = "bonescint: concepts that no standard coding scheme has"
@@ -69,7 +71,7 @@ def scan_report(context: ResultContext, regions: Sequence[EvidenceRegion]) -> Da
     )
     words = f"{call_in_words(answer)} {context.algorithm.notice}"
     group[0].ContentSequence.append(_comment(words))
-    return _document(context, "report", 1, [group])
+    return _document(context, "report", [group])
 
 
 def outline_report(context: ResultContext, regions: Sequence[EvidenceRegion]) -> Dataset:
@@ -82,7 +84,7 @@ def outline_report(context: ResultContext, regions: Sequence[EvidenceRegion]) ->
     groups = [
         _region_group(context, number, region) for number, region in enumerate(regions, start=1)
     ]
-    return _document(context, "outlines", 2, groups)
+    return _document(context, "outlines", groups)
 
 
 def _region_group(context: ResultContext, number: int, region: EvidenceRegion) -> Any:
@@ -123,7 +125,7 @@ def _region_group(context: ResultContext, number: int, region: EvidenceRegion) -
     )
 
 
-def _document(context: ResultContext, kind: str, instance: int, groups: Sequence[Any]) -> Dataset:
+def _document(context: ResultContext, kind: str, groups: Sequence[Any]) -> Dataset:
     """A Comprehensive SR of measurement groups."""
     from pydicom.uid import ExplicitVRLittleEndian
 
@@ -131,7 +133,7 @@ def _document(context: ResultContext, kind: str, instance: int, groups: Sequence
     schemes = load("highdicom.coding_schemes", extra="pacs")
     model = context.algorithm
     device = sr.DeviceObserverIdentifyingAttributes(
-        uid=context.uid("device"),
+        uid=derived_uid(["device", model.sha256, model.software]),
         name="bonescint",
         manufacturer_name="bonescint",
         model_name=f"{model.name} {model.version}"[:64],
@@ -150,14 +152,14 @@ def _document(context: ResultContext, kind: str, instance: int, groups: Sequence
     document: Dataset = sr.ComprehensiveSR(
         evidence=context.sources.blank_headers(),
         content=content,
-        series_instance_uid=context.uid("series of reports"),
-        series_number=SERIES_NUMBER,
+        series_instance_uid=context.uid(f"series of the {kind}"),
+        series_number=SERIES_NUMBERS[kind],
         sop_instance_uid=context.uid(kind),
-        instance_number=instance,
+        instance_number=1,
         manufacturer="bonescint",
         manufacturer_model_name=f"{model.name} {model.version}"[:64],
         software_versions=model.software[:64],
-        series_description=f"bonescint results. {RESEARCH_USE}"[:64],
+        series_description=f"bonescint {kind}. {RESEARCH_USE}"[:64],
         is_complete=True,
         is_final=False,
         is_verified=False,
