@@ -113,7 +113,7 @@ def _first_files() -> dict[CaseSpec, Path]:
     """The cases of the package, by what they show."""
     folder = Path(str(resources.files("bonescint.teach.content") / "first"))
     found = sorted(folder.glob(f"{_FIRST}*.npz")) if folder.is_dir() else []
-    return {read_case(path, "").spec: path for path in found}
+    return {read_case(path, path.stem).spec: path for path in found}
 
 
 def first_specs(course: str) -> tuple[CaseSpec, ...]:

@@ -14,9 +14,9 @@ from tests.support.teaching import answered, mark, small_case, spot
 
 from bonescint.scan import InputError, ParameterError, UptakeSite, View
 from bonescint.teach.answers import CaseAnswer, grade
-from bonescint.teach.case_files import read_case, write_case
+from bonescint.teach.case_files import first_case, first_specs, read_case, write_case
 from bonescint.teach.cases import CaseSpec, TeachingCase, simulate_case
-from bonescint.teach.courses import Course, read_course
+from bonescint.teach.courses import Course, read_course, read_courses
 from bonescint.teach.records import AnsweredCase, IssuedCase, Outcome, Records, Trainee
 from bonescint.teach.supply import AHEAD, COHORT, CaseSupply, course_done
 
@@ -216,3 +216,27 @@ def test_a_cohort_is_read_through_before_a_scan_comes_again(
             supply.answered(trainee, COHORT)
     assert set(order[:3]) == set(order[3:]) == set("abc")
     assert not folder.exists()  # no picture of a patient stays behind
+
+
+def test_the_first_cases_of_the_package_are_what_the_simulator_makes() -> None:
+    course = read_courses()[0]
+    specs = first_specs(course.name)
+    assert sorted(spec.positive for spec in specs) == [False, False, True, True]
+    for spec in specs[:1]:
+        packaged = first_case(spec, "a")
+        assert packaged is not None
+        made = simulate_case(spec, "a")
+        assert np.array_equal(packaged.scan.anterior, made.scan.anterior)
+        assert packaged.truth.foci == made.truth.foci
+    assert first_case(CaseSpec(seed=1), "a") is None
+
+
+def test_a_new_learner_gets_a_first_case_without_a_wait(records: Records) -> None:
+    course = read_courses()[0]
+    trainee = records.trainee("N1", now_s=0.0)
+    with CaseSupply(records, {course.name: course}, workers=1) as supply:
+        issued = supply.issued(trainee, course.name)
+        assert issued is not None
+        case = supply.made(issued)  # no worker can have finished, nor been asked
+        assert case is not None
+        assert issued.case_id not in supply._making
