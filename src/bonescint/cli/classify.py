@@ -61,7 +61,8 @@ def classify(
 
     Args:
         out: Results folder.
-        model: Model folder, or 'shipped', the model that comes with bonescint (the default).
+        model: Model folder, or the name of a model that comes with bonescint (bonescint model
+            list); 'shipped' by default.
         hash_sources: Replace names of files and folders in the results by a keyed hash.
         call_anyway: Also call scans that are too unlike those that the model knows.
         dicom: Also write each result as DICOM objects for the PACS: picture and reports.

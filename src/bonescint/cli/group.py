@@ -77,8 +77,8 @@ def command_group(text: str, name: str | None = None) -> typer.Typer:
     )
 
 
-def command(group: typer.Typer) -> Callable[[_Function], _Function]:
-    """Declare a function as a command of a group.
+def command(group: typer.Typer, name: str | None = None) -> Callable[[_Function], _Function]:
+    """Declare a function as a command of a group, by its own name unless another one is given.
 
     Positional parameters become arguments, keyword-only ones options; `out` is `-o`, too, and a
     path must not be empty. The docstring is the help: its first line also stands in the list of
@@ -94,6 +94,7 @@ def command(group: typer.Typer) -> Callable[[_Function], _Function]:
             hint = _declared(parameter, hints[parameter.name], words)
             function.__annotations__[parameter.name] = hint
         group.command(
+            name,
             cls=ClearCommand,
             help=preformatted(text),
             short_help=text.partition("\n")[0],

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bonescint.cli.console import progress_shown, say, say_notice, say_warning
+from bonescint.cli.console import progress_shown, say, say_notice, say_warning, show
 from bonescint.cli.group import command, command_group
 from bonescint.cli.options import (
     AnyWorkers,
@@ -26,7 +26,10 @@ from bonescint.cli.options import (
 if TYPE_CHECKING:
     from bonescint.train import TrainingConfiguration
 
-model_app = command_group("Model folders: adapt one to scans of your own, or calibrate it.")
+model_app = command_group(
+    "Model folders: list those that come with bonescint, adapt one to scans of your own, or\n"
+    "calibrate it."
+)
 
 
 def train(
@@ -151,6 +154,34 @@ def training_configuration(
     if preprocessing is not None:
         chosen = replace(chosen, preprocessing=preprocessing_named(preprocessing))
     return chosen if seed is None else replace(chosen, seed=seed)
+
+
+@command(model_app, "list")
+def list_models() -> None:
+    """List the models that come with bonescint.
+
+    Each can be given by its name where a model folder is expected, such as `--model NAME`; the
+    first one is the default. Areas under the ROC curve are those of the models' cards.
+
+    Examples:
+      bonescint model list
+      bonescint classify SOURCES --model shipped
+    """
+    from bonescint.model import ModelFolder, packaged_models
+
+    for name, path in packaged_models().items():
+        folder = ModelFolder.load(path)
+        card = folder.card
+        size = folder.onnx_path.stat().st_size / 1e6
+        show(f"{name}: {folder.model_id}, {card.precision}, {size:.1f} MB")
+        show(
+            f"  reads {card.preprocessing.identifier}, {card.preprocessing.rows} rows; "
+            f"map: {card.evidence_map.kind}"
+        )
+        for metric in card.metrics:
+            if metric.name == "roc_auc_score":
+                show(f"  {metric.in_words}: {metric.value_text}, {metric.measured_on}")
+    say_notice()
 
 
 @command(model_app)

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 Sources = Annotated[
     list[Path], typer.Argument(help="Files, folders and ZIP archives.", metavar="SOURCES")
 ]
-Model = Annotated[Path, typer.Argument(help="Model folder, or 'shipped'.", metavar="MODEL")]
+Model = Annotated[
+    Path, typer.Argument(help="Model folder, or a name of bonescint model list.", metavar="MODEL")
+]
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print JSON, and nothing else, on standard output.")
 ]

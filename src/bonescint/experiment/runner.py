@@ -344,6 +344,9 @@ def require_sound(spec: ExperimentSpec) -> None:
             elif not settings.network.begins_with_imagenet:
                 require_fit(settings, NOTHING_LEARNT)
     read_metadata(spec.metadata)
+    if spec.reader_study is not None and not spec.reader_study.is_file():
+        remedy = "Run bonescint study analyse, or leave reader_study out"
+        raise InputError(spec.reader_study, "no such page of a reader study", remedy)
     if spec.published:
         read_published(spec.published)
 

@@ -10,8 +10,7 @@ from typing import Any
 from bonescint.evaluate import Balanced, OperatingRule
 from bonescint.experiment.evaluation.json_form import rule_content, rule_from
 from bonescint.experiment.report.checklist import read_metadata
-from bonescint.model import shipped_model
-from bonescint.model.folder import SHIPPED
+from bonescint.model import packaged_models
 from bonescint.scan import BonescintError, InputError, ParameterError
 from bonescint.scan.checked import check_name, check_whole
 from bonescint.schema import PackagedYaml, construct, plain
@@ -85,6 +84,8 @@ class ExperimentSpec:
         rule: that chooses the operating point on the validation split.
         resamples: number of resamples of the bootstrap.
         published: name of published figures to show beside, or empty.
+        reader_study: page of a reader study on scans of this cohort (`index.html` of `bonescint
+            study analyse`), to which the report links; or `None`.
         external: centres whose every scoring is noted.
         metadata: what people say of the experiment: a file, or the texts by topic; or `None`.
         about: for people.
@@ -100,6 +101,7 @@ class ExperimentSpec:
     rule: OperatingRule = field(default_factory=Balanced)
     resamples: int = 2000
     published: str = ""
+    reader_study: Path | None = None
     external: tuple[str, ...] = ()
     metadata: Path | Mapping[str, str] | None = None
     about: str = ""
@@ -176,7 +178,7 @@ def experiment_from(content: object, source: str, *, folder: Path) -> Experiment
             top["rule"] = _rule(top["rule"], source)
         if isinstance(top.get("metadata"), Mapping):
             top["metadata"] = read_metadata(top["metadata"], source=f"{source}, metadata")
-        top = _with_paths(top, ("metadata",), folder)
+        top = _with_paths(top, ("metadata", "reader_study"), folder)
     return construct(ExperimentSpec, top, source, _CORRECT)
 
 
@@ -194,11 +196,13 @@ def experiment_content(spec: ExperimentSpec) -> dict[str, Any]:
 
 
 def _model_with_paths(table: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """A model's entry with whole paths; `shipped` is the package's own model."""
+    """A model's entry with whole paths; names of the package's own models stand for these."""
     found = _with_file(_with_paths(table, ("folder", "weights"), folder), "settings", folder)
+    packaged = packaged_models()
     for name in ("folder", "weights"):
-        if table.get(name) == SHIPPED and not (folder / SHIPPED).exists():
-            found[name] = shipped_model().path
+        value = table.get(name)
+        if isinstance(value, str) and value in packaged and not (folder / value).exists():
+            found[name] = packaged[value]
     return found
 
 

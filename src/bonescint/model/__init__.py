@@ -8,7 +8,9 @@ from bonescint.model.classifier import TARGETS, Classifier, margin_of
 from bonescint.model.engine import Engine, GraphOutput, RunSettings
 from bonescint.model.folder import (
     ModelFolder,
+    is_packaged,
     model_path,
+    packaged_models,
     require_writable,
     shipped_model,
     write_model_folder,
@@ -34,8 +36,10 @@ __all__ = [
     "TrainingRecord",
     "features_of",
     "fit_ood_detector",
+    "is_packaged",
     "margin_of",
     "model_path",
+    "packaged_models",
     "require_writable",
     "shipped_model",
     "write_model_folder",

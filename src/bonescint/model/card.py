@@ -65,6 +65,19 @@ class Metric:
         """
         return _IN_WORDS.get(self.name, self.name)
 
+    @property
+    def value_text(self) -> str:
+        """The value with its interval, if it has one.
+
+        Examples:
+            >>> Metric(name="roc_auc_score", value=0.9, low=0.85, high=0.95,
+            ...        measured_on="20 scans").value_text
+            '0.900 (0.850 to 0.950)'
+        """
+        if self.low is None or self.high is None:
+            return f"{self.value:.3f}"
+        return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingRecord:

@@ -20,7 +20,7 @@ from bonescint.model.readme import readme_of
 from bonescint.scan import ModelFolderError, OutputError, os_reason
 
 SHIPPED = "shipped"
-"""The name of the model that comes with this package, wherever a model folder is expected."""
+"""The name of the default one of the models that come with this package."""
 METADATA = "configs/metadata.json"
 ONNX = "models/model.onnx"
 OOD_FILE = "models/ood.npz"
@@ -80,7 +80,7 @@ class ModelFolder:
         """Read a model folder and verify every file that it lists.
 
         Args:
-            path: the folder, or `"shipped"`.
+            path: the folder, or the name of one of `packaged_models()`.
 
         Returns:
             The folder with its card.
@@ -340,22 +340,41 @@ def _bundle_metadata(card: ModelCard, files: Mapping[str, bytes]) -> dict[str, A
     }
 
 
+def packaged_models() -> dict[str, Path]:
+    """The folders of the models that come with this package, by name, the default one first.
+
+    Examples:
+        >>> next(iter(packaged_models()))
+        'shipped'
+    """
+    root = Path(str(resources.files("bonescint.model")))
+    folders = sorted(metadata.parents[1] for metadata in root.glob(f"*/{METADATA}"))
+    return {folder.name: folder for folder in sorted(folders, key=lambda one: one.name != SHIPPED)}
+
+
 def model_path(name: Path | str) -> Path:
-    """The path of a model folder; the word `shipped` means the one that comes with this package.
+    """The path of a model folder, or of one that comes with this package, by its name.
 
     Raises:
-        ModelFolderError: this build of the package comes without a model.
+        ModelFolderError: this build of the package comes without the default model.
 
     Examples:
         >>> model_path("my-model").name, model_path("shipped").name
         ('my-model', 'shipped')
     """
     path = Path(name)
-    return _shipped() if path == Path(SHIPPED) and not path.exists() else path
+    if path.exists():
+        return path
+    return _shipped() if path == Path(SHIPPED) else packaged_models().get(str(path), path)
+
+
+def is_packaged(folder: ModelFolder) -> bool:
+    """Whether a model folder comes with this package, and so is never changed."""
+    return folder.path in packaged_models().values()
 
 
 def shipped_model() -> ModelFolder:
-    """The model that comes with this package.
+    """The default model of this package.
 
     Returns:
         The model folder inside the package.
@@ -367,10 +386,10 @@ def shipped_model() -> ModelFolder:
 
 
 def _shipped() -> Path:
-    folder = Path(str(resources.files("bonescint.model").joinpath("shipped")))
-    if not (folder / METADATA).is_file():
+    folder = packaged_models().get(SHIPPED)
+    if folder is None:
         raise ModelFolderError(
-            f"{folder}: this build of bonescint comes without a model. "
+            f"{resources.files('bonescint.model')}: this build of bonescint comes without a model. "
             "Give one with --model DIR, for instance one that bonescint train wrote."
         )
     return folder

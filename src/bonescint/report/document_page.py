@@ -80,7 +80,7 @@ class PageFigure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageSection:
-    """A part of the page, in the order paragraphs, figures, tables.
+    """A part of the page, in the order paragraphs, figures, tables, links.
 
     Attributes:
         title: title of the section.
@@ -88,6 +88,7 @@ class PageSection:
         warnings: highlighted paragraphs.
         figures: side by side where they fit.
         tables: below each other.
+        links: other pages, each with its words and its address.
     """
 
     title: str
@@ -95,6 +96,7 @@ class PageSection:
     warnings: tuple[str, ...] = ()
     figures: tuple[PageFigure, ...] = ()
     tables: tuple[PageTable, ...] = ()
+    links: tuple[tuple[str, str], ...] = ()
 
     @property
     def anchor(self) -> str:

@@ -92,3 +92,12 @@ def test_a_missing_cohort_is_one_line() -> None:
     ran = CliRunner().invoke(app, ["train", "nowhere.csv", "--out", "model"])
     assert ran.exit_code == 2
     assert ran.stderr == "Error: nowhere.csv: no such file. Check the path.\n"
+
+
+def test_the_packages_models_are_listed_with_their_figures() -> None:
+    ran = CliRunner().invoke(app, ["model", "list"])
+    assert ran.exit_code == 0
+    shipped = shipped_model()
+    area = next(metric for metric in shipped.card.metrics if metric.name == "roc_auc_score")
+    for words in ("shipped", shipped.model_id, "int8", f"{area.value:.3f}"):
+        assert words in ran.stdout

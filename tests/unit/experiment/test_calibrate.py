@@ -291,7 +291,7 @@ def test_the_shipped_model_is_named_by_a_word_and_never_written_over(tmp_path: P
     before = shipped_model().card
     status, said = run("shipped", table)
     assert status == 2
-    assert "'out' parameter of model calibrate must be given for the model that comes with" in said
+    assert "'out' parameter of model calibrate must be given for a model that comes with" in said
     status, said = run(shipped_model().path, table)
     assert status == 2, "nor by its path"
     assert shipped_model().card == before

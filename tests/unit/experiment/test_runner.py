@@ -57,6 +57,7 @@ models:
 rule: {specificity: 0.9}
 resamples: 100
 published: ibrahim2023
+reader_study: "readers of ours/index.html"
 external: [C]
 metadata: study-metadata.yaml
 """
@@ -68,6 +69,8 @@ def study_file(tmp_path: Path) -> Path:
     for name, network in (("one", "vgg16"), ("two", "compact-cells")):
         text = _SETTINGS.replace("NETWORK", network)
         (tmp_path / f"{name}.yaml").write_text(text, encoding="utf-8")
+    (tmp_path / "readers of ours").mkdir()
+    (tmp_path / "readers of ours" / "index.html").write_text("<p>Readers.</p>", encoding="utf-8")
     (tmp_path / "study-metadata.yaml").write_text("funding: none\n", encoding="utf-8")
     file = tmp_path / "study.yaml"
     file.write_text(_STUDY, encoding="utf-8")
@@ -126,7 +129,9 @@ def test_a_study_runs_stops_goes_on_and_reports(
                  "the head and blocks 1 to 5", "Prepared scans, 512 x 512", "Network of two",
                  "one: the test split through the index test", "median (interquartile range)",
                  "no whole number of 587", "Uncertain band", "Intended use",
-                 "true positives of both"):  # fmt: skip
+                 "true positives of both", "0.895 (0.087)", "0.79, 0.63", "about 2 s",
+                 "train, centre B", "94 with, 206 without",
+                 'href="../readers%20of%20ours/index.html"'):  # fmt: skip
         assert text in page, text
     _check_files_beside_the_page(out)
     _check_what_a_simulator_knows(out)
@@ -262,6 +267,7 @@ def _rows(file: Path) -> list[dict[str, str]]:
         ("seed: 3}", "weights: narrow.safetensors}", "a vgg16 network, the settings ask for"),
         ("settings: two.yaml", "settings: frozen.yaml", "frozen_blocks"),
         ("published: ibrahim2023", "published: somebody", "one of ibrahim2023"),
+        ("readers of ours/index", "readers of none/index", "no such page of a reader study"),
         ("metadata: study-metadata.yaml", "metadata: m.yaml", "m.yaml: no such file"),
     ],
 )

@@ -192,6 +192,7 @@ _OF_STUDY: dict[str, tuple[Callable[[Run], ExperimentSpec], set[str]]] = {
     "rule": (lambda run: replace(run.study, rule=Youden()), _JUDGED),
     "resamples": (lambda run: replace(run.study, resamples=101), _JUDGED | _MAPS),
     "published": (lambda run: replace(run.study, published="ibrahim2023"), set()),
+    "reader_study": (lambda run: replace(run.study, reader_study=Path("index.html")), set()),
     "external": (lambda run: replace(run.study, external=("A", "B")),
                  {"external/own", "external/given"}),
     "metadata": (lambda run: replace(run.study, metadata={"funding": "none"}), set()),

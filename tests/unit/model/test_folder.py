@@ -2,12 +2,19 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from bonescint.model import ModelCard, ModelFolder, write_model_folder
+from bonescint.model import (
+    ModelCard,
+    ModelFolder,
+    is_packaged,
+    packaged_models,
+    write_model_folder,
+)
 from bonescint.model import folder as folder_module
 from bonescint.model.folder import LICENSE, METADATA, ONNX, README, shipped_model
 from bonescint.scan import ModelFolderError, OutputError
@@ -175,3 +182,22 @@ def test_the_shipped_model_has_a_name(tmp_path: Path, monkeypatch: pytest.Monkey
         ModelFolder.load("shipped")
     with pytest.raises(ModelFolderError, match="no such model folder"):
         ModelFolder.load("elsewhere/shipped")
+
+
+def test_models_of_the_package_are_found_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder with a card beside the default one is another model of the package."""
+    package = tmp_path / "package"
+    shutil.copytree(shipped_model().path, package / "shipped")
+    shutil.copytree(shipped_model().path, package / "another")
+    (package / "no-model").mkdir()
+    monkeypatch.setattr(folder_module.resources, "files", lambda _: package)
+    monkeypatch.chdir(tmp_path)
+    assert list(packaged_models()) == ["shipped", "another"]  # the default one is the first
+    another = ModelFolder.load("another")
+    assert another.path == package / "another"
+    assert is_packaged(another)
+    shutil.copytree(package / "another", tmp_path / "another")  # a folder of one's own goes first
+    assert not is_packaged(ModelFolder.load("another"))
+    assert ModelFolder.load("another").path == Path("another")

@@ -11,8 +11,7 @@ from bonescint.evaluate import OperatingRule, ScoredCases
 from bonescint.evaluate.recalibration import LocalCalibration
 from bonescint.evaluate.scored import patient_numbers
 from bonescint.experiment.evaluation.data import join, read_predictions
-from bonescint.model import ModelFolder, model_path, write_model_folder
-from bonescint.model.folder import SHIPPED
+from bonescint.model import ModelFolder, is_packaged, write_model_folder
 from bonescint.model.recalibration import recalibrated
 from bonescint.scan import InputError, ParameterError
 from bonescint.tables import Problem, refuse, truth_of
@@ -54,8 +53,8 @@ def calibrate_model(
         OutputError: the folder cannot be written.
     """
     folder = ModelFolder.load(model)
-    if out is None and folder.path == model_path(SHIPPED):
-        needed = "given for the model that comes with bonescint, which is never changed"
+    if out is None and is_packaged(folder):
+        needed = "given for a model that comes with bonescint, which is never changed"
         raise ParameterError("out", "model calibrate", needed, out)
     source = Path(predictions)
     cases = _labelled(source) if cohort is None else _joined(source, cohort, ignore_unknown)

@@ -41,7 +41,7 @@ from bonescint.experiment.report.model_report import few_cases
 from bonescint.experiment.report.published_comparison import published_sections
 from bonescint.experiment.report.saliency_sections import explanation_section
 from bonescint.experiment.spec import ExperimentSpec
-from bonescint.model import Metric, ModelCard, ModelFolder
+from bonescint.model import ModelCard, ModelFolder
 from bonescint.report.document_page import (
     Document,
     PageSection,
@@ -98,7 +98,7 @@ def write_experiment_report(
         _cohort_section(results, paths, cohort, kept),
         _networks(cards, cohort, kept),
         performance_section(spec, results, paths, kept),
-        *published_sections(spec, results, cohort, reading),
+        *published_sections(spec, results, cohort, reading, paths.report),
         comparisons_section(spec, results),
         calibration_section(results, paths),
         uncertain_section(cards, answers, cohort),
@@ -344,7 +344,7 @@ def _model_cards(cards: Mapping[str, ModelFolder]) -> PageSection:
                     caption=f"Figures on the card of {name}",
                     columns=("", "Value", "Measured on"),
                     rows=tuple(
-                        (metric.in_words, _metric_text(metric), metric.measured_on)
+                        (metric.in_words, metric.value_text, metric.measured_on)
                         for metric in folder.card.metrics
                     ),
                     numeric=(1,),
@@ -387,9 +387,3 @@ def _calibration(card: ModelCard) -> str:
 def _by_rule(figure: str, rule: str) -> str:
     """A figure and how it was chosen, if that is known."""
     return f"{figure}: {rule}" if rule else figure
-
-
-def _metric_text(metric: Metric) -> str:
-    if metric.low is None or metric.high is None:
-        return f"{metric.value:.3f}"
-    return f"{metric.value:.3f} ({metric.low:.3f} to {metric.high:.3f})"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 
@@ -79,16 +82,16 @@ class PublishedSubset:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PublishedSplit:
-    """A split of a paper's cohort.
+class PublishedText:
+    """A figure that this report has no counterpart of, or shows elsewhere.
 
     Attributes:
-        scans: in it.
-        positive: number of these with disease.
+        words: for people.
+        text: as printed.
     """
 
-    scans: int
-    positive: int
+    words: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,14 +103,18 @@ class Published:
         source: where they stand, and of what scans they are.
         figures: the figures of all test scans, in the paper's order.
         subset: the figures of a part of them.
-        splits: how many scans they have.
+        readers: the figures of physicians on the same part.
+        pictures: the probabilities of the scans that it shows.
+        splits: the scans with and without disease of each split, by centre.
     """
 
     name: str
     source: str
     figures: tuple[PublishedFigure, ...]
     subset: PublishedSubset
-    splits: Mapping[Split, PublishedSplit]
+    readers: tuple[PublishedText, ...]
+    pictures: tuple[PublishedText, ...]
+    splits: Mapping[Split, Mapping[str, tuple[int, int]]]
 
 
 def published_names() -> tuple[str, ...]:
@@ -200,6 +207,7 @@ def published_sections(
     results: Results,
     cohort: Manifest,
     seconds_a_scan: Mapping[str, float],
+    page: Path,
 ) -> Iterator[PageSection]:
     """The section, if the experiment names a paper.
 
@@ -208,6 +216,7 @@ def published_sections(
         results: the result of every model.
         cohort: cohort of the experiment.
         seconds_a_scan: seconds per scan that prediction takes, by model.
+        page: of the report, for links.
     """
     if not spec.published:
         return
@@ -230,27 +239,69 @@ def published_sections(
         )
     ]
     tables.append(_subset(paper, head, results, seconds_a_scan))
-    rows = []
-    for split, theirs in paper.splits.items():
-        ours = cohort.split(split)
-        ill = sum(case.positive for case in ours)
-        published = f"{theirs.scans}, {theirs.positive} positive"
-        rows.append((split.value, published, f"{len(ours)}, {ill} positive"))
-    tables.append(
-        PageTable(
-            caption="Scans, and how many of them show disease",
-            columns=("", head, "this experiment"),
-            rows=tuple(rows),
-            numeric=(1, 2),
-        )
-    )
+    tables.append(_texts("Physicians on the same scans", head, paper.readers, "the reader study"))
+    shown = "section Explanation, measured"
+    tables.append(_texts("Probabilities of the scans shown", head, paper.pictures, shown))
+    tables.append(_split_table(paper, head, cohort))
+    links: tuple[tuple[str, str], ...] = ()
+    if spec.reader_study is not None:
+        address = quote(Path(os.path.relpath(spec.reader_study, page.parent)).as_posix())
+        links = (("A model beside the readers of a reader study on these scans", address),)
     yield PageSection(
         title="Comparison with the published results",
         paragraphs=(
             f"{paper.source}. Our results are on other scans; the two are not tested "
-            f"against each other.",
+            f"against each other. How many items of CLAIM and STARD each reports is in the "
+            f"sections of these names.",
         ),
         tables=tuple(tables),
+        links=links,
+    )
+
+
+def _texts(caption: str, head: str, texts: Sequence[PublishedText], ours: str) -> PageTable:
+    """Figures of the paper that this page has no counterpart of."""
+    return PageTable(
+        caption=caption,
+        columns=("", head, "this experiment"),
+        rows=tuple((one.words, one.text, f"see {ours}") for one in texts),
+        numeric=(1,),
+    )
+
+
+def _split_table(paper: Published, head: str, cohort: Manifest) -> PageTable:
+    """Table 1: scans with and without disease, by split and centre."""
+    rows = []
+    for split, centres in paper.splits.items():
+        ours = cohort.split(split)
+        counted = {
+            centre: [sum(case.positive is ill for case in ours if case.centre == centre)
+                     for ill in (True, False)]
+            for centre in sorted({case.centre for case in ours} | centres.keys())
+        }  # fmt: skip
+        for centre, found in counted.items():
+            published = centres.get(centre)
+            rows.append(
+                (
+                    f"{split.value}, centre {centre}",
+                    "" if published is None else f"{published[0]} with, {published[1]} without",
+                    f"{found[0]} with, {found[1]} without",
+                )
+            )
+        all_of_them = [sum(column) for column in zip(*centres.values(), strict=True)]
+        ill = sum(case.positive for case in ours)
+        rows.append(
+            (
+                f"{split.value}, all",
+                f"{all_of_them[0]} with, {all_of_them[1]} without",
+                f"{ill} with, {len(ours) - ill} without",
+            )
+        )
+    return PageTable(
+        caption="Scans with and without metastases",
+        columns=("", head, "this experiment"),
+        rows=tuple(rows),
+        numeric=(1, 2),
     )
 
 
@@ -327,4 +378,8 @@ def _of_subset(figure: PublishedFigure, part: SubsetFigures, seconds: float | No
         return f"{part.median:.3f} ({part.interquartile_range:.3f})"
     if figure.measure == "f1_score":
         return f"{part.f1:.3f}"
-    return "" if seconds is None else f"{part.scans * seconds:.0f} s"
+    if seconds is None:
+        return ""
+    if figure.measure == "seconds_a_scan":
+        return f"{seconds:.2f} s"
+    return f"{part.scans * seconds:.0f} s"

@@ -20,6 +20,7 @@ from bonescint.experiment.evaluation.map_sanity import SanityRow, read_map_sanit
 from bonescint.experiment.evaluation.results import (
     FALSE_NEGATIVE,
     FALSE_POSITIVE,
+    TRUE_NEGATIVE,
     TRUE_POSITIVE,
     EvaluationResult,
     estimate_of,
@@ -220,11 +221,13 @@ def _examples(
                 for scan in scans
                 if result.outcome(scan) == outcome and scan.scan_id in maps
             ]
-            for outcome in (TRUE_POSITIVE, FALSE_POSITIVE, FALSE_NEGATIVE)
+            for outcome in (TRUE_POSITIVE, TRUE_NEGATIVE, FALSE_POSITIVE, FALSE_NEGATIVE)
         }
         right = calls[TRUE_POSITIVE]
         # The very surest positives are superscans, whose map is everywhere.
         calls[TRUE_POSITIVE] = right[len(right) // 4 :]
+        ordinary = calls[TRUE_NEGATIVE]
+        calls[TRUE_NEGATIVE] = ordinary[len(ordinary) // 2 :]
         calls[FALSE_NEGATIVE].reverse()
         for outcome, found in calls.items():
             most = _RIGHT if outcome == TRUE_POSITIVE else _WRONG
