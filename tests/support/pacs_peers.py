@@ -6,6 +6,7 @@ import json
 import shutil
 import socket
 import subprocess
+import sys
 import time
 import urllib.request
 from base64 import b64encode
@@ -28,7 +29,7 @@ from tests.support import dicom_files
 ORTHANC = shutil.which("Orthanc")
 PLUGIN = next(Path("/usr/share/orthanc/plugins").glob("libOrthancDicomWeb.so"), None)
 USER, PASSWORD = "tester", "a-password-of-tests"
-STARTS_WITHIN_S = 60.0
+STARTS_WITHIN_S = 300.0
 NEW_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256")
 NATIVE = (
     ImplicitVRLittleEndian,
@@ -104,7 +105,7 @@ class Orthanc:
             headers={"Authorization": f"Basic {login}"},
         )
         with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
-            return json.load(answer)
+            return json.loads(answer.read() or b"null")
 
     def put(self, path: Path) -> None:
         """Store a file by its REST interface."""
@@ -117,11 +118,9 @@ class Orthanc:
         urllib.request.urlopen(request, timeout=60).close()  # noqa: S310
 
     def instances(self, study: str) -> list[dict[str, Any]]:
-        """The main tags of the objects that it has of a study."""
-        query = {"Level": "Instance", "Query": {"StudyInstanceUID": study}, "Expand": True}
-        query["RequestedTags"] = []
-        found = self.ask("/tools/find", query)
-        return [self.ask(f"/instances/{one['ID']}/simplified-tags") for one in found]
+        """The headers of the objects that it has of a study, each with its `ID` in Orthanc."""
+        found = self.ask("/tools/find", {"Level": "Instance", "Query": {"StudyInstanceUID": study}})
+        return [{**self.ask(f"/instances/{one}/simplified-tags"), "ID": one} for one in found]
 
     def forget(self) -> None:
         """Delete everything that it has."""
@@ -273,3 +272,51 @@ def uids_in(folder: Path) -> list[str]:
         for path in folder.rglob("*")
         if path.is_file()
     )
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node that runs as a process of its own."""
+
+    port: int
+    queue: Path
+    log: Path
+    process: subprocess.Popen[bytes]
+
+    def studies_in(self, state: str) -> list[Path]:
+        """The studies in a state: `studies`, `judging`, `answers` or `done`."""
+        return sorted((self.queue / state).iterdir())
+
+    def await_done(self, count: int, *, within_s: float = 300.0) -> list[Path]:
+        """Wait until so many studies have ended."""
+        deadline = time.monotonic() + within_s
+        while len(self.studies_in("done")) < count:
+            assert self.process.poll() is None, self.log.read_text()
+            assert time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.1)
+        return self.studies_in("done")
+
+    def send(self, *paths: Path, title: str = "STORESCU") -> subprocess.CompletedProcess[str]:
+        """Send files with dcmtk, in the syntax that they have."""
+        address = ("127.0.0.1", str(self.port))
+        return dcmtk(
+            "dcmsend", "--decompress-never", "-aet", title, "-aec", "BONESCINT", *address, *paths
+        )
+
+    def echo(self) -> bool:
+        """Whether it answers C-ECHO."""
+        return dcmtk("echoscu", "-aec", "BONESCINT", "127.0.0.1", str(self.port)).returncode == 0
+
+
+@contextmanager
+def node(
+    folder: Path, *options: str, to: str = "PACS@127.0.0.1:1", port: int = 0
+) -> Iterator[Node]:
+    """Run `bonescint listen`; with port 0 any that is free."""
+    port = port or free_port()
+    folder.mkdir(parents=True, exist_ok=True)
+    queue, log = folder / "queue", folder / "node.log"
+    words = ("listen", "--port", str(port), "--queue", queue, "--answer-to", to, *options)
+    with running(sys.executable, "-m", "bonescint", *words, log=log) as process:
+        await_port(port, process)
+        yield Node(port=port, queue=queue, log=log, process=process)

@@ -15,7 +15,7 @@ from bonescint.cli.deidentify import deidentify
 from bonescint.cli.experiment import evaluate, experiment_app
 from bonescint.cli.group import command, command_group
 from bonescint.cli.model import model_app, train
-from bonescint.cli.pacs import fetch, send
+from bonescint.cli.pacs import fetch, listen, send
 from bonescint.cli.readers import readers_app
 from bonescint.cli.sample_size import size
 from bonescint.cli.simulate import simulate_app
@@ -35,7 +35,7 @@ Exit status: 0 everything was done, 1 some inputs failed (listed, with the reaso
 could be done, 130 interrupted with Ctrl-C. Every command also has a Python function."""
 
 app = command_group(_INTRO, "bonescint")
-for function in (classify, demo, info, deidentify, train, evaluate, send, fetch):
+for function in (classify, demo, info, deidentify, train, evaluate, send, fetch, listen):
     command(app)(function)
 command(readers_app)(size)
 app.add_typer(cohort_app, name="cohort")

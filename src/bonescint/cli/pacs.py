@@ -1,16 +1,21 @@
-"""`bonescint send` and `fetch`: objects to and from a PACS."""
+"""`bonescint send`, `fetch` and `listen`: objects to and from a PACS."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bonescint.cli.console import NOTHING_DONE, SOME_FAILED, progress_shown, say, show
+from bonescint.cli.console import NOTHING_DONE, SOME_FAILED, progress_shown, say, say_notice, show
+from bonescint.cli.options import Port
 
 if TYPE_CHECKING:
+    from threading import Event
+
     from bonescint.serve.peers import Destination, TlsFiles
 
 User = Annotated[
@@ -156,6 +161,124 @@ def fetch(
     return SOME_FAILED if summary.fetched or summary.fetched_before else NOTHING_DONE
 
 
+def listen(
+    *,
+    answer_to: str = "",
+    answer_stow: str = "",
+    queue: Path = Path("bonescint-node"),
+    title: str = "BONESCINT",
+    host: str = "127.0.0.1",
+    port: Port = 11112,
+    allow: Annotated[list[str] | None, typer.Option()] = None,
+    quiet_seconds: Annotated[float, typer.Option(min=0, max=86400)] = 30.0,
+    max_queue: Annotated[int, typer.Option(min=1)] = 1000,
+    keep_hours: Annotated[float, typer.Option(min=0)] = 24.0,
+    model: Path | None = None,
+    call_anyway: bool = False,
+    workers: Annotated[int, typer.Option(min=1, max=64)] = 1,
+    certificate: Certificate = None,
+    key: Key = None,
+    authority: Authority = None,
+    answer_tls: bool = False,
+    user: User = "",
+    secret_file: SecretFile = None,
+) -> None:
+    r"""Receive studies by C-STORE, classify each, and send the answer to a PACS.
+
+    A study is classified when nothing was added to it for a while. Its answer is a Secondary
+    Capture and Structured Reports in new series of the same study, sent by C-STORE or over the web;
+    if the PACS is away, it is sent later. Studies and answers wait in a folder on disk and survive
+    any end of the process: start the same command again. Research use only.
+
+    It listens on this machine alone, unless --host is given together with --allow. The log names
+    studies and objects by hashes.
+
+    Needs the extra: pip install 'bonescint[pacs]'
+
+    Args:
+        answer_to: Where answers go by C-STORE, as TITLE@host:port.
+        answer_stow: URL of a DICOMweb server to which answers go instead.
+        queue: Folder of the studies; it holds patients' data and is for its owner alone.
+        title: AE title of this node.
+        host: Address to listen on; 0.0.0.0 for all of this machine.
+        allow: Who may send, as TITLE@host, or TITLE@host:port to be told of storage commitment;
+            repeat it for each.
+        quiet_seconds: Seconds without a new object after which a study is classified.
+        max_queue: As many studies may wait; the next is refused with status A700.
+        keep_hours: Hours for which objects stay in the folder after their study was answered.
+        model: Model folder; the shipped model if left out.
+        call_anyway: Also call scans that are too unlike those that the model knows.
+        workers: Worker processes that classify, each with a copy of the model.
+        answer_tls: Send answers by TLS.
+
+    Example:
+      bonescint listen --port 11112 --title BONESCINT --answer-to PACS@pacs.example.org:104
+    """
+    from bonescint.serve.node import NodeSettings, running_node
+    from bonescint.serve.peers import silence_libraries
+
+    silence_libraries()
+    files = _tls_files(certificate, key, authority)
+    settings = NodeSettings(
+        queue=queue,
+        title=title,
+        host=host,
+        port=port,
+        allowed=tuple(allow or ()),
+        tls=files if certificate else None,
+        quiet_s=quiet_seconds,
+        most_studies=max_queue,
+        keep_s=3600.0 * keep_hours,
+        model=model,
+        call_anyway=call_anyway,
+        workers=workers,
+    )
+    destination = _destination(
+        answer_to,
+        option="answer-to",
+        called="",
+        calling=title,
+        tls=files,
+        by_tls=answer_tls,
+        stow=answer_stow,
+        user=user,
+        secret_file=secret_file,
+    )
+    _log_to_stderr()
+    with _ended_by_signal() as ended, running_node(settings, destination) as at:
+        say_notice(f"{title} listens on {host}:{at} and answers to {destination}")
+        ended.wait()
+
+
+def _log_to_stderr() -> None:
+    """Write what the node says of itself, with the time."""
+    import logging
+
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logger = logging.getLogger("bonescint.serve")
+    logger.handlers = [handler]
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+
+
+@contextmanager
+def _ended_by_signal() -> Iterator[Event]:
+    """An event that Ctrl-C and the system's request to end set."""
+    import signal
+    from threading import Event
+
+    ended = Event()
+    before = {
+        one: signal.signal(one, lambda *_: ended.set()) for one in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield ended
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+
 def _tls_files(
     certificate: Path | None, key: Path | None, authority: Path | None
 ) -> TlsFiles | None:
@@ -169,6 +292,7 @@ def _tls_files(
 def _destination(
     peer: str,
     *,
+    option: str = "peer",
     called: str,
     calling: str,
     tls: TlsFiles | None,
@@ -184,10 +308,11 @@ def _destination(
     from bonescint.serve.peers import Peer, TlsFiles
 
     if bool(peer) is bool(stow):
-        raise ParameterError("peer", "send", "given, or else --stow", peer and f"{peer} and {stow}")
+        requirement = "given, or else the URL of a web server"
+        raise ParameterError(option, "bonescint", requirement, peer and f"{peer} and {stow}")
     if stow:
         return WebServer(stow, login=Login.found(user=user, secret_file=secret_file), tls=tls)
-    if tls is not None and not by_tls:
+    if tls is not None and not by_tls and option == "peer":
         raise ParameterError("tls", "send", "given with certificates", by_tls)
     return StoringPeer(
         Peer.of(peer, title=called), calling=calling, tls=(tls or TlsFiles()) if by_tls else None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from socket import SHUT_RDWR
 from typing import TYPE_CHECKING, Any
 
 from bonescint import extras
@@ -98,6 +99,7 @@ def associated(
         PeerError: the device cannot be reached, or wants no association.
     """
     entity = extras.load("pynetdicom", extra="pacs").AE(ae_title=calling)
+    close_failed_sockets()
     entity.connection_timeout, entity.acse_timeout = _CONNECT_S, _NEGOTIATE_S
     entity.dimse_timeout, entity.network_timeout = _ANSWER_S, _IDLE_S
     try:
@@ -120,6 +122,23 @@ def associated(
         raise
     if association.is_established:
         association.release()
+
+
+def close_failed_sockets() -> None:
+    """Make pynetdicom close sockets that cannot be shut down, such as of connections that failed.
+
+    Version 3.0.4 leaves them open, until the garbage collector finds them.
+    """
+    from pynetdicom.transport import AssociationSocket
+
+    def shut_down(self: AssociationSocket) -> None:
+        if self.socket is not None:
+            with suppress(OSError):
+                self.socket.shutdown(SHUT_RDWR)
+            with suppress(OSError):
+                self.socket.close()
+
+    AssociationSocket._shutdown_socket = shut_down  # type: ignore[method-assign]
 
 
 def _why_not(peer: Peer, association: Association) -> PeerError:

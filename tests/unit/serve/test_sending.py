@@ -18,9 +18,6 @@ from bonescint.serve.dicomweb import Login, WebServer
 from bonescint.serve.peers import Peer, PeerError, TlsFiles
 from bonescint.serve.sending import SENT, send
 
-# pynetdicom 3.0 does not close the socket of a connection that failed.
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
-
 
 @pytest.fixture
 def folder(scans: Path, tmp_path: Path) -> Path:

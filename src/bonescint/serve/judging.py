@@ -1,0 +1,143 @@
+"""The work of a node's worker process: classify a study, and make the objects that answer it."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bonescint.classify.classify import model_folder
+from bonescint.classify.delivery import DICOM_FOLDER, DeliveryOrder, algorithm_facts
+from bonescint.classify.results import notice_of
+from bonescint.dicom import StudyFiles, discover, read_study
+from bonescint.explain import explain
+from bonescint.scan import RESEARCH_USE, InputError
+from bonescint.serve.peers import DicomObject, hashed_uid, silence_libraries
+from bonescint.serve.queue import QueuedStudy, sync_tree
+
+if TYPE_CHECKING:
+    from bonescint.model import Classifier
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedScan:
+    """A scan of a study, and what the model says of it.
+
+    Attributes:
+        scan_id: hash of its UIDs.
+        mbd_probability: probability of metastatic bone disease, 0 to 1.
+        call: `"positive"`, `"negative"` or `"no call"`.
+        objects: how many objects answer it.
+    """
+
+    scan_id: str
+    mbd_probability: float
+    call: str
+    objects: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyJudgement:
+    """What came of a study; JSON-ready, and without a word of a header.
+
+    Attributes:
+        scans: the scans that were classified.
+        refused: why objects are no bone scan, or gave no answer.
+        model: which model said it.
+        notice: research use only.
+    """
+
+    scans: tuple[JudgedScan, ...]
+    refused: tuple[str, ...]
+    model: str = ""
+    notice: str = RESEARCH_USE
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON."""
+        return asdict(self)
+
+
+def judge(study: QueuedStudy, model: Path | None, *, call_anyway: bool = False) -> StudyJudgement:
+    """Classify the scans of a study, and write the objects that answer them to its folder.
+
+    The same study gives the same bytes, so a worker that was killed may begin again. What lies in
+    the answer's folder as accepted before is left out.
+
+    Args:
+        study: in the state in which it is judged.
+        model: a model folder; the shipped one if `None`.
+        call_anyway: also call scans that are too unlike those that the model knows.
+
+    Raises:
+        OutputError: an object cannot be written.
+        MissingExtraError: the extra `pacs` is not installed.
+        ModelFolderError: the model cannot be used.
+    """
+    silence_libraries()
+    classifier = _classifier(model, call_anyway)
+    study.answer.mkdir(mode=0o700, exist_ok=True)
+    shutil.rmtree(study.folder / DICOM_FOLDER, ignore_errors=True)  # of a worker that was killed
+    for path in study.unsent():
+        path.unlink()
+    found = discover(sorted(study.objects.glob("*.dcm")))
+    scans, refused = [], [_reason(error) for error in found.refused]
+    for files in found.studies:
+        try:
+            scans.append(_judged(files, study, classifier))
+        except InputError as error:
+            refused.append(_reason(error))
+    shutil.rmtree(study.folder / DICOM_FOLDER, ignore_errors=True)
+    sync_tree(study.answer)
+    return StudyJudgement(
+        scans=tuple(scans),
+        refused=tuple(refused),
+        model=classifier.model_id,
+        notice=notice_of(classifier.folder),
+    )
+
+
+@cache
+def _classifier(model: Path | None, call_anyway: bool) -> Classifier:
+    """The model, opened once for all studies of a worker."""
+    from bonescint.model import Classifier
+
+    return Classifier(model_folder(model), call_anyway=call_anyway)
+
+
+def _judged(files: StudyFiles, study: QueuedStudy, classifier: Classifier) -> JudgedScan:
+    scan = read_study(files)
+    prediction = classifier.predict(scan)
+    card = classifier.folder.card
+    explanation = explain(
+        scan,
+        prediction,
+        operating_point=card.operating_point,
+        notice=notice_of(classifier.folder),
+    )
+    order = DeliveryOrder(algorithm=algorithm_facts(classifier.folder), folder=study.folder)
+    picture = np.asarray(explanation.picture.convert("RGB"))
+    written = order.deliver(files, scan, prediction, picture=picture, stem=scan.scan_id)
+    count = 0
+    for name in written:
+        path = study.folder / name
+        called = hashed_uid(DicomObject.of(path).instance)
+        if (study.answer / f"{called}.sent").exists():
+            path.unlink()
+        else:
+            path.rename(study.answer / f"{called}.dcm")
+            count += 1
+    return JudgedScan(
+        scan_id=scan.scan_id,
+        mbd_probability=round(prediction.mbd_probability, 6),
+        call=prediction.call.value,
+        objects=count,
+    )
+
+
+def _reason(error: InputError) -> str:
+    """Why an input gave no answer, under the file's name, which is a hash."""
+    return f"{Path(error.source).name}: {error.problem}"
