@@ -323,7 +323,7 @@ class Receiver:
                 (host, port),
                 ssl_context=self._tls,
                 evt_handlers=handlers,  # type: ignore[arg-type]
-                server_class=_BoundedServer,  # type: ignore[arg-type]
+                server_class=_BoundedServer,
                 request_handler=_BoundedRequest,
             )
         except OSError as error:

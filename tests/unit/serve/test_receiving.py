@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import random
 import socket
-import struct
 import time
-import zlib
 from collections.abc import Iterator
-from io import BytesIO
 from pathlib import Path
 
 import pydicom
@@ -23,7 +20,7 @@ from pydicom.uid import (
     JPEGLSLossless,
     RLELossless,
 )
-from tests.support import dicom_files, pacs_peers
+from tests.support import dicom_files, hostile_peers, pacs_peers
 from tests.support.pacs_peers import needs_dcmtk
 
 from bonescint.scan import ParameterError
@@ -181,65 +178,11 @@ def test_tls_from_dcmtk(tmp_path: Path, certificates: pacs_peers.Certificates) -
             assert association.send_c_echo().Status == 0
 
 
-def requested(peer_title: str = "BONESCINT") -> bytes:
-    """An A-ASSOCIATE-RQ for the storage of NM objects, as bytes."""
-    from pynetdicom.pdu import A_ASSOCIATE_RQ
-    from pynetdicom.pdu_primitives import (
-        A_ASSOCIATE,
-        ImplementationClassUIDNotification,
-        MaximumLengthNotification,
-    )
-
-    request = A_ASSOCIATE()
-    request.application_context_name = "1.2.840.10008.3.1.1.1"
-    request.calling_ae_title, request.called_ae_title = "HOSTILE", peer_title
-    length, implementation = MaximumLengthNotification(), ImplementationClassUIDNotification()
-    length.maximum_length_received = 16384
-    implementation.implementation_class_uid = "1.2.3"
-    request.user_information = [length, implementation]
-    one = context(STORED_CLASSES[0], DeflatedExplicitVRLittleEndian)
-    one.context_id = 1
-    request.presentation_context_definition_list = [one]
-    pdu = A_ASSOCIATE_RQ()
-    pdu.from_primitive(request)
-    return bytes(pdu.encode())
-
-
-def hostile_bytes(kind: str, rng: random.Random) -> bytes:
-    """What a broken or hostile peer sends after it has connected."""
-    request = requested()
-    store = struct.pack(">BBLLBB", 4, 0, 6 + 40, 2 + 40, 1, 3) + rng.randbytes(40)
-    if kind == "noise":
-        return rng.randbytes(200)
-    if kind == "too long":
-        return struct.pack(">BBL", 1, 0, 0xFFFFFFFF) + rng.randbytes(2000)
-    if kind == "half a request":
-        return request[: len(request) // 2]
-    if kind == "wrong inner lengths":
-        damaged = bytearray(request)
-        for _ in range(8):
-            damaged[rng.randrange(74, len(damaged))] = rng.randrange(256)
-        return bytes(damaged)
-    if kind == "noise in an association":
-        return request + store
-    if kind == "too long in an association":
-        return request + struct.pack(">BBL", 4, 0, 0x7FFFFFFF) + rng.randbytes(2000)
-    return request + request  # asks twice
-
-
-KINDS = ("noise", "too long", "half a request", "wrong inner lengths", "noise in an association",
-         "too long in an association", "asks twice")  # fmt: skip
-
-
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", hostile_peers.KINDS)
 def test_a_hostile_connection_ends_and_the_next_is_served(node: pacs_peers.Node, kind: str) -> None:
     rng = random.Random(kind)  # noqa: S311 - the same bytes each time
     for _ in range(5):
-        with socket.create_connection(("127.0.0.1", node.port), timeout=30) as connection:
-            connection.sendall(hostile_bytes(kind, rng))
-            connection.shutdown(socket.SHUT_WR)
-            while connection.recv(65536):  # until the node closes it
-                pass
+        hostile_peers.attack(node.port, hostile_peers.hostile_bytes(kind, rng))
     assert node.echo()
     assert node.process.poll() is None
 
@@ -256,32 +199,11 @@ def test_a_silent_connection_is_closed(node: pacs_peers.Node) -> None:
         assert time.monotonic() - began > 1
 
 
-def deflated_bomb(path: Path) -> Path:
-    """An object whose header inflates to 400 MB."""
-    dataset = dicom_files.ge_discovery(*2 * [dicom_files.paint_body(rows=256, columns=64)])
-    pacs_peers.identified(dataset, 300)
-    dicom_files.save(dataset, path, transfer_syntax=DeflatedExplicitVRLittleEndian)
-    content = path.read_bytes()
-    at = 132 + 12 + struct.unpack_from("<I", content, 140)[0]
-    inner = zlib.decompress(content[at:], -15)
-    packer = zlib.compressobj(9, wbits=-15)
-    bomb = BytesIO(content[:at])
-    bomb.seek(at)
-    bomb.write(packer.compress(inner))
-    long = struct.pack("<HH2sHI", 0x7FE1, 0x0010, b"OB", 0, 400 << 20)
-    bomb.write(packer.compress(long))
-    for _ in range(400):
-        bomb.write(packer.compress(bytes(1 << 20)))
-    bomb.write(packer.flush())
-    path.write_bytes(bomb.getvalue())
-    return path
-
-
 def test_a_bomb_and_half_objects_are_refused_with_a_status(
     node: pacs_peers.Node, tmp_path: Path
 ) -> None:
     before = len(node.studies_in("studies"))
-    bomb = deflated_bomb(tmp_path / "bomb.dcm")
+    bomb = hostile_peers.deflated_bomb(tmp_path / "bomb.dcm")
     peer = Peer("127.0.0.1", node.port, "BONESCINT")
     whole = pacs_peers.nm_study(tmp_path / "scan.dcm", 301)
     nameless = pydicom.dcmread(whole)
