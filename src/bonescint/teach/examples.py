@@ -38,6 +38,7 @@ WIDTH = 260
 
 _WHOLE_HEIGHT = 560
 _COUNTS = 1.4e6
+_MANY_COUNTS = 6e6  # thin wires and silicone hardly show at usual counts
 _OTHERS = 0.15  # of the patient's other mimics: enough to look like a patient, not to distract
 _RING = (214, 84, 16)
 _LEAST_SIDE_MM = 190.0
@@ -45,7 +46,8 @@ _MOST_SIDE_MM = 430.0
 _MARGIN_MM = 55.0
 _JOINED_MM = 9.0  # parts of one thing, such as stem and cup, get one ring
 _SEEN_FROM = 3.0  # contrast-to-noise ratio; fainter parts get no ring
-_SOFT_WINDOW = 0.5  # of the value that is black, for uptake outside bone
+_FAINT = (UptakeSite.BOWEL, UptakeSite.LIVER, UptakeSite.BLOOD_POOL, UptakeSite.BREAST)
+_SOFT_WINDOW = 0.5  # of the value that is black, for faint uptake outside bone
 _BEFORE = 0.25  # of the contrast: metastases before treatment
 
 
@@ -76,7 +78,7 @@ def simulate_example(example: Example, *, before: bool = False) -> SimulatedScan
         positive=lesions > 0,
         scan_id=f"example-{example.seed}",
         lesions=lesions,
-        counts=_COUNTS,
+        counts=_MANY_COUNTS if _casts_shadow(kind) else _COUNTS,
         disease=disease,
         requested=RequestedUptake(sites=sites, others=_OTHERS),
     )
@@ -91,6 +93,12 @@ def _population(kind: UptakeSite | Appearance | None) -> Population:
         UptakeSite.BRA_CLASP,
     )
     return Population(anatomy=2, female_share=1.0 if kind in women else 0.47)
+
+
+def _casts_shadow(kind: UptakeSite | Appearance | None) -> bool:
+    return isinstance(kind, UptakeSite) and (
+        kind.group is SiteGroup.WORN or kind is UptakeSite.BREAST_PROSTHESIS
+    )
 
 
 def _primary(kind: UptakeSite | Appearance | None) -> str | None:
@@ -142,17 +150,13 @@ def rings(example: Example, simulated: SimulatedScan) -> tuple[Ring, ...]:
             if not focus.region.startswith(example.region):
                 continue
             mask[own.window] |= own.mask
-            foci.append(focus)
+            foci.append((focus, own))
     reach = max(1, round(_JOINED_MM / pixel_mm))
     joined = ndimage.binary_dilation(mask, iterations=reach)
     pieces, _ = ndimage.label(joined, structure=np.ones((3, 3)))
     found = []
     for number, part in enumerate(ndimage.find_objects(pieces), start=1):
-        inside = [
-            focus
-            for focus in foci
-            if pieces[_pixel(focus.row, shape[0]), _pixel(focus.column, shape[1])] == number
-        ]
+        inside = [focus for focus, own in foci if (pieces[own.window][own.mask] == number).any()]
         if not inside:
             continue
         clearest = max(inside, key=lambda focus: abs(focus.contrast_to_noise or 0.0))
@@ -169,18 +173,9 @@ def rings(example: Example, simulated: SimulatedScan) -> tuple[Ring, ...]:
     return tuple(sorted(found, key=lambda ring: -ring.contrast_to_noise))
 
 
-def _pixel(place: float, length: int) -> int:
-    return min(max(round(place), 0), length - 1)
-
-
 def _is_dark(cause: str) -> bool:
     """Metal, whose foci take counts away."""
     return UptakeSite.named(cause).group in (SiteGroup.PROSTHESIS, SiteGroup.WORN)
-
-
-def _is_soft(example: Example) -> bool:
-    """Faint uptake outside bone, which readers see with a darker grey scale."""
-    return UptakeSite.named(example.shows).group is SiteGroup.SOFT_TISSUE
 
 
 def draw_example(example: Example) -> bytes:
@@ -206,7 +201,7 @@ def _drawn(example: Example, simulated: SimulatedScan, scan: Scan) -> Image.Imag
     image = dict(scan.images())[example.view]
     pixel_mm = (scan.pixel_spacing_mm or (1.0, 1.0))[0]
     window = grey_window(image, scan.unit)
-    if _is_soft(example):
+    if example.shows in _FAINT:  # as readers do
         window = replace(window, high=_SOFT_WINDOW * window.high)
     grey = window.inverted_grey(image)
     if example.whole_body or not found:
