@@ -38,7 +38,7 @@ WIDTH = 260
 
 _WHOLE_HEIGHT = 560
 _COUNTS = 1.4e6
-_MANY_COUNTS = 6e6  # thin wires and silicone hardly show at usual counts
+_MANY_COUNTS = 6e6  # for what hardly shows at usual counts: thin wires, silicone, hazes
 _OTHERS = 0.15  # of the patient's other mimics: enough to look like a patient, not to distract
 _RING = (214, 84, 16)
 _LEAST_SIDE_MM = 190.0
@@ -46,7 +46,8 @@ _MOST_SIDE_MM = 430.0
 _MARGIN_MM = 55.0
 _JOINED_MM = 9.0  # parts of one thing, such as stem and cup, get one ring
 _SEEN_FROM = 3.0  # contrast-to-noise ratio; fainter parts get no ring
-_FAINT = (UptakeSite.BOWEL, UptakeSite.LIVER, UptakeSite.BLOOD_POOL, UptakeSite.BREAST)
+_HAZES = (UptakeSite.LIVER, UptakeSite.BLOOD_POOL, UptakeSite.BREAST)
+_FAINT = (UptakeSite.BOWEL, *_HAZES)
 _SOFT_WINDOW = 0.5  # of the value that is black, for faint uptake outside bone
 _BEFORE = 0.25  # of the contrast: metastases before treatment
 
@@ -78,7 +79,7 @@ def simulate_example(example: Example, *, before: bool = False) -> SimulatedScan
         positive=lesions > 0,
         scan_id=f"example-{example.seed}",
         lesions=lesions,
-        counts=_MANY_COUNTS if _casts_shadow(kind) else _COUNTS,
+        counts=_MANY_COUNTS if _hardly_shows(kind) else _COUNTS,
         disease=disease,
         requested=RequestedUptake(sites=sites, others=_OTHERS),
     )
@@ -95,10 +96,9 @@ def _population(kind: UptakeSite | Appearance | None) -> Population:
     return Population(anatomy=2, female_share=1.0 if kind in women else 0.47)
 
 
-def _casts_shadow(kind: UptakeSite | Appearance | None) -> bool:
-    return isinstance(kind, UptakeSite) and (
-        kind.group is SiteGroup.WORN or kind is UptakeSite.BREAST_PROSTHESIS
-    )
+def _hardly_shows(kind: UptakeSite | Appearance | None) -> bool:
+    faint = (UptakeSite.BREAST_PROSTHESIS, UptakeSite.COSTOCHONDRAL, *_HAZES)
+    return kind in faint or (isinstance(kind, UptakeSite) and kind.group is SiteGroup.WORN)
 
 
 def _primary(kind: UptakeSite | Appearance | None) -> str | None:

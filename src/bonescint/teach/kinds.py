@@ -106,5 +106,6 @@ def kinds_of(course: Course) -> tuple[KindText, ...]:
         >>> [text.name for text in kinds_of(read_course("superscan"))][:2]
         ['Superscan', 'Multiple metastases']
     """
-    shares = (*course.lesions.items(), *sorted(course.mimics.items(), key=lambda one: -one[1]))
+    shares: list[tuple[UptakeSite | Appearance, float]] = [*course.lesions.items()]
+    shares += sorted(course.mimics.items(), key=lambda one: -one[1])
     return tuple(read_kinds()[kind] for kind, share in shares if share > 0)
