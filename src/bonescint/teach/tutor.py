@@ -34,7 +34,7 @@ _FEW_LESIONS = 6
 """In a case with more metastases nobody marks each: such cases leave the staircases alone."""
 _MOST_DUE = 3
 """Most kinds in one case that come because they are due."""
-_KNOWN_SHARE = 0.15
+_KNOWN_SHARE = 0.05
 """A kind that is known and not due comes so much less often than its course says. Assumed."""
 _LOOKED_AT = 10
 """Number of the last cases that say how many other mimics a learner can bear."""
@@ -137,6 +137,11 @@ class LearnerState:
             for bone in sorted(self.staircases, key=lambda bone: (bone != "", bone))
         )
 
+    def knows(self, name: str) -> bool:
+        """Whether a card has left learning: it was right as often as the repetition asks for."""
+        card = self.cards.get(name)
+        return card is not None and card.state == _fsrs()[0].State.Review
+
     def due(self, now_s: float) -> tuple[str, ...]:
         """Names of the cards that are due, the longest due first."""
         now = datetime.fromtimestamp(now_s, UTC)
@@ -235,7 +240,7 @@ class Tutor:
     def _findings(
         self, state: LearnerState, due: Sequence[str], rng: np.random.Generator
     ) -> tuple[UptakeSite, ...]:
-        """Kinds that are due, and of the others as many as the course has, fewer if known."""
+        """Kinds that are due, and of the others as many as the course has, few that are known."""
         shares = self.course.mimics
         if not shares:  # a course like a study shows patients as they come
             return ()
@@ -243,8 +248,7 @@ class Tutor:
         chosen.sort(key=lambda site: due.index(str(site)))
         chosen = chosen[:_MOST_DUE]
         for site, share in shares.items():
-            known = str(site) in state.cards
-            if rng.random() < share * (_KNOWN_SHARE if known else 1.0):
+            if rng.random() < share * (_KNOWN_SHARE if state.knows(str(site)) else 1.0):
                 chosen.append(site)
         return tuple(dict.fromkeys(chosen))
 
