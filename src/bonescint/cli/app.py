@@ -20,6 +20,7 @@ from bonescint.cli.readers import readers_app
 from bonescint.cli.sample_size import size
 from bonescint.cli.simulate import simulate_app
 from bonescint.cli.study import study_app
+from bonescint.cli.teach import teach
 
 _INTRO = """Read whole-body bone scans: the probability that each shows metastatic bone disease
 (MBD), and where the evidence lies. Research use only, not a medical device.
@@ -35,7 +36,7 @@ Exit status: 0 everything was done, 1 some inputs failed (listed, with the reaso
 could be done, 130 interrupted with Ctrl-C. Every command also has a Python function."""
 
 app = command_group(_INTRO, "bonescint")
-for function in (classify, demo, info, deidentify, train, evaluate, send, fetch, listen):
+for function in (classify, demo, info, deidentify, train, evaluate, send, fetch, listen, teach):
     command(app)(function)
 command(readers_app)(size)
 app.add_typer(cohort_app, name="cohort")

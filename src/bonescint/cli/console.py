@@ -35,6 +35,7 @@ _EXTRA_OF = {
     "argon2": "study",
     "dicomweb_client": "pacs",
     "fastapi": "study",
+    "fsrs": "teach",
     "httpx": "study",
     "multipart": "study",
     "psycopg": "postgresql",

@@ -149,6 +149,7 @@ export class Viewer {
       const figures = windows[pane.view];
       if (!used || !figures) continue;
       pane.grey(greyTable(used.low, used.high, used.curve, figures.max));
+      if (pane.holder.dataset.shows === "map") continue; // the same window as beside it
       const name = pane.view === "anterior" ? "AP" : "PA";
       said.push(`${name} ${windowText(used.low, scale)}–${windowText(used.high, scale)}`);
     }

@@ -1,0 +1,1 @@
+"""The pages of `bonescint teach`. Loaded when they are served."""

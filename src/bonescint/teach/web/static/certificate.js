@@ -1,0 +1,3 @@
+// Prints the certificate.
+
+document.querySelector("#print").addEventListener("click", () => window.print());
