@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from bonescint.explain.body_parts import BodyFrame
 from bonescint.explain.evidence import EvidenceScale, map_on_grid
 from bonescint.scan import EvidenceRegion, Prediction, Scan
 
@@ -53,22 +54,26 @@ def evidence_regions(
     scale = EvidenceScale.of(prediction, operating_point=operating_point)
     rows, columns = scan.shape
     found = []
-    for view in scan.views:
+    for view, image in scan.images():
         shown = prediction.activation_map(view)
         if shown is None:
             continue
         values = map_on_grid(shown, scan.shape, rows=rows, columns=columns)
         levels = scale.levels(values)
+        body = None
         pieces, count = ndimage.label(levels >= max(least_level, 1e-6))
         for number in range(1, count + 1):
             inside = np.asarray(pieces == number, dtype=bool)
+            outline = outline_of(inside)
+            body = body or BodyFrame.of(image, scan.pixel_spacing_mm)
             found.append(
                 EvidenceRegion(
                     view=view,
-                    outline=outline_of(inside),
+                    outline=outline,
                     peak=float(values[inside].max()),
                     level=min(float(levels[inside].max()), 1.0),
                     pixels=int(inside.sum()),
+                    body_part=body.part_of(outline),
                 )
             )
     return tuple(sorted(found, key=lambda region: -region.level))

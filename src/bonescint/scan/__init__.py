@@ -17,7 +17,7 @@ from bonescint.scan.errors import (
     ViewConflictError,
     os_reason,
 )
-from bonescint.scan.evidence_region import EvidenceRegion
+from bonescint.scan.evidence_region import BodyPart, EvidenceRegion
 from bonescint.scan.notice import RESEARCH_USE
 from bonescint.scan.prediction import ActivationMap, Call, NormalRank, Prediction
 from bonescint.scan.scan import Acquisition, PixelUnit, Scan
@@ -31,6 +31,7 @@ __all__ = [
     "UNCALIBRATED",
     "Acquisition",
     "ActivationMap",
+    "BodyPart",
     "BonescintError",
     "PlattCalibration",
     "Call",

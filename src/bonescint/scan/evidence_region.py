@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bonescint.scan.errors import ParameterError
 from bonescint.scan.views import View
+
+
+class BodyPart(StrEnum):
+    """A part of the body, as far as a planar view tells it without knowing bones."""
+
+    HEAD_AND_NECK = "head and neck"
+    CHEST = "chest"
+    ABDOMEN_AND_PELVIS = "abdomen and pelvis"
+    LOWER_LIMB = "lower limb"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -23,6 +33,7 @@ class EvidenceRegion:
         peak: the highest value of the activation map inside, in the map's unit.
         level: the same on the scale of the evidence, 0 to 1.
         pixels: number of pixels inside.
+        body_part: where on the body it lies, or `None` where that is not certain.
 
     Raises:
         ParameterError: fewer than 3 corners, or a level outside [0, 1].
@@ -38,6 +49,7 @@ class EvidenceRegion:
     peak: float
     level: float
     pixels: int
+    body_part: BodyPart | None = None
 
     def __post_init__(self) -> None:
         outline = np.array(self.outline, dtype=np.float64, copy=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bonescint.scan import InputError, ParameterError, Scan, Truth, UptakeSite
+from bonescint.scan import FocusKind, InputError, ParameterError, Scan, Truth, UptakeSite
 from bonescint.scan.checked import check_number, check_text, check_whole
 from bonescint.scan.uptake_sites import SiteGroup
 from bonescint.teach.appearances import Appearance, draw_disease
@@ -24,6 +24,7 @@ VISIBLE_CONTRAST_TO_NOISE = 5.0
 
 _BODY = 2  # the version that was fitted to real scans
 _ATTEMPTS = 4
+_BLUR_PX = 2  # so far beyond its area a hot spot still outshines others; assumed
 _WOMEN_ONLY = frozenset(
     {
         UptakeSite.BREAST,
@@ -159,8 +160,8 @@ class TeachingCase:
 def simulate_case(spec: CaseSpec, case_id: str) -> TeachingCase:
     """Simulate a case; the same specification gives the same bytes.
 
-    A requested finding that turns out too faint to be seen is drawn again with another patient, a
-    few times.
+    Where a requested finding turns out too faint to be seen, or the faintest metastasis lies behind
+    something hotter, such as a full bladder, another patient is drawn, a few times.
 
     Args:
         spec: what is wanted.
@@ -172,16 +173,18 @@ def simulate_case(spec: CaseSpec, case_id: str) -> TeachingCase:
     """
     for attempt in range(_ATTEMPTS):
         simulated = _simulated(spec, case_id, attempt)
-        if _shows(simulated.truth, spec.findings):
+        areas = tuple(
+            SpotArea.of(area.mask, top=area.top, left=area.left) for area in simulated.focus_masks
+        )
+        shown = _shows(simulated.truth, spec.findings)
+        if shown and not (spec.contrast_to_noise and _is_covered(simulated.truth, areas)):
             break
     return TeachingCase(
         case_id=case_id,
         scan=simulated.scan,
         truth=simulated.truth,
         spec=spec,
-        areas=tuple(
-            SpotArea.of(area.mask, top=area.top, left=area.left) for area in simulated.focus_masks
-        ),
+        areas=areas,
         bones=tuple(bone_of(focus.region) for focus in simulated.truth.foci),
     )
 
@@ -231,6 +234,33 @@ def _shows(truth: Truth, findings: Iterable[UptakeSite]) -> bool:
         if (focus.contrast_to_noise or 0.0) >= VISIBLE_CONTRAST_TO_NOISE
     }
     return all(site in seen for site in findings)
+
+
+def _is_covered(truth: Truth, areas: Sequence[SpotArea]) -> bool:
+    """Whether hotter spots cover more than half of the faintest metastasis, where it shows best."""
+    from scipy import ndimage
+
+    best: dict[tuple[object, ...], tuple[float, int]] = {}
+    for number, focus in enumerate(truth.foci):
+        if focus.kind is FocusKind.METASTASIS:
+            lesion = (focus.region, focus.radius_mm, focus.contrast)
+            seen = (focus.contrast_to_noise or 0.0, number)
+            best[lesion] = max(best.get(lesion, seen), seen)
+    if not best:
+        return False
+    ratio, number = min(best.values())
+    mine, view = areas[number], truth.foci[number].view
+    covered = np.zeros((mine.rows, mine.columns), dtype=bool)
+    for other, area in zip(truth.foci, areas, strict=True):
+        if other.view is view and (other.contrast_to_noise or 0.0) > ratio:
+            shadowed = ndimage.binary_dilation(np.pad(area.mask(), _BLUR_PX), iterations=_BLUR_PX)
+            rows, columns = np.nonzero(shadowed)
+            rows = rows + area.top - mine.top - _BLUR_PX
+            columns = columns + area.left - mine.left - _BLUR_PX
+            inside = (rows >= 0) & (rows < mine.rows) & (columns >= 0) & (columns < mine.columns)
+            covered[rows[inside], columns[inside]] = True
+    own = mine.mask()
+    return bool((covered & own).sum() > own.sum() / 2)
 
 
 def bone_of(region: str) -> str:

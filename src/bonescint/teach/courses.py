@@ -151,7 +151,7 @@ class Course:
             would in any simulated patient.
         lesions: share of the cases with disease in which the metastases look like this, by
             appearance; they sum to 1. Empty if no case has disease.
-        contrast_to_noise: of the faintest metastasis of a case.
+        contrast_to_noise: of the faintest metastasis of a case; as it is drawn if `None`.
         prevalence: share of cases with disease.
         cases: number of cases.
         completion: when the course is done.
@@ -174,7 +174,7 @@ class Course:
     introduction: tuple[str, ...]
     mimics: Mapping[UptakeSite, float]
     lesions: Mapping[Appearance, float]
-    contrast_to_noise: ContrastRange
+    contrast_to_noise: ContrastRange | None = None
     prevalence: float
     cases: int
     completion: Completion

@@ -20,7 +20,7 @@ from bonescint.extras import load
 from bonescint.scan import UptakeSite
 from bonescint.teach.appearances import Appearance
 from bonescint.teach.cases import CaseSpec
-from bonescint.teach.courses import Course
+from bonescint.teach.courses import ContrastRange, Course
 from bonescint.teach.records import AnsweredCase, Outcome
 from bonescint.teach.staircase import FoundFrom, Staircase
 
@@ -203,9 +203,9 @@ class Tutor:
             return CaseSpec(seed=seed, course=course.name, findings=findings, others=others)
         appearance = Appearance(_drawn(course.lesions, rng))
         bone, contrast = "", None
-        if appearance in _GIVEN_CONTRAST:
+        if appearance in _GIVEN_CONTRAST and course.contrast_to_noise is not None:
             bone = self._bone(due, rng)
-            contrast = self._contrast(state, bone)
+            contrast = _contrast(course.contrast_to_noise, state, bone)
         return CaseSpec(
             seed=seed,
             course=course.name,
@@ -221,13 +221,12 @@ class Tutor:
 
         Contrasts are spread evenly, on a logarithmic scale, over the range of the course.
         """
-        low, high = self.course.contrast_to_noise.low, self.course.contrast_to_noise.high
-        specs = []
+        specs, within = [], self.course.contrast_to_noise
         for number in range(count):
             spec = self.spec(number, LearnerState(), now_s=0.0)
-            if spec.contrast_to_noise is not None:
+            if spec.contrast_to_noise is not None and within is not None:
                 share = float(self._generator(number, "contrast").random())
-                contrast = round(low * (high / low) ** share, 2)
+                contrast = round(within.low * (within.high / within.low) ** share, 2)
                 spec = replace(spec, contrast_to_noise=contrast)
             specs.append(spec)
         return tuple(specs)
@@ -260,13 +259,13 @@ class Tutor:
         ]
         return missed[0] if missed and rng.random() < 0.5 else drawn
 
-    def _contrast(self, state: LearnerState, bone: str) -> float:
-        """The ratio that says most of the learner, within the course; the first one is easy."""
-        low, high = self.course.contrast_to_noise.low, self.course.contrast_to_noise.high
-        known = state.staircases.get(bone) or state.staircases.get("")
-        if known is None:
-            return float(high)
-        return round(float(np.clip(known.next_contrast(), low, high)), 2)
+
+def _contrast(within: ContrastRange, state: LearnerState, bone: str) -> float:
+    """The ratio that says most of the learner, within the course; the first one is easy."""
+    known = state.staircases.get(bone) or state.staircases.get("")
+    if known is None:
+        return float(within.high)
+    return round(float(np.clip(known.next_contrast(), within.low, within.high)), 2)
 
 
 def _drawn(shares: Mapping[Any, float], rng: np.random.Generator) -> Any:

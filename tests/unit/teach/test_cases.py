@@ -152,3 +152,24 @@ def test_cases_of_a_cohort_have_the_pieces_of_the_masks(
     assert not cohort.read(CaseSpec(seed=0, scan_id="c"), "y").truth.positive
     with pytest.raises(InputError):
         cohort.read(CaseSpec(seed=0, scan_id="b"), "z")
+
+
+def test_the_faintest_metastasis_does_not_hide_behind_the_bladder() -> None:
+    """With this seed the first patient's lies there; another patient is drawn."""
+    spec = CaseSpec(
+        seed=8,
+        appearance=Appearance.SOLITARY,
+        contrast_to_noise=30.0,
+        bone="pelvis",
+        findings=(UptakeSite.HIP_PROSTHESIS,),
+        others=0.4,
+    )
+    case = simulate_case(spec, "b")
+    lesion = max(
+        (f for f in case.truth.foci if f.kind is FocusKind.METASTASIS),
+        key=lambda f: f.contrast_to_noise or 0.0,
+    )
+    bladder = next(
+        f for f in case.truth.foci if f.cause == UptakeSite.BLADDER and f.view is lesion.view
+    )
+    assert np.hypot(lesion.row - bladder.row, lesion.column - bladder.column) > 15

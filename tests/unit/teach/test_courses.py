@@ -56,6 +56,7 @@ def test_the_last_course_has_the_numbers_of_the_study() -> None:
     """Ibrahim et al. 2023: 134 scans, as many with metastases as without."""
     course = read_courses()[-1]
     assert (course.cases, course.prevalence) == (134, 0.5)
+    assert course.contrast_to_noise is None, "cases are as they are drawn"
 
 
 def test_own_course_is_read_and_comes_after_those_of_the_package(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from bonescint.dicom.results.report import OOD_SCORE, call_in_words
+from bonescint.dicom.results.report import FINDING_SITES, OOD_SCORE, call_in_words
 from bonescint.dicom.results.results import AlgorithmFacts, ResultContext
 from bonescint.dicom.results.source import ResultSources
 from bonescint.scan import RESEARCH_USE, Call, EvidenceRegion, Prediction, Scan
@@ -31,7 +31,6 @@ _PRESENCE = {
     Call.NO_CALL: ("373068000", "Undetermined"),
 }
 _PROBABILITY = (_DICOM, "111047", "Probability of cancer")
-_BONE = (_SNOMED, "272673000", "Bone")
 
 
 def result_bundle(
@@ -187,7 +186,7 @@ def _observation(
         **_dated(context),
         **value,
         note=[{"text": RESEARCH_USE}],
-        bodySite=_concept(*_BONE),
+        bodySite=_concept(_SNOMED, *FINDING_SITES[None]),
         device=_refer(_device(context)),
         derivedFrom=[_refer(_imaging_study(context))],
     )
@@ -221,7 +220,7 @@ def _selection(context: ResultContext, number: int, region: EvidenceRegion) -> d
         studyUid=context.sources.study_uid,
         seriesUid=str(header.SeriesInstanceUID),
         derivedFrom=[_refer(_imaging_study(context))],
-        bodySite={"concept": _concept(*_BONE)},
+        bodySite={"concept": _concept(_SNOMED, *FINDING_SITES[region.body_part])},
         instance=[instance],
     )
 

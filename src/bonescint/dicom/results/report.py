@@ -7,14 +7,15 @@ both, and of a series of several reports it shows one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bonescint.dicom.results.source import derived_uid
 from bonescint.extras import load
-from bonescint.scan import RESEARCH_USE, Call, EvidenceRegion, Prediction
+from bonescint.scan import RESEARCH_USE, BodyPart, Call, EvidenceRegion, Prediction
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -25,6 +26,16 @@ SERIES_NUMBERS = {"report": 9902, "outlines": 9903}
 SCHEME = "99BONESCINT"
 """Designator of the codes that no standard scheme has."""
 _SCHEME_NAME = "bonescint: concepts that no standard coding scheme has"
+FINDING_SITES: Mapping[BodyPart | None, tuple[str, str]] = MappingProxyType(
+    {
+        BodyPart.HEAD_AND_NECK: ("774007", "Head and Neck"),
+        BodyPart.CHEST: ("816094009", "Chest"),
+        BodyPart.ABDOMEN_AND_PELVIS: ("818982008", "Abdomen and Pelvis"),
+        BodyPart.LOWER_LIMB: ("61685007", "Lower limb"),
+        None: ("272673000", "Bone"),
+    }
+)
+"""SNOMED CT codes of CID 4031 (common anatomic regions); of bone as such, of CID 8134."""
 OOD_SCORE = ("ood-score", "Out-of-distribution score")
 REGION_COUNT = ("evidence-regions", "Number of outlined regions of evidence")
 
@@ -62,7 +73,7 @@ def scan_report(context: ResultContext, regions: Sequence[EvidenceRegion]) -> Da
             uid=context.uid("tracking of the scan"), identifier="Whole scan"
         ),
         algorithm_id=_algorithm(context.algorithm),
-        finding_sites=[_bone()],
+        finding_sites=[_site(None)],
         measurements=measured,
         qualitative_evaluations=[
             sr.QualitativeEvaluation(name=codes.SCT.BonyMetastasis, value=presence)
@@ -120,7 +131,7 @@ def _region_group(context: ResultContext, number: int, region: EvidenceRegion) -
         ),
         finding_type=codes.SCT.Lesion,
         algorithm_id=_algorithm(context.algorithm),
-        finding_sites=[_bone()],
+        finding_sites=[_site(region.body_part)],
         measurements=measured,
     )
 
@@ -222,10 +233,13 @@ def _evidence(model: AlgorithmFacts, region: EvidenceRegion) -> Any:
     return sr.Measurement(name=name, value=round(region.peak, 6), unit=codes.UCUM.NoUnits)
 
 
-def _bone() -> Any:
-    """The finding site. A map has no names of bones, so it is as general as can be."""
-    sr, codes = _library()
-    return sr.FindingSite(anatomic_location=codes.SCT.Bone)
+def _site(part: BodyPart | None) -> Any:
+    """The finding site: a map has no names of bones."""
+    sr, _ = _library()
+    value, meaning = FINDING_SITES[part]
+    return sr.FindingSite(
+        anatomic_location=sr.CodedConcept(value=value, meaning=meaning, scheme_designator="SCT")
+    )
 
 
 def _comment(text: str) -> Any:

@@ -6,6 +6,7 @@ tests/integration/test_results_standard.py.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from result_files import ALGORITHM, BACK, FRONT, Made, answer, make, regions
 
 from bonescint.dicom import StudyFiles, read_study
 from bonescint.dicom.results import ResultKind, result_objects
-from bonescint.scan import InputError, ParameterError, View
+from bonescint.scan import BodyPart, InputError, ParameterError, View
 
 
 def _content(made: Made, kind: ResultKind) -> Any:
@@ -157,6 +158,28 @@ def test_a_region_says_its_evidence_its_area_and_its_site(two_frames, tmp_path: 
     assert values == {"Probability of cancer": (87.5, "%"), "Area": (600 * 2.4**2, "mm2")}
     assert first.tracking_identifier == "Region 1, anterior view"
     assert first.finding_sites[0].value == codes.SCT.Bone
+
+
+@pytest.mark.parametrize(
+    ("part", "code"),
+    [
+        (BodyPart.HEAD_AND_NECK, codes.cid4031.HeadAndNeck),
+        (BodyPart.CHEST, codes.cid4031.Chest),
+        (BodyPart.ABDOMEN_AND_PELVIS, codes.cid4031.AbdomenAndPelvis),
+        (BodyPart.LOWER_LIMB, codes.cid4031.LowerLimb),
+        (None, codes.cid8134.Bone),
+    ],
+)
+def test_sites_are_of_the_standard_s_context_groups(
+    two_frames, tmp_path: Path, part: BodyPart | None, code: Any
+) -> None:
+    region = replace(regions()[0], body_part=part)
+    made = make(two_frames(), tmp_path / "out", outlined=(region,))
+    (group,) = _content(made, ResultKind.OUTLINES).get_planar_roi_measurement_groups()
+    assert group.finding_sites[0].value == code
+    assert group.finding_sites[0].value.meaning == code.meaning
+    selection = made.bundle["entry"][-2]["resource"]
+    assert selection["bodySite"]["concept"]["coding"][0]["code"] == code.value
 
 
 def test_the_picture_is_what_was_drawn(two_frames, tmp_path: Path) -> None:
