@@ -146,9 +146,9 @@ class Course:
         prerequisites: names of the courses that should be done before.
         aim: what a learner can do afterwards, in a sentence.
         introduction: paragraphs of the page in front.
-        mimics: share of the cases that certainly show this benign finding or organ, by uptake
-            site. Shares are independent of each other; whatever else the patient has comes as it
-            would in any simulated patient.
+        mimics: share of the cases whose patient certainly has this benign finding or organ, by
+            uptake site. Shares are independent of each other; whatever else the patient has comes
+            as it would in any simulated patient.
         lesions: share of the cases with disease in which the metastases look like this, by
             appearance; they sum to 1. Empty if no case has disease.
         contrast_to_noise: of the faintest metastasis of a case; as it is drawn if `None`.
