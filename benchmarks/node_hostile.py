@@ -31,7 +31,7 @@ from bonescint.serve.peers import Peer, PeerError, silence_libraries
 from bonescint.serve.receiving import STORED_CLASSES
 
 OBJECTS = "damaged objects"
-_ANSWERS = {b"\x03": "rejected", b"\x07": "aborted", b"\x02": "accepted, then ended", b"": "closed"}
+_ANSWERS = {b"\x03": "rejected", b"\x04": "a status", b"\x07": "aborted", b"": "closed"}
 
 
 class Attack:
@@ -64,7 +64,10 @@ class Attack:
 
     def _connection(self, kind: str, rng: random.Random) -> str:
         answer = hostile_peers.attack(self._port, hostile_peers.hostile_bytes(kind, rng))
-        return _ANSWERS.get(answer[:1], "other")
+        if answer[:1] != b"\x02":
+            return _ANSWERS.get(answer[:1], "other")
+        following = answer[6 + int.from_bytes(answer[2:6], "big") :]
+        return "accepted, then " + _ANSWERS.get(following[:1], "other")
 
     def _objects(self, rng: random.Random) -> str:
         peer = Peer("127.0.0.1", self._port, "BONESCINT")

@@ -6,6 +6,7 @@ import random
 import socket
 import struct
 import zlib
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 
@@ -54,22 +55,23 @@ def part(content: bytes, *, command: bool = False, last: bool = True) -> bytes:
     return struct.pack(">BBI", 4, 0, len(value)) + value
 
 
-def hostile_bytes(kind: str, rng: random.Random) -> bytes:
-    """What a peer of a kind sends after it has connected."""
+def hostile_bytes(kind: str, rng: random.Random) -> list[bytes]:
+    """What a peer of a kind sends after it has connected; what follows waits for an answer."""
     request = requested()
     if kind == "noise":
-        return rng.randbytes(rng.randrange(1, 400))
+        return [rng.randbytes(rng.randrange(1, 400))]
     if kind == "too long":
-        return struct.pack(">BBI", 1, 0, rng.choice((0xFFFFFFFF, 0x7FFFFFFF))) + rng.randbytes(500)
+        length = rng.choice((0xFFFFFFFF, 0x7FFFFFFF))
+        return [struct.pack(">BBI", 1, 0, length) + rng.randbytes(500)]
     if kind == "half a request":
-        return request[: rng.randrange(len(request))]
+        return [request[: rng.randrange(len(request))]]
     if kind == "wrong inner lengths":
-        return _damaged(request, rng, start=74, count=8)
+        return [_damaged(request, rng, start=74, count=8)]
     if kind == "a stranger":
-        return requested(called="SOMEBODY")
+        return [requested(called="SOMEBODY"), b"\x05\0\0\0\0\x04\0\0\0\0"]
     if kind == "asks twice":
-        return request + request
-    return request + _in_an_association(kind, rng)
+        return [request + request]
+    return [request, _in_an_association(kind, rng)]
 
 
 def _in_an_association(kind: str, rng: random.Random) -> bytes:
@@ -113,17 +115,31 @@ KINDS = (
 )
 
 
-def attack(port: int, content: bytes, *, timeout_s: float = 60.0) -> bytes:
-    """Send bytes, say that no more will come, and give what the node answers before it closes."""
+def attack(port: int, parts: list[bytes], *, timeout_s: float = 60.0) -> bytes:
+    """Send parts, each after the answer to the one before, then say that no more comes.
+
+    Returns:
+        Everything that the node answers before it closes the connection.
+    """
     answer = b""
     with socket.create_connection(("127.0.0.1", port), timeout=timeout_s) as connection:
         try:
-            connection.sendall(content)
+            for number, content in enumerate(parts):
+                if number:
+                    answer += connection.recv(65536)
+                connection.sendall(content)
+            if len(parts) > 1:
+                connection.settimeout(0.2)
+                with suppress(TimeoutError):
+                    answer += connection.recv(65536)
+                connection.settimeout(timeout_s)
             connection.shutdown(socket.SHUT_WR)
             while piece := connection.recv(65536):
                 answer += piece
-        except (ConnectionResetError, BrokenPipeError):
-            pass
+        except TimeoutError:
+            raise
+        except OSError:
+            pass  # the node has closed it already
     return answer
 
 

@@ -204,6 +204,9 @@ class _BoundedSocket(AssociationSocket):
     def _shutdown_socket(self) -> None:
         self.let_go()
         super()._shutdown_socket()
+        if self.assoc.requestor.primitive is None:
+            # Else the association would wait for a request until its time is over.
+            self.assoc.dul.to_user_queue.put(None)  # type: ignore[arg-type]
 
     def let_go(self) -> None:
         """Count what was received as no longer held."""
@@ -230,6 +233,7 @@ class _BoundedServer(ThreadedAssociationServer):
     daemon_threads = True
     request_queue_size = 64
     memory: _InMemory
+    known: frozenset[str] = frozenset()
     _shaking_hands = 0
 
     def get_request(self) -> tuple[socket.socket, Any]:
@@ -239,10 +243,15 @@ class _BoundedServer(ThreadedAssociationServer):
         return connection, address
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
-        """Whether there may be one more connection."""
-        del request, client_address
-        held = len(self.active_associations) + self._shaking_hands
-        return held < self.memory.limits.connections
+        """Whether there may be one more connection; strangers get a few of them only."""
+        del request
+        most = self.memory.limits.connections
+        held = self.active_associations
+        if len(held) + self._shaking_hands >= most:
+            return False
+        if not self.known or client_address[0] in self.known:
+            return True
+        return sum(_address_of(one) not in self.known for one in held) < most // 4
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """Serve a connection, after the TLS handshake."""
@@ -332,6 +341,7 @@ class Receiver:
                 "--port."
             ) from error
         server.memory = _InMemory(self._limits)
+        server.known = frozenset().union(*(addresses for _, addresses in self._allowed))
         self._entity._servers.append(server)
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
