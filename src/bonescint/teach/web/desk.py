@@ -60,6 +60,7 @@ class Desk:
         self._records, self._source = records, source
         self._model, self._sentence = model, sentence
         self._prepared: OrderedDict[str, PreparedCase] = OrderedDict()
+        self._warm = False
         self._lock = threading.Lock()
 
     def trainee(self, name: str) -> Trainee:
@@ -97,9 +98,17 @@ class Desk:
                 model=self._model.read(case.scan),
             )
             self._prepared[issued.case_id] = found
+            if not self._warm:
+                self._warm = True
+                threading.Thread(target=self._warm_up, args=(case,), daemon=True).start()
             while len(self._prepared) > _KEPT:
                 self._prepared.popitem(last=False)
             return found
+
+    def _warm_up(self, case: TeachingCase) -> None:
+        """Load what the first feedback needs while the first case is read."""
+        nothing = CaseAnswer(positive=False, confidence=0)
+        shown_feedback(grade(case, nothing), self._sentence)
 
     def cases_of(self, course: str) -> int:
         """Number of cases of a course or a test."""
