@@ -4,7 +4,7 @@ const BROWSER = [
   "AbortSignal", "Intl", "ResizeObserver", "URL", "addEventListener", "atob", "clearTimeout",
   "crypto", "devicePixelRatio", "document", "fetch", "history", "indexedDB", "innerHeight",
   "innerWidth", "localStorage", "location", "navigator", "performance", "requestAnimationFrame",
-  "screen", "sessionStorage", "setInterval", "setTimeout", "window", "FormData",
+  "screen", "sessionStorage", "setInterval", "setTimeout", "window", "FormData", "Blob",
 ];
 const TESTS = ["btoa", "happen", "setImmediate", "structuredClone"];
 const globals = (names) => Object.fromEntries(names.map((name) => [name, "readonly"]));

@@ -69,7 +69,9 @@ def main() -> int:
     done = map_in_processes(
         partial(tried), range(arguments.count), workers=arguments.workers, kept=False
     )
-    for one in done:
+    for seed, one in enumerate(done):
+        if one["came out"] or one["listed attributes left"]:
+            print(f"object {seed}: {one}", file=sys.stderr)
         for name, count in one.items():
             total[name] = total.get(name, 0) + count
     total["objects"] = arguments.count

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import random
+import re
 import string
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -104,14 +105,17 @@ class IdentifyingObject:
 
     def found_in(self, content: bytes, *, dates: bool) -> list[str]:
         """The canaries that a file holds, searched in its bytes."""
-        searched = self.canaries | (self.dates if dates else set())
         upper = content.upper()
-        return sorted(
+        found = [
             text
-            for text in searched
+            for text in self.canaries
             for encoding in _ENCODINGS
             if _encoded(text, encoding) and _encoded(text, encoding).upper() in upper
-        )
+        ]
+        if dates:  # a mapped UID is a hash: eight of its digits may be a date by chance
+            without = re.sub(rb"2\.25\.\d+", b"", content)
+            found += [date for date in self.dates if date.encode() in without]
+        return sorted(found)
 
 
 def _encoded(text: str, encoding: str) -> bytes:

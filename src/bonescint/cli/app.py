@@ -18,6 +18,7 @@ from bonescint.cli.model import model_app, train
 from bonescint.cli.pacs import fetch, listen, send
 from bonescint.cli.readers import readers_app
 from bonescint.cli.sample_size import size
+from bonescint.cli.serve import serve
 from bonescint.cli.simulate import simulate_app
 from bonescint.cli.study import study_app
 from bonescint.cli.teach import teach
@@ -36,7 +37,9 @@ Exit status: 0 everything was done, 1 some inputs failed (listed, with the reaso
 could be done, 130 interrupted with Ctrl-C. Every command also has a Python function."""
 
 app = command_group(_INTRO, "bonescint")
-for function in (classify, demo, info, deidentify, train, evaluate, send, fetch, listen, teach):
+for function in (classify, demo, info, deidentify, train, evaluate):
+    command(app)(function)
+for function in (send, fetch, listen, serve, teach):
     command(app)(function)
 command(readers_app)(size)
 app.add_typer(cohort_app, name="cohort")

@@ -45,6 +45,7 @@ _EXTRA_OF = {
     "sqlalchemy": "study",
     "starlette": "study",
     "uvicorn": "study",
+    "prometheus_client": "serve",
     "h5py": "train",
     "lightning": "train",
     "matplotlib": "evaluate",

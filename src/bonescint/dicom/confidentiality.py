@@ -169,7 +169,7 @@ def confidentiality_table() -> Mapping[int, ConfidentialityRow]:
         ConfidentialityRow(keyword='PatientName', basic='Z', retain_device=False)
     """
     file = resources.files("bonescint.dicom") / "confidentiality.csv"
-    with file.open(encoding="utf-8", newline="") as stream:
+    with file.open(encoding="utf-8") as stream:
         return {
             int(row["tag"].replace(",", ""), 16): ConfidentialityRow(
                 row["keyword"], row["basic"], row["retain_device"] == "K"

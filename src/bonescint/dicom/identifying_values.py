@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
@@ -299,7 +299,7 @@ def _folded(text: str) -> str:
     return unicodedata.normalize("NFC", text).casefold()
 
 
-def _encoded(text: str) -> Iterable[bytes]:
+def _encoded(text: str) -> set[bytes]:
     """A text in the encodings that headers use, where it is long enough not to occur by chance."""
     coded = set()
     for encoding in ("utf-8", "latin-1", "cp1251", "shift_jis", "euc_kr", "gb18030", "utf-16-le"):

@@ -1,0 +1,172 @@
+"""Run the HTTP service, until it is stopped or in a thread."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bonescint.classify.classify import model_folder
+from bonescint.extras import require
+from bonescint.scan import OutputError
+from bonescint.serve.access import ServiceSettings
+
+if TYPE_CHECKING:
+    import uvicorn
+
+    from bonescint.serve.scan_judge import ScanJudge
+
+_STARTS_WITHIN_S = 30.0
+_MOST_CONNECTIONS = 128
+_LIBRARIES = ("fastapi", "python_multipart", "prometheus_client", "uvicorn")
+
+
+def serve_http(
+    settings: ServiceSettings | None = None,
+    *,
+    model: Path | str | None = None,
+    workers: int | None = None,
+    device: str = "cpu",
+    call_anyway: bool = False,
+    ready: Callable[[str], None] | None = None,
+) -> None:
+    """Serve a model over HTTP until Ctrl-C or SIGTERM.
+
+    Args:
+        settings: where and within which limits; port 8600 on loopback if `None`.
+        model: model folder; the shipped model if `None`.
+        workers: worker processes; as many as cores, at most 8, if `None`.
+        device: `"cpu"`, `"gpu"` or `"auto"`.
+        call_anyway: also call scans that are too unlike the training scans.
+        ready: called with the address once the server listens.
+
+    Raises:
+        MissingExtraError: the extra `serve` is not installed.
+        InputError: the file of tokens cannot be used.
+        ModelFolderError: the model cannot be used.
+        OutputError: the port is taken.
+    """
+    settings = settings or ServiceSettings()
+    with _open(settings, model, workers, device=device, call_anyway=call_anyway) as found:
+        judge, listener = found
+        server = _server(judge, settings)
+        if ready is not None:
+            ready(_address(settings, listener))
+        server.run(sockets=[listener])
+
+
+@contextmanager
+def running_service(
+    settings: ServiceSettings, *, model: Path | str | None = None, workers: int | None = 1
+) -> Iterator[str]:
+    """Serve a model in a thread of this process.
+
+    Args:
+        settings: where and within which limits.
+        model: model folder; the shipped model if `None`.
+        workers: worker processes.
+
+    Yields:
+        The address, such as `http://127.0.0.1:8600`.
+    """
+    with _open(settings, model, workers, device="cpu", call_anyway=False) as found:
+        judge, listener = found
+        server = _server(judge, settings)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        try:
+            deadline = time.monotonic() + _STARTS_WITHIN_S
+            while not server.started:
+                if not thread.is_alive() or time.monotonic() > deadline:
+                    raise OutputError("The server did not start. Its log says why.")
+                time.sleep(0.01)
+            yield _address(settings, listener)
+        finally:
+            server.should_exit = True
+            thread.join(timeout=_STARTS_WITHIN_S)
+
+
+@contextmanager
+def _open(
+    settings: ServiceSettings,
+    model: Path | str | None,
+    workers: int | None,
+    *,
+    device: str,
+    call_anyway: bool,
+) -> Iterator[tuple[ScanJudge, socket.socket]]:
+    """The listening socket and the open model."""
+    require(*_LIBRARIES, extra="serve")
+    from bonescint.serve.scan_judge import ScanJudge
+
+    folder = model_folder(model)
+    with (
+        _listening(settings) as listener,
+        ScanJudge(folder, workers=workers, device=device, call_anyway=call_anyway) as judge,
+    ):
+        yield judge, listener
+
+
+@contextmanager
+def _listening(settings: ServiceSettings) -> Iterator[socket.socket]:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((settings.host, settings.port))
+            listener.listen()
+        except OSError as error:
+            raise OutputError(
+                f"{settings.host}:{settings.port}: cannot listen there "
+                f"({error.strerror or error}). Choose another --port."
+            ) from error
+        yield listener
+    finally:
+        listener.close()
+
+
+def _address(settings: ServiceSettings, listener: socket.socket) -> str:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"http://{host}:{listener.getsockname()[1]}"
+
+
+def _server(judge: ScanJudge, settings: ServiceSettings) -> uvicorn.Server:
+    import uvicorn
+
+    from bonescint.serve.service import service_app
+
+    config = uvicorn.Config(
+        service_app(judge, settings),
+        log_config=_logging(),
+        access_log=False,  # addresses hold names of results
+        server_header=False,
+        limit_concurrency=_MOST_CONNECTIONS,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=10,
+        ws="none",
+    )
+    return uvicorn.Server(config)
+
+
+def _logging() -> dict[str, Any]:
+    """One line a request on standard error: method, route, status, time; nothing else."""
+    level = logging.getLevelName(logging.INFO)
+    quiet = {"handlers": ["stderr"], "level": "WARNING", "propagate": False}
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"plain": {"format": "%(asctime)s %(levelname)s: %(message)s"}},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
+        "loggers": {
+            "bonescint.serve": {"handlers": ["stderr"], "level": level, "propagate": False},
+            "uvicorn": quiet,
+            "uvicorn.error": {**quiet, "level": "CRITICAL"},  # tracebacks hold names of files
+            "asyncio": quiet,
+        },
+    }
