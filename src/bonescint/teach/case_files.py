@@ -5,6 +5,7 @@ They hold the truth, so the folder is for its owner only and no server gives the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import lru_cache
 from importlib import resources
@@ -22,7 +23,6 @@ from bonescint.teach.cases import CaseSpec, SpotArea, TeachingCase
 
 _SCHEMA = 1
 _REMEDY = "Delete it: it is made again"
-_FIRST = "first-"
 
 
 def write_case(case: TeachingCase, path: Path) -> None:
@@ -108,20 +108,25 @@ def read_case(path: Path, case_id: str) -> TeachingCase:
         raise InputError(path, f"not a case ({type(error).__name__})", _REMEDY) from error
 
 
-@lru_cache(1)
-def _first_files() -> dict[CaseSpec, Path]:
-    """The cases of the package, by what they show."""
+@lru_cache(64)
+def _first_files(course: str) -> Mapping[CaseSpec, Path]:
+    """The cases of a course that come with the package, by what they show."""
     folder = Path(str(resources.files("bonescint.teach.content") / "first"))
-    found = sorted(folder.glob(f"{_FIRST}*.npz")) if folder.is_dir() else []
-    return {read_case(path, path.stem).spec: path for path in found}
+    found = {}
+    for path in sorted(folder.glob("*.npz")):
+        if path.stem.rpartition("-")[0] == course:
+            with np.load(path, allow_pickle=False) as archive:
+                content = json_in(str(archive["json"]))
+            found[construct(CaseSpec, content["spec"], str(path), _REMEDY)] = path
+    return found
 
 
 def first_specs(course: str) -> tuple[CaseSpec, ...]:
     """What the first case of a course can be without a wait, because it comes with the package."""
-    return tuple(spec for spec in _first_files() if spec.course == course)
+    return tuple(_first_files(course))
 
 
 def first_case(spec: CaseSpec, case_id: str) -> TeachingCase | None:
     """A case that comes with the package; `None` if it does not."""
-    path = _first_files().get(spec)
+    path = _first_files(spec.course).get(spec)
     return None if path is None else read_case(path, case_id)

@@ -219,16 +219,30 @@ def test_a_cohort_is_read_through_before_a_scan_comes_again(
 
 
 def test_the_first_cases_of_the_package_are_what_the_simulator_makes() -> None:
-    course = read_courses()[0]
-    specs = first_specs(course.name)
+    first, *others = read_courses()
+    specs = first_specs(first.name)
     assert sorted(spec.positive for spec in specs) == [False, False, True, True]
-    for spec in specs[:1]:
-        packaged = first_case(spec, "a")
-        assert packaged is not None
-        made = simulate_case(spec, "a")
-        assert np.array_equal(packaged.scan.anterior, made.scan.anterior)
-        assert packaged.truth.foci == made.truth.foci
+    packaged, made = first_case(specs[0], "a"), simulate_case(specs[0], "a")
+    assert packaged is not None
+    assert np.array_equal(packaged.scan.anterior, made.scan.anterior)
+    assert packaged.truth.foci == made.truth.foci
     assert first_case(CaseSpec(seed=1), "a") is None
+    for course in others:
+        (spec,) = first_specs(course.name)
+        case = first_case(spec, "b")
+        assert case is not None
+        assert case.truth.positive == spec.positive
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("course", read_courses(), ids=lambda course: course.name)
+def test_every_case_of_the_package_is_what_the_simulator_makes(course: Course) -> None:
+    for spec in first_specs(course.name):
+        packaged, made = first_case(spec, "a"), simulate_case(spec, "a")
+        assert packaged is not None
+        assert np.array_equal(packaged.scan.anterior, made.scan.anterior)
+        assert np.array_equal(packaged.scan.posterior, made.scan.posterior)
+        assert packaged.truth.foci == made.truth.foci
 
 
 def test_a_new_learner_gets_a_first_case_without_a_wait(records: Records) -> None:
