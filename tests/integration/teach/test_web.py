@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import shutil
 from collections.abc import Callable
@@ -21,7 +22,7 @@ def test_the_list_of_routes_is_whole(learning: Any, routes: Callable[[Any], Any]
     """A route that is added must be looked at here: the test below asks each of them."""
     assert {path for _, path in routes(learning.teaching.app)} == {
         "/", "/health", "/course/{name}", "/case/{name}", "/review/{name}", "/progress",
-        "/certificate", "/example/{name}/{number}", "/export/{name}", "/api/case",
+        "/certificate", "/example/{name}/{number}", "/kind/{number}", "/export/{name}", "/api/case",
         "/api/images/{token}", "/api/feedback/{token}", "/api/model/{token}", "/api/answer",
         "/static/reading.js", "/viewer/static/reading.js",
     }  # fmt: skip
@@ -179,3 +180,24 @@ def test_nobody_else_connects(learning: Any) -> None:
     with httpx.Client(base_url=learning.address) as stranger:
         assert stranger.get("/classroom").status_code == 404
         assert stranger.get("/sign-in").status_code == 404
+
+
+def test_the_page_of_a_course_explains_every_finding_of_its_cases(serve: Any) -> None:
+    from bonescint.teach.courses import read_course, teachable_kinds
+    from bonescint.teach.kinds import kinds_of
+
+    with serve() as learning:
+        page = html.unescape(learning.http.get("/course/superscan").text)
+        texts = kinds_of(read_course("superscan"))
+        assert len(texts) == 4
+        for text in texts:
+            assert text.tell in page
+            assert all(source in page for source in text.sources)
+        pictures = [*re.findall(r'src="(/example/superscan/\d+)"', page)]
+        pictures += re.findall(r'src="(/kind/\d+)"', page)
+        assert len(pictures) == 8
+        for place in pictures:
+            answer = learning.http.get(place)
+            assert answer.headers["content-type"] == "image/webp"
+            assert answer.content[8:12] == b"WEBP"
+        assert learning.http.get(f"/kind/{len(teachable_kinds())}").status_code == 404

@@ -13,8 +13,10 @@ from typing import Any
 from bonescint.report.document_page import PageTable
 from bonescint.scan import SiteGroup, UptakeSite
 from bonescint.study.errors import RefusedError
+from bonescint.teach.appearances import Appearance
 from bonescint.teach.classroom import Classroom, FrozenTest
-from bonescint.teach.courses import Course
+from bonescint.teach.courses import Course, Example, kind_named, teachable_kinds
+from bonescint.teach.kinds import kinds_of, read_kinds
 from bonescint.teach.progress import learner_progress
 from bonescint.teach.records import AnsweredCase, Records, Trainee
 from bonescint.teach.supply import CaseSupply, course_done
@@ -44,6 +46,16 @@ def kinds_by_group() -> tuple[tuple[str, tuple[str, ...]], ...]:
         (group.value, tuple(site.value for site in UptakeSite if site.group is group))
         for group in groups
     )
+
+
+def _alt(example: Example) -> str:
+    return f"Simulated {example.view.value} view: {example.shows or 'normal'}"
+
+
+def _form(example: Example) -> str:
+    """What the picture is, as classes of the page's styles."""
+    pair = " pair" if example.shows == Appearance.FLARE else ""
+    return f"whole{pair}" if example.whole_body else "part"
 
 
 class Board:
@@ -139,9 +151,19 @@ class Board:
                 {
                     "path": f"/example/{course.name}/{number}",
                     "caption": example.caption,
-                    "alt": f"Simulated {example.view.value} view: {example.shows or 'normal'}",
+                    "alt": _alt(example),
+                    "form": _form(example),
                 }
                 for number, example in enumerate(course.examples)
+            ],
+            "kinds": [
+                {
+                    "path": f"/kind/{teachable_kinds().index(kind_named(text.example.shows))}",
+                    "alt": _alt(text.example),
+                    "form": _form(text.example),
+                    "text": text,
+                }
+                for text in kinds_of(course)
             ],
             **_state(course, answered),
         }
@@ -175,9 +197,19 @@ class Board:
         Raises:
             RefusedError: there is no such picture.
         """
+        return self._picture(self.course(course_name).examples, number)
+
+    def kind_picture(self, number: int) -> bytes:
+        """The picture of a kind of finding, by its place in `teachable_kinds()`.
+
+        Raises:
+            RefusedError: there is no such picture.
+        """
+        return self._picture([read_kinds()[kind].example for kind in teachable_kinds()], number)
+
+    def _picture(self, examples: Sequence[Example], number: int) -> bytes:
         from bonescint.teach.examples import example_picture
 
-        examples = self.course(course_name).examples
         if not 0 <= number < len(examples):
             raise RefusedError("not-found", "There is no such picture.", status=404)
         return example_picture(examples[number], self._examples)

@@ -97,6 +97,13 @@ def example(context: TeachDep, user: Learner, name: str, number: int) -> Respons
     return Response(context.board.example(name, number), media_type="image/webp")
 
 
+@router.get("/kind/{number}")
+def kind_picture(context: TeachDep, user: Learner, number: int) -> Response:
+    """The picture of a kind of finding."""
+    del user
+    return Response(context.board.kind_picture(number), media_type="image/webp")
+
+
 @router.get("/export/{name}")
 def export(context: TeachDep, user: Learner, name: str) -> Response:
     """The learner's own answers as a file."""
