@@ -117,7 +117,7 @@ class Classroom:
             now = self.clock.now()
             for number in range(before + 1, before + count + 1):
                 name = f"s{number:02d}"
-                reader = Reader(reader=name, name=f"Student {number}")
+                reader = Reader(reader=name, name=f"Student {number:02d}")
                 account = accounts.add_account(db, reader, role=Role.READER, now=now)
                 token = accounts.invite(db, account, now=now)
                 links.append(StudentLink(pseudonym=name, path=f"/invitation/{token}"))

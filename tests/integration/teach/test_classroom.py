@@ -83,6 +83,9 @@ def test_a_frozen_test_has_the_same_cases_for_all_and_tells_nothing_until_it_is_
         pictures.append(mine)
         assert classroom.case("test-1", http)["case"] is None
         assert http.get("/review/test-1").status_code == 404
+        for path in ("/export/answers.csv", "/export/statements.json"):
+            assert "test-1" not in http.get(path).text
+        assert "No case is answered yet" in http.get("/progress").text
     assert pictures[0] == pictures[1]
     assert "2 of 2" in classroom.teacher.get("/classroom").text
     assert send(classroom, "/release", test="test-1").status_code == 200
@@ -93,6 +96,7 @@ def test_a_frozen_test_has_the_same_cases_for_all_and_tells_nothing_until_it_is_
     told = one.get(f"/api/feedback/{token[1]}").json()
     assert told["feedback"]["says"].split(":")[0] in ("Right", "Wrong")
     assert other.get(f"/api/feedback/{token[1]}").status_code == 404
+    assert one.get("/export/answers.csv").text.count("test-1") == 2
 
 
 def test_the_course_that_is_set_is_marked(classroom: Any) -> None:

@@ -104,6 +104,12 @@ class Board:
     def _answered(self, name: str) -> tuple[AnsweredCase, ...]:
         return self._supply.history(self._trainee(name))
 
+    def _told(self, name: str) -> tuple[AnsweredCase, ...]:
+        """The answered cases of which a learner may know the truth: not those of an open test."""
+        tests = self.classroom.tests() if self.classroom else ()
+        open_tests = {test.name for test in tests if not test.released}
+        return tuple(one for one in self._answered(name) if one.issued.course not in open_tests)
+
     # --- courses --------------------------------------------------------------------------
 
     def courses_of(self, name: str) -> list[_Json]:
@@ -218,8 +224,7 @@ class Board:
 
     def progress_page(self, name: str) -> _Json:
         """How a learner does: numbers, sentences, charts and tables."""
-        state = self._supply.state(self._trainee(name))
-        progress = learner_progress(self._answered(name), state)
+        progress = learner_progress(self._told(name))
         return {
             "whose": "" if self.classroom is None else name,
             "numbers": progress_view.numbers(progress),
@@ -230,7 +235,7 @@ class Board:
 
     def certificate(self, name: str) -> _Json:
         """What was done, in lines."""
-        answered = self._answered(name)
+        answered = self._told(name)
         tally = Tally.of(answered)
         done = [
             course.title for course in self._courses.values() if _state(course, answered)["done"]
@@ -252,14 +257,14 @@ class Board:
             RefusedError: there is no such file.
         """
         if file == "statements.json":
-            found = statements(self._trainee(name), self._answered(name), self._courses)
+            found = statements(self._trainee(name), self._told(name), self._courses)
             return json.dumps(found, indent=1).encode(), "application/json"
         if file != "answers.csv":
             raise RefusedError("not-found", "There is no such file.", status=404)
         stream = io.StringIO()
         table = csv.writer(stream, lineterminator="\r\n")
         table.writerow(_COLUMNS)
-        table.writerows(_row(one) for one in self._answered(name))
+        table.writerows(_row(one) for one in self._told(name))
         return stream.getvalue().encode(), "text/csv; charset=utf-8"
 
     # --- the teacher ----------------------------------------------------------------------

@@ -22,13 +22,15 @@ class Line:
         name: in the key; none if empty.
         points: x and y of each point, in the order of x.
         interval: low and high of each point; empty without.
-        dashed: draw it dashed, without points.
+        dashed: draw it dashed, without dots.
+        dots: draw a dot at each point.
     """
 
     name: str
     points: Sequence[tuple[float, float]]
     interval: Sequence[tuple[float, float]] = ()
     dashed: bool = False
+    dots: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

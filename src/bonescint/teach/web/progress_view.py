@@ -34,7 +34,7 @@ def numbers(progress: LearnerProgress) -> list[_Json]:
         {
             "name": "False marks a case",
             "value": f"{whole.false_marks:.2f}",
-            "more": f"{progress.false_marks_on_nothing} of all on nothing",
+            "more": f"{progress.false_marks_on_nothing} in all where nothing is",
         },
         {
             "name": "Seconds a case",
@@ -74,7 +74,7 @@ def charts(progress: LearnerProgress) -> list[Chart]:
         )
         found.append(_seconds(periods))
     if progress.roc:
-        curve = Line(name="you", points=progress.roc)
+        curve = Line(name="you", points=progress.roc, dots=False)
         caption = "ROC curve of your confidence, over all cases"
         titles = ("false positive rate", "sensitivity")
         found.append(Chart(caption, *titles, [curve, _DIAGONAL], _UNIT, _UNIT))
