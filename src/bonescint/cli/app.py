@@ -16,6 +16,7 @@ from bonescint.cli.experiment import evaluate, experiment_app
 from bonescint.cli.group import command, command_group
 from bonescint.cli.model import model_app, train
 from bonescint.cli.pacs import fetch, listen, send
+from bonescint.cli.quantify import quantify
 from bonescint.cli.readers import readers_app
 from bonescint.cli.sample_size import size
 from bonescint.cli.serve import serve
@@ -37,7 +38,7 @@ Exit status: 0 everything was done, 1 some inputs failed (listed, with the reaso
 could be done, 130 interrupted with Ctrl-C. Every command also has a Python function."""
 
 app = command_group(_INTRO, "bonescint")
-for function in (classify, demo, info, deidentify, train, evaluate):
+for function in (classify, quantify, demo, info, deidentify, train, evaluate):
     command(app)(function)
 for function in (send, fetch, listen, serve, teach):
     command(app)(function)

@@ -1,0 +1,285 @@
+"""Quantify a series of scans of one patient, and write what has changed between them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bonescint.classify.classify import model_folder
+from bonescint.classify.naming import SourceNames
+from bonescint.classify.quantifying import index_text
+from bonescint.classify.results import notice_of
+from bonescint.files import cannot_write, one_writer, require_own, write_table, write_whole
+from bonescint.report.document_page import (
+    Document,
+    PageFigure,
+    PageSection,
+    PageTable,
+    write_document,
+)
+from bonescint.scan import InputError, ParameterError
+
+if TYPE_CHECKING:
+    from bonescint.quantify import ChangedFocus, MassTable, Progression, QuantifiedScan
+
+CHANGE_COLUMNS = ("number", "change", "bone", "prior_focus", "present_focus", "area_ratio")
+_SIGNATURE = '"made_by": "bonescint quantify --prior"'
+_MADE = ("change.json", "change.csv", "index.html", "change.png", "bsi.png")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesChange:
+    """What has changed in a series of scans of one patient.
+
+    Attributes:
+        folder: the results folder.
+        scans: quantified, the oldest first.
+        changes: from the last but one scan to the last.
+        new_foci: (scans, scans), number of foci that the column's scan has and the row's has not.
+        progression: PCWG3's verdict, or `None` where the weeks are not known.
+    """
+
+    folder: Path
+    scans: tuple[QuantifiedScan, ...]
+    changes: tuple[ChangedFocus, ...]
+    new_foci: tuple[tuple[int, ...], ...]
+    progression: Progression | None
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-ready dictionary."""
+        verdict = self.progression
+        return {
+            "changes": [one.to_json() for one in self.changes],
+            "new_foci": [list(row) for row in self.new_foci],
+            "progression": None
+            if verdict is None
+            else {
+                "state": verdict.state.value,
+                "scan": None if verdict.scan is None else verdict.scan + 1,
+                "flare_possible": verdict.flare,
+                "in_words": verdict.in_words,
+            },
+            "scans": [one.to_json() for one in self.scans],
+        }
+
+
+def quantify_change(
+    source: Path | str,
+    priors: Sequence[Path | str],
+    out: Path,
+    *,
+    weeks: Sequence[float] | None = None,
+    model: Path | str | None = None,
+    masses: MassTable | None = None,
+    device: str = "cpu",
+    call_anyway: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> SeriesChange:
+    """Compare a scan with earlier ones of the same patient.
+
+    Args:
+        source: the present scan.
+        priors: earlier scans, the oldest first.
+        out: the results folder.
+        weeks: of each scan after the begin of treatment, the oldest first; `None` if unknown.
+        model: a model folder; the shipped model if `None`.
+        masses: the bones' shares of mass; Spiers' if `None`.
+        device: `"cpu"`, `"gpu"` or `"auto"`.
+        call_anyway: also give an index for scans that the model does not call.
+        progress: called with the number of scans done and of all.
+
+    Raises:
+        InputError: a source is not one bone scan.
+        ParameterError: not one week for each scan.
+        OutputError: `out` cannot be written to, or holds files of other origin.
+    """
+    from bonescint.model import Classifier
+    from bonescint.quantify import MassTable, changed_foci, progression, quantify_scan
+
+    sources = [*priors, source]
+    if weeks is not None and len(weeks) != len(sources):
+        requirement = f"one for each of the {len(sources)} scans, the oldest first"
+        raise ParameterError("weeks", "quantify_change", requirement, len(weeks))
+    require_own(out, _MADE, mark="change.json", signature=_SIGNATURE)
+    folder, table = model_folder(model), masses or MassTable.SPIERS
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(out, error) from error
+    with one_writer(out), Classifier(folder, device=device, call_anyway=call_anyway) as classifier:
+        scans = []
+        for number, one in enumerate(sources, start=1):
+            scan, _ = _one_scan(one)
+            found = quantify_scan(
+                scan, classifier.predict(scan), masses=table, call_anyway=call_anyway
+            )
+            scans.append(found)
+            if progress is not None:
+                progress(number, len(sources))
+        new = [
+            [
+                sum(of.change == "new" for of in changed_foci(a, b)) if i < j else 0
+                for j, b in enumerate(scans)
+            ]
+            for i, a in enumerate(scans)
+        ]
+        series = SeriesChange(
+            folder=out,
+            scans=tuple(scans),
+            changes=changed_foci(scans[-2], scans[-1]),
+            new_foci=tuple(map(tuple, new)),
+            progression=None if weeks is None else progression(weeks, np.array(new)),
+        )
+        _write(series, notice_of(folder), folder.model_id, table, weeks)
+    return series
+
+
+def _one_scan(source: Path | str) -> tuple[Any, str]:
+    from bonescint.dicom import discover, read
+
+    found = discover([source])
+    if len(found.studies) != 1:
+        refused = found.refused[0] if found.refused else None
+        if not found.studies and refused is not None:
+            raise refused
+        raise InputError(
+            str(source), f"holds {len(found.studies)} bone scans", "Give one scan at a time"
+        )
+    study = found.studies[0]
+    files = list(study.files)
+    scan = read(files) if len(files) > 1 else read(files[0])
+    return scan, SourceNames.relative(found, [source]).of(study.source)
+
+
+def _write(
+    series: SeriesChange,
+    notice: str,
+    model_id: str,
+    masses: MassTable,
+    weeks: Sequence[float] | None,
+) -> None:
+    from bonescint.classify.quantified_picture import change_picture, png_of, webp_of
+
+    out = series.folder
+    picture = change_picture(series.scans[-2], series.scans[-1], series.changes, notice=notice)
+    content = {
+        "made_by": "bonescint quantify --prior",
+        "notice": notice,
+        "model_id": model_id,
+        "bone_masses": masses.value,
+        "weeks": None if weeks is None else list(weeks),
+        **series.to_json(),
+    }
+    write_whole(out / "change.json", json.dumps(content, indent=1))
+    write_table(out / "change.csv", CHANGE_COLUMNS, _rows(series))
+    write_whole(out / "change.png", png_of(picture))
+    figures = [
+        PageFigure(
+            caption="Foci on the prior and on the present scan",
+            content=webp_of(picture),
+            media_type="image/webp",
+            wide=True,
+        )
+    ]
+    curve = index_over_time(series, weeks)
+    if curve is not None:
+        write_whole(out / "bsi.png", curve)
+        caption = "Bone Scan Index of each scan, with 95 % intervals"
+        figures.append(PageFigure(caption=caption, content=curve, media_type="image/png"))
+    write_document(out / "index.html", _page(series, notice, model_id, masses, figures))
+
+
+def _rows(series: SeriesChange) -> list[tuple[object, ...]]:
+    return [
+        (
+            number,
+            one.change.value,
+            one.bone,
+            "" if one.prior is None else one.prior.number,
+            "" if one.present is None else one.present.number,
+            "" if one.area_ratio is None else f"{one.area_ratio:.2f}",
+        )
+        for number, one in enumerate(series.changes, start=1)
+    ]
+
+
+def index_over_time(series: SeriesChange, weeks: Sequence[float] | None) -> bytes | None:
+    """The Bone Scan Index over time with its intervals, as PNG; `None` without matplotlib."""
+    from bonescint.scan import MissingExtraError
+
+    at = list(weeks) if weeks is not None else list(range(1, len(series.scans) + 1))
+    shown = [(x, one.index) for x, one in zip(at, series.scans, strict=True) if one.index]
+    if len(shown) < 2:
+        return None
+    try:
+        from bonescint.plotting import new_axes, rendered
+
+        figure, axes = new_axes(5.5, 3.4)
+    except MissingExtraError:
+        return None
+    places = [x for x, _ in shown]
+    middle = np.array([index.percent for _, index in shown])
+    low = np.array([index.percent if index.low is None else index.low for _, index in shown])
+    high = np.array([index.percent if index.high is None else index.high for _, index in shown])
+    axes.errorbar(places, middle, [middle - low, high - middle], marker="o", capsize=4)
+    axes.set_xlabel("weeks after the begin of treatment" if weeks is not None else "scan")
+    axes.set_xticks(places)
+    axes.set_ylabel("Bone Scan Index, %")
+    axes.set_ylim(0, None)
+    return rendered(figure).png
+
+
+def _page(
+    series: SeriesChange,
+    notice: str,
+    model_id: str,
+    masses: MassTable,
+    figures: Sequence[PageFigure],
+) -> Document:
+    verdict = series.progression
+    scans = PageTable(
+        caption="Scans, the oldest first",
+        columns=("scan", "Bone Scan Index, %", "call", "new foci against the one before"),
+        rows=tuple(
+            (
+                one.scan.scan_id,
+                index_text(one.to_json()["bone_scan_index"]),
+                one.prediction.call.value,
+                "" if number == 0 else str(series.new_foci[number - 1][number]),
+            )
+            for number, one in enumerate(series.scans)
+        ),
+    )
+    changes = PageTable(
+        caption="Metastases of the last two scans",
+        columns=CHANGE_COLUMNS,
+        rows=tuple(tuple(str(cell) for cell in row) for row in _rows(series)),
+        note="Area ratio: area now over area before. Grown from 1.5 on, shrunk from 1/1.5 on.",
+    )
+    said = (
+        "PCWG3's rule needs the weeks of each scan after the begin of treatment (--weeks)."
+        if verdict is None
+        else f"PCWG3's 2+2 rule: {verdict.in_words}"
+    )
+    remarks = tuple(dict.fromkeys(said for one in series.scans for said in one.remarks))
+    return Document(
+        title="Change between bone scans",
+        notice=notice,
+        created=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        facts=(("Model", model_id), ("Bone masses", masses.in_words)),
+        sections=(
+            PageSection(
+                title="Change",
+                paragraphs=(said,),
+                warnings=remarks,
+                figures=tuple(figures),
+                tables=(scans, changes),
+            ),
+        ),
+    )

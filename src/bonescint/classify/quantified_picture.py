@@ -1,0 +1,270 @@
+"""The picture of a quantified scan: regions in colour, and the foci' outlines and numbers."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from bonescint.explain.crop import Box, crop_boxes
+from bonescint.explain.evidence import PanelSize, panel_size
+from bonescint.explain.lettering import INK, MUTED, PAGE, WARNING, wrapped, write
+from bonescint.explain.panels import grey_panel, lesion_outline
+from bonescint.quantify import (
+    METASTASIS_FROM,
+    TWELVE_NAMES,
+    ChangedFocus,
+    FocusChange,
+    MatchedFocus,
+    QuantifiedScan,
+)
+from bonescint.scan import RESEARCH_USE, View
+from bonescint.viewer import grey_window
+
+REGION_COLOURS = np.array(
+    [
+        (230, 159, 0),
+        (86, 180, 233),
+        (0, 158, 115),
+        (240, 228, 66),
+        (0, 114, 178),
+        (213, 94, 0),
+        (204, 121, 167),
+        (120, 94, 240),
+        (150, 150, 150),
+        (100, 190, 60),
+        (170, 90, 40),
+        (60, 140, 140),
+    ],
+    dtype=np.float32,
+)
+"""Colours of the twelve regions, in their order; the first eight after Okabe and Ito."""
+METASTASIS_COLOUR, OTHER_COLOUR = (200, 20, 20), (20, 90, 200)
+_ROWS, _MARGIN, _GAP, _HEADER, _KEY = 900, 24, 14, 96, 190
+_SHADE = 0.32
+_LEAST_WIDTH = 760
+
+
+def quantified_picture(found: QuantifiedScan, *, notice: str = RESEARCH_USE) -> Image.Image:
+    """Draw both views twice: with the outlines of foci, and under the twelve regions.
+
+    Args:
+        found: a quantified scan.
+        notice: statement about the model.
+    """
+    scan = found.scan
+    marks = [
+        OutlinedFocus(
+            focus,
+            METASTASIS_COLOUR if focus.probability >= METASTASIS_FROM else OTHER_COLOUR,
+            str(focus.number),
+        )
+        for focus in found.shown_foci
+    ]
+    boxes = crop_boxes(scan)
+    size = _size_of(found, boxes)
+    views = len(scan.views)
+    width = 2 * _MARGIN + 2 * views * (size.columns + _GAP) + _KEY
+    width = max(width, _LEAST_WIDTH)
+    picture = Image.new("RGB", (width, _HEADER + size.rows + 2 * _MARGIN + 60), PAGE)
+    draw = ImageDraw.Draw(picture)
+    _write_header(draw, found, width)
+    for number, (view, image) in enumerate(scan.images()):
+        box = boxes[view]
+        grey = grey_panel(image[box], grey_window(image, scan.unit), size)
+        plain = np.repeat(grey[:, :, None], 3, axis=2)
+        left = _MARGIN + number * (size.columns + _GAP)
+        right = left + views * (size.columns + _GAP)
+        outlined, labels = _outlined(marks, view, scan.shape, box, plain)
+        picture.paste(Image.fromarray(outlined), (left, _HEADER))
+        picture.paste(
+            Image.fromarray(_coloured(found.body.regions[view][box], plain)), (right, _HEADER)
+        )
+        _write_labels(draw, labels, left)
+        for x, what in ((left, "foci"), (right, "regions")):
+            letters = "AP" if view is View.ANTERIOR else "PA"
+            write(draw, (x, _HEADER - 22), f"{letters}: {what}", size=14, colour=MUTED)
+    _draw_key(draw, _MARGIN + 2 * views * (size.columns + _GAP) + 10)
+    write(draw, (_MARGIN, picture.height - 40), notice, size=13, colour=MUTED)
+    return picture
+
+
+CHANGE_COLOURS = {
+    FocusChange.NEW: (200, 20, 20),
+    FocusChange.GONE: (0, 130, 80),
+    FocusChange.GROWN: (210, 105, 0),
+    FocusChange.SHRUNK: (20, 90, 200),
+    FocusChange.UNCHANGED: (105, 105, 105),
+}
+
+
+def change_picture(
+    prior: QuantifiedScan,
+    present: QuantifiedScan,
+    changes: Sequence[ChangedFocus],
+    *,
+    notice: str = RESEARCH_USE,
+) -> Image.Image:
+    """Draw two scans of a patient side by side, each focus outlined by what has become of it.
+
+    Args:
+        prior: the earlier scan, on the left.
+        present: the later scan.
+        changes: what has changed; numbers are those of the list.
+        notice: statement about the model.
+    """
+    strips = []
+    for title, found, name in (("Prior", prior, "prior"), ("Present", present, "present")):
+        marks = [
+            OutlinedFocus(focus, CHANGE_COLOURS[one.change], str(number))
+            for number, one in enumerate(changes, start=1)
+            if (focus := getattr(one, name)) is not None
+        ]
+        strips.append(_strip(found, marks, title))
+    width = sum(strip.width for strip in strips) + _KEY
+    height = max(strip.height for strip in strips)
+    picture = Image.new("RGB", (max(width, _LEAST_WIDTH), height + 50), PAGE)
+    draw = ImageDraw.Draw(picture)
+    left = 0
+    for strip in strips:
+        picture.paste(strip, (left, 0))
+        left += strip.width
+    for number, (change, colour) in enumerate(CHANGE_COLOURS.items()):
+        top = _HEADER + 22 * number
+        draw.rectangle((left, top, left + 14, top + 14), outline=colour, width=2)
+        write(draw, (left + 22, top), change.value, size=13)
+    write(draw, (_MARGIN, height + 10), notice, size=13, colour=MUTED)
+    return picture
+
+
+def _strip(found: QuantifiedScan, marks: Sequence[OutlinedFocus], title: str) -> Image.Image:
+    """Both views of one scan with its marks, under a title."""
+    scan, boxes = found.scan, crop_boxes(found.scan)
+    size = _size_of(found, boxes)
+    width = 2 * _MARGIN + len(scan.views) * (size.columns + _GAP)
+    strip = Image.new("RGB", (width, _HEADER + size.rows + _GAP), PAGE)
+    draw = ImageDraw.Draw(strip)
+    write(draw, (_MARGIN, 14), f"{title}: scan {scan.scan_id}", size=16, bold=True)
+    index = "none" if found.index is None else f"{found.index.in_words} %"
+    write(draw, (_MARGIN, 38), f"Bone Scan Index {index}", size=14)
+    for number, (view, image) in enumerate(scan.images()):
+        grey = grey_panel(image[boxes[view]], grey_window(image, scan.unit), size)
+        plain = np.repeat(grey[:, :, None], 3, axis=2)
+        left = _MARGIN + number * (size.columns + _GAP)
+        outlined, labels = _outlined(marks, view, scan.shape, boxes[view], plain)
+        strip.paste(Image.fromarray(outlined), (left, _HEADER))
+        _write_labels(draw, labels, left)
+        letters = "AP" if view is View.ANTERIOR else "PA"
+        write(draw, (left, _HEADER - 22), letters, size=14, colour=MUTED)
+    return strip
+
+
+def _size_of(found: QuantifiedScan, boxes: Mapping[View, Box]) -> PanelSize:
+    box = next(iter(boxes.values()))
+    shape = (box[0].stop - box[0].start, box[1].stop - box[1].start)
+    return panel_size(shape, found.scan.pixel_spacing_mm, most_rows=_ROWS, most_columns=360)
+
+
+def _write_labels(draw: ImageDraw.ImageDraw, labels: Sequence[_Label], left: int) -> None:
+    for label in labels:
+        at = (left + label.column, _HEADER + label.row)
+        write(draw, at, label.text, size=13, colour=label.colour, bold=True, halo=True)
+
+
+def png_of(picture: Image.Image) -> bytes:
+    """A picture as the content of a PNG file."""
+    buffer = io.BytesIO()
+    picture.save(buffer, format="PNG", compress_level=2)
+    return buffer.getvalue()
+
+
+def webp_of(picture: Image.Image) -> bytes:
+    """A picture as the content of a WebP file, for a page."""
+    buffer = io.BytesIO()
+    picture.save(buffer, format="WEBP", quality=80, method=2)
+    return buffer.getvalue()
+
+
+def _write_header(draw: ImageDraw.ImageDraw, found: QuantifiedScan, width: int) -> None:
+    write(draw, (_MARGIN, 14), f"Scan {found.scan.scan_id}", size=17, bold=True)
+    index = found.index
+    said = (
+        f"Bone Scan Index {index.in_words} % ({index.table.in_words})"
+        if index is not None
+        else "No Bone Scan Index"
+    )
+    write(draw, (_MARGIN, 38), said, size=15, colour=INK)
+    for line in wrapped("; ".join(found.remarks), size=12, width=width - 2 * _MARGIN)[:1]:
+        write(draw, (_MARGIN, 58), line, size=12, colour=WARNING)
+
+
+class OutlinedFocus(NamedTuple):
+    """A focus as it is drawn: its outlines' colour and what is written beside them."""
+
+    focus: MatchedFocus
+    colour: tuple[int, int, int]
+    text: str
+
+
+class _Label(NamedTuple):
+    row: int
+    column: int
+    text: str
+    colour: tuple[int, int, int]
+
+
+def _outlined(
+    marks: Sequence[OutlinedFocus],
+    view: View,
+    shape: tuple[int, int],
+    box: Box,
+    plain: NDArray[np.uint8],
+) -> tuple[NDArray[np.uint8], list[_Label]]:
+    """A cropped view with outlines, and what is written beside them."""
+    drawn, labels = plain.copy(), []
+    rows, columns = (part.stop - part.start for part in box)
+    size = PanelSize(*plain.shape[:2])
+    top, left = box[0].start, box[1].start
+    for mark in reversed(marks):
+        for shown in mark.focus.in_views:
+            if shown.view is not view:
+                continue
+            mask = np.zeros(shape, dtype=bool)
+            mask[shown.window] = shown.mask
+            drawn[lesion_outline(mask[box], size)] = mark.colour
+            right = shown.left + shown.mask.shape[1] - left
+            row = (shown.row - top) * size.rows // rows - 8
+            labels.append(_Label(row, right * size.columns // columns + 4, mark.text, mark.colour))
+    return drawn, labels
+
+
+def _coloured(maps: NDArray[np.uint8], plain: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A cropped view under the colours of the regions."""
+    rows, columns = plain.shape[:2]
+    row = (np.arange(rows) * maps.shape[0]) // rows
+    column = (np.arange(columns) * maps.shape[1]) // columns
+    shown = maps[row[:, None], column]
+    drawn = plain.astype(np.float32)
+    on = shown > 0
+    drawn[on] = (1 - _SHADE) * drawn[on] + _SHADE * REGION_COLOURS[shown[on].astype(int) - 1]
+    return drawn.astype(np.uint8)
+
+
+def _draw_key(draw: ImageDraw.ImageDraw, left: int) -> None:
+    for number, name in enumerate(TWELVE_NAMES):
+        top = _HEADER + 4 + 22 * number
+        colour = tuple(int(of) for of in REGION_COLOURS[number])
+        draw.rectangle((left, top, left + 14, top + 14), fill=colour)
+        write(draw, (left + 22, top), name, size=13)
+    top = _HEADER + 22 * len(TWELVE_NAMES) + 20
+    for colour, name in (
+        (METASTASIS_COLOUR, f"metastasis, from {METASTASIS_FROM:g}"),
+        (OTHER_COLOUR, "other focus"),
+    ):
+        draw.rectangle((left, top, left + 14, top + 14), outline=colour, width=2)
+        write(draw, (left + 22, top), name, size=13)
+        top += 22

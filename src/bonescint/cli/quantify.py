@@ -1,0 +1,185 @@
+"""`bonescint quantify`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from bonescint.cli.console import (
+    NOTHING_DONE,
+    SOME_FAILED,
+    progress_shown,
+    say,
+    say_notice,
+    show,
+    show_table,
+)
+from bonescint.cli.options import AsJson, Device, Sources
+
+if TYPE_CHECKING:
+    from bonescint.classify.quantifying import QuantifySummary
+
+Masses = Annotated[
+    Literal["spiers", "simulator"],
+    typer.Option(help="Shares of mass that the bones have in the Bone Scan Index."),
+]
+
+Prior = Annotated[
+    list[Path] | None,
+    typer.Option(help="An earlier scan of the same patient; repeat it, the oldest first."),
+]
+Weeks = Annotated[
+    list[float] | None,
+    typer.Option(help="Weeks after the begin of treatment; repeat it for each scan, with --prior."),
+]
+
+
+def quantify(
+    sources: Sources,
+    *,
+    out: Path = Path("quantified"),
+    prior: Prior = None,
+    weeks: Weeks = None,
+    model: Path | None = None,
+    masses: Masses = "spiers",
+    device: Device = "cpu",
+    call_anyway: bool = False,
+    as_json: AsJson = False,
+) -> int:
+    """Find regions and foci of scans, and the Bone Scan Index with its interval.
+
+    SOURCES are what `bonescint classify` takes. Each scan is registered to an atlas of the bones;
+    foci are outlined, matched between the views and named by their bone. The Bone Scan Index is
+    the share of the skeleton's mass that is diseased, with a 95 % interval.
+
+    A scan that is too unlike those that the model knows, or whose bones are not found well, gets no
+    index, and the results say why. Without a pixel spacing there are no areas in mm².
+
+    With --prior, SOURCES is one scan, and OUT tells what has changed since the scan before: foci
+    new, gone, grown and shrunk, the index over time, and with --weeks the verdict of PCWG3's 2+2
+    rule (change.json, change.csv, change.png, bsi.png, index.html).
+
+    If interrupted with Ctrl-C, rerun the same command to resume: finished scans are not repeated
+    unless the model, the settings, the version or their files have changed.
+
+    Args:
+        out: Results folder.
+        model: Model folder, or 'shipped', the model that comes with bonescint (the default).
+        call_anyway: Also give an index for scans that are too unlike those that the model knows.
+
+    Written to the results folder:
+      scans.csv      one row per scan: index, interval, number of metastases, remarks
+      foci.csv       one row per focus: bone, region, probability, contrast, areas
+      results.json   the same and more: outlines, areas of the twelve regions, refused files
+      pictures/      one picture per scan: outlined foci, and the regions
+      index.html     all scans on one page, which needs no network
+
+    Examples:
+      bonescint quantify scan.dcm
+      bonescint quantify archive/ --out quantified/ --masses simulator
+      bonescint quantify now.dcm --prior before.dcm --out change/
+      bonescint quantify scan.dcm --json | jq '.scans[].bone_scan_index'
+    """
+    if prior or weeks:
+        return _change(
+            sources, prior or [], out, weeks, model, masses, device, call_anyway, as_json
+        )
+    from bonescint.classify.quantifying import quantify as quantify_sources
+    from bonescint.quantify import MassTable
+
+    with progress_shown() as shown:
+        summary = quantify_sources(
+            sources,
+            out,
+            model=model,
+            masses=MassTable(masses),
+            device=device,
+            call_anyway=call_anyway,
+            progress=shown.part("Quantifying"),
+        )
+    if as_json:
+        refused = [entry.to_json() for entry in summary.refused]
+        typer.echo(json.dumps({"scans": summary.scans, "refused": refused}, indent=1))
+    else:
+        _print_table(summary)
+    for entry in summary.refused:
+        say(f"Rejected: {entry.source}: {entry.reason}")
+    say_notice(summary.folder / "index.html")
+    if not summary.scans:
+        return NOTHING_DONE
+    return SOME_FAILED if summary.refused else 0
+
+
+def _change(
+    sources: list[Path],
+    priors: list[Path],
+    out: Path,
+    weeks: list[float] | None,
+    model: Path | None,
+    masses: str,
+    device: str,
+    call_anyway: bool,
+    as_json: bool,
+) -> int:
+    from bonescint.classify.changing import quantify_change
+    from bonescint.quantify import MassTable
+    from bonescint.scan import ParameterError
+
+    if len(sources) != 1:
+        raise ParameterError("SOURCES", "--prior", "one scan", len(sources))
+    if not priors:
+        raise ParameterError("--weeks", "quantify", "given with --prior", weeks)
+    with progress_shown() as shown:
+        series = quantify_change(
+            sources[0],
+            priors,
+            out,
+            weeks=weeks,
+            model=model,
+            masses=MassTable(masses),
+            device=device,
+            call_anyway=call_anyway,
+            progress=shown.part("Quantifying"),
+        )
+    if as_json:
+        typer.echo(json.dumps(series.to_json(), indent=1))
+    else:
+        rows = [
+            (
+                number,
+                one.change.value,
+                one.bone,
+                "" if one.area_ratio is None else f"{one.area_ratio:.2f}",
+            )
+            for number, one in enumerate(series.changes, start=1)
+        ]
+        show_table(("Number", "Change", "Bone", "Area, times"), rows, right=("Area, times",))
+        for found in series.scans:
+            index = "none" if found.index is None else f"{found.index.in_words} %"
+            show(f"Scan {found.scan.scan_id}: Bone Scan Index {index}")
+        if series.progression is not None:
+            show(f"PCWG3: {series.progression.in_words}")
+    say_notice(series.folder / "index.html")
+    return 0
+
+
+def _print_table(summary: QuantifySummary) -> None:
+    from bonescint.classify.quantifying import index_text, metastases_in
+
+    columns = ("Scan", "Probability", "Call", "Bone Scan Index, %", "Metastases", "Remarks")
+    rows = [
+        (
+            one["scan_id"],
+            f"{one['mbd_probability']:.3f}",
+            one["call"],
+            index_text(one["bone_scan_index"]),
+            str(metastases_in(one)),
+            "; ".join(one["remarks"]),
+        )
+        for one in summary.scans
+    ]
+    if rows:
+        show_table(columns, rows, right=("Probability", "Metastases"))

@@ -1,0 +1,52 @@
+"""Regions, foci and the Bone Scan Index of a scan."""
+
+from bonescint.quantify.bone_atlas import BoneAtlas, bone_atlas
+from bonescint.quantify.bone_scan_index import (
+    METASTASIS_FROM,
+    BoneScanIndex,
+    MassTable,
+    bone_masses,
+    bone_scan_index,
+)
+from bonescint.quantify.change import (
+    ChangedFocus,
+    FocusChange,
+    Progression,
+    ProgressionState,
+    changed_foci,
+    progression,
+)
+from bonescint.quantify.foci import FocusInView, MatchedFocus, matched_foci
+from bonescint.quantify.quantified import SHOWN_FROM, QuantifiedScan, focus_json, quantify_scan
+from bonescint.quantify.regions import BodyRegions, body_regions, dice_by_region
+from bonescint.quantify.registration import Registration, registered
+from bonescint.simulate.seen_foci import TWELVE_NAMES
+
+__all__ = [
+    "METASTASIS_FROM",
+    "SHOWN_FROM",
+    "TWELVE_NAMES",
+    "BodyRegions",
+    "BoneAtlas",
+    "BoneScanIndex",
+    "ChangedFocus",
+    "FocusChange",
+    "Progression",
+    "ProgressionState",
+    "changed_foci",
+    "progression",
+    "FocusInView",
+    "MatchedFocus",
+    "MassTable",
+    "QuantifiedScan",
+    "Registration",
+    "body_regions",
+    "bone_atlas",
+    "bone_masses",
+    "bone_scan_index",
+    "dice_by_region",
+    "matched_foci",
+    "focus_json",
+    "quantify_scan",
+    "registered",
+]

@@ -1,0 +1,258 @@
+"""The Bone Scan Index: how much of the skeleton's mass is diseased.
+
+Imbriaco et al., Clin Cancer Res 1998;4:1765; automated: Ulmert et al., Eur Urol 2012;62:78. Each
+bone counts with its share of the skeleton's mass; a table of these is named in every result.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from importlib.resources import files
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bonescint.files import json_in
+from bonescint.quantify.bone_atlas import BoneAtlas, bone_atlas
+from bonescint.quantify.foci import MatchedFocus, matched_foci
+from bonescint.quantify.regions import BodyRegions
+from bonescint.quantify.registration import in_view_mm
+from bonescint.scan import PixelUnit, Prediction, Scan, View
+from bonescint.simulate.skeleton import group_of_region
+
+METASTASIS_FROM = 0.5
+"""A focus is called a metastasis from this probability on."""
+RESAMPLES = 8
+_SPINE = ("cervical", "thoracic", "lumbar", "sacrum")
+_OFFSET = 0.02
+"""Added to indices before logarithms are taken, in per cent."""
+
+
+class MassTable(StrEnum):
+    """Which shares the bones have of the skeleton."""
+
+    SPIERS = "spiers"
+    SIMULATOR = "simulator"
+
+    @property
+    def in_words(self) -> str:
+        """Its name in a result."""
+        if self is MassTable.SIMULATOR:
+            return "volumes of the simulator's skeleton"
+        return str(_stored_masses()[self.value]["title"])
+
+    @property
+    def source(self) -> str:
+        """Where its numbers are from."""
+        if self is MassTable.SIMULATOR:
+            return (
+                "Volumes of the bone models of the simulator's skeleton (docs/simulator.md), "
+                "outer volumes without regard to density."
+            )
+        return str(_stored_masses()[self.value]["source"])
+
+
+@cache
+def _stored_masses() -> Mapping[str, Mapping[str, object]]:
+    text = files("bonescint.quantify").joinpath("bone_masses.json").read_text(encoding="utf-8")
+    return dict(json_in(text))
+
+
+def bone_masses(table: MassTable, atlas: BoneAtlas | None = None) -> NDArray[np.float64]:
+    """Share of the skeleton's mass that each bone of the atlas has; the sum is 1.
+
+    A group's share is divided between its bones by their volume.
+
+    Examples:
+        >>> round(float(bone_masses(MassTable.SPIERS).sum()), 6)
+        1.0
+    """
+    atlas = atlas or bone_atlas()
+    volume = np.asarray(atlas.volume, np.float64)
+    if table is MassTable.SIMULATOR:
+        return np.asarray(volume / volume.sum())
+    percent = json.loads(json.dumps(_stored_masses()[table.value]["percent"]))
+    groups = np.array([_mass_group(bone) for bone in atlas.bones])
+    masses = np.zeros(len(groups))
+    for group, share in percent.items():
+        mine = groups == group
+        masses[mine] = float(share) * volume[mine] / volume[mine].sum()
+    return np.asarray(masses / masses.sum())
+
+
+def _mass_group(bone: str) -> str:
+    group = group_of_region(bone)
+    return "spine" if group in _SPINE else group
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoneScanIndex:
+    """A Bone Scan Index with its interval, in per cent of the skeleton's mass.
+
+    Attributes:
+        percent: the index.
+        low, high: 95 % interval, or `None` where the pixels are not counts.
+        own_sd: standard deviation of its logarithm over resampled counts, or `None`.
+        table: the shares of mass that it uses.
+        metastases: number of foci whose probability is at least 0.5.
+        by_bone: percent of the skeleton's mass that is expected to be diseased in each bone.
+    """
+
+    percent: float
+    low: float | None
+    high: float | None
+    own_sd: float | None
+    table: MassTable
+    metastases: int
+    by_bone: Mapping[str, float]
+
+    @property
+    def in_words(self) -> str:
+        """The index with its interval, such as `"2.1 (1.7 to 2.6)"`."""
+        shown = f"{self.percent:.2f}"
+        if self.low is None or self.high is None:
+            return f"{shown} (no interval: the pixels are not counts)"
+        return f"{shown} ({self.low:.2f} to {self.high:.2f})"
+
+
+def diseased_shares(
+    foci: Sequence[MatchedFocus], body: BodyRegions, shape: tuple[int, int], atlas: BoneAtlas
+) -> NDArray[np.float64]:
+    """Expected share of each bone that is diseased.
+
+    A sample of bone that lies in the outlines of a focus, in both views where both show it, is
+    diseased with the focus' probability of being a metastasis.
+
+    Args:
+        foci: of the scan.
+        body: where the bones are.
+        shape: (rows, columns) of the views.
+        atlas: the bones.
+    """
+    pose, pixel_mm = body.registration.pose, body.registration.pixel_mm
+    places = atlas.places_mm(pose.shape)
+    cells: dict[View, NDArray[np.intp]] = {}
+    for view, origin in pose.origin_mm.items():
+        at = in_view_mm(places, origin)[:, ::-1] / np.asarray(pixel_mm, np.float32)
+        cell = np.floor(at).astype(np.intp)
+        if view is View.POSTERIOR:
+            cell[:, 1] = shape[1] - 1 - cell[:, 1]
+        cells[view] = cell
+    diseased = np.zeros(len(atlas.bone))
+    for focus in foci:
+        if not focus.bone:
+            continue
+        bone = atlas.bones.index(focus.bone)
+        members = np.flatnonzero(np.isin(atlas.bone, _continued(bone, atlas.bones)))
+        inside = np.ones(len(members), dtype=bool)
+        for shown in focus.in_views:
+            row, column = (cells[shown.view][members] - (shown.top, shown.left)).T
+            rows, columns = shown.mask.shape
+            near = (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
+            on = np.zeros(len(members), dtype=bool)
+            on[near] = shown.mask[row[near], column[near]]
+            inside &= on
+        ill = members[inside]
+        diseased[ill] = np.maximum(diseased[ill], focus.probability)
+    total = np.bincount(atlas.bone, minlength=len(atlas.bones))
+    return np.bincount(atlas.bone, diseased, minlength=len(total)) / total
+
+
+def _continued(bone: int, bones: tuple[str, ...]) -> list[int]:
+    """A bone, and those into which its foci continue: vertebrae have two neighbours."""
+    group = group_of_region(bones[bone])
+    if group not in _SPINE:
+        return [bone]
+    near = [n for n in (bone - 1, bone, bone + 1) if 0 <= n < len(bones)]
+    return [n for n in near if group_of_region(bones[n]) in _SPINE]
+
+
+@cache
+def _calibration() -> Mapping[str, list[list[float]]]:
+    text = files("bonescint.quantify").joinpath("bsi_calibration.json").read_text(encoding="utf-8")
+    return dict(json_in(text)["values"])
+
+
+def method_sd(counts: float, percent: float) -> float:
+    """Standard deviation of the index's logarithm beyond resampling, in simulated scans.
+
+    Args:
+        counts: of the view with most.
+        percent: the index.
+    """
+    stored = _calibration()
+    indices = np.log(np.asarray(stored["index"][0]) + _OFFSET)
+    at_index = [np.interp(np.log(percent + _OFFSET), indices, line) for line in stored["sd"]]
+    return float(np.interp(np.log(max(counts, 1.0)), np.log(stored["counts"][0]), at_index))
+
+
+def bone_scan_index(
+    scan: Scan,
+    prediction: Prediction,
+    body: BodyRegions,
+    foci: Sequence[MatchedFocus],
+    *,
+    table: MassTable = MassTable.SPIERS,
+    atlas: BoneAtlas | None = None,
+    seed: int = 0,
+) -> BoneScanIndex:
+    """The index of a scan with its interval.
+
+    The interval joins two parts, both on the logarithm: Poisson resampling of this scan's own
+    counts, in each of which foci are sought anew, and the error that the index has in simulated
+    scans of as many counts, whose truth is known.
+
+    Args:
+        scan: the scan.
+        prediction: of the scan.
+        body: its bones.
+        foci: its foci.
+        table: the bones' shares of mass.
+        atlas: the one of bonescint if `None`.
+        seed: of the resampling; the same gives the same interval.
+    """
+    atlas = atlas or bone_atlas()
+    masses = bone_masses(table, atlas)
+    factor = float(_calibration()["factor"][0][0])
+
+    def shares(of: Sequence[MatchedFocus]) -> NDArray[np.float64]:
+        expected = diseased_shares(of, body, scan.shape, atlas)
+        return np.asarray(100 * factor * masses * expected)
+
+    by_bone = shares(foci)
+    percent = float(by_bone.sum())
+    low = high = own = None
+    if scan.unit is PixelUnit.COUNTS:
+        rng = np.random.default_rng(seed)
+        again = []
+        for _ in range(RESAMPLES):
+            other = resampled(scan, rng)
+            again.append(float(shares(matched_foci(other, prediction, body)).sum()))
+        own = float(np.log(np.array(again) + _OFFSET).std(ddof=1))
+        counts = max(scan.total(view) for view in scan.views)
+        wide = 1.96 * np.hypot(own, method_sd(counts, percent))
+        low = max(0.0, float((percent + _OFFSET) * np.exp(-wide)) - _OFFSET)
+        high = float((percent + _OFFSET) * np.exp(wide)) - _OFFSET
+    return BoneScanIndex(
+        percent=percent,
+        low=low,
+        high=high,
+        own_sd=own,
+        table=table,
+        metastases=sum(one.probability >= METASTASIS_FROM for one in foci),
+        by_bone={name: float(of) for name, of in zip(atlas.bones, by_bone, strict=True) if of > 0},
+    )
+
+
+def resampled(scan: Scan, rng: np.random.Generator) -> Scan:
+    """The scan as it might be if it were acquired again: Poisson counts around its own."""
+    images = {view: rng.poisson(image).astype(np.float32) for view, image in scan.images()}
+    return scan.with_views(
+        anterior=images.get(View.ANTERIOR),
+        posterior=images.get(View.POSTERIOR),
+        step="resampled",
+    )

@@ -1,0 +1,180 @@
+"""A quantified scan: regions, foci and the Bone Scan Index, with their JSON form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bonescint.quantify.bone_scan_index import (
+    METASTASIS_FROM,
+    BoneScanIndex,
+    MassTable,
+    bone_scan_index,
+)
+from bonescint.quantify.foci import FocusInView, MatchedFocus, matched_foci
+from bonescint.quantify.regions import BodyRegions, body_regions
+from bonescint.scan import RESEARCH_USE, Call, Prediction, Scan, View
+from bonescint.simulate.seen_foci import TWELVE_NAMES
+
+QUANTIFIED_SCHEMA_VERSION = 1
+SHOWN_FROM = 0.1
+"""Foci are shown from this probability of a metastasis on; results.json has all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class QuantifiedScan:
+    """What `quantify_scan` finds.
+
+    Attributes:
+        scan: the scan.
+        prediction: the model's answer for it.
+        body: bones and regions.
+        foci: foci, matched between the views, the most probable first.
+        index: Bone Scan Index, or `None` with the reason in `remarks`.
+        remarks: what to keep in mind, in words.
+    """
+
+    scan: Scan
+    prediction: Prediction
+    body: BodyRegions
+    foci: tuple[MatchedFocus, ...]
+    index: BoneScanIndex | None
+    remarks: tuple[str, ...]
+
+    @property
+    def metastases(self) -> tuple[MatchedFocus, ...]:
+        """The foci that count for the index."""
+        return tuple(one for one in self.foci if one.probability >= METASTASIS_FROM)
+
+    @property
+    def shown_foci(self) -> tuple[MatchedFocus, ...]:
+        """The foci that pictures and tables show: at least one in ten is a metastasis."""
+        return tuple(one for one in self.foci if one.probability >= SHOWN_FROM)
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-ready dictionary with a schema version."""
+        return {
+            "schema_version": QUANTIFIED_SCHEMA_VERSION,
+            "notice": RESEARCH_USE,
+            "scan_id": self.scan.scan_id,
+            "model_id": self.prediction.model_id,
+            "mbd_probability": self.prediction.mbd_probability,
+            "call": self.prediction.call.value,
+            "remarks": list(self.remarks),
+            "registration": {
+                view.value: {"likeness": round(of, 3), "found_well": view not in poor}
+                for poor in (self.body.registration.poor,)
+                for view, of in self.body.registration.likeness.items()
+            },
+            "regions": {view.value: _region_areas(self, view) for view in self.body.regions},
+            "bone_scan_index": None if self.index is None else index_json(self.index),
+            "foci": [focus_json(one) for one in self.foci],
+        }
+
+
+def quantify_scan(
+    scan: Scan,
+    prediction: Prediction,
+    *,
+    masses: MassTable = MassTable.SPIERS,
+    call_anyway: bool = False,
+    seed: int = 0,
+) -> QuantifiedScan:
+    """Find regions and foci of a scan, and the share of its skeleton that is diseased.
+
+    Args:
+        scan: one or two views.
+        prediction: of the scan, by a model whose map is the probability of each cell.
+        masses: the bones' shares of mass for the Bone Scan Index.
+        call_anyway: also give an index for a scan that the model does not call.
+        seed: of the resampling for the interval.
+
+    Returns:
+        Regions, foci and index; without a call there is no index.
+    """
+    body = body_regions(scan)
+    foci = matched_foci(scan, prediction, body)
+    remarks = [*scan.warnings, *body.remarks]
+    if scan.pixel_spacing_mm is None:
+        remarks.append("The pixel spacing is unknown: areas are shares of the body's bone.")
+    index = None
+    if prediction.call is Call.NO_CALL and not call_anyway:
+        remarks.append("The scan is too unlike those that the model knows: no index.")
+    elif body.registration.poor:
+        remarks.append("No index, since the bones were not found well.")
+    else:
+        index = bone_scan_index(scan, prediction, body, foci, table=masses, seed=seed)
+    return QuantifiedScan(
+        scan=scan,
+        prediction=prediction,
+        body=body,
+        foci=foci,
+        index=index,
+        remarks=tuple(dict.fromkeys(remarks)),
+    )
+
+
+def _region_areas(found: QuantifiedScan, view: View) -> dict[str, dict[str, float | None]]:
+    """Area of each region as share of all bones, and in mm² if the spacing is known."""
+    regions = found.body.regions[view]
+    pixels = np.bincount(regions.ravel(), minlength=len(TWELVE_NAMES) + 1)[1:]
+    spacing = found.scan.pixel_spacing_mm
+    return {
+        name: {
+            "share_of_bone": round(float(of / max(int(pixels.sum()), 1)), 5),
+            "area_mm2": round(float(of) * spacing[0] * spacing[1], 1) if spacing else None,
+        }
+        for name, of in zip(TWELVE_NAMES, pixels, strict=True)
+    }
+
+
+def index_json(index: BoneScanIndex) -> dict[str, Any]:
+    """A Bone Scan Index for JSON."""
+    return {
+        "percent": round(index.percent, 4),
+        "low": None if index.low is None else round(index.low, 4),
+        "high": None if index.high is None else round(index.high, 4),
+        "interval": "95 %: Poisson resampling of this scan, and errors in simulated scans",
+        "bone_masses": index.table.value,
+        "bone_masses_source": index.table.source,
+        "metastases": index.metastases,
+        "metastasis_from_probability": METASTASIS_FROM,
+        "by_bone": {bone: round(of, 4) for bone, of in index.by_bone.items()},
+    }
+
+
+def focus_json(focus: MatchedFocus) -> dict[str, Any]:
+    """A focus for JSON."""
+    return {
+        "number": focus.number,
+        "bone": focus.bone,
+        "region": focus.region,
+        "probability": round(focus.probability, 4),
+        "views": [_view_json(one) for one in focus.in_views],
+    }
+
+
+def _view_json(focus: FocusInView) -> dict[str, Any]:
+    named: Mapping[str, float] | None = focus.finding_probabilities
+    return {
+        "view": focus.view.value,
+        "row": focus.row,
+        "column": focus.column,
+        "bone": focus.bone,
+        "contrast": round(focus.contrast, 3),
+        "contrast_to_noise": None
+        if focus.contrast_to_noise is None
+        else round(focus.contrast_to_noise, 2),
+        "area_mm2": None if focus.area_mm2 is None else round(focus.area_mm2, 1),
+        "share_of_bone": round(focus.share_of_bone, 6),
+        "probability": round(focus.probability, 4),
+        "finding_probabilities": None if named is None else dict(named),
+        "outline": {
+            "top": focus.top,
+            "left": focus.left,
+            "rows": ["".join("#" if of else "." for of in row) for row in focus.mask],
+        },
+    }

@@ -1,0 +1,60 @@
+"""A simulated scan with the bone that each pixel shows, and answers of a model, for tests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bonescint.scan import ActivationMap, Prediction, Scan, View
+
+
+@dataclass(frozen=True)
+class KnownScan:
+    """A simulated scan, with the bone and the region that each pixel shows."""
+
+    scan: Scan
+    bones: Mapping[View, NDArray[np.uint8]]
+    regions: Mapping[View, NDArray[np.uint8]]
+
+
+def known_scan() -> KnownScan:
+    """A scan without metastases of the newest body, which the atlas has not seen."""
+    from bonescint.simulate import (
+        camera_named,
+        draw_anatomy,
+        region_maps,
+        simulate_scan,
+        twelve_regions,
+    )
+    from bonescint.simulate.population import Population
+
+    rng = np.random.default_rng(2711)
+    anatomy = draw_anatomy(rng, Population(anatomy=2))
+    simulated = simulate_scan(
+        anatomy, camera_named("symbia"), rng, positive=False, scan_id="known", counts=1.5e6
+    )
+    bones = region_maps(simulated.projector, anatomy)
+    return KnownScan(simulated.scan, bones, twelve_regions(bones, anatomy.skeleton.regions))
+
+
+def answer(scan: Scan, probability: float = 0.9) -> Prediction:
+    """A model's answer with the same probability in every cell."""
+    rows, columns = scan.shape
+    return Prediction(
+        scan_id=scan.scan_id,
+        mbd_probability=probability,
+        positive=probability > 0.5,
+        model_id="stand-in@1",
+        activation_maps=tuple(
+            ActivationMap(
+                view=view,
+                target="mbd",
+                values=np.full((48, 24), probability, np.float32),
+                extent=(0.0, 0.0, float(rows), float(columns)),
+            )
+            for view in scan.views
+        ),
+    )

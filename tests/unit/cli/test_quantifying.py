@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from pydicom.data import get_testdata_file
+from typer.testing import CliRunner
+
+from bonescint.cli.app import app
+
+REAL = str(get_testdata_file("JPGExtended.dcm", download=False))
+"""A real scan of a camera that the shipped model does not know: no call, no index."""
+
+
+def run(*words: str) -> tuple[int, str]:
+    ran = CliRunner().invoke(app, ["quantify", *words])
+    return ran.exit_code, ran.stdout
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("quantified") / "out"
+    status, printed = run(REAL, "missing.dcm", "--out", str(out))
+    assert status == 1
+    assert "no call" in printed
+    return out
+
+
+def test_a_scan_that_is_not_called_has_no_index(results: Path) -> None:
+    content = json.loads((results / "results.json").read_text(encoding="utf-8"))
+    (scan,) = content["scans"]
+    assert scan["call"] == "no call"
+    assert scan["bone_scan_index"] is None
+    assert any("too unlike" in remark for remark in scan["remarks"])
+    assert content["notice"].startswith("Research use only")
+    assert content["refused"][0]["source"] == "missing.dcm"
+    with (results / "scans.csv").open(encoding="utf-8") as stream:
+        assert next(csv.DictReader(stream))["bone_scan_index_percent"] == ""
+
+
+def test_picture_table_and_page_are_there(results: Path) -> None:
+    (scan,) = json.loads((results / "results.json").read_text(encoding="utf-8"))["scans"]
+    with Image.open(results / scan["picture"]) as picture:
+        assert picture.width > 700
+    with (results / "foci.csv").open(encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == len(scan["foci"])
+    assert {row["views"] for row in rows} == {"AP"}
+    page = (results / "index.html").read_text(encoding="utf-8")
+    assert scan["scan_id"] in page
+    assert "Research use only" in page
+
+
+def test_a_finished_scan_is_not_repeated(results: Path) -> None:
+    records = sorted((results / "scans").iterdir())
+    before = [record.stat().st_mtime_ns for record in records]
+    assert run(REAL, "--out", str(results))[0] == 0
+    assert [record.stat().st_mtime_ns for record in records] == before
+
+
+def test_called_anyway_it_has_an_index_that_names_its_masses(tmp_path: Path) -> None:
+    words = ("--call-anyway", "--masses", "simulator", "--json", "--out", str(tmp_path / "out"))
+    status, printed = run(REAL, *words)
+    assert status == 0
+    (scan,) = json.loads(printed)["scans"]
+    assert scan["bone_scan_index"]["bone_masses"] == "simulator"
+    assert scan["bone_scan_index"]["percent"] >= 0
+
+
+def test_files_of_others_are_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "foci.csv").write_text("mine", encoding="utf-8")
+    assert run(REAL, "--out", str(tmp_path))[0] == 2
+    assert (tmp_path / "foci.csv").read_text(encoding="utf-8") == "mine"
+
+
+def test_nothing_to_quantify(tmp_path: Path) -> None:
+    assert run("missing.dcm", "--out", str(tmp_path / "out"))[0] == 2
+
+
+def test_a_scan_has_not_changed_against_itself(tmp_path: Path) -> None:
+    out = tmp_path / "change"
+    status, printed = run(
+        REAL, "--prior", REAL, "--weeks", "0", "--weeks", "9", "--call-anyway", "--out", str(out)
+    )
+    assert status == 0
+    assert "PCWG3: No progression." in printed
+    content = json.loads((out / "change.json").read_text(encoding="utf-8"))
+    assert {one["change"] for one in content["changes"]} <= {"unchanged"}
+    assert content["new_foci"] == [[0, 0], [0, 0]]
+    assert content["progression"]["state"] == "no progression"
+    with Image.open(out / "change.png") as picture:
+        assert picture.width > 700
+    assert "2+2 rule" in (out / "index.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (REAL, REAL, "--prior", REAL),
+        (REAL, "--weeks", "1"),
+        (REAL, "--prior", REAL, "--weeks", "1"),
+    ],
+    ids=["two scans", "no prior", "too few weeks"],
+)
+def test_a_change_needs_one_scan_its_priors_and_their_weeks(
+    words: tuple[str, ...], tmp_path: Path
+) -> None:
+    assert run(*words, "--out", str(tmp_path / "out"))[0] == 2
+
+
+def test_a_prior_is_one_scan(tmp_path: Path) -> None:
+    assert run(REAL, "--prior", str(tmp_path), "--out", str(tmp_path / "out"))[0] == 2

@@ -1,0 +1,129 @@
+"""What changes between scans, and PCWG3's rule by tables that were worked out by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from tests.support.known_scan import KnownScan, answer
+
+from bonescint.quantify import (
+    FocusChange,
+    ProgressionState,
+    QuantifiedScan,
+    bone_atlas,
+    changed_foci,
+    progression,
+    quantify_scan,
+)
+from bonescint.scan import ParameterError, View
+
+BONES = ("L3", "femur R")
+
+
+def centre(known: KnownScan, bone: str, view: View) -> tuple[float, float]:
+    rows, columns = np.nonzero(known.bones[view] == bone_atlas().bones.index(bone) + 1)
+    return float(np.median(rows)), float(np.median(columns))
+
+
+def quantified(
+    known: KnownScan,
+    bones: tuple[str, ...],
+    *,
+    radius: int = 5,
+    seed: int,
+    shift: tuple[int, int] = (0, 0),
+) -> QuantifiedScan:
+    """The scan acquired anew with a hot disc in some bones, the patient lying elsewhere.
+
+    Of the foci only those at the discs are kept.
+    """
+    rng = np.random.default_rng(seed)
+    rows, columns = np.ogrid[: known.scan.shape[0], : known.scan.shape[1]]
+    views, discs = {}, []
+    for view, image in known.scan.images():
+        mean = image.copy()
+        # To the left from the front is to the right from behind.
+        move = (shift[0], shift[1] if view is View.ANTERIOR else -shift[1])
+        for bone in BONES:
+            row, column = centre(known, bone, view)
+            discs.append((view, row + move[0], column + move[1]))
+            if bone in bones:
+                mean[np.hypot(rows - row, columns - column) <= radius] += 120
+        views[view.value] = np.roll(rng.poisson(mean), move, (0, 1)).astype(np.float32)
+    scan = replace(known.scan, **views)
+    found = quantify_scan(scan, answer(scan, probability=0.9))
+    kept = tuple(
+        focus
+        for focus in found.foci
+        if focus.clearest.contrast > 2
+        and any(
+            shown.view is view and np.hypot(shown.row - row, shown.column - column) < radius + 3
+            for shown in focus.in_views
+            for view, row, column in discs
+        )
+    )
+    return replace(found, foci=kept)
+
+
+@pytest.fixture(scope="module")
+def prior(known: KnownScan) -> QuantifiedScan:
+    return quantified(known, BONES, seed=1)
+
+
+def test_the_same_foci_elsewhere_in_the_field_are_unchanged(
+    known: KnownScan, prior: QuantifiedScan
+) -> None:
+    changes = changed_foci(prior, quantified(known, BONES, seed=2, shift=(17, 6)))
+    assert [one.change for one in changes] == [FocusChange.UNCHANGED] * 2
+
+
+def test_new_gone_and_grown(known: KnownScan, prior: QuantifiedScan) -> None:
+    now = quantified(known, BONES[:1], radius=9, seed=3)
+    changes = changed_foci(prior, now)
+    assert [one.change for one in changes] == [FocusChange.GONE, FocusChange.GROWN]
+    assert changes[1].area_ratio is not None
+    assert changes[1].area_ratio > 1.8
+    back = changed_foci(now, prior)
+    assert [one.change for one in back] == [FocusChange.NEW, FocusChange.SHRUNK]
+
+
+def counts(scans: int, **new: int) -> np.ndarray:
+    """A table of new foci: `n01=3` are three on scan 1 that scan 0 has not."""
+    table = np.zeros((scans, scans), dtype=int)
+    for name, number in new.items():
+        table[int(name[1]), int(name[2])] = number
+    return table
+
+
+@pytest.mark.parametrize(
+    ("weeks", "new", "state", "scan", "flare"),
+    [
+        ((0, 9), {"n01": 1}, ProgressionState.NONE, None, False),
+        ((0, 9), {"n01": 2}, ProgressionState.TO_CONFIRM, 1, False),
+        ((0, 9, 17), {"n01": 2, "n12": 2}, ProgressionState.PROGRESSION, 1, False),
+        ((0, 9, 17), {"n01": 4, "n12": 1}, ProgressionState.NONE, None, True),
+        ((0, 9, 12), {"n01": 2, "n12": 5}, ProgressionState.TO_CONFIRM, 1, False),
+        ((0, 9, 17, 25), {"n12": 2, "n13": 3}, ProgressionState.PROGRESSION, 2, False),
+        ((0, 9, 17, 25), {"n12": 2, "n13": 1}, ProgressionState.NONE, None, False),
+        ((0, 9, 17, 25, 33), {"n01": 3, "n13": 2, "n14": 2}, ProgressionState.PROGRESSION, 3, True),
+        ((0, 16), {"n01": 2}, ProgressionState.TO_CONFIRM, 1, False),
+        ((0, 16, 24), {"n01": 2, "n02": 2}, ProgressionState.PROGRESSION, 1, False),
+    ],
+)
+def test_two_plus_two(
+    weeks: tuple[float, ...],
+    new: dict[str, int],
+    state: ProgressionState,
+    scan: int | None,
+    flare: bool,
+) -> None:
+    said = progression(weeks, counts(len(weeks), **new))
+    assert (said.state, said.scan, said.flare) == (state, scan, flare)
+
+
+@pytest.mark.parametrize("weeks", [(0,), (0, 0), (3, 1)])
+def test_weeks_increase(weeks: tuple[float, ...]) -> None:
+    with pytest.raises(ParameterError):
+        progression(weeks, counts(max(2, len(weeks))))
