@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from bonescint.dicom.header import quiet
 from bonescint.dicom.results.report import FINDING_SITES, OOD_SCORE, call_in_words
 from bonescint.dicom.results.results import AlgorithmFacts, ResultContext
 from bonescint.dicom.results.source import ResultSources
@@ -57,21 +58,26 @@ def result_bundle(
         InputError: a file is no DICOM, or lacks the UIDs that the bundle refers to.
         ParameterError: a scan that was changed since it was read.
     """
-    context = ResultContext(
-        sources=ResultSources.read(study, scan), prediction=prediction, algorithm=algorithm
-    )
-    device, imaging = _device(context), _imaging_study(context)
-    observed = _observations(context)
-    outlines = [
-        _selection(context, number, region) for number, region in enumerate(regions, start=1)
-    ]
-    report = _report(context, imaging, observed, len(regions))
-    resources = [report, *observed, imaging, *outlines, device]
+    with quiet():
+        context = ResultContext(
+            sources=ResultSources.read(study, scan), prediction=prediction, algorithm=algorithm
+        )
+        resources = _resources(context, regions)
     return {
         "resourceType": "Bundle",
         "type": "collection",
         "entry": [{"fullUrl": f"urn:uuid:{one['id']}", "resource": one} for one in resources],
     }
+
+
+def _resources(context: ResultContext, regions: Sequence[EvidenceRegion]) -> list[dict[str, Any]]:
+    """The report first, then what it rests on."""
+    imaging, observed = _imaging_study(context), _observations(context)
+    outlines = [
+        _selection(context, number, region) for number, region in enumerate(regions, start=1)
+    ]
+    report = _report(context, imaging, observed, len(regions))
+    return [report, *observed, imaging, *outlines, _device(context)]
 
 
 def _resource(context: ResultContext, kind: str, what: str, **content: Any) -> dict[str, Any]:

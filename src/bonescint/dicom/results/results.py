@@ -145,9 +145,10 @@ def result_objects(
             "prediction", "result_objects", f"of {scan.scan_id}", prediction.scan_id
         )
     load("highdicom", extra="pacs")
-    context = ResultContext(
-        sources=ResultSources.read(study, scan), prediction=prediction, algorithm=algorithm
-    )
+    with quiet():
+        context = ResultContext(
+            sources=ResultSources.read(study, scan), prediction=prediction, algorithm=algorithm
+        )
     try:
         with quiet():
             return tuple(_made(context, picture, regions))

@@ -19,7 +19,7 @@ from bonescint.dicom.header import Header, looks_like_dicom, parse, quiet
 from bonescint.scan import InputError, ParameterError, Scan, View
 
 if TYPE_CHECKING:
-    from pydicom import Dataset
+    from pydicom import DataElement, Dataset
 
 _KEY = b"bonescint/results/1"
 _UIDS = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
@@ -203,7 +203,7 @@ class ResultSources:
                 if keyword in target:
                     del target[keyword]
                 try:
-                    target.add(source[keyword])
+                    target.add(_copied(source, keyword))
                 except Exception:  # noqa: BLE001 - a missing element, or one that is damaged
                     if keyword in REQUIRED:
                         setattr(target, keyword, None)
@@ -227,6 +227,22 @@ def derived_uid(parts: Iterable[str]) -> str:
         content = part.encode()
         digest.update(len(content).to_bytes(8, "little") + content)
     return f"2.25.{uuid.UUID(bytes=digest.digest(), version=5).int}"
+
+
+def _copied(source: Dataset, keyword: str) -> DataElement:
+    """An element as it stands in a file: a name keeps its bytes, also those that are not decoded.
+
+    Raises:
+        KeyError: it is not there.
+    """
+    from pydicom.dataelem import RawDataElement
+    from pydicom.valuerep import PersonName
+
+    raw = source.get_item(keyword)
+    element: DataElement = source[keyword]
+    if isinstance(raw, RawDataElement) and raw.value and isinstance(element.value, PersonName):
+        element.value.original_string = raw.value.rstrip(b" \0")
+    return element
 
 
 def _check_uids(header: Header, source: str) -> None:

@@ -15,7 +15,9 @@ import pytest
 from dicom_files import detector, multi_frame, paint_body, save, secondary_capture
 from PIL import Image
 from pydicom import Dataset, dcmread
+from pydicom.dataelem import RawDataElement
 from pydicom.sr.codedict import codes
+from pydicom.tag import Tag
 from result_files import ALGORITHM, BACK, FRONT, Made, answer, make, regions
 
 from bonescint.dicom import StudyFiles, read_study
@@ -307,16 +309,43 @@ def test_a_scan_that_was_changed_is_refused(two_frames) -> None:
         _objects(study, cropped)
 
 
-def test_damaged_values_of_a_patient_are_refused_or_left_out(two_frames, tmp_path: Path) -> None:
-    """A date that is none is copied as it stands; nothing is invented, and no name is told."""
+@pytest.mark.parametrize(
+    ("keyword", "vr", "value"),
+    [
+        ("StudyDescription", "LO", b"x" * 300),
+        ("StudyDate", "DA", b"12.3.2024 "),
+        ("PatientAge", "AS", b"66"),
+        ("PatientWeight", "DS", b"70,5"),
+        ("PatientSex", "CS", b"divers"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::UserWarning")  # pydicom's, of what the test writes
+def test_damaged_values_are_copied_as_they_stand(
+    two_frames, tmp_path: Path, keyword: str, vr: str, value: bytes
+) -> None:
+    """A PACS knows the patient by them, right or wrong."""
 
     def change(dataset: Dataset) -> None:
-        dataset.add_new("PatientBirthDate", "LO", "not a date")
-        dataset.add_new("PatientSex", "LO", "unknown to the standard")
+        tag = Tag(keyword)
+        dataset[tag] = RawDataElement(tag, vr, len(value), value, 0, False, True)
 
     made = make(two_frames(change), tmp_path / "out")
+    stored = dcmread(made.sources[0]).get_item(keyword).value
+    assert stored == value
     for kind in ResultKind:
-        assert made.dataset(kind).PatientBirthDate in ("not a date", "")
+        assert made.dataset(kind).get_item(keyword).value == stored
+
+
+def test_a_name_in_another_character_set_than_declared_is_copied(two_frames, tmp_path) -> None:
+    def change(dataset: Dataset) -> None:
+        dataset.SpecificCharacterSet = "ISO_IR 192"
+
+    (path,) = two_frames(change)
+    name = "Buc^Jérôme^Ann".encode("latin-1")
+    path.write_bytes(path.read_bytes().replace(b"KOWALSKA^ANNA ", name))
+    made = make((path,), tmp_path / "out")
+    for kind in ResultKind:
+        assert made.dataset(kind).get_item("PatientName").value == name
 
 
 def _objects(study: StudyFiles, scan: Any) -> object:
