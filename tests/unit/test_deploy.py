@@ -19,12 +19,12 @@ COMPOSE = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text(encoding="
 def test_the_command_of_the_container_exists_with_its_options() -> None:
     found = re.search(r"^CMD (\[.*\])$", CONTAINERFILE, re.MULTILINE)
     assert found
-    command, *words = json.loads(found[1])
-    told = CliRunner().invoke(app, [command, "--help"], terminal_width=200)
-    assert told.exit_code == 0
-    for option in (word for word in words if word.startswith("--")):
-        assert option in told.stdout
-    assert "--tokens" in words  # other machines can reach it
+    for command, *words in (json.loads(found[1]), COMPOSE["services"]["node"]["command"]):
+        told = CliRunner().invoke(app, [command, "--help"], terminal_width=200)
+        assert told.exit_code == 0
+        for option in (word for word in words if word.startswith("--")):
+            assert option in told.stdout
+        assert {"--tokens", "--allow"} & set(words)  # other machines can reach it
 
 
 def test_files_that_are_copied_exist() -> None:
@@ -46,10 +46,12 @@ def test_it_is_not_root_and_says_whether_it_lives() -> None:
 
 
 def test_compose_gives_few_rights_and_listens_on_loopback_only() -> None:
+    for name in ("bonescint", "node"):
+        service = COMPOSE["services"][name]
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
     service = COMPOSE["services"]["bonescint"]
-    assert service["read_only"] is True
-    assert service["cap_drop"] == ["ALL"]
-    assert service["security_opt"] == ["no-new-privileges:true"]
     for one in COMPOSE["services"].values():
         assert all(port.startswith("127.0.0.1:") for port in one["ports"])
     dockerfile = ROOT / "deploy" / service["build"]["context"] / service["build"]["dockerfile"]

@@ -34,7 +34,7 @@ from bonescint.study.errors import StudyError
 from bonescint.study.export.collecting import StudyTables, collect
 from bonescint.study.export.measures import RADIUS_MM
 from bonescint.study.export.rows import ReadRow
-from bonescint.study.export.writing import ResultKind, final_reads
+from bonescint.study.export.writing import ResultFiles, final_reads
 from bonescint.study.folder import StudyFolder, open_study
 from bonescint.study.model_reads import ModelReads, model_reads
 
@@ -48,7 +48,7 @@ _FIGURES = {
     "figure-7.png": "AUC, reading time and F1",
     "times.png": "Time per scan",
 }
-_RESULTS = ResultKind(
+_RESULTS = ResultFiles(
     names=frozenset(
         {"analysis.json", "analysis.xlsx", "index.html", "marks.json", "sentences.txt", *_FIGURES}
     ),

@@ -26,7 +26,7 @@ _PLAIN = re.compile(r"[^\s,\"']+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ResultKind:
+class ResultFiles:
     """The files of a command's results, which a later run replaces all together.
 
     Attributes:
@@ -67,7 +67,7 @@ class ResultKind:
 
 _MARK = "data-dictionary.csv"
 _TABLES = frozenset(f"{name}.csv" for name in TABLES)
-_EXPORT = ResultKind(
+_EXPORT = ResultFiles(
     names=_TABLES | {_MARK, "study.xlsx", "analysis-reads.csv", "study.imrmc"},
     mark=_MARK,
     signature=",".join(column.name for column in DictionaryRow.columns()),
