@@ -75,7 +75,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--senders", type=int, default=10)
-    parser.add_argument("--longest", type=float, default=15.0, help="seconds until a kill")
+    parser.add_argument("--longest", type=float, default=8.0, help="most seconds until a kill")
     parser.add_argument("--pause", type=float, default=10.0, help="seconds between two studies")
     parser.add_argument("--seed", type=int, default=1)
     chosen = parser.parse_args()
@@ -89,7 +89,8 @@ def main() -> None:
             load = Load(folder / "scans", port, chosen.senders, chosen.pause)
             began, states = time.monotonic(), Counter[str]()
             for number in range(chosen.kills):
-                kill_one(folder, options, to, port, rng.uniform(0.2, chosen.longest))
+                after_s, starts = rng.uniform(0, chosen.longest), rng.random() < 0.8
+                kill_one(folder, options, to, port, after_s, starts=starts)
                 states.update(where(folder / "node" / "queue"))
                 if number % 10 == 9:
                     told = (
@@ -105,12 +106,25 @@ def main() -> None:
         report(folder, load.accepted, done, left)
 
 
-def kill_one(folder: Path, options: tuple[str, ...], to: str, port: int, after_s: float) -> None:
-    """Start the node and kill it after a time, whatever it does then."""
+def kill_one(
+    folder: Path, options: tuple[str, ...], to: str, port: int, after_s: float, *, starts: bool
+) -> None:
+    """Start the node and kill it after a time, whatever it does then.
+
+    Args:
+        folder: where its folder is.
+        options: of the node.
+        to: where it answers to.
+        port: on which it listens.
+        after_s: seconds until it is killed.
+        starts: wait until it listens; otherwise the kill may come while it starts.
+    """
     (folder / "node").mkdir(exist_ok=True)
     words = ("listen", "--port", str(port), "--queue", folder / "node" / "queue", "--answer-to", to)
     command = (sys.executable, "-m", "bonescint", *words, *options)
     with pacs_peers.running(*command, log=folder / "node" / "log") as process:
+        if starts:
+            pacs_peers.await_port(port, process)
         time.sleep(after_s)
         if process.poll() is not None:
             print((folder / "node" / "log").read_text())

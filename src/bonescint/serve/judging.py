@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,50 +14,13 @@ from bonescint.classify.delivery import DICOM_FOLDER, DeliveryOrder, algorithm_f
 from bonescint.classify.results import notice_of
 from bonescint.dicom import StudyFiles, discover, read_study
 from bonescint.explain import explain
-from bonescint.scan import RESEARCH_USE, InputError
+from bonescint.scan import InputError
+from bonescint.serve.judgement import JudgedScan, StudyJudgement
 from bonescint.serve.peers import DicomObject, hashed_uid, silence_libraries
 from bonescint.serve.queue import QueuedStudy, sync_tree
 
 if TYPE_CHECKING:
     from bonescint.model import Classifier
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JudgedScan:
-    """A scan of a study, and what the model says of it.
-
-    Attributes:
-        scan_id: hash of its UIDs.
-        mbd_probability: probability of metastatic bone disease, 0 to 1.
-        call: `"positive"`, `"negative"` or `"no call"`.
-        objects: how many objects answer it.
-    """
-
-    scan_id: str
-    mbd_probability: float
-    call: str
-    objects: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StudyJudgement:
-    """What came of a study; JSON-ready, and without a word of a header.
-
-    Attributes:
-        scans: the scans that were classified.
-        refused: why objects are no bone scan, or gave no answer.
-        model: which model said it.
-        notice: research use only.
-    """
-
-    scans: tuple[JudgedScan, ...]
-    refused: tuple[str, ...]
-    model: str = ""
-    notice: str = RESEARCH_USE
-
-    def to_json(self) -> dict[str, Any]:
-        """As JSON."""
-        return asdict(self)
 
 
 def judge(study: QueuedStudy, model: Path | None, *, call_anyway: bool = False) -> StudyJudgement:

@@ -9,14 +9,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 from bonescint import extras
 from bonescint.parallel import UnexpectedError, WorkerDiedError, WorkerPool
 from bonescint.scan import BonescintError, InputError, ParameterError
 from bonescint.serve.commitment import Commitments
-from bonescint.serve.judging import StudyJudgement, judge
+from bonescint.serve.judgement import StudyJudgement
 from bonescint.serve.peers import (
     Destination,
     DicomObject,
@@ -135,8 +134,7 @@ class Judging:
                 next_s = min(next_s, turn.left_s)
                 continue
             self._busy.add(study.name)
-            work = partial(judge, call_anyway=self._settings.call_anyway)
-            future = self._pool.submit(work, study, self._settings.model)
+            future = self._pool.submit(_judge, study, self._settings)
             future.add_done_callback(self._done(study, turn))
         quiet_in_s = self._queue.quiet_in_s(self._settings.quiet_s)
         return next_s if quiet_in_s is None else max(0.05, min(next_s, quiet_in_s))
@@ -178,6 +176,13 @@ class Judging:
         if not judgement.scans:
             why = "; ".join(judgement.refused)
             log.warning("Study %s has no answer, for it has no scan: %s", study.name, why)
+
+
+def _judge(study: QueuedStudy, settings: NodeSettings) -> StudyJudgement:
+    """The work of a worker; what it needs is not loaded in the node's own process."""
+    from bonescint.serve.judging import judge
+
+    return judge(study, settings.model, call_anyway=settings.call_anyway)
 
 
 @dataclass(slots=True)
