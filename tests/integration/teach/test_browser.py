@@ -170,3 +170,24 @@ def test_axe_finds_nothing(
             page.goto(learning.address + path)
             check(path)
     page.context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_on_the_page_of_a_course(
+    hands: SimpleNamespace, chromium: Any, serve: Any, scheme: str
+) -> None:
+    """With its examples and the texts of its findings, all of them open."""
+    if not AXE.is_file():
+        pytest.skip("axe-core is not installed (tools/install-test-packages)")
+    page = open_page(chromium, 1200, bypass_csp=True, color_scheme=scheme)
+    with serve() as learning:
+        page.goto(f"{learning.address}/course/rib-fractures")
+        summaries = page.locator("details.kind summary")
+        assert summaries.count() == 7
+        for number in range(7):
+            summaries.nth(number).focus()
+            page.keyboard.press("Enter")
+        page.wait_for_function("[...document.images].every((one) => one.naturalWidth > 0)")
+        assert hands.axe_violations(page, AXE.read_text(encoding="utf-8")) == []
+        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    page.context.close()

@@ -55,3 +55,10 @@ def test_the_table_of_courses_has_their_numbers() -> None:
             str(orders[name]) for name in sorted(course.prerequisites, key=orders.__getitem__)
         )
         assert cells[3:] == [str(course.cases), f"{100 * course.prevalence:.0f} %"]
+
+
+def test_the_certificate_claims_what_the_document_says() -> None:
+    pytest.importorskip("fastapi", reason="needs the extra 'teach'")
+    from bonescint.teach.web.board import CLAIMS
+
+    assert CLAIMS in " ".join(TEXT.replace("\n> ", " ").split())
