@@ -48,6 +48,7 @@ from bonescint.files import write_whole
 from bonescint.prepare import Preprocessing, prepare
 from bonescint.scan import PixelUnit, Scan, Split
 from bonescint.train import (
+    HeadInitialisation,
     InputScale,
     Precision,
     TrainingConfiguration,
@@ -55,7 +56,6 @@ from bonescint.train import (
     read_configuration,
 )
 from bonescint.train.cached import CachedScans, cached_scans
-from bonescint.train.configuration import HeadInitialisation
 from bonescint.train.dataset import TrainingBatch, plain_loader, resized
 from bonescint.train.run import RunFolder
 from bonescint.train.sample import ListedSource, TrainingSample

@@ -178,9 +178,9 @@ def list_models() -> None:
             f"  reads {card.preprocessing.identifier}, {card.preprocessing.rows} rows; "
             f"map: {card.evidence_map.kind}"
         )
-        for metric in card.metrics:
-            if metric.name == "roc_auc_score":
-                show(f"  {metric.in_words}: {metric.value_text}, {metric.measured_on}")
+        areas = [metric for metric in card.metrics if metric.name == "roc_auc_score"]
+        for metric in sorted(areas, key=lambda metric: metric.low is None)[:1]:
+            show(f"  {metric.in_words}: {metric.value_text}, {metric.measured_on}")
     say_notice()
 
 

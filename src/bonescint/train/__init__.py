@@ -8,6 +8,7 @@ from bonescint.extras import require
 require("torch", "lightning", "sklearn", "onnx", extra="train")
 
 from bonescint.train.configuration import (  # noqa: E402  # noqa: E402
+    HeadInitialisation,
     Precision,
     Schedule,
     TrainingConfiguration,
@@ -21,6 +22,7 @@ from bonescint.train.training import configuration_for_model, train  # noqa: E40
 from bonescint.train.vgg16 import Vgg16Classifier  # noqa: E402
 
 __all__ = [
+    "HeadInitialisation",
     "InputScale",
     "NetworkShape",
     "Precision",

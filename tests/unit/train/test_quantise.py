@@ -32,15 +32,19 @@ def composites(source: ListedSource) -> list[NDArray[np.float32]]:
     return [prepare(sample.scan, PREPROCESSING).composite for sample in source.samples]
 
 
-@pytest.fixture(scope="module")
-def parent_model() -> onnx.ModelProto:
+def a_network() -> Vgg16Classifier:
     torch.manual_seed(3)
     # Narrower random networks round too few products for their errors to cancel.
     shape = NetworkShape(channels=(16, 16, 32, 64, 64), hidden=32)
     network = Vgg16Classifier(shape=shape, input_scale=InputScale.KERAS_BGR)
     for _, layer in network.convolutions():
         torch.nn.init.kaiming_normal_(layer.weight)
-    return to_onnx(network, rows=64)
+    return network
+
+
+@pytest.fixture(scope="module")
+def parent_model() -> onnx.ModelProto:
+    return to_onnx(a_network(), rows=64)
 
 
 @pytest.fixture
@@ -90,6 +94,33 @@ def test_the_quantised_graph_runs_and_stays_close(
     assert np.nanmedian(correlations) > 0.95
     margins = np.array([[a.logits[1] - a.logits[0], b.logits[1] - b.logits[0]] for a, b in pairs])
     assert np.corrcoef(margins.T)[0, 1] > 0.95
+
+
+def test_the_quantised_graphs_maps_are_grad_cam_of_its_own_features(
+    parent_model: onnx.ModelProto, composites: list[NDArray[np.float32]]
+) -> None:
+    """By Grad-CAM's definition: autograd from the logits to what the int8 convolutions gave."""
+    quantised = quantised_onnx(parent_model, composites)
+    pools = [node for node in quantised.graph.node if node.op_type == "MaxPool"]
+    name = pools[-1].input[0]
+    quantised.graph.output.append(onnx.helper.make_empty_tensor_value_info(name))
+    session = onnxruntime.InferenceSession(quantised.SerializeToString())
+    network = a_network().eval()
+    compared_maps = 0
+    for composite in composites[:4]:
+        logits, maps, array = session.run(["logits", "maps", name], {"scan": composite[None]})
+        features = torch.from_numpy(array).requires_grad_()
+        ours = network.classified(features)
+        np.testing.assert_allclose(logits, ours.detach().numpy(), rtol=1e-4, atol=1e-5)
+        for target in (0, 1):
+            (gradient,) = torch.autograd.grad(ours[0, target], features, retain_graph=True)
+            weights = gradient.mean(dim=(2, 3), keepdim=True)
+            expected = torch.relu((weights * features).sum(dim=1)).detach().numpy()[0]
+            np.testing.assert_allclose(
+                maps[0, target], expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max() + 1e-12
+            )
+            compared_maps += bool(expected.any())
+    assert compared_maps >= 4
 
 
 def test_no_sum_overflows_on_processors_without_vnni(

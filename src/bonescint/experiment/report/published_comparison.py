@@ -222,31 +222,21 @@ def published_sections(
         return
     paper = read_published(spec.published)
     head = f"{paper.name}, as published"
-    tables = [
-        _models_table(
-            caption,
+    by_readers = "no reader study given" if spec.reader_study is None else "see the reader study"
+    tables = (
+        *_all_scans(paper, head, results),
+        _subset(paper, head, results, seconds_a_scan),
+        _texts(
+            f"Physicians on the paper's {paper.subset.scans} scans", head, paper.readers, by_readers
+        ),
+        _texts(
+            "Probabilities of the scans shown",
             head,
-            results,
-            (
-                (figure, *(_beside(measures(one), figure.measure) for one in results.values()))
-                for figure in paper.figures
-            ),
-            note=note,
-        )
-        for caption, measures, note in (
-            ("At the operating point", _at_point, _misfits(paper)),
-            ("At 0.5", _at_half, ""),
-        )
-    ]
-    tables.append(_subset(paper, head, results, seconds_a_scan))
-    tables.append(_texts("Physicians on the same scans", head, paper.readers, "the reader study"))
-    shown = "section Explanation, measured"
-    tables.append(_texts("Probabilities of the scans shown", head, paper.pictures, shown))
-    tables.append(_split_table(paper, head, cohort))
-    links: tuple[tuple[str, str], ...] = ()
-    if spec.reader_study is not None:
-        address = quote(Path(os.path.relpath(spec.reader_study, page.parent)).as_posix())
-        links = (("A model beside the readers of a reader study on these scans", address),)
+            paper.pictures,
+            "see section Explanation, measured",
+        ),
+        _split_table(paper, head, cohort),
+    )
     yield PageSection(
         title="Comparison with the published results",
         paragraphs=(
@@ -254,9 +244,30 @@ def published_sections(
             f"against each other. How many items of CLAIM and STARD each reports is in the "
             f"sections of these names.",
         ),
-        tables=tuple(tables),
-        links=links,
+        tables=tables,
+        links=_link(spec, page),
     )
+
+
+def _link(spec: ExperimentSpec, page: Path) -> tuple[tuple[str, str], ...]:
+    """To the page of the reader study, if there is one, as the report reaches it."""
+    if spec.reader_study is None:
+        return ()
+    address = quote(Path(os.path.relpath(spec.reader_study, page.parent)).as_posix())
+    return (("A model beside the readers of a reader study on these scans", address),)
+
+
+def _all_scans(paper: Published, head: str, results: Results) -> Iterator[PageTable]:
+    """Of all test scans, at the operating point and at 0.5."""
+    for caption, measures, note in (
+        ("At the operating point", _at_point, _misfits(paper)),
+        ("At 0.5", _at_half, ""),
+    ):
+        rows = (
+            (figure, *(_beside(measures(one), figure.measure) for one in results.values()))
+            for figure in paper.figures
+        )
+        yield _models_table(caption, head, results, rows, note=note)
 
 
 def _texts(caption: str, head: str, texts: Sequence[PublishedText], ours: str) -> PageTable:
@@ -264,7 +275,7 @@ def _texts(caption: str, head: str, texts: Sequence[PublishedText], ours: str) -
     return PageTable(
         caption=caption,
         columns=("", head, "this experiment"),
-        rows=tuple((one.words, one.text, f"see {ours}") for one in texts),
+        rows=tuple((one.words, one.text, ours) for one in texts),
         numeric=(1,),
     )
 

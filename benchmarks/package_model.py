@@ -1,0 +1,53 @@
+"""Make a trained VGG16 one of the models that come with the package.
+
+    python benchmarks/package_model.py runs/ibrahim2023/models/paper \
+        --cohort runs/ibrahim2023/cohort/manifest.csv --out src/bonescint/model/ibrahim2023
+
+Quantises the model with training scans of the cohort, compares it with its float32 parent on
+validation scans, and writes the folder without the weights to continue training from: `bonescint
+train --from` then begins with the quantised ones. Refuses a graph of more than 16 MB. The name of
+the folder is the model's name for `--model`; `bonescint model list` shows it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from bonescint.model import ModelFolder, write_model_folder
+from bonescint.train.quantise import quantise
+
+MOST_MB = 16.0
+
+
+def main() -> None:
+    """Quantise, compare, write."""
+    parser = argparse.ArgumentParser(description="Make a model one of the package's.")
+    parser.add_argument("model", type=Path, help="model folder in float32")
+    parser.add_argument("--cohort", type=Path, required=True, help="manifest it was trained on")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--count", type=int, default=200, help="scans that set the ranges")
+    parser.add_argument("--compare", type=int, default=200, help="scans of the comparison")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as work:
+        found = quantise(
+            ModelFolder.load(options.model),
+            options.cohort,
+            Path(work) / "int8",
+            count=options.count,
+            compare=options.compare,
+        )
+        size = found.onnx_path.stat().st_size / 1e6
+        if size > MOST_MB:
+            raise SystemExit(f"{size:.1f} MB: a model of the package has at most {MOST_MB:.0f} MB.")
+        written = write_model_folder(
+            options.out, card=found.card, onnx=found.onnx_path.read_bytes(), ood=found.ood
+        )
+    print(f"{options.out}: {written.model_id}, {size:.1f} MB")
+    for metric in written.card.metrics:
+        print(f"  {metric.in_words}: {metric.value_text}, {metric.measured_on}")
+
+
+if __name__ == "__main__":
+    main()
