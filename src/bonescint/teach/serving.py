@@ -153,7 +153,7 @@ class Teaching:
         source: CaseSource,
         courses: Sequence[Course],
     ) -> FastAPI:
-        from bonescint.teach.kinds import how_to_tell
+        from bonescint.teach.kinds import how_to_tell, read_kinds
         from bonescint.teach.web.app import classroom_app, local_app
         from bonescint.teach.web.board import Board
         from bonescint.teach.web.desk import Desk
@@ -161,6 +161,7 @@ class Teaching:
 
         model = ModelReads(self._options.model)
         opened.callback(model.close)
+        read_kinds()  # they stay in memory, so that no answer waits for them
         desk = Desk(records, source, model, how_to_tell)
         board = Board(
             records,
