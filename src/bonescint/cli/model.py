@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from bonescint.train import TrainingConfiguration
 
 model_app = command_group(
-    "Model folders: list those that come with bonescint, adapt one to scans of your own, or\n"
-    "calibrate it."
+    "Model folders: list those of bonescint, adapt one to your scans, or calibrate it."
 )
 
 

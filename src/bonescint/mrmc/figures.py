@@ -198,7 +198,7 @@ def draw_figure_7(analysis: ReaderAnalysis, path: Path, *, title: str = "") -> P
     """Draw the paper's Figure 7: violins of bootstrapped figures, reading times, F1.
 
     Ibrahim et al., Cancer Imaging 2023;23:12. A violin is of resampled cases, its line the
-    median, its bar the quartiles; boxes are of the logarithm of seconds a case. Panels without
+    median, its bar the quartiles; boxes are of the logarithm of seconds per case. Panels without
     data are left out.
 
     Args:

@@ -250,7 +250,7 @@ def _scored(outcomes: Sequence[Outcome], score: Callable[[Outcome], float]) -> S
 
 def _area(cases: ScoredCases | None) -> Estimate:
     if cases is None or min(cases.positives, cases.negatives) < 1:
-        return _undefined("no case of one class")
+        return _undefined("needs cases with and without disease")
     return roc_auc_score(cases)
 
 
@@ -322,7 +322,7 @@ def wafroc_area(outcomes: Sequence[Outcome], *, level: float = 0.95) -> Estimate
     reads = MarkedReads.of(marks, lesions, readers=[_LEARNER], modalities=[_LEARNER])
     cell = Wafroc().marked_cell(reads, 0, 0)
     if not isinstance(cell, PairsCell):
-        return _undefined("no case of one class")
+        return _undefined("needs cases with and without disease")
     if min(len(cell.v10), len(cell.v01)) < 2:
         return Estimate(value=cell.value, note="a class has one case: no interval")
     variance = float(covariance([cell], len(reads.cases), CovarianceMethod.DELONG)[0, 0])

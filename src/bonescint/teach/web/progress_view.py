@@ -32,12 +32,12 @@ def numbers(progress: LearnerProgress) -> list[_Json]:
         {"name": "Cases", "value": str(whole.last), "more": "answered"},
         *(_number(name, estimate) for name, estimate in shown),
         {
-            "name": "False marks a case",
+            "name": "False marks per case",
             "value": f"{whole.false_marks:.2f}",
             "more": f"{progress.false_marks_on_nothing} in all where nothing is",
         },
         {
-            "name": "Seconds a case",
+            "name": "Seconds per case",
             "value": f"{whole.seconds[1]:.0f}",
             "more": f"half of them {whole.seconds[0]:.0f} to {whole.seconds[2]:.0f}",
         },
@@ -52,7 +52,7 @@ def _number(name: str, estimate: Estimate) -> _Json:
 
 
 def charts(progress: LearnerProgress) -> list[Chart]:
-    """ROC and wAFROC over time, time a case, the ROC curve, calibration of the confidence."""
+    """ROC and wAFROC over time, time per case, the ROC curve, calibration of the confidence."""
     found = []
     periods = progress.over_time
     if len(periods) > 1:
@@ -122,7 +122,7 @@ def _seconds(periods: Sequence[Period]) -> Chart:
         interval=[(one.seconds[0], one.seconds[2]) for one in periods],
     )
     most = max(one.seconds[2] for one in periods) or 1.0
-    caption = "Seconds a case: median and quartiles, in blocks of cases"
+    caption = "Seconds per case: median and quartiles, in blocks of cases"
     ends = (0.0, float(periods[-1].last))
     return Chart(caption, "case", "seconds", [line], ends, (0.0, most))
 
@@ -153,7 +153,15 @@ def mistakes(progress: LearnerProgress) -> PageTable:
     ]
     nothing = progress.false_marks_on_nothing
     if nothing:
-        rows.append(("nothing that takes up more tracer", "-", f"{nothing} times", "-", "-"))
+        rows.append(
+            (
+                "nothing that takes up more tracer",
+                "-",
+                f"{nothing} time{'s' * (nothing != 1)}",
+                "-",
+                "-",
+            )
+        )
     return PageTable(
         caption="What was taken for a metastasis",
         columns=("what it was", "cases", "taken for one", "in the latest half", "named rightly"),
@@ -186,7 +194,7 @@ def over_time(progress: LearnerProgress) -> PageTable:
     """The figures behind the charts."""
     return PageTable(
         caption="Over time",
-        columns=("cases", "right", "ROC", "wAFROC", "found", "false marks a case", "seconds"),
+        columns=("cases", "right", "ROC", "wAFROC", "found", "false marks per case", "seconds"),
         rows=tuple(
             (
                 f"{one.first} to {one.last}",
