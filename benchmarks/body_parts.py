@@ -16,7 +16,7 @@ import numpy as np
 
 from bonescint.cohort import read_manifest, truth_of
 from bonescint.dicom import read
-from bonescint.explain.body_parts import BodyFrame
+from bonescint.explain.body_parts import BodyInView
 from bonescint.scan import BodyPart, FocusKind
 
 BONES = {
@@ -35,7 +35,9 @@ def count(cohort: Path, first: int, number: int) -> None:
     wrong: Counter[str] = Counter()
     for case in cases:
         scan, truth = read(manifest.path(case)), truth_of(manifest, case)
-        bodies = {view: BodyFrame.of(image, scan.pixel_spacing_mm) for view, image in scan.images()}
+        bodies = {
+            view: BodyInView.of(image, scan.pixel_spacing_mm) for view, image in scan.images()
+        }
         for focus in truth.foci if truth else ():
             if focus.kind is not FocusKind.METASTASIS:
                 continue

@@ -100,7 +100,7 @@ def test_the_tour_runs_in_order_without_a_network(folder: Path) -> None:
     for command in COMMANDS:
         assert command.startswith("bonescint ")
         run(with_fewer(command), folder)
-    assert rows(folder / "tour" / "results.csv") == 4
+    assert rows(folder / "tour" / "results.csv") == 5
     assert rows(folder / "my-results" / "results.csv") == 14
 
 

@@ -34,7 +34,7 @@ _EDGE_MM = 15.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BodyFrame:
+class BodyInView:
     """Where a patient lies in a view.
 
     Attributes:
@@ -85,7 +85,7 @@ class BodyFrame:
             outline: (n, 2) rows and columns in the view.
 
         Examples:
-            >>> body = BodyFrame(crown=0, height=1000, axis=100, column_share=0.001)
+            >>> body = BodyInView(crown=0, height=1000, axis=100, column_share=0.001)
             >>> body.part_of(np.array([[210, 90], [230, 110]])).value
             'chest'
             >>> body.part_of(np.array([[210, 10], [230, 20]])) is None  # a rib, or an arm

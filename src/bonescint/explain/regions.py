@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from bonescint.explain.body_parts import BodyFrame
+from bonescint.explain.body_parts import BodyInView
 from bonescint.explain.evidence import EvidenceScale, map_on_grid
 from bonescint.scan import EvidenceRegion, Prediction, Scan
 
@@ -65,7 +65,7 @@ def evidence_regions(
         for number in range(1, count + 1):
             inside = np.asarray(pieces == number, dtype=bool)
             outline = outline_of(inside)
-            body = body or BodyFrame.of(image, scan.pixel_spacing_mm)
+            body = body or BodyInView.of(image, scan.pixel_spacing_mm)
             found.append(
                 EvidenceRegion(
                     view=view,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bonescint.explain.body_parts import BodyFrame
+from bonescint.explain.body_parts import BodyInView
 from bonescint.scan import BodyPart
 
 ROWS, COLUMNS, PIXEL_MM = 900, 250, (2.0, 2.0)
@@ -43,12 +43,12 @@ def _outline(height: float, aside_mm: float = 0.0) -> np.ndarray:
 def test_height_and_distance_tell_the_part(
     height: float, aside_mm: float, part: BodyPart | None
 ) -> None:
-    body = BodyFrame.of(_patient(), PIXEL_MM)
+    body = BodyInView.of(_patient(), PIXEL_MM)
     assert body.part_of(_outline(height, aside_mm)) is part
 
 
 def test_a_region_that_reaches_beyond_a_part_has_none() -> None:
-    body = BodyFrame.of(_patient(), PIXEL_MM)
+    body = BodyInView.of(_patient(), PIXEL_MM)
     tall = np.vstack([_outline(0.24), _outline(0.34)])
     assert body.part_of(tall) is None
 
@@ -66,4 +66,4 @@ def test_a_region_that_reaches_beyond_a_part_has_none() -> None:
 def test_without_the_whole_patient_nothing_is_told(
     image: np.ndarray, spacing: tuple[float, float] | None
 ) -> None:
-    assert BodyFrame.of(image, spacing).part_of(_outline(0.24)) is None
+    assert BodyInView.of(image, spacing).part_of(_outline(0.24)) is None
