@@ -40,8 +40,8 @@ could be done, 130 interrupted with Ctrl-C. Every command also has a Python func
 app = command_group(_INTRO, "bonescint")
 for function in (classify, quantify, demo, info, deidentify, train, evaluate):
     command(app)(function)
-for function in (send, fetch, listen, serve, teach):
-    command(app)(function)
+for connected in (send, fetch, listen, serve, teach):
+    command(app)(connected)
 command(readers_app)(size)
 app.add_typer(cohort_app, name="cohort")
 app.add_typer(model_app, name="model")

@@ -51,6 +51,9 @@ def serve(
       bonescint serve --host 0.0.0.0 --port 8600 --tokens tokens.txt --keep 15
       curl -F files=@scan.dcm http://127.0.0.1:8600/studies
     """
+    from bonescint.extras import require
+
+    require("starlette", "fastapi", "prometheus_client", extra="serve")
     from bonescint.serve.access import ServiceSettings
     from bonescint.serve.http import serve_http
 

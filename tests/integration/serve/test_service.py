@@ -14,6 +14,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -237,6 +238,27 @@ def test_tokens_rate_and_time(named: bytes, tmp_path: Path) -> None:
         at = address + answer.json()["studies"][0]["links"]["self"]
         time.sleep(1.1)
         assert httpx.get(at, headers=bearer).status_code == 404
+
+
+def test_a_busy_server_says_so(named: bytes) -> None:
+    many = []
+    for number in range(8):
+        dataset = dcmread(io.BytesIO(named))
+        dataset.SOPInstanceUID = f"1.2.826.0.1.{number + 1}"
+        dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+        stream = io.BytesIO()
+        dataset.save_as(stream)
+        many.append((f"{number}", stream.getvalue()))
+    with (
+        running_service(ServiceSettings(port=0, at_once=1)) as address,
+        ThreadPoolExecutor(2) as clients,
+    ):
+        statuses = {
+            one.result().status_code
+            for one in [clients.submit(post, address, *many) for _ in range(2)]
+        }
+        assert statuses == {201, 503}
+        assert post(address, many[0]).status_code == 201  # and is free again
 
 
 def test_the_command_its_log_and_its_end(named: bytes) -> None:

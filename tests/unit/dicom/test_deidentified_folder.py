@@ -123,6 +123,19 @@ def test_the_key_gives_the_pseudonyms_of_a_cohort(archive: Path, tmp_path: Path)
         deidentify_folder(archive / "three", tmp_path / "clean2", key=key)
 
 
+def test_an_object_that_is_no_bone_scan_is_taken_as_well(archive: Path, tmp_path: Path) -> None:
+    small = np.arange(64 * 64, dtype=np.uint16).reshape(64, 64)
+    dataset = one_view(small, 1)
+    dataset.SOPClassUID, dataset.Modality = "1.2.840.10008.5.1.4.1.1.2", "CT"
+    save(dataset, tmp_path / "ct.dcm")
+    out = tmp_path / "clean"
+    (file,) = deidentify_folder(tmp_path / "ct.dcm", out).files
+    assert not file.endswith(("-anterior.dcm", "-posterior.dcm"))
+    made = dcmread(out / file)
+    assert (made.Modality, made.PatientIdentityRemoved) == ("CT", "YES")
+    np.testing.assert_array_equal(made.pixel_array, small)
+
+
 def test_nothing_to_take_is_an_error(archive: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no DICOM object could be taken"):
         deidentify_folder(archive / "notes.txt", tmp_path / "clean")
