@@ -160,8 +160,9 @@ class TeachingCase:
 def simulate_case(spec: CaseSpec, case_id: str) -> TeachingCase:
     """Simulate a case; the same specification gives the same bytes.
 
-    Where a requested finding turns out too faint to be seen, or the faintest metastasis lies behind
-    something hotter, such as a full bladder, another patient is drawn, a few times.
+    Where a requested finding or, of metastases as they are drawn, every one turns out too faint to
+    be seen, or the faintest metastasis lies behind something hotter, such as a full bladder,
+    another patient is drawn, a few times.
 
     Args:
         spec: what is wanted.
@@ -176,8 +177,11 @@ def simulate_case(spec: CaseSpec, case_id: str) -> TeachingCase:
         areas = tuple(
             SpotArea.of(area.mask, top=area.top, left=area.left) for area in simulated.focus_masks
         )
-        shown = _shows(simulated.truth, spec.findings)
-        if shown and not (spec.contrast_to_noise and _is_covered(simulated.truth, areas)):
+        if spec.contrast_to_noise is None:
+            hidden = simulated.occult
+        else:
+            hidden = _is_covered(simulated.truth, areas)
+        if _shows(simulated.truth, spec.findings) and not hidden:
             break
     return TeachingCase(
         case_id=case_id,

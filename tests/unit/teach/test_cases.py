@@ -23,7 +23,14 @@ from bonescint.scan import (
 )
 from bonescint.schema import construct, plain
 from bonescint.teach.appearances import Appearance
-from bonescint.teach.cases import CaseSpec, CohortCases, SpotArea, TeachingCase, simulate_case
+from bonescint.teach.cases import (
+    VISIBLE_CONTRAST_TO_NOISE,
+    CaseSpec,
+    CohortCases,
+    SpotArea,
+    TeachingCase,
+    simulate_case,
+)
 
 ASKED = CaseSpec(
     seed=5,
@@ -173,3 +180,10 @@ def test_the_faintest_metastasis_does_not_hide_behind_the_bladder() -> None:
         f for f in case.truth.foci if f.cause == UptakeSite.BLADDER and f.view is lesion.view
     )
     assert np.hypot(lesion.row - bladder.row, lesion.column - bladder.column) > 15
+
+
+def test_a_metastasis_as_it_is_drawn_can_be_seen() -> None:
+    """With this seed the first patient's can not; another patient is drawn."""
+    case = simulate_case(CaseSpec(seed=49, appearance=Appearance.SOLITARY), "c")
+    ratios = [f.contrast_to_noise for f in case.truth.foci if f.kind is FocusKind.METASTASIS]
+    assert max(ratio or 0.0 for ratio in ratios) >= VISIBLE_CONTRAST_TO_NOISE
