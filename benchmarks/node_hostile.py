@@ -145,15 +145,16 @@ def judged(folder: Path) -> bool:
     """Judge what was accepted; whether it failed."""
     queue = folder / "node" / "queue"
     count = len(list((queue / "studies").iterdir()))
-    with pacs_peers.storescp(folder / "got") as port:
+    with pacs_peers.storescp(folder / "got", "--unique-filenames") as port:
         to = f"PACS@127.0.0.1:{port}"
         with pacs_peers.node(folder / "node", "--quiet-seconds", "0", to=to) as node:
             done = node.await_done(count, within_s=36000)
     answered = sum(1 for one in done if list((one / "answer").glob("*.sent")))
-    got = {
-        str(pydicom.dcmread(path, stop_before_pixels=True).SOPInstanceUID)
-        for path in (folder / "got").iterdir()
-    }
+    headers = [
+        pydicom.dcmread(path, stop_before_pixels=True) for path in (folder / "got").iterdir()
+    ]
+    # Damage that changes the study's UID alone gives two studies with one object, and one answer.
+    got = {(str(one.StudyInstanceUID), str(one.SOPInstanceUID)) for one in headers}
     sent = sum(len(list((one / "answer").glob("*.sent"))) for one in done)
     print(f"accepted: {count} studies, of which {answered} have an answer, {sent} objects")
     return len(done) != count or len(got) != sent

@@ -63,7 +63,7 @@ class Load:
             words = ("storescu", "-R", "-aec", "BONESCINT", "127.0.0.1", str(self._port))
             while pacs_peers.dcmtk(*words, path).returncode:
                 self.tries += 1
-                time.sleep(0.5)
+                time.sleep(2)
             self.accepted.add(number)
             path.unlink()
             number += step
@@ -77,6 +77,7 @@ def main() -> None:
     parser.add_argument("--senders", type=int, default=10)
     parser.add_argument("--longest", type=float, default=8.0, help="most seconds until a kill")
     parser.add_argument("--pause", type=float, default=10.0, help="seconds between two studies")
+    parser.add_argument("--minutes", type=float, default=1e6, help="ends after so long")
     parser.add_argument("--seed", type=int, default=1)
     chosen = parser.parse_args()
     rng = random.Random(chosen.seed)  # noqa: S311
@@ -92,6 +93,9 @@ def main() -> None:
                 after_s, starts = rng.uniform(0, chosen.longest), rng.random() < 0.8
                 kill_one(folder, options, to, port, after_s, starts=starts)
                 states.update(where(folder / "node" / "queue"))
+                if time.monotonic() - began > 60 * chosen.minutes:
+                    print(f"ended after {number + 1} kills")
+                    break
                 if number % 10 == 9:
                     told = (
                         f"{number + 1} kills, {len(load.accepted)} accepted, {load.tries} retries"

@@ -40,7 +40,7 @@ def judge(study: QueuedStudy, model: Path | None, *, call_anyway: bool = False) 
         ModelFolderError: the model cannot be used.
     """
     silence_libraries()
-    classifier = _classifier(model, call_anyway)
+    classifier = open_model(model, call_anyway)
     study.answer.mkdir(mode=0o700, exist_ok=True)
     shutil.rmtree(study.folder / DICOM_FOLDER, ignore_errors=True)  # of a worker that was killed
     for path in study.unsent():
@@ -63,8 +63,12 @@ def judge(study: QueuedStudy, model: Path | None, *, call_anyway: bool = False) 
 
 
 @cache
-def _classifier(model: Path | None, call_anyway: bool) -> Classifier:
-    """The model, opened once for all studies of a worker."""
+def open_model(model: Path | None, call_anyway: bool) -> Classifier:
+    """The model, opened once for all studies of a worker.
+
+    Raises:
+        ModelFolderError: the model cannot be used.
+    """
     from bonescint.model import Classifier
 
     return Classifier(model_folder(model), call_anyway=call_anyway)

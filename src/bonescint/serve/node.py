@@ -178,6 +178,13 @@ class Judging:
             log.warning("Study %s has no answer, for it has no scan: %s", study.name, why)
 
 
+def _prepare(settings: NodeSettings) -> None:
+    """Open the model in a worker before the first study comes."""
+    from bonescint.serve.judging import open_model
+
+    open_model(settings.model, settings.call_anyway)
+
+
 def _judge(study: QueuedStudy, settings: NodeSettings) -> StudyJudgement:
     """The work of a worker; what it needs is not loaded in the node's own process."""
     from bonescint.serve.judging import judge
@@ -260,9 +267,13 @@ def running_node(settings: NodeSettings, destination: Destination) -> Iterator[i
         OutputError: the queue is in use or cannot be written to, or the port is taken.
         ParameterError: a setting that cannot be used.
         MissingExtraError: the extra `pacs` is not installed.
+        ModelFolderError: the model is incomplete, altered or of a newer schema.
     """
     extras.require("pynetdicom", "highdicom", extra="pacs")
+    from bonescint.classify.classify import model_folder
     from bonescint.serve.receiving import Receiver, Sender
+
+    model_folder(settings.model)  # what is wrong with it is said now, not with the first study
 
     with ExitStack() as opened:
         queue = opened.enter_context(StudyQueue(settings.queue, most=settings.most_studies))
@@ -271,6 +282,8 @@ def running_node(settings: NodeSettings, destination: Destination) -> Iterator[i
                 settings.workers, timeout_s=settings.timeout_s, preload="bonescint.serve.judging"
             )
         )
+        for _ in range(settings.workers):
+            pool.submit(_prepare, settings)
         commitments = Commitments(queue, title=settings.title, tls=settings.tls)
         receiver = Receiver(
             queue,
