@@ -75,6 +75,9 @@ bench: $(EVERYTHING)
 	$(BIN)/python benchmarks/simulate.py
 	$(BIN)/python benchmarks/study_load.py
 	$(BIN)/python benchmarks/study_next.py
+	$(BIN)/python benchmarks/node_kills.py --kills 200
+	$(BIN)/python benchmarks/node_hostile.py --count 20000
+	$(BIN)/python benchmarks/node_rate.py --count 1000
 	$(BIN)/python benchmarks/study_analysis.py
 	$(BIN)/python benchmarks/readers.py
 

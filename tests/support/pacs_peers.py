@@ -310,13 +310,17 @@ class Node:
 
 @contextmanager
 def node(
-    folder: Path, *options: str, to: str = "PACS@127.0.0.1:1", port: int = 0
+    folder: Path,
+    *options: str,
+    to: str = "PACS@127.0.0.1:1",
+    by: str = "--answer-to",
+    port: int = 0,
 ) -> Iterator[Node]:
     """Run `bonescint listen`; with port 0 any that is free."""
     port = port or free_port()
     folder.mkdir(parents=True, exist_ok=True)
     queue, log = folder / "queue", folder / "node.log"
-    words = ("listen", "--port", str(port), "--queue", queue, "--answer-to", to, *options)
+    words = ("listen", "--port", str(port), "--queue", queue, by, to, *options)
     with running(sys.executable, "-m", "bonescint", *words, log=log) as process:
         await_port(port, process)
         yield Node(port=port, queue=queue, log=log, process=process)

@@ -310,6 +310,8 @@ def _destination(
     if bool(peer) is bool(stow):
         requirement = "given, or else the URL of a web server"
         raise ParameterError(option, "bonescint", requirement, peer and f"{peer} and {stow}")
+    if tls is not None:
+        tls.for_client()  # what is wrong with the files is said now
     if stow:
         return WebServer(stow, login=Login.found(user=user, secret_file=secret_file), tls=tls)
     if tls is not None and not by_tls and option == "peer":

@@ -126,10 +126,11 @@ class Judging:
         """
         self._queue.take_quiet(self._settings.quiet_s)
         next_s = 1.0
+        busy = set(self._busy)  # before the list: what ends meanwhile is left out
         for study in self._queue.all_in(StudyState.JUDGING):
-            turn = self._turns.setdefault(study.name, _Turn())
-            if study.name in self._busy:
+            if study.name in busy:
                 continue
+            turn = self._turns.setdefault(study.name, _Turn())
             if turn.left_s > 0:
                 next_s = min(next_s, turn.left_s)
                 continue

@@ -242,16 +242,14 @@ class StudyQueue:
         _sync(study.folder / OUTCOME)
         _sync(study.folder)
         with self._lock:
-            moved = self._move(study.name, StudyState.JUDGING, StudyState.ANSWERING)
-            return moved if moved.unsent() else self.answered(moved)
+            if study.unsent():
+                return self._move(study.name, StudyState.JUDGING, StudyState.ANSWERING)
+            return self._end(study.name, StudyState.JUDGING)
 
     def answered(self, study: QueuedStudy) -> QueuedStudy:
         """Move a study whose whole answer was accepted to the end."""
         with self._lock:
-            moved = self._move(study.name, StudyState.ANSWERING, StudyState.DONE)
-            if study.name not in self._arrived_s:
-                self._waiting.discard(study.name)
-            return moved
+            return self._end(study.name, StudyState.ANSWERING)
 
     def forget_objects(self, older_than_s: float) -> int:
         """Empty the objects of studies that ended so long ago; their names stay.
@@ -302,6 +300,12 @@ class StudyQueue:
         if (earlier.folder / OUTCOME).exists():
             (earlier.folder / OUTCOME).rename(study.folder / "earlier.json")
         shutil.rmtree(earlier.folder)
+
+    def _end(self, name: str, state: StudyState) -> QueuedStudy:
+        moved = self._move(name, state, StudyState.DONE)
+        if name not in self._arrived_s:
+            self._waiting.discard(name)
+        return moved
 
     def _move(self, name: str, state: StudyState, to: StudyState) -> QueuedStudy:
         moved = self.at(name, to)

@@ -138,6 +138,19 @@ def test_fetched_from_orthanc_judged_and_stored_back_over_the_web(
     assert PASSWORD not in said
 
 
+def test_answers_go_over_the_web(pacs: pacs_peers.Orthanc, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text(PASSWORD)
+    login = ("--user", USER, "--secret-file", str(secret))
+    with pacs_peers.node(
+        tmp_path / "node", *SOON, *login, to=f"{pacs.dicomweb}/studies", by="--answer-stow"
+    ) as node:
+        assert node.send(pacs_peers.nm_study(tmp_path / "scan.dcm", 6)).returncode == 0
+        node.await_done(1)
+        assert modalities(pacs, 6).count("SR") >= 1
+        assert PASSWORD not in node.log.read_text()
+
+
 def test_answers_wait_for_a_pacs_that_is_away_and_survive_kills(tmp_path: Path) -> None:
     """Killed while the PACS is away; sent once both are back, once only; late objects follow."""
     got, pacs_port = tmp_path / "got", pacs_peers.free_port()

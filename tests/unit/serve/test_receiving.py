@@ -229,3 +229,49 @@ def test_a_bomb_and_half_objects_are_refused_with_a_status(
             _config.STORE_SEND_CHUNKED_DATASET = False
     assert len(node.studies_in("studies")) == before
     assert node.echo()
+
+
+def test_commitment_is_reported_in_the_association_of_the_request(
+    node: pacs_peers.Node, tmp_path: Path
+) -> None:
+    """For a sender whose port is not known."""
+    from pynetdicom import AE, evt
+    from pynetdicom.sop_class import (  # type: ignore[attr-defined]
+        StorageCommitmentPushModel,
+        StorageCommitmentPushModelInstance,
+    )
+
+    assert node.send(pacs_peers.nm_study(tmp_path / "scan.dcm", 400)).returncode == 0
+    reports: list[tuple[int, pydicom.Dataset]] = []
+
+    def reported(event: evt.Event) -> tuple[int, None]:
+        reports.append((event.event_type, event.event_information))
+        return 0x0000, None
+
+    wanted = pydicom.Dataset()
+    wanted.TransactionUID = "1.2.3.4.5"
+    wanted.ReferencedSOPSequence = [pydicom.Dataset()]
+    wanted.ReferencedSOPSequence[0].ReferencedSOPClassUID = STORED_CLASSES[0]
+    instance = f"{pacs_peers.study_uid(400)}.1.1"
+    wanted.ReferencedSOPSequence[0].ReferencedSOPInstanceUID = instance
+    entity = AE()
+    entity.add_requested_context(StorageCommitmentPushModel)
+    association = entity.associate(
+        "127.0.0.1", node.port, ae_title="BONESCINT",
+        evt_handlers=[(evt.EVT_N_EVENT_REPORT, reported)],
+    )  # fmt: skip
+    words = (1, StorageCommitmentPushModel, StorageCommitmentPushModelInstance)
+    status, _ = association.send_n_action(wanted, *words)
+    assert status.Status == 0x0000
+    deadline = time.monotonic() + 60
+    while not reports:
+        assert time.monotonic() < deadline, node.log.read_text()
+        time.sleep(0.05)
+    ((kind, report),) = reports
+    assert (kind, report.TransactionUID) == (1, "1.2.3.4.5")
+    assert report.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == instance
+    # What cannot be read, and what is asked otherwise, gets a status.
+    del wanted.ReferencedSOPSequence
+    assert association.send_n_action(wanted, *words)[0].Status == 0x0115
+    assert association.send_n_action(wanted, 9, *words[1:])[0].Status == 0x0123
+    association.release()
