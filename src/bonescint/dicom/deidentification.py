@@ -173,7 +173,8 @@ class _Pseudonyms:
             return self.named(
                 "name and birth", header.text("PatientName"), header.text("PatientBirthDate")
             )
-        return self.named("lone study", header.text("StudyInstanceUID"))
+        alone = header.text("StudyInstanceUID") or header.text("SOPInstanceUID")
+        return self.named("lone study", alone)
 
     def named(self, purpose: str, *parts: str) -> str:
         """A hash of parts of the header."""

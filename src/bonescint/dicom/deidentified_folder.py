@@ -264,7 +264,7 @@ def _deidentify(job: StudyFiles, *, order: _Order) -> list[_Outcome]:
 
 def _name(made: DeidentifiedObject, stem: str) -> Path:
     """Where an object is written: patient, study, and a name that tells its view."""
-    ending = stem if made.view is None else f"{stem}-{made.view.value}"
+    ending = made.instance if made.view is None else f"{stem}-{made.view.value}"
     return Path(made.patient) / made.study / f"{ending}.dcm"
 
 

@@ -91,6 +91,21 @@ def test_pairs_stay_pairs(archive: Path, tmp_path: Path, moved: bool) -> None:
     np.testing.assert_array_equal(after.posterior, read(before.files).posterior)
 
 
+def test_two_views_that_nothing_tells_apart_are_both_written(
+    anterior: NDArray[np.uint16], posterior: NDArray[np.uint16], tmp_path: Path
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for number, image in enumerate((anterior, posterior), start=1):
+        save(one_view(image, number, detector_number=number), folder / f"IM{number}")
+    assert len(discover([folder]).studies) == 1
+    out = tmp_path / "clean"
+    profile = ConfidentialityProfile(retain_longitudinal=True)
+    assert len(set(deidentify_folder(folder, out, profile=profile).files)) == 2
+    (study,) = discover([out]).studies
+    np.testing.assert_array_equal(read(study.files).anterior, anterior)
+
+
 def test_a_second_run_writes_the_same_and_completes_the_first(
     archive: Path, tmp_path: Path
 ) -> None:
