@@ -72,6 +72,8 @@ def test_the_wheel_is_small_and_whole(wheel: Path) -> None:
         "bonescint/report/templates/document.html.jinja",
         "bonescint/study/web/static/reading.js",
         "bonescint/study/web/templates/reading.html.jinja",
+        "bonescint/teach/web/static/reading.js",
+        "bonescint/teach/web/templates/case.html.jinja",
         "bonescint/viewer/static/viewer.js",
         "bonescint/viewer/templates/scan.html.jinja",
     } <= names

@@ -93,6 +93,7 @@ class Teaching:
         first_page: path of the page to open.
 
     Raises:
+        ParameterError: served to other machines without accounts.
         InputError: a course or a cohort that cannot be used.
         RecordsError: answers that cannot be read.
     """
@@ -102,6 +103,9 @@ class Teaching:
     first_page: str
 
     def __init__(self, options: TeachOptions, settings: ServeSettings) -> None:
+        if not options.classroom and not (settings.is_loopback and not settings.behind_proxy):
+            requirement = "loopback, unless --classroom asks everybody to sign in"
+            raise ParameterError("host", "bonescint teach", requirement, settings.host)
         self._options, self._settings = options, settings
         self._open = ExitStack()
 

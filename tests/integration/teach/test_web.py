@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ import httpx
 import pytest
 
 from bonescint.cohort import read_manifest, write_manifest
-from bonescint.scan import Truth
+from bonescint.scan import ParameterError, Truth
+from bonescint.study.web.dependencies import ServeSettings
+from bonescint.teach.serving import Teaching, TeachOptions
 
 LEAVES = {"/api/answer"}  # answering is what ends a case
 
@@ -174,6 +177,46 @@ def test_simulated_cases_say_what_every_spot_was(serve: Any, course: str) -> Non
         assert {"kidney", "bladder"} & names
         assert all(one["text"] for one in told["others"])
         assert "Simulated patients" in learning.http.get("/").text
+
+
+def test_other_machines_must_sign_in(tmp_path: Path) -> None:
+    settings = ServeSettings(port=0, behind_proxy=True)
+    with pytest.raises(ParameterError, match="loopback, unless --classroom"):
+        Teaching(TeachOptions(progress=tmp_path / "t.sqlite"), settings)
+
+
+def test_an_unknown_course_is_refused_with_those_that_exist(tmp_path: Path) -> None:
+    options = TeachOptions(progress=tmp_path / "t.sqlite", course="bones")
+    with (
+        pytest.raises(ParameterError, match="normal-variants"),
+        Teaching(options, ServeSettings(port=0)),
+    ):
+        raise AssertionError
+
+
+def test_a_file_that_is_gone_is_not_named_to_learners(
+    serve: Any, cohort: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(cohort.parent, tmp_path / "gone")
+    with serve(cohort=folder / "manifest.csv") as learning:
+        for file in (folder / "scans").iterdir():
+            file.unlink()
+        until = time.monotonic() + 120
+        while time.monotonic() < until:
+            answer = learning.http.get("/api/case", params={"course": "cohort"})
+            if answer.status_code != 200 or answer.json()["case"]:
+                break
+        if answer.status_code == 200:  # the first one had been read before
+            token = answer.json()["case"]["token"]
+            learning.answer(token, positive=True)
+            while answer.status_code == 200:
+                answer = learning.http.get("/api/case", params={"course": "cohort"})
+                if answer.status_code == 200 and answer.json()["case"]:
+                    learning.answer(answer.json()["case"]["token"], positive=True)
+        assert answer.status_code == 500
+        assert answer.json()["problem"] == "case"
+        assert "gone" not in answer.text
+        assert ".dcm" not in answer.text
 
 
 def test_nobody_else_connects(learning: Any) -> None:

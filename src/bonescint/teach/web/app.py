@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from importlib import resources
 from pathlib import Path
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
 from fastapi.templating import Jinja2Templates
 from jinja2 import FileSystemLoader
 
@@ -14,12 +16,14 @@ from bonescint.study.web import sign_in
 from bonescint.study.web.checks import checked_app
 from bonescint.study.web.dependencies import ServeSettings
 from bonescint.teach.classroom import Classroom
+from bonescint.teach.records import RecordsError
 from bonescint.teach.web import api, classroom, pages
 from bonescint.teach.web.board import Board
 from bonescint.teach.web.context import TITLE, ClassroomContext, LocalContext
 from bonescint.teach.web.desk import Desk
 from bonescint.viewer import TEMPLATES
 
+_LOG = logging.getLogger("bonescint.teach")
 _HERE = Path(str(resources.files("bonescint.teach.web")))
 _ACCOUNTS = Path(str(resources.files("bonescint.study.web"))) / "templates"
 
@@ -34,6 +38,7 @@ def local_app(desk: Desk, board: Board, settings: ServeSettings) -> FastAPI:
     """
     context = LocalContext(settings=settings, templates=_templates(), desk=desk, board=board)
     app = checked_app(TITLE, context, _HERE / "static")
+    app.add_exception_handler(RecordsError, _failed)
     for router in (pages.router, api.router):
         app.include_router(router)
     return app
@@ -57,9 +62,17 @@ def classroom_app(desk: Desk, board: Board, held: Classroom, settings: ServeSett
         clock=held.clock,
     )
     app = checked_app(TITLE, context, _HERE / "static")
+    app.add_exception_handler(RecordsError, _failed)
     for router in (sign_in.router, pages.router, api.router, classroom.router):
         app.include_router(router)
     return app
+
+
+def _failed(request: Request, error: Exception) -> Response:
+    """Records that cannot be read or written: nothing is lost, and the page says so."""
+    _LOG.error("%s: %s", request.url.path, str(error).splitlines()[0])
+    message = "The server cannot read or store anything now. Answer again in a moment."
+    return JSONResponse({"problem": "records", "message": message}, status_code=503)
 
 
 def _templates() -> Jinja2Templates:

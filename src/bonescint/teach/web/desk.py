@@ -5,6 +5,7 @@ The truth of a case stays here until its answer is on disk (`Records.store_answe
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import OrderedDict
@@ -13,6 +14,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
+from bonescint.scan import BonescintError
 from bonescint.study.errors import RefusedError
 from bonescint.teach.answers import CaseAnswer, Feedback, grade
 from bonescint.teach.cases import CaseSpec, TeachingCase
@@ -22,6 +24,7 @@ from bonescint.teach.web.source import CaseSource
 from bonescint.teach.web.words import Sentence, shown_feedback, shown_model
 from bonescint.viewer import Picture
 
+_LOG = logging.getLogger("bonescint.teach")
 _KEPT = 64
 _MODEL_WITHIN_S = 5.0
 _Json = dict[str, Any]
@@ -87,7 +90,7 @@ class Desk:
             if found is not None:
                 self._prepared.move_to_end(issued.case_id)
                 return found
-            case = self._source.made(issued)
+            case = self._made(issued)
             if case is None:
                 return None
             picture = Picture.of(case.scan)
@@ -104,6 +107,15 @@ class Desk:
             while len(self._prepared) > _KEPT:
                 self._prepared.popitem(last=False)
             return found
+
+    def _made(self, issued: IssuedCase) -> TeachingCase | None:
+        """A case with its truth; `None` while it is being made."""
+        try:
+            return self._source.made(issued)
+        except BonescintError as error:  # it may name a file, which students need not know
+            _LOG.error("a case cannot be made: %s", str(error).splitlines()[0])
+            message = "This case cannot be made. Tell whoever runs this server."
+            raise RefusedError("case", message, status=500) from error
 
     def _warm_up(self, case: TeachingCase) -> None:
         """Load what the first feedback needs while the first case is read."""
