@@ -254,6 +254,9 @@ def _log_to_stderr() -> None:
     """Write what the node says of itself, with the time."""
     import logging
 
+    from bonescint.logs import Bounded
+
+    logging.getLogger("bonescint.serve.refused").addFilter(Bounded())
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logger = logging.getLogger("bonescint.serve")

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from pynetdicom.events import Event
 
 log = logging.getLogger("bonescint.serve")
+refused = logging.getLogger("bonescint.serve.refused")
+"""What anybody can cause, so that its messages are to be bounded."""
 
 SYNTAXES = (EXPLICIT_LITTLE, IMPLICIT_LITTLE, *CODECS, EXPLICIT_BIG, DEFLATED)
 """Transfer syntaxes that the reader knows."""
@@ -260,7 +262,9 @@ class _BoundedServer(ThreadedAssociationServer):
             try:
                 request = self.ssl_context.wrap_socket(request, server_side=True)
             except (OSError, ssl.SSLError, ValueError):
-                log.warning("A connection from %s failed in the TLS handshake", client_address[0])
+                refused.warning(
+                    "A connection from %s failed in the TLS handshake", client_address[0]
+                )
                 self.shutdown_request(request)
                 return
             finally:
@@ -270,7 +274,7 @@ class _BoundedServer(ThreadedAssociationServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say that a connection failed, without what was in it."""
         del request
-        log.warning("A connection from %s failed", client_address[0])
+        refused.warning("A connection from %s failed", client_address[0])
 
 
 class Receiver:
@@ -367,7 +371,7 @@ class Receiver:
         request = association.requestor.primitive
         association.requestor.ae_title = getattr(request, "calling_ae_title", "")
         if self._allowed and self.sender_of(association) is None:
-            log.warning("An association from %s was rejected", _address_of(association))
+            refused.warning("An association from %s was rejected", _address_of(association))
             association.acse.send_reject(*_TITLE_UNKNOWN)
             association.kill()
 
@@ -396,7 +400,7 @@ class Receiver:
     def _refuse(self, event: Event, status: int, why: str) -> Dataset:
         from pydicom import Dataset
 
-        log.warning("An object from %s was refused: %s", _address_of(event.assoc), why)
+        refused.warning("An object from %s was refused: %s", _address_of(event.assoc), why)
         answer = Dataset()
         answer.Status, answer.ErrorComment = status, why[:64]
         return answer

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
 import socket
 import sys
 import threading
@@ -26,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from bonescint.logs import Bounded
 from bonescint.scan import OutputError
 from bonescint.study.errors import StudyError
 from bonescint.study.folder import Progress, StudyFolder, open_study
@@ -37,7 +37,6 @@ from bonescint.study.web.dependencies import ServeSettings
 if TYPE_CHECKING:
     import uvicorn
 
-_MESSAGES, _WINDOW_S = 30, 60.0
 _MOST = 512
 _QUEUE = 512
 _SHARE_OF_FILES = 4  # the store, pictures and new connections need file numbers, too
@@ -213,39 +212,6 @@ def _server(app: object, settings: ServeSettings, listener: Listener) -> uvicorn
         lifespan="off",
     )
     return uvicorn.Server(config)
-
-
-class Bounded(logging.Filter):
-    """Passes a limited number of log messages per minute, notes the limit, and drops the rest.
-
-    Args:
-        most: largest number of messages.
-        window_s: length of the period, in seconds.
-
-    Examples:
-        >>> import io
-        >>> handler = logging.StreamHandler(stream := io.StringIO())
-        >>> handler.addFilter(Bounded(most=2))
-        >>> for number in range(1000):
-        ...     _ = handler.handle(logging.makeLogRecord({"msg": f"no {number}"}))
-        >>> stream.getvalue().splitlines()
-        ['no 0', 'no 1', 'More messages follow; those of this minute are left out.']
-    """
-
-    def __init__(self, *, most: int = _MESSAGES, window_s: float = _WINDOW_S) -> None:
-        super().__init__()
-        self._most, self._window_s = most, window_s
-        self._began_s, self._seen = 0.0, 0
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Whether a message is written."""
-        if not 0 <= record.created - self._began_s < self._window_s:
-            self._began_s, self._seen = record.created, 0
-        self._seen += 1
-        if self._seen == self._most + 1:
-            record.msg = "More messages follow; those of this minute are left out."
-            record.args, record.exc_info, record.exc_text = None, None, None
-        return self._seen <= self._most + 1
 
 
 def server_logging() -> dict[str, Any]:
