@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from bonescint.scan import FocusKind, InputError, ParameterError, Scan, Truth, UptakeSite
 from bonescint.scan.checked import check_number, check_text, check_whole
@@ -23,7 +24,7 @@ VISIBLE_CONTRAST_TO_NOISE = 5.0
 """From this ratio on, a spot counts as visible in a view (Rose criterion: 3 to 5)."""
 
 _BODY = 2  # the version that was fitted to real scans
-_ATTEMPTS = 4
+_ATTEMPTS = 6
 _BLUR_PX = 2  # so far beyond its area a hot spot still outshines others; assumed
 _WOMEN_ONLY = frozenset(
     {
@@ -128,6 +129,11 @@ class SpotArea:
         bits = base64.b64encode(np.packbits(mask).tobytes()).decode()
         return cls(top=top, left=left, rows=rows, columns=columns, bits=bits)
 
+    @property
+    def window(self) -> tuple[slice, slice]:
+        """Rows and columns of the view that it covers."""
+        return slice(self.top, self.top + self.rows), slice(self.left, self.left + self.columns)
+
     def mask(self) -> NDArray[np.bool_]:
         """Bool (rows, columns)."""
         packed = np.frombuffer(base64.b64decode(self.bits), dtype=np.uint8)
@@ -162,7 +168,7 @@ def simulate_case(spec: CaseSpec, case_id: str) -> TeachingCase:
 
     Where a requested finding or, of metastases as they are drawn, every one turns out too faint to
     be seen, or the faintest metastasis lies behind something hotter, such as a full bladder,
-    another patient is drawn, a few times.
+    another patient is drawn, a few times; if none shows everything, the one that shows most stays.
 
     Args:
         spec: what is wanted.
@@ -172,23 +178,33 @@ def simulate_case(spec: CaseSpec, case_id: str) -> TeachingCase:
         ParameterError: a specification that no patient can meet.
         MissingExtraError: the libraries of the extra `simulate` are not installed.
     """
-    for attempt in range(_ATTEMPTS):
-        simulated = _simulated(spec, case_id, attempt)
-        areas = tuple(
-            SpotArea.of(area.mask, top=area.top, left=area.left) for area in simulated.focus_masks
-        )
-        if spec.contrast_to_noise is None:
-            hidden = simulated.occult
-        else:
-            hidden = _is_covered(simulated.truth, areas)
-        if _shows(simulated.truth, spec.findings) and not hidden:
+    best, fewest = _attempt(spec, case_id, 0)
+    for attempt in range(1, _ATTEMPTS):
+        if not fewest:
             break
+        case, lacking = _attempt(spec, case_id, attempt)
+        if lacking < fewest:
+            best, fewest = case, lacking
+    return best
+
+
+def _attempt(spec: CaseSpec, case_id: str, attempt: int) -> tuple[TeachingCase, int]:
+    """A case of one patient, and how much of what was wanted cannot be seen in it."""
+    simulated = _simulated(spec, case_id, attempt)
+    case = _case_of(simulated, spec, case_id)
+    hidden = simulated.occult if spec.contrast_to_noise is None else _is_covered(case)
+    return case, hidden + len(_unseen(case.truth, spec.findings))
+
+
+def _case_of(simulated: SimulatedScan, spec: CaseSpec, case_id: str) -> TeachingCase:
     return TeachingCase(
         case_id=case_id,
         scan=simulated.scan,
         truth=simulated.truth,
         spec=spec,
-        areas=areas,
+        areas=tuple(
+            SpotArea.of(area.mask, top=area.top, left=area.left) for area in simulated.focus_masks
+        ),
         bones=tuple(bone_of(focus.region) for focus in simulated.truth.foci),
     )
 
@@ -230,22 +246,20 @@ def _simulated(spec: CaseSpec, case_id: str, attempt: int) -> SimulatedScan:
     )
 
 
-def _shows(truth: Truth, findings: Iterable[UptakeSite]) -> bool:
-    """Whether at least one focus of each finding can be seen."""
+def _unseen(truth: Truth, findings: Iterable[UptakeSite]) -> set[UptakeSite]:
+    """Of which findings no focus can be seen."""
     seen = {
         focus.cause
         for focus in truth.foci
         if (focus.contrast_to_noise or 0.0) >= VISIBLE_CONTRAST_TO_NOISE
     }
-    return all(site in seen for site in findings)
+    return {site for site in findings if site not in seen}
 
 
-def _is_covered(truth: Truth, areas: Sequence[SpotArea]) -> bool:
+def _is_covered(case: TeachingCase) -> bool:
     """Whether hotter spots cover more than half of the faintest metastasis, where it shows best."""
-    from scipy import ndimage
-
     best: dict[tuple[object, ...], tuple[float, int]] = {}
-    for number, focus in enumerate(truth.foci):
+    for number, focus in enumerate(case.truth.foci):
         if focus.kind is FocusKind.METASTASIS:
             lesion = (focus.region, focus.radius_mm, focus.contrast)
             seen = (focus.contrast_to_noise or 0.0, number)
@@ -253,18 +267,16 @@ def _is_covered(truth: Truth, areas: Sequence[SpotArea]) -> bool:
     if not best:
         return False
     ratio, number = min(best.values())
-    mine, view = areas[number], truth.foci[number].view
-    covered = np.zeros((mine.rows, mine.columns), dtype=bool)
-    for other, area in zip(truth.foci, areas, strict=True):
-        if other.view is view and (other.contrast_to_noise or 0.0) > ratio:
-            shadowed = ndimage.binary_dilation(np.pad(area.mask(), _BLUR_PX), iterations=_BLUR_PX)
-            rows, columns = np.nonzero(shadowed)
-            rows = rows + area.top - mine.top - _BLUR_PX
-            columns = columns + area.left - mine.left - _BLUR_PX
-            inside = (rows >= 0) & (rows < mine.rows) & (columns >= 0) & (columns < mine.columns)
-            covered[rows[inside], columns[inside]] = True
-    own = mine.mask()
-    return bool((covered & own).sum() > own.sum() / 2)
+    hotter = np.zeros(case.scan.shape, dtype=bool)
+    for other, area in zip(case.truth.foci, case.areas, strict=True):
+        brighter = (other.contrast_to_noise or 0.0) > ratio
+        if area is not None and other.view is case.truth.foci[number].view and brighter:
+            hotter[area.window] |= area.mask()
+    own = case.areas[number]
+    if own is None or not hotter.any():
+        return False
+    covered = ndimage.binary_dilation(hotter, iterations=_BLUR_PX)[own.window] & own.mask()
+    return bool(covered.sum() > own.mask().sum() / 2)
 
 
 def bone_of(region: str) -> str:

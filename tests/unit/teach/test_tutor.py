@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import runpy
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -175,3 +177,15 @@ def test_mistakes_thin_out_the_other_mimics() -> None:
         wrong = wrong.after(_outcome([(UptakeSite.HIP, True, None)]), at_s=float(number))
     few, many = (tutor.spec(9, state, now_s=10.0).others for state in (wrong, right))
     assert (few, many) == (0.3, 1.0)
+
+
+def test_a_simulated_learner_sees_what_it_misses_three_times_as_often() -> None:
+    """The benchmark of 200 learners, on one of them."""
+    bench = runpy.run_path(str(Path(__file__).parents[3] / "benchmarks" / "teach_learners.py"))
+    skill = bench["skill_of"](np.random.default_rng(5), bones_differ=False)
+    state, asked, seen = bench["taught"](skill, 150, 5)
+    assert bench["ratio_of"](asked, skill) >= 3
+    assert bench["ratio_of"](seen, skill) > 1.5
+    estimate = state.estimates()[0]
+    assert estimate.bone == ""
+    assert estimate.low <= skill.thresholds["ribs"] <= estimate.high
