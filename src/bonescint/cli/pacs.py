@@ -217,7 +217,6 @@ def listen(
     from bonescint.serve.node import NodeSettings, running_node
     from bonescint.serve.peers import silence_libraries
 
-    silence_libraries()
     files = _tls_files(certificate, key, authority)
     settings = NodeSettings(
         queue=queue,
@@ -244,6 +243,7 @@ def listen(
         user=user,
         secret_file=secret_file,
     )
+    silence_libraries()
     _log_to_stderr()
     with _ended_by_signal() as ended, running_node(settings, destination) as at:
         say_notice(f"{title} listens on {host}:{at} and answers to {destination}")
@@ -313,12 +313,12 @@ def _destination(
     if bool(peer) is bool(stow):
         requirement = "given, or else the URL of a web server"
         raise ParameterError(option, "bonescint", requirement, peer and f"{peer} and {stow}")
+    if tls is not None and not by_tls and option == "peer" and not stow:
+        raise ParameterError("tls", "send", "given with certificates", by_tls)
     if tls is not None:
         tls.for_client()  # what is wrong with the files is said now
     if stow:
         return WebServer(stow, login=Login.found(user=user, secret_file=secret_file), tls=tls)
-    if tls is not None and not by_tls and option == "peer":
-        raise ParameterError("tls", "send", "given with certificates", by_tls)
     return StoringPeer(
         Peer.of(peer, title=called), calling=calling, tls=(tls or TlsFiles()) if by_tls else None
     )
