@@ -6,6 +6,7 @@
     python benchmarks/quantify.py foci COHORT ANSWERS
     python benchmarks/quantify.py index OUT.json --count 50     # Bone Scan Index against truth
     python benchmarks/quantify.py calibrate OUT.json [MORE.json]
+    python benchmarks/quantify.py change --count 20             # new foci in pairs of scans
     python benchmarks/quantify.py agreement OUT.json            # of other patients
 
 COHORT is what `bonescint simulate cohort` wrote; no scan of it may have served for the atlas.
@@ -28,10 +29,20 @@ from bonescint.cohort import read_manifest
 from bonescint.cohort.regenerate_truth import regenerate_truth
 from bonescint.dicom import read
 from bonescint.model import Classifier
-from bonescint.quantify import MassTable, bone_masses, bone_scan_index
+from bonescint.quantify import (
+    FocusChange,
+    MassTable,
+    QuantifiedScan,
+    bone_atlas,
+    bone_masses,
+    bone_scan_index,
+    changed_foci,
+)
 from bonescint.quantify.bone_atlas import atlas_of
+from bonescint.quantify.detectability import _sphere
 from bonescint.quantify.foci import matched_foci
 from bonescint.quantify.regions import BodyRegions, body_regions, dice_by_region
+from bonescint.quantify.registration import in_view_mm
 from bonescint.scan import Focus, FocusKind, Prediction, Scan, View
 from bonescint.scan.lesions import lesions_by_description, numbered_areas
 from bonescint.simulate import (
@@ -293,6 +304,74 @@ def index(out: Path, patients: int, levels: tuple[float, ...], seed: int, atlas)
     out.write_text(json.dumps(rows))
 
 
+def change(patients: int, seed: int, noise: float) -> None:
+    """Pairs of scans of one patient, unchanged and with two new foci of a contrast-to-noise."""
+    stable = wrong = new = found_new = 0
+    atlas = bone_atlas()
+    with Classifier(model_folder(None), threads=1) as model:
+
+        def quantified(images: dict, scan: Scan) -> QuantifiedScan:
+            other = scan.with_views(step="again", **images)
+            prediction = model.predict(other)
+            body = body_regions(other)
+            return QuantifiedScan(
+                scan=other,
+                prediction=prediction,
+                body=body,
+                index=None,
+                foci=matched_foci(other, prediction, body),
+                remarks=(),
+            )
+
+        for number in range(patients):
+            rng = np.random.default_rng([seed, number])
+            patient = known_patient(seed * 1000 + number, 1 + number % 8, 13.0)
+            before = quantified(
+                {v.value: rng.poisson(m).astype(np.float32) for v, m in patient.means.items()},
+                patient.scan,
+            )
+            move = rng.integers(-8, 9, 2)
+            again, more = {}, {}
+            places = atlas.places_mm(before.body.registration.pose.shape)
+            trunk = np.isin(
+                atlas.bone,
+                [
+                    n
+                    for n, name in enumerate(atlas.bones)
+                    if name[0] in "TL" or name.startswith("rib")
+                ],
+            )
+            sites = places[rng.choice(np.flatnonzero(trunk), 2)]
+            for view, mean in patient.means.items():
+                sign = 1 if view is View.ANTERIOR else -1
+                added = np.zeros_like(mean)
+                for site in sites:
+                    at = in_view_mm(site, before.body.registration.pose.origin_mm[view])
+                    row, column = at[::-1] / patient.pixel_mm
+                    if view is View.POSTERIOR:
+                        column = mean.shape[1] - column
+                    shape = _sphere((row, column), mean.shape, (patient.pixel_mm,) * 2, 9.0)
+                    mask = shape > 0.4 * shape.max()
+                    base = float(mean[mask].sum())
+                    # own / sqrt(own + base) is the contrast-to-noise ratio
+                    own = noise**2 / 2 + np.sqrt(noise**4 / 4 + noise**2 * base)
+                    added += shape * own / float(shape[mask].sum())
+                for images, expected in ((again, mean), (more, mean + added)):
+                    drawn = rng.poisson(expected).astype(np.float32)
+                    images[view.value] = np.roll(drawn, (move[0], sign * move[1]), (0, 1))
+            after = changed_foci(before, quantified(again, patient.scan))
+            wrong += any(one.change is FocusChange.NEW for one in after)
+            stable += 1
+            grown = changed_foci(before, quantified(more, patient.scan))
+            new += 2
+            found_new += min(2, sum(one.change is FocusChange.NEW for one in grown))
+            print(
+                f"{wrong} of {stable} unchanged pairs with a new focus; "
+                f"{found_new} of {new} new foci found",
+                flush=True,
+            )
+
+
 CALIBRATION = Path("src/bonescint/quantify/bsi_calibration.json")
 
 
@@ -351,16 +430,39 @@ def agreement(file: Path) -> None:
         print(f"repeat difference {off.mean():+.2f} +- {off.std(ddof=1):.2f}")
 
 
+WORK = (
+    "truth",
+    "regions",
+    "predict",
+    "foci",
+    "index",
+    "calibrate",
+    "agreement",
+    "change",
+)
+
+
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "what", choices=("truth", "regions", "predict", "foci", "index", "agreement", "calibrate")
+        "what",
+        choices=(
+            "truth",
+            "regions",
+            "predict",
+            "foci",
+            "index",
+            "agreement",
+            "calibrate",
+            "change",
+        ),
     )
-    parser.add_argument("cohort", type=Path)
+    parser.add_argument("cohort", type=Path, nargs="?")
     parser.add_argument("truth", type=Path, nargs="?")
     parser.add_argument("--counts", type=float, nargs="+", default=[1.5e6, 1e6, 0.5e6, 0.2e6])
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--noise", type=float, default=10.0)
     parser.add_argument("--count", type=int, default=None)
     parser.add_argument("--pictures", type=Path)
     parser.add_argument("--atlas", type=Path)
@@ -372,6 +474,8 @@ def main() -> None:
         predictions(given.cohort, given.truth, given.count or 80)
     elif given.what == "index":
         index(given.cohort, given.count or 50, tuple(given.counts), given.seed, atlas)
+    elif given.what == "change":
+        change(given.count or 20, given.seed, given.noise)
     elif given.what == "calibrate":
         calibrate([given.cohort, *([given.truth] if given.truth else [])], CALIBRATION)
     elif given.what == "agreement":

@@ -58,3 +58,10 @@ def answer(scan: Scan, probability: float = 0.9) -> Prediction:
             for view in scan.views
         ),
     )
+
+
+def with_images(scan: Scan, images: Mapping[View, NDArray[np.float32]]) -> Scan:
+    """The scan with other images; a view without one is missing."""
+    return scan.with_views(
+        anterior=images.get(View.ANTERIOR), posterior=images.get(View.POSTERIOR), step="changed"
+    )

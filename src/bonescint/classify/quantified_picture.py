@@ -15,9 +15,11 @@ from bonescint.explain.evidence import PanelSize, panel_size
 from bonescint.explain.lettering import INK, MUTED, PAGE, WARNING, wrapped, write
 from bonescint.explain.panels import grey_panel, lesion_outline
 from bonescint.quantify import (
+    CONTRASTS,
     METASTASIS_FROM,
     TWELVE_NAMES,
     ChangedFocus,
+    DetectionLimit,
     FocusChange,
     MatchedFocus,
     QuantifiedScan,
@@ -65,6 +67,7 @@ def quantified_picture(found: QuantifiedScan, *, notice: str = RESEARCH_USE) -> 
         )
         for focus in found.shown_foci
     ]
+    colours = np.vstack([np.full(3, -1, np.float32), REGION_COLOURS])
     boxes = crop_boxes(scan)
     size = _size_of(found, boxes)
     views = len(scan.views)
@@ -82,7 +85,8 @@ def quantified_picture(found: QuantifiedScan, *, notice: str = RESEARCH_USE) -> 
         outlined, labels = _outlined(marks, view, scan.shape, box, plain)
         picture.paste(Image.fromarray(outlined), (left, _HEADER))
         picture.paste(
-            Image.fromarray(_coloured(found.body.regions[view][box], plain)), (right, _HEADER)
+            Image.fromarray(_coloured(found.body.regions[view][box], plain, colours)),
+            (right, _HEADER),
         )
         _write_labels(draw, labels, left)
         for x, what in ((left, "foci"), (right, "regions")):
@@ -175,6 +179,66 @@ def _write_labels(draw: ImageDraw.ImageDraw, labels: Sequence[_Label], left: int
         write(draw, at, label.text, size=13, colour=label.colour, bold=True, halo=True)
 
 
+LIMIT_COLOURS = (
+    (4.0, (34, 120, 90)),
+    (8.0, (120, 170, 60)),
+    (16.0, (235, 175, 20)),
+    (float("inf"), (220, 95, 20)),
+)
+"""Colours of contrasts up to each; what is not found at all is dark red."""
+NOT_FOUND = (120, 15, 40)
+
+
+def limit_colour(limit: DetectionLimit) -> tuple[int, int, int]:
+    """The colour of a bone by the contrast from which a lesion in it is found."""
+    if limit.contrast is None:
+        return NOT_FOUND
+    contrast = limit.contrast
+    return next(colour for most, colour in LIMIT_COLOURS if contrast <= most)
+
+
+def detectability_picture(
+    found: QuantifiedScan, limits: Sequence[DetectionLimit], *, notice: str = RESEARCH_USE
+) -> Image.Image:
+    """Draw both views, each bone in the colour of its limit.
+
+    Args:
+        found: a quantified scan.
+        limits: its detection limits.
+        notice: statement about the model.
+    """
+    scan, boxes = found.scan, crop_boxes(found.scan)
+    size = _size_of(found, boxes)
+    colours = np.full((len(found.body.bone_names) + 1, 3), -1.0, np.float32)
+    for limit in limits:
+        colours[found.body.bone_names.index(limit.bone) + 1] = limit_colour(limit)
+    key = _MARGIN + len(scan.views) * (size.columns + _GAP)
+    picture = Image.new(
+        "RGB", (max(key + _KEY + 60, _LEAST_WIDTH), _HEADER + size.rows + 2 * _MARGIN + 40), PAGE
+    )
+    draw = ImageDraw.Draw(picture)
+    title = f"Scan {scan.scan_id}: contrast from which a lesion of 10 mm is found (80 %)"
+    write(draw, (_MARGIN, 14), title, size=16, bold=True)
+    for number, (view, image) in enumerate(scan.images()):
+        grey = grey_panel(image[boxes[view]], grey_window(image, scan.unit), size)
+        plain = np.repeat(grey[:, :, None], 3, axis=2)
+        drawn = _coloured(found.body.bones[view][boxes[view]], plain, colours, shade=0.6)
+        left = _MARGIN + number * (size.columns + _GAP)
+        picture.paste(Image.fromarray(drawn), (left, _HEADER))
+        write(draw, (left, _HEADER - 22), "AP" if view is View.ANTERIOR else "PA", size=14)
+    entries = [
+        (colour, f"up to {most:g}" if most < float("inf") else f"up to {CONTRASTS[-1]:g}")
+        for most, colour in LIMIT_COLOURS
+    ]
+    entries += [(NOT_FOUND, f"not found at {CONTRASTS[-1]:g}")]
+    for number, (colour, text) in enumerate(entries):
+        top = _HEADER + 4 + 22 * number
+        draw.rectangle((key, top, key + 14, top + 14), fill=colour)
+        write(draw, (key + 22, top), text, size=13)
+    write(draw, (_MARGIN, picture.height - 36), notice, size=13, colour=MUTED)
+    return picture
+
+
 def png_of(picture: Image.Image) -> bytes:
     """A picture as the content of a PNG file."""
     buffer = io.BytesIO()
@@ -242,15 +306,21 @@ def _outlined(
     return drawn, labels
 
 
-def _coloured(maps: NDArray[np.uint8], plain: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A cropped view under the colours of the regions."""
+def _coloured(
+    maps: NDArray[np.uint8],
+    plain: NDArray[np.uint8],
+    colours: NDArray[np.float32],
+    *,
+    shade: float = _SHADE,
+) -> NDArray[np.uint8]:
+    """A cropped view under the colours of a map's numbers; negative colours are left out."""
     rows, columns = plain.shape[:2]
     row = (np.arange(rows) * maps.shape[0]) // rows
     column = (np.arange(columns) * maps.shape[1]) // columns
     shown = maps[row[:, None], column]
     drawn = plain.astype(np.float32)
-    on = shown > 0
-    drawn[on] = (1 - _SHADE) * drawn[on] + _SHADE * REGION_COLOURS[shown[on].astype(int) - 1]
+    on = colours[shown][..., 0] >= 0
+    drawn[on] = (1 - shade) * drawn[on] + shade * colours[shown[on]]
     return drawn.astype(np.uint8)
 
 

@@ -33,7 +33,7 @@ from bonescint.report.document_page import (
     PageTable,
     write_document,
 )
-from bonescint.scan import BonescintError, Scan
+from bonescint.scan import BonescintError, PixelUnit, Scan
 
 if TYPE_CHECKING:
     from bonescint.model import Classifier, ModelFolder
@@ -65,8 +65,17 @@ SCAN_COLUMNS = (
     "metastases",
     "remarks",
 )
+LIMIT_COLUMNS = ("scan_id", "bone", "contrast_found_in_80_percent", "found", "tried")
 _SIGNATURE = '"made_by": "bonescint quantify"'
-_MADE = ("results.json", "scans.csv", "foci.csv", "index.html", "pictures", "scans")
+_MADE = (
+    "results.json",
+    "scans.csv",
+    "foci.csv",
+    "detectability.csv",
+    "index.html",
+    "pictures",
+    "scans",
+)
 _MOST_PICTURES = 200
 
 
@@ -93,6 +102,7 @@ def quantify(
     masses: MassTable | None = None,
     device: str = "cpu",
     call_anyway: bool = False,
+    detectability: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> QuantifySummary:
     """Quantify scans and write tables, pictures and a page.
@@ -104,6 +114,8 @@ def quantify(
         masses: the bones' shares of mass; Spiers' if `None`.
         device: `"cpu"`, `"gpu"` or `"auto"`.
         call_anyway: also give an index for scans that the model does not call.
+        detectability: also find, for each bone, the contrast from which a lesion is found; takes
+            about a minute a scan.
         progress: called with the number of studies done and of all.
 
     Raises:
@@ -116,7 +128,11 @@ def quantify(
 
     folder = model_folder(model)
     run = _Run(
-        folder=folder, masses=masses or MassTable.SPIERS, call_anyway=call_anyway, out=Path(out)
+        folder=folder,
+        masses=masses or MassTable.SPIERS,
+        call_anyway=call_anyway,
+        detectability=detectability,
+        out=Path(out),
     )
     require_own(run.out, _MADE, mark="results.json", signature=_SIGNATURE)
     with one_writer(run.out):
@@ -148,6 +164,7 @@ class _Run:
     folder: ModelFolder
     masses: MassTable
     call_anyway: bool
+    detectability: bool
     out: Path
 
     @property
@@ -157,6 +174,7 @@ class _Run:
             "model_id": self.folder.model_id,
             "bone_masses": self.masses.value,
             "call_anyway": self.call_anyway,
+            "detectability": self.detectability,
         }
 
     def begin(self) -> None:
@@ -189,6 +207,8 @@ class _Run:
         picture = f"pictures/{key}.png"
         self._draw(result, self.out / picture)
         content = {**result.to_json(), "source": source, "picture": picture}
+        if self.detectability:
+            content |= self._limits(result, classifier, key)
         write_whole(record, json.dumps(content))
         return content
 
@@ -197,6 +217,24 @@ class _Run:
 
         prediction = classifier.predict(scan)
         return quantify_scan(scan, prediction, masses=self.masses, call_anyway=self.call_anyway)
+
+    def _limits(self, result: QuantifiedScan, classifier: Classifier, key: str) -> dict[str, Any]:
+        """The detection limits of a scan and their picture, or why there are none."""
+        from bonescint.classify.quantified_picture import detectability_picture, png_of
+        from bonescint.quantify import detection_limits
+
+        if result.index is None:
+            return {"detection_limits": None}
+        if result.scan.unit is not PixelUnit.COUNTS or result.scan.pixel_spacing_mm is None:
+            return {"detection_limits": None}
+        limits = detection_limits(result.scan, result.body, classifier.predict)
+        picture = f"pictures/{key}.detectability.png"
+        drawn = detectability_picture(result, limits, notice=notice_of(self.folder))
+        write_whole(self.out / picture, png_of(drawn))
+        return {
+            "detection_limits": [limit.to_json() for limit in limits],
+            "detectability_picture": picture,
+        }
 
     def _draw(self, result: QuantifiedScan, path: Path) -> None:
         from bonescint.classify.quantified_picture import png_of, quantified_picture
@@ -223,11 +261,18 @@ class _Run:
             FOCUS_COLUMNS,
             [_focus_row(one["scan_id"], focus) for one in done for focus in one["foci"]],
         )
+        limits = [
+            (one["scan_id"], *limit.values())
+            for one in done
+            for limit in one.get("detection_limits") or ()
+        ]
+        if self.detectability:
+            write_table(self.out / "detectability.csv", LIMIT_COLUMNS, limits)
         write_document(self.out / "index.html", self._page(done, refused))
         kept = {Path(one["picture"]).stem for one in done}
         for name in ("pictures", "scans"):
             for file in (self.out / name).iterdir():
-                if file.stem not in kept:
+                if file.name.split(".")[0] not in kept:
                     file.unlink(missing_ok=True)
 
     def _page(self, done: Sequence[dict[str, Any]], refused: Sequence[Refusal]) -> Document:
@@ -269,28 +314,59 @@ class _Run:
         )
 
     def _section(self, one: dict[str, Any]) -> PageSection:
+        said = one["bone_scan_index"]
+        figures = [
+            self._figure(
+                one["picture"], f"Scan {one['scan_id']}: outlined foci, and the twelve regions"
+            )
+        ]
+        tables = [_focus_table(one)]
+        warnings = list(one["remarks"])
+        if one.get("detection_limits"):
+            caption = "Contrast from which a lesion of 10 mm is found, with a probability of 80 %"
+            figures.append(self._figure(one["detectability_picture"], caption))
+            tables.append(_limit_table(one["detection_limits"], caption))
+        elif self.detectability:
+            warnings.append(
+                "No detection limits: they need an index, counts and a known pixel spacing."
+            )
+        return PageSection(
+            title=f"Scan {one['scan_id']}",
+            paragraphs=(f"Bone Scan Index {index_text(said)} %" if said else "No index.",),
+            warnings=tuple(warnings),
+            figures=tuple(figures),
+            tables=tuple(tables),
+        )
+
+    def _figure(self, picture: str, caption: str) -> PageFigure:
         import io
 
         from PIL import Image
 
         from bonescint.classify.quantified_picture import webp_of
 
-        picture = Image.open(io.BytesIO((self.out / one["picture"]).read_bytes()))
-        figure = PageFigure(
-            caption=f"Scan {one['scan_id']}: outlined foci, and the twelve regions",
-            content=webp_of(picture.convert("RGB")),
-            media_type="image/webp",
-            wide=True,
+        drawn = Image.open(io.BytesIO((self.out / picture).read_bytes())).convert("RGB")
+        return PageFigure(
+            caption=caption, content=webp_of(drawn), media_type="image/webp", wide=True
         )
-        return PageSection(
-            title=f"Scan {one['scan_id']}",
-            paragraphs=(f"Bone Scan Index {index_text(one['bone_scan_index'])} %",)
-            if one["bone_scan_index"]
-            else ("No Bone Scan Index.",),
-            warnings=tuple(one["remarks"]),
-            figures=(figure,),
-            tables=(_focus_table(one),),
-        )
+
+
+def _limit_table(limits: Sequence[dict[str, Any]], caption: str) -> PageTable:
+    return PageTable(
+        caption=caption,
+        columns=("bone", "contrast", "found", "added"),
+        rows=tuple(
+            (
+                limit["bone"],
+                "not found" if limit["contrast"] is None else f"{limit['contrast']:.1f}",
+                str(limit["found"]),
+                str(limit["tried"]),
+            )
+            for limit in limits
+        ),
+        note="Lesions were added to this scan, and model and foci were run again.",
+        numeric=(1, 2, 3),
+    )
 
 
 def index_text(index: dict[str, Any] | None) -> str:

@@ -47,6 +47,7 @@ def quantify(
     masses: Masses = "spiers",
     device: Device = "cpu",
     call_anyway: bool = False,
+    detectability: bool = False,
     as_json: AsJson = False,
 ) -> int:
     """Find regions and foci of scans, and the Bone Scan Index with its interval.
@@ -69,6 +70,8 @@ def quantify(
         out: Results folder.
         model: Model folder, or 'shipped', the model that comes with bonescint (the default).
         call_anyway: Also give an index for scans that are too unlike those that the model knows.
+        detectability: Also add lesions of 10 mm to each bone of the scan, and say from which
+            contrast they are found (about a minute a scan).
 
     Written to the results folder:
       scans.csv      one row per scan: index, interval, number of metastases, remarks
@@ -80,9 +83,14 @@ def quantify(
     Examples:
       bonescint quantify scan.dcm
       bonescint quantify archive/ --out quantified/ --masses simulator
+      bonescint quantify scan.dcm --detectability
       bonescint quantify now.dcm --prior before.dcm --out change/
       bonescint quantify scan.dcm --json | jq '.scans[].bone_scan_index'
     """
+    if (prior or weeks) and detectability:
+        from bonescint.scan import ParameterError
+
+        raise ParameterError("--detectability", "quantify", "given without --prior", True)
     if prior or weeks:
         return _change(
             sources, prior or [], out, weeks, model, masses, device, call_anyway, as_json
@@ -98,6 +106,7 @@ def quantify(
             masses=MassTable(masses),
             device=device,
             call_anyway=call_anyway,
+            detectability=detectability,
             progress=shown.part("Quantifying"),
         )
     if as_json:

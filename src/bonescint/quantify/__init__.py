@@ -16,6 +16,7 @@ from bonescint.quantify.change import (
     changed_foci,
     progression,
 )
+from bonescint.quantify.detectability import CONTRASTS, DetectionLimit, detection_limits
 from bonescint.quantify.foci import FocusInView, MatchedFocus, matched_foci
 from bonescint.quantify.quantified import SHOWN_FROM, QuantifiedScan, focus_json, quantify_scan
 from bonescint.quantify.regions import BodyRegions, body_regions, dice_by_region
@@ -23,6 +24,7 @@ from bonescint.quantify.registration import Registration, registered
 from bonescint.simulate.seen_foci import TWELVE_NAMES
 
 __all__ = [
+    "CONTRASTS",
     "METASTASIS_FROM",
     "SHOWN_FROM",
     "TWELVE_NAMES",
@@ -30,10 +32,12 @@ __all__ = [
     "BoneAtlas",
     "BoneScanIndex",
     "ChangedFocus",
+    "DetectionLimit",
     "FocusChange",
     "Progression",
     "ProgressionState",
     "changed_foci",
+    "detection_limits",
     "progression",
     "FocusInView",
     "MatchedFocus",

@@ -26,7 +26,7 @@ from bonescint.simulate.skeleton import group_of_region
 
 METASTASIS_FROM = 0.5
 """A focus is called a metastasis from this probability on."""
-RESAMPLES = 8
+RESAMPLES = 5
 _SPINE = ("cervical", "thoracic", "lumbar", "sacrum")
 _OFFSET = 0.02
 """Added to indices before logarithms are taken, in per cent."""

@@ -27,6 +27,10 @@ RISEN_FROM = 2.0
 """A focus that was there before is new if its excess of uptake has risen by this factor."""
 DOUBTFUL_BELOW = 0.2
 """A prior focus under this probability may be what a metastasis now replaces."""
+DOUBTFUL_MM = 15.0
+"""Within this distance of a doubtful one."""
+NEW_FROM = 0.35
+"""Where nothing was before, a focus counts from this probability on: the prior scan tells, too."""
 FLARE_WEEKS = 12.0
 CONFIRMATION_WEEKS = 6.0
 
@@ -80,8 +84,9 @@ def changed_foci(
     """Compare the metastases of two scans of one patient.
 
     Both scans are laid on the atlas, so that posture and framing do not matter. A metastasis is
-    new if no focus was near its place before, or only a doubtful one with far less uptake; it is
-    gone if no focus of any kind is near its place now.
+    new if no focus was near its place before, or only a doubtful one with far less uptake; then a
+    probability of 0.35 suffices, since the prior scan tells, too. It is gone if no focus of any
+    kind is near its place now.
 
     Args:
         prior: the earlier scan.
@@ -93,7 +98,9 @@ def changed_foci(
     found = []
     for before, now in pairs:
         ill_before = before is not None and before.probability >= METASTASIS_FROM
-        ill_now = now is not None and now.probability >= METASTASIS_FROM
+        ill_now = now is not None and now.probability >= (
+            METASTASIS_FROM if before is not None else NEW_FROM
+        )
         if not (ill_before or ill_now):
             continue
         change, ratio = _judged(before, now)
@@ -147,9 +154,11 @@ def _counterparts(
         doubt = np.subtract.outer(
             [focus.probability for focus in before], [focus.probability for focus in now]
         )
-        cost = np.where(distances <= SAME_MM, distances + 10 * np.abs(doubt), 1e6)
+        doubtful = np.array([focus.probability < DOUBTFUL_BELOW for focus in before])
+        most = np.where(doubtful, DOUBTFUL_MM, SAME_MM)[:, None]
+        cost = np.where(distances <= most, distances + 10 * np.abs(doubt), 1e6)
         for one, other in zip(*linear_sum_assignment(cost), strict=True):
-            if distances[one, other] <= SAME_MM:
+            if cost[one, other] < 1e6:
                 pairs.append((before[one], now[other]))
     paired_before = {id(one) for one, _ in pairs}
     paired_now = {id(other) for _, other in pairs}

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.support.known_scan import KnownScan, answer
+from numpy.typing import NDArray
+from tests.support.known_scan import KnownScan, answer, with_images
 
 from bonescint.quantify import (
     FocusChange,
@@ -41,7 +42,8 @@ def quantified(
     """
     rng = np.random.default_rng(seed)
     rows, columns = np.ogrid[: known.scan.shape[0], : known.scan.shape[1]]
-    views, discs = {}, []
+    views: dict[View, NDArray[np.float32]] = {}
+    discs = []
     for view, image in known.scan.images():
         mean = image.copy()
         # To the left from the front is to the right from behind.
@@ -51,8 +53,8 @@ def quantified(
             discs.append((view, row + move[0], column + move[1]))
             if bone in bones:
                 mean[np.hypot(rows - row, columns - column) <= radius] += 120
-        views[view.value] = np.roll(rng.poisson(mean), move, (0, 1)).astype(np.float32)
-    scan = replace(known.scan, **views)
+        views[view] = np.roll(rng.poisson(mean), move, (0, 1)).astype(np.float32)
+    scan = with_images(known.scan, views)
     found = quantify_scan(scan, answer(scan, probability=0.9))
     kept = tuple(
         focus
@@ -89,9 +91,9 @@ def test_new_gone_and_grown(known: KnownScan, prior: QuantifiedScan) -> None:
     assert [one.change for one in back] == [FocusChange.NEW, FocusChange.SHRUNK]
 
 
-def counts(scans: int, **new: int) -> np.ndarray:
+def counts(scans: int, **new: int) -> NDArray[np.intp]:
     """A table of new foci: `n01=3` are three on scan 1 that scan 0 has not."""
-    table = np.zeros((scans, scans), dtype=int)
+    table = np.zeros((scans, scans), dtype=np.intp)
     for name, number in new.items():
         table[int(name[1]), int(name[2])] = number
     return table

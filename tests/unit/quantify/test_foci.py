@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.support.known_scan import KnownScan, answer
+from numpy.typing import NDArray
+from tests.support.known_scan import KnownScan, answer, with_images
 
 from bonescint.quantify import body_regions, matched_foci
 from bonescint.quantify.foci import cell_values
@@ -19,7 +20,7 @@ Place = tuple[int, int]
 def with_disc(scan: Scan, places: dict[View, Place], added: float) -> Scan:
     """Counts added to every pixel of a disc, with noise."""
     rng = np.random.default_rng(5)
-    views = {}
+    views: dict[View, NDArray[np.float32]] = {}
     rows, columns = np.ogrid[: scan.shape[0], : scan.shape[1]]
     for view, image in scan.images():
         changed = image.copy()
@@ -27,8 +28,8 @@ def with_disc(scan: Scan, places: dict[View, Place], added: float) -> Scan:
             row, column = places[view]
             disc = np.hypot(rows - row, columns - column) <= RADIUS
             changed[disc] += rng.poisson(added, int(disc.sum()))
-        views[view.value] = changed
-    return replace(scan, **views)
+        views[view] = changed
+    return with_images(scan, views)
 
 
 def middle_of(known: KnownScan, bone: int, view: View) -> Place:
@@ -68,7 +69,8 @@ def test_a_hot_vertebra_is_one_focus_of_both_views(
         mine = np.zeros(scan.shape, bool)
         mine[shown.window] = shown.mask
         assert 2 * (mine & there).sum() / (mine.sum() + there.sum()) > 0.7
-        assert shown.area_mm2 == pytest.approx(mine.sum() * known.scan.pixel_spacing_mm[0] ** 2)
+        assert scan.pixel_spacing_mm is not None
+        assert shown.area_mm2 == pytest.approx(mine.sum() * scan.pixel_spacing_mm[0] ** 2)
 
 
 def test_without_evidence_there_is_no_focus(known: KnownScan, lumbar: dict[View, Place]) -> None:

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.support.known_scan import KnownScan
+from numpy.typing import NDArray
+from tests.support.known_scan import KnownScan, with_images
 
 from bonescint.quantify import body_regions, dice_by_region
 from bonescint.scan import Scan, View, mirrored
@@ -24,8 +25,7 @@ def test_regions_lie_where_the_simulator_put_them(known: KnownScan, view: View) 
 
 @pytest.mark.parametrize("view", list(View))
 def test_one_view_suffices(known: KnownScan, view: View) -> None:
-    other = {of.value: None for of in View if of is not view}
-    scan = replace(known.scan, **other)
+    scan = with_images(known.scan, {of: image for of, image in known.scan.images() if of is view})
     assert body_regions(scan).bones.keys() == {view}
     assert mean_dice(scan, known, view) > 0.75
 
@@ -44,8 +44,7 @@ def test_head_or_feet_may_be_cut_off(known: KnownScan, first: float, last: float
     rows = np.flatnonzero(known.regions[View.ANTERIOR].any(axis=1))
     height = rows[-1] - rows[0]
     part = slice(int(rows[0] + first * height), int(rows[0] + last * height))
-    views = {view.value: image[part] for view, image in known.scan.images()}
-    scan = replace(known.scan, **views)
+    scan = with_images(known.scan, {view: image[part] for view, image in known.scan.images()})
     for view in View:
         dice = dice_by_region(body_regions(scan).regions[view], known.regions[view][part])
         trunk = dice[[2, 3, 4, 9]]  # thoracic, lumbar, sacrum, pelvis
@@ -53,14 +52,14 @@ def test_head_or_feet_may_be_cut_off(known: KnownScan, first: float, last: float
 
 
 def test_a_missing_leg_leaves_the_rest(known: KnownScan) -> None:
-    views = {}
+    views: dict[View, NDArray[np.float32]] = {}
     for view, image in known.scan.images():
         laid = np.array(image if view is View.ANTERIOR else mirrored(image))
         middle = laid.shape[1] // 2
         knees = int(np.flatnonzero(known.regions[view] == 12)[0] // laid.shape[1])
         laid[knees - 100 :, middle:] = 0
-        views[view.value] = laid if view is View.ANTERIOR else mirrored(laid)
-    found = body_regions(replace(known.scan, **views))
+        views[view] = laid if view is View.ANTERIOR else mirrored(laid)
+    found = body_regions(with_images(known.scan, views))
     for view in View:
         dice = dice_by_region(found.regions[view], known.regions[view])
         assert float(np.nanmean(dice[:10])) > 0.75
