@@ -162,7 +162,9 @@ class CaseSupply:
         known = self._known.setdefault(trainee.id, _Known())
         for case in self._records.answered(trainee, skip=len(known.history)):
             known.history.append(case)
-            known.state = known.state.after(case.outcome, at_s=case.answered_s)
+            known.state = known.state.after(
+                case.outcome, at_s=case.answered_s, appearance=case.issued.spec.appearance
+            )
         return known
 
     def issued(self, trainee: Trainee, course: str) -> IssuedCase | None:

@@ -1,8 +1,8 @@
 """What comes next: as hard as the learner can just do, and what was missed comes back.
 
-Kinds of finding, and metastases by bone, are the cards of a spaced repetition (FSRS, by the library
-`fsrs`). A kind that is due is shown in a new patient, never in the same picture. A course sets what
-may be drawn.
+Kinds of finding, and metastases by bone and by appearance, are the cards of a spaced repetition
+(FSRS, by the library `fsrs`). A kind that is due is shown in a new patient, never in the same
+picture. A course sets what may be drawn.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ _FEW_LESIONS = 6
 """In a case with more metastases nobody marks each: such cases leave the staircases alone."""
 _MOST_DUE = 3
 """Most kinds in one case that come because they are due."""
+_MISSED = 0.5
+"""Share of the cases with disease that show what was missed and is due. Assumed."""
 _KNOWN_SHARE = 0.05
 """A kind that is known and not due comes so much less often than its course says. Assumed."""
 _LOOKED_AT = 10
@@ -74,7 +76,7 @@ class LearnerState:
 
     Attributes:
         staircases: of each coarse region with metastases so far; under the empty name that of all.
-        cards: of each kind of finding, and of metastases by bone.
+        cards: of each kind of finding, of metastases by bone, and by appearance.
         mistakes: of each of the last cases, whether a benign spot was marked as a metastasis.
     """
 
@@ -91,15 +93,20 @@ class LearnerState:
         """
         state = cls()
         for case in history:
-            state = state.after(case.outcome, at_s=case.answered_s)
+            state = state.after(
+                case.outcome, at_s=case.answered_s, appearance=case.issued.spec.appearance
+            )
         return state
 
-    def after(self, outcome: Outcome, *, at_s: float) -> LearnerState:
+    def after(
+        self, outcome: Outcome, *, at_s: float, appearance: Appearance | None = None
+    ) -> LearnerState:
         """What is known after one more answered case.
 
         Args:
             outcome: what came of it.
             at_s: when it was answered, seconds since 1970, UTC.
+            appearance: how the metastases looked; `None` without any, or if unknown.
 
         Raises:
             MissingExtraError: the library of the extra `teach` is not installed.
@@ -115,7 +122,10 @@ class LearnerState:
                 )
         fsrs, scheduler = _fsrs()
         at = datetime.fromtimestamp(at_s, UTC)
-        for name, rating in _ratings(outcome).items():
+        ratings = _ratings(outcome)
+        if appearance is not None:
+            ratings[str(appearance)] = _GOOD if outcome.right else _AGAIN
+        for name, rating in ratings.items():
             card = cards.get(name) or fsrs.Card(card_id=len(cards) + 1, due=at)
             cards[name], _ = scheduler.review_card(card, fsrs.Rating(rating), at)
         mistaken = any(finding.mistaken for finding in outcome.findings)
@@ -201,7 +211,7 @@ class Tutor:
         others = 1.0 if not course.mimics else round(1.0 - 0.7 * state.mistaken, 2)
         if rng.random() >= course.prevalence:
             return CaseSpec(seed=seed, course=course.name, findings=findings, others=others)
-        appearance = Appearance(_drawn(course.lesions, rng))
+        appearance = self._appearance(due, rng)
         bone, contrast = "", None
         if appearance in _GIVEN_CONTRAST and course.contrast_to_noise is not None:
             bone = self._bone(due, rng)
@@ -251,13 +261,19 @@ class Tutor:
                 chosen.append(site)
         return tuple(dict.fromkeys(chosen))
 
+    def _appearance(self, due: Sequence[str], rng: np.random.Generator) -> Appearance:
+        """One in which disease was missed, if it is due; else as the course has them."""
+        drawn = Appearance(_drawn(self.course.lesions, rng))
+        missed = [one for one in self.course.lesions if str(one) in due]
+        return missed[0] if missed and self.course.mimics and rng.random() < _MISSED else drawn
+
     def _bone(self, due: Sequence[str], rng: np.random.Generator) -> str:
         """A bone in which metastases were missed, if it is due; else as metastases are spread."""
         drawn = _drawn(_bone_shares(), rng)
         missed = [
             name.removeprefix(METASTASES_IN) for name in due if name.startswith(METASTASES_IN)
         ]
-        return missed[0] if missed and rng.random() < 0.5 else drawn
+        return missed[0] if missed and rng.random() < _MISSED else drawn
 
 
 def _contrast(within: ContrastRange, state: LearnerState, bone: str) -> float:

@@ -108,6 +108,26 @@ def test_what_is_missed_in_a_bone_is_asked_for_again() -> None:
     assert len(set(bones)) > 6  # the others are not forgotten
 
 
+def test_an_appearance_in_which_disease_was_missed_is_asked_for_again() -> None:
+    course = replace(read_course("superscan"), prevalence=1.0)
+    tutor = Tutor(course=course, seed="s")
+    missed = replace(_outcome(lesions=[("ribs", 60.0, False)] * 7), called=False)
+    state = LearnerState().after(missed, at_s=0.0, appearance=Appearance.SUPERSCAN)
+    found = LearnerState().after(
+        replace(missed, called=True), at_s=0.0, appearance=Appearance.SUPERSCAN
+    )
+    assert "superscan" in state.due(61.0)
+    assert "superscan" not in found.due(61.0)
+
+    def share(known: LearnerState) -> float:
+        drawn = [tutor.spec(number, known, now_s=61.0).appearance for number in range(400)]
+        return drawn.count(Appearance.SUPERSCAN) / 400
+
+    usual = course.lesions[Appearance.SUPERSCAN]
+    assert share(found) == pytest.approx(usual, abs=0.08)
+    assert share(state) == pytest.approx(0.5 + 0.5 * usual, abs=0.08)
+
+
 def test_contrast_follows_the_learner_within_the_course() -> None:
     course = replace(_joints(), prevalence=1.0)
     assert course.contrast_to_noise is not None
