@@ -161,9 +161,9 @@ class Teaching:
         from bonescint.teach.web.app import classroom_app, local_app
         from bonescint.teach.web.board import Board
         from bonescint.teach.web.desk import Desk
-        from bonescint.teach.web.model_reads import ModelReads
+        from bonescint.teach.web.model_answers import ModelAnswers
 
-        model = ModelReads(self._options.model)
+        model = ModelAnswers(self._options.model)
         opened.callback(model.close)
         read_kinds()  # they stay in memory, so that no answer waits for them
         desk = Desk(records, source, model, how_to_tell)

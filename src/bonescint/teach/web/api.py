@@ -22,7 +22,7 @@ class _Sent(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class SentMark(_Sent):
+class SentSpotMark(_Sent):
     """A mark; `kind` is what it was named, empty for a metastasis."""
 
     view: View
@@ -37,7 +37,7 @@ class SentTeachingAnswer(_Sent):
     positive: bool
     confidence: _Percent
     no_focus: bool = False
-    marks: list[SentMark] = Field(default=[], max_length=200)
+    marks: list[SentSpotMark] = Field(default=[], max_length=200)
     comment: str = Field(default="", max_length=0)
 
     def answer(self, seconds: float) -> CaseAnswer:

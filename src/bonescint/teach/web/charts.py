@@ -15,7 +15,7 @@ _TICKS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class ChartLine:
     """One line of a chart.
 
     Attributes:
@@ -53,7 +53,7 @@ class Chart:
         y_range: ends of the vertical axis.
 
     Examples:
-        >>> line = Line(name="you", points=[(0, 0.0), (1, 1.0)])
+        >>> line = ChartLine(name="you", points=[(0, 0.0), (1, 1.0)])
         >>> chart = Chart("Right answers", "case", "share", [line], (0, 1), (0, 1))
         >>> chart.path(line)
         '52.0,226.0 426.0,12.0'
@@ -66,7 +66,7 @@ class Chart:
         caption: str,
         x_title: str,
         y_title: str,
-        lines: Sequence[Line],
+        lines: Sequence[ChartLine],
         x_range: tuple[float, float],
         y_range: tuple[float, float],
     ) -> None:
@@ -86,15 +86,15 @@ class Chart:
             round(self.bottom - up * (self.bottom - self.top), 1),
         )
 
-    def points(self, line: Line) -> list[tuple[float, float]]:
+    def points(self, line: ChartLine) -> list[tuple[float, float]]:
         """The points of a line, in pixels."""
         return [self._at(x, y) for x, y in line.points if math.isfinite(y)]
 
-    def path(self, line: Line) -> str:
+    def path(self, line: ChartLine) -> str:
         """A line as SVG's `points`."""
         return " ".join(f"{x},{y}" for x, y in self.points(line))
 
-    def band(self, line: Line) -> str:
+    def band(self, line: ChartLine) -> str:
         """The interval of a line as SVG's `points` of a polygon; empty without one."""
         pairs = [
             (x, low, high)

@@ -19,7 +19,7 @@ from bonescint.study.errors import RefusedError
 from bonescint.teach.answers import CaseAnswer, Feedback, grade
 from bonescint.teach.cases import CaseSpec, TeachingCase
 from bonescint.teach.records import IssuedCase, Records, RecordsError, Trainee
-from bonescint.teach.web.model_reads import ModelReads
+from bonescint.teach.web.model_answers import ModelAnswers
 from bonescint.teach.web.source import CaseSource
 from bonescint.teach.web.words import Sentence, shown_feedback, shown_model
 from bonescint.viewer import Picture
@@ -58,7 +58,7 @@ class Desk:
     """
 
     def __init__(
-        self, records: Records, source: CaseSource, model: ModelReads, sentence: Sentence
+        self, records: Records, source: CaseSource, model: ModelAnswers, sentence: Sentence
     ) -> None:
         self._records, self._source = records, source
         self._model, self._sentence = model, sentence

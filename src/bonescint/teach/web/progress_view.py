@@ -9,10 +9,10 @@ from typing import Any
 from bonescint.intervals import Estimate
 from bonescint.report.document_page import PageTable
 from bonescint.teach.progress import LearnerProgress, Period
-from bonescint.teach.web.charts import Chart, Line
+from bonescint.teach.web.charts import Chart, ChartLine
 
 _Json = dict[str, Any]
-_DIAGONAL = Line(name="chance", points=((0.0, 0.0), (1.0, 1.0)), dashed=True)
+_DIAGONAL = ChartLine(name="chance", points=((0.0, 0.0), (1.0, 1.0)), dashed=True)
 _UNIT = (0.0, 1.0)
 _INTERVALS = "Shares and areas with 95 % intervals; cases are taken as independent."
 
@@ -74,18 +74,18 @@ def charts(progress: LearnerProgress) -> list[Chart]:
         )
         found.append(_seconds(periods))
     if progress.roc:
-        curve = Line(name="you", points=progress.roc, dots=False)
+        curve = ChartLine(name="you", points=progress.roc, dots=False)
         caption = "ROC curve of your confidence, over all cases"
         titles = ("false positive rate", "sensitivity")
         found.append(Chart(caption, *titles, [curve, _DIAGONAL], _UNIT, _UNIT))
     bins = [one for one in progress.reliability if one.observed.defined]
     if bins:
-        line = Line(
+        line = ChartLine(
             name="you",
             points=[(one.predicted, one.observed.value) for one in bins],
             interval=[(one.observed.low, one.observed.high) for one in bins],
         )
-        perfect = Line(name="perfectly calibrated", points=_DIAGONAL.points, dashed=True)
+        perfect = ChartLine(name="perfectly calibrated", points=_DIAGONAL.points, dashed=True)
         caption = "How often there was disease, by how sure you were that there is"
         titles = ("your confidence", "share with disease")
         found.append(Chart(caption, *titles, [line, perfect], _UNIT, _UNIT))
@@ -106,7 +106,7 @@ def _over_time(
     for name, of in lines:
         defined = [(_middle(one), of(one)) for one in periods if of(one).defined]
         drawn.append(
-            Line(
+            ChartLine(
                 name=name,
                 points=[(at, estimate.value) for at, estimate in defined],
                 interval=[(estimate.low, estimate.high) for _, estimate in defined],
@@ -116,7 +116,7 @@ def _over_time(
 
 
 def _seconds(periods: Sequence[Period]) -> Chart:
-    line = Line(
+    line = ChartLine(
         name="median",
         points=[(_middle(one), one.seconds[1]) for one in periods],
         interval=[(one.seconds[0], one.seconds[2]) for one in periods],

@@ -20,7 +20,7 @@ from bonescint.teach.records import (
 )
 from bonescint.teach.tally import Tally
 from bonescint.teach.web import progress_view
-from bonescint.teach.web.charts import Chart, Line
+from bonescint.teach.web.charts import Chart, ChartLine
 
 
 def answered(count: int) -> list[AnsweredCase]:
@@ -91,7 +91,7 @@ def test_nothing_answered_shows_nothing() -> None:
 
 
 def test_a_value_beyond_the_axis_stays_on_the_chart() -> None:
-    line = Line(name="a", points=[(0, -5.0), (1, 9.0)], interval=[(-9.0, 0.5), (0.5, 99.0)])
+    line = ChartLine(name="a", points=[(0, -5.0), (1, 9.0)], interval=[(-9.0, 0.5), (0.5, 99.0)])
     chart = Chart("c", "x", "y", [line], (0, 1), (0, 1))
     for x, y in chart.points(line):
         assert chart.left <= x <= chart.right

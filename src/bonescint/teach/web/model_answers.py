@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _Output = Mapping[str, Any]
 
 
-class ModelReads:
+class ModelAnswers:
     """Classifies cases in a thread of its own; the model is loaded at the first one.
 
     Args:
