@@ -36,6 +36,7 @@ MOST_REFERENCES = 10_000
 _MOST_WAITING = 1000
 _GIVEN_UP_AFTER_S = 7 * 24 * 3600.0
 _LONGEST_WAIT_S = 600.0
+_AFTER_ANSWER_S = 1.0
 _ALL_COMMITTED, _SOME_FAILED = 1, 2
 _NO_SUCH_OBJECT = 0x0112
 
@@ -142,6 +143,8 @@ class Commitments:
         sync_tree(self._folder)
         with self._lock:
             self._here[path] = association
+        # The report must not overtake the answer to this request.
+        self._tried[path] = (0, time.monotonic() + _AFTER_ANSWER_S)
         self.added.set()
 
     def report_due(self) -> float:
