@@ -44,7 +44,8 @@ def test_the_command_and_the_models_answer(named: Path, tmp_path: Path) -> None:
     status, output = run("deidentify", named, "--out", out, "--workers", 1, "--retain-longitudinal")
     assert status == 0, output
     assert "Research use only" in output
-    assert "3 objects of 3 patients" in output
+    count = len(list(named.glob("*.dcm")))
+    assert f"{count} objects of {count} patients" in output
     assert not any(secret in output.replace(str(named), "") for secret in SECRETS)
     written = sorted(out.rglob("*.dcm"))
     for path in written:
