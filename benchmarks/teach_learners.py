@@ -29,7 +29,7 @@ from bonescint.simulate.metastases import draw_lesion_number
 from bonescint.teach.appearances import Appearance
 from bonescint.teach.cases import VISIBLE_CONTRAST_TO_NOISE, CaseSpec
 from bonescint.teach.courses import ContrastRange, Course, read_course
-from bonescint.teach.records import FindingOutcome, LesionOutcome, Outcome
+from bonescint.teach.outcomes import FindingOutcome, LesionOutcome, Outcome
 from bonescint.teach.staircase import found_probability
 from bonescint.teach.supply import AHEAD
 from bonescint.teach.tutor import LearnerState, Tutor

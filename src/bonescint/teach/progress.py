@@ -30,7 +30,8 @@ from bonescint.mrmc.cells import PairsCell
 from bonescint.roc import RocCurve
 from bonescint.scan import UptakeSite
 from bonescint.schema import plain
-from bonescint.teach.records import AnsweredCase, Outcome
+from bonescint.teach.outcomes import Outcome
+from bonescint.teach.records import AnsweredCase
 from bonescint.teach.staircase import FoundFrom
 from bonescint.teach.tutor import LearnerState
 

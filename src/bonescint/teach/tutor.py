@@ -21,7 +21,8 @@ from bonescint.scan import UptakeSite
 from bonescint.teach.appearances import Appearance
 from bonescint.teach.cases import CaseSpec
 from bonescint.teach.courses import ContrastRange, Course
-from bonescint.teach.records import AnsweredCase, Outcome
+from bonescint.teach.outcomes import Outcome
+from bonescint.teach.records import AnsweredCase
 from bonescint.teach.staircase import FoundFrom, Staircase
 
 if TYPE_CHECKING:

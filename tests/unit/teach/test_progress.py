@@ -13,20 +13,14 @@ from sklearn.metrics import brier_score_loss, roc_auc_score
 from bonescint.intervals import Estimate, share
 from bonescint.scan import UptakeSite
 from bonescint.teach.cases import CaseSpec
+from bonescint.teach.outcomes import FalseMark, FindingOutcome, LesionOutcome, Outcome
 from bonescint.teach.progress import (
     BLOCK,
     independent_difference,
     learner_progress,
     wafroc_area,
 )
-from bonescint.teach.records import (
-    AnsweredCase,
-    FalseMark,
-    FindingOutcome,
-    IssuedCase,
-    LesionOutcome,
-    Outcome,
-)
+from bonescint.teach.records import AnsweredCase, IssuedCase
 
 DAY_S = 86_400.0
 

@@ -17,15 +17,8 @@ from tests.support.teaching import answered, mark, small_case, spot
 from bonescint.scan import UptakeSite
 from bonescint.teach.answers import grade
 from bonescint.teach.cases import CaseSpec
-from bonescint.teach.records import (
-    FalseMark,
-    FindingOutcome,
-    LesionOutcome,
-    Outcome,
-    Records,
-    RecordsError,
-    Trainee,
-)
+from bonescint.teach.outcomes import FalseMark, FindingOutcome, LesionOutcome, Outcome
+from bonescint.teach.records import Records, RecordsError, Trainee
 
 SPEC = CaseSpec(seed=1, course="joints")
 CASE = small_case(

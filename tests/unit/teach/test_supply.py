@@ -17,7 +17,8 @@ from bonescint.teach.answers import CaseAnswer, grade
 from bonescint.teach.case_files import first_case, first_specs, read_case, write_case
 from bonescint.teach.cases import CaseSpec, TeachingCase, simulate_case
 from bonescint.teach.courses import Course, read_course, read_courses
-from bonescint.teach.records import AnsweredCase, IssuedCase, Outcome, Records, Trainee
+from bonescint.teach.outcomes import Outcome
+from bonescint.teach.records import AnsweredCase, IssuedCase, Records, Trainee
 from bonescint.teach.supply import AHEAD, COHORT, CaseSupply, course_done
 
 

@@ -15,7 +15,7 @@ from fsrs import Card, Rating, Scheduler
 from bonescint.scan import UptakeSite
 from bonescint.teach.appearances import Appearance
 from bonescint.teach.courses import Course, read_course, read_courses
-from bonescint.teach.records import FindingOutcome, LesionOutcome, Outcome
+from bonescint.teach.outcomes import FindingOutcome, LesionOutcome, Outcome
 from bonescint.teach.tutor import METASTASES_IN, LearnerState, Tutor
 
 DAY_S = 86_400.0

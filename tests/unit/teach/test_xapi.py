@@ -11,7 +11,8 @@ import pytest
 
 from bonescint.teach.cases import CaseSpec
 from bonescint.teach.courses import Course, read_course
-from bonescint.teach.records import AnsweredCase, IssuedCase, LesionOutcome, Outcome, Trainee
+from bonescint.teach.outcomes import LesionOutcome, Outcome
+from bonescint.teach.records import AnsweredCase, IssuedCase, Trainee
 from bonescint.teach.xapi import statements
 
 _IRI = {"type": "string", "pattern": r"^[a-z][a-z0-9+.-]*:\S+$"}

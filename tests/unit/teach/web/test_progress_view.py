@@ -9,15 +9,9 @@ import pytest
 
 from bonescint.scan import UptakeSite
 from bonescint.teach.cases import CaseSpec
+from bonescint.teach.outcomes import FalseMark, FindingOutcome, LesionOutcome, Outcome
 from bonescint.teach.progress import LearnerProgress, learner_progress
-from bonescint.teach.records import (
-    AnsweredCase,
-    FalseMark,
-    FindingOutcome,
-    IssuedCase,
-    LesionOutcome,
-    Outcome,
-)
+from bonescint.teach.records import AnsweredCase, IssuedCase
 from bonescint.teach.tally import Tally
 from bonescint.teach.web import progress_view
 from bonescint.teach.web.charts import Chart, ChartLine
