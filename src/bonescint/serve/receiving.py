@@ -208,7 +208,7 @@ class _BoundedSocket(AssociationSocket):
         super()._shutdown_socket()
         if self.assoc.requestor.primitive is None:
             # Else the association would wait for a request until its time is over.
-            self.assoc.dul.to_user_queue.put(None)  # type: ignore[arg-type]
+            self.assoc.dul.to_user_queue.put(None)
 
     def let_go(self) -> None:
         """Count what was received as no longer held."""
