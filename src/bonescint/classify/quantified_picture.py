@@ -102,7 +102,7 @@ CHANGE_COLOURS = {
     FocusChange.GONE: (0, 130, 80),
     FocusChange.GROWN: (210, 105, 0),
     FocusChange.SHRUNK: (20, 90, 200),
-    FocusChange.UNCHANGED: (105, 105, 105),
+    FocusChange.UNCHANGED: (120, 50, 160),
 }
 
 

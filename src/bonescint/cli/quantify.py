@@ -77,6 +77,7 @@ def quantify(
       scans.csv      one row per scan: index, interval, number of metastases, remarks
       foci.csv       one row per focus: bone, region, probability, contrast, areas
       results.json   the same and more: outlines, areas of the twelve regions, refused files
+      detectability.csv   with --detectability, one row per bone of each scan
       pictures/      one picture per scan: outlined foci, and the regions
       index.html     all scans on one page, which needs no network
 
