@@ -87,7 +87,7 @@ def quantify_change(
         source: the present scan.
         priors: earlier scans, the oldest first.
         out: the results folder.
-        weeks: of each scan after the begin of treatment, the oldest first; `None` if unknown.
+        weeks: of each scan after the start of treatment, the oldest first; `None` if unknown.
         model: a model folder; the shipped model if `None`.
         masses: the bones' shares of mass; Spiers' if `None`.
         device: `"cpu"`, `"gpu"` or `"auto"`.
@@ -228,7 +228,7 @@ def index_over_time(series: SeriesChange, weeks: Sequence[float] | None) -> byte
     low = np.array([index.percent if index.low is None else index.low for _, index in shown])
     high = np.array([index.percent if index.high is None else index.high for _, index in shown])
     axes.errorbar(places, middle, [middle - low, high - middle], marker="o", capsize=4)
-    axes.set_xlabel("weeks after the begin of treatment" if weeks is not None else "scan")
+    axes.set_xlabel("weeks after the start of treatment" if weeks is not None else "scan")
     axes.set_xticks(places)
     axes.set_ylabel("Bone Scan Index, %")
     axes.set_ylim(0, None)
@@ -263,7 +263,7 @@ def _page(
         note="Area ratio: area now over area before. Grown from 1.5 on, shrunk from 1/1.5 on.",
     )
     said = (
-        "PCWG3's rule needs the weeks of each scan after the begin of treatment (--weeks)."
+        "PCWG3's rule needs the weeks of each scan after the start of treatment (--weeks)."
         if verdict is None
         else f"PCWG3's 2+2 rule: {verdict.in_words}"
     )

@@ -115,7 +115,7 @@ def quantify(
         device: `"cpu"`, `"gpu"` or `"auto"`.
         call_anyway: also give an index for scans that the model does not call.
         detectability: also find, for each bone, the contrast from which a lesion is found; takes
-            about a minute a scan.
+            about half a minute of one core per scan.
         progress: called with the number of studies done and of all.
 
     Raises:

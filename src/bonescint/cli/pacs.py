@@ -187,8 +187,8 @@ def listen(
 
     A study is classified when nothing was added to it for a while. Its answer is a Secondary
     Capture and Structured Reports in new series of the same study, sent by C-STORE or over the web;
-    if the PACS is away, it is sent later. Studies and answers wait in a folder on disk and survive
-    any end of the process: start the same command again. Research use only.
+    if the PACS is away, it is sent later. Studies and answers wait in a folder on disk: if
+    the process was killed, start the same command again. Research use only; not a medical device.
 
     It listens on this machine alone, unless --host is given together with --allow. The log names
     studies and objects by hashes.
@@ -198,15 +198,15 @@ def listen(
     Args:
         answer_to: Where answers go by C-STORE, as TITLE@host:port.
         answer_stow: URL of a DICOMweb server to which answers go instead.
-        queue: Folder of the studies; it holds patients' data and is for its owner alone.
+        queue: Folder of the studies; it holds patients' data and is readable only by its owner.
         title: AE title of this node.
         host: Address to listen on; 0.0.0.0 for all of this machine.
         allow: Who may send, as TITLE@host, or TITLE@host:port to be told of storage commitment;
             repeat it for each.
         quiet_seconds: Seconds without a new object after which a study is classified.
-        max_queue: As many studies may wait; the next is refused with status A700.
-        keep_hours: Hours for which objects stay in the folder after their study was answered.
-        model: Model folder; the shipped model if left out.
+        max_queue: Studies that may wait; a further one is refused with status A700.
+        keep_hours: Hours for which objects stay in the folder once their study has been answered.
+        model: Model folder, or a name of `bonescint model list`; the shipped model if left out.
         call_anyway: Also call scans that are too unlike those that the model knows.
         workers: Worker processes that classify, each with a copy of the model.
         answer_tls: Send answers by TLS.

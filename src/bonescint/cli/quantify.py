@@ -33,7 +33,7 @@ Prior = Annotated[
 ]
 Weeks = Annotated[
     list[float] | None,
-    typer.Option(help="Weeks after the begin of treatment; repeat it for each scan, with --prior."),
+    typer.Option(help="Weeks after the start of treatment; repeat it for each scan, with --prior."),
 ]
 
 
@@ -57,9 +57,10 @@ def quantify(
     the share of the skeleton's mass that is diseased, with a 95 % interval.
 
     A scan that is too unlike those that the model knows, or whose bones are not found well, gets no
-    index, and the results say why. Without a pixel spacing there are no areas in mm².
+    index, and the results say why. Without a pixel spacing there are no areas in mm². Research use
+    only; not a medical device.
 
-    With --prior, SOURCES is one scan, and OUT tells what has changed since the scan before: foci
+    With --prior, SOURCES is one scan, and OUT says what has changed since the scan before: foci
     new, gone, grown and shrunk, the index over time, and with --weeks the verdict of PCWG3's 2+2
     rule (change.json, change.csv, change.png, bsi.png, index.html).
 
@@ -71,7 +72,7 @@ def quantify(
         model: Model folder, or 'shipped', the model that comes with bonescint (the default).
         call_anyway: Also give an index for scans that are too unlike those that the model knows.
         detectability: Also add lesions of 10 mm to each bone of the scan, and say from which
-            contrast they are found (about a minute a scan).
+            contrast they are found (about half a minute of one core per scan).
 
     Written to the results folder:
       scans.csv      one row per scan: index, interval, number of metastases, remarks

@@ -29,14 +29,16 @@ def serve(
     """Serve a model over HTTP, with a page on which you drop a scan.
 
     Open the address in a browser, or POST files to /studies; /openapi.json describes the service.
-    Uploaded files are deleted once they were judged. Results stay in memory for a limited time.
-    Other machines can connect only if you give --host and a file of tokens; TLS is the business
-    of a proxy in front. Needs the extra serve, and for DICOM objects the extra pacs.
+    Uploaded files are deleted once they have been judged. Results stay in memory for a limited time.
+    Other machines can connect only if you give --host and a file of tokens; put a proxy
+    that provides TLS in front. Research use only; not a medical device.
+
+    Needs the extra: pip install 'bonescint[serve]', or [serve,pacs] for DICOM objects
 
     Args:
         host: Address to listen on.
-        model: Model folder, or 'shipped'.
-        tokens: File with one token a line; clients send 'Authorization: Bearer TOKEN'.
+        model: Model folder, or a name of `bonescint model list`; the shipped model if left out.
+        tokens: File with one token per line; clients send 'Authorization: Bearer TOKEN'.
         keep: Minutes that results are kept.
         most_mb: Largest upload in megabytes.
         most_scans: Largest number of scans in an upload.

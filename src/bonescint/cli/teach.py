@@ -53,7 +53,7 @@ def teach(
         classroom: Serve a teacher and students, each with an account.
         progress: File for the answers; in the user's data folder unless given.
         model: Model whose answer stands beside the truth: 'shipped', a model folder, or 'none'.
-        host: Address to bind to; other than loopback it needs TLS or a proxy.
+        host: Address to listen on; one that other machines can reach needs TLS or a proxy.
         certificate: TLS certificate, PEM.
         key: Its key, PEM.
         behind_proxy: A proxy in front provides TLS.

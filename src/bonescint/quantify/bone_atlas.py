@@ -95,7 +95,15 @@ class BoneAtlas:
 
 
 def terms_of(bone: NDArray[np.uint8], places_mm: Floats) -> Floats:
-    """Constant, linear and quadratic terms of places within their bones, (n, 3) to (n, 10)."""
+    """Constant, linear and quadratic terms of places within their bones.
+
+    Args:
+        bone: number of the bone of each place (n,).
+        places_mm: the places (n, 3), mm.
+
+    Returns:
+        The terms (n, 10) of coordinates from -1 to 1 within each bone.
+    """
     within = np.zeros_like(places_mm)
     for number in np.unique(bone):
         mine = bone == number

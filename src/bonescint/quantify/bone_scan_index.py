@@ -178,11 +178,13 @@ def _calibration() -> Mapping[str, list[list[float]]]:
 
 
 def method_sd(counts: float, percent: float) -> float:
-    """Standard deviation of the index's logarithm beyond resampling, in simulated scans.
+    """Standard deviation of the logarithm of the index that resampling does not explain.
+
+    It is interpolated between simulated scans whose true index is known.
 
     Args:
-        counts: of the view with most.
-        percent: the index.
+        counts: of the view that has more counts.
+        percent: the index, in per cent of the skeleton's mass.
     """
     stored = _calibration()
     indices = np.log(np.asarray(stored["index"][0]) + _OFFSET)

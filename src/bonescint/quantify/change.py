@@ -68,7 +68,7 @@ class ChangedFocus:
         return "" if focus is None else focus.bone
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON-ready dictionary; numbers are those of the foci of either scan."""
+        """A JSON-ready dictionary; `prior` and `present` are numbers of foci in their scans."""
         return {
             "change": self.change.value,
             "bone": self.bone,
@@ -168,7 +168,7 @@ def _counterparts(
 
 
 def atlas_place_mm(focus: MatchedFocus, scan: QuantifiedScan, atlas: BoneAtlas) -> Floats:
-    """Where a focus lies on the average body: to the left and up, averaged over its views."""
+    """Where a focus lies on the average body: mm to the left and up, averaged over its views."""
     registration = scan.body.registration
     pose, pixel_mm = registration.pose, registration.pixel_mm
     bone = atlas.bones.index(focus.bone)
@@ -222,7 +222,7 @@ def progression(weeks: Sequence[float], new_foci: NDArray[np.intp]) -> Progressi
     later.
 
     Args:
-        weeks: of each scan, after the begin of treatment, increasing; the first is the baseline.
+        weeks: of each scan, after the start of treatment, increasing; the first is the baseline.
         new_foci: (scans, scans), number of foci that the column's scan has and the row's has not.
 
     Raises:

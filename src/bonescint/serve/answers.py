@@ -93,7 +93,7 @@ class StudyAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefusedFile:
-    """An uploaded file that is no readable bone scan.
+    """An uploaded file that is not a readable bone scan.
 
     Attributes:
         files: its number, from 1; empty if it cannot be told.
@@ -110,7 +110,7 @@ class UploadAnswer:
 
     Attributes:
         studies: its scans.
-        refused: files that are none.
+        refused: uploaded files that are not readable bone scans.
         notice: research use only.
     """
 

@@ -109,7 +109,7 @@ class Commitments:
     """Requests that wait for their reports, in a folder of the queue.
 
     Args:
-        queue: what says which objects are here.
+        queue: the studies received so far; it says which objects are on disk.
         title: AE title of this device.
         tls: certificates with which senders are called back, or `None` for plain connections.
     """

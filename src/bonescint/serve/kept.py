@@ -61,7 +61,7 @@ class KeptResults:
             return None if found is None else (found[1], found[0] - self._clock())
 
     def delete(self, name: str) -> bool:
-        """Delete a result now; whether there was one."""
+        """Delete a result now; `True` if there was one."""
         with self._lock:
             return self._drop(name)
 

@@ -236,7 +236,7 @@ class Destination(Protocol):
         """Connect, in order to store these objects.
 
         Raises:
-            PeerError: the device cannot be reached, or wants no association.
+            PeerError: the device cannot be reached, or rejects the association.
         """
         ...
 

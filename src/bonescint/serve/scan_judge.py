@@ -45,18 +45,18 @@ class TooManyScansError(BonescintError):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ServedScan:
-    """A scan and everything that is made of its judgement.
+    """A classified scan, with all that the service returns for it.
 
     Attributes:
         study: the files that it was read from.
         scan: its name, a hash.
         views: names of its views.
-        prediction: the answer.
+        prediction: the probability, the call and the maps.
         regions: where the evidence is strong.
-        picture: PNG file.
-        pixels: its pixels as a page shows them, gzip.
-        facts: about these pixels.
-        shown: the answer as a page lays it over them.
+        picture: the scan with its evidence, a PNG file.
+        pixels: the scan's pixels for a page, gzip.
+        facts: size, spacing, views and windows of these pixels, JSON-ready.
+        shown: the prediction for a page, JSON-ready.
         objects: DICOM objects by kind; none if it was not read from DICOM files.
         no_objects: why there are none; empty if there are.
     """
@@ -80,7 +80,7 @@ class ServedScan:
 
     @property
     def size(self) -> int:
-        """Bytes that it takes, but for small things."""
+        """Bytes of its picture, pixels and DICOM objects; the rest is small."""
         objects = sum(len(content) for content in self.objects.values())
         return len(self.picture) + len(self.pixels) + objects
 
@@ -201,11 +201,11 @@ def search(folder: Path) -> Discovery:
 def drawn(
     packed_scan: bytes, prediction: Prediction, study: StudyFiles, algorithm: AlgorithmFacts
 ) -> ServedScan:
-    """Make everything that is made of a judged scan.
+    """Make the picture, the outlines and the DICOM objects of a classified scan.
 
     Args:
         packed_scan: packed by `read_and_prepare`.
-        prediction: the answer for it.
+        prediction: the probability, the call and the maps.
         study: the files that it was read from.
         algorithm: the model.
     """

@@ -79,7 +79,7 @@ class BoneProgress:
     Attributes:
         bone: the coarse region; empty where none is known.
         found: share of the visible ones that were marked.
-        lesions: number of these.
+        lesions: number of visible metastases.
         found_from: what the staircase says; `None` without one.
     """
 
@@ -159,8 +159,9 @@ class LearnerProgress:
         false_marks_on_nothing: number of false marks where nothing is.
         reliability: share of disease by stated confidence.
         brier: mean squared error of the confidence as a probability.
-        model: beside the model; `None` where too few cases have both.
-        first_week: against the first week; `None` before enough cases of both.
+        model: comparison with the model; `None` if both have read too few cases.
+        first_week: comparison of the first week with the time after it; `None` if either has too
+            few cases.
         found_from: what the staircase says of all bones together; `None` without metastases.
     """
 
@@ -424,7 +425,7 @@ def _since_first_week(answered: Sequence[AnsweredCase]) -> SinceFirstWeek | None
 
 
 def independent_difference(first: Estimate, second: Estimate) -> Estimate:
-    """First minus second, of different cases: the intervals' halves squared and added.
+    """First minus second, of different cases: the squares of the half-widths are added.
 
     For shares with Wilson's intervals it is Newcombe's method 10 (Stat Med 1998;17:873); for
     others Zou and Donner, Stat Med 2008;27:1693.

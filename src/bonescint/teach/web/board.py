@@ -146,7 +146,7 @@ class Board:
         ]
 
     def course_page(self, name: str, course_name: str) -> _Json:
-        """The page in front of a course."""
+        """The introduction to a course."""
         course = self.course(course_name)
         answered = self._answered(name)
         others = [self._courses[other] for other in course.prerequisites if other in self._courses]

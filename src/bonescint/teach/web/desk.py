@@ -52,9 +52,9 @@ class Desk:
 
     Args:
         records: where answers are stored.
-        source: of the cases.
-        model: reads each case.
-        sentence: how to tell a kind of benign uptake from a metastasis.
+        source: where cases come from.
+        model: the model's answers to the cases.
+        sentence: gives, for a kind of benign uptake, how to tell it from a metastasis.
     """
 
     def __init__(

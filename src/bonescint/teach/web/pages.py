@@ -42,7 +42,7 @@ def health() -> dict[str, str]:
 
 @router.get("/")
 def start_page(context: TeachDep, request: Request, user: MaybeLearner) -> Response:
-    """All courses with what is done of them."""
+    """The page with all courses, and how far the learner is in each."""
     name = "" if user is None else user.reader
     return shown(
         context,
@@ -57,7 +57,7 @@ def start_page(context: TeachDep, request: Request, user: MaybeLearner) -> Respo
 
 @router.get("/course/{name}")
 def course_page(context: TeachDep, request: Request, user: MaybeLearner, name: str) -> Response:
-    """The page in front of a course."""
+    """The introduction to a course."""
     content = context.board.course_page(user.reader, name) if user else {}
     return shown(context, request, "course.html.jinja", user, **content)
 
@@ -92,7 +92,7 @@ def certificate_page(context: TeachDep, request: Request, user: MaybeLearner) ->
 
 @router.get("/example/{name}/{number}")
 def example(context: TeachDep, user: Learner, name: str, number: int) -> Response:
-    """A picture of the page in front of a course."""
+    """A picture of the introduction to a course."""
     del user
     return Response(context.board.example(name, number), media_type="image/webp")
 

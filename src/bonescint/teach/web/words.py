@@ -175,11 +175,11 @@ def _findings(spot: Spot, label: str) -> list[_Json]:
 
 
 def shown_model(output: Mapping[str, Any], *, positive: bool) -> _Json:
-    """The model's output with what it says, in words.
+    """The model's output, with a sentence that says it and whether its call was right.
 
     Args:
         output: as `explain.shown_output` gives it.
-        positive: whether there is disease.
+        positive: whether the patient has metastatic bone disease.
     """
     call = output["positive"]
     probability, threshold = probability_texts(output["mbd_probability"], output["operating_point"])
