@@ -29,9 +29,9 @@ def serve(
     """Serve a model over HTTP, with a page on which you drop a scan.
 
     Open the address in a browser, or POST files to /studies; /openapi.json describes the service.
-    Uploaded files are deleted once they have been judged. Results stay in memory for a limited time.
-    Other machines can connect only if you give --host and a file of tokens; put a proxy
-    that provides TLS in front. Research use only; not a medical device.
+    Uploaded files are deleted once they have been judged. Results stay in memory for a limited
+    time. Other machines can connect only if you give --host and a file of tokens; put a proxy that
+    provides TLS in front. Research use only; not a medical device.
 
     Needs the extra: pip install 'bonescint[serve]', or [serve,pacs] for DICOM objects
 

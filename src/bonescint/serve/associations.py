@@ -57,7 +57,7 @@ class StoringPeer:
         """Open an association in which these objects can be stored; it is released at the end.
 
         Raises:
-            PeerError: the device cannot be reached, or wants no association.
+            PeerError: the device cannot be reached, or rejects the association.
         """
         contexts = [
             context(sop_class, syntax)
@@ -96,7 +96,7 @@ def associated(
         roles: SCP/SCU role selection items.
 
     Raises:
-        PeerError: the device cannot be reached, or wants no association.
+        PeerError: the device cannot be reached, or rejects the association.
     """
     entity = extras.load("pynetdicom", extra="pacs").AE(ae_title=calling)
     close_failed_sockets()

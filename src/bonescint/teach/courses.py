@@ -65,7 +65,7 @@ def teachable_kinds() -> tuple[UptakeSite | Appearance, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """A simulated picture on the page in front of a course, or beside the text of a kind.
+    """A simulated picture in the introduction to a course, or beside the text of a kind.
 
     Attributes:
         shows: the uptake site or the appearance that is ringed; none if empty.

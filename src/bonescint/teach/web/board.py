@@ -198,7 +198,7 @@ class Board:
         return next((test for test in tests if test.name == name), None)
 
     def example(self, course_name: str, number: int) -> bytes:
-        """A picture of the page in front of a course.
+        """A picture of the introduction to a course.
 
         Raises:
             RefusedError: there is no such picture.
