@@ -1,4 +1,4 @@
-"""What learners are told about each kind of finding: in feedback, and in the introduction to a course."""
+"""What learners are told about each kind of finding, in feedback and before a course."""
 
 from __future__ import annotations
 
