@@ -159,7 +159,7 @@ def test_nonsense_does_not_fill_the_log(
 
 def test_every_logger_of_a_server_is_bounded() -> None:
     settings = server_logging()
-    assert set(settings["loggers"]) == {"uvicorn", "asyncio", "bonescint.study"}
+    assert set(settings["loggers"]) == {"uvicorn", "asyncio", "bonescint.study", "bonescint.teach"}
     assert all(one["handlers"] == ["stderr"] for one in settings["loggers"].values())
     assert settings["handlers"]["stderr"]["filters"] == ["bounded"]
     assert logging.getLogger("uvicorn.error").name.startswith("uvicorn.")
