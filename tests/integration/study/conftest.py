@@ -69,7 +69,7 @@ def address(study: StudyFolder) -> Iterator[str]:
         yield served
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # only one may be open in a process at a time
 def playwright(hands: SimpleNamespace) -> Iterator[Any]:
     with hands.playwright(pytest.skip) as started:
         yield started

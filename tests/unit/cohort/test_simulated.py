@@ -16,6 +16,7 @@ import pytest
 from bonescint.cohort import mixed_protocol, read_manifest, read_truth, simulate_cohort
 from bonescint.dicom import read
 from bonescint.scan import BonescintError, OutputError, ParameterError, View
+from bonescint.simulate import Population
 
 
 @pytest.mark.parametrize("wrong", [{"seed": -1}, {"workers": 0}])
@@ -189,12 +190,17 @@ class TestSimulated:
             simulate_cohort(tmp_path, mixed_protocol(1), seed=1, workers=1)
 
     def test_settings_of_a_release_that_knew_fewer_keys_are_the_same(self, tmp_path: Path) -> None:
-        simulate_cohort(tmp_path, mixed_protocol(1), seed=1, workers=1)
+        mixed = mixed_protocol(1)
+        centres = {
+            name: replace(one, population=Population()) for name, one in mixed.centres.items()
+        }
+        protocol = replace(mixed, centres=centres)
+        simulate_cohort(tmp_path, protocol, seed=1, workers=1)
         settings = json.loads((tmp_path / "settings.json").read_text())
         for centre in settings["protocol"]["centres"].values():
             assert centre["population"].pop("anatomy") == 1
         (tmp_path / "settings.json").write_text(json.dumps(settings))
-        again = simulate_cohort(tmp_path, mixed_protocol(1), seed=1, workers=1)
+        again = simulate_cohort(tmp_path, protocol, seed=1, workers=1)
         assert len(again.manifest.cases) == 1
 
     def test_another_cohort_is_not_overwritten(self, tmp_path: Path) -> None:
