@@ -168,7 +168,7 @@ def _counterparts(
 
 
 def atlas_place_mm(focus: MatchedFocus, scan: QuantifiedScan, atlas: BoneAtlas) -> Floats:
-    """Where a focus lies on the average body: mm to the left and up, averaged over its views."""
+    """Where a focus lies on the average body: (2,), mm to the left and up, mean of its views."""
     registration = scan.body.registration
     pose, pixel_mm = registration.pose, registration.pixel_mm
     bone = atlas.bones.index(focus.bone)

@@ -81,11 +81,11 @@ class FocusInView:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class MatchedFocus:
-    """What one or both views show of one place.
+    """A focus as one view shows it, or as both do.
 
     Attributes:
         number: from 1, the most probable first.
-        in_views: one or two, of different views.
+        in_views: the focus in each view that shows it.
     """
 
     number: int

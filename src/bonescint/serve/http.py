@@ -155,7 +155,7 @@ def _server(judge: ScanJudge, settings: ServiceSettings) -> uvicorn.Server:
 
 
 def _logging() -> dict[str, Any]:
-    """One line a request on standard error: method, route, status, time; nothing else."""
+    """One line per request on standard error: method, route, status, time; nothing else."""
     level = logging.getLevelName(logging.INFO)
     quiet = {"handlers": ["stderr"], "level": "WARNING", "propagate": False}
     return {

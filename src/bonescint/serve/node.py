@@ -48,7 +48,7 @@ class NodeSettings:
         allowed: who may send, as `TITLE@host` or `TITLE@host:port`; needed beyond loopback.
         tls: certificates for being called, or `None` for plain connections.
         quiet_s: a study is judged when nothing was added to it for so many seconds.
-        most_studies: as many may wait; a further one is refused with status A700.
+        most_studies: number of studies that may wait; a further one is refused with status A700.
         keep_s: seconds for which objects stay after their study was answered.
         model: a model folder; the shipped one if `None`.
         call_anyway: also call scans that are too unlike those that the model knows.
@@ -56,8 +56,8 @@ class NodeSettings:
         timeout_s: a worker that spends longer than this on a study is ended.
 
     Raises:
-        ParameterError: a setting that cannot be used, or an open door: an address beyond loopback
-            without a list of who may send.
+        ParameterError: a setting that cannot be used, or an address beyond loopback without a list
+            of who may send.
     """
 
     queue: Path
@@ -195,7 +195,7 @@ def _judge(study: QueuedStudy, settings: NodeSettings) -> StudyJudgement:
 
 @dataclass(slots=True)
 class Answering:
-    """Sends answers; what is not accepted is tried again, after waits that grow, for ever."""
+    """Sends answers; what is not accepted is tried again until it is, after waits that grow."""
 
     queue: StudyQueue
     destination: Destination

@@ -215,7 +215,7 @@ def is_dicom_file(path: Path) -> bool:
 
 
 class StoringConnection(Protocol):
-    """An open way to a device that stores objects."""
+    """An open connection to a device that stores objects."""
 
     def store(self, one: DicomObject) -> None:
         """Hand over one object; when this returns, the device has accepted it.

@@ -119,7 +119,7 @@ class ReceiverLimits:
         associations: how many there may be at once; a further one is rejected for now.
         connections: how many there may be at once, with and without an association.
         object_bytes: largest object.
-        bytes_in_memory: of all objects that are on their way at once.
+        bytes_in_memory: of all objects that are being received at once.
         part_bytes: largest part of a message (PDU).
         part_s: seconds that a part may take.
         idle_s: seconds after which a silent association is ended.
@@ -245,7 +245,7 @@ class _BoundedServer(ThreadedAssociationServer):
         return connection, address
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
-        """Whether there may be one more connection; strangers get a few of them only."""
+        """Whether there may be one more connection; unknown addresses get a quarter at most."""
         del request
         most = self.memory.limits.connections
         held = self.active_associations

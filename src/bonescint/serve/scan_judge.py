@@ -194,7 +194,7 @@ def _refusal(error: BonescintError, study: StudyFiles) -> InputError:
 
 
 def search(folder: Path) -> Discovery:
-    """Find the scans of an upload; in a worker, whatever its files do to the process."""
+    """Find the scans of an upload; run in a worker, since a damaged file may end the process."""
     return discover([folder])
 
 

@@ -61,11 +61,11 @@ class ServiceContext:
 
     Attributes:
         judge: the model with its workers.
-        settings: limits.
-        kept: results.
-        tokens: who may enter.
-        rate: requests of each client.
-        meters: what is measured.
+        settings: address and limits of the service.
+        kept: results that can still be asked for.
+        tokens: tokens that are accepted.
+        rate: limits the requests of each client.
+        meters: counters and times for `/metrics`.
         in_progress: uploads that are being judged.
     """
 
@@ -287,7 +287,7 @@ async def judge_upload(files: list[UploadFile], context: Context, client: Client
     """Judge the scans of an upload: DICOM files, ZIP archives, or pairs of pictures.
 
     Names of pictures tell their views (`*_anterior.png`, `*_posterior.png`). Files are deleted
-    once they were judged; results are kept for a limited time.
+    once they have been judged; results are kept for a limited time.
     """
     wait_s = context.rate.wait_s(client)
     if wait_s:

@@ -57,9 +57,9 @@ class Outcome:
 
     Attributes:
         positive: whether there is disease.
-        called: whether the learner said so.
-        confidence: 0 to 100, that there is.
-        seconds: that the answer took.
+        called: whether the learner answered that there is.
+        confidence: the learner's, that there is, 0 to 100.
+        seconds: time that the answer took.
         lesions: every metastasis that can be seen, or that was marked.
         findings: every kind of benign spot that can be seen, or that was marked.
         false_marks: marks of disease that hit no metastasis.

@@ -213,6 +213,9 @@ def learner_progress(
     Args:
         answered: the answered cases, in the order of the answers.
         state: what the tutor knows after them; worked out if `None`.
+
+    Raises:
+        MissingExtraError: `state` is `None`, and the library of the extra `teach` is missing.
     """
     state = LearnerState.of(answered) if state is None else state
     outcomes = [one.outcome for one in answered]

@@ -170,7 +170,7 @@ class Staircase:
 
     @property
     def threshold_posterior(self) -> tuple[_Array, _Array]:
-        """Thresholds and the probability of each."""
+        """Thresholds (n,), and the probability of each (n,), which sum to 1."""
         return np.exp(_LOG_THRESHOLDS), self._posterior.sum(axis=(1, 2))
 
     def estimate(self, bone: str = "", *, level: float = 0.95) -> FoundFrom:
