@@ -40,7 +40,7 @@ demo: $(RUNTIME)
 extras: $(EVERYTHING)
 
 test: $(EVERYTHING)
-	@echo "The tests take about 8 minutes on two free cores, twice that beside other work."
+	@echo "The tests take about 13 minutes on two free cores, twice that beside other work."
 	tools/install-test-packages
 	$(BIN)/python -m pytest -m "not slow and not gpu" -n 2 --dist loadfile
 
