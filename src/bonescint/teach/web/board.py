@@ -243,7 +243,7 @@ class Board:
         days = sorted(time.strftime("%Y-%m-%d", time.gmtime(one.answered_s)) for one in answered)
         lines = [
             ("Cases read", str(tally.cases)),
-            ("Right yes or no", share_text(tally.right, tally.cases)),
+            ("Correct answers, yes or no", share_text(tally.right, tally.cases)),
             ("Visible metastases found", share_text(tally.found, tally.lesions)),
             ("Courses done", ", ".join(done) or NONE),
             ("Between", f"{days[0]} and {days[-1]} (UTC)" if days else NONE),

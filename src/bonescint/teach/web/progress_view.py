@@ -23,7 +23,7 @@ def numbers(progress: LearnerProgress) -> list[_Json]:
     if whole is None:
         return []
     shown = [
-        ("Right yes or no", whole.right),
+        ("Correct answers, yes or no", whole.right),
         ("Area under the ROC curve", whole.auc),
         ("wAFROC area", whole.wafroc),
         ("Metastases found", whole.found),
