@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import ipaddress
 import json
 import threading
 import time
@@ -18,28 +17,12 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from bonescint.scan import InputError, ParameterError
+from bonescint.viewer.serving import SAFE_METHODS, SECURITY_HEADERS, STATIC_PATHS, is_loopback
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _LEAST_TOKEN = 16
-_SAFE = {"GET", "HEAD", "OPTIONS"}
-_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
-    "require-trusted-types-for 'script'; trusted-types 'none'"
-)
-_HEADERS = {
-    "content-security-policy": _POLICY,
-    "x-content-type-options": "nosniff",
-    "x-frame-options": "DENY",
-    "referrer-policy": "no-referrer",
-    "cross-origin-opener-policy": "same-origin",
-    "cross-origin-resource-policy": "same-origin",
-    "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
-    "x-robots-tag": "noindex, nofollow",
-}
-_FILES = ("/static/", "/viewer/static/")
 _PROBLEMS = {
     401: "A valid token is needed: Authorization: Bearer TOKEN.",
     403: "The request does not come from a page of this server.",
@@ -94,12 +77,7 @@ class ServiceSettings:
     @property
     def is_loopback(self) -> bool:
         """Whether only this machine can connect."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.host)
 
     def answers_to(self, host: str) -> bool:
         """Whether a request may have this Host header.
@@ -228,7 +206,7 @@ class ServiceChecks:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        secured = _with_headers(send, static=scope["path"].startswith(_FILES))
+        secured = _with_headers(send, static=scope["path"].startswith(STATIC_PATHS))
         status = self._refusal(scope["method"], headers)
         if status:
             await problem(status)(scope, receive, secured)
@@ -240,7 +218,7 @@ class ServiceChecks:
         if not self._settings.answers_to(host):
             return 421
         origin = headers.get("origin")  # which a browser always sends here, and programs do not
-        if method not in _SAFE and origin is not None and origin.partition("://")[2] != host:
+        if method not in SAFE_METHODS and origin is not None and origin.partition("://")[2] != host:
             return 403
         length = headers.get("content-length", "0")
         too_large = not length.isdigit() or int(length) > self._settings.most_upload_bytes
@@ -266,7 +244,7 @@ def _with_headers(send: Send, *, static: bool) -> Send:
     async def secured(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
-            for name, value in _HEADERS.items():
+            for name, value in SECURITY_HEADERS.items():
                 headers[name] = value
             headers["cache-control"] = "no-cache" if static else "no-store"
         await send(message)

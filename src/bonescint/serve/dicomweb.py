@@ -15,6 +15,7 @@ from bonescint.dicom.header import quiet
 from bonescint.scan import InputError, ParameterError, os_reason
 from bonescint.serve.associations import in_words
 from bonescint.serve.peers import DicomObject, ObjectRefusedError, PeerError, TlsFiles
+from bonescint.viewer.serving import is_loopback
 
 if TYPE_CHECKING:
     from dicomweb_client import DICOMwebClient
@@ -24,7 +25,6 @@ TOKEN, PASSWORD = "BONESCINT_TOKEN", "BONESCINT_PASSWORD"
 """Environment variables of the token, and of the password that belongs to a user's name."""
 
 _CONNECT_S, _READ_S = 15.0, 120.0
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _LATER = (408, 429, 500, 502, 503, 504)
 
 
@@ -112,7 +112,7 @@ because a login goes with it. Got 'http://pacs.example.org' instead.
         if not usable:
             requirement = "an address like https://host/dicom-web, without a login or a query"
             raise ParameterError("url", "WebServer", requirement, "another one")
-        if self.login and parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+        if self.login and parts.scheme == "http" and not is_loopback(parts.hostname or ""):
             requirement = "https, because a login goes with it"
             raise ParameterError("url", "WebServer", requirement, bare)
 

@@ -26,10 +26,10 @@ from bonescint.serve.peers import (
 )
 from bonescint.serve.queue import QueuedStudy, StudyQueue, StudyState
 from bonescint.serve.sending import growing_wait_s
+from bonescint.viewer.serving import is_loopback
 
 log = logging.getLogger("bonescint.serve")
 
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _JUDGED_AT_MOST = 2
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 2.0, 600.0
 _STUDIES_AT_ONCE = 32
@@ -75,7 +75,7 @@ class NodeSettings:
     timeout_s: float = 300.0
 
     def __post_init__(self) -> None:
-        if self.host not in _LOOPBACK and not self.allowed:
+        if not is_loopback(self.host) and not self.allowed:
             requirement = f"given, because {self.host} is not loopback"
             raise ParameterError("allow", "listen", requirement, "nobody")
         for name in ("quiet_s", "keep_s"):

@@ -20,28 +20,12 @@ from bonescint.study.store.database import StoreError
 from bonescint.study.web.dependencies import PageContext, ServeSettings
 from bonescint.study.web.sign_in import page
 from bonescint.viewer import mount_viewer
+from bonescint.viewer.serving import SAFE_METHODS, SECURITY_HEADERS, STATIC_PATHS
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MOST_BYTES = 2 * 1024 * 1024
-_SAFE = {"GET", "HEAD", "OPTIONS"}
-_FILES = ("/static/", "/viewer/static/")
-_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
-    "require-trusted-types-for 'script'; trusted-types 'none'"
-)
-_HEADERS = {
-    "content-security-policy": _POLICY,
-    "x-content-type-options": "nosniff",
-    "x-frame-options": "DENY",
-    "referrer-policy": "same-origin",
-    "cross-origin-opener-policy": "same-origin",
-    "cross-origin-resource-policy": "same-origin",
-    "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
-    "x-robots-tag": "noindex, nofollow",
-}
 _LOG = logging.getLogger("bonescint.study")
 _PROBLEMS = {
     404: ("not-found", "This page does not exist."),
@@ -140,7 +124,7 @@ class RequestChecks:
                 await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        secured = self._with_headers(send, static=scope["path"].startswith(_FILES))
+        secured = self._with_headers(send, static=scope["path"].startswith(STATIC_PATHS))
         refused = self._refusal(scope["method"], headers)
         if refused is not None:
             status, problem, message = refused
@@ -153,7 +137,7 @@ class RequestChecks:
         host = headers.get("host", "")
         if not self._settings.allows(host):
             return 421, "host", "This server does not answer to that name."
-        if method not in _SAFE:
+        if method not in SAFE_METHODS:
             origin = headers.get("origin")
             if origin != f"{self._settings.scheme}://{host}":
                 return 403, "origin", "The request does not come from a page of this server."
@@ -166,7 +150,7 @@ class RequestChecks:
         async def secured(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
+                for name, value in SECURITY_HEADERS.items():
                     headers[name] = value
                 # Assets change with a release: the browser asks each time, by their hash.
                 headers["cache-control"] = "no-cache" if static else "no-store"

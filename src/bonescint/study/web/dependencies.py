@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import secrets
 import ssl
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from bonescint.study.store.accounts import SIGN_IN_S, Role, SignedInUser, note_s
 from bonescint.study.store.clock import StudyClock
 from bonescint.study.store.database import Store
 from bonescint.study.store.sessions import ReaderState, find_reader_state
+from bonescint.viewer.serving import is_loopback
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,12 +72,7 @@ class ServeSettings:
     @property
     def is_loopback(self) -> bool:
         """Whether only this machine can connect."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.host)
 
     @property
     def secure(self) -> bool:

@@ -54,7 +54,9 @@ def test_the_numbers_are_those_of_all_cases(progress: LearnerProgress) -> None:
     shown = {one["name"]: one for one in progress_view.numbers(progress)}
     tally = Tally.of(answered(60))
     assert shown["Cases"]["value"] == "60"
-    assert float(shown["Correct answers, yes or no"]["value"]) == pytest.approx(tally.right / 60, abs=0.005)
+    assert float(shown["Correct answers, yes or no"]["value"]) == pytest.approx(
+        tally.right / 60, abs=0.005
+    )
     assert shown["Metastases found"]["value"] == "1.00"
     assert shown["False marks per case"]["value"] == f"{tally.false_marks / 60:.2f}"
     assert re.fullmatch(r"0\.\d\d to 1\.00|0\.\d\d to 0\.\d\d",
