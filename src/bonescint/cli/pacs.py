@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -14,8 +14,6 @@ from bonescint.cli.console import NOTHING_DONE, SOME_FAILED, progress_shown, say
 from bonescint.cli.options import Port
 
 if TYPE_CHECKING:
-    from threading import Event
-
     from bonescint.serve.peers import Destination, TlsFiles
 
 User = Annotated[
@@ -245,9 +243,9 @@ def listen(
     )
     silence_libraries()
     _log_to_stderr()
-    with _ended_by_signal() as ended, running_node(settings, destination) as at:
+    with _ended_by_signal() as wait, running_node(settings, destination) as at:
         say_notice(f"{title} listens on {host}:{at} and answers to {destination}")
-        ended.wait()
+        wait()
 
 
 def _log_to_stderr() -> None:
@@ -266,17 +264,24 @@ def _log_to_stderr() -> None:
 
 
 @contextmanager
-def _ended_by_signal() -> Iterator[Event]:
-    """An event that Ctrl-C and the system's request to end set."""
+def _ended_by_signal() -> Iterator[Callable[[], None]]:
+    """Give a function that returns on Ctrl-C or when the system asks the process to end."""
     import signal
-    from threading import Event
+    import time
 
-    ended = Event()
+    asked: list[int] = []
+
+    def wait() -> None:
+        # Any thread may get the signal, and this one would not wake from waiting for a lock.
+        while not asked:
+            time.sleep(0.2)
+
     before = {
-        one: signal.signal(one, lambda *_: ended.set()) for one in (signal.SIGINT, signal.SIGTERM)
+        one: signal.signal(one, lambda number, _: asked.append(number))
+        for one in (signal.SIGINT, signal.SIGTERM)
     }
     try:
-        yield ended
+        yield wait
     finally:
         for one, handler in before.items():
             signal.signal(one, handler)
