@@ -14,7 +14,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bonescint.scan import FocusKind, ParameterError, UptakeSite
+from bonescint.scan import FocusKind, ParameterError, SiteGroup, UptakeSite
 from bonescint.scan.checked import check_number
 from bonescint.simulate.anatomy import Anatomy
 from bonescint.simulate.anatomy_model import anatomy_model
@@ -26,7 +26,13 @@ from bonescint.simulate.worn_objects import WornObject, draw_worn_objects
 
 _Uptake = TypeVar("_Uptake", bound=FocalUptake | WornObject)
 _MOST_DRAWS = 50_000
-_METASTATIC = (UptakeSite.METASTASIS, UptakeSite.DIFFUSE_METASTASES, UptakeSite.OTHER)
+
+
+def _of_groups(*groups: SiteGroup) -> frozenset[UptakeSite]:
+    return frozenset(site for site in UptakeSite if site.group in groups)
+
+
+_METASTATIC = _of_groups(SiteGroup.METASTASIS, SiteGroup.OTHER)
 _PROSTHESES = (
     UptakeSite.HIP_PROSTHESIS,
     UptakeSite.KNEE_PROSTHESIS,
@@ -44,33 +50,14 @@ _WITH: Mapping[UptakeSite, tuple[UptakeSite, ...]] = MappingProxyType(
     }
 )
 """What comes along with a site: a urine bag has a catheter."""
-_ORGANS = (
-    UptakeSite.KIDNEY,
-    UptakeSite.RENAL_PELVIS,
-    UptakeSite.HYDRONEPHROSIS,
-    UptakeSite.URETER,
-    UptakeSite.BLADDER,
-    UptakeSite.URINE_CONTAMINATION,
-    UptakeSite.CATHETER,
-    UptakeSite.URINE_BAG,
-    UptakeSite.INJECTION_SITE,
-    UptakeSite.LYMPH_NODE,
-    UptakeSite.THYROID,
-    UptakeSite.BOWEL,
-    UptakeSite.LIVER,
-    UptakeSite.BLOOD_POOL,
-    UptakeSite.HEART,
-    UptakeSite.BREAST,
+_ORGANS = _of_groups(
+    SiteGroup.KIDNEY,
+    SiteGroup.BLADDER,
+    SiteGroup.URINE,
+    SiteGroup.INJECTION,
+    SiteGroup.SOFT_TISSUE,
 )
-_WORN = (
-    UptakeSite.PACEMAKER,
-    UptakeSite.BELT_BUCKLE,
-    UptakeSite.COIN,
-    UptakeSite.NECKLACE,
-    UptakeSite.BRA_WIRE,
-    UptakeSite.BRA_CLASP,
-    UptakeSite.BREAST_PROSTHESIS,
-)
+_WORN = _of_groups(SiteGroup.WORN) | {UptakeSite.BREAST_PROSTHESIS}  # drawn with what is worn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +149,7 @@ def with_requested(
 
     of_organs = [site for site in requested.sites if site in _ORGANS]
     of_worn = [site for site in requested.sites if site in _WORN]
-    of_bone = [site for site in requested.sites if site not in (*_ORGANS, *_WORN)]
+    of_bone = [site for site in requested.sites if site not in _ORGANS | _WORN]
     kept = _kept(requested, rng, [*mimics, *organs, *worn])
     return (
         _completed([one for one in mimics if one.cause in kept], of_bone, in_bone),
