@@ -29,7 +29,6 @@ def secondary_capture(context: ResultContext, picture: NDArray[np.uint8]) -> Dat
     from pydicom.uid import ExplicitVRLittleEndian
 
     sc = load("highdicom.sc", extra="pacs")
-    model = context.algorithm
     dataset: Dataset = sc.SCImage(
         pixel_array=np.ascontiguousarray(picture, dtype=np.uint8),
         photometric_interpretation="RGB",
@@ -37,15 +36,8 @@ def secondary_capture(context: ResultContext, picture: NDArray[np.uint8]) -> Dat
         coordinate_system="PATIENT",
         patient_orientation=("L", "F"),
         study_instance_uid=context.sources.study_uid,
-        series_instance_uid=context.uid("series of the picture"),
-        series_number=SERIES_NUMBER,
-        sop_instance_uid=context.uid("picture"),
-        instance_number=1,
-        manufacturer="bonescint",
-        manufacturer_model_name=f"{model.name} {model.version}"[:64],
-        software_versions=model.software[:64],
-        series_description=f"bonescint picture. {RESEARCH_USE}"[:64],
         transfer_syntax_uid=ExplicitVRLittleEndian,
+        **context.instance("picture", SERIES_NUMBER),
         **BLANK,
     )
     dataset.PatientOrientation = None  # two views in one picture

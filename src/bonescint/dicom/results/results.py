@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,14 @@ from bonescint.dicom.results.source import ResultSources
 from bonescint.dicom.writing import IMPLEMENTATION_UID
 from bonescint.extras import load
 from bonescint.files import make_folder, write_whole
-from bonescint.scan import EvidenceRegion, InputError, ParameterError, Prediction, Scan
+from bonescint.scan import (
+    RESEARCH_USE,
+    EvidenceRegion,
+    InputError,
+    ParameterError,
+    Prediction,
+    Scan,
+)
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -95,6 +102,24 @@ class ResultContext:
             repr(model.operating_point),
             self.prediction.call.value,
         )
+
+    def instance(self, kind: str, number: int) -> dict[str, Any]:
+        """The first object of a new series, as highdicom's constructors take it.
+
+        Args:
+            kind: kind of object; its UIDs and the description of its series follow from it.
+            number: Series Number.
+        """
+        return {
+            "series_instance_uid": self.uid(f"series of the {kind}"),
+            "series_number": number,
+            "series_description": f"bonescint {kind}. {RESEARCH_USE}"[:64],
+            "sop_instance_uid": self.uid(kind),
+            "instance_number": 1,
+            "manufacturer": "bonescint",
+            "manufacturer_model_name": f"{self.algorithm.name} {self.algorithm.version}"[:64],
+            "software_versions": self.algorithm.software[:64],
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
