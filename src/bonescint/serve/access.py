@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from bonescint.scan import InputError, ParameterError
-from bonescint.viewer.serving import SAFE_METHODS, SECURITY_HEADERS, STATIC_PATHS, is_loopback
+from bonescint.viewer.serving import SAFE_METHODS, bounded_body, is_loopback, secure_headers
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -206,12 +206,13 @@ class ServiceChecks:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        secured = _with_headers(send, static=scope["path"].startswith(STATIC_PATHS))
+        secured = _with_headers(send, scope["path"])
         status = self._refusal(scope["method"], headers)
         if status:
             await problem(status)(scope, receive, secured)
             return
-        await self._app(scope, self._limited(receive), secured)
+        bounded = bounded_body(receive, self._settings.most_upload_bytes, HTTPException(413))
+        await self._app(scope, bounded, secured)
 
     def _refusal(self, method: str, headers: Headers) -> int:
         host = headers.get("host", "")
@@ -224,29 +225,11 @@ class ServiceChecks:
         too_large = not length.isdigit() or int(length) > self._settings.most_upload_bytes
         return 413 if too_large else 0
 
-    def _limited(self, receive: Receive) -> Receive:
-        """Stop a body that exceeds the limit, whatever length it claims."""
-        seen = 0
 
-        async def limited() -> Message:
-            nonlocal seen
-            message = await receive()
-            if message["type"] == "http.request":
-                seen += len(message.get("body", b""))
-                if seen > self._settings.most_upload_bytes:
-                    raise HTTPException(413)
-            return message
-
-        return limited
-
-
-def _with_headers(send: Send, *, static: bool) -> Send:
+def _with_headers(send: Send, path: str) -> Send:
     async def secured(message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = MutableHeaders(scope=message)
-            for name, value in SECURITY_HEADERS.items():
-                headers[name] = value
-            headers["cache-control"] = "no-cache" if static else "no-store"
+            secure_headers(MutableHeaders(scope=message), path)
         await send(message)
 
     return secured

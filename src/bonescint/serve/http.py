@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import socket
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,15 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from bonescint.classify.classify import model_folder
 from bonescint.extras import require
-from bonescint.scan import OutputError
 from bonescint.serve.access import ServiceSettings
+from bonescint.viewer.serving import address_family, listen_on, running_in_thread, url_host
 
 if TYPE_CHECKING:
     import uvicorn
 
     from bonescint.serve.scan_judge import ScanJudge
 
-_STARTS_WITHIN_S = 30.0
 _MOST_CONNECTIONS = 128
 _LIBRARIES = ("fastapi", "python_multipart", "prometheus_client", "uvicorn")
 
@@ -77,18 +74,8 @@ def running_service(
     with _open(settings, model, workers, device="cpu", call_anyway=False) as found:
         judge, listener = found
         server = _server(judge, settings)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-        thread.start()
-        try:
-            deadline = time.monotonic() + _STARTS_WITHIN_S
-            while not server.started:
-                if not thread.is_alive() or time.monotonic() > deadline:
-                    raise OutputError("The server did not start. Its log says why.")
-                time.sleep(0.01)
+        with running_in_thread(server, listener):
             yield _address(settings, listener)
-        finally:
-            server.should_exit = True
-            thread.join(timeout=_STARTS_WITHIN_S)
 
 
 @contextmanager
@@ -114,26 +101,13 @@ def _open(
 
 @contextmanager
 def _listening(settings: ServiceSettings) -> Iterator[socket.socket]:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((settings.host, settings.port))
-            listener.listen()
-        except OSError as error:
-            raise OutputError(
-                f"{settings.host}:{settings.port}: cannot listen there "
-                f"({error.strerror or error}). Choose another --port."
-            ) from error
+    with socket.socket(address_family(settings.host), socket.SOCK_STREAM) as listener:
+        listen_on(listener, settings.host, settings.port)
         yield listener
-    finally:
-        listener.close()
 
 
 def _address(settings: ServiceSettings, listener: socket.socket) -> str:
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return f"http://{host}:{listener.getsockname()[1]}"
+    return f"http://{url_host(settings.host)}:{listener.getsockname()[1]}"
 
 
 def _server(judge: ScanJudge, settings: ServiceSettings) -> uvicorn.Server:

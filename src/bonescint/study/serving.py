@@ -11,8 +11,6 @@ import asyncio
 import gc
 import socket
 import sys
-import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -26,13 +24,12 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from bonescint.logs import Bounded
-from bonescint.scan import OutputError
-from bonescint.study.errors import StudyError
 from bonescint.study.folder import Progress, StudyFolder, open_study
 from bonescint.study.integrity import require_whole
 from bonescint.study.store.accounts import network_of
 from bonescint.study.web.app import study_app
 from bonescint.study.web.dependencies import ServeSettings
+from bonescint.viewer.serving import address_family, listen_on, running_in_thread, url_host
 
 if TYPE_CHECKING:
     import uvicorn
@@ -142,30 +139,15 @@ def running_app(app: object, settings: ServeSettings, listener: Listener) -> Ite
         The address, such as `http://127.0.0.1:8000`.
     """
     server = _server(app, settings, listener)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    try:
-        _await_start(server, thread)
+    with running_in_thread(server, listener):
         yield address_of(listener, settings)
-    finally:
-        server.should_exit = True
-        thread.join(timeout=_STARTS_WITHIN_S)
-
-
-def _await_start(server: uvicorn.Server, thread: threading.Thread) -> None:
-    deadline = time.monotonic() + _STARTS_WITHIN_S
-    while not server.started:
-        if not thread.is_alive() or time.monotonic() > deadline:
-            raise StudyError("The server did not start.")
-        time.sleep(0.01)
 
 
 def address_of(listener: socket.socket, settings: ServeSettings) -> str:
     """The URL to open in a browser: with the first host name of the settings, if there is one."""
     port = listener.getsockname()[1]
     host = settings.names[0] if settings.names else settings.host
-    host = f"[{host}]" if ":" in host else host
-    return f"{settings.scheme}://{host}:{port}"
+    return f"{settings.scheme}://{url_host(host)}:{port}"
 
 
 @contextmanager
@@ -175,18 +157,9 @@ def listening(settings: ServeSettings, limits: Limits | None = None) -> Iterator
     Raises:
         OutputError: the port is taken.
     """
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listener = Listener(family, limits or Limits())
+    listener = Listener(address_family(settings.host), limits or Limits())
     try:
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind((settings.host, settings.port))
-            listener.listen()
-        except OSError as error:
-            raise OutputError(
-                f"{settings.host}:{settings.port}: cannot listen there "
-                f"({error.strerror or error}). Choose another --port."
-            ) from error
+        listen_on(listener, settings.host, settings.port)
         yield listener
     finally:
         listener.close()

@@ -20,7 +20,7 @@ from bonescint.study.store.database import StoreError
 from bonescint.study.web.dependencies import PageContext, ServeSettings
 from bonescint.study.web.sign_in import page
 from bonescint.viewer import mount_viewer
-from bonescint.viewer.serving import SAFE_METHODS, SECURITY_HEADERS, STATIC_PATHS
+from bonescint.viewer.serving import SAFE_METHODS, bounded_body, secure_headers
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -124,14 +124,15 @@ class RequestChecks:
                 await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        secured = self._with_headers(send, static=scope["path"].startswith(STATIC_PATHS))
+        secured = self._with_headers(send, scope["path"])
         refused = self._refusal(scope["method"], headers)
         if refused is not None:
             status, problem, message = refused
             answer = JSONResponse({"problem": problem, "message": message}, status_code=status)
             await answer(scope, receive, secured)
             return
-        await self._app(scope, _limited(receive), secured)
+        bounded = bounded_body(receive, MOST_BYTES, _TooLargeError())
+        await self._app(scope, bounded, secured)
 
     def _refusal(self, method: str, headers: Headers) -> tuple[int, str, str] | None:
         host = headers.get("host", "")
@@ -146,14 +147,11 @@ class RequestChecks:
             return 413, "too-large", "The request is too large."
         return None
 
-    def _with_headers(self, send: Send, *, static: bool) -> Send:
+    def _with_headers(self, send: Send, path: str) -> Send:
         async def secured(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in SECURITY_HEADERS.items():
-                    headers[name] = value
-                # Assets change with a release: the browser asks each time, by their hash.
-                headers["cache-control"] = "no-cache" if static else "no-store"
+                secure_headers(headers, path)
                 if self._settings.secure:
                     headers["strict-transport-security"] = "max-age=31536000"
                 if "server" in headers:
@@ -161,19 +159,3 @@ class RequestChecks:
             await send(message)
 
         return secured
-
-
-def _limited(receive: Receive) -> Receive:
-    """Stop a body that exceeds the limit, whatever length it claims."""
-    seen = 0
-
-    async def limited() -> Message:
-        nonlocal seen
-        message = await receive()
-        if message["type"] == "http.request":
-            seen += len(message.get("body", b""))
-            if seen > MOST_BYTES:
-                raise _TooLargeError
-        return message
-
-    return limited
