@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import runpy
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,18 +18,6 @@ from bonescint.report import PageHeading, PageLayers, RefusedRow, ResultRow, wri
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 NOTICE = "Research use only. Not a medical device. Model trained on simulated scans only."
 WIDTH, HEIGHT = 480, 800
-
-
-@pytest.fixture(scope="module")
-def hands() -> SimpleNamespace:
-    path = Path(__file__).parents[1] / "support" / "study_browser.py"
-    return SimpleNamespace(**runpy.run_path(str(path)))
-
-
-@pytest.fixture(scope="module")
-def chromium(hands: SimpleNamespace) -> Iterator[Any]:
-    with hands.playwright(pytest.skip) as started, hands.browser(started) as opened:
-        yield opened
 
 
 def row(number: int, **other: Any) -> ResultRow:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-import runpy
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -44,17 +43,9 @@ INK = """() => [...document.querySelectorAll(".pane canvas")].map((canvas) => {
 
 
 @pytest.fixture(scope="module")
-def hands() -> SimpleNamespace:
-    return SimpleNamespace(**runpy.run_path(str(ROOT / "tests/support/study_browser.py")))
-
-
-@pytest.fixture(scope="module")
-def chromium(hands: SimpleNamespace) -> Iterator[Any]:
+def chromium(hands: SimpleNamespace, playwright: Any) -> Iterator[Any]:
     # Without WebGL, as on many a workstation in a hospital.
-    with (
-        hands.playwright(pytest.skip) as started,
-        hands.browser(started, "--disable-webgl", "--disable-3d-apis") as opened,
-    ):
+    with hands.browser(playwright, "--disable-webgl", "--disable-3d-apis") as opened:
         yield opened
 
 

@@ -24,12 +24,6 @@ def world() -> SimpleNamespace:
 
 
 @pytest.fixture(scope="session")
-def hands() -> SimpleNamespace:
-    """What a person does in a browser."""
-    return SimpleNamespace(**runpy.run_path(str(TESTS / "support" / "study_browser.py")))
-
-
-@pytest.fixture(scope="session")
 def cohort(world: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path: Path = world.write_cohort(tmp_path_factory.mktemp("cohort"), 16)
     return path
@@ -67,18 +61,6 @@ def study(pristine_study: Path, tmp_path: Path) -> StudyFolder:
 def address(study: StudyFolder) -> Iterator[str]:
     with running_study(study) as served:
         yield served
-
-
-@pytest.fixture(scope="module")  # only one may be open in a process at a time
-def playwright(hands: SimpleNamespace) -> Iterator[Any]:
-    with hands.playwright(pytest.skip) as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def chromium(hands: SimpleNamespace, playwright: Any) -> Iterator[Any]:
-    with hands.browser(playwright) as started:
-        yield started
 
 
 @pytest.fixture

@@ -29,12 +29,6 @@ def world() -> SimpleNamespace:
 
 
 @pytest.fixture(scope="session")
-def hands() -> SimpleNamespace:
-    """What a person does in a browser."""
-    return SimpleNamespace(**runpy.run_path(str(TESTS / "support" / "study_browser.py")))
-
-
-@pytest.fixture(scope="session")
 def cohort(world: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path: Path = world.write_cohort(tmp_path_factory.mktemp("cohort"), 8)
     return path

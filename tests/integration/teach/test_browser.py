@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,12 +10,6 @@ import pytest
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 AXE = Path(__file__).parents[3] / "node_modules/axe-core/axe.min.js"
-
-
-@pytest.fixture(scope="module")
-def chromium(hands: SimpleNamespace) -> Iterator[Any]:
-    with hands.playwright(pytest.skip) as started, hands.browser(started) as opened:
-        yield opened
 
 
 def open_page(chromium: Any, width: int = 1600, **options: Any) -> Any:
