@@ -64,6 +64,9 @@ def teach(
       bonescint teach --course rib-fractures
       bonescint teach --cohort my-teaching-file/manifest.csv --classroom
     """
+    from bonescint.extras import require
+
+    require("fastapi", "sqlalchemy", "fsrs", "mujoco", extra="teach")
     from bonescint.study.web.dependencies import ServeSettings
     from bonescint.teach.serving import TeachOptions, serve_teaching
 

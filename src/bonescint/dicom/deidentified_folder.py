@@ -153,7 +153,8 @@ def deidentify_folder(
         _write_private(made, outcomes)
         if not made.files:
             first = made.left_out[0] if made.left_out else None
-            raise InputError(folder, "no DICOM object could be taken", str(first or "It is empty"))
+            remedy = str(first or "It is empty").rstrip(".")
+            raise InputError(folder, "no DICOM object could be taken", remedy)
         about = {
             **settings,
             "finished": True,

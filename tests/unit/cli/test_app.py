@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.util
 import json
 import sys
 from collections.abc import Callable
@@ -387,3 +388,17 @@ def test_a_missing_library_names_its_extra(
     ran = _run("simulate", "cohort", "--out", "x")
     assert ran.exit_code == 2
     assert f"pip install 'bonescint[{extra}]'" in ran.stderr
+
+
+@pytest.mark.parametrize("library", ["sqlalchemy", "fsrs"])
+def test_teaching_names_its_own_extra(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util,
+        "find_spec",
+        lambda name, *more: None if name == library else found(name, *more),
+    )
+    ran = _run("teach", "--no-open")
+    assert ran.exit_code == 2
+    assert f"'{library}' is not installed" in ran.stderr
+    assert "bonescint[teach]" in ran.stderr
