@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from bonescint.classify.earlier import EarlierRun, InterruptedScan, picture_name
 from bonescint.classify.folder import ResultsFolder
-from bonescint.classify.naming import SourceNames
+from bonescint.classify.naming import SourceNames, content_sha256
 from bonescint.classify.results import ClassifiedScan, KnownTruth, Refusal
 from bonescint.classify.steps import (
     DrawnScan,
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
     from bonescint.prepare import Preprocessing
 
 _Known = TypeVar("_Known")
-_CONTENT_LETTERS = 12  # 6 would meet by chance in an archive of some thousand scans
+CONTENT_LETTERS = 12  # 6 would meet by chance in an archive of some thousand scans
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -344,5 +343,4 @@ def _of(study: StudyFiles, known: Mapping[Path, _Known]) -> _Known | None:
 
 
 def _told_apart_name(scan_id: str, content: frozenset[str]) -> str:
-    digest = hashlib.sha256("".join(sorted(content)).encode()).hexdigest()
-    return f"{scan_id}-{digest[:_CONTENT_LETTERS]}"
+    return f"{scan_id}-{content_sha256(content)[:CONTENT_LETTERS]}"

@@ -222,6 +222,7 @@ def _run_facts(
             "fhir": delivered[1],
         },
         "model_id": folder.model_id,
+        "model_sha256": folder.sha256,
         "operating_point": folder.card.operating_point,
         "ood_threshold": folder.ood and folder.ood.threshold,
         "model": folder.card.to_json(),

@@ -7,10 +7,11 @@ file is which.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -101,6 +102,11 @@ class SourceNames:
             if is_whole and text[place:end] in self.names:
                 return text[place:end]
         return ""
+
+
+def content_sha256(file_sha256: Iterable[str]) -> str:
+    """A hash of what a scan was read from, whatever the order and the names of its files."""
+    return hashlib.sha256("".join(sorted(file_sha256)).encode()).hexdigest()
 
 
 def _paths_of(found: Discovery) -> dict[str, tuple[Path, ...]]:

@@ -141,6 +141,7 @@ def _acquisition(acquisition: Acquisition) -> dict[str, Any]:
         "modality": acquisition.modality,
         "manufacturer": acquisition.manufacturer,
         "camera": acquisition.camera,
+        "year": acquisition.year,
         "image_type": acquisition.image_type,
         "transfer_syntax": acquisition.transfer_syntax,
         "energy_window_kev": list(window) if window else None,

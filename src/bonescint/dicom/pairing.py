@@ -39,6 +39,7 @@ MOST_ROWS_APART = 0.03
 
 _CAMERA = ("Manufacturer", "ManufacturerModelName", "StationName", "DeviceSerialNumber")
 _EPOCH = calendar_date(1970, 1, 1)
+_FIRST_YEAR = 1950  # before gamma cameras; dates such as 1900-01-01 stand for none
 _SAME_TIME_S, _NEAR_S, _APART_S = 0.0, 60.0, 3600.0
 _PLACEHOLDERS_WORDS = (
     ", 0, ANON, ANONYM, ANONYME, ANONYMIZED, ANONYMISED, ANONYMOUS, DEIDENTIFIED, ID, NA, "
@@ -169,9 +170,7 @@ def time_of(header: Header) -> float | None:
         >>> time_of(Header(dataset))
         86401.5
     """
-    whole = header.text("AcquisitionDateTime")
-    date = header.text("AcquisitionDate") or whole[:8] or header.text("StudyDate")
-    time = header.text("AcquisitionTime") or whole[8:]
+    time = header.text("AcquisitionTime") or header.text("AcquisitionDateTime")[8:]
     match = re.match(r"(\d\d):?(\d\d):?(\d\d)?(\.\d+)?", time)
     if not match:
         return None
@@ -179,16 +178,34 @@ def time_of(header: Header) -> float | None:
     of_day = 3600 * hour + 60 * minute + second + float(match[4] or 0)
     if of_day == 0 or hour > 23 or minute > 59 or second > 60:
         return None
-    return 86400.0 * _days(date) + of_day
+    day = _day_of(header)
+    return 86400.0 * (0 if day is None else (day - _EPOCH).days) + of_day
 
 
-def _days(date: str) -> int:
+def year_of(header: Header) -> int | None:
+    """Year of the acquisition; `None` if no date is given, or none of this technique.
+
+    Examples:
+        >>> from pydicom import Dataset
+        >>> dataset = Dataset()
+        >>> year_of(Header(dataset)) is None
+        True
+        >>> dataset.StudyDate = "20190304"
+        >>> year_of(Header(dataset))
+        2019
+    """
+    day = _day_of(header)
+    return None if day is None or day.year < _FIRST_YEAR else day.year
+
+
+def _day_of(header: Header) -> calendar_date | None:
+    whole = header.text("AcquisitionDateTime")
+    date = header.text("AcquisitionDate") or whole[:8] or header.text("StudyDate")
     digits = re.sub(r"[.-]", "", date)
     try:
-        day = calendar_date(int(digits[:4]), int(digits[4:6]), int(digits[6:8]))
+        return calendar_date(int(digits[:4]), int(digits[4:6]), int(digits[6:8]))
     except ValueError:
-        return 0
-    return (day - _EPOCH).days
+        return None
 
 
 def _plain(text: str) -> str:

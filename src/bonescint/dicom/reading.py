@@ -22,7 +22,7 @@ from bonescint.dicom.discovery import StudyFiles, discover, unnamed_picture
 from bonescint.dicom.files import read_bytes, sha256
 from bonescint.dicom.frames import PhotopeakFrames
 from bonescint.dicom.header import Header, parse, quiet
-from bonescint.dicom.pairing import StudyFacts, facts_of, sizes_agree
+from bonescint.dicom.pairing import StudyFacts, facts_of, sizes_agree, year_of
 from bonescint.dicom.pictures import (
     PicturePage,
     halves,
@@ -312,6 +312,7 @@ def _acquisition(header: Header, photopeak: PhotopeakFrames, content: bytes) -> 
         modality="NM",
         manufacturer=maker_of(header.text("Manufacturer")),
         camera=camera_of(header.text("ManufacturerModelName")),
+        year=year_of(header),
         image_type=image_type_of(header.texts("ImageType")),
         transfer_syntax=UID(header.transfer_syntax).name,
         energy_window_kev=photopeak.window_kev,

@@ -34,6 +34,7 @@ class Acquisition:
         modality: DICOM modality, `"NM"`, or `"picture"`.
         manufacturer: maker of the camera, or `None`.
         camera: model name of the camera, or `None`.
+        year: in which it was acquired, by its header; of a date no more is kept.
         image_type: DICOM Image Type, joined by backslashes.
         transfer_syntax: name of the DICOM transfer syntax, or the picture's format.
         energy_window_kev: lower and upper limit of the window that was used, or `None`.
@@ -46,6 +47,7 @@ class Acquisition:
     modality: str
     manufacturer: str | None = None
     camera: str | None = None
+    year: int | None = None
     image_type: str | None = None
     transfer_syntax: str | None = None
     energy_window_kev: tuple[float, float] | None = None
