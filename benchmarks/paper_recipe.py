@@ -22,6 +22,7 @@ from bonescint.experiment import read_experiment, run_experiment
 from bonescint.train import TrainingConfiguration, read_configuration, train
 from bonescint.train.dataset import resized
 
+
 def configuration(rows: int, seed: int) -> TrainingConfiguration:
     """The configuration `ibrahim2023` at another size."""
     paper = read_configuration("ibrahim2023")
@@ -64,7 +65,7 @@ def main() -> None:
         yaml.safe_dump(
             {
                 "name": "ibrahim2023",
-                "about": f"The recipe of Ibrahim et al. at {options.rows} rows, and the shipped model.",
+                "about": f"The recipe of Ibrahim et al. at {options.rows} rows; the shipped model.",
                 "cohort": {"manifest": str(options.cohort.resolve())},
                 "models": {
                     "paper": {"folder": str(folder.resolve())},
