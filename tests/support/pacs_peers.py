@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -38,7 +39,15 @@ NATIVE = (
     DeflatedExplicitVRLittleEndian,
 )
 
-needs_dcmtk = pytest.mark.skipif(shutil.which("storescu") is None, reason="dcmtk is not installed")
+
+def dcmtk_tool(name: str) -> str | None:
+    """Where one of dcmtk's tools is; an environment of Python has pynetdicom's of the same name."""
+    own = Path(sys.executable).parent
+    places = [place for place in os.get_exec_path() if Path(place) != own]
+    return shutil.which(name, path=os.pathsep.join(places))
+
+
+needs_dcmtk = pytest.mark.skipif(dcmtk_tool("storescu") is None, reason="dcmtk is not installed")
 needs_orthanc = pytest.mark.skipif(
     ORTHANC is None or PLUGIN is None, reason="orthanc-dicomweb is not installed"
 )
@@ -181,17 +190,17 @@ def storescp(
     folder.mkdir(parents=True, exist_ok=True)
     port = port or free_port()
     log = folder.with_name(f"{folder.name}.log")
-    words = ("storescp", "--aetitle", title, "--output-directory", folder, *options, str(port))
+    tool = dcmtk_tool("storescp") or "storescp"
+    words = (tool, "--aetitle", title, "--output-directory", folder, *options, str(port))
     with running(*words, log=log) as process:
         await_port(port, process)
         yield port
 
 
-def dcmtk(*command: str | Path) -> subprocess.CompletedProcess[str]:
+def dcmtk(tool: str, *words: str | Path) -> subprocess.CompletedProcess[str]:
     """Run one of dcmtk's tools."""
-    return subprocess.run(
-        [str(word) for word in command], capture_output=True, text=True, check=False, timeout=120
-    )
+    command = [dcmtk_tool(tool) or tool, *(str(word) for word in words)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
 
 
 @dataclass(frozen=True)
