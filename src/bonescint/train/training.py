@@ -130,7 +130,9 @@ def train(
     with one_writer(run.path) if rank.is_zero else nullcontext():
         resume = run.begin(asked, resume=resume, writes=rank.is_zero)
         logger = logger_of(tracking, run.path, name or target.name) if rank.is_zero else None
-        sources = _sources(cohort, cache or run.scans, settings, progress=shown)
+        measured = MEASURED if measure_test else MEASURED[:1]
+        splits = (Split.TRAIN, *measured)
+        sources = _sources(cohort, splits, cache or run.scans, settings, progress=shown)
         steps_per_epoch = len(_batches(sources[Split.TRAIN], settings, rank))
         done = run.finished_steps() // steps_per_epoch if resume else settings.epochs
         if done < settings.epochs:
@@ -157,7 +159,7 @@ def train(
                     name=name or target.name,
                     version=version,
                     epochs=run.finished_steps() // steps_per_epoch,
-                    measured=MEASURED if measure_test else MEASURED[:1],
+                    measured=measured,
                 )
                 if finalize(network, finished, target).ood is None:
                     say(
@@ -252,6 +254,7 @@ def _accelerator(device: str) -> str:
 
 def _sources(
     cohort: Manifest,
+    splits: Sequence[Split],
     cache: Path,
     settings: TrainingConfiguration,
     *,
@@ -264,7 +267,7 @@ def _sources(
         split: cached_scans(
             cohort, split, cache, workers=settings.loader_workers, progress=of_split(split)
         )
-        for split in Split
+        for split in splits
         if cohort.split(split)
     }
 
