@@ -27,7 +27,7 @@ from bonescint.classify.results import (
 from bonescint.extras import require
 from bonescint.files import make_folder, write_whole
 from bonescint.parallel import pool_of, usual_workers
-from bonescint.scan import MissingExtraError
+from bonescint.scan import MissingExtraError, ParameterError
 
 if TYPE_CHECKING:
     from bonescint.model import ModelFolder
@@ -62,6 +62,10 @@ def classify(
     call_anyway: bool = False,
     dicom: bool = False,
     fhir: bool = False,
+    parquet: bool = False,
+    maps: bool = False,
+    site: str = "",
+    sites_by_folder: bool = False,
 ) -> ClassifySummary:
     """Classify scans and write the results: tables, one picture per scan, and one page of all.
 
@@ -72,6 +76,7 @@ def classify(
 
     Written to `out`: `results.csv`, `results.json`, `pictures/<scan_id>.png`, and `index.html`
     with the layers that it shows (`pictures/<scan_id>.grey.webp`, `.evidence.webp`).
+    With `parquet` there is `results.parquet`, too, which `bonescint results` reads.
     They replace those of an earlier run, unless nothing could be read at all; files that no
     earlier run wrote are never overwritten. After an interruption (Ctrl-C, a kill, a full disk) the
     same call resumes: finished scans are kept if model, settings, versions and files are the same.
@@ -101,6 +106,10 @@ def classify(
             probability, a map and no call.
         dicom: also write each result as DICOM objects, for which the extra `pacs` is needed.
         fhir: also write each result as an HL7 FHIR R5 bundle.
+        parquet: also write `results.parquet`, for which the extra `cluster` is needed.
+        maps: have the activation maps in it, as float16.
+        site: hospital or department that the scans come from, recorded with the results.
+        sites_by_folder: the first folder of each source is its site.
 
     Returns:
         What was classified and what was refused, and why.
@@ -110,7 +119,8 @@ def classify(
         OutputError: `out` cannot be written to, or holds files of other origin under the names
             of results.
         ParameterError: a setting that cannot be used.
-        MissingExtraError: DICOM objects are wanted and the extra `pacs` is not installed.
+        MissingExtraError: DICOM objects are wanted and the extra `pacs` is not installed, or
+            Parquet and the extra `cluster`.
         ClassifyInterrupted: Ctrl-C; the results so far are written.
 
     Examples:
@@ -128,6 +138,11 @@ with configs/metadata.json.
 
     if dicom:
         require("highdicom", extra="pacs")
+    if parquet or maps:
+        require("pyarrow", extra="cluster")
+    if sites_by_folder and (site or hash_sources):
+        requirement = "given without a site, and without hashed sources, which have no folder"
+        raise ParameterError("sites_by_folder", "classify", requirement, sites_by_folder)
     folder = model_folder(model)
     count = usual_workers(workers)
     given = [sources] if isinstance(sources, Path | str) else list(sources)
@@ -167,7 +182,12 @@ with configs/metadata.json.
                 interrupted = True
         refused = tuple(batch.refused)
         created = datetime.now(UTC)
-        settings = {"workers": count, "timeout_s": timeout_s}
+        settings = {
+            "workers": count,
+            "timeout_s": timeout_s,
+            "site": site,
+            "sites_by_folder": sites_by_folder,
+        }
         # A typing error in a path must not delete the results of an earlier run.
         written = bool(batch.classified) or not results.earlier.has_results
         if written:
@@ -177,6 +197,8 @@ with configs/metadata.json.
                 page_heading(folder, created, calls, interrupted=interrupted),
                 refused,
                 interrupted=interrupted,
+                parquet=parquet or maps,
+                maps=maps,
             )
     summary = ClassifySummary(
         folder=destination,

@@ -19,6 +19,8 @@ from typing import Any, BinaryIO, Self
 
 from bonescint.classify.delivery import DICOM_FOLDER, FHIR_FOLDER
 from bonescint.classify.results import ClassifiedScan, KnownTruth
+from bonescint.classify.stored import head_of
+from bonescint.classify.table import TABLE_NAME
 from bonescint.dicom.results import ResultKind, object_name
 from bonescint.files import json_in, not_ours
 from bonescint.scan import NormalRank, OutputError
@@ -186,12 +188,9 @@ def _line_at(file: BinaryIO, place: int) -> dict[str, Any]:
 
 
 GROWING = ("results.csv.partial", f"{RECORDS}.partial", f"{PAGE_ROWS}.partial")
-_WHOLE = ("results.csv", "results.json", "index.html")
+_WHOLE = ("results.csv", "results.json", "index.html", TABLE_NAME)
 _OWN_FILES = (*_WHOLE, *GROWING, *STOPPED)
 _HARMLESS_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
-# How `results.json` is laid out: the head, then a line a scan.
-RESULTS_LINE = ' "results": ['
-_LONGEST_HEAD = 4_000_000
 
 
 def picture_name(scan_id: str) -> str:
@@ -309,7 +308,7 @@ def _listed_in_results(path: Path) -> frozenset[str] | None:
         return None
     try:
         with path.open(encoding="utf-8") as lines:
-            if not _is_our_head(lines):
+            if head_of(lines) is None:
                 return None
             return frozenset(_pictures_in(lines))
     except (OSError, UnicodeDecodeError):
@@ -325,27 +324,6 @@ def _listed_in_growing(path: Path) -> frozenset[str]:
             return frozenset(_pictures_in(lines))
     except (OSError, UnicodeDecodeError):
         return frozenset()
-
-
-def _is_our_head(lines: Iterator[str]) -> bool:
-    """Read up to the results, and find out whether bonescint wrote the file."""
-    head: list[str] = []
-    length = 0
-    for line in lines:
-        if line.startswith(RESULTS_LINE):
-            break
-        head.append(line)
-        length += len(line)
-        if length > _LONGEST_HEAD:
-            return False
-    else:
-        return False
-    try:
-        document = json_in("".join(head).rstrip().removesuffix(",") + "}")
-    except ValueError:
-        return False
-    software = document.get("software") if isinstance(document, dict) else None
-    return isinstance(software, dict) and "bonescint" in software and "schema_version" in document
 
 
 def _pictures_in(lines: Iterator[str]) -> Iterator[str]:

@@ -22,7 +22,6 @@ from typing import Any, Self, TextIO
 
 from bonescint.classify.earlier import (
     GROWING,
-    RESULTS_LINE,
     EarlierRun,
     InterruptedRun,
     InterruptedScan,
@@ -33,6 +32,8 @@ from bonescint.classify.earlier import (
     picture_name,
 )
 from bonescint.classify.results import ClassifiedScan, KnownTruth, Refusal
+from bonescint.classify.stored import RESULTS_LINE, stored_records
+from bonescint.classify.table import TABLE_NAME, RunFacts, write_records
 from bonescint.files import cannot_write, inert, json_in, one_writer, written_beside
 from bonescint.report import (
     PageHeading,
@@ -205,6 +206,8 @@ class ResultsFolder:
         refused: tuple[Refusal, ...],
         *,
         interrupted: bool = False,
+        parquet: bool = False,
+        maps: bool = False,
     ) -> None:
         """Make complete files of the rows: `results.csv`, `results.json`, `index.html`.
 
@@ -216,6 +219,8 @@ class ResultsFolder:
             heading: heading of the page.
             refused: the inputs that gave no result.
             interrupted: keep the files from which the next run resumes.
+            parquet: also write `results.parquet`.
+            maps: with the activation maps in it.
 
         Raises:
             OutputError: the disk is full, or the folder is gone.
@@ -224,6 +229,12 @@ class ResultsFolder:
             for stream in self._streams:
                 stream.close()
             self._write_json(document, refused)
+            table = self.path / TABLE_NAME
+            if parquet:
+                records = stored_records(self.path / "results.json")
+                write_records(records, RunFacts.of(document), table, maps=maps)
+            else:
+                table.unlink(missing_ok=True)
             if self._added:
                 write_results_page(
                     self.path / "index.html",

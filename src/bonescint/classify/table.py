@@ -22,6 +22,7 @@ import numpy as np
 from bonescint.classify.naming import content_sha256
 from bonescint.extras import load
 from bonescint.files import make_folder, written_beside
+from bonescint.report import displayable
 from bonescint.scan import BonescintError, Call, NormalRank, OutputError, View, os_reason
 
 if TYPE_CHECKING:
@@ -289,9 +290,10 @@ def is_remote(place: Path | str) -> bool:
 
 def _row(record: Mapping[str, Any], run: RunFacts) -> dict[str, Any]:
     """The cells of a record that have a value, by column; and each view's map."""
+    site = run.site_of(record["source"])
     common = {
-        "source": record["source"],
-        "site": run.site_of(record["source"]),
+        "source": _shown(record["source"]),
+        "site": None if site is None else _shown(site),
         "model_id": run.model_id,
         "model_sha256": run.model_sha256 or None,
         "operating_point": run.operating_point,
@@ -299,7 +301,7 @@ def _row(record: Mapping[str, Any], run: RunFacts) -> dict[str, Any]:
         "software": run.software,
     }
     if "kind" in record:
-        return {**common, "refusal": record["kind"], "reason": record["reason"]}
+        return {**common, "refusal": record["kind"], "reason": _shown(record["reason"])}
     acquired = record.get("acquisition", {})
     files = acquired.get("file_sha256")
     rank = NormalRank.from_json(record.get("rank_among_normals"))
@@ -307,7 +309,7 @@ def _row(record: Mapping[str, Any], run: RunFacts) -> dict[str, Any]:
     return {
         **common,
         **{name: acquired.get(name) for name in ("year", "manufacturer", "camera")},
-        "scan_id": record["scan_id"],
+        "scan_id": _shown(record["scan_id"]),
         "views": "+".join(record["views"]),
         "mbd_probability": record["mbd_probability"],
         "call": Call.of(record["positive"]).value,
@@ -318,11 +320,16 @@ def _row(record: Mapping[str, Any], run: RunFacts) -> dict[str, Any]:
         "rank_higher_than": rank and rank.higher_than,
         "rank_of": rank and rank.of,
         "conformal_p_value": rank and rank.p_value,
-        "warnings": list(record["warnings"]),
+        "warnings": [_shown(text) for text in record["warnings"]],
         "picture": record["picture"] or None,
         "content_sha256": content_sha256(files) if files else None,
         **{entry["view"]: entry for entry in maps if entry["target"] == "mbd"},
     }
+
+
+def _shown(text: str) -> str:
+    """Text as `results.csv` has it: a file's name may hold what is no text."""
+    return text if text.isprintable() else displayable(text)
 
 
 def _maps(entries: Sequence[Mapping[str, Any] | None], shape: tuple[int, int]) -> list[pa.Array]:

@@ -39,6 +39,10 @@ def classify(
     call_anyway: bool = False,
     dicom: bool = False,
     fhir: bool = False,
+    parquet: bool = False,
+    maps: bool = False,
+    site: str = "",
+    sites_by_folder: bool = False,
     as_json: AsJson = False,
 ) -> int:
     """Classify scans, and write tables, pictures with the evidence, and a page.
@@ -67,6 +71,11 @@ def classify(
         call_anyway: Also call scans that are too unlike those that the model knows.
         dicom: Also write each result as DICOM objects for the PACS: picture and reports.
         fhir: Also write each result as an HL7 FHIR R5 bundle, which names no patient.
+        parquet: Also write results.parquet, a typed table with camera and year for bonescint
+            results; needs pip install 'bonescint[cluster]'.
+        maps: The same, with the activation maps in it (float16).
+        site: Hospital or department that the scans come from; stands in the results.
+        sites_by_folder: The first folder of each file's path is its site.
 
     Written to the results folder:
       results.csv    one row per scan: scan_id, source, views, mbd_probability, call, ...
@@ -76,6 +85,7 @@ def classify(
       dicom/         with --dicom: a Secondary Capture and Structured Reports of each scan, in new
                      series of its study; they hold the patient's name and numbers
       fhir/          with --fhir: a bundle of each scan: report, observations, study
+      results.parquet  with --parquet: a row per scan and per rejected file, with columns of types
 
     Examples:
       bonescint classify scan.dcm
@@ -83,6 +93,7 @@ def classify(
       bonescint classify archive/ --model my-model/ --json > summary.json
       bonescint classify archive/ --out results/ --hash-sources
       bonescint classify study/ --out results/ --dicom
+      bonescint classify archive/ --out results/ --site Ghent --parquet
     """
     from bonescint.classify import classify
 
@@ -97,6 +108,10 @@ def classify(
             call_anyway=call_anyway,
             dicom=dicom,
             fhir=fhir,
+            parquet=parquet,
+            maps=maps,
+            site=site,
+            sites_by_folder=sites_by_folder,
             progress=progress,
         ),
         as_json=as_json,

@@ -88,6 +88,40 @@ def test_maps_lie_on_their_own_side(
         assert agreement > mirrored
 
 
+def test_a_table_in_parquet_has_what_the_others_have(
+    tmp_path: Path, stand_in_model: ModelFolder, write_studies: WriteStudies
+) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    write_studies(2)
+    (tmp_path / "studies" / "notes.dcm").write_text("no scan")
+    sources, out = tmp_path / "studies", tmp_path / "out"
+    summary = classify(sources, out, model=stand_in_model, workers=0, maps=True, site="Ghent")
+    rows = parquet.read_table(out / "results.parquet").to_pylist()
+    document = json.loads((out / "results.json").read_text())
+    with (out / "results.csv").open(newline="") as file:
+        for row, said in zip(rows, csv.DictReader(file), strict=False):
+            for name in ("scan_id", "source", "views", "call", "picture"):
+                assert row[name] == said[name]
+            assert f"{row['mbd_probability']:.6f}" == said["mbd_probability"]
+    for row, result, entry in zip(rows, summary.results, document["results"], strict=False):
+        assert row["mbd_probability"] == result.mbd_probability
+        assert (row["site"], row["year"]) == ("Ghent", 2020)
+        truth = Prediction.from_json(entry["prediction"]).activation_map(View.ANTERIOR)
+        assert truth is not None
+        stored = np.reshape(row["map_anterior"], truth.values.shape)
+        np.testing.assert_array_equal(stored, truth.values.astype(np.float16))
+    assert rows[2]["refusal"] == summary.refused[0].kind
+    assert rows[2]["reason"] == summary.refused[0].reason
+    assert {row["model_sha256"] for row in rows} == {stand_in_model.sha256}
+    classify(sources, out, model=stand_in_model, workers=0)
+    assert not (out / "results.parquet").exists(), "an earlier run's table would contradict"
+
+
+def test_folders_are_sites_only_where_they_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match="sites_by_folder"):
+        classify("a.dcm", tmp_path, hash_sources=True, sites_by_folder=True)
+
+
 def test_the_same_study_twice_is_said(
     tmp_path: Path, stand_in_model: ModelFolder, write_studies: WriteStudies
 ) -> None:

@@ -108,6 +108,12 @@ def test_three_readers_find_what_was_written(tmp_path: Path) -> None:
     assert found[4][8:] == ("InputError", reason, None, None, RUN.model_id)
 
 
+def test_names_that_are_no_text_are_escaped() -> None:
+    strange = REFUSED | {"source": "a\udc80\n\u202e.dcm", "reason": "is \x1b[1m."}
+    (row,) = table_of([strange], RUN).to_pylist()
+    assert (row["source"], row["reason"]) == (r"a\x80\x0a\u202e.dcm", r"is \x1b[1m.")
+
+
 def test_maps_are_tensors_of_half_precision(tmp_path: Path) -> None:
     records = [_record(0), _record(1, views=(View.POSTERIOR,))]
     path = tmp_path / "results.parquet"

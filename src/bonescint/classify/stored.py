@@ -1,0 +1,77 @@
+"""Reads `results.json` a line at a time, since it may hold the maps of many thousand scans."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from bonescint.files import json_in
+from bonescint.scan import InputError, os_reason
+
+RESULTS_LINE = ' "results": ['
+"""How the file is laid out: the head, this line, a line a scan, the refused inputs."""
+
+_LONGEST_HEAD = 4_000_000
+_CLASSIFY_AGAIN = "Classify again"
+
+
+def head_of(lines: Iterator[str]) -> dict[str, Any] | None:
+    """Read up to the results: what the file says of its run; `None` if bonescint did not write it.
+
+    Args:
+        lines: of the file; left at the first scan.
+    """
+    head: list[str] = []
+    length = 0
+    for line in lines:
+        if line.startswith(RESULTS_LINE):
+            break
+        head.append(line)
+        length += len(line)
+        if length > _LONGEST_HEAD:
+            return None
+    else:
+        return None
+    try:
+        document = json_in("".join(head).rstrip().removesuffix(",") + "}")
+    except ValueError:
+        return None
+    software = document.get("software") if isinstance(document, dict) else None
+    ours = isinstance(software, dict) and "bonescint" in software and "schema_version" in document
+    return document if ours else None
+
+
+def stored_head(path: Path) -> dict[str, Any]:
+    """What a `results.json` says of its run.
+
+    Raises:
+        InputError: it cannot be read, or bonescint did not write it.
+    """
+    try:
+        with path.open(encoding="utf-8") as lines:
+            head = head_of(lines)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(path, f"cannot be read ({os_reason(error)})", _CLASSIFY_AGAIN) from error
+    if head is None:
+        raise InputError(path, "is no results.json of bonescint", _CLASSIFY_AGAIN)
+    return head
+
+
+def stored_records(path: Path) -> Iterator[dict[str, Any]]:
+    """The scans of a `results.json`, then its refused inputs, one at a time.
+
+    Raises:
+        InputError: it cannot be read, or was cut off.
+    """
+    try:
+        with path.open(encoding="utf-8") as lines:
+            head_of(lines)
+            for line in lines:
+                if line.startswith(" ]"):
+                    break
+                yield json_in(line.rstrip().removesuffix(","))
+            yield from json_in("{" + "".join(lines))["refused"]
+    except (OSError, ValueError, KeyError) as error:
+        reason = os_reason(error) if isinstance(error, OSError) else "its end is missing"
+        raise InputError(path, f"cannot be read ({reason})", _CLASSIFY_AGAIN) from error
