@@ -318,10 +318,10 @@ def _coloured(
     row = (np.arange(rows) * maps.shape[0]) // rows
     column = (np.arange(columns) * maps.shape[1]) // columns
     shown = maps[row[:, None], column]
-    drawn = plain.astype(np.float32)
-    on = colours[shown][..., 0] >= 0
-    drawn[on] = (1 - shade) * drawn[on] + shade * colours[shown[on]]
-    return drawn.astype(np.uint8)
+    grey = np.arange(256, dtype=np.float32)[:, None]
+    blended = (1 - shade) * grey + shade * colours[:, None]
+    table: NDArray[np.uint8] = np.where(colours[:, None] >= 0, blended, grey).astype(np.uint8)
+    return np.asarray(table[shown, plain[..., 0]])
 
 
 def _draw_key(draw: ImageDraw.ImageDraw, left: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,16 +99,52 @@ def lesion_outline(mask: NDArray[np.bool_], size: PanelSize) -> NDArray[np.bool_
         >>> lesion_outline(mask, PanelSize(8, 4))[4].tolist()
         [True, True, False, True]
     """
+    outline = np.zeros(size, dtype=bool)
+    touched = [
+        _Touched.of(np.flatnonzero(mask.any(axis=1 - axis)), mask.shape[axis], size[axis])
+        for axis in (0, 1)
+        if mask.any()
+    ]
+    if not touched:
+        return outline
+    down, across = touched
     # Number of mask pixels in the box of stored pixels that each drawn pixel touches.
-    sums = np.pad(mask.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
-    (top, bottom), (left, right) = (
-        (np.arange(drawn) * stored // drawn, -(-np.arange(1, drawn + 1) * stored // drawn))
-        for stored, drawn in zip(mask.shape, size, strict=True)
-    )
-    beside = sums[:, right] - sums[:, left]
-    inside = beside[bottom] > beside[top]
+    part = mask[down.stored, across.stored]
+    sums = np.pad(part.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
+    beside = sums[:, across.last] - sums[:, across.first]
+    inside = beside[down.last] > beside[down.first]
     grown = ndimage.binary_dilation(inside, np.ones((3, 3), dtype=bool), iterations=_OUTLINE_WIDTH)
-    return np.asarray(grown & ~inside, dtype=bool)
+    outline[down.drawn, across.drawn] = grown & ~inside
+    return outline
+
+
+class _Touched(NamedTuple):
+    """Along one axis: the stored pixels of a mask, and the drawn ones that these touch, and more.
+
+    Attributes:
+        stored: from the first to the last pixel of the mask.
+        drawn: those that touch them, and as many beside as an outline is wide.
+        first, last: first stored pixel that each of these touches, and the one after its last,
+            within `stored`.
+    """
+
+    stored: slice
+    drawn: slice
+    first: NDArray[np.intp]
+    last: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, marked: NDArray[np.intp], stored: int, drawn: int) -> _Touched:
+        start, stop = int(marked[0]), int(marked[-1]) + 1
+        begin = max(0, start * drawn // stored - _OUTLINE_WIDTH)
+        end = min(drawn, -(-stop * drawn // stored) + _OUTLINE_WIDTH)
+        places = np.arange(begin, end)
+        return cls(
+            stored=slice(start, stop),
+            drawn=slice(begin, end),
+            first=(places * stored // drawn).clip(start, stop) - start,
+            last=(-(-(places + 1) * stored // drawn)).clip(start, stop) - start,
+        )
 
 
 def draw_strip(

@@ -119,16 +119,12 @@ class BoneScanIndex:
         return f"{shown} ({self.low:.2f} to {self.high:.2f})"
 
 
-def diseased_shares(
-    foci: Sequence[MatchedFocus], body: BodyRegions, shape: tuple[int, int], atlas: BoneAtlas
-) -> NDArray[np.float64]:
-    """Expected share of each bone that is diseased.
-
-    A sample of bone that lies in the outlines of a focus, in both views where both show it, is
-    diseased with the focus' probability of being a metastasis.
+def cells_of_samples(
+    body: BodyRegions, shape: tuple[int, int], atlas: BoneAtlas
+) -> dict[View, NDArray[np.intp]]:
+    """Row and column of each of the atlas' samples of bone in each view, (samples, 2).
 
     Args:
-        foci: of the scan.
         body: where the bones are.
         shape: (rows, columns) of the views.
         atlas: the bones.
@@ -142,22 +138,37 @@ def diseased_shares(
         if view is View.POSTERIOR:
             cell[:, 1] = shape[1] - 1 - cell[:, 1]
         cells[view] = cell
+    return cells
+
+
+def diseased_shares(
+    foci: Sequence[MatchedFocus], cells: Mapping[View, NDArray[np.intp]], atlas: BoneAtlas
+) -> NDArray[np.float64]:
+    """Expected share of each bone that is diseased.
+
+    A sample of bone that lies in the outlines of a focus, in both views where both show it, is
+    diseased with the focus' probability of being a metastasis.
+
+    Args:
+        foci: of the scan.
+        cells: where the samples of bone lie in its views.
+        atlas: the bones.
+    """
     diseased = np.zeros(len(atlas.bone))
     for focus in foci:
         if not focus.bone:
             continue
         bone = atlas.bones.index(focus.bone)
-        members = np.flatnonzero(np.isin(atlas.bone, _continued(bone, atlas.bones)))
-        inside = np.ones(len(members), dtype=bool)
-        for shown in focus.in_views:
-            row, column = (cells[shown.view][members] - (shown.top, shown.left)).T
-            rows, columns = shown.mask.shape
-            near = (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
-            on = np.zeros(len(members), dtype=bool)
-            on[near] = shown.mask[row[near], column[near]]
-            inside &= on
-        ill = members[inside]
-        diseased[ill] = np.maximum(diseased[ill], focus.probability)
+        for span in map(atlas.span, _continued(bone, atlas.bones)):
+            inside = np.ones(span.stop - span.start, dtype=bool)
+            for shown in focus.in_views:
+                row, column = (cells[shown.view][span] - (shown.top, shown.left)).T
+                rows, columns = shown.mask.shape
+                near = (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
+                inside &= near
+                inside[near] &= shown.mask[row[near], column[near]]
+            ill = diseased[span]
+            ill[inside] = np.maximum(ill[inside], focus.probability)
     total = np.bincount(atlas.bone, minlength=len(atlas.bones))
     return np.bincount(atlas.bone, diseased, minlength=len(total)) / total
 
@@ -221,8 +232,10 @@ def bone_scan_index(
     masses = bone_masses(table, atlas)
     factor = float(_calibration()["factor"][0][0])
 
+    cells = cells_of_samples(body, scan.shape, atlas)
+
     def shares(of: Sequence[MatchedFocus]) -> NDArray[np.float64]:
-        expected = diseased_shares(of, body, scan.shape, atlas)
+        expected = diseased_shares(of, cells, atlas)
         return np.asarray(100 * factor * masses * expected)
 
     by_bone = shares(foci)

@@ -222,12 +222,10 @@ def _starts(atlas: BoneAtlas, views: Mapping[View, SearchedView]) -> list[BodyPo
         centre = (np.arange(len(weight)) + 0.5) @ weight / max(float(weight.sum()), 1e-6)
         across = centre * image.pixel_mm[1] + np.array([-24, 0, 24], np.float32)
         expected = atlas.expected_start[view].reshape(-1, 9)[:, 4]
-        scores = np.array(
-            [
-                _correlation(smooth, image.pixel_mm, in_view_mm(places, at), expected)
-                for at in np.stack(np.meshgrid(across, heights), axis=-1).reshape(-1, 2)
-            ]
-        ).reshape(len(heights), len(across))
+        origins_mm = np.stack(np.meshgrid(across, heights), axis=-1)
+        scores = _correlations(
+            smooth, image.pixel_mm, in_view_mm(places, origins_mm[:, :, None]), expected
+        )
         total += scores.max(axis=1)
         middles[view] = across[scores.argmax(axis=1)]
     starts = []
@@ -245,18 +243,34 @@ def _starts(atlas: BoneAtlas, views: Mapping[View, SearchedView]) -> list[BodyPo
 def _likeness(atlas: BoneAtlas, pose: BodyPose, view: View, image: SearchedView) -> float:
     smooth = image.smoothed(atlas.stages[view][-1].spacing_mm / 2)
     expected = atlas.expected_end[view].reshape(-1, 9)[:, 4]
-    return _correlation(smooth, image.pixel_mm, landmarks_mm(atlas, pose, view), expected)
+    places = landmarks_mm(atlas, pose, view)
+    return float(_correlations(smooth, image.pixel_mm, places, expected))
 
 
-def _correlation(
+def _correlations(
     smooth: Floats, pixel_mm: tuple[float, float], places_mm: Floats, expected: Floats
-) -> float:
-    """Correlation of an image with what is expected at places; less where these lie outside."""
-    at = (places_mm[:, ::-1] / np.asarray(pixel_mm, np.float32)).astype(np.intp)
-    inside = ((at >= 0) & (at < smooth.shape)).all(axis=1) & (places_mm >= 0).all(axis=1)
-    if inside.sum() < _FEWEST:
-        return -1.0
-    seen, wanted = smooth[tuple(at[inside].T)], expected[inside]
-    seen, wanted = seen - seen.mean(), wanted - wanted.mean()
-    norm = float(np.sqrt((seen @ seen) * (wanted @ wanted)))
-    return float(seen @ wanted) / norm * float(np.sqrt(inside.mean())) if norm > 0 else -1.0
+) -> Floats:
+    """Correlation of an image with what is expected at places; less where these lie outside.
+
+    Args:
+        smooth: the image, (rows, columns).
+        pixel_mm: between rows and between columns.
+        places_mm: (..., landmarks, 2), column and row of each landmark in mm from the corner.
+        expected: (landmarks,).
+
+    Returns:
+        One value for each set of landmarks (...); -1 where too few lie inside.
+    """
+    at = (places_mm[..., ::-1] / np.asarray(pixel_mm, np.float32)).astype(np.intp)
+    inside = ((at >= 0) & (at < smooth.shape)).all(axis=-1) & (places_mm >= 0).all(axis=-1)
+    number = np.maximum(inside.sum(axis=-1, keepdims=True), 1)
+    row, column = (np.where(inside, of, 0) for of in np.moveaxis(at, -1, 0))
+    seen = np.where(inside, smooth[row, column], 0)
+    wanted = np.where(inside, expected, 0)
+    seen = np.where(inside, seen - seen.sum(axis=-1, keepdims=True) / number, 0)
+    wanted = np.where(inside, wanted - wanted.sum(axis=-1, keepdims=True) / number, 0)
+    norm = np.sqrt((seen**2).sum(axis=-1) * (wanted**2).sum(axis=-1))
+    likeness = (seen * wanted).sum(axis=-1) / np.maximum(norm, 1e-12)
+    enough = (inside.sum(axis=-1) >= _FEWEST) & (norm > 0)
+    found = np.where(enough, likeness * np.sqrt(inside.mean(axis=-1)), -1.0)
+    return np.asarray(found, dtype=np.float32)

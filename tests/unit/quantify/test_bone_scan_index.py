@@ -17,7 +17,12 @@ from bonescint.quantify import (
     bone_masses,
     quantify_scan,
 )
-from bonescint.quantify.bone_scan_index import bone_scan_index, diseased_shares, resampled
+from bonescint.quantify.bone_scan_index import (
+    bone_scan_index,
+    cells_of_samples,
+    diseased_shares,
+    resampled,
+)
 from bonescint.scan import PixelUnit, View
 
 # As medicalalgorithms.com cites Spiers, in per cent; the sum is 100.1.
@@ -78,9 +83,8 @@ def whole_bone(known: KnownScan, bone: str) -> MatchedFocus:
 
 
 def test_a_bone_that_is_wholly_covered_counts_with_the_probability(known: KnownScan) -> None:
-    shares = diseased_shares(
-        [whole_bone(known, "femur L")], body_regions(known.scan), known.scan.shape, bone_atlas()
-    )
+    cells = cells_of_samples(body_regions(known.scan), known.scan.shape, bone_atlas())
+    shares = diseased_shares([whole_bone(known, "femur L")], cells, bone_atlas())
     femur = bone_atlas().bones.index("femur L")
     assert shares[femur] == pytest.approx(0.9, abs=0.02)  # the focus' probability
     assert np.delete(shares, femur).max() == 0
