@@ -31,7 +31,7 @@ $(RUNTIME): pyproject.toml constraints.txt | $(BIN)/python
 # torch first: it must be the version that constraints.txt names, whatever asks for it.
 $(EVERYTHING): pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) torch
-	$(PIP) -e '.[demo,evaluate,masks,pacs,postgresql,serve,simulate,study,teach,train]' --group test --group lint
+	$(PIP) -e '.[cluster,demo,evaluate,masks,pacs,postgresql,serve,simulate,study,teach,train]' --group test --group lint
 	@touch $(RUNTIME) $@
 
 demo: $(RUNTIME)

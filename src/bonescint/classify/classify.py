@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import bonescint
+from bonescint.buckets import address, is_in_bucket
 from bonescint.classify.delivery import DeliveryOrder
 from bonescint.classify.earlier import run_identity
 from bonescint.classify.folder import ResultsFolder
@@ -27,7 +28,7 @@ from bonescint.classify.results import (
 from bonescint.extras import require
 from bonescint.files import make_folder, write_whole
 from bonescint.parallel import pool_of, usual_workers
-from bonescint.scan import MissingExtraError, ParameterError
+from bonescint.scan import MissingExtraError, OutputError, ParameterError
 
 if TYPE_CHECKING:
     from bonescint.model import ModelFolder
@@ -90,7 +91,7 @@ def classify(
     then in `<out>.private`, readable only by their owner.
 
     Args:
-        sources: files and folders (searched recursively).
+        sources: files, folders (searched recursively) and addresses such as `s3://archive/nm`.
         out: the results folder; checked before the work begins.
         model: a model folder; the shipped model if `None`.
         workers: worker processes; as many as cores (at most 8) if `None`, and 0 to work in
@@ -147,6 +148,11 @@ with configs/metadata.json.
     count = usual_workers(workers)
     given = [sources] if isinstance(sources, Path | str) else list(sources)
     destination = Path(out)
+    if is_in_bucket(destination):
+        raise OutputError(
+            f"{address(destination)}: this engine writes results to a folder, not to a bucket. "
+            "Give a folder, or add --engine ray."
+        )
     interrupted = False
     delivery = DeliveryOrder.of(folder, destination, dicom=dicom, fhir=fhir)
     facts = _run_facts(folder, device, call_anyway=call_anyway, delivered=(dicom, fhir))

@@ -48,9 +48,9 @@ def classify(
     """Classify scans, and write tables, pictures with the evidence, and a page.
 
     SOURCES are DICOM files, pairs of PNGs, JPEGs or TIFFs (*_anterior.png, *_posterior.png),
-    pictures with AP and PA side by side, and folders and ZIP archives, which are searched
-    recursively. Files that are not bone scans are rejected and listed with the reason; the rest of
-    the batch continues.
+    pictures with AP and PA side by side, and folders, ZIP archives and addresses of S3 buckets,
+    which are searched recursively (credentials: AWS_* in the environment). Files that are not bone
+    scans are rejected and listed with the reason; the rest of the batch continues.
 
     A scan that is too unlike those that the model knows gets a probability and a map, and no call.
     `bonescint model adapt` adapts the model to your camera; --call-anyway calls such scans, too.

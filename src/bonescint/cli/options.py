@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from bonescint.evaluate import OperatingRule as Rule
 
 Sources = Annotated[
-    list[Path], typer.Argument(help="Files, folders and ZIP archives.", metavar="SOURCES")
+    list[Path],
+    typer.Argument(help="Files, folders, ZIP archives, s3://bucket/folder.", metavar="SOURCES"),
 ]
 Model = Annotated[
     Path, typer.Argument(help="Model folder, or a name of bonescint model list.", metavar="MODEL")

@@ -1,4 +1,4 @@
-"""Find studies: search folders and archives, check headers, pair one-view files.
+"""Find studies: search folders, archives and buckets, check headers, pair one-view files.
 
 Only the header of each file is read, and a few short strings of it are kept, so the list may be
 long. `pairing.py` decides which two one-view files become one study; a file without a partner is a
@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from bonescint.dicom.archives import archive_of, is_archive, members
+from bonescint.buckets import files_in_bucket, is_in_bucket
+from bonescint.dicom.archives import ENDING, archive_of, is_archive, members
 from bonescint.dicom.checks import check_dicom_header
 from bonescint.dicom.files import MAX_READS, file_size, opened, read_bytes, sha256
 from bonescint.dicom.header import Header, LongHeaderError, parse, quiet
@@ -56,8 +57,8 @@ def listed_scans(manifest: Path) -> tuple[Path, ...] | None:
 
 @contextmanager
 def _on_disk(manifest: Path) -> Iterator[Path]:
-    """The table itself; for one in an archive, a temporary copy."""
-    if archive_of(manifest) is None:
+    """The table itself; for one in an archive or a bucket, a temporary copy."""
+    if archive_of(manifest) is None and not is_in_bucket(manifest):
         yield manifest
         return
     with tempfile.TemporaryDirectory() as folder:
@@ -131,14 +132,15 @@ class _Candidate:
 
 
 def discover(sources: Sequence[Path | str]) -> Discovery:
-    """Find the bone scans among files, folders and ZIP archives.
+    """Find the bone scans among files, folders, ZIP archives and what is in S3 buckets.
 
     Folders and archives are searched with everything below them, in sorted order; hidden files
     are skipped, and a folder that is reached twice (through symbolic links) is searched once.
     In a cohort's folder, recognised by its `manifest.csv`, only the listed scans are taken.
 
     Args:
-        sources: files, folders and archives, in the order in which results are wanted.
+        sources: files, folders, archives and addresses such as `s3://archive/nm`, in the order in
+            which results are wanted.
 
     Returns:
         Studies to read and files refused; nothing is raised for a file.
@@ -179,12 +181,26 @@ def _walk(sources: Sequence[Path | str]) -> Iterator[Path | InputError]:
 
 
 def _files_at(path: Path, visited: set[tuple[int, int]]) -> Iterator[Path | InputError]:
-    if _is_folder(path):
+    if is_in_bucket(path):
+        yield from _files_in_bucket(path)
+    elif _is_folder(path):
         yield from _files_below(path, visited)
     elif is_archive(path):
         yield from without_unlisted(list(members(path)))
     else:
         yield path
+
+
+def _files_in_bucket(path: Path) -> Iterator[Path | InputError]:
+    try:
+        found = files_in_bucket(path)
+    except InputError as error:
+        yield error
+        return
+    for entry in without_unlisted(found):
+        if isinstance(entry, Path) and entry.suffix.lower() == ENDING:
+            entry = InputError(entry, "is a ZIP archive in a bucket", "Unpack it there")
+        yield entry
 
 
 def _is_folder(path: Path) -> bool:

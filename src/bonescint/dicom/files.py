@@ -1,6 +1,7 @@
 """Read files as bytes, within limits: a FIFO, a huge file or an endless header is refused.
 
-A file in a ZIP archive is a path below the archive's (`archives.py`), and is read like any other.
+A file in a ZIP archive is a path below the archive's (`archives.py`), and one in a bucket a path
+that begins with `s3:` (`bonescint.buckets`); both are read like any other.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from bonescint.buckets import is_in_bucket, opened_in_bucket, size_in_bucket
 from bonescint.dicom.archives import archive_of, member_size, opened_member
 from bonescint.scan import InputError
 
@@ -104,7 +106,7 @@ def file_size(path: Path) -> int:
         InputError: it does not exist, is a folder, a FIFO or a device, is empty, or is larger
             than `MAX_FILE_BYTES`.
     """
-    size = _member_size(path)
+    size = size_in_bucket(path) if is_in_bucket(path) else _member_size(path)
     if size is None:
         size = _regular_size(path)
     if size == 0:
@@ -148,17 +150,21 @@ def opened(path: Path) -> Iterator[BinaryIO]:
             of an archive is damaged.
     """
     file_size(path)
+    if is_in_bucket(path):
+        with opened_in_bucket(path) as stream:
+            yield stream
+        return
     archive = archive_of(path)
     if archive:
         with opened_member(archive, path) as member:
             yield member
         return
     try:
-        stream = path.open("rb")
+        file = path.open("rb")
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from None
-    with stream:
-        yield stream
+    with file:
+        yield file
 
 
 def read_bytes(path: Path, *, limit: int = MAX_FILE_BYTES) -> bytes:
