@@ -4,7 +4,7 @@
 
 Connections of every kind in `tests/support/hostile_peers.py`, and damaged objects in good
 associations, from several threads. Every 500 the node must answer C-ECHO. What it accepted is
-judged at the end: each such study must have an outcome.
+classified at the end: each such study must have an outcome.
 """
 
 from __future__ import annotations
@@ -108,12 +108,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         failed = attack(folder, chosen)
-        failed |= judged(folder)
+        failed |= classified(folder)
     print("FAILED" if failed else "PASSED")
 
 
 def attack(folder: Path, chosen: argparse.Namespace) -> bool:
-    """Attack a node that judges nothing; whether it failed."""
+    """Attack a node that classifies nothing; whether it failed."""
     options = ("--quiet-seconds", "86400", "--max-queue", "100000")
     with pacs_peers.node(folder / "node", *options) as node:
         process = psutil.Process(node.process.pid)
@@ -141,8 +141,8 @@ def attack(folder: Path, chosen: argparse.Namespace) -> bool:
         return failed or hostile.hung > 0
 
 
-def judged(folder: Path) -> bool:
-    """Judge what was accepted; whether it failed."""
+def classified(folder: Path) -> bool:
+    """Classify what was accepted; whether it failed."""
     queue = folder / "node" / "queue"
     count = len(list((queue / "studies").iterdir()))
     with pacs_peers.storescp(folder / "got", "--unique-filenames") as port:

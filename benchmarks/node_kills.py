@@ -104,7 +104,7 @@ def main() -> None:
             with pacs_peers.node(folder / "node", *options, to=to, port=port) as node:
                 load.end()
                 done = node.await_done(len(load.accepted), within_s=36000)
-                left = [one for state in ("studies", "judging", "answers")
+                left = [one for state in ("studies", "classifying", "answers")
                         for one in node.studies_in(state)]  # fmt: skip
         print(f"studies found in each state after the kills: {dict(states)}")
         report(folder, load.accepted, done, left)
@@ -139,7 +139,7 @@ def kill_one(
 
 def where(queue: Path) -> Counter[str]:
     """How many studies a kill left in each state."""
-    states = ("incoming", "studies", "judging", "answers", "done")
+    states = ("incoming", "studies", "classifying", "answers", "done")
     return Counter({one: len(list((queue / one).glob("*"))) for one in states if queue.exists()})
 
 

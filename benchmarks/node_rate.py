@@ -84,7 +84,7 @@ def through_node(folder: Path, count: int, workers: int) -> float:
                 time.sleep(0.2)
             seconds = time.monotonic() - began
             wrong = [one for one in node.studies_in("done") if not list((one / "answer").iterdir())]
-            left = sum(len(node.studies_in(one)) for one in ("studies", "judging", "answers"))
+            left = sum(len(node.studies_in(one)) for one in ("studies", "classifying", "answers"))
             print(f"{count} studies: {len(wrong)} without an answer, {left} left over")
     return seconds
 

@@ -293,7 +293,7 @@ class Node:
     process: subprocess.Popen[bytes]
 
     def studies_in(self, state: str) -> list[Path]:
-        """The studies in a state: `studies`, `judging`, `answers` or `done`."""
+        """The studies in a state: `studies`, `classifying`, `answers` or `done`."""
         return sorted((self.queue / state).iterdir())
 
     def await_done(self, count: int, *, within_s: float = 300.0) -> list[Path]:

@@ -29,7 +29,7 @@ def serve(
     """Serve a model over HTTP, with a page on which you drop a scan.
 
     Open the address in a browser, or POST files to /studies; /openapi.json describes the service.
-    Uploaded files are deleted once they have been judged. Results stay in memory for a limited
+    Uploaded files are deleted once they have been classified. Results stay in memory for a limited
     time. Other machines can connect only if you give --host and a file of tokens; put a proxy that
     provides TLS in front. Research use only; not a medical device.
 
@@ -43,7 +43,7 @@ def serve(
         most_mb: Largest upload in megabytes.
         most_scans: Largest number of scans in an upload.
         rate: Uploads that each client may send in a minute.
-        at_once: Uploads that are judged at the same time.
+        at_once: Uploads that are classified at the same time.
         call_anyway: Also call scans that are too unlike those that the model knows.
 
     Exit status: 0 stopped, 2 could not start.

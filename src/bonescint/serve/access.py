@@ -47,8 +47,8 @@ class ServiceSettings:
         most_upload_bytes: largest request.
         most_scans: largest number of scans of a request.
         most_kept_bytes: bytes of memory for results that are kept.
-        rate_per_min: requests to judge that each client may make in a minute.
-        at_once: requests that are judged at the same time.
+        rate_per_min: requests to classify that each client may make in a minute.
+        at_once: requests that are classified at the same time.
 
     Raises:
         ParameterError: a host that is not loopback without tokens, or a limit that is not above 0.
@@ -58,7 +58,7 @@ class ServiceSettings:
     port: int = 8600
     tokens: Path | None = None
     keep_s: float = 3600.0
-    most_upload_bytes: int = 256 * 1024 * 1024
+    most_upload_bytes: int = 256_000_000
     most_scans: int = 20
     most_kept_bytes: int = 512 * 1024 * 1024
     rate_per_min: int = 60

@@ -9,7 +9,7 @@ from typing import Any
 
 from bonescint.dicom.results import ResultKind
 from bonescint.scan import RESEARCH_USE, EvidenceRegion, InputError
-from bonescint.serve.scan_judge import ServedScan
+from bonescint.serve.upload_classifier import ServedScan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +48,7 @@ class FocusAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyAnswer:
-    """The judgement of one scan.
+    """The outcome of one scan.
 
     Attributes:
         id: name of the result, by which it can be asked for again.
@@ -126,7 +126,7 @@ class ServiceHealth:
     Attributes:
         status: `"ok"`.
         version: of bonescint.
-        model_id: model that judges.
+        model_id: model that classifies.
         results_kept: how many results are in memory.
         notice: research use only.
     """
@@ -165,45 +165,50 @@ class UploadedFiles:
 
 
 def study_answer(
-    name: str, judged: ServedScan, expires_in_s: float, files: list[int], point: float, notice: str
+    name: str,
+    classified: ServedScan,
+    expires_in_s: float,
+    files: list[int],
+    point: float,
+    notice: str,
 ) -> StudyAnswer:
-    """The answer for one judged scan.
+    """The answer for one classified scan.
 
     Args:
         name: of the result.
-        judged: the scan.
+        classified: the scan.
         expires_in_s: seconds that it will be kept.
         files: numbers of the uploaded files.
         point: the operating point.
         notice: statement about the model.
     """
-    prediction = judged.prediction
+    prediction = classified.prediction
     at = f"/studies/{name}"
-    objects = {kind.value: f"{at}/{kind.value}.dcm" for kind in judged.objects}
+    objects = {kind.value: f"{at}/{kind.value}.dcm" for kind in classified.objects}
     if ResultKind.PICTURE.value in objects:  # beside the PNG
         objects["capture"] = objects.pop(ResultKind.PICTURE.value)
     score = prediction.ood_score
     return StudyAnswer(
         id=name,
         files=files,
-        scan_id=judged.scan,
-        views=list(judged.views),
+        scan_id=classified.scan,
+        views=list(classified.views),
         mbd_probability=prediction.mbd_probability,
         operating_point=point,
-        call=judged.call.value,
+        call=classified.call.value,
         uncertain=prediction.uncertain,
         ood_score=None if score is None else round(score, 3),
         unlike=prediction.unlike,
         warnings=list(prediction.warnings),
-        foci=[FocusAnswer.of(region) for region in judged.regions],
+        foci=[FocusAnswer.of(region) for region in classified.regions],
         model_id=prediction.model_id,
         model_notice=notice,
         links={"self": at, "image": f"{at}/picture.png", "view": f"{at}/view", **objects},
-        no_objects=judged.no_objects,
+        no_objects=classified.no_objects,
         expires_in_s=max(0, round(expires_in_s)),
     )
 
 
-def view_answer(judged: ServedScan) -> Mapping[str, Any]:
+def view_answer(classified: ServedScan) -> Mapping[str, Any]:
     """What the page needs to show a scan: facts about its pixels, and the map over them."""
-    return {"picture": judged.facts, "output": judged.shown}
+    return {"picture": classified.facts, "output": classified.shown}

@@ -17,7 +17,7 @@ from bonescint.viewer.serving import address_family, listen_on, running_in_threa
 if TYPE_CHECKING:
     import uvicorn
 
-    from bonescint.serve.scan_judge import ScanJudge
+    from bonescint.serve.upload_classifier import UploadClassifier
 
 _MOST_CONNECTIONS = 128
 _LIBRARIES = ("fastapi", "python_multipart", "prometheus_client", "uvicorn")
@@ -50,8 +50,8 @@ def serve_http(
     """
     settings = settings or ServiceSettings()
     with _open(settings, model, workers, device=device, call_anyway=call_anyway) as found:
-        judge, listener = found
-        server = _server(judge, settings)
+        classifier, listener = found
+        server = _server(classifier, settings)
         if ready is not None:
             ready(_address(settings, listener))
         server.run(sockets=[listener])
@@ -72,8 +72,8 @@ def running_service(
         The address, such as `http://127.0.0.1:8600`.
     """
     with _open(settings, model, workers, device="cpu", call_anyway=False) as found:
-        judge, listener = found
-        server = _server(judge, settings)
+        classifier, listener = found
+        server = _server(classifier, settings)
         with running_in_thread(server, listener):
             yield _address(settings, listener)
 
@@ -86,17 +86,19 @@ def _open(
     *,
     device: str,
     call_anyway: bool,
-) -> Iterator[tuple[ScanJudge, socket.socket]]:
+) -> Iterator[tuple[UploadClassifier, socket.socket]]:
     """The listening socket and the open model."""
     require(*_LIBRARIES, extra="serve")
-    from bonescint.serve.scan_judge import ScanJudge
+    from bonescint.serve.upload_classifier import UploadClassifier
 
     folder = model_folder(model)
     with (
         _listening(settings) as listener,
-        ScanJudge(folder, workers=workers, device=device, call_anyway=call_anyway) as judge,
+        UploadClassifier(
+            folder, workers=workers, device=device, call_anyway=call_anyway
+        ) as classifier,
     ):
-        yield judge, listener
+        yield classifier, listener
 
 
 @contextmanager
@@ -110,13 +112,13 @@ def _address(settings: ServiceSettings, listener: socket.socket) -> str:
     return f"http://{url_host(settings.host)}:{listener.getsockname()[1]}"
 
 
-def _server(judge: ScanJudge, settings: ServiceSettings) -> uvicorn.Server:
+def _server(classifier: UploadClassifier, settings: ServiceSettings) -> uvicorn.Server:
     import uvicorn
 
     from bonescint.serve.service import service_app
 
     config = uvicorn.Config(
-        service_app(judge, settings),
+        service_app(classifier, settings),
         log_config=_logging(),
         access_log=False,  # addresses hold names of results
         server_header=False,

@@ -8,11 +8,11 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-from bonescint.serve.scan_judge import ServedScan
+from bonescint.serve.upload_classifier import ServedScan
 
 
 class KeptResults:
-    """Judged scans by a name that nobody can guess; the oldest go when there are too many.
+    """Classified scans by a name that nobody can guess; the oldest go when there are too many.
 
     It may be used from several threads at once.
 

@@ -1,4 +1,4 @@
-"""The node: receives studies, judges each once it is quiet, and sends the answer to a PACS."""
+"""The node: receives studies, classifies each once it is quiet, and sends the answer to a PACS."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from bonescint import extras
 from bonescint.parallel import UnexpectedError, WorkerDiedError, WorkerPool
 from bonescint.scan import BonescintError, InputError, ParameterError
 from bonescint.serve.commitment import Commitments
-from bonescint.serve.judgement import StudyJudgement
 from bonescint.serve.peers import (
     Destination,
     DicomObject,
@@ -26,11 +25,12 @@ from bonescint.serve.peers import (
 )
 from bonescint.serve.queue import QueuedStudy, StudyQueue, StudyState
 from bonescint.serve.sending import growing_wait_s
+from bonescint.serve.study_outcome import StudyOutcome
 from bonescint.viewer.serving import is_loopback
 
 log = logging.getLogger("bonescint.serve")
 
-_JUDGED_AT_MOST = 2
+_CLASSIFIED_AT_MOST = 2
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 2.0, 600.0
 _STUDIES_AT_ONCE = 32
 _HOUR_S = 3600.0
@@ -47,7 +47,7 @@ class NodeSettings:
         port: port to listen on; 0 for any that is free.
         allowed: who may send, as `TITLE@host` or `TITLE@host:port`; needed beyond loopback.
         tls: certificates for being called, or `None` for plain connections.
-        quiet_s: a study is judged when nothing was added to it for so many seconds.
+        quiet_s: a study is classified when nothing was added to it for so many seconds.
         most_studies: number of studies that may wait; a further one is refused with status A700.
         keep_s: seconds for which objects stay after their study was answered.
         model: a model folder; the shipped one if `None`.
@@ -100,7 +100,7 @@ class _Turn:
         self.due_s = time.monotonic() + wait_s
 
 
-class Judging:
+class Classifying:
     """Gives quiet studies to worker processes, and moves them on with what was found."""
 
     def __init__(
@@ -127,7 +127,7 @@ class Judging:
         self._queue.take_quiet(self._settings.quiet_s)
         next_s = 1.0
         busy = set(self._busy)  # before the list: what ends meanwhile is left out
-        for study in self._queue.all_in(StudyState.JUDGING):
+        for study in self._queue.all_in(StudyState.CLASSIFYING):
             if study.name in busy:
                 continue
             turn = self._turns.setdefault(study.name, _Turn())
@@ -135,13 +135,13 @@ class Judging:
                 next_s = min(next_s, turn.left_s)
                 continue
             self._busy.add(study.name)
-            future = self._pool.submit(_judge, study, self._settings)
+            future = self._pool.submit(_classify, study, self._settings)
             future.add_done_callback(self._done(study, turn))
         quiet_in_s = self._queue.quiet_in_s(self._settings.quiet_s)
         return next_s if quiet_in_s is None else max(0.05, min(next_s, quiet_in_s))
 
-    def _done(self, study: QueuedStudy, turn: _Turn) -> Callable[[Future[StudyJudgement]], None]:
-        def finish(future: Future[StudyJudgement]) -> None:
+    def _done(self, study: QueuedStudy, turn: _Turn) -> Callable[[Future[StudyOutcome]], None]:
+        def finish(future: Future[StudyOutcome]) -> None:
             try:
                 if not (future.cancelled() or self._ended.is_set()):  # workers were ended
                     self._finish(study, turn, future)
@@ -154,43 +154,43 @@ class Judging:
 
         return finish
 
-    def _finish(self, study: QueuedStudy, turn: _Turn, future: Future[StudyJudgement]) -> None:
+    def _finish(self, study: QueuedStudy, turn: _Turn, future: Future[StudyOutcome]) -> None:
         error = future.exception()
         if error is None:
-            judgement = future.result()
+            outcome = future.result()
         elif isinstance(error, WorkerDiedError | UnexpectedError):
             turn.failed()
             log.warning("Study %s: %s", study.name, error)
-            if turn.failures < _JUDGED_AT_MOST:
+            if turn.failures < _CLASSIFIED_AT_MOST:
                 return
             for path in study.unsent():
                 path.unlink()
-            judgement = StudyJudgement(scans=(), refused=(str(error),))
+            outcome = StudyOutcome(scans=(), refused=(str(error),))
         else:
             turn.failed()
-            log.warning("Study %s is judged later: %s", study.name, error)
+            log.warning("Study %s is classified later: %s", study.name, error)
             return
-        self._queue.judged(study, judgement.to_json())
+        self._queue.classified(study, outcome.to_json())
         self._turns.pop(study.name, None)
-        objects = sum(scan.objects for scan in judgement.scans)
-        log.info("Study %s: %d scans, %d objects", study.name, len(judgement.scans), objects)
-        if not judgement.scans:
-            why = "; ".join(judgement.refused)
+        objects = sum(scan.objects for scan in outcome.scans)
+        log.info("Study %s: %d scans, %d objects", study.name, len(outcome.scans), objects)
+        if not outcome.scans:
+            why = "; ".join(outcome.refused)
             log.warning("Study %s has no answer, for it has no scan: %s", study.name, why)
 
 
 def _prepare(settings: NodeSettings) -> None:
     """Open the model in a worker before the first study comes."""
-    from bonescint.serve.judging import open_model
+    from bonescint.serve.study_classification import open_model
 
     open_model(settings.model, settings.call_anyway)
 
 
-def _judge(study: QueuedStudy, settings: NodeSettings) -> StudyJudgement:
+def _classify(study: QueuedStudy, settings: NodeSettings) -> StudyOutcome:
     """The work of a worker; what it needs is not loaded in the node's own process."""
-    from bonescint.serve.judging import judge
+    from bonescint.serve.study_classification import classify_study
 
-    return judge(study, settings.model, call_anyway=settings.call_anyway)
+    return classify_study(study, settings.model, call_anyway=settings.call_anyway)
 
 
 @dataclass(slots=True)
@@ -280,7 +280,9 @@ def running_node(settings: NodeSettings, destination: Destination) -> Iterator[i
         queue = opened.enter_context(StudyQueue(settings.queue, most=settings.most_studies))
         pool = opened.enter_context(
             WorkerPool(
-                settings.workers, timeout_s=settings.timeout_s, preload="bonescint.serve.judging"
+                settings.workers,
+                timeout_s=settings.timeout_s,
+                preload="bonescint.serve.study_classification",
             )
         )
         for _ in range(settings.workers):
@@ -294,18 +296,18 @@ def running_node(settings: NodeSettings, destination: Destination) -> Iterator[i
             commit=commitments.take,
         )
         ended, answerable = threading.Event(), threading.Event()
-        judging = Judging(queue, settings, pool, ended)
+        classifying = Classifying(queue, settings, pool, ended)
         answering = Answering(queue, destination)
         port = opened.enter_context(receiver.listening(settings.host, settings.port))
 
-        def judged_on() -> float:
-            judging.changed.clear()
-            wait_s = judging.step()
+        def classified_on() -> float:
+            classifying.changed.clear()
+            wait_s = classifying.step()
             answerable.set()
             return wait_s
 
         loops = [
-            _Loop(judged_on, judging.changed, ended),
+            _Loop(classified_on, classifying.changed, ended),
             _Loop(answering.step, answerable, ended),
             _Loop(commitments.report_due, commitments.added, ended),
             _Loop(lambda: _forget(queue, settings.keep_s), threading.Event(), ended),

@@ -5,7 +5,7 @@ one rename:
 
     incoming/               objects that are being written; removed at start
     studies/<study>/        objects arrive
-    judging/<study>/        the worker has it; judged again at start
+    classifying/<study>/        the worker has it; classified again at start
     answers/<study>/        its answer is on the way; sent on at start
     done/<study>/           its answer was accepted, or there is none to give
 
@@ -45,12 +45,12 @@ class StudyState(StrEnum):
     """How far a study is; the value is the name of the folder that it is in."""
 
     ARRIVING = "studies"
-    JUDGING = "judging"
+    CLASSIFYING = "classifying"
     ANSWERING = "answers"
     DONE = "done"
 
 
-_BEFORE_DONE = (StudyState.ARRIVING, StudyState.JUDGING, StudyState.ANSWERING)
+_BEFORE_DONE = (StudyState.ARRIVING, StudyState.CLASSIFYING, StudyState.ANSWERING)
 
 
 class QueueFullError(BonescintError):
@@ -206,22 +206,22 @@ class StudyQueue:
             return any(next((self.folder / state).glob(pattern), None) for state in StudyState)
 
     def take_quiet(self, quiet_s: float) -> list[QueuedStudy]:
-        """Take the studies to which nothing was added for a time, to be judged.
+        """Take the studies to which nothing was added for a time, to be classified.
 
-        A study that was judged before, and got a further object, is judged again as a whole once
-        its earlier answer was accepted.
+        A study that was classified before, and got a further object, is classified again as a
+        whole once its earlier answer was accepted.
         """
         now = time.monotonic()
         taken = []
         with self._lock:
             for name, arrived_s in list(self._arrived_s.items()):
-                busy = (StudyState.JUDGING, StudyState.ANSWERING)
+                busy = (StudyState.CLASSIFYING, StudyState.ANSWERING)
                 if now - arrived_s < quiet_s or any(
                     self.at(name, state).folder.exists() for state in busy
                 ):
                     continue
                 self._join_earlier(name)
-                taken.append(self._move(name, StudyState.ARRIVING, StudyState.JUDGING))
+                taken.append(self._move(name, StudyState.ARRIVING, StudyState.CLASSIFYING))
                 del self._arrived_s[name]
         return taken
 
@@ -232,7 +232,7 @@ class StudyQueue:
                 return None
             return max(0.0, quiet_s - (time.monotonic() - min(self._arrived_s.values())))
 
-    def judged(self, study: QueuedStudy, outcome: dict[str, Any]) -> QueuedStudy:
+    def classified(self, study: QueuedStudy, outcome: dict[str, Any]) -> QueuedStudy:
         """Move a study on: to its answer, or if there is nothing to send, to the end.
 
         Raises:
@@ -243,8 +243,8 @@ class StudyQueue:
         _sync(study.folder)
         with self._lock:
             if study.unsent():
-                return self._move(study.name, StudyState.JUDGING, StudyState.ANSWERING)
-            return self._end(study.name, StudyState.JUDGING)
+                return self._move(study.name, StudyState.CLASSIFYING, StudyState.ANSWERING)
+            return self._end(study.name, StudyState.CLASSIFYING)
 
     def answered(self, study: QueuedStudy) -> QueuedStudy:
         """Move a study whose whole answer was accepted to the end."""
@@ -285,7 +285,7 @@ class StudyQueue:
         return True
 
     def _join_earlier(self, name: str) -> None:
-        """Bring the objects of a study that was judged before to its new ones.
+        """Bring the objects of a study that was classified before to its new ones.
 
         Done again after a kill in the middle, it goes on where it was.
         """

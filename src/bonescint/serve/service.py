@@ -43,7 +43,12 @@ from bonescint.serve.answers import (
     view_answer,
 )
 from bonescint.serve.kept import KeptResults
-from bonescint.serve.scan_judge import JudgedUpload, ScanJudge, ServedScan, TooManyScansError
+from bonescint.serve.upload_classifier import (
+    ClassifiedUpload,
+    ServedScan,
+    TooManyScansError,
+    UploadClassifier,
+)
 from bonescint.viewer import TEMPLATES, mount_viewer
 
 _LOG = logging.getLogger("bonescint.serve")
@@ -60,16 +65,16 @@ class ServiceContext:
     """What the routes share.
 
     Attributes:
-        judge: the model with its workers.
+        classifier: the model with its workers.
         settings: address and limits of the service.
         kept: results that can still be asked for.
         tokens: tokens that are accepted.
         rate: limits the requests of each client.
         meters: counters and times for `/metrics`.
-        in_progress: uploads that are being judged.
+        in_progress: uploads that are being classified.
     """
 
-    judge: ScanJudge
+    classifier: UploadClassifier
     settings: ServiceSettings
     kept: KeptResults
     tokens: TokenList
@@ -97,23 +102,23 @@ class ServiceMeters:
         )  # fmt: skip
         self.kept = Gauge("bonescint_results_kept", "Results in memory", registry=self.registry)
         self.in_progress = Gauge(
-            "bonescint_uploads_in_progress", "Uploads that are being judged",
+            "bonescint_uploads_in_progress", "Uploads that are being classified",
             registry=self.registry,
         )  # fmt: skip
 
 
-def service_app(judge: ScanJudge, settings: ServiceSettings) -> FastAPI:
+def service_app(classifier: UploadClassifier, settings: ServiceSettings) -> FastAPI:
     """The application.
 
     Args:
-        judge: an open judge; the caller closes it.
+        classifier: an open classifier; the caller closes it.
         settings: where and within which limits it runs.
 
     Raises:
         InputError: the file of tokens cannot be used.
     """
     context = ServiceContext(
-        judge=judge,
+        classifier=classifier,
         settings=settings,
         kept=KeptResults(keep_s=settings.keep_s, most_bytes=settings.most_kept_bytes),
         tokens=TokenList(settings.tokens),
@@ -248,7 +253,7 @@ def _add_routes(app: FastAPI) -> None:
         ("/studies/{name}/{kind}.dcm", dicom_object, {"response_class": Response}),
     ):
         app.get(path, **more)(endpoint)
-    app.post("/studies", status_code=201)(judge_upload)
+    app.post("/studies", status_code=201)(classify_upload)
     app.delete("/studies/{name}", status_code=204)(forget)
 
 
@@ -257,7 +262,7 @@ async def health(context: Context) -> ServiceHealth:
     return ServiceHealth(
         status="ok",
         version=bonescint.__version__,
-        model_id=context.judge.folder.model_id,
+        model_id=context.classifier.folder.model_id,
         results_kept=len(context.kept),
     )
 
@@ -275,19 +280,21 @@ async def page(context: Context) -> Response:
     environment = page_environment(FileSystemLoader([_HERE / "templates", TEMPLATES]))
     html = environment.get_template("service.html.jinja").render(
         notice=RESEARCH_USE,
-        model=context.judge.folder.model_id,
-        model_notice=context.judge.algorithm.notice,
+        model=context.classifier.folder.model_id,
+        model_notice=context.classifier.algorithm.notice,
         needs_token=not context.tokens.is_open,
         keep_min=round(context.settings.keep_s / 60),
     )
     return Response(html, media_type="text/html; charset=utf-8")
 
 
-async def judge_upload(files: list[UploadFile], context: Context, client: Client) -> UploadAnswer:
-    """Judge the scans of an upload: DICOM files, ZIP archives, or pairs of pictures.
+async def classify_upload(
+    files: list[UploadFile], context: Context, client: Client
+) -> UploadAnswer:
+    """Classify the scans of an upload: DICOM files, ZIP archives, or pairs of pictures.
 
     Names of pictures tell their views (`*_anterior.png`, `*_posterior.png`). Files are deleted
-    once they have been judged; results are kept for a limited time.
+    once they have been classified; results are kept for a limited time.
     """
     wait_s = context.rate.wait_s(client)
     if wait_s:
@@ -298,22 +305,22 @@ async def judge_upload(files: list[UploadFile], context: Context, client: Client
         raise HTTPException(413, f"One request may have {_MOST_FILES} files.")
     context.in_progress += 1
     try:
-        return await anyio.to_thread.run_sync(partial(_judged, files, context))
+        return await anyio.to_thread.run_sync(partial(_classified, files, context))
     except TooManyScansError as error:
         raise HTTPException(413, str(error)) from None
     except BonescintError:
-        _LOG.error("an upload could not be judged")
-        raise HTTPException(500, "The upload could not be judged. Send it again.") from None
+        _LOG.error("an upload could not be classified")
+        raise HTTPException(500, "The upload could not be classified. Send it again.") from None
     finally:
         context.in_progress -= 1
 
 
-def _judged(files: Sequence[UploadFile], context: ServiceContext) -> UploadAnswer:
-    """Store an upload, judge it, delete it."""
+def _classified(files: Sequence[UploadFile], context: ServiceContext) -> UploadAnswer:
+    """Store an upload, classify it, delete it."""
     with tempfile.TemporaryDirectory(prefix="bonescint-") as name:
         stored = _stored(files, Path(name))
-        judged = context.judge.judge(Path(name), most=context.settings.most_scans)
-    return _upload_answer(judged, stored, context)
+        classified = context.classifier.classify(Path(name), most=context.settings.most_scans)
+    return _upload_answer(classified, stored, context)
 
 
 def _stored(files: Sequence[UploadFile], folder: Path) -> UploadedFiles:
@@ -350,24 +357,26 @@ def _plain_name(name: str) -> str:
 
 
 def _upload_answer(
-    judged: JudgedUpload, stored: UploadedFiles, context: ServiceContext
+    classified: ClassifiedUpload, stored: UploadedFiles, context: ServiceContext
 ) -> UploadAnswer:
     studies = []
-    for one in judged.scans:
+    for one in classified.scans:
         name = context.kept.add(one)
         files = stored.numbers(one.study.files)
         studies.append(_answer(name, one, context.settings.keep_s, files, context))
         context.meters.scans.labels(one.call.value).inc()
-    refused = [stored.refused(error) for error in judged.refused]
+    refused = [stored.refused(error) for error in classified.refused]
     context.meters.scans.labels("refused").inc(len(refused))
     return UploadAnswer(studies=studies, refused=refused)
 
 
 def _answer(
-    name: str, judged: ServedScan, left_s: float, files: list[int], context: ServiceContext
+    name: str, classified: ServedScan, left_s: float, files: list[int], context: ServiceContext
 ) -> StudyAnswer:
-    algorithm = context.judge.algorithm
-    return study_answer(name, judged, left_s, files, algorithm.operating_point, algorithm.notice)
+    algorithm = context.classifier.algorithm
+    return study_answer(
+        name, classified, left_s, files, algorithm.operating_point, algorithm.notice
+    )
 
 
 async def result(name: str, found: Result, context: Context) -> StudyAnswer:

@@ -58,7 +58,7 @@ def post(address: str, *files: tuple[str, bytes], **more: Any) -> httpx.Response
     )
 
 
-def test_a_scan_is_judged_as_by_classify(address: str, named: bytes, tmp_path: Path) -> None:
+def test_a_scan_is_classified_as_by_classify(address: str, named: bytes, tmp_path: Path) -> None:
     answer = post(address, (f"{SURNAME}.dcm", named))
     assert answer.status_code == 201
     told = answer.json()

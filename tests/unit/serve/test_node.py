@@ -69,14 +69,14 @@ def test_a_scan_from_orthanc_is_answered_into_its_study(
     assert outcome["scans"][0]["objects"] == len(answers)
     assert "Research use only" in outcome["notice"]
     assert not any(word in json.dumps(outcome) for word in dicom_files.IDENTIFIERS)
-    # The scan and the picture come again: nothing is judged anew.
+    # The scan and the picture come again: nothing is classified anew.
     again = [
         one["ID"] for one in pacs.instances(pacs_peers.study_uid(1)) if one["Modality"] != "SR"
     ]
     assert len(again) == 2
     pacs.ask("/modalities/node/store", {"Resources": again, "Synchronous": True})
     time.sleep(3)
-    assert node.studies_in("studies") == node.studies_in("judging") == []
+    assert node.studies_in("studies") == node.studies_in("classifying") == []
     assert len(pacs.instances(pacs_peers.study_uid(1))) == 1 + len(answers)
 
 
@@ -114,7 +114,7 @@ def test_what_is_no_bone_scan_ends_with_a_reason(node: pacs_peers.Node, tmp_path
     assert "a bone scan's is NM" in outcome["refused"][0]
 
 
-def test_fetched_from_orthanc_judged_and_stored_back_over_the_web(
+def test_fetched_from_orthanc_classified_and_stored_back_over_the_web(
     pacs: pacs_peers.Orthanc, tmp_path: Path
 ) -> None:
     pacs.put(pacs_peers.nm_study(tmp_path / "scan.dcm", 5, date="20261120"))
@@ -216,7 +216,7 @@ def test_every_accepted_study_has_one_answer_whenever_it_is_killed(tmp_path: Pat
                 thread.join(120)
             assert accepted == set(range(count))
             done = node.await_done(count)
-            for state in ("studies", "judging", "answers"):
+            for state in ("studies", "classifying", "answers"):
                 assert node.studies_in(state) == []
     assert {one.name for one in done} == {hashed_uid(pacs_peers.study_uid(n)) for n in range(count)}
     answers = {}

@@ -31,12 +31,12 @@ def queue(tmp_path: Path) -> Iterator[StudyQueue]:
 
 
 def finish(queue: StudyQueue, *, objects: int = 0) -> None:
-    """Judge and answer what is there."""
+    """Classify and answer what is there."""
     for study in queue.take_quiet(0):
         study.answer.mkdir(exist_ok=True)
         for number in range(objects):
             (study.answer / f"{hashed_uid(f'9.{number}')}.dcm").write_bytes(b"answer")
-        moved = queue.judged(study, ANSWERED)
+        moved = queue.classified(study, ANSWERED)
         if objects:
             assert moved.folder.parent.name == StudyState.ANSWERING
             for path in moved.unsent():
@@ -67,7 +67,7 @@ def test_a_duplicate_is_known_in_every_state(queue: StudyQueue, objects: int) ->
     study.answer.mkdir()
     for number in range(objects):
         (study.answer / f"{hashed_uid(f'9.{number}')}.dcm").write_bytes(b"answer")
-    moved = queue.judged(study, ANSWERED)
+    moved = queue.classified(study, ANSWERED)
     assert not queue.add("1.2", "1.2.3", b"content")
     if objects:
         assert not queue.add("1.2", "9.1", b"comes back from the PACS")
@@ -96,14 +96,16 @@ def test_a_study_waits_until_it_is_quiet(queue: StudyQueue) -> None:
     assert queue.quiet_in_s(3600) is None
 
 
-def test_a_late_object_is_judged_with_the_others_once_they_are_answered(queue: StudyQueue) -> None:
+def test_a_late_object_is_classified_with_the_others_once_answered(
+    queue: StudyQueue,
+) -> None:
     queue.add("1.2", "1.2.3", b"one")
     (study,) = queue.take_quiet(0)
     queue.add("1.2", "1.2.4", b"two")
     assert queue.take_quiet(0) == []  # the first is with the worker
     study.answer.mkdir()
     (study.answer / "0123.dcm").write_bytes(b"answer")
-    moved = queue.judged(study, ANSWERED)
+    moved = queue.classified(study, ANSWERED)
     assert queue.take_quiet(0) == []  # its answer is on the way
     moved.mark_sent(moved.answer / "0123.dcm")
     queue.answered(moved)
@@ -112,7 +114,7 @@ def test_a_late_object_is_judged_with_the_others_once_they_are_answered(queue: S
     assert sorted(path.read_bytes() for path in again.objects.iterdir()) == [b"one", b"two"]
     assert [path.name for path in again.answer.iterdir()] == ["0123.sent"]
     assert names(queue, StudyState.DONE) == []
-    queue.judged(again, ANSWERED)
+    queue.classified(again, ANSWERED)
     assert names(queue, StudyState.DONE) == [again.name]
     assert queue.waiting == 0
 
@@ -125,12 +127,14 @@ def test_the_next_process_finds_every_study_where_it_was(tmp_path: Path) -> None
         queue.add("1.9", "1.9.1", b"arriving")
         taken[1].answer.mkdir()
         (taken[1].answer / "0123.dcm").write_bytes(b"answer")
-        queue.judged(taken[1], ANSWERED)
-        queue.judged(taken[2], ANSWERED)
+        queue.classified(taken[1], ANSWERED)
+        queue.classified(taken[2], ANSWERED)
         (queue.folder / "incoming" / "half").write_bytes(b"hal")
     with StudyQueue(tmp_path / "queue") as queue:
         assert names(queue, StudyState.ARRIVING) == [hashed_uid("1.9")]
-        assert sorted(names(queue, StudyState.JUDGING)) == sorted((taken[0].name, taken[3].name))
+        assert sorted(names(queue, StudyState.CLASSIFYING)) == sorted(
+            (taken[0].name, taken[3].name)
+        )
         assert names(queue, StudyState.ANSWERING) == [taken[1].name]
         assert names(queue, StudyState.DONE) == [taken[2].name]
         assert queue.waiting == 4

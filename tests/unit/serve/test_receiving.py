@@ -35,7 +35,7 @@ QUIET = ("--quiet-seconds", "86400")
 
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pacs_peers.Node]:
-    """A node that judges nothing yet."""
+    """A node that classifies nothing yet."""
     with pacs_peers.node(tmp_path_factory.mktemp("node"), *QUIET) as running:
         yield running
 

@@ -29,7 +29,7 @@ export async function ask(path, options = {}) {
   throw new ServiceError(response.status, told.detail ?? "The server failed.");
 }
 
-/** Send files to be judged. */
+/** Send files to be classified. */
 export async function upload(files) {
   const body = new FormData();
   for (const file of files) body.append("files", file, file.name);

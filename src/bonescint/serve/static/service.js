@@ -114,7 +114,7 @@ class ServicePage {
     const before = main.dataset.phase;
     this.#phase("busy");
     this.#problem("");
-    find("status").textContent = `Judging ${files.length === 1 ? "a file" : `${files.length} files`}. This takes a few seconds.`;
+    find("status").textContent = `Classifying ${files.length === 1 ? "a file" : `${files.length} files`}. This takes a few seconds.`;
     try {
       const { studies, refused } = await upload(files);
       this.#refusedFiles(refused, files);

@@ -9,7 +9,7 @@ from bonescint.scan import RESEARCH_USE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JudgedScan:
+class ScanOutcome:
     """A scan of a study, and what the model says of it.
 
     Attributes:
@@ -26,7 +26,7 @@ class JudgedScan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StudyJudgement:
+class StudyOutcome:
     """What came of a study; JSON-ready, and without a word of a header.
 
     Attributes:
@@ -36,7 +36,7 @@ class StudyJudgement:
         notice: research use only.
     """
 
-    scans: tuple[JudgedScan, ...]
+    scans: tuple[ScanOutcome, ...]
     refused: tuple[str, ...]
     model: str = ""
     notice: str = RESEARCH_USE

@@ -1,4 +1,4 @@
-"""Judge the scans of an upload: read and drawn in worker processes, classified by one model here.
+"""Classify the scans of an upload: worker processes read and draw, one model here classifies.
 
 The workers are those of `classify`, and do the same steps. Everything that is made of a scan stays
 in memory; nothing of it is written to a disk.
@@ -86,7 +86,7 @@ class ServedScan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JudgedUpload:
+class ClassifiedUpload:
     """What became of an upload.
 
     Attributes:
@@ -98,7 +98,7 @@ class JudgedUpload:
     refused: tuple[InputError, ...]
 
 
-class ScanJudge:
+class UploadClassifier:
     """A model with its worker processes; use it as a context manager.
 
     It may be called from several threads at once.
@@ -146,8 +146,8 @@ class ScanJudge:
     def __exit__(self, *_: object) -> None:
         self._resources.close()
 
-    def judge(self, folder: Path, *, most: int) -> JudgedUpload:
-        """Judge the scans in a folder.
+    def classify(self, folder: Path, *, most: int) -> ClassifiedUpload:
+        """Classify the scans in a folder.
 
         Args:
             folder: of an upload.
@@ -179,7 +179,7 @@ class ScanJudge:
                 scans.append(future.result())
             except BonescintError as error:
                 refused.append(_refusal(error, study))
-        return JudgedUpload(scans=tuple(scans), refused=tuple(refused))
+        return ClassifiedUpload(scans=tuple(scans), refused=tuple(refused))
 
     def _predicted(self, study: StudyFiles, ready: ReadyScan) -> Future[ServedScan]:
         with self._one_at_a_time:
@@ -190,7 +190,7 @@ class ScanJudge:
 def _refusal(error: BonescintError, study: StudyFiles) -> InputError:
     if isinstance(error, InputError):
         return error
-    return InputError(study.source, f"cannot be judged: {error}", "Leave this file out")
+    return InputError(study.source, f"cannot be classified: {error}", "Leave this file out")
 
 
 def search(folder: Path) -> Discovery:

@@ -15,22 +15,24 @@ from bonescint.classify.results import notice_of
 from bonescint.dicom import StudyFiles, discover, read_study
 from bonescint.explain import explain
 from bonescint.scan import InputError
-from bonescint.serve.judgement import JudgedScan, StudyJudgement
 from bonescint.serve.peers import DicomObject, hashed_uid, silence_libraries
 from bonescint.serve.queue import QueuedStudy, sync_tree
+from bonescint.serve.study_outcome import ScanOutcome, StudyOutcome
 
 if TYPE_CHECKING:
     from bonescint.model import Classifier
 
 
-def judge(study: QueuedStudy, model: Path | None, *, call_anyway: bool = False) -> StudyJudgement:
+def classify_study(
+    study: QueuedStudy, model: Path | None, *, call_anyway: bool = False
+) -> StudyOutcome:
     """Classify the scans of a study, and write the objects that answer them to its folder.
 
     The same study gives the same bytes, so a worker that was killed may begin again. What lies in
     the answer's folder as accepted before is left out.
 
     Args:
-        study: in the state in which it is judged.
+        study: in the state in which it is classified.
         model: a model folder; the shipped one if `None`.
         call_anyway: also call scans that are too unlike those that the model knows.
 
@@ -49,12 +51,12 @@ def judge(study: QueuedStudy, model: Path | None, *, call_anyway: bool = False) 
     scans, refused = [], [_reason(error) for error in found.refused]
     for files in found.studies:
         try:
-            scans.append(_judged(files, study, classifier))
+            scans.append(_classified(files, study, classifier))
         except InputError as error:
             refused.append(_reason(error))
     shutil.rmtree(study.folder / DICOM_FOLDER, ignore_errors=True)
     sync_tree(study.answer)
-    return StudyJudgement(
+    return StudyOutcome(
         scans=tuple(scans),
         refused=tuple(refused),
         model=classifier.model_id,
@@ -74,7 +76,7 @@ def open_model(model: Path | None, call_anyway: bool) -> Classifier:
     return Classifier(model_folder(model), call_anyway=call_anyway)
 
 
-def _judged(files: StudyFiles, study: QueuedStudy, classifier: Classifier) -> JudgedScan:
+def _classified(files: StudyFiles, study: QueuedStudy, classifier: Classifier) -> ScanOutcome:
     scan = read_study(files)
     prediction = classifier.predict(scan)
     card = classifier.folder.card
@@ -96,7 +98,7 @@ def _judged(files: StudyFiles, study: QueuedStudy, classifier: Classifier) -> Ju
         else:
             path.rename(study.answer / f"{called}.dcm")
             count += 1
-    return JudgedScan(
+    return ScanOutcome(
         scan_id=scan.scan_id,
         mbd_probability=round(prediction.mbd_probability, 6),
         call=prediction.call.value,
