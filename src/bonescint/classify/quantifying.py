@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from bonescint import __version__
 from bonescint.classify.classify import model_folder
 from bonescint.classify.naming import SourceNames
 from bonescint.classify.results import Refusal, notice_of
+from bonescint.extras import require
 from bonescint.files import (
     cannot_write,
     json_in,
@@ -33,9 +35,10 @@ from bonescint.report.document_page import (
     PageTable,
     write_document,
 )
-from bonescint.scan import BonescintError, PixelUnit, Scan
+from bonescint.scan import BonescintError, InputError, PixelUnit, Scan
 
 if TYPE_CHECKING:
+    from bonescint.dicom import StudyFiles
     from bonescint.model import Classifier, ModelFolder
     from bonescint.quantify import MassTable, QuantifiedScan
 
@@ -76,6 +79,9 @@ _MADE = (
     "pictures",
     "scans",
 )
+_FOLDERS = ("pictures", "scans", "dicom")
+_KEY = re.compile("[0-9a-f]{24}")
+"""Name of a scan's files: others are not ours to delete."""
 _MOST_PICTURES = 200
 
 
@@ -103,6 +109,7 @@ def quantify(
     device: str = "cpu",
     call_anyway: bool = False,
     detectability: bool = False,
+    dicom: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> QuantifySummary:
     """Quantify scans and write tables, pictures and a page.
@@ -116,9 +123,12 @@ def quantify(
         call_anyway: also give an index for scans that the model does not call.
         detectability: also find, for each bone, the contrast from which a lesion is found; takes
             about half a minute of one core per scan.
+        dicom: also write each result as DICOM Structured Reports, for which the extra `pacs` is
+            needed; a scan that is no DICOM has the reason in `not_delivered`.
         progress: called with the number of studies done and of all.
 
     Raises:
+        MissingExtraError: reports are wanted and the extra `pacs` is not installed.
         ModelFolderError: the model is incomplete, altered or of a newer schema.
         OutputError: `out` cannot be written to, or holds files of other origin.
     """
@@ -126,12 +136,15 @@ def quantify(
     from bonescint.model import Classifier
     from bonescint.quantify import MassTable
 
+    if dicom:
+        require("highdicom", extra="pacs")
     folder = model_folder(model)
     run = _Run(
         folder=folder,
         masses=masses or MassTable.SPIERS,
         call_anyway=call_anyway,
         detectability=detectability,
+        dicom=dicom,
         out=Path(out),
     )
     require_own(run.out, _MADE, mark="results.json", signature=_SIGNATURE)
@@ -145,7 +158,7 @@ def quantify(
         with Classifier(folder, device=device, call_anyway=call_anyway) as classifier:
             for study in found.studies:
                 try:
-                    done.append(run.result_of(study.files, names.of(study.source), classifier))
+                    done.append(run.result_of(study, names, classifier))
                 except BonescintError as error:
                     refused.append(_refusal(error, study.source, names))
                 if progress is not None:
@@ -165,6 +178,7 @@ class _Run:
     masses: MassTable
     call_anyway: bool
     detectability: bool
+    dicom: bool
     out: Path
 
     @property
@@ -175,6 +189,7 @@ class _Run:
             "bone_masses": self.masses.value,
             "call_anyway": self.call_anyway,
             "detectability": self.detectability,
+            **({"dicom": True} if self.dicom else {}),
         }
 
     def begin(self) -> None:
@@ -187,18 +202,20 @@ class _Run:
             raise cannot_write(self.out, error) from error
 
     def result_of(
-        self, files: tuple[Path, ...], source: str, classifier: Classifier
+        self, study: StudyFiles, names: SourceNames, classifier: Classifier
     ) -> dict[str, Any]:
         """One scan's result, from an earlier run if nothing has changed."""
         from bonescint.dicom import read
         from bonescint.dicom.files import read_bytes, sha256
 
+        files, source = study.files, names.of(study.source)
         said = json.dumps([sorted(sha256(read_bytes(file)) for file in files), self.facts])
         key = hashlib.sha256(said.encode()).hexdigest()[:24]
         record = self.out / "scans" / f"{key}.json"
         try:
             stored: dict[str, Any] = json_in(record.read_text(encoding="utf-8"))
-            if (self.out / stored["picture"]).is_file():
+            written = (stored["picture"], *stored.get("objects", ()))
+            if all((self.out / name).is_file() for name in written):
                 return {**stored, "source": source}
         except (OSError, ValueError, KeyError, TypeError):
             pass
@@ -209,6 +226,8 @@ class _Run:
         content = {**result.to_json(), "source": source, "picture": picture}
         if self.detectability:
             content |= self._limits(result, classifier, key)
+        if self.dicom:
+            content |= self._reports(study, names, result, key)
         write_whole(record, json.dumps(content))
         return content
 
@@ -235,6 +254,20 @@ class _Run:
             "detection_limits": [limit.to_json() for limit in limits],
             "detectability_picture": picture,
         }
+
+    def _reports(
+        self, study: StudyFiles, names: SourceNames, result: QuantifiedScan, key: str
+    ) -> dict[str, Any]:
+        """Paths of the DICOM reports of a scan, or why there are none."""
+        from bonescint.classify.quantified_report import written_reports
+
+        try:
+            paths = written_reports(
+                study, result, self.folder, self.masses, self.out / "dicom", key
+            )
+        except InputError as error:
+            return {"objects": [], "not_delivered": names.clean(str(error))}
+        return {"objects": [path.relative_to(self.out).as_posix() for path in paths]}
 
     def _draw(self, result: QuantifiedScan, path: Path) -> None:
         from bonescint.classify.quantified_picture import png_of, quantified_picture
@@ -270,9 +303,10 @@ class _Run:
             write_table(self.out / "detectability.csv", LIMIT_COLUMNS, limits)
         write_document(self.out / "index.html", self._page(done, refused))
         kept = {Path(one["picture"]).stem for one in done}
-        for name in ("pictures", "scans"):
-            for file in (self.out / name).iterdir():
-                if file.name.split(".")[0] not in kept:
+        for name in _FOLDERS:
+            for file in (self.out / name).glob("*"):
+                stem = file.name.split(".")[0]
+                if stem not in kept and _KEY.fullmatch(stem):
                     file.unlink(missing_ok=True)
 
     def _page(self, done: Sequence[dict[str, Any]], refused: Sequence[Refusal]) -> Document:

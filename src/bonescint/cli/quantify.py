@@ -48,6 +48,7 @@ def quantify(
     device: Device = "cpu",
     call_anyway: bool = False,
     detectability: bool = False,
+    dicom: bool = False,
     as_json: AsJson = False,
 ) -> int:
     """Find regions and foci of scans, and the Bone Scan Index with its interval.
@@ -73,6 +74,7 @@ def quantify(
         call_anyway: Also give an index for scans that are too unlike those that the model knows.
         detectability: Also add lesions of 10 mm to each bone of the scan, and say from which
             contrast they are found (about half a minute of one core per scan).
+        dicom: Also write each result as DICOM Structured Reports for the PACS.
 
     Written to the results folder:
       scans.csv      one row per scan: index, interval, number of metastases, remarks
@@ -80,19 +82,23 @@ def quantify(
       results.json   the same and more: outlines, areas of the twelve regions, refused files
       detectability.csv   with --detectability, one row per bone of each scan
       pictures/      one picture per scan: outlined foci, and the regions
+      dicom/         with --dicom: Structured Reports of each scan, in new series of its study;
+                     they hold the patient's name and numbers
       index.html     all scans on one page, which needs no network
 
     Examples:
       bonescint quantify scan.dcm
       bonescint quantify archive/ --out quantified/ --masses simulator
       bonescint quantify scan.dcm --detectability
+      bonescint quantify study/ --out quantified/ --dicom
       bonescint quantify now.dcm --prior before.dcm --out change/
       bonescint quantify scan.dcm --json | jq '.scans[].bone_scan_index'
     """
-    if (prior or weeks) and detectability:
-        from bonescint.scan import ParameterError
+    for option, chosen in (("--detectability", detectability), ("--dicom", dicom)):
+        if chosen and (prior or weeks):
+            from bonescint.scan import ParameterError
 
-        raise ParameterError("--detectability", "quantify", "given without --prior", True)
+            raise ParameterError(option, "quantify", "given without --prior", True)
     if prior or weeks:
         return _change(
             sources, prior or [], out, weeks, model, masses, device, call_anyway, as_json
@@ -109,6 +115,7 @@ def quantify(
             device=device,
             call_anyway=call_anyway,
             detectability=detectability,
+            dicom=dicom,
             progress=shown.part("Quantifying"),
         )
     if as_json:
@@ -118,10 +125,13 @@ def quantify(
         _print_table(summary)
     for entry in summary.refused:
         say(f"Rejected: {entry.source}: {entry.reason}")
+    not_delivered = [one["not_delivered"] for one in summary.scans if "not_delivered" in one]
+    for reason in not_delivered:
+        say(f"No DICOM reports: {reason}")
     say_notice(summary.folder / "index.html")
     if not summary.scans:
         return NOTHING_DONE
-    return SOME_FAILED if summary.refused else 0
+    return SOME_FAILED if summary.refused or not_delivered else 0
 
 
 def _change(

@@ -54,6 +54,27 @@ class QuantifiedScan:
         """The foci that pictures and tables show: at least one in ten is a metastasis."""
         return tuple(one for one in self.foci if one.probability >= SHOWN_FROM)
 
+    def region_areas(self, view: View) -> dict[str, dict[str, float | None]]:
+        """Area of each region of a view.
+
+        Args:
+            view: one that the scan has.
+
+        Returns:
+            By region `share_of_bone`, the share of all bones, and `area_mm2`, `None` without a
+            pixel spacing.
+        """
+        regions = self.body.regions[view]
+        pixels = np.bincount(regions.ravel(), minlength=len(TWELVE_NAMES) + 1)[1:]
+        spacing = self.scan.pixel_spacing_mm
+        return {
+            name: {
+                "share_of_bone": round(float(of / max(int(pixels.sum()), 1)), 5),
+                "area_mm2": round(float(of) * spacing[0] * spacing[1], 1) if spacing else None,
+            }
+            for name, of in zip(TWELVE_NAMES, pixels, strict=True)
+        }
+
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready dictionary with a schema version."""
         return {
@@ -69,7 +90,7 @@ class QuantifiedScan:
                 for poor in (self.body.registration.poor,)
                 for view, of in self.body.registration.likeness.items()
             },
-            "regions": {view.value: _region_areas(self, view) for view in self.body.regions},
+            "regions": {view.value: self.region_areas(view) for view in self.body.regions},
             "bone_scan_index": None if self.index is None else index_json(self.index),
             "foci": [focus_json(one) for one in self.foci],
         }
@@ -115,20 +136,6 @@ def quantify_scan(
         index=index,
         remarks=tuple(dict.fromkeys(remarks)),
     )
-
-
-def _region_areas(found: QuantifiedScan, view: View) -> dict[str, dict[str, float | None]]:
-    """Area of each region as share of all bones, and in mm² if the spacing is known."""
-    regions = found.body.regions[view]
-    pixels = np.bincount(regions.ravel(), minlength=len(TWELVE_NAMES) + 1)[1:]
-    spacing = found.scan.pixel_spacing_mm
-    return {
-        name: {
-            "share_of_bone": round(float(of / max(int(pixels.sum()), 1)), 5),
-            "area_mm2": round(float(of) * spacing[0] * spacing[1], 1) if spacing else None,
-        }
-        for name, of in zip(TWELVE_NAMES, pixels, strict=True)
-    }
 
 
 def index_json(index: BoneScanIndex) -> dict[str, Any]:

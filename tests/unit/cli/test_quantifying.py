@@ -4,12 +4,14 @@ import csv
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from pydicom.data import get_testdata_file
 from typer.testing import CliRunner
 
 from bonescint.cli.app import app
+from bonescint.dicom import read
 
 REAL = str(get_testdata_file("JPGExtended.dcm", download=False))
 """A real scan of a camera that the shipped model does not know: no call, no index."""
@@ -61,6 +63,30 @@ def test_a_finished_scan_is_not_repeated(results: Path) -> None:
     assert [record.stat().st_mtime_ns for record in records] == before
 
 
+def test_reports_are_written_and_go_with_the_run_that_wrote_them(tmp_path: Path) -> None:
+    pytest.importorskip("highdicom", reason="the extra pacs is not installed")
+    picture, out = tmp_path / "p_anterior.png", tmp_path / "out"
+    counts = read(REAL).anterior
+    assert counts is not None
+    Image.fromarray(np.minimum(counts, 255).astype(np.uint8)).save(picture)
+    ran = CliRunner().invoke(
+        app, ["quantify", REAL, str(picture), "--dicom", "--json", "--out", str(out)]
+    )
+    assert ran.exit_code == 1
+    assert "No DICOM reports: p_anterior.png: is no DICOM file" in ran.stderr.replace("\n", " ")
+    real, drawn = json.loads(ran.stdout)["scans"]
+    assert drawn["objects"] == []
+    assert {Path(path).name.split(".")[1] for path in real["objects"]} == {"quantities", "foci"}
+    assert {path.name for path in (out / "dicom").iterdir()} == {
+        Path(path).name for path in real["objects"]
+    }
+    (out / "dicom" / "somebody-elses.dcm").write_bytes(b"")
+    status, printed = run(REAL, "--json", "--out", str(out))
+    assert status == 0
+    assert "objects" not in json.loads(printed)["scans"][0]
+    assert [path.name for path in (out / "dicom").iterdir()] == ["somebody-elses.dcm"]
+
+
 def test_called_anyway_it_has_an_index_that_names_its_masses(tmp_path: Path) -> None:
     words = ("--call-anyway", "--masses", "simulator", "--json", "--out", str(tmp_path / "out"))
     status, printed = run(REAL, *words)
@@ -102,8 +128,9 @@ def test_a_scan_has_not_changed_against_itself(tmp_path: Path) -> None:
         (REAL, REAL, "--prior", REAL),
         (REAL, "--weeks", "1"),
         (REAL, "--prior", REAL, "--weeks", "1"),
+        (REAL, "--prior", REAL, "--dicom"),
     ],
-    ids=["two scans", "no prior", "too few weeks"],
+    ids=["two scans", "no prior", "too few weeks", "reports"],
 )
 def test_a_change_needs_one_scan_its_priors_and_their_weeks(
     words: tuple[str, ...], tmp_path: Path

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from bonescint.dicom.header import quiet
-from bonescint.dicom.results.report import FINDING_SITES, OOD_SCORE, call_in_words
+from bonescint.dicom.results.report import FINDING_SITES
+from bonescint.dicom.results.report_parts import OOD_SCORE, call_in_words
 from bonescint.dicom.results.results import AlgorithmFacts, ResultContext
 from bonescint.dicom.results.source import ResultSources
 from bonescint.scan import RESEARCH_USE, Call, EvidenceRegion, Prediction, Scan

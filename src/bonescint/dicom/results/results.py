@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,17 +82,45 @@ class ResultContext:
         sources: the files of the scan.
         prediction: the answer.
         algorithm: the model.
+        settings: what else decides what the objects hold, as sentences.
     """
 
     sources: ResultSources
     prediction: Prediction
     algorithm: AlgorithmFacts
+    settings: tuple[str, ...] = ()
+
+    @classmethod
+    def read(
+        cls,
+        study: StudyFiles,
+        scan: Scan,
+        prediction: Prediction,
+        algorithm: AlgorithmFacts,
+        settings: tuple[str, ...] = (),
+    ) -> Self:
+        """Read the headers of the scan's files.
+
+        Raises:
+            InputError: a file is no DICOM, or lacks the UIDs that objects refer to.
+            MissingExtraError: the extra `pacs` is not installed.
+            ParameterError: a prediction of another scan, or a scan that was changed since it was
+                read.
+        """
+        if prediction.scan_id != scan.scan_id:
+            raise ParameterError(
+                "prediction", "ResultContext.read", f"of {scan.scan_id}", prediction.scan_id
+            )
+        load("highdicom", extra="pacs")
+        with quiet():
+            sources = ResultSources.read(study, scan)
+        return cls(sources=sources, prediction=prediction, algorithm=algorithm, settings=settings)
 
     def uid(self, kind: str) -> str:
         """The UID of a kind of object, or of something that it names.
 
         It is derived from the source's SOP Instance UIDs, the model, the software, the operating
-        point and the call: a second run gives the same objects, another model others.
+        point, the call and the settings: a second run gives the same objects, another model others.
         """
         model = self.algorithm
         return self.sources.uid(
@@ -101,6 +130,7 @@ class ResultContext:
             model.software,
             repr(model.operating_point),
             self.prediction.call.value,
+            *self.settings,
         )
 
     def instance(self, kind: str, number: int) -> dict[str, Any]:
@@ -165,21 +195,24 @@ def result_objects(
         MissingExtraError: the extra `pacs` is not installed.
         ParameterError: a prediction of another scan, or a scan that was changed since it was read.
     """
-    if prediction.scan_id != scan.scan_id:
-        raise ParameterError(
-            "prediction", "result_objects", f"of {scan.scan_id}", prediction.scan_id
-        )
-    load("highdicom", extra="pacs")
-    with quiet():
-        context = ResultContext(
-            sources=ResultSources.read(study, scan), prediction=prediction, algorithm=algorithm
-        )
+    context = ResultContext.read(study, scan, prediction, algorithm)
+    with made_of(study.source):
+        return tuple(_made(context, picture, regions))
+
+
+@contextmanager
+def made_of(source: str) -> Iterator[None]:
+    """Refuse a source whose header makes the making of objects fail.
+
+    Raises:
+        InputError: something was raised inside.
+    """
     try:
         with quiet():
-            return tuple(_made(context, picture, regions))
+            yield
     except Exception as error:  # noqa: BLE001 - a damaged value may raise anything in pydicom
         problem = f"cannot be the source of DICOM results ({type(error).__name__})"
-        raise InputError(study.source, problem, "Correct its header, or export it again") from None
+        raise InputError(source, problem, "Correct its header, or export it again") from None
 
 
 def _made(
@@ -195,6 +228,16 @@ def _made(
 
 
 def _encoded(context: ResultContext, kind: ResultKind, dataset: Dataset) -> ResultObject:
+    return ResultObject(kind=kind, dataset=dataset, content=encoded(context, dataset))
+
+
+def encoded(context: ResultContext, dataset: Dataset) -> bytes:
+    """An object as a DICOM file, with patient and study of its sources.
+
+    Args:
+        context: what it is made of.
+        dataset: complete but for patient and study, which it gets.
+    """
     from pydicom import dcmwrite
     from pydicom.uid import UID
 
@@ -205,7 +248,7 @@ def _encoded(context: ResultContext, kind: ResultKind, dataset: Dataset) -> Resu
     dataset.file_meta.ImplementationVersionName = "BONESCINT"
     buffer = BytesIO()
     dcmwrite(buffer, dataset, enforce_file_format=True)
-    return ResultObject(kind=kind, dataset=dataset, content=buffer.getvalue())
+    return buffer.getvalue()
 
 
 def object_name(stem: str, kind: ResultKind) -> str:
