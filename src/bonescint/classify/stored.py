@@ -1,12 +1,14 @@
-"""Reads `results.json` a line at a time, since it may hold the maps of many thousand scans."""
+"""Reads the scans of `results.json` or `results.csv` one at a time, however many there are."""
 
 from __future__ import annotations
 
+import csv
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bonescint.files import json_in
+from bonescint.files import from_inert, json_in
 from bonescint.scan import InputError, os_reason
 
 RESULTS_LINE = ' "results": ['
@@ -75,3 +77,41 @@ def stored_records(path: Path) -> Iterator[dict[str, Any]]:
     except (OSError, ValueError, KeyError) as error:
         reason = os_reason(error) if isinstance(error, OSError) else "its end is missing"
         raise InputError(path, f"cannot be read ({reason})", _CLASSIFY_AGAIN) from error
+
+
+def csv_records(path: Path) -> Iterator[dict[str, Any]]:
+    """The scans of a `results.csv` of any release, as entries of `results.json`.
+
+    A CSV file has neither model, camera nor refused inputs.
+
+    Raises:
+        InputError: it cannot be read, or a column or a number is missing.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as lines:
+            for row in csv.DictReader(lines):
+                cells = {name: from_inert(cell or "") for name, cell in row.items() if name}
+                yield _csv_record(cells)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(path, f"cannot be read ({os_reason(error)})", _CLASSIFY_AGAIN) from error
+    except (KeyError, ValueError) as error:
+        what = f"the column {error}" if isinstance(error, KeyError) else "a number in a row"
+        raise InputError(path, f"lacks {what}", _CLASSIFY_AGAIN) from error
+
+
+def _csv_record(cells: dict[str, str]) -> dict[str, Any]:
+    rank = re.fullmatch(r"(\d+) of (\d+)", cells.get("rank_among_normals", ""))
+    score = cells.get("ood_score", "")
+    return {
+        "scan_id": cells["scan_id"],
+        "source": cells["source"],
+        "views": cells["views"].split("+"),
+        "mbd_probability": float(cells["mbd_probability"]),
+        "positive": {"true": True, "false": False}.get(cells["positive"]),
+        "uncertain": cells.get("uncertain") == "true",
+        "ood_score": float(score) if score else None,
+        "unlike": cells.get("unlike") == "true",
+        "rank_among_normals": rank and {"higher_than": int(rank[1]), "of": int(rank[2])},
+        "warnings": list(filter(None, cells.get("warnings", "").split("; "))),
+        "picture": cells.get("picture", ""),
+    }

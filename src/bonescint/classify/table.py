@@ -47,9 +47,9 @@ class RunFacts:
     """What the rows of one run have in common.
 
     Attributes:
-        model_id: name, version and start of the hash of the model.
+        model_id: name, version and start of the hash of the model; empty if nobody knows.
         model_sha256: hash of the model; empty if the run did not record it.
-        operating_point: the threshold on the probability.
+        operating_point: the threshold on the probability, or `None` if nobody knows.
         settings: what an answer depends on apart from model and scan, as JSON.
         software: versions, and the device of the network.
         site: where the scans come from, as the user names it, or empty.
@@ -58,7 +58,7 @@ class RunFacts:
 
     model_id: str
     model_sha256: str
-    operating_point: float
+    operating_point: float | None
     settings: str
     software: str
     site: str = ""
@@ -87,6 +87,11 @@ class RunFacts:
             sites_by_folder=settings.get("sites_by_folder", False),
         )
 
+    @classmethod
+    def unknown(cls) -> Self:
+        """Nothing is known, as of a `results.csv` without its `results.json`."""
+        return cls(model_id="", model_sha256="", operating_point=None, settings="", software="")
+
     def site_of(self, source: str) -> str | None:
         """The site of a source, or `None` if none was named.
 
@@ -106,6 +111,9 @@ def results_schema(
     run: RunFacts | None = None, *, map_shape: tuple[int, int] | None = None
 ) -> pa.Schema:
     """The columns of results; the metadata have the schema's version and what is known of the run.
+
+    `results` is empty until tables are joined: then it is the results folder of each row, relative
+    to the joined table.
 
     Args:
         run: what the rows have in common; a joined table has rows of several runs.
@@ -153,6 +161,7 @@ def results_schema(
         ("operating_point", number),
         ("settings", text),
         ("software", text),
+        ("results", text),
     ]
     if map_shape is not None:
         tensor = pa.fixed_shape_tensor(pa.float16(), list(map_shape))
@@ -294,11 +303,11 @@ def _row(record: Mapping[str, Any], run: RunFacts) -> dict[str, Any]:
     common = {
         "source": _shown(record["source"]),
         "site": None if site is None else _shown(site),
-        "model_id": run.model_id,
+        "model_id": run.model_id or None,
         "model_sha256": run.model_sha256 or None,
         "operating_point": run.operating_point,
-        "settings": run.settings,
-        "software": run.software,
+        "settings": run.settings or None,
+        "software": run.software or None,
     }
     if "kind" in record:
         return {**common, "refusal": record["kind"], "reason": _shown(record["reason"])}

@@ -18,6 +18,7 @@ from bonescint.cli.model import model_app, train
 from bonescint.cli.pacs import fetch, listen, send
 from bonescint.cli.quantify import quantify
 from bonescint.cli.readers import readers_app
+from bonescint.cli.results import results_app
 from bonescint.cli.sample_size import size
 from bonescint.cli.serve import serve
 from bonescint.cli.simulate import simulate_app
@@ -47,6 +48,7 @@ app.add_typer(cohort_app, name="cohort")
 app.add_typer(model_app, name="model")
 app.add_typer(experiment_app, name="experiment")
 app.add_typer(readers_app, name="readers")
+app.add_typer(results_app, name="results")
 app.add_typer(simulate_app, name="simulate")
 app.add_typer(study_app, name="study")
 

@@ -1,0 +1,327 @@
+"""Joins the results of many runs to one table: nothing mixed, nothing twice, little in memory."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bonescint.classify.archive.parts import Part, parts_of, relative_folder
+from bonescint.classify.batch import CONTENT_LETTERS
+from bonescint.classify.table import results_schema
+from bonescint.extras import load, require
+from bonescint.files import make_folder, written_beside
+from bonescint.scan import RESEARCH_USE, InputError, OutputError
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_EXTRA = "cluster"
+_MEMORY = "800MB"  # of DuckDB; what needs more goes through files beside the table
+_GROUP = 50_000
+
+# Which model and settings gave an answer. Which rows are of one scan: those read from the same
+# files; results of a CSV file do not have the files' hash, and their identifier has to do.
+_VIEWS = """
+CREATE VIEW line AS SELECT part.number AS part, file_row_number AS place,
+    hash(model_id, settings) AS run, {columns}
+  FROM read_parquet({files}, union_by_name = true, filename = true, file_row_number = true)
+    AS stored JOIN part ON stored.filename = part.file;
+CREATE VIEW keyed AS SELECT part, place, run, scan_id, content_sha256 AS content,
+  CASE WHEN scan_id IS NULL THEN concat_ws(chr(31), coalesce(site, ''), source, refusal, reason)
+    ELSE coalesce(content_sha256, scan_id) END AS identity,
+  row(round(mbd_probability, 6), call, uncertain, unlike, round(ood_score, 3)) AS answer
+  FROM line;
+"""
+_COPIES = """
+CREATE TEMP TABLE repeated AS SELECT key FROM (
+    SELECT unnest([hash(1, run, identity), hash(2, run, scan_id)]) AS key, scan_id FROM keyed
+  ) GROUP BY key HAVING count(*) > 1;
+CREATE TEMP TABLE copy AS SELECT *,
+    row_number() OVER (PARTITION BY run, identity ORDER BY part, place) AS nth
+  FROM keyed WHERE hash(1, run, identity) IN (FROM repeated)
+    OR scan_id IS NOT NULL AND hash(2, run, scan_id) IN (FROM repeated);
+CREATE TEMP VIEW first AS SELECT * FROM copy WHERE nth = 1 AND scan_id IS NOT NULL;
+CREATE TEMP VIEW unhashed AS SELECT a.part, a.place, a.scan_id, b.part AS other,
+    a.answer IS NOT DISTINCT FROM b.answer AS same
+  FROM first AS a JOIN first AS b USING (run, scan_id)
+  WHERE a.content IS NULL AND b.content IS NOT NULL;
+CREATE TEMP TABLE left_out AS SELECT part, place FROM copy WHERE nth > 1
+  UNION SELECT part, place FROM unhashed WHERE same;
+CREATE TEMP TABLE renamed AS SELECT part, place, scan_id || '-' || content[:{letters}] AS new_id
+  FROM (SELECT *, row_number() OVER (PARTITION BY run, scan_id ORDER BY part, place) AS number
+    FROM first WHERE content IS NOT NULL) WHERE number > 1;
+"""
+_CONTRADICTION = """
+SELECT a.scan_id, a.part, b.part FROM copy AS a JOIN copy AS b USING (run, identity)
+  WHERE a.nth = 1 AND b.nth > 1 AND a.answer IS DISTINCT FROM b.answer
+UNION ALL SELECT scan_id, part, other FROM unhashed
+  GROUP BY ALL HAVING NOT bool_or(same)
+ORDER BY ALL LIMIT 1
+"""
+_JOINED = """
+CREATE VIEW joined AS SELECT {columns} FROM line LEFT JOIN renamed USING (part, place)
+  WHERE NOT EXISTS (FROM left_out WHERE left_out.part = line.part AND left_out.place = line.place)
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JoinSummary:
+    """What a joined table holds.
+
+    Attributes:
+        out: its path.
+        folders: number of results folders and tables that were joined.
+        scans: rows that are scans.
+        refused: rows that are refused inputs.
+        copies: rows that were left out, because another folder has the same.
+        renamed: scans that share their identifiers with another scan, told apart by a hash.
+        models: models, of each the name, version and start of its hash.
+        interrupted: results folders whose run was interrupted, so that scans are missing.
+        where: the condition on the rows, or empty.
+    """
+
+    out: Path
+    folders: int
+    scans: int
+    refused: int
+    copies: int
+    renamed: int
+    models: tuple[str, ...]
+    interrupted: tuple[str, ...] = ()
+    where: str = ""
+
+    def messages(self) -> Iterator[str]:
+        """Lines for the user."""
+        for folder in self.interrupted:
+            yield f"{folder}: its run was interrupted. Rerun its command, then join again."
+        if self.copies:
+            yield f"{self.copies} rows were in more than one results folder, and are kept once."
+        if self.renamed:
+            yield (
+                f"{self.renamed} scans share their identifiers with another scan, and are told "
+                "apart by a hash. Check how the files were anonymised."
+            )
+        chosen = f" where {self.where}" if self.where else ""
+        yield (
+            f"{self.scans} scans and {self.refused} refused inputs of {self.folders} results "
+            f"folders{chosen}, by {', '.join(self.models) or 'no model'}: {self.out}"
+        )
+        yield RESEARCH_USE
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-ready dictionary."""
+        return {**asdict(self), "out": str(self.out)}
+
+
+def join_results(
+    folders: Sequence[Path | str],
+    out: Path | str,
+    *,
+    where: str = "",
+    several_models: bool = False,
+) -> JoinSummary:
+    """Join the results of many runs to one Parquet file, in the order given.
+
+    A scan that two folders have, read from the same files and with the same answer, is there once.
+    Different scans with the same identifiers are told apart by a hash, as `classify` does it within
+    one run. Activation maps stay in the tables of their folders.
+
+    Args:
+        folders: results folders of any release (with `results.parquet`, part files,
+            `results.json`, or `results.csv` alone), Parquet files, addresses in a bucket.
+        out: the Parquet file; an earlier one is replaced.
+        where: condition on the columns that rows must fulfil, an expression of SQL.
+        several_models: keep answers of different models or settings, which the columns `model_id`
+            and `settings` tell apart; otherwise they are refused.
+
+    Returns:
+        What the table holds.
+
+    Raises:
+        InputError: a folder cannot be used, answers contradict each other, models differ, or the
+            condition cannot be evaluated.
+        OutputError: the table cannot be written.
+        MissingExtraError: the extra `cluster` is not installed.
+    """
+    require("duckdb", "pyarrow", extra=_EXTRA)
+    target = Path(out)
+    make_folder(target.parent)
+    with (
+        tempfile.TemporaryDirectory(prefix=".join-", dir=target.parent) as working,
+        written_beside(target) as beside,
+    ):
+        parts = parts_of(folders, Path(working))
+        duckdb = load("duckdb", extra=_EXTRA)
+        with connected(Path(working), files=[part.file for part in parts]) as connection:
+            try:
+                return _joined(connection, parts, target, beside, where, several=several_models)
+            except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
+                raise OutputError(f"{target}: cannot be written ({_first_line(error)}).") from error
+
+
+def connected(working: Path, *, files: Sequence[Path]) -> DuckDBPyConnection:
+    """A connection that can open the given files and nothing else, whatever a query says.
+
+    Args:
+        working: folder for what does not fit into memory.
+        files: that it may read.
+    """
+    duckdb = load("duckdb", extra=_EXTRA)
+    connection: DuckDBPyConnection = duckdb.connect()
+    settings = {
+        "memory_limit": _MEMORY,
+        "threads": "1",  # with more, rows of a stream lose their order
+        "temp_directory": str(working / "spilled"),
+        "autoload_known_extensions": "false",
+        "autoinstall_known_extensions": "false",
+        "enable_progress_bar": "false",
+    }
+    for name, value in settings.items():
+        connection.execute(f"SET {name} = {quoted(value)}")
+    connection.execute(f"SET allowed_paths = {_list_of(map(str, files))}")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+    return connection
+
+
+def quoted(text: str) -> str:
+    """Text as a literal of SQL.
+
+    Examples:
+        >>> quoted("l'hôpital")
+        "'l''hôpital'"
+    """
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _list_of(texts: Iterator[str]) -> str:
+    return f"[{', '.join(map(quoted, texts))}]"
+
+
+def _joined(
+    connection: DuckDBPyConnection,
+    parts: tuple[Part, ...],
+    target: Path,
+    beside: Path,
+    where: str,
+    *,
+    several: bool,
+) -> JoinSummary:
+    _see(connection, parts, target)
+    models = _models(connection, parts, several=several)
+    connection.execute(_COPIES.format(letters=CONTENT_LETTERS))
+    contradiction = connection.execute(_CONTRADICTION).fetchone()
+    if contradiction is not None:
+        scan, first, second = contradiction
+        raise InputError(
+            parts[second].folder,
+            f"has another answer for scan {scan} than {parts[first].folder}, by the same model",
+            "Join the one that is right",
+        )
+    names = results_schema().names
+    columns = ["coalesce(new_id, scan_id) AS scan_id", *names[1:]]
+    connection.execute(_JOINED.format(columns=", ".join(columns)))
+    _choose(connection, where)
+    scans, refused = _write(connection, beside, where)
+    return JoinSummary(
+        out=target,
+        folders=len({part.folder for part in parts}),
+        scans=scans,
+        refused=refused,
+        copies=len(connection.table("left_out")),
+        renamed=len(connection.table("renamed")),
+        models=models,
+        interrupted=tuple(dict.fromkeys(part.folder for part in parts if part.interrupted)),
+        where=where,
+    )
+
+
+def _see(connection: DuckDBPyConnection, parts: tuple[Part, ...], target: Path) -> None:
+    """Make a view of all rows, with the columns of this release."""
+    connection.execute("CREATE TABLE part (number INTEGER, file VARCHAR, results VARCHAR)")
+    connection.executemany(
+        "INSERT INTO part VALUES (?, ?, ?)",
+        [
+            (number, str(part.file), relative_folder(part.folder, target))
+            for number, part in enumerate(parts)
+        ],
+    )
+    known = {name for part in parts for name in part.columns}
+    columns = [
+        f"stored.{column}" if column in known else f"NULL AS {column}"
+        for column in results_schema().names[:-1]
+    ]
+    # Of a table that was joined before, folders are relative to that table.
+    columns.append(
+        "CASE WHEN stored.results IS NULL THEN part.results WHEN part.results = '.' "
+        "THEN stored.results ELSE part.results || '/' || stored.results END AS results"
+        if "results" in known
+        else "part.results AS results"
+    )
+    files = _list_of(str(part.file) for part in parts)
+    connection.execute(_VIEWS.format(columns=", ".join(columns), files=files))
+
+
+def _write(connection: DuckDBPyConnection, beside: Path, where: str) -> tuple[int, int]:
+    """Write the rows that were chosen; the number of scans and of refused inputs."""
+    duckdb, pyarrow = (load(library, extra=_EXTRA) for library in ("duckdb", "pyarrow"))
+    parquet = load("pyarrow.parquet", extra=_EXTRA)
+    schema = results_schema()
+    schema = schema.with_metadata({**schema.metadata, "bonescint.where": where})
+    scans = refused = 0
+    try:
+        with parquet.ParquetWriter(beside, schema, compression="zstd") as writer:
+            for batch in connection.table("chosen").to_arrow_reader(_GROUP):
+                table = pyarrow.Table.from_batches([batch]).cast(schema)
+                writer.write_table(table)
+                scans += len(table) - table["scan_id"].null_count
+                refused += len(table) - table["refusal"].null_count
+    except (duckdb.ConversionException, duckdb.OutOfRangeException) as error:
+        # Its own words could quote a value.
+        raise _no_condition("fails on a value of a row") from error
+    return scans, refused
+
+
+def _models(
+    connection: DuckDBPyConnection, parts: tuple[Part, ...], *, several: bool
+) -> tuple[str, ...]:
+    """The models; more than one, or other settings, only if the user wants that."""
+    found = connection.execute(
+        "SELECT model_id, settings, min(part) FROM line GROUP BY ALL ORDER BY ALL"
+    ).fetchall()
+    if len(found) > 1 and not several:
+        (first, settings, one), (second, others, other) = sorted(found, key=lambda row: row[2])[:2]
+        problem = (
+            f"has answers of {second or 'an unknown model'}, and {parts[one].folder} of "
+            f"{first or 'an unknown model'}"
+            if first != second
+            else f"has answers by other settings ({others}) than {parts[one].folder} ({settings})"
+        )
+        remedy = "Join them separately, or use --several-models, which tells them apart by columns"
+        raise InputError(parts[other].folder, problem, remedy)
+    return tuple(dict.fromkeys(model or "an unknown model" for model, _, _ in found))
+
+
+def _choose(connection: DuckDBPyConnection, where: str) -> None:
+    """Make a view of the rows that fulfil a condition."""
+    duckdb = load("duckdb", extra=_EXTRA)
+    rows = connection.table("joined")
+    try:
+        chosen = rows.filter(where) if where.strip() else rows
+        chosen.create_view("chosen")
+    except duckdb.PermissionException as error:
+        raise _no_condition("may not read files") from error
+    except duckdb.Error as error:
+        raise _no_condition(f"cannot be used ({_first_line(error)})") from error
+
+
+def _no_condition(problem: str) -> InputError:
+    columns = ", ".join(results_schema().names)
+    return InputError("--where", problem, f"Give an expression of these columns: {columns}")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0].rstrip(".")

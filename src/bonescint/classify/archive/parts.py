@@ -1,0 +1,148 @@
+"""Finds the Parquet files of results folders; other folders' results are converted for a while."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bonescint.classify.earlier import GROWING
+from bonescint.classify.stored import csv_records, stored_head, stored_records
+from bonescint.classify.table import (
+    SCHEMA_VERSION,
+    TABLE_NAME,
+    RunFacts,
+    is_remote,
+    schema_version,
+    write_records,
+)
+from bonescint.extras import load
+from bonescint.scan import InputError, os_reason
+
+_EXTRA = "cluster"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One Parquet file with rows of results.
+
+    Attributes:
+        file: its absolute path.
+        folder: the results folder, as the user gave it.
+        columns: their names.
+        interrupted: whether the run was interrupted, so that scans are missing.
+    """
+
+    file: Path
+    folder: str
+    columns: tuple[str, ...]
+    interrupted: bool = False
+
+
+def parts_of(given: Sequence[Path | str], working: Path) -> tuple[Part, ...]:
+    """The Parquet files behind results folders and tables, in the order given.
+
+    Args:
+        given: results folders of any release; Parquet files; addresses of folders in a bucket.
+        working: folder for converted results and for copies from a bucket.
+
+    Raises:
+        InputError: one holds no results, is given twice, or is of a newer release.
+        MissingExtraError: pyarrow, or the library for an address, is not installed.
+    """
+    parts: list[Part] = []
+    seen: dict[str, str] = {}
+    for number, place in enumerate(given):
+        name = str(place)
+        key = name.rstrip("/") if is_remote(place) else str(Path(place).resolve())
+        if key in seen:
+            raise InputError(name, "is given twice", "Give each results folder once")
+        seen[key] = name
+        beside = working / f"{number}"
+        if is_remote(place):
+            parts += [_checked(file, name) for file in _copied(name, beside)]
+        else:
+            parts += _local(Path(place), name, beside)
+    return tuple(parts)
+
+
+def _local(place: Path, name: str, beside: Path) -> list[Part]:
+    """The files of a local folder or file."""
+    if place.is_file():
+        return [_checked(place, name)]
+    if not name or not place.is_dir():  # '' is often an unset variable
+        raise InputError(name, "is no results folder and no Parquet file", "Check the path")
+    stored, table = place / "results.json", place / TABLE_NAME
+    interrupted = stored.is_file() and any((place / growing).exists() for growing in GROWING)
+    if table.is_file():
+        return [_checked(table, name, interrupted=interrupted)]
+    if stored.is_file():
+        run = RunFacts.of(stored_head(stored))
+        write_records(stored_records(stored), run, beside.with_suffix(".parquet"))
+        return [_checked(beside.with_suffix(".parquet"), name, interrupted=interrupted)]
+    if (place / "results.csv").is_file():
+        records = csv_records(place / "results.csv")
+        write_records(records, RunFacts.unknown(), beside.with_suffix(".parquet"))
+        return [_checked(beside.with_suffix(".parquet"), name)]
+    files = [file for file in sorted(place.rglob("*.parquet")) if not file.name.startswith(".")]
+    if not files:
+        unfinished = any((place / growing).exists() for growing in GROWING)
+        problem = "its run has not finished" if unfinished else "holds no results"
+        remedy = "Rerun its command to resume" if unfinished else "Give folders of classify"
+        raise InputError(name, problem, remedy)
+    return [_checked(file, name) for file in files]
+
+
+def _copied(address: str, beside: Path) -> list[Path]:
+    """Copies of the Parquet files below an address."""
+    core = load("fsspec.core", extra=_EXTRA)
+    try:
+        system, path = core.url_to_fs(address)
+        found = [path] if path.endswith(".parquet") and system.isfile(path) else system.find(path)
+        names = sorted(name for name in found if name.endswith(".parquet"))
+        beside.mkdir()
+        copies = [beside / f"{number:06d}.parquet" for number in range(len(names))]
+        system.get(names, [str(copy) for copy in copies])
+    except Exception as error:  # libraries of buckets have errors of their own
+        reason = os_reason(error)
+        raise InputError(address, f"cannot be read ({reason})", "Check the address") from error
+    if not copies:
+        raise InputError(address, "holds no Parquet file", "Give folders of classify")
+    return copies
+
+
+def _checked(file: Path, folder: str, *, interrupted: bool = False) -> Part:
+    """A file that has the columns of results."""
+    pyarrow = load("pyarrow", extra=_EXTRA)
+    parquet = load("pyarrow.parquet", extra=_EXTRA)
+    try:
+        schema = parquet.read_schema(file)
+    except (OSError, pyarrow.ArrowException) as error:
+        reason = os_reason(error) if isinstance(error, OSError) else "it is damaged, or no Parquet"
+        raise InputError(file, f"cannot be read ({reason})", "Classify again") from error
+    version = schema_version(schema.metadata)
+    if version is None:
+        raise InputError(file, "is no table of bonescint's results", "Give folders of classify")
+    if version > SCHEMA_VERSION:
+        problem = f"has columns of version {version}, and this release knows {SCHEMA_VERSION}"
+        raise InputError(file, problem, "Install a newer release of bonescint")
+    names = tuple(schema.names)
+    return Part(file=file.absolute(), folder=folder, columns=names, interrupted=interrupted)
+
+
+def relative_folder(folder: str, out: Path) -> str:
+    """A results folder as the joined table names it: relative to the table, or its address.
+
+    Examples:
+        >>> relative_folder("results/03", Path("all.parquet")), relative_folder("s3://b/r/", Path())
+        ('results/03', 's3://b/r')
+    """
+    if is_remote(folder):
+        return folder.rstrip("/")
+    place = Path(folder)
+    inside = place.parent if place.is_file() else place
+    try:
+        return Path(os.path.relpath(inside, out.parent)).as_posix()
+    except ValueError:  # on another drive
+        return inside.absolute().as_posix()

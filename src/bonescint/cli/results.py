@@ -1,0 +1,78 @@
+"""`bonescint results`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bonescint.cli.console import NOTHING_DONE, say
+from bonescint.cli.group import command, command_group
+from bonescint.cli.options import AsJson
+
+results_app = command_group(
+    """Results of many runs: join them to one table.
+
+    Needs the extra: pip install 'bonescint[cluster]'. For research use only, not a medical
+    device."""
+)
+
+Folders = Annotated[
+    list[str],
+    typer.Argument(help="Results folders, Parquet files, addresses (s3://...).", metavar="RESULTS"),
+]
+
+
+@command(results_app)
+def join(
+    results: Folders,
+    *,
+    out: Path = Path("all.parquet"),
+    where: str = "",
+    several_models: bool = False,
+    as_json: AsJson = False,
+) -> int:
+    """Join the results of many runs to one table in Parquet.
+
+    RESULTS are results folders of any release, shards of one run or runs of many sites. Each row is
+    a scan or a refused input; the column results says which folder it comes from. What would mix
+    silently is refused in one line: answers of different models or settings, two answers of one
+    model for one scan, tables of a newer release.
+
+    A scan that two folders have, with the same answer, is there once. Different scans with the same
+    identifiers, as some anonymisers make them, are told apart by a hash. Tables may be larger than
+    memory. Activation maps stay in their folders' tables.
+
+    Args:
+        out: The Parquet file.
+        where: Keep the rows that fulfil this condition, an expression of SQL over the columns. It
+            can read no other file.
+        several_models: Keep answers of different models or settings; the columns model_id and
+            settings tell them apart.
+
+    Columns: scan_id, source, site, year, manufacturer, camera, views, mbd_probability, call,
+    positive, uncertain, ood_score, unlike, rank_higher_than, rank_of, conformal_p_value, warnings,
+    picture, refusal, reason, content_sha256, model_id, model_sha256, operating_point, settings,
+    software, results.
+
+    Examples:
+      bonescint results join results/*/ --out all.parquet
+      bonescint results join results/*/ --where "mbd_probability > 0.5 and not unlike"
+      bonescint results join all.parquet --where "year >= 2015 and camera like 'Sym%'"
+      bonescint results join all.parquet --where "refusal is not null" --out refused.parquet
+      bonescint results join s3://results/run-7/ --out run-7.parquet
+
+    Read it with any of these:
+      python -c "import pandas; print(pandas.read_parquet('all.parquet'))"
+      duckdb -c "select camera, count(*) from 'all.parquet' group by camera"
+    """
+    from bonescint.classify.archive import join_results
+
+    summary = join_results(results, out, where=where, several_models=several_models)
+    if as_json:
+        typer.echo(json.dumps(summary.to_json(), indent=1))
+    for message in summary.messages():
+        say(message)
+    return 0 if summary.scans or summary.refused else NOTHING_DONE
