@@ -27,12 +27,12 @@ DEADLY_STEPS = """
 import os, signal, time
 from bonescint.classify import steps
 
-def read_and_prepare(study, preprocessing):
+def read_and_prepare(study, preprocessing, packed):
     if "killer" in study.source:
         os.kill(os.getpid(), signal.SIGSEGV)
     if "sleeper" in study.source:
         time.sleep(600)
-    return steps.read_and_prepare(study, preprocessing)
+    return steps.read_and_prepare(study, preprocessing, packed)
 """
 
 

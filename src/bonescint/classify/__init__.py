@@ -6,6 +6,7 @@ Layer 4. Importing this package does not load the inference engine; calling its 
 from bonescint.classify.classify import ClassifyInterrupted, classify, demo, demo_sources
 from bonescint.classify.one import ScanResult, classify_scan
 from bonescint.classify.results import ClassifiedScan, ClassifySummary, KnownTruth, Refusal
+from bonescint.classify.shards import Shard
 
 __all__ = [
     "ClassifiedScan",
@@ -14,6 +15,7 @@ __all__ = [
     "KnownTruth",
     "Refusal",
     "ScanResult",
+    "Shard",
     "classify",
     "classify_scan",
     "demo",

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from bonescint.classify.earlier import EarlierRun, InterruptedScan, picture_name
 from bonescint.classify.folder import ResultsFolder
-from bonescint.classify.naming import SourceNames, content_sha256
-from bonescint.classify.results import ClassifiedScan, KnownTruth, Refusal
+from bonescint.classify.naming import SourceNames
+from bonescint.classify.results import ClassifiedScan, Refusal
+from bonescint.classify.rows import RowsInOrder
 from bonescint.classify.steps import (
     DrawnScan,
     DrawOrder,
@@ -30,7 +31,6 @@ from bonescint.scan import (
     InputError,
     MissingExtraError,
     OutputError,
-    Prediction,
 )
 
 if TYPE_CHECKING:
@@ -38,17 +38,14 @@ if TYPE_CHECKING:
     from bonescint.model import Classifier
     from bonescint.prepare import Preprocessing
 
-_Known = TypeVar("_Known")
-CONTENT_LETTERS = 12  # 6 would meet by chance in an archive of some thousand scans
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Drawn:
-    """A classified scan whose picture is being drawn."""
+    """A classified scan whose picture is being drawn, if it gets one."""
 
     result: ClassifiedScan
     record: dict[str, Any]
-    drawn: Future[DrawnScan]
+    drawn: Future[DrawnScan] | None
     read_as: str
 
 
@@ -66,10 +63,10 @@ class ClassificationBatch:
         preprocessing: the model's.
         total: number of inputs, refused ones included.
         progress: called with the number done and the total.
-        scan_ids: names of scans by file or folder; others are named by a hash of their UIDs.
-        truths: what is known about scans, by file or folder.
         names: file names in the results.
+        rows: makes the rows.
         delivery: what is written of each result for other systems, or `None`.
+        pictures: draw a picture of each scan.
 
     Attributes:
         classified: the finished scans.
@@ -86,10 +83,10 @@ class ClassificationBatch:
         preprocessing: Preprocessing,
         total: int,
         progress: Callable[[int, int], None] | None,
-        scan_ids: Mapping[Path, str],
-        truths: Mapping[Path, KnownTruth],
         names: SourceNames,
+        rows: RowsInOrder,
         delivery: DeliveryOrder | None = None,
+        pictures: bool = True,
     ) -> None:
         self.taken_over = 0
         self.classified: list[ClassifiedScan] = []
@@ -100,17 +97,14 @@ class ClassificationBatch:
         self._preprocessing = preprocessing
         self._total = total
         self._progress = progress
-        self._scan_ids = scan_ids
-        self._truths = truths
         self._names = names
+        self._rows = rows
         self._delivery = delivery
-        self._seen: dict[str, dict[frozenset[str], str]] = {}
+        self._pictures = pictures
 
     def refuse(self, error: BonescintError, *, source: str) -> None:
         """Record an input that gives no result."""
-        refusal = Refusal.of(error, source=source)
-        named, reason = self._names.of(refusal.source), self._names.clean(refusal.reason)
-        self.refused.append(replace(refusal, source=named, reason=reason))
+        self.refused.append(self._rows.refusal(error, source=source))
         self._tell()
 
     def run(
@@ -146,17 +140,17 @@ class ClassificationBatch:
         for study in studies:
             finished = self._results.interrupted.scan(self._names.of(study.source))
             if finished is None:
-                begun.append(
-                    (study, None, pool.submit(read_and_prepare, study, self._preprocessing))
-                )
+                begun.append((study, None, self._read(study, pool)))
             else:
-                known = finished.file_sha256
-                reading = pool.submit(read_unless_same, study, self._preprocessing, known)
-                begun.append((study, finished, reading))
+                about = self._preprocessing, finished.file_sha256, self._pictures
+                begun.append((study, finished, pool.submit(read_unless_same, study, *about)))
             if len(begun) >= ahead:
                 yield begun.popleft()
         while begun:
             yield begun.popleft()
+
+    def _read(self, study: StudyFiles, pool: Pool) -> Future[ReadyScan]:
+        return pool.submit(read_and_prepare, study, self._preprocessing, self._pictures)
 
     def _done(
         self,
@@ -168,102 +162,37 @@ class ClassificationBatch:
     ) -> _Item:
         """The result of an earlier run for a study, or a new one."""
         if isinstance(ready, Unchanged):
-            if finished is not None and self._is_called(study, finished):
-                self._note(finished.read_as, frozenset(finished.file_sha256), study)
+            if finished is not None and self._rows.takes_over(
+                study, finished.read_as, finished.file_sha256, finished.result
+            ):
                 return finished
-            ready = pool.submit(read_and_prepare, study, self._preprocessing).result()
+            ready = self._read(study, pool).result()
         return self._predicted(study, ready, pool, classifier)
 
     def _predicted(
         self, study: StudyFiles, ready: ReadyScan, pool: Pool, classifier: Classifier
     ) -> _Drawn:
         read_as = ready.prepared.scan_id
-        ready = self._called(study, self._told_apart(study, ready))
-        prediction = classifier.predict_prepared(ready.prepared, warnings=ready.warnings)
-        order = DrawOrder(
-            prediction=prediction,
-            operating_point=self._operating_point,
-            notice=self._notice,
-            path=self._results.picture_path(prediction.scan_id),
-            layer_paths=self._results.layer_paths(prediction.scan_id),
-            study=study,
-            delivery=self._delivery,
+        scan_id, warnings = self._rows.identified(study, read_as, ready.file_sha256)
+        prediction = classifier.predict_prepared(
+            replace(ready.prepared, scan_id=scan_id), warnings=(*ready.warnings, *warnings)
         )
-        result = self._result_of(prediction, study, ready)
+        picture = f"pictures/{picture_name(scan_id)}" if self._pictures else ""
+        result = self._rows.row(prediction, study, ready.views, picture=picture)
         record = {**result.to_json(), **ready.facts, "prediction": prediction.to_json()}
-        drawn = pool.submit(draw, ready.packed_scan, order)
+        drawn = None
+        if self._pictures:
+            order = DrawOrder(
+                prediction=prediction,
+                operating_point=self._operating_point,
+                notice=self._notice,
+                path=self._results.picture_path(scan_id),
+                layer_paths=self._results.layer_paths(scan_id),
+                study=study,
+                delivery=self._delivery,
+            )
+            drawn = pool.submit(draw, ready.packed_scan, order)
         return _Drawn(result=result, record=record, drawn=drawn, read_as=read_as)
-
-    def _result_of(
-        self, prediction: Prediction, study: StudyFiles, ready: ReadyScan
-    ) -> ClassifiedScan:
-        score = prediction.ood_score
-        return ClassifiedScan(
-            scan_id=prediction.scan_id,
-            source=self._names.of(study.source),
-            views=ready.views,
-            mbd_probability=prediction.mbd_probability,
-            positive=prediction.positive,
-            warnings=tuple(self._names.clean(text) for text in prediction.warnings),
-            picture=f"pictures/{picture_name(prediction.scan_id)}",
-            uncertain=prediction.uncertain,
-            ood_score=None if score is None else round(score, 3),
-            unlike=prediction.unlike,
-            rank_among_normals=prediction.rank_among_normals,
-            truth=_of(study, self._truths),
-        )
-
-    def _called(self, study: StudyFiles, ready: ReadyScan) -> ReadyScan:
-        """The scan under the name that the caller gave for its file or folder, if any."""
-        name = _of(study, self._scan_ids)
-        if name is None:
-            return ready
-        return replace(ready, prepared=replace(ready.prepared, scan_id=name))
-
-    def _is_called(self, study: StudyFiles, finished: InterruptedScan) -> bool:
-        """Whether a scan would get the same name and the same known truth as in the earlier run."""
-        content = frozenset(finished.file_sha256)
-        seen = self._seen.get(finished.read_as, {})
-        name = _of(study, self._scan_ids)
-        if name is None:
-            name = _told_apart_name(finished.read_as, content) if seen else finished.read_as
-        truth = _of(study, self._truths)
-        same = finished.result.scan_id == name and finished.result.truth == truth
-        return content not in seen and same
-
-    def _note(self, scan_id: str, content: frozenset[str], study: StudyFiles) -> None:
-        self._seen.setdefault(scan_id, {})[content] = self._names.of(study.source)
-
-    def _told_apart(self, study: StudyFiles, ready: ReadyScan) -> ReadyScan:
-        """One row per scan: the same content given twice is refused, not overwritten.
-
-        Different content under the same identifiers is another scan: some anonymisers give a whole
-        archive one UID. Its `scan_id` is extended by a hash of its content. This happens in input
-        order, so that the number of workers has no influence.
-
-        Raises:
-            InputError: the same content came before.
-        """
-        scan_id = ready.prepared.scan_id
-        sources = self._seen.setdefault(scan_id, {})
-        content = frozenset(ready.file_sha256)
-        if content in sources:
-            problem = f"is a duplicate of {sources[content]} (same content, scan {scan_id})"
-            raise InputError(study.source, problem, "Give each study once")
-        is_first = not sources
-        self._note(scan_id, content, study)
-        if is_first:
-            return ready
-        warning = (
-            f"same identifiers as another study (scan {scan_id}) but different content: "
-            f"distinguished by a hash; check how the files were anonymised"
-        )
-        name = _told_apart_name(scan_id, content)
-        return replace(
-            ready,
-            prepared=replace(ready.prepared, scan_id=name),
-            warnings=(*ready.warnings, warning),
-        )
 
     def _settle(self, item: _Item) -> None:
         """Write the rows of the oldest scan in flight."""
@@ -280,7 +209,7 @@ class ClassificationBatch:
         result, record = item.result, item.record
         layers: PageLayers | None = None
         try:
-            drawn = item.drawn.result()
+            drawn = item.drawn.result() if item.drawn else None
         except (OutputError, MissingExtraError):
             raise
         except BonescintError as error:
@@ -288,9 +217,10 @@ class ClassificationBatch:
             warnings = (*result.warnings, f"no picture: {error}")
             result = replace(result, picture="", warnings=warnings)
         else:
-            layers = drawn.layers
-            why_not = self._names.clean(drawn.not_delivered)
-            result = replace(result, objects=drawn.objects, not_delivered=why_not)
+            if drawn is not None:
+                layers = drawn.layers
+                why_not = self._names.clean(drawn.not_delivered)
+                result = replace(result, objects=drawn.objects, not_delivered=why_not)
         record = {**record, **result.to_json()}
         self._results.add(result, record, layers, read_as=item.read_as)
         self.classified.append(result)
@@ -334,13 +264,3 @@ def without_results(
             problem = "is a picture that an earlier run wrote to this results folder"
             refused.append(InputError(study.source, problem, "Give the scan itself"))
     return Discovery(studies=tuple(studies), refused=tuple(refused))
-
-
-def _of(study: StudyFiles, known: Mapping[Path, _Known]) -> _Known | None:
-    """What the caller knows about a study by its file or folder."""
-    first = study.files[0]
-    return known.get(first, known.get(first.parent))
-
-
-def _told_apart_name(scan_id: str, content: frozenset[str]) -> str:
-    return f"{scan_id}-{content_sha256(content)[:CONTENT_LETTERS]}"

@@ -25,6 +25,8 @@ from bonescint.classify.results import (
     notice_of,
     page_heading,
 )
+from bonescint.classify.rows import RowsInOrder
+from bonescint.classify.shards import Shard, without_shards
 from bonescint.extras import require
 from bonescint.files import make_folder, write_whole
 from bonescint.parallel import pool_of, usual_workers
@@ -67,6 +69,8 @@ def classify(
     maps: bool = False,
     site: str = "",
     sites_by_folder: bool = False,
+    shard: Shard | None = None,
+    pictures: bool = True,
 ) -> ClassifySummary:
     """Classify scans and write the results: tables, one picture per scan, and one page of all.
 
@@ -111,6 +115,10 @@ def classify(
         maps: have the activation maps in it, as float16.
         site: hospital or department that the scans come from, recorded with the results.
         sites_by_folder: the first folder of each source is its site.
+        shard: classify this part of the studies alone, with the results in a folder of its own in
+            `out`. Each shard reads the headers of all files, since the two views of a study may lie
+            anywhere, and the whole content of pictures.
+        pictures: draw a picture of each scan.
 
     Returns:
         What was classified and what was refused, and why.
@@ -137,31 +145,31 @@ with configs/metadata.json.
     from bonescint.dicom import discover
     from bonescint.model import Classifier
 
+    given = [sources] if isinstance(sources, Path | str) else list(sources)
     if dicom:
         require("highdicom", extra="pacs")
     if parquet or maps:
         require("pyarrow", extra="cluster")
-    if sites_by_folder and (site or hash_sources):
-        requirement = "given without a site, and without hashed sources, which have no folder"
-        raise ParameterError("sites_by_folder", "classify", requirement, sites_by_folder)
+    if not pictures and (dicom or fhir):
+        raise ParameterError("pictures", "classify", "drawn where DICOM or FHIR is written", False)
+    check_sites(site, sites_by_folder=sites_by_folder, hash_sources=hash_sources)
     folder = model_folder(model)
     count = usual_workers(workers)
-    given = [sources] if isinstance(sources, Path | str) else list(sources)
-    destination = Path(out)
-    if is_in_bucket(destination):
-        raise OutputError(
-            f"{address(destination)}: this engine writes results to a folder, not to a bucket. "
-            "Give a folder, or add --engine ray."
-        )
+    destination = _results_folder(Path(out), shard)
     interrupted = False
     delivery = DeliveryOrder.of(folder, destination, dicom=dicom, fhir=fhir)
-    facts = _run_facts(folder, device, call_anyway=call_anyway, delivered=(dicom, fhir))
+    facts = run_facts(
+        folder, device, call_anyway=call_anyway, delivered=(dicom, fhir), pictures=pictures
+    )
     with ResultsFolder(destination, identity=run_identity(facts)) as results:
         found = without_results(discover(given), results.earlier, given)
+        if shard is not None:
+            found = without_shards(found, Path(out))
+        names = SourceNames.relative(found, given)
+        part = found if shard is None else shard.part_of(found, names)
         if hash_sources:
-            names = hashed_names(found, destination)
-        else:
-            names = SourceNames.relative(found, given)
+            names = hashed_names(found, Path(out))
+        found = part
         batch = ClassificationBatch(
             results,
             notice=notice_of(folder),
@@ -169,10 +177,10 @@ with configs/metadata.json.
             preprocessing=folder.card.preprocessing,
             total=len(found.studies) + len(found.refused),
             progress=progress,
-            scan_ids=scan_ids or {},
-            truths=truths or {},
             names=names,
+            rows=RowsInOrder(names, scan_ids=scan_ids, truths=truths),
             delivery=delivery,
+            pictures=pictures,
         )
         for error in found.refused:
             batch.refuse(error, source=error.source)
@@ -193,6 +201,7 @@ with configs/metadata.json.
             "timeout_s": timeout_s,
             "site": site,
             "sites_by_folder": sites_by_folder,
+            "shard": shard and str(shard),
         }
         # A typing error in a path must not delete the results of an earlier run.
         written = bool(batch.classified) or not results.earlier.has_results
@@ -223,6 +232,26 @@ with configs/metadata.json.
     return summary
 
 
+def check_sites(site: str, *, sites_by_folder: bool, hash_sources: bool) -> None:
+    """Refuse two ways to name the site of a scan.
+
+    Raises:
+        ParameterError: sites by folder, and beside them a name, or sources that show no folder.
+    """
+    if sites_by_folder and (site or hash_sources):
+        requirement = "given without a site, and without hashed sources, which have no folder"
+        raise ParameterError("sites_by_folder", "classify", requirement, sites_by_folder)
+
+
+def _results_folder(out: Path, shard: Shard | None) -> Path:
+    if is_in_bucket(out):
+        raise OutputError(
+            f"{address(out)}: this engine writes results to a folder, not to a bucket. "
+            "Give a folder, or add --engine ray."
+        )
+    return out if shard is None else out / shard.folder_name
+
+
 def model_folder(model: Path | str | ModelFolder | None) -> ModelFolder:
     """Load a model folder; the shipped one if `None`."""
     from bonescint.model import ModelFolder, shipped_model
@@ -232,8 +261,13 @@ def model_folder(model: Path | str | ModelFolder | None) -> ModelFolder:
     return model if isinstance(model, ModelFolder) else ModelFolder.load(Path(model))
 
 
-def _run_facts(
-    folder: ModelFolder, device: str, *, call_anyway: bool, delivered: tuple[bool, bool]
+def run_facts(
+    folder: ModelFolder,
+    device: str,
+    *,
+    call_anyway: bool,
+    delivered: tuple[bool, bool] = (False, False),
+    pictures: bool = False,
 ) -> dict[str, Any]:
     """What the results depend on apart from the scan, as recorded in `results.json`."""
     return {
@@ -248,6 +282,7 @@ def _run_facts(
             "call_anyway": call_anyway,
             "dicom": delivered[0],
             "fhir": delivered[1],
+            "pictures": pictures,
         },
         "model_id": folder.model_id,
         "model_sha256": folder.sha256,

@@ -12,6 +12,7 @@ import os
 import secrets
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -164,7 +165,7 @@ def hashed_names(found: Discovery, out: Path) -> SourceNames:
     try:
         private.chmod(0o700)
         if not file.exists():
-            write_whole(file, secrets.token_hex(_KEY_BYTES) + "\n", private=True)
+            _make_key(file)
         key = file.read_bytes().strip()
     except OSError as error:
         raise cannot_write(private, error) from error
@@ -177,3 +178,14 @@ def hashed_names(found: Discovery, out: Path) -> SourceNames:
     ]
     write_table(private / "sources.csv", ("source", "path"), rows, private=True)
     return names
+
+
+def _make_key(file: Path) -> None:
+    """Write a new key, unless another process (another shard) has just done so."""
+    beside = file.with_name(f".{secrets.token_hex(8)}.key")
+    write_whole(beside, secrets.token_hex(_KEY_BYTES) + "\n", private=True)
+    try:
+        with suppress(FileExistsError):
+            os.link(beside, file)
+    finally:
+        beside.unlink()

@@ -33,7 +33,8 @@ class ReadyScan:
         warnings: what was tolerated or assumed while reading.
         file_sha256: hashes of the files that it was read from.
         facts: JSON-ready facts about the scan; nothing in it identifies a patient.
-        packed_scan: the pickled scan, which the predicting process passes on without unpickling.
+        packed_scan: the pickled scan, which the predicting process passes on without unpickling;
+            empty if no picture is drawn.
     """
 
     prepared: PreparedScan
@@ -88,7 +89,7 @@ class DrawnScan:
 
 
 def read_unless_same(
-    study: StudyFiles, preprocessing: Preprocessing, known: tuple[str, ...]
+    study: StudyFiles, preprocessing: Preprocessing, known: tuple[str, ...], packed: bool = True
 ) -> ReadyScan | Unchanged:
     """Read and prepare a study, unless its files have the known hashes.
 
@@ -98,11 +99,18 @@ def read_unless_same(
     """
     if sorted(sha256(read_bytes(file)) for file in study.files) == sorted(known):
         return Unchanged()
-    return read_and_prepare(study, preprocessing)
+    return read_and_prepare(study, preprocessing, packed)
 
 
-def read_and_prepare(study: StudyFiles, preprocessing: Preprocessing) -> ReadyScan:
+def read_and_prepare(
+    study: StudyFiles, preprocessing: Preprocessing, packed: bool = True
+) -> ReadyScan:
     """Read a study and apply the model's preprocessing.
+
+    Args:
+        study: its files.
+        preprocessing: the model's.
+        packed: also give the scan itself, to draw it.
 
     Raises:
         InputError: the study cannot be read as a bone scan.
@@ -119,7 +127,7 @@ def read_and_prepare(study: StudyFiles, preprocessing: Preprocessing) -> ReadySc
         warnings=scan.warnings,
         file_sha256=scan.acquisition.file_sha256,
         facts=facts,
-        packed_scan=pickle.dumps(scan, protocol=5),
+        packed_scan=pickle.dumps(scan, protocol=5) if packed else b"",
     )
 
 

@@ -19,7 +19,7 @@ from bonescint.cli.console import (
     say,
     show,
 )
-from bonescint.cli.options import AnyWorkers, AsJson, Device, Open, Sources
+from bonescint.cli.options import AnyWorkers, AsJson, Device, Open, Pictures, Sources
 
 if TYPE_CHECKING:
     from bonescint.classify import ClassifiedScan, ClassifySummary
@@ -43,6 +43,8 @@ def classify(
     maps: bool = False,
     site: str = "",
     sites_by_folder: bool = False,
+    shard: str | None = None,
+    pictures: Pictures = True,
     as_json: AsJson = False,
 ) -> int:
     """Classify scans, and write tables, pictures with the evidence, and a page.
@@ -76,6 +78,8 @@ def classify(
         maps: The same, with the activation maps in it (float16).
         site: Hospital or department that the scans come from; stands in the results.
         sites_by_folder: The first folder of each file's path is its site.
+        shard: K/N, such as 3/40: classify the third of 40 parts of the studies alone, into a folder
+            of its own in OUT. No study is in two parts, and bonescint results join joins them.
 
     Written to the results folder:
       results.csv    one row per scan: scan_id, source, views, mbd_probability, call, ...
@@ -94,8 +98,9 @@ def classify(
       bonescint classify archive/ --out results/ --hash-sources
       bonescint classify study/ --out results/ --dicom
       bonescint classify archive/ --out results/ --site Ghent --parquet
+      bonescint classify archive/ --out results/ --shard 3/40 --no-pictures --parquet
     """
-    from bonescint.classify import classify
+    from bonescint.classify import Shard, classify
 
     return _run(
         lambda progress: classify(
@@ -112,10 +117,12 @@ def classify(
             maps=maps,
             site=site,
             sites_by_folder=sites_by_folder,
+            shard=None if shard is None else Shard.parse(shard),
+            pictures=pictures,
             progress=progress,
         ),
         as_json=as_json,
-        hashed=hash_sources,
+        hashed=out if hash_sources else None,
     )
 
 
@@ -163,7 +170,7 @@ def _run(
     work: Callable[[Callable[[int, int], None]], ClassifySummary],
     *,
     as_json: bool = False,
-    hashed: bool = False,
+    hashed: Path | None = None,
     opens: bool = False,
 ) -> int:
     """Classify under a progress bar, print what came out, and return the exit status."""
@@ -182,10 +189,10 @@ def _run(
         _print_table(summary)
     for message in summary.messages():
         say(message)
-    if hashed:
+    if hashed is not None:
         from bonescint.classify.naming import private_folder
 
-        private = private_folder(summary.folder) / "sources.csv"
+        private = private_folder(hashed) / "sources.csv"
         say(f"Which file is which: {private}. Keep it, and do not share it.")
     if summary.interrupted:
         return INTERRUPTED

@@ -60,6 +60,9 @@ IgnoreUnknown = Annotated[
     ),
 ]
 Open = Annotated[bool, typer.Option("--open/--no-open", help="Show it in the browser.")]
+Pictures = Annotated[
+    bool, typer.Option("--pictures/--no-pictures", help="Draw a picture of each scan.")
+]
 ReaderStudy = Annotated[Path, typer.Argument(help="Folder of the reader study.", metavar="STUDY")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for any that is free.")]
 PositiveOrNone = Annotated[int | None, typer.Option(min=1)]

@@ -14,7 +14,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -101,11 +101,13 @@ class StudyFiles:
         files: one or two paths, anterior first where that is known.
         source: the path that is shown to the user.
         warnings: on how its files were paired, or why they were not.
+        identifiers: a hash of the UIDs by which the scan is named; empty for what has none.
     """
 
     files: tuple[Path, ...]
     source: str
     warnings: tuple[str, ...] = ()
+    identifiers: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,7 @@ class _Candidate:
     path: Path
     size_bytes: int
     one_view: OneView | None
+    study: str = ""
     instance: str = ""
 
 
@@ -354,6 +357,7 @@ def _examine_dicom(header: Header, path: Path, size_bytes: int) -> _Candidate:
         path=path,
         size_bytes=size_bytes,
         one_view=one_view,
+        study=header.text("StudyInstanceUID"),
         instance=header.text("SOPInstanceUID"),
     )
 
@@ -408,7 +412,14 @@ def _studies(candidates: Sequence[_Candidate]) -> Iterator[StudyFiles]:
             files=tuple(member.path for member in members),
             source=_source_of(members),
             warnings=(warnings[place],) if place in warnings else (),
+            identifiers=_identifiers(members),
         )
+
+
+def _identifiers(members: Sequence[_Candidate]) -> str:
+    """A hash of what a `scan_id` is made of, if it is made of UIDs."""
+    uids = [members[0].study, *sorted(member.instance for member in members)]
+    return sha256("\n".join(uids).encode()) if all(uids) else ""
 
 
 def _is_posterior(candidate: _Candidate) -> bool:

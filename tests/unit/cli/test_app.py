@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 import bonescint
 import bonescint.cohort as cohort_room
-from bonescint.classify import ClassifiedScan, ClassifyInterrupted, ClassifySummary, Refusal
+from bonescint.classify import ClassifiedScan, ClassifyInterrupted, ClassifySummary, Refusal, Shard
 from bonescint.cli.app import app
 from bonescint.cli.console import open_in_browser
 from bonescint.cohort import Protocol
@@ -231,9 +231,11 @@ def test_options_reach_the_function(with_classify: Patch) -> None:
     assert (given["out"], given["model"]) == (Path("there"), Path("m"))
     assert (given["workers"], given["device"]) == (0, "auto")
     assert given["hash_sources"] is False
+    _run("classify", "a", "--shard", "3/40", "--no-pictures")
+    assert (given["shard"], given["pictures"]) == (Shard(3, 40), False)
     ran = _run("classify", "a", "--hash-sources", "-o", "there")
     assert given["hash_sources"] is True
-    assert f"{Path.cwd()}/results.private/sources.csv. Keep it, and do not share it." in ran.stderr
+    assert f"{Path.cwd()}/there.private/sources.csv. Keep it, and do not share it." in ran.stderr
 
 
 def test_documented_defaults_of_classify(with_classify: Patch) -> None:

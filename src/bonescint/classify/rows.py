@@ -1,0 +1,137 @@
+"""The row of each scan: its identifier, its source and what is known of it.
+
+One row per scan: the same content given twice is refused, and different content under the same
+identifiers is another scan, since some anonymisers give a whole archive one UID. Its `scan_id` is
+extended by a hash of its content. Both depend on the order of the input, and on nothing else: not
+on the engine, nor on the number of workers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+from bonescint.classify.naming import SourceNames, content_sha256
+from bonescint.classify.results import ClassifiedScan, KnownTruth, Refusal
+from bonescint.dicom import StudyFiles
+from bonescint.scan import BonescintError, InputError, Prediction
+
+_Known = TypeVar("_Known")
+CONTENT_LETTERS = 12  # 6 would meet by chance in an archive of some thousand scans
+
+
+class RowsInOrder:
+    """Makes the rows of a batch, called in input order.
+
+    Args:
+        names: file names in the results.
+        scan_ids: names of scans by file or folder; others are named by a hash of their UIDs.
+        truths: what is known about scans, by file or folder.
+    """
+
+    def __init__(
+        self,
+        names: SourceNames,
+        *,
+        scan_ids: Mapping[Path, str] | None = None,
+        truths: Mapping[Path, KnownTruth] | None = None,
+    ) -> None:
+        self._names = names
+        self._scan_ids = scan_ids or {}
+        self._truths = truths or {}
+        self._seen: dict[str, dict[frozenset[str], str]] = {}
+
+    def identified(
+        self, study: StudyFiles, read_as: str, file_sha256: Iterable[str]
+    ) -> tuple[str, tuple[str, ...]]:
+        """Identifier of a scan, and a warning if it shares its identifiers with an earlier one.
+
+        Args:
+            study: its files.
+            read_as: the identifier that the reader gave it.
+            file_sha256: hashes of its files.
+
+        Raises:
+            InputError: the same content came before.
+        """
+        sources = self._seen.setdefault(read_as, {})
+        content = frozenset(file_sha256)
+        if content in sources:
+            problem = f"is a duplicate of {sources[content]} (same content, scan {read_as})"
+            raise InputError(study.source, problem, "Give each study once")
+        is_first = not sources
+        self._note(read_as, content, study)
+        called = _of(study, self._scan_ids)
+        if is_first:
+            return called or read_as, ()
+        warning = (
+            f"same identifiers as another study (scan {read_as}) but different content: "
+            f"distinguished by a hash; check how the files were anonymised"
+        )
+        return called or _told_apart_name(read_as, content), (warning,)
+
+    def takes_over(
+        self, study: StudyFiles, read_as: str, file_sha256: Iterable[str], row: ClassifiedScan
+    ) -> bool:
+        """Whether an earlier run's row is the one that a scan would get now, with name and truth.
+
+        If so, the scan counts as seen.
+        """
+        content = frozenset(file_sha256)
+        seen = self._seen.get(read_as, {})
+        name = _of(study, self._scan_ids)
+        if name is None:
+            name = _told_apart_name(read_as, content) if seen else read_as
+        same = row.scan_id == name and row.truth == _of(study, self._truths)
+        if content in seen or not same:
+            return False
+        self._note(read_as, content, study)
+        return True
+
+    def row(
+        self, prediction: Prediction, study: StudyFiles, views: tuple[str, ...], *, picture: str
+    ) -> ClassifiedScan:
+        """The row of a scan.
+
+        Args:
+            prediction: the model's answer, under the scan's identifier.
+            study: its files.
+            views: names of the views that are present.
+            picture: path of its picture in the results folder, or empty.
+        """
+        score = prediction.ood_score
+        return ClassifiedScan(
+            scan_id=prediction.scan_id,
+            source=self._names.of(study.source),
+            views=views,
+            mbd_probability=prediction.mbd_probability,
+            positive=prediction.positive,
+            warnings=tuple(self._names.clean(text) for text in prediction.warnings),
+            picture=picture,
+            uncertain=prediction.uncertain,
+            ood_score=None if score is None else round(score, 3),
+            unlike=prediction.unlike,
+            rank_among_normals=prediction.rank_among_normals,
+            truth=_of(study, self._truths),
+        )
+
+    def refusal(self, error: BonescintError, *, source: str) -> Refusal:
+        """The row of an input that gives no result."""
+        refusal = Refusal.of(error, source=source)
+        named, reason = self._names.of(refusal.source), self._names.clean(refusal.reason)
+        return replace(refusal, source=named, reason=reason)
+
+    def _note(self, read_as: str, content: frozenset[str], study: StudyFiles) -> None:
+        self._seen.setdefault(read_as, {})[content] = self._names.of(study.source)
+
+
+def _of(study: StudyFiles, known: Mapping[Path, _Known]) -> _Known | None:
+    """What the caller knows about a study by its file or folder."""
+    first = study.files[0]
+    return known.get(first, known.get(first.parent))
+
+
+def _told_apart_name(scan_id: str, content: frozenset[str]) -> str:
+    return f"{scan_id}-{content_sha256(content)[:CONTENT_LETTERS]}"
