@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from bonescint.buckets import is_in_bucket, put_in_bucket
 from bonescint.classify.naming import content_sha256
 from bonescint.extras import load
-from bonescint.files import make_folder, written_beside
+from bonescint.files import make_folder, write_whole, written_beside
 from bonescint.report import displayable
-from bonescint.scan import BonescintError, Call, NormalRank, OutputError, View, os_reason
+from bonescint.scan import Call, NormalRank, View
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -235,27 +236,20 @@ def write_part(table: pa.Table, destination: Path | str) -> None:
 
     Args:
         table: of `table_of`.
-        destination: a path, whose folder is made, or an address that fsspec knows (`s3://...`).
+        destination: a path, whose folder is made, or an address in a bucket (`s3://...`).
 
     Raises:
         OutputError: it cannot be written.
-        MissingExtraError: pyarrow, or the library for such an address, is not installed.
+        MissingExtraError: pyarrow, or the library for buckets, is not installed.
     """
     parquet = load("pyarrow.parquet", extra=_EXTRA)
-    if not is_remote(destination):
-        make_folder(Path(destination).parent)
-        with written_beside(Path(destination)) as beside:
-            parquet.write_table(table, beside, compression="zstd", row_group_size=_ROWS_A_GROUP)
-        return
-    buffer = io.BytesIO()
+    place, buffer = Path(destination), io.BytesIO()
     parquet.write_table(table, buffer, compression="zstd", row_group_size=_ROWS_A_GROUP)
-    try:
-        system, path = load("fsspec.core", extra=_EXTRA).url_to_fs(str(destination))
-        system.pipe_file(path, buffer.getvalue())  # whole: a bucket shows it once it has arrived
-    except BonescintError:
-        raise
-    except Exception as error:  # libraries of buckets have errors of their own
-        raise OutputError(f"{destination}: cannot be written ({os_reason(error)}).") from error
+    if is_in_bucket(place):
+        put_in_bucket(place, buffer.getvalue())
+        return
+    make_folder(place.parent)
+    write_whole(place, buffer.getvalue())
 
 
 def write_records(
@@ -285,16 +279,6 @@ def write_records(
         writer.write_table(table_of(first, run, map_shape=shape))
         while group := list(islice(rows, size)):
             writer.write_table(table_of(group, run, map_shape=shape))
-
-
-def is_remote(place: Path | str) -> bool:
-    """Whether a place is an address rather than a path.
-
-    Examples:
-        >>> is_remote("s3://results/run-7"), is_remote("results/run-7")
-        (True, False)
-    """
-    return "://" in str(place)
 
 
 def _row(record: Mapping[str, Any], run: RunFacts) -> dict[str, Any]:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bonescint.buckets import address, files_in_bucket, is_in_bucket, opened_in_bucket
 from bonescint.classify.earlier import GROWING
 from bonescint.classify.stored import csv_records, stored_head, stored_records
 from bonescint.classify.table import (
     SCHEMA_VERSION,
     TABLE_NAME,
     RunFacts,
-    is_remote,
     schema_version,
     write_records,
 )
 from bonescint.extras import load
+from bonescint.files import make_folder
 from bonescint.scan import InputError, os_reason
 
 _EXTRA = "cluster"
@@ -49,21 +51,22 @@ def parts_of(given: Sequence[Path | str], working: Path) -> tuple[Part, ...]:
 
     Raises:
         InputError: one holds no results, is given twice, or is of a newer release.
-        MissingExtraError: pyarrow, or the library for an address, is not installed.
+        MissingExtraError: pyarrow, or the library for buckets, is not installed.
     """
     parts: list[Part] = []
-    seen: dict[str, str] = {}
-    for number, place in enumerate(given):
-        name = str(place)
-        key = name.rstrip("/") if is_remote(place) else str(Path(place).resolve())
+    seen: set[str] = set()
+    for number, one in enumerate(given):
+        place = Path(one)
+        name = address(place) if is_in_bucket(place) else str(one)
+        key = name if is_in_bucket(place) else str(place.resolve())
         if key in seen:
             raise InputError(name, "is given twice", "Give each results folder once")
-        seen[key] = name
+        seen.add(key)
         beside = working / f"{number}"
-        if is_remote(place):
-            parts += [_checked(file, name) for file in _copied(name, beside)]
+        if is_in_bucket(place):
+            parts += [_checked(file, name) for file in _copied(place, beside)]
         else:
-            parts += _local(Path(place), name, beside)
+            parts += _local(place, name, beside)
     return tuple(parts)
 
 
@@ -94,21 +97,17 @@ def _local(place: Path, name: str, beside: Path) -> list[Part]:
     return [_checked(file, name) for file in files]
 
 
-def _copied(address: str, beside: Path) -> list[Path]:
+def _copied(place: Path, beside: Path) -> list[Path]:
     """Copies of the Parquet files below an address."""
-    core = load("fsspec.core", extra=_EXTRA)
-    try:
-        system, path = core.url_to_fs(address)
-        found = [path] if path.endswith(".parquet") and system.isfile(path) else system.find(path)
-        names = sorted(name for name in found if name.endswith(".parquet"))
-        beside.mkdir()
-        copies = [beside / f"{number:06d}.parquet" for number in range(len(names))]
-        system.get(names, [str(copy) for copy in copies])
-    except Exception as error:  # libraries of buckets have errors of their own
-        reason = os_reason(error)
-        raise InputError(address, f"cannot be read ({reason})", "Check the address") from error
-    if not copies:
-        raise InputError(address, "holds no Parquet file", "Give folders of classify")
+    found = [file for file in files_in_bucket(place) if file.suffix == ".parquet"]
+    if not found:
+        raise InputError(address(place), "holds no Parquet file", "Give folders of classify")
+    make_folder(beside)
+    copies = []
+    for number, file in enumerate(found):
+        copies.append(beside / f"{number:06d}.parquet")
+        with opened_in_bucket(file) as stream, copies[-1].open("wb") as copy:
+            shutil.copyfileobj(stream, copy)
     return copies
 
 
@@ -138,9 +137,9 @@ def relative_folder(folder: str, out: Path) -> str:
         >>> relative_folder("results/03", Path("all.parquet")), relative_folder("s3://b/r/", Path())
         ('results/03', 's3://b/r')
     """
-    if is_remote(folder):
-        return folder.rstrip("/")
     place = Path(folder)
+    if is_in_bucket(place):
+        return address(place)
     inside = place.parent if place.is_file() else place
     try:
         return Path(os.path.relpath(inside, out.parent)).as_posix()
