@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bonescint.dicom.discovery import MANIFEST_COLUMNS
+from bonescint.dicom.listing import MANIFEST_COLUMNS
 from bonescint.files import write_table
 from bonescint.scan import Case, InputError, Split
 from bonescint.tables import (

@@ -4,87 +4,28 @@ Only the header of each file is read, and a few short strings of it are kept, so
 long. `pairing.py` decides which two one-view files become one study; a file without a partner is a
 study with one view. Copies of a file that was found before are refused.
 
-In a cohort's folder only the scans that its manifest lists are taken, because some of the masks,
-truth files and pictures beside them would pass for scans. So this module knows the name and the
-columns of a manifest.
+`discover` is three steps in a row: `listing.listed_files`, `examined`, which may be done by many
+processes, and `grouped`.
 """
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from bonescint.buckets import files_in_bucket, is_in_bucket
-from bonescint.dicom.archives import ENDING, archive_of, is_archive, members
 from bonescint.dicom.checks import check_dicom_header
 from bonescint.dicom.files import MAX_READS, file_size, opened, read_bytes, sha256
 from bonescint.dicom.header import Header, LongHeaderError, parse, quiet
+from bonescint.dicom.listing import listed_files
 from bonescint.dicom.pairing import OneView, facts_of, pair, patient_is_known, time_of
 from bonescint.dicom.pictures import looks_like_picture, picture_size
 from bonescint.dicom.whole_body import MAX_ASPECT, MIN_ASPECT, MIN_ROWS, check_geometry
 from bonescint.dicom.words import names_a_mask, view_in_path
 from bonescint.parallel import WorkerPool
 from bonescint.scan import BonescintError, InputError, NotABoneScanError, View
-from bonescint.tables import Columns, read_table
-
-MANIFEST = "manifest.csv"
-MANIFEST_COLUMNS = ("scan_id", "patient_id", "centre", "split", "label", "file")
-"""Columns that every manifest has."""
-
-_COLUMNS = Columns(
-    names={name: (name,) for name in MANIFEST_COLUMNS}, required=MANIFEST_COLUMNS, remedy=""
-)
-
-
-def listed_scans(manifest: Path) -> tuple[Path, ...] | None:
-    """Paths that a cohort's manifest lists, in its order; `None` if it is another table.
-
-    Examples:
-        >>> listed_scans(Path("nowhere/manifest.csv")) is None
-        True
-    """
-    try:
-        with _on_disk(manifest) as path:
-            files = [row.text("file") for row in read_table(path, _COLUMNS).rows]
-    except InputError:
-        return None
-    return tuple(manifest.parent / file for file in files if file)
-
-
-@contextmanager
-def _on_disk(manifest: Path) -> Iterator[Path]:
-    """The table itself; for one in an archive or a bucket, a temporary copy."""
-    if archive_of(manifest) is None and not is_in_bucket(manifest):
-        yield manifest
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / MANIFEST
-        copy.write_bytes(read_bytes(manifest))
-        yield copy
-
-
-def without_unlisted(entries: Sequence[Path | InputError]) -> Iterator[Path | InputError]:
-    """Paths of an archive's files; of a cohort in it, only the scans that its manifest lists."""
-    cohorts = [
-        (entry.parent, frozenset(listed))
-        for entry in entries
-        if isinstance(entry, Path) and entry.name == MANIFEST
-        if (listed := listed_scans(entry)) is not None
-    ]
-    for entry in entries:
-        if isinstance(entry, InputError) or all(
-            _is_listed(entry, listed) for folder, listed in cohorts if entry.is_relative_to(folder)
-        ):
-            yield entry
-
-
-def _is_listed(entry: Path, listed: frozenset[Path]) -> bool:
-    return entry in listed or not listed.isdisjoint(entry.parents)
-
 
 _MAGIC_BYTES = 512
 _SHORT_READS = 6000
@@ -124,7 +65,7 @@ class Discovery:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Candidate:
+class Candidate:
     """A file that may be a bone scan; `one_view` if it holds one view only."""
 
     path: Path
@@ -154,93 +95,45 @@ def discover(sources: Sequence[Path | str]) -> Discovery:
         >>> len(found.studies), str(found.refused[0])
         (1, 'missing.dcm: does not exist. Check the path.')
     """
-    candidates: list[_Candidate] = []
-    refused: list[InputError] = []
-    copies = _Copies()
+    return grouped(examined(listed_files(sources)))
+
+
+def examined(entries: Iterable[Path | InputError]) -> Iterator[Candidate | InputError]:
+    """Each file with what its header says, or why it is no bone scan; errors are passed on.
+
+    Args:
+        entries: from `listed_files`; any part of them, in any process.
+    """
     with _Examiner() as examiner:
-        for entry in _walk(sources):
+        for entry in entries:
             if isinstance(entry, InputError):
-                refused.append(entry)
+                yield entry
                 continue
             try:
-                candidate = examiner.examine(entry)
-                copies.refuse(candidate)
+                yield examiner.examine(entry)
             except InputError as error:
-                refused.append(error)
-            else:
-                candidates.append(candidate)
-    return Discovery(studies=tuple(_studies(candidates)), refused=tuple(refused))
+                yield error
 
 
-def _walk(sources: Sequence[Path | str]) -> Iterator[Path | InputError]:
-    visited: set[tuple[int, int]] = set()
-    seen: set[str] = set()
-    for source in sources:
-        path = Path(source)
-        for entry in _files_at(path, visited):
-            if str(entry) not in seen:
-                seen.add(str(entry))
-                yield entry
+def grouped(entries: Iterable[Candidate | InputError]) -> Discovery:
+    """Studies from all files that were examined: copies are refused, one-view files paired.
 
-
-def _files_at(path: Path, visited: set[tuple[int, int]]) -> Iterator[Path | InputError]:
-    if is_in_bucket(path):
-        yield from _files_in_bucket(path)
-    elif _is_folder(path):
-        yield from _files_below(path, visited)
-    elif is_archive(path):
-        yield from without_unlisted(list(members(path)))
-    else:
-        yield path
-
-
-def _files_in_bucket(path: Path) -> Iterator[Path | InputError]:
-    try:
-        found = files_in_bucket(path)
-    except InputError as error:
-        yield error
-        return
-    for entry in without_unlisted(found):
-        if isinstance(entry, Path) and entry.suffix.lower() == ENDING:
-            entry = InputError(entry, "is a ZIP archive in a bucket", "Unpack it there")
-        yield entry
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except OSError:
-        return False
-
-
-def _files_below(folder: Path, visited: set[tuple[int, int]]) -> Iterator[Path | InputError]:
-    pending = [folder]
-    while pending:
-        current = pending.pop()
+    Args:
+        entries: from `examined`, in the order of `listed_files`.
+    """
+    candidates: list[Candidate] = []
+    refused: list[InputError] = []
+    copies = _Copies()
+    for entry in entries:
         try:
-            status = current.stat()
-            if (status.st_dev, status.st_ino) in visited:
-                continue
-            visited.add((status.st_dev, status.st_ino))
-            entries = sorted(e for e in current.iterdir() if not e.name.startswith("."))
-        except OSError as error:
-            reason = error.strerror or "unknown reason"
-            yield InputError(
-                current, f"the folder cannot be searched ({reason})", "Check its rights"
-            )
-            continue
-        listed = listed_scans(current / MANIFEST) if current / MANIFEST in entries else None
-        if listed is not None:
-            for entry in listed:
-                yield from _files_at(entry, visited)
-            continue
-        folders = []
-        for entry in entries:
-            if _is_folder(entry):
-                folders.append(entry)
-            else:
-                yield from _files_at(entry, visited)
-        pending.extend(reversed(folders))
+            if isinstance(entry, InputError):
+                raise entry
+            copies.refuse(entry)
+        except InputError as error:
+            refused.append(error)
+        else:
+            candidates.append(entry)
+    return Discovery(studies=tuple(_studies(candidates)), refused=tuple(refused))
 
 
 class _Examiner:
@@ -260,7 +153,7 @@ class _Examiner:
     def __exit__(self, *_: object) -> None:
         self._resources.close()
 
-    def examine(self, path: Path) -> _Candidate:
+    def examine(self, path: Path) -> Candidate:
         """Check one file by its header.
 
         Raises:
@@ -282,7 +175,7 @@ class _Examiner:
             raise InputError(path, f"its header cannot be read: {error}", _LEAVE_OUT) from None
 
 
-def _examine(path: Path, reads: int) -> _Candidate:
+def _examine(path: Path, reads: int) -> Candidate:
     """Check one file by its header.
 
     Args:
@@ -300,13 +193,13 @@ def _examine(path: Path, reads: int) -> _Candidate:
         return _examine_dicom(parse(stream, path, pixels=False, reads=reads), path, size_bytes)
 
 
-def _examine_picture(size: tuple[int, int, int], path: Path, size_bytes: int) -> _Candidate:
+def _examine_picture(size: tuple[int, int, int], path: Path, size_bytes: int) -> Candidate:
     if names_a_mask(path):
         raise NotABoneScanError(path, "is named as a mask or a label", "Leave it out")
     pages, rows, columns = size
     if pages == 2:
         check_geometry(rows, columns, None, str(path))
-        return _Candidate(path=path, size_bytes=size_bytes, one_view=None)
+        return Candidate(path=path, size_bytes=size_bytes, one_view=None)
     view = view_in_path(path)
     one_view = view is not None  # a picture may yet turn out to hold both
     if view is None and rows > MAX_ASPECT / 2 * columns:
@@ -316,7 +209,7 @@ def _examine_picture(size: tuple[int, int, int], path: Path, size_bytes: int) ->
         check_geometry(rows, columns if one_view else columns // 2, None, str(path))
     elif columns > 2.4 * rows or rows < MIN_ROWS:  # wide ones may have empty sides
         check_geometry(rows, columns // 2, None, str(path))
-    return _Candidate(
+    return Candidate(
         path=path,
         size_bytes=size_bytes,
         one_view=OneView(path=path, view=view, shape=(rows, columns)) if one_view else None,
@@ -332,7 +225,7 @@ def unnamed_picture(path: Path) -> InputError:
     )
 
 
-def _examine_dicom(header: Header, path: Path, size_bytes: int) -> _Candidate:
+def _examine_dicom(header: Header, path: Path, size_bytes: int) -> Candidate:
     if _DICOMDIR in (header.media_class, header.text("SOPClassUID")) or (
         header.has("DirectoryRecordSequence")
     ):
@@ -353,7 +246,7 @@ def _examine_dicom(header: Header, path: Path, size_bytes: int) -> _Candidate:
             time_s=time_of(header),
             patient_known=patient_is_known(header),
         )
-    return _Candidate(
+    return Candidate(
         path=path,
         size_bytes=size_bytes,
         one_view=one_view,
@@ -373,7 +266,7 @@ class _Copies:
         self._first: dict[tuple[str, int], Path] = {}
         self._hashed: dict[tuple[str, int], dict[str, Path]] = {}
 
-    def refuse(self, candidate: _Candidate) -> None:
+    def refuse(self, candidate: Candidate) -> None:
         """Refuse a file whose content was seen before.
 
         Raises:
@@ -393,7 +286,7 @@ class _Copies:
             raise InputError(candidate.path, f"is a copy of {earlier}", "Leave one of them out")
 
 
-def _studies(candidates: Sequence[_Candidate]) -> Iterator[StudyFiles]:
+def _studies(candidates: Sequence[Candidate]) -> Iterator[StudyFiles]:
     """Studies in the order of their first files."""
     places = [place for place, one in enumerate(candidates) if one.one_view is not None]
     pairs = pair([view for one in candidates if (view := one.one_view) is not None])
@@ -416,17 +309,17 @@ def _studies(candidates: Sequence[_Candidate]) -> Iterator[StudyFiles]:
         )
 
 
-def _identifiers(members: Sequence[_Candidate]) -> str:
+def _identifiers(members: Sequence[Candidate]) -> str:
     """A hash of what a `scan_id` is made of, if it is made of UIDs."""
     uids = [members[0].study, *sorted(member.instance for member in members)]
     return sha256("\n".join(uids).encode()) if all(uids) else ""
 
 
-def _is_posterior(candidate: _Candidate) -> bool:
+def _is_posterior(candidate: Candidate) -> bool:
     return candidate.one_view is not None and candidate.one_view.view is View.POSTERIOR
 
 
-def _source_of(members: Sequence[_Candidate]) -> str:
+def _source_of(members: Sequence[Candidate]) -> str:
     first, *others = (member.path for member in members)
     names = [other.name if other.parent == first.parent else str(other) for other in others]
     return " + ".join([str(first), *names])

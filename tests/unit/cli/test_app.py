@@ -251,6 +251,8 @@ def test_documented_defaults_of_classify(with_classify: Patch) -> None:
     assert given == {
         "out": Path("results"), "model": None, "workers": None, "device": "cpu",
         "hash_sources": False, "call_anyway": False, "dicom": False, "fhir": False,
+        "parquet": False, "maps": False, "site": "", "sites_by_folder": False,
+        "shard": None, "pictures": True,
     }  # fmt: skip
 
 

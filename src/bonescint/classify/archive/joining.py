@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bonescint.classify.archive.parts import Part, parts_of, relative_folder
-from bonescint.classify.batch import CONTENT_LETTERS
+from bonescint.classify.rows import CONTENT_LETTERS
 from bonescint.classify.table import results_schema
 from bonescint.extras import load, require
 from bonescint.files import make_folder, written_beside

@@ -17,7 +17,7 @@ import numpy as np
 from bonescint.cohort import Manifest, read_manifest
 from bonescint.dicom import StudyFiles, discover, read_study
 from bonescint.dicom.archives import archive_of, is_archive, members
-from bonescint.dicom.discovery import MANIFEST, listed_scans
+from bonescint.dicom.listing import MANIFEST, listed_scans
 from bonescint.files import make_folder, write_whole, written_beside
 from bonescint.model import Classifier, OodFeatures, features_of
 from bonescint.model.ood import ViewFeatures

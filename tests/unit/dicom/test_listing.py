@@ -13,7 +13,7 @@ from PIL import Image
 from bonescint.cohort import Manifest, read_manifest, write_manifest
 from bonescint.cohort import manifest as manifest_module
 from bonescint.dicom import discover
-from bonescint.dicom.discovery import MANIFEST, MANIFEST_COLUMNS
+from bonescint.dicom.listing import MANIFEST, MANIFEST_COLUMNS
 from bonescint.scan import Case, Split
 
 
