@@ -13,7 +13,7 @@ import numpy as np
 
 from bonescint.classify.classify import model_folder
 from bonescint.classify.naming import SourceNames
-from bonescint.classify.quantifying import index_text
+from bonescint.classify.quantified_page import index_text
 from bonescint.classify.results import notice_of
 from bonescint.files import cannot_write, one_writer, require_own, write_table, write_whole
 from bonescint.report.document_page import (

@@ -17,7 +17,7 @@ from bonescint.cli.console import (
     show,
     show_table,
 )
-from bonescint.cli.options import AsJson, Device, Sources
+from bonescint.cli.options import AnyWorkers, AsJson, Device, Sources
 
 if TYPE_CHECKING:
     from bonescint.classify.quantifying import QuantifySummary
@@ -45,6 +45,7 @@ def quantify(
     weeks: Weeks = None,
     model: Path | None = None,
     masses: Masses = "spiers",
+    workers: AnyWorkers = None,
     device: Device = "cpu",
     call_anyway: bool = False,
     detectability: bool = False,
@@ -66,7 +67,8 @@ def quantify(
     rule (change.json, change.csv, change.png, bsi.png, index.html).
 
     If interrupted with Ctrl-C, rerun the same command to resume: finished scans are not repeated
-    unless the model, the settings, the version or their files have changed.
+    unless the model, the settings, the version or their files have changed. The results are the
+    same for any number of workers.
 
     Args:
         out: Results folder.
@@ -88,7 +90,7 @@ def quantify(
 
     Examples:
       bonescint quantify scan.dcm
-      bonescint quantify archive/ --out quantified/ --masses simulator
+      bonescint quantify archive/ --out quantified/ --workers 4 --masses simulator
       bonescint quantify scan.dcm --detectability
       bonescint quantify study/ --out quantified/ --dicom
       bonescint quantify now.dcm --prior before.dcm --out change/
@@ -112,6 +114,7 @@ def quantify(
             out,
             model=model,
             masses=MassTable(masses),
+            workers=workers,
             device=device,
             call_anyway=call_anyway,
             detectability=detectability,
@@ -188,7 +191,7 @@ def _change(
 
 
 def _print_table(summary: QuantifySummary) -> None:
-    from bonescint.classify.quantifying import index_text, metastases_in
+    from bonescint.classify.quantified_page import index_text, metastases_in
 
     columns = ("Scan", "Probability", "Call", "Bone Scan Index, %", "Metastases", "Remarks")
     rows = [

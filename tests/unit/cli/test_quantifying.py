@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+import shutil
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +88,52 @@ def test_reports_are_written_and_go_with_the_run_that_wrote_them(tmp_path: Path)
     assert status == 0
     assert "objects" not in json.loads(printed)["scans"][0]
     assert [path.name for path in (out / "dicom").iterdir()] == ["somebody-elses.dcm"]
+
+
+def test_any_number_of_workers_writes_the_same(tmp_path: Path) -> None:
+    examples = resources.files("bonescint.classify") / "examples"
+    for name in ("simulated-one-metastasis.dcm", "simulated-no-metastasis.dcm"):
+        (tmp_path / "in").mkdir(exist_ok=True)
+        (tmp_path / "in" / name).write_bytes((examples / name).read_bytes())
+    (tmp_path / "in" / "cut-off.dcm").write_bytes(Path(REAL).read_bytes()[:3000])
+    written = []
+    for workers in ("0", "2"):
+        out = tmp_path / workers
+        ran = run(REAL, str(tmp_path / "in"), REAL, "--out", str(out), "--workers", workers)
+        assert ran[0] == 1
+        files = sorted(file for file in out.rglob("*") if file.is_file())
+        contents = {str(file.relative_to(out)): file.read_bytes() for file in files}
+        contents["index.html"] = re.sub(rb"Made .* UTC", b"", contents["index.html"])
+        written.append(contents)
+    assert written[0] == written[1]
+    content = json.loads(written[0]["results.json"])
+    sources = [scan["source"] for scan in content["scans"]]
+    assert sources[-2:] == ["simulated-no-metastasis.dcm", "simulated-one-metastasis.dcm"]
+    assert [entry["source"] for entry in content["refused"]] == ["cut-off.dcm"]
+
+
+def test_a_run_that_was_stopped_resumes(results: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(results, out)
+    (record,) = (out / "scans").glob("*.json")
+    record.unlink()  # the run ended before this scan was finished
+    assert run(REAL, "--out", str(out), "--workers", "1")[0] == 0
+    made = json.loads(record.read_text(encoding="utf-8"))
+    assert "source" not in made  # the same content may come from another file in a later run
+    (kept,) = json.loads((results / "results.json").read_text(encoding="utf-8"))["scans"]
+    assert {**made, "source": kept["source"]} == kept
+
+
+def test_a_device_that_is_not_there_is_no_fault_of_the_scan(tmp_path: Path) -> None:
+    from openvino import Core
+
+    if "GPU" in Core().available_devices:
+        pytest.skip("OpenVINO sees a GPU")
+    ran = CliRunner().invoke(
+        app, ["quantify", REAL, "--device", "gpu", "--out", str(tmp_path / "out")]
+    )
+    assert ran.exit_code == 2
+    assert "'device'" in ran.stderr
 
 
 def test_called_anyway_it_has_an_index_that_names_its_masses(tmp_path: Path) -> None:
