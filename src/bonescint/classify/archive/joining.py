@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bonescint.classify.archive.parts import Part, parts_of, relative_folder
+from bonescint.classify.archive.connection import connected, see_rows
+from bonescint.classify.archive.parts import Part, parts_of
 from bonescint.classify.rows import CONTENT_LETTERS
 from bonescint.classify.table import results_schema
 from bonescint.extras import load, require
@@ -19,16 +20,11 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _EXTRA = "cluster"
-_MEMORY = "800MB"  # of DuckDB; what needs more goes through files beside the table
 _GROUP = 50_000
 
 # Which model and settings gave an answer. Which rows are of one scan: those read from the same
 # files; results of a CSV file do not have the files' hash, and their identifier has to do.
-_VIEWS = """
-CREATE VIEW line AS SELECT part.number AS part, file_row_number AS place,
-    hash(model_id, settings) AS run, {columns}
-  FROM read_parquet({files}, union_by_name = true, filename = true, file_row_number = true)
-    AS stored JOIN part ON stored.filename = part.file;
+_KEYED = """
 CREATE VIEW keyed AS SELECT part, place, run, scan_id, content_sha256 AS content,
   CASE WHEN scan_id IS NULL THEN concat_ws(chr(31), coalesce(site, ''), source, refusal, reason)
     ELSE coalesce(content_sha256, scan_id) END AS identity,
@@ -37,7 +33,7 @@ CREATE VIEW keyed AS SELECT part, place, run, scan_id, content_sha256 AS content
 """
 _COPIES = """
 CREATE TEMP TABLE repeated AS SELECT key FROM (
-    SELECT unnest([hash(1, run, identity), hash(2, run, scan_id)]) AS key, scan_id FROM keyed
+    SELECT unnest([hash(1, run, identity), hash(2, run, scan_id)]) AS key FROM keyed
   ) GROUP BY key HAVING count(*) > 1;
 CREATE TEMP TABLE copy AS SELECT *,
     row_number() OVER (PARTITION BY run, identity ORDER BY part, place) AS nth
@@ -162,45 +158,6 @@ def join_results(
                 raise OutputError(f"{target}: cannot be written ({_first_line(error)}).") from error
 
 
-def connected(working: Path, *, files: Sequence[Path]) -> DuckDBPyConnection:
-    """A connection that can open the given files and nothing else, whatever a query says.
-
-    Args:
-        working: folder for what does not fit into memory.
-        files: that it may read.
-    """
-    duckdb = load("duckdb", extra=_EXTRA)
-    connection: DuckDBPyConnection = duckdb.connect()
-    settings = {
-        "memory_limit": _MEMORY,
-        "threads": "1",  # with more, rows of a stream lose their order
-        "temp_directory": str(working / "spilled"),
-        "autoload_known_extensions": "false",
-        "autoinstall_known_extensions": "false",
-        "enable_progress_bar": "false",
-    }
-    for name, value in settings.items():
-        connection.execute(f"SET {name} = {quoted(value)}")
-    connection.execute(f"SET allowed_paths = {_list_of(map(str, files))}")
-    connection.execute("SET enable_external_access = false")
-    connection.execute("SET lock_configuration = true")
-    return connection
-
-
-def quoted(text: str) -> str:
-    """Text as a literal of SQL.
-
-    Examples:
-        >>> quoted("l'hôpital")
-        "'l''hôpital'"
-    """
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _list_of(texts: Iterator[str]) -> str:
-    return f"[{', '.join(map(quoted, texts))}]"
-
-
 def _joined(
     connection: DuckDBPyConnection,
     parts: tuple[Part, ...],
@@ -210,9 +167,9 @@ def _joined(
     *,
     several: bool,
 ) -> JoinSummary:
-    _see(connection, parts, target)
+    see_rows(connection, parts, target)
     models = _models(connection, parts, several=several)
-    connection.execute(_COPIES.format(letters=CONTENT_LETTERS))
+    connection.execute(_KEYED + _COPIES.format(letters=CONTENT_LETTERS))
     contradiction = connection.execute(_CONTRADICTION).fetchone()
     if contradiction is not None:
         scan, first, second = contradiction
@@ -237,32 +194,6 @@ def _joined(
         interrupted=tuple(dict.fromkeys(part.folder for part in parts if part.interrupted)),
         where=where,
     )
-
-
-def _see(connection: DuckDBPyConnection, parts: tuple[Part, ...], target: Path) -> None:
-    """Make a view of all rows, with the columns of this release."""
-    connection.execute("CREATE TABLE part (number INTEGER, file VARCHAR, results VARCHAR)")
-    connection.executemany(
-        "INSERT INTO part VALUES (?, ?, ?)",
-        [
-            (number, str(part.file), relative_folder(part.folder, target))
-            for number, part in enumerate(parts)
-        ],
-    )
-    known = {name for part in parts for name in part.columns}
-    columns = [
-        f"stored.{column}" if column in known else f"NULL AS {column}"
-        for column in results_schema().names[:-1]
-    ]
-    # Of a table that was joined before, folders are relative to that table.
-    columns.append(
-        "CASE WHEN stored.results IS NULL THEN part.results WHEN part.results = '.' "
-        "THEN stored.results ELSE part.results || '/' || stored.results END AS results"
-        if "results" in known
-        else "part.results AS results"
-    )
-    files = _list_of(str(part.file) for part in parts)
-    connection.execute(_VIEWS.format(columns=", ".join(columns), files=files))
 
 
 def _write(connection: DuckDBPyConnection, beside: Path, where: str) -> tuple[int, int]:
