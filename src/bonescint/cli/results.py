@@ -8,12 +8,12 @@ from typing import Annotated
 
 import typer
 
-from bonescint.cli.console import NOTHING_DONE, say
+from bonescint.cli.console import NOTHING_DONE, open_in_browser, say, say_notice
 from bonescint.cli.group import command, command_group
-from bonescint.cli.options import AsJson
+from bonescint.cli.options import AsJson, Open
 
 results_app = command_group(
-    """Results of many runs: join them to one table.
+    """Results of many runs: join them to one table, summarise an archive.
 
     Needs the extra: pip install 'bonescint[cluster]'. For research use only, not a medical
     device."""
@@ -76,3 +76,36 @@ def join(
     for message in summary.messages():
         say(message)
     return 0 if summary.scans or summary.refused else NOTHING_DONE
+
+
+@command(results_app)
+def summarise(table: Path, *, out: Path = Path("summary"), opens: Open = True) -> None:
+    """Summarise an archive's results on one page, which needs no network.
+
+    TABLE is a joined table (bonescint results join), or one results folder. The page has the counts
+    by year, scanner and site: how many scans are called positive, uncertain, unlike the training
+    scans, not called, and how many inputs were refused, with reasons; a histogram of the
+    probabilities; and a sample of pictures, where the results folders are still in their places. No
+    source is on it.
+
+    Args:
+        out: Folder for the page and its tables.
+
+    Written to the folder:
+      index.html        the page
+      by-year.csv, by-scanner.csv, by-site.csv, by-model.csv
+      refused.csv       reasons of refusals, with their number
+      histogram.csv     number of scans by probability
+
+    Examples:
+      bonescint results summarise all.parquet --out summary/
+      bonescint results summarise results/ --out summary/
+    """
+    from bonescint.classify.archive import summarise_results
+
+    found = summarise_results(table, out)
+    page = out / "index.html"
+    if opens:
+        open_in_browser(page.resolve().as_uri())
+    total = found.total
+    say_notice(f"{total.scans} scans and {total.refused} refused inputs: {page}")

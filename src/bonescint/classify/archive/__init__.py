@@ -4,5 +4,6 @@ Uses DuckDB and pyarrow, which come with the extra `cluster`; both are imported 
 """
 
 from bonescint.classify.archive.joining import JoinSummary, join_results
+from bonescint.classify.archive.summarising import ArchiveSummary, summarise_results
 
-__all__ = ["JoinSummary", "join_results"]
+__all__ = ["ArchiveSummary", "JoinSummary", "join_results", "summarise_results"]
