@@ -35,7 +35,8 @@ _PICTURE = re.compile(r"pictures/[^/\\]+\.png")
 _SAMPLE, _LOOKED_AT = 3, 40
 _COUNTED = """
   count(scan_id), count(*) FILTER (positive), count(*) FILTER (NOT positive),
-  count(*) FILTER (scan_id IS NOT NULL AND positive IS NULL), count(*) FILTER (uncertain AND positive IS NOT NULL),
+  count(*) FILTER (scan_id IS NOT NULL AND positive IS NULL),
+  count(*) FILTER (uncertain AND positive IS NOT NULL),
   count(*) FILTER (unlike), count(refusal)
 """
 # Of a refused input neither year nor camera is known.
