@@ -18,6 +18,7 @@ from bonescint.quantify.change import (
 )
 from bonescint.quantify.detectability import CONTRASTS, DetectionLimit, detection_limits
 from bonescint.quantify.foci import FocusInView, MatchedFocus, matched_foci
+from bonescint.quantify.label_evidence import LabelEvidence
 from bonescint.quantify.quantified import SHOWN_FROM, QuantifiedScan, focus_json, quantify_scan
 from bonescint.quantify.regions import BodyRegions, body_regions, dice_by_region
 from bonescint.quantify.registration import Registration, registered
@@ -40,6 +41,7 @@ __all__ = [
     "detection_limits",
     "progression",
     "FocusInView",
+    "LabelEvidence",
     "MatchedFocus",
     "MassTable",
     "QuantifiedScan",

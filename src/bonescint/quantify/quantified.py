@@ -86,10 +86,16 @@ class QuantifiedScan:
             "call": self.prediction.call.value,
             "remarks": list(self.remarks),
             "registration": {
-                view.value: {"likeness": round(of, 3), "found_well": view not in poor}
+                view.value: {
+                    "likeness": round(of, 3),
+                    "found_well": view not in poor,
+                    "advantage_over_opposite_side": round(self.body.labels.advantage[view], 3),
+                }
                 for poor in (self.body.registration.poor,)
                 for view, of in self.body.registration.likeness.items()
             },
+            "agreement_on_left_and_right": self.body.labels.agreement
+            and round(self.body.labels.agreement, 3),
             "regions": {view.value: self.region_areas(view) for view in self.body.regions},
             "bone_scan_index": None if self.index is None else index_json(self.index),
             "foci": [focus_json(one) for one in self.foci],

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from bonescint.quantify.bone_atlas import BoneAtlas, Floats, bone_atlas
+from bonescint.quantify.label_evidence import LabelEvidence, label_evidence
 from bonescint.quantify.registration import Registration, in_view_mm, registered
 from bonescint.scan import Scan, View, mirrored
 from bonescint.simulate.seen_foci import TWELVE_NAMES, twelve_regions
@@ -33,6 +34,7 @@ class BodyRegions:
             the index of a bone.
         regions: the same for the twelve regions `TWELVE_NAMES`.
         shares_inside: for each view float32 (bones,), share of each bone that lies in the image.
+        labels: how the images support their labels.
         remarks: what may be wrong, in words.
     """
 
@@ -41,6 +43,7 @@ class BodyRegions:
     bones: Mapping[View, NDArray[np.uint8]]
     regions: Mapping[View, NDArray[np.uint8]]
     shares_inside: Mapping[View, Floats]
+    labels: LabelEvidence
     remarks: tuple[str, ...]
 
 
@@ -57,13 +60,15 @@ def body_regions(scan: Scan, atlas: BoneAtlas | None = None) -> BodyRegions:
     for view in scan.views:
         laid, shares[view] = bone_map(atlas, registration, view, scan.shape)
         bones[view] = laid if view is View.ANTERIOR else np.array(mirrored(laid))
+    labels = label_evidence(scan, registration, atlas)
     return BodyRegions(
         registration=registration,
         bone_names=atlas.bones,
         bones=bones,
         regions=twelve_regions(bones, atlas.bones),
         shares_inside=shares,
-        remarks=_remarks(registration),
+        labels=labels,
+        remarks=(*_remarks(registration), *labels.remarks()),
     )
 
 

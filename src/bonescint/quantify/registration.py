@@ -188,7 +188,7 @@ def registered(scan: Scan, atlas: BoneAtlas | None = None) -> Registration:
                 Registration(
                     pose=pose,
                     likeness={
-                        view: _likeness(atlas, pose, view, image) for view, image in views.items()
+                        view: likeness_of(atlas, pose, view, image) for view, image in views.items()
                     },
                     pixel_mm=pixel_mm,
                     spacing_known=scan.pixel_spacing_mm is not None,
@@ -240,9 +240,25 @@ def _starts(atlas: BoneAtlas, views: Mapping[View, SearchedView]) -> list[BodyPo
     return starts
 
 
-def _likeness(atlas: BoneAtlas, pose: BodyPose, view: View, image: SearchedView) -> float:
+def likeness_of(
+    atlas: BoneAtlas,
+    pose: BodyPose,
+    view: View,
+    image: SearchedView,
+    *,
+    expected_of: View | None = None,
+) -> float:
+    """Correlation of what the landmarks see with what they see in simulated scans.
+
+    Args:
+        atlas: the bones.
+        pose: where they lie.
+        view: the view.
+        image: its image.
+        expected_of: the view of the simulated scans, if it is not the same.
+    """
     smooth = image.smoothed(atlas.stages[view][-1].spacing_mm / 2)
-    expected = atlas.expected_end[view].reshape(-1, 9)[:, 4]
+    expected = atlas.expected_end[expected_of or view].reshape(-1, 9)[:, 4]
     places = landmarks_mm(atlas, pose, view)
     return float(_correlations(smooth, image.pixel_mm, places, expected))
 
