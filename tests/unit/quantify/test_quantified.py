@@ -17,6 +17,8 @@ def test_json_has_what_a_reader_needs(known: KnownScan) -> None:
     assert content["bone_scan_index"]["bone_masses"] == "spiers"
     assert "secondary source" in content["bone_scan_index"]["bone_masses_source"]
     assert content["registration"]["anterior"]["found_well"]
+    assert content["registration"]["posterior"]["advantage_over_opposite_side"] > 0.05
+    assert 0.5 < content["agreement_on_left_and_right"] <= 1
     for view in ("anterior", "posterior"):
         shares = [of["share_of_bone"] for of in content["regions"][view].values()]
         assert len(shares) == 12

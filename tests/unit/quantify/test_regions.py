@@ -65,6 +65,49 @@ def test_a_missing_leg_leaves_the_rest(known: KnownScan) -> None:
         assert float(np.nanmean(dice[:10])) > 0.75
 
 
+def pair(known: KnownScan) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    front, back = known.scan.anterior, known.scan.posterior
+    assert front is not None
+    assert back is not None
+    return front, back
+
+
+def remarks_on(known: KnownScan, **images: NDArray[np.float32]) -> tuple[str, ...]:
+    """Remarks on views under other labels, or changed."""
+    views = {View(name): image for name, image in images.items()}
+    return body_regions(with_images(known.scan, views)).remarks
+
+
+def test_right_labels_are_not_doubted(known: KnownScan) -> None:
+    front, back = pair(known)
+    assert remarks_on(known, anterior=front, posterior=back) == ()
+    assert remarks_on(known, anterior=front) == remarks_on(known, posterior=back) == ()
+
+
+def test_swapped_views_are_doubted(known: KnownScan) -> None:
+    front, back = pair(known)
+    (remark,) = remarks_on(known, anterior=back, posterior=front)
+    assert remark.startswith("The views look swapped")
+    (remark,) = remarks_on(known, anterior=back)
+    assert remark.startswith("The view labelled anterior looks like a posterior one")
+    (remark,) = remarks_on(known, posterior=front)
+    assert remark.startswith("The view labelled posterior looks like an anterior one")
+
+
+@pytest.mark.parametrize("view", list(View))
+def test_one_mirrored_view_is_doubted(known: KnownScan, view: View) -> None:
+    images = {of.value: image for of, image in known.scan.images()}
+    images[view.value] = mirrored(images[view.value])
+    (remark,) = remarks_on(known, **images)
+    assert "one of them looks mirrored" in remark
+
+
+def test_both_mirrored_cannot_be_told(known: KnownScan) -> None:
+    """A skeleton is its own mirror image: docs/quantify.md says so."""
+    images = {of.value: mirrored(image) for of, image in known.scan.images()}
+    assert remarks_on(known, **images) == ()
+
+
 def test_noise_is_no_body(known: KnownScan) -> None:
     rng = np.random.default_rng(1)
     noise = rng.poisson(3.0, known.scan.shape).astype(np.float32)
