@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from bonescint.quantify import TWELVE_NAMES, body_regions, dice_by_region
+from bonescint.quantify.regions import unseen_limbs
 from bonescint.scan import Acquisition, PixelUnit, Scan, UptakeSite, View, mirrored
 from bonescint.simulate import (
     RequestedUptake,
@@ -196,7 +197,9 @@ TRUNK = [TWELVE_NAMES.index(n) for n in ("thoracic spine", "lumbar spine", "sacr
 
 def cases(folder: Path, most: int | None) -> None:
     """Dice of the regions that are there, of the trunk's, of the worst scan, and remarks."""
-    print("case: scans; mean Dice AP, PA; trunk AP, PA; worst trunk; poor, opposite, mirrored")
+    print(
+        "case: scans; mean Dice AP, PA; trunk AP, PA; worst trunk; poor, opposite, mirrored, limb"
+    )
     for name, (kind, change) in CASES.items():
         dice, flags = [], []
         for scan, regions in stored(folder, kind, most):
@@ -205,7 +208,12 @@ def cases(folder: Path, most: int | None) -> None:
             dice.append([dice_by_region(body.regions[view], true[view]) for view in View])
             labels = body.labels
             flags.append(
-                (bool(body.registration.poor), labels.looks_opposite, labels.looks_mirrored)
+                (
+                    bool(body.registration.poor),
+                    labels.looks_opposite,
+                    labels.looks_mirrored,
+                    bool(unseen_limbs(changed, body.bones, body.bone_names)),
+                )
             )
         values = np.array(dice)
         trunk = np.nanmean(values[:, :, TRUNK], axis=2)
@@ -216,7 +224,7 @@ def cases(folder: Path, most: int | None) -> None:
             f"{trunk.min():.2f}",
             *np.sum(flags, axis=0),
             "|",
-            *(f"{of:.2f}" for of in np.nanmean(values, axis=(0, 1))),
+            *(f"{np.nanmean(of):.2f}" for of in np.moveaxis(values, 2, 0) if (of > 0).any()),
             flush=True,
         )
 

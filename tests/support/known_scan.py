@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bonescint.scan import ActivationMap, Prediction, Scan, View
+from bonescint.scan import ActivationMap, Prediction, Scan, UptakeSite, View
 
 
 @dataclass(frozen=True)
@@ -20,21 +20,39 @@ class KnownScan:
     regions: Mapping[View, NDArray[np.uint8]]
 
 
-def known_scan() -> KnownScan:
-    """A scan without metastases of the newest body, which the atlas has not seen."""
+def known_scan(
+    *, scoliosis_mm: float | None = None, sites: tuple[UptakeSite, ...] = ()
+) -> KnownScan:
+    """A scan without metastases of the newest body, which the atlas has not seen.
+
+    Args:
+        scoliosis_mm: how far the spine bends to the sides; as drawn if `None`.
+        sites: benign uptake, or metal, that the patient has for certain.
+    """
     from bonescint.simulate import (
+        RequestedUptake,
         camera_named,
-        draw_anatomy,
+        draw_patient,
         region_maps,
         simulate_scan,
         twelve_regions,
     )
+    from bonescint.simulate.anatomy import build_anatomy
     from bonescint.simulate.population import Population
 
     rng = np.random.default_rng(2711)
-    anatomy = draw_anatomy(rng, Population(anatomy=2))
+    patient = draw_patient(rng, Population(anatomy=2))
+    if scoliosis_mm is not None:
+        patient = replace(patient, scoliosis_mm=scoliosis_mm)
+    anatomy = build_anatomy(patient, rng)
     simulated = simulate_scan(
-        anatomy, camera_named("symbia"), rng, positive=False, scan_id="known", counts=1.5e6
+        anatomy,
+        camera_named("symbia"),
+        rng,
+        positive=False,
+        scan_id="known",
+        counts=1.5e6,
+        requested=RequestedUptake(sites=sites) if sites else None,
     )
     bones = region_maps(simulated.projector, anatomy)
     return KnownScan(simulated.scan, bones, twelve_regions(bones, anatomy.skeleton.regions))

@@ -207,10 +207,12 @@ def _focus_table(one: dict[str, Any]) -> PageTable:
     from bonescint.quantify import SHOWN_FROM
 
     shown = [focus for focus in one["foci"] if focus["probability"] >= SHOWN_FROM]
+    # Without a pixel spacing no area of the scan is known.
+    known = all(view["area_mm2"] is not None for focus in shown for view in focus["views"])
+    area, factor = ("area_mm2", 0.01) if known else ("share_of_bone", 100)
     rows = []
     for focus in shown:
         clearest = max(focus["views"], key=lambda view: view["contrast"])
-        areas = [view["area_mm2"] for view in focus["views"]]
         rows.append(
             (
                 str(focus["number"]),
@@ -218,12 +220,19 @@ def _focus_table(one: dict[str, Any]) -> PageTable:
                 f"{focus['probability']:.2f}",
                 "+".join(_LETTERS[view["view"]] for view in focus["views"]),
                 f"{clearest['contrast']:.1f}",
-                " / ".join("?" if area is None else f"{area / 100:.1f}" for area in areas),
+                " / ".join(f"{factor * view[area]:.1f}" for view in focus["views"]),
             )
         )
     return PageTable(
         caption="Foci",
-        columns=("number", "bone", "metastasis", "views", "contrast", "area, cm²"),
+        columns=(
+            "number",
+            "bone",
+            "metastasis",
+            "views",
+            "contrast",
+            "area, cm²" if known else "area, % of all bone",
+        ),
         rows=tuple(rows),
         note=f"From a probability of {SHOWN_FROM:g} of a metastasis on; foci.csv has all. "
         "Contrast: uptake relative to the same, neighbouring and opposite bones.",

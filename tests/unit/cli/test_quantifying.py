@@ -136,6 +136,40 @@ def test_a_device_that_is_not_there_is_no_fault_of_the_scan(tmp_path: Path) -> N
     assert "'device'" in ran.stderr
 
 
+def numbers_named_mm(value: object, name: str = "") -> list[str]:
+    """Names with millimetres in a result that have a value."""
+    if isinstance(value, dict):
+        return [found for key, of in value.items() for found in numbers_named_mm(of, key)]
+    if isinstance(value, list):
+        return [found for of in value for found in numbers_named_mm(of, name)]
+    return [name] if "mm" in name and value is not None else []
+
+
+def test_a_picture_has_shares_of_bone_and_no_millimetre(tmp_path: Path) -> None:
+    """Its pixels have no known size: what is found has none either."""
+    picture, out = tmp_path / "p_anterior.png", tmp_path / "out"
+    counts = read(REAL).anterior
+    assert counts is not None
+    Image.fromarray(np.minimum(counts, 255).astype(np.uint8)).save(picture)
+    status, printed = run(str(picture), "--call-anyway", "--json", "--out", str(out))
+    assert status == 0
+    (scan,) = json.loads(printed)["scans"]
+    assert any("areas are shares" in remark for remark in scan["remarks"])
+    assert numbers_named_mm(scan) == []
+    shares = [of["share_of_bone"] for of in scan["regions"]["anterior"].values()]
+    assert sum(shares) == pytest.approx(1, abs=1e-3)
+    with (out / "foci.csv").open(encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    assert rows
+    for row in rows:
+        assert row["area_mm2_anterior"] == row["area_mm2_posterior"] == ""
+        assert 0 < float(row["share_of_bone_anterior"]) < 1
+    page = re.sub(r"<(style|script).*?</\1>", "", (out / "index.html").read_text(), flags=re.S)
+    words = re.sub(r"<[^>]*>", " ", page)
+    assert "area, % of all bone" in words
+    assert not re.search(r"\b(mm|cm)\b|mm2|mm²|cm²|\d (milli|centi)metre", words)
+
+
 def test_called_anyway_it_has_an_index_that_names_its_masses(tmp_path: Path) -> None:
     words = ("--call-anyway", "--masses", "simulator", "--json", "--out", str(tmp_path / "out"))
     status, printed = run(REAL, *words)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tests.support.known_scan import KnownScan, with_images
+from tests.support.known_scan import KnownScan, known_scan, with_images
 
 from bonescint.quantify import body_regions, dice_by_region
-from bonescint.scan import Scan, View, mirrored
+from bonescint.scan import Scan, UptakeSite, View, mirrored
 
 
 def mean_dice(scan: Scan, known: KnownScan, view: View) -> float:
@@ -63,6 +64,23 @@ def test_a_missing_leg_leaves_the_rest(known: KnownScan) -> None:
     for view in View:
         dice = dice_by_region(found.regions[view], known.regions[view])
         assert float(np.nanmean(dice[:10])) > 0.75
+    (remark,) = found.remarks
+    assert "tibia L, foot L should lie: a limb may be missing" in remark
+
+
+@pytest.mark.parametrize(
+    "hard",
+    [{"scoliosis_mm": 40.0}, {"sites": (UptakeSite.HIP_PROSTHESIS,)}],
+    ids=["scoliosis", "hip prosthesis"],
+)
+def test_crooked_spines_and_cold_joints_are_laid_right(known: KnownScan, hard: Any) -> None:
+    changed = known_scan(**hard)
+    found = body_regions(changed.scan)
+    assert found.remarks == ()
+    for view in View:
+        dice = dice_by_region(found.regions[view], changed.regions[view])
+        assert float(np.nanmean(dice)) > 0.7
+        assert float(np.nanmean(dice[[2, 3, 4, 9, 10]])) > 0.78  # trunk and femora
 
 
 def pair(known: KnownScan) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
