@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from bonescint import __version__
 from bonescint.classify.archive.summarising import (
@@ -19,6 +20,9 @@ from bonescint.plotting import BLUE, GREY, INK, LIGHT, ORANGE, new_axes, rendere
 from bonescint.report import operating_point_text
 from bonescint.report.document_page import Document, PageFigure, PageSection, PageTable
 from bonescint.scan import RESEARCH_USE
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _MOST_ROWS = 40
 _PICTURE_WIDTH = 640
@@ -44,7 +48,7 @@ def summary_document(found: ArchiveSummary, *, title: str) -> Document:
     total = found.total
     called = total.positive + total.negative
     inputs = total.scans + total.refused
-    years = [one.name for one in found.groups["year"] if one.name != UNKNOWN]
+    years = [one.name for one in _known(found.groups["year"])]
     models = ", ".join(one.name for one in found.groups["model"])
     points = " and ".join(map(operating_point_text, found.operating_points))
     return Document(
@@ -56,7 +60,7 @@ def summary_document(found: ArchiveSummary, *, title: str) -> Document:
             for label, text in (
                 ("Model", models),
                 ("Operating point", points),
-                ("Years", f"{years[0]} to {years[-1]}" if years else ""),
+                ("Years", " to ".join(dict.fromkeys((years[0], years[-1]))) if years else ""),
                 ("Software", f"bonescint {__version__}"),
             )
             if text
@@ -84,7 +88,7 @@ def _sections(found: ArchiveSummary) -> list[PageSection]:
             "with bonescint results join, which keeps each once."
         )
     figures = [_histogram(found)]
-    if any(one.name != UNKNOWN for one in found.groups["year"]):
+    if len(_known(found.groups["year"])) > 1:
         figures.append(_years(found.groups["year"]))
     sections = [
         PageSection(title="Probabilities", warnings=tuple(warnings), figures=tuple(figures)),
@@ -192,9 +196,7 @@ def _histogram(found: ArchiveSummary) -> PageFigure:
     axes.set_xlim(0, 1)
     axes.set_xlabel("Probability of metastatic bone disease")
     axes.set_ylabel("Scans")
-    axes.yaxis.set_major_formatter("{x:,.0f}")
-    axes.grid(axis="y", color=LIGHT, linewidth=0.6)
-    axes.set_axisbelow(True)
+    _count_axis(axes)
     points = " and ".join(map(operating_point_text, found.operating_points))
     dashed = f" Dashed: operating point {points}." if points else ""
     return PageFigure(
@@ -204,12 +206,12 @@ def _histogram(found: ArchiveSummary) -> PageFigure:
 
 def _years(groups: tuple[GroupCounts, ...]) -> PageFigure:
     """Scans per year, and the share that is called positive."""
-    known = [one for one in groups if one.name != UNKNOWN]
+    known = _known(groups)
     years = [int(one.name) for one in known]
     figure, (above, below) = new_axes(6, 3.6, rows=2, heights=(1.0, 1.0))
     above.bar(years, [one.scans for one in known], color=BLUE, width=0.8)
     above.set_ylabel("Scans")
-    above.yaxis.set_major_formatter("{x:,.0f}")
+    _count_axis(above)
     called = [one for one in known if one.share_positive.defined]
     shares = [one.share_positive for one in called]
     below.errorbar(
@@ -228,15 +230,26 @@ def _years(groups: tuple[GroupCounts, ...]) -> PageFigure:
     below.set_ylim(bottom=0)
     below.set_ylabel("Positive, %")
     below.set_xlabel("Year of acquisition")
+    below.grid(axis="y", color=LIGHT, linewidth=0.6)
     for axes in (above, below):
         axes.set_xlim(min(years) - 0.7, max(years) + 0.7)
-        axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.grid(axis="y", color=LIGHT, linewidth=0.6)
-        axes.set_axisbelow(True)
+        axes.locator_params(axis="x", integer=True)
     return PageFigure(
         caption=f"Scans per year, and the share of called scans that is positive ({_INTERVAL}).",
         content=rendered(figure).svg,
     )
+
+
+def _known(groups: tuple[GroupCounts, ...]) -> list[GroupCounts]:
+    return [one for one in groups if one.name != UNKNOWN]
+
+
+def _count_axis(axes: Axes) -> None:
+    """Numbers of scans upwards."""
+    axes.locator_params(axis="y", integer=True)
+    axes.yaxis.set_major_formatter("{x:,.0f}")
+    axes.grid(axis="y", color=LIGHT, linewidth=0.6)
+    axes.set_axisbelow(True)
 
 
 def _picture(sampled: SampledPicture) -> PageFigure:
