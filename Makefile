@@ -74,6 +74,8 @@ bench: $(EVERYTHING)
 	$(BIN)/python benchmarks/fuzz_reader.py --count 20000
 	$(BIN)/python benchmarks/simulate.py
 	$(BIN)/python benchmarks/study_load.py
+	$(BIN)/python benchmarks/archive.py join
+	$(BIN)/python benchmarks/archive.py stragglers
 	$(BIN)/python benchmarks/study_next.py
 	$(BIN)/python benchmarks/node_kills.py --kills 200
 	$(BIN)/python benchmarks/node_hostile.py --count 20000

@@ -102,10 +102,12 @@ def summarise(table: Path, *, out: Path = Path("summary"), opens: Open = True) -
       bonescint results summarise results/ --out summary/
     """
     from bonescint.classify.archive import summarise_results
+    from bonescint.classify.archive.parts import counted
 
     found = summarise_results(table, out)
     page = out / "index.html"
     if opens:
         open_in_browser(page.resolve().as_uri())
     total = found.total
-    say_notice(f"{total.scans} scans and {total.refused} refused inputs: {page}")
+    scans, refused = counted(total.scans, "scan"), counted(total.refused, "refused input")
+    say_notice(f"{scans} and {refused}: {page}")

@@ -59,19 +59,25 @@ def test_rows_are_chosen(shards: list[str], tmp_path: Path) -> None:
     where = "mbd_probability > 0.5 and not unlike"
     status, _, said = run("join", *shards, "--out", str(out), "--where", where)
     assert status == 0
-    assert f"1 scans and 0 refused inputs of 2 results folders where {where}" in said
+    assert f"1 scan and 0 refused inputs of 2 results folders where {where}" in said
     status, *_ = run("join", *shards, "--out", str(out), "--where", "year = 1800")
     assert status == 2
 
 
 @pytest.mark.parametrize(
     "words",
-    [["--where", "nonsense"], ["--where", "(select 1 from '/etc/passwd') = 1"], ["missing"], [""]],
+    [
+        ["--where", "nonsense"],
+        ["--where", "(select 1 from '/etc/passwd') = 1"],
+        ["missing"],
+        [""],
+        ["--out", "s3://bucket/all.parquet"],
+    ],
 )
 def test_what_cannot_be_joined_is_one_line(
     shards: list[str], tmp_path: Path, words: list[str]
 ) -> None:
-    status, _, said = run("join", *shards, *words, "--out", str(tmp_path / "all.parquet"))
+    status, _, said = run("join", "--out", str(tmp_path / "all.parquet"), *shards, *words)
     assert status == 2
     assert said.startswith("Error: ")
     assert said.count("\n") == 1

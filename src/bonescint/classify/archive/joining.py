@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bonescint.classify.archive.connection import connected, see_rows
-from bonescint.classify.archive.parts import Part, parts_of
+from bonescint.classify.archive.parts import Part, counted, parts_of, require_local
 from bonescint.classify.rows import CONTENT_LETTERS
 from bonescint.classify.table import results_schema
 from bonescint.extras import load, require
@@ -94,16 +94,17 @@ class JoinSummary:
         for folder in self.interrupted:
             yield f"{folder}: its run was interrupted. Rerun its command, then join again."
         if self.copies:
-            yield f"{self.copies} rows were in more than one results folder, and are kept once."
+            yield f"{counted(self.copies, 'row')} left out, since an earlier folder has the same."
         if self.renamed:
             yield (
-                f"{self.renamed} scans share their identifiers with another scan, and are told "
-                "apart by a hash. Check how the files were anonymised."
+                f"{counted(self.renamed, 'scan')} with the identifiers of another scan: told apart "
+                "by a hash. Check how the files were anonymised."
             )
         chosen = f" where {self.where}" if self.where else ""
         yield (
-            f"{self.scans} scans and {self.refused} refused inputs of {self.folders} results "
-            f"folders{chosen}, by {', '.join(self.models) or 'no model'}: {self.out}"
+            f"{counted(self.scans, 'scan')} and {counted(self.refused, 'refused input')} of "
+            f"{counted(self.folders, 'results folder')}{chosen}, "
+            f"by {', '.join(self.models) or 'no model'}: {self.out}"
         )
         yield RESEARCH_USE
 
@@ -144,6 +145,7 @@ def join_results(
     """
     require("duckdb", "pyarrow", extra=_EXTRA)
     target = Path(out)
+    require_local(target)
     make_folder(target.parent)
     with (
         tempfile.TemporaryDirectory(prefix=".join-", dir=target.parent) as working,

@@ -20,7 +20,7 @@ from bonescint.classify.table import (
 )
 from bonescint.extras import load
 from bonescint.files import make_folder
-from bonescint.scan import InputError, os_reason
+from bonescint.scan import InputError, OutputError, os_reason
 
 _EXTRA = "cluster"
 
@@ -128,6 +128,26 @@ def _checked(file: Path, folder: str, *, interrupted: bool = False) -> Part:
         raise InputError(file, problem, "Install a newer release of bonescint")
     names = tuple(schema.names)
     return Part(file=file.absolute(), folder=folder, columns=names, interrupted=interrupted)
+
+
+def require_local(place: Path) -> None:
+    """Refuse an address in a bucket as the place of an output.
+
+    Raises:
+        OutputError: it is one.
+    """
+    if is_in_bucket(place):
+        raise OutputError(f"{address(place)}: is in a bucket. Choose a local place, and copy it.")
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things in words.
+
+    Examples:
+        >>> counted(1, "scan"), counted(12_500, "row")
+        ('1 scan', '12,500 rows')
+    """
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def relative_folder(folder: str, out: Path) -> str:

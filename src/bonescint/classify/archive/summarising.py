@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bonescint.buckets import is_in_bucket
 from bonescint.classify.archive.connection import connected, see_rows
-from bonescint.classify.archive.parts import Part, parts_of
+from bonescint.classify.archive.parts import Part, parts_of, require_local
 from bonescint.extras import require
 from bonescint.files import one_writer, require_own, write_table
 from bonescint.intervals import Estimate, share
@@ -157,6 +157,7 @@ def summarise_results(table: Path | str, out: Path | str) -> ArchiveSummary:
 
     require("duckdb", "matplotlib", "pyarrow", extra=_EXTRA)
     folder = Path(out)
+    require_local(folder)
     names = (PAGE, *(f"by-{group}.csv" for group in _GROUPS), "refused.csv", "histogram.csv")
     require_own(folder, names, mark=PAGE, signature=f"<title>{_TITLE}</title>")
     with one_writer(folder), tempfile.TemporaryDirectory(dir=folder, prefix=".rows-") as working:
