@@ -60,10 +60,11 @@ def classify(
     If interrupted with Ctrl-C, rerun the same command to resume: finished scans are not repeated
     unless the model, the settings, the versions or their files have changed.
 
-    Names and numbers in headers never reach the results. Names of files and folders do: results
-    give the path of a file relative to what you gave (for "archive/" perhaps "DOE JOHN
-    123456/IM0001"). With --hash-sources they contain a keyed hash instead; OUT.private/sources.csv,
-    for you alone, lists which file is which. A name burned into the pixels is not removed.
+    Patients' names and numbers in headers never reach the results, and of dates only the year of
+    the acquisition. Names of files and folders do: results give the path of a file relative to what
+    you gave (for "archive/" perhaps "DOE JOHN 123456/IM0001"). With --hash-sources they contain a
+    keyed hash instead; OUT.private/sources.csv, for you alone, lists which file is which. A name
+    burned into the pixels is not removed.
 
     Args:
         out: Results folder.

@@ -29,5 +29,8 @@ def test_parts_in_a_bucket_become_one_table(bucket: Any, tmp_path: Path) -> None
     rows = pq.read_table(summary.out).to_pylist()
     assert [row["source"] for row in rows] == [f"{number}.dcm" for number in range(12)]
     assert {row["results"] for row in rows} == {"s3://archive/run"}
+    write_part(table.slice(0, 1), "s3://archive/run/results.parquet")
+    summary = join_results(["s3://archive/run/"], tmp_path / "all.parquet")
+    assert summary.refused == 1, "the whole table, not also its parts"
     with pytest.raises(InputError, match=r"s3://archive/nothing: does not exist"):
         join_results(["s3://archive/nothing"], tmp_path / "none.parquet")

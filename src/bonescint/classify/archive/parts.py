@@ -100,6 +100,7 @@ def _local(place: Path, name: str, beside: Path) -> list[Part]:
 def _copied(place: Path, beside: Path) -> list[Path]:
     """Copies of the Parquet files below an address."""
     found = [file for file in files_in_bucket(place) if file.suffix == ".parquet"]
+    found = [file for file in found if file == place / TABLE_NAME] or found
     if not found:
         raise InputError(address(place), "holds no Parquet file", "Give folders of classify")
     make_folder(beside)
