@@ -89,6 +89,7 @@ def summarise(table: Path, *, out: Path = Path("summary"), opens: Open = True) -
     source is on it.
 
     Args:
+        table: Joined table, or a results folder.
         out: Folder for the page and its tables.
 
     Written to the folder:
