@@ -267,7 +267,9 @@ def _page(
         if verdict is None
         else f"PCWG3's 2+2 rule: {verdict.in_words}"
     )
-    remarks = tuple(dict.fromkeys(said for one in series.scans for said in one.remarks))
+    remarks = tuple(
+        f"Scan {one.scan.scan_id}: {remark}" for one in series.scans for remark in one.remarks
+    )
     return Document(
         title="Change between bone scans",
         notice=notice,

@@ -47,6 +47,7 @@ REGION_COLOURS = np.array(
 """Colours of the twelve regions, in their order; the first eight after Okabe and Ito."""
 METASTASIS_COLOUR, OTHER_COLOUR = (200, 20, 20), (20, 90, 200)
 _ROWS, _MARGIN, _GAP, _HEADER, _KEY = 900, 24, 14, 96, 190
+_LINE = 18
 _SHADE = 0.32
 _LEAST_WIDTH = 760
 
@@ -73,9 +74,16 @@ def quantified_picture(found: QuantifiedScan, *, notice: str = RESEARCH_USE) -> 
     views = len(scan.views)
     width = 2 * _MARGIN + 2 * views * (size.columns + _GAP) + _KEY
     width = max(width, _LEAST_WIDTH)
-    picture = Image.new("RGB", (width, _HEADER + size.rows + 2 * _MARGIN + 60), PAGE)
+    remarks = [
+        line for text in found.remarks for line in wrapped(text, size=13, width=width - 2 * _MARGIN)
+    ]
+    below = _HEADER + size.rows + _MARGIN
+    height = below + _LINE * len(remarks) + _MARGIN + 60
+    picture = Image.new("RGB", (width, height), PAGE)
     draw = ImageDraw.Draw(picture)
-    _write_header(draw, found, width)
+    _write_header(draw, found)
+    for number, line in enumerate(remarks):
+        write(draw, (_MARGIN, below + _LINE * number), line, size=13, colour=WARNING)
     for number, (view, image) in enumerate(scan.images()):
         box = boxes[view]
         grey = grey_panel(image[box], grey_window(image, scan.unit), size)
@@ -253,7 +261,7 @@ def webp_of(picture: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def _write_header(draw: ImageDraw.ImageDraw, found: QuantifiedScan, width: int) -> None:
+def _write_header(draw: ImageDraw.ImageDraw, found: QuantifiedScan) -> None:
     write(draw, (_MARGIN, 14), f"Scan {found.scan.scan_id}", size=17, bold=True)
     index = found.index
     said = (
@@ -262,8 +270,6 @@ def _write_header(draw: ImageDraw.ImageDraw, found: QuantifiedScan, width: int) 
         else "No Bone Scan Index"
     )
     write(draw, (_MARGIN, 38), said, size=15, colour=INK)
-    for line in wrapped("; ".join(found.remarks), size=12, width=width - 2 * _MARGIN)[:1]:
-        write(draw, (_MARGIN, 58), line, size=12, colour=WARNING)
 
 
 class OutlinedFocus(NamedTuple):
