@@ -43,6 +43,7 @@ def evaluate(
     split: Literal["train", "validation", "test"] = "test",
     against: Path | None = None,
     maps: Path | None = None,
+    lesions: Path | None = None,
     resamples: Annotated[int, typer.Option(min=2, max=1_000_000)] = 2000,
     unstratified: bool = False,
     level: Annotated[float, typer.Option(min=0.5, max=0.9999)] = 0.95,
@@ -64,7 +65,9 @@ def evaluate(
         operating_point: Use this operating point instead of one chosen by the rule.
         split: Split that is evaluated.
         against: Predictions of another model, to compare with.
-        maps: results.json with activation maps, to compare with lesion masks.
+        maps: results.json of classify with activation maps, to compare with lesion masks.
+        lesions: results.json of quantify, to judge foci and Bone Scan Index against lesion masks:
+            sensitivity at 0.5 to 4 false foci per scan (FROC), outlines, benign or malignant.
         resamples: Bootstrap resamples.
         unstratified: Resample all scans together, not by class.
         level: Coverage of the intervals.
@@ -81,6 +84,7 @@ def evaluate(
       bonescint evaluate predictions.csv --cohort manifest.csv --out report/
       bonescint evaluate ours.csv --cohort manifest.csv --against theirs.csv --out report/
       bonescint evaluate results/results.csv --cohort manifest.csv --maps results/results.json
+      bonescint evaluate q/scans.csv --cohort manifest.csv --lesions q/results.json (of quantify)
       bonescint evaluate ours.csv --cohort manifest.csv --rule specificity --at-least 0.9
       bonescint evaluate ours.csv --cohort manifest.csv --resamples 100 --unstratified (the paper's)
     """
@@ -107,6 +111,7 @@ def evaluate(
             settings=settings,
             against=against,
             maps=maps,
+            lesions=lesions,
             ignore_unknown=ignore_unknown,
             workbook=xlsx,
             progress=shown.progress,
@@ -129,6 +134,11 @@ def _first_figures(result: EvaluationResult) -> Iterator[str]:
     yield f"At {result.threshold:.3g} ({judgement.point.source}):"
     for one in judgement.at_point[:2]:
         yield f"  {one.words} {one.estimate.text()}"
+    if result.lesions is not None:
+        whole = result.lesions.bands[0]
+        yield f"Foci on {result.lesions.metastases} metastases:"
+        for one in whole.measures:
+            yield f"  {one.words} {one.estimate.text()}"
 
 
 @command(experiment_app)

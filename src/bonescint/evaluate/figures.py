@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bonescint.evaluate.agreement import MeasuredPair
 from bonescint.evaluate.false_evidence import PlaceRow
 from bonescint.evaluate.judgement import Calibration, Judgement
 from bonescint.evaluate.map_metrics import FreeResponseCurve, HitGroup
-from bonescint.evaluate.metrics import Confusion, Measure
+from bonescint.evaluate.metrics import Confusion, Measure, measure_named
 from bonescint.evaluate.subgroups import Subgroup
 from bonescint.intervals import Estimate
 from bonescint.plotting import (
@@ -330,6 +331,48 @@ def hit_rate_figure(groups: Sequence[tuple[str, Sequence[HitGroup]]]) -> Rendere
         panel.set_xlabel(name)
         panel.set_ylabel("Share of lesions hit")
         _grid(panel, axis="y")
+    return rendered(figure)
+
+
+def agreement_figure(
+    pairs: Sequence[MeasuredPair], measures: Sequence[Measure], *, quantity: str
+) -> RenderedFigure:
+    """Measured against reference, and their difference against their mean (Bland and Altman 1986).
+
+    Args:
+        pairs: of all scans.
+        measures: as `agreement_measures` gives them.
+        quantity: what is measured, with its unit.
+    """
+    figure, (left, right) = new_axes(6.8, 3.3, columns=2)
+    reference = np.array([one.reference for one in pairs])
+    measured = np.array([one.measured for one in pairs])
+    points: dict[str, Any] = {"color": BLUE, "markersize": 3.5, "alpha": 0.7}
+    most = 1.05 * float(max(reference.max(), measured.max(), 1e-6))
+    left.plot([0, most], [0, most], **_DASHED)
+    for one in pairs:
+        if not math.isnan(one.low):
+            ends = [one.low, min(one.high, 2 * most)]
+            left.plot([one.reference] * 2, ends, color=BLUE, linewidth=0.6, alpha=0.4)
+    left.plot(reference, measured, "o", **points)
+    left.set_xlim(-0.02 * most, most)
+    left.set_ylim(-0.02 * most, most)
+    left.set_xlabel(f"Reference, {quantity}")
+    left.set_ylabel(f"Measured, {quantity}")
+    right.plot((reference + measured) / 2, measured - reference, "o", **points)
+    for name, style in (
+        ("bias", {"color": ORANGE, "linewidth": 1.2}),
+        ("lower_limit", {**_DASHED, "color": ORANGE}),
+        ("upper_limit", {**_DASHED, "color": ORANGE}),
+    ):
+        value = measure_named(tuple(measures), name).estimate.value
+        right.axhline(value, **style)
+        label = {"xy": (1, value), "xycoords": ("axes fraction", "data"), "ha": "right"}
+        right.annotate(f"{value:+.2f}", **label, va="bottom", color=ORANGE, fontsize=8.5)
+    right.set_xlabel(f"Mean of both, {quantity}")
+    right.set_ylabel("Measured minus reference")
+    for panel in (left, right):
+        _grid(panel)
     return rendered(figure)
 
 

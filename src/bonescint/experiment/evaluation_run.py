@@ -15,6 +15,7 @@ from bonescint.experiment.evaluation.evaluate import (
     compare_predictions,
     evaluate_joined,
 )
+from bonescint.experiment.evaluation.lesion_evaluation import evaluate_lesions, read_quantified
 from bonescint.experiment.evaluation.results import (
     NOTICE,
     EvaluationResult,
@@ -25,6 +26,7 @@ from bonescint.experiment.evaluation.results import (
 from bonescint.experiment.evaluation.saliency_evaluation import evaluate_saliency
 from bonescint.experiment.evaluation.tables import BIG, json_tables, result_tables
 from bonescint.experiment.paths import fingerprint
+from bonescint.experiment.report.lesion_report import lesion_figures, lesion_section
 from bonescint.experiment.report.model_report import draw_figures, evaluation_document
 from bonescint.experiment.report.saliency_report import (
     as_figure,
@@ -49,6 +51,7 @@ def evaluate(
     settings: EvaluationSettings | None = None,
     against: Path | None = None,
     maps: Path | None = None,
+    lesions: Path | None = None,
     ignore_unknown: bool = False,
     workbook: bool = False,
     progress: Callable[[str, int, int], None] | None = None,
@@ -63,6 +66,8 @@ def evaluate(
         against: predictions of another model of the same scans, to compare with.
         maps: `results.json` of `bonescint classify` with the activation maps of the same
             predictions, to measure them against lesion masks.
+        lesions: `results.json` of `bonescint quantify` with the foci and Bone Scan Indices of the
+            same scans, to judge them against lesion masks.
         ignore_unknown: leave out predictions of scans that the manifest does not know.
         workbook: write `tables.xlsx` too.
         progress: called with (task, done, total).
@@ -88,12 +93,14 @@ def evaluate(
             settings or EvaluationSettings(),
             against=against,
             maps=maps,
+            lesions=lesions,
             ignore_unknown=ignore_unknown,
             tell=tell,
         )
         tell("Drawing", 0, 1)
         table = cohort / "manifest.csv" if cohort.is_dir() else cohort
         inputs = {"predictions": predictions, "cohort": table, "against": against, "maps": maps}
+        inputs["lesions"] = lesions
         result = replace(
             result,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -114,6 +121,7 @@ def _evaluated(
     *,
     against: Path | None,
     maps: Path | None,
+    lesions: Path | None,
     ignore_unknown: bool,
     tell: Callable[[str, int, int], None],
 ) -> tuple[EvaluationResult, Mapping[str, MappedScan]]:
@@ -126,6 +134,7 @@ def _evaluated(
         other = join(rows, manifest, source=against, ignore_unknown=ignore_unknown)
         chosen_point(other, settings, against)  # refused before any work, if it has none
     mapped = {} if maps is None else read_maps(maps)
+    quantified = {} if lesions is None else read_quantified(lesions)
     counts = {name: scan.posterior_counts for name, scan in mapped.items()}
     result = evaluate_joined(
         joined,
@@ -147,6 +156,16 @@ def _evaluated(
             progress=partial(tell, "Measuring maps"),
         )
         result = replace(result, saliency=saliency)
+    if lesions is not None:
+        found = evaluate_lesions(
+            joined.part(settings.judged),
+            manifest,
+            quantified,
+            source=lesions,
+            resampling=settings.resampling,
+            progress=partial(tell, "Judging foci"),
+        )
+        result = replace(result, lesions=found)
     return result, mapped
 
 
@@ -163,9 +182,12 @@ def _write(
     segmented = segmented_pictures(result, manifest, mapped)
     if result.saliency is not None:
         pictures |= saliency_figures(result.saliency)
+    if result.lesions is not None:
+        pictures |= lesion_figures(result.lesions)
     for number, shown in enumerate(segmented.values(), 1):  # names need not be harmless
         pictures[f"segmented_{number:02d}"] = as_figure(shown)
     sections = (
+        *lesion_section(result, pictures),
         *saliency_sections(result, pictures, segmented),
         *failures_section(result, manifest, mapped),
     )

@@ -84,6 +84,8 @@ class QuantifiedScan:
             "model_id": self.prediction.model_id,
             "mbd_probability": self.prediction.mbd_probability,
             "call": self.prediction.call.value,
+            "shape": list(self.scan.shape),
+            "pixel_spacing_mm": self.scan.pixel_spacing_mm and list(self.scan.pixel_spacing_mm),
             "remarks": list(self.remarks),
             "registration": {
                 view.value: {

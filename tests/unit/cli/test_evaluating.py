@@ -84,3 +84,10 @@ def test_choices_that_cannot_be(cohort: Path, more: tuple[str, ...], says: str) 
     code, said = _run(cohort, *more)
     assert code == 2
     assert says in said
+
+
+def test_lesions_need_results_of_quantify(cohort: Path) -> None:
+    (cohort / "results.json").write_text('{"results": []}', encoding="utf-8")
+    code, said = _run(cohort, "--lesions", str(cohort / "results.json"))
+    assert code == 2
+    assert "Give results.json of bonescint quantify" in " ".join(said.split())

@@ -33,6 +33,7 @@ from bonescint.evaluate import (
 from bonescint.evaluate.judgement import Calibration, Judgement
 from bonescint.evaluate.scored import patient_numbers
 from bonescint.experiment.evaluation.json_form import from_json, rule_content, to_json
+from bonescint.experiment.evaluation.lesion_result import LesionEvaluation
 from bonescint.experiment.evaluation.saliency_result import SaliencyEvaluation
 from bonescint.files import json_in, write_whole
 from bonescint.scan import RESEARCH_USE, BonescintError, Call, InputError, ParameterError, Split
@@ -210,6 +211,7 @@ class EvaluationResult:
         control_note: why there is no control, or empty.
         comparison: with another model, or `None`.
         saliency: how activation maps agree with lesion masks, or `None` without maps.
+        lesions: how found foci and the Bone Scan Index agree with the truth, or `None`.
         inputs: input files.
         created: UTC time in ISO 8601; empty for a result that was never written.
         software: version of bonescint.
@@ -229,6 +231,7 @@ class EvaluationResult:
     control_note: str = ""
     comparison: ModelComparison | None = None
     saliency: SaliencyEvaluation | None = None
+    lesions: LesionEvaluation | None = None
     inputs: tuple[InputFile, ...] = ()
     created: str = ""
     software: str = __version__
@@ -350,6 +353,7 @@ def result_from(content: Mapping[str, Any]) -> EvaluationResult:
     Raises:
         KeyError, TypeError, ValueError, BonescintError: not a result.
     """
+    content = {"lesions": None, **content}  # earlier results of this version lack them
     scans = from_json(tuple[EvaluatedScan, ...], content["scans"])
     cases = scored_cases(scans)
     called = np.array([scan.called for scan in scans], dtype=bool)

@@ -47,8 +47,8 @@ from bonescint.experiment.evaluation.saliency_result import (
     LocalisedScan,
     SaliencyEvaluation,
 )
-from bonescint.scan import Case, Focus, FocusKind, InputError, Truth, View
-from bonescint.scan.lesions import lesions_by_description, numbered_areas
+from bonescint.experiment.evaluation.true_lesions import checked_masks, numbered_lesions
+from bonescint.scan import Case, Focus, FocusKind, Truth, View
 
 TOLERANCE_MM = 25.0
 """Half a cell of a 32 x 32 map over a composite of two views, the finest that a map resolves."""
@@ -222,35 +222,18 @@ class _Work:
         self, case: Case, scan: MappedScan, truth: Truth
     ) -> tuple[list[ViewEvidence], dict[int, Focus]]:
         """Each view's map and numbered lesions; the lesions by number."""
-        pixel_mm = scan.pixel_mm
-        metastases = [focus for focus in truth.foci if focus.kind is FocusKind.METASTASIS]
-        foci: dict[int, Focus] = {}
-        in_view: dict[View, list[tuple[int, Focus]]] = {view: [] for view in View}
-        for number, focus in zip(lesions_by_description(metastases), metastases, strict=True):
-            foci.setdefault(number, focus)
-            in_view[focus.view].append((number, focus))
-        views, highest = [], len(foci)
-        for view, values in scan.grids().items():
-            mask = truth.masks.get(view, np.zeros(scan.shape, dtype=bool))
-            if mask.shape != scan.shape:
-                problem = (
-                    f"the mask of {case.scan_id} is {mask.shape}, its {view} view {scan.shape}"
-                )
-                file = self.manifest.folder / (case.truth or getattr(case, f"mask_{view.value}"))
-                raise InputError(file, problem, "Give masks of the scan's pixels")
-            listed = in_view[view]
-            centres = listed if case.truth else []  # a physician's pieces are whole lesions
-            areas = numbered_areas(
-                mask,
-                np.array([(f.row, f.column) for _, f in centres], dtype=float).reshape(-1, 2),
-                np.array([n for n, _ in centres], dtype=np.intp),
-                pixel_mm,
-            )
-            if not centres:  # the foci of pieces stand in the pieces' order; others have none
-                areas = np.where(areas > 0, areas + (listed[0][0] - 1 if listed else highest), 0)
-                highest = max(highest, int(areas.max()))
-            views.append(ViewEvidence(values=values, lesions=areas, pixel_mm=pixel_mm))
-        return views, foci
+        grids = scan.grids()
+        found = numbered_lesions(
+            [focus for focus in truth.foci if focus.kind is FocusKind.METASTASIS],
+            checked_masks(truth.masks, grids, scan.shape, self.manifest, case),
+            pieces=not case.truth,
+            pixel_mm=scan.pixel_mm,
+        )
+        views = [
+            ViewEvidence(values=values, lesions=found.areas[view], pixel_mm=scan.pixel_mm)
+            for view, values in grids.items()
+        ]
+        return views, dict(reversed(found.foci))  # the first focus of each lesion
 
     def summary(self, resampling: Resampling) -> SaliencyEvaluation:
         """The figures over all scans."""

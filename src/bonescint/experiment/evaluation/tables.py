@@ -15,6 +15,7 @@ from bonescint.evaluate.tables import (
     measures_table,
     subgroups_table,
 )
+from bonescint.experiment.evaluation.lesion_tables import lesion_tables
 from bonescint.experiment.evaluation.results import (
     FALSE_NEGATIVE,
     TRUE_POSITIVE,
@@ -69,6 +70,8 @@ def result_tables(result: EvaluationResult) -> tuple[ResultTable, ...]:
     tables.append(_scans_table(result))
     if result.saliency is not None:
         tables += _saliency_tables(result.saliency)
+    if result.lesions is not None:
+        tables += lesion_tables(result.lesions)
     return tuple(tables)
 
 
