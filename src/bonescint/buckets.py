@@ -168,6 +168,15 @@ def put_in_bucket(path: Path, content: bytes) -> None:
     _asked(path, lambda files: files.pipe_file(_key(path), content), _unwritable)
 
 
+def upload(file: Path, path: Path) -> None:
+    """Write an object with the content of a file; it appears whole or not at all.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    _asked(path, lambda files: files.put_file(str(file), _key(path)), _unwritable)
+
+
 def remove_from_bucket(path: Path) -> None:
     """Remove an object.
 

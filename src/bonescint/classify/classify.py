@@ -208,7 +208,11 @@ with configs/metadata.json.
         if written:
             calls = CallCounts.of(batch.classified, has_band=folder.card.uncertain_band is not None)
             results.finish(
-                _document(folder, facts, settings, created, calls, interrupted=interrupted),
+                {
+                    **document_of(folder, facts, settings, created),
+                    "interrupted": interrupted,
+                    "calls": asdict(calls),
+                },
                 page_heading(folder, created, calls, interrupted=interrupted),
                 refused,
                 interrupted=interrupted,
@@ -292,24 +296,16 @@ def run_facts(
     }
 
 
-def _document(
-    folder: ModelFolder,
-    facts: Mapping[str, Any],
-    settings: dict[str, Any],
-    created: datetime,
-    calls: CallCounts,
-    *,
-    interrupted: bool,
+def document_of(
+    folder: ModelFolder, facts: Mapping[str, Any], settings: Mapping[str, Any], created: datetime
 ) -> dict[str, Any]:
-    """The content of `results.json` apart from the results and the refused inputs."""
+    """What a run records of itself, apart from its results."""
     return {
         "schema_version": RESULTS_SCHEMA_VERSION,
         "notice": notice_of(folder),
         "created": created.isoformat(timespec="seconds"),
-        "interrupted": interrupted,
         **facts,
         "settings": {**facts["settings"], **settings},
-        "calls": asdict(calls),
     }
 
 

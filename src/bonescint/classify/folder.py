@@ -13,7 +13,7 @@ import csv
 import io
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -80,6 +80,13 @@ def csv_cell(text: str) -> str:
     return f"'{shown}" if text.startswith(_FORMULA_STARTS) else shown
 
 
+def csv_writer(stream: TextIO) -> Callable[[ClassifiedScan], object]:
+    """Write the first line of `results.csv`; gives a function that writes the line of a scan."""
+    table = csv.writer(stream, lineterminator="\n")
+    table.writerow(CSV_COLUMNS)
+    return lambda result: table.writerow(map(inert, _csv_row(result)))
+
+
 class ResultsFolder:
     """A folder for results; once it is open, it exists and can be written to.
 
@@ -116,9 +123,8 @@ class ResultsFolder:
         except OSError as error:
             raise cannot_write(path, error) from error
         self._files: set[str] = set()
-        self._table = csv.writer(self._rows, lineterminator="\n")
+        self._write_row = csv_writer(self._rows)
         self._added = 0
-        self._table.writerow(CSV_COLUMNS)
         self._records.write(first_line(identity))
         self._rows.flush()
 
@@ -189,7 +195,7 @@ class ResultsFolder:
         """
         page_row = {"row": scan.page_row, "read_as": scan.read_as}
         try:
-            self._table.writerow(map(inert, _csv_row(result)))
+            self._write_row(result)
             self._records.write(_json_line(scan.record) + "\n")
             self._page.write(_json_line(page_row) + "\n")
             for stream in self._streams:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -118,14 +118,25 @@ class CallCounts:
     @classmethod
     def of(cls, results: Iterable[ClassifiedScan], *, has_band: bool) -> CallCounts:
         """Count the calls of a batch."""
-        given = list(results)
-        counted = Counter("?" if one.uncertain else one.positive for one in given)
+        answers = Counter((one.positive, one.uncertain, one.unlike) for one in results)
+        return cls.of_answers(answers, has_band=has_band)
+
+    @classmethod
+    def of_answers(
+        cls, answers: Mapping[tuple[bool | None, bool, bool], int], *, has_band: bool
+    ) -> CallCounts:
+        """Count calls from the number of scans by (positive, uncertain, unlike)."""
+        counted: Counter[bool | str | None] = Counter()
+        unlike = 0
+        for (positive, uncertain, strange), scans in answers.items():
+            counted["?" if uncertain else positive] += scans
+            unlike += scans * (strange and positive is not None)
         return cls(
             positive=counted[True],
             negative=counted[False],
             uncertain=counted["?"] if has_band else None,
             no_call=counted[None],
-            unlike=sum(one.unlike and one.positive is not None for one in given),
+            unlike=unlike,
         )
 
     def in_words(self) -> str:

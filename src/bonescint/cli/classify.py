@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,10 +20,20 @@ from bonescint.cli.console import (
     say,
     show,
 )
-from bonescint.cli.options import AnyWorkers, AsJson, Device, Open, Pictures, Sources
+from bonescint.cli.options import (
+    AnyWorkers,
+    AsJson,
+    Device,
+    Engine,
+    Open,
+    Pictures,
+    PositiveOrNone,
+    Sources,
+)
 
 if TYPE_CHECKING:
     from bonescint.classify import ClassifiedScan, ClassifySummary
+    from bonescint.classify.cluster import ClusterSummary
 
 _WIDE = 110
 _MOST_ROWS = 60
@@ -44,7 +55,11 @@ def classify(
     site: str = "",
     sites_by_folder: bool = False,
     shard: str | None = None,
-    pictures: Pictures = True,
+    pictures: Pictures = None,
+    engine: Engine = "local",
+    address: str | None = None,
+    actors: PositiveOrNone = None,
+    actor_cpus: PositiveOrNone = None,
     as_json: AsJson = False,
 ) -> int:
     """Classify scans, and write tables, pictures with the evidence, and a page.
@@ -81,6 +96,16 @@ def classify(
         sites_by_folder: The first folder of each file's path is its site.
         shard: K/N, such as 3/40: classify the third of 40 parts of the studies alone, into a folder
             of its own in OUT. No study is in two parts, and bonescint results join joins them.
+        address: Address of the Ray cluster: auto, host:6379 or ray://host:10001; without it that of
+            RAY_ADDRESS, or else a cluster on this machine that ends with the command.
+        actors: With Ray: how many actors judge at a time; without it as many as there is room for.
+        actor_cpus: With Ray: cores of each actor; without it one.
+
+    With --engine ray the studies are judged on a Ray cluster. Rows are the same, in results.csv and
+    results.parquet; there are no pictures and no page. Every node needs bonescint, sees the files
+    under the same paths or in a bucket, and has AWS_* in its own environment. OUT may be the
+    address of a bucket. Rerun the same command to resume, also when the archive has grown. See
+    docs/scale.md.
 
     Written to the results folder:
       results.csv    one row per scan: scan_id, source, views, mbd_probability, call, ...
@@ -100,9 +125,35 @@ def classify(
       bonescint classify study/ --out results/ --dicom
       bonescint classify archive/ --out results/ --site Ghent --parquet
       bonescint classify archive/ --out results/ --shard 3/40 --no-pictures --parquet
+      bonescint classify s3://archive/nm/ --out s3://results/run-7/ --engine ray --address auto
     """
     from bonescint.classify import Shard, classify
 
+    part = None if shard is None else Shard.parse(shard)
+    if engine == "ray":
+        from bonescint.classify.cluster import RaySettings, classify_on_ray
+
+        _require_none("ray", workers=workers, pictures=pictures, dicom=dicom, fhir=fhir)
+        settings = RaySettings(address=address, actors=actors, cpus=actor_cpus or 1)
+        return _run_on_ray(
+            lambda progress: classify_on_ray(
+                sources,
+                out,
+                model=model,
+                settings=settings,
+                device=device,
+                hash_sources=hash_sources,
+                call_anyway=call_anyway,
+                maps=maps,
+                site=site,
+                sites_by_folder=sites_by_folder,
+                shard=part,
+                progress=progress,
+            ),
+            as_json=as_json,
+            hashed=out if hash_sources else None,
+        )
+    _require_none("local", address=address, actors=actors, actor_cpus=actor_cpus)
     return _run(
         lambda progress: classify(
             sources,
@@ -118,13 +169,56 @@ def classify(
             maps=maps,
             site=site,
             sites_by_folder=sites_by_folder,
-            shard=None if shard is None else Shard.parse(shard),
-            pictures=pictures,
+            shard=part,
+            pictures=pictures is not False,
             progress=progress,
         ),
         as_json=as_json,
         hashed=out if hash_sources else None,
     )
+
+
+def _require_none(engine: str, **options: object) -> None:
+    """Refuse options that an engine does not have."""
+    from bonescint.scan import ParameterError
+
+    for name, value in options.items():
+        if value:
+            option = f"--{name.replace('_', '-')}"
+            raise ParameterError(option, "classify", f"left out with --engine {engine}", value)
+
+
+def _run_on_ray(
+    work: Callable[[Callable[[str, int, int], None]], ClusterSummary],
+    *,
+    as_json: bool,
+    hashed: Path | None,
+) -> int:
+    """Classify under a progress bar that says the rate, and return the exit status."""
+    began = time.monotonic()
+
+    def rated(what: str, done: int, total: int) -> None:
+        rate = done / max(time.monotonic() - began, 1e-9)
+        shown.progress(f"{what} ({rate:.1f} a second since the start)", done, total)
+
+    with progress_shown() as shown:
+        summary = work(rated)
+    if as_json:
+        typer.echo(json.dumps(summary.to_json(), indent=1))
+    for message in summary.messages():
+        say(message)
+    _say_key(hashed)
+    if not summary.scans:
+        return NOTHING_DONE
+    return SOME_FAILED if summary.refused else 0
+
+
+def _say_key(hashed: Path | None) -> None:
+    if hashed is not None:
+        from bonescint.classify.naming import private_folder
+
+        private = private_folder(hashed) / "sources.csv"
+        say(f"Which file is which: {private}. Keep it, and do not share it.")
 
 
 def demo(*, out: Path = Path("results"), opens: Open = True) -> int:
@@ -190,11 +284,7 @@ def _run(
         _print_table(summary)
     for message in summary.messages():
         say(message)
-    if hashed is not None:
-        from bonescint.classify.naming import private_folder
-
-        private = private_folder(hashed) / "sources.csv"
-        say(f"Which file is which: {private}. Keep it, and do not share it.")
+    _say_key(hashed)
     if summary.interrupted:
         return INTERRUPTED
     if not summary.results:

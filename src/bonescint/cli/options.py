@@ -61,7 +61,15 @@ IgnoreUnknown = Annotated[
 ]
 Open = Annotated[bool, typer.Option("--open/--no-open", help="Show it in the browser.")]
 Pictures = Annotated[
-    bool, typer.Option("--pictures/--no-pictures", help="Draw a picture of each scan.")
+    bool | None,
+    typer.Option(
+        "--pictures/--no-pictures",
+        help="Draw a picture of each scan.",
+        show_default="they are drawn, but not with Ray",
+    ),
+]
+Engine = Annotated[
+    Literal["local", "ray"], typer.Option(help="What runs the work: this machine, or Ray.")
 ]
 ReaderStudy = Annotated[Path, typer.Argument(help="Folder of the reader study.", metavar="STUDY")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for any that is free.")]

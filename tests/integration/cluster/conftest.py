@@ -47,10 +47,7 @@ def bucket(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The environment in which the server is reached, and a client that made a bucket `archive`."""
     boto3 = pytest.importorskip("boto3", reason="needs boto3")
     s3fs = pytest.importorskip("s3fs", reason="needs the extra cluster")
-    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    _set_credentials(monkeypatch, s3_server)
     s3fs.S3FileSystem.clear_instance_cache()
     client = boto3.client("s3")
     client.create_bucket(Bucket="archive")
@@ -71,3 +68,21 @@ def upload(bucket: Any) -> Callable[[Path, str], None]:
             bucket.put_object(Bucket="archive", Key=key, Body=file.read_bytes())
 
     return copied
+
+
+@pytest.fixture(scope="session")
+def ray_cluster(s3_server: str) -> Iterator[Any]:
+    """A cluster of two nodes, whose environment has the server's address and its credentials."""
+    pytest.importorskip("ray", reason="needs the extra cluster")
+    support = runpy.run_path(str(TESTS / "support" / "ray_cluster.py"))
+    with pytest.MonkeyPatch.context() as patch:
+        _set_credentials(patch, s3_server)
+        with support["running_cluster"](2) as cluster:
+            yield cluster
+
+
+def _set_credentials(patch: pytest.MonkeyPatch, server: str) -> None:
+    patch.setenv("AWS_ENDPOINT_URL", server)
+    patch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+    patch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
