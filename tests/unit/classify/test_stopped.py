@@ -27,9 +27,9 @@ def read_anew(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     read = batch.read_and_prepare
 
-    def noted(study: Any, preprocessing: Any) -> Any:
+    def noted(study: Any, *more: Any) -> Any:
         names.append(study.files[0].name)
-        return read(study, preprocessing)
+        return read(study, *more)
 
     monkeypatch.setattr("bonescint.classify.batch.read_and_prepare", noted)
     monkeypatch.setattr("bonescint.classify.steps.read_and_prepare", noted)
