@@ -1,13 +1,9 @@
-"""Measures regions, foci and Bone Scan Index on simulated scans, with their truth.
+"""Measures regions and foci on simulated scans, with their truth.
 
     python benchmarks/quantify.py truth COHORT TRUTH --count 80     # regenerates maps of bones
     python benchmarks/quantify.py regions COHORT TRUTH [--pictures FOLDER]
-    python benchmarks/quantify.py predict COHORT ANSWERS --count 80
+    python benchmarks/quantify.py predict COHORT ANSWERS --count 80 --centre C
     python benchmarks/quantify.py foci COHORT ANSWERS
-    python benchmarks/quantify.py index OUT.json --count 50     # Bone Scan Index against truth
-    python benchmarks/quantify.py calibrate OUT.json [MORE.json]
-    python benchmarks/quantify.py change --count 20             # new foci in pairs of scans
-    python benchmarks/quantify.py agreement OUT.json            # of other patients
 
 COHORT is what `bonescint simulate cohort` wrote; no scan of it may have served for the atlas.
 """
@@ -17,12 +13,12 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
-from scipy.spatial import KDTree
 
 from bonescint.classify.classify import model_folder
 from bonescint.cohort import read_manifest
@@ -30,31 +26,16 @@ from bonescint.cohort.regenerate_truth import regenerate_truth
 from bonescint.dicom import read
 from bonescint.model import Classifier
 from bonescint.quantify import (
-    FocusChange,
-    MassTable,
-    QuantifiedScan,
-    bone_atlas,
-    bone_masses,
-    bone_scan_index,
-    changed_foci,
+    METASTASIS_FROM,
 )
 from bonescint.quantify.bone_atlas import atlas_of
-from bonescint.quantify.detectability import _sphere
 from bonescint.quantify.foci import matched_foci
 from bonescint.quantify.regions import BodyRegions, body_regions, dice_by_region
-from bonescint.quantify.registration import in_view_mm
-from bonescint.scan import Focus, FocusKind, Prediction, Scan, View
+from bonescint.scan import Focus, FocusKind, Prediction, Scan, UptakeSite, View
 from bonescint.scan.lesions import lesions_by_description, numbered_areas
 from bonescint.simulate import (
     TWELVE_NAMES,
-    Disease,
-    camera_named,
-    draw_anatomy,
-    set_up_camera,
-    simulate_scan,
-    simulated_scan,
 )
-from bonescint.simulate.population import Population
 
 
 def truth(cohort: Path, out: Path, count: int) -> None:
@@ -107,11 +88,16 @@ def regions(cohort: Path, truths: Path, pictures: Path | None, most: int | None,
     print(f"{len(rows)} scans, CPU seconds each {np.mean(seconds):.2f}")
 
 
-def predictions(cohort: Path, out: Path, count: int) -> None:
-    """The shipped model's answers for the first scans."""
+def predictions(cohort: Path, out: Path, count: int, centre: str, split: str) -> None:
+    """The shipped model's answers for the first scans of a centre and split, or of all."""
     out.mkdir(parents=True, exist_ok=True)
     with Classifier(model_folder(None), threads=1) as model:
-        for case in read_manifest(cohort / "manifest.csv").cases[:count]:
+        cases = [
+            case
+            for case in read_manifest(cohort / "manifest.csv").cases
+            if centre in ("", case.centre) and split in ("", case.split)
+        ]
+        for case in cases[:count]:
             file = out / f"{Path(case.file).stem}.json"
             if not file.exists():
                 file.write_text(json.dumps(model.predict(read(cohort / case.file)).to_json()))
@@ -124,9 +110,14 @@ class TrueLesions:
         content = json.loads(str(stored["json"]))
         foci = [Focus(**{**entry, "view": View(entry["view"])}) for entry in content["foci"]]
         numbers = np.array(lesions_by_description(foci), dtype=int)
-        self.kind, self.noise = {}, {}
+        self.kind, self.noise, self.contrast, self.cause, self.described = {}, {}, {}, {}, {}
+        self.centres = []
         for number, focus in zip(numbers.tolist(), foci, strict=True):
             self.kind[number] = FocusKind(focus.kind)
+            self.contrast[number] = focus.contrast or 0.0
+            self.cause[number] = focus.cause
+            self.described[number] = (focus.region, focus.cause, focus.radius_mm, focus.contrast)
+            self.centres.append((number, focus.view, round(focus.row), round(focus.column)))
             self.noise[number] = max(self.noise.get(number, 0.0), focus.contrast_to_noise or 0.0)
         self.areas = {}
         for view in View:
@@ -151,295 +142,143 @@ class TrueLesions:
         far = (rows + top - row) ** 2 + (columns + left - column) ** 2
         return int(part[rows[far.argmin()], columns[far.argmin()]])
 
+    def enclosed(self, foci) -> set[int]:
+        """The lesions whose centre lies in an outline."""
+        found = set()
+        for shown in foci:
+            rows, columns = shown.mask.shape
+            for number, view, row, column in self.centres:
+                down, across = row - shown.top, column - shown.left
+                inside = view is shown.view and 0 <= down < rows and 0 <= across < columns
+                if inside and shown.mask[down, across]:
+                    found.add(number)
+        return found
+
 
 BANDS = ((0, 5), (5, 10), (10, 20), (20, 1e9))
 
 
+class Mark(NamedTuple):
+    """A found focus: its scan, probability, true findings, and the metastases that it finds."""
+
+    scan: int
+    probability: float
+    kinds: set
+    ills: dict
+    at_maximum: dict
+    named: str
+    cause: str
+
+
+def marks_of(cohort: Path, file: Path, number: int, atlas) -> tuple[list, dict]:
+    """Found foci of a scan, and its metastases with their contrast-to-noise ratios.
+
+    A focus finds the metastasis on which its maximum lies, or within five pixels, and those whose
+    centre its outline encloses.
+    """
+    scan = read(cohort / "scans" / f"{file.stem}.dcm")
+    truth = TrueLesions(dict(np.load(cohort / "truth" / f"{file.stem}.npz")), scan.shape)
+    prediction = Prediction.from_json(json.loads(file.read_text()))
+    found = matched_foci(scan, prediction, body_regions(scan, atlas), atlas)
+    marks, dices = [], []
+    for lesion in found:
+        on = {truth.at(f.view, f.row, f.column) for f in lesion.in_views} - {0}
+        ills, at_maximum = (
+            {n: truth.noise[n] for n in hit if truth.kind[n] is FocusKind.METASTASIS}
+            for hit in (on | truth.enclosed(lesion.in_views), on)
+        )
+        cause = next((truth.cause[n] for n in on), "")
+        named = next(iter(lesion.finding_probabilities), "")
+        kinds = {truth.kind[n] for n in on}
+        marks.append(Mark(number, lesion.probability, kinds, ills, at_maximum, named, cause))
+        for focus in lesion.in_views if lesion.probability >= METASTASIS_FROM else ():
+            there = np.isin(truth.areas[focus.view], list(ills))
+            mask = np.zeros(scan.shape, bool)
+            mask[focus.window] = focus.mask
+            if (mask & there).any():
+                dices.append(2 * (mask & there).sum() / (mask.sum() + there.sum()))
+    ill = {n: truth.noise[n] for n, kind in truth.kind.items() if kind is FocusKind.METASTASIS}
+    cold = {n for n in ill if truth.contrast[n] < 1}
+    return marks, {"ill": ill, "cold": cold, "dices": dices}
+
+
+def sensitivity(marks: list[Mark], truths: list[dict], scans: np.ndarray, rate: float) -> list:
+    """Found metastases and all, by band of contrast-to-noise, at so many false foci per scan."""
+    times = np.bincount(scans, minlength=len(truths))
+    hits, wrong = {}, 0
+    for mark in sorted(marks, key=lambda one: -one.probability):
+        if not mark.ills:
+            wrong += int(times[mark.scan])
+            if wrong > rate * len(scans):
+                break
+        hits |= {(mark.scan, n): of for n, of in mark.ills.items()}
+    counted = []
+    for low, high in (*BANDS, (10, 1e9), (0, 1e9)):
+        there = sum(
+            int(times[k]) * sum(low <= of < high for of in truth["ill"].values())
+            for k, truth in enumerate(truths)
+        )
+        mine = sum(int(times[k]) for (k, _), of in hits.items() if low <= of < high)
+        counted.append((mine, there))
+    return counted
+
+
 def foci(cohort: Path, answers: Path, atlas, most: int | None) -> None:
     """FROC by contrast-to-noise, outlines, and benign against malignant."""
-    marks, total, scans, dices, judged, seconds = [], [], 0, [], [], []
-    for file in sorted(answers.glob("*.json"))[:most]:
-        scan = read(cohort / "scans" / f"{file.stem}.dcm")
-        truth = TrueLesions(dict(np.load(cohort / "truth" / f"{file.stem}.npz")), scan.shape)
-        prediction = Prediction.from_json(json.loads(file.read_text()))
-        began = time.process_time()
-        body = body_regions(scan, atlas)
-        found = matched_foci(scan, prediction, body)
-        seconds.append(time.process_time() - began)
-        scans += 1
-        ill = [n for n, kind in truth.kind.items() if kind is FocusKind.METASTASIS]
-        total += [truth.noise[n] for n in ill]
-        for lesion in found:
-            hit = {truth.at(f.view, f.row, f.column) for f in lesion.in_views} - {0}
-            kinds = {truth.kind[n] for n in hit}
-            ills = [n for n in hit if truth.kind[n] is FocusKind.METASTASIS]
-            marks.append((lesion.probability, [(scans, n, truth.noise[n]) for n in ills]))
-            if kinds:
-                judged.append((lesion.probability, FocusKind.METASTASIS in kinds))
-            for focus in lesion.in_views:
-                number = truth.at(focus.view, focus.row, focus.column)
-                if number in ills:
-                    mask = np.zeros(scan.shape, bool)
-                    mask[focus.window] = focus.mask
-                    there = truth.areas[focus.view] == number
-                    dices.append(2 * (mask & there).sum() / (mask.sum() + there.sum()))
-    marks.sort(key=lambda mark: -mark[0])
-    noise = np.array(total)
-    print(f"{scans} scans, {len(noise)} metastases, {len(marks)} found foci")
-    for rate in (0.5, 1, 2, 4):
-        hits, wrong = {}, 0
-        for _, ills in marks:
-            if not ills:
-                wrong += 1
-                if wrong > rate * scans:
-                    break
-            for scan, number, of in ills:
-                hits[scan, number] = of
-        said = [f"all {len(hits) / len(noise):.2f}"]
-        got = np.array(list(hits.values()))
-        for low, high in BANDS:
-            there = int(((noise >= low) & (noise < high)).sum())
-            said.append(f"{low}+: {((got >= low) & (got < high)).sum()}/{there}")
-        there, mine = int((noise >= 10).sum()), int((got >= 10).sum())
-        print(f"at {rate} false a scan:", *said, f"| 10 and more: {mine / there:.3f}")
-    p, ill = np.array(judged).T
-    pairs = (p[ill == 1][:, None] > p[ill == 0]) + 0.5 * (p[ill == 1][:, None] == p[ill == 0])
-    print(
-        f"benign or malignant: AUC {pairs.mean():.3f} of {int(ill.sum())}, {int((1 - ill).sum())}"
-    )
-    print(
-        f"outlines: mean Dice {np.mean(dices):.3f} (median {np.median(dices):.3f}) of {len(dices)}"
-    )
-    print(f"CPU seconds a scan {np.mean(seconds):.2f}")
+    marks, truths = [], []
+    for number, file in enumerate(sorted(answers.glob("*.json"))[:most]):
+        of_scan, truth = marks_of(cohort, file, number, atlas)
+        marks += of_scan
+        truths.append(truth)
+    say_foci(marks, truths)
 
 
-class KnownPatient(NamedTuple):
-    """A simulated patient, the expected counts of both views, and the true shares of disease."""
-
-    means: dict[View, np.ndarray]
-    pixel_mm: float
-    scan: Scan
-    diseased: np.ndarray
-
-
-def known_patient(seed: int, lesions: int, radius_mm: float) -> KnownPatient:
-    """A patient with so many metastases, and the share of each bone's volume that they take.
-
-    A sample of bone is diseased where the lesion's profile exceeds a half.
-    """
-    caught = {}
-    draw = simulated_scan._draw_tracer
-
-    def catch(*given, **named):
-        caught["tracer"] = draw(*given, **named)
-        return caught["tracer"]
-
-    rng = np.random.default_rng([seed, 77])
-    anatomy = draw_anatomy(rng, Population(anatomy=2), primary="prostate")
-    simulated_scan._draw_tracer = catch
-    try:
-        simulated = simulate_scan(
-            anatomy,
-            set_up_camera(camera_named("discovery"), rng),
-            rng,
-            positive=True,
-            scan_id=f"bsi-{seed}",
-            lesions=lesions,
-            counts=1.5e6,
-            disease=Disease(radius_median_mm=radius_mm),
-        )
-    finally:
-        simulated_scan._draw_tracer = draw
-    skeleton, normal = anatomy.skeleton, caught["tracer"].normal
-    ill = np.zeros(len(normal), bool)
-    for focus in caught["tracer"].metastases:
-        span = skeleton.span(focus.region)
-        _, at = KDTree(anatomy.positions_mm[span]).query(focus.positions_mm)
-        at = at + span.start
-        local = np.maximum(normal[at], 0.45 * skeleton.volume[at] if focus.contrast > 1 else 0)
-        profile = np.abs(focus.activity) / np.maximum(abs(focus.contrast - 1) * local, 1e-9)
-        ill[at[profile > 0.5]] = True
-    volume = np.array([skeleton.volume[skeleton.span(r)].sum() for r in skeleton.regions])
-    sick = np.array([(skeleton.volume * ill)[skeleton.span(r)].sum() for r in skeleton.regions])
-    return KnownPatient(
-        simulated.means, simulated.scan.pixel_spacing_mm[0], simulated.scan, sick / volume
-    )
+def say_sensitivity(marks: list, truths: list, every: np.ndarray, rate: float) -> None:
+    """Print one row of the table, with an interval over resampled scans."""
+    rng = np.random.default_rng(0)
+    counted = sensitivity(marks, truths, every, rate)
+    again = [
+        np.divide(*sensitivity(marks, truths, rng.choice(every, len(every)), rate)[-2])
+        for _ in range(200)
+    ]
+    low, high = np.percentile(again, [2.5, 97.5])
+    bands = " ".join(f"{mine}/{there}" for mine, there in counted)
+    share = np.divide(*counted[-2])
+    print(f"at {rate} false a scan: {bands} | 10 and more: {share:.3f} ({low:.2f} to {high:.2f})")
 
 
-def index(out: Path, patients: int, levels: tuple[float, ...], seed: int, atlas) -> None:
-    """After Anand et al. 2016: indices of patients at several counts, beside the truth."""
-    masses = bone_masses(MassTable.SPIERS, atlas)
-    rows = []
-    with Classifier(model_folder(None), threads=1) as model:
-        for number in range(patients):
-            rng = np.random.default_rng([seed, number])
-            lesions = int(np.exp(rng.uniform(0, np.log(46))))
-            radius_mm = float(rng.uniform(11, 24))
-            patient = known_patient(seed * 1000 + number, lesions, radius_mm)
-            true = 100 * float(masses @ patient.diseased)
-            for level in levels:
-                for repeat in range(2 if level == levels[0] else 1):
-                    images = {
-                        view.value: rng.poisson(mean * (level / 1.5e6)).astype(np.float32)
-                        for view, mean in patient.means.items()
-                    }
-                    scan = patient.scan.with_views(step="again", **images)
-                    prediction = model.predict(scan)
-                    body = body_regions(scan, atlas)
-                    found = matched_foci(scan, prediction, body)
-                    said = bone_scan_index(scan, prediction, body, found, atlas=atlas)
-                    rows.append(
-                        (
-                            number,
-                            level,
-                            repeat,
-                            true,
-                            said.percent,
-                            said.low,
-                            said.high,
-                            said.own_sd,
-                        )
-                    )
-                    print(*rows[-1], flush=True)
-    out.write_text(json.dumps(rows))
+def say_foci(marks: list[Mark], truths: list[dict]) -> None:
+    """Print the tables of foci."""
+    every = np.arange(len(truths))
+    cold = sum(len(truth["cold"]) for truth in truths)
+    print(f"{len(truths)} scans, {cold} metastases are cold, {len(marks)} found foci")
+    alone = [mark._replace(ills=mark.at_maximum) for mark in marks]
+    for how, of in (("maximum or outline", marks), ("maximum alone", alone)):
+        print(f"a metastasis is found by {how}")
+        for rate in (0.5, 1, 2, 4):
+            say_sensitivity(of, truths, every, rate)
+    judged = [mark for mark in marks if mark.kinds]
+    p = np.array([mark.probability for mark in judged])
+    ill = np.array([FocusKind.METASTASIS in mark.kinds for mark in judged])
+    pairs = (p[ill][:, None] > p[~ill]) + 0.5 * (p[ill][:, None] == p[~ill])
+    print(f"benign or malignant: AUC {pairs.mean():.3f} of {int(ill.sum())}, {int((~ill).sum())}")
+    benign = [mark for mark in judged if FocusKind.METASTASIS not in mark.kinds]
+    right = [mark.named == UptakeSite.named(mark.cause).group for mark in benign]
+    print(f"benign foci named rightly: {np.mean(right):.2f} of {len(right)}")
+    dices = np.concatenate([truth["dices"] for truth in truths])
+    print(f"outlines: mean Dice {dices.mean():.3f} (median {np.median(dices):.3f}) of {len(dices)}")
+    called = [mark for mark in marks if mark.probability >= METASTASIS_FROM]
+    print(f"of {len(called)} called metastases, {np.mean([bool(m.ills) for m in called]):.2f} are")
+    edges = np.array([0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9, 1.01])
+    every_p = np.array([mark.probability for mark in marks])
+    true = np.array([bool(mark.ills) for mark in marks])
+    for low, high in pairwise(edges):
+        mine = (every_p >= low) & (every_p < high)
+        if mine.any():
+            print(f"  probability {low:.2f} on: {mine.sum()} foci, {true[mine].mean():.2f} are")
 
 
-def change(patients: int, seed: int, noise: float) -> None:
-    """Pairs of scans of one patient, unchanged and with two new foci of a contrast-to-noise."""
-    stable = wrong = new = found_new = 0
-    atlas = bone_atlas()
-    with Classifier(model_folder(None), threads=1) as model:
-
-        def quantified(images: dict, scan: Scan) -> QuantifiedScan:
-            other = scan.with_views(step="again", **images)
-            prediction = model.predict(other)
-            body = body_regions(other)
-            return QuantifiedScan(
-                scan=other,
-                prediction=prediction,
-                body=body,
-                index=None,
-                foci=matched_foci(other, prediction, body),
-                remarks=(),
-            )
-
-        for number in range(patients):
-            rng = np.random.default_rng([seed, number])
-            patient = known_patient(seed * 1000 + number, 1 + number % 8, 13.0)
-            before = quantified(
-                {v.value: rng.poisson(m).astype(np.float32) for v, m in patient.means.items()},
-                patient.scan,
-            )
-            move = rng.integers(-8, 9, 2)
-            again, more = {}, {}
-            places = atlas.places_mm(before.body.registration.pose.shape)
-            trunk = np.isin(
-                atlas.bone,
-                [
-                    n
-                    for n, name in enumerate(atlas.bones)
-                    if name[0] in "TL" or name.startswith("rib")
-                ],
-            )
-            sites = places[rng.choice(np.flatnonzero(trunk), 2)]
-            for view, mean in patient.means.items():
-                sign = 1 if view is View.ANTERIOR else -1
-                added = np.zeros_like(mean)
-                for site in sites:
-                    at = in_view_mm(site, before.body.registration.pose.origin_mm[view])
-                    row, column = at[::-1] / patient.pixel_mm
-                    if view is View.POSTERIOR:
-                        column = mean.shape[1] - column
-                    shape = _sphere((row, column), mean.shape, (patient.pixel_mm,) * 2, 9.0)
-                    mask = shape > 0.4 * shape.max()
-                    base = float(mean[mask].sum())
-                    # own / sqrt(own + base) is the contrast-to-noise ratio
-                    own = noise**2 / 2 + np.sqrt(noise**4 / 4 + noise**2 * base)
-                    added += shape * own / float(shape[mask].sum())
-                for images, expected in ((again, mean), (more, mean + added)):
-                    drawn = rng.poisson(expected).astype(np.float32)
-                    images[view.value] = np.roll(drawn, (move[0], sign * move[1]), (0, 1))
-            after = changed_foci(before, quantified(again, patient.scan))
-            wrong += any(one.change is FocusChange.NEW for one in after)
-            stable += 1
-            grown = changed_foci(before, quantified(more, patient.scan))
-            new += 2
-            found_new += min(2, sum(one.change is FocusChange.NEW for one in grown))
-            print(
-                f"{wrong} of {stable} unchanged pairs with a new focus; "
-                f"{found_new} of {new} new foci found",
-                flush=True,
-            )
-
-
-CALIBRATION = Path("src/bonescint/quantify/bsi_calibration.json")
-
-
-def calibrate(files: list[Path], out: Path) -> None:
-    """The factor of the index, and the errors that are left, by counts and by index."""
-    rows = np.concatenate([np.array(json.loads(f.read_text()), dtype=float) for f in files])
-    old = json.loads(out.read_text())["values"]["factor"][0][0]
-    rows = rows[rows[:, 2] == 0]
-    true, said, own = rows[:, 3], rows[:, 4] / old, rows[:, 7]
-    factor = float((true @ said) / (said @ said))
-    said = said * factor
-    levels, knots = np.unique(rows[:, 1]), np.array([0.05, 0.3, 1.0, 4.0])
-    off = np.log(said + 0.02) - np.log(true + 0.02)
-    lines = []
-    for level in levels:
-        mine = rows[:, 1] == level
-        line = []
-        for knot in knots:
-            near = np.exp(-0.5 * (np.log((said + 0.02) / (knot + 0.02)) / 0.6) ** 2) * mine
-            variance = (near @ np.maximum(off**2, 0)) / near.sum() - (near @ own**2) / near.sum()
-            line.append(round(float(np.sqrt(max(variance, 0.01))), 3))
-        lines.append(line)
-    content = {
-        "source": f"benchmarks/quantify.py calibrate, {sum(rows[:, 1] == levels[-1])} patients",
-        "values": {
-            "factor": [[round(factor, 3)]],
-            "counts": [levels.tolist()],
-            "index": [knots.tolist()],
-            "sd": lines,
-        },
-    }
-    out.write_text(json.dumps(content, indent=1) + "\n")
-    print(out.read_text())
-
-
-def agreement(file: Path) -> None:
-    """The table of the experiment."""
-    rows = np.array(json.loads(file.read_text()), dtype=float)
-    for level in np.unique(rows[:, 1])[::-1]:
-        mine = rows[(rows[:, 1] == level) & (rows[:, 2] == 0)]
-        true, said, low, high = mine[:, 3:7].T
-        error = said - true
-        inside = (true >= low) & (true <= high)
-        print(
-            f"{level / 1e6:.2g} M counts, {len(mine)} patients: "
-            f"r {np.corrcoef(true, said)[0, 1]:.3f}, "
-            f"bias {error.mean():+.2f}, sd of error {error.std(ddof=1):.2f}, "
-            f"CV {100 * error.std(ddof=1) / true.mean():.0f} %, "
-            f"coverage {100 * inside.mean():.0f} %"
-        )
-    top = rows[:, 1].max()
-    first = rows[(rows[:, 1] == top) & (rows[:, 2] == 0)][:, 4]
-    again = rows[(rows[:, 1] == top) & (rows[:, 2] == 1)][:, 4]
-    if len(again):
-        off = first - again
-        print(f"repeat difference {off.mean():+.2f} +- {off.std(ddof=1):.2f}")
-
-
-WORK = (
-    "truth",
-    "regions",
-    "predict",
-    "foci",
-    "index",
-    "calibrate",
-    "agreement",
-    "change",
-)
+WORK = ("truth", "regions", "predict", "foci")
 
 
 def main() -> None:
@@ -447,23 +286,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "what",
-        choices=(
-            "truth",
-            "regions",
-            "predict",
-            "foci",
-            "index",
-            "agreement",
-            "calibrate",
-            "change",
-        ),
+        choices=WORK,
     )
     parser.add_argument("cohort", type=Path, nargs="?")
     parser.add_argument("truth", type=Path, nargs="?")
-    parser.add_argument("--counts", type=float, nargs="+", default=[1.5e6, 1e6, 0.5e6, 0.2e6])
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--noise", type=float, default=10.0)
     parser.add_argument("--count", type=int, default=None)
+    parser.add_argument("--centre", default="")
+    parser.add_argument("--split", default="")
     parser.add_argument("--pictures", type=Path)
     parser.add_argument("--atlas", type=Path)
     given = parser.parse_args()
@@ -471,15 +300,7 @@ def main() -> None:
     if given.what == "truth":
         truth(given.cohort, given.truth, given.count or 80)
     elif given.what == "predict":
-        predictions(given.cohort, given.truth, given.count or 80)
-    elif given.what == "index":
-        index(given.cohort, given.count or 50, tuple(given.counts), given.seed, atlas)
-    elif given.what == "change":
-        change(given.count or 20, given.seed, given.noise)
-    elif given.what == "calibrate":
-        calibrate([given.cohort, *([given.truth] if given.truth else [])], CALIBRATION)
-    elif given.what == "agreement":
-        agreement(given.cohort)
+        predictions(given.cohort, given.truth, given.count or 80, given.centre, given.split)
     elif given.what == "foci":
         foci(given.cohort, given.truth, atlas, given.count)
     else:

@@ -30,6 +30,7 @@ FOCUS_COLUMNS = (
     "area_mm2_posterior",
     "share_of_bone_anterior",
     "share_of_bone_posterior",
+    "findings",
 )
 SCAN_COLUMNS = (
     "scan_id",
@@ -204,7 +205,7 @@ def metastases_in(one: dict[str, Any]) -> int:
 
 
 def _focus_table(one: dict[str, Any]) -> PageTable:
-    from bonescint.quantify import SHOWN_FROM
+    from bonescint.quantify import SHOWN_FROM, findings_in_words
 
     shown = [focus for focus in one["foci"] if focus["probability"] >= SHOWN_FROM]
     # Without a pixel spacing no area of the scan is known.
@@ -218,6 +219,7 @@ def _focus_table(one: dict[str, Any]) -> PageTable:
                 str(focus["number"]),
                 focus["bone"],
                 f"{focus['probability']:.2f}",
+                findings_in_words(focus["finding_probabilities"]),
                 "+".join(_LETTERS[view["view"]] for view in focus["views"]),
                 f"{clearest['contrast']:.1f}",
                 " / ".join(f"{factor * view[area]:.1f}" for view in focus["views"]),
@@ -229,6 +231,7 @@ def _focus_table(one: dict[str, Any]) -> PageTable:
             "number",
             "bone",
             "metastasis",
+            "may be",
             "views",
             "contrast",
             "area, cm²" if known else "area, % of all bone",
@@ -236,7 +239,7 @@ def _focus_table(one: dict[str, Any]) -> PageTable:
         rows=tuple(rows),
         note=f"From a probability of {SHOWN_FROM:g} of a metastasis on; foci.csv has all. "
         "Contrast: uptake relative to the same, neighbouring and opposite bones.",
-        numeric=(0, 2, 4, 5),
+        numeric=(0, 2, 5, 6),
     )
 
 
@@ -260,6 +263,8 @@ def _scan_row(one: dict[str, Any]) -> tuple[object, ...]:
 
 
 def _focus_row(scan_id: str, focus: dict[str, Any]) -> tuple[object, ...]:
+    from bonescint.quantify import findings_in_words
+
     views = {view["view"]: view for view in focus["views"]}
     clearest = max(focus["views"], key=lambda view: view["contrast"])
 
@@ -280,4 +285,5 @@ def _focus_row(scan_id: str, focus: dict[str, Any]) -> tuple[object, ...]:
         of("posterior", "area_mm2"),
         of("anterior", "share_of_bone"),
         of("posterior", "share_of_bone"),
+        findings_in_words(focus["finding_probabilities"]),
     )

@@ -35,6 +35,7 @@ from bonescint.dicom.results.results import ResultContext, encoded, made_of
 from bonescint.explain.regions import outline_of
 from bonescint.files import make_folder, write_whole
 from bonescint.quantify import SHOWN_FROM, MassTable
+from bonescint.scan import SiteGroup
 
 if TYPE_CHECKING:
     from bonescint.model import ModelFolder
@@ -197,8 +198,8 @@ def _focus(context: ResultContext, focus: MatchedFocus, shown: FocusInView) -> A
         measured.append(own_number(_NOISE, round(shown.contrast_to_noise, 2)))
     if shown.area_mm2 is not None:
         measured.append(area(shown.area_mm2))
-    for name, of in (shown.finding_probabilities or {}).items():
-        if of >= _LEAST_NAMED:
+    for name, of in shown.finding_probabilities.items():
+        if of >= _LEAST_NAMED and name != SiteGroup.METASTASIS:
             measured.append(own_number(finding_code(name), round(100 * of, 2), percent=True))
     code, side = code_of_bone(focus.bone) if focus.bone else (BONE, "")
     return outlined_group(

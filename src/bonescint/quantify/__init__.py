@@ -8,6 +8,7 @@ from bonescint.quantify.bone_scan_index import (
     bone_masses,
     bone_scan_index,
 )
+from bonescint.quantify.candidates import FocusInView
 from bonescint.quantify.change import (
     ChangedFocus,
     FocusChange,
@@ -17,9 +18,15 @@ from bonescint.quantify.change import (
     progression,
 )
 from bonescint.quantify.detectability import CONTRASTS, DetectionLimit, detection_limits
-from bonescint.quantify.foci import FocusInView, MatchedFocus, matched_foci
+from bonescint.quantify.foci import MatchedFocus, matched_foci
 from bonescint.quantify.label_evidence import LabelEvidence
-from bonescint.quantify.quantified import SHOWN_FROM, QuantifiedScan, focus_json, quantify_scan
+from bonescint.quantify.quantified import (
+    SHOWN_FROM,
+    QuantifiedScan,
+    findings_in_words,
+    focus_json,
+    quantify_scan,
+)
 from bonescint.quantify.regions import BodyRegions, body_regions, dice_by_region
 from bonescint.quantify.registration import Registration, registered
 from bonescint.simulate.seen_foci import TWELVE_NAMES
@@ -51,6 +58,7 @@ __all__ = [
     "bone_masses",
     "bone_scan_index",
     "dice_by_region",
+    "findings_in_words",
     "matched_foci",
     "focus_json",
     "quantify_scan",

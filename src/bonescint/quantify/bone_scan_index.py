@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from bonescint.files import json_in
 from bonescint.quantify.bone_atlas import BoneAtlas, bone_atlas
 from bonescint.quantify.foci import MatchedFocus, matched_foci
+from bonescint.quantify.laid_atlas import LaidAtlas, laid_atlas
 from bonescint.quantify.regions import BodyRegions
-from bonescint.quantify.registration import in_view_mm
 from bonescint.scan import PixelUnit, Prediction, Scan, View
 from bonescint.simulate.skeleton import group_of_region
 
@@ -119,67 +119,30 @@ class BoneScanIndex:
         return f"{shown} ({self.low:.2f} to {self.high:.2f})"
 
 
-def cells_of_samples(
-    body: BodyRegions, shape: tuple[int, int], atlas: BoneAtlas
-) -> dict[View, NDArray[np.intp]]:
-    """Row and column of each of the atlas' samples of bone in each view, (samples, 2).
-
-    Args:
-        body: where the bones are.
-        shape: (rows, columns) of the views.
-        atlas: the bones.
-    """
-    pose, pixel_mm = body.registration.pose, body.registration.pixel_mm
-    places = atlas.places_mm(pose.shape)
-    cells: dict[View, NDArray[np.intp]] = {}
-    for view, origin in pose.origin_mm.items():
-        at = in_view_mm(places, origin)[:, ::-1] / np.asarray(pixel_mm, np.float32)
-        cell = np.floor(at).astype(np.intp)
-        if view is View.POSTERIOR:
-            cell[:, 1] = shape[1] - 1 - cell[:, 1]
-        cells[view] = cell
-    return cells
-
-
-def diseased_shares(
-    foci: Sequence[MatchedFocus], cells: Mapping[View, NDArray[np.intp]], atlas: BoneAtlas
-) -> NDArray[np.float64]:
+def diseased_shares(foci: Sequence[MatchedFocus], laid: LaidAtlas) -> NDArray[np.float64]:
     """Expected share of each bone that is diseased.
 
-    A sample of bone that lies in the outlines of a focus, in both views where both show it, is
-    diseased with the focus' probability of being a metastasis.
+    A focus counts with its probability of being a metastasis, and with the volume that the network
+    expects of it: that of the samples of bone in its outlines, in both views where both show it,
+    times `MatchedFocus.volume_ratio`, since a planar scan hides depth.
 
     Args:
         foci: of the scan.
-        cells: where the samples of bone lie in its views.
-        atlas: the bones.
+        laid: the atlas on the scan.
     """
-    diseased = np.zeros(len(atlas.bone))
-    for focus in foci:
-        if not focus.bone:
-            continue
-        bone = atlas.bones.index(focus.bone)
-        for span in map(atlas.span, _continued(bone, atlas.bones)):
-            inside = np.ones(span.stop - span.start, dtype=bool)
-            for shown in focus.in_views:
-                row, column = (cells[shown.view][span] - (shown.top, shown.left)).T
-                rows, columns = shown.mask.shape
-                near = (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
-                inside &= near
-                inside[near] &= shown.mask[row[near], column[near]]
-            ill = diseased[span]
-            ill[inside] = np.maximum(ill[inside], focus.probability)
+    atlas = laid.atlas
     total = np.bincount(atlas.bone, minlength=len(atlas.bones))
-    return np.bincount(atlas.bone, diseased, minlength=len(total)) / total
-
-
-def _continued(bone: int, bones: tuple[str, ...]) -> list[int]:
-    """A bone, and those into which its foci continue: vertebrae have two neighbours."""
-    group = group_of_region(bones[bone])
-    if group not in _SPINE:
-        return [bone]
-    near = [n for n in (bone - 1, bone, bone + 1) if 0 <= n < len(bones)]
-    return [n for n in near if group_of_region(bones[n]) in _SPINE]
+    diseased = np.zeros(len(atlas.bone))
+    small = np.zeros(len(atlas.bones))
+    for focus in foci:
+        expected = focus.probability * focus.volume_ratio
+        inside = laid.enclosed(focus.in_views, focus.bone)
+        diseased[inside] = np.maximum(diseased[inside], expected)
+        if not inside.size:  # it lies between the samples
+            small[atlas.bones.index(focus.bone)] += 0.5 * expected
+    return np.minimum(
+        (np.bincount(atlas.bone, diseased, minlength=len(total)) + small) / total, 1.0
+    )
 
 
 @cache
@@ -189,7 +152,7 @@ def _calibration() -> Mapping[str, list[list[float]]]:
 
 
 def method_sd(counts: float, percent: float) -> float:
-    """Standard deviation of the logarithm of the index that resampling does not explain.
+    """Standard deviation of the error of the logarithm of the index.
 
     It is interpolated between simulated scans whose true index is known.
 
@@ -212,12 +175,13 @@ def bone_scan_index(
     table: MassTable = MassTable.SPIERS,
     atlas: BoneAtlas | None = None,
     seed: int = 0,
+    resamples: int = RESAMPLES,
 ) -> BoneScanIndex:
     """The index of a scan with its interval.
 
-    The interval joins two parts, both on the logarithm: Poisson resampling of this scan's own
-    counts, in each of which foci are sought anew, and the error that the index has in simulated
-    scans of as many counts, whose truth is known.
+    The interval is the wider of two, both on the logarithm: the error that the index has in
+    simulated scans of as many counts, whose truth is known, and Poisson resampling of this scan's
+    own counts, in each of which foci are sought anew.
 
     Args:
         scan: the scan.
@@ -227,15 +191,17 @@ def bone_scan_index(
         table: the bones' shares of mass.
         atlas: the one of bonescint if `None`.
         seed: of the resampling; the same gives the same interval.
+        resamples: how many; without any, the interval is that of the simulated scans.
     """
     atlas = atlas or bone_atlas()
     masses = bone_masses(table, atlas)
     factor = float(_calibration()["factor"][0][0])
-
-    cells = cells_of_samples(body, scan.shape, atlas)
+    least = float(_calibration()["least_probability"][0][0])
+    laid = laid_atlas(body, scan.shape, atlas)
 
     def shares(of: Sequence[MatchedFocus]) -> NDArray[np.float64]:
-        expected = diseased_shares(of, cells, atlas)
+        counted = [focus for focus in of if focus.probability >= least]
+        expected = diseased_shares(counted, laid)
         return np.asarray(100 * factor * masses * expected)
 
     by_bone = shares(foci)
@@ -244,12 +210,12 @@ def bone_scan_index(
     if scan.unit is PixelUnit.COUNTS:
         rng = np.random.default_rng(seed)
         again = []
-        for _ in range(RESAMPLES):
+        for _ in range(resamples):
             other = resampled(scan, rng)
-            again.append(float(shares(matched_foci(other, prediction, body)).sum()))
-        own = float(np.log(np.array(again) + _OFFSET).std(ddof=1))
+            again.append(float(shares(matched_foci(other, prediction, body, atlas)).sum()))
+        own = float(np.log(np.array(again) + _OFFSET).std(ddof=1)) if again else 0.0
         counts = max(scan.total(view) for view in scan.views)
-        wide = 1.96 * np.hypot(own, method_sd(counts, percent))
+        wide = 1.96 * max(own, method_sd(counts, percent))
         low = max(0.0, float((percent + _OFFSET) * np.exp(-wide)) - _OFFSET)
         high = float((percent + _OFFSET) * np.exp(wide)) - _OFFSET
     return BoneScanIndex(

@@ -14,9 +14,11 @@ from scipy.optimize import linear_sum_assignment
 
 from bonescint.quantify.bone_atlas import BoneAtlas, Floats, bone_atlas
 from bonescint.quantify.bone_scan_index import METASTASIS_FROM
+from bonescint.quantify.candidates import view_uptake
 from bonescint.quantify.foci import MatchedFocus
+from bonescint.quantify.focus_network import clearest
+from bonescint.quantify.laid_atlas import laid_atlas
 from bonescint.quantify.quantified import QuantifiedScan
-from bonescint.quantify.registration import in_view_mm
 from bonescint.scan import ParameterError, View
 
 SAME_MM = 30.0
@@ -24,13 +26,17 @@ SAME_MM = 30.0
 GROWN_FROM = 1.5
 """A focus has grown if its area, averaged over its views, has by this factor. Assumed."""
 RISEN_FROM = 2.0
-"""A focus that was there before is new if its excess of uptake has risen by this factor."""
+"""A focus is new only if the excess of uptake at its place has risen by this factor."""
+RISEN_BY = 3.0
+"""And by so many standard deviations of the counting noise of both scans."""
 DOUBTFUL_BELOW = 0.2
 """A prior focus under this probability may be what a metastasis now replaces."""
 DOUBTFUL_MM = 15.0
 """Within this distance of a doubtful one."""
-NEW_FROM = 0.35
+NEW_FROM = 0.2
 """Where nothing was before, a focus counts from this probability on: the prior scan tells, too."""
+_SEARCHED_MM = 8.0
+"""How far from a place on the prior scan its uptake may lie: the bones are not found exactly."""
 FLARE_WEEKS = 12.0
 CONFIRMATION_WEEKS = 6.0
 
@@ -84,9 +90,10 @@ def changed_foci(
     """Compare the metastases of two scans of one patient.
 
     Both scans are laid on the atlas, so that posture and framing do not matter. A metastasis is
-    new if no focus was near its place before, or only a doubtful one with far less uptake; then a
-    probability of 0.35 suffices, since the prior scan tells, too. It is gone if no focus of any
-    kind is near its place now.
+    new if no focus was near its place before, or only a doubtful one, and if the excess of uptake
+    there has doubled and risen by three times the counting noise; then a probability of 0.2
+    suffices, since the prior scan tells, too. It is gone if no focus of any kind is near its place
+    now.
 
     Args:
         prior: the earlier scan.
@@ -94,16 +101,18 @@ def changed_foci(
         atlas: the one of bonescint if `None`.
     """
     atlas = atlas or bone_atlas()
-    pairs = _counterparts(prior, present, atlas)
+    compared = _Compared(prior, present, atlas)
     found = []
-    for before, now in pairs:
+    for before, now in _counterparts(prior, present, atlas):
         ill_before = before is not None and before.probability >= METASTASIS_FROM
-        ill_now = now is not None and now.probability >= (
-            METASTASIS_FROM if before is not None else NEW_FROM
+        ill_now = now is not None and now.probability >= METASTASIS_FROM
+        doubtful = before is None or before.probability < DOUBTFUL_BELOW
+        new = (
+            now is not None and doubtful and now.probability >= NEW_FROM and compared.has_risen(now)
         )
-        if not (ill_before or ill_now):
+        if not (ill_before or ill_now or new):
             continue
-        change, ratio = _judged(before, now)
+        change, ratio = (FocusChange.NEW, None) if new else _judged(before, now)
         found.append(ChangedFocus(change=change, prior=before, present=now, area_ratio=ratio))
     order = list(FocusChange)
     found.sort(key=lambda one: (order.index(one.change), -_probability(one)))
@@ -119,15 +128,51 @@ def _judged(
 ) -> tuple[FocusChange, float | None]:
     if now is None:
         return FocusChange.GONE, None
-    if before is None:
-        return FocusChange.NEW, None
+    if before is None:  # its uptake was there before, though no focus was found
+        return FocusChange.UNCHANGED, None
     ratio = _area_ratio(before, now)
-    risen = (now.clearest.contrast - 1) / max(before.clearest.contrast - 1, 0.1)
-    if before.probability < DOUBTFUL_BELOW and risen >= RISEN_FROM:
-        return FocusChange.NEW, ratio
     if ratio >= GROWN_FROM:
         return FocusChange.GROWN, ratio
     return (FocusChange.SHRUNK if ratio <= 1 / GROWN_FROM else FocusChange.UNCHANGED), ratio
+
+
+class _Compared:
+    """The uptake of the prior scan where the present one has its foci."""
+
+    def __init__(self, prior: QuantifiedScan, present: QuantifiedScan, atlas: BoneAtlas) -> None:
+        self.prior = prior
+        self.before = laid_atlas(prior.body, prior.scan.shape, atlas)
+        self.now = laid_atlas(present.body, present.scan.shape, atlas)
+        self.uptake = {
+            view: view_uptake(prior.scan, view, image, None, prior.body)
+            for view, image in prior.scan.images()
+        }
+
+    def has_risen(self, focus: MatchedFocus) -> bool:
+        """Whether a focus of the present scan stands out more than its place did before."""
+        place = self.now.place_mm(focus.in_views, focus.bone)
+        views = [shown for shown in focus.in_views if shown.view in self.uptake]
+        if not views:
+            return True
+        clear = clearest(views)
+        excess, earlier = clear.contrast - 1, self._contrast(place, focus.bone, clear.view) - 1
+        if excess < RISEN_FROM * earlier:
+            return False
+        noise = clear.contrast_to_noise
+        return noise is None or noise * (1 - max(earlier, 0) / excess) >= RISEN_BY * np.sqrt(2)
+
+    def _contrast(self, place_mm: Floats, bone: str, view: View) -> float:
+        """The most that the prior scan has near a place, relative to its bone's usual uptake."""
+        row, column = self.before.pixel_of(place_mm, bone, view)
+        uptake, (down, across) = self.uptake[view], self.before.pixel_mm
+        rows, columns = np.ogrid[: uptake.smooth.shape[0], : uptake.smooth.shape[1]]
+        near = (
+            np.hypot((rows + 0.5 - row) * down, (columns + 0.5 - column) * across) <= _SEARCHED_MM
+        )
+        usual = float(uptake.by_bone[1 + self.prior.body.bone_names.index(bone)])
+        if not near.any() or usual <= 0:
+            return 1.0
+        return float(uptake.smooth[near].max()) / usual
 
 
 def _area_ratio(before: MatchedFocus, now: MatchedFocus) -> float:
@@ -147,8 +192,7 @@ def _counterparts(
     before, now = list(prior.foci), list(present.foci)
     pairs: list[tuple[MatchedFocus | None, MatchedFocus | None]] = []
     if before and now:
-        there = np.array([atlas_place_mm(focus, prior, atlas) for focus in before])
-        here = np.array([atlas_place_mm(focus, present, atlas) for focus in now])
+        there, here = _places_mm(prior, atlas), _places_mm(present, atlas)
         distances = np.linalg.norm(there[:, None] - here[None], axis=2)
         # Of foci that are equally near, the more probable ones belong together.
         doubt = np.subtract.outer(
@@ -167,23 +211,10 @@ def _counterparts(
     return pairs
 
 
-def atlas_place_mm(focus: MatchedFocus, scan: QuantifiedScan, atlas: BoneAtlas) -> Floats:
-    """Where a focus lies on the average body: (2,), mm to the left and up, mean of its views."""
-    registration = scan.body.registration
-    pose, pixel_mm = registration.pose, registration.pixel_mm
-    bone = atlas.bones.index(focus.bone)
-    places = atlas.places_mm(pose.shape, atlas.span(bone))
-    found = []
-    for shown in focus.in_views:
-        column = shown.column
-        if shown.view is View.POSTERIOR:
-            column = scan.scan.shape[1] - 1 - column
-        at = np.array([(column + 0.5) * pixel_mm[1], (shown.row + 0.5) * pixel_mm[0]], np.float32)
-        laid = in_view_mm(places, pose.origin_mm[shown.view])
-        nearest = int(((laid - at) ** 2).sum(axis=1).argmin())
-        beside = (at - laid[nearest]) * np.array([1, -1], np.float32)
-        found.append(atlas.mean_mm[atlas.span(bone)][nearest] + beside)
-    return np.asarray(np.mean(found, axis=0), np.float32)
+def _places_mm(scan: QuantifiedScan, atlas: BoneAtlas) -> Floats:
+    """Where the foci of a scan lie on the average body: (foci, 2), mm."""
+    laid = laid_atlas(scan.body, scan.scan.shape, atlas)
+    return np.array([laid.place_mm(focus.in_views, focus.bone) for focus in scan.foci])
 
 
 class ProgressionState(StrEnum):

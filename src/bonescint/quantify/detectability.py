@@ -15,7 +15,8 @@ from scipy import ndimage
 
 from bonescint.quantify.bone_atlas import BoneAtlas, Floats, bone_atlas
 from bonescint.quantify.bone_scan_index import METASTASIS_FROM
-from bonescint.quantify.foci import MatchedFocus, matched_foci, usual_uptake
+from bonescint.quantify.candidates import usual_uptake
+from bonescint.quantify.foci import MatchedFocus, matched_foci
 from bonescint.quantify.regions import BodyRegions
 from bonescint.quantify.registration import in_view_mm
 from bonescint.scan import ParameterError, PixelUnit, Prediction, Scan, View

@@ -14,7 +14,8 @@ from bonescint.quantify.bone_scan_index import (
     MassTable,
     bone_scan_index,
 )
-from bonescint.quantify.foci import FocusInView, MatchedFocus, matched_foci
+from bonescint.quantify.candidates import FocusInView
+from bonescint.quantify.foci import MatchedFocus, matched_foci
 from bonescint.quantify.regions import BodyRegions, body_regions
 from bonescint.scan import RESEARCH_USE, Call, Prediction, Scan, View
 from bonescint.simulate.seen_foci import TWELVE_NAMES
@@ -168,12 +169,25 @@ def focus_json(focus: MatchedFocus) -> dict[str, Any]:
         "bone": focus.bone,
         "region": focus.region,
         "probability": round(focus.probability, 4),
+        "finding_probabilities": {
+            name: round(of, 4) for name, of in focus.finding_probabilities.items() if of >= 5e-4
+        },
         "views": [_view_json(one) for one in focus.in_views],
     }
 
 
+def findings_in_words(probabilities: Mapping[str, float]) -> str:
+    """What a focus may be: up to three findings from one in twenty on, the most probable first.
+
+    Examples:
+        >>> findings_in_words({"metastasis": 0.62, "joint": 0.21, "bladder": 0.01})
+        'metastasis 0.62, joint 0.21'
+    """
+    shown = [f"{name} {of:.2f}" for name, of in probabilities.items() if of >= 0.05]
+    return ", ".join(shown[:3])
+
+
 def _view_json(focus: FocusInView) -> dict[str, Any]:
-    named: Mapping[str, float] | None = focus.finding_probabilities
     return {
         "view": focus.view.value,
         "row": focus.row,
@@ -186,7 +200,6 @@ def _view_json(focus: FocusInView) -> dict[str, Any]:
         "area_mm2": None if focus.area_mm2 is None else round(focus.area_mm2, 1),
         "share_of_bone": round(focus.share_of_bone, 6),
         "probability": round(focus.probability, 4),
-        "finding_probabilities": None if named is None else dict(named),
         "outline": {
             "top": focus.top,
             "left": focus.left,

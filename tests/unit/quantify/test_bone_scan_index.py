@@ -19,10 +19,10 @@ from bonescint.quantify import (
 )
 from bonescint.quantify.bone_scan_index import (
     bone_scan_index,
-    cells_of_samples,
     diseased_shares,
     resampled,
 )
+from bonescint.quantify.laid_atlas import laid_atlas
 from bonescint.scan import PixelUnit, View
 
 # As medicalalgorithms.com cites Spiers, in per cent; the sum is 100.1.
@@ -83,11 +83,21 @@ def whole_bone(known: KnownScan, bone: str) -> MatchedFocus:
 
 
 def test_a_bone_that_is_wholly_covered_counts_with_the_probability(known: KnownScan) -> None:
-    cells = cells_of_samples(body_regions(known.scan), known.scan.shape, bone_atlas())
-    shares = diseased_shares([whole_bone(known, "femur L")], cells, bone_atlas())
+    laid = laid_atlas(body_regions(known.scan), known.scan.shape)
+    shares = diseased_shares([whole_bone(known, "femur L")], laid)
     femur = bone_atlas().bones.index("femur L")
     assert shares[femur] == pytest.approx(0.9, abs=0.02)  # the focus' probability
     assert np.delete(shares, femur).max() == 0
+
+
+def test_a_focus_counts_with_the_volume_that_is_expected_of_it(known: KnownScan) -> None:
+    laid = laid_atlas(body_regions(known.scan), known.scan.shape)
+    focus = whole_bone(known, "femur L")
+    whole, half = (
+        diseased_shares([replace(focus, volume_ratio=ratio)], laid).sum() for ratio in (1.0, 0.5)
+    )
+    assert half == pytest.approx(whole / 2)
+    assert diseased_shares([replace(focus, volume_ratio=9.0)], laid).max() == 1
 
 
 def test_a_normal_scan_has_an_index_of_nothing(known: KnownScan) -> None:

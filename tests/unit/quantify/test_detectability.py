@@ -24,8 +24,8 @@ def blind(scan: Scan) -> Prediction:
     return answer(scan, probability=0.001)
 
 
-def test_a_blind_model_finds_nothing(known: KnownScan) -> None:
-    limits = detection_limits(known.scan, body_regions(known.scan), blind, contrasts=(32.0,))
+def test_what_adds_no_counts_is_not_found(known: KnownScan) -> None:
+    limits = detection_limits(known.scan, body_regions(known.scan), blind, contrasts=(1.0,))
     assert len(limits) > 50
     assert all(limit.contrast is None and limit.found == 0 for limit in limits)
 

@@ -9,8 +9,9 @@ import pytest
 from numpy.typing import NDArray
 from tests.support.known_scan import KnownScan, answer, with_images
 
-from bonescint.quantify import body_regions, matched_foci
-from bonescint.quantify.foci import cell_values
+from bonescint.quantify import METASTASIS_FROM, body_regions, matched_foci
+from bonescint.quantify.candidates import cell_values
+from bonescint.quantify.focus_network import FOCUS_FINDINGS
 from bonescint.scan import ActivationMap, Scan, View
 
 RADIUS = 5
@@ -73,9 +74,19 @@ def test_a_hot_vertebra_is_one_focus_of_both_views(
         assert shown.area_mm2 == pytest.approx(mine.sum() * scan.pixel_spacing_mm[0] ** 2)
 
 
-def test_without_evidence_there_is_no_focus(known: KnownScan, lumbar: dict[View, Place]) -> None:
+def test_without_evidence_nothing_is_called_a_metastasis(known: KnownScan) -> None:
+    found = matched_foci(known.scan, answer(known.scan, 0.001), body_regions(known.scan))
+    assert all(focus.probability < METASTASIS_FROM for focus in found)
+
+
+def test_what_a_focus_may_be_adds_up_to_one(known: KnownScan, lumbar: dict[View, Place]) -> None:
     scan = with_disc(known.scan, lumbar, added=120)
-    assert matched_foci(scan, answer(scan, probability=0.001), body_regions(scan)) == ()
+    for focus in matched_foci(scan, answer(scan), body_regions(scan)):
+        said = focus.finding_probabilities
+        assert set(said) == set(FOCUS_FINDINGS)
+        assert sum(said.values()) == pytest.approx(1, abs=1e-5)
+        assert said["metastasis"] == focus.probability
+        assert list(said.values()) == sorted(said.values(), reverse=True)
 
 
 def test_more_evidence_makes_a_focus_more_probable(

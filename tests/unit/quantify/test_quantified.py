@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import pytest
 from tests.support.known_scan import KnownScan, answer
 
 from bonescint.quantify import quantify_scan
@@ -25,8 +26,9 @@ def test_json_has_what_a_reader_needs(known: KnownScan) -> None:
         assert abs(sum(shares) - 1) < 1e-3
     assert len(content["foci"]) == len(found.foci)
     for focus in content["foci"]:
+        assert focus["finding_probabilities"]["metastasis"] == focus["probability"]
+        assert sum(focus["finding_probabilities"].values()) == pytest.approx(1, abs=0.01)
         for view in focus["views"]:
-            assert view["finding_probabilities"] is None
             area = sum(row.count("#") for row in view["outline"]["rows"])
             assert area > 0
 

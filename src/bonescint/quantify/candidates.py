@@ -1,0 +1,343 @@
+"""Candidates for foci: where the counts of a view stand out of the usual uptake of their bone.
+
+Nothing is left out here because it looks benign: what each candidate is, a network says
+(`focus_network`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from bonescint.files import json_in
+from bonescint.quantify.bone_atlas import Floats
+from bonescint.quantify.regions import BodyRegions
+from bonescint.scan import ActivationMap, Scan, View
+from bonescint.simulate.seen_foci import TWELVE_REGIONS
+from bonescint.simulate.skeleton import group_of_region
+
+SMOOTHING_MM = 4.0
+"""Standard deviation of the blur before maxima are sought."""
+LEAST_CONTRAST = 1.2
+"""Uptake at a focus' maximum relative to its bone's; lower maxima are the bone itself."""
+LEAST_CONTRAST_TO_NOISE = 3.0
+LEAST_AREA_MM2 = 60.0
+"""Smaller outlines are narrower than the camera's resolution: noise."""
+MOST_OF_EXPECTED = 1.5
+"""A bone's usual uptake is at most this multiple of what its share in normal scans predicts."""
+OUTLINE_LEVEL = 0.45
+"""An outline encloses what exceeds the bone's uptake by this share of the maximum's excess."""
+APART_MM = 10.0
+_BESIDE_MM = 5.0
+"""A maximum so near to a bone is that bone's: bones are not found to the pixel."""
+_LARGEST_MM = 90.0
+_TOUCHING = ndimage.generate_binary_structure(2, 1)
+_SPARED_PERCENT, _SPARED_LOG = 20.0, 0.134
+"""In normal scans this percentile of bones lies so far, as a logarithm, below the level."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FocusInView:
+    """One focus in one view.
+
+    Attributes:
+        view: the view.
+        row, column: its maximum, in pixels of the view as seen from its own side.
+        bone: name of the bone, or empty outside bones.
+        region: one of the twelve regions, or empty.
+        mask: bool, the outline's inside.
+        top, left: where the mask lies in the view.
+        contrast: uptake at the maximum relative to that of its bone, neighbours and other side.
+        contrast_to_noise: counts that it adds over the square root of all counts in its outline;
+            `None` without counts.
+        share_of_bone: area relative to the area of all bones of the view.
+        area_mm2: area, or `None` without a pixel spacing.
+        cell: probability that the model's cells give its place.
+        probability: of being a metastasis.
+        finding_probabilities: what the focus may be, metastasis included, with probabilities.
+    """
+
+    view: View
+    row: int
+    column: int
+    bone: str
+    region: str
+    mask: NDArray[np.bool_]
+    top: int
+    left: int
+    contrast: float
+    contrast_to_noise: float | None
+    share_of_bone: float
+    area_mm2: float | None
+    cell: float = 0.0
+    probability: float = 0.0
+    finding_probabilities: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def window(self) -> tuple[slice, slice]:
+        """Rows and columns of the view that the mask covers."""
+        rows, columns = self.mask.shape
+        return slice(self.top, self.top + rows), slice(self.left, self.left + columns)
+
+
+def usual_uptake(smooth: Floats, bones: NDArray[np.uint8], names: Sequence[str]) -> Floats:
+    """Usual values of each bone: median over it, its neighbours and its other side.
+
+    Args:
+        smooth: smoothed view (rows, columns).
+        bones: its map of bones.
+        names: names of the bones.
+
+    Returns:
+        float32 (bones + 1,); the first, for pixels outside bones, is 0.
+    """
+    on = bones > 0
+    numbers = bones[on]
+    order = np.argsort(numbers, kind="stable")
+    bounds = np.searchsorted(numbers[order], np.arange(1, len(names) + 2))
+    pixels = np.split(smooth[on][order], bounds[:-1])  # the first part is empty: no bone
+    usual = np.zeros(len(names) + 1, np.float32)
+    for number, compared in enumerate(_compared(tuple(names)), start=1):
+        joined = np.concatenate([pixels[n] for n in compared])
+        usual[number] = _median(joined) if joined.size else 0.0
+    return usual
+
+
+def _median(values: Floats) -> float:
+    """Median; `np.median` costs several times as much for few values."""
+    middle = (values.size - 1) // 2, values.size // 2
+    parted = np.partition(values, middle)
+    return float((parted[middle[0]] + parted[middle[1]]) / 2)
+
+
+@cache
+def _normal_shares() -> Mapping[str, Mapping[str, float]]:
+    """Logarithm of each bone's usual uptake in normal scans, against the median of all bones."""
+    text = files("bonescint.quantify").joinpath("normal_uptake.json").read_text(encoding="utf-8")
+    return dict(json_in(text)["logarithms"])
+
+
+def expected_uptake(usual: Floats, view: View, names: Sequence[str]) -> Floats:
+    """What each bone's usual uptake would be in a normal scan of as many counts.
+
+    Bones that are hot as a whole would otherwise hide their foci. The level of a scan is taken
+    from its fifth of coldest bones, which disease spares for longest.
+
+    Args:
+        usual: of each bone, and 0 for pixels outside bones, as `usual_uptake` gives it.
+        view: which.
+        names: names of the bones.
+
+    Returns:
+        float32 (bones + 1,); the first is 0.
+    """
+    stored = _normal_shares()[view.value]
+    normal = np.array([stored[name] for name in names])
+    seen = usual[1:] > 0
+    if not seen.any():
+        return np.zeros_like(usual)
+    level = np.percentile(np.log(usual[1:][seen]) - normal[seen], _SPARED_PERCENT) + _SPARED_LOG
+    return np.asarray(np.concatenate([[0.0], np.exp(normal + level)]), np.float32)
+
+
+@cache
+def _compared(names: tuple[str, ...]) -> list[list[int]]:
+    """For each bone the numbers of the bones with which it is compared, itself among them."""
+    return [_compared_with(number, names) for number in range(1, len(names) + 1)]
+
+
+def _compared_with(number: int, names: tuple[str, ...]) -> list[int]:
+    """Numbers of the bones with which one is compared, itself among them."""
+    name = names[number - 1]
+    group = group_of_region(name)
+    others = [n for n, other in enumerate(names, start=1) if group_of_region(other) == group]
+    if group in ("cervical", "thoracic", "lumbar", "rib"):
+        near = {number - 1, number, number + 1}
+        if group == "rib":
+            near |= {n + s for n in near for s in (-12, 12)}
+        others = [n for n in others if n in near]
+    if group == "lumbar" or name == "T12":
+        others += [names.index(other) + 1 for other in ("T12", "L1") if other in names]
+    return others or [number]
+
+
+class ViewUptake(NamedTuple):
+    """One view as it is searched, each an array (rows, columns) as seen from its own side.
+
+    Attributes:
+        smooth: float32, smoothed values.
+        bones: uint8, 0 for none, else 1 + the index of a bone; a little wider than in the regions.
+        usual: float32, usual uptake of the pixel's bone; 0 outside bones.
+        cells: float32, probability of the model's cells.
+        by_bone: float32 (bones + 1,), usual uptake of each bone; the first is 0.
+    """
+
+    smooth: Floats
+    bones: NDArray[np.uint8]
+    usual: Floats
+    cells: Floats
+    by_bone: Floats
+
+
+def view_uptake(
+    scan: Scan, view: View, image: Floats, cells: ActivationMap | None, body: BodyRegions
+) -> ViewUptake:
+    """Smooth a view, and find the usual uptake of each pixel's bone.
+
+    Args:
+        scan: the scan.
+        view: which of its views.
+        image: that view.
+        cells: the model's map of it.
+        body: bones of the scan.
+    """
+    pixel_mm = body.registration.pixel_mm
+    smooth = ndimage.gaussian_filter(image, [SMOOTHING_MM / size for size in pixel_mm])
+    bones = body.bones[view]
+    usual = usual_uptake(smooth, bones, body.bone_names)
+    usual = np.minimum(usual, MOST_OF_EXPECTED * expected_uptake(usual, view, body.bone_names))
+    beside = [2 * round(_BESIDE_MM / size) + 1 for size in pixel_mm]
+    bones = np.where(bones > 0, bones, ndimage.maximum_filter(bones, size=beside))
+    certain = np.clip(cell_values(cells, scan.shape), 0, 1)
+    return ViewUptake(smooth, bones, usual[bones], certain, usual)
+
+
+def candidates_of_view(
+    scan: Scan, view: View, image: Floats, uptake: ViewUptake, body: BodyRegions
+) -> list[FocusInView]:
+    """Maxima of a view that stand out of their bone, with outlines.
+
+    Args:
+        scan: the scan.
+        view: which of its views.
+        image: that view.
+        uptake: the same, smoothed, with bones and their usual uptake.
+        body: bones of the scan.
+
+    Returns:
+        Candidates, that of most contrast first.
+    """
+    smooth, bones, background, cells, _ = uptake
+    pixel_mm = body.registration.pixel_mm
+    # Outside the skeleton a small share of the brightest pixels stands for usual uptake.
+    ratio = smooth / np.maximum(background, 1e-6 + 0.02 * float(np.percentile(smooth, 99)))
+    candidates = (ratio >= LEAST_CONTRAST) & (bones > 0)
+    reach = [2 * round(APART_MM / 2 / size) + 1 for size in pixel_mm]
+    peaks = (ndimage.maximum_filter(smooth, size=reach) == smooth) & candidates
+    rows, columns = np.nonzero(peaks)
+    bone_area = max(int((body.bones[view] > 0).sum()), 1)
+    found = []
+    for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
+        base = float(background[row, column])
+        mask, top, left = _outline(smooth, row, column, base, pixel_mm)
+        window = slice(top, top + mask.shape[0]), slice(left, left + mask.shape[1])
+        counts = scan.unit.value == "counts"
+        within = float(image[window][mask].sum())
+        added = within - base * float(mask.sum())
+        noise = added / np.sqrt(max(within, 1.0)) if counts else None
+        small = float(mask.sum()) * pixel_mm[0] * pixel_mm[1] < LEAST_AREA_MM2
+        if small or (noise is not None and noise < LEAST_CONTRAST_TO_NOISE):
+            continue
+        number = int(bones[row, column])
+        area = float(mask.sum())
+        spacing = scan.pixel_spacing_mm
+        found.append(
+            FocusInView(
+                view=view,
+                row=row,
+                column=column,
+                bone=body.bone_names[number - 1],
+                region=TWELVE_REGIONS[group_of_region(body.bone_names[number - 1])],
+                mask=mask,
+                top=top,
+                left=left,
+                contrast=float(ratio[row, column]),
+                contrast_to_noise=noise,
+                share_of_bone=area / bone_area,
+                area_mm2=area * spacing[0] * spacing[1] if spacing else None,
+                cell=float(cells[row, column]),
+            )
+        )
+    return _without_copies(found)
+
+
+def _without_copies(foci: list[FocusInView]) -> list[FocusInView]:
+    """Foci whose maximum lies in no other, clearer focus' outline."""
+    kept: list[FocusInView] = []
+    for focus in sorted(foci, key=lambda one: -one.contrast):
+        row, column = focus.row, focus.column
+        inside = any(
+            other.top <= row < other.top + other.mask.shape[0]
+            and other.left <= column < other.left + other.mask.shape[1]
+            and other.mask[row - other.top, column - other.left]
+            for other in kept
+        )
+        if not inside:
+            kept.append(focus)
+    return kept
+
+
+def _outline(
+    smooth: Floats, row: int, column: int, base: float, pixel_mm: tuple[float, float]
+) -> tuple[NDArray[np.bool_], int, int]:
+    """What exceeds a share of the maximum's excess around it, and where that lies.
+
+    Where that runs out of the largest size (along a bone that is hot as a whole, or into an organ),
+    the share is raised until it does not.
+    """
+    near, rim = _disc(pixel_mm)
+    down, across = (size // 2 for size in near.shape)
+    top, left = max(0, row - down), max(0, column - across)
+    part = smooth[top : row + down + 1, left : column + across + 1]
+    first = top - row + down, left - column + across
+    cut = tuple(slice(at, at + size) for at, size in zip(first, part.shape, strict=True))
+    near, rim = near[cut], rim[cut]
+    excess = float(smooth[row, column]) - base
+    for share in (OUTLINE_LEVEL, 0.55, 0.65, 0.75, 0.85):
+        labels, _ = ndimage.label((part >= base + share * excess) & near, _TOUCHING)
+        mask = labels == labels[row - top, column - left]
+        if not (mask & rim).any():
+            break
+    inside_rows, inside_columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    first_row, first_column = int(inside_rows[0]), int(inside_columns[0])
+    cropped = mask[first_row : inside_rows[-1] + 1, first_column : inside_columns[-1] + 1]
+    return cropped, top + first_row, left + first_column
+
+
+@cache
+def _disc(pixel_mm: tuple[float, float]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Where an outline may lie around its maximum, and what lies at or beyond that size's edge."""
+    down, across = (int(_LARGEST_MM / 2 / size) for size in pixel_mm)
+    rows, columns = np.ogrid[-down : down + 1, -across : across + 1]
+    far = np.hypot(rows * pixel_mm[0], columns * pixel_mm[1])
+    return far <= _LARGEST_MM / 2, far > _LARGEST_MM / 2 - max(pixel_mm)
+
+
+def cell_values(cells: ActivationMap | None, shape: tuple[int, int]) -> Floats:
+    """Probability of each pixel, linearly between the centres of the map's cells; 0 outside it."""
+    if cells is None:
+        return np.zeros(shape, np.float32)
+    top, left, bottom, right = cells.extent
+    down, across = cells.values.shape
+    row = (np.arange(shape[0]) + 0.5 - top) / (bottom - top) * down - 0.5
+    column = (np.arange(shape[1]) + 0.5 - left) / (right - left) * across - 0.5
+    values = _between(_between(cells.values, row).T, column).T
+    inside = ((row >= -0.5) & (row < down - 0.5))[:, None] & (
+        (column >= -0.5) & (column < across - 0.5)
+    )
+    return np.asarray(np.where(inside, values, 0), dtype=np.float32)
+
+
+def _between(rows: Floats, places: NDArray[np.float64]) -> Floats:
+    """Rows of an array at fractional places."""
+    at = np.clip(places, 0, len(rows) - 1)
+    low = np.minimum(at.astype(np.intp), max(len(rows) - 2, 0))
+    share = (at - low).astype(np.float32)[:, None]
+    return np.asarray((1 - share) * rows[low] + share * rows[np.minimum(low + 1, len(rows) - 1)])

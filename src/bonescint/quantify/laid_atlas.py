@@ -1,0 +1,122 @@
+"""The atlas laid on one scan: which samples of bone an outline encloses, and back again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bonescint.quantify.bone_atlas import BoneAtlas, Floats, bone_atlas
+from bonescint.quantify.candidates import FocusInView
+from bonescint.quantify.regions import BodyRegions
+from bonescint.quantify.registration import in_view_mm
+from bonescint.scan import View
+from bonescint.simulate.skeleton import group_of_region
+
+_SPINE = ("cervical", "thoracic", "lumbar", "sacrum")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LaidAtlas:
+    """Where every sample of the atlas lies in the views of a scan.
+
+    Attributes:
+        atlas: the bones.
+        at: for each view float32 (samples, 2), row and column in pixels from the corner, as seen
+            from its own side.
+        cells: for each view int (samples, 2), the pixel in which each lies.
+        pixel_mm: between rows and between columns.
+        shares: float32 (bones,), share of the skeleton's volume of one sample of each bone.
+    """
+
+    atlas: BoneAtlas
+    at: Mapping[View, Floats]
+    cells: Mapping[View, NDArray[np.intp]]
+    pixel_mm: tuple[float, float]
+    shares: Floats
+
+    def enclosed(self, foci: Sequence[FocusInView], bone: str) -> NDArray[np.intp]:
+        """The samples of a bone, and of what continues it, that lie in the outlines of a focus.
+
+        Args:
+            foci: the focus in each view that shows it; a sample must lie inside in all of them.
+            bone: its bone.
+        """
+        number = self.atlas.bones.index(bone)
+        found = []
+        for span in map(self.atlas.span, _continued(number, self.atlas.bones)):
+            inside = np.ones(span.stop - span.start, dtype=bool)
+            for shown in foci:
+                row, column = (self.cells[shown.view][span] - (shown.top, shown.left)).T
+                rows, columns = shown.mask.shape
+                near = (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
+                inside &= near
+                inside[near] &= shown.mask[row[near], column[near]]
+            found.append(span.start + np.flatnonzero(inside))
+        return np.concatenate(found)
+
+    def place_mm(self, foci: Sequence[FocusInView], bone: str) -> Floats:
+        """Where a focus lies on the average body: (2,), mm to the left and up, mean of its views.
+
+        Args:
+            foci: the focus in each view that shows it.
+            bone: its bone.
+        """
+        span = self.atlas.span(self.atlas.bones.index(bone))
+        found = []
+        for shown in foci:
+            beside = (
+                np.array([shown.row + 0.5, shown.column + 0.5], np.float32)
+                - self.at[shown.view][span]
+            ) * np.array(self.pixel_mm, np.float32)
+            nearest = int((beside**2).sum(axis=1).argmin())
+            down, across = beside[nearest]
+            left = across if shown.view is View.ANTERIOR else -across
+            found.append(self.atlas.mean_mm[span][nearest] + np.array([left, -down]))
+        return np.asarray(np.mean(found, axis=0), np.float32)
+
+    def pixel_of(self, place_mm: Floats, bone: str, view: View) -> tuple[float, float]:
+        """Row and column in a view of a place on the average body, the inverse of `place_mm`."""
+        span = self.atlas.span(self.atlas.bones.index(bone))
+        beside = place_mm - self.atlas.mean_mm[span]
+        nearest = int((beside**2).sum(axis=1).argmin())
+        left, up = beside[nearest]
+        across = left if view is View.ANTERIOR else -left
+        row, column = self.at[view][span][nearest]
+        return float(row - up / self.pixel_mm[0]), float(column + across / self.pixel_mm[1])
+
+
+def laid_atlas(
+    body: BodyRegions, shape: tuple[int, int], atlas: BoneAtlas | None = None
+) -> LaidAtlas:
+    """Lay the atlas on a scan whose bones have been found.
+
+    Args:
+        body: the bones.
+        shape: (rows, columns) of the views.
+        atlas: the one of bonescint if `None`.
+    """
+    atlas = atlas or bone_atlas()
+    pose, pixel_mm = body.registration.pose, body.registration.pixel_mm
+    places = atlas.places_mm(pose.shape)
+    at = {}
+    for view, origin in pose.origin_mm.items():
+        laid = in_view_mm(places, origin)[:, ::-1] / np.asarray(pixel_mm, np.float32)
+        if view is View.POSTERIOR:
+            laid[:, 1] = shape[1] - laid[:, 1]
+        at[view] = np.asarray(laid, np.float32)
+    samples = np.bincount(atlas.bone, minlength=len(atlas.bones))
+    shares = np.asarray(atlas.volume / samples, np.float32)
+    cells = {view: np.floor(places).astype(np.intp) for view, places in at.items()}
+    return LaidAtlas(atlas=atlas, at=at, cells=cells, pixel_mm=pixel_mm, shares=shares)
+
+
+def _continued(bone: int, bones: tuple[str, ...]) -> list[int]:
+    """A bone, and those into which its foci continue: vertebrae have two neighbours."""
+    group = group_of_region(bones[bone])
+    if group not in _SPINE:
+        return [bone]
+    near = [n for n in (bone - 1, bone, bone + 1) if 0 <= n < len(bones)]
+    return [n for n in near if group_of_region(bones[n]) in _SPINE]
