@@ -52,6 +52,11 @@ class RayCluster:
         finally:
             ray.shutdown()
 
+    @property
+    def pids(self) -> list[int]:
+        """The processes whose descendants are the cluster."""
+        return [node.pid for node in self._nodes]
+
     def add(self, *words: str) -> None:
         """Start a node."""
         environment = {

@@ -274,11 +274,14 @@ def run_facts(
     pictures: bool = False,
 ) -> dict[str, Any]:
     """What the results depend on apart from the scan, as recorded in `results.json`."""
+    from bonescint.model.gpu_engine import load_onnxruntime
+
     return {
         "software": {
             "bonescint": bonescint.__version__,
             "python": platform.python_version(),
             **{name: metadata.version(name) for name in _LIBRARIES},
+            **({"onnxruntime": load_onnxruntime().__version__} if device == "cuda" else {}),
         },
         "settings": {
             "device": device,

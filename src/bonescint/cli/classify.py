@@ -60,6 +60,7 @@ def classify(
     address: str | None = None,
     actors: PositiveOrNone = None,
     actor_cpus: PositiveOrNone = None,
+    actor_gpus: float | None = None,
     as_json: AsJson = False,
 ) -> int:
     """Classify scans, and write tables, pictures with the evidence, and a page.
@@ -100,6 +101,7 @@ def classify(
             RAY_ADDRESS, or else a cluster on this machine that ends with the command.
         actors: With Ray: how many actors judge at a time; without it as many as there is room for.
         actor_cpus: With Ray: cores of each actor; without it one.
+        actor_gpus: With Ray and --device cuda: GPUs of each actor, such as 0.5; without it one.
 
     With --engine ray the studies are judged on a Ray cluster. Rows are the same, in results.csv and
     results.parquet; there are no pictures and no page. Every node needs bonescint, sees the files
@@ -134,7 +136,9 @@ def classify(
         from bonescint.classify.cluster import RaySettings, classify_on_ray
 
         _require_none("ray", workers=workers, pictures=pictures, dicom=dicom, fhir=fhir)
-        settings = RaySettings(address=address, actors=actors, cpus=actor_cpus or 1)
+        settings = RaySettings(
+            address=address, actors=actors, cpus=actor_cpus or 1, gpus=actor_gpus or 1.0
+        )
         return _run_on_ray(
             lambda progress: classify_on_ray(
                 sources,
@@ -153,7 +157,8 @@ def classify(
             as_json=as_json,
             hashed=out if hash_sources else None,
         )
-    _require_none("local", address=address, actors=actors, actor_cpus=actor_cpus)
+    on_ray = {"actors": actors, "actor_cpus": actor_cpus, "actor_gpus": actor_gpus}
+    _require_none("local", address=address, **on_ray)
     return _run(
         lambda progress: classify(
             sources,

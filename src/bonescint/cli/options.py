@@ -37,7 +37,10 @@ Workers = Annotated[
         min=1, max=256, help="Worker processes.", show_default="as many as cores, at most 8"
     ),
 ]
-Device = Annotated[Literal["cpu", "gpu", "auto"], typer.Option(help="Device of the network.")]
+Device = Annotated[
+    Literal["cpu", "gpu", "auto", "cuda"],
+    typer.Option(help="Device of the network; cuda needs pip install onnxruntime-gpu."),
+]
 Weights = Annotated[
     Path | None,
     typer.Option(

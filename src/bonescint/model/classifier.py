@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bonescint.model.engine import Engine, GraphOutput, RunSettings
 from bonescint.model.folder import ModelFolder
+from bonescint.model.gpu_engine import GpuEngine
 from bonescint.model.ood import features_of
 from bonescint.prepare import PreparedScan, prepare
 from bonescint.scan import ActivationMap, ModelFolderError, ParameterError, Prediction, Scan, View
@@ -22,7 +23,7 @@ class Classifier:
 
     Args:
         folder: a verified model folder.
-        device: `"cpu"`, `"gpu"` or `"auto"`.
+        device: `"cpu"`, `"gpu"` or `"auto"` (OpenVINO's), or `"cuda"`, which ONNX Runtime runs.
         threads: number of processor threads, or `None` for all of them.
         call_anyway: also call scans that are too unlike the training scans.
 
@@ -46,10 +47,14 @@ class Classifier:
     ) -> None:
         self._folder = folder
         self._call_anyway = call_anyway
-        settings = RunSettings(
-            device=device, threads=threads, bfloat16=folder.card.precision == "int8"
-        )
-        self._engine = Engine(folder.onnx_path, settings)
+        self._engine: Engine | GpuEngine
+        if device == "cuda":
+            self._engine = GpuEngine(folder.onnx_path)
+        else:
+            settings = RunSettings(
+                device=device, threads=threads, bfloat16=folder.card.precision == "int8"
+            )
+            self._engine = Engine(folder.onnx_path, settings)
         preprocessing = folder.card.preprocessing
         if self._engine.composite_shape != (1, 1, preprocessing.rows, 2 * preprocessing.columns):
             raise ModelFolderError(

@@ -10,7 +10,10 @@ from __future__ import annotations
 import logging
 import os
 import pickle
-from collections.abc import Iterator, Sequence
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
     from bonescint.model import Classifier
 
 _EXTRA = "cluster"
-_AHEAD = 2
+_WATCH_S, _MOST_FAILURES = 5.0, 4
 # A unit of work: what is done again if its worker is lost.
 _LEAST_A_UNIT, _MOST_A_UNIT = 4, 64
 _UNITS_A_CORE = 16
@@ -52,17 +55,22 @@ class RaySettings:
             one that is started on this machine and ends with the run.
         actors: how many judge at a time; as many as the cluster has room for if `None`.
         cpus: cores of each.
+        gpus: NVIDIA GPUs of each where the device is `"cuda"`; of several on one GPU each has a
+            part, such as 0.5.
     """
 
     address: str | None = None
     actors: int | None = None
     cpus: int = 1
+    gpus: float = 1.0
 
     def __post_init__(self) -> None:
         for name in ("actors", "cpus"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ParameterError(name, "RaySettings", "at least 1", value)
+        if not self.gpus > 0:
+            raise ParameterError("gpus", "RaySettings", "above 0", self.gpus)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,9 +120,25 @@ class _NodeError(BonescintError):
     """A node that cannot do the work as it should be done."""
 
 
+class Connection:
+    """A connection to a cluster.
+
+    Attributes:
+        cores: of the cluster.
+        before_the_end: called if the head of the cluster is gone, before the process ends.
+    """
+
+    def __init__(self, cores: int) -> None:
+        self.cores = cores
+        self.before_the_end: Callable[[], None] = lambda: None
+
+
 @contextmanager
-def connected(settings: RaySettings) -> Iterator[int]:
-    """Connect to a cluster; gives the number of its cores.
+def connected(settings: RaySettings) -> Iterator[Connection]:
+    """Connect to a cluster.
+
+    If its head is gone, what the connection says is done and the process ends with status 2 and a
+    line on standard error: Ray itself would end it a minute later, without an exception.
 
     Raises:
         MissingExtraError: Ray is not installed.
@@ -125,13 +149,40 @@ def connected(settings: RaySettings) -> Iterator[int]:
     own = not ray.is_initialized()
     if own:
         _connect(ray, settings)
+    connection = Connection(int(ray.cluster_resources().get("CPU", 1)))
+    over = threading.Event()
+    if not load("ray.util.client", extra=_EXTRA).ray.is_connected():
+        head = ray.get_runtime_context().gcs_address
+        watch = threading.Thread(target=_watch, args=(head, connection, over), daemon=True)
+        watch.start()
     try:
-        yield int(ray.cluster_resources().get("CPU", 1))
+        yield connection
     except (ray.exceptions.RayError, ConnectionError) as error:
         raise BonescintError(_LOST.format(reason=type(error).__name__)) from error
     finally:
+        over.set()
         if own:
             ray.shutdown()
+
+
+def _watch(head: str, connection: Connection, over: threading.Event) -> None:
+    """End the process if the head does not answer several times in a row."""
+    host, _, port = head.rpartition(":")
+    failures = 0
+    while not over.wait(_WATCH_S):
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), _WATCH_S).close()
+            failures = 0
+        except OSError:
+            failures += 1
+        if failures == _MOST_FAILURES:
+            try:
+                connection.before_the_end()
+            finally:
+                reason = "its head does not answer"
+                sys.stderr.write(f"Error: {_LOST.format(reason=reason)}\n")
+                sys.stderr.flush()
+                os._exit(2)
 
 
 def _connect(ray: Any, settings: RaySettings) -> None:
@@ -173,13 +224,22 @@ def judged_on_ray(
     """
     size = _unit_size(len(orders), cores)
     units = [orders[first : first + size] for first in range(0, len(orders), size)]
-    most = settings.actors or max(1, cores // settings.cpus)
+    gpus = settings.gpus if about.device == "cuda" else 0.0
+    room = cores // settings.cpus
+    if gpus:
+        there = load("ray", extra=_EXTRA).cluster_resources().get("GPU", 0)
+        room = min(room, int(there / gpus))
+        if not room:
+            requirement = "one of which the cluster has enough"
+            raise ParameterError("device", "classify", requirement, f"cuda, with {there:g} GPUs")
+    most = settings.actors or max(1, room)
     most = min(most, max(1, len(units)))
     for part in _mapped(
         units,
         _Judge,
         actors=most,
         num_cpus=settings.cpus,
+        **({"num_gpus": gpus} if gpus else {}),
         fn_constructor_kwargs={"about": about},
     ):
         for number, outcome in part:

@@ -178,7 +178,8 @@ def classify_on_ray(
         if not is_in_bucket(destination):
             stack.enter_context(one_writer(destination))
         _require_own(destination)
-        cores = stack.enter_context(connected(settings))
+        connection = stack.enter_context(connected(settings))
+        cores = connection.cores
         tell = progress or (lambda _what, _done, _total: None)
         found = _without_own(_discovered(given, cores, tell), destination)
         if shard is not None:
@@ -198,6 +199,7 @@ def classify_on_ray(
             timeout_s=timeout_s,
             cpus=settings.cpus,
         )
+        connection.before_the_end = finished.write
         job = _Job(part, names, finished)
         taken_over = job.judge(order, settings, cores, tell)
         used = {
