@@ -76,8 +76,8 @@ class BoneAtlas:
 
     def span(self, bone: int) -> slice:
         """The samples of one bone."""
-        first, last = np.searchsorted(self.bone, [bone, bone + 1])
-        return slice(int(first), int(last))
+        bounds = _bounds(self)
+        return slice(bounds[bone], bounds[bone + 1])
 
     def places_mm(self, shape: Floats, samples: NDArray[np.intp] | slice = slice(None)) -> Floats:
         """Where samples lie in a body.
@@ -92,6 +92,13 @@ class BoneAtlas:
         moves = np.tensordot(shape, self.modes, axes=1)[self.bone[samples]]
         moved = np.einsum("nt,ntd->nd", self.terms[samples], moves)
         return np.asarray(self.mean_mm[samples] + moved, dtype=np.float32)
+
+
+@cache
+def _bounds(atlas: BoneAtlas) -> list[int]:
+    """The first sample of each bone, and the number of samples."""
+    bounds = np.searchsorted(atlas.bone, np.arange(len(atlas.bones) + 1))
+    return [int(of) for of in bounds]
 
 
 def terms_of(bone: NDArray[np.uint8], places_mm: Floats) -> Floats:

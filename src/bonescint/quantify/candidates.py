@@ -232,9 +232,14 @@ def candidates_of_view(
     reach = [2 * round(APART_MM / 2 / size) + 1 for size in pixel_mm]
     peaks = (ndimage.maximum_filter(smooth, size=reach) == smooth) & candidates
     rows, columns = np.nonzero(peaks)
+    first = np.argsort(-ratio[rows, columns], kind="stable")
+    rows, columns = rows[first], columns[first]
+    taken = np.zeros(scan.shape, dtype=bool)
     bone_area = max(int((body.bones[view] > 0).sum()), 1)
     found = []
     for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
+        if taken[row, column]:  # in the outline of one that stands out more
+            continue
         base = float(background[row, column])
         mask, top, left = _outline(smooth, row, column, base, pixel_mm)
         window = slice(top, top + mask.shape[0]), slice(left, left + mask.shape[1])
@@ -245,6 +250,7 @@ def candidates_of_view(
         small = float(mask.sum()) * pixel_mm[0] * pixel_mm[1] < LEAST_AREA_MM2
         if small or (noise is not None and noise < LEAST_CONTRAST_TO_NOISE):
             continue
+        taken[window] |= mask
         number = int(bones[row, column])
         area = float(mask.sum())
         spacing = scan.pixel_spacing_mm
@@ -265,23 +271,7 @@ def candidates_of_view(
                 cell=float(cells[row, column]),
             )
         )
-    return _without_copies(found)
-
-
-def _without_copies(foci: list[FocusInView]) -> list[FocusInView]:
-    """Foci whose maximum lies in no other, clearer focus' outline."""
-    kept: list[FocusInView] = []
-    for focus in sorted(foci, key=lambda one: -one.contrast):
-        row, column = focus.row, focus.column
-        inside = any(
-            other.top <= row < other.top + other.mask.shape[0]
-            and other.left <= column < other.left + other.mask.shape[1]
-            and other.mask[row - other.top, column - other.left]
-            for other in kept
-        )
-        if not inside:
-            kept.append(focus)
-    return kept
+    return found
 
 
 def _outline(
