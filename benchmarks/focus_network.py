@@ -22,7 +22,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
-from quantify import TrueLesions
 from scipy import ndimage
 from sklearn.metrics import roc_auc_score
 from torch import nn
@@ -37,7 +36,8 @@ from bonescint.quantify.bone_atlas import bone_atlas
 from bonescint.quantify.candidates import SMOOTHING_MM, FocusInView, usual_uptake
 from bonescint.quantify.foci import matched_candidates
 from bonescint.quantify.focus_network import FOCUS_FINDINGS, PROPERTIES, SIZE, USUAL, FocusNetwork
-from bonescint.scan import Case, FocusKind, Scan, SiteGroup, UptakeSite, View
+from bonescint.scan import Case, Focus, FocusKind, Scan, SiteGroup, UptakeSite, View
+from bonescint.scan.lesions import lesions_by_description, numbered_areas
 from bonescint.simulate.reference_skeleton import reference_skeleton
 
 SCALE = 36.0
@@ -48,6 +48,58 @@ LARGEST_LOG_RATIO = 1.5
 NETWORK = Path("src/bonescint/quantify/focus_network.onnx")
 NORMAL = Path("src/bonescint/quantify/normal_uptake.json")
 MOST = 1_000_000
+
+
+class TrueLesions:
+    """Metastases and mimics of a scan, numbered, with the area of each in each view."""
+
+    def __init__(self, stored: dict, shape: tuple[int, int]) -> None:
+        content = json.loads(str(stored["json"]))
+        foci = [Focus(**{**entry, "view": View(entry["view"])}) for entry in content["foci"]]
+        numbers = np.array(lesions_by_description(foci), dtype=int)
+        self.kind, self.noise, self.contrast, self.cause, self.described = {}, {}, {}, {}, {}
+        self.centres = []
+        for number, focus in zip(numbers.tolist(), foci, strict=True):
+            self.kind[number] = FocusKind(focus.kind)
+            self.contrast[number] = focus.contrast or 0.0
+            self.cause[number] = focus.cause
+            self.described[number] = (focus.region, focus.cause, focus.radius_mm, focus.contrast)
+            self.centres.append((number, focus.view, round(focus.row), round(focus.column)))
+            self.noise[number] = max(self.noise.get(number, 0.0), focus.contrast_to_noise or 0.0)
+        self.areas = {}
+        for view in View:
+            area = np.zeros(shape, np.intp)
+            for kind, name in ((FocusKind.MIMIC, "mimics"), (FocusKind.METASTASIS, "mask")):
+                mine = [n for n, f in enumerate(foci) if f.view is view and f.kind == kind]
+                centres = np.array([(foci[n].row, foci[n].column) for n in mine]).reshape(-1, 2)
+                mask = stored[f"{name}_{view.value}"]
+                if len(mine):
+                    part = numbered_areas(mask, centres, numbers[mine], (1.0, 1.0))
+                    area[part > 0] = part[part > 0]
+            self.areas[view] = area
+
+    def at(self, view: View, row: int, column: int, near: int = 5) -> int:
+        """The lesion at a place, or the nearest within some pixels; 0 for none."""
+        area = self.areas[view]
+        top, left = max(0, row - near), max(0, column - near)
+        part = area[top : row + near + 1, left : column + near + 1]
+        rows, columns = np.nonzero(part)
+        if not rows.size:
+            return 0
+        far = (rows + top - row) ** 2 + (columns + left - column) ** 2
+        return int(part[rows[far.argmin()], columns[far.argmin()]])
+
+    def enclosed(self, foci) -> set[int]:
+        """The lesions whose centre lies in an outline."""
+        found = set()
+        for shown in foci:
+            rows, columns = shown.mask.shape
+            for number, view, row, column in self.centres:
+                down, across = row - shown.top, column - shown.left
+                inside = view is shown.view and 0 <= down < rows and 0 <= across < columns
+                if inside and shown.mask[down, across]:
+                    found.add(number)
+        return found
 
 
 def chosen(

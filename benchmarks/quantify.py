@@ -13,9 +13,9 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -24,18 +24,26 @@ from bonescint.classify.classify import model_folder
 from bonescint.cohort import read_manifest
 from bonescint.cohort.regenerate_truth import regenerate_truth
 from bonescint.dicom import read
-from bonescint.model import Classifier
-from bonescint.quantify import (
-    METASTASIS_FROM,
+from bonescint.evaluate import Resampling
+from bonescint.evaluate.lesions import (
+    FoundFocus,
+    FoundOutline,
+    focus_measures,
+    judge_foci,
+    sensitivity_bands,
 )
+from bonescint.experiment.evaluation.true_lesions import case_lesions
+from bonescint.model import Classifier
+from bonescint.quantify import METASTASIS_FROM, MatchedFocus
 from bonescint.quantify.bone_atlas import atlas_of
 from bonescint.quantify.foci import matched_foci
 from bonescint.quantify.regions import BodyRegions, body_regions, dice_by_region
-from bonescint.scan import Focus, FocusKind, Prediction, Scan, UptakeSite, View
-from bonescint.scan.lesions import lesions_by_description, numbered_areas
+from bonescint.scan import Prediction, Scan, UptakeSite, View
 from bonescint.simulate import (
     TWELVE_NAMES,
 )
+
+FEW = Resampling(resamples=200)
 
 
 def truth(cohort: Path, out: Path, count: int) -> None:
@@ -103,179 +111,63 @@ def predictions(cohort: Path, out: Path, count: int, centre: str, split: str) ->
                 file.write_text(json.dumps(model.predict(read(cohort / case.file)).to_json()))
 
 
-class TrueLesions:
-    """Metastases and mimics of a scan, numbered, with the area of each in each view."""
-
-    def __init__(self, stored: dict, shape: tuple[int, int]) -> None:
-        content = json.loads(str(stored["json"]))
-        foci = [Focus(**{**entry, "view": View(entry["view"])}) for entry in content["foci"]]
-        numbers = np.array(lesions_by_description(foci), dtype=int)
-        self.kind, self.noise, self.contrast, self.cause, self.described = {}, {}, {}, {}, {}
-        self.centres = []
-        for number, focus in zip(numbers.tolist(), foci, strict=True):
-            self.kind[number] = FocusKind(focus.kind)
-            self.contrast[number] = focus.contrast or 0.0
-            self.cause[number] = focus.cause
-            self.described[number] = (focus.region, focus.cause, focus.radius_mm, focus.contrast)
-            self.centres.append((number, focus.view, round(focus.row), round(focus.column)))
-            self.noise[number] = max(self.noise.get(number, 0.0), focus.contrast_to_noise or 0.0)
-        self.areas = {}
-        for view in View:
-            area = np.zeros(shape, np.intp)
-            for kind, name in ((FocusKind.MIMIC, "mimics"), (FocusKind.METASTASIS, "mask")):
-                mine = [n for n, f in enumerate(foci) if f.view is view and f.kind == kind]
-                centres = np.array([(foci[n].row, foci[n].column) for n in mine]).reshape(-1, 2)
-                mask = stored[f"{name}_{view.value}"]
-                if len(mine):
-                    part = numbered_areas(mask, centres, numbers[mine], (1.0, 1.0))
-                    area[part > 0] = part[part > 0]
-            self.areas[view] = area
-
-    def at(self, view: View, row: int, column: int, near: int = 5) -> int:
-        """The lesion at a place, or the nearest within some pixels; 0 for none."""
-        area = self.areas[view]
-        top, left = max(0, row - near), max(0, column - near)
-        part = area[top : row + near + 1, left : column + near + 1]
-        rows, columns = np.nonzero(part)
-        if not rows.size:
-            return 0
-        far = (rows + top - row) ** 2 + (columns + left - column) ** 2
-        return int(part[rows[far.argmin()], columns[far.argmin()]])
-
-    def enclosed(self, foci) -> set[int]:
-        """The lesions whose centre lies in an outline."""
-        found = set()
-        for shown in foci:
-            rows, columns = shown.mask.shape
-            for number, view, row, column in self.centres:
-                down, across = row - shown.top, column - shown.left
-                inside = view is shown.view and 0 <= down < rows and 0 <= across < columns
-                if inside and shown.mask[down, across]:
-                    found.add(number)
-        return found
-
-
-BANDS = ((0, 5), (5, 10), (10, 20), (20, 1e9))
-
-
-class Mark(NamedTuple):
-    """A found focus: its scan, probability, true findings, and the metastases that it finds."""
-
-    scan: int
-    probability: float
-    kinds: set
-    ills: dict
-    at_maximum: dict
-    named: str
-    cause: str
-
-
-def marks_of(cohort: Path, file: Path, number: int, atlas) -> tuple[list, dict]:
-    """Found foci of a scan, and its metastases with their contrast-to-noise ratios.
-
-    A focus finds the metastasis on which its maximum lies, or within five pixels, and those whose
-    centre its outline encloses.
-    """
-    scan = read(cohort / "scans" / f"{file.stem}.dcm")
-    truth = TrueLesions(dict(np.load(cohort / "truth" / f"{file.stem}.npz")), scan.shape)
-    prediction = Prediction.from_json(json.loads(file.read_text()))
-    found = matched_foci(scan, prediction, body_regions(scan, atlas), atlas)
-    marks, dices = [], []
-    for lesion in found:
-        on = {truth.at(f.view, f.row, f.column) for f in lesion.in_views} - {0}
-        ills, at_maximum = (
-            {n: truth.noise[n] for n in hit if truth.kind[n] is FocusKind.METASTASIS}
-            for hit in (on | truth.enclosed(lesion.in_views), on)
-        )
-        cause = next((truth.cause[n] for n in on), "")
-        named = next(iter(lesion.finding_probabilities), "")
-        kinds = {truth.kind[n] for n in on}
-        marks.append(Mark(number, lesion.probability, kinds, ills, at_maximum, named, cause))
-        for focus in lesion.in_views if lesion.probability >= METASTASIS_FROM else ():
-            there = np.isin(truth.areas[focus.view], list(ills))
-            mask = np.zeros(scan.shape, bool)
-            mask[focus.window] = focus.mask
-            if (mask & there).any():
-                dices.append(2 * (mask & there).sum() / (mask.sum() + there.sum()))
-    ill = {n: truth.noise[n] for n, kind in truth.kind.items() if kind is FocusKind.METASTASIS}
-    cold = {n for n in ill if truth.contrast[n] < 1}
-    return marks, {"ill": ill, "cold": cold, "dices": dices}
-
-
-def sensitivity(marks: list[Mark], truths: list[dict], scans: np.ndarray, rate: float) -> list:
-    """Found metastases and all, by band of contrast-to-noise, at so many false foci per scan."""
-    times = np.bincount(scans, minlength=len(truths))
-    hits, wrong = {}, 0
-    for mark in sorted(marks, key=lambda one: -one.probability):
-        if not mark.ills:
-            wrong += int(times[mark.scan])
-            if wrong > rate * len(scans):
-                break
-        hits |= {(mark.scan, n): of for n, of in mark.ills.items()}
-    counted = []
-    for low, high in (*BANDS, (10, 1e9), (0, 1e9)):
-        there = sum(
-            int(times[k]) * sum(low <= of < high for of in truth["ill"].values())
-            for k, truth in enumerate(truths)
-        )
-        mine = sum(int(times[k]) for (k, _), of in hits.items() if low <= of < high)
-        counted.append((mine, there))
-    return counted
+def as_found(focus: MatchedFocus) -> FoundFocus:
+    """A focus as the evaluation takes it."""
+    return FoundFocus(
+        number=focus.number,
+        rating=focus.probability,
+        views={
+            one.view: FoundOutline(
+                row=one.row, column=one.column, mask=one.mask, top=one.top, left=one.left
+            )
+            for one in focus.in_views
+        },
+    )
 
 
 def foci(cohort: Path, answers: Path, atlas, most: int | None) -> None:
-    """FROC by contrast-to-noise, outlines, and benign against malignant."""
-    marks, truths = [], []
-    for number, file in enumerate(sorted(answers.glob("*.json"))[:most]):
-        of_scan, truth = marks_of(cohort, file, number, atlas)
-        marks += of_scan
-        truths.append(truth)
-    say_foci(marks, truths)
-
-
-def say_sensitivity(marks: list, truths: list, every: np.ndarray, rate: float) -> None:
-    """Print one row of the table, with an interval over resampled scans."""
-    rng = np.random.default_rng(0)
-    counted = sensitivity(marks, truths, every, rate)
-    again = [
-        np.divide(*sensitivity(marks, truths, rng.choice(every, len(every)), rate)[-2])
-        for _ in range(200)
-    ]
-    low, high = np.percentile(again, [2.5, 97.5])
-    bands = " ".join(f"{mine}/{there}" for mine, there in counted)
-    share = np.divide(*counted[-2])
-    print(f"at {rate} false a scan: {bands} | 10 and more: {share:.3f} ({low:.2f} to {high:.2f})")
-
-
-def say_foci(marks: list[Mark], truths: list[dict]) -> None:
-    """Print the tables of foci."""
-    every = np.arange(len(truths))
-    cold = sum(len(truth["cold"]) for truth in truths)
-    print(f"{len(truths)} scans, {cold} metastases are cold, {len(marks)} found foci")
-    alone = [mark._replace(ills=mark.at_maximum) for mark in marks]
-    for how, of in (("maximum or outline", marks), ("maximum alone", alone)):
+    """What `bonescint evaluate --lesions` says of foci, and how benign ones are named."""
+    manifest = read_manifest(cohort / "manifest.csv")
+    cases = {Path(case.file).stem: case for case in manifest.cases}
+    scans, alone, right, cold = [], [], [], 0
+    for file in sorted(answers.glob("*.json"))[:most]:
+        case = cases[file.stem]
+        scan = read(manifest.path(case))
+        prediction = Prediction.from_json(json.loads(file.read_text()))
+        found = matched_foci(scan, prediction, body_regions(scan, atlas), atlas)
+        lesions = case_lesions(
+            manifest,
+            case,
+            views=scan.views,
+            shape=scan.shape,
+            pixel_mm=scan.pixel_spacing_mm,
+        )
+        cold += len({n for n, focus in lesions.metastases.foci if (focus.contrast or 0) < 1})
+        foci = [as_found(one) for one in found]
+        scans.append(judge_foci(case.scan_id, case.patient_id, foci, lesions.truth))
+        without = replace(lesions.truth, centres=())
+        alone.append(judge_foci(case.scan_id, case.patient_id, foci, without))
+        causes = {n: focus.cause for n, focus in lesions.benign.foci}
+        for one, judged in zip(found, alone[-1].foci, strict=True):
+            if judged.benign and not judged.on_metastasis:
+                named = next(iter(one.finding_probabilities), "")
+                right.append(named == UptakeSite.named(causes[judged.benign[0]]).group)
+    number = sum(len(scan.foci) for scan in scans)
+    print(f"{len(scans)} scans, {cold} metastases are cold, {number} found foci")
+    for how, of in (("maximum or outline", scans), ("maximum alone", alone)):
         print(f"a metastasis is found by {how}")
-        for rate in (0.5, 1, 2, 4):
-            say_sensitivity(of, truths, every, rate)
-    judged = [mark for mark in marks if mark.kinds]
-    p = np.array([mark.probability for mark in judged])
-    ill = np.array([FocusKind.METASTASIS in mark.kinds for mark in judged])
-    pairs = (p[ill][:, None] > p[~ill]) + 0.5 * (p[ill][:, None] == p[~ill])
-    print(f"benign or malignant: AUC {pairs.mean():.3f} of {int(ill.sum())}, {int((~ill).sum())}")
-    benign = [mark for mark in judged if FocusKind.METASTASIS not in mark.kinds]
-    right = [mark.named == UptakeSite.named(mark.cause).group for mark in benign]
+        for edges in ((5.0, 10.0, 20.0), (10.0,)):
+            for band in sensitivity_bands(of, FEW, edges=edges):
+                said = " | ".join(f"{m.counted} {m.estimate.text(2)}" for m in band.measures)
+                print(f"  contrast-to-noise {band.name}: {said}")
+    for one in focus_measures(scans, FEW, called_from=METASTASIS_FROM):
+        print(f"{one.words}: {one.estimate.text()} of {one.counted}")
     print(f"benign foci named rightly: {np.mean(right):.2f} of {len(right)}")
-    dices = np.concatenate([truth["dices"] for truth in truths])
-    print(f"outlines: mean Dice {dices.mean():.3f} (median {np.median(dices):.3f}) of {len(dices)}")
-    called = [mark for mark in marks if mark.probability >= METASTASIS_FROM]
-    print(f"of {len(called)} called metastases, {np.mean([bool(m.ills) for m in called]):.2f} are")
-    edges = np.array([0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9, 1.01])
-    every_p = np.array([mark.probability for mark in marks])
-    true = np.array([bool(mark.ills) for mark in marks])
-    for low, high in pairwise(edges):
-        mine = (every_p >= low) & (every_p < high)
-        if mine.any():
-            print(f"  probability {low:.2f} on: {mine.sum()} foci, {true[mine].mean():.2f} are")
+    every = [focus for scan in scans for focus in scan.foci]
+    for low, high in pairwise((0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9, 1.01)):
+        mine = [bool(one.metastases) for one in every if low <= one.rating < high]
+        if mine:
+            print(f"  probability {low:.2f} on: {len(mine)} foci, {np.mean(mine):.2f} are")
 
 
 WORK = ("truth", "regions", "predict", "foci")

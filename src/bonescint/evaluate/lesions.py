@@ -136,13 +136,16 @@ class JudgedFocus:
         number: its number in the scan.
         rating: its rating.
         metastases: numbers of the metastases that it finds.
-        benign: numbers of the benign lesions that it shows.
-        dice: Dice coefficient of each of its outlines whose maximum is on a metastasis.
+        on_metastasis: whether one of its maxima lies on a metastasis.
+        benign: numbers of the benign lesions on which its maxima lie.
+        dice: for each of its outlines that meets them, Dice coefficient with the metastases that
+            it finds.
     """
 
     number: int
     rating: float
     metastases: tuple[int, ...]
+    on_metastasis: bool
     benign: tuple[int, ...]
     dice: tuple[float, ...]
 
@@ -226,18 +229,18 @@ def judge_foci(
             view: truth.at(view, one.row, one.column, tolerance_mm=tolerance_mm)
             for view, one in views.items()
         }
-        hit = (set(on.values()) - {0}) | truth.enclosed(replace(focus, views=views))
+        maxima = set(on.values()) - {0}
+        hit = maxima | truth.enclosed(replace(focus, views=views))
+        ill = sorted(number for number in hit if malignant[number])
+        dice = [_dice(one, np.isin(truth.areas[view], ill)) for view, one in views.items()]
         judged.append(
             JudgedFocus(
                 number=focus.number,
                 rating=focus.rating,
-                metastases=tuple(sorted(number for number in hit if malignant[number])),
-                benign=tuple(sorted(number for number in hit if not malignant[number])),
-                dice=tuple(
-                    _dice(one, truth.areas[view] == on[view])
-                    for view, one in views.items()
-                    if malignant.get(on[view], False)
-                ),
+                metastases=tuple(ill),
+                on_metastasis=any(malignant[number] for number in maxima),
+                benign=tuple(sorted(number for number in maxima if not malignant[number])),
+                dice=tuple(of for of in dice if of > 0),
             )
         )
     return JudgedScan(
@@ -344,12 +347,12 @@ def focus_measures(
 
     Returns:
         Area under the ROC curve of foci on metastases against those on benign lesions, clustered by
-        patient; mean Dice coefficient of found outlines; share of called foci that find a
-        metastasis.
+        patient (each by where its maxima lie); mean Dice coefficient of the outlines of called foci
+        with the metastases that these find; share of called foci that find a metastasis.
     """
     patients = lesion_patients(scans)
-    dice = [[of for focus in scan.foci for of in focus.dice] for scan in scans]
     called = [[one for one in scan.foci if one.rating >= called_from] for scan in scans]
+    dice = [[of for focus in of_scan for of in focus.dice] for of_scan in called]
     right = [sum(bool(one.metastases) for one in of_scan) for of_scan in called]
     numbers = [len(of_scan) for of_scan in called]
     area, counted = _benign_or_malignant(scans, level=resampling.level)
@@ -362,7 +365,7 @@ def focus_measures(
         ),
         Measure(
             name="focus_dice_score",
-            words="Mean Dice coefficient of found outlines",
+            words=f"Mean Dice coefficient of outlines, foci from {called_from:g} on that find one",
             estimate=ratio_over_scans(
                 [sum(of_scan) for of_scan in dice],
                 [len(of_scan) for of_scan in dice],
@@ -382,10 +385,10 @@ def focus_measures(
 
 def _benign_or_malignant(scans: Sequence[JudgedScan], *, level: float) -> tuple[Estimate, str]:
     kinds = [
-        (focus.rating, bool(focus.metastases), scan.patient_id)
+        (focus.rating, focus.on_metastasis, scan.patient_id)
         for scan in scans
         for focus in scan.foci
-        if focus.metastases or focus.benign
+        if focus.on_metastasis or focus.benign
     ]
     malignant = sum(ill for _, ill, _ in kinds)
     counted = f"{malignant} and {len(kinds) - malignant}"

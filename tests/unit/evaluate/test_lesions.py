@@ -47,7 +47,12 @@ def random_scan(rng: np.random.Generator) -> tuple[TrueLesions, list[FoundFocus]
         views = {}
         for view in View:
             if rng.random() < 0.7:
-                top, left, size = (int(rng.integers(*of)) for of in ((0, 34), (0, 24), (1, 7)))
+                top, left, size = (int(rng.integers(*of)) for of in ((0, 34), (0, 24), (2, 7)))
+                mine = [(row, column) for _, of, row, column in centres if of is view]
+                if mine and rng.random() < 0.6:  # near a lesion
+                    row, column = mine[rng.integers(len(mine))]
+                    top, left = min(int(row) - 2, 33), min(int(column) - 2, 23)
+                    top, left = max(top, 0), max(left, 0)
                 at = int(rng.integers(size)), int(rng.integers(size))
                 mask = rng.random((size, size)) < 0.8
                 mask[at] = True
@@ -61,10 +66,10 @@ def random_scan(rng: np.random.Generator) -> tuple[TrueLesions, list[FoundFocus]
     return truth, found
 
 
-def hits_of(truth: TrueLesions, focus: FoundFocus) -> tuple[set[int], list[float]]:
-    """The lesions that a focus finds, and the Dice coefficients, pixel by pixel."""
-    hit, dice = set(), []
-    malignant = {one.number: one.malignant for one in truth.lesions}
+def hits_of(truth: TrueLesions, focus: FoundFocus) -> tuple[set[int], set[int], list[float]]:
+    """The lesions that a focus finds, those at its maxima, and the Dice coefficients."""
+    hit, maxima, wholes = set(), set(), {}
+    malignant = {one.number for one in truth.lesions if one.malignant}
     for view, one in focus.views.items():
         area = truth.areas[view]
         far = {
@@ -76,15 +81,18 @@ def hits_of(truth: TrueLesions, focus: FoundFocus) -> tuple[set[int], list[float
         whole = np.zeros(SHAPE, bool)
         for row, column in np.argwhere(one.mask):
             whole[one.top + row, one.left + column] = True
+        wholes[view] = whole
         hit |= {
             n for n, of, row, column in truth.centres if of is view and whole[int(row), int(column)]
         }
         if far and min(far.values()) <= 12:
-            nearest = area[min(far, key=lambda at: (far[at], at))]
-            hit.add(int(nearest))
-            if malignant[int(nearest)]:
-                dice.append(f1_score((area == nearest).ravel(), whole.ravel()))
-    return hit, dice
+            maxima.add(int(area[min(far, key=lambda at: (far[at], at))]))
+    hit |= maxima
+    dice = [
+        f1_score(np.isin(truth.areas[view], list(hit & malignant)).ravel(), whole.ravel())
+        for view, whole in wholes.items()
+    ]
+    return hit, maxima, [of for of in dice if of > 0]
 
 
 @pytest.fixture(scope="module")
@@ -96,9 +104,10 @@ def judged() -> list[JudgedScan]:
         scan = judge_foci(f"s{number}", f"p{number // 2}", found, truth)
         malignant = {one.number for one in truth.lesions if one.malignant}
         for focus, one in zip(found, scan.foci, strict=True):
-            hit, dice = hits_of(truth, focus)
+            hit, maxima, dice = hits_of(truth, focus)
             assert set(one.metastases) == hit & malignant
-            assert set(one.benign) == hit - malignant
+            assert one.on_metastasis == bool(maxima & malignant)
+            assert set(one.benign) == maxima - malignant
             assert one.dice == pytest.approx(dice)
         scans.append(scan)
     return scans
@@ -130,11 +139,13 @@ def test_sensitivity_is_that_of_a_search_over_all_thresholds(judged: list[Judged
 def test_areas_means_and_shares_are_those_of_other_libraries(judged: list[JudgedScan]) -> None:
     area, dice, right = focus_measures(judged, FEW, called_from=0.5)
     every = [focus for scan in judged for focus in scan.foci]
-    known = [(f.rating, bool(f.metastases)) for f in every if f.metastases or f.benign]
+    known = [(f.rating, f.on_metastasis) for f in every if f.on_metastasis or f.benign]
     ratings, ill = zip(*known, strict=True)
     assert area.estimate.value == pytest.approx(roc_auc_score(ill, ratings))
     assert "by patient" in area.estimate.method
-    assert dice.estimate.value == pytest.approx(np.mean([of for f in every for of in f.dice]))
+    assert dice.estimate.value == pytest.approx(
+        np.mean([of for f in every if f.rating >= 0.5 for of in f.dice])
+    )
     called = [bool(f.metastases) for f in every if f.rating >= 0.5]
     assert right.estimate.value == pytest.approx(np.mean(called))
     assert right.counted == f"{sum(called)}/{len(called)}"
@@ -151,7 +162,9 @@ def test_where_none_is_found_the_interval_is_wilsons() -> None:
 
 def test_without_benign_lesions_there_is_no_area() -> None:
     lesion = TrueLesion(number=1, malignant=True)
-    focus = JudgedFocus(number=1, rating=0.7, metastases=(1,), benign=(), dice=(0.5,))
+    focus = JudgedFocus(
+        number=1, rating=0.7, metastases=(1,), on_metastasis=True, benign=(), dice=(0.5,)
+    )
     scan = JudgedScan(scan_id="s", patient_id="p", lesions=(lesion,), foci=(focus,))
     area, dice, _ = focus_measures([scan], FEW, called_from=0.5)
     assert area.estimate.text() == "undefined: no focus is on a benign lesion"

@@ -102,11 +102,13 @@ class CaseLesions:
     Attributes:
         truth: all of them, numbered.
         metastases: areas and foci of the metastases alone.
+        benign: those of the lesions that only look like metastases.
         segmented: whether somebody outlined metastases, or there are none.
     """
 
     truth: TrueLesions
     metastases: NumberedLesions
+    benign: NumberedLesions
     segmented: bool
 
 
@@ -178,5 +180,6 @@ def case_lesions(
             pixel_mm=pixel_mm,
         ),
         metastases=ill,
+        benign=benign,
         segmented=not case.positive or any(mask.any() for mask in truth.masks.values()),
     )
