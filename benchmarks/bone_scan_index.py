@@ -178,7 +178,7 @@ def normal_index(cohort: Path, count: int, centre: str) -> None:
     )
 
 
-LIMITS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.5)
+LIMITS = (0.1, 0.2, 0.35, 0.5)
 """Tried for the probability from which a focus is new where nothing was before."""
 NEW_FOCI = 2
 
@@ -258,7 +258,6 @@ def change(patients: int, seed: int, noises: tuple[float, ...]) -> None:
                         )
                     else:
                         wrong[limit] += bool(new)
-            print(number + 1, wrong, found, flush=True)
     for limit in LIMITS:
         said = [f"{noise:g}: {found[noise, limit]}/{NEW_FOCI * patients}" for noise in noises]
         print(f"from {limit}: {wrong[limit]}/{patients} unchanged pairs; new foci", *said)

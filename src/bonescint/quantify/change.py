@@ -16,7 +16,7 @@ from bonescint.quantify.bone_atlas import BoneAtlas, Floats, bone_atlas
 from bonescint.quantify.bone_scan_index import METASTASIS_FROM
 from bonescint.quantify.candidates import view_uptake
 from bonescint.quantify.foci import MatchedFocus
-from bonescint.quantify.focus_network import clearest
+from bonescint.quantify.focus_network import USUAL, clearest
 from bonescint.quantify.laid_atlas import laid_atlas
 from bonescint.quantify.quantified import QuantifiedScan
 from bonescint.scan import ParameterError, View
@@ -25,16 +25,19 @@ SAME_MM = 30.0
 """Foci of two scans within this distance, on the average body, are one. Assumed."""
 GROWN_FROM = 1.5
 """A focus has grown if its area, averaged over its views, has by this factor. Assumed."""
-RISEN_FROM = 2.0
-"""A focus is new only if the excess of uptake at its place has risen by this factor."""
-RISEN_BY = 3.0
-"""And by so many standard deviations of the counting noise of both scans."""
 DOUBTFUL_BELOW = 0.2
 """A prior focus under this probability may be what a metastasis now replaces."""
 DOUBTFUL_MM = 15.0
 """Within this distance of a doubtful one."""
+UPTAKE_VARIES = 0.05
+"""Share by which a place's uptake, relative to its bone's, differs between scans. Assumed."""
+RISEN_BY = 2.0
+"""Uptake has risen if it has by so many standard deviations, of this and of counting noise."""
+RISEN_FROM = 1.5
+"""And if its excess has by this factor."""
 NEW_FROM = 0.2
-"""Where nothing was before, a focus counts from this probability on: the prior scan tells, too."""
+"""Where uptake has risen, a focus is new from this probability of a metastasis on, given that it is
+not usual uptake: the prior scan tells that."""
 _SEARCHED_MM = 8.0
 """How far from a place on the prior scan its uptake may lie: the bones are not found exactly."""
 FLARE_WEEKS = 12.0
@@ -90,9 +93,9 @@ def changed_foci(
     """Compare the metastases of two scans of one patient.
 
     Both scans are laid on the atlas, so that posture and framing do not matter. A metastasis is
-    new if no focus was near its place before, or only a doubtful one, and if the excess of uptake
-    there has doubled and risen by three times the counting noise; then a probability of 0.2
-    suffices, since the prior scan tells, too. It is gone if no focus of any kind is near its place
+    new if no focus was near its place before, or only a doubtful one, and if the uptake there has
+    risen by more than counting noise and repeated scans explain. Then it is not usual uptake, and
+    given that, a probability of 0.2 suffices. It is gone if no focus of any kind is near its place
     now.
 
     Args:
@@ -108,7 +111,10 @@ def changed_foci(
         ill_now = now is not None and now.probability >= METASTASIS_FROM
         doubtful = before is None or before.probability < DOUBTFUL_BELOW
         new = (
-            now is not None and doubtful and now.probability >= NEW_FROM and compared.has_risen(now)
+            now is not None
+            and doubtful
+            and now.probability >= NEW_FROM * (1 - now.finding_probabilities.get(USUAL, 0.0))
+            and compared.has_risen(now)
         )
         if not (ill_before or ill_now or new):
             continue
@@ -155,11 +161,14 @@ class _Compared:
         if not views:
             return True
         clear = clearest(views)
-        excess, earlier = clear.contrast - 1, self._contrast(place, focus.bone, clear.view) - 1
-        if excess < RISEN_FROM * earlier:
+        earlier = self._contrast(place, focus.bone, clear.view)
+        if clear.contrast - 1 < RISEN_FROM * (earlier - 1):
             return False
-        noise = clear.contrast_to_noise
-        return noise is None or noise * (1 - max(earlier, 0) / excess) >= RISEN_BY * np.sqrt(2)
+        noise = 0.0
+        if clear.contrast_to_noise is not None:
+            noise = float(np.sqrt(2)) * (clear.contrast - 1) / clear.contrast_to_noise
+        least = RISEN_BY * float(np.hypot(noise, UPTAKE_VARIES * earlier))
+        return clear.contrast - earlier >= least
 
     def _contrast(self, place_mm: Floats, bone: str, view: View) -> float:
         """The most that the prior scan has near a place, relative to its bone's usual uptake."""

@@ -91,6 +91,13 @@ def test_new_gone_and_grown(known: KnownScan, prior: QuantifiedScan) -> None:
     assert [one.change for one in back] == [FocusChange.NEW, FocusChange.SHRUNK]
 
 
+def test_uptake_that_was_there_before_is_not_new(known: KnownScan, prior: QuantifiedScan) -> None:
+    now = quantified(known, BONES, seed=2)
+    changes = changed_foci(replace(prior, foci=()), now)
+    assert [one.change for one in changes] == [FocusChange.UNCHANGED] * 2
+    assert all(one.prior is None for one in changes)
+
+
 def counts(scans: int, **new: int) -> NDArray[np.intp]:
     """A table of new foci: `n01=3` are three on scan 1 that scan 0 has not."""
     table = np.zeros((scans, scans), dtype=np.intp)
