@@ -35,10 +35,10 @@ RISEN_BY = 2.0
 """Uptake has risen if it has by so many standard deviations, of this and of counting noise."""
 RISEN_FROM = 1.5
 """And if its excess has by this factor."""
-NEW_FROM = 0.2
+NEW_FROM = 0.5
 """Where uptake has risen, a focus is new from this probability of a metastasis on, given that it is
-not usual uptake: the prior scan tells that."""
-_SEARCHED_MM = 8.0
+not usual uptake: the prior scan says so."""
+_SEARCHED_MM = 12.0
 """How far from a place on the prior scan its uptake may lie: the bones are not found exactly."""
 FLARE_WEEKS = 12.0
 CONFIRMATION_WEEKS = 6.0
@@ -95,8 +95,8 @@ def changed_foci(
     Both scans are laid on the atlas, so that posture and framing do not matter. A metastasis is
     new if no focus was near its place before, or only a doubtful one, and if the uptake there has
     risen by more than counting noise and repeated scans explain. Then it is not usual uptake, and
-    given that, a probability of 0.2 suffices. It is gone if no focus of any kind is near its place
-    now.
+    it suffices that a metastasis is more probable than all benign findings together. It is gone if
+    no focus of any kind is near its place now.
 
     Args:
         prior: the earlier scan.
