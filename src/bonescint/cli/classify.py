@@ -92,21 +92,22 @@ def classify(
         fhir: Also write each result as an HL7 FHIR R5 bundle, which names no patient.
         parquet: Also write results.parquet, a typed table with camera and year for bonescint
             results; needs pip install 'bonescint[cluster]'.
-        maps: The same, with the activation maps in it (float16).
+        maps: Also write results.parquet, with the activation maps in it (float16).
         site: Hospital or department that the scans come from; stands in the results.
         sites_by_folder: The first folder of each file's path is its site.
         shard: K/N, such as 3/40: classify the third of 40 parts of the studies alone, into a folder
             of its own in OUT. No study is in two parts, and bonescint results join joins them.
         address: Address of the Ray cluster: auto, host:6379 or ray://host:10001; without it that of
             RAY_ADDRESS, or else a cluster on this machine that ends with the command.
-        actors: With Ray: how many actors judge at a time; without it as many as there is room for.
-        actor_cpus: With Ray: cores of each actor; without it one.
-        actor_gpus: With Ray and --device cuda: GPUs of each actor, such as 0.5; without it one.
+        actors: With Ray: number of actors that classify at a time; as many as there is room for
+            unless given.
+        actor_cpus: With Ray: cores per actor; one unless given.
+        actor_gpus: With Ray and --device cuda: GPUs per actor, such as 0.5; one unless given.
 
-    With --engine ray the studies are judged on a Ray cluster. Rows are the same, in results.csv and
-    results.parquet; there are no pictures and no page. Every node needs bonescint, sees the files
-    under the same paths or in a bucket, and has AWS_* in its own environment. OUT may be the
-    address of a bucket. Rerun the same command to resume, also when the archive has grown. See
+    With --engine ray the studies are classified on a Ray cluster. Rows are the same, in results.csv
+    and results.parquet; there are no pictures and no page. Every node needs bonescint, must see the
+    files under the same paths or in a bucket, and needs AWS_* in its own environment. OUT may be
+    the address of a bucket. Rerun the same command to resume, also when the archive has grown. See
     docs/scale.md.
 
     Written to the results folder:
@@ -117,7 +118,7 @@ def classify(
       dicom/         with --dicom: a Secondary Capture and Structured Reports of each scan, in new
                      series of its study; they hold the patient's name and numbers
       fhir/          with --fhir: a bundle of each scan: report, observations, study
-      results.parquet  with --parquet: a row per scan and per rejected file, with columns of types
+      results.parquet  with --parquet: a row per scan and per rejected file, typed columns
 
     Examples:
       bonescint classify scan.dcm
