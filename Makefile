@@ -76,6 +76,9 @@ bench: $(EVERYTHING)
 	$(BIN)/python benchmarks/study_load.py
 	$(BIN)/python benchmarks/archive.py join
 	$(BIN)/python benchmarks/archive.py stragglers
+	$(BIN)/python benchmarks/archive_cluster.py engine
+	$(BIN)/python benchmarks/archive_cluster.py kills
+	$(BIN)/python benchmarks/archive_cluster.py refusals
 	$(BIN)/python benchmarks/study_next.py
 	$(BIN)/python benchmarks/node_kills.py --kills 200
 	$(BIN)/python benchmarks/node_hostile.py --count 20000

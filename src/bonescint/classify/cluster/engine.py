@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bonescint.classify.classify import model_folder, run_facts
-from bonescint.classify.cluster.finished import JudgedScan
+from bonescint.classify.cluster.finished import FinishedScan
 from bonescint.classify.steps import ReadyScan, Unchanged, read_and_prepare, read_unless_same
 from bonescint.dicom import StudyFiles
 from bonescint.dicom.discovery import Candidate, examined
@@ -113,14 +113,14 @@ class StudyOrder:
     known: tuple[str, ...] | None = None
 
 
-Outcome = JudgedScan | Unchanged | BonescintError
+Outcome = FinishedScan | Unchanged | BonescintError
 
 
 class _NodeError(BonescintError):
     """A node that cannot do the work as it should be done."""
 
 
-class Connection:
+class ClusterConnection:
     """A connection to a cluster.
 
     Attributes:
@@ -134,7 +134,7 @@ class Connection:
 
 
 @contextmanager
-def connected(settings: RaySettings) -> Iterator[Connection]:
+def connected(settings: RaySettings) -> Iterator[ClusterConnection]:
     """Connect to a cluster.
 
     If its head is gone, what the connection says is done and the process ends with status 2 and a
@@ -149,7 +149,7 @@ def connected(settings: RaySettings) -> Iterator[Connection]:
     own = not ray.is_initialized()
     if own:
         _connect(ray, settings)
-    connection = Connection(int(ray.cluster_resources().get("CPU", 1)))
+    connection = ClusterConnection(int(ray.cluster_resources().get("CPU", 1)))
     over = threading.Event()
     if not load("ray.util.client", extra=_EXTRA).ray.is_connected():
         head = ray.get_runtime_context().gcs_address
@@ -165,7 +165,7 @@ def connected(settings: RaySettings) -> Iterator[Connection]:
             ray.shutdown()
 
 
-def _watch(head: str, connection: Connection, over: threading.Event) -> None:
+def _watch(head: str, connection: ClusterConnection, over: threading.Event) -> None:
     """End the process if the head does not answer several times in a row."""
     host, _, port = head.rpartition(":")
     failures = 0
@@ -378,11 +378,11 @@ class _Judge:
                 outcomes.append((order.number, error))
         return outcomes
 
-    def _of(self, ready: ReadyScan) -> JudgedScan:
+    def _of(self, ready: ReadyScan) -> FinishedScan:
         prediction = self._classifier.predict_prepared(ready.prepared)
         maps = [one for one in prediction.activation_maps if self._about.maps]
         disease = tuple(one for one in maps if one.target == "mbd")
-        return JudgedScan(
+        return FinishedScan(
             read_as=ready.prepared.scan_id,
             file_sha256=ready.file_sha256,
             views=ready.views,

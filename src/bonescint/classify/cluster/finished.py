@@ -39,7 +39,7 @@ _KEPT_BLOCKS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JudgedScan:
+class FinishedScan:
     """A scan and the model's answer, before it has its place among the others.
 
     Attributes:
@@ -82,11 +82,13 @@ class FinishedScans:
         self._identity = identity.encode()
         self._blocks: list[str] = []
         self._places: dict[str, tuple[int, int]] = {}
-        self._waiting: dict[str, JudgedScan] = {}
+        self._waiting: dict[str, FinishedScan] = {}
         self._written_at = time.monotonic()
         self._block = lru_cache(maxsize=_KEPT_BLOCKS)(self._read)
         self._others = []
-        for name in self._names():
+        names = self._names()
+        self._next = 1 + max((int(name[:6]) for name in names if name[:6].isdigit()), default=0)
+        for name in names:
             table = self._read(name, columns=["source"])
             if (table.schema.metadata or {}).get(_RUN) == self._identity:
                 self._note(name, table["source"].to_pylist())
@@ -99,15 +101,15 @@ class FinishedScans:
     def __len__(self) -> int:
         return len(self._places.keys() | self._waiting.keys())
 
-    def __getitem__(self, source: str) -> JudgedScan:
+    def __getitem__(self, source: str) -> FinishedScan:
         """The scan of a source; quickest in the order in which scans were added."""
         if source in self._waiting:
             return self._waiting[source]
         block, row = self._places[source]
         scan = self._block(self._blocks[block])["scan"][row].as_py()
-        return JudgedScan.from_json(json.loads(scan))
+        return FinishedScan.from_json(json.loads(scan))
 
-    def add(self, source: str, scan: JudgedScan) -> None:
+    def add(self, source: str, scan: FinishedScan) -> None:
         """Add a scan, in place of an earlier one; it is on disk after `write` at the latest.
 
         Raises:
@@ -133,7 +135,9 @@ class FinishedScans:
             digest = hashlib.sha256(self._identity)
             for text in (*sources, *scans):
                 digest.update(text.encode("utf-8", "surrogatepass"))
-            name = f"{digest.hexdigest()[:24]}{_ENDING}"
+            # Numbered, so that of two answers for one source the later counts.
+            name = f"{self._next:06d}-{digest.hexdigest()[:24]}{_ENDING}"
+            self._next += 1
             self._put(name, table)
             self._note(name, sources)
             self._waiting = {}

@@ -31,7 +31,7 @@ from bonescint.classify.cluster.engine import (
     examined_on_ray,
     judged_on_ray,
 )
-from bonescint.classify.cluster.finished import FOLDER, FinishedScans, JudgedScan
+from bonescint.classify.cluster.finished import FOLDER, FinishedScan, FinishedScans
 from bonescint.classify.earlier import run_identity
 from bonescint.classify.folder import csv_writer
 from bonescint.classify.naming import SourceNames, hashed_names
@@ -312,7 +312,7 @@ class _Job:
 
     def _rows(
         self, make: RowsInOrder, refused: list[Refusal]
-    ) -> Iterator[tuple[ClassifiedScan, JudgedScan, dict[str, Any]]]:
+    ) -> Iterator[tuple[ClassifiedScan, FinishedScan, dict[str, Any]]]:
         """Each scan's row; an input without one is added to the refused."""
         for number, study in enumerate(self._found.studies):
             try:
@@ -340,7 +340,7 @@ class _Counted:
         self.answers: Counter[tuple[bool | None, bool, bool]] = Counter()
 
     def records(
-        self, rows: Iterable[tuple[ClassifiedScan, JudgedScan, dict[str, Any]]]
+        self, rows: Iterable[tuple[ClassifiedScan, FinishedScan, dict[str, Any]]]
     ) -> Iterator[dict[str, Any]]:
         """The records of `results.parquet`, each once its row of the CSV file is written."""
         for row, scan, answer in rows:
