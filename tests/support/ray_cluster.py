@@ -53,6 +53,11 @@ class RayCluster:
             ray.shutdown()
 
     @property
+    def logs(self) -> Path:
+        """The folder of Ray's logs."""
+        return self._place / "session_latest" / "logs"
+
+    @property
     def pids(self) -> list[int]:
         """The processes whose descendants are the cluster."""
         return [node.pid for node in self._nodes]

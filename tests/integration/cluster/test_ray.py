@@ -113,6 +113,9 @@ def test_an_archive_in_a_bucket_gives_the_local_table_in_the_bucket(
     assert_same_table(tmp_path, local)
     assert SECRET not in ran.output + ran.stderr
     assert KEY not in ran.output + ran.stderr
+    logs = [path for path in ray_cluster.logs.rglob("*") if path.is_file()]
+    assert logs
+    assert not [path.name for path in logs if SECRET.encode() in path.read_bytes()]
 
 
 @pytest.mark.slow

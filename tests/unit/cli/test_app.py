@@ -238,6 +238,34 @@ def test_options_reach_the_function(with_classify: Patch) -> None:
     assert f"{Path.cwd()}/there.private/sources.csv. Keep it, and do not share it." in ran.stderr
 
 
+def test_without_ray_its_engine_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *a: None if name == "ray" else real(name, *a)
+    )
+    ran = _run("classify", "scan.dcm", "--engine", "ray")
+    assert ran.exit_code == 2
+    assert "'ray' is not installed. It comes with an extra: pip install 'bonescint[cluster]'" in (
+        ran.stderr
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "option"),
+    [
+        (("--engine", "ray", "--pictures"), "--pictures"),
+        (("--engine", "ray", "--workers", "2"), "--workers"),
+        (("--engine", "ray", "--dicom"), "--dicom"),
+        (("--address", "auto"), "--address"),
+        (("--actor-cpus", "2"), "--actor-cpus"),
+    ],
+)
+def test_an_option_of_the_other_engine_is_refused(options: tuple[str, ...], option: str) -> None:
+    ran = _run("classify", "scan.dcm", *options)
+    assert ran.exit_code == 2
+    assert f"'{option}' parameter of classify must be left out with --engine" in ran.stderr
+
+
 def test_documented_defaults_of_classify(with_classify: Patch) -> None:
     given: dict[str, object] = {}
 
