@@ -92,23 +92,23 @@ def classify(
         fhir: Also write each result as an HL7 FHIR R5 bundle, which names no patient.
         parquet: Also write results.parquet, a typed table with camera and year for bonescint
             results; needs pip install 'bonescint[cluster]'.
-        maps: Also write results.parquet, with the activation maps in it (float16).
-        site: Hospital or department that the scans come from; stands in the results.
-        sites_by_folder: The first folder of each file's path is its site.
-        shard: K/N, such as 3/40: classify the third of 40 parts of the studies alone, into a folder
-            of its own in OUT. No study is in two parts, and bonescint results join joins them.
-        address: Address of the Ray cluster: auto, host:6379 or ray://host:10001; without it that of
+        maps: Also write results.parquet, including the activation maps (float16).
+        site: Hospital or department that the scans come from, for the column site of the results.
+        sites_by_folder: Use the first folder of each file's path as its site.
+        shard: K/N, such as 3/40: classify only the third of 40 shards of the archive, into a
+            subfolder of OUT. No study is in two shards; bonescint results join joins the results.
+        address: Address of the Ray cluster: auto, host:6379 or ray://host:10001. Default:
             RAY_ADDRESS, or else a cluster on this machine that ends with the command.
-        actors: With Ray: number of actors that classify at a time; as many as there is room for
-            unless given.
-        actor_cpus: With Ray: cores per actor; one unless given.
-        actor_gpus: With Ray and --device cuda: GPUs per actor, such as 0.5; one unless given.
+        actors: With Ray: number of actors that classify at the same time. Default: as many as the
+            cluster has resources for.
+        actor_cpus: With Ray: cores per actor. Default: 1.
+        actor_gpus: With Ray and --device cuda: GPUs per actor, such as 0.5. Default: 1.
 
-    With --engine ray the studies are classified on a Ray cluster. Rows are the same, in results.csv
-    and results.parquet; there are no pictures and no page. Every node needs bonescint, must see the
-    files under the same paths or in a bucket, and needs AWS_* in its own environment. OUT may be
-    the address of a bucket. Rerun the same command to resume, also when the archive has grown. See
-    docs/scale.md.
+    With --engine ray the studies are classified on a Ray cluster. results.csv and results.parquet
+    have the same rows as without it; there are no pictures and no page. Every node needs bonescint
+    and access to the files, under the same paths or in a bucket (then with AWS_* in its own
+    environment). OUT may be the address of a bucket. If interrupted, or when the archive has grown,
+    rerun the same command: finished scans are not repeated. See docs/scale.md.
 
     Written to the results folder:
       results.csv    one row per scan: scan_id, source, views, mbd_probability, call, ...

@@ -66,8 +66,9 @@ def evaluate(
         split: Split that is evaluated.
         against: Predictions of another model, to compare with.
         maps: results.json of classify with activation maps, to compare with lesion masks.
-        lesions: results.json of quantify, to judge foci and Bone Scan Index against lesion masks:
-            sensitivity at 0.5 to 4 false foci per scan (FROC), outlines, benign or malignant.
+        lesions: results.json of quantify, to evaluate its foci and Bone Scan Indices against
+            truth files or lesion masks: sensitivity at 0.5 to 4 false foci per scan (FROC),
+            overlap of outlines, metastases against benign foci, agreement of the index.
         resamples: Bootstrap resamples.
         unstratified: Resample all scans together, not by class.
         level: Coverage of the intervals.

@@ -72,7 +72,7 @@ Pictures = Annotated[
     ),
 ]
 Engine = Annotated[
-    Literal["local", "ray"], typer.Option(help="What runs the work: this machine, or Ray.")
+    Literal["local", "ray"], typer.Option(help="Classify on this machine, or on a Ray cluster.")
 ]
 ReaderStudy = Annotated[Path, typer.Argument(help="Folder of the reader study.", metavar="STUDY")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for any that is free.")]

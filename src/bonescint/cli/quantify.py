@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Masses = Annotated[
     Literal["spiers", "simulator"],
-    typer.Option(help="Shares of mass that the bones have in the Bone Scan Index."),
+    typer.Option(help="Table of the bones' masses for the Bone Scan Index."),
 ]
 
 Prior = Annotated[
@@ -33,7 +33,7 @@ Prior = Annotated[
 ]
 Weeks = Annotated[
     list[float] | None,
-    typer.Option(help="Weeks after the start of treatment; repeat it for each scan, with --prior."),
+    typer.Option(help="With --prior: weeks after the start of treatment, once for each scan."),
 ]
 
 
@@ -62,8 +62,8 @@ def quantify(
     index, and the results say why. Without a pixel spacing there are no areas in mm². Research use
     only; not a medical device.
 
-    With --prior, SOURCES is one scan, and OUT says what has changed since the scan before: foci
-    new, gone, grown and shrunk, the index over time, and with --weeks the verdict of PCWG3's 2+2
+    With --prior, SOURCES is one scan, and the results are the changes since the prior scan: new,
+    gone, grown and shrunk foci, the index over time, and with --weeks the outcome of PCWG3's 2+2
     rule (change.json, change.csv, change.png, bsi.png, index.html).
 
     If interrupted with Ctrl-C, rerun the same command to resume: finished scans are not repeated
@@ -74,8 +74,8 @@ def quantify(
         out: Results folder.
         model: Model folder, or 'shipped', the model that comes with bonescint (the default).
         call_anyway: Also give an index for scans that are too unlike those that the model knows.
-        detectability: Also add lesions of 10 mm to each bone of the scan, and say from which
-            contrast they are found (about half a minute of one core per scan).
+        detectability: Also estimate the contrast at which 80 % of lesions of 10 mm are found, by
+            adding lesions to each bone of the scan (about half a minute of one core per scan).
         dicom: Also write each result as DICOM Structured Reports for the PACS.
 
     Written to the results folder:

@@ -13,7 +13,7 @@ from bonescint.cli.group import command, command_group
 from bonescint.cli.options import AsJson, Open
 
 results_app = command_group(
-    """Results of many runs: join them to one table, summarise an archive.
+    """Results of many runs: join them into one table, summarise an archive.
 
     Needs the extra: pip install 'bonescint[cluster]'. For research use only, not a medical
     device."""
@@ -34,23 +34,23 @@ def join(
     several_models: bool = False,
     as_json: AsJson = False,
 ) -> int:
-    """Join the results of many runs to one table in Parquet.
+    """Join the results of many runs into one table in Parquet.
 
-    RESULTS are results folders of any release, shards of one run or runs of many sites. Each row is
-    a scan or a refused input; the column results says which folder it comes from. What would mix
-    silently is refused in one line: answers of different models or settings, two answers of one
-    model for one scan, tables of a newer release.
+    RESULTS are results folders of any release, such as the shards of one run or the runs of many
+    sites. Each row is a scan or a refused input; the column results says which folder it comes
+    from. Results that must not be mixed are refused with one line: results of different models or
+    settings, two different results of one model for one scan, tables of a newer release.
 
-    A scan that two folders have, with the same answer, is there once. Different scans with the same
-    identifiers, as some anonymisers make them, are told apart by a hash. Tables may be larger than
-    memory. Activation maps stay in their folders' tables.
+    A scan that two folders have with the same result is kept once. Different scans with the same
+    identifiers, as some anonymisers make them, get a hash in their scan_id. Tables may be larger
+    than memory. Activation maps are not joined; they stay in the folders' own tables.
 
     Args:
         out: The Parquet file.
-        where: Keep the rows that fulfil this condition, an expression of SQL over the columns. It
-            can read no other file.
-        several_models: Keep answers of different models or settings; the columns model_id and
-            settings tell them apart.
+        where: Keep only the rows that meet this condition, an SQL expression over the columns. It
+            cannot read any other file.
+        several_models: Keep results of different models or settings; the columns model_id and
+            settings distinguish them.
 
     Columns: scan_id, source, site, year, manufacturer, camera, views, mbd_probability, call,
     positive, uncertain, ood_score, unlike, rank_higher_than, rank_of, conformal_p_value, warnings,
@@ -82,11 +82,11 @@ def join(
 def summarise(table: Path, *, out: Path = Path("summary"), opens: Open = True) -> None:
     """Summarise an archive's results on one page, which needs no network.
 
-    TABLE is a joined table (bonescint results join), or one results folder. The page has the counts
-    by year, scanner and site: how many scans are called positive, uncertain, unlike the training
-    scans, not called, and how many inputs were refused, with reasons; a histogram of the
-    probabilities; and a sample of pictures, where the results folders are still in their places. No
-    source is on it.
+    TABLE is a joined table (bonescint results join), or one results folder. The page has counts by
+    year, scanner and site: how many scans are called positive, uncertain, unlike the training
+    scans, or not called, and how many inputs were refused, with reasons; a histogram of the
+    probabilities; and a sample of pictures, if the results folders have not been moved. It names no
+    source.
 
     Args:
         table: Joined table, or a results folder.
@@ -95,7 +95,7 @@ def summarise(table: Path, *, out: Path = Path("summary"), opens: Open = True) -
     Written to the folder:
       index.html        the page
       by-year.csv, by-scanner.csv, by-site.csv, by-model.csv
-      refused.csv       reasons of refusals, with their number
+      refused.csv       reasons for refusal, with the number of inputs
       histogram.csv     number of scans by probability
 
     Examples:

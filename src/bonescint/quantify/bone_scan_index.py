@@ -29,7 +29,7 @@ METASTASIS_FROM = 0.5
 RESAMPLES = 5
 _FIRST_RESAMPLES = 2
 _CLEARLY_LESS = 1 / 3
-"""The first resamples suffice if their spread is under this share of the method's error."""
+"""The first resamples suffice if their SD is under this share of `method_sd`."""
 _SPINE = ("cervical", "thoracic", "lumbar", "sacrum")
 _OFFSET = 0.02
 """Added to indices before logarithms are taken, in per cent."""
@@ -125,9 +125,9 @@ class BoneScanIndex:
 def diseased_shares(foci: Sequence[MatchedFocus], laid: LaidAtlas) -> NDArray[np.float64]:
     """Expected share of each bone that is diseased.
 
-    A focus counts with its probability of being a metastasis, and with the volume that the network
-    expects of it: that of the samples of bone in its outlines, in both views where both show it,
-    times `MatchedFocus.volume_ratio`, since a planar scan hides depth.
+    A focus contributes its probability of being a metastasis times its estimated volume: that of
+    the samples of bone in its outlines (in both outlines, if both views show it), times
+    `MatchedFocus.volume_ratio`, since depth cannot be seen on a planar scan.
 
     Args:
         foci: of the scan.
@@ -157,7 +157,7 @@ def _calibration() -> Mapping[str, list[list[float]]]:
 def method_sd(counts: float, percent: float) -> float:
     """Standard deviation of the error of the logarithm of the index.
 
-    It is interpolated between simulated scans whose true index is known.
+    It is interpolated from simulated scans whose true index is known.
 
     Args:
         counts: of the view that has more counts.
@@ -182,10 +182,10 @@ def bone_scan_index(
 ) -> BoneScanIndex:
     """The index of a scan with its interval.
 
-    The interval is the wider of two, both on the logarithm: the error that the index has in
-    simulated scans of as many counts, whose truth is known, and Poisson resampling of this scan's
-    own counts, in each of which foci are sought anew. Where the first two resamples differ far less
-    than the error, the others are left out: they would not widen the interval.
+    The interval is the wider of two, both on the logarithm: one from the error of the index in
+    simulated scans with as many counts and known truth, and one from Poisson resampling of this
+    scan's own counts, with the foci detected again in each resample. If the first two resamples
+    differ far less than that error, the others are omitted: they would not widen the interval.
 
     Args:
         scan: the scan.
@@ -195,7 +195,7 @@ def bone_scan_index(
         table: the bones' shares of mass.
         atlas: the one of bonescint if `None`.
         seed: of the resampling; the same gives the same interval.
-        resamples: how many at most; without any, the interval is that of the simulated scans.
+        resamples: largest number of resamples; 0 gives the interval of the simulated scans.
     """
     atlas = atlas or bone_atlas()
     masses = bone_masses(table, atlas)

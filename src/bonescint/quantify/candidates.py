@@ -1,7 +1,6 @@
-"""Candidates for foci: where the counts of a view stand out of the usual uptake of their bone.
+"""Candidates for foci: maxima of a view that exceed the usual uptake of their bone.
 
-Nothing is left out here because it looks benign: what each candidate is, a network says
-(`focus_network`).
+Benign candidates are kept here: a network classifies the candidates (`focus_network`).
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from bonescint.simulate.skeleton import group_of_region
 SMOOTHING_MM = 4.0
 """Standard deviation of the blur before maxima are sought."""
 LEAST_CONTRAST = 1.2
-"""Uptake at a focus' maximum relative to its bone's; lower maxima are the bone itself."""
+"""Uptake at a focus' maximum relative to its bone's; lower maxima are variation of the bone."""
 LEAST_CONTRAST_TO_NOISE = 3.0
 LEAST_AREA_MM2 = 60.0
 """Smaller outlines are narrower than the camera's resolution: noise."""
@@ -36,11 +35,11 @@ OUTLINE_LEVEL = 0.45
 """An outline encloses what exceeds the bone's uptake by this share of the maximum's excess."""
 APART_MM = 10.0
 _BESIDE_MM = 5.0
-"""A maximum so near to a bone is that bone's: bones are not found to the pixel."""
+"""A maximum within this distance of a bone belongs to it: bones are not found to the pixel."""
 _LARGEST_MM = 90.0
 _TOUCHING = ndimage.generate_binary_structure(2, 1)
 _SPARED_PERCENT, _SPARED_LOG = 20.0, 0.134
-"""In normal scans this percentile of bones lies so far, as a logarithm, below the level."""
+"""A percentile of the bones, and how far below the scan's level it lies in normal scans (log)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -55,13 +54,13 @@ class FocusInView:
         mask: bool, the outline's inside.
         top, left: where the mask lies in the view.
         contrast: uptake at the maximum relative to that of its bone, neighbours and other side.
-        contrast_to_noise: counts that it adds over the square root of all counts in its outline;
+        contrast_to_noise: excess counts divided by the square root of all counts in its outline;
             `None` without counts.
-        share_of_bone: area relative to the area of all bones of the view.
+        share_of_bone: area relative to the area of all bone in the view.
         area_mm2: area, or `None` without a pixel spacing.
         cell: probability that the model's cells give its place.
         probability: of being a metastasis.
-        finding_probabilities: what the focus may be, metastasis included, with probabilities.
+        finding_probabilities: probability of each finding, metastasis included.
     """
 
     view: View
@@ -125,10 +124,10 @@ def _normal_shares() -> Mapping[str, Mapping[str, float]]:
 
 
 def expected_uptake(usual: Floats, view: View, names: Sequence[str]) -> Floats:
-    """What each bone's usual uptake would be in a normal scan of as many counts.
+    """Usual uptake of each bone in a normal scan at the same level of counts.
 
-    Bones that are hot as a whole would otherwise hide their foci. The level of a scan is taken
-    from its fifth of coldest bones, which disease spares for longest.
+    Where uptake is raised throughout a bone, its own median would hide its foci. The level of a
+    scan is estimated from the fifth of its bones with the lowest uptake: disease affects them last.
 
     Args:
         usual: of each bone, and 0 for pixels outside bones, as `usual_uptake` gives it.
@@ -212,7 +211,7 @@ def view_uptake(
 def candidates_of_view(
     scan: Scan, view: View, image: Floats, uptake: ViewUptake, body: BodyRegions
 ) -> list[FocusInView]:
-    """Maxima of a view that stand out of their bone, with outlines.
+    """Maxima of a view that exceed the usual uptake of their bone, with outlines.
 
     Args:
         scan: the scan.
@@ -222,7 +221,7 @@ def candidates_of_view(
         body: bones of the scan.
 
     Returns:
-        Candidates, that of most contrast first.
+        Candidates, the one with the highest contrast first.
     """
     smooth, bones, background, cells, _ = uptake
     pixel_mm = body.registration.pixel_mm
@@ -238,7 +237,7 @@ def candidates_of_view(
     bone_area = max(int((body.bones[view] > 0).sum()), 1)
     found = []
     for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
-        if taken[row, column]:  # in the outline of one that stands out more
+        if taken[row, column]:  # in the outline of a candidate with more contrast
             continue
         base = float(background[row, column])
         mask, top, left = _outline(smooth, row, column, base, pixel_mm)
@@ -277,10 +276,10 @@ def candidates_of_view(
 def _outline(
     smooth: Floats, row: int, column: int, base: float, pixel_mm: tuple[float, float]
 ) -> tuple[NDArray[np.bool_], int, int]:
-    """What exceeds a share of the maximum's excess around it, and where that lies.
+    """The outline of a maximum: pixels above a share of its excess; and where the mask lies.
 
-    Where that runs out of the largest size (along a bone that is hot as a whole, or into an organ),
-    the share is raised until it does not.
+    If the outline exceeds the largest size (along a bone whose uptake is raised throughout, or into
+    an organ), the share is raised until it does not.
     """
     near, rim = _disc(pixel_mm)
     down, across = (size // 2 for size in near.shape)

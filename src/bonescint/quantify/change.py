@@ -22,24 +22,25 @@ from bonescint.quantify.quantified import QuantifiedScan
 from bonescint.scan import ParameterError, View
 
 SAME_MM = 30.0
-"""Foci of two scans within this distance, on the average body, are one. Assumed."""
+"""Foci of two scans within this distance on the average body are the same. Assumed."""
 GROWN_FROM = 1.5
-"""A focus has grown if its area, averaged over its views, has by this factor. Assumed."""
+"""A focus has grown if its area, averaged over its views, has grown by this factor. Assumed."""
 DOUBTFUL_BELOW = 0.2
-"""A prior focus under this probability may be what a metastasis now replaces."""
+"""A metastasis may be new although a prior focus of a lower probability lies at its place."""
 DOUBTFUL_MM = 15.0
-"""Within this distance of a doubtful one."""
+"""Distance within which that prior focus lies at the same place."""
 UPTAKE_VARIES = 0.05
-"""Share by which a place's uptake, relative to its bone's, differs between scans. Assumed."""
+"""Relative SD of uptake, relative to the bone's, between repeated scans. Assumed."""
 RISEN_BY = 2.0
-"""Uptake has risen if it has by so many standard deviations, of this and of counting noise."""
+"""Smallest rise of the contrast, in standard deviations (that variation and counting noise)."""
 RISEN_FROM = 1.5
-"""And if its excess has by this factor."""
+"""Smallest ratio of the excess uptake on the two scans."""
 NEW_FROM = 0.5
 """Where uptake has risen, a focus is new from this probability of a metastasis on, given that it is
-not usual uptake: the prior scan says so."""
+not usual uptake, which the rise excludes."""
 _SEARCHED_MM = 12.0
-"""How far from a place on the prior scan its uptake may lie: the bones are not found exactly."""
+"""The uptake at a place on the prior scan is the highest within this distance: the registration is
+not exact."""
 FLARE_WEEKS = 12.0
 CONFIRMATION_WEEKS = 6.0
 
@@ -62,7 +63,7 @@ class ChangedFocus:
         change: what has become of it.
         prior: the focus on the prior scan, or `None`.
         present: the focus on the present scan, or `None`.
-        area_ratio: area now over area before, averaged over the views, or `None`.
+        area_ratio: present area divided by prior area, averaged over the views, or `None`.
     """
 
     change: FocusChange
@@ -92,11 +93,12 @@ def changed_foci(
 ) -> tuple[ChangedFocus, ...]:
     """Compare the metastases of two scans of one patient.
 
-    Both scans are laid on the atlas, so that posture and framing do not matter. A metastasis is
-    new if no focus was near its place before, or only a doubtful one, and if the uptake there has
-    risen by more than counting noise and repeated scans explain. Then it is not usual uptake, and
-    it suffices that a metastasis is more probable than all benign findings together. It is gone if
-    no focus of any kind is near its place now.
+    Both scans are registered to the atlas, so that posture and position in the field of view do not
+    matter. A metastasis is new if the prior scan has no focus near its place, or only a doubtful
+    one, and if the uptake there has risen by more than counting noise and the variation of repeated
+    scans explain. The rise excludes usual uptake, so it then suffices that a metastasis is more
+    probable than all benign findings together. It is gone if the present scan has no focus of any
+    kind near its place.
 
     Args:
         prior: the earlier scan.
@@ -118,7 +120,7 @@ def changed_foci(
         )
         if not (ill_before or ill_now or new):
             continue
-        change, ratio = (FocusChange.NEW, None) if new else _judged(before, now)
+        change, ratio = (FocusChange.NEW, None) if new else _change_between(before, now)
         found.append(ChangedFocus(change=change, prior=before, present=now, area_ratio=ratio))
     order = list(FocusChange)
     found.sort(key=lambda one: (order.index(one.change), -_probability(one)))
@@ -129,7 +131,7 @@ def _probability(one: ChangedFocus) -> float:
     return max(focus.probability for focus in (one.prior, one.present) if focus is not None)
 
 
-def _judged(
+def _change_between(
     before: MatchedFocus | None, now: MatchedFocus | None
 ) -> tuple[FocusChange, float | None]:
     if now is None:
@@ -155,7 +157,7 @@ class _Compared:
         }
 
     def has_risen(self, focus: MatchedFocus) -> bool:
-        """Whether a focus of the present scan stands out more than its place did before."""
+        """Whether the uptake at a focus of the present scan has risen since the prior scan."""
         place = self.now.place_mm(focus.in_views, focus.bone)
         views = [shown for shown in focus.in_views if shown.view in self.uptake]
         if not views:
@@ -171,7 +173,7 @@ class _Compared:
         return clear.contrast - earlier >= least
 
     def _contrast(self, place_mm: Floats, bone: str, view: View) -> float:
-        """The most that the prior scan has near a place, relative to its bone's usual uptake."""
+        """Highest uptake of the prior scan near a place, relative to its bone's usual uptake."""
         row, column = self.before.pixel_of(place_mm, bone, view)
         uptake, (down, across) = self.uptake[view], self.before.pixel_mm
         rows, columns = np.ogrid[: uptake.smooth.shape[0], : uptake.smooth.shape[1]]

@@ -1,4 +1,4 @@
-"""Foci of uptake: candidates of both views, matched, and what a network says that each is."""
+"""Foci of uptake: candidates of both views, matched, and classified by a network."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ from bonescint.scan import Focus, Prediction, Scan, View
 from bonescint.scan.lesions import lesions_by_place
 
 LEAST_PROBABILITY = 0.02
-"""What is usual uptake rather than a focus is left out below this probability of a metastasis."""
+"""Candidates that are most probably usual uptake are left out below this probability of a
+metastasis."""
 _ROWS_WEIGH = 1.5
-"""Both detectors see a focus at the same height: rows count for more than columns."""
+"""Weight of distances along the rows' axis: both detectors show a focus at the same height."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -34,7 +35,7 @@ class MatchedFocus:
     Attributes:
         number: from 1, the most probable first.
         in_views: the focus in each view that shows it.
-        volume_ratio: if it is a metastasis, its volume over that of the bone in its outlines.
+        volume_ratio: if it is a metastasis, its volume divided by that of the bone in its outlines.
     """
 
     number: int
@@ -43,12 +44,12 @@ class MatchedFocus:
 
     @property
     def probability(self) -> float:
-        """Of being a metastasis."""
+        """Probability of being a metastasis."""
         return max(focus.probability for focus in self.in_views)
 
     @property
     def finding_probabilities(self) -> Mapping[str, float]:
-        """What it may be, metastasis included, with probabilities, the most probable first."""
+        """Probability of each finding, metastasis included, the most probable first."""
         return self.in_views[0].finding_probabilities
 
     @property
@@ -68,7 +69,7 @@ class MatchedFocus:
 
 
 class Candidates(NamedTuple):
-    """Candidates of one scan, each in the views that show it, and what the network sees of them."""
+    """Candidates of one scan, each in the views that show it, and the network's input for them."""
 
     groups: tuple[tuple[FocusInView, ...], ...]
     inputs: FocusInputs
@@ -77,7 +78,7 @@ class Candidates(NamedTuple):
 def matched_candidates(
     scan: Scan, prediction: Prediction, body: BodyRegions, atlas: BoneAtlas | None = None
 ) -> Candidates:
-    """Find candidates in both views, and match those of the two views that are one.
+    """Find candidates in both views, and match those that both views show.
 
     Args:
         scan: with counts, or pixels that increase with them.
@@ -114,7 +115,7 @@ def matched_candidates(
 def matched_foci(
     scan: Scan, prediction: Prediction, body: BodyRegions, atlas: BoneAtlas | None = None
 ) -> tuple[MatchedFocus, ...]:
-    """Find foci in both views, match those of the two views that are one, and judge each.
+    """Find foci in both views, match those that both views show, and classify each.
 
     Args:
         scan: with counts, or pixels that increase with them.
@@ -135,9 +136,9 @@ def matched_foci(
         if said[0] < LEAST_PROBABILITY and said.argmax() == usual:
             continue
         named = {answers.findings[n]: float(said[n]) for n in (-said).argsort(kind="stable")}
-        judged = tuple(
+        classified = tuple(
             replace(one, probability=float(said[0]), finding_probabilities=named) for one in group
         )
-        matched.append(MatchedFocus(number=1, in_views=judged, volume_ratio=float(ratio)))
+        matched.append(MatchedFocus(number=1, in_views=classified, volume_ratio=float(ratio)))
     matched.sort(key=lambda one: (-one.probability, -one.clearest.contrast))
     return tuple(replace(one, number=n) for n, one in enumerate(matched, start=1))

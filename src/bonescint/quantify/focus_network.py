@@ -1,9 +1,9 @@
-"""What a focus is: a small convolutional network looks at each candidate in both views.
+"""A small convolutional network that classifies each candidate for a focus.
 
-The second stage of computer-aided detection. It sees the uptake around a candidate relative to the
-usual uptake of its bone, the bone's own outline, the model's cells, the same place on the body's
-other side, and what was measured of it. It was trained on simulated scans
-(`benchmarks/focus_network.py`), whose truth names every focus.
+It is the second stage of the detection. Its input are, from both views, the uptake around a
+candidate relative to the usual uptake of its bone, the outline of that bone, the model's map of
+cells, and the mirrored place on the other side of the body; and measurements of the candidate. It
+was trained on simulated scans (`benchmarks/focus_network.py`), whose truth names every focus.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SIZE = 24
 FINE_MM, COARSE_MM = 4.0, 10.0
 """Between the points of the two patches around each candidate."""
 USUAL = "usual uptake"
-"""What a candidate is that is no focus."""
+"""Name of the finding of a candidate that is no focus."""
 PROPERTIES = "bonescint.focus_network"
 """Key in the ONNX file's metadata: JSON with findings, settings and hashes of the training."""
 _COARSE_BLUR_MM = 5.0
@@ -42,14 +42,14 @@ _GROUPS = tuple(TWELVE_REGIONS)
 
 
 class FocusInputs(NamedTuple):
-    """What the network sees of the candidates of one scan, float32.
+    """The network's input for the candidates of one scan, float32.
 
     Attributes:
         fine: (candidates, 12, 24, 24): for each view the logarithms of uptake relative to the usual
             uptake of the candidate's bone and of each pixel's own bone, the candidate's bone, all
             bones, and the model's cells; then for each view the place on the body's other side.
         coarse: (candidates, 6, 24, 24): for each view both logarithms and the cells.
-        numbers: (candidates, 39): bone, place on the average body, and what was measured.
+        numbers: (candidates, 39): bone, place on the average body, and measurements.
     """
 
     fine: Floats
@@ -58,7 +58,7 @@ class FocusInputs(NamedTuple):
 
 
 class FocusAnswers(NamedTuple):
-    """What the network says of the candidates of one scan.
+    """The network's output for the candidates of one scan.
 
     Attributes:
         probabilities: (candidates, findings), in the order of `findings`.
@@ -234,7 +234,7 @@ def _numbers(
     candidate: Sequence[FocusInView],
     laid: LaidAtlas,
 ) -> list[float]:
-    """What was measured of a candidate and its scan, each number of the order of one."""
+    """Measurements of a candidate and its scan, scaled to the order of one."""
     bone = clearest(candidate).bone
     group = group_of_region(bone)
     left, up = laid.place_mm(candidate, bone)
@@ -284,11 +284,11 @@ FOCUS_FINDINGS: tuple[str, ...] = (
     *(
         group.value
         for group in SiteGroup
-        if group not in (SiteGroup.OTHER, SiteGroup.WORN)  # what is worn is cold
+        if group not in (SiteGroup.OTHER, SiteGroup.WORN)  # worn objects are photopenic
     ),
     USUAL,
 )
-"""What a candidate can be: the groups of uptake sites, the metastasis first, and usual uptake."""
+"""The findings: groups of uptake sites, metastasis first, and usual uptake last."""
 
 
 class FocusNetwork:
@@ -311,7 +311,7 @@ class FocusNetwork:
         self._compiled: Any = core.compile_model(model, "CPU", settings)
 
     def run(self, inputs: FocusInputs) -> FocusAnswers:
-        """Judge the candidates of one scan."""
+        """Classify the candidates of one scan."""
         findings = tuple(self.properties["findings"])
         if not len(inputs.numbers):
             return FocusAnswers(

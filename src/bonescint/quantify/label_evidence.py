@@ -1,4 +1,4 @@
-"""What the images themselves say of their labels: which side each shows, and left and right.
+"""Whether the images agree with their labels: anterior or posterior, left and right.
 
 A skeleton is nearly the same from the front and from behind, and nearly its own mirror image. It
 differs in what lies near the detector: face, sternum and patellae, or spine, sacrum and heels.
@@ -27,25 +27,25 @@ LEAST_ADVANTAGE = -0.05
 """Views whose mean advantage is lower look like those of the opposite side. In simulated pairs it
 is at least 0.10 with the right labels, and at most -0.10 with swapped ones."""
 LEAST_AGREEMENT = -0.3
-"""Views that agree less in their asymmetry look as if one were mirrored. In simulated pairs the
+"""If the asymmetries of the views agree less, one view looks mirrored. In simulated pairs the
 agreement is at least 0.76, and at most -0.47 if one of them is mirrored."""
 _SMOOTHING_MM = 10.0
 _ROWS_MM = np.arange(-820.0, 960.0, 5.0)
 _COLUMNS_MM = np.arange(2.5, 290.0, 5.0)
 """From the origin of the atlas: down, and to either side."""
 _LEAST_SHARE = 0.15
-"""Places where both sides together are darker, relative to the brightest, are no body."""
+"""Places where the sum of both sides is below this share of its maximum are outside the body."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelEvidence:
-    """How the images support their labels.
+    """How well the images agree with their labels.
 
     Attributes:
-        advantage: for each view by how much it is more like what is expected of its own side than
-            of the opposite one, as a difference of correlations.
-        agreement: correlation between the asymmetries of the two views, laid alike; `None` for one
-            view.
+        advantage: for each view its correlation with simulated views of its own side, minus that
+            with simulated views of the opposite side.
+        agreement: correlation between the asymmetries of the two views in common coordinates;
+            `None` for one view.
     """
 
     advantage: Mapping[View, float]
@@ -86,13 +86,13 @@ class LabelEvidence:
         if self.looks_mirrored:
             found.append(
                 "The two views do not agree on left and right: one of them looks mirrored. Check "
-                "them: sides of bones may be wrong, and so may be which foci of both views are one."
+                "them: sides of bones and the matching of foci between the views may be wrong."
             )
         return tuple(found)
 
 
 def label_evidence(scan: Scan, registration: Registration, atlas: BoneAtlas) -> LabelEvidence:
-    """Compare the views of a scan with what is expected of each side, and with each other.
+    """Compare the views of a scan with simulated views of each side, and with each other.
 
     Args:
         scan: the scan.

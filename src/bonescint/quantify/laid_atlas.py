@@ -1,4 +1,4 @@
-"""The atlas laid on one scan: which samples of bone an outline encloses, and back again."""
+"""The atlas on one scan: samples of bone in an outline, and places on the average body."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class LaidAtlas:
         atlas: the bones.
         at: for each view float32 (samples, 2), row and column in pixels from the corner, as seen
             from its own side.
-        cells: for each view int (samples, 2), the pixel in which each lies.
+        cells: for each view int (samples, 2), the pixel in which each sample lies.
         pixel_mm: between rows and between columns.
-        shares: float32 (bones,), share of the skeleton's volume of one sample of each bone.
+        shares: float32 (bones,), share of the skeleton's volume per sample of each bone.
     """
 
     atlas: BoneAtlas
@@ -38,7 +38,7 @@ class LaidAtlas:
     shares: Floats
 
     def enclosed(self, foci: Sequence[FocusInView], bone: str) -> NDArray[np.intp]:
-        """The samples of a bone, and of what continues it, that lie in the outlines of a focus.
+        """The samples of a bone and of the bones next to it that lie in the outlines of a focus.
 
         Args:
             foci: the focus in each view that shows it; a sample must lie inside in all of them.
@@ -114,7 +114,7 @@ def laid_atlas(
 
 
 def _continued(bone: int, bones: tuple[str, ...]) -> list[int]:
-    """A bone, and those into which its foci continue: vertebrae have two neighbours."""
+    """A bone, and for a vertebra its neighbours, into which a focus may extend."""
     group = group_of_region(bones[bone])
     if group not in _SPINE:
         return [bone]

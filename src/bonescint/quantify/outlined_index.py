@@ -1,4 +1,4 @@
-"""The Bone Scan Index of lesions that somebody outlined: the reference for that of found foci."""
+"""The Bone Scan Index of outlined lesions: the reference for the index of found foci."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def outlined_index(
     """Share of the skeleton's mass that lies in the outlines of lesions, in per cent.
 
     A sample of bone is diseased if it lies in the area of a lesion in each view that shows this
-    lesion, and belongs to the lesion's bone; where that is not known, to the bone that the scan
-    shows there.
+    lesion, and belongs to the lesion's bone or, if that is unknown, to the bone that the
+    registration places there.
 
     Args:
         body: where the bones of the scan are.

@@ -52,7 +52,7 @@ class QuantifiedScan:
 
     @property
     def shown_foci(self) -> tuple[MatchedFocus, ...]:
-        """The foci that pictures and tables show: at least one in ten is a metastasis."""
+        """The foci that pictures and tables show, by their probability of a metastasis."""
         return tuple(one for one in self.foci if one.probability >= SHOWN_FROM)
 
     def region_areas(self, view: View) -> dict[str, dict[str, float | None]]:
@@ -62,8 +62,8 @@ class QuantifiedScan:
             view: one that the scan has.
 
         Returns:
-            By region `share_of_bone`, the share of all bones, and `area_mm2`, `None` without a
-            pixel spacing.
+            By region `share_of_bone`, the share of all bone in the view, and `area_mm2`, `None`
+            without a pixel spacing.
         """
         regions = self.body.regions[view]
         pixels = np.bincount(regions.ravel(), minlength=len(TWELVE_NAMES) + 1)[1:]
@@ -177,7 +177,7 @@ def focus_json(focus: MatchedFocus) -> dict[str, Any]:
 
 
 def findings_in_words(probabilities: Mapping[str, float]) -> str:
-    """What a focus may be: up to three findings from one in twenty on, the most probable first.
+    """Up to three findings with a probability of at least 0.05, the most probable first.
 
     Examples:
         >>> findings_in_words({"metastasis": 0.62, "joint": 0.21, "bladder": 0.01})

@@ -24,7 +24,7 @@ _STERNUM_HALF_WIDTH_MM = 30.0
 _LIMB_BONES = ("humerus", "femur", "tibia", "foot")
 _FEWEST_PIXELS = 30
 _DARK = 0.35
-"""A limb's bone is missing where the mean root of its pixels is below this share of the other
+"""A limb's bone is missing if the mean square root of its pixels is below this share of the other
 side's: a tenth of the uptake. In simulated patients with all limbs the share is 0.52 or more."""
 
 
@@ -39,7 +39,7 @@ class BodyRegions:
             the index of a bone.
         regions: the same for the twelve regions `TWELVE_NAMES`.
         shares_inside: for each view float32 (bones,), share of each bone that lies in the image.
-        labels: how the images support their labels.
+        labels: how well the images agree with their labels.
         remarks: what may be wrong, in words.
     """
 
@@ -183,8 +183,8 @@ def _on_unseen(bones: tuple[str, ...]) -> tuple[str, ...]:
     if not bones:
         return ()
     return (
-        f"There is hardly any uptake where {', '.join(bones)} should lie: a limb may be missing, "
-        "and what is drawn there is assumed.",
+        f"There is hardly any uptake where {', '.join(bones)} should lie: a limb may be missing; "
+        "its outline is only assumed.",
     )
 
 

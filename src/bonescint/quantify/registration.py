@@ -248,7 +248,7 @@ def likeness_of(
     *,
     expected_of: View | None = None,
 ) -> float:
-    """Correlation of what the landmarks see with what they see in simulated scans.
+    """Correlation of a view with simulated scans around the landmarks.
 
     Args:
         atlas: the bones.
@@ -266,7 +266,7 @@ def likeness_of(
 def _correlations(
     smooth: Floats, pixel_mm: tuple[float, float], places_mm: Floats, expected: Floats
 ) -> Floats:
-    """Correlation of an image with what is expected at places; less where these lie outside.
+    """Correlation of an image with expected values at places; reduced if some lie outside it.
 
     Args:
         smooth: the image, (rows, columns).
