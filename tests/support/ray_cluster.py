@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -94,12 +95,11 @@ class RayCluster:
 
 
 def free_port() -> int:
-    """A free port outside of the range from which Ray takes those of its workers."""
+    """A free port that neither Ray gives its workers nor the system gives a client meanwhile."""
     while True:
-        with socket.socket() as asked:
-            asked.bind(("127.0.0.1", 0))
-            port = int(asked.getsockname()[1])
-        if port > 20_000:
+        port = random.randint(20_001, 32_000)  # noqa: S311 - no secret
+        with socket.socket() as asked, contextlib.suppress(OSError):
+            asked.bind(("127.0.0.1", port))
             return port
 
 
