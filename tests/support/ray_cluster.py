@@ -68,6 +68,7 @@ class RayCluster:
         environment = {
             **os.environ,
             "PYTHONPATH": str(Path(bonescint.__file__).parents[1]),
+            "RAY_AUTH_MODE": "disabled",  # whatever token the user has
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_BACKEND_LOG_LEVEL": "fatal",
         }
