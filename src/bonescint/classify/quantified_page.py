@@ -54,7 +54,7 @@ def write_tables(out: Path, scans: Sequence[dict[str, Any]], *, detectability: b
     Args:
         out: the results folder.
         scans: results, as they stand in `results.json`.
-        detectability: whether detection limits were sought.
+        detectability: whether detection limits were estimated.
     """
     write_table(out / "scans.csv", SCAN_COLUMNS, [_scan_row(one) for one in scans])
     foci = [_focus_row(one["scan_id"], focus) for one in scans for focus in one["foci"]]
@@ -70,14 +70,14 @@ def write_tables(out: Path, scans: Sequence[dict[str, Any]], *, detectability: b
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuantifiedPage:
-    """What the page says beside the results.
+    """The page of quantified scans, with what it says about the run.
 
     Attributes:
         notice: statement about the model.
         model_id: the model.
         bone_masses: the table of bone masses, in words.
-        bone_masses_source: where it is from.
-        detectability: whether detection limits were sought.
+        bone_masses_source: source of that table.
+        detectability: whether detection limits were estimated.
         figures: folder of the figures, `KEY.webp` for a scan whose picture is `KEY.png`.
     """
 
@@ -142,7 +142,7 @@ class QuantifiedPage:
         tables = [_focus_table(one)]
         warnings = list(one["remarks"])
         if one.get("detection_limits"):
-            caption = "Contrast from which a lesion of 10 mm is found, with a probability of 80 %"
+            caption = "Contrast at which a lesion of 10 mm is found with a probability of 80 %"
             figures.append(self._figure(one["detectability_picture"], caption))
             tables.append(_limit_table(one["detection_limits"], caption))
         elif self.detectability:
@@ -175,7 +175,7 @@ def _limit_table(limits: Sequence[dict[str, Any]], caption: str) -> PageTable:
             )
             for limit in limits
         ),
-        note="Lesions were added to this scan, and model and foci were run again.",
+        note="Lesions were added to this scan; then model and detection of foci were run again.",
         numeric=(1, 2, 3),
     )
 
@@ -237,8 +237,9 @@ def _focus_table(one: dict[str, Any]) -> PageTable:
             "area, cm²" if known else "area, % of all bone",
         ),
         rows=tuple(rows),
-        note=f"From a probability of {SHOWN_FROM:g} of a metastasis on; foci.csv has all. "
-        "Contrast: uptake relative to the same, neighbouring and opposite bones.",
+        note="Foci whose probability of a metastasis is at least "
+        f"{SHOWN_FROM:g}; foci.csv has all. Contrast: uptake relative to the usual uptake of the "
+        "bone, its neighbours and the same bone of the other side.",
         numeric=(0, 2, 5, 6),
     )
 

@@ -121,7 +121,7 @@ def change_picture(
     *,
     notice: str = RESEARCH_USE,
 ) -> Image.Image:
-    """Draw two scans of a patient side by side, each focus outlined by what has become of it.
+    """Draw two scans of a patient side by side, each focus outlined in the colour of its change.
 
     Args:
         prior: the earlier scan, on the left.
@@ -198,7 +198,7 @@ NOT_FOUND = (120, 15, 40)
 
 
 def limit_colour(limit: DetectionLimit) -> tuple[int, int, int]:
-    """The colour of a bone by the contrast from which a lesion in it is found."""
+    """The colour of a bone by the contrast at which lesions in it are found."""
     if limit.contrast is None:
         return NOT_FOUND
     contrast = limit.contrast

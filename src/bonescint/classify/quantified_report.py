@@ -72,7 +72,7 @@ def quantified_reports(
 
     Args:
         study: the files that the scan was read from.
-        found: what was found on it, as it was read.
+        found: the quantified scan, unchanged since it was read.
         masses: the table of the index, also where there is no index.
         algorithm: the model.
 
@@ -80,7 +80,7 @@ def quantified_reports(
         DICOM files; without a focus to show there is no report of foci.
 
     Raises:
-        InputError: a file is no DICOM, or lacks the UIDs that reports refer to.
+        InputError: a file is not DICOM, or lacks the UIDs that reports refer to.
         MissingExtraError: the extra `pacs` is not installed.
         ParameterError: the scan was changed since it was read.
     """
@@ -102,7 +102,7 @@ def written_reports(
 
     Args:
         study: the files that the scan was read from.
-        found: what was found on it.
+        found: the quantified scan.
         model: the model.
         masses: the table of the index.
         folder: made if it does not exist.
@@ -136,7 +136,7 @@ def _made(
 
 
 def _whole(context: ResultContext, found: QuantifiedScan) -> Any:
-    """The whole scan: the index, what it rests on, and what to keep in mind."""
+    """The group of the whole scan: the index, what it is based on, and the remarks."""
     shown = own_number(_SHOWN, len(found.shown_foci))
     if found.index is None:
         return scan_group(context, [shown], words=_plain(found.remarks))
@@ -159,7 +159,7 @@ def _whole(context: ResultContext, found: QuantifiedScan) -> Any:
 
 
 def _on(index: BoneScanIndex) -> Iterator[str]:
-    """What the index rests on, in words."""
+    """What the index is based on, in words."""
     yield f"Bone masses: {index.table.source}"
     if index.low is None:
         yield "The index has no interval, since the pixels are not counts."
@@ -167,7 +167,7 @@ def _on(index: BoneScanIndex) -> Iterator[str]:
 
 
 def _plain(sentences: tuple[str, ...]) -> tuple[str, ...]:
-    """Sentences in letters that every character set has."""
+    """Sentences in ASCII, which every character set includes."""
     text = [sentence.strip().replace("\u00b2", "2") for sentence in sentences]
     ended = (part if part.endswith((".", "!", "?")) else f"{part}." for part in text)
     return tuple(part.encode("ascii", "replace").decode() for part in ended)
@@ -214,7 +214,7 @@ def _focus(context: ResultContext, focus: MatchedFocus, shown: FocusInView) -> A
 
 
 def finding_code(name: str) -> Code:
-    """The code of the probability that a focus is of a kind.
+    """The code of the probability of a finding.
 
     Examples:
         >>> finding_code("rib fracture")

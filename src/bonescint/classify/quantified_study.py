@@ -33,7 +33,7 @@ class QuantifyOrder:
         masses: the bones' shares of mass.
         device: `"cpu"`, `"gpu"` or `"auto"`.
         call_anyway: also give an index for scans that the model does not call.
-        detectability: also find the contrast from which a lesion in each bone is found.
+        detectability: also estimate the contrast at which lesions in each bone are found.
         dicom: also write the result as DICOM Structured Reports.
         facts: what a result depends on apart from its files, JSON-ready.
         notice: statement about the model on each picture.
@@ -58,7 +58,7 @@ class QuantifiedStudy:
     Attributes:
         key: name of its files in the results folder.
         content: the result, JSON-ready.
-        is_new: whether it was made now, not taken from an earlier run.
+        is_new: whether this run made it; otherwise it is from an earlier run.
     """
 
     key: str

@@ -1,9 +1,9 @@
-"""The row of each scan: its identifier, its source and what is known of it.
+"""The row of each scan: its identifier, its source and what is known about it.
 
-One row per scan: the same content given twice is refused, and different content under the same
-identifiers is another scan, since some anonymisers give a whole archive one UID. Its `scan_id` is
-extended by a hash of its content. Both depend on the order of the input, and on nothing else: not
-on the engine, nor on the number of workers.
+Each scan has one row. A duplicate (the same content) is refused. Different content under the same
+identifiers is another scan, since some anonymisers give a whole archive one UID; a hash of the
+content is then appended to its `scan_id`. Both depend only on the order of the input, not on the
+engine or on the number of workers.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from bonescint.dicom import StudyFiles
 from bonescint.scan import BonescintError, InputError, Prediction
 
 _Known = TypeVar("_Known")
-CONTENT_LETTERS = 12  # 6 would meet by chance in an archive of some thousand scans
+CONTENT_LETTERS = 12  # 6 would collide by chance in an archive of some thousand scans
 
 
 class RowsInOrder:
@@ -54,7 +54,7 @@ class RowsInOrder:
             file_sha256: hashes of its files.
 
         Raises:
-            InputError: the same content came before.
+            InputError: an earlier scan has the same content.
         """
         sources = self._seen.setdefault(read_as, {})
         content = frozenset(file_sha256)
@@ -75,7 +75,7 @@ class RowsInOrder:
     def takes_over(
         self, study: StudyFiles, read_as: str, file_sha256: Iterable[str], row: ClassifiedScan
     ) -> bool:
-        """Whether an earlier run's row is the one that a scan would get now, with name and truth.
+        """Whether the row of an earlier run is valid now, with the same identifier and truth.
 
         If so, the scan counts as seen.
         """

@@ -1,4 +1,4 @@
-"""Parts of an archive that are classified apart: each study is in one shard, whoever lists it."""
+"""Shards of an archive, which separate jobs classify: each study is in exactly one shard."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Shard:
 
     Attributes:
         number: from 1.
-        of: how many there are.
+        of: number of shards.
     """
 
     number: int
@@ -38,7 +38,7 @@ class Shard:
         """The shard that a text such as `3/40` names.
 
         Raises:
-            ParameterError: it names none.
+            ParameterError: the text is not such a pair.
 
         Examples:
             >>> Shard.parse("3/40")

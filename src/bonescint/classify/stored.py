@@ -12,14 +12,14 @@ from bonescint.files import from_inert, json_in
 from bonescint.scan import InputError, os_reason
 
 RESULTS_LINE = ' "results": ['
-"""How the file is laid out: the head, this line, a line a scan, the refused inputs."""
+"""Layout of the file: the head, this line, one line per scan, the refused inputs."""
 
 _LONGEST_HEAD = 4_000_000
 _CLASSIFY_AGAIN = "Classify again"
 
 
 def head_of(lines: Iterator[str]) -> dict[str, Any] | None:
-    """Read up to the results: what the file says of its run; `None` if bonescint did not write it.
+    """Read the file's head with the facts of its run; `None` if bonescint did not write it.
 
     Args:
         lines: of the file; left at the first scan.
@@ -45,7 +45,7 @@ def head_of(lines: Iterator[str]) -> dict[str, Any] | None:
 
 
 def stored_head(path: Path) -> dict[str, Any]:
-    """What a `results.json` says of its run.
+    """The head of a `results.json`, with the facts of its run.
 
     Raises:
         InputError: it cannot be read, or bonescint did not write it.
@@ -56,7 +56,7 @@ def stored_head(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(path, f"cannot be read ({os_reason(error)})", _CLASSIFY_AGAIN) from error
     if head is None:
-        raise InputError(path, "is no results.json of bonescint", _CLASSIFY_AGAIN)
+        raise InputError(path, "is not a results.json of bonescint", _CLASSIFY_AGAIN)
     return head
 
 

@@ -1,8 +1,7 @@
 """Results as one typed table in Apache Arrow and Parquet: a row per scan, and a row per refusal.
 
 The columns are the same for every run and every engine, so that tables of many runs can be joined.
-What tells runs apart (model, settings, software) stands in each row; Parquet stores a value that
-repeats once.
+Each row has model, settings and software of its run; Parquet stores a repeated value only once.
 """
 
 from __future__ import annotations
@@ -48,10 +47,10 @@ class RunFacts:
     """What the rows of one run have in common.
 
     Attributes:
-        model_id: name, version and start of the hash of the model; empty if nobody knows.
+        model_id: name, version and start of the hash of the model; empty if unknown.
         model_sha256: hash of the model; empty if the run did not record it.
-        operating_point: the threshold on the probability, or `None` if nobody knows.
-        settings: what an answer depends on apart from model and scan, as JSON.
+        operating_point: the threshold on the probability, or `None` if unknown.
+        settings: what a result depends on apart from model and scan, as JSON.
         software: versions, and the device of the network.
         site: where the scans come from, as the user names it, or empty.
         sites_by_folder: take the first folder of each source as its site.
@@ -90,11 +89,11 @@ class RunFacts:
 
     @classmethod
     def unknown(cls) -> Self:
-        """Nothing is known, as of a `results.csv` without its `results.json`."""
+        """Facts of an unknown run, for a `results.csv` without its `results.json`."""
         return cls(model_id="", model_sha256="", operating_point=None, settings="", software="")
 
     def site_of(self, source: str) -> str | None:
-        """The site of a source, or `None` if none was named.
+        """The site of a source, or `None` if none was given.
 
         Examples:
             >>> facts = RunFacts(model_id="m", model_sha256="", operating_point=0.5, settings="{}",
@@ -111,10 +110,10 @@ class RunFacts:
 def results_schema(
     run: RunFacts | None = None, *, map_shape: tuple[int, int] | None = None
 ) -> pa.Schema:
-    """The columns of results; the metadata have the schema's version and what is known of the run.
+    """The columns of results; the metadata have the schema's version and the facts of the run.
 
-    `results` is empty until tables are joined: then it is the results folder of each row, relative
-    to the joined table.
+    The column `results` is empty until tables are joined; then it is the results folder of each
+    row, relative to the joined table.
 
     Args:
         run: what the rows have in common; a joined table has rows of several runs.
@@ -182,7 +181,7 @@ def results_schema(
 
 
 def schema_version(metadata: Mapping[bytes, bytes] | None) -> int | None:
-    """The version of a table's columns, or `None` if it is not a table of results."""
+    """Version of a table's columns, or `None` if it is not a table of results."""
     found = (metadata or {}).get(_VERSION_KEY.encode())
     return int(found) if found and found.isdigit() else None
 
@@ -232,7 +231,7 @@ def map_shape_of(record: Mapping[str, Any]) -> tuple[int, int] | None:
 
 
 def write_part(table: pa.Table, destination: Path | str) -> None:
-    """Write a table as a Parquet file that exists whole or not at all.
+    """Write a table to a Parquet file, atomically.
 
     Args:
         table: of `table_of`.
@@ -255,7 +254,7 @@ def write_part(table: pa.Table, destination: Path | str) -> None:
 def write_records(
     records: Iterable[Mapping[str, Any]], run: RunFacts, destination: Path, *, maps: bool = False
 ) -> None:
-    """Write a long list of scans and refusals to one file, few of them in memory at a time.
+    """Write scans and refusals to one file, in batches of bounded memory.
 
     Args:
         records: as in `table_of`.
@@ -321,7 +320,7 @@ def _row(record: Mapping[str, Any], run: RunFacts) -> dict[str, Any]:
 
 
 def _shown(text: str) -> str:
-    """Text as `results.csv` has it: a file's name may hold what is no text."""
+    """Text as in `results.csv`: a file's name may hold bytes that are not valid text."""
     return text if text.isprintable() else displayable(text)
 
 
@@ -336,7 +335,7 @@ def _maps(entries: Sequence[Mapping[str, Any] | None], shape: tuple[int, int]) -
     extents = np.full((len(entries), 4), np.nan, dtype=np.float32)
     for place, entry in enumerate(entries):
         if entry is not None:
-            # Through six digits, as results.json has them, so that each engine rounds alike.
+            # First to six digits, as in results.json, so that each engine rounds in the same way.
             values[place] = [[float(f"{value:.6g}") for value in row] for row in entry["values"]]
             extents[place] = entry["extent"]
     places = pa.FixedSizeListArray.from_arrays(pa.array(extents.ravel()), 4)

@@ -107,7 +107,9 @@ def test_the_same_scan_twice_is_kept_once(tmp_path: Path) -> None:
 
 def test_two_answers_for_one_scan_are_refused_in_one_line(tmp_path: Path) -> None:
     first, second = _write(tmp_path / "a", _record(1)), _write(tmp_path / "b", _record(1, 0.75))
-    with pytest.raises(InputError, match=r"b: has another answer for scan bs-1 than .*a") as caught:
+    with pytest.raises(
+        InputError, match=r"b: has a different result for scan bs-1 than .*a"
+    ) as caught:
         join_results([first, second], tmp_path / "all.parquet")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "all.parquet").exists()
@@ -136,9 +138,11 @@ def test_models_are_never_mixed_in_silence(tmp_path: Path) -> None:
     first = _write(tmp_path / "a", _record(1))
     second = _write(tmp_path / "b", _record(1, 0.75), run=other)
     third = _write(tmp_path / "c", _record(1), run=anyway)
-    with pytest.raises(InputError, match=r"b: has answers of n@2\+ef01, and .*a of m@1\+abcd"):
+    with pytest.raises(InputError, match=r"b: has results of n@2\+ef01, and .*a of m@1\+abcd"):
         join_results([first, second], tmp_path / "all.parquet")
-    with pytest.raises(InputError, match=r'c: has answers by other settings .*"call_anyway": true'):
+    with pytest.raises(
+        InputError, match=r'c: has results with other settings .*"call_anyway": true'
+    ):
         join_results([first, third], tmp_path / "all.parquet")
     summary = join_results([first, second, third], tmp_path / "all.parquet", several_models=True)
     assert summary.models == ("m@1+abcd", "n@2+ef01")
@@ -169,7 +173,7 @@ def test_folders_of_earlier_releases_join_with_new_ones(tmp_path: Path) -> None:
     summary = join_results([stored, older], tmp_path / "all.parquet")
     assert (summary.scans, summary.refused) == (3, 1)
     assert [year for (year,) in _rows(summary.out, "year")] == [2019, 2019, None, None]
-    with pytest.raises(InputError, match="has answers of an unknown model"):
+    with pytest.raises(InputError, match="has results of an unknown model"):
         join_results([stored, alone], tmp_path / "all.parquet")
     summary = join_results([alone], tmp_path / "csv.parquet")
     assert summary.models == ("an unknown model",)
@@ -186,7 +190,7 @@ def test_a_csv_without_hashes_meets_the_same_scans(tmp_path: Path) -> None:
     summary = join_results([stored, tmp_path / "unhashed"], tmp_path / "all.parquet")
     assert (summary.scans, summary.refused, summary.copies) == (1, 1, 2)
     path.write_text(path.read_text().replace('"mbd_probability":0.25', '"mbd_probability":0.26'))
-    with pytest.raises(InputError, match="another answer for scan bs-1"):
+    with pytest.raises(InputError, match="a different result for scan bs-1"):
         join_results([stored, tmp_path / "unhashed"], tmp_path / "all.parquet")
 
 
@@ -199,13 +203,13 @@ def test_what_is_no_result_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="its run has not finished"):
         join_results([tmp_path / "empty"], out)
     for missing in (tmp_path / "missing", ""):
-        with pytest.raises(InputError, match="is no results folder"):
+        with pytest.raises(InputError, match="is neither a results folder"):
             join_results([missing], out)
     (tmp_path / "damaged.parquet").write_text("PAR1")
     with pytest.raises(InputError, match="damaged"):
         join_results([tmp_path / "damaged.parquet"], out)
     pq.write_table(pa.table({"a": [1]}), tmp_path / "foreign.parquet")
-    with pytest.raises(InputError, match="is no table of bonescint's results"):
+    with pytest.raises(InputError, match="is not a table of bonescint's results"):
         join_results([tmp_path / "foreign.parquet"], out)
     newer = table_of([_record(1)], RUN).replace_schema_metadata({"bonescint.schema_version": "9"})
     write_part(newer, tmp_path / "newer" / TABLE_NAME)
@@ -255,7 +259,7 @@ def test_a_condition_that_is_none_is_one_clear_line(tmp_path: Path, where: str, 
     with pytest.raises(InputError, match=said) as caught:
         join_results([folder], tmp_path / "x.parquet", where=where.format(secret=secret))
     assert str(caught.value).startswith("--where: ")
-    assert "Give an expression of these columns: scan_id, source" in str(caught.value)
+    assert "Give an SQL expression over these columns: scan_id, source" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert "1.dcm" not in str(caught.value), "a value of the table"
     assert not (tmp_path / "x.parquet").exists()

@@ -1,4 +1,4 @@
-"""The rows of many Parquet files as one view in DuckDB, which can open no other file."""
+"""The rows of many Parquet files as one view in DuckDB, which cannot open any other file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CREATE VIEW line AS SELECT part.number AS part, file_row_number AS place,
 
 
 def connected(working: Path, *, files: Sequence[Path]) -> DuckDBPyConnection:
-    """A connection that can open the given files and nothing else, whatever a query says.
+    """A connection that can open only the given files, whatever a query says.
 
     Args:
         working: folder for what does not fit into memory.

@@ -1,4 +1,4 @@
-"""Joins the results of many runs to one table: nothing mixed, nothing twice, little in memory."""
+"""Joins the results of many runs into one table, without duplicates and in bounded memory."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 _EXTRA = "cluster"
 _GROUP = 50_000
 
-# Which model and settings gave an answer. Which rows are of one scan: those read from the same
-# files; results of a CSV file do not have the files' hash, and their identifier has to do.
+# `run`: model and settings. `identity`: rows that were read from the same files are of one scan;
+# results from a CSV file have no hash of the files, so their identifier is used.
 _KEYED = """
 CREATE VIEW keyed AS SELECT part, place, run, scan_id, content_sha256 AS content,
   CASE WHEN scan_id IS NULL THEN concat_ws(chr(31), coalesce(site, ''), source, refusal, reason)
@@ -72,9 +72,9 @@ class JoinSummary:
         folders: number of results folders and tables that were joined.
         scans: rows that are scans.
         refused: rows that are refused inputs.
-        copies: rows that were left out, because another folder has the same.
+        copies: rows that were left out because another folder has the same.
         renamed: scans that share their identifiers with another scan, told apart by a hash.
-        models: models, of each the name, version and start of its hash.
+        models: name, version and start of the hash of each model.
         interrupted: results folders whose run was interrupted, so that scans are missing.
         where: the condition on the rows, or empty.
     """
@@ -94,11 +94,11 @@ class JoinSummary:
         for folder in self.interrupted:
             yield f"{folder}: its run was interrupted. Rerun its command, then join again."
         if self.copies:
-            yield f"{counted(self.copies, 'row')} left out, since an earlier folder has the same."
+            yield f"Left out {counted(self.copies, 'row')} that an earlier folder also has."
         if self.renamed:
             yield (
-                f"{counted(self.renamed, 'scan')} with the identifiers of another scan: told apart "
-                "by a hash. Check how the files were anonymised."
+                f"{counted(self.renamed, 'scan')} with the identifiers of another scan: a hash was "
+                "added to scan_id. Check how the files were anonymised."
             )
         chosen = f" where {self.where}" if self.where else ""
         yield (
@@ -120,25 +120,25 @@ def join_results(
     where: str = "",
     several_models: bool = False,
 ) -> JoinSummary:
-    """Join the results of many runs to one Parquet file, in the order given.
+    """Join the results of many runs into one Parquet file, in the order given.
 
-    A scan that two folders have, read from the same files and with the same answer, is there once.
-    Different scans with the same identifiers are told apart by a hash, as `classify` does it within
+    A scan that two folders have, read from the same files and with the same result, is kept once.
+    Different scans with the same identifiers are distinguished by a hash, as `classify` does within
     one run. Activation maps stay in the tables of their folders.
 
     Args:
         folders: results folders of any release (with `results.parquet`, part files,
             `results.json`, or `results.csv` alone), Parquet files, addresses in a bucket.
         out: the Parquet file; an earlier one is replaced.
-        where: condition on the columns that rows must fulfil, an expression of SQL.
-        several_models: keep answers of different models or settings, which the columns `model_id`
-            and `settings` tell apart; otherwise they are refused.
+        where: condition that rows must meet, an SQL expression over the columns.
+        several_models: keep results of different models or settings, which the columns `model_id`
+            and `settings` distinguish; otherwise they are refused.
 
     Returns:
         What the table holds.
 
     Raises:
-        InputError: a folder cannot be used, answers contradict each other, models differ, or the
+        InputError: a folder cannot be used, results contradict each other, models differ, or the
             condition cannot be evaluated.
         OutputError: the table cannot be written.
         MissingExtraError: the extra `cluster` is not installed.
@@ -177,8 +177,8 @@ def _joined(
         scan, first, second = contradiction
         raise InputError(
             parts[second].folder,
-            f"has another answer for scan {scan} than {parts[first].folder}, by the same model",
-            "Join the one that is right",
+            f"has a different result for scan {scan} than {parts[first].folder}, by the same model",
+            "Join only the correct one",
         )
     names = results_schema().names
     columns = ["coalesce(new_id, scan_id) AS scan_id", *names[1:]]
@@ -213,7 +213,7 @@ def _write(connection: DuckDBPyConnection, beside: Path, where: str) -> tuple[in
                 scans += len(table) - table["scan_id"].null_count
                 refused += len(table) - table["refusal"].null_count
     except (duckdb.ConversionException, duckdb.OutOfRangeException) as error:
-        # Its own words could quote a value.
+        # DuckDB's message could quote a value.
         raise _no_condition("fails on a value of a row") from error
     return scans, refused
 
@@ -221,25 +221,25 @@ def _write(connection: DuckDBPyConnection, beside: Path, where: str) -> tuple[in
 def _models(
     connection: DuckDBPyConnection, parts: tuple[Part, ...], *, several: bool
 ) -> tuple[str, ...]:
-    """The models; more than one, or other settings, only if the user wants that."""
+    """The models; several models or settings only with `--several-models`."""
     found = connection.execute(
         "SELECT model_id, settings, min(part) FROM line GROUP BY ALL ORDER BY ALL"
     ).fetchall()
     if len(found) > 1 and not several:
         (first, settings, one), (second, others, other) = sorted(found, key=lambda row: row[2])[:2]
         problem = (
-            f"has answers of {second or 'an unknown model'}, and {parts[one].folder} of "
+            f"has results of {second or 'an unknown model'}, and {parts[one].folder} of "
             f"{first or 'an unknown model'}"
             if first != second
-            else f"has answers by other settings ({others}) than {parts[one].folder} ({settings})"
+            else f"has results with other settings ({others}) than {parts[one].folder} ({settings})"
         )
-        remedy = "Join them separately, or use --several-models, which tells them apart by columns"
+        remedy = "Join them separately, or use --several-models to keep both"
         raise InputError(parts[other].folder, problem, remedy)
     return tuple(dict.fromkeys(model or "an unknown model" for model, _, _ in found))
 
 
 def _choose(connection: DuckDBPyConnection, where: str) -> None:
-    """Make a view of the rows that fulfil a condition."""
+    """Make a view of the rows that meet a condition."""
     duckdb = load("duckdb", extra=_EXTRA)
     rows = connection.table("joined")
     try:
@@ -253,7 +253,7 @@ def _choose(connection: DuckDBPyConnection, where: str) -> None:
 
 def _no_condition(problem: str) -> InputError:
     columns = ", ".join(results_schema().names)
-    return InputError("--where", problem, f"Give an expression of these columns: {columns}")
+    return InputError("--where", problem, f"Give an SQL expression over these columns: {columns}")
 
 
 def _first_line(error: Exception) -> str:

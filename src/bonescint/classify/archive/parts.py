@@ -1,4 +1,4 @@
-"""Finds the Parquet files of results folders; other folders' results are converted for a while."""
+"""Finds the Parquet files of results folders; other results are converted to temporary files."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _local(place: Path, name: str, beside: Path) -> list[Part]:
     if place.is_file():
         return [_checked(place, name)]
     if not name or not place.is_dir():  # '' is often an unset variable
-        raise InputError(name, "is no results folder and no Parquet file", "Check the path")
+        raise InputError(name, "is neither a results folder nor a Parquet file", "Check the path")
     stored, table = place / "results.json", place / TABLE_NAME
     interrupted = stored.is_file() and any((place / growing).exists() for growing in GROWING)
     if table.is_file():
@@ -92,7 +92,7 @@ def _local(place: Path, name: str, beside: Path) -> list[Part]:
     if not files:
         unfinished = any((place / growing).exists() for growing in GROWING)
         problem = "its run has not finished" if unfinished else "holds no results"
-        remedy = "Rerun its command to resume" if unfinished else "Give folders of classify"
+        remedy = "Rerun its command to resume" if unfinished else "Give results folders"
         raise InputError(name, problem, remedy)
     return [_checked(file, name) for file in files]
 
@@ -102,7 +102,7 @@ def _copied(place: Path, beside: Path) -> list[Path]:
     found = [file for file in files_in_bucket(place) if file.suffix == ".parquet"]
     found = [file for file in found if file == place / TABLE_NAME] or found
     if not found:
-        raise InputError(address(place), "holds no Parquet file", "Give folders of classify")
+        raise InputError(address(place), "holds no Parquet file", "Give results folders")
     make_folder(beside)
     copies = []
     for number, file in enumerate(found):
@@ -119,13 +119,13 @@ def _checked(file: Path, folder: str, *, interrupted: bool = False) -> Part:
     try:
         schema = parquet.read_schema(file)
     except (OSError, pyarrow.ArrowException) as error:
-        reason = os_reason(error) if isinstance(error, OSError) else "it is damaged, or no Parquet"
+        reason = os_reason(error) if isinstance(error, OSError) else "damaged, or not Parquet"
         raise InputError(file, f"cannot be read ({reason})", "Classify again") from error
     version = schema_version(schema.metadata)
     if version is None:
-        raise InputError(file, "is no table of bonescint's results", "Give folders of classify")
+        raise InputError(file, "is not a table of bonescint's results", "Give results folders")
     if version > SCHEMA_VERSION:
-        problem = f"has columns of version {version}, and this release knows {SCHEMA_VERSION}"
+        problem = f"has columns of version {version}; this release reads up to {SCHEMA_VERSION}"
         raise InputError(file, problem, "Install a newer release of bonescint")
     names = tuple(schema.names)
     return Part(file=file.absolute(), folder=folder, columns=names, interrupted=interrupted)
@@ -138,7 +138,7 @@ def require_local(place: Path) -> None:
         OutputError: it is one.
     """
     if is_in_bucket(place):
-        raise OutputError(f"{address(place)}: is in a bucket. Choose a local place, and copy it.")
+        raise OutputError(f"{address(place)}: is in a bucket. Choose a local path, then copy it.")
 
 
 def counted(number: int, noun: str) -> str:

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 PAGE = "index.html"
 BINS = 50
-"""Of the histogram of probabilities."""
+"""Number of bins of the histogram of probabilities."""
 
 UNKNOWN = "not known"
 LEAST_SHARED = 5
-"""Reasons of fewer refusals are not shown one by one: what is rare may name a file."""
+"""A reason that fewer refusals share is not shown: a rare reason may name a file."""
 
 _EXTRA = "cluster"
 _TITLE = "Archive of bone scans: summary"
@@ -39,7 +39,7 @@ _COUNTED = """
   count(*) FILTER (uncertain AND positive IS NOT NULL),
   count(*) FILTER (unlike), count(refusal)
 """
-# Of a refused input neither year nor camera is known.
+# Year and camera of a refused input are unknown.
 _GROUPS = {
     "year": ("CAST(year AS VARCHAR)", "WHERE refusal IS NULL"),
     "scanner": (
@@ -49,7 +49,7 @@ _GROUPS = {
     "site": ("coalesce(site, nullif(results, '.'))", ""),
     "model": ("model_id", ""),
 }
-# Sources within a reason are not counted, nor are numbers, which differ from file to file.
+# Reasons that differ only in a source or in numbers are counted together.
 _REASON = r"""
   regexp_replace(regexp_replace(reason, 'is a duplicate of .* \(same content, scan .*\)',
     'is a duplicate of another study'), '\d[\d,.]*\d|\d', 'N', 'g')
@@ -113,7 +113,7 @@ class SampledPicture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchiveSummary:
-    """What an archive's results are, in counts.
+    """Counts of an archive's results.
 
     Attributes:
         total: of all rows.
@@ -123,7 +123,7 @@ class ArchiveSummary:
         histogram: number of scans by probability, in `BINS` bins from 0 to 1.
         operating_points: of the models.
         pictures: a sample; the same for the same scans.
-        many_models: whether answers of several models or settings are in the table.
+        many_models: whether the table has results of several models or settings.
         repeated: scans that are in the table more than once.
     """
 
@@ -149,7 +149,7 @@ def summarise_results(table: Path | str, out: Path | str) -> ArchiveSummary:
 
     Raises:
         InputError: the table cannot be used, or has no rows.
-        OutputError: `out` cannot be written to, or holds files of other origin.
+        OutputError: `out` cannot be written to, or holds files of another origin.
         MissingExtraError: the extra `cluster` is not installed.
     """
     from bonescint.classify.archive.summary_page import summary_document
@@ -224,7 +224,7 @@ _NOTHING = GroupCounts(
 
 
 def _told(refusals: Sequence[tuple[Any, ...]]) -> tuple[tuple[str, str, int], ...]:
-    """Reasons that several refusals share; the others of each kind as one."""
+    """Reasons that several refusals share; the rare ones of each kind are counted together."""
     told = [(kind, reason, number) for kind, reason, number in refusals if number >= LEAST_SHARED]
     rare: dict[str, int] = {}
     for kind, _, number in refusals:
@@ -236,7 +236,7 @@ def _told(refusals: Sequence[tuple[Any, ...]]) -> tuple[tuple[str, str, int], ..
 
 
 def _pictures(connection: DuckDBPyConnection, base: Path) -> tuple[SampledPicture, ...]:
-    """Some pictures of each kind of call: those whose identifiers have the least hashes."""
+    """Some pictures of each kind of call: those whose identifiers have the lowest hashes."""
     found: list[SampledPicture] = []
     seen: set[str] = set()
     for condition in _SAMPLES:

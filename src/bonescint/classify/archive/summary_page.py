@@ -53,7 +53,7 @@ def summary_document(found: ArchiveSummary, *, title: str) -> Document:
     points = " and ".join(map(operating_point_text, found.operating_points))
     return Document(
         title=title,
-        notice=f"{RESEARCH_USE} Counts of a model's calls are no prevalence of the disease.",
+        notice=f"{RESEARCH_USE} Counts of a model's calls are not the prevalence of the disease.",
         created=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         facts=tuple(
             (label, text)
@@ -79,13 +79,13 @@ def _sections(found: ArchiveSummary) -> list[PageSection]:
     warnings = []
     if found.many_models:
         warnings.append(
-            "Answers of several models or settings are in this table: a scan may count several "
-            "times, and shares mix different operating points. See the table by model."
+            "This table has results of several models or settings: a scan may count several times, "
+            "and shares mix different operating points. See the table by model."
         )
     if found.repeated:
         warnings.append(
-            f"{found.repeated:,} scans are in this table more than once. Join its results folders "
-            "with bonescint results join, which keeps each once."
+            f"{found.repeated:,} scans are in this table more than once. Join the results folders "
+            "with bonescint results join, which keeps each scan once."
         )
     figures = [_histogram(found)]
     if len(_known(found.groups["year"])) > 1:
@@ -95,10 +95,10 @@ def _sections(found: ArchiveSummary) -> list[PageSection]:
         PageSection(
             title="By year, scanner and site",
             paragraphs=(
-                "A share of positive calls that changes with the year or the scanner is more often "
-                "a change of camera, protocol or referral than one of disease. Where many scans "
-                "are unlike the training scans, adapt the model to that camera (bonescint model "
-                "adapt).",
+                "If the share of positive calls changes with the year or the scanner, the cause is "
+                "more often a change of camera, protocol or referral than of disease. Where many "
+                "scans are unlike the training scans, adapt the model to that camera (bonescint "
+                "model adapt).",
             ),
             tables=tuple(
                 _group_table(name, groups)
@@ -152,11 +152,11 @@ def _group_table(name: str, groups: tuple[GroupCounts, ...]) -> PageTable:
         "Uncertain: of the called scans. Unlike and no call: of all scans."
     ]
     if name == "site":
-        notes.append("Where no site was named, the results folder stands in its place.")
+        notes.append("Where no site was given, the results folder is shown instead.")
     if not with_refused:
-        notes.append(f"Of a refused input the {name} is not known.")
+        notes.append(f"Refused inputs are not included, since their {name} is unknown.")
     if len(shown) < len(groups):
-        notes.append(f"The {_MOST_ROWS} with the most scans; by-{name}.csv has all {len(groups)}.")
+        notes.append(f"Only the {_MOST_ROWS} largest; by-{name}.csv has all {len(groups)}.")
     return PageTable(
         caption=f"By {name}",
         columns=(_HEADS[name], *columns),
@@ -175,7 +175,7 @@ def _refused(found: ArchiveSummary) -> PageSection:
     more = len(found.refusals) - len(rows)
     note = (
         f"Numbers in a reason are replaced by N. Reasons that fewer than {LEAST_SHARED} inputs "
-        "share are counted together, since they may name a file; the joined table has them."
+        "share are counted together, since they may name a file; the joined table lists them."
     )
     table = PageTable(
         caption="Refused inputs by reason",
@@ -245,7 +245,7 @@ def _known(groups: tuple[GroupCounts, ...]) -> list[GroupCounts]:
 
 
 def _count_axis(axes: Axes) -> None:
-    """Numbers of scans upwards."""
+    """Format a vertical axis of numbers of scans."""
     axes.locator_params(axis="y", integer=True)
     axes.yaxis.set_major_formatter("{x:,.0f}")
     axes.grid(axis="y", color=LIGHT, linewidth=0.6)
@@ -269,7 +269,7 @@ def _no_call(total: GroupCounts) -> str:
 
 
 def _percent(part: int, whole: int) -> str:
-    """A share for people.
+    """A share in per cent, as shown on the page.
 
     Examples:
         >>> _percent(1, 8), _percent(0, 0), _percent(3, 100_000)
