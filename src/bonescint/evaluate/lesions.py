@@ -1,4 +1,4 @@
-"""Found foci against true lesions: which focus finds which, how often, and how well outlined."""
+"""Found foci compared with true lesions: detection, and the overlap of the outlines."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class TrueLesion:
 
     Attributes:
         number: from 1.
-        malignant: whether it is a metastasis; if not, it only looks like one.
+        malignant: whether it is a metastasis; if not, it is a benign lesion.
         contrast_to_noise: in the view that shows it better; NaN if unknown.
     """
 
@@ -130,7 +130,7 @@ class TrueLesions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgedFocus:
-    """What a found focus is.
+    """A found focus with the true lesions that it finds.
 
     Attributes:
         number: its number in the scan.
@@ -177,7 +177,7 @@ class JudgedScan:
     def marks(self, low: float = -math.inf, high: float = math.inf) -> ScanMarks:
         """Its foci as marks, with the metastases of a band of the contrast-to-noise ratio.
 
-        Metastases whose ratio is unknown belong to the band without bounds alone.
+        Metastases whose ratio is unknown belong only to the band without bounds.
         """
         ratings = self.ratings()
         whole = (low, high) == (-math.inf, math.inf)
@@ -198,7 +198,7 @@ def judge_foci(
     *,
     tolerance_mm: float = TOLERANCE_MM,
 ) -> JudgedScan:
-    """Say which lesions each found focus finds.
+    """Determine which lesions each found focus finds.
 
     A focus finds the lesion on which its maximum lies in a view (or the nearest within the
     tolerance), and those whose centre one of its outlines encloses.
@@ -208,7 +208,7 @@ def judge_foci(
         patient_id: identifier of its patient.
         found: foci; views that the truth lacks are ignored.
         truth: lesions of the same scan.
-        tolerance_mm: how far beside a lesion a maximum still is on it.
+        tolerance_mm: largest distance at which a maximum still counts as on a lesion.
 
     Examples:
         >>> area = np.zeros((8, 8), dtype=np.intp)
@@ -261,12 +261,12 @@ def lesion_patients(scans: Sequence[JudgedScan]) -> NDArray[np.intp] | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SensitivityBand:
-    """Sensitivity for the metastases of a band of the contrast-to-noise ratio.
+    """Sensitivity for the metastases within a range of the contrast-to-noise ratio.
 
     Attributes:
         name: such as `"5 to under 10"`.
         lesions: metastases in it.
-        measures: share of them that is found at each number of false foci per scan.
+        measures: sensitivity at each number of false foci per scan.
     """
 
     name: str
@@ -281,10 +281,10 @@ def sensitivity_bands(
     at: Sequence[float] = FALSE_FOCI,
     edges: Sequence[float] = NOISE_EDGES,
 ) -> tuple[SensitivityBand, ...]:
-    """Sensitivity at some numbers of false foci per scan: of all metastases, and by band.
+    """Sensitivity at given numbers of false foci per scan: for all metastases, and by band.
 
-    A focus that finds no metastasis is false, also one on a benign lesion. False foci are the same
-    in all bands.
+    A focus that finds no metastasis is false, also if it lies on a benign lesion. The false foci
+    are the same for all bands.
 
     Args:
         scans: judged scans, those without metastases too.
@@ -293,8 +293,8 @@ def sensitivity_bands(
         edges: between the bands.
 
     Returns:
-        All metastases first; bands without any are left out. Where none or all are found,
-        resampling has no spread: the interval is Wilson's.
+        All metastases first; bands without any are left out. If none or all are found, resamples
+        do not vary, and the interval is Wilson's.
 
     Raises:
         ParameterError: no metastasis in any scan.
@@ -316,13 +316,13 @@ def sensitivity_bands(
 
 
 def _counted(measure: Measure, lesions: int) -> Measure:
-    """A share of lesions with its counts; if it is none or all, resampling has no spread."""
+    """A share of lesions with its counts; with Wilson's interval if it is 0 or 1."""
     found = round(measure.estimate.value * lesions)
     measure = replace(measure, counted=f"{found}/{lesions}")
     if 0 < found < lesions:
         return measure
     wilson = share(found, lesions, level=measure.estimate.level)
-    note = "lesions taken as independent, since resampling has no spread"
+    note = "lesions taken as independent, since resamples do not vary"
     return replace(measure, estimate=replace(wilson, note=note))
 
 
@@ -338,7 +338,7 @@ def hit_groups(bands: Sequence[SensitivityBand], measure: int) -> tuple[HitGroup
 def focus_measures(
     scans: Sequence[JudgedScan], resampling: Resampling, *, called_from: float
 ) -> tuple[Measure, ...]:
-    """Benign against malignant, the outlines, and how many called foci are metastases.
+    """Discrimination of metastases from benign lesions, overlap of outlines, predictive value.
 
     Args:
         scans: judged scans.
@@ -347,7 +347,7 @@ def focus_measures(
 
     Returns:
         Area under the ROC curve of foci on metastases against those on benign lesions, clustered by
-        patient (each by where its maxima lie); mean Dice coefficient of the outlines of called foci
+        patient (assigned by their maxima); mean Dice coefficient of the outlines of called foci
         with the metastases that these find; share of called foci that find a metastasis.
     """
     patients = lesion_patients(scans)
@@ -365,7 +365,8 @@ def focus_measures(
         ),
         Measure(
             name="focus_dice_score",
-            words=f"Mean Dice coefficient of outlines, foci from {called_from:g} on that find one",
+            words="Mean Dice coefficient of outlines with metastases, foci from a probability of "
+            f"{called_from:g} on",
             estimate=ratio_over_scans(
                 [sum(of_scan) for of_scan in dice],
                 [len(of_scan) for of_scan in dice],
@@ -376,7 +377,7 @@ def focus_measures(
         ),
         Measure(
             name="focus_positive_predictive_value_score",
-            words=f"Foci from a probability of {called_from:g} on that find a metastasis",
+            words=f"Share that finds a metastasis, foci from a probability of {called_from:g} on",
             estimate=ratio_over_scans(right, numbers, resampling, patients=patients),
             counted=f"{sum(right)}/{sum(numbers)}",
         ),

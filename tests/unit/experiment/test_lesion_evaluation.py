@@ -82,7 +82,7 @@ def test_foci_are_judged_and_the_report_says_so(
     assert (area, dice, right) == (1.0, 1.0, 1.0)
     # No files: the 30 scans without metastases alone have a reference, and it is 0.
     assert [one.reference for one in found.pairs] == [0.0] * 30
-    assert "30 scans with metastases are not at hand" in " ".join(found.notes)
+    assert "30 scans with metastases are missing" in " ".join(found.notes)
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "Foci and Bone Scan Index" in page
     assert "results.json" in page
@@ -148,7 +148,7 @@ def test_physicians_masks_are_lesions_of_each_view(
     ("change", "says"),
     [
         (lambda content: content | {"made_by": "bonescint classify"}, "Give results.json of"),
-        (lambda _: {"results": []}, "no results of bonescint quantify"),
+        (lambda _: {"results": []}, "not results of bonescint quantify"),
         (lambda content: content | {"scans": [{"scan_id": "x"}]}, "scans.0.: no readable scan"),
         (lambda content: content | {"scans": []}, "has none of the 60 scans of the test split"),
     ],

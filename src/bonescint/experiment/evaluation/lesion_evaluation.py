@@ -1,4 +1,4 @@
-"""Judge the foci and Bone Scan Indices of `bonescint quantify` against the truth of a cohort."""
+"""Evaluate foci and Bone Scan Indices of `bonescint quantify` against the truth of a cohort."""
 
 from __future__ import annotations
 
@@ -81,10 +81,10 @@ def read_quantified(path: Path) -> Mapping[str, QuantifiedEntry]:
     except FileNotFoundError as error:
         raise InputError(path, "no such file", _GIVE) from error
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        problem = f"no results of bonescint quantify ({type(error).__name__})"
+        problem = f"not results of bonescint quantify ({type(error).__name__})"
         raise InputError(path, problem, _GIVE) from error
     if made_by != "bonescint quantify":
-        raise InputError(path, "no results of bonescint quantify", _GIVE)
+        raise InputError(path, "not results of bonescint quantify", _GIVE)
     found, problems = {}, []
     for number, entry in enumerate(entries):
         try:
@@ -146,7 +146,7 @@ def evaluate_lesions(
     tolerance_mm: float = TOLERANCE_MM,
     progress: Callable[[int, int], None] | None = None,
 ) -> LesionEvaluation:
-    """Judge the found foci and the index of the evaluated scans.
+    """Evaluate the found foci and the index of the evaluated scans.
 
     Args:
         predictions: predictions of the evaluated split.
@@ -154,7 +154,7 @@ def evaluate_lesions(
         quantified: results by scan.
         source: the file of results, for messages.
         resampling: for the intervals; patients are drawn.
-        tolerance_mm: how far beside a lesion the maximum of a focus still is on it.
+        tolerance_mm: largest distance at which the maximum of a focus still counts as on a lesion.
         progress: called with the number of scans done and of all.
 
     Raises:
@@ -183,7 +183,7 @@ def evaluate_lesions(
 
 
 class _Work:
-    """Collects what was found of each scan."""
+    """Collects the results of each scan."""
 
     def __init__(self, manifest: Manifest, tolerance_mm: float) -> None:
         self.manifest = manifest
@@ -197,7 +197,7 @@ class _Work:
         self.without_reference = 0
 
     def add(self, case: Case, entry: QuantifiedEntry) -> None:
-        """Judge one scan."""
+        """Evaluate one scan."""
         lesions = case_lesions(
             self.manifest, case, views=entry.views, shape=entry.shape, pixel_mm=entry.pixel_mm
         )
@@ -269,8 +269,8 @@ class _Work:
             pairs=tuple(self.pairs),
             agreement=agreement,
             reference=(
-                "the index of the lesions as they are outlined in the cohort, each certain, with "
-                "the bones where this program finds them"
+                "the index calculated from the lesions as they are outlined in the cohort, each "
+                "with probability 1, with the bones placed by this program's registration"
             ),
             left_out=tuple(self.left_out),
             notes=self._notes(),
@@ -286,13 +286,13 @@ class _Work:
             )
         if self.by_physicians:
             notes.append(
-                f"{self.by_physicians} scans have a physician's masks. Nothing says which pieces "
-                "of the two views are the same lesion, so lesions are counted in each view; benign "
-                "lesions and contrast-to-noise ratios are not known."
+                f"{self.by_physicians} scans have a physician's masks. These do not say which "
+                "outlines in the two views belong to the same lesion, so lesions are counted in "
+                "each view separately; benign lesions and contrast-to-noise ratios are unknown."
             )
         if self.without_reference:
             notes.append(
-                f"The files of {self.without_reference} scans with metastases are not at hand: "
-                "their Bone Scan Index has no reference."
+                f"The files of {self.without_reference} scans with metastases are missing: their "
+                "Bone Scan Index has no reference."
             )
         return tuple(notes)

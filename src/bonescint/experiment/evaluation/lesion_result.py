@@ -1,4 +1,4 @@
-"""How found foci and the Bone Scan Index agree with the truth: the part that `--lesions` gives."""
+"""Result of `--lesions`: how found foci and the Bone Scan Index agree with the truth."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ class LesionEvaluation:
     """How the found foci of the evaluated scans agree with their lesions.
 
     Attributes:
-        tolerance_mm: how far beside a lesion the maximum of a focus still is on it.
+        tolerance_mm: largest distance at which the maximum of a focus still counts as on a lesion.
         scans: every scan that was judged, with its lesions and foci.
         curve: free response of all of them.
-        bands: sensitivity at some numbers of false foci per scan, all metastases first.
-        measures: benign against malignant, outlines, called foci.
+        bands: sensitivity at given numbers of false foci per scan, all metastases first.
+        measures: of `focus_measures`.
         pairs: Bone Scan Index and reference of each scan that has both.
         agreement: of these; empty with fewer than three.
         reference: what the reference of the index is, in words.
-        left_out: evaluated scans that could not be judged and why, for people.
+        left_out: scans of the split that could not be evaluated, with the reason, in words.
         notes: remarks that are needed to interpret the figures.
     """
 

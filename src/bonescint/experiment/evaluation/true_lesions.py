@@ -90,7 +90,7 @@ def checked_masks(
         if mask.shape != shape:
             problem = f"the mask of {case.scan_id} is {mask.shape}, its {view} view {shape}"
             file = manifest.folder / (case.truth or getattr(case, f"mask_{view.value}"))
-            raise InputError(file, problem, "Give masks of the scan's pixels")
+            raise InputError(file, problem, "Give masks of the same shape as the scan")
         found[view] = mask
     return found
 
@@ -102,8 +102,8 @@ class CaseLesions:
     Attributes:
         truth: all of them, numbered.
         metastases: areas and foci of the metastases alone.
-        benign: those of the lesions that only look like metastases.
-        segmented: whether somebody outlined metastases, or there are none.
+        benign: areas and foci of the benign lesions.
+        segmented: whether the metastases are outlined, or there are none.
     """
 
     truth: TrueLesions

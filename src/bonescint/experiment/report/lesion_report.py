@@ -1,4 +1,4 @@
-"""Found foci and the Bone Scan Index against the truth, as a section of an evaluation's page."""
+"""The section of an evaluation's page on found foci and the Bone Scan Index."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ def lesion_section(
     if found is None:
         return ()
     captions = {
-        "focus_free_response": "Free response: share of metastases found against false foci per "
-        "scan, as the probability from which a focus counts is lowered. Bars are intervals over "
-        "patients.",
-        "focus_sensitivity": f"Metastases found at {_SHOWN_RATE:g} false focus per scan, by "
-        "contrast-to-noise ratio.",
-        "bone_scan_index": "Bone Scan Index and its reference, with the intervals of the index; "
-        "and the difference against the mean, with its own mean and the limits of agreement.",
+        "focus_free_response": "Free-response ROC curve (FROC): sensitivity for metastases against "
+        "false foci per scan, as the threshold on the probability is lowered. Bars are intervals "
+        "from resampling patients.",
+        "focus_sensitivity": f"Sensitivity for metastases at {_SHOWN_RATE:g} false focus per scan, "
+        "by contrast-to-noise ratio.",
+        "bone_scan_index": "Bone Scan Index against its reference, with the intervals of the index "
+        "(left); Bland-Altman plot with the mean difference and the limits of agreement (right).",
     }
     figures = tuple(
         PageFigure(caption=caption, content=pictures[name].svg, wide=name == "bone_scan_index")
@@ -68,7 +68,7 @@ def lesion_section(
         shown = "; ".join(found.left_out[:_MOST_LEFT_OUT])
         more = len(found.left_out) - _MOST_LEFT_OUT
         notes.append(
-            f"{len(found.left_out)} evaluated scans could not be judged: {shown}"
+            f"{len(found.left_out)} scans could not be evaluated: {shown}"
             + (f"; and {more} more." if more > 0 else ".")
         )
     with_disease = sum(any(one.malignant for one in scan.lesions) for scan in found.scans)
@@ -76,13 +76,14 @@ def lesion_section(
         PageSection(
             title="Foci and Bone Scan Index",
             paragraphs=(
-                f"{found.foci} found foci of {len(found.scans)} scans, {with_disease} of them with "
-                f"{found.metastases} metastases together. A focus finds the metastasis on which "
-                f"its maximum lies, or within {found.tolerance_mm:g} mm, and those whose centre "
-                "its outline encloses; a focus that finds none is false, also one on a benign "
-                "lesion.",
-                f"The reference of the Bone Scan Index is {found.reference}: errors of the "
-                "registration and the depth that a planar scan hides do not show."
+                f"{found.foci} foci were found in {len(found.scans)} scans; {with_disease} of the "
+                f"scans have {found.metastases} metastases in all. A focus finds the metastasis on "
+                "which its maximum lies, or else the nearest within "
+                f"{found.tolerance_mm:g} mm, and every metastasis whose centre its outline "
+                "encloses. A focus that finds none is false, also if it lies on a benign lesion.",
+                f"The reference of the Bone Scan Index is {found.reference}. Errors of the "
+                "registration and of the depth, which cannot be seen on a planar scan, are "
+                "therefore not measured."
                 if found.agreement
                 else "Fewer than three scans have a Bone Scan Index and a reference.",
             ),
@@ -95,7 +96,8 @@ def lesion_section(
 
 def _sensitivity(found: LesionEvaluation) -> PageTable:
     return PageTable(
-        caption="Metastases found, by contrast-to-noise ratio, at so many false foci per scan",
+        caption="Sensitivity for metastases by contrast-to-noise ratio, at 0.5 to 4 false foci per "
+        "scan",
         columns=("Contrast-to-noise", "Metastases", *(f"{rate:g}" for rate in FALSE_FOCI)),
         rows=tuple(
             (band.name, str(band.lesions), *(one.estimate.text(2) for one in band.measures))
