@@ -12,8 +12,8 @@ all of them and once eight, so that what a start costs can be taken off: process
 time a study, and whether the tables are the same. Processor time is that of all processes, the
 nodes' own included, by sampling; beside other work it says more than wall time.
 
-`kills` ends a judging worker with SIGKILL every so many seconds, and once the head with all of its
-node; the cluster is started again, and the same command runs until it ends by itself. The table
+`kills` ends a classifying worker with SIGKILL every so many seconds, and once the head with all of
+its node; the cluster is started again, and the same command runs until it ends by itself. The table
 must be that of the local engine.
 
 `refusals` searches so many files that are no scans, with a few that are: rows, and the highest
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 SUPPORT = Path(__file__).parents[1] / "tests" / "support"
 FEW = 8
 BAR = 0.85
-JUDGE = "MapWorker(MapBatches(_Judge))"
+ACTOR = "MapWorker(MapBatches(_ClassifyActor))"
 
 
 def make_scans(folder: Path, count: int) -> None:
@@ -204,7 +204,7 @@ def kills(chosen: argparse.Namespace) -> None:
                                 print("the command waits for the head: ended")
                                 run.send_signal(signal.SIGINT)
                         else:
-                            killed += kill_a_judge()
+                            killed += kill_an_actor()
                 wall = time.perf_counter() - began
             print(f"run {attempt}: exit {run.returncode}, {wall:.0f} s, {killed} workers killed")
             if (place / "ray" / "run.json").exists():
@@ -212,11 +212,11 @@ def kills(chosen: argparse.Namespace) -> None:
         print("same table:", same_table(place / "local", place / "ray"))
 
 
-def kill_a_judge() -> int:
-    """Kill one actor that judges; gives how many were killed."""
+def kill_an_actor() -> int:
+    """Kill one actor that classifies; return how many were killed."""
     for process in psutil.process_iter():
         try:
-            if JUDGE in "".join(process.cmdline()[:1]) and process.uids().real == os.getuid():
+            if ACTOR in "".join(process.cmdline()[:1]) and process.uids().real == os.getuid():
                 process.send_signal(signal.SIGKILL)
                 return 1
         except psutil.Error:

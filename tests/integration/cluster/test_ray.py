@@ -66,7 +66,7 @@ def assert_same_table(made: Path, expected: Path) -> None:
     assert tables[0].drop_columns(maps).equals(tables[1].drop_columns(maps))
 
 
-def test_two_nodes_give_the_local_table_and_a_rerun_judges_nothing_again(
+def test_two_nodes_give_the_local_table_and_a_rerun_classifies_nothing_again(
     archive: Path, local: Path, model: ModelFolder, settings: RaySettings, tmp_path: Path
 ) -> None:
     told: list[tuple[str, int, int]] = []
@@ -149,7 +149,7 @@ def test_lost_workers_cost_nothing(
                     name = process.cmdline()[0]
                 except (psutil.Error, IndexError):
                     continue
-                if "MapWorker(MapBatches(_Judge))" in name and len(killed) < 2:
+                if "MapWorker(MapBatches(_ClassifyActor))" in name and len(killed) < 2:
                     process.send_signal(signal.SIGKILL)
                     killed.append(process.pid)
                     over.wait(4.0)
@@ -172,7 +172,7 @@ def test_a_node_with_another_model_stops_the_run(
     from dataclasses import replace
 
     other = replace(model, sha256="0" * 64)
-    with pytest.raises(BonescintError, match=r"cannot judge scans: it has the model stand-in@1"):
+    with pytest.raises(BonescintError, match=r"cannot classify scans: it has the model stand-in@1"):
         classify_on_ray(archive, tmp_path / "out", model=other, settings=settings)
 
 

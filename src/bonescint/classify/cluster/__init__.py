@@ -1,4 +1,4 @@
-"""An archive on a Ray cluster: studies in files or buckets to one table, which is the local one.
+"""Classifies an archive on a Ray cluster, with the same table as the local engine.
 
 Ray and pyarrow come with the extra `cluster` and are imported when they are used.
 """

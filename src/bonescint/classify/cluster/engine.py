@@ -1,8 +1,8 @@
-"""Ray Data runs two steps of a batch on a cluster: reading headers, and judging studies.
+"""Ray Data runs two steps of a batch on a cluster: reading headers, and classifying studies.
 
-Ray schedules, holds back what comes too fast, and starts lost actors and their work again. Each
-actor compiles the graph once, and reads in a worker process of its own, as the local engine does:
-a file that kills that process, or takes too long, costs itself alone.
+Ray schedules the work, applies backpressure, and restarts lost actors and their units of work. Each
+actor compiles the graph once, and reads files in worker processes of its own, as the local engine
+does: a file that kills its process, or takes too long, affects no other file.
 """
 
 from __future__ import annotations
@@ -37,26 +37,27 @@ if TYPE_CHECKING:
 
 _EXTRA = "cluster"
 _WATCH_S, _MOST_FAILURES = 5.0, 4
-# A unit of work: what is done again if its worker is lost.
+# Studies or files per unit of work, which is repeated if its worker is lost.
 _LEAST_A_UNIT, _MOST_A_UNIT = 4, 64
 _UNITS_A_CORE = 16
 _LOST = (
-    "The Ray cluster was lost ({reason}). What was finished is kept: rerun the same command to "
+    "The Ray cluster was lost ({reason}). Finished scans are kept: rerun the same command to "
     "resume."
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RaySettings:
-    """Which cluster, and what each actor gets.
+    """The cluster, and the resources of each actor.
 
     Attributes:
-        address: of the cluster, as `ray.init` takes it; `None` for that of `RAY_ADDRESS`, or else
-            one that is started on this machine and ends with the run.
-        actors: how many judge at a time; as many as the cluster has room for if `None`.
-        cpus: cores of each.
-        gpus: NVIDIA GPUs of each where the device is `"cuda"`; of several on one GPU each has a
-            part, such as 0.5.
+        address: address of the cluster, as `ray.init` takes it; if `None`, that of `RAY_ADDRESS`,
+            or else a cluster that is started on this machine and ends with the run.
+        actors: number of actors that classify at the same time; as many as the cluster has
+            resources for if `None`.
+        cpus: cores per actor.
+        gpus: NVIDIA GPUs per actor if the device is `"cuda"`; a fraction, such as 0.5, if several
+            actors share a GPU.
     """
 
     address: str | None = None
@@ -74,17 +75,17 @@ class RaySettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JudgeOrder:
-    """What an actor needs to know.
+class ClassifyOrder:
+    """How an actor classifies studies.
 
     Attributes:
         model: name or path of the model folder, which every node must see; `None`: the shipped one.
-        model_id: of the model that is meant.
+        model_id: identifier that this model must have.
         software: versions that every node must have.
-        device: of the network.
-        call_anyway: also call scans that are unlike those that the model knows.
-        maps: return the maps of the disease.
-        timeout_s: most seconds for reading one study.
+        device: device of the network.
+        call_anyway: also call scans that are too unlike those that the model knows.
+        maps: return the activation maps of the disease.
+        timeout_s: time limit for reading one study, in seconds.
         cpus: cores of the actor.
     """
 
@@ -100,12 +101,12 @@ class JudgeOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyOrder:
-    """A study to judge.
+    """A study to classify.
 
     Attributes:
         number: its place in the order of the input.
         study: its files.
-        known: hashes of the files from which an earlier run judged it.
+        known: hashes of the files from which an earlier run classified it.
     """
 
     number: int
@@ -117,15 +118,15 @@ Outcome = FinishedScan | Unchanged | BonescintError
 
 
 class _NodeError(BonescintError):
-    """A node that cannot do the work as it should be done."""
+    """A node that has another model, other software, or cannot run the model."""
 
 
 class ClusterConnection:
     """A connection to a cluster.
 
     Attributes:
-        cores: of the cluster.
-        before_the_end: called if the head of the cluster is gone, before the process ends.
+        cores: number of cores of the cluster.
+        before_the_end: called before the process ends because the head of the cluster is lost.
     """
 
     def __init__(self, cores: int) -> None:
@@ -137,12 +138,12 @@ class ClusterConnection:
 def connected(settings: RaySettings) -> Iterator[ClusterConnection]:
     """Connect to a cluster.
 
-    If its head is gone, what the connection says is done and the process ends with status 2 and a
-    line on standard error: Ray itself would end it a minute later, without an exception.
+    If its head is lost, `before_the_end` is called and the process ends with status 2 and a line on
+    standard error: Ray itself would end the process a minute later, without an exception.
 
     Raises:
         MissingExtraError: Ray is not installed.
-        BonescintError: no cluster answers, or it is lost in the block.
+        BonescintError: no cluster answers, or it is lost within the block.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     ray = load("ray", extra=_EXTRA)
@@ -201,23 +202,23 @@ def _connect(ray: Any, settings: RaySettings) -> None:
 def examined_on_ray(
     files: Sequence[Path], *, cores: int
 ) -> Iterator[tuple[int, list[Candidate | InputError]]]:
-    """Examine files by their headers, in parts that come in any order.
+    """Read the headers of files, in units that are returned in any order.
 
     Yields:
-        The place of a part's first file, and what is known of each of its files.
+        The place of a unit's first file, and the result for each of its files.
     """
     size = _unit_size(len(files), cores)
     units = [(first, files[first : first + size]) for first in range(0, len(files), size)]
     yield from _mapped(units, _examine, num_cpus=1)
 
 
-def judged_on_ray(
-    orders: Sequence[StudyOrder], about: JudgeOrder, settings: RaySettings, *, cores: int
+def classified_on_ray(
+    orders: Sequence[StudyOrder], about: ClassifyOrder, settings: RaySettings, *, cores: int
 ) -> Iterator[tuple[int, Outcome]]:
-    """Judge studies, which come in any order.
+    """Classify studies; the results are returned in any order.
 
     Yields:
-        The number of a study, and what came of it.
+        The number of a study, and its outcome.
 
     Raises:
         BonescintError: a node has other software, or cannot load the model.
@@ -230,13 +231,13 @@ def judged_on_ray(
         there = load("ray", extra=_EXTRA).cluster_resources().get("GPU", 0)
         room = min(room, int(there / gpus))
         if not room:
-            requirement = "one of which the cluster has enough"
+            requirement = "a device of which the cluster has enough"
             raise ParameterError("device", "classify", requirement, f"cuda, with {there:g} GPUs")
     most = settings.actors or max(1, room)
     most = min(most, max(1, len(units)))
     for part in _mapped(
         units,
-        _Judge,
+        _ClassifyActor,
         actors=most,
         num_cpus=settings.cpus,
         **({"num_gpus": gpus} if gpus else {}),
@@ -270,13 +271,13 @@ def _mapped(units: Sequence[Any], function: Any, **options: Any) -> Iterator[Any
 
 
 class _Mapping:
-    """Runs Ray Data on the cluster for a client, which asks for the results."""
+    """Runs Ray Data on the cluster for a client, which fetches the results."""
 
     def __init__(self, packed: list[bytes], function: Any, options: dict[str, Any]) -> None:
         self._results = _mapped_here(packed, function, options)
 
     def next(self) -> list[bytes]:
-        """The next result; none at the end."""
+        """The next result in a list, which is empty at the end."""
         return list(islice(self._results, 1))
 
 
@@ -314,30 +315,30 @@ def _examine(batch: pa.Table) -> pa.Table:
     return _packed([(first, list(examined(files))) for first, files in _unpacked(batch)])
 
 
-class _Judge:
-    """An actor: one compiled graph, and a process for each core that reads.
+class _ClassifyActor:
+    """An actor: one compiled graph, and a worker process for each core that reads files.
 
     Args:
-        about: the order.
+        about: how it classifies.
     """
 
-    def __init__(self, about: JudgeOrder) -> None:
+    def __init__(self, about: ClassifyOrder) -> None:
         self._about = about
         self._problem: _NodeError | None = None
         try:
             self._classifier = self._opened()
         except BonescintError as error:
-            self._problem = _NodeError(f"A node of the cluster cannot judge scans: {error}")
+            self._problem = _NodeError(f"A node of the cluster cannot classify scans: {error}")
             return
         self._pool = WorkerPool(
             about.cpus, timeout_s=about.timeout_s, preload="bonescint.classify.steps"
         )
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """Judge the studies of a unit."""
+        """Classify the studies of a unit."""
         if self._problem is not None:
             return _packed([[(0, self._problem)]])
-        return _packed([self._judged(orders) for orders in _unpacked(batch)])
+        return _packed([self._classified(orders) for orders in _unpacked(batch)])
 
     def _opened(self) -> Classifier:
         from bonescint.model import Classifier
@@ -348,7 +349,7 @@ class _Judge:
         if folder.model_id != about.model_id:
             raise BonescintError(f"it has the model {folder.model_id}, not {about.model_id}.")
         differ = [
-            f"{name} {software.get(name)} in place of {version}"
+            f"{name} {software.get(name)} instead of {version}"
             for name, version in about.software.items()
             if software.get(name) != version
         ]
@@ -358,7 +359,7 @@ class _Judge:
             folder, device=about.device, threads=about.cpus, call_anyway=about.call_anyway
         )
 
-    def _judged(self, orders: Sequence[StudyOrder]) -> list[tuple[int, Outcome]]:
+    def _classified(self, orders: Sequence[StudyOrder]) -> list[tuple[int, Outcome]]:
         preprocessing = self._classifier.folder.card.preprocessing
         readings: list[Future[ReadyScan] | Future[ReadyScan | Unchanged]] = []
         outcomes: list[tuple[int, Outcome]] = []

@@ -1,7 +1,8 @@
-"""Scans that were judged, in blocks that exist whole or not at all: what a rerun resumes from.
+"""Scans that were classified, stored in blocks from which a rerun resumes.
 
-A block is a Parquet file below `finished/` in the results folder or bucket, with the identity of
-its run (model, settings, software) in its metadata. Blocks of another identity are not looked at.
+A block is a Parquet file below `finished/` in the results folder or bucket, written atomically,
+with the identity of its run (model, settings, software) in its metadata. Blocks of another identity
+are ignored.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ _KEPT_BLOCKS = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinishedScan:
-    """A scan and the model's answer, before it has its place among the others.
+    """A scan and the model's output for it, before its row in the table is made.
 
     Attributes:
         read_as: the identifier that the reader gave it.
@@ -48,7 +49,7 @@ class FinishedScan:
         views: names of the views that are present.
         warnings: what was tolerated or assumed while reading.
         facts: JSON-ready facts about the scan (`steps.facts_of`).
-        prediction: `Prediction.to_json()`, with the model's own warnings alone.
+        prediction: `Prediction.to_json()`, with only the model's own warnings.
     """
 
     read_as: str
@@ -66,7 +67,7 @@ class FinishedScan:
 
 
 class FinishedScans:
-    """The judged scans of a run, by the names of their sources; few of them in memory.
+    """The classified scans of a run, by the names of their sources; few of them in memory.
 
     Args:
         out: the results folder, or an address.
@@ -110,7 +111,7 @@ class FinishedScans:
         return FinishedScan.from_json(json.loads(scan))
 
     def add(self, source: str, scan: FinishedScan) -> None:
-        """Add a scan, in place of an earlier one; it is on disk after `write` at the latest.
+        """Add a scan, replacing an earlier one of its source; `write` stores it at the latest.
 
         Raises:
             OutputError: a block cannot be written.
@@ -121,7 +122,7 @@ class FinishedScans:
             self.write()
 
     def write(self) -> None:
-        """Write what waits as a block.
+        """Write the waiting scans as a block.
 
         Raises:
             OutputError: it cannot be written.
@@ -135,7 +136,7 @@ class FinishedScans:
             digest = hashlib.sha256(self._identity)
             for text in (*sources, *scans):
                 digest.update(text.encode("utf-8", "surrogatepass"))
-            # Numbered, so that of two answers for one source the later counts.
+            # Numbered, so that of two scans with one source the later is used.
             name = f"{self._next:06d}-{digest.hexdigest()[:24]}{_ENDING}"
             self._next += 1
             self._put(name, table)

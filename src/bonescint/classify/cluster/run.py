@@ -24,12 +24,12 @@ from bonescint.buckets import (
 )
 from bonescint.classify.classify import check_sites, document_of, model_folder, run_facts
 from bonescint.classify.cluster.engine import (
-    JudgeOrder,
+    ClassifyOrder,
     RaySettings,
     StudyOrder,
+    classified_on_ray,
     connected,
     examined_on_ray,
-    judged_on_ray,
 )
 from bonescint.classify.cluster.finished import FOLDER, FinishedScan, FinishedScans
 from bonescint.classify.earlier import run_identity
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 
 RUN = "run.json"
 _TABLE = "results.csv"
-_WRITTEN = (TABLE_NAME, _TABLE, RUN)  # in this order: the last says that all are there
+_WRITTEN = (TABLE_NAME, _TABLE, RUN)  # in this order: if the last exists, all are complete
 _MOST_REJECTED = 60
 
 Progress = Callable[[str, int, int], None]
@@ -75,8 +75,8 @@ class ClusterSummary:
         calls: number of scans by call.
         scans: number of scans that were classified.
         refused: number of inputs that gave no result.
-        first_refused: some of them.
-        taken_over: how many of the scans an earlier run had finished.
+        first_refused: the first of them.
+        taken_over: number of scans that an earlier run had finished.
         seconds: wall time.
     """
 
@@ -97,7 +97,7 @@ class ClusterSummary:
         if hidden:
             yield f"... and {hidden} more were rejected; {TABLE_NAME} has the reasons."
         if self.taken_over:
-            yield f"{self.taken_over} scans were finished by an earlier run, and were kept."
+            yield f"{self.taken_over} scans had been finished by an earlier run and were kept."
         if self.scans:
             yield (
                 f"{self.scans} scans in {self.seconds:.1f} s by {self.model_id}: "
@@ -130,26 +130,26 @@ def classify_on_ray(
 ) -> ClusterSummary:
     """Classify scans on a Ray cluster, from files that every node sees or from buckets.
 
-    Headers are read on the cluster, studies are grouped here (two views may come as two files that
-    lie anywhere), and actors judge them. Rows are those of `classify` with `pictures=False`, in the
-    same order: `results.csv` is the same bytes, `results.parquet` the same table; `run.json` says
-    what they were made with. No pictures are drawn.
+    Headers are read on the cluster, studies are grouped in this process (the files of two views may
+    lie anywhere), and actors classify them. Rows are those of `classify` with `pictures=False`, in
+    the same order: `results.csv` is byte-identical and `results.parquet` has the same table;
+    `run.json` records model, settings and software. No pictures are drawn.
 
-    Scans that are finished are written in blocks below `finished/`. After a stop of any kind the
-    same call resumes: each file is read again, and only scans whose files, model, settings or
-    versions have changed are judged again. So it does when the archive has grown.
+    Finished scans are stored in blocks below `finished/`. If interrupted, repeat the same call to
+    resume: all files are read again, and only scans whose files, model, settings or versions have
+    changed are classified again. If the archive has grown, the new scans are added in the same way.
 
     Args:
         sources: files, folders and addresses such as `s3://archive/nm`.
         out: the results folder, or an address.
         model: a model folder that every node sees, or the name of one; the shipped one if `None`.
-        settings: which cluster, and what each actor gets.
+        settings: the cluster, and the resources of each actor.
         device: `"cpu"`, `"gpu"` or `"auto"`.
-        timeout_s: reading a study that takes longer than this is ended.
+        timeout_s: time limit for reading one study, in seconds.
         progress: called with what is done, the number done and the total.
         hash_sources: as for `classify`; the key lies beside a local results folder.
         call_anyway: as for `classify`.
-        maps: have the activation maps in `results.parquet`, as float16.
+        maps: add the activation maps to `results.parquet`, as float16.
         site: as for `classify`.
         sites_by_folder: as for `classify`.
         shard: as for `classify`.
@@ -157,7 +157,7 @@ def classify_on_ray(
     Raises:
         MissingExtraError: the extra `cluster` is not installed.
         BonescintError: no cluster answers, it is lost, or a node cannot do the work.
-        OutputError: `out` cannot be written to, or holds files of other origin.
+        OutputError: `out` cannot be written to, or holds files of another origin.
         ParameterError: a setting that cannot be used.
     """
     began = time.perf_counter()
@@ -189,7 +189,7 @@ def classify_on_ray(
         if hash_sources:
             names = hashed_names(found, base)
         finished = FinishedScans(destination, run_identity({**facts, "maps": maps}))
-        order = JudgeOrder(
+        order = ClassifyOrder(
             model=_model_everywhere(model),
             model_id=folder.model_id,
             software=facts["software"],
@@ -201,7 +201,7 @@ def classify_on_ray(
         )
         connection.before_the_end = finished.write
         job = _Job(part, names, finished)
-        taken_over = job.judge(order, settings, cores, tell)
+        taken_over = job.classify(order, settings, cores, tell)
         used = {
             "engine": "ray",
             "timeout_s": timeout_s,
@@ -226,7 +226,7 @@ def classify_on_ray(
 
 
 def _everywhere(path: Path) -> Path:
-    """A path that means the same in every process."""
+    """A path that is valid in every process."""
     require_address(path)
     return path if is_in_bucket(path) else path.absolute()
 
@@ -253,7 +253,7 @@ def _discovered(given: Sequence[Path], cores: int, tell: Progress) -> Discovery:
 
 
 class _Job:
-    """The studies of a run, judged on the cluster and then written in their order."""
+    """The studies of a run: classified on the cluster, then written in their order."""
 
     def __init__(self, found: Discovery, names: SourceNames, finished: FinishedScans) -> None:
         self._found = found
@@ -262,13 +262,15 @@ class _Job:
         self._failed: dict[int, BonescintError] = {}
         self.scans = 0
 
-    def judge(self, about: JudgeOrder, settings: RaySettings, cores: int, tell: Progress) -> int:
-        """Judge what is not finished; gives the number of scans that an earlier run had done."""
+    def classify(
+        self, about: ClassifyOrder, settings: RaySettings, cores: int, tell: Progress
+    ) -> int:
+        """Classify unfinished studies; return the number that an earlier run had finished."""
         taken_over, done = 0, len(self._found.refused)
         total = done + len(self._found.studies)
         orders = [self._order(number, study) for number, study in enumerate(self._found.studies)]
         try:
-            for number, outcome in judged_on_ray(orders, about, settings, cores=cores):
+            for number, outcome in classified_on_ray(orders, about, settings, cores=cores):
                 if isinstance(outcome, BonescintError):
                     self._failed[number] = outcome
                 elif isinstance(outcome, Unchanged):
@@ -284,7 +286,7 @@ class _Job:
     def write(
         self, destination: Path, head: dict[str, Any], *, maps: bool, has_band: bool
     ) -> tuple[CallCounts, list[Refusal]]:
-        """Write the table in input order, then say that it is whole."""
+        """Write the table in input order, then `run.json`, which marks it as complete."""
         make = RowsInOrder(self._names)
         refused = [make.refusal(one, source=one.source) for one in self._found.refused]
         with _published(destination) as staged:
@@ -292,7 +294,7 @@ class _Job:
                 counted = _Counted(csv_writer(stream))
                 records = chain(
                     counted.records(self._rows(make, refused)),
-                    # Asked for when the scans are through: some of them are refused by then.
+                    # Read after all scans, since rows of scans may be refused, too.
                     (one.to_json() for one in refused),
                 )
                 write_records(records, RunFacts.of(head), staged / TABLE_NAME, maps=maps)
@@ -350,7 +352,7 @@ class _Counted:
 
 
 def _require_own(destination: Path) -> None:
-    """Refuse a place with results of the local engine, or files of other origin in its place."""
+    """Refuse a place with results of the local engine, or with files of another origin."""
     if is_in_bucket(destination):
         there = set(names_in_bucket(destination))
         finished = bool(names_in_bucket(destination / FOLDER))
@@ -385,7 +387,7 @@ def _without_own(found: Discovery, destination: Path) -> Discovery:
 
 @contextlib.contextmanager
 def _published(destination: Path) -> Iterator[Path]:
-    """A folder for what is then put in its place; `run.json` is missing until all is there."""
+    """A folder whose files are then moved to the destination, `run.json` last."""
     in_bucket = is_in_bucket(destination)
     parent = None if in_bucket else destination
     with tempfile.TemporaryDirectory(prefix=".bonescint-", dir=parent) as made:
