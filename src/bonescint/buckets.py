@@ -2,7 +2,8 @@
 
 `pathlib` makes `s3:/archive/nm` of it; `address` gives it as the user wrote it. Credentials and the
 address of the server come from the environment alone (`AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL` and
-what else Amazon's tools read). They are in no message, because no message quotes the library's.
+the other variables of Amazon's tools). They are in no message, because no message quotes one of a
+library.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 _Value = TypeVar("_Value")
 _SCHEME = "s3:"
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-# A header is read in one request, and with it most of a scan.
+# Bytes per request: a header, and usually most of a scan, is read in one.
 _BLOCK_BYTES = 512 * 1024
 _REASONS = {
     "FileNotFoundError": ("does not exist", "Check the address"),
@@ -83,9 +84,9 @@ AWS_SECRET_ACCESS_KEY).
 
 
 def files_in_bucket(path: Path) -> list[Path]:
-    """The object at an address, or all below it, in the order of a search in folders.
+    """The object at an address, or all objects below it, in the order of a search in folders.
 
-    Hidden ones and what ends in a slash are passed over.
+    Hidden objects and those whose name ends in a slash are skipped.
 
     Raises:
         InputError: there is nothing, or it cannot be listed.
@@ -101,15 +102,15 @@ def files_in_bucket(path: Path) -> list[Path]:
 
 
 def _search_order(path: Path) -> list[tuple[int, str]]:
-    """Of a folder first the files, then what is in its folders."""
+    """Sort key: the files of a folder come before its subfolders."""
     return [*((1, part) for part in path.parts[:-1]), (0, path.name)]
 
 
 def size_in_bucket(path: Path) -> int:
-    """Bytes of an object.
+    """Size of an object in bytes.
 
     Raises:
-        InputError: there is none, or the server does not say.
+        InputError: there is no such object, or the server does not give its size.
     """
     return int(_asked(path, lambda files: files.info(_key(path)))["size"])
 
@@ -119,8 +120,8 @@ def opened_in_bucket(path: Path) -> Iterator[BinaryIO]:
     """Open an object for reading; bytes are fetched as they are read.
 
     Raises:
-        InputError: there is none, or it cannot be read; also in place of any error in the block,
-            once the connection has failed.
+        InputError: there is no such object, or it cannot be read; also replaces any error in the
+            block once the connection has failed.
     """
     with _asked(path, lambda files: files.open(_key(path), "rb", block_size=_BLOCK_BYTES)) as raw:
         stream = _Stream(raw)
@@ -132,7 +133,7 @@ def opened_in_bucket(path: Path) -> Iterator[BinaryIO]:
 
 
 class _Stream:
-    """Reads an object, and remembers why it could not: parsers take any error for a bad file."""
+    """Reads an object and records a failure, since parsers take any error for a bad file."""
 
     def __init__(self, raw: BinaryIO) -> None:
         self.failure: Exception | None = None
@@ -160,7 +161,7 @@ def names_in_bucket(folder: Path) -> list[str]:
 
 
 def put_in_bucket(path: Path, content: bytes) -> None:
-    """Write an object, which appears whole or not at all.
+    """Write an object, atomically.
 
     Raises:
         OutputError: it cannot be written.
@@ -169,7 +170,7 @@ def put_in_bucket(path: Path, content: bytes) -> None:
 
 
 def upload(file: Path, path: Path) -> None:
-    """Write an object with the content of a file; it appears whole or not at all.
+    """Write an object with the content of a file, atomically.
 
     Raises:
         OutputError: it cannot be written.
@@ -199,7 +200,7 @@ def _files() -> AbstractFileSystem:
 
 def _reason(error: Exception) -> tuple[str, str]:
     kind = type(error).__name__
-    return _REASONS.get(kind, (f"the server does not answer as it should ({kind})", "Try again"))
+    return _REASONS.get(kind, (f"the server gave an unexpected reply ({kind})", "Try again"))
 
 
 def _unreadable(path: Path, error: Exception) -> BonescintError:

@@ -81,7 +81,7 @@ def classify(
 
     Written to `out`: `results.csv`, `results.json`, `pictures/<scan_id>.png`, and `index.html`
     with the layers that it shows (`pictures/<scan_id>.grey.webp`, `.evidence.webp`).
-    With `parquet` there is `results.parquet`, too, which `bonescint results` reads.
+    With `parquet`, `results.parquet` is written, too, which `bonescint results` reads.
     They replace those of an earlier run, unless nothing could be read at all; files that no
     earlier run wrote are never overwritten. After an interruption (Ctrl-C, a kill, a full disk) the
     same call resumes: finished scans are kept if model, settings, versions and files are the same.
@@ -100,7 +100,7 @@ def classify(
         model: a model folder; the shipped model if `None`.
         workers: worker processes; as many as cores (at most 8) if `None`, and 0 to work in
             this process alone.
-        device: `"cpu"`, `"gpu"` or `"auto"`.
+        device: `"cpu"`, `"gpu"`, `"auto"` or `"cuda"`.
         timeout_s: a worker that spends longer than this on one scan is ended.
         progress: called with the number of studies done and of all.
         scan_ids: what a cohort calls the scans, by file or by the folder of a study's files;
@@ -112,11 +112,11 @@ def classify(
         dicom: also write each result as DICOM objects, for which the extra `pacs` is needed.
         fhir: also write each result as an HL7 FHIR R5 bundle.
         parquet: also write `results.parquet`, for which the extra `cluster` is needed.
-        maps: have the activation maps in it, as float16.
+        maps: also write `results.parquet`, including the activation maps as float16.
         site: hospital or department that the scans come from, recorded with the results.
-        sites_by_folder: the first folder of each source is its site.
-        shard: classify this part of the studies alone, with the results in a folder of its own in
-            `out`. Each shard reads the headers of all files, since the two views of a study may lie
+        sites_by_folder: use the first folder of each source as its site.
+        shard: classify only this part of the studies, with the results in a subfolder of `out`.
+            Each shard reads the headers of all files, since the two views of a study may lie
             anywhere, and the whole content of pictures.
         pictures: draw a picture of each scan.
 

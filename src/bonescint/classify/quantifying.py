@@ -79,9 +79,9 @@ def quantify(
 ) -> QuantifySummary:
     """Quantify scans and write tables, pictures and a page.
 
-    Worker processes do all of a study, each with a copy of the model on one thread, so that the
-    results are the same, in input order, for any number of them. A study that kills its worker, or
-    takes longer than three minutes (30 with `detectability`), is listed in `refused`.
+    Each study is processed by one worker process, with its own copy of the model on one thread, so
+    that the results are the same, in input order, for any number of workers. A study that kills its
+    worker, or takes longer than three minutes (30 with `detectability`), is listed in `refused`.
 
     Args:
         sources: files, folders and archives.
@@ -95,7 +95,7 @@ def quantify(
         detectability: also find, for each bone, the contrast from which a lesion is found; takes
             about half a minute of one core per scan.
         dicom: also write each result as DICOM Structured Reports, for which the extra `pacs` is
-            needed; a scan that is no DICOM has the reason in `not_delivered`.
+            needed; a scan that is not DICOM has the reason in `not_delivered`.
         progress: called with the number of studies done and of all.
 
     Raises:

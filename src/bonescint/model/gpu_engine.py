@@ -1,4 +1,4 @@
-"""ONNX Runtime on an NVIDIA GPU, which OpenVINO does not know: the graph that `Engine` runs."""
+"""The graph of `Engine` on an NVIDIA GPU, by ONNX Runtime, since OpenVINO does not support it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _INSTALL = "pip install onnxruntime-gpu"
 class GpuEngine:
     """A graph in a session of ONNX Runtime.
 
-    Answers differ from those of `Engine` by rounding, so that results record the device.
+    Outputs differ from those of `Engine` by rounding, so results record the device.
 
     Args:
         onnx: path of the ONNX file.
@@ -44,7 +44,7 @@ class GpuEngine:
             raise ModelFolderError(
                 f"{onnx}: ONNX Runtime cannot read it. Train or download the model again."
             ) from error
-        if provider not in self._session.get_providers():  # it falls back to the CPU without a word
+        if provider not in self._session.get_providers():  # it silently falls back to the CPU
             requirement = "one that works here: check the driver and the version of CUDA"
             raise ParameterError("device", "Classifier", requirement, provider)
         rows, columns = self._session.get_inputs()[0].shape[2:]

@@ -144,7 +144,7 @@ def classify_on_ray(
         out: the results folder, or an address.
         model: a model folder that every node sees, or the name of one; the shipped one if `None`.
         settings: the cluster, and the resources of each actor.
-        device: `"cpu"`, `"gpu"` or `"auto"`.
+        device: `"cpu"`, `"gpu"`, `"auto"` or `"cuda"`.
         timeout_s: time limit for reading one study, in seconds.
         progress: called with what is done, the number done and the total.
         hash_sources: as for `classify`; the key lies beside a local results folder.
