@@ -71,7 +71,7 @@ class Shard:
     def part_of(self, found: Discovery, names: SourceNames) -> Discovery:
         """The studies and the refused inputs that belong to it.
 
-        Studies are known by their UIDs, so that several under the same UIDs are told apart as if
+        Studies are known by their UIDs, so that several under the same UIDs are distinguished as if
         there were no shards; those without UIDs (pictures) by their content, which is read for
         that; refused inputs by their name in the results. The place of the archive and the order
         of its files have no influence.

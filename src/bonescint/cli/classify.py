@@ -205,7 +205,7 @@ def _run_on_ray(
 
     def rated(what: str, done: int, total: int) -> None:
         rate = done / max(time.monotonic() - began, 1e-9)
-        shown.progress(f"{what} ({rate:.1f} a second since the start)", done, total)
+        shown.progress(f"{what} ({rate:.1f} per second since the start)", done, total)
 
     with progress_shown() as shown:
         summary = work(rated)

@@ -73,7 +73,7 @@ class JoinSummary:
         scans: rows that are scans.
         refused: rows that are refused inputs.
         copies: rows that were left out because another folder has the same.
-        renamed: scans that share their identifiers with another scan, told apart by a hash.
+        renamed: scans that share their identifiers with another scan; a hash was added.
         models: name, version and start of the hash of each model.
         interrupted: results folders whose run was interrupted, so that scans are missing.
         where: the condition on the rows, or empty.
