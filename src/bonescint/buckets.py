@@ -56,6 +56,26 @@ def address(path: Path) -> str:
     return f"s3://{'/'.join(path.parts[1:])}" if is_in_bucket(path) else str(path)
 
 
+def require_local(place: Path, instead: str = "Choose a local path, then copy it") -> None:
+    """Refuse an address in a bucket as the place of an output.
+
+    Raises:
+        OutputError: it is one; the message does not quote credentials in it.
+
+    Examples:
+        >>> require_local(Path("s3://key:secret@results/run"))
+        Traceback (most recent call last):
+        ...
+        bonescint.scan.errors.OutputError: the S3 address: is in a bucket. Choose a local path, \
+then copy it.
+    """
+    if is_in_bucket(place):
+        named = _BUCKET.fullmatch("".join(place.parts[1:2]))
+        raise OutputError(
+            f"{address(place) if named else 'the S3 address'}: is in a bucket. {instead}."
+        )
+
+
 def require_address(path: Path) -> None:
     """Refuse an address that names no bucket; the message does not quote it.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bonescint.buckets import require_local
 from bonescint.classify.classify import model_folder
-from bonescint.classify.naming import SourceNames
 from bonescint.classify.quantified_page import index_text
 from bonescint.classify.results import notice_of
 from bonescint.files import cannot_write, one_writer, require_own, write_table, write_whole
@@ -26,7 +27,9 @@ from bonescint.report.document_page import (
 from bonescint.scan import InputError, ParameterError
 
 if TYPE_CHECKING:
+    from bonescint.dicom import StudyFiles, StudyKeys
     from bonescint.quantify import ChangedFocus, MassTable, Progression, QuantifiedScan
+    from bonescint.scan import Scan
 
 CHANGE_COLUMNS = ("number", "change", "bone", "prior_focus", "present_focus", "area_ratio")
 _SIGNATURE = '"made_by": "bonescint quantify --prior"'
@@ -43,6 +46,7 @@ class SeriesChange:
         changes: from the last but one scan to the last.
         new_foci: (scans, scans), number of foci that the column's scan has and the row's has not.
         progression: PCWG3's verdict, or `None` where the weeks are not known.
+        remarks: doubts that the scans are of one patient, and in their order.
     """
 
     folder: Path
@@ -50,11 +54,13 @@ class SeriesChange:
     changes: tuple[ChangedFocus, ...]
     new_foci: tuple[tuple[int, ...], ...]
     progression: Progression | None
+    remarks: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready dictionary."""
         verdict = self.progression
         return {
+            "remarks": list(self.remarks),
             "changes": [one.to_json() for one in self.changes],
             "new_foci": [list(row) for row in self.new_foci],
             "progression": None
@@ -83,6 +89,9 @@ def quantify_change(
 ) -> SeriesChange:
     """Compare a scan with earlier ones of the same patient.
 
+    Headers that name different patients, or years that fall, are told in `remarks`: hospitals
+    number their patients differently, so that nothing is refused for it.
+
     Args:
         source: the present scan.
         priors: earlier scans, the oldest first.
@@ -99,6 +108,7 @@ def quantify_change(
         ParameterError: not one week for each scan.
         OutputError: `out` cannot be written to, or holds files of other origin.
     """
+    from bonescint.dicom import study_keys
     from bonescint.model import Classifier
     from bonescint.quantify import MassTable, changed_foci, progression, quantify_scan
 
@@ -106,6 +116,7 @@ def quantify_change(
     if weeks is not None and len(weeks) != len(sources):
         requirement = f"one for each of the {len(sources)} scans, the oldest first"
         raise ParameterError("weeks", "quantify_change", requirement, len(weeks))
+    require_local(Path(out))
     require_own(out, _MADE, mark="change.json", signature=_SIGNATURE)
     folder, table = model_folder(model), masses or MassTable.SPIERS
     try:
@@ -113,9 +124,12 @@ def quantify_change(
     except OSError as error:
         raise cannot_write(out, error) from error
     with one_writer(out), Classifier(folder, device=device, call_anyway=call_anyway) as classifier:
-        scans = []
+        scans: list[QuantifiedScan] = []
+        keys: list[StudyKeys] = []
+        id_key = secrets.token_bytes(32)  # of this run alone: the hashes are only compared
         for number, one in enumerate(sources, start=1):
-            scan, _ = _one_scan(one)
+            scan, study = _one_scan(one)
+            keys.append(study_keys(study, id_key=id_key))
             found = quantify_scan(
                 scan, classifier.predict(scan), masses=table, call_anyway=call_anyway
             )
@@ -135,12 +149,13 @@ def quantify_change(
             changes=changed_foci(scans[-2], scans[-1]),
             new_foci=tuple(map(tuple, new)),
             progression=None if weeks is None else progression(weeks, np.array(new)),
+            remarks=_doubts([found.scan for found in scans], keys),
         )
         _write(series, notice_of(folder), folder.model_id, table, weeks)
     return series
 
 
-def _one_scan(source: Path | str) -> tuple[Any, str]:
+def _one_scan(source: Path | str) -> tuple[Scan, StudyFiles]:
     from bonescint.dicom import discover, read
 
     found = discover([source])
@@ -153,8 +168,22 @@ def _one_scan(source: Path | str) -> tuple[Any, str]:
         )
     study = found.studies[0]
     files = list(study.files)
-    scan = read(files) if len(files) > 1 else read(files[0])
-    return scan, SourceNames.relative(found, [source]).of(study.source)
+    return read(files) if len(files) > 1 else read(files[0]), study
+
+
+def _doubts(scans: Sequence[Scan], keys: Sequence[StudyKeys]) -> tuple[str, ...]:
+    """What speaks against scans of one patient, the oldest first."""
+    doubts = []
+    if len({key.patient for key in keys} - {""}) > 1:
+        doubts.append("The headers have different Patient IDs: are the scans of one patient?")
+    if len({key.sex for key in keys} - {""}) > 1:
+        doubts.append("The headers name different sexes: the scans are not of one patient.")
+    if len({scan.scan_id for scan in scans}) < len(scans):
+        doubts.append("The same scan is given twice.")
+    years = [scan.acquisition.year for scan in scans if scan.acquisition.year is not None]
+    if years != sorted(years):
+        doubts.append("By their headers the scans are not in order: give the oldest first.")
+    return tuple(doubts)
 
 
 def _write(
@@ -258,7 +287,8 @@ def _page(
     )
     changes = PageTable(
         caption="Metastases of the last two scans",
-        columns=CHANGE_COLUMNS,
+        columns=tuple(column.replace("_", " ") for column in CHANGE_COLUMNS),
+        numeric=(3, 4, 5),
         rows=tuple(tuple(str(cell) for cell in row) for row in _rows(series)),
         note="Area ratio: area now over area before. Grown from 1.5 on, shrunk from 1/1.5 on.",
     )
@@ -267,7 +297,7 @@ def _page(
         if verdict is None
         else f"PCWG3's 2+2 rule: {verdict.in_words}"
     )
-    remarks = tuple(
+    remarks = series.remarks + tuple(
         f"Scan {one.scan.scan_id}: {remark}" for one in series.scans for remark in one.remarks
     )
     return Document(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import bonescint
-from bonescint.buckets import address, is_in_bucket
+from bonescint.buckets import require_local
 from bonescint.classify.delivery import DeliveryOrder
 from bonescint.classify.earlier import run_identity
 from bonescint.classify.folder import ResultsFolder
@@ -30,7 +30,7 @@ from bonescint.classify.shards import Shard, without_shards
 from bonescint.extras import require
 from bonescint.files import make_folder, write_whole
 from bonescint.parallel import pool_of, usual_workers
-from bonescint.scan import MissingExtraError, OutputError, ParameterError
+from bonescint.scan import MissingExtraError, ParameterError
 
 if TYPE_CHECKING:
     from bonescint.model import ModelFolder
@@ -248,11 +248,7 @@ def check_sites(site: str, *, sites_by_folder: bool, hash_sources: bool) -> None
 
 
 def _results_folder(out: Path, shard: Shard | None) -> Path:
-    if is_in_bucket(out):
-        raise OutputError(
-            f"{address(out)}: this engine writes results to a folder, not to a bucket. "
-            "Give a folder, or add --engine ray."
-        )
+    require_local(out, "Give a folder, or add --engine ray")
     return out if shard is None else out / shard.folder_name
 
 

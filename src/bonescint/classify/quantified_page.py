@@ -240,7 +240,7 @@ def _focus_table(one: dict[str, Any]) -> PageTable:
         note="Foci whose probability of a metastasis is at least "
         f"{SHOWN_FROM:g}; foci.csv has all. Contrast: uptake relative to the usual uptake of the "
         "bone, its neighbours and the same bone of the other side.",
-        numeric=(0, 2, 5, 6),
+        numeric=(2, 5, 6),
     )
 
 

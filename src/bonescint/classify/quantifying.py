@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bonescint import __version__
+from bonescint.buckets import require_local
 from bonescint.classify.classify import model_folder
 from bonescint.classify.naming import SourceNames
 from bonescint.classify.quantified_page import QuantifiedPage, write_tables
@@ -107,6 +108,7 @@ def quantify(
     from bonescint.dicom import discover
     from bonescint.quantify import MassTable
 
+    require_local(Path(out))
     if dicom:
         require("highdicom", extra="pacs")
     run = _Run(

@@ -181,6 +181,8 @@ def _change(
             for number, one in enumerate(series.changes, start=1)
         ]
         show_table(("Number", "Change", "Bone", "Area, times"), rows, right=("Area, times",))
+        for remark in series.remarks:
+            show(f"Remark: {remark}")
         for found in series.scans:
             index = "none" if found.index is None else f"{found.index.in_words} %"
             show(f"Scan {found.scan.scan_id}: Bone Scan Index {index}")

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from typer.testing import CliRunner
 
@@ -196,6 +197,7 @@ def test_a_scan_has_not_changed_against_itself(tmp_path: Path) -> None:
     )
     assert status == 0
     assert "PCWG3: No progression." in printed
+    assert "same scan is given twice" in printed
     content = json.loads((out / "change.json").read_text(encoding="utf-8"))
     assert {one["change"] for one in content["changes"]} <= {"unchanged"}
     assert content["new_foci"] == [[0, 0], [0, 0]]
@@ -219,6 +221,34 @@ def test_a_change_needs_one_scan_its_priors_and_their_weeks(
     words: tuple[str, ...], tmp_path: Path
 ) -> None:
     assert run(*words, "--out", str(tmp_path / "out"))[0] == 2
+
+
+def test_scans_that_are_not_of_one_patient_are_told(tmp_path: Path) -> None:
+    before = dcmread(REAL)
+    before.PatientID, before.PatientName = "quixote-77", "QUIXOTE^ALONSO"
+    before.StudyInstanceUID, before.SOPInstanceUID = "1.2.3.77", "1.2.3.77.1"
+    before.file_meta.MediaStorageSOPInstanceUID = before.SOPInstanceUID
+    before.save_as(tmp_path / "before.dcm")
+    out = tmp_path / "change"
+    status, printed = run(REAL, "--prior", str(tmp_path / "before.dcm"), "--out", str(out))
+    assert status == 0
+    (remark,) = json.loads((out / "change.json").read_text(encoding="utf-8"))["remarks"]
+    assert "different Patient IDs" in remark
+    page = (out / "index.html").read_text(encoding="utf-8")
+    for told in (printed, page):
+        assert "different Patient IDs" in told
+        assert not re.search("quixote", told, re.IGNORECASE)
+
+
+@pytest.mark.parametrize("prior", [(), ("--prior", REAL)], ids=["scan", "change"])
+def test_results_are_not_written_to_a_bucket(
+    prior: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    status, printed = run(REAL, *prior, "--out", "s3://results/run-7")
+    assert status == 2
+    assert "s3://results/run-7" in printed
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_prior_is_one_scan(tmp_path: Path) -> None:

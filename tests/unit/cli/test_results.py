@@ -69,6 +69,7 @@ def test_rows_are_chosen(shards: list[str], tmp_path: Path) -> None:
     [
         ["--where", "nonsense"],
         ["--where", "(select 1 from '/etc/passwd') = 1"],
+        ["--where", "exists (from duckdb_secrets())"],
         ["missing"],
         [""],
         ["--out", "s3://bucket/all.parquet"],

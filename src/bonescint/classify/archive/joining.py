@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bonescint.buckets import require_local
 from bonescint.classify.archive.connection import connected, see_rows
-from bonescint.classify.archive.parts import Part, counted, parts_of, require_local
+from bonescint.classify.archive.parts import Part, counted, parts_of
 from bonescint.classify.rows import CONTENT_LETTERS
 from bonescint.classify.table import results_schema
 from bonescint.extras import load, require
@@ -212,6 +213,8 @@ def _write(connection: DuckDBPyConnection, beside: Path, where: str) -> tuple[in
                 writer.write_table(table)
                 scans += len(table) - table["scan_id"].null_count
                 refused += len(table) - table["refusal"].null_count
+    except duckdb.PermissionException as error:
+        raise _no_condition("may not read files") from error
     except (duckdb.ConversionException, duckdb.OutOfRangeException) as error:
         # DuckDB's message could quote a value.
         raise _no_condition("fails on a value of a row") from error

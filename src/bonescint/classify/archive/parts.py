@@ -20,7 +20,7 @@ from bonescint.classify.table import (
 )
 from bonescint.extras import load
 from bonescint.files import make_folder
-from bonescint.scan import InputError, OutputError, os_reason
+from bonescint.scan import InputError, os_reason
 
 _EXTRA = "cluster"
 
@@ -129,16 +129,6 @@ def _checked(file: Path, folder: str, *, interrupted: bool = False) -> Part:
         raise InputError(file, problem, "Install a newer release of bonescint")
     names = tuple(schema.names)
     return Part(file=file.absolute(), folder=folder, columns=names, interrupted=interrupted)
-
-
-def require_local(place: Path) -> None:
-    """Refuse an address in a bucket as the place of an output.
-
-    Raises:
-        OutputError: it is one.
-    """
-    if is_in_bucket(place):
-        raise OutputError(f"{address(place)}: is in a bucket. Choose a local path, then copy it.")
 
 
 def counted(number: int, noun: str) -> str:

@@ -9,9 +9,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bonescint.buckets import is_in_bucket
+from bonescint.buckets import is_in_bucket, require_local
 from bonescint.classify.archive.connection import connected, see_rows
-from bonescint.classify.archive.parts import Part, parts_of, require_local
+from bonescint.classify.archive.parts import Part, parts_of
 from bonescint.extras import require
 from bonescint.files import one_writer, require_own, write_table
 from bonescint.intervals import Estimate, share
