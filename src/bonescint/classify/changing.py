@@ -274,7 +274,7 @@ def _page(
     verdict = series.progression
     scans = PageTable(
         caption="Scans, the oldest first",
-        columns=("scan", "Bone Scan Index, %", "call", "new foci against the one before"),
+        columns=("scan", "Bone Scan Index, %", "call", "new foci since the previous scan"),
         rows=tuple(
             (
                 one.scan.scan_id,
@@ -290,7 +290,8 @@ def _page(
         columns=tuple(column.replace("_", " ") for column in CHANGE_COLUMNS),
         numeric=(3, 4, 5),
         rows=tuple(tuple(str(cell) for cell in row) for row in _rows(series)),
-        note="Area ratio: area now over area before. Grown from 1.5 on, shrunk from 1/1.5 on.",
+        note="Area ratio: present area divided by prior area. Grown: 1.5 or more; shrunk: 1/1.5 or "
+        "less.",
     )
     said = (
         "PCWG3's rule needs the weeks of each scan after the start of treatment (--weeks)."

@@ -76,7 +76,7 @@ class Candidate:
 
 
 def discover(sources: Sequence[Path | str]) -> Discovery:
-    """Find the bone scans among files, folders, ZIP archives and what is in S3 buckets.
+    """Find the bone scans among files, folders, ZIP archives and objects in S3 buckets.
 
     Folders and archives are searched with everything below them, in sorted order; hidden files
     are skipped, and a folder that is reached twice (through symbolic links) is searched once.
@@ -99,7 +99,7 @@ def discover(sources: Sequence[Path | str]) -> Discovery:
 
 
 def examined(entries: Iterable[Path | InputError]) -> Iterator[Candidate | InputError]:
-    """Each file with what its header says, or why it is no bone scan; errors are passed on.
+    """Each file with the facts of its header, or why it is not a bone scan; errors are passed on.
 
     Args:
         entries: from `listed_files`; any part of them, in any process.
@@ -116,7 +116,7 @@ def examined(entries: Iterable[Path | InputError]) -> Iterator[Candidate | Input
 
 
 def grouped(entries: Iterable[Candidate | InputError]) -> Discovery:
-    """Studies from all files that were examined: copies are refused, one-view files paired.
+    """Studies from all examined files: duplicates are refused, one-view files are paired.
 
     Args:
         entries: from `examined`, in the order of `listed_files`.

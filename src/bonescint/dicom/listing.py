@@ -1,4 +1,4 @@
-"""List the files among folders, ZIP archives and buckets, all in one order.
+"""List the files in folders, ZIP archives and buckets, in the same order for each.
 
 In a cohort's folder only the scans that its manifest lists are taken, because some of the masks,
 truth files and pictures beside them would pass for scans. So this module knows the name and the

@@ -238,14 +238,14 @@ class ProgressionState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progression:
-    """PCWG3's verdict on a series of bone scans.
+    """Outcome of PCWG3's 2+2 rule for a series of bone scans.
 
     Attributes:
-        state: the verdict.
+        state: the outcome.
         scan: index of the scan at which progression began or may have begun, or `None`.
         flare: whether new foci of the first scan on treatment were not followed by others, so that
             they may be a flare: healing bone that takes up more tracer.
-        in_words: the verdict in a sentence.
+        in_words: the outcome in a sentence.
     """
 
     state: ProgressionState

@@ -1,6 +1,6 @@
-"""What a scan would not have shown: the contrast from which a small lesion is found in each bone.
+"""Detectability on one scan: the contrast at which a small lesion in each bone is found.
 
-Lesions are added to this very scan, with counting noise, and model and foci are run again.
+Lesions are added to the scan, with counting noise; then model and detection of foci are run again.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CONTRASTS = (2.0, 4.0, 8.0, 16.0, 32.0)
 WANTED = 0.8
 """Probability with which a lesion of the stated contrast is found."""
 _SLOPE = 3.0
-"""Of the logistic curve over the logarithm of contrast, for all bones. Assumed."""
+"""Slope of the logistic curve over the logarithm of contrast, for all bones. Assumed."""
 _PLACES = 3
 _AT_ONCE, _APART_MM, _NEAR_MM = 6, 160.0, 15.0
 _SKELETON_MM3 = 5.1e6
@@ -37,12 +37,12 @@ _LEFT_OUT = ("hand", "foot", "patella", "fibula", "ulna", "radius", "mandible")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DetectionLimit:
-    """From which contrast a lesion of 10 mm is found in a bone of one scan.
+    """The contrast at which a lesion of 10 mm in a bone of one scan is found.
 
     Attributes:
         bone: name of the bone.
         contrast: uptake of the lesion relative to the bone's, at which 80 % are found; `None`
-            where that is more than the highest contrast that was tried.
+            if that is above the highest contrast that was tried.
         found: number of added lesions that were found.
         tried: number of lesions that were added.
     """

@@ -1,4 +1,4 @@
-"""Parts that all reports have in common: document, algorithm, measurements, groups of them."""
+"""Common parts of all reports: document, algorithm, measurements, and measurement groups."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 SERIES_NUMBERS = {"report": 9902, "outlines": 9903, "quantities": 9904, "foci": 9905}
 SCHEME = "99BONESCINT"
-"""Designator of the codes that no standard scheme has."""
+"""Designator of the private coding scheme, for what no standard scheme has."""
 _SCHEME_NAME = "bonescint: concepts that no standard coding scheme has"
 Code = tuple[str, str]
-"""Value and meaning of a code, whose scheme the name of the function says."""
+"""Value and meaning of a code; the scheme follows from the function that uses it."""
 BONE: Code = ("272673000", "Bone")
 """SNOMED CT code of bone as such, of CID 8134."""
 OOD_SCORE: Code = ("ood-score", "Out-of-distribution score")
@@ -87,7 +87,7 @@ def scan_group(
     evaluated: Sequence[Any] = (),
     words: Sequence[str] = (),
 ) -> Any:
-    """The whole scan (TID 1501): probability, call, out-of-distribution score, and what is given.
+    """The whole scan (TID 1501): probability, call, out-of-distribution score, given measurements.
 
     Args:
         context: the prediction, its model and its sources.
@@ -125,7 +125,7 @@ def scan_group(
 def view_group(
     context: ResultContext, name: str, view: View, *, where: Any, measured: Sequence[Any]
 ) -> Any:
-    """What one view shows somewhere, without an outline (TID 1501).
+    """Measurements of a site in one view, without an outline (TID 1501).
 
     The algorithm is named without its parameters, which the group of the whole scan has.
 
@@ -271,7 +271,7 @@ def _algorithm(context: ResultContext, *, brief: bool = False) -> Any:
 
 
 def _comment(text: str) -> Any:
-    """A sentence, which the template does not foresee and permits."""
+    """A sentence as a comment, an extension that the template permits."""
     sr, codes = library()
     return sr.TextContentItem(
         name=codes.DCM.Comment,
