@@ -46,7 +46,7 @@ class SeriesChange:
         changes: from the last but one scan to the last.
         new_foci: (scans, scans), number of foci that the column's scan has and the row's has not.
         progression: PCWG3's verdict, or `None` where the weeks are not known.
-        remarks: doubts that the scans are of one patient, and in their order.
+        remarks: signs that the scans are not of one patient, or not in order of time.
     """
 
     folder: Path
@@ -89,8 +89,8 @@ def quantify_change(
 ) -> SeriesChange:
     """Compare a scan with earlier ones of the same patient.
 
-    Headers that name different patients, or years that fall, are told in `remarks`: hospitals
-    number their patients differently, so that nothing is refused for it.
+    Different patients in the headers, or years that are not in order, are reported in `remarks`.
+    They are not refused, since hospitals number the same patient differently.
 
     Args:
         source: the present scan.
@@ -172,7 +172,7 @@ def _one_scan(source: Path | str) -> tuple[Scan, StudyFiles]:
 
 
 def _doubts(scans: Sequence[Scan], keys: Sequence[StudyKeys]) -> tuple[str, ...]:
-    """What speaks against scans of one patient, the oldest first."""
+    """Signs that the scans are not of one patient, or not ordered from the oldest."""
     doubts = []
     if len({key.patient for key in keys} - {""}) > 1:
         doubts.append("The headers have different Patient IDs: are the scans of one patient?")
