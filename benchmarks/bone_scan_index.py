@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from scipy import ndimage
 from scipy.spatial import KDTree
 
 from bonescint.classify.classify import model_folder
@@ -34,7 +35,7 @@ from bonescint.quantify import (
 from bonescint.quantify import change as change_module
 from bonescint.quantify.bone_scan_index import RESAMPLES
 from bonescint.quantify.detectability import _sphere
-from bonescint.quantify.foci import MatchedFocus, matched_foci
+from bonescint.quantify.foci import MatchedFocus, matched_foci, named_candidates
 from bonescint.quantify.laid_atlas import LaidAtlas, laid_atlas
 from bonescint.quantify.regions import body_regions
 from bonescint.quantify.registration import in_view_mm
@@ -178,8 +179,10 @@ def normal_index(cohort: Path, count: int, centre: str) -> None:
     )
 
 
-LIMITS = (0.1, 0.2, 0.35, 0.5)
-"""Tried for the probability from which a focus is new where nothing was before."""
+LIMITS = (3.0, 3.5, 4.0, 5.0)
+"""Tried for the standard deviations by which uptake has risen where a focus is new."""
+POSTURE_MM = 3.0
+"""Standard deviation of the places of the body from one scan of a pair to the other."""
 NEW_FOCI = 2
 
 
@@ -188,13 +191,15 @@ def quantified(model: Classifier, images: dict, scan: Scan) -> QuantifiedScan:
     other = scan.with_views(step="again", **images)
     prediction = model.predict(other)
     body = body_regions(other)
+    foci, usual = named_candidates(other, prediction, body)
     return QuantifiedScan(
         scan=other,
         prediction=prediction,
         body=body,
         index=None,
-        foci=matched_foci(other, prediction, body),
+        foci=foci,
         remarks=(),
+        usual=usual,
     )
 
 
@@ -211,6 +216,17 @@ def with_foci(
         own = noise**2 / 2 + np.sqrt(noise**4 / 4 + noise**2 * base)
         added += shape * own / float(shape[mask].sum())
     return mean + added
+
+
+def in_other_posture(mean: np.ndarray, pixel_mm: float, seed: list[int]) -> np.ndarray:
+    """Expected counts of a view whose places have moved a little, near ones together."""
+    rng = np.random.default_rng(seed)
+    moved = []
+    for _ in range(2):
+        field = ndimage.gaussian_filter(rng.normal(size=mean.shape), 80 / pixel_mm)
+        moved.append(field / field.std() * POSTURE_MM / pixel_mm)
+    grid = np.indices(mean.shape)
+    return ndimage.map_coordinates(mean, grid + moved, order=1, mode="nearest")
 
 
 def change(patients: int, seed: int, noises: tuple[float, ...]) -> None:
@@ -241,11 +257,14 @@ def change(patients: int, seed: int, noises: tuple[float, ...]) -> None:
                     sign = 1 if view is View.ANTERIOR else -1
                     if noise:
                         mean = with_foci(mean, places[view], noise, patient.pixel_mm)
+                    mean = in_other_posture(
+                        mean, patient.pixel_mm, [seed, number, view is View.ANTERIOR]
+                    )
                     counted = rng.poisson(mean).astype(np.float32)
                     images[view.value] = np.roll(counted, (move[0], sign * move[1]), (0, 1))
                 after = quantified(model, images, patient.scan)
                 for limit in LIMITS:
-                    change_module.NEW_FROM = limit
+                    change_module.RISEN_BY = limit
                     new = [
                         one.present
                         for one in changed_foci(before, after)

@@ -110,7 +110,13 @@ def quantify_change(
     """
     from bonescint.dicom import study_keys
     from bonescint.model import Classifier
-    from bonescint.quantify import MassTable, changed_foci, progression, quantify_scan
+    from bonescint.quantify import (
+        MassTable,
+        changed_foci,
+        progression,
+        quantify_scan,
+        with_risen,
+    )
 
     sources = [*priors, source]
     if weeks is not None and len(weeks) != len(sources):
@@ -133,6 +139,8 @@ def quantify_change(
             found = quantify_scan(
                 scan, classifier.predict(scan), masses=table, call_anyway=call_anyway
             )
+            for earlier in scans:
+                found = with_risen(earlier, found)
             scans.append(found)
             if progress is not None:
                 progress(number, len(sources))

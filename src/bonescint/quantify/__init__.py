@@ -16,6 +16,7 @@ from bonescint.quantify.change import (
     ProgressionState,
     changed_foci,
     progression,
+    with_risen,
 )
 from bonescint.quantify.detectability import CONTRASTS, DetectionLimit, detection_limits
 from bonescint.quantify.foci import MatchedFocus, matched_foci
@@ -63,4 +64,5 @@ __all__ = [
     "focus_json",
     "quantify_scan",
     "registered",
+    "with_risen",
 ]

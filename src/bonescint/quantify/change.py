@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 from scipy.optimize import linear_sum_assignment
 
 from bonescint.quantify.bone_atlas import BoneAtlas, Floats, bone_atlas
 from bonescint.quantify.bone_scan_index import METASTASIS_FROM
-from bonescint.quantify.candidates import view_uptake
 from bonescint.quantify.foci import MatchedFocus
 from bonescint.quantify.focus_network import USUAL, clearest
 from bonescint.quantify.laid_atlas import laid_atlas
+from bonescint.quantify.local_rise import local_rise
 from bonescint.quantify.quantified import QuantifiedScan
-from bonescint.scan import ParameterError, View
+from bonescint.scan import ParameterError, PixelUnit
 
 SAME_MM = 30.0
 """Foci of two scans within this distance on the average body are the same. Assumed."""
@@ -29,18 +30,12 @@ DOUBTFUL_BELOW = 0.2
 """A metastasis may be new although a prior focus of a lower probability lies at its place."""
 DOUBTFUL_MM = 15.0
 """Distance within which that prior focus lies at the same place."""
-UPTAKE_VARIES = 0.05
-"""Relative SD of uptake, relative to the bone's, between repeated scans. Assumed."""
-RISEN_BY = 2.0
-"""Smallest rise of the contrast, in standard deviations (that variation and counting noise)."""
-RISEN_FROM = 1.5
-"""Smallest ratio of the excess uptake on the two scans."""
-NEW_FROM = 0.5
+RISEN_BY = 3.5
+"""Standard deviations by which uptake must have risen (`local_rise`)."""
+NEW_FROM = 0.2
 """Where uptake has risen, a focus is new from this probability of a metastasis on, given that it is
-not usual uptake, which the rise excludes."""
-_SEARCHED_MM = 12.0
-"""The uptake at a place on the prior scan is the highest within this distance: the registration is
-not exact."""
+not usual uptake, which the rise excludes. Benign findings are thus assumed to change four times as
+rarely as metastases appear."""
 FLARE_WEEKS = 12.0
 CONFIRMATION_WEEKS = 6.0
 
@@ -96,9 +91,10 @@ def changed_foci(
     Both scans are registered to the atlas, so that posture and position in the field of view do not
     matter. A metastasis is new if the prior scan has no focus near its place, or only a doubtful
     one, and if the uptake there has risen by more than counting noise and the variation of repeated
-    scans explain. The rise excludes usual uptake, so it then suffices that a metastasis is more
-    probable than all benign findings together. It is gone if the present scan has no focus of any
-    kind near its place.
+    scans explain (`local_rise`). The rise excludes usual uptake, so it then suffices that the
+    probability of a metastasis is a fifth of that of all findings; even what the network calls
+    usual uptake on the present scan alone may be new (`with_risen`). A metastasis is gone if the
+    present scan has no focus of any kind near its place.
 
     Args:
         prior: the earlier scan.
@@ -107,17 +103,13 @@ def changed_foci(
     """
     atlas = atlas or bone_atlas()
     compared = _Compared(prior, present, atlas)
+    present = compared.present
     found = []
     for before, now in _counterparts(prior, present, atlas):
         ill_before = before is not None and before.probability >= METASTASIS_FROM
         ill_now = now is not None and now.probability >= METASTASIS_FROM
         doubtful = before is None or before.probability < DOUBTFUL_BELOW
-        new = (
-            now is not None
-            and doubtful
-            and now.probability >= NEW_FROM * (1 - now.finding_probabilities.get(USUAL, 0.0))
-            and compared.has_risen(now)
-        )
+        new = now is not None and doubtful and compared.is_new(now)
         if not (ill_before or ill_now or new):
             continue
         change, ratio = (FocusChange.NEW, None) if new else _change_between(before, now)
@@ -125,6 +117,19 @@ def changed_foci(
     order = list(FocusChange)
     found.sort(key=lambda one: (order.index(one.change), -_probability(one)))
     return tuple(found)
+
+
+def with_risen(
+    prior: QuantifiedScan, present: QuantifiedScan, atlas: BoneAtlas | None = None
+) -> QuantifiedScan:
+    """The present scan with the usual uptake that is none, given the prior scan, among its foci.
+
+    Args:
+        prior: the earlier scan.
+        present: the later scan.
+        atlas: the one of bonescint if `None`.
+    """
+    return _Compared(prior, present, atlas or bone_atlas()).present
 
 
 def _probability(one: ChangedFocus) -> float:
@@ -145,45 +150,67 @@ def _change_between(
 
 
 class _Compared:
-    """The uptake of the prior scan where the present one has its foci."""
+    """The rise of uptake from the prior scan to the foci of the present one."""
 
     def __init__(self, prior: QuantifiedScan, present: QuantifiedScan, atlas: BoneAtlas) -> None:
-        self.prior = prior
-        self.before = laid_atlas(prior.body, prior.scan.shape, atlas)
-        self.now = laid_atlas(present.body, present.scan.shape, atlas)
-        self.uptake = {
-            view: view_uptake(prior.scan, view, image, None, prior.body)
-            for view, image in prior.scan.images()
+        self._before = laid_atlas(prior.body, prior.scan.shape, atlas)
+        self._now = laid_atlas(present.body, present.scan.shape, atlas)
+        self._counts = {prior.scan.unit, present.scan.unit} == {PixelUnit.COUNTS}
+        self._images = {
+            view: (image, _resampled(before, self._before.pixel_mm, self._now.pixel_mm))
+            for view, image in present.scan.images()
+            if (before := prior.scan.view(view)) is not None
         }
-
-    def has_risen(self, focus: MatchedFocus) -> bool:
-        """Whether the uptake at a focus of the present scan has risen since the prior scan."""
-        place = self.now.place_mm(focus.in_views, focus.bone)
-        views = [shown for shown in focus.in_views if shown.view in self.uptake]
-        if not views:
-            return True
-        clear = clearest(views)
-        earlier = self._contrast(place, focus.bone, clear.view)
-        if clear.contrast - 1 < RISEN_FROM * (earlier - 1):
-            return False
-        noise = 0.0
-        if clear.contrast_to_noise is not None:
-            noise = float(np.sqrt(2)) * (clear.contrast - 1) / clear.contrast_to_noise
-        least = RISEN_BY * float(np.hypot(noise, UPTAKE_VARIES * earlier))
-        return clear.contrast - earlier >= least
-
-    def _contrast(self, place_mm: Floats, bone: str, view: View) -> float:
-        """Highest uptake of the prior scan near a place, relative to its bone's usual uptake."""
-        row, column = self.before.pixel_of(place_mm, bone, view)
-        uptake, (down, across) = self.uptake[view], self.before.pixel_mm
-        rows, columns = np.ogrid[: uptake.smooth.shape[0], : uptake.smooth.shape[1]]
-        near = (
-            np.hypot((rows + 0.5 - row) * down, (columns + 0.5 - column) * across) <= _SEARCHED_MM
+        risen = [one for one in present.usual if self.is_new(one, unless_shown=False)]
+        first = len(present.foci) + 1
+        self.present = replace(
+            present,
+            foci=(*present.foci, *(replace(one, number=n) for n, one in enumerate(risen, first))),
+            usual=tuple(one for one in present.usual if one not in risen),
         )
-        usual = float(uptake.by_bone[1 + self.prior.body.bone_names.index(bone)])
-        if not near.any() or usual <= 0:
-            return 1.0
-        return float(uptake.smooth[near].max()) / usual
+
+    def is_new(self, focus: MatchedFocus, *, unless_shown: bool = True) -> bool:
+        """Whether a focus without counterpart is a metastasis where uptake has risen.
+
+        Args:
+            focus: of the present scan.
+            unless_shown: the answer where the prior scan does not show the place.
+        """
+        not_usual = 1 - focus.finding_probabilities.get(USUAL, 0.0)
+        if focus.probability < NEW_FROM * not_usual:
+            return False
+        rise = self._rise(focus)
+        return unless_shown if rise is None else rise >= RISEN_BY
+
+    def _rise(self, focus: MatchedFocus) -> float | None:
+        """In the view that shows it best; `None` where the prior scan does not show the place."""
+        views = [shown for shown in focus.in_views if shown.view in self._images]
+        if not views:
+            return None
+        clear = clearest(views)
+        place = self._now.place_mm(focus.in_views, focus.bone)
+        had = self._before.pixel_of(place, focus.bone, clear.view)
+        ratio = [a / b for a, b in zip(self._before.pixel_mm, self._now.pixel_mm, strict=True)]
+        now, before = self._images[clear.view]
+        return local_rise(
+            now,
+            before,
+            (clear.row + 0.5, clear.column + 0.5),
+            (had[0] * ratio[0], had[1] * ratio[1]),
+            self._now.pixel_mm,
+            counts=self._counts,
+        )
+
+
+def _resampled(
+    image: NDArray[np.float32], pixel_mm: tuple[float, float], wanted_mm: tuple[float, float]
+) -> NDArray[np.float32]:
+    """An image on pixels of another size; its sum is kept."""
+    if np.allclose(pixel_mm, wanted_mm, rtol=1e-3):
+        return image
+    scale = [a / b for a, b in zip(pixel_mm, wanted_mm, strict=True)]
+    found = ndimage.zoom(image, scale, order=1, grid_mode=True, mode="nearest")
+    return np.asarray(found / np.prod(scale), np.float32)
 
 
 def _area_ratio(before: MatchedFocus, now: MatchedFocus) -> float:

@@ -68,6 +68,18 @@ class MatchedFocus:
         return self.clearest.region
 
 
+class NamedCandidates(NamedTuple):
+    """The candidates of one scan, the most probable metastasis first.
+
+    Attributes:
+        foci: those that are foci.
+        usual: those that most probably are usual uptake; their numbers follow those of the foci.
+    """
+
+    foci: tuple[MatchedFocus, ...]
+    usual: tuple[MatchedFocus, ...]
+
+
 class Candidates(NamedTuple):
     """Candidates of one scan, each in the views that show it, and the network's input for them."""
 
@@ -126,19 +138,36 @@ def matched_foci(
     Returns:
         Foci, the most probable metastasis first.
     """
+    return named_candidates(scan, prediction, body, atlas).foci
+
+
+def named_candidates(
+    scan: Scan, prediction: Prediction, body: BodyRegions, atlas: BoneAtlas | None = None
+) -> NamedCandidates:
+    """As `matched_foci`, with the candidates that are no foci.
+
+    Args:
+        scan: with counts, or pixels that increase with them.
+        prediction: of the same scan, with the maps of a network that classifies cells.
+        body: bones of the same scan.
+        atlas: the one of bonescint if `None`.
+    """
     groups, inputs = matched_candidates(scan, prediction, body, atlas)
     answers = focus_network().run(inputs)
     usual = answers.findings.index(USUAL)
-    matched = []
+    matched: list[MatchedFocus] = []
+    left_out: list[MatchedFocus] = []
     for group, said, ratio in zip(
         groups, answers.probabilities, answers.volume_ratios, strict=True
     ):
-        if said[0] < LEAST_PROBABILITY and said.argmax() == usual:
-            continue
         named = {answers.findings[n]: float(said[n]) for n in (-said).argsort(kind="stable")}
-        classified = tuple(
+        shown = tuple(
             replace(one, probability=float(said[0]), finding_probabilities=named) for one in group
         )
-        matched.append(MatchedFocus(number=1, in_views=classified, volume_ratio=float(ratio)))
-    matched.sort(key=lambda one: (-one.probability, -one.clearest.contrast))
-    return tuple(replace(one, number=n) for n, one in enumerate(matched, start=1))
+        is_usual = said[0] < LEAST_PROBABILITY and said.argmax() == usual
+        found = MatchedFocus(number=1, in_views=shown, volume_ratio=float(ratio))
+        (left_out if is_usual else matched).append(found)
+    for part in (matched, left_out):
+        part.sort(key=lambda one: (-one.probability, -one.clearest.contrast))
+    numbered = [replace(one, number=n) for n, one in enumerate([*matched, *left_out], start=1)]
+    return NamedCandidates(tuple(numbered[: len(matched)]), tuple(numbered[len(matched) :]))

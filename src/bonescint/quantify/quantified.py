@@ -15,7 +15,7 @@ from bonescint.quantify.bone_scan_index import (
     bone_scan_index,
 )
 from bonescint.quantify.candidates import FocusInView
-from bonescint.quantify.foci import MatchedFocus, matched_foci
+from bonescint.quantify.foci import MatchedFocus, named_candidates
 from bonescint.quantify.regions import BodyRegions, body_regions
 from bonescint.scan import RESEARCH_USE, Call, Prediction, Scan, View
 from bonescint.simulate.seen_foci import TWELVE_NAMES
@@ -36,6 +36,8 @@ class QuantifiedScan:
         foci: foci, matched between the views, the most probable first.
         index: Bone Scan Index, or `None` with the reason in `remarks`.
         remarks: what to keep in mind, in words.
+        usual: what stands out and is most probably usual uptake; unless a prior scan says that it
+            has risen (`with_risen`).
     """
 
     scan: Scan
@@ -44,6 +46,7 @@ class QuantifiedScan:
     foci: tuple[MatchedFocus, ...]
     index: BoneScanIndex | None
     remarks: tuple[str, ...]
+    usual: tuple[MatchedFocus, ...] = ()
 
     @property
     def metastases(self) -> tuple[MatchedFocus, ...]:
@@ -126,7 +129,7 @@ def quantify_scan(
         Regions, foci and index; without a call there is no index.
     """
     body = body_regions(scan)
-    foci = matched_foci(scan, prediction, body)
+    foci, usual = named_candidates(scan, prediction, body)
     remarks = [*scan.warnings, *body.remarks]
     if scan.pixel_spacing_mm is None:
         remarks.append("The pixel spacing is unknown: areas are shares of the body's bone.")
@@ -144,6 +147,7 @@ def quantify_scan(
         foci=foci,
         index=index,
         remarks=tuple(dict.fromkeys(remarks)),
+        usual=usual,
     )
 
 

@@ -17,6 +17,7 @@ from bonescint.quantify import (
     changed_foci,
     progression,
     quantify_scan,
+    with_risen,
 )
 from bonescint.scan import ParameterError, View
 
@@ -96,6 +97,24 @@ def test_uptake_that_was_there_before_is_not_new(known: KnownScan, prior: Quanti
     changes = changed_foci(replace(prior, foci=()), now)
     assert [one.change for one in changes] == [FocusChange.UNCHANGED] * 2
     assert all(one.prior is None for one in changes)
+
+
+def test_uptake_that_has_risen_is_no_usual_uptake(known: KnownScan, prior: QuantifiedScan) -> None:
+    """What the network calls usual uptake on the present scan alone, the prior scan contradicts."""
+    before = quantified(known, (), seed=4)
+    (focus, *_) = quantified(known, BONES, seed=5).foci
+    usual = tuple(
+        replace(one, probability=0.01, finding_probabilities={"usual uptake": 0.97})
+        for one in focus.in_views
+    )
+    doubted = replace(focus, in_views=usual)
+    for then, number in ((before, 1), (prior, 0)):
+        now = replace(quantified(known, BONES, seed=5), foci=(), usual=(doubted,))
+        found = with_risen(then, now)
+        assert (len(found.foci), len(found.usual)) == (number, 1 - number)
+        assert [one.number for one in found.foci] == [1][:number]
+        changes = changed_foci(replace(then, foci=()), now)
+        assert [one.change for one in changes] == [FocusChange.NEW] * number
 
 
 def counts(scans: int, **new: int) -> NDArray[np.intp]:
