@@ -184,6 +184,8 @@ def index_text(index: dict[str, Any] | None) -> str:
     """An index from a result, with its interval.
 
     Examples:
+        >>> index_text({"percent": 0.4, "low": None, "high": None})
+        '0.40 (no interval: the pixels are not counts)'
         >>> index_text({"percent": 2.1, "low": 1.7, "high": 2.6})
         '2.10 (1.70 to 2.60)'
         >>> index_text(None)
@@ -193,7 +195,7 @@ def index_text(index: dict[str, Any] | None) -> str:
         return "none"
     shown = f"{index['percent']:.2f}"
     if index["low"] is None:
-        return shown
+        return f"{shown} (no interval: the pixels are not counts)"
     return f"{shown} ({index['low']:.2f} to {index['high']:.2f})"
 
 
