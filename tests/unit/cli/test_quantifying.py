@@ -245,9 +245,9 @@ def test_results_are_not_written_to_a_bucket(
     prior: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    status, printed = run(REAL, *prior, "--out", "s3://results/run-7")
-    assert status == 2
-    assert "s3://results/run-7" in printed
+    ran = CliRunner().invoke(app, ["quantify", REAL, *prior, "--out", "s3://results/run-7"])
+    assert ran.exit_code == 2
+    assert "s3://results/run-7" in ran.stderr
     assert not list(tmp_path.iterdir())
 
 
