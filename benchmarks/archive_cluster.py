@@ -3,6 +3,7 @@
     python benchmarks/archive_cluster.py engine --studies 2000
     python benchmarks/archive_cluster.py kills --studies 2000 --every 20
     python benchmarks/archive_cluster.py refusals --paths 100000
+    python benchmarks/archive_cluster.py bucket --studies 500
 
 A cluster of two nodes with a core each is started on the loopback interface, as `ray start` does.
 Scans are the simulated ones that travel with the package, each with counts drawn anew.
@@ -18,11 +19,15 @@ must be that of the local engine.
 
 `refusals` searches so many files that are no scans, with a few that are: rows, and the highest
 memory of the command, at a tenth of the paths and at all.
+
+`bucket` classifies scans that lie in a bucket of moto's server on the loopback interface, and
+writes the results to another; the table must be that of the same scans in a folder.
 """
 
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import runpy
 import signal
@@ -250,6 +255,43 @@ def refusals(chosen: argparse.Namespace) -> None:
             )
 
 
+def bucket(chosen: argparse.Namespace) -> None:
+    """Scans in one bucket, results in another."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    os.environ |= {
+        "AWS_ACCESS_KEY_ID": "nobody",
+        "AWS_SECRET_ACCESS_KEY": "nothing",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+    }
+    client = boto3.client("s3")
+    for name in ("archive", "results"):
+        client.create_bucket(Bucket=name)
+    with tempfile.TemporaryDirectory() as made, cluster(2) as running:
+        place = Path(made)
+        make_scans(place / "nm", chosen.studies)
+        for path in sorted((place / "nm").iterdir()):
+            client.upload_file(str(path), "archive", f"nm/{path.name}")
+        source, out = "s3://archive/nm", "s3://results/run"
+        words = [sys.executable, "-m", "bonescint", "classify", source, "--out", out]
+        words += ["--engine", "ray", "--address", running.address]
+        cpu, wall, _ = measured(words, running.pids)
+        written = client.get_object(Bucket="results", Key="run/results.csv")["Body"].read()
+        measured(command(place / "nm", place / "local", "--no-pictures"), [])
+        same = written == (place / "local" / "results.csv").read_bytes()
+        print(
+            f"{chosen.studies} studies in and out of a bucket: cpu {cpu:.0f} s, wall {wall:.0f} s"
+        )
+        print("same table:", same)
+    server.stop()
+
+
 def main() -> None:
     """Run one of the measurements."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -266,6 +308,9 @@ def main() -> None:
     refusing = commands.add_parser("refusals", help="paths that are no scans")
     refusing.add_argument("--paths", type=int, default=100_000)
     refusing.set_defaults(function=refusals)
+    reading = commands.add_parser("bucket", help="scans and results in S3 buckets")
+    reading.add_argument("--studies", type=int, default=500)
+    reading.set_defaults(function=bucket)
     chosen = parser.parse_args()
     chosen.function(chosen)
 
