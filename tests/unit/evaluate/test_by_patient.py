@@ -53,10 +53,12 @@ from bonescint.evaluate import (
     subgroups,
     threshold_measures,
 )
+from bonescint.evaluate.agreement import MeasuredPair, agreement_measures
 from bonescint.evaluate.calibration import CalibrationLine, DecisionCurve
 from bonescint.evaluate.control import fit_logistic
 from bonescint.evaluate.false_evidence import ScanEvidence, evidence_table
 from bonescint.evaluate.judgement import OperatingPoint, judge
+from bonescint.evaluate.lesions import JudgedFocus, JudgedScan, TrueLesion, focus_measures
 from bonescint.evaluate.localisation import LesionHit, ScanLocalisation
 from bonescint.evaluate.map_metrics import (
     ScanMarks,
@@ -167,6 +169,37 @@ def _ratio(copies: int, patients: Patients) -> object:
     return ratio_over_scans(values, np.ones(values.size), _OFTEN, patients=patients)
 
 
+def _agreeing(copies: int, patients: Patients) -> object:
+    rng = np.random.default_rng(2)
+    reference, off = rng.random(_COUNT), 0.1 * rng.normal(size=_COUNT)
+    pairs = [
+        MeasuredPair(scan_id="s", patient_id="p", reference=true, measured=true + error,
+                     low=true + error - 0.15, high=true + error + 0.15)
+        for true, error in zip(reference.tolist(), off.tolist(), strict=True)
+    ]  # fmt: skip
+    return agreement_measures(pairs * copies, _OFTEN, patients=patients)
+
+
+def _foci(copies: int, patients: Patients) -> object:
+    lesions = (TrueLesion(number=1, malignant=True), TrueLesion(number=2, malignant=False))
+    scans = []
+    for copy in range(copies):
+        again = np.random.default_rng(2)
+        for number in range(_COUNT):
+            ill, well = again.random(2)
+            foci = (
+                JudgedFocus(number=1, rating=float(0.2 + 0.8 * ill), metastases=(1,),
+                            on_metastasis=True, benign=(), dice=(float(again.random()),)),
+                JudgedFocus(number=2, rating=float(0.8 * well), metastases=(),
+                            on_metastasis=False, benign=(2,), dice=()),
+            )  # fmt: skip
+            patient = number if patients is not None else number + _COUNT * copy
+            scans.append(
+                JudgedScan(scan_id="s", patient_id=str(patient), lesions=lesions, foci=foci)
+            )
+    return focus_measures(scans, _OFTEN, called_from=0.5)
+
+
 CLOSED: dict[str, Metric] = {
     "roc_auc_score": _of_cases(roc_auc_score),
     "threshold_measures": _of_cases(lambda cases: threshold_measures(Confusion.of(cases, 0.5))),
@@ -207,6 +240,8 @@ NEAR: dict[str, Metric] = {
     "hit_rates": _hit,
     "evidence_table": _evidence,
     "ratio_over_scans": _ratio,
+    "agreement_measures": _agreeing,
+    "focus_measures": _foci,
 }
 OF_COUNTS = {
     # Of counts or of one table; what gives them the counts stands above.
@@ -215,7 +250,7 @@ OF_COUNTS = {
     "f1_score", "positive_likelihood_ratio", "negative_likelihood_ratio",
     "paired_difference",
     # Of other measures.
-    "with_holm", "measure_named",
+    "with_holm", "measure_named", "hit_groups",
     # All of them at once, below.
     "judge",
 }  # fmt: skip
