@@ -247,6 +247,10 @@ def test_a_condition_chooses_rows(tmp_path: Path) -> None:
         ("1 = 1; drop table line", "cannot be used"),
         ("1 = 1) union select 1 --", "syntax error"),
         ("count(*) > 1", "aggregates"),
+        (
+            "mbd_probability -- of what?",
+            r"neither true nor false for a row, but a value \(double\)",
+        ),
         ("cast(source as int) > 1", "fails on a value of a row"),
         ("(select count(*) from read_csv('{secret}')) > 0", "may not read files"),
         ("exists (from '{secret}')", "may not read files"),

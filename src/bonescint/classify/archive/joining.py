@@ -248,10 +248,13 @@ def _choose(connection: DuckDBPyConnection, where: str) -> None:
     try:
         chosen = rows.filter(where) if where.strip() else rows
         chosen.create_view("chosen")
+        kind = str(rows.project(f"({where}\n)").types[0]) if where.strip() else "BOOLEAN"
     except duckdb.PermissionException as error:
         raise _no_condition("may not read files") from error
     except duckdb.Error as error:
         raise _no_condition(f"cannot be used ({_first_line(error)})") from error
+    if kind != "BOOLEAN":
+        raise _no_condition(f"is neither true nor false for a row, but a value ({kind.lower()})")
 
 
 def _no_condition(problem: str) -> InputError:
