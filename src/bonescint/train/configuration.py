@@ -296,7 +296,7 @@ def read_configuration(name: str | Path) -> TrainingConfiguration:
     Examples:
         >>> paper = read_configuration("ibrahim2023")
         >>> paper.epochs, paper.steps_per_epoch, paper.batch_size
-        (6, 200, 4)
+        (6, 200, 16)
     """
     path = Path(name)
     if path.parent.name == "recipes" and not path.exists():  # the folder's name in release 0.1

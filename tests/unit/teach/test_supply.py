@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tests.support.teaching import answered, mark, small_case, spot
 
-from bonescint.scan import InputError, ParameterError, UptakeSite, View
+from bonescint.scan import Focus, InputError, ParameterError, UptakeSite, View
 from bonescint.teach.answers import CaseAnswer, grade
 from bonescint.teach.case_files import first_case, first_specs, read_case, write_case
 from bonescint.teach.cases import CaseSpec, TeachingCase, simulate_case
@@ -229,6 +229,15 @@ def test_a_cohort_is_read_through_before_a_scan_comes_again(
     assert not folder.exists()  # no picture of a patient stays behind
 
 
+def require_same_foci(foci: Sequence[Focus], others: Sequence[Focus]) -> None:
+    """The same but for rounding, which differs between processors."""
+    for one, other in zip(foci, others, strict=True):
+        for name, value in asdict(one).items():
+            wanted = getattr(other, name)
+            near = pytest.approx(wanted, rel=1e-6) if isinstance(wanted, float) else wanted
+            assert value == near, name
+
+
 def test_the_first_cases_of_the_package_are_what_the_simulator_makes() -> None:
     first, *others = read_courses()
     specs = first_specs(first.name)
@@ -236,7 +245,7 @@ def test_the_first_cases_of_the_package_are_what_the_simulator_makes() -> None:
     packaged, made = first_case(specs[0], "a"), simulate_case(specs[0], "a")
     assert packaged is not None
     assert np.array_equal(packaged.scan.anterior, made.scan.anterior)
-    assert packaged.truth.foci == made.truth.foci
+    require_same_foci(packaged.truth.foci, made.truth.foci)
     assert first_case(CaseSpec(seed=1), "a") is None
     for course in others:
         (spec,) = first_specs(course.name)
@@ -253,7 +262,7 @@ def test_every_case_of_the_package_is_what_the_simulator_makes(course: Course) -
         assert packaged is not None
         assert np.array_equal(packaged.scan.anterior, made.scan.anterior)
         assert np.array_equal(packaged.scan.posterior, made.scan.posterior)
-        assert packaged.truth.foci == made.truth.foci
+        require_same_foci(packaged.truth.foci, made.truth.foci)
 
 
 def test_a_new_learner_gets_a_first_case_without_a_wait(records: Records) -> None:
