@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -144,19 +145,18 @@ def quantify_change(
             scans.append(found)
             if progress is not None:
                 progress(number, len(sources))
-        new = [
-            [
-                sum(of.change == "new" for of in changed_foci(a, b)) if i < j else 0
-                for j, b in enumerate(scans)
-            ]
-            for i, a in enumerate(scans)
-        ]
+        changes = {
+            (i, j): changed_foci(scans[i], scans[j]) for i, j in combinations(range(len(scans)), 2)
+        }
+        new = np.zeros((len(scans), len(scans)), dtype=np.intp)
+        for pair, found_changes in changes.items():
+            new[pair] = sum(one.change == "new" for one in found_changes)
         series = SeriesChange(
             folder=out,
             scans=tuple(scans),
-            changes=changed_foci(scans[-2], scans[-1]),
-            new_foci=tuple(map(tuple, new)),
-            progression=None if weeks is None else progression(weeks, np.array(new)),
+            changes=changes[len(scans) - 2, len(scans) - 1],
+            new_foci=tuple(map(tuple, new.tolist())),
+            progression=None if weeks is None else progression(weeks, new),
             remarks=_doubts([found.scan for found in scans], keys),
         )
         _write(series, notice_of(folder), folder.model_id, table, weeks)

@@ -17,7 +17,7 @@ from bonescint.quantify.bone_atlas import BoneAtlas, Floats, bone_atlas
 from bonescint.quantify.bone_scan_index import METASTASIS_FROM
 from bonescint.quantify.foci import MatchedFocus
 from bonescint.quantify.focus_network import USUAL, clearest
-from bonescint.quantify.laid_atlas import laid_atlas
+from bonescint.quantify.laid_atlas import LaidAtlas, laid_atlas
 from bonescint.quantify.local_rise import local_rise
 from bonescint.quantify.quantified import QuantifiedScan
 from bonescint.scan import ParameterError, PixelUnit
@@ -103,9 +103,8 @@ def changed_foci(
     """
     atlas = atlas or bone_atlas()
     compared = _Compared(prior, present, atlas)
-    present = compared.present
     found = []
-    for before, now in _counterparts(prior, present, atlas):
+    for before, now in compared.counterparts():
         ill_before = before is not None and before.probability >= METASTASIS_FROM
         ill_now = now is not None and now.probability >= METASTASIS_FROM
         doubtful = before is None or before.probability < DOUBTFUL_BELOW
@@ -153,6 +152,7 @@ class _Compared:
     """The rise of uptake from the prior scan to the foci of the present one."""
 
     def __init__(self, prior: QuantifiedScan, present: QuantifiedScan, atlas: BoneAtlas) -> None:
+        self._prior = prior
         self._before = laid_atlas(prior.body, prior.scan.shape, atlas)
         self._now = laid_atlas(present.body, present.scan.shape, atlas)
         self._counts = {prior.scan.unit, present.scan.unit} == {PixelUnit.COUNTS}
@@ -168,6 +168,29 @@ class _Compared:
             foci=(*present.foci, *(replace(one, number=n) for n, one in enumerate(risen, first))),
             usual=tuple(one for one in present.usual if one not in risen),
         )
+
+    def counterparts(self) -> list[tuple[MatchedFocus | None, MatchedFocus | None]]:
+        """Foci of both scans in pairs, near ones together; those without counterpart alone."""
+        before, now = list(self._prior.foci), list(self.present.foci)
+        pairs: list[tuple[MatchedFocus | None, MatchedFocus | None]] = []
+        if before and now:
+            there, here = _places_mm(before, self._before), _places_mm(now, self._now)
+            distances = np.linalg.norm(there[:, None] - here[None], axis=2)
+            # Of foci that are equally near, the more probable ones belong together.
+            doubt = np.subtract.outer(
+                [focus.probability for focus in before], [focus.probability for focus in now]
+            )
+            doubtful = np.array([focus.probability < DOUBTFUL_BELOW for focus in before])
+            most = np.where(doubtful, DOUBTFUL_MM, SAME_MM)[:, None]
+            cost = np.where(distances <= most, distances + 10 * np.abs(doubt), 1e6)
+            for one, other in zip(*linear_sum_assignment(cost), strict=True):
+                if cost[one, other] < 1e6:
+                    pairs.append((before[one], now[other]))
+        paired_before = {id(one) for one, _ in pairs}
+        paired_now = {id(other) for _, other in pairs}
+        pairs += [(one, None) for one in before if id(one) not in paired_before]
+        pairs += [(None, other) for other in now if id(other) not in paired_now]
+        return pairs
 
     def is_new(self, focus: MatchedFocus, *, unless_shown: bool = True) -> bool:
         """Whether a focus without counterpart is a metastasis where uptake has risen.
@@ -213,6 +236,11 @@ def _resampled(
     return np.asarray(found / np.prod(scale), np.float32)
 
 
+def _places_mm(foci: Sequence[MatchedFocus], laid: LaidAtlas) -> Floats:
+    """Where the foci of a scan lie on the average body: (foci, 2), mm."""
+    return np.array([laid.place_mm(focus.in_views, focus.bone) for focus in foci])
+
+
 def _area_ratio(before: MatchedFocus, now: MatchedFocus) -> float:
     """Ratio of areas as shares of bone, over the views that both have, or over all."""
     earlier = {shown.view: shown.share_of_bone for shown in before.in_views}
@@ -221,38 +249,6 @@ def _area_ratio(before: MatchedFocus, now: MatchedFocus) -> float:
     if both:
         return float(np.exp(np.mean(both)))
     return float(np.mean(list(later.values())) / np.mean(list(earlier.values())))
-
-
-def _counterparts(
-    prior: QuantifiedScan, present: QuantifiedScan, atlas: BoneAtlas
-) -> list[tuple[MatchedFocus | None, MatchedFocus | None]]:
-    """Foci of both scans in pairs, near ones together; those without counterpart alone."""
-    before, now = list(prior.foci), list(present.foci)
-    pairs: list[tuple[MatchedFocus | None, MatchedFocus | None]] = []
-    if before and now:
-        there, here = _places_mm(prior, atlas), _places_mm(present, atlas)
-        distances = np.linalg.norm(there[:, None] - here[None], axis=2)
-        # Of foci that are equally near, the more probable ones belong together.
-        doubt = np.subtract.outer(
-            [focus.probability for focus in before], [focus.probability for focus in now]
-        )
-        doubtful = np.array([focus.probability < DOUBTFUL_BELOW for focus in before])
-        most = np.where(doubtful, DOUBTFUL_MM, SAME_MM)[:, None]
-        cost = np.where(distances <= most, distances + 10 * np.abs(doubt), 1e6)
-        for one, other in zip(*linear_sum_assignment(cost), strict=True):
-            if cost[one, other] < 1e6:
-                pairs.append((before[one], now[other]))
-    paired_before = {id(one) for one, _ in pairs}
-    paired_now = {id(other) for _, other in pairs}
-    pairs += [(one, None) for one in before if id(one) not in paired_before]
-    pairs += [(None, other) for other in now if id(other) not in paired_now]
-    return pairs
-
-
-def _places_mm(scan: QuantifiedScan, atlas: BoneAtlas) -> Floats:
-    """Where the foci of a scan lie on the average body: (foci, 2), mm."""
-    laid = laid_atlas(scan.body, scan.scan.shape, atlas)
-    return np.array([laid.place_mm(focus.in_views, focus.bone) for focus in scan.foci])
 
 
 class ProgressionState(StrEnum):
