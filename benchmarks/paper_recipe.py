@@ -23,14 +23,15 @@ from bonescint.train import TrainingConfiguration, read_configuration, train
 from bonescint.train.dataset import resized
 
 
-def configuration(rows: int, seed: int) -> TrainingConfiguration:
-    """The configuration `ibrahim2023` at another size."""
+def configuration(rows: int, seed: int, precision: str) -> TrainingConfiguration:
+    """The configuration `ibrahim2023` at another size and precision."""
     paper = read_configuration("ibrahim2023")
     return replace(
         paper,
         preprocessing=resized(paper.preprocessing, rows),
         stages=tuple(replace(stage, rows=rows) for stage in paper.stages),
         seed=seed,
+        precision=precision,
         loader_workers=1,
     )
 
@@ -44,6 +45,12 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=512)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--device", default="cpu", choices=["cpu", "gpu"])
+    parser.add_argument(
+        "--precision",
+        default="bfloat16",
+        choices=["bfloat16", "float32"],
+        help="float32 on a processor that has no bfloat16 of its own",
+    )
     parser.add_argument("--train-only", action="store_true", help="leave C alone for now")
     options = parser.parse_args()
     folder = options.work / "ibrahim2023"
@@ -51,7 +58,7 @@ def main() -> None:
         train(
             read_manifest(options.cohort),
             folder,
-            settings=configuration(options.rows, options.seed),
+            settings=configuration(options.rows, options.seed, options.precision),
             weights=options.weights,
             device=options.device,
             progress=lambda task, done, total: print(f"{task}: {done} of {total}", flush=True),
