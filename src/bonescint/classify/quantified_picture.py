@@ -338,7 +338,7 @@ def _draw_key(draw: ImageDraw.ImageDraw, left: int) -> None:
         write(draw, (left + 22, top), name, size=13)
     top = _HEADER + 22 * len(TWELVE_NAMES) + 20
     for colour, name in (
-        (METASTASIS_COLOUR, f"metastasis, from {METASTASIS_FROM:g}"),
+        (METASTASIS_COLOUR, f"metastasis ({METASTASIS_FROM:g} or more)"),
         (OTHER_COLOUR, "other focus"),
     ):
         draw.rectangle((left, top, left + 14, top + 14), outline=colour, width=2)

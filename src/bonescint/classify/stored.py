@@ -56,7 +56,11 @@ def stored_head(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(path, f"cannot be read ({os_reason(error)})", _CLASSIFY_AGAIN) from error
     if head is None:
-        raise InputError(path, "is not a results.json of bonescint", _CLASSIFY_AGAIN)
+        raise InputError(
+            path,
+            "is not a results.json of bonescint classify",
+            "Give the folder that classify wrote",
+        )
     return head
 
 

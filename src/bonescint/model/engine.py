@@ -115,9 +115,9 @@ class Engine:
         Raises:
             ParameterError: another shape, or the engine was closed.
         """
-        self._require_open()
+        require_open(self._compiled)
         request = self._requests[0]
-        request.infer({INPUT_NAME: self._checked(composite)})
+        request.infer({INPUT_NAME: as_input(composite, self._shape)})
         return _answer(request)
 
     def run_many(self, composites: Iterable[NDArray[np.float32]]) -> Iterator[GraphOutput]:
@@ -130,7 +130,7 @@ class Engine:
         Yields:
             An answer for each.
         """
-        self._require_open()
+        require_open(self._compiled)
         wanted = int(self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
         while len(self._requests) < wanted + 1:
             self._requests.append(self._compiled.create_infer_request())
@@ -141,7 +141,7 @@ class Engine:
             while True:
                 for composite in itertools.islice(source, len(free)):
                     request = free.popleft()
-                    request.start_async({INPUT_NAME: self._checked(composite)}, None, False)
+                    request.start_async({INPUT_NAME: as_input(composite, self._shape)}, None, False)
                     busy.append(request)
                     if not free:
                         break
@@ -156,16 +156,26 @@ class Engine:
             for request in busy:
                 request.wait()
 
-    def _require_open(self) -> None:
-        if self._compiled is None:
-            raise ParameterError("engine", "run", "open", "a closed one")
 
-    def _checked(self, composite: NDArray[np.float32]) -> NDArray[np.float32]:
-        if composite.shape != self._shape[1:]:
-            raise ParameterError(
-                "composite", "Engine.run", f"of shape {self._shape[1:]}", composite.shape
-            )
-        return np.ascontiguousarray(composite, dtype=np.float32)[None]
+def require_open(compiled: Any) -> None:
+    """Refuse to run an engine that was closed.
+
+    Raises:
+        ParameterError: there is no compiled graph.
+    """
+    if compiled is None:
+        raise ParameterError("engine", "run", "open", "a closed one")
+
+
+def as_input(composite: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """A composite (1, rows, columns) as the graph takes it: `shape`, (1, 1, rows, columns).
+
+    Raises:
+        ParameterError: another shape.
+    """
+    if composite.shape != shape[1:]:
+        raise ParameterError("composite", "run", f"of shape {shape[1:]}", composite.shape)
+    return np.ascontiguousarray(composite, dtype=np.float32)[None]
 
 
 def _answer(request: Any) -> GraphOutput:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bonescint.model.engine import INPUT_NAME, GraphOutput
+from bonescint.model.engine import INPUT_NAME, GraphOutput, as_input, require_open
 from bonescint.scan import ModelFolderError, ParameterError
 
 CUDA = "CUDAExecutionProvider"
@@ -65,13 +65,8 @@ class GpuEngine:
         Raises:
             ParameterError: another shape, or the engine was closed.
         """
-        if self._session is None:
-            raise ParameterError("engine", "run", "open", "a closed one")
-        if composite.shape != self._shape[1:]:
-            raise ParameterError(
-                "composite", "GpuEngine.run", f"of shape {self._shape[1:]}", composite.shape
-            )
-        given = {INPUT_NAME: np.ascontiguousarray(composite, dtype=np.float32)[None]}
+        require_open(self._session)
+        given = {INPUT_NAME: as_input(composite, self._shape)}
         logits, maps = self._session.run(["logits", "maps"], given)
         return GraphOutput(
             logits=np.asarray(logits[0], dtype=np.float32),

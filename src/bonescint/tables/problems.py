@@ -24,6 +24,17 @@ class Problem:
     row: int = 0
     column: str = ""
 
+    @classmethod
+    def of_entry(cls, name: str, error: Exception) -> Problem:
+        """What is wrong with an entry of a JSON list, from the error of reading it.
+
+        Examples:
+            >>> str(Problem.of_entry("scans[2]", KeyError("views")))
+            "scans[2]: has no 'views'"
+        """
+        wrong = f"has no {error}" if isinstance(error, KeyError) else "has a value that is invalid"
+        return cls(text=f"{name}: {wrong}")
+
     def __str__(self) -> str:
         place = f"row {self.row}" if self.row else ""
         if self.column:

@@ -149,7 +149,10 @@ def test_physicians_masks_are_lesions_of_each_view(
     [
         (lambda content: content | {"made_by": "bonescint classify"}, "Give results.json of"),
         (lambda _: {"results": []}, "not results of bonescint quantify"),
-        (lambda content: content | {"scans": [{"scan_id": "x"}]}, "scans.0.: no readable scan"),
+        (
+            lambda content: content | {"scans": [{"scan_id": "x"}]},
+            "scans.0.: has no .schema_version.",
+        ),
         (lambda content: content | {"scans": []}, "has none of the 60 scans of the test split"),
     ],
 )

@@ -320,8 +320,7 @@ def read_maps(path: Path | str) -> Mapping[str, MappedScan]:
         try:
             scan = _scan(entry)
         except (BonescintError, KeyError, ValueError, TypeError) as error:
-            text = f"results[{number}]: no readable scan ({type(error).__name__})"
-            problems.append(Problem(text=text))
+            problems.append(Problem.of_entry(f"results[{number}]", error))
         else:
             found[scan.prediction.scan_id] = scan
     refuse(source, problems, _GIVE_RESULTS)

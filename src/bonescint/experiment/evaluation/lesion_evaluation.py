@@ -81,8 +81,7 @@ def read_quantified(path: Path) -> Mapping[str, QuantifiedEntry]:
     except FileNotFoundError as error:
         raise InputError(path, "no such file", _GIVE) from error
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        problem = f"not results of bonescint quantify ({type(error).__name__})"
-        raise InputError(path, problem, _GIVE) from error
+        raise InputError(path, "not results of bonescint quantify", _GIVE) from error
     if made_by != "bonescint quantify":
         raise InputError(path, "not results of bonescint quantify", _GIVE)
     found, problems = {}, []
@@ -90,8 +89,7 @@ def read_quantified(path: Path) -> Mapping[str, QuantifiedEntry]:
         try:
             found[str(entry["scan_id"])] = _entry(entry, masses)
         except (KeyError, ValueError, TypeError, AttributeError) as error:
-            text = f"scans[{number}]: no readable scan ({type(error).__name__})"
-            problems.append(Problem(text=text))
+            problems.append(Problem.of_entry(f"scans[{number}]", error))
     refuse(path, problems, "Run bonescint quantify again with this release")
     return found
 
