@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 from bonescint.explain.crop import Box, crop_boxes
 from bonescint.explain.evidence import PanelSize, panel_size
 from bonescint.explain.lettering import INK, MUTED, PAGE, WARNING, wrapped, write
-from bonescint.explain.panels import grey_panel, lesion_outline
+from bonescint.explain.panels import boxed_outline, grey_panel
 from bonescint.quantify import (
     CONTRASTS,
     METASTASIS_FROM,
@@ -257,7 +257,7 @@ def png_of(picture: Image.Image) -> bytes:
 def webp_of(picture: Image.Image) -> bytes:
     """A picture as the content of a WebP file, for a page."""
     buffer = io.BytesIO()
-    picture.save(buffer, format="WEBP", quality=80, method=2)
+    picture.save(buffer, format="WEBP", quality=75, method=0)
     return buffer.getvalue()
 
 
@@ -305,7 +305,8 @@ def _outlined(
                 continue
             mask = np.zeros(shape, dtype=bool)
             mask[shown.window] = shown.mask
-            drawn[lesion_outline(mask[box], size)] = mark.colour
+            where, outline = boxed_outline(mask[box], size)
+            drawn[where][outline] = mark.colour
             right = shown.left + shown.mask.shape[1] - left
             row = (shown.row - top) * size.rows // rows - 8
             labels.append(_Label(row, right * size.columns // columns + 4, mark.text, mark.colour))
@@ -327,7 +328,7 @@ def _coloured(
     grey = np.arange(256, dtype=np.float32)[:, None]
     blended = (1 - shade) * grey + shade * colours[:, None]
     table: NDArray[np.uint8] = np.where(colours[:, None] >= 0, blended, grey).astype(np.uint8)
-    return np.asarray(table[shown, plain[..., 0]])
+    return table.reshape(-1, 3).take(shown.astype(np.intp) * 256 + plain[..., 0], axis=0)
 
 
 def _draw_key(draw: ImageDraw.ImageDraw, left: int) -> None:

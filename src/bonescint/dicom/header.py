@@ -182,10 +182,10 @@ class Header:
 
     def private_texts(self, group: int, creator: str, element: int) -> tuple[str, ...]:
         """Values of a private element of a named creator."""
-        for block in range(0x10, 0x100):
-            named = group << 16 | block
+        first = group << 16 | 0x10
+        for named in sorted(set(map(int, self.dataset.keys())) & set(range(first, first + 0xF0))):
             if _length(self.dataset, named) <= _LONGEST_CREATOR and (creator,) == self._at(named):
-                tag = group << 16 | block << 8 | element
+                tag = group << 16 | (named & 0xFF) << 8 | element
                 self._check_length(tag)
                 return self._at(tag)
         return ()

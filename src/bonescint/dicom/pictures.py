@@ -340,7 +340,7 @@ def _is_bright_around(image: NDArray[np.float32]) -> bool:
     middle = image[:, columns // 4 : columns - columns // 4]
     halfway = (float(image.min()) + float(image.max())) / 2
     around = float(np.median(rim))
-    return _commonest(image) > halfway and around > max(halfway, float(middle.mean()))
+    return around > max(halfway, float(middle.mean())) and _commonest(image) > halfway
 
 
 def halves(image: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -15,7 +15,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bonescint.evaluate.false_evidence import body_outline
+from bonescint.prepare.framing import body_outline
 from bonescint.scan import BodyPart
 
 _AXIS = 0.035

@@ -100,13 +100,22 @@ def lesion_outline(mask: NDArray[np.bool_], size: PanelSize) -> NDArray[np.bool_
         [True, True, False, True]
     """
     outline = np.zeros(size, dtype=bool)
+    where, part = boxed_outline(mask, size)
+    outline[where] = part
+    return outline
+
+
+def boxed_outline(
+    mask: NDArray[np.bool_], size: PanelSize
+) -> tuple[tuple[slice, slice], NDArray[np.bool_]]:
+    """As `lesion_outline`, but only the rows and columns that hold it, and which these are."""
     touched = [
         _Touched.of(np.flatnonzero(mask.any(axis=1 - axis)), mask.shape[axis], size[axis])
         for axis in (0, 1)
         if mask.any()
     ]
     if not touched:
-        return outline
+        return (slice(0), slice(0)), np.zeros((0, 0), dtype=bool)
     down, across = touched
     # Number of mask pixels in the box of stored pixels that each drawn pixel touches.
     part = mask[down.stored, across.stored]
@@ -114,8 +123,7 @@ def lesion_outline(mask: NDArray[np.bool_], size: PanelSize) -> NDArray[np.bool_
     beside = sums[:, across.last] - sums[:, across.first]
     inside = beside[down.last] > beside[down.first]
     grown = ndimage.binary_dilation(inside, np.ones((3, 3), dtype=bool), iterations=_OUTLINE_WIDTH)
-    outline[down.drawn, across.drawn] = grown & ~inside
-    return outline
+    return (down.drawn, across.drawn), grown & ~inside
 
 
 class _Touched(NamedTuple):

@@ -162,6 +162,42 @@ def _reduced(image: NDArray[np.float32], step: int) -> NDArray[np.float32]:
     return total
 
 
+def body_outline(
+    image: NDArray[np.floating], pixel_mm: tuple[float, float], *, level: float = 0.06
+) -> NDArray[np.bool_]:
+    """The patient's outline in a view: where smoothed counts stand out from the air.
+
+    Args:
+        image: (rows, columns), at least 0.
+        pixel_mm: between rows and between columns.
+        level: share of the typical value inside the body.
+
+    Returns:
+        bool (rows, columns); all true where nothing stands out.
+
+    Examples:
+        >>> field = np.zeros((60, 40)); field[10:50, 10:30] = 5
+        >>> outline = body_outline(field, (5.0, 5.0))
+        >>> bool(outline[30, 20]), bool(outline[2, 2])
+        (True, False)
+    """
+    smooth = ndimage.gaussian_filter(
+        np.asarray(image, dtype=np.float64), [6.0 / step for step in pixel_mm]
+    )
+    smooth = np.maximum(smooth - np.percentile(smooth, 2), 0)
+    root = np.sqrt(smooth)
+    typical = root[root > root.mean()]
+    if typical.size == 0:
+        return np.ones(image.shape, dtype=bool)
+    inside = root > np.sqrt(level) * float(np.median(typical))
+    pieces, count = ndimage.label(inside, structure=np.ones((3, 3)))
+    if count == 0:
+        return np.ones(image.shape, dtype=bool)
+    sizes = np.bincount(pieces.ravel())[1:]
+    kept = np.isin(pieces, 1 + np.flatnonzero(sizes >= 0.01 * sizes.sum()))
+    return np.asarray(ndimage.binary_fill_holes(kept), dtype=bool)
+
+
 def resampled(
     image: NDArray[np.float32], extent: Extent, *, rows: int, columns: int
 ) -> NDArray[np.float32]:

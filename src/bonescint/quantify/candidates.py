@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, reduce
 from importlib.resources import files
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from bonescint.files import json_in
 from bonescint.quantify.bone_atlas import Floats
+from bonescint.quantify.order_statistics import median, percentile
 from bonescint.quantify.regions import BodyRegions
 from bonescint.scan import ActivationMap, Scan, View
 from bonescint.simulate.seen_foci import TWELVE_REGIONS
@@ -37,7 +39,7 @@ APART_MM = 10.0
 _BESIDE_MM = 5.0
 """A maximum within this distance of a bone belongs to it: bones are not found to the pixel."""
 _LARGEST_MM = 90.0
-_TOUCHING = ndimage.generate_binary_structure(2, 1)
+_TOUCHING = np.pad(ndimage.generate_binary_structure(2, 1)[None], ((1, 1), (0, 0), (0, 0)))
 _SPARED_PERCENT, _SPARED_LOG = 20.0, 0.134
 """A percentile of the bones, and how far below the scan's level it lies in normal scans (log)."""
 
@@ -105,15 +107,8 @@ def usual_uptake(smooth: Floats, bones: NDArray[np.uint8], names: Sequence[str])
     usual = np.zeros(len(names) + 1, np.float32)
     for number, compared in enumerate(_compared(tuple(names)), start=1):
         joined = np.concatenate([pixels[n] for n in compared])
-        usual[number] = _median(joined) if joined.size else 0.0
+        usual[number] = median(joined) if joined.size else 0.0
     return usual
-
-
-def _median(values: Floats) -> float:
-    """Median; `np.median` costs several times as much for few values."""
-    middle = (values.size - 1) // 2, values.size // 2
-    parted = np.partition(values, middle)
-    return float((parted[middle[0]] + parted[middle[1]]) / 2)
 
 
 @cache
@@ -203,7 +198,7 @@ def view_uptake(
     usual = usual_uptake(smooth, bones, body.bone_names)
     usual = np.minimum(usual, MOST_OF_EXPECTED * expected_uptake(usual, view, body.bone_names))
     beside = [2 * round(_BESIDE_MM / size) + 1 for size in pixel_mm]
-    bones = np.where(bones > 0, bones, ndimage.maximum_filter(bones, size=beside))
+    bones = np.where(bones > 0, bones, highest_near(bones, beside))
     certain = np.clip(cell_values(cells, scan.shape), 0, 1)
     return ViewUptake(smooth, bones, usual[bones], certain, usual)
 
@@ -226,78 +221,110 @@ def candidates_of_view(
     smooth, bones, background, cells, _ = uptake
     pixel_mm = body.registration.pixel_mm
     # Outside the skeleton a small share of the brightest pixels stands for usual uptake.
-    ratio = smooth / np.maximum(background, 1e-6 + 0.02 * float(np.percentile(smooth, 99)))
+    ratio = smooth / np.maximum(background, 1e-6 + 0.02 * percentile(smooth.ravel(), 99))
     candidates = (ratio >= LEAST_CONTRAST) & (bones > 0)
     reach = [2 * round(APART_MM / 2 / size) + 1 for size in pixel_mm]
-    peaks = (ndimage.maximum_filter(smooth, size=reach) == smooth) & candidates
-    rows, columns = np.nonzero(peaks)
+    rows, columns = np.nonzero((highest_near(smooth, reach) == smooth) & candidates)
+    if not rows.size:
+        return []
     first = np.argsort(-ratio[rows, columns], kind="stable")
     rows, columns = rows[first], columns[first]
+    base = background[rows, columns].astype(np.float64)
+    masks = _outlines(smooth, rows, columns, base, pixel_mm)
+    area = masks.sum(axis=(1, 2))
+    within = _around(image, rows, columns, pixel_mm).sum(axis=(1, 2), where=masks, dtype=np.float64)
+    noise = (within - base * area) / np.sqrt(np.maximum(within, 1.0))
+    counts, spacing = scan.unit.value == "counts", scan.pixel_spacing_mm
+    clear = area * pixel_mm[0] * pixel_mm[1] >= LEAST_AREA_MM2
+    if counts:
+        clear &= noise >= LEAST_CONTRAST_TO_NOISE
     taken = np.zeros(scan.shape, dtype=bool)
     bone_area = max(int((body.bones[view] > 0).sum()), 1)
     found = []
-    for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
-        if taken[row, column]:  # in the outline of a candidate with more contrast
+    down, across = (size // 2 for size in masks.shape[1:])
+    numbers = np.arange(1, len(rows) + 1)[:, None, None]
+    for n, (_, high, wide) in enumerate(ndimage.find_objects(masks * numbers)):
+        row, column = int(rows[n]), int(columns[n])
+        # An outline that holds the maximum belongs to a candidate with more contrast.
+        if taken[row, column] or not clear[n]:
             continue
-        base = float(background[row, column])
-        mask, top, left = _outline(smooth, row, column, base, pixel_mm)
-        window = slice(top, top + mask.shape[0]), slice(left, left + mask.shape[1])
-        counts = scan.unit.value == "counts"
-        within = float(image[window][mask].sum())
-        added = within - base * float(mask.sum())
-        noise = added / np.sqrt(max(within, 1.0)) if counts else None
-        small = float(mask.sum()) * pixel_mm[0] * pixel_mm[1] < LEAST_AREA_MM2
-        if small or (noise is not None and noise < LEAST_CONTRAST_TO_NOISE):
-            continue
-        taken[window] |= mask
-        number = int(bones[row, column])
-        area = float(mask.sum())
-        spacing = scan.pixel_spacing_mm
+        mask = masks[n, high, wide]
+        top, left = row - down + high.start, column - across + wide.start
+        taken[top : top + mask.shape[0], left : left + mask.shape[1]] |= mask
+        bone = body.bone_names[bones[row, column] - 1]
         found.append(
             FocusInView(
                 view=view,
                 row=row,
                 column=column,
-                bone=body.bone_names[number - 1],
-                region=TWELVE_REGIONS[group_of_region(body.bone_names[number - 1])],
+                bone=bone,
+                region=TWELVE_REGIONS[group_of_region(bone)],
                 mask=mask,
                 top=top,
                 left=left,
                 contrast=float(ratio[row, column]),
-                contrast_to_noise=noise,
-                share_of_bone=area / bone_area,
-                area_mm2=area * spacing[0] * spacing[1] if spacing else None,
+                contrast_to_noise=float(noise[n]) if counts else None,
+                share_of_bone=float(area[n]) / bone_area,
+                area_mm2=float(area[n]) * spacing[0] * spacing[1] if spacing else None,
                 cell=float(cells[row, column]),
             )
         )
     return found
 
 
-def _outline(
-    smooth: Floats, row: int, column: int, base: float, pixel_mm: tuple[float, float]
-) -> tuple[NDArray[np.bool_], int, int]:
-    """The outline of a maximum: pixels above a share of its excess; and where the mask lies.
+def highest_near(values: Floats | NDArray[np.uint8], reach: Sequence[int]) -> NDArray[Any]:
+    """Maximum of the pixels around each one; the same filter of SciPy takes ten times as long.
 
-    If the outline exceeds the largest size (along a bone whose uptake is raised throughout, or into
+    Args:
+        values: (rows, columns).
+        reach: odd numbers of rows and columns.
+
+    Examples:
+        >>> highest_near(np.array([[0, 1, 0, 0, 5]], np.uint8), (1, 3)).tolist()
+        [[1, 1, 1, 5, 5]]
+    """
+    rows, columns = values.shape
+    padded = np.pad(values, [(size // 2,) * 2 for size in reach], mode="edge")
+    tallest = reduce(np.maximum, [padded[n : n + rows] for n in range(reach[0])])
+    return reduce(np.maximum, [tallest[:, n : n + columns] for n in range(reach[1])])
+
+
+def _outlines(
+    smooth: Floats,
+    rows: NDArray[np.intp],
+    columns: NDArray[np.intp],
+    base: NDArray[np.float64],
+    pixel_mm: tuple[float, float],
+) -> NDArray[np.bool_]:
+    """The outlines of maxima: for each the pixels around it above a share of its excess.
+
+    If an outline exceeds the largest size (along a bone whose uptake is raised throughout, or into
     an organ), the share is raised until it does not.
     """
     near, rim = _disc(pixel_mm)
-    down, across = (size // 2 for size in near.shape)
-    top, left = max(0, row - down), max(0, column - across)
-    part = smooth[top : row + down + 1, left : column + across + 1]
-    first = top - row + down, left - column + across
-    cut = tuple(slice(at, at + size) for at, size in zip(first, part.shape, strict=True))
-    near, rim = near[cut], rim[cut]
-    excess = float(smooth[row, column]) - base
+    parts = _around(smooth, rows, columns, pixel_mm)
+    masks = np.zeros(parts.shape, dtype=bool)
+    excess = smooth[rows, columns] - base
+    large = np.arange(len(rows))
     for share in (OUTLINE_LEVEL, 0.55, 0.65, 0.75, 0.85):
-        labels, _ = ndimage.label((part >= base + share * excess) & near, _TOUCHING)
-        mask = labels == labels[row - top, column - left]
-        if not (mask & rim).any():
-            break
-    inside_rows, inside_columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    first_row, first_column = int(inside_rows[0]), int(inside_columns[0])
-    cropped = mask[first_row : inside_rows[-1] + 1, first_column : inside_columns[-1] + 1]
-    return cropped, top + first_row, left + first_column
+        level = np.asarray(base + share * excess, np.float32)[large, None, None]
+        labels, _ = ndimage.label((parts[large] >= level) & near, _TOUCHING)
+        middle = labels[:, near.shape[0] // 2, near.shape[1] // 2]
+        masks[large] = labels == middle[:, None, None]
+        large = large[(masks[large] & rim).any(axis=(1, 2))]
+    return masks
+
+
+def _around(
+    image: Floats,
+    rows: NDArray[np.intp],
+    columns: NDArray[np.intp],
+    pixel_mm: tuple[float, float],
+) -> Floats:
+    """What lies around each maximum, as far as an outline may reach; minus infinity outside."""
+    shape = _disc(pixel_mm)[0].shape
+    padded = np.pad(image, [(size // 2,) * 2 for size in shape], constant_values=-np.inf)
+    return np.asarray(sliding_window_view(padded, shape)[rows, columns])
 
 
 @cache

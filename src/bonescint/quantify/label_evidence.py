@@ -18,9 +18,8 @@ from bonescint.quantify.registration import (
     Registration,
     SearchedView,
     likeness_of,
-    searched_view,
 )
-from bonescint.scan import Scan, View
+from bonescint.scan import View
 
 _OPPOSITE = {View.ANTERIOR: View.POSTERIOR, View.POSTERIOR: View.ANTERIOR}
 LEAST_ADVANTAGE = -0.05
@@ -91,20 +90,16 @@ class LabelEvidence:
         return tuple(found)
 
 
-def label_evidence(scan: Scan, registration: Registration, atlas: BoneAtlas) -> LabelEvidence:
+def label_evidence(registration: Registration, atlas: BoneAtlas) -> LabelEvidence:
     """Compare the views of a scan with simulated views of each side, and with each other.
 
     Args:
-        scan: the scan.
-        registration: of the same scan, by the same atlas.
+        registration: of the scan, by the same atlas.
         atlas: the bones.
     """
-    pose = registration.pose
-    views = {
-        view: searched_view(image, registration.pixel_mm, view) for view, image in scan.images()
-    }
+    pose, views = registration.pose, registration.images
     advantage = {
-        view: likeness_of(atlas, pose, view, image)
+        view: registration.likeness[view]
         - likeness_of(atlas, pose, view, image, expected_of=_OPPOSITE[view])
         for view, image in views.items()
     }

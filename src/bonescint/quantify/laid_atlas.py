@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,14 +48,15 @@ class LaidAtlas:
         number = self.atlas.bones.index(bone)
         found = []
         for span in map(self.atlas.span, _continued(number, self.atlas.bones)):
-            inside = np.ones(span.stop - span.start, dtype=bool)
+            inside = np.arange(span.start, span.stop)
             for shown in foci:
-                row, column = (self.cells[shown.view][span] - (shown.top, shown.left)).T
-                rows, columns = shown.mask.shape
-                near = (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
-                inside &= near
-                inside[near] &= shown.mask[row[near], column[near]]
-            found.append(span.start + np.flatnonzero(inside))
+                row, column = self.cells[shown.view][inside].T
+                high, wide = shown.window
+                near = (row >= high.start) & (row < high.stop)
+                near &= (column >= wide.start) & (column < wide.stop)
+                inside, row, column = inside[near], row[near], column[near]
+                inside = inside[shown.mask[row - shown.top, column - shown.left]]
+            found.append(inside)
         return np.concatenate(found)
 
     def place_mm(self, foci: Sequence[FocusInView], bone: str) -> Floats:
@@ -67,11 +69,9 @@ class LaidAtlas:
         span = self.atlas.span(self.atlas.bones.index(bone))
         found = []
         for shown in foci:
-            beside = (
-                np.array([shown.row + 0.5, shown.column + 0.5], np.float32)
-                - self.at[shown.view][span]
-            ) * np.array(self.pixel_mm, np.float32)
-            nearest = int((beside**2).sum(axis=1).argmin())
+            place = np.array([shown.row + 0.5, shown.column + 0.5], np.float32)
+            beside = (place - self.at[shown.view][span]) * np.array(self.pixel_mm, np.float32)
+            nearest = _nearest(beside)
             down, across = beside[nearest]
             left = across if shown.view is View.ANTERIOR else -across
             found.append(self.atlas.mean_mm[span][nearest] + np.array([left, -down]))
@@ -81,17 +81,23 @@ class LaidAtlas:
         """Row and column in a view of a place on the average body, the inverse of `place_mm`."""
         span = self.atlas.span(self.atlas.bones.index(bone))
         beside = place_mm - self.atlas.mean_mm[span]
-        nearest = int((beside**2).sum(axis=1).argmin())
+        nearest = _nearest(beside)
         left, up = beside[nearest]
         across = left if view is View.ANTERIOR else -left
         row, column = self.at[view][span][nearest]
         return float(row - up / self.pixel_mm[0]), float(column + across / self.pixel_mm[1])
 
 
+def _nearest(beside: Floats) -> int:
+    """The place (n, 2) that is least far away."""
+    return int((beside[:, 0] ** 2 + beside[:, 1] ** 2).argmin())
+
+
+@lru_cache(maxsize=4)
 def laid_atlas(
     body: BodyRegions, shape: tuple[int, int], atlas: BoneAtlas | None = None
 ) -> LaidAtlas:
-    """Lay the atlas on a scan whose bones have been found.
+    """Lay the atlas on a scan whose bones have been found; kept for the scan's resamples.
 
     Args:
         body: the bones.
@@ -100,7 +106,7 @@ def laid_atlas(
     """
     atlas = atlas or bone_atlas()
     pose, pixel_mm = body.registration.pose, body.registration.pixel_mm
-    places = atlas.places_mm(pose.shape)
+    places = body.places_mm
     at = {}
     for view, origin in pose.origin_mm.items():
         laid = in_view_mm(places, origin)[:, ::-1] / np.asarray(pixel_mm, np.float32)

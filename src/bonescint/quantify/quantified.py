@@ -23,6 +23,7 @@ from bonescint.simulate.seen_foci import TWELVE_NAMES
 QUANTIFIED_SCHEMA_VERSION = 1
 SHOWN_FROM = 0.1
 """Foci are shown from this probability of a metastasis on; results.json has all."""
+_MARKS = bytes.maketrans(b"\0\1", b".#")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -207,6 +208,6 @@ def _view_json(focus: FocusInView) -> dict[str, Any]:
         "outline": {
             "top": focus.top,
             "left": focus.left,
-            "rows": ["".join("#" if of else "." for of in row) for row in focus.mask],
+            "rows": [row.tobytes().translate(_MARKS).decode() for row in focus.mask],
         },
     }

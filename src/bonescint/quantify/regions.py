@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from scipy import ndimage
 
 from bonescint.quantify.bone_atlas import BoneAtlas, Floats, bone_atlas
 from bonescint.quantify.label_evidence import LabelEvidence, label_evidence
+from bonescint.quantify.order_statistics import percentile
 from bonescint.quantify.registration import Registration, in_view_mm, registered
 from bonescint.scan import Scan, View, mirrored
 from bonescint.simulate.seen_foci import TWELVE_NAMES, twelve_regions
@@ -34,6 +36,7 @@ class BodyRegions:
 
     Attributes:
         registration: how they were found.
+        places_mm: float32 (samples, 2), the atlas's samples in this body, to the left, and up.
         bone_names: names of the bones.
         bones: for each view uint8 (rows, columns), as seen from its own side: 0 for none, else 1 +
             the index of a bone.
@@ -44,6 +47,7 @@ class BodyRegions:
     """
 
     registration: Registration
+    places_mm: Floats
     bone_names: tuple[str, ...]
     bones: Mapping[View, NDArray[np.uint8]]
     regions: Mapping[View, NDArray[np.uint8]]
@@ -61,13 +65,15 @@ def body_regions(scan: Scan, atlas: BoneAtlas | None = None) -> BodyRegions:
     """
     atlas = atlas or bone_atlas()
     registration = registered(scan, atlas)
+    places = atlas.places_mm(registration.pose.shape)
     bones, shares = {}, {}
     for view in scan.views:
-        laid, shares[view] = bone_map(atlas, registration, view, scan.shape)
+        laid, shares[view] = bone_map(atlas, registration, places, view, scan.shape)
         bones[view] = laid if view is View.ANTERIOR else np.array(mirrored(laid))
-    labels = label_evidence(scan, registration, atlas)
+    labels = label_evidence(registration, atlas)
     return BodyRegions(
         registration=registration,
+        places_mm=places,
         bone_names=atlas.bones,
         bones=bones,
         regions=twelve_regions(bones, atlas.bones),
@@ -82,67 +88,82 @@ def body_regions(scan: Scan, atlas: BoneAtlas | None = None) -> BodyRegions:
 
 
 def bone_map(
-    atlas: BoneAtlas, registration: Registration, view: View, shape: tuple[int, int]
+    atlas: BoneAtlas,
+    registration: Registration,
+    places_mm: Floats,
+    view: View,
+    shape: Sequence[int],
 ) -> tuple[NDArray[np.uint8], Floats]:
     """The bone that most of a pixel's photons would come from if all bones had the same uptake.
 
     Args:
         atlas: bones.
         registration: where they lie.
+        places_mm: float32 (samples, 2), the samples in this body, to the patient's left, and up.
         view: which detector.
         shape: (rows, columns) of the map.
 
     Returns:
         uint8 (rows, columns) as seen from the front, and the share of each bone inside it.
     """
-    pose, pixel_mm = registration.pose, registration.pixel_mm
-    places = in_view_mm(atlas.places_mm(pose.shape), pose.origin_mm[view])
-    at = places[:, ::-1] / np.asarray(pixel_mm, np.float32)
+    pixel_mm = registration.pixel_mm
+    at = in_view_mm(places_mm, registration.pose.origin_mm[view])[:, ::-1]
+    row, column = np.floor(at / np.asarray(pixel_mm, np.float32)).astype(np.intp).T.copy()
+    weight = atlas.photons[view] * _bony(atlas)
+    inside = (row >= 0) & (row < shape[0]) & (column >= 0) & (column < shape[1]) & (weight > 0)
+    numbers = len(atlas.bones)
+    total = np.bincount(atlas.bone, weight, minlength=numbers)
+    shares = np.bincount(atlas.bone[inside], weight[inside], minlength=numbers) / total
+    bounds = np.searchsorted(atlas.bone[inside], np.arange(numbers + 1))
+    row, column, weight = row[inside], column[inside], weight[inside]
     strongest = np.zeros(shape, np.float32)
     found = np.zeros(shape, np.uint8)
-    shares = np.zeros(len(atlas.bones), np.float32)
-    limit = np.asarray(shape)
-    for bone in range(len(atlas.bones)):
-        span = atlas.span(bone)
-        weight = atlas.photons[view][span] * _bony(atlas, bone)
-        cell = np.floor(at[span]).astype(np.intp)
-        inside = ((cell >= 0) & (cell < limit)).all(axis=1) & (weight > 0)
-        shares[bone] = weight[inside].sum() / weight.sum()
-        if not inside.any():
-            continue
+    for bone in np.flatnonzero(shares).tolist():
+        part = slice(bounds[bone], bounds[bone + 1])
         blur_mm = float(np.hypot(atlas.blur_mm[view][bone], _SMOOTHING_MM))
         sigma = [blur_mm / size for size in pixel_mm]
-        image, window = _projection(cell[inside], weight[inside], sigma, limit)
-        outline = image >= _EDGE * np.percentile(image[image > 0], 95)
+        image, window = _projection((row[part], column[part]), weight[part], sigma, shape)
+        outline = image >= _EDGE * percentile(image[image > 0], 95)
         wins = outline & (image > strongest[window])
         strongest[window][wins] = image[wins]
         found[window][wins] = bone + 1
-    return found, shares
+    return found, np.asarray(shares, np.float32)
 
 
-def _bony(atlas: BoneAtlas, bone: int) -> Floats | float:
-    """1 for bone, 0 for the costal cartilage that the sternum's mesh holds."""
-    if atlas.bones[bone] != "sternum":
-        return 1.0
-    across = atlas.mean_mm[atlas.span(bone), 0]
-    return np.asarray(np.abs(across - np.median(across)) < _STERNUM_HALF_WIDTH_MM, np.float32)
+def _bony(atlas: BoneAtlas) -> NDArray[np.bool_]:
+    """Which samples are bone; the sternum's mesh holds costal cartilage, too."""
+    span = atlas.span(atlas.bones.index("sternum"))
+    across = atlas.mean_mm[span, 0]
+    bony = np.ones(len(atlas.bone), dtype=bool)
+    bony[span] = np.abs(across - np.median(across)) < _STERNUM_HALF_WIDTH_MM
+    return bony
 
 
 def _projection(
-    cell: NDArray[np.intp], weight: Floats, sigma: list[float], limit: NDArray[np.intp]
+    cells: Sequence[NDArray[np.intp]], weight: Floats, sigma: list[float], shape: Sequence[int]
 ) -> tuple[Floats, tuple[slice, slice]]:
     """Samples of a bone as a blurred image, and the rows and columns that it covers."""
-    reach = 2 + np.ceil(_REACH * np.asarray(sigma)).astype(np.intp)
-    first = np.maximum(cell.min(axis=0) - reach, 0)
-    last = np.minimum(cell.max(axis=0) + reach + 1, limit)
-    rows, columns = last - first
-    flat = (cell[:, 0] - first[0]) * columns + cell[:, 1] - first[1]
+    window = []
+    for cell, blur, size in zip(cells, sigma, shape, strict=True):
+        reach = 2 + int(np.ceil(_REACH * blur))
+        last = min(int(cell.max()) + reach + 1, size)
+        window.append(slice(max(int(cell.min()) - reach, 0), last))
+    high, wide = window
+    rows, columns = high.stop - high.start, wide.stop - wide.start
+    flat = (cells[0] - high.start) * columns + cells[1] - wide.start
     image = np.bincount(flat, weight, minlength=rows * columns).reshape(rows, columns)
-    smooth = ndimage.gaussian_filter(
-        image.astype(np.float32), sigma, truncate=_REACH, mode="constant"
-    )
-    window = (slice(first[0], last[0]), slice(first[1], last[1]))
-    return np.asarray(smooth, np.float32), window
+    smooth = image.astype(np.float32)
+    for axis in (0, 1):
+        smooth = ndimage.correlate1d(smooth, _gaussian(sigma[axis]), axis, mode="constant")
+    return smooth, (high, wide)
+
+
+@lru_cache(maxsize=1024)
+def _gaussian(sigma: float) -> NDArray[np.float64]:
+    """Weights of a Gaussian blur, kept for the next scan with the same pixels."""
+    reach = int(_REACH * sigma + 0.5)
+    weights = np.exp(-0.5 / sigma**2 * np.arange(-reach, reach + 1) ** 2)
+    return np.asarray(weights / weights.sum())
 
 
 def _remarks(registration: Registration) -> tuple[str, ...]:

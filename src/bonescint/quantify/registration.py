@@ -15,6 +15,7 @@ from scipy import ndimage
 
 from bonescint.prepare.framing import body_extent
 from bonescint.quantify.bone_atlas import BoneAtlas, Floats, Stage, bone_atlas
+from bonescint.quantify.order_statistics import median
 from bonescint.scan import Scan, View, mirrored
 
 WORKING_MM = 4.8
@@ -50,7 +51,7 @@ class SearchedView:
         smooth = ndimage.gaussian_filter(self.counts, sigma, truncate=3.0)
         root = np.sqrt(np.maximum(smooth, 0))
         bright = root[root > root.mean()]
-        typical = float(np.median(bright)) if bright.size else 1.0
+        typical = median(bright) if bright.size else 1.0
         level = np.minimum(root / max(typical, 1e-6), MOST_BRIGHT).astype(np.float32)
         self._levels[sigma_mm] = level
         return level
@@ -78,9 +79,11 @@ def searched_view(image: Floats, pixel_mm: tuple[float, float], view: View) -> S
     laid = image if view is View.ANTERIOR else mirrored(image)
     # The mirrored view's remainder is on the left, where its origin is.
     laid = laid[:rows, :columns]
-    small = laid.reshape(rows // down, down, columns // across, across).mean(axis=(1, 3))
+    small = sum(laid[r::down, c::across] for r in range(down) for c in range(across))
     size = (pixel_mm[0] * down, pixel_mm[1] * across)
-    return SearchedView(counts=np.asarray(small, np.float32), pixel_mm=size)
+    return SearchedView(
+        counts=np.asarray(small / np.float32(down * across), np.float32), pixel_mm=size
+    )
 
 
 def looked_at(
@@ -136,10 +139,11 @@ def searched(atlas: BoneAtlas, views: Mapping[View, SearchedView], start: BodyPo
     pose = start
     for number in range(len(atlas.stages[View.ANTERIOR])):
         stages = {view: atlas.stages[view][number] for view in views}
+        landmarks = atlas.places_mm(pose.shape, atlas.landmarks)
         said = {}
         for view, image in views.items():
             spacing = stages[view].spacing_mm
-            places = landmarks_mm(atlas, pose, view)
+            places = in_view_mm(landmarks, pose.origin_mm[view])
             seen = looked_at(image.smoothed(spacing / 2), image.pixel_mm, places, spacing)
             said[view] = seen @ stages[view].weights
         pose = corrected(pose, said, stages)
@@ -156,12 +160,14 @@ class Registration:
             simulated scans, at most 1.
         pixel_mm: between rows and columns; assumed if the scan has no spacing.
         spacing_known: whether the scan has a spacing, so that millimetres are millimetres.
+        images: the views as they were searched.
     """
 
     pose: BodyPose
     likeness: Mapping[View, float]
     pixel_mm: tuple[float, float]
     spacing_known: bool
+    images: Mapping[View, SearchedView]
 
     @property
     def poor(self) -> tuple[View, ...]:
@@ -192,6 +198,7 @@ def registered(scan: Scan, atlas: BoneAtlas | None = None) -> Registration:
                     },
                     pixel_mm=pixel_mm,
                     spacing_known=scan.pixel_spacing_mm is not None,
+                    images=views,
                 )
             )
     return max(found, key=lambda one: sum(one.likeness.values()))
@@ -222,10 +229,9 @@ def _starts(atlas: BoneAtlas, views: Mapping[View, SearchedView]) -> list[BodyPo
         centre = (np.arange(len(weight)) + 0.5) @ weight / max(float(weight.sum()), 1e-6)
         across = centre * image.pixel_mm[1] + np.array([-24, 0, 24], np.float32)
         expected = atlas.expected_start[view].reshape(-1, 9)[:, 4]
-        origins_mm = np.stack(np.meshgrid(across, heights), axis=-1)
-        scores = _correlations(
-            smooth, image.pixel_mm, in_view_mm(places, origins_mm[:, :, None]), expected
-        )
+        left, up = places.T
+        at_mm = heights[:, None, None] - up, across[:, None] + left
+        scores = _correlations(smooth, image.pixel_mm, at_mm, expected)
         total += scores.max(axis=1)
         middles[view] = across[scores.argmax(axis=1)]
     starts = []
@@ -259,29 +265,33 @@ def likeness_of(
     """
     smooth = image.smoothed(atlas.stages[view][-1].spacing_mm / 2)
     expected = atlas.expected_end[expected_of or view].reshape(-1, 9)[:, 4]
-    places = landmarks_mm(atlas, pose, view)
-    return float(_correlations(smooth, image.pixel_mm, places, expected))
+    across, down = landmarks_mm(atlas, pose, view).T
+    return float(_correlations(smooth, image.pixel_mm, (down, across), expected))
 
 
 def _correlations(
-    smooth: Floats, pixel_mm: tuple[float, float], places_mm: Floats, expected: Floats
+    smooth: Floats, pixel_mm: tuple[float, float], at_mm: tuple[Floats, Floats], expected: Floats
 ) -> Floats:
     """Correlation of an image with expected values at places; reduced if some lie outside it.
 
     Args:
         smooth: the image, (rows, columns).
         pixel_mm: between rows and between columns.
-        places_mm: (..., landmarks, 2), column and row of each landmark in mm from the corner.
+        at_mm: down and across from the corner to each landmark, mm, broadcast to
+            (..., landmarks).
         expected: (landmarks,).
 
     Returns:
         One value for each set of landmarks (...); -1 where too few lie inside.
     """
-    at = (places_mm[..., ::-1] / np.asarray(pixel_mm, np.float32)).astype(np.intp)
-    inside = ((at >= 0) & (at < smooth.shape)).all(axis=-1) & (places_mm >= 0).all(axis=-1)
+    inside, flat = np.True_, np.intp(0)
+    for mm, pixel, size in zip(at_mm, pixel_mm, smooth.shape, strict=True):
+        at = (mm / np.float32(pixel)).astype(np.intp)
+        within = (mm >= 0) & (at < size)
+        inside = inside & within
+        flat = flat * size + np.where(within, at, 0)
     number = np.maximum(inside.sum(axis=-1, keepdims=True), 1)
-    row, column = (np.where(inside, of, 0) for of in np.moveaxis(at, -1, 0))
-    seen = np.where(inside, smooth[row, column], 0)
+    seen = np.where(inside, smooth.ravel()[flat], 0)
     wanted = np.where(inside, expected, 0)
     seen = np.where(inside, seen - seen.sum(axis=-1, keepdims=True) / number, 0)
     wanted = np.where(inside, wanted - wanted.sum(axis=-1, keepdims=True) / number, 0)

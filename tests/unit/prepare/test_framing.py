@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from bonescint.prepare import BodyFrame, Extent, MinMax, PercentileRoot, WholeField, resampled
-from bonescint.prepare.framing import body_extent
+from bonescint.prepare.framing import body_extent, body_outline
 from bonescint.scan import Acquisition, ParameterError, PixelUnit, Scan, View
 
 
@@ -260,3 +260,16 @@ def test_at_its_own_size_a_part_is_copied_and_the_rest_is_zero(extent: Extent) -
     found = resampled(image, extent, rows=rows, columns=columns)
     assert found.dtype == np.float32
     assert found == pytest.approx(expected, abs=1e-5)
+
+
+def test_outline_holds_the_body_and_not_the_air() -> None:
+    rng = np.random.default_rng(2)
+    truth = np.zeros((200, 60), dtype=bool)
+    truth[20:180, 15:45] = True
+    counts = rng.poisson(np.where(truth, 6.0, 0.1)).astype(float)
+    counts[100:105, 28:33] = 4000  # a full bladder must not set the scale
+    found = body_outline(counts, (10.0, 10.0))
+    assert (found & truth).sum() / truth.sum() > 0.97
+    assert (found & ~truth).sum() / (~truth).sum() < 0.25
+    assert not found[:10].any()
+    assert body_outline(np.zeros((20, 20)), (5.0, 5.0)).all()

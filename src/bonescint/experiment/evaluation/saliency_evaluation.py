@@ -14,7 +14,6 @@ from bonescint.cohort import Manifest, truth_of
 from bonescint.evaluate import Measure, Resampling
 from bonescint.evaluate.false_evidence import (
     ScanEvidence,
-    body_outline,
     evidence_table,
     place_map,
 )
@@ -48,6 +47,7 @@ from bonescint.experiment.evaluation.saliency_result import (
     SaliencyEvaluation,
 )
 from bonescint.experiment.evaluation.true_lesions import checked_masks, numbered_lesions
+from bonescint.prepare.framing import body_outline
 from bonescint.scan import Case, Focus, FocusKind, Truth, View
 
 TOLERANCE_MM = 25.0
