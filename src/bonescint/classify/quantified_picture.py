@@ -328,7 +328,8 @@ def _coloured(
     grey = np.arange(256, dtype=np.float32)[:, None]
     blended = (1 - shade) * grey + shade * colours[:, None]
     table: NDArray[np.uint8] = np.where(colours[:, None] >= 0, blended, grey).astype(np.uint8)
-    return table.reshape(-1, 3).take(shown.astype(np.intp) * 256 + plain[..., 0], axis=0)
+    entry = shown.astype(np.intp) * 256 + plain[..., 0]
+    return np.asarray(table.reshape(-1, 3).take(entry, axis=0))
 
 
 def _draw_key(draw: ImageDraw.ImageDraw, left: int) -> None:
