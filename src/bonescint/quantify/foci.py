@@ -155,19 +155,21 @@ def named_candidates(
     groups, inputs = matched_candidates(scan, prediction, body, atlas)
     answers = focus_network().run(inputs)
     usual = answers.findings.index(USUAL)
-    matched: list[MatchedFocus] = []
-    left_out: list[MatchedFocus] = []
-    for group, said, ratio in zip(
-        groups, answers.probabilities, answers.volume_ratios, strict=True
-    ):
-        named = {answers.findings[n]: float(said[n]) for n in (-said).argsort(kind="stable")}
+    probable = answers.probabilities
+    is_usual = (probable[:, 0] < LEAST_PROBABILITY) & (probable.argmax(axis=1) == usual)
+    order = sorted(
+        range(len(groups)),
+        key=lambda n: (is_usual[n], -probable[n, 0], -clearest(groups[n]).contrast),
+    )
+    found = []
+    for number, n in enumerate(order, start=1):
+        said = probable[n]
+        named = {answers.findings[m]: float(said[m]) for m in (-said).argsort(kind="stable")}
         shown = tuple(
-            replace(one, probability=float(said[0]), finding_probabilities=named) for one in group
+            replace(one, probability=float(said[0]), finding_probabilities=named)
+            for one in groups[n]
         )
-        is_usual = said[0] < LEAST_PROBABILITY and said.argmax() == usual
-        found = MatchedFocus(number=1, in_views=shown, volume_ratio=float(ratio))
-        (left_out if is_usual else matched).append(found)
-    for part in (matched, left_out):
-        part.sort(key=lambda one: (-one.probability, -one.clearest.contrast))
-    numbered = [replace(one, number=n) for n, one in enumerate([*matched, *left_out], start=1)]
-    return NamedCandidates(tuple(numbered[: len(matched)]), tuple(numbered[len(matched) :]))
+        ratio = float(answers.volume_ratios[n])
+        found.append(MatchedFocus(number=number, in_views=shown, volume_ratio=ratio))
+    foci = len(groups) - int(is_usual.sum())
+    return NamedCandidates(tuple(found[:foci]), tuple(found[foci:]))

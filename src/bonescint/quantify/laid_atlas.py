@@ -45,19 +45,24 @@ class LaidAtlas:
             foci: the focus in each view that shows it; a sample must lie inside in all of them.
             bone: its bone.
         """
-        number = self.atlas.bones.index(bone)
-        found = []
-        for span in map(self.atlas.span, _continued(number, self.atlas.bones)):
-            inside = np.arange(span.start, span.stop)
-            for shown in foci:
-                row, column = self.cells[shown.view][inside].T
-                high, wide = shown.window
-                near = (row >= high.start) & (row < high.stop)
-                near &= (column >= wide.start) & (column < wide.stop)
-                inside, row, column = inside[near], row[near], column[near]
-                inside = inside[shown.mask[row - shown.top, column - shown.left]]
-            found.append(inside)
-        return np.concatenate(found)
+        span = self._continued(self.atlas.bones.index(bone))
+        inside = np.arange(span.start, span.stop)
+        for shown in foci:
+            row, column = self.cells[shown.view][inside].T
+            high, wide = shown.window
+            near = (row >= high.start) & (row < high.stop)
+            near &= (column >= wide.start) & (column < wide.stop)
+            inside, row, column = inside[near], row[near], column[near]
+            inside = inside[shown.mask[row - shown.top, column - shown.left]]
+        return inside
+
+    def _continued(self, bone: int) -> slice:
+        """Samples of a bone, and for a vertebra also of its neighbours, into which foci extend."""
+        bones, near = self.atlas.bones, [bone]
+        if group_of_region(bones[bone]) in _SPINE:
+            near = [n for n in (bone - 1, bone, bone + 1) if 0 <= n < len(bones)]
+            near = [n for n in near if group_of_region(bones[n]) in _SPINE]
+        return slice(self.atlas.span(near[0]).start, self.atlas.span(near[-1]).stop)
 
     def place_mm(self, foci: Sequence[FocusInView], bone: str) -> Floats:
         """Where a focus lies on the average body: (2,), mm to the left and up, mean of its views.
@@ -117,12 +122,3 @@ def laid_atlas(
     shares = np.asarray(atlas.volume / samples, np.float32)
     cells = {view: np.floor(places).astype(np.intp) for view, places in at.items()}
     return LaidAtlas(atlas=atlas, at=at, cells=cells, pixel_mm=pixel_mm, shares=shares)
-
-
-def _continued(bone: int, bones: tuple[str, ...]) -> list[int]:
-    """A bone, and for a vertebra its neighbours, into which a focus may extend."""
-    group = group_of_region(bones[bone])
-    if group not in _SPINE:
-        return [bone]
-    near = [n for n in (bone - 1, bone, bone + 1) if 0 <= n < len(bones)]
-    return [n for n in near if group_of_region(bones[n]) in _SPINE]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +58,7 @@ def region_of_mesh(mesh: str) -> str:
     return "hand" + side
 
 
+@cache
 def group_of_region(region: str) -> str:
     """The group of bones that a region belongs to, as the site tables name it.
 
