@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 from tests.support.known_scan import answer, known_scan
 
-from bonescint.classify.quantified_picture import quantified_picture
+from bonescint.classify.quantified_picture import png_of, quantified_picture
 from bonescint.explain.lettering import WARNING
 from bonescint.quantify import quantify_scan
 
@@ -27,3 +29,12 @@ def test_every_remark_is_written() -> None:
     assert len(set(np.diff(heights))) == 1  # a line each
     assert written[0] == 0
     assert written[1] < written[2] < written[3]
+
+
+def test_a_png_file_holds_the_picture() -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (7, 13, 3)).astype(np.uint8)
+    with Image.open(io.BytesIO(png_of(Image.fromarray(pixels)))) as read:
+        read.verify()  # checksums
+    with Image.open(io.BytesIO(png_of(Image.fromarray(pixels)))) as read:
+        assert (read.format, read.mode) == ("PNG", "RGB")
+        assert np.array_equal(np.asarray(read), pixels)
