@@ -105,9 +105,9 @@ def usual_uptake(smooth: Floats, bones: NDArray[np.uint8], names: Sequence[str])
     bounds = np.searchsorted(numbers[order], np.arange(1, len(names) + 2))
     pixels = np.split(smooth[on][order], bounds[:-1])  # the first part is empty: no bone
     usual = np.zeros(len(names) + 1, np.float32)
-    for number, compared in enumerate(_compared(tuple(names)), start=1):
+    for compared, those in _compared(tuple(names)).items():
         joined = np.concatenate([pixels[n] for n in compared])
-        usual[number] = median(joined) if joined.size else 0.0
+        usual[those] = median(joined) if joined.size else 0.0
     return usual
 
 
@@ -142,9 +142,12 @@ def expected_uptake(usual: Floats, view: View, names: Sequence[str]) -> Floats:
 
 
 @cache
-def _compared(names: tuple[str, ...]) -> list[list[int]]:
-    """For each bone the numbers of the bones with which it is compared, itself among them."""
-    return [_compared_with(number, names) for number in range(1, len(names) + 1)]
+def _compared(names: tuple[str, ...]) -> Mapping[tuple[int, ...], list[int]]:
+    """Numbers of bones that are joined, and of the bones whose usual value is their median."""
+    found: dict[tuple[int, ...], list[int]] = {}
+    for number in range(1, len(names) + 1):
+        found.setdefault(tuple(_compared_with(number, names)), []).append(number)
+    return found
 
 
 def _compared_with(number: int, names: tuple[str, ...]) -> list[int]:
