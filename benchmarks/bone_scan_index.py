@@ -1,11 +1,10 @@
-"""Measures the Bone Scan Index against the truth of simulated patients, and change between scans.
+"""Measures the Bone Scan Index against the truth of simulated patients.
 
 python benchmarks/bone_scan_index.py index OUT.json --count 50          # against the truth
 python benchmarks/bone_scan_index.py agreement OUT.json
 python benchmarks/bone_scan_index.py index CAL.json --count 60 --seed 5 --resamples 0
 python benchmarks/bone_scan_index.py calibrate CAL.json [MORE.json]     # of other patients
 python benchmarks/bone_scan_index.py normal COHORT --count 40           # scans without metastases
-python benchmarks/bone_scan_index.py change --count 20                  # new foci in pairs
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from scipy import ndimage
 from scipy.spatial import KDTree
 
 from bonescint.classify.classify import model_folder
@@ -24,21 +22,15 @@ from bonescint.cohort import read_manifest
 from bonescint.dicom import read
 from bonescint.model import Classifier
 from bonescint.quantify import (
-    FocusChange,
     MassTable,
-    QuantifiedScan,
     bone_atlas,
     bone_masses,
     bone_scan_index,
-    changed_foci,
 )
-from bonescint.quantify import change as change_module
 from bonescint.quantify.bone_scan_index import RESAMPLES
-from bonescint.quantify.detectability import _sphere
-from bonescint.quantify.foci import MatchedFocus, matched_foci, named_candidates
+from bonescint.quantify.foci import MatchedFocus, matched_foci
 from bonescint.quantify.laid_atlas import LaidAtlas, laid_atlas
 from bonescint.quantify.regions import body_regions
-from bonescint.quantify.registration import in_view_mm
 from bonescint.scan import Scan, View
 from bonescint.simulate import (
     Disease,
@@ -179,120 +171,6 @@ def normal_index(cohort: Path, count: int, centre: str) -> None:
     )
 
 
-LIMITS = (3.0, 3.5, 4.0, 5.0)
-"""Tried for the standard deviations by which uptake has risen where a focus is new."""
-POSTURE_MM = 3.0
-"""Standard deviation of the places of the body from one scan of a pair to the other."""
-NEW_FOCI = 2
-
-
-def quantified(model: Classifier, images: dict, scan: Scan) -> QuantifiedScan:
-    """A scan with other images, without an index."""
-    other = scan.with_views(step="again", **images)
-    prediction = model.predict(other)
-    body = body_regions(other)
-    foci, usual = named_candidates(other, prediction, body)
-    return QuantifiedScan(
-        scan=other,
-        prediction=prediction,
-        body=body,
-        index=None,
-        foci=foci,
-        remarks=(),
-        usual=usual,
-    )
-
-
-def with_foci(
-    mean: np.ndarray, places: list[tuple[float, float]], noise: float, pixel_mm: float
-) -> np.ndarray:
-    """Expected counts of a view with small foci of a contrast-to-noise ratio."""
-    added = np.zeros_like(mean)
-    for place in places:
-        shape = _sphere(place, mean.shape, (pixel_mm,) * 2, 9.0)
-        mask = shape > 0.4 * shape.max()
-        base = float(mean[mask].sum())
-        # own / sqrt(own + base) is the contrast-to-noise ratio
-        own = noise**2 / 2 + np.sqrt(noise**4 / 4 + noise**2 * base)
-        added += shape * own / float(shape[mask].sum())
-    return mean + added
-
-
-def in_other_posture(mean: np.ndarray, pixel_mm: float, seed: list[int]) -> np.ndarray:
-    """Expected counts of a view whose places have moved a little, near ones together."""
-    rng = np.random.default_rng(seed)
-    moved = []
-    for _ in range(2):
-        field = ndimage.gaussian_filter(rng.normal(size=mean.shape), 80 / pixel_mm)
-        moved.append(field / field.std() * POSTURE_MM / pixel_mm)
-    grid = np.indices(mean.shape)
-    return ndimage.map_coordinates(mean, grid + moved, order=1, mode="nearest")
-
-
-def change(patients: int, seed: int, noises: tuple[float, ...]) -> None:
-    """Pairs of scans of one patient, unchanged, and with two new foci in vertebrae or ribs."""
-    atlas = bone_atlas()
-    trunk = [n for n, name in enumerate(atlas.bones) if name[0] in "TL" or name.startswith("rib")]
-    samples = np.flatnonzero(np.isin(atlas.bone, trunk))
-    wrong = dict.fromkeys(LIMITS, 0)
-    found = {(noise, limit): 0 for noise in noises for limit in LIMITS}
-    with Classifier(model_folder(None), threads=1) as model:
-        for number in range(patients):
-            rng = np.random.default_rng([seed, number])
-            patient = known_patient(seed * 1000 + number, 1 + number % 8, 13.0)
-            drawn = {v.value: rng.poisson(m).astype(np.float32) for v, m in patient.means.items()}
-            before = quantified(model, drawn, patient.scan)
-            move = rng.integers(-8, 9, 2)
-            pose = before.body.registration.pose
-            sites = atlas.places_mm(pose.shape)[rng.choice(samples, NEW_FOCI)]
-            places = {view: [] for view in patient.means}
-            for view, mean in patient.means.items():
-                for site in sites:
-                    column, row = in_view_mm(site, pose.origin_mm[view]) / patient.pixel_mm
-                    back = mean.shape[1] - column
-                    places[view].append((row, column if view is View.ANTERIOR else back))
-            for noise in (0.0, *noises):
-                images = {}
-                for view, mean in patient.means.items():
-                    sign = 1 if view is View.ANTERIOR else -1
-                    if noise:
-                        mean = with_foci(mean, places[view], noise, patient.pixel_mm)
-                    mean = in_other_posture(
-                        mean, patient.pixel_mm, [seed, number, view is View.ANTERIOR]
-                    )
-                    counted = rng.poisson(mean).astype(np.float32)
-                    images[view.value] = np.roll(counted, (move[0], sign * move[1]), (0, 1))
-                after = quantified(model, images, patient.scan)
-                for limit in LIMITS:
-                    change_module.RISEN_BY = limit
-                    new = [
-                        one.present
-                        for one in changed_foci(before, after)
-                        if one.change is FocusChange.NEW
-                    ]
-                    if noise:
-                        found[noise, limit] += sum(
-                            any(_near(one, places, k, move, patient.pixel_mm) for one in new)
-                            for k in range(NEW_FOCI)
-                        )
-                    else:
-                        wrong[limit] += bool(new)
-    for limit in LIMITS:
-        said = [f"{noise:g}: {found[noise, limit]}/{NEW_FOCI * patients}" for noise in noises]
-        print(f"from {limit}: {wrong[limit]}/{patients} unchanged pairs; new foci", *said)
-
-
-def _near(focus: MatchedFocus, places: dict, k: int, move: np.ndarray, pixel_mm: float) -> bool:
-    """Whether a focus lies within 20 mm of an added one in a view."""
-    for shown in focus.in_views:
-        sign = 1 if shown.view is View.ANTERIOR else -1
-        row, column = places[shown.view][k]
-        away = shown.row + 0.5 - row - move[0], shown.column + 0.5 - column - sign * move[1]
-        if np.hypot(*away) * pixel_mm <= 20:
-            return True
-    return False
-
-
 CALIBRATION = Path("src/bonescint/quantify/bsi_calibration.json")
 LEAST = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 
@@ -376,7 +254,7 @@ def agreement(file: Path) -> None:
         print(f"repeat difference {off.mean():+.2f} +- {off.std(ddof=1):.2f}")
 
 
-WORK = ("index", "agreement", "calibrate", "normal", "change")
+WORK = ("index", "agreement", "calibrate", "normal")
 
 
 def main() -> None:
@@ -386,7 +264,6 @@ def main() -> None:
     parser.add_argument("files", type=Path, nargs="*")
     parser.add_argument("--counts", type=float, nargs="+", default=[1.5e6, 1e6, 0.5e6, 0.2e6])
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--noise", type=float, nargs="+", default=[10.0, 25.0])
     parser.add_argument("--resamples", type=int, default=RESAMPLES)
     parser.add_argument("--count", type=int, default=None)
     parser.add_argument("--centre", default="C")
@@ -396,8 +273,6 @@ def main() -> None:
         index(given.files[0], given.count or 50, levels, given.seed, given.resamples)
     elif given.what == "normal":
         normal_index(given.files[0], given.count or 40, given.centre)
-    elif given.what == "change":
-        change(given.count or 20, given.seed, tuple(given.noise))
     elif given.what == "calibrate":
         calibrate(given.files, CALIBRATION)
     else:

@@ -32,7 +32,15 @@ if TYPE_CHECKING:
     from bonescint.quantify import ChangedFocus, MassTable, Progression, QuantifiedScan
     from bonescint.scan import Scan
 
-CHANGE_COLUMNS = ("number", "change", "bone", "prior_focus", "present_focus", "area_ratio")
+CHANGE_COLUMNS = (
+    "number",
+    "change",
+    "bone",
+    "prior_focus",
+    "present_focus",
+    "area_ratio",
+    "may_be",
+)
 _SIGNATURE = '"made_by": "bonescint quantify --prior"'
 _MADE = ("change.json", "change.csv", "index.html", "change.png", "bsi.png")
 
@@ -233,6 +241,8 @@ def _write(
 
 
 def _rows(series: SeriesChange) -> list[tuple[object, ...]]:
+    from bonescint.quantify import findings_in_words
+
     return [
         (
             number,
@@ -241,6 +251,7 @@ def _rows(series: SeriesChange) -> list[tuple[object, ...]]:
             "" if one.prior is None else one.prior.number,
             "" if one.present is None else one.present.number,
             "" if one.area_ratio is None else f"{one.area_ratio:.2f}",
+            findings_in_words(one.may_be),
         )
         for number, one in enumerate(series.changes, start=1)
     ]
@@ -299,7 +310,7 @@ def _page(
         numeric=(3, 4, 5),
         rows=tuple(tuple(str(cell) for cell in row) for row in _rows(series)),
         note="Area ratio: present area divided by prior area. Grown: 1.5 or more; shrunk: 1/1.5 or "
-        "less.",
+        "less. May be: the most probable findings; if new, given that uptake has risen.",
     )
     said = (
         "PCWG3's rule needs the weeks of each scan after the start of treatment (--weeks)."

@@ -149,7 +149,7 @@ def _change(
     as_json: bool,
 ) -> int:
     from bonescint.classify.changing import quantify_change
-    from bonescint.quantify import MassTable
+    from bonescint.quantify import MassTable, findings_in_words
     from bonescint.scan import ParameterError
 
     if len(sources) != 1:
@@ -177,10 +177,12 @@ def _change(
                 one.change.value,
                 one.bone,
                 "" if one.area_ratio is None else f"{one.area_ratio:.2f}",
+                findings_in_words(one.may_be),
             )
             for number, one in enumerate(series.changes, start=1)
         ]
-        show_table(("Number", "Change", "Bone", "Area, times"), rows, right=("Area, times",))
+        columns = ("Number", "Change", "Bone", "Area, times", "May be")
+        show_table(columns, rows, right=("Area, times",))
         for remark in series.remarks:
             show(f"Remark: {remark}")
         for found in series.scans:

@@ -20,7 +20,7 @@ from bonescint.files import json_in
 from bonescint.quantify.bone_atlas import Floats
 from bonescint.quantify.order_statistics import median, percentile
 from bonescint.quantify.regions import BodyRegions
-from bonescint.scan import ActivationMap, Scan, View
+from bonescint.scan import ActivationMap, PixelUnit, Scan, View
 from bonescint.simulate.seen_foci import TWELVE_REGIONS
 from bonescint.simulate.skeleton import group_of_region
 
@@ -221,7 +221,7 @@ def candidates_of_view(
     Returns:
         Candidates, the one with the highest contrast first.
     """
-    smooth, bones, background, cells, _ = uptake
+    smooth, bones, background, _, _ = uptake
     pixel_mm = body.registration.pixel_mm
     # Outside the skeleton a small share of the brightest pixels stands for usual uptake.
     ratio = smooth / np.maximum(background, 1e-6 + 0.02 * percentile(smooth.ravel(), 99))
@@ -237,12 +237,11 @@ def candidates_of_view(
     area = masks.sum(axis=(1, 2))
     within = _around(image, rows, columns, pixel_mm).sum(axis=(1, 2), where=masks, dtype=np.float64)
     noise = (within - base * area) / np.sqrt(np.maximum(within, 1.0))
-    counts, spacing = scan.unit.value == "counts", scan.pixel_spacing_mm
+    counts = scan.unit is PixelUnit.COUNTS
     clear = area * pixel_mm[0] * pixel_mm[1] >= LEAST_AREA_MM2
     if counts:
         clear &= noise >= LEAST_CONTRAST_TO_NOISE
     taken = np.zeros(scan.shape, dtype=bool)
-    bone_area = max(int((body.bones[view] > 0).sum()), 1)
     found = []
     down, across = (size // 2 for size in masks.shape[1:])
     numbers = np.arange(1, len(rows) + 1)[:, None, None]
@@ -254,25 +253,79 @@ def candidates_of_view(
         mask = masks[n, high, wide]
         top, left = row - down + high.start, column - across + wide.start
         taken[top : top + mask.shape[0], left : left + mask.shape[1]] |= mask
-        bone = body.bone_names[bones[row, column] - 1]
-        found.append(
-            FocusInView(
-                view=view,
-                row=row,
-                column=column,
-                bone=bone,
-                region=TWELVE_REGIONS[group_of_region(bone)],
-                mask=mask,
-                top=top,
-                left=left,
-                contrast=float(ratio[row, column]),
-                contrast_to_noise=float(noise[n]) if counts else None,
-                share_of_bone=float(area[n]) / bone_area,
-                area_mm2=float(area[n]) * spacing[0] * spacing[1] if spacing else None,
-                cell=float(cells[row, column]),
-            )
-        )
+        outline = mask, top, left
+        seen = float(noise[n]) if counts else None
+        contrast = float(ratio[row, column])
+        found.append(_focus(scan, view, uptake, body, (row, column), outline, contrast, seen))
     return found
+
+
+def risen_candidate(
+    scan: Scan,
+    view: View,
+    uptake: ViewUptake,
+    body: BodyRegions,
+    place: tuple[int, int],
+    had: Floats,
+    added: Floats,
+) -> FocusInView:
+    """A candidate where uptake has risen since a prior scan, whatever the usual uptake.
+
+    Args:
+        scan: the present scan.
+        view: which of its views.
+        uptake: the same, smoothed, with bones and their usual uptake.
+        body: bones of the scan.
+        place: row and column of the rise's maximum, on or near a bone.
+        had: (rows, columns), what the prior scan predicts for each pixel.
+        added: (rows, columns), what the present scan has beyond it: it gives outline and contrast.
+    """
+    row, column = (np.array([of], np.intp) for of in place)
+    near = _outlines(added, row, column, np.zeros(1), body.registration.pixel_mm)[0]
+    ((high, wide),) = ndimage.find_objects(near.astype(np.uint8))
+    top, left = (
+        of - size // 2 + part.start
+        for of, size, part in zip(place, near.shape, (high, wide), strict=True)
+    )
+    mask = near[high, wide]
+    window = slice(top, top + mask.shape[0]), slice(left, left + mask.shape[1])
+    excess = float(added[window][mask].sum())
+    within = excess + float(had[window][mask].sum())
+    noise = excess / np.sqrt(max(within, 1.0)) if scan.unit is PixelUnit.COUNTS else None
+    contrast = 1 + float(added[place]) / max(float(had[place]), 1e-6)
+    return _focus(scan, view, uptake, body, place, (mask, top, left), contrast, noise)
+
+
+def _focus(
+    scan: Scan,
+    view: View,
+    uptake: ViewUptake,
+    body: BodyRegions,
+    place: tuple[int, int],
+    outline: tuple[NDArray[np.bool_], int, int],
+    contrast: float,
+    noise: float | None,
+) -> FocusInView:
+    """A focus with its bone and area."""
+    mask, top, left = outline
+    bone = body.bone_names[int(uptake.bones[place]) - 1]
+    area = float(mask.sum())
+    spacing = scan.pixel_spacing_mm
+    return FocusInView(
+        view=view,
+        row=place[0],
+        column=place[1],
+        bone=bone,
+        region=TWELVE_REGIONS[group_of_region(bone)],
+        mask=mask,
+        top=top,
+        left=left,
+        contrast=contrast,
+        contrast_to_noise=noise,
+        share_of_bone=area / max(int((body.bones[view] > 0).sum()), 1),
+        area_mm2=area * spacing[0] * spacing[1] if spacing else None,
+        cell=float(uptake.cells[place]),
+    )
 
 
 def highest_near(values: Floats | NDArray[np.uint8], reach: Sequence[int]) -> NDArray[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import pairwise
@@ -15,12 +15,13 @@ from scipy.optimize import linear_sum_assignment
 
 from bonescint.quantify.bone_atlas import BoneAtlas, Floats, bone_atlas
 from bonescint.quantify.bone_scan_index import METASTASIS_FROM
-from bonescint.quantify.foci import MatchedFocus
-from bonescint.quantify.focus_network import USUAL, clearest
+from bonescint.quantify.candidates import FocusInView
+from bonescint.quantify.foci import MatchedFocus, RisenInView, risen_candidates
+from bonescint.quantify.focus_network import USUAL, shift_between_views
 from bonescint.quantify.laid_atlas import LaidAtlas, laid_atlas
-from bonescint.quantify.local_rise import local_rise
 from bonescint.quantify.quantified import QuantifiedScan
-from bonescint.scan import ParameterError, PixelUnit
+from bonescint.quantify.rise_map import GRID_MM, ViewRise, in_pixels, rise_map
+from bonescint.scan import ParameterError, SiteGroup, View
 
 SAME_MM = 30.0
 """Foci of two scans within this distance on the average body are the same. Assumed."""
@@ -30,12 +31,18 @@ DOUBTFUL_BELOW = 0.2
 """A metastasis may be new although a prior focus of a lower probability lies at its place."""
 DOUBTFUL_MM = 15.0
 """Distance within which that prior focus lies at the same place."""
-RISEN_BY = 3.5
-"""Standard deviations by which uptake must have risen (`local_rise`)."""
-NEW_FROM = 0.2
-"""Where uptake has risen, a focus is new from this probability of a metastasis on, given that it is
-not usual uptake, which the rise excludes. Benign findings are thus assumed to change four times as
-rarely as metastases appear."""
+RISEN_BY = 3.75
+"""Standard deviations by which uptake must have risen (`rise_map`)."""
+OUTSIDE_BONE = (SiteGroup.KIDNEY, SiteGroup.BLADDER, SiteGroup.URINE, SiteGroup.INJECTION)
+"""What differs between any two scans: a rise is not new if it may be one of these."""
+LEAST_OUTSIDE_BONE = 0.3
+"""Probability of these from which on a rise may be one of them."""
+DISTAL = ("hand", "ulna", "radius", "foot", "tibia", "fibula", "patella")
+"""Where a rise alone is not called new: metastases are rare, and limbs move most. Assumed."""
+_SAME_RISE_MM = 10.0
+"""A rise within this distance of a focus' maximum is that of the focus."""
+_CLIMBS = 4
+"""Steps of that length to the maximum of the rise."""
 FLARE_WEEKS = 12.0
 CONFIRMATION_WEEKS = 6.0
 
@@ -72,6 +79,14 @@ class ChangedFocus:
         focus = self.present or self.prior
         return "" if focus is None else focus.bone
 
+    @property
+    def may_be(self) -> Mapping[str, float]:
+        """Probability of each finding, the most probable first; if new, given the rise."""
+        focus = self.present or self.prior
+        if focus is None:
+            return {}
+        return given_rise(focus) if self.change is FocusChange.NEW else focus.finding_probabilities
+
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready dictionary; `prior` and `present` are numbers of foci in their scans."""
         return {
@@ -80,7 +95,15 @@ class ChangedFocus:
             "prior": None if self.prior is None else self.prior.number,
             "present": None if self.present is None else self.present.number,
             "area_ratio": None if self.area_ratio is None else round(self.area_ratio, 3),
+            "may_be": {name: round(of, 4) for name, of in self.may_be.items() if of >= 5e-4},
         }
+
+
+def given_rise(focus: MatchedFocus) -> Mapping[str, float]:
+    """Probability of each finding where uptake has risen: it is not usual uptake."""
+    said = focus.finding_probabilities
+    rest = max(1 - said.get(USUAL, 0.0), 1e-9)
+    return {name: of / rest for name, of in said.items() if name != USUAL}
 
 
 def changed_foci(
@@ -91,10 +114,11 @@ def changed_foci(
     Both scans are registered to the atlas, so that posture and position in the field of view do not
     matter. A metastasis is new if the prior scan has no focus near its place, or only a doubtful
     one, and if the uptake there has risen by more than counting noise and the variation of repeated
-    scans explain (`local_rise`). The rise excludes usual uptake, so it then suffices that the
-    probability of a metastasis is a fifth of that of all findings; even what the network calls
-    usual uptake on the present scan alone may be new (`with_risen`). A metastasis is gone if the
-    present scan has no focus of any kind near its place.
+    scans explain (`rise_map`). A rise excludes usual uptake, so new uptake in bone counts as a
+    metastasis whatever the present scan alone shows (`with_risen`), unless it may be urine or an
+    injection site, or lies in a forearm, hand, lower leg or foot; its probabilities remain those of
+    the present scan (`given_rise`). A metastasis is gone if the present scan has no focus of any
+    kind near its place.
 
     Args:
         prior: the earlier scan.
@@ -121,7 +145,7 @@ def changed_foci(
 def with_risen(
     prior: QuantifiedScan, present: QuantifiedScan, atlas: BoneAtlas | None = None
 ) -> QuantifiedScan:
-    """The present scan with the usual uptake that is none, given the prior scan, among its foci.
+    """The present scan, its foci completed by those that only the prior scan shows to be new.
 
     Args:
         prior: the earlier scan.
@@ -155,19 +179,78 @@ class _Compared:
         self._prior = prior
         self._before = laid_atlas(prior.body, prior.scan.shape, atlas)
         self._now = laid_atlas(present.body, present.scan.shape, atlas)
-        self._counts = {prior.scan.unit, present.scan.unit} == {PixelUnit.COUNTS}
-        self._images = {
-            view: (image, _resampled(before, self._before.pixel_mm, self._now.pixel_mm))
-            for view, image in present.scan.images()
-            if (before := prior.scan.view(view)) is not None
-        }
-        risen = [one for one in present.usual if self.is_new(one, unless_shown=False)]
+        self._columns = present.scan.shape[1]
+        self._shift_mm = shift_between_views(present.body) * self._now.pixel_mm[1]
+        self._rises = rise_map(prior.scan, present.scan, self._before, self._now, present.body)
+        taken = [self._extent(one) for one in present.foci if (self._rise(one) or 0) >= RISEN_BY]
+        risen: list[MatchedFocus] = []
+        # Of several candidates at one rise, the nearest to its maximum is taken.
+        for one in sorted(present.usual, key=lambda of: -(self._rise(of) or 0)):
+            if (self._rise(one) or 0) < RISEN_BY:
+                break
+            summit = self._summit(one)
+            if not _any_near(taken, summit):
+                taken.append(summit[None])
+                risen += [one] if self.is_new(one) else []
+        risen += [one for one in self._further(present, taken, atlas) if self.is_new(one)]
         first = len(present.foci) + 1
         self.present = replace(
             present,
             foci=(*present.foci, *(replace(one, number=n) for n, one in enumerate(risen, first))),
             usual=tuple(one for one in present.usual if one not in risen),
         )
+
+    def _further(
+        self, present: QuantifiedScan, taken: Sequence[Floats], atlas: BoneAtlas
+    ) -> tuple[MatchedFocus, ...]:
+        """Candidates at the maxima of the rise that are none on the present scan alone."""
+        shape, pixel_mm = present.scan.shape, self._now.pixel_mm
+        risen = {}
+        for view, of in self._rises.items():
+            maxima = (_maxima(of) + 0.5) * GRID_MM
+            far = [at for at in maxima if not _any_near(taken, self._from_front(at, view)[0])]
+            if far:
+                had, added = (in_pixels(each, shape, pixel_mm) for each in (of.had, of.added))
+                places = [(int(row / pixel_mm[0]), int(left / pixel_mm[1])) for row, left in far]
+                risen[view] = RisenInView(places, had, added)
+        if not risen:
+            return ()
+        return risen_candidates(present.scan, present.prediction, present.body, risen, atlas)
+
+    def _from_front(self, places_mm: Floats, view: View) -> Floats:
+        """Places in a view (n, 2), mm, where the anterior view has them."""
+        found = np.array(places_mm, np.float32, ndmin=2)
+        if view is View.POSTERIOR:
+            found[:, 1] = self._columns * self._now.pixel_mm[1] - found[:, 1] - self._shift_mm
+        return found
+
+    def _extent(self, focus: MatchedFocus) -> Floats:
+        """The outlines of a focus and the maximum of its rise, from the front, mm: (n, 2)."""
+        outlines = []
+        for shown in focus.in_views:
+            cells = np.argwhere(shown.mask) + np.array([shown.top + 0.5, shown.left + 0.5])
+            outlines.append(self._from_front(cells * self._now.pixel_mm, shown.view))
+        return np.concatenate([*outlines, self._summit(focus)[None]])
+
+    def _summit(self, focus: MatchedFocus) -> Floats:
+        """Where the rise of a focus that has risen has its maximum, from the front, mm."""
+        tops = []
+        for shown in focus.in_views:
+            if (of := self._rises.get(shown.view)) is None:
+                continue
+            at = self._on_grid(shown)
+            for _ in range(_CLIMBS):
+                near = _near(at)
+                top = np.unravel_index(int(of.rise[near].argmax()), of.rise[near].shape)
+                at = np.array([part.start + n + 0.5 for part, n in zip(near, top, strict=True)])
+            rise = float(of.rise[tuple(at.astype(int))])
+            tops.append((rise, self._from_front(at * GRID_MM, shown.view)[0]))
+        place: Floats = max(tops, key=lambda of: of[0])[1]
+        return place
+
+    def _on_grid(self, shown: FocusInView) -> Floats:
+        at = np.array([shown.row + 0.5, shown.column + 0.5], np.float32)
+        return np.asarray(at * self._now.pixel_mm / GRID_MM, np.float32)
 
     def counterparts(self) -> list[tuple[MatchedFocus | None, MatchedFocus | None]]:
         """Foci of both scans in pairs, near ones together; those without counterpart alone."""
@@ -192,48 +275,47 @@ class _Compared:
         pairs += [(None, other) for other in now if id(other) not in paired_now]
         return pairs
 
-    def is_new(self, focus: MatchedFocus, *, unless_shown: bool = True) -> bool:
+    def is_new(self, focus: MatchedFocus) -> bool:
         """Whether a focus without counterpart is a metastasis where uptake has risen.
 
-        Args:
-            focus: of the present scan.
-            unless_shown: the answer where the prior scan does not show the place.
+        Where the prior scan does not show the place, a metastasis is new.
         """
-        not_usual = 1 - focus.finding_probabilities.get(USUAL, 0.0)
-        if focus.probability < NEW_FROM * not_usual:
-            return False
+        if focus.probability < METASTASIS_FROM:
+            findings = given_rise(focus)
+            outside = sum(findings.get(site.value, 0.0) for site in OUTSIDE_BONE)
+            if outside >= LEAST_OUTSIDE_BONE or focus.bone.startswith(DISTAL):
+                return False
         rise = self._rise(focus)
-        return unless_shown if rise is None else rise >= RISEN_BY
+        return focus.probability >= METASTASIS_FROM if rise is None else rise >= RISEN_BY
 
     def _rise(self, focus: MatchedFocus) -> float | None:
-        """In the view that shows it best; `None` where the prior scan does not show the place."""
-        views = [shown for shown in focus.in_views if shown.view in self._images]
-        if not views:
-            return None
-        clear = clearest(views)
-        place = self._now.place_mm(focus.in_views, focus.bone)
-        had = self._before.pixel_of(place, focus.bone, clear.view)
-        ratio = [a / b for a, b in zip(self._before.pixel_mm, self._now.pixel_mm, strict=True)]
-        now, before = self._images[clear.view]
-        return local_rise(
-            now,
-            before,
-            (clear.row + 0.5, clear.column + 0.5),
-            (had[0] * ratio[0], had[1] * ratio[1]),
-            self._now.pixel_mm,
-            counts=self._counts,
-        )
+        """The largest near its maxima; `None` where the prior scan does not show the place."""
+        found = []
+        for shown in focus.in_views:
+            near = _near(self._on_grid(shown))
+            of = self._rises.get(shown.view)
+            if of is not None and of.shown[near].any():
+                found.append(float(of.rise[near].max()))
+        return max(found, default=None)
 
 
-def _resampled(
-    image: NDArray[np.float32], pixel_mm: tuple[float, float], wanted_mm: tuple[float, float]
-) -> NDArray[np.float32]:
-    """An image on pixels of another size; its sum is kept."""
-    if np.allclose(pixel_mm, wanted_mm, rtol=1e-3):
-        return image
-    scale = [a / b for a, b in zip(pixel_mm, wanted_mm, strict=True)]
-    found = ndimage.zoom(image, scale, order=1, grid_mode=True, mode="nearest")
-    return np.asarray(found / np.prod(scale), np.float32)
+def _near(at: Floats) -> tuple[slice, slice]:
+    """The points of a grid within some 10 mm of a place on it, in points."""
+    reach = _SAME_RISE_MM / GRID_MM
+    first, last = np.maximum(at - reach, 0).astype(int), (at + reach).astype(int)
+    return slice(first[0], last[0] + 1), slice(first[1], last[1] + 1)
+
+
+def _any_near(places: Sequence[Floats], place: Floats) -> bool:
+    """Whether a place (2,) is near one of each array's places (n, 2), mm."""
+    return any(bool(np.hypot(*(one - place).T).min() <= DOUBTFUL_MM) for one in places)
+
+
+def _maxima(of: ViewRise) -> NDArray[np.intp]:
+    """Where on its grid a rise is significant and the largest nearby: (maxima, 2)."""
+    reach = 2 * round(DOUBTFUL_MM / GRID_MM) + 1
+    highest = of.rise == ndimage.maximum_filter(of.rise, reach)
+    return np.argwhere(highest & (of.rise >= RISEN_BY))
 
 
 def _places_mm(foci: Sequence[MatchedFocus], laid: LaidAtlas) -> Floats:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from bonescint.quantify.bone_atlas import BoneAtlas
-from bonescint.quantify.candidates import FocusInView, ViewUptake, candidates_of_view, view_uptake
+from bonescint.quantify.bone_atlas import BoneAtlas, Floats
+from bonescint.quantify.candidates import (
+    FocusInView,
+    ViewUptake,
+    candidates_of_view,
+    risen_candidate,
+    view_uptake,
+)
 from bonescint.quantify.focus_network import (
     USUAL,
     FocusInputs,
@@ -80,6 +86,20 @@ class NamedCandidates(NamedTuple):
     usual: tuple[MatchedFocus, ...]
 
 
+class RisenInView(NamedTuple):
+    """Where uptake has risen in one view since a prior scan.
+
+    Attributes:
+        places: rows and columns of the maxima.
+        had: (rows, columns), what the prior scan predicts for each pixel.
+        added: (rows, columns), what the present scan has beyond it.
+    """
+
+    places: Sequence[tuple[int, int]]
+    had: Floats
+    added: Floats
+
+
 class Candidates(NamedTuple):
     """Candidates of one scan, each in the views that show it, and the network's input for them."""
 
@@ -98,12 +118,31 @@ def matched_candidates(
         body: bones of the same scan.
         atlas: the one of bonescint if `None`.
     """
-    uptakes: dict[View, ViewUptake] = {}
-    found: list[FocusInView] = []
-    for view, image in scan.images():
-        cells = prediction.activation_map(view)
-        uptakes[view] = view_uptake(scan, view, image, cells, body)
-        found += candidates_of_view(scan, view, image, uptakes[view], body)
+    uptakes = _uptakes(scan, prediction, body)
+    found = [
+        focus
+        for view, image in scan.images()
+        for focus in candidates_of_view(scan, view, image, uptakes[view], body)
+    ]
+    return _joined(found, scan, prediction, body, uptakes, atlas)
+
+
+def _uptakes(scan: Scan, prediction: Prediction, body: BodyRegions) -> dict[View, ViewUptake]:
+    return {
+        view: view_uptake(scan, view, image, prediction.activation_map(view), body)
+        for view, image in scan.images()
+    }
+
+
+def _joined(
+    found: Sequence[FocusInView],
+    scan: Scan,
+    prediction: Prediction,
+    body: BodyRegions,
+    uptakes: Mapping[View, ViewUptake],
+    atlas: BoneAtlas | None,
+) -> Candidates:
+    """Match the candidates that both views show."""
     shift = shift_between_views(body)
     places = [
         Focus(
@@ -122,6 +161,35 @@ def matched_candidates(
     laid = laid_atlas(body, scan.shape, atlas)
     inputs = focus_inputs(scan, prediction, body, uptakes, groups, laid)
     return Candidates(groups, inputs)
+
+
+def risen_candidates(
+    scan: Scan,
+    prediction: Prediction,
+    body: BodyRegions,
+    risen: Mapping[View, RisenInView],
+    atlas: BoneAtlas | None = None,
+) -> tuple[MatchedFocus, ...]:
+    """Candidates where uptake has risen since a prior scan, matched between views and classified.
+
+    Args:
+        scan: the present scan.
+        prediction: of the same scan.
+        body: bones of the same scan.
+        risen: where uptake has risen in each view.
+        atlas: the one of bonescint if `None`.
+    """
+    uptakes = _uptakes(scan, prediction, body)
+    found = [
+        risen_candidate(scan, view, uptakes[view], body, place, of.had, of.added)
+        for view, of in risen.items()
+        for place in of.places
+        if uptakes[view].bones[place]
+    ]
+    if not found:
+        return ()
+    foci, usual = _named(_joined(found, scan, prediction, body, uptakes, atlas))
+    return (*foci, *usual)
 
 
 def matched_foci(
@@ -152,7 +220,12 @@ def named_candidates(
         body: bones of the same scan.
         atlas: the one of bonescint if `None`.
     """
-    groups, inputs = matched_candidates(scan, prediction, body, atlas)
+    return _named(matched_candidates(scan, prediction, body, atlas))
+
+
+def _named(candidates: Candidates) -> NamedCandidates:
+    """Classify candidates."""
+    groups, inputs = candidates
     answers = focus_network().run(inputs)
     usual = answers.findings.index(USUAL)
     probable = answers.probabilities

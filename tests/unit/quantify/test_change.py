@@ -19,6 +19,7 @@ from bonescint.quantify import (
     quantify_scan,
     with_risen,
 )
+from bonescint.quantify.change import given_rise
 from bonescint.scan import ParameterError, View
 
 BONES = ("L3", "femur R")
@@ -102,19 +103,51 @@ def test_uptake_that_was_there_before_is_not_new(known: KnownScan, prior: Quanti
 def test_uptake_that_has_risen_is_no_usual_uptake(known: KnownScan, prior: QuantifiedScan) -> None:
     """What the network calls usual uptake on the present scan alone, the prior scan contradicts."""
     before = quantified(known, (), seed=4)
-    (focus, *_) = quantified(known, BONES, seed=5).foci
+    there = quantified(known, BONES[:1], seed=5)
+    (focus,) = there.foci
     usual = tuple(
-        replace(one, probability=0.01, finding_probabilities={"usual uptake": 0.97})
+        replace(
+            one,
+            probability=0.01,
+            finding_probabilities={"usual uptake": 0.97, "joint": 0.02, "metastasis": 0.01},
+        )
         for one in focus.in_views
     )
     doubted = replace(focus, in_views=usual)
     for then, number in ((before, 1), (prior, 0)):
-        now = replace(quantified(known, BONES, seed=5), foci=(), usual=(doubted,))
+        now = replace(there, foci=(), usual=(doubted,))
         found = with_risen(then, now)
         assert (len(found.foci), len(found.usual)) == (number, 1 - number)
         assert [one.number for one in found.foci] == [1][:number]
         changes = changed_foci(replace(then, foci=()), now)
         assert [one.change for one in changes] == [FocusChange.NEW] * number
+
+
+def test_what_is_no_candidate_is_found_by_the_difference(
+    known: KnownScan, prior: QuantifiedScan
+) -> None:
+    before = quantified(known, (), seed=4)
+    now = replace(quantified(known, BONES[:1], seed=5), foci=(), usual=())
+    found = with_risen(before, now)
+    (focus,) = found.foci
+    assert focus.bone == "L3"
+    for shown in focus.in_views:
+        row, column = centre(known, "L3", shown.view)
+        assert np.hypot(shown.row - row, shown.column - column) < 4
+        # A disc with a radius of 5 pixels, blurred.
+        assert 60 < shown.mask.sum() < 180
+    (change,) = [one for one in changed_foci(replace(before, foci=()), now) if one.present]
+    assert change.change is FocusChange.NEW
+    assert changed_foci(replace(prior, foci=()), now) == ()
+
+
+def test_findings_given_a_rise(prior: QuantifiedScan) -> None:
+    said = {"usual uptake": 0.9, "joint": 0.06, "fracture": 0.02, "metastasis": 0.01}
+    said["bladder"] = 0.01
+    (focus, *_) = prior.foci
+    views = tuple(replace(one, finding_probabilities=said) for one in focus.in_views)
+    wanted = {"joint": 0.6, "fracture": 0.2, "metastasis": 0.1, "bladder": 0.1}
+    assert given_rise(replace(focus, in_views=views)) == pytest.approx(wanted)
 
 
 def counts(scans: int, **new: int) -> NDArray[np.intp]:
