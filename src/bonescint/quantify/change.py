@@ -182,16 +182,19 @@ class _Compared:
         self._columns = present.scan.shape[1]
         self._shift_mm = shift_between_views(present.body) * self._now.pixel_mm[1]
         self._rises = rise_map(prior.scan, present.scan, self._before, self._now, present.body)
-        taken = [self._extent(one) for one in present.foci if (self._rise(one) or 0) >= RISEN_BY]
+        taken: list[Floats] = []
         risen: list[MatchedFocus] = []
+        self._beside: list[MatchedFocus] = []
         # Of several candidates at one rise, the nearest to its maximum is taken.
-        for one in sorted(present.usual, key=lambda of: -(self._rise(of) or 0)):
+        for one in sorted((*present.foci, *present.usual), key=self._order):
             if (self._rise(one) or 0) < RISEN_BY:
-                break
-            summit = self._summit(one)
-            if not _any_near(taken, summit):
-                taken.append(summit[None])
-                risen += [one] if self.is_new(one) else []
+                continue
+            summit, usual = self._summit(one), one.number > len(present.foci)
+            if one.probability < METASTASIS_FROM and _any_near(taken, summit):
+                self._beside.append(one)
+                continue
+            taken.append(summit[None] if usual else self._extent(one))
+            risen += [one] if usual and self.is_new(one) else []
         risen += [one for one in self._further(present, taken, atlas) if self.is_new(one)]
         first = len(present.foci) + 1
         self.present = replace(
@@ -199,6 +202,9 @@ class _Compared:
             foci=(*present.foci, *(replace(one, number=n) for n, one in enumerate(risen, first))),
             usual=tuple(one for one in present.usual if one not in risen),
         )
+
+    def _order(self, focus: MatchedFocus) -> tuple[bool, float]:
+        return focus.probability < METASTASIS_FROM, -(self._rise(focus) or 0)
 
     def _further(
         self, present: QuantifiedScan, taken: Sequence[Floats], atlas: BoneAtlas
@@ -283,7 +289,11 @@ class _Compared:
         if focus.probability < METASTASIS_FROM:
             findings = given_rise(focus)
             outside = sum(findings.get(site.value, 0.0) for site in OUTSIDE_BONE)
-            if outside >= LEAST_OUTSIDE_BONE or focus.bone.startswith(DISTAL):
+            if (
+                focus in self._beside
+                or outside >= LEAST_OUTSIDE_BONE
+                or focus.bone.startswith(DISTAL)
+            ):
                 return False
         rise = self._rise(focus)
         return focus.probability >= METASTASIS_FROM if rise is None else rise >= RISEN_BY

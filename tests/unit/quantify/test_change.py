@@ -141,6 +141,30 @@ def test_what_is_no_candidate_is_found_by_the_difference(
     assert changed_foci(replace(prior, foci=()), now) == ()
 
 
+def test_rises_outside_bone_and_far_from_the_trunk_are_not_new(known: KnownScan) -> None:
+    """And of two candidates at one rise, one is new."""
+    before = quantified(known, (), seed=4)
+    there = quantified(known, BONES[:1], seed=5)
+    (focus,) = there.foci
+
+    def new(bone: str, findings: dict[str, float], copies: int = 1) -> int:
+        probability = findings["metastasis"]
+        views = tuple(
+            replace(one, bone=bone, probability=probability, finding_probabilities=findings)
+            for one in focus.in_views
+        )
+        usual = tuple(replace(focus, number=1 + n, in_views=views) for n in range(copies))
+        now = replace(there, foci=(), usual=usual)
+        return sum(one.change is FocusChange.NEW for one in changed_foci(before, now))
+
+    bony = {"usual uptake": 0.9, "joint": 0.09, "metastasis": 0.01}
+    assert new("L3", bony) == 1
+    assert new("L3", bony, copies=2) == 1
+    assert new("L3", {"usual uptake": 0.9, "bladder": 0.04, "metastasis": 0.06}) == 0
+    assert new("tibia R", bony) == 0
+    assert new("tibia R", {"metastasis": 0.6, "joint": 0.4}) == 1
+
+
 def test_findings_given_a_rise(prior: QuantifiedScan) -> None:
     said = {"usual uptake": 0.9, "joint": 0.06, "fracture": 0.02, "metastasis": 0.01}
     said["bladder"] = 0.01
