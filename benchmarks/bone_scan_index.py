@@ -1,9 +1,10 @@
 """Measures the Bone Scan Index against the truth of simulated patients.
 
-python benchmarks/bone_scan_index.py index OUT.json --count 50          # against the truth
-python benchmarks/bone_scan_index.py agreement OUT.json
-python benchmarks/bone_scan_index.py index CAL.json --count 60 --seed 5 --resamples 0
-python benchmarks/bone_scan_index.py calibrate CAL.json [MORE.json]     # of other patients
+python benchmarks/known_scans.py FOLDER various --count 400             # also the other sets, 50
+python benchmarks/bone_scan_index.py say FOLDER various
+python benchmarks/bone_scan_index.py calibrate FOLDER
+python benchmarks/bone_scan_index.py say FOLDER levels spread hard
+python benchmarks/bone_scan_index.py experiment FOLDER                  # tables of these
 python benchmarks/bone_scan_index.py normal COHORT --count 40           # scans without metastases
 """
 
@@ -11,141 +12,49 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-from scipy.spatial import KDTree
+from known_scans import stored
 
 from bonescint.classify.classify import model_folder
 from bonescint.cohort import read_manifest
 from bonescint.dicom import read
 from bonescint.model import Classifier
-from bonescint.quantify import (
-    MassTable,
-    bone_atlas,
-    bone_masses,
-    bone_scan_index,
-)
-from bonescint.quantify.bone_scan_index import RESAMPLES
-from bonescint.quantify.foci import MatchedFocus, matched_foci
-from bonescint.quantify.laid_atlas import LaidAtlas, laid_atlas
+from bonescint.quantify import bone_scan_index
+from bonescint.quantify.bone_scan_index import OFFSET, calibration_factor, method_sd
+from bonescint.quantify.foci import matched_foci
 from bonescint.quantify.regions import body_regions
-from bonescint.scan import Scan, View
-from bonescint.simulate import (
-    Disease,
-    camera_named,
-    draw_anatomy,
-    set_up_camera,
-    simulate_scan,
-    simulated_scan,
-)
-from bonescint.simulate.population import Population
 
 
-class KnownPatient(NamedTuple):
-    """A simulated patient, the expected counts of both views, and the true shares of disease."""
-
-    means: dict[View, np.ndarray]
-    pixel_mm: float
-    scan: Scan
-    diseased: np.ndarray
-
-
-def known_patient(seed: int, lesions: int, radius_mm: float) -> KnownPatient:
-    """A patient with so many metastases, and the share of each bone's volume that they take.
-
-    A sample of bone is diseased where the lesion's profile exceeds a half.
-    """
-    caught = {}
-    draw = simulated_scan._draw_tracer
-
-    def catch(*given, **named):
-        caught["tracer"] = draw(*given, **named)
-        return caught["tracer"]
-
-    rng = np.random.default_rng([seed, 77])
-    anatomy = draw_anatomy(rng, Population(anatomy=2), primary="prostate")
-    simulated_scan._draw_tracer = catch
-    try:
-        simulated = simulate_scan(
-            anatomy,
-            set_up_camera(camera_named("discovery"), rng),
-            rng,
-            positive=True,
-            scan_id=f"bsi-{seed}",
-            lesions=lesions,
-            counts=1.5e6,
-            disease=Disease(radius_median_mm=radius_mm),
-        )
-    finally:
-        simulated_scan._draw_tracer = draw
-    skeleton, normal = anatomy.skeleton, caught["tracer"].normal
-    ill = np.zeros(len(normal), bool)
-    for focus in caught["tracer"].metastases:
-        span = skeleton.span(focus.region)
-        _, at = KDTree(anatomy.positions_mm[span]).query(focus.positions_mm)
-        at = at + span.start
-        local = np.maximum(normal[at], 0.45 * skeleton.volume[at] if focus.contrast > 1 else 0)
-        profile = np.abs(focus.activity) / np.maximum(abs(focus.contrast - 1) * local, 1e-9)
-        ill[at[profile > 0.5]] = True
-    volume = np.array([skeleton.volume[skeleton.span(r)].sum() for r in skeleton.regions])
-    sick = np.array([(skeleton.volume * ill)[skeleton.span(r)].sum() for r in skeleton.regions])
-    return KnownPatient(
-        simulated.means, simulated.scan.pixel_spacing_mm[0], simulated.scan, sick / volume
-    )
-
-
-def index(out: Path, patients: int, levels: tuple[float, ...], seed: int, resamples: int) -> None:
-    """After Anand et al. 2016: indices of patients at several counts, beside the truth."""
-    atlas = bone_atlas()
-    masses = bone_masses(MassTable.SPIERS, atlas)
+def say(folder: Path, what: str, resamples: int) -> list[dict]:
+    """The index of every stored scan of a set, beside the truth; also written to the folder."""
     rows = []
-    with Classifier(model_folder(None), threads=1) as model:
-        for number in range(patients):
-            rng = np.random.default_rng([seed, number])
-            lesions = int(np.exp(rng.uniform(0, np.log(46))))
-            radius_mm = float(rng.uniform(11, 24))
-            patient = known_patient(seed * 1000 + number, lesions, radius_mm)
-            true = 100 * float(masses @ patient.diseased)
-            for level in levels:
-                for repeat in range(2 if level == levels[0] else 1):
-                    images = {
-                        view.value: rng.poisson(mean * (level / 1.5e6)).astype(np.float32)
-                        for view, mean in patient.means.items()
-                    }
-                    scan = patient.scan.with_views(step="again", **images)
-                    prediction = model.predict(scan)
-                    body = body_regions(scan, atlas)
-                    found = matched_foci(scan, prediction, body, atlas)
-                    said = bone_scan_index(
-                        scan, prediction, body, found, atlas=atlas, resamples=resamples
-                    )
-                    laid = laid_atlas(body, scan.shape, atlas)
-                    rows.append(
-                        {
-                            "patient": number,
-                            "counts": level,
-                            "repeat": repeat,
-                            "true": true,
-                            "percent": said.percent,
-                            "low": said.low,
-                            "high": said.high,
-                            "own_sd": said.own_sd,
-                            "foci": [focus_mass(one, laid, masses) for one in found],
-                        }
-                    )
-            print(number, true, rows[-1]["percent"], flush=True)
-            out.write_text(json.dumps(rows))
-
-
-def focus_mass(focus: MatchedFocus, laid: LaidAtlas, masses: np.ndarray) -> tuple[float, float]:
-    """Probability of a focus, and the percentage of the skeleton's mass that it would be."""
-    each = masses / np.bincount(laid.atlas.bone, minlength=len(masses))
-    inside = laid.enclosed(focus.in_views, focus.bone)
-    share = float(each[laid.atlas.bone[inside]].sum())
-    share = max(share, 0.5 * float(each[laid.atlas.bones.index(focus.bone)]))
-    return focus.probability, 100 * share * focus.volume_ratio
+    for known in stored(folder, what):
+        began = time.process_time()
+        said = bone_scan_index(
+            known.scan, known.prediction, known.body, known.foci, resamples=resamples
+        )
+        rows.append(
+            {
+                "patient": known.patient,
+                "counts": known.counts,
+                "total": max(known.scan.total(view) for view in known.scan.views),
+                "repeat": known.repeat,
+                "benign": known.benign,
+                "level": known.level,
+                "true": known.true,
+                "estimate": uncalibrated(said.percent),
+                "percent": said.percent,
+                "low": said.low,
+                "high": said.high,
+                "own_sd": said.own_sd,
+                "seconds": time.process_time() - began,
+            }
+        )
+    (folder / f"said-{what}.json").write_text(json.dumps(rows))
+    return rows
 
 
 def normal_index(cohort: Path, count: int, centre: str) -> None:
@@ -172,111 +81,173 @@ def normal_index(cohort: Path, count: int, centre: str) -> None:
 
 
 CALIBRATION = Path("src/bonescint/quantify/bsi_calibration.json")
-LEAST = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
+COUNT_KNOTS = (2e5, 6e5, 2e6)
+INDEX_KNOTS = (0.0, 0.1, 0.3, 1.0, 3.0, 8.0, 20.0)
+FOLDS = 5
 
 
-def calibrate(files: list[Path], out: Path) -> None:
-    """The least probability that counts, the factor, and the errors by counts and by index."""
-    rows = [row for file in files for row in json.loads(file.read_text()) if not row["repeat"]]
-    true = np.array([row["true"] for row in rows])
-    counts = np.array([row["counts"] for row in rows])
-    tried = {}
-    for least in LEAST:
-        sums = [sum(p * share for p, share in row["foci"] if p >= least) for row in rows]
-        said = np.array(sums)
-        # A median, so that a patient of whom the skull is mistaken does not set the factor.
-        seen = (true > 0.1) & (said > 0.02)
-        factor = float(np.exp(np.median(np.log(true[seen] / said[seen]))))
-        error = float(np.median(np.abs(said * factor - true)))
-        tried[least] = (error, factor, said * factor)
-        print(f"from {least}: factor {factor:.2f}, median error {error:.3f}")
-    least = min(tried, key=lambda of: tried[of][0])
-    _, factor, said = tried[least]
-    levels, knots = np.unique(counts), np.array([0.05, 0.3, 1.0, 4.0])
-    off = np.log(said + 0.02) - np.log(true + 0.02)
+def uncalibrated(percent: float) -> float:
+    """The estimate whose product with its factor is an index."""
+    tried = np.linspace(0, 1.5 * percent + 1, 4001)
+    return float(np.interp(percent, [of * calibration_factor(of) for of in tried], tried))
+
+
+def fitted(rows: list[dict]) -> dict[str, list[list[float]]]:
+    """Factor by index, and standard deviation of the error of the logarithm by counts and index.
+
+    The latter is scaled so that 1.96 of them hold 95 % of the errors, whose distribution has long
+    tails.
+    """
+    true, estimate, total = (np.array([row[name] for row in rows]) for name in _MEASURED)
+    off = np.log(true + OFFSET) - np.log(estimate + OFFSET)
+    logs = [0.0]  # of nothing there is nothing
+    for knot in INDEX_KNOTS[1:]:
+        near = np.exp(-0.5 * (np.log((estimate + OFFSET) / (knot + OFFSET)) / 0.5) ** 2)
+        order = np.argsort(off)
+        middle = np.searchsorted(np.cumsum(near[order]), 0.5 * near.sum())
+        logs.append(float(off[order][middle]))
+    values = {"index": [list(INDEX_KNOTS)], "factor": [np.exp(logs).round(3).tolist()]}
+    said = np.array([of * calibration_factor(of, values) for of in estimate])
+    off = np.log(said + OFFSET) - np.log(true + OFFSET)
     lines = []
-    for level in levels:
-        mine = counts == level
+    for level in COUNT_KNOTS:
+        alike = np.exp(-0.5 * (np.log(total / level) / 0.7) ** 2)
         line = []
-        for knot in knots:
-            near = np.exp(-0.5 * (np.log((said + 0.02) / (knot + 0.02)) / 0.6) ** 2) * mine
-            line.append(round(float(np.sqrt((near @ off**2) / near.sum())), 3))
+        for knot in INDEX_KNOTS:
+            near = alike * np.exp(-0.5 * (np.log((said + OFFSET) / (knot + OFFSET)) / 0.6) ** 2)
+            # As if half a scan with an error of 0.35 were added, in case that there are few.
+            line.append(float(np.sqrt((near @ off**2 + 0.5 * 0.35**2) / (near.sum() + 0.5))))
         lines.append(line)
+    values |= {"counts": [list(COUNT_KNOTS)], "sd": lines}
+    sd = [method_sd(n, x, values) for n, x in zip(total, said, strict=True)]
+    scale = float(np.quantile(np.abs(off) / sd, 0.95)) / 1.96
+    values["sd"] = [[round(scale * of, 3) for of in line] for line in lines]
+    return values
+
+
+_MEASURED = ("true", "estimate", "total")
+
+
+def calibrate(folder: Path) -> None:
+    """Write the errors of the set "various", and say how they cover scans of other folds."""
+    rows = json.loads((folder / "said-various.json").read_text())
+    inside, ratios, pairs = [], [], []
+    for fold in range(FOLDS):
+        values = fitted([row for row in rows if row["patient"] % FOLDS != fold])
+        for row in rows:
+            if row["patient"] % FOLDS == fold:
+                said = row["estimate"] * calibration_factor(row["estimate"], values)
+                wide = 1.96 * method_sd(row["total"], said, values)
+                inside.append(abs(np.log((said + OFFSET) / (row["true"] + OFFSET))) <= wide)
+                pairs.append((row["true"], said))
+                if said > 0.3:
+                    low = (said + OFFSET) * np.exp(-wide) - OFFSET
+                    ratios.append(((said + OFFSET) * np.exp(wide) - OFFSET) / max(low, 1e-3))
+    low, high = wilson(sum(inside), len(inside))
+    true, said = np.array(pairs).T
+    print(
+        f"coverage in {FOLDS} folds: {sum(inside)} of {len(inside)} patients "
+        f"({low:.3f} to {high:.3f}); high over low, index above 0.3: {np.median(ratios):.2f}; "
+        f"r {np.corrcoef(true, said)[0, 1]:.3f}, bias {np.mean(said - true):+.3f}, "
+        f"no metastases: under 0.005 {np.mean(said[true == 0] < 0.005):.2f}"
+    )
     content = {
-        "source": f"benchmarks/bone_scan_index.py calibrate, {sum(counts == levels[-1])} patients",
-        "values": {
-            "least_probability": [[least]],
-            "factor": [[round(factor, 3)]],
-            "counts": [levels.tolist()],
-            "index": [knots.tolist()],
-            "sd": lines,
-        },
+        "source": f"benchmarks/bone_scan_index.py calibrate, {len(rows)} patients",
+        "values": fitted(rows),
     }
-    out.write_text(json.dumps(content, indent=1) + "\n")
-    print(out.read_text())
+    CALIBRATION.write_text(json.dumps(content, indent=1) + "\n")
+    print(CALIBRATION.read_text())
 
 
-def agreement(file: Path) -> None:
-    """The table of the experiment."""
-    rows = json.loads(file.read_text())
+def wilson(found: int, of: int) -> tuple[float, float]:
+    """95 % interval of a share."""
+    middle = (found + 1.92) / (of + 3.84)
+    wide = 1.96 / (of + 3.84) * np.sqrt(found * (of - found) / of + 0.96)
+    return float(middle - wide), float(middle + wide)
+
+
+def resampled_over(groups: list[np.ndarray], of) -> tuple[float, float, float]:
+    """A statistic of the rows of groups, with its bootstrap interval (within the groups)."""
+    rng = np.random.default_rng(0)
+    again = [of([one[rng.choice(len(one), len(one))] for one in groups]) for _ in range(1000)]
+    return of(groups), *(float(x) for x in np.percentile(again, [2.5, 97.5]))
+
+
+def of_counts(rows: list[dict]) -> None:
+    """Agreement with the truth at each number of counts."""
     most = max(row["counts"] for row in rows)
-    of_patient = {
-        row["patient"]: row["percent"]
-        for row in rows
-        if row["counts"] == most and not row["repeat"]
-    }
-    for level in sorted({row["counts"] for row in rows}, reverse=True):
-        mine = [row for row in rows if row["counts"] == level and not row["repeat"]]
+    first = [row for row in rows if not row["repeat"]]
+    best = {row["patient"]: row["percent"] for row in first if row["counts"] == most}
+    for counts in sorted({row["counts"] for row in rows}, reverse=True):
+        mine = [row for row in first if row["counts"] == counts]
         true, said, low, high = (
             np.array([row[name] for row in mine]) for name in ("true", "percent", "low", "high")
         )
-        error = said - true
-        inside = (true >= low) & (true <= high)
-        apart = said - np.array([of_patient[row["patient"]] for row in mine])
-        rng = np.random.default_rng(0)
-        again = [rng.choice(len(true), len(true)) for _ in range(500)]
-        r = np.percentile([np.corrcoef(true[k], said[k])[0, 1] for k in again], [2.5, 97.5])
+        off, both = said - true, np.stack([true, said], axis=1)
+        r = resampled_over([both], lambda of: float(np.corrcoef(of[0].T)[0, 1]))
+        error = resampled_over([np.abs(off)], lambda of: float(of[0].mean()))
+        apart = [abs(row["percent"] - best[row["patient"]]) for row in mine]
+        seen = low > 0.05
         print(
-            f"{level / 1e6:.2g} M counts, {len(mine)} patients: "
-            f"r {np.corrcoef(true, said)[0, 1]:.3f} ({r[0]:.2f} to {r[1]:.2f}), "
-            f"bias {error.mean():+.2f}, absolute error {np.abs(error).mean():.2f}, "
-            f"sd of error {error.std(ddof=1):.2f}, "
-            f"CV {100 * error.std(ddof=1) / true.mean():.0f} %, "
-            f"coverage {inside.sum()} of {len(inside)}, "
-            f"high over low {np.median(high / np.maximum(low, 1e-3)):.1f}, "
-            f"from the same patient at most counts {np.abs(apart).mean():.2f}"
+            f"{counts / 1e6:.2g} M counts, {len(mine)} patients, mean index {true.mean():.2f}: "
+            f"r {r[0]:.3f} ({r[1]:.3f} to {r[2]:.3f}), bias {off.mean():+.2f}, "
+            f"absolute error {error[0]:.2f} ({error[1]:.2f} to {error[2]:.2f}), "
+            f"sd of error {off.std(ddof=1):.2f} ({100 * off.std(ddof=1) / true.mean():.0f} % of "
+            f"the mean), median relative error {100 * np.median(np.abs(off) / true):.0f} %, "
+            f"coverage {((true >= low) & (true <= high)).sum()}, "
+            f"high over low {np.median(high[seen] / low[seen]):.1f}, "
+            f"from the same patient at most counts {np.mean(apart):.2f}"
         )
-    top = [row for row in rows if row["counts"] == most]
-    first = np.array([row["percent"] for row in top if not row["repeat"]])
-    again = np.array([row["percent"] for row in top if row["repeat"]])
-    if len(again):
-        off = first - again
-        print(f"repeat difference {off.mean():+.2f} +- {off.std(ddof=1):.2f}")
+    twice = [row for row in rows if row["repeat"]]
+    if twice:
+        apart = np.array([best[row["patient"]] - row["percent"] for row in twice])
+        print(f"repeated scans differ by {apart.mean():+.3f} +- {apart.std(ddof=1):.3f}")
 
 
-WORK = ("index", "agreement", "calibrate", "normal")
+def of_levels(rows: list[dict]) -> None:
+    """Coefficient of variation among the patients of each true index."""
+
+    def variation(of: list[np.ndarray]) -> float:
+        return float(np.mean([100 * one.std(ddof=1) / one.mean() for one in of]))
+
+    groups = []
+    for level in sorted({row["level"] for row in rows}):
+        said = np.array([row["percent"] for row in rows if row["level"] == level])
+        groups.append(said)
+        found = resampled_over([said], variation)
+        print(
+            f"true index {level:g}: {len(said)} patients, mean {said.mean():.2f}, "
+            f"CV {found[0]:.0f} % ({found[1]:.0f} to {found[2]:.0f})"
+        )
+    found = resampled_over(groups, variation)
+    print(f"mean of the CVs: {found[0]:.1f} % ({found[1]:.1f} to {found[2]:.1f})")
+
+
+WORK = ("say", "experiment", "calibrate", "normal")
 
 
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=WORK)
-    parser.add_argument("files", type=Path, nargs="*")
-    parser.add_argument("--counts", type=float, nargs="+", default=[1.5e6, 1e6, 0.5e6, 0.2e6])
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--resamples", type=int, default=RESAMPLES)
+    parser.add_argument("folder", type=Path, nargs="?")
+    parser.add_argument("sets", nargs="*", default=["levels", "spread", "hard"])
+    parser.add_argument("--resamples", type=int, default=0)
     parser.add_argument("--count", type=int, default=None)
     parser.add_argument("--centre", default="C")
     given = parser.parse_args()
-    if given.what == "index":
-        levels = tuple(given.counts)
-        index(given.files[0], given.count or 50, levels, given.seed, given.resamples)
+    if given.what == "say":
+        for name in given.sets:
+            say(given.folder, name, given.resamples)
     elif given.what == "normal":
-        normal_index(given.files[0], given.count or 40, given.centre)
+        normal_index(given.folder, given.count or 40, given.centre)
     elif given.what == "calibrate":
-        calibrate(given.files, CALIBRATION)
+        calibrate(given.folder)
     else:
-        agreement(given.files[0])
+        for name in given.sets:
+            rows = json.loads((given.folder / f"said-{name}.json").read_text())
+            print(f"{name}: {np.mean([row['seconds'] for row in rows]):.3f} s of CPU per scan")
+            (of_levels if name == "levels" else of_counts)(rows)
 
 
 if __name__ == "__main__":

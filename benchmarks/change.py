@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
-from bone_scan_index import known_patient
+from known_patients import known_patient
 from scipy import ndimage
 
 from bonescint.classify.classify import model_folder

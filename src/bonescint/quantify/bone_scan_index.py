@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from bonescint.files import json_in
 from bonescint.quantify.bone_atlas import BoneAtlas, bone_atlas
-from bonescint.quantify.foci import MatchedFocus, matched_foci
+from bonescint.quantify.diseased_bone import PieceNumbers
+from bonescint.quantify.foci import MatchedFocus
 from bonescint.quantify.laid_atlas import LaidAtlas, laid_atlas
 from bonescint.quantify.regions import BodyRegions
 from bonescint.scan import PixelUnit, Prediction, Scan, View
@@ -30,8 +31,10 @@ RESAMPLES = 5
 _FIRST_RESAMPLES = 2
 _CLEARLY_LESS = 1 / 3
 """The first resamples suffice if their SD is under this share of `method_sd`."""
+_OUTLINE_FACTOR = 1.36
+"""What outlines miss, on average: fitted on 60 simulated patients."""
 _SPINE = ("cervical", "thoracic", "lumbar", "sacrum")
-_OFFSET = 0.02
+OFFSET = 0.02
 """Added to indices before logarithms are taken, in per cent."""
 
 
@@ -122,8 +125,8 @@ class BoneScanIndex:
         return f"{shown} ({self.low:.2f} to {self.high:.2f})"
 
 
-def diseased_shares(foci: Sequence[MatchedFocus], laid: LaidAtlas) -> NDArray[np.float64]:
-    """Expected share of each bone that is diseased.
+def outlined_shares(foci: Sequence[MatchedFocus], laid: LaidAtlas) -> NDArray[np.float64]:
+    """Expected share of each bone that is diseased, from the outlines of foci.
 
     A focus contributes its probability of being a metastasis times its estimated volume: that of
     the samples of bone in its outlines (in both outlines, if both views show it), times
@@ -154,7 +157,24 @@ def _calibration() -> Mapping[str, list[list[float]]]:
     return dict(json_in(text)["values"])
 
 
-def method_sd(counts: float, percent: float) -> float:
+def calibration_factor(
+    estimate: float, values: Mapping[str, list[list[float]]] | None = None
+) -> float:
+    """What an estimate of the index is multiplied by, so that it is as often too high as too low.
+
+    Args:
+        estimate: sum over the bones, in per cent of the skeleton's mass.
+        values: `index`, and the `factor` at each; those of bonescint if `None`.
+    """
+    stored = _calibration() if values is None else values
+    indices = np.log(np.asarray(stored["index"][0]) + OFFSET)
+    logs = np.log(stored["factor"][0])
+    return float(np.exp(np.interp(np.log(estimate + OFFSET), indices, logs)))
+
+
+def method_sd(
+    counts: float, percent: float, values: Mapping[str, list[list[float]]] | None = None
+) -> float:
     """Standard deviation of the error of the logarithm of the index.
 
     It is interpolated from simulated scans whose true index is known.
@@ -162,10 +182,11 @@ def method_sd(counts: float, percent: float) -> float:
     Args:
         counts: of the view that has more counts.
         percent: the index, in per cent of the skeleton's mass.
+        values: `counts` and `index`, and `sd` (counts, index); those of bonescint if `None`.
     """
-    stored = _calibration()
-    indices = np.log(np.asarray(stored["index"][0]) + _OFFSET)
-    at_index = [np.interp(np.log(percent + _OFFSET), indices, line) for line in stored["sd"]]
+    stored = _calibration() if values is None else values
+    indices = np.log(np.asarray(stored["index"][0]) + OFFSET)
+    at_index = [np.interp(np.log(percent + OFFSET), indices, line) for line in stored["sd"]]
     return float(np.interp(np.log(max(counts, 1.0)), np.log(stored["counts"][0]), at_index))
 
 
@@ -182,10 +203,16 @@ def bone_scan_index(
 ) -> BoneScanIndex:
     """The index of a scan with its interval.
 
+    The diseased share of a bone is the mean of two estimates, from the outlines of foci
+    (`outlined_shares`) and by a network from the pieces of the bone (`diseased_bone`), times a
+    factor that depends on the index (`calibration_factor`). Where no focus is called a metastasis,
+    the index is 0.
+
     The interval is the wider of two, both on the logarithm: one from the error of the index in
     simulated scans with as many counts and known truth, and one from Poisson resampling of this
-    scan's own counts, with the foci detected again in each resample. If the first two resamples
-    differ far less than that error, the others are omitted: they would not widen the interval.
+    scan's own counts, in each of which the network estimates the shares again, with the foci of
+    the scan itself. If the first two resamples differ far less than that error, the others are
+    omitted: they would not widen the interval.
 
     Args:
         scan: the scan.
@@ -197,18 +224,21 @@ def bone_scan_index(
         seed: of the resampling; the same gives the same interval.
         resamples: largest number of resamples; 0 gives the interval of the simulated scans.
     """
-    atlas = atlas or bone_atlas()
-    masses = bone_masses(table, atlas)
-    factor = float(_calibration()["factor"][0][0])
-    least = float(_calibration()["least_probability"][0][0])
     laid = laid_atlas(body, scan.shape, atlas)
+    atlas = laid.atlas
+    masses = bone_masses(table, atlas)
+    numbers = PieceNumbers(scan, prediction, body, foci, laid)
+    counted = [focus for focus in foci if focus.probability >= METASTASIS_FROM]
+    outlined = _OUTLINE_FACTOR * outlined_shares(counted, laid)
 
-    def shares(of: Sequence[MatchedFocus]) -> NDArray[np.float64]:
-        counted = [focus for focus in of if focus.probability >= least]
-        expected = diseased_shares(counted, laid)
-        return np.asarray(100 * factor * masses * expected)
+    def in_percent(of: Scan) -> NDArray[np.float64]:
+        if not counted:
+            return np.zeros(len(masses))
+        shares = (outlined + numbers.shares_of_bones(of)) / 2
+        factor = calibration_factor(100 * float(masses @ shares))
+        return np.asarray(100 * masses * np.minimum(factor * shares, 1))
 
-    by_bone = shares(foci)
+    by_bone = in_percent(scan)
     percent = float(by_bone.sum())
     low = high = own = None
     if scan.unit is PixelUnit.COUNTS:
@@ -217,15 +247,13 @@ def bone_scan_index(
         expected = method_sd(counts, percent)
         own, again = 0.0, []
         for _ in range(resamples):
-            other = resampled(scan, rng)
-            index = float(shares(matched_foci(other, prediction, body, atlas)).sum())
-            again.append(np.log(index + _OFFSET))
+            again.append(np.log(float(in_percent(resampled(scan, rng)).sum()) + OFFSET))
             own = float(np.std(again, ddof=1)) if len(again) > 1 else 0.0
             if len(again) == _FIRST_RESAMPLES and own < _CLEARLY_LESS * expected:
                 break
         wide = 1.96 * max(own, expected)
-        low = max(0.0, float((percent + _OFFSET) * np.exp(-wide)) - _OFFSET)
-        high = float((percent + _OFFSET) * np.exp(wide)) - _OFFSET
+        low = max(0.0, float((percent + OFFSET) * np.exp(-wide)) - OFFSET)
+        high = float((percent + OFFSET) * np.exp(wide)) - OFFSET
     return BoneScanIndex(
         percent=percent,
         low=low,

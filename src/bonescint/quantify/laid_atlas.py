@@ -28,6 +28,7 @@ class LaidAtlas:
         at: for each view float32 (samples, 2), row and column in pixels from the corner, as seen
             from its own side.
         cells: for each view int (samples, 2), the pixel in which each sample lies.
+        places_mm: float32 (samples, 2), to the patient's left of the atlas's origin, and up.
         pixel_mm: between rows and between columns.
         shares: float32 (bones,), share of the skeleton's volume per sample of each bone.
     """
@@ -35,6 +36,7 @@ class LaidAtlas:
     atlas: BoneAtlas
     at: Mapping[View, Floats]
     cells: Mapping[View, NDArray[np.intp]]
+    places_mm: Floats
     pixel_mm: tuple[float, float]
     shares: Floats
 
@@ -102,7 +104,7 @@ def _nearest(beside: Floats) -> int:
 def laid_atlas(
     body: BodyRegions, shape: tuple[int, int], atlas: BoneAtlas | None = None
 ) -> LaidAtlas:
-    """Lay the atlas on a scan whose bones have been found; kept for the scan's resamples.
+    """Lay the atlas on a scan whose bones have been found.
 
     Args:
         body: the bones.
@@ -120,5 +122,7 @@ def laid_atlas(
         at[view] = np.asarray(laid, np.float32)
     samples = np.bincount(atlas.bone, minlength=len(atlas.bones))
     shares = np.asarray(atlas.volume / samples, np.float32)
-    cells = {view: np.floor(places).astype(np.intp) for view, places in at.items()}
-    return LaidAtlas(atlas=atlas, at=at, cells=cells, pixel_mm=pixel_mm, shares=shares)
+    cells = {view: np.floor(of).astype(np.intp) for view, of in at.items()}
+    return LaidAtlas(
+        atlas=atlas, at=at, cells=cells, places_mm=places, pixel_mm=pixel_mm, shares=shares
+    )

@@ -18,10 +18,14 @@ from bonescint.quantify import (
     quantify_scan,
 )
 from bonescint.quantify.bone_scan_index import (
+    OFFSET,
     bone_scan_index,
-    diseased_shares,
+    calibration_factor,
+    method_sd,
+    outlined_shares,
     resampled,
 )
+from bonescint.quantify.diseased_bone import PieceNumbers, diseased_bone
 from bonescint.quantify.laid_atlas import laid_atlas
 from bonescint.scan import PixelUnit, View
 
@@ -84,7 +88,7 @@ def whole_bone(known: KnownScan, bone: str) -> MatchedFocus:
 
 def test_a_bone_that_is_wholly_covered_counts_with_the_probability(known: KnownScan) -> None:
     laid = laid_atlas(body_regions(known.scan), known.scan.shape)
-    shares = diseased_shares([whole_bone(known, "femur L")], laid)
+    shares = outlined_shares([whole_bone(known, "femur L")], laid)
     femur = bone_atlas().bones.index("femur L")
     assert shares[femur] == pytest.approx(0.9, abs=0.02)  # the focus' probability
     assert np.delete(shares, femur).max() == 0
@@ -94,10 +98,47 @@ def test_a_focus_counts_with_the_volume_that_is_expected_of_it(known: KnownScan)
     laid = laid_atlas(body_regions(known.scan), known.scan.shape)
     focus = whole_bone(known, "femur L")
     whole, half = (
-        diseased_shares([replace(focus, volume_ratio=ratio)], laid).sum() for ratio in (1.0, 0.5)
+        outlined_shares([replace(focus, volume_ratio=ratio)], laid).sum() for ratio in (1.0, 0.5)
     )
     assert half == pytest.approx(whole / 2)
-    assert diseased_shares([replace(focus, volume_ratio=9.0)], laid).max() == 1
+    assert outlined_shares([replace(focus, volume_ratio=9.0)], laid).max() == 1
+
+
+def test_the_network_s_share_of_a_bone_is_that_of_its_samples(known: KnownScan) -> None:
+    scan, focus = known.scan, whole_bone(known, "L3")
+    body, said, atlas = body_regions(scan), answer(scan), bone_atlas()
+    numbers = PieceNumbers(scan, said, body, [focus], laid_atlas(body, scan.shape))
+    diseased = diseased_bone().shares(numbers.of(scan))
+    found = numbers.shares_of_bones(scan)
+    for bone in range(len(atlas.bones)):
+        samples = np.flatnonzero(atlas.bone == bone)
+        wanted = np.mean([diseased[numbers.pieces.of_sample[sample]] for sample in samples])
+        assert found[bone] == pytest.approx(wanted, abs=1e-6)
+
+
+@pytest.mark.parametrize("table", list(MassTable))
+def test_the_index_weighs_the_mean_of_both_estimates(known: KnownScan, table: MassTable) -> None:
+    scan, focus = known.scan, whole_bone(known, "L3")
+    body, said = body_regions(scan), answer(scan)
+    laid = laid_atlas(body, scan.shape)
+    network = PieceNumbers(scan, said, body, [focus], laid).shares_of_bones(scan)
+    estimate = (1.36 * outlined_shares([focus], laid) + network) / 2
+    index = 100 * float(bone_masses(table) @ estimate)
+    found = bone_scan_index(scan, said, body, [focus], table=table, resamples=0)
+    assert found.percent == pytest.approx(index * calibration_factor(index), rel=0.02)
+    assert sum(found.by_bone.values()) == pytest.approx(found.percent)
+    doubtful = replace(focus, in_views=tuple(replace(v, probability=0.4) for v in focus.in_views))
+    assert bone_scan_index(scan, said, body, [doubtful], table=table).percent == 0
+
+
+def test_the_error_lies_between_those_of_the_table() -> None:
+    values = {"counts": [[2e5, 2e6]], "index": [[0.0, 1.0]], "sd": [[0.8, 0.6], [0.4, 0.2]]}
+    assert method_sd(2e5, 0.0, values) == pytest.approx(0.8)
+    assert method_sd(5e6, 40.0, values) == pytest.approx(0.2)
+    middle = np.sqrt(2e5 * 2e6)
+    assert method_sd(middle, 1.0, values) == pytest.approx(0.4)
+    half = np.sqrt(OFFSET * (1 + OFFSET)) - OFFSET
+    assert method_sd(2e6, half, values) == pytest.approx(0.3)
 
 
 def test_a_normal_scan_has_an_index_of_nothing(known: KnownScan) -> None:
