@@ -1,6 +1,6 @@
 """Measures the Bone Scan Index against the truth of simulated patients.
 
-python benchmarks/known_scans.py FOLDER various --count 400             # also the other sets, 50
+python benchmarks/known_scans.py FOLDER various --count 500             # also the other sets, 50
 python benchmarks/bone_scan_index.py say FOLDER various
 python benchmarks/bone_scan_index.py calibrate FOLDER
 python benchmarks/bone_scan_index.py say FOLDER levels spread hard
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import time
 from pathlib import Path
 
@@ -155,7 +156,10 @@ def calibrate(folder: Path) -> None:
         "source": f"benchmarks/bone_scan_index.py calibrate, {len(rows)} patients",
         "values": fitted(rows),
     }
-    CALIBRATION.write_text(json.dumps(content, indent=1) + "\n")
+    text = json.dumps(content, indent=1)
+    # A row of numbers is a line.
+    text = re.sub(r"\[\s+([^\[\]]+?)\s+\]", lambda of: f"[{' '.join(of[1].split())}]", text)
+    CALIBRATION.write_text(text + "\n")
     print(CALIBRATION.read_text())
 
 
