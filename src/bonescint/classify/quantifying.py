@@ -94,7 +94,7 @@ def quantify(
         device: `"cpu"`, `"gpu"` or `"auto"`.
         call_anyway: also give an index for scans that the model does not call.
         detectability: also find, for each bone, the contrast from which a lesion is found; takes
-            about half a minute of one core per scan.
+            about a minute of one core per scan.
         dicom: also write each result as DICOM Structured Reports, for which the extra `pacs` is
             needed; a scan that is not DICOM has the reason in `not_delivered`.
         progress: called with the number of studies done and of all.

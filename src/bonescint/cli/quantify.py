@@ -75,7 +75,7 @@ def quantify(
         model: Model folder, or 'shipped', the model that comes with bonescint (the default).
         call_anyway: Also give an index for scans that are too unlike those that the model knows.
         detectability: Also estimate the contrast at which 80 % of lesions of 10 mm are found, by
-            adding lesions to each bone of the scan (about half a minute of one core per scan).
+            adding lesions to each bone of the scan (about a minute of one core per scan).
         dicom: Also write each result as DICOM Structured Reports for the PACS.
 
     Written to the results folder:
