@@ -195,7 +195,7 @@ def _doubts(scans: Sequence[Scan], keys: Sequence[StudyKeys]) -> tuple[str, ...]
     if len({key.sex for key in keys} - {""}) > 1:
         doubts.append("The headers name different sexes: the scans are not of one patient.")
     if len({scan.scan_id for scan in scans}) < len(scans):
-        doubts.append("The same scan is given twice.")
+        doubts.append("Two of the scans have the same identifiers: is one given twice?")
     years = [scan.acquisition.year for scan in scans if scan.acquisition.year is not None]
     if years != sorted(years):
         doubts.append("By their headers the scans are not in order: give the oldest first.")

@@ -197,7 +197,7 @@ def test_a_scan_has_not_changed_against_itself(tmp_path: Path) -> None:
     )
     assert status == 0
     assert "PCWG3: No progression." in printed
-    assert "same scan is given twice" in printed
+    assert "have the same identifiers" in printed
     content = json.loads((out / "change.json").read_text(encoding="utf-8"))
     assert {one["change"] for one in content["changes"]} <= {"unchanged"}
     assert content["new_foci"] == [[0, 0], [0, 0]]
