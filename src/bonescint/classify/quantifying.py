@@ -105,7 +105,8 @@ def quantify(
         OutputError: `out` cannot be written to, or holds files of other origin.
         ParameterError: a setting that cannot be used.
     """
-    from bonescint.dicom import discover
+    from bonescint.dicom.discovery import examined, grouped
+    from bonescint.dicom.listing import listed_files
     from bonescint.quantify import MassTable
 
     require_local(Path(out))
@@ -124,16 +125,17 @@ def quantify(
     require_own(run.out, _MADE, mark="results.json", signature=_SIGNATURE)
     with one_writer(run.out):
         run.begin()
-        found = discover(sources)
-        names = SourceNames.relative(found, sources)
-        refused = [_refusal(error, error.source, names) for error in found.refused]
-        done: list[dict[str, Any]] = []
-        total = len(found.studies) + len(refused)
+        files = list(listed_files(sources))
         with pool_of(
-            min(count, len(found.studies)),
+            min(count, len(files)),
             timeout_s=_DETECTABILITY_TIMEOUT_S if detectability else _TIMEOUT_S,
             preload="bonescint.classify.quantified_study",
         ) as pool:
+            found = grouped(examined(files))  # while the processes start
+            names = SourceNames.relative(found, sources)
+            refused = [_refusal(error, error.source, names) for error in found.refused]
+            done: list[dict[str, Any]] = []
+            total = len(found.studies) + len(refused)
             for study, result in zip(
                 found.studies, run.results(found.studies, pool, ahead=2 * count), strict=True
             ):
