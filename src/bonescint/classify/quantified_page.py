@@ -191,12 +191,11 @@ def index_text(index: dict[str, Any] | None) -> str:
         >>> index_text(None)
         'none'
     """
+    from bonescint.quantify import index_in_words
+
     if index is None:
         return "none"
-    shown = f"{index['percent']:.2f}"
-    if index["low"] is None:
-        return f"{shown} (no interval: the pixels are not counts)"
-    return f"{shown} ({index['low']:.2f} to {index['high']:.2f})"
+    return index_in_words(index["percent"], index["low"], index["high"])
 
 
 def metastases_in(one: dict[str, Any]) -> int:

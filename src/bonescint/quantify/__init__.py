@@ -7,6 +7,7 @@ from bonescint.quantify.bone_scan_index import (
     MassTable,
     bone_masses,
     bone_scan_index,
+    index_in_words,
 )
 from bonescint.quantify.candidates import FocusInView
 from bonescint.quantify.change import (
@@ -60,6 +61,7 @@ __all__ = [
     "bone_scan_index",
     "dice_by_region",
     "findings_in_words",
+    "index_in_words",
     "matched_foci",
     "focus_json",
     "quantify_scan",

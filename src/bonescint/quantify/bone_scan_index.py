@@ -119,10 +119,19 @@ class BoneScanIndex:
     @property
     def in_words(self) -> str:
         """The index with its interval, such as `"2.1 (1.7 to 2.6)"`."""
-        shown = f"{self.percent:.2f}"
-        if self.low is None or self.high is None:
-            return f"{shown} (no interval: the pixels are not counts)"
-        return f"{shown} ({self.low:.2f} to {self.high:.2f})"
+        return index_in_words(self.percent, self.low, self.high)
+
+
+def index_in_words(percent: float, low: float | None, high: float | None) -> str:
+    """An index with its interval, for people.
+
+    Examples:
+        >>> index_in_words(2.1, 1.7, 2.6), index_in_words(0.4, None, None)
+        ('2.10 (1.70 to 2.60)', '0.40 (no interval: the pixels are not counts)')
+    """
+    if low is None or high is None:
+        return f"{percent:.2f} (no interval: the pixels are not counts)"
+    return f"{percent:.2f} ({low:.2f} to {high:.2f})"
 
 
 def outlined_shares(foci: Sequence[MatchedFocus], laid: LaidAtlas) -> NDArray[np.float64]:
