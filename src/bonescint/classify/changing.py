@@ -209,7 +209,8 @@ def _write(
     masses: MassTable,
     weeks: Sequence[float] | None,
 ) -> None:
-    from bonescint.classify.quantified_picture import change_picture, png_of, webp_of
+    from bonescint.classify.quantified_picture import change_picture, webp_of
+    from bonescint.explain.overlay import png_of
 
     out = series.folder
     picture = change_picture(series.scans[-2], series.scans[-1], series.changes, notice=notice)

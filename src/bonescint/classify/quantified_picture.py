@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import io
-import struct
-import zlib
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
-from PIL.PngImagePlugin import putchunk
 
 from bonescint.explain.crop import Box, crop_boxes
 from bonescint.explain.evidence import PanelSize, panel_size
@@ -248,23 +245,6 @@ def detectability_picture(
         write(draw, (key + 22, top), text, size=13)
     write(draw, (_MARGIN, picture.height - 36), notice, size=13, colour=MUTED)
     return picture
-
-
-def png_of(picture: Image.Image) -> bytes:
-    """An RGB picture as the content of a PNG file.
-
-    Rows are compressed as they are: the filters that Pillow's `save` tries on each row double its
-    time and save nothing here.
-    """
-    rows = np.asarray(picture).reshape(picture.height, 3 * picture.width)
-    unfiltered = np.pad(rows, ((0, 0), (1, 0)))  # each row begins with the number of its filter
-    buffer = io.BytesIO(b"\x89PNG\r\n\x1a\n")
-    buffer.seek(0, io.SEEK_END)
-    header = struct.pack(">2I5B", picture.width, picture.height, 8, 2, 0, 0, 0)  # 8 bits, RGB
-    putchunk(buffer, b"IHDR", header)
-    putchunk(buffer, b"IDAT", zlib.compress(unfiltered.tobytes(), 2))
-    putchunk(buffer, b"IEND")
-    return buffer.getvalue()
 
 
 def webp_of(picture: Image.Image) -> bytes:

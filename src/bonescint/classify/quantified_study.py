@@ -12,12 +12,12 @@ from typing import Any
 
 from bonescint.classify.quantified_picture import (
     detectability_picture,
-    png_of,
     quantified_picture,
     webp_of,
 )
 from bonescint.dicom import StudyFiles, read_study
 from bonescint.dicom.files import read_bytes, sha256
+from bonescint.explain.overlay import png_of
 from bonescint.files import json_in, write_whole
 from bonescint.model import Classifier, ModelFolder
 from bonescint.quantify import MassTable, QuantifiedScan, detection_limits, quantify_scan

@@ -40,6 +40,13 @@ _LEAST_WIDTH = 900
 _MOST_WARNINGS = 6
 
 
+def png_of(picture: Image.Image) -> bytes:
+    """A picture as the content of a PNG file, quick to encode."""
+    buffer = io.BytesIO()
+    picture.save(buffer, format="PNG", compress_level=2)
+    return buffer.getvalue()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Explanation:
     """The picture of a scan, with what is needed for thumbnails and layers.
@@ -62,9 +69,7 @@ class Explanation:
 
     def png(self) -> bytes:
         """The picture as a PNG file's content, quick to encode."""
-        buffer = io.BytesIO()
-        self.picture.save(buffer, format="PNG", compress_level=2)
-        return buffer.getvalue()
+        return png_of(self.picture)
 
     def thumbnail_webp(self, *, width: int = 560, quality: int = 60) -> bytes:
         """The panels alone, scaled down, as a WebP file's content.

@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 from tests.support.known_scan import answer, known_scan
 
-from bonescint.classify.quantified_picture import png_of, quantified_picture
+from bonescint.classify.quantified_picture import quantified_picture
 from bonescint.explain.lettering import WARNING
+from bonescint.explain.overlay import png_of
 from bonescint.quantify import quantify_scan
 
 
