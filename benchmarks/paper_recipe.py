@@ -19,11 +19,11 @@ import yaml
 
 from bonescint.cohort import read_manifest
 from bonescint.experiment import read_experiment, run_experiment
-from bonescint.train import TrainingConfiguration, read_configuration, train
+from bonescint.train import Precision, TrainingConfiguration, read_configuration, train
 from bonescint.train.dataset import resized
 
 
-def configuration(rows: int, seed: int, precision: str) -> TrainingConfiguration:
+def configuration(rows: int, seed: int, precision: Precision) -> TrainingConfiguration:
     """The configuration `ibrahim2023` at another size and precision."""
     paper = read_configuration("ibrahim2023")
     return replace(
@@ -58,7 +58,7 @@ def main() -> None:
         train(
             read_manifest(options.cohort),
             folder,
-            settings=configuration(options.rows, options.seed, options.precision),
+            settings=configuration(options.rows, options.seed, Precision(options.precision)),
             weights=options.weights,
             device=options.device,
             progress=lambda task, done, total: print(f"{task}: {done} of {total}", flush=True),

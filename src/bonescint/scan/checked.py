@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from enum import Enum
 from typing import Any
 
 from bonescint.scan.errors import ParameterError
@@ -31,6 +32,15 @@ def check_whole(noun: object, name: str, low: int, high: int) -> None:
     value = getattr(noun, name)
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
         requirement = f"a whole number from {low} to {high}"
+        raise ParameterError(name, type(noun).__name__, requirement, value)
+
+
+def check_member(noun: object, name: str, kind: type[Enum]) -> None:
+    """Refuse an attribute that is not a member of an enumeration, such as its value as text."""
+    value = getattr(noun, name)
+    if not isinstance(value, kind):
+        members = ", ".join(str(member) for member in kind)
+        requirement = f"a {kind.__name__} ({members})"
         raise ParameterError(name, type(noun).__name__, requirement, value)
 
 

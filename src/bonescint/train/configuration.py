@@ -10,7 +10,7 @@ from typing import Any
 
 from bonescint.prepare import Preprocessing, preprocessing_named
 from bonescint.scan import InputError, ParameterError
-from bonescint.scan.checked import check_number, check_whole
+from bonescint.scan.checked import check_member, check_number, check_whole
 from bonescint.schema import PackagedYaml, construct
 from bonescint.train.augment import (
     AUGMENTATIONS,
@@ -161,6 +161,10 @@ class TrainingConfiguration:
             raise ParameterError(
                 "stages", "TrainingConfiguration", "at least one stage", self.stages
             )
+        for name, kind in _MEMBERS:
+            check_member(self, name, kind)
+        if self.input_scale is not None:
+            check_member(self, "input_scale", InputScale)
         for name, least, most in _WHOLE:
             check_whole(self, name, least, most)
         for name, low, high in _NUMBERS:
@@ -235,6 +239,12 @@ class TrainingConfiguration:
         }
 
 
+_MEMBERS = (
+    ("network", NetworkKind),
+    ("head_initialisation", HeadInitialisation),
+    ("schedule", Schedule),
+    ("precision", Precision),
+)
 _WHOLE = (
     ("batch_size", 1, 1024),
     ("checkpoint_steps", 1, 1_000_000),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -100,6 +101,15 @@ patience: 2
 def test_what_makes_no_sense_is_named(content: object, says: str) -> None:
     with pytest.raises(InputError, match=says):
         configuration_from(content, "mine.yaml")
+
+
+@pytest.mark.parametrize(
+    "values", [{"precision": "bfloat16"}, {"schedule": "cosine"}, {"input_scale": "unit"}]
+)
+def test_text_is_no_member_of_an_enumeration(values: dict[str, Any]) -> None:
+    """Compared by identity later on, "bfloat16" as text would mean float32."""
+    with pytest.raises(ParameterError, match=next(iter(values))):
+        TrainingConfiguration(**values)
 
 
 def test_unknown_names_and_files_are_named(tmp_path: Path) -> None:
