@@ -149,16 +149,17 @@ def cohort_to_test_on(work: Path, count: int) -> Path:
     return work / "unseen" / "manifest.csv"
 
 
-def read_by(folder: ModelFolder, manifest: Path) -> ScoredCases:
-    """The probabilities that a model gives a cohort's scans."""
+def read_by(folder: ModelFolder, manifest: Path, split: Split | None = None) -> ScoredCases:
+    """The probabilities that a model gives a cohort's scans, or those of a split."""
     cohort = read_manifest(manifest)
+    cases = cohort.cases if split is None else cohort.split(split)
     with Classifier(folder) as classifier:
         probabilities = [
-            classifier.predict(read(cohort.path(case))).mbd_probability for case in cohort.cases
+            classifier.predict(read(cohort.path(case))).mbd_probability for case in cases
         ]
     return ScoredCases(
         scores=np.array(probabilities),
-        positive=np.array([case.positive for case in cohort.cases]),
+        positive=np.array([case.positive for case in cases]),
     )
 
 
@@ -174,9 +175,9 @@ def calibrated(folder: ModelFolder, manifest: Path) -> ModelFolder:
     return rewritten(folder, card)
 
 
-def measured(folder: ModelFolder, manifest: Path) -> ModelFolder:
+def measured(folder: ModelFolder, manifest: Path, split: Split | None = None) -> ModelFolder:
     """Measure the final model on patients that it never saw; the card says so."""
-    cases = read_by(folder, manifest)
+    cases = read_by(folder, manifest, split)
     metrics = figures(
         cases.with_scores(margins(cases.scores)),
         calibration=UNCALIBRATED,  # the probabilities are calibrated already

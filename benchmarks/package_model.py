@@ -4,25 +4,30 @@
         --cohort runs/ibrahim2023/cohort/manifest.csv --out src/bonescint/model/ibrahim2023
 
 Quantises the model with training scans of the cohort, compares it with its float32 parent on
-validation scans, and writes the folder without the weights to continue training from: `bonescint
-train --from` then begins with the quantised ones. Refuses a graph of more than 16 MB. The name of
-the folder is the model's name for `--model`; `bonescint model list` shows it.
+validation scans, measures it on the test split, and writes the folder without the weights to
+continue training from: `bonescint train --from` then begins with the quantised ones. Refuses a
+graph of more than 16 MB. The name of the folder is the model's name for `--model`, and the card's
+after `bonescint-`; `bonescint model list` shows it.
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
+from build_shipped_model import measured
+
 from bonescint.model import ModelFolder, write_model_folder
+from bonescint.scan import Split
 from bonescint.train.quantise import quantise
 
 MOST_MB = 16.0
 
 
 def main() -> None:
-    """Quantise, compare, write."""
+    """Quantise, compare, measure, write."""
     parser = argparse.ArgumentParser(description="Make a model one of the package's.")
     parser.add_argument("model", type=Path, help="model folder in float32")
     parser.add_argument("--cohort", type=Path, required=True, help="manifest it was trained on")
@@ -41,9 +46,10 @@ def main() -> None:
         size = found.onnx_path.stat().st_size / 1e6
         if size > MOST_MB:
             raise SystemExit(f"{size:.1f} MB: a model of the package has at most {MOST_MB:.0f} MB.")
-        written = write_model_folder(
-            options.out, card=found.card, onnx=found.onnx_path.read_bytes(), ood=found.ood
-        )
+        card = replace(found.card, name=f"bonescint-{options.out.name}")
+        onnx = found.onnx_path.read_bytes()
+        written = write_model_folder(options.out, card=card, onnx=onnx, ood=found.ood)
+    written = measured(written, options.cohort, Split.TEST)
     print(f"{options.out}: {written.model_id}, {size:.1f} MB")
     for metric in written.card.metrics:
         print(f"  {metric.in_words}: {metric.value_text}, {metric.measured_on}")

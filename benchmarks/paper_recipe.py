@@ -5,8 +5,11 @@
 
 `bonescint experiment run ibrahim2023` is the same at 512 rows, with two more models: about 13 hours
 of one core with bfloat16 for this one alone. Here the configuration `ibrahim2023` is trained at
-`--rows` on the training scans of A and B, and is compared on C with the model that comes with the
-package, in one experiment with the report that any experiment has. If interrupted, rerun to resume.
+`--rows` on the training scans of A and B (`--train-only` ends there), and is compared on C with the
+model that comes with the package, in one experiment with the report that any experiment has, and on
+134 scans of C with six readers that are programs. `--packaged` names the int8 model that
+`benchmarks/package_model.py` made of it, which is then compared, too. If interrupted, rerun to
+resume.
 """
 
 from __future__ import annotations
@@ -19,6 +22,8 @@ import yaml
 
 from bonescint.cohort import read_manifest
 from bonescint.experiment import read_experiment, run_experiment
+from bonescint.study import Reader, StudyOptions, analyse_study, create_study, open_study
+from bonescint.study.simulated import read_all, reader_panel
 from bonescint.train import Precision, TrainingConfiguration, read_configuration, train
 from bonescint.train.dataset import resized
 
@@ -34,6 +39,22 @@ def configuration(rows: int, seed: int, precision: Precision) -> TrainingConfigu
         precision=precision,
         loader_workers=1,
     )
+
+
+def compared_with_readers(cohort: Path, model: Path, work: Path) -> Path:
+    """The paper's 134 scans of C, read by the model and by six programs; the analysis' page."""
+    home, panel = work / "readers", reader_panel(6, seed=1)
+    if home.is_dir():
+        study = open_study(home)
+    else:
+        people = [Reader(reader=who.reader, name=who.reader) for who in panel]
+        options = StudyOptions(
+            title="134 scans of centre C", sample=134, balanced=True, seed=7, simulated_readers=True
+        )
+        study = create_study(home, cohort, people, options)
+    read_all(study, panel)
+    analyse_study(study, work / "analysis", model=model, draws=100)
+    return work / "analysis" / "index.html"
 
 
 def main() -> None:
@@ -52,6 +73,7 @@ def main() -> None:
         help="float32 on a processor that has no bfloat16 of its own",
     )
     parser.add_argument("--train-only", action="store_true", help="leave C alone for now")
+    parser.add_argument("--packaged", type=Path, help="the int8 model that was made of it")
     options = parser.parse_args()
     folder = options.work / "ibrahim2023"
     if not folder.is_dir():
@@ -67,6 +89,9 @@ def main() -> None:
         )
     if options.train_only:
         return
+    shipped = options.packaged or folder
+    page = compared_with_readers(options.cohort, shipped, options.work)
+    packaged = {} if options.packaged is None else {"int8": {"folder": str(shipped.resolve())}}
     asked = options.work / "experiment.yaml"
     asked.write_text(
         yaml.safe_dump(
@@ -76,12 +101,14 @@ def main() -> None:
                 "cohort": {"manifest": str(options.cohort.resolve())},
                 "models": {
                     "paper": {"folder": str(folder.resolve())},
+                    **packaged,
                     "bonescint": {"folder": "shipped"},
                 },
                 "reference": "paper",
                 "rule": {"specificity": 0.90},
                 "resamples": 2000,
                 "published": "ibrahim2023",
+                "reader_study": str(page.resolve()),
                 "external": ["C"],
             },
             sort_keys=False,

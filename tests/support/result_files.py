@@ -69,6 +69,7 @@ def make(
     out: Path,
     *,
     outlined: tuple[EvidenceRegion, ...] | None = None,
+    algorithm: AlgorithmFacts = ALGORITHM,
     **called: Any,
 ) -> Made:
     study = StudyFiles(sources, " + ".join(map(str, sources)))
@@ -82,11 +83,11 @@ def make(
         answer(scan, **called),
         picture=picture,
         regions=outlined,
-        algorithm=ALGORITHM,
+        algorithm=algorithm,
     )
     paths = write_result_objects(objects, out, "a")
     bundle = result_bundle(
-        study, scan, answer(scan, **called), regions=outlined, algorithm=ALGORITHM
+        study, scan, answer(scan, **called), regions=outlined, algorithm=algorithm
     )
     kinds = [one.kind for one in objects]
     return Made(

@@ -138,7 +138,8 @@ class ClassificationBatch:
         """Each study with its reading; at most `ahead` are begun in advance."""
         begun: deque[tuple[StudyFiles, InterruptedScan | None, _Reading]] = deque()
         for study in studies:
-            finished = self._results.interrupted.scan(self._names.of(study.source))
+            source = self._names.of(study.source)
+            finished = self._results.interrupted.scan(source, pictures=self._pictures)
             if finished is None:
                 begun.append((study, None, self._read(study, pool)))
             else:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bonescint.buckets import require_local
-from bonescint.classify.classify import model_folder
+from bonescint.classify.classify import cell_model
 from bonescint.classify.quantified_page import index_text
 from bonescint.classify.results import notice_of
 from bonescint.files import cannot_write, one_writer, require_own, write_table, write_whole
@@ -55,7 +55,7 @@ class SeriesChange:
         changes: from the last but one scan to the last.
         new_foci: (scans, scans), number of foci that the column's scan has and the row's has not.
         progression: PCWG3's verdict, or `None` where the weeks are not known.
-        remarks: signs that the scans are not of one patient, or not in order of time.
+        remarks: what makes the comparison doubtful: other patients, order, views.
     """
 
     folder: Path
@@ -64,6 +64,13 @@ class SeriesChange:
     new_foci: tuple[tuple[int, ...], ...]
     progression: Progression | None
     remarks: tuple[str, ...] = ()
+
+    @property
+    def all_remarks(self) -> tuple[str, ...]:
+        """Those of the series, then those of each scan."""
+        return self.remarks + tuple(
+            f"Scan {one.scan.scan_id}: {remark}" for one in self.scans for remark in one.remarks
+        )
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready dictionary."""
@@ -98,8 +105,9 @@ def quantify_change(
 ) -> SeriesChange:
     """Compare a scan with earlier ones of the same patient.
 
-    Different patients in the headers, or years that are not in order, are reported in `remarks`.
-    They are not refused, since hospitals number the same patient differently.
+    Different patients in the headers, days that are not in order, and scans with different views
+    are reported in `remarks`. They are not refused, since hospitals number the same patient
+    differently.
 
     Args:
         source: the present scan.
@@ -114,7 +122,8 @@ def quantify_change(
 
     Raises:
         InputError: a source is not one bone scan.
-        ParameterError: not one week for each scan.
+        ParameterError: not one week for each scan, weeks that do not increase, or a model whose
+            map is not the probability of each cell.
         OutputError: `out` cannot be written to, or holds files of other origin.
     """
     from bonescint.dicom import study_keys
@@ -124,6 +133,7 @@ def quantify_change(
         changed_foci,
         progression,
         quantify_scan,
+        require_increasing,
         with_risen,
     )
 
@@ -131,9 +141,11 @@ def quantify_change(
     if weeks is not None and len(weeks) != len(sources):
         requirement = f"one for each of the {len(sources)} scans, the oldest first"
         raise ParameterError("weeks", "quantify_change", requirement, len(weeks))
+    if weeks is not None:
+        require_increasing(weeks)
     require_local(Path(out))
     require_own(out, _MADE, mark="change.json", signature=_SIGNATURE)
-    folder, table = model_folder(model), masses or MassTable.SPIERS
+    folder, table = cell_model(model), masses or MassTable.SPIERS
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -172,7 +184,7 @@ def quantify_change(
 
 
 def _one_scan(source: Path | str) -> tuple[Scan, StudyFiles]:
-    from bonescint.dicom import discover, read
+    from bonescint.dicom import discover, read_study
 
     found = discover([source])
     if len(found.studies) != 1:
@@ -183,8 +195,7 @@ def _one_scan(source: Path | str) -> tuple[Scan, StudyFiles]:
             str(source), f"holds {len(found.studies)} bone scans", "Give one scan at a time"
         )
     study = found.studies[0]
-    files = list(study.files)
-    return read(files) if len(files) > 1 else read(files[0]), study
+    return read_study(study), study
 
 
 def _doubts(scans: Sequence[Scan], keys: Sequence[StudyKeys]) -> tuple[str, ...]:
@@ -196,8 +207,15 @@ def _doubts(scans: Sequence[Scan], keys: Sequence[StudyKeys]) -> tuple[str, ...]
         doubts.append("The headers name different sexes: the scans are not of one patient.")
     if len({scan.scan_id for scan in scans}) < len(scans):
         doubts.append("Two of the scans have the same identifiers: is one given twice?")
-    years = [scan.acquisition.year for scan in scans if scan.acquisition.year is not None]
-    if years != sorted(years):
+    elif len(studies := [key.study for key in keys if key.study]) > len(set(studies)):
+        doubts.append("Two of the scans are of one study: are they the two views of one scan?")
+    if len({frozenset(scan.views) for scan in scans}) > 1:
+        doubts.append(
+            "The scans do not have the same views: what only a missing view would show counts as "
+            "new, or is not shown."
+        )
+    days = [key.day for key in keys if key.day is not None]
+    if days != sorted(days):
         doubts.append("By their headers the scans are not in order: give the oldest first.")
     return tuple(doubts)
 
@@ -213,7 +231,9 @@ def _write(
     from bonescint.explain.overlay import png_of
 
     out = series.folder
-    picture = change_picture(series.scans[-2], series.scans[-1], series.changes, notice=notice)
+    picture = change_picture(
+        series.scans[-2], series.scans[-1], series.changes, series.all_remarks, notice=notice
+    )
     content = {
         "made_by": "bonescint quantify --prior",
         "notice": notice,
@@ -234,7 +254,9 @@ def _write(
         )
     ]
     curve = index_over_time(series, weeks)
-    if curve is not None:
+    if curve is None:
+        (out / "bsi.png").unlink(missing_ok=True)  # of an earlier run
+    else:
         write_whole(out / "bsi.png", curve)
         caption = "Bone Scan Index of each scan, with 95 % intervals"
         figures.append(PageFigure(caption=caption, content=curve, media_type="image/png"))
@@ -274,8 +296,10 @@ def index_over_time(series: SeriesChange, weeks: Sequence[float] | None) -> byte
         return None
     places = [x for x, _ in shown]
     middle = np.array([index.percent for _, index in shown])
-    low = np.array([index.percent if index.low is None else index.low for _, index in shown])
-    high = np.array([index.percent if index.high is None else index.high for _, index in shown])
+    low, high = (  # without an interval there is no bar
+        np.array([np.nan if end is None else end for end in ends])
+        for ends in zip(*((index.low, index.high) for _, index in shown), strict=True)
+    )
     axes.errorbar(places, middle, [middle - low, high - middle], marker="o", capsize=4)
     axes.set_xlabel("weeks after the start of treatment" if weeks is not None else "scan")
     axes.set_xticks(places)
@@ -306,20 +330,18 @@ def _page(
         ),
     )
     changes = PageTable(
-        caption="Metastases of the last two scans",
+        caption="Changes between the last two scans",
         columns=tuple(column.replace("_", " ") for column in CHANGE_COLUMNS),
         numeric=(3, 4, 5),
         rows=tuple(tuple(str(cell) for cell in row) for row in _rows(series)),
         note="Area ratio: present area divided by prior area. Grown: 1.5 or more; shrunk: 1/1.5 or "
-        "less. May be: the most probable findings; if new, given that uptake has risen.",
+        "less. Not shown: outside the present scan. May be: the most probable findings; if new, "
+        "given that uptake has risen.",
     )
     said = (
         "PCWG3's rule needs the weeks of each scan after the start of treatment (--weeks)."
         if verdict is None
         else f"PCWG3's 2+2 rule: {verdict.in_words}"
-    )
-    remarks = series.remarks + tuple(
-        f"Scan {one.scan.scan_id}: {remark}" for one in series.scans for remark in one.remarks
     )
     return Document(
         title="Change between bone scans",
@@ -330,7 +352,7 @@ def _page(
             PageSection(
                 title="Change",
                 paragraphs=(said,),
-                warnings=remarks,
+                warnings=series.all_remarks,
                 figures=tuple(figures),
                 tables=(scans, changes),
             ),

@@ -261,6 +261,20 @@ def model_folder(model: Path | str | ModelFolder | None) -> ModelFolder:
     return model if isinstance(model, ModelFolder) else ModelFolder.load(Path(model))
 
 
+def cell_model(model: Path | str | ModelFolder | None) -> ModelFolder:
+    """Load a model folder whose maps are probabilities of cells; the shipped one if `None`.
+
+    Raises:
+        ParameterError: its maps are something else, such as Grad-CAM.
+    """
+    folder = model_folder(model)
+    if not folder.card.evidence_map.is_probability:
+        got = f"{folder.model_id}: {folder.card.evidence_map.kind}"
+        requirement = "one whose map is the probability of each cell"
+        raise ParameterError("model", "quantify", requirement, got)
+    return folder
+
+
 def run_facts(
     folder: ModelFolder,
     device: str,

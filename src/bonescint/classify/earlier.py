@@ -122,15 +122,20 @@ class InterruptedRun:
         for file in self._files:
             file.close()
 
-    def scan(self, source: str) -> InterruptedScan | None:
-        """The finished scan of a source, or `None` if there is none or its pictures are missing."""
+    def scan(self, source: str, *, pictures: bool) -> InterruptedScan | None:
+        """The finished scan of a source, or `None` if there is none or its pictures are missing.
+
+        Args:
+            source: the source.
+            pictures: whether pictures are wanted.
+        """
         places = self._places.get(source)
         if places is None:
             return None
         record, row = (_line_at(file, at) for file, at in zip(self._files, places, strict=True))
         scan = InterruptedScan(record=record, page_row=row["row"], read_as=row["read_as"])
         drawn = all((self._folder / name).is_file() for name in scan.files)
-        return scan if drawn and scan.page_row["picture"] else None
+        return scan if drawn and (scan.page_row["picture"] or not pictures) else None
 
     def forget(self) -> None:
         """Remove the files that were set aside, because the new run has finished."""
@@ -140,7 +145,11 @@ class InterruptedRun:
             (self._folder / name).unlink(missing_ok=True)
 
     def _find(self, identity: str) -> None:
-        """Find the scans of runs with the same identity; the latest for each source."""
+        """Find the scans of runs with the same identity; the latest for each source.
+
+        What came before a run of another identity does not count: that run may have drawn any scan
+        anew.
+        """
         records, page_rows = self._files
         rows = {
             row["row"]["scan_id"]: place
@@ -150,7 +159,9 @@ class InterruptedRun:
         run = None
         for place, record in _lines(records):
             run = record.get(_RUN, run)
-            if run == identity and record.get("scan_id") in rows and "acquisition" in record:
+            if run != identity:
+                self._places.clear()
+            elif record.get("scan_id") in rows and "acquisition" in record:
                 self._places[str(record["source"])] = (place, rows[record["scan_id"]])
 
 

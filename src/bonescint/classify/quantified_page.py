@@ -59,13 +59,15 @@ def write_tables(out: Path, scans: Sequence[dict[str, Any]], *, detectability: b
     write_table(out / "scans.csv", SCAN_COLUMNS, [_scan_row(one) for one in scans])
     foci = [_focus_row(one["scan_id"], focus) for one in scans for focus in one["foci"]]
     write_table(out / "foci.csv", FOCUS_COLUMNS, foci)
-    if detectability:
-        limits = [
-            (one["scan_id"], *limit.values())
-            for one in scans
-            for limit in one.get("detection_limits") or ()
-        ]
-        write_table(out / "detectability.csv", LIMIT_COLUMNS, limits)
+    if not detectability:
+        (out / "detectability.csv").unlink(missing_ok=True)  # of an earlier run
+        return
+    limits = [
+        (one["scan_id"], *limit.values())
+        for one in scans
+        for limit in one.get("detection_limits") or ()
+    ]
+    write_table(out / "detectability.csv", LIMIT_COLUMNS, limits)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,7 +216,7 @@ def _focus_table(one: dict[str, Any]) -> PageTable:
     area, factor = ("area_mm2", 0.01) if known else ("share_of_bone", 100)
     rows = []
     for focus in shown:
-        clearest = max(focus["views"], key=lambda view: view["contrast"])
+        clearest = _clearest(focus)
         rows.append(
             (
                 str(focus["number"]),
@@ -245,6 +247,15 @@ def _focus_table(one: dict[str, Any]) -> PageTable:
     )
 
 
+def _clearest(focus: dict[str, Any]) -> dict[str, Any]:
+    """The view that names the bone of a focus (`bonescint.quantify.focus_network.clearest`)."""
+
+    def seen(view: dict[str, Any]) -> tuple[float, float]:
+        return view["contrast_to_noise"] or 0, view["contrast"]
+
+    return max(focus["views"], key=seen)
+
+
 _LETTERS = {"anterior": "AP", "posterior": "PA"}
 
 
@@ -268,7 +279,7 @@ def _focus_row(scan_id: str, focus: dict[str, Any]) -> tuple[object, ...]:
     from bonescint.quantify import findings_in_words
 
     views = {view["view"]: view for view in focus["views"]}
-    clearest = max(focus["views"], key=lambda view: view["contrast"])
+    clearest = _clearest(focus)
 
     def of(view: str, name: str) -> object:
         value = views[view][name] if view in views else None

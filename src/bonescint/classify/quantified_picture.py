@@ -24,7 +24,7 @@ from bonescint.quantify import (
     MatchedFocus,
     QuantifiedScan,
 )
-from bonescint.scan import RESEARCH_USE, View
+from bonescint.scan import RESEARCH_USE, SiteGroup, View
 from bonescint.viewer import grey_window
 
 REGION_COLOURS = np.array(
@@ -111,45 +111,68 @@ CHANGE_COLOURS = {
     FocusChange.GROWN: (210, 105, 0),
     FocusChange.SHRUNK: (20, 90, 200),
     FocusChange.UNCHANGED: (120, 50, 160),
+    FocusChange.NOT_SHOWN: (110, 110, 110),
 }
+NEW_OTHER, NEW_OTHER_COLOUR = "new, other than metastasis", (205, 90, 160)
+"""Uptake that has risen and is more probably something else than a metastasis."""
+
+
+def colour_of_change(one: ChangedFocus) -> tuple[int, int, int]:
+    """The colour in which a change is drawn."""
+    other = one.change is FocusChange.NEW and next(iter(one.may_be)) != SiteGroup.METASTASIS
+    return NEW_OTHER_COLOUR if other else CHANGE_COLOURS[one.change]
 
 
 def change_picture(
     prior: QuantifiedScan,
     present: QuantifiedScan,
     changes: Sequence[ChangedFocus],
+    remarks: Sequence[str] = (),
     *,
     notice: str = RESEARCH_USE,
 ) -> Image.Image:
     """Draw two scans of a patient side by side, each focus outlined in the colour of its change.
 
+    What is new is drawn on the present scan alone, also where the prior one has a doubtful focus.
+
     Args:
         prior: the earlier scan, on the left.
         present: the later scan.
         changes: what has changed; numbers are those of the list.
+        remarks: written below.
         notice: statement about the model.
     """
     strips = []
     for title, found, name in (("Prior", prior, "prior"), ("Present", present, "present")):
         marks = [
-            OutlinedFocus(focus, CHANGE_COLOURS[one.change], str(number))
+            OutlinedFocus(focus, colour_of_change(one), str(number))
             for number, one in enumerate(changes, start=1)
             if (focus := getattr(one, name)) is not None
+            and (found is present or one.change is not FocusChange.NEW)
         ]
         strips.append(_strip(found, marks, title))
-    width = sum(strip.width for strip in strips) + _KEY
+    width = max(sum(strip.width for strip in strips) + _KEY, _LEAST_WIDTH)
     height = max(strip.height for strip in strips)
-    picture = Image.new("RGB", (max(width, _LEAST_WIDTH), height + 50), PAGE)
+    lines = [line for text in remarks for line in wrapped(text, size=13, width=width - 2 * _MARGIN)]
+    below = height + _LINE * len(lines)
+    picture = Image.new("RGB", (width, below + 50), PAGE)
     draw = ImageDraw.Draw(picture)
     left = 0
     for strip in strips:
         picture.paste(strip, (left, 0))
         left += strip.width
-    for number, (change, colour) in enumerate(CHANGE_COLOURS.items()):
+    key: dict[str, tuple[int, int, int]] = {
+        FocusChange.NEW.value: CHANGE_COLOURS[FocusChange.NEW],
+        NEW_OTHER: NEW_OTHER_COLOUR,
+        **{change.value: colour for change, colour in CHANGE_COLOURS.items()},
+    }
+    for number, (name, colour) in enumerate(key.items()):
         top = _HEADER + 22 * number
         draw.rectangle((left, top, left + 14, top + 14), outline=colour, width=2)
-        write(draw, (left + 22, top), change.value, size=13)
-    write(draw, (_MARGIN, height + 10), notice, size=13, colour=MUTED)
+        write(draw, (left + 22, top), name, size=13)
+    for number, line in enumerate(lines):
+        write(draw, (_MARGIN, height + _LINE * number), line, size=13, colour=WARNING)
+    write(draw, (_MARGIN, below + 10), notice, size=13, colour=MUTED)
     return picture
 
 

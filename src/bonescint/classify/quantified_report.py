@@ -19,7 +19,6 @@ from bonescint.classify.delivery import algorithm_facts
 from bonescint.dicom import StudyFiles
 from bonescint.dicom.results import AlgorithmFacts
 from bonescint.dicom.results.report_parts import (
-    BONE,
     Code,
     area,
     document,
@@ -60,7 +59,7 @@ class QuantifiedReport(StrEnum):
     QUANTITIES = "quantities"
     """Of the whole scan: index, interval, regions."""
     FOCI = "foci"
-    """Of the foci, if any is shown."""
+    """Of the foci, if any is shown and they can be relied on."""
 
 
 def quantified_reports(
@@ -77,7 +76,8 @@ def quantified_reports(
         algorithm: the model.
 
     Returns:
-        DICOM files; without a focus to show there is no report of foci.
+        DICOM files; there is no report of foci if there is none to show, no call, or if the bones
+        were not found well.
 
     Raises:
         InputError: a file is not DICOM, or lacks the UIDs that reports refer to.
@@ -129,15 +129,20 @@ def _made(
     groups = [_whole(context, found), *_regions(context, found)]
     kind = QuantifiedReport.QUANTITIES
     yield kind, encoded(context, document(context, kind.value, groups))
-    foci = [_focus(context, focus, shown) for focus in found.shown_foci for shown in focus.in_views]
+    foci = [_focus(context, focus, shown) for focus in _reported(found) for shown in focus.in_views]
     if foci:
         kind = QuantifiedReport.FOCI
         yield kind, encoded(context, document(context, kind.value, foci))
 
 
+def _reported(found: QuantifiedScan) -> tuple[MatchedFocus, ...]:
+    """The foci of the report of foci: none that are not to be relied on."""
+    return () if found.is_doubtful else found.shown_foci
+
+
 def _whole(context: ResultContext, found: QuantifiedScan) -> Any:
     """The group of the whole scan: the index, what it is based on, and the remarks."""
-    shown = own_number(_SHOWN, len(found.shown_foci))
+    shown = own_number(_SHOWN, len(_reported(found)))
     if found.index is None:
         return scan_group(context, [shown], words=_plain(found.remarks))
     index = found.index
@@ -201,7 +206,7 @@ def _focus(context: ResultContext, focus: MatchedFocus, shown: FocusInView) -> A
     for name, of in shown.finding_probabilities.items():
         if of >= _LEAST_NAMED and name != SiteGroup.METASTASIS:
             measured.append(own_number(finding_code(name), round(100 * of, 2), percent=True))
-    code, side = code_of_bone(focus.bone) if focus.bone else (BONE, "")
+    code, side = code_of_bone(focus.bone)
     return outlined_group(
         context,
         f"Focus {focus.number}",

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 from bonescint import __version__
 from bonescint.buckets import require_local
-from bonescint.classify.classify import model_folder
+from bonescint.classify.classify import cell_model
 from bonescint.classify.naming import SourceNames
 from bonescint.classify.quantified_page import QuantifiedPage, write_tables
 from bonescint.classify.results import Refusal, notice_of
+from bonescint.classify.rows import SAME_IDENTIFIERS, duplicate, told_apart_name
 from bonescint.extras import require
 from bonescint.files import cannot_write, one_writer, require_own, write_whole
 from bonescint.parallel import Pool, in_order, pool_of, usual_workers
@@ -113,7 +114,7 @@ def quantify(
     if dicom:
         require("highdicom", extra="pacs")
     run = _Run(
-        folder=model_folder(model),
+        folder=cell_model(model),
         masses=masses or MassTable.SPIERS,
         device=device,
         call_anyway=call_anyway,
@@ -135,12 +136,13 @@ def quantify(
             names = SourceNames.relative(found, sources)
             refused = [_refusal(error, error.source, names) for error in found.refused]
             done: list[dict[str, Any]] = []
+            seen: dict[str, set[str]] = {}
             total = len(found.studies) + len(refused)
             for study, result in zip(
                 found.studies, run.results(found.studies, pool, ahead=2 * count), strict=True
             ):
                 try:
-                    done.append(run.kept(result.result(), study, names))
+                    done.append(_told_apart(run.kept(result.result(), study, names), seen))
                 except OutputError:
                     raise
                 except BonescintError as error:
@@ -154,6 +156,27 @@ def quantify(
 def _refusal(error: BonescintError, source: str, names: SourceNames) -> Refusal:
     given = Refusal.of(error, source=source)
     return Refusal(source=names.of(given.source), kind=given.kind, reason=names.clean(given.reason))
+
+
+def _told_apart(content: dict[str, Any], seen: dict[str, set[str]]) -> dict[str, Any]:
+    """A result under an identifier of its own, as `classify` gives it.
+
+    Args:
+        content: the result.
+        seen: by identifier the keys of earlier results; this one is added.
+
+    Raises:
+        InputError: the same content was quantified before.
+    """
+    key, name = Path(content["picture"]).stem, content["scan_id"]
+    others = seen.setdefault(name, set())
+    if key in others:
+        raise duplicate(content["source"], name)
+    others.add(key)
+    if len(others) == 1:
+        return content
+    remarks = [SAME_IDENTIFIERS.format(scan_id=name), *content["remarks"]]
+    return {**content, "scan_id": told_apart_name(name, {key}), "remarks": remarks}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,6 +194,7 @@ class _Run:
         return {
             "bonescint": __version__,
             "model_id": self.folder.model_id,
+            "model_content_sha256": self.folder.content_sha256,
             "bone_masses": self.masses.value,
             "call_anyway": self.call_anyway,
             "detectability": self.detectability,

@@ -312,7 +312,7 @@ def page_heading(
         ("Architecture", card.architecture),
         ("Numerical precision", card.precision),
         ("Trained on", f"{card.training.origin} ({scans})" if scans else card.training.origin),
-        ("Preprocessing", card.preprocessing.identifier),
+        ("Preprocessing", f"{card.preprocessing.identifier}, {card.preprocessing.rows} rows"),
         (
             "Operating point",
             f"{operating_point_text(card.operating_point)} {card.operating_point_rule}".strip(),

@@ -20,6 +20,10 @@ from bonescint.scan import BonescintError, InputError, Prediction
 
 _Known = TypeVar("_Known")
 CONTENT_LETTERS = 12  # 6 would collide by chance in an archive of some thousand scans
+SAME_IDENTIFIERS = (
+    "same identifiers as another study (scan {scan_id}) but different content: distinguished by a "
+    "hash; check how the files were anonymised"
+)
 
 
 class RowsInOrder:
@@ -59,18 +63,14 @@ class RowsInOrder:
         sources = self._seen.setdefault(read_as, {})
         content = frozenset(file_sha256)
         if content in sources:
-            problem = f"is a duplicate of {sources[content]} (same content, scan {read_as})"
-            raise InputError(study.source, problem, "Give each study once")
+            raise duplicate(study.source, read_as, of=sources[content])
         is_first = not sources
         self._note(read_as, content, study)
         called = _of(study, self._scan_ids)
         if is_first:
             return called or read_as, ()
-        warning = (
-            f"same identifiers as another study (scan {read_as}) but different content: "
-            f"distinguished by a hash; check how the files were anonymised"
-        )
-        return called or _told_apart_name(read_as, content), (warning,)
+        warning = SAME_IDENTIFIERS.format(scan_id=read_as)
+        return called or told_apart_name(read_as, content), (warning,)
 
     def takes_over(
         self, study: StudyFiles, read_as: str, file_sha256: Iterable[str], row: ClassifiedScan
@@ -83,7 +83,7 @@ class RowsInOrder:
         seen = self._seen.get(read_as, {})
         name = _of(study, self._scan_ids)
         if name is None:
-            name = _told_apart_name(read_as, content) if seen else read_as
+            name = told_apart_name(read_as, content) if seen else read_as
         same = row.scan_id == name and row.truth == _of(study, self._truths)
         if content in seen or not same:
             return False
@@ -133,5 +133,12 @@ def _of(study: StudyFiles, known: Mapping[Path, _Known]) -> _Known | None:
     return known.get(first, known.get(first.parent))
 
 
-def _told_apart_name(scan_id: str, content: frozenset[str]) -> str:
+def duplicate(source: str, scan_id: str, *, of: str = "another input") -> InputError:
+    """The refusal of a study that was given before."""
+    problem = f"is a duplicate of {of} (same content, scan {scan_id})"
+    return InputError(source, problem, "Give each study once")
+
+
+def told_apart_name(scan_id: str, content: Iterable[str]) -> str:
+    """The identifier of a scan that has those of another one; `content` are hashes of its own."""
     return f"{scan_id}-{content_sha256(content)[:CONTENT_LETTERS]}"

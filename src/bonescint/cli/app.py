@@ -33,7 +33,7 @@ First steps:
   bonescint classify scan.dcm other-study/ archive/*.dcm --out results/
   bonescint info scan.dcm
   bonescint simulate cohort --count 20 --seed 1 --out demo-scans/
-  bonescint train demo-scans/manifest.csv --out my-model/
+  bonescint train demo-scans/manifest.csv --out my-model/ --settings compact --epochs 2
 
 Exit status: 0 everything was done, 1 some inputs failed (listed, with the reasons), 2 nothing
 could be done, 130 interrupted with Ctrl-C. Every command also has a Python function."""

@@ -94,7 +94,8 @@ def classify(
             results; needs pip install 'bonescint[cluster]'.
         maps: Also write results.parquet, including the activation maps (float16).
         site: Hospital or department that the scans come from, for the column site of the results.
-        sites_by_folder: Use the first folder of each file's path as its site.
+        sites_by_folder: Use the first folder of each file's path as its site; not with
+            --site or --hash-sources.
         shard: K/N, such as 3/40: classify only the third of 40 shards of the archive, into a
             subfolder of OUT. No study is in two shards; bonescint results join joins the results.
         address: Address of the Ray cluster: auto, host:6379 or ray://host:10001. Default:

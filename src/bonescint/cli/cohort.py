@@ -136,7 +136,7 @@ def check(
     workers: Workers = None,
     as_json: AsJson = False,
 ) -> int:
-    """Check a cohort before training or testing on it, and print the paper's Table 1.
+    """Check a cohort before training or testing on it, and print its Table 1.
 
     Errors: invalid rows; the same patient, identical pixels or near-duplicates in two splits;
     missing or unreadable files and masks; a split with only one class. Everything is listed.
@@ -215,12 +215,14 @@ def compare(
     (scans without a label are taken as normal), from which no single scan can be recovered. It
     needs 20 patients or more. Without B and --out only the database is made.
 
+    The report needs the extra: pip install 'bonescint[evaluate]'; --save alone does not.
+
     Args:
         first: Scans, or a normal database.
         second: The others. If left out, only --save is done.
         out: Folder of the report.
         label: Only scans with this label.
-        model: Model folder, or 'shipped', whose scores are compared, too.
+        model: Model folder, or a name of `bonescint model list`, whose scores are compared, too.
         save: Normal database of A to write, .npz.
 
     Written:

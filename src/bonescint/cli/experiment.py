@@ -11,11 +11,11 @@ import typer
 from bonescint.cli.console import progress_shown, say, say_notice
 from bonescint.cli.group import command, command_group
 from bonescint.cli.options import (
-    Device,
     IgnoreUnknown,
     OperatingRule,
     Seed,
     Track,
+    TrainingDevice,
     Weights,
     Workers,
     operating_rule,
@@ -87,7 +87,7 @@ def evaluate(
       bonescint evaluate results/results.csv --cohort manifest.csv --maps results/results.json
       bonescint evaluate q/scans.csv --cohort manifest.csv --lesions q/results.json (of quantify)
       bonescint evaluate ours.csv --cohort manifest.csv --rule specificity --at-least 0.9
-      bonescint evaluate ours.csv --cohort manifest.csv --resamples 100 --unstratified (the paper's)
+      bonescint evaluate ours.csv --cohort manifest.csv --resamples 100 --unstratified
     """
     if at_least is not None and rule not in ("specificity", "sensitivity"):
         raise typer.BadParameter("--at-least goes with --rule specificity or sensitivity.")
@@ -148,7 +148,7 @@ def run(
     *,
     out: Path | None = None,
     weights: Weights = None,
-    device: Device = "auto",
+    device: TrainingDevice = "auto",
     workers: Workers = None,
     external_uses: Path | None = None,
     track: Track = "none",
@@ -167,7 +167,7 @@ def run(
       reference: paper                               the others are compared with it
       rule: {specificity: 0.90}                      or balanced, youden, {sensitivity: 0.9}
       resamples: 2000
-      published: ibrahim2023                         show the paper's results beside ours
+      published: ibrahim2023                         show those of Ibrahim et al. beside ours
       external: [C]                                  every evaluation on these centres is recorded
       metadata: experiment-metadata.yaml             topic: text, for CLAIM and STARD
 

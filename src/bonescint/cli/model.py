@@ -12,12 +12,12 @@ from bonescint.cli.console import progress_shown, say, say_notice, say_warning, 
 from bonescint.cli.group import command, command_group
 from bonescint.cli.options import (
     AnyWorkers,
-    Device,
     IgnoreUnknown,
     Model,
     OperatingRule,
     PositiveOrNone,
     Track,
+    TrainingDevice,
     Weights,
     operating_rule,
     require_existing,
@@ -42,7 +42,7 @@ def train(
     preprocessing: str | None = None,
     seed: Annotated[int | None, typer.Option(min=0)] = None,
     weights: Weights = None,
-    device: Device = "auto",
+    device: TrainingDevice = "auto",
     restart: bool = False,
     track: Track = "none",
 ) -> None:
@@ -53,12 +53,12 @@ def train(
     Needs the extra: pip install 'bonescint[train]'
 
     Args:
-        cohort: Manifest of the cohort.
+        cohort: Manifest of the cohort: the file, not its folder.
         out: Model folder to write.
         settings: Training configuration: bonescint (the default), compact, ibrahim2023 (the
             paper's), ibrahim2023-converging, fine-tune (the default with --from), or a YAML file.
-        model: Model folder to continue from, or 'shipped'; ImageNet's weights unless given, and
-            none for compact.
+        model: Model folder to continue from, or a name of `bonescint model list`; ImageNet's
+            weights unless given, and none for compact.
         epochs: Epochs, all at the resolution of the last stage.
         resolution: Rows and columns of the composite while training, a multiple of 32 (compact:
             of 64).
@@ -67,7 +67,8 @@ def train(
         restart: Start afresh instead of resuming.
 
     Examples:
-      bonescint train demo-scans/manifest.csv --out my-model/
+      bonescint train demo-scans/manifest.csv --out my-model/ --settings compact --epochs 2 \
+          --resolution 256
       bonescint train cohort.csv --out my-model/ --epochs 20 --weights vgg16.h5 --device gpu
       bonescint train cohort.csv --out paper-model/ --settings ibrahim2023
       torchrun --nproc-per-node 4 -m bonescint train cohort.csv --out my-model/   (several devices)
@@ -87,7 +88,8 @@ def train(
     if model is not None:
         start = model_path(model)
         if not start.is_dir():
-            raise InputError(model, "no such model folder", "Give a model folder, or 'shipped'")
+            remedy = "Give a model folder, or a name of bonescint model list"
+            raise InputError(model, "no such model folder", remedy)
     configuration = training_configuration(
         settings,
         start,
@@ -199,11 +201,11 @@ def adapt(
 ) -> None:
     """Set the operating point by your own scans without disease, with a guarantee.
 
-    MODEL is a model folder, or 'shipped'. --normals takes scans that are reported to be without
-    metastatic bone disease: a folder, a ZIP archive, a cohort's folder or a manifest. At most a
-    share of 1 - specificity of future normal patients like them is called positive. A specificity
-    of 0.9 needs at least 9 normal patients, 0.95 needs 19; 60 and more are better. No other label
-    is needed.
+    MODEL is a model folder, or a name of `bonescint model list`. --normals takes scans that are
+    reported to be without metastatic bone disease: a folder, a ZIP archive, a cohort's folder or a
+    manifest. At most a share of 1 - specificity of future normal patients like them is called
+    positive. A specificity of 0.9 needs at least 9 normal patients, 0.95 needs 19; 60 and more are
+    better. No other label is needed.
 
     The card records what was done, every result says where a scan ranks among the normals, and
     docs/adaptation.html in the folder shows before and after. With --labelled, other scans with
@@ -211,8 +213,10 @@ def adapt(
     --unlabelled with --prevalence calls that share of the scans positive: an assumption.
 
     The network changes with --epochs alone, and needs 20 normals or more: it then learns from half
-    of them, beside simulated scans, and the operating point is found on the other half. Needs
-    bonescint[train], and without --simulated also bonescint[simulate].
+    of them, beside simulated scans, and the operating point is found on the other half.
+
+    Needs the extra: pip install 'bonescint[evaluate]'; --epochs also needs bonescint[train], and
+    without --simulated bonescint[simulate].
 
     If interrupted, rerun the same command to resume.
 
@@ -285,10 +289,10 @@ def calibrate(
 ) -> None:
     """Fit slope, intercept and operating point on your own scans with known labels.
 
-    MODEL is a model folder, or 'shipped' (with --out). PREDICTIONS are its predictions for your
-    scans (results.csv of `bonescint classify`), with a column label (0 or 1) unless --cohort gives
-    the labels. The graph does not change; the card records what was done. With few scans, the fit
-    stays close to the model's own calibration.
+    MODEL is a model folder, or a name of `bonescint model list` (with --out). PREDICTIONS are its
+    predictions for your scans (results.csv of `bonescint classify`), with a column label (0 or 1)
+    unless --cohort gives the labels. The graph does not change; the card records what was done.
+    With few scans, the fit stays close to the model's own calibration.
     Where disease is rarer or more frequent than among these scans, give --prevalence: the
     probabilities move, and the same scans are called. Use scans on which you will not evaluate the
     model.

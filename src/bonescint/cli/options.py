@@ -39,7 +39,16 @@ Workers = Annotated[
 ]
 Device = Annotated[
     Literal["cpu", "gpu", "auto", "cuda"],
-    typer.Option(help="Device of the network; cuda needs pip install onnxruntime-gpu."),
+    typer.Option(
+        help="Device of the network: cpu; gpu, an Intel GPU; auto, such a GPU if there is one; "
+        "cuda, an NVIDIA GPU, which needs pip install onnxruntime-gpu."
+    ),
+]
+TrainingDevice = Annotated[
+    Literal["cpu", "gpu", "auto"],
+    typer.Option(
+        help="Device of the training: cpu; gpu, one that torch sees; auto, a GPU if there is one."
+    ),
 ]
 Weights = Annotated[
     Path | None,
@@ -50,7 +59,10 @@ Weights = Annotated[
 ]
 Track = Annotated[
     Literal["none", "tensorboard", "mlflow"],
-    typer.Option(help="Also log the training there, in a local folder."),
+    typer.Option(
+        help="Also log the training there, in a local folder; needs pip install "
+        "'bonescint[tracking]'."
+    ),
 ]
 OperatingRule = Annotated[
     Literal["balanced", "youden", "specificity", "sensitivity"],
@@ -67,7 +79,7 @@ Pictures = Annotated[
     bool | None,
     typer.Option(
         "--pictures/--no-pictures",
-        help="Draw a picture of each scan.",
+        help="Draw a picture of each scan; needed for --dicom and --fhir.",
         show_default="they are drawn, but not with Ray",
     ),
 ]

@@ -38,7 +38,7 @@ Certificate = Annotated[
     Path | None, typer.Option(help="PEM file of this device's own certificate for TLS.")
 ]
 Key = Annotated[Path | None, typer.Option(help="PEM file of the certificate's key.")]
-Calling = Annotated[str, typer.Option(help="AE title by which bonescint introduces itself.")]
+Calling = Annotated[str, typer.Option(help="Calling AE title, that of bonescint.")]
 
 
 def send(
@@ -68,7 +68,7 @@ def send(
 
     Args:
         folder: Folder of DICOM objects, or one file.
-        called: AE title of the PACS.
+        called: Called AE title, that of the PACS.
         tls: Call the PACS by TLS.
         stow: URL of a DICOMweb server, in place of PEER.
         retries: How many times it is tried again when nothing gets through, after growing waits.
@@ -185,8 +185,9 @@ def listen(
 
     A study is classified when nothing was added to it for a while. Its answer is a Secondary
     Capture and Structured Reports in new series of the same study, sent by C-STORE or over the web;
-    if the PACS is away, it is sent later. Studies and answers wait in a folder on disk: if
-    the process was killed, start the same command again. Research use only; not a medical device.
+    if the PACS cannot be reached, it is sent later. Studies and answers wait in a folder on disk:
+    if the process was killed, start the same command again. Research use only; not a medical
+    device.
 
     It listens on this machine alone, unless --host is given together with --allow. The log names
     studies and objects by hashes.

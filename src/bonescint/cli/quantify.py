@@ -40,7 +40,7 @@ Weeks = Annotated[
 def quantify(
     sources: Sources,
     *,
-    out: Path = Path("quantified"),
+    out: Path | None = None,
     prior: Prior = None,
     weeks: Weeks = None,
     model: Path | None = None,
@@ -64,15 +64,17 @@ def quantify(
 
     With --prior, SOURCES is one scan, and the results are the changes since the prior scan: new,
     gone, grown and shrunk foci, the index over time, and with --weeks the outcome of PCWG3's 2+2
-    rule (change.json, change.csv, change.png, bsi.png, index.html).
+    rule (change.json, change.csv, change.png, index.html; bsi.png if two scans have an index and
+    bonescint[evaluate] is installed).
 
     If interrupted with Ctrl-C, rerun the same command to resume: finished scans are not repeated
     unless the model, the settings, the version or their files have changed. The results are the
     same for any number of workers.
 
     Args:
-        out: Results folder.
-        model: Model folder, or 'shipped', the model that comes with bonescint (the default).
+        out: Results folder; 'quantified' unless given, with --prior 'change'.
+        model: Model folder, or a name of `bonescint model list` (default: shipped); its map must be
+            the probability of each cell.
         call_anyway: Also give an index for scans that are too unlike those that the model knows.
         detectability: Also estimate the contrast at which 80 % of lesions of 10 mm are found, by
             adding lesions to each bone of the scan (about a minute of one core per scan).
@@ -96,14 +98,23 @@ def quantify(
       bonescint quantify now.dcm --prior before.dcm --out change/
       bonescint quantify scan.dcm --json | jq '.scans[].bone_scan_index'
     """
-    for option, chosen in (("--detectability", detectability), ("--dicom", dicom)):
+    alone = ("--detectability", detectability), ("--dicom", dicom), ("--workers", workers)
+    for option, chosen in alone:
         if chosen and (prior or weeks):
             from bonescint.scan import ParameterError
 
-            raise ParameterError(option, "quantify", "given without --prior", True)
+            raise ParameterError(option, "quantify", "given without --prior", chosen)
     if prior or weeks:
         return _change(
-            sources, prior or [], out, weeks, model, masses, device, call_anyway, as_json
+            sources,
+            prior or [],
+            out or Path("change"),
+            weeks,
+            model,
+            masses,
+            device,
+            call_anyway,
+            as_json,
         )
     from bonescint.classify.quantifying import quantify as quantify_sources
     from bonescint.quantify import MassTable
@@ -111,7 +122,7 @@ def quantify(
     with progress_shown() as shown:
         summary = quantify_sources(
             sources,
-            out,
+            out or Path("quantified"),
             model=model,
             masses=MassTable(masses),
             workers=workers,
@@ -183,7 +194,7 @@ def _change(
         ]
         columns = ("Number", "Change", "Bone", "Area, times", "May be")
         show_table(columns, rows, right=("Area, times",))
-        for remark in series.remarks:
+        for remark in series.all_remarks:
             show(f"Remark: {remark}")
         for found in series.scans:
             index = "none" if found.index is None else f"{found.index.in_words} %"

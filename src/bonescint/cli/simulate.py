@@ -96,7 +96,7 @@ def scan(
         primary: Primary tumour: prostate, breast, lung or other.
         lesions: Number of metastases; 0 for none.
         counts: Counts in the posterior view; as the camera's unless given.
-        camera: Name of a camera.
+        camera: brightview, discovery, ecam, forte, infinia, millennium or symbia.
 
     Examples:
       bonescint simulate scan --out one.dcm --truth one.json

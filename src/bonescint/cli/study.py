@@ -231,8 +231,8 @@ def analyse(
 
     Args:
         out: Folder to write.
-        model: Model folder, 'shipped', or 'none' for the readers alone.
-        draws: Bootstrap samples; the paper used 100.
+        model: Model folder, a name of `bonescint model list`, or 'none' for the readers alone.
+        draws: Bootstrap samples; Ibrahim et al. 2023 used 100.
         seed: Seed of the bootstrap.
 
     Examples:

@@ -52,7 +52,8 @@ def teach(
         cohort: Manifest with masks or truth files; its scans are the cases, not simulated ones.
         classroom: Serve a teacher and students, each with an account.
         progress: File for the answers; in the user's data folder unless given.
-        model: Model whose answer stands beside the truth: 'shipped', a model folder, or 'none'.
+        model: Model whose answer stands beside the truth: a model folder, a name of `bonescint
+            model list`, or 'none'.
         host: Address to listen on; one that other machines can reach needs TLS or a proxy.
         certificate: TLS certificate, PEM.
         key: Its key, PEM.

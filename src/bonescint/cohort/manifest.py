@@ -75,7 +75,7 @@ class Manifest:
 
     def split(self, split: Split) -> tuple[Case, ...]:
         """The cases of one split."""
-        return tuple(case for case in self.cases if case.split is split)
+        return tuple(case for case in self.cases if case.split == split)
 
     def path(self, case: Case) -> Path:
         """The scan's file; a folder where a study has one file per view."""

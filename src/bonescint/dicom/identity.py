@@ -15,6 +15,7 @@ import hashlib
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 from bonescint.dicom.discovery import StudyFiles
 from bonescint.dicom.files import opened, read_bytes
 from bonescint.dicom.header import Header, looks_like_dicom, parse
+from bonescint.dicom.pairing import day_of
 from bonescint.dicom.words import pair_key, view_in_path
 from bonescint.files import write_whole
 from bonescint.scan import InputError, ParameterError
@@ -137,6 +139,7 @@ class StudyKeys:
         patient: hash of the Patient ID.
         sex: `"F"`, `"M"` or empty.
         age: whole years at the time of the study, at most 90, or `None`.
+        day: when the scan was taken, or `None`; to order scans by, it identifies a patient.
     """
 
     accession: str = ""
@@ -144,6 +147,7 @@ class StudyKeys:
     patient: str = ""
     sex: str = ""
     age: float | None = None
+    day: date | None = None
 
 
 def hashed_identifier(kind: Identifier, value: str, *, id_key: bytes) -> str:
@@ -170,14 +174,14 @@ def hashed_identifier(kind: Identifier, value: str, *, id_key: bytes) -> str:
 
 
 def study_keys(study: StudyFiles, *, id_key: bytes) -> StudyKeys:
-    """Read the identifiers, sex and age from a study's first file.
+    """Read the identifiers, sex, age and day from a study's first file.
 
     Args:
         study: as `discover` found it.
         id_key: secret key of the hashes.
 
     Returns:
-        Hashes, sex and age; all empty for pictures, which say nothing.
+        Hashes, sex, age and day; all empty for pictures, which say nothing.
 
     Raises:
         InputError: the file cannot be read.
@@ -203,7 +207,8 @@ def study_keys(study: StudyFiles, *, id_key: bytes) -> StudyKeys:
         )
     }
     sex = header.text("PatientSex").upper()
-    return StudyKeys(**hashes, sex=sex if sex in ("F", "M") else "", age=_age(header))
+    known = sex if sex in ("F", "M") else ""
+    return StudyKeys(**hashes, sex=known, age=_age(header), day=day_of(header))
 
 
 def _age(header: Header) -> float | None:

@@ -178,7 +178,7 @@ def time_of(header: Header) -> float | None:
     of_day = 3600 * hour + 60 * minute + second + float(match[4] or 0)
     if of_day == 0 or hour > 23 or minute > 59 or second > 60:
         return None
-    day = _day_of(header)
+    day = day_of(header)
     return 86400.0 * (0 if day is None else (day - _EPOCH).days) + of_day
 
 
@@ -194,11 +194,12 @@ def year_of(header: Header) -> int | None:
         >>> year_of(Header(dataset))
         2019
     """
-    day = _day_of(header)
+    day = day_of(header)
     return None if day is None or day.year < _FIRST_YEAR else day.year
 
 
-def _day_of(header: Header) -> calendar_date | None:
+def day_of(header: Header) -> calendar_date | None:
+    """Day of the acquisition, or of the study; `None` if no possible date is given."""
     whole = header.text("AcquisitionDateTime")
     date = header.text("AcquisitionDate") or whole[:8] or header.text("StudyDate")
     digits = re.sub(r"[.-]", "", date)

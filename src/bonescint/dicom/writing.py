@@ -21,6 +21,7 @@ from bonescint.dicom.confidentiality import ConfidentialityProfile
 from bonescint.dicom.identity import PUBLIC_SCAN_KEY, scan_id_from_uids
 from bonescint.files import written_beside
 from bonescint.scan import ParameterError, PixelUnit, Scan, UnitError, View, ViewRule
+from bonescint.scan.checked import require_member
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -236,6 +237,7 @@ def write_nm(
         >>> bool((again.anterior == scan.anterior).all()), again.scan_id == scan_id
         (True, True)
     """
+    require_member("write_nm", "style", style, HeaderStyle)
     counts = _whole_counts(scan)
     if patient is not None and not _is_simulated(scan):
         raise ParameterError("patient", "write_nm", "None for a scan that is not simulated", "one")

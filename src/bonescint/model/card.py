@@ -124,6 +124,11 @@ class EvidenceMap:
     kind: str = "Grad-CAM"
     cell: int = 16
 
+    @property
+    def is_probability(self) -> bool:
+        """Whether values are probabilities, as foci and the Bone Scan Index need them."""
+        return self.kind.startswith("probability")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCard:

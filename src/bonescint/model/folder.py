@@ -37,7 +37,8 @@ _LICENSE_TEXT = """This model folder is licensed under the Apache License, Versi
 """
 _IMAGENET_TEXT = """
 The convolutions start from VGG16's ImageNet weights: Simonyan and Zisserman 2014, Visual
-Geometry Group, University of Oxford, licensed under CC BY 4.0
+Geometry Group, University of Oxford (https://www.robots.ox.ac.uk/~vgg/research/very_deep/),
+licensed under CC BY 4.0
 (https://creativecommons.org/licenses/by/4.0/); they were changed by training.
 """
 
@@ -75,6 +76,11 @@ class ModelFolder:
         """Name, version and the start of the ONNX file's hash."""
         return f"{self.card.name}@{self.card.version}+{self.sha256[:8]}"
 
+    @property
+    def content_sha256(self) -> str:
+        """Hash of the metadata file: of the card, and of the hashes of all other files."""
+        return hashlib.sha256((self.path / METADATA).read_bytes()).hexdigest()
+
     @classmethod
     def load(cls, path: Path | str) -> ModelFolder:
         """Read a model folder and verify every file that it lists.
@@ -93,6 +99,11 @@ class ModelFolder:
         if not folder.is_dir():
             raise ModelFolderError(
                 f"{folder}: no such model folder. Give a folder with {METADATA}."
+            )
+        if str(path) in packaged_models() and not (folder / METADATA).is_file():
+            raise ModelFolderError(
+                f"{folder / METADATA}: missing. This folder hides bonescint's model '{path}': "
+                "rename it, or run the command in another folder."
             )
         metadata = _metadata(folder)
         section = metadata.get("bonescint")

@@ -17,6 +17,7 @@ from bonescint.quantify.change import (
     ProgressionState,
     changed_foci,
     progression,
+    require_increasing,
     with_risen,
 )
 from bonescint.quantify.detectability import CONTRASTS, DetectionLimit, detection_limits
@@ -49,6 +50,7 @@ __all__ = [
     "changed_foci",
     "detection_limits",
     "progression",
+    "require_increasing",
     "FocusInView",
     "LabelEvidence",
     "MatchedFocus",

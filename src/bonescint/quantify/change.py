@@ -41,6 +41,8 @@ DISTAL = ("hand", "ulna", "radius", "foot", "tibia", "fibula", "patella")
 """Where a rise alone is not called new: metastases are rare, and limbs move most. Assumed."""
 _SAME_RISE_MM = 10.0
 """A rise within this distance of a focus' maximum is that of the focus."""
+LEAST_IN_VIEW = 1.0
+"""Standard deviations by which a view alone must have risen to show a focus of its own."""
 _CLIMBS = 4
 """Steps of that length to the maximum of the rise."""
 FLARE_WEEKS = 12.0
@@ -55,6 +57,8 @@ class FocusChange(StrEnum):
     GROWN = "grown"
     SHRUNK = "shrunk"
     UNCHANGED = "unchanged"
+    NOT_SHOWN = "not shown"
+    """The present scan does not show its place."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -117,8 +121,8 @@ def changed_foci(
     scans explain (`rise_map`). A rise excludes usual uptake, so new uptake in bone counts as a
     metastasis whatever the present scan alone shows (`with_risen`), unless it may be urine or an
     injection site, or lies in a forearm, hand, lower leg or foot; its probabilities remain those of
-    the present scan (`given_rise`). A metastasis is gone if the present scan has no focus of any
-    kind near its place.
+    the present scan (`given_rise`). A metastasis is gone if the present scan shows its place, and
+    no focus of any kind near it.
 
     Args:
         prior: the earlier scan.
@@ -136,6 +140,8 @@ def changed_foci(
         if not (ill_before or ill_now or new):
             continue
         change, ratio = (FocusChange.NEW, None) if new else _change_between(before, now)
+        if before is not None and now is None and not compared.shows(before):
+            change = FocusChange.NOT_SHOWN
         found.append(ChangedFocus(change=change, prior=before, present=now, area_ratio=ratio))
     order = list(FocusChange)
     found.sort(key=lambda one: (order.index(one.change), -_probability(one)))
@@ -179,7 +185,7 @@ class _Compared:
         self._prior = prior
         self._before = laid_atlas(prior.body, prior.scan.shape, atlas)
         self._now = laid_atlas(present.body, present.scan.shape, atlas)
-        self._columns = present.scan.shape[1]
+        self._rows, self._columns = present.scan.shape
         self._shift_mm = shift_between_views(present.body) * self._now.pixel_mm[1]
         self._rises = rise_map(prior.scan, present.scan, self._before, self._now, present.body)
         taken: list[Floats] = []
@@ -189,7 +195,7 @@ class _Compared:
         for one in sorted((*present.foci, *present.usual), key=self._order):
             if (self._rise(one) or 0) < RISEN_BY:
                 continue
-            summit, usual = self._summit(one), one.number > len(present.foci)
+            summit, usual = self._summit(one), one in present.usual
             if one.probability < METASTASIS_FROM and _any_near(taken, summit):
                 self._beside.append(one)
                 continue
@@ -213,7 +219,7 @@ class _Compared:
         shape, pixel_mm = present.scan.shape, self._now.pixel_mm
         risen = {}
         for view, of in self._rises.items():
-            maxima = (_maxima(of) + 0.5) * GRID_MM
+            maxima = (_maxima(of) + 0.5) * GRID_MM  # of both views: this one may show none of it
             far = [at for at in maxima if not _any_near(taken, self._from_front(at, view)[0])]
             if far:
                 had, added = (in_pixels(each, shape, pixel_mm) for each in (of.had, of.added))
@@ -281,8 +287,18 @@ class _Compared:
         pairs += [(None, other) for other in now if id(other) not in paired_now]
         return pairs
 
+    def shows(self, before: MatchedFocus) -> bool:
+        """Whether the present scan shows a prior focus' place in a view that showed the focus."""
+        place = self._before.place_mm(before.in_views, before.bone)
+        at = [
+            self._now.pixel_of(place, before.bone, one.view)
+            for one in before.in_views
+            if one.view in self._now.at
+        ]
+        return any(0 <= row < self._rows and 0 <= col < self._columns for row, col in at)
+
     def is_new(self, focus: MatchedFocus) -> bool:
-        """Whether a focus without counterpart is a metastasis where uptake has risen.
+        """Whether a focus, without or with a doubtful counterpart, is where uptake has risen.
 
         Where the prior scan does not show the place, a metastasis is new.
         """
@@ -325,7 +341,7 @@ def _maxima(of: ViewRise) -> NDArray[np.intp]:
     """Where on its grid a rise is significant and the largest nearby: (maxima, 2)."""
     reach = 2 * round(DOUBTFUL_MM / GRID_MM) + 1
     highest = of.rise == ndimage.maximum_filter(of.rise, reach)
-    return np.argwhere(highest & (of.rise >= RISEN_BY))
+    return np.argwhere(highest & (of.rise >= RISEN_BY) & (of.own >= LEAST_IN_VIEW))
 
 
 def _places_mm(foci: Sequence[MatchedFocus], laid: LaidAtlas) -> Floats:
@@ -334,9 +350,12 @@ def _places_mm(foci: Sequence[MatchedFocus], laid: LaidAtlas) -> Floats:
 
 
 def _area_ratio(before: MatchedFocus, now: MatchedFocus) -> float:
-    """Ratio of areas as shares of bone, over the views that both have, or over all."""
-    earlier = {shown.view: shown.share_of_bone for shown in before.in_views}
-    later = {shown.view: shown.share_of_bone for shown in now.in_views}
+    """Ratio of areas over the views that both have, or over all; of shares of bone if need be."""
+    known = all(one.area_mm2 is not None for one in (*before.in_views, *now.in_views))
+    earlier, later = (
+        {one.view: (one.area_mm2 if known else None) or one.share_of_bone for one in of.in_views}
+        for of in (before, now)
+    )
     both = [np.log(later[view] / earlier[view]) for view in earlier.keys() & later.keys()]
     if both:
         return float(np.exp(np.mean(both)))
@@ -390,10 +409,8 @@ def progression(weeks: Sequence[float], new_foci: NDArray[np.intp]) -> Progressi
         >>> progression([0, 9, 17], counts).in_words
         'No progression; the 3 new foci of scan 2 were not followed by others and may be a flare.'
     """
+    require_increasing(weeks)
     number = len(weeks)
-    if number < 2 or any(later <= earlier for earlier, later in pairwise(weeks)):
-        requirement = "of two scans or more, increasing"
-        raise ParameterError("weeks", "progression", requirement, tuple(weeks))
     first_new = int(new_foci[0, 1])
     flare = False
     if weeks[1] <= FLARE_WEEKS and first_new >= 2:
@@ -421,6 +438,17 @@ def progression(weeks: Sequence[float], new_foci: NDArray[np.intp]) -> Progressi
             "may be a flare."
         )
     return Progression(state=ProgressionState.NONE, scan=None, flare=flare, in_words=said)
+
+
+def require_increasing(weeks: Sequence[float]) -> None:
+    """Refuse weeks of fewer than two scans, or that do not increase.
+
+    Raises:
+        ParameterError: they are such.
+    """
+    if len(weeks) < 2 or not all(earlier < later for earlier, later in pairwise(weeks)):
+        requirement = "of two scans or more, increasing"
+        raise ParameterError("weeks", "progression", requirement, tuple(weeks))
 
 
 def _later(weeks: Sequence[float], scan: int) -> int | None:

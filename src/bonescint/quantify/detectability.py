@@ -15,7 +15,7 @@ from scipy import ndimage
 
 from bonescint.quantify.bone_atlas import BoneAtlas, Floats, bone_atlas
 from bonescint.quantify.bone_scan_index import METASTASIS_FROM
-from bonescint.quantify.candidates import usual_uptake
+from bonescint.quantify.candidates import SMOOTHING_MM, usual_uptake
 from bonescint.quantify.foci import MatchedFocus, matched_foci
 from bonescint.quantify.regions import BodyRegions
 from bonescint.quantify.registration import in_view_mm
@@ -105,7 +105,7 @@ def detection_limits(
     for contrast in contrasts:
         for together in _far_apart(_places(scan, body, atlas, rng), scan.pixel_spacing_mm):
             other = _with_lesions(scan, together, contrast, usual, atlas, rng)
-            foci = matched_foci(other, predict(other), body)
+            foci = matched_foci(other, predict(other), body, atlas)
             for place in together:
                 hit = any(_is_near(focus, place, scan.pixel_spacing_mm) for focus in foci)
                 trials.setdefault(place.bone, []).append((contrast, hit))
@@ -124,7 +124,7 @@ def _usual(scan: Scan, body: BodyRegions, view: View) -> Floats:
     image = scan.view(view)
     if image is None:
         raise ParameterError("view", "detection_limits", "present", view)
-    sigma = [4.0 / size for size in body.registration.pixel_mm]
+    sigma = [SMOOTHING_MM / size for size in body.registration.pixel_mm]
     return usual_uptake(ndimage.gaussian_filter(image, sigma), body.bones[view], body.bone_names)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import NamedTuple
 
 from bonescint.quantify.bone_atlas import BoneAtlas, Floats
@@ -39,7 +40,7 @@ class MatchedFocus:
     """A focus as one view shows it, or as both do.
 
     Attributes:
-        number: from 1, the most probable first.
+        number: from 1, the most probable first; foci that only a prior scan shows to be new follow.
         in_views: the focus in each view that shows it.
         volume_ratio: if it is a metastasis, its volume divided by that of the bone in its outlines.
     """
@@ -79,7 +80,7 @@ class NamedCandidates(NamedTuple):
 
     Attributes:
         foci: those that are foci.
-        usual: those that most probably are usual uptake; their numbers follow those of the foci.
+        usual: those that most probably are usual uptake.
     """
 
     foci: tuple[MatchedFocus, ...]
@@ -127,7 +128,8 @@ def matched_candidates(
     return _joined(found, scan, prediction, body, uptakes, atlas)
 
 
-def _uptakes(scan: Scan, prediction: Prediction, body: BodyRegions) -> dict[View, ViewUptake]:
+@lru_cache(maxsize=2)  # a comparison needs again what quantify_scan had
+def _uptakes(scan: Scan, prediction: Prediction, body: BodyRegions) -> Mapping[View, ViewUptake]:
     return {
         view: view_uptake(scan, view, image, prediction.activation_map(view), body)
         for view, image in scan.images()
@@ -184,7 +186,7 @@ def risen_candidates(
         risen_candidate(scan, view, uptakes[view], body, place, of.had, of.added)
         for view, of in risen.items()
         for place in of.places
-        if uptakes[view].bones[place]
+        if uptakes[view].bones[place] and of.added[place] > 0  # else it has no outline
     ]
     if not found:
         return ()

@@ -100,7 +100,7 @@ def _nearest(beside: Floats) -> int:
     return int((beside[:, 0] ** 2 + beside[:, 1] ** 2).argmin())
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 def laid_atlas(
     body: BodyRegions, shape: tuple[int, int], atlas: BoneAtlas | None = None
 ) -> LaidAtlas:

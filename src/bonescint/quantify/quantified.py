@@ -59,6 +59,11 @@ class QuantifiedScan:
         """The foci that pictures and tables show, by their probability of a metastasis."""
         return tuple(one for one in self.foci if one.probability >= SHOWN_FROM)
 
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether there is no call, or bones were not found well: foci are not to be relied on."""
+        return self.prediction.call is Call.NO_CALL or self.body.registration.poor != ()
+
     def region_areas(self, view: View) -> dict[str, dict[str, float | None]]:
         """Area of each region of a view.
 
@@ -131,7 +136,7 @@ def quantify_scan(
     """
     body = body_regions(scan)
     foci, usual = named_candidates(scan, prediction, body)
-    remarks = [*scan.warnings, *body.remarks]
+    remarks = [*scan.warnings, *prediction.warnings, *body.remarks]
     if scan.pixel_spacing_mm is None:
         remarks.append("The pixel spacing is unknown: areas are shares of the body's bone.")
     index = None

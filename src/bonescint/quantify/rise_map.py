@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +52,9 @@ class ViewRise:
     """The rise in one view of the present scan, each an array (rows, columns) of `grid_of`.
 
     Attributes:
-        rise: float32, standard deviations; 0 where the prior scan does not show the place.
+        rise: float32, standard deviations, of both views together where that is larger; 0 where the
+            prior scan does not show the place.
+        own: float32, that of this view alone.
         had: float32, what the prior scan predicts, in counts per mm².
         added: float32, what the present scan has beyond it, in counts per mm².
         shared: float32, the share of the standard deviation that is variation of uptake: both views
@@ -60,6 +63,7 @@ class ViewRise:
     """
 
     rise: Floats
+    own: Floats
     had: Floats
     added: Floats
     shared: Floats
@@ -108,8 +112,10 @@ def view_rise(
     varies = UPTAKE_VARIES * had
     spread = np.sqrt((_variance(has, had, ratio, KERNEL_MM) if counts else 1e-12) + varies**2)
     rise = np.where(shown, (has - had) / spread, 0)
+    rise = np.asarray(rise / np.maximum(_spread_of_falls(rise), 1), np.float32)
     return ViewRise(
-        rise=np.asarray(rise / np.maximum(_spread_of_falls(rise), 1), np.float32),
+        rise=rise,
+        own=rise,
         had=had,
         added=has - had,
         shared=np.asarray(varies / spread, np.float32),
@@ -117,6 +123,7 @@ def view_rise(
     )
 
 
+@lru_cache(maxsize=8)  # each pair of a series is compared twice
 def rise_map(
     prior: Scan, present: Scan, before: LaidAtlas, now: LaidAtlas, body: BodyRegions
 ) -> Mapping[View, ViewRise]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from bonescint.scan.checked import check_member
 from bonescint.scan.errors import ParameterError
 
 
@@ -58,5 +59,6 @@ class Case:
         for name in ("scan_id", "patient_id", "centre"):
             if not getattr(self, name):
                 raise ParameterError(name, "Case", "a non-empty string", getattr(self, name))
+        check_member(self, "split", Split)
         if self.age is not None and not 0 <= self.age < 130:
             raise ParameterError("age", "Case", "from 0 to 130 years", self.age)

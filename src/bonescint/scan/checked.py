@@ -37,11 +37,14 @@ def check_whole(noun: object, name: str, low: int, high: int) -> None:
 
 def check_member(noun: object, name: str, kind: type[Enum]) -> None:
     """Refuse an attribute that is not a member of an enumeration, such as its value as text."""
-    value = getattr(noun, name)
+    require_member(type(noun).__name__, name, getattr(noun, name), kind)
+
+
+def require_member(owner: str, name: str, value: object, kind: type[Enum]) -> None:
+    """Refuse a value that is not a member of an enumeration, such as its value as text."""
     if not isinstance(value, kind):
         members = ", ".join(str(member) for member in kind)
-        requirement = f"a {kind.__name__} ({members})"
-        raise ParameterError(name, type(noun).__name__, requirement, value)
+        raise ParameterError(name, owner, f"a {kind.__name__} ({members})", value)
 
 
 def check_text(noun: object, name: str) -> None:

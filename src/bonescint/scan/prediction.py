@@ -171,7 +171,7 @@ class Prediction:
     def activation_map(self, view: View, target: str = "mbd") -> ActivationMap | None:
         """The map of one view and class, or `None`."""
         for activation in self.activation_maps:
-            if activation.view is view and activation.target == target:
+            if activation.view == view and activation.target == target:
                 return activation
         return None
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bonescint.scan.checked import check_member
 from bonescint.scan.errors import ParameterError
 from bonescint.scan.source_frame import SourceFrame
 from bonescint.scan.views import View, ViewRule
@@ -113,6 +114,7 @@ class Scan:
     def __post_init__(self) -> None:
         if not self.scan_id:
             raise ParameterError("scan_id", "Scan", "a non-empty string", self.scan_id)
+        check_member(self, "unit", PixelUnit)
         shapes = set()
         for view in View:
             image = self.view(view)
@@ -137,7 +139,7 @@ class Scan:
 
     def view(self, view: View) -> NDArray[np.float32] | None:
         """The image of one view, or `None` if that view is missing."""
-        return self.anterior if view is View.ANTERIOR else self.posterior
+        return self.anterior if View(view) is View.ANTERIOR else self.posterior
 
     @property
     def views(self) -> tuple[View, ...]:

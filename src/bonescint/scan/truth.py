@@ -9,6 +9,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from bonescint.scan.checked import check_member
 from bonescint.scan.errors import ParameterError
 from bonescint.scan.views import View
 
@@ -51,6 +52,8 @@ class Focus:
     contrast_to_noise: float | None = None
 
     def __post_init__(self) -> None:
+        check_member(self, "view", View)
+        check_member(self, "kind", FocusKind)
         if not 0 <= self.confidence <= 1:
             raise ParameterError("confidence", "Focus", "from 0 to 1", self.confidence)
         if self.radius_mm is not None and not self.radius_mm > 0:

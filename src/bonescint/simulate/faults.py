@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bonescint.scan import ParameterError, View
+from bonescint.scan.checked import check_member
 from bonescint.simulate.camera import Camera
 
 _TUBE_MM = 60.0
@@ -51,6 +52,7 @@ class Stripe:
     loss: float
 
     def __post_init__(self) -> None:
+        check_member(self, "kind", FaultKind)
         if not self.width_mm > 0:
             raise ParameterError("width_mm", "Stripe", "above 0", self.width_mm)
         if not -1 <= self.loss <= 1:

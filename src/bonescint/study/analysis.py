@@ -124,8 +124,7 @@ def analyse_study(
         _require_answers(study, tables)
         said = None
         if model != NO_MODEL:
-            wanted = None if model == SHIPPED_MODEL else model
-            said = model_reads(study, store, wanted, progress=_told(progress, "The model reads"))
+            said = model_reads(study, store, model, progress=_told(progress, "The model reads"))
     settings = Settings(draws=draws, seed=seed, model_at=said.operating_point if said else 0.5)
     found = _analysed(study, tables, said, settings, progress)
     _RESULTS.write(target, lambda beside: _write(found, beside))

@@ -124,22 +124,42 @@ def cached_scans(
 
 
 def _order(manifest: Manifest, case: Case, cache: Path) -> _Order:
-    file = manifest.path(case)
-    beside = [name for name in (case.truth, case.mask_anterior, case.mask_posterior) if name]
-    status = [_status(path) for path in (file, *(manifest.folder / name for name in beside))]
+    status = [_status(path) for path in _files_of(manifest, case)]
     key = json.dumps([_FORMAT, case.scan_id, case.positive, status])
     name = hashlib.sha256(key.encode()).hexdigest()[:24]
     return _Order(
-        file=file,
+        file=manifest.path(case),
         folder=manifest.folder,
         case=case,
         target=cache / f"{name}.safetensors",
     )
 
 
-def _status(path: Path) -> tuple[str, int, int]:
+def _files_of(manifest: Manifest, case: Case) -> tuple[Path, ...]:
+    beside = [name for name in (case.truth, case.mask_anterior, case.mask_posterior) if name]
+    return (manifest.path(case), *(manifest.folder / name for name in beside))
+
+
+def files_identity(manifest: Manifest, splits: Sequence[Split]) -> str:
+    """A hash of sizes and times of all files of some splits, wherever the cohort lies."""
+    said = [
+        [case.scan_id, *(_status(path)[1:] for path in _files_of(manifest, case))]
+        for split in splits
+        for case in manifest.split(split)
+    ]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+
+
+def _status(path: Path) -> tuple[Any, ...]:
+    """Path, size and time; of a folder also those of its files, whose changes it does not show."""
+    inside = sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else ()
+    files = [(str(one.relative_to(path)), *_size_and_time(one)) for one in inside]
+    return str(path.absolute()), *_size_and_time(path), *files
+
+
+def _size_and_time(path: Path) -> tuple[int, int]:
     status = path.stat()
-    return str(path.absolute()), status.st_size, status.st_mtime_ns
+    return status.st_size, status.st_mtime_ns
 
 
 def _decode(order: _Order) -> None:

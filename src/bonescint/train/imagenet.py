@@ -149,7 +149,7 @@ def _from_safetensors(file: Path) -> Vgg16Layers:
         raise ValueError(str(error)) from error
     if metadata.get("layout", "OIHW") != "OIHW":
         raise ValueError(f"kernels in layout {metadata['layout']} instead of OIHW")
-    return Vgg16Layers(kernels, biases, _scale_named(metadata.get("input", "BGR")))
+    return Vgg16Layers(kernels, biases, _scale_named(metadata["input"]))
 
 
 def _scale_named(description: str) -> InputScale:

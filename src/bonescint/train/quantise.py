@@ -1,4 +1,4 @@
-"""How far a quantised model is from its parent."""
+"""Quantise a model, and measure how far it is from its parent."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ from bonescint.extras import load, require
 from bonescint.model import (
     Engine,
     Metric,
-    ModelCard,
     ModelFolder,
     RunSettings,
     margin_of,
@@ -208,6 +207,10 @@ def quantise(
     card = replace(
         parent.card,
         precision="int8",
+        metrics=tuple(
+            replace(one, measured_on=f"{one.measured_on} (before quantisation)")
+            for one in parent.card.metrics
+        ),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         software=software_versions(),
     )
@@ -224,17 +227,8 @@ def quantise(
         (_composite(cohort.path(case), preprocessing) for case in cases),
         labels=[case.positive for case in cases],
     )
-    noted = _noted(card, agreement, len(cases))
-    return write(card=noted)
-
-
-def _noted(card: ModelCard, agreement: Agreement, count: int) -> ModelCard:
-    """The card with the agreement of the quantised model with its parent added to its metrics."""
-    inherited = tuple(
-        replace(metric, measured_on=f"{metric.measured_on} (before quantisation)")
-        for metric in card.metrics
-    )
-    return replace(card, metrics=(*agreement.metrics(f"{count} validation scans"), *inherited))
+    found = agreement.metrics(f"{len(cases)} validation scans")
+    return write(card=replace(card, metrics=(*found, *card.metrics)))
 
 
 def _composite(file: Path, preprocessing: Preprocessing) -> NDArray[np.float32]:

@@ -23,6 +23,7 @@ from lightning.pytorch.callbacks import Checkpoint, EarlyStopping
 
 from bonescint.files import cannot_write, json_in, require_own, write_whole
 from bonescint.scan import InputError, MissingExtraError, OutputError, ParameterError
+from bonescint.scan.checked import require_member
 from bonescint.train.configuration import TrainingConfiguration
 
 if TYPE_CHECKING:
@@ -122,8 +123,8 @@ def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         for name in sorted(old.keys() | new.keys())
         if name not in _FREE_TO_CHANGE and old.get(name) != new.get(name)
     ]
-    others = [name for name in now if name != "settings" and before.get(name) != now[name]]
-    return others + names
+    known = before.keys() & now.keys() - {"settings"}  # an earlier release recorded less
+    return [name for name in sorted(known) if before[name] != now[name]] + names
 
 
 class Checkpoints(Checkpoint):
@@ -270,6 +271,7 @@ def logger_of(tracking: Tracking, folder: Path, name: str) -> Logger | None:
         MissingExtraError: TensorBoard or MLflow is not installed.
         OutputError: MLflow cannot use its database in the run folder.
     """
+    require_member("train", "tracking", tracking, Tracking)
     if tracking is Tracking.NONE:
         return None
     from lightning.pytorch import loggers

@@ -23,6 +23,7 @@ from bonescint.train.cached import (
     CachedScans,
     cached_scans,
     check_trainable,
+    files_identity,
 )
 from bonescint.train.configuration import (
     HeadInitialisation,
@@ -124,6 +125,7 @@ def train(
         "settings": settings.to_json(),
         "cohort": cohort_fingerprint(cohort),
         "weights": first_weights.sha256,
+        "scans": files_identity(cohort, (Split.TRAIN, Split.VALIDATION)),
     }
     shown = progress if rank.is_zero else None
     say = tell if tell is not None and rank.is_zero else _silent

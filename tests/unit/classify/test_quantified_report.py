@@ -144,9 +144,18 @@ def turned_files(tmp_path_factory: pytest.TempPathFactory) -> Reported:
     return _reported(
         (_turned_view(1, folder), _turned_view(0, folder)),
         folder / "out",
-        called=False,
+        called=True,
         named=False,
     )
+
+
+def test_foci_that_are_not_to_be_relied_on_are_not_reported(tmp_path: Path) -> None:
+    found = _reported((_example(),), tmp_path / "out", called=False, named=False)
+    assert found.found.shown_foci
+    assert list(found.paths) == [QuantifiedReport.QUANTITIES]
+    whole = found.groups(QuantifiedReport.QUANTITIES)[0]
+    assert _numbers(whole)["Number of foci in the report of foci"][0] == 0
+    assert "no index" in _text(dcmread(found.paths[QuantifiedReport.QUANTITIES]))
 
 
 @pytest.fixture(params=["two_frames", "turned_files"])

@@ -139,6 +139,41 @@ def test_another_calibration_takes_nothing_over(
     assert summary.operating_point == 0.9
 
 
+def test_a_run_between_has_drawn_its_own_pictures(
+    tmp_path: Path, stand_in_model: ModelFolder, write_studies: WriteStudies
+) -> None:
+    """Also of scans that it has not finished."""
+    studies = write_studies(3)
+    other = recalibrated(stand_in_model, tmp_path / "model")
+    stopped(studies, tmp_path / "out", stand_in_model, after=2)
+    stopped(studies, tmp_path / "out", other, after=1)
+    summary = classify(studies, tmp_path / "out", model=stand_in_model, workers=0)
+    assert summary.taken_over == 0
+    once = classify(studies, tmp_path / "once", model=stand_in_model, workers=0)
+    for name in (one.picture for one in once.results):
+        drawn, wanted = (tmp_path / folder / name for folder in ("out", "once"))
+        assert drawn.read_bytes() == wanted.read_bytes()
+
+
+def test_a_run_without_pictures_is_resumed(
+    tmp_path: Path, stand_in_model: ModelFolder, write_studies: WriteStudies
+) -> None:
+    studies = write_studies(3)
+
+    def stop(done: int, total: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    def run(**more: Any) -> ClassifySummary:
+        return classify(
+            studies, tmp_path / "out", model=stand_in_model, workers=0, pictures=False, **more
+        )
+
+    with pytest.raises(ClassifyInterrupted):
+        run(progress=stop)
+    assert run().taken_over == 2
+
+
 def test_another_release_takes_nothing_over(
     tmp_path: Path,
     stand_in_model: ModelFolder,

@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import shutil
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
@@ -16,9 +17,12 @@ from typer.testing import CliRunner
 
 from bonescint.cli.app import app
 from bonescint.dicom import read
+from bonescint.model import EvidenceMap, shipped_model, write_model_folder
 
 REAL = str(get_testdata_file("JPGExtended.dcm", download=False))
 """A real scan of a camera that the shipped model does not know: no call, no index."""
+EXAMPLES = Path(str(resources.files("bonescint.classify") / "examples"))
+EXAMPLE = EXAMPLES / "simulated-one-metastasis.dcm"
 
 
 def run(*words: str) -> tuple[int, str]:
@@ -80,7 +84,8 @@ def test_reports_are_written_and_go_with_the_run_that_wrote_them(tmp_path: Path)
     assert "No DICOM reports: p_anterior.png: is no DICOM file" in ran.stderr.replace("\n", " ")
     real, drawn = json.loads(ran.stdout)["scans"]
     assert drawn["objects"] == []
-    assert {Path(path).name.split(".")[1] for path in real["objects"]} == {"quantities", "foci"}
+    # Without a call there is no report of foci.
+    assert {Path(path).name.split(".")[1] for path in real["objects"]} == {"quantities"}
     assert {path.name for path in (out / "dicom").iterdir()} == {
         Path(path).name for path in real["objects"]
     }
@@ -213,9 +218,11 @@ def test_a_scan_has_not_changed_against_itself(tmp_path: Path) -> None:
         (REAL, REAL, "--prior", REAL),
         (REAL, "--weeks", "1"),
         (REAL, "--prior", REAL, "--weeks", "1"),
+        (REAL, "--prior", REAL, "--weeks", "9", "--weeks", "0"),
         (REAL, "--prior", REAL, "--dicom"),
+        (REAL, "--prior", REAL, "--workers", "2"),
     ],
-    ids=["two scans", "no prior", "too few weeks", "reports"],
+    ids=["two scans", "no prior", "too few weeks", "weeks fall", "reports", "workers"],
 )
 def test_a_change_needs_one_scan_its_priors_and_their_weeks(
     words: tuple[str, ...], tmp_path: Path
@@ -238,6 +245,81 @@ def test_scans_that_are_not_of_one_patient_are_told(tmp_path: Path) -> None:
     for told in (printed, page):
         assert "different Patient IDs" in told
         assert not re.search("quixote", told, re.IGNORECASE)
+
+
+def one_view(view: int, path: Path, day: str) -> Path:
+    """One frame of a simulated scan, as a scan of another day."""
+    dataset = dcmread(EXAMPLE)
+    frame = dataset.pixel_array[view]
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"1.2.3.{day}.{view}"
+    dataset.StudyInstanceUID = "1.2.3.77"
+    dataset.AcquisitionDate = dataset.StudyDate = day
+    dataset.NumberOfFrames = dataset.NumberOfDetectors = 1
+    dataset.DetectorVector, dataset.EnergyWindowVector = [1], [1]
+    dataset.DetectorInformationSequence = [dataset.DetectorInformationSequence[view]]
+    dataset.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1"
+    dataset.PixelData = np.ascontiguousarray(frame, "<u2").tobytes()
+    dataset["PixelData"].VR = "OW"
+    dataset.save_as(path, enforce_file_format=True)
+    return path
+
+
+def test_scans_that_differ_in_more_than_the_patient_are_told(tmp_path: Path) -> None:
+    """Views, their order by day in one year, and two views of one study as two scans."""
+    front = one_view(0, tmp_path / "front.dcm", "20110302")
+    back = one_view(1, tmp_path / "back.dcm", "20110209")
+    out = tmp_path / "change"
+    words = (str(back), "--prior", str(front), "--call-anyway", "--out", str(out))
+    status, printed = run(*words)
+    assert status == 0
+    told = json.loads((out / "change.json").read_text(encoding="utf-8"))["remarks"]
+    assert [remark.split(":")[0] for remark in told] == [
+        "Two of the scans are of one study",
+        "The scans do not have the same views",
+        "By their headers the scans are not in order",
+    ]
+    assert " ".join(told[1].split()) in " ".join(printed.split())
+    assert "anterior view only" in " ".join(printed.split())  # of a scan
+
+
+def test_a_map_that_is_no_probability_is_refused(tmp_path: Path) -> None:
+    folder = shipped_model()
+    card = replace(folder.card, evidence_map=EvidenceMap(kind="Grad-CAM", cell=8))
+    write_model_folder(tmp_path / "model", card=card, onnx=folder.onnx_path.read_bytes())
+    for more in ((), ("--prior", REAL)):
+        words = ["quantify", REAL, *more, "--model", str(tmp_path / "model")]
+        ran = CliRunner().invoke(app, [*words, "--out", str(tmp_path / "out")])
+        assert ran.exit_code == 2
+        assert "probability of each cell" in " ".join(ran.stderr.split())
+
+
+def test_scans_with_the_same_identifiers_are_told_apart(tmp_path: Path) -> None:
+    """Some anonymisers give a whole archive one UID; the same content twice is a duplicate."""
+    other = dcmread(EXAMPLE)
+    counts = other.pixel_array.copy()
+    counts[:, 0, 0] += 1
+    other.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1"
+    other.PixelData = counts.astype("<u2").tobytes()
+    other["PixelData"].VR = "OW"
+    other.save_as(tmp_path / "other.dcm", enforce_file_format=True)
+    for name in ("a", "b"):
+        picture = Image.fromarray(np.minimum(counts[0], 255).astype(np.uint8))
+        (tmp_path / name).mkdir()
+        picture.save(tmp_path / name / "p_anterior.png")
+    words = [str(EXAMPLE), str(tmp_path), "--json", "--out", str(tmp_path / "out")]
+    status, printed = run(*words)
+    assert status == 1
+    content = json.loads(printed)
+    names = {one["source"]: one["scan_id"] for one in content["scans"]}
+    first, second = names[EXAMPLE.name], names["other.dcm"]
+    assert second.startswith(f"{first}-") or first.startswith(f"{second}-")
+    assert sum("same identifiers" in " ".join(one["remarks"]) for one in content["scans"]) == 1
+    assert any("is a duplicate" in one["reason"] for one in content["refused"])
+
+
+def test_what_the_model_says_of_a_scan_stands_in_its_remarks(results: Path) -> None:
+    (scan,) = json.loads((results / "results.json").read_text(encoding="utf-8"))["scans"]
+    assert any("unlike" in remark for remark in scan["remarks"])
 
 
 @pytest.mark.parametrize("prior", [(), ("--prior", REAL)], ids=["scan", "change"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import warnings
+from datetime import date
 from hashlib import blake2b
 from pathlib import Path
 
@@ -58,6 +59,7 @@ def test_each_identifier_has_its_own_hash(anterior, posterior, tmp_path: Path) -
         patient=expected("patient", "7712045"),
         sex="F",
         age=46.0,
+        day=date(2024, 1, 2),
     )
 
 
@@ -65,6 +67,8 @@ def test_what_a_header_does_not_say_is_empty(anterior, posterior, tmp_path: Path
     dataset = ge_discovery(anterior, posterior)
     dataset.AccessionNumber = dataset.PatientID = dataset.StudyInstanceUID = ""
     dataset.PatientSex, dataset.PatientBirthDate = "O", ""
+    for keyword in ("AcquisitionDate", "AcquisitionDateTime", "StudyDate"):
+        setattr(dataset, keyword, "")
     assert keys_of(dataset, tmp_path) == StudyKeys()
 
 

@@ -150,8 +150,19 @@ def test_a_guaranteed_operating_point_does_not_vanish_without_a_word(tmp_path: P
     assert after.specificity is None
     assert after.notes[0] == "A."
     assert after.rank(0.0) == local.rank(0.0)
-    again, _ = calibrate_model(adapted.path, table, rule=Balanced())
+    other = a_table(tmp_path / "q.csv", bold_rows(150, 1.0))
+    again, _ = calibrate_model(adapted.path, other, rule=Balanced())
     assert again.card.local == after
+
+
+def test_the_same_predictions_do_not_calibrate_twice(tmp_path: Path) -> None:
+    """The second fit would be applied on top of the first one."""
+    table = a_table(tmp_path / "p.csv", bold_rows(300, 2.0))
+    folder, _ = calibrate_model(shipped_model().path, table, rule=Balanced(), out=tmp_path / "m")
+    before = folder.card
+    with pytest.raises(InputError, match="calibrated with these predictions already"):
+        calibrate_model(folder.path, table, rule=Balanced())
+    assert ModelFolder.load(folder.path).card == before
 
 
 def test_a_band_of_these_scans_takes_the_place_of_the_old_one(tmp_path: Path) -> None:

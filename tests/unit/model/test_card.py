@@ -17,6 +17,7 @@ from bonescint.model import (
     Metric,
     ModelCard,
     ModelFolder,
+    packaged_models,
 )
 from bonescint.model.readme import readme_of
 from bonescint.scan import UNCALIBRATED, ModelFolderError, ParameterError, PlattCalibration
@@ -169,9 +170,10 @@ def test_the_readme_says_what_matters(card: ModelCard) -> None:
 @pytest.mark.parametrize(
     "fault", [r"(?<!al)[.,;:][.,;:](\s|$)", r"\s[.,;:]", r"'s's|s's\b", r"\d\. [a-z]", r"  "]
 )
-def test_the_shipped_models_texts_have_no_slips(fault: str) -> None:
+@pytest.mark.parametrize("name", list(packaged_models()))
+def test_the_packages_models_texts_have_no_slips(fault: str, name: str) -> None:
     """Computed sentences: marks that meet, two genitives, a sentence that begins small."""
-    folder = ModelFolder.load("shipped")
+    folder = ModelFolder.load(packaged_models()[name])
     said = readme_of(folder.card, folder.ood).splitlines()
     heading = page_heading(
         folder,

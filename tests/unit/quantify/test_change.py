@@ -11,6 +11,7 @@ from tests.support.known_scan import KnownScan, answer, with_images
 
 from bonescint.quantify import (
     FocusChange,
+    MatchedFocus,
     ProgressionState,
     QuantifiedScan,
     bone_atlas,
@@ -19,7 +20,8 @@ from bonescint.quantify import (
     quantify_scan,
     with_risen,
 )
-from bonescint.quantify.change import given_rise
+from bonescint.quantify.change import _area_ratio, _maxima, given_rise
+from bonescint.quantify.rise_map import ViewRise
 from bonescint.scan import ParameterError, View
 
 BONES = ("L3", "femur R")
@@ -123,6 +125,62 @@ def test_uptake_that_has_risen_is_no_usual_uptake(known: KnownScan, prior: Quant
         assert [one.change for one in changes] == [FocusChange.NEW] * number
 
 
+def usual_uptake(focus: MatchedFocus, number: int) -> MatchedFocus:
+    said = {"usual uptake": 0.97, "joint": 0.02, "metastasis": 0.01}
+    views = [replace(one, probability=0.01, finding_probabilities=said) for one in focus.in_views]
+    return replace(focus, number=number, in_views=tuple(views))
+
+
+def test_each_prior_scan_may_show_another_rise(known: KnownScan) -> None:
+    """What has risen since one is among the foci when the next is compared."""
+    there = quantified(known, BONES, seed=5)
+    usual = tuple(usual_uptake(focus, number) for number, focus in enumerate(there.foci, 1))
+    found = replace(there, foci=(), usual=usual)
+    for bone in BONES:
+        found = with_risen(quantified(known, (bone,), seed=6), found)
+    assert sorted(focus.bone for focus in found.foci) == sorted(BONES)
+    assert [focus.number for focus in found.foci] == [1, 2]
+    assert found.usual == ()
+
+
+def test_what_the_present_scan_does_not_show_is_not_gone(
+    known: KnownScan, prior: QuantifiedScan
+) -> None:
+    from_behind = tuple(
+        replace(focus, in_views=tuple(v for v in focus.in_views if v.view is View.POSTERIOR))
+        for focus in prior.foci
+        if any(one.view is View.POSTERIOR for one in focus.in_views)
+    )
+    before = replace(prior, foci=from_behind)
+    now = quantified(known, (), seed=4)
+    front = now.scan.anterior
+    assert front is not None
+    alone = replace(now.scan, posterior=None)
+    unseen = replace(quantify_scan(alone, answer(alone)), foci=())
+    assert before.foci
+    for present, change in ((now, FocusChange.GONE), (unseen, FocusChange.NOT_SHOWN)):
+        found = changed_foci(before, replace(present, foci=()))
+        assert {one.change for one in found} == {change}
+
+
+def test_areas_are_compared_in_square_millimetres(prior: QuantifiedScan) -> None:
+    """The share of the bone that a scan shows depends on its field of view."""
+    focus = prior.foci[0]
+    cut = [replace(one, share_of_bone=1.3 * one.share_of_bone) for one in focus.in_views]
+    assert _area_ratio(focus, replace(focus, in_views=tuple(cut))) == pytest.approx(1)
+    unknown = [replace(one, area_mm2=None) for one in cut]
+    assert _area_ratio(focus, replace(focus, in_views=tuple(unknown))) == pytest.approx(1.3)
+
+
+def test_a_view_that_has_not_risen_itself_shows_no_focus() -> None:
+    rise, own = np.zeros((2, 40, 40), np.float32)
+    rise[10, 10] = rise[30, 30] = 5
+    own[10, 10], own[30, 30] = 4, -0.5
+    plain = np.ones_like(rise)
+    of = ViewRise(rise=rise, own=own, had=plain, added=plain, shared=plain, shown=plain > 0)
+    assert _maxima(of).tolist() == [[10, 10]]
+
+
 def test_what_is_no_candidate_is_found_by_the_difference(
     known: KnownScan, prior: QuantifiedScan
 ) -> None:
@@ -208,7 +266,7 @@ def test_two_plus_two(
     assert (said.state, said.scan, said.flare) == (state, scan, flare)
 
 
-@pytest.mark.parametrize("weeks", [(0,), (0, 0), (3, 1)])
+@pytest.mark.parametrize("weeks", [(0,), (0, 0), (3, 1), (0, float("nan"), 20)])
 def test_weeks_increase(weeks: tuple[float, ...]) -> None:
     with pytest.raises(ParameterError):
         progression(weeks, counts(max(2, len(weeks))))

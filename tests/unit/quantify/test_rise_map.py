@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -126,27 +128,26 @@ def test_both_views_together_against_drawn_errors() -> None:
     rng = np.random.default_rng(6)
     shared = 0.6
     common = rng.normal(size=(200, 200))
+    alone = [
+        shared * common + np.sqrt(1 - shared**2) * rng.normal(size=(200, 200)) for _ in range(2)
+    ]
     own, other = (
         ViewRise(
-            rise=(shared * common + np.sqrt(1 - shared**2) * rng.normal(size=(200, 200))),
+            rise=rise,
+            own=rise,
             had=np.ones((200, 200), np.float32),
             added=np.ones((200, 200), np.float32),
             shared=np.full((200, 200), shared, np.float32),
             shown=np.ones((200, 200), np.bool_),
         )
-        for _ in range(2)
+        for rise in alone
     )
     # Mirrored onto itself, so that each point meets another one's noise but for the common part.
-    mirror = ViewRise(
-        rise=other.rise[:, ::-1],
-        had=other.had,
-        added=other.added,
-        shared=other.shared,
-        shown=other.shown,
-    )
+    mirror = replace(other, rise=other.rise[:, ::-1])
     both = _with_other(own, mirror, 200 * GRID_MM).rise
     joined = (own.rise + other.rise) / np.std(own.rise + other.rise)
     assert both == pytest.approx(np.maximum(own.rise, joined), abs=0.06)
+    assert _with_other(own, mirror, 200 * GRID_MM).own is own.own
 
 
 def test_a_map_in_pixels_keeps_its_counts() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
@@ -69,11 +70,20 @@ def test_one_view_is_legal_and_says_so() -> None:
         ({"pixel_spacing_mm": (0.0, 2.4)}, "pixel_spacing_mm"),
         ({"pixel_spacing_mm": (float("inf"), 2.4)}, "pixel_spacing_mm"),
         ({"scan_id": ""}, "scan_id"),
+        ({"unit": "counts"}, "unit"),
     ],
 )
 def test_what_is_no_scan_is_refused(changes: dict[str, object], word: str) -> None:
     with pytest.raises(ParameterError, match=word):
         a_scan(**changes)
+
+
+def test_a_view_may_be_named_by_its_text() -> None:
+    scan = a_scan()
+    assert scan.view("anterior") is scan.anterior  # type: ignore[arg-type]
+    assert scan.view("posterior") is scan.posterior  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="left"):
+        scan.view("left")  # type: ignore[arg-type]
 
 
 def test_negative_values_are_fine_where_they_are_no_counts() -> None:
@@ -127,6 +137,18 @@ def test_truth_with_a_metastasis_is_positive() -> None:
 def test_a_focus_confidence_is_a_share(confidence: float) -> None:
     with pytest.raises(ParameterError, match="confidence"):
         Focus(view=View.ANTERIOR, row=0, column=0, confidence=confidence)
+
+
+@pytest.mark.parametrize("changes", [{"view": "anterior"}, {"kind": "metastasis"}])
+def test_a_focus_has_a_view_and_a_kind(changes: dict[str, Any]) -> None:
+    """Compared by identity, a metastasis by its text would be none."""
+    with pytest.raises(ParameterError, match=next(iter(changes))):
+        Focus(**{"view": View.ANTERIOR, "row": 0, "column": 0, **changes})
+
+
+def test_a_case_needs_a_split() -> None:
+    with pytest.raises(ParameterError, match="split"):
+        Case(scan_id="a", patient_id="p", centre="A", split="test", positive=True)  # type: ignore[arg-type]
 
 
 def test_a_case_needs_a_patient() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
@@ -14,7 +15,7 @@ from safetensors.numpy import save
 
 from bonescint.cohort import Manifest, read_manifest, read_truth, write_mask, write_truth
 from bonescint.scan import Case, InputError, OutputError, Split, Truth
-from bonescint.train.cached import cached_scans
+from bonescint.train.cached import cached_scans, files_identity
 
 
 def _positive(cohort: Path) -> tuple[Manifest, Case, Truth]:
@@ -48,6 +49,25 @@ def test_a_damaged_cached_scan_is_named(tmp_path: Path, cohort: Path) -> None:
             scans.sample(0)
     file.write_bytes(whole)
     scans.sample(0)
+
+
+def test_what_changed_in_a_folder_is_decoded_anew(tmp_path: Path, cohort: Path) -> None:
+    """The folder of a study keeps its own size and time when a file in it is written over."""
+    manifest = read_manifest(cohort)
+    first, other, *_ = manifest.split(Split.TRAIN)
+    study = manifest.folder / "study"
+    study.mkdir()
+    shutil.copy(manifest.path(first), study / "a.dcm")
+    one = replace(manifest, cases=(replace(first, file="study", truth=""),))
+    before = cached_scans(one, Split.TRAIN, tmp_path / "cache")
+    identity = files_identity(one, (Split.TRAIN,))
+    times = study.stat()
+    (study / "a.dcm").write_bytes(manifest.path(other).read_bytes())
+    os.utime(study, ns=(times.st_atime_ns, times.st_mtime_ns))
+    after = cached_scans(one, Split.TRAIN, tmp_path / "cache")
+    assert before.files != after.files
+    assert not np.array_equal(before.sample(0).scan.anterior, after.sample(0).scan.anterior)
+    assert files_identity(one, (Split.TRAIN,)) != identity
 
 
 def test_what_cannot_be_written_leaves_nothing_half_done(tmp_path: Path, cohort: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -220,6 +221,12 @@ def test_from_a_manifest_to_a_model_folder(
     assert train(cohort, out, settings=settings, weights=Path("w")).sha256 == (folder.sha256)
     with pytest.raises(ParameterError, match="seed"):
         train(cohort, out, settings=replace(settings, seed=9), weights=Path("w"))
+    with pytest.raises(ParameterError, match="tracking"):
+        train(cohort, out, settings=settings, weights=Path("w"), tracking="mlflow")  # type: ignore[arg-type]
+    truth = next(case.truth for case in read_manifest(cohort).split(Split.TRAIN) if case.truth)
+    os.utime(cohort.parent / truth)
+    with pytest.raises(ParameterError, match="scans"):
+        train(cohort, out, settings=settings, weights=Path("w"))
 
 
 @pytest.mark.usefixtures("_narrow_weights")

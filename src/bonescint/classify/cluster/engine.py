@@ -81,6 +81,7 @@ class ClassifyOrder:
     Attributes:
         model: name or path of the model folder, which every node must see; `None`: the shipped one.
         model_id: identifier that this model must have.
+        model_content: `ModelFolder.content_sha256` that it must have.
         software: versions that every node must have.
         device: device of the network.
         call_anyway: also call scans that are too unlike those that the model knows.
@@ -91,6 +92,7 @@ class ClassifyOrder:
 
     model: str | None
     model_id: str
+    model_content: str
     software: dict[str, str]
     device: str
     call_anyway: bool
@@ -348,6 +350,8 @@ class _ClassifyActor:
         software = run_facts(folder, about.device, call_anyway=about.call_anyway)["software"]
         if folder.model_id != about.model_id:
             raise BonescintError(f"it has the model {folder.model_id}, not {about.model_id}.")
+        if folder.content_sha256 != about.model_content:
+            raise BonescintError(f"its copy of {folder.model_id} has another card or detector.")
         differ = [
             f"{name} {software.get(name)} instead of {version}"
             for name, version in about.software.items()

@@ -192,6 +192,7 @@ def classify_on_ray(
         order = ClassifyOrder(
             model=_model_everywhere(model),
             model_id=folder.model_id,
+            model_content=folder.content_sha256,
             software=facts["software"],
             device=device,
             call_anyway=call_anyway,

@@ -91,4 +91,4 @@ def _evidence(model: AlgorithmFacts, region: EvidenceRegion) -> Any:
     name = codes.DCM.ClassActivation
     if model.map_kind == "Grad-CAM":
         name = codes.DCM.GradientWeightedClassActivation
-    return sr.Measurement(name=name, value=round(region.peak, 6), unit=codes.UCUM.NoUnits)
+    return sr.Measurement(name=name, value=float(f"{region.peak:.6g}"), unit=codes.UCUM.NoUnits)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
@@ -68,6 +68,8 @@ BLANK: dict[str, None] = dict.fromkeys(
 )
 """highdicom's names of the required ones."""
 _TIMES = ("Content", "Acquisition", "Series", "Study")
+_TAKEN = ("Acquisition", "Series", "Study", "Content")
+"""The content may be of a later day: that of reprocessing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -139,7 +141,7 @@ class ResultSources:
     @property
     def date(self) -> str | None:
         """When the scan was taken, `YYYYMMDD`, if its files say so."""
-        moment = _moment(Header(self.headers[0]))
+        moment = _moment(Header(self.headers[0]), _TAKEN)
         return None if moment is None else moment[0]
 
     def uid(self, kind: str, *parts: str) -> str:
@@ -252,10 +254,10 @@ def _check_uids(header: Header, source: str) -> None:
             raise InputError(source, problem, "Export it again")
 
 
-def _moment(header: Header) -> tuple[str, str] | None:
-    """Date and time of the source, if it has any."""
-    for kind in _TIMES:
+def _moment(header: Header, kinds: Sequence[str] = _TIMES) -> tuple[str, str] | None:
+    """Date and time of the source, if it has any: the first of some kinds."""
+    for kind in kinds:
         date, time = header.text(f"{kind}Date"), header.text(f"{kind}Time")
-        if re.fullmatch(r"\d{8}", date):
+        if re.fullmatch(r"\d{4}(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])", date):
             return date, time if re.fullmatch(r"\d{6}(\.\d{1,6})?", time) else "000000"
     return None

@@ -10,6 +10,7 @@ from bonescint.cohort import read_manifest
 from bonescint.evaluate import OperatingRule, ScoredCases
 from bonescint.evaluate.recalibration import LocalCalibration
 from bonescint.evaluate.scored import patient_numbers
+from bonescint.experiment.adaptation.adapt import PAGE as ADAPTATION_PAGE
 from bonescint.experiment.evaluation.data import join, read_predictions
 from bonescint.model import ModelFolder, is_packaged, write_model_folder
 from bonescint.model.recalibration import recalibrated
@@ -48,7 +49,8 @@ def calibrate_model(
         rule says why.
 
     Raises:
-        InputError: tables that are wrong, every row named; one class only.
+        InputError: tables that are wrong, every row named; one class only; predictions with which
+            the model was calibrated already.
         ParameterError: all scores are equal, or a prevalence that is not between 0 and 1.
         OutputError: the folder cannot be written.
     """
@@ -63,12 +65,18 @@ def calibrate_model(
         problem = f"{positives} of {cases.count} scans are positive"
         raise InputError(source, problem, "Both classes are needed")
     changed, found = recalibrated(folder.card, cases, rule, prevalence=prevalence)
+    before, fit = folder.card.calibrated_on, found.fit
+    if before is not None and (before.count, before.fitted) == (fit.count, fit.calibration):
+        problem = "the model was calibrated with these predictions already"
+        raise InputError(source, problem, "Classify the scans again with the calibrated model")
+    page = folder.path / ADAPTATION_PAGE
     written = write_model_folder(
         folder.path if out is None else out,
         card=changed,
         onnx=folder.onnx_path.read_bytes(),
         ood=folder.ood,
         weights=folder.read_weights(),
+        more={ADAPTATION_PAGE: page.read_bytes()} if page.is_file() else None,
     )
     return written, found
 

@@ -37,6 +37,7 @@ from bonescint.experiment.evaluation.lesion_result import LesionEvaluation
 from bonescint.experiment.evaluation.saliency_result import SaliencyEvaluation
 from bonescint.files import json_in, write_whole
 from bonescint.scan import RESEARCH_USE, BonescintError, Call, InputError, ParameterError, Split
+from bonescint.scan.checked import check_member
 
 SCHEMA_VERSION = 2
 NOTICE = f"{RESEARCH_USE[:-1]}: do not base any diagnosis on these results."
@@ -75,6 +76,7 @@ class EvaluationSettings:
     constant_allowed: bool = False
 
     def __post_init__(self) -> None:
+        check_member(self, "judged", Split)
         if self.threshold is not None and not 0 <= self.threshold <= 1:
             raise ParameterError("threshold", "EvaluationSettings", "from 0 to 1", self.threshold)
         if self.threshold is None and self.judged is Split.VALIDATION:

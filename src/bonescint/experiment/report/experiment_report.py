@@ -359,7 +359,7 @@ def _card_rows(folder: ModelFolder) -> Iterator[tuple[str, str]]:
     yield "Identifier", folder.model_id
     yield "Intended use", card.intended_use
     yield "Architecture", card.architecture
-    yield "Preprocessing", card.preprocessing.identifier
+    yield "Preprocessing", f"{card.preprocessing.identifier}, {card.preprocessing.rows} rows"
     yield "Trained on", f"{training.origin}; {training.learnt_from}"
     yield "Initial weights", training.weights
     yield "Epochs", str(training.epochs)

@@ -59,9 +59,9 @@ class ModelAnswers:
         return shown_output(scan, prediction, classifier.folder.card.operating_point)
 
     def _load(self) -> Classifier:
-        from bonescint.model import Classifier, ModelFolder, shipped_model
+        from bonescint.model import Classifier, ModelFolder
 
-        folder = shipped_model() if self._model == "shipped" else ModelFolder.load(self._model)
+        folder = ModelFolder.load(self._model)
         # One thread: simulating the next case has the other cores.
         self._classifier = Classifier(folder, threads=1)
         return self._classifier

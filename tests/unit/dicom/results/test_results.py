@@ -162,6 +162,17 @@ def test_a_region_says_its_evidence_its_area_and_its_site(two_frames, tmp_path: 
     assert first.finding_sites[0].value == codes.SCT.Bone
 
 
+def test_grad_cam_is_coded_as_what_it_is(two_frames, tmp_path: Path) -> None:
+    """Its values are no probabilities, and may be tiny."""
+    region = replace(regions()[0], peak=1.25e-7)
+    grad_cam = replace(ALGORITHM, map_kind="Grad-CAM")
+    made = make(two_frames(), tmp_path / "out", outlined=(region,), algorithm=grad_cam)
+    (group,) = _content(made, ResultKind.OUTLINES).get_planar_roi_measurement_groups()
+    (measured,) = [one for one in group.get_measurements() if one.name.value == "130403"]
+    assert (measured.name.scheme_designator, measured.unit.value) == ("DCM", "1")
+    assert measured.value == pytest.approx(1.25e-7)
+
+
 @pytest.mark.parametrize(
     ("part", "code"),
     [
