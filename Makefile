@@ -1,6 +1,6 @@
 # make demo   install the run time and read a real scan and a few simulated ones
 # make extras install what the README's tour uses besides
-# make test   install what the tests need and run them
+# make test   install what the tests need and run them, with one thread per process
 # make coverage  run the tests and measure which lines they execute; fails below 92 %
 # make slow   the long tests
 # make lint   ruff, mypy, import contracts, ESLint
@@ -40,14 +40,14 @@ demo: $(RUNTIME)
 extras: $(EVERYTHING)
 
 test: $(EVERYTHING)
-	@echo "The tests take about 13 minutes on two free cores, twice that beside other work."
+	@echo "The tests take about 20 minutes on two free cores, twice that beside other work."
 	tools/install-test-packages
-	$(BIN)/python -m pytest -m "not slow and not gpu" -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not gpu" -n 2 --dist loadfile
 
 coverage: $(EVERYTHING)
 	@echo "Takes about twice as long as make test."
 	tools/install-test-packages
-	$(BIN)/python -m pytest -m "not slow and not gpu" -n 2 --dist loadfile \
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not gpu" -n 2 --dist loadfile \
 	  --cov --cov-report=term --cov-report=html:build/coverage
 
 slow: $(EVERYTHING)

@@ -108,18 +108,20 @@ def legend(axes: Axes, place: LegendPlace, *, title: str = "") -> None:
     )
 
 
-def rendered(figure: Figure) -> RenderedFigure:
-    """Draw a figure; the same figure gives the same bytes."""
+def drawn(figure: Figure, kind: Literal["png", "svg"]) -> bytes:
+    """Draw a figure as one kind of file; the same figure gives the same bytes."""
     import matplotlib as mpl
 
-    pictures = []
+    buffer = io.BytesIO()
+    metadata = {"Date": None} if kind == "svg" else {"Software": None}
     with mpl.rc_context(_STYLE):
-        for kind in ("png", "svg"):
-            buffer = io.BytesIO()
-            metadata = {"Date": None} if kind == "svg" else {"Software": None}
-            figure.savefig(buffer, format=kind, dpi=_DPI, metadata=metadata)
-            pictures.append(buffer.getvalue())
-    return RenderedFigure(png=pictures[0], svg=pictures[1])
+        figure.savefig(buffer, format=kind, dpi=_DPI, metadata=metadata)
+    return buffer.getvalue()
+
+
+def rendered(figure: Figure) -> RenderedFigure:
+    """Draw a figure as PNG and as SVG."""
+    return RenderedFigure(png=drawn(figure, "png"), svg=drawn(figure, "svg"))
 
 
 def plain_text(name: str) -> str:

@@ -113,7 +113,7 @@ CHANGE_COLOURS = {
     FocusChange.UNCHANGED: (120, 50, 160),
     FocusChange.NOT_SHOWN: (110, 110, 110),
 }
-NEW_OTHER, NEW_OTHER_COLOUR = "new, other than metastasis", (205, 90, 160)
+NEW_OTHER, NEW_OTHER_COLOUR = "new, other finding", (205, 90, 160)
 """Uptake that has risen and is more probably something else than a metastasis."""
 
 

@@ -85,7 +85,7 @@ def test_the_second_highest_of_twenty_is_the_last_negative_one(
     """By hand: k = floor(0.1 x 21) = 2, and ranks as `classify` itself sees the scores."""
     card = ours.card
     assert card.local is not None
-    by_model = classify(place.files, tmp_path / "r", model=place.model, workers=0)
+    by_model = classify(place.files, tmp_path / "r", model=place.model, workers=0, pictures=False)
     said = {r.source: r.mbd_probability for r in by_model.results}
     normals = sorted(said[f"normal{n:02d}.dcm"] for n in range(20))
     assert [probability_of(card, one) for one in card.local.scores] == pytest.approx(normals)
@@ -93,7 +93,9 @@ def test_the_second_highest_of_twenty_is_the_last_negative_one(
     assert sum(one >= card.operating_point for one in normals) == 1
     assert "above the 2nd highest score of 20 normal patients" in card.operating_point_rule
     assert "at most 2/21 (0.0952)" in card.operating_point_rule
-    results = classify(place.files, tmp_path / "ours", model=ours, workers=0).results
+    results = classify(
+        place.files, tmp_path / "ours", model=ours, workers=0, pictures=False
+    ).results
     for one in results:
         rank = one.rank_among_normals
         assert rank is not None
@@ -188,8 +190,10 @@ def test_labels_tell_what_became_of_the_calls(place: Place, tmp_path: Path) -> N
     assert found.labelled is not None
     assert (found.labelled.scans, found.labelled.positives) == (12, 6)
     assert any("12 labelled scans are of patients" in text for text in said)
+    results = classify(
+        place.files[12:], tmp_path / "r", model=place.model, workers=0, pictures=False
+    )
     for card, pair in ((place.model.card, 0), (folder.card, 1)):
-        results = classify(place.files[12:], tmp_path / f"r{pair}", model=place.model, workers=0)
         called = np.array([r.mbd_probability >= card.operating_point for r in results.results])
         ill = np.arange(12, COUNT) % 2 == 0
         assert found.labelled.sensitivity[pair].value == pytest.approx(called[ill].mean())

@@ -47,6 +47,17 @@ def parent_model() -> onnx.ModelProto:
     return to_onnx(a_network(), rows=64)
 
 
+@pytest.fixture(scope="module")
+def quantised_bytes(parent_model: onnx.ModelProto, composites: list[NDArray[np.float32]]) -> bytes:
+    return quantised_onnx(parent_model, composites).SerializeToString()
+
+
+@pytest.fixture
+def quantised(quantised_bytes: bytes) -> onnx.ModelProto:
+    """A graph of its own for each test, which may change it."""
+    return onnx.load_model_from_string(quantised_bytes)
+
+
 @pytest.fixture
 def parent(tmp_path: Path, parent_model: onnx.ModelProto) -> ModelFolder:
     card = ModelCard(
@@ -60,10 +71,7 @@ def parent(tmp_path: Path, parent_model: onnx.ModelProto) -> ModelFolder:
     return write_model_folder(tmp_path / "fp32", card=card, onnx=parent_model.SerializeToString())
 
 
-def test_all_convolutions_but_the_first_hold_int8(
-    parent_model: onnx.ModelProto, composites: list[NDArray[np.float32]]
-) -> None:
-    quantised = quantised_onnx(parent_model, composites)
+def test_all_convolutions_but_the_first_hold_int8(quantised: onnx.ModelProto) -> None:
     kinds = {init.name: init.data_type for init in quantised.graph.initializer}
     made_by = {node.output[0]: node for node in quantised.graph.node}
     convolutions = [node for node in quantised.graph.node if node.op_type == "Conv"]
@@ -82,9 +90,8 @@ def test_all_convolutions_but_the_first_hold_int8(
 
 
 def test_the_quantised_graph_runs_and_stays_close(
-    parent_model: onnx.ModelProto, composites: list[NDArray[np.float32]]
+    quantised: onnx.ModelProto, parent_model: onnx.ModelProto, composites: list[NDArray[np.float32]]
 ) -> None:
-    quantised = quantised_onnx(parent_model, composites)
     with (
         Engine(parent_model.SerializeToString()) as one,
         Engine(quantised.SerializeToString()) as two,
@@ -97,10 +104,9 @@ def test_the_quantised_graph_runs_and_stays_close(
 
 
 def test_the_quantised_graphs_maps_are_grad_cam_of_its_own_features(
-    parent_model: onnx.ModelProto, composites: list[NDArray[np.float32]]
+    quantised: onnx.ModelProto, composites: list[NDArray[np.float32]]
 ) -> None:
     """By Grad-CAM's definition: autograd from the logits to what the int8 convolutions gave."""
-    quantised = quantised_onnx(parent_model, composites)
     pools = [node for node in quantised.graph.node if node.op_type == "MaxPool"]
     name = pools[-1].input[0]
     quantised.graph.output.append(onnx.helper.make_empty_tensor_value_info(name))
@@ -124,10 +130,9 @@ def test_the_quantised_graphs_maps_are_grad_cam_of_its_own_features(
 
 
 def test_no_sum_overflows_on_processors_without_vnni(
-    parent_model: onnx.ModelProto, composites: list[NDArray[np.float32]]
+    quantised: onnx.ModelProto, composites: list[NDArray[np.float32]]
 ) -> None:
     """They add two products of 8 bits in 16: twice 255 times a weight of seven bits fits."""
-    quantised = quantised_onnx(parent_model, composites)
     arrays = {item.name: onnx.numpy_helper.to_array(item) for item in quantised.graph.initializer}
     weights = [values for values in arrays.values() if values.dtype == np.int8 and values.ndim == 4]
     assert len(weights) == 12
