@@ -69,6 +69,8 @@ def test_the_wheel_is_small_and_whole(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {
         "bonescint/py.typed",
+        "bonescint/model/ibrahim2023/LICENSE",
+        "bonescint/model/ibrahim2023/models/model.onnx",
         "bonescint/report/templates/results.html.jinja",
         "bonescint/report/templates/results.css",
         "bonescint/report/templates/results.js",
