@@ -108,7 +108,7 @@ def legend(axes: Axes, place: LegendPlace, *, title: str = "") -> None:
     )
 
 
-def drawn(figure: Figure, kind: Literal["png", "svg"]) -> bytes:
+def rendered_as(figure: Figure, kind: Literal["png", "svg"]) -> bytes:
     """Draw a figure as one kind of file; the same figure gives the same bytes."""
     import matplotlib as mpl
 
@@ -121,7 +121,7 @@ def drawn(figure: Figure, kind: Literal["png", "svg"]) -> bytes:
 
 def rendered(figure: Figure) -> RenderedFigure:
     """Draw a figure as PNG and as SVG."""
-    return RenderedFigure(png=drawn(figure, "png"), svg=drawn(figure, "svg"))
+    return RenderedFigure(png=rendered_as(figure, "png"), svg=rendered_as(figure, "svg"))
 
 
 def plain_text(name: str) -> str:

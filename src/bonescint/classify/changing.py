@@ -289,7 +289,7 @@ def index_over_time(series: SeriesChange, weeks: Sequence[float] | None) -> byte
     if len(shown) < 2:
         return None
     try:
-        from bonescint.plotting import drawn, new_axes
+        from bonescint.plotting import new_axes, rendered_as
 
         figure, axes = new_axes(5.5, 3.4)
     except MissingExtraError:
@@ -305,7 +305,7 @@ def index_over_time(series: SeriesChange, weeks: Sequence[float] | None) -> byte
     axes.set_xticks(places)
     axes.set_ylabel("Bone Scan Index, %")
     axes.set_ylim(0, None)
-    return drawn(figure, "png")
+    return rendered_as(figure, "png")
 
 
 def _page(

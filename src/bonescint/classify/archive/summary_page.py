@@ -16,7 +16,7 @@ from bonescint.classify.archive.summarising import (
     SampledPicture,
 )
 from bonescint.intervals import Estimate
-from bonescint.plotting import BLUE, GREY, INK, LIGHT, ORANGE, drawn, new_axes
+from bonescint.plotting import BLUE, GREY, INK, LIGHT, ORANGE, new_axes, rendered_as
 from bonescint.report import operating_point_text
 from bonescint.report.document_page import Document, PageFigure, PageSection, PageTable
 from bonescint.scan import RESEARCH_USE
@@ -200,7 +200,7 @@ def _histogram(found: ArchiveSummary) -> PageFigure:
     points = " and ".join(map(operating_point_text, found.operating_points))
     dashed = f" Dashed: operating point {points}." if points else ""
     return PageFigure(
-        caption=f"Scans by probability, in {BINS} bins.{dashed}", content=drawn(figure, "svg")
+        caption=f"Scans by probability, in {BINS} bins.{dashed}", content=rendered_as(figure, "svg")
     )
 
 
@@ -236,7 +236,7 @@ def _years(groups: tuple[GroupCounts, ...]) -> PageFigure:
         axes.locator_params(axis="x", integer=True)
     return PageFigure(
         caption=f"Scans per year, and the share of called scans that is positive ({_INTERVAL}).",
-        content=drawn(figure, "svg"),
+        content=rendered_as(figure, "svg"),
     )
 
 

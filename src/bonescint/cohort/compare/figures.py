@@ -16,7 +16,7 @@ from PIL import Image
 from bonescint.cohort.compare.characteristics import BANDS, Subject
 from bonescint.cohort.compare.maps import HALVES, SIDE, FrameMap
 from bonescint.cohort.compare.results import CohortComparison, ComparedCharacteristic
-from bonescint.plotting import BLUE, GREY, INK, LIGHT, ORANGE, drawn, legend, new_axes
+from bonescint.plotting import BLUE, GREY, INK, LIGHT, ORANGE, legend, new_axes, rendered_as
 from bonescint.scan import View
 
 COLOURS = {"A": BLUE, "B": ORANGE}
@@ -111,7 +111,7 @@ def _histogram(scores: tuple[NDArray[np.float64], ...], what: str) -> bytes:
     axes.set_xlabel(what)
     axes.set_ylabel("Share of the scans")
     axes.legend(**_ABOVE, bbox_to_anchor=(0.5, 1.0))
-    return drawn(figure, "png")
+    return rendered_as(figure, "png")
 
 
 def _value(
@@ -156,7 +156,7 @@ def _landmarks(found: CohortComparison) -> bytes:
     axes.set_ylabel("Share of the body's height, from the crown")
     axes.spines["bottom"].set_visible(False)
     axes.tick_params(axis="x", length=0)
-    return drawn(figure, "png")
+    return rendered_as(figure, "png")
 
 
 def _uptake(found: CohortComparison) -> bytes:
@@ -188,7 +188,7 @@ def _uptake(found: CohortComparison) -> bytes:
     for letter, colour in COLOURS.items():
         axes.plot([], [], "o-", color=colour, markersize=4.5, label=letter)
     axes.legend(**_ABOVE, bbox_to_anchor=(0.4, 1.0))
-    return drawn(figure, "png")
+    return rendered_as(figure, "png")
 
 
 def _spectra(found: CohortComparison) -> bytes:
@@ -211,4 +211,4 @@ def _spectra(found: CohortComparison) -> bytes:
     axes.set_axisbelow(True)
     if drawn:
         legend(axes, "lower left")
-    return drawn(figure, "png")
+    return rendered_as(figure, "png")
