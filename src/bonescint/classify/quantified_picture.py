@@ -161,12 +161,9 @@ def change_picture(
     for strip in strips:
         picture.paste(strip, (left, 0))
         left += strip.width
-    key: dict[str, tuple[int, int, int]] = {
-        FocusChange.NEW.value: CHANGE_COLOURS[FocusChange.NEW],
-        NEW_OTHER: NEW_OTHER_COLOUR,
-        **{change.value: colour for change, colour in CHANGE_COLOURS.items()},
-    }
-    for number, (name, colour) in enumerate(key.items()):
+    key = [(change.value, colour) for change, colour in CHANGE_COLOURS.items()]
+    key.insert(1, (NEW_OTHER, NEW_OTHER_COLOUR))  # beside what is new
+    for number, (name, colour) in enumerate(key):
         top = _HEADER + 22 * number
         draw.rectangle((left, top, left + 14, top + 14), outline=colour, width=2)
         write(draw, (left + 22, top), name, size=13)

@@ -219,7 +219,7 @@ class _Compared:
         shape, pixel_mm = present.scan.shape, self._now.pixel_mm
         risen = {}
         for view, of in self._rises.items():
-            maxima = (_maxima(of) + 0.5) * GRID_MM  # of both views: this one may show none of it
+            maxima = (_maxima(of) + 0.5) * GRID_MM
             far = [at for at in maxima if not _any_near(taken, self._from_front(at, view)[0])]
             if far:
                 had, added = (in_pixels(each, shape, pixel_mm) for each in (of.had, of.added))
