@@ -139,12 +139,12 @@ class Commitments:
             {**{name: getattr(request, name) for name in CommitmentRequest.__slots__}}
         )
         path = self._folder / f"{hashlib.sha256(written.encode()).hexdigest()[:16]}.json"
-        write_whole(path, written, private=True)
-        sync_tree(self._folder)
-        with self._lock:
+        with self._lock:  # a request is seen once it is known when its report is due
+            write_whole(path, written, private=True)
+            sync_tree(self._folder)
             self._here[path] = association
-        # The report must not overtake the answer to this request.
-        self._tried[path] = (0, time.monotonic() + _AFTER_ANSWER_S)
+            # The report must not overtake the answer to this request.
+            self._tried[path] = (0, time.monotonic() + _AFTER_ANSWER_S)
         self.added.set()
 
     def report_due(self) -> float:
@@ -172,7 +172,8 @@ class Commitments:
         return next_s
 
     def _waiting(self) -> list[Path]:
-        return sorted(self._folder.glob("*.json"))
+        with self._lock:
+            return sorted(self._folder.glob("*.json"))
 
     def _reported(self, path: Path) -> bool:
         """Whether nothing more is to be done about a request."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -243,10 +244,15 @@ def test_commitment_is_reported_in_the_association_of_the_request(
 
     assert node.send(pacs_peers.nm_study(tmp_path / "scan.dcm", 400)).returncode == 0
     reports: list[tuple[int, pydicom.Dataset]] = []
+    answered = threading.Event()
 
     def reported(event: evt.Event) -> tuple[int, None]:
         reports.append((event.event_type, event.event_information))
         return 0x0000, None
+
+    def sent(_: evt.Event) -> None:
+        if reports:
+            answered.set()
 
     wanted = pydicom.Dataset()
     wanted.TransactionUID = "1.2.3.4.5"
@@ -258,15 +264,13 @@ def test_commitment_is_reported_in_the_association_of_the_request(
     entity.add_requested_context(StorageCommitmentPushModel)
     association = entity.associate(
         "127.0.0.1", node.port, ae_title="BONESCINT",
-        evt_handlers=[(evt.EVT_N_EVENT_REPORT, reported)],
+        evt_handlers=[(evt.EVT_N_EVENT_REPORT, reported), (evt.EVT_PDU_SENT, sent)],
     )  # fmt: skip
     words = (1, StorageCommitmentPushModel, StorageCommitmentPushModelInstance)
     status, _ = association.send_n_action(wanted, *words)
     assert status.Status == 0x0000
-    deadline = time.monotonic() + 60
-    while not reports:
-        assert time.monotonic() < deadline, node.log.read_text()
-        time.sleep(0.05)
+    # The next request must not overtake the answer to the report: neither side takes both at once.
+    assert answered.wait(60), node.log.read_text()
     ((kind, report),) = reports
     assert (kind, report.TransactionUID) == (1, "1.2.3.4.5")
     assert report.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == instance
