@@ -4,6 +4,7 @@
         --settings bonescint --seeds 1 2 3 --work cohorts --weights vgg16.safetensors
     python benchmarks/training_configurations.py --learn ours.csv --test theirs.csv \
         --settings compact --work runs
+    python benchmarks/training_configurations.py --judge ibrahim2023 --work cohorts
 
 Learns from centres A and B of the protocol `ibrahim2023` and judges on D and E of `development`,
 both simulated into the working folder, unless other cohorts are given. Every configuration is
@@ -12,7 +13,8 @@ and the pointing game (share of the positive scans whose map's highest value lie
 in either view), exact and within 25 mm. A row is added to `benchmarks/training_configurations.csv`
 for each, with hashes of configuration, first weights and cohorts; what is there already is not done
 again, so several machines may share the work. A test cohort with scans of centre C adds to
-`benchmarks/external-uses.csv`. At the end: mean and range over the seeds.
+`benchmarks/external-uses.csv`. At the end: mean and range over the seeds. `--judge` trains nothing:
+it prints the figures of a finished model, a folder or the name of one that comes with the package.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
+from bonescint.classify.classify import model_folder
 from bonescint.cohort import Manifest, read_manifest, read_protocol, simulate_cohort, truth_of
 from bonescint.dicom import read
 from bonescint.evaluate.localisation import ViewEvidence, localise
@@ -183,7 +186,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Training configurations at half resolution.")
     parser.add_argument("--learn", type=Path, default=None, help="manifest; A and B if not given")
     parser.add_argument("--test", type=Path, action="append", help="manifest; D and E if not given")
-    parser.add_argument("--settings", action="append", required=True)
+    parser.add_argument("--settings", action="append", default=[])
+    parser.add_argument("--judge", help="a finished model, on the test cohorts alone")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument("--rows", type=int, default=256)
     parser.add_argument(
@@ -199,8 +203,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     for folder_needed in (options.work, options.table.parent):
         folder_needed.mkdir(parents=True, exist_ok=True)
-    learn = options.learn or simulated("ibrahim2023", "AB", options.work / "ab")
     tests = options.test or [simulated("development", "DE", options.work / "de")]
+    if options.judge:
+        for test in tests:
+            cohort = read_manifest(test)
+            if {case.centre for case in cohort.cases} & set(options.external):
+                raise SystemExit(f"{test} has external centres: score them in an experiment.")
+            area, exact, near = judged(model_folder(options.judge), cohort)
+            print(f"{test}: AUC {area:.4f}, pointing {exact:.4f}, within 25 mm {near:.4f}")
+        return
+    learn = options.learn or simulated("ibrahim2023", "AB", options.work / "ab")
     for seed in options.seeds:
         for name in options.settings:
             configuration = Path(name).stem
