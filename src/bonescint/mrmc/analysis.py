@@ -37,6 +37,7 @@ from bonescint.mrmc.standalone import StandaloneVsReaders, standalone_vs_readers
 from bonescint.mrmc.u_statistics import UAnalysis, u_statistics
 from bonescint.scan import RESEARCH_USE, ParameterError
 from bonescint.scan.checked import check_number, check_whole
+from bonescint.tables import matched_names, said_spellings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -376,6 +377,10 @@ def _standalone(
             "surest marks, by the AUC"
         )
         methods = tuple(CovarianceMethod)
+    written = matched_names(predictions, reads.cases)
+    if written:
+        predictions = {written.get(case, case): value for case, value in predictions.items()}
+        notes.remark(f"in the predictions, {said_spellings('case', written)}")
     found: dict[str, dict[CovarianceMethod, StandaloneVsReaders]] = {}
     for modality in advance.over(reads.modalities):
         one = reads.of_modality(modality)
