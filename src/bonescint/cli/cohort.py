@@ -61,7 +61,7 @@ def create(
     Args:
         folder: Folder of scans.
         out: Folder of the cohort.
-        labels: Table of labels, CSV; bs-80k needs none.
+        labels: Table of labels, CSV or Excel; bs-80k needs none.
         layout: How the folder is organised; see docs/cohorts.md.
         shares: Shares of the patients, unless the labels have a column split.
         centre: Centre of the scans whose row names none.
@@ -150,7 +150,7 @@ def check(
 
     Examples:
       bonescint cohort check my-cohort/manifest.csv
-      bonescint cohort check my-cohort/ --out checked/        (findings.csv, table1.csv, table1.txt)
+      bonescint cohort check my-cohort/ --out checked/      # findings.csv, table1.csv, table1.txt
       bonescint cohort check my-cohort/ --json | jq '.findings[].text'
     """
     from bonescint.cohort import check_cohort

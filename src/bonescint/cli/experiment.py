@@ -53,9 +53,10 @@ def evaluate(
 ) -> None:
     """Evaluate predictions against a cohort's reference standard, and write a report.
 
-    PREDICTIONS is a CSV table from any source with scan_id and mbd_probability, such as results.csv
-    of `bonescint classify`. The operating point and the calibration come from the validation split;
-    every metric is computed on the test split. Needs the extra: pip install 'bonescint[evaluate]'
+    PREDICTIONS is a table (CSV or Excel) from any source with scan_id and mbd_probability, such as
+    results.csv of `bonescint classify`. The operating point and the calibration come from the
+    validation split; every metric is computed on the test split. Needs the extra: pip install
+    'bonescint[evaluate]'
 
     Args:
         predictions: Table of predictions.
@@ -85,7 +86,7 @@ def evaluate(
       bonescint evaluate predictions.csv --cohort manifest.csv --out report/
       bonescint evaluate ours.csv --cohort manifest.csv --against theirs.csv --out report/
       bonescint evaluate results/results.csv --cohort manifest.csv --maps results/results.json
-      bonescint evaluate q/scans.csv --cohort manifest.csv --lesions q/results.json (of quantify)
+      bonescint evaluate q/scans.csv --cohort manifest.csv --lesions q/results.json   # of quantify
       bonescint evaluate ours.csv --cohort manifest.csv --rule specificity --at-least 0.9
       bonescint evaluate ours.csv --cohort manifest.csv --resamples 100 --unstratified
     """
@@ -159,17 +160,17 @@ def run(
     file:
 
       name: mine
-      cohort: {manifest: my-cohort/manifest.csv}     or {protocol: ibrahim2023, seed: 1}
+      cohort: {manifest: my-cohort/manifest.csv}     # or {protocol: ibrahim2023, seed: 1}
       models:
         paper: {settings: ibrahim2023}
         ours: {settings: my-settings.yaml, seed: 2}
-        given: {folder: a-model-folder}              shipped: the model of the package
-      reference: paper                               the others are compared with it
-      rule: {specificity: 0.90}                      or balanced, youden, {sensitivity: 0.9}
+        given: {folder: a-model-folder}              # shipped: the model of the package
+      reference: paper                               # the others are compared with it
+      rule: {specificity: 0.90}                      # or balanced, youden, {sensitivity: 0.9}
       resamples: 2000
-      published: ibrahim2023                         show those of Ibrahim et al. beside ours
-      external: [C]                                  every evaluation on these centres is recorded
-      metadata: experiment-metadata.yaml             topic: text, for CLAIM and STARD
+      published: ibrahim2023                         # show the figures of Ibrahim et al. too
+      external: [C]                                  # evaluations on these centres are recorded
+      metadata: experiment-metadata.yaml             # topic: text, for CLAIM and STARD
 
     Args:
         experiment: Name or YAML file.

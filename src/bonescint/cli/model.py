@@ -46,7 +46,7 @@ def train(
     restart: bool = False,
     track: Track = "none",
 ) -> None:
-    """Train a model on a cohort and write a model folder with its card.
+    r"""Train a model on a cohort and write a model folder with its card.
 
     COHORT is a manifest (scan_id, patient_id, centre, split, label, file), such as the one that
     `bonescint simulate cohort` writes. If interrupted, rerun the same command to resume.
@@ -71,8 +71,8 @@ def train(
           --resolution 256
       bonescint train cohort.csv --out my-model/ --epochs 20 --weights vgg16.h5 --device gpu
       bonescint train cohort.csv --out paper-model/ --settings ibrahim2023
-      torchrun --nproc-per-node 4 -m bonescint train cohort.csv --out my-model/   (several devices)
-      bonescint train our-scans.csv --out ours/ --from shipped      (continue with your own scans)
+      torchrun --nproc-per-node 4 -m bonescint train cohort.csv --out my-model/   # several devices
+      bonescint train our-scans.csv --out ours/ --from shipped      # continue with your own scans
     """
     from bonescint.model import model_path
     from bonescint.scan import InputError, ParameterError
@@ -212,8 +212,9 @@ def adapt(
     known labels, it shows sensitivity and specificity too. Where not even normals are known,
     --unlabelled with --prevalence calls that share of the scans positive: an assumption.
 
-    The network changes with --epochs alone, and needs 20 normals or more: it then learns from half
-    of them, beside simulated scans, and the operating point is found on the other half.
+    The network itself changes only if --epochs is given, which needs 20 normals or more (29 for a
+    specificity of 0.95): it then learns from at most half of them, beside simulated scans, and the
+    operating point is found on the others.
 
     Needs the extra: pip install 'bonescint[evaluate]'; --epochs also needs bonescint[train], and
     without --simulated bonescint[simulate].

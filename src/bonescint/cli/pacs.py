@@ -74,8 +74,8 @@ def send(
         retries: How many times it is tried again when nothing gets through, after growing waits.
 
     Examples:
-      bonescint send results/ pacs.example.org:104 --called PACS
-      bonescint send results/ --stow https://pacs.example.org/dicom-web/studies
+      bonescint send results/dicom/ pacs.example.org:104 --called PACS
+      bonescint send results/dicom/ --stow https://pacs.example.org/dicom-web/studies
     """
     from bonescint.serve.sending import send
 
