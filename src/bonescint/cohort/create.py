@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -365,6 +366,7 @@ def _write(
         ((one.kind, _text(one.source), _text(one.reason)) for one in created.left_out),
     )
     write_manifest(cases, folders.out / "manifest.csv")
+    _remove_others(folders.out, cases)
     about = {
         "notice": _NOTICE,
         "finished": True,
@@ -377,6 +379,18 @@ def _write(
     _write_json(about, folders.out / _ABOUT)
     if not any((folders.out / "masks").iterdir()):
         (folders.out / "masks").rmdir()
+
+
+def _remove_others(out: Path, cases: Sequence[Case]) -> None:
+    """Remove copies that the manifest does not name, such as those of a row that was withdrawn."""
+    named = {name for one in cases for name in (one.file, one.mask_anterior, one.mask_posterior)}
+    try:
+        for part in ("scans", "masks"):
+            for path in (out / part).iterdir():
+                if f"{part}/{path.name}" not in named:
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    except OSError as error:
+        raise cannot_write(out, error) from error
 
 
 def _text(text: str) -> str:

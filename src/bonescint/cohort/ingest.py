@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bonescint import __version__
 from bonescint.cohort.matching import Exclusion, LabelledStudy
 from bonescint.cohort.truth import read_mask, write_mask
 from bonescint.dicom import (
@@ -26,12 +27,14 @@ from bonescint.dicom import (
     without_identity,
     write_nm,
 )
+from bonescint.dicom.archives import archive_of
 from bonescint.dicom.identity import keyed_hash
 from bonescint.files import json_in, write_whole, written_beside
 from bonescint.parallel import map_in_processes
 from bonescint.scan import (
     BonescintError,
     InputError,
+    MissingExtraError,
     OutputError,
     PixelUnit,
     Scan,
@@ -39,7 +42,6 @@ from bonescint.scan import (
     View,
 )
 
-_FORMAT = 1
 _CONTENT_LETTERS = 12
 _FEW = 8  # studies that are read before other processes would have begun
 
@@ -112,6 +114,7 @@ def ingest_all(
 
     Raises:
         OutputError: the cohort's folder cannot be written.
+        MissingExtraError: masks are NIfTI files and nibabel is not installed.
         BonescintError: a worker was killed.
     """
     work = partial(_ingest, place=place)
@@ -126,7 +129,7 @@ def _ingest(order: IngestRequest, *, place: CohortFolders) -> IngestResult:
         return stored
     try:
         taken = _ingested(order, place)
-    except OutputError:
+    except (OutputError, MissingExtraError):
         raise
     except BonescintError as error:
         return IngestResult(refused=str(error))
@@ -136,14 +139,14 @@ def _ingest(order: IngestRequest, *, place: CohortFolders) -> IngestResult:
 
 
 def _order_key(order: IngestRequest, id_key: bytes) -> str:
-    """A key that changes with the files, the masks and what is wanted of them."""
+    """A key that changes with the release, the files, the masks and what is wanted of them."""
     files = [*order.study.files, *(path for _, path in order.masks)]
-    said = [_FORMAT, order.patient_id, order.copy, [view.value for view, _ in order.masks]]
+    said = [__version__, order.patient_id, order.copy, [view.value for view, _ in order.masks]]
     if order.allow_burned_in:
         said.append("burned-in text allowed")
     for file in files:
         try:
-            status = file.stat()
+            status = (archive_of(file) or file).stat()
             said.append([str(file.absolute()), status.st_size, status.st_mtime_ns])
         except OSError:
             said.append([str(file.absolute())])
@@ -180,11 +183,16 @@ def _ingested(order: IngestRequest, place: CohortFolders) -> IngestResult:
             )
     content = hashlib.sha256("".join(sorted(scan.acquisition.file_sha256)).encode()).hexdigest()
     key = keyed_hash([scan.scan_id.encode(), content.encode()], key=place.id_key, purpose="copy")
+    # What one file holds depends on these alone, so no run or row can be given another one's.
+    told = [part for view, mask in masks.items() for part in (view.value.encode(), mask.tobytes())]
+    stem = keyed_hash(
+        [key.encode(), order.patient_id.encode(), *told], key=place.id_key, purpose="files"
+    )
     notes: tuple[str, ...] = ()
     if order.copy or not _can_be_named(order.study):
         values = identity_of(order.study)
         named = replace(scan, scan_id=f"bs-{key}", patient_id=order.patient_id)
-        scan_id, file, notes = _copied(without_identity(named, values), key, place.out)
+        scan_id, file, notes = _copied(without_identity(named, values), stem, place.out)
         require_no_identity(place.out / file, values, order.study.source)
         if not order.copy:
             notes += (
@@ -196,7 +204,7 @@ def _ingested(order: IngestRequest, place: CohortFolders) -> IngestResult:
         file = Path(os.path.relpath(_named_by(order.study).absolute(), place.out.absolute()))
     written = {}
     for view, mask in masks.items():
-        target = Path("masks") / f"{key}_{view.value}.png"
+        target = Path("masks") / f"{stem}_{view.value}.png"
         write_mask(mask, place.out / target)
         written[view.value] = target.as_posix()
     return IngestResult(
@@ -240,15 +248,15 @@ def _named_by(study: StudyFiles) -> Path:
     return study.files[0] if len(study.files) == 1 else study.files[0].parent
 
 
-def _copied(scan: Scan, key: str, out: Path) -> tuple[str, Path, tuple[str, ...]]:
+def _copied(scan: Scan, stem: str, out: Path) -> tuple[str, Path, tuple[str, ...]]:
     """Write a scan without identity: NM DICOM if it is in counts, otherwise one PNG per view."""
     if scan.unit is PixelUnit.COUNTS and scan.pixel_spacing_mm is not None:
-        file = Path("scans") / f"{key}.dcm"
+        file = Path("scans") / f"{stem}.dcm"
         try:
             return write_nm(scan, out / file, compress=True), file, ()
         except (UnitError, ValueError):  # no whole counts up to 65 535
             pass
-    folder = Path("scans") / key
+    folder = Path("scans") / stem
     (out / folder).mkdir(parents=True, exist_ok=True)
     whole = all(np.array_equal(np.rint(image), image) for _, image in scan.images())
     top = max(float(image.max()) for _, image in scan.images())
@@ -303,7 +311,8 @@ def without_repeats(
             for one, _ in same:
                 leave_out(one, "identical pixels, contradictory rows", reason)
             continue
-        (first, result), *others = same
+        # A scan whose patient is known first: the others would be patients of their own.
+        (first, result), *others = sorted(same, key=lambda pair: pair[0].patient_assumed)
         for one, _ in others:
             leave_out(one, "same pixels", f"has the pixels of {first.study.source}")
         if result.scan_id in names:  # as `classify` tells apart scans under the same UIDs

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
+import zipfile
 from collections import Counter
 from pathlib import Path
 
@@ -19,11 +21,12 @@ from bonescint.cohort import (
     create_cohort,
     parse_shares,
     read_manifest,
+    read_mask,
     truth_of,
 )
 from bonescint.cohort.splitting import PatientToSplit, deal
 from bonescint.dicom import read
-from bonescint.scan import InputError, OutputError, ParameterError, Split, View
+from bonescint.scan import InputError, MissingExtraError, OutputError, ParameterError, Split, View
 from bonescint.tables import TableWarning
 
 FIRST = 730155000
@@ -364,6 +367,111 @@ def test_masks_come_along(tmp_path: Path) -> None:
     assert np.array_equal(truth.masks[View.ANTERIOR], mask > 0)
     assert [(focus.row, focus.column) for focus in truth.foci] == [(304.5, 103.5)]
     assert truth.foci[0].radius_mm == pytest.approx(np.sqrt(80 * 4 / np.pi))
+
+
+def drawn(path: Path, top: int) -> Path:
+    """A physician's mask of ten rows that begins at `top`."""
+    mask = np.zeros(bases()[0].shape, dtype=np.uint8)
+    mask[top : top + 10, 100:108] = 255
+    Image.fromarray(mask).save(path)
+    return path
+
+
+def held(folder: Path) -> tuple[str, str, int]:
+    """Of the masked scan: its patient in the manifest and in its copy, the mask's first row."""
+    manifest = read_manifest(folder)
+    (case,) = (one for one in manifest.cases if one.mask_anterior)
+    header = pydicom.dcmread(manifest.path(case), stop_before_pixels=True)
+    mask = read_mask(folder / case.mask_anterior)
+    return case.patient_id, str(header.PatientID), int(np.nonzero(mask)[0].min())
+
+
+def test_a_run_gets_no_copy_and_no_mask_of_another_run(tmp_path: Path) -> None:
+    for number in range(2):
+        put(another(number), tmp_path / "in" / f"s{number}.dcm", patient=str(number + 5))
+    head = "file,label,patient,mask_anterior"
+    for name, top in {"m1.png": 300, "m2.png": 500}.items():
+        drawn(tmp_path / name, top)
+    first = table(tmp_path / "1.csv", ["s0,1,P5,m1.png", "s1,0,P6,"], head)
+    second = table(tmp_path / "2.csv", ["s0,1,Q5,m2.png", "s1,0,P6,"], head)
+    for labels, top in ((first, 300), (second, 500), (first, 300)):
+        made(tmp_path / "in", labels, tmp_path / "c")
+        told, in_header, found = held(tmp_path / "c")
+        assert (in_header, found) == (told, top)
+
+
+def test_of_two_rows_with_the_same_pixels_each_has_its_own_mask(tmp_path: Path) -> None:
+    put_pair(another(1), tmp_path / "in" / "a", "x")
+    put_pair(another(1), tmp_path / "in" / "b", "y")
+    put_pair(another(2), tmp_path / "in", "z")
+    for name, top in {"m1.png": 300, "m2.png": 500}.items():
+        drawn(tmp_path / name, top)
+    rows = ["p,x,1,m1.png", "p,y,1,m2.png", "q,z,0,"]
+    labels = table(tmp_path / "l.csv", rows, "patient,file,label,mask_anterior")
+    (case,) = (
+        one
+        for one in made(tmp_path / "in", labels, tmp_path / "c").manifest.cases
+        if one.mask_anterior
+    )
+    assert np.nonzero(read_mask(tmp_path / "c" / case.mask_anterior))[0].min() == 300
+    assert len(list((tmp_path / "c" / "masks").iterdir())) == 1, "the other row is in no cohort"
+
+
+def test_a_scan_that_was_withdrawn_is_gone(archive: Path, labels: Path, tmp_path: Path) -> None:
+    made(archive, labels, tmp_path / "c")
+    fewer = table(tmp_path / "fewer.csv", labels.read_text().splitlines()[1:-1])
+    manifest = made(archive, fewer, tmp_path / "c").manifest
+    there = {f"scans/{path.name}" for path in (tmp_path / "c" / "scans").iterdir()}
+    assert there == {case.file for case in manifest.cases}
+    assert len(there) == 7
+
+
+def test_scans_of_another_archive_of_the_same_name_are_read(tmp_path: Path) -> None:
+    labels = table(tmp_path / "l.csv", ["s0,1", "s1,0"], "file,label")
+    (tmp_path / "in").mkdir()
+    for seed in (10, 20):
+        scans = [another(seed + number) for number in range(2)]
+        with zipfile.ZipFile(tmp_path / "in" / "a.zip", "w") as packed:
+            for number, scan in enumerate(scans):
+                path = put(scan, tmp_path / f"s{number}.dcm", patient=str(number + 5))
+                packed.write(path, path.name)
+        manifest = made(tmp_path / "in", labels, tmp_path / "c").manifest
+        got = {read(manifest.path(case)).total(View.ANTERIOR) for case in manifest.cases}
+        assert got == {scan.total(View.ANTERIOR) for scan in scans}
+
+
+def test_another_release_reads_the_scans_again(
+    archive: Path, labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bonescint.cohort import ingest
+
+    made(archive, labels, tmp_path / "c")
+    records = tmp_path / "c.private" / "studies"
+    before = len(list(records.iterdir()))
+    monkeypatch.setattr(ingest, "__version__", "99")
+    made(archive, labels, tmp_path / "c")
+    assert len(list(records.iterdir())) == 2 * before
+
+
+def test_of_the_same_pixels_the_scan_with_a_patient_is_kept(tmp_path: Path) -> None:
+    put_pair(another(40), tmp_path / "in" / "a", "x")
+    for number, (name, patient) in enumerate((("y", "900"), ("z", "900"), ("q", "901"))):
+        put(another(40 + number), tmp_path / "in" / "b" / f"{name}.dcm", patient=patient)
+    labels = table(tmp_path / "l.csv", ["x,1", "y,1", "z,1", "q,0"], "file,label")
+    created = made(tmp_path / "in", labels, tmp_path / "c")
+    assert created.left_out_counts == {"same pixels": 1}
+    assert len({case.patient_id for case in created.manifest.cases}) == 2
+    assert {case.sex for case in created.manifest.cases} == {"F"}
+
+
+def test_a_missing_extra_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(2):
+        put(another(number), tmp_path / "in" / f"s{number}.dcm", patient=str(number))
+    (tmp_path / "m.nii").write_bytes(b"any")
+    labels = table(tmp_path / "l.csv", ["s0,1,m.nii", "s1,0,"], "file,label,mask_anterior")
+    monkeypatch.setitem(sys.modules, "nibabel", None)
+    with pytest.raises(MissingExtraError, match="masks"):
+        made(tmp_path / "in", labels, tmp_path / "c")
 
 
 def test_a_folder_of_somebody_else_is_not_touched(
