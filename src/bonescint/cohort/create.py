@@ -318,8 +318,8 @@ def _notes(
         )
     if matching.doubted:
         notes.append(
-            f"{matching.doubted} patients of the table share the header's Patient ID with another "
-            f"one; the table was used."
+            f"{matching.doubted} patients share the header's Patient ID with another one; "
+            f"where the table's column patient is filled, it was used."
         )
     counted = Counter(text for _, got in kept for text in (*got.warnings, *got.notes))
     notes += [f"{count} scans: {text}" for text, count in counted.most_common()]

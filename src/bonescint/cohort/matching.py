@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from bonescint.dicom import (
 )
 from bonescint.dicom.identity import keyed_hash
 from bonescint.scan import InputError
-from bonescint.tables import Problem, folded, refuse
+from bonescint.tables import Problem, folded, name_key, refuse
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +63,7 @@ class Matching:
     Attributes:
         labelled: studies with a label, in the order found.
         left_out: studies without a label and rows without a study.
-        doubted: number of patients of the table who share a header's Patient ID with another.
+        doubted: number of patients who share a header's Patient ID with another one.
     """
 
     labelled: tuple[LabelledStudy, ...]
@@ -79,13 +79,13 @@ class _Index:
     ) -> None:
         self.by_hash: dict[tuple[Identifier, str], set[int]] = defaultdict(set)
         self.by_name: dict[str, set[int]] = defaultdict(set)
-        self.by_person: dict[str, set[int]] = defaultdict(set)
+        self.by_person: dict[str, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
         for place, (study, key) in enumerate(zip(studies, keys, strict=True)):
             for kind in Identifier:
                 if getattr(key, kind.value):
                     self.by_hash[kind, getattr(key, kind.value)].add(place)
             for name in names_of(study, folder):
-                self.by_name[folded(name)].add(place)
+                self.by_name[name_key(name)].add(place)
             if not key.study and not key.patient:
                 parents = {p.parent.name for p in study.files if p.parent != folder}
                 common = pair_name(study)
@@ -95,23 +95,29 @@ class _Index:
                     common.replace(" ", "_"),
                     common.replace(" ", "-"),
                 } - {""}:
-                    self.by_person[folded(name)].add(place)
+                    self.by_person[name_key(name)][folded(name)].add(place)
 
-    def named_by(self, row: LabelRow, id_key: bytes) -> set[int]:
-        """Indices of the studies that a row names."""
+    def named_by(self, row: LabelRow, id_key: bytes) -> tuple[set[int], str]:
+        """Indices of the studies that a row names, and why they would be a guess, or empty."""
         sets = []
         for kind in (Identifier.ACCESSION, Identifier.STUDY):
             value = getattr(row, kind.value)
             if value:
                 sets.append(self.by_hash[kind, hashed_identifier(kind, value, id_key=id_key)])
         if row.file:
-            name = folded(row.file.replace("\\", "/")).lstrip("./")
+            name = name_key(row.file.replace("\\", "/").lstrip("./"))
             sets.append(self.by_name.get(name, set()))
         if sets:
-            return set.intersection(*sets)
+            places = set.intersection(*sets)
+            several = row.file and len(places) > 1
+            reason = f"names {len(places)} scans; give the path below the folder"
+            return places, reason if several else ""
         hashed = hashed_identifier(Identifier.PATIENT, row.patient, id_key=id_key)
-        return self.by_hash[Identifier.PATIENT, hashed] | self.by_person.get(
-            folded(row.patient), set()
+        spelt = self.by_person.get(name_key(row.patient), {})
+        reason = "names pictures whose numbers differ in leading zeros; give a column file"
+        return (
+            self.by_hash[Identifier.PATIENT, hashed].union(*spelt.values()),
+            reason if len(spelt) > 1 else "",
         )
 
 
@@ -122,8 +128,10 @@ def match(
 
     A row names the studies that agree with every one of `accession`, `study` and `file` that it
     fills; if it fills none of them, all studies of its `patient`. A `file` that names several
-    studies is left out, not guessed. Where a row fills `patient` too, that is the patient;
-    otherwise the header's Patient ID is; otherwise the study is taken for a patient of its own.
+    studies, or a `patient` whose pictures have numbers that differ in leading zeros, is left out,
+    not guessed. Where a row fills `patient` too, that is the patient; otherwise the one to whom
+    other rows give the header's Patient ID, if they agree; otherwise the header's Patient ID;
+    otherwise the study is taken for a patient of its own.
 
     Args:
         labels: the table.
@@ -146,11 +154,10 @@ def match(
     index = _Index(readable, keys, folder)
     rows_of: dict[int, list[LabelRow]] = defaultdict(list)
     for row in labels.rows:
-        places = index.named_by(row, id_key)
-        if len(places) > 1 and row.file:
-            reason = f"names {len(places)} scans; give the path below the folder"
+        places, doubt = index.named_by(row, id_key)
+        if doubt:
             left_out.append(
-                Exclusion(kind="row names several scans", source=f"row {row.row}", reason=reason)
+                Exclusion(kind="row names several scans", source=f"row {row.row}", reason=doubt)
             )
             continue
         if not places:
@@ -164,10 +171,16 @@ def match(
         for place in places:
             rows_of[place].append(row)
     refuse(labels.source, _contradictions(rows_of), "Correct the table")
+    told: dict[str, set[str]] = defaultdict(set)  # patients of the table by the header's
+    for place, (row, *_) in rows_of.items():
+        if row.patient and keys[place].patient:
+            patient = hashed_identifier(Identifier.PATIENT, row.patient, id_key=id_key)
+            told[keys[place].patient].add(patient)
+    one_told = {header: min(patients) for header, patients in told.items() if len(patients) == 1}
     labelled = []
     for place, study in enumerate(readable):
         if place in rows_of:
-            labelled.append(_labelled(study, rows_of[place][0], keys[place], id_key))
+            labelled.append(_labelled(study, rows_of[place][0], keys[place], one_told, id_key))
         else:
             left_out.append(
                 Exclusion(
@@ -191,8 +204,16 @@ def _contradictions(rows_of: dict[int, list[LabelRow]]) -> list[Problem]:
     return problems
 
 
-def _labelled(study: StudyFiles, row: LabelRow, keys: StudyKeys, id_key: bytes) -> LabelledStudy:
-    told = hashed_identifier(Identifier.PATIENT, row.patient, id_key=id_key) or keys.patient
+def _labelled(
+    study: StudyFiles,
+    row: LabelRow,
+    keys: StudyKeys,
+    one_told: Mapping[str, str],
+    id_key: bytes,
+) -> LabelledStudy:
+    told = hashed_identifier(Identifier.PATIENT, row.patient, id_key=id_key) or one_told.get(
+        keys.patient, keys.patient
+    )
     own = keyed_hash(
         [study.source.encode("utf-8", "surrogateescape")], key=id_key, purpose="lone study"
     )
@@ -206,9 +227,9 @@ def _labelled(study: StudyFiles, row: LabelRow, keys: StudyKeys, id_key: bytes) 
 
 
 def _doubted(labelled: Sequence[LabelledStudy]) -> int:
-    """How many patients of the table share a header's Patient ID with another one."""
-    told: dict[str, set[str]] = defaultdict(set)
+    """How many patients share a header's Patient ID with another one."""
+    patients_of: dict[str, set[str]] = defaultdict(set)
     for one in labelled:
-        if one.row.patient and one.keys.patient:
-            told[one.keys.patient].add(one.patient_id)
-    return sum(len(patients) - 1 for patients in told.values())
+        if one.keys.patient:
+            patients_of[one.keys.patient].add(one.patient_id)
+    return sum(len(patients) - 1 for patients in patients_of.values())

@@ -170,7 +170,7 @@ def test_the_patient_is_the_tables_then_the_headers_then_the_scan_itself(tmp_pat
     assert told.keys.sex == "F"
 
 
-def test_patients_of_the_table_with_one_number_in_their_headers_are_doubted(
+def test_patients_with_one_number_in_their_headers_are_doubted(
     tmp_path: Path,
 ) -> None:
     scans = [header(tmp_path / f"{n}.dcm", patient="7", study=f"1.2.{n}") for n in range(4)]
@@ -184,7 +184,35 @@ def test_patients_of_the_table_with_one_number_in_their_headers_are_doubted(
     assert doubted("A", "A", "A", "A") == 0
     assert doubted("A", "B", "A", "A") == 1
     assert doubted("A", "B", "C", "A") == 2
-    assert doubted("A", "", "", "") == 0, "whom the header tells is nobody else"
+    assert doubted("A", "", "", "") == 0, "whom the table tells once is the same everywhere"
+    assert doubted("A", "B", "", "") == 2, "whom the header tells may be either"
+
+
+def test_a_row_without_a_patient_has_the_one_whom_another_row_tells(tmp_path: Path) -> None:
+    scans = [header(tmp_path / f"{n}.dcm", patient="7", study=f"1.2.{n}") for n in range(2)]
+    rows = [row(2, study="1.2.0"), row(3, study="1.2.1", patient="P01")]
+    found = matched(rows, scans, tmp_path)
+    assert {one.patient_id for one in found.labelled} == {pseudonym("P01")}
+    doubtful = header(tmp_path / "3.dcm", patient="7", study="1.2.3")
+    rows.append(row(4, study="1.2.3", patient="P02"))
+    found = matched(rows, [*scans, doubtful], tmp_path)
+    assert found.labelled[0].patient_id == pseudonym("7"), "which of the two would be a guess"
+
+
+def test_leading_zeros_of_pictures_are_ignored_unless_that_is_a_guess(tmp_path: Path) -> None:
+    scans = [picture(tmp_path / name / "x.png") for name in ("001", "002", "03", "3")]
+    top = picture(tmp_path / "0007")
+    rows = [*(row(n, patient=str(n)) for n in (1, 2, 3)), row(7, file="./7")]
+    found = matched(rows, [*scans, top], tmp_path)
+    assert pairs(found) == [(scans[0].source, 1), (scans[1].source, 2), (top.source, 7)]
+    assert found.left_out[0] == Exclusion(
+        kind="row names several scans",
+        source="row 3",
+        reason="names pictures whose numbers differ in leading zeros; give a column file",
+    )
+    beside = picture(tmp_path / "07")
+    (ambiguous, *_) = matched([rows[-1]], [top, beside], tmp_path).left_out
+    assert ambiguous.reason == "names 2 scans; give the path below the folder"
 
 
 def test_a_scan_that_cannot_be_read_is_left_out_and_the_others_go_on(tmp_path: Path) -> None:
