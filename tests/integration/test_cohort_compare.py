@@ -64,7 +64,8 @@ def test_two_folders_a_model_and_a_database(cohorts: tuple[Path, Path], tmp_path
 
 def test_a_database_alone(cohorts: tuple[Path, Path], tmp_path: Path) -> None:
     done = run(cohorts[0], "--save", tmp_path / "n.npz", "--workers", 1)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 1, done.stderr  # one file was left out
+    assert "A: left out scut: " in done.stderr
     assert "Normal database of 21 scans of 21 patients" in done.stderr
     taken = run(cohorts[0], "--save", tmp_path / "n.npz")
     assert (taken.returncode, "exists already" in taken.stderr) == (2, True)

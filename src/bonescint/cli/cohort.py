@@ -230,7 +230,7 @@ def compare(
       report/comparison.json    the same for programs
       report/figures/, tables/  PNG and CSV; tables/left_out.csv names what was left out
 
-    Exit status: 0 every scan was compared, 1 some were left out, 2 nothing was made.
+    Exit status: 0 every scan was used, 1 some were left out, 2 nothing was made.
 
     Examples:
       bonescint cohort compare ours/ theirs/ --out report/
@@ -255,14 +255,13 @@ def compare(
             workers=usual_workers(workers),
             progress=shown.progress,
         )
-    if save is not None:
-        _report_saved(save)
-    if found is None or out is None:
-        return 0
     for message in found.messages():
         say(message)
-    say_notice(f"Look at {out / 'report.html'}")
-    return SOME_FAILED if any(side.omitted for side in found.sides) else 0
+    if save is not None:
+        _report_saved(save)
+    if out is not None:
+        say_notice(f"Look at {out / 'report.html'}")
+    return SOME_FAILED if found.omitted else 0
 
 
 def _wrong(second: Path | None, out: Path | None, *, model: Path | None, save: Path | None) -> str:

@@ -58,7 +58,7 @@ def compare_cohorts(
     scorer: Scorer | None = None,
     workers: int = 1,
     progress: Progress | None = None,
-) -> CohortComparison | None:
+) -> CohortComparison | MeasuredSide:
     """Compare two cohorts and write a report, or a normal database of the first.
 
     Args:
@@ -73,7 +73,8 @@ def compare_cohorts(
         progress: called with (task, done, total).
 
     Returns:
-        The comparison; `None` without a second side.
+        The comparison; without a second side, side A as it was measured. Of either, `messages()`
+        and `omitted` say what was left out.
 
     Raises:
         InputError: a side that cannot be read, or too few patients for a normal database.
@@ -99,13 +100,13 @@ def compare_cohorts(
         if save is not None:
             _require_enough(sides[0], save)
         measured = _measured(sides, workers, scorer, save is not None, tell)
-        found = None
+        found: CohortComparison | MeasuredSide = measured[0]
         if second is not None:
             tell("Comparing", 0, 1)
             found = compared(measured[0], measured[1], scorer.model_id if scorer else "")
-        if found is not None and place is not None:
-            tell("Drawing", 0, 1)
-            _write(found, place)
+            if place is not None:
+                tell("Drawing", 0, 1)
+                _write(found, place)
         if save is not None:
             _save(measured[0], save)
     return found

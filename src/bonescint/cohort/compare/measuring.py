@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -32,6 +32,7 @@ from bonescint.scan import BonescintError, InputError, Prediction, Scan, View
 
 _PLACEHOLDER_SHARE = 0.5
 _FEW = 10
+_MOST_LEFT_OUT = 20
 _TWO_VIEWS = "Give scans with both views"
 
 
@@ -191,6 +192,20 @@ class MeasuredSide:
     def has_scans(self) -> bool:
         """Whether single scans were measured, rather than averages read."""
         return self.side.stored is None
+
+    def messages(self) -> Iterator[str]:
+        """Lines for the user: what was measured, what was left out, what was assumed."""
+        letter = self.side.letter
+        scans, patients = self.averages.maps.scans, self.averages.patients
+        known = f"{scans} scans of {patients} patients"
+        yield f"{letter}: {known if scans else 'maps of an unknown number of scans'}"
+        for one in self.omitted[:_MOST_LEFT_OUT]:
+            yield f"{letter}: left out {one.source}: {one.reason}"
+        more = len(self.omitted) - _MOST_LEFT_OUT
+        if more > 0:
+            yield f"{letter}: {more} more were left out: tables/left_out.csv of a report names all"
+        for note in self.notes:
+            yield f"{letter}: {note}"
 
 
 def measure_side(

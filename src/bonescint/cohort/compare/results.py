@@ -13,12 +13,12 @@ from bonescint.cohort.compare.characteristics import Characteristic
 from bonescint.cohort.compare.maps import MapAgreement
 from bonescint.cohort.compare.measuring import MeasuredSide
 from bonescint.cohort.compare.separation import Separation
+from bonescint.cohort.compare.sides import OmittedScan
 from bonescint.evaluate import Estimate
 from bonescint.scan import RESEARCH_USE, View
 from bonescint.tables import ResultTable
 
 _SCHEMA_VERSION = 1
-_MOST_LEFT_OUT = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,20 +81,15 @@ class CohortComparison:
     scored: tuple[ScoredSide | None, ScoredSide | None]
     warnings: tuple[str, ...]
 
+    @property
+    def omitted(self) -> tuple[OmittedScan, ...]:
+        """What was not compared, of both sides."""
+        return tuple(one for side in self.sides for one in side.omitted)
+
     def messages(self) -> Iterator[str]:
         """Lines for the user: what was compared, what was left out, how alike the cohorts are."""
         for side in self.sides:
-            letter = side.side.letter
-            scans, patients = side.averages.maps.scans, side.averages.patients
-            known = f"{scans} scans of {patients} patients"
-            yield f"{letter}: {known if scans else 'maps of an unknown number of scans'}"
-            for one in side.omitted[:_MOST_LEFT_OUT]:
-                yield f"{letter}: left out {one.source}: {one.reason}"
-            more = len(side.omitted) - _MOST_LEFT_OUT
-            if more > 0:
-                yield f"{letter}: {more} more were left out: tables/left_out.csv"
-            for note in side.notes:
-                yield f"{letter}: {note}"
+            yield from side.messages()
         for warning in self.warnings:
             yield f"Warning: {warning}"
         if self.separation is None:

@@ -87,7 +87,7 @@ def open_side(letter: str, path: Path, *, label: bool | None = None) -> Side:
     scans = tuple(
         SideScan(source=_below(study.source, path), files=study) for study in found.studies
     )
-    omitted = tuple(OmittedScan(_below(one.source, path), one.problem) for one in found.refused)
+    omitted = tuple(OmittedScan(_below(one.source, path), _reason(one)) for one in found.refused)
     notes = () if label is None else ("its scans have no labels, so --label kept all of them",)
     return Side(letter=letter, name=name, scans=scans, omitted=omitted, notes=notes)
 
@@ -113,6 +113,12 @@ def _of_manifest(letter: str, name: str, path: Path, label: bool | None) -> Side
             )
         )
     return Side(letter=letter, name=name, scans=tuple(scans), omitted=tuple(omitted))
+
+
+def _reason(error: InputError) -> str:
+    """What is wrong with a file, for the page, which names no other."""
+    copy = error.problem.startswith("is a copy of")
+    return "is a copy of another file" if copy else error.problem
 
 
 def _below(source: str, path: Path) -> str:

@@ -73,7 +73,7 @@ def compared(
 ) -> tuple[CohortComparison, Path]:
     out = tmp_path_factory.mktemp("made")
     found = compare_cohorts(cohort, others, out / "report", save=out / "normals.npz", workers=0)
-    assert found is not None
+    assert isinstance(found, CohortComparison)
     return found, out
 
 
@@ -94,7 +94,7 @@ def test_different_cohorts_are_told_apart_and_it_says_why_not_where_it_cannot(
     assert found.separation is not None
     assert found.separation.area.value > 0.95
     again = compare_cohorts(out / "normals.npz", others, tmp_path / "report", workers=0)
-    assert again is not None
+    assert isinstance(again, CohortComparison)
     assert again.separation is None
     text = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
     assert "A is a normal database: it holds averages and no single scan" in text
@@ -170,7 +170,7 @@ def test_the_number_of_workers_changes_nothing(
 
 def test_scans_of_one_label_and_what_has_none(cohort: Path, others: Path, tmp_path: Path) -> None:
     found = compare_cohorts(cohort, others, None, label=False, workers=0)
-    assert found is not None
+    assert isinstance(found, CohortComparison)
     assert len(found.sides[0].labels) == COUNT - 1
     assert not any(found.sides[0].labels)
     assert "no labels" in " ".join(found.sides[1].notes)
@@ -196,7 +196,7 @@ def test_whatever_cannot_be_compared_is_named_and_the_rest_goes_on(
     with (folder / "manifest.csv").open("a", encoding="utf-8") as stream:
         stream.write("s9,p9,A,test,maybe,9.dcm,,,,\n")
     found = compare_cohorts(folder, others, tmp_path / "report", workers=1)
-    assert found is not None
+    assert isinstance(found, CohortComparison)
     side = found.sides[0]
     assert side.sources == ("s0", "s1", "s2")
     reasons = {one.source: one.reason for one in side.omitted}
@@ -216,12 +216,25 @@ def test_folders_and_archives_of_pictures_are_sides_too(others: Path, tmp_path: 
     (folder / "note.txt").write_text("no scan")
     archive = shutil.make_archive(str(tmp_path / "zipped"), "zip", folder)
     found = compare_cohorts(folder, archive, None, workers=0)
-    assert found is not None
+    assert isinstance(found, CohortComparison)
     one, other = found.sides
     assert len(one.sources) == len(other.sources) == 3
     assert [omitted.source for omitted in one.omitted] == ["note.txt"]
     # The same pixels on both sides are the same patients.
     assert "3 patients are in A and in B" in found.warnings[0]
+
+
+def test_a_database_alone_says_what_it_left_out_and_assumed(cohort: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    shutil.copytree(cohort, folder, ignore=shutil.ignore_patterns("manifest.csv"))
+    put(another(90), folder / SURNAME / "1.dcm", patient="1")
+    shutil.copy(folder / SURNAME / "1.dcm", folder / SURNAME / "2.dcm")
+    put_pair(another(91), folder, "Q")
+    side = compare_cohorts(folder, None, None, save=tmp_path / "n.npz", workers=0)
+    assert [one.reason for one in side.omitted] == ["is a copy of another file"]
+    said = list(side.messages())
+    assert said[1] == f"A: left out {SURNAME}/2.dcm: is a copy of another file"
+    assert "A: 1 scans do not say whose they are: each counts as a patient" in said
 
 
 def test_a_patient_of_both_sides_is_found_by_the_header(tmp_path: Path) -> None:
@@ -230,7 +243,7 @@ def test_a_patient_of_both_sides_is_found_by_the_header(tmp_path: Path) -> None:
             put(another(number + 50 * (side == "b")), tmp_path / side / f"{number}.dcm",
                 patient=f"P{number}")  # fmt: skip
     found = compare_cohorts(tmp_path / "a", tmp_path / "b", None, workers=0)
-    assert found is not None
+    assert isinstance(found, CohortComparison)
     assert "2 patients are in A and in B" in found.warnings[0]
     assert len(set(found.sides[0].patients) & set(found.sides[1].patients)) == 2
 
@@ -257,7 +270,7 @@ def test_a_model_scores_both_sides(cohort: Path, others: Path, tmp_path: Path) -
     preprocessing = preprocessing_named("ibrahim2023")
     scorer = Scorer(model_id="level 1", preprocessing=preprocessing, predict=scored)
     found = compare_cohorts(cohort, others, tmp_path / "report", scorer=scorer, workers=1)
-    assert found is not None
+    assert isinstance(found, CohortComparison)
     levels = [float(prepare(read(path), preprocessing).composite.mean())
               for path in sorted(others.glob("*.dcm"))]  # fmt: skip
     side = found.scored[1]
