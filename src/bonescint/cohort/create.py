@@ -35,6 +35,7 @@ from bonescint.scan import (
 from bonescint.tables import Problem, refuse
 
 _ABOUT = "cohort.json"
+_LEFT_OUT = "left-out.csv"
 _NOTICE = "Pseudonyms only. Research use only, not a medical device."
 _HARMLESS = {"not a bone scan", "copy of a file", "same pixels"}
 
@@ -143,14 +144,19 @@ def create_cohort(
             if progress is not None:
                 progress(done, len(requests))
         kept, refused = without_repeats(matching.labelled, results)
+        left_out = (*_not_scans(collection), *matching.left_out, *refused)
         if not kept:
-            raise InputError(collection.folder, "no scan could be taken", refused[0].reason)
+            _write_left_out(left_out, folders)
+            kinds = ", ".join(dict.fromkeys(one.kind for one in refused))
+            problem = f"no scan could be taken ({kinds})"
+            remedy = f"{folders.private / _LEFT_OUT} says why, file by file"
+            raise InputError(collection.folder, problem, remedy)
         split_of = _splits([one for one, _ in kept], centres, collection.labels, rule)
         cases = [_case(one, got, centres[id(one)], split_of[one.patient_id]) for one, got in kept]
         created = CreatedCohort(
             manifest=Manifest(cases=tuple(cases), folder=folders.out),
             private=folders.private,
-            left_out=(*_not_scans(collection), *matching.left_out, *refused),
+            left_out=left_out,
             notes=_notes(collection, matching, kept),
         )
         _write(created, kept, folders, _settings(layout, rule, collection.labels, copy=copy))
@@ -360,11 +366,7 @@ def _write(
             for case, (one, _) in zip(cases, kept, strict=True)
         ),
     )
-    write_table(
-        folders.private / "left-out.csv",
-        ("kind", "source", "reason"),
-        ((one.kind, _text(one.source), _text(one.reason)) for one in created.left_out),
-    )
+    _write_left_out(created.left_out, folders)
     write_manifest(cases, folders.out / "manifest.csv")
     _remove_others(folders.out, cases)
     about = {
@@ -379,6 +381,14 @@ def _write(
     _write_json(about, folders.out / _ABOUT)
     if not any((folders.out / "masks").iterdir()):
         (folders.out / "masks").rmdir()
+
+
+def _write_left_out(left_out: Sequence[Exclusion], folders: CohortFolders) -> None:
+    write_table(
+        folders.private / _LEFT_OUT,
+        ("kind", "source", "reason"),
+        ((one.kind, _text(one.source), _text(one.reason)) for one in left_out),
+    )
 
 
 def _remove_others(out: Path, cases: Sequence[Case]) -> None:

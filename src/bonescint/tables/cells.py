@@ -53,19 +53,19 @@ def plain_name(text: str) -> str:
     r"""A name in its plain form, whatever a keyboard or a spreadsheet made of it.
 
     One form of each letter (Unicode NFC), one space between words, no invisible signs, and whole
-    numbers without the decimals that a spreadsheet gave them.
+    numbers without the decimals that a spreadsheet gave them, unless these may be thousands.
 
     Examples:
         >>> plain_name("Dr\u00a0 A\u0308") == "Dr \u00c4"
         True
-        >>> plain_name("101.0"), plain_name("1.01E+02")
-        ('101', '101')
+        >>> plain_name("101.0"), plain_name("1.01E+02"), plain_name("1,000")
+        ('101', '101', '1,000')
     """
     if text.isascii() and text.isprintable() and not text[:1].isdigit() and "  " not in text:
         return text.strip()  # the usual case, at once
     name = " ".join(_INVISIBLE.sub("", unicodedata.normalize("NFC", text)).split())
     floated = _FLOATED.fullmatch(name)
-    if floated:
+    if floated and not maybe_thousands(name):
         return floated[1]
     scientific = _SCIENTIFIC.fullmatch(name)
     if scientific and not lost_digits(name):
@@ -82,6 +82,17 @@ def lost_digits(text: str) -> bool:
     """
     found = _SCIENTIFIC.fullmatch(text.strip())
     return bool(found) and _zeros(found) > 0 if found else False
+
+
+def maybe_thousands(text: str) -> bool:
+    """Whether a name may be a whole number with three decimals, or with a separator of thousands.
+
+    Examples:
+        >>> maybe_thousands("1,000"), maybe_thousands("1,00"), maybe_thousands("1.001")
+        (True, False, False)
+    """
+    text = text.strip()
+    return bool(_FLOATED.fullmatch(text)) and number_of(text) is None
 
 
 def _zeros(scientific: re.Match[str]) -> int:

@@ -10,7 +10,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 from bonescint.scan import InputError
-from bonescint.tables.cells import Numbers, lost_digits, plain_name, text_of
+from bonescint.tables.cells import Numbers, lost_digits, maybe_thousands, plain_name, text_of
 from bonescint.tables.text_files import Line, open_text
 from bonescint.tables.workbooks import DATE, LONG_NUMBER, NO_VALUE, Sheet, is_workbook, read_sheets
 
@@ -57,11 +57,16 @@ class Row:
         """A name in one spelling; see `plain_name`.
 
         Raises:
-            InputError: a spreadsheet has shortened it to a number with an exponent.
+            InputError: a spreadsheet has shortened it to a number with an exponent, or zeros at its
+                end may be decimals or thousands.
         """
         text = self.text(column)
+        problem = ""  # without the value, which may be a patient's number
         if lost_digits(text):
-            problem = f"'{text}' is a number that a spreadsheet has shortened"
+            problem = "holds a number that a spreadsheet has shortened"
+        elif maybe_thousands(text):
+            problem = "holds a number whose zeros may be decimals or thousands"
+        if problem:
             remedy = "Format the column as text"
             raise self.table.error(problem, remedy, row=self.number, column=column)
         return plain_name(text)
@@ -313,10 +318,13 @@ def _table(
 
 
 def _without_columns(place: str, header: Line, columns: Columns) -> InputError:
-    there = ", ".join(text_of(cell) for cell in header.cells if cell.strip())
     missing = ", ".join(columns.missing(header.cells))
-    shown = there if len(there) <= 120 else f"{there[:120]}..."
-    problem = f"columns missing: {missing} (there are: {shown})"
+    if columns.named_by(header.cells):
+        there = ", ".join(text_of(cell) for cell in header.cells if cell.strip())
+        known = f"there are: {there if len(there) <= 120 else f'{there[:120]}...'}"
+    else:  # perhaps a table without a header, whose cells name patients
+        known = f"no row among the first {_LOOKED_AT} names a known column"
+    problem = f"columns missing: {missing} ({known})"
     return InputError(place, problem, columns.remedy)
 
 

@@ -118,7 +118,9 @@ def _lines(sheet: Worksheet, typed: Any) -> Iterator[Line]:
         cells = []
         for column, cell in enumerate(row, 1):
             one = merged.get((number, column), cell) if merged else cell
-            formula = typed is not None and one.value is None and _is_formula(typed, one)
+            # A formula whose value is no text has the type "str".
+            unknown = one.value is None and one.data_type != "str"
+            formula = typed is not None and unknown and _is_formula(typed, one)
             cells.append(NO_VALUE if formula else _text(one))
         if any(cells):
             yield Line(number, tuple(cells))

@@ -350,6 +350,22 @@ def test_text_burned_into_pixels_comes_in_only_at_the_user_s_word(
     assert sorted(case.positive for case in allowed.manifest.cases) == [False, True]
 
 
+def test_if_no_scan_can_be_taken_the_message_names_none(tmp_path: Path) -> None:
+    path = put(another(3), tmp_path / "in" / SURNAME / "1.dcm", patient="4711", accession="ACC0")
+    dataset = pydicom.dcmread(path)
+    dataset.BurnedInAnnotation = "YES"
+    dataset.save_as(path)
+    labels = table(tmp_path / "labels.csv", ["ACC0,0"], "accession,label")
+    with pytest.raises(InputError) as raised:
+        made(tmp_path / "in", labels, tmp_path / "c")
+    left_out = tmp_path / "c.private" / "left-out.csv"
+    assert str(raised.value) == (
+        f"{tmp_path / 'in'}: no scan could be taken (text burned into the pixels). {left_out} "
+        "says why, file by file."
+    )
+    assert SURNAME in left_out.read_text()
+
+
 def test_masks_come_along(tmp_path: Path) -> None:
     for number in range(4):
         put(another(number), tmp_path / "in" / f"s{number}.dcm", patient=str(number))

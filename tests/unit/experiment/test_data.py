@@ -31,7 +31,8 @@ def test_every_case_finds_its_prediction(study: Study) -> None:
 @pytest.mark.parametrize(
     ("rows", "says"),
     [
-        ([["scan", "p"]], r"columns missing: scan_id, mbd_probability \(there are: scan, p\)"),
+        ([["scan", "p"]], r"columns missing: scan_id, mbd_probability \(no row among the first 20"),
+        ([["scan_id", "p"]], r"columns missing: mbd_probability \(there are: scan_id, p\)"),
         ([_HEAD], "has no predictions"),
         ([_HEAD, ["a", "1.2"]], r"row 2, column mbd_probability: .*got '1\.2'"),
         ([_HEAD, ["a", "high"]], "row 2, column mbd_probability.*got 'high'"),

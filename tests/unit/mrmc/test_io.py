@@ -435,7 +435,7 @@ def test_two_names_in_one_place_of_the_table_are_not_taken_for_one(tmp_path: Pat
 @pytest.mark.parametrize(
     ("changed", "says"),
     [
-        ({"case": "1.20E+11"}, "row 5, column case: '1.20E.11' is a number that a spreadsheet has"),
+        ({"case": "1.20E+11"}, "row 5, column case: holds a number that a spreadsheet has"),
         ({"rating": "03.Jan"}, "row 5: rating '03.Jan' is a date: a spreadsheet changed it"),
         (
             {"rating": '"{rating},000"'},

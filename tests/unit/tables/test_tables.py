@@ -127,6 +127,38 @@ def test_what_is_refused_in_one_line(tmp_path: Path, text: bytes, says: str) -> 
     assert "\n" not in str(raised.value)
 
 
+def test_cells_of_a_table_without_a_header_are_not_shown(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as raised:
+        read_table(saved(tmp_path, "4711023,Meier^Anna,1\n4711024,Huber^Eva,0\n"), COLUMNS)
+    said = str(raised.value)
+    assert "columns missing: name, value (no row among the first 20 names a known column)" in said
+    assert "Meier" not in said
+
+
+@pytest.mark.parametrize(
+    ("cell", "says"),
+    [
+        ("4.71102E+08", "holds a number that a spreadsheet has shortened"),
+        ('"1,000"', "holds a number whose zeros may be decimals or thousands"),
+        ("12.000", "holds a number whose zeros may be decimals or thousands"),
+    ],
+)
+def test_names_that_may_be_another_patient_s_are_refused(
+    tmp_path: Path, cell: str, says: str
+) -> None:
+    (row,) = read_table(saved(tmp_path, f"name,value\n{cell},2\n"), COLUMNS).rows
+    with pytest.raises(InputError) as raised:
+        row.name("name")
+    assert str(raised.value).endswith(f"row 2, column name: {says}. Format the column as text.")
+
+
+def test_names_keep_zeros_that_may_be_thousands() -> None:
+    names = ["1", "1,0", "1.00", "0.000", "1234.000", "1,000", "2.000", "1,001"]
+    assert [plain_name(name) for name in names] == [
+        "1", "1", "1", "0", "1234", "1,000", "2.000", "1,001"
+    ]  # fmt: skip
+
+
 def test_a_folder_and_a_missing_file_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         read_table(tmp_path / "none.csv", COLUMNS)
@@ -318,6 +350,21 @@ def test_spoilt_cells_of_a_workbook_are_refused_by_their_place(
         read_table(book(tmp_path / "t.xlsx", {"s": rows}), COLUMNS)
     other = [[*row, None] for row in READS] + [["Dr B", 1, cell]]  # no column that is asked for
     assert len(read_table(book(tmp_path / "o.xlsx", {"s": other}), COLUMNS)) == 3
+
+
+def test_a_formula_whose_value_is_no_text_is_an_empty_cell(tmp_path: Path) -> None:
+    path = book(tmp_path / "t.xlsx", {"s": [*READS, ['=IF(C4="","",C4)', 3]]})
+    with zipfile.ZipFile(path) as read:
+        content = {name: read.read(name) for name in read.namelist()}
+    (sheet,) = (name for name in content if name.endswith("sheet1.xml"))
+    computed, count = re.subn(
+        rb'<c r="A4"[^>]*>(<f>.*?</f>)<v ?/>', rb'<c r="A4" t="str">\1<v></v>', content[sheet]
+    )
+    assert count == 1
+    with zipfile.ZipFile(path, "w") as written:
+        for name, old in content.items():
+            written.writestr(name, computed if name == sheet else old)
+    assert [row.text("name") for row in read_table(path, COLUMNS).rows][-1] == ""
 
 
 @pytest.mark.parametrize("name", ["t.xlsx", "t.csv"])
