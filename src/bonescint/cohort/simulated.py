@@ -325,20 +325,25 @@ def _is_same(before: dict[str, Any], now: dict[str, Any]) -> bool:
         return False
 
 
-def _lasting(settings: dict[str, Any]) -> dict[str, Any]:
-    """What must not change when a cohort is resumed: all but names and numbers of studies."""
+def _lasting(settings: dict[str, Any]) -> str:
+    """What must not change when a cohort is resumed: all but names and numbers of studies.
+
+    The order of cameras and tumours counts, for draws depend on it; that of centres does not.
+    """
     # Keys that a release before this one did not have get their defaults.
     protocol = plain(protocol_from(settings["protocol"], SETTINGS))
     centres = {
         name: {key: value for key, value in centre.items() if key != "studies"}
-        for name, centre in protocol["centres"].items()
+        for name, centre in sorted(protocol["centres"].items())
     }
-    return {
-        "bonescint": settings["bonescint"],
-        "seed": settings["seed"],
-        "disease": protocol["disease"],
-        "centres": centres,
-    }
+    return json.dumps(
+        {
+            "bonescint": settings["bonescint"],
+            "seed": settings["seed"],
+            "disease": protocol["disease"],
+            "centres": centres,
+        }
+    )
 
 
 def protocol_of(folder: Path) -> tuple[Protocol, int]:

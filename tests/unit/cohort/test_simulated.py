@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bonescint.cohort import mixed_protocol, read_manifest, read_truth, simulate_cohort
+from bonescint.cohort import Protocol, mixed_protocol, read_manifest, read_truth, simulate_cohort
+from bonescint.cohort.simulated import _settings_for, can_resume
 from bonescint.dicom import read
 from bonescint.scan import BonescintError, OutputError, ParameterError, View
 from bonescint.simulate import Population
@@ -207,6 +208,18 @@ class TestSimulated:
         simulate_cohort(tmp_path, mixed_protocol(1), seed=1, workers=1)
         with pytest.raises(OutputError, match="other settings"):
             simulate_cohort(tmp_path, mixed_protocol(1), seed=2, workers=1)
+
+    def test_the_order_of_cameras_counts_and_that_of_centres_does_not(self, tmp_path: Path) -> None:
+        def protocol(cameras: list[str], centres: str) -> Protocol:
+            (mixed,) = mixed_protocol(1).centres.values()
+            centre = replace(mixed, cameras=dict.fromkeys(cameras, 0.5))
+            return replace(mixed_protocol(1), centres=dict.fromkeys(centres, centre))
+
+        cameras = ["symbia", "infinia"]
+        settings = _settings_for(protocol(cameras, "AB"), 1)
+        (tmp_path / "settings.json").write_text(json.dumps(settings))
+        assert can_resume(tmp_path, protocol(cameras, "BA"), 1)
+        assert not can_resume(tmp_path, protocol(cameras[::-1], "AB"), 1)
 
     def test_a_place_that_cannot_be_written_is_said_first(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("in the way")
