@@ -10,6 +10,8 @@ import re
 import secrets
 import shutil
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -32,6 +34,17 @@ OF_THE_SYSTEM = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
 """Files that a system's file manager leaves in any folder that is looked at."""
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Of a disk, a quota, or a limit on the size of files."""
+DAMAGED_NPZ = (
+    OSError,
+    KeyError,
+    ValueError,
+    TypeError,
+    EOFError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What numpy raises for an npz file that is damaged, of another kind, or lacks an array."""
 _HEAD = 65536
 
 

@@ -8,14 +8,13 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bonescint.cohort.manifest import Manifest
 from bonescint.dicom.pictures import cut_off_refused
-from bonescint.files import json_in, written_beside
+from bonescint.files import DAMAGED_NPZ, json_in, written_beside
 from bonescint.scan import (
     Case,
     Focus,
@@ -107,7 +106,7 @@ def _opened(path: Path | str) -> Iterator[Any]:
     try:
         with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             yield archive
-    except (OSError, KeyError, ValueError, TypeError, EOFError, BadZipFile) as error:
+    except DAMAGED_NPZ as error:
         raise InputError(
             path, f"not a readable truth file ({type(error).__name__})", "Make it again"
         ) from error

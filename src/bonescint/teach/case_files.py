@@ -11,12 +11,11 @@ from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
 from bonescint.cohort.truth import write_arrays
-from bonescint.files import json_in
+from bonescint.files import DAMAGED_NPZ, json_in
 from bonescint.scan import Acquisition, Focus, InputError, PixelUnit, Scan, Truth, View
 from bonescint.schema import construct, plain
 from bonescint.teach.cases import CaseSpec, SpotArea, TeachingCase
@@ -104,7 +103,7 @@ def read_case(path: Path, case_id: str) -> TeachingCase:
             areas=tuple(None if one is None else SpotArea(**one) for one in content["areas"]),
             bones=tuple(content["bones"]),
         )
-    except (OSError, KeyError, ValueError, TypeError, EOFError, BadZipFile) as error:
+    except DAMAGED_NPZ as error:
         raise InputError(path, f"not a case ({type(error).__name__})", _REMEDY) from error
 
 

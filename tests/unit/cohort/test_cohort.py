@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.support.damaged_npz import damaged_npz
 
 from bonescint.cohort import (
     read_manifest,
@@ -134,7 +135,9 @@ def test_simulated_is_a_column_and_once_was_a_prefix(tmp_path: Path) -> None:
     assert "simulated" not in table.read_text()
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 broken", b"no zip at all"])
+@pytest.mark.parametrize(
+    "content", [b"", b"PK\x03\x04 broken", b"no zip at all", *damaged_npz("json").values()]
+)
 def test_a_damaged_truth_is_one_clear_line(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "t.npz").write_bytes(content)
     with pytest.raises(InputError, match="not a readable truth file"):

@@ -26,7 +26,7 @@ from bonescint.cohort.compare.characteristics import (
     uptake_ratios,
 )
 from bonescint.cohort.compare.maps import PREPROCESSING, SIDE, FrameMap, FrameMaps
-from bonescint.files import json_in, write_whole
+from bonescint.files import DAMAGED_NPZ, json_in, write_whole
 from bonescint.scan import RESEARCH_USE, BonescintError, InputError, ParameterError
 
 LEAST_PATIENTS = 20
@@ -204,7 +204,7 @@ def read_normal_database(path: Path) -> Averages:
         raise InputError(path, "no such file", "Check the path") from error
     except KeyError as error:
         raise InputError(path, f"is no normal database: {error.args[0]}", _GIVE) from error
-    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except DAMAGED_NPZ as error:
         problem = f"is no normal database ({type(error).__name__})"
         raise InputError(path, problem, _GIVE) from error
     except BonescintError as error:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
@@ -18,7 +17,7 @@ from bonescint.cohort import Manifest, read_manifest
 from bonescint.dicom import StudyFiles, discover, read_study
 from bonescint.dicom.archives import archive_of, is_archive, members
 from bonescint.dicom.listing import MANIFEST, listed_scans
-from bonescint.files import make_folder, write_whole, written_beside
+from bonescint.files import DAMAGED_NPZ, make_folder, write_whole, written_beside
 from bonescint.model import Classifier, OodFeatures, features_of
 from bonescint.model.ood import ViewFeatures
 from bonescint.parallel import Pool, pool_of, usual_workers
@@ -264,7 +263,7 @@ def _kept(place: Path, study: StudyFiles, case: Case | None) -> ScoredScan | Non
                 files_sha256=tuple(str(one) for one in archive["files_sha256"]),
                 features=features,
             )
-    except (OSError, ValueError, KeyError, BadZipFile, EOFError):
+    except DAMAGED_NPZ:
         return None
 
 

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 from bonescint.cohort import Manifest, truth_of
 from bonescint.evaluate import ClinicalFacts, Factor
 from bonescint.evaluate.false_evidence import ELSEWHERE, OUTSIDE, ZONES, UptakeArea
-from bonescint.files import json_in
+from bonescint.files import DAMAGED_NPZ, json_in
 from bonescint.scan import Case, FocusKind, InputError, SiteGroup, UptakeSite, View
 
 _LARGEST_MM = 60.0
@@ -114,7 +113,7 @@ def truth_content(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             content = json_in(str(archive["json"]))
-    except (OSError, KeyError, ValueError, TypeError, EOFError, BadZipFile) as error:
+    except DAMAGED_NPZ as error:
         problem = f"not a readable truth file ({type(error).__name__})"
         raise InputError(path, problem, "Make it again") from error
     if not isinstance(content, dict):

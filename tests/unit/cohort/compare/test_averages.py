@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.support.damaged_npz import damaged_npz
 
 from bonescint.cohort.compare import Averages, read_normal_database, write_normal_database
 from bonescint.cohort.compare.averages import Spread, averages_of
@@ -148,6 +149,7 @@ def bad_files() -> dict[str, bytes]:
         "no JSON": packed(mean=good, sd=good, asymmetry_sd=good, about=np.array("[" * 5000)),
         "a list": packed(mean=good, sd=good, asymmetry_sd=good, about=np.array("[1]")),
         "a swollen file": packed(mean=np.zeros((4096, 4096)), sd=good, asymmetry_sd=good),
+        **damaged_npz("mean"),
         "cut off": packed(mean=good, sd=good, asymmetry_sd=good)[:-500],
     }  # fmt: skip
 
