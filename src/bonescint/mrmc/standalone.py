@@ -183,7 +183,8 @@ def _with_predictions(
         notes.left_out(f"{cases} without a prediction of the model: {some(missing)}")
     unread = len(set(predictions) - set(reads.cases))
     if unread:
-        notes.remark(f"{unread} predictions are of cases that no reader read: not used")
+        where = f"in modality {reads.modalities[0]}"
+        notes.remark(f"{unread} predictions are of cases that no reader read {where}: not used")
     kept = reads.of_cases(known)
     scores = np.array([float(predictions[case]) for case in kept.cases])
     if not np.isfinite(scores).all():

@@ -233,6 +233,23 @@ def test_unbalanced_studies_name_their_holes(small: Reads, tmp_path: Path) -> No
     write_analysis(found, tmp_path / "out")
 
 
+def test_predictions_whose_cases_are_written_otherwise(
+    small: Reads, model: dict[str, float]
+) -> None:
+    reads = replace(small, cases=tuple(f"C{case}" for case in small.cases))
+    same = {f"C{case}": score for case, score in model.items()}
+    half = {(name.lower() if row % 2 else name): s for row, (name, s) in enumerate(same.items())}
+    expected, found = (analyse_readers(reads, by_name, settings=QUICK) for by_name in (same, half))
+    said, parts = expected.as_dict(), found.as_dict()
+    spelt = [note.text for note in found.notes if "also written" in note.text]
+    assert len(spelt) == 1
+    assert "case C2 is also written c2" in spelt[0]
+    del said["notes"], parts["notes"]
+    assert json.dumps(parts) == json.dumps(said)
+    assert found.model is not None
+    np.testing.assert_array_equal(found.model, expected.model)
+
+
 def test_nested_cases(small: Reads, model: dict[str, float]) -> None:
     nested = Settings(nest=Nest.READERS, draws=40)
     assert (

@@ -122,7 +122,9 @@ def test_missing_predictions_and_reads_are_named(study: Reads, model: dict[str, 
     found = standalone_vs_readers(replace(study, ratings=ratings), {**some, "99": 1.0})
     texts = [note.text for note in found.notes]
     assert any("2 cases without a prediction of the model: 1, 2" in text for text in texts)
-    assert any("1 predictions are of cases that no reader read" in text for text in texts)
+    assert any(
+        "1 predictions are of cases that no reader read in modality 1" in text for text in texts
+    )
     assert any("compared with the model on the cases that this reader read" in t for t in texts)
     assert found.cases == 43
     kept = np.arange(45) >= 5
