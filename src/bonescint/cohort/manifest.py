@@ -81,6 +81,11 @@ class Manifest:
         """The scan's file; a folder where a study has one file per view."""
         return self.folder / case.file
 
+    @property
+    def by_path(self) -> dict[Path, Case]:
+        """The cases by the path of their scan, without those that name no file."""
+        return {self.path(case): case for case in self.cases if case.file}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManifestRows:

@@ -94,7 +94,7 @@ class Predict(Step):
         from bonescint.classify import classify
 
         cohort = self.part.cohort
-        ids = {cohort.path(case): case.scan_id for case in cohort.cases}
+        ids = {path: case.scan_id for path, case in cohort.by_path.items()}
         summary = classify(
             list(ids),
             self.results.path,

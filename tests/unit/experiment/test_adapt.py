@@ -20,6 +20,7 @@ from bonescint.classify import classify
 from bonescint.cli.app import app
 from bonescint.cohort import write_manifest
 from bonescint.experiment.adaptation.adapt import PAGE, adapt_model
+from bonescint.experiment.adaptation.local_scans import find_scans
 from bonescint.experiment.adaptation.report import probability_of
 from bonescint.model import ModelFolder
 from bonescint.scan import Case, InputError, OutputError, ParameterError, Split
@@ -304,6 +305,28 @@ def test_labels_that_say_otherwise_and_packed_cohorts_are_named(
     assert "whose labels are not read in an archive" in refused(
         adapted(place, packed, tmp_path / "m")
     )
+
+
+def test_rows_of_a_manifest_without_a_file_are_no_scans(place: Place, tmp_path: Path) -> None:
+    """The manifest's folder, to which an empty path leads, holds scans that it does not list."""
+    place.folder(tmp_path, range(COUNT))
+    cases = [
+        Case(
+            scan_id=f"s{n}", patient_id=f"p{n}", centre="A", split=Split.TEST, positive=n > 10,
+            file="" if n > 10 else place.files[n].name,
+        )
+        for n in range(12)
+    ]  # fmt: skip
+    write_manifest(cases, tmp_path / "table.csv")
+    found = find_scans(tmp_path / "table.csv")
+    named = [one.files[0].name for one in found.studies]
+    assert named == [place.files[n].name for n in range(11)]
+    assert {case.scan_id for one in found.studies if (case := found.case(one))} == {
+        f"s{n}" for n in range(11)
+    }
+    write_manifest(cases[11:], tmp_path / "table.csv")
+    said = refused(adapted(place, tmp_path / "table.csv", tmp_path / "m"))
+    assert "its column 'file' is empty" in said
 
 
 def test_the_scans_that_a_model_learnt_from_are_left_out(place: Place, tmp_path: Path) -> None:

@@ -96,8 +96,8 @@ def find_scans(source: Path) -> FoundScans:
         source: the path that the user gave.
 
     Raises:
-        InputError: nothing is there, a manifest is wrong, or a cohort is packed in an archive,
-            where its labels are not read.
+        InputError: nothing is there, a manifest is wrong or names no scan, or a cohort is packed in
+            an archive, where its labels are not read.
     """
     if not source.exists():
         raise InputError(source, "does not exist", "Check the path")
@@ -113,11 +113,14 @@ def find_scans(source: Path) -> FoundScans:
     elif source.suffix.lower() in (".csv", ".tsv", ".txt", ".xlsx"):
         manifest = read_manifest(source)
         tables = [source]
-        found = discover([manifest.path(case) for case in manifest.cases])
+        if not manifest.by_path:
+            problem = "names no scan: its column 'file' is empty"
+            raise InputError(source, problem, "Write each scan's path there")
+        found = discover(list(manifest.by_path))
     else:
         tables, found = [], discover([source])
     manifests = tuple(read_manifest(table) for table in tables)
-    cases = {manifest.path(case): case for manifest in manifests for case in manifest.cases}
+    cases = {path: case for manifest in manifests for path, case in manifest.by_path.items()}
     return FoundScans(
         source=source,
         studies=found.studies,

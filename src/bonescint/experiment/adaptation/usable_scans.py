@@ -84,10 +84,10 @@ def without_learnt(found: FoundScans, folder: ModelFolder) -> tuple[FoundScans, 
         InputError: none is left.
     """
     learnt = {
-        manifest.path(case)
+        path
         for manifest in found.manifests
         if cohort_fingerprint(manifest) == folder.card.training.cohort_sha256
-        for case in manifest.cases
+        for path, case in manifest.by_path.items()
         if case.split is not Split.TEST
     }
     if not learnt:
