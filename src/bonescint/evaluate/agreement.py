@@ -23,14 +23,14 @@ class MeasuredPair:
 
     Attributes:
         scan_id: identifier of the scan.
-        patient_id: identifier of its patient.
+        patient: number of its patient.
         reference: the reference.
         measured: what was measured.
         low, high: the interval that came with it; NaN without one.
     """
 
     scan_id: str
-    patient_id: str
+    patient: int
     reference: float
     measured: float
     low: float
@@ -69,7 +69,7 @@ def agreement_measures(
         ParameterError: fewer than three pairs.
 
     Examples:
-        >>> pairs = [MeasuredPair(scan_id=str(of), patient_id=str(of), reference=of,
+        >>> pairs = [MeasuredPair(scan_id=str(of), patient=int(of), reference=of,
         ...     measured=of + off, low=of - 1, high=of + 1)
         ...     for of, off in ((1.0, 0.1), (2.0, 0.3), (4.0, 0.2))]
         >>> found = agreement_measures(pairs, Resampling(resamples=50), patients=None)

@@ -156,13 +156,13 @@ class JudgedScan:
 
     Attributes:
         scan_id: identifier of the scan.
-        patient_id: identifier of its patient.
+        patient: number of its patient.
         lesions: the true lesions.
         foci: the found foci.
     """
 
     scan_id: str
-    patient_id: str
+    patient: int
     lesions: tuple[TrueLesion, ...]
     foci: tuple[JudgedFocus, ...]
 
@@ -192,7 +192,7 @@ class JudgedScan:
 
 def judge_foci(
     scan_id: str,
-    patient_id: str,
+    patient: int,
     found: Sequence[FoundFocus],
     truth: TrueLesions,
     *,
@@ -205,7 +205,7 @@ def judge_foci(
 
     Args:
         scan_id: identifier of the scan.
-        patient_id: identifier of its patient.
+        patient: number of its patient.
         found: foci; views that the truth lacks are ignored.
         truth: lesions of the same scan.
         tolerance_mm: largest distance at which a maximum still counts as on a lesion.
@@ -217,7 +217,7 @@ def judge_foci(
         ...     areas={View.ANTERIOR: area}, centres=(), pixel_mm=(5.0, 5.0))
         >>> outline = FoundOutline(row=2, column=4, mask=np.ones((2, 4), bool), top=2, left=2)
         >>> focus = FoundFocus(number=1, rating=0.9, views={View.ANTERIOR: outline})
-        >>> (judged,) = judge_foci("bs-1", "p", [focus], truth).foci
+        >>> (judged,) = judge_foci("bs-1", 0, [focus], truth).foci
         >>> judged.metastases, [round(dice, 3) for dice in judged.dice]
         ((1,), [0.667])
     """
@@ -243,9 +243,7 @@ def judge_foci(
                 dice=tuple(of for of in dice if of > 0),
             )
         )
-    return JudgedScan(
-        scan_id=scan_id, patient_id=patient_id, lesions=truth.lesions, foci=tuple(judged)
-    )
+    return JudgedScan(scan_id=scan_id, patient=patient, lesions=truth.lesions, foci=tuple(judged))
 
 
 def _dice(outline: FoundOutline, there: NDArray[np.bool_]) -> float:
@@ -256,7 +254,7 @@ def _dice(outline: FoundOutline, there: NDArray[np.bool_]) -> float:
 
 def lesion_patients(scans: Sequence[JudgedScan]) -> NDArray[np.intp] | None:
     """Number of each scan's patient, or `None` where each has one scan."""
-    return patient_numbers([scan.patient_id for scan in scans])
+    return patient_numbers([scan.patient for scan in scans])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -386,7 +384,7 @@ def focus_measures(
 
 def _benign_or_malignant(scans: Sequence[JudgedScan], *, level: float) -> tuple[Estimate, str]:
     kinds = [
-        (focus.rating, focus.on_metastasis, scan.patient_id)
+        (focus.rating, focus.on_metastasis, scan.patient)
         for scan in scans
         for focus in scan.foci
         if focus.on_metastasis or focus.benign

@@ -173,7 +173,7 @@ def _agreeing(copies: int, patients: Patients) -> object:
     rng = np.random.default_rng(2)
     reference, off = rng.random(_COUNT), 0.1 * rng.normal(size=_COUNT)
     pairs = [
-        MeasuredPair(scan_id="s", patient_id="p", reference=true, measured=true + error,
+        MeasuredPair(scan_id="s", patient=0, reference=true, measured=true + error,
                      low=true + error - 0.15, high=true + error + 0.15)
         for true, error in zip(reference.tolist(), off.tolist(), strict=True)
     ]  # fmt: skip
@@ -194,9 +194,7 @@ def _foci(copies: int, patients: Patients) -> object:
                             on_metastasis=False, benign=(2,), dice=()),
             )  # fmt: skip
             patient = number if patients is not None else number + _COUNT * copy
-            scans.append(
-                JudgedScan(scan_id="s", patient_id=str(patient), lesions=lesions, foci=foci)
-            )
+            scans.append(JudgedScan(scan_id="s", patient=patient, lesions=lesions, foci=foci))
     return focus_measures(scans, _OFTEN, called_from=0.5)
 
 

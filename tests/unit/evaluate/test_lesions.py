@@ -101,7 +101,7 @@ def judged() -> list[JudgedScan]:
     scans = []
     for number in range(40):
         truth, found = random_scan(rng)
-        scan = judge_foci(f"s{number}", f"p{number // 2}", found, truth)
+        scan = judge_foci(f"s{number}", number // 2, found, truth)
         malignant = {one.number for one in truth.lesions if one.malignant}
         for focus, one in zip(found, scan.foci, strict=True):
             hit, maxima, dice = hits_of(truth, focus)
@@ -153,7 +153,7 @@ def test_areas_means_and_shares_are_those_of_other_libraries(judged: list[Judged
 
 def test_where_none_is_found_the_interval_is_wilsons() -> None:
     lesion = TrueLesion(number=1, malignant=True, contrast_to_noise=3.0)
-    scan = JudgedScan(scan_id="s", patient_id="p", lesions=(lesion,), foci=())
+    scan = JudgedScan(scan_id="s", patient=0, lesions=(lesion,), foci=())
     whole, faint = sensitivity_bands([scan], FEW)
     assert whole.measures[0].counted == "0/1"
     assert faint.name == "under 5"
@@ -165,7 +165,7 @@ def test_without_benign_lesions_there_is_no_area() -> None:
     focus = JudgedFocus(
         number=1, rating=0.7, metastases=(1,), on_metastasis=True, benign=(), dice=(0.5,)
     )
-    scan = JudgedScan(scan_id="s", patient_id="p", lesions=(lesion,), foci=(focus,))
+    scan = JudgedScan(scan_id="s", patient=0, lesions=(lesion,), foci=(focus,))
     area, dice, _ = focus_measures([scan], FEW, called_from=0.5)
     assert area.estimate.text() == "undefined: no focus is on a benign lesion"
     assert dice.estimate.value == 0.5
@@ -174,7 +174,7 @@ def test_without_benign_lesions_there_is_no_area() -> None:
 
 def pairs_of(reference: np.ndarray, measured: np.ndarray, width: float) -> list[MeasuredPair]:
     return [
-        MeasuredPair(scan_id=str(n), patient_id=str(n), reference=a, measured=b, low=b - width,
+        MeasuredPair(scan_id=str(n), patient=n, reference=a, measured=b, low=b - width,
                      high=b + width)
         for n, (a, b) in enumerate(zip(reference.tolist(), measured.tolist(), strict=True))
     ]  # fmt: skip

@@ -429,7 +429,7 @@ def test_the_report_is_whole_and_the_same_again(study: Study, tmp_path: Path) ->
     assert "on the 59 scans that both have" in page
     assert "Where false evidence lies" in page
     content = json.loads((tmp_path / "one" / "evaluation.json").read_text(encoding="utf-8"))
-    assert content["schema_version"] == 2
+    assert content["schema_version"] == 3
     assert "Research use only" in content["notice"]
     for table in (tmp_path / "one" / "tables").iterdir():
         assert table.read_bytes() == (tmp_path / "two" / "tables" / table.name).read_bytes()

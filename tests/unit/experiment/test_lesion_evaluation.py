@@ -101,14 +101,20 @@ def test_foci_are_judged_and_the_report_says_so(
     assert again.lesions.scans == found.scans
 
 
-def test_a_result_without_lesions_is_still_read(study: Study, tmp_path: Path) -> None:
-    result = evaluate(study.predictions, study.manifest, tmp_path, settings=_FEW)
-    assert result.lesions is None
-    path = tmp_path / "evaluation.json"
-    content = json.loads(path.read_text(encoding="utf-8"))
-    del content["result"]["lesions"]  # as of a release that did not know them
-    path.write_text(json.dumps(content), encoding="utf-8")
-    assert read_result(path).lesions is None
+def test_no_patient_is_named_in_the_result(study: Study, quantified: Path, tmp_path: Path) -> None:
+    """A manifest that was made by hand may have real identifiers."""
+    found = evaluate(
+        study.predictions, study.manifest, tmp_path, settings=_FEW, lesions=quantified,
+        maps=study.maps,
+    )  # fmt: skip
+    assert found.saliency is not None
+    assert found.lesions is not None
+    number = {scan.scan_id: scan.patient for scan in found.scans}
+    for of_scans in (found.saliency.lesions, found.lesions.scans, found.lesions.pairs):
+        assert of_scans
+        assert all(one.patient == number[one.scan_id] for one in of_scans)
+    text = (tmp_path / "evaluation.json").read_text(encoding="utf-8")
+    assert [case.patient_id for case in study.cases if case.patient_id in text] == []
 
 
 def test_physicians_masks_are_lesions_of_each_view(

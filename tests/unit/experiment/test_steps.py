@@ -102,7 +102,7 @@ def _evaluation(threshold: float, source: str = "given") -> str:
     found = evaluate_joined(joined, few)
     point = OperatingPoint(threshold=threshold, source=source)
     found = replace(found, judgement=replace(found.judgement, point=point))
-    return json.dumps({"schema_version": 2, "result": to_json(found)})
+    return json.dumps({"schema_version": 3, "result": to_json(found)})
 
 
 @pytest.fixture

@@ -134,13 +134,19 @@ class SplitPredictions:
         return np.array([case.positive for case in self.cases], dtype=bool)
 
     @property
+    def patients(self) -> tuple[int, ...]:
+        """Number of each case's patient, which results have in place of an identifier."""
+        names = [case.patient_id for case in self.cases]
+        return tuple(np.unique(names, return_inverse=True)[1].tolist())
+
+    @property
     def scored(self) -> ScoredCases:
         """Scores, truth and patients.
 
         Raises:
             ParameterError: no case.
         """
-        patients = patient_numbers([case.patient_id for case in self.cases])
+        patients = patient_numbers(self.patients)
         return ScoredCases(scores=self.probabilities, positive=self.positive, patients=patients)
 
 

@@ -143,8 +143,7 @@ def _left_out(joined: LabelledPredictions, judged: Split) -> tuple[LeftOut, ...]
 
 
 def _evaluated(part: SplitPredictions) -> tuple[EvaluatedScan, ...]:
-    patients = np.unique([case.patient_id for case in part.cases], return_inverse=True)[1]
-    columns = (part.cases, patients.tolist(), part.probabilities.tolist(), part.called.tolist())
+    columns = (part.cases, part.patients, part.probabilities.tolist(), part.called.tolist())
     return tuple(
         EvaluatedScan(
             scan_id=case.scan_id,

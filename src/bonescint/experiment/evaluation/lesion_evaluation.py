@@ -160,14 +160,15 @@ def evaluate_lesions(
             another shape than its scan, or a truth file that cannot be read.
     """
     work = _Work(manifest, tolerance_mm)
-    for done, case in enumerate(predictions.cases):
+    numbered = zip(predictions.cases, predictions.patients, strict=True)
+    for done, (case, patient) in enumerate(numbered):
         if progress is not None:
             progress(done, len(predictions.cases))
         entry = quantified.get(case.scan_id)
         if entry is None:
             work.left_out.append(f"{case.scan_id}: not among the quantified scans")
         else:
-            work.add(case, entry)
+            work.add(case, patient, entry)
     if len(work.left_out) == len(predictions.cases) and not work.unsegmented:
         problem = f"has none of the {len(predictions.cases)} scans of the {predictions.split} split"
         raise InputError(source, problem, "Quantify the scans of the manifest")
@@ -194,7 +195,7 @@ class _Work:
         self.assumed_spacing = 0
         self.without_reference = 0
 
-    def add(self, case: Case, entry: QuantifiedEntry) -> None:
+    def add(self, case: Case, patient: int, entry: QuantifiedEntry) -> None:
         """Evaluate one scan."""
         lesions = case_lesions(
             self.manifest, case, views=entry.views, shape=entry.shape, pixel_mm=entry.pixel_mm
@@ -208,7 +209,7 @@ class _Work:
         self.scans.append(
             judge_foci(
                 case.scan_id,
-                case.patient_id,
+                patient,
                 entry.foci,
                 lesions.truth,
                 tolerance_mm=self.tolerance_mm,
@@ -224,7 +225,7 @@ class _Work:
         self.pairs.append(
             MeasuredPair(
                 scan_id=case.scan_id,
-                patient_id=case.patient_id,
+                patient=patient,
                 reference=reference,
                 measured=percent,
                 low=low,
@@ -256,7 +257,7 @@ class _Work:
         marks = replace(resampling, resamples=min(resampling.resamples, _MARK_RESAMPLES))
         agreement: tuple[Measure, ...] = ()
         if len(self.pairs) >= _FEWEST_PAIRS:
-            patients = patient_numbers([pair.patient_id for pair in self.pairs])
+            patients = patient_numbers([pair.patient for pair in self.pairs])
             agreement = agreement_measures(self.pairs, resampling, patients=patients)
         return LesionEvaluation(
             tolerance_mm=self.tolerance_mm,

@@ -39,7 +39,7 @@ from bonescint.files import json_in, write_whole
 from bonescint.scan import RESEARCH_USE, BonescintError, Call, InputError, ParameterError, Split
 from bonescint.scan.checked import check_member
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 NOTICE = f"{RESEARCH_USE[:-1]}: do not base any diagnosis on these results."
 TRUE_POSITIVE, FALSE_NEGATIVE = "true positive", "false negative"
 FALSE_POSITIVE, TRUE_NEGATIVE = "false positive", "true negative"
@@ -331,8 +331,8 @@ def write_result(result: EvaluationResult, path: Path, tables: Mapping[str, obje
 def read_result(path: Path) -> EvaluationResult:
     """Read `evaluation.json`.
 
-    A run folder of an earlier release, whose evaluations have version 1, is evaluated again from
-    its predictions by the same command (`steps.Evaluate`).
+    A run folder whose evaluations have an earlier version is evaluated again from its predictions
+    by the same command (`steps.Evaluate`).
 
     Raises:
         InputError: there is none, it cannot be read, or it has another version.
@@ -355,7 +355,6 @@ def result_from(content: Mapping[str, Any]) -> EvaluationResult:
     Raises:
         KeyError, TypeError, ValueError, BonescintError: not a result.
     """
-    content = {"lesions": None, **content}  # earlier results of this version lack them
     scans = from_json(tuple[EvaluatedScan, ...], content["scans"])
     cases = scored_cases(scans)
     called = np.array([scan.called for scan in scans], dtype=bool)

@@ -89,8 +89,8 @@ def evaluate_saliency(
         InputError: a mask of another shape than its scan, or a truth file that cannot be read.
     """
     work = _Work(manifest, tolerance_mm)
-    scored = zip(predictions.cases, predictions.probabilities.tolist(), strict=True)
-    for done, (case, probability) in enumerate(scored):
+    columns = (predictions.cases, predictions.patients, predictions.probabilities.tolist())
+    for done, (case, patient, probability) in enumerate(zip(*columns, strict=True)):
         if progress is not None:
             progress(done, len(predictions.cases))
         scan = maps.get(case.scan_id)
@@ -102,9 +102,9 @@ def evaluate_saliency(
             work.differing += 1
         answered = scan.with_answer(probability, positive=probability >= threshold)
         if case.positive:
-            work.add_positive(case, answered)
+            work.add_positive(case, patient, answered)
         else:
-            work.add_negative(case, answered)
+            work.add_negative(case, patient, answered)
     if not work.called and not work.missed and not work.evidence:
         return None
     return work.summary(resampling)
@@ -133,11 +133,11 @@ class _Work:
         self.without_outline = 0
         self.assumed_spacing = False
         self.differing = 0
-        self.patient_of: dict[str, str] = {}
-        self.marked: list[str] = []
-        self.false_positives: list[str] = []
+        self.patient_of: dict[str, int] = {}
+        self.marked: list[int] = []
+        self.false_positives: list[int] = []
 
-    def add_positive(self, case: Case, scan: MappedScan) -> None:
+    def add_positive(self, case: Case, patient: int, scan: MappedScan) -> None:
         """Measure a scan with disease."""
         truth = truth_of(self.manifest, case, pixel_spacing_mm=scan.pixel_mm)
         if truth is None or not truth.masks:
@@ -149,10 +149,10 @@ class _Work:
             return
         measured = localise(views, tolerance_mm=self.tolerance_mm)
         called = scan.prediction.positive
-        self.patient_of[case.scan_id] = case.patient_id
+        self.patient_of[case.scan_id] = patient
         (self.called if called else self.missed)[case.scan_id] = measured
         highest = max(float(view.values.max()) for view in views)
-        self.marked.append(case.patient_id)
+        self.marked.append(patient)
         self.marks.append(_marks(measured, scan.prediction.mbd_probability, highest))
         if not case.truth:
             self.by_physicians += 1
@@ -165,14 +165,14 @@ class _Work:
                 self.lesions.append(
                     LesionRecord(
                         scan_id=case.scan_id,
-                        patient_id=case.patient_id,
+                        patient=patient,
                         contrast=_or_nan(None if focus is None else focus.contrast),
                         radius_mm=_or_nan(None if focus is None else focus.radius_mm),
                         reached=hit.reached,
                     )
                 )
 
-    def add_negative(self, case: Case, scan: MappedScan) -> None:
+    def add_negative(self, case: Case, patient: int, scan: MappedScan) -> None:
         """Note the marks of a scan without disease, and where they lie if it is called positive."""
         nothing, pixel_mm = np.zeros(scan.shape, dtype=np.intp), scan.pixel_mm
         views = [
@@ -183,12 +183,12 @@ class _Work:
         highest = max(float(view.values.max()) for view in views)
         answer = scan.prediction
         ratings = [answer.mbd_probability * peak.height / highest for peak in peaks]
-        self.marked.append(case.patient_id)
+        self.marked.append(patient)
         self.marks.append(ScanMarks(lesions=np.zeros(0), others=np.array(ratings)))
         if answer.positive:
-            self._add_evidence(case, scan)
+            self._add_evidence(case, patient, scan)
 
-    def _add_evidence(self, case: Case, scan: MappedScan) -> None:
+    def _add_evidence(self, case: Case, patient: int, scan: MappedScan) -> None:
         """Note where a false positive's evidence lies, as far as that is known."""
         pixel_mm = scan.pixel_mm
         places = known_places(self.manifest, case)
@@ -206,7 +206,7 @@ class _Work:
             found.append(
                 place_map(scan.shape, here, PLACE_NAMES, pixel_mm, reach_mm=reach, body=body)
             )
-        self.false_positives.append(case.patient_id)
+        self.false_positives.append(patient)
         self.evidence.append(ScanEvidence.of(list(grids.values()), found, len(PLACE_NAMES)))
 
     def _outlines(
@@ -339,8 +339,8 @@ def _by(
     group = np.where(np.isnan(values), -1, np.digitize(values, edges))
     _, scan = np.unique([lesion.scan_id for lesion in lesions], return_inverse=True)
     hit = np.array([lesion.reached >= HIT_LEVEL for lesion in lesions])
-    patient_of = {lesion.scan_id: lesion.patient_id for lesion in lesions}
+    patient_of = {lesion.scan_id: lesion.patient for lesion in lesions}
     patients = None
     if len(set(patient_of.values())) < len(patient_of):
-        patients = patient_numbers([lesion.patient_id for lesion in lesions])
+        patients = patient_numbers([lesion.patient for lesion in lesions])
     return hit_rates(hit, scan, group, names, resampling, patients=patients)

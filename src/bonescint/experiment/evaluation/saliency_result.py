@@ -19,14 +19,14 @@ class LesionRecord:
 
     Attributes:
         scan_id: identifier of its scan.
-        patient_id: identifier of its patient.
+        patient: number of its patient.
         contrast: contrast to the bone around it, or NaN if unknown.
         radius_mm: radius, or NaN if unknown.
         reached: highest value of the map on it, as a share of the scan's highest.
     """
 
     scan_id: str
-    patient_id: str
+    patient: int
     contrast: float
     radius_mm: float
     reached: float
