@@ -23,7 +23,9 @@ from bonescint.mrmc.figures_of_merit import (
 )
 from bonescint.mrmc.results import (
     AREA,
+    BELOW_ZERO,
     DIFFERENCE,
+    ROUNDING,
     Difference,
     Generalisation,
     Inference,
@@ -36,6 +38,7 @@ from bonescint.mrmc.results import (
     inference_of_variance,
     jsonable,
     no_variance,
+    remark_below_zero,
     some,
 )
 
@@ -72,6 +75,12 @@ class OrResult(Result):
     differences: tuple[Difference, ...]
     readers: tuple[Difference, ...] = ()
     note: str = ""
+
+    @property
+    def inferences(self) -> tuple[Inference, ...]:
+        """Everything that has an interval."""
+        differences = (one.difference for one in (*self.differences, *self.readers))
+        return (*(one.mean for one in self.means), *differences)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -231,6 +240,8 @@ def _test(terms: OrTerms, to: Generalisation) -> OmnibusTest:
     value, note = math.nan, _why_undefined(terms, to)
     if denominator > 0:
         value = squares.modality / denominator
+    elif denominator < -ROUNDING:
+        note = BELOW_ZERO
     elif denominator <= 0:
         note = "nothing varies within the modalities"
         value = math.inf if squares.modality > 0 else math.nan
@@ -357,6 +368,8 @@ def obuchowski_rockette(
     study = OrTerms(figures, covariance, squares, errors, of_modality, level)
     pseudovalues = method is CovarianceMethod.JACKKNIFE and figures.design is Design.FACTORIAL
     whole = pseudovalues and not empty
+    results = tuple(or_result(study, to) for to in Generalisation)
+    remark_below_zero((one for result in results for one in result.inferences), notes)
     return OrAnalysis(
         endpoint=figures.endpoint,
         method=method,
@@ -367,7 +380,7 @@ def obuchowski_rockette(
         of_modality=of_modality,
         components=ReaderComponents.of(squares, errors),
         dbm=DbmComponents.of(squares, errors, cases=_jackknifed(figures)) if whole else None,
-        results=tuple(or_result(study, to) for to in Generalisation),
+        results=results,
         notes=tuple(notes),
     )
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from enum import Enum, StrEnum
 from typing import Any, TypeVar
 
@@ -150,6 +150,9 @@ AREA = (0.0, 1.0)
 """What a figure of merit lies within."""
 DIFFERENCE = (-1.0, 1.0)
 """What a difference of two lies within."""
+ROUNDING = 1e-12
+"""A variance that is below 0 by no more than this is 0, but for rounding."""
+BELOW_ZERO = "its variance is estimated below 0"
 MOST_DF = 10_000
 """Degrees of freedom above which Student's t is the normal distribution to four digits."""
 
@@ -210,6 +213,7 @@ class Inference(Result):
         bounds: what the estimate lies within, `AREA` or `DIFFERENCE`; the interval, which is
             `value` and quantiles of t times `se` on either side, ends there.
         level: coverage of the interval.
+        note: why there is no standard error, where its variance is estimated below 0; else empty.
         low: lower end.
         high: upper end.
         t: `value / se`.
@@ -221,6 +225,7 @@ class Inference(Result):
     df: float
     bounds: tuple[float, float]
     level: float = 0.95
+    note: str = ""
     low: float = field(init=False)
     high: float = field(init=False)
     t: float = field(init=False)
@@ -253,17 +258,15 @@ class Inference(Result):
         return Estimate(value=self.value, low=self.low, high=self.high, level=self.level)
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON, without the bounds; infinite degrees of freedom are `null`."""
+        """For JSON, without the bounds and an empty note; infinite df are `null`."""
         found = Result.as_dict(self)
         del found["bounds"]
-        return found
+        return found if self.note else {name: found[name] for name in found if name != "note"}
 
     def reversed(self) -> Inference:
         """The same difference the other way round: second minus first."""
         least, most = self.bounds
-        return Inference(
-            value=-self.value, se=self.se, df=self.df, bounds=(-most, -least), level=self.level
-        )
+        return replace(self, value=-self.value, bounds=(-most, -least))
 
     def non_inferiority(self, margin: float) -> NonInferiority:
         """Whether the estimate is above `-margin`, higher being better.
@@ -413,5 +416,19 @@ def inference_of_variance(
     value: float, variance: float, df: float, bounds: tuple[float, float], level: float
 ) -> Inference:
     """Infer from an estimate and its variance, which rounding may leave a little below 0."""
+    if variance < -ROUNDING:
+        return Inference(
+            value=value, se=math.nan, df=df, bounds=bounds, level=level, note=BELOW_ZERO
+        )
     se = math.sqrt(max(variance, 0.0)) if not math.isnan(variance) else math.nan
     return Inference(value=value, se=se, df=df, bounds=bounds, level=level)
+
+
+def remark_below_zero(found: Iterable[Inference], notes: Notes) -> None:
+    """Remark on how many have no interval because their variance is estimated below 0."""
+    count = sum(one.note == BELOW_ZERO for one in found)
+    if count:
+        notes.remark(
+            "an estimated variance can be negative where readers read different cases, or if it "
+            f"is unbiased: the interval is undefined for {count} of the estimates"
+        )

@@ -30,6 +30,7 @@ from bonescint.mrmc.results import (
     chosen,
     inference_of_variance,
     no_variance,
+    remark_below_zero,
     some,
 )
 from bonescint.scan import ParameterError
@@ -257,21 +258,24 @@ def _compared(
         )
         for row, (name, (mine, models)) in enumerate(zip(names, cells, strict=True))
     )
+    of_model_alone = normal(of_model.value, variances[-1], AREA)
+    less_model = {
+        to: mean_of_readers(d, errors, to, bounds=DIFFERENCE, level=level) for to in Generalisation
+    }
+    own_figures = (figure for one in readers for figure in (one.value, one.difference))
+    remark_below_zero((of_model_alone, *own_figures, *less_model.values()), notes)
     return StandaloneVsReaders(
         endpoint=endpoint,
         modality=reads.modalities[0],
         method=method,
-        model=normal(of_model.value, variances[-1], AREA),
+        model=of_model_alone,
         readers=readers,
         readers_mean=float(np.mean([mine.value for mine, _ in cells])),
         mean_square_reader=float(d.var(ddof=1)) if count > 1 else math.nan,
         var=errors.var,
         cov2=errors.cov2,
         cases=len(reads.cases),
-        readers_less_model={
-            to: mean_of_readers(d, errors, to, bounds=DIFFERENCE, level=level)
-            for to in Generalisation
-        },
+        readers_less_model=less_model,
         notes=tuple(notes),
     )
 

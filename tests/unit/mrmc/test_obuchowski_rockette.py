@@ -219,6 +219,36 @@ def test_one_reader_leaves_delongs_test(small: Reads) -> None:
     assert found.to(CASES).readers[0].difference == difference
 
 
+def test_a_variance_estimated_below_zero_gives_no_interval_and_no_test() -> None:
+    """DeLong's covariance of two figures is over the cases that both have, as are its pairs."""
+    nan = math.nan
+    rated = {"1": [3, 4, nan, 2, nan, 1, 2, 5], "2": [3, 3, 2, nan, nan, 2, nan, 4]}
+    study = Reads.of(
+        [
+            Read(reader="A", modality=modality, case=str(case), rating=rating)
+            for modality, row in rated.items()
+            for case, rating in enumerate(row)
+            if not math.isnan(rating)
+        ],
+        {str(case): case > 3 for case in range(8)},
+    )
+    found = obuchowski_rockette(study)
+    own = found.errors
+    assert own.var - own.cov1 < 0
+    result = found.to(CASES)
+    assert result.test is not None
+    assert math.isnan(result.test.value)
+    assert math.isnan(result.test.p)
+    assert result.test.note == "its variance is estimated below 0"
+    for one in (result.differences[0].difference, result.readers[0].difference):
+        assert math.isnan(one.se)
+        assert math.isnan(one.low)
+        assert math.isnan(one.p)
+        assert one.as_dict()["note"] == one.reversed().note == "its variance is estimated below 0"
+    assert found.notes[-1].text.endswith("the interval is undefined for 2 of the estimates")
+    assert "note" not in result.means[0].mean.as_dict()
+
+
 def test_a_reader_who_rates_all_alike_has_half_an_area(small: Reads) -> None:
     ratings = small.ratings.copy()
     ratings[:, 1] = 2.0
