@@ -11,6 +11,7 @@ import typer
 from bonescint.cli.console import progress_shown, say, say_notice
 from bonescint.cli.group import command, command_group
 from bonescint.cli.options import (
+    AtLeast,
     IgnoreUnknown,
     OperatingRule,
     Seed,
@@ -38,7 +39,7 @@ def evaluate(
     cohort: Path,
     out: Path = Path("report"),
     rule: OperatingRule = "balanced",
-    at_least: Annotated[float | None, typer.Option(min=0.01, max=1)] = None,
+    at_least: AtLeast = None,
     operating_point: Annotated[float | None, typer.Option(min=0, max=1)] = None,
     split: Literal["train", "validation", "test"] = "test",
     against: Path | None = None,
@@ -62,7 +63,6 @@ def evaluate(
         predictions: Table of predictions.
         cohort: Manifest of the cohort.
         out: Report folder.
-        at_least: Specificity or sensitivity to reach, for the rule of that name; 0.9 unless given.
         operating_point: Use this operating point instead of one chosen by the rule.
         split: Split that is evaluated.
         against: Predictions of another model, to compare with.
@@ -90,8 +90,6 @@ def evaluate(
       bonescint evaluate ours.csv --cohort manifest.csv --rule specificity --at-least 0.9
       bonescint evaluate ours.csv --cohort manifest.csv --resamples 100 --unstratified
     """
-    if at_least is not None and rule not in ("specificity", "sensitivity"):
-        raise typer.BadParameter("--at-least goes with --rule specificity or sensitivity.")
     from bonescint.evaluate import Resampling
     from bonescint.experiment import EvaluationSettings, evaluate
     from bonescint.scan import Split
@@ -100,7 +98,7 @@ def evaluate(
         resamples=resamples, stratified=not unstratified, level=level, seed=seed
     )
     settings = EvaluationSettings(
-        rule=operating_rule(rule, 0.9 if at_least is None else at_least),
+        rule=operating_rule(rule, at_least),
         threshold=operating_point,
         judged=Split(split),
         resampling=resampling,

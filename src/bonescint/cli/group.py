@@ -8,8 +8,9 @@ from __future__ import annotations
 import copy
 import inspect
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -30,6 +31,10 @@ _RENAMED: tuple[tuple[tuple[str, ...], str, str], ...] = (
 )
 
 
+# Options that stand on the command line: the name of each one's parameter, and how it is written.
+_given: ContextVar[Mapping[str, str]] = ContextVar("_given")
+
+
 class ClearCommand(TyperCommand):
     """A command that fails with one clear line, and exits with the status that it returns."""
 
@@ -37,6 +42,14 @@ class ClearCommand(TyperCommand):
         """Run the command."""
         from bonescint.cli.console import clear_failures
 
+        sources = {one: ctx.get_parameter_source(one.name) for one in self.params}
+        _given.set(
+            {
+                str(one.name): one.opts[0]
+                for one, source in sources.items()
+                if source is not None and source.name == "COMMANDLINE"
+            }
+        )
         with clear_failures():
             status = super().invoke(ctx)
         raise typer.Exit(status or 0)
@@ -103,6 +116,22 @@ def command(group: typer.Typer, name: str | None = None) -> Callable[[_Function]
         return function
 
     return declare
+
+
+def refuse_unread(goes_with: Mapping[str, Sequence[str]], chosen: Container[str]) -> None:
+    """Refuse options that the running command was given and would not read.
+
+    Args:
+        goes_with: for the name of an option's parameter, the choices with which it is read.
+        chosen: the choices that were made.
+
+    Raises:
+        typer.BadParameter: an option was given without any of its choices.
+    """
+    given = _given.get()
+    for name, choices in goes_with.items():
+        if name in given and not any(one in chosen for one in choices):
+            raise typer.BadParameter(f"{given[name]} goes with {' or '.join(choices)}.")
 
 
 def _help_of(docstring: str) -> tuple[str, dict[str, str]]:

@@ -12,6 +12,7 @@ from bonescint.cli.console import progress_shown, say, say_notice, say_warning, 
 from bonescint.cli.group import command, command_group
 from bonescint.cli.options import (
     AnyWorkers,
+    AtLeast,
     IgnoreUnknown,
     Model,
     OperatingRule,
@@ -191,7 +192,7 @@ def adapt(
     *,
     out: Path,
     normals: Path | None = None,
-    specificity: Annotated[float, typer.Option(min=0.01, max=0.999)] = 0.9,
+    specificity: Annotated[float | None, typer.Option(min=0.01, max=0.999)] = None,
     unlabelled: Path | None = None,
     prevalence: float | None = None,
     labelled: Path | None = None,
@@ -224,7 +225,7 @@ def adapt(
     Args:
         out: Model folder to write.
         normals: Scans without metastases.
-        specificity: Wanted specificity, with --normals.
+        specificity: Wanted specificity, with --normals; 0.9 unless given.
         unlabelled: Scans of which nothing is known.
         prevalence: Share of scans with disease, with --unlabelled.
         labelled: Manifest of other scans, on which the adapted model is evaluated.
@@ -284,7 +285,7 @@ def calibrate(
     cohort: Path | None = None,
     out: Path | None = None,
     rule: OperatingRule = "balanced",
-    at_least: Annotated[float, typer.Option(min=0.01, max=1)] = 0.9,
+    at_least: AtLeast = None,
     prevalence: float | None = None,
     ignore_unknown: IgnoreUnknown = False,
 ) -> None:
@@ -302,7 +303,6 @@ def calibrate(
         predictions: Table of predictions.
         cohort: Manifest with the labels.
         out: Model folder to write; MODEL itself unless given.
-        at_least: Specificity or sensitivity to reach, for the rule of that name.
         prevalence: Share of scans with disease where the model will be used, 0 to 1; that of these
             scans unless given.
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from bonescint.cli.group import refuse_unread
+
 if TYPE_CHECKING:
     from bonescint.evaluate import OperatingRule as Rule
 
@@ -64,6 +66,14 @@ Track = Annotated[
         "'bonescint[tracking]'."
     ),
 ]
+AtLeast = Annotated[
+    float | None,
+    typer.Option(
+        min=0.01,
+        max=1,
+        help="Specificity or sensitivity to reach, for the rule of that name; 0.9 unless given.",
+    ),
+]
 OperatingRule = Annotated[
     Literal["balanced", "youden", "specificity", "sensitivity"],
     typer.Option(help="How the operating point is chosen."),
@@ -103,10 +113,16 @@ Database = Annotated[
 ]
 
 
-def operating_rule(name: str, at_least: float) -> Rule:
-    """The rule of an operating point by its name on the command line."""
+def operating_rule(name: str, at_least: float | None) -> Rule:
+    """The rule of an operating point by its name on the command line.
+
+    Raises:
+        typer.BadParameter: a share to reach for a rule that has none.
+    """
+    refuse_unread({"at_least": ("--rule specificity", "--rule sensitivity")}, {f"--rule {name}"})
     from bonescint.evaluate import Balanced, GivenSensitivity, GivenSpecificity, Youden
 
+    at_least = 0.9 if at_least is None else at_least
     rules: dict[str, Rule] = {
         "balanced": Balanced(),
         "youden": Youden(),

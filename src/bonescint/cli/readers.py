@@ -16,7 +16,7 @@ from bonescint.cli.console import (
     show,
     show_table,
 )
-from bonescint.cli.group import command, command_group
+from bonescint.cli.group import command, command_group, refuse_unread
 from bonescint.cli.options import AsJson, Seed
 
 if TYPE_CHECKING:
@@ -28,6 +28,12 @@ if TYPE_CHECKING:
     )
 
 _MOST_NOTES = 20
+_GOES_WITH = {
+    "at": ("--endpoint sensitivity", "--endpoint specificity", "--endpoint llf"),
+    **dict.fromkeys(("low", "high", "of_sensitivity"), ("--endpoint partial-auc",)),
+    "false_marks": ("--endpoint froc",),
+    "model_at": ("--model",),
+}
 
 Covariance = Literal["delong", "jackknife", "unbiased", "bootstrap"]
 
@@ -122,6 +128,7 @@ def analyse(
     )
     from bonescint.scan import OutputError
 
+    refuse_unread(_GOES_WITH, {f"--endpoint {endpoint}", *(["--model"] if model else [])})
     if out.exists() and not out.is_dir():
         raise OutputError(f"{out}: is not a folder. Give another name to --out.")
     with one_writer(out):
@@ -185,9 +192,6 @@ def _endpoint(
 
     if at is not None and not math.isfinite(at):
         raise ParameterError("at", "--at", "a finite number", at)
-    if at is not None and name not in ("sensitivity", "specificity", "llf"):
-        wanted = "given with --endpoint sensitivity, specificity or llf"
-        raise ParameterError("at", "readers analyse", wanted, at)
     match name:
         case "auc":
             return mrmc.Auc()

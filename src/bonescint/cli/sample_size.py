@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from bonescint.cli.console import show, show_table
+from bonescint.cli.group import refuse_unread
 from bonescint.cli.options import AsJson
 from bonescint.cli.readers import Covariance, say_notes
 
@@ -17,6 +18,12 @@ if TYPE_CHECKING:
     from bonescint.mrmc import Hypothesis, Power, VarianceComponents
 
 _CONJECTURED_CASES = 100
+_GOES_WITH = {
+    **dict.fromkeys(("cov1", "cov2", "cov3", "var_tr", "pilot_cases"), ("--var",)),
+    **dict.fromkeys(("positive_share", "r1", "r2", "r3", "reader_sd"), ("--auc",)),
+    "covariance": ("--pilot",),
+    "model": ("--pilot and --against-model",),
+}
 
 
 def size(
@@ -95,6 +102,11 @@ def size(
         wanted = "one of --pilot, --var (with --pilot-cases) and --auc"
         given = f"{3 - [pilot, var, auc].count(None)} of them"
         raise ParameterError("pilot", "readers size", wanted, given)
+    made = {"--pilot": pilot, "--var": var, "--auc": auc}
+    chosen = {name for name, value in made.items() if value is not None}
+    if pilot is not None and against_model:
+        chosen.add("--pilot and --against-model")
+    refuse_unread(_GOES_WITH, chosen)
     aim = mrmc.Hypothesis(
         difference=difference,
         to=mrmc.Generalisation[{"both": "RRRC", "cases": "FRRC", "readers": "RRFC"}[to]],

@@ -206,6 +206,10 @@ def test_a_study_without_any_figure_ends_in_2(folder: Path, tmp_path: Path) -> N
         ),
         (["reads.csv", "--endpoint", "partial-auc", "--from", "2"], "'high'"),
         (["reads.csv", "--at", "3"], "--endpoint sensitivity"),
+        (["reads.csv", "--from", "0.8"], "--from goes with --endpoint partial-auc"),
+        (["reads.csv", "--endpoint", "froc", "--of-sensitivity"], "--of-sensitivity goes with"),
+        (["reads.csv", "--endpoint", "auc", "--false-marks", "2"], "--false-marks goes with"),
+        (["reads.csv", "--model-at", "0.4"], "--model-at goes with --model"),
         (["reads.csv", "--level", "2"], "'level'"),
         (["reads.csv", "--margin", "-1"], "above 0"),
         (["reads.csv", "--endpoint", "sensitivity", "--at", "nan"], "finite"),
@@ -338,6 +342,10 @@ def test_size_says_what_was_estimated_below_0() -> None:
         (["--readers", "6", "--var", "0.001"], "number of cases that it holds for"),
         (["--readers", "6", "--auc", "0.8", "--equivalence"], "given with --margin"),
         (["--readers", "1", "--auc", "0.8"], "'readers'"),
+        (["--readers", "6", "--pilot", "r.csv", "--r1", "0.5"], "--r1 goes with --auc"),
+        (["--readers", "6", "--auc", "0.8", "--var-tr", "0.1"], "--var-tr goes with --var"),
+        (["--readers", "6", "--auc", "0.8", "--covariance", "delong"], "goes with --pilot"),
+        (["--readers", "6", "--pilot", "r.csv", "--model", "p.csv"], "--against-model"),
         (["--readers", "6", "--auc", "0.8", "--r2", "0.1", "--r3", "0.3"], "at most r2 (0.1)"),
         (
             [

@@ -427,6 +427,7 @@ def test_nothing_is_overwritten_and_arguments_must_go_together(
         {"normals": source, "prevalence": 0.2},
         {"unlabelled": source},
         {"unlabelled": source, "prevalence": 1.5},
+        {"unlabelled": source, "prevalence": 0.2, "specificity": 0.9},
         {"normals": source, "specificity": 1.0},
     ]
     for arguments in wrong:

@@ -297,6 +297,13 @@ def run(*words: object) -> tuple[int, str]:
     return ran.exit_code, ran.stderr
 
 
+def test_a_share_to_reach_without_its_rule_is_refused(tmp_path: Path) -> None:
+    words = ("model", "calibrate", "shipped", str(tmp_path / "p.csv"), "--at-least", "0.9")
+    ran = CliRunner().invoke(app, [*words, "--out", str(tmp_path / "mine")])
+    assert ran.exit_code == 2
+    assert "--at-least goes with --rule specificity or --rule sensitivity" in ran.output
+
+
 def test_the_shipped_model_is_named_by_a_word_and_never_written_over(tmp_path: Path) -> None:
     table = a_table(tmp_path / "p.csv", bold_rows(400, 2.0))
     before = shipped_model().card

@@ -60,6 +60,7 @@ PAGE = "docs/adaptation.html"
 _OF_ONE_POINT = ("sensitivity_score", "specificity_score")
 _MARK, _SIGNATURE = "adapting.json", "bonescint model adapt"
 _OWN = ("scores", "simulated", "learning", "learnt")
+_SPECIFICITY = 0.9
 _NO_BAND = "no uncertain band, which needs scans with known labels"
 Progress = Callable[[str, int, int], None]
 Tell = Callable[[str], None]
@@ -70,7 +71,7 @@ def adapt_model(
     out: Path | str,
     *,
     normals: Path | None = None,
-    specificity: float = 0.9,
+    specificity: float | None = None,
     unlabelled: Path | None = None,
     prevalence: float | None = None,
     labelled: Path | None = None,
@@ -97,7 +98,7 @@ def adapt_model(
         out: the model folder to write; it must not exist.
         normals: file, folder, ZIP archive, cohort's folder or manifest of scans that are reported
             to be without metastatic bone disease; scans that a manifest labels 1 are left out.
-        specificity: wanted specificity, between 0 and 1.
+        specificity: wanted specificity, between 0 and 1, with normals; 0.9 if not given.
         unlabelled: scans with unknown labels, in place of normals.
         prevalence: prevalence of disease among them, between 0 and 1.
         labelled: manifest, or folder of a cohort, of other scans with known labels: sensitivity and
@@ -121,11 +122,10 @@ def adapt_model(
         MissingExtraError: matplotlib, which draws the page's figure, is not installed.
     """
     target = Path(out)
-    source = _source(normals, unlabelled, specificity, prevalence)
+    source, asked = _source(normals, unlabelled, specificity, prevalence)
     _check_learning(epochs, simulated, normals)
     require_new(target)
     folder = ModelFolder.load(model)
-    asked = specificity if normals is not None else None
     say = tell or (lambda _: None)
     run = target.with_name(f"{target.name}.adapting")
     found, notes = _found(source, folder, asked)
@@ -143,15 +143,15 @@ def adapt_model(
                 say(text)
             labels = scoring.of_labelled(others, classifier)
         learning, after, labels_after = None, usable, labels
-        if epochs:
-            require_enough_to_learn(source, len(usable.patients), specificity)
+        if epochs and asked is not None:
+            require_enough_to_learn(source, len(usable.patients), asked)
             cohort = simulated_scans(simulated, run, workers=workers, progress=progress)
             learning = learn(
                 folder,
                 usable,
                 cohort,
                 run,
-                specificity=specificity,
+                specificity=asked,
                 epochs=epochs,
                 progress=progress,
             )
@@ -243,9 +243,12 @@ def _check_learning(epochs: int, simulated: Path | None, normals: Path | None) -
 
 
 def _source(
-    normals: Path | None, unlabelled: Path | None, specificity: float, prevalence: float | None
-) -> Path:
-    """The source of the scans, after checking that the arguments go together."""
+    normals: Path | None,
+    unlabelled: Path | None,
+    specificity: float | None,
+    prevalence: float | None,
+) -> tuple[Path, float | None]:
+    """The source of the scans and, of normals, the wanted specificity; arguments are checked."""
     if (normals is None) is (unlabelled is None):
         got = "neither" if normals is None else "both"
         raise ParameterError("normals", "model adapt", "given, or --unlabelled in its place", got)
@@ -253,14 +256,18 @@ def _source(
         if prevalence is not None:
             requirement = "left out with --normals: no assumption is needed"
             raise ParameterError("prevalence", "model adapt", requirement, prevalence)
-        needed_normals(specificity)
-        return normals
+        asked = _SPECIFICITY if specificity is None else specificity
+        needed_normals(asked)
+        return normals, asked
+    if specificity is not None:
+        requirement = "left out with --unlabelled: nothing is known of its scans"
+        raise ParameterError("specificity", "model adapt", requirement, specificity)
     if prevalence is None or not 0 < prevalence < 1:
         requirement = "between 0 and 1: the share of --unlabelled scans with disease"
         raise ParameterError("prevalence", "model adapt", requirement, prevalence)
     if unlabelled is None:  # cannot be; types do not know
         raise ParameterError("unlabelled", "model adapt", "given", None)
-    return unlabelled
+    return unlabelled, None
 
 
 def _found(
