@@ -3,7 +3,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,6 +36,7 @@ from bonescint.experiment.evaluation.results import EvaluationResult, read_resul
 from bonescint.experiment.evaluation.saliency_evaluation import evaluate_saliency
 from bonescint.experiment.evaluation.saliency_result import SaliencyEvaluation
 from bonescint.experiment.evaluation.tables import result_tables
+from bonescint.experiment.report import saliency_report
 from bonescint.experiment.report.model_report import draw_figures, evaluation_document, few_cases
 from bonescint.scan import Case, InputError, OutputError, ParameterError, Split
 
@@ -234,6 +235,32 @@ def test_scans_without_a_call_are_counted_and_not_judged(study: Study, tmp_path:
     assert {name for name, row in rows.items() if row["outcome"] == "no call"} == without
     assert {row["called_positive"] for row in rows.values()} == {"0", "1", ""}
     assert whole.judgement.not_called is None
+
+
+def test_scans_without_a_call_are_no_wrong_calls(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = read_manifest(study.manifest)
+    without = {case.scan_id for case in manifest.split(Split.TEST)[::3]}
+    joined = join(read_predictions(_with_calls(study, tmp_path, without)), manifest, source="p")
+    result = evaluate_joined(joined, _FEW)
+    drawn: list[str] = []
+
+    def noted(_: Manifest, calls: Sequence[tuple[Case, float]], *more: object) -> Iterator[object]:
+        drawn.extend(case.scan_id for case, _ in calls)
+        return iter([(case, value, b"") for case, value in calls])
+
+    monkeypatch.setattr(saliency_report, "drawn_calls", noted)
+    files = replace(manifest, cases=tuple(replace(c, file="s.dcm") for c in manifest.cases))
+    (section,) = saliency_report.failures_section(result, files, read_maps(study.maps))
+    wrong = {
+        scan.scan_id
+        for scan in result.scans
+        if scan.called and scan.positive != (scan.probability >= result.threshold)
+    }
+    assert section.figures
+    assert set(drawn) == wrong
+    assert without.isdisjoint(wrong)
 
 
 def test_calls_of_one_class_alone_cannot_be_judged(study: Study, tmp_path: Path) -> None:

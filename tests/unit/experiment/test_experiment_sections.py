@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from bonescint.cohort import Manifest
 from bonescint.experiment.evaluation.data import read_maps
 from bonescint.experiment.report.experiment_sections import uncertain_section
+from bonescint.experiment.report.saliency_sections import paired_share
 from bonescint.model import shipped_model
 from bonescint.scan import Case, Prediction, Split
 
@@ -40,3 +43,19 @@ def test_calls_that_differ_in_the_eighth_place_only_are_counted_as_given(tmp_pat
     counted = {row[1]: row[2:4] for row in section.tables[0].rows}
     assert counted["positive"] == ("2", "2")
     assert counted["negative"] == ("1", "1")
+
+
+def test_paired_shares_draw_patients_with_all_their_scans() -> None:
+    """Four scans of each patient, all alike, tell no more than one."""
+    once = {f"s{n}": float(n % 3 > 0) for n in range(30)}
+    other = {f"s{n}": float(n % 5 == 0) for n in range(30)}
+    numbers = {name: n for n, name in enumerate(once)}
+    count, expected = paired_share(once, other, numbers, resamples=300)
+    fourfold = [
+        {f"{name}-{copy}": value for name, value in of.items() for copy in range(4)}
+        for of in (once, other, numbers)
+    ]
+    many, found = paired_share(*fourfold, resamples=300)  # type: ignore[arg-type]
+    assert (count, many) == (30, 120)
+    assert found.value == expected.value
+    assert found.high - found.low == pytest.approx(expected.high - expected.low, rel=0.15)

@@ -283,14 +283,10 @@ def failures_section(
     drawn: list[PageFigure] = []
     counts = []
     for outcome, highest_first in ((FALSE_POSITIVE, True), (FALSE_NEGATIVE, False)):
-        above = outcome == FALSE_POSITIVE
         calls = [
             (cases[scan.scan_id], scan.probability)
             for scan in result.scans
-            if scan.positive is not above
-            and (scan.probability >= result.threshold) is above
-            and scan.scan_id in maps
-            and cases[scan.scan_id].file
+            if result.outcome(scan) == outcome and scan.scan_id in maps and cases[scan.scan_id].file
         ]
         calls.sort(key=lambda call: call[1], reverse=highest_first)
         counts.append(len(calls))

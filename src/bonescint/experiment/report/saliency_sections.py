@@ -13,8 +13,10 @@ from itertools import islice
 import numpy as np
 
 from bonescint.cohort import Manifest
-from bonescint.evaluate import Estimate
+from bonescint.evaluate import Estimate, Resampling
 from bonescint.evaluate.false_evidence import PlaceRow
+from bonescint.evaluate.map_metrics import ratio_over_scans
+from bonescint.evaluate.scored import patient_numbers
 from bonescint.experiment.evaluation.data import MappedScan
 from bonescint.experiment.evaluation.map_sanity import SanityRow, read_map_sanity
 from bonescint.experiment.evaluation.results import (
@@ -140,6 +142,7 @@ def _sanity(by_model: Mapping[str, Sequence[SanityRow]]) -> PageTable:
 def _pointing(spec: ExperimentSpec, results: Results) -> PageTable:
     """The pointing game minus the reference's, over the scans that both call positive, and all."""
     reference = results[spec.compared_with]
+    patients = {scan.scan_id: scan.patient for scan in reference.scans}
     rows = []
     for name, result in results.items():
         if name == spec.compared_with:
@@ -148,6 +151,7 @@ def _pointing(spec: ExperimentSpec, results: Results) -> PageTable:
             count, change = paired_share(
                 _pointed(result, called=called),
                 _pointed(reference, called=called),
+                patients,
                 resamples=spec.resamples,
             )
             rows.append((f"{name} minus {spec.compared_with}", words, str(count), change.text()))
@@ -174,36 +178,35 @@ def _pointed(result: EvaluationResult, *, called: bool) -> dict[str, float]:
 
 
 def paired_share(
-    first: Mapping[str, float], second: Mapping[str, float], *, resamples: int, seed: int = 1
+    first: Mapping[str, float],
+    second: Mapping[str, float],
+    patients: Mapping[str, int],
+    *,
+    resamples: int,
 ) -> tuple[int, Estimate]:
     """Difference of two shares over the scans that both have, first minus second.
 
     Args:
         first: 0 or 1 by scan.
         second: the same of the other model.
-        resamples: number of resamples of the percentile bootstrap over scans.
-        seed: seed of the bootstrap.
+        patients: number of the patient by scan; patients are drawn, with all their scans.
+        resamples: number of resamples of the percentile bootstrap.
 
     Returns:
         Number of common scans, and the difference with its 95 % interval.
 
     Examples:
-        >>> count, difference = paired_share({"a": 1, "b": 1}, {"a": 0, "b": 1}, resamples=500)
+        >>> count, difference = paired_share(
+        ...     {"a": 1, "b": 1}, {"a": 0, "b": 1}, {"a": 0, "b": 1}, resamples=500)
         >>> count, difference.value
         (2, 0.5)
     """
     common = sorted(first.keys() & second.keys())
-    if not common:
-        return 0, Estimate(value=math.nan, note="no common scans")
-    change = np.array([first[scan] - second[scan] for scan in common])
-    rng = np.random.default_rng([seed, 53])
-    drawn = rng.integers(0, change.size, (resamples, change.size))
-    low, high = np.percentile(change[drawn].mean(axis=1), [2.5, 97.5])
-    return len(common), Estimate(
-        value=float(change.mean()),
-        low=float(low),
-        high=float(high),
-        method=f"percentile bootstrap over scans, {resamples} resamples",
+    return len(common), ratio_over_scans(
+        [first[scan] - second[scan] for scan in common],
+        np.ones(len(common)),
+        Resampling(resamples=resamples),
+        patients=patient_numbers([patients[scan] for scan in common]),
     )
 
 
