@@ -68,8 +68,10 @@ def mcnemar(first: ArrayLike, second: ArrayLike, *, level: float = 0.95) -> McNe
     both, neither = int((a & b).sum()), int((~a & ~b).sum())
     discordant = first_only + second_only
     exact = mid = mcnemar_p(first_only, second_only)
-    if first_only != second_only:
-        mid -= float(stats.binom.pmf(first_only, discordant, 0.5))
+    if discordant:
+        observed = float(stats.binom.pmf(first_only, discordant, 0.5))
+        # Equal counts are in both tails of the exact test, whose p value is 1, not 1 + observed.
+        mid -= observed / 2 if first_only == second_only else observed
     x2 = math.nan
     if discordant:
         x2 = float(max(abs(first_only - second_only) - 1, 0)) ** 2 / discordant

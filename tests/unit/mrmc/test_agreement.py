@@ -76,6 +76,15 @@ def test_without_discordant_cases_nothing_differs() -> None:
     assert math.isnan(found.x2)
 
 
+@pytest.mark.parametrize("pairs", [1, 2, 7])
+def test_mid_p_of_equal_counts(pairs: int) -> None:
+    """Fagerland et al. 2013: 1 - f / 2, where f is the probability of what was seen."""
+    found = mcnemar([1, 0] * pairs, [0, 1] * pairs)
+    assert found.p_exact == 1
+    seen = math.comb(2 * pairs, pairs) / 2 ** (2 * pairs)
+    assert found.p_mid == pytest.approx(1 - seen / 2)
+
+
 @pytest.mark.parametrize("weights", list(KappaWeights))
 @pytest.mark.parametrize("levels", [2, 5])
 def test_kappa_is_statsmodels_and_scikit_learns(weights: KappaWeights, levels: int) -> None:
