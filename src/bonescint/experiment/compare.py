@@ -16,12 +16,15 @@ from bonescint.experiment.evaluation.data import LabelledPredictions, join, read
 from bonescint.experiment.evaluation.evaluate import compare_predictions
 from bonescint.experiment.evaluation.json_form import rule_from, rule_in_words
 from bonescint.experiment.evaluation.results import NOTICE, EvaluationSettings, ModelComparison
+from bonescint.experiment.ledger import Ledger
+from bonescint.experiment.paths import RunPaths, fingerprint
 from bonescint.experiment.report.model_report import comparison_table
 from bonescint.files import json_in, one_writer, require_own
 from bonescint.report.document_page import Document, PageSection, write_document
 from bonescint.scan import BonescintError, InputError, Split
 from bonescint.tables import ResultTable, write_csv
 
+_FINISH = "Finish the run first: start it again"
 _NAMED = ("first_run", "first_model", "second_run", "second_model", "scans")
 
 
@@ -43,18 +46,25 @@ class _Run:
     def read(cls, path: Path) -> _Run:
         file = path / "study.json"
         try:
-            spec = json_in(file.read_text(encoding="utf-8"))["study"]
+            content = json_in(file.read_text(encoding="utf-8"))
+            spec, read = content["study"], content.get("manifest_sha256")
             manifest = _manifest(spec, path, file)
             names, saved = list(spec["models"]), spec["rule"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             problem = f"is not a run folder ({type(error).__name__})"
             raise InputError(path, problem, "Give a folder of bonescint experiment run") from error
+        paths = RunPaths(root=path, manifest=manifest)
+        # A run that was restarted still has the predictions of its former settings.
+        if unfinished := Ledger(paths.steps).unfinished():
+            raise InputError(path, f"has not finished {', '.join(unfinished)}", _FINISH)
+        if read not in (None, fingerprint(manifest)):
+            raise InputError(manifest, f"has changed since the run {path} read it", _FINISH)
         cohort = read_manifest(manifest)
         models = {}
         for name in names:
-            predictions = path / "predictions" / f"{name}.csv"
+            predictions = paths.predictions(name)
             if not predictions.is_file():
-                raise InputError(predictions, "no such file", "Finish the run first")
+                raise InputError(predictions, "no such file", _FINISH)
             models[name] = join(read_predictions(predictions), cohort, source=predictions)
         return cls(path=path, rule=_saved_rule(saved, file), models=models)
 
@@ -107,8 +117,8 @@ def compare_runs(first: Path | str, second: Path | str, out: Path | str) -> Path
         The page.
 
     Raises:
-        InputError: a folder that is no finished run, no common test scans of both classes, or
-            scans whose label differs between the runs.
+        InputError: a folder that is no finished run, a manifest that changed since, no common test
+            scans of both classes, or scans whose label differs between the runs.
         OutputError: the page or the table cannot be written, or would overwrite another one.
     """
     page = Path(out) / "comparison.html"

@@ -119,8 +119,12 @@ class Step(ABC):
         return self.name.rpartition("/")[2]
 
     @abstractmethod
-    def work(self, means: Resources) -> None:
-        """Do the work; an interrupted step must not leave output that looks complete."""
+    def work(self, means: Resources) -> bool | None:
+        """Do the work; an interrupted step must not leave output that looks complete.
+
+        Returns:
+            Whether an interrupted run had done a part of it, so that its time says little.
+        """
 
     @property
     def inputs(self) -> dict[str, Any]:
@@ -238,14 +242,19 @@ class Ledger:
         inputs = step.inputs
         self._note(step, inputs)
         start = time.perf_counter()
-        step.work(means)
+        in_part = step.work(means)
         self._note(
             step,
             inputs,
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
-            seconds=round(time.perf_counter() - start, 2),
+            seconds=None if in_part else round(time.perf_counter() - start, 2),
         )
         return True
+
+    def unfinished(self) -> tuple[str, ...]:
+        """Names of the steps that were begun and are not finished."""
+        noted = (_read(file) for file in sorted(self._folder.glob("*.json")))
+        return tuple(str(one.get("step")) for one in noted if "finished" not in one)
 
     def was_begun(self, step: Step) -> bool:
         """Whether it was begun with the same inputs and interrupted."""
@@ -253,7 +262,10 @@ class Ledger:
         return "finished" not in noted and noted.get("inputs") == _as_noted(step.inputs)
 
     def seconds(self, step: Step) -> float | None:
-        """Seconds that a finished step took since it was last begun or resumed."""
+        """Seconds that a finished step took since it was last begun or resumed, if that is known.
+
+        It is not where the step said that an interrupted run had done a part of it.
+        """
         try:
             return float(self._noted(step)["seconds"])
         except (KeyError, TypeError, ValueError):
@@ -263,16 +275,20 @@ class Ledger:
         return self._folder / f"{step.name.replace('/', '.')}.json"
 
     def _noted(self, step: Step) -> dict[str, Any]:
-        try:
-            noted = json_in(self._file(step).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return noted if isinstance(noted, dict) else {}
+        return _read(self._file(step))
 
     def _note(self, step: Step, inputs: Mapping[str, Any], **more: object) -> None:
         note = {"step": step.name, **more, "inputs": inputs}
         make_folder(self._folder)
         write_whole(self._file(step), json.dumps(note, indent=1) + "\n")
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        noted = json_in(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return noted if isinstance(noted, dict) else {}
 
 
 def _as_noted(inputs: Mapping[str, Any]) -> Any:

@@ -25,6 +25,11 @@ class RunPaths:
     root: Path
     manifest: Path
 
+    @property
+    def steps(self) -> Path:
+        """Which steps were begun and which are finished."""
+        return self.root / "steps"
+
     def model(self, name: str) -> Path:
         """The model folder of a model that is trained here."""
         return self.root / "models" / name

@@ -89,7 +89,7 @@ class Predict(Step):
     results: Output
     predictions: Output
 
-    def work(self, means: Resources) -> None:
+    def work(self, means: Resources) -> bool:
         """Classify."""
         from bonescint.classify import classify
 
@@ -110,6 +110,7 @@ class Predict(Step):
             raise InputError(cohort.folder, problem, "Check the cohort's files")
         rows = [[one.scan_id, repr(one.mbd_probability)] for one in summary.results]
         write_rows(self.predictions.path, ["scan_id", "mbd_probability"], rows)
+        return summary.taken_over > 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ import pytest
 
 from bonescint.cohort import write_manifest
 from bonescint.experiment import compare_runs
+from bonescint.experiment.paths import fingerprint
 from bonescint.scan import Case, InputError, Split
 
 from .conftest import write_rows
@@ -136,3 +137,22 @@ def test_a_rule_of_another_release_is_named(tmp_path: Path) -> None:
     first = _run(tmp_path / "a", _cases(range(40)), {"m": 2.0}, rule="where the moon is full")
     with pytest.raises(InputError, match=r"'where the moon is full' is not known to this release"):
         compare_runs(first, first, tmp_path / "out")
+
+
+def test_predictions_of_former_settings_are_not_compared(tmp_path: Path) -> None:
+    """A run that was restarted has them still, until its models have read the scans again."""
+    run = _run(tmp_path / "a", _cases(range(40)), {"m": 2.0})
+    (run / "steps").mkdir()
+    note = run / "steps" / "train.m.json"
+    note.write_text(json.dumps({"step": "train/m", "inputs": {}}), encoding="utf-8")
+    with pytest.raises(InputError, match=r"has not finished train/m.*Finish the run first"):
+        compare_runs(run, run, tmp_path / "out")
+    note.write_text(json.dumps({"step": "train/m", "finished": "now", "inputs": {}}))
+    assert compare_runs(run, run, tmp_path / "out").is_file()
+    manifest, file = run / "cohort" / "manifest.csv", run / "study.json"
+    content = {**json.loads(file.read_text()), "manifest_sha256": fingerprint(manifest)}
+    file.write_text(json.dumps(content), encoding="utf-8")
+    assert compare_runs(run, run, tmp_path / "out").is_file()
+    write_manifest(_cases(range(50)), manifest)
+    with pytest.raises(InputError, match=r"manifest\.csv: has changed since.*Finish the run first"):
+        compare_runs(run, run, tmp_path / "out")

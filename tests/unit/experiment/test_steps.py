@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -434,6 +435,37 @@ def test_a_step_is_done_once_and_again_when_an_input_changes(tmp_path: Path) -> 
     assert noted["step"] == "a/b"
     assert noted["inputs"]["numbers"] == [1, 3]
     assert ledger.seconds(other) is not None
+
+
+class Resumed(Summing):
+    """The same, of which an interrupted run had done a part."""
+
+    def work(self, means: Resources) -> bool:
+        super().work(means)
+        return True
+
+
+def test_a_step_that_was_done_in_part_before_is_not_timed(tmp_path: Path) -> None:
+    file, ledger = Output(tmp_path / "sum"), Ledger(tmp_path / "steps")
+    step = Resumed(name="sum", numbers=(1, 2), file=file)
+    assert ledger.do(step, Resources())
+    assert ledger.is_done(step)
+    assert ledger.seconds(step) is None
+
+
+@pytest.mark.parametrize("taken_over", [0, 3])
+def test_reading_says_whether_scans_were_read_before(
+    run: Run, taken_over: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import bonescint.classify
+
+    summary = SimpleNamespace(
+        results=[SimpleNamespace(scan_id="s", mbd_probability=0.5)], taken_over=taken_over
+    )
+    monkeypatch.setattr(bonescint.classify, "classify", lambda *_, **__: summary)
+    steps = ModelSteps(spec=run.study, paths=run.paths, cohort=run.manifest, weights=None,
+                       external_uses=run.root / "uses.csv")  # fmt: skip
+    assert steps.predicting("own").work(Resources()) is (taken_over > 0)
 
 
 def test_a_stopped_step_is_not_taken_for_the_one_before_it(tmp_path: Path) -> None:

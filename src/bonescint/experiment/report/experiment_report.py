@@ -293,7 +293,8 @@ def _time(
         columns=("Model", "Training (last part)", f"Reading {read} scans", "A scan"),
         rows=tuple(rows),
         numeric=(1, 2, 3),
-        note="Reading includes decoding, maps and one picture per scan.",
+        note="Reading includes decoding, maps and one picture per scan; a reading that was "
+        "interrupted is not timed.",
     )
     return PageSection(title="Time", tables=(table,))
 
