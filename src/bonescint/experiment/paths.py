@@ -159,6 +159,23 @@ class ExternalUse:
     roc_auc: str
 
 
+def require_external_uses(table: Path) -> None:
+    """Refuse to add uses to a file that is another table.
+
+    Raises:
+        InputError: it has other columns, or cannot be read.
+    """
+    columns = there = [column.name for column in fields(ExternalUse)]
+    if table.exists():
+        try:
+            there, _ = read_rows(table)
+        except InputError:
+            there = []
+    if there != columns:
+        problem = f"is no table of external uses: its columns are not {', '.join(columns)}"
+        raise InputError(table, problem, "Give another file to --external-uses")
+
+
 def note_external_use(table: Path, use: ExternalUse) -> None:
     """Add a row, unless the same model was evaluated on the same cohort before.
 

@@ -20,7 +20,7 @@ from bonescint.cohort import (
     simulate_cohort,
 )
 from bonescint.experiment.ledger import CohortPart, Ledger, Output, Resources, Step
-from bonescint.experiment.paths import RunPaths, fingerprint, write_rows
+from bonescint.experiment.paths import RunPaths, fingerprint, require_external_uses, write_rows
 from bonescint.experiment.report.checklist import read_metadata
 from bonescint.experiment.report.experiment_report import write_experiment_report
 from bonescint.experiment.report.published_comparison import read_published
@@ -148,8 +148,8 @@ def run_experiment(
         Where everything is.
 
     Raises:
-        InputError: a cohort that cannot be used, every row named, or a file of the experiment
-            that is missing or wrong; before any training.
+        InputError: a cohort that cannot be used, every row named, or a file of the experiment or
+            a table of external uses that is missing or wrong; before any training.
         OutputError: the run folder cannot be written, another process writes there, or it holds
             files of other origin.
         KeyboardInterrupt: interrupted; the same call resumes.
@@ -157,6 +157,8 @@ def run_experiment(
     root = Path(out)
     spec = _at_home_anywhere(spec)
     require_sound(spec)
+    uses = external_uses or root / EXTERNAL_USES
+    require_external_uses(uses)
     if spec.cohort.manifest is not None:
         given = spec.cohort.manifest
         require_usable_cohort(spec, read_manifest(given), given)
@@ -171,14 +173,14 @@ def run_experiment(
     )
     with one_writer(root):
         require_own(root, _OWN, mark="study.json", signature='"study"')
-        return _done(spec, root, weights, external_uses or root / EXTERNAL_USES, means)
+        return _done(spec, root, weights, uses, means)
 
 
 def _done(
     spec: ExperimentSpec, root: Path, weights: Path | None, external_uses: Path, means: Resources
 ) -> RunPaths:
-    run = _Run(ledger=Ledger(root / "steps"), means=means, count=_count(spec))
     paths = RunPaths(root=root, manifest=root / "cohort" / "manifest.csv")
+    run = _Run(ledger=Ledger(paths.steps), means=means, count=_count(spec))
     if spec.cohort.manifest is not None:
         paths = replace(paths, manifest=spec.cohort.manifest)
     else:

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from bonescint.cli.app import app
 from bonescint.cohort import Manifest
+from bonescint.evaluate import Estimate
 from bonescint.experiment import compare_runs, read_experiment, run_experiment, steps
 from bonescint.experiment.report import experiment_report
 from bonescint.experiment.runner import require_sound, require_usable_cohort
@@ -285,6 +286,32 @@ def test_what_a_study_names_is_looked_at_before_any_work(
     with pytest.raises(BonescintError, match=says):
         run_experiment(read_experiment(study_file), tmp_path / "run")
     assert not (tmp_path / "run" / "cohort").exists()
+
+
+def test_another_table_is_not_taken_for_that_of_external_uses(
+    tmp_path: Path, study_file: Path, small_weights: Path
+) -> None:
+    table = tmp_path / "mine.csv"
+    for text in ("when,model,auc\nnow,m,0.9\n", ""):
+        table.write_text(text, encoding="utf-8")
+        with pytest.raises(InputError, match=r"mine\.csv: is no table of external uses"):
+            run_experiment(
+                read_experiment(study_file), tmp_path / "run", weights=small_weights,
+                external_uses=table,
+            )  # fmt: skip
+        assert table.read_text(encoding="utf-8") == text
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_headline_of_an_area_of_one_says_why_it_has_no_interval() -> None:
+    without = Estimate(value=1.0, note="complete separation")
+    assert experiment_report._headline(without, best=True) == (
+        "1.000", "complete separation; highest",
+    )  # fmt: skip
+    area = Estimate(value=0.9, low=0.8, high=0.95)
+    assert experiment_report._headline(area, best=False) == (
+        "0.900", "95 % interval 0.800 to 0.950",
+    )  # fmt: skip
 
 
 def test_a_study_wants_one_process_and_says_how_to_train_with_more(

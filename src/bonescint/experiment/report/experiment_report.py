@@ -37,7 +37,7 @@ from bonescint.experiment.report.figures import (
     flow_figure,
     input_figures,
 )
-from bonescint.experiment.report.model_report import few_cases
+from bonescint.experiment.report.model_report import few_cases, interval_text
 from bonescint.experiment.report.published_comparison import published_sections
 from bonescint.experiment.report.saliency_sections import explanation_section
 from bonescint.experiment.spec import ExperimentSpec
@@ -174,8 +174,8 @@ def _folder(spec: ExperimentSpec, paths: RunPaths, name: str) -> ModelFolder:
 
 
 def _headline(area: Estimate, *, best: bool) -> tuple[str, str]:
-    interval = f"95 % interval {area.low:.3f} to {area.high:.3f}"
-    return f"{area.value:.3f}", f"{interval}; highest" if best else interval
+    said = (interval_text(area), "highest" if best else "")
+    return f"{area.value:.3f}", "; ".join(text for text in said if text)
 
 
 def _about(spec: ExperimentSpec, cards: Mapping[str, ModelFolder]) -> PageSection:

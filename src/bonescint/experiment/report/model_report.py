@@ -136,13 +136,14 @@ def _headlines(result: EvaluationResult) -> tuple[tuple[str, str, str], ...]:
         (
             words,
             f"{estimate.value:.3f}" if estimate.defined else "undefined",
-            "; ".join(text for text in (counted, _interval(estimate)) if text),
+            "; ".join(text for text in (counted, interval_text(estimate)) if text),
         )
         for words, estimate, counted in (*shown, ("Calibration slope", slope, ""))
     )
 
 
-def _interval(estimate: Estimate) -> str:
+def interval_text(estimate: Estimate) -> str:
+    """The interval in words, or why there is none."""
     if math.isnan(estimate.low):
         return estimate.note
     return f"{100 * estimate.level:g} % interval {estimate.low:.3f} to {estimate.high:.3f}"
