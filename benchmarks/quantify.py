@@ -129,6 +129,7 @@ def foci(cohort: Path, answers: Path, atlas, most: int | None) -> None:
     """What `bonescint evaluate --lesions` says of foci, and how benign ones are named."""
     manifest = read_manifest(cohort / "manifest.csv")
     cases = {Path(case.file).stem: case for case in manifest.cases}
+    patients = sorted({case.patient_id for case in manifest.cases})
     scans, alone, right, cold = [], [], [], 0
     for file in sorted(answers.glob("*.json"))[:most]:
         case = cases[file.stem]
@@ -144,9 +145,10 @@ def foci(cohort: Path, answers: Path, atlas, most: int | None) -> None:
         )
         cold += len({n for n, focus in lesions.metastases.foci if (focus.contrast or 0) < 1})
         foci = [as_found(one) for one in found]
-        scans.append(judge_foci(case.scan_id, case.patient_id, foci, lesions.truth))
+        patient = patients.index(case.patient_id)
+        scans.append(judge_foci(case.scan_id, patient, foci, lesions.truth))
         without = replace(lesions.truth, centres=())
-        alone.append(judge_foci(case.scan_id, case.patient_id, foci, without))
+        alone.append(judge_foci(case.scan_id, patient, foci, without))
         causes = {n: focus.cause for n, focus in lesions.benign.foci}
         for one, judged in zip(found, alone[-1].foci, strict=True):
             if judged.benign and not judged.on_metastasis:
