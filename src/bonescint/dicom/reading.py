@@ -339,14 +339,15 @@ def _assembled(files: Sequence[_LoadedFile], study: StudyFiles, id_key: bytes | 
             "its header says that text is part of the pixels (Burned In Annotation): pictures of "
             "it may show a name"
         )
-    warnings += [*padded, *study.warnings]
+    unit, unlike = _common_unit(files, loaded)
+    warnings += [*unlike, *padded, *study.warnings]
     key = id_key if id_key is not None else identity.PUBLIC_SCAN_KEY
     patient_id = files[0].patient_id if id_key is not None else ""
     return Scan(
         anterior=images.get(View.ANTERIOR),
         posterior=images.get(View.POSTERIOR),
         pixel_spacing_mm=files[0].pixel_spacing_mm,
-        unit=files[0].unit,
+        unit=unit,
         scan_id=_scan_id(files, images, key),
         patient_id=identity.patient_pseudonym(patient_id, key=key) if patient_id else None,
         acquisition=acquisition,
@@ -393,6 +394,24 @@ def _check_alike(files: Sequence[_LoadedFile], source: str) -> None:
             raise InputError(source, "its two files are of different patients", _ONE_SCAN)
         if differ:
             raise InputError(source, f"its two files differ in {', '.join(differ)}", _ONE_SCAN)
+
+
+def _common_unit(
+    files: Sequence[_LoadedFile], loaded: Mapping[View, _LoadedView]
+) -> tuple[PixelUnit, tuple[str, ...]]:
+    """Counts if every view is in counts; a warning names a view that alone is not."""
+    grey = [
+        view.value
+        for view, entry in loaded.items()
+        if entry.frame is None or files[entry.frame.file].unit is PixelUnit.INTENSITY
+    ]
+    if not grey:
+        return PixelUnit.COUNTS, ()
+    if len(grey) == len(loaded):
+        return PixelUnit.INTENSITY, ()
+    return PixelUnit.INTENSITY, (
+        f"its {grey[0]} view is not in counts: the scan was not taken as counts",
+    )
 
 
 def _of_one_size(

@@ -269,6 +269,25 @@ def test_two_files_that_are_named_together_must_agree(
     assert len(discover([tmp_path]).studies) == 2
 
 
+@pytest.mark.parametrize("spoilt", list(View))
+@pytest.mark.parametrize("how", ["clipped", "inverted"])
+def test_two_files_are_counts_only_if_both_are(
+    anterior, posterior, tmp_path: Path, spoilt: View, how: str
+) -> None:
+    images = {
+        View.ANTERIOR: np.minimum(anterior, 200).astype(np.uint8),
+        View.POSTERIOR: np.minimum(posterior, 200).astype(np.uint8),
+    }
+    grey = np.minimum(images[spoilt] * 6.0, 255).astype(np.uint8)
+    images[spoilt] = grey if how == "clipped" else 200 - images[spoilt]
+    for number, (view, angle) in enumerate(zip(View, ("180", "0"), strict=True), start=1):
+        save(one_view(images[view], number, angle=angle), tmp_path / f"{number}.dcm")
+    scan = read(tmp_path)
+    assert scan.unit is PixelUnit.INTENSITY
+    expected = f"its {spoilt.value} view is not in counts: the scan was not taken as counts"
+    assert expected in scan.warnings
+
+
 def test_a_folder_of_two_studies_is_not_one_scan(anterior, posterior, tmp_path: Path) -> None:
     for number in (1, 2):
         dataset = ge_discovery(anterior, posterior)
