@@ -45,7 +45,7 @@ from bonescint.dicom.identifying_values import (
     still_there,
 )
 from bonescint.dicom.identity import Identifier, hashed_identifier, keyed_hash
-from bonescint.dicom.pairing import patient_is_known
+from bonescint.dicom.pairing import patient_is_known, patient_number
 from bonescint.dicom.writing import file_meta
 from bonescint.scan import InputError, View
 
@@ -166,10 +166,10 @@ class _Pseudonyms:
 
     def _patient(self, header: Header) -> str:
         """As `cohort create` names a patient, where the header has a number."""
-        number = header.text("PatientID")
+        number = patient_number(header)
+        if number:
+            return hashed_identifier(Identifier.PATIENT, number, id_key=self._key)
         if patient_is_known(header):
-            if number:
-                return hashed_identifier(Identifier.PATIENT, number, id_key=self._key)
             return self.named(
                 "name and birth", header.text("PatientName"), header.text("PatientBirthDate")
             )

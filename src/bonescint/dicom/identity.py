@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from bonescint.dicom.discovery import StudyFiles
 from bonescint.dicom.files import opened, read_bytes
 from bonescint.dicom.header import Header, looks_like_dicom, parse
-from bonescint.dicom.pairing import day_of
+from bonescint.dicom.pairing import day_of, patient_number
 from bonescint.dicom.words import pair_key, view_in_path
 from bonescint.files import write_whole
 from bonescint.scan import InputError, ParameterError
@@ -109,11 +109,6 @@ def scan_id_from_images(images: Iterable[NDArray[np.float32]], *, key: bytes) ->
     return "bs-" + keyed_hash(parts, key=key, purpose="scan pixels")
 
 
-def patient_pseudonym(patient_id: str, *, key: bytes) -> str:
-    """Pseudonym of a patient under a secret key."""
-    return "pt-" + keyed_hash([patient_id.encode()], key=key, purpose="patient")
-
-
 OLDEST = 90.0
 """Ages above 89 years may identify a person; they are given as 90."""
 
@@ -136,7 +131,7 @@ class StudyKeys:
     Attributes:
         accession: hash of the Accession Number.
         study: hash of the Study Instance UID.
-        patient: hash of the Patient ID.
+        patient: hash of the Patient ID, unless that is a placeholder.
         sex: `"F"`, `"M"` or empty.
         age: whole years at the time of the study, at most 90, or `None`.
         day: when the scan was taken, or `None`; to order scans by, it identifies a patient.
@@ -199,11 +194,11 @@ def study_keys(study: StudyFiles, *, id_key: bytes) -> StudyKeys:
             return StudyKeys()
         header = parse(stream, path, pixels=False)
     hashes = {
-        kind.value: hashed_identifier(kind, header.text(keyword), id_key=id_key)
-        for kind, keyword in (
-            (Identifier.ACCESSION, "AccessionNumber"),
-            (Identifier.STUDY, "StudyInstanceUID"),
-            (Identifier.PATIENT, "PatientID"),
+        kind.value: hashed_identifier(kind, text, id_key=id_key)
+        for kind, text in (
+            (Identifier.ACCESSION, header.text("AccessionNumber")),
+            (Identifier.STUDY, header.text("StudyInstanceUID")),
+            (Identifier.PATIENT, patient_number(header)),
         )
     }
     sex = header.text("PatientSex").upper()

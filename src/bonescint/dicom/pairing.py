@@ -141,6 +141,23 @@ def facts_of(header: Header, checked: CheckedHeader) -> StudyFacts:
     )
 
 
+def patient_number(header: Header) -> str:
+    """The Patient ID; empty if it is a placeholder, which many patients may share.
+
+    Examples:
+        >>> from pydicom import Dataset
+        >>> dataset = Dataset()
+        >>> dataset.PatientID = "UNKNOWN"
+        >>> patient_number(Header(dataset))
+        ''
+        >>> dataset.PatientID = "00123"
+        >>> patient_number(Header(dataset))
+        '00123'
+    """
+    number = header.text("PatientID")
+    return "" if _plain(number) in _PLACEHOLDERS else number
+
+
 def patient_is_known(header: Header) -> bool:
     """Whether a header says who the patient is, by more than a placeholder.
 
@@ -155,9 +172,7 @@ def patient_is_known(header: Header) -> bool:
         True
     """
     named = _plain(header.text("PatientName")) not in _PLACEHOLDERS
-    return _plain(header.text("PatientID")) not in _PLACEHOLDERS or (
-        named and bool(header.text("PatientBirthDate"))
-    )
+    return bool(patient_number(header) or (named and header.text("PatientBirthDate")))
 
 
 def time_of(header: Header) -> float | None:

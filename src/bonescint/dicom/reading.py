@@ -22,7 +22,7 @@ from bonescint.dicom.discovery import StudyFiles, discover, unnamed_picture
 from bonescint.dicom.files import read_bytes, sha256
 from bonescint.dicom.frames import PhotopeakFrames
 from bonescint.dicom.header import Header, parse, quiet
-from bonescint.dicom.pairing import StudyFacts, facts_of, sizes_agree, year_of
+from bonescint.dicom.pairing import StudyFacts, facts_of, patient_number, sizes_agree, year_of
 from bonescint.dicom.pictures import (
     PicturePage,
     halves,
@@ -78,7 +78,7 @@ class _LoadedFile:
     pixel_spacing_mm: tuple[float, float] | None = None
     facts: StudyFacts | None = None
     instance_uid: str = ""
-    patient_id: str = ""
+    patient_number: str = ""
     warnings: tuple[str, ...] = ()
 
 
@@ -88,8 +88,8 @@ def read(path: str | Path | Sequence[str | Path], *, id_key: bytes | None = None
     Args:
         path: a path, or several that belong to one study.
         id_key: secret key for pseudonyms. With it `patient_id` is a keyed hash of the header's
-            PatientID and `scan_id` is keyed with it too; without it `patient_id` is `None` and
-            `scan_id` uses a public key.
+            PatientID, unless that is missing or a placeholder, and `scan_id` is keyed with it too;
+            without it `patient_id` is `None` and `scan_id` uses a public key.
 
     Returns:
         The scan, each view as seen from its own side, in counts (DICOM) or intensity (pictures).
@@ -300,7 +300,7 @@ def _load_dicom(content: bytes, path: Path) -> _LoadedFile:
         pixel_spacing_mm=None if side_by_side else checked.pixel_spacing_mm,
         facts=facts_of(header, checked),
         instance_uid=header.text("SOPInstanceUID"),
-        patient_id=header.text("PatientID"),
+        patient_number=patient_number(header),
         warnings=tuple(warnings),
     )
 
@@ -342,14 +342,17 @@ def _assembled(files: Sequence[_LoadedFile], study: StudyFiles, id_key: bytes | 
     unit, unlike = _common_unit(files, loaded)
     warnings += [*unlike, *padded, *study.warnings]
     key = id_key if id_key is not None else identity.PUBLIC_SCAN_KEY
-    patient_id = files[0].patient_id if id_key is not None else ""
+    patient = None
+    if id_key is not None:
+        number = files[0].patient_number
+        patient = identity.hashed_identifier(identity.Identifier.PATIENT, number, id_key=id_key)
     return Scan(
         anterior=images.get(View.ANTERIOR),
         posterior=images.get(View.POSTERIOR),
         pixel_spacing_mm=files[0].pixel_spacing_mm,
         unit=unit,
         scan_id=_scan_id(files, images, key),
-        patient_id=identity.patient_pseudonym(patient_id, key=key) if patient_id else None,
+        patient_id=f"pt-{patient}" if patient else None,
         acquisition=acquisition,
         warnings=tuple(dict.fromkeys(warnings)),
     )

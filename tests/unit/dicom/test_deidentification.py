@@ -136,6 +136,21 @@ def test_dates_move_alike_within_a_patient() -> None:
     assert clean(one_view(SMALL, 1)).StudyDate == ""
 
 
+def test_patients_of_one_placeholder_stay_apart() -> None:
+    """By name and date of birth, and without one by study, as without any number."""
+
+    def pseudonym(number: str, name: str, born: str, study: str) -> str:
+        dataset = one_view(SMALL, 1)
+        dataset.PatientID, dataset.PatientName, dataset.PatientBirthDate = number, name, born
+        dataset.StudyInstanceUID = study
+        return str(clean(dataset).PatientID)
+
+    anna = pseudonym("UNKNOWN", "MILLER^ANNA", "19500101", "1.2.3")
+    assert anna == pseudonym("", "MILLER^ANNA", "19500101", "1.2.4")
+    assert anna != pseudonym("UNKNOWN", "SMITH^ROBERT", "19610202", "1.2.3")
+    assert pseudonym("---", "", "", "1.2.3") != pseudonym("---", "", "", "1.2.4")
+
+
 def test_a_date_that_is_none_is_emptied() -> None:
     for wrong in ("20240231", "spring", "00000000"):
         dataset = one_view(SMALL, 1)

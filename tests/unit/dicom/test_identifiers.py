@@ -23,6 +23,7 @@ from bonescint.dicom import (
     is_dicom,
     names_of,
     pair_name,
+    read,
     study_keys,
 )
 from bonescint.scan import InputError
@@ -78,6 +79,22 @@ def test_what_a_header_does_not_say_is_empty(anterior, posterior, tmp_path: Path
 )
 def test_leading_zeros_of_plain_numbers_do_not_count(value: str, plain: str) -> None:
     assert hashed_identifier(Identifier.PATIENT, value, id_key=KEY) == expected("patient", plain)
+
+
+@pytest.mark.parametrize("number", ["UNKNOWN", "0", "NA", "Anonymous^", "---"])
+def test_a_placeholder_is_no_patient(anterior, posterior, tmp_path: Path, number: str) -> None:
+    """Two patients of one placeholder would be one, in one split."""
+    dataset = ge_discovery(anterior, posterior)
+    dataset.PatientID = number
+    assert keys_of(dataset, tmp_path).patient == ""
+    assert read(tmp_path / "a.dcm", id_key=KEY).patient_id is None
+
+
+def test_a_scan_and_a_cohort_name_a_patient_alike(anterior, posterior, tmp_path: Path) -> None:
+    dataset = ge_discovery(anterior, posterior)
+    dataset.PatientID = "00123"
+    assert keys_of(dataset, tmp_path).patient == expected("patient", "123")
+    assert read(tmp_path / "a.dcm", id_key=KEY).patient_id == f"pt-{expected('patient', '123')}"
 
 
 @pytest.mark.parametrize("value", ["", "  "])

@@ -25,7 +25,7 @@ from bonescint.prepare import PreparedScan, Preprocessing, prepare
 from bonescint.scan import BonescintError, Case, InputError, View
 
 _TIMEOUT_S = 180.0
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
