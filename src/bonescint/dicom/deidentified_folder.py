@@ -21,7 +21,7 @@ from bonescint.dicom.deidentification import DeidentifiedObject, deidentified
 from bonescint.dicom.discovery import StudyFiles, discover
 from bonescint.dicom.files import read_bytes
 from bonescint.dicom.header import looks_like_dicom
-from bonescint.dicom.identity import opened_key
+from bonescint.dicom.identity import keyed_hash, opened_key
 from bonescint.files import (
     LOCK,
     cannot_write,
@@ -116,7 +116,7 @@ def deidentify_folder(
     Raises:
         InputError: nothing was found, or nothing could be taken.
         OutputError: a place that cannot be written, where another process writes, or that holds
-            something else.
+            something else, also objects of another source or key.
 
     Examples:
         >>> import tempfile
@@ -128,9 +128,8 @@ def deidentify_folder(
         (1, True)
     """
     target, profile = Path(out), profile or ConfidentialityProfile()
-    settings = _settings(profile, allow_burned_in=allow_burned_in)
     with one_writer(target):
-        _check_free(target, settings)
+        made_before = _settings_of(target)
         private = target.with_name(f"{target.name}.private")
         make_folder(private, mode=0o700)
         order = _Order(
@@ -139,6 +138,8 @@ def deidentify_folder(
             profile=profile,
             allow_burned_in=allow_burned_in,
         )
+        settings = _settings(order, Path(folder))
+        _check_same(target, made_before, settings)
         jobs, refused = _jobs(Path(folder))
         write_whole(target / ABOUT, _json({**settings, "finished": False}))
         outcomes: list[_Outcome] = []
@@ -167,14 +168,17 @@ def deidentify_folder(
         return made
 
 
-def _settings(profile: ConfidentialityProfile, *, allow_burned_in: bool) -> dict[str, Any]:
+def _settings(order: _Order, folder: Path) -> dict[str, Any]:
+    """What must be the same in a second run; its source and key in a hash that reveals neither."""
+    source = str(folder.absolute()).encode("utf-8", "surrogateescape")
     return {
         "notice": f"Pseudonyms only. {RESEARCH_USE}",
         "bonescint": __version__,
         "profile": "DICOM PS3.15 Annex E, Basic Application Level Confidentiality Profile",
-        "retain_device": profile.retain_device,
-        "retain_longitudinal_modified_dates": profile.retain_longitudinal,
-        "allow_burned_in": allow_burned_in,
+        "retain_device": order.profile.retain_device,
+        "retain_longitudinal_modified_dates": order.profile.retain_longitudinal,
+        "allow_burned_in": order.allow_burned_in,
+        "source_and_key": keyed_hash([source], key=order.key, purpose="deidentify"),
     }
 
 
@@ -182,17 +186,17 @@ def _json(content: dict[str, Any]) -> str:
     return json.dumps(content, indent=2) + "\n"
 
 
-def _check_free(out: Path, settings: dict[str, Any]) -> None:
-    """Refuse a folder that holds something else, or objects made with other options.
+def _settings_of(out: Path) -> dict[str, Any] | None:
+    """The record of an earlier run; `None` if the folder is empty.
 
     Raises:
-        OutputError: it does.
+        OutputError: it holds something else.
     """
     try:
         about = json_in((out / ABOUT).read_bytes())
     except FileNotFoundError:
         if all(entry.name == LOCK for entry in out.iterdir()):
-            return
+            return None
         about = None
     except OSError as error:
         raise cannot_write(out, error) from error
@@ -200,7 +204,23 @@ def _check_free(out: Path, settings: dict[str, Any]) -> None:
         about = None
     if not isinstance(about, dict) or "retain_device" not in about:
         raise OutputError(f"{out}: contains something else. Choose another folder.")
-    if any(about.get(name) != value for name, value in settings.items()):
+    return about
+
+
+def _check_same(out: Path, before: dict[str, Any] | None, settings: dict[str, Any]) -> None:
+    """Refuse a folder that was made otherwise: its files would mix, its sources be forgotten.
+
+    Raises:
+        OutputError: it was.
+    """
+    if before is None:
+        return
+    differ = [name for name, value in settings.items() if before.get(name) != value]
+    if differ == ["source_and_key"]:
+        raise OutputError(
+            f"{out}: was made from another source or with another key. Choose another folder."
+        )
+    if differ:
         raise OutputError(f"{out}: was made with other options. Choose another folder.")
 
 

@@ -117,11 +117,20 @@ def test_a_second_run_writes_the_same_and_completes_the_first(
     assert {file: (out / file).read_bytes() for file in second.files} == content
     with pytest.raises(OutputError, match="made with other options"):
         deidentify_folder(archive, out, profile=ConfidentialityProfile(retain_device=True))
+    key = tmp_path / "another key"
+    key.write_text("a secret that is long enough\n")
+    sources = (tmp_path / "clean.private" / "sources.csv").read_bytes()
+    for changed in ({"folder": archive / "one"}, {"folder": archive, "key": key}):
+        with pytest.raises(OutputError, match="made from another source or with another key"):
+            deidentify_folder(out=out, **changed)
+    assert (tmp_path / "clean.private" / "sources.csv").read_bytes() == sources
+    assert json.loads((out / "deidentification.json").read_text())["files"] == 4
     other = tmp_path / "other"
     other.mkdir()
     (other / "thesis.txt").write_text("mine")
     with pytest.raises(OutputError, match="something else"):
         deidentify_folder(archive, other)
+    assert not (tmp_path / "other.private").exists()
 
 
 def test_the_key_gives_the_pseudonyms_of_a_cohort(archive: Path, tmp_path: Path) -> None:
