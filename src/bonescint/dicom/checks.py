@@ -49,6 +49,27 @@ def image_type_of(values: tuple[str, ...]) -> str | None:
 
 
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+"""Single-frame; the UIDs of multi-frame captures begin with it."""
+
+
+def burned_in_text(header: Header) -> bool | None:
+    """Whether text is part of the pixels; `None` for a screen capture that does not say so.
+
+    Examples:
+        >>> from pydicom import Dataset
+        >>> dataset = Dataset()
+        >>> burned_in_text(Header(dataset))
+        False
+        >>> dataset.SOPClassUID = "1.2.840.10008.5.1.4.1.1.7"
+        >>> burned_in_text(Header(dataset)) is None
+        True
+    """
+    said = header.text("BurnedInAnnotation").upper()
+    if said in ("YES", "NO"):
+        return said == "YES"
+    kind = header.text("SOPClassUID") or header.media_class
+    captured = kind.startswith(_SECONDARY_CAPTURE) or "SCREEN SAVE" in header.texts("ImageType")
+    return None if captured else False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

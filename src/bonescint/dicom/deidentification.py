@@ -22,7 +22,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bonescint.dicom.checks import check_dicom_header
+from bonescint.dicom.checks import burned_in_text, check_dicom_header
 from bonescint.dicom.confidentiality import (
     ConfidentialityAction,
     ConfidentialityProfile,
@@ -52,7 +52,6 @@ from bonescint.scan import InputError, View
 if TYPE_CHECKING:
     from pydicom import DataElement, Dataset
 
-_SECONDARY_CAPTURES = "1.2.840.10008.5.1.4.1.1.7"
 _REPORTS = ("1.2.840.10008.5.1.4.1.1.88.", "1.2.840.10008.5.1.4.1.1.104.")
 _PIXEL_DATA = 0x7FE00010
 _VIEW_NAMES = {("GEMS_GENIE_1", 0x0011): frozenset({0x12, 0x30})}
@@ -350,16 +349,15 @@ def _check_content(header: Header, path: Path, *, allow_burned_in: bool) -> None
         raise InputError(path, "it has no pixels that can be kept", _LEAVE_OUT)
     if allow_burned_in:
         return
-    said = header.text("BurnedInAnnotation").upper()
-    if said == "YES":
+    burned_in = burned_in_text(header)
+    if burned_in:
         raise InputError(
             path,
             "its header says that text (perhaps a name) is part of the pixels (Burned In "
             "Annotation)",
             "Look at it; --allow-burned-in takes such objects as they are",
         )
-    captured = kind.startswith(_SECONDARY_CAPTURES) or "SCREEN SAVE" in header.texts("ImageType")
-    if captured and said != "NO":
+    if burned_in is None:
         raise InputError(
             path,
             "is a screen capture, and its header does not say that no text is part of the pixels",

@@ -13,6 +13,7 @@ from bonescint.dicom import identity, views
 from bonescint.dicom.calibration import in_known_unit
 from bonescint.dicom.checks import (
     CheckedHeader,
+    burned_in_text,
     camera_of,
     check_dicom_header,
     image_type_of,
@@ -317,7 +318,7 @@ def _acquisition(header: Header, photopeak: PhotopeakFrames, content: bytes) -> 
         transfer_syntax=UID(header.transfer_syntax).name,
         energy_window_kev=photopeak.window_kev,
         file_sha256=(sha256(content),),
-        burned_in_text=header.text("BurnedInAnnotation").upper() == "YES",
+        burned_in_text=burned_in_text(header) is True,
     )
 
 

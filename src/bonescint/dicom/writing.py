@@ -318,7 +318,10 @@ def _identity(scan: Scan, acquired_at: datetime) -> Dataset:
     dataset.PatientSex = ""
     dataset.PatientIdentityRemoved = "YES"
     dataset.DeidentificationMethod = "bonescint: pseudonyms only"
-    dataset.BurnedInAnnotation = "NO"
+    if scan.acquisition.burned_in_text:
+        dataset.BurnedInAnnotation = "YES"
+    elif simulated:  # otherwise nobody knows: a scan may come from a screen
+        dataset.BurnedInAnnotation = "NO"
     dataset.StudyInstanceUID = _uid(scan, "study")
     dataset.SeriesInstanceUID = _uid(scan, "series")
     dataset.FrameOfReferenceUID = _uid(scan, "frame of reference")

@@ -112,6 +112,23 @@ def test_a_scan_of_a_patient_does_not_say_simulated(simulated: Scan, tmp_path: P
     assert "CollimatorGridName" not in dcmread(tmp_path / "a.dcm").DetectorInformationSequence[0]
 
 
+@pytest.mark.parametrize(
+    ("rule", "burned_in", "expected"),
+    [
+        (ViewRule.SIMULATED, False, "NO"),
+        (ViewRule.START_ANGLE, True, "YES"),
+        (ViewRule.FILE_NAME, False, None),
+    ],
+)
+def test_text_in_the_pixels_is_denied_only_where_that_is_known(
+    simulated: Scan, tmp_path: Path, rule: ViewRule, burned_in: bool, expected: str | None
+) -> None:
+    rules = dict.fromkeys(View, rule)
+    acquisition = replace(simulated.acquisition, view_rules=rules, burned_in_text=burned_in)
+    write_nm(replace(simulated, acquisition=acquisition), tmp_path / "a.dcm")
+    assert dcmread(tmp_path / "a.dcm").get("BurnedInAnnotation") == expected
+
+
 def test_the_same_scan_gives_the_same_bytes(simulated: Scan, tmp_path: Path) -> None:
     for compress in (False, True):
         write_nm(simulated, tmp_path / "a.dcm", compress=compress)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from bonescint.dicom.checks import burned_in_text
+from bonescint.dicom.header import Header
 from bonescint.dicom.results.source import BLANK, ResultSources
 from bonescint.extras import load
 from bonescint.scan import RESEARCH_USE
@@ -44,8 +46,11 @@ def secondary_capture(context: ResultContext, picture: NDArray[np.uint8]) -> Dat
     dataset.BodyPartExamined = "WHOLEBODY"
     dataset.ImageComments = context.algorithm.notice
     dataset.DerivationDescription = f"Picture of the evidence. {RESEARCH_USE}"
-    burned_in = context.sources.scan.acquisition.burned_in_text
-    dataset.BurnedInAnnotation = "YES" if burned_in else "NO"
+    burned_in = {burned_in_text(Header(header)) for header in context.sources.headers}
+    if True in burned_in:
+        dataset.BurnedInAnnotation = "YES"
+    elif burned_in == {False}:  # otherwise nobody knows
+        dataset.BurnedInAnnotation = "NO"
     dataset.SourceImageSequence = _references(context.sources)
     del dataset.DateOfSecondaryCapture, dataset.TimeOfSecondaryCapture
     return dataset

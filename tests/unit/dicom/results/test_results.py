@@ -206,6 +206,24 @@ def test_the_picture_is_what_was_drawn(two_frames, tmp_path: Path) -> None:
     assert source.ReferencedFrameNumber == [1, 2]
 
 
+@pytest.mark.parametrize(
+    ("said", "expected"), [("YES", "YES"), ("NO", "NO"), ("", None), ("PERHAPS", None)]
+)
+def test_the_picture_of_a_capture_says_no_more_of_text_than_its_source(
+    tmp_path: Path, said: str, expected: str | None
+) -> None:
+    both = np.hstack([paint_body(1, rows=512, columns=200), paint_body(2, rows=512, columns=200)])
+    dataset = secondary_capture(both)
+    dataset.BurnedInAnnotation = said
+    made = make((save(dataset, tmp_path / "a.dcm"),), tmp_path / "out")
+    assert made.dataset(ResultKind.PICTURE).get("BurnedInAnnotation") == expected
+
+
+def test_the_picture_of_a_camera_s_image_has_no_text(two_frames, tmp_path: Path) -> None:
+    made = make(two_frames(), tmp_path / "out")
+    assert made.dataset(ResultKind.PICTURE).BurnedInAnnotation == "NO"
+
+
 def test_a_second_run_writes_the_same_bytes(two_frames, tmp_path: Path) -> None:
     sources = two_frames()
     first, second = (make(sources, tmp_path / name) for name in ("first", "second"))
