@@ -15,6 +15,7 @@ because their content is text.
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
 
 _REPORTS = ("1.2.840.10008.5.1.4.1.1.88.", "1.2.840.10008.5.1.4.1.1.104.")
 _PIXEL_DATA = 0x7FE00010
+_OVERLAY_BIT_POSITION = 0x0102
 _VIEW_NAMES = {("GEMS_GENIE_1", 0x0011): frozenset({0x12, 0x30})}
 """Private attributes that are kept if every value is a view's name, by creator and group."""
 _A_VIEW_NAME = re.compile(
@@ -390,10 +392,49 @@ def _add_pixels(clean: Dataset, header: Header, path: Path) -> None:
     bytewise = header.whole_number("BitsAllocated") != 16
     if header.transfer_syntax == EXPLICIT_BIG and bytewise:
         raise InputError(path, "has big-endian pixels that are not of 16 bits", _LEAVE_OUT)
-    content = _fragments(header.pixel_data, path) if compressed else header.pixel_data
+    _check_overlays(header.dataset, path)
+    content = _fragments(header.pixel_data, path) if compressed else _native(header, path)
     vr = "OB" if compressed or (bytewise and header.transfer_syntax != IMPLICIT_LITTLE) else "OW"
     clean.add(DataElement(_PIXEL_DATA, vr, content))
     clean["PixelData"].is_undefined_length = compressed
+
+
+def _check_overlays(dataset: Dataset, path: Path) -> None:
+    """Refuse overlays, which may be text, in bits of the pixels (retired, PS3.5 8.1.2).
+
+    Raises:
+        InputError: there is one.
+    """
+    for tag in dataset.keys():  # noqa: SIM118 - iteration would read every value
+        if is_graphic_group(tag >> 16) and tag & 0xFFFF == _OVERLAY_BIT_POSITION:
+            try:
+                embedded = dataset[tag].value not in (0, None)
+            except Exception:  # noqa: BLE001 - a damaged value
+                embedded = True
+            if embedded:
+                raise InputError(path, "an overlay is part of its pixels", _LEAVE_OUT)
+
+
+def _native(header: Header, path: Path) -> bytes:
+    """Uncompressed pixels without what trails the last one.
+
+    Raises:
+        InputError: nothing says how many there are.
+    """
+    pixels = header.pixel_data or b""
+    size = [header.whole_number(keyword) for keyword in ("Rows", "Columns", "BitsAllocated")]
+    size += [
+        header.whole_number(keyword) if header.has(keyword) else 1
+        for keyword in ("SamplesPerPixel", "NumberOfFrames")
+    ]
+    known = [number for number in size if number is not None and number > 0]
+    if len(known) < len(size):
+        raise InputError(path, "its header does not say how many pixels it has", _LEAVE_OUT)
+    due = (math.prod(known) + 7) // 8
+    if header.text("PhotometricInterpretation") == "YBR_FULL_422":
+        due = due // 3 * 2
+    kept = pixels[:due]
+    return kept + bytes(len(kept) % 2)
 
 
 def _fragments(pixels: bytes, path: Path) -> bytes:

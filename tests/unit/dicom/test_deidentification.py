@@ -31,6 +31,7 @@ from pydicom import Dataset, dcmread
 
 from bonescint.dicom import ConfidentialityProfile, deidentified, read
 from bonescint.dicom.confidentiality import confidentiality_table
+from bonescint.dicom.header import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from bonescint.dicom.identifying_values import identifying_values
 from bonescint.scan import InputError, View
 
@@ -286,6 +287,36 @@ def test_what_is_refused(change: dict[str, object], problem: str) -> None:
             stream.getvalue(), Path("x"), key=KEY, profile=BASIC, allow_burned_in=True
         )
         assert taken.patient.startswith("pt-")
+
+
+def test_an_overlay_in_the_pixels_is_refused_and_one_beside_them_goes() -> None:
+    dataset = one_view(SMALL, 1)
+    dataset.BitsStored, dataset.HighBit = 12, 11
+    dataset.add_new(0x60020100, "US", 16)
+    dataset.add_new(0x60020102, "US", 15)
+    with pytest.raises(InputError, match="an overlay is part of its pixels"):
+        clean(dataset)
+    dataset[0x60020102].value = 0
+    assert 0x60020102 not in clean(dataset)
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT_LITTLE, IMPLICIT_LITTLE, EXPLICIT_BIG])
+def test_what_trails_native_pixels_goes(tmp_path: Path, syntax: str) -> None:
+    dataset = one_view(SMALL, 1)
+    due = dataset.PixelData
+    dataset.PixelData = due + b"ward 7, second bed"
+    path = save(dataset, tmp_path / "a.dcm", transfer_syntax=syntax)
+    made = deidentified(path.read_bytes(), path, key=KEY, profile=BASIC)
+    done = dcmread(BytesIO(made.content))
+    assert len(done.PixelData) == len(due)
+    np.testing.assert_array_equal(done.pixel_array, SMALL)
+
+
+def test_native_pixels_of_unknown_number_are_refused() -> None:
+    dataset = one_view(SMALL, 1)
+    del dataset.BitsAllocated
+    with pytest.raises(InputError, match="does not say how many pixels"):
+        clean(dataset)
 
 
 def test_a_long_attribute_is_kept_whole_or_the_object_refused() -> None:
