@@ -307,6 +307,8 @@ def view_in_path_is_plain(path: Path) -> bool:
 def pair_key(path: Path) -> tuple[str, str]:
     """The folder and the name without the view, which the two files of a study share.
 
+    `PA` beside digits stays: it belongs to a patient's number.
+
     Examples:
         >>> pair_key(Path("a/p1_anterior.png")) == pair_key(Path("a/p1_posterior.png"))
         True
@@ -321,7 +323,8 @@ def pair_key(path: Path) -> tuple[str, str]:
     kept = []
     for word in re.findall(r"[^\W_]+", _plain(path.stem)):
         letters = _folded(re.sub(r"[0-9]", "", word))
-        if letters and _is_view_word(letters):
+        apart = letters not in _WEAK or letters == word
+        if letters and apart and _is_view_word(letters):
             word = re.sub(r"[^0-9]", "", word)
         kept.append(word)
     return str(folder), " ".join(word for word in kept if word)

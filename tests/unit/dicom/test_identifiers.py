@@ -183,6 +183,8 @@ def test_names_are_lower_case_and_of_every_kind() -> None:
     }  # fmt: skip
     two_words = StudyFiles((root / "P 7_ant.png",), "one")
     assert names_of(two_words, root) == {"p 7_ant.png", "p 7_ant", "p 7", "p_7", "p-7"}
+    numbered = StudyFiles((root / "PA0001_ant.png",), "one")
+    assert names_of(numbered, root) == {"pa0001_ant.png", "pa0001_ant", "pa0001"}
     outside = StudyFiles((Path("Other/scan.dcm"),), "one")
     assert names_of(outside, root) == {"other/scan.dcm", "scan.dcm", "scan"}
 

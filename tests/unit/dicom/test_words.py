@@ -197,7 +197,8 @@ def test_the_two_files_of_a_study_share_a_key(one: str, other: str) -> None:
 @pytest.mark.parametrize(
     ("one", "other"),
     [("a/p1_anterior.png", "a/p2_posterior.png"), ("a/p1_ANT.png", "b/p1_POST.png"),
-     ("a/ANT001.dcm", "a/POST002.dcm")],
+     ("a/ANT001.dcm", "a/POST002.dcm"), ("a/PA0012_anterior.png", "a/0012_posterior.png"),
+     ("a/FACE7_ant.png", "a/7_post.png")],
 )  # fmt: skip
 def test_files_of_two_studies_do_not(one: str, other: str) -> None:
     assert pair_key(Path(one)) != pair_key(Path(other))
