@@ -7,6 +7,7 @@ columns of a manifest.
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,12 +17,13 @@ from bonescint.buckets import files_in_bucket, is_in_bucket
 from bonescint.dicom.archives import ENDING, archive_of, is_archive, members
 from bonescint.dicom.files import read_bytes
 from bonescint.scan import InputError
-from bonescint.tables import Columns, read_table
+from bonescint.tables import Columns, column_key, read_table
 
 MANIFEST = "manifest.csv"
 MANIFEST_COLUMNS = ("scan_id", "patient_id", "centre", "split", "label", "file")
 """Columns that every manifest has."""
 
+_START = 64 * 1024
 _COLUMNS = Columns(
     names={name: (name,) for name in MANIFEST_COLUMNS}, required=MANIFEST_COLUMNS, remedy=""
 )
@@ -30,16 +32,36 @@ _COLUMNS = Columns(
 def listed_scans(manifest: Path) -> tuple[Path, ...] | None:
     """Paths that a cohort's manifest lists, in its order; `None` if it is another table.
 
+    Raises:
+        InputError: it cannot be read, or is a manifest with a row that cannot: what it does not
+            list must not be taken for scans.
+
     Examples:
-        >>> listed_scans(Path("nowhere/manifest.csv")) is None
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     table = Path(folder) / "manifest.csv"
+        ...     _ = table.write_text("name,age")
+        ...     listed_scans(table) is None
         True
     """
-    try:
-        with _on_disk(manifest) as path:
+    with _on_disk(manifest) as path:
+        try:
             files = [row.text("file") for row in read_table(path, _COLUMNS).rows]
-    except InputError:
-        return None
+        except InputError as error:
+            if not _names_the_columns(path):
+                return None
+            place = error.source.replace(str(path), str(manifest))
+            raise InputError(place, error.problem, error.remedy) from None
     return tuple(manifest.parent / file for file in files if file)
+
+
+def _names_the_columns(path: Path) -> bool:
+    """Whether a file that is no readable table starts as a manifest, in any encoding."""
+    try:
+        with path.open("rb") as stream:
+            start = re.sub(rb"[\W_]+", b"", stream.read(_START)).lower()
+    except OSError:
+        return True  # nobody can know
+    return all(column_key(name).encode() in start for name in MANIFEST_COLUMNS)
 
 
 @contextmanager
@@ -56,12 +78,16 @@ def _on_disk(manifest: Path) -> Iterator[Path]:
 
 def without_unlisted(entries: Sequence[Path | InputError]) -> Iterator[Path | InputError]:
     """Paths of an archive's files; of a cohort in it, only the scans that its manifest lists."""
-    cohorts = [
-        (entry.parent, frozenset(listed))
-        for entry in entries
-        if isinstance(entry, Path) and entry.name == MANIFEST
-        if (listed := listed_scans(entry)) is not None
-    ]
+    cohorts = []
+    for entry in entries:
+        if isinstance(entry, Path) and entry.name == MANIFEST:
+            try:
+                listed = listed_scans(entry)
+            except InputError as error:
+                yield error
+                listed = ()
+            if listed is not None:
+                cohorts.append((entry.parent, frozenset(listed)))
     for entry in entries:
         if isinstance(entry, InputError) or all(
             _is_listed(entry, listed) for folder, listed in cohorts if entry.is_relative_to(folder)
@@ -135,7 +161,11 @@ def _files_below(folder: Path, visited: set[tuple[int, int]]) -> Iterator[Path |
                 current, f"the folder cannot be searched ({reason})", "Check its rights"
             )
             continue
-        listed = listed_scans(current / MANIFEST) if current / MANIFEST in entries else None
+        try:
+            listed = listed_scans(current / MANIFEST) if current / MANIFEST in entries else None
+        except InputError as error:
+            yield error
+            continue
         if listed is not None:
             for entry in listed:
                 yield from _files_at(entry, visited)

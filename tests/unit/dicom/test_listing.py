@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -87,6 +88,40 @@ def test_another_table_of_that_name_hides_nothing(cohort: Path, table: str) -> N
     assert {path.name for study in found.studies for path in study.files} == {
         "a.dcm", "1.dcm", "2.dcm", "b.dcm", "both.png", "a_anterior.png",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("spoil", "problem"),
+    [
+        (
+            lambda text: text + "3,p,A,train,0,scans/b.dcm" + ",x" * 20 + "\n",
+            "cells and the header",
+        ),
+        (lambda text: text.replace("scans/two", "#REF!"), "spreadsheet's error"),
+        (lambda text: text.replace("file", "file,file", 1), "several columns"),
+        (lambda text: text + '3,"p,A,train,0,scans/b.dcm\n', "not closed"),
+        (lambda text: text.replace("scans/two", "scans/t\0wo"), "not a readable table"),
+    ],
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_spoilt_manifest_is_one_line_and_nothing_else_of_its_folder_is_taken(
+    cohort: Path, tmp_path: Path, spoil, problem: str, packed: bool, anterior, posterior
+) -> None:
+    (tmp_path / "all").mkdir()
+    moved = cohort.rename(tmp_path / "all" / "cohort")
+    other = ge_discovery(posterior, anterior)
+    other.SOPInstanceUID = "1.2.7"
+    save(other, tmp_path / "all" / "z.dcm")
+    manifest = moved / MANIFEST
+    manifest.write_text(spoil(manifest.read_text()))
+    source = tmp_path / "all"
+    if packed:
+        source = Path(shutil.make_archive(str(tmp_path / "packed"), "zip", source))
+    found = discover([source])
+    assert [path.name for study in found.studies for path in study.files] == ["z.dcm"]
+    (refused,) = found.refused
+    assert refused.source.startswith(str(source / "cohort" / MANIFEST))
+    assert re.search(problem, refused.problem)
 
 
 def test_what_is_known_of_a_manifest_agrees_with_who_writes_and_reads_it(cohort: Path) -> None:
