@@ -140,7 +140,8 @@ def scan_of_arrays(
         pixel_spacing_mm: between rows and between columns, or `None` if unknown.
 
     Raises:
-        ParameterError: no array, or one that is no image; another unit; views of two sizes.
+        ParameterError: no array, or one that is no image; another unit; views of two sizes; a
+            spacing that is not two distances above 0.
         InputError: an array shows no whole body.
 
     Examples:
@@ -156,9 +157,10 @@ def scan_of_arrays(
     if not images:
         raise ParameterError("anterior", "scan_of_arrays", "given when posterior is missing", None)
     known, warnings = _unit(images, unit)
+    spacing = _spacing(pixel_spacing_mm)
     for view, image in images.items():
         rows, columns = image.shape
-        warnings += check_geometry(rows, columns, pixel_spacing_mm, f"{view.value} array")
+        warnings += check_geometry(rows, columns, spacing, f"{view.value} array")
         if known is PixelUnit.INTENSITY:
             images[view], inverted = with_dark_background(image)
             if inverted:
@@ -170,7 +172,7 @@ def scan_of_arrays(
     return Scan(
         anterior=images.get(View.ANTERIOR),
         posterior=images.get(View.POSTERIOR),
-        pixel_spacing_mm=pixel_spacing_mm,
+        pixel_spacing_mm=spacing,
         unit=known,
         scan_id=identity.scan_id_from_images(images.values(), key=identity.PUBLIC_SCAN_KEY),
         acquisition=Acquisition(modality=_ARRAYS, view_rules=dict.fromkeys(images, ViewRule.GIVEN)),
@@ -189,6 +191,19 @@ def _image(view: View, array: ArrayLike) -> NDArray[np.float32]:
         wanted = "finite numbers of shape (rows, columns)"
         raise ParameterError(view.value, "scan_of_arrays", wanted, image.shape)
     return image
+
+
+def _spacing(given: ArrayLike | None) -> tuple[float, float] | None:
+    if given is None:
+        return None
+    try:
+        row_mm, column_mm = np.asarray(given, dtype=np.float64).tolist()
+        if 0 < row_mm < np.inf and 0 < column_mm < np.inf:
+            return row_mm, column_mm
+    except (TypeError, ValueError):
+        pass
+    wanted = "two distances above 0 mm"
+    raise ParameterError("pixel_spacing_mm", "scan_of_arrays", wanted, given)
 
 
 def _unit(

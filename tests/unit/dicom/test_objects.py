@@ -185,6 +185,12 @@ def test_what_is_no_image_is_refused(array: object) -> None:
         scan_of_arrays(anterior=array, unit="counts")  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("spacing", [2.4, (0, 0), (2.4,), (-1, 2), (2, np.nan), "wide", [[2, 2]]])
+def test_a_spacing_is_two_distances(anterior: np.ndarray, spacing: object) -> None:
+    with pytest.raises(ParameterError, match="two distances above 0 mm"):
+        scan_of_arrays(anterior=anterior, pixel_spacing_mm=spacing)  # type: ignore[arg-type]
+
+
 def test_views_of_two_sizes_are_refused(anterior: np.ndarray) -> None:
     with pytest.raises(ParameterError, match="posterior"):
         scan_of_arrays(anterior=anterior, posterior=anterior[:-8], unit="counts")
