@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from bonescint.dicom.files import MAX_FILE_BYTES, MAX_READS, MeteredStream, TooLargeError
+from bonescint.dicom.process_wide import process_wide
 from bonescint.scan import InputError
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class LongHeaderError(InputError):
     """A header that takes more reads than were allowed; the caller may allow more."""
 
 
+@process_wide
 @contextmanager
 def quiet() -> Iterator[None]:
     """Silence pydicom's and Pillow's warnings and logs, which quote header values."""

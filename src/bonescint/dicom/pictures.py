@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from bonescint.dicom.files import MAX_PIXELS, MAX_READS, MAX_VIEW_PIXELS, MeteredStream
 from bonescint.dicom.header import LongHeaderError, quiet
+from bonescint.dicom.process_wide import process_wide
 from bonescint.scan import InputError, NotABoneScanError
 
 if TYPE_CHECKING:
@@ -54,14 +54,7 @@ class PicturePage:
     warnings: tuple[str, ...] = ()
 
 
-class _Lenience:
-    """Pillow's process-wide permission to decode truncated files, as it was before."""
-
-    lock = threading.Lock()
-    readers = 0
-    was = False
-
-
+@process_wide
 @contextmanager
 def cut_off_refused() -> Iterator[None]:
     """Refuse truncated pictures while the context is open, in every thread.
@@ -71,18 +64,12 @@ def cut_off_refused() -> Iterator[None]:
     """
     from PIL import ImageFile
 
-    with _Lenience.lock:
-        if not _Lenience.readers:
-            _Lenience.was = ImageFile.LOAD_TRUNCATED_IMAGES
-            ImageFile.LOAD_TRUNCATED_IMAGES = False
-        _Lenience.readers += 1
+    was = ImageFile.LOAD_TRUNCATED_IMAGES
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
     try:
         yield
     finally:
-        with _Lenience.lock:
-            _Lenience.readers -= 1
-            if not _Lenience.readers:
-                ImageFile.LOAD_TRUNCATED_IMAGES = _Lenience.was
+        ImageFile.LOAD_TRUNCATED_IMAGES = was
 
 
 def looks_like_picture(content: bytes) -> bool:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import struct
+import threading
+import warnings
 import zlib
 from io import BytesIO
 from pathlib import Path
@@ -24,7 +27,7 @@ from header_bombs import (
 from pydicom import Dataset
 
 from bonescint.dicom import StudyFiles, discover, info, read, read_study
-from bonescint.dicom.header import MAX_FRAGMENTS, MAX_ITEMS, MAX_VALUE_BYTES, Header, parse
+from bonescint.dicom.header import MAX_FRAGMENTS, MAX_ITEMS, MAX_VALUE_BYTES, Header, parse, quiet
 from bonescint.scan import InputError
 
 FAR_MORE = "its header has far more elements than a bone scan's"
@@ -187,3 +190,30 @@ def test_a_study_in_pieces_is_refused_when_it_is_read(tmp_path: Path) -> None:
     path.write_bytes(fragments(20_000))
     with pytest.raises(InputError, match="in more than 16,384 pieces"):
         read_study(StudyFiles((path,), str(path)))
+
+
+def test_a_thread_that_leaves_ends_the_silence_of_no_other() -> None:
+    logger = logging.getLogger("pydicom")
+    inside, entered, left = (threading.Event() for _ in range(3))
+
+    def first() -> None:
+        with quiet():
+            inside.set()
+            assert entered.wait(10)
+        left.set()
+
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        thread = threading.Thread(target=first)
+        thread.start()
+        assert inside.wait(10)
+        with quiet():
+            entered.set()
+            assert left.wait(10)
+            warnings.warn("Invalid value for VR PN: 'KOWALSKA^ANNA'", stacklevel=1)
+            assert logger.disabled
+        thread.join()
+        assert not said
+        warnings.warn("heard again", stacklevel=1)
+        assert len(said) == 1
+    assert not logger.disabled
