@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,9 +30,9 @@ def in_known_unit(
     """Decide whether pixels are counts or the grey values of a screen capture.
 
     Pixels of a camera's object are counts. Colour, a bright background, or 8-bit values that reach
-    255 mean a screen capture, whose unit is intensity. 8-bit values below 255 are taken as counts,
-    since a faint scan fits into 8 bits. Pixels that sum to Counts Accumulated are counts; a warning
-    says if they do not.
+    255 as stored mean a screen capture, whose unit is intensity. 8-bit values below 255 are taken
+    as counts, since a faint scan fits into 8 bits. Pixels that sum to Counts Accumulated are
+    counts; a warning says if they do not.
 
     Args:
         images: (rows, columns) each, negative values removed.
@@ -52,7 +54,9 @@ def in_known_unit(
         return images, PixelUnit.INTENSITY, ("a screen capture, not the camera's counts",)
     are_counts = _sum_agrees(images, header)
     if layout.bits_stored <= 8 and not are_counts:
-        warning = _why_no_counts(images)
+        slope = header.number("RescaleSlope") or 1.0
+        intercept = header.number("RescaleIntercept") or 0.0
+        warning = _why_no_counts([np.rint((image - intercept) / slope) for image in images])
         if warning:
             return images, PixelUnit.INTENSITY, (warning,)
     if are_counts is False and len(images) == layout.frame_count:
@@ -71,16 +75,16 @@ def _sum_agrees(images: tuple[NDArray[np.float32], ...], header: Header) -> bool
     return any(abs(total - accumulated) <= tolerance for total in (sum(sums), *sums))
 
 
-def _why_no_counts(images: tuple[NDArray[np.float32], ...]) -> str:
-    """Why 8-bit pixels must come from a screen; empty if nothing says so."""
-    if any(has_wrapped_round(image) for image in images):
+def _why_no_counts(stored: Sequence[NDArray[np.floating]]) -> str:
+    """Why 8-bit pixels must come from a screen, by stored values; empty if nothing says so."""
+    if any(has_wrapped_round(image) for image in stored):
         return "8-bit pixels that overflowed: the hottest places are dark"
-    if max(float(image.max()) for image in images) >= 255:
+    if max(float(image.max()) for image in stored) >= 255:
         return "8-bit pixels up to 255: grey values, perhaps clipped, not counts"
     return ""
 
 
-def has_wrapped_round(image: NDArray[np.float32]) -> bool:
+def has_wrapped_round(image: NDArray[np.floating]) -> bool:
     """Whether hot pixels jump from near 255 to near 0, as they do when 8 bits overflow.
 
     Examples:

@@ -380,11 +380,25 @@ def test_8_bit_below_the_ceiling_is_counts_and_at_it_intensity(anterior, tmp_pat
     assert any("clipped" in warning for warning in scan.warnings)
 
 
-def test_8_bit_that_wrapped_round_is_said(anterior, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("slope", "intercept"), [("0.3", "0"), ("1", "-9"), ("7", "2")])
+@pytest.mark.parametrize("peak", [254, 255])
+def test_the_ceiling_of_8_bits_is_that_of_stored_values(
+    anterior, tmp_path: Path, slope: str, intercept: str, peak: int
+) -> None:
+    dataset = one_view((anterior.astype(int) * 6).clip(0, peak).astype(np.uint8), 1)
+    dataset.RescaleSlope, dataset.RescaleIntercept = slope, intercept
+    scan = read(save(dataset, tmp_path / "ant.dcm"))
+    assert scan.unit is (PixelUnit.INTENSITY if peak == 255 else PixelUnit.COUNTS)
+
+
+@pytest.mark.parametrize("slope", ["1", "0.5"])
+def test_8_bit_that_wrapped_round_is_said(anterior, tmp_path: Path, slope: str) -> None:
     image = anterior.clip(0, 200).astype(np.uint8)
     image[500:510, 120:130] = 255
     image[505, 125] = 9
-    scan = read(save(one_view(image, 1), tmp_path / "ant.dcm"))
+    dataset = one_view(image, 1)
+    dataset.RescaleSlope, dataset.RescaleIntercept = slope, "0"
+    scan = read(save(dataset, tmp_path / "ant.dcm"))
     assert scan.unit is PixelUnit.INTENSITY
     assert any("8-bit pixels that overflowed" in warning for warning in scan.warnings)
 
