@@ -116,7 +116,7 @@ def body_extent(image: NDArray[np.float32], threshold: float) -> Extent:
         threshold: share of the typical value.
 
     Returns:
-        The rectangle, in pixels; the whole image where nothing stands out.
+        The rectangle, in pixels; the whole image where nothing, or specks alone, stands out.
 
     Examples:
         >>> field = np.zeros((100, 40), dtype=np.float32)
@@ -136,11 +136,11 @@ def body_extent(image: NDArray[np.float32], threshold: float) -> Extent:
     if typical_of.size == 0:
         return whole
     inside = root > np.sqrt(threshold) * float(np.median(typical_of))
-    labels, count = ndimage.label(inside, structure=np.ones((3, 3)))
-    if count == 0:
-        return whole
+    labels, _ = ndimage.label(inside, structure=np.ones((3, 3)))
     sizes = np.bincount(labels.ravel())[1:]
     kept = np.concatenate([[False], sizes >= 0.01 * sizes.sum()])[labels]
+    if not kept.any():
+        return whole
     in_rows = np.flatnonzero(kept.any(axis=1))
     in_columns = np.flatnonzero(kept.any(axis=0))
     return Extent(
@@ -173,7 +173,7 @@ def body_outline(
         level: share of the typical value inside the body.
 
     Returns:
-        bool (rows, columns); all true where nothing stands out.
+        bool (rows, columns); all true where nothing, or specks alone, stands out.
 
     Examples:
         >>> field = np.zeros((60, 40)); field[10:50, 10:30] = 5
@@ -190,11 +190,11 @@ def body_outline(
     if typical.size == 0:
         return np.ones(image.shape, dtype=bool)
     inside = root > np.sqrt(level) * float(np.median(typical))
-    pieces, count = ndimage.label(inside, structure=np.ones((3, 3)))
-    if count == 0:
-        return np.ones(image.shape, dtype=bool)
+    pieces, _ = ndimage.label(inside, structure=np.ones((3, 3)))
     sizes = np.bincount(pieces.ravel())[1:]
     kept = np.isin(pieces, 1 + np.flatnonzero(sizes >= 0.01 * sizes.sum()))
+    if not kept.any():
+        return np.ones(image.shape, dtype=bool)
     return np.asarray(ndimage.binary_fill_holes(kept), dtype=bool)
 
 

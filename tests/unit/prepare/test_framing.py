@@ -273,3 +273,13 @@ def test_outline_holds_the_body_and_not_the_air() -> None:
     assert (found & ~truth).sum() / (~truth).sum() < 0.25
     assert not found[:10].any()
     assert body_outline(np.zeros((20, 20)), (5.0, 5.0)).all()
+
+
+def test_specks_without_a_body_are_no_body() -> None:
+    """250 pieces, each below a hundredth of their sum: the whole view is taken."""
+    specks = np.zeros((1024, 256), dtype=np.float32)
+    for row in range(20, 1000, 40):
+        for column in range(10, 250, 24):
+            specks[row : row + 6, column : column + 6] = 5
+    assert body_extent(specks, 0.12) == Extent(0, 0, 1024, 256)
+    assert body_outline(specks, (5.0, 5.0)).all()
