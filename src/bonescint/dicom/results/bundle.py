@@ -57,7 +57,7 @@ def result_bundle(
 
     Raises:
         InputError: a file is no DICOM, or lacks the UIDs that the bundle refers to.
-        ParameterError: a scan that was changed since it was read.
+        ParameterError: a prediction of another scan, or a scan that was changed since it was read.
     """
     with quiet():
         context = ResultContext(

@@ -83,12 +83,20 @@ class ResultContext:
         prediction: the answer.
         algorithm: the model.
         settings: what else decides what the objects hold, as sentences.
+
+    Raises:
+        ParameterError: a prediction of another scan.
     """
 
     sources: ResultSources
     prediction: Prediction
     algorithm: AlgorithmFacts
     settings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        of, wanted = self.prediction.scan_id, self.sources.scan.scan_id
+        if of != wanted:
+            raise ParameterError("prediction", "ResultContext", f"of {wanted}", of)
 
     @classmethod
     def read(
@@ -107,10 +115,6 @@ class ResultContext:
             ParameterError: a prediction of another scan, or a scan that was changed since it was
                 read.
         """
-        if prediction.scan_id != scan.scan_id:
-            raise ParameterError(
-                "prediction", "ResultContext.read", f"of {scan.scan_id}", prediction.scan_id
-            )
         load("highdicom", extra="pacs")
         with quiet():
             sources = ResultSources.read(study, scan)

@@ -7,6 +7,7 @@ tests/integration/test_results_standard.py.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from pydicom.tag import Tag
 from result_files import ALGORITHM, BACK, FRONT, Made, answer, make, regions
 
 from bonescint.dicom import StudyFiles, read_study
-from bonescint.dicom.results import ResultKind, result_objects
+from bonescint.dicom.results import ResultKind, result_bundle, result_objects
 from bonescint.scan import BodyPart, InputError, ParameterError, View
 
 
@@ -336,6 +337,17 @@ def test_a_scan_that_was_changed_is_refused(two_frames) -> None:
     cropped = scan.with_views(anterior=scan.anterior, posterior=scan.posterior, step="cropped")
     with pytest.raises(ParameterError, match="as it was read"):
         _objects(study, cropped)
+
+
+def test_a_prediction_of_another_scan_is_refused(two_frames) -> None:
+    (path,) = two_frames()
+    study = StudyFiles((path,), str(path))
+    scan = read_study(study)
+    other = replace(answer(scan), scan_id="bs-another")
+    for make_results in (partial(result_objects, picture=np.zeros((8, 8, 3), np.uint8)),
+                         result_bundle):  # fmt: skip
+        with pytest.raises(ParameterError, match="bs-another"):
+            make_results(study, scan, other, regions=(), algorithm=ALGORITHM)
 
 
 @pytest.mark.parametrize(
