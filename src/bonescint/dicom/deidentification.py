@@ -45,7 +45,7 @@ from bonescint.dicom.identifying_values import (
     place_of_identity,
     still_there,
 )
-from bonescint.dicom.identity import Identifier, hashed_identifier, keyed_hash
+from bonescint.dicom.identity import Identifier, blake2b_key, hashed_identifier, keyed_hash
 from bonescint.dicom.pairing import patient_is_known, patient_number
 from bonescint.dicom.writing import file_meta
 from bonescint.scan import InputError, View
@@ -185,9 +185,8 @@ class _Pseudonyms:
         """The UID that stands for another; those of the standard stand for themselves."""
         if not uid or uid.startswith("1.2.840.10008."):
             return uid
-        digest = hashlib.blake2b(
-            uid.encode(), digest_size=16, key=self._key[:64], person=b"uid"
-        ).digest()
+        key = blake2b_key(self._key)
+        digest = hashlib.blake2b(uid.encode(), digest_size=16, key=key, person=b"uid").digest()
         return f"2.25.{int.from_bytes(digest, 'big')}"
 
     def moved(self, text: str) -> str | None:

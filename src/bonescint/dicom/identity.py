@@ -52,13 +52,21 @@ def keyed_hash(parts: Iterable[bytes], *, key: bytes, purpose: str) -> str:
     """
     if not key:
         raise ParameterError("id_key", "bonescint.dicom", "non-empty bytes", key)
-    if len(key) > hashlib.blake2b.MAX_KEY_SIZE:
-        key = hashlib.blake2b(key).digest()
-    digest = hashlib.blake2b(digest_size=8, key=key, person=purpose.encode())
+    digest = hashlib.blake2b(digest_size=8, key=blake2b_key(key), person=purpose.encode())
     for part in parts:
         digest.update(len(part).to_bytes(8, "little"))
         digest.update(part)
     return digest.hexdigest()
+
+
+def blake2b_key(key: bytes) -> bytes:
+    """A key as BLAKE2b takes it: one of more than 64 bytes is hashed first.
+
+    Examples:
+        >>> blake2b_key(b"short"), len(blake2b_key(bytes(100)))
+        (b'short', 64)
+    """
+    return key if len(key) <= hashlib.blake2b.MAX_KEY_SIZE else hashlib.blake2b(key).digest()
 
 
 _KEY_BYTES = 32

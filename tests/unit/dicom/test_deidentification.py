@@ -7,6 +7,7 @@ how they are taken out.
 from __future__ import annotations
 
 from collections.abc import Callable
+from hashlib import blake2b
 from io import BytesIO
 from pathlib import Path
 
@@ -174,6 +175,15 @@ def test_references_between_objects_still_hold() -> None:
     assert one.StudyInstanceUID == two.StudyInstanceUID
     assert one.file_meta.MediaStorageSOPInstanceUID == one.SOPInstanceUID
     assert clean(scan, key=b"another key, just as long").SOPInstanceUID != one.SOPInstanceUID
+
+
+def test_uids_follow_every_byte_of_a_long_key() -> None:
+    scan = one_view(SMALL, 1)
+    first, other = (clean(scan, key=bytes(64) + end).SOPInstanceUID for end in (b"a", b"b"))
+    assert first != other
+    whole = blake2b(scan.SOPInstanceUID.encode(), digest_size=16, key=bytes(64), person=b"uid")
+    expected = f"2.25.{int.from_bytes(whole.digest(), 'big')}"
+    assert clean(scan, key=bytes(64)).SOPInstanceUID == expected
 
 
 def test_the_cameras_identity_is_kept_when_asked_for() -> None:
