@@ -508,10 +508,20 @@ def test_a_folder_of_somebody_else_is_not_touched(
 
 def test_an_archive_with_one_number_for_all_is_refused(tmp_path: Path) -> None:
     for number in range(3):
-        put(another(number), tmp_path / "in" / f"s{number}.dcm", patient="ANON")
+        put(another(number), tmp_path / "in" / f"s{number}.dcm", patient="STUDY-7")
     labels = table(tmp_path / "l.csv", [f"s{n},{n % 2}" for n in range(3)], "file,label")
     with pytest.raises(InputError, match="Give a column patient"):
         made(tmp_path / "in", labels, tmp_path / "c")
+
+
+def test_a_placeholder_for_a_number_is_none(tmp_path: Path) -> None:
+    for number in range(4):
+        patient = "UNKNOWN" if number < 2 else f"P{number}"
+        put(another(number), tmp_path / "in" / f"s{number}.dcm", patient=patient)
+    labels = table(tmp_path / "l.csv", [f"s{n},{n % 2}" for n in range(4)], "file,label")
+    created = made(tmp_path / "in", labels, tmp_path / "c")
+    assert len({case.patient_id for case in created.manifest.cases}) == 4
+    assert any(note.startswith("2 scans name no patient") for note in created.notes)
 
 
 def test_a_told_split_is_kept(archive: Path, tmp_path: Path) -> None:
