@@ -47,6 +47,7 @@ class _Drawn:
     record: dict[str, Any]
     drawn: Future[DrawnScan] | None
     read_as: str
+    read_from: str
 
 
 _Reading = Future[ReadyScan] | Future[ReadyScan | Unchanged]
@@ -143,7 +144,7 @@ class ClassificationBatch:
             if finished is None:
                 begun.append((study, None, self._read(study, pool)))
             else:
-                about = self._preprocessing, finished.file_sha256, self._pictures
+                about = self._preprocessing, finished.read_from, self._pictures
                 begun.append((study, finished, pool.submit(read_unless_same, study, *about)))
             if len(begun) >= ahead:
                 yield begun.popleft()
@@ -193,7 +194,9 @@ class ClassificationBatch:
                 delivery=self._delivery,
             )
             drawn = pool.submit(draw, ready.packed_scan, order)
-        return _Drawn(result=result, record=record, drawn=drawn, read_as=read_as)
+        return _Drawn(
+            result=result, record=record, drawn=drawn, read_as=read_as, read_from=ready.read_from
+        )
 
     def _settle(self, item: _Item) -> None:
         """Write the rows of the oldest scan in flight."""
@@ -223,7 +226,8 @@ class ClassificationBatch:
                 why_not = self._names.clean(drawn.not_delivered)
                 result = replace(result, objects=drawn.objects, not_delivered=why_not)
         record = {**record, **result.to_json()}
-        self._results.add(result, record, layers, read_as=item.read_as)
+        about = {"read_as": item.read_as, "read_from": item.read_from}
+        self._results.add(result, record, layers, **about)
         self.classified.append(result)
         self._tell()
 

@@ -54,11 +54,13 @@ class InterruptedScan:
         record: its entry of `results.json`.
         page_row: its row of the page.
         read_as: its `scan_id` before it was made unique or replaced by the caller's.
+        read_from: `steps.reading_sha256` of its study.
     """
 
     record: dict[str, Any]
     page_row: dict[str, Any]
     read_as: str
+    read_from: str
 
     @property
     def file_sha256(self) -> tuple[str, ...]:
@@ -133,7 +135,12 @@ class InterruptedRun:
         if places is None:
             return None
         record, row = (_line_at(file, at) for file, at in zip(self._files, places, strict=True))
-        scan = InterruptedScan(record=record, page_row=row["row"], read_as=row["read_as"])
+        scan = InterruptedScan(
+            record=record,
+            page_row=row["row"],
+            read_as=row["read_as"],
+            read_from=row["read_from"],
+        )
         drawn = all((self._folder / name).is_file() for name in scan.files)
         return scan if drawn and (scan.page_row["picture"] or not pictures) else None
 
@@ -154,7 +161,7 @@ class InterruptedRun:
         rows = {
             row["row"]["scan_id"]: place
             for place, row in _lines(page_rows)
-            if isinstance(row.get("row"), dict) and "read_as" in row
+            if isinstance(row.get("row"), dict) and "read_as" in row and "read_from" in row
         }
         run = None
         for place, record in _lines(records):

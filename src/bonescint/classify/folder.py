@@ -166,6 +166,7 @@ class ResultsFolder:
         layers: PageLayers | None,
         *,
         read_as: str = "",
+        read_from: str = "",
     ) -> None:
         """Write one scan's rows.
 
@@ -174,14 +175,16 @@ class ResultsFolder:
             record: the entry of `results.json`.
             layers: the pictures of the page, by their names, or `None` if there are none.
             read_as: its `scan_id` before it was made unique or replaced by the caller's.
+            read_from: `steps.reading_sha256` of its study.
 
         Raises:
             OutputError: the disk is full, or the folder is gone.
         """
         page_row = {**result.to_json(), "layers": asdict(layers) if layers else None}
-        self.add_again(
-            InterruptedScan(record=dict(record), page_row=page_row, read_as=read_as), result
+        scan = InterruptedScan(
+            record=dict(record), page_row=page_row, read_as=read_as, read_from=read_from
         )
+        self.add_again(scan, result)
 
     def add_again(self, scan: InterruptedScan, result: ClassifiedScan) -> None:
         """Write the rows of a scan that an interrupted run had finished.
@@ -193,7 +196,7 @@ class ResultsFolder:
         Raises:
             OutputError: the disk is full, or the folder is gone.
         """
-        page_row = {"row": scan.page_row, "read_as": scan.read_as}
+        page_row = {"row": scan.page_row, "read_as": scan.read_as, "read_from": scan.read_from}
         try:
             self._write_row(result)
             self._records.write(_json_line(scan.record) + "\n")

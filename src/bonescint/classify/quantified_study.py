@@ -15,6 +15,7 @@ from bonescint.classify.quantified_picture import (
     quantified_picture,
     webp_of,
 )
+from bonescint.classify.steps import reading_sha256
 from bonescint.dicom import StudyFiles, read_study
 from bonescint.dicom.files import read_bytes, sha256
 from bonescint.explain.overlay import png_of
@@ -104,7 +105,8 @@ def quantified_study(order: QuantifyOrder, study: StudyFiles) -> QuantifiedStudy
         UnitError: its pixels are in a unit that the model does not take.
         OutputError: a picture cannot be written.
     """
-    said = json.dumps([sorted(sha256(read_bytes(file)) for file in study.files), order.facts])
+    file_sha256 = [sha256(read_bytes(file)) for file in study.files]
+    said = json.dumps([reading_sha256(study, file_sha256), order.facts])
     key = hashlib.sha256(said.encode()).hexdigest()[:24]
     stored = _stored(order.out, key)
     if stored is not None:
@@ -114,7 +116,11 @@ def quantified_study(order: QuantifyOrder, study: StudyFiles) -> QuantifiedStudy
     found = quantify_scan(
         scan, classifier.predict(scan), masses=order.masses, call_anyway=order.call_anyway
     )
-    content = {**found.to_json(), "picture": f"pictures/{key}.png"}
+    content = {
+        **found.to_json(),
+        "file_sha256": file_sha256,
+        "picture": f"pictures/{key}.png",
+    }
     drawn = {key: quantified_picture(found, notice=order.notice)}
     if order.detectability:
         limits = None

@@ -21,7 +21,7 @@ from bonescint.classify.classify import cell_model
 from bonescint.classify.naming import SourceNames
 from bonescint.classify.quantified_page import QuantifiedPage, write_tables
 from bonescint.classify.results import Refusal, notice_of
-from bonescint.classify.rows import SAME_IDENTIFIERS, duplicate, told_apart_name
+from bonescint.classify.rows import RowsInOrder
 from bonescint.extras import require
 from bonescint.files import cannot_write, one_writer, require_own, write_whole
 from bonescint.parallel import Pool, in_order, pool_of, usual_workers
@@ -134,49 +134,23 @@ def quantify(
         ) as pool:
             found = grouped(examined(files))  # while the processes start
             names = SourceNames.relative(found, sources)
-            refused = [_refusal(error, error.source, names) for error in found.refused]
+            rows = RowsInOrder(names)
+            refused = [rows.refusal(error, source=error.source) for error in found.refused]
             done: list[dict[str, Any]] = []
-            seen: dict[str, set[str]] = {}
             total = len(found.studies) + len(refused)
             for study, result in zip(
                 found.studies, run.results(found.studies, pool, ahead=2 * count), strict=True
             ):
                 try:
-                    done.append(_told_apart(run.kept(result.result(), study, names), seen))
+                    done.append(run.kept(result.result(), study, names, rows))
                 except OutputError:
                     raise
                 except BonescintError as error:
-                    refused.append(_refusal(error, study.source, names))
+                    refused.append(rows.refusal(error, source=study.source))
                 if progress is not None:
                     progress(len(done) + len(refused), total)
         run.finish(done, refused)
     return QuantifySummary(folder=run.out, scans=tuple(done), refused=tuple(refused))
-
-
-def _refusal(error: BonescintError, source: str, names: SourceNames) -> Refusal:
-    given = Refusal.of(error, source=source)
-    return Refusal(source=names.of(given.source), kind=given.kind, reason=names.clean(given.reason))
-
-
-def _told_apart(content: dict[str, Any], seen: dict[str, set[str]]) -> dict[str, Any]:
-    """A result under an identifier of its own, as `classify` gives it.
-
-    Args:
-        content: the result.
-        seen: by identifier the keys of earlier results; this one is added.
-
-    Raises:
-        InputError: the same content was quantified before.
-    """
-    key, name = Path(content["picture"]).stem, content["scan_id"]
-    others = seen.setdefault(name, set())
-    if key in others:
-        raise duplicate(content["source"], name)
-    others.add(key)
-    if len(others) == 1:
-        return content
-    remarks = [SAME_IDENTIFIERS.format(scan_id=name), *content["remarks"]]
-    return {**content, "scan_id": told_apart_name(name, {key}), "remarks": remarks}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,6 +170,7 @@ class _Run:
             "model_id": self.folder.model_id,
             "model_content_sha256": self.folder.content_sha256,
             "bone_masses": self.masses.value,
+            "device": self.device,
             "call_anyway": self.call_anyway,
             "detectability": self.detectability,
             **({"dicom": True} if self.dicom else {}),
@@ -252,8 +227,14 @@ class _Run:
         finally:
             close_model()  # of this process, if it did the work itself
 
-    def kept(self, one: QuantifiedStudy, study: StudyFiles, names: SourceNames) -> dict[str, Any]:
-        """A result with the name of its source; a later run will find it."""
+    def kept(
+        self, one: QuantifiedStudy, study: StudyFiles, names: SourceNames, rows: RowsInOrder
+    ) -> dict[str, Any]:
+        """A result with its identifier and source, as in `classify`; a later run will find it.
+
+        Raises:
+            InputError: the same content was quantified before.
+        """
         from bonescint.classify.quantified_study import record_path
 
         content = dict(one.content)
@@ -261,7 +242,13 @@ class _Run:
             content["not_delivered"] = names.clean(content["not_delivered"])
         if one.is_new:
             write_whole(record_path(self.out, one.key), json.dumps(content))
-        return {**content, "source": names.of(study.source)}
+        scan_id, warnings = rows.identified(study, content["scan_id"], content["file_sha256"])
+        return {
+            **content,
+            "scan_id": scan_id,
+            "remarks": [*warnings, *content["remarks"]],
+            "source": names.of(study.source),
+        }
 
     def _write_json(self, done: Sequence[dict[str, Any]], refused: Sequence[Refusal]) -> None:
         content = {

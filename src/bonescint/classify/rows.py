@@ -63,7 +63,8 @@ class RowsInOrder:
         sources = self._seen.setdefault(read_as, {})
         content = frozenset(file_sha256)
         if content in sources:
-            raise duplicate(study.source, read_as, of=sources[content])
+            problem = f"is a duplicate of {sources[content]} (same content, scan {read_as})"
+            raise InputError(study.source, problem, "Give each study once")
         is_first = not sources
         self._note(read_as, content, study)
         called = _of(study, self._scan_ids)
@@ -131,12 +132,6 @@ def _of(study: StudyFiles, known: Mapping[Path, _Known]) -> _Known | None:
     """What the caller knows about a study by its file or folder."""
     first = study.files[0]
     return known.get(first, known.get(first.parent))
-
-
-def duplicate(source: str, scan_id: str, *, of: str = "another input") -> InputError:
-    """The refusal of a study that was given before."""
-    problem = f"is a duplicate of {of} (same content, scan {scan_id})"
-    return InputError(source, problem, "Give each study once")
 
 
 def told_apart_name(scan_id: str, content: Iterable[str]) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import pickle
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +16,7 @@ import numpy as np
 from bonescint.classify.delivery import DeliveryOrder
 from bonescint.dicom import StudyFiles, read_study
 from bonescint.dicom.files import read_bytes, sha256
+from bonescint.dicom.words import view_in_path
 from bonescint.explain import explain
 from bonescint.files import write_whole
 from bonescint.prepare import PreparedScan, Preprocessing, prepare
@@ -32,6 +36,7 @@ class ReadyScan:
         views: names of the views that are present.
         warnings: what was tolerated or assumed while reading.
         file_sha256: hashes of the files that it was read from.
+        read_from: `reading_sha256` of the study.
         facts: JSON-ready facts about the scan; nothing in it identifies a patient.
         packed_scan: the pickled scan, which the predicting process passes on without unpickling;
             empty if no picture is drawn.
@@ -41,13 +46,14 @@ class ReadyScan:
     views: tuple[str, ...]
     warnings: tuple[str, ...]
     file_sha256: tuple[str, ...]
+    read_from: str
     facts: dict[str, Any]
     packed_scan: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Unchanged:
-    """A study whose files did not change since an earlier run read them."""
+    """A study that would be read as an earlier run read it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,16 +94,31 @@ class DrawnScan:
     not_delivered: str = ""
 
 
+def reading_sha256(study: StudyFiles, file_sha256: Iterable[str]) -> str:
+    """A hash of all that the reading of a study depends on.
+
+    Besides the content of the files, that is what their names say, from which pictures have their
+    views, and how they were paired among the files of the batch.
+
+    Args:
+        study: its files.
+        file_sha256: hashes of their content, in their order.
+    """
+    views = [view_in_path(file) for file in study.files]
+    depends_on = [list(file_sha256), [view and view.value for view in views], study.warnings]
+    return hashlib.sha256(json.dumps(depends_on).encode()).hexdigest()
+
+
 def read_unless_same(
-    study: StudyFiles, preprocessing: Preprocessing, known: tuple[str, ...], packed: bool = True
+    study: StudyFiles, preprocessing: Preprocessing, known: str, packed: bool = True
 ) -> ReadyScan | Unchanged:
-    """Read and prepare a study, unless its files have the known hashes.
+    """Read and prepare a study, unless its `reading_sha256` is the known one.
 
     Raises:
         InputError: the study cannot be read as a bone scan.
         UnitError: its pixels are in a unit that the preprocessing does not accept.
     """
-    if sorted(sha256(read_bytes(file)) for file in study.files) == sorted(known):
+    if reading_sha256(study, (sha256(read_bytes(file)) for file in study.files)) == known:
         return Unchanged()
     return read_and_prepare(study, preprocessing, packed)
 
@@ -126,6 +147,7 @@ def read_and_prepare(
         views=tuple(view.value for view in scan.views),
         warnings=scan.warnings,
         file_sha256=scan.acquisition.file_sha256,
+        read_from=reading_sha256(study, scan.acquisition.file_sha256),
         facts=facts,
         packed_scan=pickle.dumps(scan, protocol=5) if packed else b"",
     )

@@ -68,8 +68,8 @@ def quantify(
     bonescint[evaluate] is installed).
 
     If interrupted with Ctrl-C, rerun the same command to resume: finished scans are not repeated
-    unless the model, the settings, the version or their files have changed. The results are the
-    same for any number of workers.
+    unless the model, the settings, the version, their files or the names of these have changed. The
+    results are the same for any number of workers.
 
     Args:
         out: Results folder; 'quantified' unless given, with --prior 'change'.

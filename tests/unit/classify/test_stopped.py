@@ -12,11 +12,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from bonescint.classify import ClassifyInterrupted, ClassifySummary, batch, classify
 from bonescint.model import ModelFolder
 from bonescint.model.folder import write_model_folder
+from bonescint.scan import Scan
 
 WriteStudies = Callable[..., list[Path]]
 
@@ -108,6 +111,29 @@ def test_a_changed_file_is_read_anew(
     assert read_anew == ["study0.dcm", "study2.dcm"]
     again = classify([studies[0]], tmp_path / "alone", model=stand_in_model, workers=0)
     assert summary.results[0].mbd_probability == again.results[0].mbd_probability
+
+
+def test_pictures_whose_swapped_names_were_corrected_are_read_anew(
+    tmp_path: Path, stand_in_model: ModelFolder, real_scan: Scan, write_studies: WriteStudies
+) -> None:
+    """The view of a picture is in its name alone; the contents are the same two."""
+    counts = real_scan.anterior
+    assert counts is not None
+    anterior, posterior = (tmp_path / f"p1_{view}.png" for view in ("anterior", "posterior"))
+    pixels = np.minimum(counts, 255).astype(np.uint8)
+    Image.fromarray(pixels).save(anterior)
+    Image.fromarray(pixels[:, ::-1] // 2).save(posterior)
+    sources = [anterior, posterior, *write_studies(1)]
+    stopped(sources, tmp_path / "out", stand_in_model, after=1)
+    aside = anterior.rename(tmp_path / "aside")
+    posterior.rename(anterior)
+    aside.rename(posterior)
+    summary = classify(sources, tmp_path / "out", model=stand_in_model, workers=0)
+    once = classify(sources, tmp_path / "once", model=stand_in_model, workers=0)
+    assert summary.taken_over == 0
+    assert [one.mbd_probability for one in summary.results] == [
+        one.mbd_probability for one in once.results
+    ]
 
 
 def test_a_lost_picture_is_drawn_anew(

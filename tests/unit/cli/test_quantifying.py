@@ -71,6 +71,27 @@ def test_a_finished_scan_is_not_repeated(results: Path) -> None:
     assert [record.stat().st_mtime_ns for record in records] == before
 
 
+def test_what_a_result_depends_on_besides_its_files_is_known(tmp_path: Path) -> None:
+    """The view of a picture is in its name alone."""
+    counts, out = read(REAL).anterior, tmp_path / "out"
+    assert counts is not None
+    picture = tmp_path / "p_anterior.png"
+    Image.fromarray(np.minimum(counts, 255).astype(np.uint8)).save(picture)
+
+    def result(*more: str) -> tuple[str, list[str]]:
+        status, printed = run(str(picture), *more, "--json", "--out", str(out))
+        assert status == 0
+        (scan,) = json.loads(printed)["scans"]
+        return scan["picture"], list(scan["regions"])
+
+    first, views = result()
+    assert views == ["anterior"]
+    picture = picture.rename(tmp_path / "p_posterior.png")
+    second, views = result()
+    assert views == ["posterior"]
+    assert len({first, second, result("--device", "auto")[0]}) == 3
+
+
 def test_reports_are_written_and_go_with_the_run_that_wrote_them(tmp_path: Path) -> None:
     pytest.importorskip("highdicom", reason="the extra pacs is not installed")
     picture, out = tmp_path / "p_anterior.png", tmp_path / "out"
@@ -313,6 +334,8 @@ def test_scans_with_the_same_identifiers_are_told_apart(tmp_path: Path) -> None:
     names = {one["source"]: one["scan_id"] for one in content["scans"]}
     first, second = names[EXAMPLE.name], names["other.dcm"]
     assert second.startswith(f"{first}-") or first.startswith(f"{second}-")
+    ran = CliRunner().invoke(app, ["classify", *words[:-1], str(tmp_path / "classified")])
+    assert names == {one["source"]: one["scan_id"] for one in json.loads(ran.stdout)["results"]}
     assert sum("same identifiers" in " ".join(one["remarks"]) for one in content["scans"]) == 1
     assert any("is a duplicate" in one["reason"] for one in content["refused"])
 

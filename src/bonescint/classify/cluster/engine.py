@@ -108,12 +108,12 @@ class StudyOrder:
     Attributes:
         number: its place in the order of the input.
         study: its files.
-        known: hashes of the files from which an earlier run classified it.
+        known: `steps.reading_sha256` of the study that an earlier run classified.
     """
 
     number: int
     study: StudyFiles
-    known: tuple[str, ...] | None = None
+    known: str | None = None
 
 
 Outcome = FinishedScan | Unchanged | BonescintError
@@ -394,4 +394,5 @@ class _ClassifyActor:
             warnings=ready.warnings,
             facts=ready.facts,
             prediction=replace(prediction, activation_maps=disease).to_json(),
+            read_from=ready.read_from,
         )

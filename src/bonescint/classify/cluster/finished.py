@@ -50,6 +50,7 @@ class FinishedScan:
         warnings: what was tolerated or assumed while reading.
         facts: JSON-ready facts about the scan (`steps.facts_of`).
         prediction: `Prediction.to_json()`, with only the model's own warnings.
+        read_from: `steps.reading_sha256` of its study.
     """
 
     read_as: str
@@ -58,6 +59,7 @@ class FinishedScan:
     warnings: tuple[str, ...]
     facts: dict[str, Any]
     prediction: dict[str, Any]
+    read_from: str = ""
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Self:

@@ -307,7 +307,7 @@ class _Job:
 
     def _order(self, number: int, study: StudyFiles) -> StudyOrder:
         source = self._source(number)
-        known = self._finished[source].file_sha256 if source in self._finished else None
+        known = self._finished[source].read_from if source in self._finished else None
         return StudyOrder(number=number, study=study, known=known)
 
     def _source(self, number: int) -> str:
