@@ -59,11 +59,14 @@ class QuantifySummary:
         folder: the results folder.
         scans: the results, as they stand in `results.json`.
         refused: inputs that gave no result, and why.
+        written: whether results were written; if nothing was quantified, those of an earlier run
+            are kept.
     """
 
     folder: Path
     scans: tuple[dict[str, Any], ...]
     refused: tuple[Refusal, ...]
+    written: bool = True
 
 
 def quantify(
@@ -125,6 +128,7 @@ def quantify(
     count = usual_workers(workers)
     require_own(run.out, _MADE, mark="results.json", signature=_SIGNATURE)
     with one_writer(run.out):
+        has_earlier = (run.out / "results.json").exists()
         run.begin()
         files = list(listed_files(sources))
         with pool_of(
@@ -149,8 +153,13 @@ def quantify(
                     refused.append(rows.refusal(error, source=study.source))
                 if progress is not None:
                     progress(len(done) + len(refused), total)
-        run.finish(done, refused)
-    return QuantifySummary(folder=run.out, scans=tuple(done), refused=tuple(refused))
+        # A typing error in a path must not delete the results of an earlier run.
+        written = bool(done) or not has_earlier
+        if written:
+            run.finish(done, refused)
+    return QuantifySummary(
+        folder=run.out, scans=tuple(done), refused=tuple(refused), written=written
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

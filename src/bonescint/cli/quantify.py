@@ -142,7 +142,10 @@ def quantify(
     not_delivered = [one["not_delivered"] for one in summary.scans if "not_delivered" in one]
     for reason in not_delivered:
         say(f"No DICOM reports: {reason}")
-    say_notice(summary.folder / "index.html")
+    if summary.written:
+        say_notice(summary.folder / "index.html")
+    else:
+        say_notice(f"The earlier results in {summary.folder} are left as they are")
     if not summary.scans:
         return NOTHING_DONE
     return SOME_FAILED if summary.refused or not_delivered else 0

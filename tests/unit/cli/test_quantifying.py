@@ -212,6 +212,16 @@ def test_files_of_others_are_not_overwritten(tmp_path: Path) -> None:
     assert (tmp_path / "foci.csv").read_text(encoding="utf-8") == "mine"
 
 
+def test_a_typing_error_deletes_no_earlier_results(results: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(results, out)
+    before = {file: file.read_bytes() for file in out.rglob("*") if file.is_file()}
+    ran = CliRunner().invoke(app, ["quantify", "missing.dcm", "--out", str(out)])
+    assert ran.exit_code == 2
+    assert "left as they are" in " ".join(ran.stderr.split())
+    assert {file: file.read_bytes() for file in out.rglob("*") if file.is_file()} == before
+
+
 def test_nothing_to_quantify(tmp_path: Path) -> None:
     assert run("missing.dcm", "--out", str(tmp_path / "out"))[0] == 2
 
