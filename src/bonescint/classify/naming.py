@@ -43,7 +43,8 @@ class SourceNames:
     def relative(cls, found: Discovery, given: Sequence[Path | str]) -> Self:
         """Paths relative to what was given; a file that was given itself has its own name.
 
-        A name that two files would share is preceded by the number of the source.
+        A name that two files would share is preceded by the number of the source. Those that a
+        manifest names outside of all sources, and thus by their last part alone, are numbered.
 
         Args:
             found: by a search.
@@ -52,12 +53,17 @@ class SourceNames:
         numbers = {str(Path(source)): place for place, source in reversed([*enumerate(given, 1)])}
         told = {text: _below(paths, numbers) for text, paths in _paths_of(found).items()}
         often = Counter(name for _, name in told.values())
-        return cls(
-            {
-                text: name if often[name] == 1 else f"source {place}: {name}"
-                for text, (place, name) in told.items()
-            }
-        )
+        names: dict[str, str] = {}
+        taken: set[str] = set()
+        repeats: Counter[str] = Counter()
+        for text, (place, name) in told.items():
+            unique = shared = name if often[name] == 1 else f"source {place}: {name}"
+            while unique in taken:
+                repeats[shared] += 1
+                unique = f"{shared} ({repeats[shared] + 1})"
+            taken.add(unique)
+            names[text] = unique
+        return cls(names)
 
     @classmethod
     def hashed(cls, found: Discovery, *, key: bytes) -> Self:

@@ -58,6 +58,15 @@ def test_names_that_would_be_two_files_have_the_number_of_their_source() -> None
     ]  # fmt: skip
 
 
+def test_files_outside_what_was_given_have_names_of_their_own() -> None:
+    """Results are found by them; the absolute paths of a manifest may end alike."""
+    paths = [f"/data/p{number}/scan.dcm" for number in (1, 2, 3)]
+    names = SourceNames.relative(found(*map(study, paths)), ["cohort"])
+    assert [names.of(path) for path in paths] == [
+        "source 0: scan.dcm", "source 0: scan.dcm (2)", "source 0: scan.dcm (3)"
+    ]  # fmt: skip
+
+
 def test_both_files_of_a_pair_are_named() -> None:
     pair = StudyFiles(files=(Path("in/p/a_ANT"), Path("in/p/a_POST")), source="in/p/a_ANT + a_POST")
     apart = study("in/ant/1", "in/post/1")
