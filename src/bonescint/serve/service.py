@@ -25,6 +25,7 @@ from starlette.staticfiles import StaticFiles
 
 import bonescint
 from bonescint.dicom.results import ResultKind
+from bonescint.dicom.words import view_in_path
 from bonescint.report import page_environment
 from bonescint.scan import RESEARCH_USE, BonescintError
 from bonescint.serve.access import (
@@ -293,8 +294,9 @@ async def classify_upload(
 ) -> UploadAnswer:
     """Classify the scans of an upload: DICOM files, ZIP archives, or pairs of pictures.
 
-    Names of pictures tell their views (`*_anterior.png`, `*_posterior.png`). Files are deleted
-    once they have been classified; results are kept for a limited time.
+    Names of pictures tell their views (`*_anterior.png`, `*_posterior.png`); names with folders
+    (`a/anterior.png`) keep patients apart. Files are deleted once they have been classified;
+    results are kept for a limited time.
     """
     wait_s = context.rate.wait_s(client)
     if wait_s:
@@ -327,31 +329,40 @@ def _stored(files: Sequence[UploadFile], folder: Path) -> UploadedFiles:
     """Write the files of an upload into a folder that only this process can read.
 
     Names are kept as far as they tell views, and no further: none leads out of the folder, and
-    none is that of a manifest, which would name files of this machine.
+    none is that of a manifest, which would name files of this machine. Files of different folders
+    stay apart, for pictures are paired within a folder.
     """
     paths = []
+    numbers: dict[tuple[str, ...], int] = {}
     for number, file in enumerate(files, start=1):
-        path = folder / _plain_name(file.filename or "")
-        if path.exists() or path == folder:
-            path = folder / str(number) / path.name
-            path.parent.mkdir()
-        with path.open("wb") as stream:
+        *folders, name = (file.filename or "").replace("\\", "/").split("/")
+        inside = Path(_plain_name(name))
+        if folders and view_in_path(Path(folders[-1], "0")) is not None:  # ANT/1.png, POST/1.png
+            inside = _plain_name(folders.pop()) / inside
+        path = folder / f"{numbers.setdefault(tuple(folders), len(numbers)):04}" / inside
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            stream = path.open("xb")
+        except FileExistsError:  # a second file, or a folder, of this name
+            path = folder / f"again-{number:04}" / inside
+            path.parent.mkdir(parents=True)
+            stream = path.open("xb")
+        with stream:
             shutil.copyfileobj(file.file, stream)
         paths.append(path)
     return UploadedFiles(paths=tuple(paths))
 
 
 def _plain_name(name: str) -> str:
-    r"""A file's name without folders, control characters and unusual endings.
+    """The name of a file or folder without control characters and unusual endings.
 
     Examples:
-        >>> _plain_name("C:\\scans\\p1_anterior.PNG"), _plain_name("../../etc/manifest.csv")
-        ('p1_anterior.png', 'manifest_csv')
+        >>> _plain_name("p1_anterior.PNG"), _plain_name("manifest.csv"), _plain_name("..")
+        ('p1_anterior.png', 'manifest_csv', 'file')
     """
-    last = PurePosixPath(name.replace("\\", "/")).name
-    stem, ending = PurePosixPath(last).stem, PurePosixPath(last).suffix.lower()
+    stem, ending = PurePosixPath(name).stem, PurePosixPath(name).suffix.lower()
     if ending not in _ENDINGS:
-        stem, ending = last, ""
+        stem, ending = name, ""
     plain = re.sub(r"[^\w -]", "_", stem).strip(" _")[:_LONGEST_NAME]
     return f"{plain or 'file'}{ending}"
 

@@ -143,6 +143,38 @@ def test_names_lead_nowhere(address: str, named: bytes) -> None:
         assert len(told.json()["studies"]) == 1
 
 
+def test_pictures_are_paired_within_their_folder(address: str) -> None:
+    """Two patients whose pictures have the same names: one view of each is no scan."""
+    pictures = {}
+    for patient, path in (("a", SCANS[0]), ("b", SCANS[1])):
+        for view, image in read(path).images():
+            stream = io.BytesIO()
+            Image.fromarray(np.clip(4 * image, 0, 255).astype(np.uint8)).save(stream, format="PNG")
+            pictures[patient, view.value] = stream.getvalue()
+
+    def paired(*names: tuple[str, str, str]) -> list[list[int]]:
+        answer = post(address, *((name, pictures[of, view]) for name, of, view in names))
+        assert answer.status_code == 201, answer.text
+        return sorted(one["files"] for one in answer.json()["studies"])
+
+    assert paired(
+        ("/a/anterior.png", "a", "anterior"), ("/b/posterior.png", "b", "posterior")
+    ) == [[1], [2]]  # fmt: skip
+    assert paired(
+        ("a/ANT/1.png", "a", "anterior"), ("b/POST/1.png", "b", "posterior"),
+        ("a/POST/1.png", "a", "posterior"),
+    ) == [[1, 3], [2]]  # fmt: skip
+
+
+def test_names_that_are_given_twice_are_two_files(address: str, named: bytes) -> None:
+    """Whatever they are, and also where one is the folder of another."""
+    for names in (("3", "4", "3", "4"), ("ANT", "ANT/1", "ANT/1", "again-0003/1")):
+        told = post(address, *((name, named) for name in names))
+        assert told.status_code == 201, told.text
+        files = [one["files"] for one in (*told.json()["studies"], *told.json()["refused"])]
+        assert sorted(files) == [[1], [2], [3], [4]]
+
+
 def test_a_result_can_be_deleted(address: str, named: bytes) -> None:
     (study,) = post(address, ("x", named)).json()["studies"]
     at = address + study["links"]["self"]
@@ -183,6 +215,9 @@ def test_limits_of_size_and_number(address: str, named: bytes) -> None:
     many = post(address, *three)
     assert many.status_code == 413
     assert many.json()["detail"] == "The upload has 3 scans; one request may have 2."
+    thousands = post(address, *((f"{number}", b"x") for number in range(1001)))
+    assert thousands.status_code in (400, 413)
+    assert "1000" in thousands.json()["detail"]
     nothing = httpx.post(f"{address}/studies")
     assert nothing.status_code == 422
     assert nothing.headers["content-type"] == "application/problem+json"

@@ -1,8 +1,8 @@
 // The files of a drop, those in folders too.
 
-const MOST = 1000;
+const ENOUGH = 1001; // the server takes 1000 and refuses more
 
-/** All files of what was dropped. */
+/** All files of what was dropped; those in folders know their place there as `droppedAs`. */
 export async function filesOf(transfer) {
   const entries = [...transfer.items]
     .map((item) => item.webkitGetAsEntry?.())
@@ -14,9 +14,10 @@ export async function filesOf(transfer) {
 }
 
 async function collect(entry, files) {
-  if (files.length >= MOST || entry.name.startsWith(".")) return;
+  if (files.length >= ENOUGH || entry.name.startsWith(".")) return;
   if (entry.isFile) {
-    files.push(await new Promise((found, failed) => { entry.file(found, failed); }));
+    const file = await new Promise((found, failed) => { entry.file(found, failed); });
+    files.push(Object.assign(file, { droppedAs: entry.fullPath }));
     return;
   }
   const reader = entry.createReader();

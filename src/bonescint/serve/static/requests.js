@@ -29,9 +29,9 @@ export async function ask(path, options = {}) {
   throw new ServiceError(response.status, told.detail ?? "The server failed.");
 }
 
-/** Send files to be classified. */
+/** Send files to be classified, by their places in the folders that were dropped. */
 export async function upload(files) {
   const body = new FormData();
-  for (const file of files) body.append("files", file, file.name);
+  for (const file of files) body.append("files", file, file.droppedAs ?? file.name);
   return (await ask("/studies", { method: "POST", body })).json();
 }
