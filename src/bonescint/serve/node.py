@@ -211,9 +211,10 @@ class Answering:
         if self._peer.left_s > 0:
             return self._peer.left_s
         waiting = self.queue.all_in(StudyState.ANSWERING)
-        due = [one for one in waiting if self._turn(one).left_s <= 0][:_STUDIES_AT_ONCE]
+        due = [one for one in waiting if self._turn(one).left_s <= 0]
         if due:
-            self._send(due)
+            due.sort(key=lambda one: self._turn(one).failures)
+            self._send(due[:_STUDIES_AT_ONCE])
             return self._peer.left_s if self._peer.left_s > 0 else 0.0
         return min((self._turn(one).left_s for one in waiting), default=_LONGEST_WAIT_S)
 
@@ -229,15 +230,22 @@ class Answering:
                 log.warning("The answer of study %s is damaged: %s", study.name, error.problem)
                 self._turn(study).failed()
         together = [one for some in objects.values() for one in some]
+        at: QueuedStudy | None = None
         try:
             if together:
                 with self.destination.connected(together) as connection:
-                    for study in studies:
-                        self._store(connection, study, objects.get(study.name, []))
+                    for at in studies:
+                        self._store(connection, at, objects.get(at.name, []))
             self._peer = _Turn()
         except PeerError as error:
-            self._peer.failed()
-            log.warning("%s Tried again in %.0f s.", error, self._peer.left_s)
+            turns = [self._peer]
+            if at is not None:
+                # If it fails at this study again, only this study waits: the others may be taken.
+                known = self._turn(at).failures > 0
+                turns = [self._turn(at)] if known else [self._turn(at), self._peer]
+            for turn in turns:
+                turn.failed()
+            log.warning("%s Tried again in %.0f s.", error, turns[0].left_s)
         for study in studies:
             if study.name in objects and not study.unsent():
                 self.queue.answered(study)
@@ -247,13 +255,18 @@ class Answering:
     def _store(
         self, connection: StoringConnection, study: QueuedStudy, objects: list[DicomObject]
     ) -> None:
-        try:
-            for one in objects:
+        refused = False
+        for one in objects:
+            try:
                 connection.store(one)
+            except ObjectRefusedError as error:
+                refused = True
+                log.warning("The answer of study %s was not accepted: %s", study.name, error)
+            else:
                 study.mark_sent(one.path)
-        except ObjectRefusedError as error:
+                self._peer = _Turn()
+        if refused:
             self._turn(study).failed()
-            log.warning("The answer of study %s was not accepted: %s", study.name, error)
 
 
 @contextmanager

@@ -147,20 +147,23 @@ def _round(
     left: list[DicomObject] = []
     failure = ""
     for batch in _batches(waiting):
+        at: DicomObject | None = None
         try:
             with destination.connected(batch) as connection:
-                for one in batch:
+                for at in batch:
                     try:
-                        connection.store(one)
-                        sent.add(one)
+                        connection.store(at)
+                        sent.add(at)
                     except ObjectRefusedError as error:
                         if error.again:
-                            left.append(one)
+                            left.append(at)
                             failure = f"{destination}: {error}."
                         else:
-                            refused.append(_not_taken(one, error))
+                            refused.append(_not_taken(at, error))
         except PeerError as error:
             unsent = [one for one in waiting if one not in sent and not _is_in(one, refused)]
+            # Perhaps it is this object at which the peer fails: the others go first.
+            unsent.sort(key=lambda one: one is at)
             return unsent, str(error), error.again
     return left, failure, True
 

@@ -1,9 +1,11 @@
-"""Objects to real peers: dcmtk's storescp and Orthanc, by C-STORE and STOW-RS."""
+"""Objects to real peers: dcmtk and Orthanc, by C-STORE and STOW-RS; what a peer chokes on."""
 
 from __future__ import annotations
 
 import shutil
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pydicom
@@ -15,7 +17,9 @@ from tests.support.pacs_peers import PASSWORD, USER, needs_dcmtk
 from bonescint.scan import BonescintError, InputError, OutputError
 from bonescint.serve.associations import StoringPeer
 from bonescint.serve.dicomweb import Login, WebServer
-from bonescint.serve.peers import Peer, PeerError, TlsFiles
+from bonescint.serve.node import Answering
+from bonescint.serve.peers import DicomObject, ObjectRefusedError, Peer, PeerError, TlsFiles
+from bonescint.serve.queue import StudyQueue, StudyState
 from bonescint.serve.sending import SENT, send
 
 
@@ -36,6 +40,83 @@ def peer(port: int, **more: object) -> StoringPeer:
 
 def no_wait(_: float) -> None:
     return
+
+
+@dataclass
+class PeerThatFailsAt:
+    """Stores every object but those whose file name begins so."""
+
+    start: str
+    error: Exception
+    stored: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def connected(self, _: Sequence[DicomObject]) -> Iterator[PeerThatFailsAt]:
+        yield self
+
+    def store(self, one: DicomObject) -> None:
+        if one.path.name.startswith(self.start):
+            raise self.error
+        self.stored.append(one.path.name)
+
+
+CHOKES = PeerError("PACS: HTTP 500.", again=True)
+
+
+def answering(folder: Path, scans: Path, answers: Sequence[Sequence[str]]) -> StudyQueue:
+    """A queue with a study for each list of objects, by the names of their files."""
+    queue = StudyQueue(folder)
+    for number, names in enumerate(answers):
+        queue.add(f"1.2.{number}", f"1.2.{number}.1", b"x")
+        (study,) = queue.take_quiet(0)
+        study.answer.mkdir()
+        for name in names:
+            shutil.copy(scans / "0.dcm", study.answer / name)
+        queue.classified(study, {})
+    return queue
+
+
+def stepped(answering: Answering, *, times: int) -> None:
+    """As many steps, without the waits."""
+    for _ in range(times):
+        answering.step()
+        for turn in (answering._peer, *answering._turns.values()):
+            turn.due_s = 0
+
+
+def test_an_object_that_the_peer_chokes_on_keeps_no_other(folder: Path) -> None:
+    destination = PeerThatFailsAt("0", CHOKES)
+    summary = send(folder, destination, wait=no_wait)
+    assert sorted(destination.stored) == ["1.dcm", "2.dcm"]
+    assert (summary.accepted, summary.unsent, summary.failure) == (2, 1, "PACS: HTTP 500.")
+
+
+def test_an_answer_that_the_peer_chokes_on_keeps_no_other(tmp_path: Path, scans: Path) -> None:
+    with answering(tmp_path, scans, [["a.dcm"], ["b.dcm"], ["c.dcm"]]) as queue:
+        first, *_ = queue.all_in(StudyState.ANSWERING)
+        (bad,) = [path.name for path in first.unsent()]
+        destination = PeerThatFailsAt(bad, CHOKES)
+        node = Answering(queue, destination)
+        stepped(node, times=4)
+        assert len(destination.stored) == 2
+        assert queue.all_in(StudyState.ANSWERING) == [first]
+        node.step()
+        assert node._peer.left_s <= 0  # what comes next does not wait for it
+        destination.start = "none"
+        stepped(node, times=2)
+        assert queue.waiting == 0
+
+
+def test_an_object_that_is_refused_keeps_no_other_of_its_answer(
+    tmp_path: Path, scans: Path
+) -> None:
+    with answering(tmp_path, scans, [["outlines.dcm", "picture.dcm"]]) as queue:
+        refused = ObjectRefusedError("status 0122: no such class", again=False)
+        destination = PeerThatFailsAt("outlines", refused)
+        stepped(Answering(queue, destination), times=2)
+        assert destination.stored == ["picture.dcm"]
+        (study,) = queue.all_in(StudyState.ANSWERING)
+        assert [path.name for path in study.unsent()] == ["outlines.dcm"]
 
 
 @needs_dcmtk
