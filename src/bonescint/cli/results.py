@@ -60,7 +60,7 @@ def join(
     Examples:
       bonescint results join results/*/ --out all.parquet
       bonescint results join results/*/ --where "mbd_probability > 0.5 and not unlike"
-      bonescint results join all.parquet --where "year >= 2015 and camera like 'Sym%'"
+      bonescint results join all.parquet --where "camera like 'Sym%'" --out symbia.parquet
       bonescint results join all.parquet --where "refusal is not null" --out refused.parquet
       bonescint results join s3://results/run-7/ --out run-7.parquet
 

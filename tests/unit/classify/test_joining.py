@@ -218,6 +218,27 @@ def test_what_is_no_result_is_named(tmp_path: Path) -> None:
     assert not out.exists()
 
 
+@pytest.mark.parametrize("name", ["results.json", "results.csv", "results.jsonl.partial"])
+def test_no_results_folder_is_left_out_in_silence(tmp_path: Path, name: str) -> None:
+    _write(tmp_path / "runs" / "shard-1-of-2", _record(1))
+    other = tmp_path / "runs" / "shard-2-of-2"
+    other.mkdir()
+    assert join_results([tmp_path / "runs"], tmp_path / "all.parquet").scans == 1
+    (other / name).write_text("{}")
+    with pytest.raises(InputError, match=r"is not finished or has no .*Give each results folder"):
+        join_results([tmp_path / "runs"], tmp_path / "all.parquet")
+
+
+def test_a_table_that_is_joined_is_not_replaced(tmp_path: Path) -> None:
+    folder = _write(tmp_path / "a", _record(1), _record(2))
+    out = tmp_path / "all.parquet"
+    join_results([folder], out)
+    before = out.read_bytes()
+    with pytest.raises(InputError, match="is one of the tables to join"):
+        join_results([out], tmp_path / "a" / ".." / "all.parquet", where="source = '1.dcm'")
+    assert out.read_bytes() == before
+
+
 def test_an_interrupted_run_is_said(tmp_path: Path) -> None:
     folder = _classified(tmp_path / "a", _result(1), document=DOCUMENT)
     (folder / "results.jsonl.partial").write_text("{}")
@@ -252,6 +273,8 @@ def test_a_condition_chooses_rows(tmp_path: Path) -> None:
             r"neither true nor false for a row, but a value \(double\)",
         ),
         ("cast(source as int) > 1", "fails on a value of a row"),
+        ("strptime(source, '%Y') > '2015-01-01'", "fails on a value of a row"),
+        ("regexp_matches('a', source || '(')", "fails on a value of a row"),
         ("(select count(*) from read_csv('{secret}')) > 0", "may not read files"),
         ("exists (from '{secret}')", "may not read files"),
     ],

@@ -153,6 +153,8 @@ def join_results(
         written_beside(target) as beside,
     ):
         parts = parts_of(folders, Path(working))
+        if target.resolve() in {part.file.resolve() for part in parts}:
+            raise InputError(out, "is one of the tables to join", "Give another file as --out")
         duckdb = load("duckdb", extra=_EXTRA)
         with connected(Path(working), files=[part.file for part in parts]) as connection:
             try:
@@ -215,7 +217,11 @@ def _write(connection: DuckDBPyConnection, beside: Path, where: str) -> tuple[in
                 refused += len(table) - table["refusal"].null_count
     except duckdb.PermissionException as error:
         raise _no_condition("may not read files") from error
-    except (duckdb.ConversionException, duckdb.OutOfRangeException) as error:
+    except (duckdb.IOException, duckdb.OutOfMemoryException):
+        raise
+    except duckdb.Error as error:
+        if not where.strip():
+            raise
         # DuckDB's message could quote a value.
         raise _no_condition("fails on a value of a row") from error
     return scans, refused

@@ -88,13 +88,22 @@ def _local(place: Path, name: str, beside: Path) -> list[Part]:
         records = csv_records(place / "results.csv")
         write_records(records, RunFacts.unknown(), beside.with_suffix(".parquet"))
         return [_checked(beside.with_suffix(".parquet"), name)]
+    if any((place / growing).exists() for growing in GROWING):
+        raise InputError(name, "its run has not finished", "Rerun its command to resume")
+    _refuse_folders_left_out(place, name)
     files = [file for file in sorted(place.rglob("*.parquet")) if not file.name.startswith(".")]
     if not files:
-        unfinished = any((place / growing).exists() for growing in GROWING)
-        problem = "its run has not finished" if unfinished else "holds no results"
-        remedy = "Rerun its command to resume" if unfinished else "Give results folders"
-        raise InputError(name, problem, remedy)
+        raise InputError(name, "holds no results", "Give results folders")
     return [_checked(file, name) for file in files]
+
+
+def _refuse_folders_left_out(place: Path, name: str) -> None:
+    """Refuse a folder in which there are more results than its Parquet files have."""
+    for file in place.rglob("*"):
+        whole = file.name in ("results.json", "results.csv")
+        if file.name in GROWING or (whole and not file.with_name(TABLE_NAME).is_file()):
+            problem = f"holds a results folder that is not finished or has no {TABLE_NAME}"
+            raise InputError(name, problem, f"Give each results folder: {Path(name) / '*'}/")
 
 
 def _copied(place: Path, beside: Path) -> list[Path]:
