@@ -60,24 +60,6 @@ CSV_COLUMNS = (
     "warnings",
     "picture",
 )
-# A spreadsheet reads a cell that starts with one of these as a formula.
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-
-
-def csv_cell(text: str) -> str:
-    """Text for a CSV cell that a spreadsheet will not run as a formula.
-
-    A leading `=`, `+`, `-` or `@` is preceded by an apostrophe (as OWASP advises); `results.json`
-    has the text unchanged.
-
-    Examples:
-        >>> csv_cell("=HYPERLINK(1).dcm")
-        "'=HYPERLINK(1).dcm"
-        >>> csv_cell("scan.dcm")
-        'scan.dcm'
-    """
-    shown = displayable(text)
-    return f"'{shown}" if text.startswith(_FORMULA_STARTS) else shown
 
 
 def csv_writer(stream: TextIO) -> Callable[[ClassifiedScan], object]:
@@ -330,8 +312,8 @@ def _json_line(content: Mapping[str, Any]) -> str:
 def _csv_row(result: ClassifiedScan) -> tuple[str, ...]:
     rank = result.rank_among_normals
     return (
-        csv_cell(result.scan_id),
-        csv_cell(result.source),
+        displayable(result.scan_id),
+        displayable(result.source),
         "+".join(result.views),
         f"{result.mbd_probability:.6f}",
         Call.of(result.positive).value,
@@ -341,6 +323,6 @@ def _csv_row(result: ClassifiedScan) -> tuple[str, ...]:
         "true" if result.unlike else "false",
         "" if rank is None else f"{rank.higher_than} of {rank.of}",  # 5/12 would become a date
         "" if rank is None else f"{rank.p_value:.6f}",
-        csv_cell("; ".join(result.warnings)),
+        displayable("; ".join(result.warnings)),
         result.picture,
     )

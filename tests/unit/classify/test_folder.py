@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from bonescint.classify.earlier import EarlierRun, picture_name
-from bonescint.classify.folder import CSV_COLUMNS, ResultsFolder, csv_cell
+from bonescint.classify.folder import CSV_COLUMNS, ResultsFolder
 from bonescint.classify.results import CallCounts, ClassifiedScan, KnownTruth, Refusal
-from bonescint.report import PageHeading, PageLayers
+from bonescint.classify.stored import csv_records
+from bonescint.report import PageHeading, PageLayers, displayable
 from bonescint.scan import OutputError
 
 DOCUMENT = {"schema_version": 1, "software": {"bonescint": "0"}}
@@ -175,11 +176,21 @@ def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path, place: str, s
 
 @pytest.mark.parametrize("start", "=+-@\t\r")
 def test_no_cell_is_a_formula(tmp_path: Path, start: str) -> None:
-    assert csv_cell(f"{start}cmd|' /C calc'!A0").startswith("'")
+    source = f"{start}cmd|' /C calc'!A0"
     with ResultsFolder(tmp_path) as folder:
-        folder.add(_result(1, source=f"{start}evil.dcm"), {}, None)
-    with (tmp_path / "results.csv.partial").open(newline="") as file:
-        assert next(iter(csv.DictReader(file)))["source"].startswith("'")
+        folder.add(_result(1, source=source), {}, None)
+    table = tmp_path / "results.csv.partial"
+    with table.open(newline="") as file:
+        cell = next(iter(csv.DictReader(file)))["source"]
+    assert not cell.startswith(tuple("=+-@\t\r"))
+    assert [one["source"] for one in csv_records(table)] == [displayable(source)]
+
+
+@pytest.mark.parametrize("scan_id", ["@x", "=1+1", "-12"])
+def test_names_are_in_the_table_as_they_were_given(tmp_path: Path, scan_id: str) -> None:
+    with ResultsFolder(tmp_path) as folder:
+        folder.add(replace(_result(1), scan_id=scan_id), {}, None)
+    assert [one["scan_id"] for one in csv_records(tmp_path / "results.csv.partial")] == [scan_id]
 
 
 def test_names_that_are_no_text_can_be_written(tmp_path: Path) -> None:
