@@ -174,6 +174,12 @@ class Classifying:
         self._turns.pop(study.name, None)
         objects = sum(scan.objects for scan in outcome.scans)
         log.info("Study %s: %d scans, %d objects", study.name, len(outcome.scans), objects)
+        if outcome.gone:
+            log.warning(
+                "Study %s was classified without %d earlier objects, which had been deleted",
+                study.name,
+                outcome.gone,
+            )
         if not outcome.scans:
             why = "; ".join(outcome.refused)
             log.warning("Study %s has no answer, for it has no scan: %s", study.name, why)

@@ -10,7 +10,8 @@ one rename:
     done/<study>/           its answer was accepted, or there is none to give
 
 In it lie `objects/<object>-<content>.dcm` as received, `answer/<object>.dcm` still to be sent
-(empty and called `.sent` once accepted), and `outcome.json`. All names are hashes. Nothing else
+(empty and called `.sent` once accepted), and `outcome.json`. Objects that were forgotten are empty
+and called `.gone`; they are taken again if they come again. All names are hashes. Nothing else
 says what state a study is in, so whatever moment the process is killed at, the next one finds all
 of it. An object is on disk, and so is its name, before its sender gets an answer.
 """
@@ -82,6 +83,10 @@ class QueuedStudy:
     def answer(self) -> Path:
         """The folder of the objects to send, and of the names of those that were accepted."""
         return self.folder / "answer"
+
+    def gone(self) -> int:
+        """How many of its objects were deleted after an earlier answer, and did not come again."""
+        return sum(1 for _ in self.objects.glob(f"*{_GONE}"))
 
     def unsent(self) -> list[Path]:
         """The objects that are still to be sent."""
@@ -159,8 +164,8 @@ class StudyQueue:
         """Write an object into its study; when this returns, it is on disk.
 
         Returns:
-            Whether it is new; an object that was accepted before, or that this node made itself,
-            is not.
+            Whether it is new; an object that is here already, or that this node made itself, is
+            not.
 
         Raises:
             OtherContentError: its UID belongs to an object of another content.
@@ -252,10 +257,10 @@ class StudyQueue:
             return self._end(study.name, StudyState.ANSWERING)
 
     def forget_objects(self, older_than_s: float) -> int:
-        """Empty the objects of studies that ended so long ago; their names stay.
+        """Delete the objects of studies that ended so long ago; their names stay.
 
         Returns:
-            How many objects were emptied.
+            How many objects were deleted.
         """
         count = 0
         for study in self.all_in(StudyState.DONE):
@@ -279,7 +284,8 @@ class StudyQueue:
                 if known == stem:
                     if rest.partition(".")[0] != digest:
                         raise OtherContentError("Another object of this UID was accepted before.")
-                    return False
+                    if not entry.endswith(_GONE):
+                        return False
             if any(entry.partition(".")[0] == stem for entry in _entries(study.answer)):
                 return False
         return True
@@ -296,6 +302,8 @@ class StudyQueue:
             target.mkdir(mode=_PRIVATE, exist_ok=True)
             for entry in _entries(source):
                 (source / entry).rename(target / entry)
+            for came_again in target.glob("*.dcm"):
+                came_again.with_suffix(_GONE).unlink(missing_ok=True)
             _sync(target)
         if (earlier.folder / OUTCOME).exists():
             (earlier.folder / OUTCOME).rename(study.folder / "earlier.json")

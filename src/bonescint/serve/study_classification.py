@@ -59,6 +59,7 @@ def classify_study(
     return StudyOutcome(
         scans=tuple(scans),
         refused=tuple(refused),
+        gone=study.gone(),
         model=classifier.model_id,
         notice=notice_of(classifier.folder),
     )

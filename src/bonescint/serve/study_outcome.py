@@ -32,12 +32,14 @@ class StudyOutcome:
     Attributes:
         scans: the scans that were classified.
         refused: why objects are no bone scan, or gave no answer.
+        gone: how many earlier objects of the study were deleted, so that they are not in it.
         model: which model said it.
         notice: research use only.
     """
 
     scans: tuple[ScanOutcome, ...]
     refused: tuple[str, ...]
+    gone: int = 0
     model: str = ""
     notice: str = RESEARCH_USE
 

@@ -76,13 +76,32 @@ def test_a_duplicate_is_known_in_every_state(queue: StudyQueue, objects: int) ->
         queue.answered(moved)
         assert not queue.add("1.2", "9.1", b"comes back from the PACS")
     assert not queue.add("1.2", "1.2.3", b"content")
-    queue.forget_objects(-1)
-    assert not queue.add("1.2", "1.2.3", b"content")
-    assert not queue.holds("1.2.3")
     with pytest.raises(OtherContentError):
         queue.add("1.2", "1.2.3", b"other content")
     assert queue.waiting == 0
     assert list(queue.folder.rglob("incoming/*")) == []
+
+
+def test_an_object_that_was_forgotten_is_taken_again(queue: StudyQueue) -> None:
+    """The sender is told that it is here, and the study is to be classified as a whole."""
+    queue.add("1.2", "1.2.3", b"one")
+    queue.add("1.2", "1.2.4", b"two")
+    finish(queue)
+    assert queue.forget_objects(-1) == 2
+    assert not queue.holds("1.2.3")
+    with pytest.raises(OtherContentError):
+        queue.add("1.2", "1.2.3", b"other content")
+    assert queue.add("1.2", "1.2.5", b"late")
+    (study,) = queue.take_quiet(0)
+    assert study.gone() == 2
+    queue.classified(study, ANSWERED)
+    assert queue.add("1.2", "1.2.3", b"one")
+    assert not queue.add("1.2", "1.2.3", b"one")
+    assert queue.holds("1.2.3")
+    (study,) = queue.take_quiet(0)
+    assert study.gone() == 1
+    contents = sorted(path.read_bytes() for path in study.objects.glob("*.dcm"))
+    assert contents == [b"late", b"one"]
 
 
 def test_a_study_waits_until_it_is_quiet(queue: StudyQueue) -> None:
