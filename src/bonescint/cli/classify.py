@@ -139,7 +139,10 @@ def classify(
 
         _require_none("ray", workers=workers, pictures=pictures, dicom=dicom, fhir=fhir)
         settings = RaySettings(
-            address=address, actors=actors, cpus=actor_cpus or 1, gpus=actor_gpus or 1.0
+            address=address,
+            actors=actors,
+            cpus=1 if actor_cpus is None else actor_cpus,
+            gpus=1.0 if actor_gpus is None else actor_gpus,
         )
         return _run_on_ray(
             lambda progress: classify_on_ray(

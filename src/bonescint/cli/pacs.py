@@ -238,6 +238,7 @@ def listen(
         calling=title,
         tls=files,
         by_tls=answer_tls,
+        called_by_tls=certificate is not None,
         stow=answer_stow,
         user=user,
         secret_file=secret_file,
@@ -306,6 +307,7 @@ def _destination(
     calling: str,
     tls: TlsFiles | None,
     by_tls: bool,
+    called_by_tls: bool = False,
     stow: str,
     user: str,
     secret_file: Path | None,
@@ -319,8 +321,13 @@ def _destination(
     if bool(peer) is bool(stow):
         requirement = "given, or else the URL of a web server"
         raise ParameterError(option, "bonescint", requirement, peer and f"{peer} and {stow}")
-    if tls is not None and not by_tls and option == "peer" and not stow:
-        raise ParameterError("tls", "send", "given with certificates", by_tls)
+    command, tls_option = ("send", "tls") if option == "peer" else ("listen", "answer-tls")
+    if tls is not None and not (by_tls or called_by_tls or stow):
+        raise ParameterError(tls_option, command, "given with certificates", by_tls)
+    for login_option, given in (("user", user), ("secret-file", secret_file)):
+        if given and not stow:
+            requirement = "given with the URL of a web server only"
+            raise ParameterError(login_option, command, requirement, str(given))
     if tls is not None:
         tls.for_client()  # what is wrong with the files is said now
     if stow:

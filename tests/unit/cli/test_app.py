@@ -266,6 +266,12 @@ def test_an_option_of_the_other_engine_is_refused(options: tuple[str, ...], opti
     assert f"'{option}' parameter of classify must be left out with --engine" in ran.stderr
 
 
+def test_an_actor_without_a_share_of_a_gpu_is_refused() -> None:
+    ran = _run("classify", "scan.dcm", "--engine", "ray", "--actor-gpus", "0")
+    assert ran.exit_code == 2
+    assert "'gpus' parameter of RaySettings must be above 0" in ran.stderr
+
+
 def test_documented_defaults_of_classify(with_classify: Patch) -> None:
     given: dict[str, object] = {}
 

@@ -40,6 +40,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("send scans host:1 --authority none.pem", "given with certificates"),
         ("send scans host:1 --tls --authority none.pem", "cannot be used for TLS"),
         ("send scans host:1 --tls --certificate none.pem", "together with a certificate"),
+        ("send scans host:1 --user me", "given with the URL of a web server only"),
         ("send nowhere host:1", "no such file or folder"),
         ("send scans --stow http://host/ --user me", "BONESCINT_PASSWORD"),
         ("fetch https://host/ --out inbox --since yesterday", "a date such as 2026-11-01"),
@@ -48,6 +49,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("listen --answer-to PACS", "must be TITLE@host:port"),
         ("listen --answer-to PACS@host:1 --host 0.0.0.0", "not loopback"),
         ("listen --answer-to PACS@host:1 --answer-tls --authority none.pem", "cannot be used"),
+        ("listen --answer-to PACS@host:1 --authority none.pem", "given with certificates"),
+        ("listen --answer-to PACS@host:1 --secret-file none.pem", "given with the URL of a web"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_done_is_said_in_one_line(folder: Path, words: str, said: str) -> None:
