@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bonescint.classify.naming import SourceNames
 from bonescint.dicom.results import ResultKind
 from bonescint.scan import RESEARCH_USE, EvidenceRegion, InputError
 from bonescint.serve.upload_classifier import ServedScan
@@ -158,9 +159,8 @@ class UploadedFiles:
 
     def refused(self, error: InputError) -> RefusedFile:
         """A refusal in which files are numbers."""
-        text = f"{error.problem}. {error.remedy}."
-        for number, path in enumerate(self.paths, start=1):
-            text = text.replace(str(path), f"file {number}")
+        numbers = {str(path): f"file {number}" for number, path in enumerate(self.paths, start=1)}
+        text = SourceNames(numbers).clean(f"{error.problem}. {error.remedy}.")
         return RefusedFile(files=self.numbers([Path(error.source)]), reason=" ".join(text.split()))
 
 

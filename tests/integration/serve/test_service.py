@@ -175,6 +175,13 @@ def test_names_that_are_given_twice_are_two_files(address: str, named: bytes) ->
         assert sorted(files) == [[1], [2], [3], [4]]
 
 
+def test_a_refusal_names_the_right_file(address: str, named: bytes) -> None:
+    """Also where the name of one file begins with that of another."""
+    told = post(address, ("IM1", b"no scan"), ("IM12", named), ("IM13", named)).json()
+    (copy,) = (one for one in told["refused"] if "copy" in one["reason"])
+    assert (copy["files"], "is a copy of file 2" in copy["reason"]) == ([3], True)
+
+
 def test_a_result_can_be_deleted(address: str, named: bytes) -> None:
     (study,) = post(address, ("x", named)).json()["studies"]
     at = address + study["links"]["self"]
