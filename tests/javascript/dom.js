@@ -40,7 +40,7 @@ export class Element extends Target {
     this.dataset = new Proxy({}, {
       get: (_, name) => this.attributes.get(`data-${name.replace(/[A-Z]/g, (one) => `-${one.toLowerCase()}`)}`),
       set: (_, name, value) => { this.setAttribute(`data-${name}`, value); return true; },
-      deleteProperty: (_, name) => this.attributes.delete(`data-${name}`),
+      deleteProperty: (_, name) => { this.attributes.delete(`data-${name}`); return true; },
     });
   }
 

@@ -56,6 +56,7 @@ class ReadingPage {
   }
 
   async #show(entry, draft) {
+    this.#lock(); // what is on the page belongs to another case until this one is shown
     this.entry = entry;
     this.recorder.case = entry.token;
     this.#heading();
@@ -63,12 +64,13 @@ class ReadingPage {
     find("feedback").hidden = true;
     find("form").hidden = false;
     const buffer = await this.#picture(entry.token);
+    const output = entry.stage === "aided" ? await ask(`/api/model/${entry.token}`) : null;
+    if (this.entry !== entry) return; // another one was chosen meanwhile
     this.viewer.show(entry.picture, buffer);
+    if (output) this.#showModel(output);
     this.answer.fill(draft);
-    this.locked = false;
-    find("submit").disabled = false;
-    if (entry.stage === "aided") await this.#showModel(entry);
     this.viewer.showMarks(this.answer);
+    this.#unlock("");
     const readyMs = this.submittedAt ? performance.now() - this.submittedAt : null;
     this.submittedAt = null;
     this.note("shown", { position: entry.position, stage: entry.stage, ready_ms: readyMs });
@@ -131,8 +133,7 @@ class ReadingPage {
     }
   }
 
-  async #showModel(entry) {
-    const output = await ask(`/api/model/${entry.token}`);
+  #showModel(output) {
     const side = output.positive ? "at or above" : "below";
     const call = output.positive === null
       ? "no call: this scan is unlike the scans that the model knows"
@@ -255,8 +256,8 @@ class ReadingPage {
     await this.#forget(sent);
     const again = receipt.state.case?.token === sent.case;
     if (receipt.training && !again) { await this.#feedback(sent, receipt.state); return; }
-    this.#suggestBreak();
     await this.open(receipt.state);
+    this.#suggestBreak(); // the pause is of the case that is shown now
   }
 
   async #refused(sent, error) {
@@ -303,12 +304,12 @@ class ReadingPage {
   }
 
   async #revise(token) {
+    this.#lock();
     if (token === "") {
       await this.store.drop("drafts", [`${this.entry.token}/revision`]);
       await this.open(await ask("/api/state"));
       return;
     }
-    clearTimeout(this.draftTimer);
     const { case: entry, answer } = await ask(`/api/answers/${token}`);
     const kept = await this.store.get("drafts", `${token}/revision`);
     this.revising = true;
