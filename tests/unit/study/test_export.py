@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import json
 import math
+import time
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -193,6 +196,80 @@ def test_time_over_two_tabs_and_two_stages() -> None:
     found = case_time(jumped, "unaided")
     assert found is not None
     assert found.gross_s >= found.active_s == 10.0
+
+
+@pytest.fixture
+def first_case(
+    world: SimpleNamespace, study: StudyFolder, address: str
+) -> Iterator[SimpleNamespace]:
+    """A reader, the first case, and what its answer is exported as."""
+    with world.enter(study, address, "r1") as client:
+        client.enter_environment("test")
+        client.take_tab()
+        case = client.state()["case"]["token"]
+        events: list[dict[str, Any]] = []
+
+        def note(kind: str, wait_s: float, of: str | None = case, **body: Any) -> None:
+            client.pass_time(wait_s)
+            events.append(client.event(kind, of, stage="unaided", **body))
+
+        def submit() -> None:
+            answer = {
+                "positive": False,
+                "confidence": 3,
+                "no_focus": True,
+                "marks": [],
+                "comment": "",
+            }
+            client.submit(case, "unaided", answer, events)
+            events.clear()
+
+        def exported(out: Path) -> dict[str, str]:
+            client.tell("/api/events", {"events": events})
+            (row,) = world.rows_of(export_study(study, out) / "reads.csv")
+            return row
+
+        yield SimpleNamespace(client=client, note=note, submit=submit, exported=exported)
+
+
+def test_a_later_look_at_an_answered_case_adds_no_time(
+    first_case: SimpleNamespace, tmp_path: Path
+) -> None:
+    first_case.note("shown", 0)
+    first_case.note("submit", 20)
+    first_case.submit()
+    first_case.client.tab = "loaded-again"
+    first_case.note("shown", 90_000)
+    first_case.note("zoom", 60)
+    row = first_case.exported(tmp_path / "out")
+    assert float(row["active_s"]) == pytest.approx(20, abs=1)
+    assert float(row["gross_s"]) == pytest.approx(20, abs=1)
+
+
+def test_a_clock_that_is_set_back_while_reading_loses_no_time(
+    first_case: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first_case.note("shown", 0)
+    now = time.time()
+    monkeypatch.setattr("bonescint.study.reader_client.time.time", lambda: now - 3600)
+    first_case.note("submit", 20)
+    monkeypatch.undo()
+    first_case.submit()
+    assert float(first_case.exported(tmp_path / "out")["active_s"]) == pytest.approx(20, abs=1)
+
+
+@pytest.mark.parametrize(("away", "back"), [("pause", "resume"), ("hidden", "visible")])
+def test_who_is_away_when_a_case_is_shown_is_not_reading(
+    first_case: SimpleNamespace, tmp_path: Path, away: str, back: str
+) -> None:
+    first_case.note(away, 0, of=None)
+    first_case.note("shown", 1)
+    first_case.note(back, 600)
+    first_case.note("submit", 20)
+    first_case.submit()
+    row = first_case.exported(tmp_path / "out")
+    assert float(row["active_s"]) == pytest.approx(20, abs=1)
+    assert float(row["gross_s"]) == pytest.approx(620, abs=1)
 
 
 # --- marks ----------------------------------------------------------------------------------

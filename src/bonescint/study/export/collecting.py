@@ -19,6 +19,7 @@ from bonescint.study.export.measures import (
     Score,
     case_time,
     median_and_quartiles,
+    note_away,
     scorer_of,
 )
 from bonescint.study.export.rows import (
@@ -193,25 +194,14 @@ class _Cases:
 
 def _add_events(db: Session, cases: _Cases, tables: StudyTables) -> Mapping[int, list[Moment]]:
     """Add all events; return those of each assignment, for the reading times."""
-    moments: dict[int, list[Moment]] = defaultdict(list)
     rows = db.execute(
         select(Event, Account.reader, ReadingSession.number, Assignment.case_id)
         .join(ReadingSession, ReadingSession.id == Event.session_id)
         .join(Account, Account.id == ReadingSession.account_id)
         .outerjoin(Assignment, Assignment.id == Event.assignment_id)
         .order_by(Account.reader, ReadingSession.number, Event.client_s, Event.id)
-    )
+    ).all()
     for event, reader, number, case_id in rows:
-        if event.assignment_id is not None:
-            moments[event.assignment_id].append(
-                Moment(
-                    kind=event.kind,
-                    tab=event.tab,
-                    t_ms=event.t_ms,
-                    client_s=event.client_s,
-                    stage=str(event.body.get("stage", "")),
-                )
-            )
         tables.events.append(
             EventRow(
                 reader=reader,
@@ -225,7 +215,44 @@ def _add_events(db: Session, cases: _Cases, tables: StudyTables) -> Mapping[int,
                 details=json.dumps(event.body) if event.body else "",
             )
         )
+    return _moments([row.Event for row in rows])
+
+
+def _moments(events: Sequence[Event]) -> Mapping[int, list[Moment]]:
+    """The moments of each assignment.
+
+    A reader may be away already when a case is shown; the event that says so is of another case.
+    """
+    moments: dict[int, list[Moment]] = defaultdict(list)
+    away: dict[tuple[int, str], set[str]] = defaultdict(set)
+    for event in sorted(events, key=lambda event: (event.t_ms, event.id)):
+        reasons = away[event.session_id, event.tab]
+        note_away(reasons, event.kind)
+        if event.assignment_id is None:
+            continue
+        kinds = [event.kind, *(reasons if event.kind == "shown" else ())]
+        moments[event.assignment_id].extend(
+            Moment(
+                kind=kind,
+                tab=event.tab,
+                t_ms=event.t_ms,
+                client_s=event.client_s,
+                stage=str(event.body.get("stage", "")),
+            )
+            for kind in kinds
+        )
     return moments
+
+
+def _until(given: Answer, moments: Sequence[Moment]) -> list[Moment]:
+    """Without later looks at an answered case; a page that is loaded again is another tab.
+
+    In the tab of the submission its monotonic clock says what is later, also if the reader's
+    clock was set back meanwhile.
+    """
+    at = (given.t_ms, given.client_s)
+    tabs = {moment.tab for moment in moments if (moment.t_ms, moment.client_s) == at}
+    return [one for one in moments if one.client_s <= given.client_s or one.tab in tabs]
 
 
 class _SessionCollector:
@@ -290,7 +317,8 @@ class _SessionCollector:
     ) -> ReadRow:
         case = self._cases[assignment.case_id]
         # The first version is the reading; a later one is a correction.
-        took = case_time(moments, given.stage) if given.revision == 1 else None
+        seen = _until(given, moments)
+        took = case_time(seen, given.stage) if given.revision == 1 else None
         return ReadRow(
             **self._who,
             modality=modality_of(self._session.number, given.stage),

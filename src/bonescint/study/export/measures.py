@@ -135,6 +135,22 @@ _AWAY = {"pause": "resume", "hidden": "visible", "idle": "back"}
 _BACK = {back: away for away, back in _AWAY.items()}
 
 
+def note_away(away: set[str], kind: str) -> None:
+    """Keep the reasons for which a reader is away, after an event of this kind.
+
+    Examples:
+        >>> away = {"hidden"}
+        >>> for kind in ("pause", "zoom", "visible"):
+        ...     note_away(away, kind)
+        >>> away
+        {'pause'}
+    """
+    if kind in _AWAY:
+        away.add(kind)
+    elif kind in _BACK:
+        away.discard(_BACK[kind])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
     """The part of an event that reading times depend on.
@@ -227,10 +243,7 @@ def _away_ms(start: Moment, end: Moment, moments: Iterable[Moment]) -> float:
         if moment.t_ms > end.t_ms:
             break
         before = bool(away)
-        if moment.kind in _AWAY:
-            away.add(moment.kind)
-        elif moment.kind in _BACK:
-            away.discard(_BACK[moment.kind])
+        note_away(away, moment.kind)
         if not before and away:
             since = moment.t_ms
         elif before and not away:
