@@ -52,7 +52,7 @@ def create(
     training: Annotated[int, typer.Option(min=0, max=100)] = 2,
     title: str = "Reader study",
     second_session: Literal["none", "repeat", "aided"] = "none",
-    washout_days: Annotated[float, typer.Option(min=0)] = 28.0,
+    washout_days: Annotated[float | None, typer.Option(min=0)] = None,
     model: Path | None = None,
     revisions: bool = False,
     invitation_days: Annotated[float, typer.Option(min=0.01)] = 14.0,
@@ -74,7 +74,7 @@ def create(
         training: Number of training cases.
         title: Shown to readers.
         second_session: What follows after the wash-out.
-        washout_days: Days between the two sessions.
+        washout_days: Days between the two sessions; 28 unless given.
         model: Model folder for an aided session; the model that comes with bonescint unless given.
         revisions: Answers may be changed until the session is finished.
         invitation_days: How long invitation links are valid.

@@ -15,9 +15,19 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.orm import Session
 
-from bonescint.cohort import Manifest, read_manifest, read_truth
-from bonescint.files import folder_beside, require_free
-from bonescint.scan import BonescintError, Case, FocusKind, InputError, OutputError, Scan, Split
+from bonescint.cohort import Manifest, read_manifest, truth_of, write_truth
+from bonescint.files import folder_beside, make_folder, require_free
+from bonescint.scan import (
+    BonescintError,
+    Case,
+    FocusKind,
+    InputError,
+    OutputError,
+    ParameterError,
+    Scan,
+    Split,
+    Truth,
+)
 from bonescint.study.errors import StudyError
 from bonescint.study.folder import (
     KEY_BYTES,
@@ -57,11 +67,14 @@ class StudyOptions:
         split: to draw from; `None` for all.
         training: number of training cases.
         second_session: none, repeat or aided.
-        washout_days: before the second session.
+        washout_days: before the second session; the protocol's 28 if `None`.
         revisions: whether answers may be changed until the session is finished.
         database: URL of a PostgreSQL database; SQLite in the folder if empty.
         invitation_days: how long invitation links are valid.
         simulated_readers: the readers are programs; everything based on their answers says so.
+
+    Raises:
+        ParameterError: days of wash-out without a second session.
     """
 
     title: str = "Reader study"
@@ -71,7 +84,7 @@ class StudyOptions:
     split: Split | None = Split.TEST
     training: int = 2
     second_session: SecondSession = SecondSession.NONE
-    washout_days: float = 28.0
+    washout_days: float | None = None
     revisions: bool = False
     database: str = ""
     invitation_days: float = INVITATION_S / 86_400
@@ -79,19 +92,23 @@ class StudyOptions:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "second_session", SecondSession(self.second_session))
+        if self.washout_days is not None and self.second_session is SecondSession.NONE:
+            requirement = "absent without a second session"
+            raise ParameterError("washout_days", "StudyOptions", requirement, self.washout_days)
         if self.split is not None:
             object.__setattr__(self, "split", Split(self.split))
 
     def protocol_of(self, sample: Sample) -> StudyProtocol:
         """The protocol of a study of these cases."""
+        washout = {} if self.washout_days is None else {"washout_days": self.washout_days}
         return StudyProtocol(
             title=self.title,
             seed=self.seed,
             cases=len(sample.reading),
             training_cases=len(sample.training),
             second_session=self.second_session,
-            washout_days=self.washout_days,
             revisions=self.revisions,
+            **washout,
         )
 
 
@@ -126,8 +143,12 @@ def create_study(
             is named.
         OutputError: the folder cannot be made.
         StudyError: the database cannot be used, or contains a study already.
+        ParameterError: a model without an aided session.
     """
     options = options or StudyOptions()
+    if model is not None and options.second_session is not SecondSession.AIDED:
+        requirement = "absent unless the second session is aided"
+        raise ParameterError("model", "create_study", requirement, str(model))
     target = Path(folder)
     people = read_readers(readers) if isinstance(readers, Path | str) else tuple(readers)
     _refuse_administrators_name(people)
@@ -217,7 +238,7 @@ def _prepare(
         try:
             scan = read(manifest.path(case))
             prepared.append(_write_picture(study, scan, token, training=training))
-            truths[token] = _write_truth(study, manifest, case, token, training=training)
+            truths[token] = _write_truth(study, manifest, case, scan, token, training=training)
             if outputs is not None:
                 outputs.write(study.model_file(token), scan)
         except OutputError:
@@ -250,22 +271,22 @@ def _write_picture(study: StudyFolder, scan: Scan, token: str, *, training: bool
 
 
 def _write_truth(
-    study: StudyFolder, manifest: Manifest, case: Case, token: str, *, training: bool
+    study: StudyFolder, manifest: Manifest, case: Case, scan: Scan, token: str, *, training: bool
 ) -> dict[str, Any]:
-    foci: list[dict[str, Any]] = []
-    content = b""
-    if case.truth:
-        path = manifest.folder / case.truth
-        truth = read_truth(path)
-        if truth.positive is not case.positive:
-            raise InputError(path, "contradicts the manifest's label", "Correct one of them")
-        content = path.read_bytes()
-        write_private(study.masks_file(token), content)
-        foci = [
-            {"view": focus.view.value, "row": focus.row, "column": focus.column}
-            for focus in truth.foci
-            if focus.kind is FocusKind.METASTASIS
-        ]
+    truth = truth_of(manifest, case, pixel_spacing_mm=scan.pixel_spacing_mm)
+    sha256 = ""
+    if truth is not None:
+        _require_fit(truth, case, scan, f"{manifest.folder / 'manifest'}, scan {case.scan_id}")
+        file = study.masks_file(token)
+        make_folder(file.parent, mode=0o700)
+        write_truth(truth, file)
+        file.chmod(0o600)
+        sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+    foci = [
+        {"view": focus.view.value, "row": focus.row, "column": focus.column}
+        for focus in (truth.foci if truth else ())
+        if focus.kind is FocusKind.METASTASIS
+    ]
     if training:
         shown = {"positive": case.positive, "foci": foci}
         write_private(study.feedback_file(token), json.dumps(shown).encode())
@@ -278,8 +299,22 @@ def _write_truth(
         "training": training,
         "source": str(manifest.path(case).resolve()),
         "foci": foci,
-        "truth_sha256": hashlib.sha256(content).hexdigest() if content else "",
+        "truth_sha256": sha256,
     }
+
+
+def _require_fit(truth: Truth, case: Case, scan: Scan, where: str) -> None:
+    if truth.positive is not case.positive:
+        raise InputError(where, "its truth contradicts the manifest's label", "Correct one of them")
+    for view, mask in truth.masks.items():
+        image = scan.view(view)
+        if image is None or mask.shape != image.shape:
+            raise InputError(
+                where,
+                f"the {view.value} mask does not have the shape of the view, or there is no such "
+                f"view",
+                "Correct the mask",
+            )
 
 
 def _make_store(

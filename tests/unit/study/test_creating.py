@@ -4,15 +4,26 @@ import errno
 import os
 import re
 import stat
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from bonescint.cohort import read_manifest
+from bonescint.cohort import read_manifest, read_truth, write_manifest
+from bonescint.cohort.truth import write_mask
 from bonescint.scan import InputError, OutputError, ParameterError, Split, View
-from bonescint.study import Reader, StudyError, StudyFolder, StudyOptions, create_study, open_study
+from bonescint.study import (
+    Reader,
+    SecondSession,
+    StudyError,
+    StudyFolder,
+    StudyOptions,
+    create_study,
+    open_study,
+)
+from bonescint.study.export.collecting import collect
 from bonescint.study.folder import opaque_token
 from bonescint.study.readers import read_readers
 from bonescint.study.sampling import draw_sample, reading_order
@@ -34,8 +45,6 @@ def test_a_balanced_sample_is_balanced_and_the_same_again(cohort: Path) -> None:
 
 def test_a_sample_takes_one_scan_a_patient(cohort: Path) -> None:
     manifest = read_manifest(cohort)
-    from dataclasses import replace
-
     twins = [replace(c, scan_id=f"{c.scan_id}-2") for c in manifest.cases]
     doubled = replace(manifest, cases=(*manifest.cases, *twins))
     sample = draw_sample(doubled, count=10, training=0, seed=1)
@@ -194,6 +203,52 @@ def test_a_truth_that_contradicts_the_manifest_is_refused(
         world.make_study(tmp_path / "study", cohort, sample=6, balanced=False)
 
 
+def write_with_physicians_masks(world: SimpleNamespace, folder: Path) -> Path:
+    """A cohort whose disease is in masks of the anterior view, in place of truth files."""
+    cohort: Path = world.write_cohort(folder, 8)
+    cases = []
+    for case in read_manifest(cohort).cases:
+        file = f"truth/{Path(case.file).stem}.png"
+        truth = read_truth(folder / case.truth)
+        if case.positive:
+            write_mask(truth.masks[View.ANTERIOR], folder / file)
+        cases.append(replace(case, truth="", mask_anterior=file if case.positive else ""))
+    write_manifest(cases, cohort)
+    return cohort
+
+
+def test_physicians_masks_are_the_truth_that_marks_are_scored_by(
+    world: SimpleNamespace, tmp_path: Path
+) -> None:
+    cohort = write_with_physicians_masks(world, tmp_path / "cohort")
+    study = world.make_study(tmp_path / "study", cohort)
+    for token, entry in study.truth().items():
+        assert len(entry["foci"]) == entry["positive"]
+        assert study.masks_file(token).is_file() == bool(entry["truth_sha256"]) == entry["positive"]
+    with study.open_store() as store:
+        tables = collect(study, store, radius_mm=15)
+    assert sorted(tables.lesions.values()) == [0, 0, 0, 1, 1, 1]
+
+
+def test_a_mask_of_another_shape_is_refused(world: SimpleNamespace, tmp_path: Path) -> None:
+    cohort = write_with_physicians_masks(world, tmp_path / "cohort")
+    for mask in (tmp_path / "cohort/truth").glob("*.png"):
+        write_mask(np.ones((32, 16), dtype=bool), mask)
+    with pytest.raises(InputError, match="the anterior mask does not have the shape of the view"):
+        world.make_study(tmp_path / "study", cohort)
+    assert not (tmp_path / "study").exists()
+
+
+def test_disease_in_an_empty_mask_is_nowhere_known(world: SimpleNamespace, tmp_path: Path) -> None:
+    cohort = write_with_physicians_masks(world, tmp_path / "cohort")
+    for mask in (tmp_path / "cohort/truth").glob("*.png"):
+        write_mask(np.zeros((world.ROWS, world.COLUMNS), dtype=bool), mask)
+    study = world.make_study(tmp_path / "study", cohort)
+    with study.open_store() as store:
+        tables = collect(study, store, radius_mm=15)
+    assert list(tables.lesions.values()) == [0, 0, 0], "those without disease"
+
+
 def test_an_occupied_place_and_the_administrators_name_are_refused(
     world: SimpleNamespace, cohort: Path, tmp_path: Path
 ) -> None:
@@ -240,10 +295,13 @@ def test_same_seed_same_sample_and_order(
 
 
 def test_options_are_checked(cohort: Path, tmp_path: Path) -> None:
+    people = [Reader(reader="a", name="b")]
+    repeat = StudyOptions(sample=4, second_session=SecondSession.REPEAT)
+    early = replace(repeat, washout_days=-1)
     with pytest.raises(ParameterError, match="washout_days"):
-        create_study(
-            tmp_path / "s",
-            cohort,
-            [Reader(reader="a", name="b")],
-            StudyOptions(sample=4, washout_days=-1),
-        )
+        create_study(tmp_path / "s", cohort, people, early)
+    with pytest.raises(ParameterError, match="absent without a second session"):
+        StudyOptions(sample=4, washout_days=3)
+    for options in (StudyOptions(sample=4), repeat):
+        with pytest.raises(ParameterError, match="absent unless the second session is aided"):
+            create_study(tmp_path / "s", cohort, people, options, model="shipped")

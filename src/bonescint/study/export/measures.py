@@ -114,13 +114,10 @@ def scorer_of(
         picture.get("row_mm") or ASSUMED_SPACING_MM,
         picture.get("column_mm") or ASSUMED_SPACING_MM,
     )
-    if masks_file.is_file():
-        truth = read_truth(masks_file)
-    elif positive:
-        return None
-    else:
-        truth = Truth(positive=False)  # every mark is a false positive
-    return CaseScorer(truth, spacing, columns=int(picture["columns"]), radius_mm=radius_mm)
+    truth = read_truth(masks_file) if masks_file.is_file() else Truth(positive=positive)
+    scorer = CaseScorer(truth, spacing, columns=int(picture["columns"]), radius_mm=radius_mm)
+    # Without disease every mark is a false positive; with disease that nobody marked, none is.
+    return None if positive and not scorer.lesions else scorer
 
 
 def median_and_quartiles(values: Sequence[float]) -> tuple[float, float, float] | None:
