@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -324,6 +325,13 @@ class CohortCases:
     def left_out(self) -> int:
         """Number of positive cases that were left out because nothing says where disease is."""
         return len(self._manifest.cases) - len(self._cases)
+
+    @property
+    def sha256(self) -> str:
+        """Hash of which scans these are: of their identifiers, and of the first one's file."""
+        first = self._manifest.path(next(iter(self._cases.values())))
+        content = first.read_bytes() if first.is_file() else b""
+        return hashlib.sha256("\n".join(self.scan_ids).encode() + content).hexdigest()
 
     def read(self, spec: CaseSpec, case_id: str) -> TeachingCase:
         """Read one case.

@@ -91,7 +91,7 @@ class CaseSupply:
         clock: seconds since 1970, UTC.
 
     Raises:
-        InputError: a cohort that cannot be used.
+        InputError: a cohort that cannot be used, or another one than the records are of.
         OutputError: the folder of the records cannot be written.
     """
 
@@ -109,7 +109,7 @@ class CaseSupply:
         self._secret = records.setting("secret", secrets.token_hex(16))
         self._seed = str(seed) if seed else self._secret
         self._cohort = cohort
-        self._scan_ids = () if cohort is None else CohortCases(cohort).scan_ids
+        self._scan_ids = () if cohort is None else self._own_scans(CohortCases(cohort))
         self._making: dict[str, Future[None]] = {}
         self._known: dict[int, _Known] = {}
         self._lock = threading.RLock()
@@ -120,6 +120,16 @@ class CaseSupply:
         if cohort is None:
             for _ in range(count):
                 self._pool.submit(_warm_up)
+
+    def _own_scans(self, cohort: CohortCases) -> tuple[str, ...]:
+        """The scans of the cohort that the records are of: a stored case is a scan's identifier."""
+        if self._records.setting("cohort", cohort.sha256) != cohort.sha256:
+            raise InputError(
+                self._records.path,
+                "holds answers to another cohort, or to other scans of this one",
+                "Give another --progress",
+            )
+        return cohort.scan_ids
 
     def _place(self) -> Path:
         """The folder of cases made ahead: beside the records; for real scans one that goes."""

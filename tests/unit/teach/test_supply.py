@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 from tests.support.teaching import answered, mark, small_case, spot
 
-from bonescint.scan import Focus, InputError, ParameterError, UptakeSite, View
+from bonescint.cohort import write_manifest
+from bonescint.dicom import write_nm
+from bonescint.scan import Case, Focus, InputError, ParameterError, Split, UptakeSite, View
 from bonescint.teach.answers import CaseAnswer, grade
 from bonescint.teach.case_files import first_case, first_specs, read_case, write_case
 from bonescint.teach.cases import CaseSpec, TeachingCase, simulate_case
@@ -189,17 +191,13 @@ def test_a_case_survives_its_file(tmp_path: Path) -> None:
         read_case(tmp_path / "d.npz", "x")
 
 
-def test_a_cohort_is_read_through_before_a_scan_comes_again(
-    tmp_path: Path, records: Records
-) -> None:
-    from bonescint.cohort import write_manifest
-    from bonescint.dicom import write_nm
-    from bonescint.scan import Case, Split
-
-    scan = simulate_case(CaseSpec(seed=4), "s").scan
+def _cohort_of(folder: Path, names: str, *, seed: int = 4) -> Path:
+    """A cohort of one simulated scan under several names."""
+    scan = simulate_case(CaseSpec(seed=seed), "s").scan
+    folder.mkdir(exist_ok=True)
     cases = []
-    for name in "abc":
-        write_nm(scan, tmp_path / f"{name}.dcm")
+    for name in names:
+        write_nm(scan, folder / f"{name}.dcm")
         case = Case(
             scan_id=name,
             patient_id=name,
@@ -209,10 +207,28 @@ def test_a_cohort_is_read_through_before_a_scan_comes_again(
             file=f"{name}.dcm",
         )
         cases.append(case)
-    write_manifest(cases, tmp_path / "manifest.csv")
+    write_manifest(cases, folder / "manifest.csv")
+    return folder / "manifest.csv"
+
+
+def test_answers_to_one_cohort_are_not_taken_for_those_to_another(
+    tmp_path: Path, records: Records
+) -> None:
+    first = _cohort_of(tmp_path / "a", "abc")
+    for _ in range(2):  # and again after a restart
+        CaseSupply(records, {}, cohort=first, workers=1).close()
+    pixels, names = (_cohort_of(tmp_path / "b", "abc", seed=5), _cohort_of(tmp_path / "c", "ab"))
+    for other in (pixels, names):
+        with pytest.raises(InputError, match=r"p\.sqlite.*another cohort.*--progress"):
+            CaseSupply(records, {}, cohort=other, workers=1)
+
+
+def test_a_cohort_is_read_through_before_a_scan_comes_again(
+    tmp_path: Path, records: Records
+) -> None:
+    manifest = _cohort_of(tmp_path, "abc")
     trainee = records.trainee("N1", now_s=0.0)
     order = []
-    manifest = tmp_path / "manifest.csv"
     with CaseSupply(records, {}, seed=3, cohort=manifest, workers=1) as supply:
         assert supply.courses == (COHORT,)
         folder = supply._folder
