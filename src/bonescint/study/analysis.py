@@ -95,8 +95,9 @@ def analyse_study(
     """Analyse a study and write everything, with one report.
 
     Training cases are left out. Ratings are the readers' confidences; sensitivity, specificity,
-    F1 and McNemar's test are computed from their yes and no. The model reads the same pictures
-    on this machine and is timed. Marks are compared with the masks of the metastases.
+    F1 and McNemar's test are computed from their yes and no, and from the model's calls. The model
+    reads the same pictures on this machine and is timed. Marks are compared with the masks of the
+    metastases.
 
     Written to `out`: `index.html`, `analysis.json`, `analysis.xlsx`, `sentences.txt`, figures,
     and `marks.json` if marks could be evaluated.
@@ -185,7 +186,7 @@ def _analysed(
         ratings=ratings,
         marked=marked,
         model=said,
-        notes=notes,
+        notes=(*_of_calls(rows, said), *notes),
     )
 
 
@@ -211,9 +212,24 @@ def _reads(rows: Sequence[ReadRow], *, decided: bool = False) -> Reads:
 
 
 def _model_row(reads: Reads, said: ModelReads | None) -> Any:
-    if said is None:
+    """The model's probability of each scan that it calls, else NaN; `None` if it calls none."""
+    if said is None or said.not_called.issuperset(reads.cases):
         return None
-    return np.array([said.probabilities.get(case, np.nan) for case in reads.cases])
+    return np.array(
+        [np.nan if case in said.not_called else said.probabilities[case] for case in reads.cases]
+    )
+
+
+def _of_calls(rows: Sequence[ReadRow], said: ModelReads | None) -> tuple[str, ...]:
+    cases = {row.case for row in rows}
+    count = len(cases & said.not_called) if said else 0
+    if not count:
+        return ()
+    return (
+        f"the model does not call {count} of {len(cases)} scans, since they are unlike those that "
+        f"it knows: its sensitivity, specificity and F1, and McNemar's tests with it, are of the "
+        f"others; areas are of all",
+    )
 
 
 def _of_marks(

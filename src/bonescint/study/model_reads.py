@@ -82,6 +82,7 @@ class ModelReads:
         model_id: name, version and the start of the graph's hash.
         operating_point: the lowest probability that it calls positive.
         probabilities: by scan_id.
+        not_called: scans that it does not call, since they are unlike those that it knows.
         seconds: for each, from pixels in memory to the probability, on this machine.
         machine: what it ran on.
     """
@@ -89,6 +90,7 @@ class ModelReads:
     model_id: str
     operating_point: float
     probabilities: dict[str, float] = field(default_factory=dict)
+    not_called: set[str] = field(default_factory=set)
     seconds: dict[str, float] = field(default_factory=dict)
     machine: str = ""
 
@@ -132,6 +134,8 @@ def model_reads(
             scan_id = str(truths[case.token]["scan_id"])
             found.seconds[scan_id] = time.perf_counter() - began
             found.probabilities[scan_id] = answer.mbd_probability
+            if answer.positive is None:
+                found.not_called.add(scan_id)
             if progress is not None:
                 progress(number, len(cases))
     return found

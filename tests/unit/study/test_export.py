@@ -5,6 +5,7 @@ import math
 import time
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,9 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openpyxl import load_workbook
 
-from bonescint.model import ModelFolder
+from bonescint.intervals import exact_share
+from bonescint.model import Classifier, ModelFolder
 from bonescint.mrmc import read_reads
-from bonescint.scan import Focus, InputError, OutputError, Truth, View
+from bonescint.scan import Focus, InputError, OutputError, Prediction, Scan, Truth, View
 from bonescint.study import (
     StudyError,
     StudyFolder,
@@ -441,6 +443,37 @@ def test_the_analysis_is_that_of_the_answers(
         assert right["f1"]["value"] == pytest.approx(2 * hits / (hits + false + 5))
     assert set(found["model_seconds"]["seconds"]) == {row["case"] for row in rows}
     assert all(0 < value < 60 for value in found["model_seconds"]["seconds"].values())
+
+
+@pytest.mark.parametrize("count", [2, 10])
+def test_scans_that_the_model_does_not_call_count_as_no_call(
+    world: SimpleNamespace,
+    read_through: StudyFolder,
+    model: ModelFolder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    count: int,
+) -> None:
+    pytest.importorskip("matplotlib", reason="needs the extra 'evaluate'")
+    truths = [(token, t) for token, t in read_through.truth().items() if not t["training"]]
+    unlike = [token for token, _ in sorted(truths, key=lambda one: not one[1]["positive"])][:count]
+    predict = Classifier.predict
+
+    def refusing(self: Classifier, scan: Scan) -> Prediction:
+        found = predict(self, scan)
+        return replace(found, positive=None) if scan.scan_id in unlike else found
+
+    monkeypatch.setattr(Classifier, "predict", refusing)
+    found = analyse_study(read_through, tmp_path / "out", model=model, draws=50)
+    own = [right for right in found.ratings.decisions.accuracies if right.who == "model"]
+    assert len(own) == (count == 2), "none where it calls no scan"
+    for right in own:
+        assert found.model is not None
+        called = [t["scan_id"] for token, t in truths if t["positive"] and token not in unlike]
+        hits = sum(found.model.probabilities[one] >= found.model.operating_point for one in called)
+        assert right.sensitivity == exact_share(hits, 3, level=0.95, nobody="no case with disease")
+    page = (tmp_path / "out/index.html").read_text()
+    assert f"the model does not call {count} of 10 scans" in page
 
 
 def test_everything_made_of_simulated_readers_says_so(analysed: Path) -> None:
