@@ -219,8 +219,9 @@ def grade(case: TeachingCase, answer: CaseAnswer, *, radius_mm: float = RADIUS_M
     """Compare an answer with the truth.
 
     A mark of disease is judged as in the reader study (`CaseScorer`): it hits a metastasis whose
-    mask lies within the radius. Any other mark, and a mark of disease that hits none, belongs to
-    the nearest other spot whose pixels lie within the radius, the smaller one of two.
+    mask lies within the radius. Any other mark belongs to a metastasis only if no other spot is as
+    near; it, and a mark of disease that hits none, belongs to the nearest other spot whose pixels
+    lie within the radius, the smaller one of two.
 
     Args:
         case: the case.
@@ -268,11 +269,22 @@ class _Judge:
 
     def graded(self, mark: SpotMark) -> GradedMark:
         score = self._scorer.score(mark.view, mark.row, mark.column)
-        if score.hit:  # a mask alone does not say which metastasis it is
+        other = self._other(mark)
+        nearest = other is None or (score.distance_mm is not None and score.distance_mm < other[0])
+        if score.hit and (mark.disease or nearest):
+            # A mask alone does not say which metastasis it is.
             spot = None if score.lesion is None else self._lesion[score.lesion]
             return GradedMark(
                 mark=mark, right=mark.disease, spot=spot, distance_mm=score.distance_mm
             )
+        if other is None:
+            return GradedMark(mark=mark, right=False)
+        distance, number = other
+        right = not mark.disease and self.spots[number].site is mark.name
+        return GradedMark(mark=mark, right=right, spot=number, distance_mm=distance)
+
+    def _other(self, mark: SpotMark) -> tuple[float, int] | None:
+        """Distance and number of the spot without disease that a mark belongs to."""
         found = []
         for number in range(self._first_other, len(self.spots)):
             for place in self.spots[number].places:
@@ -281,12 +293,11 @@ class _Judge:
                     if distance <= self._radius:
                         hidden = not self.spots[number].visible
                         found.append((hidden, distance, place.radius_px, number))
-        if not found:
-            return GradedMark(mark=mark, right=False)
         named = [one for one in found if self.spots[one[3]].site is mark.name]
+        if not found:
+            return None
         _, distance, _, number = min(named or found)
-        right = not mark.disease and self.spots[number].site is mark.name
-        return GradedMark(mark=mark, right=right, spot=number, distance_mm=round(distance, 2))
+        return round(distance, 2), number
 
     def _distance_mm(self, place: SpotPlace, mark: SpotMark) -> float:
         down, across = self._spacing

@@ -74,6 +74,20 @@ def test_a_metastasis_that_was_called_benign_is_missed() -> None:
     assert feedback.missed == (0,)
 
 
+def test_what_is_benign_belongs_to_the_nearest_spot_beside_a_metastasis_too() -> None:
+    beside = [spot(UptakeSite.METASTASIS, 50, 20), spot(UptakeSite.RIB_FRACTURE, 50, 26)]
+    case = small_case(beside)
+
+    def judged(column: int, name: UptakeSite | None) -> tuple[bool, int | None]:
+        found = grade(case, answered(mark(50, column, name))).marks[0]
+        return found.right, found.spot
+
+    assert judged(26, UptakeSite.RIB_FRACTURE) == (True, 1)
+    assert judged(26, UptakeSite.FACET) == (False, 1)
+    assert judged(20, UptakeSite.RIB_FRACTURE) == (False, 0)
+    assert judged(26, None) == (True, 0)  # disease is within the radius, as in the reader study
+
+
 @given(st.integers(0, SHAPE[0] - 1), st.integers(0, SHAPE[1] - 1), st.floats(0.5, 40))
 def test_a_mark_belongs_to_what_lies_within_the_radius(
     row: int, column: int, radius: float
