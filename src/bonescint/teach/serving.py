@@ -41,7 +41,7 @@ class TeachOptions:
         cohort: manifest whose scans are the cases; simulated ones if `None`.
         classroom: whether a teacher and students sign in.
         progress: file for the answers; in the user's data folder if `None`.
-        model: `"shipped"`, a model folder, or `"none"`.
+        model: a model folder, a name of `bonescint model list`, or `"none"`.
         seed: seed of everything that is random.
     """
 
@@ -96,6 +96,7 @@ class Teaching:
         ParameterError: served to other machines without accounts.
         InputError: a course or a cohort that cannot be used.
         RecordsError: answers that cannot be read.
+        ModelFolderError: a model that cannot be used.
     """
 
     app: FastAPI
@@ -247,6 +248,7 @@ def serve_teaching(
 
     Raises:
         InputError: a course or a cohort that cannot be used.
+        ModelFolderError: a model that cannot be used.
         OutputError: the port is taken, or answers cannot be stored.
         MissingExtraError: the extra `teach` is not installed.
     """

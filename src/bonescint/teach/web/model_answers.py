@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -11,25 +12,26 @@ from bonescint.scan import BonescintError, Scan
 if TYPE_CHECKING:
     from bonescint.model import Classifier
 
+_LOG = logging.getLogger("bonescint.teach")
 _Output = Mapping[str, Any]
 
 
 class ModelAnswers:
-    """Classifies cases in a thread of its own; the model is loaded at the first one.
+    """Classifies cases in a thread of its own; the graph is compiled at the first one.
 
     Args:
-        model: a model folder, `"shipped"`, or `"none"`.
+        model: a model folder, a name of `bonescint model list`, or `"none"`.
 
     Raises:
-        ModelFolderError: later, when the first case is read, if the model cannot be used; cases
-            are then shown without a model, and `problem` says why.
+        ModelFolderError: the folder cannot be used.
     """
 
     def __init__(self, model: str) -> None:
-        self._model = model
+        from bonescint.model import ModelFolder
+
+        self._folder = None if model == "none" else ModelFolder.load(model)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
         self._classifier: Classifier | None = None
-        self.problem = ""
 
     def close(self) -> None:
         """Stop, and free the model."""
@@ -41,27 +43,27 @@ class ModelAnswers:
         """Begin to read a scan.
 
         Returns:
-            What `explain.shown_output` gives; `None` without a model.
+            What `explain.shown_output` gives; `None` without a model, or if it cannot read this
+            scan, which is logged.
         """
         return self._thread.submit(self._output, scan)
 
     def _output(self, scan: Scan) -> _Output | None:
-        if self._model == "none" or self.problem:
+        if self._folder is None:
             return None
         from bonescint.explain import shown_output
+        from bonescint.model import Classifier
 
         try:
-            classifier = self._classifier or self._load()
-            prediction = classifier.predict(scan)
+            # One thread: simulating the next case has the other cores.
+            self._classifier = self._classifier or Classifier(self._folder, threads=1)
         except BonescintError as error:
-            self.problem = str(error)
+            self._folder = None  # it would fail for every case
+            _LOG.warning("Cases are shown without a model: %s", error)
             return None
-        return shown_output(scan, prediction, classifier.folder.card.operating_point)
-
-    def _load(self) -> Classifier:
-        from bonescint.model import Classifier, ModelFolder
-
-        folder = ModelFolder.load(self._model)
-        # One thread: simulating the next case has the other cores.
-        self._classifier = Classifier(folder, threads=1)
-        return self._classifier
+        try:
+            prediction = self._classifier.predict(scan)
+        except BonescintError as error:
+            _LOG.warning("The model does not read a case: %s", error)
+            return None
+        return shown_output(scan, prediction, self._folder.card.operating_point)
