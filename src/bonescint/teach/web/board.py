@@ -316,7 +316,8 @@ def _state(course: Course, answered: Sequence[AnsweredCase]) -> _Json:
 
 def _confusions(answered: Sequence[AnsweredCase]) -> tuple[PageTable, ...]:
     """What the group takes for metastases and misses; one staircase for all would say nothing."""
-    progress = learner_progress(answered, LearnerState())
+    in_time = sorted(answered, key=lambda one: one.answered_s)
+    progress = learner_progress(in_time, LearnerState())
     return progress_view.tables(progress, group=True)
 
 

@@ -14,6 +14,7 @@ from bonescint.teach.progress import LearnerProgress, learner_progress
 from bonescint.teach.records import AnsweredCase, IssuedCase
 from bonescint.teach.tally import Tally
 from bonescint.teach.web import progress_view
+from bonescint.teach.web.board import _confusions
 from bonescint.teach.web.charts import Chart, ChartLine
 
 
@@ -78,6 +79,13 @@ def test_mistakes_are_listed_with_what_they_were(progress: LearnerProgress) -> N
     table = progress_view.mistakes(progress)
     assert table.rows[0][:2] == ("rib fracture", "60")
     assert table.rows[0][2].startswith("0.10")
+
+
+def test_the_latest_half_of_a_group_is_the_latest_in_time() -> None:
+    """Two students, one after the other in the list, who read side by side."""
+    everything = answered(60)
+    by_student = everything[::2] + everything[1::2]
+    assert _confusions(by_student) == _confusions(everything)
 
 
 def test_nothing_answered_shows_nothing() -> None:
