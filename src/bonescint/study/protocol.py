@@ -143,6 +143,7 @@ def sha256_of(content: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+_PAGES = ("bonescint.study", "bonescint.viewer")
 _LIBRARIES = ("fastapi", "numpy", "sqlalchemy", "starlette", "uvicorn")
 
 
@@ -154,7 +155,8 @@ class Software:
         bonescint: version of the package.
         python: version of Python.
         libraries: versions of the libraries that the server uses.
-        pages_sha256: hash of the modules, templates, scripts and styles of this package.
+        pages_sha256: hash of the modules, templates, scripts and styles of the reader study and of
+            the viewer.
     """
 
     bonescint: str
@@ -180,13 +182,14 @@ def running_software() -> Software:
         bonescint=bonescint.__version__,
         python=platform.python_version(),
         libraries=versions,
-        pages_sha256=_hash_of(resources.files("bonescint.study")),
+        pages_sha256=_hash_of({name: resources.files(name) for name in _PAGES}),
     )
 
 
-def _hash_of(folder: Traversable) -> str:
+def _hash_of(folders: Mapping[str, Traversable]) -> str:
     seen = hashlib.sha256()
-    for name, content in sorted(_contents(folder, "")):
+    files = [one for name, folder in folders.items() for one in _contents(folder, f"{name}/")]
+    for name, content in sorted(files):
         seen.update(name.encode() + b"\0" + hashlib.sha256(content).digest())
     return seen.hexdigest()
 

@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 
 from bonescint.model import ModelFolder
 from bonescint.study import RefusedError, StudyFolder
+from bonescint.study.protocol import running_software
 from bonescint.study.reader_client import ReaderClient
 from bonescint.study.serving import running_study
 from bonescint.study.simulated import PASSWORD, SimulatedReader, read_study, truth_by_picture
@@ -312,6 +313,20 @@ def test_what_a_session_is_read_with_is_frozen(
         assert len(session.software_sha256) == len(session.images_sha256) == 64
         assert session.software is not None
         assert session.software["bonescint"]
+
+
+@pytest.mark.parametrize("package", ["bonescint.study", "bonescint.viewer"])
+def test_the_hash_of_the_pages_covers_the_study_and_the_viewer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    folders = {name: tmp_path / name for name in ("bonescint.study", "bonescint.viewer")}
+    for folder in folders.values():
+        (folder / "static").mkdir(parents=True)
+        (folder / "static/page.js").write_text("export {};")
+    monkeypatch.setattr("bonescint.study.protocol.resources.files", folders.__getitem__)
+    before = running_software.__wrapped__()
+    (folders[package] / "static/page.js").write_text("export { changed };")
+    assert running_software.__wrapped__().pages_sha256 != before.pages_sha256
 
 
 def test_an_altered_picture_is_not_shown(
