@@ -42,7 +42,7 @@ from bonescint.study.folder import (
 from bonescint.study.model_reads import ModelOutputs
 from bonescint.study.protocol import SecondSession, StudyProtocol
 from bonescint.study.readers import add_reader, read_readers, write_invitations
-from bonescint.study.sampling import Sample, draw_sample
+from bonescint.study.sampling import Sample, draw_sample, numbering
 from bonescint.study.store.accounts import INVITATION_S, Reader, Role
 from bonescint.study.store.database import Store
 from bonescint.study.store.tables import StudyCase, StudyRow, record_change
@@ -174,7 +174,9 @@ def create_study(
         _write_settings(study, options)
         outputs = ModelOutputs.of(model) if options.second_session is SecondSession.AIDED else None
         with outputs or nullcontext():
-            cases = _prepare(study, manifest, sample, outputs, progress)
+            prepared = _prepare(study, manifest, sample, outputs, progress)
+        scan_ids = [case.scan_id for case in (*sample.reading, *sample.training)]
+        cases = [prepared[place] for place in numbering(protocol.seed, scan_ids)]
         _make_store(study, options, people, cases, outputs)
     return replace(study, path=target)
 
@@ -225,7 +227,11 @@ def _prepare(
     outputs: ModelOutputs | None,
     progress: Progress | None,
 ) -> list[StudyCase]:
-    """Write every picture, its truth and the model's output; name all scans that fail."""
+    """Write every picture, its truth and the model's output; name all scans that fail.
+
+    Returns:
+        The cases to read, then those for training, as in the sample.
+    """
     from bonescint.dicom import read
 
     secret = study.secret()
@@ -362,7 +368,7 @@ def store_study(
     Args:
         db: a transaction.
         study: the folder.
-        cases: that have been prepared.
+        cases: that have been prepared, in the order of their numbers.
         model: identifier, and hash of all outputs that are shown; empty without a model.
         now: the study's time.
     """
@@ -380,8 +386,6 @@ def store_study(
             created_s=now,
         )
     )
-    # Sorted by their tokens, which are random: row numbers reveal nothing about the truth.
-    ordered = sorted(cases, key=lambda case: case.token)
-    db.add_all(ordered)
+    db.add_all(cases)
     record_change(db, "study made", {"cases": len(cases)}, now=now)
     db.flush()

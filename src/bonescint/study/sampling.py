@@ -23,7 +23,7 @@ from bonescint.study.store.tables import (
     record_change,
 )
 
-_SAMPLE_STREAM, _ORDER_STREAM = 1, 2
+_SAMPLE_STREAM, _ORDER_STREAM, _NUMBER_STREAM = 1, 2, 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +144,28 @@ def _training(
     return tuple(chosen)
 
 
+def numbering(seed: int, scan_ids: Sequence[str]) -> list[int]:
+    """Draw the order in which the cases of a study are numbered in its store.
+
+    Numbers reveal nothing about a case, and orders that are drawn of them follow from the seed.
+
+    Args:
+        seed: seed of the study.
+        scan_ids: of every case, in any order.
+
+    Returns:
+        Places in `scan_ids`, that of the first number first.
+
+    Examples:
+        >>> there, back = ["a", "b", "c", "d"], ["d", "c", "b", "a"]
+        >>> [there[at] for at in numbering(7, there)] == [back[at] for at in numbering(7, back)]
+        True
+    """
+    by_name = sorted(range(len(scan_ids)), key=scan_ids.__getitem__)
+    rng = np.random.default_rng([seed, _NUMBER_STREAM])
+    return [by_name[place] for place in rng.permutation(len(by_name))]
+
+
 def reading_order(seed: int, reader: str, session: int, cases: int) -> NDArray[np.intp]:
     """Draw the order in which one reader reads the cases of one session.
 
@@ -168,7 +190,7 @@ def reading_order(seed: int, reader: str, session: int, cases: int) -> NDArray[n
 
 def assign_sessions(db: Session, account: Account, protocol: StudyProtocol, *, now: float) -> None:
     """Store a reader's order of cases for every session: training cases first."""
-    cases = db.scalars(select(StudyCase).order_by(StudyCase.token)).all()
+    cases = db.scalars(select(StudyCase).order_by(StudyCase.id)).all()
     training = [case for case in cases if case.training]
     counting = [case for case in cases if not case.training]
     for number in range(1, protocol.sessions + 1):

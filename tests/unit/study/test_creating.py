@@ -26,7 +26,7 @@ from bonescint.study import (
 from bonescint.study.export.collecting import collect
 from bonescint.study.folder import opaque_token
 from bonescint.study.readers import read_readers
-from bonescint.study.sampling import draw_sample, reading_order
+from bonescint.study.sampling import draw_sample, numbering, reading_order
 from bonescint.study.store.tables import Assignment, ReadingSession, StudyCase
 from bonescint.viewer import unpacked
 
@@ -126,7 +126,12 @@ def test_the_order_of_files_and_rows_tells_nothing(study: StudyFolder) -> None:
     assert {file.stat().st_mtime for file in study.images.iterdir()} == {0.0}
     with study.open_store() as store, store.reading() as db:
         tokens = [case.token for case in db.query(StudyCase).order_by(StudyCase.id)]
-    assert tokens == sorted(tokens)
+    truths = study.truth()
+    numbered = [truths[token]["scan_id"] for token in tokens]
+    scan_ids = [truth["scan_id"] for truth in truths.values()]
+    assert numbered == [scan_ids[place] for place in numbering(study.protocol.seed, scan_ids)]
+    places = np.mean([np.argsort(numbering(seed, scan_ids)) for seed in range(2000)], axis=0)
+    assert np.allclose(places, 3.5, atol=0.3), "each number is as likely for every scan"
 
 
 @pytest.mark.parametrize(
@@ -287,9 +292,8 @@ def test_same_seed_same_sample_and_order(
             return [truths[cases[row.case_id]]["scan_id"] for row in rows]
 
     studies = [world.make_study(tmp_path / name, cohort) for name in "ab"]
-    # Tokens are keyed by a secret of each study, so that only the sample itself is the same.
-    sampled = [set(orders(one)) for one in studies]
-    assert sampled[0] == sampled[1]
+    assert orders(studies[0]) == orders(studies[1])
+    # Tokens are keyed by a secret of each study.
     tokens = [{file.name for file in one.images.iterdir()} for one in studies]
     assert not tokens[0] & tokens[1]
 

@@ -152,7 +152,7 @@ def test_a_new_study_says_what_it_is(db: Session) -> None:
     assert row.images_sha256 == sha256_of([[t, t * 16] for t in ("aaaa", "bbbb", "cccc")])
     stored = db.scalars(select(StudyCase).order_by(StudyCase.id)).all()
     assert [(c.token, c.training) for c in stored] == [
-        ("aaaa", True), ("bbbb", False), ("cccc", False),
+        ("cccc", False), ("aaaa", True), ("bbbb", False),
     ]  # fmt: skip
     assert changes(db) == [
         (0.0, None, "study made", {"cases": 3}),
