@@ -25,7 +25,7 @@ from bonescint.parallel import WorkerDiedError, WorkerPool, available_cores
 from bonescint.scan import BonescintError, InputError, ParameterError
 from bonescint.teach.case_files import first_case, first_specs, read_case, write_case
 from bonescint.teach.cases import CaseSpec, CohortCases, TeachingCase, simulate_case
-from bonescint.teach.courses import Course
+from bonescint.teach.courses import Course, read_course
 from bonescint.teach.records import AnsweredCase, IssuedCase, Records, Trainee
 from bonescint.teach.tutor import LearnerState, Tutor
 
@@ -300,7 +300,7 @@ class CaseSupply:
         if self._cohort is not None:
             return self._cohort_spec(seed, number)
         ready = first_specs(course) if number == 0 else ()
-        if ready:
+        if ready and self._courses[course] == read_course(course):  # not a teacher's in its place
             return ready[int(self._generator(seed, course).integers(len(ready)))]
         tutor = Tutor(course=self._courses[course], seed=seed)
         now_s = known.history[-1].answered_s if known.history else 0.0

@@ -270,6 +270,21 @@ def test_the_first_cases_of_the_package_are_what_the_simulator_makes() -> None:
         assert case.truth.positive == spec.positive
 
 
+def test_a_course_in_the_place_of_a_packaged_one_does_not_begin_with_its_case(
+    tmp_path: Path,
+) -> None:
+    packaged = read_course("rib-fractures")
+    own = replace(packaged, prevalence=0.0, mimics={}, lesions={})
+    begins = []
+    for number, course in enumerate((packaged, own)):
+        with Records(tmp_path / f"{number}.sqlite") as records:
+            with CaseSupply(records, {course.name: course}, workers=1) as supply:
+                issued = supply.issued(records.trainee("N1", now_s=0.0), course.name)
+            assert issued is not None
+            begins.append(issued.spec in first_specs(course.name))
+    assert begins == [True, False]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("course", read_courses(), ids=lambda course: course.name)
 def test_every_case_of_the_package_is_what_the_simulator_makes(course: Course) -> None:
