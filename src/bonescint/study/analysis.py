@@ -32,7 +32,7 @@ from bonescint.scan import RESEARCH_USE, ParameterError
 from bonescint.study.analysis_page import analysis_document, draw_times, sections_of
 from bonescint.study.errors import StudyError
 from bonescint.study.export.collecting import StudyTables, collect
-from bonescint.study.export.measures import RADIUS_MM
+from bonescint.study.export.measures import ASSUMED_SPACING_MM, RADIUS_MM
 from bonescint.study.export.rows import ReadRow
 from bonescint.study.export.writing import ResultFiles, final_reads
 from bonescint.study.folder import StudyFolder, open_study
@@ -251,6 +251,12 @@ def _of_marks(
     judged = [row for row in rows if row.case in known]
     if not any(known[row.case] for row in judged):
         return None, (*notes, "no mask of a metastasis: marks are exported, not analysed")
+    assumed = tables.assumed_spacing & {row.case for row in judged}
+    if assumed:
+        notes.append(
+            f"the pixel spacing of {len(assumed)} cases is unknown: {ASSUMED_SPACING_MM} mm is "
+            f"assumed for the distances of their marks"
+        )
     marks = [
         RatedMark(
             reader=mark.reader,

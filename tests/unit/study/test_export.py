@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pydicom
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -307,6 +308,22 @@ def test_marks_hit_where_the_focus_is(
     for row in world.rows_of(out / "marks.csv"):
         hit = row["hit"] == "1"
         assert hit == (row["distance_mm"] != "" and float(row["distance_mm"]) <= 20)
+
+
+def test_an_assumed_spacing_is_said(world: SimpleNamespace, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="needs the extra 'evaluate'")
+    cohort = world.write_cohort(tmp_path / "cohort", 8)
+    for file in (cohort.parent / "scans").iterdir():
+        dataset = pydicom.dcmread(file)
+        del dataset.PixelSpacing
+        dataset.save_as(file)
+    study = world.make_study(tmp_path / "study", cohort, simulated_readers=True)
+    read_all(study, [SimulatedReader(reader=f"r{number}") for number in (1, 2)])
+    out = export_study(study, tmp_path / "export")
+    settings = {row["setting"]: row["value"] for row in world.rows_of(out / "settings.csv")}
+    assert settings["cases whose spacing is unknown, taken to be 2.4 mm"] == "6"
+    found = analyse_study(study, tmp_path / "analysis", model="none", draws=50)
+    assert any("the pixel spacing of 6 cases is unknown: 2.4 mm" in note for note in found.notes)
 
 
 # --- simulated readers ----------------------------------------------------------------------

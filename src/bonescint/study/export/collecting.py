@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from bonescint.scan import RESEARCH_USE, View
 from bonescint.study.export.measures import (
+    ASSUMED_SPACING_MM,
     CaseScorer,
     Moment,
     Score,
@@ -21,6 +22,7 @@ from bonescint.study.export.measures import (
     median_and_quartiles,
     note_away,
     scorer_of,
+    spacing_of,
 )
 from bonescint.study.export.rows import (
     TABLES,
@@ -67,6 +69,7 @@ class StudyTables:
         readers: one row per reader and session.
         settings: settings of the study and of the export.
         lesions: number of metastases of each case, if it is known.
+        assumed_spacing: cases whose spacing is unknown, so that it is assumed for their marks.
         simulated_readers: whether some readers are programs.
         simulated_scans: whether the patients are synthetic.
     """
@@ -78,6 +81,7 @@ class StudyTables:
     readers: list[ReaderRow] = field(default_factory=list)
     settings: list[SettingRow] = field(default_factory=list)
     lesions: dict[str, int] = field(default_factory=dict)
+    assumed_spacing: frozenset[str] = frozenset()
     simulated_readers: bool = False
     simulated_scans: bool = False
 
@@ -126,11 +130,12 @@ def collect(
     """
     with store.reading() as db:
         accounts = db.scalars(select(Account).where(Account.role == Role.READER.value)).all()
+        cases = _Cases(db, study, radius_mm)
         tables = StudyTables(
             simulated_readers=any(one.simulated for one in accounts),
             simulated_scans=study.simulated_scans,
+            assumed_spacing=cases.assumed_spacing(),
         )
-        cases = _Cases(db, study, radius_mm)
         tables.lesions.update(cases.lesions())
         moments = _add_events(db, cases, tables)
         for number, account in enumerate(sorted(accounts, key=lambda one: one.reader), start=1):
@@ -183,6 +188,14 @@ class _Cases:
             for number, scorer in self._scorers.items()
             if scorer is not None and not self._cases[number].training
         }
+
+    def assumed_spacing(self) -> frozenset[str]:
+        """The cases that count whose spacing is unknown."""
+        return frozenset(
+            self.scan_id(number)
+            for number, case in self._cases.items()
+            if not case.training and spacing_of(case.picture) is None
+        )
 
     def score(self, number: int, mark: Mark) -> Score:
         """How a mark relates to the metastases of its case."""
@@ -456,6 +469,9 @@ def _settings(
         "model_sha256": row.model_sha256,
         "exported with bonescint": running_software().bonescint,
         "radius within which a mark hits, mm": radius_mm,
+        f"cases whose spacing is unknown, taken to be {ASSUMED_SPACING_MM} mm": len(
+            tables.assumed_spacing
+        ),
         "a lesion is": "a metastasis; seen in both views it counts once",
         "most seconds that the machine's clock was behind the study's": max([0, *behind]),
         "most seconds that the machine's clock was ahead of the study's": -min([0, *behind]),

@@ -17,6 +17,8 @@ from bonescint.scan import FocusKind, Truth, View
 from bonescint.scan.lesions import lesions_by_place
 
 ASSUMED_SPACING_MM = 2.4
+"""Spacing of rows and columns that is assumed where a scan does not say it."""
+
 RADIUS_MM = 15.0
 """Within this distance of a metastasis a mark hits it, where nothing else is said."""
 
@@ -99,6 +101,12 @@ class CaseScorer:
         }
 
 
+def spacing_of(picture: Mapping[str, Any]) -> tuple[float, float] | None:
+    """The spacing of a picture's rows and columns in mm, if it is known."""
+    row_mm, column_mm = picture.get("row_mm"), picture.get("column_mm")
+    return (row_mm, column_mm) if row_mm and column_mm else None
+
+
 def scorer_of(
     masks_file: Path, positive: bool, picture: Mapping[str, Any], radius_mm: float
 ) -> CaseScorer | None:
@@ -110,10 +118,7 @@ def scorer_of(
         picture: with its spacing; 2.4 mm is assumed if it is unknown.
         radius_mm: within which a mark hits.
     """
-    spacing = (
-        picture.get("row_mm") or ASSUMED_SPACING_MM,
-        picture.get("column_mm") or ASSUMED_SPACING_MM,
-    )
+    spacing = spacing_of(picture) or (ASSUMED_SPACING_MM, ASSUMED_SPACING_MM)
     truth = read_truth(masks_file) if masks_file.is_file() else Truth(positive=positive)
     scorer = CaseScorer(truth, spacing, columns=int(picture["columns"]), radius_mm=radius_mm)
     # Without disease every mark is a false positive; with disease that nobody marked, none is.
