@@ -40,7 +40,7 @@ from bonescint.study.folder import (
     write_private,
 )
 from bonescint.study.model_reads import ModelOutputs
-from bonescint.study.protocol import SecondSession, StudyProtocol
+from bonescint.study.protocol import WASHOUT_DAYS, SecondSession, StudyProtocol
 from bonescint.study.readers import add_reader, read_readers, write_invitations
 from bonescint.study.sampling import Sample, draw_sample, numbering
 from bonescint.study.store.accounts import INVITATION_S, Reader, Role
@@ -67,7 +67,7 @@ class StudyOptions:
         split: to draw from; `None` for all.
         training: number of training cases.
         second_session: none, repeat or aided.
-        washout_days: before the second session; the protocol's 28 if `None`.
+        washout_days: before the second session; 28 if `None`.
         revisions: whether answers may be changed until the session is finished.
         database: URL of a PostgreSQL database; SQLite in the folder if empty.
         invitation_days: how long invitation links are valid.
@@ -100,15 +100,14 @@ class StudyOptions:
 
     def protocol_of(self, sample: Sample) -> StudyProtocol:
         """The protocol of a study of these cases."""
-        washout = {} if self.washout_days is None else {"washout_days": self.washout_days}
         return StudyProtocol(
             title=self.title,
             seed=self.seed,
             cases=len(sample.reading),
             training_cases=len(sample.training),
             second_session=self.second_session,
+            washout_days=WASHOUT_DAYS if self.washout_days is None else self.washout_days,
             revisions=self.revisions,
-            **washout,
         )
 
 

@@ -19,6 +19,8 @@ from bonescint.scan.checked import check_number, check_text, check_whole
 from bonescint.schema import construct
 
 _MOST_CASES = 100_000
+WASHOUT_DAYS = 28.0
+"""Days between two sessions, where nothing else is said."""
 
 
 class SecondSession(StrEnum):
@@ -65,7 +67,7 @@ class StudyProtocol:
     cases: int
     training_cases: int = 2
     second_session: SecondSession = SecondSession.NONE
-    washout_days: float = 28.0
+    washout_days: float = WASHOUT_DAYS
     revisions: bool = False
     idle_s: float = 60.0
     break_every_min: float = 45.0

@@ -229,6 +229,7 @@ def first_case(
 
         def exported(out: Path) -> dict[str, str]:
             client.tell("/api/events", {"events": events})
+            row: dict[str, str]
             (row,) = world.rows_of(export_study(study, out) / "reads.csv")
             return row
 
