@@ -241,7 +241,7 @@ def subgroups_figure(found: Sequence[Subgroup], overall: Judgement) -> RenderedF
             if not math.isnan(ends[0]):
                 panel.plot(ends, [height, height], color=BLUE, linewidth=1.1)
                 lows.append(ends[0])
-            panel.plot(estimate.value, height, "s", color=BLUE, markersize=4.5)
+            panel.plot(estimate.value, height, "s", color=BLUE, markersize=4.5, clip_on=False)
             lows.append(estimate.value)
         low = math.floor(10 * min([*lows, 0.9])) / 10
         panel.set_xlim(max(0.0, low - 0.02), 1.02)
