@@ -443,8 +443,9 @@ def documented(table: Path) -> str:
     """The table as a page shows it."""
     lines = [
         "| batch | draw of the head | precision | input | seed | rows | steps | last loss "
-        "| spread | dead: block5_conv3, hidden | validation AUC | D and E AUC | collapsed |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
+        "| spread | dead: block5_conv3, hidden | validation AUC | D and E AUC | collapsed "
+        "| training scans |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     inputs = {InputScale.UNIT.value: "0 to 1", InputScale.KERAS_BGR.value: "`preprocess_input`"}
     for _, row in rows_of(table).iterrows():
@@ -462,6 +463,7 @@ def documented(table: Path) -> str:
             f"{float(row['dead_block5_conv3']):.0%}, {float(row['dead_hidden']):.0%}",
             *areas,
             row["collapsed"],
+            f"`{row['learnt_sha256'][:4]}`",
         )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
