@@ -54,7 +54,8 @@ class SeriesChange:
         scans: quantified, the oldest first.
         changes: from the last but one scan to the last.
         new_foci: (scans, scans), number of foci that the column's scan has and the row's has not.
-        progression: PCWG3's verdict, or `None` where the weeks are not known.
+        progression: PCWG3's verdict, or `None` where the weeks are not known, or foci of a scan are
+            not to be relied on.
         remarks: what makes the comparison doubtful: other patients, order, views.
     """
 
@@ -153,9 +154,12 @@ def quantify_change(
     with one_writer(out), Classifier(folder, device=device, call_anyway=call_anyway) as classifier:
         scans: list[QuantifiedScan] = []
         keys: list[StudyKeys] = []
+        doubts: list[str] = []
         id_key = secrets.token_bytes(32)  # of this run alone: the hashes are only compared
         for number, one in enumerate(sources, start=1):
-            scan, study = _one_scan(one)
+            scan, study, refused = _one_scan(one)
+            if refused:
+                doubts.append(f"Beside scan {number}, files that could not be read: {refused}.")
             keys.append(study_keys(study, id_key=id_key))
             found = quantify_scan(
                 scan, classifier.predict(scan), masses=table, call_anyway=call_anyway
@@ -171,19 +175,27 @@ def quantify_change(
         new = np.zeros((len(scans), len(scans)), dtype=np.intp)
         for pair, found_changes in changes.items():
             new[pair] = sum(one.change == "new" for one in found_changes)
+        doubts += _doubts([found.scan for found in scans], keys)
+        doubtful = [str(number) for number, one in enumerate(scans, start=1) if one.is_doubtful]
+        if doubtful:
+            doubts.append(
+                f"No call, or bones that were not found well (scan {', '.join(doubtful)}): changes "
+                "are not to be relied on, and PCWG3's rule is not applied."
+            )
         series = SeriesChange(
             folder=out,
             scans=tuple(scans),
             changes=changes[len(scans) - 2, len(scans) - 1],
             new_foci=tuple(map(tuple, new.tolist())),
-            progression=None if weeks is None else progression(weeks, new),
-            remarks=_doubts([found.scan for found in scans], keys),
+            progression=None if weeks is None or doubtful else progression(weeks, new),
+            remarks=tuple(doubts),
         )
         _write(series, notice_of(folder), folder.model_id, table, weeks)
     return series
 
 
-def _one_scan(source: Path | str) -> tuple[Scan, StudyFiles]:
+def _one_scan(source: Path | str) -> tuple[Scan, StudyFiles, int]:
+    """A scan, its files, and how many other files could not be read."""
     from bonescint.dicom import discover, read_study
 
     found = discover([source])
@@ -195,7 +207,7 @@ def _one_scan(source: Path | str) -> tuple[Scan, StudyFiles]:
             str(source), f"holds {len(found.studies)} bone scans", "Give one scan at a time"
         )
     study = found.studies[0]
-    return read_study(study), study
+    return read_study(study), study, len(found.refused)
 
 
 def _doubts(scans: Sequence[Scan], keys: Sequence[StudyKeys]) -> tuple[str, ...]:
@@ -338,11 +350,12 @@ def _page(
         "less. Not shown: outside the present scan. May be: the most probable findings; if new, "
         "given that uptake has risen.",
     )
-    said = (
-        "PCWG3's rule needs the weeks of each scan after the start of treatment (--weeks)."
-        if verdict is None
-        else f"PCWG3's 2+2 rule: {verdict.in_words}"
-    )
+    if verdict is not None:
+        said = f"PCWG3's 2+2 rule: {verdict.in_words}"
+    elif any(one.is_doubtful for one in series.scans):
+        said = "PCWG3's rule is not applied: see the warnings."
+    else:
+        said = "PCWG3's rule needs the weeks of each scan after the start of treatment (--weeks)."
     return Document(
         title="Change between bone scans",
         notice=notice,

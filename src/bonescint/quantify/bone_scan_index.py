@@ -262,7 +262,7 @@ def bone_scan_index(
                 break
         wide = 1.96 * max(own, expected)
         low = max(0.0, float((percent + OFFSET) * np.exp(-wide)) - OFFSET)
-        high = float((percent + OFFSET) * np.exp(wide)) - OFFSET
+        high = min(100.0, float((percent + OFFSET) * np.exp(wide)) - OFFSET)
     return BoneScanIndex(
         percent=percent,
         low=low,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -394,15 +395,16 @@ def progression(weeks: Sequence[float], new_foci: NDArray[np.intp]) -> Progressi
     Scher et al., J Clin Oncol 2016;34:1402. Two or more new lesions on the first scan on treatment
     within 12 weeks count only if a scan at least 6 weeks later shows two or more further ones;
     otherwise that first scan becomes the new reference, and the new lesions may be a flare. Later,
-    two or more new lesions against the reference count if they are still there at least 6 weeks
-    later.
+    two or more new lesions against the reference count if a scan at least 6 weeks later has two or
+    more against it, too. Only numbers are compared: whether they are the same lesions is not.
 
     Args:
-        weeks: of each scan, after the start of treatment, increasing; the first is the baseline.
+        weeks: of each scan, after the start of treatment, increasing; the first is the baseline,
+            and the only one that may have been made before the start.
         new_foci: (scans, scans), number of foci that the column's scan has and the row's has not.
 
     Raises:
-        ParameterError: fewer than two scans, or weeks that do not increase.
+        ParameterError: fewer than two scans, or weeks that `require_increasing` refuses.
 
     Examples:
         >>> counts = np.array([[0, 3, 3], [0, 0, 0], [0, 0, 0]])
@@ -429,8 +431,9 @@ def progression(weeks: Sequence[float], new_foci: NDArray[np.intp]) -> Progressi
         confirming = _later(weeks, scan)
         if confirming is None:
             return _to_confirm(scan, new, flare=flare)
-        if int(new_foci[reference, confirming]) >= 2:
-            return _progressed(scan, new, f"still there on scan {confirming + 1}", flare=flare)
+        confirmed = int(new_foci[reference, confirming])
+        if confirmed >= 2:
+            return _progressed(scan, new, f"{confirmed} on scan {confirming + 1}", flare=flare)
     said = "No progression."
     if flare:
         said = (
@@ -441,13 +444,14 @@ def progression(weeks: Sequence[float], new_foci: NDArray[np.intp]) -> Progressi
 
 
 def require_increasing(weeks: Sequence[float]) -> None:
-    """Refuse weeks of fewer than two scans, or that do not increase.
+    """Refuse weeks of fewer than two scans, that do not increase, or of two baselines.
 
     Raises:
         ParameterError: they are such.
     """
-    if len(weeks) < 2 or not all(earlier < later for earlier, later in pairwise(weeks)):
-        requirement = "of two scans or more, increasing"
+    increasing = all(earlier < later for earlier, later in pairwise(weeks))
+    if len(weeks) < 2 or not (increasing and all(map(math.isfinite, weeks)) and weeks[1] > 0):
+        requirement = "of one baseline, then of scans after the start (above 0), increasing"
         raise ParameterError("weeks", "progression", requirement, tuple(weeks))
 
 

@@ -79,7 +79,7 @@ def detection_limits(
 
     A lesion is a sphere of 10 mm whose uptake per volume is that of its bone times the contrast,
     blurred as the camera blurs at that depth, in both views, with Poisson noise. It is found if a
-    focus within 15 mm is called a metastasis.
+    focus within 15 mm is called a metastasis; none is added there where the scan has one already.
 
     Args:
         scan: with counts and a pixel spacing.
@@ -90,7 +90,8 @@ def detection_limits(
         atlas: the one of bonescint if `None`.
 
     Returns:
-        A limit for each bone of which at least one view shows enough, in the atlas' order.
+        A limit for each bone of which at least one view shows enough and that has room between the
+        scan's own metastases, in the atlas' order.
 
     Raises:
         ParameterError: a scan without counts or without a pixel spacing.
@@ -101,9 +102,15 @@ def detection_limits(
     atlas = atlas or bone_atlas()
     rng = np.random.default_rng(seed)
     usual = {view: _usual(scan, body, view) for view in scan.views}
+    own = matched_foci(scan, predict(scan), body, atlas)
     trials: dict[int, list[tuple[float, bool]]] = {}
     for contrast in contrasts:
-        for together in _far_apart(_places(scan, body, atlas, rng), scan.pixel_spacing_mm):
+        free = [
+            place
+            for place in _places(scan, body, atlas, rng)
+            if not any(_is_near(focus, place, scan.pixel_spacing_mm) for focus in own)
+        ]
+        for together in _far_apart(free, scan.pixel_spacing_mm):
             other = _with_lesions(scan, together, contrast, usual, atlas, rng)
             foci = matched_foci(other, predict(other), body, atlas)
             for place in together:

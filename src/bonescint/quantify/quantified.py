@@ -12,6 +12,7 @@ from bonescint.quantify.bone_scan_index import (
     METASTASIS_FROM,
     BoneScanIndex,
     MassTable,
+    bone_masses,
     bone_scan_index,
 )
 from bonescint.quantify.candidates import FocusInView
@@ -23,6 +24,8 @@ from bonescint.simulate.seen_foci import TWELVE_NAMES
 QUANTIFIED_SCHEMA_VERSION = 1
 SHOWN_FROM = 0.1
 """Foci are shown from this probability of a metastasis on; results.json has all."""
+_MUCH_UNSEEN = 0.05
+"""Share of the skeleton's mass outside the image that a remark on the index names."""
 _MARKS = bytes.maketrans(b"\0\1", b".#")
 
 
@@ -146,6 +149,13 @@ def quantify_scan(
         remarks.append("No index, since the bones were not found well.")
     else:
         index = bone_scan_index(scan, prediction, body, foci, table=masses, seed=seed)
+        seen = np.max(list(body.shares_inside.values()), axis=0)
+        unseen = float(bone_masses(masses) @ (1 - seen))
+        if unseen >= _MUCH_UNSEEN:
+            remarks.append(
+                f"About {unseen:.0%} of the skeleton lie outside the image: the index is not that "
+                "of the whole skeleton."
+            )
     return QuantifiedScan(
         scan=scan,
         prediction=prediction,

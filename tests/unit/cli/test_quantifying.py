@@ -268,10 +268,14 @@ def test_scans_that_are_not_of_one_patient_are_told(tmp_path: Path) -> None:
     before.file_meta.MediaStorageSOPInstanceUID = before.SOPInstanceUID
     before.save_as(tmp_path / "before.dcm")
     out = tmp_path / "change"
-    status, printed = run(REAL, "--prior", str(tmp_path / "before.dcm"), "--out", str(out))
+    weeks = ("--weeks", "0", "--weeks", "9")
+    status, printed = run(REAL, "--prior", str(tmp_path / "before.dcm"), *weeks, "--out", str(out))
     assert status == 0
-    (remark,) = json.loads((out / "change.json").read_text(encoding="utf-8"))["remarks"]
+    content = json.loads((out / "change.json").read_text(encoding="utf-8"))
+    remark, doubtful = content["remarks"]
     assert "different Patient IDs" in remark
+    assert "scan 1, 2" in doubtful  # which the model does not call
+    assert content["progression"] is None
     page = (out / "index.html").read_text(encoding="utf-8")
     for told in (printed, page):
         assert "different Patient IDs" in told

@@ -266,7 +266,9 @@ def test_two_plus_two(
     assert (said.state, said.scan, said.flare) == (state, scan, flare)
 
 
-@pytest.mark.parametrize("weeks", [(0,), (0, 0), (3, 1), (0, float("nan"), 20)])
+@pytest.mark.parametrize(
+    "weeks", [(0,), (0, 0), (3, 1), (-9, -2, 9), (0, float("nan"), 20), (0, 9, float("inf"))]
+)
 def test_weeks_increase(weeks: tuple[float, ...]) -> None:
     with pytest.raises(ParameterError):
         progression(weeks, counts(max(2, len(weeks))))
