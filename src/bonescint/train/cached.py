@@ -34,7 +34,7 @@ from bonescint.tables import Problem, refuse
 from bonescint.train.findings import finding_map
 from bonescint.train.sample import TrainingSample
 
-_FORMAT = 4
+_FORMAT = 5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,7 +125,7 @@ def cached_scans(
 
 def _order(manifest: Manifest, case: Case, cache: Path) -> _Order:
     status = [_status(path) for path in _files_of(manifest, case)]
-    key = json.dumps([_FORMAT, case.scan_id, case.positive, status])
+    key = json.dumps([_FORMAT, case.scan_id, case.positive, _roles_of(case), status])
     name = hashlib.sha256(key.encode()).hexdigest()[:24]
     return _Order(
         file=manifest.path(case),
@@ -135,15 +135,20 @@ def _order(manifest: Manifest, case: Case, cache: Path) -> _Order:
     )
 
 
+def _roles_of(case: Case) -> list[str]:
+    """The columns that name a file beside the scan's own: what a file means depends on them."""
+    return [role for role in ("truth", "mask_anterior", "mask_posterior") if getattr(case, role)]
+
+
 def _files_of(manifest: Manifest, case: Case) -> tuple[Path, ...]:
-    beside = [name for name in (case.truth, case.mask_anterior, case.mask_posterior) if name]
-    return (manifest.path(case), *(manifest.folder / name for name in beside))
+    beside = [manifest.folder / getattr(case, role) for role in _roles_of(case)]
+    return (manifest.path(case), *beside)
 
 
 def files_identity(manifest: Manifest, splits: Sequence[Split]) -> str:
     """A hash of sizes and times of all files of some splits, wherever the cohort lies."""
     said = [
-        [case.scan_id, *(_status(path)[1:] for path in _files_of(manifest, case))]
+        [case.scan_id, _roles_of(case), *(_status(path)[1:] for path in _files_of(manifest, case))]
         for split in splits
         for case in manifest.split(split)
     ]
@@ -185,6 +190,9 @@ def _decode(order: _Order) -> None:
                     "Make the truth for this scan",
                 )
         findings = _findings(order, truth, scan)
+        incomplete = set(masks) < set(scan.views) or not any(mask.any() for mask in masks.values())
+        if case.positive and incomplete:
+            masks = None  # a view that nobody segmented is not known to be free of metastases
     keep_scan(
         order.target,
         scan,
@@ -328,14 +336,14 @@ def _missing_classes(manifest: Manifest) -> Iterator[Problem]:
 
 
 def _missing_files(manifest: Manifest) -> Iterator[Problem]:
-    for row, case in enumerate(manifest.cases, start=2):
+    for case in manifest.cases:
         if not case.file:
-            yield Problem(row=row, column="file", text="no file is named")
+            yield Problem(column="file", text=f"scan {case.scan_id}: no file is named")
         for column in ("file", "truth", "mask_anterior", "mask_posterior"):
             name = getattr(case, column)
             if name and not (manifest.folder / name).exists():
-                text = f"'{name}' does not exist beside the manifest"
-                yield Problem(row=row, column=column, text=text)
+                text = f"scan {case.scan_id}: '{name}' does not exist beside the manifest"
+                yield Problem(column=column, text=text)
 
 
 def counted(manifest: Manifest) -> dict[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -145,12 +146,12 @@ class BalancedBatches(Sampler[list[SampleDraw]]):
         length = chosen.size if self._steps is None else self._steps * self._batch_size
         if self._steps is None and length % self._world_size:
             length += self._world_size - length % self._world_size  # so that each has its share
-        turns = range(-(-length // chosen.size))
-        drawn = [
-            SampleDraw(epoch, int(index), turn)
-            for turn in turns
-            for index in rng.permutation(chosen)
-        ]
+        before: Counter[int] = Counter()
+        drawn = []
+        for _ in range(-(-length // chosen.size)):
+            for index in rng.permutation(chosen).tolist():
+                drawn.append(SampleDraw(epoch, index, before[index]))
+                before[index] += 1
         return drawn[:length]
 
     def __iter__(self) -> Iterator[list[SampleDraw]]:

@@ -78,13 +78,12 @@ class Agreement:
     def metrics(self, measured_on: str) -> tuple[Metric, ...]:
         """Metrics for a model card; those that are undefined are left out."""
         parent, other = self.auc
+        errors = np.abs(self.parent_probabilities - self.probabilities)
         values = {
             "roc_auc_score": other,
             "parent_roc_auc_score": parent,
             "parent_map_correlation_score": self.median_map_correlation,
-            "parent_probability_error": float(
-                np.abs(self.parent_probabilities - self.probabilities).max()
-            ),
+            "parent_probability_error": float(errors.max()) if errors.size else float("nan"),
         }
         return tuple(
             Metric(name=name, value=value, measured_on=measured_on, method=_METHOD)

@@ -113,6 +113,7 @@ def transplanted(
     ]
     images = {view: image.copy() for view, image in host.scan.images()}
     masks = {view: np.zeros(host.scan.shape, dtype=bool) for view in images}
+    taken = {view: np.zeros(donor.scan.shape, dtype=bool) for view in numbered}
     wanted = 1
     while wanted < _MOST and rng.random() < _MORE:
         wanted += 1
@@ -122,9 +123,13 @@ def transplanted(
         chosen = _both_views(numbered, view, number, frames[0])
         if any(area.sum() > _LARGEST * area.size for area in chosen.values()):
             continue
+        if any((taken[view] & area).any() for view, area in chosen.items()):
+            continue  # came with its other view
         is_picture = host.scan.unit is PixelUnit.INTENSITY
         if _add(images, masks, donor, chosen, frames[0], frames[1], is_picture=is_picture):
             moved += 1
+            for view, area in chosen.items():
+                taken[view] |= area
         if moved == wanted:
             break
     if not moved:

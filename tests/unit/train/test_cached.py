@@ -105,3 +105,17 @@ def test_a_physicians_masks_are_learnt_from(tmp_path: Path, cohort: Path) -> Non
     assert sample.masks is not None
     for view, mask in truth.masks.items():
         assert np.array_equal(sample.masks[view], mask)
+
+
+def test_masks_of_one_view_are_no_truth_of_both_and_say_which_view(
+    tmp_path: Path, cohort: Path
+) -> None:
+    manifest, positive, truth = _positive(cohort)
+    write_mask(next(iter(truth.masks.values())), manifest.folder / "m.png")
+    columns = ("mask_anterior", "mask_posterior")
+    rows = [replace(positive, truth="", **{column: "m.png"}) for column in columns]
+    one, other = (Manifest(cases=(row,), folder=manifest.folder) for row in rows)
+    assert files_identity(one, [positive.split]) != files_identity(other, [positive.split])
+    kept = [cached_scans(made, positive.split, tmp_path / "cache") for made in (one, other)]
+    assert kept[0].files != kept[1].files
+    assert [scans.sample(0).masks for scans in kept] == [None, None]

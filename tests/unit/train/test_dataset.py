@@ -55,6 +55,11 @@ def test_epochs_differ_and_in_time_every_negative_is_drawn() -> None:
     assert [d.index for d in epochs[0]] != [d.index for d in epochs[1]]
 
 
+def test_a_scan_that_is_drawn_again_in_an_epoch_is_changed_otherwise() -> None:
+    draws = BalancedBatches([True] * 6 + [False] * 2, batch_size=4, seed=1).draws(0)
+    assert len(draws) == len(set(draws)) == 12
+
+
 @given(st.integers(0, 20))
 def test_resuming_gives_what_was_left(step: int) -> None:
     positives = [True] * 5 + [False] * 9
