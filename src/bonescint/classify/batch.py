@@ -226,8 +226,7 @@ class ClassificationBatch:
                 why_not = self._names.clean(drawn.not_delivered)
                 result = replace(result, objects=drawn.objects, not_delivered=why_not)
         record = {**record, **result.to_json()}
-        about = {"read_as": item.read_as, "read_from": item.read_from}
-        self._results.add(result, record, layers, **about)
+        self._results.add(result, record, layers, read_as=item.read_as, read_from=item.read_from)
         self.classified.append(result)
         self._tell()
 

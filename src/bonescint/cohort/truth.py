@@ -101,8 +101,12 @@ _MASKS = {
 
 
 @contextmanager
-def _opened(path: Path | str) -> Iterator[Any]:
-    """The arrays of a truth file; anything wrong with them becomes one clear error."""
+def opened_truth(path: Path | str) -> Iterator[Any]:
+    """The arrays of a truth file while the block runs.
+
+    Raises:
+        InputError: it is missing, damaged or lacks an array, whatever the block finds of that.
+    """
     try:
         with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             yield archive
@@ -121,7 +125,7 @@ def read_masks(path: Path | str) -> dict[View, dict[FocusKind, NDArray[np.bool_]
     Raises:
         InputError: missing or damaged.
     """
-    with _opened(path) as archive:
+    with opened_truth(path) as archive:
         return {
             view: {
                 kind: archive[f"{name}_{view.value}"]
@@ -138,7 +142,7 @@ def read_truth(path: Path | str) -> Truth:
     Raises:
         InputError: missing, damaged, or of a schema that this release does not know.
     """
-    with _opened(path) as archive:
+    with opened_truth(path) as archive:
         content = json_in(str(archive["json"]))
         masks = {
             view: archive[f"mask_{view.value}"] for view in View if f"mask_{view.value}" in archive

@@ -33,11 +33,10 @@ from bonescint.mrmc.results import (
     remark,
     require_margin,
 )
-from bonescint.mrmc.standalone import StandaloneVsReaders, standalone_vs_readers
+from bonescint.mrmc.standalone import StandaloneVsReaders, named_as_read, standalone_vs_readers
 from bonescint.mrmc.u_statistics import UAnalysis, u_statistics
 from bonescint.scan import RESEARCH_USE, ParameterError
 from bonescint.scan.checked import check_number, check_whole
-from bonescint.tables import matched_names, said_spellings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -377,10 +376,7 @@ def _standalone(
             "surest marks, by the AUC"
         )
         methods = tuple(CovarianceMethod)
-    written = matched_names(predictions, reads.cases)
-    if written:
-        predictions = {written.get(case, case): value for case, value in predictions.items()}
-        notes.remark(f"in the predictions, {said_spellings('case', written)}")
+    predictions = named_as_read(predictions, reads, notes)
     found: dict[str, dict[CovarianceMethod, StandaloneVsReaders]] = {}
     for modality in advance.over(reads.modalities):
         one = reads.of_modality(modality)

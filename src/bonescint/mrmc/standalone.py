@@ -162,12 +162,19 @@ def standalone_vs_readers(
     return _compared(reads, figure.title, method, names, cells, of_model, joint, notes, level)
 
 
+def named_as_read(predictions: Mapping[str, float], reads: Reads, notes: Notes) -> dict[str, float]:
+    """Predictions by the names of the cases as readers have them; a remark names other ones."""
+    written = matched_names(predictions, reads.cases)
+    if written:
+        notes.remark(f"in the predictions, {said_spellings('case', written)}")
+    return {written.get(case, case): value for case, value in predictions.items()}
+
+
 def _with_predictions(
     reads: Reads, predictions: Mapping[str, float], notes: Notes
 ) -> tuple[Reads, NDArray[np.float64]]:
     """The reads of cases that have a prediction, and the predictions in their order."""
-    written = matched_names(predictions, reads.cases)
-    predictions = {written.get(case, case): value for case, value in predictions.items()}
+    predictions = named_as_read(predictions, reads, notes)
     known = np.array([case in predictions for case in reads.cases])
     if not known.any():
         raise ParameterError(
@@ -176,8 +183,6 @@ def _with_predictions(
             f"of the cases that were read ({some(reads.cases, 3)})",
             some(list(predictions), 3) or "none",
         )
-    if written:
-        notes.remark(f"in the predictions, {said_spellings('case', written)}")
     if not known.all():
         missing = [case for case, ok in zip(reads.cases, known, strict=True) if not ok]
         cases = "1 case" if len(missing) == 1 else f"{len(missing)} cases"

@@ -281,7 +281,7 @@ def _write_truth(
     truth = truth_of(manifest, case, pixel_spacing_mm=scan.pixel_spacing_mm)
     sha256 = ""
     if truth is not None:
-        _require_fit(truth, case, scan, f"{manifest.folder / 'manifest'}, scan {case.scan_id}")
+        _require_fit(truth, case, scan, f"{manifest.folder}, scan {case.scan_id}")
         file = study.masks_file(token)
         make_folder(file.parent, mode=0o700)
         write_truth(truth, file)

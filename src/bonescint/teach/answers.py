@@ -293,9 +293,9 @@ class _Judge:
                     if distance <= self._radius:
                         hidden = not self.spots[number].visible
                         found.append((hidden, distance, place.radius_px, number))
-        named = [one for one in found if self.spots[one[3]].site is mark.name]
         if not found:
             return None
+        named = [one for one in found if self.spots[one[3]].site is mark.name]
         _, distance, _, number = min(named or found)
         return round(distance, 2), number
 

@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bonescint.cohort import Manifest, truth_of
+from bonescint.cohort.truth import opened_truth
 from bonescint.evaluate import ClinicalFacts, Factor
 from bonescint.evaluate.false_evidence import ELSEWHERE, OUTSIDE, ZONES, UptakeArea
-from bonescint.files import DAMAGED_NPZ, json_in
+from bonescint.files import json_in
 from bonescint.scan import Case, FocusKind, InputError, SiteGroup, UptakeSite, View
 
 _LARGEST_MM = 60.0
@@ -110,12 +111,8 @@ def truth_content(path: Path) -> dict[str, Any]:
     Raises:
         InputError: missing or damaged.
     """
-    try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            content = json_in(str(archive["json"]))
-    except DAMAGED_NPZ as error:
-        problem = f"not a readable truth file ({type(error).__name__})"
-        raise InputError(path, problem, "Make it again") from error
+    with opened_truth(path) as archive:
+        content = json_in(str(archive["json"]))
     if not isinstance(content, dict):
         raise InputError(path, "not a readable truth file (no table)", "Make it again")
     return content
